@@ -1,0 +1,78 @@
+# Every target sets up what it needs: Python 3.11 or newer and make are enough.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench snapshots lock clean FORCE
+
+# Empty unless the caller named one; then a .venv of another Python is made anew.
+asked_python := $(if $(filter undefined,$(origin PYTHON)),,$(PYTHON))
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
+READY := $(VENV)/.ready
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo '  USERS=2000           how many people the demo has'
+	@echo '  ARGS="-k name -x"    more arguments for demo, test, bench, snapshots and lock'
+	@echo '  WORKERS=4            how many test processes (default: one a core)'
+	@echo '  PYTHON=python3.12    the Python that .venv is made with (default: python3)'
+
+demo: $(READY) ## Start the console on sample data; nothing else has to run
+	@$(BIN)/opsconsole demo $(if $(USERS),--users $(USERS)) $(ARGS)
+
+test: $(READY) ## Run all tests, in parallel
+	@$(BIN)/python -m pytest -n $(or $(WORKERS),auto) --dist worksteal $(ARGS)
+
+lint: $(READY) ## Check style, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(READY) ## Measure performance
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+snapshots: $(READY) ## Accept how the screens look now
+	@$(BIN)/python -m pytest tests/screens --snapshot-update $(ARGS)
+
+lock: $(READY) ## Renew requirements.lock from pyproject.toml (ARGS=--upgrade for newer releases)
+	@$(BIN)/uv pip compile pyproject.toml --extra embedded --extra dev --quiet --universal --python-version 3.11 \
+	    --only-binary :all: --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --custom-compile-command 'make lock' --output-file requirements.lock $(ARGS)
+
+clean: ## Remove .venv and everything that was built
+	@rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache snapshot_report.html
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- .venv ---------------------------------------------------------------------------------------------------------
+# Two steps, each with a stamp written last, so that an interrupted one is repeated. The first empties .venv and installs
+# what is locked; the second links this checkout into it, which is all that a change of pyproject.toml needs.
+# A .venv whose Python is gone, that was moved with its folder, or that another Python was asked for, is made anew.
+
+ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && grep -qxF "in $(CURDIR)" $(LOCKED) 2>/dev/null && \
+    { [ -z "$(asked_python)" ] || grep -qxF "by $(asked_python)" $(LOCKED); } && echo usable),usable)
+$(LOCKED): FORCE
+endif
+
+FORCE:
+
+pip := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+
+$(LOCKED): requirements.lock
+	@command -v "$(PYTHON)" >/dev/null || \
+	    { echo 'opsconsole needs Python 3.11 or newer, and there is no $(PYTHON) here; name one: make PYTHON=/path/to/python3 $(MAKECMDGOALS)' >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit("opsconsole needs Python 3.11 or newer, and $(PYTHON) is %d.%d; name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" % sys.version_info[:2])'
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo '$(PYTHON) cannot make a virtual environment; on Debian or Ubuntu install its missing part: apt-get install python3-venv' >&2; exit 1; }
+	@echo 'Making $(VENV) from requirements.lock (once, half a minute) ...' >&2
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@$(pip) install --no-compile --only-binary :all: --require-hashes -r requirements.lock
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true # on all cores, where pip uses one
+	@printf '%s\n' "in $(CURDIR)" 'by $(PYTHON)' > $@
+
+$(READY): $(LOCKED) pyproject.toml
+	@$(pip) install --no-index --no-deps --no-build-isolation --editable .
+	@touch $@

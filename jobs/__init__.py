@@ -1,0 +1,1 @@
+"""The packs of jobs that come with opsconsole."""

@@ -1,0 +1,173 @@
+"""Caches each user's attempts of the day, for the programs that greet them the next morning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, Text, select, type_coerce
+
+from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
+from jobs.common import users
+from opsconsole import DAY, Context, Family, Items, Job, Limits, Scope, hours, minutes
+
+DAY_ATTEMPTS = Family("attempts.day", "date:user:{date}:{user}", ttl=hours(2), of=("user",))
+
+
+class Named(msgspec.Struct):
+    """A subject, topic or subtopic as readers see it."""
+
+    id: str
+    name: str
+
+
+class Question(msgspec.Struct):
+    """What is known of a question; the second half of each attempt in the cache."""
+
+    subject: Named
+    topic: Named
+    subtopic: list[Named]
+    difficulty: str | None
+    category: list[str]
+
+
+class Attempt(msgspec.Struct, rename="camel"):
+    """The first half of each attempt in the cache: what the user did."""
+
+    id: str
+    question_id: str
+    type: str | None
+    answer: str | None
+    mistake: str | None
+    timing: float | None
+    reaction_time: float | None
+    status: str
+    hints_used: int | None
+    solved_at: str
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def active_users(scope: Scope) -> Select[tuple[str]]:
+    """Every active user; those without attempts count as done, and have no key afterwards."""
+    return select(users.c.id).where(users.c.active)
+
+
+def cache_attempts(ctx: Context, batch: Items) -> None:
+    """Writes one key for each user of the batch who has attempts in the window, and removes the others'."""
+    with ctx.reading() as db:
+        rows = db.execute(_attempts_of(ctx, batch)).all()
+        known = _questions(ctx, db, {row.question_id for row in rows})
+    days: dict[str, list[Any]] = {user: [] for user in batch}
+    for row in rows:
+        days[row.user_id].append(row)
+    values: dict[str, bytes | None] = {}
+    for user, day in days.items():
+        missing = next((row.question_id for row in day if row.question_id not in known), None)
+        if missing is None:
+            values[user] = encode_day(day, known) if day else None
+        else:
+            ctx.fail(user, f"question {missing} is missing")
+    for user, why in ctx.cache.replace(DAY_ATTEMPTS, values, by="user", date=ctx.window.label).items():
+        ctx.fail(user, why)
+    ctx.count("keys", sum(value is not None for value in values.values()))
+    ctx.count("attempts", len(rows))
+
+
+def encode_day(day: list[Any], known: dict[str, bytes]) -> bytes:
+    """The JSON array of a user's attempts, ordered by time, then id. `known` has each question's half, encoded."""
+    # Sorted here: databases that other programs made may sort ids by their own alphabet.
+    day.sort(key=lambda row: (row.solved_at, row.id))
+    parts = []
+    for row in day:
+        id_, question, type_, answer, mistake, timing, reaction, status, hints, solved = row[1:]
+        head = _encode(
+            Attempt(id_, question, type_, answer, mistake, timing, reaction, status, hints, _milliseconds(solved))
+        )
+        parts.append(head[:-1] + b"," + known[question])
+    return b"[" + b",".join(parts) + b"]"
+
+
+def _attempts_of(ctx: Context, batch: Items) -> Select[Any]:
+    c = attempts.c
+    return select(
+        c.user_id,
+        c.id,
+        c.question_id,
+        c.type,
+        c.answer,
+        c.mistake,
+        c.timing,
+        c.reaction_time,
+        c.status,
+        c.hints_used,
+        # As the driver gives it: SQLite's text need not become a datetime only to become text again.
+        type_coerce(c.solved_at, Text).label("solved_at"),
+    ).where(batch.among(c.user_id), ctx.window.until(ctx.as_of).holds(c.solved_at))
+
+
+def _milliseconds(solved_at: datetime | str) -> str:
+    """UTC as ISO 8601 with milliseconds and Z, cut, not rounded; from SQLite's text or PostgreSQL's time."""
+    if isinstance(solved_at, str):
+        if len(solved_at) == 26:
+            return f"{solved_at[:10]}T{solved_at[11:23]}Z"
+        solved_at = datetime.fromisoformat(solved_at).replace(tzinfo=UTC)
+    return solved_at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _questions(ctx: Context, db: Connection, wanted: Iterable[str]) -> dict[str, bytes]:
+    """The questions' halves, encoded once a run in each process: nearly all batches need the same ones."""
+    known: dict[str, bytes] = ctx.memory.setdefault("questions", {})
+    new = [question for question in wanted if question not in known]
+    if not new:
+        return known
+    below: dict[str, list[Named]] = {}
+    named = (
+        select(question_subtopics.c.question_id, subtopics.c.id, subtopics.c.name)
+        .join(subtopics, subtopics.c.id == question_subtopics.c.subtopic_id)
+        .where(ctx.among(question_subtopics.c.question_id, new))
+    )
+    for question, subtopic, name in db.execute(named):
+        below.setdefault(question, []).append(Named(subtopic, name))
+    found = (
+        select(
+            questions.c.id,
+            questions.c.difficulty,
+            questions.c.categories,
+            subjects.c.id.label("subject_id"),
+            subjects.c.name.label("subject"),
+            topics.c.id.label("topic_id"),
+            topics.c.name.label("topic"),
+        )
+        .join(subjects, subjects.c.id == questions.c.subject_id)
+        .join(topics, topics.c.id == questions.c.topic_id)
+        .where(ctx.among(questions.c.id, new))
+    )
+    for row in db.execute(found):
+        half = Question(
+            Named(row.subject_id, row.subject),
+            Named(row.topic_id, row.topic),
+            sorted(below.get(row.id, []), key=lambda subtopic: subtopic.id),
+            row.difficulty,
+            row.categories or [],
+        )
+        known[row.id] = _encode(half)[1:]
+    return known
+
+
+cache_day = Job(
+    "attempts.cache_day",
+    active_users,
+    cache_attempts,
+    cron="50 23 * * *",
+    tz="Asia/Kolkata",
+    covers=DAY,
+    batch=50,
+    workers=8,
+    limits=Limits(longest=minutes(10)),
+    aliases=("cacheAttemptDay",),
+    says="caches the day's attempts",
+)

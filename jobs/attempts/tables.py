@@ -1,0 +1,65 @@
+"""The tables of attempts and of the catalogue of questions they are about."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, Index, Integer, String, Table, Text
+
+from jobs.common import metadata
+from opsconsole import Json, UtcTime, key_type
+
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("id", key_type(), primary_key=True),
+    Column("name", String, nullable=False),
+)
+
+topics = Table(
+    "topics",
+    metadata,
+    Column("id", key_type(), primary_key=True),
+    Column("subject_id", key_type(), nullable=False),
+    Column("name", String, nullable=False),
+)
+
+subtopics = Table(
+    "subtopics",
+    metadata,
+    Column("id", key_type(), primary_key=True),
+    Column("topic_id", key_type(), nullable=False),
+    Column("name", String, nullable=False),
+)
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("id", key_type(), primary_key=True),
+    Column("subject_id", key_type(), nullable=False),
+    Column("topic_id", key_type(), nullable=False),
+    Column("difficulty", String, nullable=True),
+    Column("categories", Json, nullable=True),
+)
+
+question_subtopics = Table(
+    "question_subtopics",
+    metadata,
+    Column("question_id", key_type(), primary_key=True),
+    Column("subtopic_id", key_type(), primary_key=True),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", key_type(), primary_key=True),
+    Column("user_id", key_type(), nullable=False),
+    Column("question_id", key_type(), nullable=False),
+    Column("type", Text, nullable=True),
+    Column("answer", Text, nullable=True),
+    Column("mistake", Text, nullable=True),
+    Column("timing", Float, nullable=True),
+    Column("reaction_time", Float, nullable=True),
+    Column("status", String, nullable=False),
+    Column("hints_used", Integer, nullable=True),
+    Column("solved_at", UtcTime, nullable=False),
+    Index(None, "user_id", "solved_at"),
+)

@@ -1,0 +1,50 @@
+"""When to stop asking a service that is away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FAILURES = 3
+WAIT_SECONDS = {"redis": 4.0, "data": 60.0}
+"""How long a dependency that is away is waited for before a run gives up on it."""
+
+
+@dataclass
+class Breaker:
+    """Counts failures of a run's dependency in a row. After three it opens: nothing is tried but one batch in the
+    middle of the wait; the wait's end is the end. Times are of a steady clock, in seconds.
+    """
+
+    dependency: str = "redis"
+    reason: str = ""
+    failures: int = 0
+    opened: float | None = None
+    probed: bool = False
+
+    def failed(self, dependency: str, reason: str, now: float) -> None:
+        """A batch came back because `dependency` was away."""
+        self.dependency, self.reason = dependency, reason
+        self.failures += 1
+        if self.failures >= FAILURES and self.opened is None:
+            self.opened = now
+
+    def worked(self) -> None:
+        """A batch got through: what was before is forgotten."""
+        self.failures, self.opened, self.probed = 0, None, False
+
+    def lets_through(self, now: float) -> bool:
+        """Whether a batch may be tried now. While open, True once: for the batch that tries whether all is well."""
+        if self.opened is None:
+            return True
+        if self.probed or now < self.opened + self._wait / 2:
+            return False
+        self.probed = True
+        return True
+
+    def gives_up(self, now: float) -> bool:
+        """Whether the wait is over."""
+        return self.opened is not None and now > self.opened + self._wait
+
+    @property
+    def _wait(self) -> float:
+        return WAIT_SECONDS[self.dependency]

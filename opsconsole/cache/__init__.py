@@ -1,0 +1,1 @@
+"""Redis as a cache: declared families of keys, written in pipelines, with figures about the server."""

@@ -1,0 +1,109 @@
+"""The jobs that are loaded: found by name or alias, refused at start when they clash or cannot be scheduled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from opsconsole.cron import Cron
+from opsconsole.errors import BadSettings, OpsconsoleError, UnknownJob
+from opsconsole.model import Job, Pack
+from opsconsole.settings import JobOverride
+
+
+class Catalog:
+    """Every loaded job, by name, in a fixed order."""
+
+    def __init__(self, packs: tuple[Pack, ...], jobs: Mapping[str, Job], options: Mapping[str, Mapping[str, Any]]):
+        self.packs = packs
+        self._jobs = dict(sorted(jobs.items()))
+        self._names = {alias: job.name for job in self for alias in (job.name, *job.aliases)}
+        self._crons = {job.name: Cron(job.cron, job.tz) for job in self}
+        self._options = options
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self._jobs.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._jobs
+
+    def find(self, name: str) -> Job:
+        """The job of that name or alias. Raises UnknownJob, which names what comes close."""
+        known = self._names.get(name)
+        if known is None:
+            raise UnknownJob(name, get_close_matches(name, self._names, n=3) or list(self._jobs))
+        return self._jobs[known]
+
+    def cron(self, job: Job) -> Cron:
+        """The job's schedule."""
+        return self._crons[job.name]
+
+    def options(self, job: Job) -> Mapping[str, Any]:
+        """The settings of the job's pack."""
+        return self._options.get(job.pack, {})
+
+
+def load(
+    packs: tuple[str, ...], overrides: Mapping[str, JobOverride], options: Mapping[str, Mapping[str, Any]]
+) -> Catalog:
+    """Imports the packs by module name, each with a `pack`, and checks all their jobs.
+
+    Raises BadSettings with every problem at once.
+    """
+    problems: list[str] = []
+    loaded: list[Pack] = []
+    for path in packs:
+        try:
+            pack = import_module(path).pack
+        except ModuleNotFoundError as error:
+            problems.append(f"jobs.packs: {path} cannot be imported: {error}")
+        except AttributeError:
+            problems.append(f"jobs.packs: {path} has no `pack`; it must define one")
+        else:
+            loaded.append(pack)
+    jobs: dict[str, Job] = {}
+    taken: dict[str, str] = {}
+    for job in (job for pack in loaded for job in pack.jobs):
+        changed = _overridden(job, overrides.get(job.name))
+        problems += [f"{job.name}: {line}" for line in _faults(changed)]
+        for name in (job.name, *job.aliases):
+            if name in taken:
+                problems.append(f"{job.name}: the name {name} is taken by {taken[name]}")
+            taken[name] = job.name
+        jobs[job.name] = changed
+    problems += [f'[jobs."{name}"]: there is no such job' for name in overrides if name not in jobs]
+    if problems:
+        raise BadSettings(problems)
+    return Catalog(tuple(loaded), jobs, options)
+
+
+def _overridden(job: Job, override: JobOverride | None) -> Job:
+    if override is None:
+        return job
+    said: dict[str, Any] = {
+        name: value for name in override.__struct_fields__ if (value := getattr(override, name)) is not None
+    }
+    for name in ("batch_timeout", "timeout"):
+        if name in said:
+            said[name] = timedelta(seconds=said[name])
+    return replace(job, **said)
+
+
+def _faults(job: Job) -> Iterator[str]:
+    pack, dot, name = job.name.partition(".")
+    if not (pack and dot and name):
+        yield "a job's name is its pack's, a dot, and its own"
+    try:
+        Cron(job.cron, job.tz)
+    except OpsconsoleError as error:
+        yield error.sentence
+    for what in ("batch", "workers", "parallel"):
+        if getattr(job, what) < 1:
+            yield f"{what} must be 1 or more, not {getattr(job, what)}"
+    for what in ("batch_timeout", "timeout"):
+        if getattr(job, what) <= timedelta(0):
+            yield f"{what} must be more than 0"

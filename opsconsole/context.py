@@ -1,0 +1,162 @@
+"""What job code receives: its window, its databases and cache, and a place to say what became of each item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import msgspec
+from sqlalchemy import Text, any_, bindparam, cast, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from opsconsole import clock
+from opsconsole.cache.client import Cache
+from opsconsole.database import Connection, Database, reason
+from opsconsole.errors import OpsconsoleError
+from opsconsole.model import Failure, Scope
+from opsconsole.text import safe
+
+LOG_LINES = 20
+
+
+class Items:
+    """The keys of one try, in the order of the population."""
+
+    def __init__(self, keys: list[str], *, sqlite: bool) -> None:
+        self._keys = keys
+        self._sqlite = sqlite
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def among(self, column: Any) -> Any:
+        """The SQL condition that a string column is one of the keys; one parameter, however many keys."""
+        return among(column, self._keys, sqlite=self._sqlite)
+
+
+def among(column: Any, keys: list[str], *, sqlite: bool) -> Any:
+    """The SQL condition that a string column is one of `keys`, the same statement for any number of them."""
+    if sqlite:
+        listed = func.json_each(msgspec.json.encode(keys).decode()).table_valued("value")
+        return column.in_(select(listed.c.value))
+    return column == any_(cast(bindparam(None, keys, type_=ARRAY(Text)), ARRAY(Text)))
+
+
+class Tools:
+    """What a process has for all the batches it works on: connections, a clock, and each run's memory."""
+
+    def __init__(self, data_url: str, redis_url: str, *, now: clock.Clock = clock.now) -> None:
+        self.data = Database(data_url)
+        self._redis_url = redis_url
+        self.now = now
+        self._memory: tuple[int, dict[str, Any]] = (0, {})
+
+    @cached_property
+    def cache(self) -> Cache:
+        """The cache, connected when it is first used."""
+        return Cache(self._redis_url)
+
+    def memory(self, run: int) -> dict[str, Any]:
+        """What this process remembers for `run`; another run's is forgotten."""
+        if self._memory[0] != run:
+            self._memory = (run, {})
+        return self._memory[1]
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self.data.close()
+        if "cache" in self.__dict__:
+            self.cache.close()
+
+
+@dataclass
+class Said:
+    """What job code said during one try; it counts only when the try returned."""
+
+    failures: dict[str, Failure] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, int | float] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+
+
+class Context:
+    """One try of one batch, or of a part of it.
+
+    `now` is the wall clock when the try began, for stamps only; rules use `as_of`. `memory` is a dict that lives as
+    long as the run does in this process: for what is costly to read and the same for every batch.
+    """
+
+    def __init__(self, scope: Scope, tools: Tools, *, run: int = 0) -> None:
+        self.window = scope.window
+        self.as_of = scope.as_of
+        self.facts = scope.facts
+        self.options: Mapping[str, Any] = scope.options
+        self.now: datetime = tools.now()
+        self.memory = tools.memory(run)
+        self.said = Said()
+        self._tools = tools
+        self._in_write = False
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One read snapshot of the data database, without a write lock."""
+        with self._tools.data.reading() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One short write transaction on the data database. Raises RuntimeError when it is nested."""
+        if self._in_write:
+            raise RuntimeError("writing() inside writing(): what must be atomic belongs into one block")
+        self._in_write = True
+        try:
+            with self._tools.data.writing() as connection:
+                yield connection
+        finally:
+            self._in_write = False
+
+    @property
+    def cache(self) -> Cache:
+        """The cache. Raises RuntimeError inside `writing()`: no lock is held over a network call."""
+        if self._in_write:
+            raise RuntimeError("cache inside writing(): read it before the block, write it after")
+        return self._tools.cache
+
+    def among(self, column: Any, keys: list[str]) -> Any:
+        """The SQL condition that a string column of the data database is one of `keys`."""
+        return among(column, keys, sqlite=self._tools.data.is_sqlite)
+
+    def fail(self, item: str, error: str | Exception) -> None:
+        """Says that `item` was not done, and why; items with the same sentence are counted together."""
+        self.said.failures[item] = failure(item, error)
+
+    def skip(self, item: str, why: str) -> None:
+        """Says that the job itself put `item` off."""
+        self.said.skipped[item] = safe(why, 120)
+
+    def count(self, metric: str, n: float = 1) -> None:
+        """Adds `n` to one of the run's metrics."""
+        self.said.metrics[metric] = self.said.metrics.get(metric, 0) + n
+
+    def log(self, line: str) -> None:
+        """Adds a line to the run's log; the first twenty of a try are kept."""
+        if len(self.said.log) < LOG_LINES:
+            self.said.log.append(safe(line))
+
+
+def failure(item: str, error: str | Exception) -> Failure:
+    """A failed item with its cause in one safe sentence."""
+    if isinstance(error, str):
+        message = error
+    elif isinstance(error, OpsconsoleError):
+        message = error.sentence
+    else:
+        message = f"{type(error).__name__}: {reason(error)}"
+    return Failure(item, safe(message, 120), safe(message, 500))

@@ -1,0 +1,179 @@
+"""One SQL database, SQLite or PostgreSQL: its two kinds of transaction, its column types, and what its errors mean."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, DateTime, Dialect, String, Text, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError as PoolTimeoutError
+from sqlalchemy.types import TypeDecorator
+
+from opsconsole.text import safe
+
+SQLITE_BUSY_SECONDS = 5
+CONNECT_SECONDS = 3
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time with zone, stored in UTC: timestamptz on PostgreSQL, SQLAlchemy's own text form on SQLite.
+
+    Raises ValueError (as StatementError) when it is given a time without zone.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value.isoformat()} has no timezone; pass an aware time")
+        in_utc = value.astimezone(UTC)
+        return in_utc.replace(tzinfo=None) if dialect.name == "sqlite" else in_utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON value in a text column."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else msgspec.json.decode(value)
+
+
+def key_type() -> String:
+    """The type of an id: a string that sorts by code point in every database."""
+    return String().with_variant(String(collation="C"), "postgresql")
+
+
+class Trouble(StrEnum):
+    """What a database error means for whoever ran into it."""
+
+    TRANSIENT = "transient"
+    AWAY = "away"
+    OWN = "own"
+
+
+# PostgreSQL's classes: 08 connection, 53 resources, 57P admin shutdown or starting up, 40 rolled back, 55P03 lock,
+# 25P0[23] a transaction that the server had ended.
+_AWAY = ("08", "57P")
+_TRANSIENT = ("40", "53", "55P03", "25P02", "25P03")
+_SQLITE_TRANSIENT = (5, 6)  # busy, locked
+_SQLITE_AWAY = (10, 13, 14)  # input/output error, disk full, cannot open
+
+
+def trouble(error: BaseException) -> Trouble:
+    """Whether trying again can help, the database is away, or the statement itself is at fault."""
+    if isinstance(error, PoolTimeoutError):
+        return Trouble.TRANSIENT
+    if not isinstance(error, DBAPIError):
+        return Trouble.OWN
+    origin = error.orig
+    code = getattr(origin, "sqlite_errorcode", None)
+    if code is not None:
+        primary = code & 0xFF
+        if primary in _SQLITE_TRANSIENT:
+            return Trouble.TRANSIENT
+        return Trouble.AWAY if primary in _SQLITE_AWAY else Trouble.OWN
+    state = getattr(origin, "sqlstate", None)
+    if state is None:
+        # psycopg names no state when the connection could not be made or was cut.
+        away = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+        return Trouble.AWAY if away else Trouble.OWN
+    if state.startswith(_AWAY):
+        return Trouble.AWAY
+    if state.startswith(_TRANSIENT):
+        return Trouble.TRANSIENT
+    return Trouble.AWAY if error.connection_invalidated else Trouble.OWN
+
+
+def reason(error: BaseException) -> str:
+    """A database error in one safe line, without the statement and its parameters."""
+    origin = getattr(error, "orig", None) or error
+    lines = [line.strip() for line in str(origin).splitlines() if line.strip()]
+    return safe(lines[0] if lines else type(origin).__name__, 200)
+
+
+class Database:
+    """Connections to one database.
+
+    `url` is an SQLAlchemy URL whose driver is `sqlite` or `postgresql+psycopg`. Threads share a Database; each
+    transaction has a connection of its own.
+    """
+
+    def __init__(self, url: str, *, pool: int = 5) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._writer = threading.RLock()
+        if self.is_sqlite:
+            self.engine = create_engine(
+                parsed, pool_size=pool, connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None}
+            )
+            event.listen(self.engine, "connect", _tune_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            self.engine = create_engine(
+                parsed,
+                pool_size=pool,
+                max_overflow=0,
+                pool_timeout=5,
+                pool_pre_ping=True,
+                connect_args={"options": "-c timezone=utc", "connect_timeout": CONNECT_SECONDS},
+            )
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One read snapshot; takes no write lock."""
+        with self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One write transaction: committed at the end of the block, rolled back when it raises.
+
+        On SQLite it takes the database's write lock at once, and a process has one such transaction at a time.
+        """
+        if not self.is_sqlite:
+            with self.engine.begin() as connection:
+                yield connection
+            return
+        with self._writer, self.engine.connect() as connection:
+            connection = connection.execution_options(writes=True)
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Closes the pooled connections."""
+        self.engine.dispose()
+
+
+def _tune_sqlite(connection: Any, record: object) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+__all__ = ["Connection", "Database", "Json", "Trouble", "UtcTime", "key_type", "reason", "trouble"]

@@ -1,0 +1,1 @@
+"""What opsconsole brings along so that it runs with nothing else installed or configured."""

@@ -1,0 +1,158 @@
+"""What runs inside a process beside its face: it leads when nobody else does, and then schedules and executes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from opsconsole import clock, orders
+from opsconsole.catalog import Catalog
+from opsconsole.database import Database, reason
+from opsconsole.errors import Fenced, OpsconsoleError
+from opsconsole.executors import Executor
+from opsconsole.executors.inline import Inline
+from opsconsole.executors.processes import Processes
+from opsconsole.leader import Leadership, identity
+from opsconsole.runner import Runner
+from opsconsole.scheduler import Scheduler
+from opsconsole.settings import Settings
+from opsconsole.store import Store
+
+log = logging.getLogger(__name__)
+
+TRY_SECONDS = 1.0
+"""Between two looks at a lease that somebody else holds, or at a store that is away."""
+IDLE_SECONDS = 0.5
+"""Between two looks for commands of other processes when nothing runs."""
+GRACE_SECONDS = 10.0
+
+
+class Engine:
+    """Leads in a thread of its own from `start` to `stop`, as often as the lease can be had.
+
+    With `only`, a run's number, it carries out that run and schedules nothing.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        catalog: Catalog,
+        *,
+        only: int | None = None,
+        now: clock.Clock = clock.now,
+    ) -> None:
+        self._settings, self._store, self._catalog, self._now, self._only = settings, store, catalog, now, only
+        self._leadership = Leadership(
+            store, identity(settings.host, settings.actor.name), seconds=settings.engine.lease_seconds, now=now
+        )
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._grace = GRACE_SECONDS
+        self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
+        self.problem: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """This process's name in the lease."""
+        return self._leadership.me.owner
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether this process holds the lease."""
+        return self._leadership.held
+
+    def start(self) -> None:
+        """Begins to lead, now or when the lease is free."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was asked for or queued: look at once."""
+        self._wake.set()
+
+    def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Ends: no new work, batches in flight finish within the grace, runs left over are interrupted, the lease is
+        given up. Returns when that is done.
+        """
+        self._grace = grace_seconds
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _main(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                token = self._leadership.try_take()
+                if token is not None:
+                    self._lead(token)
+                self.problem = None
+            except SQLAlchemyError as error:
+                self.problem = f"the store is away: {reason(error)}"
+                log.warning("%s", self.problem)
+            except OpsconsoleError as error:
+                self.problem = error.sentence
+                log.warning("%s", self.problem)
+            self._stopping.wait(TRY_SECONDS)
+
+    def _lead(self, token: int) -> None:
+        log.info("leading with token %s", token)
+        self._leadership.keep(lost=self.wake)
+        data = Database(self._settings.data_url.reveal())
+        runner = Runner(
+            self._store,
+            data,
+            self._catalog,
+            self._executor(),
+            token=token,
+            host=self._settings.host,
+            sure=lambda: self._leadership.sure,
+            now=self._now,
+            only=self._only,
+        )
+        scheduler = Scheduler(self._store, self._catalog, token, planned=self.wake, now=self._now)
+        try:
+            runner.open()
+            if self._only is None:
+                scheduler.start()
+            self._work(runner, scheduler, token)
+            if self._leadership.held:
+                runner.drain(self._grace)
+                runner.interrupt()
+        except Fenced as error:
+            log.warning("%s", error.sentence)
+        finally:
+            runner.close()
+            scheduler.stop()
+            data.close()
+            self._leadership.release()
+            log.info("no longer leading with token %s", token)
+
+    def _work(self, runner: Runner, scheduler: Scheduler, token: int) -> None:
+        looked = beaten = 0.0
+        while self._leadership.held and not self._stopping.is_set():
+            now = time.monotonic()
+            if self._wake.is_set() or now - looked >= IDLE_SECONDS:
+                self._wake.clear()
+                looked = now
+                if self._leadership.sure:
+                    orders.carry_out(self._store, self._catalog, token, self._now)
+                    runner.admit()
+            if now - beaten >= 1.0 and self._only is None:
+                beaten = now
+                scheduler.heartbeat()
+            if not runner.step():
+                self._wake.wait(IDLE_SECONDS)
+
+    def _executor(self) -> Executor:
+        if self._settings.engine.executor == "inline":
+            from opsconsole.context import Tools
+
+            assert self._settings.redis_url is not None  # noqa: S101 - whoever opens the program names a server
+            tools = Tools(self._settings.data_url.reveal(), self._settings.redis_url.reveal(), now=self._now)
+            return Inline(self._catalog, tools)
+        return Processes(
+            self._settings.wiring(), self._settings.engine.worker_count, errors=self._settings.folder / "workers.log"
+        )

@@ -1,0 +1,24 @@
+"""Where batches are carried out. An executor is a function from an iterator of batches to an iterator of results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from opsconsole.model import Batch, BatchResult
+
+Feed = Iterator[Batch | None]
+"""Batches to carry out; None when there is nothing to do now."""
+
+Stopped = Callable[[Batch], bool]
+"""Whether a batch that is being carried out is to be ended."""
+
+
+class Executor(Protocol):
+    """Takes batches from `feed` as it can and yields what became of them; None is a tick, so that the caller of a
+    quiet executor keeps control. Ends what runs when it is closed.
+    """
+
+    def __call__(self, feed: Feed, stopped: Stopped, /) -> Iterator[BatchResult | None]: ...
+
+    def close(self) -> None: ...

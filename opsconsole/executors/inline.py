@@ -1,0 +1,31 @@
+"""Carries batches out in the calling thread, one after the other: for tests and for debugging a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from opsconsole.catalog import Catalog
+from opsconsole.context import Tools
+from opsconsole.executors import Feed, Stopped
+from opsconsole.model import BatchResult
+from opsconsole.work import work
+
+
+class Inline:
+    """The executor without processes. A batch's timeout is not enforced here: nothing could end it."""
+
+    def __init__(self, catalog: Catalog, tools: Tools) -> None:
+        self._catalog, self._tools = catalog, tools
+
+    def __call__(self, feed: Feed, _stopped: Stopped, /) -> Iterator[BatchResult | None]:
+        """Yields the result of each batch, None where there is none to take."""
+        for batch in feed:
+            if batch is None:
+                yield None
+            else:
+                job = self._catalog.find(batch.job)
+                yield work(batch, job, self._tools, self._catalog.options(job))
+
+    def close(self) -> None:
+        """Closes the connections that jobs used."""
+        self._tools.close()

@@ -1,0 +1,80 @@
+"""A worker process: reads batches as JSON lines, carries them out, writes results as JSON lines."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Any
+
+import msgspec
+
+from opsconsole.model import Batch
+from opsconsole.settings import JobOverride
+
+PR_SET_PDEATHSIG = 1
+
+
+class Wiring(msgspec.Struct):
+    """The first line a worker reads: where its connections go and which jobs it knows."""
+
+    parent: int
+    path: list[str]
+    data_url: str
+    redis_url: str
+    packs: list[str]
+    overrides: dict[str, JobOverride]
+    options: dict[str, dict[str, Any]]
+
+
+class Hello(msgspec.Struct, omit_defaults=True):
+    """The first line a worker writes; `problem` says why it cannot work."""
+
+    problem: str | None = None
+
+
+def main() -> None:
+    """Works until its input ends."""
+    # Whoever leads decides when a worker stops; keys pressed at the terminal and a closed line are not for it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # What a job prints must not get between the results.
+    source, results = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    wiring = msgspec.json.decode(source.readline(), type=Wiring)
+    _die_with(wiring.parent)
+    sys.path[:] = wiring.path
+
+    from opsconsole.catalog import load
+    from opsconsole.context import Tools
+    from opsconsole.errors import OpsconsoleError
+    from opsconsole.work import work
+
+    try:
+        catalog = load(tuple(wiring.packs), wiring.overrides, wiring.options)
+        tools = Tools(wiring.data_url, wiring.redis_url)
+    except OpsconsoleError as error:
+        results.write(msgspec.json.encode(Hello(error.sentence)) + b"\n")
+        return
+    results.write(msgspec.json.encode(Hello()) + b"\n")
+    decoder = msgspec.json.Decoder(Batch)
+    for line in source:
+        batch = decoder.decode(line)
+        job = catalog.find(batch.job)
+        results.write(msgspec.json.encode(work(batch, job, tools, catalog.options(job))) + b"\n")
+
+
+def _die_with(parent: int) -> None:
+    """Ends this process when `parent` does, even in the middle of a batch. Elsewhere than on Linux it ends with the
+    batch it is at, when its input does.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,323 @@
+"""One run while it is being carried out: what waits, what is in flight, and what the results add up to."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from collections.abc import Generator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from opsconsole.breaker import Breaker
+from opsconsole.database import Connection
+from opsconsole.errors import Unavailable
+from opsconsole.model import (
+    DETAILED_FAILURES,
+    Batch,
+    BatchResult,
+    BatchState,
+    Counts,
+    Failure,
+    Job,
+    Run,
+    RunState,
+)
+from opsconsole.store import batches, runs
+from opsconsole.store.batches import Row
+
+LOG_LINES = 1000
+CAUSES = 50
+OTHER_CAUSES = "other causes"
+DEATHS = 3
+"""A key whose workers died so often is not tried again."""
+BREAKS_THE_JOB = 3
+"""So many batches in a row that fail whole, for one cause, mean that the job itself is at fault..."""
+WHOLE_BATCH = 20
+"""... if they had at least so many items."""
+
+
+class LiveRun:
+    """The memory of a run that goes on. What it says is written by whoever holds the token; `db` is a fenced
+    transaction of the store. When one of those fails, a LiveRun is thrown away: the store has the truth.
+    """
+
+    def __init__(self, run: Run, job: Job, pages: Generator[list[str]] | None, *, last_seq: int, waiting: int) -> None:
+        self.run, self.job = run, job
+        self.ending: tuple[RunState, str] | None = None
+        self.giving_up: str | None = None
+        self._pages = pages
+        self._last_seq, self._loaded = last_seq, 0
+        self._waiting = waiting
+        self._ready: deque[Row] = deque()
+        self._delayed: list[tuple[datetime, int, Row]] = []
+        self._in_flight: dict[int, Row] = {}
+        self._handed_out: list[int] = []
+        self._counts = run.counts
+        self._batches, self._done = run.batches, run.batches_done
+        self._kinds, self._metrics = dict(run.kinds), dict(run.metrics)
+        self._kept, self._log_lines = 0, run.log_lines
+        self._breaker = Breaker()
+        self._broken_streak: tuple[str, int] = ("", 0)
+        self._deadline = time.monotonic() + job.timeout.total_seconds()
+
+    # --- what is tried next -------------------------------------------------------------------------------------
+
+    def next_batch(self, now: datetime) -> Batch | None:
+        """The next batch to hand out, None when there is none now."""
+        if self.ending or self.giving_up or len(self._in_flight) >= self.job.workers:
+            return None
+        while self._delayed and self._delayed[0][0] <= now:
+            self._ready.append(heapq.heappop(self._delayed)[2])
+        if not self._ready or not self._breaker.lets_through(time.monotonic()):
+            return None
+        row = self._ready.popleft()
+        self._in_flight[row.seq] = row
+        self._handed_out.append(row.seq)
+        return Batch(
+            run=self.run.id,
+            seq=row.seq,
+            attempt=row.attempt,
+            job=self.job.name,
+            window=self.run.window,
+            as_of=self.run.as_of,
+            keys=row.keys,
+            facts=dict(self.run.facts),
+            timeout_seconds=self.job.batch_timeout.total_seconds(),
+        )
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether pending rows should be loaded from the store."""
+        waiting_here = len(self._ready) + len(self._delayed) + len(self._in_flight)
+        return len(self._ready) < batches.PAGE // 2 and self._waiting > waiting_here
+
+    def load(self, db: Connection) -> None:
+        """Loads the next page of pending rows."""
+        for row in batches.pending(db, self.run.id, after=self._loaded):
+            self._loaded = row.seq
+            if row.not_before is None:
+                self._ready.append(row)
+            else:
+                heapq.heappush(self._delayed, (row.not_before, row.seq, row))
+
+    # --- planning -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_planning(self) -> bool:
+        """Whether keys are still to be read."""
+        return self._pages is not None
+
+    def next_page(self) -> list[str] | None:
+        """The next keys of the population, None after the last. Raises what reading them raises."""
+        assert self._pages is not None  # noqa: S101 - asked only while planning
+        return next(self._pages, None)
+
+    def add_page(self, db: Connection, keys: list[str] | None, at: datetime) -> None:
+        """Writes a page of keys as pending batches; None ends the planning."""
+        if keys is None:
+            self._pages = None
+            self._log(db, at, f"{self._counts.planned:,} items in {self._batches:,} batches")
+        else:
+            size = self.job.batch
+            self._add(db, [Row(0, keys[i : i + size]) for i in range(0, len(keys), size)])
+            self._tally(planned=len(keys))
+        self._advance(db, at)
+
+    def stop_planning(self) -> None:
+        """Lets go of the population's cursor."""
+        if self._pages is not None:
+            self._pages.close()
+
+    # --- results ------------------------------------------------------------------------------------------------
+
+    def settle(self, db: Connection, result: BatchResult, at: datetime) -> None:
+        """Writes what became of a batch, and what of it is to be tried again."""
+        row = self._in_flight.pop(result.seq, None)
+        if row is None:
+            return
+        if result.lost is not None:
+            self._settle_lost(db, row, result, at)
+        elif result.broken is not None:
+            self._breaker.failed(result.broken, result.reason or "", time.monotonic())
+            self._add(db, [Row(0, result.again, row.attempt, row.deaths, self._later(row, at))])
+        else:
+            self._breaker.worked()
+            if result.again:
+                self._try_again(db, row, result, at)
+        if result.lost is None or not result.again:
+            self._close(db, row, result, at)
+        self._advance(db, at)
+
+    def _settle_lost(self, db: Connection, row: Row, result: BatchResult, at: datetime) -> None:
+        if self.ending:
+            return
+        deaths = row.deaths + 1
+        self._log(db, at, f"batch {row.seq}: {result.lost}")
+        if len(row.keys) == 1 and deaths >= DEATHS:
+            why = f"quarantined after {deaths} deaths: {result.lost}"
+            result.failed, result.again = row.keys, []
+            result.failures, result.kinds = [Failure(row.keys[0], why, why)], {why: 1}
+            return
+        middle = max(1, len(row.keys) // 2)
+        halves = [part for part in (row.keys[:middle], row.keys[middle:]) if part]
+        self._add(db, [Row(0, keys, row.attempt, deaths) for keys in halves])
+        batches.close(db, result, BatchState.REPLACED, result.lost)
+        self._batches, self._waiting = self._batches - 1, self._waiting - 1
+
+    def _try_again(self, db: Connection, row: Row, result: BatchResult, at: datetime) -> None:
+        if row.attempt < self.job.retry.times:
+            self._add(db, [Row(0, result.again, row.attempt + 1, row.deaths, self._later(row, at))])
+            return
+        why = f"failed {row.attempt} times: {result.reason}"
+        result.failed += result.again
+        result.failures += [Failure(key, why, why) for key in result.again[:DETAILED_FAILURES]]
+        result.kinds[why] = result.kinds.get(why, 0) + len(result.again)
+        result.again = []
+
+    def _close(self, db: Connection, row: Row, result: BatchResult, at: datetime) -> None:
+        skipped = sum(result.skipped.values())
+        if len(result.again) == len(row.keys):
+            state = BatchState.REPLACED
+            self._batches -= 1
+        else:
+            state = BatchState.FAILED if len(result.failed) == len(row.keys) else BatchState.DONE
+            self._done += 1
+            told = f"batch {row.seq} of {self._batches}: {result.ok} ok, {len(result.failed)} failed"
+            self._log(db, at, told, *result.log)
+        batches.close(db, result, state, result.reason)
+        runs.add_failures(db, self.run.id, row.seq, result.failures[: DETAILED_FAILURES - self._kept])
+        self._kept = min(DETAILED_FAILURES, self._kept + len(result.failures))
+        self._waiting -= 1
+        self._tally(ok=result.ok, failed=len(result.failed), skipped=skipped)
+        _merge(self._kinds, result.kinds)
+        for metric, n in result.metrics.items():
+            self._metrics[metric] = self._metrics.get(metric, 0) + n
+        self._notice_a_broken_job(row, result)
+
+    def _notice_a_broken_job(self, row: Row, result: BatchResult) -> None:
+        if result.ok or len(result.kinds) != 1 or len(result.failed) < max(WHOLE_BATCH, len(row.keys)):
+            self._broken_streak = ("", 0) if result.ok else self._broken_streak
+            return
+        (cause,) = result.kinds
+        before, streak = self._broken_streak
+        self._broken_streak = (cause, streak + 1 if cause == before else 1)
+        if self._broken_streak[1] >= BREAKS_THE_JOB:
+            self.stop(
+                RunState.FAILED, f"the job itself is broken: every item of {BREAKS_THE_JOB} batches fails: {cause}"
+            )
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def stop(self, state: RunState, why: str) -> None:
+        """No new batch; what is in flight is ended, and the run with it."""
+        self.ending = self.ending or (state, why)
+
+    def watch(self, now: float) -> None:
+        """Looks whether the run's time is over, or a dependency stays away; `now` of the steady clock."""
+        if now > self._deadline:
+            limit = timedelta(seconds=int(self.job.timeout.total_seconds()))
+            self.stop(RunState.TIMED_OUT, f"it took longer than its limit of {limit}")
+        if self._breaker.gives_up(now) and self.giving_up is None:
+            self.giving_up = Unavailable(self._breaker.dependency, self._breaker.reason).sentence
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do but to write the end."""
+        if self._in_flight:
+            return False
+        if self.ending:
+            return True
+        return not self.is_planning and (self.giving_up is not None or self._waiting == 0)
+
+    def end(self, db: Connection, token: int, at: datetime) -> RunState:
+        """Writes the terminal state and returns it."""
+        error: str | None = None
+        if self.ending:
+            state, error = self.ending
+            self._tally(not_reached=batches.close_waiting(db, self.run.id, BatchState.NOT_REACHED, error))
+        else:
+            if self.giving_up:
+                self._fail_the_rest(db, self.giving_up)
+                error = self.giving_up
+            state = _outcome(self._counts)
+        counts, began = self._counts, self.run.started_at or at
+        seconds = (at - began).total_seconds()
+        summary = f"{counts.ok:,} ok, {counts.failed:,} failed of {counts.planned:,} in {seconds:.1f} s"
+        self._log(db, at, f"{state}: {summary}" + (f"; {error}" if error else ""))
+        self._advance(db, at)
+        runs.end(db, self.run.id, token=token, state=state, at=at, error=error)
+        return state
+
+    def _fail_the_rest(self, db: Connection, cause: str) -> None:
+        told = batches.waiting_keys(db, self.run.id, limit=DETAILED_FAILURES - self._kept)
+        runs.add_failures(db, self.run.id, 0, [Failure(key, cause, cause) for key in told])
+        items = batches.close_waiting(db, self.run.id, BatchState.FAILED, cause)
+        self._tally(failed=items)
+        _merge(self._kinds, {cause: items})
+
+    @property
+    def has_in_flight(self) -> bool:
+        """Whether a batch is being carried out."""
+        return bool(self._in_flight)
+
+    # --- small ones ---------------------------------------------------------------------------------------------
+
+    @property
+    def has_news(self) -> bool:
+        """Whether batches were handed out that the store does not know of."""
+        return bool(self._handed_out)
+
+    def flush(self, db: Connection, at: datetime) -> None:
+        """Tells the store which batches were handed out."""
+        self._advance(db, at)
+
+    def _add(self, db: Connection, rows: list[Row]) -> None:
+        numbered = []
+        for row in rows:
+            self._last_seq += 1
+            numbered.append(Row(self._last_seq, row.keys, row.attempt, row.deaths, row.not_before))
+        batches.add(db, self.run.id, numbered)
+        self._batches += len(rows)
+        self._waiting += len(rows)
+
+    def _advance(self, db: Connection, at: datetime) -> None:
+        batches.start(db, self.run.id, self._handed_out, at)
+        self._handed_out = []
+        runs.advance(
+            db,
+            self.run.id,
+            counts=self._counts,
+            batches_total=self._batches,
+            batches_done=self._done,
+            planning_done=not self.is_planning,
+            kinds=self._kinds,
+            metrics=self._metrics,
+            log_lines=self._log_lines,
+        )
+
+    def _tally(self, **more: int) -> None:
+        self._counts = replace(self._counts, **{name: getattr(self._counts, name) + n for name, n in more.items()})
+
+    def _later(self, row: Row, at: datetime) -> datetime:
+        return at + self.job.retry.delay(row.attempt)
+
+    def _log(self, db: Connection, at: datetime, *lines: str) -> None:
+        tag = self.job.tag or f"[{self.job.name}]"
+        room = max(0, LOG_LINES - self._log_lines)
+        runs.add_log(db, self.run.id, at, [f"{tag} {line}" for line in lines[:room]])
+        self._log_lines += len(lines)
+
+
+def _merge(kinds: dict[str, int], more: Mapping[str, int]) -> None:
+    """Adds failures by cause; past fifty causes the rest are counted as one."""
+    for kind, n in more.items():
+        if n:
+            name = kind if kind in kinds or len(kinds) < CAUSES else OTHER_CAUSES
+            kinds[name] = kinds.get(name, 0) + n
+
+
+def _outcome(counts: Counts) -> RunState:
+    if not counts.failed:
+        return RunState.SUCCEEDED
+    return RunState.PARTIAL if counts.ok or counts.skipped else RunState.FAILED

@@ -1,0 +1,228 @@
+"""A run's life, from queued to its one terminal state: the only writer of run state."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from opsconsole import __version__
+from opsconsole.catalog import Catalog
+from opsconsole.clock import Clock
+from opsconsole.database import Database, reason
+from opsconsole.errors import OpsconsoleError, UnknownJob
+from opsconsole.executors import Executor
+from opsconsole.liverun import LiveRun
+from opsconsole.model import Batch, Job, Run, RunState, Scope
+from opsconsole.store import Store, batches, runs
+
+log = logging.getLogger(__name__)
+
+PAGE_KEYS = 5000
+"""Keys are planned so many at a time, between results, so that nothing waits for the planning of a large run."""
+LIVE_RUNS = 32
+"""So many runs go on at once; the rest stay queued."""
+ATTEMPTS = 4
+"""A run that was cut off three times is not taken up again."""
+FLUSH_SECONDS = 0.25
+
+
+class Runner:
+    """Carries out what is queued, with the token of the leader it belongs to.
+
+    `sure` says whether the lease allows new work; `only` limits it to one run. Every method may raise Fenced, or
+    SQLAlchemyError when the store is away: the Runner is then to be closed, the store has all that counts.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        data: Database,
+        catalog: Catalog,
+        executor: Executor,
+        *,
+        token: int,
+        host: str,
+        sure: Callable[[], bool],
+        now: Clock,
+        only: int | None = None,
+    ) -> None:
+        self._store, self._data, self._catalog = store, data, catalog
+        self._token, self._host, self._sure, self._now, self._only = token, host, sure, now, only
+        self._live: dict[int, LiveRun] = {}
+        self._turns: list[int] = []
+        self._draining = False
+        self._flushed = 0.0
+        self._executor = executor
+        self._results = executor(self._feed(), self._is_stopped)
+
+    def open(self) -> None:
+        """Starts the executor, and takes note of what another leader left unfinished."""
+        with self._store.fenced(self._token) as db:
+            runs.left_behind(db, self._token)
+        next(self._results)
+
+    def admit(self) -> None:
+        """Begins the queued and interrupted runs that may go on now."""
+        with self._store.reading() as db:
+            waiting = [run for run in runs.unfinished(db) if run.id not in self._live]
+        for run in waiting:
+            if self._only in (None, run.id) and len(self._live) < LIVE_RUNS:
+                self._begin(run)
+
+    def step(self) -> bool:
+        """Takes one result, or waits a moment for one, and moves every run on; False when no run is live."""
+        if not self._live:
+            return False
+        result = next(self._results)
+        now = self._now()
+        if result is not None and result.run in self._live:
+            with self._store.fenced(self._token) as db:
+                self._live[result.run].settle(db, result, now)
+        flush = time.monotonic() - self._flushed > FLUSH_SECONDS
+        for live in list(self._live.values()):
+            self._move(live, now, flush=flush)
+        if flush:
+            self._flushed = time.monotonic()
+        return True
+
+    def drain(self, grace_seconds: float) -> None:
+        """Hands out nothing more and waits for what is in flight, for so long at most."""
+        self._draining = True
+        end = time.monotonic() + grace_seconds
+        while any(live.has_in_flight for live in self._live.values()) and time.monotonic() < end:
+            self.step()
+
+    def close(self) -> None:
+        """Ends the executor and lets go of every run."""
+        for live in self._live.values():
+            live.stop_planning()
+        self._live.clear()
+        self._executor.close()
+
+    def interrupt(self) -> None:
+        """Leaves the runs that have not ended to the next leader."""
+        with self._store.fenced(self._token) as db:
+            runs.interrupt(db, self._token)
+
+    def _begin(self, run: Run) -> None:
+        with self._store.fenced(self._token) as db:
+            try:
+                job = self._catalog.find(run.job)
+            except UnknownJob as error:
+                runs.begin(db, run.id, token=self._token, host=self._host, version=__version__, at=self._now())
+                runs.end(db, run.id, token=self._token, state=RunState.FAILED, at=self._now(), error=error.sentence)
+                return
+            mine = [live.run for live in self._live.values() if live.job.name == job.name]
+            if len(mine) >= job.parallel or any(live.window.label == run.window.label for live in mine):
+                return
+            run = runs.begin(db, run.id, token=self._token, host=self._host, version=__version__, at=self._now())
+            live = LiveRun(
+                run,
+                job,
+                None if run.planning_done else self._pages(run, job),
+                last_seq=batches.last_seq(db, run.id),
+                waiting=batches.count_waiting(db, run.id),
+            )
+        if run.attempt > ATTEMPTS:
+            live.stop(RunState.ABANDONED, f"it was cut off {ATTEMPTS - 1} times and is not taken up again")
+        self._live[run.id] = live
+        self._turns.append(run.id)
+
+    def _move(self, live: LiveRun, now: datetime, *, flush: bool) -> None:
+        live.watch(time.monotonic())
+        if live.is_planning and not live.ending:
+            self._plan_page(live, now)
+        if live.needs_rows and not live.ending:
+            with self._store.reading() as db:
+                live.load(db)
+        if live.is_over:
+            live.stop_planning()
+            with self._store.fenced(self._token) as db:
+                state = live.end(db, self._token, self._now())
+            log.info("%s %s: %s", live.job.name, live.run.window.label, state)
+            del self._live[live.run.id]
+            self._turns.remove(live.run.id)
+        elif flush and live.has_news:
+            with self._store.fenced(self._token) as db:
+                live.flush(db, now)
+
+    def _plan_page(self, live: LiveRun, now: datetime) -> None:
+        try:
+            keys = live.next_page()
+        except SQLAlchemyError as error:
+            live.stop(RunState.FAILED, f"its population could not be read: {reason(error)}")
+        except OpsconsoleError as error:
+            live.stop(RunState.FAILED, error.sentence)
+        else:
+            with self._store.fenced(self._token) as db:
+                live.add_page(db, keys, now)
+
+    def _pages(self, run: Run, job: Job) -> Generator[list[str]]:
+        """A run's keys in pages of whole batches: its population, or what its parent left undone.
+
+        A run whose planning was cut off plans the keys that it has not planned yet.
+        """
+        known: set[str] = set()
+        with self._store.reading() as db:
+            for page in batches.planned_keys(db, run.id):
+                known.update(page)
+        size = max(1, PAGE_KEYS // job.batch) * job.batch
+        rest: list[str] = []
+        for page in self._keys(run, job):
+            rest += [key for key in page if key not in known] if known else page
+            whole = len(rest) // size * size
+            for i in range(0, whole, size):
+                yield rest[i : i + size]
+            rest = rest[whole:]
+        if rest:
+            yield rest
+
+    def _keys(self, run: Run, job: Job) -> Iterator[list[str]]:
+        if run.parent is not None:
+            with self._store.reading() as db:
+                if runs.get(db, run.parent).planning_done:
+                    read = batches.undone_keys if run.retry_of == "failed" else batches.planned_keys
+                    yield from read(db, run.parent)
+                    return
+        population = job.population(Scope(run.window, run.as_of, run.facts, self._catalog.options(job)))
+        if isinstance(population, tuple):
+            yield list(population)
+            return
+        with self._data.reading() as db:
+            found = db.execution_options(stream_results=True, max_row_buffer=PAGE_KEYS).execute(population)
+            for part in found.partitions(PAGE_KEYS):
+                keys: list[Any] = [key for (key,) in part]
+                odd = next((key for key in keys if type(key) is not str), "")
+                if odd != "":
+                    raise BadPopulation(job.name, odd)
+                yield keys
+
+    def _feed(self) -> Iterator[Batch | None]:
+        """Of each live run in turn a batch, so that a long run does not hold up a short one."""
+        while True:
+            yield None if self._draining or not self._sure() else self._next_of_turn()
+
+    def _next_of_turn(self) -> Batch | None:
+        now = self._now()
+        for i, number in enumerate(self._turns):
+            batch = self._live[number].next_batch(now)
+            if batch is not None:
+                self._turns = self._turns[i + 1 :] + self._turns[: i + 1]
+                return batch
+        return None
+
+    def _is_stopped(self, batch: Batch) -> bool:
+        live = self._live.get(batch.run)
+        return live is None or live.ending is not None
+
+
+class BadPopulation(OpsconsoleError):
+    """A population that gives something other than texts."""
+
+    def __init__(self, job: str, key: object) -> None:
+        super().__init__(f"the population of {job} must give texts, not {type(key).__name__}")

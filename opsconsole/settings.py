@@ -1,0 +1,303 @@
+"""The configuration: one file and the environment, made into one frozen value, or into a list of all that is wrong."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from opsconsole.errors import BadSettings
+
+FILE = "opsconsole.toml"
+PREFIX = "OPSCONSOLE_"
+EMBEDDED = "embedded"
+"""What a URL says when the console brings the service along."""
+
+
+class Secret:
+    """A text that shows itself as `***` wherever it is printed; `reveal()` is the only way to it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself; for the library call that needs it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+def masked(url: Secret) -> str:
+    """A URL as it may be shown: scheme, host and name, never a password."""
+    return re.sub(r"(?<=://)([^/@]*)@", lambda m: m.group(1).partition(":")[0] + ":***@", url.reveal())
+
+
+class Console(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[console]`: what this installation is called on its top line."""
+
+    environment: str = ""
+
+
+class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[store]`, `[data]`: where a database is; `embedded` for an SQLite file in the data folder."""
+
+    url: str = EMBEDDED
+
+
+class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[redis]`: where the cache is; the limits are the embedded server's."""
+
+    url: str = EMBEDDED
+    max_memory: str = "256mb"
+    policy: str = "volatile-lru"
+
+
+class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[engine]`: how batches are carried out, and how long a silent leader keeps its lease."""
+
+    executor: str = "processes"
+    workers: int = 0
+    lease_seconds: float = 10.0
+
+    @property
+    def worker_count(self) -> int:
+        """`workers`, or a process for each processor up to four."""
+        return self.workers or min(4, os.cpu_count() or 1)
+
+
+class JobOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[jobs."pack.job"]`: what may be changed of a job without touching its code. Times in seconds."""
+
+    cron: str | None = None
+    tz: str | None = None
+    batch: int | None = None
+    batch_timeout: float | None = None
+    timeout: float | None = None
+    workers: int | None = None
+    parallel: int | None = None
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who is at the keyboard: the OS user, with the user behind sudo, and the address an SSH session comes from."""
+
+    name: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The whole configuration, valid. `folder` is the private data folder; `source` the file that was read."""
+
+    folder: Path
+    source: Path | None
+    actor: Actor
+    host: str
+    console: Console
+    engine: Engine
+    redis_limits: Redis
+    store_url: Secret
+    data_url: Secret
+    redis_url: Secret | None
+    embedded_store: bool
+    packs: tuple[str, ...]
+    overrides: Mapping[str, JobOverride]
+    options: Mapping[str, Mapping[str, Any]]
+
+    def wiring(self) -> dict[str, Any]:
+        """What a worker process needs, as JSON; it goes over a private pipe, never over a command line."""
+        return {
+            "data_url": self.data_url.reveal(),
+            "redis_url": self.redis_url.reveal() if self.redis_url else None,
+            "packs": list(self.packs),
+            "overrides": self.overrides,
+            "options": self.options,
+        }
+
+    def effective(self) -> dict[str, str]:
+        """The settings in force, secrets masked, one `section.key` each."""
+        redis = masked(self.redis_url) if self.redis_url else EMBEDDED
+        return {
+            "file": str(self.source) if self.source else "none",
+            "folder": str(self.folder),
+            "console.environment": self.console.environment or "-",
+            "store.url": masked(self.store_url),
+            "data.url": masked(self.data_url),
+            "redis.url": redis,
+            "engine.executor": self.engine.executor,
+            "engine.workers": str(self.engine.worker_count),
+            "engine.lease_seconds": f"{self.engine.lease_seconds:g}",
+            "jobs.packs": ", ".join(self.packs),
+        }
+
+
+DEFAULT_PACKS = ("jobs.attempts",)
+_SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "console": Console,
+    "store": Service,
+    "data": Service,
+    "redis": Redis,
+    "engine": Engine,
+}
+
+
+def load(
+    config: Path | None = None, *, folder: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Reads the configuration; `config` names the file, `folder` the data folder in place of the usual ones.
+
+    Raises BadSettings with every problem at once.
+    """
+    env = os.environ if environ is None else environ
+    problems: list[str] = []
+    source = config or _find(env)
+    raw = _read(source, problems) if source else {}
+    _overlay(raw, env)
+    sections = {name: _section(name, kind, raw.pop(name, {}), problems) for name, kind in _SECTIONS.items()}
+    jobs = raw.pop("jobs", {})
+    packs = _packs(jobs.pop("packs", list(DEFAULT_PACKS)), problems)
+    overrides = {name: _section(f'jobs."{name}"', JobOverride, value, problems) for name, value in jobs.items()}
+    pack_names = {path.rpartition(".")[2] for path in packs}
+    for name in sorted(set(raw) - pack_names):
+        known = ", ".join(sorted({*_SECTIONS, "jobs", *pack_names}))
+        problems.append(f"[{name}] is not a section; the sections are {known}")
+    home = folder or Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "opsconsole"
+    engine, redis = sections["engine"], sections["redis"]
+    if engine.executor not in ("processes", "inline"):
+        problems.append(f"engine.executor is {engine.executor!r}; use processes or inline")
+    if engine.workers < 0:
+        problems.append(f"engine.workers is {engine.workers}; use 0 (a process for each processor) or more")
+    if not engine.lease_seconds > 0:
+        problems.append(f"engine.lease_seconds is {engine.lease_seconds:g}; it must be more than 0")
+    shared = env.get("DATABASE_URL") or EMBEDDED
+    store = _database_url("store.url", sections["store"].url, shared, home / "store.db", problems)
+    data = _database_url("data.url", sections["data"].url, shared, home / "data.db", problems)
+    redis_url = _redis_url(redis.url if redis.url != EMBEDDED else env.get("REDIS_URL") or EMBEDDED, problems)
+    if problems:
+        raise BadSettings([f"{source}: {line}" if source else line for line in problems])
+    return Settings(
+        folder=home,
+        source=source,
+        actor=_actor(env),
+        host=socket.gethostname(),
+        console=sections["console"],
+        engine=engine,
+        redis_limits=redis,
+        store_url=store,
+        data_url=data,
+        redis_url=redis_url,
+        embedded_store=store.reveal() == f"sqlite:///{home / 'store.db'}",
+        packs=packs,
+        overrides=overrides,
+        options={name: value for name, value in raw.items() if name in pack_names},
+    )
+
+
+def private_folder(folder: Path) -> None:
+    """Creates the data folder for this user alone, and makes files written from now on private to them."""
+    os.umask(0o077)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def terminal() -> str:
+    """What the environment calls the terminal; empty when it names none."""
+    return os.environ.get("TERM", "")
+
+
+def _find(env: Mapping[str, str]) -> Path | None:
+    beside = Path(FILE)
+    configured = Path(env.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "opsconsole" / FILE
+    return next((path for path in (beside, configured) if path.is_file()), None)
+
+
+def _read(source: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        problems.append(f"cannot be read: {error.strerror}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"is not valid TOML: {error}")
+    return {}
+
+
+def _overlay(raw: dict[str, Any], env: Mapping[str, str]) -> None:
+    """Lays `OPSCONSOLE_SECTION__KEY` over what the file says."""
+    for name, value in env.items():
+        section, two, key = name.removeprefix(PREFIX).lower().partition("__")
+        if name.startswith(PREFIX) and two:
+            raw.setdefault(section, {})[key] = value.split(",") if key == "packs" else value
+
+
+def _section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[str]) -> Any:
+    if not isinstance(given, dict):
+        problems.append(f"[{name}] must be a section with keys")
+        return kind()
+    types = get_type_hints(kind)
+    good: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in types:
+            problems.append(f"{name}.{key} is not a setting; [{name}] has {', '.join(types)}")
+            continue
+        try:
+            good[key] = msgspec.convert(value, types[key], strict=False)
+        except msgspec.ValidationError as error:
+            problems.append(f"{name}.{key}: {str(error).lower().removeprefix('expected ')} needed, not {value!r}")
+    return kind(**good)
+
+
+def _packs(given: Any, problems: list[str]) -> tuple[str, ...]:
+    if isinstance(given, list) and given and all(isinstance(path, str) for path in given):
+        return tuple(path.strip() for path in given)
+    problems.append('jobs.packs must be a list of module names, such as ["jobs.attempts"]')
+    return DEFAULT_PACKS
+
+
+def _database_url(name: str, own: str, shared: str, file: Path, problems: list[str]) -> Secret:
+    url = own if own != EMBEDDED else shared
+    if url == EMBEDDED:
+        return Secret(f"sqlite:///{file}")
+    scheme, found, rest = url.partition("://")
+    if found and scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+        return Secret(f"postgresql+psycopg://{rest}")
+    if found and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return Secret(url)
+    problems.append(f"{name}: a URL that starts with sqlite:/// or postgresql:// is needed, not {scheme!r}")
+    return Secret("sqlite:///")
+
+
+def _redis_url(url: str, problems: list[str]) -> Secret | None:
+    if url == EMBEDDED:
+        return None
+    scheme = url.partition("://")[0]
+    if scheme not in ("redis", "rediss", "unix"):
+        problems.append(f"redis.url: a URL that starts with redis://, rediss:// or unix:// is needed, not {scheme!r}")
+    return Secret(url)
+
+
+def _actor(env: Mapping[str, str]) -> Actor:
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    behind = env.get("SUDO_USER")
+    origin = env.get("SSH_CONNECTION", "").partition(" ")[0]
+    return Actor(f"{behind} as {user}" if behind and behind != user else user, origin or "local")

@@ -1,0 +1,26 @@
+"""The store: all state of opsconsole in one SQL database, one module a subject."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import select
+
+from opsconsole.database import Connection, Database
+from opsconsole.errors import Fenced
+from opsconsole.store import schema
+
+
+class Store(Database):
+    """The store's database, with the transaction that only the leader may make."""
+
+    @contextmanager
+    def fenced(self, token: int) -> Iterator[Connection]:
+        """A write transaction that holds only while `token` is the lease's. Raises Fenced when it no longer is."""
+        with self.writing() as db:
+            # KEY SHARE conflicts with a takeover, which changes the unique token, and not with renewals.
+            held = select(schema.lease.c.token).where(schema.lease.c.id == 1).with_for_update(key_share=True, read=True)
+            if db.execute(held).scalar() != token:
+                raise Fenced(token)
+            yield db

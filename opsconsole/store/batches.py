@@ -1,0 +1,158 @@
+"""Batches: a run's work in lists of keys, planned, handed out, and closed with what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, insert, select, update
+
+from opsconsole.database import Connection
+from opsconsole.model import BatchResult, BatchState
+from opsconsole.store.schema import batches
+
+PAGE = 32
+"""Pending rows are loaded so many at a time; what waits in memory does not grow with a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A batch that waits: its keys, which try it is, and how many workers died while they held these keys."""
+
+    seq: int
+    keys: list[str]
+    attempt: int = 1
+    deaths: int = 0
+    not_before: datetime | None = None
+
+
+def add(db: Connection, run: int, rows: Sequence[Row]) -> None:
+    """Writes pending batches."""
+    if rows:
+        db.execute(
+            insert(batches),
+            [
+                {
+                    "run_id": run,
+                    "seq": row.seq,
+                    "state": BatchState.PENDING,
+                    "attempt": row.attempt,
+                    "deaths": row.deaths,
+                    "not_before": row.not_before,
+                    "items": len(row.keys),
+                    "keys": row.keys,
+                }
+                for row in rows
+            ],
+        )
+
+
+def pending(db: Connection, run: int, *, after: int) -> list[Row]:
+    """The next page of pending batches with a number above `after`, in order."""
+    query = (
+        select(batches.c.seq, batches.c["keys"], batches.c.attempt, batches.c.deaths, batches.c.not_before)
+        .where(batches.c.run_id == run, batches.c.seq > after, batches.c.state == BatchState.PENDING)
+        .order_by(batches.c.seq)
+        .limit(PAGE)
+    )
+    return [Row(*row) for row in db.execute(query)]
+
+
+def start(db: Connection, run: int, seqs: Sequence[int], at: datetime) -> None:
+    """Marks batches as handed out."""
+    if seqs:
+        mine = (batches.c.run_id == run) & batches.c.seq.in_(seqs) & (batches.c.state == BatchState.PENDING)
+        db.execute(update(batches).where(mine).values(state=BatchState.RUNNING, started_at=at))
+
+
+def close(db: Connection, result: BatchResult, state: BatchState, cause: str | None) -> None:
+    """Writes what became of a batch."""
+    failed, skipped = len(result.failed), sum(result.skipped.values())
+    whole = failed and not (result.ok or skipped or result.again)
+    db.execute(
+        update(batches)
+        .where(batches.c.run_id == result.run, batches.c.seq == result.seq)
+        .values(
+            state=state,
+            ok=result.ok,
+            failed=failed,
+            skipped=skipped,
+            failed_keys=None if whole or not failed else result.failed,
+            cause=cause,
+            seconds=result.seconds,
+        )
+    )
+
+
+def close_waiting(db: Connection, run: int, state: BatchState, cause: str) -> int:
+    """Closes everything of a run that is pending or in flight in one update; returns how many items that were."""
+    waiting = (batches.c.run_id == run) & batches.c.state.in_((BatchState.PENDING, BatchState.RUNNING))
+    items = db.execute(select(func.coalesce(func.sum(batches.c["items"]), 0)).where(waiting)).scalar_one()
+    failed = batches.c["items"] if state is BatchState.FAILED else 0
+    db.execute(update(batches).where(waiting).values(state=state, failed=failed, cause=cause))
+    return int(items)
+
+
+def waiting_keys(db: Connection, run: int, *, limit: int) -> list[str]:
+    """The first keys of what is pending or in flight."""
+    waiting = batches.c.state.in_((BatchState.PENDING, BatchState.RUNNING))
+    query = select(batches.c["keys"]).where(batches.c.run_id == run, waiting).order_by(batches.c.seq)
+    found: list[str] = []
+    for (keys,) in db.execute(query.limit(limit)):
+        found += keys
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+def last_seq(db: Connection, run: int) -> int:
+    """The highest batch number of a run; 0 before the first."""
+    highest = select(func.coalesce(func.max(batches.c.seq), 0)).where(batches.c.run_id == run)
+    return int(db.execute(highest).scalar_one())
+
+
+def count_waiting(db: Connection, run: int) -> int:
+    """How many batches of a run are not closed."""
+    query = select(func.count()).where(
+        batches.c.run_id == run, batches.c.state.in_((BatchState.PENDING, BatchState.RUNNING))
+    )
+    return db.execute(query).scalar_one()
+
+
+def planned_keys(db: Connection, run: int) -> Iterator[list[str]]:
+    """Every key that a run planned, each once, a page at a time."""
+    after = 0
+    query = (
+        select(batches.c.seq, batches.c["keys"])
+        .where(batches.c.run_id == run, batches.c.attempt == 1, batches.c.deaths == 0)
+        .order_by(batches.c.seq)
+    )
+    while page := db.execute(query.where(batches.c.seq > after).limit(PAGE)).all():
+        yield [key for _, keys in page for key in keys]
+        after = page[-1].seq
+
+
+def undone_keys(db: Connection, run: int) -> Iterator[list[str]]:
+    """The keys of a run's items that failed or were not reached, a page at a time."""
+    after = 0
+    reached_not = batches.c.state == BatchState.NOT_REACHED
+    query = (
+        select(batches.c.seq, batches.c["keys"], batches.c.failed_keys)
+        .where(batches.c.run_id == run, reached_not | (batches.c.failed > 0))
+        .order_by(batches.c.seq)
+    )
+    while page := db.execute(query.where(batches.c.seq > after).limit(PAGE)).all():
+        yield [key for _, keys, failed in page for key in (keys if failed is None else failed)]
+        after = page[-1].seq
+
+
+def grid(db: Connection, run: int, *, limit: int) -> list[tuple[int, BatchState, int, int]]:
+    """The batches of a run in order, without those that were replaced: (number, state, items, failed)."""
+    query = (
+        select(batches.c.seq, batches.c.state, batches.c["items"], batches.c.failed)
+        .where(batches.c.run_id == run, batches.c.state != BatchState.REPLACED)
+        .order_by(batches.c.seq)
+        .limit(limit)
+    )
+    return [(seq, BatchState(state), items, failed) for seq, state, items, failed in db.execute(query)]

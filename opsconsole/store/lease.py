@@ -1,0 +1,82 @@
+"""The lease: which process leads, and the fencing token that its writes carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from opsconsole.database import Connection
+from opsconsole.store.schema import lease
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A process that may lead: `owner` is its own uuid; pid, its start time and `boot` tell whether it still lives."""
+
+    owner: str
+    host: str
+    pid: int
+    pid_started: str
+    boot: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The lease as it stands. `holder` is None when it is free; `beat` grows with every renewal."""
+
+    token: int
+    beat: int
+    holder: Identity | None
+    since: datetime | None
+    renewed_at: datetime | None
+
+
+def read(db: Connection) -> Lease | None:
+    """The lease; None before anybody ever led."""
+    row = db.execute(select(lease).where(lease.c.id == 1)).one_or_none()
+    if row is None:
+        return None
+    holder = None
+    if row.owner is not None:
+        holder = Identity(row.owner, row.host, row.pid, row.pid_started, row.boot, row.who)
+    return Lease(row.token, row.beat, holder, row.since, row.renewed_at)
+
+
+def take(db: Connection, seen: Lease | None, me: Identity, at: datetime) -> int | None:
+    """Takes the lease that was `seen`; the new token, or None when somebody else was quicker."""
+    mine = {
+        "beat": 0,
+        "owner": me.owner,
+        "host": me.host,
+        "pid": me.pid,
+        "pid_started": me.pid_started,
+        "boot": me.boot,
+        "who": me.who,
+        "since": at,
+        "renewed_at": at,
+    }
+    if seen is None:
+        try:
+            db.execute(insert(lease).values(id=1, token=1, **mine))
+        except IntegrityError:
+            return None
+        return 1
+    same = (lease.c.id == 1) & (lease.c.token == seen.token) & (lease.c.beat == seen.beat)
+    changed = db.execute(update(lease).where(same).values(token=seen.token + 1, **mine))
+    return seen.token + 1 if changed.rowcount == 1 else None
+
+
+def renew(db: Connection, token: int, owner: str, at: datetime) -> bool:
+    """Shows that the holder lives; False when the lease is no longer its own."""
+    mine = (lease.c.id == 1) & (lease.c.token == token) & (lease.c.owner == owner)
+    return db.execute(update(lease).where(mine).values(beat=lease.c.beat + 1, renewed_at=at)).rowcount == 1
+
+
+def release(db: Connection, token: int, owner: str) -> None:
+    """Gives the lease up; nothing happens when it is another's already."""
+    mine = (lease.c.id == 1) & (lease.c.token == token) & (lease.c.owner == owner)
+    db.execute(update(lease).where(mine).values(beat=lease.c.beat + 1, owner=None))

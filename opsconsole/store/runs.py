@@ -1,0 +1,212 @@
+"""Runs: made, found, begun and ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+
+from opsconsole.database import Connection
+from opsconsole.errors import UnknownRun
+from opsconsole.model import LIVE, OPEN, Counts, Job, Run, RunState, Trigger
+from opsconsole.store.schema import batches, failures, log, runs
+from opsconsole.windows import Window
+
+
+def create(
+    db: Connection,
+    job: Job,
+    window: Window,
+    *,
+    as_of: datetime,
+    trigger: Trigger,
+    asked_by: str,
+    at: datetime,
+    occurrence: int | None = None,
+    parent: int | None = None,
+    retry_of: str | None = None,
+    facts: Mapping[str, Any] | None = None,
+    command: int | None = None,
+) -> int:
+    """Queues a run and returns its number. `retry_of` is `failed` or `all`, with a `parent`."""
+    values = {
+        "job": job.name,
+        "window_label": window.label,
+        "window_start": window.start,
+        "window_end": window.end,
+        "as_of": as_of,
+        "trigger": trigger,
+        "occurrence_id": occurrence,
+        "parent_id": parent,
+        "retry_of": retry_of,
+        "command_id": command,
+        "asked_by": asked_by,
+        "priority": job.priority,
+        "spec": job.spec,
+        "state": RunState.QUEUED,
+        "created_at": at,
+        "facts": dict(facts or {}),
+        "parameters": {},
+        "kinds": {},
+        "metrics": {},
+    }
+    made: int = db.execute(insert(runs).values(values).returning(runs.c.id)).scalar_one()
+    return made
+
+
+def get(db: Connection, run: int) -> Run:
+    """One run. Raises UnknownRun."""
+    row = db.execute(select(runs).where(runs.c.id == run)).one_or_none()
+    if row is None:
+        raise UnknownRun(run)
+    return _value(row)
+
+
+def newest(
+    db: Connection, *, limit: int, job: str | None = None, states: Sequence[RunState] | None = None
+) -> list[Run]:
+    """The newest runs first."""
+    query = select(runs).order_by(runs.c.id.desc()).limit(limit)
+    if job is not None:
+        query = query.where(runs.c.job == job)
+    if states is not None:
+        query = query.where(runs.c.state.in_(states))
+    return [_value(row) for row in db.execute(query)]
+
+
+def unfinished(db: Connection) -> list[Run]:
+    """Every run that has not ended, in the order in which they start: what goes on, then by instant, priority, name."""
+    order = (runs.c.started_at.is_(None), runs.c.as_of, runs.c.priority.desc(), runs.c.job, runs.c.id)
+    return [_value(row) for row in db.execute(select(runs).where(runs.c.state.in_(OPEN)).order_by(*order))]
+
+
+def open_run(db: Connection, job: str, label: str | None = None) -> int | None:
+    """A run of that job (and window) that has not ended."""
+    query = select(func.min(runs.c.id)).where(runs.c.job == job, runs.c.state.in_(OPEN))
+    if label is not None:
+        query = query.where(runs.c.window_label == label)
+    return db.execute(query).scalar()
+
+
+def open_scheduled(db: Connection) -> dict[str, int]:
+    """The run that each job's schedule started and that has not ended: {job: run}."""
+    query = select(runs.c.job, func.min(runs.c.id)).where(runs.c.state.in_(OPEN), runs.c.trigger == Trigger.SCHEDULE)
+    return dict(db.execute(query.group_by(runs.c.job)).tuples().all())
+
+
+def begin(db: Connection, run: int, *, token: int, host: str, version: str, at: datetime) -> Run:
+    """A queued or interrupted run goes on, as its next attempt; batches that were in flight are pending again."""
+    db.execute(
+        update(runs)
+        .where(runs.c.id == run, runs.c.state.in_(OPEN))
+        .values(
+            state=RunState.RUNNING,
+            attempt=runs.c.attempt + 1,
+            token=token,
+            host=host,
+            version=version,
+            started_at=func.coalesce(runs.c.started_at, at),
+        )
+    )
+    db.execute(update(batches).where(batches.c.run_id == run, batches.c.state == "running").values(state="pending"))
+    return get(db, run)
+
+
+def interrupt(db: Connection, token: int) -> None:
+    """The runs of `token` stand still until a leader takes them up."""
+    db.execute(
+        update(runs).where(runs.c.state == RunState.RUNNING, runs.c.token == token).values(state=RunState.INTERRUPTED)
+    )
+
+
+def left_behind(db: Connection, token: int) -> None:
+    """What another leader was running when it went is interrupted."""
+    db.execute(
+        update(runs).where(runs.c.state == RunState.RUNNING, runs.c.token != token).values(state=RunState.INTERRUPTED)
+    )
+
+
+def end(db: Connection, run: int, *, token: int, state: RunState, at: datetime, error: str | None) -> bool:
+    """Gives a run its terminal state; False when it has one already or is another leader's."""
+    changed = db.execute(
+        update(runs)
+        .where(runs.c.id == run, runs.c.token == token, runs.c.state.in_(LIVE))
+        .values(state=state, ended_at=at, error=error)
+    )
+    return changed.rowcount == 1
+
+
+def advance(
+    db: Connection, run: int, *, counts: Counts, batches_total: int, batches_done: int, planning_done: bool, **more: Any
+) -> None:
+    """Writes how far a run is; `more` are the columns kinds, metrics and log_lines when they changed."""
+    db.execute(
+        update(runs)
+        .where(runs.c.id == run)
+        .values(
+            planned=counts.planned,
+            ok=counts.ok,
+            failed=counts.failed,
+            skipped=counts.skipped,
+            not_reached=counts.not_reached,
+            batches=batches_total,
+            batches_done=batches_done,
+            planning_done=planning_done,
+            **more,
+        )
+    )
+
+
+def add_log(db: Connection, run: int, at: datetime, lines: Sequence[str]) -> None:
+    """Appends lines to a run's log."""
+    if lines:
+        db.execute(insert(log), [{"run_id": run, "at": at, "line": line} for line in lines])
+
+
+def log_lines(db: Connection, run: int, *, limit: int) -> list[tuple[datetime, str]]:
+    """The newest lines of a run's log, oldest first."""
+    query = select(log.c.at, log.c.line).where(log.c.run_id == run).order_by(log.c.id.desc()).limit(limit)
+    return [(at, line) for at, line in reversed(db.execute(query).all())]
+
+
+def add_failures(db: Connection, run: int, seq: int, told: Sequence[Any]) -> None:
+    """Keeps failures of a batch whole."""
+    if told:
+        rows = [{"run_id": run, "seq": seq, "item": f.item, "kind": f.kind, "message": f.message} for f in told]
+        db.execute(insert(failures), rows)
+
+
+def failures_of(db: Connection, run: int) -> list[tuple[str, str, str]]:
+    """The failures that were kept whole: (item, kind, message)."""
+    query = select(failures.c.item, failures.c.kind, failures.c.message).where(failures.c.run_id == run)
+    return [(item, kind, message) for item, kind, message in db.execute(query.order_by(failures.c.id))]
+
+
+def _value(row: Row[Any]) -> Run:
+    return Run(
+        id=row.id,
+        job=row.job,
+        window=Window(row.window_start, row.window_end, row.window_label),
+        as_of=row.as_of,
+        trigger=Trigger(row.trigger),
+        state=RunState(row.state),
+        attempt=row.attempt,
+        parent=row.parent_id,
+        retry_of=row.retry_of,
+        asked_by=row.asked_by,
+        host=row.host,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        counts=Counts(row.planned, row.ok, row.failed, row.skipped, row.not_reached),
+        planning_done=row.planning_done,
+        batches=row.batches,
+        batches_done=row.batches_done,
+        kinds=row.kinds,
+        metrics=row.metrics,
+        facts=row.facts,
+        error=row.error,
+        log_lines=row.log_lines,
+    )

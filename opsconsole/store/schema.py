@@ -1,0 +1,204 @@
+"""The store's tables: all that opsconsole remembers."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from opsconsole.database import Json, UtcTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only in a column that is exactly INTEGER.
+serial = BigInteger().with_variant(Integer, "sqlite")
+
+lease = Table(
+    "ops_lease",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # Unique, so that PostgreSQL lets renewals pass beside a fenced transaction and makes only a takeover wait for it.
+    Column("token", BigInteger, nullable=False, unique=True),
+    Column("beat", BigInteger, nullable=False),
+    Column("owner", String, nullable=True),
+    Column("host", String, nullable=True),
+    Column("pid", Integer, nullable=True),
+    Column("pid_started", String, nullable=True),
+    Column("boot", String, nullable=True),
+    Column("who", String, nullable=True),
+    Column("since", UtcTime, nullable=True),
+    Column("renewed_at", UtcTime, nullable=True),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+jobs = Table(
+    "ops_jobs",
+    metadata,
+    Column("job", String, primary_key=True),
+    Column("spec", String, nullable=False),
+    Column("cron", String, nullable=False),
+    Column("tz", String, nullable=False),
+    Column("registered_at", UtcTime, nullable=False),
+    Column("planned_until", UtcTime, nullable=False),
+)
+
+occurrences = Table(
+    "ops_occurrences",
+    metadata,
+    Column("id", serial, primary_key=True),
+    Column("job", String, nullable=False),
+    Column("due_at", UtcTime, nullable=False),
+    # A stretch of instants with one reason is one row: its first and last instant and their number.
+    Column("last_due_at", UtcTime, nullable=False),
+    Column("instants", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", String, nullable=True),
+    Column("blocked_by", BigInteger, nullable=True),
+    Column("spec", String, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    UniqueConstraint("job", "due_at"),
+)
+
+runs = Table(
+    "ops_runs",
+    metadata,
+    Column("id", serial, primary_key=True),
+    Column("job", String, nullable=False),
+    Column("window_label", String, nullable=False),
+    Column("window_start", UtcTime, nullable=False),
+    Column("window_end", UtcTime, nullable=False),
+    Column("as_of", UtcTime, nullable=False),
+    Column("trigger", String, nullable=False),
+    Column("occurrence_id", serial, ForeignKey("ops_occurrences.id"), nullable=True, unique=True),
+    Column("parent_id", serial, ForeignKey("ops_runs.id"), nullable=True),
+    Column("retry_of", String, nullable=True),
+    Column("command_id", BigInteger, nullable=True),
+    Column("asked_by", String, nullable=False),
+    Column("priority", Integer, nullable=False, server_default=text("0")),
+    Column("spec", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("token", BigInteger, nullable=True),
+    Column("host", String, nullable=True),
+    Column("version", String, nullable=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("started_at", UtcTime, nullable=True),
+    Column("ended_at", UtcTime, nullable=True),
+    Column("planning_done", Boolean, nullable=False, server_default=text("false")),
+    Column("batches", Integer, nullable=False, server_default=text("0")),
+    Column("batches_done", Integer, nullable=False, server_default=text("0")),
+    Column("planned", Integer, nullable=False, server_default=text("0")),
+    Column("ok", Integer, nullable=False, server_default=text("0")),
+    Column("failed", Integer, nullable=False, server_default=text("0")),
+    Column("skipped", Integer, nullable=False, server_default=text("0")),
+    Column("not_reached", Integer, nullable=False, server_default=text("0")),
+    Column("facts", Json, nullable=False),
+    Column("parameters", Json, nullable=False),
+    Column("kinds", Json, nullable=False),
+    Column("metrics", Json, nullable=False),
+    Column("error", Text, nullable=True),
+    Column("log_lines", Integer, nullable=False, server_default=text("0")),
+    Index(None, "state"),
+    Index(None, "job", "created_at"),
+    Index(None, "ended_at"),
+    Index(None, "parent_id"),
+)
+
+batches = Table(
+    "ops_batches",
+    metadata,
+    Column("run_id", serial, ForeignKey("ops_runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("state", String, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("deaths", Integer, nullable=False),
+    Column("not_before", UtcTime, nullable=True),
+    Column("items", Integer, nullable=False),
+    Column("keys", Json, nullable=False),
+    Column("ok", Integer, nullable=False, server_default=text("0")),
+    Column("failed", Integer, nullable=False, server_default=text("0")),
+    Column("skipped", Integer, nullable=False, server_default=text("0")),
+    # NULL when `failed` counts every key of the batch, or none.
+    Column("failed_keys", Json, nullable=True),
+    Column("cause", Text, nullable=True),
+    Column("started_at", UtcTime, nullable=True),
+    Column("seconds", Float, nullable=True),
+    Index(None, "run_id", "state"),
+)
+
+failures = Table(
+    "ops_failures",
+    metadata,
+    Column("id", serial, primary_key=True),
+    Column("run_id", serial, ForeignKey("ops_runs.id", ondelete="CASCADE"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("item", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Index(None, "run_id"),
+)
+
+log = Table(
+    "ops_log",
+    metadata,
+    Column("id", serial, primary_key=True),
+    Column("run_id", serial, ForeignKey("ops_runs.id", ondelete="CASCADE"), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("line", Text, nullable=False),
+    Index(None, "run_id"),
+)
+
+commands = Table(
+    "ops_commands",
+    metadata,
+    Column("id", serial, primary_key=True),
+    Column("verb", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("arguments", Json, nullable=False),
+    Column("asked_by", String, nullable=False),
+    Column("asked_from", String, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("state", String, nullable=False),
+    Column("outcome", Json, nullable=True),
+    Column("done_at", UtcTime, nullable=True),
+    Index(None, "state"),
+)
+
+audit = Table(
+    "ops_audit",
+    metadata,
+    Column("id", serial, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("command_id", BigInteger, nullable=True),
+    Column("who", String, nullable=False),
+    Column("origin", String, nullable=False),
+    Column("verb", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("before", Json, nullable=True),
+    Column("after", Json, nullable=True),
+    Column("previous", String, nullable=False, unique=True),
+    Column("hash", String, nullable=False, unique=True),
+)

@@ -1,0 +1,27 @@
+"""Makes text that came from data safe to show: nothing in it can move the cursor, hide itself or pose as markup."""
+
+from __future__ import annotations
+
+import re
+
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # C0, DEL, C1: terminal control
+    "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible, bidi controls
+    "\ud800-\udfff"  # lone surrogates
+    "\U000e0000-\U000e007f]"  # tag characters
+)
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def safe(text: object, limit: int = 500) -> str:
+    """`text` with control, bidi and invisible characters written as escapes, cut to `limit` characters."""
+    shown = str(text)
+    cut = len(shown) > limit
+    shown = _UNSAFE.sub(_visible, shown[:limit])
+    return shown[: limit - 1] + "…" if cut else shown

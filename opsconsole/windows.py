@@ -1,0 +1,109 @@
+"""Which stretch of time a run is about, and the only arithmetic with timezones outside schedules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from opsconsole.errors import BadWindow
+
+
+def minutes(n: float) -> timedelta:
+    """`n` minutes."""
+    return timedelta(minutes=n)
+
+
+def hours(n: float) -> timedelta:
+    """`n` hours."""
+    return timedelta(hours=n)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A half-open stretch of time `[start, end)`, both aware and in UTC; `label` is its identity."""
+
+    start: datetime
+    end: datetime
+    label: str
+
+    def holds(self, column: Any) -> Any:
+        """The SQL condition that a time column lies in the window."""
+        return (column >= self.start) & (column < self.end)
+
+    def until(self, as_of: datetime) -> Window:
+        """The part of the window before `as_of`; the same window when it has ended by then."""
+        return replace(self, end=max(self.start, min(self.end, as_of)))
+
+
+class Unit(StrEnum):
+    """How long a window is."""
+
+    MOMENT = "moment"
+    DAY = "day"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Covers:
+    """How a job's window follows from the instant it runs at.
+
+    `back` is 0 for the unit that holds the instant, 1 for the last one that had ended by then.
+    """
+
+    unit: Unit
+    back: int = 0
+
+    def at(self, instant: datetime, zone: ZoneInfo) -> Window:
+        """The window of a run at `instant`, for a job in `zone`."""
+        if self.unit is Unit.MOMENT:
+            moment = instant.astimezone(UTC)
+            return Window(moment, moment, moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        first = _first_of(self.unit, instant.astimezone(zone).date())
+        for _ in range(self.back):
+            first = _first_of(self.unit, first - timedelta(days=1))
+        return _window(self.unit, first, zone)
+
+    def named(self, day: date, zone: ZoneInfo) -> Window:
+        """The window that `day` lies in: that day itself, or its month.
+
+        Raises BadWindow for a job that is about a moment.
+        """
+        if self.unit is Unit.MOMENT:
+            raise BadWindow("this job is about the moment it runs at and takes no date; run it without one")
+        return _window(self.unit, _first_of(self.unit, day), zone)
+
+
+MOMENT = Covers(Unit.MOMENT)
+DAY = Covers(Unit.DAY)
+DAY_BEFORE = Covers(Unit.DAY, back=1)
+MONTH_BEFORE = Covers(Unit.MONTH, back=1)
+
+
+def start_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant of a local date, in UTC. Where midnight falls into a gap, that is the gap's end."""
+    midnight = datetime.combine(day, time(), tzinfo=zone)
+    as_utc = midnight.astimezone(UTC)
+    if as_utc.astimezone(zone).replace(tzinfo=None) == midnight.replace(tzinfo=None):
+        return as_utc
+    # In a gap, fold=0 reads the wall time with the offset before it and fold=1 with the one after: the transition
+    # lies at the first of the two whose local time is on the new side.
+    low, high = sorted((as_utc, midnight.replace(fold=1).astimezone(UTC)))
+    while high - low > timedelta(seconds=1):
+        middle = low + (high - low) / 2
+        low, high = (low, middle) if middle.astimezone(zone).date() >= day else (middle, high)
+    return high.replace(microsecond=0)
+
+
+def _first_of(unit: Unit, day: date) -> date:
+    return day.replace(day=1) if unit is Unit.MONTH else day
+
+
+def _window(unit: Unit, first: date, zone: ZoneInfo) -> Window:
+    if unit is Unit.DAY:
+        after, label = first + timedelta(days=1), first.isoformat()
+    else:
+        after, label = (first + timedelta(days=31)).replace(day=1), first.strftime("%Y-%m")
+    return Window(start_of_day(first, zone), start_of_day(after, zone), label)

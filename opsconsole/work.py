@@ -1,0 +1,76 @@
+"""One batch to one result: tries the whole, then halves, until every bad item stands alone."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from opsconsole.context import Context, Items, Said, Tools, failure
+from opsconsole.database import Trouble, reason, trouble
+from opsconsole.errors import Unavailable
+from opsconsole.model import DETAILED_FAILURES, Batch, BatchResult, Failure, Job, Scope
+
+
+def work(batch: Batch, job: Job, tools: Tools, options: Mapping[str, Any] | None = None) -> BatchResult:
+    """Carries out a batch and says what became of each of its keys. Never raises for what job code does.
+
+    A transient error gives the keys back to be tried again; a dependency that is away ends the batch, with what was
+    done before it counted; any other error halves the keys until the items that cause it are alone.
+    """
+    began = time.perf_counter()
+    scope = Scope(batch.window, batch.as_of, batch.facts, options or {})
+    result = BatchResult(batch.run, batch.seq, batch.attempt)
+    failures: dict[str, Failure] = {}
+    waiting = [batch.keys]
+    while waiting:
+        keys = waiting.pop()
+        ctx = Context(scope, tools, run=batch.run)
+        try:
+            job.apply(ctx, Items(keys, sqlite=tools.data.is_sqlite))
+        except Exception as error:
+            away = _away(error)
+            if away is not None:
+                result.broken, result.reason = away.dependency, away.reason
+                result.again += [key for part in (keys, *reversed(waiting)) for key in part]
+                break
+            if trouble(error) is Trouble.TRANSIENT:
+                result.again += keys
+                result.reason = reason(error)
+            elif len(keys) == 1:
+                failures[keys[0]] = failure(keys[0], error)
+            else:
+                middle = len(keys) // 2
+                waiting += [keys[middle:], keys[:middle]]
+        else:
+            _count(result, ctx.said, keys)
+    _fail(result, failures)
+    result.seconds = time.perf_counter() - began
+    return result
+
+
+def _away(error: Exception) -> Unavailable | None:
+    if isinstance(error, Unavailable):
+        return error
+    return Unavailable("data", reason(error)) if trouble(error) is Trouble.AWAY else None
+
+
+def _count(result: BatchResult, said: Said, keys: list[str]) -> None:
+    mine = set(keys)
+    said.failures = {key: told for key, told in said.failures.items() if key in mine}
+    skipped = {key: why for key, why in said.skipped.items() if key in mine and key not in said.failures}
+    result.ok += len(keys) - len(said.failures) - len(skipped)
+    result.skipped = dict(Counter(result.skipped) + Counter(skipped.values()))
+    for metric, n in said.metrics.items():
+        result.metrics[metric] = result.metrics.get(metric, 0) + n
+    result.log += said.log
+    _fail(result, said.failures)
+
+
+def _fail(result: BatchResult, failures: dict[str, Failure]) -> None:
+    for told in failures.values():
+        result.failed.append(told.item)
+        result.kinds[told.kind] = result.kinds.get(told.kind, 0) + 1
+        if len(result.failures) < DETAILED_FAILURES:
+            result.failures.append(told)

@@ -1,0 +1,396 @@
+"""Schedules as people meet them: what they write, what they are told, and when it fires."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from opsconsole.cron import Cron, zone
+from opsconsole.errors import BadCron, BadZone
+from opsconsole.trigger import CronTrigger
+
+
+def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, tzinfo=UTC)
+
+
+def fired(text: str, tz: str, start: datetime, *, days: int) -> list[str]:
+    """The instants of some days, as the clock on the wall shows them there."""
+    there = ZoneInfo(tz)
+    instants = Cron(text, tz).between(start - timedelta(seconds=1), start + timedelta(days=days, seconds=-1))
+    return [f"{instant.astimezone(there):%m-%d %H:%M}" for instant in instants]
+
+
+def dates(text: str, start: datetime, end: datetime) -> list[str]:
+    return [f"{instant:%Y-%m-%d}" for instant in Cron(text).between(start, end)]
+
+
+# What a text says
+
+
+def test_monday_is_one_and_sunday_is_nought_and_seven() -> None:
+    now = utc(2026, 1, 21, 12)
+
+    assert Cron("0 0 * * 1").next(now) == utc(2026, 1, 26)
+    assert utc(2026, 1, 26).strftime("%A") == "Monday"
+    assert Cron("0 0 * * 0").next(now) == Cron("0 0 * * 7").next(now) == Cron("0 0 * * SUN").next(now)
+    assert Cron("0 0 * * 7").next(now) == utc(2026, 1, 25)
+
+
+def test_an_instant_is_never_its_own_next_and_always_its_own_previous() -> None:
+    cron = Cron("50 23 * * *")
+    instant = utc(2026, 1, 19, 23, 50)
+
+    assert cron.next(instant) == utc(2026, 1, 20, 23, 50)
+    assert cron.previous(instant) == instant
+    assert cron.next(instant - timedelta(microseconds=1)) == instant
+    assert cron.previous(instant - timedelta(microseconds=1)) == utc(2026, 1, 18, 23, 50)
+
+
+def test_between_leaves_out_its_start_and_takes_in_its_end() -> None:
+    cron = Cron("0 0 * * *")
+
+    assert list(cron.between(utc(2026, 1, 1), utc(2026, 1, 3))) == [utc(2026, 1, 2), utc(2026, 1, 3)]
+    assert list(cron.between(utc(2026, 1, 3), utc(2026, 1, 3))) == []
+    assert list(cron.between(utc(2026, 1, 3), utc(2026, 1, 1))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("@daily", "0 0 * * *"),
+        ("@Midnight", "0 0 * * *"),
+        ("@hourly", "0 * * * *"),
+        ("@weekly", "0 0 * * SUN"),
+        ("@monthly", "0 0 1 * *"),
+        ("@yearly", "0 0 1 JAN *"),
+        ("@annually", "0 0 1 1 *"),
+        ("  0\t9  * * mon-fri ", "0 9 * * 1,2,3,4,5"),
+        ("0-59/20 8-10 ? jan-mar *", "0,20,40 8,9,10 * 1,2,3 *"),
+        ("5-5 12 * * *", "5 12 * * *"),
+        ("0 0 * * FRI-MON", "0 0 * * 5,6,0,1"),
+        ("0 0 * * 0-7", "0 0 * * *"),
+        ("0 22-1 * * *", "0 22,23,0,1 * * *"),
+        ("50/5 * * * *", "50,55 * * * *"),
+        ("0 0 * * 5L", "0 0 * * L5"),
+        ("0 0 * * fril", "0 0 * * L5"),
+        ("0 0 * * fri#2", "0 0 * * 5#2"),
+        ("0 0 1 5-MAY *", "0 0 1 5 *"),
+    ],
+)
+def test_one_schedule_can_be_written_in_two_ways(text: str, same: str) -> None:
+    start, end = utc(2026, 1, 1), utc(2027, 1, 1)
+
+    assert list(Cron(text).between(start, end)) == list(Cron(same).between(start, end)) != []
+
+
+def test_a_date_and_a_weekday_mean_either() -> None:
+    assert dates("0 0 13 * FRI", utc(2026, 1, 31), utc(2026, 3, 1)) == [
+        "2026-02-06",
+        "2026-02-13",
+        "2026-02-20",
+        "2026-02-27",
+    ]
+    assert dates("0 0 10 * FRI#2", utc(2026, 1, 31), utc(2026, 3, 1)) == ["2026-02-10", "2026-02-13"]
+
+
+def test_a_day_field_that_starts_with_a_star_means_both() -> None:
+    assert dates("0 0 */10 * MON", utc(2026, 1, 1), utc(2026, 12, 31)) == [
+        "2026-05-11",
+        "2026-06-01",
+        "2026-08-31",
+        "2026-09-21",
+        "2026-12-21",
+    ]
+    assert dates("0 0 1 * */7", utc(2026, 1, 2), utc(2026, 12, 31)) == ["2026-02-01", "2026-03-01", "2026-11-01"]
+
+
+def test_the_second_and_the_last_friday_are_found() -> None:
+    assert dates("0 0 * * 5#2", utc(2026, 1, 1), utc(2026, 3, 1)) == ["2026-01-09", "2026-02-13"]
+    assert dates("0 0 * * L5", utc(2026, 1, 1), utc(2026, 3, 1)) == ["2026-01-30", "2026-02-27"]
+    assert dates("0 0 * * 1#5", utc(2026, 1, 1), utc(2026, 7, 1)) == ["2026-03-30", "2026-06-29"]
+
+
+# Month ends and leap days
+
+
+def test_the_thirty_first_comes_seven_times_a_year() -> None:
+    months = [instant.month for instant in Cron("0 0 31 * *").between(utc(2024, 1, 1), utc(2032, 12, 31))]
+
+    assert months == [1, 3, 5, 7, 8, 10, 12] * 9
+
+
+def test_the_last_day_of_a_month_knows_leap_years() -> None:
+    assert dates("0 0 L * *", utc(2028, 1, 31), utc(2028, 4, 1)) == ["2028-02-29", "2028-03-31"]
+    assert dates("0 0 L 2 *", utc(2026, 1, 1), utc(2029, 1, 1)) == ["2026-02-28", "2027-02-28", "2028-02-29"]
+    assert dates("0 0 15,L 2 *", utc(2027, 1, 1), utc(2028, 1, 1)) == ["2027-02-15", "2027-02-28"]
+
+
+def test_a_leap_day_waits_eight_years_around_1900_and_2100() -> None:
+    cron = Cron("0 0 29 2 *")
+
+    assert dates("0 0 29 2 *", utc(2024, 1, 1), utc(2033, 1, 1)) == ["2024-02-29", "2028-02-29", "2032-02-29"]
+    assert cron.next(utc(2096, 3, 1)) == utc(2104, 2, 29)
+    assert cron.previous(utc(1904, 2, 28)) == utc(1896, 2, 29)
+
+
+def test_the_rarest_date_is_found_forty_years_ahead() -> None:
+    assert Cron("0 0 29 2 */7").next(utc(2088, 3, 1)) == utc(2128, 2, 29)  # a leap day that is a Sunday
+
+
+def test_new_year_in_kiribati_is_still_the_old_year_in_utc() -> None:
+    assert Cron("0 0 1 1 *", "Pacific/Kiritimati").next(utc(2026, 6, 1)) == utc(2026, 12, 31, 10)
+
+
+# Days on which clocks change
+
+
+@pytest.mark.parametrize("start", [utc(2026, 3, 6, 5), utc(2026, 10, 30, 4)])
+def test_a_job_at_half_past_two_in_new_york_runs_once_every_day(start: datetime) -> None:
+    days = [at.split()[0] for at in fired("30 2 * * *", "America/New_York", start, days=5)]
+
+    assert len(days) == len(set(days)) == 5
+
+
+def test_a_time_that_was_skipped_runs_right_after_the_gap() -> None:
+    cron = Cron("30 2 * * *", "Europe/Berlin")
+
+    assert fired("30 2 * * *", "Europe/Berlin", utc(2025, 3, 28, 23), days=3) == [
+        "03-29 02:30",
+        "03-30 03:00",
+        "03-31 02:30",
+    ]
+    assert cron.previous(utc(2025, 3, 30, 0, 59)) == utc(2025, 3, 29, 1, 30)
+    assert cron.previous(utc(2025, 3, 30, 1)) == cron.next(utc(2025, 3, 30, 0, 59)) == utc(2025, 3, 30, 1)
+
+
+def test_whatever_fell_into_a_gap_runs_once_together() -> None:
+    day = utc(2025, 3, 29, 23)
+
+    assert fired("0,20,40 2 * * *", "Europe/Berlin", day, days=1) == ["03-30 03:00"]
+    assert fired("0,30 2,3 * * *", "Europe/Berlin", day, days=1) == ["03-30 03:00", "03-30 03:30"]
+
+
+def test_a_repeated_time_runs_at_its_first_passing() -> None:
+    cron = Cron("30 2 * * *", "Europe/Berlin")
+    first = utc(2025, 10, 26, 0, 30)
+
+    assert list(cron.between(utc(2025, 10, 25, 22), utc(2025, 10, 26, 22))) == [first]
+    assert cron.next(first) == utc(2025, 10, 27, 1, 30)
+    assert cron.previous(first + timedelta(hours=1)) == first
+
+
+def test_every_half_hour_means_every_half_hour_of_elapsed_time() -> None:
+    for start in (utc(2025, 3, 29, 12), utc(2025, 10, 25, 12)):
+        instants = list(Cron("*/30 * * * *", "Europe/Berlin").between(start, start + timedelta(days=1)))
+        assert {later - earlier for earlier, later in pairwise(instants)} == {timedelta(minutes=30)}
+    assert fired("*/30 * * * *", "Europe/Berlin", utc(2025, 10, 26), days=1)[:5] == [
+        "10-26 02:00",
+        "10-26 02:30",
+        "10-26 02:00",
+        "10-26 02:30",
+        "10-26 03:00",
+    ]
+
+
+def test_every_quarter_of_one_hour_is_silent_when_it_is_skipped_and_doubled_when_it_is_repeated() -> None:
+    assert fired("*/15 2 * * *", "Europe/Berlin", utc(2025, 3, 29, 23), days=1) == []
+    assert len(fired("*/15 2 * * *", "Europe/Berlin", utc(2025, 10, 25, 22), days=1)) == 8
+
+
+def test_a_midnight_that_was_skipped_in_sao_paulo_runs_at_one() -> None:
+    assert fired("0 0 * * *", "America/Sao_Paulo", utc(2018, 11, 3, 2), days=3) == [
+        "11-03 00:00",
+        "11-04 01:00",
+        "11-05 00:00",
+    ]
+
+
+def test_an_evening_hour_skipped_in_nuuk_runs_at_midnight_with_what_is_due_there() -> None:
+    assert fired("0,30 0,23 30-31 3 *", "America/Nuuk", utc(2024, 3, 30, 12), days=1) == ["03-31 00:00", "03-31 00:30"]
+
+
+def test_the_half_hour_of_lord_howe_is_a_gap_too() -> None:
+    assert fired("15 2 * * *", "Australia/Lord_Howe", utc(2025, 10, 4, 12), days=2) == ["10-05 02:30", "10-06 02:15"]
+    assert fired("45 1 * * *", "Australia/Lord_Howe", utc(2025, 4, 5, 12), days=2) == ["04-06 01:45", "04-07 01:45"]
+
+
+def test_a_date_that_samoa_skipped_has_no_instants() -> None:
+    start = utc(2011, 12, 29, 10)
+
+    assert fired("0 12 * * *", "Pacific/Apia", start, days=3) == ["12-29 12:00", "12-31 12:00", "01-01 12:00"]
+    assert fired("0 12 30 12 *", "Pacific/Apia", start, days=3) == []
+    assert len(fired("0 * * * *", "Pacific/Apia", start, days=2)) == 48
+
+
+def test_an_evening_repeated_at_new_year_is_not_repeated_by_a_job() -> None:
+    # In 1912 Niamey saw its new year come twice; the second time by its clock was already the next year in UTC.
+    assert fired("30 23 * * *", "Africa/Niamey", utc(1911, 12, 30, 12), days=3) == [
+        "12-30 23:30",
+        "12-31 23:30",
+        "01-01 23:30",
+    ]
+
+
+# What is refused, and how
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "it has 0 fields; give five: minute, hour, day of month, month, day of week"),
+        ("5", "it has 1 field; give five"),
+        ("0 0 * *", "it has 4 fields; give five"),
+        ("0 0 0 * * *", "it has 6 fields, and seconds and years are not known here; give five"),
+        ("0 0 0 * * * 2026", "it has 7 fields, and seconds and years are not known here; give five"),
+        ("@reboot", "the shorthands are @hourly, @daily, @midnight"),
+        ("60 * * * *", "its minute '60' cannot be read, it takes 0-59"),
+        ("*/0 * * * *", "its minute '*/0' cannot be read"),
+        ("0 24 * * *", "its hour '24' cannot be read, it takes 0-23"),
+        ("0 -1 * * *", "its hour '-1' cannot be read"),
+        ("0 0 0 * *", "its day of month '0' cannot be read, it takes 1-31, or L"),
+        ("0 0 L-3 * *", "its day of month 'l-3' cannot be read"),
+        ("0 0 * 13 *", "its month '13' cannot be read, it takes 1-12 or JAN-DEC"),
+        ("0 0 * * 8", "its day of week '8' cannot be read, it takes 0-7 or SUN-SAT"),
+        ("0 0 * * fry", "its day of week 'fry' cannot be read"),
+        ("0 0 * * 5#6", "its day of week '5#6' cannot be read"),
+        ("0 0 * * 5#2,5", "plain weekdays cannot stand in one list with # or L"),
+        ("R * * * *", "R and H stand for times picked at random; write the time itself"),
+        ("0 r(0-5) * * *", "R and H stand for times picked at random"),
+        ("H H * * *", "R and H stand for times picked at random"),
+        ("0 0 15W * *", "W (the nearest weekday) is not known here"),
+        ("0 0 30 2 *", "it never fires, no year has such a date"),
+        ("0 0 31 4,6,9,11 *", "it never fires"),
+        ("0 0 */31 2 1#5", "it never fires"),
+    ],
+)
+def test_a_schedule_that_cannot_be_used_says_why(text: str, why: str) -> None:
+    with pytest.raises(BadCron) as refused:
+        Cron(text)
+
+    assert refused.value.sentence.startswith(f"schedule {text!r} cannot be used: {why}")
+    assert "\n" not in refused.value.sentence
+
+
+def test_the_thirtieth_of_february_or_a_monday_fires_on_mondays() -> None:
+    assert dates("0 0 30 2 MON", utc(2026, 1, 1), utc(2026, 2, 10)) == ["2026-02-02", "2026-02-09"]
+
+
+@pytest.mark.parametrize("offset", ["+05:30", "UTC+5:30", "GMT-3", "5:30", "-0300"])
+def test_an_offset_is_no_timezone_and_the_hint_names_a_place(offset: str) -> None:
+    with pytest.raises(BadZone, match="Asia/Kolkata for"):
+        Cron("0 0 * * *", offset)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Mars/Olympus", "IST", "America", "../etc/passwd", "/etc/passwd", "a\0b", "\ud800"]
+)
+def test_a_timezone_nobody_knows_is_refused(name: str) -> None:
+    with pytest.raises(BadZone, match="use an IANA name"):
+        zone(name)
+
+
+def test_a_timezone_that_is_known_is_given() -> None:
+    assert zone("Asia/Kolkata") == ZoneInfo("Asia/Kolkata")
+
+
+def test_a_time_without_a_zone_is_not_guessed_at() -> None:
+    naive = utc(2026, 1, 1).replace(tzinfo=None)
+    cron = Cron("0 0 * * *")
+
+    for ask in (cron.next, cron.previous, lambda at: cron.between(at, at)):
+        with pytest.raises(ValueError, match="aware"):
+            ask(naive)
+
+
+# Around the answers
+
+
+def test_asking_in_another_zone_changes_no_answer() -> None:
+    cron = Cron("50 23 * * *", "Asia/Kolkata")
+    asked = utc(2026, 1, 19, 12)
+
+    answer = cron.next(asked.astimezone(ZoneInfo("America/Los_Angeles")))
+
+    assert answer == cron.next(asked) == utc(2026, 1, 19, 18, 20)
+    assert answer is not None
+    assert answer.tzinfo is UTC
+
+
+def test_the_calendar_ends_somewhere_and_nothing_breaks_there() -> None:
+    last, first = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+    cron = Cron("0 0 * * *", "Asia/Kolkata")
+
+    assert cron.next(last) is None
+    assert cron.previous(first) is None
+    assert cron.next(first) == cron.next(utc(1, 12, 31, 23))
+    assert cron.previous(last) == cron.previous(utc(9999, 1, 1))
+
+
+def test_a_year_of_half_hours_is_a_stream() -> None:
+    stream = Cron("*/30 * * * *", "Asia/Kolkata").between(utc(2026, 1, 1), utc(9000, 1, 1))
+
+    assert len(list(islice(stream, 17_520))) == 17_520
+    assert next(stream) == utc(2027, 1, 1, 0, 30)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("50 23 * * *", "At 23:50"),
+        ("*/30 * * * *", "Every 30 minutes"),
+        ("@daily", "At 00:00"),
+        ("0 9 * * 1-5", "At 09:00, Monday through Friday"),
+        ("0 0 L * *", "At 00:00, on the last day of the month"),
+        ("0 0 * * 5L", "At 00:00, on the last Friday of the month"),
+        ("0 0 13 * FRI", "At 00:00, on day 13 of the month, or on Friday"),
+        ("0 0 */2 * MON", "At 00:00, every 2 days, but only on Monday"),
+        ("0 0 13 * 1-5", "0 0 13 * 1-5"),
+        ("0 0 * * 1#1,1#3", "0 0 * * 1#1,1#3"),
+    ],
+)
+def test_a_schedule_is_told_in_words_or_as_it_was_written(text: str, words: str) -> None:
+    assert Cron(text).describe() == words
+
+
+def test_schedules_are_values() -> None:
+    cron = Cron("0 9 * * *", "Asia/Kolkata")
+
+    assert cron == Cron("0 9 * * *", "Asia/Kolkata") == pickle.loads(pickle.dumps(cron))  # noqa: S301
+    assert cron != Cron("0 9 * * *")
+    assert repr(cron) == "Cron(text='0 9 * * *', tz='Asia/Kolkata')"
+
+
+def test_a_command_that_only_knows_of_schedules_starts_without_reading_one() -> None:
+    program = "import sys, opsconsole.cron; print({'croniter', 'cron_descriptor', 'apscheduler'} & sys.modules.keys())"
+
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "set()\n"
+
+
+# The tick
+
+
+def test_the_tick_follows_the_schedule() -> None:
+    trigger = CronTrigger(Cron("30 2 * * *", "Europe/Berlin"))
+    now = utc(2025, 3, 29, 12)
+
+    first = trigger.get_next_fire_time(None, now)
+    second = trigger.get_next_fire_time(first, utc(2025, 3, 30, 1))
+
+    assert first == utc(2025, 3, 30, 1)
+    assert second == utc(2025, 3, 31, 0, 30)
+    assert str(trigger) == "cron[30 2 * * * Europe/Berlin]"
+
+
+def test_the_tick_neither_replays_an_absence_nor_fires_twice_when_it_woke_early() -> None:
+    trigger = CronTrigger(Cron("*/30 * * * *"))
+    fired_at = utc(2026, 1, 19, 10)
+
+    assert trigger.get_next_fire_time(fired_at, utc(2036, 1, 19, 10, 5)) == utc(2036, 1, 19, 10, 30)
+    assert trigger.get_next_fire_time(fired_at, fired_at - timedelta(milliseconds=3)) == utc(2026, 1, 19, 10, 30)
