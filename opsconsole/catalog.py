@@ -23,6 +23,7 @@ class Catalog:
         self._jobs = dict(sorted(jobs.items()))
         self._names = {alias: job.name for job in self for alias in (job.name, *job.aliases)}
         self._crons = {job.name: Cron(job.cron, job.tz) for job in self}
+        self._words: dict[str, str] = {}
         self._options = options
 
     def __iter__(self) -> Iterator[Job]:
@@ -41,6 +42,12 @@ class Catalog:
     def cron(self, job: Job) -> Cron:
         """The job's schedule."""
         return self._crons[job.name]
+
+    def words(self, job: Job) -> str:
+        """The job's schedule in words."""
+        if job.name not in self._words:
+            self._words[job.name] = self._crons[job.name].describe()
+        return self._words[job.name]
 
     def options(self, job: Job) -> Mapping[str, Any]:
         """The settings of the job's pack."""

@@ -19,7 +19,7 @@ from opsconsole.leader import Leadership, identity
 from opsconsole.runner import Runner
 from opsconsole.scheduler import Scheduler
 from opsconsole.settings import Settings
-from opsconsole.store import Store
+from opsconsole.store import Store, migrate
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ GRACE_SECONDS = 10.0
 class Engine:
     """Leads in a thread of its own from `start` to `stop`, as often as the lease can be had.
 
-    With `only`, a run's number, it carries out that run and schedules nothing.
+    With `only`, a command's number, it carries out that command and its run, and schedules nothing.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Engine:
     def _main(self) -> None:
         while not self._stopping.is_set():
             try:
+                migrate.require(self._store)
                 token = self._leadership.try_take()
                 if token is not None:
                     self._lead(token)
@@ -138,7 +139,7 @@ class Engine:
                 self._wake.clear()
                 looked = now
                 if self._leadership.sure:
-                    orders.carry_out(self._store, self._catalog, token, self._now)
+                    orders.carry_out(self._store, self._catalog, token, self._now, only=self._only)
                     runner.admit()
             if now - beaten >= 1.0 and self._only is None:
                 beaten = now

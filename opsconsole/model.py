@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from opsconsole.cache.families import Family
     from opsconsole.context import Context, Items
+    from opsconsole.database import Database
 
 DETAILED_FAILURES = 100
 """So many failures of a batch, and of a run, are kept whole; the rest are counted by kind."""
@@ -223,14 +224,15 @@ class Occurrence:
 class Pack:
     """One domain's jobs with the tables and cache families they work on.
 
-    `sample(users, until)` makes the demo's data, see `opsconsole.embedded.sample`.
+    `sample(data, users, since, until)` writes made-up data: so many users, and what happened in [since, until).
+    Stretches written one after another add up to the whole, and one that is there already adds nothing.
     """
 
     name: str
     jobs: tuple[Job, ...]
     families: tuple[Family, ...] = ()
     metadata: MetaData | None = None
-    sample: Callable[..., Any] | None = None
+    sample: Callable[[Database, int, datetime, datetime], None] | None = None
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -309,6 +311,7 @@ class Run:
     attempt: int
     parent: int | None
     retry_of: str | None
+    command: int | None
     asked_by: str
     host: str | None
     created_at: datetime

@@ -20,10 +20,10 @@ TRIGGER = "trigger"
 RETRY = "retry"
 
 
-def carry_out(store: Store, catalog: Catalog, token: int, now: Clock) -> int:
-    """Carries out every command that waits, each in a transaction of its own; returns how many there were."""
+def carry_out(store: Store, catalog: Catalog, token: int, now: Clock, *, only: int | None = None) -> None:
+    """Carries out every command that waits, or the one numbered `only`, each in a transaction of its own."""
     with store.reading() as db:
-        waiting = commands.asked(db)
+        waiting = [command for command in commands.asked(db) if only in (None, command.id)]
     for command in waiting:
         with store.fenced(token) as db:
             at = now()
@@ -34,7 +34,6 @@ def carry_out(store: Store, catalog: Catalog, token: int, now: Clock) -> int:
                 commands.settle(db, command, CommandState.REFUSED, refused, at)
             else:
                 commands.settle(db, command, CommandState.DONE, outcome, at)
-    return len(waiting)
 
 
 def window_of(job: Job, day: str | None, at: datetime) -> Window:

@@ -34,8 +34,8 @@ FLUSH_SECONDS = 0.25
 class Runner:
     """Carries out what is queued, with the token of the leader it belongs to.
 
-    `sure` says whether the lease allows new work; `only` limits it to one run. Every method may raise Fenced, or
-    SQLAlchemyError when the store is away: the Runner is then to be closed, the store has all that counts.
+    `sure` says whether the lease allows new work; `only` limits it to the run of one command. Every method may raise
+    Fenced, or SQLAlchemyError when the store is away: the Runner is then to be closed, the store has all that counts.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Runner:
         with self._store.reading() as db:
             waiting = [run for run in runs.unfinished(db) if run.id not in self._live]
         for run in waiting:
-            if self._only in (None, run.id) and len(self._live) < LIVE_RUNS:
+            if self._only in (None, run.command) and len(self._live) < LIVE_RUNS:
                 self._begin(run)
 
     def step(self) -> bool:

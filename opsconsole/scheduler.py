@@ -60,7 +60,8 @@ class Scheduler:
 
     def stop(self) -> None:
         """No tick begins after this."""
-        self._ticker.shutdown(wait=True)
+        if self._ticker.running:
+            self._ticker.shutdown(wait=True)
 
     def heartbeat(self) -> None:
         """To be called about each second: a clock that jumped would leave APScheduler waiting for the old time."""

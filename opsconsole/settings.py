@@ -161,15 +161,20 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
 
 
 def load(
-    config: Path | None = None, *, folder: Path | None = None, environ: Mapping[str, str] | None = None
+    config: Path | None = None,
+    *,
+    folder: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    search: bool = True,
 ) -> Settings:
-    """Reads the configuration; `config` names the file, `folder` the data folder in place of the usual ones.
+    """Reads the configuration. `config` names the file and `folder` the data folder, in place of the usual ones;
+    without `search` there is no file but `config`.
 
     Raises BadSettings with every problem at once.
     """
     env = os.environ if environ is None else environ
     problems: list[str] = []
-    source = config or _find(env)
+    source = config or (_find(env) if search else None)
     raw = _read(source, problems) if source else {}
     _overlay(raw, env)
     sections = {name: _section(name, kind, raw.pop(name, {}), problems) for name, kind in _SECTIONS.items()}
@@ -210,6 +215,18 @@ def load(
         overrides=overrides,
         options={name: value for name, value in raw.items() if name in pack_names},
     )
+
+
+def load_embedded(folder: Path, *, environment: str) -> Settings:
+    """The configuration of an installation that lives in `folder` alone: no file, no variables, all embedded."""
+    env = {name: os.environ[name] for name in ("SUDO_USER", "SSH_CONNECTION") if name in os.environ}
+    env[f"{PREFIX}CONSOLE__ENVIRONMENT"] = environment
+    return load(folder=folder, environ=env, search=False)
+
+
+def data_home() -> Path:
+    """The folder under which each installation of this user has its own."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "opsconsole"
 
 
 def private_folder(folder: Path) -> None:

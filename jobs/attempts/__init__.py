@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jobs.attempts.cache_day import DAY_ATTEMPTS, cache_day
+from jobs.attempts.sample import add_attempts
 from jobs.common import metadata
 from opsconsole import Pack
 
-pack = Pack("attempts", jobs=(cache_day,), families=(DAY_ATTEMPTS,), metadata=metadata)
+pack = Pack("attempts", jobs=(cache_day,), families=(DAY_ATTEMPTS,), metadata=metadata, sample=add_attempts)

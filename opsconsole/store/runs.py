@@ -96,6 +96,11 @@ def open_scheduled(db: Connection) -> dict[str, int]:
     return dict(db.execute(query.group_by(runs.c.job)).tuples().all())
 
 
+def children(db: Connection, run: int) -> list[int]:
+    """The runs that retried this one."""
+    return list(db.execute(select(runs.c.id).where(runs.c.parent_id == run).order_by(runs.c.id)).scalars())
+
+
 def begin(db: Connection, run: int, *, token: int, host: str, version: str, at: datetime) -> Run:
     """A queued or interrupted run goes on, as its next attempt; batches that were in flight are pending again."""
     db.execute(
@@ -195,6 +200,7 @@ def _value(row: Row[Any]) -> Run:
         attempt=row.attempt,
         parent=row.parent_id,
         retry_of=row.retry_of,
+        command=row.command_id,
         asked_by=row.asked_by,
         host=row.host,
         created_at=row.created_at,

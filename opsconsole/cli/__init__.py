@@ -1,0 +1,90 @@
+"""The command line: parses, asks the desk, prints. What is heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from opsconsole import __version__
+from opsconsole.cli import console, history, run, schedules, upkeep
+from opsconsole.cli.opening import Options
+from opsconsole.errors import BadSettings, OpsconsoleError
+
+EXAMPLES = """\b
+Examples:
+  opsconsole demo                                     look around on sample data
+  opsconsole                                          the console
+  opsconsole next attempts.cache_day                  when it runs next
+  opsconsole run attempts.cache_day --wait            run it now and watch
+  opsconsole retry 41 --wait                          once more what failed in run 41
+"""
+
+
+@click.group(invoke_without_command=True, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw the console without other characters than ASCII.")
+@click.version_option(__version__, prog_name="opsconsole")
+@click.pass_context
+def cli(ctx: click.Context, config: Path | None, debug: bool, ascii_only: bool) -> None:
+    """Runs scheduled batch jobs, and shows what they do.
+
+    Without a command it opens the console.
+    """
+    ctx.obj = Options(config=config, debug=debug, ascii_only=ascii_only)
+    if ctx.invoked_subcommand is None:
+        sys.exit(console.open_console(ctx.obj))
+
+
+for command in (
+    console.demo,
+    console.headless,
+    run.run,
+    run.retry,
+    schedules.jobs,
+    schedules.next_,
+    history.runs,
+    history.show,
+    upkeep.cache,
+    upkeep.check,
+    upkeep.migrate,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Runs the command line and ends the process with its exit code."""
+    debug = "--debug" in sys.argv
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BadSettings as error:
+        for problem in error.problems:
+            click.echo(f"opsconsole: {problem}", err=True)
+        sys.exit(error.exit_code)
+    except OpsconsoleError as error:
+        if debug:
+            raise
+        click.echo(f"opsconsole: {error.sentence}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody to tell.
+        sys.stderr.close()
+        sys.exit(141)
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"opsconsole: {type(error).__name__}: {error}; run again with --debug for all of it", err=True)
+        sys.exit(1)

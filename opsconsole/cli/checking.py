@@ -1,0 +1,88 @@
+"""What `check` finds and what `migrate` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from opsconsole import catalog
+from opsconsole.cache.client import connect
+from opsconsole.cache.stats import sample
+from opsconsole.database import Database, reason
+from opsconsole.embedded.redis import find_server
+from opsconsole.errors import BadSettings, OpsconsoleError, Unavailable
+from opsconsole.model import Pack
+from opsconsole.settings import Settings, masked, private_folder
+from opsconsole.store import Store, datatables, migrate
+
+
+def findings(settings: Settings) -> list[str]:
+    """Everything that is wrong with an installation, one sentence each. Starts nothing and changes nothing."""
+    packs: tuple[Pack, ...] = ()
+    problems: list[str] = []
+    try:
+        packs = catalog.load(settings.packs, settings.overrides, settings.options).packs
+    except BadSettings as error:
+        problems += error.problems
+    problems += _store(settings)
+    problems += _data(settings, packs)
+    problems += _redis(settings)
+    return problems
+
+
+def migrated(settings: Settings, *, with_data: bool) -> Iterator[str]:
+    """Migrates, and says what was done. Raises SchemaMismatch or Unavailable."""
+    private_folder(settings.folder)
+    packs = catalog.load(settings.packs, settings.overrides, settings.options).packs
+    store, data = Store(settings.store_url.reveal()), Database(settings.data_url.reveal())
+    try:
+        if migrate.upgrade(store):
+            yield f"the store is at version {migrate.NEWEST} now"
+        else:
+            yield f"the store is at version {migrate.NEWEST} already"
+        if with_data:
+            done = datatables.create_missing(data, packs)
+            yield from done or ("the packs' tables are all there",)
+    except SQLAlchemyError as error:
+        raise Unavailable("store", reason(error)) from error
+    finally:
+        store.close()
+        data.close()
+
+
+def _store(settings: Settings) -> Iterator[str]:
+    if settings.embedded_store and not (settings.folder / "store.db").exists():
+        return
+    store = Store(settings.store_url.reveal())
+    try:
+        migrate.require(store)
+    except OpsconsoleError as error:
+        yield error.sentence
+    except SQLAlchemyError as error:
+        yield f"store {masked(settings.store_url)}: {reason(error)}; is it running, and is the URL right?"
+    finally:
+        store.close()
+
+
+def _data(settings: Settings, packs: tuple[Pack, ...]) -> Iterator[str]:
+    file = settings.folder / "data.db"
+    if settings.data_url.reveal() == f"sqlite:///{file}" and not file.exists():
+        return
+    data = Database(settings.data_url.reveal())
+    try:
+        yield from datatables.differences(data, packs)
+    except SQLAlchemyError as error:
+        yield f"data {masked(settings.data_url)}: {reason(error)}; is it running, and is the URL right?"
+    finally:
+        data.close()
+
+
+def _redis(settings: Settings) -> Iterator[str]:
+    try:
+        if settings.redis_url is None:
+            find_server()
+        else:
+            sample(connect(settings.redis_url.reveal()))
+    except OpsconsoleError as error:
+        yield error.sentence

@@ -1,0 +1,145 @@
+"""Puts the rooms together for a command: configuration, embedded Redis, store, jobs, and the desk before them."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opsconsole.errors import BadSettings, OpsconsoleError, Unavailable
+from opsconsole.settings import Secret, Settings, load, masked, private_folder
+
+if TYPE_CHECKING:
+    from opsconsole.desk import Desk
+    from opsconsole.embedded.redis import EmbeddedRedis
+    from opsconsole.model import Pack
+    from opsconsole.store import Store
+
+log = logging.getLogger(__name__)
+
+LOG_BYTES, LOG_FILES = 1_000_000, 3
+KEEP_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What stands before a command's name."""
+
+    config: Path | None = None
+    debug: bool = False
+    ascii_only: bool = False
+
+
+def settings_of(options: Options) -> Settings:
+    """The configuration. Raises BadSettings."""
+    return load(options.config)
+
+
+def log_to_file(folder: Path) -> None:
+    """From now on the program's log goes to a file; nothing of it reaches the screen."""
+    handler = RotatingFileHandler(folder / "opsconsole.log", maxBytes=LOG_BYTES, backupCount=LOG_FILES)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    log_with(handler)
+
+
+def log_with(handler: logging.Handler) -> None:
+    """From now on the program's log goes to `handler` alone."""
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("opsconsole").setLevel(logging.INFO)
+    # A log that cannot be written must not stop a run.
+    logging.raiseExceptions = False
+
+
+@contextmanager
+def desk_of(settings: Settings, *, patient: bool = False) -> Iterator[Desk]:
+    """The desk, with what is embedded started and up to date.
+
+    With `patient` a store that is away is no reason to stop: whoever opened it shows that and waits. Raises
+    BadSettings, SchemaMismatch, or Unavailable.
+    """
+    from opsconsole import catalog
+    from opsconsole.desk import Desk
+    from opsconsole.store import Store
+
+    private_folder(settings.folder)
+    with _redis(settings) as wired:
+        jobs = catalog.load(wired.packs, wired.overrides, wired.options)
+        store = Store(wired.store_url.reveal())
+        try:
+            prepare(wired, store, jobs.packs)
+        except Unavailable as error:
+            if not patient:
+                raise
+            log.warning("%s", error.sentence)
+        desk = Desk(wired, store, jobs)
+        try:
+            yield desk
+        finally:
+            desk.close()
+            store.close()
+
+
+def prepare(settings: Settings, store: Store, packs: tuple[Pack, ...]) -> None:
+    """Brings embedded databases up to date, and checks the others. Raises SchemaMismatch, BadSettings, Unavailable."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from opsconsole.database import Database, Trouble, reason, trouble
+    from opsconsole.store import datatables, migrate
+
+    try:
+        if not settings.embedded_store:
+            migrate.require(store)
+            return
+        migrate.upgrade(store)
+        data = Database(settings.data_url.reveal())
+        datatables.create_missing(data, packs)
+        data.close()
+    except SQLAlchemyError as error:
+        if trouble(error) is Trouble.OWN:
+            where = masked(settings.store_url)
+            problem = f"the store {where} cannot be used: {reason(error)}; it is left as it is, restore a copy of it"
+            raise BadSettings([problem]) from error
+        raise Unavailable("store", reason(error)) from error
+
+
+@contextmanager
+def _redis(settings: Settings) -> Iterator[Settings]:
+    """The configuration with the URL of a Redis server that is there: the configured one, or an embedded one that is
+    kept running as long as this process needs it.
+    """
+    if settings.redis_url is not None:
+        yield settings
+        return
+    from opsconsole.embedded.redis import EmbeddedRedis
+
+    server = EmbeddedRedis(
+        settings.folder, max_memory=settings.redis_limits.max_memory, policy=settings.redis_limits.policy
+    )
+    server.ensure()
+    done = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(server, done), name="redis-keeper", daemon=True)
+    keeper.start()
+    try:
+        yield dataclasses.replace(settings, redis_url=Secret(server.url))
+    finally:
+        done.set()
+        keeper.join()
+        server.stop()
+
+
+def _keep(server: EmbeddedRedis, done: threading.Event) -> None:
+    """Starts the server again when it, or the process that had started it, is gone."""
+    while not done.wait(KEEP_SECONDS):
+        try:
+            if server.ensure():
+                log.warning("the embedded Redis was gone and was started again, empty")
+        except OpsconsoleError as error:
+            log.warning("%s", error.sentence)

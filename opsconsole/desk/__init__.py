@@ -1,0 +1,183 @@
+"""The one front door: every question and every action, for the screens, the command line and HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from opsconsole import clock, orders
+from opsconsole.cache.client import Cache
+from opsconsole.cache.stats import RedisStats, sample
+from opsconsole.catalog import Catalog
+from opsconsole.cron import Cron
+from opsconsole.database import Database, reason
+from opsconsole.desk import history
+from opsconsole.desk.sampler import Sampler
+from opsconsole.desk.values import JobCard, Outcome, Preview, RunPage, Snapshot
+from opsconsole.engine import Engine
+from opsconsole.errors import Unavailable
+from opsconsole.model import OPEN, Job, Run, RunState, Scope
+from opsconsole.settings import Settings
+from opsconsole.store import Store, commands, runs
+from opsconsole.store.commands import CommandState
+
+POLL_SECONDS = 0.05
+
+
+class Desk:
+    """All that a face may ask for.
+
+    `engine` is the one in this process, if there is one. Methods block on the store; they raise OpsconsoleError with
+    a sentence for the operator.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        catalog: Catalog,
+        *,
+        engine: Engine | None = None,
+        now: clock.Clock = clock.now,
+    ) -> None:
+        self.settings, self.store, self.catalog, self.engine = settings, store, catalog, engine
+        self._now = now
+        self._data = Database(settings.data_url.reveal(), pool=2)
+        self._sampler: Sampler | None = None
+        assert settings.redis_url is not None  # noqa: S101 - whoever opens the program names a server
+        self._cache = Cache(settings.redis_url.reveal())
+
+    # --- questions ----------------------------------------------------------------------------------------------
+
+    def jobs(self) -> tuple[JobCard, ...]:
+        """Every job with its next instant and its newest run."""
+        with history.asking(self.store) as db:
+            return history.cards(db, self.catalog, self._now())
+
+    def schedule(self, job_or_cron: str, tz: str | None) -> Cron:
+        """The schedule of a job, or the text itself as one. Raises BadCron, BadZone or UnknownJob."""
+        if " " in job_or_cron.strip() or job_or_cron.startswith("@"):
+            return Cron(job_or_cron, tz or "UTC")
+        job = self.catalog.find(job_or_cron)
+        return Cron(job.cron, tz or job.tz)
+
+    def runs(self, *, limit: int, job: str | None = None, states: Sequence[RunState] | None = None) -> list[Run]:
+        """The newest runs first."""
+        name = self.catalog.find(job).name if job else None
+        with history.asking(self.store) as db:
+            return runs.newest(db, limit=limit, job=name, states=states)
+
+    def run(self, number: int) -> Run:
+        """One run. Raises UnknownRun."""
+        with history.asking(self.store) as db:
+            return runs.get(db, number)
+
+    def run_page(self, number: int) -> RunPage:
+        """A run with its batches, its failures by cause and its log. Raises UnknownRun."""
+        with history.asking(self.store) as db:
+            return history.page(db, self.catalog, number, self._now())
+
+    def preview(self, job: str, day: str | None = None) -> Preview:
+        """What a trigger would do now: its window and how many items. Raises BadWindow, UnknownJob, Unavailable."""
+        found, now = self.catalog.find(job), self._now()
+        window = orders.window_of(found, day, now)
+        items = self._count(found, Scope(window, now, {}, self.catalog.options(found)))
+        return Preview(found.name, window, found.tz, items, self.settings.console.environment)
+
+    def redis_stats(self) -> RedisStats:
+        """What Redis says about itself. Raises Unavailable."""
+        return sample(self._cache.client)
+
+    def snapshot(self) -> Snapshot:
+        """Everything the Dashboard shows."""
+        return self._sampling().take()
+
+    def watch(self, callback: Callable[[Snapshot], None]) -> None:
+        """Calls back from a thread of its own with a new Snapshot, twice a second while something runs."""
+        self._sampling().start(callback)
+
+    def quit_note(self) -> str | None:
+        """Which runs this process would interrupt by ending now; None when there are none."""
+        if self.engine is None or not self.engine.is_leading:
+            return None
+        with history.asking(self.store) as db:
+            live = [run for run in runs.unfinished(db) if run.state is RunState.RUNNING]
+        if not live:
+            return None
+        named = ", ".join(f"run {run.id} of {run.job}" for run in live[:3])
+        more = f" and {len(live) - 3} more" if len(live) > 3 else ""
+        return f"{named}{more} will be interrupted; the next leader takes it up where it stopped"
+
+    # --- actions ------------------------------------------------------------------------------------------------
+
+    def trigger(self, job: str, day: str | None = None, *, backfill: bool = False) -> int:
+        """Asks for a run and returns the command's number. Raises BadWindow or UnknownJob at once."""
+        found = self.catalog.find(job)
+        orders.window_of(found, day, self._now())
+        return self._ask(orders.TRIGGER, found.name, {"date": day, "backfill": backfill})
+
+    def retry(self, run: int, *, everything: bool = False) -> int:
+        """Asks for what failed in a run, or for all of it, once more; the command's number. Raises UnknownRun."""
+        self.run(run)
+        return self._ask(orders.RETRY, str(run), {"all": everything})
+
+    def outcome(self, command: int, wait_seconds: float) -> Outcome | None:
+        """What came of a command; None when no leader has carried it out within the wait."""
+        end = time.monotonic() + wait_seconds
+        while True:
+            with history.asking(self.store) as db:
+                found = commands.get(db, command)
+            if found.state is not CommandState.ASKED:
+                told = found.outcome
+                return Outcome(told.get("run"), told.get("why"), told.get("exit_code", 0))
+            if time.monotonic() > end:
+                return None
+            time.sleep(POLL_SECONDS)
+
+    def wait_for(self, run: int, seconds: float) -> Run | None:
+        """The run once it has ended; None when it has not within so long."""
+        end = time.monotonic() + seconds
+        while (found := self.run(run)).state in OPEN:
+            if time.monotonic() > end:
+                return None
+            time.sleep(POLL_SECONDS)
+        return found
+
+    def close(self) -> None:
+        """Stops watching and closes every connection."""
+        if self._sampler is not None:
+            self._sampler.stop()
+        self._cache.close()
+        self._data.close()
+
+    # --- small ones ---------------------------------------------------------------------------------------------
+
+    def _sampling(self) -> Sampler:
+        if self._sampler is None:
+            self._sampler = Sampler(
+                self.settings, self.store, self._data, self._cache, self.catalog, self.engine, self._now
+            )
+        return self._sampler
+
+    def _ask(self, verb: str, target: str, arguments: dict[str, object]) -> int:
+        try:
+            with self.store.writing() as db:
+                number = commands.ask(db, verb, target, arguments, self.settings.actor, self._now())
+        except SQLAlchemyError as error:
+            raise Unavailable("store", reason(error)) from error
+        if self.engine is not None:
+            self.engine.wake()
+        return number
+
+    def _count(self, job: Job, scope: Scope) -> int:
+        population = job.population(scope)
+        if isinstance(population, tuple):
+            return len(population)
+        try:
+            with self._data.reading() as db:
+                return int(db.execute(select(func.count()).select_from(population.subquery())).scalar_one())
+        except SQLAlchemyError as error:
+            raise Unavailable("data", reason(error)) from error

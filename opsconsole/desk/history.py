@@ -1,0 +1,131 @@
+"""Reads the store into the values that faces are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from statistics import median
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from opsconsole.catalog import Catalog
+from opsconsole.database import Connection, reason
+from opsconsole.desk.values import BatchCell, Cause, JobCard, Leader, Progress, RunPage, Success
+from opsconsole.errors import Unavailable
+from opsconsole.health.rules import JobFacts
+from opsconsole.model import Run, RunState
+from opsconsole.store import Store, batches, lease, runs, statistics
+
+LAST_RUNS = 14
+GRID = 2000
+LOG_LINES = 200
+ITEMS_A_CAUSE = 8
+
+
+@contextmanager
+def asking(store: Store) -> Iterator[Connection]:
+    """A read of the store. Raises Unavailable when it is away."""
+    try:
+        with store.reading() as db:
+            yield db
+    except SQLAlchemyError as error:
+        raise Unavailable("store", reason(error)) from error
+
+
+def leader(db: Connection, own: str | None) -> Leader | None:
+    """Who leads; `own` is this process's name in the lease."""
+    held = lease.read(db)
+    if held is None or held.holder is None or held.since is None:
+        return None
+    holder = held.holder
+    return Leader(holder.owner == own, holder.who, holder.host, holder.pid, held.since)
+
+
+def cards(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobCard, ...]:
+    """Every job with its next instant and its newest run."""
+    return tuple(
+        JobCard(
+            name=job.name,
+            says=job.says,
+            cron=job.cron,
+            tz=job.tz,
+            words=catalog.words(job),
+            aliases=job.aliases,
+            next_at=catalog.cron(job).next(now),
+            last=next(iter(runs.newest(db, limit=1, job=job.name)), None),
+        )
+        for job in catalog
+    )
+
+
+def live(db: Connection, catalog: Catalog, now: datetime) -> tuple[Progress, ...]:
+    """The runs that are queued or go on."""
+    return tuple(_progress(run, catalog, now) for run in runs.unfinished(db))
+
+
+def success(db: Connection, catalog: Catalog, now: datetime) -> tuple[Success, ...]:
+    """How every job has been doing."""
+    rates = statistics.rates(db, now)
+    newest = statistics.newest_of_each(db, [job.name for job in catalog], each=LAST_RUNS)
+    nothing = statistics.Rates(None, None, None)
+    return tuple(
+        Success(job.name, rates.get(job.name, nothing), tuple(found), _usual(found))
+        for job in catalog
+        for found in (newest[job.name],)
+    )
+
+
+def job_facts(db: Connection, catalog: Catalog, done: tuple[Success, ...], now: datetime) -> list[JobFacts]:
+    """What the rules of health need to know of every job."""
+    registered = statistics.registered(db)
+    good = statistics.last_good_scheduled(db)
+    newest = {each.job: each.newest for each in done}
+    unfinished = {run.job: run for run in reversed(runs.unfinished(db))}
+    return [
+        JobFacts(
+            job=job,
+            due=catalog.cron(job).previous(now),
+            accounted_until=known.accounted_until if known else None,
+            registered_at=known.registered_at if known else None,
+            newest=newest.get(job.name, ()),
+            open=unfinished.get(job.name),
+            last_good_scheduled=good.get(job.name),
+        )
+        for job in catalog
+        for known in (registered.get(job.name),)
+    ]
+
+
+def page(db: Connection, catalog: Catalog, number: int, now: datetime) -> RunPage:
+    """A run with its batches, its failures by cause and its log. Raises UnknownRun."""
+    run = runs.get(db, number)
+    kept = runs.failures_of(db, number)
+    causes = [
+        Cause(kind, count, tuple(item for item, of, _ in kept if of == kind)[:ITEMS_A_CAUSE])
+        for kind, count in sorted(run.kinds.items(), key=lambda found: -found[1])
+    ]
+    return RunPage(
+        at=now,
+        progress=_progress(run, catalog, now),
+        grid=tuple(BatchCell(*cell) for cell in batches.grid(db, number, limit=GRID)),
+        causes=tuple(causes),
+        log=tuple(runs.log_lines(db, number, limit=LOG_LINES)),
+        retried_by=tuple(runs.children(db, number)),
+    )
+
+
+def _progress(run: Run, catalog: Catalog, now: datetime) -> Progress:
+    tz = catalog.find(run.job).tz if run.job in catalog else "UTC"
+    if run.started_at is None or run.state is not RunState.RUNNING:
+        return Progress(run, tz, None, None)
+    seconds = (now - run.started_at).total_seconds()
+    rate = run.counts.tried / seconds if seconds > 0 and run.counts.tried else None
+    left = (run.counts.planned - run.counts.tried) / rate if rate and run.planning_done else None
+    return Progress(run, tz, rate, left)
+
+
+def _usual(newest: list[Run]) -> float | None:
+    durations = [run.seconds for run in newest if run.state in (RunState.SUCCEEDED, RunState.PARTIAL)]
+    known = [seconds for seconds in durations if seconds is not None]
+    return median(known) if known else None

@@ -1,0 +1,150 @@
+"""Makes Snapshots: from the store, from Redis, and from what was there before when one of them is away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from opsconsole.cache.client import Cache
+from opsconsole.cache.stats import RedisStats, sample
+from opsconsole.catalog import Catalog
+from opsconsole.clock import Clock
+from opsconsole.database import Database, reason
+from opsconsole.desk import history
+from opsconsole.desk.values import Away, RedisView, Snapshot
+from opsconsole.engine import Engine
+from opsconsole.errors import NAMES, Unavailable
+from opsconsole.health.rules import findings
+from opsconsole.settings import Settings
+from opsconsole.store import Store, runs
+
+log = logging.getLogger(__name__)
+
+BUSY_SECONDS, QUIET_SECONDS = 0.5, 1.0
+REDIS_SECONDS = 2.0
+DATA_SECONDS = 2.0
+HIT_RATES = 20
+RECENT = 20
+
+
+class Sampler:
+    """Keeps the newest Snapshot; what changes seldom or costs a round trip is asked for less often."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        data: Database,
+        cache: Cache,
+        catalog: Catalog,
+        engine: Engine | None,
+        now: Clock,
+    ) -> None:
+        self._store, self._data, self._cache, self._catalog = store, data, cache, catalog
+        self._engine, self._now = engine, now
+        self._last = Snapshot(at=now(), environment=settings.console.environment, leader=None)
+        self._redis_stats: deque[RedisStats] = deque(maxlen=HIT_RATES + 1)
+        self._redis_asked = self._data_asked = float("-inf")
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, callback: Callable[[Snapshot], None]) -> None:
+        """Calls back with every new Snapshot, from a thread of its own."""
+        self._thread = threading.Thread(target=self._watch, args=(callback,), name="sampler", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No call back begins after this."""
+        self._stopping.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=5)
+
+    def take(self) -> Snapshot:
+        """A Snapshot of now. What cannot be read stays as it was, and says since when."""
+        now, steady = self._now(), time.monotonic()
+        redis = self._last.redis
+        if steady - self._redis_asked >= REDIS_SECONDS:
+            redis, self._redis_asked = self._ask_redis(now), steady
+        data_away = self._last.data_away
+        if steady - self._data_asked >= DATA_SECONDS:
+            data_away, self._data_asked = self._ask_data(now), steady
+        problem = self._engine.problem if self._engine is not None else None
+        before = replace(self._last, at=now, redis=redis, data_away=data_away, engine_problem=problem)
+        away = {NAMES["redis"]: redis.away, NAMES["data"]: data_away}
+        try:
+            self._last = self._read(before, away, now)
+        except SQLAlchemyError as error:
+            since = self._last.store_away.since if self._last.store_away else now
+            gone = Away(since, reason(error))
+            found = findings((), _told({NAMES["store"]: gone, **away}), now)
+            self._last = replace(before, store_away=gone, findings=found)
+        return self._last
+
+    def _read(self, before: Snapshot, away: dict[str, Away | None], now: datetime) -> Snapshot:
+        own = self._engine.owner if self._engine is not None else None
+        with self._store.reading() as db:
+            live = history.live(db, self._catalog, now)
+            recent = tuple(runs.newest(db, limit=RECENT))
+            changed = recent != before.recent or now.minute != before.at.minute or not before.success
+            success = history.success(db, self._catalog, now) if changed else before.success
+            cards = history.cards(db, self._catalog, now)
+            facts = history.job_facts(db, self._catalog, success, now)
+            leader = history.leader(db, own)
+        return replace(
+            before,
+            leader=leader,
+            jobs=cards,
+            live=live,
+            recent=recent,
+            success=success,
+            findings=findings(facts, _told(away), now),
+            store_away=None,
+        )
+
+    def _ask_redis(self, now: datetime) -> RedisView:
+        before = self._last.redis
+        try:
+            stats = sample(self._cache.client)
+        except Unavailable as error:
+            since = before.away.since if before.away else now
+            return replace(before, away=Away(since, error.reason))
+        if self._redis_stats and stats.uptime_seconds < self._redis_stats[-1].uptime_seconds:
+            self._redis_stats.clear()
+        self._redis_stats.append(stats)
+        return RedisView(stats, None, _hit_rates(self._redis_stats))
+
+    def _ask_data(self, now: datetime) -> Away | None:
+        before = self._last.data_away
+        try:
+            with self._data.reading() as db:
+                db.execute(text("SELECT 1"))
+        except SQLAlchemyError as error:
+            return Away(before.since if before else now, reason(error))
+        return None
+
+    def _watch(self, callback: Callable[[Snapshot], None]) -> None:
+        while not self._stopping.is_set():
+            taken = self.take()
+            if not self._stopping.is_set():
+                callback(taken)
+            self._stopping.wait(BUSY_SECONDS if taken.live else QUIET_SECONDS)
+
+
+def _told(away: dict[str, Away | None]) -> dict[str, tuple[datetime, str]]:
+    return {name: (gone.since, gone.why) for name, gone in away.items() if gone is not None}
+
+
+def _hit_rates(samples: deque[RedisStats]) -> tuple[float | None, ...]:
+    rates: list[float | None] = []
+    for earlier, later in zip(list(samples), list(samples)[1:], strict=False):
+        hits, misses = later.hits - earlier.hits, later.misses - earlier.misses
+        rates.append(hits / (hits + misses) if hits + misses > 0 else None)
+    return tuple(rates)

@@ -1,0 +1,164 @@
+"""What the faces are told: frozen values, none of them with a connection behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from opsconsole.cache.stats import RedisStats
+from opsconsole.health.rules import Finding, Severity
+from opsconsole.model import BatchState, Run
+from opsconsole.store.statistics import Rates
+from opsconsole.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A service that does not answer, since when and why."""
+
+    since: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """Who leads; `is_me` when it is this process."""
+
+    is_me: bool
+    who: str
+    host: str
+    pid: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobCard:
+    """A job as lists show it. `words` is its schedule in words; `next_at` None when it never fires again."""
+
+    name: str
+    says: str
+    cron: str
+    tz: str
+    words: str
+    aliases: tuple[str, ...]
+    next_at: datetime | None
+    last: Run | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A run that is queued or goes on. `rate` in items a second, `seconds_left` None while either is unknown."""
+
+    run: Run
+    tz: str
+    rate: float | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """How a job has been doing: rates, its newest ended runs (newest first), and its usual duration in seconds."""
+
+    job: str
+    rates: Rates
+    newest: tuple[Run, ...]
+    usual_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RedisView:
+    """Redis as this process last saw it. `hit_rates` are of the last intervals, oldest first, None without reads."""
+
+    stats: RedisStats | None
+    away: Away | None
+    hit_rates: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the Dashboard shows, at one moment. What could not be read is as it was, and `store_away` says so."""
+
+    at: datetime
+    environment: str
+    leader: Leader | None
+    jobs: tuple[JobCard, ...] = ()
+    live: tuple[Progress, ...] = ()
+    recent: tuple[Run, ...] = ()
+    success: tuple[Success, ...] = ()
+    redis: RedisView = RedisView(None, None)
+    findings: tuple[Finding, ...] = ()
+    store_away: Away | None = None
+    data_away: Away | None = None
+    engine_problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Failures with one cause: how many, and the first items."""
+
+    sentence: str
+    count: int
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCell:
+    """A batch in a run's grid."""
+
+    seq: int
+    state: BatchState
+    items: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """A run with all that is kept of it. `retried_by` are the runs that retried it."""
+
+    at: datetime
+    progress: Progress
+    grid: tuple[BatchCell, ...]
+    causes: tuple[Cause, ...]
+    log: tuple[tuple[datetime, str], ...]
+    retried_by: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a command: the run it made, or why it was refused, with the exit code for a command line."""
+
+    run: int | None
+    refused: str | None
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a trigger would do: the window, and how many items."""
+
+    job: str
+    window: Window
+    tz: str
+    items: int
+    environment: str
+
+
+__all__ = [
+    "Away",
+    "BatchCell",
+    "Cause",
+    "Finding",
+    "JobCard",
+    "Leader",
+    "Outcome",
+    "Preview",
+    "Progress",
+    "Rates",
+    "RedisStats",
+    "RedisView",
+    "Run",
+    "RunPage",
+    "Severity",
+    "Snapshot",
+    "Success",
+]

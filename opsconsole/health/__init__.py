@@ -1,0 +1,1 @@
+"""What is wrong, judged from plain values."""

@@ -1,0 +1,67 @@
+"""The packs' tables in the data database: created where they are missing, compared, never altered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import Connection, MetaData, Table, inspect, literal_column, select
+
+from opsconsole.database import Database, UtcTime
+from opsconsole.model import Pack
+
+_TIME_FORM = "'____-__-__ __:__:__.______'"
+
+
+def create_missing(data: Database, packs: Iterable[Pack]) -> list[str]:
+    """Creates tables and indexes that are missing; returns what was created, one sentence each."""
+    done: list[str] = []
+    with data.writing() as db:
+        for table in _tables(packs):
+            present = inspect(db)
+            if not present.has_table(table.name):
+                table.create(db)
+                done.append(f"table {table.name} created")
+                continue
+            columns = {column["name"] for column in present.get_columns(table.name)}
+            known = {index["name"] for index in present.get_indexes(table.name)}
+            for index in table.indexes:
+                if index.name not in known and {column.name for column in index.columns} <= columns:
+                    index.create(db)
+                    done.append(f"index {index.name} created")
+    return done
+
+
+def differences(data: Database, packs: Iterable[Pack]) -> list[str]:
+    """What is not as the packs need it, one sentence each."""
+    with data.reading() as db:
+        return [line for table in _tables(packs) for line in _differences(db, table, sqlite=data.is_sqlite)]
+
+
+def _differences(db: Connection, table: Table, *, sqlite: bool) -> Iterator[str]:
+    present = inspect(db)
+    if not present.has_table(table.name):
+        yield f"table {table.name} is missing; run `opsconsole migrate --data`"
+        return
+    columns = {column["name"] for column in present.get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in columns:
+            yield f"column {table.name}.{column.name} is missing; add it, this program does not alter tables"
+        elif sqlite and isinstance(column.type, UtcTime):
+            other_form = column.is_not(None) & literal_column(f'"{column.name}" NOT LIKE {_TIME_FORM}')
+            if db.execute(select(1).select_from(table).where(other_form).limit(1)).scalar():
+                yield (
+                    f"{table.name}.{column.name} has times in another form than 2026-01-18 18:45:00.000000; "
+                    "rewrite them in that form"
+                )
+    known = {index["name"] for index in present.get_indexes(table.name)}
+    for index in table.indexes:
+        if index.name not in known:
+            yield f"index {index.name} is missing and queries may be slow; run `opsconsole migrate --data`"
+
+
+def _tables(packs: Iterable[Pack]) -> list[Table]:
+    found: list[MetaData] = []
+    for pack in packs:
+        if pack.metadata is not None and pack.metadata not in found:
+            found.append(pack.metadata)
+    return [table for metadata in found for table in metadata.sorted_tables]

@@ -1,0 +1,69 @@
+"""Figures over the history of runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import case, func, select
+
+from opsconsole.database import Connection
+from opsconsole.model import TERMINAL, Run, RunState, Trigger
+from opsconsole.store import runs as run_store
+from opsconsole.store.schema import jobs, runs
+
+SPANS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """ok / (ok + failed) over the last 24 hours, 7 and 30 days; None where nothing was tried."""
+
+    day: float | None
+    week: float | None
+    month: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What the store knows of a job's schedule."""
+
+    registered_at: datetime
+    accounted_until: datetime
+
+
+def rates(db: Connection, now: datetime) -> dict[str, Rates]:
+    """The success rates of every job that ran in the last 30 days."""
+    sums = [
+        func.sum(case((runs.c.ended_at >= now - span, column), else_=0))
+        for span in SPANS.values()
+        for column in (runs.c.ok, runs.c.failed)
+    ]
+    query = select(runs.c.job, *sums).where(runs.c.ended_at >= now - SPANS["month"]).group_by(runs.c.job)
+    return {
+        job: Rates(*(_rate(int(ok), int(failed)) for ok, failed in zip(found[::2], found[1::2], strict=True)))
+        for job, *found in db.execute(query)
+    }
+
+
+def newest_of_each(db: Connection, jobs: list[str], *, each: int) -> dict[str, list[Run]]:
+    """The newest ended runs of every job, newest first."""
+    return {job: run_store.newest(db, limit=each, job=job, states=TERMINAL) for job in jobs}
+
+
+def last_good_scheduled(db: Connection) -> dict[str, datetime]:
+    """When each job's schedule last brought a run to a good end, retries of such runs included."""
+    good = (runs.c.state == RunState.SUCCEEDED) & runs.c.trigger.in_((Trigger.SCHEDULE, Trigger.RETRY))
+    return dict(
+        db.execute(select(runs.c.job, func.max(runs.c.ended_at)).where(good).group_by(runs.c.job)).tuples().all()
+    )
+
+
+def registered(db: Connection) -> dict[str, Registered]:
+    """Every job that the store knows."""
+    query = select(jobs.c.job, jobs.c.registered_at, jobs.c.planned_until)
+    return {job: Registered(since, until) for job, since, until in db.execute(query)}
+
+
+def _rate(ok: int, failed: int) -> float | None:
+    return ok / (ok + failed) if ok + failed else None

@@ -1,0 +1,241 @@
+"""Servers of one's own for tests and benchmarks: started on demand, and gone with whoever started them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import psycopg
+from psycopg import sql
+
+START_SECONDS = 20.0
+STARTS = 3  # somebody else may take the free port first
+STOP_SECONDS = 10.0
+OWNER = "opsconsole"
+SERVER_USER = "postgres"
+"""Who the server runs as when root asks for it: it refuses to run as root."""
+
+# Started first, as the server's user: it waits for its standard input to end, which happens however the process that
+# holds the other end ends, and then ends the server. When the server has ended, so does it, and takes the data along.
+WATCH = """
+folder=$1; shift
+exec 3<&0
+"$@" & server=$!
+{ read -r _ <&3; kill -QUIT $server; } 2>/dev/null & watcher=$!
+wait $server; code=$?
+kill $watcher 2>/dev/null
+rm -rf "$folder"
+exit $code
+"""
+
+
+class NoPostgres(Exception):
+    """There is no PostgreSQL server on this machine, or it could not be started; the text says what to do."""
+
+
+def find_postgres() -> Path:
+    """The folder with PostgreSQL's programs: on PATH, else the newest in the places of the distributions. Raises
+    NoPostgres.
+    """
+    if found := shutil.which("initdb"):
+        return Path(found).resolve().parent
+    places = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
+    for folder in sorted(places, key=_version_in, reverse=True):
+        if os.access(folder / "initdb", os.X_OK):
+            return folder
+    raise NoPostgres("there is no PostgreSQL server here (initdb on PATH, or /usr/lib/postgresql); install one")
+
+
+def _version_in(folder: Path) -> int:
+    return int("".join(filter(str.isdigit, folder.parent.name)) or 0)
+
+
+class PrivatePostgres:
+    """A PostgreSQL server on a free port of 127.0.0.1, with a random password and data of its own.
+
+    `durable` leaves the server's defaults alone, for measuring; without it nothing waits for the disk, for tests. Also
+    a context manager.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self._durable = durable
+        self._password = secrets.token_hex(16)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+        self._names = count(1)
+
+    def start(self) -> Self:
+        """Returns when the server answers. Raises NoPostgres."""
+        programs = find_postgres()
+        for attempt in range(1, STARTS + 1):
+            try:
+                self._start(programs)
+                break
+            except NoPostgres:
+                self.stop()
+                if attempt == STARTS:
+                    raise
+        atexit.register(self.stop)
+        return self
+
+    def stop(self) -> None:
+        """Ends the server and removes its data. Harmless when there is none."""
+        process, self._process = self._process, None
+        atexit.unregister(self.stop)
+        if process is None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The SQLAlchemy URL of the database that is there from the start."""
+        return self._url("postgres")
+
+    @property
+    def version(self) -> str:
+        """What the server says it is, such as `17.2`."""
+        with self._connect() as db:
+            found = db.execute("SHOW server_version").fetchone()
+        assert found is not None
+        return str(found[0]).split()[0]
+
+    def new_database(self) -> str:
+        """Creates an empty database and returns its SQLAlchemy URL."""
+        name = f"opsconsole_{os.getpid()}_{next(self._names)}"
+        with self._connect() as db:
+            db.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return self._url(name)
+
+    def _url(self, name: str) -> str:
+        return f"postgresql+psycopg://{OWNER}:{self._password}@127.0.0.1:{self._port}/{name}"
+
+    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(self._url("postgres").replace("+psycopg", ""), autocommit=True, connect_timeout=3)
+
+    def _start(self, programs: Path) -> None:
+        owner = SERVER_USER if os.geteuid() == 0 else None
+        folder = _folder_of(owner)
+        self._port = _free_port()
+        log: IO[bytes]
+        with tempfile.TemporaryFile() as log:
+            try:
+                self._initdb(programs, folder, owner, log)
+                command = [str(programs / "postgres"), "-D", str(folder / "data"), *self._options()]
+                self._process = subprocess.Popen(
+                    ["/bin/sh", "-c", WATCH, "sh", str(folder), *command],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    cwd=folder,
+                    env=_environment(folder),
+                    start_new_session=True,  # the terminal's Ctrl-C is not for it
+                    user=owner,
+                    group=owner,
+                    extra_groups=None if owner is None else [],
+                )
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            self._await(log)
+
+    def _initdb(self, programs: Path, folder: Path, owner: str | None, log: IO[bytes]) -> None:
+        password = folder / "password"
+        password.touch(0o600)
+        password.write_text(self._password)
+        if owner is not None:
+            shutil.chown(password, owner)
+        command: list[str | Path] = [
+            programs / "initdb",
+            "-D",
+            folder / "data",
+            "-U",
+            "opsconsole",
+            "--pwfile",
+            password,
+        ]
+        command += ["-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-instructions"]
+        if not self._durable:
+            command.append("--no-sync")
+        made = subprocess.run(
+            command,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env=_environment(folder),
+            check=False,
+            user=owner,
+            group=owner,
+            extra_groups=None if owner is None else [],
+        )
+        password.unlink()
+        if made.returncode != 0:
+            raise NoPostgres(f"initdb could not make a database: {_last_line(log)}")
+
+    def _options(self) -> list[str]:
+        set_to = {"listen_addresses": "127.0.0.1", "port": str(self._port), "unix_socket_directories": ""}
+        if not self._durable:
+            set_to |= dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
+        return [word for name, value in set_to.items() for word in ("-c", f"{name}={value}")]
+
+    def _await(self, log: IO[bytes]) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self._connect().close()
+            except psycopg.OperationalError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise NoPostgres(f"the PostgreSQL server did not start: {_last_line(log)}") from None
+                time.sleep(0.02)
+            else:
+                return
+
+
+def _folder_of(owner: str | None) -> Path:
+    """A new folder that `owner` can reach: a temporary folder of root's own may be closed to others."""
+    folder = Path(tempfile.mkdtemp(prefix="opsconsole-postgres-", dir="/tmp" if owner else None))  # noqa: S108
+    if owner is not None:
+        try:
+            shutil.chown(folder, owner, owner)
+        except LookupError:
+            folder.rmdir()
+            raise NoPostgres(f"PostgreSQL will not run as root, and there is no user {owner!r} to run it as") from None
+    return folder
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C"}
+
+
+def _free_port() -> int:
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return int(asked.getsockname()[1])
+
+
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it wrote nothing"
