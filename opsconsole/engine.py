@@ -20,6 +20,7 @@ from opsconsole.runner import Runner
 from opsconsole.scheduler import Scheduler
 from opsconsole.settings import Settings
 from opsconsole.store import Store, migrate
+from opsconsole.text import safe
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,9 @@ class Engine:
             except OpsconsoleError as error:
                 self.problem = error.sentence
                 log.warning("%s", self.problem)
+            except Exception as error:
+                self.problem = f"the engine stumbled and begins anew: {type(error).__name__}: {safe(error, 200)}"
+                log.exception("%s", self.problem)
             self._stopping.wait(TRY_SECONDS)
 
     def _lead(self, token: int) -> None:
@@ -135,7 +139,7 @@ class Engine:
         looked = beaten = 0.0
         while self._leadership.held and not self._stopping.is_set():
             now = time.monotonic()
-            if self._wake.is_set() or now - looked >= IDLE_SECONDS:
+            if self._wake.is_set() or runner.has_room_again or now - looked >= IDLE_SECONDS:
                 self._wake.clear()
                 looked = now
                 if self._leadership.sure:

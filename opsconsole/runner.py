@@ -55,7 +55,7 @@ class Runner:
         self._token, self._host, self._sure, self._now, self._only = token, host, sure, now, only
         self._live: dict[int, LiveRun] = {}
         self._turns: list[int] = []
-        self._draining = False
+        self._draining = self._ended = False
         self._flushed = 0.0
         self._executor = executor
         self._results = executor(self._feed(), self._is_stopped)
@@ -66,8 +66,14 @@ class Runner:
             runs.left_behind(db, self._token)
         next(self._results)
 
+    @property
+    def has_room_again(self) -> bool:
+        """Whether a run has ended since the last look for queued ones."""
+        return self._ended
+
     def admit(self) -> None:
         """Begins the queued and interrupted runs that may go on now."""
+        self._ended = False
         with self._store.reading() as db:
             waiting = [run for run in runs.unfinished(db) if run.id not in self._live]
         for run in waiting:
@@ -145,6 +151,7 @@ class Runner:
             with self._store.fenced(self._token) as db:
                 state = live.end(db, self._token, self._now())
             log.info("%s %s: %s", live.job.name, live.run.window.label, state)
+            self._ended = True
             del self._live[live.run.id]
             self._turns.remove(live.run.id)
         elif flush and live.has_news:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -48,6 +49,9 @@ class Attempt(msgspec.Struct, rename="camel"):
     solved_at: str
 
 
+USER, ID, QUESTION, SOLVED = 0, 1, 2, 10
+"""Where they stand in a row of `_attempts_of`."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -60,30 +64,31 @@ def cache_attempts(ctx: Context, batch: Items) -> None:
     """Writes one key for each user of the batch who has attempts in the window, and removes the others'."""
     with ctx.reading() as db:
         rows = db.execute(_attempts_of(ctx, batch)).all()
-        known = _questions(ctx, db, {row.question_id for row in rows})
+        known = _questions(ctx, db, {row[QUESTION] for row in rows})
     days: dict[str, list[Any]] = {user: [] for user in batch}
     for row in rows:
-        days[row.user_id].append(row)
+        days[row[USER]].append(row)
     values: dict[str, bytes | None] = {}
     for user, day in days.items():
-        missing = next((row.question_id for row in day if row.question_id not in known), None)
-        if missing is None:
+        try:
             values[user] = encode_day(day, known) if day else None
-        else:
-            ctx.fail(user, f"question {missing} is missing")
+        except KeyError as missing:
+            ctx.fail(user, f"question {missing.args[0]} is missing")
     for user, why in ctx.cache.replace(DAY_ATTEMPTS, values, by="user", date=ctx.window.label).items():
         ctx.fail(user, why)
-    ctx.count("keys", sum(value is not None for value in values.values()))
+    ctx.count("keys", len(values) - list(values.values()).count(None))
     ctx.count("attempts", len(rows))
 
 
 def encode_day(day: list[Any], known: dict[str, bytes]) -> bytes:
-    """The JSON array of a user's attempts, ordered by time, then id. `known` has each question's half, encoded."""
+    """The JSON array of a user's attempts, ordered by time, then id. `known` has each question's half, encoded.
+
+    Raises KeyError for a question that is not known.
+    """
     # Sorted here: databases that other programs made may sort ids by their own alphabet.
-    day.sort(key=lambda row: (row.solved_at, row.id))
+    day.sort(key=itemgetter(SOLVED, ID))
     parts = []
-    for row in day:
-        id_, question, type_, answer, mistake, timing, reaction, status, hints, solved = row[1:]
+    for _, id_, question, type_, answer, mistake, timing, reaction, status, hints, solved in day:
         head = _encode(
             Attempt(id_, question, type_, answer, mistake, timing, reaction, status, hints, _milliseconds(solved))
         )

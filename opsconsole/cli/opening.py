@@ -12,6 +12,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from opsconsole.errors import BadSettings, OpsconsoleError, Unavailable
 from opsconsole.settings import Secret, Settings, load, masked, private_folder
 
@@ -59,18 +61,18 @@ def log_with(handler: logging.Handler) -> None:
 
 
 @contextmanager
-def desk_of(settings: Settings, *, patient: bool = False) -> Iterator[Desk]:
+def desk_of(settings: Settings, *, patient: bool = False, note: bool = False) -> Iterator[Desk]:
     """The desk, with what is embedded started and up to date.
 
-    With `patient` a store that is away is no reason to stop: whoever opened it shows that and waits. Raises
-    BadSettings, SchemaMismatch, or Unavailable.
+    With `patient` a store that is away is no reason to stop: whoever opened it shows that and waits. With `note` an
+    operator is told when the cache will end with this command. Raises BadSettings, SchemaMismatch, or Unavailable.
     """
     from opsconsole import catalog
     from opsconsole.desk import Desk
     from opsconsole.store import Store
 
     private_folder(settings.folder)
-    with _redis(settings) as wired:
+    with _redis(settings, note=note) as wired:
         jobs = catalog.load(wired.packs, wired.overrides, wired.options)
         store = Store(wired.store_url.reveal())
         try:
@@ -111,7 +113,7 @@ def prepare(settings: Settings, store: Store, packs: tuple[Pack, ...]) -> None:
 
 
 @contextmanager
-def _redis(settings: Settings) -> Iterator[Settings]:
+def _redis(settings: Settings, *, note: bool) -> Iterator[Settings]:
     """The configuration with the URL of a Redis server that is there: the configured one, or an embedded one that is
     kept running as long as this process needs it.
     """
@@ -123,7 +125,9 @@ def _redis(settings: Settings) -> Iterator[Settings]:
     server = EmbeddedRedis(
         settings.folder, max_memory=settings.redis_limits.max_memory, policy=settings.redis_limits.policy
     )
-    server.ensure()
+    if server.ensure() and note:
+        told = "note: the embedded Redis ends with this command, and its keys with it; set REDIS_URL to keep them"
+        click.echo(told, err=True)
     done = threading.Event()
     keeper = threading.Thread(target=_keep, args=(server, done), name="redis-keeper", daemon=True)
     keeper.start()

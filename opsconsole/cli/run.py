@@ -37,7 +37,7 @@ def run(options: Options, job: str, day: str | None, wait: bool, dry_run: bool, 
     Without --wait the process that leads carries it out. With --wait this one does, if nobody leads. Exit codes with
     --wait: 0 done, 3 finished with failed items, 1 failed, 4 refused.
     """
-    with desk_of(settings_of(options)) as desk:
+    with desk_of(settings_of(options), note=wait) as desk:
         if dry_run:
             told = desk.preview(job, day)
             if as_json:
@@ -57,7 +57,7 @@ def run(options: Options, job: str, day: str | None, wait: bool, dry_run: bool, 
 @click.pass_obj
 def retry(options: Options, run_number: int, everything: bool, wait: bool, dry_run: bool, as_json: bool) -> None:
     """Runs what failed in a run once more: a new run with the same window."""
-    with desk_of(settings_of(options)) as desk:
+    with desk_of(settings_of(options), note=wait) as desk:
         if dry_run:
             counts = desk.run(run_number).counts
             items = counts.planned if everything else counts.failed + counts.not_reached
@@ -78,6 +78,8 @@ def _carry(desk: Desk, command: int, *, wait: bool, as_json: bool) -> None:
                 "`opsconsole headless` runs; --wait does it here",
                 err=True,
             )
+            if as_json:
+                printing.as_json({"command": command, "state": "asked"})
         elif as_json:
             printing.as_json(printing.run_facts(desk.run(made)))
         else:

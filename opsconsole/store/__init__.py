@@ -11,6 +11,9 @@ from opsconsole.database import Connection, Database
 from opsconsole.errors import Fenced
 from opsconsole.store import schema
 
+# KEY SHARE conflicts with a takeover, which changes the unique token, and not with renewals.
+_HELD = select(schema.lease.c.token).where(schema.lease.c.id == 1).with_for_update(key_share=True, read=True)
+
 
 class Store(Database):
     """The store's database, with the transaction that only the leader may make."""
@@ -19,8 +22,6 @@ class Store(Database):
     def fenced(self, token: int) -> Iterator[Connection]:
         """A write transaction that holds only while `token` is the lease's. Raises Fenced when it no longer is."""
         with self.writing() as db:
-            # KEY SHARE conflicts with a takeover, which changes the unique token, and not with renewals.
-            held = select(schema.lease.c.token).where(schema.lease.c.id == 1).with_for_update(key_share=True, read=True)
-            if db.execute(held).scalar() != token:
+            if db.execute(_HELD).scalar() != token:
                 raise Fenced(token)
             yield db

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from opsconsole.database import Connection
 from opsconsole.model import BatchResult, BatchState
@@ -14,6 +14,20 @@ from opsconsole.store.schema import batches
 
 PAGE = 32
 """Pending rows are loaded so many at a time; what waits in memory does not grow with a run."""
+
+
+# Built once: these are executed with every batch.
+_MINE = (batches.c.run_id == bindparam("run")) & (batches.c.seq == bindparam("number"))
+_START = (
+    update(batches)
+    .where(_MINE, batches.c.state == BatchState.PENDING)
+    .values(state=BatchState.RUNNING, started_at=bindparam("at"))
+)
+_CLOSE = (
+    update(batches)
+    .where(_MINE)
+    .values({name: bindparam(name) for name in ("state", "ok", "failed", "skipped", "failed_keys", "cause", "seconds")})
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +76,7 @@ def pending(db: Connection, run: int, *, after: int) -> list[Row]:
 def start(db: Connection, run: int, seqs: Sequence[int], at: datetime) -> None:
     """Marks batches as handed out."""
     if seqs:
-        mine = (batches.c.run_id == run) & batches.c.seq.in_(seqs) & (batches.c.state == BatchState.PENDING)
-        db.execute(update(batches).where(mine).values(state=BatchState.RUNNING, started_at=at))
+        db.execute(_START, [{"run": run, "number": seq, "at": at} for seq in seqs])
 
 
 def close(db: Connection, result: BatchResult, state: BatchState, cause: str | None) -> None:
@@ -71,17 +84,18 @@ def close(db: Connection, result: BatchResult, state: BatchState, cause: str | N
     failed, skipped = len(result.failed), sum(result.skipped.values())
     whole = failed and not (result.ok or skipped or result.again)
     db.execute(
-        update(batches)
-        .where(batches.c.run_id == result.run, batches.c.seq == result.seq)
-        .values(
-            state=state,
-            ok=result.ok,
-            failed=failed,
-            skipped=skipped,
-            failed_keys=None if whole or not failed else result.failed,
-            cause=cause,
-            seconds=result.seconds,
-        )
+        _CLOSE,
+        {
+            "run": result.run,
+            "number": result.seq,
+            "state": state,
+            "ok": result.ok,
+            "failed": failed,
+            "skipped": skipped,
+            "failed_keys": None if whole or not failed else result.failed,
+            "cause": cause,
+            "seconds": result.seconds,
+        },
     )
 
 

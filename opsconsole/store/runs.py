@@ -6,13 +6,22 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from opsconsole.database import Connection
 from opsconsole.errors import UnknownRun
 from opsconsole.model import LIVE, OPEN, Counts, Job, Run, RunState, Trigger
 from opsconsole.store.schema import batches, failures, log, runs
 from opsconsole.windows import Window
+
+# Built once: this one is executed with every batch, and building it costs more than SQLite takes to carry it out.
+_ADVANCED = ("planned", "ok", "failed", "skipped", "not_reached", "batches", "batches_done", "planning_done")
+_ADVANCE = (
+    update(runs)
+    .where(runs.c.id == bindparam("run"))
+    .values({name: bindparam(name) for name in (*_ADVANCED, "kinds", "metrics", "log_lines")})
+)
+_ADD_LOG = insert(log)
 
 
 def create(
@@ -144,30 +153,41 @@ def end(db: Connection, run: int, *, token: int, state: RunState, at: datetime, 
 
 
 def advance(
-    db: Connection, run: int, *, counts: Counts, batches_total: int, batches_done: int, planning_done: bool, **more: Any
+    db: Connection,
+    run: int,
+    *,
+    counts: Counts,
+    batches_total: int,
+    batches_done: int,
+    planning_done: bool,
+    kinds: Mapping[str, int],
+    metrics: Mapping[str, float],
+    log_lines: int,
 ) -> None:
-    """Writes how far a run is; `more` are the columns kinds, metrics and log_lines when they changed."""
+    """Writes how far a run is."""
     db.execute(
-        update(runs)
-        .where(runs.c.id == run)
-        .values(
-            planned=counts.planned,
-            ok=counts.ok,
-            failed=counts.failed,
-            skipped=counts.skipped,
-            not_reached=counts.not_reached,
-            batches=batches_total,
-            batches_done=batches_done,
-            planning_done=planning_done,
-            **more,
-        )
+        _ADVANCE,
+        {
+            "run": run,
+            "planned": counts.planned,
+            "ok": counts.ok,
+            "failed": counts.failed,
+            "skipped": counts.skipped,
+            "not_reached": counts.not_reached,
+            "batches": batches_total,
+            "batches_done": batches_done,
+            "planning_done": planning_done,
+            "kinds": kinds,
+            "metrics": metrics,
+            "log_lines": log_lines,
+        },
     )
 
 
 def add_log(db: Connection, run: int, at: datetime, lines: Sequence[str]) -> None:
     """Appends lines to a run's log."""
     if lines:
-        db.execute(insert(log), [{"run_id": run, "at": at, "line": line} for line in lines])
+        db.execute(_ADD_LOG, [{"run_id": run, "at": at, "line": line} for line in lines])
 
 
 def log_lines(db: Connection, run: int, *, limit: int) -> list[tuple[datetime, str]]:

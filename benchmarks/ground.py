@@ -1,0 +1,121 @@
+"""What is measured on: private databases and a private Redis, the engine as it is wired in production, the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import redis
+from sqlalchemy import text
+
+from opsconsole import catalog, settings
+from opsconsole.catalog import Catalog
+from opsconsole.database import Database
+from opsconsole.embedded.redis import EmbeddedRedis
+from opsconsole.settings import Settings
+from opsconsole.store import Store, datatables, migrate
+from tests.services import NoPostgres, PrivatePostgres
+
+SQLITE, POSTGRES = "SQLite", "PostgreSQL"
+ROOM = "2gb"  # for a day of 100,000 users in Redis
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A database with the packs' tables, a store and a Redis, all empty. `environ` is what leads a process there."""
+
+    database: str
+    version: str
+    environ: dict[str, str]
+    settings: Settings
+    store: Store
+    catalog: Catalog
+    data: Database
+    cache: redis.Redis
+
+    @property
+    def data_url(self) -> str:
+        """The data database's SQLAlchemy URL."""
+        return self.settings.data_url.reveal()
+
+    @property
+    def redis_url(self) -> str:
+        """The Redis server's URL."""
+        assert self.settings.redis_url is not None
+        return self.settings.redis_url.reveal()
+
+    def settle(self) -> None:
+        """Lets the database do now what it would otherwise do in the middle of a measurement."""
+        if self.data.is_sqlite:
+            with self.data.engine.connect() as db:
+                db.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            return
+        with self.data.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+            db.execute(text("VACUUM ANALYZE"))
+            db.execute(text("CHECKPOINT"))
+
+
+@contextlib.contextmanager
+def ground(database: str, folder: Path) -> Iterator[Ground]:
+    """Everything new in `folder`, and gone afterwards. Raises NoPostgres where there is none."""
+    with contextlib.ExitStack() as opened:
+        server = EmbeddedRedis(folder / "redis", max_memory=ROOM)
+        server.ensure()
+        opened.callback(server.stop)
+        environ = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "REDIS_URL": server.url}
+        if database == POSTGRES:
+            postgres = opened.enter_context(PrivatePostgres(durable=True))
+            environ["DATABASE_URL"] = postgres.new_database()
+        loaded = settings.load(environ=environ)
+        loaded.folder.mkdir(parents=True, exist_ok=True)
+        jobs = catalog.load(loaded.packs, loaded.overrides, loaded.options)
+        store, data = Store(loaded.store_url.reveal()), Database(loaded.data_url.reveal())
+        opened.callback(store.close)
+        opened.callback(data.close)
+        migrate.upgrade(store)
+        datatables.create_missing(data, jobs.packs)
+        cache = redis.Redis.from_url(server.url)
+        opened.callback(cache.close)
+        yield Ground(database, _server_version(data), environ, loaded, store, jobs, data, cache)
+
+
+def databases(wanted: list[str]) -> Iterator[tuple[str, str | None]]:
+    """The wanted databases, each with the reason why it cannot be measured here, if there is one."""
+    for name in wanted:
+        why = None
+        if name == POSTGRES:
+            try:
+                from tests.services import find_postgres
+
+                find_postgres()
+            except NoPostgres as error:
+                why = str(error)
+        yield name, why
+
+
+def machine() -> dict[str, Any]:
+    """Where, with what, and beside how much else."""
+    packages = ("opsconsole", "SQLAlchemy", "psycopg", "redis", "hiredis", "msgspec")
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "processors": os.cpu_count(),
+        "load": [round(load, 2) for load in os.getloadavg()],
+        "packages": {name: version(name) for name in packages},
+        "executable": sys.executable,
+    }
+
+
+def _server_version(data: Database) -> str:
+    with data.reading() as db:
+        if data.is_sqlite:
+            return str(db.execute(text("SELECT sqlite_version()")).scalar_one())
+        return str(db.execute(text("SHOW server_version")).scalar_one()).split()[0]

@@ -1,0 +1,126 @@
+"""Questions that stand before what cannot be undone, and the frame that all dialogs have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.screen import ModalScreen
+
+from screens.lines import EMPTY, Line, Piece, crop, cut, line, tell
+from screens.paint import Lines
+
+if TYPE_CHECKING:
+    from screens.app import ConsoleApp
+
+Answer = TypeVar("Answer")
+WIDTH = 72
+INNER = WIDTH - 6
+
+
+class Dialog(ModalScreen[Answer], Generic[Answer]):
+    """A few lines and buttons in the middle of the screen. Escape leaves without an answer."""
+
+    AUTO_FOCUS = ""
+    BUTTONS: ClassVar[tuple[str, ...]] = ("OK", "Cancel")
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "cancel", priority=True),
+        Binding("enter", "press", "confirm"),
+        Binding("left,h,shift+tab", "button(-1)", "button before"),
+        Binding("right,l,tab", "button(1)", "next button"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.button = 0
+
+    @property
+    def console_app(self) -> ConsoleApp:
+        """The application, by its own type."""
+        return cast("ConsoleApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """A frame with lines in it."""
+        with Container(id="frame", classes="ascii" if self.console_app.ascii else ""):
+            yield Lines(ascii=self.console_app.ascii)
+
+    def content(self) -> Sequence[Line]:
+        """The lines above the buttons."""
+        raise NotImplementedError
+
+    def confirm(self) -> None:
+        """The first button was pressed."""
+        raise NotImplementedError
+
+    def repaint(self) -> None:
+        """Draws the dialog anew."""
+        if not self.is_mounted:
+            return
+        lines = [crop(each, INNER) for each in (*self.content(), EMPTY, self._buttons())]
+        widget = self.query_one(Lines)
+        if len(lines) != len(widget.lines):
+            widget.styles.height = len(lines)
+        widget.show(lines)
+
+    def on_mount(self) -> None:
+        """The first picture."""
+        self.repaint()
+
+    def action_cancel(self) -> None:
+        """Leaves without an answer."""
+        self.dismiss(None)
+
+    def action_button(self, step: int) -> None:
+        """Moves the cursor over the buttons."""
+        self.button = (self.button + step) % len(self.BUTTONS)
+        self.repaint()
+
+    def action_press(self) -> None:
+        """Presses the button under the cursor."""
+        if self.button == 0:
+            self.confirm()
+        else:
+            self.action_cancel()
+
+    def _buttons(self) -> Line:
+        pieces: list[Piece] = []
+        for index, word in enumerate(self.BUTTONS):
+            chosen = index == self.button
+            pieces += [Piece(f"[ {word} ]", "chosen") if chosen else Piece(f"  {word}  "), Piece("   ")]
+        return line(*pieces, Piece("enter presses · esc cancels", "quiet"))
+
+
+class Confirm(Dialog[bool]):
+    """A question; answers True, or None."""
+
+    def __init__(self, title: str, sentences: Sequence[str], *, yes: str, default_is_yes: bool) -> None:
+        super().__init__()
+        self._title, self._sentences = title, sentences
+        self.BUTTONS = (yes, "Cancel")  # type: ignore[misc] - of this dialog alone
+        self.button = 0 if default_is_yes else 1
+
+    def content(self) -> Sequence[Line]:
+        """The title and what it means."""
+        return [line(tell(self._title, "title")), EMPTY, *wrapped(self._sentences, INNER)]
+
+    def confirm(self) -> None:
+        """Yes."""
+        self.dismiss(True)
+
+
+def wrapped(sentences: Sequence[str], cells: int, style: str = "") -> list[Line]:
+    """Sentences as lines of at most `cells`."""
+    lines: list[Line] = []
+    for sentence in sentences:
+        row = ""
+        for word in tell(sentence, limit=1000).text.split():
+            if row and len(line(row)[0].text) + len(word) + 1 > cells:
+                lines.append(line(Piece(row, style)))
+                row = ""
+            row = cut(f"{row} {word}" if row else word, cells)
+        lines.append(line(Piece(row, style)))
+    return lines

@@ -1,0 +1,123 @@
+"""Times, counts and sizes as a person reads them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # not strftime's: that follows the locale
+
+
+@lru_cache(maxsize=64)
+def zone(name: str) -> tzinfo:
+    """The zone of that name; UTC for one that is not known, which the name shown beside a time then says."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return UTC
+
+
+def span(seconds: float) -> str:
+    """A length of time in two units: `9 min 53 s`, `5 h 39 min`, `3 d 4 h`."""
+    whole = max(0, int(seconds))
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:>2} s"
+    if whole < 2 * _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:>2} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR:>2} h"
+
+
+def countdown(seconds: float) -> str:
+    """How long until something, 14 cells: `in  9 min 53 s`."""
+    return "           now" if seconds < 0.5 else f"in {span(seconds + 0.5):>11}"
+
+
+def age(length: timedelta) -> str:
+    """How long ago, in one unit, so that it need not be drawn again every second: `4 min`."""
+    seconds = max(0, int(length.total_seconds()))
+    if seconds < _MINUTE:
+        return f"{seconds} s"
+    if seconds < 2 * _HOUR:
+        return f"{seconds // _MINUTE} min"
+    return f"{seconds // _HOUR} h" if seconds < 2 * _DAY else f"{seconds // _DAY} d"
+
+
+def took(seconds: float | None) -> str:
+    """How long something took: `90 ms`, `1.3 s`, `2 min 5 s`."""
+    if seconds is None:
+        return "-"
+    if seconds < 1:
+        return f"{max(0.0, seconds) * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < _MINUTE else " ".join(span(seconds).split())
+
+
+def rate(per_second: float | None) -> str:
+    """Items a second: `7.4k/s`."""
+    if per_second is None:
+        return "-/s"
+    if per_second >= 1000:
+        return f"{per_second / 1000:.1f}k/s"
+    return f"{per_second:.0f}/s" if per_second >= 10 else f"{per_second:.1f}/s"
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 as percent; what is not quite all never reads 100.0."""
+    if share is None:
+        return "-"
+    return f"{min(share * 100, 99.9 if share < 1 else 100.0):.1f}"
+
+
+def megabytes(count: float) -> str:
+    """Bytes in MB, GB when there are many: `54 MB`."""
+    mb = count / 1024 / 1024
+    if mb >= 10_000:
+        return f"{mb / 1024:.1f} GB"
+    return f"{mb:.0f} MB" if mb >= 10 else f"{mb:.1f} MB"
+
+
+def clock(at: datetime, zone_name: str = "UTC", seconds: bool = False) -> str:
+    """A time of day in a zone, the zone named: `23:50 IST`."""
+    local = at.astimezone(zone(zone_name))
+    return f"{local:%H:%M:%S} {_abbreviation(local)}" if seconds else f"{local:%H:%M} {_abbreviation(local)}"
+
+
+def moment(at: datetime, now: datetime, zone_name: str = "UTC") -> str:
+    """A time of day, with its date when that is not today's: `20 Jan 23:50 IST`."""
+    place = zone(zone_name)
+    local, today = at.astimezone(place), now.astimezone(place)
+    return clock(at, zone_name) if local.date() == today.date() else f"{day(local, today)} {clock(at, zone_name)}"
+
+
+def day(local: datetime, today: datetime) -> str:
+    """A date, with its year when that is not this one."""
+    year = "" if local.year == today.year else f" {local.year}"
+    return f"{local.day} {_MONTHS[local.month - 1]}{year}"
+
+
+def window(label: str, now: datetime, zone_name: str = "UTC") -> str:
+    """A window's label, shorter: `19 Jan`, `Jan 2026`, `18:30 UTC`; anything else as it is."""
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", label):
+            return day(datetime.fromisoformat(label).replace(tzinfo=UTC), now.astimezone(zone(zone_name)))
+        if re.fullmatch(r"\d{4}-\d\d", label):
+            return f"{_MONTHS[int(label[5:]) - 1]} {label[:4]}"
+        if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", label):
+            return moment(datetime.fromisoformat(label), now, zone_name)
+    except (ValueError, IndexError):
+        pass
+    return label
+
+
+def counted(number: int, thing: str, plural: str | None = None) -> str:
+    """A number with its noun: `1 item`, `3 items`, `2 batches`."""
+    return f"{number:,} {thing if number == 1 else plural or thing + 's'}"
+
+
+def _abbreviation(local: datetime) -> str:
+    name = local.tzname() or "UTC"
+    return f"UTC{name}" if name[:1] in "+-" else name

@@ -1,0 +1,134 @@
+"""Lines of a screen as plain values: pieces of text with a style's name, measured in terminal cells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+
+from opsconsole.text import safe
+
+_VARIATION = re.compile("[\ufe00-\ufe0f]")
+"""Variation selectors: terminals do not agree on how wide they make what stands before them."""
+
+SPARKS = "▁▂▃▄▅▆▇█"
+
+
+class Piece(NamedTuple):
+    """A stretch of text in one style; `style` is a key of `screens.paint.STYLES`."""
+
+    text: str
+    style: str = ""
+
+
+Line = tuple[Piece, ...]
+EMPTY: Line = ()
+
+
+def tell(text: object, style: str = "", limit: int = 500) -> Piece:
+    """A piece of any text, data included: nothing in it can move the cursor or change a width."""
+    return Piece(_VARIATION.sub("", safe(text, limit)), style)
+
+
+def line(*parts: Piece | str) -> Line:
+    """A line of pieces; plain strings are the program's own words."""
+    return tuple(part if isinstance(part, Piece) else Piece(part) for part in parts)
+
+
+def width(pieces: Iterable[Piece]) -> int:
+    """How many cells a line takes."""
+    return sum(cell_len(piece.text) for piece in pieces)
+
+
+def cut(text: str, cells: int) -> str:
+    """The text, with an ellipsis where it had to be shortened to `cells`."""
+    if cell_len(text) <= cells:
+        return text
+    return set_cell_size(text, cells - 1).rstrip() + "…" if cells > 0 else ""
+
+
+def left(text: object, cells: int, style: str = "") -> Piece:
+    """A column of `cells`, its text on the left."""
+    piece = tell(text, style)
+    shown = cut(piece.text, cells)
+    return Piece(shown + " " * (cells - cell_len(shown)), style)
+
+
+def right(text: object, cells: int, style: str = "") -> Piece:
+    """A column of `cells`, its text on the right: for numbers under each other."""
+    piece = tell(text, style)
+    shown = cut(piece.text, cells)
+    return Piece(" " * (cells - cell_len(shown)) + shown, style)
+
+
+def crop(pieces: Line, cells: int) -> Line:
+    """The line, shortened to `cells` with an ellipsis."""
+    if width(pieces) <= cells:
+        return pieces
+    kept: list[Piece] = []
+    room = cells
+    for piece in pieces:
+        takes = cell_len(piece.text)
+        if takes >= room:  # something follows, or this piece alone is too long
+            kept.append(Piece(cut(piece.text + " ", room), piece.style))
+            break
+        kept.append(piece)
+        room -= takes
+    return tuple(kept)
+
+
+def fill(pieces: Line, cells: int) -> Line:
+    """The line, exactly `cells` wide."""
+    cropped = crop(pieces, cells)
+    missing = cells - width(cropped)
+    return (*cropped, Piece(" " * missing)) if missing else cropped
+
+
+def ends(start: Line, end: Line, cells: int) -> Line:
+    """A line with something at both ends; the start gives way."""
+    end = crop(end, cells)
+    room = cells - width(end)
+    return (*fill(start, room), *end) if room > 0 else end
+
+
+def rule(title: str, cells: int, end: Line = EMPTY) -> Line:
+    """A thin rule with the panel's name, and what has to be said about it at its end."""
+    start = line(Piece("─ ", "rule"), Piece(title, "title"), Piece(" ", "rule"))
+    closing = line(" ", *end, " ", Piece("─", "rule")) if end else EMPTY
+    closing = crop(closing, max(0, cells - width(start) - 2))
+    dashes = cells - width(start) - width(closing)
+    return crop((*start, Piece("─" * max(0, dashes), "rule"), *closing), cells)
+
+
+def side_by_side(first: Sequence[Line], first_width: int, second: Sequence[Line], second_width: int) -> list[Line]:
+    """Two columns of lines with one cell between them."""
+    height = max(len(first), len(second))
+    whole = [*first, *[EMPTY] * (height - len(first))], [*second, *[EMPTY] * (height - len(second))]
+    gap = Piece(" ")
+    return [
+        (*fill(one, first_width), gap, *fill(other, second_width)) for one, other in zip(*whole, strict=True)
+    ]
+
+
+def bar(share: float | None, cells: int) -> tuple[Piece, Piece]:
+    """A progress bar of `cells`; empty when the share is not known."""
+    full = round(max(0.0, min(1.0, share or 0.0)) * cells)
+    if share is not None and 0 < share < 1:
+        full = max(1, min(cells - 1, full))
+    return Piece("█" * full, "live"), Piece("░" * (cells - full), "rule")
+
+
+def spark(values: Iterable[float | None], highest: float | None = None, lowest: float = 0.0) -> str:
+    """Values as a row of small bars; a value that is not known is a space."""
+    known = [value for value in values if value is not None]
+    top = highest if highest is not None else max(known, default=0.0)
+    reach = top - lowest
+    return "".join(" " if value is None else _step(value - lowest, reach) for value in values)
+
+
+def _step(value: float, reach: float) -> str:
+    if reach <= 0:
+        return SPARKS[0]
+    return SPARKS[max(0, min(len(SPARKS) - 1, int(value / reach * len(SPARKS))))]

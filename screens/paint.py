@@ -1,0 +1,119 @@
+"""Puts lines on the terminal: one widget that repaints only the stretches that differ from what stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from screens import look
+from screens.lines import Line, Piece, fill, width
+
+# Colours of the 256, chosen so that a terminal with 16 gets a bright and different one for each of them.
+STYLES = {
+    "ok": Style(color="#5fd787"),
+    "warn": Style(color="#ffaf00"),
+    "bad": Style(color="#ff5f5f", bold=True),
+    "live": Style(color="#5fd7ff"),
+    "quiet": Style(color="#9e9e9e"),
+    "rule": Style(color="#585858"),
+    "title": Style(bold=True),
+    "strong": Style(bold=True),
+    "key": Style(color="#5fd7ff", bold=True),
+    "mark": Style(color="#5fd7ff", bold=True),
+    "alarm": Style(color="#ffffff", bgcolor="#d70000", bold=True),
+    "chosen": Style(reverse=True, bold=True),
+}
+SIXTEEN = STYLES | {
+    "ok": Style(color="green"),
+    "warn": Style(color="yellow"),
+    "bad": Style(color="bright_red", bold=True),
+    "live": Style(color="cyan"),
+    "quiet": Style(),
+    "rule": Style(color="bright_black"),
+    "key": Style(color="cyan", bold=True),
+    "mark": Style(color="cyan", bold=True),
+    "alarm": Style(color="bright_white", bgcolor="red", bold=True),
+}
+CURSOR = Style(bgcolor="#303030")
+UNDER_CURSOR = "under cursor"
+
+
+class Lines(Widget):
+    """Shows lines. `ascii` writes symbols and bars as plain letters."""
+
+    can_focus = False
+
+    def __init__(self, *, ascii: bool = False, id: str | None = None) -> None:  # noqa: A002 - what the option is called
+        super().__init__(id=id)
+        self._ascii = ascii
+        self.lines: tuple[Line, ...] = ()
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Shows these lines instead; what is the same already is not painted again."""
+        before, self.lines = self.lines, tuple(lines)
+        if self.size.width == 0:
+            return
+        changed = [
+            Region(x, y, cells, 1)
+            for y in range(max(len(before), len(self.lines)))
+            for x, cells in _difference(_at(before, y), _at(self.lines, y), self.size.width)
+            if y < self.size.height
+        ]
+        if changed:
+            self.refresh(*changed)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many rows as there are lines."""
+        return len(self.lines)
+
+    def render_line(self, y: int) -> Strip:
+        """One line, filled to the whole width."""
+        pieces = fill(_at(self.lines, y), self.size.width)
+        base = self.visual_style.rich_style
+        segments = [Segment(self._letters(text), base + self._style(style)) for text, style in pieces if text]
+        return Strip(segments, self.size.width)
+
+    @property
+    def text(self) -> str:
+        """What is shown, without its styles."""
+        return "\n".join("".join(self._letters(piece.text) for piece in each).rstrip() for each in self.lines)
+
+    def _letters(self, text: str) -> str:
+        return look.plain_letters(text) if self._ascii else text
+
+    def _style(self, name: str) -> Style:
+        under_cursor = name.endswith(UNDER_CURSOR)
+        base = name.removesuffix(UNDER_CURSOR).strip()
+        few_colours = self.app.native_ansi_color
+        style = (SIXTEEN if few_colours else STYLES)[base] if base else Style()
+        return style if few_colours or not under_cursor else style + CURSOR
+
+
+def _at(lines: Sequence[Line], y: int) -> Line:
+    return lines[y] if y < len(lines) else ()
+
+
+def _difference(before: Line, after: Line, cells: int) -> Iterator[tuple[int, int]]:
+    """The stretch `(x, cells)` in which two lines differ; nothing when they do not."""
+    if before == after:
+        return
+    one, other = fill(before, cells), fill(after, cells)
+    start = _same(one, other)
+    end = _same(one[::-1], other[::-1])
+    if start + end < cells:
+        yield start, cells - start - end
+
+
+def _same(one: Sequence[Piece], other: Sequence[Piece]) -> int:
+    """How many cells of whole pieces two lines begin with in common."""
+    same = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        same += width((a,))
+    return same

@@ -1,0 +1,48 @@
+"""The panel of everything that is wrong, worst first."""
+
+from __future__ import annotations
+
+from opsconsole.desk.values import Finding
+from screens import figures, look
+from screens.lines import Line, Piece, ends, line, rule, tell
+from screens.rows.view import WIDE, Block, Key, View, fit
+
+PANEL = "health"
+
+
+def key(finding: Finding) -> Key:
+    """What names a finding for as long as it lasts, though its sentence counts."""
+    return PANEL, f"{finding.subject}|{finding.since.isoformat()}|{finding.run}|{finding.mend}"
+
+
+def keys(view: View) -> list[Key]:
+    """The rows that the cursor can stand on."""
+    return [key(finding) for finding in view.snapshot.findings]
+
+
+def panel(view: View, cells: int, rows: int) -> list[Line]:
+    """The rule and `rows` lines."""
+    findings = view.snapshot.findings
+    if not findings:
+        jobs = figures.counted(len(view.snapshot.jobs), "job")
+        well = line(" ", Piece("✓", "ok"), f" all is well: nothing is overdue, no newest run of {jobs} has failed")
+        away = view.snapshot.store_away is not None
+        return [rule("Health", cells), line("   ", Piece("not known while the store is away", "warn")) if away else well]
+    shown, hidden = fit([Block(_lines(view, each, cells), key(each)) for each in findings], rows, cells, view.cursor)
+    more = line(Piece(f"{hidden} more", "quiet")) if hidden else ()
+    return [rule("Health", cells, more), *shown]
+
+
+def _lines(view: View, finding: Finding, cells: int) -> tuple[Line, ...]:
+    seen = look.SEVERITY[finding.severity]
+    since = figures.moment(finding.since, view.now)
+    ago = Piece(f"  {figures.age(view.now - finding.since):>6}", "quiet")
+    mend = (Piece("  "), tell(finding.mend, "key", 30)) if finding.mend else ()
+    subject, told = tell(finding.subject, "strong", 80), tell(finding.sentence, limit=300)
+    mark = line(" ", Piece(seen.symbol, seen.style), " ")
+    if cells >= WIDE:
+        return (ends((*mark, Piece(f"{since}  "), subject, Piece(" "), told), (ago, *mend, Piece(" ")), cells),)
+    return (
+        ends((*mark, subject), line(Piece("  since ", "quiet"), since, ago, " "), cells),
+        ends(line("   ", told), (*mend, Piece(" ")), cells),
+    )

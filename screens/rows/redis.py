@@ -1,0 +1,82 @@
+"""The panel of the cache server."""
+
+from __future__ import annotations
+
+from opsconsole.desk.values import RedisStats
+from screens import figures
+from screens.lines import Line, Piece, bar, crop, line, rule, spark, tell
+from screens.rows.top import COMES_BACK
+from screens.rows.view import WIDE, View
+
+HIT_RATES = 20
+
+
+def panel(view: View, cells: int, rows: int) -> list[Line]:
+    """The rule and `rows` lines; what was last known stays when the server is away."""
+    redis = view.snapshot.redis
+    lines: list[Line] = []
+    note: Line = ()
+    if redis.away is not None:
+        since = figures.clock(redis.away.since, seconds=True)
+        note = line(Piece(f"away since {since}", "bad"))
+        told = line(" ", Piece("✗ away", "bad"), ": ", tell(redis.away.why, limit=200), Piece(f" · {COMES_BACK}", "quiet"))
+        lines.append(told)
+        if redis.stats is not None:
+            note = (*note, Piece(" · figures are older", "warn"))
+    if redis.stats is not None:
+        lines += _figures(redis.stats, redis.hit_rates, cells, rows - len(lines))
+    elif redis.away is None:
+        lines.append(line("   ", Piece("not asked yet", "quiet")))
+    return [rule("Redis", cells, note), *(crop(each, cells) for each in lines[:rows])]
+
+
+def _figures(stats: RedisStats, hit_rates: tuple[float | None, ...], cells: int, rows: int) -> list[Line]:
+    if rows >= 3:
+        return [
+            line(" memory   ", *_memory(stats, 16), f"   peak {figures.megabytes(stats.peak_memory)}"),
+            line(" hits     ", *_hits(stats, hit_rates, HIT_RATES), Piece(f"   {stats.keys:,} keys")),
+            line(f" traffic  {stats.ops_per_second:,} ops/s   ", _evicted(stats), f"   {stats.expired:,} expired"),
+            line(
+                Piece(
+                    f" server   {figures.counted(stats.clients, 'client')} · ping {stats.ping_ms:.1f} ms"
+                    f" · up {' '.join(figures.span(stats.uptime_seconds // 60 * 60).split())} · ",
+                    "quiet",
+                ),
+                tell(stats.version, "quiet", 20),
+            ),
+        ]
+    wide = cells >= WIDE
+    return [
+        line(
+            " ",
+            *_memory(stats, 5 if wide else 4),
+            f"  {stats.keys:,} keys   ",
+            *_hits(stats, hit_rates, 7),
+            f"   {stats.ops_per_second:,} ops/s   ",
+            _evicted(stats),
+        )
+    ]
+
+
+def _memory(stats: RedisStats, cells: int) -> Line:
+    if not stats.max_memory:
+        return line(f"{figures.megabytes(stats.memory)}, no limit")
+    share = stats.memory / stats.max_memory
+    full, rest = bar(share, cells)
+    style = "bad" if share > 0.95 else "warn" if share > 0.85 else "live"
+    used, limit = figures.megabytes(stats.memory), figures.megabytes(stats.max_memory)
+    if used[-2:] == limit[-2:]:
+        used = used[:-3]
+    edges = Piece("▕", "rule"), Piece("▏", "rule")
+    return line(f"{used} of {limit} ", edges[0], Piece(full.text, style), Piece(" " * len(rest.text)), edges[1])
+
+
+def _hits(stats: RedisStats, hit_rates: tuple[float | None, ...], count: int) -> Line:
+    if stats.hit_rate is None:
+        return line(Piece("no reads yet", "quiet"))
+    newest = [rate for rate in hit_rates if rate is not None][-count:]
+    return line(f"hit {figures.percent(stats.hit_rate)} % ", Piece(spark(newest, 1.0), "live"))
+
+
+def _evicted(stats: RedisStats) -> Piece:
+    return Piece(f"{stats.evicted:,} evicted", "warn" if stats.evicted else "")

@@ -1,0 +1,152 @@
+"""The panel of runs that go on or wait, and below them the newest that have ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from opsconsole.desk.values import Progress, Run
+from opsconsole.model import Counts, RunState
+from screens import figures, look
+from screens.lines import Line, Piece, bar, ends, left, line, right, rule, tell, width
+from screens.rows.view import WIDE, Block, Key, View, fit, hint, stale
+
+PANEL = "running"
+
+
+def keys(view: View) -> list[Key]:
+    """The rows that the cursor can stand on."""
+    return [key for block in _blocks(view, WIDE) if (key := block.key) is not None]
+
+
+def panel(view: View, cells: int, rows: int) -> list[Line]:
+    """The rule and `rows` lines."""
+    blocks = _blocks(view, cells)
+    shown, hidden = fit(blocks, rows, cells, view.cursor)
+    return [rule("Running", cells, _note(view, hidden)), *shown]
+
+
+def done(counts: Counts, cells: int = 60) -> Line:
+    """What became of the items, in words; the rarer ones only where there are any."""
+    parts = [Piece(f"{counts.ok:,} ok")]
+    if counts.failed:
+        parts += [Piece(" · ", "quiet"), Piece(f"{counts.failed:,} failed", "bad")]
+    if counts.skipped:
+        parts += [Piece(" · ", "quiet"), Piece(f"{counts.skipped:,} skipped", "quiet")]
+    if counts.not_reached:
+        parts += [Piece(" · ", "quiet"), Piece(f"{counts.not_reached:,} not reached", "warn")]
+    return tuple(parts) if width(parts) <= cells else tuple(parts[:3])
+
+
+def share(run: Run) -> float | None:
+    """How much of a run is done; None while it is not known how much there is."""
+    if not run.planning_done or run.counts.planned == 0:
+        return None
+    return min(1.0, (run.counts.tried + run.counts.not_reached) / run.counts.planned)
+
+
+def _note(view: View, hidden: int) -> Line:
+    snapshot = view.snapshot
+    if old := stale(view):
+        return old
+    if snapshot.data_away is not None:
+        return line(Piece(f"data database away since {figures.clock(snapshot.data_away.since)}", "warn"))
+    more = f"{hidden} more below · " if hidden else ""
+    if not snapshot.live and snapshot.recent:
+        return line(Piece(f"{more}nothing runs now · t trigger · enter opens a run", "quiet"))
+    return line(Piece(f"{more}enter opens a run", "quiet")) if snapshot.live else ()
+
+
+def _blocks(view: View, cells: int) -> list[Block]:
+    snapshot = view.snapshot
+    live = {each.run.id for each in snapshot.live}
+    blocks = [_live(view, each, cells) for each in snapshot.live]
+    blocks += [_ended(view, run, cells) for run in snapshot.recent if run.id not in live]
+    if not blocks and snapshot.jobs:
+        return [hint("nothing has run yet · t triggers a job now, or wait for the next one")]
+    return blocks or [hint("no job is loaded · name a pack under `packs` in the configuration")]
+
+
+def _live(view: View, progress: Progress, cells: int) -> Block:
+    run = progress.run
+    if run.state is not RunState.RUNNING:
+        return Block((_waiting(view, run, cells),), _key(run))
+    part = share(run)
+    percent = "" if part is None else f"{int(part * 100)}%"
+    more = "" if run.planning_done else "+"
+    counts = f"{run.counts.tried:,}/{run.counts.planned:,}{more}"
+    if cells >= WIDE:
+        start, end = _name(view, run, 22), line(right(counts, 16), right(percent, 5), " ")
+        room = cells - width(start) - width(end) - 2
+        first = (*start, Piece("  "), *bar(part, room), *end)
+        return Block((first, ends((Piece("   "), *_speed(progress)), _run_and_cause(run, 34), cells)), _key(run))
+    first = ends(_name(view, run, 20), line(right(percent, 5), right(_left(progress), 16), " "), cells)
+    room = max(6, cells - 4 - width((*_speed(progress, False), Piece(counts))) - 5)
+    second = line("   ", *bar(part, min(20, room)), f" {counts} ", *_speed(progress, False))
+    return Block((first, second), _key(run))
+
+
+def _waiting(view: View, run: Run, cells: int) -> Line:
+    waited = figures.age(view.now - run.created_at)
+    if run.state is RunState.QUEUED:
+        told = Piece(f"queued for {waited}", "warn" if view.snapshot.leader is None else "quiet")
+    else:
+        told = Piece("interrupted, the next leader goes on with it", "warn")
+    return ends((*_name(view, run, 22 if cells >= WIDE else 20), Piece("  "), told), _number(run), cells)
+
+
+def _ended(view: View, run: Run, cells: int) -> Block:
+    seen = look.RUN[run.state]
+    ended = figures.moment(run.ended_at or run.created_at, view.now, view.zone_of(run.job))
+    if cells >= WIDE:
+        start = line(*_name(view, run, 22), "  ", Piece(f"{seen.word:<11}", seen.style))
+        return Block((ends((*start, *done(run.counts, 28)), line("  ", right(ended, 9), " "), cells),), _key(run))
+    return Block((ends((*_name(view, run, 20), *done(run.counts, 16)), line("  ", ended, " "), cells),), _key(run))
+
+
+def _name(view: View, run: Run, cells: int) -> Line:
+    seen = look.RUN[run.state]
+    return line(
+        " ", Piece(seen.symbol, seen.style), " ", left(run.job, cells, "strong"), " ", left(view.window_of(run), 9)
+    )
+
+
+def _speed(progress: Progress, with_ok: bool = True) -> Line:
+    run = progress.run
+    parts: list[Piece] = list(done(run.counts)) if with_ok else []
+    if not with_ok and run.counts.failed:
+        parts = [Piece(f"{run.counts.failed:,} failed", "bad")]
+    if progress.rate is not None:
+        parts += [Piece(" · ", "quiet")] if parts else []
+        parts.append(Piece(figures.rate(progress.rate)))
+    if with_ok:
+        parts += [Piece(" · ", "quiet"), Piece(_left(progress), "quiet")]
+    return tuple(parts)
+
+
+def _left(progress: Progress) -> str:
+    if not progress.run.planning_done:
+        return "counting items"
+    if progress.seconds_left is None:
+        return "time left -"
+    return f"{' '.join(figures.span(progress.seconds_left).split())} left"
+
+
+def _run_and_cause(run: Run, cells: int) -> Line:
+    kind = next(iter(run.kinds), None)
+    return line(*((left(kind, cells - 12, "quiet"),) if kind else ()), *_number(run))
+
+
+def _number(run: Run) -> Line:
+    return line(right(f"run {run.id}", 10, "quiet"), " ")
+
+
+def _key(run: Run) -> Key:
+    return PANEL, str(run.id)
+
+
+def started(run: Run) -> datetime:
+    """When a run began, or was asked for."""
+    return run.started_at or run.created_at
+
+
+__all__ = ["PANEL", "done", "keys", "panel", "share", "started", "tell"]

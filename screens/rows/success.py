@@ -1,0 +1,79 @@
+"""The panel of how well each job has been doing."""
+
+from __future__ import annotations
+
+from opsconsole.desk.values import Success
+from opsconsole.model import RunState
+from screens import figures, look
+from screens.lines import Line, Piece, left, line, right, rule, spark, width
+from screens.rows.view import WIDE, Block, Key, View, fit, hint, stale
+
+PANEL = "success"
+LAST = 14
+
+
+def keys(view: View) -> list[Key]:
+    """The rows that the cursor can stand on: the jobs."""
+    return [(PANEL, each.job) for each in view.snapshot.success]
+
+
+def panel(view: View, cells: int, rows: int) -> list[Line]:
+    """The rule with the columns' names, and `rows` lines."""
+    blocks = [Block((_row(each, cells),), (PANEL, each.job)) for each in view.snapshot.success]
+    shown, hidden = fit(blocks or [hint("no job is loaded")], rows, cells, view.cursor)
+    return [_header(view, cells, hidden), *shown]
+
+
+def _columns(cells: int) -> tuple[int, int, int, int, int]:
+    """The widths of state, name, a rate, the bars and the usual duration."""
+    state = 10 if cells >= WIDE else 0
+    each_rate, bars, usual = (7, LAST + 2, 9) if cells >= WIDE else (6, LAST + 1, 8)
+    return state, cells - 4 - state - 3 * each_rate - bars - usual, each_rate, bars, usual
+
+
+def _header(view: View, cells: int, hidden: int) -> Line:
+    old = stale(view)
+    if old:
+        return rule("Success", cells, old)
+    state, name, each_rate, bars, usual = _columns(cells)
+    start = rule(f"Success · {hidden} more" if hidden else "Success", 3 + state + name)
+    parts: list[Piece] = list(start)
+    for title, room in (("24 h", each_rate), ("7 d", each_rate), ("30 d", each_rate), ("last 14", bars)):
+        parts += _column(title, room)
+    parts += _column("usual", usual)
+    return (*parts, Piece("─" * (cells - width(parts)), "rule"))
+
+
+def _column(title: str, room: int) -> list[Piece]:
+    return [Piece("─" * (room - len(title) - 1), "rule"), Piece(f" {title}", "quiet")]
+
+
+def _row(each: Success, cells: int) -> Line:
+    state, name, each_rate, bars, usual = _columns(cells)
+    seen = look.RUN[each.newest[0].state] if each.newest else look.NEVER
+    word = (left(seen.word, state, seen.style),) if state else ()
+    rates = [right(figures.percent(share), each_rate, _style(share)) for share in _shares(each)]
+    start = line(" ", Piece(seen.symbol, seen.style), " ", *word, left(each.job, name, "strong"), *rates)
+    return (*start, Piece(" " * (bars - LAST)), *_bars(each), right(figures.took(each.usual_seconds), usual), Piece(" "))
+
+
+def _shares(each: Success) -> tuple[float | None, float | None, float | None]:
+    return each.rates.day, each.rates.week, each.rates.month
+
+
+def _style(share: float | None) -> str:
+    if share is None:
+        return "quiet"
+    return "bad" if share < 0.90 else "warn" if share < 0.95 else ""
+
+
+def _bars(each: Success) -> Line:
+    """The newest runs, oldest first: how long each took, and a run that went wrong as its symbol."""
+    newest = each.newest[:LAST]
+    longest = max((run.seconds or 0.0 for run in newest), default=0.0)
+    pieces: list[Piece] = [Piece(" " * (LAST - len(newest)))] if len(newest) < LAST else []
+    for run in reversed(newest):
+        seen = look.RUN[run.state]
+        good = run.state is RunState.SUCCEEDED
+        pieces.append(Piece(spark([run.seconds or 0.0], longest) if good else seen.symbol, seen.style))
+    return tuple(pieces)

@@ -1,0 +1,84 @@
+"""The top line and the verdict: where one is, who leads, and the worst that is wrong."""
+
+from __future__ import annotations
+
+from opsconsole.desk.values import Away, Finding, Severity
+from screens import figures, look
+from screens.lines import EMPTY, Line, Piece, ends, line, tell, width
+from screens.rows.view import View, stale
+
+COMES_BACK = "start it again; this console reconnects by itself"
+
+
+def top_line(view: View, cells: int) -> Line:
+    """Environment, who leads, whether store, data and Redis answer, and the time."""
+    snapshot = view.snapshot
+    name = snapshot.environment
+    production = name.lower() in ("production", "prod")
+    start = [Piece(" ")]
+    if name:
+        start += [tell(f" {name.upper()} " if production else name, "alarm" if production else "title", 24), Piece("  ")]
+    start.append(_leader(view))
+    end = [Piece("  "), _service("store", snapshot.store_away), Piece(" · ", "quiet")]
+    if snapshot.data_away is not None:
+        end += [_service("data", snapshot.data_away), Piece(" · ", "quiet")]
+    redis = snapshot.redis
+    known = redis.away is not None or redis.stats is not None
+    end += [_service("redis", redis.away) if known else Piece("redis not asked yet", "quiet"), Piece(" · ", "quiet")]
+    end += [Piece(figures.clock(view.now, seconds=True)), Piece(" ")]
+    return ends(tuple(start), tuple(end), cells)
+
+
+def verdict(view: View, cells: int) -> Line:
+    """The worst that is wrong and what to do about it; empty when all is well."""
+    worst = _verdicts(view)
+    if not worst:
+        return EMPTY
+    seen, told, mend = worst[0]
+    end = [Piece("  ")]
+    if mend:
+        end.append(tell(mend, "key", 60))
+    if len(worst) > 1:
+        end.append(Piece(f"  +{len(worst) - 1} more", "quiet"))
+    end.append(Piece(" "))
+    start = line(" ", Piece(f"{seen.symbol} {seen.word.upper()}", seen.style), "  ", *told)
+    if width(start) + width(end) > cells and len(worst) > 1 and mend:
+        end = [Piece("  "), tell(mend, "key", 60), Piece(f" +{len(worst) - 1} ", "quiet")]
+    return ends(start, tuple(end), cells)
+
+
+def _verdicts(view: View) -> list[tuple[look.Look, Line, str]]:
+    snapshot = view.snapshot
+    critical, warning = look.SEVERITY[Severity.CRITICAL], look.SEVERITY[Severity.WARNING]
+    found: list[tuple[look.Look, Line, str]] = []
+    if snapshot.engine_problem:
+        found.append((critical, line("this process cannot lead: ", tell(snapshot.engine_problem, limit=300)), ""))
+    found += [_finding(view, finding) for finding in snapshot.findings]
+    if snapshot.leader is None and snapshot.store_away is None and snapshot.jobs:
+        nobody = (warning, line("nobody leads: no run starts until somebody does"), "")
+        found.insert(sum(severity is critical for severity, *_ in found), nobody)
+    if not found and stale(view):
+        found.append((warning, line("nothing new is heard from the store"), "wait, or quit and start again"))
+    return found
+
+
+def _finding(view: View, finding: Finding) -> tuple[look.Look, Line, str]:
+    ago = figures.age(view.now - finding.since)
+    told = line(tell(finding.subject, "strong", 80), " ", tell(finding.sentence, limit=300), Piece(f" · {ago}", "quiet"))
+    away = finding.run is None and not finding.mend and finding.sentence.startswith("is away")
+    return look.SEVERITY[finding.severity], told, COMES_BACK if away else finding.mend
+
+
+def _leader(view: View) -> Piece:
+    leader = view.snapshot.leader
+    if leader is None:
+        return Piece("nobody leads", "warn")
+    if leader.is_me:
+        return Piece(f"leading since {figures.moment(leader.since, view.now)}")
+    return tell(f"observing {leader.host}/{leader.pid}", limit=60)
+
+
+def _service(name: str, away: Away | None) -> Piece:
+    if away is None:
+        return Piece(f"{name} ok", "ok")
+    return Piece(f"{name} away since {figures.clock(away.since)}", "bad")

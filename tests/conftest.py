@@ -1,0 +1,89 @@
+"""What every test may ask for: databases, a Redis server, and an installation on them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from hypothesis import settings as hypothesis_settings
+
+from opsconsole.embedded.redis import EmbeddedRedis
+from tests.installation import Installation
+from tests.services import NoPostgres, PrivatePostgres
+
+hypothesis_settings.register_profile("default", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis_settings.load_profile("default")
+
+Installing = Callable[..., Installation]
+
+
+@pytest.fixture(autouse=True)
+def _private_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees or changes what the user who runs it has configured."""
+    for name in [name for name in os.environ if name.startswith(("OPSCONSOLE_", "XDG_")) or name.endswith("_URL")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture(scope="session")
+def _shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = EmbeddedRedis(tmp_path_factory.mktemp("redis"))
+    server.ensure()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(_shared_redis: str) -> str:
+    """An empty Redis server that other tests use after this one: not to be stopped."""
+    with redis.Redis.from_url(_shared_redis) as client:
+        client.flushall()
+    return _shared_redis
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A Redis server of this test's own, which it may stop and start."""
+    server = EmbeddedRedis(tmp_path / "redis")
+    server.ensure()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _shared_postgres() -> Iterator[PrivatePostgres]:
+    try:
+        server = PrivatePostgres().start()
+    except NoPostgres as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, once on each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'database.db'}"
+    server: PrivatePostgres = request.getfixturevalue("_shared_postgres")
+    return server.new_database()
+
+
+@pytest.fixture
+def installing(tmp_path: Path) -> Iterator[Installing]:
+    """Makes installations, and closes them after the test."""
+    made: list[Installation] = []
+
+    def install(**how: object) -> Installation:
+        made.append(Installation(tmp_path / f"folder{len(made)}", **how))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield install
+    for installation in made:
+        installation.close()

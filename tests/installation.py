@@ -1,0 +1,87 @@
+"""An installation of opsconsole for one test: a store, data, a Redis server, jobs, and an engine when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from opsconsole import catalog, settings
+from opsconsole.database import Database
+from opsconsole.desk import Desk
+from opsconsole.engine import Engine
+from opsconsole.model import Run
+from opsconsole.store import Store, datatables, migrate
+
+PATIENCE_SECONDS = 30.0
+
+
+class Installation:
+    """What an operator has after `opsconsole migrate --data`. `environ` are OPSCONSOLE_ variables."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database_url: str | None,
+        redis_url: str,
+        packs: str = "jobs.attempts",
+        environ: dict[str, str] | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.environ = {"REDIS_URL": redis_url, "OPSCONSOLE_JOBS__PACKS": packs, **(environ or {})}
+        if database_url is not None:
+            self.environ["DATABASE_URL"] = database_url
+        self.settings = settings.load(folder=folder, environ=self.environ, search=False)
+        self.catalog = catalog.load(self.settings.packs, self.settings.overrides, self.settings.options)
+        self.store = Store(self.settings.store_url.reveal())
+        self.data = Database(self.settings.data_url.reveal())
+        migrate.upgrade(self.store)
+        datatables.create_missing(self.data, self.catalog.packs)
+        self.desk = Desk(self.settings, self.store, self.catalog)
+
+    @contextmanager
+    def leading(self) -> Iterator[Engine]:
+        """An engine that leads and schedules, until the end of the block."""
+        engine = Engine(self.settings, self.store, self.catalog)
+        self.desk.engine = engine
+        engine.start()
+        try:
+            yield engine
+        finally:
+            engine.stop(grace_seconds=1)
+            self.desk.engine = None
+
+    def run(self, job: str, day: str | None = None) -> Run:
+        """Runs a job by hand, to its end, in an engine of its own when none leads."""
+        return self._carried_out(self.desk.trigger(job, day))
+
+    def retry(self, run: int, *, everything: bool = False) -> Run:
+        """Retries a run, to its end."""
+        return self._carried_out(self.desk.retry(run, everything=everything))
+
+    def _carried_out(self, command: int) -> Run:
+        if self.desk.engine is not None:
+            return self._ended(command)
+        engine = Engine(self.settings, self.store, self.catalog, only=command)
+        engine.start()
+        try:
+            return self._ended(command)
+        finally:
+            engine.stop(grace_seconds=1)
+
+    def _ended(self, command: int) -> Run:
+        outcome = self.desk.outcome(command, PATIENCE_SECONDS)
+        assert outcome is not None, "nobody carried the command out"
+        assert outcome.run is not None, outcome.refused
+        ended = self.desk.wait_for(outcome.run, PATIENCE_SECONDS)
+        assert ended is not None, f"run {outcome.run} has not ended: {self.desk.run(outcome.run)}"
+        return ended
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self.desk.close()
+        self.data.close()
+        self.store.close()
+
+
