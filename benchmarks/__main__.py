@@ -32,6 +32,7 @@ def main() -> int:
         if missing:
             console.print(f"{name} is not measured: {missing}")
             continue
+        _say(name)
         with tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder, ground(name, Path(folder)) as here:
             # A part of the users is enough for a rate: it goes through them one by one.
             naive_users = min(asked.naive_users, asked.users)
@@ -40,7 +41,7 @@ def main() -> int:
                 users=asked.users,
                 naive_users=naive_users,
                 rounds=asked.rounds,
-                say=lambda line, name=name: print(f"{name}: {line}", file=sys.stderr, flush=True),
+                say=_say,
             )
             title = f"attempts.cache_day on {name} {here.version}, {asked.users:,} users, {asked.rounds} rounds"
             console.print(_table(title, figures))
@@ -63,6 +64,10 @@ def main() -> int:
     took: timedelta = clock.now() - began
     console.print(f"{took.total_seconds():.0f} s; figures in {file}")
     return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -102,7 +107,10 @@ def _footnote(about: dict[str, Any], results: list[dict[str, Any]]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())
     used = "; ".join(f"{row['database']}: {row['workers']} workers, batches of {row['batch']}" for row in results)
     return (
-        f"Users a second: median of the rounds, all ways in turn in each; spread is best less worst.\n"
+        "Users a second: median of the rounds, all ways in turn in each; spread is best less worst.\n"
+        "naive: the ORM, a commit and a SETEX a user; bare: the best script without the engine, one process;\n"
+        "the run: through the engine, from its recorded start to its recorded end;\n"
+        "the command: `opsconsole run --wait`, from the start of its process to the end of it.\n"
         f"{used}. Redis: {', '.join(sorted({row['redis'] for row in results})) or '-'}.\n"
         f"Python {about['python']}, {about['system']}, {about['processors']} processors, "
         f"load {about['load'][0]} before, {about['load afterwards'][0]} after.\n{packages}."

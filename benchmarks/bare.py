@@ -1,4 +1,4 @@
-"""The day's attempts as the best script without the engine: drivers, keyset pages, the catalogue packed once, pipelines.
+"""The day's attempts as the best script without the engine: drivers, pages, the catalogue packed once, pipelines.
 
 It keeps no record, retries nothing, isolates nothing: what it leaves out is what the engine costs.
 """

@@ -21,7 +21,7 @@ from opsconsole.engine import Engine
 from opsconsole.model import RunState
 
 JOB = "attempts.cache_day"
-NAIVE, BARE, RUN, COMMAND = "naive", "bare", "opsconsole, the run", "opsconsole run --wait, whole process"
+NAIVE, BARE, RUN, COMMAND = "naive", "bare", "the run", "the command"
 COMPARED = 400
 """So many users' values are compared byte by byte."""
 
@@ -117,7 +117,8 @@ def _as_command(ground: Ground, window: Window) -> int:
 def _values(ground: Ground, window: Window, among: int) -> dict[bytes, bytes | None]:
     """What the cache holds for users that every way has been through."""
     keys = [f"date:user:{window.label}:u{n:05}".encode() for n in range(1, among + 1, max(1, among // COMPARED))]
-    return dict(zip(keys, ground.cache.mget(keys), strict=True))
+    found: list[bytes | None] = ground.cache.mget(keys)  # type: ignore[assignment]  # it does not decode
+    return dict(zip(keys, found, strict=True))
 
 
 def _compare(values: dict[str, list[dict[bytes, bytes | None]]]) -> None:

@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import redis
 from sqlalchemy import text
 
@@ -22,7 +21,7 @@ from opsconsole.database import Database
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.settings import Settings
 from opsconsole.store import Store, datatables, migrate
-from tests.services import NoPostgres, PrivatePostgres
+from tests.services import NoPostgres, PrivatePostgres, find_postgres
 
 SQLITE, POSTGRES = "SQLite", "PostgreSQL"
 ROOM = "2gb"  # for a day of 100,000 users in Redis
@@ -93,8 +92,6 @@ def databases(wanted: list[str]) -> Iterator[tuple[str, str | None]]:
         why = None
         if name == POSTGRES:
             try:
-                from tests.services import find_postgres
-
                 find_postgres()
             except NoPostgres as error:
                 why = str(error)

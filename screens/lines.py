@@ -107,9 +107,7 @@ def side_by_side(first: Sequence[Line], first_width: int, second: Sequence[Line]
     height = max(len(first), len(second))
     whole = [*first, *[EMPTY] * (height - len(first))], [*second, *[EMPTY] * (height - len(second))]
     gap = Piece(" ")
-    return [
-        (*fill(one, first_width), gap, *fill(other, second_width)) for one, other in zip(*whole, strict=True)
-    ]
+    return [(*fill(one, first_width), gap, *fill(other, second_width)) for one, other in zip(*whole, strict=True)]
 
 
 def bar(share: float | None, cells: int) -> tuple[Piece, Piece]:

@@ -17,7 +17,9 @@ PATIENCE_SECONDS = 30.0
 
 
 class Installation:
-    """What an operator has after `opsconsole migrate --data`. `environ` are OPSCONSOLE_ variables."""
+    """What an operator has after `opsconsole migrate --data`. `environ` are OPSCONSOLE_ variables, `config` is the text
+    of a configuration file.
+    """
 
     def __init__(
         self,
@@ -27,12 +29,17 @@ class Installation:
         redis_url: str,
         packs: str = "jobs.attempts",
         environ: dict[str, str] | None = None,
+        config: str | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        file = None
+        if config is not None:
+            file = folder / "opsconsole.toml"
+            file.write_text(config)
         self.environ = {"REDIS_URL": redis_url, "OPSCONSOLE_JOBS__PACKS": packs, **(environ or {})}
         if database_url is not None:
             self.environ["DATABASE_URL"] = database_url
-        self.settings = settings.load(folder=folder, environ=self.environ, search=False)
+        self.settings = settings.load(file, folder=folder, environ=self.environ, search=False)
         self.catalog = catalog.load(self.settings.packs, self.settings.overrides, self.settings.options)
         self.store = Store(self.settings.store_url.reveal())
         self.data = Database(self.settings.data_url.reveal())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,8 +40,11 @@ class Options:
 
 
 def settings_of(options: Options) -> Settings:
-    """The configuration. Raises BadSettings."""
-    return load(options.config)
+    """The configuration; packs beside its file can be imported from then on. Raises BadSettings."""
+    settings = load(options.config)
+    if settings.source is not None:
+        sys.path.insert(0, str(settings.source.resolve().parent))
+    return settings
 
 
 def log_to_file(folder: Path) -> None:

@@ -27,7 +27,10 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
         jobs = figures.counted(len(view.snapshot.jobs), "job")
         well = line(" ", Piece("✓", "ok"), f" all is well: nothing is overdue, no newest run of {jobs} has failed")
         away = view.snapshot.store_away is not None
-        return [rule("Health", cells), line("   ", Piece("not known while the store is away", "warn")) if away else well]
+        return [
+            rule("Health", cells),
+            line("   ", Piece("not known while the store is away", "warn")) if away else well,
+        ]
     shown, hidden = fit([Block(_lines(view, each, cells), key(each)) for each in findings], rows, cells, view.cursor)
     more = line(Piece(f"{hidden} more", "quiet")) if hidden else ()
     return [rule("Health", cells, more), *shown]

@@ -19,7 +19,9 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
     if redis.away is not None:
         since = figures.clock(redis.away.since, seconds=True)
         note = line(Piece(f"away since {since}", "bad"))
-        told = line(" ", Piece("✗ away", "bad"), ": ", tell(redis.away.why, limit=200), Piece(f" · {COMES_BACK}", "quiet"))
+        told = line(
+            " ", Piece("✗ away", "bad"), ": ", tell(redis.away.why, limit=200), Piece(f" · {COMES_BACK}", "quiet")
+        )
         lines.append(told)
         if redis.stats is not None:
             note = (*note, Piece(" · figures are older", "warn"))

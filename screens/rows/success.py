@@ -54,7 +54,13 @@ def _row(each: Success, cells: int) -> Line:
     word = (left(seen.word, state, seen.style),) if state else ()
     rates = [right(figures.percent(share), each_rate, _style(share)) for share in _shares(each)]
     start = line(" ", Piece(seen.symbol, seen.style), " ", *word, left(each.job, name, "strong"), *rates)
-    return (*start, Piece(" " * (bars - LAST)), *_bars(each), right(figures.took(each.usual_seconds), usual), Piece(" "))
+    return (
+        *start,
+        Piece(" " * (bars - LAST)),
+        *_bars(each),
+        right(figures.took(each.usual_seconds), usual),
+        Piece(" "),
+    )
 
 
 def _shares(each: Success) -> tuple[float | None, float | None, float | None]:

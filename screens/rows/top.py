@@ -17,7 +17,10 @@ def top_line(view: View, cells: int) -> Line:
     production = name.lower() in ("production", "prod")
     start = [Piece(" ")]
     if name:
-        start += [tell(f" {name.upper()} " if production else name, "alarm" if production else "title", 24), Piece("  ")]
+        start += [
+            tell(f" {name.upper()} " if production else name, "alarm" if production else "title", 24),
+            Piece("  "),
+        ]
     start.append(_leader(view))
     end = [Piece("  "), _service("store", snapshot.store_away), Piece(" · ", "quiet")]
     if snapshot.data_away is not None:
@@ -64,7 +67,9 @@ def _verdicts(view: View) -> list[tuple[look.Look, Line, str]]:
 
 def _finding(view: View, finding: Finding) -> tuple[look.Look, Line, str]:
     ago = figures.age(view.now - finding.since)
-    told = line(tell(finding.subject, "strong", 80), " ", tell(finding.sentence, limit=300), Piece(f" · {ago}", "quiet"))
+    told = line(
+        tell(finding.subject, "strong", 80), " ", tell(finding.sentence, limit=300), Piece(f" · {ago}", "quiet")
+    )
     away = finding.run is None and not finding.mend and finding.sentence.startswith("is away")
     return look.SEVERITY[finding.severity], told, COMES_BACK if away else finding.mend
 

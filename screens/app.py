@@ -1,0 +1,247 @@
+"""The console as an application: it holds the desk and the latest Snapshot, and nothing more."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+import screens
+from opsconsole import clock
+from opsconsole.desk.values import Outcome, Run, Snapshot
+from opsconsole.errors import OpsconsoleError, Unavailable
+from opsconsole.model import OPEN
+from screens import figures, terminal
+from screens.aside import aside
+from screens.asks import Asks
+from screens.dashboard import Dashboard
+from screens.dialogs import Confirm
+from screens.page import Page
+from screens.trigger import Order, TriggerDialog
+
+log = logging.getLogger(__name__)
+
+OUTCOME_SECONDS = 5.0
+"""So long a command may wait for a leader before the console says that it waits."""
+
+QUIT_SECONDS = 2.0
+"""So long quitting waits for the store to say what runs."""
+
+
+class ConsoleApp(App[None]):
+    """Shows Snapshots and hands orders to the desk. `start_run` is a job to trigger as soon as the console is open."""
+
+    CSS_PATH = Path(screens.__file__ or "").parent.parent / "styles.tcss"
+    TITLE = "opsconsole"
+    ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = None
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "help"),
+        Binding("ctrl+p", "commands", "all commands", priority=True),
+        Binding("q", "quit", "quit"),
+        Binding("ctrl+c", "quit", "quit", priority=True, show=False),
+    ]
+
+    def __init__(
+        self,
+        desk: Asks,
+        *,
+        now: clock.Clock = clock.now,
+        start_run: str | None = None,
+        ascii: bool = False,  # noqa: A002
+    ) -> None:
+        super().__init__(driver_class=terminal.driver())
+        self.desk, self.now, self.ascii = desk, now, ascii
+        self.snapshot = Snapshot(at=now(), environment="", leader=None)
+        self._start_run = start_run
+        self._arrived: Snapshot | None = None
+        self._arriving = threading.Lock()
+        if self.console.color_system == "standard" and not self.no_color:
+            self.theme = "ansi-dark"
+
+    def get_default_screen(self) -> Screen[None]:
+        """The Dashboard lies under every other screen."""
+        return Dashboard()
+
+    def on_mount(self) -> None:
+        """Begins to listen; the clocks and countdowns move once a second, whoever else is silent."""
+        self.desk.watch(self._hear)
+        self.set_interval(1.0, self._tick)
+        if self._start_run is not None:
+            self.trigger(self._start_run, None)
+
+    # --- what comes in ------------------------------------------------------------------------------------------
+
+    def show(self, snapshot: Snapshot) -> None:
+        """The one way in which a Snapshot reaches the screens."""
+        self.snapshot = snapshot
+        for page in self._pages():
+            page.show(snapshot)
+
+    def _hear(self, snapshot: Snapshot) -> None:
+        """Called from the sampler's thread. While the loop is busy the newest replaces the one that waits."""
+        with self._arriving:
+            waiting, self._arrived = self._arrived, snapshot
+        if waiting is None:
+            self.call_later(self._deliver)
+
+    def _deliver(self) -> None:
+        with self._arriving:
+            newest, self._arrived = self._arrived, None
+        if newest is not None:
+            self.show(newest)
+
+    def _tick(self) -> None:
+        for page in self._pages():
+            page.repaint()
+
+    # --- what is asked ------------------------------------------------------------------------------------------
+
+    def say(self, text: str, style: str = "") -> None:
+        """A sentence for the notice line of the page in front."""
+        for page in self._pages():
+            page.say(text, style)
+
+    def ask_trigger(self, job: str | None) -> None:
+        """Opens the dialog for a job, or for the first one."""
+        if not self.snapshot.jobs:
+            self.say("there is no job to trigger; name a pack under `packs` in the configuration", "warn")
+            return
+
+        def answered(order: Order | None) -> None:
+            if order is not None:
+                self.trigger(*order)
+
+        self.push_screen(TriggerDialog(self.snapshot.jobs, job), answered)
+
+    def trigger(self, job: str, day: str | None) -> None:
+        """Asks for a run and tells what came of it."""
+        self._order(f"{job} {day}" if day else job, lambda: self.desk.trigger(job, day))
+
+    def ask_retry(self, run: Run) -> None:
+        """Asks whether what failed in a run shall be done again."""
+        undone = run.counts.failed + run.counts.not_reached
+        name = f"run {run.id} of {run.job}"
+        if run.state in OPEN:
+            self.say(f"{name} is still {run.state.value}; retry it when it has ended", "warn")
+            return
+        if not undone and run.planning_done:
+            self.say(f"{name} has nothing to retry: no item failed", "warn")
+            return
+        what = figures.counted(undone, "item") if undone else "every item: it ended before they were counted"
+        parts = [f"{run.counts.failed:,} failed"] if run.counts.failed else []
+        parts += [f"{run.counts.not_reached:,} not reached"] if run.counts.not_reached else []
+        told = f"{what} ({', '.join(parts)})" if parts else what
+        where = f" in {self.snapshot.environment}" if self.snapshot.environment else ""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._order(f"retry of {name}", lambda: self.desk.retry(run.id))
+
+        sentences = [f"{run.job} {run.window.label}: {told}.", f"A new run does them again{where}."]
+        question = Confirm(f"Retry run {run.id}", sentences, yes=f"Retry {what.split(':')[0]}", default_is_yes=True)
+        self.push_screen(question, answered)
+
+    def open_run(self, number: int) -> None:
+        """Opens a run's page."""
+        from screens.run_page import RunScreen
+
+        self.push_screen(RunScreen(number))
+
+    def known_run(self, number: int) -> Run | None:
+        """A run of the Snapshot by its number."""
+        return next((run for run in self._known_runs() if run.id == number), None)
+
+    def newest_run(self, job: str) -> Run | None:
+        """The newest run of a job that the Snapshot knows."""
+        runs = [run for run in self._known_runs() if run.job == job]
+        return max(runs, key=lambda run: run.id, default=None)
+
+    def action_help(self) -> None:
+        """The keys of this screen, and what its signs mean."""
+        from screens.help import HelpScreen
+
+        page = next(iter(self._pages()))
+        self.push_screen(HelpScreen(page))
+
+    def action_commands(self) -> None:
+        """Every action and every job, to be found by typing."""
+        from screens.palette import Palette
+
+        if not isinstance(self.screen, Page):
+            return
+        self.push_screen(Palette(self.screen), lambda chosen: chosen() if chosen else None)
+
+    async def action_quit(self) -> None:
+        """Quits, and asks first when that would interrupt a run."""
+        if not isinstance(self.screen, Page):
+            self.pop_screen()
+        answered: list[bool] = []
+
+        def told(note: str | OpsconsoleError | None) -> None:
+            if answered or isinstance(self.screen, Confirm):
+                return
+            answered.append(True)
+            if note is None:
+                self.exit()
+                return
+            sentence = f"it is not known what runs here: {note.sentence}" if isinstance(note, OpsconsoleError) else note
+            question = Confirm("Quit the console?", [f"{sentence}."], yes="Quit", default_is_yes=False)
+            self.push_screen(question, lambda yes: self.exit() if yes else None)
+
+        silent = Unavailable("store", "it does not answer")
+        self.set_timer(QUIT_SECONDS, lambda: told(silent))
+        aside(self, self.desk.quit_note, told)
+
+    # --- small ones ---------------------------------------------------------------------------------------------
+
+    def _order(self, name: str, ask: Callable[[], int]) -> None:
+        self.say(f"asked for: {name}")
+
+        def carried_out(outcome: Outcome | OpsconsoleError | None, number: int) -> None:
+            if isinstance(outcome, OpsconsoleError):
+                self.say(outcome.sentence, "bad")
+            elif outcome is None:
+                self.say(f"{name} is asked for, as command {number}, and waits for a leader", "warn")
+            elif outcome.refused is not None:
+                self.say(f"refused: {outcome.refused}", "warn")
+            else:
+                self.say(f"{name}: run {outcome.run} is started", "ok")
+
+        def taken(number: int | OpsconsoleError) -> None:
+            if isinstance(number, OpsconsoleError):
+                self.say(number.sentence, "bad")
+            else:
+                wait = lambda: self.desk.outcome(number, OUTCOME_SECONDS)  # noqa: E731
+                aside(self, wait, lambda outcome: carried_out(outcome, number))
+
+        aside(self, ask, taken)
+
+    def _pages(self) -> Iterator[Page]:
+        """The page in front, which may have a dialog before it."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, Page):
+                yield screen
+                return
+
+    def _known_runs(self) -> Iterator[Run]:
+        snapshot = self.snapshot
+        yield from (progress.run for progress in snapshot.live)
+        yield from snapshot.recent
+        yield from (run for each in snapshot.success for run in each.newest)
+        yield from (card.last for card in snapshot.jobs if card.last is not None)
+
+
+def run(desk: Asks, *, start_run: str | None = None, ascii: bool = False) -> int:  # noqa: A002 - as the option
+    """Opens the console and returns its exit code: 0, or 129 and 143 when a signal ended it."""
+    app = ConsoleApp(desk, start_run=start_run, ascii=ascii)
+    with terminal.signals(app) as received:
+        app.run(mouse=False)
+        return received.exit_code or app.return_code or 0

@@ -1,0 +1,89 @@
+"""The keys of the screen that one comes from, and what its signs mean."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from opsconsole.model import BatchState
+from screens import look
+from screens.lines import EMPTY, Line, Piece, fill, left, line, rule
+from screens.page import Page
+from screens.rows.view import View
+
+_KEYS = {
+    "question_mark": "?",
+    "escape": "esc",
+    "ctrl+p": "^p",
+    "ctrl+c": "^c",
+    "ctrl+q": "^q",
+    "shift+tab": "shift tab",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+}
+
+
+class HelpScreen(Page):
+    """Reads the bindings of `page` as they are in force now."""
+
+    FOOTER = (("esc", "back"), ("q", "quit"))
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark", "back", "back"),
+    ]
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self._keys_of_page = keys_of(page)
+
+    def body(self, view: View, cells: int, rows: int) -> list[Line]:
+        """Keys in two columns, then signs in two."""
+        keys = [line(left(f"  {key}", 15, "key"), " ", word) for key, word in self._keys_of_page]
+        runs = [_sign(seen, "run") for seen in [*look.RUN.values(), look.NEVER]]
+        batches = [_sign(look.BATCH_PART, "batch")]
+        batches += [_sign(seen, "batch") for state, seen in look.BATCH.items() if state is not BatchState.REPLACED]
+        bars = line("  ", Piece("▁▃█", "ok"), "  the last runs, higher took longer; a sign: did not succeed")
+        return [
+            rule("Keys", cells),
+            *_two(keys, cells),
+            rule("Signs", cells),
+            *_columns([runs[:5], runs[5:], batches], cells),
+            bars,
+        ]
+
+    def action_back(self) -> None:
+        """To the screen before."""
+        self.dismiss(None)
+
+    def action_help(self) -> None:
+        """It is open already."""
+        self.dismiss(None)
+
+
+def keys_of(page: Page) -> list[tuple[str, str]]:
+    """The keys in force on a page, those with one meaning together."""
+    words: dict[str, list[str]] = {}
+    for key, active in page.active_bindings.items():
+        binding = active.binding
+        if binding.description and not binding.system and not binding.action.startswith("screen.copy"):
+            words.setdefault(binding.description, []).append(_KEYS.get(key, key))
+    return [(" ".join(keys), word) for word, keys in words.items()]
+
+
+def _sign(seen: look.Look, of: str) -> Line:
+    return line("  ", Piece(seen.symbol, seen.style), f"  {of} {seen.word}")
+
+
+def _two(lines: list[Line], cells: int) -> list[Line]:
+    half = -(-len(lines) // 2)
+    return _columns([lines[:half], lines[half:]], cells)
+
+
+def _columns(columns: list[list[Line]], cells: int) -> list[Line]:
+    each = cells // len(columns)
+    height = max(len(column) for column in columns)
+    filled = [[*column, *[EMPTY] * (height - len(column))] for column in columns]
+    return [tuple(piece for part in row for piece in fill(part, each)) for row in zip(*filled, strict=True)]

@@ -1,0 +1,135 @@
+"""The page of one run, which follows it while it goes on."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from opsconsole.desk.values import Progress, RunPage
+from opsconsole.errors import OpsconsoleError
+from opsconsole.model import OPEN, Run
+from screens import figures
+from screens.aside import aside
+from screens.lines import Line, Piece, line, tell
+from screens.page import Page
+from screens.rows import run as rows_of_run
+from screens.rows.view import View
+
+REFRESH_SECONDS = 0.5
+
+
+class RunScreen(Page):
+    """Asks for its run twice a second until that has ended."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "back"),
+        Binding("r", "retry", "retry what failed"),
+        Binding("f", "follow", "follow the log, or hold it"),
+        Binding("t", "trigger", "trigger the job"),
+        Binding("up,k", "scroll(-1)", "older log lines"),
+        Binding("down,j", "scroll(1)", "newer log lines"),
+    ]
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+        self._page: RunPage | None = None
+        self._problem = ""
+        self._asking = False
+        self._held_at: int | None = None
+
+    def footer(self) -> tuple[tuple[str, str], ...]:
+        """What can be retried is counted there."""
+        run = self._run()
+        failed = run.counts.failed + run.counts.not_reached if run else 0
+        return (
+            ("r", f"retry {failed:,} failed" if failed else "retry"),
+            ("f", "follow" if self._held_at is not None else "hold the log"),
+            ("↑↓", "log"),
+            ("t", "trigger"),
+            ("esc", "back"),
+            ("?", "help"),
+            ("^p", "commands"),
+            ("q", "quit"),
+        )
+
+    def body(self, view: View, cells: int, rows: int) -> list[Line]:
+        """The page, or what is known of the run before the desk has told the rest."""
+        trouble = [line(" ", tell(self._problem, "bad"))] if self._problem else []
+        if self._page is not None:
+            return [
+                *trouble,
+                *rows_of_run.body(self._page, view.now, cells, rows - len(trouble), held_at=self._held_at),
+            ]
+        run = self._run()
+        if run is None:
+            return trouble or [line(" ", Piece(f"Run {self.number}", "title"), Piece("  is being read", "quiet"))]
+        return [*rows_of_run.head(Progress(run, view.zone_of(run.job), None, None), view.now, cells), *trouble]
+
+    def on_mount(self) -> None:
+        """Reads the run at once, then again and again."""
+        super().on_mount()
+        self._ask()
+        self.set_interval(REFRESH_SECONDS, self._ask_while_open)
+
+    def on_screen_resume(self) -> None:
+        """Something may have been done about the run meanwhile."""
+        super().on_screen_resume()
+        self._ask()
+
+    def say(self, text: str, style: str = "") -> None:
+        """A notice is often about this run."""
+        super().say(text, style)
+        self._ask()
+
+    def action_back(self) -> None:
+        """To the screen before."""
+        self.dismiss(None)
+
+    def action_retry(self) -> None:
+        """Asks whether to do what failed again."""
+        run = self._run()
+        if run is not None:
+            self.console_app.ask_retry(run)
+
+    def action_trigger(self) -> None:
+        """The job of this run."""
+        run = self._run()
+        self.console_app.ask_trigger(run.job if run else None)
+
+    def action_follow(self) -> None:
+        """Holds the log where it is, or follows its end again."""
+        self._held_at = None if self._held_at is not None else self._log_length()
+        self.repaint()
+
+    def action_scroll(self, step: int) -> None:
+        """Holds the log and moves through it."""
+        at = self._held_at if self._held_at is not None else self._log_length()
+        self._held_at = max(1, min(self._log_length(), at + step))
+        self.repaint()
+
+    def _log_length(self) -> int:
+        return len(self._page.log) if self._page else 0
+
+    def _run(self) -> Run | None:
+        return self._page.progress.run if self._page else self.console_app.known_run(self.number)
+
+    def _ask_while_open(self) -> None:
+        ended = self._page is not None and self._page.progress.run.state not in OPEN
+        if self.is_current and (self._problem or not ended):
+            self._ask()
+
+    def _ask(self) -> None:
+        if not self._asking:
+            self._asking = True
+            aside(self, lambda: self.console_app.desk.run_page(self.number), self._told)
+
+    def _told(self, found: RunPage | OpsconsoleError) -> None:
+        self._asking = False
+        if isinstance(found, OpsconsoleError):
+            since = f"; stale since {figures.clock(self._page.at, seconds=True)}" if self._page else ""
+            self._problem = f"{found.sentence}{since}"
+        else:
+            self._page, self._problem = found, ""
+        self.repaint()

@@ -1,0 +1,56 @@
+"""What the documents say to type works as they say it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COMMAND_SECONDS = 60
+SUCCESS = (0, 3)
+
+
+def _blocks(document: str, kind: str) -> list[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/reference.md"])
+def test_every_command_shown_can_be_typed(document: str, tmp_path: Path) -> None:
+    for name, kind in (("shop.py", "python"), ("opsconsole.toml", "toml")):
+        for block in _blocks(document, kind):
+            (tmp_path / name).write_text(block)
+    typed = [line[2:] for block in _blocks(document, "console") for line in block.splitlines() if line.startswith("$ ")]
+    assert typed, f"{document} shows no commands"
+    for line in typed:
+        program, *arguments = shlex.split(line)
+        assert program == "opsconsole", line
+        done = subprocess.run(
+            [sys.executable, "-m", "opsconsole", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        assert done.returncode in SUCCESS, f"{line}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, line
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    for document in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_the_style_sheet_is_where_the_wheel_puts_it() -> None:
+    import screens
+
+    assert (Path(screens.__path__[0]).parent / "styles.tcss").is_file()
