@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Text, any_, bindparam, cast, func, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ARRAY, Text, any_, bindparam, cast, func, select
 
 from opsconsole import clock
-from opsconsole.cache.client import Cache
 from opsconsole.database import Connection, Database, reason
 from opsconsole.errors import OpsconsoleError
 from opsconsole.model import Failure, Scope
 from opsconsole.text import safe
+
+if TYPE_CHECKING:
+    from opsconsole.cache.client import Cache  # redis takes half a second to import, and schedules do without
 
 LOG_LINES = 20
 
@@ -61,6 +62,8 @@ class Tools:
     @cached_property
     def cache(self) -> Cache:
         """The cache, connected when it is first used."""
+        from opsconsole.cache.client import Cache
+
         return Cache(self._redis_url)
 
     def memory(self, run: int) -> dict[str, Any]:

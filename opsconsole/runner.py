@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,6 +18,7 @@ from opsconsole.executors import Executor
 from opsconsole.liverun import LiveRun
 from opsconsole.model import Batch, Job, Run, RunState, Scope
 from opsconsole.store import Store, batches, runs
+from opsconsole.work import population, texts
 
 log = logging.getLogger(__name__)
 
@@ -196,18 +196,14 @@ class Runner:
                     read = batches.undone_keys if run.retry_of == "failed" else batches.planned_keys
                     yield from read(db, run.parent)
                     return
-        population = job.population(Scope(run.window, run.as_of, run.facts, self._catalog.options(job)))
-        if isinstance(population, tuple):
-            yield list(population)
+        items = population(job, Scope(run.window, run.as_of, run.facts, self._catalog.options(job)))
+        if isinstance(items, tuple):
+            yield list(items)
             return
         with self._data.reading() as db:
-            found = db.execution_options(stream_results=True, max_row_buffer=PAGE_KEYS).execute(population)
+            found = db.execution_options(stream_results=True, max_row_buffer=PAGE_KEYS).execute(items)
             for part in found.partitions(PAGE_KEYS):
-                keys: list[Any] = [key for (key,) in part]
-                odd = next((key for key in keys if type(key) is not str), "")
-                if odd != "":
-                    raise BadPopulation(job.name, odd)
-                yield keys
+                yield texts(job, [key for (key,) in part])
 
     def _feed(self) -> Iterator[Batch | None]:
         """Of each live run in turn a batch, so that a long run does not hold up a short one."""
@@ -226,10 +222,3 @@ class Runner:
     def _is_stopped(self, batch: Batch) -> bool:
         live = self._live.get(batch.run)
         return live is None or live.ending is not None
-
-
-class BadPopulation(OpsconsoleError):
-    """A population that gives something other than texts."""
-
-    def __init__(self, job: str, key: object) -> None:
-        super().__init__(f"the population of {job} must give texts, not {type(key).__name__}")

@@ -5,12 +5,44 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opsconsole.context import Context, Items, Said, Tools, failure
 from opsconsole.database import Trouble, reason, trouble
-from opsconsole.errors import Unavailable
+from opsconsole.errors import OpsconsoleError, Unavailable
 from opsconsole.model import DETAILED_FAILURES, Batch, BatchResult, Failure, Job, Scope
+from opsconsole.text import safe
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql import Select
+
+
+class BadPopulation(OpsconsoleError):
+    """A population that does not say which items there are."""
+
+    def __init__(self, job: str, why: str) -> None:
+        super().__init__(f"the population of {job} {why}")
+
+
+def population(job: Job, scope: Scope) -> Select[tuple[str]] | tuple[str, ...]:
+    """Which items a run has. Raises BadPopulation, also for whatever job code raises."""
+    try:
+        found = job.population(scope)
+    except Exception as error:
+        raise BadPopulation(job.name, f"raised {type(error).__name__}: {safe(error, 200)}") from error
+    if isinstance(found, tuple):
+        texts(job, list(found))
+    elif len(found.selected_columns) != 1:
+        raise BadPopulation(job.name, f"must select one column, not {len(found.selected_columns)}")
+    return found
+
+
+def texts(job: Job, keys: list[Any]) -> list[str]:
+    """The keys, when all are texts. Raises BadPopulation."""
+    for key in keys:
+        if type(key) is not str:
+            raise BadPopulation(job.name, f"must give texts, not {type(key).__name__}")
+    return keys
 
 
 def work(batch: Batch, job: Job, tools: Tools, options: Mapping[str, Any] | None = None) -> BatchResult:

@@ -44,9 +44,9 @@ class ConsoleApp(App[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "help"),
-        Binding("ctrl+p", "commands", "all commands", priority=True),
+        Binding("ctrl+p", "commands", "find any command", priority=True),
         Binding("q", "quit", "quit"),
-        Binding("ctrl+c", "quit", "quit", priority=True, show=False),
+        Binding("ctrl+c,ctrl+q", "quit", "quit", priority=True, show=False),
     ]
 
     def __init__(

@@ -23,7 +23,7 @@ class Dashboard(Page):
         ("tab", "panel"),
         ("↑↓", "move"),
         ("?", "help"),
-        ("^p", "commands"),
+        ("^p", "find"),
         ("q", "quit"),
     )
 

@@ -25,8 +25,6 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     """A few lines and buttons in the middle of the screen. Escape leaves without an answer."""
 
     AUTO_FOCUS = ""
-    BUTTONS: ClassVar[tuple[str, ...]] = ("OK", "Cancel")
-
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "cancel", priority=True),
         Binding("enter", "press", "confirm"),
@@ -34,9 +32,10 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         Binding("right,l,tab", "button(1)", "next button"),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, yes: str = "OK", *, button: int = 0) -> None:
         super().__init__()
-        self.button = 0
+        self.buttons = (yes, "Cancel")
+        self.button = button
 
     @property
     def console_app(self) -> ConsoleApp:
@@ -58,8 +57,6 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
     def repaint(self) -> None:
         """Draws the dialog anew."""
-        if not self.is_mounted:
-            return
         lines = [crop(each, INNER) for each in (*self.content(), EMPTY, self._buttons())]
         widget = self.query_one(Lines)
         if len(lines) != len(widget.lines):
@@ -76,7 +73,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
     def action_button(self, step: int) -> None:
         """Moves the cursor over the buttons."""
-        self.button = (self.button + step) % len(self.BUTTONS)
+        self.button = (self.button + step) % len(self.buttons)
         self.repaint()
 
     def action_press(self) -> None:
@@ -88,7 +85,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
     def _buttons(self) -> Line:
         pieces: list[Piece] = []
-        for index, word in enumerate(self.BUTTONS):
+        for index, word in enumerate(self.buttons):
             chosen = index == self.button
             pieces += [Piece(f"[ {word} ]", "chosen") if chosen else Piece(f"  {word}  "), Piece("   ")]
         return line(*pieces, Piece("enter presses · esc cancels", "quiet"))
@@ -98,10 +95,8 @@ class Confirm(Dialog[bool]):
     """A question; answers True, or None."""
 
     def __init__(self, title: str, sentences: Sequence[str], *, yes: str, default_is_yes: bool) -> None:
-        super().__init__()
+        super().__init__(yes, button=0 if default_is_yes else 1)
         self._title, self._sentences = title, sentences
-        self.BUTTONS = (yes, "Cancel")  # type: ignore[misc] - of this dialog alone
-        self.button = 0 if default_is_yes else 1
 
     def content(self) -> Sequence[Line]:
         """The title and what it means."""

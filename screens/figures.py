@@ -8,7 +8,20 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # not strftime's: that follows the locale
+_MONTHS = [
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+]  # not strftime's: that follows the locale
 
 
 @lru_cache(maxsize=64)
@@ -54,6 +67,17 @@ def took(seconds: float | None) -> str:
     if seconds < 1:
         return f"{max(0.0, seconds) * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < _MINUTE else " ".join(span(seconds).split())
+
+
+def brief(seconds: float | None) -> str:
+    """How long something takes, in one unit and six cells: `90 ms`, `1.3 s`, `65 s`, `12 min`, `3.5 h`."""
+    if seconds is None:
+        return "-"
+    if seconds < 1:
+        return f"{max(0.0, seconds) * 1000:.0f} ms"
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / _MINUTE:.0f} min" if seconds < 2 * _HOUR else f"{seconds / _HOUR:.1f} h"
 
 
 def rate(per_second: float | None) -> str:
@@ -107,7 +131,9 @@ def window(label: str, now: datetime, zone_name: str = "UTC") -> str:
         if re.fullmatch(r"\d{4}-\d\d", label):
             return f"{_MONTHS[int(label[5:]) - 1]} {label[:4]}"
         if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", label):
-            return moment(datetime.fromisoformat(label), now, zone_name)
+            local, today = (at.astimezone(zone(zone_name)) for at in (datetime.fromisoformat(label), now))
+            is_today = local.date() == today.date()
+            return clock(local, zone_name) if is_today else f"{day(local, today)} {local:%H:%M}"
     except (ValueError, IndexError):
         pass
     return label

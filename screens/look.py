@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from opsconsole.model import BatchState, RunState
 from opsconsole.desk.values import BatchCell, Severity
+from opsconsole.model import BatchState, RunState
 
 
 class Look(NamedTuple):

@@ -66,7 +66,7 @@ class Page(Screen[None]):
 
     def repaint(self) -> None:
         """Draws everything anew; the widget paints what has changed."""
-        if not self.is_mounted or not self.is_current:
+        if not self.is_current:
             return
         cells, rows = self.size
         if cells > 0 and rows > 0:

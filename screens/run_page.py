@@ -45,12 +45,12 @@ class RunScreen(Page):
         failed = run.counts.failed + run.counts.not_reached if run else 0
         return (
             ("r", f"retry {failed:,} failed" if failed else "retry"),
-            ("f", "follow" if self._held_at is not None else "hold the log"),
+            ("f", "follow" if self._held_at is not None else "hold"),
             ("↑↓", "log"),
             ("t", "trigger"),
             ("esc", "back"),
             ("?", "help"),
-            ("^p", "commands"),
+            ("^p", "find"),
             ("q", "quit"),
         )
 

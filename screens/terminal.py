@@ -14,11 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
+
+if TYPE_CHECKING:
+    from io import TextIOWrapper
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +116,7 @@ class Outlet:
         """Nothing is kept back."""
 
     def write(self, text: str) -> None:
-        """Writes all of it, or, while the terminal does not read, nothing. Half an escape sequence is finished first."""
+        """Writes all of it; while the terminal does not read nothing, but for the end of what was begun."""
         if self.is_gone:
             return
         if self._rest:
@@ -149,8 +152,9 @@ class SteadyDriver(LinuxDriver):
 
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
-        self._outlet = Outlet(self._file.fileno(), gone=self._end, reads_again=self._draw_anew)
-        self._file = self._outlet  # type: ignore[assignment] - the driver writes to it and asks for its number
+        file = self._file.fileno() if self._file is not None else 2
+        self._outlet = Outlet(file, gone=self._end, reads_again=self._draw_anew)
+        self._file = cast("TextIOWrapper", self._outlet)  # it is only written to
 
     def close(self) -> None:
         """Ends the writing."""

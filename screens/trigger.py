@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar
 
 from textual import events
@@ -126,7 +127,7 @@ class TriggerDialog(Dialog[Order]):
             return _three([line("Window   ", Piece(waits, "quiet"))])
         window, tz = self._told.window, self._told.tz
         start, end = (at.astimezone(figures.zone(tz)) for at in (window.start, window.end))
-        covers = f"{start:%d.%m. %H:%M} to {end:%d.%m. %H:%M}" if end > start else "the moment it runs"
+        covers = f"{_moment(start)} to {_moment(end)}" if end > start else "the moment it runs"
         return _three(
             [
                 line("Window   ", tell(window.label, "strong", 30), f"  {covers}"),
@@ -134,6 +135,10 @@ class TriggerDialog(Dialog[Order]):
                 line("Items    ", Piece(f"{self._told.items:,}", "strong")),
             ]
         )
+
+
+def _moment(local: datetime) -> str:
+    return f"{figures.day(local, local)} {local:%H:%M}"
 
 
 def _three(lines: list[Line]) -> list[Line]:

@@ -111,7 +111,7 @@ def _draw(desk: Desk, options: Options) -> int:
 
 
 def _require_a_terminal() -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise NoTerminal("the console needs a terminal; use `opsconsole headless` or the commands in `--help` here")
     if terminal() in ("", "dumb"):
         raise NoTerminal(f"the console cannot be drawn on a terminal of type {terminal() or 'none'!r}; set TERM")

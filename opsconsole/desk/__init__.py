@@ -23,6 +23,7 @@ from opsconsole.model import OPEN, Job, Run, RunState, Scope
 from opsconsole.settings import Settings
 from opsconsole.store import Store, commands, runs
 from opsconsole.store.commands import CommandState
+from opsconsole.work import population
 
 POLL_SECONDS = 0.05
 
@@ -173,11 +174,11 @@ class Desk:
         return number
 
     def _count(self, job: Job, scope: Scope) -> int:
-        population = job.population(scope)
-        if isinstance(population, tuple):
-            return len(population)
+        items = population(job, scope)
+        if isinstance(items, tuple):
+            return len(items)
         try:
             with self._data.reading() as db:
-                return int(db.execute(select(func.count()).select_from(population.subquery())).scalar_one())
+                return int(db.execute(select(func.count()).select_from(items.subquery())).scalar_one())
         except SQLAlchemyError as error:
             raise Unavailable("data", reason(error)) from error

@@ -13,7 +13,7 @@ from opsconsole.store.schema import jobs, occurrences
 
 def cursors(db: Connection) -> dict[str, datetime]:
     """Up to when each registered job's instants are accounted for."""
-    return dict(db.execute(select(jobs.c.job, jobs.c.planned_until)).tuples().all())
+    return dict(db.execute(select(jobs.c.job, jobs.c.planned_until)).all())
 
 
 def register(db: Connection, job: Job, at: datetime) -> None:

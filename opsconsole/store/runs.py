@@ -102,7 +102,7 @@ def open_run(db: Connection, job: str, label: str | None = None) -> int | None:
 def open_scheduled(db: Connection) -> dict[str, int]:
     """The run that each job's schedule started and that has not ended: {job: run}."""
     query = select(runs.c.job, func.min(runs.c.id)).where(runs.c.state.in_(OPEN), runs.c.trigger == Trigger.SCHEDULE)
-    return dict(db.execute(query.group_by(runs.c.job)).tuples().all())
+    return dict(db.execute(query.group_by(runs.c.job)).all())
 
 
 def children(db: Connection, run: int) -> list[int]:

@@ -54,9 +54,7 @@ def newest_of_each(db: Connection, jobs: list[str], *, each: int) -> dict[str, l
 def last_good_scheduled(db: Connection) -> dict[str, datetime]:
     """When each job's schedule last brought a run to a good end, retries of such runs included."""
     good = (runs.c.state == RunState.SUCCEEDED) & runs.c.trigger.in_((Trigger.SCHEDULE, Trigger.RETRY))
-    return dict(
-        db.execute(select(runs.c.job, func.max(runs.c.ended_at)).where(good).group_by(runs.c.job)).tuples().all()
-    )
+    return dict(db.execute(select(runs.c.job, func.max(runs.c.ended_at)).where(good).group_by(runs.c.job)).all())
 
 
 def registered(db: Connection) -> dict[str, Registered]:

@@ -66,7 +66,7 @@ def next_panel(cursor: Key | None, rows: Sequence[Key], step: int) -> Key | None
 
 
 def _column(view: View, names: Sequence[str], cells: int, rows: int) -> list[Line]:
-    heights = shared(names, rows - len(names), len(view.snapshot.jobs))
+    heights = shared(names, rows, len(view.snapshot.jobs))
     lines: list[Line] = []
     for name in names:
         drawn = _PANELS[name](view, cells, heights[name])[: 1 + heights[name]]
@@ -74,13 +74,14 @@ def _column(view: View, names: Sequence[str], cells: int, rows: int) -> list[Lin
     return lines[:rows]
 
 
-def shared(names: Sequence[str], room: int, jobs: int) -> dict[str, int]:
+def shared(names: Sequence[str], rows: int, jobs: int) -> dict[str, int]:
     """How many rows each panel has. It follows from the terminal and the number of jobs alone: nothing jumps when a
     run starts or ends.
     """
-    most = {"running": 30, "next": max(1, jobs), "success": max(1, jobs), "redis": 4, "health": 12}
+    some = len(names) < len(_PANELS) or rows > 30
+    most = {"running": 24, "next": max(1, jobs), "success": max(1, jobs), "redis": 4 if some else 1, "health": 16}
     heights = {name: min(_LEAST[name], most[name]) for name in names}
-    room -= sum(heights.values())
+    room = rows - len(names) - sum(heights.values())
     while room > 0:
         able = [name for name in names if heights[name] < most[name]]
         if not able:

@@ -8,7 +8,7 @@ from datetime import datetime
 from opsconsole.desk.values import BatchCell, Progress, RunPage
 from opsconsole.model import OPEN, BatchState, Run, RunState, Trigger
 from screens import figures, look
-from screens.lines import EMPTY, Line, Piece, bar, crop, ends, left, line, right, rule, side_by_side, tell, width
+from screens.lines import EMPTY, Line, Piece, bar, crop, ends, line, right, rule, side_by_side, tell
 from screens.rows.running import done, share
 
 BESIDE = 160
@@ -145,7 +145,7 @@ def _state(progress: Progress) -> Line:
     if run.state is RunState.RUNNING and part is not None:
         parts += [*bar(part, 16), Piece(f" {int(part * 100)}%  ")]
     more = "" if run.planning_done or run.state not in OPEN else " so far"
-    parts += [Piece(f"{run.counts.planned:,} planned{more}"), dot, *done(run.counts, 100)]
+    parts += [Piece(f"{run.counts.planned:,} planned{more}"), dot, *done(run.counts)]
     if run.seconds is not None:
         tried = run.counts.ok + run.counts.failed
         parts += [dot, Piece(figures.took(run.seconds))]
@@ -190,6 +190,3 @@ def _number(value: float) -> str:
 def _log_style(text: str) -> str:
     lowered = text.lower()
     return "bad" if "error" in lowered or "away" in lowered else ""
-
-
-__all__ = ["BESIDE", "body", "failures", "grid", "head", "left", "log", "retries", "width"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from opsconsole.desk.values import Progress, Run
 from opsconsole.model import Counts, RunState
 from screens import figures, look
@@ -25,7 +23,7 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
     return [rule("Running", cells, _note(view, hidden)), *shown]
 
 
-def done(counts: Counts, cells: int = 60) -> Line:
+def done(counts: Counts) -> Line:
     """What became of the items, in words; the rarer ones only where there are any."""
     parts = [Piece(f"{counts.ok:,} ok")]
     if counts.failed:
@@ -34,7 +32,7 @@ def done(counts: Counts, cells: int = 60) -> Line:
         parts += [Piece(" · ", "quiet"), Piece(f"{counts.skipped:,} skipped", "quiet")]
     if counts.not_reached:
         parts += [Piece(" · ", "quiet"), Piece(f"{counts.not_reached:,} not reached", "warn")]
-    return tuple(parts) if width(parts) <= cells else tuple(parts[:3])
+    return tuple(parts)
 
 
 def share(run: Run) -> float | None:
@@ -52,8 +50,8 @@ def _note(view: View, hidden: int) -> Line:
         return line(Piece(f"data database away since {figures.clock(snapshot.data_away.since)}", "warn"))
     more = f"{hidden} more below · " if hidden else ""
     if not snapshot.live and snapshot.recent:
-        return line(Piece(f"{more}nothing runs now · t trigger · enter opens a run", "quiet"))
-    return line(Piece(f"{more}enter opens a run", "quiet")) if snapshot.live else ()
+        return line(Piece(f"{more}nothing runs now · t triggers", "quiet"))
+    return line(Piece(f"{hidden} more below", "quiet")) if hidden else ()
 
 
 def _blocks(view: View, cells: int) -> list[Block]:
@@ -76,8 +74,7 @@ def _live(view: View, progress: Progress, cells: int) -> Block:
     counts = f"{run.counts.tried:,}/{run.counts.planned:,}{more}"
     if cells >= WIDE:
         start, end = _name(view, run, 22), line(right(counts, 16), right(percent, 5), " ")
-        room = cells - width(start) - width(end) - 2
-        first = (*start, Piece("  "), *bar(part, room), *end)
+        first = (*start, *bar(part, cells - width(start) - width(end)), *end)
         return Block((first, ends((Piece("   "), *_speed(progress)), _run_and_cause(run, 34), cells)), _key(run))
     first = ends(_name(view, run, 20), line(right(percent, 5), right(_left(progress), 16), " "), cells)
     room = max(6, cells - 4 - width((*_speed(progress, False), Piece(counts))) - 5)
@@ -90,24 +87,35 @@ def _waiting(view: View, run: Run, cells: int) -> Line:
     if run.state is RunState.QUEUED:
         told = Piece(f"queued for {waited}", "warn" if view.snapshot.leader is None else "quiet")
     else:
-        told = Piece("interrupted, the next leader goes on with it", "warn")
-    return ends((*_name(view, run, 22 if cells >= WIDE else 20), Piece("  "), told), _number(run), cells)
+        told = Piece("interrupted", "warn")
+    return ends((*_name(view, run, 22 if cells >= WIDE else 20), told), _number(run), cells)
 
 
 def _ended(view: View, run: Run, cells: int) -> Block:
     seen = look.RUN[run.state]
-    ended = figures.moment(run.ended_at or run.created_at, view.now, view.zone_of(run.job))
+    ended = run.ended_at or run.created_at
     if cells >= WIDE:
-        start = line(*_name(view, run, 22), "  ", Piece(f"{seen.word:<11}", seen.style))
-        return Block((ends((*start, *done(run.counts, 28)), line("  ", right(ended, 9), " "), cells),), _key(run))
-    return Block((ends((*_name(view, run, 20), *done(run.counts, 16)), line("  ", ended, " "), cells),), _key(run))
+        start = line(*_name(view, run, 22), Piece(f"{seen.word:<9} ", seen.style))
+        at = figures.moment(ended, view.now, view.zone_of(run.job))
+        return Block((ends((*start, *_what_came(run, 60)), line("  ", tell(at), " "), cells),), _key(run))
+    ago = f"  {figures.age(view.now - ended)} ago "
+    return Block((ends((*_name(view, run, 20), *_what_came(run, 10)), line(ago), cells),), _key(run))
+
+
+def _what_came(run: Run, cells: int) -> Line:
+    """Why the run went wrong where it did, else its counts; the worst of them where there is little room."""
+    if run.error:
+        return line(tell(run.error, "bad", 200))
+    told = done(run.counts)
+    if width(told) <= cells:
+        return told
+    return line(Piece(f"{run.counts.failed:,} failed", "bad")) if run.counts.failed else told[:1]
 
 
 def _name(view: View, run: Run, cells: int) -> Line:
     seen = look.RUN[run.state]
-    return line(
-        " ", Piece(seen.symbol, seen.style), " ", left(run.job, cells, "strong"), " ", left(view.window_of(run), 9)
-    )
+    window = left(view.window_of(run), 12 if cells > 20 else 9)
+    return line(" ", Piece(seen.symbol, seen.style), " ", left(run.job, cells, "strong"), " ", window, " ")
 
 
 def _speed(progress: Progress, with_ok: bool = True) -> Line:
@@ -142,11 +150,3 @@ def _number(run: Run) -> Line:
 
 def _key(run: Run) -> Key:
     return PANEL, str(run.id)
-
-
-def started(run: Run) -> datetime:
-    """When a run began, or was asked for."""
-    return run.started_at or run.created_at
-
-
-__all__ = ["PANEL", "done", "keys", "panel", "share", "started", "tell"]

@@ -27,8 +27,8 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
 def _columns(cells: int) -> tuple[int, int, int, int, int]:
     """The widths of state, name, a rate, the bars and the usual duration."""
     state = 10 if cells >= WIDE else 0
-    each_rate, bars, usual = (7, LAST + 2, 9) if cells >= WIDE else (6, LAST + 1, 8)
-    return state, cells - 4 - state - 3 * each_rate - bars - usual, each_rate, bars, usual
+    each_rate, bars, usual = (7, LAST + 2, 8) if cells >= WIDE else (6, LAST + 2, 8)
+    return state, cells - 5 - state - 3 * each_rate - bars - usual, each_rate, bars, usual
 
 
 def _header(view: View, cells: int, hidden: int) -> Line:
@@ -39,13 +39,13 @@ def _header(view: View, cells: int, hidden: int) -> Line:
     start = rule(f"Success · {hidden} more" if hidden else "Success", 3 + state + name)
     parts: list[Piece] = list(start)
     for title, room in (("24 h", each_rate), ("7 d", each_rate), ("30 d", each_rate), ("last 14", bars)):
-        parts += _column(title, room)
-    parts += _column("usual", usual)
+        parts.append(_column(title, room))
+    parts += [_column("usual", usual), Piece(" ")]
     return (*parts, Piece("─" * (cells - width(parts)), "rule"))
 
 
-def _column(title: str, room: int) -> list[Piece]:
-    return [Piece("─" * (room - len(title) - 1), "rule"), Piece(f" {title}", "quiet")]
+def _column(title: str, room: int) -> Piece:
+    return Piece(title.rjust(room), "quiet")
 
 
 def _row(each: Success, cells: int) -> Line:
@@ -58,7 +58,7 @@ def _row(each: Success, cells: int) -> Line:
         *start,
         Piece(" " * (bars - LAST)),
         *_bars(each),
-        right(figures.took(each.usual_seconds), usual),
+        right(figures.brief(each.usual_seconds), usual),
         Piece(" "),
     )
 

@@ -16,20 +16,17 @@ def top_line(view: View, cells: int) -> Line:
     name = snapshot.environment
     production = name.lower() in ("production", "prod")
     start = [Piece(" ")]
-    if name:
-        start += [
-            tell(f" {name.upper()} " if production else name, "alarm" if production else "title", 24),
-            Piece("  "),
-        ]
+    if production:
+        start += [tell(f" {name.upper()} ", "alarm", 24), Piece(" ")]
+    else:
+        start += [tell(name or "opsconsole", "title", 24), Piece("  ")]
     start.append(_leader(view))
-    end = [Piece("  "), _service("store", snapshot.store_away), Piece(" · ", "quiet")]
-    if snapshot.data_away is not None:
-        end += [_service("data", snapshot.data_away), Piece(" · ", "quiet")]
-    redis = snapshot.redis
-    known = redis.away is not None or redis.stats is not None
-    end += [_service("redis", redis.away) if known else Piece("redis not asked yet", "quiet"), Piece(" · ", "quiet")]
-    end += [Piece(figures.clock(view.now, seconds=True)), Piece(" ")]
-    return ends(tuple(start), tuple(end), cells)
+    end: Line = ()
+    for form in (" away since {} UTC", " away {}", " away"):
+        end = _services(view, form)
+        if width(start) + width(end) <= cells:
+            break
+    return ends(tuple(start), end, cells)
 
 
 def verdict(view: View, cells: int) -> Line:
@@ -38,15 +35,11 @@ def verdict(view: View, cells: int) -> Line:
     if not worst:
         return EMPTY
     seen, told, mend = worst[0]
-    end = [Piece("  ")]
-    if mend:
-        end.append(tell(mend, "key", 60))
-    if len(worst) > 1:
-        end.append(Piece(f"  +{len(worst) - 1} more", "quiet"))
-    end.append(Piece(" "))
     start = line(" ", Piece(f"{seen.symbol} {seen.word.upper()}", seen.style), "  ", *told)
-    if width(start) + width(end) > cells and len(worst) > 1 and mend:
-        end = [Piece("  "), tell(mend, "key", 60), Piece(f" +{len(worst) - 1} ", "quiet")]
+    more = [Piece(f"  +{len(worst) - 1} more ", "quiet")] if len(worst) > 1 else [Piece(" ")]
+    end = [Piece("  "), tell(mend, "key", 60), *more] if mend else more
+    if mend == COMES_BACK and width(start) + width(end) > cells:
+        end = more
     return ends(start, tuple(end), cells)
 
 
@@ -83,7 +76,18 @@ def _leader(view: View) -> Piece:
     return tell(f"observing {leader.host}/{leader.pid}", limit=60)
 
 
-def _service(name: str, away: Away | None) -> Piece:
+def _services(view: View, form: str) -> Line:
+    snapshot = view.snapshot
+    parts = [Piece("  "), _service("store", snapshot.store_away, form)]
+    if snapshot.data_away is not None:
+        parts += [Piece(" · ", "quiet"), _service("data", snapshot.data_away, form)]
+    redis = snapshot.redis
+    known = redis.away is not None or redis.stats is not None
+    parts += [Piece(" · ", "quiet"), _service("redis", redis.away, form) if known else Piece("redis unknown", "quiet")]
+    return line(*parts, Piece(" · ", "quiet"), figures.clock(view.now, seconds=True), " ")
+
+
+def _service(name: str, away: Away | None, form: str) -> Piece:
     if away is None:
         return Piece(f"{name} ok", "ok")
-    return Piece(f"{name} away since {figures.clock(away.since)}", "bad")
+    return Piece(name + form.format(f"{away.since:%H:%M}"), "bad")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from opsconsole.desk.values import JobCard
 from screens import figures
-from screens.lines import Line, Piece, crop, left, line, rule, tell
+from screens.lines import Line, Piece, crop, ends, left, line, rule, tell
 from screens.rows.view import WIDE, Block, View, fit, hint, stale
+
+DAY_SECONDS = 86_400
 
 
 def panel(view: View, cells: int, rows: int) -> list[Line]:
@@ -26,8 +28,13 @@ def _when(card: JobCard) -> float:
 def _row(view: View, card: JobCard, cells: int) -> Line:
     if card.next_at is None:
         return ()
-    due = figures.countdown((card.next_at - view.now).total_seconds())
-    at = figures.moment(card.next_at, view.now, card.tz)
-    name, time = (26, 16) if cells >= WIDE else (20, 16)
-    start = line(f" {due}   ", left(card.name, name, "strong"), " ", left(at, time))
-    return crop((*start, Piece(" "), tell(card.words, "quiet", 120)), cells)
+    seconds = (card.next_at - view.now).total_seconds()
+    local, today = (at.astimezone(figures.zone(card.tz)) for at in (card.next_at, view.now))
+    date = f"{figures.day(local, today)} " if seconds > DAY_SECONDS else ""
+    at = f"{date}{figures.clock(card.next_at, card.tz)}"
+    if cells < WIDE:
+        return ends(
+            line(f" {figures.countdown(seconds)}  ", tell(card.name, "strong", 60)), line("  ", tell(at), " "), cells
+        )
+    start = line(f" {figures.countdown(seconds)}   ", left(card.name, 26, "strong"), " ", left(at, 16), " ")
+    return crop((*start, tell(card.words, "quiet", 120)), cells)

@@ -74,13 +74,14 @@ def fit(blocks: Sequence[Block], rows: int, cells: int, cursor: Key | None) -> t
     for index, block in enumerate(blocks[first:], first):
         if count and len(shown) + len(block.lines) > rows:
             break
-        shown += [_marked(each, cells) if index == at else each for each in block.lines[: rows - len(shown)]]
+        lines = block.lines[: rows - len(shown)]
+        shown += [_marked(each, cells, i == 0) for i, each in enumerate(lines)] if index == at else lines
         count += 1
     return shown, len(blocks) - count
 
 
-def _marked(pieces: Line, cells: int) -> Line:
-    whole = fill((Piece("▸", "mark"), *_without_first_cell(pieces)), cells)
+def _marked(pieces: Line, cells: int, first: bool) -> Line:
+    whole = fill((Piece("▸" if first else " ", "mark"), *_without_first_cell(pieces)), cells)
     return tuple(Piece(text, f"{style} under cursor".strip()) for text, style in whole)
 
 

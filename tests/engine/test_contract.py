@@ -58,7 +58,7 @@ def mixed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     )
     counting.put(place.data, {f"fine{i:02}": "fine" for i in range(20)} | dict.fromkeys(ODD_IDS, "fine"), score=3)
     counting.put(place.data, {"raiser1": "raises", "raiser2": "raises", "failer1": "fails", "failer2": "fails"})
-    counting.put(place.data, {"waiter": "waits"})
+    counting.put(place.data, {"waiter": "waits", "chatterer": "chats"})
     counting.put(place.data, {"collider": "collides"}, left=2)
     with place.leading():
         first = place.run("counting.count", DAY)
@@ -85,7 +85,7 @@ def mixed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_every_item_of_a_mixed_run_is_counted_once(mixed: Mixed) -> None:
     counts = mixed.first.counts
 
-    assert (counts.planned, counts.ok, counts.failed, counts.skipped, counts.not_reached) == (36, 31, 4, 1, 0)
+    assert (counts.planned, counts.ok, counts.failed, counts.skipped, counts.not_reached) == (37, 32, 4, 1, 0)
     assert mixed.first.state is RunState.PARTIAL
     assert mixed.first.error is None
 
@@ -110,21 +110,21 @@ def test_what_failed_is_told_item_by_item_and_counted_by_cause(mixed: Mixed) -> 
 def test_exactly_what_was_ok_has_left_its_mark(mixed: Mixed) -> None:
     expected = {(DAY, id_): 3 for id_ in [f"fine{i:02}" for i in range(20)] + list(ODD_IDS)}
 
-    assert mixed.marks_after_first == expected | {(DAY, "collider"): 1}
+    assert mixed.marks_after_first == expected | {(DAY, "collider"): 1, (DAY, "chatterer"): 1}
 
 
 def test_metrics_count_only_the_tries_that_returned(mixed: Mixed) -> None:
     # Those who failed by `fail`, or waited, were in tries that returned; those who raised were not.
-    assert mixed.first.metrics == {"marks": 31, "weight": (36 - 2) * 0.5}
+    assert mixed.first.metrics == {"marks": 32, "weight": (37 - 2) * 0.5}
 
 
 def test_the_log_has_the_lines_of_the_job_and_the_sum_at_the_end(mixed: Mixed) -> None:
     with mixed.place.store.reading() as db:
         lines = [line for _, line in runs.log_lines(db, mixed.first.id, limit=1000)]
 
-    assert lines[0] == "[counting.count] 36 items in 4 batches"
+    assert lines[0] == "[counting.count] 37 items in 4 batches"
     assert any("marked" in line for line in lines)
-    assert lines[-1].startswith("[counting.count] partial: 31 ok, 4 failed of 36 in ")
+    assert lines[-1].startswith("[counting.count] partial: 32 ok, 4 failed of 37 in ")
     assert len(lines) == mixed.first.log_lines
 
 
@@ -147,15 +147,13 @@ def test_the_retry_works_on_what_failed_and_on_nothing_else(mixed: Mixed) -> Non
 
 
 def test_running_a_window_twice_leaves_the_same_marks(mixed: Mixed) -> None:
-    assert (mixed.again.counts.planned, mixed.again.counts.ok) == (36, 32)
+    assert (mixed.again.counts.planned, mixed.again.counts.ok) == (37, 33)
     assert mixed.marks_after_again == mixed.marks_after_retry
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_one_bad_item_in_five_hundred_fails_alone_and_costs_few_calls(executor: str, installing: Installing) -> None:
-    place = installing(
-        database_url=None, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ(executor)
-    )
+    place = installing(database_url=None, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ(executor))
     counting.put(place.data, {f"item{i:03}": "fine" for i in range(500)})
     counting.change(place.data, "item321", "raises")
 
@@ -177,9 +175,7 @@ def test_one_bad_item_in_five_hundred_fails_alone_and_costs_few_calls(executor: 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_a_job_that_breaks_on_everything_is_stopped_early(executor: str, installing: Installing) -> None:
-    place = installing(
-        database_url=None, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ(executor)
-    )
+    place = installing(database_url=None, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ(executor))
     counting.put(place.data, {f"item{i:04}": "fine" for i in range(2000)})
 
     with place.leading():
@@ -261,8 +257,8 @@ def test_a_short_list_of_names_is_a_population(installing: Installing) -> None:
         ("counting.scores", "must give texts, not int"),
         ("counting.unknown", "must give texts, not NoneType"),
         ("counting.numbers", "must give texts, not int"),
-        ("counting.pairs", "one column"),
-        ("counting.misspelt", "KeyError"),
+        ("counting.pairs", "must select one column, not 2"),
+        ("counting.misspelt", "raised KeyError: 'nobody prepared this'"),
         ("counting.nowhere", "no such table"),
     ],
 )

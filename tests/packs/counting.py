@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    cast,
     exists,
     insert,
     literal,
@@ -106,17 +107,17 @@ def everything(scope: Scope) -> Select[tuple[str]]:
 
 def scores(scope: Scope) -> Select[tuple[str]]:
     """Numbers, which are no keys."""
-    return select(type_coerce(things.c.score, Integer))  # type: ignore[return-value]
+    return select(type_coerce(things.c.score, Integer))
 
 
 def nothing_known(scope: Scope) -> Select[tuple[str]]:
     """NULL, which is no key."""
-    return select(null()).select_from(things)
+    return select(cast(null(), String)).select_from(things)  # type: ignore[return-value]
 
 
 def pairs(scope: Scope) -> Select[tuple[str]]:
     """Two columns instead of one."""
-    return select(things.c.id, things.c.mood)  # type: ignore[return-value]
+    return select(things.c.id, things.c.mood)
 
 
 def names(scope: Scope) -> tuple[str, ...]:
@@ -149,7 +150,7 @@ def leave_marks(job: str) -> Callable[[Context, Items], None]:
         _note_the_try(ctx, job, items)
         with ctx.reading() as db:
             query = select(things.c.id, things.c.mood).where(items.among(things.c.id))
-            moods = dict(db.execute(query).tuples().all())
+            moods = dict(db.execute(query).all())
         for item in items:
             if (deed := DEEDS.get(moods.get(item, ""))) is not None:
                 deed(ctx, item)
@@ -203,17 +204,23 @@ def _hangs(ctx: Context, item: str) -> None:
         pass
 
 
+def _hangs_on(ctx: Context, item: str) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _hangs(ctx, item)
+
+
+def _chats(ctx: Context, item: str) -> None:
+    print(f'{{"run": 1, "seq": 1}}\nI am {item}', flush=True)  # noqa: T201 - where a worker's results go, too
+    os.write(1, b"and this comes past Python\n")
+
+
 def _dies(ctx: Context, item: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _exits(ctx: Context, item: str) -> None:
-    os._exit(7)
-
-
 def _stumbles(ctx: Context, item: str) -> None:
     if not _passes(ctx, item):
-        _dies(ctx, item)
+        os._exit(7)
 
 
 def _raises(ctx: Context, item: str) -> None:
@@ -251,8 +258,9 @@ def _dawdles(ctx: Context, item: str) -> None:
 
 DEEDS: dict[str, Callable[[Context, str], None]] = {
     "hangs": _hangs,
+    "hangs on": _hangs_on,
+    "chats": _chats,
     "dies": _dies,
-    "exits": _exits,
     "stumbles": _stumbles,
     "raises": _raises,
     "collides": _collides,

@@ -1,0 +1,99 @@
+"""The console on a real terminal: opened, used, and left as it was found."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.terminal import Terminal
+
+OPEN = Callable[..., Terminal]
+DEMO = ("demo", "--users", "50")
+ENTER, ESCAPE = "\r", "\x1b"
+ALTERNATE_SCREEN_LEFT, CURSOR_SHOWN = b"\x1b[?1049l", b"\x1b[?25h"
+
+
+@pytest.fixture
+def opening(tmp_path: Path) -> Iterator[OPEN]:
+    """Opens consoles, and ends them after the test."""
+    opened: list[Terminal] = []
+
+    def open_one(*arguments: str, columns: int = 80, rows: int = 24, **environ: str) -> Terminal:
+        command = [sys.executable, "-m", "opsconsole", *arguments]
+        env = {**os.environ, **environ}
+        opened.append(Terminal(command, env=env, cwd=tmp_path, columns=columns, rows=rows))
+        return opened[-1]
+
+    yield open_one
+    for terminal in opened:
+        terminal.close()
+
+
+def assert_restored(terminal: Terminal) -> None:
+    """The terminal is as it was before the console was opened."""
+    assert ALTERNATE_SCREEN_LEFT in terminal.drawn
+    assert CURSOR_SHOWN in terminal.drawn
+    assert terminal.modes == terminal.modes_before
+
+
+def test_a_stranger_opens_the_demo_triggers_a_run_sees_it_end_and_quits(opening: OPEN) -> None:
+    terminal = opening(*DEMO)
+    terminal.wait_for("leading since")
+    for panel in ("Running", "Next", "Success", "Redis", "Health"):
+        terminal.wait_for(panel)
+    terminal.wait_for("attempts.cache_day")
+    terminal.wait_for("redis ok")
+
+    terminal.type("t")
+    terminal.wait_for("Items")
+    terminal.wait_until(lambda: re.search(r"Items\s+\d+", terminal.text) is not None)
+    terminal.type(ENTER)
+    terminal.wait_for("is started")
+    # Four past days and today's were run on opening; this one is the sixth.
+    terminal.wait_until(lambda: len(re.findall(r"cache_day .*(?:partial|succeeded)", terminal.text)) == 6)
+
+    terminal.type("q")
+    assert terminal.ended() == 0
+    assert_restored(terminal)
+
+
+def test_a_screen_too_small_says_so_and_comes_back(opening: OPEN) -> None:
+    terminal = opening(*DEMO)
+    terminal.wait_for("leading since")
+    terminal.resize(40, 10)
+    terminal.wait_for("needs 80x24")
+    terminal.resize(120, 40)
+    terminal.wait_for("Success")
+    terminal.type("q")
+    assert terminal.ended() == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_the_console_and_restores_the_terminal(opening: OPEN, number: signal.Signals, code: int) -> None:
+    terminal = opening(*DEMO)
+    terminal.wait_for("leading since")
+    terminal.process.send_signal(number)
+    assert terminal.ended() == code
+    assert_restored(terminal)
+
+
+def test_a_dropped_line_ends_the_console(opening: OPEN) -> None:
+    terminal = opening(*DEMO)
+    terminal.wait_for("leading since")
+    terminal.hang_up()
+    assert terminal.process.wait(timeout=15) in (129, -signal.SIGHUP)
+
+
+def test_a_terminal_that_cannot_draw_is_told_so_in_one_line(opening: OPEN, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "opsconsole"]
+    terminal = Terminal(["/usr/bin/env", "TERM=dumb", *command], env=dict(os.environ), cwd=tmp_path)
+    assert terminal.ended() == 2
+    assert "TERM" in terminal.text
+    assert b"\x1b" not in terminal.drawn
+    terminal.close()

@@ -1,0 +1,253 @@
+"""Worker processes: what hangs is ended, what dies is replaced, and nobody is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from opsconsole.executors.processes import Processes, WorkersCannotStart
+from opsconsole.model import Batch, RunState
+from opsconsole.store import runs
+from opsconsole.windows import Window
+from tests.conftest import Installing
+from tests.installation import Installation
+from tests.packs import counting
+
+DAY = "2026-01-19"
+
+
+def eventually(holds: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.01)
+
+
+def workers_of(parent: int) -> list[int]:
+    """The living worker processes that `parent` has started."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            command = (folder / "cmdline").read_bytes()
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if b"opsconsole.executors.worker" in command and int(fields[1]) == parent and fields[0] not in "ZX":
+            found.append(int(folder.name))
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The database of all installations of a test."""
+    return f"sqlite:///{tmp_path / 'shared.db'}"
+
+
+def with_workers(installing: Installing, url: str, count: int, **limits: float) -> Installation:
+    """An installation with worker processes, and `limits` (such as `batch_timeout`) on the job that counts."""
+    said = "\n".join(f"{name} = {value}" for name, value in limits.items())
+    return installing(
+        database_url=url,
+        redis_url="unix:///nowhere/redis.sock",
+        packs="tests.packs.counting",
+        environ={"OPSCONSOLE_ENGINE__WORKERS": str(count)},
+        config=f'[jobs."counting.count"]\n{said}\n',
+    )
+
+
+def without_limits(installing: Installing, url: str) -> Installation:
+    """Another installation on the same databases, that needs no worker processes."""
+    return installing(
+        database_url=url,
+        redis_url="unix:///nowhere/redis.sock",
+        packs="tests.packs.counting",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+
+
+def log_of(place: Installation, run: int) -> list[tuple[datetime, str]]:
+    with place.store.reading() as db:
+        return runs.log_lines(db, run, limit=1000)
+
+
+def failures_of(place: Installation, run: int) -> dict[str, str]:
+    with place.store.reading() as db:
+        return {item: message for item, _, message in runs.failures_of(db, run)}
+
+
+def test_items_that_hang_or_end_their_worker_fail_alone(installing: Installing, url: str) -> None:
+    place = with_workers(installing, url, 2, batch=4, workers=2, batch_timeout=0.5)
+    counting.put(place.data, {"a-dier": "dies", "b-hanger": "hangs", "d-fine": "fine", "e-fine": "fine"})
+    counting.put(place.data, {"c-stumbler": "stumbles"}, left=1)
+
+    ended = place.run("counting.count", DAY)
+
+    assert ended.state is RunState.PARTIAL
+    assert (ended.counts.ok, ended.counts.failed) == (3, 2)
+    assert failures_of(place, ended.id) == {
+        "a-dier": "quarantined after 3 deaths: its worker was ended by SIGKILL",
+        "b-hanger": "quarantined after 3 deaths: it took longer than 0.5 s",
+    }
+    assert set(counting.marks(place.data)) == {(DAY, "c-stumbler"), (DAY, "d-fine"), (DAY, "e-fine")}
+    assert any("its worker ended with exit code 7" in line for _, line in log_of(place, ended.id))
+    assert workers_of(os.getpid()) == []
+
+
+def test_a_batch_that_hangs_is_ended_in_time_though_it_loops(installing: Installing, url: str) -> None:
+    place = with_workers(installing, url, 1, batch_timeout=1.0)
+    counting.put(place.data, {"hanger": "hangs"})
+
+    with place.leading():
+        command = place.desk.trigger("counting.count", DAY)
+        outcome = place.desk.outcome(command, 10)
+        assert outcome is not None
+        assert outcome.run is not None
+        run = outcome.run
+        eventually(lambda: len(counting.tried(place.data)) == 1, "the worker is at it")
+        began, (_, _, pid) = time.monotonic(), counting.tried(place.data)[0]
+        eventually(lambda: not is_alive(pid), "the worker is gone")
+
+        assert time.monotonic() - began < 1.0 + 6.0
+        eventually(lambda: any("took longer than 1 s" in line for _, line in log_of(place, run)), "the log says so")
+
+
+def test_a_run_over_its_time_is_ended_though_a_worker_does_not_listen(installing: Installing, url: str) -> None:
+    place = with_workers(installing, url, 1, batch=5, timeout=1.0)
+    counting.put(place.data, {f"a{i}": "fine" for i in range(5)} | {"b": "hangs on"})
+    counting.put(place.data, {f"c{i}": "fine" for i in range(10)})
+
+    with place.leading():
+        ended = place.run("counting.count", DAY)
+        hung = [pid for _, first, pid in counting.tried(place.data) if first == "b"]
+        alive = [pid for pid in hung if is_alive(pid)]
+    counting.change(place.data, "b", "fine")
+    rest = without_limits(installing, url).retry(ended.id)
+
+    assert ended.state is RunState.TIMED_OUT
+    assert ended.error == "it took longer than its limit of 0:00:01"
+    assert ended.seconds is not None
+    assert ended.seconds < 1.0 + 6.0
+    assert (ended.counts.planned, ended.counts.ok, ended.counts.failed, ended.counts.not_reached) == (16, 5, 0, 11)
+    assert hung != []
+    assert alive == []
+    assert (rest.state, rest.counts.planned, rest.counts.ok) == (RunState.SUCCEEDED, 11, 11)
+    assert len(counting.marks(place.data)) == 16
+
+
+def test_stopping_leaves_no_worker_and_hands_the_run_on(installing: Installing, url: str) -> None:
+    place = with_workers(installing, url, 1)
+    counting.put(place.data, {f"a{i}": "fine" for i in range(10)} | {"b": "hangs"})
+
+    with place.leading():
+        command = place.desk.trigger("counting.count", DAY)
+        outcome = place.desk.outcome(command, 10)
+        assert outcome is not None
+        assert outcome.run is not None
+        eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch hangs")
+        at_work = workers_of(os.getpid())
+        began = time.monotonic()
+    took = time.monotonic() - began
+    left_over = workers_of(os.getpid())
+    interrupted = place.desk.run(outcome.run)
+    counting.change(place.data, "b", "fine")
+    with without_limits(installing, url).leading():
+        ended = place.desk.wait_for(outcome.run, 20)
+
+    assert len(at_work) == 1
+    assert left_over == []
+    assert took < 1.0 + 1.5, "a second's grace, and no more"
+    assert interrupted.state is RunState.INTERRUPTED
+    assert interrupted.counts.ok == 10
+    assert ended is not None
+    assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 11)
+    assert len(counting.tried(place.data)) == 3, "the batch that was done is not done again"
+
+
+@pytest.fixture
+def headless(tmp_path: Path) -> Iterator[Callable[[Installation], subprocess.Popen[bytes]]]:
+    """Starts `opsconsole headless` in a process of its own, on the same databases as an installation."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(place: Installation) -> subprocess.Popen[bytes]:
+        environ = os.environ | place.environ | {"XDG_DATA_HOME": str(tmp_path / "headless")}
+        command = [sys.executable, "-m", "opsconsole", "headless"]
+        with (tmp_path / "headless.log").open("wb") as log:
+            started.append(subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=log, stderr=log))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_kill_9_of_the_leader_ends_its_workers_and_another_goes_on(
+    installing: Installing, url: str, headless: Callable[[Installation], subprocess.Popen[bytes]]
+) -> None:
+    place = with_workers(installing, url, 1)
+    counting.put(place.data, {f"a{i}": "fine" for i in range(10)} | {"b": "hangs"})
+    leader = headless(place)
+    outcome = place.desk.outcome(place.desk.trigger("counting.count", DAY), 20)
+    assert outcome is not None
+    assert outcome.run is not None
+    eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch hangs")
+    _, _, worker = counting.tried(place.data)[-1]
+    assert is_alive(worker)
+
+    leader.kill()
+    leader.wait()
+    killed = time.monotonic()
+
+    eventually(lambda: not is_alive(worker), "the worker went with its leader", 2.0)
+    counting.change(place.data, "b", "fine")
+    with without_limits(installing, url).leading() as engine:
+        eventually(lambda: engine.is_leading, "another leads")
+        taken_over = time.monotonic() - killed
+        ended = place.desk.wait_for(outcome.run, 20)
+    assert taken_over < 2.0
+    assert ended is not None
+    assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 11)
+    assert len(counting.tried(place.data)) == 3
+
+
+def test_workers_that_cannot_start_say_why(tmp_path: Path) -> None:
+    wiring = {"data_url": "sqlite://", "redis_url": "unix:///nowhere", "packs": ["tests.packs.lost"]}
+    executor = Processes(wiring | {"overrides": {}, "options": {}}, 1, errors=tmp_path / "workers.log")
+
+    with pytest.raises(WorkersCannotStart, match=r"tests\.packs\.lost cannot be imported"):
+        next(executor(iter([None]), lambda batch: False))
+    executor.close()
+
+    assert workers_of(os.getpid()) == []
+
+
+def test_a_worker_takes_a_batch_larger_than_a_pipe(installing: Installing, url: str, tmp_path: Path) -> None:
+    place = with_workers(installing, url, 1)
+    at = datetime(2026, 1, 18, 18, 30, tzinfo=UTC)
+    keys = [f"nobody{i:06}" for i in range(20_000)]
+    batch = Batch(1, 1, 1, "counting.count", Window(at, at, DAY), at, keys, {}, 60.0)
+    executor = Processes(place.settings.wiring(), 1, errors=tmp_path / "workers.log")
+    feed = iter([batch, *[None] * 10_000])
+
+    result = next(result for result in executor(feed, lambda batch: False) if result is not None)
+    executor.close()
+
+    assert (result.ok, result.failed) == (20_000, [])
+    assert len(json.dumps(keys)) > 65_536

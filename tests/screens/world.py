@@ -1,0 +1,254 @@
+"""Hand-made Snapshots of one evening, and a desk that remembers what it was asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from opsconsole.cache.stats import RedisStats
+from opsconsole.desk.values import (
+    Away,
+    BatchCell,
+    Cause,
+    Finding,
+    JobCard,
+    Leader,
+    Outcome,
+    Preview,
+    Progress,
+    Rates,
+    RedisView,
+    RunPage,
+    Severity,
+    Snapshot,
+    Success,
+)
+from opsconsole.errors import OpsconsoleError, UnknownRun
+from opsconsole.model import BatchState, Counts, Run, RunState, Trigger
+from opsconsole.windows import Window
+
+NOW = datetime(2026, 1, 19, 18, 20, 7, tzinfo=UTC)
+
+
+def ago(**length: float) -> datetime:
+    """A moment before NOW."""
+    return NOW - timedelta(**length)
+
+
+def day(date: str = "2026-01-19") -> Window:
+    """A local day in Kolkata."""
+    start = datetime.fromisoformat(f"{date}T00:00:00+05:30").astimezone(UTC)
+    return Window(start, start + timedelta(days=1), date)
+
+
+def a_run(number: int, job: str = "attempts.cache_day", state: RunState = RunState.SUCCEEDED, **other: Any) -> Run:
+    """A run with nothing special about it but what is said."""
+    queued = state is RunState.QUEUED
+    live = state in (RunState.QUEUED, RunState.RUNNING, RunState.INTERRUPTED)
+    started = None if queued else other.pop("started_at", ago(minutes=2))
+    seconds = other.pop("seconds", 1.4)
+    made = Run(
+        id=number,
+        job=job,
+        window=day(),
+        as_of=NOW,
+        trigger=Trigger.SCHEDULE,
+        state=state,
+        attempt=1,
+        parent=None,
+        retry_of=None,
+        asked_by="schedule",
+        host="web1",
+        created_at=started or ago(seconds=12),
+        started_at=started,
+        ended_at=None if live or started is None else started + timedelta(seconds=seconds),
+        counts=Counts(planned=10_000, ok=10_000),
+        planning_done=not queued,
+        batches=200,
+        batches_done=200,
+        kinds={},
+        metrics={},
+        facts={},
+        error=None,
+        log_lines=3,
+        command=None,
+    )
+    return replace(made, **other)
+
+
+def partial(number: int, **other: Any) -> Run:
+    """A run in which three items failed."""
+    counts = Counts(planned=10_000, ok=9_997, failed=3)
+    return a_run(number, state=RunState.PARTIAL, **{"counts": counts, "kinds": {"KeyError": 2, "Timeout": 1}, **other})
+
+
+def running(number: int = 4812, **other: Any) -> Progress:
+    """A run that is on its way."""
+    counts = Counts(planned=10_000, ok=6_149, failed=1)
+    run = a_run(number, state=RunState.RUNNING, **{"counts": counts, "kinds": {"KeyError": 1}, **other})
+    return Progress(run, "Asia/Kolkata", 7400.0, 1.2)
+
+
+def card(name: str, minutes: float | None, words: str = "every hour", tz: str = "UTC", last: Run | None = None) -> JobCard:
+    """A job that runs next in so many minutes from half past six."""
+    due = None if minutes is None else NOW.replace(minute=30, second=0) + timedelta(minutes=minutes)
+    return JobCard(name, f"what {name} does", "0 * * * *", tz, words, (), due, last)
+
+
+STATS = RedisStats(
+    version="9.0.1",
+    uptime_seconds=93_784,
+    ping_ms=0.3,
+    memory=54 * 1024 * 1024,
+    peak_memory=61 * 1024 * 1024,
+    max_memory=256 * 1024 * 1024,
+    fragmentation=1.1,
+    clients=4,
+    ops_per_second=212,
+    hits=9_720,
+    misses=280,
+    evicted=0,
+    expired=1_204,
+    keys=41_204,
+)
+ME = Leader(True, "asha", "web1", 4711, ago(hours=12, minutes=14))
+OTHER = Leader(False, "ben", "web2", 912, ago(hours=3))
+
+CACHE_DAY = card("attempts.cache_day", 1430, "at 23:50", "Asia/Kolkata", partial(4811))
+JOBS = (
+    CACHE_DAY,
+    card("game.life_regen", 0, "every 30 minutes"),
+    card("game.session_cleanup", 30),
+    card("game.leaderboard_recalc", 30),
+    card("reporting.daily_report", 329, "at 23:59"),
+)
+
+
+def _history(job: str, first: int, odd: dict[int, RunState]) -> tuple[Run, ...]:
+    return tuple(
+        a_run(first - i, job, odd.get(i, RunState.SUCCEEDED), started_at=ago(days=i, minutes=30), seconds=1.2 + i % 3)
+        for i in range(14)
+    )
+
+
+SUCCESS = (
+    Success("attempts.cache_day", Rates(0.9997, 0.9991, 1.0), _history("attempts.cache_day", 4811, {0: RunState.PARTIAL}), 1.3),
+    Success("game.life_regen", Rates(1.0, 1.0, 1.0), _history("game.life_regen", 4790, {}), 0.09),
+    Success("game.session_cleanup", Rates(0.93, 0.997, 0.998), _history("game.session_cleanup", 4770, {3: RunState.FAILED}), 0.7),
+    Success("game.leaderboard_recalc", Rates(None, 0.88, 0.91), _history("game.leaderboard_recalc", 4750, {9: RunState.TIMED_OUT})[2:], 65.0),
+    Success("reporting.daily_report", Rates(None, None, None), (), None),
+)
+
+BUSY = Snapshot(
+    at=NOW,
+    environment="staging",
+    leader=ME,
+    jobs=JOBS,
+    live=(running(), Progress(a_run(4813, "game.life_regen", RunState.QUEUED), "UTC", None, None)),
+    recent=(
+        partial(4811, started_at=ago(minutes=31)),
+        a_run(4810, "game.life_regen", started_at=ago(minutes=50), counts=Counts(planned=12, ok=10, skipped=2)),
+        a_run(4809, "game.session_cleanup", RunState.FAILED, started_at=ago(hours=26), error="no such table"),
+    ),
+    success=SUCCESS,
+    redis=RedisView(STATS, None, (0.91, 0.95, None, 0.97, 0.99, 0.98, 0.97, 0.99)),
+)
+QUIET = replace(BUSY, live=())
+EMPTY = Snapshot(at=NOW, environment="", leader=ME)
+NEW = replace(
+    EMPTY, jobs=JOBS[:1], success=(Success("attempts.cache_day", Rates(None, None, None), (), None),), redis=BUSY.redis
+)
+
+OVERDUE = Finding(
+    Severity.CRITICAL, "reporting.daily_report", "is overdue: nobody has started it", ago(minutes=4), mend="t trigger"
+)
+FAILED = Finding(
+    Severity.WARNING, "attempts.cache_day", "3 of 10,000 failed (2026-01-19): KeyError", ago(hours=3), 4811, "r retry"
+)
+REDIS_AWAY = Finding(Severity.CRITICAL, "Redis", "is away: Connection refused", ago(minutes=8))
+TROUBLE = replace(
+    BUSY,
+    at=ago(seconds=40),
+    environment="production",
+    leader=None,
+    live=(Progress(a_run(4812, state=RunState.INTERRUPTED), "Asia/Kolkata", None, None),),
+    redis=replace(BUSY.redis, away=Away(ago(minutes=8), "Connection refused")),
+    findings=(
+        Finding(Severity.CRITICAL, "the store", "is away: database is locked", ago(minutes=2)),
+        REDIS_AWAY,
+        OVERDUE,
+        FAILED,
+    ),
+    store_away=Away(ago(minutes=2), "database is locked"),
+)
+
+PAGE = RunPage(
+    at=NOW,
+    progress=Progress(partial(4811, metrics={"cached_days": 9_997, "bytes": 1_204_331}), "Asia/Kolkata", None, None),
+    grid=tuple(BatchCell(i, BatchState.DONE, 50, {40: 2, 133: 1}.get(i, 0)) for i in range(200)),
+    causes=(
+        Cause("question q-7781 is missing", 2, ("u0417", "u1290")),
+        Cause("Redis refused the write: out of memory", 1, ("u8833",)),
+    ),
+    log=(
+        (ago(minutes=2), "10,000 users in 200 batches"),
+        (ago(minutes=1, seconds=59.05), "batch 41 of 200: 49 ok, 1 failed"),
+        (ago(minutes=1, seconds=58.6), "9,997 ok, 3 failed of 10,000 users in 1.4 s"),
+    ),
+    retried_by=(),
+)
+
+
+class Answers:
+    """A desk that answers at once with what it was given, and keeps what it was asked."""
+
+    def __init__(self, pages: Sequence[RunPage] = (PAGE,)) -> None:
+        self.asked: list[tuple[object, ...]] = []
+        self.pages = {page.progress.run.id: page for page in pages}
+        self.answer: Outcome | None = Outcome(4900, None)
+        self.note: str | None = None
+        self.refuses: OpsconsoleError | None = None
+        self.items = 10_000
+        self.hangs = threading.Event()
+        self.hangs.set()
+        self.callback: Callable[[Snapshot], None] | None = None
+
+    def watch(self, callback: Callable[[Snapshot], None], /) -> None:
+        self.callback = callback
+
+    def close(self) -> None:
+        self.callback = None
+
+    def preview(self, job: str, day_: str | None, /) -> Preview:
+        self._ask("preview", job, day_)
+        return Preview(job, day(day_ or "2026-01-19"), "Asia/Kolkata", self.items, "staging")
+
+    def trigger(self, job: str, day_: str | None, /) -> int:
+        self._ask("trigger", job, day_)
+        return 17
+
+    def retry(self, run: int, /) -> int:
+        self._ask("retry", run)
+        return 18
+
+    def outcome(self, command: int, wait_seconds: float, /) -> Outcome | None:
+        self.hangs.wait(5)
+        return self.answer
+
+    def run_page(self, number: int, /) -> RunPage:
+        self.asked.append(("run_page", number))
+        if number not in self.pages:
+            raise UnknownRun(number)
+        return self.pages[number]
+
+    def quit_note(self) -> str | None:
+        self.hangs.wait(5)
+        return self.note
+
+    def _ask(self, *what: object) -> None:
+        self.asked.append(what)
+        if self.refuses is not None:
+            raise self.refuses

@@ -1,0 +1,119 @@
+"""A real terminal for a program: a pty, and a screen that reads what is drawn on it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pyte
+
+PATIENCE_SECONDS = 30.0
+
+
+class Terminal:
+    """A program on a terminal of `columns` by `rows`. Nothing is drawn unless somebody reads: call `read` or a wait."""
+
+    def __init__(
+        self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, columns: int = 80, rows: int = 24
+    ) -> None:
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self.screen)
+        self.drawn = b""
+        self._ours, theirs = pty.openpty()
+        self._keep = os.dup(theirs)
+        self.resize(columns, rows)
+        self.modes_before = termios.tcgetattr(theirs)
+        self.process = subprocess.Popen(
+            list(command),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**env, "TERM": "xterm-256color", "LANG": "C.UTF-8"},
+            cwd=cwd,
+            start_new_session=True,
+            preexec_fn=_own_the_terminal,
+        )
+        os.close(theirs)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Makes the terminal another size, and tells the program."""
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.screen.resize(rows, columns)
+
+    def type(self, keys: str) -> None:
+        """Presses keys."""
+        os.write(self._ours, keys.encode())
+
+    def read(self, seconds: float) -> None:
+        """Draws what comes within so long."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            ready, _, _ = select.select([self._ours], [], [], left)
+            if ready:
+                self._take()
+
+    def wait_until(self, holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+        """Draws until something holds. Raises AssertionError, with the screen, when it does not in time."""
+        end = time.monotonic() + seconds
+        while not holds():
+            left = end - time.monotonic()
+            assert left > 0, f"not within {seconds:g} s; the screen shows:\n{self.text}"
+            ready, _, _ = select.select([self._ours], [], [], min(left, 0.05))
+            if ready:
+                self._take()
+
+    def wait_for(self, text: str, seconds: float = PATIENCE_SECONDS) -> None:
+        """Draws until the screen shows a text."""
+        self.wait_until(lambda: text in self.text, seconds)
+
+    def ended(self, seconds: float = PATIENCE_SECONDS) -> int:
+        """Waits for the program's end, drawing what comes, and returns its exit code (negative: a signal)."""
+        self.wait_until(lambda: self.process.poll() is not None, seconds)
+        self.read(0.1)
+        return self.process.returncode
+
+    @property
+    def text(self) -> str:
+        """What the screen shows."""
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    @property
+    def modes(self) -> list[object]:
+        """The terminal's modes now; as `modes_before` when the program has put them back."""
+        return termios.tcgetattr(self._keep)
+
+    def close(self) -> None:
+        """Ends the program with its children, and the terminal."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        os.close(self._keep)
+        os.close(self._ours)
+
+    def hang_up(self) -> None:
+        """Closes the terminal, as a dropped line does."""
+        os.close(self._keep)
+        os.close(self._ours)
+        self._keep, self._ours = os.open(os.devnull, os.O_RDWR), os.open(os.devnull, os.O_RDWR)
+
+    def _take(self) -> None:
+        try:
+            chunk = os.read(self._ours, 65536)
+        except OSError:
+            time.sleep(0.01)  # the program has closed its side; what holds next shows by itself
+            return
+        self.drawn += chunk
+        self._stream.feed(chunk)
+
+
+def _own_the_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
