@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 PAGE_KEYS = 5000
 """Keys are planned so many at a time, between results, so that nothing waits for the planning of a large run."""
+PLANS = 3
+"""So many populations are read at once: each holds a connection until its last page."""
 LIVE_RUNS = 32
 """So many runs go on at once; the rest stay queued."""
 ATTEMPTS = 4
@@ -141,7 +143,7 @@ class Runner:
 
     def _move(self, live: LiveRun, now: datetime, *, flush: bool) -> None:
         live.watch(time.monotonic())
-        if live.is_planning and not live.ending:
+        if live.is_planning and not live.ending and self._may_plan(live):
             self._plan_page(live, now)
         if live.needs_rows and not live.ending:
             with self._store.reading() as db:
@@ -157,6 +159,10 @@ class Runner:
         elif flush and live.has_news:
             with self._store.fenced(self._token) as db:
                 live.flush(db, now)
+
+    def _may_plan(self, live: LiveRun) -> bool:
+        planning = [each for each in self._live.values() if each.is_planning and not each.ending]
+        return live in planning[:PLANS]
 
     def _plan_page(self, live: LiveRun, now: datetime) -> None:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -199,6 +200,16 @@ class ConsoleApp(App[None]):
         silent = Unavailable("store", "it does not answer")
         self.set_timer(QUIT_SECONDS, lambda: told(silent))
         aside(self, self.desk.quit_note, told)
+
+    def _fatal_error(self) -> None:
+        """A mistake in the console itself: its log has the traceback, the terminal a sentence, neither has values."""
+        error = self._exception
+        log.critical("the console ended by a mistake of its own", exc_info=error)
+        name = type(error).__name__
+        self._exit_renderables.append(
+            Text(f"opsconsole: the console ended by a mistake of its own ({name}); see its log")
+        )
+        self._close_messages_no_wait()
 
     # --- small ones ---------------------------------------------------------------------------------------------
 

@@ -123,8 +123,8 @@ def day(local: datetime, today: datetime) -> str:
     return f"{local.day} {_MONTHS[local.month - 1]}{year}"
 
 
-def window(label: str, now: datetime, zone_name: str = "UTC") -> str:
-    """A window's label, shorter: `19 Jan`, `Jan 2026`, `18:30 UTC`; anything else as it is."""
+def window(label: str, now: datetime, zone_name: str = "UTC", *, named: bool = True) -> str:
+    """A window's label, shorter: `19 Jan`, `Jan 2026`, `18:30 UTC` (the zone `named`); anything else as it is."""
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", label):
             return day(datetime.fromisoformat(label).replace(tzinfo=UTC), now.astimezone(zone(zone_name)))
@@ -133,7 +133,9 @@ def window(label: str, now: datetime, zone_name: str = "UTC") -> str:
         if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", label):
             local, today = (at.astimezone(zone(zone_name)) for at in (datetime.fromisoformat(label), now))
             is_today = local.date() == today.date()
-            return clock(local, zone_name) if is_today else f"{day(local, today)} {local:%H:%M}"
+            if is_today:
+                return clock(local, zone_name) if named else f"{local:%H:%M}"
+            return f"{day(local, today)} {local:%H:%M}" if named else day(local, today)
     except (ValueError, IndexError):
         pass
     return label

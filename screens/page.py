@@ -70,7 +70,8 @@ class Page(Screen[None]):
             return
         cells, rows = self.size
         if cells > 0 and rows > 0:
-            self.query_one(Lines).show(self._lines(cells, rows))
+            for widget in self.query(Lines):  # none yet while the page is being made
+                widget.show(self._lines(cells, rows))
 
     def on_mount(self) -> None:
         """The first picture."""

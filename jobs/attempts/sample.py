@@ -9,10 +9,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.dialects import postgresql, sqlite
-
 from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
-from jobs.sample_users import add_missing, add_users, is_active, user_id
+from jobs.sample_users import add_missing, add_users, inserting, is_active, user_id
 from opsconsole import DAY, Window
 
 if TYPE_CHECKING:
@@ -142,8 +140,7 @@ def _plant_a_bad_attempt(data: Database, number: int, day_starts: datetime) -> N
         "hints_used": 0,
         "solved_at": day_starts,
     }
-    insert = sqlite.insert if data.is_sqlite else postgresql.insert
-    adding = insert(attempts).values(row)
+    adding = inserting(data, attempts).values(row)
     newer = adding.excluded.solved_at
     with data.writing() as db:
         db.execute(

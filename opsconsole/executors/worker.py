@@ -15,6 +15,7 @@ from opsconsole.model import Batch
 from opsconsole.settings import JobOverride
 
 PR_SET_PDEATHSIG = 1
+NICENESS = 5
 
 
 class Wiring(msgspec.Struct):
@@ -44,6 +45,8 @@ def main() -> None:
     source, results = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
+    # The screen and the schedule come first where all of them want a processor.
+    os.nice(NICENESS)
     wiring = msgspec.json.decode(source.readline(), type=Wiring)
     _die_with(wiring.parent)
     sys.path[:] = wiring.path

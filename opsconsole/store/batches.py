@@ -139,7 +139,7 @@ def planned_keys(db: Connection, run: int) -> Iterator[list[str]]:
     after = 0
     query = (
         select(batches.c.seq, batches.c["keys"])
-        .where(batches.c.run_id == run, batches.c.attempt == 1, batches.c.deaths == 0)
+        .where(batches.c.run_id == run, batches.c.attempt == 1, batches.c.deaths == 0, batches.c.not_before.is_(None))
         .order_by(batches.c.seq)
     )
     while page := db.execute(query.where(batches.c.seq > after).limit(PAGE)).all():

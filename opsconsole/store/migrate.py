@@ -33,13 +33,13 @@ def _version(db: Connection) -> str | None:
 
 def upgrade(store: Store) -> bool:
     """Migrates in one transaction; False when nothing was to be done. Raises SchemaMismatch for a newer store."""
-    from alembic import command
-
     with store.writing() as db:
         found = _version(db)
         if found == NEWEST:
             return False
         _refuse_newer(found)
+        from alembic import command
+
         config = _config()
         config.attributes["connection"] = db
         command.upgrade(config, "head")

@@ -42,8 +42,10 @@ def settled(cursor: Key | None, now: Sequence[Key], before: Sequence[Key]) -> Ke
     """Where the cursor stands after the rows have changed: on the same row, else on the one in its place."""
     if cursor is None or cursor in now:
         return cursor
-    index = before.index(cursor) if cursor in before else 0
-    return now[min(index, len(now) - 1)] if now else None
+    rows, others = ([key for key in keys if key[0] == cursor[0]] for keys in (now, before))
+    if not rows:
+        return now[0] if now else None
+    return rows[min(others.index(cursor) if cursor in others else 0, len(rows) - 1)]
 
 
 def moved(cursor: Key | None, rows: Sequence[Key], step: int) -> Key | None:
@@ -79,7 +81,13 @@ def shared(names: Sequence[str], rows: int, jobs: int) -> dict[str, int]:
     run starts or ends.
     """
     some = len(names) < len(_PANELS) or rows > 30
-    most = {"running": 24, "next": max(1, jobs), "success": max(1, jobs), "redis": 4 if some else 1, "health": 16}
+    most = {
+        "running": max(10, rows // 3),
+        "next": max(1, jobs),
+        "success": max(1, jobs),
+        "redis": 4 if some else 1,
+        "health": 16,
+    }
     heights = {name: min(_LEAST[name], most[name]) for name in names}
     room = rows - len(names) - sum(heights.values())
     while room > 0:

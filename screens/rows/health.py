@@ -24,8 +24,9 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
     """The rule and `rows` lines."""
     findings = view.snapshot.findings
     if not findings:
-        jobs = figures.counted(len(view.snapshot.jobs), "job")
-        well = line(" ", Piece("✓", "ok"), f" all is well: nothing is overdue, no newest run of {jobs} has failed")
+        well = line(" ", Piece("✓", "ok"), " all is well: nothing is overdue or has failed")
+        if not view.snapshot.jobs:
+            well = line("   ", Piece("no job is watched", "quiet"))
         away = view.snapshot.store_away is not None
         return [
             rule("Health", cells),

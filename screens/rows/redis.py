@@ -18,17 +18,13 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
     note: Line = ()
     if redis.away is not None:
         since = figures.clock(redis.away.since, seconds=True)
-        note = line(Piece(f"away since {since}", "bad"))
-        told = line(
-            " ", Piece("✗ away", "bad"), ": ", tell(redis.away.why, limit=200), Piece(f" · {COMES_BACK}", "quiet")
-        )
-        lines.append(told)
-        if redis.stats is not None:
-            note = (*note, Piece(" · figures are older", "warn"))
+        note = line(Piece(f"✗ away since {since}", "bad"), ": ", tell(redis.away.why, limit=200))
     if redis.stats is not None:
-        lines += _figures(redis.stats, redis.hit_rates, cells, rows - len(lines))
-    elif redis.away is None:
-        lines.append(line("   ", Piece("not asked yet", "quiet")))
+        lines = _figures(redis.stats, redis.hit_rates, cells, rows)
+        if redis.away is not None:
+            lines = [(*lines[0], Piece("   (as it was)", "warn")), *lines[1:]]
+    else:
+        lines = [line("   ", Piece("not asked yet" if redis.away is None else COMES_BACK, "quiet"))]
     return [rule("Redis", cells, note), *(crop(each, cells) for each in lines[:rows])]
 
 

@@ -73,10 +73,10 @@ def _live(view: View, progress: Progress, cells: int) -> Block:
     more = "" if run.planning_done else "+"
     counts = f"{run.counts.tried:,}/{run.counts.planned:,}{more}"
     if cells >= WIDE:
-        start, end = _name(view, run, 22), line(right(counts, 16), right(percent, 5), " ")
+        start, end = _name(view, run, cells), line(right(counts, 16), right(percent, 5), " ")
         first = (*start, *bar(part, cells - width(start) - width(end)), *end)
         return Block((first, ends((Piece("   "), *_speed(progress)), _run_and_cause(run, 34), cells)), _key(run))
-    first = ends(_name(view, run, 20), line(right(percent, 5), right(_left(progress), 16), " "), cells)
+    first = ends(_name(view, run, cells), line(right(percent, 5), right(_left(progress), 15), " "), cells)
     room = max(6, cells - 4 - width((*_speed(progress, False), Piece(counts))) - 5)
     second = line("   ", *bar(part, min(20, room)), f" {counts} ", *_speed(progress, False))
     return Block((first, second), _key(run))
@@ -88,18 +88,18 @@ def _waiting(view: View, run: Run, cells: int) -> Line:
         told = Piece(f"queued for {waited}", "warn" if view.snapshot.leader is None else "quiet")
     else:
         told = Piece("interrupted", "warn")
-    return ends((*_name(view, run, 22 if cells >= WIDE else 20), told), _number(run), cells)
+    return ends((*_name(view, run, cells), told), _number(run) if cells >= WIDE else line(" "), cells)
 
 
 def _ended(view: View, run: Run, cells: int) -> Block:
     seen = look.RUN[run.state]
     ended = run.ended_at or run.created_at
     if cells >= WIDE:
-        start = line(*_name(view, run, 22), Piece(f"{seen.word:<9} ", seen.style))
+        start = line(*_name(view, run, cells), Piece(f"{seen.word:<9} ", seen.style))
         at = figures.moment(ended, view.now, view.zone_of(run.job))
         return Block((ends((*start, *_what_came(run, 60)), line("  ", tell(at), " "), cells),), _key(run))
-    ago = f"  {figures.age(view.now - ended)} ago "
-    return Block((ends((*_name(view, run, 20), *_what_came(run, 10)), line(ago), cells),), _key(run))
+    ago = f" {figures.age(view.now - ended)} ago "
+    return Block((ends((*_name(view, run, cells), *_what_came(run, 9)), line(ago), cells),), _key(run))
 
 
 def _what_came(run: Run, cells: int) -> Line:
@@ -114,8 +114,9 @@ def _what_came(run: Run, cells: int) -> Line:
 
 def _name(view: View, run: Run, cells: int) -> Line:
     seen = look.RUN[run.state]
-    window = left(view.window_of(run), 12 if cells > 20 else 9)
-    return line(" ", Piece(seen.symbol, seen.style), " ", left(run.job, cells, "strong"), " ", window, " ")
+    wide = cells >= WIDE
+    window = left(view.window_of(run, named=wide), 12 if wide else 7)
+    return line(" ", Piece(seen.symbol, seen.style), " ", left(run.job, 22, "strong"), " ", window, " " if wide else "")
 
 
 def _speed(progress: Progress, with_ok: bool = True) -> Line:

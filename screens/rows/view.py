@@ -32,9 +32,9 @@ class View:
         """The zone of a job; UTC for one that is not known any more."""
         return next((card.tz for card in self.snapshot.jobs if card.name == job), "UTC")
 
-    def window_of(self, run: Run) -> str:
+    def window_of(self, run: Run, *, named: bool = True) -> str:
         """A run's window, short."""
-        return figures.window(run.window.label, self.now, self.zone_of(run.job))
+        return figures.window(run.window.label, self.now, self.zone_of(run.job), named=named)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tests.packs import counting
 
 NO_REDIS = "unix:///nowhere/redis.sock"
 EXECUTORS = ("inline", "processes")
-DAY, NEXT_DAY = "2026-01-19", "2026-01-20"
+DAY, NEXT_DAY = "2025-01-19", "2025-01-20"
 
 ODD_IDS = ("o'hara", 'say "hi"', "back\\slash", "आशा", "line\nbreak", "sep\u2028arator", "🦊", "100%", "[1, 2]", "")
 
@@ -312,3 +312,18 @@ def test_a_batch_comes_out_of_json_as_it_went_in() -> None:
 
     assert b"\n" not in line
     assert msgspec.json.decode(line, type=Batch) == batch
+
+
+def test_ten_large_runs_are_planned_side_by_side(installing: Installing, postgres_url: str) -> None:
+    place = installing(
+        database_url=postgres_url, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ("inline")
+    )
+    counting.put(place.data, {f"item{i:05}": "fine" for i in range(12_000)})
+    asked = [place.desk.trigger("counting.wide", f"2025-01-{day:02}") for day in range(1, 11)]
+
+    with place.leading() as engine:
+        made = [outcome.run for command in asked if (outcome := place.desk.outcome(command, 20)) and outcome.run]
+        ended = [run for number in made if (run := place.desk.wait_for(number, 30))]
+
+    assert [(run.state, run.counts.ok, run.attempt) for run in ended] == [(RunState.SUCCEEDED, 12_000, 1)] * 10
+    assert engine.problem is None

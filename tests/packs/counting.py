@@ -177,6 +177,10 @@ def break_down(ctx: Context, items: Items) -> None:
     raise RuntimeError("the printer is on fire")
 
 
+def pass_over(ctx: Context, items: Items) -> None:
+    """Does nothing to anybody."""
+
+
 def _note_the_try(ctx: Context, job: str, items: Items) -> None:
     row = {"job": job, "items": len(items), "first": next(iter(items)), "pid": os.getpid()}
     with ctx.writing() as db:
@@ -276,6 +280,7 @@ pack = Pack(
         Job("counting.gross", everything, leave_marks("counting.gross"), cron=NEVER, covers=DAY, batch=500, retry=SOON),
         Job("counting.moment", everything, leave_marks("counting.moment"), cron=NEVER, batch=10),
         Job("counting.broken", everything, break_down, cron=NEVER, covers=DAY, batch=20),
+        Job("counting.wide", everything, pass_over, cron=NEVER, covers=DAY, batch=2000, workers=8, parallel=10),
         Job("counting.names", names, check_names, cron=NEVER, covers=DAY),
         Job("counting.scores", scores, break_down, cron=NEVER, covers=DAY),
         Job("counting.unknown", nothing_known, break_down, cron=NEVER, covers=DAY),

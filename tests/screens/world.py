@@ -92,7 +92,9 @@ def running(number: int = 4812, **other: Any) -> Progress:
     return Progress(run, "Asia/Kolkata", 7400.0, 1.2)
 
 
-def card(name: str, minutes: float | None, words: str = "every hour", tz: str = "UTC", last: Run | None = None) -> JobCard:
+def card(
+    name: str, minutes: float | None, words: str = "every hour", tz: str = "UTC", last: Run | None = None
+) -> JobCard:
     """A job that runs next in so many minutes from half past six."""
     due = None if minutes is None else NOW.replace(minute=30, second=0) + timedelta(minutes=minutes)
     return JobCard(name, f"what {name} does", "0 * * * *", tz, words, (), due, last)
@@ -135,10 +137,25 @@ def _history(job: str, first: int, odd: dict[int, RunState]) -> tuple[Run, ...]:
 
 
 SUCCESS = (
-    Success("attempts.cache_day", Rates(0.9997, 0.9991, 1.0), _history("attempts.cache_day", 4811, {0: RunState.PARTIAL}), 1.3),
+    Success(
+        "attempts.cache_day",
+        Rates(0.9997, 0.9991, 1.0),
+        _history("attempts.cache_day", 4811, {0: RunState.PARTIAL}),
+        1.3,
+    ),
     Success("game.life_regen", Rates(1.0, 1.0, 1.0), _history("game.life_regen", 4790, {}), 0.09),
-    Success("game.session_cleanup", Rates(0.93, 0.997, 0.998), _history("game.session_cleanup", 4770, {3: RunState.FAILED}), 0.7),
-    Success("game.leaderboard_recalc", Rates(None, 0.88, 0.91), _history("game.leaderboard_recalc", 4750, {9: RunState.TIMED_OUT})[2:], 65.0),
+    Success(
+        "game.session_cleanup",
+        Rates(0.93, 0.997, 0.998),
+        _history("game.session_cleanup", 4770, {3: RunState.FAILED}),
+        0.7,
+    ),
+    Success(
+        "game.leaderboard_recalc",
+        Rates(None, 0.88, 0.91),
+        _history("game.leaderboard_recalc", 4750, {9: RunState.TIMED_OUT})[2:],
+        65.0,
+    ),
     Success("reporting.daily_report", Rates(None, None, None), (), None),
 )
 

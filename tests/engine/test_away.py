@@ -1,0 +1,256 @@
+"""What a run does when Redis or the data database goes away under it: real servers, killed, stopped and filled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+from sqlalchemy import insert
+
+from jobs.attempts.tables import attempts, questions, subjects, topics
+from jobs.common import users
+from opsconsole import breaker
+from opsconsole.embedded.redis import EmbeddedRedis
+from opsconsole.model import Run, RunState
+from opsconsole.store import runs
+from tests.conftest import Installing
+from tests.installation import Installation
+from tests.packs import counting
+from tests.services import NoPostgres, PrivatePostgres
+
+DAY = "2025-01-19"
+NOON = datetime(2025, 1, 19, 6, 30, tzinfo=UTC)
+BORN = datetime(2024, 6, 1, tzinfo=UTC)
+GONE = "Redis is away: the connection was refused or cut"
+USERS = 10_000
+
+
+def eventually(holds: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.005)
+
+
+def enrol(place: Installation, names: list[str]) -> None:
+    with place.data.writing() as db:
+        db.execute(insert(users), [{"id": id_, "name": id_, "active": True, "created_at": BORN} for id_ in names])
+
+
+def solve(place: Installation, names: list[str]) -> None:
+    """Everybody in `names` answers one question."""
+    with place.data.writing() as db:
+        db.execute(insert(subjects).values(id="math", name="Mathematics"))
+        db.execute(insert(topics).values(id="alg", subject_id="math", name="Algebra"))
+        db.execute(insert(questions).values(id="q1", subject_id="math", topic_id="alg", categories=[]))
+        one = {"question_id": "q1", "status": "correct", "solved_at": NOON}
+        db.execute(insert(attempts), [{"id": f"of-{name}", "user_id": name, **one} for name in names])
+
+
+def installed(installing: Installing, redis_url: str, executor: str = "inline") -> Installation:
+    """Ten thousand people who did nothing that day."""
+    place = installing(
+        database_url=None,
+        redis_url=redis_url,
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": executor, "OPSCONSOLE_ENGINE__WORKERS": "2"},
+    )
+    enrol(place, [f"user{i:05}" for i in range(USERS)])
+    return place
+
+
+def pid_of(server: EmbeddedRedis) -> int:
+    with redis.Redis.from_url(server.url) as client:
+        return int(client.info()["process_id"])
+
+
+@contextmanager
+def under_way(place: Installation) -> Iterator[int]:
+    """A run that has done some hundred users, and the leader that carries it out."""
+    with place.leading():
+        outcome = place.desk.outcome(place.desk.trigger("attempts.cache_day", DAY), 20)
+        assert outcome is not None
+        assert outcome.run is not None
+        number = outcome.run
+        eventually(lambda: place.desk.run(number).counts.ok >= 200, "some hundred users are done")
+        yield number
+
+
+def ended(place: Installation, number: int) -> Run:
+    found = place.desk.wait_for(number, 30)
+    assert found is not None
+    return found
+
+
+def failure_rows(place: Installation, number: int) -> list[tuple[str, str, str]]:
+    with place.store.reading() as db:
+        return runs.failures_of(db, number)
+
+
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+def test_redis_gone_for_good_ends_the_run_soon_and_retry_does_the_rest(
+    executor: str, own_redis: EmbeddedRedis, installing: Installing
+) -> None:
+    place = installed(installing, own_redis.url, executor)
+
+    with under_way(place) as number:
+        os.kill(pid_of(own_redis), signal.SIGKILL)
+        killed = datetime.now(UTC)
+        first = ended(place, number)
+        rows = failure_rows(place, number)
+        own_redis.ensure()
+        with redis.Redis.from_url(own_redis.url) as cache:
+            cache.mset({f"date:user:{DAY}:user{i:05}": "[old]" for i in range(USERS)})
+            retried = place.retry(number)
+            untouched = len(cache.keys("date:user:*"))
+
+    assert first.ended_at is not None
+    assert first.ended_at - killed < timedelta(seconds=10)
+    assert first.state is RunState.PARTIAL
+    assert first.error == GONE
+    assert first.counts.ok + first.counts.failed == first.counts.planned == USERS
+    assert first.kinds == {GONE: first.counts.failed}
+    assert 0 < len(rows) <= 100
+    assert {message for _, _, message in rows} == {GONE}
+    assert (retried.state, retried.counts.ok) == (RunState.SUCCEEDED, first.counts.failed)
+    assert untouched == first.counts.ok, "who was done is not done again"
+
+
+def test_what_waited_for_redis_is_planned_once_when_everything_is_retried(
+    own_redis: EmbeddedRedis, installing: Installing
+) -> None:
+    place = installing(database_url=None, redis_url=own_redis.url, environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"})
+    enrol(place, [f"user{i:03}" for i in range(400)])
+    own_redis.stop()
+
+    failed = place.run("attempts.cache_day", DAY)
+    own_redis.ensure()
+    retried = place.retry(failed.id, everything=True)
+
+    assert (failed.state, failed.counts.failed) == (RunState.FAILED, 400)
+    assert (retried.state, retried.counts.planned) == (RunState.SUCCEEDED, 400)
+
+
+def test_redis_that_is_back_within_two_seconds_costs_no_user(own_redis: EmbeddedRedis, installing: Installing) -> None:
+    place = installed(installing, own_redis.url)
+
+    with under_way(place) as number:
+        os.kill(pid_of(own_redis), signal.SIGKILL)
+        time.sleep(1)
+        own_redis.ensure()
+        found = ended(place, number)
+
+    assert (found.state, found.counts.ok, found.error) == (RunState.SUCCEEDED, USERS, None)
+    assert failure_rows(place, number) == []
+
+
+def test_redis_that_hangs_ends_the_run_soon_as_well(own_redis: EmbeddedRedis, installing: Installing) -> None:
+    place = installed(installing, own_redis.url)
+    pid = pid_of(own_redis)
+
+    with under_way(place) as number:
+        os.kill(pid, signal.SIGSTOP)
+        stopped = datetime.now(UTC)
+        try:
+            found = ended(place, number)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    assert found.ended_at is not None
+    assert found.ended_at - stopped < timedelta(seconds=10)
+    assert found.state is RunState.PARTIAL
+    assert found.kinds == {"Redis is away: no answer within 1 s": found.counts.failed}
+    assert found.counts.ok + found.counts.failed == USERS
+
+
+def test_redis_out_of_memory_fails_those_who_have_something_to_write(
+    own_redis: EmbeddedRedis, installing: Installing
+) -> None:
+    place = installing(database_url=None, redis_url=own_redis.url, environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"})
+    enrol(place, ["asha", "ben", "chen"])
+    solve(place, ["asha", "chen"])
+    with redis.Redis.from_url(own_redis.url) as cache:
+        cache.set(f"date:user:{DAY}:ben", "[old]")
+        cache.config_set("maxmemory-policy", "noeviction")
+        cache.config_set("maxmemory", 1)
+
+        full = place.run("attempts.cache_day", DAY)
+        left = cache.keys()
+        cache.config_set("maxmemory", 0)
+        retried = place.retry(full.id)
+
+    assert (full.state, full.counts.ok, full.counts.failed) == (RunState.PARTIAL, 1, 2)
+    assert full.kinds == {"Redis refused the write: out of memory": 2}
+    assert left == [], "removing a key needs no memory"
+    assert (retried.state, retried.counts.planned, retried.metrics["keys"]) == (RunState.SUCCEEDED, 2, 2)
+
+
+def test_a_wrong_password_is_named_and_not_shown(own_redis: EmbeddedRedis, installing: Installing) -> None:
+    wrong = own_redis.url.replace("unix://", "unix://:swordfish@")
+    with redis.Redis.from_url(own_redis.url) as cache:
+        cache.config_set("requirepass", "s3same")
+        place = installing(database_url=None, redis_url=wrong, environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"})
+        enrol(place, ["asha", "ben"])
+
+        found = place.run("attempts.cache_day", DAY)
+        cache.config_set("requirepass", "")
+
+    assert (found.state, found.counts.failed) == (RunState.FAILED, 2)
+    assert found.error == "Redis is away: it refused the user name or password"
+    assert "swordfish" not in repr(found) + repr(failure_rows(place, found.id))
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PrivatePostgres]:
+    """A PostgreSQL server of this test's own, which it may stop."""
+    try:
+        server = PrivatePostgres().start()
+    except NoPostgres as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    yield server
+    server.stop()
+
+
+def test_a_data_database_that_goes_away_fails_what_was_not_done_and_nothing_else(
+    own_postgres: PrivatePostgres, installing: Installing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(breaker.WAIT_SECONDS, "data", 2.0)  # it is waited for a minute
+    place = installing(
+        database_url=None,
+        redis_url="unix:///nowhere/redis.sock",
+        packs="tests.packs.counting",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline", "OPSCONSOLE_DATA__URL": own_postgres.new_database()},
+    )
+    counting.put(place.data, {f"a{i}": "fine" for i in range(10)} | {f"c{i:02}": "fine" for i in range(30)})
+    counting.put(place.data, {"b": "dawdles"}, score=800)
+
+    with place.leading() as engine:
+        outcome = place.desk.outcome(place.desk.trigger("counting.count", DAY), 20)
+        assert outcome is not None
+        assert outcome.run is not None
+        eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch is under way")
+        own_postgres.stop()
+        found = ended(place, outcome.run)
+        still_leading, problem = engine.is_leading, engine.problem
+        refused = place.desk.outcome(place.desk.trigger("counting.count", DAY), 20)
+        assert refused is not None
+        assert refused.run is not None
+        after = ended(place, refused.run)
+
+    assert found.state is RunState.PARTIAL
+    assert (found.counts.planned, found.counts.ok, found.counts.failed) == (41, 10, 31)
+    assert found.error is not None
+    assert found.error.startswith("the data database is away: ")
+    assert found.kinds == {found.error: 31}
+    assert found.metrics == {"marks": 10, "weight": 5.0}
+    assert (still_leading, problem) == (True, None)
+    assert after.state is RunState.FAILED
+    assert after.error is not None
+    assert after.error.startswith("its population could not be read: ")

@@ -1,0 +1,459 @@
+"""The day's attempts in the cache: what readers in other languages find there, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import Table, event, insert, text
+
+from jobs.attempts.cache_day import cache_day
+from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
+from jobs.common import users
+from opsconsole.context import Tools
+from opsconsole.database import Database
+from opsconsole.model import Batch, BatchResult, Run, RunState
+from opsconsole.store import runs
+from opsconsole.windows import Window
+from opsconsole.work import work
+from tests.conftest import Installing
+from tests.installation import Installation
+
+GOLDEN = Path(__file__).parent / "golden" / "day_attempts.json"
+
+DAY = "2025-01-19"
+MIDNIGHT = datetime(2025, 1, 18, 18, 30, tzinfo=UTC)
+"""The 19th begins in Kolkata."""
+NOON = MIDNIGHT + timedelta(hours=12)
+WINDOW = Window(MIDNIGHT, MIDNIGHT + timedelta(days=1), DAY)
+TTL_SECONDS = 7200
+
+
+# --- people and what they did -------------------------------------------------------------------------------------
+
+
+class School:
+    """A data database with a small catalogue of questions, and people who answer them."""
+
+    def __init__(self, data: Database) -> None:
+        self.data = data
+        self._made = 0
+        self._add(subjects, {"id": "math", "name": "Mathematics"}, {"id": "hin", "name": "हिन्दी"})
+        self._add(
+            topics,
+            {"id": "alg", "subject_id": "math", "name": "Algebra"},
+            {"id": "vya", "subject_id": "hin", "name": "व्याकरण"},
+        )
+        self._add(
+            subtopics,
+            {"id": "s2", "topic_id": "alg", "name": "Roots"},
+            {"id": "s10", "topic_id": "alg", "name": 'The "quadratic" formula'},
+            {"id": "S3", "topic_id": "alg", "name": "Signs"},
+        )
+        self._add(
+            questions,
+            {
+                "id": "q1",
+                "subject_id": "math",
+                "topic_id": "alg",
+                "difficulty": "hard",
+                "categories": ["exam", "naïve"],
+            },
+            {"id": "q2", "subject_id": "hin", "topic_id": "vya", "difficulty": None, "categories": []},
+        )
+        self._add(question_subtopics, *({"question_id": "q1", "subtopic_id": id_} for id_ in ("s2", "s10", "S3")))
+
+    def enrol(self, *names: str, active: bool = True) -> None:
+        """Adds users."""
+        born = datetime(2024, 6, 1, tzinfo=UTC)
+        self._add(users, *({"id": name, "name": name, "active": active, "created_at": born} for name in names))
+
+    def solve(self, user: str, solved_at: datetime, id_: str | None = None, **said: Any) -> None:
+        """Adds an attempt; what is not said is as in most attempts."""
+        self._made += 1
+        usual = {
+            "question_id": "q1",
+            "type": "mcq",
+            "answer": "B",
+            "mistake": None,
+            "timing": 12.5,
+            "reaction_time": 1.0,
+            "status": "correct",
+            "hints_used": 0,
+        }
+        mine = {"id": id_ or f"a{self._made:04}", "user_id": user, "solved_at": solved_at}
+        self._add(attempts, {**usual, **mine, **said})
+
+    def _add(self, table: Table, *rows: dict[str, Any]) -> None:
+        with self.data.writing() as db:
+            db.execute(insert(table), list(rows))
+
+
+@pytest.fixture
+def place(database_url: str, redis_url: str, installing: Installing) -> Installation:
+    """An installation whose jobs run in this process."""
+    return installing(database_url=database_url, redis_url=redis_url, environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"})
+
+
+@pytest.fixture
+def school(place: Installation) -> School:
+    return School(place.data)
+
+
+@pytest.fixture
+def cache(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+def key(user: str, day: str = DAY) -> str:
+    return f"date:user:{day}:{user}"
+
+
+def keys(cache: redis.Redis) -> set[str]:
+    return {found.decode() for found in cache.scan_iter()}
+
+
+def failures_of(place: Installation, run: Run) -> dict[str, str]:
+    with place.store.reading() as db:
+        return {item: message for item, _, message in runs.failures_of(db, run.id)}
+
+
+# --- the oracle: plain SQL and plain Python -----------------------------------------------------------------------
+
+TIME = {"sqlite": "a.solved_at", "postgresql": "to_char(a.solved_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"}
+
+
+def expected(data: Database, day: str) -> dict[str, bytes]:
+    """What is to be in Redis for a day that has passed: {key: value}."""
+    with data.reading() as db:
+        kind = db.dialect.name
+        query = f"""
+            SELECT a.user_id, {TIME[kind]} AS solved, a.id, a.question_id, a.type, a.answer, a.mistake, a.timing,
+                   a.reaction_time, a.status, a.hints_used, q.difficulty, q.categories,
+                   s.id AS s_id, s.name AS s_name, t.id AS t_id, t.name AS t_name
+            FROM attempts a JOIN users u ON u.id = a.user_id AND u.active
+                 JOIN questions q ON q.id = a.question_id
+                 JOIN subjects s ON s.id = q.subject_id JOIN topics t ON t.id = q.topic_id"""  # noqa: S608
+        rows = db.execute(text(query)).mappings().all()
+        below = db.execute(
+            text(
+                "SELECT l.question_id, s.id, s.name FROM question_subtopics l JOIN subtopics s ON s.id = l.subtopic_id"
+            )
+        ).all()
+    of_user: dict[str, list[Any]] = {}
+    for row in rows:
+        in_kolkata = datetime.strptime(row["solved"], "%Y-%m-%d %H:%M:%S.%f") + timedelta(hours=5, minutes=30)  # noqa: DTZ007
+        if in_kolkata.date() == date.fromisoformat(day):
+            of_user.setdefault(row["user_id"], []).append(row)
+    return {
+        key(user, day): as_json(sorted(mine, key=lambda r: (r["solved"], r["id"])), below)
+        for user, mine in of_user.items()
+    }
+
+
+def as_json(rows: list[Any], below: Any) -> bytes:
+    told = [
+        {
+            "id": row["id"],
+            "questionId": row["question_id"],
+            "type": row["type"],
+            "answer": row["answer"],
+            "mistake": row["mistake"],
+            "timing": row["timing"],
+            "reactionTime": row["reaction_time"],
+            "status": row["status"],
+            "hintsUsed": row["hints_used"],
+            "solvedAt": row["solved"][:10] + "T" + row["solved"][11:23] + "Z",
+            "subject": {"id": row["s_id"], "name": row["s_name"]},
+            "topic": {"id": row["t_id"], "name": row["t_name"]},
+            "subtopic": [{"id": i, "name": n} for q, i, n in sorted(below) if q == row["question_id"]],
+            "difficulty": row["difficulty"],
+            "category": json.loads(row["categories"]),
+        }
+        for row in rows
+    ]
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+# --- a day that has passed ----------------------------------------------------------------------------------------
+
+
+def test_a_class_of_forty_finds_its_day_byte_for_byte(place: Installation, school: School, cache: redis.Redis) -> None:
+    chance = random.Random(19)
+    names = [f"user{i:02}" for i in range(40)]
+    school.enrol(*names)
+    for name in names[:30]:
+        for _ in range(chance.randrange(1, 12)):
+            at = MIDNIGHT + timedelta(microseconds=chance.randrange(-3_600_000_000, 90_000_000_000))
+            school.solve(
+                name,
+                at,
+                question_id=chance.choice(["q1", "q2"]),
+                type=chance.choice([None, "mcq", "numeric"]),
+                answer=chance.choice(
+                    [None, "", "x ≥ 2", 'he said "no"', "back\\slash", "two\nlines\t", "\u2028🦊\x1f"]
+                ),
+                mistake=chance.choice([None, "sign"]),
+                timing=chance.choice([None, 0.0, 1.0, 12.5, 0.1, 86400.25, 123456789.125]),
+                reaction_time=chance.choice([None, 2.0, 0.75]),
+                status=chance.choice(["correct", "incorrect", "unsolved"]),
+                hints_used=chance.choice([None, 0, 3, 2_000_000_000]),
+            )
+    before = time.monotonic()
+
+    ended = place.run("cacheAttemptDay", DAY)
+
+    there = {name: cache.get(name) for name in keys(cache)}
+    lives = {cache.ttl(name) for name in there}
+    assert there == expected(place.data, DAY)
+    assert len(there) >= 25
+    assert max(lives) <= TTL_SECONDS
+    assert min(lives) >= TTL_SECONDS - (time.monotonic() - before) - 1
+    assert (ended.state, ended.counts.planned, ended.counts.ok) == (RunState.SUCCEEDED, 40, 40)
+    assert ended.metrics["keys"] == len(there)
+    assert ended.metrics["attempts"] == sum(len(json.loads(value or b"")) for value in there.values())
+
+
+def test_the_golden_file_shows_what_readers_find(place: Installation, school: School, cache: redis.Redis) -> None:
+    school.enrol("asha")
+    school.solve("asha", NOON, "a2", question_id="q2", timing=None, reaction_time=0.0, status="unsolved", answer=None)
+    school.solve("asha", NOON, "a10", answer="x² ≥ 2 🦊", mistake='forgot the "±"', status="incorrect", hints_used=2)
+    school.solve("asha", MIDNIGHT + timedelta(microseconds=999_999), "a3", timing=45.25, hints_used=None)
+
+    place.run("attempts.cache_day", DAY)
+
+    found = cache.get(key("asha"))
+    assert found == GOLDEN.read_bytes().rstrip(b"\n")
+    assert list(json.loads(found)[0]) == [
+        "id", "questionId", "type", "answer", "mistake", "timing", "reactionTime", "status", "hintsUsed", "solvedAt",
+        "subject", "topic", "subtopic", "difficulty", "category",
+    ]  # fmt: skip
+
+
+def test_attempts_of_one_instant_stand_in_the_order_of_their_ids(
+    place: Installation, school: School, cache: redis.Redis
+) -> None:
+    school.enrol("asha")
+    for id_ in ("b", "a9", "a10", "B", "é", "a"):
+        school.solve("asha", NOON, id_)
+    school.solve("asha", NOON - timedelta(microseconds=1), "z")
+
+    place.run("attempts.cache_day", DAY)
+
+    assert [attempt["id"] for attempt in json.loads(cache.get(key("asha")) or b"")] == [
+        "z", "B", "a", "a10", "a9", "b", "é",
+    ]  # fmt: skip
+
+
+def test_milliseconds_are_cut_and_not_rounded(place: Installation, school: School, cache: redis.Redis) -> None:
+    school.enrol("asha")
+    for microsecond in (0, 999, 1_000, 500_500, 999_999):
+        school.solve("asha", NOON.replace(microsecond=microsecond))
+
+    place.run("attempts.cache_day", DAY)
+
+    shown = [attempt["solvedAt"] for attempt in json.loads(cache.get(key("asha")) or b"")]
+    assert shown == [f"2025-01-19T06:30:00.{part}Z" for part in ("000", "000", "001", "500", "999")]
+
+
+def test_a_very_large_number_is_the_same_number_to_a_reader(
+    place: Installation, school: School, cache: redis.Redis
+) -> None:
+    school.enrol("asha")
+    school.solve("asha", NOON, timing=1e22, reaction_time=5e-324)
+
+    place.run("attempts.cache_day", DAY)
+
+    (attempt,) = json.loads(cache.get(key("asha")) or b"")
+    assert (attempt["timing"], attempt["reactionTime"]) == (1e22, 5e-324)
+
+
+def test_an_evening_belongs_to_two_dates_around_midnight_in_kolkata(
+    place: Installation, school: School, cache: redis.Redis
+) -> None:
+    school.enrol("asha", "ben", "chen")
+    school.solve("asha", datetime(2025, 1, 18, 18, 25, tzinfo=UTC))
+    school.solve("ben", datetime(2025, 1, 18, 18, 35, tzinfo=UTC))
+    school.solve("chen", datetime(2025, 1, 19, 18, 29, 59, 999_999, tzinfo=UTC))
+
+    place.run("attempts.cache_day", "2025-01-18")
+    place.run("attempts.cache_day", "2025-01-19")
+
+    assert keys(cache) == {key("asha", "2025-01-18"), key("ben"), key("chen")}
+    assert {name: cache.get(name) for name in keys(cache)} == {
+        **expected(place.data, "2025-01-18"),
+        **expected(place.data, "2025-01-19"),
+    }
+
+
+def test_who_did_nothing_has_no_key_and_who_left_is_let_be(
+    place: Installation, school: School, cache: redis.Redis
+) -> None:
+    school.enrol("ben", "dora")
+    school.enrol("gone", active=False)
+    school.solve("dora", NOON)
+    school.solve("gone", NOON)
+    cache.set(key("ben"), "[old]")
+    cache.set(key("ben", "2025-01-18"), "[of another day]")
+    cache.set(key("dora"), "[old]")
+    cache.set(key("gone"), "[old]")
+
+    ended = place.run("attempts.cache_day", DAY)
+
+    assert keys(cache) == {key("dora"), key("gone"), key("ben", "2025-01-18")}
+    assert cache.get(key("gone")) == b"[old]"
+    assert cache.get(key("dora")) == expected(place.data, DAY)[key("dora")]
+    assert (ended.state, ended.counts.ok, ended.counts.planned) == (RunState.SUCCEEDED, 2, 2)
+
+
+def test_running_a_day_twice_leaves_the_same_keys(place: Installation, school: School, cache: redis.Redis) -> None:
+    school.enrol("asha", "ben")
+    school.solve("asha", NOON)
+
+    place.run("attempts.cache_day", DAY)
+    once = {name: cache.get(name) for name in keys(cache)}
+    place.run("attempts.cache_day", DAY)
+
+    assert {name: cache.get(name) for name in keys(cache)} == once
+
+
+# --- bad data -----------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_question_fails_its_user_and_names_the_question(
+    place: Installation, school: School, cache: redis.Redis
+) -> None:
+    school.enrol("asha", "chen")
+    school.solve("asha", NOON)
+    school.solve("chen", NOON)
+    school.solve("chen", NOON, question_id="q404")
+
+    ended = place.run("attempts.cache_day", DAY)
+
+    assert ended.state is RunState.PARTIAL
+    assert failures_of(place, ended) == {"chen": "question q404 is missing"}
+    assert keys(cache) == {key("asha")}
+    assert ended.metrics["keys"] == 1
+
+
+def test_everybody_failing_makes_the_run_failed(place: Installation, school: School) -> None:
+    school.enrol("chen", "dev")
+    school.solve("chen", NOON, question_id="q404")
+    school.solve("dev", NOON, question_id="q404")
+
+    ended = place.run("attempts.cache_day", DAY)
+
+    assert (ended.state, ended.counts.failed) == (RunState.FAILED, 2)
+    assert ended.kinds == {"question q404 is missing": 2}
+
+
+BAD_IDS = {
+    "co:lon": "it contains a colon, a blank, or a glob or control character",
+    "st*r": "it contains a colon, a blank, or a glob or control character",
+    "wh?t": "it contains a colon, a blank, or a glob or control character",
+    "[ab]": "it contains a colon, a blank, or a glob or control character",
+    "a b": "it contains a colon, a blank, or a glob or control character",
+    "tab\t": "it contains a colon, a blank, or a glob or control character",
+    "esc\x1b[2J": "it contains a colon, a blank, or a glob or control character",
+    "x" * 101: "it is longer than 100 characters",
+    "": "it is empty",
+}
+
+
+def test_an_id_that_no_key_can_hold_fails_alone_and_says_so(
+    place: Installation, school: School, cache: redis.Redis
+) -> None:
+    school.enrol("asha", "x" * 100, "o'hara", *BAD_IDS)
+    for name in ("asha", "x" * 100, "o'hara", *BAD_IDS):
+        school.solve(name, NOON)
+
+    ended = place.run("attempts.cache_day", DAY)
+
+    told = failures_of(place, ended)
+    assert keys(cache) == {key("asha"), key("x" * 100), key("o'hara")}
+    assert set(told) == set(BAD_IDS)
+    for id_, why in BAD_IDS.items():
+        assert told[id_].endswith(f"cannot be part of a cache key: {why}")
+        assert "\x1b" not in told[id_]
+    assert (ended.state, ended.counts.ok) == (RunState.PARTIAL, 3)
+    assert ended.metrics["keys"] == 3
+
+
+# --- until when, and at what cost ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tools(place: Installation) -> Iterator[Tools]:
+    assert place.settings.redis_url is not None
+    made = Tools(place.settings.data_url.reveal(), place.settings.redis_url.reveal())
+    yield made
+    made.close()
+
+
+def batch_of(names: list[str], as_of: datetime) -> Batch:
+    return Batch(1, 1, 1, cache_day.name, WINDOW, as_of, names, {}, 60.0)
+
+
+def test_a_day_that_still_goes_on_is_cut_at_the_instant_of_its_run(
+    school: School, tools: Tools, cache: redis.Redis
+) -> None:
+    school.enrol("asha", "ben")
+    instant = MIDNIGHT + timedelta(hours=23, minutes=20)
+    school.solve("asha", instant - timedelta(microseconds=1), "before")
+    school.solve("asha", instant, "at")
+    school.solve("asha", instant + timedelta(minutes=5), "after")
+    school.solve("ben", instant + timedelta(minutes=5))
+
+    result = work(batch_of(["asha", "ben"], instant), cache_day, tools)
+
+    assert result.ok == 2
+    assert [attempt["id"] for attempt in json.loads(cache.get(key("asha")) or b"")] == ["before"]
+    assert keys(cache) == {key("asha")}
+
+
+def test_a_run_before_its_day_begins_finds_nothing(school: School, tools: Tools, cache: redis.Redis) -> None:
+    school.enrol("asha")
+    school.solve("asha", MIDNIGHT)
+
+    result = work(batch_of(["asha"], MIDNIGHT - timedelta(hours=1)), cache_day, tools)
+
+    assert result.ok == 1
+    assert keys(cache) == set()
+
+
+def counted(tools: Tools, batch: Batch) -> tuple[BatchResult, int]:
+    """The result of a batch, and how many statements it took."""
+    seen: list[str] = []
+
+    def see(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    event.listen(tools.data.engine, "before_cursor_execute", see)
+    result = work(batch, cache_day, tools)
+    event.remove(tools.data.engine, "before_cursor_execute", see)
+    return result, sum(statement.lstrip().upper().startswith("SELECT") for statement in seen)
+
+
+def test_the_number_of_statements_does_not_grow_with_the_batch(school: School, tools: Tools) -> None:
+    names = [f"user{i:03}" for i in range(200)]
+    school.enrol(*names)
+    for name in names:
+        school.solve(name, NOON)
+        school.solve(name, NOON, question_id="q2")
+
+    few, for_few = counted(tools, batch_of(names[:5], NOON + timedelta(days=2)))
+    tools.memory(2)  # another run: what was remembered is forgotten
+    many, for_many = counted(tools, batch_of(names, NOON + timedelta(days=2)))
+    once_more, for_known = counted(tools, batch_of(names, NOON + timedelta(days=2)))
+
+    assert (few.ok, many.ok, once_more.ok) == (5, 200, 200)
+    assert for_few == for_many == 3
+    assert for_known == 1

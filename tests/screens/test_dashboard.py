@@ -1,0 +1,260 @@
+"""The Dashboard under an operator's hands."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from opsconsole.desk.values import Snapshot
+from screens.app import ConsoleApp
+from screens.paint import Lines
+from screens.run_page import RunScreen
+from tests.screens import world
+from tests.screens.opened import Opened, trying
+
+
+def test_a_snapshot_from_the_sampler_reaches_the_screen() -> None:
+    async def look(console: Opened) -> None:
+        assert console.desk.callback is not None
+        threading.Thread(target=console.desk.callback, args=(world.BUSY,)).start()
+        await console.until(lambda: "game.life_regen" in console.text)
+
+    trying(look, world.EMPTY)
+
+
+def test_while_the_loop_is_busy_only_the_newest_snapshot_waits() -> None:
+    async def look(console: Opened) -> None:
+        shown: list[Snapshot] = []
+        console.app.show = shown.append  # type: ignore[method-assign]
+        newest = [replace(world.BUSY, at=world.NOW + timedelta(seconds=i)) for i in range(1000)]
+
+        def flood() -> None:
+            for each in newest:
+                console.app._hear(each)
+
+        thread = threading.Thread(target=flood)
+        thread.start()
+        thread.join()  # the loop does nothing meanwhile
+        await console.pilot.pause()
+        assert shown == newest[-1:]
+
+    trying(look)
+
+
+def test_every_panel_says_what_an_operator_wants_to_know() -> None:
+    async def look(console: Opened) -> None:
+        for words in (
+            "6,150/10,000  61%",
+            "6,149 ok · 1 failed · 7.4k/s · 1 s left",
+            "queued for 12 s",
+            "in  9 min 53 s   game.life_regen            18:30 UTC        every 30 minutes",
+            "54 of 256 MB",
+            "hit 97.2 %",
+            "all is well",
+            "leading since 06:06 UTC",
+        ):
+            assert words in console.text
+
+    trying(look)
+
+
+def test_nothing_blanks_when_store_and_redis_are_away() -> None:
+    async def look(console: Opened) -> None:
+        for words in (
+            "CRITICAL  the store is away: database is locked",
+            "Running ─",
+            "stale since 18:18:07 UTC",
+            "attempts.cache_day",
+            "in  9 min 53 s",
+            "✗ away since 18:12:07 UTC: Connection refused",
+            "41,204 keys",
+            "PRODUCTION",
+            "nobody leads",
+        ):
+            assert words in console.text
+        assert console.text.count("stale since") == 3
+
+    trying(look, world.TROUBLE)
+
+
+def test_a_sampler_that_hangs_is_told() -> None:
+    async def look(console: Opened) -> None:
+        assert "stale since 18:19:27 UTC" in console.text
+        assert "nothing new is heard from the store" in console.text
+
+    trying(look, replace(world.QUIET, at=world.ago(seconds=40)))
+
+
+def test_the_data_database_away_is_told_where_runs_are() -> None:
+    away = replace(world.BUSY, data_away=world.Away(world.ago(minutes=3), "timeout"))
+
+    async def look(console: Opened) -> None:
+        assert "data database away since 18:17 UTC" in console.text
+        assert "data away since 18:17 UTC" in console.text
+
+    trying(look, away, size=(120, 40))
+
+
+def test_another_process_leads() -> None:
+    async def look(console: Opened) -> None:
+        assert "observing web2/912" in console.text
+
+    trying(look, replace(world.BUSY, leader=world.OTHER))
+
+
+def test_empty_panels_say_what_to_do_next() -> None:
+    async def look(console: Opened) -> None:
+        assert "no job is loaded · name a pack under `packs` in the configuration" in console.text
+        await console.press("enter", "r")
+        assert "choose a row" in console.notice
+        await console.press("t")
+        assert "there is no job to trigger" in console.notice
+
+    trying(look, world.EMPTY)
+
+
+@pytest.mark.parametrize("size", [(79, 24), (80, 23), (20, 5), (1, 1), (2, 40)])
+def test_too_small_says_so_and_comes_back(size: tuple[int, int]) -> None:
+    async def look(console: Opened) -> None:
+        await console.pilot.resize_terminal(*size)
+        await console.pilot.pause()
+        assert "Running" not in console.text
+        assert console.text.startswith("n") or size[0] == 1
+        await console.pilot.resize_terminal(120, 40)
+        await console.until(lambda: "Running" in console.text)
+        assert "─ Success" in console.text.splitlines()[2]
+
+    trying(look)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (500, 200)])
+def test_the_screen_is_filled_exactly(size: tuple[int, int]) -> None:
+    async def look(console: Opened) -> None:
+        assert len(console.text.split("\n")) == size[1]
+
+    trying(look, size=size)
+
+
+def test_the_cursor_goes_through_runs_jobs_and_findings() -> None:
+    async def look(console: Opened) -> None:
+        page = console.app.screen
+        assert page.cursor is None  # type: ignore[attr-defined]
+        seen = []
+        for key in ("down", "j", "tab", "l", "tab", "k", "left", "shift+tab", "h"):
+            await console.press(key)
+            seen.append(page.cursor[0])  # type: ignore[attr-defined]
+        assert seen == ["running", "running", "success", "health", "running", "running", "health", "success", "running"]
+
+    trying(look, world.TROUBLE)
+
+
+def test_the_cursor_stays_on_its_run_when_that_ends() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("down")
+        assert console.app.screen.cursor == ("running", "4812")  # type: ignore[attr-defined]
+        ended = world.partial(4812)
+        console.app.show(replace(world.BUSY, live=world.BUSY.live[1:], recent=(*world.BUSY.recent[:1], ended)))
+        await console.pilot.pause()
+        assert console.app.screen.cursor == ("running", "4812")  # type: ignore[attr-defined]
+        console.app.show(replace(world.BUSY, live=(), recent=()))
+        await console.pilot.pause()
+        assert console.app.screen.cursor == ("success", "attempts.cache_day")  # type: ignore[attr-defined]
+
+    trying(look)
+
+
+@pytest.mark.parametrize(("keys", "run"), [(("down",), 4812), (("tab", "tab"), 4812), (("tab", "tab", "down"), 4813)])
+def test_enter_opens_the_run_of_a_row(keys: tuple[str, ...], run: int) -> None:
+    async def look(console: Opened) -> None:
+        await console.press(*keys, "enter")
+        assert isinstance(console.app.screen, RunScreen)
+        assert console.app.screen.number == run
+
+    trying(look)
+
+
+def test_enter_on_a_finding_opens_its_run_and_on_a_job_that_never_ran_says_so() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("tab", "tab", "tab", "down", "down", "down", "enter")
+        assert isinstance(console.app.screen, RunScreen)
+        assert console.app.screen.number == 4811
+        await console.press("escape", "tab", "tab", "down", "down", "down", "down", "enter")
+        assert "reporting.daily_report has not run yet" in console.notice
+
+    trying(look, world.TROUBLE)
+
+
+def test_it_can_be_read_with_plain_letters_alone() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("down")
+        assert console.text.isascii()
+        for words in ("> r attempts.cache_day".replace("> r", ">r"), "#", "p partial", "- Success"):
+            assert words in console.text
+        await console.press("t")
+        assert console.text.isascii()
+
+    trying(look, ascii=True)
+
+
+def test_no_colour_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def look(console: Opened) -> None:
+        assert "PRODUCTION" in console.text
+        assert "✗ CRITICAL" in console.text
+        console.app.export_screenshot()
+
+    trying(look, world.TROUBLE)
+
+
+def test_a_terminal_with_sixteen_colours_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("COLORTERM")
+
+    async def look(console: Opened) -> None:
+        assert console.app.theme == "ansi-dark"
+        await console.press("down", "t")
+        console.app.export_screenshot()
+
+    trying(look, world.TROUBLE)
+
+
+def test_what_has_not_changed_is_not_painted_again() -> None:
+    async def look(console: Opened) -> None:
+        lines = console.app.screen.query_one(Lines)
+        painted: list[int] = []
+        render = lines.render_line
+        lines.render_line = lambda y: painted.append(y) or render(y)  # type: ignore[method-assign, func-returns-value, assignment]
+        console.app.show(replace(world.BUSY, at=world.NOW + timedelta(seconds=1)))
+        console.app._tick()
+        await console.pilot.pause(0.05)
+        assert painted == []
+        console.app.now = lambda: world.NOW + timedelta(seconds=1)
+        console.app._tick()
+        await console.pilot.pause(0.05)
+        assert len(set(painted)) == 5  # the clock, three countdowns, a waiting run
+        assert 0 in painted
+
+    trying(look)
+
+
+def test_the_console_opens_with_a_run_when_it_is_told_to() -> None:
+    async def look(console: Opened) -> None:
+        await console.until(lambda: ("trigger", "attempts.cache_day", None) in console.desk.asked)
+        await console.until(lambda: "run 4900 is started" in console.notice)
+
+    trying(look, start_run="attempts.cache_day")
+
+
+def test_it_opens_before_the_first_snapshot() -> None:
+    async def tried() -> None:
+        app = ConsoleApp(world.Answers(), now=lambda: world.NOW)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.press("t", "enter", "down", "question_mark", "escape", "r")
+            assert "no job" in app.screen.query_one(Lines).text
+
+    asyncio.run(tried())
