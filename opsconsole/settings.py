@@ -48,7 +48,9 @@ class Secret:
 
 def masked(url: Secret) -> str:
     """A URL as it may be shown: scheme, host and name, never a password."""
-    return re.sub(r"(?<=://)([^/@]*)@", lambda m: m.group(1).partition(":")[0] + ":***@", url.reveal())
+    # Up to the last @: a password may hold the other ones, and slashes, unquoted.
+    shown = re.sub(r"(?<=://)([^:/?]*):.*@", r"\1:***@", url.reveal())
+    return re.sub(r"(?i)([?&][^=&]*pass[^=&]*=)[^&]*", r"\1***", shown)
 
 
 class Console(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,6 +178,9 @@ def load(
     problems: list[str] = []
     source = config or (_find(env) if search else None)
     raw = _read(source, problems) if source else {}
+    for name in [name for name, value in raw.items() if not isinstance(value, dict)]:
+        problems.append(f"[{name}] must be a section with keys")
+        del raw[name]
     _overlay(raw, env)
     sections = {name: _section(name, kind, raw.pop(name, {}), problems) for name, kind in _SECTIONS.items()}
     jobs = raw.pop("jobs", {})
@@ -297,7 +302,7 @@ def _database_url(name: str, own: str, shared: str, file: Path, problems: list[s
         return Secret(f"postgresql+psycopg://{rest}")
     if found and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return Secret(url)
-    problems.append(f"{name}: a URL that starts with sqlite:/// or postgresql:// is needed, not {scheme!r}")
+    problems.append(f"{name}: a URL that starts with sqlite:/// or postgresql:// is needed, not {_kind_of(url)}")
     return Secret("sqlite:///")
 
 
@@ -306,8 +311,14 @@ def _redis_url(url: str, problems: list[str]) -> Secret | None:
         return None
     scheme = url.partition("://")[0]
     if scheme not in ("redis", "rediss", "unix"):
-        problems.append(f"redis.url: a URL that starts with redis://, rediss:// or unix:// is needed, not {scheme!r}")
+        known = "redis://, rediss:// or unix://"
+        problems.append(f"redis.url: a URL that starts with {known} is needed, not {_kind_of(url)}")
     return Secret(url)
+
+
+def _kind_of(url: str) -> str:
+    scheme, found, _ = url.partition("://")
+    return repr(scheme) if found else "one without ://"
 
 
 def _actor(env: Mapping[str, str]) -> Actor:

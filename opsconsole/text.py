@@ -21,7 +21,5 @@ def _visible(match: re.Match[str]) -> str:
 
 def safe(text: object, limit: int = 500) -> str:
     """`text` with control, bidi and invisible characters written as escapes, cut to `limit` characters."""
-    shown = str(text)
-    cut = len(shown) > limit
-    shown = _UNSAFE.sub(_visible, shown[:limit])
-    return shown[: limit - 1] + "…" if cut else shown
+    shown = _UNSAFE.sub(_visible, str(text)[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"

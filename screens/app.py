@@ -6,9 +6,11 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
+from rich.console import RenderableType
 from rich.text import Text
+from textual._compositor import ChopsUpdate
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -24,6 +26,7 @@ from screens.asks import Asks
 from screens.dashboard import Dashboard
 from screens.dialogs import Confirm
 from screens.page import Page
+from screens.paint import OnlyTheChange
 from screens.trigger import Order, TriggerDialog
 
 log = logging.getLogger(__name__)
@@ -200,6 +203,12 @@ class ConsoleApp(App[None]):
         silent = Unavailable("store", "it does not answer")
         self.set_timer(QUIT_SECONDS, lambda: told(silent))
         aside(self, self.desk.quit_note, told)
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Sends as little as a slow line needs."""
+        if isinstance(renderable, ChopsUpdate):
+            renderable = cast("RenderableType", OnlyTheChange(renderable))  # an update draws itself
+        super()._display(screen, renderable)
 
     def _fatal_error(self) -> None:
         """A mistake in the console itself: its log has the traceback, the terminal a sentence, neither has values."""

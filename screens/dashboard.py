@@ -30,8 +30,8 @@ class Dashboard(Page):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "row above"),
         Binding("down,j", "move(1)", "row below"),
-        Binding("left,h", "panel(-1)", "panel before"),
-        Binding("right,l", "panel(1)", "next panel"),
+        Binding("right,l,tab", "panel(1)", "next panel"),
+        Binding("left,h,shift+tab", "panel(-1)", "panel before"),
         Binding("enter", "open", "open the run"),
         Binding("t", "trigger", "trigger the job"),
         Binding("r", "retry", "retry what failed"),

@@ -26,6 +26,9 @@ _KEYS = {
 }
 
 
+_OF_THE_FRAMEWORK = ("screen.copy", "app.focus")
+
+
 class HelpScreen(Page):
     """Reads the bindings of `page` as they are in force now."""
 
@@ -68,7 +71,7 @@ def keys_of(page: Page) -> list[tuple[str, str]]:
     words: dict[str, list[str]] = {}
     for key, active in page.active_bindings.items():
         binding = active.binding
-        if binding.description and not binding.system and not binding.action.startswith("screen.copy"):
+        if binding.description and not binding.action.startswith(_OF_THE_FRAMEWORK):
             words.setdefault(binding.description, []).append(_KEYS.get(key, key))
     return [(" ".join(keys), word) for word, keys in words.items()]
 

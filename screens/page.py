@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from opsconsole.desk.values import Snapshot
@@ -27,11 +26,6 @@ class Page(Screen[None]):
 
     AUTO_FOCUS = ""
     FOOTER: ClassVar[tuple[tuple[str, str], ...]] = ()
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "panel(1)", "next panel"),
-        Binding("shift+tab", "panel(-1)", "panel before"),
-    ]
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,9 +78,6 @@ class Page(Screen[None]):
     def on_screen_resume(self) -> None:
         """What changed while another page was in front."""
         self.repaint()
-
-    def action_panel(self, step: int) -> None:
-        """Only the Dashboard has panels to go through."""
 
     def _lines(self, cells: int, rows: int) -> list[Line]:
         if cells < LEAST_WIDTH or rows < LEAST_HEIGHT:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rich.console import Console
+from rich.control import Control
 from rich.segment import Segment
 from rich.style import Style
+from textual._compositor import ChopsUpdate, CompositorUpdate
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
@@ -38,6 +41,11 @@ SIXTEEN = STYLES | {
     "key": Style(color="cyan", bold=True),
     "mark": Style(color="cyan", bold=True),
     "alarm": Style(color="bright_white", bgcolor="red", bold=True),
+}
+BOLD = ("warn", "bad", "title", "strong", "key", "mark")
+NO_COLOUR = {name: Style(bold=True) if name in BOLD else Style() for name in STYLES} | {
+    "alarm": Style(reverse=True, bold=True),
+    "chosen": STYLES["chosen"],
 }
 CURSOR = Style(bgcolor="#303030")
 UNDER_CURSOR = "under cursor"
@@ -76,7 +84,7 @@ class Lines(Widget):
         pieces = fill(_at(self.lines, y), self.size.width)
         base = self.visual_style.rich_style
         segments = [Segment(self._letters(text), base + self._style(style)) for text, style in pieces if text]
-        return Strip(segments, self.size.width)
+        return Strip(Segment.simplify(segments), self.size.width)
 
     @property
     def text(self) -> str:
@@ -90,8 +98,27 @@ class Lines(Widget):
         under_cursor = name.endswith(UNDER_CURSOR)
         base = name.removesuffix(UNDER_CURSOR).strip()
         few_colours = self.app.native_ansi_color
-        style = (SIXTEEN if few_colours else STYLES)[base] if base else Style()
+        styles = NO_COLOUR if self.app.no_color else SIXTEEN if few_colours else STYLES
+        style = styles[base] if base else Style()
         return style if few_colours or not under_cursor else style + CURSOR
+
+
+class OnlyTheChange(CompositorUpdate):
+    """Textual's update of the screen, without what stands left of a change in the same widget."""
+
+    def __init__(self, update: ChopsUpdate) -> None:
+        self._update = update
+
+    def render_segments(self, console: Console) -> str:
+        """What is sent to the terminal."""
+        sent: list[str] = []
+        for y, first, last in self._update.spans:
+            for end, (x, strip) in zip(self._update.chop_ends[y], self._update.chops[y].items(), strict=False):
+                start, stop = max(x, first), min(end, last)
+                if strip is not None and start < stop:
+                    sent.append(Control.move_to(start, y).segment.text)
+                    sent.append(strip.crop(start - x, stop - x).render(console))
+        return "".join(sent)
 
 
 def _at(lines: Sequence[Line], y: int) -> Line:
@@ -99,10 +126,18 @@ def _at(lines: Sequence[Line], y: int) -> Line:
 
 
 def _difference(before: Line, after: Line, cells: int) -> Iterator[tuple[int, int]]:
-    """The stretch `(x, cells)` in which two lines differ; nothing when they do not."""
+    """The stretches `(x, cells)` in which two lines differ; none when they do not."""
     if before == after:
         return
     one, other = fill(before, cells), fill(after, cells)
+    widths = [width((piece,)) for piece in other]
+    if [width((piece,)) for piece in one] == widths:
+        x = 0
+        for a, b, takes in zip(one, other, widths, strict=True):
+            if a != b:
+                yield x, takes
+            x += takes
+        return
     start = _same(one, other)
     end = _same(one[::-1], other[::-1])
     if start + end < cells:

@@ -25,7 +25,7 @@ class RunScreen(Page):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back"),
         Binding("r", "retry", "retry what failed"),
-        Binding("f", "follow", "follow the log, or hold it"),
+        Binding("f", "follow", "hold or follow the log"),
         Binding("t", "trigger", "trigger the job"),
         Binding("up,k", "scroll(-1)", "older log lines"),
         Binding("down,j", "scroll(1)", "newer log lines"),

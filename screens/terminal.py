@@ -63,12 +63,13 @@ class Received:
     def end_now(self) -> None:
         """Restores the terminal as far as it lets itself, and ends the process."""
         log.error("the console does not end in good order; it is ended")
-        with suppress(OSError):
-            tty = os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)  # does not wait for a stopped reader
-            os.write(tty, RESTORE)
-        if self._attributes is not None and sys.__stdin__ is not None:
+        if sys.__stdin__ is not None:
+            with suppress(OSError, ValueError):  # opened anew, so as not to wait for a reader that has stopped
+                terminal = os.open(os.ttyname(sys.__stdin__.fileno()), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+                os.write(terminal, RESTORE)
             with suppress(termios.error, OSError, ValueError):
-                termios.tcsetattr(sys.__stdin__.fileno(), termios.TCSANOW, self._attributes)
+                if self._attributes is not None:
+                    termios.tcsetattr(sys.__stdin__.fileno(), termios.TCSANOW, self._attributes)
         os._exit(self.exit_code or HANGUP)
 
     def _watch(self) -> None:

@@ -43,15 +43,14 @@ def open_console(options: Options) -> int:
 @click.pass_obj
 def demo(options: Options, users: int) -> None:
     """Opens the console on sample data: real jobs on real rows, in a folder of its own."""
-    from opsconsole.embedded.demo import prepared, start_something
+    from opsconsole.embedded.demo import opening_job, prepared
 
     _require_a_terminal()
     settings = demo_settings(users)
     private_folder(settings.folder)
     log_to_file(settings.folder)
     with desk_of(settings) as desk, prepared(desk, users, tell=_tell):
-        start_something(desk)
-        code = _draw(desk, options)
+        code = _draw(desk, options, start_run=opening_job(desk))
     sys.exit(code)
 
 
@@ -104,10 +103,10 @@ def _console(desk: Desk, options: Options) -> int:
         desk.engine.stop()
 
 
-def _draw(desk: Desk, options: Options) -> int:
+def _draw(desk: Desk, options: Options, *, start_run: str | None = None) -> int:
     from screens.app import run
 
-    return run(desk, ascii=options.ascii_only)
+    return run(desk, start_run=start_run, ascii=options.ascii_only)
 
 
 def _require_a_terminal() -> None:

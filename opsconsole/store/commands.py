@@ -19,6 +19,8 @@ from opsconsole.store.schema import audit, commands
 
 FIRST = "0" * 64
 """What stands as the hash before the first row of the trail."""
+TRIES = 100
+"""Each that fails means that somebody else's row was written, so only a crowd uses many."""
 
 
 class CommandState(StrEnum):
@@ -103,7 +105,7 @@ def _trail(
         "before": before,
         "after": after,
     }
-    for tries_left in reversed(range(5)):
+    for tries_left in reversed(range(TRIES)):
         row["previous"] = db.execute(newest).scalar() or FIRST
         digest = sha256(msgspec.json.encode(row, order="sorted")).hexdigest()
         try:

@@ -21,7 +21,7 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
         note = line(Piece(f"✗ away since {since}", "bad"), ": ", tell(redis.away.why, limit=200))
     if redis.stats is not None:
         lines = _figures(redis.stats, redis.hit_rates, cells, rows)
-        if redis.away is not None:
+        if redis.away is not None and len(lines) > 1:  # one line has no room for it; the rule says it
             lines = [(*lines[0], Piece("   (as it was)", "warn")), *lines[1:]]
     else:
         lines = [line("   ", Piece("not asked yet" if redis.away is None else COMES_BACK, "quiet"))]

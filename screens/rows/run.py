@@ -8,7 +8,7 @@ from datetime import datetime
 from opsconsole.desk.values import BatchCell, Progress, RunPage
 from opsconsole.model import OPEN, BatchState, Run, RunState, Trigger
 from screens import figures, look
-from screens.lines import EMPTY, Line, Piece, bar, crop, ends, line, right, rule, side_by_side, tell
+from screens.lines import EMPTY, Line, Piece, bar, crop, ends, line, right, rule, side_by_side, tell, width
 from screens.rows.running import done, share
 
 BESIDE = 160
@@ -38,7 +38,7 @@ def head(progress: Progress, now: datetime, cells: int) -> list[Line]:
     )
     local = "" if tz == "UTC" else f" ({figures.clock(asked, tz)})"
     by = line("  ", tell(_by(run), limit=60), Piece(f", {figures.moment(asked, now)}{local} ", "quiet"))
-    lines = [ends(title, by, cells), crop(_state(progress), cells)]
+    lines = [ends(title, by, cells), _state(progress, cells)]
     if run.error:
         lines.append(crop(line(" ", tell(run.error, "bad")), cells))
     if run.metrics:
@@ -136,16 +136,15 @@ def _by(run: Run) -> str:
     return f"backfill by {run.asked_by}" if run.trigger is Trigger.BACKFILL else f"by {run.asked_by}"
 
 
-def _state(progress: Progress) -> Line:
+def _state(progress: Progress, cells: int) -> Line:
     run = progress.run
     seen = look.RUN[run.state]
     dot = Piece(" · ", "quiet")
-    parts = [Piece(" "), Piece(f"{seen.symbol} {seen.word.upper()}", seen.style), Piece("  ")]
-    part = share(run)
-    if run.state is RunState.RUNNING and part is not None:
-        parts += [*bar(part, 16), Piece(f" {int(part * 100)}%  ")]
-    more = "" if run.planning_done or run.state not in OPEN else " so far"
-    parts += [Piece(f"{run.counts.planned:,} planned{more}"), dot, *done(run.counts)]
+    start = [Piece(" "), Piece(f"{seen.symbol} {seen.word.upper()}", seen.style), Piece("  ")]
+    if run.state in OPEN:
+        parts = [*done(run.counts), Piece(f" of {run.counts.planned:,}{'' if run.planning_done else ' so far'}")]
+    else:
+        parts = [Piece(f"{run.counts.planned:,} planned"), dot, *done(run.counts)]
     if run.seconds is not None:
         tried = run.counts.ok + run.counts.failed
         parts += [dot, Piece(figures.took(run.seconds))]
@@ -156,7 +155,11 @@ def _state(progress: Progress) -> Line:
         parts += [dot, Piece(f"{' '.join(figures.span(progress.seconds_left).split())} left")]
     if run.attempt > 1:
         parts += [dot, Piece(f"attempt {run.attempt}", "warn")]
-    return tuple(parts)
+    part = share(run)
+    if run.state is RunState.RUNNING and part is not None:
+        room = cells - width(start) - width(parts) - 7
+        start += [*bar(part, max(4, min(30, room))), Piece(f" {int(part * 100)}%  ")]
+    return crop((*start, *parts), cells)
 
 
 def _worst(cells: Sequence[BatchCell]) -> look.Look:

@@ -27,7 +27,8 @@ class Opened(NamedTuple):
     @property
     def text(self) -> str:
         """What the screen in front shows."""
-        return self.app.screen.query_one(Lines).text
+        lines = self.app.screen.query(Lines)
+        return lines.first().text if lines else ""  # a screen that is being opened shows nothing yet
 
     @property
     def notice(self) -> str:

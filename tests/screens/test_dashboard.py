@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from textual.strip import Strip
 
-from opsconsole.desk.values import Snapshot
+from opsconsole.desk.values import Away, Snapshot
 from screens.app import ConsoleApp
+from screens.dashboard import Dashboard
 from screens.paint import Lines
 from screens.run_page import RunScreen
 from tests.screens import world
@@ -29,7 +31,7 @@ def test_a_snapshot_from_the_sampler_reaches_the_screen() -> None:
 def test_while_the_loop_is_busy_only_the_newest_snapshot_waits() -> None:
     async def look(console: Opened) -> None:
         shown: list[Snapshot] = []
-        console.app.show = shown.append  # type: ignore[method-assign]
+        console.app.show = shown.append  # type: ignore[method-assign, assignment]
         newest = [replace(world.BUSY, at=world.NOW + timedelta(seconds=i)) for i in range(1000)]
 
         def flood() -> None:
@@ -90,7 +92,7 @@ def test_a_sampler_that_hangs_is_told() -> None:
 
 
 def test_the_data_database_away_is_told_where_runs_are() -> None:
-    away = replace(world.BUSY, data_away=world.Away(world.ago(minutes=3), "timeout"))
+    away = replace(world.BUSY, data_away=Away(world.ago(minutes=3), "timeout"))
 
     async def look(console: Opened) -> None:
         assert "data database away since 18:17 UTC" in console.text
@@ -142,11 +144,13 @@ def test_the_screen_is_filled_exactly(size: tuple[int, int]) -> None:
 def test_the_cursor_goes_through_runs_jobs_and_findings() -> None:
     async def look(console: Opened) -> None:
         page = console.app.screen
-        assert page.cursor is None  # type: ignore[attr-defined]
-        seen = []
+        assert isinstance(page, Dashboard)
+        assert page.cursor is None
+        seen: list[str] = []
         for key in ("down", "j", "tab", "l", "tab", "k", "left", "shift+tab", "h"):
             await console.press(key)
-            seen.append(page.cursor[0])  # type: ignore[attr-defined]
+            assert page.cursor is not None
+            seen.append(page.cursor[0])
         assert seen == ["running", "running", "success", "health", "running", "running", "health", "success", "running"]
 
     trying(look, world.TROUBLE)
@@ -228,7 +232,12 @@ def test_what_has_not_changed_is_not_painted_again() -> None:
         lines = console.app.screen.query_one(Lines)
         painted: list[int] = []
         render = lines.render_line
-        lines.render_line = lambda y: painted.append(y) or render(y)  # type: ignore[method-assign, func-returns-value, assignment]
+
+        def rendered(y: int) -> Strip:
+            painted.append(y)
+            return render(y)
+
+        lines.render_line = rendered  # type: ignore[method-assign]
         console.app.show(replace(world.BUSY, at=world.NOW + timedelta(seconds=1)))
         console.app._tick()
         await console.pilot.pause(0.05)

@@ -1,0 +1,135 @@
+"""The jobs that are loaded: clashes and schedules that cannot be kept are refused at the start, all at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from opsconsole import DAY, Job, Pack
+from opsconsole.catalog import Catalog, load
+from opsconsole.errors import BadSettings, UnknownJob
+from opsconsole.settings import JobOverride
+from tests.packs import counting
+
+Packing = Callable[..., str]
+
+CLOSE = Job("books.close", counting.names, counting.pass_over, cron="0 22 * * *", tz="Asia/Kolkata", covers=DAY)
+SEND = Job("books.send", counting.names, counting.pass_over, cron="0 23 * * *", aliases=("post",))
+
+
+@pytest.fixture
+def packing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Packing:
+    """Makes a module with a pack of jobs, and returns its name."""
+    made = 0
+
+    def pack(*jobs: Job) -> str:
+        nonlocal made
+        made += 1
+        module = ModuleType(f"books_{made}")
+        module.pack = Pack("books", jobs=jobs)  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        return module.__name__
+
+    return pack
+
+
+def catalog(*packs: str, **overrides: JobOverride) -> Catalog:
+    return load(packs, {f"books.{name}": said for name, said in overrides.items()}, {"books": {"ink": "blue"}})
+
+
+def problems(*packs: str, **overrides: JobOverride) -> list[str]:
+    with pytest.raises(BadSettings) as refused:
+        catalog(*packs, **overrides)
+    return refused.value.problems
+
+
+def test_jobs_are_found_by_name_and_by_alias_and_stand_in_order(packing: Packing) -> None:
+    found = catalog(packing(SEND, CLOSE))
+
+    assert [job.name for job in found] == ["books.close", "books.send"]
+    assert found.find("books.send") == found.find("post") == SEND
+    assert "books.close" in found
+    assert found.options(SEND) == {"ink": "blue"}
+    assert found.cron(CLOSE).tz == "Asia/Kolkata"
+
+
+def test_a_misspelt_job_brings_up_those_that_come_close(packing: Packing) -> None:
+    found = catalog(packing(SEND, CLOSE))
+
+    with pytest.raises(UnknownJob, match=r"there is no job 'books\.clsoe'; the jobs are books\.close"):
+        found.find("books.clsoe")
+    with pytest.raises(UnknownJob, match=r"the jobs are books\.close, books\.send"):
+        found.find("xyzzy")
+
+
+def test_configuration_changes_a_job_without_its_code(packing: Packing) -> None:
+    said = JobOverride(cron="30 6 * * *", tz="Europe/Berlin", batch=7, batch_timeout=1.5, timeout=60, workers=2)
+
+    job = catalog(packing(CLOSE), close=said).find("books.close")
+
+    assert job == replace(
+        CLOSE,
+        cron="30 6 * * *",
+        tz="Europe/Berlin",
+        batch=7,
+        batch_timeout=timedelta(seconds=1.5),
+        timeout=timedelta(minutes=1),
+        workers=2,
+    )
+    assert job.spec != CLOSE.spec
+
+
+def test_what_does_not_move_an_instant_is_no_other_schedule() -> None:
+    assert replace(CLOSE, batch=3, workers=2, tag="[Books]").spec == CLOSE.spec
+    assert len({job.spec for job in (CLOSE, replace(CLOSE, cron="@daily"), replace(CLOSE, tz="UTC"))}) == 3
+
+
+def test_everything_that_is_wrong_is_said_at_once(packing: Packing) -> None:
+    found = problems(
+        packing(CLOSE, replace(SEND, aliases=("books.close",))),
+        packing(CLOSE, replace(SEND, name="send", aliases=())),
+        packing(replace(SEND, name="books.yearly", aliases=(), cron="0 0 30 2 *")),
+        "tests.packs.lost",
+        "tests.services",
+        close=JobOverride(batch=0, timeout=-1),
+        clsoe=JobOverride(batch=5),
+    )
+
+    said = "\n".join(found)
+    for part in (
+        "jobs.packs: tests.packs.lost cannot be imported: No module named 'tests.packs.lost'",
+        "jobs.packs: tests.services has no `pack`",
+        "books.send: the name books.close is taken by books.close",
+        "books.close: the name books.close is taken by ",
+        "send: a job's name is its pack's, a dot, and its own",
+        "books.yearly: schedule '0 0 30 2 *' cannot be used",
+        "books.close: batch must be 1 or more, not 0",
+        "books.close: timeout must be more than 0",
+        '[jobs."books.clsoe"]: there is no such job',
+    ):
+        assert part in said, said
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (JobOverride(cron="* * * *"), "schedule '* * * *' cannot be used"),
+        (JobOverride(cron="61 * * * *"), "schedule '61 * * * *' cannot be used"),
+        (JobOverride(tz="Mars/Olympus"), "timezone 'Mars/Olympus' is not known"),
+        (JobOverride(tz="+05:30"), "Asia/Kolkata"),
+        (JobOverride(workers=0), "workers must be 1 or more, not 0"),
+        (JobOverride(parallel=0), "parallel must be 1 or more, not 0"),
+        (JobOverride(batch_timeout=0), "batch_timeout must be more than 0"),
+    ],
+)
+def test_a_schedule_or_a_limit_that_cannot_be_kept_is_refused(packing: Packing, said: JobOverride, why: str) -> None:
+    (line,) = problems(packing(CLOSE), close=said)
+
+    assert line.startswith("books.close: ")
+    assert why in line

@@ -1,0 +1,160 @@
+"""What operators asked for, and the trail that only grows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import delete, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from opsconsole.settings import Actor
+from opsconsole.store import Store, commands, migrate
+from opsconsole.store.commands import FIRST, CommandState
+from opsconsole.store.schema import audit
+
+ASHA = Actor("asha as root", "10.1.2.3")
+AT = datetime(2025, 1, 19, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    made = Store(database_url, pool=10)
+    migrate.upgrade(made)
+    yield made
+    made.close()
+
+
+def ask(store: Store, target: str = "books.close") -> int:
+    with store.writing() as db:
+        return commands.ask(db, "trigger", target, {"date": "2025-01-19"}, ASHA, AT)
+
+
+def chain(store: Store) -> list[dict[str, object]]:
+    """The trail in its order, with each row's hash worked out anew beside the stored one."""
+    with store.reading() as db:
+        rows = [dict(row) for row in db.execute(select(audit).order_by(audit.c.id)).mappings()]
+    for row in rows:
+        told = {name: value for name, value in row.items() if name not in ("id", "hash")}
+        told["at"] = row["at"].astimezone(UTC).isoformat().replace("+00:00", "Z")
+        plain = json.dumps(told, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        row["anew"] = hashlib.sha256(plain.encode()).hexdigest()
+    return rows
+
+
+def is_whole(rows: list[dict[str, object]]) -> bool:
+    before = FIRST
+    for row in rows:
+        if row["previous"] != before or row["hash"] != row["anew"]:
+            return False
+        before = str(row["hash"])
+    return True
+
+
+def test_a_command_waits_is_carried_out_once_and_says_what_came_of_it(store: Store) -> None:
+    first, second = ask(store), ask(store, "books.send")
+    with store.reading() as db:
+        waiting = commands.asked(db)
+    assert [command.id for command in waiting] == [first, second]
+    assert (waiting[0].verb, waiting[0].target, waiting[0].arguments) == (
+        "trigger",
+        "books.close",
+        {"date": "2025-01-19"},
+    )
+    assert (waiting[0].actor, waiting[0].asked_at) == (ASHA, AT)
+
+    with store.writing() as db:
+        commands.settle(db, waiting[0], CommandState.DONE, {"run": 41}, AT + timedelta(seconds=1))
+
+    with store.reading() as db:
+        assert [command.id for command in commands.asked(db)] == [second]
+        assert commands.get(db, first).outcome == {"run": 41}
+        assert commands.get(db, first).state is CommandState.DONE
+
+
+def test_the_trail_has_a_row_when_asked_and_one_with_the_outcome(store: Store) -> None:
+    number = ask(store)
+    with store.writing() as db:
+        commands.settle(
+            db, commands.get(db, number), CommandState.REFUSED, {"why": "it runs"}, AT + timedelta(seconds=1)
+        )
+
+    rows = chain(store)
+
+    assert [(row["command_id"], row["outcome"], row["who"], row["origin"]) for row in rows] == [
+        (number, "asked", "asha as root", "10.1.2.3"),
+        (number, "refused", "asha as root", "10.1.2.3"),
+    ]
+    assert rows[1]["before"] == {"date": "2025-01-19"}
+    assert rows[1]["after"] == {"why": "it runs"}
+    assert is_whole(rows)
+
+
+def test_a_command_that_is_rolled_back_leaves_no_trace(store: Store) -> None:
+    ask(store)
+    with store.engine.connect() as db, db.begin() as both:
+        commands.ask(db, "trigger", "books.close", {}, ASHA, AT)
+        both.rollback()
+    ask(store)
+
+    assert len(chain(store)) == 2
+    assert is_whole(chain(store))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        update(audit).values(who="nobody"),
+        update(audit).where(audit.c.id == 1).values(target="books.send"),
+        delete(audit),
+        delete(audit).where(audit.c.id == 1),
+    ],
+)
+def test_the_database_itself_refuses_to_change_the_trail(store: Store, change: object) -> None:
+    ask(store)
+
+    with pytest.raises(DBAPIError, match="ops_audit only grows"), store.writing() as db:
+        db.execute(change)  # type: ignore[call-overload]
+
+    assert len(chain(store)) == 1
+    assert is_whole(chain(store))
+
+
+def test_a_row_changed_past_the_trigger_shows(store: Store) -> None:
+    for _ in range(3):
+        ask(store)
+    with store.writing() as db:
+        for line in (
+            ["DROP TRIGGER ops_audit_no_update"] if store.is_sqlite else ["ALTER TABLE ops_audit DISABLE TRIGGER ALL"]
+        ):
+            db.execute(text(line))
+        db.execute(update(audit).where(audit.c.id == 2).values(who="nobody"))
+
+    assert not is_whole(chain(store))
+
+
+def test_operators_who_ask_at_once_make_one_chain(store: Store) -> None:
+    together = threading.Barrier(4)
+    wrong: list[Exception] = []
+
+    def ask_often() -> None:
+        together.wait()
+        try:
+            for _ in range(10):
+                ask(store)
+        except Exception as error:  # noqa: BLE001 - handed to the test
+            wrong.append(error)
+
+    people = [threading.Thread(target=ask_often) for _ in range(4)]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join()
+
+    assert wrong == []
+    assert len(chain(store)) == 40
+    assert is_whole(chain(store))

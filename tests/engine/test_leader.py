@@ -1,0 +1,259 @@
+"""The lease: one process leads, everybody knows who, and who has lost it cannot write."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from opsconsole import clock
+from opsconsole.errors import Fenced
+from opsconsole.leader import Leadership, identity
+from opsconsole.store import Store, lease, migrate
+from opsconsole.store.lease import Identity
+
+LONG = 60.0
+AT = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
+
+Leading = Callable[..., Leadership]
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    made = Store(database_url, pool=10)
+    migrate.upgrade(made)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def leading(store: Store) -> Iterator[Leading]:
+    """Makes processes that may lead: each stands for one, though all are this one."""
+    made: list[Leadership] = []
+
+    def lead(seconds: float = LONG) -> Leadership:
+        made.append(Leadership(store, identity("here", f"number {len(made)}"), seconds=seconds, now=clock.now))
+        return made[-1]
+
+    yield lead
+    for each in made:
+        each.release()
+
+
+def held_by(store: Store, holder: Identity) -> int:
+    """The lease in the hands of somebody whom no Leadership of this process stands for; the token."""
+    with store.reading() as db:
+        seen = lease.read(db)
+    with store.writing() as db:
+        token = lease.take(db, seen, holder, AT)
+    assert token is not None
+    return token
+
+
+def holder_of(store: Store) -> str | None:
+    with store.reading() as db:
+        found = lease.read(db)
+    return found.holder.owner if found and found.holder else None
+
+
+@pytest.fixture
+def neighbour() -> Iterator[subprocess.Popen[bytes]]:
+    """Another process of this machine."""
+    process = subprocess.Popen(["sleep", "600"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def identity_of(process: subprocess.Popen[bytes]) -> Identity:
+    stat = Path(f"/proc/{process.pid}/stat").read_text()
+    started = stat.rpartition(")")[2].split()[19]
+    return replace(identity("here", "neighbour"), owner="neighbour", pid=process.pid, pid_started=started)
+
+
+def test_the_first_leads_and_the_second_waits_until_it_is_given_up(store: Store, leading: Leading) -> None:
+    anna, ben = leading(), leading()
+
+    assert anna.try_take() == 1
+    assert (anna.sure, anna.held) == (True, True)
+    assert ben.try_take() is None
+    assert (ben.sure, ben.held) == (False, False)
+    assert holder_of(store) == anna.me.owner
+
+    anna.release()
+
+    assert holder_of(store) is None
+    assert (anna.sure, anna.held) == (False, False)
+    assert ben.try_take() == 2
+    assert holder_of(store) == ben.me.owner
+
+
+@pytest.mark.parametrize("led_before", [False, True])
+def test_of_many_who_try_at_once_one_leads(store: Store, leading: Leading, led_before: bool) -> None:
+    if led_before:
+        first = leading()
+        first.try_take()
+        first.release()
+    crowd = [leading() for _ in range(6)]
+    together = threading.Barrier(len(crowd))
+    tokens: list[int | None] = []
+
+    def try_it(one: Leadership) -> None:
+        together.wait()
+        tokens.append(one.try_take())
+
+    threads = [threading.Thread(target=try_it, args=(one,)) for one in crowd]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(tokens) == len(crowd)
+    assert [token for token in tokens if token is not None] == [2 if led_before else 1]
+    assert sum(one.held for one in crowd) == 1
+
+
+def test_the_death_of_a_leader_on_the_same_machine_is_noticed_at_once(
+    store: Store, leading: Leading, neighbour: subprocess.Popen[bytes]
+) -> None:
+    held_by(store, identity_of(neighbour))
+    ben = leading()
+    assert ben.try_take() is None
+
+    neighbour.kill()
+    neighbour.wait()
+
+    assert ben.try_take() == 2
+
+
+def test_a_process_with_the_number_of_a_dead_leader_is_not_taken_for_it(
+    store: Store, leading: Leading, neighbour: subprocess.Popen[bytes]
+) -> None:
+    held_by(store, replace(identity_of(neighbour), pid_started="1"))
+
+    assert leading().try_take() == 2
+
+
+def test_a_machine_that_started_anew_has_no_leader_of_before(
+    store: Store, leading: Leading, neighbour: subprocess.Popen[bytes]
+) -> None:
+    here = identity_of(neighbour)
+    machine, _, numbers = here.boot.split("/")
+    held_by(store, replace(here, boot=f"{machine}/an-earlier-boot/{numbers}"))
+
+    assert leading().try_take() == 2
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"host": "there", "boot": "another-machine/a-boot/pid:[1]"},
+        {"boot": "{machine}/{boot}/pid:[of another container]"},
+    ],
+)
+def test_a_leader_out_of_sight_lapses_when_its_beat_stands_still(
+    store: Store, leading: Leading, elsewhere: dict[str, str]
+) -> None:
+    machine, boot, _ = identity("here", "anna").boot.split("/")
+    said = {name: text.format(machine=machine, boot=boot) for name, text in elsewhere.items()}
+    gone = replace(identity("here", "anna"), owner="gone", pid=2**22 + 7, pid_started="1", **said)
+    token = held_by(store, gone)
+    ben = leading(seconds=0.4)
+
+    assert ben.try_take() is None
+    time.sleep(0.5)
+    with store.writing() as db:
+        assert lease.renew(db, token, "gone", AT)
+    assert ben.try_take() is None, "it beats"
+    time.sleep(0.5)
+    assert ben.try_take() == 2
+
+
+def test_who_lost_the_lease_cannot_renew_it_nor_give_it_up(store: Store, leading: Leading) -> None:
+    anna = leading(seconds=0.4)
+    lost = threading.Event()
+    token = anna.try_take()
+    assert token == 1
+    anna.keep(lost.set)
+    assert not lost.wait(0.3), "it renews"
+
+    held_by(store, replace(identity("here", "ben"), owner="ben"))
+
+    assert lost.wait(5.0), "it notices"
+    assert (anna.sure, anna.held) == (False, False)
+    with store.writing() as db:
+        assert not lease.renew(db, 1, anna.me.owner, AT)
+        lease.release(db, 1, anna.me.owner)
+    assert holder_of(store) == "ben"
+
+
+def test_who_keeps_the_lease_beats(store: Store, leading: Leading) -> None:
+    anna, ben = leading(seconds=2.0), leading(seconds=2.0)
+    anna.try_take()
+    anna.keep(lambda: None)
+
+    end = time.monotonic() + 1.3
+    while time.monotonic() < end:
+        assert ben.try_take() is None
+        assert anna.held
+        time.sleep(0.05)
+
+    with store.reading() as db:
+        found = lease.read(db)
+    assert found is not None
+    assert found.beat >= 2
+
+
+def test_nothing_is_written_with_an_old_token(store: Store, leading: Leading) -> None:
+    anna = leading()
+    token = anna.try_take()
+    assert token is not None
+    with store.fenced(token):
+        pass
+
+    held_by(store, replace(identity("here", "ben"), owner="ben"))
+
+    with pytest.raises(Fenced, match="no longer leads"), store.fenced(token):
+        raise AssertionError("this must not be reached")
+    with pytest.raises(Fenced), store.fenced(token + 7):
+        raise AssertionError("this must not be reached")
+
+
+def test_a_takeover_waits_for_a_write_that_has_begun(store: Store, leading: Leading) -> None:
+    anna = leading()
+    token = anna.try_take()
+    assert token is not None
+    taken = threading.Event()
+
+    def take_over() -> None:
+        held_by(store, replace(identity("here", "ben"), owner="ben"))
+        taken.set()
+
+    thread = threading.Thread(target=take_over)
+    with store.fenced(token):
+        thread.start()
+        assert not taken.wait(0.3), "what was begun with a good token is still good"
+    thread.join()
+
+    assert holder_of(store) == "ben"
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time
+def test_a_renewal_does_not_wait_for_a_long_write(store: Store, leading: Leading) -> None:
+    anna = leading()
+    token = anna.try_take()
+    assert token is not None
+
+    with store.fenced(token), store.writing() as beside:
+        assert lease.renew(beside, token, anna.me.owner, AT)
+
+
+def test_without_a_lease_nobody_may_write(store: Store) -> None:
+    with pytest.raises(Fenced), store.fenced(1):
+        raise AssertionError("this must not be reached")

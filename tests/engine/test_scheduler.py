@@ -1,0 +1,170 @@
+"""A leader that was away for days: what it catches up with, what it lets be, and what it writes down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from opsconsole.engine import Engine
+from opsconsole.model import RunState, Trigger
+from opsconsole.store import runs
+from opsconsole.store.schema import jobs, occurrences
+from tests.conftest import Installing
+from tests.installation import Installation
+from tests.packs import counting
+
+THURSDAY = datetime(2025, 1, 16, 12, 10, tzinfo=UTC)
+SUNDAY = datetime(2025, 1, 19, 12, 40, tzinfo=UTC)
+DAY_LONG, HOUR = timedelta(days=1), timedelta(hours=1)
+
+
+@dataclass
+class Hands:
+    """A clock that stands where it is put."""
+
+    at: datetime
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+def eventually(holds: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def place(database_url: str, installing: Installing) -> Installation:
+    made = installing(
+        database_url=database_url,
+        redis_url="unix:///nowhere/redis.sock",
+        packs="tests.packs.clockwork",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+    counting.put(made.data, {"anna": "fine"})
+    return made
+
+
+@contextmanager
+def leading(place: Installation, clock: Hands) -> Iterator[Engine]:
+    engine = Engine(place.settings, place.store, place.catalog, now=clock)
+    engine.start()
+    eventually(lambda: registered(place), "the jobs are known to the store")
+    try:
+        yield engine
+    finally:
+        engine.stop(grace_seconds=1)
+
+
+def registered(place: Installation) -> bool:
+    with place.store.reading() as db:
+        return len(db.execute(select(jobs.c.job)).all()) == 4
+
+
+def told(place: Installation, job: str) -> list[tuple[str, str, int, str, str | None]]:
+    """What is written of a job's instants: (first, last, how many, state, reason)."""
+    with place.store.reading() as db:
+        rows = db.execute(select(occurrences).where(occurrences.c.job == job).order_by(occurrences.c.due_at)).all()
+    return [
+        (f"{row.due_at:%d %H:%M}", f"{row.last_due_at:%d %H:%M}", row.instants, row.state, row.reason) for row in rows
+    ]
+
+
+def windows_of(place: Installation, job: str) -> list[tuple[str, RunState]]:
+    return [(run.window.label, run.state) for run in reversed(place.desk.runs(limit=100, job=job))]
+
+
+def all_ended(place: Installation) -> bool:
+    with place.store.reading() as db:
+        return runs.unfinished(db) == [] and runs.newest(db, limit=1) != []
+
+
+def test_after_three_days_nothing_is_forgotten_and_little_is_repeated(place: Installation) -> None:
+    with leading(place, Hands(THURSDAY)):
+        pass
+    clock = Hands(SUNDAY)
+    with leading(place, clock):
+        eventually(lambda: all_ended(place), "everything is caught up with")
+        clock.at = SUNDAY + timedelta(minutes=20, seconds=5)
+        eventually(lambda: len(told(place, "clockwork.hourly")) == 3, "the next hour is planned")
+        eventually(lambda: all_ended(place), "the next hour's run has ended")
+
+    assert told(place, "clockwork.hourly") == [
+        ("16 13:00", "19 11:00", 71, "missed", "superseded"),
+        ("19 12:00", "19 12:00", 1, "late", None),
+        ("19 13:00", "19 13:00", 1, "ran", None),
+    ]
+    assert told(place, "clockwork.forgetful") == [
+        ("16 12:15", "19 11:15", 72, "missed", "catch-up limit"),
+        ("19 12:15", "19 12:15", 1, "missed", "catch-up limit"),
+    ]
+    assert told(place, "clockwork.nightly") == [
+        ("16 19:00", "16 19:00", 1, "missed", "catch-up limit"),
+        ("17 19:00", "17 19:00", 1, "late", None),
+        ("18 19:00", "18 19:00", 1, "late", None),
+    ]
+    assert windows_of(place, "clockwork.nightly") == [
+        ("2025-01-17", RunState.SUCCEEDED),
+        ("2025-01-18", RunState.SUCCEEDED),
+    ]
+    assert windows_of(place, "clockwork.hourly") == [
+        ("2025-01-19T12:00:00Z", RunState.SUCCEEDED),
+        ("2025-01-19T13:00:00Z", RunState.SUCCEEDED),
+    ]
+    found = place.desk.runs(limit=100, job="clockwork.hourly")
+    assert {(run.trigger, run.asked_by) for run in found} == {(Trigger.SCHEDULE, "schedule")}
+    assert found[0].as_of == datetime(2025, 1, 19, 13, 0, tzinfo=UTC)
+
+
+def test_starting_anew_does_not_start_again_what_was_started(place: Installation) -> None:
+    clock = Hands(THURSDAY)
+    with leading(place, clock):
+        clock.at = THURSDAY + HOUR
+        eventually(lambda: len(told(place, "clockwork.hourly")) == 1 and all_ended(place), "the hour's run has ended")
+    before = len(place.desk.runs(limit=100))
+
+    clock.at = THURSDAY - HOUR  # somebody sets the clock back ...
+    with leading(place, clock):
+        clock.at = THURSDAY + HOUR + timedelta(minutes=1)  # ... and right again
+        time.sleep(1.2)
+
+    assert len(place.desk.runs(limit=100)) == before
+    assert len(told(place, "clockwork.hourly")) == 1
+
+
+def test_an_hour_that_comes_while_the_last_one_goes_on_is_skipped_or_waits(place: Installation) -> None:
+    counting.put(place.data, {"ben": "collides"}, left=4)  # each hourly run of the two meets it twice or so
+    clock = Hands(THURSDAY)
+
+    with leading(place, clock):
+        clock.at = THURSDAY + HOUR
+        eventually(lambda: len(counting.tried(place.data, "clockwork.hourly")) == 1, "the run meets a conflict")
+        eventually(lambda: len(counting.tried(place.data, "clockwork.patient")) == 1, "so does the other job's")
+        blocking = place.desk.runs(limit=1, job="clockwork.hourly")[0].id
+        clock.at = THURSDAY + 2 * HOUR  # now the conflict is tried again, and met again
+        eventually(lambda: len(told(place, "clockwork.hourly")) == 2, "the next hour is planned")
+        for hours in range(3, 8):
+            clock.at = THURSDAY + timedelta(hours=2, minutes=hours)
+            time.sleep(0.2)
+        eventually(lambda: all_ended(place), "all runs have ended")
+
+    assert told(place, "clockwork.hourly")[1] == ("16 14:00", "16 14:00", 1, "skipped", "overlap")
+    with place.store.reading() as db:
+        mine = (occurrences.c.job == "clockwork.hourly") & (occurrences.c.state == "skipped")
+        assert db.execute(select(occurrences.c.blocked_by).where(mine)).scalar() == blocking
+    assert told(place, "clockwork.patient")[1] == ("16 14:00", "16 14:00", 1, "late", None)
+    assert len(windows_of(place, "clockwork.hourly")) == 1
+    first, second = windows_of(place, "clockwork.patient")
+    assert (first[1], second[1]) == (RunState.SUCCEEDED, RunState.SUCCEEDED)
+    a, b = reversed(place.desk.runs(limit=2, job="clockwork.patient"))
+    assert a.ended_at is not None
+    assert b.started_at is not None
+    assert a.ended_at <= b.started_at, "one of a moment's job at a time"

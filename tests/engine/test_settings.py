@@ -1,0 +1,249 @@
+"""The configuration: a file, the environment over it, and everything that is wrong said at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from opsconsole.errors import BadSettings
+from opsconsole.settings import Secret, Settings, load, masked
+
+SECRET = "hunter2"
+
+
+def read(tmp_path: Path, text: str = "", **environ: str) -> Settings:
+    file = tmp_path / "opsconsole.toml"
+    file.write_text(text)
+    return load(file, folder=tmp_path, environ=environ)
+
+
+def problems(tmp_path: Path, text: str = "", **environ: str) -> list[str]:
+    with pytest.raises(BadSettings) as refused:
+        read(tmp_path, text, **environ)
+    return [line.removeprefix(f"{tmp_path / 'opsconsole.toml'}: ") for line in refused.value.problems]
+
+
+def test_without_a_word_everything_is_embedded(tmp_path: Path) -> None:
+    found = load(folder=tmp_path, environ={}, search=False)
+
+    assert found.store_url == Secret(f"sqlite:///{tmp_path / 'store.db'}")
+    assert found.data_url == Secret(f"sqlite:///{tmp_path / 'data.db'}")
+    assert found.redis_url is None
+    assert found.embedded_store
+    assert found.packs == ("jobs.attempts",)
+    assert (found.engine.executor, found.engine.lease_seconds) == ("processes", 10.0)
+    assert 1 <= found.engine.worker_count <= 4
+
+
+def test_the_file_says_what_is_not_usual(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        """
+        [console]
+        environment = "staging"
+        [store]
+        url = "postgres://ops@db/store"
+        [engine]
+        workers = 3
+        [jobs]
+        packs = ["jobs.attempts", "tests.packs.counting"]
+        [jobs."counting.count"]
+        batch = 7
+        timeout = 90
+        [counting]
+        paper = "A4"
+        """,
+    )
+
+    assert found.console.environment == "staging"
+    assert found.store_url == Secret("postgresql+psycopg://ops@db/store")
+    assert not found.embedded_store
+    assert found.engine.worker_count == 3
+    assert found.packs == ("jobs.attempts", "tests.packs.counting")
+    assert (found.overrides["counting.count"].batch, found.overrides["counting.count"].timeout) == (7, 90.0)
+    assert found.options == {"counting": {"paper": "A4"}}
+
+
+def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        '[engine]\nworkers = 3\nexecutor = "processes"\n[redis]\nurl = "redis://file/0"\n',
+        OPSCONSOLE_ENGINE__WORKERS="2",
+        OPSCONSOLE_ENGINE__LEASE_SECONDS="0.5",
+        OPSCONSOLE_JOBS__PACKS="jobs.attempts,tests.packs.counting",
+        OPSCONSOLE_REDIS__URL="redis://environment/0",
+        OPSCONSOLE_UNRELATED="is let be",
+    )
+
+    assert (found.engine.workers, found.engine.executor, found.engine.lease_seconds) == (2, "processes", 0.5)
+    assert found.packs == ("jobs.attempts", "tests.packs.counting")
+    assert found.redis_url == Secret("redis://environment/0")
+
+
+def test_the_usual_variables_name_the_services_and_ours_go_first(tmp_path: Path) -> None:
+    usual = {"DATABASE_URL": "postgresql://ops@db/all", "REDIS_URL": "redis://cache:6379/1"}
+
+    both = read(tmp_path, **usual)
+    apart = read(tmp_path, OPSCONSOLE_DATA__URL="sqlite:////srv/data.db", **usual)
+
+    assert both.store_url == both.data_url == Secret("postgresql+psycopg://ops@db/all")
+    assert both.redis_url == Secret("redis://cache:6379/1")
+    assert apart.store_url == Secret("postgresql+psycopg://ops@db/all")
+    assert apart.data_url == Secret("sqlite:////srv/data.db")
+
+
+def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        """
+        [engine]
+        executor = "threads"
+        workers = -1
+        lease_seconds = 0
+        speed = 9
+        [store]
+        url = "mysql://ops@db/store"
+        [redis]
+        url = "memcached://cache"
+        [console]
+        environment = ["a", "b"]
+        [jobs]
+        packs = "jobs.attempts"
+        [jobs."attempts.cache_day"]
+        batch = "many"
+        colour = "red"
+        [enigne]
+        workers = 2
+        """,
+    )
+
+    said = "\n".join(found)
+    for part in (
+        "engine.executor is 'threads'; use processes or inline",
+        "engine.workers is -1; use 0",
+        "engine.lease_seconds is 0; it must be more than 0",
+        "engine.speed is not a setting; [engine] has executor, workers, lease_seconds",
+        "store.url: a URL that starts with sqlite:/// or postgresql:// is needed, not 'mysql'",
+        "redis.url: a URL that starts with redis://, rediss:// or unix:// is needed, not 'memcached'",
+        "console.environment: `str`",
+        "jobs.packs must be a list of module names",
+        'jobs."attempts.cache_day".batch: `int',
+        'jobs."attempts.cache_day".colour is not a setting',
+        "[enigne] is not a section; the sections are attempts, console, data, engine, jobs, redis, store",
+    ):
+        assert part in said, said
+    assert len(found) == 11
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("engine = 3", "[engine] must be a section with keys"),
+        ("jobs = 3", "[jobs] must be a section with keys"),
+        ("attempts = 3", "[attempts] must be a section with keys"),
+        ('[jobs]\n"attempts.cache_day" = 3', '[jobs."attempts.cache_day"] must be a section with keys'),
+        ("[engine", "is not valid TOML"),
+        ("[engine]\nlease_seconds = nan", "engine.lease_seconds is nan; it must be more than 0"),
+    ],
+)
+def test_a_file_of_another_shape_is_refused_in_a_sentence(tmp_path: Path, text: str, says: str) -> None:
+    assert any(says in line for line in problems(tmp_path, text))
+    assert (
+        any(says in line for line in problems(tmp_path, text, OPSCONSOLE_ENGINE__WORKERS="2")) or text == "engine = 3"
+    )
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=r"nowhere\.toml: cannot be read: No such file"):
+        load(tmp_path / "nowhere.toml", folder=tmp_path, environ={})
+
+
+@pytest.mark.parametrize(
+    ("given", "driven"),
+    [
+        ("postgres://a@b/c", "postgresql+psycopg://a@b/c"),
+        ("postgresql://a@b/c?sslmode=require", "postgresql+psycopg://a@b/c?sslmode=require"),
+        ("postgresql+psycopg://a@b/c", "postgresql+psycopg://a@b/c"),
+        ("sqlite:////srv/data.db", "sqlite:////srv/data.db"),
+    ],
+)
+def test_a_database_url_is_brought_into_one_form(tmp_path: Path, given: str, driven: str) -> None:
+    assert read(tmp_path, OPSCONSOLE_DATA__URL=given).data_url == Secret(driven)
+
+
+URLS = [
+    f"postgresql://ops:{SECRET}@db/store",
+    f"postgresql://ops:{SECRET}/x@db/store",
+    f"postgresql://ops:x@{SECRET}@db/store",
+    f"postgresql://ops@corp:{SECRET}@db/store",
+    f"postgresql://ops:x:{SECRET}@db:5432/store?sslmode=require",
+    f"postgresql://:{SECRET}@db/store",
+    f"postgresql://db/store?user=ops&password={SECRET}",
+    f"postgresql://db/store?sslmode=require&sslpassword={SECRET}&sslkey=a",
+]
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_no_password_is_in_what_is_shown(tmp_path: Path, url: str) -> None:
+    cache = url.replace("postgresql", "rediss")
+    found = read(tmp_path, OPSCONSOLE_STORE__URL=url, DATABASE_URL=url, REDIS_URL=cache)
+
+    assert found.redis_url == Secret(cache)
+    for shown in (repr(found), str(found), repr(found.effective()), masked(found.store_url), f"{found.data_url}"):
+        assert SECRET not in shown
+    assert found.effective()["store.url"].startswith("postgresql+psycopg://")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:////srv/a@b/data.db", "sqlite:////srv/a@b/data.db"),
+        ("postgresql://db:5432/store", "postgresql://db:5432/store"),
+        (
+            f"postgresql://ops:{SECRET}@db:5432/store?sslmode=require",
+            "postgresql://ops:***@db:5432/store?sslmode=require",
+        ),
+        (f"unix://:{SECRET}@/run/redis.sock?db=0", "unix://:***@/run/redis.sock?db=0"),
+    ],
+)
+def test_the_rest_of_a_url_is_shown(url: str, shown: str) -> None:
+    assert masked(Secret(url)) == shown
+
+
+@pytest.mark.parametrize(
+    "url", [f"ops:{SECRET}@db/store", f"{SECRET}", f"postgres:{SECRET}@db", f"mysql://ops:{SECRET}@db"]
+)
+def test_no_password_is_in_what_is_wrong_either(tmp_path: Path, url: str) -> None:
+    said = problems(tmp_path, OPSCONSOLE_STORE__URL=url, REDIS_URL=url)
+
+    assert len(said) == 2
+    assert SECRET not in "\n".join(said)
+
+
+def test_a_secret_shows_itself_nowhere() -> None:
+    secret = Secret(SECRET)
+
+    assert f"{secret} {secret!r} {[secret]}".count(SECRET) == 0
+    assert secret.reveal() == SECRET
+
+
+def test_who_is_behind_sudo_and_ssh_is_known(tmp_path: Path) -> None:
+    here = read(tmp_path).actor
+    there = read(tmp_path, SUDO_USER="asha", SSH_CONNECTION="10.1.2.3 50022 10.0.0.1 22").actor
+
+    assert here.origin == "local"
+    assert there.name == f"asha as {here.name}"
+    assert there.origin == "10.1.2.3"
+
+
+def test_workers_learn_all_that_they_need(tmp_path: Path) -> None:
+    found = read(tmp_path, '[attempts]\npaper = "A4"\n', DATABASE_URL="postgresql://o:p@db/x", REDIS_URL="redis://:p@c")
+
+    assert found.wiring() == {
+        "data_url": "postgresql+psycopg://o:p@db/x",
+        "redis_url": "redis://:p@c",
+        "packs": ["jobs.attempts"],
+        "overrides": {},
+        "options": {"attempts": {"paper": "A4"}},
+    }

@@ -1,0 +1,58 @@
+"""Text from data: whatever it holds, it does nothing to a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given, strategies as st
+
+from opsconsole.text import safe
+
+BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+anything = st.text(st.characters(exclude_categories=()), max_size=200)
+hostile = st.lists(
+    st.sampled_from(["\x1b[2J", "\x9b31m", "\r", "\n", "\x00", "\u202e", "\u2066", "\u200b", "\ud800", "\ufeff", "a"])
+).map("".join)
+
+
+@given(st.one_of(anything, hostile))
+def test_no_character_is_left_that_moves_a_cursor_or_hides(text: str) -> None:
+    for character in safe(text, 5000):
+        assert unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp")
+        assert unicodedata.bidirectional(character) not in BIDI
+        assert character not in "\u200b\u200e\u200f\ufeff"
+
+
+@given(st.one_of(anything, hostile), st.integers(2, 100))
+def test_what_is_shown_is_never_longer_than_asked_for(text: str, limit: int) -> None:
+    assert len(safe(text, limit)) <= limit
+
+
+@given(st.one_of(anything, hostile), st.integers(2, 100))
+def test_what_is_safe_stays_as_it_is(text: str, limit: int) -> None:
+    once = safe(text, limit)
+
+    assert safe(once, limit) == once
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=80))
+def test_ordinary_text_is_not_touched(text: str) -> None:
+    assert safe(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("two\nlines", "two\\x0alines"),
+        ("user\u202egpj.exe", "user\\u202egpj.exe"),
+        ("\U000e0041", "\\U000e0041"),
+        ("आशा 🦊", "आशा 🦊"),
+        (42, "42"),
+        ("x" * 600, "x" * 499 + "…"),
+    ],
+)
+def test_what_is_unsafe_is_written_out(text: object, shown: str) -> None:
+    assert safe(text) == shown

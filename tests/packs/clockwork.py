@@ -1,0 +1,22 @@
+"""A pack for the tests of the schedule: the same marks as in `counting`, at instants of their own."""
+
+from __future__ import annotations
+
+from opsconsole import DAY_BEFORE, NONE, QUEUE, Job, Pack, all_of
+from tests.packs.counting import everything, leave_marks, metadata
+
+hourly = Job("clockwork.hourly", everything, leave_marks("clockwork.hourly"), cron="0 * * * *")
+patient = Job("clockwork.patient", everything, leave_marks("clockwork.patient"), cron="0 * * * *", overlap=QUEUE)
+forgetful = Job("clockwork.forgetful", everything, leave_marks("clockwork.forgetful"), cron="15 * * * *", catch_up=NONE)
+nightly = Job(
+    "clockwork.nightly",
+    everything,
+    leave_marks("clockwork.nightly"),
+    cron="30 0 * * *",
+    tz="Asia/Kolkata",
+    covers=DAY_BEFORE,
+    catch_up=all_of(newest=2),
+    priority=5,
+)
+
+pack = Pack("clockwork", jobs=(hourly, patient, forgetful, nightly), metadata=metadata)

@@ -1,0 +1,146 @@
+"""Text that somebody else wrote: nothing of it reaches the terminal but what can be seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, strategies as st
+from rich.cells import cell_len
+
+from opsconsole.desk.values import Away, Cause, Finding, JobCard, Outcome, Rates, RunPage, Severity, Snapshot, Success
+from opsconsole.errors import BadWindow
+from opsconsole.text import safe
+from screens.lines import Line, width
+from screens.rows import board, run as rows_of_run
+from screens.rows.top import top_line, verdict
+from screens.rows.view import View
+from tests.screens import world
+from tests.screens.opened import Opened, trying
+
+HOSTILE = [
+    "[/",
+    "[@click=app.quit]x[/]",
+    "[bold",
+    "\x1b[2J\x1b[31mred",
+    "\x1b]52;c;cm0gLXJmIC8=\x07",
+    "\x9b31m\x90q\x9c",
+    "a\rb\nc\td\x08\x7f",
+    "\u202egnp.exe\u2066\u2069",
+    "zero\u200bwidth\u200d\ufe0f",
+    "👩‍🚀🇩🇪❤️ emoji",
+    "日本語のジョブ名がとても長い場合",
+    "e\u0301" * 40,
+    "\ud800 surrogate",
+    "x" * 5000,
+    "",
+]
+ALL = " ".join(HOSTILE)
+
+
+def hostile_snapshot(text: str) -> Snapshot:
+    """A Snapshot in which everything that can be a text is this one."""
+    run = world.a_run(7, text, error=text, host=text, asked_by=text, window=replace(world.day(), label=text))
+    cards = (JobCard(text, text, text, "UTC", text, (text,), world.NOW, run),)
+    findings = (
+        Finding(Severity.CRITICAL, text, text, world.ago(hours=1), 7, text),
+        Finding(Severity.WARNING, text, text, world.ago(days=3), None, text),
+    )
+    waiting = replace(world.running().run, job=text, kinds={text: 3}, window=run.window)
+    return replace(
+        world.BUSY,
+        environment=text,
+        leader=replace(world.OTHER, host=text, who=text),
+        jobs=cards,
+        live=(
+            replace(world.running(), run=waiting),
+            replace(world.running(), run=replace(waiting, planning_done=False)),
+        ),
+        recent=(run, replace(run, id=8, error=None)),
+        success=(Success(text, Rates(0.5, None, 1.0), (run,), 3.0),),
+        redis=replace(world.BUSY.redis, stats=replace(world.STATS, version=text), away=Away(world.NOW, text)),
+        findings=findings,
+        store_away=Away(world.ago(minutes=1), text),
+        data_away=Away(world.ago(minutes=1), text),
+        engine_problem=text,
+    )
+
+
+def hostile_page(text: str) -> RunPage:
+    """A run's page of the same kind."""
+    run = replace(world.partial(7), job=text, error=text, asked_by=text, metrics={text: 3}, kinds={text: 2})
+    return replace(
+        world.PAGE,
+        progress=replace(
+            world.PAGE.progress, run=replace(run, window=replace(run.window, label=text)), tz=text or "UTC"
+        ),
+        causes=(Cause(text, 2, (text, text)),),
+        log=((world.NOW, text),),
+    )
+
+
+def shows_only_what_can_be_seen(lines: list[Line], cells: int) -> bool:
+    """No control character, no invisible one, no line that is too wide."""
+    for each in lines:
+        told = "".join(piece.text for piece in each)
+        assert safe(told, 10_000) == told, ascii(told)
+        assert width(each) <= cells, (width(each), told)
+        assert cell_len(told) <= cells
+    return True
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("size", [(80, 20), (120, 36), (200, 56)])
+def test_no_panel_passes_it_on(text: str, size: tuple[int, int]) -> None:
+    view = View(hostile_snapshot(text), world.NOW)
+    view = replace(view, cursor=board.places(view)[0])
+    lines = [top_line(view, size[0]), verdict(view, size[0]), *board.dashboard(view, *size)]
+    assert shows_only_what_can_be_seen(lines, size[0])
+    assert shows_only_what_can_be_seen(rows_of_run.body(hostile_page(text), world.NOW, *size), size[0])
+
+
+@given(st.text(st.characters(), max_size=60), st.integers(80, 210))
+def test_no_text_at_all_breaks_a_line(text: str, cells: int) -> None:
+    view = View(hostile_snapshot(text), world.NOW)
+    assert shows_only_what_can_be_seen(board.dashboard(view, cells, 30), cells)
+
+
+DIALOGS = ("t", "escape", "down", "r", "enter", "ctrl+p", "escape", "q")
+PAGES = ("down", "enter", "f", "question_mark", "escape", "escape", "t", "enter")
+
+
+@pytest.mark.parametrize("ascii_only", [False, True], ids=["unicode", "ascii"])
+@pytest.mark.parametrize("keys", [DIALOGS, PAGES], ids=["dialogs", "pages"])
+def test_no_screen_and_no_dialog_passes_it_on(keys: tuple[str, ...], ascii_only: bool) -> None:
+    desk = world.Answers([hostile_page(ALL)])
+    desk.note, desk.answer = ALL, Outcome(None, ALL)
+    desk.refuses = BadWindow(ALL)
+    quiet = replace(hostile_snapshot(ALL), live=(), recent=(world.partial(7, job=ALL, error=ALL),))
+
+    async def look(console: Opened) -> None:
+        for key in keys:
+            await console.press(key)
+            told = console.app.export_screenshot()
+            assert not {c for c in told if not c.isprintable()} - {"\n"}
+            assert console.text.replace("\n", "").isprintable()
+            assert not ascii_only or console.text.isascii()
+
+    trying(look, quiet, desk, ascii=ascii_only)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_what_is_pasted_into_a_dialog_is_only_text(text: str) -> None:
+    from textual import events
+
+    async def look(console: Opened) -> None:
+        await console.press("t")
+        console.app.screen.post_message(events.Paste(text + "2026-01-19"))
+        await console.pilot.pause()
+        assert console.text.replace("\n", "").isprintable()
+        await console.press("escape", "ctrl+p")
+        console.app.screen.post_message(events.Paste(text))
+        await console.pilot.pause()
+        assert console.text.replace("\n", "").isprintable()
+        assert not console.app._exit
+
+    trying(look)

@@ -1,0 +1,274 @@
+"""The rows of the panels, and the small functions that they are made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, strategies as st
+from rich.cells import cell_len
+
+from opsconsole.desk.values import Away, Finding, Severity, Snapshot
+from opsconsole.model import BatchState, Counts, RunState
+from screens import figures, look
+from screens.lines import Piece, bar, crop, cut, ends, fill, left, line, right, rule, side_by_side, spark, width
+from screens.paint import SIXTEEN, STYLES
+from screens.rows import board, health, redis, running, success, upcoming
+from screens.rows.top import top_line, verdict
+from screens.rows.view import Block, View, fit
+from tests.screens import world
+
+WORDS = st.lists(
+    st.tuples(st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=12), st.just("")), max_size=5
+)
+
+
+def plain(lines: object) -> str:
+    """Lines without styles."""
+    return "\n".join("".join(piece.text for piece in each) for each in lines)  # type: ignore[attr-defined]
+
+
+def view_of(snapshot: Snapshot, **other: object) -> View:
+    """A Snapshot looked at now."""
+    return View(snapshot, world.NOW, **other)  # type: ignore[arg-type]
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs"))), st.integers(0, 30))
+def test_a_text_is_cut_by_cells(text: str, cells: int) -> None:
+    assert cell_len(cut(text, cells)) <= cells
+    if cell_len(text) <= cells:
+        assert cut(text, cells) == text
+
+
+@given(WORDS, WORDS, st.integers(0, 60))
+def test_lines_keep_to_their_cells(one: list[tuple[str, str]], other: list[tuple[str, str]], cells: int) -> None:
+    start, end = tuple(Piece(*p) for p in one), tuple(Piece(*p) for p in other)
+    assert width(crop(start, cells)) <= cells
+    assert width(fill(start, cells)) == cells
+    assert width(ends(start, end, cells)) <= cells
+    assert width(rule("Title", cells, end)) <= max(cells, 0)
+    assert all(width(each) == 2 * cells + 1 for each in side_by_side([start], cells, [end, start], cells))
+
+
+def test_wide_letters_do_not_break_a_column() -> None:
+    assert left("日本語", 5).text == "日本…"
+    assert cell_len(left("日本語", 5).text) == 5
+    assert cell_len(right("日本語", 8).text) == 8
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0, "           now"),
+        (53, "in        53 s"),
+        (593, "in  9 min 53 s"),
+        (2393, "in 39 min 53 s"),
+        (20340, "in  5 h 39 min"),
+        (86399, "in 23 h 59 min"),
+        (3 * 86400 + 4 * 3600, "in     3 d  4 h"),
+    ],
+)
+def test_countdowns_stand_under_each_other(seconds: float, told: str) -> None:
+    assert figures.countdown(seconds).split() == told.split()
+    assert len(figures.countdown(seconds)) == 14
+
+
+def test_figures_as_a_person_reads_them() -> None:
+    assert figures.took(0.09) == "90 ms"
+    assert figures.took(1.31) == "1.3 s"
+    assert figures.took(125) == "2 min 5 s"
+    assert [figures.brief(s) for s in (None, 0.09, 1.3, 65, 720, 12_600)] == [
+        "-",
+        "90 ms",
+        "1.3 s",
+        "65 s",
+        "12 min",
+        "3.5 h",
+    ]
+    assert [figures.rate(r) for r in (None, 7400, 52, 0.4)] == ["-/s", "7.4k/s", "52/s", "0.4/s"]
+    assert [figures.age(timedelta(seconds=s)) for s in (-5, 53, 240, 18_000, 260_000)] == [
+        "0 s",
+        "53 s",
+        "4 min",
+        "5 h",
+        "3 d",
+    ]
+    assert [figures.megabytes(n * 1024 * 1024) for n in (1.25, 54, 20_480)] == ["1.2 MB", "54 MB", "20.0 GB"]
+    assert figures.counted(1, "batch", "batches") == "1 batch"
+    assert figures.counted(2000, "item") == "2,000 items"
+
+
+def test_not_quite_all_never_reads_as_all() -> None:
+    assert figures.percent(0.99999) == "99.9"
+    assert figures.percent(1.0) == "100.0"
+
+
+def test_times_name_their_zone_and_their_day() -> None:
+    assert figures.clock(world.NOW, "Asia/Kolkata") == "23:50 IST"
+    assert figures.clock(world.NOW, "America/Sao_Paulo") == "15:20 UTC-03"
+    assert figures.clock(world.NOW, "Nowhere/Land") == "18:20 UTC"
+    assert figures.moment(world.ago(hours=20), world.NOW) == "18 Jan 22:20 UTC"
+    assert figures.moment(world.NOW - timedelta(days=30), world.NOW) == "20 Dec 2025 18:20 UTC"
+
+
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        ("2026-01-19", "19 Jan"),
+        ("2025-12-31", "31 Dec 2025"),
+        ("2025-12", "Dec 2025"),
+        ("2026-01-19T18:30:00Z", "00:00 IST"),
+        ("2026-01-18T10:30:00Z", "18 Jan 16:00"),
+        ("2026-13", "2026-13"),
+        ("2026-02-30", "2026-02-30"),
+        ("anything", "anything"),
+    ],
+)
+def test_windows_are_short(label: str, told: str) -> None:
+    now = datetime(2026, 1, 19, 19, 0, tzinfo=UTC)
+    assert figures.window(label, now, "Asia/Kolkata") == told
+
+
+def test_bars_are_full_only_when_all_is_done() -> None:
+    assert [len(bar(share, 10)[0].text) for share in (None, 0, 0.001, 0.5, 0.9999, 1, 7)] == [0, 0, 1, 5, 9, 10, 10]
+    assert spark([1, None, 8], 8) == "▂ █"
+    assert spark([]) == ""
+    assert spark([0, 0]) == "▁▁"
+
+
+def test_every_sign_is_one_cell_wide_and_has_its_own_letter() -> None:
+    signs = [*look.RUN.values(), look.NEVER]
+    assert all(cell_len(seen.symbol) == 1 for seen in [*signs, *look.BATCH.values(), look.BATCH_PART])
+    letters = [look.plain_letters(seen.symbol) for seen in signs]
+    assert len(set(letters)) == len(letters)
+    assert "".join(letters).isascii()
+    assert {seen.style for seen in [*signs, *look.BATCH.values()]} <= STYLES.keys() == SIXTEEN.keys()
+    assert set(look.RUN) == set(RunState)
+    assert set(look.BATCH) == set(BatchState)
+
+
+def test_plain_letters_are_as_wide() -> None:
+    for text in ("▶ attempts ██░░ · …", "日本語", "▁▂▃▄▅▆▇█ ↑↓"):
+        assert look.plain_letters(text).isascii()
+        assert len(look.plain_letters(text)) == cell_len(text)
+
+
+def test_the_row_under_the_cursor_is_always_in_view() -> None:
+    blocks = [Block((line(f" row {i}"), line(" more")), ("running", str(i))) for i in range(9)]
+    for i in range(9):
+        shown, hidden = fit(blocks, 5, 20, ("running", str(i)))
+        assert f"▸row {i}" in plain(shown)
+        assert len(shown) <= 5
+        assert hidden == 7
+
+
+@pytest.mark.parametrize("size", [(80, 20), (99, 24), (120, 36), (121, 30), (200, 56), (500, 200)])
+@pytest.mark.parametrize(
+    "snapshot", [world.BUSY, world.TROUBLE, world.EMPTY, world.NEW], ids=["busy", "bad", "empty", "new"]
+)
+def test_the_board_fills_its_room_and_no_more(snapshot: Snapshot, size: tuple[int, int]) -> None:
+    lines = board.dashboard(view_of(snapshot), *size)
+    assert len(lines) <= size[1]
+    assert all(width(each) <= size[0] for each in lines)
+    for title in ("Running", "Next", "Success", "Redis", "Health"):
+        assert f"─ {title}" in plain(lines)
+
+
+def test_nothing_jumps_when_a_run_starts() -> None:
+    def titles(snapshot: Snapshot) -> list[int]:
+        lines = [plain([each]) for each in board.dashboard(view_of(snapshot), 80, 20)]
+        return [i for i, text in enumerate(lines) if text.startswith("─ ")]
+
+    assert titles(world.BUSY) == titles(world.QUIET) == titles(world.TROUBLE)
+
+
+def test_what_is_queued_while_nobody_leads_stands_out() -> None:
+    queued = world.BUSY.live[1:]
+    for cells in (54, 80):
+        lines = running.panel(view_of(replace(world.BUSY, live=queued, leader=None)), cells, 3)
+        assert ("queued for 12 s", "warn") in [(piece.text.strip(), piece.style) for piece in lines[1]]
+
+
+def test_a_run_whose_items_are_still_counted_claims_no_share() -> None:
+    run = replace(world.running().run, planning_done=False, counts=Counts(planned=8_000, ok=100))
+    text = plain(running.panel(view_of(replace(world.BUSY, live=(replace(world.running(), run=run),))), 80, 5))
+    assert "100/8,000+" in text
+    assert "%" not in text
+    assert "counting items" in text
+
+
+def test_success_shows_the_kind_of_every_run_that_went_wrong() -> None:
+    lines = success.panel(view_of(world.BUSY), 80, 5)
+    assert "▆✗█▆▃" in plain(lines)
+    assert "T" in plain(lines[4:5])
+    header = plain(lines[:1])
+    assert header.index("24 h") + 4 == plain(lines[1:2]).index("99.9") + 4
+
+
+@pytest.mark.parametrize("cells", [53, 65, 80, 120])
+def test_headers_stand_over_their_numbers(cells: int) -> None:
+    lines = success.panel(view_of(world.BUSY), cells, 5)
+    header, row = plain(lines[:1]), plain(lines[2:3])
+    for title, number in (("24 h", "100.0"), ("usual", "90 ms")):
+        assert header.index(title) + len(title) == row.index(number) + len(number)
+
+
+def test_jobs_that_never_fire_again_are_left_out_of_next() -> None:
+    never = tuple(replace(card, next_at=None) for card in world.JOBS)
+    assert "no schedule fires again" in plain(upcoming.panel(view_of(replace(world.BUSY, jobs=never)), 80, 3))
+    late = (replace(world.JOBS[0], next_at=world.ago(seconds=5)),)
+    assert "now" in plain(upcoming.panel(view_of(replace(world.BUSY, jobs=late)), 80, 3))
+
+
+def test_redis_without_a_limit_without_reads_and_unknown() -> None:
+    bare = replace(world.STATS, max_memory=0, hits=0, misses=0, evicted=3)
+    text = plain(redis.panel(view_of(replace(world.BUSY, redis=replace(world.BUSY.redis, stats=bare))), 80, 1))
+    assert "54 MB, no limit" in text
+    assert "no reads yet" in text
+    nothing = replace(world.BUSY.redis, stats=None)
+    assert "not asked yet" in plain(redis.panel(view_of(replace(world.BUSY, redis=nothing)), 80, 1))
+    gone = replace(nothing, away=Away(world.NOW, "refused"))
+    assert "reconnects by itself" in plain(redis.panel(view_of(replace(world.BUSY, redis=gone)), 80, 1))
+
+
+def test_the_verdict_names_the_worst_and_what_mends_it() -> None:
+    text = plain([verdict(view_of(replace(world.BUSY, findings=(world.OVERDUE, world.FAILED))), 110)])
+    assert "✗ CRITICAL  reporting.daily_report is overdue: nobody has started it · 4 min" in text
+    assert text.rstrip().endswith("t trigger  +1 more")
+    assert verdict(view_of(world.BUSY), 80) == ()
+
+
+def test_the_verdict_says_when_nobody_leads_or_this_process_cannot() -> None:
+    alone = replace(world.BUSY, leader=None)
+    assert "nobody leads: no run starts until somebody does" in plain([verdict(view_of(alone), 80)])
+    assert "is overdue" in plain([verdict(view_of(replace(alone, findings=(world.OVERDUE,))), 80)])
+    assert "is overdue" not in plain([verdict(view_of(replace(alone, findings=(world.FAILED,))), 80)])
+    broken = replace(world.BUSY, engine_problem="the lease cannot be renewed")
+    assert "this process cannot lead: the lease cannot be renewed" in plain([verdict(view_of(broken), 80)])
+
+
+@pytest.mark.parametrize("environment", ["production", "PROD"])
+def test_production_is_never_cut_off(environment: str) -> None:
+    everything = replace(world.TROUBLE, environment=environment, data_away=Away(world.NOW, "timeout"))
+    pieces = top_line(view_of(everything), 80)
+    assert [piece.text for piece in pieces if piece.style == "alarm"] == [f" {environment.upper()} "]
+
+
+def test_health_tells_apart_no_trouble_no_job_and_not_known() -> None:
+    assert "all is well" in plain(health.panel(view_of(world.QUIET), 80, 2))
+    assert "no job is watched" in plain(health.panel(view_of(world.EMPTY), 80, 2))
+    unknown = replace(world.QUIET, store_away=Away(world.NOW, "gone"))
+    assert "not known while the store is away" in plain(health.panel(view_of(unknown), 80, 2))
+
+
+def test_a_finding_keeps_its_place_though_its_sentence_counts() -> None:
+    one = Finding(Severity.WARNING, "a.b", "has been running for 70 s", world.NOW, 3)
+    assert health.key(one) == health.key(replace(one, sentence="has been running for 71 s"))
+
+
+def test_the_cursor_with_nothing_to_stand_on() -> None:
+    assert board.moved(None, [], 1) is None
+    assert board.next_panel(None, [], 1) is None
+    assert board.settled(("running", "1"), [], [("running", "1")]) is None
+    assert board.moved(("running", "1"), [("running", "1")], 5) == ("running", "1")

@@ -1,0 +1,216 @@
+"""The page of a run."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from opsconsole.desk.values import BatchCell, Cause, RunPage
+from opsconsole.errors import Unavailable
+from opsconsole.model import BatchState, RunState, Trigger
+from screens.dashboard import Dashboard
+from screens.dialogs import Confirm
+from screens.rows import run as rows
+from screens.run_page import RunScreen
+from tests.screens import world
+from tests.screens.opened import Opened, trying
+
+
+def text_of(page: RunPage, cells: int = 80, height: int = 20, held_at: int | None = None) -> str:
+    """A page's rows without styles."""
+    lines = rows.body(page, world.NOW, cells, height, held_at=held_at)
+    assert len(lines) <= height
+    return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
+
+
+def live_page(**other: object) -> RunPage:
+    """A run on its way."""
+    cells = [BatchCell(i, BatchState.DONE if i < 122 else BatchState.PENDING, 50, 0) for i in range(200)]
+    cells[122] = BatchCell(122, BatchState.RUNNING, 50, 0)
+    page = replace(world.PAGE, progress=world.running(), grid=tuple(cells), causes=())
+    return replace(page, **other)  # type: ignore[arg-type]
+
+
+def test_it_says_what_an_operator_asks() -> None:
+    text = text_of(world.PAGE)
+    for words in (
+        "Run 4811  attempts.cache_day  19 Jan",
+        "by schedule, 18:18 UTC (23:48 IST)",
+        "◐ PARTIAL  10,000 planned · 9,997 ok · 3 failed · 1.4 s · 7.1k/s",
+        "─ 200 batches",
+        "✓ done  ◐ with failures",
+        "─ 3 failed, 2 causes",
+        "2  question q-7781 is missing",
+        "u0417 u1290",
+        "cached_days 9,997",
+        "23:48:07.000  10,000 users in 200 batches",
+        "Asia/Kolkata · complete",
+    ):
+        assert words in text
+
+
+def test_a_live_run_shows_how_far_it_is() -> None:
+    text = text_of(live_page())
+    assert "▶ RUNNING  ███████░░░░░ 61%  6,149 ok · 1 failed of 10,000 · 7.4k/s" in text
+    assert "7.4k/s · 1 s left" in text
+    assert "✓ done  · waiting  ▶ running" in text
+    assert "following" in text
+
+
+@pytest.mark.parametrize(("batches", "says"), [(2_000, "2,000 batches, 9 a sign"), (0, "0 batches")])
+def test_more_batches_than_signs_are_compressed_and_the_worst_of_them_is_shown(batches: int, says: str) -> None:
+    cells = tuple(BatchCell(i, BatchState.DONE, 50, 1 if i == 777 else 0) for i in range(batches))
+    run = replace(world.PAGE.progress.run, batches=batches)
+    text = text_of(replace(world.PAGE, grid=cells, progress=replace(world.PAGE.progress, run=run)))
+    assert says in text
+    assert ("◐✓" in text) is bool(batches)
+
+
+def test_a_grid_that_is_not_whole_says_so() -> None:
+    run = replace(world.PAGE.progress.run, batches=12_345)
+    page = replace(world.PAGE, progress=replace(world.PAGE.progress, run=run))
+    assert "first 200 of 12,345 batches" in text_of(page)
+
+
+def test_halves_stand_instead_of_the_batch_they_replaced() -> None:
+    cells = (
+        BatchCell(0, BatchState.REPLACED, 50, 0),
+        BatchCell(1, BatchState.DONE, 25, 0),
+        BatchCell(2, BatchState.FAILED, 25, 25),
+        BatchCell(3, BatchState.NOT_REACHED, 50, 0),
+    )
+    assert "\n  ✓✗-\n" in text_of(replace(world.PAGE, grid=cells))
+
+
+def test_relations_and_errors_are_told() -> None:
+    run = replace(
+        world.PAGE.progress.run,
+        trigger=Trigger.RETRY,
+        parent=4700,
+        asked_by="asha",
+        attempt=2,
+        state=RunState.FAILED,
+        error="Redis is away: Connection refused",
+    )
+    text = text_of(replace(world.PAGE, progress=replace(world.PAGE.progress, run=run), retried_by=(4815, 4820)))
+    for words in ("retry of run 4700 by asha", "attempt 2", "Redis is away", "by run 4815, 4820", "✗ FAILED"):
+        assert words in text
+
+
+def test_a_long_log_shows_its_end_or_where_it_is_held() -> None:
+    page = replace(world.PAGE, log=tuple((world.NOW, f"line {i}") for i in range(200)))
+    assert text_of(page).endswith("line 199")
+    held = text_of(page, held_at=100)
+    assert held.endswith("line 99")
+    assert "held, 100 newer below · f follows" in held
+    assert "line 0" in text_of(page, held_at=1)
+
+
+def test_failures_and_log_stand_beside_each_other_on_a_wide_terminal() -> None:
+    line = next(line for line in text_of(world.PAGE, 200, 56).splitlines() if "3 failed, 2 causes" in line)
+    assert "─ Log" in line
+
+
+@pytest.mark.parametrize("height", range(20, 60, 7))
+@pytest.mark.parametrize("causes", [0, 1, 40])
+def test_it_never_takes_more_rows_than_there_are(height: int, causes: int) -> None:
+    page = replace(
+        world.PAGE,
+        causes=tuple(Cause(f"cause {i}", 2, ("u1", "u2")) for i in range(causes)),
+        log=tuple((world.NOW, f"line {i}") for i in range(200)),
+        retried_by=(1,),
+    )
+    text_of(page, 80, height)
+
+
+def test_it_asks_again_while_the_run_goes_on_and_stops_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("screens.run_page.REFRESH_SECONDS", 0.1)
+    desk = world.Answers([live_page()])
+
+    async def look(console: Opened) -> None:
+        await console.press("down", "enter")
+        await console.until(lambda: desk.asked.count(("run_page", 4812)) >= 4)
+        assert "61%" in console.text
+        desk.pages[4812] = replace(live_page(), progress=replace(world.running(), run=world.partial(4812)))
+        await console.until(lambda: "PARTIAL" in console.text)
+        asked = len(desk.asked)
+        await asyncio.sleep(0.3)
+        assert len(desk.asked) <= asked + 1
+
+    trying(look, desk=desk)
+
+
+def test_it_follows_the_log_until_it_is_held() -> None:
+    desk = world.Answers([replace(live_page(), log=tuple((world.NOW, f"line {i}") for i in range(50)))])
+
+    async def look(console: Opened) -> None:
+        await console.press("down", "enter")
+        await console.until(lambda: "line 49" in console.text)
+        await console.press("f")
+        assert "held · f follows" in console.text
+        await console.press("up", "k")
+        assert "held, 2 newer below" in console.text
+        assert "line 48" not in console.text
+        await console.press("down", "j", "f")
+        assert "following" in console.text
+
+    trying(look, desk=desk)
+
+
+def test_keys_of_the_page() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("down", "enter")
+        await console.until(lambda: "question q-7781" in console.text)
+        assert "r retry 3 failed" in console.text
+        await console.press("r")
+        assert isinstance(console.app.screen, Confirm)
+        await console.press("escape", "t")
+        assert "Trigger a job" in console.text
+        await console.press("escape", "escape")
+        assert isinstance(console.app.screen, Dashboard)
+
+    trying(look, world.QUIET)
+
+
+def test_the_newest_of_a_jobs_runs_can_be_retried_from_its_page() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("down", "enter")
+        await console.until(lambda: "question q-7781" in console.text)
+        await console.press("r", "enter")
+        await console.until(lambda: "run 4900 is started" in console.notice)
+        assert isinstance(console.app.screen, RunScreen)
+
+    trying(look, world.QUIET)
+
+
+def test_a_run_that_is_not_there_says_so() -> None:
+    async def look(console: Opened) -> None:
+        console.app.open_run(99)
+        await console.until(lambda: "there is no run 99" in console.text)
+        await console.press("r", "f", "up", "t", "escape", "escape")
+        assert isinstance(console.app.screen, Dashboard)
+
+    trying(look, world.QUIET)
+
+
+def test_when_the_store_goes_away_the_page_stays_and_says_since_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("screens.run_page.REFRESH_SECONDS", 0.1)
+    desk = world.Answers([live_page()])
+
+    async def look(console: Opened) -> None:
+        await console.press("down", "enter")
+        await console.until(lambda: "200 batches" in console.text)
+        gone = Unavailable("store", "database is locked")
+
+        def refuses(number: int) -> RunPage:
+            raise gone
+
+        read, desk.run_page = desk.run_page, refuses  # type: ignore[method-assign]
+        await console.until(lambda: "the store is away: database is locked; stale since 18:20:07 UTC" in console.text)
+        assert "200 batches" in console.text
+        desk.run_page = read  # type: ignore[method-assign]
+        await console.until(lambda: "stale since" not in console.text)
+
+    trying(look, desk=desk)
