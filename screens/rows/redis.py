@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from opsconsole.desk.values import RedisStats
 from screens import figures
 from screens.lines import Line, Piece, bar, crop, line, rule, spark, tell
@@ -37,7 +39,7 @@ def _figures(stats: RedisStats, hit_rates: tuple[float | None, ...], cells: int,
             line(
                 Piece(
                     f" server   {figures.counted(stats.clients, 'client')} · ping {stats.ping_ms:.1f} ms"
-                    f" · up {' '.join(figures.span(stats.uptime_seconds // 60 * 60).split())} · ",
+                    f" · up {figures.age(timedelta(seconds=stats.uptime_seconds))} · ",
                     "quiet",
                 ),
                 tell(stats.version, "quiet", 20),

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from opsconsole.desk.values import Run, Snapshot
 from screens import figures
-from screens.lines import EMPTY, Line, Piece, fill, line, tell
+from screens.lines import EMPTY, Line, Piece, fill, line
 
 Key = tuple[str, str]
 """A row that the cursor can stand on: its panel, and what it is about (a run's number, a job's name, ...)."""
@@ -88,8 +88,3 @@ def _marked(pieces: Line, cells: int, first: bool) -> Line:
 def _without_first_cell(pieces: Line) -> Line:
     first, *others = pieces or (Piece(" "),)
     return (Piece(first.text[1:], first.style), *others)
-
-
-def sentence(text: object, style: str = "") -> Line:
-    """A row of words after the margin."""
-    return line("   ", tell(text, style))

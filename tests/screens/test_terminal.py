@@ -29,12 +29,15 @@ class Desk(world.Answers):
     def watch(self, callback):
         threading.Thread(target=callback, args=(world.BUSY,), daemon=True).start()
 
-    def preview(self, job, day):
-        return super().preview(job, day)
-
 def blocks(self):
     time.sleep(60)
 
+def errs(self):
+    secret = "canary"
+    raise ValueError(secret)
+
+if "mistaken" in sys.argv:
+    ConsoleApp.action_help = errs
 if "hung" in sys.argv:
     ConsoleApp.action_help = blocks
     terminal.HUNG_SECONDS = 0.5
@@ -175,6 +178,17 @@ def test_a_reader_that_stops_does_not_keep_it_from_ending(console: Pty) -> None:
     time.sleep(terminal.STALLED_SECONDS)
     assert console.ends() == 143
     assert console.is_restored
+
+
+def test_a_mistake_of_its_own_ends_it_with_a_sentence_and_shows_no_values() -> None:
+    console = Pty("mistaken")
+    console.until(b"attempts.cache_day")
+    console.press("?")
+    assert console.ends() == 1
+    assert console.is_restored
+    assert b"the console ended by a mistake of its own (ValueError)" in console.written
+    assert b"canary" not in console.written
+    console.close()
 
 
 @pytest.fixture
