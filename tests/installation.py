@@ -63,6 +63,10 @@ class Installation:
         """Runs a job by hand, to its end, in an engine of its own when none leads."""
         return self._carried_out(self.desk.trigger(job, day))
 
+    def begin(self, job: str, day: str | None = None) -> int:
+        """Asks whoever leads for a run; its number."""
+        return self._made(self.desk.trigger(job, day))
+
     def retry(self, run: int, *, everything: bool = False) -> Run:
         """Retries a run, to its end."""
         return self._carried_out(self.desk.retry(run, everything=everything))
@@ -77,12 +81,16 @@ class Installation:
         finally:
             engine.stop(grace_seconds=1)
 
-    def _ended(self, command: int) -> Run:
+    def _made(self, command: int) -> int:
         outcome = self.desk.outcome(command, PATIENCE_SECONDS)
         assert outcome is not None, "nobody carried the command out"
         assert outcome.run is not None, outcome.refused
-        ended = self.desk.wait_for(outcome.run, PATIENCE_SECONDS)
-        assert ended is not None, f"run {outcome.run} has not ended: {self.desk.run(outcome.run)}"
+        return outcome.run
+
+    def _ended(self, command: int) -> Run:
+        run = self._made(command)
+        ended = self.desk.wait_for(run, PATIENCE_SECONDS)
+        assert ended is not None, f"run {run} has not ended: {self.desk.run(run)}"
         return ended
 
     def close(self) -> None:
@@ -90,5 +98,3 @@ class Installation:
         self.desk.close()
         self.data.close()
         self.store.close()
-
-

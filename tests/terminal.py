@@ -37,7 +37,9 @@ class Terminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={**env, "TERM": "xterm-256color", "LANG": "C.UTF-8"},
+            # Without the sizes that whoever runs the tests has in the environment: they would stand for ever.
+            env={k: v for k, v in env.items() if k not in ("COLUMNS", "LINES")}
+            | {"TERM": "xterm-256color", "LANG": "C.UTF-8"},
             cwd=cwd,
             start_new_session=True,
             preexec_fn=_own_the_terminal,

@@ -85,7 +85,9 @@ class Sampler:
             since = self._last.store_away.since if self._last.store_away else now
             gone = Away(since, reason(error))
             found = findings((), _told({NAMES["store"]: gone, **away}), now)
-            self._last = replace(before, store_away=gone, findings=found)
+            services = set(NAMES.values())
+            kept = tuple(each for each in self._last.findings if each.subject not in services)
+            self._last = replace(before, store_away=gone, findings=found + kept)
         return self._last
 
     def _read(self, before: Snapshot, away: dict[str, Away | None], now: datetime) -> Snapshot:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +20,7 @@ from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.model import Run, RunState
 from opsconsole.store import runs
 from tests.conftest import Installing
+from tests.engine.waiting import eventually
 from tests.installation import Installation
 from tests.packs import counting
 from tests.services import NoPostgres, PrivatePostgres
@@ -29,13 +30,6 @@ NOON = datetime(2025, 1, 19, 6, 30, tzinfo=UTC)
 BORN = datetime(2024, 6, 1, tzinfo=UTC)
 GONE = "Redis is away: the connection was refused or cut"
 USERS = 10_000
-
-
-def eventually(holds: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.005)
 
 
 def enrol(place: Installation, names: list[str]) -> None:
@@ -73,10 +67,7 @@ def pid_of(server: EmbeddedRedis) -> int:
 def under_way(place: Installation) -> Iterator[int]:
     """A run that has done some hundred users, and the leader that carries it out."""
     with place.leading():
-        outcome = place.desk.outcome(place.desk.trigger("attempts.cache_day", DAY), 20)
-        assert outcome is not None
-        assert outcome.run is not None
-        number = outcome.run
+        number = place.begin("attempts.cache_day", DAY)
         eventually(lambda: place.desk.run(number).counts.ok >= 200, "some hundred users are done")
         yield number
 
@@ -218,17 +209,12 @@ def test_a_data_database_that_goes_away_fails_what_was_not_done_and_nothing_else
     counting.put(place.data, {"b": "dawdles"}, score=800)
 
     with place.leading() as engine:
-        outcome = place.desk.outcome(place.desk.trigger("counting.count", DAY), 20)
-        assert outcome is not None
-        assert outcome.run is not None
+        number = place.begin("counting.count", DAY)
         eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch is under way")
         own_postgres.stop()
-        found = ended(place, outcome.run)
+        found = ended(place, number)
         still_leading, problem = engine.is_leading, engine.problem
-        refused = place.desk.outcome(place.desk.trigger("counting.count", DAY), 20)
-        assert refused is not None
-        assert refused.run is not None
-        after = ended(place, refused.run)
+        after = ended(place, place.begin("counting.count", DAY))
 
     assert found.state is RunState.PARTIAL
     assert (found.counts.planned, found.counts.ok, found.counts.failed) == (41, 10, 31)

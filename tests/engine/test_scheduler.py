@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from opsconsole.model import RunState, Trigger
 from opsconsole.store import runs
 from opsconsole.store.schema import jobs, occurrences
 from tests.conftest import Installing
+from tests.engine.waiting import eventually
 from tests.installation import Installation
 from tests.packs import counting
 
@@ -32,13 +33,6 @@ class Hands:
 
     def __call__(self) -> datetime:
         return self.at
-
-
-def eventually(holds: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -18,17 +18,11 @@ from opsconsole.model import Batch, RunState
 from opsconsole.store import runs
 from opsconsole.windows import Window
 from tests.conftest import Installing
+from tests.engine.waiting import eventually
 from tests.installation import Installation
 from tests.packs import counting
 
 DAY = "2025-01-19"
-
-
-def eventually(holds: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.01)
 
 
 def workers_of(parent: int) -> list[int]:
@@ -115,17 +109,13 @@ def test_a_batch_that_hangs_is_ended_in_time_though_it_loops(installing: Install
     counting.put(place.data, {"hanger": "hangs"})
 
     with place.leading():
-        command = place.desk.trigger("counting.count", DAY)
-        outcome = place.desk.outcome(command, 10)
-        assert outcome is not None
-        assert outcome.run is not None
-        run = outcome.run
+        number = place.begin("counting.count", DAY)
         eventually(lambda: len(counting.tried(place.data)) == 1, "the worker is at it")
         began, (_, _, pid) = time.monotonic(), counting.tried(place.data)[0]
         eventually(lambda: not is_alive(pid), "the worker is gone")
 
         assert time.monotonic() - began < 1.0 + 6.0
-        eventually(lambda: any("took longer than 1 s" in line for _, line in log_of(place, run)), "the log says so")
+        eventually(lambda: any("took longer than 1 s" in line for _, line in log_of(place, number)), "the log says so")
 
 
 def test_a_run_over_its_time_is_ended_though_a_worker_does_not_listen(installing: Installing, url: str) -> None:
@@ -156,19 +146,16 @@ def test_stopping_leaves_no_worker_and_hands_the_run_on(installing: Installing, 
     counting.put(place.data, {f"a{i}": "fine" for i in range(10)} | {"b": "hangs"})
 
     with place.leading():
-        command = place.desk.trigger("counting.count", DAY)
-        outcome = place.desk.outcome(command, 10)
-        assert outcome is not None
-        assert outcome.run is not None
+        number = place.begin("counting.count", DAY)
         eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch hangs")
         at_work = workers_of(os.getpid())
         began = time.monotonic()
     took = time.monotonic() - began
     left_over = workers_of(os.getpid())
-    interrupted = place.desk.run(outcome.run)
+    interrupted = place.desk.run(number)
     counting.change(place.data, "b", "fine")
     with without_limits(installing, url).leading():
-        ended = place.desk.wait_for(outcome.run, 20)
+        ended = place.desk.wait_for(number, 30)
 
     assert len(at_work) == 1
     assert left_over == []
@@ -204,9 +191,7 @@ def test_kill_9_of_the_leader_ends_its_workers_and_another_goes_on(
     place = with_workers(installing, url, 1)
     counting.put(place.data, {f"a{i}": "fine" for i in range(10)} | {"b": "hangs"})
     leader = headless(place)
-    outcome = place.desk.outcome(place.desk.trigger("counting.count", DAY), 20)
-    assert outcome is not None
-    assert outcome.run is not None
+    number = place.begin("counting.count", DAY)
     eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch hangs")
     _, _, worker = counting.tried(place.data)[-1]
     assert is_alive(worker)
@@ -220,7 +205,7 @@ def test_kill_9_of_the_leader_ends_its_workers_and_another_goes_on(
     with without_limits(installing, url).leading() as engine:
         eventually(lambda: engine.is_leading, "another leads")
         taken_over = time.monotonic() - killed
-        ended = place.desk.wait_for(outcome.run, 20)
+        ended = place.desk.wait_for(number, 30)
     assert taken_over < 5.0, "long before the lease would have lapsed"
     assert ended is not None
     assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 11)

@@ -1,0 +1,216 @@
+"""The two kinds of transaction, times in columns, and what an error of a database means."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, text, update
+from sqlalchemy.exc import SQLAlchemyError, StatementError
+
+from opsconsole.database import Database, Json, Trouble, UtcTime, key_type, reason, trouble
+
+metadata = MetaData()
+notes = Table(
+    "notes",
+    metadata,
+    Column("id", key_type(), primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("at", UtcTime, nullable=True),
+    Column("said", Json, nullable=True),
+    Column("kind", String, nullable=True, unique=True),
+)
+
+
+@pytest.fixture
+def data(database_url: str) -> Iterator[Database]:
+    made = Database(database_url)
+    metadata.create_all(made.engine)
+    with made.writing() as db:
+        db.execute(insert(notes).values(id="a", n=0))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_two_programs_that_read_and_then_write_wait_for_each_other(data: Database, database_url: str) -> None:
+    others = [Database(database_url), Database(database_url)]
+    wrong: list[Exception] = []
+
+    def count_up(database: Database) -> None:
+        try:
+            for _ in range(40):
+                with database.writing() as db:
+                    n = db.execute(select(notes.c.n)).scalar_one()
+                    db.execute(update(notes).values(n=n + 1))
+        except SQLAlchemyError as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=count_up, args=(database,)) for database in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for database in others:
+        database.close()
+
+    assert wrong == []
+    with data.reading() as db:
+        assert db.execute(select(notes.c.n)).scalar_one() == 80
+
+
+def test_a_reader_sees_one_moment_and_stops_no_writer(data: Database) -> None:
+    with data.reading() as db:
+        before = db.execute(select(notes.c.n)).scalar_one()
+        with data.writing() as writer:
+            writer.execute(update(notes).values(n=5))
+        again = db.execute(select(notes.c.n)).scalar_one()
+    with data.reading() as db:
+        after = db.execute(select(notes.c.n)).scalar_one()
+
+    assert (before, again, after) == (0, 0, 5)
+
+
+def test_what_raises_in_the_middle_is_not_written(data: Database) -> None:
+    def fail_halfway() -> None:
+        with data.writing() as db:
+            db.execute(update(notes).values(n=5))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
+
+    with data.reading() as db:
+        assert db.execute(select(notes.c.n)).scalar_one() == 0
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=9.5))])
+def test_a_time_comes_back_as_the_same_instant_in_utc(data: Database, zone: timezone) -> None:
+    at = datetime(2025, 1, 19, 0, 15, 0, 123456, tzinfo=zone)
+
+    with data.writing() as db:
+        db.execute(insert(notes).values(id="b", n=1, at=at))
+    with data.reading() as db:
+        found = db.execute(select(notes.c.at).where(notes.c.at == at)).scalar_one()
+
+    assert (found, found.tzinfo) == (at, UTC)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_time_on_sqlite_is_the_text_that_others_write(data: Database) -> None:
+    with data.writing() as db:
+        db.execute(insert(notes).values(id="b", n=1, at=datetime(2026, 1, 18, 18, 45, tzinfo=UTC)))
+        found = db.execute(text("SELECT at FROM notes WHERE id = 'b'")).scalar_one()
+
+    assert found == "2026-01-18 18:45:00.000000"
+
+
+def test_a_time_without_zone_is_refused(data: Database) -> None:
+    naive = datetime(2025, 1, 19, 12, 0)  # noqa: DTZ001
+
+    with pytest.raises(StatementError, match="has no timezone; pass an aware time"), data.writing() as db:
+        db.execute(insert(notes).values(id="b", n=1, at=naive))
+
+
+def test_json_comes_back_as_it_went(data: Database) -> None:
+    said = {"keys": ["आशा", 'a"b', "\u2028", ""], "n": 1.5, "none": None}
+
+    with data.writing() as db:
+        db.execute(insert(notes).values(id="b", n=1, said=said))
+        db.execute(insert(notes).values(id="c", n=1, said=None))
+    with data.reading() as db:
+        assert db.execute(select(notes.c.said).order_by(notes.c.id)).scalars().all() == [None, said, None]
+
+
+def test_ids_sort_by_code_point(data: Database) -> None:
+    ids = ["a", "B", "a10", "a9", "é", "Z", "_"]
+
+    with data.writing() as db:
+        db.execute(notes.delete())
+        db.execute(insert(notes), [{"id": id_, "n": 1} for id_ in ids])
+        assert list(db.execute(select(notes.c.id).order_by(notes.c.id)).scalars()) == sorted(ids)
+
+
+# --- what an error means ------------------------------------------------------------------------------------------
+
+
+def error_of(data: Database, *lines: str) -> SQLAlchemyError:
+    try:
+        with data.writing() as db:
+            for line in lines:
+                db.execute(text(line))
+    except SQLAlchemyError as error:
+        return error
+    raise AssertionError("nothing was wrong")
+
+
+def test_a_statement_that_is_at_fault_is_not_tried_again(data: Database) -> None:
+    for line in (
+        "SELECT nonsense FROM nowhere",
+        "INSERT INTO notes (id, n) VALUES ('a', 1)",
+        "INSERT INTO notes (id) VALUES ('b')",
+    ):
+        assert trouble(error_of(data, line)) is Trouble.OWN
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_lock_that_does_not_come_is_transient(data: Database) -> None:
+    with data.writing() as db:
+        db.execute(update(notes).values(n=1))
+
+        assert trouble(error_of(data, "SET LOCAL lock_timeout = '20ms'", "UPDATE notes SET n = 2")) is Trouble.TRANSIENT
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_connection_that_is_cut_means_that_the_database_is_away(data: Database) -> None:
+    error = error_of(data, "SELECT pg_terminate_backend(pg_backend_pid())")
+
+    assert trouble(error) is Trouble.AWAY
+    assert "SELECT" not in reason(error)
+    with data.reading() as db:
+        assert db.execute(select(notes.c.n)).scalar_one() == 0, "the next one gets a connection that works"
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_wrong_password_is_not_in_the_reason(data: Database, database_url: str) -> None:
+    good = database_url.split(":")[2].split("@")[0]
+    wrong = Database(database_url.replace(good, "swordfish"))
+
+    error = error_of(wrong, "SELECT 1")
+
+    assert trouble(error) is Trouble.AWAY
+    assert "swordfish" not in reason(error)
+    wrong.close()
+
+
+def test_a_server_that_is_not_there_is_away() -> None:
+    data = Database("postgresql+psycopg://ops:swordfish@127.0.0.1:1/nowhere")
+
+    error = error_of(data, "SELECT 1")
+
+    assert trouble(error) is Trouble.AWAY
+    assert "swordfish" not in reason(error)
+    assert reason(error).isprintable()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_full_disk_means_that_the_database_is_away(data: Database) -> None:
+    error = error_of(data, "PRAGMA max_page_count = 1", "CREATE TABLE more AS SELECT hex(randomblob(100000)) AS x")
+
+    assert trouble(error) is Trouble.AWAY
+    assert reason(error) == "database or disk is full"
+
+
+def test_a_folder_that_is_not_there_is_away(tmp_path: Path) -> None:
+    data = Database(f"sqlite:///{tmp_path / 'nowhere' / 'data.db'}")
+
+    assert trouble(error_of(data, "SELECT 1")) is Trouble.AWAY
+
+
+def test_other_errors_are_nobodys_but_their_own() -> None:
+    assert trouble(ValueError("x")) is Trouble.OWN
+    assert reason(ValueError("two\nlines\x1b")) == "two"
+    assert reason(ValueError()) == "ValueError"
