@@ -42,7 +42,9 @@ class LiveRun:
     transaction of the store. When one of those fails, a LiveRun is thrown away: the store has the truth.
     """
 
-    def __init__(self, run: Run, job: Job, pages: Generator[list[str]] | None, *, last_seq: int, waiting: int) -> None:
+    def __init__(
+        self, run: Run, job: Job, pages: Generator[list[str]] | None, *, last_seq: int, waiting: int, at: datetime
+    ) -> None:
         self.run, self.job = run, job
         self.ending: tuple[RunState, str] | None = None
         self.giving_up: str | None = None
@@ -59,7 +61,9 @@ class LiveRun:
         self._kept, self._log_lines = 0, run.log_lines
         self._breaker = Breaker()
         self._broken_streak: tuple[str, int] = ("", 0)
-        self._deadline = time.monotonic() + job.timeout.total_seconds()
+        # Also over a change of leader: the run's time began when it did.
+        passed = at - (run.started_at or at)
+        self._deadline = time.monotonic() + (job.timeout - passed).total_seconds()
 
     # --- what is tried next -------------------------------------------------------------------------------------
 

@@ -135,6 +135,7 @@ class Runner:
                 None if run.planning_done else self._pages(run, job),
                 last_seq=batches.last_seq(db, run.id),
                 waiting=batches.count_waiting(db, run.id),
+                at=self._now(),
             )
         if run.attempt > ATTEMPTS:
             live.stop(RunState.ABANDONED, f"it was cut off {ATTEMPTS - 1} times and is not taken up again")

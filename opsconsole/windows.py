@@ -64,6 +64,8 @@ class Covers:
         first = _first_of(self.unit, instant.astimezone(zone).date())
         for _ in range(self.back):
             first = _first_of(self.unit, first - timedelta(days=1))
+            while start_of_day(first, zone) == start_of_day(first + timedelta(days=1), zone):
+                first -= timedelta(days=1)  # a date that was left out when the place crossed the date line
         return _window(self.unit, first, zone)
 
     def named(self, day: date, zone: ZoneInfo) -> Window:

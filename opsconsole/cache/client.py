@@ -73,7 +73,7 @@ class Cache:
                 try:
                     key = family.key(**parts, **{by: owner})
                 except BadKey as error:
-                    refused[owner] = error.sentence
+                    refused[owner] = error.why
                     continue
                 if value is None:
                     pipeline.unlink(key)

@@ -17,9 +17,10 @@ _BAD_PART = re.compile(r"[:*?\[\]\\\s\x00-\x1f\x7f-\x9f]")
 
 
 class BadKey(OpsconsoleError):
-    """An id that cannot be part of a cache key."""
+    """An id that cannot be part of a cache key; `why` says so without naming it, so that such items count together."""
 
     def __init__(self, part: str, why: str) -> None:
+        self.why = f"its id cannot be part of a cache key: {why}"
         super().__init__(f"{safe(part, 60)!r} cannot be part of a cache key: {why}")
 
 

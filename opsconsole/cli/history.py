@@ -6,6 +6,7 @@ import click
 
 from opsconsole.cli import printing
 from opsconsole.cli.opening import Options, desk_of, settings_of
+from opsconsole.text import safe
 
 
 @click.command()
@@ -89,6 +90,6 @@ def show(options: Options, run: int, as_json: bool) -> None:
     if found.metrics:
         click.echo(", ".join(f"{name} {n:,}" for name, n in found.metrics.items()))
     for cause in page.causes:
-        click.echo(f"{cause.count:>7,}  {cause.sentence}   {' '.join(cause.items)}")
+        click.echo(f"{cause.count:>7,}  {cause.sentence}   {' '.join(safe(item, 60) for item in cause.items)}")
     for at, line in page.log:
         click.echo(f"{printing.local(at, tz)}  {line}")

@@ -9,15 +9,23 @@ import click
 
 from opsconsole.cli import printing
 from opsconsole.cli.opening import Options, desk_of, log_to_file, settings_of
-from opsconsole.errors import Exit, Refused
+from opsconsole.errors import Exit, OpsconsoleError, Refused
 
 if TYPE_CHECKING:
     from opsconsole.desk import Desk
     from opsconsole.desk.values import Outcome
+    from opsconsole.engine import Engine
     from opsconsole.model import Run
 
 ANSWER_SECONDS = 2.0
 FOLLOW_SECONDS = 0.1
+PATIENCE = 5
+"""So many looks in a row, a second apart, may find the engine in trouble."""
+
+
+class EngineStumbles(OpsconsoleError):
+    """The engine of this process cannot work."""
+
 
 _wait = click.option("--wait", is_flag=True, help="Follow it to its end; the exit code is its result.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what it would do.")
@@ -91,9 +99,7 @@ def _carry(desk: Desk, command: int, *, wait: bool, as_json: bool) -> None:
     engine = Engine(desk.settings, desk.store, desk.catalog, only=command)
     engine.start()
     try:
-        made = None
-        while made is None:
-            made = _answer(desk.outcome(command, 1.0))
+        made = _carried_out(desk, engine, command)
         ended = _follow(desk, made)
     finally:
         engine.stop()
@@ -102,6 +108,18 @@ def _carry(desk: Desk, command: int, *, wait: bool, as_json: bool) -> None:
     else:
         click.echo(printing.sentence(ended))
     sys.exit(_exit_code(ended))
+
+
+def _carried_out(desk: Desk, engine: Engine, command: int) -> int:
+    """Waits until some leader has carried the command out; the run it made. Raises Refused, or EngineStumbles when
+    this process would have to lead and cannot.
+    """
+    stumbles = 0
+    while (made := _answer(desk.outcome(command, 1.0))) is None:
+        stumbles = stumbles + 1 if engine.problem else 0
+        if stumbles == PATIENCE:
+            raise EngineStumbles(f"{engine.problem}; command {command} waits for a leader")
+    return made
 
 
 def _answer(outcome: Outcome | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from opsconsole.catalog import Catalog
@@ -9,6 +10,8 @@ from opsconsole.context import Tools
 from opsconsole.executors import Feed, Stopped
 from opsconsole.model import BatchResult
 from opsconsole.work import work
+
+TICK_SECONDS = 0.01
 
 
 class Inline:
@@ -21,6 +24,7 @@ class Inline:
         """Yields the result of each batch, None where there is none to take."""
         for batch in feed:
             if batch is None:
+                time.sleep(TICK_SECONDS)
                 yield None
             else:
                 job = self._catalog.find(batch.job)
