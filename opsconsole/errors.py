@@ -14,7 +14,6 @@ class Exit(IntEnum):
     ITEMS_FAILED = 3
     REFUSED = 4
     NOT_LEADING = 75
-    NOT_ALLOWED = 77
     CONFIGURATION = 78
 
 

@@ -139,7 +139,6 @@ class Limits:
 
     max_age: timedelta | None = None
     longest: timedelta | None = None
-    warn_below: float = 0.95
     critical_below: float = 0.90
 
 

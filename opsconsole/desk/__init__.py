@@ -12,7 +12,6 @@ from opsconsole import clock, orders
 from opsconsole.cache.client import Cache
 from opsconsole.cache.stats import RedisStats, sample
 from opsconsole.catalog import Catalog
-from opsconsole.cron import Cron
 from opsconsole.database import Database, reason
 from opsconsole.desk import history
 from opsconsole.desk.sampler import Sampler
@@ -57,13 +56,6 @@ class Desk:
         """Every job with its next instant and its newest run."""
         with history.asking(self.store) as db:
             return history.cards(db, self.catalog, self._now())
-
-    def schedule(self, job_or_cron: str, tz: str | None) -> Cron:
-        """The schedule of a job, or the text itself as one. Raises BadCron, BadZone or UnknownJob."""
-        if " " in job_or_cron.strip() or job_or_cron.startswith("@"):
-            return Cron(job_or_cron, tz or "UTC")
-        job = self.catalog.find(job_or_cron)
-        return Cron(job.cron, tz or job.tz)
 
     def runs(self, *, limit: int, job: str | None = None, states: Sequence[RunState] | None = None) -> list[Run]:
         """The newest runs first."""

@@ -125,7 +125,7 @@ class Processes:
         self._false_starts = 0
 
     def __call__(self, feed: Feed, stopped: Stopped) -> Iterator[BatchResult | None]:
-        """Yields results as they come and None every 50 ms without one; the first when a worker is ready.
+        """Yields results as they come and None every 50 ms without one; the first when the workers are ready.
 
         A batch whose worker ended, by itself or because its time was over, comes back whole with `lost` set. Raises
         WorkersCannotStart when no worker gets as far as taking a batch.
@@ -151,11 +151,13 @@ class Processes:
         self._workers = []
 
     def _await_a_worker(self) -> None:
-        """Waits until somebody can take a batch, so that no run's time begins before its work can."""
+        """Waits until all can take a batch, so that no run's time begins before its work can."""
         end = time.monotonic() + START_SECONDS
-        while not any(worker.ready for worker in self._workers) and time.monotonic() < end:
+        while time.monotonic() < end:
             self._fill_up()
             self._collect()
+            if len(self._workers) == self._count and all(worker.ready for worker in self._workers):
+                return
 
     def _fill_up(self) -> None:
         while len(self._workers) < self._count:

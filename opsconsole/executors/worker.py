@@ -51,6 +51,7 @@ def main() -> None:
     _die_with(wiring.parent)
     sys.path[:] = wiring.path
 
+    import opsconsole.cache.client  # noqa: F401 - half a second that the first batch need not wait for
     from opsconsole.catalog import load
     from opsconsole.context import Tools
     from opsconsole.errors import OpsconsoleError
