@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -30,7 +31,9 @@ async def _draw(desk: Desk, file: Path) -> None:
                 # It went by between two looks.
                 seen = ended
                 app.trigger(job, None)
-        file.write_text(app.export_screenshot(title="opsconsole demo"), encoding="utf-8")
+        picture = app.export_screenshot(title="opsconsole demo")
+        # Without the fonts that would be fetched from elsewhere by whoever looks at it.
+        file.write_text(re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL), encoding="utf-8")
         while app.snapshot.live:
             await pilot.pause(0.1)
 
