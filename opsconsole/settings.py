@@ -245,6 +245,9 @@ def terminal() -> str:
     return os.environ.get("TERM", "")
 
 
+_IN_WORDS = {"int": "a whole number", "float": "a number", "str": "a text"}
+
+
 def _find(env: Mapping[str, str]) -> Path | None:
     beside = Path(FILE)
     configured = Path(env.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "opsconsole" / FILE
@@ -281,8 +284,9 @@ def _section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[s
             continue
         try:
             good[key] = msgspec.convert(value, types[key], strict=False)
-        except msgspec.ValidationError as error:
-            problems.append(f"{name}.{key}: {str(error).lower().removeprefix('expected ')} needed, not {value!r}")
+        except msgspec.ValidationError:
+            wanted = next((words for kind_of, words in _IN_WORDS.items() if kind_of in str(types[key])), "a text")
+            problems.append(f"{name}.{key}: {wanted} is needed, not {value!r}")
     return kind(**good)
 
 
