@@ -126,9 +126,9 @@ def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
         "engine.speed is not a setting; [engine] has executor, workers, lease_seconds",
         "store.url: a URL that starts with sqlite:/// or postgresql:// is needed, not 'mysql'",
         "redis.url: a URL that starts with redis://, rediss:// or unix:// is needed, not 'memcached'",
-        "console.environment: `str`",
+        "console.environment: a text is needed",
         "jobs.packs must be a list of module names",
-        'jobs."attempts.cache_day".batch: `int',
+        'jobs."attempts.cache_day".batch: a whole number',
         'jobs."attempts.cache_day".colour is not a setting',
         "[enigne] is not a section; the sections are attempts, console, data, engine, jobs, redis, store",
     ):
