@@ -121,6 +121,7 @@ class Settings:
     data_url: Secret
     redis_url: Secret | None
     embedded_store: bool
+    embedded_data: bool
     packs: tuple[str, ...]
     overrides: Mapping[str, JobOverride]
     options: Mapping[str, Mapping[str, Any]]
@@ -216,6 +217,7 @@ def load(
         data_url=data,
         redis_url=redis_url,
         embedded_store=store.reveal() == f"sqlite:///{home / 'store.db'}",
+        embedded_data=data.reveal() == f"sqlite:///{home / 'data.db'}",
         packs=packs,
         overrides=overrides,
         options={name: value for name, value in raw.items() if name in pack_names},

@@ -66,8 +66,7 @@ def _store(settings: Settings) -> Iterator[str]:
 
 
 def _data(settings: Settings, packs: tuple[Pack, ...]) -> Iterator[str]:
-    file = settings.folder / "data.db"
-    if settings.data_url.reveal() == f"sqlite:///{file}" and not file.exists():
+    if settings.embedded_data and not (settings.folder / "data.db").exists():
         return
     data = Database(settings.data_url.reveal())
     try:

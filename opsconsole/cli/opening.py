@@ -101,13 +101,14 @@ def prepare(settings: Settings, store: Store, packs: tuple[Pack, ...]) -> None:
     from opsconsole.store import datatables, migrate
 
     try:
-        if not settings.embedded_store:
+        if settings.embedded_store:
+            migrate.upgrade(store)
+        else:
             migrate.require(store)
-            return
-        migrate.upgrade(store)
-        data = Database(settings.data_url.reveal())
-        datatables.create_missing(data, packs)
-        data.close()
+        if settings.embedded_data:
+            data = Database(settings.data_url.reveal())
+            datatables.create_missing(data, packs)
+            data.close()
     except SQLAlchemyError as error:
         if trouble(error) is Trouble.OWN:
             where = masked(settings.store_url)

@@ -33,6 +33,8 @@ def _version(db: Connection) -> str | None:
 
 def upgrade(store: Store) -> bool:
     """Migrates in one transaction; False when nothing was to be done. Raises SchemaMismatch for a newer store."""
+    if version(store) == NEWEST:
+        return False
     with store.writing() as db:
         found = _version(db)
         if found == NEWEST:

@@ -1,0 +1,25 @@
+"""What a command finds, and what it leaves alone, before it begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import inspect
+
+from opsconsole import settings
+from opsconsole.cli.opening import desk_of
+from opsconsole.database import Database
+
+
+def test_tables_are_made_in_embedded_databases_only(tmp_path: Path, redis_url: str) -> None:
+    somebodys = f"sqlite:///{tmp_path / 'production.db'}"
+    environ = {"REDIS_URL": redis_url, "OPSCONSOLE_DATA__URL": somebodys}
+
+    with desk_of(settings.load(folder=tmp_path / "own", environ=environ, search=False)) as desk:
+        assert desk.runs(limit=1) == []
+    data = Database(somebodys)
+    assert inspect(data.engine).get_table_names() == []
+    data.close()
+
+    with desk_of(settings.load(folder=tmp_path / "other", environ={"REDIS_URL": redis_url}, search=False)) as desk:
+        assert desk.preview("attempts.cache_day").items == 0
