@@ -69,6 +69,9 @@ def _finding(view: View, finding: Finding) -> tuple[look.Look, Line, str]:
 
 def _leader(view: View) -> Piece:
     leader = view.snapshot.leader
+    if view.snapshot.store_away is not None:
+        # What stood in the lease when the store was last read proves nothing now.
+        return Piece("leader unknown", "warn")
     if leader is None:
         return Piece("nobody leads", "warn")
     if leader.is_me:

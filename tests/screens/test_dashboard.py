@@ -75,7 +75,7 @@ def test_nothing_blanks_when_store_and_redis_are_away() -> None:
             "✗ away since 18:12:07 UTC: Connection refused",
             "41,204 keys",
             "PRODUCTION",
-            "nobody leads",
+            "leader unknown",
         ):
             assert words in console.text
         assert console.text.count("stale since") == 3
