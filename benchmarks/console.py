@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 from opsconsole import clock, orders, settings
 from opsconsole.catalog import load as load_catalog
 from opsconsole.database import Database
 from opsconsole.embedded import sample
+from opsconsole.model import Trigger
 from opsconsole.store import Store, commands, datatables, runs
 from tests.terminal import Terminal
 
@@ -71,12 +69,6 @@ class Place:
             asking.join()
             store.close()
 
-    def ask(self, *arguments: str) -> str:
-        """What a command prints."""
-        command = [sys.executable, "-m", "opsconsole", *arguments]
-        done = subprocess.run(command, env=self.env, cwd=self.folder, capture_output=True, text=True, check=False)
-        return done.stdout
-
 
 def typing(place: Place, keys: int) -> dict[str, float]:
     """Milliseconds from a key to what it draws, idle and while runs follow each other: p50 and p95."""
@@ -104,12 +96,13 @@ def unread(place: Place, seconds: float) -> list[float]:
     since = clock.now()
     try:
         time.sleep(seconds)
-        listed = json.loads(place.ask("runs", "--job", JOB, "-n", "20", "--json"))
-        shown = [json.loads(place.ask("show", str(run["id"]), "--json")) for run in listed]
+        store = Store(place.settings.store_url.reveal())
+        with store.reading() as db:
+            found = [run for run in runs.newest(db, limit=20, job=JOB) if run.trigger is Trigger.SCHEDULE]
+        store.close()
     finally:
         terminal.close()
-    scheduled = [run for run in shown if run["trigger"] == "schedule" and _time(run["as_of"]) > since]
-    return [(_time(run["started"]) - _time(run["as_of"])).total_seconds() for run in scheduled]
+    return [(run.started_at - run.as_of).total_seconds() for run in found if run.started_at and run.as_of > since]
 
 
 def _latencies(terminal: Terminal, keys: int) -> list[float]:
@@ -132,10 +125,6 @@ def _p95(taken: list[float]) -> float:
     return sorted(taken)[int(len(taken) * 0.95)]
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
 def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.console", description=__doc__)
@@ -150,7 +139,7 @@ def main() -> int:
         for what, ms in typing(place, asked.keys).items():
             print(f"key to painted, {what:<12} {ms:6.1f} ms")
         late = unread(place, asked.unread)
-        told = ", ".join(f"{seconds:.1f} s" for seconds in late)
+        told = ", ".join(f"{seconds:.3f} s" for seconds in late)
         print(f"unread for {asked.unread:g} s: {len(late)} scheduled runs, late by {told}")
     return 0
 
