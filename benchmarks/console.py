@@ -58,7 +58,7 @@ class Place:
             while not done.wait(0.1):
                 with store.writing() as db:
                     if runs.open_run(db, JOB) is None and not commands.asked(db):
-                        commands.ask(db, orders.TRIGGER, JOB, {}, self.settings.actor, clock.now())
+                        commands.ask(db, orders.Verb.TRIGGER, JOB, {}, self.settings.actor, clock.now())
 
         asking = threading.Thread(target=ask)
         asking.start()

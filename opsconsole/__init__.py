@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         LATEST,
         NONE,
         QUEUE,
+        REPLACE,
         SKIP,
         Job,
         Limits,
@@ -31,7 +32,8 @@ _HOME = {
     "Items": "opsconsole.context",
     **dict.fromkeys(("Json", "UtcTime", "key_type"), "opsconsole.database"),
     **dict.fromkeys(
-        ("LATEST", "NONE", "QUEUE", "SKIP", "Job", "Limits", "Pack", "Retry", "Scope", "all_of"), "opsconsole.model"
+        ("LATEST", "NONE", "QUEUE", "REPLACE", "SKIP", "Job", "Limits", "Pack", "Retry", "Scope", "all_of"),
+        "opsconsole.model",
     ),
     **dict.fromkeys(
         ("DAY", "DAY_BEFORE", "MOMENT", "MONTH_BEFORE", "Window", "hours", "minutes"), "opsconsole.windows"
@@ -46,6 +48,7 @@ __all__ = [
     "MONTH_BEFORE",
     "NONE",
     "QUEUE",
+    "REPLACE",
     "SKIP",
     "Context",
     "Family",

@@ -14,6 +14,7 @@ class Exit(IntEnum):
     ITEMS_FAILED = 3
     REFUSED = 4
     NOT_LEADING = 75
+    NOT_ALLOWED = 77
     CONFIGURATION = 78
 
 
@@ -87,6 +88,15 @@ class Refused(OpsconsoleError):
     """An action that may not be carried out as things are."""
 
     exit_code = Exit.REFUSED
+
+
+class NotAllowed(OpsconsoleError):
+    """Whoever asks may only look."""
+
+    exit_code = Exit.NOT_ALLOWED
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(f"{verb} is refused: this was opened with --read-only and may only look")
 
 
 class NotLeading(OpsconsoleError):

@@ -67,8 +67,9 @@ class BatchState(StrEnum):
 
 
 class OccurrenceState(StrEnum):
-    """What became of a scheduled instant."""
+    """What became of a scheduled instant; `due` while its run waits."""
 
+    DUE = "due"
     RAN = "ran"
     LATE = "late"
     SKIPPED = "skipped"
@@ -79,8 +80,13 @@ class Reason(StrEnum):
     """Why a scheduled instant has no run of its own."""
 
     OVERLAP = "overlap"
+    PAUSED = "paused"
+    CAPACITY = "capacity"
     SUPERSEDED = "superseded"
     CATCH_UP_LIMIT = "catch-up limit"
+    CLOCK_JUMP = "clock_jump"
+    JOB_REMOVED = "job_removed"
+    NOT_LEADING = "not_leading"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +110,12 @@ class Overlap(StrEnum):
 
     SKIP = "skip"
     QUEUE = "queue"
+    REPLACE = "replace"
 
 
 SKIP = Overlap.SKIP
 QUEUE = Overlap.QUEUE
+REPLACE = Overlap.REPLACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +171,9 @@ class Job:
     `population(scope)` gives the items' keys, each once, as a SELECT of one string column or a short tuple of names; it
     is read once a run. `apply(ctx, items)` does the work on a batch and may be called again for the same items.
     `batch` is how many items a batch has, `workers` how many batches of a run go on at once, `parallel` how many
-    windows. `tag` stands before its log lines; the job's name when None.
+    windows. Of the jobs with one `exclusive` name one runs at a time. A job waits for runs of the jobs in `after` whose
+    window ends when its own does, no longer than `after_wait`. `tag` stands before its log lines; the job's name when
+    None.
     """
 
     name: str
@@ -181,6 +191,9 @@ class Job:
     limits: Limits = field(default=Limits(), kw_only=True)
     catch_up: CatchUp = field(default=LATEST, kw_only=True)
     overlap: Overlap = field(default=SKIP, kw_only=True)
+    exclusive: str | None = field(default=None, kw_only=True)
+    after: tuple[str, ...] = field(default=(), kw_only=True)
+    after_wait: timedelta = field(default=hours(1), kw_only=True)
     priority: int = field(default=0, kw_only=True)
     aliases: tuple[str, ...] = field(default=(), kw_only=True)
     tag: str | None = field(default=None, kw_only=True)
@@ -297,6 +310,15 @@ class Counts:
         return self.ok + self.failed + self.skipped
 
 
+class Stop(msgspec.Struct, frozen=True):
+    """Somebody's wish that a run ends: at the next batch boundary, and by force from `force_at` on."""
+
+    by: str
+    at: datetime
+    force_at: datetime
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a job for one window, as the store has it. Times are aware and in UTC."""
@@ -325,6 +347,8 @@ class Run:
     facts: Mapping[str, Any]
     error: str | None
     log_lines: int
+    stop: Stop | None = None
+    recoveries: int = 0
 
     @property
     def seconds(self) -> float | None:

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from opsconsole.catalog import Catalog
 from opsconsole.clock import Clock
 from opsconsole.cron import zone
 from opsconsole.database import Connection
-from opsconsole.errors import BadWindow, OpsconsoleError, Refused
-from opsconsole.model import OPEN, Job, Trigger
-from opsconsole.store import Store, batches, commands, runs
+from opsconsole.errors import BadWindow, NotAllowed, OpsconsoleError, Refused
+from opsconsole.failpoints import Point, reach
+from opsconsole.model import OPEN, Job, Run, Stop, Trigger
+from opsconsole.settings import Role
+from opsconsole.store import Store, batches, commands, pauses, runs
 from opsconsole.store.commands import Command, CommandState
 from opsconsole.windows import Unit, Window
 
-TRIGGER = "trigger"
-RETRY = "retry"
+CANCEL_GRACE = timedelta(seconds=10)
+"""So long a run that is cancelled may finish the batches that are in flight."""
+MATCHING = "matching"
+"""The target of a retry of all runs that a filter finds."""
+TOLD_REFUSALS = 20
+RETRIES_A_PAGE = 500
+
+
+class Verb(StrEnum):
+    """What can be asked for."""
+
+    TRIGGER = "trigger"
+    RETRY = "retry"
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
 
 
 def carry_out(store: Store, catalog: Catalog, token: int, now: Clock, *, only: int | None = None) -> None:
@@ -28,12 +47,23 @@ def carry_out(store: Store, catalog: Catalog, token: int, now: Clock, *, only: i
         with store.fenced(token) as db:
             at = now()
             try:
-                outcome = _VERBS[command.verb](db, catalog, command, at)
+                if command.actor.role is not Role.OPERATOR:
+                    raise NotAllowed(command.verb)
+                outcome = _VERBS[Verb(command.verb)](db, catalog, command, at)
             except OpsconsoleError as error:
                 refused = {"why": error.sentence, "exit_code": int(error.exit_code)}
                 commands.settle(db, command, CommandState.REFUSED, refused, at)
             else:
                 commands.settle(db, command, CommandState.DONE, outcome, at)
+            reach(Point.COMMAND_WRITTEN)
+        reach(Point.COMMAND_SETTLED)
+
+
+def target_of(catalog: Catalog, name: str) -> str:
+    """What a pause is about: a job by name or alias, a pack, or all. Raises UnknownJob."""
+    if name == pauses.ALL or any(name == pack.name for pack in catalog.packs):
+        return name
+    return catalog.find(name).name
 
 
 def window_of(job: Job, day: str | None, at: datetime) -> Window:
@@ -72,7 +102,29 @@ def _trigger(db: Connection, catalog: Catalog, command: Command, at: datetime) -
 
 
 def _retry(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
+    if command.target == MATCHING:
+        return _retry_matching(db, catalog, command, at)
     parent = runs.get(db, int(command.target))
+    return {"run": _retry_one(db, catalog, parent, command, at), "parent": parent.id}
+
+
+def _retry_matching(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
+    wanted = msgspec.convert(command.arguments["filter"], runs.Filter, strict=False)
+    made, refused, after = [], [], 0
+    while found := runs.undone(db, wanted, after=after, limit=RETRIES_A_PAGE):
+        after = found[-1].id
+        for parent in found:
+            try:
+                made.append(_retry_one(db, catalog, parent, command, at))
+            except OpsconsoleError as error:
+                refused.append(error.sentence)
+    if not made:
+        raise Refused(refused[0] if refused else "no run matches that has something to retry")
+    done = f"{len(made):,} runs are queued" + (f", {len(refused):,} were refused" if refused else "")
+    return {"runs": made, "refused": refused[:TOLD_REFUSALS], "done": done}
+
+
+def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, at: datetime) -> int:
     job = catalog.find(parent.job)
     if parent.state in OPEN:
         raise Refused(f"run {parent.id} is still {parent.state}; retry it when it has ended")
@@ -81,7 +133,7 @@ def _retry(db: Connection, catalog: Catalog, command: Command, at: datetime) -> 
     if not everything and parent.planning_done and not undone:
         raise Refused(f"run {parent.id} has nothing to retry: no item failed; add --all to run it whole")
     _refuse_beside_another(db, job, parent.window)
-    run = runs.create(
+    return runs.create(
         db,
         job,
         parent.window,
@@ -94,7 +146,40 @@ def _retry(db: Connection, catalog: Catalog, command: Command, at: datetime) -> 
         facts=parent.facts,
         command=command.id,
     )
-    return {"run": run, "parent": parent.id}
+
+
+def _cancel(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
+    run = runs.get(db, int(command.target))
+    force = bool(command.arguments.get("force"))
+    note = command.arguments.get("note") or ""
+    why = f"cancelled by {command.actor.name}" + (f": {note}" if note else "")
+    stop = Stop(command.actor.name, at, at if force else at + CANCEL_GRACE, why)
+    if not runs.ask_to_stop(db, run.id, stop):
+        raise Refused(f"run {run.id} has ended already, as {run.state}")
+    how = "at once" if force else "when its batches in flight are done"
+    return {"run": run.id, "before": run.state, "done": f"run {run.id} of {run.job} ends {how}"}
+
+
+def _pause(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
+    target = target_of(catalog, command.target)
+    given = command.arguments.get("until")
+    until = datetime.fromisoformat(given) if given else None
+    if until is not None and until <= at:
+        raise Refused(f"a pause until {until:%Y-%m-%d %H:%M} UTC is over already")
+    before = pauses.end(db, target, at)
+    note = command.arguments.get("note") or ""
+    number = pauses.add(db, target, since=at, until=until, who=command.actor.name, note=note)
+    how = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until somebody resumes it"
+    return {"pause": number, "replaced": before, "done": f"{target} is paused {how}"}
+
+
+def _resume(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
+    target = target_of(catalog, command.target)
+    if not pauses.end(db, target, at):
+        also = [pause.target for pause in pauses.in_force(db, at)]
+        hint = f"; paused are {', '.join(also)}" if also else ""
+        raise Refused(f"{target} is not paused{hint}")
+    return {"done": f"{target} goes on"}
 
 
 def _refuse_beside_another(db: Connection, job: Job, window: Window) -> None:
@@ -104,7 +189,10 @@ def _refuse_beside_another(db: Connection, job: Job, window: Window) -> None:
         raise Refused(f"{job.name} {window.label} is already asked for: run {beside} is {runs.get(db, beside).state}")
 
 
-_VERBS: dict[str, Callable[[Connection, Catalog, Command, datetime], dict[str, Any]]] = {
-    TRIGGER: _trigger,
-    RETRY: _retry,
+_VERBS: dict[Verb, Callable[[Connection, Catalog, Command, datetime], dict[str, Any]]] = {
+    Verb.TRIGGER: _trigger,
+    Verb.RETRY: _retry,
+    Verb.CANCEL: _cancel,
+    Verb.PAUSE: _pause,
+    Verb.RESUME: _resume,
 }

@@ -9,6 +9,7 @@ import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -54,9 +55,12 @@ def masked(url: Secret) -> str:
 
 
 class Console(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[console]`: what this installation is called on its top line."""
+    """`[console]`: what this installation is called on its top line, and what a leading console does when its terminal
+    is gone: `stop`, or `continue` to schedule without a screen.
+    """
 
     environment: str = ""
+    on_hangup: str = "stop"
 
 
 class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,12 +102,20 @@ class JobOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     parallel: int | None = None
 
 
+class Role(StrEnum):
+    """What an actor may do: an operator everything, a viewer nothing but look."""
+
+    OPERATOR = "operator"
+    VIEWER = "viewer"
+
+
 @dataclass(frozen=True)
 class Actor:
     """Who is at the keyboard: the OS user, with the user behind sudo, and the address an SSH session comes from."""
 
     name: str
     origin: str
+    role: Role = Role.OPERATOR
 
 
 @dataclass(frozen=True)
@@ -143,6 +155,7 @@ class Settings:
             "file": str(self.source) if self.source else "none",
             "folder": str(self.folder),
             "console.environment": self.console.environment or "-",
+            "console.on_hangup": self.console.on_hangup,
             "store.url": masked(self.store_url),
             "data.url": masked(self.data_url),
             "redis.url": redis,
@@ -193,6 +206,8 @@ def load(
         problems.append(f"[{name}] is not a section; the sections are {known}")
     home = folder or Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "opsconsole"
     engine, redis = sections["engine"], sections["redis"]
+    if sections["console"].on_hangup not in ("stop", "continue"):
+        problems.append(f"console.on_hangup is {sections['console'].on_hangup!r}; use stop or continue")
     if engine.executor not in ("processes", "inline"):
         problems.append(f"engine.executor is {engine.executor!r}; use processes or inline")
     if engine.workers < 0:
@@ -240,6 +255,11 @@ def private_folder(folder: Path) -> None:
     """Creates the data folder for this user alone, and makes files written from now on private to them."""
     os.umask(0o077)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def failpoint() -> str:
+    """Where a test wants this process to fail, as opsconsole.failpoints reads it; empty but in such a test."""
+    return os.environ.get("FAILPOINT", "")
 
 
 def terminal() -> str:

@@ -17,7 +17,7 @@ TABLE = """
 floor    rooms, each of which imports only rooms that stand before it
 -------  ----------------------------------------------------------------------------
 0        errors clock text windows model
-1        cron trigger settings catalog database cache store context work
+1        cron trigger settings failpoints catalog database cache store context work
 2        planner scheduler leader breaker executors liverun runner orders engine health
 3        desk embedded
 4        cli screens

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
+import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,11 +19,14 @@ from opsconsole.desk import history
 from opsconsole.desk.sampler import Sampler
 from opsconsole.desk.values import JobCard, Outcome, Preview, RunPage, Snapshot
 from opsconsole.engine import Engine
-from opsconsole.errors import Unavailable
+from opsconsole.errors import NotAllowed, Unavailable
+from opsconsole.failpoints import Point, reach
 from opsconsole.model import OPEN, Job, Run, RunState, Scope
-from opsconsole.settings import Settings
+from opsconsole.orders import Verb
+from opsconsole.settings import Role, Settings
 from opsconsole.store import Store, commands, runs
 from opsconsole.store.commands import CommandState
+from opsconsole.store.runs import Filter
 from opsconsole.work import population
 
 POLL_SECONDS = 0.05
@@ -110,12 +115,42 @@ class Desk:
         """Asks for a run and returns the command's number. Raises BadWindow or UnknownJob at once."""
         found = self.catalog.find(job)
         orders.window_of(found, day, self._now())
-        return self._ask(orders.TRIGGER, found.name, {"date": day, "backfill": backfill})
+        return self._ask(Verb.TRIGGER, found.name, {"date": day, "backfill": backfill})
 
     def retry(self, run: int, *, everything: bool = False) -> int:
         """Asks for what failed in a run, or for all of it, once more; the command's number. Raises UnknownRun."""
         self.run(run)
-        return self._ask(orders.RETRY, str(run), {"all": everything})
+        return self._ask(Verb.RETRY, str(run), {"all": everything})
+
+    def retry_matching(self, wanted: Filter, *, everything: bool = False) -> int:
+        """Asks for what failed in every run that matches and was not retried yet; the command's number."""
+        return self._ask(
+            Verb.RETRY, orders.MATCHING, {"all": everything, "filter": msgspec.to_builtins(self._meant(wanted))}
+        )
+
+    def matching(self, wanted: Filter, *, limit: int) -> list[Run]:
+        """The runs that `retry_matching` would retry, oldest first."""
+        with history.asking(self.store) as db:
+            return runs.undone(db, self._meant(wanted), after=0, limit=limit)
+
+    def cancel(self, run: int, *, force: bool = False, note: str = "") -> int:
+        """Asks that a run ends: when its batches in flight are done or the grace is over, by `force` at once. The
+        command's number. Raises UnknownRun.
+        """
+        self.run(run)
+        return self._ask(Verb.CANCEL, str(run), {"force": force, "note": note})
+
+    def pause(self, target: str, *, until: datetime | None, note: str = "") -> int:
+        """Asks that the instants of a job, a pack, or `all` are skipped until `until`, or until it is resumed when that
+        is None; the command's number. A pause of the same target is replaced. Raises UnknownJob.
+        """
+        meant = orders.target_of(self.catalog, target)
+        said = {"until": until.isoformat() if until else None, "note": note}
+        return self._ask(Verb.PAUSE, meant, said)
+
+    def resume(self, target: str, *, note: str = "") -> int:
+        """Asks that a paused job, pack, or `all` goes on; the command's number. Raises UnknownJob."""
+        return self._ask(Verb.RESUME, orders.target_of(self.catalog, target), {"note": note})
 
     def outcome(self, command: int, wait_seconds: float) -> Outcome | None:
         """What came of a command; None when no leader has carried it out within the wait."""
@@ -125,7 +160,13 @@ class Desk:
                 found = commands.get(db, command)
             if found.state is not CommandState.ASKED:
                 told = found.outcome
-                return Outcome(told.get("run"), told.get("why"), told.get("exit_code", 0))
+                return Outcome(
+                    run=told.get("run"),
+                    refused=told.get("why"),
+                    exit_code=told.get("exit_code", 0),
+                    done=told.get("done"),
+                    runs=tuple(told.get("runs", ())),
+                )
             if time.monotonic() > end:
                 return None
             time.sleep(POLL_SECONDS)
@@ -155,12 +196,23 @@ class Desk:
             )
         return self._sampler
 
-    def _ask(self, verb: str, target: str, arguments: dict[str, object]) -> int:
+    def _meant(self, wanted: Filter) -> Filter:
+        return msgspec.structs.replace(wanted, job=self.catalog.find(wanted.job).name) if wanted.job else wanted
+
+    def _ask(self, verb: Verb, target: str, arguments: Mapping[str, object]) -> int:
+        actor, at = self.settings.actor, self._now()
         try:
             with self.store.writing() as db:
-                number = commands.ask(db, verb, target, arguments, self.settings.actor, self._now())
+                number = commands.ask(db, verb, target, arguments, actor, at)
+                if actor.role is not Role.OPERATOR:
+                    # The leader would refuse it as well; but there may be none, and this is sooner.
+                    why = {"why": NotAllowed(verb).sentence}
+                    commands.settle(db, commands.get(db, number), CommandState.REFUSED, why, at)
         except SQLAlchemyError as error:
             raise Unavailable("store", reason(error)) from error
+        if actor.role is not Role.OPERATOR:
+            raise NotAllowed(verb)
+        reach(Point.COMMAND_ASKED)
         if self.engine is not None:
             self.engine.wake()
         return number

@@ -8,6 +8,8 @@ from datetime import datetime
 from opsconsole.cache.stats import RedisStats
 from opsconsole.health.rules import Finding, Severity
 from opsconsole.model import BatchState, Run
+from opsconsole.store.pauses import Pause
+from opsconsole.store.presence import Attached
 from opsconsole.store.statistics import Rates
 from opsconsole.windows import Window
 
@@ -47,12 +49,15 @@ class JobCard:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A run that is queued or goes on. `rate` in items a second, `seconds_left` None while either is unknown."""
+    """A run that is queued or goes on. `rate` in items a second, `seconds_left` None while either is unknown; `waits`
+    says in words what a queued run waits for.
+    """
 
     run: Run
     tz: str
     rate: float | None
     seconds_left: float | None
+    waits: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,8 @@ class Snapshot:
     store_away: Away | None = None
     data_away: Away | None = None
     engine_problem: str | None = None
+    pauses: tuple[Pause, ...] = ()
+    attached: tuple[Attached, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +132,15 @@ class RunPage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a command: the run it made, or why it was refused, with the exit code for a command line."""
+    """What came of a command: the run it made or was about, what was done in words where that is not a new run, or why
+    it was refused, with the exit code for a command line.
+    """
 
     run: int | None
     refused: str | None
     exit_code: int = 0
+    done: str | None = None
+    runs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +155,7 @@ class Preview:
 
 
 __all__ = [
+    "Attached",
     "Away",
     "BatchCell",
     "Cause",
@@ -151,6 +163,7 @@ __all__ = [
     "JobCard",
     "Leader",
     "Outcome",
+    "Pause",
     "Preview",
     "Progress",
     "Rates",

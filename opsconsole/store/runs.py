@@ -6,13 +6,24 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from opsconsole.database import Connection
 from opsconsole.errors import UnknownRun
-from opsconsole.model import LIVE, OPEN, Counts, Job, Run, RunState, Trigger
+from opsconsole.model import LIVE, NEEDS_A_LOOK, OPEN, Counts, Job, Run, RunState, Stop, Trigger
 from opsconsole.store.schema import batches, failures, log, runs
 from opsconsole.windows import Window
+
+
+class Filter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which runs are meant: those of a job, in one of these states, made in [since, until). Travels as JSON."""
+
+    job: str | None = None
+    states: tuple[RunState, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
 
 # Built once: this one is executed with every batch, and building it costs more than SQLite takes to carry it out.
 _ADVANCED = ("planned", "ok", "failed", "skipped", "not_reached", "batches", "batches_done", "planning_done")
@@ -105,6 +116,21 @@ def open_scheduled(db: Connection) -> dict[str, int]:
     return dict(db.execute(query.group_by(runs.c.job)).all())
 
 
+def undone(db: Connection, wanted: Filter, *, after: int, limit: int) -> list[Run]:
+    """The next ended runs with a number above `after` that match, have something left undone, and were not retried."""
+    retried = select(runs.c.parent_id).where(runs.c.parent_id.is_not(None))
+    query = select(runs).where(runs.c.id > after, runs.c.state.in_(NEEDS_A_LOOK), runs.c.id.not_in(retried))
+    if wanted.job is not None:
+        query = query.where(runs.c.job == wanted.job)
+    if wanted.states:
+        query = query.where(runs.c.state.in_(wanted.states))
+    if wanted.since is not None:
+        query = query.where(runs.c.created_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(runs.c.created_at < wanted.until)
+    return [_value(row) for row in db.execute(query.order_by(runs.c.id).limit(limit))]
+
+
 def children(db: Connection, run: int) -> list[int]:
     """The runs that retried this one."""
     return list(db.execute(select(runs.c.id).where(runs.c.parent_id == run).order_by(runs.c.id)).scalars())
@@ -150,6 +176,17 @@ def end(db: Connection, run: int, *, token: int, state: RunState, at: datetime, 
         .values(state=state, ended_at=at, error=error)
     )
     return changed.rowcount == 1
+
+
+def ask_to_stop(db: Connection, run: int, stop: Stop) -> bool:
+    """Writes down that a run is to end; False when it has ended. An earlier wish stays, unless this is sooner."""
+    found = db.execute(select(runs.c.stop).where(runs.c.id == run, runs.c.state.in_(OPEN))).one_or_none()
+    if found is None:
+        return False
+    before = _stop(found.stop)
+    if before is None or stop.force_at < before.force_at:
+        db.execute(update(runs).where(runs.c.id == run).values(stop=msgspec.to_builtins(stop)))
+    return True
 
 
 def advance(
@@ -235,4 +272,10 @@ def _value(row: Row[Any]) -> Run:
         facts=row.facts,
         error=row.error,
         log_lines=row.log_lines,
+        stop=_stop(row.stop),
+        recoveries=row.recoveries,
     )
+
+
+def _stop(found: Any) -> Stop | None:
+    return None if found is None else msgspec.convert(found, Stop)

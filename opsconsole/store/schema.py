@@ -61,6 +61,19 @@ jobs = Table(
     Column("tz", String, nullable=False),
     Column("registered_at", UtcTime, nullable=False),
     Column("planned_until", UtcTime, nullable=False),
+    Column("removed_at", UtcTime, nullable=True),
+)
+
+# A target is a job, a pack, or "all". Rows stay: what an instant was skipped for is read from them later.
+pauses = Table(
+    "ops_pauses",
+    metadata,
+    Column("id", serial, primary_key=True),
+    Column("target", String, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("until", UtcTime, nullable=True),
+    Column("who", String, nullable=False),
+    Column("note", String, nullable=False),
 )
 
 occurrences = Table(
@@ -78,6 +91,7 @@ occurrences = Table(
     Column("spec", String, nullable=False),
     Column("token", BigInteger, nullable=False),
     Column("recorded_at", UtcTime, nullable=False),
+    Column("started_at", UtcTime, nullable=True),
     UniqueConstraint("job", "due_at"),
 )
 
@@ -120,6 +134,8 @@ runs = Table(
     Column("metrics", Json, nullable=False),
     Column("error", Text, nullable=True),
     Column("log_lines", Integer, nullable=False, server_default=text("0")),
+    Column("stop", Json, nullable=True),
+    Column("recoveries", Integer, nullable=False, server_default=text("0")),
     Index(None, "state"),
     Index(None, "job", "created_at"),
     Index(None, "ended_at"),
@@ -183,6 +199,7 @@ commands = Table(
     Column("state", String, nullable=False),
     Column("outcome", Json, nullable=True),
     Column("done_at", UtcTime, nullable=True),
+    Column("role", String, nullable=False, server_default="operator"),
     Index(None, "state"),
 )
 
@@ -201,4 +218,18 @@ audit = Table(
     Column("after", Json, nullable=True),
     Column("previous", String, nullable=False, unique=True),
     Column("hash", String, nullable=False, unique=True),
+)
+
+presence = Table(
+    "ops_presence",
+    metadata,
+    Column("owner", String, primary_key=True),
+    Column("who", String, nullable=False),
+    Column("origin", String, nullable=False),
+    Column("host", String, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("face", String, nullable=False),
+    Column("screen", String, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
 )

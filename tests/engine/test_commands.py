@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from opsconsole.settings import Actor
 from opsconsole.store import Store, commands, migrate
-from opsconsole.store.commands import FIRST, CommandState
+from opsconsole.store.audit import FIRST
+from opsconsole.store.commands import CommandState
 from opsconsole.store.schema import audit
 
 ASHA = Actor("asha as root", "10.1.2.3")

@@ -1,0 +1,58 @@
+"""Pauses: of one job, of a pack, or of all; who, why, and until when. Rows stay when a pause is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, or_, select, update
+
+from opsconsole.database import Connection
+from opsconsole.model import Job
+from opsconsole.store.schema import pauses
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A stretch in which a target's instants are skipped: from `since` until before `until`, open when that is None."""
+
+    id: int
+    target: str
+    since: datetime
+    until: datetime | None
+    who: str
+    note: str
+
+    def holds(self, job: Job, at: datetime) -> bool:
+        """Whether the job's instant at `at` is skipped."""
+        return self.concerns(job) and self.since <= at and (self.until is None or at < self.until)
+
+    def concerns(self, job: Job) -> bool:
+        """Whether it is about the job."""
+        return self.target in (ALL, job.pack, job.name)
+
+
+def add(db: Connection, target: str, *, since: datetime, until: datetime | None, who: str, note: str) -> int:
+    """Begins a pause; its number."""
+    values = {"target": target, "since": since, "until": until, "who": who, "note": note}
+    made: int = db.execute(insert(pauses).values(values).returning(pauses.c.id)).scalar_one()
+    return made
+
+
+def end(db: Connection, target: str, at: datetime) -> int:
+    """Ends the pauses of exactly that target that are in force; how many that were."""
+    mine = (pauses.c.target == target) & or_(pauses.c.until.is_(None), pauses.c.until > at)
+    return db.execute(update(pauses).where(mine).values(until=at)).rowcount
+
+
+def in_force(db: Connection, at: datetime) -> list[Pause]:
+    """The pauses that hold at `at`, oldest first."""
+    return [pause for pause in since(db, at) if pause.since <= at]
+
+
+def since(db: Connection, at: datetime) -> list[Pause]:
+    """The pauses that hold at `at` or held at some time after it, oldest first."""
+    query = select(pauses).where(or_(pauses.c.until.is_(None), pauses.c.until > at)).order_by(pauses.c.id)
+    return [Pause(*row) for row in db.execute(query)]
