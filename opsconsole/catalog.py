@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from difflib import get_close_matches
+from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from typing import Any
 
@@ -83,6 +84,7 @@ def load(
             taken[name] = job.name
         jobs[job.name] = changed
     problems += [f'[jobs."{name}"]: there is no such job' for name in overrides if name not in jobs]
+    problems += _impossible_orders(jobs)
     if problems:
         raise BadSettings(problems)
     return Catalog(tuple(loaded), jobs, options)
@@ -114,3 +116,23 @@ def _faults(job: Job) -> Iterator[str]:
     for what in ("batch_timeout", "timeout"):
         if getattr(job, what) <= timedelta(0):
             yield f"{what} must be more than 0"
+
+
+def _impossible_orders(jobs: Mapping[str, Job]) -> Iterator[str]:
+    """What is wrong with `after`, over all jobs."""
+    for job in jobs.values():
+        for name in job.after:
+            named = next((each.name for each in jobs.values() if name in each.aliases), None)
+            if name == job.name:
+                yield f"{job.name}: it cannot be after itself"
+            elif named is not None:
+                yield f"{job.name}: it is after {name}, an alias; write {named}"
+            elif name not in jobs:
+                close = get_close_matches(name, jobs, n=1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                yield f"{job.name}: it is after {name}, but there is no such job{hint}"
+    try:
+        TopologicalSorter({job.name: set(job.after) - {job.name} for job in jobs.values()}).prepare()
+    except CycleError as error:
+        circle = error.args[1][::-1]
+        yield f"{circle[0]}: it would wait for itself: {' after '.join(circle)}"

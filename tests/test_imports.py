@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 TABLE = """
 floor    rooms, each of which imports only rooms that stand before it
 -------  ----------------------------------------------------------------------------
-0        errors clock text windows model
-1        cron trigger settings failpoints catalog database cache store context work
-2        planner scheduler leader breaker executors liverun runner orders engine health
+0        errors clock text times windows model
+1        cron seasons trigger settings failpoints catalog database cache store context work
+2        planner scheduler leader breaker executors liverun runner orders engine health lint why
 3        desk embedded
 4        cli screens
 packs    jobs

@@ -1,0 +1,86 @@
+"""Times and lengths of time as people write and read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from opsconsole.errors import Exit, OpsconsoleError
+
+_UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(min|[smhdw])", re.ASCII)
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?", re.ASCII)
+LONGEST = timedelta(days=3660)
+"""No length of time that anybody means is longer, and no sum with a shorter one leads out of the calendar."""
+
+
+class BadTime(OpsconsoleError):
+    """A text that is no time, or no length of time."""
+
+    exit_code = Exit.USAGE
+
+
+def told(at: datetime, tz: str) -> str:
+    """A time as people read it, with its zone; seconds where there are any."""
+    there = at.astimezone(ZoneInfo(tz))
+    return f"{there:%Y-%m-%d %H:%M:%S %Z}" if there.second or there.microsecond else f"{there:%Y-%m-%d %H:%M %Z}"
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its two largest units."""
+    seconds = length.total_seconds()
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    days, rest = divmod(round(seconds), 86_400)
+    hours, rest = divmod(rest, 3600)
+    return " ".join(_largest([(days, "d"), (hours, "h"), (rest // 60, "min"), (rest % 60, "s")]))
+
+
+def read_span(text: str) -> timedelta:
+    """A length of time such as `2h`, `90m` or `1d 12h`. Raises BadTime."""
+    parts = _PART.findall(text.lower())
+    if not parts or _PART.sub("", text.lower()).strip():
+        raise BadTime(f"{text!r} is no length of time; write it as 45m, 2h or 1d12h")
+    length = sum((timedelta(**{_UNITS[unit]: min(float(n), 1e9)}) for n, unit in parts), timedelta())
+    if not timedelta() < length <= LONGEST:
+        raise BadTime(f"{text!r} is no length of time that can be meant; give more than nothing and less than 10 years")
+    return length
+
+
+def read_time(text: str, place: ZoneInfo, now: datetime) -> datetime:
+    """A time in ISO 8601, `HH:MM` for today in `place`, or `now`. One that is written without a zone comes back without
+    one: it is what a clock in `place` shows. Raises BadTime.
+    """
+    written = text.strip()
+    if written == "now":
+        return now
+    try:
+        if _CLOCK.fullmatch(written):
+            clock = datetime.strptime(written.zfill(5), "%H:%M" if written.count(":") == 1 else "%H:%M:%S")  # noqa: DTZ007 - a clock on the wall has no zone
+            return datetime.combine(now.astimezone(place).date(), clock.time())
+        return datetime.fromisoformat(written)
+    except ValueError:
+        wanted = "write it as 2026-01-19T18:20:00Z, as 2026-01-19 23:50, or as 23:50 for today"
+        raise BadTime(f"{text!r} is not a time; {wanted}") from None
+
+
+def read_moment(text: str, place: ZoneInfo, now: datetime) -> datetime:
+    """A time as `read_time` takes it, or a length of time ago (`2h`); what is written without a zone is read in
+    `place`. Raises BadTime.
+    """
+    if _PART.sub("", text.lower()).strip() == "" and text.strip():
+        return now - read_span(text)
+    at = read_time(text, place, now)
+    return at if at.tzinfo is not None else at.replace(tzinfo=place)
+
+
+def _largest(parts: Iterable[tuple[int, str]]) -> list[str]:
+    found: list[str] = []
+    for n, unit in parts:
+        if n and len(found) < 2:
+            found.append(f"{n} {unit}")
+        elif found:
+            break
+    return found
