@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -17,25 +17,18 @@ from textual.screen import Screen
 
 import screens
 from opsconsole import clock
-from opsconsole.desk.values import Outcome, Run, Snapshot
-from opsconsole.errors import OpsconsoleError, Unavailable
-from opsconsole.model import OPEN
-from screens import figures, terminal
-from screens.aside import aside
+from opsconsole.desk.values import Run, Snapshot
+from opsconsole.model import RunState
+from screens import terminal
 from screens.asks import Asks
 from screens.dashboard import Dashboard
-from screens.dialogs import Confirm
+from screens.leaving import Leaving
+from screens.orders import Orders
 from screens.page import Page
 from screens.paint import OnlyTheChange
-from screens.trigger import Order, TriggerDialog
+from screens.rows.view import View
 
 log = logging.getLogger(__name__)
-
-OUTCOME_SECONDS = 5.0
-"""So long a command may wait for a leader before the console says that it waits."""
-
-QUIT_SECONDS = 2.0
-"""So long quitting waits for the store to say what runs."""
 
 
 class ConsoleApp(App[None]):
@@ -63,6 +56,7 @@ class ConsoleApp(App[None]):
     ) -> None:
         super().__init__(driver_class=terminal.driver())
         self.desk, self.now, self.ascii = desk, now, ascii
+        self.orders, self.leaving = Orders(self), Leaving(self)
         self.snapshot = Snapshot(at=now(), environment="", leader=None)
         self._start_run = start_run
         self._arrived: Snapshot | None = None
@@ -103,6 +97,7 @@ class ConsoleApp(App[None]):
             self.show(newest)
 
     def _tick(self) -> None:
+        self.leaving.look()
         for page in self._pages():
             page.repaint()
 
@@ -113,45 +108,9 @@ class ConsoleApp(App[None]):
         for page in self._pages():
             page.say(text, style)
 
-    def ask_trigger(self, job: str | None) -> None:
-        """Opens the dialog for a job, or for the first one."""
-        if not self.snapshot.jobs:
-            self.say("there is no job to trigger; name a pack under `packs` in the configuration", "warn")
-            return
-
-        def answered(order: Order | None) -> None:
-            if order is not None:
-                self.trigger(*order)
-
-        self.push_screen(TriggerDialog(self.snapshot.jobs, job), answered)
-
     def trigger(self, job: str, day: str | None) -> None:
         """Asks for a run and tells what came of it."""
-        self._order(f"{job} {day}" if day else job, lambda: self.desk.trigger(job, day))
-
-    def ask_retry(self, run: Run) -> None:
-        """Asks whether what failed in a run shall be done again."""
-        undone = run.counts.failed + run.counts.not_reached
-        name = f"run {run.id} of {run.job}"
-        if run.state in OPEN:
-            self.say(f"{name} is still {run.state.value}; retry it when it has ended", "warn")
-            return
-        if not undone and run.planning_done:
-            self.say(f"{name} has nothing to retry: no item failed", "warn")
-            return
-        what = figures.counted(undone, "item") if undone else "every item: it ended before they were counted"
-        parts = [f"{run.counts.failed:,} failed"] if run.counts.failed else []
-        parts += [f"{run.counts.not_reached:,} not reached"] if run.counts.not_reached else []
-        told = f"{what} ({', '.join(parts)})" if parts else what
-        where = f" in {self.snapshot.environment}" if self.snapshot.environment else ""
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._order(f"retry of {name}", lambda: self.desk.retry(run.id))
-
-        sentences = [f"{run.job} {run.window.label}: {told}.", f"A new run does them again{where}."]
-        question = Confirm(f"Retry run {run.id}", sentences, yes=f"Retry {what.split(':')[0]}", default_is_yes=True)
-        self.push_screen(question, answered)
+        self.orders.give(f"{job} {day}" if day else job, lambda: self.desk.trigger(job, day))
 
     def open_run(self, number: int) -> None:
         """Opens a run's page."""
@@ -162,6 +121,15 @@ class ConsoleApp(App[None]):
     def known_run(self, number: int) -> Run | None:
         """A run of the Snapshot by its number."""
         return next((run for run in self._known_runs() if run.id == number), None)
+
+    def open_run_of(self, job: str) -> Run | None:
+        """The run of a job that goes on, else one that waits."""
+        found = [each.run for each in self.snapshot.live if each.run.job == job]
+        return next((run for run in found if run.state is RunState.RUNNING), next(iter(found), None))
+
+    def zone_of(self, job: str) -> str:
+        """The zone of a job; UTC for what is none."""
+        return View(self.snapshot, self.now()).zone_of(job)
 
     def newest_run(self, job: str) -> Run | None:
         """The newest run of a job that the Snapshot knows."""
@@ -187,22 +155,7 @@ class ConsoleApp(App[None]):
         """Quits, and asks first when that would interrupt a run."""
         if not isinstance(self.screen, Page):
             self.pop_screen()
-        answered: list[bool] = []
-
-        def told(note: str | OpsconsoleError | None) -> None:
-            if answered or isinstance(self.screen, Confirm):
-                return
-            answered.append(True)
-            if note is None:
-                self.exit()
-                return
-            sentence = f"it is not known what runs here: {note.sentence}" if isinstance(note, OpsconsoleError) else note
-            question = Confirm("Quit the console?", [f"{sentence}."], yes="Quit", default_is_yes=False)
-            self.push_screen(question, lambda yes: self.exit() if yes else None)
-
-        silent = Unavailable("store", "it does not answer")
-        self.set_timer(QUIT_SECONDS, lambda: told(silent))
-        aside(self, self.desk.quit_note, told)
+        self.leaving.ask()
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         """Sends as little as a slow line needs."""
@@ -221,28 +174,6 @@ class ConsoleApp(App[None]):
         self._close_messages_no_wait()
 
     # --- small ones ---------------------------------------------------------------------------------------------
-
-    def _order(self, name: str, ask: Callable[[], int]) -> None:
-        self.say(f"asked for: {name}")
-
-        def carried_out(outcome: Outcome | OpsconsoleError | None, number: int) -> None:
-            if isinstance(outcome, OpsconsoleError):
-                self.say(outcome.sentence, "bad")
-            elif outcome is None:
-                self.say(f"{name} is asked for, as command {number}, and waits for a leader", "warn")
-            elif outcome.refused is not None:
-                self.say(f"refused: {outcome.refused}", "warn")
-            else:
-                self.say(f"{name}: run {outcome.run} is started", "ok")
-
-        def taken(number: int | OpsconsoleError) -> None:
-            if isinstance(number, OpsconsoleError):
-                self.say(number.sentence, "bad")
-            else:
-                wait = lambda: self.desk.outcome(number, OUTCOME_SECONDS)  # noqa: E731
-                aside(self, wait, lambda outcome: carried_out(outcome, number))
-
-        aside(self, ask, taken)
 
     def _pages(self) -> Iterator[Page]:
         """The page in front, which may have a dialog before it."""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Protocol
 
-from opsconsole.desk.values import Outcome, Preview, RunPage, Snapshot
+from opsconsole.desk.values import Outcome, Preview, Run, RunPage, Snapshot
 
 
 class Asks(Protocol):
     """The part of the desk that the console uses. Every method may block: never call one on the screen's loop.
 
-    Errors are OpsconsoleError, with a sentence to show.
+    Errors are OpsconsoleError, with a sentence to show: NotAllowed for every action of whoever may only look.
     """
+
+    @property
+    def read_only(self) -> bool:
+        """Whether whoever is at the keyboard may only look. Known at once, without asking anybody."""
 
     def watch(self, callback: Callable[[Snapshot], None], /) -> None:
         """Calls back with every new Snapshot, from a thread of its own."""
@@ -29,11 +34,27 @@ class Asks(Protocol):
     def retry(self, run: int, /) -> int:
         """Asks for what failed in a run once more; returns the command's number."""
 
+    def cancel(self, run: int, /, *, force: bool = False, note: str = "") -> int:
+        """Asks that a run ends, at once by `force`; returns the command's number."""
+
+    def pause(self, target: str, /, *, until: datetime | None, note: str = "") -> int:
+        """Asks that the instants of a job, a pack, or `all` are skipped until then, or until it is resumed; returns the
+        command's number.
+        """
+
+    def resume(self, target: str, /) -> int:
+        """Asks that what was paused by exactly that name goes on; returns the command's number."""
+
     def outcome(self, command: int, wait_seconds: float, /) -> Outcome | None:
         """What came of a command; None when no leader has carried it out within the wait."""
 
     def run_page(self, number: int, /) -> RunPage:
         """All that is kept of a run."""
 
-    def quit_note(self) -> str | None:
-        """One sentence on the runs that quitting would interrupt; None when there are none."""
+    def runs_here(self) -> tuple[Run, ...]:
+        """The running runs that this process would interrupt by ending now."""
+
+    def hand_over(self) -> None:
+        """Starts a process without a screen that takes over what this one leads, and goes on when this one has ended.
+        Raises OpsconsoleError when there cannot be one.
+        """

@@ -7,25 +7,14 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from opsconsole.desk.values import Finding, Run, Snapshot
+from screens.acting import CHOOSE, ActingPage
 from screens.lines import Line
-from screens.page import Page
 from screens.rows import board, health, running
 from screens.rows.view import Key, View
 
 
-class Dashboard(Page):
+class Dashboard(ActingPage):
     """Five panels of one Snapshot, and a cursor over their rows."""
-
-    FOOTER = (
-        ("t", "trigger"),
-        ("r", "retry"),
-        ("enter", "open"),
-        ("tab", "panel"),
-        ("↑↓", "move"),
-        ("?", "help"),
-        ("^p", "find"),
-        ("q", "quit"),
-    )
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "row above"),
@@ -33,8 +22,6 @@ class Dashboard(Page):
         Binding("right,l,tab", "panel(1)", "next panel"),
         Binding("left,h,shift+tab", "panel(-1)", "panel before"),
         Binding("enter", "open", "open the run"),
-        Binding("t", "trigger", "trigger the job"),
-        Binding("r", "retry", "retry what failed"),
     ]
 
     def __init__(self) -> None:
@@ -43,9 +30,22 @@ class Dashboard(Page):
 
     def show(self, snapshot: Snapshot) -> None:
         """Keeps the cursor on its row, wherever that is now."""
-        before, self._places = self._places, board.places(self._view())
+        before, self._places = self._places, board.places(self.view())
         self.cursor = board.settled(self.cursor, self._places, before)
         self.repaint()
+
+    def footer(self) -> tuple[tuple[str, str], ...]:
+        """The keys for what is wrong first; u where the job is paused, p elsewhere: both work everywhere."""
+        return (
+            ("t", "trigger"),
+            ("x", "cancel"),
+            ("r", "retry"),
+            self.pause_key(),
+            ("enter", "open"),
+            ("?", "help"),
+            ("^p", "find"),
+            ("q", "quit"),
+        )
 
     def body(self, view: View, cells: int, rows: int) -> list[Line]:
         """The panels."""
@@ -67,38 +67,7 @@ class Dashboard(Page):
         else:
             self.console_app.open_run(run)
 
-    def action_trigger(self) -> None:
-        """The job of the row under the cursor, or the first one."""
-        self.console_app.ask_trigger(self._job())
-
-    def action_retry(self) -> None:
-        """What failed in the run of the row under the cursor."""
-        number = self._run()
-        run = self.console_app.known_run(number) if number is not None else None
-        if run is not None:
-            self.console_app.ask_retry(run)
-        elif number is not None:
-            self.console_app.open_run(number)
-            self.console_app.say("press r here to retry this run")
-        else:
-            self.say(self._nothing("has no run to retry"))
-
-    def _nothing(self, what: str) -> str:
-        job = self._job()
-        return f"{job} {what}" if job else "choose a row with the arrows or tab first"
-
-    def _go(self, cursor: Key | None) -> None:
-        self.cursor = cursor
-        self.repaint()
-
-    def _view(self) -> View:
-        return View(self.console_app.snapshot, self.console_app.now(), self.cursor)
-
-    def _finding(self) -> Finding | None:
-        found = self.console_app.snapshot.findings
-        return next((finding for finding in found if health.key(finding) == self.cursor), None)
-
-    def _job(self) -> str | None:
+    def job(self) -> str | None:
         """The job that the cursor is about."""
         if self.cursor is None:
             return None
@@ -107,14 +76,41 @@ class Dashboard(Page):
             run = self.console_app.known_run(int(name))
             return run.job if run else None
         finding = self._finding()
-        return finding.subject if finding is not None else name if panel != health.PANEL else None
+        subject = finding.subject if finding is not None else name if panel != health.PANEL else None
+        return subject if any(card.name == subject for card in self.console_app.snapshot.jobs) else None
 
-    def _run(self) -> int | None:
-        """The run that the cursor is about; the newest one of a job."""
+    def run_to(self, do: str) -> Run | None:
+        """The run of the row under the cursor; of a job's row the newest one, or the one that can be cancelled."""
+        app = self.console_app
+        number = self._run(going=do == "cancel")
+        if number is None:
+            self.say(self._nothing(f"has no run to {do}"))
+            return None
+        run = app.known_run(number)
+        if run is None:
+            app.open_run(number)
+            app.say(f"press the key here again to {do} this run")
+        return run
+
+    def _nothing(self, what: str) -> str:
+        job = self.job()
+        return f"{job} {what}" if job else CHOOSE
+
+    def _go(self, cursor: Key | None) -> None:
+        self.cursor = cursor
+        self.repaint()
+
+    def _finding(self) -> Finding | None:
+        found = self.console_app.snapshot.findings
+        return next((finding for finding in found if health.key(finding) == self.cursor), None)
+
+    def _run(self, *, going: bool = False) -> int | None:
+        """The run that the cursor is about; of a job the newest one, or one that is `going` on."""
         if self.cursor is not None and self.cursor[0] == running.PANEL:
             return int(self.cursor[1])
         finding = self._finding()
         if finding is not None and finding.run is not None:
             return finding.run
-        newest: Run | None = self.console_app.newest_run(self._job() or "")
-        return newest.id if newest else None
+        app, job = self.console_app, self.job() or ""
+        found = app.open_run_of(job) if going else app.newest_run(job)
+        return found.id if found else None

@@ -10,8 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import ModalScreen
 
-from screens.lines import EMPTY, Line, Piece, crop, cut, line, tell
+from screens.lines import EMPTY, Line, Piece, crop, cut, ends, line, tell, width
 from screens.paint import Lines
+from screens.rows.questions import CANCEL, Question
 
 if TYPE_CHECKING:
     from screens.app import ConsoleApp
@@ -19,22 +20,23 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 WIDTH = 72
 INNER = WIDTH - 6
+HINTS = ("enter presses · esc goes back", "esc goes back", "esc back")
 
 
 class Dialog(ModalScreen[Answer], Generic[Answer]):
-    """A few lines and buttons in the middle of the screen. Escape leaves without an answer."""
+    """A few lines and buttons in the middle of the screen. Escape leaves without an answer, as the last button does."""
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "cancel", priority=True),
+        Binding("escape", "leave", "back", priority=True),
         Binding("enter", "press", "confirm"),
         Binding("left,h,shift+tab", "button(-1)", "button before"),
         Binding("right,l,tab", "button(1)", "next button"),
     ]
 
-    def __init__(self, yes: str = "OK", *, button: int = 0) -> None:
+    def __init__(self, buttons: Sequence[str] = ("OK", CANCEL), *, button: int = 0) -> None:
         super().__init__()
-        self.buttons = (yes, "Cancel")
+        self.buttons = buttons
         self.button = button
 
     @property
@@ -52,7 +54,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         raise NotImplementedError
 
     def confirm(self) -> None:
-        """The first button was pressed."""
+        """A button was pressed that is not the last one."""
         raise NotImplementedError
 
     def repaint(self) -> None:
@@ -67,7 +69,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         """The first picture."""
         self.repaint()
 
-    def action_cancel(self) -> None:
+    def action_leave(self) -> None:
         """Leaves without an answer."""
         self.dismiss(None)
 
@@ -78,33 +80,47 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
     def action_press(self) -> None:
         """Presses the button under the cursor."""
-        if self.button == 0:
+        if self.button < len(self.buttons) - 1:
             self.confirm()
         else:
-            self.action_cancel()
+            self.action_leave()
 
     def _buttons(self) -> Line:
         pieces: list[Piece] = []
         for index, word in enumerate(self.buttons):
             chosen = index == self.button
             pieces += [Piece(f"[ {word} ]", "chosen") if chosen else Piece(f"  {word}  "), Piece("   ")]
-        return line(*pieces, Piece("enter presses · esc cancels", "quiet"))
+        room = INNER - width(pieces)
+        hint = next((told for told in HINTS if len(told) <= room), "")
+        return line(*pieces, Piece(hint, "quiet"))
 
 
-class Confirm(Dialog[bool]):
-    """A question; answers True, or None."""
+class Confirm(Dialog[str]):
+    """A question; answers with the button that was pressed, the last one included, or None."""
 
-    def __init__(self, title: str, sentences: Sequence[str], *, yes: str, default_is_yes: bool) -> None:
-        super().__init__(yes, button=0 if default_is_yes else 1)
-        self._title, self._sentences = title, sentences
+    def __init__(self, question: Question) -> None:
+        super().__init__(question.buttons, button=question.chosen)
+        self._question = question
 
     def content(self) -> Sequence[Line]:
         """The title and what it means."""
-        return [line(tell(self._title, "title")), EMPTY, *wrapped(self._sentences, INNER)]
+        question = self._question
+        return [line(tell(question.title, "title")), EMPTY, *wrapped(question.sentences, INNER)]
 
     def confirm(self) -> None:
-        """Yes."""
-        self.dismiss(True)
+        """Hands the answer on."""
+        self.dismiss(self.buttons[self.button])
+
+    def action_press(self) -> None:
+        """The last button is an answer too."""
+        self.confirm()
+
+
+def titled(title: str, environment: str) -> Line:
+    """A dialog's first line: what it is, and where that would be."""
+    production = environment.lower() in ("production", "prod")
+    shown = tell(f" {environment.upper()} " if production else environment, "alarm" if production else "title", 24)
+    return ends(line(Piece(title, "title")), line(shown), INNER)
 
 
 def wrapped(sentences: Sequence[str], cells: int, style: str = "") -> list[Line]:

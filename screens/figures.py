@@ -45,6 +45,11 @@ def span(seconds: float) -> str:
     return f"{whole // _DAY} d {whole % _DAY // _HOUR:>2} h"
 
 
+def spoken(seconds: float) -> str:
+    """A length of time in a sentence: `7 s`, `2 min 5 s`."""
+    return " ".join(span(seconds).split())
+
+
 def countdown(seconds: float) -> str:
     """How long until something, 14 cells: `in  9 min 53 s`."""
     return "           now" if seconds < 0.5 else f"in {span(seconds + 0.5):>11}"
@@ -66,7 +71,7 @@ def took(seconds: float | None) -> str:
         return "-"
     if seconds < 1:
         return f"{max(0.0, seconds) * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < _MINUTE else " ".join(span(seconds).split())
+    return f"{seconds:.1f} s" if seconds < _MINUTE else spoken(seconds)
 
 
 def brief(seconds: float | None) -> str:
@@ -115,6 +120,14 @@ def moment(at: datetime, now: datetime, zone_name: str = "UTC") -> str:
     place = zone(zone_name)
     local, today = at.astimezone(place), now.astimezone(place)
     return clock(at, zone_name) if local.date() == today.date() else f"{day(local, today)} {clock(at, zone_name)}"
+
+
+def soon(at: datetime, now: datetime, zone_name: str = "UTC") -> str:
+    """A time of day that is to come, with its date when it is more than a day away."""
+    if (at - now).total_seconds() <= _DAY:
+        return clock(at, zone_name)
+    place = zone(zone_name)
+    return f"{day(at.astimezone(place), now.astimezone(place))} {clock(at, zone_name)}"
 
 
 def day(local: datetime, today: datetime) -> str:

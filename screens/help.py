@@ -45,7 +45,8 @@ class HelpScreen(Page):
     def body(self, view: View, cells: int, rows: int) -> list[Line]:
         """Keys in two columns, then signs in two."""
         keys = [line(left(f"  {key}", 15, "key"), " ", word) for key, word in self._keys_of_page]
-        runs = [_sign(seen, "run") for seen in look.RUN.values()] + [_sign(look.NEVER, "job:")]
+        runs = [_sign(seen, "run") for seen in look.RUN.values()]
+        runs += [_sign(look.NEVER, "job:"), _sign(look.PAUSED, "job")]
         batches = [_sign(look.BATCH_PART, "batch")]
         batches += [_sign(seen, "batch") for state, seen in look.BATCH.items() if state is not BatchState.REPLACED]
         bars = line("  ", Piece("▁▃█", "ok"), "  the last runs, higher took longer; a sign: did not succeed")

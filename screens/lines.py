@@ -49,6 +49,15 @@ def cut(text: str, cells: int) -> str:
     return set_cell_size(text, cells - 1).rstrip() + "…" if cells > 0 else ""
 
 
+def tail(text: str, cells: int) -> str:
+    """The end of a text, with an ellipsis where its beginning had to be left out: for what is being typed."""
+    if cell_len(text) <= cells:
+        return text
+    while cell_len(text) > cells - 1:
+        text = text[1:]
+    return f"…{text}"
+
+
 def left(text: object, cells: int, style: str = "") -> Piece:
     """A column of `cells`, its text on the left."""
     piece = tell(text, style)

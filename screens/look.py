@@ -31,6 +31,7 @@ RUN = {
 }
 
 NEVER = Look("○", "no run", "quiet")
+PAUSED = Look("◫", "paused", "warn")
 
 BATCH = {
     BatchState.PENDING: Look("·", "waiting", "quiet"),
@@ -66,6 +67,7 @@ _ASCII = str.maketrans(
         "◷": "q",
         "‖": "i",
         "○": "o",
+        "◫": "z",
         "·": ".",
         "…": "~",
         "-": "-",

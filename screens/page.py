@@ -9,8 +9,9 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 
 from opsconsole.desk.values import Snapshot
-from screens.lines import EMPTY, Line, Piece, crop, fill, line, tell
+from screens.lines import EMPTY, Line, Piece, crop, ends, fill, line, tell, width
 from screens.paint import Lines
+from screens.rows import questions
 from screens.rows.top import top_line, verdict
 from screens.rows.view import Key, View
 
@@ -83,11 +84,24 @@ class Page(Screen[None]):
         if cells < LEAST_WIDTH or rows < LEAST_HEIGHT:
             needs = f"needs {LEAST_WIDTH}x{LEAST_HEIGHT}, this terminal has {cells}x{rows}: make it larger"
             return [crop(line(needs), cells)]
-        app = self.console_app
-        view = View(app.snapshot, app.now(), self.cursor)
+        view = self.view()
         body = self.body(view, cells, rows - 4)[: rows - 4]
         body += [EMPTY] * (rows - 4 - len(body))
-        return [top_line(view, cells), verdict(view, cells), *body, line(" ", self.notice), self._keys(cells)]
+        return [top_line(view, cells), verdict(view, cells), *body, self._notice(cells), self._keys(cells)]
+
+    def view(self) -> View:
+        """What the rows are drawn from."""
+        app = self.console_app
+        return View(app.snapshot, app.now(), self.cursor, app.desk.read_only)
+
+    def _notice(self, cells: int) -> Line:
+        """The newest notice, and at the end of its line what quitting waits for."""
+        said = line(" ", self.notice)
+        awaited = self.console_app.leaving.awaited
+        if not awaited:
+            return said
+        long, short = (line("  ", tell(told, "warn"), " ") for told in questions.awaited(awaited))
+        return ends(said, long if width(said) + width(long) <= cells else short, cells)
 
     def _keys(self, cells: int) -> Line:
         pieces: list[Piece] = []

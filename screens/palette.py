@@ -9,10 +9,12 @@ from typing import ClassVar, NamedTuple
 from textual import events
 from textual.binding import Binding, BindingType
 
+from screens import actions
 from screens.dialogs import INNER, Dialog
 from screens.help import keys_of
 from screens.lines import EMPTY, Line, Piece, ends, fill, line, tell
 from screens.page import Page
+from screens.rows import pauses, questions
 
 SHOWN = 12
 LONGEST = 60
@@ -94,22 +96,28 @@ class Palette(Dialog[Callable[[], object]]):
         self.repaint()
 
     def _buttons(self) -> Line:
-        return line(Piece("↑↓ choose · enter runs · esc cancels", "quiet"))
+        return line(Piece("↑↓ choose · enter runs · esc goes back", "quiet"))
 
 
 def commands_of(page: Page) -> list[Command]:
-    """The actions of a page, then two for each job."""
+    """The actions of a page, then those of each run that goes on, of each job, and of each pause."""
     app = page.console_app
     commands = [
         Command(word, keys, partial(page.run_action, action))
         for keys, word in keys_of(page)
         if (action := _action(page, word)) is not None
     ]
+    for each in app.snapshot.live:
+        commands.append(Command(f"cancel {questions.name(each.run)}", "", partial(actions.cancel, app, each.run)))
     for card in app.snapshot.jobs:
-        commands.append(Command(f"trigger {card.name}", "", partial(app.ask_trigger, card.name)))
+        commands.append(Command(f"trigger {card.name}", "", partial(actions.trigger, app, card.name)))
+        commands.append(Command(f"pause {card.name}", "", partial(actions.pause, app, card.name)))
         newest = app.newest_run(card.name)
         if newest is not None:
             commands.append(Command(f"open newest run of {card.name}", "", partial(app.open_run, newest.id)))
+    for target in dict.fromkeys(pause.target for pause in app.snapshot.pauses):
+        commands.append(Command(f"resume {pauses.named(target)}", "", partial(actions.resume_only, app, target)))
+    commands.append(Command("pause all jobs", "", partial(actions.pause, app, pauses.ALL)))
     return commands
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -10,23 +11,21 @@ from opsconsole.desk.values import Progress, RunPage
 from opsconsole.errors import OpsconsoleError
 from opsconsole.model import OPEN, Run
 from screens import figures
+from screens.acting import ActingPage
 from screens.aside import aside
 from screens.lines import Line, Piece, line, tell
-from screens.page import Page
 from screens.rows import run as rows_of_run
 from screens.rows.view import View
 
 REFRESH_SECONDS = 0.5
 
 
-class RunScreen(Page):
+class RunScreen(ActingPage):
     """Asks for its run twice a second until that has ended."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back"),
-        Binding("r", "retry", "retry what failed"),
         Binding("f", "follow", "hold or follow the log"),
-        Binding("t", "trigger", "trigger the job"),
         Binding("up,k", "scroll(-1)", "older log lines"),
         Binding("down,j", "scroll(1)", "newer log lines"),
     ]
@@ -43,11 +42,16 @@ class RunScreen(Page):
         """What can be retried is counted there."""
         run = self._run()
         failed = run.counts.failed + run.counts.not_reached if run else 0
+        is_open = run is not None and run.state in OPEN
+        of_the_run = (
+            (("x", "cancel"), ("f", "follow" if self._held_at is not None else "hold"))
+            if is_open
+            else (("r", f"retry {failed:,} failed" if failed else "retry"),)
+        )
         return (
-            ("r", f"retry {failed:,} failed" if failed else "retry"),
-            ("f", "follow" if self._held_at is not None else "hold"),
-            ("↑↓", "log"),
+            *of_the_run,
             ("t", "trigger"),
+            self.pause_key(),
             ("esc", "back"),
             ("?", "help"),
             ("^p", "find"),
@@ -57,15 +61,19 @@ class RunScreen(Page):
     def body(self, view: View, cells: int, rows: int) -> list[Line]:
         """The page, or what is known of the run before the desk has told the rest."""
         trouble = [line(" ", tell(self._problem, "bad"))] if self._problem else []
+        live = next((each for each in view.snapshot.live if each.run.id == self.number), None)
         if self._page is not None:
+            held = view.pauses_of(self._page.progress.run.job)
+            room = rows - len(trouble)
             return [
                 *trouble,
-                *rows_of_run.body(self._page, view.now, cells, rows - len(trouble), held_at=self._held_at),
+                *rows_of_run.body(self._page_with(live), view.now, cells, room, held_at=self._held_at, held=held),
             ]
         run = self._run()
         if run is None:
             return trouble or [line(" ", Piece(f"Run {self.number}", "title"), Piece("  is being read", "quiet"))]
-        return [*rows_of_run.head(Progress(run, view.zone_of(run.job), None, None), view.now, cells), *trouble]
+        known = live or Progress(run, view.zone_of(run.job), None, None)
+        return [*rows_of_run.head(known, view.now, cells), *trouble]
 
     def on_mount(self) -> None:
         """Reads the run at once, then again and again."""
@@ -87,16 +95,17 @@ class RunScreen(Page):
         """To the screen before."""
         self.dismiss(None)
 
-    def action_retry(self) -> None:
-        """Asks whether to do what failed again."""
-        run = self._run()
-        if run is not None:
-            self.console_app.ask_retry(run)
-
-    def action_trigger(self) -> None:
+    def job(self) -> str | None:
         """The job of this run."""
         run = self._run()
-        self.console_app.ask_trigger(run.job if run else None)
+        return run.job if run else None
+
+    def run_to(self, do: str) -> Run | None:
+        """This run."""
+        run = self._run()
+        if run is None:
+            self.say(f"there is nothing to {do}: run {self.number} has not been read")
+        return run
 
     def action_follow(self) -> None:
         """Holds the log where it is, or follows its end again."""
@@ -108,6 +117,13 @@ class RunScreen(Page):
         at = self._held_at if self._held_at is not None else self._log_length()
         self._held_at = max(1, min(self._log_length(), at + step))
         self.repaint()
+
+    def _page_with(self, live: Progress | None) -> RunPage:
+        """The page; what the run waits for is known from the other runs, and so from the Snapshot."""
+        assert self._page is not None  # noqa: S101 - asked only when there is one
+        progress = self._page.progress
+        waits = progress.waits or (live.waits if live else None)
+        return replace(self._page, progress=replace(progress, waits=waits))
 
     def _log_length(self) -> int:
         return len(self._page.log) if self._page else 0

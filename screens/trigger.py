@@ -13,8 +13,8 @@ from opsconsole.desk.values import JobCard, Preview
 from opsconsole.errors import BadWindow, OpsconsoleError, UnknownJob
 from screens import figures
 from screens.aside import aside
-from screens.dialogs import INNER, Dialog, wrapped
-from screens.lines import EMPTY, Line, Piece, ends, line, tell
+from screens.dialogs import INNER, Dialog, titled, wrapped
+from screens.lines import EMPTY, Line, Piece, line, tell
 
 Order = tuple[str, str | None]
 """A job, and the date that names its window; None for the current one."""
@@ -54,13 +54,10 @@ class TriggerDialog(Dialog[Order]):
     def content(self) -> Sequence[Line]:
         """The choice, and what it means."""
         card = self._jobs[self._index]
-        environment = self.console_app.snapshot.environment
         several = f"  ↑↓ {self._index + 1} of {len(self._jobs)}" if len(self._jobs) > 1 else ""
-        production = environment.lower() in ("production", "prod")
-        shown = tell(f" {environment.upper()} " if production else environment, "alarm" if production else "title", 24)
         date = Piece(f"[{self._date}{'_' * (DATE_LENGTH - len(self._date))}]", "strong")
         return [
-            ends(line(Piece("Trigger a job", "title")), line(shown), INNER),
+            titled("Trigger a job", self.console_app.snapshot.environment),
             EMPTY,
             line("Job      ", tell(card.name, "strong", 40), Piece(several, "quiet")),
             line("         ", tell(card.says, "quiet", 120)),

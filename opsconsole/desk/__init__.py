@@ -19,7 +19,7 @@ from opsconsole.desk import history
 from opsconsole.desk.sampler import Sampler
 from opsconsole.desk.values import JobCard, Outcome, Preview, RunPage, Snapshot
 from opsconsole.engine import Engine
-from opsconsole.errors import NotAllowed, Unavailable
+from opsconsole.errors import NotAllowed, Refused, Unavailable
 from opsconsole.failpoints import Point, reach
 from opsconsole.model import OPEN, Job, Run, RunState, Scope
 from opsconsole.orders import Verb
@@ -97,17 +97,21 @@ class Desk:
         """Calls back from a thread of its own with a new Snapshot, twice a second while something runs."""
         self._sampling().start(callback)
 
-    def quit_note(self) -> str | None:
-        """Which runs this process would interrupt by ending now; None when there are none."""
+    @property
+    def read_only(self) -> bool:
+        """Whether whoever asks may only look."""
+        return self.settings.actor.role is not Role.OPERATOR
+
+    def runs_here(self) -> tuple[Run, ...]:
+        """The running runs that this process would interrupt by ending now; none when it does not lead."""
         if self.engine is None or not self.engine.is_leading:
-            return None
+            return ()
         with history.asking(self.store) as db:
-            live = [run for run in runs.unfinished(db) if run.state is RunState.RUNNING]
-        if not live:
-            return None
-        named = ", ".join(f"run {run.id} of {run.job}" for run in live[:3])
-        more = f" and {len(live) - 3} more" if len(live) > 3 else ""
-        return f"{named}{more} will be interrupted; the next leader takes it up where it stopped"
+            return tuple(run for run in runs.unfinished(db) if run.state is RunState.RUNNING)
+
+    def hand_over(self) -> None:
+        """Another process takes over what this one leads. Raises Refused: it has to be started by hand."""
+        raise Refused("start `opsconsole headless` beside this console, then quit: it goes on with what runs here")
 
     # --- actions ------------------------------------------------------------------------------------------------
 

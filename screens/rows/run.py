@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from opsconsole.desk.values import BatchCell, Progress, RunPage
+from opsconsole.desk.values import BatchCell, Pause, Progress, RunPage
 from opsconsole.model import OPEN, BatchState, Run, RunState, Trigger
 from screens import figures, look
 from screens.lines import EMPTY, Line, Piece, bar, crop, ends, line, right, rule, side_by_side, tell, width
-from screens.rows.running import done, share
+from screens.rows import pauses
+from screens.rows.running import done, share, stopping, waiting
 
 BESIDE = 160
 """From this many cells on the failures and the log stand beside each other."""
@@ -38,13 +39,24 @@ def head(progress: Progress, now: datetime, cells: int) -> list[Line]:
     )
     local = "" if tz == "UTC" else f" ({figures.clock(asked, tz)})"
     by = line("  ", tell(_by(run), limit=60), Piece(f", {figures.moment(asked, now)}{local} ", "quiet"))
-    lines = [ends(title, by, cells), _state(progress, cells)]
+    lines = [ends(title, by, cells), _state(progress, now, cells)]
+    lines += _stopping(run, now, cells)
     if run.error:
         lines.append(crop(line(" ", tell(run.error, "bad")), cells))
     if run.metrics:
         told = "  ·  ".join(f"{name} {_number(value)}" for name, value in run.metrics.items())
         lines.append(crop(line(Piece(" counted  ", "quiet"), tell(told)), cells))
     return lines
+
+
+def paused(progress: Progress, held: Sequence[Pause], now: datetime, cells: int) -> list[Line]:
+    """That the run's job is paused; this run goes on all the same."""
+    seen = look.PAUSED
+    return [
+        crop(line(" ", Piece(f"{seen.symbol} ", seen.style), tell(told, seen.style, 400)), cells)
+        for pause in held[:1]
+        for told in (pauses.sentence(pause, progress.run.job, now, progress.tz),)
+    ]
 
 
 def retries(page: RunPage) -> Line:
@@ -55,9 +67,13 @@ def retries(page: RunPage) -> Line:
     return line(Piece(" retried  ", "quiet"), f"by run {numbers}")
 
 
-def body(page: RunPage, now: datetime, cells: int, rows: int, *, held_at: int | None = None) -> list[Line]:
-    """The whole page in `rows` lines. `held_at` is the log line that stays the last one; None follows the newest."""
-    lines = head(page.progress, now, cells)
+def body(
+    page: RunPage, now: datetime, cells: int, rows: int, *, held_at: int | None = None, held: Sequence[Pause] = ()
+) -> list[Line]:
+    """The whole page in `rows` lines. `held_at` is the log line that stays the last one; None follows the newest.
+    `held` are the pauses that hold back its job.
+    """
+    lines = [*head(page.progress, now, cells), *paused(page.progress, held, now, cells)]
     again = retries(page)
     lines += [again] if again else []
     lines += grid(page, cells, max(1, rows // 6))
@@ -136,11 +152,13 @@ def _by(run: Run) -> str:
     return f"backfill by {run.asked_by}" if run.trigger is Trigger.BACKFILL else f"by {run.asked_by}"
 
 
-def _state(progress: Progress, cells: int) -> Line:
+def _state(progress: Progress, now: datetime, cells: int) -> Line:
     run = progress.run
     seen = look.RUN[run.state]
     dot = Piece(" · ", "quiet")
     start = [Piece(" "), Piece(f"{seen.symbol} {seen.word.upper()}", seen.style), Piece("  ")]
+    if run.state is RunState.QUEUED:
+        return crop((*start, *waiting(progress, now, led=True)), cells)
     if run.state in OPEN:
         parts = [*done(run.counts), Piece(f" of {run.counts.planned:,}{'' if run.planning_done else ' so far'}")]
     else:
@@ -152,14 +170,28 @@ def _state(progress: Progress, cells: int) -> Line:
     elif progress.rate is not None:
         parts += [dot, Piece(figures.rate(progress.rate))]
     if progress.seconds_left is not None:
-        parts += [dot, Piece(f"{' '.join(figures.span(progress.seconds_left).split())} left")]
+        parts += [dot, Piece(f"{figures.spoken(progress.seconds_left)} left")]
     if run.attempt > 1:
         parts += [dot, Piece(f"attempt {run.attempt}", "warn")]
+    if progress.waits is not None and run.state is RunState.INTERRUPTED:
+        parts += [dot, Piece("waits for ", "warn"), tell(progress.waits, "warn")]
     part = share(run)
     if run.state is RunState.RUNNING and part is not None:
         room = cells - width(start) - width(parts) - 7
         start += [*bar(part, max(4, min(30, room))), Piece(f" {int(part * 100)}%  ")]
     return crop((*start, *parts), cells)
+
+
+def _stopping(run: Run, now: datetime, cells: int) -> list[Line]:
+    """Who wants the run to end, and why, but for what that says already; nothing when nobody does."""
+    stops = stopping(run, now)
+    if not stops or run.stop is None:
+        return []
+    why = run.stop.why.removeprefix(f"cancelled by {run.stop.by}").removeprefix(": ")
+    if not why:
+        return [crop(line(" ", *stops), cells)]
+    one = line(" ", *stops, Piece(" · ", "quiet"), tell(why))
+    return [one] if width(one) <= cells else [crop(each, cells) for each in (line(" ", *stops), line(" ", tell(why)))]
 
 
 def _worst(cells: Sequence[BatchCell]) -> look.Look:

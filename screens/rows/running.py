@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from opsconsole.desk.values import Progress, Run
-from opsconsole.model import Counts, RunState
+from opsconsole.model import OPEN, Counts, RunState
 from screens import figures, look
-from screens.lines import Line, Piece, bar, ends, left, line, right, rule, tell, width
+from screens.lines import EMPTY, Line, Piece, bar, ends, left, line, right, rule, tell, width
 from screens.rows.view import WIDE, Block, Key, View, fit, hint, stale
 
 PANEL = "running"
@@ -42,6 +44,17 @@ def share(run: Run) -> float | None:
     return min(1.0, (run.counts.tried + run.counts.not_reached) / run.counts.planned)
 
 
+def stopping(run: Run, now: datetime) -> Line:
+    """Who wants a run to end, and when it is ended by force; empty when nobody does."""
+    stop = run.stop
+    if stop is None or run.state not in OPEN:
+        return EMPTY
+    seconds = (stop.force_at - now).total_seconds()
+    force = f"by force in {figures.spoken(seconds + 0.5)}" if seconds > 0 else "by force now"
+    by = line(Piece("being cancelled by ", "warn"), tell(stop.by, "warn", 40))
+    return (*by, Piece(" · ", "quiet"), Piece(force, "warn"))
+
+
 def _note(view: View, hidden: int) -> Line:
     snapshot = view.snapshot
     if old := stale(view):
@@ -67,7 +80,8 @@ def _blocks(view: View, cells: int) -> list[Block]:
 def _live(view: View, progress: Progress, cells: int) -> Block:
     run = progress.run
     if run.state is not RunState.RUNNING:
-        return Block((_waiting(view, run, cells),), _key(run))
+        return Block(_waiting(view, progress, cells), _key(run))
+    stops = stopping(run, view.now)
     part = share(run)
     percent = "" if part is None else f"{int(part * 100)}%"
     more = "" if run.planning_done else "+"
@@ -75,20 +89,38 @@ def _live(view: View, progress: Progress, cells: int) -> Block:
     if cells >= WIDE:
         start, end = _name(view, run, cells), line(right(counts, 16), right(percent, 5), " ")
         first = (*start, *bar(part, cells - width(start) - width(end)), *end)
+        if stops:
+            told = line("   ", *stops, Piece(" · ", "quiet"), *done(run.counts))
+            return Block((first, ends(told, _number(run), cells)), _key(run))
         return Block((first, ends((Piece("   "), *_speed(progress)), _run_and_cause(run, 34), cells)), _key(run))
     first = ends(_name(view, run, cells), line(right(percent, 5), right(_left(progress), 15), " "), cells)
+    if stops:
+        return Block((first, line("   ", *stops)), _key(run))
     room = max(6, cells - 4 - width((*_speed(progress, False), Piece(counts))) - 5)
     second = line("   ", *bar(part, min(20, room)), f" {counts} ", *_speed(progress, False))
     return Block((first, second), _key(run))
 
 
-def _waiting(view: View, run: Run, cells: int) -> Line:
-    waited = figures.age(view.now - run.created_at)
-    if run.state is RunState.QUEUED:
-        told = Piece(f"queued for {waited}", "warn" if view.snapshot.leader is None else "quiet")
-    else:
-        told = Piece("interrupted", "warn")
-    return ends((*_name(view, run, cells), told), _number(run) if cells >= WIDE else line(" "), cells)
+def _waiting(view: View, progress: Progress, cells: int) -> tuple[Line, ...]:
+    """In one row; in two where there is little room for what it waits for."""
+    told = stopping(progress.run, view.now) or waiting(progress, view.now, led=view.snapshot.leader is not None)
+    run = progress.run
+    name, end = _name(view, run, cells), _number(run) if cells >= WIDE else line(" ")
+    if width(name) + width(told) + width(end) > cells:
+        return ends(name, end, cells), ends(line("   ", *told), line(" "), cells)
+    return (ends((*name, *told), end, cells),)
+
+
+def waiting(progress: Progress, now: datetime, *, led: bool) -> Line:
+    """What a run waits for that has not begun, or was interrupted."""
+    interrupted = progress.run.state is not RunState.QUEUED
+    style = "quiet" if led and not interrupted else "warn"
+    if progress.waits is not None:
+        waits = "interrupted, waits for " if interrupted else "waits for "
+        return line(Piece(waits, style), tell(progress.waits, style))
+    if interrupted:
+        return line(Piece("interrupted", style))
+    return line(Piece(f"queued for {figures.age(now - progress.run.created_at)}", style))
 
 
 def _ended(view: View, run: Run, cells: int) -> Block:
@@ -114,9 +146,10 @@ def _what_came(run: Run, cells: int) -> Line:
 
 def _name(view: View, run: Run, cells: int) -> Line:
     seen = look.RUN[run.state]
+    style = seen.style if run.stop is None or run.state not in OPEN else "warn"
     wide = cells >= WIDE
     window = left(view.window_of(run, named=wide), 12 if wide else 7)
-    return line(" ", Piece(seen.symbol, seen.style), " ", left(run.job, 22, "strong"), " ", window, " " if wide else "")
+    return line(" ", Piece(seen.symbol, style), " ", left(run.job, 22, "strong"), " ", window, " " if wide else "")
 
 
 def _speed(progress: Progress, with_ok: bool = True) -> Line:
@@ -137,7 +170,7 @@ def _left(progress: Progress) -> str:
         return "counting items"
     if progress.seconds_left is None:
         return "time left -"
-    return f"{' '.join(figures.span(progress.seconds_left).split())} left"
+    return f"{figures.spoken(progress.seconds_left)} left"
 
 
 def _run_and_cause(run: Run, cells: int) -> Line:

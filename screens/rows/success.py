@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from opsconsole.desk.values import Success
+from opsconsole.desk.values import Pause, Success
 from opsconsole.model import RunState
 from screens import figures, look
-from screens.lines import Line, Piece, left, line, right, rule, spark, width
+from screens.lines import Line, Piece, fill, left, line, right, rule, spark, width
+from screens.rows import pauses
 from screens.rows.view import WIDE, Block, Key, View, fit, hint, stale
 
 PANEL = "success"
@@ -19,7 +20,7 @@ def keys(view: View) -> list[Key]:
 
 def panel(view: View, cells: int, rows: int) -> list[Line]:
     """The rule with the columns' names, and `rows` lines."""
-    blocks = [Block((_row(each, cells),), (PANEL, each.job)) for each in view.snapshot.success]
+    blocks = [Block((_row(view, each, cells),), (PANEL, each.job)) for each in view.snapshot.success]
     shown, hidden = fit(blocks or [hint("no job is loaded")], rows, cells, view.cursor)
     return [_header(view, cells, hidden), *shown]
 
@@ -48,12 +49,15 @@ def _column(title: str, room: int) -> Piece:
     return Piece(title.rjust(room), "quiet")
 
 
-def _row(each: Success, cells: int) -> Line:
+def _row(view: View, each: Success, cells: int) -> Line:
     state, name, each_rate, bars, usual = _columns(cells)
-    seen = look.RUN[each.newest[0].state] if each.newest else look.NEVER
+    held = view.pauses_of(each.job)
+    seen = look.PAUSED if held else look.RUN[each.newest[0].state] if each.newest else look.NEVER
     word = (left(seen.word, state, seen.style),) if state else ()
     rates = [right(figures.percent(share), each_rate, _style(share)) for share in _shares(each)]
     start = line(" ", Piece(seen.symbol, seen.style), " ", *word, left(each.job, name, "strong"), *rates)
+    if held:
+        return (*start, *_paused(view, each.job, held[0], bars + usual, with_word=not state), Piece(" "))
     return (
         *start,
         Piece(" " * (bars - LAST)),
@@ -61,6 +65,13 @@ def _row(each: Success, cells: int) -> Line:
         right(figures.brief(each.usual_seconds), usual),
         Piece(" "),
     )
+
+
+def _paused(view: View, job: str, pause: Pause, cells: int, *, with_word: bool) -> Line:
+    """Until when, in the place of the bars: nothing moves there for so long."""
+    before = look.PAUSED.word if with_word else ""
+    told = pauses.told(pause, view.now, view.zone_of(job), cells - 1, before)
+    return fill((Piece(" " * min(2, max(1, cells - width(told)))), *told), cells)
 
 
 def _shares(each: Success) -> tuple[float | None, float | None, float | None]:

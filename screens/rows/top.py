@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import product
+
 from opsconsole.desk.values import Away, Finding, Severity
 from screens import figures, look
 from screens.lines import EMPTY, Line, Piece, ends, line, tell, width
+from screens.rows import pauses
 from screens.rows.view import View, stale
+
+PRODUCTION = ("production", "prod")
+CONSOLE = "console"
+_LEADER_FORMS = ((" since {}", True), (" since {}", False), ("", False))
+"""How since when somebody leads is said, and whether the others are named: the first that fits."""
 
 COMES_BACK = "start it again; this console reconnects by itself"
 
 
 def top_line(view: View, cells: int) -> Line:
-    """Environment, who leads, whether store, data and Redis answer, and the time."""
-    snapshot = view.snapshot
-    name = snapshot.environment
-    production = name.lower() in ("production", "prod")
-    start = [Piece(" ")]
-    if production:
-        start += [tell(f" {name.upper()} ", "alarm", 24), Piece(" ")]
-    else:
-        start += [tell(name or "opsconsole", "title", 24), Piece("  ")]
-    start.append(_leader(view))
+    """Environment, who leads and who is attached, whether store, data and Redis answer, and the time.
+
+    Where there is little room whoever else is attached gives way first, then since when somebody leads, then since when
+    a service is away. The zone of `since` is that of the time at the end of the line.
+    """
+    start = _environment(view)
     end: Line = ()
-    for form in (" away since {} UTC", " away {}", " away"):
-        end = _services(view, form)
-        if width(start) + width(end) <= cells:
+    told: Line = ()
+    for away, (since, people) in product((" away since {} UTC", " away {}", " away"), _LEADER_FORMS):
+        end = _services(view, away)
+        told = (*start, _leader(view, since), *(_people(view) if people else ()))
+        if width(told) + width(end) <= cells:
             break
-    return ends(tuple(start), end, cells)
+    return ends(told, end, cells)
+
+
+def _environment(view: View) -> Line:
+    name = view.snapshot.environment
+    if name.lower() in PRODUCTION:
+        start = line(" ", tell(f" {name.upper()} ", "alarm", 24), " ")
+    else:
+        start = line(" ", tell(name or "opsconsole", "title", 24), "  ")
+    return (*start, Piece("read-only", "warn"), Piece("  ")) if view.read_only else start
+
+
+def _people(view: View) -> Line:
+    """Who sits at a console, nobody when it is one alone: that is whoever reads this."""
+    consoles = [each.who for each in view.snapshot.attached if each.face == CONSOLE]
+    if len(consoles) < 2:
+        return EMPTY
+    names = [f"{who} ({n})" if n > 1 else who for who, n in Counter(consoles).items()]
+    return line("  ", tell(", ".join(names), "quiet", 60))
 
 
 def verdict(view: View, cells: int) -> Line:
@@ -53,6 +78,10 @@ def _verdicts(view: View) -> list[tuple[look.Look, Line, str]]:
     if snapshot.leader is None and snapshot.store_away is None and snapshot.jobs:
         nobody = (warning, line("nobody leads: no run starts until somebody does"), "")
         found.insert(sum(severity is critical for severity, *_ in found), nobody)
+    everything = pauses.of_all(snapshot.pauses, view.now)
+    if everything is not None:
+        told = line("all jobs are ", *pauses.told(everything, view.now, "UTC", 60, look.PAUSED.word))
+        found.append((look.PAUSED, told, "u resume"))
     if not found and stale(view):
         found.append((warning, line("nothing new is heard from the store"), "wait, or quit and start again"))
     return found
@@ -67,21 +96,22 @@ def _finding(view: View, finding: Finding) -> tuple[look.Look, Line, str]:
     return look.SEVERITY[finding.severity], told, COMES_BACK if away else finding.mend
 
 
-def _leader(view: View) -> Piece:
+def _leader(view: View, since: str) -> Piece:
     leader = view.snapshot.leader
     if view.snapshot.store_away is not None:
         # What stood in the lease when the store was last read proves nothing now.
         return Piece("leader unknown", "warn")
     if leader is None:
         return Piece("nobody leads", "warn")
+    began = since.format(figures.moment(leader.since, view.now).removesuffix(" UTC"))
     if leader.is_me:
-        return Piece(f"leading since {figures.moment(leader.since, view.now)}")
-    return tell(f"observing {leader.host}/{leader.pid}", limit=60)
+        return Piece(f"leading{began}")
+    return tell(f"observing {leader.host}/{leader.pid}{began}", limit=90)
 
 
 def _services(view: View, form: str) -> Line:
     snapshot = view.snapshot
-    parts = [Piece("  "), _service("store", snapshot.store_away, form)]
+    parts = [Piece(" "), _service("store", snapshot.store_away, form)]
     if snapshot.data_away is not None:
         parts += [Piece(" · ", "quiet"), _service("data", snapshot.data_away, form)]
     redis = snapshot.redis

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from opsconsole.desk.values import JobCard
-from screens import figures
-from screens.lines import Line, Piece, crop, ends, left, line, rule, tell
+from screens import figures, look
+from screens.lines import Line, Piece, crop, ends, left, line, right, rule, tell, width
+from screens.rows import pauses
 from screens.rows.view import WIDE, Block, View, fit, hint, stale
-
-DAY_SECONDS = 86_400
 
 
 def panel(view: View, cells: int, rows: int) -> list[Line]:
@@ -17,8 +16,14 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
     if not blocks and view.snapshot.jobs:
         blocks = [hint("no schedule fires again · t triggers a job by hand")]
     shown, hidden = fit(blocks or [hint("no job, no schedule")], rows, cells, None)
-    note = stale(view) or (line(Piece(f"{hidden} more", "quiet")) if hidden else ())
-    return [rule("Next", cells, note), *shown]
+    return [rule("Next", cells, stale(view) or _note(view, hidden)), *shown]
+
+
+def _note(view: View, hidden: int) -> Line:
+    paused = sum(bool(view.pauses_of(card.name)) for card in view.snapshot.jobs)
+    parts = [Piece(f"{paused} paused", look.PAUSED.style)] if paused else []
+    parts += [Piece(" · ", "quiet")] if paused and hidden else []
+    return line(*parts, Piece(f"{hidden} more", "quiet")) if hidden else tuple(parts)
 
 
 def _when(card: JobCard) -> float:
@@ -29,12 +34,27 @@ def _row(view: View, card: JobCard, cells: int) -> Line:
     if card.next_at is None:
         return ()
     seconds = (card.next_at - view.now).total_seconds()
-    local, today = (at.astimezone(figures.zone(card.tz)) for at in (card.next_at, view.now))
-    date = f"{figures.day(local, today)} " if seconds > DAY_SECONDS else ""
-    at = f"{date}{figures.clock(card.next_at, card.tz)}"
+    held = view.pauses_of(card.name)
+    skipped = pauses.skips(held, card.next_at)
+    if skipped or (held and cells >= WIDE):
+        when = right("skipped", 14, "quiet") if skipped else Piece(figures.countdown(seconds))
+        return _paused(view, card, when, cells)
+    at = figures.soon(card.next_at, view.now, card.tz)
     if cells < WIDE:
         return ends(
             line(f" {figures.countdown(seconds)}  ", tell(card.name, "strong", 60)), line("  ", tell(at), " "), cells
         )
     start = line(f" {figures.countdown(seconds)}   ", left(card.name, 26, "strong"), " ", left(at, 16), " ")
     return crop((*start, tell(card.words, "quiet", 120)), cells)
+
+
+def _paused(view: View, card: JobCard, when: Piece, cells: int) -> Line:
+    """A job that is paused: its next instant is skipped, or comes when the pause is over."""
+    pause = view.pauses_of(card.name)[0]
+    if cells < WIDE:
+        name = line(" ", Piece(f"{look.PAUSED.symbol} ", look.PAUSED.style), tell(card.name, "strong", 60), "  ")
+        told = pauses.told(pause, view.now, card.tz, cells - width(name) - 1, look.PAUSED.word)
+        return ends(name, (*told, Piece(" ")), cells)
+    start = line(" ", when, "   ", left(card.name, 26, "strong"), " ")
+    sign = f"{look.PAUSED.symbol} {look.PAUSED.word}"
+    return crop((*start, *pauses.told(pause, view.now, card.tz, cells - width(start), sign)), cells)

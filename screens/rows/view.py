@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opsconsole.desk.values import Run, Snapshot
+from opsconsole.desk.values import Pause, Run, Snapshot
 from screens import figures
 from screens.lines import EMPTY, Line, Piece, fill, line
+from screens.rows import pauses
 
 Key = tuple[str, str]
 """A row that the cursor can stand on: its panel, and what it is about (a run's number, a job's name, ...)."""
@@ -22,15 +23,20 @@ OLD_AFTER = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A Snapshot, the moment it is looked at, and where the cursor stands."""
+    """A Snapshot, the moment it is looked at, where the cursor stands, and whether whoever looks may do no more."""
 
     snapshot: Snapshot
     now: datetime
     cursor: Key | None = None
+    read_only: bool = False
 
     def zone_of(self, job: str) -> str:
         """The zone of a job; UTC for one that is not known any more."""
         return next((card.tz for card in self.snapshot.jobs if card.name == job), "UTC")
+
+    def pauses_of(self, job: str) -> list[Pause]:
+        """The pauses that hold a job back now, the one that ends last first."""
+        return pauses.holding(self.snapshot.pauses, job, self.now)
 
     def window_of(self, run: Run, *, named: bool = True) -> str:
         """A run's window, short."""

@@ -57,7 +57,7 @@ def test_every_panel_says_what_an_operator_wants_to_know() -> None:
             "54 of 256 MB",
             "hit 97.2 %",
             "all is well",
-            "leading since 06:06 UTC",
+            "leading since 06:06  ",
         ):
             assert words in console.text
 
@@ -103,7 +103,7 @@ def test_the_data_database_away_is_told_where_runs_are() -> None:
 
 def test_another_process_leads() -> None:
     async def look(console: Opened) -> None:
-        assert "observing web2/912" in console.text
+        assert "observing web2/912 since 15:20" in console.text
 
     trying(look, replace(world.BUSY, leader=world.OTHER))
 

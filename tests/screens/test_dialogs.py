@@ -71,6 +71,17 @@ def test_without_a_leader_the_command_waits() -> None:
         await console.press("t", "enter")
         await console.until(lambda: "as command 17, and waits for a leader" in console.notice)
 
+    trying(look, replace(world.BUSY, leader=None), desk)
+
+
+def test_a_leader_that_is_slow_is_not_told_to_be_missing() -> None:
+    desk = world.Answers()
+    desk.answer = None
+
+    async def look(console: Opened) -> None:
+        await console.press("t", "enter")
+        await console.until(lambda: "as command 17, and is not carried out yet" in console.notice)
+
     trying(look, desk=desk)
 
 
@@ -203,55 +214,21 @@ def test_a_run_that_failed_before_it_was_planned_is_retried_whole() -> None:
     trying(look, replace(world.QUIET, recent=(failed,)))
 
 
-def test_nothing_runs_so_q_quits() -> None:
-    async def look(console: Opened) -> None:
-        await console.press("q")
-        await console.until(lambda: console.app._exit)
-
-    trying(look)
-
-
-@pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
-def test_quitting_over_a_run_asks_and_cancel_is_the_default(key: str) -> None:
-    desk = world.Answers()
-    desk.note = "run 4812 of attempts.cache_day will be interrupted; the next leader takes it up where it stopped"
-
-    async def look(console: Opened) -> None:
-        await console.press(key)
-        await console.until(lambda: isinstance(console.app.screen, Confirm))
-        assert "run 4812 of attempts.cache_day will be interrupted" in console.text
-        assert "[ Cancel ]" in console.text
-        await console.press("enter")
-        assert isinstance(console.app.screen, Dashboard)
-        await console.press(key)
-        await console.until(lambda: isinstance(console.app.screen, Confirm))
-        await console.press("left", "enter")
-        await console.until(lambda: console.app._exit)
-
-    trying(look, desk=desk)
-
-
-def test_a_store_that_hangs_does_not_keep_anyone_from_quitting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.app.QUIT_SECONDS", 0.05)
-    desk = world.Answers()
-    desk.hangs.clear()
-
-    async def look(console: Opened) -> None:
-        await console.press("q")
-        await console.until(lambda: isinstance(console.app.screen, Confirm))
-        assert "it is not known what runs here" in console.text
-        await console.press("left", "enter")
-        await console.until(lambda: console.app._exit)
-        desk.hangs.set()
-
-    trying(look, desk=desk)
-
-
 def test_the_help_names_the_keys_in_force_and_every_sign() -> None:
     async def look(console: Opened) -> None:
         await console.press("question_mark")
         assert isinstance(console.app.screen, HelpScreen)
-        for words in ("trigger the job", "retry what failed", "◐  run partial", "✗  batch failed", "^p"):
+        for words in (
+            "t             trigger the job",
+            "x             cancel the run",
+            "r             retry what failed",
+            "p             pause the job",
+            "u             resume the job",
+            "◐  run partial",
+            "◫  job paused",
+            "✗  batch failed",
+            "^p",
+        ):
             assert words in console.text
         await console.press("question_mark", "tab", "tab", "enter", "question_mark")
         assert "hold or follow the log" in console.text
@@ -268,7 +245,9 @@ def test_the_palette_has_every_action_and_every_job() -> None:
         names = [command.name for command in console.app.screen._commands]  # type: ignore[attr-defined]
         for name in ("trigger the job", "retry what failed", "help", "quit", "open newest run of game.life_regen"):
             assert name in names
-        assert [name for name in names if name.startswith("trigger ")][1:] == [f"trigger {c.name}" for c in world.JOBS]
+        for verb in ("trigger", "pause"):
+            each = [f"{verb} {card.name}" for card in world.JOBS]
+            assert [name for name in names if name.startswith(f"{verb} ") and "." in name] == each
         await console.press(*"trig daily")
         assert "▸trigger reporting.daily_report" in console.text
         await console.press("enter")

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, strategies as st
 from rich.cells import cell_len
+from textual import events
 
 from opsconsole.desk.values import Away, Cause, Finding, JobCard, Outcome, Rates, RunPage, Severity, Snapshot, Success
 from opsconsole.errors import BadWindow
+from opsconsole.model import Run, RunState, Stop
 from opsconsole.text import safe
 from screens.lines import Line, width
 from screens.rows import board, run as rows_of_run
@@ -47,6 +49,8 @@ def hostile_snapshot(text: str) -> Snapshot:
         Finding(Severity.WARNING, text, text, world.ago(days=3), None, text),
     )
     waiting = replace(world.running().run, job=text, kinds={text: 3}, window=run.window)
+    stopped = replace(waiting, stop=Stop(text, world.NOW, world.NOW, text))
+    queued = replace(waiting, state=RunState.QUEUED)
     return replace(
         world.BUSY,
         environment=text,
@@ -55,6 +59,9 @@ def hostile_snapshot(text: str) -> Snapshot:
         live=(
             replace(world.running(), run=waiting),
             replace(world.running(), run=replace(waiting, planning_done=False)),
+            replace(world.running(), run=stopped),
+            replace(world.running(), run=queued, waits=text),
+            replace(world.running(), run=replace(queued, state=RunState.INTERRUPTED), waits=text),
         ),
         recent=(run, replace(run, id=8, error=None)),
         success=(Success(text, Rates(0.5, None, 1.0), (run,), 3.0),),
@@ -63,16 +70,29 @@ def hostile_snapshot(text: str) -> Snapshot:
         store_away=Away(world.ago(minutes=1), text),
         data_away=Away(world.ago(minutes=1), text),
         engine_problem=text,
+        pauses=(world.paused("all", who=text, note=text), world.paused(text, None, text, text)),
+        attached=(world.attached(text), world.attached(text + "2", 2)),
     )
 
 
 def hostile_page(text: str) -> RunPage:
     """A run's page of the same kind."""
     run = replace(world.partial(7), job=text, error=text, asked_by=text, metrics={text: 3}, kinds={text: 2})
+    return _page_of(run, text)
+
+
+def hostile_waiting_page(text: str) -> RunPage:
+    """One of a run that waits and is to end."""
+    return _page_of(
+        world.a_run(7, text, RunState.QUEUED, stop=Stop(text, world.NOW, world.NOW, text)), text, waits=text
+    )
+
+
+def _page_of(run: Run, text: str, waits: str | None = None) -> RunPage:
     return replace(
         world.PAGE,
         progress=replace(
-            world.PAGE.progress, run=replace(run, window=replace(run.window, label=text)), tz=text or "UTC"
+            world.PAGE.progress, run=replace(run, window=replace(run.window, label=text)), tz=text or "UTC", waits=waits
         ),
         causes=(Cause(text, 2, (text, text)),),
         log=((world.NOW, text),),
@@ -96,7 +116,9 @@ def test_no_panel_passes_it_on(text: str, size: tuple[int, int]) -> None:
     view = replace(view, cursor=board.places(view)[0])
     lines = [top_line(view, size[0]), verdict(view, size[0]), *board.dashboard(view, *size)]
     assert shows_only_what_can_be_seen(lines, size[0])
-    assert shows_only_what_can_be_seen(rows_of_run.body(hostile_page(text), world.NOW, *size), size[0])
+    held = view.pauses_of(text)
+    for page in (hostile_page(text), hostile_waiting_page(text)):
+        assert shows_only_what_can_be_seen(rows_of_run.body(page, world.NOW, *size, held=held), size[0])
 
 
 @given(st.text(st.characters(), max_size=60), st.integers(80, 210))
@@ -105,17 +127,20 @@ def test_no_text_at_all_breaks_a_line(text: str, cells: int) -> None:
     assert shows_only_what_can_be_seen(board.dashboard(view, cells, 30), cells)
 
 
-DIALOGS = ("t", "escape", "down", "r", "enter", "ctrl+p", "escape", "q")
+DIALOGS = ("t", "escape", "down", "r", "enter", "ctrl+p", "escape", "u", "enter", "p", "enter", "q")
+LIVE = ("down", "x", "left", "enter", "down", "down", "x", "enter", "p", "down", "q", "ctrl+c", "left", "enter")
 PAGES = ("down", "enter", "f", "question_mark", "escape", "escape", "t", "enter")
 
 
 @pytest.mark.parametrize("ascii_only", [False, True], ids=["unicode", "ascii"])
-@pytest.mark.parametrize("keys", [DIALOGS, PAGES], ids=["dialogs", "pages"])
+@pytest.mark.parametrize("keys", [DIALOGS, LIVE, PAGES], ids=["dialogs", "live", "pages"])
 def test_no_screen_and_no_dialog_passes_it_on(keys: tuple[str, ...], ascii_only: bool) -> None:
     desk = world.Answers([hostile_page(ALL)])
-    desk.note, desk.answer = ALL, Outcome(None, ALL)
-    desk.refuses = BadWindow(ALL)
-    quiet = replace(hostile_snapshot(ALL), live=(), recent=(world.partial(7, job=ALL, error=ALL),))
+    desk.here, desk.answer = (world.running(7, job=ALL).run,), Outcome(None, ALL)
+    desk.refuses = desk.cannot = BadWindow(ALL)
+    snapshot = hostile_snapshot(ALL)
+    if keys is not LIVE:
+        snapshot = replace(snapshot, live=(), recent=(world.partial(7, job=ALL, error=ALL),))
 
     async def look(console: Opened) -> None:
         for key in keys:
@@ -125,13 +150,28 @@ def test_no_screen_and_no_dialog_passes_it_on(keys: tuple[str, ...], ascii_only:
             assert console.text.replace("\n", "").isprintable()
             assert not ascii_only or console.text.isascii()
 
-    trying(look, quiet, desk, ascii=ascii_only)
+    trying(look, snapshot, desk, ascii=ascii_only)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_no_note_is_asked_for_that_cannot_be_seen(text: str) -> None:
+    async def look(console: Opened) -> None:
+        await console.press("down", "p")
+        console.app.post_message(events.Paste(text))
+        await console.pilot.pause()
+        assert console.text.replace("\n", "").isprintable()
+        await console.press("enter")
+        await console.until(lambda: console.desk.asked)
+        note = console.desk.asked[0][3]
+        assert isinstance(note, str)
+        assert note.isprintable()
+        assert len(note) <= 200
+
+    trying(look, world.HELD)
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 def test_what_is_pasted_into_a_dialog_is_only_text(text: str) -> None:
-    from textual import events
-
     async def look(console: Opened) -> None:
         await console.press("t")
         console.app.screen.post_message(events.Paste(text + "2026-01-19"))

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given, strategies as st
 from rich.cells import cell_len
 
-from opsconsole.desk.values import Away, Finding, Severity, Snapshot
+from opsconsole.desk.values import Away, Finding, Progress, Severity, Snapshot
 from opsconsole.model import BatchState, Counts, RunState
 from screens import figures, look
-from screens.lines import Piece, bar, crop, cut, ends, fill, left, line, right, rule, side_by_side, spark, width
+from screens.lines import Piece, bar, crop, cut, ends, fill, left, line, right, rule, side_by_side, spark, tail, width
 from screens.paint import SIXTEEN, STYLES
-from screens.rows import board, health, redis, running, success, upcoming
+from screens.rows import board, health, pauses, questions, redis, running, success, upcoming
 from screens.rows.top import top_line, verdict
 from screens.rows.view import Block, View, fit
 from tests.screens import world
@@ -138,7 +139,7 @@ def test_bars_are_full_only_when_all_is_done() -> None:
 
 
 def test_every_sign_is_one_cell_wide_and_has_its_own_letter() -> None:
-    signs = [*look.RUN.values(), look.NEVER]
+    signs = [*look.RUN.values(), look.NEVER, look.PAUSED]
     assert all(cell_len(seen.symbol) == 1 for seen in [*signs, *look.BATCH.values(), look.BATCH_PART])
     letters = [look.plain_letters(seen.symbol) for seen in signs]
     assert len(set(letters)) == len(letters)
@@ -165,7 +166,9 @@ def test_the_row_under_the_cursor_is_always_in_view() -> None:
 
 @pytest.mark.parametrize("size", [(80, 20), (99, 24), (120, 36), (121, 30), (200, 56), (500, 200)])
 @pytest.mark.parametrize(
-    "snapshot", [world.BUSY, world.TROUBLE, world.EMPTY, world.NEW], ids=["busy", "bad", "empty", "new"]
+    "snapshot",
+    [world.BUSY, world.TROUBLE, world.EMPTY, world.NEW, world.HELD],
+    ids=["busy", "bad", "empty", "new", "held"],
 )
 def test_the_board_fills_its_room_and_no_more(snapshot: Snapshot, size: tuple[int, int]) -> None:
     lines = board.dashboard(view_of(snapshot), *size)
@@ -180,7 +183,7 @@ def test_nothing_jumps_when_a_run_starts() -> None:
         lines = [plain([each]) for each in board.dashboard(view_of(snapshot), 80, 20)]
         return [i for i, text in enumerate(lines) if text.startswith("─ ")]
 
-    assert titles(world.BUSY) == titles(world.QUIET) == titles(world.TROUBLE)
+    assert titles(world.BUSY) == titles(world.QUIET) == titles(world.TROUBLE) == titles(world.HELD)
 
 
 def test_what_is_queued_while_nobody_leads_stands_out() -> None:
@@ -253,6 +256,131 @@ def test_production_is_never_cut_off(environment: str) -> None:
     everything = replace(world.TROUBLE, environment=environment, data_away=Away(world.NOW, "timeout"))
     pieces = top_line(view_of(everything), 80)
     assert [piece.text for piece in pieces if piece.style == "alarm"] == [f" {environment.upper()} "]
+
+
+def test_who_else_is_attached_gives_way_first() -> None:
+    def top(cells: int, names: tuple[str, ...] = ("asha", "ben"), **other: object) -> str:
+        there = tuple(world.attached(who, i) for i, who in enumerate(names))
+        return plain([top_line(view_of(replace(world.BUSY, attached=there, **other)), cells)])  # type: ignore[arg-type]
+
+    assert top(80).startswith(" staging  leading since 06:06  asha, ben ")
+    assert "PRODUCTION  leading since 06:06  asha, ben store ok" in top(80, environment="production")
+    assert "asha (2), ben" in top(120, ("asha", "asha", "ben"))
+    assert "asha" not in top(80, ("asha",))
+    crowd = top(80, ("asha", "ben", "chen", "divya"))
+    assert "leading since 06:06" in crowd
+    assert "asha" not in crowd
+    elsewhere = replace(world.OTHER, host="a-long-host-name-01")
+    assert "observing a-long-host-name-01/912 " in top(80, leader=elsewhere)
+    assert "asha" not in top(80, leader=elsewhere)
+    assert "observing web2/912 since 15:20" in top(80, leader=world.OTHER)
+    assert "nobody leads  asha, ben" in top(80, leader=None)
+    assert "store away since 18:10 UTC" in top(100, store_away=Away(world.ago(minutes=10), "gone"))
+
+
+def test_a_process_without_a_screen_is_nobody_who_looks() -> None:
+    there = (world.attached("asha"), world.attached("cron", 2, "headless"))
+    assert "asha" not in plain([top_line(view_of(replace(world.BUSY, attached=there)), 120)])
+
+
+def test_whoever_may_only_look_is_told_so_whoever_leads() -> None:
+    for leader, told in ((world.ME, "leading"), (world.OTHER, "observing web2/912"), (None, "nobody leads")):
+        text = plain([top_line(view_of(replace(world.BUSY, leader=leader), read_only=True), 80)])
+        assert f" staging  read-only  {told}" in text
+
+
+def test_the_pause_that_ends_last_is_the_one_that_is_told() -> None:
+    three = (world.paused("game.life_regen", 2), world.paused("game", 9), world.paused("all", 4))
+    told = pauses.holding(three, "game.life_regen", world.NOW)
+    assert [pause.target for pause in told] == ["game", "all", "game.life_regen"]
+    open_end = pauses.holding((*three, world.paused("game", None)), "game.life_regen", world.NOW)
+    assert open_end[0].until is None
+    over = replace(world.paused("game"), until=world.NOW)
+    later = replace(world.paused("game"), since=world.NOW + timedelta(minutes=1))
+    assert pauses.holding((over, later, world.paused("games")), "game.life_regen", world.NOW) == []
+    assert pauses.of_all(three, world.NOW) == three[2]
+    assert pauses.of_all(three[:2], world.NOW) is None
+
+
+def test_a_pause_ends_on_a_whole_minute() -> None:
+    assert pauses.until(timedelta(hours=1), world.NOW) == world.NOW.replace(hour=19, second=0)
+    assert pauses.until(None, world.NOW) is None
+    soon = world.NOW + timedelta(hours=24)
+    assert pauses.end_at(soon, world.NOW, "Asia/Kolkata") == "23:50 IST, in 24 h 0 min"
+    assert figures.soon(soon + timedelta(minutes=1), world.NOW, "Asia/Kolkata") == "20 Jan 23:51 IST"
+
+
+@pytest.mark.parametrize("cells", [54, 80])
+def test_a_paused_job_says_until_when_and_by_whom(cells: int) -> None:
+    lines = plain(upcoming.panel(view_of(world.HELD), cells, 5)).splitlines()
+    assert lines[0].rstrip("─ ").endswith("2 paused")
+    assert "paused until 23:00 UTC by ben" in lines[1]
+    assert "18:30" not in lines[1]
+    told = "paused until resumed" if cells == 54 else "paused by chen until resumed"
+    assert told in next(text for text in lines if "daily_report" in text)
+
+
+def test_a_pause_that_is_over_before_the_next_instant_skips_none() -> None:
+    until = world.NOW.replace(minute=25)
+    held = replace(world.BUSY, pauses=(replace(world.paused("game.life_regen"), until=until),))
+    assert "in  9 min 53 s   game.life_regen            ◫ paused until 18:25 UTC by ben" in plain(
+        upcoming.panel(view_of(held), 80, 3)
+    )
+    assert "in  9 min 53 s  game.life_regen" in plain(upcoming.panel(view_of(held), 54, 3))
+
+
+def test_success_says_until_when_a_job_is_paused() -> None:
+    assert "◫ paused    game.life_regen       100.0  100.0  100.0  until 23:00 UTC by ben" in plain(
+        success.panel(view_of(world.HELD), 80, 5)
+    )
+    for cells in (65, 80):
+        lines = success.panel(view_of(world.HELD), cells, 5)
+        assert {width(each) for each in lines[1:]} == {cells - 1}
+        assert "until resumed" in plain(lines)
+
+
+@pytest.mark.parametrize("cells", [54, 80])
+def test_a_run_that_waits_says_for_what(cells: int) -> None:
+    text = plain(running.panel(view_of(world.HELD), cells, 6))
+    assert "◷ attempts.suggest" in text
+    assert "waits for attempts.cache_day" in text
+    assert "queued for" not in text
+    interrupted = replace(world.WAITING, run=world.a_run(4814, state=RunState.INTERRUPTED))
+    text = plain(running.panel(view_of(replace(world.HELD, live=(interrupted,))), cells, 6))
+    assert "interrupted, waits for" in text
+
+
+@pytest.mark.parametrize("cells", [54, 80])
+def test_a_run_that_is_being_cancelled_says_by_whom_and_when_by_force(cells: int) -> None:
+    def told(progress: Progress) -> str:
+        return plain(running.panel(view_of(replace(world.HELD, live=(progress,))), cells, 6))
+
+    assert "being cancelled by ben · by force in 7 s" in told(world.running(stop=world.STOP))
+    over = msgspec.structs.replace(world.STOP, force_at=world.NOW)
+    assert "being cancelled by ben · by force now" in told(world.running(stop=over))
+    assert "being cancelled by ben" in told(replace(world.WAITING, run=replace(world.WAITING.run, stop=over)))
+
+
+def test_a_run_that_has_ended_is_not_being_cancelled() -> None:
+    ended = world.partial(4811, stop=world.STOP)
+    assert running.stopping(ended, world.NOW) == ()
+    assert running.stopping(world.running().run, world.NOW) == ()
+
+
+def test_a_question_says_where_it_is_asked_only_if_that_has_a_name() -> None:
+    run = world.running().run
+    asked = [questions.cancel(run, where, world.NOW) for where in ("", "production")]
+    assert [each.sentences[0] for each in asked if isinstance(each, questions.Question)] == [
+        "attempts.cache_day 2026-01-19:",
+        "attempts.cache_day 2026-01-19 in production:",
+    ]
+    assert questions.leave([run], "", waiting=False).sentences[0] == "1 run goes on in this process:"
+
+
+def test_the_end_of_what_is_typed_stays_in_view() -> None:
+    assert tail("short", 9) == "short"
+    assert tail("a long note", 6) == "… note"
+    assert cell_len(tail("日本語日本語", 6)) <= 6
 
 
 def test_health_tells_apart_no_trouble_no_job_and_not_known() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from opsconsole.desk.values import BatchCell, Cause, RunPage
@@ -49,6 +50,43 @@ def test_it_says_what_an_operator_asks() -> None:
         "Asia/Kolkata · complete",
     ):
         assert words in text
+
+
+def test_a_run_that_waits_says_for_what() -> None:
+    text = text_of(replace(world.PAGE, progress=world.WAITING, grid=(), causes=()))
+    assert "◷ QUEUED  waits for attempts.cache_day" in text
+
+
+def test_what_it_waits_for_is_known_from_the_other_runs() -> None:
+    unknowing = replace(world.PAGE, progress=replace(world.WAITING, waits=None), grid=(), causes=())
+
+    async def look(console: Opened) -> None:
+        await console.press("down", "down", "enter")
+        assert "◷ QUEUED  waits for attempts.cache_day" in console.text
+        await console.until(lambda: "none yet: its items are being counted" in console.text)
+        assert "◷ QUEUED  waits for attempts.cache_day" in console.text
+
+    trying(look, world.HELD, world.Answers([unknowing]))
+
+
+def test_a_run_that_is_being_cancelled_says_by_whom_and_why() -> None:
+    text = text_of(live_page(progress=world.running(stop=world.STOP)))
+    assert "\n being cancelled by ben · by force in 7 s · too slow\n" in text
+    silent = msgspec.structs.replace(world.STOP, why="cancelled by ben")
+    assert "\n being cancelled by ben · by force in 7 s\n" in text_of(live_page(progress=world.running(stop=silent)))
+
+
+def test_that_its_job_is_paused_is_said_on_its_page() -> None:
+    held = [world.paused("attempts", None, "chen", "ledger is moved")]
+    lines = rows.body(world.PAGE, world.NOW, 120, 20, held=held)
+    text = "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
+    assert "◫ attempts.cache_day is paused with all of attempts by chen until resumed: ledger is moved" in text
+
+    async def look(console: Opened) -> None:
+        await console.press(*["down"] * 5, "enter")
+        assert "u resume" in console.text
+
+    trying(look, replace(world.HELD, pauses=(world.paused("game"), world.paused("attempts"))))
 
 
 def test_a_live_run_shows_how_far_it_is() -> None:

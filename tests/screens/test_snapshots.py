@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from textual.pilot import Pilot
@@ -16,10 +17,15 @@ SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
 
 
 def looks_like_before(
-    snap_compare: Compare, snapshot: Snapshot, size: tuple[int, int], *keys: str, shows: str = ""
+    snap_compare: Compare,
+    snapshot: Snapshot,
+    size: tuple[int, int],
+    *keys: str,
+    shows: str = "",
+    desk: world.Answers | None = None,
 ) -> bool:
     """Compares the console, after some keys, with the picture that is kept of it; waits for words a thread tells."""
-    app = ConsoleApp(world.Answers(), now=lambda: world.NOW)
+    app = ConsoleApp(desk or world.Answers(), now=lambda: world.NOW)
 
     async def before(pilot: Pilot[None]) -> None:
         app.show(snapshot)
@@ -40,6 +46,18 @@ def test_the_dashboard(snap_compare: Compare, state: str, size: str) -> None:
     assert looks_like_before(snap_compare, snapshot, SIZES[size], "down")
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_paused_waits_or_is_being_cancelled(snap_compare: Compare, size: str) -> None:
+    assert looks_like_before(snap_compare, world.HELD, SIZES[size], *["tab"] * 2, "down")
+
+
+def test_whoever_may_only_look(snap_compare: Compare) -> None:
+    desk = world.Answers()
+    desk.read_only = True
+    snapshot = replace(world.QUIET, environment="production", leader=world.OTHER)
+    assert looks_like_before(snap_compare, snapshot, SIZES["80x24"], desk=desk)
+
+
 def test_the_dashboard_on_a_large_terminal(snap_compare: Compare) -> None:
     assert looks_like_before(snap_compare, world.TROUBLE, (200, 60))
 
@@ -52,6 +70,22 @@ def test_a_run(snap_compare: Compare, size: str) -> None:
 
 def test_the_trigger_dialog(snap_compare: Compare) -> None:
     assert looks_like_before(snap_compare, world.BUSY, SIZES["80x24"], "t", shows="Items    10,000")
+
+
+@pytest.mark.parametrize(
+    ("shown", "keys", "words"),
+    [
+        (world.BUSY, ("down", "x"), "Cancel run 4812"),
+        (world.HELD, ("down", "x"), "By force"),
+        (world.HELD, ("tab", "tab", "down", "p", *"new disk"), "new disk"),
+        (world.BUSY, ("q",), "Stop them"),
+    ],
+    ids=["cancel", "by force", "pause", "quit"],
+)
+def test_what_is_asked(snap_compare: Compare, shown: Snapshot, keys: tuple[str, ...], words: str) -> None:
+    desk = world.Answers()
+    desk.here = (world.running().run, world.running(4820, job="reporting.daily_report").run)
+    assert looks_like_before(snap_compare, shown, SIZES["80x24"], *keys, shows=words, desk=desk)
 
 
 def test_the_help(snap_compare: Compare) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from opsconsole.cache.stats import RedisStats
 from opsconsole.desk.values import (
+    Attached,
     Away,
     BatchCell,
     Cause,
@@ -17,6 +18,7 @@ from opsconsole.desk.values import (
     JobCard,
     Leader,
     Outcome,
+    Pause,
     Preview,
     Progress,
     Rates,
@@ -27,7 +29,7 @@ from opsconsole.desk.values import (
     Success,
 )
 from opsconsole.errors import OpsconsoleError, UnknownRun
-from opsconsole.model import BatchState, Counts, Run, RunState, Trigger
+from opsconsole.model import BatchState, Counts, Run, RunState, Stop, Trigger
 from opsconsole.windows import Window
 
 NOW = datetime(2026, 1, 19, 18, 20, 7, tzinfo=UTC)
@@ -174,6 +176,27 @@ BUSY = Snapshot(
     redis=RedisView(STATS, None, (0.91, 0.95, None, 0.97, 0.99, 0.98, 0.97, 0.99)),
 )
 QUIET = replace(BUSY, live=())
+
+
+def paused(target: str, hours: float | None = 5, who: str = "ben", note: str = "", number: int = 1) -> Pause:
+    """A pause that has so many hours to go."""
+    end = None if hours is None else NOW.replace(minute=0, second=0) + timedelta(hours=hours)
+    return Pause(number, target, ago(hours=1), end, who, note)
+
+
+def attached(who: str, number: int = 1, face: str = "console", host: str = "web1") -> Attached:
+    """Somebody who has been there for an hour."""
+    return Attached(f"{host}-{number}", who, "10.0.0.7", host, 4000 + number, face, "Dashboard", ago(hours=1), NOW)
+
+
+WAITING = Progress(a_run(4814, "attempts.suggest", RunState.QUEUED), "Asia/Kolkata", None, None, "attempts.cache_day")
+STOP = Stop("ben", ago(seconds=3), NOW + timedelta(seconds=7), "cancelled by ben: too slow")
+HELD = replace(
+    BUSY,
+    live=(running(stop=STOP), WAITING),
+    pauses=(paused("game.life_regen"), paused("reporting", None, "chen", "ledger is moved")),
+    attached=(attached("asha"), attached("ben", 2), attached("cron", 3, "headless")),
+)
 EMPTY = Snapshot(at=NOW, environment="", leader=ME)
 NEW = replace(
     EMPTY, jobs=JOBS[:1], success=(Success("attempts.cache_day", Rates(None, None, None), (), None),), redis=BUSY.redis
@@ -226,7 +249,9 @@ class Answers:
         self.asked: list[tuple[object, ...]] = []
         self.pages = {page.progress.run.id: page for page in pages}
         self.answer: Outcome | None = Outcome(4900, None)
-        self.note: str | None = None
+        self.here: tuple[Run, ...] = ()
+        self.cannot: OpsconsoleError | None = None
+        self.read_only = False
         self.refuses: OpsconsoleError | None = None
         self.items = 10_000
         self.hangs = threading.Event()
@@ -251,6 +276,18 @@ class Answers:
         self._ask("retry", run)
         return 18
 
+    def cancel(self, run: int, /, *, force: bool = False, note: str = "") -> int:
+        self._ask("cancel", run, force, note)
+        return 19
+
+    def pause(self, target: str, /, *, until: datetime | None, note: str = "") -> int:
+        self._ask("pause", target, until, note)
+        return 20
+
+    def resume(self, target: str, /) -> int:
+        self._ask("resume", target)
+        return 21
+
     def outcome(self, command: int, wait_seconds: float, /) -> Outcome | None:
         self.hangs.wait(5)
         return self.answer
@@ -261,9 +298,14 @@ class Answers:
             raise UnknownRun(number)
         return self.pages[number]
 
-    def quit_note(self) -> str | None:
+    def runs_here(self) -> tuple[Run, ...]:
         self.hangs.wait(5)
-        return self.note
+        return self.here
+
+    def hand_over(self) -> None:
+        self.asked.append(("hand_over",))
+        if self.cannot is not None:
+            raise self.cannot
 
     def _ask(self, *what: object) -> None:
         self.asked.append(what)

@@ -1,0 +1,99 @@
+"""What the keys of a page ask for: a question where one is due, then one order to the desk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opsconsole.desk.values import Run
+from screens.dialogs import Confirm
+from screens.pausing import PauseDialog, PauseOrder
+from screens.rows import pauses, questions
+from screens.rows.questions import Question
+from screens.trigger import Order, TriggerDialog
+
+if TYPE_CHECKING:
+    from screens.app import ConsoleApp
+
+NO_JOB = "there is no job to {}; name a pack under `packs` in the configuration"
+
+
+def trigger(app: ConsoleApp, job: str | None) -> None:
+    """Opens the dialog for a job, or for the first one."""
+    if not app.snapshot.jobs:
+        app.say(NO_JOB.format("trigger"), "warn")
+        return
+
+    def answered(order: Order | None) -> None:
+        if order is not None:
+            app.trigger(*order)
+
+    app.push_screen(TriggerDialog(app.snapshot.jobs, job), answered)
+
+
+def retry(app: ConsoleApp, run: Run) -> None:
+    """Asks whether what failed in a run shall be done again."""
+    question = questions.retry(run, app.snapshot.environment)
+    if isinstance(question, str):
+        app.say(question, "warn")
+        return
+
+    def answered(pressed: str | None) -> None:
+        if pressed == question.default:
+            app.orders.give(f"retry of {questions.name(run)}", lambda: app.desk.retry(run.id))
+
+    app.push_screen(Confirm(question), answered)
+
+
+def cancel(app: ConsoleApp, run: Run) -> None:
+    """Asks whether a run shall end before its time; by force only when it is being cancelled already."""
+    question = questions.cancel(run, app.snapshot.environment, app.now())
+    if isinstance(question, str):
+        app.say(question, "warn")
+        return
+
+    def answered(pressed: str | None) -> None:
+        name = questions.name(run)
+        if pressed == questions.CANCEL_RUN:
+            app.orders.give(f"cancel of {name}", lambda: app.desk.cancel(run.id))
+        elif pressed == questions.BY_FORCE:
+            app.orders.give(f"end by force of {name}", lambda: app.desk.cancel(run.id, force=True))
+
+    app.push_screen(Confirm(question), answered)
+
+
+def pause(app: ConsoleApp, job: str) -> None:
+    """Asks what shall be paused, seen from a job's row, and for how long; `all` for everything."""
+    if not app.snapshot.jobs:
+        app.say(NO_JOB.format("pause"), "warn")
+        return
+
+    def answered(order: PauseOrder | None) -> None:
+        if order is None:
+            return
+        until, note = pauses.until(order.length, app.now()), order.note
+        name = f"pause of {pauses.named(order.target)} {order.words}"
+        app.orders.give(name, lambda: app.desk.pause(order.target, until=until, note=note))
+
+    app.push_screen(PauseDialog(pauses.targets(job, app.snapshot.jobs)), answered)
+
+
+def resume(app: ConsoleApp, job: str) -> None:
+    """Lets a job go on at once. Asks only where that is more than the job: where its pack or everything is paused."""
+    now = app.now()
+    held = pauses.holding(app.snapshot.pauses, job, now)
+    question: Question | None = questions.resume(job, held, now, app.zone_of(job))
+    if question is None:
+        resume_only(app, job)
+        return
+
+    def answered(pressed: str | None) -> None:
+        if pressed == question.default:
+            for target in dict.fromkeys(pause.target for pause in held):
+                resume_only(app, target)
+
+    app.push_screen(Confirm(question), answered)
+
+
+def resume_only(app: ConsoleApp, target: str) -> None:
+    """Lets exactly that job, pack or `all` go on."""
+    app.orders.give(f"resume of {pauses.named(target)}", lambda: app.desk.resume(target))
