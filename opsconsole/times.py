@@ -76,6 +76,18 @@ def read_moment(text: str, place: ZoneInfo, now: datetime) -> datetime:
     return at if at.tzinfo is not None else at.replace(tzinfo=place)
 
 
+def read_coming(text: str, place: ZoneInfo, now: datetime) -> datetime:
+    """A time to come: as `read_time` takes it, read in `place` when it is written without a zone, and a mere `HH:MM` is
+    the next such time. Raises BadTime.
+    """
+    at = read_time(text, place, now)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=place)
+    if at <= now and _CLOCK.fullmatch(text.strip()):
+        return at + timedelta(days=1)  # of the clock on the wall, as `at` is in `place`
+    return at
+
+
 def _largest(parts: Iterable[tuple[int, str]]) -> list[str]:
     found: list[str] = []
     for n, unit in parts:

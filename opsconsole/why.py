@@ -241,6 +241,8 @@ def _unaccounted(at: datetime, known: Known) -> Told:
         yield from _leading(known)
     elif found.removed_at is not None and at > found.removed_at:
         yield f"no pack has had the job since {told(found.removed_at, tz)}; it has no instants after that"
+        if known.loaded is not None:
+            yield "it is loaded here again; its instants count from the moment a leader registers it"
         yield _of_registration(found)
     elif at > known.now:
         yield f"it is still to come, in {span(at - known.now)}"

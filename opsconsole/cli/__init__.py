@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from opsconsole import __version__
-from opsconsole.cli import console, history, run, schedules, upkeep
+from opsconsole.cli import acting, console, history, instants, run, schedules, trail, upkeep
 from opsconsole.cli.opening import Options
 from opsconsole.errors import BadSettings, OpsconsoleError
 
@@ -19,6 +19,8 @@ Examples:
   opsconsole next attempts.cache_day                  when it runs next
   opsconsole run attempts.cache_day --wait            run it now and watch
   opsconsole retry 41 --wait                          once more what failed in run 41
+  opsconsole why attempts.cache_day --at 23:50        why it ran then, or did not
+  opsconsole pause attempts.cache_day --for 2h        skip its instants for a while
 """
 
 
@@ -43,10 +45,18 @@ for command in (
     console.headless,
     run.run,
     run.retry,
+    acting.cancel,
+    acting.pause,
+    acting.resume,
     schedules.jobs,
     schedules.next_,
+    schedules.lint,
+    instants.occurrences,
+    instants.why,
     history.runs,
     history.show,
+    history.logs,
+    trail.audit,
     upkeep.cache,
     upkeep.check,
     upkeep.migrate,
@@ -64,8 +74,11 @@ def main() -> None:
     except click.Abort:
         click.echo("stopped", err=True)
         sys.exit(130)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        click.echo(f"opsconsole: {_sentence(error)}", err=True)
         sys.exit(error.exit_code)
     except BadSettings as error:
         for problem in error.problems:
@@ -88,3 +101,10 @@ def main() -> None:
             raise
         click.echo(f"opsconsole: {type(error).__name__}: {error}; run again with --debug for all of it", err=True)
         sys.exit(1)
+
+
+def _sentence(error: click.ClickException) -> str:
+    """What is wrong with what was typed, in one line, and where to read how it is written."""
+    said = " ".join(error.format_message().split()).rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{said}; see `{context.command_path} --help`" if context is not None else said

@@ -1,4 +1,4 @@
-"""`run` and `retry`: asks for a run, and follows it to its end."""
+"""`run` and `retry`: asks for runs, and follows them to their end."""
 
 from __future__ import annotations
 
@@ -7,29 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsconsole.cli import printing
-from opsconsole.cli.opening import Options, desk_of, log_to_file, settings_of
-from opsconsole.errors import Exit, OpsconsoleError, Refused
+from opsconsole.cli import carrying, printing
+from opsconsole.cli.asking import json_option, moment, one_of, require_yes, yes_option
+from opsconsole.cli.opening import Options, desk_of, settings_of
 
 if TYPE_CHECKING:
     from opsconsole.desk import Desk
-    from opsconsole.desk.values import Outcome
-    from opsconsole.engine import Engine
     from opsconsole.model import Run
+    from opsconsole.store.runs import Filter
 
-ANSWER_SECONDS = 2.0
-FOLLOW_SECONDS = 0.1
-PATIENCE = 5
-"""So many looks in a row, a second apart, may find the engine in trouble."""
-
-
-class EngineStumbles(OpsconsoleError):
-    """The engine of this process cannot work."""
-
+MOST = 10_000
+"""So many runs that match are counted before something is asked."""
+TOLD = 20
+"""So many runs are told one by one."""
 
 _wait = click.option("--wait", is_flag=True, help="Follow it to its end; the exit code is its result.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what it would do.")
-_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
 @click.command()
@@ -37,7 +30,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--date", "day", metavar="D", help="The window that holds this day (2026-01-19), in the job's zone.")
 @_wait
 @_dry_run
-@_json
+@json_option
 @click.pass_obj
 def run(options: Options, job: str, day: str | None, wait: bool, dry_run: bool, as_json: bool) -> None:
     """Runs a job once, for the window of now or of a date.
@@ -57,104 +50,160 @@ def run(options: Options, job: str, day: str | None, wait: bool, dry_run: bool, 
 
 
 @click.command()
-@click.argument("run_number", metavar="RUN", type=int)
-@click.option("--all", "everything", is_flag=True, help="All of its items, not only those that failed.")
+@click.argument("run_number", metavar="[RUN]", type=int, required=False)
+@click.option("--job", help="All runs of this job that are to be looked at.")
+@click.option("--state", "states", multiple=True, metavar="S", help="All in this state; may be given several times.")
+@click.option("--since", metavar="T", help="Of those, the ones made at this time or later; `7d` is seven days ago.")
+@click.option("--until", metavar="T", help="Of those, the ones made before this time.")
+@click.option("--all", "everything", is_flag=True, help="All of their items, not only those that failed.")
 @_wait
 @_dry_run
-@_json
+@yes_option
+@json_option
 @click.pass_obj
-def retry(options: Options, run_number: int, everything: bool, wait: bool, dry_run: bool, as_json: bool) -> None:
-    """Runs what failed in a run once more: a new run with the same window."""
+def retry(
+    options: Options,
+    run_number: int | None,
+    job: str | None,
+    states: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    everything: bool,
+    wait: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Runs once more what failed, in one run or in all that match: new runs with the same windows.
+
+    \b
+    Examples:
+      opsconsole retry 41 --wait
+      opsconsole retry --job attempts.cache_day --state failed --since 7d --dry-run
+    """
+    matching = bool(job or states or since or until)
+    if matching == (run_number is not None):
+        raise click.UsageError("name one run, or say which are meant with --job, --state, --since and --until")
     with desk_of(settings_of(options), note=wait) as desk:
-        if dry_run:
-            counts = desk.run(run_number).counts
-            items = counts.planned if everything else counts.failed + counts.not_reached
+        if run_number is None:
+            wanted = _wanted(desk, job, states, since, until)
+            _retry_matching(desk, wanted, everything=everything, wait=wait, dry_run=dry_run, yes=yes, as_json=as_json)
+        elif dry_run:
+            items = _items(desk.run(run_number), everything=everything)
             if as_json:
                 printing.as_json({"run": run_number, "items": items})
             else:
                 click.echo(f"would retry {items:,} items of run {run_number}")
-            return
-        _carry(desk, desk.retry(run_number, everything=everything), wait=wait, as_json=as_json)
+        else:
+            _carry(desk, desk.retry(run_number, everything=everything), wait=wait, as_json=as_json)
+
+
+def _wanted(desk: Desk, job: str | None, states: tuple[str, ...], since: str | None, until: str | None) -> Filter:
+    from opsconsole.clock import now
+    from opsconsole.model import NEEDS_A_LOOK, RunState
+    from opsconsole.store.runs import Filter
+
+    one_of("--state", states, [state.value for state in NEEDS_A_LOOK])
+    place, at = desk.zone(job), now()
+    return Filter(
+        job,
+        tuple(RunState(state) for state in states),
+        moment("--since", since, place, at),
+        moment("--until", until, place, at),
+    )
+
+
+def _retry_matching(
+    desk: Desk, wanted: Filter, *, everything: bool, wait: bool, dry_run: bool, yes: bool, as_json: bool
+) -> None:
+    found = desk.matching(wanted, limit=MOST)
+    items = sum(_items(run, everything=everything) for run in found)
+    more = " and more" if len(found) == MOST else ""
+    told = f"{items:,} items of {len(found):,} runs{more}"
+    if dry_run:
+        _tell_matching(found, items, everything=everything, as_json=as_json)
+        return
+    if found:
+        require_yes(f"Retry {told}?", yes=yes)
+    command = desk.retry_matching(wanted, everything=everything)
+    if not wait:
+        outcome = carrying.answer(desk, command)
+        if outcome is None:
+            carrying.nobody_leads(command)
+        if as_json:
+            made = [printing.run_facts(desk.run(number)) for number in outcome.runs] if outcome else []
+            printing.as_json({"command": command, "state": "done" if outcome else "asked", "runs": made})
+        elif outcome is not None:
+            click.echo(f"{outcome.done}; `opsconsole runs` tells how they go")
+        return
+    with carrying.leading_for(desk, command) as engine:
+        outcome = carrying.carried_out(desk, engine, command)
+        ended = [carrying.followed(desk, number) for number in outcome.runs]
+    if as_json:
+        printing.as_json({"command": command, "state": "done", "runs": [printing.run_facts(run) for run in ended]})
+    else:
+        _tell_ended(ended)
+    sys.exit(carrying.exit_code(ended))
+
+
+def _tell_matching(found: list[Run], items: int, *, everything: bool, as_json: bool) -> None:
+    if as_json:
+        each = [{**printing.run_facts(run), "items": _items(run, everything=everything)} for run in found]
+        printing.as_json({"runs": each, "items": items})
+        return
+    if found:
+        printing.table(
+            ("RUN", "JOB", "WINDOW", "STATE", "ITEMS", "MADE"),
+            [
+                (
+                    run.id,
+                    run.job,
+                    run.window.label,
+                    run.state,
+                    f"{_items(run, everything=everything):,}",
+                    printing.local(run.created_at),
+                )
+                for run in found
+            ],
+            right=(0, 4),
+        )
+    click.echo(f"would retry {items:,} items of {len(found):,} runs" + (" and more" if len(found) == MOST else ""))
+
+
+def _tell_ended(ended: list[Run]) -> None:
+    from opsconsole.model import RunState
+
+    bad = [run for run in ended if run.state is not RunState.SUCCEEDED]
+    for run in ended if len(ended) <= TOLD else bad[:TOLD]:
+        click.echo(printing.sentence(run))
+    if len(ended) > 1:
+        ok, failed = (sum(getattr(run.counts, what) for run in ended) for what in ("ok", "failed"))
+        click.echo(f"{len(ended):,} runs, {len(ended) - len(bad):,} of them succeeded: {ok:,} ok, {failed:,} failed")
+
+
+def _items(run: Run, *, everything: bool) -> int:
+    return run.counts.planned if everything else run.counts.failed + run.counts.not_reached
 
 
 def _carry(desk: Desk, command: int, *, wait: bool, as_json: bool) -> None:
+    """Follows a command that makes one run."""
     if not wait:
-        made = _answer(desk.outcome(command, ANSWER_SECONDS))
-        if made is None:
-            click.echo(
-                f"asked for as command {command}, but nobody leads now: it is carried out when a console or "
-                "`opsconsole headless` runs; --wait does it here",
-                err=True,
-            )
+        outcome = carrying.answer(desk, command)
+        if outcome is None or outcome.run is None:
+            carrying.nobody_leads(command)
             if as_json:
                 printing.as_json({"command": command, "state": "asked"})
         elif as_json:
-            printing.as_json(printing.run_facts(desk.run(made)))
+            printing.as_json(printing.run_facts(desk.run(outcome.run)))
         else:
-            click.echo(f"run {made} is queued; `opsconsole show {made}` tells how it goes")
+            click.echo(f"run {outcome.run} is queued; `opsconsole show {outcome.run}` tells how it goes")
         return
-    from opsconsole.engine import Engine
-
-    log_to_file(desk.settings.folder)
-    engine = Engine(desk.settings, desk.store, desk.catalog, only=command)
-    engine.start()
-    try:
-        made = _carried_out(desk, engine, command)
-        ended = _follow(desk, made)
-    finally:
-        engine.stop()
+    with carrying.leading_for(desk, command) as engine:
+        made = carrying.carried_out(desk, engine, command).run
+        assert made is not None  # noqa: S101 - a command that makes a run names it
+        ended = carrying.followed(desk, made)
     if as_json:
         printing.as_json(printing.run_facts(ended))
     else:
         click.echo(printing.sentence(ended))
-    sys.exit(_exit_code(ended))
-
-
-def _carried_out(desk: Desk, engine: Engine, command: int) -> int:
-    """Waits until some leader has carried the command out; the run it made. Raises Refused, or EngineStumbles when
-    this process would have to lead and cannot.
-    """
-    stumbles = 0
-    while (made := _answer(desk.outcome(command, 1.0))) is None:
-        stumbles = stumbles + 1 if engine.problem else 0
-        if stumbles == PATIENCE:
-            raise EngineStumbles(f"{engine.problem}; command {command} waits for a leader")
-    return made
-
-
-def _answer(outcome: Outcome | None) -> int | None:
-    """The run that a command made; None while nobody has carried it out. Raises Refused."""
-    if outcome is None:
-        return None
-    if outcome.refused is not None:
-        refused = Refused(outcome.refused)
-        refused.exit_code = Exit(outcome.exit_code)
-        raise refused
-    return outcome.run
-
-
-def _follow(desk: Desk, number: int) -> Run:
-    """Waits for a run's end, with a progress bar when somebody looks."""
-    if not sys.stderr.isatty():
-        while (ended := desk.wait_for(number, 60)) is None:
-            pass
-        return ended
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"run {number}", total=None)
-        while True:
-            found = desk.run(number)
-            bar.update(task, completed=found.counts.tried, total=found.counts.planned or None)
-            if (ended := desk.wait_for(number, FOLLOW_SECONDS)) is not None:
-                return ended
-
-
-def _exit_code(run: Run) -> Exit:
-    from opsconsole.model import RunState
-
-    if run.state is RunState.SUCCEEDED:
-        return Exit.DONE
-    return Exit.ITEMS_FAILED if run.state is RunState.PARTIAL else Exit.FAILED
+    sys.exit(carrying.exit_code([ended]))

@@ -1,24 +1,32 @@
-"""`jobs` and `next`: what is scheduled, and when."""
+"""`jobs`, `next` and `lint`: what is scheduled, when, and what is odd about it."""
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
 
 from opsconsole.cli import printing
+from opsconsole.cli.asking import json_option, moment
 from opsconsole.cli.opening import Options, desk_of, settings_of
 from opsconsole.clock import now
+from opsconsole.errors import Exit
+
+if TYPE_CHECKING:
+    from opsconsole.desk import Desk
+    from opsconsole.store.pauses import Pause
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 @click.pass_obj
 def jobs(options: Options, as_json: bool) -> None:
     """Lists the jobs with their schedules, next and last runs."""
     with desk_of(settings_of(options)) as desk:
-        cards = desk.jobs()
+        cards, paused = desk.jobs(), _pauses(desk)
     if as_json:
         printing.as_json(
             [
@@ -30,6 +38,7 @@ def jobs(options: Options, as_json: bool) -> None:
                     "schedule": card.words,
                     "next": printing.utc(card.next_at),
                     "last": printing.run_facts(card.last) if card.last else None,
+                    "paused": [_pause_facts(pause) for pause in paused[card.name]],
                 }
                 for card in cards
             ]
@@ -37,7 +46,7 @@ def jobs(options: Options, as_json: bool) -> None:
         return
     at = now()
     printing.table(
-        ("JOB", "SCHEDULE", "ZONE", "NEXT", "", "LAST"),
+        ("JOB", "SCHEDULE", "ZONE", "NEXT", "", "PAUSED", "LAST"),
         [
             (
                 card.name,
@@ -45,6 +54,7 @@ def jobs(options: Options, as_json: bool) -> None:
                 card.tz,
                 printing.local(card.next_at, card.tz),
                 printing.until(card.next_at, at),
+                _paused(paused[card.name], card.tz),
                 f"{card.last.state} {card.last.window.label}" if card.last else "never ran",
             )
             for card in cards
@@ -57,7 +67,7 @@ def jobs(options: Options, as_json: bool) -> None:
 @click.option("--tz", help="Read the schedule in this zone.")
 @click.option("--from", "start", help="Instants after this time (ISO 8601); now if not given.")
 @click.option("-n", "count", default=5, show_default=True, type=click.IntRange(1, 1000), help="How many.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 @click.pass_obj
 def next_(options: Options, job_or_cron: str, tz: str | None, start: str | None, count: int, as_json: bool) -> None:
     """Lists the next instants of a job, or of a schedule such as "0 0 * * 1"."""
@@ -87,12 +97,55 @@ def next_(options: Options, job_or_cron: str, tz: str | None, start: str | None,
         click.echo(f"{there:%a %Y-%m-%d %H:%M %Z}   {printing.utc(instant)}   {printing.until(instant, now())}")
 
 
+@click.command()
+@json_option
+@click.pass_obj
+def lint(options: Options, as_json: bool) -> None:
+    """Looks for schedules, windows and limits that can hardly be meant; exit code 1 when there are any."""
+    from opsconsole import catalog
+    from opsconsole.lint import oddities
+
+    settings = settings_of(options)
+    jobs = catalog.load(settings.packs, settings.overrides, settings.options)
+    found = oddities(jobs, now())
+    if as_json:
+        printing.as_json(
+            [
+                {"job": each.job, "rule": each.rule, "says": each.sentence, "at": [printing.utc(at) for at in each.at]}
+                for each in found
+            ]
+        )
+    else:
+        for each in found:
+            click.echo(f"{each.job}: {each.sentence} [{each.rule}]")
+        click.echo(f"{len(found):,} to look at" if found else "nothing odd")
+    sys.exit(Exit.FAILED if found else Exit.DONE)
+
+
+def _pauses(desk: Desk) -> dict[str, list[Pause]]:
+    """Of every job the pauses that hold now."""
+    held = desk.pauses()
+    return {job.name: [pause for pause in held if pause.concerns(job)] for job in desk.catalog}
+
+
+def _paused(held: list[Pause], tz: str) -> str:
+    """How long a job is paused and by whom: by the pause that ends last."""
+    if not held:
+        return "-"
+    last = max(held, key=lambda pause: (pause.until is None, pause.until or pause.since))
+    until = f"until {printing.local(last.until, tz)}" if last.until else "until resumed"
+    return f"{until} by {last.who}"
+
+
+def _pause_facts(pause: Pause) -> dict[str, str | None]:
+    return {
+        "target": pause.target,
+        "since": printing.utc(pause.since),
+        "until": printing.utc(pause.until),
+        "by": pause.who,
+        "note": pause.note,
+    }
+
+
 def _time(text: str | None, place: ZoneInfo) -> datetime:
-    if text is None:
-        return now()
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        why = f"{text!r} is not a time; write it as 2026-01-19T18:20:00Z"
-        raise click.BadParameter(why, param_hint="--from") from None
-    return at if at.tzinfo else at.replace(tzinfo=place)
+    return moment("--from", text, place, now()) or now()

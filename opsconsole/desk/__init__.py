@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import func, select
@@ -15,21 +16,26 @@ from opsconsole.cache.client import Cache
 from opsconsole.cache.stats import RedisStats, sample
 from opsconsole.catalog import Catalog
 from opsconsole.database import Database, reason
-from opsconsole.desk import history
+from opsconsole.desk import history, questions
 from opsconsole.desk.sampler import Sampler
-from opsconsole.desk.values import JobCard, Outcome, Preview, RunPage, Snapshot
+from opsconsole.desk.values import Explanation, JobCard, Occurrences, Outcome, Preview, RunPage, Snapshot
 from opsconsole.engine import Engine
 from opsconsole.errors import NotAllowed, Refused, Unavailable
 from opsconsole.failpoints import Point, reach
 from opsconsole.model import OPEN, Job, Run, RunState, Scope
 from opsconsole.orders import Verb
 from opsconsole.settings import Role, Settings
-from opsconsole.store import Store, commands, runs
+from opsconsole.store import Store, audit, commands, logs, pauses, runs
+from opsconsole.store.accounts import Wanted
+from opsconsole.store.audit import Checked, Entry
 from opsconsole.store.commands import CommandState
+from opsconsole.store.logs import LogLine
+from opsconsole.store.pauses import Pause
 from opsconsole.store.runs import Filter
 from opsconsole.work import population
 
 POLL_SECONDS = 0.05
+LOG_PAGE = 1000
 
 
 class Desk:
@@ -112,6 +118,44 @@ class Desk:
     def hand_over(self) -> None:
         """Another process takes over what this one leads. Raises Refused: it has to be started by hand."""
         raise Refused("start `opsconsole headless` beside this console, then quit: it goes on with what runs here")
+
+    def zone(self, target: str | None) -> ZoneInfo:
+        """Where a time about a job is read: in the job's zone; in UTC for a pack, for `all` and for nothing."""
+        with history.asking(self.store) as db:
+            return questions.zone_of(db, self.catalog, target)
+
+    def occurrences(self, wanted: Wanted, *, limit: int) -> Occurrences:
+        """What became of scheduled instants: the newest rows, and the totals of all. Raises UnknownJob."""
+        with history.asking(self.store) as db:
+            return questions.occurrences(db, self.catalog, wanted, limit=limit)
+
+    def why(self, job: str, at: str) -> Explanation:
+        """Why a job's instant ran or did not, with the rows that prove it. `at` is a time in ISO 8601, or as a clock in
+        the job's zone shows it. Raises UnknownJob, BadTime.
+        """
+        with history.asking(self.store) as db:
+            return questions.why(db, self.catalog, job, at, self._now())
+
+    def pauses(self) -> list[Pause]:
+        """The pauses that are in force, oldest first."""
+        with history.asking(self.store) as db:
+            return pauses.in_force(db, self._now())
+
+    def log(self, run: int, *, after: int = 0) -> list[LogLine]:
+        """The next lines of a run's log, up to a thousand, with a number above `after`. Raises UnknownRun."""
+        with history.asking(self.store) as db:
+            runs.get(db, run)
+            return logs.after(db, run, after, limit=LOG_PAGE)
+
+    def trail(self, *, limit: int) -> list[Entry]:
+        """Who asked for what and what came of it, newest first."""
+        with history.asking(self.store) as db:
+            return audit.newest(db, limit=limit)
+
+    def verify_trail(self) -> Checked:
+        """Whether the trail is whole and nobody has changed a row."""
+        with history.asking(self.store) as db:
+            return audit.verify(db)
 
     # --- actions ------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,12 @@ from datetime import datetime
 
 from opsconsole.cache.stats import RedisStats
 from opsconsole.health.rules import Finding, Severity
-from opsconsole.model import BatchState, Run
+from opsconsole.model import BatchState, OccurrenceState, Reason, Run
+from opsconsole.store.accounts import Account
 from opsconsole.store.pauses import Pause
 from opsconsole.store.presence import Attached
 from opsconsole.store.statistics import Rates
+from opsconsole.why import Answer
 from opsconsole.windows import Window
 
 
@@ -154,14 +156,63 @@ class Preview:
     environment: str
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A row of what became of scheduled instants, in the zone of its job. `instants` are those of it that lie in the
+    stretch that was asked about; not `exact` when the schedule it was made by is not known any more.
+    """
+
+    account: Account
+    tz: str
+    instants: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many instants of a job came to the same, in the stretch that was asked about."""
+
+    job: str
+    state: OccurrenceState
+    reason: Reason | None
+    instants: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrences:
+    """What became of scheduled instants: the newest rows, newest first, and the totals of all."""
+
+    rows: tuple[Listed, ...]
+    totals: tuple[Total, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why an instant ran or did not: one answer for each moment that the time asked about can mean. `previous` and
+    `next` are the instants before and after it.
+    """
+
+    job: str
+    cron: str
+    tz: str
+    says: tuple[str, ...]
+    answers: tuple[Answer, ...]
+    previous: datetime | None
+    next: datetime | None
+
+
 __all__ = [
     "Attached",
     "Away",
     "BatchCell",
     "Cause",
+    "Explanation",
     "Finding",
     "JobCard",
     "Leader",
+    "Listed",
+    "Occurrences",
     "Outcome",
     "Pause",
     "Preview",
@@ -174,4 +225,5 @@ __all__ = [
     "Severity",
     "Snapshot",
     "Success",
+    "Total",
 ]

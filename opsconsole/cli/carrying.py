@@ -1,0 +1,113 @@
+"""Waits for what a command comes to; when nobody leads, this process leads for as long as that takes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from opsconsole.cli.opening import log_to_file
+from opsconsole.errors import Exit, OpsconsoleError, Refused
+
+if TYPE_CHECKING:
+    from opsconsole.desk import Desk
+    from opsconsole.desk.values import Outcome
+    from opsconsole.engine import Engine
+    from opsconsole.model import Run
+
+ANSWER_SECONDS = 2.0
+FOLLOW_SECONDS = 0.1
+PATIENCE = 5
+"""So many looks in a row, a second apart, may find the engine in trouble."""
+
+
+class EngineStumbles(OpsconsoleError):
+    """The engine of this process cannot work."""
+
+
+def answer(desk: Desk, command: int, seconds: float = ANSWER_SECONDS) -> Outcome | None:
+    """What came of a command; None when nobody has carried it out within so long. Raises Refused."""
+    outcome = desk.outcome(command, seconds)
+    if outcome is not None and outcome.refused is not None:
+        refused = Refused(outcome.refused)
+        refused.exit_code = Exit(outcome.exit_code)
+        raise refused
+    return outcome
+
+
+def settled(desk: Desk, command: int) -> Outcome:
+    """What came of a command, which this process carries out when nobody else does. Raises Refused, or EngineStumbles
+    when it cannot.
+    """
+    outcome = answer(desk, command)
+    if outcome is None:
+        with leading_for(desk, command) as engine:
+            outcome = carried_out(desk, engine, command)
+    return outcome
+
+
+@contextmanager
+def leading_for(desk: Desk, command: int) -> Iterator[Engine]:
+    """Until the end of the block this process carries out a command and its runs, whenever nobody else leads."""
+    from opsconsole.engine import Engine
+
+    log_to_file(desk.settings.folder)
+    engine = Engine(desk.settings, desk.store, desk.catalog, only=command)
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.stop()
+
+
+def carried_out(desk: Desk, engine: Engine, command: int) -> Outcome:
+    """Waits until some leader has carried the command out. Raises Refused, or EngineStumbles when this process would
+    have to lead and cannot.
+    """
+    stumbles = 0
+    while (outcome := answer(desk, command, 1.0)) is None:
+        stumbles = stumbles + 1 if engine.problem else 0
+        if stumbles == PATIENCE:
+            raise EngineStumbles(f"{engine.problem}; command {command} waits for a leader")
+    return outcome
+
+
+def followed(desk: Desk, number: int) -> Run:
+    """Waits for a run's end, with a progress bar when somebody looks."""
+    if not sys.stderr.isatty():
+        while (ended := desk.wait_for(number, 60)) is None:
+            pass
+        return ended
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"run {number}", total=None)
+        while True:
+            found = desk.run(number)
+            bar.update(task, completed=found.counts.tried, total=found.counts.planned or None)
+            if (ended := desk.wait_for(number, FOLLOW_SECONDS)) is not None:
+                return ended
+
+
+def nobody_leads(command: int) -> None:
+    """Tells that a command waits, on standard error."""
+    click.echo(
+        f"asked for as command {command}, but nobody leads now: it is carried out when a console or "
+        "`opsconsole headless` runs; --wait does it here",
+        err=True,
+    )
+
+
+def exit_code(ended: Sequence[Run]) -> Exit:
+    """The exit code of the worst of these runs."""
+    from opsconsole.model import RunState
+
+    states = {run.state for run in ended}
+    if states <= {RunState.SUCCEEDED}:
+        return Exit.DONE
+    return Exit.ITEMS_FAILED if states <= {RunState.SUCCEEDED, RunState.PARTIAL} else Exit.FAILED

@@ -1,0 +1,176 @@
+"""Gathers from the store what is needed to say what became of scheduled instants, and why."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from opsconsole.catalog import Catalog
+from opsconsole.cron import TICK, Cron, zone
+from opsconsole.database import Connection
+from opsconsole.desk.values import Explanation, Listed, Occurrences, Total
+from opsconsole.errors import OpsconsoleError, UnknownJob, UnknownRun
+from opsconsole.model import Job, OccurrenceState, Reason, Run
+from opsconsole.queueing import waits
+from opsconsole.seasons import read
+from opsconsole.store import accounts, lease, pauses, runs
+from opsconsole.store.accounts import Account, Registration, Wanted
+from opsconsole.times import read_time
+from opsconsole.why import Known, explain, fits
+
+UTC_NAME = "UTC"
+
+
+def zone_of(db: Connection, catalog: Catalog, target: str | None) -> ZoneInfo:
+    """A job's zone, as the leader goes by it; UTC for whatever is no job."""
+    known = accounts.registrations(db)
+    try:
+        return zone(_tz(_job_named(catalog, known, target or ""), catalog, known))
+    except UnknownJob:
+        return zone(UTC_NAME)
+
+
+def occurrences(db: Connection, catalog: Catalog, wanted: Wanted, *, limit: int) -> Occurrences:
+    """What became of scheduled instants. Raises UnknownJob."""
+    known = accounts.registrations(db)
+    if wanted.job is not None:
+        wanted = msgspec.structs.replace(wanted, job=_job_named(catalog, known, wanted.job))
+
+    def listed(account: Account) -> Listed:
+        inside, exact = within(account, _schedules(account.job, catalog, known), wanted.since, wanted.until)
+        return Listed(account, _tz(account.job, catalog, known), inside, exact)
+
+    totals: dict[tuple[str, OccurrenceState, Reason | None], tuple[int, bool]] = {
+        (each.job, each.state, each.reason): (each.instants, True) for each in accounts.sums(db, wanted)
+    }
+    for part in map(listed, accounts.straddling(db, wanted)):
+        key = (part.account.job, part.account.state, part.account.reason)
+        instants, exact = totals.get(key, (0, True))
+        totals[key] = (instants + part.instants, exact and part.exact)
+    return Occurrences(
+        tuple(each for each in map(listed, accounts.newest(db, wanted, limit=limit)) if each.instants),
+        tuple(
+            Total(*key, *totals[key])
+            for key in sorted(totals, key=lambda key: (key[0], key[1], key[2] or ""))
+            if totals[key][0]
+        ),
+    )
+
+
+def within(account: Account, schedules: list[Cron], since: datetime | None, until: datetime | None) -> tuple[int, bool]:
+    """How many instants of a row lie in [since, until), and whether that is exact: of a stretch that lies partly in it
+    only a schedule can tell, and without the one that the row was made by the share of time must do.
+    """
+    first = account.due_at if since is None else max(since, account.due_at)
+    after = account.last_due_at + TICK if until is None else min(until, account.last_due_at + TICK)
+    if first == account.due_at and after > account.last_due_at:
+        return account.instants, True
+    if first >= after:
+        return 0, True
+    for cron in schedules:
+        if fits(account, cron):
+            return cron.count(first - TICK, after - TICK), True
+    share = (after - first) / max(account.last_due_at - account.due_at, timedelta(seconds=1))
+    return min(account.instants, round(account.instants * share)), False
+
+
+def why(db: Connection, catalog: Catalog, job: str, at: str, now: datetime) -> Explanation:
+    """Why an instant ran or did not. Raises UnknownJob, BadTime, or BadZone for a job that is gone with its zone."""
+    known = accounts.registrations(db)
+    name = _job_named(catalog, known, job)
+    schedules = _schedules(name, catalog, known)
+    cron = schedules[0] if schedules else Cron(known[name].cron, known[name].tz)
+    reading = read(read_time(at, zone(cron.tz), now), cron)
+    return Explanation(
+        name,
+        cron.text,
+        cron.tz,
+        reading.says,
+        tuple(
+            explain(moment, _known(db, catalog, name, cron, known.get(name), moment, now)) for moment in reading.moments
+        ),
+        cron.previous(reading.about - TICK),
+        cron.next(reading.about),
+    )
+
+
+def _known(
+    db: Connection,
+    catalog: Catalog,
+    name: str,
+    cron: Cron,
+    registration: Registration | None,
+    at: datetime,
+    now: datetime,
+) -> Known:
+    account = accounts.covering(db, name, at)
+    run = _run(db, account.run) if account else None
+    superseded = account is not None and account.reason is Reason.SUPERSEDED
+    return Known(
+        job=name,
+        cron=cron,
+        now=now,
+        loaded=_loaded(catalog, name),
+        registration=registration,
+        account=account,
+        run=run,
+        waits=_waits(db, catalog, run, now) if run else None,
+        blocking=_run(db, account.blocked_by) if account else None,
+        pauses=tuple(each for each in pauses.since(db, at) if each.since <= at and each.target in _targets(name)),
+        stood_in=accounts.next_run(db, name, account.last_due_at) if account and superseded else None,
+        before=accounts.before(db, name, at) if account is None else None,
+        lease=lease.read(db),
+        host=accounts.host_of(db, name, account.token) if account else None,
+    )
+
+
+def _waits(db: Connection, catalog: Catalog, run: Run, now: datetime) -> str | None:
+    """What a run waits for, when it does."""
+    waiting = waits(runs.unfinished(db), lambda name: _loaded(catalog, name), now)
+    return next((what for each, what in waiting if each.id == run.id), None)
+
+
+def _run(db: Connection, number: int | None) -> Run | None:
+    try:
+        return None if number is None else runs.get(db, number)
+    except UnknownRun:
+        return None
+
+
+def _targets(job: str) -> tuple[str, ...]:
+    return (pauses.ALL, job.partition(".")[0], job)
+
+
+def _loaded(catalog: Catalog, name: str) -> Job | None:
+    return catalog.find(name) if name in catalog else None
+
+
+def _job_named(catalog: Catalog, known: dict[str, Registration], name: str) -> str:
+    """The name of a job that is loaded, or of one that is gone and has left rows. Raises UnknownJob."""
+    try:
+        return catalog.find(name).name
+    except UnknownJob:
+        if name in known:
+            return name
+        raise
+
+
+def _schedules(name: str, catalog: Catalog, known: dict[str, Registration]) -> list[Cron]:
+    """The schedules that a job's rows may have been made by: the leader's, then the one that is configured here."""
+    found = []
+    if name in known:
+        # One that this machine cannot read is of no use: its zone database may lack the zone.
+        with suppress(OpsconsoleError):
+            found.append(Cron(known[name].cron, known[name].tz))
+    job = _loaded(catalog, name)
+    if job is not None and catalog.cron(job) not in found:
+        found.append(catalog.cron(job))
+    return found
+
+
+def _tz(name: str, catalog: Catalog, known: dict[str, Registration]) -> str:
+    schedules = _schedules(name, catalog, known)
+    return schedules[0].tz if schedules else UTC_NAME
