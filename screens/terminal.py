@@ -127,10 +127,10 @@ class Outlet:
             return
         self._rest = self._put(text.encode(errors="replace"), STALLED_SECONDS)
 
-    def close(self) -> None:
+    def close(self, patience: float = LAST_WORDS_SECONDS) -> None:
         """The terminal's modes are set back even when it had stopped reading, if it reads again soon."""
         if self._rest and not self.is_gone:
-            self._put(self._rest + RESTORE, LAST_WORDS_SECONDS)
+            self._put(self._rest + RESTORE, patience)
 
     def _put(self, data: bytes, patience: float) -> bytes:
         """Writes what the terminal takes; returns the rest."""
@@ -158,14 +158,25 @@ class SteadyDriver(LinuxDriver):
         self._file = cast("TextIOWrapper", self._outlet)  # it is only written to
 
     def close(self) -> None:
-        """Ends the writing."""
+        """Ends the writing; nobody who has hung up is waited for."""
         super().close()
-        self._outlet.close()
+        self._outlet.close(0.0 if self._app.return_code == HANGUP else LAST_WORDS_SECONDS)
 
     def _run_input_thread(self) -> None:
+        threading.Thread(target=self._watch_the_line, name="console-line", daemon=True).start()
         try:
             self.run_input_thread()
         except OSError:
+            self._end()
+
+    def _watch_the_line(self) -> None:
+        """Reading from a line that is cut gives nothing, at once and for ever, which the framework does not take for
+        its end: it would spin until something is drawn.
+        """
+        line = select.poll()
+        line.register(self.fileno, 0)  # no event but that it is gone
+        with suppress(OSError):
+            line.poll()
             self._end()
 
     def _end(self) -> None:
