@@ -15,6 +15,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, cast, func, select
 from opsconsole import clock
 from opsconsole.database import Connection, Database, reason
 from opsconsole.errors import OpsconsoleError
+from opsconsole.failpoints import Point, reach
 from opsconsole.model import Failure, Scope
 from opsconsole.text import safe
 
@@ -122,6 +123,8 @@ class Context:
         try:
             with self._tools.data.writing() as connection:
                 yield connection
+                reach(Point.EFFECT_WRITTEN)
+            reach(Point.EFFECT_COMMITTED)
         finally:
             self._in_write = False
 

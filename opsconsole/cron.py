@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -95,6 +95,16 @@ class Cron:
         """The instants later than `start` and not later than `end`, oldest first, one at a time."""
         return self._walk(_utc(start) + TICK, _utc(end) + TICK)
 
+    def count(self, start: datetime, end: datetime) -> int:
+        """How many instants are later than `start` and not later than `end`; years of minutes take milliseconds."""
+        wall, begin, close = _read(self.text), _utc(start) + TICK, _utc(end) + TICK
+        return sum(wall.number(*piece) for piece in self._pieces(begin, close))
+
+    def newest(self, start: datetime, end: datetime, number: int) -> list[datetime]:
+        """The last `number` instants that are later than `start` and not later than `end`, oldest first."""
+        found = list(islice(self._walk(_utc(start) + TICK, _utc(end) + TICK, -1), number))
+        return found[::-1]
+
     def describe(self) -> str:
         """The schedule in words, as "At 23:50"; the text itself where no words are known for it."""
         # Imported here: most commands describe nothing, and it takes a third of the time a command has to start.
@@ -121,10 +131,15 @@ class Cron:
     def _walk(self, start: datetime, end: datetime, step: int = 1) -> Iterator[datetime]:
         """The instants of `start <= t < end`, newest first if `step` is -1."""
         wall = _read(self.text)
+        for piece in self._pieces(start, end, step):
+            yield from wall.instants(*piece, step)
+
+    def _pieces(self, start: datetime, end: datetime, step: int = 1) -> Iterator[tuple[_Stretch, datetime, datetime]]:
+        """`start <= t < end` cut where a year ends or the clock changes: each stretch with what of it is asked for."""
         for year in range(max(start.year, BEGINNING.year), min(end.year + 1, END.year))[::step]:
             begin, close = max(start, _new_year(year)), min(end, _new_year(year + 1))
             for stretch in _stretches(self.tz, year)[::step]:
-                yield from wall.instants(stretch, begin, close, step)
+                yield stretch, begin, close
 
 
 class _Stretch(NamedTuple):
@@ -154,6 +169,17 @@ class _Wall:
 
     def instants(self, stretch: _Stretch, begin: datetime, close: datetime, step: int) -> Iterator[datetime]:
         """The instants of `begin <= t < close` that lie in the stretch."""
+        caught_up, since, until = self._shown(stretch, begin, close)
+        regular = (time - stretch.offset for time in self.times(since, until, step))
+        return chain(caught_up, regular) if step > 0 else chain(regular, caught_up)
+
+    def number(self, stretch: _Stretch, begin: datetime, close: datetime) -> int:
+        """How many instants of `begin <= t < close` lie in the stretch."""
+        caught_up, since, until = self._shown(stretch, begin, close)
+        return len(caught_up) + sum(len(within) for _, within in self._days(since, until, 1))
+
+    def _shown(self, stretch: _Stretch, begin: datetime, close: datetime) -> tuple[list[datetime], datetime, datetime]:
+        """What is caught up at the start of the stretch, and from when until when its clock is then followed."""
         start, end, offset, shift = stretch
         fresh = start
         caught_up = []
@@ -165,20 +191,22 @@ class _Wall:
                 if next(self.times(shown - shift, shown), None):
                     caught_up = [start]
                     fresh = start + TICK  # what regularly falls on it is the same instant, not a second one
-        times = self.times(max(fresh, begin) + offset, min(end, close) + offset, step)
-        regular = (time - offset for time in times)
-        return chain(caught_up, regular) if step > 0 else chain(regular, caught_up)
+        return caught_up, max(fresh, begin) + offset, min(end, close) + offset
 
     def times(self, begin: datetime, close: datetime, step: int = 1) -> Iterator[datetime]:
         """The wall-clock times of `begin <= t < close` that match."""
+        for date, within in self._days(begin, close, step):
+            for time in within[::step]:
+                yield date + time
+
+    def _days(self, begin: datetime, close: datetime, step: int) -> Iterator[tuple[datetime, tuple[timedelta, ...]]]:
+        """The dates of `begin <= t < close` that match, each with its times of day."""
         if begin >= close:
             return
         clock = self.clock
         for month in range(_month(begin), _month(close) + 1)[::step]:
             for date in self._dates(month // 12, month % 12 + 1)[::step]:
-                within = clock[bisect_left(clock, begin - date) : bisect_left(clock, close - date)]
-                for time in within[::step]:
-                    yield date + time
+                yield date, clock[bisect_left(clock, begin - date) : bisect_left(clock, close - date)]
 
     def _dates(self, year: int, month: int) -> list[datetime]:
         if month not in self.months:

@@ -15,6 +15,7 @@ from opsconsole.errors import Fenced, OpsconsoleError
 from opsconsole.executors import Executor
 from opsconsole.executors.inline import Inline
 from opsconsole.executors.processes import Processes
+from opsconsole.failpoints import Point, reach
 from opsconsole.leader import Leadership, identity
 from opsconsole.runner import Runner
 from opsconsole.scheduler import Scheduler
@@ -25,16 +26,18 @@ from opsconsole.text import safe
 log = logging.getLogger(__name__)
 
 TRY_SECONDS = 1.0
-"""Between two looks at a lease that somebody else holds, or at a store that is away."""
+"""Between two looks at a lease that somebody else holds, or at a store that is away; less with a short lease."""
 IDLE_SECONDS = 0.5
 """Between two looks for commands of other processes when nothing runs."""
 GRACE_SECONDS = 10.0
+OPENING_SECONDS = 20.0
+"""So long starting workers and catching up may take before they count as standing still."""
 
 
 class Engine:
     """Leads in a thread of its own from `start` to `stop`, as often as the lease can be had.
 
-    With `only`, a command's number, it carries out that command and its run, and schedules nothing.
+    With `only`, a command's number, it carries out that command and its runs, and schedules nothing.
     """
 
     def __init__(
@@ -47,11 +50,16 @@ class Engine:
         now: clock.Clock = clock.now,
     ) -> None:
         self._settings, self._store, self._catalog, self._now, self._only = settings, store, catalog, now, only
-        self._leadership = Leadership(
-            store, identity(settings.host, settings.actor.name), seconds=settings.engine.lease_seconds, now=now
-        )
+        # On PostgreSQL the lease has a connection of its own, which no crowd of queries can keep from it.
+        self._lease_store = store if store.is_sqlite else Store(settings.store_url.reveal(), pool=1)
+        seconds = settings.engine.lease_seconds
+        me = identity(settings.host, settings.actor.name)
+        self._leadership = Leadership(self._lease_store, me, seconds=seconds, now=now)
+        self._try_seconds = min(TRY_SECONDS, seconds / 4)
         self._stopping = threading.Event()
         self._wake = threading.Event()
+        self._reloaded: tuple[Settings, Catalog] | None = None
+        self._beat = 0.0
         self._grace = GRACE_SECONDS
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self.problem: str | None = None
@@ -82,9 +90,19 @@ class Engine:
         self._stopping.set()
         self._wake.set()
         self._thread.join()
+        if self._lease_store is not self._store:
+            self._lease_store.close()
+
+    def reload(self, settings: Settings, catalog: Catalog) -> None:
+        """Goes on with another configuration: batches in flight finish, and their runs are taken up again with it."""
+        self._reloaded = settings, catalog
+        self._wake.set()
 
     def _main(self) -> None:
         while not self._stopping.is_set():
+            if self._reloaded is not None:
+                self._settings, self._catalog = self._reloaded
+                self._reloaded = None
             try:
                 migrate.require(self._store)
                 token = self._leadership.try_take()
@@ -100,11 +118,14 @@ class Engine:
             except Exception as error:
                 self.problem = f"the engine stumbled and begins anew: {type(error).__name__}: {safe(error, 200)}"
                 log.exception("%s", self.problem)
-            self._stopping.wait(TRY_SECONDS)
+            if self._reloaded is None:
+                self._stopping.wait(self._try_seconds)
 
     def _lead(self, token: int) -> None:
+        reach(Point.LEASE_TAKEN)
         log.info("leading with token %s", token)
-        self._leadership.keep(lost=self.wake)
+        self._beat = time.monotonic() + OPENING_SECONDS
+        self._leadership.keep(lost=self.wake, is_alive=self._is_alive)
         data = Database(self._settings.data_url.reveal())
         runner = Runner(
             self._store,
@@ -124,6 +145,7 @@ class Engine:
                 scheduler.start()
             self._work(runner, scheduler, token)
             if self._leadership.held:
+                self._beat = time.monotonic() + self._grace
                 runner.drain(self._grace)
                 runner.interrupt()
         except Fenced as error:
@@ -133,12 +155,13 @@ class Engine:
             scheduler.stop()
             data.close()
             self._leadership.release()
+            reach(Point.LEASE_RELEASED)
             log.info("no longer leading with token %s", token)
 
     def _work(self, runner: Runner, scheduler: Scheduler, token: int) -> None:
         looked = beaten = 0.0
-        while self._leadership.held and not self._stopping.is_set():
-            now = time.monotonic()
+        while self._leadership.held and not self._stopping.is_set() and self._reloaded is None:
+            now = self._beat = time.monotonic()
             if self._wake.is_set() or runner.has_room_again or now - looked >= IDLE_SECONDS:
                 self._wake.clear()
                 looked = now
@@ -150,6 +173,12 @@ class Engine:
                 scheduler.heartbeat()
             if not runner.step():
                 self._wake.wait(IDLE_SECONDS)
+
+    def _is_alive(self) -> bool:
+        """Whether the schedule and the runs were looked after lately."""
+        if self._settings.engine.executor == "inline":
+            return True  # a batch stands in its way, which is what it is for
+        return time.monotonic() - self._beat < 2 * self._settings.engine.lease_seconds
 
     def _executor(self) -> Executor:
         if self._settings.engine.executor == "inline":

@@ -90,10 +90,12 @@ class Leadership:
             self._token, self._renewed, self._seen = token, began, None
         return token
 
-    def keep(self, lost: Callable[[], None]) -> None:
-        """Renews the lease from a thread of its own until `release`; calls `lost` once when it is gone."""
+    def keep(self, lost: Callable[[], None], is_alive: Callable[[], bool]) -> None:
+        """Renews the lease from a thread of its own until `release`; calls `lost` once when it is gone. While what the
+        lease is held for stands still, by `is_alive`, it is not renewed: somebody else shall do it.
+        """
         self._given_up.clear()
-        self._thread = threading.Thread(target=self._renewing, args=(lost,), name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._renewing, args=(lost, is_alive), name="lease", daemon=True)
         self._thread.start()
 
     def release(self) -> None:
@@ -110,23 +112,31 @@ class Leadership:
         except SQLAlchemyError as error:
             log.warning("the lease could not be given up, it lapses by itself: %s", reason(error))
 
-    def _renewing(self, lost: Callable[[], None]) -> None:
+    def _renewing(self, lost: Callable[[], None], is_alive: Callable[[], bool]) -> None:
         token = self._token
         while token is not None and not self._given_up.wait(self._seconds / 4):
-            began = time.monotonic()
-            try:
-                with self._store.writing() as db:
-                    mine = leases.renew(db, token, self.me.owner, self._now())
-            except SQLAlchemyError as error:
-                log.warning("the lease could not be renewed: %s", reason(error))
-                mine = self.held
+            if is_alive():
+                mine = self._renew(token)
             else:
-                self._renewed = began if mine else self._renewed
+                log.warning("the schedule stands still; the lease is not renewed")
+                mine = self.held
             if not mine:
                 log.warning("this process no longer leads")
                 self._token = None
                 lost()
                 return
+
+    def _renew(self, token: int) -> bool:
+        began = time.monotonic()
+        try:
+            with self._store.writing() as db:
+                mine = leases.renew(db, token, self.me.owner, self._now())
+        except SQLAlchemyError as error:
+            log.warning("the lease could not be renewed: %s", reason(error))
+            return self.held
+        if mine:
+            self._renewed = began
+        return mine
 
     def _is_free(self, seen: Lease | None, now: float) -> bool:
         if seen is None or seen.holder is None or is_dead(seen.holder, self.me):

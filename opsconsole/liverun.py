@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -22,7 +22,9 @@ from opsconsole.model import (
     Job,
     Run,
     RunState,
+    Stop,
 )
+from opsconsole.pages import Empty, Pages
 from opsconsole.store import batches, runs
 from opsconsole.store.batches import Row
 
@@ -35,6 +37,9 @@ BREAKS_THE_JOB = 3
 """So many batches in a row that fail whole, for one cause, mean that the job itself is at fault..."""
 WHOLE_BATCH = 20
 """... if they had at least so many items."""
+PLAN_SECONDS = 60.0
+"""So long a data database that is away is waited for while a population is read."""
+PLAN_AGAIN_SECONDS = 2.0
 
 
 class LiveRun:
@@ -43,12 +48,23 @@ class LiveRun:
     """
 
     def __init__(
-        self, run: Run, job: Job, pages: Generator[list[str]] | None, *, last_seq: int, waiting: int, at: datetime
+        self,
+        run: Run,
+        job: Job,
+        read: Callable[[], Iterator[list[str]]] | None,
+        *,
+        last_seq: int,
+        waiting: int,
+        at: datetime,
     ) -> None:
         self.run, self.job = run, job
         self.ending: tuple[RunState, str] | None = None
         self.giving_up: str | None = None
-        self._pages = pages
+        self._stop: Stop | None = None
+        self._read = read
+        self._pages = Pages(read) if read else None
+        self._plan_failing_since: float | None = None
+        self._plan_not_before = 0.0
         self._last_seq, self._loaded = last_seq, 0
         self._waiting = waiting
         self._ready: deque[Row] = deque()
@@ -59,6 +75,8 @@ class LiveRun:
         self._batches, self._done = run.batches, run.batches_done
         self._kinds, self._metrics = dict(run.kinds), dict(run.metrics)
         self._kept, self._log_lines = 0, run.log_lines
+        self._recoveries = run.recoveries
+        self._killed: list[str] = []
         self._breaker = Breaker()
         self._broken_streak: tuple[str, int] = ("", 0)
         # Also over a change of leader: the run's time began when it did.
@@ -69,7 +87,7 @@ class LiveRun:
 
     def next_batch(self, now: datetime) -> Batch | None:
         """The next batch to hand out, None when there is none now."""
-        if self.ending or self.giving_up or len(self._in_flight) >= self.job.workers:
+        if self.ending or self.giving_up or self._stop or len(self._in_flight) >= self.job.workers:
             return None
         while self._delayed and self._delayed[0][0] <= now:
             self._ready.append(heapq.heappop(self._delayed)[2])
@@ -112,10 +130,28 @@ class LiveRun:
         """Whether keys are still to be read."""
         return self._pages is not None
 
-    def next_page(self) -> list[str] | None:
-        """The next keys of the population, None after the last. Raises what reading them raises."""
+    def next_page(self, patience: float) -> list[str] | None:
+        """The next keys of the population, None after the last. Raises Empty when they are not there within `patience`
+        seconds, and what reading them raises.
+        """
         assert self._pages is not None  # noqa: S101 - asked only while planning
-        return next(self._pages, None)
+        if time.monotonic() < self._plan_not_before:
+            raise Empty
+        found = self._pages.take(patience)
+        self._plan_failing_since = None
+        return found
+
+    def plan_again(self, why: str) -> None:
+        """The population could not be read for a reason that may pass: it is read again soon, from where it was, and
+        not longer than a minute.
+        """
+        now = time.monotonic()
+        self.stop_planning()
+        self._plan_failing_since = self._plan_failing_since or now
+        if now - self._plan_failing_since > PLAN_SECONDS:
+            self.stop(RunState.FAILED, f"its population could not be read: {why}")
+        elif self._read is not None:
+            self._pages, self._plan_not_before = Pages(self._read), now + PLAN_AGAIN_SECONDS
 
     def add_page(self, db: Connection, keys: list[str] | None, at: datetime) -> None:
         """Writes a page of keys as pending batches; None ends the planning."""
@@ -128,8 +164,13 @@ class LiveRun:
             self._tally(planned=len(keys))
         self._advance(db, at)
 
+    def note(self, db: Connection, at: datetime, *lines: str) -> None:
+        """Adds lines to the run's log."""
+        self._log(db, at, *lines)
+        self._advance(db, at)
+
     def stop_planning(self) -> None:
-        """Lets go of the population's cursor."""
+        """Lets go of the population."""
         if self._pages is not None:
             self._pages.close()
 
@@ -155,6 +196,7 @@ class LiveRun:
 
     def _settle_lost(self, db: Connection, row: Row, result: BatchResult, at: datetime) -> None:
         if self.ending:
+            self._killed.append(f"batch {row.seq}: {result.ended or result.lost}")
             return
         deaths = row.deaths + 1
         self._log(db, at, f"batch {row.seq}: {result.lost}")
@@ -187,6 +229,7 @@ class LiveRun:
         else:
             state = BatchState.FAILED if len(result.failed) == len(row.keys) else BatchState.DONE
             self._done += 1
+            self._recoveries = 0  # it gets on: what cut it off before is not its own fault
             told = f"batch {row.seq} of {self._batches}: {result.ok} ok, {len(result.failed)} failed"
             self._log(db, at, told, *result.log)
         batches.close(db, result, state, result.reason)
@@ -217,8 +260,16 @@ class LiveRun:
         """No new batch; what is in flight is ended, and the run with it."""
         self.ending = self.ending or (state, why)
 
-    def watch(self, now: float) -> None:
-        """Looks whether the run's time is over, or a dependency stays away; `now` of the steady clock."""
+    def ask_to_stop(self, stop: Stop | None) -> None:
+        """Somebody asked for its end: no new batch, and after the grace no batch at all."""
+        self._stop = stop
+
+    def watch(self, now: float, at: datetime) -> None:
+        """Looks whether the run's time is over, it is to stop, or a dependency stays away; `now` of the steady clock,
+        `at` of the other one.
+        """
+        if self._stop is not None and (not self._in_flight or at >= self._stop.force_at):
+            self.stop(RunState.CANCELLED, self._stop.why)
         if now > self._deadline:
             limit = timedelta(seconds=int(self.job.timeout.total_seconds()))
             self.stop(RunState.TIMED_OUT, f"it took longer than its limit of {limit}")
@@ -240,6 +291,10 @@ class LiveRun:
         if self.ending:
             state, error = self.ending
             self._tally(not_reached=batches.close_waiting(db, self.run.id, BatchState.NOT_REACHED, error))
+            if self._killed:
+                self._log(db, at, *self._killed, "no worker holds a batch of this run any more")
+            elif state is RunState.CANCELLED:
+                self._log(db, at, "no batch was in flight any more when it ended")
         else:
             if self.giving_up:
                 self._fail_the_rest(db, self.giving_up)
@@ -298,6 +353,7 @@ class LiveRun:
             kinds=self._kinds,
             metrics=self._metrics,
             log_lines=self._log_lines,
+            recoveries=self._recoveries,
         )
 
     def _tally(self, **more: int) -> None:

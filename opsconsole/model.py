@@ -26,6 +26,10 @@ DETAILED_FAILURES = 100
 """So many failures of a batch, and of a run, are kept whole; the rest are counted by kind."""
 
 
+ON_TIME = minutes(1)
+"""A run that starts within this time of its instant is not late."""
+
+
 class Trigger(StrEnum):
     """Why a run exists."""
 
@@ -91,18 +95,21 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CatchUp:
-    """How many of the instants missed while nobody led are run, newest ones first to be kept, oldest run first."""
+    """How many of the instants missed while nobody led are run: the newest so many, none older than `within`, and the
+    oldest of them first.
+    """
 
     newest: int
+    within: timedelta | None = None
 
 
 LATEST = CatchUp(newest=1)
 NONE = CatchUp(newest=0)
 
 
-def all_of(*, newest: int) -> CatchUp:
-    """Every missed instant is run in order, up to the `newest` so many."""
-    return CatchUp(newest)
+def all_of(*, newest: int, within: timedelta | None = None) -> CatchUp:
+    """Every missed instant is run in order, up to the `newest` so many and back to `within` ago."""
+    return CatchUp(newest, within)
 
 
 class Overlap(StrEnum):
@@ -207,29 +214,31 @@ class Job:
     @property
     def spec(self) -> str:
         """A short fingerprint of what decides the job's instants and windows; it changes when they do."""
-        text = f"{self.cron}|{self.tz}|{self.covers.unit}|{self.covers.back}|{self.catch_up.newest}|{self.overlap}"
+        text = f"{self.cron}|{self.tz}|{self.covers.unit}|{self.covers.back}|{self.catch_up}|{self.overlap}"
         return sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """What is to become of a scheduled instant, or of a stretch of `instants` from `due_at` to `last_due_at`.
-
-    `blocked_by` is the run that an overlap was with.
+    """What is to become of a scheduled instant, or of a stretch of `instants` from `due_at` to `last_due_at`, by the
+    schedule with the fingerprint `spec`. `blocked_by` is the run that an overlap was with; `replaces` are the runs that
+    this one ends.
     """
 
-    job: Job
+    job: str
+    spec: str
     due_at: datetime
     last_due_at: datetime
     instants: int
     state: OccurrenceState
     reason: Reason | None = None
     blocked_by: int | None = None
+    replaces: tuple[int, ...] = ()
 
     @property
     def runs(self) -> bool:
         """Whether the instant has a run of its own."""
-        return self.state in (OccurrenceState.RAN, OccurrenceState.LATE)
+        return self.state is OccurrenceState.DUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +282,7 @@ class BatchResult(msgspec.Struct):
     """What became of a batch; travels as JSON. `ok + failed + skipped + again` are its keys.
 
     `broken` names the dependency that was away, `reason` says how; `lost` says how the worker ended when it did not
-    come back; `error` is a failure of the job itself, outside any item.
+    come back, `ended` names the process and the signal; `error` is a failure of the job itself, outside any item.
     """
 
     run: int
@@ -286,6 +295,7 @@ class BatchResult(msgspec.Struct):
     broken: str | None = None
     reason: str | None = None
     lost: str | None = None
+    ended: str | None = None
     error: str | None = None
     failures: list[Failure] = []
     kinds: dict[str, int] = {}
@@ -349,6 +359,7 @@ class Run:
     log_lines: int
     stop: Stop | None = None
     recoveries: int = 0
+    occurrence: int | None = None
 
     @property
     def seconds(self) -> float | None:

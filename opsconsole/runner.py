@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,13 +12,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from opsconsole import __version__
 from opsconsole.catalog import Catalog
 from opsconsole.clock import Clock
-from opsconsole.database import Database, reason
-from opsconsole.errors import OpsconsoleError, UnknownJob
+from opsconsole.database import Database, Trouble, reason, trouble
+from opsconsole.errors import OpsconsoleError, Unavailable, UnknownJob
 from opsconsole.executors import Executor
+from opsconsole.failpoints import Point, reach
 from opsconsole.liverun import LiveRun
-from opsconsole.model import Batch, Job, Run, RunState, Scope
+from opsconsole.model import Batch, BatchState, Job, Run, RunState, Scope
+from opsconsole.pages import Empty
+from opsconsole.queueing import waited_for, waits
 from opsconsole.store import Store, batches, runs
-from opsconsole.work import population, texts
+from opsconsole.work import BadPopulation, population, texts
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +29,10 @@ PAGE_KEYS = 5000
 """Keys are planned so many at a time, between results, so that nothing waits for the planning of a large run."""
 PLANS = 3
 """So many populations are read at once: each holds a connection until its last page."""
-LIVE_RUNS = 32
-"""So many runs go on at once; the rest stay queued."""
-ATTEMPTS = 4
-"""A run that was cut off three times is not taken up again."""
+PAGE_PATIENCE = 0.05
+"""So many seconds a page is waited for while nothing else is to be done."""
+RECOVERIES = 3
+"""A run that was cut off more often, without a batch done in between, is not taken up again."""
 FLUSH_SECONDS = 0.25
 
 
@@ -74,13 +77,16 @@ class Runner:
         return self._ended
 
     def admit(self) -> None:
-        """Begins the queued and interrupted runs that may go on now."""
+        """Begins the queued and interrupted runs that may go on now, and hears which are to stop."""
         self._ended = False
         with self._store.reading() as db:
-            waiting = [run for run in runs.unfinished(db) if run.id not in self._live]
-        for run in waiting:
-            if self._only in (None, run.command) and len(self._live) < LIVE_RUNS:
-                self._begin(run)
+            open_runs = [run for run in runs.unfinished(db) if self._is_mine(run)]
+        for run in open_runs:
+            if run.id in self._live:
+                self._live[run.id].ask_to_stop(run.stop)
+        for run, why in waits(open_runs, self._job, self._now()):
+            if why is None:
+                self._begin(run, open_runs)
 
     def step(self) -> bool:
         """Takes one result, or waits a moment for one, and moves every run on; False when no run is live."""
@@ -89,8 +95,11 @@ class Runner:
         result = next(self._results)
         now = self._now()
         if result is not None and result.run in self._live:
+            reach(Point.RESULT_RECEIVED)
             with self._store.fenced(self._token) as db:
                 self._live[result.run].settle(db, result, now)
+                reach(Point.RESULT_WRITTEN)
+            reach(Point.RESULT_RECORDED)
         flush = time.monotonic() - self._flushed > FLUSH_SECONDS
         for live in list(self._live.values()):
             self._move(live, now, flush=flush)
@@ -116,34 +125,52 @@ class Runner:
         """Leaves the runs that have not ended to the next leader."""
         with self._store.fenced(self._token) as db:
             runs.interrupt(db, self._token)
+        reach(Point.RUNS_INTERRUPTED)
 
-    def _begin(self, run: Run) -> None:
+    def _is_mine(self, run: Run) -> bool:
+        return self._only in (None, run.command) or run.state is RunState.RUNNING
+
+    def _job(self, name: str) -> Job | None:
+        return self._catalog.find(name) if name in self._catalog else None
+
+    def _begin(self, run: Run, open_runs: Sequence[Run]) -> None:
+        job = self._job(run.job)
+        if job is None:
+            self._end_unbegun(run, RunState.FAILED, UnknownJob(run.job, []).sentence)
+            return
+        if run.stop is not None:
+            self._end_unbegun(run, RunState.CANCELLED, run.stop.why)
+            return
+        waited_in_vain = waited_for(run, job, open_runs)
         with self._store.fenced(self._token) as db:
-            try:
-                job = self._catalog.find(run.job)
-            except UnknownJob as error:
-                runs.begin(db, run.id, token=self._token, host=self._host, version=__version__, at=self._now())
-                runs.end(db, run.id, token=self._token, state=RunState.FAILED, at=self._now(), error=error.sentence)
-                return
-            mine = [live.run for live in self._live.values() if live.job.name == job.name]
-            if len(mine) >= job.parallel or any(live.window.label == run.window.label for live in mine):
-                return
-            run = runs.begin(db, run.id, token=self._token, host=self._host, version=__version__, at=self._now())
+            run = runs.begin(db, run, token=self._token, host=self._host, version=__version__, at=self._now())
             live = LiveRun(
                 run,
                 job,
-                None if run.planning_done else self._pages(run, job),
+                None if run.planning_done else lambda: self._pages(run, job),
                 last_seq=batches.last_seq(db, run.id),
                 waiting=batches.count_waiting(db, run.id),
                 at=self._now(),
             )
-        if run.attempt > ATTEMPTS:
-            live.stop(RunState.ABANDONED, f"it was cut off {ATTEMPTS - 1} times and is not taken up again")
+            if waited_in_vain:
+                live.note(db, self._now(), f"waited {job.after_wait} for {waited_in_vain[0].job}, and no longer")
+        reach(Point.RUN_BEGUN)
+        if run.recoveries > RECOVERIES:
+            live.stop(RunState.ABANDONED, f"it was cut off {RECOVERIES} times and is not taken up again")
         self._live[run.id] = live
         self._turns.append(run.id)
 
+    def _end_unbegun(self, run: Run, state: RunState, why: str) -> None:
+        """Ends a run that waits: nothing more of it is reached."""
+        with self._store.fenced(self._token) as db:
+            not_reached = batches.close_waiting(db, run.id, BatchState.NOT_REACHED, why)
+            runs.end_waiting(
+                db, run, token=self._token, state=state, at=self._now(), error=why, not_reached=not_reached
+            )
+        log.info("%s %s: %s", run.job, run.window.label, state)
+
     def _move(self, live: LiveRun, now: datetime, *, flush: bool) -> None:
-        live.watch(time.monotonic())
+        live.watch(time.monotonic(), now)
         if live.is_planning and not live.ending and self._may_plan(live):
             self._plan_page(live, now)
         if live.needs_rows and not live.ending:
@@ -153,6 +180,8 @@ class Runner:
             live.stop_planning()
             with self._store.fenced(self._token) as db:
                 state = live.end(db, self._token, self._now())
+                reach(Point.END_WRITTEN)
+            reach(Point.RUN_ENDED)
             log.info("%s %s: %s", live.job.name, live.run.window.label, state)
             self._ended = True
             del self._live[live.run.id]
@@ -166,17 +195,21 @@ class Runner:
         return live in planning[:PLANS]
 
     def _plan_page(self, live: LiveRun, now: datetime) -> None:
+        is_idle = not any(each.has_in_flight for each in self._live.values())
         try:
-            keys = live.next_page()
-        except SQLAlchemyError as error:
-            live.stop(RunState.FAILED, f"its population could not be read: {reason(error)}")
+            keys = live.next_page(PAGE_PATIENCE if is_idle else 0.0)
+        except Empty:
+            return
+        except Unavailable as error:
+            live.plan_again(error.reason)
         except OpsconsoleError as error:
             live.stop(RunState.FAILED, error.sentence)
         else:
             with self._store.fenced(self._token) as db:
                 live.add_page(db, keys, now)
+            reach(Point.PAGE_PLANNED)
 
-    def _pages(self, run: Run, job: Job) -> Generator[list[str]]:
+    def _pages(self, run: Run, job: Job) -> Iterator[list[str]]:
         """A run's keys in pages of whole batches: its population, or what its parent left undone.
 
         A run whose planning was cut off plans the keys that it has not planned yet.
@@ -207,20 +240,30 @@ class Runner:
         if isinstance(items, tuple):
             yield list(items)
             return
-        with self._data.reading() as db:
-            found = db.execution_options(stream_results=True, max_row_buffer=PAGE_KEYS).execute(items)
-            for part in found.partitions(PAGE_KEYS):
-                yield texts(job, [key for (key,) in part])
+        try:
+            with self._data.reading() as db:
+                found = db.execution_options(stream_results=True, max_row_buffer=PAGE_KEYS).execute(items)
+                for part in found.partitions(PAGE_KEYS):
+                    yield texts(job, [key for (key,) in part])
+        except SQLAlchemyError as error:
+            if trouble(error) is Trouble.OWN:
+                raise BadPopulation(job.name, f"could not be read: {reason(error)}") from error
+            raise Unavailable("data", reason(error)) from error
 
-    def _feed(self) -> Iterator[Batch | None]:
-        """Of each live run in turn a batch, so that a long run does not hold up a short one."""
+    def _feed(self) -> Generator[Batch | None, bool | None, None]:
+        """Of each live run in turn a batch, so that a long run does not hold up a short one. Sent True, it gives only
+        one of a run that has none in flight.
+        """
+        starving_only = False
         while True:
-            yield None if self._draining or not self._sure() else self._next_of_turn()
+            may = not self._draining and self._sure()
+            starving_only = bool((yield self._next_of_turn(starving_only) if may else None))
 
-    def _next_of_turn(self) -> Batch | None:
+    def _next_of_turn(self, starving_only: bool) -> Batch | None:
         now = self._now()
         for i, number in enumerate(self._turns):
-            batch = self._live[number].next_batch(now)
+            live = self._live[number]
+            batch = None if starving_only and live.has_in_flight else live.next_batch(now)
             if batch is not None:
                 self._turns = self._turns[i + 1 :] + self._turns[: i + 1]
                 return batch

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.catalog import Catalog
-from opsconsole.clock import Clock
+from opsconsole.clock import Clock, steady
 from opsconsole.cron import Cron, zone
-from opsconsole.database import reason
-from opsconsole.errors import Fenced
-from opsconsole.model import Job, Trigger
-from opsconsole.planner import plan
-from opsconsole.store import Store, occurrences, runs
+from opsconsole.database import Connection, reason
+from opsconsole.errors import Fenced, OpsconsoleError
+from opsconsole.failpoints import Point, reach
+from opsconsole.model import ON_TIME, Job, Occurrence, Reason, RunState, Stop, Trigger
+from opsconsole.planner import Open, Schedule, Stretch, plan, unrun
+from opsconsole.queueing import NO_SLOT, waits
+from opsconsole.store import Store, occurrences, pauses, runs
+from opsconsole.store.occurrences import Registered
 from opsconsole.trigger import CronTrigger
 
 log = logging.getLogger(__name__)
+
+JUMP = timedelta(minutes=5)
+"""A clock that gained so much on a steady one since the last look was set forward."""
+REPLACED_GRACE = timedelta(seconds=10)
 
 
 class Scheduler:
@@ -34,6 +42,7 @@ class Scheduler:
         self._cursors: dict[str, datetime] = {}
         self._due: dict[str, datetime] = {}
         self._lock = threading.Lock()
+        self._looked: tuple[datetime, float] | None = None
         # One thread: plans follow each other. In memory: the store, not APScheduler, knows what was planned.
         self._ticker = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(1)},
@@ -48,10 +57,9 @@ class Scheduler:
         """
         now = self._now()
         with self._store.fenced(self._token) as db:
-            for job in self._catalog:
-                occurrences.register(db, job, now)
-            known = occurrences.cursors(db)
-        self._cursors = {name: known[name] for name in self._crons}
+            self._register(db, now)
+            known = occurrences.registered(db)
+        self._cursors = {name: known[name].planned_until for name in self._crons}
         self._look_ahead(self._cursors)
         for name, (_, cron) in self._crons.items():
             self._ticker.add_job(self.tick, CronTrigger(cron), id=name)
@@ -71,47 +79,127 @@ class Scheduler:
     def tick(self) -> None:
         """Plans what is due; costs nothing when nothing is. What cannot be written is planned again at the next."""
         with self._lock:
-            now = self._now()
+            now, looked = self._now(), self._looked
+            jumped = self._has_jumped(now)
             due = [self._crons[name] for name, instant in self._due.items() if instant <= now]
             if not due:
                 return
             try:
-                queued = self._write(due, now)
+                queued = self._write(due, now, jumped)
             except Fenced as error:
                 log.warning("%s", error.sentence)
                 return
             except SQLAlchemyError as error:
                 log.warning("the store did not take the plan: %s", reason(error))
+                self._looked = looked
                 return
+            reach(Point.PLAN_COMMITTED)
         if queued:
             self._planned()
 
-    def _write(self, due: list[tuple[Job, Cron]], now: datetime) -> int:
+    # --- registering --------------------------------------------------------------------------------------------
+
+    def _register(self, db: Connection, now: datetime) -> None:
+        """Takes note of jobs that are new, gone, back, or scheduled otherwise. A new schedule fires from now on; what
+        the old one still owed is accounted for as it was.
+        """
+        known = occurrences.registered(db)
+        for name, before in known.items():
+            if name not in self._crons and before.removed_at is None:
+                self._account(db, before, now, Reason.JOB_REMOVED)
+                occurrences.remove(db, name, now)
+        for name, (job, _) in self._crons.items():
+            found = known.get(name)
+            if found is None or found.removed_at is not None:
+                occurrences.register(db, job, now)
+            elif (found.cron, found.tz) != (job.cron, job.tz):
+                self._account(db, found, now, Reason.NOT_LEADING)
+                occurrences.register(db, job, now)
+            elif found.spec != job.spec:
+                occurrences.respecify(db, job)
+
+    def _account(self, db: Connection, before: Registered, now: datetime, why: Reason) -> None:
+        try:
+            cron = Cron(before.cron, before.tz)
+        except OpsconsoleError as error:
+            log.warning("the instants that %s had are not known any more: %s", before.job, error.sentence)
+            return
+        paused = [
+            Stretch(pause.since, pause.until)
+            for pause in pauses.since(db, before.planned_until)
+            if pause.target in (pauses.ALL, before.job.partition(".")[0], before.job)
+        ]
+        for occurrence in unrun(before.job, before.spec, cron, before.planned_until, now, paused, why):
+            occurrences.record(db, occurrence, token=self._token, at=now)
+
+    # --- planning -----------------------------------------------------------------------------------------------
+
+    def _write(self, due: list[tuple[Job, Cron]], now: datetime, jumped: bool) -> int:
         queued = 0
         with self._store.fenced(self._token) as db:
-            planned = plan(due, self._cursors, runs.open_scheduled(db), now)
+            planned = plan(self._schedules(db, due, now), now, jumped=jumped)
             for occurrence in planned:
                 number = occurrences.record(db, occurrence, token=self._token, at=now)
                 if occurrence.runs:
-                    job = occurrence.job
-                    runs.create(
-                        db,
-                        job,
-                        job.covers.at(occurrence.due_at, zone(job.tz)),
-                        as_of=occurrence.due_at,
-                        trigger=Trigger.SCHEDULE,
-                        asked_by="schedule",
-                        at=now,
-                        occurrence=number,
-                    )
+                    self._queue(db, occurrence, number, now)
                     queued += 1
             # In the order of due_at, so that a job's last word is its newest instant.
-            ends = {occurrence.job.name: occurrence.last_due_at for occurrence in planned}
+            ends = {occurrence.job: occurrence.last_due_at for occurrence in planned}
             for name, until in ends.items():
                 occurrences.advance(db, name, until)
+            reach(Point.PLAN_WRITTEN)
         self._cursors.update(ends)
         self._look_ahead(ends)
         return queued
+
+    def _schedules(self, db: Connection, due: list[tuple[Job, Cron]], now: datetime) -> list[Schedule]:
+        open_runs = runs.unfinished(db)
+        for_a_slot = {run.id for run, why in waits(open_runs, self._job, now) if why == NO_SLOT}
+        scheduled = defaultdict(list)
+        for run in open_runs:
+            if run.trigger is Trigger.SCHEDULE:
+                caught_up = run.created_at - run.as_of > ON_TIME
+                scheduled[run.job].append(Open(run.id, run.state is RunState.QUEUED, caught_up, run.id in for_a_slot))
+        paused = pauses.since(db, min((self._cursors[job.name] for job, _ in due), default=now))
+        return [
+            Schedule(
+                job,
+                cron,
+                self._cursors[job.name],
+                tuple(Stretch(pause.since, pause.until) for pause in paused if pause.concerns(job)),
+                tuple(scheduled[job.name]),
+            )
+            for job, cron in due
+        ]
+
+    def _queue(self, db: Connection, occurrence: Occurrence, number: int, now: datetime) -> None:
+        job, cron = self._crons[occurrence.job]
+        run = runs.create(
+            db,
+            job,
+            job.covers.at(occurrence.due_at, zone(cron.tz)),
+            as_of=occurrence.due_at,
+            trigger=Trigger.SCHEDULE,
+            asked_by="schedule",
+            at=now,
+            occurrence=number,
+        )
+        for replaced in occurrence.replaces:
+            why = f"replaced by run {run}, due {occurrence.due_at:%Y-%m-%d %H:%M} UTC"
+            runs.ask_to_stop(db, replaced, Stop("schedule", now, now + REPLACED_GRACE, why))
+
+    def _job(self, name: str) -> Job | None:
+        found = self._crons.get(name)
+        return found[0] if found else None
+
+    def _has_jumped(self, now: datetime) -> bool:
+        before, self._looked = self._looked, (now, steady())
+        if before is None:
+            return False
+        gained = (now - before[0]) - timedelta(seconds=self._looked[1] - before[1])
+        if abs(gained) > JUMP:
+            log.warning("the clock was set %s by %s", "forward" if gained > JUMP else "back", abs(gained))
+        return gained > JUMP
 
     def _look_ahead(self, cursors: dict[str, datetime]) -> None:
         for name, cursor in cursors.items():

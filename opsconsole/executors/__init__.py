@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Protocol, Self
 
 from opsconsole.model import Batch, BatchResult
 
-Feed = Iterator[Batch | None]
-"""Batches to carry out; None when there is nothing to do now."""
+
+class Feed(Protocol):
+    """Batches to carry out; None when there is nothing to do now. Sent True, it gives only a batch of a run that has
+    none in flight. A generator is one.
+    """
+
+    def __iter__(self) -> Self: ...
+
+    def __next__(self) -> Batch | None: ...
+
+    def send(self, starving_only: bool, /) -> Batch | None: ...
+
 
 Stopped = Callable[[Batch], bool]
 """Whether a batch that is being carried out is to be ended."""

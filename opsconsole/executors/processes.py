@@ -19,6 +19,7 @@ import msgspec
 from opsconsole.errors import OpsconsoleError
 from opsconsole.executors import Feed, Stopped
 from opsconsole.executors.worker import Hello
+from opsconsole.failpoints import Point, reach
 from opsconsole.model import Batch, BatchResult
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,10 @@ GRACE_SECONDS = 5.0
 """Between the request to end and the order: SIGTERM, then SIGKILL."""
 START_SECONDS = 15.0
 FALSE_STARTS = 3
+HELD_SECONDS = 1.0
+"""When every worker has been at its batch for so long, a run that has none in flight gets a worker of its own ..."""
+SPARES = 4
+"""... and so many of them there may be: jobs that hang do not keep the others from starting."""
 
 
 class WorkersCannotStart(OpsconsoleError):
@@ -49,7 +54,7 @@ class Worker:
         self.ready = False
         self.problem: str | None = None
         self.batch: Batch | None = None
-        self.deadline = 0.0
+        self.since = self.deadline = 0.0
         self.told_to_end: float | None = None
         self.why_ended: str | None = None
         self._partial = b""
@@ -57,7 +62,7 @@ class Worker:
 
     @property
     def idle(self) -> bool:
-        """Whether it can take a batch."""
+        """Whether it waits for a batch."""
         return self.ready and self.batch is None and self.told_to_end is None
 
     @property
@@ -67,9 +72,16 @@ class Worker:
         return self.process.stdout.fileno()
 
     def take(self, batch: Batch) -> None:
-        """Hands a batch over."""
-        self.batch, self.deadline = batch, time.monotonic() + batch.timeout_seconds
+        """Hands a batch over; one that is not ready yet reads it when it is."""
+        self.batch = batch
+        if self.ready:
+            self.begin()
         self._write(msgspec.json.encode(batch))
+
+    def begin(self) -> None:
+        """It is ready: the time of its batch begins."""
+        self.since = time.monotonic()
+        self.deadline = self.since + self.batch.timeout_seconds if self.batch else 0.0
 
     def lines(self) -> list[bytes] | None:
         """The whole lines that have come; None when the process has ended."""
@@ -88,14 +100,11 @@ class Worker:
         elif now - self.told_to_end > GRACE_SECONDS:
             self.process.kill()
 
-    def epitaph(self) -> str:
-        """How it ended, once it has."""
+    def epitaph(self) -> tuple[str, str]:
+        """How it ended, once it has: for whoever asks what became of the batch, and as a proof that it has."""
         code = self.process.wait()
-        if self.why_ended:
-            return self.why_ended
-        if code < 0:
-            return f"its worker was ended by {signal.Signals(-code).name}"
-        return f"its worker ended with exit code {code}"
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return self.why_ended or f"its worker {how}", f"worker process {self.process.pid} {how}"
 
     def close(self) -> None:
         """Frees the pipes and the process table."""
@@ -138,6 +147,7 @@ class Processes:
                 self._enforce(stopped)
                 # Whoever is idle again gets its next batch before the results are recorded.
                 self._hand_out(feed)
+                self._help_out(feed)
                 yield from results or (None,)
         finally:
             self.close()
@@ -161,10 +171,27 @@ class Processes:
 
     def _fill_up(self) -> None:
         while len(self._workers) < self._count:
-            line = msgspec.json.encode({**self._wiring, "parent": os.getpid(), "path": sys.path})
-            worker = Worker(line, self._errors)
-            self._workers.append(worker)
-            self._selector.register(worker.output, selectors.EVENT_READ, worker)
+            self._start()
+
+    def _start(self) -> Worker:
+        line = msgspec.json.encode({**self._wiring, "parent": os.getpid(), "path": sys.path})
+        worker = Worker(line, self._errors)
+        self._workers.append(worker)
+        self._selector.register(worker.output, selectors.EVENT_READ, worker)
+        return worker
+
+    def _help_out(self, feed: Feed) -> None:
+        """One more worker for a run that would wait for those that hang, and one less when it is not needed."""
+        held = time.monotonic() - HELD_SECONDS
+        room = self._count + SPARES - len(self._workers)
+        if room > 0 and all(worker.ready and worker.batch and worker.since < held for worker in self._workers):
+            batch = feed.send(True)
+            if batch is not None:
+                self._start().take(batch)
+                reach(Point.BATCH_HANDED_OUT)
+        for worker in [worker for worker in self._workers if worker.idle][: max(0, -room + SPARES)]:
+            worker.process.kill()
+            self._bury(worker)
 
     def _hand_out(self, feed: Feed) -> None:
         for worker in self._workers:
@@ -173,6 +200,7 @@ class Processes:
                 if batch is None:
                     return
                 worker.take(batch)
+                reach(Point.BATCH_HANDED_OUT)
 
     def _collect(self) -> list[BatchResult]:
         results = []
@@ -189,13 +217,14 @@ class Processes:
                 else:
                     worker.problem = msgspec.json.decode(line, type=Hello).problem
                     worker.ready = worker.problem is None
+                    worker.begin()
                     self._false_starts = 0 if worker.ready else self._false_starts
         return results
 
     def _bury(self, worker: Worker) -> list[BatchResult]:
         self._selector.unregister(worker.output)
         self._workers.remove(worker)
-        how = worker.epitaph()
+        how, proof = worker.epitaph()
         worker.close()
         batch = worker.batch
         if not worker.ready:
@@ -204,7 +233,7 @@ class Processes:
                 raise WorkersCannotStart(f"no worker process can start: {worker.problem or how}; see {self._errors}")
         if batch is None:
             return []
-        return [BatchResult(batch.run, batch.seq, batch.attempt, again=batch.keys, lost=how)]
+        return [BatchResult(batch.run, batch.seq, batch.attempt, again=batch.keys, lost=how, ended=proof)]
 
     def _enforce(self, stopped: Stopped) -> None:
         now = time.monotonic()
@@ -213,5 +242,5 @@ class Processes:
                 continue
             if worker.told_to_end is not None or stopped(worker.batch):
                 worker.end("it was stopped")
-            elif now > worker.deadline:
+            elif worker.ready and now > worker.deadline:
                 worker.end(f"it took longer than {worker.batch.timeout_seconds:g} s")

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from opsconsole.failpoints import Point, reach
 from opsconsole.model import Batch
 from opsconsole.settings import JobOverride
 
@@ -71,7 +72,9 @@ def main() -> None:
     for line in source:
         batch = decoder.decode(line)
         job = catalog.find(batch.job)
-        results.write(msgspec.json.encode(work(batch, job, tools, catalog.options(job))) + b"\n")
+        result = msgspec.json.encode(work(batch, job, tools, catalog.options(job))) + b"\n"
+        reach(Point.RESULT_MADE)
+        results.write(result)
 
 
 def _die_with(parent: int) -> None:

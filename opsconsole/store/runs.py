@@ -11,7 +11,8 @@ from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from opsconsole.database import Connection
 from opsconsole.errors import UnknownRun
-from opsconsole.model import LIVE, NEEDS_A_LOOK, OPEN, Counts, Job, Run, RunState, Stop, Trigger
+from opsconsole.model import LIVE, NEEDS_A_LOOK, ON_TIME, OPEN, Counts, Job, Run, RunState, Stop, Trigger
+from opsconsole.store import occurrences
 from opsconsole.store.schema import batches, failures, log, runs
 from opsconsole.windows import Window
 
@@ -30,7 +31,7 @@ _ADVANCED = ("planned", "ok", "failed", "skipped", "not_reached", "batches", "ba
 _ADVANCE = (
     update(runs)
     .where(runs.c.id == bindparam("run"))
-    .values({name: bindparam(name) for name in (*_ADVANCED, "kinds", "metrics", "log_lines")})
+    .values({name: bindparam(name) for name in (*_ADVANCED, "kinds", "metrics", "log_lines", "recoveries")})
 )
 _ADD_LOG = insert(log)
 
@@ -110,12 +111,6 @@ def open_run(db: Connection, job: str, label: str | None = None) -> int | None:
     return db.execute(query).scalar()
 
 
-def open_scheduled(db: Connection) -> dict[str, int]:
-    """The run that each job's schedule started and that has not ended: {job: run}."""
-    query = select(runs.c.job, func.min(runs.c.id)).where(runs.c.state.in_(OPEN), runs.c.trigger == Trigger.SCHEDULE)
-    return dict(db.execute(query.group_by(runs.c.job)).all())
-
-
 def undone(db: Connection, wanted: Filter, *, after: int, limit: int) -> list[Run]:
     """The next ended runs with a number above `after` that match, have something left undone, and were not retried."""
     retried = select(runs.c.parent_id).where(runs.c.parent_id.is_not(None))
@@ -136,11 +131,15 @@ def children(db: Connection, run: int) -> list[int]:
     return list(db.execute(select(runs.c.id).where(runs.c.parent_id == run).order_by(runs.c.id)).scalars())
 
 
-def begin(db: Connection, run: int, *, token: int, host: str, version: str, at: datetime) -> Run:
-    """A queued or interrupted run goes on, as its next attempt; batches that were in flight are pending again."""
+def begin(db: Connection, run: Run, *, token: int, host: str, version: str, at: datetime) -> Run:
+    """A queued or interrupted run goes on, as its next attempt; batches that were in flight are pending again. The
+    instant that it is for has been started.
+    """
+    if run.occurrence is not None and run.state is RunState.QUEUED:
+        occurrences.started(db, run.occurrence, at, on_time=ON_TIME)
     db.execute(
         update(runs)
-        .where(runs.c.id == run, runs.c.state.in_(OPEN))
+        .where(runs.c.id == run.id, runs.c.state.in_(OPEN))
         .values(
             state=RunState.RUNNING,
             attempt=runs.c.attempt + 1,
@@ -150,8 +149,8 @@ def begin(db: Connection, run: int, *, token: int, host: str, version: str, at: 
             started_at=func.coalesce(runs.c.started_at, at),
         )
     )
-    db.execute(update(batches).where(batches.c.run_id == run, batches.c.state == "running").values(state="pending"))
-    return get(db, run)
+    db.execute(update(batches).where(batches.c.run_id == run.id, batches.c.state == "running").values(state="pending"))
+    return get(db, run.id)
 
 
 def interrupt(db: Connection, token: int) -> None:
@@ -162,10 +161,9 @@ def interrupt(db: Connection, token: int) -> None:
 
 
 def left_behind(db: Connection, token: int) -> None:
-    """What another leader was running when it went is interrupted."""
-    db.execute(
-        update(runs).where(runs.c.state == RunState.RUNNING, runs.c.token != token).values(state=RunState.INTERRUPTED)
-    )
+    """What another leader was running when it went is interrupted, and was cut off once more."""
+    cut_off = {"state": RunState.INTERRUPTED, "recoveries": runs.c.recoveries + 1}
+    db.execute(update(runs).where(runs.c.state == RunState.RUNNING, runs.c.token != token).values(cut_off))
 
 
 def end(db: Connection, run: int, *, token: int, state: RunState, at: datetime, error: str | None) -> bool:
@@ -189,6 +187,20 @@ def ask_to_stop(db: Connection, run: int, stop: Stop) -> bool:
     return True
 
 
+def end_waiting(
+    db: Connection, run: Run, *, token: int, state: RunState, at: datetime, error: str, not_reached: int
+) -> None:
+    """Gives a run that waits its terminal state; the instant that it is for has had its chance."""
+    if run.occurrence is not None and run.state is RunState.QUEUED:
+        occurrences.started(db, run.occurrence, at, on_time=ON_TIME)
+    left = {"not_reached": runs.c.not_reached + not_reached}
+    db.execute(
+        update(runs)
+        .where(runs.c.id == run.id, runs.c.state.in_((RunState.QUEUED, RunState.INTERRUPTED)))
+        .values(state=state, token=token, ended_at=at, error=error, **left)
+    )
+
+
 def advance(
     db: Connection,
     run: int,
@@ -200,6 +212,7 @@ def advance(
     kinds: Mapping[str, int],
     metrics: Mapping[str, float],
     log_lines: int,
+    recoveries: int,
 ) -> None:
     """Writes how far a run is."""
     db.execute(
@@ -217,6 +230,7 @@ def advance(
             "kinds": kinds,
             "metrics": metrics,
             "log_lines": log_lines,
+            "recoveries": recoveries,
         },
     )
 
@@ -274,6 +288,7 @@ def _value(row: Row[Any]) -> Run:
         log_lines=row.log_lines,
         stop=_stop(row.stop),
         recoveries=row.recoveries,
+        occurrence=row.occurrence_id,
     )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import insert
 
 from jobs.attempts.tables import attempts, questions, subjects, topics
 from jobs.common import users
-from opsconsole import breaker
+from opsconsole import breaker, liverun
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.model import Run, RunState
 from opsconsole.store import runs
@@ -199,6 +199,7 @@ def test_a_data_database_that_goes_away_fails_what_was_not_done_and_nothing_else
     own_postgres: PrivatePostgres, installing: Installing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(breaker.WAIT_SECONDS, "data", 2.0)  # it is waited for a minute
+    monkeypatch.setattr(liverun, "PLAN_SECONDS", 2.0)
     place = installing(
         database_url=None,
         redis_url="unix:///nowhere/redis.sock",

@@ -180,7 +180,7 @@ def test_who_lost_the_lease_cannot_renew_it_nor_give_it_up(store: Store, leading
     lost = threading.Event()
     token = anna.try_take()
     assert token == 1
-    anna.keep(lost.set)
+    anna.keep(lost.set, lambda: True)
     assert not lost.wait(0.3), "it renews"
 
     held_by(store, replace(identity("here", "ben"), owner="ben"))
@@ -196,7 +196,7 @@ def test_who_lost_the_lease_cannot_renew_it_nor_give_it_up(store: Store, leading
 def test_who_keeps_the_lease_beats(store: Store, leading: Leading) -> None:
     anna, ben = leading(seconds=2.0), leading(seconds=2.0)
     anna.try_take()
-    anna.keep(lambda: None)
+    anna.keep(lambda: None, lambda: True)
 
     end = time.monotonic() + 1.3
     while time.monotonic() < end:

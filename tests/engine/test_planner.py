@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given, strategies as st
 
-from opsconsole import LATEST, NONE, QUEUE, SKIP, Job, all_of
+from opsconsole import LATEST, NONE, QUEUE, REPLACE, SKIP, Job, all_of, hours
 from opsconsole.cron import Cron
 from opsconsole.model import CatchUp, Occurrence, OccurrenceState, Overlap, Reason
-from opsconsole.planner import plan
+from opsconsole.planner import Open, Schedule, Stretch, plan, unrun
 from tests.packs import counting
 
 MINUTE = timedelta(minutes=1)
@@ -51,9 +50,12 @@ def job(
     )
 
 
+def schedule(what: Job, cursor: datetime, *paused: Stretch, open: tuple[Open, ...] = ()) -> Schedule:  # noqa: A002
+    return Schedule(what, Cron(what.cron, what.tz), cursor, paused, open)
+
+
 def planned(what: Job, cursor: datetime, now: datetime, busy: int | None = None) -> list[Occurrence]:
-    found = {} if busy is None else {what.name: busy}
-    return plan([(what, Cron(what.cron, what.tz))], {what.name: cursor}, found, now)
+    return plan([schedule(what, cursor, open=() if busy is None else (Open(busy),))], now)
 
 
 def walked(cron: str, after: datetime, until: datetime) -> list[datetime]:
@@ -93,15 +95,15 @@ def test_every_instant_is_accounted_for_once_and_by_its_policy(
     for occurrence in found:
         is_late = now - occurrence.due_at > MINUTE
         if occurrence.due_at not in kept:
-            why = Reason.SUPERSEDED if catch_up == LATEST else Reason.CATCH_UP_LIMIT
+            why = {LATEST: Reason.SUPERSEDED, NONE: Reason.NOT_LEADING}.get(catch_up, Reason.CATCH_UP_LIMIT)
             assert (occurrence.state, occurrence.reason) == (OccurrenceState.MISSED, why)
         elif catch_up == NONE and is_late:
-            assert (occurrence.state, occurrence.reason) == (OccurrenceState.MISSED, Reason.CATCH_UP_LIMIT)
+            assert (occurrence.state, occurrence.reason) == (OccurrenceState.MISSED, Reason.NOT_LEADING)
         elif is_blocked:
             assert (occurrence.state, occurrence.reason) == (OccurrenceState.SKIPPED, Reason.OVERLAP)
             assert occurrence.blocked_by == busy
         else:
-            assert occurrence.state is (OccurrenceState.LATE if is_late else OccurrenceState.RAN)
+            assert occurrence.state is OccurrenceState.DUE
             assert occurrence.runs
             assert occurrence.reason is None
     assert sum(occurrence.runs for occurrence in found) <= max(1, catch_up.newest)
@@ -127,7 +129,7 @@ def test_a_missed_stretch_of_years_is_one_row() -> None:
 
     assert (missed.due_at, missed.last_due_at) == (START + MINUTE, now - MINUTE)
     assert missed.instants == 365 * 1440 - 1
-    assert (run.due_at, run.state) == (now, OccurrenceState.RAN)
+    assert (run.due_at, run.state) == (now, OccurrenceState.DUE)
 
 
 def test_an_instant_is_due_at_its_second_and_not_twice() -> None:
@@ -140,15 +142,6 @@ def test_an_instant_is_due_at_its_second_and_not_twice() -> None:
     assert planned(what, saturday, saturday + MINUTE) == []
 
 
-@pytest.mark.parametrize(("seconds_late", "state"), [(0, "ran"), (60, "ran"), (61, "late")])
-def test_a_start_more_than_a_minute_after_its_instant_is_late(seconds_late: int, state: str) -> None:
-    due = START.replace(minute=30) + timedelta(hours=1)  # 04:00 in Kolkata
-
-    (found,) = planned(job("0 * * * *"), due - MINUTE, due + timedelta(seconds=seconds_late))
-
-    assert found.state == state
-
-
 def test_jobs_due_at_one_instant_start_by_priority_then_by_name() -> None:
     jobs = [
         job("0 * * * *", name="b.second"),
@@ -158,21 +151,103 @@ def test_jobs_due_at_one_instant_start_by_priority_then_by_name() -> None:
     ]
     cursor = datetime(2025, 2, 28, 18, 15, tzinfo=UTC)
 
-    found = plan(
-        [(each, Cron(each.cron, each.tz)) for each in jobs],
-        {each.name: cursor for each in jobs},
-        {},
-        cursor + timedelta(minutes=16),
-    )
+    found = plan([schedule(each, cursor) for each in jobs], cursor + timedelta(minutes=16))
 
-    assert [occurrence.job.name for occurrence in found] == ["c.earlier", "z.urgent", "a.first", "b.second"]
-
-
-def test_a_job_that_the_store_does_not_know_yet_has_no_instants() -> None:
-    what = job("* * * * *")
-
-    assert plan([(what, Cron(what.cron, what.tz))], {}, {}, START) == []
+    assert [occurrence.job for occurrence in found] == ["c.earlier", "z.urgent", "a.first", "b.second"]
 
 
 def test_a_clock_set_back_plans_nothing_again() -> None:
     assert planned(job("* * * * *"), START, START - timedelta(hours=1)) == []
+
+
+# --- pauses -------------------------------------------------------------------------------------------------------
+
+stretches = st.lists(st.tuples(seconds, st.one_of(st.none(), st.integers(0, 86_400))), max_size=4).map(
+    lambda found: tuple(
+        Stretch(START + timedelta(seconds=a), None if b is None else START + timedelta(seconds=a + b)) for a, b in found
+    )
+)
+
+
+def is_paused(at: datetime, paused: tuple[Stretch, ...]) -> bool:
+    return any(since <= at and (until is None or at < until) for since, until in paused)
+
+
+@given(crons, catch_ups, seconds, seconds, stretches)
+def test_exactly_the_instants_of_a_pause_are_skipped_for_it(
+    cron: str, catch_up: CatchUp, offset: int, length: int, paused: tuple[Stretch, ...]
+) -> None:
+    cursor = START + timedelta(seconds=offset)
+    now = cursor + timedelta(seconds=length)
+    what = job(cron, catch_up)
+
+    found = plan([schedule(what, cursor, *paused)], now)
+
+    assert accounted(cron, found) == walked(cron, cursor, now)
+    skipped = [each for each in found if each.reason is Reason.PAUSED]
+    assert accounted(cron, skipped) == [t for t in walked(cron, cursor, now) if is_paused(t, paused)]
+    unpaused = [t for t in walked(cron, cursor, now) if not is_paused(t, paused)]
+    runs = [each.due_at for each in found if each.runs]
+    assert runs == [t for t in unpaused[-max(1, catch_up.newest) :] if catch_up != NONE or now - t <= MINUTE]
+
+
+def test_what_a_removed_job_still_owed_is_missed_for_that_reason_but_for_its_pause() -> None:
+    pause = Stretch(START + hours(1), START + hours(2))
+
+    found = unrun("books.close", "spec", Cron("*/30 * * * *"), START, START + hours(3), [pause], Reason.JOB_REMOVED)
+
+    assert [(each.instants, each.reason) for each in found] == [
+        (1, Reason.JOB_REMOVED),
+        (2, Reason.PAUSED),
+        (3, Reason.JOB_REMOVED),
+    ]
+
+
+# --- what stands in the way ---------------------------------------------------------------------------------------
+
+HOUR = START.replace(minute=30) + timedelta(hours=1)  # 04:00 in Kolkata
+
+
+def at_the_hour(overlap: Overlap, *open_runs: Open) -> Occurrence:
+    (found,) = plan([schedule(job("0 * * * *", overlap=overlap), HOUR - MINUTE, open=open_runs)], HOUR)
+    return found
+
+
+def test_a_queue_has_one_place() -> None:
+    running, waiting = Open(41), Open(42, queued=True)
+
+    assert at_the_hour(QUEUE, running).runs
+    second = at_the_hour(QUEUE, running, waiting)
+    assert (second.state, second.reason, second.blocked_by) == (OccurrenceState.SKIPPED, Reason.OVERLAP, 42)
+
+
+def test_replacing_ends_what_is_open_and_runs() -> None:
+    found = at_the_hour(REPLACE, Open(41), Open(42, queued=True, caught_up=True))
+
+    assert found.runs
+    assert found.replaces == (41, 42)
+
+
+def test_what_is_caught_up_with_does_not_keep_the_newest_from_its_turn() -> None:
+    assert at_the_hour(SKIP, Open(41, caught_up=True)).runs
+    assert at_the_hour(SKIP, Open(41, caught_up=True), Open(42)).blocked_by == 42
+
+
+def test_a_run_that_waits_for_a_place_is_named_as_such() -> None:
+    assert at_the_hour(SKIP, Open(41, queued=True, for_a_slot=True)).reason is Reason.CAPACITY
+
+
+def test_a_clock_set_forward_is_the_reason_for_what_is_not_run() -> None:
+    missed, run = plan([schedule(job("0 * * * *"), START)], START + timedelta(days=3650), jumped=True)
+
+    assert (missed.instants, missed.reason) == (3650 * 24 - 1, Reason.CLOCK_JUMP)
+    assert run.runs
+
+
+def test_catching_up_goes_back_no_further_than_it_may() -> None:
+    what = job("0 * * * *", all_of(newest=10, within=hours(3)))
+
+    dropped, *runs = plan([schedule(what, HOUR - hours(20))], HOUR + MINUTE)
+
+    assert dropped.reason is Reason.CATCH_UP_LIMIT
+    assert [each.due_at for each in runs] == [HOUR - hours(2), HOUR - hours(1), HOUR]

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,6 +39,10 @@ def workers_of(parent: int) -> list[int]:
         if b"opsconsole.executors.worker" in command and int(fields[1]) == parent and fields[0] not in "ZX":
             found.append(int(folder.name))
     return found
+
+
+def feed_of(*batches: Batch | None) -> Generator[Batch | None, bool, None]:
+    yield from batches
 
 
 def is_alive(pid: int) -> bool:
@@ -217,7 +221,7 @@ def test_workers_that_cannot_start_say_why(tmp_path: Path) -> None:
     executor = Processes(wiring | {"overrides": {}, "options": {}}, 1, errors=tmp_path / "workers.log")
 
     with pytest.raises(WorkersCannotStart, match=r"tests\.packs\.lost cannot be imported"):
-        next(executor(iter([None]), lambda batch: False))
+        next(executor(feed_of(None), lambda batch: False))
     executor.close()
 
     assert workers_of(os.getpid()) == []
@@ -229,7 +233,7 @@ def test_a_worker_takes_a_batch_larger_than_a_pipe(installing: Installing, url: 
     keys = [f"nobody{i:06}" for i in range(20_000)]
     batch = Batch(1, 1, 1, "counting.count", Window(at, at, DAY), at, keys, {}, 60.0)
     executor = Processes(place.settings.wiring(), 1, errors=tmp_path / "workers.log")
-    feed = iter([batch, *[None] * 10_000])
+    feed = feed_of(batch, *[None] * 10_000)
 
     result = next(result for result in executor(feed, lambda batch: False) if result is not None)
     executor.close()
