@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 
 from opsconsole.errors import Exit, OpsconsoleError
 
-_UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(min|[smhdw])", re.ASCII)
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?", re.ASCII)
 LONGEST = timedelta(days=3660)
 """No length of time that anybody means is longer, and no sum with a shorter one leads out of the calendar."""
+YEARS = range(1970, 9000)
+"""Times of other years lead out of the calendar in one zone or another."""
 
 
 class BadTime(OpsconsoleError):
@@ -43,10 +45,10 @@ def read_span(text: str) -> timedelta:
     parts = _PART.findall(text.lower())
     if not parts or _PART.sub("", text.lower()).strip():
         raise BadTime(f"{text!r} is no length of time; write it as 45m, 2h or 1d12h")
-    length = sum((timedelta(**{_UNITS[unit]: min(float(n), 1e9)}) for n, unit in parts), timedelta())
-    if not timedelta() < length <= LONGEST:
+    seconds = sum(float(n) * _SECONDS[unit] for n, unit in parts)
+    if not 0 < seconds <= LONGEST.total_seconds():
         raise BadTime(f"{text!r} is no length of time that can be meant; give more than nothing and less than 10 years")
-    return length
+    return timedelta(seconds=seconds)
 
 
 def read_time(text: str, place: ZoneInfo, now: datetime) -> datetime:
@@ -60,7 +62,10 @@ def read_time(text: str, place: ZoneInfo, now: datetime) -> datetime:
         if _CLOCK.fullmatch(written):
             clock = datetime.strptime(written.zfill(5), "%H:%M" if written.count(":") == 1 else "%H:%M:%S")  # noqa: DTZ007 - a clock on the wall has no zone
             return datetime.combine(now.astimezone(place).date(), clock.time())
-        return datetime.fromisoformat(written)
+        at = datetime.fromisoformat(written)
+        if at.year not in YEARS:
+            raise ValueError(at.year)
+        return at
     except ValueError:
         wanted = "write it as 2026-01-19T18:20:00Z, as 2026-01-19 23:50, or as 23:50 for today"
         raise BadTime(f"{text!r} is not a time; {wanted}") from None

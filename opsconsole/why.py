@@ -146,17 +146,17 @@ def _due(known: Known) -> Told:
 
 
 def _ran(account: Account, known: Known) -> Told:
-    started, run = account.started_at, known.run
-    late = f", {span(started - account.due_at)} after it" if started else ""
+    started, run, tz = account.started_at, known.run, known.cron.tz
     word = "it ran late" if account.state is OccurrenceState.LATE else "it ran"
+    after = f" {span(started - account.due_at)} after it" if started else ""
     if run is None:
-        yield f"{word}{late}; its run is not kept any more"
+        yield f"{word},{after}; its run is not kept any more"
         return
-    end = f"it is {run.state}" + (f" since {told(run.ended_at, known.cron.tz)}" if run.ended_at else "")
+    ended = f"ended {told(run.ended_at, tz)} as {run.state}" if run.ended_at else f"is {run.state}"
     if run.started_at is None:
-        yield f"{word.replace('ran', 'had its turn')}: run {run.id} ended before it began{late}; {end}"
+        yield f"its run {run.id} never began: it {ended}"
     else:
-        yield f"{word}: run {run.id} began{late}; {end}"
+        yield f"{word}: run {run.id} began{after} and {ended}"
     yield _of_run(run)
     if account.state is OccurrenceState.LATE and account.recorded_at - account.due_at <= ON_TIME:
         yield "it was planned in time, and its run had to wait before it could begin"

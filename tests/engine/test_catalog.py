@@ -133,3 +133,28 @@ def test_a_schedule_or_a_limit_that_cannot_be_kept_is_refused(packing: Packing, 
 
     assert line.startswith("books.close: ")
     assert why in line
+
+
+def test_an_order_that_cannot_be_kept_is_refused(packing: Packing) -> None:
+    one, two, three = (replace(CLOSE, name=f"books.{name}") for name in ("one", "two", "three"))
+
+    told = problems(
+        packing(
+            replace(one, after=("books.two",)),
+            replace(two, after=("books.three",)),
+            replace(three, after=("books.one",)),
+            replace(CLOSE, after=("books.close",)),
+            replace(SEND, name="books.mail", after=("books.clsoe",)),
+            replace(CLOSE, name="books.late", after=("post",)),
+        )
+    )
+
+    assert "books.close: it cannot be after itself" in told
+    assert "books.mail: it is after books.clsoe, but there is no such job; did you mean books.close?" in told
+    assert "books.late: it is after post, an alias; write books.mail" in told
+    assert any("it would wait for itself: books." in line and line.count(" after ") == 3 for line in told)
+    assert len(told) == 4
+
+
+def test_an_order_that_can_be_kept_is_taken(packing: Packing) -> None:
+    assert catalog(packing(CLOSE, replace(SEND, after=("books.close",)))).find("post").after == ("books.close",)

@@ -1,0 +1,185 @@
+"""What became of scheduled instants, read back and summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
+
+from opsconsole import Job, Pack
+from opsconsole.catalog import Catalog
+from opsconsole.cron import TICK, Cron
+from opsconsole.desk import questions
+from opsconsole.desk.values import Occurrences
+from opsconsole.errors import UnknownJob
+from opsconsole.model import Occurrence, OccurrenceState, Reason, Trigger
+from opsconsole.store import Store, accounts, migrate, occurrences, runs
+from opsconsole.store.accounts import Account, Wanted
+from opsconsole.windows import Window
+from tests.packs import counting
+
+CLOSE = Job("books.close", counting.names, counting.pass_over, cron="*/10 * * * *", tz="Europe/Berlin")
+CRON = Cron(CLOSE.cron, CLOSE.tz)
+CATALOG = Catalog((Pack("books", jobs=(CLOSE,)),), {CLOSE.name: CLOSE}, {})
+START = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DUE, RAN, SKIPPED, MISSED = (
+    OccurrenceState.DUE,
+    OccurrenceState.RAN,
+    OccurrenceState.SKIPPED,
+    OccurrenceState.MISSED,
+)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    made = Store(database_url)
+    migrate.upgrade(made)
+    yield made
+    made.close()
+
+
+def put(store: Store, first: datetime, last: datetime, state: OccurrenceState, reason: Reason | None = None) -> int:
+    """One row for all instants from `first` to `last`."""
+    instants = CRON.count(first - TICK, last)
+    row = Occurrence(CLOSE.name, CLOSE.spec, first, last, instants, state, reason)
+    with store.writing() as db:
+        return occurrences.record(db, row, token=1, at=last)
+
+
+def account_for(store: Store, hours: int, cuts: list[int]) -> None:
+    """Accounts for so many hours: a row of its own for the first instants after each cut, one for the rest."""
+    with store.writing() as db:
+        occurrences.register(db, CLOSE, START)
+        instants = list(CRON.between(START, START + hours * HOUR))
+        edges = sorted({0, *(cut % len(instants) for cut in cuts), len(instants)})
+        for one, two in pairwise(edges):
+            stretch = instants[one:two]
+            single = Occurrence(CLOSE.name, CLOSE.spec, stretch[0], stretch[0], 1, RAN)
+            occurrences.record(db, single, token=1, at=START)
+            if rest := stretch[1:]:
+                range_of = Occurrence(CLOSE.name, CLOSE.spec, rest[0], rest[-1], len(rest), SKIPPED, Reason.PAUSED)
+                occurrences.record(db, range_of, token=1, at=START)
+        occurrences.advance(db, CLOSE.name, START + hours * HOUR)
+
+
+def told(store: Store, **wanted: object) -> Occurrences:
+    with store.reading() as db:
+        return questions.occurrences(db, CATALOG, Wanted(**wanted), limit=1000)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store with a day and a half in which Berlin's clocks are put forward, accounted for in a few rows."""
+    made = Store(f"sqlite:///{Path(tmp_path_factory.mktemp('night')) / 'store.db'}")
+    migrate.upgrade(made)
+    account_for(made, 36, [20, 77, 78, 150])
+    yield made
+    made.close()
+
+
+@given(since=st.integers(-200, 2400), minutes=st.integers(0, 2600), seconds=st.sampled_from([0, 1, 30]))
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+def test_between_any_two_times_the_totals_are_what_the_schedule_says(
+    night: Store, since: int, minutes: int, seconds: int
+) -> None:
+    first = START + since * MINUTE + timedelta(seconds=seconds)
+    after = first + minutes * MINUTE
+
+    found = told(night, since=first, until=after)
+
+    known = min(after, START + 36 * HOUR + TICK), max(first, START + TICK)
+    expected = CRON.count(known[1] - TICK, known[0] - TICK) if known[1] < known[0] else 0
+    assert sum(total.instants for total in found.totals) == expected
+    assert sum(row.instants for row in found.rows) == expected
+    assert all(total.exact for total in found.totals)
+
+
+def test_stretches_that_follow_each_other_add_up(night: Store) -> None:
+    edges = [START + n * 37 * MINUTE for n in range(59)]
+
+    parts = [told(night, since=one, until=two).totals for one, two in pairwise(edges)]
+
+    assert sum(total.instants for part in parts for total in part) == CRON.count(START, edges[-1] - TICK)
+
+
+def test_rows_are_listed_newest_first_and_totals_count_all_of_them(store: Store) -> None:
+    with store.writing() as db:
+        occurrences.register(db, CLOSE, START)
+    put(store, START + 10 * MINUTE, START + 10 * MINUTE, RAN)
+    put(store, START + 20 * MINUTE, START + 50 * MINUTE, MISSED, Reason.SUPERSEDED)
+    last = put(store, START + HOUR, START + HOUR, RAN)
+
+    with store.reading() as db:
+        found = questions.occurrences(db, CATALOG, Wanted(), limit=1)
+
+    assert [(row.account.id, row.tz) for row in found.rows] == [(last, "Europe/Berlin")]
+    assert [(total.state, total.reason, total.instants) for total in found.totals] == [
+        (MISSED, Reason.SUPERSEDED, 4),
+        (RAN, None, 2),
+    ]
+    assert [total.instants for total in told(store, states=(RAN,)).totals] == [2]
+    assert [total.instants for total in told(store, since=START + 25 * MINUTE, states=(MISSED,)).totals] == [3]
+
+
+def test_a_row_knows_its_run_and_the_moment_it_lies_in(store: Store) -> None:
+    with store.writing() as db:
+        occurrences.register(db, CLOSE, START)
+    first = put(store, START + 10 * MINUTE, START + 50 * MINUTE, MISSED, Reason.SUPERSEDED)
+    second = put(store, START + HOUR, START + HOUR, DUE)
+    with store.writing() as db:
+        window = Window(START, START, "x")
+        run = runs.create(
+            db, CLOSE, window, as_of=START, trigger=Trigger.SCHEDULE, asked_by="schedule", at=START, occurrence=second
+        )
+
+    with store.reading() as db:
+
+        def number(found: Account | None) -> int | None:
+            return None if found is None else found.id
+
+        assert number(accounts.covering(db, CLOSE.name, START)) is None
+        assert number(accounts.covering(db, CLOSE.name, START + 35 * MINUTE)) == first
+        assert number(accounts.covering(db, CLOSE.name, START + 50 * MINUTE)) == first
+        assert number(accounts.covering(db, CLOSE.name, START + 55 * MINUTE)) is None
+        assert number(accounts.before(db, CLOSE.name, START + 55 * MINUTE)) == first
+        instead = accounts.next_run(db, CLOSE.name, START + 50 * MINUTE)
+        assert instead is not None
+        assert (instead.id, instead.run) == (second, run)
+
+
+def test_a_stretch_of_a_schedule_nobody_knows_any_more_is_counted_by_its_share_of_time(store: Store) -> None:
+    with store.writing() as db:
+        occurrences.register(db, CLOSE, START)
+        old = Occurrence(CLOSE.name, "old", START, START + 9 * HOUR, 10, MISSED, Reason.NOT_LEADING)
+        occurrences.record(db, old, token=1, at=START)
+
+    (whole,) = told(store).totals
+    (part,) = told(store, since=START + 4 * HOUR + 30 * MINUTE).totals
+
+    assert (whole.instants, whole.exact) == (10, True)
+    assert (part.instants, part.exact) == (5, False)
+
+
+def test_a_job_that_is_gone_is_still_answered_for(store: Store) -> None:
+    with store.writing() as db:
+        occurrences.register(db, CLOSE, START)
+        occurrences.remove(db, CLOSE.name, START + HOUR)
+    put(store, START + 10 * MINUTE, START + 10 * MINUTE, RAN)
+    empty = Catalog((), {}, {})
+
+    with store.reading() as db:
+        found = questions.occurrences(db, empty, Wanted(job=CLOSE.name), limit=5)
+        gone = questions.why(db, empty, CLOSE.name, "2026-03-28T14:00:00Z", START + 4 * HOUR)
+        assert [total.instants for total in found.totals] == [1]
+        assert str(questions.zone_of(db, empty, CLOSE.name)) == "Europe/Berlin"
+        assert str(questions.zone_of(db, empty, "books")) == "UTC"
+        with pytest.raises(UnknownJob):
+            questions.occurrences(db, empty, Wanted(job="books.nothing"), limit=5)
+
+    assert gone.answers[0].says[0].startswith("no pack has had the job since 2026-03-28 14:00 CET")
