@@ -84,9 +84,9 @@ class Received:
 
 @contextmanager
 def signals(app: App[Any]) -> Iterator[Received]:
-    """SIGHUP and SIGTERM end the console in good order as long as this lasts."""
+    """SIGHUP, SIGTERM and SIGINT end the console in good order as long as this lasts."""
     received = Received(app)
-    before = {number: signal.signal(number, received.receive) for number in (signal.SIGHUP, signal.SIGTERM)}
+    before = {number: signal.signal(number, received.receive) for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)}
     try:
         yield received
     finally:

@@ -9,6 +9,7 @@ import click
 
 from opsconsole import __version__
 from opsconsole.cli import acting, console, history, instants, run, schedules, trail, upkeep
+from opsconsole.cli.ending import end_in_order
 from opsconsole.cli.opening import Options
 from opsconsole.errors import BadSettings, OpsconsoleError
 
@@ -28,14 +29,16 @@ Examples:
 @click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw the console without other characters than ASCII.")
+@click.option("--observe", is_flag=True, help="Open the console beside whoever leads, and never lead.")
+@click.option("--read-only", is_flag=True, help="Only look: whatever is asked for is refused.")
 @click.version_option(__version__, prog_name="opsconsole")
 @click.pass_context
-def cli(ctx: click.Context, config: Path | None, debug: bool, ascii_only: bool) -> None:
+def cli(ctx: click.Context, config: Path | None, debug: bool, ascii_only: bool, observe: bool, read_only: bool) -> None:
     """Runs scheduled batch jobs, and shows what they do.
 
     Without a command it opens the console.
     """
-    ctx.obj = Options(config=config, debug=debug, ascii_only=ascii_only)
+    ctx.obj = Options(config, debug, ascii_only, observe, read_only)
     if ctx.invoked_subcommand is None:
         sys.exit(console.open_console(ctx.obj))
 
@@ -67,6 +70,7 @@ for command in (
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
     debug = "--debug" in sys.argv
+    end_in_order()
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except click.exceptions.Exit as error:

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import subprocess
 import sys
-import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
+from opsconsole.cli.ending import watch
 from opsconsole.cli.opening import Options, desk_of, log_to_file, log_with, settings_of
-from opsconsole.errors import Exit, OpsconsoleError
+from opsconsole.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.settings import Settings, private_folder, terminal
 
 if TYPE_CHECKING:
     from opsconsole.desk import Desk
+    from opsconsole.engine import Engine
+
+log = logging.getLogger(__name__)
 
 STANDBY_SECONDS = 2.0
+HANGUP = 128 + signal.SIGHUP
 
 
 class NoTerminal(OpsconsoleError):
@@ -58,31 +68,55 @@ def demo(options: Options, users: int) -> None:
 @click.option("--no-standby", is_flag=True, help="End with 75 when another process leads, instead of waiting.")
 @click.pass_obj
 def headless(options: Options, no_standby: bool) -> None:
-    """Schedules and executes without a screen; one JSON object a line on standard output."""
+    """Schedules and executes without a screen; one JSON object a line on standard output.
+
+    SIGHUP reads the configuration again, and keeps the one in force when the new one cannot be used.
+    """
     from opsconsole.engine import Engine
 
     log_with(_JsonLines(sys.stdout))
-    stopped = threading.Event()
-    by: list[int] = []
-
-    def stop(number: int, _frame: object) -> None:
-        by.append(number)
-        stopped.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    hung_up: SimpleQueue[int] = SimpleQueue()
+    signal.signal(signal.SIGHUP, lambda number, _frame: hung_up.put(number))
     with desk_of(settings_of(options), patient=True) as desk:
-        engine = Engine(desk.settings, desk.store, desk.catalog)
+        desk.engine = engine = Engine(desk.settings, desk.store, desk.catalog)
         engine.start()
-        code = 0
-        if no_standby and not stopped.wait(STANDBY_SECONDS) and not engine.is_leading:
-            click.echo("opsconsole: another process leads; leave out --no-standby to wait for its end", err=True)
-            code = Exit.NOT_LEADING
-        else:
-            while not stopped.wait(1.0):
-                pass
-        engine.stop()
-    sys.exit(code or 128 + by[0])
+        desk.attend("headless")
+        try:
+            if no_standby and not _leads_within(engine, STANDBY_SECONDS):
+                click.echo("opsconsole: another process leads; leave out --no-standby to wait for its end", err=True)
+                sys.exit(Exit.NOT_LEADING)
+            while True:
+                with suppress(Empty):
+                    hung_up.get(timeout=1.0)
+                    _reload(options, desk, engine)
+        finally:
+            engine.stop()
+
+
+def _leads_within(engine: Engine, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not engine.is_leading and time.monotonic() < end:
+        time.sleep(0.05)
+    return engine.is_leading
+
+
+def _reload(options: Options, desk: Desk, engine: Engine) -> None:
+    """Takes a changed configuration over; one that cannot be used changes nothing."""
+    from opsconsole import catalog
+
+    try:
+        settings = replace(settings_of(options), redis_url=desk.settings.redis_url)
+        jobs = catalog.load(settings.packs, settings.overrides, settings.options)
+    except BadSettings as error:
+        for problem in error.problems:
+            log.warning("the configuration is not taken over: %s", problem)
+        return
+    if (settings.store_url, settings.data_url) != (desk.settings.store_url, desk.settings.data_url):
+        log.warning("the configuration is not taken over: another store or data database needs a restart")
+        return
+    desk.settings, desk.catalog = settings, jobs
+    engine.reload(settings, jobs)
+    log.info("the configuration is read again: %s jobs", len(list(jobs)))
 
 
 def demo_settings(users: int) -> Settings:
@@ -95,12 +129,46 @@ def demo_settings(users: int) -> Settings:
 def _console(desk: Desk, options: Options) -> int:
     from opsconsole.engine import Engine
 
+    if options.observe or options.read_only:
+        desk.attend("console")
+        return _draw(desk, options)
+    desk.successor = lambda: _start_headless(desk.settings)
     desk.engine = Engine(desk.settings, desk.store, desk.catalog)
     desk.engine.start()
+    desk.attend("console")
+    code = 1
     try:
-        return _draw(desk, options)
+        code = _draw(desk, options)
+        if code == HANGUP and desk.settings.console.on_hangup == "continue":
+            _go_on_without_a_screen()
     finally:
+        watch(code)
         desk.engine.stop()
+    return code
+
+
+def _go_on_without_a_screen() -> None:
+    """The terminal is gone: schedules on, until a signal ends it."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    log.info("the terminal is gone; this process goes on without a screen until SIGTERM")
+    while True:
+        time.sleep(60)
+
+
+def _start_headless(settings: Settings) -> None:
+    """A process of its own that takes over when this one has ended."""
+    file = ["--config", str(settings.source)] if settings.source else []
+    with (settings.folder / "headless.log").open("ab") as out:
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "opsconsole", *file, "headless"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,  # the terminal's end is not its own
+        )
 
 
 def _draw(desk: Desk, options: Options, *, start_run: str | None = None) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opsconsole.errors import BadSettings, OpsconsoleError, Unavailable
-from opsconsole.settings import Secret, Settings, load, masked, private_folder
+from opsconsole.settings import Role, Secret, Settings, load, masked, private_folder
 
 if TYPE_CHECKING:
     from opsconsole.desk import Desk
@@ -37,11 +37,16 @@ class Options:
     config: Path | None = None
     debug: bool = False
     ascii_only: bool = False
+    observe: bool = False
+    read_only: bool = False
 
 
 def settings_of(options: Options) -> Settings:
     """The configuration; packs beside its file can be imported from then on. Raises BadSettings."""
     settings = load(options.config)
+    if options.read_only:
+        viewer = dataclasses.replace(settings.actor, role=Role.VIEWER)
+        settings = dataclasses.replace(settings, actor=viewer)
     if settings.source is not None:
         sys.path.insert(0, str(settings.source.resolve().parent))
     return settings

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -17,6 +19,7 @@ from opsconsole.cache.stats import RedisStats, sample
 from opsconsole.catalog import Catalog
 from opsconsole.database import Database, reason
 from opsconsole.desk import history, questions
+from opsconsole.desk.attending import Attending
 from opsconsole.desk.sampler import Sampler
 from opsconsole.desk.values import Explanation, JobCard, Occurrences, Outcome, Preview, RunPage, Snapshot
 from opsconsole.engine import Engine
@@ -31,6 +34,7 @@ from opsconsole.store.audit import Checked, Entry
 from opsconsole.store.commands import CommandState
 from opsconsole.store.logs import LogLine
 from opsconsole.store.pauses import Pause
+from opsconsole.store.presence import Attached
 from opsconsole.store.runs import Filter
 from opsconsole.work import population
 
@@ -41,8 +45,8 @@ LOG_PAGE = 1000
 class Desk:
     """All that a face may ask for.
 
-    `engine` is the one in this process, if there is one. Methods block on the store; they raise OpsconsoleError with
-    a sentence for the operator.
+    `engine` is the one in this process, if there is one; `successor` starts a process that can take over from it, where
+    there can be one. Methods block on the store; they raise OpsconsoleError with a sentence for the operator.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class Desk:
         self._now = now
         self._data = Database(settings.data_url.reveal(), pool=2)
         self._sampler: Sampler | None = None
+        self._attending: Attending | None = None
+        self.successor: Callable[[], None] | None = None
         assert settings.redis_url is not None  # noqa: S101 - whoever opens the program names a server
         self._cache = Cache(settings.redis_url.reveal())
 
@@ -103,22 +109,6 @@ class Desk:
         """Calls back from a thread of its own with a new Snapshot, twice a second while something runs."""
         self._sampling().start(callback)
 
-    @property
-    def read_only(self) -> bool:
-        """Whether whoever asks may only look."""
-        return self.settings.actor.role is not Role.OPERATOR
-
-    def runs_here(self) -> tuple[Run, ...]:
-        """The running runs that this process would interrupt by ending now; none when it does not lead."""
-        if self.engine is None or not self.engine.is_leading:
-            return ()
-        with history.asking(self.store) as db:
-            return tuple(run for run in runs.unfinished(db) if run.state is RunState.RUNNING)
-
-    def hand_over(self) -> None:
-        """Another process takes over what this one leads. Raises Refused: it has to be started by hand."""
-        raise Refused("start `opsconsole headless` beside this console, then quit: it goes on with what runs here")
-
     def zone(self, target: str | None) -> ZoneInfo:
         """Where a time about a job is read: in the job's zone; in UTC for a pack, for `all` and for nothing."""
         with history.asking(self.store) as db:
@@ -156,6 +146,40 @@ class Desk:
         """Whether the trail is whole and nobody has changed a row."""
         with history.asking(self.store) as db:
             return audit.verify(db)
+
+    def runs_here(self) -> tuple[Run, ...]:
+        """The running runs that this process would interrupt by ending now."""
+        if self.engine is None or not self.engine.is_leading:
+            return ()
+        with history.asking(self.store) as db:
+            return tuple(run for run in runs.unfinished(db) if run.state is RunState.RUNNING)
+
+    # --- this process ------------------------------------------------------------------------------------------
+
+    @property
+    def read_only(self) -> bool:
+        """Whether whoever is at the keyboard may only look."""
+        return self.settings.actor.role is not Role.OPERATOR
+
+    def attend(self, face: str) -> None:
+        """From now on everybody sees that this process is there, as a `console` or as `headless`."""
+        actor, at, pid = self.settings.actor, self._now(), os.getpid()
+        owner = self.engine.owner if self.engine is not None else uuid.uuid4().hex
+        me = Attached(owner, actor.name, actor.origin, self.settings.host, pid, face, "", at, at)
+        self._attending = Attending(self.store, me, now=self._now)
+
+    def looks_at(self, screen: str) -> None:
+        """Says which screen is open."""
+        if self._attending is not None:
+            self._attending.looks_at(screen)
+
+    def hand_over(self) -> None:
+        """Starts a process without a screen that takes over when this one has ended. Raises Refused where there cannot
+        be one.
+        """
+        if self.successor is None:
+            raise Refused("what runs here ends with its console; wait, or stop it")
+        self.successor()
 
     # --- actions ------------------------------------------------------------------------------------------------
 
@@ -230,6 +254,8 @@ class Desk:
 
     def close(self) -> None:
         """Stops watching and closes every connection."""
+        if self._attending is not None:
+            self._attending.leave()
         if self._sampler is not None:
             self._sampler.stop()
         self._cache.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from statistics import median
 
@@ -14,7 +15,8 @@ from opsconsole.database import Connection, reason
 from opsconsole.desk.values import BatchCell, Cause, JobCard, Leader, Progress, RunPage, Success
 from opsconsole.errors import Unavailable
 from opsconsole.health.rules import JobFacts
-from opsconsole.model import Run, RunState
+from opsconsole.model import Job, Run, RunState
+from opsconsole.queueing import waits
 from opsconsole.store import Store, batches, lease, runs, statistics
 
 LAST_RUNS = 14
@@ -61,7 +63,9 @@ def cards(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobCard, ...
 
 def live(db: Connection, catalog: Catalog, now: datetime) -> tuple[Progress, ...]:
     """The runs that are queued or go on."""
-    return tuple(_progress(run, catalog, now) for run in runs.unfinished(db))
+    found = runs.unfinished(db)
+    waiting = {run.id: why for run, why in waits(found, lambda name: _job(catalog, name), now)}
+    return tuple(replace(_progress(run, catalog, now), waits=waiting.get(run.id)) for run in found)
 
 
 def success(db: Connection, catalog: Catalog, now: datetime) -> tuple[Success, ...]:
@@ -113,6 +117,10 @@ def page(db: Connection, catalog: Catalog, number: int, now: datetime) -> RunPag
         log=tuple(runs.log_lines(db, number, limit=LOG_LINES)),
         retried_by=tuple(runs.children(db, number)),
     )
+
+
+def _job(catalog: Catalog, name: str) -> Job | None:
+    return catalog.find(name) if name in catalog else None
 
 
 def _progress(run: Run, catalog: Catalog, now: datetime) -> Progress:

@@ -24,7 +24,7 @@ from opsconsole.engine import Engine
 from opsconsole.errors import NAMES, Unavailable
 from opsconsole.health.rules import findings
 from opsconsole.settings import Settings
-from opsconsole.store import Store, runs
+from opsconsole.store import Store, pauses, presence, runs
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,8 @@ class Sampler:
             cards = history.cards(db, self._catalog, now)
             facts = history.job_facts(db, self._catalog, success, now)
             leader = history.leader(db, own)
+            paused = tuple(pauses.in_force(db, now))
+            attached = tuple(presence.attached(db, now))
         return replace(
             before,
             leader=leader,
@@ -109,6 +111,8 @@ class Sampler:
             success=success,
             findings=findings(facts, _told(away), now),
             store_away=None,
+            pauses=paused,
+            attached=attached,
         )
 
     def _ask_redis(self, now: datetime) -> RedisView:
