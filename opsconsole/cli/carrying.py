@@ -28,8 +28,12 @@ class EngineStumbles(OpsconsoleError):
     """The engine of this process cannot work."""
 
 
-def answer(desk: Desk, command: int, seconds: float = ANSWER_SECONDS) -> Outcome | None:
-    """What came of a command; None when nobody has carried it out within so long. Raises Refused."""
+def answer(desk: Desk, command: int, seconds: float | None = None) -> Outcome | None:
+    """What came of a command; None when nobody has carried it out within so long, which is no time at all by default
+    when nobody leads. Raises Refused.
+    """
+    if seconds is None:
+        seconds = ANSWER_SECONDS if desk.leader() else 0.0
     outcome = desk.outcome(command, seconds)
     if outcome is not None and outcome.refused is not None:
         refused = Refused(outcome.refused)

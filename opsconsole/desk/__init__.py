@@ -21,7 +21,7 @@ from opsconsole.database import Database, reason
 from opsconsole.desk import history, questions
 from opsconsole.desk.attending import Attending
 from opsconsole.desk.sampler import Sampler
-from opsconsole.desk.values import Explanation, JobCard, Occurrences, Outcome, Preview, RunPage, Snapshot
+from opsconsole.desk.values import Explanation, JobCard, Leader, Occurrences, Outcome, Preview, RunPage, Snapshot
 from opsconsole.engine import Engine
 from opsconsole.errors import NotAllowed, Refused, Unavailable
 from opsconsole.failpoints import Point, reach
@@ -130,6 +130,11 @@ class Desk:
         """The pauses that are in force, oldest first."""
         with history.asking(self.store) as db:
             return pauses.in_force(db, self._now())
+
+    def leader(self) -> Leader | None:
+        """Who leads; None when nobody does, or nobody has given the lease back."""
+        with history.asking(self.store) as db:
+            return history.leader(db, self.engine.owner if self.engine else None)
 
     def log(self, run: int, *, after: int = 0) -> list[LogLine]:
         """The next lines of a run's log, up to a thousand, with a number above `after`. Raises UnknownRun."""
