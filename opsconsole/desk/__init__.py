@@ -132,7 +132,7 @@ class Desk:
             return pauses.in_force(db, self._now())
 
     def leader(self) -> Leader | None:
-        """Who leads; None when nobody does, or nobody has given the lease back."""
+        """Who holds the lease, be it a process that has died since; None when it is free."""
         with history.asking(self.store) as db:
             return history.leader(db, self.engine.owner if self.engine else None)
 

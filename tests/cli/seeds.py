@@ -1,0 +1,124 @@
+"""What happened in an installation before somebody looked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from opsconsole.cron import TICK
+from opsconsole.model import (
+    BatchResult,
+    BatchState,
+    Counts,
+    Job,
+    Occurrence,
+    OccurrenceState,
+    Reason,
+    RunState,
+    Trigger,
+)
+from opsconsole.store import batches, occurrences, pauses, runs
+from opsconsole.store.batches import Row
+from opsconsole.windows import Window
+from tests.installation import Installation
+
+NOON = datetime(2026, 1, 19, 12, 0, tzinfo=UTC)
+HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
+
+
+def job(place: Installation, name: str) -> Job:
+    return place.catalog.find(name)
+
+
+def register(place: Installation, name: str, *, since: datetime, until: datetime) -> None:
+    """A leader knows the job since then, and has worked its schedule out up to then."""
+    with place.store.writing() as db:
+        occurrences.register(db, job(place, name), since)
+        occurrences.advance(db, name, until)
+
+
+def record(
+    place: Installation,
+    name: str,
+    first: datetime,
+    last: datetime | None = None,
+    *,
+    state: OccurrenceState = OccurrenceState.DUE,
+    reason: Reason | None = None,
+    blocked_by: int | None = None,
+    at: datetime | None = None,
+) -> int:
+    """A row for the instants from `first` to `last`; its number."""
+    last = last or first
+    instants = place.catalog.cron(job(place, name)).count(first - TICK, last)
+    row = Occurrence(name, job(place, name).spec, first, last, instants, state, reason, blocked_by)
+    with place.store.writing() as db:
+        return occurrences.record(db, row, token=1, at=at or last)
+
+
+def ran(
+    place: Installation,
+    name: str,
+    at: datetime,
+    state: RunState = RunState.SUCCEEDED,
+    *,
+    late: timedelta = SECOND,
+    failed: Sequence[str] = (),
+    ok: Sequence[str] = (),
+    log: Sequence[str] = (),
+    label: str | None = None,
+    scheduled: bool = True,
+) -> int:
+    """A run that has ended, of an instant or by hand; its number."""
+    occurrence = record(place, name, at) if scheduled else None
+    begun = at + late
+    with place.store.writing() as db:
+        number = _queued(db, place, name, at, occurrence=occurrence, label=label)
+        runs.begin(db, runs.get(db, number), token=1, host="web1", version="1", at=begun)
+        keys = [*ok, *failed]
+        batches.add(db, number, [Row(1, keys)] if keys else [])
+        runs.add_log(db, number, begun, log)
+        _count(db, number, ok=len(ok), failed=len(failed), log=len(log))
+        if failed:
+            result = BatchResult(number, 1, 1, ok=len(ok), failed=list(failed))
+            batches.close(db, result, BatchState.DONE if ok else BatchState.FAILED, "out of ink")
+        runs.end(db, number, token=1, state=state, at=begun + 60 * SECOND, error=None)
+    return number
+
+
+def queued(place: Installation, name: str, at: datetime, *, occurrence: int | None = None) -> int:
+    """A run that waits; its number."""
+    with place.store.writing() as db:
+        return _queued(db, place, name, at, occurrence=occurrence)
+
+
+def paused(place: Installation, target: str, since: datetime, until: datetime | None, note: str = "") -> int:
+    with place.store.writing() as db:
+        return pauses.add(db, target, since=since, until=until, who="asha", note=note)
+
+
+def _queued(
+    db: Any, place: Installation, name: str, at: datetime, *, occurrence: int | None, label: str | None = None
+) -> int:
+    moment = Window(at, at, label or at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    trigger = Trigger.SCHEDULE if occurrence else Trigger.HAND
+    by = "schedule" if occurrence else "asha"
+    return runs.create(
+        db, job(place, name), moment, as_of=at, trigger=trigger, asked_by=by, at=at, occurrence=occurrence
+    )
+
+
+def _count(db: Any, number: int, *, ok: int, failed: int, log: int) -> None:
+    runs.advance(
+        db,
+        number,
+        counts=Counts(planned=ok + failed, ok=ok, failed=failed),
+        batches_total=1,
+        batches_done=1,
+        planning_done=True,
+        kinds={"out of ink": failed} if failed else {},
+        metrics={},
+        log_lines=log,
+        recoveries=0,
+    )

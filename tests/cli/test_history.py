@@ -1,0 +1,164 @@
+"""What a run said and how it ended, and who asked for what, on the command line."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from sqlalchemy import text, update
+
+from opsconsole.model import RunState, Stop
+from opsconsole.store import runs
+from opsconsole.store.schema import audit
+from tests.cli.conftest import Typing
+from tests.cli.seeds import HOUR, NOON, SECOND, queued, ran
+from tests.installation import Installation
+
+LINES = ["[count] 3 items in 1 batches", "[count] \x1b[2Jwiped", "[count] succeeded"]
+
+
+# --- logs and show ------------------------------------------------------------------------------------------------
+
+
+def test_a_log_is_told_line_by_line_and_cannot_draw(typing: Typing, place: Installation) -> None:
+    run = ran(place, "counting.count", NOON, log=LINES, scheduled=False)
+    ran(place, "counting.count", NOON + HOUR, log=["another's"], scheduled=False)
+
+    told = typing("logs", str(run))
+
+    assert told.code == 0
+    assert told.out.splitlines() == [
+        "2026-01-19 12:00:01 UTC  [count] 3 items in 1 batches",
+        "2026-01-19 12:00:01 UTC  [count] \\x1b[2Jwiped",
+        "2026-01-19 12:00:01 UTC  [count] succeeded",
+    ]
+    assert typing("logs", str(run), "--json").json == [{"at": "2026-01-19T12:00:01Z", "line": line} for line in LINES]
+
+
+def test_what_was_left_out_of_a_log_is_counted(typing: Typing, place: Installation) -> None:
+    run = ran(place, "counting.count", NOON, log=LINES, scheduled=False)
+    with place.store.writing() as db:
+        db.execute(text("UPDATE ops_runs SET log_lines = 1003"))
+
+    assert typing("logs", str(run)).err == "1,000 more lines were not kept\n"
+
+
+def test_following_goes_on_until_the_run_has_ended(typing: Typing, place: Installation) -> None:
+    run = queued(place, "counting.count", NOON)
+
+    def work() -> None:
+        with place.store.writing() as db:
+            runs.begin(db, runs.get(db, run), token=1, host="web1", version="1", at=NOON)
+            runs.add_log(db, run, NOON, ["first"])
+        threading.Event().wait(0.5)
+        with place.store.writing() as db:
+            runs.add_log(db, run, NOON + SECOND, ["last"])
+            runs.end(db, run, token=1, state=RunState.SUCCEEDED, at=NOON + SECOND, error=None)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    told = typing("logs", str(run), "-f", "--json")
+    worker.join()
+
+    assert told.code == 0
+    assert [json.loads(line)["line"] for line in told.out.splitlines()] == ["first", "last"]
+
+
+def test_a_run_that_is_not_there_has_no_log(typing: Typing) -> None:
+    assert typing("logs", "9").code == typing("show", "9").code == 2
+
+
+def test_show_tells_attempts_and_who_stopped_it(typing: Typing, place: Installation) -> None:
+    run = queued(place, "counting.count", NOON)
+    stop = Stop("asha", NOON, NOON + 10 * SECOND, "cancelled by asha: wrong day")
+    with place.store.writing() as db:
+        runs.begin(db, runs.get(db, run), token=1, host="web1", version="1", at=NOON)
+        runs.left_behind(db, 2)
+        runs.ask_to_stop(db, run, stop)
+
+    told, facts = typing("show", str(run)), typing("show", str(run), "--json").json
+
+    assert "attempt 1, cut off once" in told.out
+    assert "asked to stop 2026-01-19 12:00:00 UTC: cancelled by asha: wrong day; by force from" in told.out
+    assert (facts["attempt"], facts["recoveries"]) == (1, 1)
+    assert facts["stop"] == {
+        "by": "asha",
+        "why": "cancelled by asha: wrong day",
+        "at": "2026-01-19T12:00:00Z",
+        "force_at": "2026-01-19T12:00:10Z",
+    }
+
+
+# --- audit --------------------------------------------------------------------------------------------------------
+
+
+def test_the_trail_tells_who_asked_and_what_came_of_it(typing: Typing, place: Installation) -> None:
+    assert typing("audit").out == "nobody has asked for anything yet\n"
+    typing("pause", "clockwork", "--for", "1h", "--note", "why not")
+    typing("resume", "all")
+
+    told, newest = typing("audit"), typing("audit", "-n", "1", "--json").json
+
+    rows = [line.split() for line in told.out.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["4", "3", "2", "1"]
+    assert '"note":"why not"' in told.out
+    (entry,) = newest
+    assert (entry["verb"], entry["target"], entry["outcome"], entry["from"]) == ("resume", "all", "refused", "local")
+    assert entry["after"]["why"] == "all is not paused; paused are clockwork"
+
+
+def test_a_whole_trail_is_verified_with_its_newest_seal(typing: Typing) -> None:
+    typing("pause", "clockwork")
+
+    told, facts = typing("audit", "verify"), typing("audit", "verify", "--json").json
+
+    assert told.code == 0
+    assert told.out.startswith("all 2 rows hold; the newest seal is ")
+    assert told.out.split()[-1] == facts["seal"]
+    assert (facts["ok"], facts["rows"], facts["broken"]) == (True, 2, None)
+
+
+def test_the_first_row_that_was_changed_is_named(typing: Typing, place: Installation) -> None:
+    typing("pause", "clockwork")
+    typing("resume", "clockwork")
+    with place.store.writing() as db:
+        db.execute(text("DROP TRIGGER ops_audit_no_update"))
+        db.execute(update(audit).where(audit.c.id == 3).values(who="nobody"))
+
+    told = typing("audit", "verify")
+
+    assert told.code == 1
+    assert told.out == "row 3 does not hold: it was changed after it was written; the 2 rows before it do\n"
+    assert typing("audit", "verify", "--json").json["broken"] == 3
+
+
+# --- lint, and what is typed wrongly ------------------------------------------------------------------------------
+
+
+def test_lint_ends_with_1_and_names_what_is_odd(typing: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, facts = typing("lint"), typing("lint", "--json")
+
+    assert told.code == facts.code == 1
+    assert "counting.count: '0 0 29 2 *' fires only on 29 February" in told.out
+    assert {"job", "rule", "says", "at"} == set(facts.json[0])
+    monkeypatch.setenv("OPSCONSOLE_JOBS__PACKS", "jobs.attempts")
+    assert typing("lint").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("pause",), "Missing argument 'JOB|PACK|all'; see `"),
+        (("why", "clockwork.hourly"), "Missing option '--at'; see `"),
+        (("cancel", "soon"), "'soon' is not a valid integer; see `"),
+        (("nonsense",), "No such command 'nonsense'; see `"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_one_line(typing: Typing, arguments: tuple[str, ...], says: str) -> None:
+    told = typing(*arguments)
+
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith("opsconsole: ")
+    assert says in told.err
+    assert told.err.count("\n") == 1
