@@ -96,10 +96,11 @@ def _overridden(job: Job, override: JobOverride | None) -> Job:
     said: dict[str, Any] = {
         name: value for name in override.__struct_fields__ if (value := getattr(override, name)) is not None
     }
-    for name in ("batch_timeout", "timeout"):
+    for name in ("batch_timeout", "timeout", "after_wait", "max_age", "longest"):
         if name in said:
             said[name] = timedelta(seconds=said[name])
-    return replace(job, **said)
+    limits = {name: said.pop(name) for name in ("max_age", "longest", "critical_below") if name in said}
+    return replace(job, **said, limits=replace(job.limits, **limits))
 
 
 def _faults(job: Job) -> Iterator[str]:
@@ -113,9 +114,15 @@ def _faults(job: Job) -> Iterator[str]:
     for what in ("batch", "workers", "parallel"):
         if getattr(job, what) < 1:
             yield f"{what} must be 1 or more, not {getattr(job, what)}"
-    for what in ("batch_timeout", "timeout"):
-        if getattr(job, what) <= timedelta(0):
-            yield f"{what} must be more than 0"
+    limits = {"max_age": job.limits.max_age, "longest": job.limits.longest}
+    times = {"batch_timeout": job.batch_timeout, "timeout": job.timeout, **limits}
+    for name, length in times.items():
+        if length is not None and length <= timedelta(0):
+            yield f"{name} must be more than 0"
+    if job.after_wait < timedelta(0):
+        yield "after_wait must be 0 or more"
+    if not 0 <= job.limits.critical_below <= 1:
+        yield f"critical_below is a share between 0 and 1, not {job.limits.critical_below:g}"
 
 
 def _impossible_orders(jobs: Mapping[str, Job]) -> Iterator[str]:

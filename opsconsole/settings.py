@@ -91,7 +91,9 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JobOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[jobs."pack.job"]`: what may be changed of a job without touching its code. Times in seconds."""
+    """`[jobs."pack.job"]`: what may be changed of a job without touching its code. Times in seconds. `max_age`,
+    `longest` and `critical_below` are those of its limits.
+    """
 
     cron: str | None = None
     tz: str | None = None
@@ -100,6 +102,11 @@ class JobOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     timeout: float | None = None
     workers: int | None = None
     parallel: int | None = None
+    priority: int | None = None
+    after_wait: float | None = None
+    max_age: float | None = None
+    longest: float | None = None
+    critical_below: float | None = None
 
 
 class Role(StrEnum):

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from opsconsole import DAY, Job, Pack
+from opsconsole import DAY, Job, Limits, Pack
 from opsconsole.catalog import Catalog, load
 from opsconsole.errors import BadSettings, UnknownJob
 from opsconsole.settings import JobOverride
@@ -158,3 +158,23 @@ def test_an_order_that_cannot_be_kept_is_refused(packing: Packing) -> None:
 
 def test_an_order_that_can_be_kept_is_taken(packing: Packing) -> None:
     assert catalog(packing(CLOSE, replace(SEND, after=("books.close",)))).find("post").after == ("books.close",)
+
+
+def test_limits_and_order_may_be_overridden(packing: Packing) -> None:
+    said = JobOverride(priority=3, after_wait=90.0, max_age=3600.0, longest=60.0, critical_below=0.5)
+
+    found = catalog(packing(CLOSE), close=said).find("books.close")
+
+    assert (found.priority, found.after_wait) == (3, timedelta(seconds=90))
+    assert found.limits == Limits(max_age=timedelta(hours=1), longest=timedelta(minutes=1), critical_below=0.5)
+    assert found.spec == CLOSE.spec
+
+
+def test_limits_that_cannot_be_kept_are_refused(packing: Packing) -> None:
+    said = JobOverride(after_wait=-1.0, max_age=0.0, critical_below=90.0)
+
+    assert problems(packing(CLOSE), close=said) == [
+        "books.close: max_age must be more than 0",
+        "books.close: after_wait must be 0 or more",
+        "books.close: critical_below is a share between 0 and 1, not 90",
+    ]
