@@ -1,0 +1,86 @@
+"""Nobody led for three days: every instant of them is accounted for, and explained."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from opsconsole.cron import TICK
+from opsconsole.engine import Engine
+from opsconsole.store import occurrences, runs
+from tests.cli.conftest import Typing
+from tests.engine.waiting import eventually
+from tests.installation import Installation
+from tests.packs import counting
+
+THURSDAY = datetime(2025, 1, 16, 12, 10, tzinfo=UTC)
+SUNDAY = datetime(2025, 1, 19, 12, 40, tzinfo=UTC)
+JOBS = ("clockwork.hourly", "clockwork.forgetful", "clockwork.nightly")
+EDGES = (
+    THURSDAY - timedelta(days=1),
+    datetime(2025, 1, 17, 0, 0, tzinfo=UTC),
+    datetime(2025, 1, 18, 19, 0, tzinfo=UTC),
+    datetime(2025, 1, 19, 3, 30, 7, tzinfo=UTC),
+    SUNDAY + timedelta(days=1),
+)
+
+
+@pytest.fixture
+def away(place: Installation) -> dict[str, datetime]:
+    """Two leaders, three days apart; up to when each job's schedule is worked out."""
+    counting.put(place.data, {"anna": "fine"})
+    lead(place, THURSDAY)
+    lead(place, SUNDAY)
+    with place.store.reading() as db:
+        return {name: known.planned_until for name, known in occurrences.registered(db).items()}
+
+
+def lead(place: Installation, at: datetime) -> None:
+    """Leads at a time that stands still, until everything that was missed is caught up with."""
+    engine = Engine(place.settings, place.store, place.catalog, now=lambda: at)
+    engine.start()
+    eventually(lambda: is_settled(place, at), "everything is caught up with")
+    engine.stop(grace_seconds=1)
+
+
+def is_settled(place: Installation, at: datetime) -> bool:
+    with place.store.reading() as db:
+        known = occurrences.registered(db)
+        caught_up = at == THURSDAY or bool(runs.newest(db, limit=1, job="clockwork.nightly"))
+        return len(known) == len(list(place.catalog)) and caught_up and runs.unfinished(db) == []
+
+
+def test_between_any_two_times_it_is_what_the_schedules_say(
+    typing: Typing, place: Installation, away: dict[str, datetime]
+) -> None:
+    for name in JOBS:
+        cron, cursor = place.catalog.cron(place.catalog.find(name)), away[name]
+        assert cron.next(cursor) is not None
+        for first in EDGES:
+            for after in EDGES[EDGES.index(first) + 1 :]:
+                between = ("--since", first.isoformat(), "--until", after.isoformat())
+                told = typing("occurrences", "--job", name, *between, "--summary", "--json").json
+                known = max(first - TICK, THURSDAY), min(after - TICK, cursor)
+                expected = cron.count(*known) if known[0] < known[1] else 0
+                assert told["instants"] == expected, (name, first, after)
+                assert all(total["exact"] for total in told["totals"])
+
+
+def test_each_of_them_is_explained(typing: Typing, away: dict[str, datetime]) -> None:
+    def why(job: str, at: str) -> str:
+        return typing("why", job, "--at", at).out
+
+    hourly = why("clockwork.hourly", "2025-01-17T09:00:00Z")
+    assert "it was missed: no leader planned it in time, and of missed instants only the newest is run" in hourly
+    assert "as that of 2025-01-19 12:00 UTC" in hourly
+    assert "the same holds for all 71 instants from 2025-01-16 13:00 UTC to 2025-01-19 11:00 UTC" in hourly
+    assert "by the leader with token 2" in hourly
+
+    assert "it ran late: run" in why("clockwork.hourly", "2025-01-19T12:00:00Z")
+    assert "missed instants are not run (catch-up: none)" in why("clockwork.forgetful", "2025-01-18T12:15:00Z")
+    assert "(catch-up: the newest 2)" in why("clockwork.nightly", "2025-01-17 00:30")
+    assert "the job was registered only 2025-01-16 12:10 UTC" in why("clockwork.hourly", "2025-01-16T12:00:00Z")
+    beyond = why("clockwork.hourly", "2025-01-19T13:00:00Z")
+    assert "it is not planned yet" in beyond
+    assert "nobody leads since" in beyond
