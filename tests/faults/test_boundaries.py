@@ -1,0 +1,202 @@
+"""Row 2: kill -9 at every boundary between two durable steps, and the end is the same as without it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from opsconsole import clock
+from opsconsole.failpoints import Point
+from opsconsole.model import Run, RunState
+from opsconsole.store import audit, runs
+from opsconsole.store.schema import commands, occurrences
+from tests.conftest import Installing
+from tests.engine.waiting import eventually
+from tests.installation import Installation
+from tests.packs import counting
+
+DAY = "2025-01-19"
+PEOPLE = {f"item{i:02}": "fine" for i in range(25)}
+
+BY_A_RUN = {  # with which passing of the point, by which executor
+    Point.LEASE_TAKEN: (1, "inline"),
+    Point.COMMAND_WRITTEN: (1, "inline"),
+    Point.COMMAND_SETTLED: (1, "inline"),
+    Point.RUN_BEGUN: (1, "inline"),
+    Point.PAGE_PLANNED: (1, "inline"),
+    Point.BATCH_HANDED_OUT: (2, "processes"),
+    Point.EFFECT_WRITTEN: (4, "inline"),  # each batch writes twice: that it was tried, and its marks
+    Point.EFFECT_COMMITTED: (4, "inline"),
+    Point.RESULT_MADE: (3, "processes"),
+    Point.RESULT_RECEIVED: (2, "processes"),
+    Point.RESULT_WRITTEN: (2, "processes"),
+    Point.RESULT_RECORDED: (2, "inline"),
+    Point.END_WRITTEN: (1, "inline"),
+    Point.RUN_ENDED: (1, "inline"),
+}
+BY_AN_INSTANT = (Point.PLAN_WRITTEN, Point.PLAN_COMMITTED)
+BY_ENDING = (Point.RUNS_INTERRUPTED, Point.LEASE_RELEASED)
+BY_ASKING = (Point.COMMAND_ASKED,)
+IN_A_WORKER = (Point.RESULT_MADE,)
+"""There it is the worker that dies, and its leader goes on."""
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts `opsconsole` on an installation's databases in a process of its own, to fail at a point if one is named."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def starting(
+        place: Installation, *words: str, point: str = "", executor: str = "inline", ahead: float = 0.0
+    ) -> subprocess.Popen[bytes]:
+        more = {"FAILPOINT": point, "OPSCONSOLE_ENGINE__EXECUTOR": executor, "OPSCONSOLE_ENGINE__WORKERS": "1"}
+        environ = os.environ | place.environ | more | {"XDG_DATA_HOME": str(tmp_path / "other")}
+        command = [sys.executable, "-m", "tests.faults.late_clock", str(ahead), *words]
+        with (tmp_path / "other.log").open("ab") as log:
+            started.append(subprocess.Popen(command, env=environ, stdout=log, stderr=log))
+        return started[-1]
+
+    yield starting
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def place(tmp_path: Path, installing: Installing) -> Installation:
+    made = installing(
+        database_url=f"sqlite:///{tmp_path / 'shared.db'}",
+        redis_url="unix:///nowhere/redis.sock",
+        packs="tests.packs.counting,tests.packs.clockwork",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+    counting.put(made.data, PEOPLE)
+    return made
+
+
+def newest(place: Installation) -> Run | None:
+    found = place.desk.runs(limit=1)
+    return found[0] if found else None
+
+
+def as_if_nothing_had_happened(place: Installation, ended: Run, job: str = "counting.count") -> None:
+    """What must be so after every fault."""
+    assert ended.state is RunState.SUCCEEDED
+    counts = ended.counts
+    assert (counts.planned, counts.ok, counts.failed, counts.skipped, counts.not_reached) == (25, 25, 0, 0, 0)
+    assert ended.planning_done
+    assert counting.marks(place.data, job) == {(ended.window.label, item): 1 for item in PEOPLE}
+    with place.store.reading() as db:
+        assert runs.unfinished(db) == []
+        checked = audit.verify(db)
+        asked = db.execute(select(commands.c.id, commands.c.state)).all()
+    assert checked.broken is None
+    assert checked.rows == 2 * len(asked), "one row when it was asked for, one for what came of it"
+    assert {state for _, state in asked} <= {"done"}
+
+
+def test_every_boundary_has_a_test() -> None:
+    assert {*BY_A_RUN, *BY_AN_INSTANT, *BY_ENDING, *BY_ASKING} == set(Point)
+
+
+@pytest.mark.parametrize("point", BY_A_RUN)
+def test_row_2_killed_while_a_run_goes_on(point: Point, place: Installation, start: Start) -> None:
+    number, executor = BY_A_RUN[point]
+    command = place.desk.trigger("counting.count", DAY)
+
+    leader = start(place, "headless", point=f"{point}:{number}:kill", executor=executor)
+    if point not in IN_A_WORKER:
+        assert leader.wait(timeout=30) == -signal.SIGKILL
+    else:
+        eventually(lambda: (found := newest(place)) is not None and found.ended_at is not None, "it has ended")
+        leader.terminate()
+        leader.wait(timeout=20)
+
+    with place.leading():
+        outcome = place.desk.outcome(command, 20)
+        assert outcome is not None
+        assert outcome.run is not None
+        ended = place.desk.wait_for(outcome.run, 20)
+    assert ended is not None
+    as_if_nothing_had_happened(place, ended)
+    assert len(place.desk.runs(limit=9)) == 1
+
+
+@pytest.mark.parametrize("point", BY_AN_INSTANT)
+def test_row_2_killed_while_an_instant_is_planned(point: Point, place: Installation, start: Start) -> None:
+    with place.leading() as engine:
+        eventually(lambda: engine.is_leading, "the jobs are registered")
+    at = clock.now()
+    hour = at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    ahead = (hour - at).total_seconds() - 4.0
+
+    leader = start(place, "headless", point=f"{point}:1:kill", ahead=ahead)
+    assert leader.wait(timeout=30) == -signal.SIGKILL
+    start(place, "headless", ahead=ahead)
+    eventually(lambda: ended_run(place) is not None, "the next leader runs it")
+
+    ended = ended_run(place)
+    assert ended is not None
+    as_if_nothing_had_happened(place, ended, "clockwork.hourly")
+    with place.store.reading() as db:
+        mine = occurrences.c.job == "clockwork.hourly"
+        found = [
+            (due.astimezone(UTC), n, state)
+            for due, n, state in db.execute(
+                select(occurrences.c.due_at, occurrences.c.instants, occurrences.c.state).where(mine)
+            )
+        ]
+    assert found == [(hour, 1, "ran")]
+
+
+def ended_run(place: Installation) -> Run | None:
+    found = place.desk.runs(limit=5, job="clockwork.hourly")
+    everything = place.desk.runs(limit=50)
+    return found[0] if len(found) == 1 and all(run.ended_at for run in everything) else None
+
+
+@pytest.mark.parametrize("point", BY_ENDING)
+def test_row_2_killed_while_it_ends(point: Point, place: Installation, start: Start) -> None:
+    counting.put(place.data, {"item03a": "dawdles"}, score=1500)
+    command = place.desk.trigger("counting.count", DAY)
+    leader = start(place, "headless", point=f"{point}:1:kill")
+    eventually(lambda: len(counting.tried(place.data)) >= 1, "the first batch is under way")
+
+    leader.terminate()
+    assert leader.wait(timeout=20) == -signal.SIGKILL
+    counting.change(place.data, "item03a", "fine")
+    began = datetime.now(UTC)
+    with place.leading() as engine:
+        eventually(lambda: engine.is_leading, "the next one leads", 2.5)
+        outcome = place.desk.outcome(command, 20)
+        assert outcome is not None
+        assert outcome.run is not None
+        ended = place.desk.wait_for(outcome.run, 20)
+
+    assert ended is not None
+    assert ended.ended_at is not None
+    assert ended.ended_at - began < timedelta(seconds=10)
+    assert (ended.state, ended.counts.ok, ended.attempt, ended.recoveries) == (RunState.SUCCEEDED, 26, 2, 0)
+    assert len(counting.marks(place.data)) == 26
+
+
+@pytest.mark.parametrize("point", BY_ASKING)
+def test_row_2_killed_after_asking(point: Point, place: Installation, start: Start) -> None:
+    asking = start(place, "run", "counting.count", "--date", DAY, point=f"{point}:1:kill")
+
+    assert asking.wait(timeout=20) == -signal.SIGKILL
+    with place.leading():
+        eventually(lambda: (found := newest(place)) is not None and found.ended_at is not None, "it is carried out")
+    found = newest(place)
+    assert found is not None
+    as_if_nothing_had_happened(place, found)
