@@ -128,7 +128,7 @@ class Runner:
         reach(Point.RUNS_INTERRUPTED)
 
     def _is_mine(self, run: Run) -> bool:
-        return self._only in (None, run.command) or run.state is RunState.RUNNING
+        return self._only in (None, run.command) or run.state is RunState.RUNNING or run.stop is not None
 
     def _job(self, name: str) -> Job | None:
         return self._catalog.find(name) if name in self._catalog else None

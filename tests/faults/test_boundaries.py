@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +16,7 @@ from opsconsole.store import audit, runs
 from opsconsole.store.schema import commands, occurrences
 from tests.conftest import Installing
 from tests.engine.waiting import eventually
+from tests.faults.conftest import Start
 from tests.installation import Installation
 from tests.packs import counting
 
@@ -47,29 +44,6 @@ BY_ENDING = (Point.RUNS_INTERRUPTED, Point.LEASE_RELEASED)
 BY_ASKING = (Point.COMMAND_ASKED,)
 IN_A_WORKER = (Point.RESULT_MADE,)
 """There it is the worker that dies, and its leader goes on."""
-
-Start = Callable[..., subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts `opsconsole` on an installation's databases in a process of its own, to fail at a point if one is named."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def starting(
-        place: Installation, *words: str, point: str = "", executor: str = "inline", ahead: float = 0.0
-    ) -> subprocess.Popen[bytes]:
-        more = {"FAILPOINT": point, "OPSCONSOLE_ENGINE__EXECUTOR": executor, "OPSCONSOLE_ENGINE__WORKERS": "1"}
-        environ = os.environ | place.environ | more | {"XDG_DATA_HOME": str(tmp_path / "other")}
-        command = [sys.executable, "-m", "tests.faults.late_clock", str(ahead), *words]
-        with (tmp_path / "other.log").open("ab") as log:
-            started.append(subprocess.Popen(command, env=environ, stdout=log, stderr=log))
-        return started[-1]
-
-    yield starting
-    for process in started:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture

@@ -260,6 +260,10 @@ def _dawdles(ctx: Context, item: str) -> None:
     time.sleep(milliseconds / 1000)
 
 
+def _devours(ctx: Context, item: str) -> None:
+    bytearray(8 << 30)
+
+
 DEEDS: dict[str, Callable[[Context, str], None]] = {
     "hangs": _hangs,
     "hangs on": _hangs_on,
@@ -271,6 +275,7 @@ DEEDS: dict[str, Callable[[Context, str], None]] = {
     "fails": _fails,
     "waits": _waits,
     "dawdles": _dawdles,
+    "devours": _devours,
 }
 
 pack = Pack(

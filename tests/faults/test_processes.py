@@ -1,0 +1,226 @@
+"""Rows 7 to 13: processes that stand still, that hold a lock, that eat too much, and jobs that hang."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from opsconsole.model import RunState
+from opsconsole.store import lease
+from opsconsole.store.lease import Lease
+from opsconsole.store.schema import runs as runs_table
+from tests.conftest import Installing
+from tests.engine.test_workers import is_alive, workers_of
+from tests.engine.waiting import eventually
+from tests.faults.conftest import Start
+from tests.installation import Installation
+from tests.packs import counting
+
+DAY = "2025-01-19"
+SHORT = 1.0
+"""The lease of these tests, in seconds."""
+
+
+@pytest.fixture
+def place(tmp_path: Path, installing: Installing) -> Installation:
+    return make(installing, f"sqlite:///{tmp_path / 'shared.db'}")
+
+
+def make(installing: Installing, url: str) -> Installation:
+    return installing(
+        database_url=url,
+        redis_url="unix:///nowhere/redis.sock",
+        packs="tests.packs.counting",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+
+
+def lease_of(place: Installation) -> Lease | None:
+    with place.store.reading() as db:
+        return lease.read(db)
+
+
+def leader_of(place: Installation) -> int | None:
+    held = lease_of(place)
+    return held.holder.pid if held and held.holder else None
+
+
+def token_of(place: Installation) -> int:
+    held = lease_of(place)
+    return held.token if held else 0
+
+
+def run_of(place: Installation, command: int) -> int:
+    outcome = place.desk.outcome(command, 20)
+    assert outcome is not None
+    assert outcome.run is not None, outcome.refused
+    return outcome.run
+
+
+def test_row_7_a_leader_that_was_paused_writes_nothing_when_it_goes_on(
+    database_url: str, installing: Installing, start: Start
+) -> None:
+    place = make(installing, database_url)
+    counting.put(place.data, {f"a{i}": "fine" for i in range(10)} | {f"c{i:02}": "fine" for i in range(10)})
+    counting.put(place.data, {"b": "dawdles"}, score=1200)
+    command = place.desk.trigger("counting.count", DAY)
+    anna = start(place, "headless", lease=SHORT)
+    eventually(lambda: len(counting.tried(place.data)) == 2, "Anna is at the second batch")
+    ben = start(place, "headless", lease=SHORT)
+    number = run_of(place, command)
+    assert leader_of(place) == anna.pid
+
+    os.kill(anna.pid, signal.SIGSTOP)
+    eventually(lambda: leader_of(place) == ben.pid, "Ben leads", 10)
+    ended = place.desk.wait_for(number, 20)
+    token = token_of(place)
+    os.kill(anna.pid, signal.SIGCONT)
+    eventually(lambda: b"no longer leads" in start.log.read_bytes(), "Anna notices")
+    time.sleep(2 * SHORT)
+
+    assert ended is not None
+    assert (ended.state, ended.attempt, ended.counts.ok, ended.recoveries) == (RunState.SUCCEEDED, 2, 21, 0)
+    assert len(counting.marks(place.data)) == 21
+    assert (token_of(place), leader_of(place)) == (token, ben.pid)
+    assert place.desk.run(number) == ended, "nothing of it was written again"
+    assert anna.poll() is None, "it stands by"
+
+
+def test_row_8_a_leader_stopped_inside_its_transaction_is_waited_for(place: Installation, start: Start) -> None:
+    counting.put(place.data, {f"a{i:02}": "fine" for i in range(30)})
+    command = place.desk.trigger("counting.count", DAY)
+    anna = start(place, "headless", lease=SHORT, point="result_written:2:stop")
+    eventually(lambda: b"failpoint" in start.log.read_bytes(), "Anna stands still with the lock in her hand")
+    token = token_of(place)
+    ben = start(place, "headless", lease=SHORT)
+    time.sleep(3 * SHORT + 5)
+
+    began = time.monotonic()
+    seen = place.desk.snapshot()
+    took = time.monotonic() - began
+    assert took < 1.0, "readers do not wait"
+    assert seen.leader is not None
+    assert seen.leader.pid == anna.pid, "whoever looks sees who holds it"
+    assert (token_of(place), ben.poll()) == (token, None)
+
+    anna.kill()
+    anna.wait()
+    killed = time.monotonic()
+    eventually(lambda: leader_of(place) == ben.pid, "Ben leads", 7)
+    assert token_of(place) == token + 1
+    ended = place.desk.wait_for(run_of(place, command), 20)
+    assert ended is not None
+    assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 30)
+    assert time.monotonic() - killed < 10
+
+
+def test_row_8_a_leader_that_goes_on_inside_its_transaction_commits_rightly(place: Installation, start: Start) -> None:
+    counting.put(place.data, {f"a{i:02}": "fine" for i in range(30)})
+    command = place.desk.trigger("counting.count", DAY)
+    anna = start(place, "headless", lease=SHORT, point="result_written:2:stop")
+    eventually(lambda: b"failpoint" in start.log.read_bytes(), "Anna stands still with the lock in her hand")
+    time.sleep(2 * SHORT)
+    os.kill(anna.pid, signal.SIGCONT)
+    ended = place.desk.wait_for(run_of(place, command), 20)
+
+    assert ended is not None
+    assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 30)
+    assert len(counting.marks(place.data)) == 30
+
+
+def test_row_9_a_leader_whose_schedule_stands_still_gives_way(place: Installation, start: Start) -> None:
+    counting.put(place.data, {f"a{i:02}": "fine" for i in range(30)})
+    command = place.desk.trigger("counting.count", DAY)
+    anna = start(place, "headless", lease=SHORT, point="page_planned:1:hang", executor="processes")
+    eventually(lambda: b"failpoint" in start.log.read_bytes(), "Anna's loop hangs")
+    ben = start(place, "headless", lease=SHORT)
+
+    eventually(lambda: leader_of(place) == ben.pid, "Ben leads", 4 * SHORT + 4)
+
+    assert anna.poll() is None, "it lives, and does not lead"
+    ended = place.desk.wait_for(run_of(place, command), 20)
+    assert ended is not None
+    assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 30)
+
+
+def test_row_12_an_item_that_eats_all_memory_fails_alone(installing: Installing, place: Installation) -> None:
+    roomy = installing(
+        database_url=place.environ["DATABASE_URL"],
+        redis_url="unix:///nowhere/redis.sock",
+        packs="tests.packs.counting",
+        environ={"OPSCONSOLE_ENGINE__WORKERS": "1"},
+    )
+    counting.put(roomy.data, {f"a{i}": "fine" for i in range(9)} | {"glutton": "devours"})
+
+    with roomy.leading():
+        eventually(lambda: workers_of(os.getpid()) != [], "there is a worker")
+        for pid in workers_of(os.getpid()):
+            resource.prlimit(pid, resource.RLIMIT_AS, (3 << 30, 3 << 30))
+        ended = roomy.run("counting.count", DAY)
+
+    assert (ended.state, ended.counts.ok, ended.counts.failed) == (RunState.PARTIAL, 9, 1)
+    assert [kind.partition(":")[0] for kind in ended.kinds] == ["MemoryError"]
+
+
+def test_row_13_jobs_that_hang_do_not_keep_another_from_starting(installing: Installing, place: Installation) -> None:
+    busy = installing(
+        database_url=place.environ["DATABASE_URL"],
+        redis_url="unix:///nowhere/redis.sock",
+        packs="tests.packs.counting",
+        environ={"OPSCONSOLE_ENGINE__WORKERS": "2"},
+    )
+    counting.put(busy.data, {"a": "hangs"})
+
+    with busy.leading():
+        for job in ("counting.count", "counting.gross"):
+            busy.begin(job, DAY)
+        eventually(lambda: len(workers_of(os.getpid())) == 2 and len(tried(busy)) == 2, "both workers hang")
+        began = time.monotonic()
+        ended = busy.run("counting.names", DAY)
+        took = time.monotonic() - began
+        eventually(lambda: len(workers_of(os.getpid())) == 2, "the worker that helped out has gone")
+
+    assert ended.state is RunState.SUCCEEDED
+    assert took < 8.0
+    assert workers_of(os.getpid()) == []
+
+
+def tried(place: Installation) -> list[tuple[int, str, int]]:
+    return counting.tried(place.data) + counting.tried(place.data, "counting.gross")
+
+
+def test_no_worker_outlives_a_leader_that_is_killed(place: Installation, start: Start) -> None:
+    counting.put(place.data, {"a": "hangs"})
+    place.desk.trigger("counting.count", DAY)
+    anna = start(place, "headless", executor="processes", workers=2)
+    eventually(lambda: len(counting.tried(place.data)) == 1, "the batch hangs")
+    workers = workers_of(anna.pid)
+
+    anna.kill()
+    anna.wait()
+
+    assert len(workers) == 2
+    eventually(lambda: not any(is_alive(pid) for pid in workers), "all of them have gone", 2.0)
+
+
+def test_a_run_that_is_cut_off_without_getting_on_is_given_up(place: Installation, start: Start) -> None:
+    counting.put(place.data, {"a": "dies"})
+    command = place.desk.trigger("counting.count", DAY)
+
+    for _ in range(4):
+        leader = start(place, "headless")  # the item kills the process that it runs in
+        assert leader.wait(timeout=20) == -signal.SIGKILL
+    with place.leading():
+        ended = place.desk.wait_for(run_of(place, command), 20)
+
+    assert ended is not None
+    assert (ended.state, ended.counts.planned, ended.counts.not_reached) == (RunState.ABANDONED, 1, 1)
+    assert ended.error == "it was cut off 3 times and is not taken up again"
+    with place.store.reading() as db:
+        assert db.execute(select(runs_table.c.recoveries)).scalar() == 4
