@@ -1,0 +1,249 @@
+"""Two processes and one lease: every order in which their steps can fall, with nothing left to chance.
+
+A step is one transaction of the real lease, or a stretch of time. Orders that lead to the same state go on as one: each
+state is expanded once, by carrying every possible step out on a real store, and the orders are counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, delete, insert, select, update
+
+from opsconsole.errors import Fenced
+from opsconsole.store import Store, lease as leases, migrate
+from opsconsole.store.lease import Identity, Lease
+from opsconsole.store.schema import lease
+
+DEPTH = 8
+AT = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
+NAMES = ("anna", "ben")
+IDENTITIES = tuple(Identity(name, "here", 41 + n, "1", "machine/boot/pid:[1]", name) for n, name in enumerate(NAMES))
+
+effects = Table(
+    "effects",
+    MetaData(),
+    Column("token", Integer, nullable=False),
+    Column("process", Integer, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Process:
+    """What one of them remembers. It never forgets a token it was given: the worst that a process can do which was
+    stopped at the wrong moment is to go on as if nothing had happened.
+    """
+
+    has_read: bool = False
+    seen: Lease | None = None
+    lapsed: bool = False
+    token: int | None = None
+
+    @property
+    def may_take(self) -> bool:
+        return self.has_read and (self.seen is None or self.seen.holder is None or self.lapsed)
+
+
+@dataclass(frozen=True)
+class World:
+    """The lease in the store, both processes, and to whom each token was given: the n-th of `given` got token n."""
+
+    row: Lease | None = None
+    both: tuple[Process, Process] = (Process(), Process())
+    given: tuple[int, ...] = ()
+
+    def after(self, who: int, process: Process, row: Lease | None, given: tuple[int, ...] | None = None) -> World:
+        both = (process, self.both[1]) if who == 0 else (self.both[0], process)
+        return World(row, both, self.given if given is None else given)
+
+
+class Bench:
+    """A store that is put into any state, and the steps on it. Each says what the world is like after it, None when it
+    is not possible, and asserts what must hold of it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.accepted = self.refused = 0
+        self._there: Lease | None = None
+
+    def put(self, row: Lease | None) -> None:
+        """Writes the lease as it is in a state."""
+        if row == self._there:
+            return
+        with self.store.writing() as db:
+            if row is None or self._there is None:
+                db.execute(delete(lease))
+            if row is not None:
+                me = row.holder or IDENTITIES[0]
+                values: dict[str, object] = {**asdict(row), **asdict(me), "owner": row.holder and me.owner}
+                del values["holder"]
+                db.execute(update(lease).values(values) if self._there else insert(lease).values(id=1, **values))
+        self._there = row
+
+    def look(self) -> Lease | None:
+        """The lease as it is in the store."""
+        with self.store.reading() as db:
+            self._there = leases.read(db)
+        return self._there
+
+    def read(self, world: World, who: int) -> World | None:
+        seen = self.look()
+        before = world.both[who]
+        stands_still = before.lapsed and before.seen == seen  # its beat has not changed since
+        return world.after(who, replace(before, has_read=True, seen=seen, lapsed=stands_still), seen)
+
+    def lapse(self, world: World, who: int) -> World | None:
+        """So much time passes that what the process saw last counts as left behind, if it is still like that."""
+        before = world.both[who]
+        if before.lapsed or before.seen is None or before.seen.holder is None:
+            return None
+        return world.after(who, replace(before, lapsed=True), world.row)
+
+    def take(self, world: World, who: int) -> World | None:
+        before = world.both[who]
+        if not before.may_take:
+            return None
+        with self.store.writing() as db:
+            token = leases.take(db, before.seen, IDENTITIES[who], AT)
+        row = self.look()
+        unchanged = before.seen == world.row
+        assert (token is not None) == unchanged, "whoever saw the lease as it still is gets it, and nobody else"
+        if token is None:
+            assert row == world.row, "who was too late changed nothing"
+            return world.after(who, before, row)
+        assert token == len(world.given) + 1, "each token is given once, the next higher one each time"
+        assert row == Lease(token, 0, IDENTITIES[who], AT, AT)
+        return world.after(who, replace(before, token=token), row, (*world.given, who))
+
+    def renew(self, world: World, who: int) -> World | None:
+        before = world.both[who]
+        if before.token is None:
+            return None
+        with self.store.writing() as db:
+            mine = leases.renew(db, before.token, IDENTITIES[who].owner, AT)
+        row = self.look()
+        assert world.row is not None
+        assert mine == self._holds(world, who)
+        assert row == (replace(world.row, beat=world.row.beat + 1) if mine else world.row), "another's is not touched"
+        return world.after(who, before, row)
+
+    def release(self, world: World, who: int) -> World | None:
+        before = world.both[who]
+        if before.token is None:
+            return None
+        with self.store.writing() as db:
+            leases.release(db, before.token, IDENTITIES[who].owner)
+        row = self.look()
+        assert world.row is not None
+        if self._holds(world, who):
+            assert row == replace(world.row, beat=world.row.beat + 1, holder=None)
+        else:
+            assert row == world.row, "another's is not touched"
+        return world.after(who, before, row)
+
+    def write(self, world: World, who: int) -> World | None:
+        token = world.both[who].token
+        if token is None:
+            return None
+        try:
+            with self.store.fenced(token) as db:
+                db.execute(insert(effects).values(token=token, process=who))
+            accepted = True
+        except Fenced:
+            accepted = False
+        with self.store.writing() as db:
+            written = db.execute(delete(effects).returning(effects.c.token, effects.c.process)).all()
+        overtaken = world.given[-1] != who or len(world.given) != token
+        assert accepted != overtaken, "who was told that it leads may write until another is told so"
+        assert [tuple(row) for row in written] == ([(token, who)] if accepted else [])
+        assert not accepted or world.given[token - 1] == who, "a token is one process's"
+        self.accepted += accepted
+        self.refused += not accepted
+        assert self.look() == world.row
+        return world.after(who, world.both[who], world.row)
+
+    def _holds(self, world: World, who: int) -> bool:
+        row, token = world.row, world.both[who].token
+        return row is not None and row.token == token and row.holder == IDENTITIES[who]
+
+    @property
+    def steps(self) -> tuple[Callable[[World, int], World | None], ...]:
+        return (self.read, self.lapse, self.take, self.renew, self.release, self.write)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    migrate.upgrade(store)
+    effects.metadata.create_all(store.engine)
+    yield Bench(store)
+    store.close()
+
+
+HELD = Lease(1, 0, IDENTITIES[0], AT, AT)
+
+
+@pytest.mark.parametrize(
+    ("start", "fewest"),
+    [
+        pytest.param(World(), 300_000, id="nobody ever led"),
+        pytest.param(
+            World(HELD, (Process(has_read=True, token=1), Process(has_read=True, seen=HELD)), (0,)),
+            2_000_000,
+            id="one leads and the other looks on",
+        ),
+    ],
+)
+def test_in_whatever_order_two_processes_step_one_leads_and_only_it_writes(
+    bench: Bench, capsys: pytest.CaptureFixture[str], start: World, fewest: int
+) -> None:
+    states: Counter[World] = Counter({start: 1})
+    seen, carried_out, orders = 1, 0, 0
+
+    for _ in range(DEPTH):
+        following: Counter[World] = Counter()
+        for world, ways in states.items():
+            for who in range(2):
+                for step in bench.steps:
+                    bench.put(world.row)
+                    found = step(world, who)
+                    if found is None:
+                        continue
+                    carried_out += 1
+                    assert found.row is None or world.row is None or found.row.token >= world.row.token
+                    following[found] += ways
+        states = following
+        seen += len(states)
+        orders += states.total()
+
+    told = (
+        f"{orders:,} interleavings of up to {DEPTH} steps over {seen:,} states, {carried_out:,} steps carried out, "
+        f"{bench.accepted:,} writes accepted and {bench.refused:,} refused"
+    )
+    with capsys.disabled():
+        print(f"\n{told}")  # noqa: T201 - how much was looked at is part of the result
+    assert orders >= fewest, told
+    assert min(bench.accepted, bench.refused) > 100, told
+
+
+def test_a_lease_that_was_taken_over_and_given_up_is_not_the_one_that_was_seen_free(bench: Bench) -> None:
+    anna, ben = IDENTITIES
+    with bench.store.writing() as db:
+        assert leases.take(db, None, anna, AT) == 1
+        leases.release(db, 1, anna.owner)
+    free = bench.look()
+    with bench.store.writing() as db:
+        assert leases.take(db, free, ben, AT) == 2
+        leases.release(db, 2, ben.owner)
+
+    with bench.store.writing() as db:
+        assert leases.take(db, free, anna, AT) is None
+
+    with bench.store.reading() as db:
+        assert db.execute(select(lease.c.token)).scalar() == 2
