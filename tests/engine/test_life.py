@@ -1,0 +1,254 @@
+"""A run's life beside others: it waits, excludes, is replaced, cancelled, resumed and retried."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import select
+
+from opsconsole.engine import Engine
+from opsconsole.model import RunState
+from opsconsole.store import pauses, runs
+from opsconsole.store.runs import Filter
+from opsconsole.store.schema import occurrences
+from tests.conftest import Installing
+from tests.engine.test_scheduler import Hands
+from tests.engine.test_workers import is_alive
+from tests.engine.waiting import eventually
+from tests.installation import Installation
+from tests.packs import counting
+
+DAY = "2025-01-19"
+NOON = datetime(2025, 1, 16, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def place(database_url: str, installing: Installing) -> Installation:
+    return install(installing, database_url, executor="inline")
+
+
+def install(installing: Installing, url: str, *, executor: str) -> Installation:
+    return installing(
+        database_url=url,
+        redis_url="unix:///nowhere/redis.sock",
+        packs="tests.packs.counting,tests.packs.queue",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": executor, "OPSCONSOLE_ENGINE__WORKERS": "2"},
+    )
+
+
+@pytest.fixture
+def slow(place: Installation) -> None:
+    """Six people, of whom each takes nearly half a second."""
+    counting.put(place.data, dict.fromkeys("abcdef", "dawdles"), score=400)
+
+
+def log_of(place: Installation, run: int) -> list[str]:
+    with place.store.reading() as db:
+        return [line for _, line in runs.log_lines(db, run, limit=1000)]
+
+
+def done(place: Installation, command: int) -> str:
+    outcome = place.desk.outcome(command, 10)
+    assert outcome is not None
+    assert outcome.refused is None, outcome.refused
+    return outcome.done or ""
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_job_waits_for_the_one_that_it_comes_after(place: Installation) -> None:
+    with place.leading():
+        one = place.begin("queue.first", DAY)
+        two = place.begin("queue.second", DAY)
+        elsewhere = place.begin("queue.second", "2025-01-20")
+        eventually(lambda: place.desk.run(elsewhere).state is not RunState.QUEUED, "another day's need not wait")
+        waiting = {progress.run.id: progress.waits for progress in place.desk.snapshot().live}
+        assert place.desk.run(two).state is RunState.QUEUED
+        first, second = place.desk.wait_for(one, 20), place.desk.wait_for(two, 20)
+
+    assert waiting[two] in ("queue.first", f"run {elsewhere} of this job, for 2025-01-20")
+    assert first is not None
+    assert second is not None
+    assert first.ended_at is not None
+    assert second.started_at is not None
+    assert first.ended_at <= second.started_at
+    assert second.state is RunState.SUCCEEDED
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_job_waits_no_longer_than_it_may_and_says_so(place: Installation) -> None:
+    with place.leading():
+        one = place.begin("queue.first", DAY)
+        two = place.begin("queue.hasty", DAY)
+        eventually(lambda: place.desk.run(two).state is not RunState.QUEUED, "it has waited long enough", 5)
+        still = place.desk.run(one).state
+        second = place.desk.wait_for(two, 20)
+
+    assert still is RunState.RUNNING
+    assert second is not None
+    assert second.state is RunState.SUCCEEDED
+    assert any("waited 0:00:01 for queue.first, and no longer" in line for line in log_of(place, two))
+
+
+@pytest.mark.usefixtures("slow")
+def test_of_jobs_that_exclude_each_other_one_runs_at_a_time(place: Installation) -> None:
+    with place.leading():
+        numbers = [place.begin(job, day) for job in ("queue.left", "queue.right") for day in (DAY, "2025-01-20")]
+        ended = [run for number in numbers if (run := place.desk.wait_for(number, 30))]
+
+    assert [run.state for run in ended] == [RunState.SUCCEEDED] * 4
+    times = sorted((run.started_at, run.ended_at) for run in ended if run.started_at and run.ended_at)
+    assert all(before[1] <= after[0] for before, after in pairwise(times))
+
+
+@pytest.mark.usefixtures("slow")
+def test_the_newest_hour_replaces_the_one_before(place: Installation) -> None:
+    clock = Hands(NOON - timedelta(minutes=5))
+    engine = Engine(place.settings, place.store, place.catalog, now=clock)
+    place.desk.engine = engine
+    engine.start()
+    try:
+        eventually(lambda: engine.is_leading, "it leads")
+        time.sleep(0.3)
+        clock.at = NOON
+        eventually(lambda: len(counting.tried(place.data, "queue.newest")) >= 1, "the run of noon is at it")
+        clock.at = NOON + timedelta(hours=1)
+        eventually(lambda: len(place.desk.runs(limit=9, job="queue.newest")) == 2, "the next hour is planned")
+        eventually(lambda: all(run.ended_at for run in place.desk.runs(limit=9)), "both have ended")
+    finally:
+        engine.stop(grace_seconds=1)
+        place.desk.engine = None
+
+    second, first = place.desk.runs(limit=9, job="queue.newest")
+    assert (first.state, first.error) == (
+        RunState.CANCELLED,
+        f"replaced by run {second.id}, due 2025-01-16 13:00 UTC",
+    )
+    assert first.counts.planned == first.counts.ok + first.counts.not_reached == 6
+    assert (second.state, second.counts.ok) == (RunState.SUCCEEDED, 6)
+
+
+@pytest.mark.usefixtures("slow")
+def test_cancelling_ends_a_run_at_the_next_batch_and_says_who_did_it(place: Installation) -> None:
+    with place.leading():
+        number = place.begin("queue.first", DAY)
+        eventually(lambda: len(counting.tried(place.data, "queue.first")) == 1, "the first batch is under way")
+        said = done(place, place.desk.cancel(number, note="wrong day"))
+        ended = place.desk.wait_for(number, 20)
+        again = place.desk.outcome(place.desk.cancel(number), 10)
+        retried = place.retry(number)
+
+    who = place.settings.actor.name
+    assert said == f"run {number} of queue.first ends when its batches in flight are done"
+    assert ended is not None
+    assert (ended.state, ended.error) == (RunState.CANCELLED, f"cancelled by {who}: wrong day")
+    assert ended.counts.ok >= 1
+    assert ended.counts.planned == ended.counts.ok + ended.counts.not_reached == 6
+    assert any("no batch was in flight any more" in line for line in log_of(place, number))
+    assert again is not None
+    assert again.refused == f"run {number} has ended already, as cancelled"
+    assert (retried.state, retried.counts.planned) == (RunState.SUCCEEDED, ended.counts.not_reached)
+    assert len(counting.marks(place.data, "queue.first")) == 6
+
+
+def test_cancelling_by_force_ends_a_loop_and_proves_it(installing: Installing, database_url: str) -> None:
+    place = install(installing, database_url, executor="processes")
+    counting.put(place.data, {"a": "hangs"})
+
+    with place.leading():
+        number = place.begin("counting.count", DAY)
+        eventually(lambda: len(counting.tried(place.data)) == 1, "the batch hangs")
+        (_, _, pid) = counting.tried(place.data)[0]
+        began = time.monotonic()
+        done(place, place.desk.cancel(number, force=True))
+        ended = place.desk.wait_for(number, 20)
+        took = time.monotonic() - began
+        beside = place.run("counting.names", DAY)
+
+    assert ended is not None
+    assert (ended.state, ended.counts.not_reached) == (RunState.CANCELLED, 1)
+    assert took < 6.0
+    assert not is_alive(pid)
+    assert pid != os.getpid()
+    assert f"[counting.count] batch 1: worker process {pid} was ended by SIGTERM" in log_of(place, number)
+    assert beside.state is RunState.SUCCEEDED
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_run_that_waits_is_cancelled_without_a_start(place: Installation) -> None:
+    with place.leading():
+        one = place.begin("queue.first", DAY)
+        two = place.begin("queue.second", DAY)
+        done(place, place.desk.cancel(two))
+        ended = place.desk.wait_for(two, 10)
+        still = place.desk.run(one).state
+
+    assert ended is not None
+    assert (ended.state, ended.started_at, ended.attempt) == (RunState.CANCELLED, None, 0)
+    assert still is RunState.RUNNING
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_run_is_cancelled_though_its_leader_has_gone(place: Installation) -> None:
+    with place.leading():
+        number = place.begin("queue.first", DAY)
+        eventually(lambda: len(counting.tried(place.data, "queue.first")) == 1, "the first batch is under way")
+    interrupted = place.desk.run(number)
+    place.desk.cancel(number)
+    with place.leading():
+        ended = place.desk.wait_for(number, 20)
+
+    assert interrupted.state is RunState.INTERRUPTED
+    assert ended is not None
+    assert ended.state is RunState.CANCELLED
+    assert ended.counts.planned == ended.counts.ok + ended.counts.not_reached == 6
+
+
+def test_everything_that_matches_is_retried_once(place: Installation) -> None:
+    counting.put(place.data, {"anna": "fine", "ben": "raises"})
+    with place.leading():
+        failed = [place.run("counting.count", f"2025-01-{day:02}") for day in (1, 2, 3)]
+        place.run("counting.names", DAY)
+        counting.change(place.data, "ben", "fine")
+        wanted = Filter(job="counting.count", states=(RunState.PARTIAL,))
+        meant = place.desk.matching(wanted, limit=10)
+        outcome = place.desk.outcome(place.desk.retry_matching(wanted), 10)
+        assert outcome is not None
+        ended = [run for number in outcome.runs if (run := place.desk.wait_for(number, 20))]
+        again = place.desk.outcome(place.desk.retry_matching(wanted), 10)
+
+    assert [run.id for run in meant] == [run.id for run in failed]
+    assert outcome.done == "3 runs are queued"
+    assert [(run.state, run.counts.planned, run.parent) for run in ended] == [
+        (RunState.SUCCEEDED, 1, parent.id) for parent in failed
+    ]
+    assert again is not None
+    assert again.refused == "no run matches that has something to retry"
+
+
+def test_instants_of_a_pause_are_skipped_and_those_after_it_run(place: Installation) -> None:
+    clock = Hands(NOON - timedelta(minutes=5))
+    with place.store.writing() as db:
+        pauses.add(db, "queue", since=NOON - timedelta(hours=1), until=NOON + timedelta(hours=2), who="ben", note="tea")
+    engine = Engine(place.settings, place.store, place.catalog, now=clock)
+    engine.start()
+    try:
+        eventually(lambda: engine.is_leading, "it leads")
+        time.sleep(0.3)
+        for hour in range(4):
+            clock.at = NOON + timedelta(hours=hour, seconds=1)
+            eventually(lambda hour=hour: len(told(place)) == hour + 1, "the hour is planned")  # type: ignore[misc]
+    finally:
+        engine.stop(grace_seconds=1)
+
+    assert told(place)[:2] == [("skipped", "paused"), ("skipped", "paused")]
+    assert [state for state, _ in told(place)[2:]] in (["ran", "ran"], ["ran", "due"])
+
+
+def told(place: Installation) -> list[tuple[str, str | None]]:
+    with place.store.reading() as db:
+        query = select(occurrences.c.state, occurrences.c.reason).where(occurrences.c.job == "queue.newest")
+        return [(state, reason) for state, reason in db.execute(query.order_by(occurrences.c.due_at))]
