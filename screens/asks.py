@@ -19,6 +19,9 @@ class Asks(Protocol):
     def read_only(self) -> bool:
         """Whether whoever is at the keyboard may only look. Known at once, without asking anybody."""
 
+    def looks_at(self, screen: str, /) -> None:
+        """Says which screen is open here, for whoever else is attached. Does not block either."""
+
     def watch(self, callback: Callable[[Snapshot], None], /) -> None:
         """Calls back with every new Snapshot, from a thread of its own."""
 

@@ -34,6 +34,10 @@ class Dashboard(ActingPage):
         self.cursor = board.settled(self.cursor, self._places, before)
         self.repaint()
 
+    def called(self) -> str:
+        """The first screen."""
+        return "dashboard"
+
     def footer(self) -> tuple[tuple[str, str], ...]:
         """The keys for what is wrong first; u where the job is paused, p elsewhere: both work everywhere."""
         return (

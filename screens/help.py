@@ -42,6 +42,10 @@ class HelpScreen(Page):
         super().__init__()
         self._keys_of_page = keys_of(page)
 
+    def called(self) -> str:
+        """The keys and signs."""
+        return "help"
+
     def body(self, view: View, cells: int, rows: int) -> list[Line]:
         """Keys in two columns, then signs in two."""
         keys = [line(left(f"  {key}", 15, "key"), " ", word) for key, word in self._keys_of_page]

@@ -46,6 +46,10 @@ class Page(Screen[None]):
         """The lines between the verdict and the notice."""
         raise NotImplementedError
 
+    def called(self) -> str:
+        """What the screen is called where others see who looks at what."""
+        raise NotImplementedError
+
     def footer(self) -> tuple[tuple[str, str], ...]:
         """The keys that are named in the last line, with a word each."""
         return self.FOOTER
@@ -78,6 +82,7 @@ class Page(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """What changed while another page was in front."""
+        self.console_app.desk.looks_at(self.called())
         self.repaint()
 
     def _lines(self, cells: int, rows: int) -> list[Line]:

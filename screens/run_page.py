@@ -38,6 +38,10 @@ class RunScreen(ActingPage):
         self._asking = False
         self._held_at: int | None = None
 
+    def called(self) -> str:
+        """Which run is looked at."""
+        return f"run {self.number}"
+
     def footer(self) -> tuple[tuple[str, str], ...]:
         """What can be retried is counted there."""
         run = self._run()

@@ -86,7 +86,9 @@ class Received:
 def signals(app: App[Any]) -> Iterator[Received]:
     """SIGHUP, SIGTERM and SIGINT end the console in good order as long as this lasts."""
     received = Received(app)
-    before = {number: signal.signal(number, received.receive) for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)}
+    before = {
+        number: signal.signal(number, received.receive) for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield received
     finally:

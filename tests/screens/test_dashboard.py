@@ -156,6 +156,16 @@ def test_the_cursor_goes_through_runs_jobs_and_findings() -> None:
     trying(look, world.TROUBLE)
 
 
+def test_others_see_which_screen_is_open() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("down", "enter", "question_mark", "escape", "escape", "t", "escape")
+        seen = list(dict.fromkeys(console.desk.looked_at))
+        assert seen == ["dashboard", "run 4812", "help"]
+        assert console.desk.looked_at[-1] == "dashboard"
+
+    trying(look)
+
+
 def test_the_cursor_stays_on_its_run_when_that_ends() -> None:
     async def look(console: Opened) -> None:
         await console.press("down")

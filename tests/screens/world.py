@@ -252,11 +252,15 @@ class Answers:
         self.here: tuple[Run, ...] = ()
         self.cannot: OpsconsoleError | None = None
         self.read_only = False
+        self.looked_at: list[str] = []
         self.refuses: OpsconsoleError | None = None
         self.items = 10_000
         self.hangs = threading.Event()
         self.hangs.set()
         self.callback: Callable[[Snapshot], None] | None = None
+
+    def looks_at(self, screen: str, /) -> None:
+        self.looked_at.append(screen)
 
     def watch(self, callback: Callable[[Snapshot], None], /) -> None:
         self.callback = callback
