@@ -1,0 +1,215 @@
+"""Rows 14, 15, 21, 22 and 23: clocks that jump, days without a leader, schedules that change meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from cronsim import CronSim
+from sqlalchemy import select
+
+from opsconsole import clock
+from opsconsole.engine import Engine
+from opsconsole.model import RunState
+from opsconsole.store import runs
+from opsconsole.store.schema import jobs, occurrences
+from tests.conftest import Installing
+from tests.engine.test_scheduler import Hands
+from tests.engine.waiting import eventually
+from tests.faults.conftest import Start
+from tests.installation import Installation
+from tests.packs import counting
+
+HOURLY = "clockwork.hourly"
+START = datetime(2025, 1, 16, 12, 10, tzinfo=UTC)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+
+
+def install(
+    installing: Installing, url: str, *, packs: str = "tests.packs.clockwork", config: str = ""
+) -> Installation:
+    return installing(
+        database_url=url,
+        redis_url="unix:///nowhere/redis.sock",
+        packs=packs,
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+        config=config,
+    )
+
+
+@pytest.fixture
+def place(database_url: str, installing: Installing) -> Installation:
+    made = install(installing, database_url)
+    counting.put(made.data, {"anna": "fine"})
+    return made
+
+
+@contextmanager
+def leading(place: Installation, at: Hands) -> Iterator[Engine]:
+    engine = Engine(place.settings, place.store, place.catalog, now=at)
+    engine.start()
+    eventually(lambda: engine.is_leading, "it leads")
+    eventually(lambda: is_registered(place), "the jobs are known")
+    try:
+        yield engine
+    finally:
+        engine.stop(grace_seconds=1)
+
+
+def is_registered(place: Installation) -> bool:
+    wanted = {job.name: job.cron for job in place.catalog}
+    with place.store.reading() as db:
+        known = dict(db.execute(select(jobs.c.job, jobs.c.cron)).all())
+    return {name: known.get(name) for name in wanted} == wanted
+
+
+def told(place: Installation, job: str = HOURLY) -> list[tuple[datetime, int, str, str | None]]:
+    with place.store.reading() as db:
+        query = select(occurrences.c.due_at, occurrences.c.instants, occurrences.c.state, occurrences.c.reason).where(
+            occurrences.c.job == job
+        )
+        return [(due, n, state, why) for due, n, state, why in db.execute(query.order_by(occurrences.c.due_at))]
+
+
+def instants(place: Installation, job: str = HOURLY) -> int:
+    return sum(n for _, n, _, _ in told(place, job))
+
+
+def all_ended(place: Installation) -> bool:
+    with place.store.reading() as db:
+        return runs.unfinished(db) == []
+
+
+@pytest.mark.parametrize("days", [1, 3650])
+def test_row_14_a_clock_set_forward_starts_no_burst(place: Installation, days: int) -> None:
+    at = Hands(START)
+    with leading(place, at):
+        time.sleep(0.2)
+        at.at = START + timedelta(days=days)
+        began = time.monotonic()
+        eventually(lambda: instants(place) == 24 * days, "every hour is accounted for")
+        took = time.monotonic() - began
+        eventually(lambda: all_ended(place), "what is caught up with has ended")
+        hourly = len(place.desk.runs(limit=99, job=HOURLY))
+
+    assert took < 3.0, "a look each second, and a plan of less than one"
+    assert hourly == 1
+    missed, ran = told(place)
+    assert missed[1:] == (24 * days - 1, "missed", "clock_jump")
+    assert ran[1:] == (1, "late", None)
+    assert len(place.desk.runs(limit=99)) <= 1 + 1 + 2, "one each, two of the job that catches up with two"
+
+
+@pytest.mark.parametrize("back", [HOUR, 2 * MINUTE])
+def test_row_15_a_clock_set_back_repeats_nothing_and_delays_nothing(place: Installation, back: timedelta) -> None:
+    at = Hands(START + 50 * MINUTE - timedelta(seconds=1))
+    with leading(place, at):
+        at.at = START + 50 * MINUTE
+        eventually(lambda: instants(place) == 1 and all_ended(place), "one o'clock has run")
+        at.at -= back
+        time.sleep(1.5)
+        assert instants(place) == 1
+        at.at = START + 110 * MINUTE
+        began = time.monotonic()
+        eventually(lambda: instants(place) == 2, "two o'clock is planned")
+        took = time.monotonic() - began
+        eventually(lambda: all_ended(place), "it has run")
+
+    assert took < 2.0
+    assert [n for _, n, _, _ in told(place)] == [1, 1]
+    assert len(place.desk.runs(limit=9, job=HOURLY)) == 2
+
+
+def test_row_22_what_an_edited_schedule_still_owed_is_accounted_for(
+    place: Installation, database_url: str, installing: Installing
+) -> None:
+    with leading(place, Hands(START)):
+        pass
+    edited = install(installing, database_url, config=f'[jobs."{HOURLY}"]\ncron = "*/20 * * * *"\n')
+    at = Hands(START + 5 * HOUR)
+    with leading(edited, at):
+        time.sleep(1.2)
+        assert told(edited) == [(START + 50 * MINUTE, 5, "missed", "not_leading")], "it does not fire at once"
+        at.at = START + 5 * HOUR + 10 * MINUTE
+        eventually(lambda: instants(edited) == 6 and all_ended(edited), "the new schedule fires")
+
+    assert told(edited)[-1] == (START + 5 * HOUR + 10 * MINUTE, 1, "ran", None)
+    with edited.store.reading() as db:
+        specs = db.execute(select(occurrences.c.spec).where(occurrences.c.job == HOURLY).order_by(occurrences.c.id))
+        assert [spec == edited.catalog.find(HOURLY).spec for (spec,) in specs] == [False, True]
+
+
+def test_row_22_a_removed_job_owes_nothing_when_it_comes_back(
+    place: Installation, database_url: str, installing: Installing
+) -> None:
+    with leading(place, Hands(START)):
+        pass
+    without = install(installing, database_url, packs="tests.packs.counting")
+    with leading(without, Hands(START + 5 * HOUR)):
+        eventually(lambda: instants(place) == 5, "what it owed is accounted for")
+    with leading(place, Hands(START + 50 * HOUR)):
+        time.sleep(1.2)
+
+    assert told(place) == [(START + 50 * MINUTE, 5, "missed", "job_removed")]
+
+
+def test_row_23_starting_exactly_on_an_instant_runs_it_once(place: Installation) -> None:
+    with leading(place, Hands(START)):
+        pass
+    at = Hands(START + 50 * MINUTE)
+    for _ in range(2):
+        with leading(place, at):
+            eventually(lambda: instants(place) == 1 and all_ended(place), "one o'clock has run")
+
+    assert [(n, state) for _, n, state, _ in told(place)] == [(1, "ran")]
+    assert len(place.desk.runs(limit=9, job=HOURLY)) == 1
+
+
+def test_row_21_after_three_days_without_a_leader_every_instant_has_its_row(place: Installation, start: Start) -> None:
+    began = clock.now()
+    first = start(place, "headless")
+    eventually(lambda: is_registered(place), "the jobs are known")
+    first.terminate()
+    assert first.wait(timeout=20) == 143
+    # Away from the full hour, so that nothing comes due while it is looked at.
+    ahead = timedelta(days=3) + (timedelta(minutes=30) - timedelta(minutes=(began.minute + 5) % 60))
+    second = start(place, "headless", ahead=ahead.total_seconds())
+    eventually(lambda: len(place.desk.runs(limit=9, job="clockwork.nightly")) == 2, "it catches up")
+    eventually(lambda: all_ended(place), "and has caught up")
+    with place.store.reading() as db:
+        registered = dict(db.execute(select(jobs.c.job, jobs.c.registered_at)).all())
+    until = clock.now() + ahead
+
+    def counted(job: str) -> int:
+        environ = os.environ | place.environ
+        command = [sys.executable, "-m", "opsconsole", "occurrences", "--job", job, "--json"]
+        command += ["--since", registered[job].isoformat()]
+        told = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+        return sum(each["instants"] for each in json.loads(told.stdout)["totals"])
+
+    for name in (HOURLY, "clockwork.nightly", "clockwork.forgetful"):
+        job = place.catalog.find(name)
+        expected = 0
+        for instant in CronSim(job.cron, registered[name].astimezone(ZoneInfo(job.tz))):
+            if instant > until:
+                break
+            expected += 1
+        assert counted(name) == expected, name
+    nightly = place.desk.runs(limit=9, job="clockwork.nightly")
+    assert [run.state for run in nightly] == [RunState.SUCCEEDED] * 2
+    assert nightly[1].as_of < nightly[0].as_of
+    assert nightly[1].ended_at is not None
+    assert nightly[0].started_at is not None
+    assert nightly[1].ended_at <= nightly[0].started_at, "in order, one after the other"
+    assert len(place.desk.runs(limit=9, job=HOURLY)) == 1, "no burst"
+    assert place.desk.runs(limit=9, job="clockwork.forgetful") == []
+    second.terminate()
+    assert second.wait(timeout=20) == 143
