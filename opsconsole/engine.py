@@ -140,9 +140,10 @@ class Engine:
         )
         scheduler = Scheduler(self._store, self._catalog, token, planned=self.wake, now=self._now)
         try:
-            runner.open()
+            # The schedule first: what is due is accounted for while the workers still start.
             if self._only is None:
                 scheduler.start()
+            runner.open()
             self._work(runner, scheduler, token)
             if self._leadership.held:
                 self._beat = time.monotonic() + self._grace

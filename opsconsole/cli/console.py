@@ -60,6 +60,7 @@ def demo(options: Options, users: int) -> None:
     private_folder(settings.folder)
     log_to_file(settings.folder)
     with desk_of(settings) as desk, prepared(desk, users, tell=_tell):
+        desk.attend("console")
         code = _draw(desk, options, start_run=opening_job(desk))
     sys.exit(code)
 
