@@ -5,8 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from opsconsole.breaker import Breaker
@@ -17,7 +16,6 @@ from opsconsole.model import (
     Batch,
     BatchResult,
     BatchState,
-    Counts,
     Failure,
     Job,
     Run,
@@ -27,10 +25,8 @@ from opsconsole.model import (
 from opsconsole.pages import Empty, Pages
 from opsconsole.store import batches, runs
 from opsconsole.store.batches import Row
+from opsconsole.tally import Tally
 
-LOG_LINES = 1000
-CAUSES = 50
-OTHER_CAUSES = "other causes"
 DEATHS = 3
 """A key whose workers died so often is not tried again."""
 BREAKS_THE_JOB = 3
@@ -71,10 +67,8 @@ class LiveRun:
         self._delayed: list[tuple[datetime, int, Row]] = []
         self._in_flight: dict[int, Row] = {}
         self._handed_out: list[int] = []
-        self._counts = run.counts
+        self._tally = Tally(run, job)
         self._batches, self._done = run.batches, run.batches_done
-        self._kinds, self._metrics = dict(run.kinds), dict(run.metrics)
-        self._kept, self._log_lines = 0, run.log_lines
         self._recoveries = run.recoveries
         self._killed: list[str] = []
         self._breaker = Breaker()
@@ -157,16 +151,16 @@ class LiveRun:
         """Writes a page of keys as pending batches; None ends the planning."""
         if keys is None:
             self._pages = None
-            self._log(db, at, f"{self._counts.planned:,} items in {self._batches:,} batches")
+            self._tally.log(db, at, f"{self._tally.counts.planned:,} items in {self._batches:,} batches")
         else:
             size = self.job.batch
             self._add(db, [Row(0, keys[i : i + size]) for i in range(0, len(keys), size)])
-            self._tally(planned=len(keys))
+            self._tally.add(planned=len(keys))
         self._advance(db, at)
 
     def note(self, db: Connection, at: datetime, *lines: str) -> None:
         """Adds lines to the run's log."""
-        self._log(db, at, *lines)
+        self._tally.log(db, at, *lines)
         self._advance(db, at)
 
     def stop_planning(self) -> None:
@@ -199,7 +193,7 @@ class LiveRun:
             self._killed.append(f"batch {row.seq}: {result.ended or result.lost}")
             return
         deaths = row.deaths + 1
-        self._log(db, at, f"batch {row.seq}: {result.lost}")
+        self._tally.log(db, at, f"batch {row.seq}: {result.lost}")
         if len(row.keys) == 1 and deaths >= DEATHS:
             why = f"quarantined after {deaths} deaths: {result.lost}"
             result.failed, result.again = row.keys, []
@@ -222,7 +216,6 @@ class LiveRun:
         result.again = []
 
     def _close(self, db: Connection, row: Row, result: BatchResult, at: datetime) -> None:
-        skipped = sum(result.skipped.values())
         if len(result.again) == len(row.keys):
             state = BatchState.REPLACED
             self._batches -= 1
@@ -231,15 +224,10 @@ class LiveRun:
             self._done += 1
             self._recoveries = 0  # it gets on: what cut it off before is not its own fault
             told = f"batch {row.seq} of {self._batches}: {result.ok} ok, {len(result.failed)} failed"
-            self._log(db, at, told, *result.log)
+            self._tally.log(db, at, told, *result.log)
         batches.close(db, result, state, result.reason)
-        runs.add_failures(db, self.run.id, row.seq, result.failures[: DETAILED_FAILURES - self._kept])
-        self._kept = min(DETAILED_FAILURES, self._kept + len(result.failures))
+        self._tally.take(db, row.seq, result)
         self._waiting -= 1
-        self._tally(ok=result.ok, failed=len(result.failed), skipped=skipped)
-        _merge(self._kinds, result.kinds)
-        for metric, n in result.metrics.items():
-            self._metrics[metric] = self._metrics.get(metric, 0) + n
         self._notice_a_broken_job(row, result)
 
     def _notice_a_broken_job(self, row: Row, result: BatchResult) -> None:
@@ -290,30 +278,29 @@ class LiveRun:
         error: str | None = None
         if self.ending:
             state, error = self.ending
-            self._tally(not_reached=batches.close_waiting(db, self.run.id, BatchState.NOT_REACHED, error))
+            self._tally.add(not_reached=batches.close_waiting(db, self.run.id, BatchState.NOT_REACHED, error))
             if self._killed:
-                self._log(db, at, *self._killed, "no worker holds a batch of this run any more")
+                self._tally.log(db, at, *self._killed, "no worker holds a batch of this run any more")
             elif state is RunState.CANCELLED:
-                self._log(db, at, "no batch was in flight any more when it ended")
+                self._tally.log(db, at, "no batch was in flight any more when it ended")
         else:
             if self.giving_up:
                 self._fail_the_rest(db, self.giving_up)
                 error = self.giving_up
-            state = _outcome(self._counts)
-        counts, began = self._counts, self.run.started_at or at
+            state = self._tally.outcome
+        counts, began = self._tally.counts, self.run.started_at or at
         seconds = (at - began).total_seconds()
         summary = f"{counts.ok:,} ok, {counts.failed:,} failed of {counts.planned:,} in {seconds:.1f} s"
-        self._log(db, at, f"{state}: {summary}" + (f"; {error}" if error else ""))
+        self._tally.log(db, at, f"{state}: {summary}" + (f"; {error}" if error else ""), room=True)
         self._advance(db, at)
         runs.end(db, self.run.id, token=token, state=state, at=at, error=error)
         return state
 
     def _fail_the_rest(self, db: Connection, cause: str) -> None:
-        told = batches.waiting_keys(db, self.run.id, limit=DETAILED_FAILURES - self._kept)
-        runs.add_failures(db, self.run.id, 0, [Failure(key, cause, cause) for key in told])
+        told = batches.waiting_keys(db, self.run.id, limit=self._tally.room)
         items = batches.close_waiting(db, self.run.id, BatchState.FAILED, cause)
-        self._tally(failed=items)
-        _merge(self._kinds, {cause: items})
+        self._tally.add(failed=items)
+        self._tally.fail(db, 0, [Failure(key, cause, cause) for key in told], {cause: items})
 
     @property
     def has_in_flight(self) -> bool:
@@ -346,38 +333,15 @@ class LiveRun:
         runs.advance(
             db,
             self.run.id,
-            counts=self._counts,
+            counts=self._tally.counts,
             batches_total=self._batches,
             batches_done=self._done,
             planning_done=not self.is_planning,
-            kinds=self._kinds,
-            metrics=self._metrics,
-            log_lines=self._log_lines,
+            kinds=self._tally.kinds,
+            metrics=self._tally.metrics,
+            log_lines=self._tally.log_lines,
             recoveries=self._recoveries,
         )
 
-    def _tally(self, **more: int) -> None:
-        self._counts = replace(self._counts, **{name: getattr(self._counts, name) + n for name, n in more.items()})
-
     def _later(self, row: Row, at: datetime) -> datetime:
         return at + self.job.retry.delay(row.attempt)
-
-    def _log(self, db: Connection, at: datetime, *lines: str) -> None:
-        tag = self.job.tag or f"[{self.job.name}]"
-        room = max(0, LOG_LINES - self._log_lines)
-        runs.add_log(db, self.run.id, at, [f"{tag} {line}" for line in lines[:room]])
-        self._log_lines += len(lines)
-
-
-def _merge(kinds: dict[str, int], more: Mapping[str, int]) -> None:
-    """Adds failures by cause; past fifty causes the rest are counted as one."""
-    for kind, n in more.items():
-        if n:
-            name = kind if kind in kinds or len(kinds) < CAUSES else OTHER_CAUSES
-            kinds[name] = kinds.get(name, 0) + n
-
-
-def _outcome(counts: Counts) -> RunState:
-    if not counts.failed:
-        return RunState.SUCCEEDED
-    return RunState.PARTIAL if counts.ok or counts.skipped else RunState.FAILED

@@ -18,7 +18,7 @@ floor    rooms, each of which imports only rooms that stand before it
 -------  ----------------------------------------------------------------------------
 0        errors clock text times windows model
 1        cron seasons trigger settings failpoints catalog database cache store context work
-2        planner scheduler leader breaker executors liverun runner orders engine health lint why
+2        planner queueing scheduler leader breaker executors pages tally liverun runner orders engine health lint why
 3        desk embedded
 4        cli screens
 packs    jobs

@@ -294,6 +294,8 @@ class Desk:
         reach(Point.COMMAND_ASKED)
         if self.engine is not None:
             self.engine.wake()
+        if self._sampler is not None:
+            self._sampler.hurry()
         return number
 
     def _count(self, job: Job, scope: Scope) -> int:

@@ -29,6 +29,8 @@ from opsconsole.store import Store, pauses, presence, runs
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS, QUIET_SECONDS = 0.5, 1.0
+HURRIED_SECONDS, HURRY_SECONDS = 0.2, 2.0
+"""So often, and for so long, after a command: a run may be over in less than a second."""
 REDIS_SECONDS = 2.0
 DATA_SECONDS = 2.0
 HIT_RATES = 20
@@ -53,7 +55,8 @@ class Sampler:
         self._last = Snapshot(at=now(), environment=settings.console.environment, leader=None)
         self._redis_stats: deque[RedisStats] = deque(maxlen=HIT_RATES + 1)
         self._redis_asked = self._data_asked = float("-inf")
-        self._stopping = threading.Event()
+        self._stopping, self._wake = threading.Event(), threading.Event()
+        self._hurry_until = float("-inf")
         self._thread: threading.Thread | None = None
 
     def start(self, callback: Callable[[Snapshot], None]) -> None:
@@ -64,8 +67,14 @@ class Sampler:
     def stop(self) -> None:
         """No call back begins after this."""
         self._stopping.set()
+        self._wake.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=5)
+
+    def hurry(self) -> None:
+        """Something was asked for: for a while there is more to see than usual."""
+        self._hurry_until = time.monotonic() + HURRY_SECONDS
+        self._wake.set()
 
     def take(self) -> Snapshot:
         """A Snapshot of now. What cannot be read stays as it was, and says since when."""
@@ -141,7 +150,9 @@ class Sampler:
             taken = self.take()
             if not self._stopping.is_set():
                 callback(taken)
-            self._stopping.wait(BUSY_SECONDS if taken.live else QUIET_SECONDS)
+            hurried = time.monotonic() < self._hurry_until
+            self._wake.wait(HURRIED_SECONDS if hurried else BUSY_SECONDS if taken.live else QUIET_SECONDS)
+            self._wake.clear()
 
 
 def _told(away: dict[str, Away | None]) -> dict[str, tuple[datetime, str]]:

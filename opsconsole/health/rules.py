@@ -88,8 +88,9 @@ def _failed(facts: JobFacts) -> Iterator[Finding]:
         return
     tried = run.counts.ok + run.counts.failed
     rate = run.counts.ok / tried if tried else 0.0
-    critical = run.state is not RunState.PARTIAL or rate < facts.job.limits.critical_below
-    severity = Severity.CRITICAL if critical else Severity.WARNING
+    # Whoever cancelled a run knows of it; the others shall see it.
+    critical = rate < facts.job.limits.critical_below if run.state is RunState.PARTIAL else True
+    severity = Severity.CRITICAL if critical and run.state is not RunState.CANCELLED else Severity.WARNING
     why = run.error or next(iter(run.kinds), "")
     if run.state is RunState.PARTIAL:
         what = f"{run.counts.failed:,} of {run.counts.planned:,} failed"
