@@ -1,0 +1,147 @@
+"""A campaign against real processes: they are killed and paused at random moments while schedules and operators go on,
+and then every instant, every run and every effect is to be accounted for.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import quantiles
+
+import redis
+
+from opsconsole.embedded.redis import EmbeddedRedis
+from opsconsole.errors import OpsconsoleError
+from tests.faults import accounting
+from tests.faults.accounting import Account
+from tests.faults.cluster import Cluster
+from tests.faults.nursery import Nursery
+from tests.faults.storm import Lost, Storm
+from tests.services import PrivatePostgres
+
+CLUSTERS = 3
+"""So many clusters are under fire at once: while one waits for a takeover, another works."""
+SLOW_SHARE = 8
+"""A cluster with worker processes gets one kill where another gets so many: its leaders take a second to begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a campaign does. `executor` is inline, processes, or mixed: one cluster of those with worker processes."""
+
+    kills: int
+    pauses: int
+    database: str
+    seed: int
+    executor: str = "mixed"
+    clusters: int = CLUSTERS
+
+    def shares(self) -> list[tuple[str, int, int]]:
+        """For each cluster its executor, and how many kills and pauses it gets."""
+        n = max(1, min(self.clusters, self.kills + self.pauses))
+        executors = [self.executor if self.executor != "mixed" else "inline"] * n
+        if self.executor == "mixed" and n > 1:
+            executors[-1] = "processes"
+        weights = [1 if executor == "processes" and self.executor == "mixed" else SLOW_SHARE for executor in executors]
+        return list(zip(executors, _shared(self.kills, weights), _shared(self.pauses, weights), strict=True))
+
+
+@dataclass
+class Report:
+    """What a campaign did and found."""
+
+    plan: Plan
+    account: Account = field(default_factory=Account)
+    deeds: Counter[str] = field(default_factory=Counter)
+    takeovers: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was doubled, lost, or not accounted for."""
+        return not self.account.violations
+
+    def lines(self) -> Iterator[str]:
+        """The report, in lines."""
+        plan, kills = self.plan, self.deeds["kills"]
+        yield (
+            f"campaign on {plan.database}, seed {plan.seed}: {kills:,} kills and {self.deeds['pauses']:,} pauses "
+            f"in {self.seconds:.1f} s, {self.seconds / max(1, kills):.2f} s a kill"
+        )
+        yield f"  takeover after kill -9 of the leader: {_spread(self.takeovers)}"
+        for name, n in sorted(self.deeds.items()):
+            yield f"  {name:<44} {n:>9,}"
+        yield from self.account.lines()
+
+
+def campaign(plan: Plan, folder: Path, new_database: Callable[[], str] | None, server: EmbeddedRedis) -> Report:
+    """Carries a plan out. `new_database` gives an empty PostgreSQL database; None for SQLite files in `folder`."""
+    report, began = Report(plan), time.monotonic()
+    with Nursery(folder / "nursery.log") as nursery, ThreadPoolExecutor(plan.clusters) as pool:
+        frays = []
+        for n, (executor, kills, pauses) in enumerate(plan.shares()):
+            place = folder / f"cluster{n}"
+            place.mkdir()
+            url = new_database() if new_database else None
+            cluster = Cluster(place, nursery, server.url.replace("db=0", f"db={n}"), url, executor)
+            storm = Storm(cluster, random.Random(f"{plan.seed}/{plan.database}/{n}"), kills, pauses)
+            frays.append(pool.submit(_weathered, storm))
+        for fray in frays:
+            storm, account = fray.result()
+            report.account.add(account)
+            report.deeds.update(storm.deeds)
+            report.takeovers += storm.takeovers
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _weathered(storm: Storm) -> tuple[Storm, Account]:
+    """One cluster's part, from its first process to its account."""
+    cluster, account = storm.cluster, Account()
+    try:
+        storm.rage()
+        planned_past = storm.calm()
+        with redis.Redis.from_url(cluster.redis_url) as cache:
+            account = accounting.audited(cluster.place.store, cluster.place.data, cache, planned_past=planned_past)
+    except (Lost, OpsconsoleError) as error:
+        account.violations.append(f"{type(error).__name__}: {error}")
+    finally:
+        account.violations += [f"{violation} ({cluster.folder.name})" for violation in storm.violations]
+        cluster.close()
+    return storm, account
+
+
+def run(plan: Plan) -> Report:
+    """Carries a plan out on servers of its own, that end with it; what it leaves behind when something is wrong is
+    kept, and named in the report.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="opsconsole-chaos-"))
+    server = EmbeddedRedis(folder / "redis")
+    server.ensure()
+    try:
+        if plan.database == "sqlite":
+            return campaign(plan, folder, None, server)
+        with PrivatePostgres() as postgres:
+            return campaign(plan, folder, postgres.new_database, server)
+    finally:
+        server.stop()
+
+
+def _shared(n: int, weights: Sequence[int]) -> list[int]:
+    """`n` in parts that are as `weights`; the first takes what is left."""
+    parts = [n * weight // sum(weights) for weight in weights]
+    parts[0] += n - sum(parts)
+    return parts
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    if len(seconds) < 2:
+        return "too few"
+    cuts = quantiles(seconds, n=100, method="inclusive")
+    return f"p50 {cuts[49]:.2f} s, p99 {cuts[98]:.2f} s, max {max(seconds):.2f} s, of {len(seconds):,}"

@@ -1,0 +1,215 @@
+"""Several real processes on one store: who leads, who lives, and what is done to them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from opsconsole.desk import Desk
+from opsconsole.store import lease
+from tests.faults import witness
+from tests.faults.nursery import Nursery
+from tests.faults.pace import Pace, since
+from tests.installation import Installation
+from tests.packs import chaos
+
+LEASE_SECONDS = 0.5
+MINUTES_A_SECOND = 60.0
+FIRST_DAY = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+END_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """Who holds the lease."""
+
+    pid: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One of the cluster's processes, when it began by the kernel's count, the file that it logs to, and the fail point
+    that it carries.
+    """
+
+    pid: int
+    began: str
+    log: Path
+    failpoint: str = ""
+
+    @property
+    def state(self) -> str:
+        """As the kernel says it in one letter: T is stopped, Z ended; empty when it is gone."""
+        letter, began = _looked_up(self.pid)
+        return letter if began == self.began else ""  # else its number is another's now
+
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended."""
+        return self.state not in ("", "Z", "X")
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it stands still."""
+        return self.state == "T"
+
+    def says(self, words: str) -> bool:
+        """Whether its log has these words."""
+        return words in self.log.read_text()
+
+
+@dataclass
+class Cluster:
+    """An installation with the chaos pack, a witness in its store, and processes that are started and killed.
+
+    `database_url` is None for SQLite files in `folder`. All its processes, and `desk`, show one time, in which a minute
+    passes in a second.
+    """
+
+    folder: Path
+    nursery: Nursery
+    redis_url: str
+    database_url: str | None = None
+    executor: str = "inline"
+    pace: Pace = field(default_factory=lambda: since(FIRST_DAY, scale=MINUTES_A_SECOND))
+    processes: list[Process] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._numbers = count(1)
+        self.place = Installation(
+            self.folder / "opsconsole",
+            database_url=self.database_url,
+            redis_url=self.redis_url,
+            packs="tests.packs.chaos",
+            environ={
+                "OPSCONSOLE_ENGINE__EXECUTOR": self.executor,
+                "OPSCONSOLE_ENGINE__WORKERS": "1",
+                "OPSCONSOLE_ENGINE__LEASE_SECONDS": str(LEASE_SECONDS),
+            },
+        )
+        self.desk = Desk(self.place.settings, self.place.store, self.place.catalog, now=self.pace.now)
+        witness.install(self.place.store)
+        chaos.put(self.place.data, at=self.pace.now())
+
+    def start(self, failpoint: str = "", *, begin_at: float = 0.0) -> Process:
+        """Starts one more process."""
+        log = self.folder / f"process{next(self._numbers)}.log"
+        log.touch()
+        environ = {
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": str(self.folder),
+            "XDG_DATA_HOME": str(self.folder),
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
+            **self.place.environ,
+        }
+        if failpoint:
+            environ["FAILPOINT"] = failpoint
+        pid = self.nursery.born(["headless"], environ, log, self.pace, begin_at)
+        made = Process(pid, _looked_up(pid)[1], log, failpoint)
+        self.processes.append(made)
+        return made
+
+    # --- who is there -------------------------------------------------------------------------------------------
+
+    def alive(self) -> list[Process]:
+        """The processes that have not ended, oldest first."""
+        return [process for process in self.processes if process.lives]
+
+    def leader(self) -> Leader | None:
+        """Who holds the lease, None when it is free or the store cannot say."""
+        with contextlib.suppress(SQLAlchemyError), self.place.store.reading() as db:
+            found = lease.read(db)
+            if found is not None and found.holder is not None:
+                return Leader(found.holder.pid, found.token)
+        return None
+
+    def led_by(self) -> Process | None:
+        """The living process that holds the lease."""
+        leader = self.leader()
+        return next((process for process in self.alive() if leader and process.pid == leader.pid), None)
+
+    def await_leader(self, seconds: float) -> Process | None:
+        """The living process that holds the lease, as soon as there is one; None when there is none within so long."""
+        end = time.monotonic() + seconds
+        while (found := self.led_by()) is None and time.monotonic() < end:
+            time.sleep(0.02)
+        return found
+
+    # --- what is done to them -----------------------------------------------------------------------------------
+
+    def kill(self, process: Process) -> float:
+        """Kills it with signal 9, which nothing can prepare for; when that was, in seconds since 1970. It is dead when
+        this returns.
+        """
+        at = time.time()
+        self._send(process, signal.SIGKILL)
+        while process.lives:
+            time.sleep(0.001)
+        return at
+
+    def pause(self, process: Process) -> None:
+        """Stops it where it is."""
+        self._send(process, signal.SIGSTOP)
+
+    def resume(self, process: Process) -> None:
+        """Lets it go on as if no time had passed."""
+        self._send(process, signal.SIGCONT)
+
+    def end(self, seconds: float = END_SECONDS) -> dict[int, int]:
+        """Asks every process to end, in good order; their exit codes. Who does not end is killed and has none."""
+        ending = self.alive()
+        for process in ending:
+            self.resume(process)
+            self._send(process, signal.SIGTERM)
+        deadline = time.monotonic() + seconds
+        codes: dict[int, int] = {}
+        while len(codes) < len(ending) and time.monotonic() < deadline:
+            time.sleep(0.02)
+            known = self.nursery.exit_codes()
+            codes = {process.pid: known[process.pid] for process in ending if process.pid in known}
+        self.kill_all()
+        return codes
+
+    def kill_all(self) -> None:
+        """Ends whatever still lives."""
+        for process in self.alive():
+            self.kill(process)
+
+    def close(self) -> None:
+        """Ends every process and closes every connection."""
+        self.kill_all()
+        self.desk.close()
+        self.place.close()
+
+    def worker_of(self, leader: Process, rng: random.Random) -> int | None:
+        """One of the worker processes of `leader`."""
+        found: list[str] = []
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{leader.pid}/task").iterdir():
+                found += (task / "children").read_text().split()
+        return int(rng.choice(found)) if found else None
+
+    @staticmethod
+    def _send(process: Process, number: int) -> None:
+        if process.lives:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+
+
+def _looked_up(pid: int) -> tuple[str, str]:
+    """A process's state, and when it began."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "", ""
+    return fields[0], fields[19]
