@@ -1,0 +1,672 @@
+"""A whole cluster in one thread: processes start, die at any boundary, stand still and come back too late, while the
+clock is set, operators ask for things and the configuration changes. What must always hold is looked at
+after each step.
+
+The scheduler, the runner, the orders and the lease are the real ones; only the clock is not, nor who turns the crank.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Table, select
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from opsconsole import failpoints, orders, runner as runners, scheduler as schedulers
+from opsconsole.catalog import Catalog
+from opsconsole.context import Tools
+from opsconsole.database import Connection, Database
+from opsconsole.errors import Fenced
+from opsconsole.executors import inline
+from opsconsole.failpoints import Point
+from opsconsole.model import TERMINAL, Job, RunState
+from opsconsole.orders import MATCHING, Verb
+from opsconsole.runner import Runner
+from opsconsole.scheduler import Scheduler
+from opsconsole.settings import Actor
+from opsconsole.store import Store, audit, batches, commands, datatables, lease, migrate, occurrences, runs, schema
+from opsconsole.store.lease import Identity
+from opsconsole.windows import Unit
+from tests.packs import counting
+from tests.packs.machine import pack
+
+EXAMPLES, STEPS = 200, 25
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+START = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
+KOLKATA = timedelta(hours=5, minutes=30)
+ANNA = Actor("anna", "here")
+TURN = timedelta(seconds=0.2)
+"""So long the clock goes on with each turn of a process's loop."""
+
+# Every schedule that a job may get, with what it means, said a second time; the clock is Kolkata's, which never turns.
+MEANINGS: dict[str, Callable[[datetime], bool]] = {
+    "0 * * * *": lambda t: t.minute == 0,
+    "*/30 * * * *": lambda t: t.minute % 30 == 0,
+    "*/7 * * * *": lambda t: t.minute % 7 == 0,
+    "10 * * * *": lambda t: t.minute == 10,
+    "15 */2 * * *": lambda t: t.minute == 15 and t.hour % 2 == 0,
+    "0 */3 * * *": lambda t: t.minute == 0 and t.hour % 3 == 0,
+    "30 0 * * *": lambda t: (t.hour, t.minute) == (0, 30),
+    "0 1 * * *": lambda t: (t.hour, t.minute) == (1, 0),
+    "0 9-17 * * 1-5": lambda t: t.minute == 0 and 9 <= t.hour <= 17 and t.weekday() < 5,
+}
+JOBS = {job.name: job for job in pack.jobs}
+names = st.sampled_from(sorted(JOBS))
+targets = st.sampled_from([*sorted(JOBS), "machine", "all"])
+people = {"anna": "fine", "ben": "fine", "chen": "fine", "dora": "fine", "emil": "fine"}
+
+
+class Killed(BaseException):
+    """What a process dies of: nothing in it gets to say a word more."""
+
+
+@dataclass
+class Clocks:
+    """The wall clock, the steady one, and the boundary at which the process at work dies or a database refuses."""
+
+    wall: datetime = START
+    steady: float = 0.0
+    doom: int = 0
+    dies: bool = True
+
+    def now(self) -> datetime:
+        return self.wall
+
+    def pass_by(self, time: timedelta) -> None:
+        self.wall += time
+        self.steady += time.total_seconds()
+
+    def reach(self, point: Point) -> None:
+        self.doom -= 1
+        if self.doom != 0:
+            return
+        if self.dies:
+            raise Killed(point)
+        refused = sqlite3.OperationalError("database is locked")
+        refused.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise OperationalError(None, None, refused)
+
+
+@dataclass
+class Span:
+    """A job's schedule for the time later than `since` and not later than `until`."""
+
+    cron: str
+    spec: str
+    since: datetime
+    until: datetime | None = None
+    instants: list[datetime] = field(default_factory=list)
+    walked: datetime | None = None
+
+    def walk(self, until: datetime) -> None:
+        """Finds the instants up to a time by looking at each minute."""
+        until = until if self.until is None else min(until, self.until)
+        at = self.walked or self.since.replace(second=0, microsecond=0)
+        while at + MINUTE <= until:
+            at += MINUTE
+            if MEANINGS[self.cron]((at + KOLKATA).replace(tzinfo=None)):
+                self.instants.append(at)
+        self.walked = at
+
+    def up_to(self, until: datetime) -> list[datetime]:
+        self.walk(until)
+        return [at for at in self.instants if at <= until and (self.until is None or at <= self.until)]
+
+
+@dataclass
+class Ground:
+    """The databases, made once; each example begins with a copy."""
+
+    folder: Path
+    store: Store
+    data: Database
+    clocks: Clocks
+
+    def begin(self) -> None:
+        for database, name in ((self.store, "store"), (self.data, "data")):
+            database.close()
+            for end in ("-wal", "-shm"):
+                (self.folder / f"{name}.db{end}").unlink(missing_ok=True)
+            shutil.copyfile(self.folder / f"{name}.new", self.folder / f"{name}.db")
+        self.clocks.wall, self.clocks.steady, self.clocks.doom = START, 0.0, 0
+
+
+class Process:
+    """One process that leads, or thinks so."""
+
+    def __init__(self, ground: Ground, jobs: dict[str, Job], number: int) -> None:
+        self.clocks, self.store = ground.clocks, ground.store
+        self.catalog = Catalog((pack,), jobs, {})
+        self.me = Identity(f"process {number}", "here", number, "1", "machine/boot/pid:[1]", "anna")
+        with self.store.reading() as db:
+            seen = lease.read(db)
+        with self.store.writing() as db:
+            token = lease.take(db, seen, self.me, self.clocks.now())
+        assert token == (1 if seen is None else seen.token + 1), "tokens grow by one"
+        self.token = token
+        tools = Tools("sqlite://", "unix:///nowhere/redis.sock", now=self.clocks.now)
+        tools.data.close()
+        tools.data = ground.data
+        self.runner = Runner(
+            self.store,
+            ground.data,
+            self.catalog,
+            inline.Inline(self.catalog, tools),
+            token=token,
+            host="here",
+            sure=lambda: True,
+            now=self.clocks.now,
+        )
+        self.scheduler = Scheduler(self.store, self.catalog, token, planned=lambda: None, now=self.clocks.now)
+        self.scheduler._ticker.start = lambda: None  # the crank is turned by hand
+
+    def open(self) -> None:
+        self.runner.open()
+        self.scheduler.start()
+
+    def look(self) -> None:
+        orders.carry_out(self.store, self.catalog, self.token, self.clocks.now)
+        self.runner.admit()
+
+    def work(self, turns: int) -> None:
+        """So many turns of the loop that an engine goes through."""
+        for _ in range(turns):
+            self.look()
+            self.scheduler.tick()
+            self.runner.step()
+            self.clocks.pass_by(TURN)
+
+    def stop(self) -> None:
+        self.runner.drain(1.0)
+        self.runner.interrupt()
+        self.let_go()
+
+    def let_go(self) -> None:
+        self.runner.close()
+        with self.store.writing() as db:
+            lease.release(db, self.token, self.me.owner)
+        failpoints.reach(Point.LEASE_RELEASED)
+
+    def dies(self) -> None:
+        """Only memory is given back; nothing is written."""
+        for live in self.runner._live.values():
+            live.stop_planning()
+
+
+DEEDS: dict[str, Callable[[Process], object]] = {
+    "looks": Process.look,
+    "ticks": lambda process: process.scheduler.tick(),
+    "steps": lambda process: process.runner.step(),
+    "works": lambda process: process.work(3),
+    "opens": lambda process: process.runner.open(),
+    "interrupts": lambda process: process.runner.interrupt(),
+}
+
+
+class Cluster(RuleBasedStateMachine):
+    """The rules, and what must hold. The model is: which schedule each job had when, and what was seen to be final."""
+
+    ground: ClassVar[Ground]
+    steps: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ground.begin()
+        self.clocks, self.store, self.data = self.ground.clocks, self.ground.store, self.ground.data
+        self.jobs = dict(JOBS)
+        self.leader: Process | None = None
+        self.frozen: list[Process] = []
+        self.made = 0
+        self.spans: dict[str, list[Span]] = {name: [] for name in JOBS}
+        self.cursors: dict[str, datetime] = {}
+        self.ended: dict[int, Any] = {}
+        self.token = 0
+
+    # --- processes ----------------------------------------------------------------------------------------------
+
+    @rule(doom=st.one_of(st.just(0), st.integers(1, 4)))
+    @precondition(lambda self: self.leader is None)
+    def start(self, doom: int = 0) -> None:
+        self.made += 1
+        process = Process(self.ground, self.jobs, self.made)
+        with self._dying_at(doom, process):
+            with self.store.reading() as db:
+                before = occurrences.registered(db)
+            self.leader = process
+            failpoints.reach(Point.LEASE_TAKEN)
+            self._foresee(before)
+            process.open()
+        self._is_planned()
+
+    @rule(turns=st.integers(1, 12))
+    @precondition(lambda self: self.leader is not None)
+    def work(self, turns: int) -> None:
+        assert self.leader is not None
+        self.leader.work(turns)
+        self._is_planned()
+        with self.store.reading() as db:
+            assert commands.asked(db) == [], "what was asked for is carried out"
+
+    @rule(doom=st.integers(1, 25))
+    @precondition(lambda self: self.leader is not None)
+    def kill(self, doom: int) -> None:
+        assert self.leader is not None
+        process = self.leader
+        with self._dying_at(doom, process):
+            process.work(30)
+            raise Killed
+
+    @rule(doom=st.integers(1, 25))
+    @precondition(lambda self: self.leader is not None)
+    def a_database_refuses(self, doom: int) -> None:
+        assert self.leader is not None
+        process = self.leader
+        try:
+            with self._dying_at(doom, process, dies=False):
+                process.work(30)
+        except SQLAlchemyError:
+            process.let_go()
+            self.leader = None
+
+    @rule(name=names, cron=st.sampled_from([None, *sorted(MEANINGS)]))
+    @precondition(lambda self: self.leader is not None)
+    def restart_with(self, name: str, cron: str | None) -> None:
+        self.stop()
+        if cron is None:
+            self.a_job_is_removed(name)
+        else:
+            self.a_schedule_is_edited(name, cron)
+        self.start()
+
+    @rule(doom=st.one_of(st.just(0), st.integers(1, 3)))
+    @precondition(lambda self: self.leader is not None)
+    def stop(self, doom: int = 0) -> None:
+        assert self.leader is not None
+        process = self.leader
+        with self._dying_at(doom, process):
+            process.stop()
+        self.leader = None
+
+    @rule()
+    @precondition(lambda self: self.leader is not None)
+    def freeze(self) -> None:
+        assert self.leader is not None
+        self.frozen.append(self.leader)
+        self.leader = None
+
+    @rule(deed=st.sampled_from(sorted(DEEDS)))
+    @precondition(lambda self: self.frozen)
+    def thaw(self, deed: str) -> None:
+        process = self.frozen.pop()
+        with self.store.reading() as db:
+            found = lease.read(db)
+        assert found is not None
+        if found.token == process.token:
+            self.leader = process
+            return
+        before = self._written()
+        with suppress(Fenced):
+            DEEDS[deed](process)
+        with pytest.raises(Fenced):
+            process.runner.interrupt()
+        with self.store.writing() as db:
+            assert not lease.renew(db, process.token, process.me.owner, self.clocks.now())
+        process.let_go()
+        assert self._written() == before, "who was overtaken changes nothing any more"
+
+    # --- time, data, configuration ------------------------------------------------------------------------------
+
+    @rule(minutes=st.sampled_from([1, 7, 29, 30, 31, 60, 61, 125]))
+    def time_passes(self, minutes: int) -> None:
+        self.clocks.pass_by(minutes * MINUTE)
+
+    @rule()
+    def it_is_exactly_the_next_half_hour(self) -> None:
+        whole = self.clocks.wall.replace(minute=0, second=0, microsecond=0)
+        halves = [half for n in range(1, 4) if (half := whole + n * HOUR / 2) > self.clocks.wall]
+        self.clocks.pass_by(halves[0] - self.clocks.wall)
+
+    @rule(days=st.integers(1, 3))
+    def days_pass(self, days: int) -> None:
+        self.clocks.pass_by(days * DAY)
+
+    @rule(minutes=st.sampled_from([1, 6, 90, 1500]))
+    def the_clock_is_set_forward(self, minutes: int) -> None:
+        self.clocks.wall += minutes * MINUTE
+
+    @rule(minutes=st.sampled_from([1, 6, 45, 130]))
+    def the_clock_is_set_back(self, minutes: int) -> None:
+        self.clocks.wall -= minutes * MINUTE
+
+    @rule(item=st.sampled_from(sorted(people)), mood=st.sampled_from(["fine", "fails", "raises", "waits"]))
+    def somebody_feels_otherwise(self, item: str, mood: str) -> None:
+        counting.change(self.data, item, mood)
+
+    @rule(name=names, cron=st.sampled_from(sorted(MEANINGS)))
+    def a_schedule_is_edited(self, name: str, cron: str) -> None:
+        self.jobs[name] = replace(self.jobs.get(name, JOBS[name]), cron=cron)
+
+    @rule(name=names)
+    def a_job_is_removed(self, name: str) -> None:
+        self.jobs.pop(name, None)
+
+    @rule()
+    def every_job_is_there_again(self) -> None:
+        self.jobs = {**JOBS, **self.jobs}
+
+    # --- operators ----------------------------------------------------------------------------------------------
+
+    @rule(name=names, days_back=st.sampled_from([None, -1, 0, 1, 2]))
+    def trigger(self, name: str, days_back: int | None) -> None:
+        day = None if days_back is None else (self.clocks.wall + KOLKATA - days_back * DAY).date().isoformat()
+        self._ask(Verb.TRIGGER, name, {"date": day})
+
+    @rule(number=st.integers(1, 40), force=st.booleans())
+    def cancel(self, number: int, force: bool) -> None:
+        self._ask(Verb.CANCEL, str(number), {"force": force})
+
+    @rule(number=st.integers(1, 40), everything=st.booleans())
+    def retry(self, number: int, everything: bool) -> None:
+        self._ask(Verb.RETRY, str(number), {"all": everything})
+
+    @rule()
+    def retry_what_failed(self) -> None:
+        self._ask(Verb.RETRY, MATCHING, {"filter": {"states": ["failed", "partial", "cancelled"]}})
+
+    @rule(whom=targets, minutes=st.sampled_from([None, -5, 45, 3000]))
+    def pause(self, whom: str, minutes: int | None) -> None:
+        until = None if minutes is None else (self.clocks.wall + minutes * MINUTE).isoformat()
+        self._ask(Verb.PAUSE, whom, {"until": until})
+
+    @rule(whom=targets)
+    def resume(self, whom: str) -> None:
+        self._ask(Verb.RESUME, whom, {})
+
+    # --- what must always hold ----------------------------------------------------------------------------------
+
+    @invariant()
+    def everything_holds(self) -> None:
+        type(self).steps += 1
+        with self.store.reading() as db:
+            self._tokens_grow(db)
+            self._instants_are_accounted_for(db)
+            rows = rows_of(db, schema.runs)
+            self._occurrences_have_their_runs(db, rows)
+            self._runs_end_once_and_add_up(db, rows)
+            self._none_overlap([row for row in rows if row["state"] == RunState.RUNNING])
+            self._commands_leave_two_traces(db)
+
+    def teardown(self) -> None:
+        """Everything is made well again; then the cluster must come to rest with nothing left to do."""
+        for _ in range(len(self.frozen)):
+            if self.leader is None:
+                self.start()
+            self.thaw("works")
+        for item in people:
+            counting.change(self.data, item, "fine")
+        if self.leader is not None:
+            self.stop()
+        self.jobs = {**JOBS, **self.jobs}
+        self.start()
+        assert self.leader is not None
+        for round_ in range(150):
+            self.leader.work(12)
+            with self.store.reading() as db:
+                if not runs.unfinished(db):
+                    break
+            self.clocks.pass_by(MINUTE if round_ < 50 else HOUR)
+        else:
+            raise AssertionError("the cluster does not come to rest")
+        self._is_planned()
+        self.everything_holds()
+        with self.store.reading() as db:
+            assert commands.asked(db) == []
+            checked = audit.verify(db)
+            assert (checked.broken, checked.why) == (None, None)
+            for row in rows_of(db, schema.runs):
+                assert row["state"] in TERMINAL
+        self._effects_are_there()
+        self.leader.dies()
+
+    # --- how it is looked at ------------------------------------------------------------------------------------
+
+    def _tokens_grow(self, db: Connection) -> None:
+        found = lease.read(db)
+        token = found.token if found else 0
+        assert token >= self.token, "tokens only grow"
+        self.token = token
+        for table in (schema.occurrences, schema.runs):
+            newest = db.execute(select(table.c.token).order_by(table.c.token.desc()).limit(1)).scalar()
+            assert (newest or 0) <= token
+
+    def _instants_are_accounted_for(self, db: Connection) -> None:
+        for name, known in occurrences.registered(db).items():
+            cursor = known.planned_until
+            assert cursor >= self.cursors.get(name, cursor), f"the cursor of {name} went back"
+            self.cursors[name] = cursor
+            expected = [(at, span.spec) for span in self.spans[name] for at in span.up_to(cursor)]
+            table = schema.occurrences
+            rows = db.execute(select(table).where(table.c.job == name).order_by(table.c.due_at)).all()
+            at = 0
+            for row in rows:
+                assert row.instants > 0
+                mine = expected[at : at + row.instants]
+                assert len(mine) == row.instants, f"{name}: {row} stands for instants that there are not"
+                assert (mine[0][0], mine[-1][0]) == (row.due_at, row.last_due_at), f"{name}: {row}"
+                assert {spec for _, spec in mine} == {row.spec}, f"{name}: {row} goes by another schedule"
+                at += row.instants
+            assert expected[at:] == [], f"{name}: not accounted for"
+
+    def _is_planned(self) -> None:
+        """Whoever leads and has just looked owes no instant."""
+        if self.leader is None:
+            return
+        with self.store.reading() as db:
+            known = occurrences.registered(db)
+        now = self.clocks.wall - TURN  # the turn ended with a little time
+        for name in self.leader.catalog:
+            cursor = known[name.name].planned_until
+            owed = [at for at in self.spans[name.name][-1].up_to(now) if at > cursor]
+            assert owed == [], f"{name.name} is behind its time"
+
+    def _occurrences_have_their_runs(self, db: Connection, rows: list[dict[str, Any]]) -> None:
+        mine = {row["occurrence_id"]: row for row in rows if row["occurrence_id"] is not None}
+        assert len(mine) == sum(row["trigger"] == "schedule" for row in rows)
+        for row in rows_of(db, schema.occurrences):
+            run = mine.pop(row["id"], None)
+            if row["state"] in ("missed", "skipped"):
+                assert run is None
+                assert row["reason"] is not None
+                continue
+            assert run is not None, f"{row} has no run"
+            assert (run["job"], run["as_of"], row["instants"]) == (row["job"], row["due_at"], 1)
+            assert (row["state"] == "due") == (run["state"] == RunState.QUEUED)
+        assert mine == {}
+
+    def _runs_end_once_and_add_up(self, db: Connection, rows: list[dict[str, Any]]) -> None:
+        table = schema.batches
+        todo = [row["id"] for row in rows if row["id"] not in self.ended]
+        found: dict[int, list[Any]] = {number: [] for number in todo}
+        for each in db.execute(select(table).where(table.c.run_id.in_(todo))):
+            found[each.run_id].append(each)
+        for row in rows:
+            number = row["id"]
+            if number in self.ended:
+                assert row == self.ended[number], f"run {number} was changed after its end"
+                continue
+            whole = [each for each in found[number] if each.state != "replaced"]
+            for what in ("ok", "failed", "skipped"):
+                assert row[what] == sum(getattr(each, what) for each in found[number]), f"run {number}: {what}"
+            if row["state"] not in TERMINAL:
+                assert row["ended_at"] is None
+                continue
+            self.ended[number] = row
+            assert row["ended_at"] is not None
+            told = row["ok"] + row["failed"] + row["skipped"] + row["not_reached"]
+            assert row["planned"] == told, f"run {number} does not add up: {row}"
+            assert {each.state for each in whole} <= {"done", "failed", "not_reached"}
+            if row["state"] == RunState.SUCCEEDED:
+                assert (row["failed"], row["not_reached"], row["planning_done"]) == (0, 0, True)
+                assert {each.state for each in whole} <= {"done"}
+            if row["state"] == RunState.PARTIAL:
+                assert row["failed"]
+                assert row["ok"] or row["skipped"]
+
+    def _none_overlap(self, live: list[dict[str, Any]]) -> None:
+        for row in live:
+            job = JOBS[row["job"]]
+            beside = [other for other in live if other is not row]
+            mine = [other for other in beside if other["job"] == job.name]
+            same = [
+                other
+                for other in mine
+                if job.covers.unit is Unit.MOMENT or other["window_label"] == row["window_label"]
+            ]
+            assert same == [], f"{job.name}: two runs of one window go on at once"
+            assert len(mine) < job.parallel
+            groups = {JOBS[other["job"]].exclusive for other in beside if other not in mine}
+            assert job.exclusive is None or job.exclusive not in groups, f"{job.name} goes on beside another"
+
+    def _commands_leave_two_traces(self, db: Connection) -> None:
+        told: dict[int, list[str]] = {}
+        for row in rows_of(db, schema.audit):
+            told.setdefault(row["command_id"], []).append(row["outcome"])
+        for row in rows_of(db, schema.commands):
+            settled = [] if row["state"] == "asked" else [row["state"]]
+            assert told.pop(row["id"]) == ["asked", *settled]
+        assert told == {}
+
+    def _effects_are_there(self) -> None:
+        marked = {name: set(counting.marks(self.data, name)) for name in JOBS}
+        with self.store.reading() as db:
+            for run in runs.newest(db, limit=10_000):
+                keys = {key for page in batches.planned_keys(db, run.id) for key in page}
+                assert len(keys) == run.counts.planned, f"run {run.id} planned an item twice"
+                missing = [key for key in keys if (run.window.label, key) not in marked[run.job]]
+                undone = run.counts.planned - run.counts.ok
+                assert len(missing) <= undone, f"run {run.id}: {missing} count as ok and have no effect"
+
+    # --- small ones ---------------------------------------------------------------------------------------------
+
+    def _foresee(self, before: dict[str, occurrences.Registered]) -> None:
+        """Which schedules hold from now on: a changed one begins now, and never again where the old one has been."""
+        for name in JOBS:
+            spans, job = self.spans[name], self.jobs.get(name)
+            begin = max(self.clocks.wall, before[name].planned_until) if name in before else self.clocks.wall
+            going_on = spans[-1] if spans and spans[-1].until is None else None
+            if going_on and (job is None or job.cron != going_on.cron):
+                going_on.until, going_on = begin, None
+            if job is not None and going_on is None:
+                spans.append(Span(job.cron, job.spec, begin))
+
+    def _ask(self, verb: Verb, target: str, arguments: dict[str, Any]) -> None:
+        with self.store.writing() as db:
+            commands.ask(db, verb, target, arguments, ANNA, self.clocks.now())
+
+    @contextmanager
+    def _dying_at(self, doom: int, process: Process, *, dies: bool = True) -> Iterator[None]:
+        self.clocks.doom, self.clocks.dies = doom, dies
+        try:
+            yield
+        except Killed:
+            process.dies()
+            self.leader = None
+        finally:
+            self.clocks.doom = 0
+
+    def _written(self) -> dict[str, list[dict[str, Any]]]:
+        """All that the store remembers."""
+        with self.store.reading() as db:
+            return {table.name: rows_of(db, table) for table in schema.metadata.sorted_tables}
+
+
+def rows_of(db: Connection, table: Table) -> list[dict[str, Any]]:
+    return [dict(row) for row in db.execute(select(table).order_by(*table.primary_key.columns)).mappings()]
+
+
+@pytest.fixture
+def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
+    store, data = Store(f"sqlite:///{tmp_path / 'store.db'}"), Database(f"sqlite:///{tmp_path / 'data.db'}")
+    migrate.upgrade(store)
+    datatables.create_missing(data, [pack])
+    counting.put(data, people)
+    for database, name in ((store, "store"), (data, "data")):
+        with database.engine.connect() as db:
+            db.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+        shutil.copyfile(tmp_path / f"{name}.db", tmp_path / f"{name}.new")
+    clocks = Clocks()
+    monkeypatch.setattr(schedulers, "steady", lambda: clocks.steady)
+    monkeypatch.setattr(failpoints, "_SET", "a boundary that a process dies at")
+    monkeypatch.setattr(failpoints, "_at", clocks.reach)
+    # A page is waited for, so that the same steps always find the same; nothing else here waits.
+    monkeypatch.setattr(runners, "PAGE_PATIENCE", 30.0)
+    monkeypatch.setattr(runners, "FLUSH_SECONDS", -1.0)
+    monkeypatch.setattr(inline, "TICK_SECONDS", 0.0)
+    yield Ground(tmp_path, store, data, clocks)
+    store.close()
+    data.close()
+
+
+def befalls(ground: Ground, *steps: tuple[Any, ...]) -> Cluster:
+    """A cluster after these steps, each looked at."""
+    machine: Cluster = type("Machine", (Cluster,), {"ground": ground})()
+    for name, *arguments in steps:
+        getattr(machine, name)(*arguments)
+        machine.everything_holds()
+    return machine
+
+
+@pytest.mark.parametrize("cron", ["*/30 * * * *", None], ids=["edited", "removed and back"])
+def test_a_clock_that_is_set_back_before_a_job_changes_gives_no_instant_a_second_run(
+    ground: Ground, cron: str | None
+) -> None:
+    machine = befalls(
+        ground,
+        ("start",),
+        ("time_passes", 61),
+        ("work", 10),
+        ("stop",),
+        ("the_clock_is_set_back", 130),
+        ("start",),
+        ("restart_with", "machine.hourly", cron),
+        ("every_job_is_there_again",),
+        ("stop",),
+        ("start",),
+        ("time_passes", 125),
+        ("work", 10),
+    )
+    machine.teardown()
+
+
+def test_whatever_befalls_a_cluster_nothing_is_lost_and_nothing_is_doubled(
+    ground: Ground, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = type("Machine", (Cluster,), {"ground": ground, "steps": 0})
+    how = settings(
+        max_examples=EXAMPLES,
+        stateful_step_count=STEPS,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+    run_state_machine_as_test(machine, settings=how)
+
+    with capsys.disabled():
+        print(f"\n{machine.steps:,} steps looked at in {EXAMPLES} examples")  # type: ignore[attr-defined] # noqa: T201

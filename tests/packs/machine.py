@@ -1,0 +1,28 @@
+"""A pack for the tests of a whole cluster: one job for every way in which runs can stand in each other's way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from opsconsole import DAY, DAY_BEFORE, NONE, QUEUE, REPLACE, Job, Pack, all_of, hours
+from tests.packs.counting import SOON, everything, leave_marks, metadata
+
+
+def _job(name: str, **how: object) -> Job:
+    said = {"tz": "Asia/Kolkata", "batch": 2, "retry": SOON, "timeout": timedelta(days=30), **how}
+    return Job(f"machine.{name}", everything, leave_marks(f"machine.{name}"), **said)  # type: ignore[arg-type]
+
+
+pack = Pack(
+    "machine",
+    jobs=(
+        _job("hourly", cron="0 * * * *"),
+        _job("patient", cron="*/30 * * * *", overlap=QUEUE),
+        _job("pushy", cron="10 * * * *", overlap=REPLACE),
+        _job("forgetful", cron="15 */2 * * *", catch_up=NONE),
+        _job("nightly", cron="30 0 * * *", covers=DAY_BEFORE, catch_up=all_of(newest=3), parallel=2, exclusive="books"),
+        _job("books", cron="0 */3 * * *", covers=DAY, exclusive="books", priority=5),
+        _job("report", cron="0 1 * * *", covers=DAY_BEFORE, after=("machine.nightly",), after_wait=hours(1)),
+    ),
+    metadata=metadata,
+)
