@@ -1,0 +1,304 @@
+"""Which runs may begin, and what the others wait for: nobody overtakes, nobody starves, nobody runs beside itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from opsconsole import DAY, Job, hours, minutes
+from opsconsole.model import Counts, Run, RunState, Stop, Trigger
+from opsconsole.queueing import NO_SLOT, SLOTS, waits
+from opsconsole.windows import MOMENT, Covers, Window
+from tests.packs.counting import names, pass_over
+
+NOON = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
+HOUR = hours(1)
+QUEUED, RUNNING, INTERRUPTED = RunState.QUEUED, RunState.RUNNING, RunState.INTERRUPTED
+SCHEDULE, HAND, BACKFILL = Trigger.SCHEDULE, Trigger.HAND, Trigger.BACKFILL
+
+
+def job(
+    name: str,
+    *,
+    covers: Covers = DAY,
+    parallel: int = 1,
+    exclusive: str | None = None,
+    after: tuple[str, ...] = (),
+    after_wait: timedelta = HOUR,
+) -> Job:
+    return Job(
+        name,
+        names,
+        pass_over,
+        cron="0 0 * * *",
+        covers=covers,
+        parallel=parallel,
+        exclusive=exclusive,
+        after=after,
+        after_wait=after_wait,
+    )
+
+
+def run(
+    number: int,
+    name: str,
+    state: RunState = QUEUED,
+    *,
+    day: int = 19,
+    trigger: Trigger = HAND,
+    created_at: datetime = NOON,
+    stop: Stop | None = None,
+) -> Run:
+    start = datetime(2025, 1, day, tzinfo=UTC)
+    return Run(
+        id=number,
+        job=name,
+        window=Window(start, start + timedelta(days=1), f"2025-01-{day:02}"),
+        as_of=start,
+        trigger=trigger,
+        state=state,
+        attempt=0 if state is QUEUED else 1,
+        parent=None,
+        retry_of=None,
+        command=None,
+        asked_by="anna",
+        host=None,
+        created_at=created_at,
+        started_at=None if state is QUEUED else created_at,
+        ended_at=None,
+        counts=Counts(),
+        planning_done=False,
+        batches=0,
+        batches_done=0,
+        kinds={},
+        metrics={},
+        facts={},
+        error=None,
+        log_lines=0,
+        stop=stop,
+    )
+
+
+def told(jobs: list[Job], open_runs: list[Run], now: datetime = NOON) -> list[tuple[int, str | None]]:
+    """(run, what it waits for) of every run that waits, in order."""
+    known = {each.name: each for each in jobs}
+    return [(each.id, why) for each, why in waits(open_runs, known.get, now)]
+
+
+def begun(jobs: list[Job], open_runs: list[Run], now: datetime = NOON) -> list[int]:
+    return [number for number, why in told(jobs, open_runs, now) if why is None]
+
+
+# --- a job and itself ---------------------------------------------------------------------------------------------
+
+
+def test_a_job_about_a_moment_runs_once_at_a_time_however_many_it_may_run_in_parallel() -> None:
+    moment = job("a.moment", covers=MOMENT, parallel=5)
+
+    found = told([moment], [run(1, "a.moment", RUNNING), run(2, "a.moment", day=20)])
+
+    assert found == [(2, "run 1 of this job")]
+
+
+def test_of_two_that_wait_the_first_begins_and_the_second_waits_for_it() -> None:
+    moment = job("a.moment", covers=MOMENT)
+
+    found = told([moment], [run(1, "a.moment"), run(2, "a.moment", day=20)])
+
+    assert found == [(1, None), (2, "run 1 of this job")]
+
+
+def test_one_window_is_worked_on_once_at_a_time_and_another_beside_it_where_the_job_allows() -> None:
+    daily = job("a.daily", parallel=2)
+    open_runs = [run(1, "a.daily", RUNNING), run(2, "a.daily"), run(3, "a.daily", day=18), run(4, "a.daily", day=17)]
+
+    found = told([daily], open_runs)
+
+    assert found == [(2, "run 1 of this job"), (3, None), (4, "run 1 of this job, for 2025-01-19")]
+
+
+def test_a_job_is_not_parallel_unless_it_says_so() -> None:
+    found = told([job("a.daily")], [run(1, "a.daily", RUNNING), run(2, "a.daily", day=18)])
+
+    assert found == [(2, "run 1 of this job, for 2025-01-19")]
+
+
+def test_an_interrupted_run_goes_on_before_what_is_queued() -> None:
+    found = told([job("a.daily")], [run(1, "a.daily", INTERRUPTED), run(2, "a.daily")])
+
+    assert found == [(1, None), (2, "run 1 of this job")]
+
+
+def test_what_is_caught_up_with_goes_in_order_also_when_only_an_earlier_one_has_to_wait() -> None:
+    daily = job("a.daily", parallel=3)
+    open_runs = [
+        run(1, "a.daily", RUNNING, day=16),
+        run(2, "a.daily", day=16, trigger=SCHEDULE),
+        run(3, "a.daily", day=17, trigger=SCHEDULE),
+        run(4, "a.daily", day=18, trigger=SCHEDULE),
+    ]
+
+    found = told([daily], open_runs)
+
+    earlier = "this job's earlier run, which waits"
+    assert found == [(2, "run 1 of this job"), (3, earlier), (4, earlier)]
+
+
+def test_what_is_caught_up_with_runs_side_by_side_where_the_job_allows() -> None:
+    open_runs = [run(n, "a.daily", day=15 + n, trigger=SCHEDULE) for n in range(1, 5)]
+
+    assert begun([job("a.daily", parallel=3)], open_runs) == [1, 2, 3]
+
+
+def test_neither_an_operator_nor_another_job_waits_for_what_is_caught_up_with() -> None:
+    daily, other = job("a.daily", parallel=3), job("a.other")
+    open_runs = [
+        run(1, "a.daily", RUNNING, day=16),
+        run(2, "a.daily", day=16, trigger=SCHEDULE),
+        run(3, "a.daily", day=17, trigger=HAND),
+        run(4, "a.daily", day=18, trigger=BACKFILL),
+        run(5, "a.other", day=18, trigger=SCHEDULE),
+    ]
+
+    assert begun([daily, other], open_runs) == [3, 4, 5]
+
+
+def test_an_operators_run_that_waits_holds_no_scheduled_one_back() -> None:
+    open_runs = [
+        run(1, "a.daily", RUNNING, day=16),
+        run(2, "a.daily", day=16, trigger=HAND),
+        run(3, "a.daily", day=17, trigger=SCHEDULE),
+    ]
+
+    assert begun([job("a.daily", parallel=2)], open_runs) == [3]
+
+
+# --- a job and others ---------------------------------------------------------------------------------------------
+
+
+def test_of_the_jobs_that_exclude_each_other_one_runs() -> None:
+    jobs = [job("a.close", exclusive="books"), job("b.open", exclusive="books"), job("b.other", exclusive="shelves")]
+
+    found = told(jobs, [run(1, "a.close"), run(2, "b.open"), run(3, "b.other")])
+
+    assert found == [(1, None), (2, "a.close, which excludes it"), (3, None)]
+
+
+def test_a_running_job_excludes_those_of_its_group_that_come_first_in_line() -> None:
+    jobs = [job("a.close", exclusive="books"), job("b.open", exclusive="books")]
+
+    assert told(jobs, [run(2, "b.open"), run(1, "a.close", RUNNING)]) == [(2, "a.close, which excludes it")]
+
+
+def test_a_job_that_excludes_others_may_still_run_several_of_its_own_windows() -> None:
+    daily = job("a.close", exclusive="books", parallel=2)
+
+    assert begun([daily], [run(1, "a.close", RUNNING), run(2, "a.close", day=18)]) == [2]
+
+
+def test_jobs_in_no_group_exclude_nobody() -> None:
+    assert begun([job("a.one"), job("b.two")], [run(1, "a.one"), run(2, "b.two")]) == [1, 2]
+
+
+def test_a_job_comes_after_another_of_the_same_end_whatever_that_one_still_has_to_do() -> None:
+    jobs = [job("a.first"), job("b.second", after=("a.first",))]
+
+    for state in (QUEUED, RUNNING, INTERRUPTED):
+        found = told(jobs, [run(2, "b.second"), run(1, "a.first", state)])
+
+        assert (2, "a.first") in found
+
+
+def test_a_run_for_another_end_or_of_another_job_is_not_waited_for() -> None:
+    jobs = [job("a.first"), job("a.zeroth"), job("b.second", after=("a.first",))]
+
+    assert begun(jobs, [run(1, "a.first", RUNNING, day=18), run(3, "a.zeroth", RUNNING), run(2, "b.second")]) == [2]
+
+
+def test_a_job_waits_for_another_only_so_long() -> None:
+    jobs = [job("a.first"), job("b.second", after=("a.first",), after_wait=minutes(30))]
+    open_runs = [run(1, "a.first", RUNNING), run(2, "b.second")]
+
+    assert told(jobs, open_runs, NOON + minutes(30) - timedelta.resolution) == [(2, "a.first")]
+    assert told(jobs, open_runs, NOON + minutes(30)) == [(2, None)]
+
+
+def test_who_waits_for_another_job_holds_its_own_later_runs_back() -> None:
+    jobs = [job("a.first"), job("b.second", after=("a.first",), parallel=2)]
+    open_runs = [
+        run(1, "a.first", RUNNING, day=17),
+        run(2, "b.second", day=17, trigger=SCHEDULE),
+        run(3, "b.second", day=18, trigger=SCHEDULE),
+    ]
+
+    assert told(jobs, open_runs) == [(2, "a.first"), (3, "this job's earlier run, which waits")]
+
+
+# --- places -------------------------------------------------------------------------------------------------------
+
+
+def crowd(pack: str, number: int) -> tuple[list[Job], list[Run]]:
+    """So many jobs of a pack, each with a run that goes on."""
+    jobs = [job(f"{pack}.job{n}") for n in range(number)]
+    return jobs, [run(100 + n, each.name, RUNNING) for n, each in enumerate(jobs)]
+
+
+def test_when_every_place_is_taken_the_next_waits_for_one() -> None:
+    jobs, running = crowd("a", SLOTS)
+
+    assert told([*jobs, job("a.next")], [*running, run(1, "a.next")]) == [(1, NO_SLOT)]
+    assert told([*jobs, job("a.next")], [*running[1:], run(1, "a.next")]) == [(1, None)]
+
+
+def test_a_pack_that_has_nothing_going_on_has_a_place_of_its_own_and_only_one() -> None:
+    jobs, running = crowd("a", SLOTS)
+    others = [job("b.one"), job("b.two"), job("c.one")]
+
+    found = told([*jobs, *others], [*running, run(1, "b.one"), run(2, "b.two"), run(3, "c.one")])
+
+    assert found == [(1, None), (2, NO_SLOT), (3, None)]
+
+
+def test_a_thousand_due_at_once_take_the_places_there_are_in_order() -> None:
+    jobs = [job(f"a.job{n:04}") for n in range(1000)]
+
+    found = told(jobs, [run(n, each.name) for n, each in enumerate(jobs)])
+
+    assert len(found) == 1000
+    assert [number for number, why in found if why is None] == list(range(SLOTS))
+    assert {why for _, why in found[SLOTS:]} == {NO_SLOT}
+
+
+def test_what_waits_for_another_reason_takes_no_place() -> None:
+    jobs, running = crowd("a", SLOTS - 1)
+    blocked = run(1, "a.job0")
+
+    assert begun([*jobs, job("a.next")], [*running, blocked, run(2, "a.next")]) == [2]
+
+
+# --- ends ---------------------------------------------------------------------------------------------------------
+
+STOP = Stop("ben", NOON, NOON, "cancelled by ben")
+
+
+def test_a_run_that_is_to_stop_waits_for_nobody() -> None:
+    jobs, running = crowd("a", SLOTS)
+    waiting = run(1, "a.job0", stop=STOP)
+
+    assert told(jobs, [*running, waiting]) == [(1, None)]
+
+
+def test_a_run_of_a_job_that_is_gone_waits_for_nobody() -> None:
+    jobs, running = crowd("a", SLOTS)
+
+    assert told(jobs, [*running, run(1, "a.removed")]) == [(1, None)]
+
+
+def test_a_run_that_is_to_stop_still_holds_its_place_while_it_runs() -> None:
+    going = replace(run(1, "a.daily", RUNNING), stop=STOP)
+
+    assert told([job("a.daily")], [going, run(2, "a.daily")]) == [(2, "run 1 of this job")]
+
+
+def test_nothing_open_means_nothing_to_begin() -> None:
+    assert told([], []) == []
