@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
@@ -117,18 +118,20 @@ def _weathered(storm: Storm) -> tuple[Storm, Account]:
     return storm, account
 
 
-def run(plan: Plan) -> Report:
-    """Carries a plan out on servers of its own, that end with it; what it leaves behind when something is wrong is
-    kept, and named in the report.
+@contextmanager
+def servers(database: str) -> Iterator[tuple[Path, Callable[[], str] | None, EmbeddedRedis]]:
+    """What a campaign needs, for the length of the block: a new folder, which stays, who makes PostgreSQL databases, if
+    it is to be those, and a Redis server.
     """
     folder = Path(tempfile.mkdtemp(prefix="opsconsole-chaos-"))
     server = EmbeddedRedis(folder / "redis")
     server.ensure()
     try:
-        if plan.database == "sqlite":
-            return campaign(plan, folder, None, server)
-        with PrivatePostgres() as postgres:
-            return campaign(plan, folder, postgres.new_database, server)
+        if database == "sqlite":
+            yield folder, None, server
+        else:
+            with PrivatePostgres() as postgres:
+                yield folder, postgres.new_database, server
     finally:
         server.stop()
 

@@ -81,6 +81,7 @@ class Cluster:
     redis_url: str
     database_url: str | None = None
     executor: str = "inline"
+    lease_seconds: float = LEASE_SECONDS
     pace: Pace = field(default_factory=lambda: since(FIRST_DAY, scale=MINUTES_A_SECOND))
     processes: list[Process] = field(default_factory=list)
 
@@ -94,7 +95,7 @@ class Cluster:
             environ={
                 "OPSCONSOLE_ENGINE__EXECUTOR": self.executor,
                 "OPSCONSOLE_ENGINE__WORKERS": "1",
-                "OPSCONSOLE_ENGINE__LEASE_SECONDS": str(LEASE_SECONDS),
+                "OPSCONSOLE_ENGINE__LEASE_SECONDS": str(self.lease_seconds),
             },
         )
         self.desk = Desk(self.place.settings, self.place.store, self.place.catalog, now=self.pace.now)
@@ -106,7 +107,7 @@ class Cluster:
         log = self.folder / f"process{next(self._numbers)}.log"
         log.touch()
         environ = {
-            "PATH": os.environ.get("PATH", ""),
+            **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
             "HOME": str(self.folder),
             "XDG_DATA_HOME": str(self.folder),
             "XDG_CONFIG_HOME": str(self.folder / "config"),

@@ -1,0 +1,84 @@
+"""`python -m tests.faults`: the long campaign, the double starts and the mutants; says what it did and found."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+
+from tests.faults.campaign import CLUSTERS, Plan, campaign, servers
+from tests.faults.double_start import start_twice
+from tests.faults.mutants import hunt
+
+DATABASES = ("sqlite", "postgresql")
+PARTS = ("campaign", "double-starts", "mutants")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Does what is asked for, all of it by default; 1 when something was doubled, lost, or not noticed."""
+    asked = _parsed(words)
+    good = True
+    for database in asked.database or DATABASES:
+        if "campaign" in asked.parts or "double-starts" in asked.parts:
+            good = _against(database, asked) and good
+    if "mutants" in asked.parts:
+        good = _told(hunt(asked.mutant)) and good
+    return 0 if good else 1
+
+
+def _against(database: str, asked: argparse.Namespace) -> bool:
+    good = True
+    with servers(database) as (folder, new_database, server):
+        if "double-starts" in asked.parts:
+            twice = start_twice(asked.double_starts, database, asked.seed, folder, new_database, server)
+            _print(twice.lines())
+            good = not twice.violations
+        if "campaign" in asked.parts:
+            plan = Plan(asked.kills, asked.pauses, database, asked.seed, asked.executor, asked.clusters)
+            report = campaign(plan, folder, new_database, server)
+            _print(report.lines())
+            good = good and report.holds
+    if good:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        _print([f"what the processes wrote is in {folder}"])
+    return good
+
+
+def _told(lines: Iterator[tuple[bool, str]]) -> bool:
+    good = True
+    for holds, line in lines:
+        good = good and holds
+        _print([line])
+    return good
+
+
+def _print(lines: Sequence[str] | Iterator[str]) -> None:
+    for line in lines:
+        sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _parsed(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to do: {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--kills", type=int, default=3000, help="on each database (default: %(default)s)")
+    parser.add_argument("--pauses", type=int, default=300, help="on each database (default: %(default)s)")
+    parser.add_argument("--double-starts", type=int, default=100, help="on each database (default: %(default)s)")
+    parser.add_argument("--database", action="append", choices=DATABASES, help="may be given twice (default: both)")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="default: by chance")
+    parser.add_argument("--executor", choices=("inline", "processes", "mixed"), default="mixed")
+    parser.add_argument("--clusters", type=int, default=max(CLUSTERS, 2 * (os.cpu_count() or 1)))
+    parser.add_argument("--mutant", action="append", default=[], help="only these mutants (default: all)")
+    asked = parser.parse_args(words)
+    asked.parts = asked.parts or list(PARTS)
+    if unknown := set(asked.parts) - set(PARTS):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")
+    return asked
+
+
+if __name__ == "__main__":
+    sys.exit(main())

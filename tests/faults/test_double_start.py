@@ -1,0 +1,28 @@
+"""Two processes that start in the same instant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from opsconsole.embedded.redis import EmbeddedRedis
+from tests.faults.double_start import start_twice
+from tests.faults.short import SEED, databases, on_both, tell
+
+DOUBLE_STARTS = 10
+
+
+@on_both
+def test_of_two_that_start_at_once_one_leads(
+    database: str,
+    request: pytest.FixtureRequest,
+    own_redis: EmbeddedRedis,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    twice = start_twice(DOUBLE_STARTS, database, SEED, tmp_path, databases(request, database), own_redis)
+
+    tell(capsys, twice.lines())
+    assert twice.violations == []
+    assert twice.deeds["double starts"] == DOUBLE_STARTS
