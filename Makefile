@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench snapshots lock clean FORCE
+.PHONY: help demo test lint bench chaos snapshots lock clean FORCE
 
 # Empty unless the caller named one; then a .venv of another Python is made anew.
 asked_python := $(if $(filter undefined,$(origin PYTHON)),,$(PYTHON))
@@ -17,7 +17,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  USERS=2000           how many people the demo has'
-	@echo '  ARGS="-k name -x"    more arguments for demo, test, bench, snapshots and lock'
+	@echo '  ARGS="-k name -x"    more arguments for demo, test, bench, chaos, snapshots and lock'
 	@echo '  WORKERS=4            how many test processes (default: one a core)'
 	@echo '  PYTHON=python3.12    the Python that .venv is made with (default: python3)'
 
@@ -34,6 +34,9 @@ lint: $(READY) ## Check style, format and types
 
 bench: $(READY) ## Measure performance
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(READY) ## Kill and pause real processes by the thousand, and try the tests with guards taken out
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 snapshots: $(READY) ## Accept how the screens look now
 	@$(BIN)/python -m pytest tests/screens --snapshot-update $(ARGS)

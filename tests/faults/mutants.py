@@ -86,7 +86,7 @@ MUTANTS = (
         "immediate",
         "SQLite's lock is taken with the first write, not with the transaction",
         (("opsconsole/database.py", r'"BEGIN IMMEDIATE" if writes else "BEGIN"', '"BEGIN"'),),
-        ("tests/engine/test_database.py",),
+        ("tests/faults/test_guards.py",),
     ),
     Mutant(
         "cursor after",
@@ -149,7 +149,7 @@ def hunt(names: Sequence[str] = ()) -> Iterator[tuple[bool, str]]:
 
 
 def _tried(mutant: Mutant) -> tuple[str | None, float]:
-    """The first test that fails with the mutant, None when all pass; and how long that took."""
+    """What noticed the mutant, mostly the first test that fails; None when all pass. And how long that took."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="opsconsole-mutant-", ignore_cleanup_errors=True) as name:
         tree = Path(name)
@@ -159,10 +159,10 @@ def _tried(mutant: Mutant) -> tuple[str | None, float]:
             else:
                 shutil.copy(ROOT / part, tree / part)
         mutant.apply(tree)
-        return _first_failure(tree, mutant.tests), time.monotonic() - began
+        return _noticed_by(tree, mutant.tests), time.monotonic() - began
 
 
-def _first_failure(tree: Path, tests: Sequence[str]) -> str | None:
+def _noticed_by(tree: Path, tests: Sequence[str]) -> str | None:
     environ = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     _require_the_copy(tree, environ)
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--tb=no", f"--timeout={TEST_SECONDS}"]
@@ -184,6 +184,8 @@ def _first_failure(tree: Path, tests: Sequence[str]) -> str | None:
         return "a test that did not end"
     if process.returncode == 0:
         return None
+    if process.returncode < 0:
+        return f"the end of all tests, by signal {-process.returncode}"
     found = re.search(r"^(?:FAILED|ERROR) \S*?([^/\s]+::\S+)", told, re.MULTILINE)
     if found is None or process.returncode != 1:
         raise RuntimeError(f"the tests could not be run: {told[-2000:]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
+from opsconsole.database import Database
 from opsconsole.engine import Engine
 from opsconsole.model import Occurrence, OccurrenceState
 from opsconsole.store import Store, migrate, occurrences, schema
@@ -36,6 +38,27 @@ def test_an_instant_has_one_row_whoever_writes_it(store: Store) -> None:
 
     with pytest.raises(IntegrityError), store.writing() as db:
         occurrences.record(db, due, token=2, at=NOON)
+
+
+def test_who_begins_to_write_to_sqlite_has_its_lock_though_nothing_is_written_yet(tmp_path: Path) -> None:
+    anna, ben = (Database(f"sqlite:///{tmp_path / 'shared.db'}") for _ in range(2))
+    written = threading.Event()
+
+    def write() -> None:
+        with ben.writing() as db:
+            db.execute(text("CREATE TABLE bens (id INTEGER)"))
+        written.set()
+
+    other = threading.Thread(target=write)
+    with anna.writing() as db:
+        other.start()
+        assert not written.wait(0.3), "what anna reads stays as it is until she has written"
+        db.execute(text("CREATE TABLE annas (id INTEGER)"))
+    other.join()
+    for database in (anna, ben):
+        database.close()
+
+    assert written.is_set()
 
 
 @pytest.fixture
