@@ -21,6 +21,7 @@ from opsconsole.cli.ending import watch
 from opsconsole.cli.opening import Options, desk_of, log_to_file, log_with, settings_of
 from opsconsole.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.settings import Settings, private_folder, terminal
+from opsconsole.text import safe
 
 if TYPE_CHECKING:
     from opsconsole.desk import Desk
@@ -111,6 +112,9 @@ def _reload(options: Options, desk: Desk, engine: Engine) -> None:
     except BadSettings as error:
         for problem in error.problems:
             log.warning("the configuration is not taken over: %s", problem)
+        return
+    except Exception as error:  # noqa: BLE001 - a pack raises what it likes; the schedule in force goes on
+        log.warning("the configuration is not taken over: %s: %s", type(error).__name__, safe(error, 200))
         return
     if (settings.store_url, settings.data_url) != (desk.settings.store_url, desk.settings.data_url):
         log.warning("the configuration is not taken over: another store or data database needs a restart")

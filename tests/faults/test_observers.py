@@ -1,0 +1,238 @@
+"""Row 6, for whoever looks on: a console beside the leader, one that never leads, and one that may only look."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from opsconsole.model import RunState
+from opsconsole.store.schema import metadata
+from tests.cli.test_terminal import assert_restored
+from tests.conftest import Installing
+from tests.engine.waiting import eventually
+from tests.faults import test_signals
+from tests.faults.conftest import Start
+from tests.faults.test_processes import leader_of, lease_of, run_of
+from tests.faults.test_signals import NO_REDIS, Opening
+from tests.installation import Installation
+from tests.packs import counting
+from tests.terminal import Terminal
+
+opening = test_signals.opening
+
+ENTER, LEFT, TAB = "\r", "\x1b[D", "\t"
+CARRIED_OUT_SECONDS = 1.0
+WRITTEN_BY_ASKING = ("ops_audit", "ops_commands", "ops_presence")
+
+
+@pytest.fixture
+def place(tmp_path: Path, installing: Installing) -> Installation:
+    """Jobs of a day; the first of them takes some seconds."""
+    made = installing(
+        database_url=f"sqlite:///{tmp_path / 'queue.db'}",
+        redis_url=NO_REDIS,
+        packs="tests.packs.queue",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+    counting.put(made.data, {f"a{i:02}": "dawdles" for i in range(16)}, score=400)
+    return made
+
+
+def settled(place: Installation, verb: str) -> float:
+    """Waits until a command of this kind is carried out; the seconds from its being asked for to that."""
+
+    def both() -> list[float]:
+        return [entry.at.timestamp() for entry in place.desk.trail(limit=20) if entry.verb == verb]
+
+    eventually(lambda: len(both()) == 2, f"{verb} is carried out", 10)
+    done, asked = both()
+    return done - asked
+
+
+def observing(terminal: Terminal, pid: int) -> None:
+    """Waits until a console says who leads."""
+    terminal.wait_for(f"observing {socket.gethostname()}/{pid}")
+
+
+def test_row_6_who_looks_on_acts_through_the_leader(
+    place: Installation,
+    opening: Opening,
+) -> None:
+    anna = opening(place, SUDO_USER="anna")
+    anna.wait_for("leading since")
+    ben = opening(place, SUDO_USER="ben")
+    observing(ben, anna.process.pid)
+    token = lease_of(place)
+
+    ben.type("t")
+    ben.wait_for("Items")
+    ben.type(ENTER)
+    triggered = settled(place, "trigger")
+    ben.wait_for("run 1 is started")
+    (run,) = place.desk.runs(limit=5)
+    ben.wait_until(lambda: place.desk.run(run.id).state is RunState.RUNNING)
+    ben.wait_until(lambda: "nothing runs now" not in ben.text)
+    ben.read(0.5)  # the row can be chosen as soon as it is drawn
+
+    ben.type(TAB)
+    ben.read(0.5)
+    ben.type("x")
+    ben.wait_for(f"Cancel run {run.id}")
+    ben.wait_for("[ No ]")
+    ben.type(LEFT + ENTER)
+    cancelled = settled(place, "cancel")
+    ended = place.desk.wait_for(run.id, 15)
+
+    ben.wait_for("cancelled")
+    ben.type("p")
+    ben.wait_for("[ Pause ]")
+    ben.type(ENTER)
+    paused = settled(place, "pause")
+    attached = {(each.pid, each.face, each.who.split()[0]) for each in place.desk.snapshot().attached}
+
+    assert max(triggered, cancelled, paused) < CARRIED_OUT_SECONDS
+    assert ended is not None
+    assert ended.state is RunState.CANCELLED
+    assert [pause.who.split()[0] for pause in place.desk.pauses()] == ["ben"]
+    trail = place.desk.trail(limit=20)
+    assert {entry.who.split()[0] for entry in trail} == {"ben"}
+    assert [entry.outcome for entry in reversed(trail)] == ["asked", "done"] * 3
+    assert attached == {(anna.process.pid, "console", "anna"), (ben.process.pid, "console", "ben")}
+    held = lease_of(place)
+    assert token is not None
+    assert held is not None
+    assert (held.token, leader_of(place)) == (token.token, anna.process.pid), "Anna led all the time"
+    ben.type("q")
+    assert ben.ended() == 0, "Ben is asked nothing: nothing runs in his process"
+    assert_restored(ben)
+
+
+def test_row_6_who_looks_on_takes_over_when_the_leader_ends(
+    place: Installation,
+    opening: Opening,
+) -> None:
+    anna = opening(place)
+    anna.wait_for("leading since")
+    ben = opening(place)
+    observing(ben, anna.process.pid)
+    number = run_of(place, place.desk.trigger("queue.first", "2025-01-19"))
+    eventually(lambda: len(counting.tried(place.data, "queue.first")) > 1, "the run goes on")
+
+    began = time.monotonic()
+    anna.process.send_signal(signal.SIGTERM)
+    assert anna.ended() == 143
+    ben.wait_until(lambda: leader_of(place) == ben.process.pid)
+    took = time.monotonic() - began
+    ben.wait_for("leading since")
+    ben.wait_until(lambda: place.desk.run(number).state is RunState.SUCCEEDED, 20)
+
+    assert took < 4.0
+    assert place.desk.run(number).attempt == 2
+    assert len(counting.tried(place.data, "queue.first")) == 16
+
+
+def test_row_6_who_only_observes_never_leads(
+    place: Installation,
+    opening: Opening,
+) -> None:
+    anna = opening(place)
+    anna.wait_for("leading since")
+    ben = opening(place, "--observe")
+    observing(ben, anna.process.pid)
+
+    anna.type("q")
+    assert anna.ended() == 0
+    ben.wait_for("nobody leads")
+    ben.read(3.0)
+    assert leader_of(place) is None
+    held = lease_of(place)
+    command = place.desk.trigger("queue.second", "2025-01-19")
+    ben.read(1.5)
+
+    assert place.desk.outcome(command, 0.0) is None
+    assert place.desk.runs(limit=5) == []
+    again = lease_of(place)
+    assert held is not None
+    assert again is not None
+    assert again.token == held.token
+    ben.type("q")
+    assert ben.ended() == 0
+
+
+def rows(place: Installation) -> dict[str, int]:
+    """How many rows each table of the store has that looking on must not touch."""
+    with place.store.reading() as db:
+        return {
+            table.name: db.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in metadata.sorted_tables
+            if table.name not in WRITTEN_BY_ASKING
+        }
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "queue.first"), ("pause", "queue.first"), ("retry", "1"), ("resume", "queue.first")]
+)
+def test_row_6_who_may_only_look_is_refused_in_a_sentence(
+    place: Installation, start: Start, words: tuple[str, ...]
+) -> None:
+    leader = start(place, "headless")
+    number = run_of(place, place.desk.trigger("queue.first", "2025-01-19"))
+    assert number == 1
+    place.desk.cancel(number, force=True)
+    assert place.desk.wait_for(number, 15) is not None
+    before, trail = rows(place), len(place.desk.trail(limit=100))
+
+    command = [sys.executable, "-m", "opsconsole", "--read-only", *words]
+    told = subprocess.run(command, env=os.environ | place.environ, capture_output=True, text=True, timeout=30)
+
+    assert told.returncode == 77
+    assert told.stdout == ""
+    assert re.fullmatch(r"opsconsole: .+\n", told.stderr)
+    assert rows(place) == before
+    refused, asked, *others = place.desk.trail(limit=100)
+    verb = "trigger" if words[0] == "run" else words[0]
+    assert [(each.verb, each.outcome) for each in (asked, refused)] == [(verb, "asked"), (verb, "refused")]
+    assert len(others) == trail
+    assert leader.poll() is None
+
+
+def test_row_6_who_may_only_look_is_told_so_in_the_console(
+    place: Installation,
+    start: Start,
+    opening: Opening,
+) -> None:
+    leader = start(place, "headless")
+    eventually(lambda: leader_of(place) == leader.pid, "somebody leads")
+    ben = opening(place, "--read-only")
+    observing(ben, leader.pid)
+    before = rows(place)
+
+    ben.type("t")
+    ben.wait_for("Items")
+    ben.type(ENTER)
+    ben.wait_for("trigger is refused: this was opened with --read-only and may only look")
+    ben.type(TAB + "p")
+    ben.wait_for("[ Pause ]")
+    ben.type(ENTER)
+    ben.wait_for("pause is refused: this was opened with --read-only and may only look")
+
+    assert rows(place) == before
+    assert place.desk.pauses() == []
+    assert {entry.outcome for entry in place.desk.trail(limit=10)} == {"asked", "refused"}
+    leader.terminate()
+    assert leader.wait(timeout=12) == 143
+    ben.wait_for("nobody leads")
+    ben.read(2.5)
+    assert leader_of(place) is None, "whoever may only look does not lead"
+    ben.type("q")
+    assert ben.ended() == 0
+    assert_restored(ben)

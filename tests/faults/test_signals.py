@@ -1,0 +1,442 @@
+"""Rows 3, 4, 22 and 52: signals and hang-ups during a run, and configurations that cannot be used."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from opsconsole.cli.ending import WATCH_SECONDS
+from opsconsole.model import Run, RunState
+from opsconsole.store import accounts
+from tests.cli.test_terminal import assert_restored
+from tests.conftest import Installing
+from tests.engine.test_workers import is_alive, workers_of
+from tests.engine.waiting import eventually
+from tests.faults.conftest import Start
+from tests.faults.test_processes import leader_of, lease_of, run_of
+from tests.installation import Installation
+from tests.packs import counting
+from tests.terminal import Terminal
+
+DAY = "2025-01-19"
+DAWDLES_SECONDS = 1.5
+NO_REDIS = "unix:///nowhere/redis.sock"
+
+Opening = Callable[..., Terminal]
+
+
+@pytest.fixture
+def place(tmp_path: Path, installing: Installing) -> Installation:
+    """Job code runs in the test's own process when it leads, in worker processes elsewhere."""
+    return installing(
+        database_url=f"sqlite:///{tmp_path / 'shared.db'}",
+        redis_url=NO_REDIS,
+        packs="tests.packs.counting",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+
+
+@pytest.fixture
+def opening(tmp_path: Path) -> Iterator[Opening]:
+    """Opens `opsconsole WORDS` on an installation's databases and a terminal of its own."""
+    opened: list[Terminal] = []
+
+    def open_one(place: Installation, *words: str, **said: str) -> Terminal:
+        workers = {"OPSCONSOLE_ENGINE__EXECUTOR": "processes", "OPSCONSOLE_ENGINE__WORKERS": "1"}
+        environ = os.environ | place.environ | workers | said
+        command = [sys.executable, "-m", "opsconsole", *words]
+        opened.append(Terminal(command, env=environ, cwd=tmp_path, columns=100, rows=30))
+        return opened[-1]
+
+    yield open_one
+    for terminal in opened:
+        terminal.close()
+
+
+def put_three_batches(place: Installation, second: str = "dawdles") -> None:
+    """Thirty things, of which the eleventh is in a mood: it holds the second of three batches up."""
+    fine = [f"a{i}" for i in range(10)] + [f"c{i}" for i in range(9)] + [f"d{i}" for i in range(10)]
+    counting.put(place.data, dict.fromkeys(fine, "fine"))
+    counting.put(place.data, {"b": second}, score=int(DAWDLES_SECONDS * 1000))
+
+
+def at_the_second_batch(place: Installation, command: int) -> int:
+    """Waits until the second of three batches is being carried out; the number of its run."""
+    number = run_of(place, command)
+    eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch has begun")
+    return number
+
+
+def assert_drained(place: Installation, number: int, done: int = 20) -> None:
+    """The batch in flight was committed, the run waits for its next leader, and nobody holds the lease."""
+    run = place.desk.run(number)
+    assert (run.state, run.counts.ok, run.counts.failed) == (RunState.INTERRUPTED, done, 0)
+    assert len(counting.marks(place.data)) == done
+    assert leader_of(place) is None
+    assert workers_of(os.getpid()) == []
+
+
+def resumed(place: Installation, number: int) -> Run:
+    """The run, after another leader has carried it to its end."""
+    with place.leading():
+        ended = place.desk.wait_for(number, 30)
+    assert ended is not None
+    return ended
+
+
+def assert_resumable(place: Installation, number: int, *, calls: int = 3) -> None:
+    """Its next attempt does the rest: in all there are so many calls of job code, and one mark for each thing."""
+    ended = resumed(place, number)
+    assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 30)
+    assert len(counting.marks(place.data)) == 30
+    assert len(counting.tried(place.data)) == calls
+
+
+def cpu_seconds(pid: int) -> float:
+    """How much a process has worked so far."""
+    told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def ends(process: subprocess.Popen[bytes], seconds: float) -> tuple[int, float]:
+    """Its exit code, and how long it took from now."""
+    began = time.monotonic()
+    return process.wait(timeout=seconds), time.monotonic() - began
+
+
+# --- row 3 --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["line cut", "SIGHUP"])
+def test_row_3_a_dropped_line_lets_the_batch_in_flight_end_and_hands_the_run_on(
+    place: Installation, opening: Opening, how: str
+) -> None:
+    put_three_batches(place)
+    terminal = opening(place)
+    terminal.wait_for("leading since")
+    number = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+    pid = terminal.process.pid
+    workers, worked = workers_of(pid), cpu_seconds(pid)
+
+    began = time.monotonic()
+    if how == "line cut":
+        terminal.hang_up()
+    else:
+        terminal.process.send_signal(signal.SIGHUP)
+    used = 0.0
+    while terminal.process.poll() is None:
+        assert time.monotonic() - began < 10
+        used = max(used, cpu_seconds(pid) - worked)
+        terminal.read(0.05)
+
+    assert terminal.process.returncode == 129
+    assert used / (time.monotonic() - began) < 0.3, "it waits for the batch without a spin"
+    assert_drained(place, number)
+    assert not any(is_alive(worker) for worker in workers)
+    if how == "SIGHUP":
+        assert_restored(terminal)
+    assert_resumable(place, number)
+
+
+@pytest.mark.parametrize("how", ["line cut", "SIGHUP"])
+def test_row_3_a_console_told_to_continue_goes_on_without_its_terminal(
+    place: Installation, opening: Opening, how: str
+) -> None:
+    put_three_batches(place)
+    terminal = opening(place, OPSCONSOLE_CONSOLE__ON_HANGUP="continue")
+    terminal.wait_for("leading since")
+    number = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+    process, token = terminal.process, lease_of(place)
+
+    if how == "line cut":
+        terminal.hang_up()
+    else:
+        process.send_signal(signal.SIGHUP)
+        terminal.read(1.0)
+    ended = place.desk.wait_for(number, 20)
+    later = place.desk.wait_for(run_of(place, place.desk.trigger("counting.names", DAY)), 20)
+    before = cpu_seconds(process.pid)
+    time.sleep(2.0)
+    share = (cpu_seconds(process.pid) - before) / 2.0
+
+    assert ended is not None
+    assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 1, 30)
+    assert later is not None
+    assert later.state is RunState.SUCCEEDED
+    assert share < 0.05, "the survivor does next to nothing"
+    held = lease_of(place)
+    assert held is not None
+    assert token is not None
+    assert (held.token, leader_of(place)) == (token.token, process.pid), "it led all the time"
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert process.poll() is None, "nothing can hang up twice"
+    if how == "SIGHUP":
+        assert_restored(terminal)
+    process.send_signal(signal.SIGTERM)
+    code, took = ends(process, 10)
+    assert (code, leader_of(place)) == (143, None)
+    assert took < 3.0
+
+
+def test_row_3_a_console_that_goes_on_without_its_terminal_drains_at_sigterm(
+    place: Installation, opening: Opening
+) -> None:
+    put_three_batches(place)
+    terminal = opening(place, OPSCONSOLE_CONSOLE__ON_HANGUP="continue")
+    terminal.wait_for("leading since")
+    terminal.hang_up()
+    number = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+
+    terminal.process.send_signal(signal.SIGTERM)
+    code, took = ends(terminal.process, 12)
+
+    assert code == 143
+    assert took < 10
+    assert_drained(place, number)
+    assert_resumable(place, number)
+
+
+# --- row 4 --------------------------------------------------------------------------------------------------------
+
+
+def test_row_4_sigterm_drains_a_console_and_restores_its_terminal(place: Installation, opening: Opening) -> None:
+    put_three_batches(place)
+    terminal = opening(place)
+    terminal.wait_for("leading since")
+    number = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+
+    began = time.monotonic()
+    terminal.process.send_signal(signal.SIGTERM)
+    code = terminal.ended(12)
+
+    assert code == 143
+    assert time.monotonic() - began < 10
+    assert_restored(terminal)
+    assert_drained(place, number)
+    assert_resumable(place, number)
+
+
+def test_row_4_a_second_sigterm_ends_a_console_at_once(place: Installation, opening: Opening) -> None:
+    put_three_batches(place, "hangs on")
+    terminal = opening(place)
+    terminal.wait_for("leading since")
+    number = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+    workers = workers_of(terminal.process.pid)
+
+    terminal.process.send_signal(signal.SIGTERM)
+    terminal.read(1.0)
+    assert terminal.process.poll() is None, "it waits for the batch"
+    began = time.monotonic()
+    terminal.process.send_signal(signal.SIGTERM)
+    code = terminal.ended(12)
+    took = time.monotonic() - began
+
+    assert code == 143
+    assert took < 1.0
+    assert_restored(terminal)
+    assert workers
+    eventually(lambda: not any(is_alive(worker) for worker in workers), "no worker outlives it", 2.0)
+    counting.change(place.data, "b", "fine")
+    assert_resumable(place, number, calls=4)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+def test_row_4_a_signal_drains_a_process_without_a_screen(
+    place: Installation, start: Start, executor: str, number: signal.Signals, code: int
+) -> None:
+    put_three_batches(place)
+    process = start(place, "headless", executor=executor)
+    run = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+
+    process.send_signal(number)
+    ended, took = ends(process, 12)
+
+    assert ended == code
+    assert took < 10
+    assert_drained(place, run)
+    assert b"Traceback" not in start.log.read_bytes()
+    assert_resumable(place, run)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "code"),
+    [(signal.SIGTERM, signal.SIGTERM, 143), (signal.SIGINT, signal.SIGINT, 130), (signal.SIGINT, signal.SIGTERM, 143)],
+)
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+def test_row_4_a_second_signal_ends_a_process_without_a_screen_at_once(
+    place: Installation, start: Start, executor: str, first: signal.Signals, second: signal.Signals, code: int
+) -> None:
+    put_three_batches(place, "hangs on" if executor == "processes" else "hangs")
+    process = start(place, "headless", executor=executor)
+    run = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+
+    process.send_signal(first)
+    time.sleep(1.0)
+    assert process.poll() is None, "it waits for the batch"
+    process.send_signal(second)
+    ended, took = ends(process, 12)
+
+    assert ended == code
+    assert took < 1.0
+    counting.change(place.data, "b", "fine")
+    assert_resumable(place, run, calls=4)
+
+
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+def test_row_4_a_batch_that_does_not_end_is_not_waited_for_for_ever(
+    place: Installation, start: Start, executor: str
+) -> None:
+    """Worker processes are ended after the grace; a batch in the process itself only ends with it."""
+    put_three_batches(place, "hangs")
+    process = start(place, "headless", executor=executor)
+    run = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+
+    process.send_signal(signal.SIGTERM)
+    ended, took = ends(process, WATCH_SECONDS + 5)
+
+    assert ended == 143
+    assert 9.0 < took < WATCH_SECONDS + 1.0
+    counting.change(place.data, "b", "fine")
+    assert_resumable(place, run, calls=4)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_row_4_whoever_waits_for_a_run_leaves_it_interrupted(
+    place: Installation, start: Start, number: signal.Signals, code: int
+) -> None:
+    put_three_batches(place)
+    process = start(place, "run", "counting.count", "--date", DAY, "--wait", executor="processes")
+    eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch has begun")
+    (run,) = place.desk.runs(limit=2)
+
+    process.send_signal(number)
+    ended, took = ends(process, 12)
+
+    assert ended == code
+    assert took < 10
+    assert b"Traceback" not in start.log.read_bytes()
+    assert_drained(place, run.id)
+    assert_resumable(place, run.id)
+
+
+# --- row 22, and a configuration that is read again -----------------------------------------------------------------
+
+EACH_MINUTE = '[jobs."counting.names"]\ncron = "* * * * *"\n'
+ONCE_A_YEAR = '[jobs."counting.names"]\ncron = "17 3 1 1 *"\n'
+BROKEN = '[jobs."counting.names"]\ncron = "every day"\n[jobs."counting.count"]\nbatch = 0\n'
+
+
+def told(start: Start) -> list[dict[str, str]]:
+    """What a process without a screen said."""
+    return [json.loads(line) for line in start.log.read_bytes().splitlines() if line.startswith(b"{")]
+
+
+def registered(place: Installation, job: str) -> accounts.Registration:
+    """A job's schedule as the leader has it."""
+    with place.store.reading() as db:
+        return accounts.registrations(db)[job]
+
+
+def accounted(place: Installation, job: str) -> list[accounts.Account]:
+    """What became of a job's instants."""
+    with place.store.reading() as db:
+        return accounts.newest(db, accounts.Wanted(job), limit=50)
+
+
+def test_row_22_sighup_takes_a_changed_schedule_over_and_keeps_the_last_good_one(
+    tmp_path: Path, place: Installation, start: Start
+) -> None:
+    file = tmp_path / "opsconsole.toml"
+    file.write_text(EACH_MINUTE)
+    put_three_batches(place)
+    to_the_minute = 60 - time.time() % 60
+    process = start(place, "--config", str(file), "headless", executor="processes", ahead=to_the_minute - 6.0)
+    eventually(lambda: len(accounted(place, "counting.names")) == 1, "a minute has begun", 20)
+    number = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+
+    file.write_text(ONCE_A_YEAR)
+    process.send_signal(signal.SIGHUP)
+    eventually(lambda: any("read again" in line["says"] for line in told(start)), "it has read its file again", 12)
+    eventually(lambda: registered(place, "counting.names").cron == "17 3 1 1 *", "the new schedule is in force", 12)
+    taken_over = registered(place, "counting.names")
+    ended = place.desk.wait_for(number, 20)
+    file.write_text(BROKEN)
+    process.send_signal(signal.SIGHUP)
+    eventually(lambda: sum("not taken over" in line["says"] for line in told(start)) == 2, "both problems are told", 12)
+    later = place.desk.wait_for(run_of(place, place.desk.trigger("counting.gross", DAY)), 20)
+
+    assert ended is not None
+    assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 30)
+    assert len(counting.tried(place.data)) == 3, "no batch was done twice"
+    assert registered(place, "counting.names").cron == "17 3 1 1 *"
+    (instant,) = accounted(place, "counting.names")
+    assert instant.spec != taken_over.spec, "it stands under the schedule that it was due by"
+    assert taken_over.planned_until >= instant.last_due_at, "what was due by the old schedule is accounted for"
+    assert leader_of(place) == process.pid
+    assert later is not None
+    assert later.state is RunState.SUCCEEDED
+
+
+def test_row_22_a_pack_that_cannot_be_imported_is_no_reason_to_end(
+    tmp_path: Path, place: Installation, start: Start
+) -> None:
+    (tmp_path / "half_written.py").write_text("from opsconsole import Job,\n")
+    del place.environ["OPSCONSOLE_JOBS__PACKS"]
+    file = tmp_path / "opsconsole.toml"
+    file.write_text('[jobs]\npacks = ["tests.packs.counting"]\n')
+    process = start(place, "--config", str(file), "headless")
+    eventually(lambda: leader_of(place) == process.pid, "it leads")
+
+    file.write_text('[jobs]\npacks = ["tests.packs.counting", "half_written"]\n')
+    process.send_signal(signal.SIGHUP)
+    eventually(lambda: any("not taken over" in line["says"] for line in told(start)), "it says what is wrong", 5)
+    ended = place.desk.wait_for(run_of(place, place.desk.trigger("counting.names", DAY)), 20)
+
+    assert process.poll() is None
+    assert ended is not None
+    assert ended.state is RunState.SUCCEEDED
+
+
+# --- row 52 -------------------------------------------------------------------------------------------------------
+
+WRONG = """
+[jobs."counting.count"]
+cron = "61 * * * *"
+[jobs."counting.gross"]
+tz = "Mars/Olympus"
+batch = 0
+[jobs."counting.absent"]
+priority = 1
+"""
+SAID = (
+    "counting.count: schedule '61 * * * *' cannot be used",
+    "Mars/Olympus",
+    "counting.gross: batch must be 1 or more",
+    '[jobs."counting.absent"]: there is no such job',
+)
+
+
+@pytest.mark.parametrize("words", [("headless",), ("run", "counting.count", "--wait"), ("check",)])
+def test_row_52_a_configuration_that_cannot_be_used_is_refused_whole_and_nothing_starts(
+    tmp_path: Path, place: Installation, start: Start, words: tuple[str, ...]
+) -> None:
+    file = tmp_path / "opsconsole.toml"
+    file.write_text(WRONG)
+    process = start(place, "--config", str(file), *words)
+    code, _ = ends(process, 20)
+
+    assert code == 78
+    for part in SAID:
+        assert part in start.log.read_text()
+    assert "Traceback" not in start.log.read_text()
+    assert lease_of(place) is None

@@ -1,0 +1,399 @@
+"""Rows 5, 11, 49, 50, 51, 53: keys, terminals that misbehave, logs that cannot be written, jobs that say much."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import re
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from opsconsole import DAY, Context, Items, Job, Pack
+from opsconsole.model import RunState
+from tests.cli.test_terminal import assert_restored
+from tests.conftest import Installing
+from tests.engine.test_workers import failures_of, is_alive, log_of
+from tests.engine.waiting import eventually
+from tests.faults import test_signals
+from tests.faults.test_processes import leader_of, run_of
+from tests.faults.test_signals import DAY as THAT_DAY, EACH_MINUTE, NO_REDIS, Opening, accounted
+from tests.installation import Installation
+from tests.packs import counting
+from tests.packs.counting import NEVER, everything
+from tests.terminal import Terminal
+
+opening, place = test_signals.opening, test_signals.place
+
+ENTER, LEFT = "\r", "\x1b[D"
+BATCHES = 8
+ON_TIME_SECONDS = 1.0
+
+# --- a job that says much -----------------------------------------------------------------------------------------
+
+LINES = 100_000
+MESSAGE = "x" * 5_000_000
+
+
+def chatter(ctx: Context, items: Items) -> None:
+    """Logs without end, and gives a reason of five megabytes for each item that fails."""
+    for item in items:
+        for number in range(LINES // len(items)):
+            ctx.log(f"{item} {number} " + "y" * 200)
+        ctx.fail(item, MESSAGE)
+
+
+pack = Pack(
+    "chatter",
+    jobs=(Job("chatter.talk", everything, chatter, cron=NEVER, covers=DAY, batch=10),),
+    metadata=counting.metadata,
+)
+
+
+def put_dawdlers(place: Installation) -> None:
+    """Eight batches of ten, each of which takes a second."""
+    for batch in range(BATCHES):
+        counting.put(place.data, {f"{batch}-{i}": "fine" for i in range(9)})
+        counting.put(place.data, {f"{batch}-9": "dawdles"}, score=1000)
+
+
+def begun(place: Installation) -> int:
+    """A run that goes on for some seconds in whoever leads."""
+    number = run_of(place, place.desk.trigger("counting.count", THAT_DAY))
+    eventually(lambda: len(counting.tried(place.data)) >= 1, "its first batch has begun")
+    return number
+
+
+def asked_to_quit(terminal: Terminal, number: int, button: str) -> None:
+    """Presses q, reads the question, and presses a button."""
+    terminal.wait_for(f"run {number}")
+    terminal.type("q")
+    terminal.wait_for("Quit the console?")
+    terminal.wait_for(f"run {number} of counting.count {THAT_DAY}")
+    terminal.wait_for("[ Stay ]")
+    terminal.type(LEFT * ("Stay", "Stop them", "Hand over", "Wait").index(button))
+    terminal.wait_for(f"[ {button} ]")
+    terminal.type(ENTER)
+
+
+# --- row 5 --------------------------------------------------------------------------------------------------------
+
+
+def test_row_5_whoever_stops_what_runs_is_in_the_trail(place: Installation, opening: Opening) -> None:
+    put_dawdlers(place)
+    terminal = opening(place, SUDO_USER="asha")
+    terminal.wait_for("leading since")
+    number = begun(place)
+
+    asked_to_quit(terminal, number, "Stop them")
+    code = terminal.ended(15)
+
+    run = place.desk.run(number)
+    assert code == 0
+    assert run.state is RunState.CANCELLED
+    assert run.counts.ok == len(counting.marks(place.data))
+    assert run.counts.ok + run.counts.not_reached == 10 * BATCHES
+    assert [(entry.verb, entry.target, entry.who.split()[0]) for entry in place.desk.trail(limit=2)] == [
+        ("cancel", str(number), "asha")
+    ] * 2
+    assert_restored(terminal)
+
+
+def test_row_5_whoever_hands_over_leaves_a_process_that_finishes_the_run(
+    place: Installation,
+    opening: Opening,
+) -> None:
+    put_dawdlers(place)
+    terminal = opening(place)
+    terminal.wait_for("leading since")
+    number = begun(place)
+
+    asked_to_quit(terminal, number, "Hand over")
+    code = terminal.ended(15)
+    eventually(lambda: leader_of(place) not in (None, terminal.process.pid), "somebody else leads", 15)
+    heir = leader_of(place)
+    assert heir is not None
+    try:
+        session = os.getsid(heir)
+        ended = place.desk.wait_for(number, 30)
+    finally:
+        os.kill(heir, signal.SIGTERM)
+
+    assert code == 0
+    assert_restored(terminal)
+    assert session == heir, "the end of the terminal is not its own"
+    assert ended is not None
+    assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 10 * BATCHES)
+    assert len(counting.tried(place.data)) == BATCHES, "no batch was done twice"
+    eventually(lambda: not is_alive(heir), "it ends when it is told to", 12)
+    assert leader_of(place) is None
+
+
+def test_row_5_whoever_stays_stays(place: Installation, opening: Opening) -> None:
+    put_dawdlers(place)
+    terminal = opening(place)
+    terminal.wait_for("leading since")
+    number = begun(place)
+
+    asked_to_quit(terminal, number, "Stay")
+    terminal.wait_until(lambda: "Quit the console?" not in terminal.text)
+    terminal.wait_until(lambda: place.desk.run(number).state is RunState.SUCCEEDED)
+
+    assert terminal.process.poll() is None
+    assert place.desk.run(number).attempt == 1
+    terminal.wait_for("nothing runs now")
+    terminal.type("q")
+    assert terminal.ended() == 0
+
+
+# --- row 11 -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pause_seconds", [0.0, 0.15])
+def test_row_11_twenty_triggers_in_a_row_are_one_run(
+    installing: Installing,
+    tmp_path: Path,
+    opening: Opening,
+    pause_seconds: float,
+) -> None:
+    place = installing(database_url=f"sqlite:///{tmp_path / 'queue.db'}", redis_url=NO_REDIS, packs="tests.packs.queue")
+    counting.put(place.data, {"a": "dawdles"}, score=8000)
+    terminal = opening(place)
+    terminal.wait_for("leading since")
+    terminal.type("t")
+    terminal.wait_for("Items")
+
+    terminal.type(ENTER)
+    for _ in range(19):
+        terminal.type(f"t{ENTER}")
+        terminal.read(pause_seconds)
+    terminal.wait_for("Running")
+    terminal.wait_until(lambda: len(place.desk.runs(limit=50)) > 0)
+    terminal.read(2.0)
+
+    made = place.desk.runs(limit=50)
+    assert [(run.state, run.attempt) for run in made] == [(RunState.RUNNING, 1)]
+    trail = place.desk.trail(limit=100)
+    asked = len({entry.command for entry in trail})
+    assert asked <= 20
+    refused = {entry.command for entry in trail if entry.outcome == "refused"}
+    assert len(refused) == asked - 1
+
+
+# --- rows 49 and 50 -----------------------------------------------------------------------------------------------
+
+
+def resize(terminal: Terminal, columns: int, rows: int) -> None:
+    """Another size; what is drawn for it is not followed."""
+    fcntl.ioctl(terminal._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+def swallow(terminal: Terminal, seconds: float) -> None:
+    """Reads what comes within so long, without drawing it."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if select.select([terminal._ours], [], [], left)[0]:
+            os.read(terminal._ours, 65536)
+
+
+def lateness(place: Installation, number: int) -> float:
+    """Seconds from asking for a run to its start."""
+    run = place.desk.run(number)
+    assert run.started_at is not None
+    return (run.started_at - run.created_at).total_seconds()
+
+
+def a_console_before_the_minute(
+    place: Installation,
+    tmp_path: Path,
+    seconds: float,
+) -> Terminal:
+    """A console whose clock shows so many seconds before a minute, at which a job is due."""
+    file = tmp_path / "opsconsole.toml"
+    file.write_text(EACH_MINUTE)
+    ahead = (60 - time.time() % 60) - seconds
+    environ = {"OPSCONSOLE_ENGINE__EXECUTOR": "processes", "OPSCONSOLE_ENGINE__WORKERS": "1"}
+    command = [sys.executable, "-m", "tests.faults.late_clock", str(ahead), "--config", str(file)]
+    root = Path(__file__).parents[2]
+    return Terminal(command, env=os.environ | place.environ | environ, cwd=root, columns=100, rows=30)
+
+
+def starts(place: Installation) -> list[float]:
+    """How late each of the instants began, in seconds."""
+    rows = accounted(place, "counting.names")
+    return [(each.started_at - each.due_at).total_seconds() for each in rows if each.started_at is not None]
+
+
+def test_row_49_a_storm_of_sizes_does_not_touch_the_schedule(place: Installation, tmp_path: Path) -> None:
+    terminal = a_console_before_the_minute(place, tmp_path, 10.0)
+    try:
+        terminal.wait_for("leading since")
+        rng = random.Random(49)
+        sizes = [(1, 1), (0, 0), (500, 500), (79, 24), (80, 23), (2, 500), (500, 2), (120, 40)]
+        latest, end = [], time.monotonic() + 12.0
+        days = iter(date(2025, 1, 1) + timedelta(i) for i in range(100))
+        while time.monotonic() < end or not starts(place):
+            assert time.monotonic() < end + 10
+            command = place.desk.trigger("counting.names", next(days).isoformat())
+            for _ in range(100):
+                resize(terminal, *rng.choice(sizes))
+                swallow(terminal, 0.01)
+            latest.append(lateness(place, run_of(place, command)))
+        resize(terminal, 40, 10)
+        terminal.resize(40, 10)
+        terminal.wait_for("needs 80x24")
+        terminal.resize(100, 30)
+        terminal.wait_for("leading since")
+        late = starts(place)
+
+        assert max(latest) < ON_TIME_SECONDS
+        assert max(late) < ON_TIME_SECONDS
+        terminal.type("q")
+        assert terminal.ended() == 0
+        assert_restored(terminal)
+    finally:
+        terminal.close()
+
+
+def test_row_50_instants_are_on_time_while_nobody_reads_the_terminal(place: Installation, tmp_path: Path) -> None:
+    terminal = a_console_before_the_minute(place, tmp_path, 14.0)
+    try:
+        terminal.wait_for("leading since")
+        latest = []
+        began = time.monotonic()
+        days = iter(date(2025, 1, 1) + timedelta(i) for i in range(100))
+        while time.monotonic() - began < 20.0:
+            command = place.desk.trigger("counting.names", next(days).isoformat())
+            for i in range(10):  # each draws a whole screen: the line is full within a second
+                resize(terminal, 180 + i % 2, 60)
+                time.sleep(0.05)
+            time.sleep(0.5)
+            latest.append(lateness(place, run_of(place, command)))
+        late = starts(place)
+
+        assert late
+        assert max(late) < ON_TIME_SECONDS
+        assert max(latest) < ON_TIME_SECONDS
+        terminal.resize(100, 30)
+        terminal.wait_for("leading since")
+        terminal.type("q")
+        assert terminal.ended() == 0
+        assert_restored(terminal)
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("where", ["closed pipe", "full disk"])
+def test_row_50_a_process_whose_output_nobody_takes_goes_on(place: Installation, tmp_path: Path, where: str) -> None:
+    reading, writing = os.pipe()
+    if where == "full disk":
+        os.close(writing)
+        writing = os.open("/dev/full", os.O_WRONLY)
+    command = [sys.executable, "-m", "opsconsole", "headless"]
+    with (tmp_path / "errors.log").open("wb") as errors:
+        process = subprocess.Popen(command, env=os.environ | place.environ, stdout=writing, stderr=errors)
+    os.close(writing)
+    os.close(reading)
+    try:
+        counting.put(place.data, {f"a{i}": "fine" for i in range(30)})
+        ended = place.desk.wait_for(run_of(place, place.desk.trigger("counting.count", THAT_DAY)), 20)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=12)
+    finally:
+        process.kill()
+
+    assert ended is not None
+    assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 30)
+    assert code == 143
+    assert (tmp_path / "errors.log").read_text() == ""
+    assert leader_of(place) is None
+
+
+# --- row 51 -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("how", "mood"), [("folder removed", "fails"), ("disk full", "dies")])
+def test_row_51_runs_go_on_though_the_log_cannot_be_written(
+    place: Installation,
+    tmp_path: Path,
+    opening: Opening,
+    how: str,
+    mood: str,
+) -> None:
+    folder = tmp_path / "share" / "opsconsole"
+    if how == "disk full":
+        folder.mkdir(parents=True)
+        (folder / "opsconsole.log").symlink_to("/dev/full")
+    counting.put(place.data, {f"a{i}": "fine" for i in range(29)} | {"b": mood})
+    terminal = opening(place)
+    terminal.wait_for("leading since")
+    if how == "folder removed":
+        shutil.rmtree(folder)
+
+    first = place.desk.wait_for(run_of(place, place.desk.trigger("counting.names", THAT_DAY)), 20)
+    number = run_of(place, place.desk.trigger("counting.count", THAT_DAY))
+    terminal.wait_until(lambda: place.desk.run(number).state in (RunState.PARTIAL, RunState.SUCCEEDED), 30)
+
+    assert first is not None
+    assert first.state is RunState.SUCCEEDED
+    ended = place.desk.run(number)
+    assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.PARTIAL, 1, 29)
+    terminal.type("q")
+    assert terminal.ended() == 0
+    assert_restored(terminal)
+
+
+# --- row 53 -------------------------------------------------------------------------------------------------------
+
+
+def megabytes(pid: int) -> float:
+    """The most memory that a process has held."""
+    told = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert told is not None
+    return int(told[1]) / 1024
+
+
+def test_row_53_a_job_that_says_much_is_cut_short(
+    installing: Installing,
+    tmp_path: Path,
+    opening: Opening,
+) -> None:
+    place = installing(
+        database_url=f"sqlite:///{tmp_path / 'chatter.db'}",
+        redis_url=NO_REDIS,
+        packs="tests.faults.test_terminals",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+    counting.put(place.data, {f"a{i:02}": "fine" for i in range(50)})
+    terminal = opening(place)
+    terminal.wait_for("leading since")
+    terminal.read(2.0)
+    before = megabytes(terminal.process.pid)
+
+    number = run_of(place, place.desk.trigger("chatter.talk", THAT_DAY))
+    terminal.wait_until(lambda: place.desk.run(number).state is RunState.FAILED, 60)
+    terminal.wait_for("50 failed")
+    terminal.type(f"\t{ENTER}")
+    terminal.wait_for(f"Run {number}")
+    grown = megabytes(terminal.process.pid) - before
+    lines, told = log_of(place, number), failures_of(place, number)
+
+    assert place.desk.run(number).counts.failed == 50
+    assert len(lines) <= 1001
+    assert max(len(line) for _, line in lines) < 1000
+    assert max(len(message) for message in told.values()) <= 500
+    assert grown < 30.0
+    terminal.type("\x1b")
+    terminal.read(0.3)
+    terminal.type("q")
+    assert terminal.ended() == 0
