@@ -138,7 +138,7 @@ def test_row_3_a_dropped_line_lets_the_batch_in_flight_end_and_hands_the_run_on(
         terminal.read(0.05)
 
     assert terminal.process.returncode == 129
-    assert used / (time.monotonic() - began) < 0.3, "it waits for the batch without a spin"
+    assert used / (time.monotonic() - began) < 0.2, "it waits for the batch without a spin"
     assert_drained(place, number)
     assert not any(is_alive(worker) for worker in workers)
     if how == "SIGHUP":
