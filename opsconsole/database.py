@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,8 +86,10 @@ def trouble(error: BaseException) -> Trouble:
     if not isinstance(error, DBAPIError):
         return Trouble.OWN
     origin = error.orig
-    code = getattr(origin, "sqlite_errorcode", None)
-    if code is not None:
+    if isinstance(origin, sqlite3.Error):
+        code = getattr(origin, "sqlite_errorcode", None)
+        if code is None:
+            return Trouble.OWN  # not of the database but of Python's module: a text that is no UTF-8, say
         primary = code & 0xFF
         if primary in _SQLITE_TRANSIENT:
             return Trouble.TRANSIENT

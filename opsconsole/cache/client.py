@@ -50,6 +50,8 @@ def why(error: BaseException) -> str:
         return f"no answer within {TIMEOUT_SECONDS:g} s"
     if isinstance(error, redis.ConnectionError):
         return "the connection was refused or cut"
+    if isinstance(error, redis.ResponseError):
+        return f"Redis refused it: {safe(error, 180)}"  # an item's cause, which does not say of itself whose it is
     return safe(error, 200)
 
 
