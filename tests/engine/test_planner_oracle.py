@@ -1,0 +1,345 @@
+"""Schedules and the planner in every zone, above all where clocks change, against a walk from minute to minute."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from bisect import bisect_right
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import HealthCheck, assume, given, reject, settings, strategies as st
+
+from opsconsole import LATEST, NONE, Job, all_of, hours
+from opsconsole.cron import Cron
+from opsconsole.errors import BadCron
+from opsconsole.model import CatchUp, Occurrence, OccurrenceState, Reason
+from opsconsole.planner import Schedule, Stretch, plan
+from tests.packs import counting
+
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+ZONES = sorted(available_timezones() - {"Factory", "localtime"})
+YEARS = range(1973, 2037)  # until 1972 Liberia's clocks were off by seconds
+MANY = settings(
+    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
+
+# --- a grammar of our own -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Said:
+    """A cron text and what it means, field by field: minutes, hours, dates, months, weekdays (Sunday is 0)."""
+
+    text: str
+    means: tuple[frozenset[int], ...]
+
+    def matches(self, shown: datetime) -> bool:
+        """Whether a clock that shows this is at an instant."""
+        minutes, hours_, dates, months, weekdays = self.means
+        if shown.minute not in minutes or shown.hour not in hours_ or shown.month not in months:
+            return False
+        date, weekday = shown.day in dates, shown.isoweekday() % 7 in weekdays
+        either = "*" not in (self.field(2)[0], self.field(4)[0])
+        return date or weekday if either else date and weekday
+
+    def field(self, at: int) -> str:
+        return self.text.split()[at]
+
+    @property
+    def follows_elapsed_time(self) -> bool:
+        return "*" in (self.field(0)[0], self.field(1)[0])
+
+
+@st.composite
+def parts(draw: st.DrawFn, low: int, high: int) -> tuple[str, frozenset[int]]:
+    first = draw(st.integers(low, high))
+    last = draw(st.integers(first, high))
+    step = draw(st.integers(2, 9))
+    kind = draw(st.sampled_from("nnrs"))
+    if kind == "n" or first == last:
+        return str(first), frozenset({first})
+    if kind == "r":
+        return f"{first}-{last}", frozenset(range(first, last + 1))
+    return f"{first}-{last}/{step}", frozenset(range(first, last + 1, step))
+
+
+@st.composite
+def fields(draw: st.DrawFn, low: int, high: int, stars: int) -> tuple[str, frozenset[int]]:
+    """One field, a star in so many of ten cases."""
+    if draw(st.integers(1, 10)) <= stars:
+        step = draw(st.sampled_from([1, 1, 2, 3, 7, 15]))
+        return ("*" if step == 1 else f"*/{step}"), frozenset(range(low, high + 1, step))
+    found = draw(st.lists(parts(low, high), min_size=1, max_size=2))
+    return ",".join(text for text, _ in found), frozenset().union(*(values for _, values in found))
+
+
+@st.composite
+def crons(draw: st.DrawFn) -> Said:
+    drawn = [
+        draw(fields(0, 59, 2)),
+        draw(st.one_of(fields(0, 23, 4), fields(0, 4, 0))),  # most clocks change in the small hours
+        draw(fields(1, 31, 8)),
+        draw(fields(1, 12, 9)),
+        draw(fields(0, 6, 8)),
+    ]
+    return Said(" ".join(text for text, _ in drawn), tuple(values for _, values in drawn))
+
+
+# --- every zone, and where its clock changes ----------------------------------------------------------------------
+
+
+@cache
+def changes(tz: str) -> tuple[datetime, ...]:
+    """Days, in UTC, on which the zone's clock changes, or is about to."""
+    there = ZoneInfo(tz)
+    first = datetime(YEARS[0], 1, 1, tzinfo=UTC)
+    days = [first + n * DAY for n in range((datetime(YEARS[-1], 1, 1, tzinfo=UTC) - first).days)]
+    offsets = [day.astimezone(there).utcoffset() for day in days]
+    return tuple(day for day, old, new in zip(days, offsets, offsets[1:], strict=False) if old != new)
+
+
+@st.composite
+def windows(draw: st.DrawFn, count: int = 2) -> tuple[str, list[datetime]]:
+    """A zone, and so many times in order, mostly around a change of its clock."""
+    tz = draw(st.sampled_from(ZONES))
+    near = changes(tz) or (datetime(2025, 1, 19, tzinfo=UTC),)
+    day = draw(st.sampled_from(near))
+    seconds = st.one_of(st.integers(-2 * 86_400, 3 * 86_400), st.integers(-48, 72).map(lambda hour: hour * 3600))
+    return tz, [day + timedelta(seconds=s) for s in sorted(draw(st.lists(seconds, min_size=count, max_size=count)))]
+
+
+def read(said: Said, tz: str) -> Cron:
+    try:
+        return Cron(said.text, tz)
+    except BadCron as refused:
+        if "never fires" not in refused.sentence:
+            raise
+    reject()
+
+
+def walked(said: Said, tz: str, after: datetime, until: datetime) -> list[datetime]:
+    """Every instant in (after, until], found by looking at the clock on the wall at each minute.
+
+    A text that does not follow elapsed time fires when the wall shows a time for the first time, and right after a gap
+    of some hours once for all that was left out.
+    """
+    there = ZoneInfo(tz)
+    at = after.replace(second=0, microsecond=0) - DAY - hours(6)
+    before = newest = at.astimezone(there).replace(tzinfo=None)
+    found = []
+    while at + MINUTE <= until:
+        at += MINUTE
+        shown = at.astimezone(there).replace(tzinfo=None)
+        fires = said.matches(shown)
+        if not said.follows_elapsed_time:
+            left_out = (shown - before) // MINUTE - 1
+            if 0 < left_out <= 12 * 60:
+                fires = fires or any(said.matches(before + n * MINUTE) for n in range(1, left_out + 1))
+            fires = fires and shown > newest
+        if fires and at > after:
+            found.append(at)
+        before, newest = shown, max(newest, shown)
+    return found
+
+
+def test_the_clocks_of_many_zones_have_changed_and_often() -> None:
+    some = ZONES[::25]
+    assert sum(bool(changes(tz)) for tz in some) > len(some) / 3
+    assert sum(len(changes(tz)) for tz in some) > 10 * len(some)
+
+
+# --- schedules ----------------------------------------------------------------------------------------------------
+
+
+@MANY
+@given(crons(), windows(), st.integers(0, 12))
+def test_in_every_zone_a_schedule_counts_and_finds_the_instants_of_the_walk(
+    said: Said, near: tuple[str, list[datetime]], number: int
+) -> None:
+    tz, (a, b) = near
+    cron = read(said, tz)
+    expected = walked(said, tz, a, b)
+
+    assert list(cron.between(a, b)) == expected
+    assert cron.count(a, b) == len(expected)
+    assert cron.newest(a, b, number) == expected[len(expected) - min(number, len(expected)) :]
+    if expected:
+        assert cron.next(a) == expected[0]
+        assert cron.previous(b) == expected[-1]
+
+
+@MANY
+@given(
+    crons(), st.sampled_from(ZONES), st.integers(YEARS[0], YEARS[-1] - 4), st.integers(0, 4 * 366), st.integers(0, 9)
+)
+def test_over_years_a_schedule_counts_as_many_as_it_finds(
+    said: Said, tz: str, year: int, days: int, number: int
+) -> None:
+    cron = read(said, tz)
+    assume(len(said.means[0]) * len(said.means[1]) <= 100)
+    a = datetime(year, 6, 1, 12, 0, tzinfo=UTC)
+    b = a + days * DAY
+
+    instants = list(cron.between(a, b))
+
+    assert cron.count(a, b) == len(instants)
+    assert cron.newest(a, b, number) == instants[len(instants) - min(number, len(instants)) :]
+
+
+# --- the planner --------------------------------------------------------------------------------------------------
+
+catch_ups = st.one_of(
+    st.sampled_from([LATEST, NONE]),
+    st.builds(
+        lambda newest, within: all_of(newest=newest, within=within and hours(within)),
+        st.integers(2, 31),
+        st.one_of(st.none(), st.integers(1, 72)),
+    ),
+)
+pauses = st.lists(
+    st.tuples(st.integers(-3 * 86_400, 3 * 86_400), st.one_of(st.none(), st.integers(0, 2 * 86_400))), max_size=4
+)
+
+
+def paused_around(at: datetime, drawn: list[tuple[int, int | None]]) -> tuple[Stretch, ...]:
+    return tuple(
+        Stretch(at + timedelta(seconds=a), None if b is None else at + timedelta(seconds=a + b)) for a, b in drawn
+    )
+
+
+def job(said: Said, tz: str, catch_up: CatchUp) -> Job:
+    return Job("books.close", counting.names, counting.pass_over, cron=said.text, tz=tz, catch_up=catch_up)
+
+
+def fates(
+    instants: list[datetime], catch_up: CatchUp, paused: tuple[Stretch, ...], now: datetime
+) -> list[Reason | None]:
+    """What is to become of each instant: None when it is run, else why it is not. Said once more, one by one."""
+    held = [any(a <= at and (b is None or at < b) for a, b in paused) for at in instants]
+    free = [at for at, is_held in zip(instants, held, strict=True) if not is_held]
+    if catch_up.newest == 0:
+        run, why = [at for at in free[-1:] if now - at <= MINUTE], Reason.NOT_LEADING
+    else:
+        young = [at for at in free if catch_up.within is None or at > now - catch_up.within]
+        run = young[-catch_up.newest :]
+        why = Reason.SUPERSEDED if catch_up.newest == 1 else Reason.CATCH_UP_LIMIT
+    return [
+        Reason.PAUSED if is_held else None if at in run else why for at, is_held in zip(instants, held, strict=True)
+    ]
+
+
+def spread(found: list[Occurrence], instants: list[datetime]) -> list[tuple[datetime, Reason | None]]:
+    """Occurrences as the single instants that they stand for, in order."""
+    single: list[tuple[datetime, Reason | None]] = []
+    for each in found:
+        mine = [at for at in instants if each.due_at <= at <= each.last_due_at]
+        assert (len(mine), mine[0], mine[-1]) == (each.instants, each.due_at, each.last_due_at)
+        assert (each.state is OccurrenceState.SKIPPED) == (each.reason is Reason.PAUSED)
+        assert (each.state is OccurrenceState.MISSED) == (each.reason not in (Reason.PAUSED, None))
+        assert not each.runs or each.instants == 1
+        single += [(at, each.reason) for at in mine]
+    return sorted(single, key=lambda one: one[0])
+
+
+@MANY
+@given(crons(), windows(), catch_ups, pauses)
+def test_in_every_zone_each_instant_of_the_walk_has_the_one_fate_that_is_its_due(
+    said: Said, near: tuple[str, list[datetime]], catch_up: CatchUp, drawn: list[tuple[int, int | None]]
+) -> None:
+    tz, (cursor, now) = near
+    cron, paused = read(said, tz), paused_around(cursor, drawn)
+    instants = walked(said, tz, cursor, now)
+
+    found = plan([Schedule(job(said, tz, catch_up), cron, cursor, paused)], now)
+
+    assert spread(found, instants) == list(zip(instants, fates(instants, catch_up, paused, now), strict=True))
+    runs = sum(each.runs for each in found)
+    # A stretch is one row, cut where a pause begins or ends.
+    assert len(found) <= 2 * (len(paused) * 2 + 1) + runs
+
+
+@MANY
+@given(crons(), windows(3), catch_ups, pauses)
+def test_planning_in_two_looks_accounts_for_what_one_look_does(
+    said: Said, near: tuple[str, list[datetime]], catch_up: CatchUp, drawn: list[tuple[int, int | None]]
+) -> None:
+    tz, (a, b, c) = near
+    cron, paused = read(said, tz), paused_around(a, drawn)
+    what = job(said, tz, catch_up)
+
+    first = plan([Schedule(what, cron, a, paused)], b)
+    cursor = max((each.last_due_at for each in first), default=a)
+    second = plan([Schedule(what, cron, cursor, paused)], c)
+    whole = plan([Schedule(what, cron, a, paused)], c)
+
+    instants = walked(said, tz, a, c)
+    one, two = spread(whole, instants), spread(first + second, instants)
+    assert [at for at, _ in one] == [at for at, _ in two] == instants
+    assert all(each.last_due_at <= b for each in first)
+    assert all(each.due_at > b for each in second)
+    # Who looks twice runs no less of what he would have run, and skips exactly the same for a pause.
+    assert {at for at, why in one if why is None and (catch_up.newest or at > b)} <= {
+        at for at, why in two if why is None
+    }
+    assert [at for at, why in one if why is Reason.PAUSED] == [at for at, why in two if why is Reason.PAUSED]
+
+
+# --- a clock that is set far forward ------------------------------------------------------------------------------
+
+LEAP = 3652 * DAY
+HOUR_CHANGE = datetime(2025, 3, 30, 1, 0, tzinfo=UTC)
+EVERY_MINUTE = ["* * * * *", "*/7 * * * *", "0-58/2 0-22 * * *", "1-59 * 1-30 * 0-5"]
+OTHERS = ["30 2 * * *", "0 0 31 * *", "0 0 29 2 *", "15,45 9-17 * * 1-5", "0 12 1 * 6", "50 23 L * *"]
+
+
+def years_later(catch_up: CatchUp) -> tuple[list[Schedule], datetime]:
+    """Thirty jobs in three zones, looked at last ten years ago; one of them was paused now and then."""
+    now = HOUR_CHANGE + LEAP
+    paused = tuple(Stretch(HOUR_CHANGE + (n * 300 + 1) * DAY, HOUR_CHANGE + (n * 300 + 41) * DAY) for n in range(8))
+    return [
+        Schedule(
+            Job(f"far.job{n}", counting.names, counting.pass_over, cron=text, tz=tz, catch_up=catch_up),
+            Cron(text, tz),
+            HOUR_CHANGE,
+            paused if n == 0 else (),
+        )
+        for n, (text, tz) in enumerate(
+            (text, tz)
+            for tz in ("Europe/Berlin", "Australia/Lord_Howe", "Asia/Kolkata")
+            for text in (*EVERY_MINUTE, *OTHERS)
+        )
+    ], now
+
+
+@pytest.mark.parametrize("catch_up", [LATEST, NONE, all_of(newest=31), all_of(newest=10, within=hours(24))], ids=str)
+def test_ten_years_are_planned_within_a_second_in_little_memory_and_few_rows(catch_up: CatchUp) -> None:
+    schedules, now = years_later(catch_up)
+    began = time.process_time()
+    found = plan(schedules, now, jumped=True)
+    seconds = time.process_time() - began
+
+    tracemalloc.start()
+    try:
+        again = plan(schedules, now, jumped=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert seconds < 1.0
+    assert peak < 50 * 2**20
+    assert found == again
+    assert len(found) <= len(schedules) * (max(1, catch_up.newest) + 1) + 2 * 8
+    for each in schedules:
+        mine = [one for one in found if one.job == each.job.name]
+        assert sum(one.instants for one in mine) == each.cron.count(each.cursor, now)
+        edges = [edge for one in mine for edge in (one.due_at, one.last_due_at)]
+        assert edges == sorted(edges)
+        assert {one.reason for one in mine} <= {Reason.CLOCK_JUMP, Reason.PAUSED, None}
+    every_minute = [one for one in found if one.job == "far.job0"]
+    assert sum(one.instants for one in every_minute) == LEAP // MINUTE
+    assert sum(one.instants for one in every_minute if one.reason is Reason.PAUSED) == 8 * 40 * DAY // MINUTE
+    assert bisect_right([one.due_at for one in every_minute], now) == len(every_minute)
