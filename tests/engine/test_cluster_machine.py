@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
@@ -185,9 +185,10 @@ class Process:
         self.runner.admit()
 
     def work(self, turns: int) -> None:
-        """So many turns of the loop that an engine goes through."""
+        """So many turns of the loop that an engine goes through; what has begun is looked at in each."""
         for _ in range(turns):
             self.look()
+            none_overlap(self.store)
             self.scheduler.tick()
             self.runner.step()
             self.clocks.pass_by(TURN)
@@ -403,13 +404,13 @@ class Cluster(RuleBasedStateMachine):
     @invariant()
     def everything_holds(self) -> None:
         type(self).steps += 1
+        none_overlap(self.store)
         with self.store.reading() as db:
             self._tokens_grow(db)
             self._instants_are_accounted_for(db)
             rows = rows_of(db, schema.runs)
             self._occurrences_have_their_runs(db, rows)
             self._runs_end_once_and_add_up(db, rows)
-            self._none_overlap([row for row in rows if row["state"] == RunState.RUNNING])
             self._commands_leave_two_traces(db)
 
     def teardown(self) -> None:
@@ -528,21 +529,6 @@ class Cluster(RuleBasedStateMachine):
                 assert row["failed"]
                 assert row["ok"] or row["skipped"]
 
-    def _none_overlap(self, live: list[dict[str, Any]]) -> None:
-        for row in live:
-            job = JOBS[row["job"]]
-            beside = [other for other in live if other is not row]
-            mine = [other for other in beside if other["job"] == job.name]
-            same = [
-                other
-                for other in mine
-                if job.covers.unit is Unit.MOMENT or other["window_label"] == row["window_label"]
-            ]
-            assert same == [], f"{job.name}: two runs of one window go on at once"
-            assert len(mine) < job.parallel
-            groups = {JOBS[other["job"]].exclusive for other in beside if other not in mine}
-            assert job.exclusive is None or job.exclusive not in groups, f"{job.name} goes on beside another"
-
     def _commands_leave_two_traces(self, db: Connection) -> None:
         told: dict[int, list[str]] = {}
         for row in rows_of(db, schema.audit):
@@ -594,6 +580,21 @@ class Cluster(RuleBasedStateMachine):
         """All that the store remembers."""
         with self.store.reading() as db:
             return {table.name: rows_of(db, table) for table in schema.metadata.sorted_tables}
+
+
+def none_overlap(store: Store) -> None:
+    """Asserts that of one job and window, and of one group, there is one run that goes on."""
+    with store.reading() as db:
+        live = [run for run in runs.unfinished(db) if run.state is RunState.RUNNING]
+    for run in live:
+        job = JOBS[run.job]
+        beside = [other for other in live if other is not run]
+        mine = [other for other in beside if other.job == job.name]
+        same = [other for other in mine if job.covers.unit is Unit.MOMENT or other.window.label == run.window.label]
+        assert same == [], f"{job.name}: two runs of one window go on at once"
+        assert len(mine) < job.parallel
+        groups = {JOBS[other.job].exclusive for other in beside if other not in mine}
+        assert job.exclusive is None or job.exclusive not in groups, f"{job.name} goes on beside another"
 
 
 def rows_of(db: Connection, table: Table) -> list[dict[str, Any]]:
@@ -663,6 +664,9 @@ def test_whatever_befalls_a_cluster_nothing_is_lost_and_nothing_is_doubled(
         max_examples=EXAMPLES,
         stateful_step_count=STEPS,
         deadline=None,
+        # A failure takes minutes to shrink, longer than a test may take; its steps are printed as they were.
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
 

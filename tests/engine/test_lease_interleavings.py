@@ -247,3 +247,20 @@ def test_a_lease_that_was_taken_over_and_given_up_is_not_the_one_that_was_seen_f
 
     with bench.store.reading() as db:
         assert db.execute(select(lease.c.token)).scalar() == 2
+
+
+def test_what_a_process_held_before_somebody_else_did_is_not_what_it_holds_now(bench: Bench) -> None:
+    anna, ben = IDENTITIES
+    with bench.store.writing() as db:
+        assert leases.take(db, None, anna, AT) == 1
+        assert leases.take(db, leases.read(db), ben, AT) == 2
+        assert leases.take(db, leases.read(db), anna, AT) == 3
+    now = bench.look()
+
+    with bench.store.writing() as db:
+        assert not leases.renew(db, 1, anna.owner, AT)
+        leases.release(db, 1, anna.owner)
+
+    assert bench.look() == now
+    with pytest.raises(Fenced), bench.store.fenced(1):
+        raise AssertionError("this must not be reached")
