@@ -28,6 +28,8 @@ from tests.services import PrivatePostgres
 
 CLUSTERS = 3
 """So many clusters are under fire at once: while one waits for a takeover, another works."""
+MOST_CLUSTERS = 16
+"""So many databases a Redis server has."""
 SLOW_SHARE = 8
 """A cluster with worker processes gets one kill where another gets so many: its leaders take a second to begin."""
 
@@ -45,7 +47,7 @@ class Plan:
 
     def shares(self) -> list[tuple[str, int, int]]:
         """For each cluster its executor, and how many kills and pauses it gets."""
-        n = max(1, min(self.clusters, self.kills + self.pauses))
+        n = max(1, min(self.clusters, self.kills + self.pauses, MOST_CLUSTERS))
         executors = [self.executor if self.executor != "mixed" else "inline"] * n
         if self.executor == "mixed" and n > 1:
             executors[-1] = "processes"
@@ -113,6 +115,7 @@ def _weathered(storm: Storm) -> tuple[Storm, Account]:
     except (Lost, OpsconsoleError) as error:
         account.violations.append(f"{type(error).__name__}: {error}")
     finally:
+        storm.break_off()
         account.violations += [f"{violation} ({cluster.folder.name})" for violation in storm.violations]
         cluster.close()
     return storm, account

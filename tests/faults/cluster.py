@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+import redis
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.desk import Desk
@@ -99,6 +100,8 @@ class Cluster:
             },
         )
         self.desk = Desk(self.place.settings, self.place.store, self.place.catalog, now=self.pace.now)
+        with redis.Redis.from_url(self.redis_url) as cache:
+            cache.flushdb()
         witness.install(self.place.store)
         chaos.put(self.place.data, at=self.pace.now())
 

@@ -1,4 +1,4 @@
-"""What one cluster is put through: kills, pauses and operators who do not wait, and then quiet."""
+"""What one cluster is put through: kills and pauses while operators go on asking, and then quiet."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from opsconsole.errors import OpsconsoleError
 from opsconsole.failpoints import Point
-from opsconsole.model import NEEDS_A_LOOK, OPEN, RunState
+from opsconsole.model import NEEDS_A_LOOK, Run, RunState
 from opsconsole.store import runs
 from opsconsole.store.runs import Filter
 from tests.faults import witness
 from tests.faults.cluster import LEASE_SECONDS, Cluster, Process
+from tests.faults.operators import Operators
 from tests.packs import chaos
 
 PATIENCE_SECONDS = 20.0
@@ -28,7 +28,9 @@ FAILPOINTS = 0.4
 """The share of processes that carry a fail point: they end, or stop, exactly between two durable steps."""
 TOLD_SECONDS = 6.0  # a write that waits for SQLite's lock gives up after 5
 LONGEST_PAUSE = 2.0
-RETRIES = 60
+RETRIES = 100
+UNDONE = Filter(states=tuple(state for state in NEEDS_A_LOOK if state is not RunState.CANCELLED))
+"""What is retried after the storm: not what operators, or later runs, have cancelled."""
 
 
 class Lost(Exception):
@@ -44,6 +46,7 @@ class Storm:
         self.takeovers: list[float] = []
         self.violations: list[str] = []
         self._rng, self._kills, self._pauses = rng, kills, pauses
+        self._operators = Operators(cluster, random.Random(rng.random()))
         self._killed: set[int] = set()
         self._beheaded: list[tuple[int, float]] = []
         self._slow = 4.0 if cluster.executor == "processes" else 1.0
@@ -52,9 +55,11 @@ class Storm:
 
     def rage(self) -> None:
         """Does all kills and pauses. Raises Lost when nobody leads any more."""
+        self._operators.begin()
         while (left := self._left()) != [0, 0]:
             self._top_up()
-            self._stir()
+            longest = self._rng.choices((0.1, 0.6, 1.5), (3, 5, 2))[0]
+            time.sleep(self._rng.uniform(0, longest * self._slow))
             deed = self._rng.choices((self._kill, self._pause), left)[0]
             deed()
 
@@ -64,33 +69,35 @@ class Storm:
         for process in rigged:
             self._behead(process)
         self._top_up(rigged=False)
+        self._operators.leave()
+        self.deeds.update(self._operators.deeds)
         chaos.heal(self.cluster.place.data)
         self._carried_out(lambda: self.cluster.desk.pause("all", until=None, note="the storm is over"))
         paused_at = self.cluster.pace.now()
         self._quiet()
-        undone = Filter(states=tuple(state for state in NEEDS_A_LOOK if state is not RunState.CANCELLED))
         for _ in range(RETRIES):
-            if not self.cluster.desk.matching(undone, limit=1):
+            if not self._undone():
                 break
-            self._carried_out(lambda: self.cluster.desk.retry_matching(undone))
+            self._carried_out(lambda: self.cluster.desk.retry_matching(UNDONE))
             self.deeds["retries after the storm"] += 1
             self._quiet()
-        left = self.cluster.desk.matching(undone, limit=5)
-        if left:
+        if left := self._undone():
             self.violations.append(f"what was retried is not done: runs {[run.id for run in left]}")
         self._end()
         return paused_at
 
+    def break_off(self) -> None:
+        """Ends everything, whatever goes on."""
+        self.cluster.kill_all()
+        self._operators.leave()
+
+    def _undone(self) -> list[Run]:
+        """The runs that left something undone, though nobody wanted that, and were not retried."""
+        found = self.cluster.desk.matching(UNDONE, limit=1000)
+        return [run for run in found if not run.planning_done or run.counts.ok < run.counts.planned]
+
     def _left(self) -> list[int]:
         return [max(0, self._kills - self.deeds["kills"]), max(0, self._pauses - self.deeds["pauses"])]
-
-    def _stir(self) -> None:
-        """A while in which the cluster works, and operators do as they like."""
-        longest = self._rng.choices((0.1, 0.6, 1.5), (3, 5, 2))[0]
-        end = time.monotonic() + self._rng.uniform(0, longest * self._slow)
-        while (rest := end - time.monotonic()) > 0:
-            self._operate()
-            time.sleep(min(rest, self._rng.uniform(0.02, 0.3)))
 
     def _top_up(self, *, rigged: bool = True) -> None:
         """Starts processes until enough live, and lets those go on that stopped themselves."""
@@ -196,45 +203,6 @@ class Storm:
     def _token(self) -> int | None:
         leader = self.cluster.leader()
         return leader.token if leader else None
-
-    # --- operators ----------------------------------------------------------------------------------------------
-
-    def _operate(self) -> None:
-        """Somebody asks for something, and does not wait for it."""
-        acts: dict[Callable[[], object], int] = {
-            self._trigger: 5,
-            self._cancel: 3,
-            self._retry: 3,
-            self._pause_a_job: 1,
-            self._resume_a_job: 1,
-        }
-        act = self._rng.choices(list(acts), list(acts.values()))[0]
-        try:
-            act()
-        except OpsconsoleError:
-            self.deeds["commands that found the store away"] += 1
-
-    def _trigger(self) -> None:
-        self.cluster.desk.trigger(self._rng.choice(chaos.BY_HAND))
-
-    def _cancel(self) -> None:
-        found = self.cluster.desk.runs(limit=10, states=OPEN)
-        if found:
-            self.cluster.desk.cancel(self._rng.choice(found).id, force=self._rng.random() < 0.5)
-
-    def _retry(self) -> None:
-        found = self.cluster.desk.runs(limit=10, states=NEEDS_A_LOOK)
-        if found:
-            self.cluster.desk.retry(self._rng.choice(found).id, everything=self._rng.random() < 0.3)
-
-    def _pause_a_job(self) -> None:
-        until = self.cluster.pace.now() + timedelta(minutes=self._rng.uniform(1, 5))
-        self.cluster.desk.pause(self._rng.choice(chaos.JOBS).name, until=until)
-
-    def _resume_a_job(self) -> None:
-        found = self.cluster.desk.pauses()
-        if found:
-            self.cluster.desk.resume(self._rng.choice(found).target)
 
     # --- quiet --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,73 @@
+"""People at their keyboards while everything falls over: they start, cancel, retry and pause, and never wait."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+
+from opsconsole.errors import OpsconsoleError
+from opsconsole.model import NEEDS_A_LOOK, OPEN
+from tests.faults.cluster import Cluster
+from tests.packs import chaos
+
+
+class Operators:
+    """Ask for something every now and then, in a thread of their own: on PostgreSQL, whoever asks waits for a leader
+    that stopped while it wrote down what came of another command.
+    """
+
+    def __init__(self, cluster: Cluster, rng: random.Random) -> None:
+        self.deeds: Counter[str] = Counter()
+        self._cluster, self._rng = cluster, rng
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="operators", daemon=True)
+
+    def begin(self) -> None:
+        """They sit down."""
+        self._thread.start()
+
+    def leave(self) -> None:
+        """They go, when what they have asked for is written down."""
+        self._done.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _work(self) -> None:
+        acts: dict[Callable[[], object], int] = {
+            self._trigger: 5,
+            self._cancel: 3,
+            self._retry: 3,
+            self._pause: 1,
+            self._resume: 1,
+        }
+        while not self._done.wait(self._rng.uniform(0.02, 0.3)):
+            act = self._rng.choices(list(acts), list(acts.values()))[0]
+            try:
+                act()
+            except OpsconsoleError:
+                self.deeds["commands that found the store away"] += 1
+
+    def _trigger(self) -> None:
+        self._cluster.desk.trigger(self._rng.choice(chaos.BY_HAND))
+
+    def _cancel(self) -> None:
+        found = self._cluster.desk.runs(limit=10, states=OPEN)
+        if found:
+            self._cluster.desk.cancel(self._rng.choice(found).id, force=self._rng.random() < 0.5)
+
+    def _retry(self) -> None:
+        found = self._cluster.desk.runs(limit=10, states=NEEDS_A_LOOK)
+        if found:
+            self._cluster.desk.retry(self._rng.choice(found).id, everything=self._rng.random() < 0.3)
+
+    def _pause(self) -> None:
+        until = self._cluster.pace.now() + timedelta(minutes=self._rng.uniform(1, 5))
+        self._cluster.desk.pause(self._rng.choice(chaos.JOBS).name, until=until)
+
+    def _resume(self) -> None:
+        found = self._cluster.desk.pauses()
+        if found:
+            self._cluster.desk.resume(self._rng.choice(found).target)
