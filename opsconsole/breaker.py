@@ -7,19 +7,21 @@ from dataclasses import dataclass
 FAILURES = 3
 WAIT_SECONDS = {"redis": 4.0, "data": 60.0}
 """How long a dependency that is away is waited for before a run gives up on it."""
+PROBES = {"redis": (1 / 2,), "data": (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 15 / 16)}
+"""At which shares of the wait one batch is tried: a database that restarts is soon back, or takes its time."""
 
 
 @dataclass
 class Breaker:
-    """Counts failures of a run's dependency in a row. After three it opens: nothing is tried but one batch in the
-    middle of the wait; the wait's end is the end. Times are of a steady clock, in seconds.
+    """Counts failures of a run's dependency in a row. After three it opens: nothing is tried but one batch
+    now and then; the wait's end is the end. Times are of a steady clock, in seconds.
     """
 
     dependency: str = "redis"
     reason: str = ""
     failures: int = 0
     opened: float | None = None
-    probed: bool = False
+    probed: int = 0
 
     def failed(self, dependency: str, reason: str, now: float) -> None:
         """A batch came back because `dependency` was away."""
@@ -30,15 +32,17 @@ class Breaker:
 
     def worked(self) -> None:
         """A batch got through: what was before is forgotten."""
-        self.failures, self.opened, self.probed = 0, None, False
+        self.failures, self.opened, self.probed = 0, None, 0
 
     def lets_through(self, now: float) -> bool:
-        """Whether a batch may be tried now. While open, True once: for the batch that tries whether all is well."""
+        """Whether a batch may be tried now. While open, True for each batch that tries whether all is well."""
         if self.opened is None:
             return True
-        if self.probed or now < self.opened + self._wait / 2:
+        probes = PROBES[self.dependency]
+        due = sum(now >= self.opened + self._wait * share for share in probes)
+        if self.probed >= due:
             return False
-        self.probed = True
+        self.probed = due
         return True
 
     def gives_up(self, now: float) -> bool:

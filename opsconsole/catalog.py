@@ -14,6 +14,7 @@ from opsconsole.cron import Cron
 from opsconsole.errors import BadSettings, OpsconsoleError, UnknownJob
 from opsconsole.model import Job, Pack
 from opsconsole.settings import JobOverride
+from opsconsole.text import safe
 
 
 class Catalog:
@@ -66,11 +67,15 @@ def load(
     loaded: list[Pack] = []
     for path in packs:
         try:
-            pack = import_module(path).pack
+            module = import_module(path)
+            pack = getattr(module, "pack", None)
+            if not isinstance(pack, Pack):
+                problems.append(f"jobs.packs: {path} has no `pack`; it must define one")
+                continue
         except ModuleNotFoundError as error:
             problems.append(f"jobs.packs: {path} cannot be imported: {error}")
-        except AttributeError:
-            problems.append(f"jobs.packs: {path} has no `pack`; it must define one")
+        except Exception as error:  # noqa: BLE001 - a pack raises what it likes while it is imported
+            problems.append(f"jobs.packs: {path} cannot be imported: {type(error).__name__}: {safe(error, 200)}")
         else:
             loaded.append(pack)
     jobs: dict[str, Job] = {}

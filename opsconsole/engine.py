@@ -60,6 +60,7 @@ class Engine:
         self._wake = threading.Event()
         self._reloaded: tuple[Settings, Catalog] | None = None
         self._beat = 0.0
+        self._conceded: int | None = None
         self._grace = GRACE_SECONDS
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self.problem: str | None = None
@@ -143,7 +144,7 @@ class Engine:
             # The schedule first: what is due is accounted for while the workers still start.
             if self._only is None:
                 scheduler.start()
-            runner.open()
+            runner.open(conceded=self._conceded)
             self._work(runner, scheduler, token)
             if self._leadership.held:
                 self._beat = time.monotonic() + self._grace
@@ -151,6 +152,9 @@ class Engine:
                 runner.interrupt()
         except Fenced as error:
             log.warning("%s", error.sentence)
+        except SQLAlchemyError:
+            self._conceded = token
+            raise
         finally:
             runner.close()
             scheduler.stop()

@@ -65,10 +65,12 @@ class Runner:
         self._executor = executor
         self._results = executor(self._feed(), self._is_stopped)
 
-    def open(self) -> None:
-        """Starts the executor, and takes note of what another leader left unfinished."""
+    def open(self, *, conceded: int | None = None) -> None:
+        """Starts the executor, and takes note of what another leader left unfinished, or this process did with the
+        token `conceded` when the store was away.
+        """
         with self._store.fenced(self._token) as db:
-            runs.left_behind(db, self._token)
+            runs.left_behind(db, self._token, conceded=conceded)
         next(self._results)
 
     @property

@@ -9,9 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from opsconsole import catalog
 from opsconsole.cache.client import connect
 from opsconsole.cache.stats import sample
+from opsconsole.cli.opening import store_trouble
 from opsconsole.database import Database, reason
 from opsconsole.embedded.redis import find_server
-from opsconsole.errors import BadSettings, OpsconsoleError, Unavailable
+from opsconsole.errors import BadSettings, OpsconsoleError
 from opsconsole.model import Pack
 from opsconsole.settings import Settings, masked, private_folder
 from opsconsole.store import Store, datatables, migrate
@@ -45,7 +46,7 @@ def migrated(settings: Settings, *, with_data: bool) -> Iterator[str]:
             done = datatables.create_missing(data, packs)
             yield from done or ("the packs' tables are all there",)
     except SQLAlchemyError as error:
-        raise Unavailable("store", reason(error)) from error
+        raise store_trouble(settings, error) from error
     finally:
         store.close()
         data.close()

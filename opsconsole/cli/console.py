@@ -21,7 +21,6 @@ from opsconsole.cli.ending import watch
 from opsconsole.cli.opening import Options, desk_of, log_to_file, log_with, settings_of
 from opsconsole.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.settings import Settings, private_folder, terminal
-from opsconsole.text import safe
 
 if TYPE_CHECKING:
     from opsconsole.desk import Desk
@@ -106,18 +105,19 @@ def _reload(options: Options, desk: Desk, engine: Engine) -> None:
     """Takes a changed configuration over; one that cannot be used changes nothing."""
     from opsconsole import catalog
 
+    before = desk.settings
     try:
-        settings = replace(settings_of(options), redis_url=desk.settings.redis_url)
+        settings = settings_of(options)
+        if settings.redis_url is None:
+            settings = replace(settings, redis_url=before.redis_url)
         jobs = catalog.load(settings.packs, settings.overrides, settings.options)
     except BadSettings as error:
         for problem in error.problems:
             log.warning("the configuration is not taken over: %s", problem)
         return
-    except Exception as error:  # noqa: BLE001 - a pack raises what it likes; the schedule in force goes on
-        log.warning("the configuration is not taken over: %s: %s", type(error).__name__, safe(error, 200))
-        return
-    if (settings.store_url, settings.data_url) != (desk.settings.store_url, desk.settings.data_url):
-        log.warning("the configuration is not taken over: another store or data database needs a restart")
+    urls = (settings.store_url, settings.data_url, settings.redis_url)
+    if urls != (before.store_url, before.data_url, before.redis_url):
+        log.warning("the configuration is not taken over: another store, data database or Redis needs a restart")
         return
     desk.settings, desk.catalog = settings, jobs
     engine.reload(settings, jobs)

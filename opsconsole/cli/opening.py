@@ -19,6 +19,8 @@ from opsconsole.errors import BadSettings, OpsconsoleError, Unavailable
 from opsconsole.settings import Role, Secret, Settings, load, masked, private_folder
 
 if TYPE_CHECKING:
+    from sqlalchemy.exc import SQLAlchemyError
+
     from opsconsole.desk import Desk
     from opsconsole.embedded.redis import EmbeddedRedis
     from opsconsole.model import Pack
@@ -86,6 +88,8 @@ def desk_of(settings: Settings, *, patient: bool = False, note: bool = False) ->
         store = Store(wired.store_url.reveal())
         try:
             prepare(wired, store, jobs.packs)
+            if patient and store.is_sqlite:
+                _require_intact(wired, store)
         except Unavailable as error:
             if not patient:
                 raise
@@ -102,7 +106,7 @@ def prepare(settings: Settings, store: Store, packs: tuple[Pack, ...]) -> None:
     """Brings embedded databases up to date, and checks the others. Raises SchemaMismatch, BadSettings, Unavailable."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from opsconsole.database import Database, Trouble, reason, trouble
+    from opsconsole.database import Database
     from opsconsole.store import datatables, migrate
 
     try:
@@ -115,11 +119,33 @@ def prepare(settings: Settings, store: Store, packs: tuple[Pack, ...]) -> None:
             datatables.create_missing(data, packs)
             data.close()
     except SQLAlchemyError as error:
-        if trouble(error) is Trouble.OWN:
-            where = masked(settings.store_url)
-            problem = f"the store {where} cannot be used: {reason(error)}; it is left as it is, restore a copy of it"
-            raise BadSettings([problem]) from error
-        raise Unavailable("store", reason(error)) from error
+        raise store_trouble(settings, error) from error
+
+
+def store_trouble(settings: Settings, error: SQLAlchemyError) -> OpsconsoleError:
+    """What an error of the store means for whoever opens it: it is away, or cannot be used as it is."""
+    from opsconsole.database import Trouble, reason, trouble
+
+    if trouble(error) is Trouble.OWN:
+        return _unusable(settings, reason(error))
+    return Unavailable("store", reason(error))
+
+
+def _unusable(settings: Settings, why: str) -> BadSettings:
+    where = masked(settings.store_url)
+    return BadSettings([f"the store {where} cannot be used: {why}; it is left as it is, restore a copy of it"])
+
+
+def _require_intact(settings: Settings, store: Store) -> None:
+    """Looks at the whole file before anything is scheduled from it. Raises BadSettings, or Unavailable."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        fault = store.first_fault()
+    except SQLAlchemyError as error:
+        raise store_trouble(settings, error) from error
+    if fault is not None:
+        raise _unusable(settings, fault)
 
 
 @contextmanager

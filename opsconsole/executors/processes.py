@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -43,7 +43,7 @@ class Worker:
     """One worker process; `batch` is what it is at, `deadline` when that must be over on the steady clock."""
 
     def __init__(self, wiring: bytes, errors: Path) -> None:
-        with errors.open("ab") as stderr:
+        with _appending(errors) as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "opsconsole.executors.worker"],
                 stdin=subprocess.PIPE,
@@ -119,6 +119,15 @@ class Worker:
             self.process.stdin.write(line + b"\n")
         except BrokenPipeError:
             log.warning("worker %s went before it took its line", self.process.pid)
+
+
+def _appending(file: Path) -> IO[bytes]:
+    """The file to write to, or nowhere: a log that cannot be written is no reason not to work."""
+    try:
+        return file.open("ab")
+    except OSError as error:
+        log.warning("what workers print is lost: %s: %s", file, error.strerror)
+        return Path(os.devnull).open("ab")
 
 
 class Processes:

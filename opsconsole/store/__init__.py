@@ -10,6 +10,7 @@ from sqlalchemy import select
 from opsconsole.database import Connection, Database
 from opsconsole.errors import Fenced
 from opsconsole.store import schema
+from opsconsole.text import safe
 
 # KEY SHARE conflicts with a takeover, which changes the unique token, and not with renewals.
 _HELD = select(schema.lease.c.token).where(schema.lease.c.id == 1).with_for_update(key_share=True, read=True)
@@ -25,3 +26,9 @@ class Store(Database):
             if db.execute(_HELD).scalar() != token:
                 raise Fenced(token)
             yield db
+
+    def first_fault(self) -> str | None:
+        """What is wrong with an SQLite file as a file; None when nothing is. Reads all of it."""
+        with self.reading() as db:
+            found = str(db.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+        return None if found == "ok" else safe(found, 200)

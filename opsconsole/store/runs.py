@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, bindparam, case, func, insert, select, update
 
 from opsconsole.database import Connection
 from opsconsole.errors import UnknownRun
@@ -160,9 +160,12 @@ def interrupt(db: Connection, token: int) -> None:
     )
 
 
-def left_behind(db: Connection, token: int) -> None:
-    """What another leader was running when it went is interrupted, and was cut off once more."""
-    cut_off = {"state": RunState.INTERRUPTED, "recoveries": runs.c.recoveries + 1}
+def left_behind(db: Connection, token: int, *, conceded: int | None) -> None:
+    """What another leader was running when it went is interrupted, and was cut off once more; but not what was running
+    with the token `conceded`, given up for the store's sake.
+    """
+    once_more = case((runs.c.token == conceded, runs.c.recoveries), else_=runs.c.recoveries + 1)
+    cut_off = {"state": RunState.INTERRUPTED, "recoveries": once_more}
     db.execute(update(runs).where(runs.c.state == RunState.RUNNING, runs.c.token != token).values(cut_off))
 
 

@@ -74,7 +74,7 @@ def test_show_tells_attempts_and_who_stopped_it(typing: Typing, place: Installat
     stop = Stop("asha", NOON, NOON + 10 * SECOND, "cancelled by asha: wrong day")
     with place.store.writing() as db:
         runs.begin(db, runs.get(db, run), token=1, host="web1", version="1", at=NOON)
-        runs.left_behind(db, 2)
+        runs.left_behind(db, 2, conceded=None)
         runs.ask_to_stop(db, run, stop)
 
     told, facts = typing("show", str(run)), typing("show", str(run), "--json").json

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, strategies as st
 
-from opsconsole.breaker import FAILURES, WAIT_SECONDS, Breaker
+from opsconsole.breaker import FAILURES, PROBES, WAIT_SECONDS, Breaker
 from opsconsole.model import Retry
 
 
@@ -30,13 +30,14 @@ def test_two_failures_in_a_row_are_borne() -> None:
 
 
 @pytest.mark.parametrize("dependency", ["redis", "data"])
-def test_the_third_failure_opens_it_until_one_batch_tries_in_the_middle_of_the_wait(dependency: str) -> None:
+def test_the_third_failure_opens_it_but_for_a_batch_now_and_then(dependency: str) -> None:
     breaker, wait = opened(100.0, dependency), WAIT_SECONDS[dependency]
 
     assert not breaker.lets_through(100.0)
-    assert not breaker.lets_through(100.0 + wait / 2 - 0.01)
-    assert breaker.lets_through(100.0 + wait / 2)
-    assert not breaker.lets_through(100.0 + wait / 2 + 0.01), "one batch, and no more"
+    for share in PROBES[dependency]:
+        assert not breaker.lets_through(100.0 + wait * share - 0.01)
+        assert breaker.lets_through(100.0 + wait * share)
+        assert not breaker.lets_through(100.0 + wait * share + 0.01), "one batch, and no more"
     assert not breaker.gives_up(100.0 + wait)
     assert breaker.gives_up(100.0 + wait + 0.01)
 

@@ -121,7 +121,6 @@ def test_row_31_a_restart_of_the_data_database_costs_nobody_anything(
     assert (found.attempt, token, leads) == (1, 1, True), "the store was there all the time"
 
 
-@pytest.mark.xfail(reason="it is asked once, in the middle of the wait, and not again after that", strict=True)
 def test_row_31_a_data_database_that_is_back_late_in_its_wait_costs_nobody_anything(
     own_postgres: Restartable, installing: Installing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,10 +380,7 @@ def test_row_36_a_data_database_without_room_fails_the_run_with_that_cause(
     "tries",
     [
         2,
-        pytest.param(
-            6,
-            marks=pytest.mark.xfail(reason="each concession counts as a cut-off: the fourth abandons it", strict=True),
-        ),
+        6,
     ],
 )
 def test_row_36_a_run_stays_while_the_store_has_no_room_and_goes_on_after_it(
@@ -503,7 +499,6 @@ def test_row_38_a_broken_store_is_not_migrated(page: int, tmp_path: Path) -> Non
     assert digest(file) == before
 
 
-@pytest.mark.xfail(reason="nothing checks the whole file when the program starts", strict=True)
 def test_row_38_a_page_that_is_only_read_later_is_found_before_anything_is_scheduled(tmp_path: Path) -> None:
     file = quiet_copy(tmp_path)
     with sqlite3.connect(file) as db:
