@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from opsconsole.catalog import Catalog
 from opsconsole.clock import Clock, steady
@@ -85,7 +85,7 @@ class Scheduler:
             if not due:
                 return
             try:
-                queued = self._write(due, now, jumped)
+                queued = self._plan(due, now, jumped)
             except Fenced as error:
                 log.warning("%s", error.sentence)
                 return
@@ -97,6 +97,21 @@ class Scheduler:
         if queued:
             self._planned()
 
+    def _plan(self, due: list[tuple[Job, Cron]], now: datetime, jumped: bool) -> int:
+        """Plans all that is due at once; when a row of one is refused, the others without it."""
+        try:
+            return self._write(due, now, jumped)
+        except IntegrityError:
+            if len(due) == 1:
+                raise
+        queued = 0
+        for one in due:
+            try:
+                queued += self._write([one], now, jumped)
+            except IntegrityError as error:
+                log.error("the plan of %s is refused: %s", one[0].name, reason(error))
+        return queued
+
     # --- registering --------------------------------------------------------------------------------------------
 
     def _register(self, db: Connection, now: datetime) -> None:
@@ -107,14 +122,16 @@ class Scheduler:
         for name, before in known.items():
             if name not in self._crons and before.removed_at is None:
                 self._account(db, before, now, Reason.JOB_REMOVED)
-                occurrences.remove(db, name, now)
+                occurrences.remove(db, name, max(now, before.planned_until))
         for name, (job, _) in self._crons.items():
             found = known.get(name)
+            # A clock may have been set back behind what is accounted for: no instant comes twice.
+            since = max(now, found.planned_until) if found else now
             if found is None or found.removed_at is not None:
-                occurrences.register(db, job, now)
+                occurrences.register(db, job, since)
             elif (found.cron, found.tz) != (job.cron, job.tz):
                 self._account(db, found, now, Reason.NOT_LEADING)
-                occurrences.register(db, job, now)
+                occurrences.register(db, job, since)
             elif found.spec != job.spec:
                 occurrences.respecify(db, job)
 

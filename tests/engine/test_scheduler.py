@@ -161,3 +161,17 @@ def test_an_hour_that_comes_while_the_last_one_goes_on_is_skipped_or_waits(place
     assert a.ended_at is not None
     assert b.started_at is not None
     assert a.ended_at <= b.started_at, "one of a moment's job at a time"
+
+
+def test_a_plan_that_is_refused_keeps_no_other_job_from_its_own(place: Installation) -> None:
+    with leading(place, Hands(THURSDAY)):
+        pass
+    one = THURSDAY + timedelta(minutes=50)
+    with place.store.writing() as db:  # as if somebody had accounted for one o'clock already
+        row = {"job": "clockwork.hourly", "due_at": one, "last_due_at": one, "instants": 1, "state": "missed"}
+        db.execute(occurrences.insert().values(**row, spec="x", token=1, recorded_at=one))
+
+    with leading(place, Hands(one)):
+        eventually(lambda: len(told(place, "clockwork.patient")) == 1, "the other hourly job is planned")
+
+    assert len(told(place, "clockwork.hourly")) == 1
