@@ -50,6 +50,15 @@ def test_every_link_between_documents_leads_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
+def test_every_test_that_a_document_names_is_there() -> None:
+    named = re.findall(r"`(\w+/test_\w+\.py)(?:::(test_\w+))?`", (ROOT / "docs/reliability.md").read_text("utf-8"))
+    assert len(named) > 60
+    for file, test in named:
+        path = ROOT / "tests" / file
+        assert path.is_file(), file
+        assert f"def {test}" in path.read_text("utf-8"), f"{file}::{test}"
+
+
 def test_the_style_sheet_is_where_the_wheel_puts_it() -> None:
     import screens
 
