@@ -87,7 +87,7 @@ def window_of(job: Job, day: str | None, at: datetime) -> Window:
 def _trigger(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
     job = catalog.find(command.target)
     window = window_of(job, command.arguments.get("date"), at)
-    _refuse_beside_another(db, job, window)
+    _refuse_beside_another(db, job, window, None if job.covers.unit is Unit.MOMENT else window.label)
     run = runs.create(
         db,
         job,
@@ -132,7 +132,8 @@ def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, 
     undone = next(batches.undone_keys(db, parent.id), None)
     if not everything and parent.planning_done and not undone:
         raise Refused(f"run {parent.id} has nothing to retry: no item failed; add --all to run it whole")
-    _refuse_beside_another(db, job, parent.window)
+    # Also of a moment's job: many moments may be asked for at once, and have their turn one after the other.
+    _refuse_beside_another(db, job, parent.window, parent.window.label)
     return runs.create(
         db,
         job,
@@ -182,8 +183,7 @@ def _resume(db: Connection, catalog: Catalog, command: Command, at: datetime) ->
     return {"done": f"{target} goes on"}
 
 
-def _refuse_beside_another(db: Connection, job: Job, window: Window) -> None:
-    label = None if job.covers.unit is Unit.MOMENT else window.label
+def _refuse_beside_another(db: Connection, job: Job, window: Window, label: str | None) -> None:
     beside = runs.open_run(db, job.name, label)
     if beside is not None:
         raise Refused(f"{job.name} {window.label} is already asked for: run {beside} is {runs.get(db, beside).state}")

@@ -229,6 +229,25 @@ def test_everything_that_matches_is_retried_once(place: Installation) -> None:
     assert again.refused == "no run matches that has something to retry"
 
 
+def test_all_moments_that_match_are_retried_one_after_the_other(place: Installation) -> None:
+    counting.put(place.data, {"anna": "fine", "ben": "raises"})
+    with place.leading():
+        failed = []
+        for _ in range(3):
+            failed.append(place.run("counting.moment"))
+            time.sleep(1.0)  # a moment is a second
+        counting.change(place.data, "ben", "fine")
+        outcome = place.desk.outcome(place.desk.retry_matching(Filter(job="counting.moment")), 10)
+        assert outcome is not None
+        ended = [run for number in outcome.runs if (run := place.desk.wait_for(number, 20))]
+
+    assert [(run.parent, run.as_of, run.state) for run in ended] == [
+        (parent.id, parent.as_of, RunState.SUCCEEDED) for parent in failed
+    ]
+    times = sorted((run.started_at, run.ended_at) for run in ended if run.started_at and run.ended_at)
+    assert all(before[1] <= after[0] for before, after in pairwise(times))
+
+
 def test_instants_of_a_pause_are_skipped_and_those_after_it_run(place: Installation) -> None:
     clock = Hands(NOON - timedelta(minutes=5))
     with place.store.writing() as db:
