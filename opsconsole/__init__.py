@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from opsconsole.cache.families import Family
-    from opsconsole.context import Context, Items
-    from opsconsole.database import Json, UtcTime, key_type
+    from opsconsole.context import Context, Items, Serving
+    from opsconsole.database import Json, UtcTime, inserting, key_type
+    from opsconsole.errors import Unavailable
+    from opsconsole.faces import Panel, Reply, Request, Route, Shown
     from opsconsole.model import (
         LATEST,
         NONE,
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
         Scope,
         all_of,
     )
-    from opsconsole.windows import DAY, DAY_BEFORE, MOMENT, MONTH_BEFORE, Window, hours, minutes
+    from opsconsole.windows import DAY, DAY_BEFORE, FOUR_WEEKS_BEFORE, MOMENT, MONTH_BEFORE, Window, hours, minutes
 
 __version__ = "0.1.0"
 
@@ -30,19 +32,24 @@ _HOME = {
     "Family": "opsconsole.cache.families",
     "Context": "opsconsole.context",
     "Items": "opsconsole.context",
-    **dict.fromkeys(("Json", "UtcTime", "key_type"), "opsconsole.database"),
+    "Serving": "opsconsole.context",
+    "Unavailable": "opsconsole.errors",
+    **dict.fromkeys(("Json", "UtcTime", "inserting", "key_type"), "opsconsole.database"),
+    **dict.fromkeys(("Panel", "Reply", "Request", "Route", "Shown"), "opsconsole.faces"),
     **dict.fromkeys(
         ("LATEST", "NONE", "QUEUE", "REPLACE", "SKIP", "Job", "Limits", "Pack", "Retry", "Scope", "all_of"),
         "opsconsole.model",
     ),
     **dict.fromkeys(
-        ("DAY", "DAY_BEFORE", "MOMENT", "MONTH_BEFORE", "Window", "hours", "minutes"), "opsconsole.windows"
+        ("DAY", "DAY_BEFORE", "FOUR_WEEKS_BEFORE", "MOMENT", "MONTH_BEFORE", "Window", "hours", "minutes"),
+        "opsconsole.windows",
     ),
 }
 
 __all__ = [
     "DAY",
     "DAY_BEFORE",
+    "FOUR_WEEKS_BEFORE",
     "LATEST",
     "MOMENT",
     "MONTH_BEFORE",
@@ -57,13 +64,21 @@ __all__ = [
     "Json",
     "Limits",
     "Pack",
+    "Panel",
+    "Reply",
+    "Request",
     "Retry",
+    "Route",
     "Scope",
+    "Serving",
+    "Shown",
+    "Unavailable",
     "UtcTime",
     "Window",
     "__version__",
     "all_of",
     "hours",
+    "inserting",
     "key_type",
     "minutes",
 ]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from opsconsole.cron import Cron
 from opsconsole.errors import BadSettings, OpsconsoleError, UnknownJob
 from opsconsole.model import Job, Pack
-from opsconsole.settings import JobOverride
+from opsconsole.settings import JobOverride, section
 from opsconsole.text import safe
+
+if TYPE_CHECKING:
+    from opsconsole.cache.families import Family
 
 
 class Catalog:
@@ -51,9 +57,14 @@ class Catalog:
             self._words[job.name] = self._crons[job.name].describe()
         return self._words[job.name]
 
-    def options(self, job: Job) -> Mapping[str, Any]:
-        """The settings of the job's pack."""
-        return self._options.get(job.pack, {})
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """Every declared family of cache keys."""
+        return tuple(family for pack in self.packs for family in pack.families)
+
+    def options(self, of: Job | Pack) -> Mapping[str, Any]:
+        """The settings of a pack, or of a job's pack."""
+        return self._options.get(of.pack if isinstance(of, Job) else of.name, {})
 
 
 def load(
@@ -90,9 +101,29 @@ def load(
         jobs[job.name] = changed
     problems += [f'[jobs."{name}"]: there is no such job' for name in overrides if name not in jobs]
     problems += _impossible_orders(jobs)
+    problems += _shared_keys(loaded)
+    settled = {pack.name: _options(pack, options.get(pack.name, {}), problems) for pack in loaded}
     if problems:
         raise BadSettings(problems)
-    return Catalog(tuple(loaded), jobs, options)
+    return Catalog(tuple(loaded), jobs, settled)
+
+
+def _options(pack: Pack, given: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any]:
+    """A pack's section of the configuration, with what is not said in it filled in."""
+    if pack.settings is None:
+        problems += [f"{pack.name}.{key} is not a setting; [{pack.name}] has none" for key in given]
+        return {}
+    return msgspec.structs.asdict(section(pack.name, pack.settings, given, problems))
+
+
+def _shared_keys(packs: list[Pack]) -> Iterator[str]:
+    """Families that would write each other's keys."""
+    taken: dict[str, str] = {}
+    for family in (family for pack in packs for family in pack.families):
+        shape = re.sub(r"{[^}]*}", "{}", family.pattern)
+        if shape in taken:
+            yield f"the cache families {taken[shape]} and {family.name} have the same keys, {family.pattern}"
+        taken[shape] = family.name
 
 
 def _overridden(job: Job, override: JobOverride | None) -> Job:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import ARRAY, Text, any_, bindparam, cast, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole import clock
-from opsconsole.database import Connection, Database, reason
-from opsconsole.errors import OpsconsoleError
+from opsconsole import clock, outbox
+from opsconsole.database import Connection, Database, Trouble, reason, trouble
+from opsconsole.errors import OpsconsoleError, Unavailable
 from opsconsole.failpoints import Point, reach
 from opsconsole.model import Failure, Scope
 from opsconsole.text import safe
 
 if TYPE_CHECKING:
-    from opsconsole.cache.client import Cache  # redis takes half a second to import, and schedules do without
+    from opsconsole.cache.client import Cache
+    from opsconsole.cache.families import Family  # redis takes half a second to import, and schedules do without
 
 LOG_LINES = 20
 
@@ -54,9 +56,12 @@ def among(column: Any, keys: list[str], *, sqlite: bool) -> Any:
 class Tools:
     """What a process has for all the batches it works on: connections, a clock, and each run's memory."""
 
-    def __init__(self, data_url: str, redis_url: str, *, now: clock.Clock = clock.now) -> None:
+    def __init__(
+        self, data_url: str, redis_url: str, *, families: tuple[Family, ...] = (), now: clock.Clock = clock.now
+    ) -> None:
         self.data = Database(data_url)
         self._redis_url = redis_url
+        self.families = families
         self.now = now
         self._memory: tuple[int, dict[str, Any]] = (0, {})
 
@@ -107,6 +112,7 @@ class Context:
         self.said = Said()
         self._tools = tools
         self._in_write = False
+        self._emitted: list[outbox.Event] = []
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -120,9 +126,12 @@ class Context:
         if self._in_write:
             raise RuntimeError("writing() inside writing(): what must be atomic belongs into one block")
         self._in_write = True
+        self._emitted = []
         try:
             with self._tools.data.writing() as connection:
                 yield connection
+                if self._emitted:
+                    outbox.append(connection, self._emitted, self.now)
                 reach(Point.EFFECT_WRITTEN)
             reach(Point.EFFECT_COMMITTED)
         finally:
@@ -138,6 +147,21 @@ class Context:
     def among(self, column: Any, keys: list[str]) -> Any:
         """The SQL condition that a string column of the data database is one of `keys`."""
         return among(column, keys, sqlite=self._tools.data.is_sqlite)
+
+    def emit(self, event: str, key: str, payload: Mapping[str, Any]) -> None:
+        """Tells other programs of what the enclosing `writing()` changes: written with it, and published after it at
+        least once. An event with that name and key that was emitted before stays as it was. Raises RuntimeError outside
+        `writing()`.
+        """
+        if not self._in_write:
+            raise RuntimeError("emit outside writing(): an event belongs to the change that it tells of")
+        self._emitted.append(outbox.Event(event, key, payload))
+
+    def forget(self, source: str, **parts: Iterable[str]) -> int:
+        """Removes what the cache holds that was made from `source`, for these parts (`user=...`, `subject=...`) in all
+        their combinations; how many keys that were. Families with another part are left alone. Raises Unavailable.
+        """
+        return self.cache.forget(self._tools.families, source, **parts)
 
     def fail(self, item: str, error: str | Exception) -> None:
         """Says that `item` was not done, and why; items with the same sentence are counted together."""
@@ -155,6 +179,50 @@ class Context:
         """Adds a line to the run's log; the first twenty of a try are kept."""
         if len(self.said.log) < LOG_LINES:
             self.said.log.append(safe(line))
+
+
+class Serving:
+    """What a pack's routes and panels receive: its settings, its databases and the cache."""
+
+    def __init__(self, tools: Tools, options: Mapping[str, Any]) -> None:
+        self.options = options
+        self.families = tools.families
+        self._tools = tools
+
+    @property
+    def now(self) -> datetime:
+        """The wall clock."""
+        return self._tools.now()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One read snapshot of the data database. Raises Unavailable."""
+        with self._reaching(), self._tools.data.reading() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One short write transaction on the data database. Raises Unavailable."""
+        with self._reaching(), self._tools.data.writing() as connection:
+            yield connection
+
+    @property
+    def cache(self) -> Cache:
+        """The cache."""
+        return self._tools.cache
+
+    def among(self, column: Any, keys: list[str]) -> Any:
+        """The SQL condition that a string column of the data database is one of `keys`."""
+        return among(column, keys, sqlite=self._tools.data.is_sqlite)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            if trouble(error) is Trouble.OWN:
+                raise
+            raise Unavailable("data", reason(error)) from error
 
 
 def failure(item: str, error: str | Exception) -> Failure:

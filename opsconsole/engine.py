@@ -10,7 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole import clock, orders
 from opsconsole.catalog import Catalog
-from opsconsole.database import Database, reason
+from opsconsole.context import Tools
+from opsconsole.database import reason
 from opsconsole.errors import Fenced, OpsconsoleError
 from opsconsole.executors import Executor
 from opsconsole.executors.inline import Inline
@@ -127,10 +128,10 @@ class Engine:
         log.info("leading with token %s", token)
         self._beat = time.monotonic() + OPENING_SECONDS
         self._leadership.keep(lost=self.wake, is_alive=self._is_alive)
-        data = Database(self._settings.data_url.reveal())
+        tools = self._tools()
         runner = Runner(
             self._store,
-            data,
+            tools,
             self._catalog,
             self._executor(),
             token=token,
@@ -158,7 +159,7 @@ class Engine:
         finally:
             runner.close()
             scheduler.stop()
-            data.close()
+            tools.close()
             self._leadership.release()
             reach(Point.LEASE_RELEASED)
             log.info("no longer leading with token %s", token)
@@ -185,13 +186,15 @@ class Engine:
             return True  # a batch stands in its way, which is what it is for
         return time.monotonic() - self._beat < 2 * self._settings.engine.lease_seconds
 
+    def _tools(self) -> Tools:
+        settings = self._settings
+        assert settings.redis_url is not None  # noqa: S101 - whoever opens the program names a server
+        urls = settings.data_url.reveal(), settings.redis_url.reveal()
+        return Tools(*urls, families=self._catalog.families, now=self._now)
+
     def _executor(self) -> Executor:
         if self._settings.engine.executor == "inline":
-            from opsconsole.context import Tools
-
-            assert self._settings.redis_url is not None  # noqa: S101 - whoever opens the program names a server
-            tools = Tools(self._settings.data_url.reveal(), self._settings.redis_url.reveal(), now=self._now)
-            return Inline(self._catalog, tools)
+            return Inline(self._catalog, self._tools())
         return Processes(
             self._settings.wiring(), self._settings.engine.worker_count, errors=self._settings.folder / "workers.log"
         )

@@ -90,6 +90,15 @@ class Refused(OpsconsoleError):
     exit_code = Exit.REFUSED
 
 
+class CannotTellStale(OpsconsoleError):
+    """A job that does not say what is out of date."""
+
+    exit_code = Exit.USAGE
+
+    def __init__(self, job: str) -> None:
+        super().__init__(f"{job} cannot tell what is stale; run the whole window instead")
+
+
 class NotAllowed(OpsconsoleError):
     """Whoever asks may only look."""
 

@@ -6,6 +6,7 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from opsconsole.breaker import Breaker
@@ -22,7 +23,7 @@ from opsconsole.model import (
     RunState,
     Stop,
 )
-from opsconsole.pages import Empty, Pages
+from opsconsole.pages import Empty, Facts, Page, Pages
 from opsconsole.store import batches, runs
 from opsconsole.store.batches import Row
 from opsconsole.tally import Tally
@@ -47,7 +48,7 @@ class LiveRun:
         self,
         run: Run,
         job: Job,
-        read: Callable[[], Iterator[list[str]]] | None,
+        read: Callable[[], Iterator[Page]] | None,
         *,
         last_seq: int,
         waiting: int,
@@ -124,9 +125,9 @@ class LiveRun:
         """Whether keys are still to be read."""
         return self._pages is not None
 
-    def next_page(self, patience: float) -> list[str] | None:
-        """The next keys of the population, None after the last. Raises Empty when they are not there within `patience`
-        seconds, and what reading them raises.
+    def next_page(self, patience: float) -> Page | None:
+        """What the run has prepared, then the next keys of the population, None after the last. Raises Empty when they
+        are not there within `patience` seconds, and what reading them raises.
         """
         assert self._pages is not None  # noqa: S101 - asked only while planning
         if time.monotonic() < self._plan_not_before:
@@ -147,15 +148,19 @@ class LiveRun:
         elif self._read is not None:
             self._pages, self._plan_not_before = Pages(self._read), now + PLAN_AGAIN_SECONDS
 
-    def add_page(self, db: Connection, keys: list[str] | None, at: datetime) -> None:
-        """Writes a page of keys as pending batches; None ends the planning."""
-        if keys is None:
+    def add_page(self, db: Connection, page: Page | None, at: datetime) -> None:
+        """Writes what was prepared, or a page of keys as pending batches; None ends the planning."""
+        if isinstance(page, Facts):
+            self.run = replace(self.run, facts=page.found)
+            runs.keep(db, self.run.id, page.found)
+            return
+        if page is None:
             self._pages = None
             self._tally.log(db, at, f"{self._tally.counts.planned:,} items in {self._batches:,} batches")
         else:
             size = self.job.batch
-            self._add(db, [Row(0, keys[i : i + size]) for i in range(0, len(keys), size)])
-            self._tally.add(planned=len(keys))
+            self._add(db, [Row(0, page[i : i + size]) for i in range(0, len(page), size)])
+            self._tally.add(planned=len(page))
         self._advance(db, at)
 
     def note(self, db: Connection, at: datetime, *lines: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from opsconsole.faces import Panel, Route
 from opsconsole.windows import MOMENT, Covers, Window, hours, minutes
 
 if TYPE_CHECKING:
@@ -159,7 +160,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a job may know before it starts: no clock, no connection."""
+    """What a job may know before it starts: no clock, no connection.
+
+    `facts` are what its `prepare` found out, empty while its population is read; `options` the settings of its pack.
+    """
 
     window: Window
     as_of: datetime
@@ -169,6 +173,18 @@ class Scope:
 
 Population = Callable[[Scope], "Select[tuple[str]] | tuple[str, ...]"]
 Apply = Callable[["Context", "Items"], None]
+Prepare = Callable[["Context"], "Mapping[str, Any] | None"]
+Stale = Callable[[Scope], "Select[tuple[str]]"]
+
+
+class Selection(StrEnum):
+    """Which items a run is about: all of its population, or of its parent; those that failed in its parent or were not
+    reached; or those whose result is out of date.
+    """
+
+    ALL = "all"
+    FAILED = "failed"
+    STALE = "stale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +193,9 @@ class Job:
 
     `population(scope)` gives the items' keys, each once, as a SELECT of one string column or a short tuple of names; it
     is read once a run. `apply(ctx, items)` does the work on a batch and may be called again for the same items.
+    `prepare(ctx)` is called once a run before that, for what all batches share: a small dict that travels as JSON, kept
+    with the run and its retries as `facts`. `stale(scope)` gives the keys whose result for the window is missing or out
+    of date. With `newest_only` no window but the newest may be run: older data would replace newer.
     `batch` is how many items a batch has, `workers` how many batches of a run go on at once, `parallel` how many
     windows. Of the jobs with one `exclusive` name one runs at a time. A job waits for runs of the jobs in `after` whose
     window ends when its own does, no longer than `after_wait`. `tag` stands before its log lines; the job's name when
@@ -186,6 +205,9 @@ class Job:
     name: str
     population: Population
     apply: Apply
+    prepare: Prepare | None = field(default=None, kw_only=True)
+    stale: Stale | None = field(default=None, kw_only=True)
+    newest_only: bool = field(default=False, kw_only=True)
     cron: str = field(kw_only=True)
     tz: str = field(default="UTC", kw_only=True)
     covers: Covers = field(default=MOMENT, kw_only=True)
@@ -243,8 +265,10 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One domain's jobs with the tables and cache families they work on.
+    """One domain's jobs with the tables and cache families they work on, and what it shows and answers.
 
+    `settings` is the shape of its section of the configuration; its fields, with their defaults, are what the jobs find
+    as `options`.
     `sample(data, users, since, until)` writes made-up data: so many users, and what happened in [since, until).
     Stretches written one after another add up to the whole, and one that is there already adds nothing.
     """
@@ -253,6 +277,9 @@ class Pack:
     jobs: tuple[Job, ...]
     families: tuple[Family, ...] = ()
     metadata: MetaData | None = None
+    settings: type[msgspec.Struct] | None = None
+    routes: tuple[Route, ...] = ()
+    panels: tuple[Panel, ...] = ()
     sample: Callable[[Database, int, datetime, datetime], None] | None = None
 
 
@@ -341,7 +368,7 @@ class Run:
     state: RunState
     attempt: int
     parent: int | None
-    retry_of: str | None
+    selection: Selection
     command: int | None
     asked_by: str
     host: str | None

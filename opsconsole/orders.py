@@ -13,9 +13,9 @@ from opsconsole.catalog import Catalog
 from opsconsole.clock import Clock
 from opsconsole.cron import zone
 from opsconsole.database import Connection
-from opsconsole.errors import BadWindow, NotAllowed, OpsconsoleError, Refused
+from opsconsole.errors import BadWindow, CannotTellStale, NotAllowed, OpsconsoleError, Refused
 from opsconsole.failpoints import Point, reach
-from opsconsole.model import OPEN, Job, Run, Stop, Trigger
+from opsconsole.model import OPEN, Job, Run, Selection, Stop, Trigger
 from opsconsole.settings import Role
 from opsconsole.store import Store, batches, commands, pauses, runs
 from opsconsole.store.commands import Command, CommandState
@@ -69,7 +69,7 @@ def target_of(catalog: Catalog, name: str) -> str:
 def window_of(job: Job, day: str | None, at: datetime) -> Window:
     """The window of a run by hand: the one that `day` (YYYY-MM-DD) names, else that of the moment `at`.
 
-    Raises BadWindow for a date that is none, or that has not begun.
+    Raises BadWindow for a date that is none, that has not begun, or that is too old for a job whose results have none.
     """
     place = zone(job.tz)
     if day is None:
@@ -81,12 +81,24 @@ def window_of(job: Job, day: str | None, at: datetime) -> Window:
     window = job.covers.named(named, place)
     if window.start > at:
         raise BadWindow(f"{window.label} has not begun in {job.tz}; choose a date up to today")
+    _refuse_old(job, window, at)
     return window
+
+
+def _refuse_old(job: Job, window: Window, at: datetime) -> None:
+    newest = job.covers.at(at, zone(job.tz))
+    if job.newest_only and window.label != newest.label:
+        raise BadWindow(
+            f"{job.name} keeps no result of {window.label} beside newer ones; only {newest.label} can be run"
+        )
 
 
 def _trigger(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
     job = catalog.find(command.target)
     window = window_of(job, command.arguments.get("date"), at)
+    selection = Selection(command.arguments.get("only", Selection.ALL))
+    if selection is Selection.STALE and job.stale is None:
+        raise CannotTellStale(job.name)
     _refuse_beside_another(db, job, window, None if job.covers.unit is Unit.MOMENT else window.label)
     run = runs.create(
         db,
@@ -94,6 +106,7 @@ def _trigger(db: Connection, catalog: Catalog, command: Command, at: datetime) -
         window,
         as_of=at,
         trigger=Trigger.BACKFILL if command.arguments.get("backfill") else Trigger.HAND,
+        selection=selection,
         asked_by=command.actor.name,
         at=at,
         command=command.id,
@@ -132,6 +145,7 @@ def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, 
     undone = next(batches.undone_keys(db, parent.id), None)
     if not everything and parent.planning_done and not undone:
         raise Refused(f"run {parent.id} has nothing to retry: no item failed; add --all to run it whole")
+    _refuse_old(job, parent.window, at)
     # Also of a moment's job: many moments may be asked for at once, and have their turn one after the other.
     _refuse_beside_another(db, job, parent.window, parent.window.label)
     return runs.create(
@@ -143,7 +157,7 @@ def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, 
         asked_by=command.actor.name,
         at=at,
         parent=parent.id,
-        retry_of="all" if everything else "failed",
+        selection=Selection.ALL if everything else Selection.FAILED,
         facts=parent.facts,
         command=command.id,
     )

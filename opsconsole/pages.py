@@ -1,15 +1,25 @@
-"""Reads a run's keys ahead in a thread of its own: a slow population delays neither the schedule nor other runs."""
+"""Prepares a run and reads its keys ahead in a thread of its own: neither delays the schedule or other runs."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from queue import Empty, Queue
+from typing import Any
 
 AHEAD = 2
 """So many pages wait in memory; what is read does not grow with the population."""
 
-Page = list[str]
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a run's batches share, found out before its keys are read."""
+
+    found: dict[str, Any]
+
+
+Page = list[str] | Facts
 
 
 class Pages:
@@ -60,4 +70,4 @@ class Pages:
                 close()
 
 
-__all__ = ["Empty", "Page", "Pages"]
+__all__ = ["Empty", "Facts", "Page", "Pages"]

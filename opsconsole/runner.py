@@ -12,16 +12,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from opsconsole import __version__
 from opsconsole.catalog import Catalog
 from opsconsole.clock import Clock
-from opsconsole.database import Database, Trouble, reason, trouble
+from opsconsole.context import Tools
+from opsconsole.database import Trouble, reason, trouble
 from opsconsole.errors import OpsconsoleError, Unavailable, UnknownJob
 from opsconsole.executors import Executor
 from opsconsole.failpoints import Point, reach
 from opsconsole.liverun import LiveRun
-from opsconsole.model import Batch, BatchState, Job, Run, RunState, Scope
-from opsconsole.pages import Empty
+from opsconsole.model import Batch, BatchState, Job, Run, RunState, Scope, Selection
+from opsconsole.pages import Empty, Facts, Page
 from opsconsole.queueing import waited_for, waits
 from opsconsole.store import Store, batches, runs
-from opsconsole.work import BadPopulation, population, texts
+from opsconsole.work import BadPopulation, population, prepared, stale, texts
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Runner:
     def __init__(
         self,
         store: Store,
-        data: Database,
+        tools: Tools,
         catalog: Catalog,
         executor: Executor,
         *,
@@ -56,7 +57,7 @@ class Runner:
         now: Clock,
         only: int | None = None,
     ) -> None:
-        self._store, self._data, self._catalog = store, data, catalog
+        self._store, self._tools, self._catalog = store, tools, catalog
         self._token, self._host, self._sure, self._now, self._only = token, host, sure, now, only
         self._live: dict[int, LiveRun] = {}
         self._turns: list[int] = []
@@ -199,7 +200,7 @@ class Runner:
     def _plan_page(self, live: LiveRun, now: datetime) -> None:
         is_idle = not any(each.has_in_flight for each in self._live.values())
         try:
-            keys = live.next_page(PAGE_PATIENCE if is_idle else 0.0)
+            page = live.next_page(PAGE_PATIENCE if is_idle else 0.0)
         except Empty:
             return
         except Unavailable as error:
@@ -208,14 +209,17 @@ class Runner:
             live.stop(RunState.FAILED, error.sentence)
         else:
             with self._store.fenced(self._token) as db:
-                live.add_page(db, keys, now)
+                live.add_page(db, page, now)
             reach(Point.PAGE_PLANNED)
 
-    def _pages(self, run: Run, job: Job) -> Iterator[list[str]]:
-        """A run's keys in pages of whole batches: its population, or what its parent left undone.
+    def _pages(self, run: Run, job: Job) -> Iterator[Page]:
+        """What its batches share, and a run's keys in pages of whole batches: its population, or what its parent left
+        undone.
 
-        A run whose planning was cut off plans the keys that it has not planned yet.
+        A run whose planning was cut off keeps what it had prepared, and plans the keys that it has not planned yet.
         """
+        if job.prepare is not None and not run.facts:
+            yield Facts(prepared(job, self._scope(run, job), self._tools, run.id))
         known: set[str] = set()
         with self._store.reading() as db:
             for page in batches.planned_keys(db, run.id):
@@ -235,15 +239,16 @@ class Runner:
         if run.parent is not None:
             with self._store.reading() as db:
                 if runs.get(db, run.parent).planning_done:
-                    read = batches.undone_keys if run.retry_of == "failed" else batches.planned_keys
+                    read = batches.undone_keys if run.selection is Selection.FAILED else batches.planned_keys
                     yield from read(db, run.parent)
                     return
-        items = population(job, Scope(run.window, run.as_of, run.facts, self._catalog.options(job)))
+        scope = self._scope(run, job)
+        items = stale(job, scope) if run.selection is Selection.STALE else population(job, scope)
         if isinstance(items, tuple):
             yield list(items)
             return
         try:
-            with self._data.reading() as db:
+            with self._tools.data.reading() as db:
                 found = db.execution_options(stream_results=True, max_row_buffer=PAGE_KEYS).execute(items)
                 for part in found.partitions(PAGE_KEYS):
                     yield texts(job, [key for (key,) in part])
@@ -251,6 +256,9 @@ class Runner:
             if trouble(error) is Trouble.OWN:
                 raise BadPopulation(job.name, f"could not be read: {reason(error)}") from error
             raise Unavailable("data", reason(error)) from error
+
+    def _scope(self, run: Run, job: Job) -> Scope:
+        return Scope(run.window, run.as_of, {}, self._catalog.options(job))
 
     def _feed(self) -> Generator[Batch | None, bool | None, None]:
         """Of each live run in turn a batch, so that a long run does not hold up a short one. Sent True, it gives only

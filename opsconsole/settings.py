@@ -203,10 +203,10 @@ def load(
         problems.append(f"[{name}] must be a section with keys")
         del raw[name]
     _overlay(raw, env)
-    sections = {name: _section(name, kind, raw.pop(name, {}), problems) for name, kind in _SECTIONS.items()}
+    sections = {name: section(name, kind, raw.pop(name, {}), problems) for name, kind in _SECTIONS.items()}
     jobs = raw.pop("jobs", {})
     packs = _packs(jobs.pop("packs", list(DEFAULT_PACKS)), problems)
-    overrides = {name: _section(f'jobs."{name}"', JobOverride, value, problems) for name, value in jobs.items()}
+    overrides = {name: section(f'jobs."{name}"', JobOverride, value, problems) for name, value in jobs.items()}
     pack_names = {path.rpartition(".")[2] for path in packs}
     for name in sorted(set(raw) - pack_names):
         known = ", ".join(sorted({*_SECTIONS, "jobs", *pack_names}))
@@ -301,7 +301,8 @@ def _overlay(raw: dict[str, Any], env: Mapping[str, str]) -> None:
             raw.setdefault(section, {})[key] = value.split(",") if key == "packs" else value
 
 
-def _section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[str]) -> Any:
+def section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[str]) -> Any:
+    """A section of the configuration as `kind`; what is wrong with it is added to `problems`, and left out."""
     if not isinstance(given, dict):
         problems.append(f"[{name}] must be a section with keys")
         return kind()

@@ -38,11 +38,16 @@ class Window:
         return replace(self, end=max(self.start, min(self.end, as_of)))
 
 
+SATURDAY = 6
+WEEK = timedelta(weeks=1)
+
+
 class Unit(StrEnum):
     """How long a window is."""
 
     MOMENT = "moment"
     DAY = "day"
+    FOUR_WEEKS = "four weeks"
     MONTH = "month"
 
 
@@ -50,7 +55,8 @@ class Unit(StrEnum):
 class Covers:
     """How a job's window follows from the instant it runs at.
 
-    `back` is 0 for the unit that holds the instant, 1 for the last one that had ended by then.
+    `back` is 0 for the unit that holds the instant, 1 for the last one that had ended by then. Four weeks end with a
+    Saturday, which is their label, and overlap: there are some for every Saturday.
     """
 
     unit: Unit
@@ -61,6 +67,10 @@ class Covers:
         if self.unit is Unit.MOMENT:
             moment = instant.astimezone(UTC)
             return Window(moment, moment, moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        if self.unit is Unit.FOUR_WEEKS:
+            today = instant.astimezone(zone).date()
+            saturday = today - timedelta(days=(today.isoweekday() - SATURDAY) % 7)
+            return _window(self.unit, saturday if self.back == 0 or saturday < today else saturday - WEEK, zone)
         first = _first_of(self.unit, instant.astimezone(zone).date())
         for _ in range(self.back):
             first = _first_of(self.unit, first - timedelta(days=1))
@@ -69,12 +79,14 @@ class Covers:
         return _window(self.unit, first, zone)
 
     def named(self, day: date, zone: ZoneInfo) -> Window:
-        """The window that `day` lies in: that day itself, or its month.
+        """The window that `day` lies in: that day itself, its month, or the four weeks that end with its week.
 
         Raises BadWindow for a job that is about a moment.
         """
         if self.unit is Unit.MOMENT:
             raise BadWindow("this job is about the moment it runs at and takes no date; run it without one")
+        if self.unit is Unit.FOUR_WEEKS:
+            return _window(self.unit, day + timedelta(days=(SATURDAY - day.isoweekday()) % 7), zone)
         return _window(self.unit, _first_of(self.unit, day), zone)
 
 
@@ -82,6 +94,7 @@ MOMENT = Covers(Unit.MOMENT)
 DAY = Covers(Unit.DAY)
 DAY_BEFORE = Covers(Unit.DAY, back=1)
 MONTH_BEFORE = Covers(Unit.MONTH, back=1)
+FOUR_WEEKS_BEFORE = Covers(Unit.FOUR_WEEKS, back=1)
 
 
 def start_of_day(day: date, zone: ZoneInfo) -> datetime:
@@ -104,6 +117,9 @@ def _first_of(unit: Unit, day: date) -> date:
 
 
 def _window(unit: Unit, first: date, zone: ZoneInfo) -> Window:
+    if unit is Unit.FOUR_WEEKS:
+        end = first + timedelta(days=1)
+        return Window(start_of_day(end - 4 * WEEK, zone), start_of_day(end, zone), first.isoformat())
     if unit is Unit.DAY:
         after, label = first + timedelta(days=1), first.isoformat()
     else:

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from opsconsole.context import Context, Items, Said, Tools, failure
 from opsconsole.database import Trouble, reason, trouble
-from opsconsole.errors import OpsconsoleError, Unavailable
+from opsconsole.errors import CannotTellStale, OpsconsoleError, Unavailable
 from opsconsole.model import DETAILED_FAILURES, Batch, BatchResult, Failure, Job, Scope
 from opsconsole.text import safe
 
@@ -35,6 +37,39 @@ def population(job: Job, scope: Scope) -> Select[tuple[str]] | tuple[str, ...]:
     elif len(found.selected_columns) != 1:
         raise BadPopulation(job.name, f"must select one column, not {len(found.selected_columns)}")
     return found
+
+
+class BadPreparation(OpsconsoleError):
+    """What all batches of a run share could not be found out."""
+
+    def __init__(self, job: str, why: str) -> None:
+        super().__init__(f"the preparation of {job} failed: {why}")
+
+
+def prepared(job: Job, scope: Scope, tools: Tools, run: int) -> dict[str, Any]:
+    """What all batches of a run share. Raises BadPreparation, or Unavailable when trying again may help."""
+    assert job.prepare is not None  # noqa: S101 - asked only of jobs that prepare
+    try:
+        facts = dict(job.prepare(Context(scope, tools, run=run)) or {})
+        msgspec.json.encode(facts)
+    except Exception as error:
+        away = _away(error)
+        if away is not None:
+            raise away from error
+        if trouble(error) is Trouble.TRANSIENT:
+            raise Unavailable("data", reason(error)) from error
+        raise BadPreparation(job.name, failure("", error).message) from error
+    return facts
+
+
+def stale(job: Job, scope: Scope) -> Select[tuple[str]]:
+    """Which items are missing or out of date. Raises CannotTellStale, or BadPopulation for whatever job code raises."""
+    if job.stale is None:
+        raise CannotTellStale(job.name)
+    try:
+        return job.stale(scope)
+    except Exception as error:
+        raise BadPopulation(job.name, f"raised {type(error).__name__}: {safe(error, 200)}") from error
 
 
 def texts(job: Job, keys: list[Any]) -> list[str]:

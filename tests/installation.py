@@ -61,7 +61,7 @@ class Installation:
 
     def run(self, job: str, day: str | None = None) -> Run:
         """Runs a job by hand, to its end, in an engine of its own when none leads."""
-        return self._carried_out(self.desk.trigger(job, day))
+        return self.carried_out(self.desk.trigger(job, day))
 
     def begin(self, job: str, day: str | None = None) -> int:
         """Asks whoever leads for a run; its number."""
@@ -69,9 +69,10 @@ class Installation:
 
     def retry(self, run: int, *, everything: bool = False) -> Run:
         """Retries a run, to its end."""
-        return self._carried_out(self.desk.retry(run, everything=everything))
+        return self.carried_out(self.desk.retry(run, everything=everything))
 
-    def _carried_out(self, command: int) -> Run:
+    def carried_out(self, command: int) -> Run:
+        """What a command's run came to, in an engine of its own when none leads."""
         if self.desk.engine is not None:
             return self._ended(command)
         engine = Engine(self.settings, self.store, self.catalog, only=command)

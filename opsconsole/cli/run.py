@@ -21,6 +21,9 @@ MOST = 10_000
 TOLD = 20
 """So many runs are told one by one."""
 
+_only = click.option(
+    "--only", type=click.Choice(["stale"]), help="Only the items whose result is missing or out of date."
+)
 _wait = click.option("--wait", is_flag=True, help="Follow it to its end; the exit code is its result.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what it would do.")
 
@@ -28,25 +31,31 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Only say what it would 
 @click.command()
 @click.argument("job")
 @click.option("--date", "day", metavar="D", help="The window that holds this day (2026-01-19), in the job's zone.")
+@_only
 @_wait
 @_dry_run
 @json_option
 @click.pass_obj
-def run(options: Options, job: str, day: str | None, wait: bool, dry_run: bool, as_json: bool) -> None:
+def run(
+    options: Options, job: str, day: str | None, only: str | None, wait: bool, dry_run: bool, as_json: bool
+) -> None:
     """Runs a job once, for the window of now or of a date.
 
     Without --wait the process that leads carries it out. With --wait this one does, if nobody leads. Exit codes with
     --wait: 0 done, 3 finished with failed items, 1 failed, 4 refused.
     """
+    from opsconsole.model import Selection
+
+    selection = Selection(only or Selection.ALL)
     with desk_of(settings_of(options), note=wait) as desk:
         if dry_run:
-            told = desk.preview(job, day)
+            told = desk.preview(job, day, only=selection)
             if as_json:
                 printing.as_json({"job": told.job, "window": told.window.label, "items": told.items})
             else:
                 click.echo(f"would run {told.job} for {told.window.label} ({told.tz}): {told.items:,} items")
             return
-        _carry(desk, desk.trigger(job, day), wait=wait, as_json=as_json)
+        _carry(desk, desk.trigger(job, day, only=selection), wait=wait, as_json=as_json)
 
 
 @click.command()

@@ -10,7 +10,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole import clock, orders
@@ -23,9 +23,9 @@ from opsconsole.desk.attending import Attending
 from opsconsole.desk.sampler import Sampler
 from opsconsole.desk.values import Explanation, JobCard, Leader, Occurrences, Outcome, Preview, RunPage, Snapshot
 from opsconsole.engine import Engine
-from opsconsole.errors import NotAllowed, Refused, Unavailable
+from opsconsole.errors import CannotTellStale, NotAllowed, Refused, Unavailable
 from opsconsole.failpoints import Point, reach
-from opsconsole.model import OPEN, Job, Run, RunState, Scope
+from opsconsole.model import OPEN, Run, RunState, Scope, Selection
 from opsconsole.orders import Verb
 from opsconsole.settings import Role, Settings
 from opsconsole.store import Store, audit, commands, logs, pauses, runs
@@ -36,7 +36,7 @@ from opsconsole.store.logs import LogLine
 from opsconsole.store.pauses import Pause
 from opsconsole.store.presence import Attached
 from opsconsole.store.runs import Filter
-from opsconsole.work import population
+from opsconsole.work import population, stale
 
 POLL_SECONDS = 0.05
 LOG_PAGE = 1000
@@ -90,11 +90,14 @@ class Desk:
         with history.asking(self.store) as db:
             return history.page(db, self.catalog, number, self._now())
 
-    def preview(self, job: str, day: str | None = None) -> Preview:
-        """What a trigger would do now: its window and how many items. Raises BadWindow, UnknownJob, Unavailable."""
+    def preview(self, job: str, day: str | None = None, *, only: Selection = Selection.ALL) -> Preview:
+        """What a trigger would do now: its window and how many items. Raises BadWindow, UnknownJob, CannotTellStale,
+        Unavailable.
+        """
         found, now = self.catalog.find(job), self._now()
         window = orders.window_of(found, day, now)
-        items = self._count(found, Scope(window, now, {}, self.catalog.options(found)))
+        scope = Scope(window, now, {}, self.catalog.options(found))
+        items = self._count(stale(found, scope) if only is Selection.STALE else population(found, scope))
         return Preview(found.name, window, found.tz, items, self.settings.console.environment)
 
     def redis_stats(self) -> RedisStats:
@@ -188,11 +191,17 @@ class Desk:
 
     # --- actions ------------------------------------------------------------------------------------------------
 
-    def trigger(self, job: str, day: str | None = None, *, backfill: bool = False) -> int:
-        """Asks for a run and returns the command's number. Raises BadWindow or UnknownJob at once."""
+    def trigger(
+        self, job: str, day: str | None = None, *, only: Selection = Selection.ALL, backfill: bool = False
+    ) -> int:
+        """Asks for a run, over all items or only the stale ones, and returns the command's number. Raises BadWindow,
+        UnknownJob or CannotTellStale at once.
+        """
         found = self.catalog.find(job)
         orders.window_of(found, day, self._now())
-        return self._ask(Verb.TRIGGER, found.name, {"date": day, "backfill": backfill})
+        if only is Selection.STALE and found.stale is None:
+            raise CannotTellStale(found.name)
+        return self._ask(Verb.TRIGGER, found.name, {"date": day, "only": only, "backfill": backfill})
 
     def retry(self, run: int, *, everything: bool = False) -> int:
         """Asks for what failed in a run, or for all of it, once more; the command's number. Raises UnknownRun."""
@@ -298,8 +307,7 @@ class Desk:
             self._sampler.hurry()
         return number
 
-    def _count(self, job: Job, scope: Scope) -> int:
-        items = population(job, scope)
+    def _count(self, items: Select[tuple[str]] | tuple[str, ...]) -> int:
         if isinstance(items, tuple):
             return len(items)
         try:

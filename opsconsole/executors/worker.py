@@ -60,7 +60,7 @@ def main() -> None:
 
     try:
         catalog = load(tuple(wiring.packs), wiring.overrides, wiring.options)
-        tools = Tools(wiring.data_url, wiring.redis_url)
+        tools = Tools(wiring.data_url, wiring.redis_url, families=catalog.families)
     except OpsconsoleError as error:
         results.write(msgspec.json.encode(Hello(error.sentence)) + b"\n")
         return

@@ -1,4 +1,4 @@
-"""The packs' tables in the data database: created where they are missing, compared, never altered."""
+"""The packs' tables and the events in the data database: created where they are missing, compared, never altered."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection, MetaData, Table, inspect, literal_column, select
 
+from opsconsole import outbox
 from opsconsole.database import Database, UtcTime
 from opsconsole.model import Pack
 
@@ -60,7 +61,7 @@ def _differences(db: Connection, table: Table, *, sqlite: bool) -> Iterator[str]
 
 
 def _tables(packs: Iterable[Pack]) -> list[Table]:
-    found: list[MetaData] = []
+    found: list[MetaData] = [outbox.metadata]
     for pack in packs:
         if pack.metadata is not None and pack.metadata not in found:
             found.append(pack.metadata)

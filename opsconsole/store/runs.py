@@ -11,7 +11,7 @@ from sqlalchemy import Row, bindparam, case, func, insert, select, update
 
 from opsconsole.database import Connection
 from opsconsole.errors import UnknownRun
-from opsconsole.model import LIVE, NEEDS_A_LOOK, ON_TIME, OPEN, Counts, Job, Run, RunState, Stop, Trigger
+from opsconsole.model import LIVE, NEEDS_A_LOOK, ON_TIME, OPEN, Counts, Job, Run, RunState, Selection, Stop, Trigger
 from opsconsole.store import occurrences
 from opsconsole.store.schema import batches, failures, log, runs
 from opsconsole.windows import Window
@@ -47,11 +47,11 @@ def create(
     at: datetime,
     occurrence: int | None = None,
     parent: int | None = None,
-    retry_of: str | None = None,
+    selection: Selection = Selection.ALL,
     facts: Mapping[str, Any] | None = None,
     command: int | None = None,
 ) -> int:
-    """Queues a run and returns its number. `retry_of` is `failed` or `all`, with a `parent`."""
+    """Queues a run and returns its number."""
     values = {
         "job": job.name,
         "window_label": window.label,
@@ -61,7 +61,7 @@ def create(
         "trigger": trigger,
         "occurrence_id": occurrence,
         "parent_id": parent,
-        "retry_of": retry_of,
+        "selection": selection,
         "command_id": command,
         "asked_by": asked_by,
         "priority": job.priority,
@@ -204,6 +204,11 @@ def end_waiting(
     )
 
 
+def keep(db: Connection, run: int, facts: Mapping[str, Any]) -> None:
+    """Keeps what a run has prepared."""
+    db.execute(update(runs).where(runs.c.id == run).values(facts=dict(facts)))
+
+
 def advance(
     db: Connection,
     run: int,
@@ -273,7 +278,7 @@ def _value(row: Row[Any]) -> Run:
         state=RunState(row.state),
         attempt=row.attempt,
         parent=row.parent_id,
-        retry_of=row.retry_of,
+        selection=Selection(row.selection),
         command=row.command_id,
         asked_by=row.asked_by,
         host=row.host,

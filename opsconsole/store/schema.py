@@ -107,7 +107,7 @@ runs = Table(
     Column("trigger", String, nullable=False),
     Column("occurrence_id", serial, ForeignKey("ops_occurrences.id"), nullable=True, unique=True),
     Column("parent_id", serial, ForeignKey("ops_runs.id"), nullable=True),
-    Column("retry_of", String, nullable=True),
+    Column("selection", String, nullable=False, server_default="all"),
     Column("command_id", BigInteger, nullable=True),
     Column("asked_by", String, nullable=False),
     Column("priority", Integer, nullable=False, server_default=text("0")),

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
 import pytest
 
 from opsconsole import DAY, Job, Limits, Pack
@@ -23,6 +24,13 @@ CLOSE = Job("books.close", counting.names, counting.pass_over, cron="0 22 * * *"
 SEND = Job("books.send", counting.names, counting.pass_over, cron="0 23 * * *", aliases=("post",))
 
 
+class Ink(msgspec.Struct):
+    """The section [books]."""
+
+    ink: str = "black"
+    pages: int = 12
+
+
 @pytest.fixture
 def packing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Packing:
     """Makes a module with a pack of jobs, and returns its name."""
@@ -32,7 +40,7 @@ def packing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Packing:
         nonlocal made
         made += 1
         module = ModuleType(f"books_{made}")
-        module.pack = Pack("books", jobs=jobs)  # type: ignore[attr-defined]
+        module.pack = Pack("books", jobs=jobs, settings=Ink)  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
         return module.__name__
 
@@ -55,8 +63,18 @@ def test_jobs_are_found_by_name_and_by_alias_and_stand_in_order(packing: Packing
     assert [job.name for job in found] == ["books.close", "books.send"]
     assert found.find("books.send") == found.find("post") == SEND
     assert "books.close" in found
-    assert found.options(SEND) == {"ink": "blue"}
+    assert found.options(SEND) == {"ink": "blue", "pages": 12}
     assert found.cron(CLOSE).tz == "Asia/Kolkata"
+
+
+def test_what_a_pack_has_no_setting_for_is_refused(packing: Packing) -> None:
+    with pytest.raises(BadSettings) as refused:
+        load((packing(SEND),), {}, {"books": {"inc": "blue", "pages": "many"}})
+
+    assert refused.value.problems == [
+        "books.inc is not a setting; [books] has ink, pages",
+        "books.pages: a whole number is needed, not 'many'",
+    ]
 
 
 def test_a_misspelt_job_brings_up_those_that_come_close(packing: Packing) -> None:

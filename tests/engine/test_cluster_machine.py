@@ -165,7 +165,7 @@ class Process:
         tools.data = ground.data
         self.runner = Runner(
             self.store,
-            ground.data,
+            tools,
             self.catalog,
             inline.Inline(self.catalog, tools),
             token=token,

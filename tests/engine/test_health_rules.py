@@ -9,7 +9,7 @@ import pytest
 
 from opsconsole import DAY, Job, Limits, hours, minutes
 from opsconsole.health.rules import Finding, JobFacts, Severity, findings
-from opsconsole.model import Counts, Run, RunState, Trigger
+from opsconsole.model import Counts, Run, RunState, Selection, Trigger
 from opsconsole.windows import Window
 from tests.packs import counting
 
@@ -38,7 +38,7 @@ def run(state: RunState, counts: Counts | None = None, **more: object) -> Run:
         state=state,
         attempt=1,
         parent=None,
-        retry_of=None,
+        selection=Selection.ALL,
         command=None,
         asked_by="schedule",
         host="here",

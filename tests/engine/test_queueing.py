@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from opsconsole import DAY, Job, hours, minutes
-from opsconsole.model import Counts, Run, RunState, Stop, Trigger
+from opsconsole.model import Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.queueing import NO_SLOT, SLOTS, waits
 from opsconsole.windows import MOMENT, Covers, Window
 from tests.packs.counting import names, pass_over
@@ -59,7 +59,7 @@ def run(
         state=state,
         attempt=0 if state is QUEUED else 1,
         parent=None,
-        retry_of=None,
+        selection=Selection.ALL,
         command=None,
         asked_by="anna",
         host=None,

@@ -10,7 +10,7 @@ import pytest
 
 from opsconsole import NONE, Job, all_of, hours
 from opsconsole.cron import Cron
-from opsconsole.model import Counts, OccurrenceState, Reason, Run, RunState, Stop, Trigger
+from opsconsole.model import Counts, OccurrenceState, Reason, Run, RunState, Selection, Stop, Trigger
 from opsconsole.store.accounts import Account, Registration
 from opsconsole.store.lease import Identity, Lease
 from opsconsole.store.pauses import Pause
@@ -40,7 +40,7 @@ def run(number: int = 41, state: RunState = RunState.SUCCEEDED, **how: Any) -> R
         state=state,
         attempt=1,
         parent=None,
-        retry_of=None,
+        selection=Selection.ALL,
         command=None,
         asked_by="schedule",
         host="web1",

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given, strategies as st
 
 from opsconsole.errors import BadWindow
-from opsconsole.windows import DAY, DAY_BEFORE, MOMENT, MONTH_BEFORE, Covers, Unit, Window, start_of_day
+from opsconsole.windows import (
+    DAY,
+    DAY_BEFORE,
+    FOUR_WEEKS_BEFORE,
+    MOMENT,
+    MONTH_BEFORE,
+    Covers,
+    Unit,
+    Window,
+    start_of_day,
+)
 
 MONTH = Covers(Unit.MONTH)
 ODD = ["Pacific/Apia", "America/Sao_Paulo", "America/Havana", "Asia/Beirut", "Africa/Cairo", "Australia/Lord_Howe"]
@@ -107,3 +117,23 @@ def test_a_window_is_cut_at_an_instant_and_never_turned_around(as_of: datetime) 
     assert (cut.start, cut.label) == (window.start, window.label)
     assert window.start <= cut.end <= window.end
     assert cut.end == as_of or as_of < window.start or as_of > window.end
+
+
+@pytest.mark.parametrize(
+    ("instant", "start", "label"),
+    [
+        ("2026-11-22T01:00+05:30", "2026-10-25", "2026-11-21"),  # on Sunday, as the schedule has it
+        ("2026-11-25T12:00+05:30", "2026-10-25", "2026-11-21"),  # by hand on Wednesday
+        ("2026-11-21T23:59+05:30", "2026-10-18", "2026-11-14"),  # this Saturday is not over
+        ("2026-11-21T18:45+00:00", "2026-10-25", "2026-11-21"),  # in Kolkata it is Sunday already
+    ],
+)
+def test_four_weeks_end_with_the_last_saturday_that_is_over(instant: str, start: str, label: str) -> None:
+    kolkata = ZoneInfo("Asia/Kolkata")
+
+    window = FOUR_WEEKS_BEFORE.at(datetime.fromisoformat(instant), kolkata)
+
+    assert window.label == label
+    assert window.start == start_of_day(date.fromisoformat(start), kolkata)
+    assert window.end == start_of_day(date.fromisoformat(label) + timedelta(days=1), kolkata)
+    assert FOUR_WEEKS_BEFORE.named(date.fromisoformat(label), kolkata) == window

@@ -29,7 +29,7 @@ from opsconsole.desk.values import (
     Success,
 )
 from opsconsole.errors import OpsconsoleError, UnknownRun
-from opsconsole.model import BatchState, Counts, Run, RunState, Stop, Trigger
+from opsconsole.model import BatchState, Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.windows import Window
 
 NOW = datetime(2026, 1, 19, 18, 20, 7, tzinfo=UTC)
@@ -61,7 +61,7 @@ def a_run(number: int, job: str = "attempts.cache_day", state: RunState = RunSta
         state=state,
         attempt=1,
         parent=None,
-        retry_of=None,
+        selection=Selection.ALL,
         asked_by="schedule",
         host="web1",
         created_at=started or ago(seconds=12),
