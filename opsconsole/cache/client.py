@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice, product
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -14,14 +17,20 @@ from opsconsole.errors import Unavailable
 from opsconsole.text import safe
 
 TIMEOUT_SECONDS = 1.0
+CHUNK = 500
+"""So many keys a command: the server is busy with it for well under a millisecond."""
+COMPRESSED = b"\x78"
+"""The first byte of a zlib stream, with which no JSON begins: readers need no other sign."""
+LARGEST_VALUE = 64 * 1024 * 1024
+"""What unpacks to more than this many bytes is no value of ours."""
 
 
-def connect(url: str) -> redis.Redis:
-    """A client that gives up after a second and never sends a command twice by itself."""
+def connect(url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> redis.Redis:
+    """A client that gives up after `timeout_seconds` and never sends a command twice by itself."""
     return redis.Redis.from_url(
         url,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
         retry=Retry(NoBackoff(), 0),
         client_name="opsconsole",
     )
@@ -61,12 +70,25 @@ class Cache:
     def __init__(self, url: str) -> None:
         self.client = connect(url)
 
-    def replace(self, family: Family, values: Mapping[str, bytes | None], *, by: str, **parts: str) -> dict[str, str]:
+    def replace(
+        self,
+        family: Family,
+        values: Mapping[str, bytes | None],
+        *,
+        by: str,
+        ttl_seconds: Mapping[str, int] | int | None = None,
+        compress_over: int | None = None,
+        **parts: str,
+    ) -> dict[str, str]:
         """Makes the family's keys for `values` (the part named `by` -> value) be exactly that, in one round trip.
 
-        A value is set with the family's time to live, None removes the key. Returns who could not be written, and
-        why. Raises Unavailable when Redis cannot be reached.
+        A value is set with the family's time to live, or with `ttl_seconds` (for all, or for those it names); None
+        removes the key. A value of more than `compress_over` bytes, the family's when None, is compressed. Returns who
+        could not be written, and why. Raises Unavailable when Redis cannot be reached.
         """
+        own_ttl = ttl_seconds if isinstance(ttl_seconds, Mapping) else {}
+        usual_ttl = ttl_seconds if isinstance(ttl_seconds, int) else family.ttl_seconds
+        limit = family.compress_over if compress_over is None else compress_over
         refused: dict[str, str] = {}
         asked: list[str] = []
         with reaching():
@@ -80,7 +102,7 @@ class Cache:
                 if value is None:
                     pipeline.unlink(key)
                 else:
-                    pipeline.set(key, value, ex=family.ttl_seconds)
+                    pipeline.set(key, packed(value, limit), ex=own_ttl.get(owner, usual_ttl))
                 asked.append(owner)
             answers = pipeline.execute(raise_on_error=False)
         for owner, answer in zip(asked, answers, strict=True):
@@ -90,6 +112,95 @@ class Cache:
                 refused[owner] = why(answer)
         return refused
 
+    def read(self, family: Family, owners: Iterable[str], *, by: str, **parts: str) -> dict[str, bytes | None]:
+        """The family's values for `owners` (each the part named `by`), in one round trip.
+
+        None for who has no value, one that is no text or cannot be unpacked, or an id that no key can hold. Raises
+        Unavailable when Redis cannot be reached.
+        """
+        values: dict[str, bytes | None] = dict.fromkeys(owners)
+        keys: dict[str, str] = {}
+        for owner in values:
+            try:
+                keys[owner] = family.key(**parts, **{by: owner})
+            except BadKey:
+                continue
+        if keys:
+            with reaching(), refusing():
+                pipeline = self.client.pipeline(transaction=False)
+                for chunk in chunks(keys.values()):
+                    pipeline.mget(chunk)
+                found = [value for answer in pipeline.execute() for value in answer]
+            values.update(zip(keys, map(unpacked, found), strict=True))
+        return values
+
+    def forget(self, families: Iterable[Family], source: str, **parts: Iterable[str]) -> int:
+        """Removes what was made from `source`, for every combination of `parts`, in one round trip; how many keys went.
+
+        A family with a part that is not given is left alone. Raises Unavailable when Redis cannot be reached, or
+        refuses it.
+        """
+        given = {part: tuple(ids) for part, ids in parts.items()}
+        keys = [
+            key
+            for family in families
+            if source in family.made_from and set(family.parts) <= given.keys()
+            for key in _keys(family, given)
+        ]
+        return self.unlink(keys)
+
+    def unlink(self, keys: Iterable[str | bytes]) -> int:
+        """Removes keys, in one round trip; how many of them there were. Raises Unavailable as `forget` does."""
+        with reaching(), refusing():
+            pipeline = self.client.pipeline(transaction=False)
+            for chunk in chunks(keys):
+                pipeline.unlink(*chunk)
+            return sum(pipeline.execute())
+
     def close(self) -> None:
         """Closes the pooled connections."""
         self.client.close()
+
+
+def packed(value: bytes, over: int | None) -> bytes:
+    """A value as it is kept: compressed when it has more than `over` bytes and that makes it smaller."""
+    if over is None or len(value) <= over:
+        return value
+    smaller = zlib.compress(value)
+    return smaller if len(smaller) < len(value) else value
+
+
+def unpacked(kept: bytes | None) -> bytes | None:
+    """A kept value as it was; None when there is none or it cannot be read."""
+    if kept is None or not kept.startswith(COMPRESSED):
+        return kept
+    stream = zlib.decompressobj()
+    try:
+        value = stream.decompress(kept, LARGEST_VALUE)
+    except zlib.error:
+        return None
+    return value if stream.eof else None
+
+
+def chunks(keys: Iterable[Any]) -> Iterator[list[Any]]:
+    """The keys in lists of 500."""
+    waiting = iter(keys)
+    while chunk := list(islice(waiting, CHUNK)):
+        yield chunk
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turns a command that the server will not carry out, for want of rights say, into Unavailable."""
+    try:
+        yield
+    except redis.ResponseError as error:
+        raise Unavailable("redis", why(error)) from error
+
+
+def _keys(family: Family, given: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    for ids in product(*(given[part] for part in family.parts)):
+        try:
+            yield family.key(**dict(zip(family.parts, ids, strict=True)))
+        except BadKey:
+            continue  # nothing can be kept under it
