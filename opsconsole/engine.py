@@ -18,6 +18,7 @@ from opsconsole.executors.inline import Inline
 from opsconsole.executors.processes import Processes
 from opsconsole.failpoints import Point, reach
 from opsconsole.leader import Leadership, identity
+from opsconsole.relay import Relay
 from opsconsole.runner import Runner
 from opsconsole.scheduler import Scheduler
 from opsconsole.settings import Settings
@@ -141,7 +142,9 @@ class Engine:
             only=self._only,
         )
         scheduler = Scheduler(self._store, self._catalog, token, planned=self.wake, now=self._now)
+        relay = Relay(self._tools(), sure=lambda: self._leadership.sure)
         try:
+            relay.start()
             # The schedule first: what is due is accounted for while the workers still start.
             if self._only is None:
                 scheduler.start()
@@ -159,6 +162,7 @@ class Engine:
         finally:
             runner.close()
             scheduler.stop()
+            relay.stop()
             tools.close()
             self._leadership.release()
             reach(Point.LEASE_RELEASED)

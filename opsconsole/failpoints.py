@@ -33,6 +33,7 @@ class Point(StrEnum):
     RUN_ENDED = "run_ended"
     RUNS_INTERRUPTED = "runs_interrupted"
     LEASE_RELEASED = "lease_released"
+    EVENTS_PUBLISHED = "events_published"  # in the stream, and not marked
 
 
 _SET = failpoint()

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import redis
 from sqlalchemy import select
 
-from opsconsole import clock
+from opsconsole import clock, outbox
 from opsconsole.failpoints import Point
 from opsconsole.model import Run, RunState
+from opsconsole.relay import STREAM
 from opsconsole.store import audit, runs
 from opsconsole.store.schema import commands, occurrences
 from tests.conftest import Installing
@@ -19,6 +21,7 @@ from tests.engine.waiting import eventually
 from tests.faults.conftest import Start
 from tests.installation import Installation
 from tests.packs import counting
+from tests.packs.notes import notes
 
 DAY = "2025-01-19"
 PEOPLE = {f"item{i:02}": "fine" for i in range(25)}
@@ -42,6 +45,7 @@ BY_A_RUN = {  # with which passing of the point, by which executor
 BY_AN_INSTANT = (Point.PLAN_WRITTEN, Point.PLAN_COMMITTED)
 BY_ENDING = (Point.RUNS_INTERRUPTED, Point.LEASE_RELEASED)
 BY_ASKING = (Point.COMMAND_ASKED,)
+BY_EMITTING = (Point.EVENTS_PUBLISHED,)
 IN_A_WORKER = (Point.RESULT_MADE,)
 """There it is the worker that dies, and its leader goes on."""
 
@@ -80,7 +84,7 @@ def as_if_nothing_had_happened(place: Installation, ended: Run, job: str = "coun
 
 
 def test_every_boundary_has_a_test() -> None:
-    assert {*BY_A_RUN, *BY_AN_INSTANT, *BY_ENDING, *BY_ASKING} == set(Point)
+    assert {*BY_A_RUN, *BY_AN_INSTANT, *BY_ENDING, *BY_ASKING, *BY_EMITTING} == set(Point)
 
 
 @pytest.mark.parametrize("point", BY_A_RUN)
@@ -174,3 +178,29 @@ def test_row_2_killed_after_asking(point: Point, place: Installation, start: Sta
     found = newest(place)
     assert found is not None
     as_if_nothing_had_happened(place, found)
+
+
+@pytest.mark.parametrize("point", BY_EMITTING)
+def test_row_2_killed_while_events_are_published(
+    point: Point, tmp_path: Path, installing: Installing, redis_url: str, start: Start
+) -> None:
+    place = installing(
+        database_url=f"sqlite:///{tmp_path / 'notes.db'}", redis_url=redis_url, packs="tests.packs.notes"
+    )
+    with place.data.writing() as db:
+        db.execute(notes.insert(), [{"id": f"n{i}", "text": "good"} for i in range(3)])
+    place.desk.trigger("notes.copy", DAY)
+
+    leader = start(place, "headless", point=f"{point}:1:kill")
+    assert leader.wait(timeout=30) == -signal.SIGKILL
+    with place.leading():
+        eventually(lambda: waiting(place) == 0, "the next leader publishes what is not marked")
+
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        keys = [fields["key"] for _, fields in client.xrange(STREAM)]
+    assert keys == [f"n{i}:good" for i in range(3)] * 2, "at least once, in order"
+
+
+def waiting(place: Installation) -> int:
+    with place.data.reading() as db:
+        return outbox.count_waiting(db)

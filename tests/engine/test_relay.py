@@ -1,0 +1,143 @@
+"""Events reach the Redis stream: in order, at least once, whatever happens to Redis or to whoever publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+
+from opsconsole import outbox, relay
+from opsconsole.context import Tools
+from opsconsole.database import Database
+from opsconsole.embedded.redis import EmbeddedRedis
+from opsconsole.errors import Unavailable
+from opsconsole.outbox import Event
+from opsconsole.store import datatables
+from tests.conftest import Installing
+from tests.engine.waiting import eventually
+from tests.packs.notes import notes
+
+NOON = datetime(2025, 1, 19, 12, tzinfo=UTC)
+INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
+
+
+@pytest.fixture
+def tools(database_url: str, redis_url: str) -> Iterator[Tools]:
+    made = Tools(database_url, redis_url, now=lambda: NOON)
+    datatables.create_missing(made.data, ())
+    yield made
+    made.close()
+
+
+def emit(data: Database, *keys: str, at: datetime = NOON) -> None:
+    with data.writing() as db:
+        outbox.append(db, [Event("Told", key, {"n": key}) for key in keys], at)
+
+
+def streamed(url: str) -> list[dict[str, str]]:
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        return [fields for _, fields in client.xrange(relay.STREAM)]
+
+
+def waiting(data: Database) -> int:
+    with data.reading() as db:
+        return outbox.count_waiting(db)
+
+
+def test_events_are_published_once_and_in_their_order(tools: Tools, redis_url: str) -> None:
+    keys = [f"k{i:04}" for i in range(relay.PAGE + 20)]
+    emit(tools.data, *keys)
+
+    assert relay.publish(tools) == len(keys)
+    assert relay.publish(tools) == 0
+
+    found = streamed(redis_url)
+    assert [fields["key"] for fields in found] == keys
+    first = {name: value for name, value in found[0].items() if name != "id"}
+    assert first == {
+        "name": "Told",
+        "key": "k0000",
+        "payload": '{"n":"k0000"}',
+        "occurred_at": "2025-01-19T12:00:00.000+00:00",
+    }
+    assert [int(fields["id"]) for fields in found] == sorted(int(fields["id"]) for fields in found)
+
+
+def test_an_outage_delays_events_and_loses_none(database_url: str, own_redis: EmbeddedRedis) -> None:
+    tools = Tools(database_url, own_redis.url)
+    datatables.create_missing(tools.data, ())
+    emit(tools.data, "before")
+    relay.publish(tools)
+    own_redis.stop()
+    emit(tools.data, "during 1", "during 2")
+
+    with pytest.raises(Unavailable):
+        relay.publish(tools)
+    assert waiting(tools.data) == 2
+    own_redis.ensure()
+    relay.publish(tools)
+
+    assert [fields["key"] for fields in streamed(own_redis.url)] == ["during 1", "during 2"]
+    assert waiting(tools.data) == 0
+    tools.close()
+
+
+def test_a_redis_without_room_keeps_events_waiting(tools: Tools, redis_url: str) -> None:
+    emit(tools.data, "one", "two")
+    with redis.Redis.from_url(redis_url) as client:
+        before = client.config_get("maxmemory")["maxmemory"]
+        client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(Unavailable, match="out of memory"):
+                relay.publish(tools)
+        finally:
+            client.config_set("maxmemory", before)
+
+    assert waiting(tools.data) == 2
+    assert streamed(redis_url) == []
+    assert relay.publish(tools) == 2
+
+
+def test_who_no_longer_leads_publishes_nothing(tools: Tools, redis_url: str) -> None:
+    emit(tools.data, "one")
+
+    assert relay.publish(tools, sure=lambda: False) == 0
+
+    assert streamed(redis_url) == []
+
+
+def test_events_are_published_again_from_a_time_on(tools: Tools, redis_url: str) -> None:
+    emit(tools.data, "old", at=NOON - timedelta(hours=1))
+    emit(tools.data, "new 1", "new 2", at=NOON)
+    relay.publish(tools)
+
+    with tools.data.writing() as db:
+        again = outbox.publish_again(db, NOON)
+    relay.publish(tools)
+
+    assert again == 2
+    assert [fields["key"] for fields in streamed(redis_url)] == ["old", "new 1", "new 2", "new 1", "new 2"]
+
+
+def test_whoever_leads_publishes_what_jobs_emit(installing: Installing, database_url: str, redis_url: str) -> None:
+    place = installing(database_url=database_url, redis_url=redis_url, packs="tests.packs.notes", environ=INLINE)
+    with place.data.writing() as db:
+        db.execute(notes.insert(), [{"id": "n1", "text": "good"}, {"id": "n2", "text": "good"}])
+
+    with place.leading():
+        place.run("notes.copy", "2025-01-19")
+        eventually(lambda: len(streamed(redis_url)) == 2, "both are published")
+
+    assert sorted(fields["key"] for fields in streamed(redis_url)) == ["n1:good", "n2:good"]
+
+
+def test_a_single_command_publishes_before_it_ends(installing: Installing, database_url: str, redis_url: str) -> None:
+    place = installing(database_url=database_url, redis_url=redis_url, packs="tests.packs.notes", environ=INLINE)
+    with place.data.writing() as db:
+        db.execute(notes.insert(), [{"id": "n1", "text": "good"}])
+
+    place.run("notes.copy", "2025-01-19")
+
+    assert [fields["key"] for fields in streamed(redis_url)] == ["n1:good"]
