@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -15,6 +16,9 @@ from redis.retry import Retry
 from opsconsole.cache.families import BadKey, Family
 from opsconsole.errors import Unavailable
 from opsconsole.text import safe
+
+if TYPE_CHECKING:
+    from opsconsole.cache.clearing import Swept
 
 TIMEOUT_SECONDS = 1.0
 CHUNK = 500
@@ -156,6 +160,15 @@ class Cache:
             for chunk in chunks(keys):
                 pipeline.unlink(*chunk)
             return sum(pipeline.execute())
+
+    def clear(self, families: Iterable[Family], **wanted: str) -> Swept:
+        """Removes the families' keys that meet all the conditions (`user`, `subject`, `family`, `date`), in small
+        steps, and says how many of each went. Raises what `clearing.sweep` does.
+        """
+        from opsconsole.cache.clearing import Wanted, sweep
+
+        (last,) = deque(sweep(self.client, families, Wanted(**wanted), remove=True), maxlen=1)
+        return last
 
     def close(self) -> None:
         """Closes the pooled connections."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import combinations
 from string import Formatter
 
-from opsconsole.errors import OpsconsoleError
+from opsconsole.errors import Exit, OpsconsoleError
 from opsconsole.text import safe
 
 LONGEST_PART = 100
@@ -24,6 +24,8 @@ _GOOD_PART = f"[^{_BAD}]{{1,{LONGEST_PART}}}"
 
 class BadKey(OpsconsoleError):
     """An id that cannot be part of a cache key; `why` says so without naming it, so that such items count together."""
+
+    exit_code = Exit.USAGE
 
     def __init__(self, part: str, why: str) -> None:
         self.why = f"its id cannot be part of a cache key: {why}"
@@ -77,7 +79,7 @@ class Family:
 
     def key(self, **parts: str) -> str:
         """The key of one value. Raises BadKey when a part cannot stand in a key."""
-        _check(parts)
+        check(parts)
         key = self.pattern.format_map(parts)
         if len(key) > LONGEST_KEY:
             raise BadKey(key, f"the key would be longer than {LONGEST_KEY} characters")
@@ -97,7 +99,7 @@ class Family:
         """A pattern for SCAN that all of the family's keys with the `known` parts match, and perhaps others: what it
         finds is to be looked at with `parse`. Raises BadKey as `key` does.
         """
-        _check(known)
+        check(known)
         return self.pattern.format_map({part: known.get(part, "*") for part in self.parts})
 
 
@@ -138,7 +140,8 @@ def _may_meet(one: list[str], other: list[str]) -> bool:
     return all("{" in a or "{" in b or a == b for a, b in zip(one, other, strict=True))
 
 
-def _check(parts: dict[str, str]) -> None:
+def check(parts: Mapping[str, str]) -> None:
+    """Raises BadKey when one of the parts cannot stand in a key."""
     for part in parts.values():
         if not part or len(part) > LONGEST_PART or _BAD_PART.search(part):
             raise BadKey(part, _why_bad(part))

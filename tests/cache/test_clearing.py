@@ -1,0 +1,232 @@
+"""Clearing: what is named goes, all of it, and nothing else, whoever it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from opsconsole.cache.clearing import BadWanted, Swept, Wanted, sweep
+from opsconsole.cache.client import Cache
+from opsconsole.cache.families import BadKey, Family
+from opsconsole.errors import Exit, Unavailable
+
+HOUR = timedelta(hours=1)
+DAYS = Family("attempts.day", "date:user:{date}:{user}", HOUR, of=("user",))
+LEVEL = Family("practice.level", "user:level:{user}", HOUR, of=("user",))
+WEAK = Family("practice.weak", "weak:concepts:{user}:{subject}", HOUR, of=("user", "subject"))
+QUESTIONS = Family("practice.questions", "questions:subject:{subject}:{category}", HOUR, of=("subject",))
+BOARD = Family("game.board", "leaderboard:{board}", HOUR)
+ALL = (DAYS, LEVEL, WEAK, QUESTIONS, BOARD)
+
+OURS = {
+    "date:user:2026-01-19:asha",
+    "date:user:2026-01-20:asha",
+    "date:user:2026-01-19:ben",
+    "user:level:asha",
+    "user:level:ben",
+    "weak:concepts:asha:math",
+    "weak:concepts:asha:art",
+    "weak:concepts:ben:math",
+    "questions:subject:math:exam",
+    "questions:subject:art:exam",
+    "leaderboard:global",
+}
+OTHERS = {
+    "session:asha",
+    "date:user:asha",
+    "user:level:asha:old",
+    "xuser:level:asha",
+    "weak:concepts:asha:math:backup",
+    "weak:concepts:asha:",
+    "cart:asha:math",
+    "leaderboard:global:names",
+    "asha",
+}
+
+
+@pytest.fixture
+def server(redis_url: str) -> Iterator[redis.Redis]:
+    """A server on which two applications keep keys."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.mset(dict.fromkeys(OURS | OTHERS, "1"))
+        yield client
+
+
+def keys(server: redis.Redis) -> set[str]:
+    return {key.decode(errors="replace") for key in server.scan_iter()}
+
+
+def last(steps: Iterator[Swept]) -> Swept:
+    *_, told = steps
+    assert told.done
+    return told
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gone"),
+    [
+        (Wanted(user="asha"), {key for key in OURS if "asha" in key}),
+        (Wanted(subject="math"), {key for key in OURS if "math" in key}),
+        (Wanted(user="asha", subject="math"), {"weak:concepts:asha:math"}),
+        (Wanted(date="2026-01-19"), {"date:user:2026-01-19:asha", "date:user:2026-01-19:ben"}),
+        (Wanted(date="2026-01-19", user="ben"), {"date:user:2026-01-19:ben"}),
+        (Wanted(family="practice.level"), {"user:level:asha", "user:level:ben"}),
+        (Wanted(family="practice.weak", user="asha"), {"weak:concepts:asha:math", "weak:concepts:asha:art"}),
+        (Wanted(family="practice.weak", subject="math"), {"weak:concepts:asha:math", "weak:concepts:ben:math"}),
+        (Wanted(family="game.board"), {"leaderboard:global"}),
+        (Wanted(family="game.board", user="asha"), set()),
+        (Wanted(user="nobody"), set()),
+        (Wanted(user="as"), set()),
+    ],
+    ids=str,
+)
+def test_what_meets_all_conditions_is_counted_then_goes_and_nothing_else(
+    server: redis.Redis, wanted: Wanted, gone: set[str]
+) -> None:
+    counted = last(sweep(server, ALL, wanted, remove=False))
+    assert keys(server) == OURS | OTHERS
+
+    cleared = last(sweep(server, ALL, wanted, remove=True))
+
+    assert keys(server) == (OURS | OTHERS) - gone
+    assert counted.total == cleared.total == len(gone)
+    assert dict(counted.found) == dict(cleared.found)
+    assert set(counted.samples) <= gone
+    assert len(counted.samples) == min(5, len(gone))
+    assert (counted.scanned, counted.of) == (len(OURS | OTHERS),) * 2
+
+
+def test_families_without_the_named_part_are_left_alone_and_said(server: redis.Redis) -> None:
+    of_asha = last(sweep(server, ALL, Wanted(user="asha"), remove=True))
+    of_board = last(sweep(server, ALL, Wanted(family="game.board", user="asha"), remove=True))
+
+    assert of_asha.left_alone == ("practice.questions", "game.board")
+    assert dict(of_asha.found) == {"attempts.day": 2, "practice.level": 1, "practice.weak": 2}
+    assert (of_board.left_alone, dict(of_board.found)) == (("game.board",), {})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        (Wanted(), "name a user, a subject, a family or a date"),
+        (Wanted(family="practice.weka"), "there is no cache family 'practice.weka'; the families are practice.weak"),
+        (Wanted(date="yesterday"), "'yesterday' is not a date; write it as 2026-01-19"),
+    ],
+)
+def test_conditions_that_name_nothing_are_refused(server: redis.Redis, wanted: Wanted, says: str) -> None:
+    with pytest.raises(BadWanted, match=says) as refused:
+        sweep(server, ALL, wanted, remove=True)
+
+    assert refused.value.exit_code is Exit.USAGE
+    assert keys(server) == OURS | OTHERS
+
+
+@pytest.mark.parametrize("id_", ["*", "?", "[a]", "\\", "", "a\n", "a*", "as?a", "[a-z]sha", "asha:math", "a b"])
+def test_ids_that_would_match_more_than_themselves_are_refused(server: redis.Redis, id_: str) -> None:
+    for wanted in (Wanted(user=id_), Wanted(subject=id_), Wanted(family="practice.weak", user=id_)):
+        with pytest.raises(BadKey):
+            sweep(server, ALL, wanted, remove=True)
+
+    assert keys(server) == OURS | OTHERS
+
+
+part = st.text(st.sampled_from("ab*?[]^-\\:{} é"), min_size=1, max_size=4)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sets(st.text(st.sampled_from("ab:*?[]\\"), min_size=1, max_size=6) | part, max_size=8), part, part)
+def test_keys_of_other_applications_survive_whatever_they_are_called(
+    redis_url: str, others: set[str], user: str, subject: str
+) -> None:
+    foreign = {*others, *(f"weak:concepts:{name}:x:{name}" for name in others), *(f"weak:{name}" for name in others)}
+    ours = {"user:level:a", "user:level:b", "weak:concepts:a:b", "weak:concepts:ab:a", "date:user:2026-01-19:a"}
+    foreign = {key for key in foreign if not any(family.parse(key) for family in ALL)}
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushdb()
+        client.mset(dict.fromkeys(foreign | ours, "1"))
+        for wanted in (Wanted(user=user), Wanted(subject=subject), Wanted(user=user, subject=subject)):
+            try:
+                told = last(sweep(client, ALL, wanted, remove=True))
+            except BadKey:
+                continue
+            assert keys(client) >= foreign
+            assert set(told.samples) <= ours
+        for family in ALL:
+            last(sweep(client, ALL, Wanted(family=family.name), remove=True))
+        assert keys(client) == foreign
+
+
+def test_a_key_that_is_no_text_is_passed_over(server: redis.Redis) -> None:
+    server.set(b"user:level:\xff\xfe", "1")
+
+    last(sweep(server, ALL, Wanted(family="practice.level"), remove=True))
+
+    assert server.exists(b"user:level:\xff\xfe") == 1
+
+
+def test_a_large_cache_is_cleared_in_small_steps_that_nobody_notices(server: redis.Redis) -> None:
+    for start in range(0, 20_000, 2_000):
+        server.mset({f"user:level:u{n}": "1" for n in range(start, start + 2_000)})
+    server.config_set("slowlog-log-slower-than", 10_000)
+    server.slowlog_reset()
+    seen = {"before": server.info("commandstats")}
+
+    steps = list(sweep(server, ALL, Wanted(family="practice.level"), remove=True))
+
+    after = server.info("commandstats")
+    assert len(steps) >= 15
+    assert [step.scanned for step in steps] == sorted(step.scanned for step in steps)
+    assert [step.total for step in steps] == sorted(step.total for step in steps)
+    assert steps[-1].total == 20_002
+    assert [step.done for step in steps] == [False] * (len(steps) - 1) + [True]
+    assert keys(server) == (OURS | OTHERS) - {"user:level:asha", "user:level:ben"}
+    assert server.slowlog_get() == []
+    assert {"cmdstat_keys", "cmdstat_flushdb", "cmdstat_flushall"} & (after.keys() - seen["before"].keys()) == set()
+
+
+def test_leaving_in_the_middle_leaves_the_rest_for_another_time(server: redis.Redis) -> None:
+    server.mset({f"user:level:u{n}": "1" for n in range(5_000)})
+    steps = sweep(server, ALL, Wanted(family="practice.level"), remove=True)
+
+    first = next(steps)
+    del steps
+
+    assert 0 < first.total < 5_000
+    assert last(sweep(server, ALL, Wanted(family="practice.level"), remove=True)).total == 5_002 - first.total
+
+
+def test_when_all_parts_are_known_the_server_is_not_searched(server: redis.Redis) -> None:
+    before = server.info("commandstats").get("cmdstat_scan", {"calls": 0})["calls"]
+
+    told = last(sweep(server, ALL, Wanted(family="practice.level", user="asha"), remove=True))
+
+    assert told.total == 1
+    assert server.info("commandstats").get("cmdstat_scan", {"calls": 0})["calls"] == before
+
+
+def test_a_server_that_is_not_there_is_said(redis_url: str) -> None:
+    with redis.Redis.from_url("unix:///nowhere/redis.sock") as client, pytest.raises(Unavailable):
+        next(sweep(client, ALL, Wanted(user="asha"), remove=False))
+
+
+def test_a_user_without_the_right_to_remove_is_told_so(server: redis.Redis, redis_url: str) -> None:
+    server.acl_setuser("looker", enabled=True, nopass=True, keys=["*"], commands=["+@read", "+dbsize"])
+    with redis.Redis.from_url(redis_url, username="looker", password="x") as client:
+        assert last(sweep(client, ALL, Wanted(user="asha"), remove=False)).total == 5
+        with pytest.raises(Unavailable, match="Redis refused it"):
+            last(sweep(client, ALL, Wanted(user="asha"), remove=True))
+    server.acl_deluser("looker")
+    assert keys(server) == OURS | OTHERS
+
+
+def test_the_cache_clears_for_others(server: redis.Redis, redis_url: str) -> None:
+    cache = Cache(redis_url)
+
+    told = cache.clear(ALL, user="asha", subject="math")
+
+    assert (told.total, keys(server)) == (1, (OURS | OTHERS) - {"weak:concepts:asha:math"})
+    cache.close()
