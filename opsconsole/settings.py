@@ -90,6 +90,12 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.workers or min(4, os.cpu_count() or 1)
 
 
+class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[http]`: where `headless` answers other programs, as HOST:PORT or unix:/path; nowhere when it is empty."""
+
+    bind: str = ""
+
+
 class JobOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[jobs."pack.job"]`: what may be changed of a job without touching its code. Times in seconds. `max_age`,
     `longest` and `critical_below` are those of its limits.
@@ -136,6 +142,8 @@ class Settings:
     console: Console
     engine: Engine
     redis_limits: Redis
+    http: Http
+    http_secret: Secret | None
     store_url: Secret
     data_url: Secret
     redis_url: Secret | None
@@ -169,6 +177,8 @@ class Settings:
             "engine.executor": self.engine.executor,
             "engine.workers": str(self.engine.worker_count),
             "engine.lease_seconds": f"{self.engine.lease_seconds:g}",
+            "http.bind": self.http.bind or "-",
+            "CRON_SECRET": str(self.http_secret or "-"),
             "jobs.packs": ", ".join(self.packs),
         }
 
@@ -180,6 +190,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "data": Service,
     "redis": Redis,
     "engine": Engine,
+    "http": Http,
 }
 
 
@@ -224,6 +235,7 @@ def load(
     shared = env.get("DATABASE_URL") or EMBEDDED
     store = _database_url("store.url", sections["store"].url, shared, home / "store.db", problems)
     data = _database_url("data.url", sections["data"].url, shared, home / "data.db", problems)
+    secret = _http_secret(env, problems)
     redis_url = _redis_url(redis.url if redis.url != EMBEDDED else env.get("REDIS_URL") or EMBEDDED, problems)
     if problems:
         raise BadSettings([f"{source}: {line}" if source else line for line in problems])
@@ -235,6 +247,8 @@ def load(
         console=sections["console"],
         engine=engine,
         redis_limits=redis,
+        http=sections["http"],
+        http_secret=secret,
         store_url=store,
         data_url=data,
         redis_url=redis_url,
@@ -348,6 +362,13 @@ def _redis_url(url: str, problems: list[str]) -> Secret | None:
         known = "redis://, rediss:// or unix://"
         problems.append(f"redis.url: a URL that starts with {known} is needed, not {_kind_of(url)}")
     return Secret(url)
+
+
+def _http_secret(env: Mapping[str, str], problems: list[str]) -> Secret | None:
+    secret = env.get("CRON_SECRET", "")
+    if not all("!" <= letter <= "~" for letter in secret):
+        problems.append("CRON_SECRET has letters that no HTTP header can carry; use printable ASCII without spaces")
+    return Secret(secret) if secret else None
 
 
 def _kind_of(url: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -14,20 +14,34 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole import clock, orders
-from opsconsole.cache.client import Cache
+from opsconsole.cache import clearing
+from opsconsole.cache.clearing import Swept
+from opsconsole.cache.families import Family
 from opsconsole.cache.stats import RedisStats, sample
 from opsconsole.catalog import Catalog
-from opsconsole.database import Database, reason
-from opsconsole.desk import history, questions
+from opsconsole.context import Serving, Tools
+from opsconsole.database import reason
+from opsconsole.desk import history, panels, questions
 from opsconsole.desk.attending import Attending
 from opsconsole.desk.sampler import Sampler
-from opsconsole.desk.values import Explanation, JobCard, Leader, Occurrences, Outcome, Preview, RunPage, Snapshot
+from opsconsole.desk.values import (
+    Explanation,
+    JobCard,
+    Leader,
+    Occurrences,
+    Outcome,
+    PanelView,
+    Preview,
+    Progress,
+    RunPage,
+    Snapshot,
+)
 from opsconsole.engine import Engine
 from opsconsole.errors import CannotTellStale, NotAllowed, Refused, Unavailable
 from opsconsole.failpoints import Point, reach
-from opsconsole.model import OPEN, Run, RunState, Scope, Selection
+from opsconsole.model import OPEN, Pack, Run, RunState, Scope, Selection
 from opsconsole.orders import Verb
-from opsconsole.settings import Role, Settings
+from opsconsole.settings import Actor, Role, Settings
 from opsconsole.store import Store, audit, commands, logs, pauses, runs
 from opsconsole.store.accounts import Wanted
 from opsconsole.store.audit import Checked, Entry
@@ -60,12 +74,11 @@ class Desk:
     ) -> None:
         self.settings, self.store, self.catalog, self.engine = settings, store, catalog, engine
         self._now = now
-        self._data = Database(settings.data_url.reveal(), pool=2)
         self._sampler: Sampler | None = None
         self._attending: Attending | None = None
         self.successor: Callable[[], None] | None = None
         assert settings.redis_url is not None  # noqa: S101 - whoever opens the program names a server
-        self._cache = Cache(settings.redis_url.reveal())
+        self._tools = Tools(settings.data_url.reveal(), settings.redis_url.reveal(), now=now)
 
     # --- questions ----------------------------------------------------------------------------------------------
 
@@ -102,7 +115,25 @@ class Desk:
 
     def redis_stats(self) -> RedisStats:
         """What Redis says about itself. Raises Unavailable."""
-        return sample(self._cache.client)
+        return sample(self._tools.cache.client)
+
+    def families(self) -> tuple[Family, ...]:
+        """Every declared family of cache keys."""
+        return self.catalog.families
+
+    def count_keys(self, wanted: clearing.Wanted) -> Iterator[Swept]:
+        """Counts the cached keys that `clear` would remove, step by step. Raises BadWanted, BadKey, Unavailable."""
+        return clearing.sweep(self._tools.cache.client, self.catalog.families, wanted, remove=False)
+
+    def panels(self) -> tuple[PanelView, ...]:
+        """What each pack shows of itself now; asks its database. One that cannot be read says why."""
+        return tuple(
+            panels.view(pack.name, panel, self.serving(pack)) for pack in self.catalog.packs for panel in pack.panels
+        )
+
+    def serving(self, pack: Pack) -> Serving:
+        """What the routes and panels of a pack receive."""
+        return Serving(self._tools, self.catalog.options(pack), self.catalog.families)
 
     def snapshot(self) -> Snapshot:
         """Everything the Dashboard shows."""
@@ -192,16 +223,22 @@ class Desk:
     # --- actions ------------------------------------------------------------------------------------------------
 
     def trigger(
-        self, job: str, day: str | None = None, *, only: Selection = Selection.ALL, backfill: bool = False
+        self,
+        job: str,
+        day: str | None = None,
+        *,
+        only: Selection = Selection.ALL,
+        backfill: bool = False,
+        actor: Actor | None = None,
     ) -> int:
-        """Asks for a run, over all items or only the stale ones, and returns the command's number. Raises BadWindow,
-        UnknownJob or CannotTellStale at once.
+        """Asks for a run, over all items or only the stale ones, and returns the command's number. `actor` is who asks
+        when that is not who is at the keyboard. Raises BadWindow, UnknownJob or CannotTellStale at once.
         """
         found = self.catalog.find(job)
         orders.window_of(found, day, self._now())
         if only is Selection.STALE and found.stale is None:
             raise CannotTellStale(found.name)
-        return self._ask(Verb.TRIGGER, found.name, {"date": day, "only": only, "backfill": backfill})
+        return self._ask(Verb.TRIGGER, found.name, {"date": day, "only": only, "backfill": backfill}, actor)
 
     def retry(self, run: int, *, everything: bool = False) -> int:
         """Asks for what failed in a run, or for all of it, once more; the command's number. Raises UnknownRun."""
@@ -238,13 +275,25 @@ class Desk:
         """Asks that a paused job, pack, or `all` goes on; the command's number. Raises UnknownJob."""
         return self._ask(Verb.RESUME, orders.target_of(self.catalog, target), {"note": note})
 
+    def clear(self, wanted: clearing.Wanted, *, counted: int | None = None) -> int:
+        """Asks that the cached keys that are wanted are removed, unless there are many more than were `counted`; the
+        command's number. Raises BadWanted or BadKey at once.
+        """
+        self.count_keys(wanted)  # refuses what cannot be wanted; nothing is counted until somebody asks for a step
+        said = {"user": wanted.user, "subject": wanted.subject, "family": wanted.family, "date": wanted.date}
+        return self._ask(Verb.CLEAR, str(wanted), {**said, "counted": counted})
+
+    def replay(self, since: datetime) -> int:
+        """Asks that the events that happened at `since` or later are published again; the command's number."""
+        return self._ask(Verb.REPLAY, f"events since {since.isoformat()}", {"since": since.isoformat()})
+
     def outcome(self, command: int, wait_seconds: float) -> Outcome | None:
         """What came of a command; None when no leader has carried it out within the wait."""
         end = time.monotonic() + wait_seconds
         while True:
             with history.asking(self.store) as db:
                 found = commands.get(db, command)
-            if found.state is not CommandState.ASKED:
+            if found.state not in (CommandState.ASKED, CommandState.RUNNING):
                 told = found.outcome
                 return Outcome(
                     run=told.get("run"),
@@ -252,10 +301,20 @@ class Desk:
                     exit_code=told.get("exit_code", 0),
                     done=told.get("done"),
                     runs=tuple(told.get("runs", ())),
+                    facts=told,
                 )
             if time.monotonic() > end:
                 return None
             time.sleep(POLL_SECONDS)
+
+    def progress(self, command: int) -> Progress | None:
+        """How far a command is that is being carried out step by step; None before and after."""
+        with history.asking(self.store) as db:
+            found = commands.get(db, command)
+        if found.state is not CommandState.RUNNING:
+            return None
+        told = found.outcome
+        return Progress(told.get("step", ""), *(told.get(name, 0) for name in ("scanned", "of", "cleared")))
 
     def wait_for(self, run: int, seconds: float) -> Run | None:
         """The run once it has ended; None when it has not within so long."""
@@ -272,23 +331,20 @@ class Desk:
             self._attending.leave()
         if self._sampler is not None:
             self._sampler.stop()
-        self._cache.close()
-        self._data.close()
+        self._tools.close()
 
     # --- small ones ---------------------------------------------------------------------------------------------
 
     def _sampling(self) -> Sampler:
         if self._sampler is None:
-            self._sampler = Sampler(
-                self.settings, self.store, self._data, self._cache, self.catalog, self.engine, self._now
-            )
+            self._sampler = Sampler(self.settings, self.store, self._tools, self.catalog, self.engine, self._now)
         return self._sampler
 
     def _meant(self, wanted: Filter) -> Filter:
         return msgspec.structs.replace(wanted, job=self.catalog.find(wanted.job).name) if wanted.job else wanted
 
-    def _ask(self, verb: Verb, target: str, arguments: Mapping[str, object]) -> int:
-        actor, at = self.settings.actor, self._now()
+    def _ask(self, verb: Verb, target: str, arguments: Mapping[str, object], actor: Actor | None = None) -> int:
+        actor, at = actor or self.settings.actor, self._now()
         try:
             with self.store.writing() as db:
                 number = commands.ask(db, verb, target, arguments, actor, at)
@@ -311,7 +367,7 @@ class Desk:
         if isinstance(items, tuple):
             return len(items)
         try:
-            with self._data.reading() as db:
+            with self._tools.data.reading() as db:
                 return int(db.execute(select(func.count()).select_from(items.subquery())).scalar_one())
         except SQLAlchemyError as error:
             raise Unavailable("data", reason(error)) from error
