@@ -1,8 +1,8 @@
-"""The tables of attempts and of the catalogue of questions they are about."""
+"""The tables of attempts, of the catalogue of questions they are about, and of what is worked out from them."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Integer, String, Table, Text
+from sqlalchemy import Column, Date, Float, Index, Integer, String, Table, Text
 
 from jobs.common import metadata
 from opsconsole import Json, UtcTime, key_type
@@ -62,4 +62,42 @@ attempts = Table(
     Column("hints_used", Integer, nullable=True),
     Column("solved_at", UtcTime, nullable=False),
     Index(None, "user_id", "solved_at"),
+    Index(None, "solved_at"),  # for what everybody did on a day
+)
+
+suggestions = Table(
+    "suggestions",
+    metadata,
+    Column("user_id", key_type(), primary_key=True),
+    Column("date", Date, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("details", Json, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Index(None, "date", "kind"),
+)
+
+user_performance = Table(
+    "user_performance",
+    metadata,
+    Column("user_id", key_type(), primary_key=True),
+    Column("date", Date, primary_key=True),
+    Column("attempts", Integer, nullable=False),
+    Column("correct", Integer, nullable=False),
+    Column("accuracy", Float, nullable=False),
+    Column("avg_timing", Float, nullable=True),
+    Column("avg_reaction_time", Float, nullable=True),
+    Column("by_subject", Json, nullable=False),
+    Index(None, "date"),
+)
+
+topic_mastery = Table(
+    "topic_mastery",
+    metadata,
+    Column("user_id", key_type(), primary_key=True),
+    Column("topic_id", key_type(), primary_key=True),
+    Column("mastery", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_attempt_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
 )
