@@ -184,9 +184,9 @@ class Context:
 class Serving:
     """What a pack's routes and panels receive: its settings, its databases and the cache."""
 
-    def __init__(self, tools: Tools, options: Mapping[str, Any]) -> None:
+    def __init__(self, tools: Tools, options: Mapping[str, Any], families: tuple[Family, ...]) -> None:
         self.options = options
-        self.families = tools.families
+        self.families = families
         self._tools = tools
 
     @property

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole import clock, orders
 from opsconsole.catalog import Catalog
+from opsconsole.chores import Chores
 from opsconsole.context import Tools
 from opsconsole.database import reason
 from opsconsole.errors import Fenced, OpsconsoleError
@@ -64,6 +65,7 @@ class Engine:
         self._beat = 0.0
         self._conceded: int | None = None
         self._grace = GRACE_SECONDS
+        self._chores: Chores | None = None
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self.problem: str | None = None
 
@@ -84,6 +86,8 @@ class Engine:
     def wake(self) -> None:
         """Something was asked for or queued: look at once."""
         self._wake.set()
+        if self._chores is not None:
+            self._chores.wake()
 
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Ends: no new work, batches in flight finish within the grace, runs left over are interrupted, the lease is
@@ -143,8 +147,12 @@ class Engine:
         )
         scheduler = Scheduler(self._store, self._catalog, token, planned=self.wake, now=self._now)
         relay = Relay(self._tools(), sure=lambda: self._leadership.sure)
+        chores = self._chores = Chores(
+            self._store, self._tools(), token, sure=lambda: self._leadership.sure, now=self._now, only=self._only
+        )
         try:
             relay.start()
+            chores.start()
             # The schedule first: what is due is accounted for while the workers still start.
             if self._only is None:
                 scheduler.start()
@@ -163,6 +171,7 @@ class Engine:
             runner.close()
             scheduler.stop()
             relay.stop()
+            chores.stop()
             tools.close()
             self._leadership.release()
             reach(Point.LEASE_RELEASED)

@@ -37,12 +37,20 @@ class Verb(StrEnum):
     CANCEL = "cancel"
     PAUSE = "pause"
     RESUME = "resume"
+    CLEAR = "clear"
+    REPLAY = "replay"
+
+
+CHORES = (Verb.CLEAR, Verb.REPLAY)
+"""What is not carried out here, in the store's transaction, but step by step elsewhere."""
 
 
 def carry_out(store: Store, catalog: Catalog, token: int, now: Clock, *, only: int | None = None) -> None:
     """Carries out every command that waits, or the one numbered `only`, each in a transaction of its own."""
     with store.reading() as db:
-        waiting = [command for command in commands.asked(db) if only in (None, command.id)]
+        waiting = [
+            command for command in commands.asked(db) if only in (None, command.id) and command.verb not in CHORES
+        ]
     for command in waiting:
         with store.fenced(token) as db:
             at = now()

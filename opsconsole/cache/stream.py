@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import redis
 
@@ -10,8 +11,11 @@ from opsconsole.cache.client import reaching, why
 from opsconsole.errors import Unavailable
 
 
-def append(client: redis.Redis, stream: str, entries: Sequence[Mapping[str, str | bytes]], *, near: int) -> None:
-    """Adds entries in their order, all of them or none, and keeps the stream near so many. Raises Unavailable."""
+def append(client: redis.Redis, stream: str, entries: Sequence[Mapping[Any, Any]], *, near: int) -> None:
+    """Adds entries (name -> text or bytes) in their order, all of them or none, and keeps the stream near so many.
+
+    Raises Unavailable.
+    """
     with reaching():
         pipeline = client.pipeline(transaction=True)
         for entry in entries:

@@ -25,6 +25,7 @@ from opsconsole.desk import history, panels, questions
 from opsconsole.desk.attending import Attending
 from opsconsole.desk.sampler import Sampler
 from opsconsole.desk.values import (
+    Advance,
     Explanation,
     JobCard,
     Leader,
@@ -32,7 +33,6 @@ from opsconsole.desk.values import (
     Outcome,
     PanelView,
     Preview,
-    Progress,
     RunPage,
     Snapshot,
 )
@@ -307,14 +307,14 @@ class Desk:
                 return None
             time.sleep(POLL_SECONDS)
 
-    def progress(self, command: int) -> Progress | None:
+    def progress(self, command: int) -> Advance | None:
         """How far a command is that is being carried out step by step; None before and after."""
         with history.asking(self.store) as db:
             found = commands.get(db, command)
         if found.state is not CommandState.RUNNING:
             return None
         told = found.outcome
-        return Progress(told.get("step", ""), *(told.get(name, 0) for name in ("scanned", "of", "cleared")))
+        return Advance(told.get("step", ""), *(told.get(name, 0) for name in ("scanned", "of", "cleared")))
 
     def wait_for(self, run: int, seconds: float) -> Run | None:
         """The run once it has ended; None when it has not within so long."""

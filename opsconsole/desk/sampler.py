@@ -13,11 +13,11 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.cache.client import Cache
 from opsconsole.cache.stats import RedisStats, sample
 from opsconsole.catalog import Catalog
 from opsconsole.clock import Clock
-from opsconsole.database import Database, reason
+from opsconsole.context import Tools
+from opsconsole.database import reason
 from opsconsole.desk import history
 from opsconsole.desk.values import Away, RedisView, Snapshot
 from opsconsole.engine import Engine
@@ -44,13 +44,12 @@ class Sampler:
         self,
         settings: Settings,
         store: Store,
-        data: Database,
-        cache: Cache,
+        tools: Tools,
         catalog: Catalog,
         engine: Engine | None,
         now: Clock,
     ) -> None:
-        self._store, self._data, self._cache, self._catalog = store, data, cache, catalog
+        self._store, self._tools, self._catalog = store, tools, catalog
         self._engine, self._now = engine, now
         self._last = Snapshot(at=now(), environment=settings.console.environment, leader=None)
         self._redis_stats: deque[RedisStats] = deque(maxlen=HIT_RATES + 1)
@@ -127,7 +126,7 @@ class Sampler:
     def _ask_redis(self, now: datetime) -> RedisView:
         before = self._last.redis
         try:
-            stats = sample(self._cache.client)
+            stats = sample(self._tools.cache.client)
         except Unavailable as error:
             since = before.away.since if before.away else now
             return replace(before, away=Away(since, error.reason))
@@ -139,7 +138,7 @@ class Sampler:
     def _ask_data(self, now: datetime) -> Away | None:
         before = self._last.data_away
         try:
-            with self._data.reading() as db:
+            with self._tools.data.reading() as db:
                 db.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
             return Away(before.since if before else now, reason(error))

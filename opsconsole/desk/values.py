@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from opsconsole.cache.stats import RedisStats
+from opsconsole.faces import Shown
 from opsconsole.health.rules import Finding, Severity
 from opsconsole.model import BatchState, OccurrenceState, Reason, Run
 from opsconsole.store.accounts import Account
@@ -135,7 +138,8 @@ class RunPage:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a command: the run it made or was about, what was done in words where that is not a new run, or why
-    it was refused, with the exit code for a command line.
+    it was refused, with the exit code for a command line. `facts` are its figures, such as the keys cleared of each
+    family.
     """
 
     run: int | None
@@ -143,6 +147,29 @@ class Outcome:
     exit_code: int = 0
     done: str | None = None
     runs: tuple[int, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """How far a command is that takes long: `step` in a word, how many of how many keys it has looked at, and how many
+    it has cleared.
+    """
+
+    step: str
+    scanned: int
+    of: int
+    cleared: int
+
+
+@dataclass(frozen=True, slots=True)
+class PanelView:
+    """What a pack shows of itself, all texts safe; `troubled` when it could not be read, and says why."""
+
+    pack: str
+    title: str
+    shown: Shown
+    troubled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +20,7 @@ class CommandState(StrEnum):
     """Where a command is."""
 
     ASKED = "asked"
+    RUNNING = "running"
     DONE = "done"
     REFUSED = "refused"
 
@@ -27,7 +28,7 @@ class CommandState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Command:
     """Something an operator asked for. `outcome` holds `run` when it made one, `done` in words when it made none, or
-    `why` when it was refused.
+    `why` when it was refused; how far it is while it is carried out.
     """
 
     id: int
@@ -76,6 +77,19 @@ def asked(db: Connection) -> list[Command]:
     """What waits to be carried out, oldest first."""
     query = select(commands).where(commands.c.state == CommandState.ASKED).order_by(commands.c.id)
     return [_value(row) for row in db.execute(query)]
+
+
+def unsettled(db: Connection, verbs: Sequence[str]) -> list[Command]:
+    """What was asked for with one of these verbs and has not ended, oldest first."""
+    ended = (CommandState.DONE, CommandState.REFUSED)
+    query = select(commands).where(commands.c.verb.in_(verbs), commands.c.state.not_in(ended)).order_by(commands.c.id)
+    return [_value(row) for row in db.execute(query)]
+
+
+def tell(db: Connection, command: Command, outcome: Mapping[str, Any]) -> None:
+    """Writes how far a command is that takes long."""
+    so_far = {"state": CommandState.RUNNING, "outcome": dict(outcome)}
+    db.execute(update(commands).where(commands.c.id == command.id).values(so_far))
 
 
 def settle(db: Connection, command: Command, state: CommandState, outcome: Mapping[str, Any], at: datetime) -> None:

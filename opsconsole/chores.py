@@ -1,0 +1,167 @@
+"""What operators ask for outside the store, and what takes long: carried out in a thread of the leader's own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from opsconsole import outbox
+from opsconsole.cache.clearing import Swept, Wanted, sweep
+from opsconsole.clock import Clock
+from opsconsole.context import Tools
+from opsconsole.database import reason
+from opsconsole.errors import Exit, Fenced, NotAllowed, OpsconsoleError, Refused, Unavailable
+from opsconsole.failpoints import Point, reach
+from opsconsole.orders import CHORES, Verb
+from opsconsole.settings import Role
+from opsconsole.store import Store, commands
+from opsconsole.store.commands import Command, CommandState
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.5
+TELL_SECONDS = 0.25
+"""Between two notes of how far a chore is."""
+JOIN_SECONDS = 5.0
+MAY_DIFFER = 0.1
+FEW_KEYS = 10
+"""A clearing is refused when it would remove over a tenth more keys than were counted before, if that is more than a
+few."""
+
+Steps = Iterator[Mapping[str, Any]]
+"""How far a chore is, after each step; the last one is its outcome."""
+
+
+class Chores:
+    """Does chores one after the other, with the token of the leader it belongs to. One that is cut off begins anew
+    under the next leader: each may be done twice.
+
+    `sure` says whether the lease allows new work; `only` limits it to one command.
+    """
+
+    def __init__(
+        self, store: Store, tools: Tools, token: int, *, sure: Callable[[], bool], now: Clock, only: int | None = None
+    ) -> None:
+        self._store, self._tools, self._token, self._now, self._only = store, tools, token, now, only
+        self._sure = sure
+        self._stopping, self._wake = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._main, name="chores", daemon=True)
+
+    def start(self) -> None:
+        """Begins with what others have left."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was asked for: look at once."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Ends after the step in flight, and closes its connections."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(JOIN_SECONDS)
+        self._tools.close()
+
+    def _main(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                for command in self._waiting():
+                    self._carry_out(command)
+            except Fenced:
+                return
+            except SQLAlchemyError as error:
+                log.warning("chores wait: the store is away: %s", reason(error))
+            self._wake.wait(LOOK_SECONDS)
+
+    def _waiting(self) -> list[Command]:
+        if not self._sure():
+            return []
+        with self._store.reading() as db:
+            found = commands.unsettled(db, CHORES)
+        return [command for command in found if self._only in (None, command.id)]
+
+    def _carry_out(self, command: Command) -> None:
+        done: Mapping[str, Any] = {}
+        told = 0.0
+        try:
+            if command.actor.role is not Role.OPERATOR:
+                raise NotAllowed(command.verb)
+            for done in self._steps(command):
+                if self._stopping.is_set() or not self._sure():
+                    return
+                if time.monotonic() - told > TELL_SECONDS:
+                    told = time.monotonic()
+                    with self._store.fenced(self._token) as db:
+                        commands.tell(db, command, done)
+        except OpsconsoleError as error:
+            if isinstance(error, Fenced):
+                raise
+            self._settle(command, CommandState.REFUSED, {"why": error.sentence, "exit_code": int(error.exit_code)})
+        else:
+            self._settle(command, CommandState.DONE, done)
+
+    def _settle(self, command: Command, state: CommandState, outcome: Mapping[str, Any]) -> None:
+        with self._store.fenced(self._token) as db:
+            commands.settle(db, command, state, outcome, self._now())
+        reach(Point.COMMAND_SETTLED)
+
+    def _steps(self, command: Command) -> Steps:
+        if Verb(command.verb) is Verb.CLEAR:
+            return self._clear(command)
+        return self._replay(command)
+
+    def _clear(self, command: Command) -> Steps:
+        """Counts once more and clears what is wanted. Raises Refused when there is much more than was counted."""
+        wanted = Wanted(**{name: command.arguments.get(name) for name in ("user", "subject", "family", "date")})
+        client, families = self._tools.cache.client, self._tools.families
+        counted = command.arguments.get("counted")
+        if counted is not None:
+            for step in sweep(client, families, wanted, remove=False):
+                yield {"step": "counting", "scanned": step.scanned, "of": step.of}
+            if step.total > counted + max(FEW_KEYS, MAY_DIFFER * counted):
+                raise Refused(f"there are {step.total:,} keys by now, not {counted:,}; look again before clearing them")
+        gone = 0
+        try:
+            for step in sweep(client, families, wanted, remove=True):
+                gone = step.total
+                yield {"step": "clearing", "scanned": step.scanned, "of": step.of, "cleared": step.total}
+        except Unavailable as error:
+            raise HalfCleared(error, gone) from error
+        yield cleared(step)
+
+    def _replay(self, command: Command) -> Steps:
+        since = datetime.fromisoformat(command.arguments["since"])
+        try:
+            with self._tools.data.writing() as db:
+                again = outbox.publish_again(db, since)
+        except SQLAlchemyError as error:
+            raise Unavailable("data", reason(error)) from error
+        yield {"done": f"{_counted(again, 'event')} published again", "events": again}
+
+
+class HalfCleared(OpsconsoleError):
+    """Redis went away while keys were being cleared."""
+
+    exit_code = Exit.FAILED
+
+    def __init__(self, cause: Unavailable, gone: int) -> None:
+        super().__init__(f"{cause.sentence}; {gone:,} keys are cleared already, clear once more for the rest")
+
+
+def cleared(swept: Swept) -> Mapping[str, Any]:
+    """What is kept of a clearing that is done."""
+    families = {name: n for name, n in swept.found.items() if n}
+    of = f" of {len(families)} famil{'y' if len(families) == 1 else 'ies'}" if families else ""
+    done = f"{_counted(swept.total, 'key', of)} cleared"
+    return {"done": done, "cleared": swept.total, "families": families, "left_alone": list(swept.left_alone)}
+
+
+def _counted(n: int, what: str, of: str = "") -> str:
+    return f"1 {what}{of} is" if n == 1 else f"{n:,} {what}s{of} are"

@@ -1,0 +1,35 @@
+"""What packs show of themselves, each panel read on its own: one that fails hides no other."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from opsconsole.context import Serving
+from opsconsole.database import reason
+from opsconsole.desk.values import PanelView
+from opsconsole.errors import OpsconsoleError
+from opsconsole.faces import Panel, Shown
+from opsconsole.text import safe
+
+LONGEST = 200
+"""So much of a text from data is shown."""
+
+
+def view(pack: str, panel: Panel, serving: Serving) -> PanelView:
+    """A panel as it is now, with all texts safe to show."""
+    try:
+        shown = panel.read(serving)
+    except OpsconsoleError as error:
+        return PanelView(pack, panel.title, Shown(says=error.sentence), troubled=True)
+    except SQLAlchemyError as error:
+        return PanelView(pack, panel.title, Shown(says=f"its data cannot be read: {reason(error)}"), troubled=True)
+    return PanelView(
+        pack,
+        panel.title,
+        Shown(
+            tuple((safe(name, LONGEST), safe(value, LONGEST)) for name, value in shown.facts),
+            tuple(safe(name, LONGEST) for name in shown.columns),
+            tuple(tuple(safe(cell, LONGEST) for cell in row) for row in shown.rows),
+            safe(shown.says, LONGEST),
+        ),
+    )

@@ -1,0 +1,149 @@
+"""Clearing keys and publishing events again: asked for like everything else, carried out step by step by the leader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+
+from opsconsole import outbox
+from opsconsole.cache.clearing import BadWanted, Wanted
+from opsconsole.cache.families import BadKey
+from opsconsole.embedded.redis import EmbeddedRedis
+from opsconsole.errors import Exit
+from opsconsole.outbox import Event
+from opsconsole.settings import Actor, Role
+from opsconsole.store import audit, commands
+from tests.conftest import Installing
+from tests.engine.waiting import eventually
+from tests.installation import Installation
+
+NOON = datetime(2025, 1, 19, 12, tzinfo=UTC)
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as made:
+        yield made
+
+
+@pytest.fixture
+def place(installing: Installing, database_url: str, redis_url: str) -> Installation:
+    return installing(database_url=database_url, redis_url=redis_url)
+
+
+def fill(client: redis.Redis, *users: str, day: str = "2025-01-19") -> None:
+    client.mset({f"date:user:{day}:{user}": "[]" for user in users})
+
+
+def test_what_is_wanted_is_counted_cleared_and_recorded(place: Installation, client: redis.Redis) -> None:
+    fill(client, *(f"u{i}" for i in range(1500)))
+    fill(client, "u1", day="2025-01-20")
+    client.set("somebody:elses", "1")
+    wanted = Wanted(date="2025-01-19")
+    *_, counted = place.desk.count_keys(wanted)
+
+    with place.leading():
+        command = place.desk.clear(wanted, counted=counted.total)
+        outcome = place.desk.outcome(command, PATIENCE)
+
+    assert counted.total == 1500
+    assert outcome is not None
+    assert outcome.done == "1,500 keys of 1 family are cleared"
+    assert outcome.facts["families"] == {"attempts.day": 1500}
+    assert set(client.keys()) == {"date:user:2025-01-20:u1", "somebody:elses"}
+    with place.store.reading() as db:
+        asked_for, came_of_it = audit.newest(db, limit=2)[::-1]
+    assert (asked_for.verb, asked_for.target, asked_for.outcome) == ("clear", "date 2025-01-19", "asked")
+    assert came_of_it.after is not None
+    assert came_of_it.after["cleared"] == 1500
+
+
+def test_much_more_than_was_counted_is_not_cleared(place: Installation, client: redis.Redis) -> None:
+    fill(client, *(f"u{i}" for i in range(200)))
+
+    with place.leading():
+        outcome = place.desk.outcome(place.desk.clear(Wanted(family="attempts.day"), counted=100), PATIENCE)
+
+    assert outcome is not None
+    assert outcome.refused == "there are 200 keys by now, not 100; look again before clearing them"
+    assert outcome.exit_code == Exit.REFUSED
+    assert client.dbsize() == 200
+
+
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted(family="attempts.dya"), Wanted(date="19.1.2025")])
+def test_what_cannot_be_wanted_is_refused_before_it_is_asked_for(place: Installation, wanted: Wanted) -> None:
+    with pytest.raises(BadWanted):
+        place.desk.clear(wanted)
+
+    assert place.desk.trail(limit=9) == []
+
+
+@pytest.mark.parametrize("user", ["*", "u?", "[a]", "a b", "u:1", "\\", ""])
+def test_an_id_that_would_match_others_is_refused(place: Installation, user: str) -> None:
+    with pytest.raises(BadKey):
+        place.desk.clear(Wanted(user=user))
+
+
+def test_who_may_only_look_clears_nothing_even_when_the_leader_is_asked(
+    place: Installation, client: redis.Redis
+) -> None:
+    fill(client, "u1")
+    viewer = Actor("vera", "local", Role.VIEWER)
+    with place.store.writing() as db:
+        number = commands.ask(db, "clear", "user u1", {"user": "u1"}, viewer, NOON)
+
+    with place.leading():
+        outcome = place.desk.outcome(number, PATIENCE)
+
+    assert outcome is not None
+    assert outcome.exit_code == Exit.NOT_ALLOWED
+    assert client.dbsize() == 1
+
+
+def test_a_clearing_whose_redis_is_gone_says_so(installing: Installing, own_redis: EmbeddedRedis) -> None:
+    place = installing(database_url=None, redis_url=own_redis.url)
+    own_redis.stop()
+
+    with place.leading():
+        outcome = place.desk.outcome(place.desk.clear(Wanted(user="u1")), PATIENCE)
+
+    assert outcome is not None
+    assert outcome.refused is not None
+    assert "0 keys are cleared already" in outcome.refused
+    assert outcome.exit_code == Exit.FAILED
+
+
+def test_a_clearing_that_was_cut_off_is_done_by_the_next_leader(place: Installation, client: redis.Redis) -> None:
+    fill(client, "u1", "u2")
+    number = place.desk.clear(Wanted(family="attempts.day"))
+    with place.store.writing() as db:
+        commands.tell(db, commands.get(db, number), {"step": "clearing", "scanned": 1, "of": 2, "cleared": 1})
+    so_far = place.desk.progress(number)
+
+    with place.leading():
+        outcome = place.desk.outcome(number, PATIENCE)
+
+    assert so_far is not None
+    assert (so_far.step, so_far.scanned, so_far.of, so_far.cleared) == ("clearing", 1, 2, 1)
+    assert outcome is not None
+    assert outcome.facts["cleared"] == 2
+    assert place.desk.progress(number) is None
+
+
+def test_events_are_published_again(place: Installation, client: redis.Redis) -> None:
+    with place.data.writing() as db:
+        outbox.append(db, [Event("Told", "old", {})], NOON - timedelta(hours=1))
+        outbox.append(db, [Event("Told", "new", {})], NOON)
+
+    with place.leading():
+        eventually(lambda: client.xlen("events") == 2, "both are published")
+        outcome = place.desk.outcome(place.desk.replay(NOON), PATIENCE)
+        eventually(lambda: client.xlen("events") == 3, "the new one is published again")
+
+    assert outcome is not None
+    assert outcome.done == "1 event is published again"
+    assert [fields["key"] for _, fields in client.xrange("events")] == ["old", "new", "new"]
