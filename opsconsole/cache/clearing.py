@@ -120,7 +120,7 @@ def _sweep(
     with reaching(), refusing():
         of = client.dbsize()
 
-    def take(keys: Iterable[bytes]) -> None:
+    def take(keys: Iterable[Any]) -> None:
         mine = list(_wanted(keys, families, known))
         if not remove:
             mine = [(name, key) for name, key in mine if hash(key) not in seen]
@@ -133,7 +133,6 @@ def _sweep(
 
     take(_there(client, exact))
     cursor, scanned = 0, 0
-    keys: list[Any]
     while match is not None:
         with reaching(), refusing():
             cursor, keys = client.scan(cursor, match=match, count=STEP)
@@ -156,7 +155,7 @@ def _there(client: redis.Redis, keys: list[str]) -> list[bytes]:
         return [key.encode() for key, there in zip(keys, pipeline.execute(), strict=True) if there]
 
 
-def _wanted(keys: Iterable[bytes], families: Families, known: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+def _wanted(keys: Iterable[Any], families: Families, known: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
     """Those of the keys that really are of a family and meet the conditions, with the family's name."""
     for key in keys:
         family = families.owning(key)

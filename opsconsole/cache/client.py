@@ -6,6 +6,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from opsconsole.text import safe
 
 if TYPE_CHECKING:
     from opsconsole.cache.clearing import Swept
+    from opsconsole.cache.reading import Reader
 
 TIMEOUT_SECONDS = 1.0
 CHUNK = 500
@@ -72,7 +74,15 @@ class Cache:
     """Families of keys in one Redis server."""
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self.client = connect(url)
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Reads through the cache, for those who have no time to wait for it."""
+        from opsconsole.cache.reading import Reader
+
+        return Reader(self._url)
 
     def replace(
         self,
@@ -173,6 +183,8 @@ class Cache:
     def close(self) -> None:
         """Closes the pooled connections."""
         self.client.close()
+        if "reader" in self.__dict__:
+            self.reader.close()
 
 
 def packed(value: bytes, over: int | None) -> bytes:
