@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import median
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,7 +17,7 @@ from opsconsole.errors import Unavailable
 from opsconsole.health.rules import JobFacts
 from opsconsole.model import Job, Run, RunState
 from opsconsole.queueing import waits
-from opsconsole.store import Store, batches, lease, runs, statistics
+from opsconsole.store import Store, batches, lease, pauses, runs, statistics
 
 LAST_RUNS = 14
 GRID = 2000
@@ -83,7 +83,10 @@ def success(db: Connection, catalog: Catalog, now: datetime) -> tuple[Success, .
 def job_facts(db: Connection, catalog: Catalog, done: tuple[Success, ...], now: datetime) -> list[JobFacts]:
     """What the rules of health need to know of every job."""
     registered = statistics.registered(db)
-    good = statistics.last_good_scheduled(db)
+    aging = {job.name: job.limits for job in catalog if job.limits.max_age is not None}
+    good = statistics.last_good_scheduled(db, {name: limits.critical_below for name, limits in aging.items()})
+    ages = [limits.max_age for limits in aging.values() if limits.max_age is not None]
+    held = pauses.since(db, now - max(ages, default=timedelta(0)))
     newest = {each.job: each.newest for each in done}
     unfinished = {run.job: run for run in reversed(runs.unfinished(db))}
     return [
@@ -95,6 +98,8 @@ def job_facts(db: Connection, catalog: Catalog, done: tuple[Success, ...], now: 
             newest=newest.get(job.name, ()),
             open=unfinished.get(job.name),
             last_good_scheduled=good.get(job.name),
+            paused=any(pause.holds(job, now) for pause in held),
+            resumed_at=max((p.until for p in held if p.until and p.until <= now and p.concerns(job)), default=None),
         )
         for job in catalog
         for known in (registered.get(job.name),)

@@ -37,7 +37,8 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class JobFacts:
     """What is known of a job: its last due instant, up to when its instants are accounted for, since when it is
-    registered, its newest runs (newest first) and the run that goes on or waits.
+    registered, its newest runs (newest first) and the run that goes on or waits; whether its schedule is paused, and
+    when a pause of it ended last.
     """
 
     job: Job
@@ -47,6 +48,8 @@ class JobFacts:
     newest: tuple[Run, ...]
     open: Run | None
     last_good_scheduled: datetime | None
+    paused: bool = False
+    resumed_at: datetime | None = None
 
 
 def findings(jobs: Iterable[JobFacts], away: Mapping[str, tuple[datetime, str]], now: datetime) -> tuple[Finding, ...]:
@@ -68,8 +71,8 @@ def _overdue(facts: JobFacts, now: datetime) -> Iterator[Finding]:
     elif due is not None and facts.accounted_until is not None and facts.accounted_until < due < now - START_WITHIN:
         yield Finding(Severity.CRITICAL, job.name, "is overdue: nobody has started it", due, mend="t trigger")
     age = job.limits.max_age
-    good = facts.last_good_scheduled or facts.registered_at
-    if age is not None and good is not None and now - good > age:
+    good = max(filter(None, (facts.last_good_scheduled or facts.registered_at, facts.resumed_at)), default=None)
+    if age is not None and good is not None and now - good > age and not facts.paused:
         yield Finding(Severity.CRITICAL, job.name, f"has had no good run for {_span(now - good)}", good + age)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, false, func, or_, select
 
 from opsconsole.database import Connection
 from opsconsole.model import TERMINAL, Run, RunState, Trigger
@@ -51,10 +52,19 @@ def newest_of_each(db: Connection, jobs: list[str], *, each: int) -> dict[str, l
     return {job: run_store.newest(db, limit=each, job=job, states=TERMINAL) for job in jobs}
 
 
-def last_good_scheduled(db: Connection) -> dict[str, datetime]:
-    """When each job's schedule last brought a run to a good end, retries of such runs included."""
-    good = (runs.c.state == RunState.SUCCEEDED) & runs.c.trigger.in_((Trigger.SCHEDULE, Trigger.RETRY))
-    return dict(db.execute(select(runs.c.job, func.max(runs.c.ended_at)).where(good).group_by(runs.c.job)).all())
+def last_good_scheduled(db: Connection, least_rates: Mapping[str, float]) -> dict[str, datetime]:
+    """When the schedule of each of these jobs last brought a run to a good end, retries of such runs included: it
+    succeeded, or the share of its items that did was not under the job's rate.
+    """
+    tried = runs.c.ok + runs.c.failed
+    partly = (runs.c.state == RunState.PARTIAL) & or_(
+        false(), *((runs.c.job == job) & (runs.c.ok >= tried * least) for job, least in least_rates.items())
+    )
+    by_schedule = runs.c.trigger.in_((Trigger.SCHEDULE, Trigger.RETRY)) & runs.c.job.in_(least_rates)
+    query = select(runs.c.job, func.max(runs.c.ended_at)).where(
+        by_schedule, or_(runs.c.state == RunState.SUCCEEDED, partly)
+    )
+    return dict(db.execute(query.group_by(runs.c.job)).all())
 
 
 def registered(db: Connection) -> dict[str, Registered]:

@@ -116,6 +116,14 @@ def test_a_job_without_a_good_run_for_too_long_is_said(
     assert all(finding.since == ago(hours=1) for finding in found)
 
 
+def test_a_pause_makes_nobody_old_and_its_end_begins_anew() -> None:
+    old = replace(WELL, last_good_scheduled=ago(hours=30))
+
+    assert told(replace(old, paused=True)) == []
+    assert told(replace(old, resumed_at=ago(hours=2))) == []
+    assert told(replace(old, resumed_at=ago(hours=26))) != []
+
+
 def test_a_run_that_takes_longer_than_its_target_is_a_warning() -> None:
     goes_on = run(RunState.RUNNING, started_at=ago(minutes=11), ended_at=None)
 

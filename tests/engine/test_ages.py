@@ -1,0 +1,67 @@
+"""How long a job has been without a good scheduled run: what counts as one, over restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import update
+
+from opsconsole.model import RunState, Trigger
+from opsconsole.store import Store, migrate, runs, statistics
+from opsconsole.store.schema import runs as table
+from opsconsole.windows import Window
+from tests.engine.test_health_rules import JOB
+
+NOON = datetime(2025, 1, 19, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    made = Store(database_url)
+    migrate.upgrade(made)
+    yield made
+    made.close()
+
+
+def add(store: Store, at: datetime, state: RunState, *, ok: int = 10, failed: int = 0, by: Trigger) -> None:
+    with store.writing() as db:
+        window = Window(at, at, at.isoformat())
+        run = runs.create(db, JOB, window, as_of=at, trigger=by, asked_by="asha", at=at)
+        ended = {"state": state, "ended_at": at, "ok": ok, "failed": failed}
+        db.execute(update(table).where(table.c.id == run).values(ended))
+
+
+def last_good(store: Store, least: float = 0.9) -> datetime | None:
+    with store.reading() as db:
+        return statistics.last_good_scheduled(db, {JOB.name: least}).get(JOB.name)
+
+
+@pytest.mark.parametrize(
+    ("state", "ok", "failed", "by", "is_good"),
+    [
+        (RunState.SUCCEEDED, 10, 0, Trigger.SCHEDULE, True),
+        (RunState.SUCCEEDED, 0, 0, Trigger.SCHEDULE, True),
+        (RunState.SUCCEEDED, 10, 0, Trigger.RETRY, True),
+        (RunState.PARTIAL, 90, 10, Trigger.SCHEDULE, True),
+        (RunState.PARTIAL, 89, 11, Trigger.SCHEDULE, False),
+        (RunState.FAILED, 0, 10, Trigger.SCHEDULE, False),
+        (RunState.TIMED_OUT, 99, 0, Trigger.SCHEDULE, False),
+        (RunState.SUCCEEDED, 10, 0, Trigger.HAND, False),
+        (RunState.SUCCEEDED, 10, 0, Trigger.BACKFILL, False),
+    ],
+)
+def test_what_makes_a_job_young_again(
+    store: Store, state: RunState, ok: int, failed: int, by: Trigger, is_good: bool
+) -> None:
+    add(store, NOON - 5 * HOUR, RunState.SUCCEEDED, by=Trigger.SCHEDULE)
+
+    add(store, NOON, state, ok=ok, failed=failed, by=by)
+
+    assert last_good(store) == (NOON if is_good else NOON - 5 * HOUR)
+
+
+def test_a_job_that_never_ran_has_no_good_run(store: Store) -> None:
+    assert last_good(store) is None
