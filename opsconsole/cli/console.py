@@ -18,13 +18,15 @@ import click
 import msgspec
 
 from opsconsole.cli.ending import watch
-from opsconsole.cli.opening import Options, desk_of, log_to_file, log_with, settings_of
+from opsconsole.cli.opening import Options, desk_of, door_of, log_to_file, log_with, settings_of
 from opsconsole.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.settings import Settings, private_folder, terminal
 
 if TYPE_CHECKING:
     from opsconsole.desk import Desk
     from opsconsole.engine import Engine
+    from opsconsole.http.address import Door
+    from opsconsole.http.server import Server
 
 log = logging.getLogger(__name__)
 
@@ -66,20 +68,30 @@ def demo(options: Options, users: int) -> None:
 
 
 @click.command()
+@click.option("--http", "address", metavar="ADDRESS", help="Answer other programs at HOST:PORT or unix:/path.")
 @click.option("--no-standby", is_flag=True, help="End with 75 when another process leads, instead of waiting.")
 @click.pass_obj
-def headless(options: Options, no_standby: bool) -> None:
+def headless(options: Options, address: str | None, no_standby: bool) -> None:
     """Schedules and executes without a screen; one JSON object a line on standard output.
 
-    SIGHUP reads the configuration again, and keeps the one in force when the new one cannot be used.
+    With --http, or `bind` in [http], it also answers other programs: their secret is $CRON_SECRET, without which only
+    this machine is answered. SIGHUP reads the configuration again, and keeps the one in force when the new one cannot
+    be used.
+
+    \b
+    Examples:
+      opsconsole headless --http 127.0.0.1:8080
+      opsconsole headless --http unix:/run/opsconsole/http.sock
     """
     from opsconsole.engine import Engine
 
     log_with(_JsonLines(sys.stdout))
     hung_up: SimpleQueue[int] = SimpleQueue()
     signal.signal(signal.SIGHUP, lambda number, _frame: hung_up.put(number))
-    with desk_of(settings_of(options), patient=True) as desk:
+    settings = settings_of(options)
+    with door_of(settings, address) as door, desk_of(settings, patient=True) as desk:
         desk.engine = engine = Engine(desk.settings, desk.store, desk.catalog)
+        server = _served(door, desk) if door is not None else None
         engine.start()
         desk.attend("headless")
         try:
@@ -89,9 +101,17 @@ def headless(options: Options, no_standby: bool) -> None:
             while True:
                 with suppress(Empty):
                     hung_up.get(timeout=1.0)
-                    _reload(options, desk, engine)
+                    _reload(options, desk, engine, server)
         finally:
+            if server is not None:
+                server.stop()
             engine.stop()
+
+
+def _served(door: Door, desk: Desk) -> Server:
+    from opsconsole.http.server import Server
+
+    return Server(door, desk)
 
 
 def _leads_within(engine: Engine, seconds: float) -> bool:
@@ -101,7 +121,7 @@ def _leads_within(engine: Engine, seconds: float) -> bool:
     return engine.is_leading
 
 
-def _reload(options: Options, desk: Desk, engine: Engine) -> None:
+def _reload(options: Options, desk: Desk, engine: Engine, server: Server | None) -> None:
     """Takes a changed configuration over; one that cannot be used changes nothing."""
     from opsconsole import catalog
 
@@ -110,14 +130,15 @@ def _reload(options: Options, desk: Desk, engine: Engine) -> None:
         settings = settings_of(options)
         if settings.redis_url is None:
             settings = replace(settings, redis_url=before.redis_url)
+        places = (settings.store_url, settings.data_url, settings.redis_url, settings.http)
+        if places != (before.store_url, before.data_url, before.redis_url, before.http):
+            raise BadSettings(["another store, data database, Redis or HTTP address needs a restart"])
         jobs = catalog.load(settings.packs, settings.overrides, settings.options)
+        if server is not None:
+            server.reload(jobs)
     except BadSettings as error:
         for problem in error.problems:
             log.warning("the configuration is not taken over: %s", problem)
-        return
-    urls = (settings.store_url, settings.data_url, settings.redis_url)
-    if urls != (before.store_url, before.data_url, before.redis_url):
-        log.warning("the configuration is not taken over: another store, data database or Redis needs a restart")
         return
     desk.settings, desk.catalog = settings, jobs
     engine.reload(settings, jobs)

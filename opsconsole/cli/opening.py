@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from opsconsole.desk import Desk
     from opsconsole.embedded.redis import EmbeddedRedis
+    from opsconsole.http.address import Door
     from opsconsole.model import Pack
     from opsconsole.store import Store
 
@@ -69,6 +71,31 @@ def log_with(handler: logging.Handler) -> None:
     logging.getLogger("opsconsole").setLevel(logging.INFO)
     # A log that cannot be written must not stop a run.
     logging.raiseExceptions = False
+
+
+@contextmanager
+def door_of(settings: Settings, address: str | None) -> Iterator[Door | None]:
+    """Where other programs are answered, by the command line or the configuration; None when nowhere.
+
+    Raises BadAddress, BadSettings, CannotListen.
+    """
+    text = settings.http.bind if address is None else address
+    if not text:
+        yield None
+        return
+    from opsconsole.http.address import BadAddress, listening, read_address
+
+    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+        raise BadSettings(["HTTP needs starlette and uvicorn, which are not installed: pip install 'opsconsole[http]'"])
+    try:
+        place = read_address(text)
+    except BadAddress as error:
+        if address is not None:
+            raise
+        raise BadSettings([f"http.bind: {error.sentence}"]) from error
+    private_folder(settings.folder)
+    with listening(place, protected=settings.http_secret is not None) as door:
+        yield door
 
 
 @contextmanager

@@ -1,0 +1,91 @@
+"""Starts runs for other programs, and says whether this process is of use to them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+from opsconsole.desk import Desk
+from opsconsole.errors import OpsconsoleError
+from opsconsole.faces import Reply, Request
+from opsconsole.http.answers import Told, refused
+from opsconsole.settings import Actor
+from opsconsole.text import safe
+
+T = TypeVar("T")
+
+LEADER_SECONDS = 5.0
+"""So long somebody is waited for who leads, and then for what comes of the command."""
+POLL_SECONDS = 0.05
+
+
+class Threaded(Protocol):
+    """Calls what may block, in a thread."""
+
+    def __call__(self, call: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+async def start_run(desk: Desk, asked: Request, origin: str, threaded: Threaded) -> Reply:
+    """Asks for a run of the job that the path names, and waits until a leader has made it. Raises OpsconsoleError."""
+    day = _day(asked.body)
+    job = desk.catalog.find(asked.path["job"]).name
+    actor = Actor("http", origin, desk.settings.actor.role)
+    end = time.monotonic() + LEADER_SECONDS
+    while await threaded(desk.leader) is None:
+        if time.monotonic() > end:
+            raise Told(503, "no_leader", "nobody leads now, so nothing was asked for; try again later")
+        await asyncio.sleep(POLL_SECONDS)
+    command = await threaded(lambda: desk.trigger(job, day, actor=actor))
+    end = time.monotonic() + LEADER_SECONDS
+    while (outcome := await threaded(lambda: desk.outcome(command, 0.0))) is None:
+        if time.monotonic() > end:
+            said = f"nobody has carried command {command} out yet; whoever leads next does"
+            raise Told(503, "no_leader", said)
+        await asyncio.sleep(POLL_SECONDS)
+    if outcome.run is None:
+        return refused(outcome.refused or "", outcome.exit_code)
+    number = outcome.run
+    run = await threaded(lambda: desk.run(number))
+    made = {"id": run.id, "job": run.job, "window": run.window.label, "state": run.state}
+    return Reply({"success": True, "run": made}, 202)
+
+
+def readiness(desk: Desk) -> Reply:
+    """Whether this process leads or follows a leader, and reaches the store and Redis; 503 when it does not."""
+    problems: list[str] = []
+    found = {"state": "waiting", "store": "ok", "redis": "ok"}
+    try:
+        leader = desk.leader()
+        found["state"] = "leading" if leader and leader.is_me else "following" if leader else "waiting"
+    except OpsconsoleError as error:
+        problems.append(error.sentence)
+        found["store"] = "away"
+    try:
+        desk.redis_stats()
+    except OpsconsoleError as error:
+        problems.append(error.sentence)
+        found["redis"] = "away"
+    if desk.engine is not None and desk.engine.problem is not None:
+        problems.append(desk.engine.problem)
+    if not problems and found["state"] == "waiting":
+        problems.append("nobody leads yet")
+    if not problems:
+        return Reply({"success": True, **found})
+    return Reply({**Reply.error(503, "not_ready", safe("; ".join(problems))).body, **found}, 503)
+
+
+def _day(body: Any) -> str | None:
+    """The date that the body names, if there is one. Raises Told."""
+    if body is None:
+        return None
+    if not isinstance(body, dict):
+        raise Told(400, "bad_body", 'the body is a JSON object, such as {"date": "2026-01-19"}')
+    for name in body:
+        if name != "date":
+            raise Told(400, "unknown_field", 'there is only "date" to say', safe(name, 100))
+    day = body.get("date")
+    if not isinstance(day, str | None):
+        raise Told(400, "bad_date", "a date is a text, written as 2026-01-19", "date")
+    return day
