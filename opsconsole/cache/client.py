@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ from opsconsole.text import safe
 if TYPE_CHECKING:
     from opsconsole.cache.clearing import Swept
     from opsconsole.cache.reading import Reader
+    from opsconsole.cache.stats import Recent, RedisStats, Survey
 
 TIMEOUT_SECONDS = 1.0
 CHUNK = 500
@@ -83,6 +85,12 @@ class Cache:
         from opsconsole.cache.reading import Reader
 
         return Reader(self._url)
+
+    @cached_property
+    def _recent(self) -> Recent:
+        from opsconsole.cache.stats import Recent
+
+        return Recent()
 
     def replace(
         self,
@@ -170,6 +178,28 @@ class Cache:
             for chunk in chunks(keys):
                 pipeline.unlink(*chunk)
             return sum(pipeline.execute())
+
+    def statistics(self) -> tuple[RedisStats, float | None]:
+        """What the server says about itself, and the hit rate of all its readers over the last minutes, as far as this
+        was asked for in them. Raises Unavailable.
+        """
+        from opsconsole.cache.stats import sample
+
+        stats = sample(self.client)
+        return stats, self._recent.add(stats, time.monotonic())
+
+    def survey(self, families: Iterable[Family], *, seconds: float) -> Survey:
+        """What the server holds of each family, as far as that can be found out in so many seconds. Raises
+        Unavailable.
+        """
+        from opsconsole.cache.stats import survey
+
+        ends = time.monotonic() + seconds
+        steps = survey(self.client, families)
+        told = next(steps)
+        while not told.done and time.monotonic() < ends:
+            told = next(steps)
+        return told
 
     def clear(self, families: Iterable[Family], **wanted: str) -> Swept:
         """Removes the families' keys that meet all the conditions (`user`, `subject`, `family`, `date`), in small

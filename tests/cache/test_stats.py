@@ -1,0 +1,142 @@
+"""Figures about the cache: of the server as it tells them, of each family by a walk that nobody notices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import redis
+
+from opsconsole.cache.client import Cache
+from opsconsole.cache.families import Family
+from opsconsole.cache.stats import Recent, RedisStats, hit_rate_between, sample, survey
+from opsconsole.errors import Unavailable
+
+DAYS = Family("days", "date:user:{date}:{user}", timedelta(hours=2), of=("user",))
+LEVEL = Family("level", "user:level:{user}", timedelta(hours=1), of=("user",))
+BOARD = Family("board", "leaderboard:{board}", None)
+ALL = (DAYS, LEVEL, BOARD)
+
+STATS = RedisStats(
+    version="9.0", uptime_seconds=60, ping_ms=0.1, memory=1, peak_memory=1, max_memory=0, fragmentation=1.0, clients=1,
+    ops_per_second=0, hits=100, misses=100, evicted=0, expired=0, keys=0,
+)  # fmt: skip
+
+
+@pytest.fixture
+def cache(redis_url: str) -> Iterator[Cache]:
+    made = Cache(redis_url)
+    yield made
+    made.close()
+
+
+def test_the_server_is_asked_for_its_figures(cache: Cache) -> None:
+    cache.client.set("user:level:asha", "3")
+    before = sample(cache.client)
+    for key in ("user:level:asha", "user:level:asha", "user:level:asha", "nowhere"):
+        cache.client.get(key)
+
+    after, _ = cache.statistics()
+
+    assert (after.keys, after.hits - before.hits, after.misses - before.misses) == (1, 3, 1)
+    assert hit_rate_between(before, after) == 0.75
+    assert after.version[0].isdigit()
+    assert 0 < after.ping_ms < 1000
+    assert 0 < after.memory <= after.peak_memory
+    assert after.clients >= 1
+
+
+def test_the_hit_rate_over_the_last_minutes_forgets_what_was_before_them() -> None:
+    recent = Recent()
+
+    rates = [
+        recent.add(replace(STATS, hits=100, misses=100), 0.0),
+        recent.add(replace(STATS, hits=110, misses=100), 100.0),
+        recent.add(replace(STATS, hits=110, misses=130), 301.0),
+        recent.add(replace(STATS, hits=110, misses=130), 900.0),
+    ]
+
+    assert rates == [None, 1.0, 0.0, None]
+
+
+def test_a_server_that_began_anew_has_no_hit_rate_with_what_was_before() -> None:
+    assert hit_rate_between(STATS, replace(STATS, uptime_seconds=1, hits=500)) is None
+    assert hit_rate_between(STATS, replace(STATS, hits=5)) is None
+    assert hit_rate_between(STATS, STATS) is None
+
+
+def test_each_familys_keys_memory_and_lives_are_found(cache: Cache) -> None:
+    for n in range(250):
+        cache.client.set(f"user:level:u{n}", "x" * 1000, ex=3000)
+    cache.client.set("date:user:2026-01-19:asha", "[]", ex=100)
+    cache.client.set("date:user:2026-01-19:ben", "[]", ex=200)
+    cache.client.zadd("leaderboard:global", {f"u{n}": n for n in range(1000)})
+    cache.client.set("cart:asha", "another application's")
+    cache.client.set(b"\xff", "and another's")
+
+    told = cache.survey(ALL, seconds=10)
+
+    days, level, board = (told.families[family.name] for family in ALL)
+    assert told.done
+    assert (days.keys, level.keys, board.keys, told.others) == (2, 250, 1, 2)
+    assert level.memory is not None
+    assert 250 * 1000 < level.memory < 250 * 1500
+    assert board.memory is not None
+    assert board.memory > 10_000
+    assert days.ttl is not None
+    assert [round(seconds, -1) for seconds in days.ttl] == [100, 150, 200]
+    assert (board.ttl, board.lasting, days.lasting) == (None, 1, 0)
+
+
+def test_an_empty_server_holds_nothing(cache: Cache) -> None:
+    told = cache.survey(ALL, seconds=1)
+
+    assert (told.done, told.others, [held.keys for held in told.families.values()]) == (True, 0, [0, 0, 0])
+
+
+def test_a_walk_that_is_cut_short_reckons(cache: Cache) -> None:
+    cache.client.mset({f"user:level:u{n}": "1" for n in range(15_000)} | {f"cart:{n}": "1" for n in range(5_000)})
+
+    told = cache.survey(ALL, seconds=0)
+
+    assert not told.done
+    assert told.scanned < told.of == 20_000
+    assert 12_000 < told.families["level"].keys < 18_000
+    assert 3_000 < told.others < 8_000
+
+
+def test_nobody_notices_a_walk_through_twenty_thousand_keys(cache: Cache) -> None:
+    cache.client.mset({f"user:level:u{n}": "1" for n in range(20_000)})
+    cache.client.config_set("slowlog-log-slower-than", 10_000)
+    cache.client.slowlog_reset()
+
+    steps = list(survey(cache.client, ALL))
+    cache.statistics()
+
+    assert len(steps) >= 15
+    assert [step.scanned for step in steps] == sorted(step.scanned for step in steps)
+    assert (steps[-1].families["level"].keys, steps[-1].scanned) == (20_000, 20_000)
+    assert cache.client.slowlog_get() == []
+
+
+def test_where_sizes_may_not_be_asked_the_rest_is_told(cache: Cache, redis_url: str) -> None:
+    cache.client.set("user:level:asha", "3", ex=100)
+    cache.client.acl_setuser("looker", enabled=True, nopass=True, keys=["*"], commands=["+scan", "+dbsize", "+ttl"])
+    with redis.Redis.from_url(redis_url, username="looker", password="x") as client:
+        *_, told = survey(client, ALL)
+    cache.client.acl_deluser("looker")
+
+    assert (told.families["level"].keys, told.families["level"].memory) == (1, None)
+    assert told.families["level"].ttl is not None
+
+
+def test_a_server_that_is_not_there_is_said() -> None:
+    cache = Cache("unix:///nowhere/redis.sock")
+
+    with pytest.raises(Unavailable):
+        cache.statistics()
+    with pytest.raises(Unavailable):
+        cache.survey(ALL, seconds=1)
+    cache.close()
