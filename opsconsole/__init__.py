@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from opsconsole.cache.families import Family
+    from opsconsole.cache.ranking import swap_ranking
     from opsconsole.context import Context, Items, Serving
     from opsconsole.database import Json, UtcTime, inserting, key_type
     from opsconsole.errors import Unavailable
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Family": "opsconsole.cache.families",
+    "swap_ranking": "opsconsole.cache.ranking",
     "Context": "opsconsole.context",
     "Items": "opsconsole.context",
     "Serving": "opsconsole.context",
@@ -81,6 +83,7 @@ __all__ = [
     "inserting",
     "key_type",
     "minutes",
+    "swap_ranking",
 ]
 
 

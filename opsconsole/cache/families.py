@@ -35,15 +35,16 @@ class BadKey(OpsconsoleError):
 @dataclass(frozen=True, slots=True)
 class Family:
     """Keys of one kind. `pattern` has its parts in braces (`date:user:{date}:{user}`); `of` are the parts that name
-    whom a key belongs to; `ttl` is how long a value lives; `made_from` are the tables (or whatever else jobs change)
-    that a value was worked out from; a value of more than `compress_over` bytes is kept compressed, none when None.
+    whom a key belongs to; `ttl` is how long a value lives, None for one that stays; `made_from` are the tables (or
+    whatever else jobs change) that a value was worked out from; a value of more than `compress_over` bytes is kept
+    compressed, none when None.
 
     Raises ValueError for a pattern that other keys than its own could match.
     """
 
     name: str
     pattern: str
-    ttl: timedelta
+    ttl: timedelta | None
     of: tuple[str, ...] = ()
     made_from: tuple[str, ...] = ()
     compress_over: int | None = None
@@ -68,9 +69,9 @@ class Family:
         object.__setattr__(self, "_shape", re.compile(shape))
 
     @property
-    def ttl_seconds(self) -> int:
+    def ttl_seconds(self) -> int | None:
         """The time to live as Redis takes it."""
-        return int(self.ttl.total_seconds())
+        return None if self.ttl is None else int(self.ttl.total_seconds())
 
     @property
     def shape(self) -> str:
@@ -113,10 +114,10 @@ class Families:
     def __iter__(self) -> Iterator[Family]:
         return iter(self._all)
 
-    def owning(self, key: bytes) -> Family | None:
+    def owning(self, key: str | bytes) -> Family | None:
         """The family of a key; None when it is somebody else's."""
         try:
-            found = self._shapes.fullmatch(key.decode())
+            found = self._shapes.fullmatch(key.decode() if isinstance(key, bytes) else key)
         except UnicodeDecodeError:
             return None
         if found is None or found.lastindex is None or len(found.string) > LONGEST_KEY:

@@ -1,0 +1,75 @@
+"""The tables of the game: lives, progress, quiz sessions, and rankings now and of past periods."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Date, Index, Integer, String, Table, text
+
+from jobs.common import metadata
+from opsconsole import UtcTime, key_type
+
+MAX_LIVES = 5
+
+lives = Table(
+    "lives",
+    metadata,
+    Column("user_id", key_type(), primary_key=True),
+    Column("current_lives", Integer, nullable=False),
+    Column("last_regen_at", UtcTime, nullable=True),
+    Column("next_regen_at", UtcTime, nullable=True),
+)
+# Only those who wait: nearly all the others have no time in that column, and would stand among those who are due.
+_waiting = text(f"current_lives < {MAX_LIVES}")
+Index(None, lives.c.next_regen_at, sqlite_where=_waiting, postgresql_where=_waiting)
+
+# No index by XP: it would be written with each answer that anybody gives, to save one sort an hour.
+player_progress = Table(
+    "player_progress",
+    metadata,
+    Column("user_id", key_type(), primary_key=True),
+    Column("username", String, nullable=True),
+    Column("xp", BigInteger, nullable=True),
+    Column("weekly_xp", BigInteger, nullable=True),
+    Column("monthly_xp", BigInteger, nullable=True),
+    Column("xp_updated_at", UtcTime, nullable=True),
+    Column("last_quiz_at", UtcTime, nullable=True),
+    Column("current_streak", Integer, nullable=False),
+    Column("longest_streak", Integer, nullable=False),
+    Column("protections_remaining", Integer, nullable=True),
+    Column("streak_checked_on", Date, nullable=True),
+)
+_on_a_streak = text("current_streak > 0")
+Index(None, player_progress.c.last_quiz_at, sqlite_where=_on_a_streak, postgresql_where=_on_a_streak)
+
+quiz_sessions = Table(
+    "quiz_sessions",
+    metadata,
+    Column("id", key_type(), primary_key=True),
+    Column("user_id", key_type(), nullable=False),
+    Column("status", String, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("completed_at", UtcTime, nullable=True),
+    Index(None, "status", "expires_at"),
+)
+
+rankings = Table(
+    "rankings",
+    metadata,
+    Column("board", key_type(), primary_key=True),
+    Column("user_id", key_type(), primary_key=True),
+    Column("score", BigInteger, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Index(None, "board", "rank"),
+)
+
+ranking_archive = Table(
+    "ranking_archive",
+    metadata,
+    Column("board", key_type(), primary_key=True),
+    Column("period", String, primary_key=True),
+    Column("user_id", key_type(), primary_key=True),
+    Column("score", BigInteger, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("archived_at", UtcTime, nullable=False),
+)
