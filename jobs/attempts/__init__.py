@@ -1,10 +1,26 @@
-"""Attempts at questions: cached each night for the next morning."""
+"""Attempts at questions: cached each night for the next morning, and what follows from them for each user."""
 
 from __future__ import annotations
 
-from jobs.attempts.cache_day import DAY_ATTEMPTS, cache_day
+from jobs.attempts.cache_day import cache_day
+from jobs.attempts.day import DAY_ATTEMPTS
+from jobs.attempts.lookup import attempt_day
+from jobs.attempts.options import Options
+from jobs.attempts.panel import suggested
 from jobs.attempts.sample import add_attempts
+from jobs.attempts.suggest import suggest
+from jobs.attempts.update_mastery import update_mastery
+from jobs.attempts.update_performance import update_performance
 from jobs.common import metadata
 from opsconsole import Pack
 
-pack = Pack("attempts", jobs=(cache_day,), families=(DAY_ATTEMPTS,), metadata=metadata, sample=add_attempts)
+pack = Pack(
+    "attempts",
+    jobs=(cache_day, suggest, update_performance, update_mastery),
+    families=(DAY_ATTEMPTS,),
+    metadata=metadata,
+    settings=Options,
+    routes=(attempt_day,),
+    panels=(suggested,),
+    sample=add_attempts,
+)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from operator import itemgetter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from itertools import chain
+from operator import add, itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, Text, select, type_coerce
+from sqlalchemy import Connection, Row, Select, Text, case, func, select, type_coerce
 
+from jobs.attempts.day import DAY_ATTEMPTS, TTL, CachedDay, Named, cached_days, counted, made_since
+from jobs.attempts.options import Options
 from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
 from jobs.common import users
-from opsconsole import DAY, Context, Family, Items, Job, Limits, Scope, hours, minutes
+from opsconsole import DAY, Context, Items, Job, Limits, Scope, Window, hours, minutes
 
-DAY_ATTEMPTS = Family("attempts.day", "date:user:{date}:{user}", ttl=hours(2), of=("user",))
-
-
-class Named(msgspec.Struct):
-    """A subject, topic or subtopic as readers see it."""
-
-    id: str
-    name: str
+WEEK = 7
+"""Days."""
 
 
 class Question(msgspec.Struct):
@@ -62,23 +60,37 @@ def active_users(scope: Scope) -> Select[tuple[str]]:
 
 def cache_attempts(ctx: Context, batch: Items) -> None:
     """Writes one key for each user of the batch who has attempts in the window, and removes the others'."""
+    options = msgspec.convert(ctx.options, Options)
+    cached = cached_days(ctx, batch) if options.incremental else {}
     with ctx.reading() as db:
-        rows = db.execute(_attempts_of(ctx, batch)).all()
+        added = _added(ctx, db, cached) if cached else {}
+        anew = [user for user in batch if user not in added]
+        rows = [*chain.from_iterable(added.values()), *_attempts_of(ctx, db, anew, ctx.window.until(ctx.as_of))]
         known = _questions(ctx, db, {row[QUESTION] for row in rows})
+        lives = _lives(ctx, db, batch, hours(options.longest_ttl_hours)) if options.longest_ttl_hours else None
     days: dict[str, list[Any]] = {user: [] for user in batch}
     for row in rows:
         days[row[USER]].append(row)
     values: dict[str, bytes | None] = {}
     for user, day in days.items():
         try:
-            values[user] = encode_day(day, known) if day else None
+            new = encode_day(day, known) if day else None
         except KeyError as missing:
             ctx.fail(user, f"question {missing.args[0]} is missing")
-    for user, why in ctx.cache.replace(DAY_ATTEMPTS, values, by="user", date=ctx.window.label).items():
+        else:
+            values[user] = _joined(cached[user].value, new) if user in added else new
+    for user, why in ctx.cache.replace(
+        DAY_ATTEMPTS,
+        values,
+        by="user",
+        ttl_seconds=lives,
+        compress_over=options.compress_over,
+        date=ctx.window.label,
+    ).items():
         ctx.fail(user, why)
         del values[user]
     ctx.count("keys", len(values) - list(values.values()).count(None))
-    ctx.count("attempts", len(rows))
+    ctx.count("attempts", len(rows) + sum(len(cached[user].attempts) for user in added))
 
 
 def encode_day(day: list[Any], known: dict[str, bytes]) -> bytes:
@@ -97,9 +109,38 @@ def encode_day(day: list[Any], known: dict[str, bytes]) -> bytes:
     return b"[" + b",".join(parts) + b"]"
 
 
-def _attempts_of(ctx: Context, batch: Items) -> Select[Any]:
+def _added(ctx: Context, db: Connection, cached: Mapping[str, CachedDay]) -> dict[str, list[Row[Any]]]:
+    """What is to be appended for the users whose cached day need not be made anew."""
+    since = made_since(ctx, db, cached, counted(ctx, db, list(cached)), _attempts_of)
+    # A cached time is cut, so among the attempts of one millisecond nothing says what was last.
+    return {
+        user: rows
+        for user, rows in since.items()
+        if all(_milliseconds(row.solved_at) > _milliseconds(cached[user].attempts[-1].solved_at) for row in rows)
+    }
+
+
+def _joined(value: bytes, more: bytes | None) -> bytes:
+    return value if more is None else value[:-1] + b"," + more[1:]
+
+
+def _lives(ctx: Context, db: Connection, batch: Items, longest: timedelta) -> dict[str, int]:
+    """How many seconds each user's day is kept: the longer, the more of the last seven days had attempts."""
+    c, today = attempts.c, ctx.window
+    week = [Window(today.start - timedelta(n), today.end - timedelta(n), "") for n in range(WEEK)]
+    came = reduce(add, (func.max(case((day.holds(c.solved_at), 1), else_=0)) for day in week))
+    seen = (
+        select(c.user_id, came)
+        .where(batch.among(c.user_id), Window(week[-1].start, today.end, "").until(ctx.as_of).holds(c.solved_at))
+        .group_by(c.user_id)
+    )
+    more = max(timedelta(0), longest - TTL) / (WEEK - 1)
+    return {user: int((TTL + max(0, days - 1) * more).total_seconds()) for user, days in db.execute(seen)}
+
+
+def _attempts_of(ctx: Context, db: Connection, users: list[str], window: Window) -> Iterable[Row[Any]]:
     c = attempts.c
-    return select(
+    made: Select[Any] = select(
         c.user_id,
         c.id,
         c.question_id,
@@ -112,7 +153,8 @@ def _attempts_of(ctx: Context, batch: Items) -> Select[Any]:
         c.hints_used,
         # As the driver gives it: SQLite's text need not become a datetime only to become text again.
         type_coerce(c.solved_at, Text).label("solved_at"),
-    ).where(batch.among(c.user_id), ctx.window.until(ctx.as_of).holds(c.solved_at))
+    ).where(ctx.among(c.user_id, users), window.holds(c.solved_at))
+    return db.execute(made)
 
 
 def _milliseconds(solved_at: datetime | str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from sqlalchemy import Column, Date, Float, Index, Integer, String, Table, Text
 
 from jobs.common import metadata
@@ -46,6 +48,15 @@ question_subtopics = Table(
     Column("question_id", key_type(), primary_key=True),
     Column("subtopic_id", key_type(), primary_key=True),
 )
+
+
+class Status(StrEnum):
+    """What came of an attempt."""
+
+    CORRECT = "correct"
+    INCORRECT = "incorrect"
+    UNSOLVED = "unsolved"
+
 
 attempts = Table(
     "attempts",
