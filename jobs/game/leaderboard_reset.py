@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import and_, case, insert, literal, or_, select, update
+from sqlalchemy import and_, case, func, insert, literal, or_, select, update
 
 from jobs.game.leaderboards import BOARDS, places, publish, rank
 from jobs.game.tables import player_progress, ranking_archive, rankings
@@ -64,7 +64,7 @@ def _closed(ctx: Context, board: str, period: str) -> bool:
         if db.execute(select(archive.rank).where(of_period).limit(1)).first():
             return False
         now = places(board).subquery()
-        archived = db.execute(
+        db.execute(
             insert(ranking_archive).from_select(
                 ["board", "period", "user_id", "score", "rank", "archived_at"],
                 select(
@@ -83,8 +83,9 @@ def _closed(ctx: Context, board: str, period: str) -> bool:
         db.execute(
             update(rankings).where(rankings.c.board == board, rankings.c.score != 0).values(score=0, updated_at=ctx.now)
         )
+        archived = db.execute(select(func.count()).where(of_period)).scalar_one()
         ctx.emit("LeaderboardReset", f"{board}:{period}", {"board": board, "period": period})
-    ctx.count("archived", archived.rowcount)
+    ctx.count("archived", archived)
     ctx.log(f"{board} {period} is closed")
     return True
 

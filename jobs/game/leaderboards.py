@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Select, and_, delete, exists, func, or_, select
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    Select,
+    Text,
+    and_,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
 
 from jobs.game.tables import player_progress, rankings
-from opsconsole import Context, Family, inserting, swap_ranking
+from opsconsole import Context, Family, UtcTime, inserting, swap_ranking
 
 c = player_progress.c
 
@@ -18,6 +37,8 @@ BOARDS: dict[str, Column[int]] = {"global": c.xp, "weekly": c.weekly_xp, "monthl
 
 BOARD = Family("game.leaderboard", "leaderboard:{board}", ttl=None)
 NAMES = Family("game.leaderboard_names", "leaderboard:{board}:names", ttl=None)
+
+PLACE = ("user_id", "score", "rank")
 
 CHUNK = 5000
 """Rows a transaction: short enough that nobody waits for it, however many players there are."""
@@ -41,22 +62,42 @@ def rank(ctx: Context, board: str) -> None:
     )
     for part in _pages(ctx, changed):
         with ctx.writing() as db:
-            adding = inserting(db, rankings)
-            new = adding.excluded
-            db.execute(
-                adding.on_conflict_do_update(
-                    index_elements=[rankings.c.board, rankings.c.user_id],
-                    set_={"score": new.score, "rank": new.rank, "updated_at": new.updated_at},
-                    where=rankings.c.updated_at <= new.updated_at,
-                ),
-                [row._asdict() | {"board": board, "updated_at": ctx.now} for row in part],
-            )
+            _write(db, board, part, ctx.now)
         ctx.count("changed", len(part))
     gone = and_(mine, ~exists().where(c.user_id == rankings.c.user_id, _ranked(BOARDS[board])))
     for part in _pages(ctx, select(rankings.c.user_id).where(gone)):
         with ctx.writing() as db:
             db.execute(delete(rankings).where(ctx.among(rankings.c.user_id, [user for (user,) in part]), gone))
         ctx.count("removed", len(part))
+
+
+def _write(db: Connection, board: str, part: Sequence[Any], at: datetime) -> None:
+    """Writes rows `user_id, score, rank` in one statement; those that were written later than `at` stay."""
+    here = _as_table(db, part)
+    adding = inserting(db, rankings).from_select(
+        ["board", "user_id", "score", "rank", "updated_at"],
+        # SQLite takes an INSERT ... SELECT for one with an ON CONFLICT only where the SELECT has a WHERE.
+        select(literal(board), here.c.user_id, here.c.score, here.c.rank, literal(at, UtcTime)).where(true()),
+    )
+    new = adding.excluded
+    db.execute(
+        adding.on_conflict_do_update(
+            index_elements=[rankings.c.board, rankings.c.user_id],
+            set_={"score": new.score, "rank": new.rank, "updated_at": new.updated_at},
+            where=rankings.c.updated_at <= new.updated_at,
+        )
+    )
+
+
+def _as_table(db: Connection, part: Sequence[Any]) -> Any:
+    """Rows `user_id, score, rank` as a table in a statement: half the time of handing them over one by one."""
+    if db.dialect.name == "sqlite":
+        rows = func.json_each(msgspec.json.encode([tuple(row) for row in part]).decode()).table_valued("value")
+        fields = (func.json_extract(rows.c.value, f"$[{n}]").label(name) for n, name in enumerate(PLACE))
+        return select(*fields).subquery()
+    users, scores, ranks = (list(column) for column in zip(*part, strict=True))
+    arrays = (cast(users, ARRAY(Text)), cast(scores, ARRAY(BigInteger)), cast(ranks, ARRAY(Integer)))
+    return func.unnest(*arrays).table_valued(*PLACE).render_derived()
 
 
 def publish(ctx: Context, board: str) -> None:
