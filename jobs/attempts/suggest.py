@@ -39,9 +39,11 @@ def write_suggestions(ctx: Context, batch: Items) -> None:
     cached = _in_the_cache(ctx, users)
     with ctx.reading() as db:
         done, hits, misses = _days(ctx, db, users, cached)
-        there = db.execute(
-            select(suggestions).where(suggestions.c.date == day, batch.among(suggestions.c.user_id))
-        ).all()
+        there = (
+            db.execute(select(suggestions).where(suggestions.c.date == day, batch.among(suggestions.c.user_id)))
+            .mappings()
+            .all()
+        )
     rows = []
     for user, did in done.items():
         try:

@@ -16,7 +16,7 @@ def write_mastery(ctx: Context, batch: Items) -> None:
     """Writes one row for each topic that a user of the batch attempted in the window; other topics keep theirs."""
     with ctx.reading() as db:
         by_topic = db.execute(_by_topic(ctx, batch)).all()
-        there = db.execute(select(topic_mastery).where(batch.among(topic_mastery.c.user_id))).all()
+        there = db.execute(select(topic_mastery).where(batch.among(topic_mastery.c.user_id))).mappings().all()
     missing = {row.user_id: row.missing for row in by_topic if row.missing is not None}
     for user, question in missing.items():
         ctx.fail(user, f"question {question} is missing")

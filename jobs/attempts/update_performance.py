@@ -30,9 +30,13 @@ def write_performance(ctx: Context, batch: Items) -> None:
     day = date.fromisoformat(ctx.window.label)
     with ctx.reading() as db:
         by_subject = db.execute(_by_subject(ctx, batch)).all()
-        there = db.execute(
-            select(user_performance).where(user_performance.c.date == day, batch.among(user_performance.c.user_id))
-        ).all()
+        there = (
+            db.execute(
+                select(user_performance).where(user_performance.c.date == day, batch.among(user_performance.c.user_id))
+            )
+            .mappings()
+            .all()
+        )
     rows = []
     for user, mine in groupby(sorted(by_subject, key=attrgetter("user_id")), attrgetter("user_id")):
         subjects = list(mine)

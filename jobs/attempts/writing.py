@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table
+from sqlalchemy import Connection, RowMapping, Table
 
 from opsconsole import Context, Unavailable, inserting
 
 
 def differing(
-    table: Table, rows: Iterable[dict[str, Any]], there: Iterable[Row[Any]], *, stamp: str | None = None
+    table: Table, rows: Iterable[dict[str, Any]], there: Iterable[RowMapping], *, stamp: str | None = None
 ) -> list[dict[str, Any]]:
     """The rows that are not `there` yet as they are to be, whatever their `stamp`, when they were worked out, says."""
     keys = [column.name for column in table.primary_key]
-    found = {tuple(row._mapping[key] for key in keys): row._mapping for row in there}
+    found = {tuple(row[key] for key in keys): row for row in there}
     return [
         row
         for row in rows

@@ -12,11 +12,9 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import Table, event, insert, text
+from sqlalchemy import event, text
 
 from jobs.attempts.cache_day import cache_day
-from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
-from jobs.common import users
 from opsconsole.context import Tools
 from opsconsole.database import Database
 from opsconsole.model import Batch, BatchResult, Run, RunState
@@ -25,75 +23,12 @@ from opsconsole.windows import Window
 from opsconsole.work import work
 from tests.conftest import Installing
 from tests.installation import Installation
+from tests.jobs.school import DAY, MIDNIGHT, NOON, School
 
 GOLDEN = Path(__file__).parent / "golden" / "day_attempts.json"
 
-DAY = "2025-01-19"
-MIDNIGHT = datetime(2025, 1, 18, 18, 30, tzinfo=UTC)
-"""The 19th begins in Kolkata."""
-NOON = MIDNIGHT + timedelta(hours=12)
 WINDOW = Window(MIDNIGHT, MIDNIGHT + timedelta(days=1), DAY)
 TTL_SECONDS = 7200
-
-
-# --- people and what they did -------------------------------------------------------------------------------------
-
-
-class School:
-    """A data database with a small catalogue of questions, and people who answer them."""
-
-    def __init__(self, data: Database) -> None:
-        self.data = data
-        self._made = 0
-        self._add(subjects, {"id": "math", "name": "Mathematics"}, {"id": "hin", "name": "हिन्दी"})
-        self._add(
-            topics,
-            {"id": "alg", "subject_id": "math", "name": "Algebra"},
-            {"id": "vya", "subject_id": "hin", "name": "व्याकरण"},
-        )
-        self._add(
-            subtopics,
-            {"id": "s2", "topic_id": "alg", "name": "Roots"},
-            {"id": "s10", "topic_id": "alg", "name": 'The "quadratic" formula'},
-            {"id": "S3", "topic_id": "alg", "name": "Signs"},
-        )
-        self._add(
-            questions,
-            {
-                "id": "q1",
-                "subject_id": "math",
-                "topic_id": "alg",
-                "difficulty": "hard",
-                "categories": ["exam", "naïve"],
-            },
-            {"id": "q2", "subject_id": "hin", "topic_id": "vya", "difficulty": None, "categories": []},
-        )
-        self._add(question_subtopics, *({"question_id": "q1", "subtopic_id": id_} for id_ in ("s2", "s10", "S3")))
-
-    def enrol(self, *names: str, active: bool = True) -> None:
-        """Adds users."""
-        born = datetime(2024, 6, 1, tzinfo=UTC)
-        self._add(users, *({"id": name, "name": name, "active": active, "created_at": born} for name in names))
-
-    def solve(self, user: str, solved_at: datetime, id_: str | None = None, **said: Any) -> None:
-        """Adds an attempt; what is not said is as in most attempts."""
-        self._made += 1
-        usual = {
-            "question_id": "q1",
-            "type": "mcq",
-            "answer": "B",
-            "mistake": None,
-            "timing": 12.5,
-            "reaction_time": 1.0,
-            "status": "correct",
-            "hints_used": 0,
-        }
-        mine = {"id": id_ or f"a{self._made:04}", "user_id": user, "solved_at": solved_at}
-        self._add(attempts, {**usual, **mine, **said})
-
-    def _add(self, table: Table, *rows: dict[str, Any]) -> None:
-        with self.data.writing() as db:
-            db.execute(insert(table), list(rows))
 
 
 @pytest.fixture

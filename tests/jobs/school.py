@@ -1,0 +1,157 @@
+"""A small school for the tests of the attempts pack: a catalogue of questions, and people who answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import Table, event, insert, select
+
+from jobs.attempts import pack
+from jobs.attempts.options import Options
+from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
+from jobs.common import metadata, users
+from opsconsole.cache.families import Family
+from opsconsole.context import Tools
+from opsconsole.database import Database
+from opsconsole.model import Batch, BatchResult, Job, Scope
+from opsconsole.work import prepared, work
+
+KOLKATA = ZoneInfo("Asia/Kolkata")
+DAY = "2025-01-19"
+"""A Sunday."""
+MIDNIGHT = datetime(2025, 1, 18, 18, 30, tzinfo=UTC)
+"""The 19th begins in Kolkata."""
+NOON = MIDNIGHT + timedelta(hours=12)
+TEN_TO_TWELVE = MIDNIGHT + timedelta(hours=23, minutes=50)
+NEXT_MIDNIGHT = MIDNIGHT + timedelta(days=1)
+NOW = datetime(2025, 1, 20, 3, 4, 5, tzinfo=UTC)
+"""The wall clock of whoever works, where a test does not say otherwise."""
+
+
+class School:
+    """A data database with a small catalogue of questions, and people who answer them."""
+
+    def __init__(self, data: Database) -> None:
+        self.data = data
+        self._made = 0
+        self._add(subjects, {"id": "math", "name": "Mathematics"}, {"id": "hin", "name": "हिन्दी"})
+        self._add(
+            topics,
+            {"id": "alg", "subject_id": "math", "name": "Algebra"},
+            {"id": "vya", "subject_id": "hin", "name": "व्याकरण"},
+        )
+        self._add(
+            subtopics,
+            {"id": "s2", "topic_id": "alg", "name": "Roots"},
+            {"id": "s10", "topic_id": "alg", "name": 'The "quadratic" formula'},
+            {"id": "S3", "topic_id": "alg", "name": "Signs"},
+        )
+        self._add(
+            questions,
+            {
+                "id": "q1",
+                "subject_id": "math",
+                "topic_id": "alg",
+                "difficulty": "hard",
+                "categories": ["exam", "naïve"],
+            },
+            {"id": "q2", "subject_id": "hin", "topic_id": "vya", "difficulty": None, "categories": []},
+        )
+        self._add(question_subtopics, *({"question_id": "q1", "subtopic_id": id_} for id_ in ("s2", "s10", "S3")))
+
+    def enrol(self, *names: str, active: bool = True) -> None:
+        """Adds users."""
+        born = datetime(2024, 6, 1, tzinfo=UTC)
+        self._add(users, *({"id": name, "name": name, "active": active, "created_at": born} for name in names))
+
+    def solve(self, user: str, solved_at: datetime, id_: str | None = None, **said: Any) -> None:
+        """Adds an attempt; what is not said is as in most attempts."""
+        self._made += 1
+        usual = {
+            "question_id": "q1",
+            "type": "mcq",
+            "answer": "B",
+            "mistake": None,
+            "timing": 12.5,
+            "reaction_time": 1.0,
+            "status": "correct",
+            "hints_used": 0,
+        }
+        mine = {"id": id_ or f"a{self._made:04}", "user_id": user, "solved_at": solved_at}
+        self._add(attempts, {**usual, **mine, **said})
+
+    def _add(self, table: Table, *rows: dict[str, Any]) -> None:
+        with self.data.writing() as db:
+            db.execute(insert(table), list(rows))
+
+
+_numbers = count(1)
+
+
+def tools_for(
+    database_url: str,
+    redis_url: str,
+    *,
+    families: tuple[Family, ...] = pack.families,
+    now: Callable[[], datetime] = lambda: NOW,
+) -> Tools:
+    """What a process works with, on a database that has the tables."""
+    tools = Tools(database_url, redis_url, families=families, now=now)
+    metadata.create_all(tools.data.engine)
+    return tools
+
+
+def carry_out(
+    tools: Tools, job: Job, instant: datetime, names: list[str], options: Mapping[str, Any] | None = None
+) -> BatchResult:
+    """A run of one batch at an instant, prepared as the engine prepares it."""
+    settled = msgspec.structs.asdict(Options()) | dict(options or {})
+    window, run = job.covers.at(instant, KOLKATA), next(_numbers)
+    facts = prepared(job, Scope(window, instant, {}, settled), tools, run) if job.prepare else {}
+    return work(Batch(run, 1, 1, job.name, window, instant, names, facts, 60.0), job, tools, settled)
+
+
+def population_of(tools: Tools, job: Job, instant: datetime) -> list[str]:
+    """Whom a run at an instant is about, in order."""
+    found = job.population(Scope(job.covers.at(instant, KOLKATA), instant, {}, {}))
+    assert not isinstance(found, tuple)
+    with tools.data.reading() as db:
+        return sorted(key for (key,) in db.execute(found).tuples())
+
+
+def rows_of(tools: Tools, table: Table) -> list[dict[str, Any]]:
+    """All of a table, in the order of its key."""
+    with tools.data.reading() as db:
+        return [dict(row) for row in db.execute(select(table).order_by(*table.primary_key)).mappings()]
+
+
+@contextmanager
+def statements(tools: Tools) -> Iterator[list[tuple[str, Any]]]:
+    """The statements of the block, with their parameters, without those that begin and end transactions."""
+    seen: list[tuple[str, Any]] = []
+
+    def see(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+            seen.append((statement, parameters))
+
+    event.listen(tools.data.engine, "before_cursor_execute", see)
+    try:
+        yield seen
+    finally:
+        event.remove(tools.data.engine, "before_cursor_execute", see)
+
+
+def plan_of(tools: Tools, statement: str, parameters: Any) -> str:
+    """How the database carries a statement out when its tables are too large to read as a whole."""
+    with tools.data.reading() as db:
+        if tools.data.is_sqlite:
+            rows = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            return "\n".join(row.detail for row in rows)
+        db.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        return "\n".join(db.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars())
