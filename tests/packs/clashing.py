@@ -1,0 +1,24 @@
+"""A pack for the tests of HTTP: routes that nobody can reach."""
+
+from __future__ import annotations
+
+from opsconsole import Pack, Reply, Request, Route, Serving
+
+
+def _nothing(_serving: Serving, _asked: Request) -> Reply:
+    return Reply({})
+
+
+pack = Pack(
+    "clashing",
+    jobs=(),
+    routes=(
+        Route("GET", "/healthz", _nothing),
+        Route("POST", "/api/cron/run/{name}", _nothing),
+        Route("FETCH", "/things", _nothing),
+        Route("GET", "things", _nothing),
+        Route("GET", "/things/{a}/{a}", _nothing),
+        Route("GET", "/things/{a}", _nothing),
+        Route("GET", "/things/{b}", _nothing),
+    ),
+)
