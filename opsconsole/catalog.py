@@ -16,7 +16,7 @@ import msgspec
 from opsconsole.cron import Cron
 from opsconsole.errors import BadSettings, OpsconsoleError, UnknownJob
 from opsconsole.model import Job, Pack
-from opsconsole.settings import JobOverride, section
+from opsconsole.settings import JobOverride, installed, section
 from opsconsole.text import safe
 
 if TYPE_CHECKING:
@@ -70,25 +70,29 @@ class Catalog:
 def load(
     packs: tuple[str, ...], overrides: Mapping[str, JobOverride], options: Mapping[str, Mapping[str, Any]]
 ) -> Catalog:
-    """Imports the packs by module name, each with a `pack`, and checks all their jobs.
+    """Imports the packs and checks all their jobs. A pack's path is its module, with a `pack` in it, or
+    `module:attribute`; one that several paths lead to is loaded once.
 
     Raises BadSettings with every problem at once.
     """
     problems: list[str] = []
-    loaded: list[Pack] = []
+    found: dict[str, Pack] = {}
     for path in packs:
         try:
-            module = import_module(path)
-            pack = getattr(module, "pack", None)
-            if not isinstance(pack, Pack):
-                problems.append(f"jobs.packs: {path} has no `pack`; it must define one")
-                continue
-        except ModuleNotFoundError as error:
-            problems.append(f"jobs.packs: {path} cannot be imported: {error}")
-        except Exception as error:  # noqa: BLE001 - a pack raises what it likes while it is imported
-            problems.append(f"jobs.packs: {path} cannot be imported: {type(error).__name__}: {safe(error, 200)}")
-        else:
-            loaded.append(pack)
+            pack = _imported(path)
+        except NoPack as error:
+            problems.append(f"{_named_by(path)} {error.sentence}")
+            continue
+        if any(pack is other for other in found.values()):
+            continue
+        for before in (before for before, other in found.items() if other.name == pack.name):
+            problems.append(f"{_named_by(path)} is a second pack named {pack.name}, beside {before}")
+        found[path] = pack
+    loaded = list(found.values())
+    if not problems:
+        known = ", ".join(sorted(pack.name for pack in loaded))
+        strange = options.keys() - {pack.name for pack in loaded}
+        problems += [f"[{name}] is no pack's section; the packs are {known}" for name in sorted(strange)]
     jobs: dict[str, Job] = {}
     taken: dict[str, str] = {}
     for job in (job for pack in loaded for job in pack.jobs):
@@ -106,6 +110,34 @@ def load(
     if problems:
         raise BadSettings(problems)
     return Catalog(tuple(loaded), jobs, settled)
+
+
+class NoPack(OpsconsoleError):
+    """A path that does not lead to a pack; says so of whatever is named before it."""
+
+
+def _imported(path: str) -> Pack:
+    """The pack that a path leads to. Raises NoPack."""
+    module, _, attribute = path.partition(":")
+    attribute = attribute or "pack"
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError as error:
+        raise NoPack(f"cannot be imported: {error}") from error
+    except Exception as error:  # a pack raises what it likes while it is imported
+        raise NoPack(f"cannot be imported: {type(error).__name__}: {safe(error, 200)}") from error
+    pack = getattr(found, attribute, None)
+    if not isinstance(pack, Pack):
+        raise NoPack(f"has no `{attribute}`; it must define one")
+    return pack
+
+
+def _named_by(path: str) -> str:
+    """Where a pack's path is from: the configuration, or a distribution, with how to do without it."""
+    said = next((pack for pack in installed() if pack.path == path), None)
+    if said is None:
+        return f"jobs.packs: {path}"
+    return f"{said.distribution} (without its packs: jobs.entry_points = false): {path}"
 
 
 def _options(pack: Pack, given: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any]:

@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
 from opsconsole.errors import BadSettings
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 FILE = "opsconsole.toml"
 PREFIX = "OPSCONSOLE_"
@@ -150,6 +153,7 @@ class Settings:
     embedded_store: bool
     embedded_data: bool
     packs: tuple[str, ...]
+    entry_points: bool
     overrides: Mapping[str, JobOverride]
     options: Mapping[str, Mapping[str, Any]]
 
@@ -180,10 +184,13 @@ class Settings:
             "http.bind": self.http.bind or "-",
             "CRON_SECRET": str(self.http_secret or "-"),
             "jobs.packs": ", ".join(self.packs),
+            "jobs.entry_points": str(self.entry_points).lower(),
         }
 
 
 DEFAULT_PACKS = ("jobs.attempts",)
+ENTRY_POINTS = "opsconsole.packs"
+"""The entry point group in which installed distributions name their packs."""
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "console": Console,
     "store": Service,
@@ -217,8 +224,10 @@ def load(
     sections = {name: section(name, kind, raw.pop(name, {}), problems) for name, kind in _SECTIONS.items()}
     jobs = raw.pop("jobs", {})
     packs = _packs(jobs.pop("packs", list(DEFAULT_PACKS)), problems)
+    entry_points = _claim("jobs.entry_points", jobs.pop("entry_points", True), problems)
+    beside = _beside(packs) if entry_points else {}
     overrides = {name: section(f'jobs."{name}"', JobOverride, value, problems) for name, value in jobs.items()}
-    pack_names = {path.rpartition(".")[2] for path in packs}
+    pack_names = {*map(_pack_name, packs), *beside.values()}
     for name in sorted(set(raw) - pack_names):
         known = ", ".join(sorted({*_SECTIONS, "jobs", *pack_names}))
         problems.append(f"[{name}] is not a section; the sections are {known}")
@@ -254,16 +263,20 @@ def load(
         redis_url=redis_url,
         embedded_store=store.reveal() == f"sqlite:///{home / 'store.db'}",
         embedded_data=data.reveal() == f"sqlite:///{home / 'data.db'}",
-        packs=packs,
+        packs=(*packs, *beside),
+        entry_points=entry_points,
         overrides=overrides,
         options={name: value for name, value in raw.items() if name in pack_names},
     )
 
 
 def load_embedded(folder: Path, *, environment: str) -> Settings:
-    """The configuration of an installation that lives in `folder` alone: no file, no variables, all embedded."""
+    """The configuration of an installation that lives in `folder` alone: no file, no variables, all embedded, and no
+    packs but our own.
+    """
     env = {name: os.environ[name] for name in ("SUDO_USER", "SSH_CONNECTION") if name in os.environ}
     env[f"{PREFIX}CONSOLE__ENVIRONMENT"] = environment
+    env[f"{PREFIX}JOBS__ENTRY_POINTS"] = "false"
     return load(folder=folder, environ=env, search=False)
 
 
@@ -332,6 +345,47 @@ def section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[st
             wanted = next((words for kind_of, words in _IN_WORDS.items() if kind_of in str(types[key])), "a text")
             problems.append(f"{name}.{key}: {wanted} is needed, not {value!r}")
     return kind(**good)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A pack that an installed distribution brings: its `path` is a module, or `module:attribute`."""
+
+    name: str
+    path: str
+    distribution: str
+
+
+def installed() -> list[Installed]:
+    """The packs that distributions bring, by name. Nothing of them is imported."""
+    from importlib.metadata import entry_points  # 30 ms that `--help` need not spend
+
+    found = entry_points(group=ENTRY_POINTS)
+    # What may stand in brackets behind the path asks for extras, which is the installer's matter.
+    packs = (Installed(e.name, e.value.partition("[")[0].strip(), _distribution(e.dist)) for e in found)
+    return sorted(packs, key=lambda pack: (pack.name, pack.path))
+
+
+def _distribution(dist: Distribution | None) -> str:
+    return f"{dist.name} {dist.version}" if dist else "a distribution without a name"
+
+
+def _beside(packs: tuple[str, ...]) -> dict[str, str]:
+    """The installed packs that the configured ones leave: their paths, each with its name."""
+    names = {_pack_name(path) for path in packs}
+    return {pack.path: pack.name for pack in installed() if pack.path not in packs and pack.name not in names}
+
+
+def _pack_name(path: str) -> str:
+    return path.partition(":")[0].rpartition(".")[2]
+
+
+def _claim(name: str, given: Any, problems: list[str]) -> bool:
+    try:
+        return msgspec.convert(given, bool, strict=False)
+    except msgspec.ValidationError:
+        problems.append(f"{name}: true or false is needed, not {given!r}")
+        return False
 
 
 def _packs(given: Any, problems: list[str]) -> tuple[str, ...]:
