@@ -127,11 +127,29 @@ class Cache:
                     pipeline.set(key, packed(value, limit), ex=own_ttl.get(owner, usual_ttl))
                 asked.append(owner)
             answers = pipeline.execute(raise_on_error=False)
-        for owner, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, redis.ConnectionError | redis.TimeoutError | redis.ReadOnlyError):
-                raise Unavailable("redis", why(answer)) from answer
-            if isinstance(answer, Exception):
-                refused[owner] = why(answer)
+        refused.update(_refusals(asked, answers))
+        return refused
+
+    def fill(self, entries: Iterable[tuple[Family, Mapping[str, str], bytes]]) -> list[str | None]:
+        """Sets values of any families under their parts, in one round trip; for each the reason why it could not be
+        written, or None. Raises Unavailable when Redis cannot be reached.
+        """
+        refused: list[str | None] = []
+        asked: list[int] = []
+        with reaching():
+            pipeline = self.client.pipeline(transaction=False)
+            for n, (family, parts, value) in enumerate(entries):
+                try:
+                    key = family.key(**parts)
+                except BadKey as error:
+                    refused.append(error.why)
+                    continue
+                refused.append(None)
+                pipeline.set(key, packed(value, family.compress_over), ex=family.ttl_seconds)
+                asked.append(n)
+            answers = pipeline.execute(raise_on_error=False)
+        for n, reason in _refusals(asked, answers):
+            refused[n] = reason
         return refused
 
     def read(self, family: Family, owners: Iterable[str], *, by: str, **parts: str) -> dict[str, bytes | None]:
@@ -215,6 +233,15 @@ class Cache:
         self.client.close()
         if "reader" in self.__dict__:
             self.reader.close()
+
+
+def _refusals(asked: Iterable[Any], answers: Iterable[Any]) -> Iterator[tuple[Any, str]]:
+    """Of what was asked in a pipeline, what the server refused, and why. Raises Unavailable."""
+    for what, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, redis.ConnectionError | redis.TimeoutError | redis.ReadOnlyError):
+            raise Unavailable("redis", why(answer)) from answer
+        if isinstance(answer, Exception):
+            yield what, why(answer)
 
 
 def packed(value: bytes, over: int | None) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,7 +29,7 @@ class Ask:
     """One value: its key, the shape that its JSON must have, and how to work it out; None is a value too."""
 
     family: Family
-    parts: dict[str, str]
+    parts: Mapping[str, str]
     shape: Any
     compute: Callable[[], Any]
 
@@ -131,7 +131,7 @@ class Reader:
         one thread each however many want them, and put there in a second one. Raises only what `compute` raises.
         Values are shared between threads: not to be changed.
         """
-        mine, others = self._take_off([_key(ask) for ask in asks])
+        mine, others = self._take_off([_key(ask.family, ask.parts) for ask in asks])
         try:
             missing = self._look(asks, mine)
             for flight in missing:
@@ -150,6 +150,12 @@ class Reader:
             except CancelledError:
                 values[flight.n] = asks[flight.n].compute()
         return [values[n] for n in range(len(asks))]
+
+    def put(self, family: Family, value: Any, **parts: str) -> None:
+        """Puts a value there for those who will ask for it, if Redis is there."""
+        key = _key(family, parts)
+        if key is not None and self._line.open():
+            self._set([(family, key, value)])
 
     def reads(self) -> dict[str, Reads]:
         """What came of the reads since this process began, by family."""
@@ -206,8 +212,10 @@ class Reader:
     def _put(self, asks: Sequence[Ask], flights: list[_Flight]) -> None:
         """Puts what was worked out into the cache, if Redis is there."""
         kept = [(asks[flight.n].family, flight.key, flight.value.result()) for flight in flights if flight.key]
-        if not kept or self._line.failures:
-            return
+        if kept and not self._line.failures:
+            self._set(kept)
+
+    def _set(self, kept: list[tuple[Family, str, Any]]) -> None:
         try:
             pipeline = self._client.pipeline(transaction=False)
             for family, key, value in kept:
@@ -215,6 +223,8 @@ class Reader:
             pipeline.execute()
         except AWAY:
             self._line.failed()
+        else:
+            self._line.worked()
 
     def _count(self, family: str, came: str) -> None:
         with self._lock:
@@ -225,10 +235,10 @@ class Reader:
             self._reads[family] = replace(before, **told)
 
 
-def _key(ask: Ask) -> str | None:
+def _key(family: Family, parts: Mapping[str, str]) -> str | None:
     """None for an id that no key can hold: such a value is worked out each time."""
     try:
-        return ask.family.key(**ask.parts)
+        return family.key(**parts)
     except BadKey:
         return None
 

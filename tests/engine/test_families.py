@@ -255,3 +255,29 @@ def test_a_server_that_is_not_there_can_neither_be_read_nor_forget() -> None:
     assert cache.read(DAYS, ["a:b"], by="user", date="d1") == {"a:b": None}
     assert cache.forget(ALL, "mastery", user=[]) == 0
     cache.close()
+
+
+def test_values_of_several_families_are_written_in_one_go(cache: Cache) -> None:
+    entries = [
+        (WEAK, {"user": "asha", "subject": "math"}, b"[1]"),
+        (LEVEL, {"user": "a:b"}, b"2"),
+        (LEVEL, {"user": "asha"}, b"3"),
+    ]
+
+    refused = cache.fill(entries)
+
+    assert [why is None for why in refused] == [True, False, True]
+    assert (cache.client.get("weak:asha:math"), cache.client.get("user:level:asha")) == (b"[1]", b"3")
+    assert 3590 < cache.client.ttl("user:level:asha") <= 3600
+    assert cache.fill([]) == []
+
+
+def test_a_full_server_refuses_some_and_says_so(own_redis: EmbeddedRedis) -> None:
+    cache = Cache(own_redis.url)
+    cache.client.config_set("maxmemory-policy", "noeviction")
+    cache.client.config_set("maxmemory", 1)
+
+    refused = cache.fill([(LEVEL, {"user": "asha"}, b"3")])
+
+    assert refused == ["Redis refused the write: out of memory"]
+    cache.close()
