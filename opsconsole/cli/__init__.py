@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from opsconsole import __version__
-from opsconsole.cli import acting, console, history, instants, run, schedules, trail, upkeep
+from opsconsole.cli import acting, caching, console, events, history, instants, run, schedules, trail, upkeep
 from opsconsole.cli.ending import end_in_order
 from opsconsole.cli.opening import Options
 from opsconsole.errors import BadSettings, OpsconsoleError
@@ -60,7 +60,8 @@ for command in (
     history.show,
     history.logs,
     trail.audit,
-    upkeep.cache,
+    caching.cache,
+    events.events,
     upkeep.check,
     upkeep.migrate,
 ):

@@ -1,49 +1,14 @@
-"""`cache stats`, `check` and `migrate`: looking after the installation."""
+"""`check` and `migrate`: looking after the installation."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 
 import click
 
 from opsconsole.cli import printing
-from opsconsole.cli.opening import Options, desk_of, settings_of
+from opsconsole.cli.opening import Options, settings_of
 from opsconsole.errors import Exit
-
-
-@click.group()
-def cache() -> None:
-    """What Redis holds."""
-
-
-@cache.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.pass_obj
-def stats(options: Options, as_json: bool) -> None:
-    """Shows what the Redis server says about itself."""
-    with desk_of(settings_of(options)) as desk:
-        told = desk.redis_stats()
-    if as_json:
-        printing.as_json({**asdict(told), "hit_rate": told.hit_rate})
-        return
-    limit = f" of {told.max_memory / 1e6:,.0f}" if told.max_memory else ""
-    rate = f"{told.hit_rate:.1%}" if told.hit_rate is not None else "no reads yet"
-    printing.table(
-        ("REDIS", told.version),
-        [
-            ("up", f"{told.uptime_seconds:,} s"),
-            ("ping", f"{told.ping_ms:.1f} ms"),
-            ("memory", f"{told.memory / 1e6:,.1f}{limit} MB, peak {told.peak_memory / 1e6:,.1f} MB"),
-            ("fragmentation", f"{told.fragmentation:.2f}"),
-            ("keys", f"{told.keys:,}"),
-            ("hit rate", rate),
-            ("operations", f"{told.ops_per_second:,} a second"),
-            ("clients", f"{told.clients:,}"),
-            ("evicted", f"{told.evicted:,}"),
-            ("expired", f"{told.expired:,}"),
-        ],
-    )
 
 
 @click.command()

@@ -37,6 +37,7 @@ class Typed:
 
 
 Typing = Callable[..., Typed]
+Answers = str | Callable[[], str] | None
 
 
 @pytest.fixture
@@ -52,11 +53,13 @@ def place(installing: Installing, tmp_path: Path) -> Installation:
 
 @pytest.fixture
 def typing(place: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typing:
-    """Types a command in this process and returns what came of it; `answers` are typed when it asks on a terminal."""
+    """Types a command in this process and returns what came of it; `answers` are typed when it asks on a terminal, or
+    said by a function, which may do something meanwhile.
+    """
     for name, value in place.environ.items():
         monkeypatch.setenv(name, value)
 
-    def type_(*arguments: str, answers: str | None = None) -> Typed:
+    def type_(*arguments: str, answers: Answers = None) -> Typed:
         monkeypatch.setattr(sys, "argv", ["opsconsole", *arguments])
         monkeypatch.setattr(sys, "stdin", _Keyboard(answers))
         capsys.readouterr()
@@ -74,14 +77,14 @@ def typing(place: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 class _Keyboard:
     """Standard input: of a terminal when there are answers to type, else of a script."""
 
-    def __init__(self, answers: str | None) -> None:
+    def __init__(self, answers: Answers) -> None:
         self._answers = answers
 
     def isatty(self) -> bool:
         return self._answers is not None
 
     def readline(self) -> str:
-        return f"{self._answers}\n"
+        return f"{self._answers() if callable(self._answers) else self._answers}\n"
 
 
 @contextmanager

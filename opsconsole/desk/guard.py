@@ -1,0 +1,36 @@
+"""What stands between an operator and the clearing of cached keys: the question, and what has to be typed."""
+
+from __future__ import annotations
+
+from opsconsole.cache.clearing import Swept, Wanted
+
+PRODUCTION = ("production", "prod")
+MANY_KEYS = 1000
+"""Above so many keys a yes is given too easily, wherever it is."""
+ANYWHERE = "clear"
+"""What is typed where neither a family nor an environment has a name."""
+
+
+def question(counted: Swept, environment: str) -> str:
+    """`Clear 1,240 keys of 3 families in PRODUCTION?`"""
+    families = sum(1 for keys in counted.found.values() if keys)
+    where = f" in {environment.upper() if _is_production(environment) else environment}" if environment else ""
+    return f"Clear {keys_of(counted.total)} of {families} famil{'y' if families == 1 else 'ies'}{where}?"
+
+
+def word(wanted: Wanted, keys: int, environment: str) -> str | None:
+    """What has to be typed before so many keys are cleared: in production its name; elsewhere, above a thousand keys,
+    the family's, or the environment's where no family is named. None when a yes will do.
+    """
+    if _is_production(environment):
+        return environment
+    return (wanted.family or environment or ANYWHERE) if keys > MANY_KEYS else None
+
+
+def keys_of(count: int) -> str:
+    """`1,240 keys`."""
+    return "1 key" if count == 1 else f"{count:,} keys"
+
+
+def _is_production(environment: str) -> bool:
+    return environment.lower() in PRODUCTION

@@ -1,0 +1,13 @@
+"""A pack for the tests that has no jobs: three families of cached keys, one of them without an end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from opsconsole import Family, Pack
+
+DAY = Family("shelf.day", "shelf:day:{date}:{user}", timedelta(hours=2), of=("user",), made_from=("books",))
+LEVEL = Family("shelf.level", "shelf:level:{user}:{subject}", timedelta(hours=1), of=("user", "subject"))
+BOARD = Family("shelf.board", "shelf:board:{board}", None)
+
+pack = Pack("shelf", jobs=(), families=(DAY, LEVEL, BOARD))
