@@ -1,0 +1,27 @@
+"""Billing: what customers were charged, told to them day by day."""
+
+from __future__ import annotations
+
+import msgspec
+
+from acme.billing.answers import newest_day, statement
+from acme.billing.daily_statements import STATEMENT, daily_statements
+from acme.billing.tables import metadata
+from opsconsole import Pack, Panel, Route
+
+
+class Billing(msgspec.Struct, frozen=True):
+    """The section `[billing]` of the configuration. All charges must be in this currency."""
+
+    currency: str = "EUR"
+
+
+pack = Pack(
+    "billing",
+    jobs=(daily_statements,),
+    families=(STATEMENT,),
+    metadata=metadata,
+    settings=Billing,
+    routes=(Route("GET", "/billing/statement/{customer}/{day}", statement),),
+    panels=(Panel("Billing", newest_day),),
+)
