@@ -11,7 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from opsconsole.catalog import Catalog
 from opsconsole.desk import Desk
-from opsconsole.http.address import Door
+from opsconsole.http.address import BACKLOG, Door
 from opsconsole.http.app import App
 from opsconsole.http.doorkeeper import Doorkeeper
 
@@ -37,6 +37,7 @@ class Server:
                 self._app,
                 http=_Connection,
                 loop="asyncio",
+                backlog=BACKLOG,
                 ws="none",
                 lifespan="off",
                 log_config=None,
