@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from opsconsole.cache.families import Family
+    from opsconsole.cache.families import Ask, Family
     from opsconsole.cache.ranking import swap_ranking
     from opsconsole.context import Context, Items, Serving
     from opsconsole.database import Json, UtcTime, inserting, key_type
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "Family": "opsconsole.cache.families",
+    **dict.fromkeys(("Ask", "Family"), "opsconsole.cache.families"),
     "swap_ranking": "opsconsole.cache.ranking",
     "Context": "opsconsole.context",
     "Items": "opsconsole.context",
@@ -59,6 +59,7 @@ __all__ = [
     "QUEUE",
     "REPLACE",
     "SKIP",
+    "Ask",
     "Context",
     "Family",
     "Items",

@@ -87,9 +87,11 @@ def _chosen(families: tuple[Family, ...], wanted: Wanted) -> tuple[list[Family],
         raise BadWanted("name a user, a subject, a family or a date: nothing is cleared without a condition")
     if wanted.date is not None:
         try:
-            date.fromisoformat(wanted.date)
+            written = date.fromisoformat(wanted.date).isoformat()
         except ValueError:
-            raise BadWanted(f"{wanted.date!r} is not a date; write it as 2026-01-19") from None
+            written = None
+        if written != wanted.date:
+            raise BadWanted(f"{wanted.date!r} is not a date; write it as 2026-01-19")
     names = [family.name for family in families]
     if wanted.family is not None and wanted.family not in names:
         close = get_close_matches(wanted.family, names, n=3) or sorted(names)

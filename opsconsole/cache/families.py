@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import combinations
 from string import Formatter
+from typing import Any
 
 from opsconsole.errors import Exit, OpsconsoleError
 from opsconsole.text import safe
@@ -102,6 +103,18 @@ class Family:
         """
         check(known)
         return self.pattern.format_map({part: known.get(part, "*") for part in self.parts})
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One value to be read through the cache: its family and parts, the shape that its JSON must have, and how to work
+    it out where it is not there; None is a value too.
+    """
+
+    family: Family
+    parts: Mapping[str, str]
+    shape: Any
+    compute: Callable[[], Any]
 
 
 class Families:

@@ -13,7 +13,7 @@ import msgspec
 import redis
 
 from opsconsole.cache.client import connect, packed, unpacked
-from opsconsole.cache.families import BadKey, Family
+from opsconsole.cache.families import Ask, BadKey, Family
 
 BUDGET_SECONDS = 0.05
 """How long a command may take: a database answers about as fast."""
@@ -22,16 +22,6 @@ AWAY_SECONDS = 2.0
 """After so many failures in a row Redis is not asked for so long; then one reader tries."""
 AWAY = (redis.RedisError, OSError, AttributeError, TypeError, ValueError)
 """The last three are what redis-py stumbles into when something else than Redis answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One value: its key, the shape that its JSON must have, and how to work it out; None is a value too."""
-
-    family: Family
-    parts: Mapping[str, str]
-    shape: Any
-    compute: Callable[[], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,4 +233,4 @@ def _key(family: Family, parts: Mapping[str, str]) -> str | None:
         return None
 
 
-__all__ = ["Ask", "Reader", "Reads"]
+__all__ = ["Reader", "Reads"]

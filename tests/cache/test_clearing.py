@@ -114,6 +114,7 @@ def test_families_without_the_named_part_are_left_alone_and_said(server: redis.R
     [
         (Wanted(), "name a user, a subject, a family or a date"),
         (Wanted(family="practice.weka"), "there is no cache family 'practice.weka'; the families are practice.weak"),
+        (Wanted(date="20260119"), "'20260119' is not a date; write it as 2026-01-19"),
         (Wanted(date="yesterday"), "'yesterday' is not a date; write it as 2026-01-19"),
     ],
 )

@@ -18,8 +18,8 @@ import pytest
 import redis
 
 from opsconsole.cache.client import Cache
-from opsconsole.cache.families import Family
-from opsconsole.cache.reading import AWAY_SECONDS, Ask, Reader, Reads
+from opsconsole.cache.families import Ask, Family
+from opsconsole.cache.reading import AWAY_SECONDS, Reader, Reads
 from opsconsole.embedded.redis import EmbeddedRedis
 
 TOPICS = Family("topics", "current:topics:{user}", timedelta(minutes=30), of=("user",))

@@ -1,0 +1,77 @@
+"""What practice keeps in the cache: the keys, how long they live, and what they are made from."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from opsconsole import Family, hours, minutes
+
+USER = ("user",)
+SUBJECT = ("subject",)
+USER_AND_SUBJECT = ("user", "subject")
+
+PERFORMANCE = Family(
+    "practice.performance",
+    "user:performance:{user}",
+    ttl=minutes(30),
+    of=USER,
+    made_from=("user_performance",),
+)
+CONFIG = Family(
+    "practice.config",
+    "session:config:{stream}:{grade}",
+    ttl=hours(2),
+    made_from=("session_configs",),
+)
+BY_SUBJECT = Family(
+    "practice.questions",
+    "questions:subject:{subject}:{category}",
+    ttl=hours(1),
+    of=SUBJECT,
+    made_from=("questions",),
+)
+BY_DIFFICULTY = Family(
+    "practice.questions_by_difficulty",
+    "subject:questions:{subject}:{category}:{difficulty}",
+    ttl=hours(1),
+    of=SUBJECT,
+    made_from=("questions",),
+)
+CURRENT = Family(
+    "practice.current_topics",
+    "current:topics:{user}:{subject}",
+    ttl=minutes(30),
+    of=USER_AND_SUBJECT,
+    made_from=("attempts", "topic_mastery"),
+)
+WEAK = Family(
+    "practice.weak_concepts",
+    "weak:concepts:{user}:{subject}",
+    ttl=hours(1),
+    of=USER_AND_SUBJECT,
+    made_from=("topic_mastery",),
+)
+REVISION = Family(
+    "practice.revision_topics",
+    "revision:topics:{user}:{subject}",
+    ttl=hours(1),
+    of=USER_AND_SUBJECT,
+    made_from=("attempts", "topic_mastery"),
+)
+SESSION = Family(
+    "practice.session",
+    "practice:session:{user}:{session}",
+    ttl=hours(24),
+    of=USER,
+    made_from=("practice_sessions",),
+)
+
+FAMILIES = (PERFORMANCE, CONFIG, BY_SUBJECT, BY_DIFFICULTY, CURRENT, WEAK, REVISION, SESSION)
+
+ANY = "@any"
+"""Stands in a key where no category is asked for; no word that passed `word` looks like this."""
+
+
+def word(text: str | None) -> str:
+    """A category or a difficulty as part of a key: they are words that people write, with blanks and colons."""
+    return ANY if text is None else quote(text, safe="")
