@@ -1,4 +1,4 @@
-"""What operators ask for outside the store, and what takes long: carried out in a thread of the leader's own."""
+"""What operators ask for outside the store, and what is worked out in the background: a thread of the leader's own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole import outbox
+from opsconsole import outbox, staleness
 from opsconsole.cache.clearing import Swept, Wanted, sweep
+from opsconsole.catalog import Catalog
 from opsconsole.clock import Clock
 from opsconsole.context import Tools
 from opsconsole.database import reason
@@ -20,12 +21,16 @@ from opsconsole.errors import Exit, Fenced, NotAllowed, OpsconsoleError, Refused
 from opsconsole.failpoints import Point, reach
 from opsconsole.orders import CHORES, Verb
 from opsconsole.settings import Role
-from opsconsole.store import Store, commands
+from opsconsole.store import Store, commands, windows
 from opsconsole.store.commands import Command, CommandState
+from opsconsole.windows import minutes
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
+LOOK_AT_A_WINDOW_SECONDS = 5.0
+LOOK_AGAIN = minutes(10)
+"""A window is looked at again after this time at the earliest."""
 TELL_SECONDS = 0.25
 """Between two notes of how far a chore is."""
 JOIN_SECONDS = 5.0
@@ -46,9 +51,18 @@ class Chores:
     """
 
     def __init__(
-        self, store: Store, tools: Tools, token: int, *, sure: Callable[[], bool], now: Clock, only: int | None = None
+        self,
+        store: Store,
+        tools: Tools,
+        catalog: Catalog,
+        token: int,
+        *,
+        sure: Callable[[], bool],
+        now: Clock,
+        only: int | None = None,
     ) -> None:
-        self._store, self._tools, self._token, self._now, self._only = store, tools, token, now, only
+        self._store, self._tools, self._catalog, self._token = store, tools, catalog, token
+        self._now, self._only = now, only
         self._sure = sure
         self._stopping, self._wake = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._main, name="chores", daemon=True)
@@ -69,16 +83,37 @@ class Chores:
         self._tools.close()
 
     def _main(self) -> None:
+        looked = time.monotonic()
         while not self._stopping.is_set():
             self._wake.clear()
             try:
                 for command in self._waiting():
                     self._carry_out(command)
+                if self._only is None and time.monotonic() - looked > LOOK_AT_A_WINDOW_SECONDS and self._sure():
+                    looked = time.monotonic()
+                    self._look_at_a_window()
             except Fenced:
                 return
             except SQLAlchemyError as error:
                 log.warning("chores wait: the store is away: %s", reason(error))
             self._wake.wait(LOOK_SECONDS)
+
+    def _look_at_a_window(self) -> None:
+        """Works out how much of one window is stale: the one whose last look is longest ago."""
+        now = self._now()
+        jobs = [job.name for job in self._catalog if job.stale is not None]
+        with self._store.reading() as db:
+            found = windows.oldest_look(db, jobs, now - LOOK_AGAIN)
+        if found is None:
+            return
+        name, window = found
+        try:
+            stale = staleness.count(self._tools.data, self._catalog, self._catalog.find(name), window, now)
+        except OpsconsoleError as error:
+            log.warning("%s %s: what is stale could not be worked out: %s", name, window.label, error.sentence)
+            return
+        with self._store.fenced(self._token) as db:
+            windows.looked(db, name, window, stale, now)
 
     def _waiting(self) -> list[Command]:
         if not self._sure():

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import ARRAY, Text, any_, bindparam, cast, func, select
+from sqlalchemy import ARRAY, Select, Text, any_, bindparam, cast, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole import clock, outbox
@@ -25,6 +25,17 @@ if TYPE_CHECKING:
     from opsconsole.cache.families import Family  # redis takes half a second to import, and schedules do without
 
 LOG_LINES = 20
+
+
+def how_many(data: Database, items: Select[tuple[str]] | tuple[str, ...]) -> int:
+    """How many items there are. Raises Unavailable; whatever is wrong with the query, its database says."""
+    if isinstance(items, tuple):
+        return len(items)
+    try:
+        with data.reading() as db:
+            return int(db.execute(select(func.count()).select_from(items.subquery())).scalar_one())
+    except SQLAlchemyError as error:
+        raise Unavailable("data", reason(error)) from error
 
 
 class Items:

@@ -8,7 +8,7 @@ import time
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole import clock, orders
+from opsconsole import backfilling, clock, orders
 from opsconsole.catalog import Catalog
 from opsconsole.chores import Chores
 from opsconsole.context import Tools
@@ -148,7 +148,13 @@ class Engine:
         scheduler = Scheduler(self._store, self._catalog, token, planned=self.wake, now=self._now)
         relay = Relay(self._tools(), sure=lambda: self._leadership.sure)
         chores = self._chores = Chores(
-            self._store, self._tools(), token, sure=lambda: self._leadership.sure, now=self._now, only=self._only
+            self._store,
+            self._tools(),
+            self._catalog,
+            token,
+            sure=lambda: self._leadership.sure,
+            now=self._now,
+            only=self._only,
         )
         try:
             relay.start()
@@ -186,6 +192,7 @@ class Engine:
                 looked = now
                 if self._leadership.sure:
                     orders.carry_out(self._store, self._catalog, token, self._now, only=self._only)
+                    backfilling.advance(self._store, self._catalog, token, self._now, only=self._only)
                     runner.admit()
             if now - beaten >= 1.0 and self._only is None:
                 beaten = now

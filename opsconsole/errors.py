@@ -84,10 +84,28 @@ class UnknownRun(OpsconsoleError):
         super().__init__(f"there is no run {run}; `opsconsole runs` lists the newest")
 
 
+class UnknownBackfill(OpsconsoleError):
+    """A backfill number that the store does not have."""
+
+    exit_code = Exit.USAGE
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"there is no backfill {number}; `opsconsole backfill list` lists the newest")
+
+
 class Refused(OpsconsoleError):
     """An action that may not be carried out as things are."""
 
     exit_code = Exit.REFUSED
+
+
+class NotBackfillable(OpsconsoleError):
+    """A job that has no past windows to fill."""
+
+    exit_code = Exit.USAGE
+
+    def __init__(self, job: str, why: str) -> None:
+        super().__init__(f"{job} {why}: there is nothing to backfill; run it by hand instead")
 
 
 class CannotTellStale(OpsconsoleError):

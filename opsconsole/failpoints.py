@@ -33,6 +33,8 @@ class Point(StrEnum):
     RUN_ENDED = "run_ended"
     RUNS_INTERRUPTED = "runs_interrupted"
     LEASE_RELEASED = "lease_released"
+    BACKFILL_WRITTEN = "backfill_written"  # its next windows, inside the transaction
+    BACKFILL_MOVED = "backfill_moved"
     EVENTS_PUBLISHED = "events_published"  # in the stream, and not marked
 
 

@@ -195,7 +195,8 @@ class Job:
     is read once a run. `apply(ctx, items)` does the work on a batch and may be called again for the same items.
     `prepare(ctx)` is called once a run before that, for what all batches share: a small dict that travels as JSON, kept
     with the run and its retries as `facts`. `stale(scope)` gives the keys whose result for the window is missing or out
-    of date. With `newest_only` no window but the newest may be run: older data would replace newer.
+    of date. With `newest_only` no window but the newest may be run: older data would replace newer. `results_last` is
+    how long what it makes is there, when that goes by itself.
     `batch` is how many items a batch has, `workers` how many batches of a run go on at once, `parallel` how many
     windows. Of the jobs with one `exclusive` name one runs at a time. A job waits for runs of the jobs in `after` whose
     window ends when its own does, no longer than `after_wait`. `tag` stands before its log lines; the job's name when
@@ -208,6 +209,7 @@ class Job:
     prepare: Prepare | None = field(default=None, kw_only=True)
     stale: Stale | None = field(default=None, kw_only=True)
     newest_only: bool = field(default=False, kw_only=True)
+    results_last: timedelta | None = field(default=None, kw_only=True)
     cron: str = field(kw_only=True)
     tz: str = field(default="UTC", kw_only=True)
     covers: Covers = field(default=MOMENT, kw_only=True)

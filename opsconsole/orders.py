@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from opsconsole import backfilling
 from opsconsole.catalog import Catalog
 from opsconsole.clock import Clock
 from opsconsole.cron import zone
@@ -37,19 +38,29 @@ class Verb(StrEnum):
     CANCEL = "cancel"
     PAUSE = "pause"
     RESUME = "resume"
+    APPLY_BACKFILL = "apply_backfill"
+    PAUSE_BACKFILL = "pause_backfill"
+    RESUME_BACKFILL = "resume_backfill"
+    CANCEL_BACKFILL = "cancel_backfill"
     CLEAR = "clear"
     REPLAY = "replay"
 
 
+HOLDING = (Verb.CANCEL, Verb.PAUSE, Verb.PAUSE_BACKFILL, Verb.CANCEL_BACKFILL)
+"""What holds something up or ends it: to be heeded by whoever leads, if only for one command of its own."""
 CHORES = (Verb.CLEAR, Verb.REPLAY)
 """What is not carried out here, in the store's transaction, but step by step elsewhere."""
 
 
 def carry_out(store: Store, catalog: Catalog, token: int, now: Clock, *, only: int | None = None) -> None:
-    """Carries out every command that waits, or the one numbered `only`, each in a transaction of its own."""
+    """Carries out every command that waits, each in a transaction of its own; with `only`, the one with that number and
+    those that begin nothing.
+    """
     with store.reading() as db:
         waiting = [
-            command for command in commands.asked(db) if only in (None, command.id) and command.verb not in CHORES
+            command
+            for command in commands.asked(db)
+            if (only in (None, command.id) or command.verb in HOLDING) and command.verb not in CHORES
         ]
     for command in waiting:
         with store.fenced(token) as db:
@@ -174,10 +185,7 @@ def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, 
 def _cancel(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
     run = runs.get(db, int(command.target))
     force = bool(command.arguments.get("force"))
-    note = command.arguments.get("note") or ""
-    why = f"cancelled by {command.actor.name}" + (f": {note}" if note else "")
-    stop = Stop(command.actor.name, at, at if force else at + CANCEL_GRACE, why)
-    if not runs.ask_to_stop(db, run.id, stop):
+    if not runs.ask_to_stop(db, run.id, _stop(command, at, force=force)):
         raise Refused(f"run {run.id} has ended already, as {run.state}")
     how = "at once" if force else "when its batches in flight are done"
     return {"run": run.id, "before": run.state, "done": f"run {run.id} of {run.job} ends {how}"}
@@ -205,6 +213,30 @@ def _resume(db: Connection, catalog: Catalog, command: Command, at: datetime) ->
     return {"done": f"{target} goes on"}
 
 
+def _apply_backfill(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
+    return backfilling.apply(db, catalog, int(command.target), command.id, at)
+
+
+def _pause_backfill(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
+    note = command.arguments.get("note") or ""
+    why = f"paused by {command.actor.name}" + (f": {note}" if note else "")
+    return backfilling.pause(db, int(command.target), why, at)
+
+
+def _resume_backfill(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
+    return backfilling.resume(db, int(command.target), command.id, at)
+
+
+def _cancel_backfill(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
+    return backfilling.cancel(db, int(command.target), _stop(command, at, force=False), at)
+
+
+def _stop(command: Command, at: datetime, *, force: bool) -> Stop:
+    note = command.arguments.get("note") or ""
+    why = f"cancelled by {command.actor.name}" + (f": {note}" if note else "")
+    return Stop(command.actor.name, at, at if force else at + CANCEL_GRACE, why)
+
+
 def _refuse_beside_another(db: Connection, job: Job, window: Window, label: str | None) -> None:
     beside = runs.open_run(db, job.name, label)
     if beside is not None:
@@ -217,4 +249,8 @@ _VERBS: dict[Verb, Callable[[Connection, Catalog, Command, datetime], dict[str, 
     Verb.CANCEL: _cancel,
     Verb.PAUSE: _pause,
     Verb.RESUME: _resume,
+    Verb.APPLY_BACKFILL: _apply_backfill,
+    Verb.PAUSE_BACKFILL: _pause_backfill,
+    Verb.RESUME_BACKFILL: _resume_backfill,
+    Verb.CANCEL_BACKFILL: _cancel_backfill,
 }

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole import __version__
+from opsconsole import __version__, backfilling
 from opsconsole.catalog import Catalog
 from opsconsole.clock import Clock
 from opsconsole.context import Tools
@@ -18,7 +18,7 @@ from opsconsole.errors import OpsconsoleError, Unavailable, UnknownJob
 from opsconsole.executors import Executor
 from opsconsole.failpoints import Point, reach
 from opsconsole.liverun import LiveRun
-from opsconsole.model import Batch, BatchState, Job, Run, RunState, Scope, Selection
+from opsconsole.model import Batch, BatchState, Job, Run, RunState, Scope, Selection, Trigger
 from opsconsole.pages import Empty, Facts, Page
 from opsconsole.queueing import waited_for, waits
 from opsconsole.store import Store, batches, runs
@@ -35,6 +35,8 @@ PAGE_PATIENCE = 0.05
 RECOVERIES = 3
 """A run that was cut off more often, without a batch done in between, is not taken up again."""
 FLUSH_SECONDS = 0.25
+BACKFILL_SHARE = 4
+"""After so many batches of other runs, a backfill that goes on as well is given one."""
 
 
 class Runner:
@@ -63,6 +65,7 @@ class Runner:
         self._turns: list[int] = []
         self._draining = self._ended = False
         self._flushed = 0.0
+        self._ahead_of_backfills = 0
         self._executor = executor
         self._results = executor(self._feed(), self._is_stopped)
 
@@ -182,7 +185,9 @@ class Runner:
         if live.is_over:
             live.stop_planning()
             with self._store.fenced(self._token) as db:
-                state = live.end(db, self._token, self._now())
+                at = self._now()
+                state = live.end(db, self._token, at)
+                backfilling.remember(db, self._catalog, runs.get(db, live.run.id), at)
                 reach(Point.END_WRITTEN)
             reach(Point.RUN_ENDED)
             log.info("%s %s: %s", live.job.name, live.run.window.label, state)
@@ -271,11 +276,15 @@ class Runner:
 
     def _next_of_turn(self, starving_only: bool) -> Batch | None:
         now = self._now()
-        for i, number in enumerate(self._turns):
+        backfills_first = self._ahead_of_backfills >= BACKFILL_SHARE
+        backfilled = {number for number in self._turns if self._live[number].run.trigger is Trigger.BACKFILL}
+        for number in sorted(self._turns, key=lambda number: (number in backfilled) is not backfills_first):
             live = self._live[number]
             batch = None if starving_only and live.has_in_flight else live.next_batch(now)
             if batch is not None:
-                self._turns = self._turns[i + 1 :] + self._turns[: i + 1]
+                self._turns.remove(number)
+                self._turns.append(number)
+                self._ahead_of_backfills = 0 if number in backfilled else self._ahead_of_backfills + bool(backfilled)
                 return batch
         return None
 

@@ -6,22 +6,22 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import Select, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole import clock, orders
+from opsconsole.backfill import Only, Seen, StepState
 from opsconsole.cache import clearing
 from opsconsole.cache.clearing import Swept
 from opsconsole.cache.families import Family
 from opsconsole.cache.stats import RedisStats, Survey, sample
 from opsconsole.catalog import Catalog
-from opsconsole.context import Serving, Tools
+from opsconsole.context import Serving, Tools, how_many
 from opsconsole.database import reason
-from opsconsole.desk import history, panels, questions
+from opsconsole.desk import calendar, history, panels, questions
 from opsconsole.desk.attending import Attending
 from opsconsole.desk.sampler import Sampler
 from opsconsole.desk.values import (
@@ -42,9 +42,10 @@ from opsconsole.failpoints import Point, reach
 from opsconsole.model import OPEN, Pack, Run, RunState, Scope, Selection
 from opsconsole.orders import Verb
 from opsconsole.settings import Actor, Role, Settings
-from opsconsole.store import Store, audit, commands, logs, pauses, runs
+from opsconsole.store import Store, audit, backfills, commands, logs, pauses, runs
 from opsconsole.store.accounts import Wanted
 from opsconsole.store.audit import Checked, Entry
+from opsconsole.store.backfills import Backfill, BackfillState, StepView
 from opsconsole.store.commands import CommandState
 from opsconsole.store.logs import LogLine
 from opsconsole.store.pauses import Pause
@@ -110,7 +111,7 @@ class Desk:
         found, now = self.catalog.find(job), self._now()
         window = orders.window_of(found, day, now)
         scope = Scope(window, now, {}, self.catalog.options(found))
-        items = self._count(stale(found, scope) if only is Selection.STALE else population(found, scope))
+        items = how_many(self._tools.data, stale(found, scope) if only is Selection.STALE else population(found, scope))
         return Preview(found.name, window, found.tz, items, self.settings.console.environment)
 
     def redis_stats(self) -> RedisStats:
@@ -291,6 +292,92 @@ class Desk:
         """Asks that the events that happened at `since` or later are published again; the command's number."""
         return self._ask(Verb.REPLAY, f"events since {since.isoformat()}", {"since": since.isoformat()})
 
+    # --- backfills ---------------------------------------------------------------------------------------------
+
+    def windows(self, job: str, since: date | None = None, until: date | None = None) -> list[Seen]:
+        """How the job's windows of a range of dates are; of the last 53 weeks when none is given. Raises UnknownJob,
+        NotBackfillable, BadWindow.
+        """
+        found, now = self.catalog.find(job), self._now()
+        first, last = calendar.year(found, now)
+        return calendar.survey(self.store, self.catalog, found, since or first, until or last, now)
+
+    def plan_backfill(
+        self,
+        jobs: Sequence[str],
+        since: date,
+        until: date,
+        *,
+        only: Only = Only.ALL,
+        stops: bool = False,
+        looking: calendar.Looking | None = None,
+    ) -> int:
+        """Keeps a plan to fill these jobs' windows from one date to the other, both included; its number. With `stops`
+        a window that fails holds up the rest. Raises UnknownJob, NotBackfillable, BadWindow, Unavailable.
+        """
+        return calendar.plan(
+            self.store,
+            self._tools,
+            self.catalog,
+            jobs,
+            since,
+            until,
+            only=only,
+            stops=stops,
+            asked_by=self.settings.actor.name,
+            now=self._now(),
+            looking=looking,
+        )
+
+    def backfill(self, number: int) -> Backfill:
+        """One backfill, be it only planned. Raises UnknownBackfill."""
+        with history.asking(self.store) as db:
+            return backfills.get(db, number)
+
+    def backfill_steps(self, number: int) -> list[StepView]:
+        """The windows of a backfill, in the order of its plan."""
+        with history.asking(self.store) as db:
+            return backfills.steps_of(db, number)
+
+    def backfill_warnings(self, number: int) -> list[str]:
+        """What somebody should know before a plan is applied, one sentence each."""
+        return calendar.warnings(self.catalog, [view.step for view in self.backfill_steps(number)])
+
+    def backfills(self, *, limit: int) -> list[Backfill]:
+        """The newest backfills first, plans that were never applied included."""
+        with history.asking(self.store) as db:
+            return backfills.newest(db, limit=limit)
+
+    def apply_backfill(self, number: int) -> int:
+        """Asks for exactly what was planned; the command's number. Raises UnknownBackfill."""
+        return self._ask_backfill(Verb.APPLY_BACKFILL, number)
+
+    def pause_backfill(self, number: int, *, note: str = "") -> int:
+        """Asks that no further window of a backfill begins; the command's number. Raises UnknownBackfill."""
+        return self._ask_backfill(Verb.PAUSE_BACKFILL, number, note=note)
+
+    def resume_backfill(self, number: int) -> int:
+        """Asks for what a backfill has not done, failed windows included; the command's number. Raises
+        UnknownBackfill.
+        """
+        return self._ask_backfill(Verb.RESUME_BACKFILL, number)
+
+    def cancel_backfill(self, number: int, *, note: str = "") -> int:
+        """Asks that a backfill ends, with its runs that go on; the command's number. Raises UnknownBackfill."""
+        return self._ask_backfill(Verb.CANCEL_BACKFILL, number, note=note)
+
+    def wait_for_backfill(self, number: int, seconds: float) -> Backfill | None:
+        """The backfill once nothing of it goes on; None when that is not so within so long."""
+        end = time.monotonic() + seconds
+        while True:
+            found = self.backfill(number)
+            running = found.counts.get(StepState.RUNNING, 0)
+            if found.state is not BackfillState.RUNNING and not running:
+                return found
+            if time.monotonic() > end:
+                return None
+            time.sleep(POLL_SECONDS)
+
     def outcome(self, command: int, wait_seconds: float) -> Outcome | None:
         """What came of a command; None when no leader has carried it out within the wait."""
         end = time.monotonic() + wait_seconds
@@ -344,6 +431,10 @@ class Desk:
             self._sampler = Sampler(self.settings, self.store, self._tools, self.catalog, self.engine, self._now)
         return self._sampler
 
+    def _ask_backfill(self, verb: Verb, number: int, **arguments: str) -> int:
+        self.backfill(number)
+        return self._ask(verb, str(number), arguments)
+
     def _meant(self, wanted: Filter) -> Filter:
         return msgspec.structs.replace(wanted, job=self.catalog.find(wanted.job).name) if wanted.job else wanted
 
@@ -366,12 +457,3 @@ class Desk:
         if self._sampler is not None:
             self._sampler.hurry()
         return number
-
-    def _count(self, items: Select[tuple[str]] | tuple[str, ...]) -> int:
-        if isinstance(items, tuple):
-            return len(items)
-        try:
-            with self._tools.data.reading() as db:
-                return int(db.execute(select(func.count()).select_from(items.subquery())).scalar_one())
-        except SQLAlchemyError as error:
-            raise Unavailable("data", reason(error)) from error

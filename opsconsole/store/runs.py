@@ -86,7 +86,12 @@ def get(db: Connection, run: int) -> Run:
 
 
 def newest(
-    db: Connection, *, limit: int, job: str | None = None, states: Sequence[RunState] | None = None
+    db: Connection,
+    *,
+    limit: int,
+    job: str | None = None,
+    states: Sequence[RunState] | None = None,
+    selection: Selection | None = None,
 ) -> list[Run]:
     """The newest runs first."""
     query = select(runs).order_by(runs.c.id.desc()).limit(limit)
@@ -94,12 +99,17 @@ def newest(
         query = query.where(runs.c.job == job)
     if states is not None:
         query = query.where(runs.c.state.in_(states))
+    if selection is not None:
+        query = query.where(runs.c.selection == selection)
     return [_value(row) for row in db.execute(query)]
 
 
 def unfinished(db: Connection) -> list[Run]:
-    """Every run that has not ended, in the order in which they start: what goes on, then by instant, priority, name."""
-    order = (runs.c.started_at.is_(None), runs.c.as_of, runs.c.priority.desc(), runs.c.job, runs.c.id)
+    """Every run that has not ended, in the order in which they start: what goes on, then by instant, priority, name;
+    backfills last.
+    """
+    backfilled = runs.c.trigger == Trigger.BACKFILL
+    order = (runs.c.started_at.is_(None), backfilled, runs.c.as_of, runs.c.priority.desc(), runs.c.job, runs.c.id)
     return [_value(row) for row in db.execute(select(runs).where(runs.c.state.in_(OPEN)).order_by(*order))]
 
 

@@ -233,3 +233,65 @@ presence = Table(
     Column("since", UtcTime, nullable=False),
     Column("seen_at", UtcTime, nullable=False),
 )
+
+# The newest word on each window of a job's data; outlives the runs that it is about.
+windows = Table(
+    "ops_windows",
+    metadata,
+    Column("job", String, primary_key=True),
+    Column("label", String, primary_key=True),
+    Column("start", UtcTime, nullable=False),
+    Column("end", UtcTime, nullable=False),
+    # Of the newest ended run; NULL when it was only looked at.
+    Column("run_id", BigInteger, nullable=True),
+    Column("result", String, nullable=False),
+    Column("whole", Boolean, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("seconds", Float, nullable=True),
+    # Of the newest look at what is out of date.
+    Column("stale", Integer, nullable=True),
+    Column("looked_at", UtcTime, nullable=True),
+    Index(None, "job", "start"),
+)
+
+backfills = Table(
+    "ops_backfills",
+    metadata,
+    Column("id", serial, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("jobs", Json, nullable=False),
+    Column("since", String, nullable=False),
+    Column("until", String, nullable=False),
+    Column("only", String, nullable=False),
+    Column("stops", Boolean, nullable=False),
+    Column("asked_by", String, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    # The newest command about it, whose runs its windows are.
+    Column("command_id", BigInteger, nullable=True),
+    Column("began_at", UtcTime, nullable=True),
+    Column("ended_at", UtcTime, nullable=True),
+    Column("note", Text, nullable=False, server_default=""),
+    Index(None, "state"),
+)
+
+steps = Table(
+    "ops_backfill_steps",
+    metadata,
+    Column("backfill_id", serial, ForeignKey("ops_backfills.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("job", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("start", UtcTime, nullable=False),
+    Column("end", UtcTime, nullable=False),
+    Column("why", String, nullable=False),
+    Column("selection", String, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("seconds", Float, nullable=True),
+    Column("overwrites", Boolean, nullable=False),
+    Column("before", BigInteger, nullable=True),
+    Column("spec", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("run_id", BigInteger, nullable=True),
+    Index(None, "backfill_id", "state", "end"),
+    Index(None, "run_id"),
+)

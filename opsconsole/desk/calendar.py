@@ -1,0 +1,142 @@
+"""The windows of jobs, and plans to fill them: what the faces ask before anything is backfilled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+from opsconsole import backfill, backfilling, staleness
+from opsconsole.backfill import Only, Pace, Seen, Step, WindowState
+from opsconsole.catalog import Catalog
+from opsconsole.context import Tools, how_many
+from opsconsole.cron import zone
+from opsconsole.database import Connection
+from opsconsole.desk import history
+from opsconsole.errors import BadWindow, Unavailable
+from opsconsole.model import Job, RunState, Scope, Selection
+from opsconsole.store import Store, backfills, runs, windows
+from opsconsole.windows import Window
+from opsconsole.work import BadPopulation, population
+
+Looking = Callable[[str, int, int], None]
+"""Told a job's name, how many of its windows have been looked at, and of how many."""
+
+MANY_WINDOWS = 7
+"""Results that go by themselves are not worth filling more windows with than so many, or so one is warned."""
+USUAL_RUNS = 10
+GOOD = (RunState.SUCCEEDED, RunState.PARTIAL)
+
+
+def dates(since: str, until: str) -> tuple[date, date]:
+    """A range of dates as somebody wrote it. Raises BadWindow."""
+    found = []
+    for text in (since, until):
+        try:
+            found.append(date.fromisoformat(text))
+        except ValueError:
+            raise BadWindow(f"{text!r} is not a date; write it as 2026-01-19") from None
+    return found[0], found[1]
+
+
+def year(job: Job, now: datetime) -> tuple[date, date]:
+    """The last 53 weeks up to the day that it is now in the job's zone."""
+    today = now.astimezone(zone(job.tz)).date()
+    return today - timedelta(weeks=53), today
+
+
+def survey(store: Store, catalog: Catalog, job: Job, since: date, until: date, now: datetime) -> list[Seen]:
+    """How the job's windows of a range are. Raises NotBackfillable, BadWindow, Unavailable."""
+    wanted = backfill.windows(job, since, until, now)
+    with history.asking(store) as db:
+        return backfilling.survey(db, catalog, job, wanted, now)
+
+
+def plan(
+    store: Store,
+    tools: Tools,
+    catalog: Catalog,
+    names: Sequence[str],
+    since: date,
+    until: date,
+    *,
+    only: Only,
+    stops: bool,
+    asked_by: str,
+    now: datetime,
+    looking: Looking | None = None,
+) -> int:
+    """Keeps what a backfill of these jobs would do, and returns its number.
+
+    Raises UnknownJob, NotBackfillable, BadWindow, Unavailable.
+    """
+    jobs = backfill.in_order({catalog.find(name).name: catalog.find(name) for name in names}.values())
+    planned: list[tuple[datetime, int, Step]] = []
+    for place, job in enumerate(jobs):
+        wanted = backfill.windows(job, since, until, now)
+        _look(store, tools, catalog, job, wanted, now, looking)
+        with history.asking(store) as db:
+            seen = backfilling.survey(db, catalog, job, wanted, now)
+            pace = _pace(db, job)
+        if not pace.items:
+            pace = replace(pace, items=_items(tools, catalog, job, wanted[-1], now) if wanted else 0)
+        planned += [(step.window.end, place, step) for step in backfill.decide(job, seen, only, pace)]
+    steps = [step for _, _, step in sorted(planned, key=lambda each: each[:2])]
+    with history.asking(store), store.writing() as db:
+        return backfills.add(
+            db,
+            steps,
+            jobs=[job.name for job in jobs],
+            since=since.isoformat(),
+            until=until.isoformat(),
+            only=only,
+            stops=stops,
+            asked_by=asked_by,
+            at=now,
+        )
+
+
+def warnings(catalog: Catalog, steps: Sequence[Step]) -> list[str]:
+    """What somebody should know before a plan is applied, one sentence each."""
+    found = []
+    for job in (catalog.find(name) for name in dict.fromkeys(step.job for step in steps) if name in catalog):
+        many = sum(step.job == job.name and step.runs for step in steps)
+        if job.results_last is not None and many > MANY_WINDOWS:
+            hours = job.results_last.total_seconds() / 3600
+            found.append(f"the results of {job.name} go by themselves after {hours:g} h; this makes {many:,} windows")
+    return found
+
+
+def _look(
+    store: Store,
+    tools: Tools,
+    catalog: Catalog,
+    job: Job,
+    wanted: Sequence[Window],
+    now: datetime,
+    looking: Looking | None,
+) -> None:
+    """Works out what is stale of the windows that nobody has looked at yet."""
+    if job.stale is None:
+        return
+    with history.asking(store) as db:
+        seen = backfilling.survey(db, catalog, job, wanted, now)
+    looked_at = (WindowState.FRESH, WindowState.STALE, WindowState.MISSING)
+    unknown = [each.window for each in seen if each.known.looked_at is None and each.state in looked_at]
+    for n, window in enumerate(unknown, 1):
+        stale = staleness.count(tools.data, catalog, job, window, now)
+        with history.asking(store), store.writing() as db:
+            windows.looked(db, job.name, window, stale, now)
+        if looking is not None:
+            looking(job.name, n, len(unknown))
+
+
+def _pace(db: Connection, job: Job) -> Pace:
+    return backfill.pace(runs.newest(db, limit=USUAL_RUNS, job=job.name, states=GOOD, selection=Selection.ALL))
+
+
+def _items(tools: Tools, catalog: Catalog, job: Job, window: Window, now: datetime) -> int:
+    try:
+        return how_many(tools.data, population(job, Scope(window, min(window.end, now), {}, catalog.options(job))))
+    except (BadPopulation, Unavailable):
+        return 0  # an estimate; whatever is wrong, the run will say

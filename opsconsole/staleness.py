@@ -1,0 +1,20 @@
+"""How much of a window is out of date, by its pack's own word."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from opsconsole.catalog import Catalog
+from opsconsole.context import how_many
+from opsconsole.database import Database
+from opsconsole.model import Job, Scope
+from opsconsole.windows import Window
+from opsconsole.work import stale
+
+
+def count(data: Database, catalog: Catalog, job: Job, window: Window, now: datetime) -> int:
+    """How many of the window's items are missing or out of date, as far as its data reaches by now.
+
+    Raises CannotTellStale, BadPopulation, Unavailable.
+    """
+    return how_many(data, stale(job, Scope(window, min(window.end, now), {}, catalog.options(job))))

@@ -1,0 +1,198 @@
+"""What a backfill would do, decided over plain values: states of windows, plans, and which window is next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from opsconsole import DAY, DAY_BEFORE, MOMENT, MONTH_BEFORE, Job
+from opsconsole.backfill import (
+    NOTHING,
+    Going,
+    Known,
+    Only,
+    Pace,
+    Seen,
+    StepState,
+    WindowState,
+    decide,
+    due_instant,
+    in_order,
+    state_of,
+    to_begin,
+    windows,
+)
+from opsconsole.cron import Cron
+from opsconsole.errors import BadWindow, NotBackfillable
+from opsconsole.model import Selection
+from opsconsole.windows import Covers, Window
+from tests.packs import counting
+
+NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
+LOOKED = Known(run=7, result=WindowState.FRESH, items=100, stale=0, looked_at=NOW)
+
+
+def job(name: str = "books.close", cron: str = "59 23 * * *", covers: Covers = DAY, **more: object) -> Job:
+    return Job(name, counting.names, counting.pass_over, cron=cron, covers=covers, **more)  # type: ignore[arg-type]
+
+
+def day(text: str, of: Job) -> Window:
+    return windows(of, date.fromisoformat(text), date.fromisoformat(text), NOW)[0]
+
+
+def test_a_range_is_all_its_windows_each_once() -> None:
+    days = windows(job(), date(2025, 2, 27), date(2025, 3, 2), NOW)
+    months = windows(job(covers=MONTH_BEFORE), date(2024, 12, 31), date(2025, 2, 1), NOW)
+
+    assert [window.label for window in days] == ["2025-02-27", "2025-02-28", "2025-03-01", "2025-03-02"]
+    assert [window.label for window in months] == ["2024-12", "2025-01", "2025-02"]
+
+
+@pytest.mark.parametrize(
+    ("of", "since", "until", "error"),
+    [
+        (job(covers=MOMENT), "2025-03-01", "2025-03-02", NotBackfillable),
+        (job(newest_only=True), "2025-03-01", "2025-03-02", NotBackfillable),
+        (job(), "2025-03-02", "2025-03-01", BadWindow),
+        (job(), "2025-03-09", "2025-03-11", BadWindow),  # tomorrow
+        (job(), "1990-01-01", "2025-03-01", BadWindow),
+    ],
+)
+def test_what_is_no_range_of_past_windows_is_refused(of: Job, since: str, until: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        windows(of, date.fromisoformat(since), date.fromisoformat(until), NOW)
+
+
+@pytest.mark.parametrize(
+    ("of", "label", "due"),
+    [
+        (job(), "2025-03-09", datetime(2025, 3, 9, 23, 59, tzinfo=UTC)),
+        (job(cron="0 0 * * *", covers=DAY_BEFORE), "2025-03-09", datetime(2025, 3, 10, tzinfo=UTC)),
+        (job(cron="1 0 1 * *", covers=MONTH_BEFORE), "2025-02-09", datetime(2025, 3, 1, 0, 1, tzinfo=UTC)),
+        (job(cron="0 0 29 2 *"), "2025-03-09", datetime(2025, 3, 10, tzinfo=UTC)),  # never about this day
+    ],
+)
+def test_a_window_is_due_when_the_schedule_runs_it(of: Job, label: str, due: datetime) -> None:
+    assert due_instant(of, Cron(of.cron, of.tz), day(label, of)) == due
+
+
+@pytest.mark.parametrize(
+    ("label", "known", "open_run", "state"),
+    [
+        ("2025-03-01", NOTHING, None, WindowState.MISSING),
+        ("2025-03-01", replace(NOTHING, stale=0, looked_at=NOW), None, WindowState.FRESH),  # others wrote its rows
+        ("2025-03-01", replace(NOTHING, stale=5, looked_at=NOW), None, WindowState.MISSING),
+        ("2025-03-01", LOOKED, None, WindowState.FRESH),
+        ("2025-03-01", replace(LOOKED, stale=None), None, WindowState.FRESH),
+        ("2025-03-01", replace(LOOKED, stale=3), None, WindowState.STALE),
+        ("2025-03-01", replace(LOOKED, whole=False), None, WindowState.STALE),
+        ("2025-03-01", replace(LOOKED, result=WindowState.PARTIAL), None, WindowState.PARTIAL),
+        ("2025-03-01", replace(LOOKED, result=WindowState.FAILED, stale=3), None, WindowState.FAILED),
+        ("2025-03-01", LOOKED, 9, WindowState.RUNNING),
+        ("2025-03-10", NOTHING, None, WindowState.NOT_DUE),
+        ("2025-03-10", LOOKED, None, WindowState.NOT_DUE),
+        ("2025-03-09", NOTHING, None, WindowState.MISSING),
+    ],
+)
+def test_how_a_window_is(label: str, known: Known, open_run: int | None, state: WindowState) -> None:
+    of = job()
+
+    assert state_of(of, Cron(of.cron, of.tz), day(label, of), known, open_run, NOW) is state
+
+
+def seen(label: str, state: WindowState, known: Known = LOOKED) -> Seen:
+    return Seen(day(label, job()), state, known, open_run=9 if state is WindowState.RUNNING else None)
+
+
+RANGE = [
+    seen("2025-03-01", WindowState.FRESH),
+    seen("2025-03-02", WindowState.STALE, replace(LOOKED, stale=3)),
+    seen("2025-03-03", WindowState.PARTIAL),
+    seen("2025-03-04", WindowState.FAILED),
+    seen("2025-03-05", WindowState.MISSING, NOTHING),
+    seen("2025-03-06", WindowState.RUNNING),
+    seen("2025-03-07", WindowState.NOT_DUE),
+]
+
+
+@pytest.mark.parametrize(
+    ("only", "days"),
+    [(Only.MISSING, "5"), (Only.STALE, "2"), (Only.FAILED, "34"), (Only.ALL, "12345")],
+)
+def test_a_plan_runs_what_is_wanted_and_says_why_it_skips_the_rest(only: Only, days: str) -> None:
+    steps = list(decide(job(), RANGE, only, Pace(100, 50.0)))
+
+    assert [step.window.label[-1] for step in steps if step.runs] == list(days)
+    skipped = {step.window.label[-1]: step.why for step in steps if not step.runs}
+    assert (skipped["6"], skipped["7"]) == ("run 9 is about it", "it is not due yet")
+    assert [step.overwrites for step in steps] == [step.runs and step.window.label != "2025-03-05" for step in steps]
+    assert all(step.seconds == step.items / 50 for step in steps if step.runs)
+
+
+def test_what_is_stale_costs_only_the_items_concerned_when_the_job_can_tell() -> None:
+    can_tell = job(stale=counting.names)
+
+    (step,) = [step for step in decide(can_tell, RANGE, Only.STALE, Pace(100, 50.0)) if step.runs]
+    (whole,) = [step for step in decide(job(), RANGE, Only.STALE, Pace(100, 50.0)) if step.runs]
+
+    assert (step.selection, step.items, step.why) == (Selection.STALE, 3, "3 items are stale")
+    assert (whole.selection, whole.items) == (Selection.ALL, 100)
+
+
+def test_jobs_stand_after_those_they_wait_for() -> None:
+    a, b, c = job("p.a", after=("p.b",)), job("p.b", after=("p.c", "p.other")), job("p.c")
+
+    assert [found.name for found in in_order([a, b, c])] == ["p.c", "p.b", "p.a"]
+
+
+# --- which window is next -------------------------------------------------------------------------------------------
+
+REPORT = job("p.report")
+SNAPSHOT = job("p.snapshot", after=("p.report",))
+WIDE = job("p.wide", parallel=3)
+JOBS = {found.name: found for found in (REPORT, SNAPSHOT, WIDE)}
+
+
+def going(of: Job, label: str, state: StepState = StepState.PENDING) -> Going:
+    return Going(int(label[-2:]), of.name, day(label, of), state, Selection.ALL, None)
+
+
+def next_ones(*steps: Going) -> list[tuple[str, str]]:
+    return [(step.job, step.window.label[-2:]) for step in to_begin(steps, JOBS.get)]
+
+
+def test_the_oldest_window_is_first_whatever_the_order_of_the_plan() -> None:
+    assert next_ones(going(REPORT, "2025-03-03"), going(REPORT, "2025-03-01"), going(REPORT, "2025-03-02")) == [
+        ("p.report", "01")
+    ]
+
+
+def test_as_many_windows_at_once_as_the_job_allows() -> None:
+    days = [going(WIDE, f"2025-03-0{n}") for n in range(1, 6)]
+
+    assert next_ones(*days) == [("p.wide", "01"), ("p.wide", "02"), ("p.wide", "03")]
+    assert next_ones(replace(days[0], state=StepState.RUNNING), *days[1:]) == [("p.wide", "02"), ("p.wide", "03")]
+
+
+def test_a_window_waits_for_those_before_it_of_the_jobs_it_comes_after() -> None:
+    first, second = going(REPORT, "2025-03-01"), going(REPORT, "2025-03-02")
+    snapshots = going(SNAPSHOT, "2025-03-01"), going(SNAPSHOT, "2025-03-02")
+    running = replace(first, state=StepState.RUNNING)
+
+    assert next_ones(first, second, *snapshots) == [("p.report", "01")]
+    assert next_ones(running, second, *snapshots) == []
+    assert next_ones(second, *snapshots) == [("p.snapshot", "01"), ("p.report", "02")]
+    assert next_ones(*snapshots) == [("p.snapshot", "01")]
+
+
+def test_a_job_that_is_gone_begins_nothing() -> None:
+    assert to_begin([going(job("p.gone"), "2025-03-01")], JOBS.get) == []
+
+
+def test_a_window_that_ended_long_ago_is_not_asked_of_the_schedule() -> None:
+    of = job(cron="0 0 29 2 *")
+
+    assert state_of(of, Cron(of.cron, of.tz), day("2025-03-01", of), NOTHING, None, NOW) is WindowState.MISSING
+    assert NOW - day("2025-03-01", of).end > timedelta(days=3)

@@ -1,0 +1,332 @@
+"""Backfills through the engine: exactly what was planned, oldest first, once; refused when the world has changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import date
+
+import pytest
+from sqlalchemy import select
+
+from opsconsole.backfill import Only, StepState, WindowState
+from opsconsole.errors import Exit
+from opsconsole.model import OPEN, Run, RunState, Trigger
+from opsconsole.store import runs as run_store
+from opsconsole.store.backfills import Backfill, BackfillState
+from tests.conftest import Installing
+from tests.engine.waiting import eventually
+from tests.installation import Installation
+from tests.packs import diary
+
+FIRST, LAST = date(2025, 1, 10), date(2025, 1, 19)
+DAYS = [f"2025-01-{n}" for n in range(10, 20)]
+WRITERS = [f"w{n:02}" for n in range(12)]
+PATIENCE = 30.0
+INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
+
+
+@pytest.fixture
+def place(installing: Installing, database_url: str, redis_url: str) -> Installation:
+    made = installing(database_url=database_url, redis_url=redis_url, packs="tests.packs.diary", environ=INLINE)
+    diary.put(made.data, WRITERS)
+    return made
+
+
+def plan(place: Installation, *jobs: str, only: Only = Only.ALL, stops: bool = False) -> int:
+    return place.desk.plan_backfill(jobs or ("diary.page",), FIRST, LAST, only=only, stops=stops)
+
+
+def told(place: Installation, command: int) -> str:
+    outcome = place.desk.outcome(command, PATIENCE)
+    assert outcome is not None
+    assert outcome.refused is None, outcome.refused
+    return outcome.done or ""
+
+
+def applied(place: Installation, number: int) -> Backfill:
+    told(place, place.desk.apply_backfill(number))
+    ended = place.desk.wait_for_backfill(number, PATIENCE)
+    assert ended is not None
+    return ended
+
+
+def refusal(place: Installation, command: int) -> str:
+    outcome = place.desk.outcome(command, PATIENCE)
+    assert outcome is not None
+    assert outcome.refused is not None
+    assert outcome.exit_code == Exit.REFUSED
+    return outcome.refused
+
+
+def states(place: Installation, job: str = "diary.page") -> dict[str, WindowState]:
+    return {seen.window.label: seen.state for seen in place.desk.windows(job, FIRST, LAST)}
+
+
+def page_days(place: Installation) -> list[tuple[str, int]]:
+    with place.data.reading() as db:
+        found = db.execute(select(diary.pages.c.day, diary.pages.c.times, diary.pages.c.order)).all()
+    return [(day, times) for day, times, _ in sorted(found, key=lambda row: (row[2], row[0]))]
+
+
+def backfilled(place: Installation) -> list[Run]:
+    return [run for run in reversed(place.desk.runs(limit=500)) if run.trigger is Trigger.BACKFILL]
+
+
+def test_a_plan_says_what_it_would_do_and_does_nothing(place: Installation) -> None:
+    number = plan(place)
+
+    found, steps = place.desk.backfill(number), place.desk.backfill_steps(number)
+    assert (found.state, found.to_run, found.items, found.seconds) == (BackfillState.PLANNED, 10, 120, None)
+    assert [(view.step.window.label, view.step.why, view.step.overwrites) for view in steps] == [
+        (day, "it is missing", False) for day in DAYS
+    ]
+    assert page_days(place) == []
+    assert place.desk.trail(limit=9) == []
+
+
+def test_what_was_planned_is_done_oldest_first_and_once(place: Installation) -> None:
+    with place.leading():
+        ended = applied(place, plan(place))
+
+    assert (ended.state, ended.counts) == (BackfillState.DONE, {StepState.DONE: 10})
+    assert page_days(place) == [(day, 1) for day in DAYS for _ in WRITERS]
+    assert set(states(place).values()) == {WindowState.FRESH}
+    made = backfilled(place)
+    assert [run.window.label for run in made] == DAYS
+    assert all(run.as_of == run.window.end for run in made)
+
+
+def test_the_same_range_again_has_nothing_missing_and_all_of_it_when_asked(place: Installation) -> None:
+    with place.leading():
+        applied(place, plan(place))
+        nothing = applied(place, plan(place, only=Only.MISSING))
+        everything = plan(place)
+        overwriting = [view.step.overwrites for view in place.desk.backfill_steps(everything)]
+        applied(place, everything)
+
+    assert (nothing.state, nothing.to_run) == (BackfillState.DONE, 0)
+    assert overwriting == [True] * 10
+    assert {times for _, times in page_days(place)} == {2}
+
+
+def test_several_jobs_are_done_in_the_order_of_after(place: Installation) -> None:
+    with place.leading():
+        ended = applied(place, plan(place, "diary.sum", "diary.page"))
+
+    assert ended.counts == {StepState.DONE: 20}
+    with place.data.reading() as db:
+        found = db.execute(select(diary.sums.c.day, diary.sums.c.pages).distinct().order_by(diary.sums.c.day)).all()
+    assert [tuple(row) for row in found] == [(day, n) for n, day in enumerate(DAYS, 1)]
+
+
+def test_windows_run_side_by_side_where_the_job_allows_it(place: Installation) -> None:
+    for day in DAYS[:3]:
+        diary.spoil(place.data, day, "0.3")
+    with place.leading():
+        number = plan(place, "diary.side")
+        told(place, place.desk.apply_backfill(number))
+        eventually(
+            lambda: place.desk.backfill(number).counts.get(StepState.RUNNING) == 3, "three windows go on at once"
+        )
+        ended = place.desk.wait_for_backfill(number, PATIENCE)
+
+    assert ended is not None
+    assert ended.counts == {StepState.DONE: 10}
+
+
+def test_a_run_in_between_makes_the_plan_out_of_date(place: Installation) -> None:
+    number = plan(place)
+    with place.leading():
+        run = place.run("diary.page", DAYS[4])
+        why = refusal(place, place.desk.apply_backfill(number))
+
+    assert why == f"plan {number} is out of date: run {run.id} has been about diary.page {DAYS[4]} since; plan it anew"
+    assert place.desk.backfill(number).state is BackfillState.PLANNED
+    assert backfilled(place) == []
+
+
+def test_a_run_that_goes_on_makes_the_plan_out_of_date(place: Installation) -> None:
+    diary.spoil(place.data, DAYS[4], "1.0")
+    number = plan(place)
+    with place.leading():
+        run = place.begin("diary.page", DAYS[4])
+        why = refusal(place, place.desk.apply_backfill(number))
+        place.desk.wait_for(run, PATIENCE)
+
+    assert f"run {run} of diary.page is about {DAYS[4]}" in why
+
+
+def test_a_plan_is_applied_once(place: Installation) -> None:
+    with place.leading():
+        number = plan(place)
+        applied(place, number)
+        why = refusal(place, place.desk.apply_backfill(number))
+
+    assert why == f"backfill {number} was applied already: it is done"
+
+
+def test_two_plans_for_the_same_windows_do_not_both_run(place: Installation) -> None:
+    diary.spoil(place.data, DAYS[0], "0.5")
+    first, second = plan(place), plan(place)
+    with place.leading():
+        told(place, place.desk.apply_backfill(first))
+        why = refusal(place, place.desk.apply_backfill(second))
+        place.desk.wait_for_backfill(first, PATIENCE)
+
+    assert "out of date" in why
+    assert {times for _, times in page_days(place)} == {1}
+
+
+def test_a_window_that_fails_stops_no_other_and_is_retried_alone(place: Installation) -> None:
+    diary.spoil(place.data, DAYS[3])
+    with place.leading():
+        number = plan(place)
+        ended = applied(place, number)
+        failed_then = states(place)[DAYS[3]]
+        with place.data.writing() as db:
+            db.execute(diary.spoilt.delete())
+        told(place, place.desk.resume_backfill(number))
+        again = place.desk.wait_for_backfill(number, PATIENCE)
+
+    assert ended.counts == {StepState.DONE: 9, StepState.FAILED: 1}
+    assert failed_then is WindowState.FAILED
+    assert again is not None
+    assert again.counts == {StepState.DONE: 10}
+    assert len(backfilled(place)) == 11
+    assert sorted(page_days(place)) == [(day, 1) for day in DAYS for _ in WRITERS]
+
+
+def test_a_window_that_fails_holds_up_the_rest_when_asked(place: Installation) -> None:
+    diary.spoil(place.data, DAYS[3])
+    with place.leading():
+        ended = applied(place, plan(place, stops=True))
+
+    assert (ended.state, ended.note) == (BackfillState.PAUSED, f"diary.page {DAYS[3]} failed")
+    assert ended.counts == {StepState.DONE: 3, StepState.FAILED: 1, StepState.PENDING: 6}
+
+
+def test_cancelled_nothing_is_left_and_resumed_only_the_rest_is_done(place: Installation) -> None:
+    for day in DAYS[4:]:
+        diary.spoil(place.data, day, "0.2")
+    with place.leading():
+        number = plan(place)
+        told(place, place.desk.apply_backfill(number))
+        eventually(lambda: place.desk.backfill(number).counts.get(StepState.DONE, 0) >= 4, "four are done")
+        told(place, place.desk.cancel_backfill(number, note="too much"))
+        cancelled = place.desk.wait_for_backfill(number, PATIENCE)
+        with place.store.reading() as db:
+            left = run_store.unfinished(db)
+        done_then = [run.window.label for run in backfilled(place) if run.state is RunState.SUCCEEDED]
+        told(place, place.desk.resume_backfill(number))
+        ended = place.desk.wait_for_backfill(number, PATIENCE)
+
+    assert cancelled is not None
+    assert cancelled.state is BackfillState.CANCELLED
+    assert cancelled.note.endswith(": too much")
+    assert set(cancelled.counts) <= {StepState.DONE, StepState.CANCELLED}
+    assert left == []
+    assert ended is not None
+    assert (ended.state, ended.counts) == (BackfillState.DONE, {StepState.DONE: 10})
+    succeeded = [run.window.label for run in backfilled(place) if run.state is RunState.SUCCEEDED]
+    assert succeeded == DAYS
+    assert len(done_then) < 10
+
+
+def test_paused_no_window_begins_until_it_is_resumed(place: Installation) -> None:
+    diary.spoil(place.data, DAYS[1], "0.3")
+    with place.leading():
+        number = plan(place)
+        told(place, place.desk.apply_backfill(number))
+        eventually(lambda: place.desk.backfill(number).counts.get(StepState.DONE, 0) >= 1, "one is done")
+        told(place, place.desk.pause_backfill(number, note="the night begins"))
+        paused = place.desk.wait_for_backfill(number, PATIENCE)
+        time.sleep(0.3)
+        later = place.desk.backfill(number)
+        told(place, place.desk.resume_backfill(number))
+        ended = place.desk.wait_for_backfill(number, PATIENCE)
+
+    assert paused is not None
+    assert paused.state is BackfillState.PAUSED
+    assert later.counts == paused.counts
+    assert ended is not None
+    assert ended.counts == {StepState.DONE: 10}
+
+
+@pytest.mark.parametrize("deed", ["pause", "resume", "cancel"])
+def test_what_makes_no_sense_now_is_refused(place: Installation, deed: str) -> None:
+    with place.leading():
+        number = plan(place)
+        applied(place, number)
+        refusal(place, getattr(place.desk, f"{deed}_backfill")(number))
+
+
+def test_another_leader_goes_on_where_the_first_was(place: Installation) -> None:
+    for day in DAYS[2:]:
+        diary.spoil(place.data, day, "0.1")
+    number = plan(place)
+    command = place.desk.apply_backfill(number)
+    with place.leading():
+        eventually(lambda: place.desk.backfill(number).counts.get(StepState.DONE, 0) >= 2, "two are done")
+    between = place.desk.backfill(number)
+    with place.leading():
+        ended = place.desk.wait_for_backfill(number, PATIENCE)
+
+    assert between.state is BackfillState.RUNNING
+    assert ended is not None
+    assert ended.counts == {StepState.DONE: 10}
+    assert [run.window.label for run in backfilled(place)] == DAYS
+    assert {run.command for run in backfilled(place)} == {command}
+
+
+def test_a_run_that_repairs_what_is_stale_leaves_a_fresh_window(place: Installation) -> None:
+    with place.leading():
+        applied(place, plan(place))
+        diary.put(place.data, ["zoe"])
+        number = place.desk.plan_backfill(["diary.page"], FIRST, LAST, only=Only.STALE)
+        steps = place.desk.backfill_steps(number)
+        ended = applied(place, number)
+
+    assert [(view.step.items, view.step.why) for view in steps] == [(1, "1 items are stale")] * 10
+    assert ended.counts == {StepState.DONE: 10}
+    assert [run.counts.planned for run in backfilled(place)[10:]] == [1] * 10
+    assert set(states(place).values()) == {WindowState.FRESH}
+
+
+def test_rows_that_somebody_else_wrote_make_no_window_missing(place: Installation) -> None:
+    with place.data.writing() as db:
+        rows = [{"writer": writer, "day": DAYS[0], "times": 1, "order": 0} for writer in WRITERS]
+        db.execute(diary.pages.insert(), rows)
+
+    number = plan(place, only=Only.MISSING)
+
+    first, *rest = place.desk.backfill_steps(number)
+    assert (first.state, first.step.why) == (StepState.SKIPPED, "it is fresh")
+    assert all(view.step.runs for view in rest)
+
+
+@pytest.mark.parametrize("jobs", [("diary.now",), ("diary.page", "diary.month")])
+def test_jobs_without_past_windows_are_refused(place: Installation, jobs: Sequence[str]) -> None:
+    with pytest.raises(Exception, match="nothing to backfill; run it by hand instead"):
+        place.desk.plan_backfill(jobs, FIRST, LAST)
+
+    assert place.desk.backfills(limit=9) == []
+
+
+def test_time_is_told_from_history(place: Installation) -> None:
+    with place.leading():
+        place.run("diary.page", DAYS[0])
+        number = plan(place, only=Only.MISSING)
+
+    found = place.desk.backfill(number)
+    assert (found.to_run, found.items) == (9, 108)
+    assert found.seconds is not None
+    assert found.seconds > 0
+
+
+def test_nothing_of_a_backfill_is_left_open(place: Installation) -> None:
+    with place.leading():
+        applied(place, plan(place))
+
+    assert [run for run in place.desk.runs(limit=100) if run.state in OPEN] == []
+    assert place.desk.verify_trail().broken is None
