@@ -22,6 +22,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    not_,
     or_,
     select,
     true,
@@ -37,6 +38,9 @@ BOARDS: dict[str, Column[int]] = {"global": c.xp, "weekly": c.weekly_xp, "monthl
 
 BOARD = Family("game.leaderboard", "leaderboard:{board}", ttl=None)
 NAMES = Family("game.leaderboard_names", "leaderboard:{board}:names", ttl=None)
+
+LARGEST_XP = 2**63 - 1
+"""SQLite lets a text stand in a column of numbers, and a text is more than any number."""
 
 PLACE = ("user_id", "score", "rank")
 
@@ -136,11 +140,9 @@ def member_score(xp: int, behind: int) -> float:
 def left_out(ctx: Context, board: str) -> None:
     """Counts the players whose XP is missing or negative, and warns of them by the first ones."""
     xp = BOARDS[board]
-    unusable = or_(xp.is_(None), xp < 0)
+    unusable = select(c.user_id, func.count().over().label("all")).where(or_(xp.is_(None), not_(_ranked(xp))))
     with ctx.reading() as db:
-        found = db.execute(
-            select(c.user_id, func.count().over().label("all")).where(unusable).order_by(c.user_id).limit(5)
-        ).all()
+        found = db.execute(unusable.order_by(c.user_id).limit(5)).all()
     if not found:
         return
     many, first = found[0].all, ", ".join(row.user_id for row in found)
@@ -149,7 +151,7 @@ def left_out(ctx: Context, board: str) -> None:
 
 
 def _ranked(xp: Column[int]) -> Any:
-    return xp >= 0
+    return xp.between(0, LARGEST_XP)
 
 
 def _pages(ctx: Context, query: Select[Any]) -> Iterator[list[Any]]:

@@ -1,0 +1,168 @@
+"""A small world to play in: the game's tables and a Redis server, whose jobs run at whatever instant a test says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import redis
+from sqlalchemy import Connection, Table, event, insert, select, text, update
+
+from jobs.common import metadata
+from jobs.game import pack
+from jobs.game.tables import lives, player_progress, quiz_sessions, ranking_archive, rankings
+from opsconsole import outbox
+from opsconsole.context import Tools
+from opsconsole.model import Batch, BatchResult, Job, Scope
+from opsconsole.windows import MOMENT
+from opsconsole.work import population, work
+
+JOBS = {job.name.removeprefix("game."): job for job in pack.jobs}
+TABLES = (lives, player_progress, quiz_sessions, rankings, ranking_archive)
+
+UTC_ZONE = ZoneInfo("UTC")
+MONDAY = datetime(2026, 3, 9, tzinfo=UTC)
+NOON = MONDAY + timedelta(hours=12)
+
+
+class World:
+    """Players, and the jobs that look after them. `now` is what the clock shows, for stamps."""
+
+    def __init__(self, database_url: str, redis_url: str) -> None:
+        self.now = NOON
+        self.tools = Tools(database_url, redis_url, now=lambda: self.now)
+        self.data = self.tools.data
+        self.redis = redis.Redis.from_url(redis_url, decode_responses=True)
+        metadata.create_all(self.data.engine, tables=list(TABLES))
+        outbox.metadata.create_all(self.data.engine)
+
+    def add(self, table: Table, *rows: dict[str, Any]) -> None:
+        """Adds rows, each with columns of its own."""
+        with self.data.writing() as db:
+            for row in rows:
+                db.execute(insert(table).values(**row))
+
+    def player(self, user: str, **said: Any) -> None:
+        """Adds a player; what is not said is as for somebody who never played."""
+        usual = {"username": user.title(), "xp": 0, "weekly_xp": 0, "monthly_xp": 0}
+        self.add(player_progress, {"user_id": user, "current_streak": 0, "longest_streak": 0, **usual, **said})
+
+    def change(self, table: Table, user: str, **to: Any) -> None:
+        """Changes a user's row."""
+        with self.data.writing() as db:
+            db.execute(update(table).where(table.c.user_id == user).values(**to))
+
+    def row(self, table: Table, user: str) -> dict[str, Any]:
+        """A user's only row."""
+        (found,) = (row for row in self.rows(table) if row["user_id"] == user)
+        return found
+
+    def rows(self, table: Table) -> list[dict[str, Any]]:
+        """The whole table, in the order of its keys."""
+        with self.data.reading() as db:
+            return [dict(row) for row in db.execute(select(table).order_by(*table.primary_key)).mappings()]
+
+    def events(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """What was told, by name and key."""
+        with self.data.reading() as db:
+            found = db.execute(select(outbox.events.c.name, outbox.events.c.key, outbox.events.c.payload))
+            return sorted((row.name, row.key, row.payload) for row in found)
+
+    def everything_in_sql(self) -> dict[str, Any]:
+        """Every table as it is now."""
+        return {table.name: self.rows(table) for table in (*TABLES, outbox.events)}
+
+    def everything(self) -> dict[str, Any]:
+        """Every table and every key as they are now."""
+        return self.everything_in_sql() | {
+            "keys": {key: (self.redis.ttl(key), self._value(key)) for key in self.redis.scan_iter()}
+        }
+
+    def _value(self, key: str) -> Any:
+        if self.redis.type(key) == "zset":
+            return self.redis.zrange(key, 0, -1, withscores=True)
+        return self.redis.hgetall(key)
+
+    def query(self, job: str, as_of: datetime) -> Any:
+        """What a run asks for its items; a tuple where it knows them."""
+        return population(JOBS[job], Scope(MOMENT.at(as_of, UTC_ZONE), as_of, {}, {}))
+
+    def planned(self, job: str, as_of: datetime) -> list[str]:
+        """The items of a run."""
+        found = self.query(job, as_of)
+        if isinstance(found, tuple):
+            return list(found)
+        with self.data.reading() as db:
+            return [key for (key,) in db.execute(found)]
+
+    def run(self, job: str, as_of: datetime, *, items: list[str] | None = None) -> BatchResult:
+        """One run, in one batch: of its items, or of those that were planned before."""
+        return self.work(JOBS[job], self.planned(job, as_of) if items is None else items, as_of)
+
+    def work(self, job: Job, items: list[str], as_of: datetime) -> BatchResult:
+        """One batch."""
+        batch = Batch(1, 1, 1, job.name, MOMENT.at(as_of, UTC_ZONE), as_of, items, {}, 60.0)
+        return work(batch, job, self.tools)
+
+    def shown(self, board: str) -> list[tuple[str, int]]:
+        """What a reader finds in Redis: who, with how much, first place first."""
+        found: Any = self.redis.zrevrange(f"leaderboard:{board}", 0, -1, withscores=True)
+        return [(user, int(score)) for user, score in found]
+
+    def ranked(self, board: str) -> list[tuple[str, int]]:
+        """The same from the table of rankings, whose ranks are 1, 2, 3 and so on."""
+        found = sorted((row for row in self.rows(rankings) if row["board"] == board), key=lambda row: row["rank"])
+        assert [row["rank"] for row in found] == list(range(1, len(found) + 1))
+        return [(row["user_id"], row["score"]) for row in found]
+
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """The statements that are sent to the database until the end of the block."""
+        seen: list[str] = []
+
+        def see(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            seen.append(statement)
+
+        event.listen(self.data.engine, "before_cursor_execute", see)
+        yield seen
+        event.remove(self.data.engine, "before_cursor_execute", see)
+
+    @contextmanager
+    def meanwhile(self, after: str, change: Any) -> Iterator[None]:
+        """Until the end of the block a change is made right after a statement that begins so, in its transaction: what
+        PostgreSQL lets others do between two statements, and SQLite does not.
+        """
+
+        def look(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+            if statement.startswith(after):
+                connection.execute(change)
+
+        event.listen(self.data.engine, "after_cursor_execute", look)
+        yield
+        event.remove(self.data.engine, "after_cursor_execute", look)
+
+    def curse(self, table: Table, when: str) -> None:
+        """From now on the database refuses to write a row for which `when` holds, such as `NEW.user_id = 'chen'`."""
+        with self.data.writing() as db:
+            for what in ("INSERT", "UPDATE"):
+                name = f"curse_{what.lower()}"
+                if self.data.is_sqlite:
+                    refusing = "BEGIN SELECT RAISE(ABORT, 'cursed row'); END"
+                    db.execute(text(f"CREATE TRIGGER {name} BEFORE {what} ON {table.name} WHEN {when} {refusing}"))
+                    continue
+                db.execute(
+                    text(
+                        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
+                        "$$ BEGIN RAISE EXCEPTION 'cursed row'; END $$"
+                    )
+                )
+                each = f"FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()"
+                db.execute(text(f"CREATE TRIGGER {name} BEFORE {what} ON {table.name} {each}"))
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self.redis.close()
+        self.tools.close()
