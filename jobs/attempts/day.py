@@ -79,11 +79,11 @@ def readable(value: bytes, window: Window) -> CachedDay | None:
 def counted(ctx: Context, db: Connection, users: list[str]) -> dict[str, int]:
     """How many attempts each user made in the window until now; nobody without any."""
     made = (
-        select(attempts.c.user_id, func.count())
+        select(attempts.c.user_id, func.count().label("made"))
         .where(ctx.among(attempts.c.user_id, users), ctx.window.until(ctx.as_of).holds(attempts.c.solved_at))
         .group_by(attempts.c.user_id)
     )
-    return dict(row._tuple() for row in db.execute(made))
+    return {row.user_id: row.made for row in db.execute(made)}
 
 
 def made_since(

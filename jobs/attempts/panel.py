@@ -1,16 +1,16 @@
-"""What the console shows of attempts: the newest suggestions, and how everybody did."""
+"""What the console shows of attempts: the newest suggestions."""
 
 from __future__ import annotations
 
 from sqlalchemy import func, select
 
 from jobs.attempts.advice import Kind
-from jobs.attempts.tables import suggestions, user_performance
+from jobs.attempts.tables import suggestions
 from opsconsole import Panel, Serving, Shown
 
 
 def newest_suggestions(serving: Serving) -> Shown:
-    """How many users were told what on the newest date, and how those did who practised on it."""
+    """How many users were told what on the newest date."""
     newest = select(func.max(suggestions.c.date)).scalar_subquery()
     with serving.reading() as db:
         told = db.execute(
@@ -20,21 +20,9 @@ def newest_suggestions(serving: Serving) -> Shown:
         ).all()
         if not told:
             return Shown(says="no suggestions yet; attempts.suggest writes them")
-        day = told[0].date
-        practised, attempts, correct = db.execute(
-            select(func.count(), func.sum(user_performance.c.attempts), func.sum(user_performance.c.correct)).where(
-                user_performance.c.date == day
-            )
-        ).one()
     users = {kind: n for _, kind, n in told}
     total = sum(users.values())
-    facts = (
-        ("date", day.isoformat()),
-        ("suggestions", f"{total:,}"),
-        ("users who practised", f"{practised:,}"),
-        ("attempts", f"{attempts or 0:,}"),
-        ("accuracy", f"{correct / attempts:.1%}" if attempts else "-"),
-    )
+    facts = (("date", told[0].date.isoformat()), ("users", f"{total:,}"))
     rows = tuple((kind.value, f"{users.get(kind, 0):,}", f"{users.get(kind, 0) / total:.1%}") for kind in Kind)
     return Shown(facts, ("suggestion", "users", "share"), rows)
 

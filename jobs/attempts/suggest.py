@@ -7,38 +7,44 @@ from datetime import date
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, case, func, select
 
 from jobs.attempts.advice import advise
 from jobs.attempts.cache_day import active_users
 from jobs.attempts.day import CachedDay, Done, Named, cached_days, counted, made_since, measured
 from jobs.attempts.tables import attempts, questions, subjects, suggestions, topics
 from jobs.attempts.writing import differing, upsert
+from jobs.common import users
 from opsconsole import DAY_BEFORE, Context, Items, Job, Unavailable, Window
 
 
 def expected_timings(ctx: Context) -> Mapping[str, Any]:
     """Everybody's mean timing of the day at each difficulty, in seconds: `{"expected": [[difficulty, mean], ...]}`."""
-    timing = measured(attempts.c.timing)
+    c = attempts.c
+    timing = measured(c.timing)
+    # By user, although everybody counts: that finds the day by the index that begins with the user, in any length of
+    # history. Outer joins, so that SQLite does not begin with all the attempts.
     means = (
-        select(questions.c.difficulty, func.avg(timing))
-        .join(questions, questions.c.id == attempts.c.question_id)
-        .where(ctx.window.until(ctx.as_of).holds(attempts.c.solved_at), timing.is_not(None))
+        select(questions.c.difficulty, func.avg(case((questions.c.id.is_not(None), timing))))
+        .select_from(users)
+        .outerjoin(attempts, (c.user_id == users.c.id) & ctx.window.until(ctx.as_of).holds(c.solved_at))
+        .outerjoin(questions, questions.c.id == c.question_id)
         .group_by(questions.c.difficulty)
     )
     with ctx.reading() as db:
         # Rounded: a database may add up in any order, and the last digits of the sum depend on it.
-        return {"expected": [[difficulty, round(mean, 6)] for difficulty, mean in db.execute(means)]}
+        found = [[difficulty, round(mean, 6)] for difficulty, mean in db.execute(means) if mean is not None]
+    return {"expected": found}
 
 
 def write_suggestions(ctx: Context, batch: Items) -> None:
     """Writes one suggestion for each user of the batch, from the cache where it has all of the day."""
-    users = list(batch)
+    names = list(batch)
     day = date.fromisoformat(ctx.window.label)
     expected = dict(ctx.facts["expected"])
-    cached = _in_the_cache(ctx, users)
+    cached = _in_the_cache(ctx, names)
     with ctx.reading() as db:
-        done, hits, misses = _days(ctx, db, users, cached)
+        done, hits, misses = _days(ctx, db, names, cached)
         there = (
             db.execute(select(suggestions).where(suggestions.c.date == day, batch.among(suggestions.c.user_id)))
             .mappings()
@@ -62,23 +68,23 @@ def write_suggestions(ctx: Context, batch: Items) -> None:
     ctx.count("suggestions", len(rows))
 
 
-def _in_the_cache(ctx: Context, users: list[str]) -> dict[str, CachedDay]:
+def _in_the_cache(ctx: Context, names: list[str]) -> dict[str, CachedDay]:
     try:
-        return cached_days(ctx, users)
+        return cached_days(ctx, names)
     except Unavailable:
         ctx.log("the cache cannot be reached: the database answers for all")
         return {}
 
 
 def _days(
-    ctx: Context, db: Connection, users: list[str], cached: Mapping[str, CachedDay]
+    ctx: Context, db: Connection, names: list[str], cached: Mapping[str, CachedDay]
 ) -> tuple[dict[str, list[Done]], int, int]:
     """What each user did, but for those who failed; and for how many with attempts the cache had it, and had not."""
-    counts = counted(ctx, db, users)
+    counts = counted(ctx, db, names)
     since = made_since(ctx, db, {user: cached[user] for user in cached if user in counts}, counts, _attempts_of)
     unread = [user for user in counts if user not in since]
     whole = _attempts_of(ctx, db, unread, ctx.window.until(ctx.as_of)) if unread else ()
-    days: dict[str, list[Done]] = {user: [*cached[user].attempts] if user in since else [] for user in users}
+    days: dict[str, list[Done]] = {user: [*cached[user].attempts] if user in since else [] for user in names}
     for row in chain(chain.from_iterable(since.values()), whole):
         if row.topic is None or row.subject is None:
             ctx.fail(row.user_id, f"question {row.question_id} is missing")
@@ -88,7 +94,7 @@ def _days(
     return days, len(since), len(unread)
 
 
-def _attempts_of(ctx: Context, db: Connection, users: list[str], window: Window) -> Iterable[Row[Any]]:
+def _attempts_of(ctx: Context, db: Connection, names: list[str], window: Window) -> Iterable[Row[Any]]:
     c = attempts.c
     made: Select[Any] = (
         select(
@@ -105,7 +111,7 @@ def _attempts_of(ctx: Context, db: Connection, users: list[str], window: Window)
         .outerjoin(questions, questions.c.id == c.question_id)
         .outerjoin(topics, topics.c.id == questions.c.topic_id)
         .outerjoin(subjects, subjects.c.id == questions.c.subject_id)
-        .where(ctx.among(c.user_id, users), window.holds(c.solved_at))
+        .where(ctx.among(c.user_id, names), window.holds(c.solved_at))
     )
     return db.execute(made)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import Column, Date, Float, Index, Integer, String, Table, Text
+from sqlalchemy import Column, Date, Float, Index, Integer, PrimaryKeyConstraint, String, Table, Text
 
 from jobs.common import metadata
 from opsconsole import Json, UtcTime, key_type
@@ -73,19 +73,20 @@ attempts = Table(
     Column("hints_used", Integer, nullable=True),
     Column("solved_at", UtcTime, nullable=False),
     Index(None, "user_id", "solved_at"),
-    Index(None, "solved_at"),  # for what everybody did on a day
 )
 
 suggestions = Table(
     "suggestions",
     metadata,
-    Column("user_id", key_type(), primary_key=True),
-    Column("date", Date, primary_key=True),
+    Column("user_id", key_type(), nullable=False),
+    Column("date", Date, nullable=False),
     Column("kind", String, nullable=False),
     Column("message", Text, nullable=False),
     Column("details", Json, nullable=False),
     Column("created_at", UtcTime, nullable=False),
-    Index(None, "date", "kind"),
+    # The date first: one index for a batch of users and for everybody's of a date. With two, a database that has no
+    # statistics of a new date yet takes the wrong one, and reads the whole date for each batch.
+    PrimaryKeyConstraint("date", "user_id"),
 )
 
 user_performance = Table(
@@ -99,7 +100,6 @@ user_performance = Table(
     Column("avg_timing", Float, nullable=True),
     Column("avg_reaction_time", Float, nullable=True),
     Column("by_subject", Json, nullable=False),
-    Index(None, "date"),
 )
 
 topic_mastery = Table(

@@ -94,17 +94,21 @@ class School:
 _numbers = count(1)
 
 
+@contextmanager
 def tools_for(
     database_url: str,
     redis_url: str,
     *,
     families: tuple[Family, ...] = pack.families,
     now: Callable[[], datetime] = lambda: NOW,
-) -> Tools:
+) -> Iterator[Tools]:
     """What a process works with, on a database that has the tables."""
     tools = Tools(database_url, redis_url, families=families, now=now)
-    metadata.create_all(tools.data.engine)
-    return tools
+    try:
+        metadata.create_all(tools.data.engine)
+        yield tools
+    finally:
+        tools.close()
 
 
 def carry_out(
@@ -122,7 +126,7 @@ def population_of(tools: Tools, job: Job, instant: datetime) -> list[str]:
     found = job.population(Scope(job.covers.at(instant, KOLKATA), instant, {}, {}))
     assert not isinstance(found, tuple)
     with tools.data.reading() as db:
-        return sorted(key for (key,) in db.execute(found).tuples())
+        return sorted(str(row[0]) for row in db.execute(found))
 
 
 def rows_of(tools: Tools, table: Table) -> list[dict[str, Any]]:

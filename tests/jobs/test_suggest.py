@@ -1,0 +1,463 @@
+"""What users are told the next morning: rule by rule, and the same whatever the cache still has of their day."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import given, settings, strategies as st
+from sqlalchemy import delete, text, update
+
+from jobs.attempts.advice import Kind, advise
+from jobs.attempts.cache_day import cache_day
+from jobs.attempts.day import Done, Named
+from jobs.attempts.suggest import suggest
+from jobs.attempts.tables import questions, suggestions
+from opsconsole.context import Tools
+from opsconsole.model import RunState, Scope
+from opsconsole.work import prepared
+from tests.conftest import Installing
+from tests.jobs.school import (
+    DAY,
+    KOLKATA,
+    NEXT_MIDNIGHT,
+    NOON,
+    NOW,
+    TEN_TO_TWELVE,
+    School,
+    carry_out,
+    plan_of,
+    population_of,
+    rows_of,
+    statements,
+    tools_for,
+)
+
+THE_19TH = date.fromisoformat(DAY)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def tools(database_url: str, redis_url: str) -> Iterator[Tools]:
+    with tools_for(database_url, redis_url) as made:
+        yield made
+
+
+@pytest.fixture
+def later(database_url: str, redis_url: str) -> Iterator[Tools]:
+    """Those of a process that works an hour later."""
+    with tools_for(database_url, redis_url, now=lambda: NOW + HOUR) as made:
+        yield made
+
+
+@pytest.fixture
+def school(tools: Tools) -> School:
+    return School(tools.data)
+
+
+@pytest.fixture
+def cache(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+def key(user: str) -> str:
+    return f"date:user:{DAY}:{user}"
+
+
+def told(tools: Tools) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Kind and details of everybody's suggestion."""
+    return {row["user_id"]: (row["kind"], row["details"]) for row in rows_of(tools, suggestions)}
+
+
+# --- the rules, in their order ------------------------------------------------------------------------------------
+
+ALGEBRA, BONDS, CELLS = Named("t3", "Algebra"), Named("t1", "Bonds"), Named("t2", "Cells")
+
+
+def did(
+    correct: int = 0, incorrect: int = 0, unsolved: int = 0, *, topic: Named = ALGEBRA, timing: float | None = 10.0
+) -> list[Done]:
+    statuses = ["correct"] * correct + ["incorrect"] * incorrect + ["unsolved"] * unsolved
+    return [Done(status, timing, topic, "easy") for status in statuses]
+
+
+@pytest.mark.parametrize(
+    ("day", "kind"),
+    [
+        ([], Kind.COME_BACK),
+        (did(1), Kind.KEEP_GOING),
+        (did(9, 0, 2), Kind.KEEP_GOING),
+        (did(9, 0, 3), Kind.UNSOLVED),
+        (did(0, 9, 3), Kind.UNSOLVED),
+        (did(0, 4), Kind.KEEP_GOING),
+        (did(0, 5), Kind.MISTAKES),
+        (did(3, 2), Kind.KEEP_GOING),  # exactly 60 %
+        (did(2, 3), Kind.MISTAKES),
+        (did(599, 401), Kind.MISTAKES),
+        (did(2, 1, 2), Kind.MISTAKES),  # unsolved is not correct
+        (did(1, timing=15.0), Kind.KEEP_GOING),  # exactly one and a half times
+        (did(1, timing=15.1), Kind.TIMING),
+        (did(2, 3, timing=99.0), Kind.MISTAKES),
+        (did(0, 4, timing=99.0), Kind.TIMING),
+        (did(1, timing=None), Kind.KEEP_GOING),
+    ],
+)
+def test_the_first_rule_that_holds_decides(day: list[Done], kind: Kind) -> None:
+    assert advise(day, {"easy": 10.0}).kind is kind
+
+
+def test_the_topic_with_most_incorrect_answers_is_named_and_of_equal_ones_the_first_by_name() -> None:
+    asha = [*did(2, topic=CELLS), *did(0, 2, topic=BONDS), *did(0, 2, topic=ALGEBRA), *did(0, 1, topic=CELLS)]
+    ben = [*did(0, 1, topic=ALGEBRA), *did(0, 0, 2, topic=BONDS), *did(0, 2, topic=CELLS)]
+
+    for_asha, for_ben = advise(asha, {}), advise(ben, {})
+
+    assert for_asha.details["topic"] == {"id": "t3", "name": "Algebra"}
+    assert for_asha.details["incorrect"] == 2
+    assert for_asha.message == "2 of 7 answers were right: go over Algebra once more."
+    assert for_ben.details["topic"] == {"id": "t2", "name": "Cells"}
+
+
+def test_the_expected_timing_follows_the_difficulty_of_what_was_attempted() -> None:
+    expected = {"easy": 10.0, "hard": 50.0, None: 30.0}
+    mixed = [Done("correct", 60.0, ALGEBRA, level) for level in ("easy", "hard", None, "unheard of")]
+    easy = [Done("correct", 60.0, ALGEBRA, "easy")]
+
+    assert advise(mixed, expected).kind is Kind.TIMING
+    assert advise(mixed, expected).details == {"attempts": 4, "timing": 60.0, "expected": 30.0}
+    assert advise(mixed, {**expected, "easy": 60.0}).kind is Kind.KEEP_GOING
+    assert (
+        advise(easy, expected).message == "A question took you 60 s where 10 s are usual: practise against the clock."
+    )
+    assert advise(easy, {}).kind is Kind.KEEP_GOING
+
+
+def test_every_suggestion_has_its_numbers(tools: Tools, school: School) -> None:
+    school.enrol("asha", "ben", "chen", "dora", "eve")
+    for n, status in enumerate(("correct", "unsolved", "unsolved", "unsolved")):
+        school.solve("asha", NOON + timedelta(minutes=n), status=status)
+    for n in range(6):
+        school.solve("ben", NOON, question_id="q2", status="correct" if n == 0 else "incorrect")
+    school.solve("chen", NOON, question_id="q2", timing=100.0)
+    school.solve("dora", NOON, status="incorrect")
+
+    result = carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha", "ben", "chen", "dora", "eve"])
+
+    assert result.ok == 5
+    assert told(tools) == {
+        "asha": ("unsolved", {"attempts": 4, "unsolved": 3}),
+        "ben": (
+            "mistakes",
+            {"attempts": 6, "correct": 1, "accuracy": 0.1667, "topic": {"id": "vya", "name": "व्याकरण"}, "incorrect": 5},
+        ),
+        "chen": ("timing", {"attempts": 1, "timing": 100.0, "expected": 25.0}),  # six of 12.5 s and one of 100 s
+        "dora": ("keep_going", {"attempts": 1, "correct": 0, "accuracy": 0.0}),
+        "eve": ("come_back", {"attempts": 0}),
+    }
+    assert {(row["date"], row["created_at"]) for row in rows_of(tools, suggestions)} == {(THE_19TH, NOW)}
+
+
+def test_what_everybody_needed_is_worked_out_once_and_without_broken_measures(tools: Tools, school: School) -> None:
+    school.enrol("asha", "ben")
+    school.enrol("gone", active=False)
+    school.solve("asha", NOON, timing=10.0)
+    school.solve("gone", NOON, timing=20.0)
+    school.solve("ben", NOON, timing=None)
+    school.solve("ben", NOON - timedelta(days=1), timing=500.0)
+    school.solve("ben", NOON, timing=1e200)
+    if not tools.data.is_sqlite:
+        for broken in (float("nan"), float("inf"), float("-inf")):
+            school.solve("ben", NOON, timing=broken)
+
+    facts = carried_facts(tools)
+
+    assert facts == {"expected": [["hard", 15.0]]}
+
+
+def carried_facts(tools: Tools) -> dict[str, Any]:
+    window = suggest.covers.at(NEXT_MIDNIGHT, KOLKATA)
+    return prepared(suggest, Scope(window, NEXT_MIDNIGHT, {}, {}), tools, 1)
+
+
+# --- from the cache or from the database --------------------------------------------------------------------------
+
+
+def test_what_happens_after_the_day_was_cached_is_in_the_suggestion(tools: Tools, school: School) -> None:
+    school.enrol("asha", "ben", "chen")
+    for name in ("asha", "ben"):
+        school.solve(name, NOON)
+    carry_out(tools, cache_day, TEN_TO_TWELVE, ["asha", "ben", "chen"])
+    for name in ("asha", "chen"):
+        for seconds in (0, 60, 599):
+            school.solve(name, TEN_TO_TWELVE + timedelta(seconds=seconds), status="unsolved")
+    school.solve("ben", NEXT_MIDNIGHT, status="unsolved")
+
+    result = carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha", "ben", "chen"])
+
+    assert told(tools) == {
+        "asha": ("unsolved", {"attempts": 4, "unsolved": 3}),
+        "ben": ("keep_going", {"attempts": 1, "correct": 1, "accuracy": 1.0}),
+        "chen": ("unsolved", {"attempts": 3, "unsolved": 3}),
+    }
+    assert (result.metrics["cache_hits"], result.metrics["cache_misses"]) == (2, 1)
+
+
+def test_hits_and_misses_are_of_those_who_had_attempts(tools: Tools, school: School, cache: redis.Redis) -> None:
+    school.enrol("asha", "ben", "chen", "dora", "eve")
+    for name in ("asha", "ben", "chen"):
+        school.solve(name, NOON)
+    carry_out(tools, cache_day, TEN_TO_TWELVE, ["asha", "ben", "chen", "dora", "eve"])
+    cache.delete(key("ben"))
+    cache.set(key("chen"), "[garbage")
+    cache.set(key("dora"), cache.get(key("asha")) or b"")
+
+    result = carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha", "ben", "chen", "dora", "eve"])
+
+    assert (result.metrics["cache_hits"], result.metrics["cache_misses"]) == (1, 2)
+    assert told(tools)["dora"] == ("come_back", {"attempts": 0})
+
+
+GARBAGE = (
+    *(b"", b"[", b"[]", b"null", b"{}", b"[1]", b"[{}]", b'"text"', b"\xff\xfe", b"x\x9c not zlib", b"x"),
+    *(b'[{"id":"a1","status":"correct"}]', b"[[[[[[[[[["),
+)
+
+
+def test_the_suggestion_is_the_same_whatever_keys_are_deleted_old_late_or_garbage(
+    tools: Tools, school: School, cache: redis.Redis
+) -> None:
+    names = [f"user{n}" for n in range(8)]
+    school.enrol(*names)
+    chance = random.Random(7)
+    for name in names[:7]:
+        for n in range(chance.randrange(1, 9)):
+            school.solve(
+                name,
+                NOON + timedelta(seconds=chance.randrange(3), microseconds=chance.randrange(3)),
+                f"{name}-{n}",
+                question_id=chance.choice(["q1", "q2"]),
+                status=chance.choice(["correct", "incorrect", "unsolved", "correct"]),
+                timing=chance.choice([None, 5.0, 20.0, 90.0]),
+            )
+    carry_out(tools, cache_day, NEXT_MIDNIGHT - timedelta(microseconds=1), names)
+    whole = {name: json.loads(cache.get(key(name)) or b"[]") for name in names}
+    cache.flushall()
+    carry_out(tools, suggest, NEXT_MIDNIGHT, names)
+    from_the_database = told(tools)
+
+    @settings(max_examples=40)
+    @given(st.data())
+    def looks_the_same(data: st.DataObject) -> None:
+        cache.flushall()
+        for name in names:
+            array = whole[name]
+            state = data.draw(st.sampled_from(["whole", "gone", "old", "late", "other", "broken", "garbage"]), name)
+            if state == "garbage":
+                cache.set(key(name), data.draw(st.sampled_from(GARBAGE) | st.binary(max_size=40), f"{name} has"))
+                continue
+            if state == "old":
+                array = array[: data.draw(st.integers(0, len(array)), f"{name} until")]
+            elif state == "late" and array:
+                missing = data.draw(st.integers(0, len(array) - 1), f"{name} lacks")
+                array = array[:missing] + array[missing + 1 :]
+            elif state == "other":
+                array = [{**a, "id": a["id"] + "x"} for a in array] + [{**a, "id": a["id"] + "y"} for a in array]
+            elif state == "broken" and array:
+                part, value = data.draw(
+                    st.sampled_from(
+                        [
+                            ("solvedAt", "2025-01-18T18:29:59.999Z"),
+                            ("solvedAt", "soon"),
+                            ("status", "odd"),
+                            ("id", None),
+                        ]
+                    )
+                )
+                array = [*array[:-1], {**array[-1], part: value}]
+            if state != "gone":
+                cache.set(key(name), json.dumps(array))
+        with tools.data.writing() as db:
+            db.execute(delete(suggestions))
+
+        result = carry_out(tools, suggest, NEXT_MIDNIGHT, names)
+
+        assert told(tools) == from_the_database
+        assert result.metrics["cache_hits"] + result.metrics["cache_misses"] == 7
+        assert result.ok == 8
+
+    looks_the_same()
+
+
+def test_a_compressed_day_is_read_like_any_other(tools: Tools, school: School, cache: redis.Redis) -> None:
+    school.enrol("asha")
+    for n in range(20):
+        school.solve("asha", NOON + timedelta(minutes=n), status="incorrect")
+    carry_out(tools, cache_day, TEN_TO_TWELVE, ["asha"], {"compress_over": 100})
+    assert cache.strlen(key("asha")) < 1000
+
+    result = carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha"])
+
+    assert result.metrics["cache_hits"] == 1
+    assert told(tools)["asha"][0] == "mistakes"
+
+
+def test_without_redis_the_database_answers_for_all(database_url: str, tools: Tools, school: School) -> None:
+    school.enrol("asha", "ben")
+    school.solve("asha", NOON)
+
+    with tools_for(database_url, "redis://127.0.0.1:1") as alone:
+        result = carry_out(alone, suggest, NEXT_MIDNIGHT, ["asha", "ben"])
+
+    assert (result.ok, result.broken) == (2, None)
+    assert {name: kind for name, (kind, _) in told(tools).items()} == {"asha": "keep_going", "ben": "come_back"}
+    assert (result.metrics["cache_hits"], result.metrics["cache_misses"]) == (0, 1)
+    assert result.log == ["the cache cannot be reached: the database answers for all"]
+
+
+# --- written once -------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_changes_nothing_and_a_late_attempt_changes_its_user_only(
+    tools: Tools, later: Tools, school: School
+) -> None:
+    school.enrol("asha", "ben")
+    school.solve("asha", NOON)
+    carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha", "ben"])
+    once = rows_of(tools, suggestions)
+
+    with statements(later) as seen:
+        carry_out(later, suggest, NEXT_MIDNIGHT, ["asha", "ben"])
+    twice = rows_of(later, suggestions)
+    school.solve("ben", NOON)
+    carry_out(later, suggest, NEXT_MIDNIGHT, ["asha", "ben"])
+
+    assert twice == once
+    assert all(statement.startswith("SELECT") for statement, _ in seen)
+    assert {row["user_id"]: (row["kind"], row["created_at"]) for row in rows_of(later, suggestions)} == {
+        "asha": ("keep_going", NOW),
+        "ben": ("keep_going", NOW + HOUR),
+    }
+
+
+def test_a_slow_worker_does_not_replace_what_a_later_one_wrote(tools: Tools, later: Tools, school: School) -> None:
+    school.enrol("asha")
+    school.solve("asha", NOON)
+    carry_out(later, suggest, NEXT_MIDNIGHT, ["asha"])
+    with later.data.writing() as db:
+        db.execute(update(suggestions).values(kind="unsolved"))
+
+    carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha"])
+
+    assert [(row["kind"], row["created_at"]) for row in rows_of(later, suggestions)] == [("unsolved", NOW + HOUR)]
+
+
+# --- bad rows, and at what cost -----------------------------------------------------------------------------------
+
+
+def test_bad_rows_fail_their_users_and_nobody_else(tools: Tools, school: School) -> None:
+    names = ["asha", "ben", "chen", "dev", "eve"]
+    school.enrol(*names)
+    for name in names:
+        school.solve(name, NOON)
+    school.solve("chen", NOON, question_id="q404")
+    school.solve("dev", NOON, status="odd")
+    if tools.data.is_sqlite:
+        with tools.data.writing() as db:
+            db.execute(text("UPDATE attempts SET timing = 'soon' WHERE user_id = 'eve'"))
+    carry_out(tools, cache_day, TEN_TO_TWELVE, names)
+
+    result = carry_out(tools, suggest, NEXT_MIDNIGHT, names)
+
+    assert {told.item: told.message for told in result.failures} == {
+        "chen": "question q404 is missing",
+        "dev": "an attempt has the unknown status 'odd'",
+    }
+    assert set(told(tools)) == {"asha", "ben", "eve"}
+
+
+def test_a_question_without_its_topic_is_missing(tools: Tools, school: School) -> None:
+    school.enrol("asha")
+    school.solve("asha", NOON)
+    with tools.data.writing() as db:
+        db.execute(update(questions).values(topic_id="t404"))
+
+    result = carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha"])
+
+    assert [told.message for told in result.failures] == ["question q1 is missing"]
+
+
+def test_the_number_of_statements_does_not_grow_with_the_batch(
+    tools: Tools, school: School, cache: redis.Redis
+) -> None:
+    names = [f"user{n:03}" for n in range(200)]
+    school.enrol(*names)
+    for name in names:
+        for n in range(2):
+            school.solve(name, NOON + timedelta(minutes=n))
+    carry_out(tools, cache_day, NOON + timedelta(seconds=1), names)  # all are behind
+    cache.delete(*[key(name) for name in names[::3]])
+
+    with statements(tools) as for_few:
+        few = carry_out(tools, suggest, NEXT_MIDNIGHT, names[:6])
+    with statements(tools) as for_many:
+        many = carry_out(tools, suggest, NEXT_MIDNIGHT, names[6:])
+
+    assert (few.ok, many.ok) == (6, 194)
+    assert len(for_few) == len(for_many) == 6  # means, counts, made since, whole days, what is there, the upsert
+
+
+def test_every_statement_finds_its_rows_by_an_index(tools: Tools, school: School, cache: redis.Redis) -> None:
+    names = ["asha", "ben"]
+    school.enrol(*names)
+    for name in names:
+        school.solve(name, NOON)
+        school.solve(name, NOON + timedelta(minutes=5))
+    carry_out(tools, cache_day, NOON + timedelta(seconds=1), names)
+    cache.delete(key("ben"))
+
+    with statements(tools) as seen:
+        carry_out(tools, suggest, NEXT_MIDNIGHT, names)
+
+    plans = [plan_of(tools, statement, parameters) for statement, parameters in seen if statement.startswith("SELECT")]
+    assert ["ix_attempts_user_id_solved_at" in plan for plan in plans[:4]] == [True] * 4
+    assert "pk_suggestions" in plans[4] or "sqlite_autoindex_suggestions" in plans[4]
+
+
+# --- the whole of it ----------------------------------------------------------------------------------------------
+
+
+def test_through_the_engine_a_night_caches_and_suggests(
+    database_url: str, redis_url: str, installing: Installing
+) -> None:
+    place = installing(
+        database_url=database_url, redis_url=redis_url, environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
+    )
+    school = School(place.data)
+    school.enrol("asha", "ben", "chen")
+    school.enrol("gone", active=False)
+    school.solve("asha", NOON)
+    school.solve("chen", NOON, question_id="q404")
+
+    place.run("attempts.cache_day", DAY)
+    ended = place.run("createSuggestion", DAY)
+
+    with place.data.reading() as db:
+        kinds = {row.user_id: row.kind for row in db.execute(text("SELECT user_id, kind FROM suggestions"))}
+    assert (ended.state, ended.counts.planned, ended.counts.failed) == (RunState.PARTIAL, 3, 1)
+    assert kinds == {"asha": "keep_going", "ben": "come_back"}
+    assert ended.facts == {"expected": [["hard", 12.5]]}
+    assert (ended.metrics["cache_hits"], ended.metrics["cache_misses"]) == (1, 1)
+
+
+def test_suggestions_wait_for_the_cache_and_are_for_every_active_user(tools: Tools, school: School) -> None:
+    school.enrol("asha", "ben")
+    school.enrol("gone", active=False)
+
+    assert population_of(tools, suggest, NEXT_MIDNIGHT) == ["asha", "ben"]
+    assert suggest.after == (cache_day.name,)
