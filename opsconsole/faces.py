@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from opsconsole.text import safe
+
 if TYPE_CHECKING:
     from opsconsole.context import Serving
 
@@ -29,7 +31,7 @@ class Reply:
     @classmethod
     def error(cls, status: int, code: str, message: str, field: str | None = None) -> Reply:
         """An answer that says what is wrong, and with which field of the question."""
-        told = {"code": code, "message": message} | ({"field": field} if field else {})
+        told = {"code": code, "message": safe(message)} | ({"field": field} if field else {})
         return cls({"success": False, "error": told}, status)
 
 

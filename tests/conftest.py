@@ -25,6 +25,7 @@ def _private_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """No test sees or changes what the user who runs it has configured."""
     for name in [name for name in os.environ if name.startswith(("OPSCONSOLE_", "XDG_")) or name.endswith("_URL")]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("CRON_SECRET", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
