@@ -1,0 +1,12 @@
+"""Balances and reports, aggregated ahead: each day's and each month's."""
+
+from __future__ import annotations
+
+from jobs.common import metadata
+from jobs.reporting.daily_report import daily_report
+from jobs.reporting.daily_snapshot import daily_snapshot
+from jobs.reporting.monthly_summary import monthly_summary
+from jobs.reporting.sample import add_reporting
+from opsconsole import Pack
+
+pack = Pack("reporting", jobs=(daily_report, daily_snapshot, monthly_summary), metadata=metadata, sample=add_reporting)
