@@ -150,14 +150,15 @@ class Story:
             self._both("leaderboard_reset_monthly", at, lambda: self._reset("monthly", oracle.month_before(at)))
         if midnight and at.strftime("%a") == "Mon":
             self._both("leaderboard_reset_weekly", at, lambda: self._reset("weekly", oracle.week_before(at)))
-        if at.minute == 0 and at.hour % 12 == 0:
+        if midnight:
             self._both("leaderboard_recalc", at, lambda: None)
 
     def _both(self, job: str, at: datetime, told: Any) -> None:
         told()
         for _ in range(2 if self.dice.random() < 0.1 else 1):
-            result = self.world.run(job, at)
-            assert (result.failed, result.again, result.broken) == ([], [], None), result
+            if planned := self.world.planned(job, at):
+                result = self.world.run(job, at, items=planned)
+                assert (result.ok, result.failed, result.again) == (len(planned), [], []), result
 
     def _tell(self, events: list[Event]) -> None:
         self.events += events
