@@ -48,18 +48,19 @@ class World:
         for row in read["question_subtopics"]:
             self.below[row["question_id"]].append(row["subtopic_id"])
         questions = {row["id"]: row for row in read["questions"]}
-        self.of: dict[str, list[Attempt]] = defaultdict(list)
+        self.of: dict[tuple[str, date], list[Attempt]] = defaultdict(list)
         self.on: dict[date, list[Attempt]] = defaultdict(list)
         for row in read["attempts"]:
             at = row["solved_at"]
             at = datetime.fromisoformat(at).replace(tzinfo=UTC) if isinstance(at, str) else at.astimezone(UTC)
             attempt = Attempt(row, at, questions.get(row["question_id"]))
-            self.of[row["user_id"]].append(attempt)
+            self.of[row["user_id"], attempt.day].append(attempt)
             self.on[attempt.day].append(attempt)
 
     def days(self, first: date, last: date) -> dict[str, list[Attempt]]:
         """What each active user did from one local date to another, of those who did anything."""
-        found = {user: [a for a in self.of[user] if first <= a.day <= last] for user in self.active}
+        dates = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        found = {user: [a for day in dates for a in self.of.get((user, day), ())] for user in self.active}
         return {user: made for user, made in found.items() if made}
 
     def missing(self, made: list[Attempt]) -> str | None:
