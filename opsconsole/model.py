@@ -272,7 +272,8 @@ class Pack:
     `settings` is the shape of its section of the configuration; its fields, with their defaults, are what the jobs find
     as `options`.
     `sample(data, users, since, until)` writes made-up data: so many users, and what happened in [since, until).
-    Stretches written one after another add up to the whole, and one that is there already adds nothing.
+    Stretches written one after another add up to the whole, and one that is there already adds nothing. The demo has
+    `sample_days` of it.
     """
 
     name: str
@@ -283,6 +284,7 @@ class Pack:
     routes: tuple[Route, ...] = ()
     panels: tuple[Panel, ...] = ()
     sample: Callable[[Database, int, datetime, datetime], None] | None = None
+    sample_days: int = 5
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -4,39 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from opsconsole.backfill import Only, StepState
 from opsconsole.clock import now
 from opsconsole.cron import zone
 from opsconsole.database import Database
 from opsconsole.embedded import sample
 from opsconsole.engine import Engine
 from opsconsole.errors import OpsconsoleError
-from opsconsole.windows import Unit
+from opsconsole.windows import DAY, Unit
 
 if TYPE_CHECKING:
     from opsconsole.desk import Desk
     from opsconsole.model import Job
 
+Tell = Callable[[str], None]
+
 PAST_DAYS = 4
 LEAD_SECONDS = 20.0
+OFTEN = timedelta(days=1)
+"""What runs at least so often is run once before the demo opens; a month's end is not brought about."""
 
 
 @contextmanager
-def prepared(desk: Desk, users: int, *, tell: Callable[[str], None]) -> Iterator[None]:
+def prepared(desk: Desk, users: int, *, tell: Tell) -> Iterator[None]:
     """A desk whose data is there and whose past days have been run, with an engine that goes on."""
     at = now()
-    data = Database(desk.settings.data_url.reveal())
-    try:
-        sample.fill(data, desk.catalog.packs, users, at, lambda pack, share: _progress(tell, pack, users, share))
-    finally:
-        data.close()
+    yesterday = DAY.at(DAY.at(at, zone("UTC")).start - timedelta(microseconds=1), zone("UTC"))
+    _fill(desk, users, yesterday.start, tell)
     engine = Engine(desk.settings, desk.store, desk.catalog)
     desk.engine = engine
     engine.start()
     try:
-        _run_the_past(desk, at, tell)
+        today = at.date()
+        _run_the_past(desk, Unit.DAY, today - timedelta(days=PAST_DAYS), today - timedelta(days=2), tell)
+        # What was recorded since about days that have been run: the console is to find it.
+        _fill(desk, users, at, tell)
+        _run_the_past(desk, Unit.DAY, today - timedelta(days=1), today - timedelta(days=1), tell)
+        last_month = today.replace(day=1) - timedelta(days=1)
+        _run_the_past(desk, Unit.MONTH, last_month, last_month, tell)
+        _run_once(desk, at)
         yield
     finally:
         engine.stop()
@@ -44,32 +53,53 @@ def prepared(desk: Desk, users: int, *, tell: Callable[[str], None]) -> Iterator
 
 def opening_job(desk: Desk) -> str | None:
     """The job that is started when the demo opens, so that there is something to see at once."""
-    return next((job.name for job in _daily(desk)), None)
+    return next((job.name for job in _past_of(desk, Unit.DAY) if not job.covers.back), None)
 
 
-def _run_the_past(desk: Desk, at: datetime, tell: Callable[[str], None]) -> None:
-    for job in _daily(desk):
-        done = {run.window.label for run in desk.runs(limit=100, job=job.name)}
-        today = at.astimezone(zone(job.tz)).date()
-        for back in range(PAST_DAYS, 0, -1):
-            day = (today - timedelta(days=back)).isoformat()
-            if day in done:
-                continue
-            outcome = desk.outcome(desk.trigger(job.name, day, backfill=True), LEAD_SECONDS)
-            if outcome is None:
-                tell("another process works on this demo; its history is left to it")
-                return
-            if outcome.run is None:
-                raise OpsconsoleError(outcome.refused or "the demo's history could not be made")
-            while (ended := desk.wait_for(outcome.run, LEAD_SECONDS)) is None:
-                tell(f"{job.name} {day} goes on ...")
-            tell(f"{job.name} {day}: {ended.counts.ok:,} ok, {ended.counts.failed:,} failed in {ended.seconds:.1f} s")
+def _fill(desk: Desk, users: int, until: datetime, tell: Tell) -> None:
+    data = Database(desk.settings.data_url.reveal())
+    try:
+        sample.fill(data, desk.catalog.packs, users, until, lambda pack, share: _progress(tell, pack, users, share))
+    finally:
+        data.close()
 
 
-def _progress(tell: Callable[[str], None], pack: str, users: int, share: float) -> None:
+def _run_the_past(desk: Desk, unit: Unit, since: date, until: date, tell: Tell) -> None:
+    """Runs what is missing of the days, or the months, from one date to the other."""
+    jobs = [job.name for job in _past_of(desk, unit)]
+    if not jobs:
+        return
+    number = desk.plan_backfill(jobs, since, until, only=Only.MISSING)
+    if not desk.backfill(number).to_run:
+        return
+    outcome = desk.outcome(desk.apply_backfill(number), LEAD_SECONDS)
+    if outcome is None:
+        tell("another process works on this demo; its history is left to it")
+        return
+    if outcome.refused is not None:
+        raise OpsconsoleError(f"the demo's history could not be made: {outcome.refused}")
+    while (ended := desk.wait_for_backfill(number, LEAD_SECONDS)) is None:
+        tell("the days before are being run ...")
+    partly = ended.counts.get(StepState.PARTIAL, 0)
+    told = f"{since} to {until}" if since != until else f"{until}"
+    tell(f"{told}: {ended.to_run} runs of the past" + (f", {partly} of them with failures" if partly else ""))
+
+
+def _run_once(desk: Desk, at: datetime) -> None:
+    """Starts each job without past windows that runs often, unless it has run before."""
+    past = {job.name for unit in (Unit.DAY, Unit.MONTH) for job in _past_of(desk, unit)}
+    known = {card.name for card in desk.jobs() if card.last is not None}
+    for job in desk.catalog:
+        following = desk.catalog.cron(job).between(at, at + OFTEN)
+        often = next(iter(following), None) is not None or job.newest_only
+        if job.name not in past | known and often:
+            desk.trigger(job.name)
+
+
+def _past_of(desk: Desk, unit: Unit) -> list[Job]:
+    return [job for job in desk.catalog if job.covers.unit is unit]
+
+
+def _progress(tell: Tell, pack: str, users: int, share: float) -> None:
     if share in (0, 1):
         tell(f"sample data of {pack} for {users:,} users " + ("is being made ..." if share == 0 else "is there"))
-
-
-def _daily(desk: Desk) -> list[Job]:
-    return [job for job in desk.catalog if job.covers.unit is Unit.DAY]

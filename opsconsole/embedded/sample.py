@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Column, Integer, MetaData, String, Table, select
@@ -14,8 +15,9 @@ from opsconsole.errors import Refused
 from opsconsole.model import Pack
 from opsconsole.windows import DAY
 
-DAYS = 5
-"""So many local days are filled: today up to now, and the whole days before it."""
+DAY_BY_DAY = 5
+AT_ONCE = 12
+"""Days longer ago are written so many at once: each stretch begins with a look at all the people."""
 
 Progress = Callable[[str, float], None]
 """Told a pack's name and the share of its data that is there, from 0 to 1."""
@@ -63,7 +65,7 @@ def _fill_pack(
     data: Database, pack: Pack, users: int, before: datetime | None, now: datetime, progress: Progress
 ) -> None:
     assert pack.sample is not None  # noqa: S101 - only such packs come here
-    steps = stretches(_zone(pack), before, now)
+    steps = stretches(_zone(pack), before, now, days=pack.sample_days)
     progress(pack.name, 0.0)
     if steps:
         _remember(data, pack.name, users, steps[0][0])  # so that a fill that is cut off knows its number of users
@@ -75,16 +77,16 @@ def _fill_pack(
         progress(pack.name, 1.0)
 
 
-def stretches(zone: ZoneInfo, before: datetime | None, now: datetime) -> list[tuple[datetime, datetime]]:
-    """What is missing of the last days when everything up to `before` is there: a stretch a local day, oldest first."""
-    first = DAY.named(now.astimezone(zone).date() - timedelta(days=DAYS - 1), zone).start
-    since = max(first, before) if before else first
-    found = []
-    while since < now:
-        until = min(DAY.at(since, zone).end, now)
-        found.append((since, until))
-        since = until
-    return found
+def stretches(zone: ZoneInfo, before: datetime | None, now: datetime, *, days: int) -> list[tuple[datetime, datetime]]:
+    """What is missing of so many local days up to now when everything up to `before` is there: a stretch for each of
+    the last days, and longer ones before them; oldest first.
+    """
+    today = now.astimezone(zone).date()
+    firsts = [DAY.named(today - timedelta(days=back), zone).start for back in range(days)]
+    cuts = {*firsts[:DAY_BY_DAY], *firsts[DAY_BY_DAY - 1 :: AT_ONCE], firsts[-1], now}
+    since = max(firsts[-1], before) if before else firsts[-1]
+    edges = [since, *sorted(cut for cut in cuts if since < cut <= now)]
+    return list(pairwise(edges))
 
 
 def _zone(pack: Pack) -> ZoneInfo:

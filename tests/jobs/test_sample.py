@@ -287,10 +287,20 @@ def test_a_pack_without_sample_data_is_left_alone(data: Database) -> None:
 
 
 def test_missing_stretches_end_at_local_midnights() -> None:
-    found = stretches(KOLKATA, MIDNIGHT - timedelta(hours=30), MIDNIGHT + timedelta(hours=1))
+    found = stretches(KOLKATA, MIDNIGHT - timedelta(hours=30), MIDNIGHT + timedelta(hours=1), days=5)
 
     assert found == [
         (MIDNIGHT - timedelta(hours=30), MIDNIGHT - DAY),
         (MIDNIGHT - DAY, MIDNIGHT),
         (MIDNIGHT, MIDNIGHT + timedelta(hours=1)),
     ]
+
+
+def test_days_of_long_ago_are_filled_several_at_once() -> None:
+    found = stretches(KOLKATA, None, MIDNIGHT + timedelta(hours=1), days=40)
+
+    assert found[0][0] == MIDNIGHT - 39 * DAY
+    assert [end for _, end in found[:-1]] == [since for since, _ in found[1:]]
+    assert found[-1][1] == MIDNIGHT + timedelta(hours=1)
+    assert len(found) < 10
+    assert [until - since for since, until in found[-5:-1]] == [DAY] * 4
