@@ -294,6 +294,10 @@ class Desk:
 
     # --- backfills ---------------------------------------------------------------------------------------------
 
+    def calendars(self) -> tuple[calendar.Calendar, ...]:
+        """The jobs that have windows. Known at once, without asking anybody."""
+        return calendar.calendars(self.catalog)
+
     def windows(self, job: str, since: date | None = None, until: date | None = None) -> list[Seen]:
         """How the job's windows of a range of dates are; of the last 53 weeks when none is given. Raises UnknownJob,
         NotBackfillable, BadWindow.

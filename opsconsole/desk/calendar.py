@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from opsconsole import backfill, backfilling, staleness
@@ -16,7 +16,7 @@ from opsconsole.desk import history
 from opsconsole.errors import BadWindow, Unavailable
 from opsconsole.model import Job, RunState, Scope, Selection
 from opsconsole.store import Store, backfills, runs, windows
-from opsconsole.windows import Window
+from opsconsole.windows import Unit, Window
 from opsconsole.work import BadPopulation, population
 
 Looking = Callable[[str, int, int], None]
@@ -26,6 +26,29 @@ MANY_WINDOWS = 7
 """Results that go by themselves are not worth filling more windows with than so many, or so one is warned."""
 USUAL_RUNS = 10
 GOOD = (RunState.SUCCEEDED, RunState.PARTIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """A job that has windows: how long they are, in which zone, and which jobs it comes after. With `newest_only` there
+    is nothing to fill; `tells_stale` says whether its pack can tell what is out of date.
+    """
+
+    job: str
+    tz: str
+    unit: Unit
+    after: tuple[str, ...] = ()
+    newest_only: bool = False
+    tells_stale: bool = False
+
+
+def calendars(catalog: Catalog) -> tuple[Calendar, ...]:
+    """The jobs that have windows, by name."""
+    return tuple(
+        Calendar(job.name, job.tz, job.covers.unit, job.after, job.newest_only, job.stale is not None)
+        for job in sorted(catalog, key=lambda job: job.name)
+        if job.covers.unit is not Unit.MOMENT
+    )
 
 
 def dates(since: str, until: str) -> tuple[date, date]:
