@@ -148,10 +148,14 @@ def _windows(n: int) -> str:
 
 def advance(store: Store, catalog: Catalog, token: int, now: Clock, *, only: int | None = None) -> None:
     """Takes note of windows that have ended and begins the next ones, of every backfill or of the one that the command
-    `only` is about. Raises Fenced.
+    `only` is about and those of which no window begins. Raises Fenced.
     """
     with store.reading() as db:
-        active = [each for each in backfills.active(db) if only in (None, each[2])]
+        active = [
+            (number, state, command)
+            for number, state, command in backfills.active(db)
+            if only in (None, command) or state is not BackfillState.RUNNING
+        ]
         moves = [(number, state, command, _moves(db, catalog, number, state)) for number, state, command in active]
     for number, state, command, (ended, begin, finished) in moves:
         if ended or begin or finished:

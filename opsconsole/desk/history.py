@@ -15,7 +15,7 @@ from opsconsole.database import Connection, reason
 from opsconsole.desk.values import BatchCell, Cause, JobCard, Leader, Progress, RunPage, Success
 from opsconsole.errors import Unavailable
 from opsconsole.health.rules import JobFacts
-from opsconsole.model import Job, Run, RunState
+from opsconsole.model import Job, Run, RunState, Trigger
 from opsconsole.queueing import waits
 from opsconsole.store import Store, batches, lease, pauses, runs, statistics
 
@@ -74,7 +74,7 @@ def success(db: Connection, catalog: Catalog, now: datetime) -> tuple[Success, .
     newest = statistics.newest_of_each(db, [job.name for job in catalog], each=LAST_RUNS)
     nothing = statistics.Rates(None, None, None)
     return tuple(
-        Success(job.name, rates.get(job.name, nothing), tuple(found), _usual(found))
+        Success(job.name, rates.get(job.name, nothing), tuple(found), _usual(found), _judged(db, job, found))
         for job in catalog
         for found in (newest[job.name],)
     )
@@ -87,15 +87,15 @@ def job_facts(db: Connection, catalog: Catalog, done: tuple[Success, ...], now: 
     good = statistics.last_good_scheduled(db, {name: limits.critical_below for name, limits in aging.items()})
     ages = [limits.max_age for limits in aging.values() if limits.max_age is not None]
     held = pauses.since(db, now - max(ages, default=timedelta(0)))
-    newest = {each.job: each.newest for each in done}
-    unfinished = {run.job: run for run in reversed(runs.unfinished(db))}
+    judged = {each.job: each.judged for each in done}
+    unfinished = {run.job: run for run in reversed(runs.unfinished(db)) if run.trigger is not Trigger.BACKFILL}
     return [
         JobFacts(
             job=job,
             due=catalog.cron(job).previous(now),
             accounted_until=known.accounted_until if known else None,
             registered_at=known.registered_at if known else None,
-            newest=newest.get(job.name, ()),
+            newest=judged.get(job.name, ()),
             open=unfinished.get(job.name),
             last_good_scheduled=good.get(job.name),
             paused=any(pause.holds(job, now) for pause in held),
@@ -136,6 +136,13 @@ def _progress(run: Run, catalog: Catalog, now: datetime) -> Progress:
     rate = run.counts.tried / seconds if seconds > 0 and run.counts.tried else None
     left = (run.counts.planned - run.counts.tried) / rate if rate and run.planning_done else None
     return Progress(run, tz, rate, left)
+
+
+def _judged(db: Connection, job: Job, newest: list[Run]) -> tuple[Run, ...]:
+    kept = [run for run in newest if run.trigger is not Trigger.BACKFILL]
+    if len(kept) < len(newest) == LAST_RUNS:
+        kept = statistics.newest_judged(db, job.name, limit=LAST_RUNS)
+    return tuple(kept)
 
 
 def _usual(newest: list[Run]) -> float | None:

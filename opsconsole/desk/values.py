@@ -67,12 +67,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """How a job has been doing: rates, its newest ended runs (newest first), and its usual duration in seconds."""
+    """How a job has been doing: rates, its newest ended runs (newest first), its usual duration in seconds, and the
+    newest ended runs that its health is judged by, which are no backfill's.
+    """
 
     job: str
     rates: Rates
     newest: tuple[Run, ...]
     usual_seconds: float | None
+    judged: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class JobFacts:
     """What is known of a job: its last due instant, up to when its instants are accounted for, since when it is
-    registered, its newest runs (newest first) and the run that goes on or waits; whether its schedule is paused, and
-    when a pause of it ended last.
+    registered, its newest runs (newest first) and the run that goes on or waits, backfills left out; whether its
+    schedule is paused, and when a pause of it ended last.
     """
 
     job: Job

@@ -92,6 +92,7 @@ def newest(
     job: str | None = None,
     states: Sequence[RunState] | None = None,
     selection: Selection | None = None,
+    without: Trigger | None = None,
 ) -> list[Run]:
     """The newest runs first."""
     query = select(runs).order_by(runs.c.id.desc()).limit(limit)
@@ -101,6 +102,8 @@ def newest(
         query = query.where(runs.c.state.in_(states))
     if selection is not None:
         query = query.where(runs.c.selection == selection)
+    if without is not None:
+        query = query.where(runs.c.trigger != without)
     return [_value(row) for row in db.execute(query)]
 
 

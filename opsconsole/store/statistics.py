@@ -52,6 +52,11 @@ def newest_of_each(db: Connection, jobs: list[str], *, each: int) -> dict[str, l
     return {job: run_store.newest(db, limit=each, job=job, states=TERMINAL) for job in jobs}
 
 
+def newest_judged(db: Connection, job: str, *, limit: int) -> list[Run]:
+    """The newest ended runs that a job's health is judged by: a backfill says nothing of how the job does now."""
+    return run_store.newest(db, limit=limit, job=job, states=TERMINAL, without=Trigger.BACKFILL)
+
+
 def last_good_scheduled(db: Connection, least_rates: Mapping[str, float]) -> dict[str, datetime]:
     """When the schedule of each of these jobs last brought a run to a good end, retries of such runs included: it
     succeeded, or the share of its items that did was not under the job's rate.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import select
 
-from opsconsole.backfill import Only, StepState, WindowState
+from opsconsole import clock
+from opsconsole.backfill import Only, StepState, WindowState, windows
+from opsconsole.engine import Engine
 from opsconsole.errors import Exit
 from opsconsole.model import OPEN, Run, RunState, Trigger
 from opsconsole.store import runs as run_store
@@ -330,3 +332,68 @@ def test_nothing_of_a_backfill_is_left_open(place: Installation) -> None:
 
     assert [run for run in place.desk.runs(limit=100) if run.state in OPEN] == []
     assert place.desk.verify_trail().broken is None
+
+
+def test_whoever_leads_for_one_command_notes_what_has_ended_of_what_was_called_off(place: Installation) -> None:
+    diary.spoil(place.data, DAYS[1], "0.5")
+    number = plan(place)
+    with place.leading():
+        told(place, place.desk.apply_backfill(number))
+        eventually(lambda: place.desk.backfill(number).counts.get(StepState.DONE) == 1, "the second goes on")
+        command = place.desk.cancel_backfill(number)
+    engine = Engine(place.settings, place.store, place.catalog, only=command)
+    engine.start()
+    try:
+        told(place, command)
+        cancelled = place.desk.wait_for_backfill(number, PATIENCE)
+    finally:
+        engine.stop(grace_seconds=1)
+
+    assert cancelled is not None
+    assert cancelled.counts == {StepState.DONE: 1, StepState.CANCELLED: 9}
+
+
+# --- health --------------------------------------------------------------------------------------------------------
+
+
+def wrong(place: Installation) -> list[str]:
+    return [found.sentence for found in place.desk.snapshot().findings if found.subject == "diary.page"]
+
+
+def test_old_windows_make_health_neither_better_nor_worse(place: Installation) -> None:
+    diary.spoil(place.data, "2025-02-01")
+    with place.leading():
+        fails = place.run("diary.page", "2025-02-01")
+        before = wrong(place)
+        for _ in range(2):  # more than the newest runs that are kept at hand
+            applied(place, plan(place))
+        after = wrong(place)
+        (rates,) = [each.rates for each in place.desk.snapshot().success if each.job == "diary.page"]
+
+    assert fails.state is RunState.FAILED
+    assert before == after == ["failed (2025-02-01): no ink on this day"]
+    assert rates.day == 20 / 21, "success rates count all runs"
+
+
+def test_old_windows_that_fail_are_no_finding_and_neither_are_their_retries(place: Installation) -> None:
+    diary.spoil(place.data, DAYS[0])
+    with place.leading():
+        place.run("diary.page", "2025-02-01")
+        number = plan(place)
+        applied(place, number)
+        (failed,) = [view.run for view in place.desk.backfill_steps(number) if view.state is StepState.FAILED]
+        assert failed is not None
+        again = place.retry(failed)
+
+    assert (again.state, again.trigger) == (RunState.FAILED, Trigger.BACKFILL)
+    assert wrong(place) == []
+
+
+def test_an_old_window_that_waits_is_not_late(place: Installation) -> None:
+    job = place.catalog.find("diary.page")
+    (window,) = windows(job, FIRST, FIRST, clock.now())
+    hour_ago = clock.now() - timedelta(hours=1)
+    with place.store.writing() as db:
+        run_store.create(db, job, window, as_of=window.end, trigger=Trigger.BACKFILL, asked_by="asha", at=hour_ago)
+
+    assert wrong(place) == []
