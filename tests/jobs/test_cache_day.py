@@ -14,7 +14,12 @@ import pytest
 import redis
 from sqlalchemy import event, text
 
+from jobs.attempts import pack
 from jobs.attempts.cache_day import cache_day
+from jobs.attempts.day import DAY_ATTEMPTS
+from jobs.attempts.suggest import suggest
+from opsconsole import Reply, Request, Serving, Shown
+from opsconsole.cache.client import Cache
 from opsconsole.context import Tools
 from opsconsole.database import Database
 from opsconsole.model import Batch, BatchResult, Run, RunState
@@ -23,12 +28,13 @@ from opsconsole.windows import Window
 from opsconsole.work import work
 from tests.conftest import Installing
 from tests.installation import Installation
-from tests.jobs.school import DAY, MIDNIGHT, NOON, School
+from tests.jobs.school import DAY, MIDNIGHT, NEXT_MIDNIGHT, NOON, School, carry_out, tools_for
 
 GOLDEN = Path(__file__).parent / "golden" / "day_attempts.json"
 
 WINDOW = Window(MIDNIGHT, MIDNIGHT + timedelta(days=1), DAY)
 TTL_SECONDS = 7200
+LAST_INSTANT = NEXT_MIDNIGHT - timedelta(microseconds=1)
 
 
 @pytest.fixture
@@ -392,3 +398,165 @@ def test_the_number_of_statements_does_not_grow_with_the_batch(school: School, t
     assert (few.ok, many.ok, once_more.ok) == (5, 200, 200)
     assert for_few == for_many == 3
     assert for_known == 1
+
+
+# --- options ------------------------------------------------------------------------------------------------------
+
+
+def test_the_configuration_has_long_days_compressed_and_kept_longer(
+    database_url: str, redis_url: str, installing: Installing, cache: redis.Redis
+) -> None:
+    place = installing(
+        database_url=database_url,
+        redis_url=redis_url,
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+        config="[attempts]\ncompress_over = 2000\nlongest_ttl_hours = 12",
+    )
+    school = School(place.data)
+    school.enrol("asha", "ben")
+    for n in range(30):
+        school.solve("asha", NOON + timedelta(seconds=n))
+    school.solve("ben", NOON)
+
+    place.run("attempts.cache_day", DAY)
+
+    read = Cache(redis_url)
+    values = read.read(DAY_ATTEMPTS, ["asha", "ben"], by="user", date=DAY)
+    read.close()
+    assert {key(user): value for user, value in values.items()} == expected(place.data, DAY)
+    assert cache.strlen(key("asha")) < 2000 < len(values["asha"] or b"")
+    assert cache.get(key("ben")) == values["ben"]
+    assert cache.ttl(key("ben")) <= TTL_SECONDS
+
+
+def test_who_came_more_often_keeps_the_day_longer(school: School, tools: Tools, cache: redis.Redis) -> None:
+    school.enrol("daily", "halfway", "once", "rarely")
+    for user, days in (("daily", range(7)), ("halfway", (0, 2, 4, 6)), ("once", (0,)), ("rarely", (0, 7, 8))):
+        for n in days:
+            school.solve(user, NOON - timedelta(days=n))
+
+    carry_out(tools, cache_day, LAST_INSTANT, ["daily", "halfway", "once", "rarely"], {"longest_ttl_hours": 14})
+
+    lives = {user: -(-cache.ttl(key(user)) // 3600) for user in ("daily", "halfway", "once")}
+    assert lives == {"daily": 14, "halfway": 8, "once": 2}
+
+
+def test_a_longest_life_shorter_than_the_usual_changes_nothing(
+    school: School, tools: Tools, cache: redis.Redis
+) -> None:
+    school.enrol("asha")
+    for n in range(7):
+        school.solve("asha", NOON - timedelta(days=n))
+
+    carry_out(tools, cache_day, LAST_INSTANT, ["asha"], {"longest_ttl_hours": 1})
+
+    assert TTL_SECONDS - 60 < cache.ttl(key("asha")) <= TTL_SECONDS
+
+
+def test_appending_during_the_day_gives_what_making_it_anew_gives(
+    school: School, tools: Tools, cache: redis.Redis
+) -> None:
+    chance = random.Random(5)
+    names = [f"user{n}" for n in range(12)]
+    school.enrol(*names)
+    made = 0
+    for hour in (6, 7, 7, 12, 20, 23.99):
+        instant = MIDNIGHT + timedelta(hours=hour)
+        for _ in range(20):
+            # Mostly in the last hour, some much earlier than what is cached, some in one millisecond.
+            back = chance.choice([30, 3600, 3600, 20000]) * chance.random()
+            at = instant - timedelta(seconds=1 + back)
+            school.solve(chance.choice(names[:10]), at.replace(microsecond=chance.choice([0, 1, 999])), f"a{made:04}")
+            made += 1
+        if hour == 12:
+            cache.set(key(names[0]), "[garbage")
+            cache.delete(key(names[1]))
+            cache.set(key(names[11]), "[]")
+
+        result = carry_out(tools, cache_day, instant, names, {"incremental": True})
+        appended = {name: cache.get(name) for name in keys(cache)}
+        anew = carry_out(tools, cache_day, instant, names)
+
+        assert appended == {name: cache.get(name) for name in keys(cache)}
+        assert result.metrics == anew.metrics
+    assert {name: cache.get(name) for name in keys(cache)} == expected(tools.data, DAY)
+
+
+def test_what_came_in_late_within_a_millisecond_is_put_where_it_belongs(
+    school: School, tools: Tools, cache: redis.Redis
+) -> None:
+    school.enrol("asha")
+    school.solve("asha", NOON + timedelta(microseconds=900), "first")
+    carry_out(tools, cache_day, NOON + timedelta(seconds=1), ["asha"], {"incremental": True})
+    school.solve("asha", NOON + timedelta(microseconds=100), "late")
+
+    carry_out(tools, cache_day, NOON + timedelta(seconds=1), ["asha"], {"incremental": True})
+
+    assert [a["id"] for a in json.loads(cache.get(key("asha")) or b"")] == ["late", "first"]
+
+
+def test_appending_leaves_what_is_cached_as_it_was(school: School, tools: Tools, cache: redis.Redis) -> None:
+    school.enrol("asha")
+    school.solve("asha", NOON)
+    carry_out(tools, cache_day, NOON + timedelta(seconds=1), ["asha"], {"incremental": True})
+    with tools.data.writing() as db:
+        db.execute(text("UPDATE topics SET name = 'Algebra I'"))
+    school.solve("asha", NOON + timedelta(minutes=1))
+
+    carry_out(tools, cache_day, LAST_INSTANT, ["asha"], {"incremental": True})
+
+    assert [a["topic"]["name"] for a in json.loads(cache.get(key("asha")) or b"")] == ["Algebra", "Algebra I"]
+
+
+def test_appending_without_redis_ends_the_run_like_any_other(database_url: str, school: School) -> None:
+    school.enrol("asha")
+
+    with tools_for(database_url, "redis://127.0.0.1:1") as alone:
+        result = carry_out(alone, cache_day, NOON, ["asha"], {"incremental": True})
+
+    assert (result.broken, result.again) == ("redis", ["asha"])
+
+
+# --- for programs and people outside ------------------------------------------------------------------------------
+
+
+def test_a_program_without_redis_asks_for_a_day(school: School, tools: Tools, cache: redis.Redis) -> None:
+    school.enrol("asha")
+    school.solve("asha", NOON)
+    carry_out(tools, cache_day, LAST_INSTANT, ["asha"], {"compress_over": 10})
+    cache.set(key("chen"), "no array")
+    serving = Serving(tools, {}, pack.families)
+
+    def ask(user: str, day: str) -> Reply:
+        (route,) = (route for route in pack.routes if route.path == "/cache/attempt-day/{user}/{date}")
+        return route.handler(serving, Request({"user": user, "date": day}))
+
+    assert ask("asha", DAY) == Reply(expected(tools.data, DAY)[key("asha")])
+    assert [ask(user, day).status for user, day in (("asha", "2025-01-20"), ("ben", DAY), ("chen", DAY))] == [404] * 3
+    assert ask("as:ha*", DAY).status == 404
+    for day in ("yesterday", "20250119", "2025-02-30", ""):
+        assert ask("asha", day) == Reply.error(400, "bad_date", "write the date as 2026-03-08", field="date")
+
+
+def test_the_panel_shows_the_newest_suggestions(school: School, tools: Tools) -> None:
+    serving = Serving(tools, {}, pack.families)
+    (panel,) = pack.panels
+    empty = panel.read(serving)
+    school.enrol("asha", "ben", "chen", "dora")
+    school.solve("asha", NOON)
+    school.solve("ben", NOON - timedelta(days=1))
+    for instant in (MIDNIGHT, NEXT_MIDNIGHT):
+        carry_out(tools, suggest, instant, ["asha", "ben", "chen", "dora"])
+
+    shown = panel.read(serving)
+
+    assert empty == Shown(says="no suggestions yet; attempts.suggest writes them")
+    assert shown.facts == (("date", DAY), ("users", "4"))
+    assert shown.columns == ("suggestion", "users", "share")
+    assert shown.rows == (
+        ("unsolved", "0", "0.0%"),
+        ("mistakes", "0", "0.0%"),
+        ("timing", "0", "0.0%"),
+        ("keep_going", "1", "25.0%"),
+        ("come_back", "3", "75.0%"),
+    )
