@@ -9,4 +9,10 @@ from jobs.reporting.monthly_summary import monthly_summary
 from jobs.reporting.sample import add_reporting
 from opsconsole import Pack
 
-pack = Pack("reporting", jobs=(daily_report, daily_snapshot, monthly_summary), metadata=metadata, sample=add_reporting, sample_days=40)
+pack = Pack(
+    "reporting",
+    jobs=(daily_report, daily_snapshot, monthly_summary),
+    metadata=metadata,
+    sample=add_reporting,
+    sample_days=40,
+)

@@ -23,15 +23,12 @@ def users_with_pockets(scope: Scope) -> Select[tuple[str]]:
 
 def stale_users(scope: Scope) -> Select[tuple[str]]:
     """Those of them whose snapshot is missing, counts other pockets, or knows nothing of what came late."""
-    end = scope.window.end
-    counted = (
-        select(func.count()).select_from(pockets).where(pockets.c.user_id == users.c.id, pockets.c.created_at < end)
-    )
+    held = select(func.count()).where(pockets.c.user_id == users.c.id, pockets.c.created_at < scope.window.end)
     is_right = exists().where(
         snapshots.c.user_id == users.c.id,
         snapshots.c.date == date.fromisoformat(scope.window.label),
-        snapshots.c.pockets == counted.scalar_subquery(),
-        ~came_late(snapshots, end),
+        snapshots.c.pockets == held.correlate_except(pockets).scalar_subquery(),
+        ~came_late(snapshots, scope.window.end),
     )
     return users_with_pockets(scope).where(~is_right)
 

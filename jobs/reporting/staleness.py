@@ -68,7 +68,7 @@ def how_many(user: Any, window: Window) -> Any:
     """How many transactions a user has in the window, as an SQL expression."""
     t = transactions.c
     counted = select(func.count()).select_from(transactions).where(t.user_id == user, window.holds(t.occurred_at))
-    return counted.scalar_subquery()
+    return counted.correlate_except(transactions).scalar_subquery()
 
 
 def to_write(ctx: Context, db: Connection, table: Table, rows: Rows, outdated: Any) -> Rows:

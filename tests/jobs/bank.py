@@ -1,0 +1,184 @@
+"""People with pockets, what they pay and earn, and the jobs that report on it: for the tests of reporting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Table, event, insert, select, text, update
+
+from jobs.common import metadata, users
+from jobs.reporting.daily_report import daily_report
+from jobs.reporting.daily_snapshot import daily_snapshot
+from jobs.reporting.monthly_summary import monthly_summary
+from jobs.reporting.tables import (
+    daily_financial_reports,
+    daily_financial_snapshots,
+    monthly_financial_summaries,
+    pockets,
+    transactions,
+)
+from opsconsole.context import Tools
+from opsconsole.database import Database
+from opsconsole.model import Batch, BatchResult, Job, Scope
+from opsconsole.windows import Window
+from opsconsole.work import population, work
+
+TABLE = {
+    daily_report.name: daily_financial_reports,
+    daily_snapshot.name: daily_financial_snapshots,
+    monthly_summary.name: monthly_financial_summaries,
+}
+JOBS = (daily_report, daily_snapshot, monthly_summary)
+ADDING = ("income", "transfer_in")
+
+
+def at(moment: str) -> datetime:
+    """A moment in UTC: `2026-03-08 14:30`."""
+    return datetime.fromisoformat(moment).replace(tzinfo=UTC)
+
+
+def window(job: Job, label: str) -> Window:
+    """The job's window of that name: `2026-03-08`, or `2026-03` for the month's."""
+    return job.covers.named(date.fromisoformat(label if len(label) == 10 else f"{label}-01"), ZoneInfo("UTC"))
+
+
+class Bank:
+    """A data database whose balances always agree with its transactions. `now` is what rows are stamped with."""
+
+    def __init__(self, data_url: str) -> None:
+        self.data = Database(data_url)
+        metadata.create_all(self.data.engine, tables=[users, pockets, transactions, *TABLE.values()])
+        self.now = at("2027-01-01 12:00")
+        self._tools = Tools(data_url, "redis://localhost:1", now=lambda: self.now)
+        self._made = 0
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._tools.close()
+        self.data.close()
+
+    # --- people and their money ---
+
+    def enrol(self, *names: str) -> None:
+        """Adds users."""
+        born = at("2024-01-01 00:00")
+        self.add(users, *({"id": name, "name": name, "active": True, "created_at": born} for name in names))
+
+    def open(self, pocket: str, user: str, balance: int = 0, created: str = "2025-01-01 00:00") -> None:
+        """Opens a pocket with some money in it."""
+        row = {"id": pocket, "user_id": user, "name": pocket, "currency": "INR"}
+        self.add(pockets, {**row, "balance_minor": balance, "created_at": at(created)})
+
+    def move(
+        self,
+        pocket: str,
+        type_: str,
+        amount: Any,
+        occurred: str,
+        *,
+        recorded: str | None = None,
+        category: str | None = "groceries",
+        id_: str | None = None,
+        user: str | None = None,
+    ) -> None:
+        """Records a transaction, at once when not said otherwise, and changes the balance."""
+        self._made += 1
+        owner = user or self.owner(pocket)
+        row = {"id": id_ or f"t{self._made:05}", "user_id": owner, "pocket_id": pocket, "type": type_}
+        times = {"occurred_at": at(occurred), "recorded_at": at(recorded or occurred)}
+        self.add(transactions, {**row, **times, "category": category, "amount_minor": amount})
+        change = amount if type_ in ADDING else -amount
+        with self.data.writing() as db:
+            changed = update(pockets).where(pockets.c.id == pocket)
+            db.execute(changed.values(balance_minor=pockets.c.balance_minor + change))
+
+    def transfer(self, from_: str, to: str, amount: int, occurred: str, *, recorded: str | None = None) -> None:
+        """Moves money from one pocket to another: two transactions."""
+        self.move(from_, "transfer_out", amount, occurred, recorded=recorded, category="transfer")
+        self.move(to, "transfer_in", amount, occurred, recorded=recorded, category="transfer")
+
+    def owner(self, pocket: str) -> str:
+        """Whose pocket it is."""
+        with self.data.reading() as db:
+            return str(db.execute(select(pockets.c.user_id).where(pockets.c.id == pocket)).scalar_one())
+
+    def add(self, table: Table, *rows: dict[str, Any]) -> None:
+        """Writes rows as they are."""
+        with self.data.writing() as db:
+            db.execute(insert(table), list(rows))
+
+    # --- the jobs, and what they wrote ---
+
+    def keys(self, job: Job, label: str, as_of: datetime | None = None, *, stale: bool = False) -> list[str]:
+        """Whom a run would be about."""
+        mine = window(job, label)
+        scope = Scope(mine, as_of or mine.end, {}, {})
+        query = job.stale(scope) if stale and job.stale else population(job, scope)
+        with self.data.reading() as db:
+            return sorted(db.execute(query).scalars())  # type: ignore[arg-type]
+
+    def run(
+        self,
+        job: Job,
+        label: str,
+        *,
+        as_of: str | None = None,
+        keys: Iterable[str] | None = None,
+        stale: bool = False,
+    ) -> BatchResult:
+        """Carries out one batch over everybody it is about, as of the window's end when not said otherwise."""
+        until = at(as_of) if as_of else window(job, label).end
+        whom = self.keys(job, label, until, stale=stale) if keys is None else list(keys)
+        return work(Batch(1, 1, 1, job.name, window(job, label), until, whom, {}, 60.0), job, self._tools)
+
+    def night(self, day: str) -> None:
+        """The nightly runs that a day has: its report, its snapshot, and its month's summary when it was the last."""
+        end = window(daily_report, day).end
+        self.now = end - timedelta(minutes=1)
+        assert not self.run(daily_report, day, as_of=f"{day} 23:59").failed
+        self.now = end
+        assert not self.run(daily_snapshot, day).failed
+        if end.day == 1:
+            self.now = end + timedelta(minutes=1)
+            assert not self.run(monthly_summary, day[:7]).failed
+
+    def rows(self, job: Job, *, stamps: bool = True) -> dict[tuple[str, str], dict[str, Any]]:
+        """What the job wrote, by user and day or month, with or without what says when."""
+        table = TABLE[job.name]
+        with self.data.reading() as db:
+            found = [dict(row) for row in db.execute(select(table)).mappings()]
+        keyed = {}
+        for row in found:
+            if not stamps:
+                row.pop("generated_at"), row.pop("through", None)
+            period = row.get("month") or row["date"].isoformat()
+            keyed[row["user_id"], period] = row
+        return keyed
+
+    def row(self, job: Job, user: str, period: str) -> dict[str, Any]:
+        """The one row of a user and a day or month."""
+        return self.rows(job)[user, period]
+
+    def everything(self) -> dict[str, Any]:
+        """All that the jobs wrote, stamps included, JSON as it is stored."""
+        found = {}
+        with self.data.reading() as db:
+            for table in TABLE.values():
+                query = f"SELECT * FROM {table.name} ORDER BY 1, 2"  # noqa: S608 - our own tables
+                found[table.name] = [tuple(row) for row in db.execute(text(query))]
+        return found
+
+    def statements(self, job: Job, label: str, keys: list[str]) -> list[str]:
+        """The SQL statements that a batch takes."""
+        seen: list[str] = []
+
+        def see(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            seen.append(statement)
+
+        event.listen(self._tools.data.engine, "before_cursor_execute", see)
+        assert self.run(job, label, keys=keys).ok == len(keys)
+        event.remove(self._tools.data.engine, "before_cursor_execute", see)
+        return [statement for statement in seen if not statement.startswith("BEGIN")]
