@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from opsconsole.errors import BadSettings
-from opsconsole.settings import Secret, Settings, load, masked
+from opsconsole.settings import DEFAULT_PACKS, Secret, Settings, load, masked
 
 SECRET = "hunter2"
 
@@ -31,7 +31,7 @@ def test_without_a_word_everything_is_embedded(tmp_path: Path) -> None:
     assert found.data_url == Secret(f"sqlite:///{tmp_path / 'data.db'}")
     assert found.redis_url is None
     assert found.embedded_store
-    assert found.packs == ("jobs.attempts",)
+    assert found.packs == DEFAULT_PACKS
     assert (found.engine.executor, found.engine.lease_seconds) == ("processes", 10.0)
     assert 1 <= found.engine.worker_count <= 4
 
@@ -130,7 +130,7 @@ def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
         "jobs.packs must be a list of module names",
         'jobs."attempts.cache_day".batch: a whole number',
         'jobs."attempts.cache_day".colour is not a setting',
-        "[enigne] is not a section; the sections are attempts, console, data, engine, http, jobs, redis, store",
+        "[enigne] is not a section; the sections are attempts, console, data, engine, game, http, jobs, practice, redis, reporting, store",
     ):
         assert part in said, said
     assert len(found) == 11
@@ -243,7 +243,7 @@ def test_workers_learn_all_that_they_need(tmp_path: Path) -> None:
     assert found.wiring() == {
         "data_url": "postgresql+psycopg://o:p@db/x",
         "redis_url": "redis://:p@c",
-        "packs": ["jobs.attempts"],
+        "packs": list(DEFAULT_PACKS),
         "overrides": {},
         "options": {"attempts": {"paper": "A4"}},
     }
