@@ -15,7 +15,7 @@ PERFORMANCE = Family(
     "user:performance:{user}",
     ttl=minutes(30),
     of=USER,
-    made_from=("user_performance",),
+    made_from=("attempts", "user_performance"),
 )
 CONFIG = Family(
     "practice.config",

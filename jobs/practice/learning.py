@@ -8,9 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import Connection, Subquery, Text, and_, select, type_coerce
+from sqlalchemy import Connection, Subquery, Text, and_, case, func, select, type_coerce
 
-from jobs.attempts.tables import Status, attempts, questions, topic_mastery, topics, user_performance
+from jobs.attempts.tables import Status, attempts, questions, topic_mastery, topics
 from jobs.common import users
 from jobs.practice.generator import SessionConfig
 from jobs.practice.tables import session_configs
@@ -30,32 +30,19 @@ ByUserAndSubject = dict[tuple[str, str], list[str]]
 
 
 class Done(msgspec.Struct, frozen=True, rename="camel"):
-    """Attempts, and how many of them were correct."""
+    """Attempts, how many of them were correct, and their mean time in seconds; None where none was measured."""
 
-    attempts: int = 0
-    correct: int = 0
-
-    @property
-    def accuracy(self) -> float | None:
-        """Correct ones of all; None without attempts."""
-        return self.correct / self.attempts if self.attempts else None
-
-    def and_also(self, other: Done) -> Done:
-        """The sum of both."""
-        return Done(self.attempts + other.attempts, self.correct + other.correct)
+    attempts: int
+    correct: int
+    mean_timing: float | None
 
 
 class Performance(msgspec.Struct, frozen=True, rename="camel"):
-    """Who a user is and how the last 28 whole days went: on how many of them there were attempts, what came of them,
-    and that by subject. `unreadable` are dates whose sums by subject could not be read.
-    """
+    """Who a user is and how the last 28 whole days went, by topic; topics without attempts are left out."""
 
     stream: str | None
     grade: str | None
-    days: int = 0
-    done: Done = Done()
-    by_subject: dict[str, Done] = {}
-    unreadable: list[str] = []
+    by_topic: dict[str, Done] = {}
 
 
 def just(user: str) -> Who:
@@ -64,45 +51,33 @@ def just(user: str) -> Who:
 
 
 def performances(db: Connection, who: Who, now: datetime) -> dict[str, Performance]:
-    """How each of the active users did on the 28 local days before today."""
-    today = DAY.at(now, ZONE).start.astimezone(ZONE).date()
-    c = user_performance.c
-    lately = and_(c.user_id == users.c.id, c.date >= today - PERFORMANCE_OVER, c.date < today)
-    rows = db.execute(
+    """How each of the active users did on the 28 local days before today: from the attempts themselves, so that it is
+    right whichever jobs have run.
+    """
+    today = DAY.at(now, ZONE).start
+    since = DAY.at(today - PERFORMANCE_OVER, ZONE).start
+    c = attempts.c
+    by_topic = (
         select(
-            users.c.id,
-            users.c.stream,
-            users.c.grade,
-            c.date,
-            c.attempts,
-            c.correct,
-            type_coerce(c.by_subject, Text).label("by_subject"),
+            c.user_id,
+            questions.c.topic_id,
+            func.count(),
+            func.count(case((c.status == Status.CORRECT, 1))),
+            func.avg(c.timing),
         )
-        .outerjoin(user_performance, lately)
-        .where(who(users.c.id), users.c.active)
-        .order_by(users.c.id, c.date)
+        .join(questions, questions.c.id == c.question_id)
+        .where(who(c.user_id), c.solved_at >= since, c.solved_at < today)
+        .group_by(c.user_id, questions.c.topic_id)
     )
-    of_user: dict[str, list[Any]] = {}
-    for row in rows:
-        of_user.setdefault(row.id, []).append(row)
-    return {user: _performance(days) for user, days in of_user.items()}
-
-
-def _performance(days: list[Any]) -> Performance:
-    done, by_subject, unreadable, practised = Done(), dict[str, Done](), list[str](), 0
-    for day in days:
-        if day.date is None:
-            continue  # the only row of a user without any
-        practised += 1
-        done = done.and_also(Done(day.attempts, day.correct))
-        try:
-            of_day = msgspec.json.decode(day.by_subject, type=dict[str, Done])
-        except (msgspec.DecodeError, RecursionError):
-            unreadable.append(day.date.isoformat())
-            continue
-        for subject, more in of_day.items():
-            by_subject[subject] = by_subject.get(subject, Done()).and_also(more)
-    return Performance(days[0].stream, days[0].grade, practised, done, by_subject, unreadable)
+    done: dict[str, dict[str, Done]] = {}
+    for user, topic, attempted, correct, timing in db.execute(by_topic):
+        # Rounded: a database may add up in any order, and the last digits of the sum depend on it.
+        mean = None if timing is None else round(timing, 3)
+        done.setdefault(user, {})[topic] = Done(attempted, correct, mean)
+    people = db.execute(select(users.c.id, users.c.stream, users.c.grade).where(who(users.c.id), users.c.active))
+    return {
+        user: Performance(stream, grade, dict(sorted(done.get(user, {}).items()))) for user, stream, grade in people
+    }
 
 
 def current_topics(db: Connection, who: Who, now: datetime, subject: str | None = None) -> ByUserAndSubject:

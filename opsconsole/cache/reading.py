@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -110,7 +111,7 @@ class Reader:
         self._line = _Line()
         self._lock = threading.Lock()
         self._flights: dict[str, _Flight] = {}
-        self._reads: dict[str, Reads] = {}
+        self._came: Counter[tuple[str, str]] = Counter()
 
     def get(self, family: Family, shape: Any, compute: Callable[[], Any], **parts: str) -> Any:
         """One value; see `get_all`."""
@@ -150,7 +151,17 @@ class Reader:
     def reads(self) -> dict[str, Reads]:
         """What came of the reads since this process began, by family."""
         with self._lock:
-            return dict(self._reads)
+            came = dict(self._came)
+        families = {family for family, _ in came}
+        return {
+            family: Reads(
+                hits=came.get((family, "hits"), 0),
+                misses=came.get((family, "misses"), 0) + came.get((family, "garbage"), 0),
+                garbage=came.get((family, "garbage"), 0),
+                failed=came.get((family, "failed"), 0),
+            )
+            for family in families
+        }
 
     def close(self) -> None:
         """Closes the pooled connections."""
@@ -175,6 +186,7 @@ class Reader:
         """Ends the flights whose values are in the cache; returns the others."""
         found = self._fetch([flight.key for flight in flights if flight.key is not None])
         missing = []
+        came_of = []
         for flight in flights:
             ask = asks[flight.n]
             came = "failed"
@@ -182,7 +194,9 @@ class Reader:
                 came = flight.read(found[flight.key], ask)
             if came != "hits":
                 missing.append(flight)
-            self._count(ask.family.name, came)
+            came_of.append((ask.family.name, came))
+        with self._lock:
+            self._came.update(came_of)
         return missing
 
     def _fetch(self, keys: list[str]) -> dict[str, bytes | None] | None:
@@ -215,14 +229,6 @@ class Reader:
             self._line.failed()
         else:
             self._line.worked()
-
-    def _count(self, family: str, came: str) -> None:
-        with self._lock:
-            before = self._reads.get(family, Reads())
-            told = {came: getattr(before, came) + 1}
-            if came == "garbage":
-                told["misses"] = before.misses + 1
-            self._reads[family] = replace(before, **told)
 
 
 def _key(family: Family, parts: Mapping[str, str]) -> str | None:

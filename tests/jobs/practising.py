@@ -1,0 +1,101 @@
+"""A class that practises, for the tests of the practice pack: a catalogue, people, what they did and know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from sqlalchemy import Table, insert
+
+from jobs.attempts.tables import attempts, questions, subjects, topic_mastery, topics
+from jobs.common import metadata, users
+from jobs.practice import pack
+from jobs.practice.tables import session_configs
+from opsconsole import Serving
+from opsconsole.context import Tools
+from opsconsole.database import Database
+
+NOW = datetime(2026, 3, 9, 6, 30, tzinfo=UTC)
+"""A noon in Kolkata."""
+DAY = timedelta(days=1)
+MATHS = ("alg", "cal", "geo", "tri")
+EACH = 30
+"""So many questions has each of their topics, half of them hard, a third for the exam."""
+
+
+class Class:
+    """A data database with mathematics (four topics) and art (one, with five questions), and people."""
+
+    def __init__(self, data: Database) -> None:
+        self.data = data
+        self._numbers = count()
+        self.add(subjects, {"id": "math", "name": "Mathematics"}, {"id": "art", "name": "Art"})
+        self.add(
+            topics,
+            *({"id": topic, "subject_id": "math", "name": topic} for topic in MATHS),
+            {"id": "ink", "subject_id": "art", "name": "Ink"},
+        )
+        self.add(
+            questions,
+            *(
+                {
+                    "id": f"{topic}-{n:02}",
+                    "subject_id": subject,
+                    "topic_id": topic,
+                    "difficulty": ("easy", "hard")[n % 2],
+                    "categories": ["board exam", "other"] if n % 3 == 0 else None if n % 3 == 1 else [],
+                }
+                for subject, topic, many in (*(("math", topic, EACH) for topic in MATHS), ("art", "ink", 5))
+                for n in range(many)
+            ),
+        )
+
+    def enrol(self, *names: str, active: bool = True, stream: str | None = None, grade: str | None = None) -> None:
+        """Adds users."""
+        usual = {"active": active, "stream": stream, "grade": grade, "created_at": NOW - 300 * DAY}
+        self.add(users, *({"id": name, "name": name, **usual} for name in names))
+
+    def solve(
+        self,
+        user: str,
+        question: str,
+        ago: timedelta,
+        status: str = "correct",
+        timing: float | None = 10.0,
+    ) -> None:
+        """Adds an attempt made so long before now."""
+        row = {"id": f"a{next(self._numbers):06}", "user_id": user, "question_id": question, "status": status}
+        self.add(attempts, row | {"timing": timing, "solved_at": NOW - ago})
+
+    def knows(self, user: str, topic: str, mastery: float) -> None:
+        """Adds what is thought of the user's knowledge."""
+        row = {"user_id": user, "topic_id": topic, "mastery": mastery, "attempts": 9}
+        self.add(topic_mastery, row | {"last_attempt_at": NOW - 30 * DAY, "updated_at": NOW})
+
+    def says(self, stream: str, grade: str, config: Any) -> None:
+        """Adds how the sessions of a class are put together."""
+        self.add(session_configs, {"stream": stream, "grade": grade, "config": config})
+
+    def add(self, table: Table, *rows: dict[str, Any]) -> None:
+        """Adds rows."""
+        with self.data.writing() as db:
+            db.execute(insert(table), list(rows))
+
+
+@contextmanager
+def tools_at_noon(database_url: str, redis_url: str) -> Iterator[Tools]:
+    """What a process works with at NOW, on a database that has the tables."""
+    tools = Tools(database_url, redis_url, families=pack.families, now=lambda: NOW)
+    try:
+        metadata.create_all(tools.data.engine)
+        yield tools
+    finally:
+        tools.close()
+
+
+def serving_with(tools: Tools) -> Serving:
+    """What routes and panels receive."""
+    return Serving(tools, {}, pack.families)

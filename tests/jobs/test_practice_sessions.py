@@ -1,0 +1,468 @@
+"""Practice sessions for other programs: the same with and without the cache, and by the rules of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from sqlalchemy import text
+
+from jobs.practice import pack
+from jobs.practice.families import ANY, BY_DIFFICULTY, BY_SUBJECT, CURRENT, FAMILIES, PERFORMANCE, REVISION, WEAK, word
+from jobs.practice.learning import Done, Performance
+from jobs.practice.panel import cached
+from jobs.practice.sessions import Missing, find_session, look_up, new_session
+from jobs.practice.tables import practice_sessions
+from opsconsole import Reply, Request, Serving
+from opsconsole.cache.families import clashes
+from opsconsole.context import Tools
+from opsconsole.errors import Unavailable
+from tests.jobs.practising import DAY, EACH, MATHS, NOW, Class, serving_with, tools_at_noon
+from tests.jobs.school import plan_of, rows_of, statements
+
+NOWHERE = "unix:///nowhere/redis.sock"
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def tools(database_url: str, redis_url: str) -> Iterator[Tools]:
+    with tools_at_noon(database_url, redis_url) as made:
+        yield made
+
+
+@pytest.fixture
+def place(tools: Tools) -> Class:
+    return Class(tools.data)
+
+
+@pytest.fixture
+def serving(tools: Tools) -> Serving:
+    return serving_with(tools)
+
+
+@pytest.fixture
+def server(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def without_cache(database_url: str, tools: Tools) -> Iterator[Serving]:
+    """What routes receive while Redis is away."""
+    with tools_at_noon(tools.data.engine.url.render_as_string(hide_password=False), NOWHERE) as made:
+        yield serving_with(made)
+
+
+def keys(server: redis.Redis) -> set[str]:
+    return {key.decode() for key in server.scan_iter()}
+
+
+def ask(serving: Serving, method: str, path: str, body: Any = None, **parts: str) -> Reply:
+    """What the route of that path answers."""
+    (route,) = [route for route in pack.routes if (route.method, route.path) == (method, path)]
+    reply = route.handler(serving, Request(path=parts, body=body))
+    return replace(reply, body=msgspec.json.decode(msgspec.json.encode(reply.body)))
+
+
+# --- the declaration ----------------------------------------------------------------------------------------------
+
+
+def test_every_family_of_the_pack_is_declared_once_with_its_key_and_its_life() -> None:
+    assert {(family.pattern, family.ttl_seconds) for family in FAMILIES} == {
+        ("user:performance:{user}", 1800),
+        ("session:config:{stream}:{grade}", 7200),
+        ("questions:subject:{subject}:{category}", 3600),
+        ("subject:questions:{subject}:{category}:{difficulty}", 3600),
+        ("current:topics:{user}:{subject}", 1800),
+        ("weak:concepts:{user}:{subject}", 3600),
+        ("revision:topics:{user}:{subject}", 3600),
+        ("practice:session:{user}:{session}", 86400),
+    }
+    assert list(clashes(FAMILIES)) == []
+    assert all(set(family.of) == {"user", "subject"} & set(family.parts) for family in FAMILIES)
+
+
+@pytest.mark.parametrize("said", ["board exam", "a:b", "*", "@any", "हिन्दी", "%41"])
+def test_a_category_can_be_any_words(said: str) -> None:
+    key = BY_SUBJECT.key(subject="math", category=word(said))
+
+    assert BY_SUBJECT.parse(key) == {"subject": "math", "category": word(said)}
+    assert word(said) != ANY
+
+
+# --- what is looked up --------------------------------------------------------------------------------------------
+
+
+def test_current_topics_are_those_of_the_last_seven_days(place: Class, serving: Serving) -> None:
+    place.enrol("asha", "ben")
+    place.solve("asha", "geo-01", 7 * DAY)
+    place.solve("asha", "alg-01", SECOND, status="unsolved")
+    place.solve("asha", "tri-01", 7 * DAY + SECOND)
+    place.solve("asha", "ink-01", DAY)
+    place.solve("ben", "cal-01", DAY)
+
+    assert look_up(serving, "asha", "math")[1].current == ["alg", "geo"]
+    assert look_up(serving, "asha", "art")[1].current == ["ink"]
+
+
+def test_weak_is_what_is_known_under_a_half(place: Class, serving: Serving) -> None:
+    place.enrol("asha", "ben")
+    for topic, mastery in (("alg", 0.1), ("cal", 0.4999), ("geo", 0.5), ("ink", 0.2)):
+        place.knows("asha", topic, mastery)
+    place.knows("ben", "tri", 0.1)
+
+    assert look_up(serving, "asha", "math")[1].weak == ["alg", "cal"]
+
+
+def test_revision_is_what_was_known_well_and_not_tried_for_fourteen_days(place: Class, serving: Serving) -> None:
+    place.enrol("asha", "ben")
+    for topic in MATHS:
+        place.knows("asha", topic, 0.7)
+    place.knows("asha", "ink", 0.9)
+    place.solve("asha", "alg-01", 14 * DAY, status="incorrect")
+    place.solve("asha", "cal-01", 14 * DAY + SECOND)
+    place.solve("ben", "geo-01", DAY)
+
+    assert look_up(serving, "asha", "math")[1].revision == ["cal", "geo", "tri"]
+
+
+def test_what_is_known_less_well_is_not_for_revision(place: Class, serving: Serving) -> None:
+    place.enrol("asha")
+    place.knows("asha", "alg", 0.6999)
+
+    assert look_up(serving, "asha", "math")[1].revision == []
+
+
+def test_performance_is_of_the_28_local_days_before_today(place: Class, serving: Serving) -> None:
+    place.enrol("asha", stream="science", grade="10")
+    midnight = timedelta(hours=12)  # NOW is noon in Kolkata
+    place.solve("asha", "alg-01", midnight, status="correct")
+    place.solve("asha", "alg-02", midnight + SECOND, status="incorrect", timing=20.0)
+    place.solve("asha", "alg-03", midnight + 28 * DAY, status="unsolved", timing=None)
+    place.solve("asha", "alg-03", midnight + 28 * DAY + SECOND)
+    place.solve("asha", "geo-01", DAY, status="correct", timing=None)
+    place.solve("asha", "gone", DAY)
+
+    performance, _ = look_up(serving, "asha", "math")
+
+    assert performance == Performance("science", "10", {"alg": Done(2, 0, 20.0), "geo": Done(1, 1, None)})
+
+
+def test_nobody_and_whoever_left_have_no_performance(place: Class, serving: Serving, server: redis.Redis) -> None:
+    place.enrol("gone", active=False)
+
+    assert look_up(serving, "nobody", "math")[0] is None
+    assert look_up(serving, "gone", "math")[0] is None
+    assert server.get("user:performance:nobody") == b"null"
+
+
+# --- a session ----------------------------------------------------------------------------------------------------
+
+
+def learner(place: Class, name: str = "asha", *, stream: str | None = None, grade: str | None = None) -> None:
+    """Somebody with a current, a weak and a topic for revision in mathematics."""
+    place.enrol(name, stream=stream, grade=grade)
+    place.solve(name, "alg-00", DAY)
+    place.knows(name, "geo", 0.2)
+    place.knows(name, "tri", 0.9)
+
+
+def topics_of(session: list[str]) -> dict[str, int]:
+    found = [question.partition("-")[0] for question in session]
+    return {topic: found.count(topic) for topic in sorted(set(found))}
+
+
+def test_a_session_is_half_current_and_stored(place: Class, serving: Serving, tools: Tools) -> None:
+    learner(place)
+
+    made = new_session(serving, "asha", "math", "s1")
+
+    assert topics_of(made.questions) == {"alg": 10, "geo": 6, "tri": 4}
+    assert "alg-00" not in made.questions
+    assert rows_of(tools, practice_sessions) == [
+        {"id": "s1", "user_id": "asha", "subject_id": "math", "questions": made.questions, "created_at": NOW}
+    ]
+
+
+def test_the_class_says_how_many_questions_of_which_kind(place: Class, serving: Serving, server: redis.Redis) -> None:
+    place.says("science", "10", {"questions": 8, "current": 1, "weak": 1, "revision": 0, "category": "board exam"})
+    place.says("arts", "9", {"questions": 4, "difficulty": "hard"})
+    learner(place, "asha", stream="science", grade="10")
+    learner(place, "ben", stream="arts", grade="9")
+    learner(place, "chen", stream="arts", grade="12")
+
+    of_asha, of_ben, of_chen = (new_session(serving, name, "math", name).questions for name in ("asha", "ben", "chen"))
+
+    assert topics_of(of_asha) == {"alg": 4, "geo": 4}
+    assert all(int(question[-2:]) % 3 == 0 for question in of_asha)
+    assert len(of_ben) == 4
+    assert all(int(question[-2:]) % 2 == 1 for question in of_ben)
+    assert len(of_chen) == 20
+    assert {key for key in keys(server) if "questions" in key} == {
+        "questions:subject:math:board%20exam",
+        "questions:subject:math:@any",
+        BY_DIFFICULTY.key(subject="math", category="@any", difficulty="hard"),
+    }
+
+
+@pytest.mark.parametrize("config", ["no object", {"questions": -5}, {"questions": "many"}, [1], {"current": "half"}])
+def test_a_config_that_cannot_be_read_is_as_if_there_were_none(place: Class, serving: Serving, config: Any) -> None:
+    place.says("science", "10", config)
+    learner(place, stream="science", grade="10")
+
+    assert len(new_session(serving, "asha", "math", "s1").questions) == 20
+    assert dict(cached(serving).facts)["session configs"] == "1, 1 of them unreadable"
+
+
+def test_a_config_that_is_no_json_at_all_is_as_if_there_were_none(place: Class, serving: Serving, tools: Tools) -> None:
+    with tools.data.writing() as db:
+        db.execute(text("INSERT INTO session_configs (stream, grade, config) VALUES ('science', '10', '{\"que')"))
+    learner(place, stream="science", grade="10")
+
+    assert len(new_session(serving, "asha", "math", "s1").questions) == 20
+
+
+def test_what_was_solved_a_moment_ago_does_not_come_again_although_topics_are_cached(
+    place: Class, serving: Serving
+) -> None:
+    place.enrol("asha")
+    look_up(serving, "asha", "math")
+    for topic in MATHS:
+        for n in range(EACH - 5):
+            place.solve("asha", f"{topic}-{n:02}", timedelta(0) if n % 2 else 7 * DAY)
+
+    made = new_session(serving, "asha", "math", "s1").questions
+
+    assert sorted(made) == [f"{topic}-{n:02}" for topic in MATHS for n in range(EACH - 5, EACH)]
+
+
+def test_what_was_solved_wrongly_or_long_ago_may_come_again(place: Class, serving: Serving) -> None:
+    place.enrol("asha")
+    for n in range(5):
+        place.solve(
+            "asha", f"ink-{n:02}", 7 * DAY + SECOND if n % 2 else DAY, status="correct" if n % 2 else "incorrect"
+        )
+
+    assert len(new_session(serving, "asha", "art", "s1").questions) == 5
+
+
+def test_a_session_can_be_repeated_by_its_id(place: Class, serving: Serving, without_cache: Serving) -> None:
+    learner(place)
+    new = new_session(serving, "asha", "math", "s1")
+    with without_cache.writing() as db:
+        db.execute(practice_sessions.delete())
+
+    assert new_session(without_cache, "asha", "math", "s1") == new
+    with without_cache.writing() as db:
+        db.execute(practice_sessions.delete())
+    assert new_session(serving, "asha", "math", "s2").questions != new.questions
+
+
+def test_there_is_no_session_for_nobody_or_of_nothing(place: Class, serving: Serving, tools: Tools) -> None:
+    place.enrol("asha")
+    place.enrol("gone", active=False)
+
+    for user, subject, what in (("gone", "math", "userId"), ("x", "math", "userId"), ("asha", "law", "subjectId")):
+        with pytest.raises(Missing) as missing:
+            new_session(serving, user, subject, "s1")
+        assert missing.value.what == what
+    assert rows_of(tools, practice_sessions) == []
+
+
+# --- with and without the cache -----------------------------------------------------------------------------------
+
+
+def test_the_second_session_reads_nothing_but_what_was_solved(place: Class, serving: Serving, tools: Tools) -> None:
+    learner(place)
+    with statements(tools) as first:
+        new_session(serving, "asha", "math", "s1")
+    with statements(tools) as second:
+        new_session(serving, "asha", "math", "s2")
+
+    def selects(seen: list[tuple[str, Any]]) -> int:
+        return sum(statement.startswith("SELECT") and "FROM" in statement for statement, _ in seen)
+
+    assert selects(first) == 7
+    assert selects(second) == 1
+
+
+def break_values(server: redis.Redis) -> None:
+    """Every value in the cache becomes something that no program of ours wrote."""
+    for key in server.scan_iter():
+        server.set(key, b'{"old": "schema"')
+
+
+@pytest.mark.parametrize("breaks", [break_values, redis.Redis.flushall, lambda server: None])
+def test_whatever_becomes_of_the_cache_the_answers_are_the_same(
+    place: Class,
+    serving: Serving,
+    without_cache: Serving,
+    server: redis.Redis,
+    breaks: Callable[[redis.Redis], object],
+) -> None:
+    learner(place)
+    look_up(serving, "asha", "math")
+
+    breaks(server)
+
+    assert look_up(serving, "asha", "math") == look_up(without_cache, "asha", "math")
+    made = new_session(serving, "asha", "math", "s1")
+    with serving.writing() as db:
+        db.execute(practice_sessions.delete())
+    assert new_session(without_cache, "asha", "math", "s1") == made
+    failed = without_cache.cache.reader.reads()
+    assert {family.name for family in (PERFORMANCE, CURRENT, WEAK, REVISION)} <= failed.keys()
+    assert all(read.failed and not read.hits for read in failed.values())
+
+
+def test_ten_at_once_ask_the_database_once(place: Class, serving: Serving, tools: Tools) -> None:
+    learner(place)
+    with statements(tools) as seen, ThreadPoolExecutor(10) as threads:
+        found = list(threads.map(lambda _: look_up(serving, "asha", "math"), range(10)))
+
+    assert all(each == found[0] for each in found)
+    assert sum("topic_mastery" in statement and "<" in statement for statement, _ in seen) <= 2
+
+
+def test_when_knowledge_changes_the_topics_are_looked_up_again(place: Class, serving: Serving, tools: Tools) -> None:
+    learner(place)
+    look_up(serving, "asha", "math")
+    look_up(serving, "asha", "art")
+    place.knows("asha", "cal", 0.1)
+    before = look_up(serving, "asha", "math")[1].weak
+
+    gone = tools.cache.forget(pack.families, "topic_mastery", user=["asha"], subject=["math"])
+    of_user = tools.cache.forget(pack.families, "user_performance", user=["asha"])
+
+    assert (before, look_up(serving, "asha", "math")[1].weak) == (["geo"], ["cal", "geo"])
+    assert (gone, of_user) == (3, 1)
+
+
+def test_the_queries_use_their_indexes(place: Class, serving: Serving, tools: Tools) -> None:
+    learner(place)
+    with statements(tools) as seen:
+        new_session(serving, "asha", "math", "s1")
+        find_session(serving, "asha", "other")
+
+    plans = [plan_of(tools, *asked) for asked in seen if "attempts" in asked[0] and asked[0].startswith("SELECT")]
+    assert len(plans) == 4
+    assert all("ix_attempts_user_id_solved_at" in plan for plan in plans), plans
+
+
+# --- over HTTP ----------------------------------------------------------------------------------------------------
+
+
+def test_a_program_starts_a_session_and_finds_it_again(
+    place: Class, serving: Serving, without_cache: Serving, server: redis.Redis
+) -> None:
+    learner(place)
+
+    begun = ask(serving, "POST", "/api/practice/session", {"userId": "asha", "subjectId": "math"})
+    session = begun.body["session"]
+    path = "/api/practice/session/{user}/{session}"
+    found = ask(serving, "GET", path, user="asha", session=session["id"])
+
+    assert (begun.status, begun.body["success"]) == (201, True)
+    assert list(session) == ["id", "userId", "subjectId", "questions", "createdAt"]
+    assert (session["userId"], session["createdAt"], len(session["questions"])) == ("asha", "2026-03-09T06:30:00Z", 20)
+    assert server.exists(f"practice:session:asha:{session['id']}") == 1
+    assert found.body == ask(without_cache, "GET", path, user="asha", session=session["id"]).body
+    assert found.body["session"] == session
+    assert ask(serving, "GET", path, user="ben", session=session["id"]).status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        (None, 400, "userId"),
+        ([], 400, "userId"),
+        ({"userId": "asha"}, 400, "subjectId"),
+        ({"userId": 7, "subjectId": "math"}, 400, "userId"),
+        ({"userId": "asha", "subjectId": ""}, 400, "subjectId"),
+        ({"userId": "nobody", "subjectId": "math"}, 404, "userId"),
+        ({"userId": "asha", "subjectId": "law"}, 404, "subjectId"),
+    ],
+)
+def test_a_question_that_makes_no_session_names_the_field(
+    place: Class, serving: Serving, body: Any, status: int, field: str
+) -> None:
+    place.enrol("asha")
+
+    reply = ask(serving, "POST", "/api/practice/session", body)
+
+    assert (reply.status, reply.body["success"], reply.body["error"]["field"]) == (status, False, field)
+
+
+def test_redis_is_healthy_or_not(serving: Serving, without_cache: Serving, server: redis.Redis) -> None:
+    server.set("a", "b")
+
+    well, away = (ask(each, "GET", "/api/health/redis") for each in (serving, without_cache))
+
+    assert (well.status, well.body["status"], well.body["redis"]["connected"]) == (200, "healthy", True)
+    stats = well.body["redis"]["stats"]
+    assert (list(stats), stats["totalKeys"]) == (["totalKeys", "memoryUsage", "hitRate"], 1)
+    assert stats["memoryUsage"].endswith("MB")
+    assert 0 <= stats["hitRate"] <= 1
+    assert well.body["redis"]["ping"] > 0
+    assert (away.status, away.body["status"], away.body["redis"]["connected"]) == (503, "unhealthy", False)
+
+
+def test_the_figures_name_each_family(place: Class, serving: Serving, without_cache: Serving) -> None:
+    learner(place)
+    for _ in range(2):
+        look_up(serving, "asha", "math")
+
+    stats = ask(serving, "GET", "/api/cache/stats").body["stats"]
+
+    (weak,) = [family for family in stats["families"] if family["family"] == "practice.weak_concepts"]
+    assert (weak["keys"], weak["ttlSeconds"], weak["hitRate"]) == (1, 3600, 0.5)
+    assert weak["memory"] > 0
+    assert 3590 <= weak["ttl"]["shortest"] <= weak["ttl"]["longest"] <= 3600
+    assert len(stats["families"]) == len(FAMILIES)
+    assert (stats["totalKeys"], stats["walk"]) == (4, {"keys": 4, "of": 4, "whole": True, "others": 0})
+    with pytest.raises(Unavailable):
+        ask(without_cache, "GET", "/api/cache/stats")
+
+
+def test_a_users_keys_are_cleared_and_no_others(place: Class, serving: Serving, server: redis.Redis) -> None:
+    for name in ("asha", "ben"):
+        learner(place, name)
+        look_up(serving, name, "math")
+        look_up(serving, name, "art")
+    server.set("cart:asha", "another application's")
+
+    of_asha = ask(serving, "POST", "/api/cache/clear", {"userId": "asha"})
+    of_math = ask(serving, "POST", "/api/cache/clear", {"subjectId": "math"})
+    of_both = ask(serving, "POST", "/api/cache/clear", {"subjectId": "art", "userId": "ben"})
+
+    assert (of_asha.body["success"], of_asha.body["cleared"]) == (True, 7)
+    assert of_asha.body["families"]["practice.weak_concepts"] == 2
+    assert (of_math.body["cleared"], of_both.body["cleared"]) == (3, 3)
+    assert keys(server) == {"cart:asha", "user:performance:ben"}
+    for body in ({}, {"userId": None}, {"userId": 5}, None):
+        assert ask(serving, "POST", "/api/cache/clear", body).status == 400
+
+
+# --- on the screen ------------------------------------------------------------------------------------------------
+
+
+def test_the_panel_shows_each_family_and_goes_without_figures_when_redis_is_away(
+    place: Class, serving: Serving, without_cache: Serving
+) -> None:
+    learner(place)
+    new_session(serving, "asha", "math", "s1")
+
+    shown, away = cached(serving), cached(without_cache)
+
+    assert dict(shown.facts)["sessions in the last 24 hours"] == "1 for 1 users"
+    rows = {row[0]: row[1:] for row in shown.rows}
+    assert rows["practice.session"][:3] == ("practice:session:{user}:{session}", "1,440 min", "1")
+    assert {len(row) for row in shown.rows + away.rows} == {len(shown.columns)}
+    assert "Redis is away" in away.says
+    assert away.facts[0] == shown.facts[0]
