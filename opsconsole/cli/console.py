@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STANDBY_SECONDS = 2.0
+TOO_SMALL_BATCHES = "attempts.update_performance"
+"""In the demo this job takes many times as long as it need: its run's page shows why."""
 HANGUP = 128 + signal.SIGHUP
 
 
@@ -146,10 +148,13 @@ def _reload(options: Options, desk: Desk, engine: Engine, server: Server | None)
 
 
 def demo_settings(users: int) -> Settings:
-    """The demo's configuration: everything in a folder of its own, whatever else is configured."""
-    from opsconsole.settings import data_home, load_embedded
+    """The demo's configuration: everything in a folder of its own, whatever else is configured; and one mistake in it,
+    for somebody to find.
+    """
+    from opsconsole.settings import JobOverride, data_home, load_embedded
 
-    return load_embedded(data_home() / f"demo-{users}", environment="demo")
+    settings = load_embedded(data_home() / f"demo-{users}", environment="demo")
+    return replace(settings, overrides={TOO_SMALL_BATCHES: JobOverride(batch=5)})
 
 
 def _console(desk: Desk, options: Options) -> int:
