@@ -48,6 +48,7 @@ life_regen = Job(
     cron="*/30 * * * *",
     batch=1000,
     workers=4,
+    timeout=minutes(25),  # over before the next half hour
     catch_up=all_of(newest=10),  # five fill anybody
     limits=Limits(max_age=minutes(35)),
     aliases=("LifeRegen",),

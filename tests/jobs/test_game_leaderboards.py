@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import case, update
+from sqlalchemy import case, text, update
 
 from jobs.game.leaderboard_reset import last_month, last_week
 from jobs.game.leaderboards import member_score
@@ -108,6 +108,20 @@ def test_players_without_a_usable_xp_are_left_out_counted_and_named(world: World
     assert order(world, "weekly")[0] == "minus"
     assert result.metrics["left_out"] == 7
     assert result.log == ["warning: global leaves out 7 without a usable xp: minus, null0, null1, null2, null3, ..."]
+
+
+def test_an_xp_that_is_no_number_is_left_out_like_one_that_is_missing(tmp_path: Path, redis_url: str) -> None:
+    world = World(f"sqlite:///{tmp_path / 'data.db'}", redis_url)  # no other database would store it
+    world.player("asha", xp=7)
+    world.player("ben", xp=8)
+    with world.data.writing() as db:
+        db.execute(text("UPDATE player_progress SET xp = 'a lot' WHERE user_id = 'ben'"))
+
+    result = world.run("leaderboard_recalc", NOON)
+
+    assert (result.ok, result.metrics["left_out"]) == (3, 1)
+    assert order(world, "global") == ["asha"]
+    world.close()
 
 
 def test_who_loses_their_xp_or_leaves_is_on_no_board_any_more(world: World) -> None:
