@@ -6,23 +6,25 @@ from sqlalchemy import func, select
 
 from jobs.attempts.advice import Kind
 from jobs.attempts.tables import suggestions
-from opsconsole import Panel, Serving, Shown
+from opsconsole import Panel, Serving, Shown, hours
+
+A_NIGHT = hours(12)
 
 
 def newest_suggestions(serving: Serving) -> Shown:
-    """How many users were told what on the newest date."""
-    newest = select(func.max(suggestions.c.date)).scalar_subquery()
+    """How many users were told what: the newest date of those that the last night, or a backfill, wrote."""
+    c = suggestions.c
     with serving.reading() as db:
-        told = db.execute(
-            select(suggestions.c.date, suggestions.c.kind, func.count())
-            .where(suggestions.c.date == newest)
-            .group_by(suggestions.c.date, suggestions.c.kind)
-        ).all()
-        if not told:
+        last = db.execute(select(func.max(c.created_at))).scalar_one()
+        if last is None:
             return Shown(says="no suggestions yet; attempts.suggest writes them")
-    users = {kind: n for _, kind, n in told}
+        told = db.execute(
+            select(c.date, c.kind, func.count()).where(c.created_at > last - A_NIGHT).group_by(c.date, c.kind)
+        ).all()
+    newest = max(day for day, _, _ in told)
+    users = {kind: n for day, kind, n in told if day == newest}
     total = sum(users.values())
-    facts = (("date", told[0].date.isoformat()), ("users", f"{total:,}"))
+    facts = (("date", newest.isoformat()), ("users", f"{total:,}"))
     rows = tuple((kind.value, f"{users.get(kind, 0):,}", f"{users.get(kind, 0) / total:.1%}") for kind in Kind)
     return Shown(facts, ("suggestion", "users", "share"), rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import Column, Date, Float, Index, Integer, PrimaryKeyConstraint, String, Table, Text
+from sqlalchemy import Column, Date, Float, Index, Integer, String, Table, Text
 
 from jobs.common import metadata
 from opsconsole import Json, UtcTime, key_type
@@ -78,15 +78,14 @@ attempts = Table(
 suggestions = Table(
     "suggestions",
     metadata,
-    Column("user_id", key_type(), nullable=False),
-    Column("date", Date, nullable=False),
+    Column("user_id", key_type(), primary_key=True),
+    Column("date", Date, primary_key=True),
     Column("kind", String, nullable=False),
     Column("message", Text, nullable=False),
     Column("details", Json, nullable=False),
     Column("created_at", UtcTime, nullable=False),
-    # The date first: one index for a batch of users and for everybody's of a date. With two, a database that has no
-    # statistics of a new date yet takes the wrong one, and reads the whole date for each batch.
-    PrimaryKeyConstraint("date", "user_id"),
+    # None begins with the date: without statistics of a new date a database would read all of it for each batch.
+    Index(None, "created_at"),
 )
 
 user_performance = Table(
