@@ -143,7 +143,7 @@ def test_memory_does_not_grow_with_the_number_of_players(world: World, other: Wo
         finally:
             tracemalloc.stop()
 
-    assert peak(other, 2500) < 1.3 * peak(world, 1000)
+    assert peak(other, 1600) < 1.3 * peak(world, 700)
 
 
 def test_it_reads_no_clock() -> None:
