@@ -1,0 +1,178 @@
+"""Days that are backfilled are what their nights would have made of them, whatever is asked for first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Table, select
+
+from jobs.reporting.sample import add_reporting
+from jobs.reporting.tables import (
+    daily_financial_reports as reports,
+    daily_financial_snapshots as snapshots,
+    monthly_financial_summaries as summaries,
+    pockets,
+    transactions,
+)
+from opsconsole.backfill import Only, StepState
+from opsconsole.store.backfills import Backfill
+from tests.conftest import Installing
+from tests.installation import Installation
+from tests.jobs.oracle_reporting import Oracle, Told, as_text
+
+DAILY = ("reporting.daily_report", "reporting.daily_snapshot")
+PATIENCE = 120.0
+NOT_TOLD = ("through", "generated_at")
+
+
+def filled(installing: Installing, database_url: str, redis_url: str, users: int, days: int) -> Installation:
+    """People whose last transactions are of yesterday, and nothing worked out from them yet."""
+    place = installing(
+        database_url=database_url,
+        redis_url=redis_url,
+        packs="jobs.reporting",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    add_reporting(place.data, users, today - timedelta(days=days), today)
+    return place
+
+
+def last(days: int) -> tuple[date, date]:
+    """So many whole days up to yesterday."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    return yesterday - timedelta(days=days - 1), yesterday
+
+
+def backfill(place: Installation, jobs: Sequence[str], since: date, until: date, only: Only = Only.MISSING) -> Backfill:
+    number = place.desk.plan_backfill(jobs, since, until, only=only)
+    outcome = place.desk.outcome(place.desk.apply_backfill(number), PATIENCE)
+    assert outcome is not None
+    assert outcome.refused is None, outcome.refused
+    ended = place.desk.wait_for_backfill(number, PATIENCE)
+    assert ended is not None
+    assert set(ended.counts) <= {StepState.DONE, StepState.SKIPPED}
+    return ended
+
+
+def rows(place: Installation, table: Table) -> list[dict[str, Any]]:
+    with place.data.reading() as db:
+        return [dict(row) for row in db.execute(select(table)).mappings()]
+
+
+def made(place: Installation, table: Table, period: str) -> Told:
+    """A table's rows without their stamps."""
+    return {
+        (row["user_id"], str(row[period])): {name: value for name, value in row.items() if name not in NOT_TOLD}
+        for row in rows(place, table)
+    }
+
+
+def oracle(place: Installation) -> Oracle:
+    return Oracle(
+        rows(place, pockets), sorted(rows(place, transactions), key=lambda row: (row["occurred_at"], row["id"]))
+    )
+
+
+def every_day(since: date, until: date) -> list[date]:
+    return [since + timedelta(days=n) for n in range((until - since).days + 1)]
+
+
+def test_days_are_what_their_nights_would_have_made(installing: Installing, database_url: str, redis_url: str) -> None:
+    place = filled(installing, database_url, redis_url, users=12, days=100)
+    since, until = last(100)
+
+    with place.leading():
+        ended = backfill(place, DAILY, since, until)
+
+    assert ended.counts == {StepState.DONE: 200}
+    truth = oracle(place)
+    days = every_day(since, until)
+    told_reports = {key: row for day in days for key, row in truth.reports(day).items()}
+    told_snapshots = {key: row for day in days for key, row in truth.snapshots(day).items()}
+    assert as_text(dict(sorted(made(place, reports, "date").items()))) == as_text(dict(sorted(told_reports.items())))
+    assert as_text(dict(sorted(made(place, snapshots, "date").items()))) == as_text(
+        dict(sorted(told_snapshots.items()))
+    )
+
+
+def test_the_order_asked_for_does_not_matter(installing: Installing, tmp_path: Any, redis_url: str) -> None:
+    orders = {
+        "all at once": [(("reporting.daily_snapshot", "reporting.daily_report"), 40, 0)],
+        "newest first": [(DAILY, 40, 20), (DAILY, 60, 40)][::-1],
+        "job by job": [((DAILY[1],), 40, 0), ((DAILY[0],), 40, 0)],
+    }
+    found: dict[str, list[Told]] = {}
+    for name, asked in orders.items():
+        place = filled(installing, f"sqlite:///{tmp_path / name}.db", redis_url, users=15, days=70)
+        _, until = last(70)
+        with place.leading():
+            for jobs, back, less in asked:
+                backfill(place, jobs, until - timedelta(days=back - 1), until - timedelta(days=less))
+            backfill(place, DAILY, until - timedelta(days=39), until, only=Only.ALL)
+        since = until - timedelta(days=39)
+        found[name] = [
+            {key: row for key, row in made(place, table, "date").items() if since <= row["date"] <= until}
+            for table in (reports, snapshots)
+        ]
+
+    assert found["all at once"] == found["newest first"] == found["job by job"]
+    assert all(len(each) > 100 for each in found["all at once"])
+
+
+def test_a_month_is_the_sum_of_its_days_though_they_come_after_it(
+    installing: Installing, database_url: str, redis_url: str
+) -> None:
+    place = filled(installing, database_url, redis_url, users=10, days=75)
+    month_end = datetime.now(UTC).date().replace(day=1) - timedelta(days=1)
+    month_start = month_end.replace(day=1)
+
+    with place.leading():
+        backfill(place, ("reporting.monthly_summary",), month_start, month_end)
+        before = made(place, summaries, "month")
+        backfill(place, DAILY, month_start, month_end)
+        backfill(place, ("reporting.monthly_summary",), month_start, month_end, only=Only.ALL)
+
+    after = made(place, summaries, "month")
+    reported = [(row["user_id"], row["date"].isoformat()) for row in rows(place, reports)]
+    assert after == oracle(place).summaries(month_start, reported)
+    assert {row["days_reported"] for row in before.values()} == {0}
+    money = ("opening_minor", "closing_minor", "income_minor", "expense_minor", "by_category")
+    assert {key: [row[name] for name in money] for key, row in before.items()} == {
+        key: [row[name] for name in money] for key, row in after.items()
+    }
+
+
+@pytest.mark.parametrize("job", DAILY)
+def test_what_came_late_is_found_and_only_those_concerned_are_done_again(
+    installing: Installing, tmp_path: Any, redis_url: str, job: str
+) -> None:
+    place = filled(installing, f"sqlite:///{tmp_path / 'data.db'}", redis_url, users=20, days=12)
+    since, until = last(10)
+    with place.leading():
+        backfill(place, DAILY, since, until)
+        with place.data.writing() as db:
+            first = db.execute(select(transactions).limit(1)).mappings().one()
+            late = {
+                **first,
+                "id": "late",
+                "amount_minor": 1234,
+                "type": "income",
+                "occurred_at": datetime.combine(since + timedelta(days=4), datetime.min.time(), UTC),
+                "recorded_at": datetime.now(UTC) + timedelta(minutes=5),
+            }
+            db.execute(transactions.insert(), [late])
+        repaired = backfill(place, [job], since, until, only=Only.STALE)
+        newest = {run.window.label: run for run in reversed(place.desk.runs(limit=40, job=job))}
+
+    stale = [day.isoformat() for day in every_day(since, until)[4:]]
+    ran = [view.step for view in place.desk.backfill_steps(repaired.id) if view.step.runs]
+    if job == "reporting.daily_snapshot":
+        assert [step.window.label for step in ran] == stale
+    else:
+        assert {step.window.label for step in ran} <= set(stale)
+        assert stale[0] in {step.window.label for step in ran}
+    assert all(newest[step.window.label].counts.planned == 1 for step in ran)
