@@ -100,7 +100,7 @@ def test_days_are_what_their_nights_would_have_made(installing: Installing, data
 
 
 def test_the_order_asked_for_does_not_matter(installing: Installing, tmp_path: Any, redis_url: str) -> None:
-    orders = {
+    orders: dict[str, list[tuple[tuple[str, ...], int, int]]] = {
         "all at once": [(("reporting.daily_snapshot", "reporting.daily_report"), 40, 0)],
         "newest first": [(DAILY, 40, 20), (DAILY, 60, 40)][::-1],
         "job by job": [((DAILY[1],), 40, 0), ((DAILY[0],), 40, 0)],
