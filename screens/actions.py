@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from opsconsole.desk import guard
 from opsconsole.desk.values import Run
+from screens.clearing import ClearDialog, Counted, TypeToConfirm
 from screens.dialogs import Confirm
 from screens.pausing import PauseDialog, PauseOrder
-from screens.rows import pauses, questions
+from screens.rows import clearing, pauses, questions
 from screens.rows.questions import Question
 from screens.trigger import Order, TriggerDialog
 
 if TYPE_CHECKING:
+    from opsconsole.cache.clearing import Swept, Wanted
     from screens.app import ConsoleApp
 
+NO_FAMILY = "no pack that is loaded declares a family of cached keys"
 NO_JOB = "there is no job to {}; name a pack under `packs` in the configuration"
 
 
@@ -97,3 +101,31 @@ def resume(app: ConsoleApp, job: str) -> None:
 def resume_only(app: ConsoleApp, target: str) -> None:
     """Lets exactly that job, pack or `all` go on."""
     app.orders.give(f"resume of {pauses.named(target)}", lambda: app.desk.resume(target))
+
+
+def clear(app: ConsoleApp) -> None:
+    """Asks whose cached keys shall go, counts them, and asks once more; for a name to be typed where they are many or
+    it is production.
+    """
+    families = app.desk.families()
+    if not families:
+        app.say(NO_FAMILY, "warn")
+        return
+
+    def counted(found: Counted | None) -> None:
+        if found is not None:
+            _confirm_clearing(app, *found)
+
+    app.push_screen(ClearDialog(families), counted)
+
+
+def _confirm_clearing(app: ConsoleApp, wanted: Wanted, swept: Swept) -> None:
+    environment = app.snapshot.environment
+    question = clearing.question(wanted, swept, environment)
+    word = guard.word(wanted, swept.total, environment)
+
+    def answered(pressed: str | None) -> None:
+        if pressed == question.buttons[0]:
+            app.orders.give(f"clearing of {wanted}", lambda: app.desk.clear(wanted, counted=swept.total))
+
+    app.push_screen(Confirm(question) if word is None else TypeToConfirm(question, word), answered)

@@ -19,7 +19,7 @@ import screens
 from opsconsole import clock
 from opsconsole.desk.values import Run, Snapshot
 from opsconsole.model import RunState
-from screens import terminal
+from screens import actions, terminal
 from screens.asks import Asks
 from screens.dashboard import Dashboard
 from screens.leaving import Leaving
@@ -42,6 +42,9 @@ class ConsoleApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "help"),
         Binding("ctrl+p", "commands", "find any command", priority=True),
+        Binding("c", "clear", "clear cached keys"),
+        Binding("1", "dashboard", "dashboard"),
+        Binding("7", "packs", "what packs show"),
         Binding("q", "quit", "quit"),
         Binding("ctrl+c,ctrl+q", "quit", "quit", priority=True, show=False),
     ]
@@ -151,6 +154,21 @@ class ConsoleApp(App[None]):
             return
         self.push_screen(Palette(self.screen), lambda chosen: chosen() if chosen else None)
 
+    def action_clear(self) -> None:
+        """Asks whose cached keys shall go."""
+        actions.clear(self)
+
+    def action_dashboard(self) -> None:
+        """The first screen."""
+        self._back_to(Dashboard)
+
+    def action_packs(self) -> None:
+        """What packs show of themselves."""
+        from screens.packs import PacksScreen
+
+        if not self._back_to(PacksScreen):
+            self.push_screen(PacksScreen())
+
     async def action_quit(self) -> None:
         """Quits, and asks first when that would interrupt a run."""
         if not isinstance(self.screen, Page):
@@ -174,6 +192,14 @@ class ConsoleApp(App[None]):
         self._close_messages_no_wait()
 
     # --- small ones ---------------------------------------------------------------------------------------------
+
+    def _back_to(self, kind: type[Page]) -> bool:
+        """Closes what was opened after a screen of this kind; False when there is none."""
+        if not any(isinstance(screen, kind) for screen in self.screen_stack):
+            return False
+        while not isinstance(self.screen, kind):
+            self.pop_screen()
+        return True
 
     def _pages(self) -> Iterator[Page]:
         """The page in front, which may have a dialog before it."""

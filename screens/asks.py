@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Protocol
 
-from opsconsole.desk.values import Outcome, Preview, Run, RunPage, Snapshot
+from opsconsole.cache.clearing import Swept, Wanted
+from opsconsole.cache.families import Family
+from opsconsole.desk.values import Advance, Outcome, PanelView, Preview, Run, RunPage, Snapshot
 
 
 class Asks(Protocol):
@@ -47,6 +49,23 @@ class Asks(Protocol):
 
     def resume(self, target: str, /) -> int:
         """Asks that what was paused by exactly that name goes on; returns the command's number."""
+
+    def families(self) -> tuple[Family, ...]:
+        """Every declared family of cached keys. Known at once, without asking anybody."""
+
+    def count_keys(self, wanted: Wanted, /) -> Iterator[Swept]:
+        """Counts cached keys, step by step; the last step is `done`. It may be left at any step."""
+
+    def clear(self, wanted: Wanted, /, *, counted: int | None = None) -> int:
+        """Asks that these keys are removed, unless there are many more than were counted; returns the command's
+        number.
+        """
+
+    def panels(self) -> tuple[PanelView, ...]:
+        """What each pack shows of itself now; one that cannot be read says why."""
+
+    def progress(self, command: int, /) -> Advance | None:
+        """How far a command is that is carried out step by step."""
 
     def outcome(self, command: int, wait_seconds: float, /) -> Outcome | None:
         """What came of a command; None when no leader has carried it out within the wait."""

@@ -42,10 +42,10 @@ class Dashboard(ActingPage):
         """The keys for what is wrong first; u where the job is paused, p elsewhere: both work everywhere."""
         return (
             ("t", "trigger"),
+            ("c", "clear"),
             ("x", "cancel"),
             ("r", "retry"),
             self.pause_key(),
-            ("enter", "open"),
             ("?", "help"),
             ("^p", "find"),
             ("q", "quit"),

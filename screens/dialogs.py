@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import ModalScreen
 
-from screens.lines import EMPTY, Line, Piece, crop, cut, ends, line, tell, width
+from screens.lines import EMPTY, Line, Piece, crop, ends, line, tell, width, wrapped
 from screens.paint import Lines
 from screens.rows.questions import CANCEL, Question
 
@@ -121,17 +121,3 @@ def titled(title: str, environment: str) -> Line:
     production = environment.lower() in ("production", "prod")
     shown = tell(f" {environment.upper()} " if production else environment, "alarm" if production else "title", 24)
     return ends(line(Piece(title, "title")), line(shown), INNER)
-
-
-def wrapped(sentences: Sequence[str], cells: int, style: str = "") -> list[Line]:
-    """Sentences as lines of at most `cells`."""
-    lines: list[Line] = []
-    for sentence in sentences:
-        row = ""
-        for word in tell(sentence, limit=1000).text.split():
-            if row and len(line(row)[0].text) + len(word) + 1 > cells:
-                lines.append(line(Piece(row, style)))
-                row = ""
-            row = cut(f"{row} {word}" if row else word, cells)
-        lines.append(line(Piece(row, style)))
-    return lines

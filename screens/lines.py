@@ -95,6 +95,20 @@ def fill(pieces: Line, cells: int) -> Line:
     return (*cropped, Piece(" " * missing)) if missing else cropped
 
 
+def wrapped(sentences: Sequence[str], cells: int, style: str = "") -> list[Line]:
+    """Sentences as lines of at most `cells`."""
+    lines: list[Line] = []
+    for sentence in sentences:
+        row = ""
+        for word in tell(sentence, limit=1000).text.split():
+            if row and len(line(row)[0].text) + len(word) + 1 > cells:
+                lines.append(line(Piece(row, style)))
+                row = ""
+            row = cut(f"{row} {word}" if row else word, cells)
+        lines.append(line(Piece(row, style)))
+    return lines
+
+
 def ends(start: Line, end: Line, cells: int) -> Line:
     """A line with something at both ends; the start gives way."""
     end = crop(end, cells)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from opsconsole.desk.values import Outcome
+from opsconsole.desk.values import Advance, Outcome
 from opsconsole.errors import OpsconsoleError
 from screens.aside import aside
+from screens.rows import clearing
 
 if TYPE_CHECKING:
     from screens.app import ConsoleApp
 
+LOOK_SECONDS = 0.5
 OUTCOME_SECONDS = 5.0
 """So long a command may wait for a leader before the console says that it waits; after that it looks as often."""
 
@@ -38,25 +40,41 @@ class Orders:
                 self._settled(name, number.sentence, "bad")
             else:
                 self._open[name] = number
-                self._follow(name, number, OUTCOME_SECONDS)
+                self._follow(name, number, 0.0)
 
         aside(self._app, ask, taken)
 
-    def _follow(self, name: str, number: int, patience: float) -> None:
-        def told(outcome: Outcome | OpsconsoleError | None) -> None:
-            if isinstance(outcome, OpsconsoleError):
-                self._settled(name, outcome.sentence, "bad")
-            elif outcome is None:
-                if patience:
-                    waits = "waits for a leader" if self._app.snapshot.leader is None else "is not carried out yet"
-                    self._app.say(f"{name} is asked for, as command {number}, and {waits}", "warn")
-                self._app.set_timer(OUTCOME_SECONDS, lambda: self._follow(name, number, 0.0))
-            elif outcome.refused is not None:
-                self._settled(name, f"refused: {outcome.refused}", "warn")
-            else:
-                self._settled(name, outcome.done or f"{name}: run {outcome.run} is started", "ok")
+    def _follow(self, name: str, number: int, waited: float) -> None:
+        """Looks again and again; `waited` is for how many seconds already, as long as it has said nothing of it."""
+        patience = LOOK_SECONDS if waited < OUTCOME_SECONDS else 0.0
+        desk = self._app.desk
 
-        aside(self._app, lambda: self._app.desk.outcome(number, patience), told)
+        def look() -> Outcome | Advance | None:
+            return desk.outcome(number, patience) or desk.progress(number)
+
+        def told(found: Outcome | Advance | OpsconsoleError | None) -> None:
+            if isinstance(found, OpsconsoleError):
+                self._settled(name, found.sentence, "bad")
+            elif isinstance(found, Advance):
+                self._app.say(clearing.how_far(name, found))
+                self._app.set_timer(LOOK_SECONDS, lambda: self._follow(name, number, OUTCOME_SECONDS))
+            elif found is None:
+                self._wait(name, number, waited + patience, is_new=bool(patience))
+            elif found.refused is not None:
+                self._settled(name, f"refused: {found.refused}", "warn")
+            else:
+                self._settled(name, found.done or f"{name}: run {found.run} is started", "ok")
+
+        aside(self._app, look, told)
+
+    def _wait(self, name: str, number: int, waited: float, *, is_new: bool) -> None:
+        if waited < OUTCOME_SECONDS:
+            self._follow(name, number, waited)
+            return
+        if is_new:
+            waits = "waits for a leader" if self._app.snapshot.leader is None else "is not carried out yet"
+            self._app.say(f"{name} is asked for, as command {number}, and {waits}", "warn")
+        self._app.set_timer(OUTCOME_SECONDS, lambda: self._follow(name, number, OUTCOME_SECONDS))
 
     def _settled(self, name: str, sentence: str, style: str) -> None:
         del self._open[name]

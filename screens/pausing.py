@@ -10,8 +10,8 @@ from textual import events
 from textual.binding import Binding, BindingType
 
 from screens import look
-from screens.dialogs import INNER, Dialog, titled, wrapped
-from screens.lines import EMPTY, Line, Piece, left, line, tail, tell
+from screens.dialogs import INNER, Dialog, titled
+from screens.lines import EMPTY, Line, Piece, left, line, tail, tell, wrapped
 from screens.rows import pauses
 from screens.rows.questions import CANCEL
 

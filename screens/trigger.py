@@ -13,8 +13,8 @@ from opsconsole.desk.values import JobCard, Preview
 from opsconsole.errors import BadWindow, OpsconsoleError, UnknownJob
 from screens import figures
 from screens.aside import aside
-from screens.dialogs import INNER, Dialog, titled, wrapped
-from screens.lines import EMPTY, Line, Piece, line, tell
+from screens.dialogs import INNER, Dialog, titled
+from screens.lines import EMPTY, Line, Piece, line, tell, wrapped
 
 Order = tuple[str, str | None]
 """A job, and the date that names its window; None for the current one."""

@@ -23,8 +23,11 @@ def looks_like_before(
     *keys: str,
     shows: str = "",
     desk: world.Answers | None = None,
+    then: tuple[str, ...] = (),
 ) -> bool:
-    """Compares the console, after some keys, with the picture that is kept of it; waits for words a thread tells."""
+    """Compares the console, after some keys, with the picture that is kept of it; waits for words a thread tells, and
+    presses more keys then.
+    """
     app = ConsoleApp(desk or world.Answers(), now=lambda: world.NOW)
 
     async def before(pilot: Pilot[None]) -> None:
@@ -34,7 +37,8 @@ def looks_like_before(
         for _ in range(500):
             await pilot.pause(0.01)
             if shows in app.screen.query_one("Lines").text:  # type: ignore[attr-defined]
-                return
+                break
+        await pilot.press(*then)
 
     return snap_compare(app, terminal_size=size, run_before=before)
 
@@ -90,3 +94,23 @@ def test_what_is_asked(snap_compare: Compare, shown: Snapshot, keys: tuple[str, 
 
 def test_the_help(snap_compare: Compare) -> None:
     assert looks_like_before(snap_compare, world.BUSY, SIZES["80x24"], "question_mark")
+
+
+@pytest.mark.parametrize("state", ["counting", "counted", "confirm", "type"])
+def test_clearing_cached_keys(snap_compare: Compare, state: str) -> None:
+    desk = world.Answers()
+    keys, words = ("c", *"asha"), "940 keys of 2 families"
+    snapshot = world.BUSY
+    if state == "counting":
+        desk.counts.clear()
+        words = "310 found"
+    elif state == "type":
+        snapshot = replace(world.BUSY, environment="production")
+    then = ("enter",) if state in ("confirm", "type") else ()
+    size = SIZES["80x24"]
+    assert looks_like_before(snap_compare, snapshot, size, *keys, shows=words, desk=desk, then=then)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_packs_show(snap_compare: Compare, size: str) -> None:
+    assert looks_like_before(snap_compare, world.BUSY, SIZES[size], "7", shows="Leaderboards")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from opsconsole.cache.clearing import Swept, Wanted
+from opsconsole.cache.families import Family
 from opsconsole.cache.stats import RedisStats
 from opsconsole.desk.values import (
+    Advance,
     Attached,
     Away,
     BatchCell,
@@ -18,6 +21,7 @@ from opsconsole.desk.values import (
     JobCard,
     Leader,
     Outcome,
+    PanelView,
     Pause,
     Preview,
     Progress,
@@ -29,6 +33,7 @@ from opsconsole.desk.values import (
     Success,
 )
 from opsconsole.errors import OpsconsoleError, UnknownRun
+from opsconsole.faces import Shown
 from opsconsole.model import BatchState, Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.windows import Window
 
@@ -242,6 +247,44 @@ PAGE = RunPage(
 )
 
 
+DAY_FAMILY = Family("attempts.day", "date:user:{date}:{user}", timedelta(hours=2), of=("user",))
+LEVEL_FAMILY = Family("practice.level", "level:{user}:{subject}", timedelta(hours=1), of=("user", "subject"))
+BOARD_FAMILY = Family("game.board", "leaderboard:{board}", None)
+FAMILIES = (DAY_FAMILY, LEVEL_FAMILY, BOARD_FAMILY)
+BEGUN = Swept({"attempts.day": 0, "practice.level": 0}, 0, 41_204)
+HALFWAY = Swept({"attempts.day": 310, "practice.level": 0}, 12_000, 41_204, ("date:user:2026-01-19:asha",))
+COUNTED = Swept(
+    {"attempts.day": 910, "practice.level": 30},
+    41_204,
+    41_204,
+    ("date:user:2026-01-19:asha", "date:user:2026-01-18:asha", "level:asha:maths"),
+    ("game.board",),
+    done=True,
+)
+MANY = replace(COUNTED, found={"attempts.day": 41_000, "practice.level": 30})
+PANELS = (
+    PanelView(
+        "game",
+        "Players",
+        Shown(facts=(("lives due", "1,204"), ("streaks in danger", "3"), ("sessions left open", "12"))),
+    ),
+    PanelView(
+        "game",
+        "Leaderboards",
+        Shown(
+            columns=("board", "players", "first", "XP", "since"),
+            rows=(
+                ("all time", "10,000", "asha", "91,240", "2025-11-02 08:12 UTC"),
+                ("week", "812", "日本語", "4,031", "2026-01-19 06:40 UTC"),
+                ("maths", "0", "", "", ""),
+            ),
+        ),
+    ),
+    PanelView("exams", "Queue", Shown(says="the data database is away: timeout"), troubled=True),
+    PanelView("reporting", "Reports", Shown(columns=("day", "users"), says="no day is reported yet")),
+)
+
+
 class Answers:
     """A desk that answers at once with what it was given, and keeps what it was asked."""
 
@@ -255,6 +298,13 @@ class Answers:
         self.looked_at: list[str] = []
         self.refuses: OpsconsoleError | None = None
         self.items = 10_000
+        self.cached: tuple[Family, ...] = FAMILIES
+        self.steps: Sequence[Swept] = (BEGUN, HALFWAY, COUNTED)
+        self.counts = threading.Event()
+        self.counts.set()
+        self.away: OpsconsoleError | None = None
+        self.shows: tuple[PanelView, ...] = PANELS
+        self.advances: list[Advance] = []
         self.hangs = threading.Event()
         self.hangs.set()
         self.callback: Callable[[Snapshot], None] | None = None
@@ -292,8 +342,33 @@ class Answers:
         self._ask("resume", target)
         return 21
 
+    def families(self) -> tuple[Family, ...]:
+        return self.cached
+
+    def count_keys(self, wanted: Wanted, /) -> Iterator[Swept]:
+        """Stands still before the last step until it may go on."""
+        self.asked.append(("count_keys", wanted))
+        if self.away is not None:
+            raise self.away
+        yield from self.steps[:-1]
+        self.counts.wait(5)
+        yield self.steps[-1]
+
+    def clear(self, wanted: Wanted, /, *, counted: int | None = None) -> int:
+        self._ask("clear", wanted, counted)
+        return 22
+
+    def panels(self) -> tuple[PanelView, ...]:
+        self.asked.append(("panels",))
+        if self.away is not None:
+            raise self.away
+        return self.shows
+
+    def progress(self, command: int, /) -> Advance | None:
+        return self.advances.pop(0) if self.advances else None
+
     def outcome(self, command: int, wait_seconds: float, /) -> Outcome | None:
-        self.hangs.wait(5)
+        self.hangs.wait(30)
         return self.answer
 
     def run_page(self, number: int, /) -> RunPage:

@@ -1,0 +1,358 @@
+"""Clearing cached keys: what the dialog counts and asks, what the desk is told, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from textual import events
+
+from opsconsole.cache.clearing import BadWanted, Swept, Wanted
+from opsconsole.cache.families import BadKey
+from opsconsole.desk.values import Advance, Outcome
+from opsconsole.errors import NotAllowed, OpsconsoleError, Unavailable
+from screens.clearing import ClearDialog, TypeToConfirm
+from screens.dashboard import Dashboard
+from screens.dialogs import Confirm
+from screens.lines import Line, width
+from screens.rows import clearing
+from tests.screens import world
+from tests.screens.opened import Opened, trying
+from tests.screens.test_hostile import ALL, HOSTILE, shows_only_what_can_be_seen
+
+ASHA = Wanted(user="asha")
+
+
+def text(lines: list[Line]) -> str:
+    return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
+
+
+def asked(desk: world.Answers, verb: str) -> list[tuple[object, ...]]:
+    return [each[1:] for each in desk.asked if each[0] == verb]
+
+
+def cleared(sentence: str = "940 keys of 2 families are cleared", steps: Swept | None = None) -> world.Answers:
+    """A desk that counts, and carries out what it is asked for."""
+    desk = world.Answers()
+    desk.answer = Outcome(None, None, done=sentence)
+    if steps is not None:
+        desk.steps = (steps,)
+    return desk
+
+
+async def counted(console: Opened, words: str = "940 keys of 2 families") -> None:
+    await console.until(lambda: words in console.text)
+
+
+# --- what is said, without a screen -------------------------------------------------------------------------------
+
+
+def test_a_count_tells_families_samples_and_what_is_left_alone() -> None:
+    assert text(clearing.found(world.COUNTED, ASHA, 66)) == (
+        "940 keys of 2 families\n"
+        "      910  attempts.day\n"
+        "       30  practice.level\n"
+        "such as  date:user:2026-01-19:asha\n"
+        "         date:user:2026-01-18:asha\n"
+        "         level:asha:maths\n"
+        "left alone, having no such part: game.board"
+    )
+
+
+def test_a_count_that_goes_on_says_how_far_it_is() -> None:
+    first, *_ = text(clearing.found(world.HALFWAY, ASHA, 66)).splitlines()
+
+    assert first == "counting: 12,000 of 41,204 keys looked at, 310 found"
+
+
+def test_nothing_to_clear_is_said_in_words() -> None:
+    nothing = replace(world.COUNTED, found={"attempts.day": 0}, samples=(), left_alone=())
+
+    assert text(clearing.found(nothing, Wanted(user="dora", date="2026-01-19"), 66)) == (
+        "nothing to clear: no key is cached of user dora, date 2026-01-19"
+    )
+
+
+def test_many_families_fit_and_none_is_forgotten() -> None:
+    many = replace(world.COUNTED, found={f"family{n}": n for n in range(1, 13)})
+
+    lines = text(clearing.found(many, ASHA, 66)).splitlines()
+
+    assert lines[0] == "78 keys of 12 families"
+    assert lines[1:6] == [*(f"{n:>9}  family{n}" for n in (12, 11, 10, 9)), "       36  of 8 more families"]
+    assert len(lines) <= clearing.TOLD_LINES
+
+
+def test_the_question_names_numbers_environment_and_the_command_that_does_the_same() -> None:
+    question = clearing.question(Wanted(user="asha", family="attempts.day"), world.COUNTED, "production")
+
+    assert question.sentences[0] == "Clear 940 keys of 2 families in PRODUCTION?"
+    assert question.sentences[1] == "All of user asha, family attempts.day."
+    assert question.sentences[-1] == "The same: opsconsole cache clear --user asha --family attempts.day"
+    assert (question.buttons, question.buttons[question.chosen]) == (("Clear 940 keys", "Cancel"), "Cancel")
+
+
+def test_the_command_is_quoted() -> None:
+    assert clearing.command(Wanted(user="a'b; rm -rf")) == """opsconsole cache clear --user 'a'"'"'b; rm -rf'"""
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
+def test_nothing_in_keys_and_names_reaches_the_terminal(hostile: str) -> None:
+    swept = Swept({hostile: 3, "other": 1}, 1, 2, (hostile, hostile), (hostile,), done=True)
+    empty = replace(swept, found={})
+
+    assert shows_only_what_can_be_seen(clearing.found(swept, Wanted(user=hostile), 66), 66)
+    assert shows_only_what_can_be_seen(clearing.found(empty, Wanted(user=hostile), 66), 66)
+    assert all(width(each) <= 66 for each in clearing.found(swept, Wanted(family=hostile), 66))
+
+
+# --- the dialog ---------------------------------------------------------------------------------------------------
+
+
+def test_a_users_keys_are_counted_confirmed_and_cleared() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("c")
+        assert isinstance(console.app.screen, ClearDialog)
+        assert "name a user, a subject, a family or a date" in console.text
+        await console.press(*"asha")
+        await counted(console)
+        for words in ("staging", "▸User     > asha_", "910  attempts.day", "level:asha:maths", "game.board"):
+            assert words in console.text
+        await console.press("enter")
+        assert isinstance(console.app.screen, Confirm)
+        assert "Clear 940 keys of 2 families in staging?" in console.text
+        assert "[ Cancel ]" in console.text
+        await console.press("left", "enter")
+        await console.until(lambda: console.notice == "940 keys of 2 families are cleared")
+        assert asked(console.desk, "clear") == [(ASHA, 940)]
+        assert asked(console.desk, "count_keys") == [(ASHA,)], "it was counted once the keys rested"
+        assert isinstance(console.app.screen, Dashboard)
+
+    trying(look, desk=cleared())
+
+
+def test_cancel_is_the_default_and_nothing_is_cleared() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("c", *"asha")
+        await counted(console)
+        await console.press("enter", "enter")
+        assert isinstance(console.app.screen, Dashboard)
+        await console.press("c", "escape")
+        assert isinstance(console.app.screen, Dashboard)
+        assert asked(console.desk, "clear") == []
+
+    trying(look, desk=cleared())
+
+
+def test_subject_family_and_date_are_fields_too() -> None:
+    wanted = Wanted(subject="maths", family="practice.level", date="2026-01-19")
+
+    async def look(console: Opened) -> None:
+        await console.press("c", "down", *"mathss", "backspace", "down", "left", "left")
+        assert "▸Family   game.board  ←→ 2 of 3" in console.text
+        await console.press("right", "down", *"2026-01-1x9")
+        assert "[2026-01-19]" in console.text
+        await console.until(lambda: (wanted,) in asked(console.desk, "count_keys"))
+        await counted(console)
+        await console.press("down", "up", "up", "up", "up", *"asha")
+        await console.until(lambda: (replace(wanted, user="asha"),) in asked(console.desk, "count_keys"))
+
+    trying(look, desk=cleared())
+
+
+def test_letters_find_a_family() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("c", "down", "down", *"levx")
+        assert "▸Family   practice.level  ←→ 3 of 3" in console.text
+        await console.press(*["backspace"] * 4)
+        assert "▸Family   any  ←→ of 3" in console.text
+
+    trying(look)
+
+
+def test_letters_that_are_keys_elsewhere_are_letters_here() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("c", *"qhjkl17c")
+        assert "▸User     > qhjkl17c_" in console.text
+        assert not console.app._exit
+
+    trying(look)
+
+
+def test_a_count_shows_how_far_it_is_and_is_given_up_when_something_else_is_wanted() -> None:
+    desk = cleared()
+    desk.counts.clear()
+
+    async def look(console: Opened) -> None:
+        await console.press("c", *"asha")
+        await counted(console, "counting: 12,000 of 41,204 keys looked at, 310 found")
+        await console.press("enter")
+        assert isinstance(console.app.screen, ClearDialog)
+        assert "it is not counted yet; wait a moment" in console.text
+        await console.press("2")
+        assert "310 found" not in console.text
+        desk.counts.set()
+        await counted(console)
+        assert asked(desk, "count_keys") == [(ASHA,), (Wanted(user="asha2"),)]
+
+    trying(look, desk=desk)
+
+
+@pytest.mark.parametrize(
+    ("keys", "error", "words"),
+    [
+        (("*",), BadKey("*", "it contains a glob character"), "'*' cannot be part of a cache key"),
+        ((*["down"] * 3, *"2026-13-45"), BadWanted("'2026-13-45' is not a date"), "'2026-13-45' is not a date"),
+        ((*"asha",), Unavailable("redis", "no answer within 1 s"), "Redis is away: no answer within 1 s"),
+    ],
+    ids=["glob", "date", "away"],
+)
+def test_what_cannot_be_counted_is_told_and_not_asked_for(
+    keys: tuple[str, ...], error: OpsconsoleError, words: str
+) -> None:
+    desk = world.Answers()
+    desk.away = error
+
+    async def look(console: Opened) -> None:
+        await console.press("c", *keys)
+        await counted(console, words)
+        await console.press("enter")
+        assert isinstance(console.app.screen, ClearDialog)
+        assert words in console.text
+        assert asked(desk, "clear") == []
+
+    trying(look, desk=desk)
+
+
+def test_without_a_condition_or_with_half_a_date_nothing_is_counted() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("c", "enter")
+        assert "name a user, a subject, a family or a date" in console.text
+        await console.press(*["down"] * 3, *"2026-0", "enter")
+        assert "type the whole date, or none" in console.text
+        assert isinstance(console.app.screen, ClearDialog)
+        assert asked(console.desk, "count_keys") == []
+
+    trying(look)
+
+
+def test_where_there_is_nothing_there_is_nothing_to_confirm() -> None:
+    nothing = replace(world.COUNTED, found={"attempts.day": 0}, samples=())
+
+    async def look(console: Opened) -> None:
+        await console.press("c", *"dora")
+        await counted(console, "nothing to clear: no key is cached of user dora")
+        await console.press("enter")
+        assert isinstance(console.app.screen, ClearDialog)
+
+    trying(look, desk=cleared(steps=nothing))
+
+
+def test_without_families_there_is_no_dialog() -> None:
+    desk = world.Answers()
+    desk.cached = ()
+
+    async def look(console: Opened) -> None:
+        await console.press("c")
+        assert isinstance(console.app.screen, Dashboard)
+        assert console.notice == "no pack that is loaded declares a family of cached keys"
+
+    trying(look, desk=desk)
+
+
+# --- a name to type -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "swept", "word"),
+    [("production", world.COUNTED, "production"), ("staging", world.MANY, "staging")],
+    ids=["production", "many"],
+)
+def test_a_name_has_to_be_typed_in_production_and_for_many_keys(environment: str, swept: Swept, word: str) -> None:
+    async def look(console: Opened) -> None:
+        await console.press("c", *"asha")
+        await counted(console, "keys of 2 families")
+        await console.press("enter")
+        assert isinstance(console.app.screen, TypeToConfirm)
+        assert f"Type {word} to clear them" in console.text
+        await console.press("enter")
+        assert isinstance(console.app.screen, Dashboard), "the cursor stands on Cancel"
+        await console.press("c", *"asha")
+        await counted(console, "keys of 2 families")
+        await console.press("enter", *word[:-1], "left", "enter")
+        assert "the name is not typed: nothing is cleared" in console.text
+        assert asked(console.desk, "clear") == []
+        await console.press(word[-1], "x", "backspace", "enter")
+        await console.until(lambda: asked(console.desk, "clear") == [(ASHA, swept.total)])
+
+    trying(look, replace(world.BUSY, environment=environment), cleared(steps=swept))
+
+
+# --- what comes of it ---------------------------------------------------------------------------------------------
+
+
+async def clear_asha(console: Opened) -> None:
+    await console.press("c", *"asha")
+    await counted(console)
+    await console.press("enter", "left", "enter")
+
+
+def test_progress_is_told_while_keys_are_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("screens.orders.LOOK_SECONDS", 0.05)
+    desk = world.Answers()
+    desk.answer = None
+    desk.advances = [Advance("counting", 9_000, 41_204, 0), *[Advance("clearing", 12_000, 41_204, 310)] * 40]
+
+    async def look(console: Opened) -> None:
+        await clear_asha(console)
+        so_far = "clearing of user asha: clearing, 12,000 of 41,204 keys looked at, 310 cleared"
+        await console.until(lambda: console.notice == so_far)
+        desk.answer = Outcome(None, None, done="940 keys of 2 families are cleared")
+        await console.until(lambda: console.notice == "940 keys of 2 families are cleared")
+
+    trying(look, desk=desk)
+
+
+@pytest.mark.parametrize("grown", ["there are 2,000 keys by now, not 940; look again before clearing them"])
+def test_a_refusal_is_told(grown: str) -> None:
+    desk = world.Answers()
+    desk.answer = Outcome(None, grown, 4)
+
+    async def look(console: Opened) -> None:
+        await clear_asha(console)
+        await console.until(lambda: console.notice == f"refused: {grown}")
+
+    trying(look, desk=desk)
+
+
+def test_whoever_may_only_look_counts_and_is_refused() -> None:
+    desk = world.Answers()
+    desk.refuses, desk.read_only = NotAllowed("clear"), True
+
+    async def look(console: Opened) -> None:
+        assert "c clear" in console.text
+        await clear_asha(console)
+        await console.until(lambda: "clear is refused: this was opened with --read-only" in console.notice)
+
+    trying(look, desk=desk)
+
+
+# --- hostile text -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ascii_only", [False, True], ids=["unicode", "ascii"])
+def test_no_dialog_passes_on_what_cannot_be_seen(ascii_only: bool) -> None:
+    swept = Swept({ALL: 3, "other": 2000}, 41_204, 41_204, (ALL,), (ALL,), done=True)
+
+    async def look(console: Opened) -> None:
+        await console.press("c")
+        console.app.screen.post_message(events.Paste(ALL))
+        await console.press("down", "down", "right", "enter")
+        await counted(console, "2,003 keys")
+        for key in ("enter", "x", "escape"):
+            assert not {c for c in console.app.export_screenshot() if not c.isprintable()} - {"\n"}
+            assert console.text.replace("\n", "").isprintable()
+            assert not ascii_only or console.text.isascii()
+            await console.press(key)
+
+    trying(look, replace(world.BUSY, environment=ALL), cleared(steps=swept), ascii=ascii_only)

@@ -1,0 +1,211 @@
+"""What packs show of themselves: drawn without knowing what it is, kept fresh, and hiding nothing when one fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from opsconsole.desk.values import PanelView
+from opsconsole.errors import Unavailable
+from opsconsole.faces import Shown
+from screens.clearing import ClearDialog
+from screens.dashboard import Dashboard
+from screens.packs import PacksScreen
+from screens.rows import packs
+from screens.run_page import RunScreen
+from tests.screens import world
+from tests.screens.opened import Opened, trying
+from tests.screens.test_clearing import text
+from tests.screens.test_hostile import ALL, HOSTILE, shows_only_what_can_be_seen
+
+LONG = (
+    PanelView("game", "Players", Shown(columns=("player", "XP"), rows=tuple((f"u{n:04}", f"{n}") for n in range(100)))),
+)
+
+
+def drawn(shown: Shown, cells: int = 60, *, troubled: bool = False) -> list[str]:
+    return text(packs.of_panel(PanelView("game", "Players", shown, troubled), cells)).splitlines()
+
+
+# --- rows, without a screen ---------------------------------------------------------------------------------------
+
+
+def test_facts_stand_beside_each_other_as_many_as_fit() -> None:
+    facts = (("lives due", "1,204"), ("streaks in danger", "3"), ("sessions", "12"))
+
+    assert drawn(Shown(facts=facts), 60) == [
+        "─ game: Players " + "─" * 44,
+        " lives due          1,204   streaks in danger  3",
+        " sessions           12",
+    ]
+
+
+def test_numbers_stand_under_each_other_and_wide_columns_give_way() -> None:
+    shown = Shown(
+        columns=("board", "players", "first"),
+        rows=(("all time", "10,000", "a name that is much too long for this place"), ("week", "812", "")),
+    )
+
+    assert drawn(shown, 40)[1:] == [
+        " board     players  first",
+        " all time   10,000  a name that is muc…",
+        " week          812",
+    ]
+
+
+def test_rows_that_are_longer_or_shorter_than_their_head_are_shown() -> None:
+    assert drawn(Shown(columns=("a",), rows=(("x", "y"), ())))[1:] == [" a", " x  y", ""]
+    assert drawn(Shown(rows=(("x", "y"),)))[1:] == [" x  y"]
+
+
+def test_a_panel_says_what_it_has_to_say_and_when_it_has_nothing() -> None:
+    assert drawn(Shown(says="no day is reported yet", columns=("day",)))[1:] == [
+        " no day is reported yet",
+        " day",
+        "   no rows",
+    ]
+    assert drawn(Shown())[1:] == ["   there is nothing to show"]
+    assert drawn(Shown(says="timeout"), troubled=True)[1:] == [" ✗ timeout"]
+
+
+def test_a_long_table_is_cut_where_nobody_reads_on() -> None:
+    lines = drawn(Shown(columns=("n",), rows=tuple((str(n),) for n in range(2500))))
+
+    assert len(lines) == 1 + 1 + packs.ROWS + 1
+    assert lines[-1] == "   and 1,500 more"
+
+
+def test_old_panels_say_that_they_are_old() -> None:
+    def head(age: int) -> str:
+        at = world.ago(seconds=age)
+        return text(packs.body(world.PANELS, 80, 20, first=0, read_at=at, now=world.NOW)).splitlines()[0]
+
+    assert "Packs  4 panels of 3 packs" in head(3)
+    assert "as of 18:20:04 UTC" in head(3)
+    assert "stale since 18:19:07 UTC" in head(60)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("cells", [80, 120])
+def test_nothing_that_packs_show_reaches_the_terminal_unseen(hostile: str, cells: int) -> None:
+    shown = Shown(((hostile, hostile),), (hostile, "b", hostile), ((hostile, hostile, hostile),) * 2, hostile)
+
+    assert shows_only_what_can_be_seen(packs.of_panels([PanelView(hostile, hostile, shown)], cells), cells)
+
+
+@pytest.mark.parametrize("count", [40, 300])
+def test_more_columns_than_fit_break_no_line(count: int) -> None:
+    shown = Shown(columns=tuple(f"column {n}" for n in range(count)), rows=(("日本語",) * count,))
+
+    assert shows_only_what_can_be_seen(packs.of_panels([PanelView("p", "t", shown)], 80), 80)
+
+
+# --- the screen ---------------------------------------------------------------------------------------------------
+
+
+def test_one_key_opens_it_and_one_leads_back() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("7")
+        assert isinstance(console.app.screen, PacksScreen)
+        await console.until(lambda: "game: Players" in console.text)
+        for words in (
+            "streaks in danger",
+            "all time   10,000  asha",
+            "✗ the data database is away: timeout",
+            "no rows",
+        ):
+            assert words in console.text
+        assert console.desk.looked_at[-1] == "packs"
+        await console.press("7", "1")
+        assert isinstance(console.app.screen, Dashboard)
+        await console.press("down", "enter", "7", "escape")
+        assert isinstance(console.app.screen, RunScreen)
+        await console.press("7", "question_mark", "7")
+        assert isinstance(console.app.screen, PacksScreen)
+        await console.press("1", "1")
+        assert isinstance(console.app.screen, Dashboard)
+        assert len(console.app.screen_stack) == 1
+
+    trying(look)
+
+
+def test_it_scrolls_to_both_ends_and_no_further() -> None:
+    desk = world.Answers()
+    desk.shows = LONG
+
+    async def look(console: Opened) -> None:
+        await console.press("7")
+        await console.until(lambda: "lines 1 to 19 of 103" in console.text)
+        await console.press("up", "down", "j", "k")
+        assert "lines 2 to 20 of 103" in console.text
+        assert "u0018" not in console.text.splitlines()[2]
+        await console.press("pagedown")
+        assert "lines 20 to 38 of 103" in console.text
+        await console.press("end", "down")
+        assert "lines 85 to 103 of 103" in console.text
+        assert "u0099" in console.text
+        await console.press("pageup", "home")
+        assert "lines 1 to 19 of 103" in console.text
+
+    trying(look, desk=desk)
+
+
+def test_it_is_read_again_while_it_is_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("screens.packs.REFRESH_SECONDS", 0.05)
+    desk = world.Answers()
+
+    async def look(console: Opened) -> None:
+        await console.press("7")
+        await console.until(lambda: "10,000" in console.text)
+        desk.shows = LONG
+        await console.until(lambda: "u0003" in console.text)
+        desk.away = Unavailable("store", "database is locked")
+        await console.until(lambda: "the store is away: database is locked" in console.text)
+        assert "u0003" in console.text, "what was read stays"
+        desk.away = None
+        await console.until(lambda: "is locked" not in console.text)
+        await console.press("c")
+        assert isinstance(console.app.screen, ClearDialog)
+        await console.pilot.pause(0.2)
+        before = len(desk.asked)
+        await console.pilot.pause(0.2)
+        assert len(desk.asked) == before, "nobody looks at it"
+
+    trying(look, desk=desk)
+
+
+def test_what_cannot_be_read_at_first_and_packs_without_panels_are_told() -> None:
+    desk = world.Answers()
+    desk.away = Unavailable("data", "timeout")
+
+    async def look(console: Opened) -> None:
+        await console.press("7")
+        await console.until(lambda: "the data database is away: timeout" in console.text)
+        desk.away, desk.shows = None, ()
+        await console.press("escape", "7")
+        await console.until(lambda: "no pack that is loaded shows anything here" in console.text)
+
+    trying(look, desk=desk)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+def test_no_panel_passes_on_what_cannot_be_seen(size: tuple[int, int]) -> None:
+    desk = world.Answers()
+    shown = Shown(((ALL, ALL),), (ALL, ALL), ((ALL, ALL), (ALL,)), ALL)
+    desk.shows = (PanelView(ALL, ALL, shown), PanelView("p", "t", shown, troubled=True))
+
+    async def look(console: Opened) -> None:
+        await console.press("7")
+        await console.until(lambda: "2 panels of 2 packs" in console.text)
+        assert console.text.replace("\n", "").isprintable()
+        assert not {c for c in console.app.export_screenshot() if not c.isprintable()} - {"\n"}
+
+    trying(look, replace(world.BUSY, environment=ALL), desk, size)
+
+
+def test_the_age_that_makes_panels_old_is_longer_than_it_takes_to_read_them_again() -> None:
+    from screens.packs import REFRESH_SECONDS
+
+    assert timedelta(seconds=2 * REFRESH_SECONDS) < packs.OLD_AFTER
