@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from opsconsole.cache.families import Ask, Family
+    from opsconsole.cache.families import Ask, BadKey, Family
     from opsconsole.cache.ranking import swap_ranking
     from opsconsole.context import Context, Items, Serving
     from opsconsole.database import Json, UtcTime, inserting, key_type
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    **dict.fromkeys(("Ask", "Family"), "opsconsole.cache.families"),
+    **dict.fromkeys(("Ask", "BadKey", "Family"), "opsconsole.cache.families"),
     "swap_ranking": "opsconsole.cache.ranking",
     "Context": "opsconsole.context",
     "Items": "opsconsole.context",
@@ -60,6 +60,7 @@ __all__ = [
     "REPLACE",
     "SKIP",
     "Ask",
+    "BadKey",
     "Context",
     "Family",
     "Items",

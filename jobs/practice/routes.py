@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from jobs.practice.families import WEAK
 from jobs.practice.sessions import Missing, find_session, new_session
-from opsconsole import Reply, Request, Route, Serving, Unavailable
+from opsconsole import BadKey, Reply, Request, Route, Serving, Unavailable
 
 SURVEY_SECONDS = 1.0
 """So long the keys are walked through for an answer; with more keys than that the numbers are reckoned."""
@@ -93,14 +94,19 @@ def cache_stats(serving: Serving, request: Request) -> Reply:
 
 
 def clear_cache(serving: Serving, request: Request) -> Reply:
-    """Removes the keys of `userId`, of `subjectId`, or of both together, of all declared families. Raises
-    Unavailable, and BadKey for an id that no key can hold.
+    """Removes the keys of `userId`, of `subjectId`, or of both together, of all declared families: 400 when neither is
+    said, or an id that no key can hold. Raises Unavailable.
     """
     said, problem = _named(request.body, ("userId", "subjectId"))
     if problem is not None:
         return problem
     if not said:
         return Reply.error(400, "missing", "say userId or subjectId: whose keys are to go", field="userId")
+    for name, value in said.items():
+        try:
+            WEAK.glob(user=value)
+        except BadKey as error:
+            return Reply.error(400, "bad_field", error.sentence, field=name)
     parts = {"userId": "user", "subjectId": "subject"}
     swept = serving.cache.clear(serving.families, **{parts[name]: value for name, value in said.items()})
     return Reply({"success": True, "cleared": swept.total, "families": dict(swept.found)})

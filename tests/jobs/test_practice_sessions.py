@@ -445,8 +445,15 @@ def test_a_users_keys_are_cleared_and_no_others(place: Class, serving: Serving, 
     assert of_asha.body["families"]["practice.weak_concepts"] == 2
     assert (of_math.body["cleared"], of_both.body["cleared"]) == (3, 3)
     assert keys(server) == {"cart:asha", "user:performance:ben"}
-    for body in ({}, {"userId": None}, {"userId": 5}, None):
-        assert ask(serving, "POST", "/api/cache/clear", body).status == 400
+    for body, field in (
+        ({}, "userId"),
+        ({"userId": None}, "userId"),
+        ({"userId": 5}, "userId"),
+        ({"userId": "ben", "subjectId": "*"}, "subjectId"),
+        (None, "userId"),
+    ):
+        refused = ask(serving, "POST", "/api/cache/clear", body)
+        assert (refused.status, refused.body["error"]["field"]) == (400, field)
 
 
 # --- on the screen ------------------------------------------------------------------------------------------------
