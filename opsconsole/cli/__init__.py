@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from opsconsole import __version__
-from opsconsole.cli import acting, caching, console, events, history, instants, run, schedules, trail, upkeep
+from opsconsole.cli import acting, caching, console, events, filling, history, instants, run, schedules, trail, upkeep
 from opsconsole.cli.ending import end_in_order
 from opsconsole.cli.opening import Options
 from opsconsole.errors import BadSettings, OpsconsoleError
@@ -51,6 +51,7 @@ for command in (
     acting.cancel,
     acting.pause,
     acting.resume,
+    filling.backfill,
     schedules.jobs,
     schedules.next_,
     schedules.lint,
