@@ -173,7 +173,8 @@ def _tell_found(found: Swept, wanted: Wanted) -> None:
     if there:
         rows = [(name, f"{keys:,}") for name, keys in sorted(there.items(), key=lambda row: -row[1])]
         printing.table(("FAMILY", "KEYS"), [*rows, ("all of them", f"{found.total:,}")], right=(1,))
-        click.echo(f"such as {', '.join(safe(key, 120) for key in found.samples)}")
+        for index, key in enumerate(found.samples):
+            click.echo(f"{'such as' if index == 0 else '':<7}  {safe(key, 300)}")
     else:
         click.echo(f"there is nothing to clear: no key is cached of {safe(wanted, 300)}")
     if found.left_alone:
@@ -233,6 +234,8 @@ def _bar() -> Iterator[Told]:
         task = bar.add_task("counting", total=None, found="")
 
         def told(step: str, scanned: int, of: int, found: int) -> None:
-            bar.update(task, description=step, completed=scanned, total=of or None, found=f"{found:,} keys")
+            bar.update(
+                task, description=step, completed=scanned, total=of or None, found=f"{found:,} keys" * bool(found)
+            )
 
         yield told

@@ -9,13 +9,13 @@ from opsconsole.cache.clearing import Swept, Wanted
 from opsconsole.desk import guard
 from opsconsole.desk.values import Advance
 from screens import figures
-from screens.lines import EMPTY, Line, Piece, crop, line, right, tell
+from screens.lines import EMPTY, Line, Piece, crop, line, right, tell, wrapped
 from screens.rows.questions import CANCEL, Question
 
 ANY_FAMILY = "any"
 TOLD_LINES = 11
 """The dialog keeps its height whatever it has to say."""
-FAMILIES, SAMPLES = 5, 3
+FAMILIES, SAMPLES, ALONE = 5, 3, 2
 NOTHING_NAMED = "name a user, a subject, a family or a date; all that is named must be so"
 
 
@@ -25,9 +25,7 @@ def found(swept: Swept, wanted: Wanted, cells: int) -> list[Line]:
     lines = [_headline(swept, wanted, len(there)), *_families(there)]
     for index, key in enumerate(swept.samples[:SAMPLES]):
         lines.append(line(Piece("such as  " if index == 0 else "         ", "quiet"), tell(key, limit=200)))
-    if swept.left_alone:
-        alone = ", ".join(swept.left_alone)
-        lines.append(line(Piece("left alone, having no such part: ", "quiet"), tell(alone, "quiet")))
+    lines += _left_alone(swept.left_alone, cells)
     return [crop(each, cells) for each in lines]
 
 
@@ -75,6 +73,17 @@ def _families(there: Sequence[tuple[str, int]]) -> list[Line]:
         keys = sum(keys for _, keys in more)
         lines.append(line(right(f"{keys:,}", 9), Piece(f"  of {len(more)} more families", "quiet")))
     return lines
+
+
+def _left_alone(families: Sequence[str], cells: int) -> list[Line]:
+    """All their names where two lines have room for them, else the first and how many there are."""
+    if not families:
+        return []
+    said = "left alone, having no such part: "
+    whole = wrapped([said + ", ".join(families)], cells, "quiet")
+    if len(whole) <= ALONE:
+        return whole
+    return wrapped([f"{said}{families[0]} and {len(families) - 1} more families"], cells, "quiet")[:ALONE]
 
 
 def _button(counted: Swept) -> str:

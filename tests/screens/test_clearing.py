@@ -65,6 +65,19 @@ def test_a_count_that_goes_on_says_how_far_it_is() -> None:
     assert first == "counting: 12,000 of 41,204 keys looked at, 310 found"
 
 
+@pytest.mark.parametrize(
+    ("count", "last"),
+    [
+        (6, ["left alone, having no such part: family0, family1, family2,", "family3, family4, family5"]),
+        (40, ["left alone, having no such part: family0 and 39 more families"]),
+    ],
+)
+def test_families_that_are_left_alone_are_named_where_there_is_room(count: int, last: list[str]) -> None:
+    alone = replace(world.COUNTED, left_alone=tuple(f"family{n}" for n in range(count)))
+
+    assert text(clearing.found(alone, ASHA, 66)).splitlines()[6:] == last
+
+
 def test_nothing_to_clear_is_said_in_words() -> None:
     nothing = replace(world.COUNTED, found={"attempts.day": 0}, samples=(), left_alone=())
 
