@@ -22,6 +22,7 @@ Examples:
   opsconsole retry 41 --wait                          once more what failed in run 41
   opsconsole why attempts.cache_day --at 23:50        why it ran then, or did not
   opsconsole pause attempts.cache_day --for 2h        skip its instants for a while
+  opsconsole cache clear --user u0417                 forget what is cached of somebody
 """
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,9 @@ from tests.cli.conftest import Typing
 from tests.conftest import Installing
 from tests.engine.waiting import eventually
 from tests.installation import Installation
+from tests.terminal import Terminal
+
+ROOT = Path(__file__).parents[2]
 
 DAYS = {f"shelf:day:2026-01-19:{user}": "[]" for user in ("asha", "ben", "chen")}
 LEVELS = {f"shelf:level:{user}:maths": "3" for user in ("asha", "ben")}
@@ -151,6 +156,21 @@ def test_on_a_terminal_it_asks_first(typing: Typing, place: Installation, client
     assert place.desk.trail(limit=1) == []
     assert typing("cache", "clear", "--user", "asha", answers="y").code == 0
     assert client.dbsize() == 5
+
+
+def test_on_a_real_terminal_it_tells_how_far_it_is(place: Installation, client: redis.Redis) -> None:
+    client.mset({f"shelf:level:u{n}:maths": "3" for n in range(30_000)})
+    command = [sys.executable, "-m", "opsconsole", "cache", "clear", "--subject", "maths"]
+    terminal = Terminal(command, env={**os.environ, **place.environ}, cwd=ROOT)
+    try:
+        terminal.wait_for("Type clear to clear them")
+        assert b"counting" in terminal.drawn
+        terminal.type("clear\r")
+        assert terminal.ended() == 0
+    finally:
+        terminal.close()
+    assert "30,002 keys of 1 family are cleared" in terminal.text
+    assert set(client.keys()) == {*DAYS, *OTHERS}
 
 
 def test_in_production_its_name_has_to_be_typed(
