@@ -82,7 +82,7 @@ def last(steps: Iterator[Swept]) -> Swept:
         (Wanted(user="nobody"), set()),
         (Wanted(user="as"), set()),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, Wanted) else str(len(value)),
 )
 def test_what_meets_all_conditions_is_counted_then_goes_and_nothing_else(
     server: redis.Redis, wanted: Wanted, gone: set[str]
