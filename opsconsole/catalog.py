@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from opsconsole.cache.families import Family, clashes
 from opsconsole.cron import Cron
 from opsconsole.errors import BadSettings, OpsconsoleError, UnknownJob
 from opsconsole.model import Job, Pack
 from opsconsole.settings import JobOverride, installed, section
 from opsconsole.text import safe
-
-if TYPE_CHECKING:
-    from opsconsole.cache.families import Family
 
 
 class Catalog:
@@ -105,7 +102,7 @@ def load(
         jobs[job.name] = changed
     problems += [f'[jobs."{name}"]: there is no such job' for name in overrides if name not in jobs]
     problems += _impossible_orders(jobs)
-    problems += _shared_keys(loaded)
+    problems += clashes(family for pack in loaded for family in pack.families)
     settled = {pack.name: _options(pack, options.get(pack.name, {}), problems) for pack in loaded}
     if problems:
         raise BadSettings(problems)
@@ -146,16 +143,6 @@ def _options(pack: Pack, given: Mapping[str, Any], problems: list[str]) -> Mappi
         problems += [f"{pack.name}.{key} is not a setting; [{pack.name}] has none" for key in given]
         return {}
     return msgspec.structs.asdict(section(pack.name, pack.settings, given, problems))
-
-
-def _shared_keys(packs: list[Pack]) -> Iterator[str]:
-    """Families that would write each other's keys."""
-    taken: dict[str, str] = {}
-    for family in (family for pack in packs for family in pack.families):
-        shape = re.sub(r"{[^}]*}", "{}", family.pattern)
-        if shape in taken:
-            yield f"the cache families {taken[shape]} and {family.name} have the same keys, {family.pattern}"
-        taken[shape] = family.name
 
 
 def _overridden(job: Job, override: JobOverride | None) -> Job:

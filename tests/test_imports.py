@@ -17,7 +17,7 @@ TABLE = """
 floor    rooms, each of which imports only rooms that stand before it
 -------  ----------------------------------------------------------------------------
 0        errors clock text times windows faces model
-1        cron seasons trigger settings failpoints catalog database outbox cache backfill store context work staleness
+1        cron seasons trigger settings failpoints database outbox cache catalog backfill store context work staleness
 2        planner queueing scheduler leader breaker executors backfilling pages tally liverun runner relay orders chores
 2        engine health lint why
 3        desk embedded

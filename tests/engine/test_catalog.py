@@ -12,7 +12,7 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from opsconsole import DAY, Job, Limits, Pack
+from opsconsole import DAY, Family, Job, Limits, Pack, hours
 from opsconsole.catalog import Catalog, load
 from opsconsole.errors import BadSettings, UnknownJob
 from opsconsole.settings import JobOverride
@@ -195,4 +195,20 @@ def test_limits_that_cannot_be_kept_are_refused(packing: Packing) -> None:
         "books.close: max_age must be more than 0",
         "books.close: after_wait must be 0 or more",
         "books.close: critical_below is a share between 0 and 1, not 90",
+    ]
+
+
+def test_families_that_would_share_a_key_are_refused(packing: Packing, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = packing(SEND)
+    families = (
+        Family("books.day", "books:{date}:{user}", ttl=hours(1)),
+        Family("books.shelf", "books:{shelf}:top", ttl=hours(1)),
+    )
+    monkeypatch.setattr(sys.modules[name], "pack", Pack("books", jobs=(SEND,), families=families))
+
+    with pytest.raises(BadSettings) as refused:
+        load((name,), {}, {})
+
+    assert refused.value.problems == [
+        "a key could belong to both books.day (books:{date}:{user}) and books.shelf (books:{shelf}:top)"
     ]
