@@ -17,6 +17,7 @@ class ActingPage(Page):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "trigger", "trigger the job"),
+        Binding("b", "backfill", "backfill the job"),
         Binding("x", "cancel", "cancel the run"),
         Binding("r", "retry", "retry what failed"),
         Binding("p", "pause", "pause the job"),
@@ -34,6 +35,10 @@ class ActingPage(Page):
     def action_trigger(self) -> None:
         """The job, or the first one."""
         actions.trigger(self.console_app, self.job())
+
+    async def action_backfill(self) -> None:
+        """The job's calendar, or all jobs."""
+        await self.console_app.open_calendar(self.job())
 
     def action_cancel(self) -> None:
         """The run."""

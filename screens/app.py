@@ -44,6 +44,7 @@ class ConsoleApp(App[None]):
         Binding("ctrl+p", "commands", "find any command", priority=True),
         Binding("c", "clear", "clear cached keys"),
         Binding("1", "dashboard", "dashboard"),
+        Binding("4", "backfill", "windows of all jobs, and backfills"),
         Binding("7", "packs", "what packs show"),
         Binding("q", "quit", "quit"),
         Binding("ctrl+c,ctrl+q", "quit", "quit", priority=True, show=False),
@@ -161,6 +162,22 @@ class ConsoleApp(App[None]):
     def action_dashboard(self) -> None:
         """The first screen."""
         self._back_to(Dashboard)
+
+    def action_backfill(self) -> None:
+        """The windows of all jobs, and the backfills."""
+        from screens.backfill import BackfillScreen
+
+        if not self._back_to(BackfillScreen):
+            self.push_screen(BackfillScreen())
+
+    async def open_calendar(self, job: str | None) -> None:
+        """The calendar of a job before all jobs; those alone where none is meant."""
+        from screens.backfill import BackfillScreen
+
+        if not self._back_to(BackfillScreen):
+            await self.push_screen(BackfillScreen())
+        if job is not None and isinstance(self.screen, BackfillScreen):
+            self.screen.open_calendar(job)
 
     def action_packs(self) -> None:
         """What packs show of themselves."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime
 from typing import Protocol
 
+from opsconsole.backfill import Only, Seen
 from opsconsole.cache.clearing import Swept, Wanted
 from opsconsole.cache.families import Family
+from opsconsole.desk.calendar import Calendar, Looking
 from opsconsole.desk.values import Advance, Outcome, PanelView, Preview, Run, RunPage, Snapshot
+from opsconsole.store.backfills import Backfill, StepView
 
 
 class Asks(Protocol):
@@ -63,6 +66,41 @@ class Asks(Protocol):
 
     def panels(self) -> tuple[PanelView, ...]:
         """What each pack shows of itself now; one that cannot be read says why."""
+
+    def calendars(self) -> tuple[Calendar, ...]:
+        """The jobs that have windows. Known at once, without asking anybody."""
+
+    def windows(self, job: str, since: date | None, until: date | None, /) -> list[Seen]:
+        """How a job's windows of a range of dates are."""
+
+    def plan_backfill(
+        self, jobs: Sequence[str], since: date, until: date, /, *, only: Only, looking: Looking | None
+    ) -> int:
+        """Keeps a plan; its number. What `looking` raises ends it."""
+
+    def backfill(self, number: int, /) -> Backfill:
+        """One backfill, be it only planned."""
+
+    def backfill_steps(self, number: int, /) -> list[StepView]:
+        """The windows of a backfill, in the order of its plan."""
+
+    def backfill_warnings(self, number: int, /) -> list[str]:
+        """What somebody should know before a plan is applied, one sentence each."""
+
+    def backfills(self, *, limit: int) -> list[Backfill]:
+        """The newest backfills first, plans that were never applied included."""
+
+    def apply_backfill(self, number: int, /) -> int:
+        """Asks for exactly what was planned; returns the command's number."""
+
+    def pause_backfill(self, number: int, /, *, note: str = "") -> int:
+        """Asks that no further window of a backfill begins; returns the command's number."""
+
+    def resume_backfill(self, number: int, /) -> int:
+        """Asks for what a backfill has not done; returns the command's number."""
+
+    def cancel_backfill(self, number: int, /, *, note: str = "") -> int:
+        """Asks that a backfill ends, with its runs that go on; returns the command's number."""
 
     def progress(self, command: int, /) -> Advance | None:
         """How far a command is that is carried out step by step."""

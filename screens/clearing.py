@@ -234,11 +234,15 @@ HALF_A_DATE = "type the whole date, or none"
 
 
 class TypeToConfirm(Typing[str]):
-    """A question that is answered by typing a name; answers with the button that was pressed, or None."""
+    """A question that is answered by typing a name; answers with the button that was pressed, or None. `to` says what
+    for, `no` what is otherwise.
+    """
 
-    def __init__(self, question: Question, word: str) -> None:
+    def __init__(
+        self, question: Question, word: str, *, to: str = "clear them", no: str = "nothing is cleared"
+    ) -> None:
         super().__init__(question.buttons, button=question.chosen)
-        self._question, self._word = question, word
+        self._question, self._word, self._to, self._no = question, word, to, no
         self._typed, self._complaint = "", ""
 
     def content(self) -> Sequence[Line]:
@@ -248,7 +252,7 @@ class TypeToConfirm(Typing[str]):
             EMPTY,
             *wrapped(self._question.sentences, INNER),
             EMPTY,
-            line("Type ", tell(self._word, "strong", 40), " to clear them"),
+            line("Type ", tell(self._word, "strong", 40), f" to {self._to}"),
             line(Piece("> ", "key"), Piece(tail(tell(self._typed).text, FIELD_CELLS), "strong"), Piece("_", "quiet")),
             line(Piece(self._complaint, "bad")),
         ]
@@ -258,7 +262,7 @@ class TypeToConfirm(Typing[str]):
         if self._typed == self._word:
             self.dismiss(self.buttons[self.button])
         else:
-            self._complaint = "the name is not typed: nothing is cleared"
+            self._complaint = f"the name is not typed: {self._no}"
             self.repaint()
 
     def take(self, text: str) -> None:

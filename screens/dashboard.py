@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from opsconsole.desk.values import Finding, Run, Snapshot
+from opsconsole.model import OPEN
 from screens.acting import CHOOSE, ActingPage
 from screens.lines import Line
 from screens.rows import board, health, running
@@ -39,12 +40,16 @@ class Dashboard(ActingPage):
         return "dashboard"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
-        """The keys for what is wrong first; u where the job is paused, p elsewhere: both work everywhere."""
+        """The keys for what is wrong first; u where the job is paused, p elsewhere, x where a run goes on, r elsewhere:
+        all of them work everywhere.
+        """
+        number = self._run(going=True)
+        run = self.console_app.known_run(number) if number is not None else None
         return (
             ("t", "trigger"),
+            ("b", "backfill"),
             ("c", "clear"),
-            ("x", "cancel"),
-            ("r", "retry"),
+            ("x", "cancel") if run is not None and run.state in OPEN else ("r", "retry"),
             self.pause_key(),
             ("?", "help"),
             ("^p", "find"),

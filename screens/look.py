@@ -6,8 +6,13 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
+from opsconsole.backfill import StepState, WindowState
 from opsconsole.desk.values import BatchCell, Severity
 from opsconsole.model import BatchState, RunState
+from opsconsole.store.backfills import Backfill, BackfillState
+
+MARKED = "marked"
+"""What the name of a style ends with where something is marked."""
 
 
 class Look(NamedTuple):
@@ -43,6 +48,37 @@ BATCH = {
 }
 BATCH_PART = Look("◐", "with failures", "warn")
 
+WINDOW = {
+    WindowState.FRESH: Look("·", "fresh", "ok"),
+    WindowState.STALE: Look("S", "stale", "warn"),
+    WindowState.MISSING: Look("m", "missing", ""),
+    WindowState.PARTIAL: Look("p", "partial", "warn"),
+    WindowState.FAILED: Look("F", "failed", "bad"),
+    WindowState.RUNNING: Look("▶", "running", "live"),
+    WindowState.NOT_DUE: Look("-", "not due", "quiet"),
+}
+
+BACKFILL = {
+    BackfillState.PLANNED: Look("◷", "planned", "quiet"),
+    BackfillState.RUNNING: Look("▶", "running", "live"),
+    BackfillState.PAUSED: PAUSED,
+    BackfillState.CANCELLED: Look("C", "cancelled", "warn"),
+    BackfillState.DONE: Look("✓", "done", "ok"),
+}
+BACKFILL_PART = Look("◐", "done, not all of it well", "warn")
+BACKFILL_FAILED = Look("✗", "failed", "bad")
+
+STEP = {
+    StepState.FAILED: Look("✗", "failed", "bad"),
+    StepState.PARTIAL: Look("◐", "partial", "warn"),
+    StepState.RUNNING: Look("▶", "running", "live"),
+    StepState.CANCELLED: Look("C", "cancelled", "warn"),
+    StepState.PENDING: Look("◷", "waiting", "quiet"),
+    StepState.DONE: Look("✓", "done", "ok"),
+    StepState.SKIPPED: Look("-", "skipped", "quiet"),
+}
+"""How a window of a backfill looks; what needs a look comes first."""
+
 SEVERITY = {
     Severity.WARNING: Look("◐", "warning", "warn"),
     Severity.CRITICAL: Look("✗", "critical", "bad"),
@@ -56,6 +92,14 @@ def of_batch(cell: BatchCell) -> Look:
     if cell.state is BatchState.DONE and cell.failed:
         return BATCH[BatchState.FAILED]
     return BATCH[cell.state]
+
+
+def of_backfill(about: Backfill) -> Look:
+    """How a backfill looks: one that is done but for some of its windows is neither done nor failed."""
+    bad = about.counts.get(StepState.FAILED, 0)
+    if about.state is BackfillState.DONE and (bad or about.counts.get(StepState.PARTIAL)):
+        return BACKFILL_FAILED if bad == about.to_run else BACKFILL_PART
+    return BACKFILL[about.state]
 
 
 _ASCII = str.maketrans(

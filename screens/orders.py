@@ -17,6 +17,8 @@ LOOK_SECONDS = 0.5
 OUTCOME_SECONDS = 5.0
 """So long a command may wait for a leader before the console says that it waits; after that it looks as often."""
 
+Then = Callable[[str | None], None]
+
 
 class Orders:
     """What was asked for and is not settled yet, by its name: whoever presses a key again is told so."""
@@ -24,15 +26,20 @@ class Orders:
     def __init__(self, app: ConsoleApp) -> None:
         self._app = app
         self._open: dict[str, int | None] = {}
+        self._then: dict[str, Then] = {}
 
-    def give(self, name: str, ask: Callable[[], int]) -> None:
-        """Asks for something, acknowledges that at once, and tells what came of it. `name` says it in words."""
+    def give(self, name: str, ask: Callable[[], int], then: Then | None = None) -> None:
+        """Asks for something, acknowledges that at once, and tells what came of it. `name` says it in words; `then` is
+        called with why it was not done, or with None when it was.
+        """
         if name in self._open:
             number = self._open[name]
             known = f", as command {number}, and not carried out yet" if number is not None else ""
             self._app.say(f"{name} is already asked for{known}", "warn")
             return
         self._open[name] = None
+        if then is not None:
+            self._then[name] = then
         self._app.say(f"asked for: {name}")
 
         def taken(number: int | OpsconsoleError) -> None:
@@ -79,3 +86,5 @@ class Orders:
     def _settled(self, name: str, sentence: str, style: str) -> None:
         del self._open[name]
         self._app.say(sentence, style)
+        if (then := self._then.pop(name, None)) is not None:
+            then(None if style == "ok" else sentence)

@@ -49,6 +49,11 @@ NO_COLOUR = {name: Style(bold=True) if name in BOLD else Style() for name in STY
 }
 CURSOR = Style(bgcolor="#303030")
 UNDER_CURSOR = "under cursor"
+MARKED, MARKED_OF_SIXTEEN, MARKED_NO_COLOUR = (
+    Style(bgcolor="#005f87"),
+    Style(bgcolor="blue"),
+    Style(underline=True),
+)
 
 
 class Lines(Widget):
@@ -95,11 +100,14 @@ class Lines(Widget):
         return look.plain_letters(text) if self._ascii else text
 
     def _style(self, name: str) -> Style:
-        under_cursor = name.endswith(UNDER_CURSOR)
-        base = name.removesuffix(UNDER_CURSOR).strip()
+        under_cursor, marked = name.endswith(UNDER_CURSOR), name.endswith(look.MARKED)
+        base = name.removesuffix(UNDER_CURSOR).removesuffix(look.MARKED).strip()
         few_colours = self.app.native_ansi_color
-        styles = NO_COLOUR if self.app.no_color else SIXTEEN if few_colours else STYLES
+        no_colour = self.app.no_color
+        styles = NO_COLOUR if no_colour else SIXTEEN if few_colours else STYLES
         style = styles[base] if base else Style()
+        if marked:
+            style += MARKED_NO_COLOUR if no_colour else MARKED_OF_SIXTEEN if few_colours else MARKED
         return style if few_colours or not under_cursor else style + CURSOR
 
 

@@ -459,7 +459,7 @@ def test_whoever_may_only_look_sees_every_key_and_is_refused_in_the_desks_words(
     async def look(console: Opened) -> None:
         top = console.text.splitlines()[0]
         assert top.startswith(" staging  read-only  leading since")
-        for key in ("t trigger", "x cancel", "r retry", "p pause", "? help", "^p find", "q quit"):
+        for key in ("t trigger", "b backfill", "r retry", "p pause", "? help", "^p find", "q quit"):
             assert key in console.text
         await console.press(*keys)
         await console.until(

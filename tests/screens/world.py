@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from opsconsole.backfill import Known, Only, Seen, Step, StepState, WindowState
 from opsconsole.cache.clearing import Swept, Wanted
 from opsconsole.cache.families import Family
 from opsconsole.cache.stats import RedisStats
+from opsconsole.desk.calendar import Calendar, Looking
 from opsconsole.desk.values import (
     Advance,
     Attached,
@@ -32,10 +34,11 @@ from opsconsole.desk.values import (
     Snapshot,
     Success,
 )
-from opsconsole.errors import OpsconsoleError, UnknownRun
+from opsconsole.errors import OpsconsoleError, UnknownBackfill, UnknownRun
 from opsconsole.faces import Shown
 from opsconsole.model import BatchState, Counts, Run, RunState, Selection, Stop, Trigger
-from opsconsole.windows import Window
+from opsconsole.store.backfills import Backfill, BackfillState, StepView
+from opsconsole.windows import Unit, Window
 
 NOW = datetime(2026, 1, 19, 18, 20, 7, tzinfo=UTC)
 
@@ -285,6 +288,122 @@ PANELS = (
 )
 
 
+# --- backfills ----------------------------------------------------------------------------------------------------
+
+REPORT, SNAPSHOT, SUMMARY = "reporting.daily_report", "reporting.daily_snapshot", "reporting.monthly_summary"
+MASTERY = "attempts.update_mastery"
+CALENDARS = (
+    Calendar(MASTERY, "Asia/Kolkata", Unit.FOUR_WEEKS, newest_only=True),
+    Calendar(REPORT, "UTC", Unit.DAY, tells_stale=True),
+    Calendar(SNAPSHOT, "UTC", Unit.DAY, after=(REPORT,)),
+    Calendar(SUMMARY, "UTC", Unit.MONTH, after=(SNAPSHOT,), tells_stale=True),
+)
+
+
+def utc_day(day_: date) -> Window:
+    """A day in UTC."""
+    start = datetime(day_.year, day_.month, day_.day, tzinfo=UTC)
+    return Window(start, start + timedelta(days=1), day_.isoformat())
+
+
+def a_window(window: Window, state: WindowState = WindowState.FRESH, **other: Any) -> Seen:
+    """A window that a run was about, unless it is missing."""
+    if state in (WindowState.MISSING, WindowState.NOT_DUE):
+        return Seen(window, state, Known(**other))
+    known = {"run": 4000, "result": state, "items": 1203, "seconds": 2.1, **other}
+    return Seen(window, state, Known(**known), 4900 if state is WindowState.RUNNING else None)
+
+
+def _odd(n: int) -> WindowState:
+    """How the day is so many days ago."""
+    states = {0: WindowState.NOT_DUE, 33: WindowState.FAILED, 100: WindowState.PARTIAL}
+    missing, stale = range(48, 52), range(200, 208)
+    return states.get(n) or (
+        WindowState.MISSING if n in missing else WindowState.STALE if n in stale else WindowState.FRESH
+    )
+
+
+A_YEAR = tuple(
+    a_window(utc_day(NOW.date() - timedelta(days=n)), _odd(n), looked_at=ago(minutes=5), stale=12 * (200 <= n < 208))
+    for n in range(380, -1, -1)
+)
+MONTHS = tuple(
+    a_window(
+        Window(datetime(y, m, 1, tzinfo=UTC), datetime(y + m // 12, m % 12 + 1, 1, tzinfo=UTC), f"{y}-{m:02}"),
+        WindowState.MISSING if (y, m) < (2024, 6) else WindowState.FRESH,
+    )
+    for y in (2024, 2025)
+    for m in range(1, 13)
+)
+
+
+def a_step(seq: int, day_: date, state: StepState = StepState.PENDING, job: str = REPORT, **other: Any) -> StepView:
+    """A missing window of a plan."""
+    made = Step(job, utc_day(day_), True, "it is missing", Selection.ALL, 1203, 0.5, False, None, "spec")
+    run = None if state in (StepState.PENDING, StepState.SKIPPED) else 4900 + seq
+    return StepView(seq, replace(made, runs=state is not StepState.SKIPPED, **other), state, run)
+
+
+def a_backfill(number: int, state: BackfillState = BackfillState.DONE, **other: Any) -> Backfill:
+    """A backfill of last December by ben, this morning."""
+    made = Backfill(
+        id=number,
+        state=state,
+        jobs=(REPORT,),
+        since="2025-12-01",
+        until="2025-12-31",
+        only=Only.MISSING,
+        stops=False,
+        asked_by="ben",
+        created_at=ago(hours=8, minutes=17),
+        command=17,
+        began_at=ago(hours=8, minutes=16),
+        ended_at=ago(hours=8, minutes=16) + timedelta(seconds=22) if state is BackfillState.DONE else None,
+        note="",
+        counts={StepState.DONE: 31},
+        items=37_293,
+        seconds=15.0,
+    )
+    return replace(made, **other)
+
+
+_FOUR = [date(2025, 12, n) for n in range(1, 6)]
+PLAN_STEPS: Sequence[StepView] = (
+    *(a_step(n, day_) for n, day_ in enumerate(_FOUR[:4], 1)),
+    a_step(5, _FOUR[4], StepState.SKIPPED, why="it is fresh", items=0),
+)
+PLAN = a_backfill(
+    12,
+    BackfillState.PLANNED,
+    since="2025-12-01",
+    until="2025-12-05",
+    asked_by="asha",
+    began_at=None,
+    counts={StepState.PENDING: 4, StepState.SKIPPED: 1},
+    items=4812,
+    seconds=2.0,
+)
+PAST = [
+    a_backfill(11),
+    a_backfill(
+        10,
+        jobs=(REPORT, SNAPSHOT),
+        since="2025-10-30",
+        counts={StepState.DONE: 120, StepState.PARTIAL: 1, StepState.FAILED: 3},
+    ),
+    a_backfill(9, BackfillState.PLANNED, began_at=None),
+]
+GOING = a_backfill(
+    12,
+    BackfillState.RUNNING,
+    since="2025-12-01",
+    until="2026-01-18",
+    asked_by="asha",
+    began_at=ago(seconds=20),
+    counts={StepState.DONE: 19, StepState.FAILED: 1, StepState.RUNNING: 1, StepState.PENDING: 27},
+)
+
+
 class Answers:
     """A desk that answers at once with what it was given, and keeps what it was asked."""
 
@@ -304,6 +423,10 @@ class Answers:
         self.counts.set()
         self.away: OpsconsoleError | None = None
         self.shows: tuple[PanelView, ...] = PANELS
+        self.cards = CALENDARS
+        self.seen: dict[str, Sequence[Seen]] = {REPORT: A_YEAR, SNAPSHOT: A_YEAR[:-9], SUMMARY: MONTHS}
+        self.filled: list[Backfill] = []
+        self.plan, self.plan_steps, self.warnings = PLAN, PLAN_STEPS, ["results go by themselves"]
         self.advances: list[Advance] = []
         self.hangs = threading.Event()
         self.hangs.set()
@@ -390,3 +513,58 @@ class Answers:
         self.asked.append(what)
         if self.refuses is not None:
             raise self.refuses
+
+    def calendars(self) -> tuple[Calendar, ...]:
+        return self.cards
+
+    def windows(self, job: str, since: date | None, until: date | None, /) -> list[Seen]:
+        self.asked.append(("windows", job, since, until))
+        seen = self.seen.get(job, ())
+        return [each for each in seen if str(since)[: len(each.window.label)] <= each.window.label <= str(until)]
+
+    def plan_backfill(
+        self, jobs: Sequence[str], since: date, until: date, /, *, only: Only, looking: Looking | None
+    ) -> int:
+        """Looks at two windows, stands still before the third, and has what it is to have."""
+        self.asked.append(("plan_backfill", tuple(jobs), str(since), str(until), only))
+        if looking is not None:
+            for n in (1, 2):
+                looking(jobs[0], n, 3)
+            self.counts.wait(5)
+            looking(jobs[0], 3, 3)
+        if self.away is not None:
+            raise self.away
+        return self.plan.id
+
+    def backfill(self, number: int, /) -> Backfill:
+        found = next((about for about in (self.plan, *self.filled) if about.id == number), None)
+        if found is None:
+            raise UnknownBackfill(number)
+        return found
+
+    def backfill_steps(self, number: int, /) -> list[StepView]:
+        return list(self.plan_steps)
+
+    def backfill_warnings(self, number: int, /) -> list[str]:
+        return list(self.warnings)
+
+    def backfills(self, *, limit: int) -> list[Backfill]:
+        if self.away is not None:
+            raise self.away
+        return list(self.filled)
+
+    def apply_backfill(self, number: int, /) -> int:
+        self._ask("apply_backfill", number)
+        return 23
+
+    def pause_backfill(self, number: int, /, *, note: str = "") -> int:
+        self._ask("pause_backfill", number)
+        return 24
+
+    def resume_backfill(self, number: int, /) -> int:
+        self._ask("resume_backfill", number)
+        return 25
+
+    def cancel_backfill(self, number: int, /, *, note: str = "") -> int:
+        self._ask("cancel_backfill", number)
+        return 26
