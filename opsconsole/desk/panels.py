@@ -23,6 +23,9 @@ def view(pack: str, panel: Panel, serving: Serving) -> PanelView:
         return PanelView(pack, panel.title, Shown(says=error.sentence), troubled=True)
     except SQLAlchemyError as error:
         return PanelView(pack, panel.title, Shown(says=f"its data cannot be read: {reason(error)}"), troubled=True)
+    except Exception as error:  # noqa: BLE001 - a pack raises what it likes
+        told = f"its pack failed: {type(error).__name__}: {safe(error, LONGEST)}"
+        return PanelView(pack, panel.title, Shown(says=told), troubled=True)
     return PanelView(
         pack,
         panel.title,
