@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -133,17 +133,6 @@ class Bank:
         until = at(as_of) if as_of else window(job, label).end
         whom = self.keys(job, label, until, stale=stale) if keys is None else list(keys)
         return work(Batch(1, 1, 1, job.name, window(job, label), until, whom, {}, 60.0), job, self._tools)
-
-    def night(self, day: str) -> None:
-        """The nightly runs that a day has: its report, its snapshot, and its month's summary when it was the last."""
-        end = window(daily_report, day).end
-        self.now = end - timedelta(minutes=1)
-        assert not self.run(daily_report, day, as_of=f"{day} 23:59").failed
-        self.now = end
-        assert not self.run(daily_snapshot, day).failed
-        if end.day == 1:
-            self.now = end + timedelta(minutes=1)
-            assert not self.run(monthly_summary, day[:7]).failed
 
     def rows(self, job: Job, *, stamps: bool = True) -> dict[tuple[str, str], dict[str, Any]]:
         """What the job wrote, by user and day or month, with or without what says when."""
