@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Scope,
         all_of,
     )
+    from opsconsole.settings import is_set
     from opsconsole.windows import DAY, DAY_BEFORE, FOUR_WEEKS_BEFORE, MOMENT, MONTH_BEFORE, Window, hours, minutes
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ _HOME = {
         ("LATEST", "NONE", "QUEUE", "REPLACE", "SKIP", "Job", "Limits", "Pack", "Retry", "Scope", "all_of"),
         "opsconsole.model",
     ),
+    "is_set": "opsconsole.settings",
     **dict.fromkeys(
         ("DAY", "DAY_BEFORE", "FOUR_WEEKS_BEFORE", "MOMENT", "MONTH_BEFORE", "Window", "hours", "minutes"),
         "opsconsole.windows",
@@ -83,6 +85,7 @@ __all__ = [
     "all_of",
     "hours",
     "inserting",
+    "is_set",
     "key_type",
     "minutes",
     "swap_ranking",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 FAILURES = 3
 WAIT_SECONDS = {"redis": 4.0, "data": 60.0}
-"""How long a dependency that is away is waited for before a run gives up on it."""
+"""How long a dependency that is away is waited for before a run gives up on it. For any other its pack has waited."""
 PROBES = {"redis": (1 / 2,), "data": (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 15 / 16)}
 """At which shares of the wait one batch is tried: a database that restarts is soon back, or takes its time."""
 
@@ -38,7 +38,7 @@ class Breaker:
         """Whether a batch may be tried now. While open, True for each batch that tries whether all is well."""
         if self.opened is None:
             return True
-        probes = PROBES[self.dependency]
+        probes = PROBES.get(self.dependency, ())
         due = sum(now >= self.opened + self._wait * share for share in probes)
         if self.probed >= due:
             return False
@@ -51,4 +51,4 @@ class Breaker:
 
     @property
     def _wait(self) -> float:
-        return WAIT_SECONDS[self.dependency]
+        return WAIT_SECONDS.get(self.dependency, 0.0)

@@ -109,8 +109,9 @@ class Said:
 class Context:
     """One try of one batch, or of a part of it.
 
-    `now` is the wall clock when the try began, for stamps only; rules use `as_of`. `memory` is a dict that lives as
-    long as the run does in this process: for what is costly to read and the same for every batch.
+    `run` is the run's number. `now` is the wall clock when the try began, for stamps only; rules use `as_of`. `memory`
+    is a dict that lives as long as the run does in this process: for what is costly to read and the same for every
+    batch.
     """
 
     def __init__(self, scope: Scope, tools: Tools, *, run: int = 0) -> None:
@@ -118,6 +119,7 @@ class Context:
         self.as_of = scope.as_of
         self.facts = scope.facts
         self.options: Mapping[str, Any] = scope.options
+        self.run = run
         self.now: datetime = tools.now()
         self.memory = tools.memory(run)
         self.said = Said()

@@ -148,7 +148,7 @@ class SchemaMismatch(OpsconsoleError):
 class Unavailable(OpsconsoleError):
     """A service that jobs depend on does not answer.
 
-    `dependency` is `redis` or `data`; `reason` is safe to show.
+    `dependency` is `redis`, `data`, or a service that a pack asks; `reason` is safe to show.
     """
 
     def __init__(self, dependency: str, reason: str) -> None:
@@ -157,5 +157,5 @@ class Unavailable(OpsconsoleError):
         super().__init__(f"{NAMES.get(dependency, dependency)} is away: {reason}")
 
 
-NAMES = {"redis": "Redis", "data": "the data database", "store": "the store"}
+NAMES = {"redis": "Redis", "data": "the data database", "store": "the store", "claude": "the Claude API"}
 """How each dependency is called on the screen and in messages."""

@@ -296,6 +296,11 @@ def failpoint() -> str:
     return os.environ.get("FAILPOINT", "")
 
 
+def is_set(variable: str) -> bool:
+    """Whether the environment has a variable that a library reads itself, such as the key of a service."""
+    return bool(os.environ.get(variable))
+
+
 def terminal() -> str:
     """What the environment calls the terminal; empty when it names none."""
     return os.environ.get("TERM", "")
