@@ -115,7 +115,7 @@ def resume(db: Connection, number: int, command: int, at: datetime) -> dict[str,
     if about.state in (BackfillState.PLANNED, BackfillState.RUNNING):
         hint = "apply it" if about.state is BackfillState.PLANNED else "it goes on by itself"
         raise Refused(f"backfill {number} is {about.state}; {hint}")
-    running = about.counts.get(StepState.RUNNING, 0)
+    running = [step.run for step in backfills.going(db, number, limit=0) if step.run is not None]
     again = backfills.open_again(db, number)
     if not again and not running:
         raise Refused(f"backfill {number} has nothing left to do")
@@ -123,7 +123,8 @@ def resume(db: Connection, number: int, command: int, at: datetime) -> dict[str,
         other, job, label = both[0]
         raise Refused(f"backfill {other} is about {job} {label} as well; wait for it, or cancel it")
     backfills.turn(db, number, BackfillState.RUNNING, at, command=command)
-    return {"backfill": number, "done": f"backfill {number} goes on: {_windows(again + running)} left"}
+    runs.belong(db, running, command)  # a window cut off goes on with the others, whoever leads
+    return {"backfill": number, "done": f"backfill {number} goes on: {_windows(again + len(running))} left"}
 
 
 def cancel(db: Connection, number: int, stop: Stop, at: datetime) -> dict[str, Any]:

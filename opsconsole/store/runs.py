@@ -203,6 +203,11 @@ def ask_to_stop(db: Connection, run: int, stop: Stop) -> bool:
     return True
 
 
+def belong(db: Connection, numbers: Sequence[int], command: int) -> None:
+    """From now on it is this command that these runs are carried out for."""
+    db.execute(update(runs).where(runs.c.id.in_(numbers)).values(command_id=command))
+
+
 def end_waiting(
     db: Connection, run: Run, *, token: int, state: RunState, at: datetime, error: str, not_reached: int
 ) -> None:

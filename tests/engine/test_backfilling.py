@@ -353,6 +353,29 @@ def test_whoever_leads_for_one_command_notes_what_has_ended_of_what_was_called_o
     assert cancelled.counts == {StepState.DONE: 1, StepState.CANCELLED: 9}
 
 
+def test_a_window_that_was_cut_off_is_finished_by_whoever_resumes_for_it_alone(place: Installation) -> None:
+    diary.spoil(place.data, DAYS[1], "0.5")
+    number = plan(place)
+    with place.leading():
+        told(place, place.desk.apply_backfill(number))
+        eventually(lambda: place.desk.backfill(number).counts.get(StepState.DONE) == 1, "the second goes on")
+        told(place, place.desk.pause_backfill(number))
+    cut_off = place.desk.backfill(number)
+    command = place.desk.resume_backfill(number)
+    engine = Engine(place.settings, place.store, place.catalog, only=command)
+    engine.start()
+    try:
+        told(place, command)
+        ended = place.desk.wait_for_backfill(number, PATIENCE)
+    finally:
+        engine.stop(grace_seconds=1)
+
+    assert cut_off.counts == {StepState.DONE: 1, StepState.RUNNING: 1, StepState.PENDING: 8}
+    assert ended is not None
+    assert ended.counts == {StepState.DONE: 10}
+    assert len(backfilled(place)) == 10
+
+
 # --- health --------------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,12 @@ import redis
 from sqlalchemy import select
 
 from opsconsole import clock, outbox
+from opsconsole.backfill import StepState
 from opsconsole.failpoints import Point
 from opsconsole.model import Run, RunState
 from opsconsole.relay import STREAM
 from opsconsole.store import audit, runs
+from opsconsole.store.backfills import BackfillState
 from opsconsole.store.schema import commands, occurrences
 from tests.conftest import Installing
 from tests.engine.waiting import eventually
@@ -46,6 +48,7 @@ BY_AN_INSTANT = (Point.PLAN_WRITTEN, Point.PLAN_COMMITTED)
 BY_ENDING = (Point.RUNS_INTERRUPTED, Point.LEASE_RELEASED)
 BY_ASKING = (Point.COMMAND_ASKED,)
 BY_EMITTING = (Point.EVENTS_PUBLISHED,)
+BY_FILLING = (Point.BACKFILL_WRITTEN, Point.BACKFILL_MOVED)
 IN_A_WORKER = (Point.RESULT_MADE,)
 """There it is the worker that dies, and its leader goes on."""
 
@@ -84,7 +87,7 @@ def as_if_nothing_had_happened(place: Installation, ended: Run, job: str = "coun
 
 
 def test_every_boundary_has_a_test() -> None:
-    assert {*BY_A_RUN, *BY_AN_INSTANT, *BY_ENDING, *BY_ASKING, *BY_EMITTING} == set(Point)
+    assert {*BY_A_RUN, *BY_AN_INSTANT, *BY_ENDING, *BY_ASKING, *BY_EMITTING, *BY_FILLING} == set(Point)
 
 
 @pytest.mark.parametrize("point", BY_A_RUN)
@@ -199,6 +202,30 @@ def test_row_2_killed_while_events_are_published(
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         keys = [fields["key"] for _, fields in client.xrange(STREAM)]
     assert keys == [f"n{i}:good" for i in range(3)] * 2, "at least once, in order"
+
+
+@pytest.mark.parametrize("passing", [1, 2, 3])  # as the first window begins, the second, and when all are done
+@pytest.mark.parametrize("point", BY_FILLING)
+def test_row_2_killed_while_a_backfill_moves_on(point: Point, passing: int, place: Installation, start: Start) -> None:
+    number = place.desk.plan_backfill(["counting.count"], date(2025, 1, 18), date(2025, 1, 19))
+    command = place.desk.apply_backfill(number)
+
+    leader = start(place, "headless", point=f"{point}:{passing}:kill")
+    assert leader.wait(timeout=30) == -signal.SIGKILL
+    with place.leading():
+        ended = place.desk.wait_for_backfill(number, 20)
+
+    assert ended is not None
+    assert (ended.state, ended.counts) == (BackfillState.DONE, {StepState.DONE: 2})
+    made = place.desk.runs(limit=9)
+    assert [(run.window.label, run.state, run.command) for run in reversed(made)] == [
+        ("2025-01-18", RunState.SUCCEEDED, command),
+        (DAY, RunState.SUCCEEDED, command),
+    ]
+    assert counting.marks(place.data) == {(day, item): 1 for day in ("2025-01-18", DAY) for item in PEOPLE}
+    with place.store.reading() as db:
+        assert runs.unfinished(db) == []
+        assert audit.verify(db).broken is None
 
 
 def waiting(place: Installation) -> int:

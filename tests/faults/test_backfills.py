@@ -1,0 +1,292 @@
+"""Backfills under fire: leaders that die on the way, schedules that go on beside them, minds that are changed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from opsconsole import clock
+from opsconsole.backfill import StepState
+from opsconsole.failpoints import Point
+from opsconsole.model import OPEN, Run, RunState, Trigger
+from opsconsole.store.backfills import BackfillState
+from tests.conftest import Installing
+from tests.engine.waiting import eventually
+from tests.faults.conftest import Start
+from tests.faults.test_processes import leader_of
+from tests.installation import Installation
+from tests.packs import counting, diary
+
+PAGE, COUNT = "diary.page", "counting.count"
+FIRST, LAST = date(2025, 1, 10), date(2025, 1, 14)
+DAYS = [f"2025-01-{n}" for n in range(10, 15)]
+PEOPLE = [f"item{i:02}" for i in range(25)]
+BATCHES = 3 * len(DAYS)
+LONG = 1.0
+"""A batch that takes so long gives everybody time to do something meanwhile, with a grace to spare."""
+RANGE = ("--from", FIRST.isoformat(), "--to", LAST.isoformat())
+
+
+def install(installing: Installing, url: str, packs: str) -> Installation:
+    return installing(
+        database_url=url,
+        redis_url="unix:///nowhere/redis.sock",
+        packs=packs,
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+
+
+@pytest.fixture
+def place(tmp_path: Path, installing: Installing) -> Installation:
+    """Twelve writers, of whose pages each day has three batches."""
+    made = install(installing, f"sqlite:///{tmp_path / 'shared.db'}", "tests.packs.diary")
+    diary.put(made.data, [f"w{i:02}" for i in range(12)])
+    return made
+
+
+def slow(place: Installation, days: list[str], seconds: float) -> None:
+    """Each batch of these days takes so long."""
+    for day in days:
+        diary.spoil(place.data, day, f"{seconds}")
+
+
+def in_a_hurry(place: Installation) -> None:
+    """From now on no day takes long."""
+    with place.data.writing() as db:
+        db.execute(diary.spoilt.delete())
+
+
+def plan(place: Installation, job: str = PAGE, until: date = LAST) -> int:
+    return place.desk.plan_backfill([job], FIRST, until)
+
+
+def done(place: Installation, number: int) -> int:
+    return place.desk.backfill(number).counts.get(StepState.DONE, 0)
+
+
+def backfilled(place: Installation) -> list[Run]:
+    """The runs of backfills, oldest first."""
+    return [run for run in reversed(place.desk.runs(limit=500)) if run.trigger is Trigger.BACKFILL]
+
+
+def unfinished(place: Installation) -> list[Run]:
+    return [run for run in place.desk.runs(limit=500, states=OPEN) if run.trigger is Trigger.BACKFILL]
+
+
+def pages(place: Installation) -> dict[str, int]:
+    """How often each day was written, for the first writer."""
+    with place.data.reading() as db:
+        found = db.execute(diary.pages.select().where(diary.pages.c.writer == "w00")).all()
+    return {row.day: row.times for row in found}
+
+
+def as_if_nothing_had_happened(place: Installation, number: int) -> None:
+    """Every window was done once, in order, and nothing is left over."""
+    found = place.desk.backfill(number)
+    assert (found.state, found.counts) == (BackfillState.DONE, {StepState.DONE: len(DAYS)})
+    made = backfilled(place)
+    assert [(run.window.label, run.state) for run in made] == [(day, RunState.SUCCEEDED) for day in DAYS]
+    assert [view.run for view in place.desk.backfill_steps(number)] == [run.id for run in made]
+    for before, after in pairwise(made):
+        assert before.ended_at is not None
+        assert after.started_at is not None
+        assert before.ended_at <= after.started_at, "oldest first, one after the other"
+    assert unfinished(place) == []
+    assert place.desk.verify_trail().broken is None
+
+
+# --- leaders that die -----------------------------------------------------------------------------------------------
+
+DEATHS = (
+    f"{Point.RUN_BEGUN}:1",
+    f"{Point.RESULT_WRITTEN}:2",
+    f"{Point.END_WRITTEN}:1",
+    f"{Point.BACKFILL_MOVED}:2",
+    f"{Point.RUN_ENDED}:1",
+    f"{Point.EFFECT_COMMITTED}:4",
+)
+
+
+def test_a_leader_killed_again_and_again_on_the_way_changes_nothing(
+    database_url: str, installing: Installing, start: Start
+) -> None:
+    place = install(installing, database_url, "tests.packs.counting")
+    counting.put(place.data, dict.fromkeys(PEOPLE, "fine"))
+    number = plan(place, COUNT)
+    place.desk.apply_backfill(number)
+
+    for death in DEATHS:
+        leader = start(place, "headless", point=f"{death}:kill")
+        assert leader.wait(timeout=30) == -signal.SIGKILL, death
+    with place.leading():
+        place.desk.wait_for_backfill(number, 30)
+
+    as_if_nothing_had_happened(place, number)
+    assert counting.marks(place.data, COUNT) == {(day, item): 1 for day in DAYS for item in PEOPLE}
+    assert len(counting.tried(place.data, COUNT)) <= BATCHES + len(DEATHS), "only what was in flight is done again"
+
+
+def test_another_process_takes_over_within_two_seconds(place: Installation, start: Start) -> None:
+    slow(place, DAYS, 0.4)
+    number = plan(place)
+    place.desk.apply_backfill(number)
+    anna = start(place, "headless")
+    eventually(lambda: done(place, number) >= 1, "Anna has done the first day")
+    ben = start(place, "headless")
+    eventually(lambda: ben.pid in [each.pid for each in place.desk.snapshot().attached], "Ben is there")
+
+    anna.kill()
+    anna.wait()
+    killed = time.monotonic()
+    eventually(lambda: leader_of(place) == ben.pid, "Ben leads", 3.0)
+    took = time.monotonic() - killed
+    ended = place.desk.wait_for_backfill(number, 30)
+
+    assert ended is not None
+    assert took < 2.0
+    as_if_nothing_had_happened(place, number)
+
+
+# --- the schedule goes on -------------------------------------------------------------------------------------------
+
+
+def test_a_job_due_every_minute_starts_within_a_second_meanwhile(place: Installation, start: Start) -> None:
+    until = LAST + timedelta(days=40)
+    slow(place, [(FIRST + timedelta(days=n)).isoformat() for n in range(60)], 0.2)
+    number = plan(place, until=until)
+    place.desk.apply_backfill(number)
+    # The minute is full soon after it has begun.
+    ahead = 60.0 - (clock.now().timestamp() + 8.0) % 60.0
+
+    start(place, "headless", executor="processes", workers=1, ahead=ahead)
+    eventually(lambda: by_minute(place) is not None, "the minute's job has run")
+    found, then = by_minute(place), place.desk.backfill(number)
+
+    assert found is not None
+    assert found.started_at is not None
+    assert found.started_at - found.as_of < timedelta(seconds=1)
+    assert found.state is RunState.SUCCEEDED
+    assert then.state is BackfillState.RUNNING
+    assert then.counts[StepState.DONE] > 0
+    assert then.counts[StepState.PENDING] > 0
+
+
+def by_minute(place: Installation) -> Run | None:
+    found = place.desk.runs(limit=9, job="diary.minute")
+    return next((run for run in found if run.ended_at is not None), None)
+
+
+def test_it_advances_though_other_work_keeps_every_worker_busy(place: Installation, start: Start) -> None:
+    diary.put(place.data, [f"x{i:02}" for i in range(38)])
+    busy = [f"2025-02-{n:02}" for n in (1, 2, 3)]
+    slow(place, [*DAYS, *busy], 0.1)
+    number = plan(place)
+    place.desk.apply_backfill(number)
+    others = [place.desk.trigger("diary.side", day) for day in busy]
+
+    start(place, "headless", executor="processes", workers=1)
+    eventually(lambda: len(others_of(place)) == len(others), "the others have begun")
+    eventually(lambda: any(run.ended_at for run in others_of(place)), "one of the others has ended")
+    tried = sum(run.batches_done for run in others_of(place))
+    mine = sum(run.batches_done for run in backfilled(place))
+
+    assert mine >= tried / 5, "one batch after four of others is its share"
+    assert mine <= tried / 2, "and they go first"
+
+
+def others_of(place: Installation) -> list[Run]:
+    return place.desk.runs(limit=9, job="diary.side")
+
+
+# --- people who change their minds ----------------------------------------------------------------------------------
+
+
+def test_called_off_at_two_fifths_nothing_goes_on_and_the_rest_is_done_later(place: Installation, start: Start) -> None:
+    slow(place, DAYS[2:], LONG)
+    number = plan(place)
+    place.desk.apply_backfill(number)
+    start(place, "headless")
+    eventually(lambda: done(place, number) == 2, "two of five are done")
+
+    cancelling = start(place, "backfill", "cancel", str(number), "--wait", "--note", "too much")
+    assert cancelling.wait(timeout=20) == 0
+    cancelled, left = place.desk.backfill(number), unfinished(place)
+    done_then = [run for run in backfilled(place) if run.state is RunState.SUCCEEDED]
+    in_a_hurry(place)
+    resuming = start(place, "backfill", "resume", str(number), "--wait")
+    assert resuming.wait(timeout=30) == 0
+
+    assert cancelled.state is BackfillState.CANCELLED
+    assert set(cancelled.counts) == {StepState.DONE, StepState.CANCELLED}
+    assert left == []
+    succeeded = [run for run in backfilled(place) if run.state is RunState.SUCCEEDED]
+    assert [run.window.label for run in succeeded] == DAYS
+    assert succeeded[: len(done_then)] == done_then, "what was done is not done again"
+    assert 2 <= len(done_then) < len(DAYS)
+
+
+def at_its_second_day(place: Installation, start: Start) -> subprocess.Popen[bytes]:
+    """Somebody waits for a backfill whose first day is done."""
+    slow(place, DAYS[1:], LONG)
+    waiting = start(place, "backfill", "run", PAGE, *RANGE, "--yes", "--wait")
+    eventually(lambda: bool(place.desk.backfills(limit=1)), "it is planned")
+    eventually(lambda: done(place, 1) == 1, "the first day is done")
+    return waiting
+
+
+def test_who_leads_for_a_backfill_of_his_own_hears_that_it_is_called_off(place: Installation, start: Start) -> None:
+    leading = at_its_second_day(place, start)
+
+    cancelling = start(place, "backfill", "cancel", "1")
+    assert cancelling.wait(timeout=20) == 0
+    assert leading.wait(timeout=20) == 1
+
+    assert b"2025-01-10 to 2025-01-14: cancelled, " in start.log.read_bytes()
+    assert set(place.desk.backfill(1).counts) == {StepState.DONE, StepState.CANCELLED}
+    assert unfinished(place) == []
+    assert leader_of(place) is None
+
+
+def test_who_stops_waiting_is_told_that_it_goes_on(place: Installation, start: Start) -> None:
+    leading = at_its_second_day(place, start)
+
+    leading.send_signal(signal.SIGINT)
+    assert leading.wait(timeout=20) == 130
+    between = place.desk.backfill(1).state
+    in_a_hurry(place)
+    following = start(place, "backfill", "resume", "1", "--wait")
+    assert following.wait(timeout=30) == 0
+
+    said = start.log.read_bytes()
+    assert b"backfill 1 goes on when somebody leads; `opsconsole backfill cancel 1` ends it" in said
+    assert between is BackfillState.RUNNING
+    as_if_nothing_had_happened(place, 1)
+
+
+def test_who_waits_leads_on_with_what_was_paused_and_resumed_when_the_leader_dies(
+    place: Installation, start: Start
+) -> None:
+    anna = start(place, "headless")
+    eventually(lambda: leader_of(place) == anna.pid, "Anna leads")
+    ben = at_its_second_day(place, start)
+    asked_first = place.desk.backfill(1).command
+
+    place.desk.pause_backfill(1)
+    resumed = place.desk.resume_backfill(1)
+    eventually(lambda: place.desk.backfill(1).command == resumed, "it was paused and goes on")
+    anna.kill()
+    anna.wait()
+    in_a_hurry(place)
+    code = ben.wait(timeout=30)
+
+    assert resumed != asked_first
+    assert code == 0
+    assert place.desk.backfill(1).counts == {StepState.DONE: len(DAYS)}
+    assert [run.window.label for run in backfilled(place)] == DAYS
+    assert unfinished(place) == []
