@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         all_of,
     )
     from opsconsole.settings import is_set
+    from opsconsole.text import safe
     from opsconsole.windows import DAY, DAY_BEFORE, FOUR_WEEKS_BEFORE, MOMENT, MONTH_BEFORE, Window, hours, minutes
 
 __version__ = "0.1.0"
@@ -44,6 +45,7 @@ _HOME = {
         "opsconsole.model",
     ),
     "is_set": "opsconsole.settings",
+    "safe": "opsconsole.text",
     **dict.fromkeys(
         ("DAY", "DAY_BEFORE", "FOUR_WEEKS_BEFORE", "MOMENT", "MONTH_BEFORE", "Window", "hours", "minutes"),
         "opsconsole.windows",
@@ -88,6 +90,7 @@ __all__ = [
     "is_set",
     "key_type",
     "minutes",
+    "safe",
     "swap_ranking",
 ]
 
