@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -196,3 +197,29 @@ def test_a_window_that_ended_long_ago_is_not_asked_of_the_schedule() -> None:
 
     assert state_of(of, Cron(of.cron, of.tz), day("2025-03-01", of), NOTHING, None, NOW) is WindowState.MISSING
     assert NOW - day("2025-03-01", of).end > timedelta(days=3)
+
+
+# --- ends of months, leap days, and days that are longer than others ------------------------------------------------
+
+
+@pytest.mark.parametrize("tz", ["UTC", "Asia/Kolkata", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe"])
+def test_the_days_of_a_range_are_those_of_the_calendar_and_leave_no_gap(tz: str) -> None:
+    found = windows(job(tz=tz), date(2015, 12, 30), date(2020, 3, 1), NOW)
+
+    expected = [date(2015, 12, 30) + timedelta(days=n) for n in range((date(2020, 3, 1) - date(2015, 12, 30)).days + 1)]
+    assert [window.label for window in found] == [day.isoformat() for day in expected]
+    assert all(before.end == after.start for before, after in pairwise(found))
+
+
+def test_the_months_of_a_range_reach_from_first_to_last_over_years_and_leap_days() -> None:
+    found = windows(job(covers=MONTH_BEFORE, tz="Europe/Berlin"), date(2023, 11, 30), date(2024, 3, 1), NOW)
+
+    assert [window.label for window in found] == ["2023-11", "2023-12", "2024-01", "2024-02", "2024-03"]
+    assert found[3].end - found[3].start == timedelta(days=29)
+    assert all(before.end == after.start for before, after in pairwise(found))
+
+
+def test_a_day_that_a_zone_left_out_is_no_window() -> None:
+    found = windows(job(tz="Pacific/Apia"), date(2011, 12, 29), date(2011, 12, 31), NOW)
+
+    assert [window.label for window in found] == ["2011-12-29", "2011-12-31"]
