@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Table, event, insert, select, text, update
+from sqlalchemy import Engine, Table, event, insert, select, text, update
 
 from jobs.common import metadata, users
 from jobs.reporting.daily_report import daily_report
@@ -54,6 +54,11 @@ class Bank:
         self.now = at("2027-01-01 12:00")
         self._tools = Tools(data_url, "redis://localhost:1", now=lambda: self.now)
         self._made = 0
+
+    @property
+    def engine(self) -> Engine:
+        """Where the jobs send their statements."""
+        return self._tools.data.engine
 
     def close(self) -> None:
         """Closes every connection."""
@@ -167,7 +172,7 @@ class Bank:
         def see(_connection: object, _cursor: object, statement: str, *_: object) -> None:
             seen.append(statement)
 
-        event.listen(self._tools.data.engine, "before_cursor_execute", see)
+        event.listen(self.engine, "before_cursor_execute", see)
         assert self.run(job, label, keys=keys).ok == len(keys)
-        event.remove(self._tools.data.engine, "before_cursor_execute", see)
+        event.remove(self.engine, "before_cursor_execute", see)
         return [statement for statement in seen if not statement.startswith("BEGIN")]
