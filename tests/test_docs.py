@@ -21,7 +21,7 @@ def _blocks(document: str, kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/reference.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/reference.md", "docs/jobs.md"])
 def test_every_command_shown_can_be_typed(document: str, tmp_path: Path) -> None:
     for name, kind in (("shop.py", "python"), ("opsconsole.toml", "toml")):
         for block in _blocks(document, kind):
