@@ -52,8 +52,8 @@ def place(tmp_path: Path, installing: Installing) -> Installation:
 
 def slow(place: Installation, days: list[str], seconds: float) -> None:
     """Each batch of these days takes so long."""
-    for day in days:
-        diary.spoil(place.data, day, f"{seconds}")
+    with place.data.writing() as db:
+        db.execute(diary.spoilt.insert(), [{"day": day, "how": f"{seconds}"} for day in days])
 
 
 def in_a_hurry(place: Installation) -> None:
@@ -157,15 +157,15 @@ def test_another_process_takes_over_within_two_seconds(place: Installation, star
 
 
 def test_a_job_due_every_minute_starts_within_a_second_meanwhile(place: Installation, start: Start) -> None:
-    until = LAST + timedelta(days=40)
-    slow(place, [(FIRST + timedelta(days=n)).isoformat() for n in range(60)], 0.2)
+    until = FIRST + timedelta(days=150)
+    slow(place, [(FIRST + timedelta(days=n)).isoformat() for n in range(151)], 0.2)
     number = plan(place, until=until)
     place.desk.apply_backfill(number)
     # The minute is full soon after it has begun.
     ahead = 60.0 - (clock.now().timestamp() + 8.0) % 60.0
 
     start(place, "headless", executor="processes", workers=1, ahead=ahead)
-    eventually(lambda: by_minute(place) is not None, "the minute's job has run")
+    eventually(lambda: by_minute(place) is not None, "the minute's job has run", 90)
     found, then = by_minute(place), place.desk.backfill(number)
 
     assert found is not None
@@ -196,7 +196,7 @@ def test_it_advances_though_other_work_keeps_every_worker_busy(place: Installati
     tried = sum(run.batches_done for run in others_of(place))
     mine = sum(run.batches_done for run in backfilled(place))
 
-    assert mine >= tried / 5, "one batch after four of others is its share"
+    assert mine >= tried / 6, "one batch after four of others is its share, and a while between two windows"
     assert mine <= tried / 2, "and they go first"
 
 
