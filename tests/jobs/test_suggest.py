@@ -227,6 +227,7 @@ GARBAGE = (
     *(b"", b"[", b"[]", b"null", b"{}", b"[1]", b"[{}]", b'"text"', b"\xff\xfe", b"x\x9c not zlib", b"x"),
     *(b'[{"id":"a1","status":"correct"}]', b"[[[[[[[[[["),
 )
+STATES = ("whole", "gone", "old", "late", "other", "another day", "broken", "garbage")
 
 
 def test_the_suggestion_is_the_same_whatever_keys_are_deleted_old_late_or_garbage(
@@ -257,7 +258,7 @@ def test_the_suggestion_is_the_same_whatever_keys_are_deleted_old_late_or_garbag
         cache.flushall()
         for name in names:
             array = whole[name]
-            state = data.draw(st.sampled_from(["whole", "gone", "old", "late", "other", "broken", "garbage"]), name)
+            state = data.draw(st.sampled_from(STATES), name)
             if state == "garbage":
                 cache.set(key(name), data.draw(st.sampled_from(GARBAGE) | st.binary(max_size=40), f"{name} has"))
                 continue
@@ -268,6 +269,8 @@ def test_the_suggestion_is_the_same_whatever_keys_are_deleted_old_late_or_garbag
                 array = array[:missing] + array[missing + 1 :]
             elif state == "other":
                 array = [{**a, "id": a["id"] + "x"} for a in array] + [{**a, "id": a["id"] + "y"} for a in array]
+            elif state == "another day":
+                array = [{**a, "status": "unsolved", "solvedAt": "2025-01-18T10:00:00.000Z"} for a in array]
             elif state == "broken" and array:
                 part, value = data.draw(
                     st.sampled_from(
