@@ -115,6 +115,8 @@ def resume(db: Connection, number: int, command: int, at: datetime) -> dict[str,
     if about.state in (BackfillState.PLANNED, BackfillState.RUNNING):
         hint = "apply it" if about.state is BackfillState.PLANNED else "it goes on by itself"
         raise Refused(f"backfill {number} is {about.state}; {hint}")
+    if about.began_at is None:
+        raise Refused(f"backfill {number} was called off before it began; plan it anew")
     running = [step.run for step in backfills.going(db, number, limit=0) if step.run is not None]
     again = backfills.open_again(db, number)
     if not again and not running:

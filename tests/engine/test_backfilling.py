@@ -263,6 +263,16 @@ def test_what_makes_no_sense_now_is_refused(place: Installation, deed: str) -> N
         refusal(place, getattr(place.desk, f"{deed}_backfill")(number))
 
 
+def test_a_plan_that_was_called_off_is_not_begun_by_resuming_it(place: Installation) -> None:
+    number = plan(place)
+    with place.leading():
+        told(place, place.desk.cancel_backfill(number))
+        why = refusal(place, place.desk.resume_backfill(number))
+
+    assert why == f"backfill {number} was called off before it began; plan it anew"
+    assert backfilled(place) == []
+
+
 def test_another_leader_goes_on_where_the_first_was(place: Installation) -> None:
     for day in DAYS[2:]:
         diary.spoil(place.data, day, "0.1")
