@@ -185,7 +185,7 @@ class Context:
         self.said.skipped[item] = safe(why, 120)
 
     def count(self, metric: str, n: float = 1) -> None:
-        """Adds `n` to one of the run's metrics."""
+        """Adds `n` to one of the run's metrics. Of `x_hits` and `x_misses` the run tells `x_hit_rate` as well."""
         self.said.metrics[metric] = self.said.metrics.get(metric, 0) + n
 
     def log(self, line: str) -> None:

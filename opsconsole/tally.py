@@ -13,6 +13,7 @@ from opsconsole.store import runs
 LOG_LINES = 1000
 CAUSES = 50
 OTHER_CAUSES = "other causes"
+HITS = "_hits"
 
 
 class Tally:
@@ -40,6 +41,11 @@ class Tally:
         self.fail(db, seq, result.failures, result.kinds)
         for metric, n in result.metrics.items():
             self.metrics[metric] = self.metrics.get(metric, 0) + n
+        for hits in [name for name in result.metrics if name.endswith(HITS)]:
+            of = hits.removesuffix(HITS)
+            tried = self.metrics[hits] + self.metrics.get(f"{of}_misses", 0)
+            if tried:
+                self.metrics[f"{of}_hit_rate"] = round(self.metrics[hits] / tried, 4)
 
     def fail(self, db: Connection, seq: int, told: list[Failure], kinds: Mapping[str, int]) -> None:
         """Keeps the first failures whole and counts all by cause; past fifty causes the rest are counted as one."""

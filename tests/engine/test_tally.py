@@ -1,0 +1,37 @@
+"""What results add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from opsconsole.model import BatchResult
+from opsconsole.store import Store, migrate
+from opsconsole.tally import Tally
+from tests.engine.test_health_rules import JOB, RunState, run
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    made = Store(database_url)
+    migrate.upgrade(made)
+    yield made
+    made.close()
+
+
+def test_hits_and_misses_are_told_as_a_rate_over_all_batches(store: Store) -> None:
+    tally = Tally(run(RunState.RUNNING), JOB)
+
+    with store.writing() as db:
+        tally.take(db, 1, BatchResult(7, 1, 1, ok=4, metrics={"cache_hits": 3, "cache_misses": 1, "other": 5}))
+        tally.take(db, 2, BatchResult(7, 2, 1, ok=4, metrics={"cache_hits": 4, "cache_misses": 1}))
+        tally.take(db, 3, BatchResult(7, 3, 1, ok=4, metrics={"empty_hits": 0}))
+
+    assert tally.metrics == {
+        "cache_hits": 7,
+        "cache_misses": 2,
+        "cache_hit_rate": 0.7778,
+        "other": 5,
+        "empty_hits": 0,
+    }
