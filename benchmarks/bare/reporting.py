@@ -1,0 +1,286 @@
+"""The jobs of reporting: on PostgreSQL one INSERT ... SELECT a page, on SQLite folded in Python, faster there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+
+from benchmarks.asked import Asked
+from benchmarks.bare.driver import Rows, Sql, by_first, opened, pages
+
+encode = msgspec.json.Encoder().encode
+Sums = dict[str, list[int]]
+
+REPORT = {
+    "user_id": "text",
+    "date": "date",
+    "opening_minor": "bigint",
+    "closing_minor": "bigint",
+    "income_minor": "bigint",
+    "expense_minor": "bigint",
+    "transactions": "int",
+    "by_type": "text",
+    "by_category": "text",
+    "by_pocket": "text",
+    "through": "timestamptz",
+    "generated_at": "timestamptz",
+}
+
+# --- the day --------------------------------------------------------------------------------------------------------
+
+MOVED_ON_THE_DAY = """
+SELECT id FROM users u WHERE id > ? AND EXISTS (
+    SELECT 1 FROM transactions t WHERE t.user_id = u.id AND t.occurred_at >= ? AND t.occurred_at < ?)
+ORDER BY id LIMIT ?
+"""
+BEHIND = """
+SELECT u.id FROM users u JOIN LATERAL (
+    SELECT count(*) AS many, max(t.occurred_at) AS latest FROM transactions t
+    WHERE t.user_id = u.id AND t.occurred_at >= ? AND t.occurred_at < ?) m ON m.many > 0
+LEFT JOIN daily_financial_reports r ON r.user_id = u.id AND r.date = ?
+WHERE u.id > ? AND u.id <= ? AND (r.user_id IS NULL OR r.through <= m.latest OR r.transactions <> m.many)
+"""
+BEHIND_IN_SQLITE = """
+SELECT t.user_id FROM transactions t LEFT JOIN daily_financial_reports r ON r.user_id = t.user_id AND r.date = ?
+WHERE t.user_id > ? AND t.user_id <= ? AND t.occurred_at >= ? AND t.occurred_at < ?
+GROUP BY t.user_id
+HAVING r.user_id IS NULL OR r.through <= max(t.occurred_at) OR r.transactions <> count(*)
+ORDER BY t.user_id
+"""
+WRITE_REPORTS = """
+WITH page AS (PAGE),
+moved AS MATERIALIZED (
+    SELECT t.user_id, t.pocket_id, t.type, coalesce(t.category, '') AS category, t.amount_minor AS amount,
+           t.type IN ('income', 'transfer_in') AS adds, t.occurred_at < ? AS inside, p.created_at < ? AS counts
+    FROM page JOIN transactions t ON t.user_id = page.id AND t.occurred_at >= ?
+    JOIN pockets p ON p.id = t.pocket_id AND p.user_id = t.user_id
+), held AS (
+    SELECT p.user_id, sum(p.balance_minor) AS balance
+    FROM page JOIN pockets p ON p.user_id = page.id AND p.created_at < ?
+    GROUP BY p.user_id
+), summed AS (
+    SELECT user_id, sum(CASE WHEN adds THEN amount ELSE -amount END) FILTER (WHERE counts) AS since_start,
+           sum(CASE WHEN adds THEN amount ELSE -amount END) FILTER (WHERE inside) AS net,
+           sum(amount) FILTER (WHERE inside AND type = 'income') AS income,
+           sum(amount) FILTER (WHERE inside AND type = 'expense') AS expense, count(*) FILTER (WHERE inside) AS many
+    FROM moved GROUP BY user_id
+), types AS (BY type), categories AS (BY category), pocketed AS (BY pocket_id),
+written AS (
+    INSERT INTO daily_financial_reports (user_id, date, opening_minor, closing_minor, income_minor, expense_minor,
+        transactions, by_type, by_category, by_pocket, through, generated_at)
+    SELECT s.user_id, ?, coalesce(h.balance, 0) - coalesce(s.since_start, 0),
+           coalesce(h.balance, 0) - coalesce(s.since_start, 0) + s.net, coalesce(s.income, 0), coalesce(s.expense, 0),
+           s.many, types.said, categories.said, pocketed.said, ?, ?
+    FROM summed s JOIN types USING (user_id) JOIN categories USING (user_id) JOIN pocketed USING (user_id)
+    LEFT JOIN held h USING (user_id)
+    ON CONFLICT (user_id, date) DO UPDATE SET opening_minor = excluded.opening_minor,
+        closing_minor = excluded.closing_minor, income_minor = excluded.income_minor,
+        expense_minor = excluded.expense_minor, transactions = excluded.transactions, by_type = excluded.by_type,
+        by_category = excluded.by_category, by_pocket = excluded.by_pocket, through = excluded.through,
+        generated_at = excluded.generated_at
+    WHERE daily_financial_reports.through <= excluded.through
+)
+SELECT count(*), max(id) FROM page
+"""
+BY = """
+    SELECT user_id, json_object_agg(key, sums ORDER BY key)::text AS said FROM (
+        SELECT user_id, KEY AS key, json_build_object('in', coalesce(sum(amount) FILTER (WHERE adds), 0),
+               'out', coalesce(sum(amount) FILTER (WHERE NOT adds), 0), 'count', count(*)) AS sums
+        FROM moved WHERE inside GROUP BY user_id, KEY) grouped
+    GROUP BY user_id
+"""
+for _key in ("type", "category", "pocket_id"):
+    WRITE_REPORTS = WRITE_REPORTS.replace(f"(BY {_key})", "(" + BY.replace("KEY", _key) + ")")
+
+HELD = (
+    "SELECT user_id, id, balance_minor, created_at FROM pockets WHERE user_id > ? AND user_id <= ? AND created_at < ?"
+)
+MOVED = """
+SELECT user_id, pocket_id, type, coalesce(category, ''), amount_minor, occurred_at < ? FROM transactions
+WHERE user_id > ? AND user_id <= ? AND occurred_at >= ? ORDER BY user_id
+"""
+
+
+def daily_report(asked: Asked) -> int:
+    """Writes the day's report of everybody with transactions on it; returns how many these are."""
+    with opened(asked) as (sql, _):
+        stretch = sql.between(asked)
+        if sql.is_sqlite:
+            seen, after = 0, ""
+            for keys in pages(lambda after: sql.rows(MOVED_ON_THE_DAY, after, *stretch, asked.page)):
+                _fold_reports(sql, asked, after, keys)
+                sql.commit()
+                seen, after = seen + len(keys), keys[-1]
+            return seen
+        statement = WRITE_REPORTS.replace("PAGE", MOVED_ON_THE_DAY)
+        seen, after = 0, ""
+        while (found := sql.rows(statement, after, *stretch, asked.page, *_of_reports(sql, asked))[0])[0]:
+            sql.commit()
+            seen, after = seen + found[0], found[1]
+        return seen
+
+
+def _of_reports(sql: Sql, asked: Asked) -> tuple[Any, ...]:
+    start, until = sql.between(asked)
+    end, day = sql.time(asked.window.end), date.fromisoformat(asked.window.label)
+    return until, end, start, end, day, until, sql.time(datetime.now(UTC))
+
+
+def _fold_reports(sql: Sql, asked: Asked, after: str, keys: list[str]) -> None:
+    start, until = sql.between(asked)
+    end, last, day, stamp = sql.time(asked.window.end), keys[-1], asked.window.label, sql.time(datetime.now(UTC))
+    balance: dict[str, int] = dict.fromkeys(keys, 0)
+    counting = set()
+    for user, pocket, minor, _ in sql.rows(HELD, after, last, end):
+        if user in balance:
+            balance[user] += minor
+            counting.add(pocket)
+    rows: Rows = []
+    moved = by_first(sql.rows(MOVED, until, after, last, start))
+    for user in keys:
+        by_type, by_category, by_pocket = {}, {}, {}  # type: Sums, Sums, Sums
+        opening, net, many = balance[user], 0, 0
+        for _, pocket, kind, category, amount, inside in moved[user]:
+            adds = kind in ("income", "transfer_in")
+            if pocket in counting:
+                opening -= amount if adds else -amount
+            if inside:
+                many += 1
+                net += amount if adds else -amount
+                for sums, key in ((by_type, kind), (by_category, category), (by_pocket, pocket)):
+                    known = sums.setdefault(key, [0, 0, 0])
+                    known[0 if adds else 1] += amount
+                    known[2] += 1
+        income, expense = by_type.get("income", (0, 0))[0], by_type.get("expense", (0, 0))[1]
+        told = (_told(by_type), _told(by_category), _told(by_pocket))
+        rows.append((user, day, opening, opening + net, income, expense, many, *told, until, stamp))
+    sql.upsert("daily_financial_reports", REPORT, 2, rows)
+
+
+def _told(sums: Sums) -> str:
+    return encode({key: {"in": i, "out": out, "count": n} for key, (i, out, n) in sorted(sums.items())}).decode()
+
+
+# --- its end --------------------------------------------------------------------------------------------------------
+
+WITH_POCKETS = """
+SELECT id FROM users u WHERE id > ? AND EXISTS (
+    SELECT 1 FROM pockets p WHERE p.user_id = u.id AND p.created_at < ?)
+ORDER BY id LIMIT ?
+"""
+WRITE_SNAPSHOTS = """
+INSERT INTO daily_financial_snapshots (user_id, date, total_minor, pockets, income_minor, expense_minor, generated_at)
+SELECT h.user_id, ?, h.balance - coalesce(m.since_end, 0), h.many, coalesce(m.income, 0), coalesce(m.expense, 0), ?
+FROM (SELECT user_id, sum(balance_minor) AS balance, count(*) AS many FROM pockets
+      WHERE user_id > ? AND user_id <= ? AND created_at < ? GROUP BY user_id) h
+LEFT JOIN (
+    SELECT t.user_id,
+           sum(CASE WHEN t.occurred_at >= ? AND p.created_at < ?
+               THEN CASE WHEN t.type IN ('income', 'transfer_in') THEN t.amount_minor ELSE -t.amount_minor END
+               ELSE 0 END) AS since_end,
+           sum(CASE WHEN t.occurred_at < ? AND t.type = 'income' THEN t.amount_minor ELSE 0 END) AS income,
+           sum(CASE WHEN t.occurred_at < ? AND t.type = 'expense' THEN t.amount_minor ELSE 0 END) AS expense
+    FROM transactions t JOIN pockets p ON p.id = t.pocket_id
+    WHERE t.user_id > ? AND t.user_id <= ? AND t.occurred_at >= ? GROUP BY t.user_id) m ON m.user_id = h.user_id
+WHERE true
+ON CONFLICT (user_id, date) DO UPDATE SET total_minor = excluded.total_minor, pockets = excluded.pockets,
+    income_minor = excluded.income_minor, expense_minor = excluded.expense_minor, generated_at = excluded.generated_at
+"""
+
+
+def daily_snapshot(asked: Asked) -> int:
+    """Writes what everybody had when the day ended, and the reports that lack its end; returns how many users."""
+    with opened(asked) as (sql, _):
+        start, until = sql.between(asked)
+        end, stamp = sql.time(asked.window.end), sql.time(datetime.now(UTC))
+        day: Any = asked.window.label if sql.is_sqlite else date.fromisoformat(asked.window.label)
+        late = WRITE_REPORTS.replace("PAGE", BEHIND)
+        seen, after = 0, ""
+        for keys in pages(lambda after: sql.rows(WITH_POCKETS, after, end, asked.page)):
+            last = keys[-1]
+            if not sql.is_sqlite:
+                sql.do(late, start, until, day, after, last, *_of_reports(sql, asked))
+            elif behind := [row[0] for row in sql.rows(BEHIND_IN_SQLITE, day, after, last, start, until)]:
+                _fold_reports(sql, asked, after, behind)
+            mine = (after, last)
+            sql.do(WRITE_SNAPSHOTS, day, stamp, *mine, end, until, end, until, until, *mine, start)
+            sql.commit()
+            seen, after = seen + len(keys), last
+        return seen
+
+
+# --- the month ------------------------------------------------------------------------------------------------------
+
+BY_POCKET_AND_CATEGORY = """
+SELECT user_id, pocket_id, coalesce(category, ''),
+       sum(CASE WHEN type IN ('income', 'transfer_in') AND occurred_at < ? THEN amount_minor ELSE 0 END),
+       sum(CASE WHEN type NOT IN ('income', 'transfer_in') AND occurred_at < ? THEN amount_minor ELSE 0 END),
+       sum(CASE WHEN type = 'income' AND occurred_at < ? THEN amount_minor ELSE 0 END),
+       sum(CASE WHEN type = 'expense' AND occurred_at < ? THEN amount_minor ELSE 0 END),
+       count(CASE WHEN occurred_at < ? THEN 1 END),
+       sum(CASE WHEN occurred_at < ? THEN 0 WHEN type IN ('income', 'transfer_in') THEN amount_minor
+           ELSE -amount_minor END)
+FROM transactions WHERE user_id > ? AND user_id <= ? AND occurred_at >= ?
+GROUP BY user_id, pocket_id, category ORDER BY user_id
+"""
+REPORTED = """
+SELECT user_id, count(*) FROM daily_financial_reports
+WHERE user_id > ? AND user_id <= ? AND date >= ? AND date < ? GROUP BY user_id
+"""
+SUMMARY = {
+    "user_id": "text",
+    "month": "text",
+    "opening_minor": "bigint",
+    "closing_minor": "bigint",
+    "income_minor": "bigint",
+    "expense_minor": "bigint",
+    "transactions": "int",
+    "by_category": "text",
+    "by_pocket": "text",
+    "days_reported": "int",
+    "generated_at": "timestamptz",
+}
+
+
+def monthly_summary(asked: Asked) -> int:
+    """Writes the month of everybody with a pocket; returns how many these are."""
+    with opened(asked) as (sql, _):
+        end = sql.time(asked.window.end)
+        seen, after = 0, ""
+        for keys in pages(lambda after: sql.rows(WITH_POCKETS, after, end, asked.page)):
+            sql.upsert("monthly_financial_summaries", SUMMARY, 2, list(_summaries(sql, asked, after, keys)))
+            sql.commit()
+            seen, after = seen + len(keys), keys[-1]
+        return seen
+
+
+def _summaries(sql: Sql, asked: Asked, after: str, keys: list[str]) -> Iterator[tuple[Any, ...]]:
+    start, until = sql.between(asked)
+    end, mine = sql.time(asked.window.end), (after, keys[-1])
+    as_date: Callable[[datetime], Any] = (lambda at: at.date().isoformat()) if sql.is_sqlite else datetime.date
+    opening, closing = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
+    began = {}
+    for user, pocket, minor, created_at in sql.rows(HELD, *mine, end):
+        began[pocket] = created_at
+        closing[user] += minor
+        opening[user] += minor if created_at < start else 0
+    days: dict[str, int] = dict(sql.rows(REPORTED, *mine, as_date(asked.window.start), as_date(asked.window.end)))
+    moved = by_first(sql.rows(BY_POCKET_AND_CATEGORY, *[until] * 6, *mine, start))
+    for user in keys:
+        by_category, by_pocket = {}, {}  # type: Sums, Sums
+        income = expense = many = 0
+        for _, pocket, category, came, went, earned, spent, count, later in moved.get(user, ()):
+            if pocket in began:
+                closing[user] -= int(later)
+                opening[user] -= int(came - went + later) if began[pocket] < start else 0
+            if count:
+                income, expense, many = income + int(earned), expense + int(spent), many + count
+                for sums, key in ((by_category, category), (by_pocket, pocket)):
+                    known = sums.setdefault(key, [0, 0, 0])
+                    known[0], known[1], known[2] = known[0] + int(came), known[1] + int(went), known[2] + count
+        figures = (opening[user], closing[user], income, expense, many)
+        told = (_told(by_category), _told(by_pocket), days.get(user, 0), sql.time(datetime.now(UTC)))
+        yield (user, asked.window.label, *figures, *told)

@@ -1,0 +1,154 @@
+"""The jobs that are measured: for each the two other ways of doing it, what it is about, and what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+
+from sqlalchemy import Table
+
+from benchmarks.asked import Asked
+from benchmarks.bare import (
+    attempts as bare_attempts,
+    game as bare_game,
+    practice as bare_practice,
+    reporting as bare_reporting,
+)
+from benchmarks.naive import (
+    attempts as naive_attempts,
+    game as naive_game,
+    practice as naive_practice,
+    reporting as naive_reporting,
+)
+from benchmarks.people import INDIA, Dates
+from jobs.attempts.tables import suggestions, topic_mastery, user_performance
+from jobs.game.tables import lives, player_progress, quiz_sessions, rankings
+from jobs.reporting.tables import (
+    daily_financial_reports as reports,
+    daily_financial_snapshots as snapshots,
+    monthly_financial_summaries as summaries,
+)
+from opsconsole import FOUR_WEEKS_BEFORE
+from opsconsole.model import Run
+from opsconsole.outbox import events
+
+Way = Callable[[Asked], int]
+"""Does all of it, or the part that is asked for; how many items that were."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A job to be measured.
+
+    `day` is which date its run is about, None for a moment's; `tables` are those that it writes; `flushes` says that
+    Redis is emptied before each time. `prepare` does, once, what the job expects to be there, in the tables `prepares`
+    if in others; `items` says how many a run had, where that is not what it planned.
+    """
+
+    job: str
+    naive: Way
+    bare: Way
+    day: Callable[[Dates], date | None]
+    tables: tuple[Table, ...] = ()
+    flushes: bool = True
+    prepare: Callable[[Asked], object] | None = None
+    prepares: tuple[Table, ...] = ()
+    items: Callable[[Run], int] = field(default=lambda run: run.counts.planned)
+
+    @property
+    def pack(self) -> str:
+        """The job's pack."""
+        return self.job.partition(".")[0]
+
+
+def _practised(dates: Dates) -> date:
+    return dates.practised
+
+
+def _paid(dates: Dates) -> date:
+    return dates.paid
+
+
+def _moment(_: Dates) -> None:
+    return None
+
+
+def _report_the_evening(asked: Asked) -> None:
+    """The reports as their nightly run leaves them, a minute before the day ends."""
+    bare_reporting.daily_report(replace(asked, as_of=asked.window.end - timedelta(minutes=1)))
+
+
+def _learn(asked: Asked) -> None:
+    """What everybody knew when the four weeks ended."""
+    bare_attempts.update_mastery(replace(asked, window=FOUR_WEEKS_BEFORE.at(asked.as_of, INDIA)))
+
+
+def _players(run: Run) -> int:
+    """Its items are the boards: how many players each has."""
+    return int(run.metrics["published"] + run.metrics.get("left_out", 0)) // run.counts.planned
+
+
+CASES = (
+    Case("attempts.cache_day", naive_attempts.cache_day, bare_attempts.cache_day, _practised),
+    Case(
+        "attempts.suggest",
+        naive_attempts.suggest,
+        bare_attempts.suggest,
+        _practised,
+        (suggestions,),
+        flushes=False,
+        prepare=bare_attempts.cache_day,
+    ),
+    Case(
+        "attempts.update_performance",
+        naive_attempts.update_performance,
+        bare_attempts.update_performance,
+        _practised,
+        (user_performance,),
+    ),
+    Case(
+        "attempts.update_mastery",
+        naive_attempts.update_mastery,
+        bare_attempts.update_mastery,
+        _practised,
+        (topic_mastery,),
+    ),
+    Case("reporting.daily_report", naive_reporting.daily_report, bare_reporting.daily_report, _paid, (reports,)),
+    Case(
+        "reporting.daily_snapshot",
+        naive_reporting.daily_snapshot,
+        bare_reporting.daily_snapshot,
+        _paid,
+        (reports, snapshots),
+        prepare=_report_the_evening,
+    ),
+    Case(
+        "reporting.monthly_summary",
+        naive_reporting.monthly_summary,
+        bare_reporting.monthly_summary,
+        _paid,
+        (summaries,),
+    ),
+    Case("game.life_regen", naive_game.life_regen, bare_game.life_regen, _moment, (lives,)),
+    Case("game.streak_update", naive_game.streak_update, bare_game.streak_update, _moment, (player_progress, events)),
+    Case(
+        "game.session_cleanup", naive_game.session_cleanup, bare_game.session_cleanup, _moment, (quiz_sessions, events)
+    ),
+    Case(
+        "game.leaderboard_recalc",
+        naive_game.leaderboard_recalc,
+        bare_game.leaderboard_recalc,
+        _moment,
+        (rankings,),
+        items=_players,
+    ),
+    Case(
+        "practice.warm_cache",
+        naive_practice.warm_cache,
+        bare_practice.warm_cache,
+        _moment,
+        prepare=_learn,
+        prepares=(topic_mastery,),
+    ),
+)

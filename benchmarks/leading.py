@@ -1,0 +1,61 @@
+"""Runs jobs through the engine, with worker processes, as in a headless process or a console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+
+from benchmarks.ground import Ground
+from opsconsole import clock
+from opsconsole.desk import Desk
+from opsconsole.engine import Engine
+from opsconsole.model import Run, RunState
+from opsconsole.store import windows
+
+PATIENCE_SECONDS = 3600
+
+
+class Leading:
+    """An engine that leads and whose schedule is paused: it does what it is asked to."""
+
+    def __init__(self, ground: Ground, desk: Desk) -> None:
+        self._ground, self.desk = ground, desk
+
+    def run(self, job: str, day: date | None) -> tuple[Run, float]:
+        """A run of the job to its end, and seconds from asking for it to its recorded end."""
+        began = clock.now()
+        command = self.desk.trigger(job, day.isoformat() if day else None)
+        outcome = self.desk.outcome(command, 30)
+        assert outcome is not None, "nobody carried the command out"
+        assert outcome.run is not None, outcome.refused
+        run = self.desk.wait_for(outcome.run, PATIENCE_SECONDS)
+        assert run is not None, "it did not end"
+        assert run.ended_at is not None
+        assert run.state is RunState.SUCCEEDED, (run.state, run.counts, run.error, run.kinds)
+        self._looked_at(run)
+        return run, (run.ended_at - began).total_seconds()
+
+    def _looked_at(self, run: Run) -> None:
+        """A leader looks in the background what of the window is stale: that is not to be in what is measured next."""
+        if run.window.start < run.window.end:
+            with self._ground.store.writing() as db:
+                windows.looked(db, run.job, run.window, 0, clock.now())
+
+
+@contextmanager
+def leading(ground: Ground) -> Iterator[Leading]:
+    """Until the end of the block an engine leads, its workers ready."""
+    desk = Desk(ground.settings, ground.store, ground.catalog)
+    engine = Engine(ground.settings, ground.store, ground.catalog)
+    desk.engine = engine
+    paused = desk.pause("all", until=None, note="a benchmark")
+    engine.start()
+    try:
+        outcome = desk.outcome(paused, 30)
+        assert outcome is not None, engine.problem or "nobody leads"
+        assert outcome.refused is None, outcome.refused
+        yield Leading(ground, desk)
+    finally:
+        engine.stop()
+        desk.close()
