@@ -6,6 +6,7 @@ from jobs.common import metadata
 from jobs.reporting.daily_report import daily_report
 from jobs.reporting.daily_snapshot import daily_snapshot
 from jobs.reporting.monthly_summary import monthly_summary
+from jobs.reporting.panel import reports_panel
 from jobs.reporting.sample import add_reporting
 from opsconsole import Pack
 
@@ -13,6 +14,7 @@ pack = Pack(
     "reporting",
     jobs=(daily_report, daily_snapshot, monthly_summary),
     metadata=metadata,
+    panels=(reports_panel,),
     sample=add_reporting,
     sample_days=40,
 )

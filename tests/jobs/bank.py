@@ -20,7 +20,7 @@ from jobs.reporting.tables import (
     pockets,
     transactions,
 )
-from opsconsole.context import Tools
+from opsconsole.context import Serving, Tools
 from opsconsole.database import Database
 from opsconsole.model import Batch, BatchResult, Job, Scope
 from opsconsole.windows import Window
@@ -64,6 +64,10 @@ class Bank:
         """Closes every connection."""
         self._tools.close()
         self.data.close()
+
+    def serving(self) -> Serving:
+        """What a panel receives."""
+        return Serving(self._tools, {}, families=())
 
     # --- people and their money ---
 
