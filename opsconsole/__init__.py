@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from opsconsole.context import Context, Items, Serving
     from opsconsole.database import Json, UtcTime, inserting, key_type
     from opsconsole.errors import Unavailable
-    from opsconsole.faces import Panel, Reply, Request, Route, Shown
+    from opsconsole.faces import Panel, Reply, Request, Route, Shown, Starts
     from opsconsole.model import (
         LATEST,
         NONE,
@@ -39,7 +39,7 @@ _HOME = {
     "Serving": "opsconsole.context",
     "Unavailable": "opsconsole.errors",
     **dict.fromkeys(("Json", "UtcTime", "inserting", "key_type"), "opsconsole.database"),
-    **dict.fromkeys(("Panel", "Reply", "Request", "Route", "Shown"), "opsconsole.faces"),
+    **dict.fromkeys(("Panel", "Reply", "Request", "Route", "Shown", "Starts"), "opsconsole.faces"),
     **dict.fromkeys(
         ("LATEST", "NONE", "QUEUE", "REPLACE", "SKIP", "Job", "Limits", "Pack", "Retry", "Scope", "all_of"),
         "opsconsole.model",
@@ -80,6 +80,7 @@ __all__ = [
     "Scope",
     "Serving",
     "Shown",
+    "Starts",
     "Unavailable",
     "UtcTime",
     "Window",

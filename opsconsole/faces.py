@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from opsconsole.text import safe
 
@@ -35,6 +35,14 @@ class Reply:
         return cls({"success": False, "error": told}, status)
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """Answers by starting a run of a job, as `POST /api/cron/run/{job}` does."""
+
+    job: str
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One question that a pack answers over HTTP. `path` has its parts in braces: `/cache/attempt-day/{user}/{date}`.
@@ -44,7 +52,7 @@ class Route:
 
     method: str
     path: str
-    handler: Callable[[Serving, Request], Reply]
+    handler: Callable[[Serving, Request], Reply] | Starts
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import functools
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 import anyio.to_thread
@@ -20,7 +21,7 @@ from opsconsole.context import Serving, Tools
 from opsconsole.database import reason
 from opsconsole.desk import Desk
 from opsconsole.errors import BadSettings, OpsconsoleError
-from opsconsole.faces import Reply, Request, Route
+from opsconsole.faces import Reply, Request, Route, Starts
 from opsconsole.http import asked as asking, running
 from opsconsole.http.answers import FAILED, Told, encoded, of_error, response
 from opsconsole.http.doorkeeper import Doorkeeper
@@ -104,8 +105,11 @@ class App:
     async def _run(self, asked: Request, origin: str) -> Reply:
         return await running.start_run(self._desk, asked, origin, self._by_desk)
 
-    async def _of_pack(self, route: Route, serving: Serving, asked: Request, _origin: str) -> Reply:
-        return await _in_thread(self._pack_threads, lambda: encoded(route.handler(serving, asked)))
+    async def _of_pack(self, route: Route, serving: Serving, asked: Request, origin: str) -> Reply:
+        if isinstance(route.handler, Starts):
+            return await self._run(replace(asked, path={"job": route.handler.job}), origin)
+        handler = route.handler
+        return await _in_thread(self._pack_threads, lambda: encoded(handler(serving, asked)))
 
     async def _by_desk(self, call: Callable[[], T]) -> T:
         return await _in_thread(self._desk_threads, call)

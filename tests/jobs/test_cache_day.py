@@ -529,6 +529,7 @@ def test_a_program_without_redis_asks_for_a_day(school: School, tools: Tools, ca
 
     def ask(user: str, day: str) -> Reply:
         (route,) = (route for route in pack.routes if route.path == "/cache/attempt-day/{user}/{date}")
+        assert callable(route.handler)
         return route.handler(serving, Request({"user": user, "date": day}))
 
     assert ask("asha", DAY) == Reply(expected(tools.data, DAY)[key("asha")])

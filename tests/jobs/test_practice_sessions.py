@@ -66,6 +66,7 @@ def keys(server: redis.Redis) -> set[str]:
 def ask(serving: Serving, method: str, path: str, body: Any = None, **parts: str) -> Reply:
     """What the route of that path answers."""
     (route,) = [route for route in pack.routes if (route.method, route.path) == (method, path)]
+    assert callable(route.handler)
     reply = route.handler(serving, Request(path=parts, body=body))
     return replace(reply, body=msgspec.json.decode(msgspec.json.encode(reply.body)))
 
