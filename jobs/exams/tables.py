@@ -1,0 +1,167 @@
+"""The tables of exams: those that are ready, what has been paid for of the next ones, who waits, and every call."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    event,
+)
+from sqlalchemy.schema import ExecutableDDLElement
+
+from jobs.common import metadata
+from opsconsole import Json, UtcTime, key_type
+
+
+class ExamType(StrEnum):
+    """Which exam; each user is to have one of each."""
+
+    DIAGNOSTIC = "diagnostic"
+    PRACTICE = "practice"
+
+
+class RequestState(StrEnum):
+    """Where a request is. All but DONE are unfinished, and a user has one unfinished request of a type at most."""
+
+    WAITING = "waiting"
+    SUBMITTED = "submitted"
+    """Asked for in a message batch that is still to be collected."""
+    FAILED = "failed"
+    DONE = "done"
+
+
+OPEN = (RequestState.WAITING, RequestState.SUBMITTED)
+
+pre_generated_exams = Table(
+    "pre_generated_exams",
+    metadata,
+    Column("id", key_type(), primary_key=True),
+    Column("user_id", key_type(), nullable=False),
+    Column("exam_type", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("cost_micros", BigInteger, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("used", Boolean, nullable=False),
+    Column("used_at", UtcTime, nullable=True),
+    # The last one: SQLite walks through all of a long text to reach what stands behind it.
+    Column("questions", Json, nullable=False),
+)
+_unused = pre_generated_exams.c.used.is_(False)
+Index(
+    "idx_pre_gen_exams_user_type_unused",
+    pre_generated_exams.c.user_id,
+    pre_generated_exams.c.exam_type,
+    pre_generated_exams.c.used,
+    sqlite_where=_unused,
+    postgresql_where=_unused,
+)
+Index("idx_pre_gen_exams_expires", pre_generated_exams.c.expires_at)
+Index("idx_pre_gen_exams_used_created", pre_generated_exams.c.used, pre_generated_exams.c.created_at)
+
+
+def _on_postgresql(statement: str) -> ExecutableDDLElement:
+    return DDL(statement).execute_if(dialect="postgresql")  # type: ignore[no-untyped-call] # it has no annotations
+
+
+# Whoever owns the table, as the jobs do, sees all of it. Readers say for whom they read: SET LOCAL app.user_id = '...'.
+_POLICY = "CREATE POLICY own_exams ON pre_generated_exams USING (user_id = current_setting('app.user_id', true))"
+for _statement in ("ALTER TABLE pre_generated_exams ENABLE ROW LEVEL SECURITY", _POLICY):
+    event.listen(pre_generated_exams, "after_create", _on_postgresql(_statement))
+
+exam_requests = Table(
+    "exam_requests",
+    metadata,
+    Column("id", key_type(), primary_key=True),
+    Column("user_id", key_type(), nullable=False),
+    Column("exam_type", String, nullable=False),
+    Column("state", String, nullable=False),
+    # How often it was taken up: once, and once more each time somebody retries a failed one.
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UtcTime, nullable=False),
+    Column("last_error", Text, nullable=True),
+    Column("requested_by", String, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Index(None, "state", "next_attempt_at"),
+)
+UNFINISHED = exam_requests.c.state != RequestState.DONE.value
+Index(
+    "uq_exam_requests_unfinished",
+    exam_requests.c.user_id,
+    exam_requests.c.exam_type,
+    unique=True,
+    sqlite_where=UNFINISHED,
+    postgresql_where=UNFINISHED,
+)
+
+exam_chunks = Table(
+    "exam_chunks",
+    metadata,
+    Column("exam_key", key_type(), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("questions", Json, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+
+class Outcome(StrEnum):
+    """What became of a call."""
+
+    ASKED = "asked"
+    """Under way; or lost with the process that made it, which may have been paid for."""
+    ANSWERED = "answered"
+    """Paid for, and not judged yet."""
+    KEPT = "kept"
+    UNFIT = "unfit"
+    """An answer that failed the check."""
+    AWAY = "away"
+    """The service could not answer: trying again may help."""
+    REFUSED = "refused"
+    """The service will not answer, however often it is asked."""
+
+
+exam_calls = Table(
+    "exam_calls",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("exam_key", key_type(), nullable=False),
+    Column("seq", Integer, nullable=False),
+    # The request's `attempts` then: a chunk has its tries anew each time the request is taken up.
+    Column("attempt", Integer, nullable=False),
+    Column("run", BigInteger, nullable=False),
+    Column("batch", String, nullable=True),
+    Column("batched", Boolean, nullable=False),
+    Column("model", String, nullable=False),
+    Column("prompt", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("cause", String, nullable=True),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime, nullable=True),
+    # Until this instant nobody asks again: the service said so, or it could not answer.
+    Column("hold_until", UtcTime, nullable=True),
+    Column("reserved_tokens", Integer, nullable=False),
+    Column("reserved_micros", BigInteger, nullable=False),
+    # None as long as nobody knows what the call cost.
+    Column("input_tokens", Integer, nullable=True),
+    Column("output_tokens", Integer, nullable=True),
+    Column("cache_write_tokens", Integer, nullable=True),
+    Column("cache_read_tokens", Integer, nullable=True),
+    Column("cost_micros", BigInteger, nullable=True),
+    Index(None, "exam_key", "seq"),
+    Index(None, "asked_at"),
+    Index(None, "batch"),
+)
