@@ -44,7 +44,7 @@ class ConsoleApp(App[None]):
         Binding("ctrl+p", "commands", "find any command", priority=True),
         Binding("c", "clear", "clear cached keys"),
         Binding("1", "dashboard", "dashboard"),
-        Binding("4", "backfill", "windows of all jobs, and backfills"),
+        Binding("4", "backfill", "calendars and backfills"),
         Binding("7", "packs", "what packs show"),
         Binding("q", "quit", "quit"),
         Binding("ctrl+c,ctrl+q", "quit", "quit", priority=True, show=False),

@@ -34,7 +34,7 @@ class BackfillScreen(Filling):
         Binding("down,j", "move(1)", "row below"),
         Binding("right,l,tab", "panel(1)", "next panel"),
         Binding("left,h,shift+tab", "panel(-1)", "panel before"),
-        Binding("enter", "open", "open the calendar or the backfill"),
+        Binding("enter", "open", "open the row"),
     ]
 
     def __init__(self) -> None:
@@ -64,7 +64,6 @@ class BackfillScreen(Filling):
         cards = self.console_app.desk.calendars()
         self._cards = sorted(cards, key=lambda card: card.newest_only)  # what can be filled comes first
         self.cursor = next((key for key in overview.keys(self._cards)), None)
-        super().on_mount()
 
     def body(self, view: View, cells: int, rows: int) -> list[Line]:
         """Jobs take what they need, down to a third of the screen for backfills."""

@@ -48,11 +48,11 @@ class CalendarScreen(Filling):
         Binding("tab,shift+tab", "panel", "calendar or backfills"),
         Binding("left_square_bracket", "job(-1)", "job before"),
         Binding("right_square_bracket", "job(1)", "next job"),
-        Binding("space", "mark", "mark where a range begins, then where it ends"),
-        Binding("m", "wanted", "which windows: missing, stale, failed, all"),
-        Binding("plus", "add", "with the jobs that come after"),
-        Binding("enter", "plan", "plan it, then begin it; or open the backfill"),
-        Binding("equals_sign", "command", "the command that does the same"),
+        Binding("space", "mark", "mark: from, then to"),
+        Binding("m", "wanted", "missing, stale, failed, all"),
+        Binding("plus", "add", "jobs after it as well"),
+        Binding("enter", "plan", "plan, begin, or open"),
+        Binding("equals_sign", "command", "the same as a command"),
     ]
 
     def __init__(self, cards: Sequence[Calendar], job: str) -> None:

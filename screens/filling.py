@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 
 from opsconsole.errors import OpsconsoleError
 from opsconsole.store.backfills import ACTIVE, Backfill, BackfillState
-from screens import actions, figures
+from screens import actions, figures, look
 from screens.aside import aside
 from screens.dialogs import Confirm
 from screens.lines import Line, line, tell
@@ -26,7 +26,10 @@ CHOOSE = "choose a backfill with tab and the arrows first"
 
 
 class Filling(Page):
-    """A page that asks the desk again and again, and can pause, resume and cancel a backfill."""
+    """A page that asks the desk again and again, and can pause, resume and cancel a backfill.
+
+    What is done on an event adds to what its base classes do on it: the framework calls them all.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back"),
@@ -79,12 +82,27 @@ class Filling(Page):
         running = found is None or found.state is BackfillState.RUNNING
         return ("p", "pause") if running else ("u", "resume")
 
+    def signs(self) -> tuple[tuple[str, look.Look], ...]:
+        """Those of windows and of backfills."""
+        shown = [seen for state, seen in look.BACKFILL.items() if state is not BackfillState.PLANNED]
+        of_backfills = (*shown, look.BACKFILL_PART, look.BACKFILL_FAILED)
+        return (
+            *(("window", seen) for seen in look.WINDOW.values()),
+            *(("backfill", seen) for seen in of_backfills),
+        )
+
     def trouble(self) -> list[Line]:
         """What could not be read, and since when what is shown is old."""
         if not self._problem:
             return []
         since = f"; stale since {figures.clock(self._read_at, seconds=True)}" if self._read_at else ""
         return [line(" ", tell(f"{self._problem}{since}", "bad"))]
+
+    @property
+    def is_in_front(self) -> bool:
+        """Whether no other page lies above it; a dialog may."""
+        pages = (screen for screen in reversed(self.app.screen_stack) if isinstance(screen, Page))
+        return next(pages, None) is self
 
     def ask(self) -> None:
         """Reads at once, unless it is being read."""
@@ -95,13 +113,11 @@ class Filling(Page):
 
     def on_mount(self) -> None:
         """Reads at once, then again and again."""
-        super().on_mount()
         self.ask()
         self.set_interval(LOOK_SECONDS, self._look)
 
     def on_screen_resume(self) -> None:
         """Something may have been done about a backfill meanwhile."""
-        super().on_screen_resume()
         self.ask()
 
     def say(self, text: str, style: str = "") -> None:
@@ -151,7 +167,7 @@ class Filling(Page):
 
     def _look(self) -> None:
         """Twice a second while a backfill goes on."""
-        if not self.is_current:
+        if not self.is_in_front:
             return
         self.repaint()
         going = any(about.state in ACTIVE for about in self.backfills)

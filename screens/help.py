@@ -45,6 +45,7 @@ class HelpScreen(Page):
     def __init__(self, page: Page) -> None:
         super().__init__()
         self._keys_of_page = keys_of(page)
+        self._signs_of_page = page.signs()
 
     def called(self) -> str:
         """The keys and signs."""
@@ -53,6 +54,11 @@ class HelpScreen(Page):
     def body(self, view: View, cells: int, rows: int) -> list[Line]:
         """Keys in two columns, then signs in two."""
         keys = [line(left(f"  {key}", 15, "key"), " ", word) for key, word in self._keys_of_page]
+        if self._signs_of_page:
+            signs = [_sign(seen, of) for of, seen in self._signs_of_page]
+            each = -(-len(signs) // 3)
+            columns = [signs[start : start + each] for start in range(0, len(signs), each)]
+            return [rule("Keys", cells), *_two(keys, cells), rule("Signs", cells), *_columns(columns, cells)]
         runs = [_sign(seen, "run") for seen in look.RUN.values()]
         runs += [_sign(look.NEVER, "job:"), _sign(look.PAUSED, "job")]
         batches = [_sign(look.BATCH_PART, "batch")]

@@ -65,7 +65,7 @@ BACKFILL = {
     BackfillState.CANCELLED: Look("C", "cancelled", "warn"),
     BackfillState.DONE: Look("✓", "done", "ok"),
 }
-BACKFILL_PART = Look("◐", "done, not all of it well", "warn")
+BACKFILL_PART = Look("◐", "partial", "warn")
 BACKFILL_FAILED = Look("✗", "failed", "bad")
 
 STEP = {

@@ -10,6 +10,7 @@ from textual.screen import Screen
 
 from opsconsole.desk.values import Snapshot
 from screens.lines import EMPTY, Line, Piece, crop, ends, fill, line, tell, width
+from screens.look import Look
 from screens.paint import Lines
 from screens.rows import questions
 from screens.rows.top import top_line, verdict
@@ -53,6 +54,10 @@ class Page(Screen[None]):
     def footer(self) -> tuple[tuple[str, str], ...]:
         """The keys that are named in the last line, with a word each."""
         return self.FOOTER
+
+    def signs(self) -> tuple[tuple[str, Look], ...]:
+        """Its own signs and what each is of; none where it shows those of runs and batches."""
+        return ()
 
     def show(self, snapshot: Snapshot) -> None:
         """A new Snapshot has arrived."""

@@ -133,8 +133,7 @@ def planned(plan: Planned, cells: int, rows: int, *, is_asked: bool) -> list[Lin
     """What a plan would do, in at most `rows` lines. `is_asked` while nobody has carried the order out."""
     about = plan.about
     title = f"Plan {about.id}: {plan.draft.stretch}, {WORDS[plan.draft.only]}"
-    lines = [_runs(plan)]
-    lines += _skips(plan)
+    lines = [_runs(plan), *_overwrites(plan), *_skips(plan)]
     lines += [_of_job(plan, job) for job in about.jobs] if len(about.jobs) > 1 else []
     for warning in plan.warnings:
         lines.append(line(" ", Piece("◐ ", "warn"), tell(warning, "warn")))
@@ -166,15 +165,18 @@ def _after(draft: Draft, after: Sequence[str], cells: int) -> Line:
 def _runs(plan: Planned) -> Line:
     about = plan.about
     seconds = "time not known yet" if about.seconds is None else _about(about.seconds)
-    over = sum(view.step.overwrites for view in plan.steps)
-    pieces = [
+    nothing = "" if any(view.step.overwrites for view in plan.steps) else " · overwrites nothing"
+    return line(
         Piece(" runs      ", "quiet"),
         Piece(figures.counted(about.to_run, "window"), "strong"),
-        Piece(f" · {figures.counted(about.items, 'item')} · {seconds} · "),
-    ]
-    if not over:
-        return (*pieces, Piece("overwrites nothing"))
-    return (*pieces, Piece(f"overwrites {over:,} of them, {figures.counted(plan.overwritten, 'item')}", "warn"))
+        f" · {figures.counted(about.items, 'item')} · {seconds}{nothing}",
+    )
+
+
+def _overwrites(plan: Planned) -> list[Line]:
+    over = sum(view.step.overwrites for view in plan.steps)
+    told = f"{figures.counted(over, 'window')} that had data, {figures.counted(plan.overwritten, 'item')}"
+    return [line(Piece(" overwrites ", "quiet"), Piece(told, "warn"))] if over else []
 
 
 def _skips(plan: Planned) -> list[Line]:

@@ -221,7 +221,8 @@ def test_a_plan_says_what_runs_what_is_skipped_and_why_and_what_it_writes_over()
     text = plain(plan.planned(made, 120, 9, is_asked=False))
 
     assert "Plan 12: 2025-12-01 to 12-05, all windows" in text
-    assert "1 window · 1,301 items · time not known yet · overwrites 1 of them, 1,301 items" in text
+    assert "1 window · 1,301 items · time not known yet\n" in text
+    assert "overwrites 1 window that had data, 1,301 items" in text
     assert "5 windows: 2 fresh, 2 being run, 1 stale" in text
     assert "◐ results go by themselves" in text
     assert "it is asked for" in plain(plan.planned(made, 120, 9, is_asked=True))
@@ -328,7 +329,7 @@ def test_what_is_not_over_says_no_time_that_nobody_knows() -> None:
 def test_a_backfill_looks_as_well_as_its_windows_went() -> None:
     went = {
         "done": {StepState.DONE: 3},
-        "done, not all of it well": {StepState.DONE: 2, StepState.PARTIAL: 1},
+        "partial": {StepState.DONE: 2, StepState.PARTIAL: 1},
         "failed": {StepState.FAILED: 3, StepState.SKIPPED: 1},
     }
     for word, counts in went.items():

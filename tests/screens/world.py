@@ -423,7 +423,7 @@ class Answers:
         self.counts.set()
         self.away: OpsconsoleError | None = None
         self.shows: tuple[PanelView, ...] = PANELS
-        self.cards = CALENDARS
+        self.cards: tuple[Calendar, ...] = CALENDARS
         self.seen: dict[str, Sequence[Seen]] = {REPORT: A_YEAR, SNAPSHOT: A_YEAR[:-9], SUMMARY: MONTHS}
         self.filled: list[Backfill] = []
         self.plan, self.plan_steps, self.warnings = PLAN, PLAN_STEPS, ["results go by themselves"]

@@ -1,0 +1,674 @@
+"""Screen 4: a range is marked with keys, its plan is read and applied, and backfills are watched and held up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import cast
+
+import pytest
+from textual.pilot import Pilot
+
+from opsconsole.backfill import Only, StepState, WindowState
+from opsconsole.desk.values import Outcome, Snapshot
+from opsconsole.errors import BadWindow, NotAllowed, Unavailable
+from opsconsole.store.backfills import Backfill
+from screens.app import ConsoleApp
+from screens.asks import Asks
+from screens.backfill import BackfillScreen
+from screens.backfill_page import BackfillPage
+from screens.calendar import CalendarScreen
+from screens.clearing import TypeToConfirm
+from screens.dashboard import Dashboard
+from screens.dialogs import Confirm
+from screens.run_page import RunScreen
+from screens.trigger import TriggerDialog
+from tests.conftest import Installing
+from tests.packs import diary
+from tests.screens import world
+from tests.screens.opened import Opened, trying
+
+Compare = Callable[..., bool]
+REPORT = ("4", "enter")
+"""Keys that open the calendar of the daily report."""
+MARKED = (*REPORT, *["left"] * 7, "space", *["down"] * 4, "space")
+"""Keys that mark Monday the 1st to Friday the 5th of December on it."""
+OVERWRITING = tuple(world.a_step(n, date(2025, 12, n), overwrites=True, why="it is fresh") for n in (1, 2, 3))
+SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
+
+
+def filled(*about: Backfill) -> world.Answers:
+    """A desk that knows of these backfills."""
+    desk = world.Answers()
+    desk.filled = list(about)
+    return desk
+
+
+def verbs(desk: world.Answers, *of: str) -> list[tuple[object, ...]]:
+    """What a desk was asked with some verbs."""
+    return [asked for asked in desk.asked if asked[0] in of]
+
+
+async def planned(console: Opened, *keys: str) -> None:
+    """Presses keys and waits for the plan that the last of them asks for."""
+    await console.press(*keys)
+    await console.until(lambda: "─ Plan 12" in console.text)
+
+
+# --- where one comes from, and goes -------------------------------------------------------------------------------
+
+
+def test_all_jobs_with_windows_are_the_first_that_is_shown() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("4")
+        assert isinstance(console.app.screen, BackfillScreen)
+        await console.until(lambda: "350     8       1      1       4  5 min ago" in console.text)
+        assert "▸ reporting.daily_report" in console.text
+        assert "none yet" in console.text
+        await console.press("enter")
+        await console.until(lambda: "· 350   S 8   m 4   p 1   F 1" in console.text)
+        await console.press("escape")
+        assert isinstance(console.app.screen, BackfillScreen)
+        await console.press("escape")
+        assert isinstance(console.app.screen, Dashboard)
+        assert {"backfill", "backfill of reporting.daily_report"} <= set(console.desk.looked_at)
+
+    trying(look)
+
+
+def test_the_dashboard_names_the_key_and_opens_the_calendar_of_its_row() -> None:
+    async def look(console: Opened) -> None:
+        assert "b backfill" in console.text
+        await console.press("b")
+        assert isinstance(console.app.screen, BackfillScreen)
+        await console.press("1", *["tab"] * 2, *["down"] * 4, "b")
+        assert isinstance(console.app.screen, CalendarScreen)
+        assert "Backfill  reporting.daily_report" in console.text
+        await console.press("4")
+        assert isinstance(console.app.screen, BackfillScreen)
+        await console.press("1", *["up"] * 4, "b")
+        assert isinstance(console.app.screen, BackfillScreen)
+        assert "attempts.cache_day is about the moment it runs at: there is nothing to fill" in console.notice
+
+    trying(look)
+
+
+def test_the_dashboard_offers_to_cancel_what_runs_and_to_retry_what_does_not() -> None:
+    async def look(console: Opened) -> None:
+        assert "r retry" in console.text
+        await console.press("down")
+        assert "x cancel" in console.text
+        assert "r retry" not in console.text
+        await console.press("down", "down")
+        assert "r retry" in console.text
+
+    trying(look)
+
+
+def test_a_job_that_keeps_its_newest_result_has_no_calendar() -> None:
+    async def look(console: Opened) -> None:
+        await console.press("4", "down", "down", "down", "enter")
+        assert isinstance(console.app.screen, BackfillScreen)
+        assert "attempts.update_mastery keeps its newest result only" in console.notice
+
+    trying(look)
+
+
+def test_where_no_job_has_windows_it_says_so() -> None:
+    desk = world.Answers()
+    desk.cards = ()
+
+    async def look(console: Opened) -> None:
+        await console.press("4")
+        assert "no job that is loaded has windows" in console.text
+        await console.press("enter", "down", "tab", "b", "x")
+
+    trying(look, desk=desk)
+
+
+# --- the calendar -------------------------------------------------------------------------------------------------
+
+
+def test_the_cursor_moves_over_days_and_tells_how_each_is() -> None:
+    async def look(console: Opened) -> None:
+        await console.press(*REPORT)
+        await console.until(lambda: "Mon 2026-01-19  - not due: its time has not come yet" in console.text)
+        for keys, told in (
+            (["left", "h", "h", "h", "h"], "Mon 2025-12-15  · fresh: run 4000, 1,203 items in 2.1 s"),
+            (["down", "j"], "Wed 2025-12-17  F failed"),
+            (["k", "up", "l", "right"], "Mon 2025-12-29  · fresh"),
+            (["pageup"], "Mon 2024-12-30  is being read"),
+            (["pagedown", "pagedown"], "Mon 2026-01-19"),
+        ):
+            await console.press(*keys)
+            assert told in console.text
+
+    trying(look)
+
+
+def test_another_year_is_read_when_the_cursor_gets_there() -> None:
+    async def look(console: Opened) -> None:
+        await console.press(*REPORT, "pageup")
+        asked = ("windows", world.REPORT, date(2025, 1, 20), date(2026, 1, 19))
+        await console.until(lambda: asked in console.desk.asked)
+        await console.press("left")
+        before = ("windows", world.REPORT, date(2024, 1, 22), date(2025, 1, 26))
+        await console.until(lambda: before in console.desk.asked)
+        await console.until(lambda: "Mon 2025-01-13  · fresh" in console.text)
+        assert " 2024 " in console.text
+
+    trying(look)
+
+
+def test_brackets_go_to_the_calendar_of_another_job() -> None:
+    async def look(console: Opened) -> None:
+        await console.press(*MARKED, "right_square_bracket")
+        assert "Backfill  reporting.daily_snapshot" in console.text
+        assert "Nothing marked" in console.text
+        await console.press("right_square_bracket")
+        await console.until(lambda: " 2024  m   m   m   m   m   ·" in console.text)
+        await console.press("right_square_bracket")
+        assert "Backfill  reporting.daily_report" in console.text
+        await console.press("left_square_bracket", "up", "left")
+        await console.until(lambda: "Nov 2024  · fresh" in console.text)
+
+    trying(look)
+
+
+def test_what_is_wanted_goes_round_and_the_jobs_after_are_added() -> None:
+    async def look(console: Opened) -> None:
+        await console.press(*MARKED)
+        for told in (
+            "only what is stale",
+            "only what failed, wholly or in part",
+            "all windows",
+            "only what is missing",
+        ):
+            await console.press("m")
+            assert f"wanted    {told}: " in console.text
+        assert "+ adds them" in console.text
+        await console.press("plus")
+        assert "+ leaves them out" in console.text
+        await planned(console, "enter")
+        asked = ("plan_backfill", (world.REPORT, world.SNAPSHOT, world.SUMMARY), "2025-12-01", "2025-12-05", "missing")
+        assert verbs(console.desk, "plan_backfill") == [asked]
+        await console.press("right_square_bracket", "right_square_bracket", "plus")
+        assert "no job that can be filled comes after reporting.monthly_summary" in console.notice
+
+    trying(look)
+
+
+def test_escape_goes_out_of_the_plan_then_of_the_mark_then_of_the_list_then_back() -> None:
+    async def look(console: Opened) -> None:
+        await planned(console, *MARKED, "enter")
+        await console.press("escape")
+        assert "Marked 2025-12-01 to 12-05: 5 windows, 3 fresh, 2 missing" in console.text
+        await console.press("escape")
+        assert "Nothing marked" in console.text
+        await console.press("tab")
+        assert "▸ ✓ 11" in console.text
+        await console.press("escape")
+        assert "▸ ✓ 11" not in console.text
+        await console.press("escape")
+        assert isinstance(console.app.screen, BackfillScreen)
+
+    trying(look, desk=filled(*world.PAST))
+
+
+def test_the_command_that_does_the_same_is_told() -> None:
+    async def look(console: Opened) -> None:
+        await console.press(*MARKED, "equals_sign")
+        assert console.notice == (
+            "opsconsole backfill run reporting.daily_report --from 2025-12-01 --to 2025-12-05 --only missing"
+        )
+        await planned(console, "enter", "equals_sign")
+        await console.press("equals_sign")
+        assert console.notice == "opsconsole backfill apply 12"
+
+    trying(look)
+
+
+# --- the plan -----------------------------------------------------------------------------------------------------
+
+
+def test_a_range_is_marked_planned_applied_and_watched() -> None:
+    desk = filled(*world.PAST)
+    desk.answer = Outcome(None, None, done="backfill 12 begins: 4 windows")
+
+    async def look(console: Opened) -> None:
+        await console.press(*REPORT, *["left"] * 7, "space")
+        assert "Marked 2025-12-01 …: 1 window" in console.text
+        await console.press(*["down"] * 4)
+        assert "Marked 2025-12-01 to 12-05 …: 5 windows" in console.text
+        await console.press("space")
+        await planned(console, "enter")
+        asked = ("plan_backfill", (world.REPORT,), "2025-12-01", "2025-12-05", Only.MISSING)
+        assert verbs(desk, "plan_backfill") == [asked]
+        assert "runs      4 windows · 4,812 items · about 2 s · overwrites nothing" in console.text
+        assert "skips     1 window: fresh" in console.text
+        assert "◐ results go by themselves" in console.text
+        assert verbs(desk, "apply_backfill") == []
+
+        await console.press("enter")
+        assert isinstance(console.app.screen, Confirm)
+        assert "[ Run 4 windows ]" in console.text
+        desk.filled.insert(0, world.GOING)
+        await console.press("enter")
+        await console.until(lambda: console.notice == "backfill 12 begins: 4 windows")
+        assert verbs(desk, "apply_backfill") == [("apply_backfill", 12)]
+        await console.until(lambda: "20 of 48 ✗1" in console.text)
+        assert "Nothing marked" in console.text
+
+        desk.filled[0] = replace(world.GOING, counts={StepState.DONE: 47, StepState.RUNNING: 1})
+        desk.seen[world.REPORT] = [world.a_window(world.utc_day(date(2025, 12, 5)), WindowState.RUNNING)]
+        await console.until(lambda: "47 of 48" in console.text)
+        await console.until(lambda: "Fri 2025-12-05  ▶ running: run 4900 is about it" in console.text)
+
+    trying(look, desk=desk)
+
+
+def test_while_a_plan_is_made_it_says_how_far_and_can_be_left() -> None:
+    desk = world.Answers()
+    desk.counts.clear()
+
+    async def look(console: Opened) -> None:
+        await console.press(*MARKED, "enter")
+        await console.until(lambda: "2 of 3 windows of reporting.daily_report looked at" in console.text)
+        await console.press("enter")
+        assert "the plan is being made; esc leaves it" in console.notice
+        await console.press("escape")
+        assert "Marked 2025-12-01 to 12-05" in console.text
+        desk.counts.set()
+        await console.pilot.pause(0.1)
+        assert "─ Plan 12" not in console.text
+        await planned(console, "enter")
+
+    trying(look, desk=desk)
+
+
+def test_when_the_world_has_changed_it_is_told_and_the_plan_is_made_anew() -> None:
+    desk = world.Answers()
+    why = "plan 12 is out of date: run 4901 has been about reporting.daily_report 2025-12-02 since; plan it anew"
+    desk.answer = Outcome(None, why)
+
+    async def look(console: Opened) -> None:
+        await planned(console, *MARKED, "enter")
+        await console.press("enter", "enter")
+        await console.until(lambda: "─ No plan" in console.text)
+        assert "✗ refused: plan 12 is out of date: run 4901 has been about" in console.text
+        assert "enter plans it anew" in console.text
+        await planned(console, "enter")
+        assert len(verbs(desk, "plan_backfill")) == 2
+
+    trying(look, desk=desk)
+
+
+def test_what_cannot_be_planned_says_why() -> None:
+    desk = world.Answers()
+
+    async def look(console: Opened) -> None:
+        await console.press(*MARKED)
+        desk.away = BadWindow("2026-01-20 has not begun in Asia/Kolkata; choose dates up to today")
+        await console.press("enter")
+        await console.until(lambda: "✗ 2026-01-20 has not begun in Asia/Kolkata" in console.text)
+
+    trying(look, desk=desk)
+
+
+def test_an_order_is_given_once_and_is_said_to_be_given() -> None:
+    desk = world.Answers()
+    desk.hangs.clear()
+
+    async def look(console: Opened) -> None:
+        await planned(console, *MARKED, "enter")
+        await console.press("enter", "enter")
+        assert "it is asked for" in console.text
+        await console.press("enter")
+        assert "backfill 12 is already asked for" in console.notice
+        desk.hangs.set()
+        await console.until(lambda: "Nothing marked" in console.text)
+        assert verbs(desk, "apply_backfill") == [("apply_backfill", 12)]
+
+    trying(look, desk=desk)
+
+
+def test_a_plan_without_windows_to_run_is_not_applied() -> None:
+    desk = world.Answers()
+    desk.plan = replace(world.PLAN, counts={StepState.SKIPPED: 5})
+
+    async def look(console: Opened) -> None:
+        await planned(console, *MARKED, "enter")
+        assert "nothing to do: m wants others" in console.text
+        await console.press("enter")
+        assert "nothing of it is to be run" in console.notice
+        assert isinstance(console.app.screen, CalendarScreen)
+
+    trying(look, desk=desk)
+
+
+def test_what_overwrites_a_little_is_asked_with_the_cursor_on_cancel() -> None:
+    desk = world.Answers()
+    desk.plan_steps = [replace(OVERWRITING[0], step=replace(OVERWRITING[0].step, items=1000))]
+
+    async def look(console: Opened) -> None:
+        await planned(console, *MARKED, "enter")
+        assert "overwrites 1 window that had data, 1,000 items" in console.text
+        await console.press("enter")
+        assert "[ Cancel ]" in console.text
+        await console.press("enter")
+        assert verbs(desk, "apply_backfill") == []
+        assert "─ Plan 12" in console.text
+        await console.press("enter", "left", "enter")
+        await console.until(lambda: verbs(desk, "apply_backfill"))
+
+    trying(look, desk=desk)
+
+
+@pytest.mark.parametrize(("environment", "word"), [("staging", world.REPORT), ("production", "production")])
+def test_what_overwrites_much_or_in_production_wants_a_name_typed(environment: str, word: str) -> None:
+    desk = world.Answers()
+    desk.plan_steps = OVERWRITING if environment == "staging" else OVERWRITING[:1]
+
+    async def look(console: Opened) -> None:
+        await planned(console, *MARKED, "enter")
+        await console.press("enter")
+        assert isinstance(console.app.screen, TypeToConfirm)
+        assert f"Type {word} to run them" in console.text
+        await console.press("left", "enter")
+        assert "the name is not typed: nothing is run" in console.text
+        await console.press(*word, "enter")
+        await console.until(lambda: verbs(desk, "apply_backfill"))
+
+    trying(look, replace(world.BUSY, environment=environment), desk)
+
+
+def test_whoever_may_only_look_sees_the_plan_and_is_refused() -> None:
+    desk = filled(world.GOING)
+    desk.read_only = True
+    desk.refuses = NotAllowed("apply_backfill")
+
+    async def look(console: Opened) -> None:
+        await planned(console, *MARKED, "enter")
+        await console.press("enter", "enter")
+        await console.until(lambda: "✗ apply_backfill is refused: this was opened with --read-only" in console.text)
+        await console.press("escape", "tab", "p")
+        await console.until(lambda: "is refused" in console.notice)
+
+    trying(look, desk=desk)
+
+
+# --- backfills that go on and that are over -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "asked"),
+    [
+        (("x", "left", "enter"), "cancel_backfill"),
+        (("p",), "pause_backfill"),
+        (("u",), "resume_backfill"),
+    ],
+)
+@pytest.mark.parametrize("where", [("4", "tab"), (*REPORT, "tab"), (*REPORT, "tab", "enter")])
+def test_a_backfill_is_cancelled_paused_and_resumed_from_every_page(
+    where: Sequence[str], keys: Sequence[str], asked: str
+) -> None:
+    desk = filled(world.GOING, *world.PAST)
+    desk.plan = world.GOING
+    desk.answer = Outcome(None, None, done="so it is")
+
+    async def look(console: Opened) -> None:
+        for key in where:
+            await console.press(key)
+            await console.until(lambda: "20 of 48" in console.text or "▸ reporting" in console.text)
+            await console.until(lambda: not console.app.screen._asking)  # type: ignore[attr-defined]
+        await console.press(*keys)
+        await console.until(lambda: console.notice == "so it is")
+        assert verbs(desk, "cancel_backfill", "pause_backfill", "resume_backfill") == [(asked, 12)]
+
+    trying(look, desk=desk)
+
+
+def test_a_cancel_asks_first_and_the_only_one_that_goes_on_need_not_be_chosen() -> None:
+    desk = filled(world.GOING, *world.PAST)
+
+    async def look(console: Opened) -> None:
+        await console.press(*REPORT)
+        await console.until(lambda: "▶ 12" in console.text)
+        await console.press("x")
+        for words in ("Cancel backfill 12", "reporting.daily_report 2025-12-01 to 2026-01-18 in staging", "[ No ]"):
+            assert words in console.text
+        await console.press("enter", "tab", "down", "x")
+        assert "backfill 11 has ended already: it is done" in console.notice
+        assert verbs(desk, "cancel_backfill") == []
+
+    trying(look, desk=desk)
+
+
+def test_where_none_goes_on_one_has_to_be_chosen() -> None:
+    async def look(console: Opened) -> None:
+        await console.press(*REPORT)
+        await console.until(lambda: "✓ 11" in console.text)
+        for key in ("x", "p", "u"):
+            await console.press(key)
+            assert console.notice == "choose a backfill with tab and the arrows first"
+
+    trying(look, desk=filled(*world.PAST))
+
+
+def test_a_job_without_backfills_says_so() -> None:
+    async def look(console: Opened) -> None:
+        await console.press(*REPORT, "tab")
+        assert "reporting.daily_report has no backfill yet" in console.notice
+
+    trying(look)
+
+
+def test_its_windows_lead_to_their_runs_those_that_failed_first() -> None:
+    desk = filled(world.GOING)
+    desk.plan = world.GOING
+    days = [date(2025, 12, n) for n in (1, 2, 3)]
+    desk.plan_steps = [
+        world.a_step(1, days[0], StepState.DONE),
+        world.a_step(2, days[1], StepState.FAILED),
+        world.a_step(3, days[2]),
+    ]
+    run = replace(world.PAGE.progress.run, id=4902)
+    desk.pages[4902] = replace(world.PAGE, progress=replace(world.PAGE.progress, run=run))
+
+    async def look(console: Opened) -> None:
+        await console.press(*REPORT)
+        await console.until(lambda: "▶ 12" in console.text)
+        await console.press("tab", "enter")
+        assert isinstance(console.app.screen, BackfillPage)
+        await console.until(lambda: "▸ ✗ 2025-12-02" in console.text)
+        assert "▶ RUNNING" in console.text
+        await console.press("enter")
+        assert isinstance(console.app.screen, RunScreen)
+        await console.until(lambda: "Run 4902" in console.text)
+        await console.press("escape", "down", "enter")
+        assert "reporting.daily_report 2025-12-03 has no run here" in console.notice
+        await console.press("end", "t")
+        assert isinstance(console.app.screen, TriggerDialog)
+        assert "backfill 12" in desk.looked_at
+
+    trying(look, desk=desk)
+
+
+def test_the_cursor_stays_on_its_window_when_another_fails() -> None:
+    desk = filled(world.GOING)
+    desk.plan = world.GOING
+    first, second = date(2025, 12, 1), date(2025, 12, 2)
+    desk.plan_steps = [world.a_step(1, first, StepState.RUNNING), world.a_step(2, second, StepState.DONE)]
+
+    async def look(console: Opened) -> None:
+        await console.press("4")
+        await console.until(lambda: "▶ 12" in console.text)
+        await console.press("tab", "enter")
+        await console.until(lambda: "▸ ▶ 2025-12-01" in console.text)
+        await console.press("down")
+        assert "▸ ✓ 2025-12-02" in console.text
+        desk.plan_steps = [world.a_step(1, first, StepState.DONE), world.a_step(2, second, StepState.FAILED)]
+        await console.until(lambda: "▸ ✗ 2025-12-02" in console.text)
+
+    trying(look, desk=desk)
+
+
+def test_it_asks_often_only_while_a_backfill_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("screens.filling.LOOK_SECONDS", 0.05)
+    desk = filled(world.GOING)
+
+    async def look(console: Opened) -> None:
+        await console.press(*REPORT)
+        await console.until(lambda: len(verbs(desk, "windows")) > 8)
+        desk.filled = list(world.PAST)
+        await console.until(lambda: "✓ 11" in console.text)
+        asked = len(verbs(desk, "windows"))
+        await asyncio.sleep(0.3)
+        assert len(verbs(desk, "windows")) <= asked + 1
+
+    trying(look, desk=desk)
+
+
+def test_when_the_store_is_away_the_calendar_stays_and_says_since_when() -> None:
+    desk = filled(*world.PAST)
+
+    async def look(console: Opened) -> None:
+        await console.press(*REPORT)
+        await console.until(lambda: "✓ 11" in console.text)
+        desk.away = Unavailable("store", "database is locked")
+        await console.press("p")
+        await console.until(lambda: "stale since 18:20:07" in console.text)
+        assert "· 350   S 8   m 4   p 1   F 1" in console.text
+        desk.away = None
+        await console.press("p")
+        await console.until(lambda: "stale since" not in console.text)
+
+    trying(look, desk=desk)
+
+
+HOSTILE = "[@click=app.quit]x[/]\x1b]52;c;aGk=\x07\u202e日本\r\n😀"
+
+
+def test_hostile_text_is_shown_and_does_nothing() -> None:
+    desk = filled(replace(world.GOING, asked_by=HOSTILE, note=HOSTILE), replace(world.PAST[0], jobs=(HOSTILE, HOSTILE)))
+    desk.plan = desk.filled[0]
+    desk.plan_steps = [world.a_step(1, date(2025, 12, 1), job=HOSTILE, why=HOSTILE)]
+    desk.warnings = [HOSTILE]
+
+    async def look(console: Opened) -> None:
+        for keys in (("4",), ("tab", "enter"), ("escape", "tab", "enter"), ("space", "enter"), ("enter",), ("enter",)):
+            await console.press(*keys)
+            await console.pilot.pause(0.05)
+            assert not set(console.text) & set("\x1b\x07\u202e\r")
+            assert all(len(each) <= 80 for each in console.text.splitlines())
+        assert console.app.is_running
+
+    trying(look, desk=desk)
+
+
+def test_the_help_knows_the_signs_and_keys_of_the_calendar() -> None:
+    async def look(console: Opened) -> None:
+        await console.press(*REPORT, "question_mark")
+        for words in ("[", "job before", "mark: from, then to", "window missing", "backfill partial"):
+            assert words in console.text
+
+    trying(look)
+
+
+def test_signs_are_plain_letters_where_asked_for() -> None:
+    async def look(console: Opened) -> None:
+        await console.press(*MARKED)
+        await console.until(lambda: ". fresh: run 4000" in console.text)
+        assert console.text.isascii()
+
+    trying(look, desk=filled(world.GOING, *world.PAST), ascii=True)
+
+
+# --- a real desk --------------------------------------------------------------------------------------------------
+
+
+def test_days_are_filled_by_keys_with_a_real_desk(
+    installing: Installing, tmp_path: object, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime(2025, 1, 20, 12, tzinfo=UTC)
+    place = installing(
+        database_url=f"sqlite:///{tmp_path}/data.db",
+        redis_url=redis_url,
+        packs="tests.packs.diary",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+    diary.put(place.data, ["asha", "ben"])
+    diary.spoil(place.data, "2025-01-15")
+    monkeypatch.setattr(place.desk, "_now", lambda: now)
+
+    async def fill() -> None:
+        app = ConsoleApp(cast("Asks", place.desk), now=lambda: now)
+        async with app.run_test(size=(80, 24)) as pilot:
+            app.show(Snapshot(at=now, environment="", leader=world.ME))
+            console = Opened(app, cast("world.Answers", place.desk), pilot)
+            await console.press("4", "enter")
+            await console.until(lambda: "Mon 2025-01-20" in console.text and "m missing" in console.text)
+            await console.press("left", "space", *["down"] * 5, "space", "plus")
+            await console.until(lambda: "Marked 2025-01-13 to 01-18: 6 windows, all missing" in console.text)
+            await console.press("enter")
+            await console.until(lambda: "runs      12 windows · 24 items" in console.text)
+            await console.press("enter", "enter")
+            await console.until(lambda: "begins: 12 windows" in console.notice)
+            await console.until(lambda: "12 of 12 ✗1" in console.text)
+            await console.until(lambda: "5 fresh · 358 missing · 1 failed" in console.text)
+            await console.press("tab", "enter")
+            await console.until(lambda: "▸ ✗ 2025-01-15" in console.text)
+            await console.press("enter")
+            await console.until(lambda: "no ink on this day" in console.text)
+
+    with place.leading():
+        asyncio.run(fill())
+
+
+# --- pictures -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("keys", "shows"),
+    [
+        (("4",), "5 min ago"),
+        (REPORT, "its time has not come"),
+        ((*MARKED, "enter"), "enter begins it"),
+        ((*REPORT, "tab"), "20 of 48"),
+        (("4", "down", "down", "enter"), "2026"),
+    ],
+    ids=["overview", "calendar", "planned", "running", "months"],
+)
+def test_it_looks_like_before(
+    snap_compare: Compare, size: str, keys: Sequence[str], shows: str, request: pytest.FixtureRequest
+) -> None:
+    running = "running" in request.node.callspec.id
+    desk = filled(*([world.GOING] if running else []), *world.PAST)
+    assert pictured(snap_compare, desk, size, keys, shows)
+
+
+def test_it_looks_like_before_anything_ran(snap_compare: Compare) -> None:
+    desk = filled()
+    desk.seen = {}
+    assert pictured(snap_compare, desk, "80x24", ("4",), "none yet")
+
+
+def pictured(snap_compare: Compare, desk: world.Answers, size: str, keys: Sequence[str], shows: str) -> bool:
+    app = ConsoleApp(desk, now=lambda: world.NOW)
+
+    async def before(pilot: Pilot[None]) -> None:
+        app.show(world.BUSY)
+        await pilot.pause()
+        for key in keys:
+            await pilot.press(key)
+            while getattr(app.screen, "_asking", False):
+                await pilot.pause(0.01)
+        for _ in range(500):
+            await pilot.pause(0.01)
+            if shows in app.screen.query_one("Lines").text:  # type: ignore[attr-defined]
+                return
+
+    return snap_compare(app, terminal_size=SIZES[size], run_before=before)
