@@ -48,7 +48,7 @@ class BackfillScreen(Filling):
 
     def footer(self) -> tuple[tuple[str, str], ...]:
         """What can be done about a backfill stands there while one is chosen."""
-        of_the_row = (("x", "cancel"), self.pause_key()) if self.chosen() else (("t", "trigger"),)
+        of_the_row = self.keys_of_backfill() if self.chosen() else (("t", "trigger"),)
         return (
             ("enter", "open"),
             ("tab", "panel"),

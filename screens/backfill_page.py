@@ -50,8 +50,7 @@ class BackfillPage(Filling):
         """What can be done about it."""
         return (
             ("enter", "open"),
-            ("x", "cancel"),
-            self.pause_key(),
+            *self.keys_of_backfill(),
             ("esc", "back"),
             ("?", "help"),
             ("^p", "find"),

@@ -76,8 +76,7 @@ class CalendarScreen(Filling):
         if self.chosen() is not None:
             return (
                 ("enter", "open"),
-                ("x", "cancel"),
-                self.pause_key(),
+                *self.keys_of_backfill(),
                 ("tab", "calendar"),
                 ("esc", "back"),
                 ("?", "help"),
@@ -237,7 +236,7 @@ class CalendarScreen(Filling):
                 return
             if refusal is None:
                 self.planning.drop()
-                self._mark = None
+                self._mark, self._adds = None, False
             else:
                 self.planning.refuse(refusal)
             self.repaint()

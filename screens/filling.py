@@ -76,11 +76,13 @@ class Filling(Page):
         self.say(CHOOSE)
         return None
 
-    def pause_key(self) -> tuple[str, str]:
+    def keys_of_backfill(self) -> tuple[tuple[str, str], ...]:
         """What the footer offers for the backfill under the cursor."""
         found = self.chosen()
-        running = found is None or found.state is BackfillState.RUNNING
-        return ("p", "pause") if running else ("u", "resume")
+        if found is None or found.state is BackfillState.RUNNING:
+            return (("x", "cancel"), ("p", "pause"))
+        resume = ("u", "resume")
+        return (("x", "cancel"), resume) if found.state in ACTIVE else (resume,)
 
     def signs(self) -> tuple[tuple[str, look.Look], ...]:
         """Those of windows and of backfills."""

@@ -63,7 +63,7 @@ def panel(
     title = line(" ", Piece("Backfill", "title"), Piece(told, "quiet"))
     if not cards:
         return [title, line("   ", Piece(NO_JOB, "quiet"))]
-    name = min(max(len(card.job) for card in cards), max(26, cells - 80))
+    name = min(max(len(card.job) for card in cards), max(27, cells - 79))
     head = line("   ", left("", name), *(right(f"{state}", COLUMNS[state], "quiet") for state in COLUMNS))
     looked = line(Piece("  looked at", "quiet"), Piece("       newest backfill" if cells >= WIDE else "", "quiet"))
     newest = {job: about for about in reversed(backfills) for job in about.jobs}

@@ -23,6 +23,7 @@ from screens.calendar import CalendarScreen
 from screens.clearing import TypeToConfirm
 from screens.dashboard import Dashboard
 from screens.dialogs import Confirm
+from screens.paint import Lines
 from screens.run_page import RunScreen
 from screens.trigger import TriggerDialog
 from tests.conftest import Installing
@@ -584,6 +585,22 @@ def test_signs_are_plain_letters_where_asked_for() -> None:
         assert console.text.isascii()
 
     trying(look, desk=filled(world.GOING, *world.PAST), ascii=True)
+
+
+def test_without_colours_the_marked_days_are_underlined_and_the_cursor_is_reversed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def look(console: Opened) -> None:
+        await console.press(*MARKED)
+        await console.until(lambda: "· fresh: run 4000" in console.text)
+        shown = console.app.screen.query_one(Lines)
+        drawn = [segment for y in range(4, 12) for segment in shown.render_line(y) if segment.style]
+        assert [each.text for each in drawn if each.style and each.style.underline] == ["m", "m", "·", "·", "marked"]
+        assert [each.text for each in drawn if each.style and each.style.reverse] == ["·"]
+
+    trying(look)
 
 
 # --- a real desk --------------------------------------------------------------------------------------------------
