@@ -87,7 +87,7 @@ def main() -> int:
     parser.add_argument("--users", nargs="+", type=int, default=[10_000, 100_000])
     parser.add_argument("--jobs", nargs="+", choices=[case.job for case in CASES], default=DEFAULT, metavar="JOB")
     parser.add_argument("--databases", nargs="+", choices=(SQLITE, POSTGRES), default=[SQLITE, POSTGRES])
-    parser.add_argument("--attempts", type=int, default=3, help="at most so many a user and day (default: 3)")
+    parser.add_argument("--attempts", type=int, default=3, help="at most so many a user, all on one day (default: 3)")
     asked = parser.parse_args()
     console = Console(highlight=False)
     cases = [case for case in CASES if case.job in asked.jobs]

@@ -66,15 +66,16 @@ class Dates:
 def fill(
     data: Database, many: int, dates: Dates, packs: set[str], *, money_days: int = 31, most_attempts: int | None = None
 ) -> None:
-    """Writes what `many` people did. Of the month they paid on its last `money_days`; with `most_attempts` each keeps
-    no more than so many attempts a day. Whoever is a copy of somebody did the same.
+    """Writes what `many` people did. Of the month they paid on its last `money_days`. With `most_attempts` all practise
+    on the Saturday alone, and each keeps no more than so many attempts. Whoever is a copy of somebody did the same.
     """
     first = min(many, FIRST)
     if many % first:
         raise ValueError(f"more than {FIRST:,} people come in multiples of them, not {many:,}")
     if packs & {"attempts", "practice"}:
         for day in dates.practice():
-            add_attempts(data, first, day.start, day.end)
+            if most_attempts is None or day.label == dates.practised.isoformat():
+                add_attempts(data, first, day.start, day.end)
         _correct_attempts(data, most_attempts)
     if "reporting" in packs:
         month = dates.month

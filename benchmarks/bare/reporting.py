@@ -54,28 +54,30 @@ WRITE_REPORTS = """
 WITH page AS (PAGE),
 moved AS MATERIALIZED (
     SELECT t.user_id, t.pocket_id, t.type, coalesce(t.category, '') AS category, t.amount_minor AS amount,
-           t.type IN ('income', 'transfer_in') AS adds, t.occurred_at < ? AS inside, p.created_at < ? AS counts
+           t.type IN ('income', 'transfer_in') AS adds
+    FROM page JOIN transactions t ON t.user_id = page.id AND t.occurred_at >= ? AND t.occurred_at < ?
+), since AS (
+    SELECT t.user_id, sum(CASE WHEN t.type IN ('income', 'transfer_in') THEN amount_minor ELSE -amount_minor END) AS net
     FROM page JOIN transactions t ON t.user_id = page.id AND t.occurred_at >= ?
-    JOIN pockets p ON p.id = t.pocket_id AND p.user_id = t.user_id
+    JOIN pockets p ON p.id = t.pocket_id AND p.created_at < ? GROUP BY t.user_id
 ), held AS (
     SELECT p.user_id, sum(p.balance_minor) AS balance
     FROM page JOIN pockets p ON p.user_id = page.id AND p.created_at < ?
     GROUP BY p.user_id
 ), summed AS (
-    SELECT user_id, sum(CASE WHEN adds THEN amount ELSE -amount END) FILTER (WHERE counts) AS since_start,
-           sum(CASE WHEN adds THEN amount ELSE -amount END) FILTER (WHERE inside) AS net,
-           sum(amount) FILTER (WHERE inside AND type = 'income') AS income,
-           sum(amount) FILTER (WHERE inside AND type = 'expense') AS expense, count(*) FILTER (WHERE inside) AS many
+    SELECT user_id, sum(CASE WHEN adds THEN amount ELSE -amount END) AS net,
+           sum(amount) FILTER (WHERE type = 'income') AS income,
+           sum(amount) FILTER (WHERE type = 'expense') AS expense, count(*) AS many
     FROM moved GROUP BY user_id
 ), types AS (BY type), categories AS (BY category), pocketed AS (BY pocket_id),
 written AS (
     INSERT INTO daily_financial_reports (user_id, date, opening_minor, closing_minor, income_minor, expense_minor,
         transactions, by_type, by_category, by_pocket, through, generated_at)
-    SELECT s.user_id, ?, coalesce(h.balance, 0) - coalesce(s.since_start, 0),
-           coalesce(h.balance, 0) - coalesce(s.since_start, 0) + s.net, coalesce(s.income, 0), coalesce(s.expense, 0),
+    SELECT s.user_id, ?, coalesce(h.balance, 0) - coalesce(since.net, 0),
+           coalesce(h.balance, 0) - coalesce(since.net, 0) + s.net, coalesce(s.income, 0), coalesce(s.expense, 0),
            s.many, types.said, categories.said, pocketed.said, ?, ?
     FROM summed s JOIN types USING (user_id) JOIN categories USING (user_id) JOIN pocketed USING (user_id)
-    LEFT JOIN held h USING (user_id)
+    LEFT JOIN held h USING (user_id) LEFT JOIN since USING (user_id)
     ON CONFLICT (user_id, date) DO UPDATE SET opening_minor = excluded.opening_minor,
         closing_minor = excluded.closing_minor, income_minor = excluded.income_minor,
         expense_minor = excluded.expense_minor, transactions = excluded.transactions, by_type = excluded.by_type,
@@ -89,7 +91,7 @@ BY = """
     SELECT user_id, json_object_agg(key, sums ORDER BY key)::text AS said FROM (
         SELECT user_id, KEY AS key, json_build_object('in', coalesce(sum(amount) FILTER (WHERE adds), 0),
                'out', coalesce(sum(amount) FILTER (WHERE NOT adds), 0), 'count', count(*)) AS sums
-        FROM moved WHERE inside GROUP BY user_id, KEY) grouped
+        FROM moved GROUP BY user_id, KEY) grouped
     GROUP BY user_id
 """
 for _key in ("type", "category", "pocket_id"):
@@ -99,8 +101,16 @@ HELD = (
     "SELECT user_id, id, balance_minor, created_at FROM pockets WHERE user_id > ? AND user_id <= ? AND created_at < ?"
 )
 MOVED = """
-SELECT user_id, pocket_id, type, coalesce(category, ''), amount_minor, occurred_at < ? FROM transactions
-WHERE user_id > ? AND user_id <= ? AND occurred_at >= ? ORDER BY user_id
+SELECT user_id, pocket_id, type, coalesce(category, ''), amount_minor FROM transactions
+WHERE user_id > ? AND user_id <= ? AND occurred_at >= ? AND occurred_at < ? ORDER BY user_id
+"""
+BALANCES = """
+SELECT user_id, sum(balance_minor) FROM pockets WHERE user_id > ? AND user_id <= ? AND created_at < ? GROUP BY user_id
+"""
+NET = """
+SELECT t.user_id, sum(CASE WHEN t.type IN ('income', 'transfer_in') THEN t.amount_minor ELSE -t.amount_minor END)
+FROM transactions t JOIN pockets p ON p.id = t.pocket_id
+WHERE t.user_id > ? AND t.user_id <= ? AND t.occurred_at >= ? AND p.created_at < ? GROUP BY t.user_id
 """
 
 
@@ -126,37 +136,32 @@ def daily_report(asked: Asked) -> int:
 def _of_reports(sql: Sql, asked: Asked) -> tuple[Any, ...]:
     start, until = sql.between(asked)
     end, day = sql.time(asked.window.end), date.fromisoformat(asked.window.label)
-    return until, end, start, end, day, until, sql.time(datetime.now(UTC))
+    return start, until, start, end, end, day, until, sql.time(datetime.now(UTC))
 
 
 def _fold_reports(sql: Sql, asked: Asked, after: str, keys: list[str]) -> None:
     start, until = sql.between(asked)
     end, last, day, stamp = sql.time(asked.window.end), keys[-1], asked.window.label, sql.time(datetime.now(UTC))
-    balance: dict[str, int] = dict.fromkeys(keys, 0)
-    counting = set()
-    for user, pocket, minor, _ in sql.rows(HELD, after, last, end):
-        if user in balance:
-            balance[user] += minor
-            counting.add(pocket)
+    opening = dict.fromkeys(keys, 0)
+    for user, net in sql.rows(NET, after, last, start, end):
+        opening[user] = opening.get(user, 0) - net
+    for user, balance in sql.rows(BALANCES, after, last, end):
+        opening[user] = opening.get(user, 0) + balance
     rows: Rows = []
-    moved = by_first(sql.rows(MOVED, until, after, last, start))
+    moved = by_first(sql.rows(MOVED, after, last, start, until))
     for user in keys:
         by_type, by_category, by_pocket = {}, {}, {}  # type: Sums, Sums, Sums
-        opening, net, many = balance[user], 0, 0
-        for _, pocket, kind, category, amount, inside in moved[user]:
+        net, mine = 0, moved[user]
+        for _, pocket, kind, category, amount in mine:
             adds = kind in ("income", "transfer_in")
-            if pocket in counting:
-                opening -= amount if adds else -amount
-            if inside:
-                many += 1
-                net += amount if adds else -amount
-                for sums, key in ((by_type, kind), (by_category, category), (by_pocket, pocket)):
-                    known = sums.setdefault(key, [0, 0, 0])
-                    known[0 if adds else 1] += amount
-                    known[2] += 1
+            net += amount if adds else -amount
+            for sums, key in ((by_type, kind), (by_category, category), (by_pocket, pocket)):
+                known = sums.setdefault(key, [0, 0, 0])
+                known[0 if adds else 1] += amount
+                known[2] += 1
         income, expense = by_type.get("income", (0, 0))[0], by_type.get("expense", (0, 0))[1]
         told = (_told(by_type), _told(by_category), _told(by_pocket))
-        rows.append((user, day, opening, opening + net, income, expense, many, *told, until, stamp))
+        rows.append((user, day, opening[user], opening[user] + net, income, expense, len(mine), *told, until, stamp))
     sql.upsert("daily_financial_reports", REPORT, 2, rows)
 
 
