@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     event,
+    literal_column,
 )
 from sqlalchemy.schema import ExecutableDDLElement
 
@@ -96,7 +97,8 @@ exam_requests = Table(
     Column("updated_at", UtcTime, nullable=False),
     Index(None, "state", "next_attempt_at"),
 )
-UNFINISHED = exam_requests.c.state != RequestState.DONE.value
+# No parameter: who names the index in an INSERT of many rows cannot have one.
+UNFINISHED = exam_requests.c.state != literal_column(f"'{RequestState.DONE.value}'")
 Index(
     "uq_exam_requests_unfinished",
     exam_requests.c.user_id,
