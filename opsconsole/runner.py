@@ -165,6 +165,7 @@ class Runner:
             live.stop(RunState.ABANDONED, f"it was cut off {RECOVERIES} times and is not taken up again")
         self._live[run.id] = live
         self._turns.append(run.id)
+        self._move(live, self._now(), flush=False)  # its first batches need not wait for somebody else's result
 
     def _end_unbegun(self, run: Run, state: RunState, why: str) -> None:
         """Ends a run that waits: nothing more of it is reached."""

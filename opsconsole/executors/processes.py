@@ -152,6 +152,7 @@ class Processes:
             self._await_a_worker()
             while True:
                 self._fill_up()
+                self._hand_out(feed)
                 results = self._collect()
                 self._enforce(stopped)
                 # Whoever is idle again gets its next batch before the results are recorded.
