@@ -46,7 +46,7 @@ from opsconsole.windows import Unit
 from tests.packs import counting
 from tests.packs.machine import pack
 
-EXAMPLES, STEPS = 200, 25
+EXAMPLES, STEPS = 100, 25
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 START = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
 KOLKATA = timedelta(hours=5, minutes=30)
