@@ -105,7 +105,7 @@ def _said(given: Any) -> tuple[tuple[str, ExamType], Reply | None]:
     user, exam = fields.get("userId"), fields.get("examType")
     if not isinstance(user, str) or not 0 < len(user) <= LONGEST_ID or not user.isprintable():
         return nothing, Reply.error(400, "bad_field", "say whose exam it is: userId is a text", "userId")
-    if exam not in set(ExamType):
+    if exam not in tuple(ExamType):
         types = " or ".join(ExamType)
         return nothing, Reply.error(400, "bad_field", f"say which exam: examType is {types}", "examType")
     return (user, ExamType(exam)), None

@@ -271,6 +271,10 @@ class ClaudeServer:
             if batch.results is None:
                 self._work_off(batch)
 
+    def forget_batches(self) -> None:
+        """Knows of no message batch any more."""
+        self._batches.clear()
+
     def find(self, name: str) -> _Batch | None:
         """The message batch of that name."""
         return self._batches.get(name)

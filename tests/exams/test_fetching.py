@@ -1,0 +1,249 @@
+"""Whoever takes an exam gets one of their own; and what other programs are told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import ProgrammingError
+
+from jobs.exams.stock import hand_out
+from jobs.exams.tables import exam_requests
+from opsconsole.database import Database
+from opsconsole.faces import Reply
+from opsconsole.model import Pack, RunState
+from opsconsole.store import datatables
+from tests.conftest import Installing
+from tests.exams.school import NOON, School
+from tests.http.wire import served
+
+DAY = timedelta(days=1)
+FETCH = "/api/get-pre-generated-exam"
+REQUEST = "/api/pre-generate-exam"
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch, _nobody_is_configured: None) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-anything")
+
+
+def fetch(school: School, user: str = "asha", exam: str = "diagnostic") -> Reply:
+    return school.ask("GET", FETCH, userId=user, examType=exam)
+
+
+def told(reply: Reply) -> Any:
+    return json.loads(msgspec.json.encode(reply.body))
+
+
+def test_the_oldest_valid_exam_is_handed_out_and_marked_used(school: School) -> None:
+    school.users("asha", "ben")
+    school.exam("ben", id="ben's", created_at=NOON - 3 * DAY)
+    school.exam("asha", id="expired", created_at=NOON - 8 * DAY, expires_at=NOON)
+    school.exam("asha", id="newer", created_at=NOON - DAY)
+    school.exam("asha", id="older", created_at=NOON - 2 * DAY)
+    school.exam("asha", "practice", id="another type", created_at=NOON - 3 * DAY)
+
+    reply = fetch(school)
+
+    assert told(reply) == {
+        "success": True,
+        "exam": {
+            "id": "older",
+            "examType": "diagnostic",
+            "questions": [{"id": "q001", "stem": "?"}],
+            "createdAt": "2026-03-07T12:00:00.000Z",
+            "expiresAt": "2026-03-16T12:00:00.000Z",
+        },
+    }
+    used = {exam["id"]: exam["used_at"] for exam in school.exams() if exam["used"]}
+    assert used == {"older": NOON}
+    assert told(fetch(school))["exam"]["id"] == "newer"
+
+
+def test_where_there_is_none_one_is_requested_once(school: School) -> None:
+    school.users("asha")
+
+    first, second = fetch(school), fetch(school)
+    strange = fetch(school, user="nobody")
+
+    assert {reply.status for reply in (first, second, strange)} == {404}
+    (request,) = school.rows(exam_requests)
+    assert (request["user_id"], request["exam_type"], request["requested_by"]) == ("asha", "diagnostic", "http")
+
+
+def test_fifty_callers_at_once_get_fifty_different_exams(school: School) -> None:
+    school.users("asha")
+    for n in range(50):
+        school.exam("asha", id=f"e{n:02}", created_at=NOON + timedelta(seconds=n))
+
+    def one(_: int) -> str | None:
+        with school.data.writing() as db:
+            found = hand_out(db, "asha", "diagnostic", NOON)
+        return None if found is None else str(found.id)
+
+    url = school.data.engine.url.render_as_string(hide_password=False)
+    school.data.close()
+    school.data = Database(url, pool=25)
+    with ThreadPoolExecutor(50) as callers:
+        got = list(callers.map(one, range(50)))
+
+    assert sorted(str(each) for each in got) == [f"e{n:02}" for n in range(50)]
+    assert one(0) is None
+
+
+def test_asking_twice_for_an_exam_makes_one(school: School) -> None:
+    school.users("asha")
+    body = {"userId": "asha", "examType": "practice"}
+
+    first = school.ask("POST", REQUEST, body=body)
+    second = school.ask("POST", REQUEST, body=body)
+
+    assert (first.status, second.status) == (202, 202)
+    assert first.body == second.body
+    assert len(school.rows(exam_requests)) == 1
+
+    school.exam("asha", "practice", id="there")
+    third = school.ask("POST", REQUEST, body=body)
+    assert (third.status, third.body) == (200, {"success": True, "state": "ready", "examId": "there"})
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (None, "userId"),
+        ([], "userId"),
+        ({"examType": "practice"}, "userId"),
+        ({"userId": 7, "examType": "practice"}, "userId"),
+        ({"userId": "a\x00b", "examType": "practice"}, "userId"),
+        ({"userId": "a" * 201, "examType": "practice"}, "userId"),
+        ({"userId": "asha"}, "examType"),
+        ({"userId": "asha", "examType": "final"}, "examType"),
+        ({"userId": "asha", "examType": ["practice"]}, "examType"),
+    ],
+)
+def test_what_is_not_said_is_named(school: School, body: Any, field: str) -> None:
+    reply = school.ask("POST", REQUEST, body=body)
+
+    assert (reply.status, reply.body["error"]["field"]) == (400, field)
+
+
+def test_nobody_gets_one_who_is_not_an_active_user(school: School) -> None:
+    school.users("ben", active=False)
+
+    replies = [school.ask("POST", REQUEST, body={"userId": u, "examType": "practice"}) for u in ("ben", "nobody")]
+
+    assert [reply.status for reply in replies] == [404, 404]
+    assert school.rows(exam_requests) == []
+
+
+def test_analytics_count_the_rows_that_are_there(school: School) -> None:
+    school.users("asha", "ben", "chen")
+    school.users("dora", active=False)
+    school.exam("asha", "diagnostic", expires_at=NOON + DAY)
+    school.exam("asha", "practice", expires_at=NOON + DAY + timedelta(seconds=1))
+    school.exam("asha", "practice", expires_at=NOON)
+    school.exam("ben", "practice", used=True, used_at=NOON, expires_at=NOON - DAY)
+    school.exam("dora", "diagnostic", used=True, used_at=NOON)
+
+    stats = school.ask("GET", "/api/pre-gen-analytics").body
+
+    assert stats == {
+        "success": True,
+        "stats": {
+            "totalGenerated": 5,
+            "totalUsed": 2,
+            "totalUnused": 3,
+            "totalExpired": 1,
+            "averageExamsPerUser": 1.7,
+            "diagnosticCount": 2,
+            "practiceCount": 3,
+            "usedPercentage": 40,
+            "expiringWithin24h": 1,
+            "userStats": {"usersWithPreGen": 3, "usersWithoutPreGen": 1, "avgPreGenPerUser": 1.7},
+            "timestamp": "2026-03-09T12:00:00.000Z",
+        },
+    }
+
+
+def test_analytics_of_nothing_are_zeros(school: School) -> None:
+    stats = school.ask("GET", "/api/pre-gen-analytics").body["stats"]
+
+    assert {value for name, value in stats.items() if name not in ("userStats", "timestamp")} == {0}
+    assert set(stats["userStats"].values()) == {0}
+
+
+@pytest.fixture
+def reader(database_url: str) -> Iterator[Any]:
+    """A role that may read exams and nothing more, on PostgreSQL."""
+    if database_url.startswith("sqlite"):
+        pytest.skip("SQLite has no roles")
+    owner = create_engine(database_url)
+    with owner.begin() as db:
+        db.execute(text("CREATE ROLE exam_reader"))
+    yield create_engine(database_url), owner
+    with owner.begin() as db:
+        db.execute(text("DROP OWNED BY exam_reader"))
+        db.execute(text("DROP ROLE exam_reader"))
+    owner.dispose()
+
+
+def test_a_role_sees_its_own_users_exams_only(school: School, database_url: str, reader: Any) -> None:
+    engine, owner = reader
+    school.users("asha", "ben")
+    school.exam("asha", id="asha's")
+    school.exam("ben", id="ben's")
+    with owner.begin() as db:
+        db.execute(text("GRANT SELECT ON pre_generated_exams TO exam_reader"))
+
+    def seen(user: str | None) -> list[str]:
+        with engine.begin() as db:
+            db.execute(text("SET LOCAL ROLE exam_reader"))
+            if user is not None:
+                db.execute(text("SELECT set_config('app.user_id', :user, true)"), {"user": user})
+            return [row.id for row in db.execute(text("SELECT id FROM pre_generated_exams"))]
+
+    assert seen("asha") == ["asha's"]
+    assert seen("ben") == ["ben's"]
+    assert seen("nobody") == []
+    assert seen(None) == []
+    with engine.begin() as db:
+        db.execute(text("SET LOCAL ROLE exam_reader"))
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            db.execute(text("UPDATE pre_generated_exams SET used = true"))
+    engine.dispose()
+
+
+def test_migrating_creates_the_tables_with_their_policy(database_url: str) -> None:
+    from jobs.exams import pack
+
+    only: list[Pack] = [pack]
+    data = Database(database_url)
+    done = datatables.create_missing(data, only)
+    assert "table pre_generated_exams created" in done
+    assert datatables.create_missing(data, only) == []
+    assert datatables.differences(data, only) == []
+    data.close()
+
+
+def test_over_http_a_cron_line_starts_the_generation(installing: Installing, tmp_path: Any, redis_url: str) -> None:
+    place = installing(
+        database_url=f"sqlite:///{tmp_path / 'ops.db'}",
+        redis_url=redis_url,
+        packs="jobs.exams",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+    with place.leading(), served(place) as wire:
+        for method in ("GET", "POST"):
+            heard = wire.ask(method, "/api/cron/generate-exams")
+            assert (heard.status, heard.json["run"]["job"]) == (202, "exams.generate")
+            run = place.desk.wait_for(heard.json["run"]["id"], 30)
+            assert run is not None
+            assert run.state is RunState.SUCCEEDED
+        assert wire.get(FETCH + "?userId=asha&examType=diagnostic").code == "no_exam"
+        assert wire.get("/api/pre-gen-analytics").json["success"] is True
