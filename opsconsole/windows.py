@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -97,6 +98,7 @@ MONTH_BEFORE = Covers(Unit.MONTH, back=1)
 FOUR_WEEKS_BEFORE = Covers(Unit.FOUR_WEEKS, back=1)
 
 
+@lru_cache(maxsize=8192)  # a calendar asks for the same years again and again
 def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     """The first instant of a local date, in UTC. Where midnight falls into a gap, that is the gap's end."""
     midnight = datetime.combine(day, time(), tzinfo=zone)
