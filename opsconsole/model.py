@@ -273,7 +273,8 @@ class Pack:
     as `options`.
     `sample(data, users, since, until)` writes made-up data: so many users, and what happened in [since, until).
     Stretches written one after another add up to the whole, and one that is there already adds nothing. The demo has
-    `sample_days` of it.
+    `sample_days` of it. `notes(options)` says what is not set and keeps some of its jobs from working, a sentence each;
+    `opsconsole check` tells it.
     """
 
     name: str
@@ -285,6 +286,7 @@ class Pack:
     panels: tuple[Panel, ...] = ()
     sample: Callable[[Database, int, datetime, datetime], None] | None = None
     sample_days: int = 5
+    notes: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None
 
 
 class Batch(msgspec.Struct, frozen=True):

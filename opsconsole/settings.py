@@ -301,6 +301,11 @@ def is_set(variable: str) -> bool:
     return bool(os.environ.get(variable))
 
 
+def set_for_workers(**variables: str) -> None:
+    """Sets variables of the environment, for libraries in this process and in those that it starts."""
+    os.environ.update(variables)
+
+
 def terminal() -> str:
     """What the environment calls the terminal; empty when it names none."""
     return os.environ.get("TERM", "")

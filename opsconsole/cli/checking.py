@@ -32,6 +32,15 @@ def findings(settings: Settings) -> list[str]:
     return problems
 
 
+def notes(settings: Settings) -> list[str]:
+    """What packs do without, one sentence each: nothing is wrong with that. Nothing when they cannot be loaded."""
+    try:
+        loaded = catalog.load(settings.packs, settings.overrides, settings.options)
+    except BadSettings:
+        return []
+    return [line for pack in loaded.packs if pack.notes is not None for line in pack.notes(loaded.options(pack))]
+
+
 def migrated(settings: Settings, *, with_data: bool) -> Iterator[str]:
     """Migrates, and says what was done. Raises SchemaMismatch or Unavailable."""
     private_folder(settings.folder)

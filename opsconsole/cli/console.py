@@ -57,13 +57,14 @@ def open_console(options: Options) -> int:
 @click.pass_obj
 def demo(options: Options, users: int) -> None:
     """Opens the console on sample data: real jobs on real rows, in a folder of its own."""
+    from opsconsole.embedded.claude import sample_claude
     from opsconsole.embedded.demo import opening_job, prepared
 
     _require_a_terminal()
     settings = demo_settings(users)
     private_folder(settings.folder)
     log_to_file(settings.folder)
-    with desk_of(settings) as desk, prepared(desk, users, tell=_tell):
+    with sample_claude(), desk_of(settings) as desk, prepared(desk, users, tell=_tell):
         desk.attend("console")
         code = _draw(desk, options, start_run=opening_job(desk))
     sys.exit(code)

@@ -16,15 +16,17 @@ from opsconsole.errors import Exit
 @click.pass_obj
 def check(options: Options, as_json: bool) -> None:
     """Checks configuration, connections, tables and jobs, and says how to mend what is wrong."""
-    from opsconsole.cli.checking import findings
+    from opsconsole.cli.checking import findings, notes
 
     settings = settings_of(options)
-    problems = findings(settings)
+    problems, noted = findings(settings), notes(settings)
     if as_json:
-        printing.as_json({"ok": not problems, "problems": problems, "settings": settings.effective()})
+        printing.as_json({"ok": not problems, "problems": problems, "notes": noted, "settings": settings.effective()})
     else:
         for name, value in settings.effective().items():
             click.echo(f"{name:<22} {value}")
+        for note in noted:
+            click.echo(f"· {note}")
         for problem in problems:
             click.echo(f"✗ {problem}")
         click.echo(f"{len(problems)} to mend" if problems else "✓ all is well")

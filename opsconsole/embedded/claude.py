@@ -24,6 +24,7 @@ from random import Random
 from typing import Any
 
 from opsconsole.clock import now
+from opsconsole.settings import set_for_workers
 
 KEY = "sample-key"
 MODEL = "sample"
@@ -133,9 +134,7 @@ class ClaudeServer:
         class Handler(_Handler):
             server_of = ours
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._http.daemon_threads = True
-        self._http.block_on_close = False
+        self._http = _Http(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="claude", daemon=True)
         self._thread.start()
 
@@ -320,6 +319,14 @@ class ClaudeServer:
         }
 
 
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, *_: Any) -> None:
+        """Whoever asked is gone: nothing is printed."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     """One connection."""
 
@@ -439,6 +446,16 @@ def claude_server(script: Script | None = None) -> Iterator[ClaudeServer]:
         yield server
     finally:
         server.close()
+
+
+@contextmanager
+def sample_claude() -> Iterator[None]:
+    """Until the end of the block this process and its workers ask a server of their own, whatever key is set: it takes
+    its time, and what it writes are samples.
+    """
+    with claude_server(Script(seconds=(1.0, 6.0))) as server:
+        set_for_workers(ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=server.url, NO_PROXY="127.0.0.1")
+        yield
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event, update
@@ -290,6 +291,17 @@ def test_without_a_key_everything_says_so_and_nothing_is_asked_for(school: Schoo
     assert (asked.status, asked.body["error"]["code"]) == (503, "not_configured")
     assert school.panel("Exam requests").says == MISSING
     assert school.rows(exam_requests) == []
+
+
+def test_check_says_so_and_finds_nothing_wrong_with_it(tmp_path: Path, redis_url: str) -> None:
+    environ = {"PATH": "", "XDG_DATA_HOME": str(tmp_path), "HOME": str(tmp_path), "REDIS_URL": redis_url}
+    command = [sys.executable, "-m", "opsconsole", "check"]
+    here = environ | {"OPSCONSOLE_JOBS__PACKS": "jobs.exams"}
+    ran = subprocess.run(command, capture_output=True, text=True, env=here, cwd=Path(__file__).parents[2])
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"· {MISSING}" in ran.stdout.splitlines()
+    assert ran.stdout.splitlines()[-1] == "✓ all is well"
 
 
 def test_the_sdk_is_loaded_when_an_exam_is_made_and_not_before() -> None:
