@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from jobs.exams.ledger import midnight, spent
 from jobs.exams.options import Options, dollars, micros, what_is_missing
-from jobs.exams.stock import e, over, r
+from jobs.exams.stock import e, over, r, unused
 from jobs.exams.tables import OPEN, ExamType, RequestState, pre_generated_exams
 from opsconsole import hours
 
@@ -49,8 +49,9 @@ def alarms(db: Connection, options: Options, now: datetime) -> Iterator[str]:
 
 
 def mean_size(db: Connection, exam: ExamType) -> float:
-    """The mean length of the newest exams of a type, in characters of JSON; 0 when there is none."""
-    newest = select(e.id).where(e.exam_type == exam.value).order_by(e.created_at.desc(), e.id).limit(NEWEST)
+    """The mean length of the newest exams of a type that nobody took, in characters of JSON; 0 when there is none."""
+    mine = (unused(), e.exam_type == exam.value)
+    newest = select(e.id).where(*mine).order_by(e.created_at.desc()).limit(NEWEST)
     length = func.avg(func.length(e.questions))
     return float(db.execute(select(func.coalesce(length, 0)).where(e.id.in_(newest))).scalar_one())
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     and_,
     case,
     delete,
+    false,
     func,
     literal,
     or_,
@@ -67,10 +68,16 @@ def _is_open() -> Any:
 
 
 def request_missing(
-    db: Connection, who: Callable[[Any], Any], now: datetime, by: str, types: tuple[ExamType, ...] = tuple(ExamType)
+    db: Connection,
+    who: Callable[[Any], Any],
+    now: datetime,
+    by: str,
+    types: tuple[ExamType, ...] = tuple(ExamType),
+    *,
+    failed_too: bool = True,
 ) -> list[tuple[str, str]]:
-    """Requests the exams that active users lack, of those whose id meets `who`; one that failed is taken up again.
-    Who gets which.
+    """Requests the exams that active users lack, of those whose id meets `who`; with `failed_too` a request that failed
+    is taken up again. Who lacks which.
     """
     lacking = union_all(
         *(
@@ -109,7 +116,7 @@ def request_missing(
                     "requested_by": adding.excluded.requested_by,
                     "updated_at": adding.excluded.updated_at,
                 },
-                where=r.state == RequestState.FAILED.value,
+                where=r.state == RequestState.FAILED.value if failed_too else false(),
             ),
             rows,
         )

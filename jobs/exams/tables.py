@@ -165,5 +165,6 @@ exam_calls = Table(
     Column("cost_micros", BigInteger, nullable=True),
     Index(None, "exam_key", "seq"),
     Index(None, "asked_at"),
+    Index(None, "run"),
     Index(None, "batch"),
 )

@@ -77,24 +77,37 @@ def test_where_there_is_none_one_is_requested_once(school: School) -> None:
     assert (request["user_id"], request["exam_type"], request["requested_by"]) == ("asha", "diagnostic", "http")
 
 
-def test_fifty_callers_at_once_get_fifty_different_exams(school: School) -> None:
+def test_what_failed_is_taken_up_by_who_asks_for_it_and_not_by_who_looks_for_it(school: School) -> None:
+    school.users("asha")
+    request = school.request("asha", state="failed")
+
+    fetch(school)
+    assert school.states() == {request: "failed"}
+    reply = school.ask("POST", REQUEST, body={"userId": "asha", "examType": "diagnostic"})
+
+    assert (reply.status, reply.body["requestId"]) == (202, request)
+    assert school.states() == {request: "waiting"}
+
+
+def test_fifty_callers_at_once_get_fifty_different_exams(school: School, database_url: str) -> None:
     school.users("asha")
     for n in range(50):
         school.exam("asha", id=f"e{n:02}", created_at=NOON + timedelta(seconds=n))
 
+    crowd = Database(database_url, pool=25)
+
     def one(_: int) -> str | None:
-        with school.data.writing() as db:
+        with crowd.writing() as db:
             found = hand_out(db, "asha", "diagnostic", NOON)
         return None if found is None else str(found.id)
 
-    url = school.data.engine.url.render_as_string(hide_password=False)
-    school.data.close()
-    school.data = Database(url, pool=25)
     with ThreadPoolExecutor(50) as callers:
         got = list(callers.map(one, range(50)))
+    left = one(0)
+    crowd.close()
 
     assert sorted(str(each) for each in got) == [f"e{n:02}" for n in range(50)]
-    assert one(0) is None
+    assert left is None
 
 
 def test_asking_twice_for_an_exam_makes_one(school: School) -> None:

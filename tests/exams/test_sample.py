@@ -1,0 +1,52 @@
+"""Sample exams: the same in any stretches, some of every kind, and people who have none."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import select
+
+from jobs.common import metadata
+from jobs.exams.sample import add_exams
+from jobs.exams.tables import pre_generated_exams
+from opsconsole.database import Database
+from tests.exams.school import COUNTS, DOMAINS, NOON
+
+DAY = timedelta(days=1)
+
+
+def filled(path: Path, *cuts: int) -> list[dict[str, object]]:
+    """What is there after stretches that end so many days after the first one began."""
+    data = Database(f"sqlite:///{path}")
+    metadata.create_all(data.engine)
+    since = NOON - 5 * DAY
+    for cut in cuts:
+        add_exams(data, 60, since, NOON - 5 * DAY + cut * DAY)
+        since = NOON - 5 * DAY + cut * DAY
+    with data.reading() as db:
+        found = [dict(row) for row in db.execute(select(pre_generated_exams).order_by("id")).mappings()]
+    data.close()
+    return found
+
+
+def test_stretches_add_up_to_the_whole_and_there_is_some_of_everything(tmp_path: Path) -> None:
+    whole = filled(tmp_path / "whole.db", 5)
+    parts = filled(tmp_path / "parts.db", 1, 3, 5)
+    again = filled(tmp_path / "parts.db", 5)
+
+    stamps = ("used", "used_at")  # what is taken later than a stretch's end is not taken yet
+    assert [{k: v for k, v in row.items() if k not in stamps} for row in whole] == [
+        {k: v for k, v in row.items() if k not in stamps} for row in parts
+    ]
+    assert again == parts
+    assert {row["exam_type"] for row in whole} == set(COUNTS)
+    assert {row["used"] for row in whole} == {True, False}
+    assert {row["model"] for row in whole} == {"sample"}
+    assert 0 < len({row["user_id"] for row in whole}) < 60
+    for row in whole:
+        questions = row["questions"]
+        assert isinstance(questions, list)
+        counts = tuple(sum(q["domain"] == domain for q in questions) for domain in DOMAINS)
+        assert counts == COUNTS[str(row["exam_type"])]
+        assert all("ample" in q["stem"] for q in questions)
