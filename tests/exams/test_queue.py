@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -256,6 +257,24 @@ def test_a_request_that_would_take_longer_than_its_batch_goes_on_in_the_next_run
     assert result.skipped == {"its time in this run is over; the next one goes on with it": 1}
     assert school.states() == {request: "waiting"}
     assert len(school.rows(exam_chunks)) == 2
+
+
+def test_the_limits_hold_for_all_workers_together(
+    school: School, claude: ClaudeServer, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "PATIENCE_SECONDS", 30)
+    claude.script.seconds = (0.01, 0.05)
+    school.users("asha", "ben", "chen")
+    requests = [school.request(user) for user in ("asha", "ben", "chen")]
+    workers = [School(database_url, requests_a_minute=5) for _ in requests]
+
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda worker, request: worker.run("work_queue", [request]), workers, requests))
+
+    assert len(claude.log) == 5
+    assert sum(result.ok for result in results) <= 1
+    for worker in workers:
+        worker.close()
 
 
 def test_no_transaction_is_open_over_a_call(
