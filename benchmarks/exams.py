@@ -94,7 +94,10 @@ def _measured(name: str, folder: Path, exams: int, fetches: int) -> Iterator[dic
         yield _row(name, "one caller", [fetch(target) for target in targets[:half]], GOAL_MS)
         with ThreadPoolExecutor(CALLERS) as callers:
             yield _row(name, f"{CALLERS} callers at once", list(callers.map(fetch, targets[half:])), GOAL_MS)
-        yield _row(name, "analytics", [_timed(lambda: pre_gen_analytics(serving, Request())) for _ in range(5)], None)
+        yield _row(name, "analytics", [_timed(lambda: pre_gen_analytics(serving, Request())) for _ in range(20)], None)
+        for panel in pack.panels:
+            times = [_timed(lambda: Reply(panel.read(serving))) for _ in range(20)]  # noqa: B023 - read at once
+            yield _row(name, f"panel {panel.title}", times, None)
     finally:
         tools.close()
         if postgres:
