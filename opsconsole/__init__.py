@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from opsconsole.errors import Unavailable
     from opsconsole.faces import Panel, Reply, Request, Route, Shown, Starts
     from opsconsole.model import (
+        BY_HAND,
         LATEST,
         NONE,
         QUEUE,
@@ -41,7 +42,7 @@ _HOME = {
     **dict.fromkeys(("Json", "UtcTime", "inserting", "key_type"), "opsconsole.database"),
     **dict.fromkeys(("Panel", "Reply", "Request", "Route", "Shown", "Starts"), "opsconsole.faces"),
     **dict.fromkeys(
-        ("LATEST", "NONE", "QUEUE", "REPLACE", "SKIP", "Job", "Limits", "Pack", "Retry", "Scope", "all_of"),
+        ("BY_HAND", "LATEST", "NONE", "QUEUE", "REPLACE", "SKIP", "Job", "Limits", "Pack", "Retry", "Scope", "all_of"),
         "opsconsole.model",
     ),
     "is_set": "opsconsole.settings",
@@ -53,6 +54,7 @@ _HOME = {
 }
 
 __all__ = [
+    "BY_HAND",
     "DAY",
     "DAY_BEFORE",
     "FOUR_WEEKS_BEFORE",

@@ -15,7 +15,7 @@ import msgspec
 from opsconsole.cache.families import Family, clashes
 from opsconsole.cron import Cron
 from opsconsole.errors import BadSettings, OpsconsoleError, UnknownJob
-from opsconsole.model import Job, Pack
+from opsconsole.model import BY_HAND, Job, Pack
 from opsconsole.settings import JobOverride, installed, section
 from opsconsole.text import safe
 
@@ -51,7 +51,7 @@ class Catalog:
     def words(self, job: Job) -> str:
         """The job's schedule in words."""
         if job.name not in self._words:
-            self._words[job.name] = self._crons[job.name].describe()
+            self._words[job.name] = "By hand" if job.cron == BY_HAND else self._crons[job.name].describe()
         return self._words[job.name]
 
     @property

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from opsconsole.catalog import Catalog
 from opsconsole.cron import DAY, SHORTHANDS, TICK, Cron, zone
-from opsconsole.model import Job, Overlap
+from opsconsole.model import BY_HAND, Job, Overlap
 from opsconsole.seasons import Change, changes, follows_elapsed, named_in
 from opsconsole.store.pauses import ALL
 from opsconsole.times import span, told
@@ -82,6 +82,8 @@ def oddities(catalog: Catalog, now: datetime) -> list[Oddity]:
 
 
 def _rare(job: Job, cron: Cron, now: datetime) -> Iterator[Oddity]:
+    if job.cron == BY_HAND:
+        return  # on purpose
     first = cron.next(now)
     second = cron.next(first) if first is not None else None
     if first is None or second is None or second - first <= RARE:

@@ -104,6 +104,9 @@ class CatchUp:
     within: timedelta | None = None
 
 
+BY_HAND = "0 0 29 2 *"
+"""The schedule of a job that is started by hand: every job has one, and this one comes every four years."""
+
 LATEST = CatchUp(newest=1)
 NONE = CatchUp(newest=0)
 

@@ -188,7 +188,7 @@ class Settings:
         }
 
 
-DEFAULT_PACKS = ("jobs.attempts", "jobs.game", "jobs.practice", "jobs.reporting")
+DEFAULT_PACKS = ("jobs.attempts", "jobs.exams", "jobs.game", "jobs.practice", "jobs.reporting")
 ENTRY_POINTS = "opsconsole.packs"
 """The entry point group in which installed distributions name their packs."""
 _SECTIONS: dict[str, type[msgspec.Struct]] = {

@@ -9,9 +9,8 @@ from sqlalchemy import Select, and_, delete, or_, select
 
 from jobs.exams.stock import delete_over, over
 from jobs.exams.tables import OPEN, RequestState, exam_chunks, exam_requests, pre_generated_exams
-from opsconsole import Context, Items, Job, Scope
+from opsconsole import BY_HAND, Context, Items, Job, Scope
 
-BY_HAND = "0 0 29 2 *"  # every job has a schedule: this one comes every four years
 STUCK_AFTER = timedelta(days=2)
 """A message batch takes a day at most; what waits for longer than two has been forgotten by everybody."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from opsconsole import DAY, DAY_BEFORE, MONTH_BEFORE, QUEUE, REPLACE, Job, Limits, Pack, hours, minutes
+from opsconsole import BY_HAND, DAY, DAY_BEFORE, MONTH_BEFORE, QUEUE, REPLACE, Job, Limits, Pack, hours, minutes
 from opsconsole.catalog import Catalog
 from opsconsole.lint import CROWD, Oddity, Rule, oddities
 from tests.packs import counting
@@ -39,11 +39,15 @@ def test_ordinary_jobs_are_not_odd() -> None:
 
 
 def test_what_fires_only_in_leap_years_is_told_with_its_dates() -> None:
-    (odd,) = lint(job("leap", "0 0 29 2 *"))
+    (odd,) = lint(job("leap", "30 0 29 2 *"))
 
     assert odd.rule is Rule.RARE
-    assert "fires only on 29 February: at 2028-02-29 00:00 UTC and then at 2032-02-29 00:00 UTC" in odd.sentence
+    assert "fires only on 29 February: at 2028-02-29 00:30 UTC and then at 2032-02-29 00:30 UTC" in odd.sentence
     assert rules(job("yearly", "@yearly")) == []
+
+
+def test_a_job_that_is_started_by_hand_comes_seldom_on_purpose() -> None:
+    assert rules(job("tidy", BY_HAND)) == []
 
 
 # --- instants that meet -------------------------------------------------------------------------------------------

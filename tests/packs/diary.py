@@ -85,7 +85,7 @@ def add_up(ctx: Context, items: Items) -> None:
             .where(items.among(pages.c.writer), pages.c.day <= ctx.window.label)
             .group_by(pages.c.writer)
         )
-        found = dict(db.execute(counted).all())
+        found: dict[str, int] = dict(db.execute(counted).all())
         adding = inserting(db, sums)
         rows = [{"writer": w, "day": ctx.window.label, "pages": found.get(w, 0)} for w in items]
         db.execute(
