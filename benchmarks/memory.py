@@ -25,6 +25,8 @@ from opsconsole.errors import Exit
 
 RESULTS = Path(__file__).parent / "results"
 LOOK_SECONDS = 0.02
+NOT_YET = 10.0
+"""MiB: a child with less was seen before it became the worker that it was started as."""
 DEFAULT = ("attempts.cache_day", "reporting.daily_report", "game.leaderboard_recalc")
 
 
@@ -62,7 +64,8 @@ def measure(here: Ground, case: Case, users: int, dates: Dates) -> Peaks:
         told.seek(0)
         run = json.load(told)
     assert began.returncode == Exit.DONE, run
-    return Peaks(case.job, users, leader, sorted(workers.values()), run["planned"], run["seconds"])
+    real = sorted(peak for peak in workers.values() if peak > NOT_YET)
+    return Peaks(case.job, users, leader, real, run["planned"], run["seconds"])
 
 
 def _peak(pid: int) -> float:
