@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -171,6 +171,12 @@ class Database:
             connection = connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
+
+    def open_ahead(self, number: int) -> None:
+        """Opens so many connections at once and keeps them: a server that is crowded later refuses new ones."""
+        with ExitStack() as opened:
+            for _ in range(number):
+                opened.enter_context(self.engine.connect())
 
     def close(self) -> None:
         """Closes the pooled connections."""

@@ -33,6 +33,8 @@ TRY_SECONDS = 1.0
 IDLE_SECONDS = 0.5
 """Between two looks for commands of other processes when nothing runs."""
 GRACE_SECONDS = 10.0
+STORE_CONNECTIONS = 4
+"""Runs, schedule and chores each have a thread that asks the store, and so has whoever looks on."""
 OPENING_SECONDS = 20.0
 """So long starting workers and catching up may take before they count as standing still."""
 
@@ -133,6 +135,7 @@ class Engine:
         log.info("leading with token %s", token)
         self._beat = time.monotonic() + OPENING_SECONDS
         self._leadership.keep(lost=self.wake, is_alive=self._is_alive)
+        self._store.open_ahead(STORE_CONNECTIONS)
         tools = self._tools()
         runner = Runner(
             self._store,

@@ -140,7 +140,7 @@ def test_lint_ends_with_1_and_names_what_is_odd(typing: Typing, monkeypatch: pyt
     told, facts = typing("lint"), typing("lint", "--json")
 
     assert told.code == facts.code == 1
-    assert "counting.count: '0 0 29 2 *' fires only on 29 February" in told.out
+    assert "counting.count: '30 0 29 2 *' fires only on 29 February" in told.out
     assert {"job", "rule", "says", "at"} == set(facts.json[0])
     monkeypatch.setenv("OPSCONSOLE_JOBS__PACKS", "jobs.attempts")
     assert typing("lint").code == 0

@@ -250,7 +250,7 @@ def test_paths_and_methods_that_are_not_there(wire: Wire) -> None:
 def test_slow_answers_hold_nobody_up_who_asks_for_something_else(place: Installation, wire: Wire) -> None:
     with place.leading() as engine, ThreadPoolExecutor(app.PACK_THREADS + 2) as people:
         eventually(lambda: engine.is_leading, "it leads")
-        slow = [people.submit(wire.get, "/dawdled/0.8") for _ in range(app.PACK_THREADS + 2)]
+        slow = [people.submit(wire.get, "/dawdled/2.5") for _ in range(app.PACK_THREADS + 2)]
         health, run = wire.get("/healthz"), wire.ask("POST", RUN, {"date": DAY})
         still = [one for one in slow if not one.done()]
 
