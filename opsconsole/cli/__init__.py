@@ -8,7 +8,20 @@ from pathlib import Path
 import click
 
 from opsconsole import __version__
-from opsconsole.cli import acting, caching, console, events, filling, history, instants, run, schedules, trail, upkeep
+from opsconsole.cli import (
+    acting,
+    caching,
+    console,
+    events,
+    filling,
+    history,
+    instants,
+    panels,
+    run,
+    schedules,
+    trail,
+    upkeep,
+)
 from opsconsole.cli.ending import end_in_order
 from opsconsole.cli.opening import Options
 from opsconsole.errors import BadSettings, OpsconsoleError
@@ -64,6 +77,7 @@ for command in (
     trail.audit,
     caching.cache,
     events.events,
+    panels.panels,
     upkeep.check,
     upkeep.migrate,
 ):

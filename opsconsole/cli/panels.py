@@ -1,0 +1,60 @@
+"""`panels`: what packs say of themselves, as on screen 7."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from opsconsole.cli import printing
+from opsconsole.cli.asking import json_option
+from opsconsole.cli.opening import Options, desk_of, settings_of
+from opsconsole.errors import Exit
+
+
+@click.command()
+@click.argument("pack", required=False)
+@json_option
+@click.pass_obj
+def panels(options: Options, pack: str | None, as_json: bool) -> None:
+    """Shows what packs say of themselves now; of one of them when it is named.
+
+    Ends with 1 when one of them cannot be read.
+
+    \b
+    Examples:
+      opsconsole panels
+      opsconsole panels exams --json
+    """
+    with desk_of(settings_of(options)) as desk:
+        names = [each.name for each in desk.catalog.packs]
+        if pack is not None and pack not in names:
+            raise click.UsageError(f"there is no pack {pack!r}; the packs are {', '.join(names)}")
+        found = [view for view in desk.panels() if pack in (None, view.pack)]
+    if as_json:
+        printing.as_json(
+            [
+                {
+                    "pack": view.pack,
+                    "title": view.title,
+                    "facts": dict(view.shown.facts),
+                    "columns": view.shown.columns,
+                    "rows": view.shown.rows,
+                    "says": view.shown.says,
+                    "troubled": view.troubled,
+                }
+                for view in found
+            ]
+        )
+    for number, view in enumerate([] if as_json else found):
+        click.echo(("\n" if number else "") + f"{view.pack}: {view.title}")
+        if view.shown.says:
+            click.echo(view.shown.says)
+        if view.shown.facts:
+            width = max(len(name) for name, _ in view.shown.facts)
+            for name, value in view.shown.facts:
+                click.echo(f"  {name.ljust(width)}  {value}")
+        if view.shown.columns:
+            printing.table(view.shown.columns, view.shown.rows)
+    if any(view.troubled for view in found):
+        sys.exit(Exit.FAILED)
