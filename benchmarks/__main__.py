@@ -63,31 +63,38 @@ def main() -> int:
 def _measure(name: str, asked: argparse.Namespace, console: Console) -> dict[str, Any]:
     cases = [case for case in CASES if case.job in asked.jobs]
     _say(name)
-    if cases:
-        _compare(name, cases)
-    measured: Measured = {}
     result: dict[str, Any] = {"database": name}
-    with _filled(name, asked.users, {case.pack for case in cases}) as (here, dates):
-        with leading(here) as engine:
-            for case in cases:
-                with harness.bench(here, case, engine, dates) as at:
-                    measured[case.job] = harness.measure(at, naive_items=asked.naive_items, rounds=asked.rounds)
-                _say(f"{case.job}: " + ", ".join(f"{row.name} {row.rate:,.0f}/s" for row in measured[case.job]))
-            nothing = _over_nothing(engine, dates, asked.rounds)
-        result |= {"version": here.version, "redis": _redis_version(here.cache.info("server"))}
-        result |= {"workers": here.settings.engine.worker_count, "seconds over no items": nothing}
-        result["batches"] = {case.job: here.catalog.find(case.job).batch for case in cases}
-    title = f"{name} {here.version}, {asked.users:,} users, {asked.rounds} rounds: items a second"
+    if cases:
+        result |= _jobs(name, cases, asked, console)
+    if BACKFILL in asked.jobs:
+        result |= _backfill(name, asked, console)
+    return result
+
+
+def _jobs(name: str, cases: list[Case], asked: argparse.Namespace, console: Console) -> dict[str, Any]:
+    _compare(name, cases)
+    measured: Measured = {}
+    with _filled(name, asked.users, {case.pack for case in cases}) as (here, dates), leading(here) as engine:
+        for case in cases:
+            with harness.bench(here, case, engine, dates) as at:
+                measured[case.job] = harness.measure(at, naive_items=asked.naive_items, rounds=asked.rounds)
+            _say(f"{case.job}: " + ", ".join(f"{row.name} {row.rate:,.0f}/s" for row in measured[case.job]))
+        nothing = _over_nothing(engine, dates, asked.rounds)
+        about = _wiring(here)
+    title = f"{name} {about['version']}, {asked.users:,} users, {asked.rounds} rounds: items a second"
     console.print(_table(title, measured))
     console.print(f"a run over no items: {1000 * statistics.median(nothing):.0f} ms\n")
-    result["jobs"] = {
+    figures = {
         job: [asdict(row) | {"rate": row.rate, "spread": row.spread} for row in rows] for job, rows in measured.items()
     }
-    if BACKFILL in asked.jobs:
-        filled = _backfill(name, asked)
-        console.print(_backfill_line(name, asked, filled))
-        result["backfill"] = asdict(filled) | {"users": asked.backfill_users, "times bare": filled.times}
-    return result
+    batches = {case.job: here.catalog.find(case.job).batch for case in cases}
+    return about | {"batches": batches, "seconds over no items": nothing, "jobs": figures}
+
+
+def _wiring(here: Ground) -> dict[str, Any]:
+    """What works together, and in how many processes."""
+    redis = _redis_version(here.cache.info("server"))
+    return {"version": here.version, "redis": redis, "workers": here.settings.engine.worker_count}
 
 
 def _compare(name: str, cases: list[Case]) -> None:
@@ -104,10 +111,13 @@ def _over_nothing(engine: Leading, dates: Dates, rounds: int) -> list[float]:
     return [engine.run(backfill.JOB, early)[1] for _ in range(rounds + 1)][1:]
 
 
-def _backfill(name: str, asked: argparse.Namespace) -> Backfilled:
+def _backfill(name: str, asked: argparse.Namespace, console: Console) -> dict[str, Any]:
     days = asked.backfill_days
     with _filled(name, asked.backfill_users, {"reporting"}, money_days=days) as (here, dates), leading(here) as engine:
-        return backfill.measure(here, engine, dates.paid, days, asked.backfill_rounds)
+        filled = backfill.measure(here, engine, dates.paid, days, asked.backfill_rounds)
+        about = _wiring(here)
+    console.print(_backfill_line(name, asked, filled))
+    return about | {"backfill": asdict(filled) | {"users": asked.backfill_users, "times bare": filled.times}}
 
 
 @contextmanager
