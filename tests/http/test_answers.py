@@ -265,7 +265,7 @@ def test_more_than_may_wait_are_told_to_come_back(place: Installation, monkeypat
     monkeypatch.setattr(app, "WAITING", 1)
 
     with served(place) as wire, ThreadPoolExecutor(6) as people:
-        heard = [one.result() for one in [people.submit(wire.get, "/dawdled/0.4") for _ in range(6)]]
+        heard = [one.result() for one in [people.submit(wire.get, "/dawdled/1.5") for _ in range(6)]]
 
     assert {one.status for one in heard} == {200, 503}
     assert {one.code for one in heard if one.status == 503} == {"busy"}
