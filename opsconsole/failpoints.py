@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from enum import StrEnum
 
@@ -61,4 +62,5 @@ def _at(point: Point) -> None:
     sys.stderr.flush()
     if deed == "hang":
         time.sleep(600)
-    os.kill(os.getpid(), signal.SIGKILL if deed == "kill" else signal.SIGSTOP)
+    # To this thread: sent to the process, another might take it, and this one would go on until that has its turn.
+    signal.pthread_kill(threading.get_ident(), signal.SIGKILL if deed == "kill" else signal.SIGSTOP)
