@@ -25,7 +25,7 @@ from benchmarks.ground import POSTGRES, SQLITE, Ground, databases, ground, machi
 from benchmarks.harness import AGAIN, BARE, NAIVE, OURS, Figures
 from benchmarks.leading import Leading, leading
 from benchmarks.people import FIRST, Dates, fill
-from opsconsole import clock
+from opsconsole.core import clock
 
 RESULTS = Path(__file__).parent / "results"
 COMPARED = 150

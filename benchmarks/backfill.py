@@ -15,7 +15,7 @@ from benchmarks.harness import asked
 from benchmarks.keeping import different, kept, left
 from benchmarks.leading import Leading
 from jobs.reporting.tables import daily_financial_reports as reports
-from opsconsole import clock
+from opsconsole.core import clock
 from opsconsole.store.backfills import BackfillState
 
 JOB = "reporting.daily_report"

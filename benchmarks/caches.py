@@ -33,13 +33,14 @@ from jobs.practice.routes import start_session
 from jobs.practice.sample import add_practice
 from jobs.practice.warm_cache import warm_cache
 from jobs.sample_users import is_active, user_id
-from opsconsole import DAY, FOUR_WEEKS_BEFORE, MOMENT, Request, Serving, Window, clock
+from opsconsole import DAY, FOUR_WEEKS_BEFORE, MOMENT, Request, Serving, Window
+from opsconsole.authoring.context import Tools
+from opsconsole.authoring.job import Batch, Job, Scope
 from opsconsole.cache.clearing import Wanted, sweep
 from opsconsole.cache.client import Cache
-from opsconsole.cache.stats import survey
-from opsconsole.context import Tools
-from opsconsole.model import Batch, Job, Scope
-from opsconsole.work import work
+from opsconsole.cache.statistics import survey
+from opsconsole.core import clock
+from opsconsole.worker.work import work
 
 RESULTS = Path(__file__).parent / "results"
 SUBJECT = "s1"

@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from opsconsole import clock, orders, settings
-from opsconsole.catalog import load as load_catalog
-from opsconsole.database import Database
+from opsconsole.authoring.catalog import load as load_catalog
+from opsconsole.authoring.job import Trigger
+from opsconsole.core import clock, settings
+from opsconsole.core.database import Database
 from opsconsole.embedded import sample
-from opsconsole.model import Trigger
-from opsconsole.store import Store, commands, datatables, runs
+from opsconsole.leader import command_handlers as orders
+from opsconsole.store import Store, commands, data_tables as datatables, runs
 from tests.terminal import Terminal
 
 JOB = "attempts.cache_day"

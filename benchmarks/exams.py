@@ -29,10 +29,11 @@ from jobs.exams import pack
 from jobs.exams.routes import get_exam, pre_gen_analytics
 from jobs.exams.tables import ExamType, exam_calls, exam_chunks, exam_requests, pre_generated_exams
 from jobs.sample_users import add_users, user_id
-from opsconsole import Reply, Request, Serving, clock
-from opsconsole.context import Tools
-from opsconsole.database import Database
-from opsconsole.store import datatables
+from opsconsole import Reply, Request, Serving
+from opsconsole.authoring.context import Tools
+from opsconsole.core import clock
+from opsconsole.core.database import Database
+from opsconsole.store import data_tables as datatables
 from tests.services import PrivatePostgres
 
 RESULTS = Path(__file__).parent / "results"

@@ -15,12 +15,13 @@ from typing import Any
 import redis
 from sqlalchemy import text
 
-from opsconsole import catalog, settings
-from opsconsole.catalog import Catalog
-from opsconsole.database import Database
+from opsconsole.authoring import catalog
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.core import settings
+from opsconsole.core.database import Database
+from opsconsole.core.settings import Settings
 from opsconsole.embedded.redis import EmbeddedRedis
-from opsconsole.settings import Settings
-from opsconsole.store import Store, datatables, migrate
+from opsconsole.store import Store, data_tables as datatables, migrate
 from tests.services import NoPostgres, PrivatePostgres, find_postgres
 
 SQLITE, POSTGRES = "SQLite", "PostgreSQL"

@@ -15,8 +15,8 @@ from benchmarks.ground import Ground
 from benchmarks.keeping import Kept, different, kept, left
 from benchmarks.leading import Leading
 from benchmarks.people import Dates
-from opsconsole import clock
-from opsconsole.cron import zone
+from opsconsole.calendar.cron import zone
+from opsconsole.core import clock
 
 NAIVE, BARE, OURS, AGAIN = "naive", "bare", "ours", "again"
 SMALL_PAGE = 64

@@ -12,7 +12,7 @@ import msgspec
 import redis
 from sqlalchemy import Table, inspect, select, text
 
-from opsconsole.database import Database
+from opsconsole.core.database import Database
 
 STAMPS = {
     "suggestions": {"created_at"},

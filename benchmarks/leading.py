@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from datetime import date
 
 from benchmarks.ground import Ground
-from opsconsole import clock
-from opsconsole.desk import Desk
-from opsconsole.engine import Engine
-from opsconsole.model import Run, RunState
+from opsconsole.authoring.job import Run, RunState
+from opsconsole.core import clock
+from opsconsole.leader.engine import Engine
+from opsconsole.service.service import Desk
 from opsconsole.store import windows
 
 PATIENCE_SECONDS = 3600

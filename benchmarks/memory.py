@@ -20,8 +20,8 @@ from rich.table import Table
 from benchmarks.cases import CASES, Case
 from benchmarks.ground import POSTGRES, SQLITE, Ground, databases, ground, machine
 from benchmarks.people import Dates, fill
-from opsconsole import clock
-from opsconsole.errors import Exit
+from opsconsole.core import clock
+from opsconsole.core.errors import Exit
 
 RESULTS = Path(__file__).parent / "results"
 LOOK_SECONDS = 0.02

@@ -17,7 +17,7 @@ from jobs.game.tables import lives, player_progress, quiz_sessions
 from jobs.reporting.sample import add_reporting
 from jobs.reporting.tables import pockets, transactions
 from opsconsole import DAY, FOUR_WEEKS_BEFORE, MONTH_BEFORE, Window
-from opsconsole.database import Database
+from opsconsole.core.database import Database
 
 INDIA, UTC_ZONE = ZoneInfo("Asia/Kolkata"), ZoneInfo("UTC")
 FIRST = 2000

@@ -8,10 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from opsconsole import settings
-from opsconsole.cli.opening import desk_of
-from opsconsole.desk import Desk
+from opsconsole.cli.session import desk_of
+from opsconsole.core import settings
 from opsconsole.embedded.demo import opening_job, prepared
+from opsconsole.service.service import Desk
 from screens.app import ConsoleApp
 
 USERS = 10_000

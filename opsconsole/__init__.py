@@ -6,13 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from opsconsole.cache.families import Ask, BadKey, Family
-    from opsconsole.cache.ranking import swap_ranking
-    from opsconsole.context import Context, Items, Serving
-    from opsconsole.database import Json, UtcTime, inserting, key_type
-    from opsconsole.errors import Unavailable
-    from opsconsole.faces import Panel, Reply, Request, Route, Shown, Starts
-    from opsconsole.model import (
+    from opsconsole.authoring.context import Context, Items, Serving
+    from opsconsole.authoring.extensions import Panel, Reply, Request, Route, Shown, Starts
+    from opsconsole.authoring.job import (
         BY_HAND,
         LATEST,
         NONE,
@@ -26,30 +22,43 @@ if TYPE_CHECKING:
         Scope,
         all_of,
     )
-    from opsconsole.settings import is_set
-    from opsconsole.text import safe
-    from opsconsole.windows import DAY, DAY_BEFORE, FOUR_WEEKS_BEFORE, MOMENT, MONTH_BEFORE, Window, hours, minutes
+    from opsconsole.cache.families import Ask, BadKey, Family
+    from opsconsole.cache.rankings import swap_ranking
+    from opsconsole.calendar.windows import (
+        DAY,
+        DAY_BEFORE,
+        FOUR_WEEKS_BEFORE,
+        MOMENT,
+        MONTH_BEFORE,
+        Window,
+        hours,
+        minutes,
+    )
+    from opsconsole.core.database import Json, UtcTime, inserting, key_type
+    from opsconsole.core.errors import Unavailable
+    from opsconsole.core.settings import is_set
+    from opsconsole.core.text import safe
 
 __version__ = "0.1.0"
 
 _HOME = {
     **dict.fromkeys(("Ask", "BadKey", "Family"), "opsconsole.cache.families"),
-    "swap_ranking": "opsconsole.cache.ranking",
-    "Context": "opsconsole.context",
-    "Items": "opsconsole.context",
-    "Serving": "opsconsole.context",
-    "Unavailable": "opsconsole.errors",
-    **dict.fromkeys(("Json", "UtcTime", "inserting", "key_type"), "opsconsole.database"),
-    **dict.fromkeys(("Panel", "Reply", "Request", "Route", "Shown", "Starts"), "opsconsole.faces"),
+    "swap_ranking": "opsconsole.cache.rankings",
+    "Context": "opsconsole.authoring.context",
+    "Items": "opsconsole.authoring.context",
+    "Serving": "opsconsole.authoring.context",
+    "Unavailable": "opsconsole.core.errors",
+    **dict.fromkeys(("Json", "UtcTime", "inserting", "key_type"), "opsconsole.core.database"),
+    **dict.fromkeys(("Panel", "Reply", "Request", "Route", "Shown", "Starts"), "opsconsole.authoring.extensions"),
     **dict.fromkeys(
         ("BY_HAND", "LATEST", "NONE", "QUEUE", "REPLACE", "SKIP", "Job", "Limits", "Pack", "Retry", "Scope", "all_of"),
-        "opsconsole.model",
+        "opsconsole.authoring.job",
     ),
-    "is_set": "opsconsole.settings",
-    "safe": "opsconsole.text",
+    "is_set": "opsconsole.core.settings",
+    "safe": "opsconsole.core.text",
     **dict.fromkeys(
         ("DAY", "DAY_BEFORE", "FOUR_WEEKS_BEFORE", "MOMENT", "MONTH_BEFORE", "Window", "hours", "minutes"),
-        "opsconsole.windows",
+        "opsconsole.calendar.windows",
     ),
 }
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsconsole.desk import guard
-from opsconsole.desk.values import Run
-from screens.clearing import ClearDialog, Counted, TypeToConfirm
-from screens.dialogs import Confirm
-from screens.pausing import PauseDialog, PauseOrder
-from screens.rows import clearing, pauses, questions
-from screens.rows.questions import Question
-from screens.trigger import Order, TriggerDialog
+from opsconsole.service import confirmations as guard
+from opsconsole.service.snapshot import Run
+from screens.dialogs.clear import ClearDialog, Counted, TypeToConfirm
+from screens.dialogs.dialog import Confirm
+from screens.dialogs.pause import PauseDialog, PauseOrder
+from screens.dialogs.trigger import Order, TriggerDialog
+from screens.panels import clear as clearing, pauses, questions
+from screens.panels.questions import Question
 
 if TYPE_CHECKING:
     from opsconsole.cache.clearing import Swept, Wanted

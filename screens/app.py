@@ -16,17 +16,17 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 import screens
-from opsconsole import clock
-from opsconsole.desk.values import Run, Snapshot
-from opsconsole.model import RunState
+from opsconsole.authoring.job import RunState
+from opsconsole.core import clock
+from opsconsole.service.snapshot import Run, Snapshot
 from screens import actions, terminal
-from screens.asks import Asks
-from screens.dashboard import Dashboard
-from screens.leaving import Leaving
-from screens.orders import Orders
-from screens.page import Page
-from screens.paint import OnlyTheChange
-from screens.rows.view import View
+from screens.commands import Orders
+from screens.dialogs.quit import Leaving
+from screens.pages.dashboard import Dashboard
+from screens.pages.page import Page
+from screens.panels.view import View
+from screens.service import Asks
+from screens.widgets.paint import OnlyTheChange
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class ConsoleApp(App[None]):
 
     def open_run(self, number: int) -> None:
         """Opens a run's page."""
-        from screens.run_page import RunScreen
+        from screens.pages.run import RunScreen
 
         self.push_screen(RunScreen(number))
 
@@ -142,7 +142,7 @@ class ConsoleApp(App[None]):
 
     def action_help(self) -> None:
         """The keys of this screen, and what its signs mean."""
-        from screens.help import HelpScreen
+        from screens.pages.help import HelpScreen
 
         page = next(iter(self._pages()))
         self.push_screen(HelpScreen(page))
@@ -165,14 +165,14 @@ class ConsoleApp(App[None]):
 
     def action_backfill(self) -> None:
         """The windows of all jobs, and the backfills."""
-        from screens.backfill import BackfillScreen
+        from screens.pages.backfills import BackfillScreen
 
         if not self._back_to(BackfillScreen):
             self.push_screen(BackfillScreen())
 
     async def open_calendar(self, job: str | None) -> None:
         """The calendar of a job before all jobs; those alone where none is meant."""
-        from screens.backfill import BackfillScreen
+        from screens.pages.backfills import BackfillScreen
 
         if not self._back_to(BackfillScreen):
             await self.push_screen(BackfillScreen())
@@ -181,7 +181,7 @@ class ConsoleApp(App[None]):
 
     def action_packs(self) -> None:
         """What packs show of themselves."""
-        from screens.packs import PacksScreen
+        from screens.pages.packs import PacksScreen
 
         if not self._back_to(PacksScreen):
             self.push_screen(PacksScreen())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from opsconsole.desk.values import Advance, Outcome
-from opsconsole.errors import OpsconsoleError
-from screens.aside import aside
-from screens.rows import clearing
+from opsconsole.core.errors import OpsconsoleError
+from opsconsole.service.snapshot import Advance, Outcome
+from screens.panels import clear as clearing
+from screens.threads import aside
 
 if TYPE_CHECKING:
     from screens.app import ConsoleApp

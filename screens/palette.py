@@ -10,11 +10,11 @@ from textual import events
 from textual.binding import Binding, BindingType
 
 from screens import actions
-from screens.dialogs import INNER, Dialog
-from screens.help import keys_of
-from screens.lines import EMPTY, Line, Piece, ends, fill, line, tell
-from screens.page import Page
-from screens.rows import pauses, questions
+from screens.dialogs.dialog import INNER, Dialog
+from screens.pages.help import keys_of
+from screens.pages.page import Page
+from screens.panels import pauses, questions
+from screens.widgets.lines import EMPTY, Line, Piece, ends, fill, line, tell
 
 SHOWN = 12
 LONGEST = 60

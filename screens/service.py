@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Protocol
 
-from opsconsole.backfill import Only, Seen
 from opsconsole.cache.clearing import Swept, Wanted
 from opsconsole.cache.families import Family
-from opsconsole.desk.calendar import Calendar, Looking
-from opsconsole.desk.values import Advance, Outcome, PanelView, Preview, Run, RunPage, Snapshot
+from opsconsole.rules.backfill import Only, Seen
+from opsconsole.service.backfills import Calendar, Looking
+from opsconsole.service.snapshot import Advance, Outcome, PanelView, Preview, Run, RunPage, Snapshot
 from opsconsole.store.backfills import Backfill, StepView
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from textual.message_pump import MessagePump
 
-from opsconsole.errors import OpsconsoleError
+from opsconsole.core.errors import OpsconsoleError
 
 Told = TypeVar("Told")
 

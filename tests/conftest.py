@@ -67,6 +67,12 @@ def _shared_postgres() -> Iterator[PrivatePostgres]:
     server.stop()
 
 
+@pytest.fixture
+def postgres_url(_shared_postgres: PrivatePostgres) -> str:
+    """An empty PostgreSQL database."""
+    return _shared_postgres.new_database()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database, once on each kind."""

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from opsconsole import catalog, settings
-from opsconsole.database import Database
-from opsconsole.desk import Desk
-from opsconsole.engine import Engine
-from opsconsole.model import Run
-from opsconsole.store import Store, datatables, migrate
+from opsconsole.authoring import catalog
+from opsconsole.authoring.job import Run
+from opsconsole.core import settings
+from opsconsole.core.database import Database
+from opsconsole.leader.engine import Engine
+from opsconsole.service.service import Desk
+from opsconsole.store import Store, data_tables as datatables, migrate
 
 PATIENCE_SECONDS = 30.0
 

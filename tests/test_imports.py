@@ -187,12 +187,12 @@ def attributes(*names: str) -> set[str]:
 
 
 def test_the_environment_is_read_in_one_place() -> None:
-    assert attributes("os.environ", "os.getenv", "os.environb") == {"opsconsole/settings.py"}
+    assert attributes("os.environ", "os.getenv", "os.environb") == {"opsconsole/core/settings.py"}
 
 
 def test_the_wall_clock_is_read_in_one_place() -> None:
     assert attributes("datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time") == {
-        "opsconsole/clock.py"
+        "opsconsole/core/clock.py"
     }
 
 
@@ -238,7 +238,7 @@ def test_help_and_the_next_instants_cost_no_library(tmp_path: Path) -> None:
 def test_a_process_without_a_screen_never_loads_one(tmp_path: Path) -> None:
     script = """
 import sys
-import opsconsole.desk, opsconsole.engine, opsconsole.cli.console, opsconsole.executors.worker
+import opsconsole.service.service, opsconsole.leader.engine, opsconsole.cli.commands.headless, opsconsole.worker.process
 print([name for name in ("textual", "rich", "screens") if name in sys.modules])
 """
     assert loaded(script, tmp_path) == "[]"

@@ -10,7 +10,7 @@ from benchmarks.asked import Asked
 from benchmarks.naive.mapping import mapped, opened
 from jobs.game import tables
 from jobs.game.leaderboards import member_score
-from opsconsole.outbox import events
+from opsconsole.authoring.outbox import events
 
 
 def life_regen(asked: Asked) -> int:

@@ -15,7 +15,7 @@ from jobs.sample_users import FIRST_JOINED, add_users, user_id
 from opsconsole import hours, inserting, minutes
 
 if TYPE_CHECKING:
-    from opsconsole.database import Database
+    from opsconsole.core.database import Database
 
 CHUNK = 500
 """Players a transaction."""

@@ -17,7 +17,7 @@ from jobs.sample_users import CHUNK, FIRST_JOINED, add_users, user_id
 from opsconsole import DAY, Window, inserting
 
 if TYPE_CHECKING:
-    from opsconsole.database import Database
+    from opsconsole.core.database import Database
 
 ZONE = ZoneInfo("UTC")
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
+from opsconsole.authoring.job import BY_HAND, Job, Pack
 from opsconsole.cache.families import Family, clashes
-from opsconsole.cron import Cron
-from opsconsole.errors import BadSettings, OpsconsoleError, UnknownJob
-from opsconsole.model import BY_HAND, Job, Pack
-from opsconsole.settings import JobOverride, installed, section
-from opsconsole.text import safe
+from opsconsole.calendar.cron import Cron
+from opsconsole.core.errors import BadSettings, OpsconsoleError, UnknownJob
+from opsconsole.core.settings import JobOverride, installed, section
+from opsconsole.core.text import safe
 
 
 class Catalog:

@@ -13,12 +13,13 @@ import msgspec
 from sqlalchemy import ARRAY, Select, Text, any_, bindparam, cast, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole import clock, outbox
-from opsconsole.database import Connection, Database, Trouble, reason, trouble
-from opsconsole.errors import OpsconsoleError, Unavailable
-from opsconsole.failpoints import Point, reach
-from opsconsole.model import Failure, Scope
-from opsconsole.text import safe
+from opsconsole.authoring import outbox
+from opsconsole.authoring.job import Failure, Scope
+from opsconsole.core import clock
+from opsconsole.core.database import Connection, Database, Trouble, reason, trouble
+from opsconsole.core.errors import OpsconsoleError, Unavailable
+from opsconsole.core.failpoints import Point, reach
+from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
     from opsconsole.cache.client import Cache

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
-from opsconsole.text import safe
+from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
-    from opsconsole.context import Serving
+    from opsconsole.authoring.context import Serving
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from opsconsole.faces import Panel, Route
-from opsconsole.windows import MOMENT, Covers, Window, hours, minutes
+from opsconsole.authoring.extensions import Panel, Route
+from opsconsole.calendar.windows import MOMENT, Covers, Window, hours, minutes
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
     from sqlalchemy.sql import Select
 
+    from opsconsole.authoring.context import Context, Items
     from opsconsole.cache.families import Family
-    from opsconsole.context import Context, Items
-    from opsconsole.database import Database
+    from opsconsole.core.database import Database
 
 DETAILED_FAILURES = 100
 """So many failures of a batch, and of a run, are kept whole; the rest are counted by kind."""

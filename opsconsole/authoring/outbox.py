@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from opsconsole.database import Connection, Json, UtcTime, inserting, key_type
+from opsconsole.core.database import Connection, Json, UtcTime, inserting, key_type
 
 metadata = MetaData(
     naming_convention={

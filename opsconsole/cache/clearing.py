@@ -13,7 +13,7 @@ import redis
 
 from opsconsole.cache.client import chunks, reaching, refusing
 from opsconsole.cache.families import Families, Family, check
-from opsconsole.errors import Exit, OpsconsoleError
+from opsconsole.core.errors import Exit, OpsconsoleError
 
 STEP = 500
 """So many keys are looked at in one step: measured at a tenth of a millisecond of the server's time."""

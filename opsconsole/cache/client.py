@@ -16,13 +16,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from opsconsole.cache.families import BadKey, Family
-from opsconsole.errors import Unavailable
-from opsconsole.text import safe
+from opsconsole.core.errors import Unavailable
+from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
     from opsconsole.cache.clearing import Swept
     from opsconsole.cache.reading import Reader
-    from opsconsole.cache.stats import Recent, RedisStats, Survey
+    from opsconsole.cache.statistics import Recent, RedisStats, Survey
 
 TIMEOUT_SECONDS = 1.0
 CHUNK = 500
@@ -88,7 +88,7 @@ class Cache:
 
     @cached_property
     def _recent(self) -> Recent:
-        from opsconsole.cache.stats import Recent
+        from opsconsole.cache.statistics import Recent
 
         return Recent()
 
@@ -201,7 +201,7 @@ class Cache:
         """What the server says about itself, and the hit rate of all its readers over the last minutes, as far as this
         was asked for in them. Raises Unavailable.
         """
-        from opsconsole.cache.stats import sample
+        from opsconsole.cache.statistics import sample
 
         stats = sample(self.client)
         return stats, self._recent.add(stats, time.monotonic())
@@ -210,7 +210,7 @@ class Cache:
         """What the server holds of each family, as far as that can be found out in so many seconds. Raises
         Unavailable.
         """
-        from opsconsole.cache.stats import survey
+        from opsconsole.cache.statistics import survey
 
         ends = time.monotonic() + seconds
         steps = survey(self.client, families)

@@ -10,8 +10,8 @@ from itertools import combinations
 from string import Formatter
 from typing import Any
 
-from opsconsole.errors import Exit, OpsconsoleError
-from opsconsole.text import safe
+from opsconsole.core.errors import Exit, OpsconsoleError
+from opsconsole.core.text import safe
 
 LONGEST_PART = 100
 LONGEST_KEY = 249

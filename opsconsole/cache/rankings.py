@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from opsconsole.errors import OpsconsoleError, Unavailable
+from opsconsole.core.errors import OpsconsoleError, Unavailable
 
 if TYPE_CHECKING:
     import redis

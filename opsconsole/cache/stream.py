@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from opsconsole.cache.client import reaching, why
-from opsconsole.errors import Unavailable
+from opsconsole.core.errors import Unavailable
 
 
 def append(client: redis.Redis, stream: str, entries: Sequence[Mapping[Any, Any]], *, near: int) -> None:

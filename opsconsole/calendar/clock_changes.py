@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from opsconsole.cron import DAY, LONGEST_GAP, SECOND, SHORTHANDS, TICK, Cron, zone
-from opsconsole.times import told
+from opsconsole.calendar.cron import DAY, LONGEST_GAP, SECOND, SHORTHANDS, TICK, Cron, zone
+from opsconsole.core.times import told
 
 NEAR = 2 * DAY
 """What a clock on the wall shows is less than a day from the same reading in UTC; with room for a lost date."""

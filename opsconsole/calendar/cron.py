@@ -12,7 +12,7 @@ from itertools import chain, islice, pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from opsconsole.errors import BadCron, BadZone
+from opsconsole.core.errors import BadCron, BadZone
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from opsconsole.errors import BadWindow
+from opsconsole.core.errors import BadWindow
 
 
 def minutes(n: float) -> timedelta:

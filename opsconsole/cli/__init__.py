@@ -8,23 +8,23 @@ from pathlib import Path
 import click
 
 from opsconsole import __version__
-from opsconsole.cli import (
-    acting,
-    caching,
-    console,
+from opsconsole.cli.commands import (
+    audit as trail,
+    backfill as filling,
+    cache as caching,
+    check as upkeep,
     events,
-    filling,
-    history,
-    instants,
+    headless as console,
+    jobs as schedules,
+    occurrences as instants,
     panels,
+    pause as acting,
     run,
-    schedules,
-    trail,
-    upkeep,
+    runs as history,
 )
-from opsconsole.cli.ending import end_in_order
-from opsconsole.cli.opening import Options
-from opsconsole.errors import BadSettings, OpsconsoleError
+from opsconsole.cli.session import Options
+from opsconsole.cli.signals import end_in_order
+from opsconsole.core.errors import BadSettings, OpsconsoleError
 
 EXAMPLES = """\b
 Examples:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsconsole.cli import printing
-from opsconsole.times import span
+from opsconsole.cli import output as printing
+from opsconsole.core.times import span
 
 if TYPE_CHECKING:
-    from opsconsole.backfill import Seen
-    from opsconsole.desk import Desk
+    from opsconsole.rules.backfill import Seen
+    from opsconsole.service.service import Desk
     from opsconsole.store.backfills import Backfill, StepView
 
 STRETCHES = 20
@@ -71,7 +71,7 @@ def tell_steps(steps: Sequence[StepView]) -> None:
 
 def tell_ended(ended: Backfill, steps: Sequence[StepView]) -> None:
     """Tells what came of a backfill, which windows were not done, and what to do about them."""
-    from opsconsole.backfill import StepState
+    from opsconsole.rules.backfill import StepState
 
     click.echo(sentence(ended))
     undone = [view for view in steps if view.state not in (StepState.DONE, StepState.SKIPPED)]
@@ -100,7 +100,7 @@ def sentence(found: Backfill) -> str:
 
 def progress(found: Backfill, what: str = "") -> str:
     """`29 of 30 windows, 1 partial`, with ` windows` for `what`."""
-    from opsconsole.backfill import StepState
+    from opsconsole.rules.backfill import StepState
 
     bad = [
         f", {n:,} {state}"
@@ -157,7 +157,7 @@ def document(desk: Desk, number: int) -> dict[str, Any]:
 
 def facts(found: Backfill) -> dict[str, Any]:
     """A backfill as programs read it."""
-    from opsconsole.backfill import StepState
+    from opsconsole.rules.backfill import StepState
 
     took = time_taken(found)
     return {

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsconsole.cli.opening import log_to_file
-from opsconsole.errors import Exit, OpsconsoleError, Refused
+from opsconsole.cli.session import log_to_file
+from opsconsole.core.errors import Exit, OpsconsoleError, Refused
 
 if TYPE_CHECKING:
-    from opsconsole.desk import Desk
-    from opsconsole.desk.values import Outcome
-    from opsconsole.engine import Engine
-    from opsconsole.model import Run
+    from opsconsole.authoring.job import Run
+    from opsconsole.leader.engine import Engine
+    from opsconsole.service.service import Desk
+    from opsconsole.service.snapshot import Outcome
 
 ANSWER_SECONDS = 2.0
 FOLLOW_SECONDS = 0.1
@@ -56,7 +56,7 @@ def settled(desk: Desk, command: int) -> Outcome:
 @contextmanager
 def leading_for(desk: Desk, command: int) -> Iterator[Engine]:
     """Until the end of the block this process carries out a command and its runs, whenever nobody else leads."""
-    from opsconsole.engine import Engine
+    from opsconsole.leader.engine import Engine
 
     log_to_file(desk.settings.folder)
     engine = Engine(desk.settings, desk.store, desk.catalog, only=command)
@@ -109,7 +109,7 @@ def nobody_leads(command: int) -> None:
 
 def exit_code(ended: Sequence[Run]) -> Exit:
     """The exit code of the worst of these runs."""
-    from opsconsole.model import RunState
+    from opsconsole.authoring.job import RunState
 
     states = {run.state for run in ended}
     if states <= {RunState.SUCCEEDED}:

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole import catalog
+from opsconsole.authoring import catalog
+from opsconsole.authoring.job import Pack
 from opsconsole.cache.client import connect
-from opsconsole.cache.stats import sample
-from opsconsole.cli.opening import store_trouble
-from opsconsole.database import Database, reason
+from opsconsole.cache.statistics import sample
+from opsconsole.cli.session import store_trouble
+from opsconsole.core.database import Database, reason
+from opsconsole.core.errors import BadSettings, OpsconsoleError
+from opsconsole.core.settings import Settings, masked, private_folder
 from opsconsole.embedded.redis import find_server
-from opsconsole.errors import BadSettings, OpsconsoleError
-from opsconsole.model import Pack
-from opsconsole.settings import Settings, masked, private_folder
-from opsconsole.store import Store, datatables, migrate
+from opsconsole.store import Store, data_tables as datatables, migrate
 
 
 def findings(settings: Settings) -> list[str]:

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 import click
 import msgspec
 
-from opsconsole.text import safe
+from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
-    from opsconsole.model import Run
+    from opsconsole.authoring.job import Run
 
 
 def as_json(value: Any) -> None:

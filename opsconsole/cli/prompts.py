@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsconsole.errors import Exit
-from opsconsole.times import BadTime, read_coming, read_moment, read_span
+from opsconsole.core.errors import Exit
+from opsconsole.core.times import BadTime, read_coming, read_moment, read_span
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsconsole.errors import BadSettings, OpsconsoleError, Unavailable
-from opsconsole.settings import Role, Secret, Settings, load, masked, private_folder
+from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
+from opsconsole.core.settings import Role, Secret, Settings, load, masked, private_folder
 
 if TYPE_CHECKING:
     from sqlalchemy.exc import SQLAlchemyError
 
-    from opsconsole.desk import Desk
+    from opsconsole.authoring.job import Pack
     from opsconsole.embedded.redis import EmbeddedRedis
-    from opsconsole.http.address import Door
-    from opsconsole.model import Pack
+    from opsconsole.http.listener import Door
+    from opsconsole.service.service import Desk
     from opsconsole.store import Store
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def door_of(settings: Settings, address: str | None) -> Iterator[Door | None]:
     if not text:
         yield None
         return
-    from opsconsole.http.address import BadAddress, listening, read_address
+    from opsconsole.http.listener import BadAddress, listening, read_address
 
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise BadSettings(["HTTP needs starlette and uvicorn, which are not installed: pip install 'opsconsole[http]'"])
@@ -105,8 +105,8 @@ def desk_of(settings: Settings, *, patient: bool = False, note: bool = False) ->
     With `patient` a store that is away is no reason to stop: whoever opened it shows that and waits. With `note` an
     operator is told when the cache will end with this command. Raises BadSettings, SchemaMismatch, or Unavailable.
     """
-    from opsconsole import catalog
-    from opsconsole.desk import Desk
+    from opsconsole.authoring import catalog
+    from opsconsole.service.service import Desk
     from opsconsole.store import Store
 
     private_folder(settings.folder)
@@ -133,8 +133,8 @@ def prepare(settings: Settings, store: Store, packs: tuple[Pack, ...]) -> None:
     """Brings embedded databases up to date, and checks the others. Raises SchemaMismatch, BadSettings, Unavailable."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from opsconsole.database import Database
-    from opsconsole.store import datatables, migrate
+    from opsconsole.core.database import Database
+    from opsconsole.store import data_tables as datatables, migrate
 
     try:
         if settings.embedded_store:
@@ -151,7 +151,7 @@ def prepare(settings: Settings, store: Store, packs: tuple[Pack, ...]) -> None:
 
 def store_trouble(settings: Settings, error: SQLAlchemyError) -> OpsconsoleError:
     """What an error of the store means for whoever opens it: it is away, or cannot be used as it is."""
-    from opsconsole.database import Trouble, reason, trouble
+    from opsconsole.core.database import Trouble, reason, trouble
 
     if trouble(error) is Trouble.OWN:
         return _unusable(settings, reason(error))

@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError as PoolTimeoutError
 from sqlalchemy.types import TypeDecorator
 
-from opsconsole.text import safe
+from opsconsole.core.text import safe
 
 SQLITE_BUSY_SECONDS = 5
 CONNECT_SECONDS = 3

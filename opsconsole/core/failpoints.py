@@ -9,7 +9,7 @@ import threading
 import time
 from enum import StrEnum
 
-from opsconsole.settings import failpoint
+from opsconsole.core.settings import failpoint
 
 
 class Point(StrEnum):

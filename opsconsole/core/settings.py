@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
-from opsconsole.errors import BadSettings
+from opsconsole.core.errors import BadSettings
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -292,7 +292,7 @@ def private_folder(folder: Path) -> None:
 
 
 def failpoint() -> str:
-    """Where a test wants this process to fail, as opsconsole.failpoints reads it; empty but in such a test."""
+    """Where a test wants this process to fail, as opsconsole.core.failpoints reads it; empty but in such a test."""
     return os.environ.get("FAILPOINT", "")
 
 

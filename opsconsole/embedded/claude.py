@@ -23,8 +23,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from opsconsole.clock import now
-from opsconsole.settings import set_for_workers
+from opsconsole.core.clock import now
+from opsconsole.core.settings import set_for_workers
 
 KEY = "sample-key"
 MODEL = "sample"

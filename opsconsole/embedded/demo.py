@@ -7,18 +7,18 @@ from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from opsconsole.backfill import Only, StepState
-from opsconsole.clock import now
-from opsconsole.cron import zone
-from opsconsole.database import Database
+from opsconsole.calendar.cron import zone
+from opsconsole.calendar.windows import DAY, Unit
+from opsconsole.core.clock import now
+from opsconsole.core.database import Database
+from opsconsole.core.errors import OpsconsoleError
 from opsconsole.embedded import sample
-from opsconsole.engine import Engine
-from opsconsole.errors import OpsconsoleError
-from opsconsole.windows import DAY, Unit
+from opsconsole.leader.engine import Engine
+from opsconsole.rules.backfill import Only, StepState
 
 if TYPE_CHECKING:
-    from opsconsole.desk import Desk
-    from opsconsole.model import Job
+    from opsconsole.authoring.job import Job
+    from opsconsole.service.service import Desk
 
 Tell = Callable[[str], None]
 

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from opsconsole.errors import Exit, OpsconsoleError, Unavailable
-from opsconsole.text import safe
+from opsconsole.core.errors import Exit, OpsconsoleError, Unavailable
+from opsconsole.core.text import safe
 
 START_SECONDS = 5.0
 PING_SECONDS = 0.25

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Column, Integer, MetaData, String, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from opsconsole.database import Database, UtcTime
-from opsconsole.errors import Refused
-from opsconsole.model import Pack
-from opsconsole.windows import DAY
+from opsconsole.authoring.job import Pack
+from opsconsole.calendar.windows import DAY
+from opsconsole.core.database import Database, UtcTime
+from opsconsole.core.errors import Refused
 
 DAY_BY_DAY = 5
 AT_ONCE = 12

@@ -16,17 +16,17 @@ from starlette.requests import ClientDisconnect, Request as Asked
 from starlette.routing import Route as Path, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from opsconsole.catalog import Catalog
-from opsconsole.context import Serving, Tools
-from opsconsole.database import reason
-from opsconsole.desk import Desk
-from opsconsole.errors import BadSettings, OpsconsoleError
-from opsconsole.faces import Reply, Request, Route, Starts
-from opsconsole.http import asked as asking, running
-from opsconsole.http.answers import FAILED, Told, encoded, of_error, response
-from opsconsole.http.doorkeeper import Doorkeeper
-from opsconsole.model import Pack
-from opsconsole.text import safe
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.context import Serving, Tools
+from opsconsole.authoring.extensions import Reply, Request, Route, Starts
+from opsconsole.authoring.job import Pack
+from opsconsole.core.database import reason
+from opsconsole.core.errors import BadSettings, OpsconsoleError
+from opsconsole.core.text import safe
+from opsconsole.http import requests as asking, runs as running
+from opsconsole.http.request_guard import Doorkeeper
+from opsconsole.http.responses import FAILED, Told, encoded, of_error, response
+from opsconsole.service.service import Desk
 
 log = logging.getLogger(__name__)
 

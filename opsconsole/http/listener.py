@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from opsconsole.errors import BadSettings, Exit, OpsconsoleError
-from opsconsole.text import safe
+from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
+from opsconsole.core.text import safe
 
 BACKLOG = 128
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 
-from opsconsole.faces import Reply
-from opsconsole.settings import Secret
+from opsconsole.authoring.extensions import Reply
+from opsconsole.core.settings import Secret
 
 log = logging.getLogger(__name__)
 

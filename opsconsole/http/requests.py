@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from starlette.requests import Request as Asked
 
-from opsconsole.faces import Request
-from opsconsole.http.answers import Told
+from opsconsole.authoring.extensions import Request
+from opsconsole.http.responses import Told
 
 MOST_BYTES = 64 * 1024
 READ_BYTES = 1024 * 1024

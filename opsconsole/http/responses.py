@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
-from opsconsole.errors import BadWindow, Exit, OpsconsoleError, Unavailable, UnknownJob, UnknownRun
-from opsconsole.faces import Reply
-from opsconsole.text import safe
+from opsconsole.authoring.extensions import Reply
+from opsconsole.core.errors import BadWindow, Exit, OpsconsoleError, Unavailable, UnknownJob, UnknownRun
+from opsconsole.core.text import safe
 
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _OF_STATUS = {401: {"www-authenticate": "Bearer"}, 429: {"retry-after": "60"}, 503: {"retry-after": "5"}}

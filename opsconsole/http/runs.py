@@ -7,12 +7,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from opsconsole.desk import Desk
-from opsconsole.errors import OpsconsoleError
-from opsconsole.faces import Reply, Request
-from opsconsole.http.answers import Told, refused
-from opsconsole.settings import Actor
-from opsconsole.text import safe
+from opsconsole.authoring.extensions import Reply, Request
+from opsconsole.core.errors import OpsconsoleError
+from opsconsole.core.settings import Actor
+from opsconsole.core.text import safe
+from opsconsole.http.responses import Told, refused
+from opsconsole.service.service import Desk
 
 T = TypeVar("T")
 

@@ -9,11 +9,11 @@ import threading
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from opsconsole.catalog import Catalog
-from opsconsole.desk import Desk
-from opsconsole.http.address import BACKLOG, Door
+from opsconsole.authoring.catalog import Catalog
 from opsconsole.http.app import App
-from opsconsole.http.doorkeeper import Doorkeeper
+from opsconsole.http.listener import BACKLOG, Door
+from opsconsole.http.request_guard import Doorkeeper
+from opsconsole.service.service import Desk
 
 log = logging.getLogger(__name__)
 

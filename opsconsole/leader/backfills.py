@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from opsconsole import backfill
-from opsconsole.backfill import NOTHING, Going, Seen, Step, StepState
-from opsconsole.catalog import Catalog
-from opsconsole.clock import Clock
-from opsconsole.database import Connection
-from opsconsole.errors import Refused
-from opsconsole.failpoints import Point, reach
-from opsconsole.model import TERMINAL, Job, Run, RunState, Stop, Trigger
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.job import TERMINAL, Job, Run, RunState, Stop, Trigger
+from opsconsole.calendar.windows import Window
+from opsconsole.core.clock import Clock
+from opsconsole.core.database import Connection
+from opsconsole.core.errors import Refused
+from opsconsole.core.failpoints import Point, reach
+from opsconsole.rules import backfill
+from opsconsole.rules.backfill import NOTHING, Going, Seen, Step, StepState
 from opsconsole.store import Store, backfills, runs, windows
 from opsconsole.store.backfills import Backfill, BackfillState
-from opsconsole.windows import Window
 
 log = logging.getLogger(__name__)
 

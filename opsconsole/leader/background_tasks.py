@@ -11,19 +11,20 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole import outbox, staleness
+from opsconsole.authoring import outbox
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.context import Tools
 from opsconsole.cache.clearing import Swept, Wanted, sweep
-from opsconsole.catalog import Catalog
-from opsconsole.clock import Clock
-from opsconsole.context import Tools
-from opsconsole.database import reason
-from opsconsole.errors import Exit, Fenced, NotAllowed, OpsconsoleError, Refused, Unavailable
-from opsconsole.failpoints import Point, reach
-from opsconsole.orders import CHORES, Verb
-from opsconsole.settings import Role
+from opsconsole.calendar.windows import minutes
+from opsconsole.core.clock import Clock
+from opsconsole.core.database import reason
+from opsconsole.core.errors import Exit, Fenced, NotAllowed, OpsconsoleError, Refused, Unavailable
+from opsconsole.core.failpoints import Point, reach
+from opsconsole.core.settings import Role
+from opsconsole.leader.command_handlers import CHORES, Verb
 from opsconsole.store import Store, commands, windows
 from opsconsole.store.commands import Command, CommandState
-from opsconsole.windows import minutes
+from opsconsole.worker import staleness
 
 log = logging.getLogger(__name__)
 

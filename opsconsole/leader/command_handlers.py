@@ -9,18 +9,18 @@ from typing import Any
 
 import msgspec
 
-from opsconsole import backfilling
-from opsconsole.catalog import Catalog
-from opsconsole.clock import Clock
-from opsconsole.cron import zone
-from opsconsole.database import Connection
-from opsconsole.errors import BadWindow, CannotTellStale, NotAllowed, OpsconsoleError, Refused
-from opsconsole.failpoints import Point, reach
-from opsconsole.model import OPEN, Job, Run, Selection, Stop, Trigger
-from opsconsole.settings import Role
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.job import OPEN, Job, Run, Selection, Stop, Trigger
+from opsconsole.calendar.cron import zone
+from opsconsole.calendar.windows import Unit, Window
+from opsconsole.core.clock import Clock
+from opsconsole.core.database import Connection
+from opsconsole.core.errors import BadWindow, CannotTellStale, NotAllowed, OpsconsoleError, Refused
+from opsconsole.core.failpoints import Point, reach
+from opsconsole.core.settings import Role
+from opsconsole.leader import backfills as backfilling
 from opsconsole.store import Store, batches, commands, pauses, runs
 from opsconsole.store.commands import Command, CommandState
-from opsconsole.windows import Unit, Window
 
 CANCEL_GRACE = timedelta(seconds=10)
 """So long a run that is cancelled may finish the batches that are in flight."""

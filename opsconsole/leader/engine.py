@@ -8,23 +8,24 @@ import time
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole import backfilling, clock, orders
-from opsconsole.catalog import Catalog
-from opsconsole.chores import Chores
-from opsconsole.context import Tools
-from opsconsole.database import reason
-from opsconsole.errors import Fenced, OpsconsoleError
-from opsconsole.executors import Executor
-from opsconsole.executors.inline import Inline
-from opsconsole.executors.processes import Processes
-from opsconsole.failpoints import Point, reach
-from opsconsole.leader import Leadership, identity
-from opsconsole.relay import Relay
-from opsconsole.runner import Runner
-from opsconsole.scheduler import Scheduler
-from opsconsole.settings import Settings
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.context import Tools
+from opsconsole.core import clock
+from opsconsole.core.database import reason
+from opsconsole.core.errors import Fenced, OpsconsoleError
+from opsconsole.core.failpoints import Point, reach
+from opsconsole.core.settings import Settings
+from opsconsole.core.text import safe
+from opsconsole.leader import backfills as backfilling, command_handlers as orders
+from opsconsole.leader.background_tasks import Chores
+from opsconsole.leader.event_relay import Relay
+from opsconsole.leader.lease import Leadership, identity
+from opsconsole.leader.runner import Runner
+from opsconsole.leader.scheduler import Scheduler
 from opsconsole.store import Store, migrate
-from opsconsole.text import safe
+from opsconsole.worker.executor import Executor
+from opsconsole.worker.inline import Inline
+from opsconsole.worker.processes import Processes
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from collections.abc import Callable
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole import outbox
+from opsconsole.authoring import outbox
+from opsconsole.authoring.context import Tools
 from opsconsole.cache.stream import append
-from opsconsole.context import Tools
-from opsconsole.database import reason
-from opsconsole.errors import Unavailable
-from opsconsole.failpoints import Point, reach
+from opsconsole.core.database import reason
+from opsconsole.core.errors import Unavailable
+from opsconsole.core.failpoints import Point, reach
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.clock import Clock
-from opsconsole.database import reason
+from opsconsole.core.clock import Clock
+from opsconsole.core.database import reason
 from opsconsole.store import Store, lease as leases
 from opsconsole.store.lease import Identity, Lease
 

@@ -9,10 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from opsconsole.breaker import Breaker
-from opsconsole.database import Connection
-from opsconsole.errors import Unavailable
-from opsconsole.model import (
+from opsconsole.authoring.job import (
     DETAILED_FAILURES,
     Batch,
     BatchResult,
@@ -23,10 +20,13 @@ from opsconsole.model import (
     RunState,
     Stop,
 )
-from opsconsole.pages import Empty, Facts, Page, Pages
+from opsconsole.core.breaker import Breaker
+from opsconsole.core.database import Connection
+from opsconsole.core.errors import Unavailable
+from opsconsole.leader.population_reader import Empty, Facts, Page, Pages
+from opsconsole.leader.run_totals import Tally
 from opsconsole.store import batches, runs
 from opsconsole.store.batches import Row
-from opsconsole.tally import Tally
 
 DEATHS = 3
 """A key whose workers died so often is not tried again."""

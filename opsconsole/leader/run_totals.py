@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from opsconsole.database import Connection
-from opsconsole.model import DETAILED_FAILURES, BatchResult, Counts, Failure, Job, Run, RunState
+from opsconsole.authoring.job import DETAILED_FAILURES, BatchResult, Counts, Failure, Job, Run, RunState
+from opsconsole.core.database import Connection
 from opsconsole.store import runs
 
 LOG_LINES = 1000

@@ -9,20 +9,21 @@ from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole import __version__, backfilling
-from opsconsole.catalog import Catalog
-from opsconsole.clock import Clock
-from opsconsole.context import Tools
-from opsconsole.database import Trouble, reason, trouble
-from opsconsole.errors import OpsconsoleError, Unavailable, UnknownJob
-from opsconsole.executors import Executor
-from opsconsole.failpoints import Point, reach
-from opsconsole.liverun import LiveRun
-from opsconsole.model import Batch, BatchState, Job, Run, RunState, Scope, Selection, Trigger
-from opsconsole.pages import Empty, Facts, Page
-from opsconsole.queueing import waited_for, waits
+from opsconsole import __version__
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.context import Tools
+from opsconsole.authoring.job import Batch, BatchState, Job, Run, RunState, Scope, Selection, Trigger
+from opsconsole.core.clock import Clock
+from opsconsole.core.database import Trouble, reason, trouble
+from opsconsole.core.errors import OpsconsoleError, Unavailable, UnknownJob
+from opsconsole.core.failpoints import Point, reach
+from opsconsole.leader import backfills as backfilling
+from opsconsole.leader.live_run import LiveRun
+from opsconsole.leader.population_reader import Empty, Facts, Page
+from opsconsole.rules.admission import waited_for, waits
 from opsconsole.store import Store, batches, runs
-from opsconsole.work import BadPopulation, population, prepared, stale, texts
+from opsconsole.worker.executor import Executor
+from opsconsole.worker.work import BadPopulation, population, prepared, stale, texts
 
 log = logging.getLogger(__name__)
 

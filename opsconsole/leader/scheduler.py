@@ -12,18 +12,18 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from opsconsole.catalog import Catalog
-from opsconsole.clock import Clock, steady
-from opsconsole.cron import Cron, zone
-from opsconsole.database import Connection, reason
-from opsconsole.errors import Fenced, OpsconsoleError
-from opsconsole.failpoints import Point, reach
-from opsconsole.model import ON_TIME, Job, Occurrence, Reason, RunState, Stop, Trigger
-from opsconsole.planner import Open, Schedule, Stretch, plan, unrun
-from opsconsole.queueing import NO_SLOT, waits
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.job import ON_TIME, Job, Occurrence, Reason, RunState, Stop, Trigger
+from opsconsole.calendar.cron import Cron, zone
+from opsconsole.core.clock import Clock, steady
+from opsconsole.core.database import Connection, reason
+from opsconsole.core.errors import Fenced, OpsconsoleError
+from opsconsole.core.failpoints import Point, reach
+from opsconsole.leader.trigger import CronTrigger
+from opsconsole.rules.admission import NO_SLOT, waits
+from opsconsole.rules.schedule import Open, Schedule, Stretch, plan, unrun
 from opsconsole.store import Store, occurrences, pauses, runs
 from opsconsole.store.occurrences import Registered
-from opsconsole.trigger import CronTrigger
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from apscheduler.triggers.base import BaseTrigger
 
-from opsconsole.cron import Cron
+from opsconsole.calendar.cron import Cron
 
 
 class CronTrigger(BaseTrigger):  # type: ignore[misc]

@@ -1,1 +1,1 @@
-"""What is wrong, judged from plain values."""
+"""Decisions as pure functions over values: no I/O."""

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from opsconsole.model import Job, Run, RunState, Trigger
-from opsconsole.windows import Unit
+from opsconsole.authoring.job import Job, Run, RunState, Trigger
+from opsconsole.calendar.windows import Unit
 
 SLOTS = 32
 """So many runs go on at once; beyond them each pack that has none going on may still begin one."""

@@ -9,10 +9,10 @@ from enum import StrEnum
 from graphlib import TopologicalSorter
 from statistics import median
 
-from opsconsole.cron import Cron, zone
-from opsconsole.errors import BadWindow, NotBackfillable
-from opsconsole.model import Job, Run, RunState, Selection
-from opsconsole.windows import Unit, Window
+from opsconsole.authoring.job import Job, Run, RunState, Selection
+from opsconsole.calendar.cron import Cron, zone
+from opsconsole.calendar.windows import Unit, Window
+from opsconsole.core.errors import BadWindow, NotBackfillable
 
 SOON = timedelta(days=3)
 """The schedule is asked only of windows that end this close to now whether they are due: asking it costs a moment."""

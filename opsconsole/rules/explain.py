@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from opsconsole.cron import TICK, Cron
-from opsconsole.model import ON_TIME, CatchUp, Job, OccurrenceState, Reason, Run
-from opsconsole.store.accounts import Account, Registration
+from opsconsole.authoring.job import ON_TIME, CatchUp, Job, OccurrenceState, Reason, Run
+from opsconsole.calendar.cron import TICK, Cron
+from opsconsole.core.times import span, told
 from opsconsole.store.lease import Lease
+from opsconsole.store.occurrence_history import Account, Registration
 from opsconsole.store.pauses import Pause
-from opsconsole.times import span, told
 
 SILENT = timedelta(seconds=15)
 """A leader whose lease is older than this is in trouble, or gone."""

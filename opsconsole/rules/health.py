@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from opsconsole.model import NEEDS_A_LOOK, Job, Run, RunState
-from opsconsole.text import safe
-from opsconsole.windows import minutes
+from opsconsole.authoring.job import NEEDS_A_LOOK, Job, Run, RunState
+from opsconsole.calendar.windows import minutes
+from opsconsole.core.text import safe
 
 START_WITHIN = minutes(1)
 """An instant whose run has not started by then is overdue."""

@@ -12,13 +12,13 @@ from enum import StrEnum
 from itertools import islice, pairwise
 from typing import NamedTuple
 
-from opsconsole.catalog import Catalog
-from opsconsole.cron import DAY, SHORTHANDS, TICK, Cron, zone
-from opsconsole.model import BY_HAND, Job, Overlap
-from opsconsole.seasons import Change, changes, follows_elapsed, named_in
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.job import BY_HAND, Job, Overlap
+from opsconsole.calendar.clock_changes import Change, changes, follows_elapsed, named_in
+from opsconsole.calendar.cron import DAY, SHORTHANDS, TICK, Cron, zone
+from opsconsole.calendar.windows import Unit, hours
+from opsconsole.core.times import span, told
 from opsconsole.store.pauses import ALL
-from opsconsole.times import span, told
-from opsconsole.windows import Unit, hours
 
 CROWD = 10
 """More jobs than this at one instant are worth spreading: their runs wait for workers and for one another."""

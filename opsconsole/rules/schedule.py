@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from opsconsole.cron import Cron
-from opsconsole.model import ON_TIME, CatchUp, Job, Occurrence, OccurrenceState, Overlap, Reason
+from opsconsole.authoring.job import ON_TIME, CatchUp, Job, Occurrence, OccurrenceState, Overlap, Reason
+from opsconsole.calendar.cron import Cron
 
 
 class Stretch(NamedTuple):

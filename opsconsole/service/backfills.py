@@ -6,18 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from opsconsole import backfill, backfilling, staleness
-from opsconsole.backfill import Only, Pace, Seen, Step, WindowState
-from opsconsole.catalog import Catalog
-from opsconsole.context import Tools, how_many
-from opsconsole.cron import zone
-from opsconsole.database import Connection
-from opsconsole.desk import history
-from opsconsole.errors import BadWindow, Unavailable
-from opsconsole.model import Job, RunState, Scope, Selection
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.context import Tools, how_many
+from opsconsole.authoring.job import Job, RunState, Scope, Selection
+from opsconsole.calendar.cron import zone
+from opsconsole.calendar.windows import Unit, Window
+from opsconsole.core.database import Connection
+from opsconsole.core.errors import BadWindow, Unavailable
+from opsconsole.leader import backfills as backfilling
+from opsconsole.rules import backfill
+from opsconsole.rules.backfill import Only, Pace, Seen, Step, WindowState
+from opsconsole.service import runs as history
 from opsconsole.store import Store, backfills, runs, windows
-from opsconsole.windows import Unit, Window
-from opsconsole.work import BadPopulation, population
+from opsconsole.worker import staleness
+from opsconsole.worker.work import BadPopulation, population
 
 Looking = Callable[[str, int, int], None]
 """Told a job's name, how many of its windows have been looked at, and of how many."""

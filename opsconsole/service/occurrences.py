@@ -8,18 +8,18 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from opsconsole.catalog import Catalog
-from opsconsole.cron import TICK, Cron, zone
-from opsconsole.database import Connection
-from opsconsole.desk.values import Explanation, Listed, Occurrences, Total
-from opsconsole.errors import OpsconsoleError, UnknownJob, UnknownRun
-from opsconsole.model import Job, OccurrenceState, Reason, Run
-from opsconsole.queueing import waits
-from opsconsole.seasons import read
-from opsconsole.store import accounts, lease, pauses, runs
-from opsconsole.store.accounts import Account, Registration, Wanted
-from opsconsole.times import read_time
-from opsconsole.why import Known, explain, fits
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.job import Job, OccurrenceState, Reason, Run
+from opsconsole.calendar.clock_changes import read
+from opsconsole.calendar.cron import TICK, Cron, zone
+from opsconsole.core.database import Connection
+from opsconsole.core.errors import OpsconsoleError, UnknownJob, UnknownRun
+from opsconsole.core.times import read_time
+from opsconsole.rules.admission import waits
+from opsconsole.rules.explain import Known, explain, fits
+from opsconsole.service.snapshot import Explanation, Listed, Occurrences, Total
+from opsconsole.store import lease, occurrence_history as accounts, pauses, runs
+from opsconsole.store.occurrence_history import Account, Registration, Wanted
 
 UTC_NAME = "UTC"
 

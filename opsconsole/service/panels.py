@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.context import Serving
-from opsconsole.database import reason
-from opsconsole.desk.values import PanelView
-from opsconsole.errors import OpsconsoleError
-from opsconsole.faces import Panel, Shown
-from opsconsole.text import safe
+from opsconsole.authoring.context import Serving
+from opsconsole.authoring.extensions import Panel, Shown
+from opsconsole.core.database import reason
+from opsconsole.core.errors import OpsconsoleError
+from opsconsole.core.text import safe
+from opsconsole.service.snapshot import PanelView
 
 LONGEST = 200
 """So much of a text from data is shown."""

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.clock import Clock
-from opsconsole.database import reason
+from opsconsole.core.clock import Clock
+from opsconsole.core.database import reason
 from opsconsole.store import Store, presence
 from opsconsole.store.presence import BEAT, Attached
 

@@ -10,13 +10,13 @@ from statistics import median
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.catalog import Catalog
-from opsconsole.database import Connection, reason
-from opsconsole.desk.values import BatchCell, Cause, JobCard, Leader, Progress, RunPage, Success
-from opsconsole.errors import Unavailable
-from opsconsole.health.rules import JobFacts
-from opsconsole.model import Job, Run, RunState, Trigger
-from opsconsole.queueing import waits
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.job import Job, Run, RunState, Trigger
+from opsconsole.core.database import Connection, reason
+from opsconsole.core.errors import Unavailable
+from opsconsole.rules.admission import waits
+from opsconsole.rules.health import JobFacts
+from opsconsole.service.snapshot import BatchCell, Cause, JobCard, Leader, Progress, RunPage, Success
 from opsconsole.store import Store, batches, lease, pauses, runs, statistics
 
 LAST_RUNS = 14

@@ -13,17 +13,17 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.cache.stats import RedisStats, sample
-from opsconsole.catalog import Catalog
-from opsconsole.clock import Clock
-from opsconsole.context import Tools
-from opsconsole.database import reason
-from opsconsole.desk import history
-from opsconsole.desk.values import Away, RedisView, Snapshot
-from opsconsole.engine import Engine
-from opsconsole.errors import NAMES, Unavailable
-from opsconsole.health.rules import findings
-from opsconsole.settings import Settings
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.context import Tools
+from opsconsole.cache.statistics import RedisStats, sample
+from opsconsole.core.clock import Clock
+from opsconsole.core.database import reason
+from opsconsole.core.errors import NAMES, Unavailable
+from opsconsole.core.settings import Settings
+from opsconsole.leader.engine import Engine
+from opsconsole.rules.health import findings
+from opsconsole.service import runs as history
+from opsconsole.service.snapshot import Away, RedisView, Snapshot
 from opsconsole.store import Store, pauses, presence, runs
 
 log = logging.getLogger(__name__)

@@ -12,19 +12,26 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole import clock, orders
-from opsconsole.backfill import Only, Seen, StepState
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.context import Serving, Tools, how_many
+from opsconsole.authoring.job import OPEN, Pack, Run, RunState, Scope, Selection
 from opsconsole.cache import clearing
 from opsconsole.cache.clearing import Swept
 from opsconsole.cache.families import Family
-from opsconsole.cache.stats import RedisStats, Survey, sample
-from opsconsole.catalog import Catalog
-from opsconsole.context import Serving, Tools, how_many
-from opsconsole.database import reason
-from opsconsole.desk import calendar, history, panels, questions
-from opsconsole.desk.attending import Attending
-from opsconsole.desk.sampler import Sampler
-from opsconsole.desk.values import (
+from opsconsole.cache.statistics import RedisStats, Survey, sample
+from opsconsole.core import clock
+from opsconsole.core.database import reason
+from opsconsole.core.errors import CannotTellStale, NotAllowed, Refused, Unavailable
+from opsconsole.core.failpoints import Point, reach
+from opsconsole.core.settings import Actor, Role, Settings
+from opsconsole.leader import command_handlers as orders
+from opsconsole.leader.command_handlers import Verb
+from opsconsole.leader.engine import Engine
+from opsconsole.rules.backfill import Only, Seen, StepState
+from opsconsole.service import backfills as calendar, occurrences as questions, panels, runs as history
+from opsconsole.service.presence import Attending
+from opsconsole.service.sampler import Sampler
+from opsconsole.service.snapshot import (
     Advance,
     Explanation,
     JobCard,
@@ -36,22 +43,16 @@ from opsconsole.desk.values import (
     RunPage,
     Snapshot,
 )
-from opsconsole.engine import Engine
-from opsconsole.errors import CannotTellStale, NotAllowed, Refused, Unavailable
-from opsconsole.failpoints import Point, reach
-from opsconsole.model import OPEN, Pack, Run, RunState, Scope, Selection
-from opsconsole.orders import Verb
-from opsconsole.settings import Actor, Role, Settings
 from opsconsole.store import Store, audit, backfills, commands, logs, pauses, runs
-from opsconsole.store.accounts import Wanted
 from opsconsole.store.audit import Checked, Entry
 from opsconsole.store.backfills import Backfill, BackfillState, StepView
 from opsconsole.store.commands import CommandState
 from opsconsole.store.logs import LogLine
+from opsconsole.store.occurrence_history import Wanted
 from opsconsole.store.pauses import Pause
 from opsconsole.store.presence import Attached
 from opsconsole.store.runs import Filter
-from opsconsole.work import population, stale
+from opsconsole.worker.work import population, stale
 
 POLL_SECONDS = 0.05
 LOG_PAGE = 1000

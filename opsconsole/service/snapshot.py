@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from opsconsole.cache.stats import RedisStats
-from opsconsole.faces import Shown
-from opsconsole.health.rules import Finding, Severity
-from opsconsole.model import BatchState, OccurrenceState, Reason, Run
-from opsconsole.store.accounts import Account
+from opsconsole.authoring.extensions import Shown
+from opsconsole.authoring.job import BatchState, OccurrenceState, Reason, Run
+from opsconsole.cache.statistics import RedisStats
+from opsconsole.calendar.windows import Window
+from opsconsole.rules.explain import Answer
+from opsconsole.rules.health import Finding, Severity
+from opsconsole.store.occurrence_history import Account
 from opsconsole.store.pauses import Pause
 from opsconsole.store.presence import Attached
 from opsconsole.store.statistics import Rates
-from opsconsole.why import Answer
-from opsconsole.windows import Window
 
 
 @dataclass(frozen=True, slots=True)

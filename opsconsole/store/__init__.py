@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 from sqlalchemy import select
 
-from opsconsole.database import Connection, Database
-from opsconsole.errors import Fenced
-from opsconsole.store import schema
-from opsconsole.text import safe
+from opsconsole.core.database import Connection, Database
+from opsconsole.core.errors import Fenced
+from opsconsole.core.text import safe
+from opsconsole.store import tables as schema
 
 # KEY SHARE conflicts with a takeover, which changes the unique token, and not with renewals.
 _HELD = select(schema.lease.c.token).where(schema.lease.c.id == 1).with_for_update(key_share=True, read=True)

@@ -12,9 +12,9 @@ import msgspec
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from opsconsole.database import Connection
-from opsconsole.settings import Actor
-from opsconsole.store.schema import audit
+from opsconsole.core.database import Connection
+from opsconsole.core.settings import Actor
+from opsconsole.store.tables import audit
 
 FIRST = "0" * 64
 """What stands as the hash before the first row of the trail."""

@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import Row, case, func, insert, or_, select, update
 
-from opsconsole.backfill import UNDONE, Going, Only, Step, StepState
-from opsconsole.database import Connection
-from opsconsole.errors import UnknownBackfill
-from opsconsole.model import Selection
-from opsconsole.store.schema import backfills, steps
-from opsconsole.windows import Window
+from opsconsole.authoring.job import Selection
+from opsconsole.calendar.windows import Window
+from opsconsole.core.database import Connection
+from opsconsole.core.errors import UnknownBackfill
+from opsconsole.rules.backfill import UNDONE, Going, Only, Step, StepState
+from opsconsole.store.tables import backfills, steps
 
 
 class BackfillState(StrEnum):

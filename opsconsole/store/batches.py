@@ -8,9 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from opsconsole.database import Connection
-from opsconsole.model import BatchResult, BatchState
-from opsconsole.store.schema import batches
+from opsconsole.authoring.job import BatchResult, BatchState
+from opsconsole.core.database import Connection
+from opsconsole.store.tables import batches
 
 PAGE = 32
 """Pending rows are loaded so many at a time; what waits in memory does not grow with a run."""

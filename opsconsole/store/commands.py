@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from opsconsole.database import Connection
-from opsconsole.settings import Actor, Role
+from opsconsole.core.database import Connection
+from opsconsole.core.settings import Actor, Role
 from opsconsole.store import audit
-from opsconsole.store.schema import commands
+from opsconsole.store.tables import commands
 
 
 class CommandState(StrEnum):

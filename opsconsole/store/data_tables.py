@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection, MetaData, Table, inspect, literal_column, select
 
-from opsconsole import outbox
-from opsconsole.database import Database, UtcTime
-from opsconsole.model import Pack
+from opsconsole.authoring import outbox
+from opsconsole.authoring.job import Pack
+from opsconsole.core.database import Database, UtcTime
 
 _TIME_FORM = "'____-__-__ __:__:__.______'"
 

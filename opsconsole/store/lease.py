@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from opsconsole.database import Connection
-from opsconsole.store.schema import lease
+from opsconsole.core.database import Connection
+from opsconsole.store.tables import lease
 
 
 @dataclass(frozen=True, slots=True)

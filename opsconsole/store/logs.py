@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
-from opsconsole.database import Connection
-from opsconsole.store.schema import log
+from opsconsole.core.database import Connection
+from opsconsole.store.tables import log
 
 
 class LogLine(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from opsconsole.errors import SchemaMismatch
+from opsconsole.core.errors import SchemaMismatch
 from opsconsole.store import Store
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 
-from opsconsole.database import Connection
-from opsconsole.model import OccurrenceState, Reason
-from opsconsole.store.schema import jobs, occurrences, runs
+from opsconsole.authoring.job import OccurrenceState, Reason
+from opsconsole.core.database import Connection
+from opsconsole.store.tables import jobs, occurrences, runs
 
 RAN_ITSELF = (OccurrenceState.DUE, OccurrenceState.RAN, OccurrenceState.LATE)
 

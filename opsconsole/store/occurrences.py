@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select, update
 
-from opsconsole.database import Connection
-from opsconsole.model import Job, Occurrence, OccurrenceState
-from opsconsole.store.schema import jobs, occurrences
+from opsconsole.authoring.job import Job, Occurrence, OccurrenceState
+from opsconsole.core.database import Connection
+from opsconsole.store.tables import jobs, occurrences
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import insert, or_, select, update
 
-from opsconsole.database import Connection
-from opsconsole.model import Job
-from opsconsole.store.schema import pauses
+from opsconsole.authoring.job import Job
+from opsconsole.core.database import Connection
+from opsconsole.store.tables import pauses
 
 ALL = "all"
 

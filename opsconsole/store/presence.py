@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, select, update
 
-from opsconsole.database import Connection
-from opsconsole.store.schema import presence
+from opsconsole.core.database import Connection
+from opsconsole.store.tables import presence
 
 BEAT = timedelta(seconds=5)
 GONE_AFTER = timedelta(seconds=20)

@@ -9,12 +9,24 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row, bindparam, case, func, insert, select, update
 
-from opsconsole.database import Connection
-from opsconsole.errors import UnknownRun
-from opsconsole.model import LIVE, NEEDS_A_LOOK, ON_TIME, OPEN, Counts, Job, Run, RunState, Selection, Stop, Trigger
+from opsconsole.authoring.job import (
+    LIVE,
+    NEEDS_A_LOOK,
+    ON_TIME,
+    OPEN,
+    Counts,
+    Job,
+    Run,
+    RunState,
+    Selection,
+    Stop,
+    Trigger,
+)
+from opsconsole.calendar.windows import Window
+from opsconsole.core.database import Connection
+from opsconsole.core.errors import UnknownRun
 from opsconsole.store import occurrences
-from opsconsole.store.schema import batches, failures, log, runs
-from opsconsole.windows import Window
+from opsconsole.store.tables import batches, failures, log, runs
 
 
 class Filter(msgspec.Struct, frozen=True, omit_defaults=True):

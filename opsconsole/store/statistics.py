@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import case, false, func, or_, select
 
-from opsconsole.database import Connection
-from opsconsole.model import TERMINAL, Run, RunState, Trigger
+from opsconsole.authoring.job import TERMINAL, Run, RunState, Trigger
+from opsconsole.core.database import Connection
 from opsconsole.store import runs as run_store
-from opsconsole.store.schema import jobs, runs
+from opsconsole.store.tables import jobs, runs
 
 SPANS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from opsconsole.database import Json, UtcTime
+from opsconsole.core.database import Json, UtcTime
 
 metadata = MetaData(
     naming_convention={

@@ -7,11 +7,11 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from opsconsole.backfill import Known, WindowState
-from opsconsole.database import Connection, inserting
-from opsconsole.model import OPEN, Run
-from opsconsole.store.schema import runs, windows
-from opsconsole.windows import Window
+from opsconsole.authoring.job import OPEN, Run
+from opsconsole.calendar.windows import Window
+from opsconsole.core.database import Connection, inserting
+from opsconsole.rules.backfill import Known, WindowState
+from opsconsole.store.tables import runs, windows
 
 
 def ended(db: Connection, run: Run, result: WindowState, *, whole: bool, seconds: float) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from opsconsole.catalog import Catalog
-from opsconsole.context import Tools
-from opsconsole.executors import Feed, Stopped
-from opsconsole.model import BatchResult
-from opsconsole.work import work
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.context import Tools
+from opsconsole.authoring.job import BatchResult
+from opsconsole.worker.executor import Feed, Stopped
+from opsconsole.worker.work import work
 
 TICK_SECONDS = 0.01
 

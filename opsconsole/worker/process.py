@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from opsconsole.failpoints import Point, reach
-from opsconsole.model import Batch
-from opsconsole.settings import JobOverride
+from opsconsole.authoring.job import Batch
+from opsconsole.core.failpoints import Point, reach
+from opsconsole.core.settings import JobOverride
 
 PR_SET_PDEATHSIG = 1
 NICENESS = 5
@@ -53,10 +53,10 @@ def main() -> None:
     sys.path[:] = wiring.path
 
     import opsconsole.cache.client  # noqa: F401 - half a second that the first batch need not wait for
-    from opsconsole.catalog import load
-    from opsconsole.context import Tools
-    from opsconsole.errors import OpsconsoleError
-    from opsconsole.work import work
+    from opsconsole.authoring.catalog import load
+    from opsconsole.authoring.context import Tools
+    from opsconsole.core.errors import OpsconsoleError
+    from opsconsole.worker.work import work
 
     try:
         catalog = load(tuple(wiring.packs), wiring.overrides, wiring.options)

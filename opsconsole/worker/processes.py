@@ -16,11 +16,11 @@ from typing import IO, Any
 
 import msgspec
 
-from opsconsole.errors import OpsconsoleError
-from opsconsole.executors import Feed, Stopped
-from opsconsole.executors.worker import Hello
-from opsconsole.failpoints import Point, reach
-from opsconsole.model import Batch, BatchResult
+from opsconsole.authoring.job import Batch, BatchResult
+from opsconsole.core.errors import OpsconsoleError
+from opsconsole.core.failpoints import Point, reach
+from opsconsole.worker.executor import Feed, Stopped
+from opsconsole.worker.process import Hello
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Worker:
     def __init__(self, wiring: bytes, errors: Path) -> None:
         with _appending(errors) as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "opsconsole.executors.worker"],
+                [sys.executable, "-P", "-m", "opsconsole.worker.process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from opsconsole.catalog import Catalog
-from opsconsole.context import how_many
-from opsconsole.database import Database
-from opsconsole.model import Job, Scope
-from opsconsole.windows import Window
-from opsconsole.work import stale
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.context import how_many
+from opsconsole.authoring.job import Job, Scope
+from opsconsole.calendar.windows import Window
+from opsconsole.core.database import Database
+from opsconsole.worker.work import stale
 
 
 def count(data: Database, catalog: Catalog, job: Job, window: Window, now: datetime) -> int:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from opsconsole.context import Context, Items, Said, Tools, failure
-from opsconsole.database import Trouble, reason, trouble
-from opsconsole.errors import CannotTellStale, OpsconsoleError, Unavailable
-from opsconsole.model import DETAILED_FAILURES, Batch, BatchResult, Failure, Job, Scope
-from opsconsole.text import safe
+from opsconsole.authoring.context import Context, Items, Said, Tools, failure
+from opsconsole.authoring.job import DETAILED_FAILURES, Batch, BatchResult, Failure, Job, Scope
+from opsconsole.core.database import Trouble, reason, trouble
+from opsconsole.core.errors import CannotTellStale, OpsconsoleError, Unavailable
+from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
     from sqlalchemy.sql import Select

@@ -10,12 +10,12 @@ from textual.binding import Binding, BindingType
 
 from opsconsole.cache.clearing import Swept, Wanted
 from opsconsole.cache.families import Family
-from opsconsole.errors import OpsconsoleError
-from screens.aside import aside
-from screens.dialogs import INNER, Answer, Dialog, titled
-from screens.lines import EMPTY, Line, Piece, line, tail, tell, wrapped
-from screens.rows import clearing
-from screens.rows.questions import CANCEL, Question
+from opsconsole.core.errors import OpsconsoleError
+from screens.dialogs.dialog import INNER, Answer, Dialog, titled
+from screens.panels import clear as clearing
+from screens.panels.questions import CANCEL, Question
+from screens.threads import aside
+from screens.widgets.lines import EMPTY, Line, Piece, line, tail, tell, wrapped
 
 PATIENCE_SECONDS = 0.3
 """So long the keys must rest before the server is asked anew."""

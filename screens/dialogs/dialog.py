@@ -10,9 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import ModalScreen
 
-from screens.lines import EMPTY, Line, Piece, crop, ends, line, tell, width, wrapped
-from screens.paint import Lines
-from screens.rows.questions import CANCEL, Question
+from screens.panels.questions import CANCEL, Question
+from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, tell, width, wrapped
+from screens.widgets.paint import Lines
 
 if TYPE_CHECKING:
     from screens.app import ConsoleApp

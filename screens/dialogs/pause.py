@@ -9,11 +9,11 @@ from typing import ClassVar, NamedTuple
 from textual import events
 from textual.binding import Binding, BindingType
 
-from screens import look
-from screens.dialogs import INNER, Dialog, titled
-from screens.lines import EMPTY, Line, Piece, left, line, tail, tell, wrapped
-from screens.rows import pauses
-from screens.rows.questions import CANCEL
+from screens.dialogs.dialog import INNER, Dialog, titled
+from screens.panels import pauses
+from screens.panels.questions import CANCEL
+from screens.widgets import symbols as look
+from screens.widgets.lines import EMPTY, Line, Piece, left, line, tail, tell, wrapped
 
 NOTE_LENGTH = 200
 NOTE_CELLS = 52

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from opsconsole.desk.values import Run
-from opsconsole.errors import OpsconsoleError, Unavailable
-from screens.aside import aside
-from screens.dialogs import Confirm
-from screens.rows import questions
+from opsconsole.core.errors import OpsconsoleError, Unavailable
+from opsconsole.service.snapshot import Run
+from screens.dialogs.dialog import Confirm
+from screens.panels import questions
+from screens.threads import aside
 
 if TYPE_CHECKING:
     from screens.app import ConsoleApp

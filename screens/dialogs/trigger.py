@@ -9,12 +9,12 @@ from typing import ClassVar
 from textual import events
 from textual.binding import Binding, BindingType
 
-from opsconsole.desk.values import JobCard, Preview
-from opsconsole.errors import BadWindow, OpsconsoleError, UnknownJob
-from screens import figures
-from screens.aside import aside
-from screens.dialogs import INNER, Dialog, titled
-from screens.lines import EMPTY, Line, Piece, line, tell, wrapped
+from opsconsole.core.errors import BadWindow, OpsconsoleError, UnknownJob
+from opsconsole.service.snapshot import JobCard, Preview
+from screens.dialogs.dialog import INNER, Dialog, titled
+from screens.threads import aside
+from screens.widgets import figures
+from screens.widgets.lines import EMPTY, Line, Piece, line, tell, wrapped
 
 Order = tuple[str, str | None]
 """A job, and the date that names its window; None for the current one."""

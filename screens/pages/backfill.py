@@ -8,10 +8,10 @@ from typing import ClassVar, NamedTuple, cast
 from textual.binding import Binding, BindingType
 
 from opsconsole.store.backfills import Backfill, StepView
-from screens.filling import Filling
-from screens.lines import Line, Piece, line
-from screens.rows import backfills
-from screens.rows.view import View
+from screens.pages.backfill_actions import Filling
+from screens.panels import backfills
+from screens.panels.view import View
+from screens.widgets.lines import Line, Piece, line
 
 FAR = 1_000_000
 

@@ -9,14 +9,15 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.errors import OpsconsoleError
+from opsconsole.core.errors import OpsconsoleError
 from opsconsole.store.backfills import ACTIVE, Backfill, BackfillState
-from screens import actions, figures, look
-from screens.aside import aside
-from screens.dialogs import Confirm
-from screens.lines import Line, line, tell
-from screens.page import Page
-from screens.rows import backfills
+from screens import actions
+from screens.dialogs.dialog import Confirm
+from screens.pages.page import Page
+from screens.panels import backfills
+from screens.threads import aside
+from screens.widgets import figures, symbols as look
+from screens.widgets.lines import Line, line, tell
 
 LOOK_SECONDS = 0.5
 REST_SECONDS = 5.0

@@ -7,16 +7,16 @@ from typing import ClassVar, NamedTuple, cast
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.desk.calendar import Calendar
+from opsconsole.service.backfills import Calendar
 from opsconsole.store.backfills import Backfill
-from screens import figures
-from screens.backfill_page import BackfillPage
-from screens.calendar import CalendarScreen
-from screens.filling import NEWEST, Filling
-from screens.lines import Line
-from screens.rows import backfills, board, calendar, overview
-from screens.rows.overview import Standing
-from screens.rows.view import Key, View
+from screens.pages.backfill import BackfillPage
+from screens.pages.backfill_actions import NEWEST, Filling
+from screens.pages.calendar import CalendarScreen
+from screens.panels import backfills, calendar, dashboard as board, windows as overview
+from screens.panels.view import Key, View
+from screens.panels.windows import Standing
+from screens.widgets import figures
+from screens.widgets.lines import Line
 
 
 class Read(NamedTuple):

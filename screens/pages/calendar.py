@@ -8,20 +8,20 @@ from typing import ClassVar, NamedTuple, cast
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.backfill import Only, Seen
-from opsconsole.desk.calendar import Calendar
+from opsconsole.rules.backfill import Only, Seen
+from opsconsole.service.backfills import Calendar
 from opsconsole.store.backfills import Backfill
-from screens import figures
-from screens.backfill_page import BackfillPage
-from screens.clearing import TypeToConfirm
-from screens.dialogs import Confirm
-from screens.filling import NEWEST, Filling
-from screens.lines import Line
-from screens.planning import Planning
-from screens.rows import backfills, board, calendar, plan
-from screens.rows.calendar import Sheet, Stretch
-from screens.rows.plan import Draft, Planned
-from screens.rows.view import View
+from screens.dialogs.clear import TypeToConfirm
+from screens.dialogs.dialog import Confirm
+from screens.pages.backfill import BackfillPage
+from screens.pages.backfill_actions import NEWEST, Filling
+from screens.pages.planning import Planning
+from screens.panels import backfills, calendar, dashboard as board, plan
+from screens.panels.calendar import Sheet, Stretch
+from screens.panels.plan import Draft, Planned
+from screens.panels.view import View
+from screens.widgets import figures
+from screens.widgets.lines import Line
 
 LEAST_LIST = 3
 CHOICES = tuple(Only)

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.desk.values import Finding, Run, Snapshot
-from opsconsole.model import OPEN
-from screens.acting import CHOOSE, ActingPage
-from screens.lines import Line
-from screens.rows import board, health, running
-from screens.rows.view import Key, View
+from opsconsole.authoring.job import OPEN
+from opsconsole.service.snapshot import Finding, Run, Snapshot
+from screens.pages.run_actions import CHOOSE, ActingPage
+from screens.panels import dashboard as board, health, running
+from screens.panels.view import Key, View
+from screens.widgets.lines import Line
 
 
 class Dashboard(ActingPage):

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.model import BatchState
-from screens import look
-from screens.lines import EMPTY, Line, Piece, fill, left, line, rule
-from screens.page import Page
-from screens.rows.view import View
+from opsconsole.authoring.job import BatchState
+from screens.pages.page import Page
+from screens.panels.view import View
+from screens.widgets import symbols as look
+from screens.widgets.lines import EMPTY, Line, Piece, fill, left, line, rule
 
 _KEYS = {
     "question_mark": "?",

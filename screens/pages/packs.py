@@ -7,13 +7,13 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.desk.values import PanelView
-from opsconsole.errors import OpsconsoleError
-from screens.aside import aside
-from screens.lines import Line, Piece, line, tell
-from screens.page import Page
-from screens.rows import packs
-from screens.rows.view import View
+from opsconsole.core.errors import OpsconsoleError
+from opsconsole.service.snapshot import PanelView
+from screens.pages.page import Page
+from screens.panels import packs
+from screens.panels.view import View
+from screens.threads import aside
+from screens.widgets.lines import Line, Piece, line, tell
 
 REFRESH_SECONDS = 5.0
 """Panels ask the data database: not more often than somebody can read them."""

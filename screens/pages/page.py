@@ -8,13 +8,13 @@ from textual import events
 from textual.app import ComposeResult
 from textual.screen import Screen
 
-from opsconsole.desk.values import Snapshot
-from screens.lines import EMPTY, Line, Piece, crop, ends, fill, line, tell, width
-from screens.look import Look
-from screens.paint import Lines
-from screens.rows import questions
-from screens.rows.top import top_line, verdict
-from screens.rows.view import Key, View
+from opsconsole.service.snapshot import Snapshot
+from screens.panels import questions
+from screens.panels.top_line import top_line, verdict
+from screens.panels.view import Key, View
+from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, fill, line, tell, width
+from screens.widgets.paint import Lines
+from screens.widgets.symbols import Look
 
 if TYPE_CHECKING:
     from screens.app import ConsoleApp

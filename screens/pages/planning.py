@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsconsole.errors import OpsconsoleError
-from screens.aside import aside
-from screens.rows.plan import Draft, Looking, Planned
+from opsconsole.core.errors import OpsconsoleError
+from screens.panels.plan import Draft, Looking, Planned
+from screens.threads import aside
 
 if TYPE_CHECKING:
-    from screens.page import Page
+    from screens.pages.page import Page
 
 
 class Left(OpsconsoleError):

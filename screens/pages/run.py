@@ -7,15 +7,15 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.desk.values import Progress, RunPage
-from opsconsole.errors import OpsconsoleError
-from opsconsole.model import OPEN, Run
-from screens import figures
-from screens.acting import ActingPage
-from screens.aside import aside
-from screens.lines import Line, Piece, line, tell
-from screens.rows import run as rows_of_run
-from screens.rows.view import View
+from opsconsole.authoring.job import OPEN, Run
+from opsconsole.core.errors import OpsconsoleError
+from opsconsole.service.snapshot import Progress, RunPage
+from screens.pages.run_actions import ActingPage
+from screens.panels import run as rows_of_run
+from screens.panels.view import View
+from screens.threads import aside
+from screens.widgets import figures
+from screens.widgets.lines import Line, Piece, line, tell
 
 REFRESH_SECONDS = 0.5
 

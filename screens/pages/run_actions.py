@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.desk.values import Run
+from opsconsole.service.snapshot import Run
 from screens import actions
-from screens.page import Page
-from screens.rows import pauses
+from screens.pages.page import Page
+from screens.panels import pauses
 
 
 class ActingPage(Page):

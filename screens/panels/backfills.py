@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from opsconsole.backfill import Only, StepState
+from opsconsole.rules.backfill import Only, StepState
 from opsconsole.store.backfills import ACTIVE, Backfill, BackfillState, StepView
-from screens import figures, look
-from screens.lines import EMPTY, Line, Piece, bar, crop, ends, fill, left, line, right, rule, tell, width
-from screens.rows import calendar
-from screens.rows.questions import NO, Question
-from screens.rows.view import Block, Key, fit, hint
+from screens.panels import calendar
+from screens.panels.questions import NO, Question
+from screens.panels.view import Block, Key, fit, hint
+from screens.widgets import figures, symbols as look
+from screens.widgets.lines import EMPTY, Line, Piece, bar, crop, ends, fill, left, line, right, rule, tell, width
 
 PANEL = "backfills"
 WIDE = 110

@@ -12,11 +12,11 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
-from opsconsole.backfill import Seen, WindowState
-from opsconsole.windows import SATURDAY, WEEK, Unit
-from screens import figures, look
-from screens.lines import EMPTY, Line, Piece, crop, ends, line, tell, width
-from screens.look import MARKED
+from opsconsole.calendar.windows import SATURDAY, WEEK, Unit
+from opsconsole.rules.backfill import Seen, WindowState
+from screens.widgets import figures, symbols as look
+from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, tell, width
+from screens.widgets.symbols import MARKED
 
 WEEKS = 53
 YEARS = 3

@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Sequence
 
 from opsconsole.cache.clearing import Swept, Wanted
-from opsconsole.desk import guard
-from opsconsole.desk.values import Advance
-from screens import figures
-from screens.lines import EMPTY, Line, Piece, crop, line, right, tell, wrapped
-from screens.rows.questions import CANCEL, Question
+from opsconsole.service import confirmations as guard
+from opsconsole.service.snapshot import Advance
+from screens.panels.questions import CANCEL, Question
+from screens.widgets import figures
+from screens.widgets.lines import EMPTY, Line, Piece, crop, line, right, tell, wrapped
 
 ANY_FAMILY = "any"
 TOLD_LINES = 11

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from screens.lines import EMPTY, Line, side_by_side
-from screens.rows import health, redis, running, success, upcoming
-from screens.rows.view import Key, View
+from screens.panels import health, redis, running, success, upcoming
+from screens.panels.view import Key, View
+from screens.widgets.lines import EMPTY, Line, side_by_side
 
 TWO_COLUMNS = 120
 

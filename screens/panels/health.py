@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from opsconsole.desk.values import Finding
-from screens import figures, look
-from screens.lines import Line, Piece, ends, line, rule, tell
-from screens.rows.view import WIDE, Block, Key, View, fit
+from opsconsole.service.snapshot import Finding
+from screens.panels.view import WIDE, Block, Key, View, fit
+from screens.widgets import figures, symbols as look
+from screens.widgets.lines import Line, Piece, ends, line, rule, tell
 
 PANEL = "health"
 

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from rich.cells import cell_len
 
-from opsconsole.desk.values import PanelView
-from opsconsole.faces import Shown
-from screens import figures
-from screens.lines import EMPTY, Line, Piece, crop, ends, fill, left, line, right, rule, tell, wrapped
+from opsconsole.authoring.extensions import Shown
+from opsconsole.service.snapshot import PanelView
+from screens.widgets import figures
+from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, fill, left, line, right, rule, tell, wrapped
 
 NO_PANEL = "no pack that is loaded shows anything here; a pack does with `panels`"
 BEING_READ = "what packs show is being read"

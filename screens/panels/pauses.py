@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from opsconsole.desk.values import JobCard, Pause
-from screens import figures, look
-from screens.lines import Line, Piece, line, tell, width
+from opsconsole.service.snapshot import JobCard, Pause
+from screens.widgets import figures, symbols as look
+from screens.widgets.lines import Line, Piece, line, tell, width
 
 ALL = "all"
 LENGTHS: tuple[tuple[str, timedelta | None], ...] = (

@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from opsconsole.backfill import WANTED, Only, Seen, WindowState
-from opsconsole.desk import guard
-from opsconsole.desk.calendar import Calendar
+from opsconsole.rules.backfill import WANTED, Only, Seen, WindowState
+from opsconsole.service import confirmations as guard
+from opsconsole.service.backfills import Calendar
 from opsconsole.store.backfills import Backfill, StepView
-from screens import figures
-from screens.lines import Line, Piece, crop, ends, line, rule, tell, wrapped
-from screens.rows import calendar
-from screens.rows.calendar import Stretch
-from screens.rows.questions import CANCEL, Question
+from screens.panels import calendar
+from screens.panels.calendar import Stretch
+from screens.panels.questions import CANCEL, Question
+from screens.widgets import figures
+from screens.widgets.lines import Line, Piece, crop, ends, line, rule, tell, wrapped
 
 REASONS = 3
 WORDS = {

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from opsconsole.desk.values import Pause, Run
-from opsconsole.model import OPEN, RunState
-from screens import figures
-from screens.rows import pauses
-from screens.rows.running import share
+from opsconsole.authoring.job import OPEN, RunState
+from opsconsole.service.snapshot import Pause, Run
+from screens.panels import pauses
+from screens.panels.running import share
+from screens.widgets import figures
 
 NO, CANCEL = "No", "Cancel"
 CANCEL_RUN, BY_FORCE = "Cancel the run", "By force"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from opsconsole.desk.values import RedisStats
-from screens import figures
-from screens.lines import Line, Piece, bar, crop, line, rule, spark, tell
-from screens.rows.top import COMES_BACK
-from screens.rows.view import WIDE, View
+from opsconsole.service.snapshot import RedisStats
+from screens.panels.top_line import COMES_BACK
+from screens.panels.view import WIDE, View
+from screens.widgets import figures
+from screens.widgets.lines import Line, Piece, bar, crop, line, rule, spark, tell
 
 HIT_RATES = 20
 

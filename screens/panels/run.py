@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from opsconsole.desk.values import BatchCell, Pause, Progress, RunPage
-from opsconsole.model import OPEN, BatchState, Run, RunState, Trigger
-from screens import figures, look
-from screens.lines import EMPTY, Line, Piece, bar, crop, ends, line, right, rule, side_by_side, tell, width
-from screens.rows import pauses
-from screens.rows.running import done, share, stopping, waiting
+from opsconsole.authoring.job import OPEN, BatchState, Run, RunState, Trigger
+from opsconsole.service.snapshot import BatchCell, Pause, Progress, RunPage
+from screens.panels import pauses
+from screens.panels.running import done, share, stopping, waiting
+from screens.widgets import figures, symbols as look
+from screens.widgets.lines import EMPTY, Line, Piece, bar, crop, ends, line, right, rule, side_by_side, tell, width
 
 BESIDE = 160
 """From this many cells on the failures and the log stand beside each other."""

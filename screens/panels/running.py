@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from opsconsole.desk.values import Progress, Run
-from opsconsole.model import OPEN, Counts, RunState
-from screens import figures, look
-from screens.lines import EMPTY, Line, Piece, bar, ends, left, line, right, rule, tell, width
-from screens.rows.view import WIDE, Block, Key, View, fit, hint, stale
+from opsconsole.authoring.job import OPEN, Counts, RunState
+from opsconsole.service.snapshot import Progress, Run
+from screens.panels.view import WIDE, Block, Key, View, fit, hint, stale
+from screens.widgets import figures, symbols as look
+from screens.widgets.lines import EMPTY, Line, Piece, bar, ends, left, line, right, rule, tell, width
 
 PANEL = "running"
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from opsconsole.desk.values import Pause, Success
-from opsconsole.model import RunState
-from screens import figures, look
-from screens.lines import Line, Piece, fill, left, line, right, rule, spark, width
-from screens.rows import pauses
-from screens.rows.view import WIDE, Block, Key, View, fit, hint, stale
+from opsconsole.authoring.job import RunState
+from opsconsole.service.snapshot import Pause, Success
+from screens.panels import pauses
+from screens.panels.view import WIDE, Block, Key, View, fit, hint, stale
+from screens.widgets import figures, symbols as look
+from screens.widgets.lines import Line, Piece, fill, left, line, right, rule, spark, width
 
 PANEL = "success"
 LAST = 14

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from itertools import product
 
-from opsconsole.desk.values import Away, Finding, Severity
-from screens import figures, look
-from screens.lines import EMPTY, Line, Piece, ends, line, tell, width
-from screens.rows import pauses
-from screens.rows.view import View, stale
+from opsconsole.service.snapshot import Away, Finding, Severity
+from screens.panels import pauses
+from screens.panels.view import View, stale
+from screens.widgets import figures, symbols as look
+from screens.widgets.lines import EMPTY, Line, Piece, ends, line, tell, width
 
 PRODUCTION = ("production", "prod")
 CONSOLE = "console"

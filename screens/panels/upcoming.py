@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from opsconsole.desk.values import JobCard
-from screens import figures, look
-from screens.lines import Line, Piece, crop, ends, left, line, right, rule, tell, width
-from screens.rows import pauses
-from screens.rows.view import WIDE, Block, View, fit, hint, stale
+from opsconsole.service.snapshot import JobCard
+from screens.panels import pauses
+from screens.panels.view import WIDE, Block, View, fit, hint, stale
+from screens.widgets import figures, symbols as look
+from screens.widgets.lines import Line, Piece, crop, ends, left, line, right, rule, tell, width
 
 
 def panel(view: View, cells: int, rows: int) -> list[Line]:

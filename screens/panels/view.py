@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opsconsole.desk.values import Pause, Run, Snapshot
-from screens import figures
-from screens.lines import EMPTY, Line, Piece, fill, line
-from screens.rows import pauses
+from opsconsole.service.snapshot import Pause, Run, Snapshot
+from screens.panels import pauses
+from screens.widgets import figures
+from screens.widgets.lines import EMPTY, Line, Piece, fill, line
 
 Key = tuple[str, str]
 """A row that the cursor can stand on: its panel, and what it is about (a run's number, a job's name, ...)."""

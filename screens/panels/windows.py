@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from opsconsole.backfill import Seen, WindowState
-from opsconsole.desk.calendar import Calendar
+from opsconsole.rules.backfill import Seen, WindowState
+from opsconsole.service.backfills import Calendar
 from opsconsole.store.backfills import Backfill
-from screens import figures, look
-from screens.lines import Line, Piece, crop, left, line, right, tell
-from screens.rows import calendar
-from screens.rows.view import Key
+from screens.panels import calendar
+from screens.panels.view import Key
+from screens.widgets import figures, symbols as look
+from screens.widgets.lines import Line, Piece, crop, left, line, right, tell
 
 PANEL = "jobs"
 COLUMNS = {

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from opsconsole.text import safe
+from opsconsole.core.text import safe
 
 _VARIATION = re.compile("[\ufe00-\ufe0f]")
 """Variation selectors: terminals do not agree on how wide they make what stands before them."""
@@ -17,7 +17,7 @@ SPARKS = "▁▂▃▄▅▆▇█"
 
 
 class Piece(NamedTuple):
-    """A stretch of text in one style; `style` is a key of `screens.paint.STYLES`."""
+    """A stretch of text in one style; `style` is a key of `screens.widgets.paint.STYLES`."""
 
     text: str
     style: str = ""

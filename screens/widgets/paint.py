@@ -13,8 +13,8 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from screens import look
-from screens.lines import Line, Piece, fill, width
+from screens.widgets import symbols as look
+from screens.widgets.lines import Line, Piece, fill, width
 
 # Colours of the 256, chosen so that a terminal with 16 gets a bright and different one for each of them.
 STYLES = {

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from opsconsole.backfill import StepState, WindowState
-from opsconsole.desk.values import BatchCell, Severity
-from opsconsole.model import BatchState, RunState
+from opsconsole.authoring.job import BatchState, RunState
+from opsconsole.rules.backfill import StepState, WindowState
+from opsconsole.service.snapshot import BatchCell, Severity
 from opsconsole.store.backfills import Backfill, BackfillState
 
 MARKED = "marked"

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from opsconsole import DAY, Family, Job, Limits, Pack, hours
-from opsconsole.catalog import Catalog, load
-from opsconsole.errors import BadSettings, UnknownJob
-from opsconsole.settings import JobOverride
+from opsconsole.authoring.catalog import Catalog, load
+from opsconsole.core.errors import BadSettings, UnknownJob
+from opsconsole.core.settings import JobOverride
 from tests.packs import counting
 
 Packing = Callable[..., str]

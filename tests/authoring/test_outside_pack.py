@@ -17,12 +17,13 @@ import pytest
 import redis
 from sqlalchemy import text
 
-from opsconsole import catalog, settings
-from opsconsole.catalog import Catalog
-from opsconsole.errors import BadSettings, Exit
-from opsconsole.model import Run, RunState, Selection
+from opsconsole.authoring import catalog
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.job import Run, RunState, Selection
+from opsconsole.core import settings
+from opsconsole.core.errors import BadSettings, Exit
 from tests.conftest import Installing
-from tests.http.wire import served
+from tests.http.client import served
 from tests.installation import Installation
 
 ROOT = Path(__file__).parents[2]

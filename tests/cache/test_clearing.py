@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from opsconsole.cache.clearing import BadWanted, Swept, Wanted, sweep
 from opsconsole.cache.client import Cache
 from opsconsole.cache.families import BadKey, Family
-from opsconsole.errors import Exit, Unavailable
+from opsconsole.core.errors import Exit, Unavailable
 
 HOUR = timedelta(hours=1)
 DAYS = Family("attempts.day", "date:user:{date}:{user}", HOUR, of=("user",))

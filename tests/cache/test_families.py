@@ -12,8 +12,8 @@ from hypothesis import given, strategies as st
 
 from opsconsole.cache.client import Cache
 from opsconsole.cache.families import BadKey, Families, Family, clashes
+from opsconsole.core.errors import Unavailable
 from opsconsole.embedded.redis import EmbeddedRedis
-from opsconsole.errors import Unavailable
 
 DAYS = Family("days", "date:user:{date}:{user}", ttl=timedelta(hours=2), of=("user",))
 LONG = Family("long", "long:{a}:{b}:{c}", ttl=timedelta(minutes=1))

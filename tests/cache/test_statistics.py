@@ -11,8 +11,8 @@ import redis
 
 from opsconsole.cache.client import Cache
 from opsconsole.cache.families import Family
-from opsconsole.cache.stats import Recent, RedisStats, hit_rate_between, sample, survey
-from opsconsole.errors import Unavailable
+from opsconsole.cache.statistics import Recent, RedisStats, hit_rate_between, sample, survey
+from opsconsole.core.errors import Unavailable
 
 DAYS = Family("days", "date:user:{date}:{user}", timedelta(hours=2), of=("user",))
 LEVEL = Family("level", "user:level:{user}", timedelta(hours=1), of=("user",))

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, strategies as st
 
-from opsconsole.cron import Cron, zone
-from opsconsole.seasons import Change, change_of, changes, follows_elapsed, moments, named_in, read
+from opsconsole.calendar.clock_changes import Change, change_of, changes, follows_elapsed, moments, named_in, read
+from opsconsole.calendar.cron import Cron, zone
 
 BERLIN, LORD_HOWE, APIA = zone("Europe/Berlin"), zone("Australia/Lord_Howe"), zone("Pacific/Apia")
 

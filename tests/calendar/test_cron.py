@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from opsconsole.cron import Cron, zone
-from opsconsole.errors import BadCron, BadZone
-from opsconsole.trigger import CronTrigger
+from opsconsole.calendar.cron import Cron, zone
+from opsconsole.core.errors import BadCron, BadZone
+from opsconsole.leader.trigger import CronTrigger
 
 
 def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
@@ -368,7 +368,7 @@ def test_schedules_are_values() -> None:
 
 
 def test_a_command_that_only_knows_of_schedules_starts_without_reading_one() -> None:
-    program = "import sys, opsconsole.cron; print({'croniter', 'cron_descriptor', 'apscheduler'} & sys.modules.keys())"
+    program = "import sys, opsconsole.calendar.cron; print({'croniter', 'cron_descriptor', 'apscheduler'} & sys.modules.keys())"
 
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "set()\n"
 

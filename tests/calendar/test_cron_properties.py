@@ -12,8 +12,8 @@ import pytest
 from cronsim import CronSim, CronSimError
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from opsconsole.cron import Cron
-from opsconsole.errors import BadCron
+from opsconsole.calendar.cron import Cron
+from opsconsole.core.errors import BadCron
 
 MINUTE = timedelta(minutes=1)
 DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]

@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 from hypothesis import given, strategies as st
 
-from opsconsole.errors import BadWindow
-from opsconsole.windows import (
+from opsconsole.calendar.windows import (
     DAY,
     DAY_BEFORE,
     FOUR_WEEKS_BEFORE,
@@ -20,6 +19,7 @@ from opsconsole.windows import (
     Window,
     start_of_day,
 )
+from opsconsole.core.errors import BadWindow
 
 MONTH = Covers(Unit.MONTH)
 ODD = ["Pacific/Apia", "America/Sao_Paulo", "America/Havana", "Asia/Beirut", "Africa/Cairo", "Australia/Lord_Howe"]

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from opsconsole.cron import TICK
-from opsconsole.model import (
+from opsconsole.authoring.job import (
     BatchResult,
     BatchState,
     Counts,
@@ -18,9 +17,10 @@ from opsconsole.model import (
     RunState,
     Trigger,
 )
+from opsconsole.calendar.cron import TICK
+from opsconsole.calendar.windows import Window
 from opsconsole.store import batches, occurrences, pauses, runs
 from opsconsole.store.batches import Row
-from opsconsole.windows import Window
 from tests.installation import Installation
 
 NOON = datetime(2026, 1, 19, 12, 0, tzinfo=UTC)

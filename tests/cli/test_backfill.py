@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.backfill import StepState
+from opsconsole.rules.backfill import StepState
 from opsconsole.store.backfills import BackfillState
 from tests.cli.conftest import NO_REDIS, Typed, Typing
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.installation import Installation
 from tests.packs import diary
+from tests.waiting import eventually
 
 PAGE = "diary.page"
 RANGE = ("--from", "2025-01-10", "--to", "2025-01-13")

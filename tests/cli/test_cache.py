@@ -11,13 +11,13 @@ import pytest
 import redis
 
 from opsconsole.cache.clearing import Wanted
-from opsconsole.desk import guard
 from opsconsole.embedded.redis import EmbeddedRedis
+from opsconsole.service import confirmations as guard
 from tests.cli.conftest import Typing
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.installation import Installation
 from tests.terminal import Terminal
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from opsconsole.cron import TICK
-from opsconsole.engine import Engine
+from opsconsole.calendar.cron import TICK
+from opsconsole.leader.engine import Engine
 from opsconsole.store import occurrences, runs
 from tests.cli.conftest import Typing
-from tests.engine.waiting import eventually
 from tests.installation import Installation
 from tests.packs import counting
+from tests.waiting import eventually
 
 THURSDAY = datetime(2025, 1, 16, 12, 10, tzinfo=UTC)
 SUNDAY = datetime(2025, 1, 19, 12, 40, tzinfo=UTC)

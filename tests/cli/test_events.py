@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from opsconsole import outbox
-from opsconsole.outbox import Event
+from opsconsole.authoring import outbox
+from opsconsole.authoring.outbox import Event
 from tests.cli.conftest import Typing
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.installation import Installation
+from tests.waiting import eventually
 
 NOON = datetime(2026, 1, 19, 12, tzinfo=UTC)
 

@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from opsconsole import clock
-from opsconsole.model import RunState
+from opsconsole.authoring.job import RunState
+from opsconsole.core import clock
 from opsconsole.store import pauses
 from opsconsole.store.pauses import Pause
 from tests.cli.conftest import Typing
 from tests.cli.seeds import HOUR, NOON, paused, queued, ran
-from tests.engine.waiting import eventually
 from tests.installation import Installation
 from tests.packs import counting
+from tests.waiting import eventually
 
 
 def held(place: Installation) -> list[Pause]:

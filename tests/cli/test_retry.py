@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from opsconsole import clock
-from opsconsole.model import RunState
+from opsconsole.authoring.job import RunState
+from opsconsole.core import clock
 from tests.cli.conftest import Typing
 from tests.cli.seeds import HOUR, NOON, ran
-from tests.engine.waiting import eventually
 from tests.installation import Installation
 from tests.packs import counting
+from tests.waiting import eventually
 
 DAY = timedelta(days=1)
 MATCHING = ("retry", "--job", "counting.count", "--state", "failed")

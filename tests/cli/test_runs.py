@@ -8,9 +8,9 @@ import threading
 import pytest
 from sqlalchemy import text, update
 
-from opsconsole.model import RunState, Stop
+from opsconsole.authoring.job import RunState, Stop
 from opsconsole.store import runs
-from opsconsole.store.schema import audit
+from opsconsole.store.tables import audit
 from tests.cli.conftest import Typing
 from tests.cli.seeds import HOUR, NOON, SECOND, queued, ran
 from tests.installation import Installation

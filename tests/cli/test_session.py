@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sqlalchemy import inspect
 
-from opsconsole import settings
-from opsconsole.cli.opening import desk_of
-from opsconsole.database import Database
+from opsconsole.cli.session import desk_of
+from opsconsole.core import settings
+from opsconsole.core.database import Database
 
 
 def test_tables_are_made_in_embedded_databases_only(tmp_path: Path, redis_url: str) -> None:

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, strategies as st
 
-from opsconsole.breaker import FAILURES, PROBES, WAIT_SECONDS, Breaker
-from opsconsole.model import Retry
+from opsconsole.authoring.job import Retry
+from opsconsole.core.breaker import FAILURES, PROBES, WAIT_SECONDS, Breaker
 
 
 def opened(at: float = 100.0, dependency: str = "redis") -> Breaker:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
-from opsconsole.database import Database, Json, Trouble, UtcTime, key_type, reason, trouble
+from opsconsole.core.database import Database, Json, Trouble, UtcTime, key_type, reason, trouble
 
 metadata = MetaData()
 notes = Table(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.errors import BadSettings
-from opsconsole.settings import DEFAULT_PACKS, Secret, Settings, load, masked
+from opsconsole.core.errors import BadSettings
+from opsconsole.core.settings import DEFAULT_PACKS, Secret, Settings, load, masked
 
 SECRET = "hunter2"
 

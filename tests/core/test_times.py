@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from opsconsole.times import BadTime, read_coming, read_moment, read_span, read_time, span, told
+from opsconsole.core.times import BadTime, read_coming, read_moment, read_span, read_time, span, told
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 1, 19, 22, 30, tzinfo=UTC)  # 23:30 in Berlin

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 import redis
 
+from opsconsole.core.errors import Exit, Unavailable
 from opsconsole.embedded import launcher
 from opsconsole.embedded.redis import EmbeddedRedis, NoServer, UnsafeFolder, find_server
-from opsconsole.errors import Exit, Unavailable
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,9 +16,9 @@ import redis
 from cronsim import CronSim
 from sqlalchemy import Table, select
 
-from opsconsole.database import Connection, Database
-from opsconsole.store import Store, audit, schema
-from tests.faults import witness
+from opsconsole.core.database import Connection, Database
+from opsconsole.store import Store, audit, tables as schema
+from tests.faults import write_monitor as witness
 from tests.packs import chaos
 
 Row = Any

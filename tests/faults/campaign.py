@@ -17,12 +17,12 @@ from statistics import quantiles
 
 import redis
 
+from opsconsole.core.errors import OpsconsoleError
 from opsconsole.embedded.redis import EmbeddedRedis
-from opsconsole.errors import OpsconsoleError
 from tests.faults import accounting
 from tests.faults.accounting import Account
 from tests.faults.cluster import Cluster
-from tests.faults.nursery import Nursery
+from tests.faults.fork_server import Nursery
 from tests.faults.storm import Lost, Storm
 from tests.services import PrivatePostgres
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.desk import Desk
+from opsconsole.service.service import Desk
 from opsconsole.store import lease
-from tests.faults import witness
-from tests.faults.nursery import Nursery
-from tests.faults.pace import Pace, since
+from tests.faults import write_monitor as witness
+from tests.faults.fast_clock import Pace, since
+from tests.faults.fork_server import Nursery
 from tests.installation import Installation
 from tests.packs import chaos
 

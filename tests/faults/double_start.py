@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from opsconsole.embedded.redis import EmbeddedRedis
-from tests.faults import witness
+from tests.faults import write_monitor as witness
 from tests.faults.cluster import Cluster, Process
-from tests.faults.nursery import Nursery
+from tests.faults.fork_server import Nursery
 
 LEASE_SECONDS = 5.0
 """Long: a leader that a busy machine keeps waiting is not to lose it, as that would be a second takeover."""

@@ -18,12 +18,12 @@ class Pace(msgspec.Struct, frozen=True):
     scale: float = 1.0
 
     def now(self) -> datetime:
-        """What `opsconsole.clock.now` returns instead of the real time."""
+        """What `opsconsole.core.clock.now` returns instead of the real time."""
         shown = self.base + (time.time() - self.base) * self.scale + self.offset_seconds
         return datetime.fromtimestamp(shown, UTC)
 
     def steady(self) -> float:
-        """What `opsconsole.clock.steady` returns: it goes as fast, and no offset moves it."""
+        """What `opsconsole.core.clock.steady` returns: it goes as fast, and no offset moves it."""
         return time.monotonic() * self.scale
 
 

@@ -1,7 +1,7 @@
 """Gives birth to real `opsconsole` processes in some ten milliseconds each: by forking one that has all the imports.
 
-`python -m tests.faults.nursery` is that process; `Nursery` starts it and asks it. It has no threads, opens no database
-and ends with whoever asks; its children end with it.
+`python -m tests.faults.fork_server` is that process; `Nursery` starts it and asks it. It has no threads, opens no
+database and ends with whoever asks; its children end with it.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from typing import Self
 
 import msgspec
 
-from tests.faults.pace import Pace
+from tests.faults.fast_clock import Pace
 
 PR_SET_PDEATHSIG = 1
 REAP_SECONDS = 0.05
 
 NEEDED = (
     "opsconsole.cli",
-    "opsconsole.desk",
-    "opsconsole.engine",
-    "opsconsole.executors.inline",
-    "opsconsole.executors.processes",
+    "opsconsole.service.service",
+    "opsconsole.leader.engine",
+    "opsconsole.worker.inline",
+    "opsconsole.worker.processes",
     "opsconsole.store.migrate",
-    "opsconsole.work",
+    "opsconsole.worker.work",
     "alembic.command",
     "croniter",
     "psycopg",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite.pysqlite",
-    "tests.faults.witness",
+    "tests.faults.write_monitor",
     "tests.packs.chaos",
 )
 """What a child imports sooner or later."""
@@ -74,7 +74,7 @@ class Nursery:
         self._codes: dict[int, int] = {}
         with errors.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.nursery"],
+                [sys.executable, "-m", "tests.faults.fork_server"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -116,14 +116,14 @@ class Nursery:
 
 def main() -> None:
     """Starts what is asked for until nobody asks any more."""
-    import opsconsole.clock
+    import opsconsole.core.clock
 
     clock = _Clock()
     # Before anything else of opsconsole is imported: defaults of arguments take what they find.
-    vars(opsconsole.clock).update(now=clock.now, steady=clock.steady)
+    vars(opsconsole.core.clock).update(now=clock.now, steady=clock.steady)
     for module in NEEDED:
         import_module(module)
-    from tests.faults.witness import sign_connections
+    from tests.faults.write_monitor import sign_connections
 
     sign_connections()
     gc.collect()
@@ -191,8 +191,8 @@ def _live(order: Birth, clock: _Clock) -> None:
     clock.pace = order.pace
     sys.argv = ["opsconsole", *order.argv]
 
-    from opsconsole import failpoints
     from opsconsole.cli import main as command_line
+    from opsconsole.core import failpoints
 
     failpoints._SET = order.environ.get("FAILPOINT", "")  # it was read when the nursery imported it
     time.sleep(max(0.0, order.begin_at - time.time()))

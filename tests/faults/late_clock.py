@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import datetime, timedelta
 
-from opsconsole import clock
+from opsconsole.core import clock
 
 _real = clock.now
 _offset = timedelta(seconds=float(sys.argv.pop(1)))

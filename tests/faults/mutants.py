@@ -55,7 +55,7 @@ MUTANTS = (
         "token",
         "a write is fenced by any token",
         (("opsconsole/store/__init__.py", r"scalar\(\) != token:", "scalar() is None:"),),
-        ("tests/engine/test_leader.py",),
+        ("tests/leader/test_lease.py",),
     ),
     Mutant(
         "token, against the campaign",
@@ -67,13 +67,13 @@ MUTANTS = (
         "renewal",
         "a renewal names the row and not its owner",
         (("opsconsole/store/lease.py", r"(def renew\(.*?mine = ).*?$", r"\1lease.c.id == 1"),),
-        ("tests/engine/test_leader.py",),
+        ("tests/leader/test_lease.py",),
     ),
     Mutant(
         "unique",
         "the store takes two rows for an instant",
         (
-            ("opsconsole/store/schema.py", r' *UniqueConstraint\("job", "due_at"\),\n', ""),
+            ("opsconsole/store/tables.py", r' *UniqueConstraint\("job", "due_at"\),\n', ""),
             (
                 "opsconsole/store/migrations/versions/0001_the_first_tables.py",
                 r' *sa\.UniqueConstraint\("job", "due_at", [^\n]*\),\n',
@@ -85,16 +85,16 @@ MUTANTS = (
     Mutant(
         "immediate",
         "SQLite's lock is taken with the first write, not with the transaction",
-        (("opsconsole/database.py", r'"BEGIN IMMEDIATE" if writes else "BEGIN"', '"BEGIN"'),),
+        (("opsconsole/core/database.py", r'"BEGIN IMMEDIATE" if writes else "BEGIN"', '"BEGIN"'),),
         ("tests/faults/test_guards.py",),
     ),
     Mutant(
         "cursor after",
         "a cursor moves in a transaction after that of its plan",
         (
-            ("opsconsole/scheduler.py", _ADVANCE, ""),
+            ("opsconsole/leader/scheduler.py", _ADVANCE, ""),
             (
-                "opsconsole/scheduler.py",
+                "opsconsole/leader/scheduler.py",
                 r"^( *reach\(Point\.PLAN_WRITTEN\)\n)",
                 rf"\1{_FENCED}{_MOVED}",
             ),
@@ -105,9 +105,9 @@ MUTANTS = (
         "cursor before",
         "a cursor moves in a transaction before that of its plan",
         (
-            ("opsconsole/scheduler.py", _ADVANCE, ""),
+            ("opsconsole/leader/scheduler.py", _ADVANCE, ""),
             (
-                "opsconsole/scheduler.py",
+                "opsconsole/leader/scheduler.py",
                 r"^( {8})(with self\._store\.fenced\(self\._token\) as db:\n {12}planned = plan\([^\n]*\n)",
                 rf"\1\2            ends = {{o.job: o.last_due_at for o in planned}}\n{_MOVED}\1\2",
             ),
@@ -117,13 +117,13 @@ MUTANTS = (
     Mutant(
         "poison",
         "a key that ends its workers is tried for ever",
-        (("opsconsole/liverun.py", r"^DEATHS = 3$", "DEATHS = 1_000_000"),),
-        ("tests/engine/test_workers.py::test_items_that_hang_or_end_their_worker_fail_alone",),
+        (("opsconsole/leader/live_run.py", r"^DEATHS = 3$", "DEATHS = 1_000_000"),),
+        ("tests/worker/test_processes.py::test_items_that_hang_or_end_their_worker_fail_alone",),
     ),
     Mutant(
         "recoveries",
         "a run that ends its leader is taken up for ever",
-        (("opsconsole/runner.py", r"^RECOVERIES = 3$", "RECOVERIES = 1_000_000"),),
+        (("opsconsole/leader/runner.py", r"^RECOVERIES = 3$", "RECOVERIES = 1_000_000"),),
         ("tests/faults/test_processes.py::test_a_run_that_is_cut_off_without_getting_on_is_given_up",),
     ),
 )

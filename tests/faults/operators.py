@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
-from opsconsole.errors import OpsconsoleError
-from opsconsole.model import NEEDS_A_LOOK, OPEN
+from opsconsole.authoring.job import NEEDS_A_LOOK, OPEN
+from opsconsole.core.errors import OpsconsoleError
 from tests.faults.cluster import Cluster
 from tests.packs import chaos
 

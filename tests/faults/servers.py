@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 from sqlalchemy.engine import make_url
 
-from tests.engine.waiting import eventually
 from tests.services import SERVER_USER, STOP_SECONDS, WATCH, NoPostgres, PrivatePostgres, find_postgres
+from tests.waiting import eventually
 
 FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
 """What `pg_ctl stop -m` sends: sessions are cut and all is written; or nothing is, and the log is replayed."""

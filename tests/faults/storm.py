@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
-from opsconsole.failpoints import Point
-from opsconsole.model import NEEDS_A_LOOK, Run, RunState
+from opsconsole.authoring.job import NEEDS_A_LOOK, Run, RunState
+from opsconsole.core.failpoints import Point
 from opsconsole.store import runs
 from opsconsole.store.runs import Filter
-from tests.faults import witness
+from tests.faults import write_monitor as witness
 from tests.faults.cluster import LEASE_SECONDS, Cluster, Process
 from tests.faults.operators import Operators
 from tests.packs import chaos

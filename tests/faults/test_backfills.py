@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole import clock
-from opsconsole.backfill import StepState
-from opsconsole.failpoints import Point
-from opsconsole.model import OPEN, Run, RunState, Trigger
+from opsconsole.authoring.job import OPEN, Run, RunState, Trigger
+from opsconsole.core import clock
+from opsconsole.core.failpoints import Point
+from opsconsole.rules.backfill import StepState
 from opsconsole.store.backfills import BackfillState
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.faults.conftest import Start
 from tests.faults.test_processes import leader_of
 from tests.installation import Installation
 from tests.packs import counting, diary
+from tests.waiting import eventually
 
 PAGE, COUNT = "diary.page", "counting.count"
 FIRST, LAST = date(2025, 1, 10), date(2025, 1, 14)

@@ -10,20 +10,21 @@ import pytest
 import redis
 from sqlalchemy import select
 
-from opsconsole import clock, outbox
-from opsconsole.backfill import StepState
-from opsconsole.failpoints import Point
-from opsconsole.model import Run, RunState
-from opsconsole.relay import STREAM
+from opsconsole.authoring import outbox
+from opsconsole.authoring.job import Run, RunState
+from opsconsole.core import clock
+from opsconsole.core.failpoints import Point
+from opsconsole.leader.event_relay import STREAM
+from opsconsole.rules.backfill import StepState
 from opsconsole.store import audit, runs
 from opsconsole.store.backfills import BackfillState
-from opsconsole.store.schema import commands, occurrences
+from opsconsole.store.tables import commands, occurrences
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.faults.conftest import Start
 from tests.installation import Installation
 from tests.packs import counting
 from tests.packs.notes import notes
+from tests.waiting import eventually
 
 DAY = "2025-01-19"
 PEOPLE = {f"item{i:02}": "fine" for i in range(25)}

@@ -14,12 +14,12 @@ from sqlalchemy import Connection, delete, insert, text
 
 from jobs.attempts.tables import attempts, questions, subjects, topics
 from jobs.common import users
-from opsconsole.model import Run, RunState
+from opsconsole.authoring.job import Run, RunState
 from opsconsole.store import runs
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.installation import Installation
 from tests.packs import counting
+from tests.waiting import eventually
 
 DAY = "2025-01-19"
 NOON = datetime(2025, 1, 19, 6, 30, tzinfo=UTC)

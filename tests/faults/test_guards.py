@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
-from opsconsole.database import Database
-from opsconsole.engine import Engine
-from opsconsole.model import Occurrence, OccurrenceState
-from opsconsole.store import Store, migrate, occurrences, schema
+from opsconsole.authoring.job import Occurrence, OccurrenceState
+from opsconsole.core.database import Database
+from opsconsole.leader.engine import Engine
+from opsconsole.store import Store, migrate, occurrences, tables as schema
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.installation import Installation
+from tests.waiting import eventually
 
 NOON = datetime(2025, 1, 19, 12, 10, tzinfo=UTC)
 HOURLY = "clockwork.hourly"

@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from opsconsole.model import RunState
-from opsconsole.store.schema import metadata
+from opsconsole.authoring.job import RunState
+from opsconsole.store.tables import metadata
 from tests.cli.test_terminal import assert_restored
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.faults import test_signals
 from tests.faults.conftest import Start
 from tests.faults.test_processes import leader_of, lease_of, run_of
@@ -26,6 +25,7 @@ from tests.faults.test_signals import NO_REDIS, Opening
 from tests.installation import Installation
 from tests.packs import counting
 from tests.terminal import Terminal
+from tests.waiting import eventually
 
 opening = test_signals.opening
 

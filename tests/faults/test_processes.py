@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from opsconsole.model import RunState
+from opsconsole.authoring.job import RunState
 from opsconsole.store import lease
 from opsconsole.store.lease import Lease
-from opsconsole.store.schema import runs as runs_table
+from opsconsole.store.tables import runs as runs_table
 from tests.conftest import Installing
-from tests.engine.test_workers import is_alive, workers_of
-from tests.engine.waiting import eventually
 from tests.faults.conftest import Start
 from tests.installation import Installation
 from tests.packs import counting
+from tests.waiting import eventually
+from tests.worker.test_processes import is_alive, workers_of
 
 DAY = "2025-01-19"
 SHORT = 1.0

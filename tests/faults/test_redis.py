@@ -19,15 +19,15 @@ from sqlalchemy import insert
 
 from jobs.attempts.tables import attempts, questions, subjects, topics
 from jobs.common import users
-from opsconsole.context import Tools
+from opsconsole.authoring.context import Tools
+from opsconsole.authoring.job import Batch, Run, RunState
+from opsconsole.calendar.windows import Window
 from opsconsole.embedded.redis import EmbeddedRedis, find_server
-from opsconsole.model import Batch, Run, RunState
 from opsconsole.store import runs
-from opsconsole.windows import Window
-from opsconsole.work import work
+from opsconsole.worker.work import work
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.installation import Installation
+from tests.waiting import eventually
 
 DAY = "2025-01-19"
 NOON = datetime(2025, 1, 19, 6, 30, tzinfo=UTC)

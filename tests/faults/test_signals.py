@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.cli.ending import WATCH_SECONDS
-from opsconsole.model import Run, RunState
-from opsconsole.store import accounts
+from opsconsole.authoring.job import Run, RunState
+from opsconsole.cli.signals import WATCH_SECONDS
+from opsconsole.store import occurrence_history as accounts
 from tests.cli.test_terminal import assert_restored
 from tests.conftest import Installing
-from tests.engine.test_workers import is_alive, workers_of
-from tests.engine.waiting import eventually
 from tests.faults.conftest import Start
 from tests.faults.test_processes import leader_of, lease_of, run_of
 from tests.installation import Installation
 from tests.packs import counting
 from tests.terminal import Terminal
+from tests.waiting import eventually
+from tests.worker.test_processes import is_alive, workers_of
 
 DAY = "2025-01-19"
 DAWDLES_SECONDS = 1.5

@@ -20,18 +20,18 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
 
-from opsconsole import breaker
-from opsconsole.database import Database, Trouble, reason, trouble
-from opsconsole.errors import Exit
-from opsconsole.model import Run, RunState
+from opsconsole.authoring.job import Run, RunState
+from opsconsole.core import breaker
+from opsconsole.core.database import Database, Trouble, reason, trouble
+from opsconsole.core.errors import Exit
 from opsconsole.store import Store, lease, migrate
-from opsconsole.store.schema import lease as lease_table
+from opsconsole.store.tables import lease as lease_table
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
-from tests.faults import quarrel
+from tests.faults import contention_pack as quarrel
 from tests.faults.servers import FAST, IMMEDIATE, NoPostgres, Restartable
 from tests.installation import Installation
 from tests.packs import counting
+from tests.waiting import eventually
 
 DAY = "2025-01-19"
 NO_REDIS = "unix:///nowhere/redis.sock"
@@ -222,7 +222,7 @@ def test_row_33_too_many_connections_are_waited_for_and_the_lease_is_renewed_all
 
 
 def test_row_34_a_deadlock_is_tried_again_as_a_whole(own_postgres: Restartable, installing: Installing) -> None:
-    place = make(installing, None, own_postgres.new_database(), packs="tests.faults.quarrel")
+    place = make(installing, None, own_postgres.new_database(), packs="tests.faults.contention_pack")
     counting.put(place.data, {"a": "fine", "b": "fine"}, score=0)
     quarrel.begin_anew()
     other = threading.Thread(target=_add_in_the_other_order, args=(place.data,))
@@ -255,7 +255,7 @@ def _add_in_the_other_order(data: Database) -> None:
 def test_row_35_a_transaction_that_stood_idle_too_long_is_tried_again(
     own_postgres: Restartable, installing: Installing
 ) -> None:
-    place = make(installing, None, own_postgres.new_database(), packs="tests.faults.quarrel")
+    place = make(installing, None, own_postgres.new_database(), packs="tests.faults.contention_pack")
     counting.put(place.data, {"a": "fine", "b": "fine"}, score=0)
     quarrel.begin_anew()
 
@@ -269,7 +269,7 @@ def test_row_35_a_transaction_that_stood_idle_too_long_is_tried_again(
 def test_row_35_a_statement_that_takes_too_long_is_tried_with_fewer_items(
     own_postgres: Restartable, installing: Installing
 ) -> None:
-    place = make(installing, None, own_postgres.new_database(), packs="tests.faults.quarrel")
+    place = make(installing, None, own_postgres.new_database(), packs="tests.faults.contention_pack")
     counting.put(place.data, dict.fromkeys("abcdefgh", "fine"), score=0)
 
     found = place.run("quarrel.long", DAY)
@@ -312,7 +312,7 @@ def _say(data: Database, *lines: str) -> None:
 
 
 def test_row_35_no_job_asks_redis_inside_a_write_transaction(installing: Installing) -> None:
-    place = make(installing, None, packs="tests.faults.quarrel")
+    place = make(installing, None, packs="tests.faults.contention_pack")
     counting.put(place.data, {"a": "fine", "b": "fine"}, score=0)
 
     found = place.run("quarrel.lock", DAY)

@@ -20,11 +20,9 @@ from pathlib import Path
 import pytest
 
 from opsconsole import DAY, Context, Items, Job, Pack
-from opsconsole.model import RunState
+from opsconsole.authoring.job import RunState
 from tests.cli.test_terminal import assert_restored
 from tests.conftest import Installing
-from tests.engine.test_workers import failures_of, is_alive, log_of
-from tests.engine.waiting import eventually
 from tests.faults import test_signals
 from tests.faults.test_processes import leader_of, run_of
 from tests.faults.test_signals import DAY as THAT_DAY, EACH_MINUTE, NO_REDIS, Opening, accounted
@@ -32,6 +30,8 @@ from tests.installation import Installation
 from tests.packs import counting
 from tests.packs.counting import NEVER, everything
 from tests.terminal import Terminal
+from tests.waiting import eventually
+from tests.worker.test_processes import failures_of, is_alive, log_of
 
 opening, place = test_signals.opening, test_signals.place
 

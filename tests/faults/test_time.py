@@ -16,17 +16,17 @@ import pytest
 from cronsim import CronSim
 from sqlalchemy import select
 
-from opsconsole import clock
-from opsconsole.engine import Engine
-from opsconsole.model import RunState
+from opsconsole.authoring.job import RunState
+from opsconsole.core import clock
+from opsconsole.leader.engine import Engine
 from opsconsole.store import runs
-from opsconsole.store.schema import jobs, occurrences
+from opsconsole.store.tables import jobs, occurrences
 from tests.conftest import Installing
-from tests.engine.test_scheduler import Hands
-from tests.engine.waiting import eventually
 from tests.faults.conftest import Start
 from tests.installation import Installation
+from tests.leader.test_scheduler import Hands
 from tests.packs import counting
+from tests.waiting import eventually
 
 HOURLY = "clockwork.hourly"
 START = datetime(2025, 1, 16, 12, 10, tzinfo=UTC)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import event, text
 from sqlalchemy.pool import Pool
 
-from opsconsole.database import Connection
+from opsconsole.core.database import Connection
 from opsconsole.store import Store
 
 GUARDED = ("ops_jobs", "ops_occurrences", "ops_runs", "ops_batches", "ops_failures", "ops_log")

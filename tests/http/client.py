@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from opsconsole.http.address import listening, read_address
+from opsconsole.http.listener import listening, read_address
 from opsconsole.http.server import Server
 from tests.installation import Installation
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
-from tests.http.wire import Wire, served
+from tests.http.client import Wire, served
 from tests.installation import Installation
+from tests.waiting import eventually
 
 SECRET = "correct-horse-battery-staple"
-PACKS = "tests.packs.asking,tests.packs.counting"
+PACKS = "tests.packs.routes,tests.packs.counting"
 
 
 @pytest.fixture

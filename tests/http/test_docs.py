@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
+from tests.http.client import served
 from tests.http.conftest import SECRET
-from tests.http.wire import served
+from tests.waiting import eventually
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference.md"
 SHOWN = "http://127.0.0.1:8080"

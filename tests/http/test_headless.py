@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.model import RunState
-from tests.engine.waiting import eventually
+from opsconsole.authoring.job import RunState
+from tests.http.client import Wire
 from tests.http.conftest import SECRET, Starting
-from tests.http.wire import Wire
 from tests.installation import Installation
 from tests.packs import counting
+from tests.waiting import eventually
 
 DAY = "2026-01-19"
 LISTENS = "0A"
@@ -79,7 +79,7 @@ def test_nothing_is_listened_on_unless_it_is_asked_for_and_the_configuration_may
     assert (listens(quiet.process.pid), listens(asked.process.pid)) == ([], [])
     assert quiet.address() is None
 
-    config.write_text(config.read_text().replace("tests.packs.counting", "tests.packs.asking"))
+    config.write_text(config.read_text().replace("tests.packs.counting", "tests.packs.routes"))
     asked.process.send_signal(signal.SIGHUP)
     eventually(lambda: asked.says("the configuration is read again"), "it is read")
     assert wire.get("/packed").status == 200

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.errors import BadSettings
+from opsconsole.core.errors import BadSettings
+from opsconsole.core.settings import Secret, load
 from opsconsole.http import server
-from opsconsole.http.address import LOCAL_NAMES, Address, BadAddress, CannotListen, listening, read_address
-from opsconsole.http.doorkeeper import REMEMBERED, WRONG_A_MINUTE, Doorkeeper
-from opsconsole.settings import Secret, load
+from opsconsole.http.listener import LOCAL_NAMES, Address, BadAddress, CannotListen, listening, read_address
+from opsconsole.http.request_guard import REMEMBERED, WRONG_A_MINUTE, Doorkeeper
 from tests.cli.conftest import Typing, typing as typing_fixture
-from tests.engine.waiting import eventually
+from tests.http.client import Wire, served
 from tests.http.conftest import SECRET
-from tests.http.wire import Wire, served
 from tests.installation import Installation
+from tests.waiting import eventually
 
 typing = typing_fixture
 RIGHT = f"Bearer {SECRET}".encode()

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from opsconsole.http import app, asked, running
-from opsconsole.model import RunState
+from opsconsole.authoring.job import RunState
+from opsconsole.http import app, requests as asked, runs as running
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
+from tests.http.client import Wire, served
 from tests.http.conftest import PACKS
-from tests.http.wire import Wire, served
 from tests.installation import Installation
 from tests.packs import counting
+from tests.waiting import eventually
 
 DAY = "2026-01-19"
 NO_REDIS = "unix:///nowhere/redis.sock"
@@ -180,7 +180,7 @@ def test_while_nobody_leads_nothing_is_asked_for(place: Installation, wire: Wire
 def test_whoever_may_only_look_starts_nothing(installing: Installing, redis_url: str) -> None:
     from dataclasses import replace
 
-    from opsconsole.settings import Role
+    from opsconsole.core.settings import Role
 
     place = installing(database_url=None, redis_url=redis_url, packs=PACKS)
     viewer = replace(place.settings.actor, role=Role.VIEWER)

@@ -16,11 +16,11 @@ from jobs.attempts import pack
 from jobs.attempts.options import Options
 from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
 from jobs.common import metadata, users
+from opsconsole.authoring.context import Tools
+from opsconsole.authoring.job import Batch, BatchResult, Job, Scope
 from opsconsole.cache.families import Family
-from opsconsole.context import Tools
-from opsconsole.database import Database
-from opsconsole.model import Batch, BatchResult, Job, Scope
-from opsconsole.work import prepared, work
+from opsconsole.core.database import Database
+from opsconsole.worker.work import prepared, work
 
 KOLKATA = ZoneInfo("Asia/Kolkata")
 DAY = "2025-01-19"

@@ -14,11 +14,11 @@ from sqlalchemy import Connection, Table, event, insert, select, text, update
 from jobs.common import metadata
 from jobs.game import pack
 from jobs.game.tables import lives, player_progress, quiz_sessions, ranking_archive, rankings
-from opsconsole import outbox
-from opsconsole.context import Tools
-from opsconsole.model import Batch, BatchResult, Job, Scope
-from opsconsole.windows import MOMENT
-from opsconsole.work import population, work
+from opsconsole.authoring import outbox
+from opsconsole.authoring.context import Tools
+from opsconsole.authoring.job import Batch, BatchResult, Job, Scope
+from opsconsole.calendar.windows import MOMENT
+from opsconsole.worker.work import population, work
 
 JOBS = {job.name.removeprefix("game."): job for job in pack.jobs}
 TABLES = (lives, player_progress, quiz_sessions, rankings, ranking_archive)

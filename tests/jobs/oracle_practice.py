@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from opsconsole.database import Database
+from opsconsole.core.database import Database
 
 INDIA = timedelta(hours=5, minutes=30)
 DAY = timedelta(days=1)

@@ -15,8 +15,8 @@ from jobs.common import metadata, users
 from jobs.practice import pack
 from jobs.practice.tables import session_configs
 from opsconsole import Serving
-from opsconsole.context import Tools
-from opsconsole.database import Database
+from opsconsole.authoring.context import Tools
+from opsconsole.core.database import Database
 
 NOW = datetime(2026, 3, 9, 6, 30, tzinfo=UTC)
 """A noon in Kolkata."""

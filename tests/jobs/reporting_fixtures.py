@@ -20,11 +20,11 @@ from jobs.reporting.tables import (
     pockets,
     transactions,
 )
-from opsconsole.context import Serving, Tools
-from opsconsole.database import Database
-from opsconsole.model import Batch, BatchResult, Job, Scope
-from opsconsole.windows import Window
-from opsconsole.work import population, work
+from opsconsole.authoring.context import Serving, Tools
+from opsconsole.authoring.job import Batch, BatchResult, Job, Scope
+from opsconsole.calendar.windows import Window
+from opsconsole.core.database import Database
+from opsconsole.worker.work import population, work
 
 TABLE = {
     daily_report.name: daily_financial_reports,

@@ -27,10 +27,10 @@ from jobs.attempts.tables import (
 from jobs.attempts.update_mastery import update_mastery
 from jobs.attempts.update_performance import update_performance
 from jobs.common import users
-from opsconsole.context import Tools
-from opsconsole.windows import start_of_day
+from opsconsole.authoring.context import Tools
+from opsconsole.calendar.windows import start_of_day
 from tests.jobs import oracle_attempts as oracle
-from tests.jobs.school import KOLKATA, carry_out, population_of, rows_of, tools_for
+from tests.jobs.attempts_fixtures import KOLKATA, carry_out, population_of, rows_of, tools_for
 
 USERS = 300
 DAYS = 40

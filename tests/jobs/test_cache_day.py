@@ -19,16 +19,16 @@ from jobs.attempts.cache_day import cache_day
 from jobs.attempts.day import DAY_ATTEMPTS
 from jobs.attempts.suggest import suggest
 from opsconsole import Reply, Request, Serving, Shown
+from opsconsole.authoring.context import Tools
+from opsconsole.authoring.job import Batch, BatchResult, Run, RunState
 from opsconsole.cache.client import Cache
-from opsconsole.context import Tools
-from opsconsole.database import Database
-from opsconsole.model import Batch, BatchResult, Run, RunState
+from opsconsole.calendar.windows import Window
+from opsconsole.core.database import Database
 from opsconsole.store import runs
-from opsconsole.windows import Window
-from opsconsole.work import work
+from opsconsole.worker.work import work
 from tests.conftest import Installing
 from tests.installation import Installation
-from tests.jobs.school import DAY, MIDNIGHT, NEXT_MIDNIGHT, NOON, School, carry_out, tools_for
+from tests.jobs.attempts_fixtures import DAY, MIDNIGHT, NEXT_MIDNIGHT, NOON, School, carry_out, tools_for
 
 GOLDEN = Path(__file__).parent / "golden" / "day_attempts.json"
 

@@ -13,15 +13,15 @@ import redis
 from sqlalchemy import select
 
 from jobs.common import metadata
-from opsconsole import outbox
-from opsconsole.clock import Clock
+from opsconsole.authoring import outbox
+from opsconsole.authoring.job import BY_HAND, OPEN, Run, RunState, Trigger
+from opsconsole.core.clock import Clock
+from opsconsole.core.settings import DEFAULT_PACKS
 from opsconsole.embedded import sample
-from opsconsole.engine import Engine
-from opsconsole.model import BY_HAND, OPEN, Run, RunState, Trigger
-from opsconsole.settings import DEFAULT_PACKS
+from opsconsole.leader.engine import Engine
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.installation import Installation
+from tests.waiting import eventually
 
 USERS = 25
 MONDAY = datetime(2026, 6, 1, 6, tzinfo=UTC)

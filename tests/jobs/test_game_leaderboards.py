@@ -16,14 +16,14 @@ from sqlalchemy import case, text, update
 from jobs.game.leaderboard_reset import last_month, last_week
 from jobs.game.leaderboards import member_score
 from jobs.game.tables import player_progress, ranking_archive, rankings
+from opsconsole.authoring.context import Tools
 from opsconsole.cache.client import Cache
-from opsconsole.cache.ranking import Contended, Entry, swap_ranking
-from opsconsole.context import Tools
-from opsconsole.cron import Cron
-from opsconsole.errors import Unavailable
-from opsconsole.planner import Schedule, plan
+from opsconsole.cache.rankings import Contended, Entry, swap_ranking
+from opsconsole.calendar.cron import Cron
+from opsconsole.core.errors import Unavailable
+from opsconsole.rules.schedule import Schedule, plan
 from tests.conftest import Installing
-from tests.jobs.game import JOBS, MONDAY, NOON, World
+from tests.jobs.game_fixtures import JOBS, MONDAY, NOON, World
 
 AN_HOUR = timedelta(hours=1)
 MONDAY_AND_FIRST = datetime(2026, 6, 1, tzinfo=UTC)

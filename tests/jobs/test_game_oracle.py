@@ -12,7 +12,7 @@ from sqlalchemy import Table, bindparam, insert, update
 
 from jobs.game.tables import lives, player_progress, quiz_sessions, ranking_archive
 from tests.jobs import oracle_game as oracle
-from tests.jobs.game import World
+from tests.jobs.game_fixtures import World
 from tests.jobs.oracle_game import Event, Row
 
 FIRST = datetime(2026, 2, 10, 0, 0, tzinfo=UTC)

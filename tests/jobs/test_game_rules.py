@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import event
 
 from jobs.game.tables import lives, player_progress, quiz_sessions
-from opsconsole.cron import Cron
-from opsconsole.planner import Schedule, plan
-from tests.jobs.game import JOBS, MONDAY, NOON, World
+from opsconsole.calendar.cron import Cron
+from opsconsole.rules.schedule import Schedule, plan
+from tests.jobs.game_fixtures import JOBS, MONDAY, NOON, World
 
 HALF_AN_HOUR = timedelta(minutes=30)
 A_MOMENT = timedelta(microseconds=1)

@@ -18,9 +18,9 @@ from jobs.game import pack
 from jobs.game.sample import add_game
 from jobs.game.tables import lives, player_progress, quiz_sessions
 from jobs.sample_users import add_users
-from opsconsole.context import Serving
+from opsconsole.authoring.context import Serving
 from opsconsole.embedded.sample import fill
-from tests.jobs.game import JOBS, World
+from tests.jobs.game_fixtures import JOBS, World
 
 MIDNIGHT = datetime(2026, 3, 9, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -12,9 +12,9 @@ from sqlalchemy import insert, text
 from jobs.attempts.tables import topic_mastery
 from jobs.attempts.update_mastery import mastery, update_mastery
 from opsconsole import Family, hours
-from opsconsole.context import Tools
-from opsconsole.windows import FOUR_WEEKS_BEFORE
-from tests.jobs.school import (
+from opsconsole.authoring.context import Tools
+from opsconsole.calendar.windows import FOUR_WEEKS_BEFORE
+from tests.jobs.attempts_fixtures import (
     KOLKATA,
     MIDNIGHT,
     NOW,

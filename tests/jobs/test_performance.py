@@ -12,10 +12,10 @@ from sqlalchemy import text
 from jobs.attempts.tables import user_performance
 from jobs.attempts.update_performance import update_performance
 from opsconsole import Family, hours
-from opsconsole.context import Tools
-from opsconsole.model import RunState, all_of
+from opsconsole.authoring.context import Tools
+from opsconsole.authoring.job import RunState, all_of
 from tests.conftest import Installing
-from tests.jobs.school import (
+from tests.jobs.attempts_fixtures import (
     DAY,
     MIDNIGHT,
     NEXT_MIDNIGHT,

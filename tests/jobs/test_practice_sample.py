@@ -16,7 +16,7 @@ from jobs.common import metadata, users
 from jobs.practice.learning import readable_config
 from jobs.practice.sample import LENGTH, add_practice
 from jobs.practice.tables import practice_sessions, session_configs
-from opsconsole.database import Database
+from opsconsole.core.database import Database
 
 MIDNIGHT = datetime(2026, 3, 8, 18, 30, tzinfo=UTC)  # the 9th begins in Kolkata
 DAY = timedelta(days=1)

@@ -20,11 +20,11 @@ from jobs.practice.panel import cached
 from jobs.practice.sessions import Missing, find_session, look_up, new_session
 from jobs.practice.tables import practice_sessions
 from opsconsole import Reply, Request, Serving
+from opsconsole.authoring.context import Tools
 from opsconsole.cache.families import clashes
-from opsconsole.context import Tools
-from opsconsole.errors import Unavailable
-from tests.jobs.practising import DAY, EACH, MATHS, NOW, Class, serving_with, tools_at_noon
-from tests.jobs.school import plan_of, rows_of, statements
+from opsconsole.core.errors import Unavailable
+from tests.jobs.attempts_fixtures import plan_of, rows_of, statements
+from tests.jobs.practice_fixtures import DAY, EACH, MATHS, NOW, Class, serving_with, tools_at_noon
 
 NOWHERE = "unix:///nowhere/redis.sock"
 SECOND = timedelta(seconds=1)

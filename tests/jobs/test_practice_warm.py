@@ -15,13 +15,13 @@ from jobs.common import users
 from jobs.practice import pack
 from jobs.practice.sessions import look_up
 from jobs.practice.warm_cache import warm_cache
-from opsconsole.context import Tools
-from opsconsole.cron import Cron
-from opsconsole.model import RunState
+from opsconsole.authoring.context import Tools
+from opsconsole.authoring.job import RunState
+from opsconsole.calendar.cron import Cron
 from tests.conftest import Installing
+from tests.jobs.attempts_fixtures import carry_out, plan_of, population_of, statements
 from tests.jobs.oracle_practice import as_kept, expected
-from tests.jobs.practising import DAY, EACH, MATHS, NOW, Class, serving_with, tools_at_noon
-from tests.jobs.school import carry_out, plan_of, population_of, statements
+from tests.jobs.practice_fixtures import DAY, EACH, MATHS, NOW, Class, serving_with, tools_at_noon
 
 SECOND = timedelta(seconds=1)
 

@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from jobs.reporting.daily_report import daily_report
 from jobs.reporting.daily_snapshot import daily_snapshot
 from jobs.reporting.tables import daily_financial_reports, pockets, transactions
-from tests.jobs.bank import Bank, at
+from tests.jobs.reporting_fixtures import Bank, at
 
 DAY = "2026-03-08"
 

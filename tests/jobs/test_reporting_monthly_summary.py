@@ -10,7 +10,7 @@ from jobs.reporting.daily_report import daily_report
 from jobs.reporting.daily_snapshot import daily_snapshot
 from jobs.reporting.monthly_summary import monthly_summary
 from jobs.reporting.tables import pockets
-from tests.jobs.bank import Bank, at
+from tests.jobs.reporting_fixtures import Bank, at
 
 MONTH = "2026-02"
 

@@ -17,9 +17,9 @@ from jobs.reporting.daily_snapshot import daily_snapshot
 from jobs.reporting.monthly_summary import monthly_summary
 from jobs.reporting.sample import add_reporting
 from jobs.reporting.tables import pockets, transactions
-from opsconsole.model import Job
-from tests.jobs.bank import JOBS, TABLE, Bank, at
+from opsconsole.authoring.job import Job
 from tests.jobs.oracle_reporting import Oracle, Told, as_text
+from tests.jobs.reporting_fixtures import JOBS, TABLE, Bank, at
 
 
 @pytest.fixture

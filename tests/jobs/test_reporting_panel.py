@@ -9,8 +9,8 @@ import pytest
 from jobs.reporting import pack
 from jobs.reporting.daily_report import daily_report
 from jobs.reporting.daily_snapshot import daily_snapshot
-from opsconsole.faces import Shown
-from tests.jobs.bank import Bank, at
+from opsconsole.authoring.extensions import Shown
+from tests.jobs.reporting_fixtures import Bank, at
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from jobs.reporting.daily_snapshot import daily_snapshot
 from jobs.reporting.monthly_summary import monthly_summary
 from jobs.reporting.sample import add_reporting
 from jobs.sample_users import user_id
-from opsconsole.model import Scope
-from tests.jobs.bank import JOBS, Bank, window
+from opsconsole.authoring.job import Scope
+from tests.jobs.reporting_fixtures import JOBS, Bank, window
 
 UNTIL = datetime(2026, 3, 11, tzinfo=UTC)
 LABEL = {daily_report.name: "2026-03-10", daily_snapshot.name: "2026-03-10", monthly_summary.name: "2026-03"}

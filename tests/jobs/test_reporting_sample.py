@@ -15,8 +15,8 @@ from sqlalchemy import select
 
 from jobs.reporting.sample import add_reporting
 from jobs.reporting.tables import pockets, transactions
-from tests.jobs.bank import Bank, at
 from tests.jobs.oracle_reporting import change
+from tests.jobs.reporting_fixtures import Bank, at
 
 UNTIL = datetime(2026, 3, 11, 9, 30, tzinfo=UTC)
 DAY = timedelta(days=1)

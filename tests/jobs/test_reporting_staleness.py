@@ -12,9 +12,9 @@ from jobs.reporting.daily_report import daily_report
 from jobs.reporting.daily_snapshot import daily_snapshot
 from jobs.reporting.monthly_summary import monthly_summary
 from jobs.reporting.tables import daily_financial_reports
-from opsconsole.model import Job, Selection
+from opsconsole.authoring.job import Job, Selection
 from tests.conftest import Installing
-from tests.jobs.bank import JOBS, Bank, at
+from tests.jobs.reporting_fixtures import JOBS, Bank, at
 
 DAY, NEXT = "2026-03-08", "2026-03-09"
 MONTH = "2026-03"

@@ -17,7 +17,7 @@ from jobs.reporting.tables import (
     pockets,
     transactions,
 )
-from opsconsole.backfill import Only, StepState
+from opsconsole.rules.backfill import Only, StepState
 from opsconsole.store.backfills import Backfill
 from tests.conftest import Installing
 from tests.installation import Installation

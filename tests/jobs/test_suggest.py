@@ -18,11 +18,11 @@ from jobs.attempts.cache_day import cache_day
 from jobs.attempts.day import Done, Named
 from jobs.attempts.suggest import suggest
 from jobs.attempts.tables import questions, suggestions
-from opsconsole.context import Tools
-from opsconsole.model import RunState, Scope
-from opsconsole.work import prepared
+from opsconsole.authoring.context import Tools
+from opsconsole.authoring.job import RunState, Scope
+from opsconsole.worker.work import prepared
 from tests.conftest import Installing
-from tests.jobs.school import (
+from tests.jobs.attempts_fixtures import (
     DAY,
     KOLKATA,
     NEXT_MIDNIGHT,

@@ -9,17 +9,17 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import select
 
-from opsconsole import clock
-from opsconsole.backfill import Only, StepState, WindowState, windows
-from opsconsole.engine import Engine
-from opsconsole.errors import Exit
-from opsconsole.model import OPEN, Run, RunState, Trigger
+from opsconsole.authoring.job import OPEN, Run, RunState, Trigger
+from opsconsole.core import clock
+from opsconsole.core.errors import Exit
+from opsconsole.leader.engine import Engine
+from opsconsole.rules.backfill import Only, StepState, WindowState, windows
 from opsconsole.store import runs as run_store
 from opsconsole.store.backfills import Backfill, BackfillState
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.installation import Installation
 from tests.packs import diary
+from tests.waiting import eventually
 
 FIRST, LAST = date(2025, 1, 10), date(2025, 1, 19)
 DAYS = [f"2025-01-{n}" for n in range(10, 20)]

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import redis
 
-from opsconsole import outbox
+from opsconsole.authoring import outbox
+from opsconsole.authoring.outbox import Event
 from opsconsole.cache.clearing import BadWanted, Wanted
 from opsconsole.cache.families import BadKey
+from opsconsole.core.errors import Exit
+from opsconsole.core.settings import Actor, Role
 from opsconsole.embedded.redis import EmbeddedRedis
-from opsconsole.errors import Exit
-from opsconsole.outbox import Event
-from opsconsole.settings import Actor, Role
 from opsconsole.store import audit, commands
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.installation import Installation
+from tests.waiting import eventually
 
 NOON = datetime(2025, 1, 19, 12, tzinfo=UTC)
 PATIENCE = 20.0

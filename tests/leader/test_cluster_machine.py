@@ -28,21 +28,33 @@ from hypothesis.stateful import (
 from sqlalchemy import Table, select
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from opsconsole import failpoints, orders, runner as runners, scheduler as schedulers
-from opsconsole.catalog import Catalog
-from opsconsole.context import Tools
-from opsconsole.database import Connection, Database
-from opsconsole.errors import Fenced
-from opsconsole.executors import inline
-from opsconsole.failpoints import Point
-from opsconsole.model import TERMINAL, Job, RunState
-from opsconsole.orders import MATCHING, Verb
-from opsconsole.runner import Runner
-from opsconsole.scheduler import Scheduler
-from opsconsole.settings import Actor
-from opsconsole.store import Store, audit, batches, commands, datatables, lease, migrate, occurrences, runs, schema
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.context import Tools
+from opsconsole.authoring.job import TERMINAL, Job, RunState
+from opsconsole.calendar.windows import Unit
+from opsconsole.core import failpoints
+from opsconsole.core.database import Connection, Database
+from opsconsole.core.errors import Fenced
+from opsconsole.core.failpoints import Point
+from opsconsole.core.settings import Actor
+from opsconsole.leader import command_handlers as orders, runner as runners, scheduler as schedulers
+from opsconsole.leader.command_handlers import MATCHING, Verb
+from opsconsole.leader.runner import Runner
+from opsconsole.leader.scheduler import Scheduler
+from opsconsole.store import (
+    Store,
+    audit,
+    batches,
+    commands,
+    data_tables as datatables,
+    lease,
+    migrate,
+    occurrences,
+    runs,
+    tables as schema,
+)
 from opsconsole.store.lease import Identity
-from opsconsole.windows import Unit
+from opsconsole.worker import inline
 from tests.packs import counting
 from tests.packs.machine import pack
 

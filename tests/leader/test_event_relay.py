@@ -8,16 +8,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from opsconsole import outbox, relay
-from opsconsole.context import Tools
-from opsconsole.database import Database
+from opsconsole.authoring import outbox
+from opsconsole.authoring.context import Tools
+from opsconsole.authoring.outbox import Event
+from opsconsole.core.database import Database
+from opsconsole.core.errors import Unavailable
 from opsconsole.embedded.redis import EmbeddedRedis
-from opsconsole.errors import Unavailable
-from opsconsole.outbox import Event
-from opsconsole.store import datatables
+from opsconsole.leader import event_relay as relay
+from opsconsole.store import data_tables as datatables
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.packs.notes import notes
+from tests.waiting import eventually
 
 NOON = datetime(2025, 1, 19, 12, tzinfo=UTC)
 INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}

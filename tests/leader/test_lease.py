@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole import clock
-from opsconsole.errors import Fenced
-from opsconsole.leader import Leadership, identity
+from opsconsole.core import clock
+from opsconsole.core.errors import Fenced
+from opsconsole.leader.lease import Leadership, identity
 from opsconsole.store import Store, lease, migrate
 from opsconsole.store.lease import Identity
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, delete, insert, select, update
 
-from opsconsole.errors import Fenced
+from opsconsole.core.errors import Fenced
 from opsconsole.store import Store, lease as leases, migrate
 from opsconsole.store.lease import Identity, Lease
-from opsconsole.store.schema import lease
+from opsconsole.store.tables import lease
 
 DEPTH = 8
 AT = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)

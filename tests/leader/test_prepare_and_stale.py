@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Select, delete, insert, select, update
 
-from opsconsole import outbox
-from opsconsole.errors import BadWindow, Exit, OpsconsoleError
-from opsconsole.model import RunState, Selection
+from opsconsole.authoring import outbox
+from opsconsole.authoring.job import RunState, Selection
+from opsconsole.core.errors import BadWindow, Exit, OpsconsoleError
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs.notes import copies, notes

@@ -10,17 +10,17 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import select
 
-from opsconsole.engine import Engine
-from opsconsole.model import RunState
+from opsconsole.authoring.job import RunState
+from opsconsole.leader.engine import Engine
 from opsconsole.store import pauses, runs
 from opsconsole.store.runs import Filter
-from opsconsole.store.schema import occurrences
+from opsconsole.store.tables import occurrences
 from tests.conftest import Installing
-from tests.engine.test_scheduler import Hands
-from tests.engine.test_workers import is_alive
-from tests.engine.waiting import eventually
 from tests.installation import Installation
+from tests.leader.test_scheduler import Hands
 from tests.packs import counting
+from tests.waiting import eventually
+from tests.worker.test_processes import is_alive
 
 DAY = "2025-01-19"
 NOON = datetime(2025, 1, 16, 12, 0, tzinfo=UTC)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from opsconsole.model import BatchResult, RunState
+from opsconsole.authoring.job import BatchResult, RunState
+from opsconsole.leader.run_totals import Tally
 from opsconsole.store import Store, migrate
-from opsconsole.tally import Tally
-from tests.engine.test_health_rules import JOB, run
+from tests.rules.test_health import JOB, run
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from opsconsole.engine import Engine
-from opsconsole.model import RunState, Trigger
+from opsconsole.authoring.job import RunState, Trigger
+from opsconsole.leader.engine import Engine
 from opsconsole.store import runs
-from opsconsole.store.schema import jobs, occurrences
+from opsconsole.store.tables import jobs, occurrences
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.installation import Installation
 from tests.packs import counting
+from tests.waiting import eventually
 
 THURSDAY = datetime(2025, 1, 16, 12, 10, tzinfo=UTC)
 SUNDAY = datetime(2025, 1, 19, 12, 40, tzinfo=UTC)

@@ -15,15 +15,16 @@ from sqlalchemy import insert
 
 from jobs.attempts.tables import attempts, questions, subjects, topics
 from jobs.common import users
-from opsconsole import breaker, liverun
+from opsconsole.authoring.job import Run, RunState
+from opsconsole.core import breaker
 from opsconsole.embedded.redis import EmbeddedRedis
-from opsconsole.model import Run, RunState
+from opsconsole.leader import live_run as liverun
 from opsconsole.store import runs
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.installation import Installation
 from tests.packs import counting
 from tests.services import NoPostgres, PrivatePostgres
+from tests.waiting import eventually
 
 DAY = "2025-01-19"
 NOON = datetime(2025, 1, 19, 6, 30, tzinfo=UTC)

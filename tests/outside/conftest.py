@@ -1,3 +1,3 @@
-"""These tests are of another project; `tests/engine/test_outside_pack.py` runs them as that project would."""
+"""These tests are of another project; `tests/authoring/test_outside_pack.py` runs them as that project would."""
 
 collect_ignore_glob = ["*"]

@@ -30,7 +30,7 @@ from opsconsole import (
     key_type,
     minutes,
 )
-from opsconsole.database import Connection, Database
+from opsconsole.core.database import Connection, Database
 
 NEVER = "0 0 29 2 *"
 """For jobs that only a command starts: a campaign is over long before."""

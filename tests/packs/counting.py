@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from opsconsole import DAY, Context, Items, Job, Pack, Retry, Scope, key_type
-from opsconsole.database import Connection, Database
+from opsconsole.core.database import Connection, Database
 
 NEVER = "30 0 29 2 *"  # all but: a test's run is not to meet one of the schedule
 SOON = Retry(times=3, first=timedelta(milliseconds=20), longest=timedelta(milliseconds=200))

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from opsconsole import DAY, Job, hours, minutes
-from opsconsole.model import Counts, Run, RunState, Selection, Stop, Trigger
-from opsconsole.queueing import NO_SLOT, SLOTS, waits
-from opsconsole.windows import MOMENT, Covers, Window
+from opsconsole.authoring.job import Counts, Run, RunState, Selection, Stop, Trigger
+from opsconsole.calendar.windows import MOMENT, Covers, Window
+from opsconsole.rules.admission import NO_SLOT, SLOTS, waits
 from tests.packs.counting import names, pass_over
 
 NOON = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)

@@ -9,7 +9,11 @@ from itertools import pairwise
 import pytest
 
 from opsconsole import DAY, DAY_BEFORE, MOMENT, MONTH_BEFORE, Job
-from opsconsole.backfill import (
+from opsconsole.authoring.job import Selection
+from opsconsole.calendar.cron import Cron
+from opsconsole.calendar.windows import Covers, Window
+from opsconsole.core.errors import BadWindow, NotBackfillable
+from opsconsole.rules.backfill import (
     NOTHING,
     Going,
     Known,
@@ -25,10 +29,6 @@ from opsconsole.backfill import (
     to_begin,
     windows,
 )
-from opsconsole.cron import Cron
-from opsconsole.errors import BadWindow, NotBackfillable
-from opsconsole.model import Selection
-from opsconsole.windows import Covers, Window
 from tests.packs import counting
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from opsconsole import NONE, Job, all_of, hours
-from opsconsole.cron import Cron
-from opsconsole.model import Counts, OccurrenceState, Reason, Run, RunState, Selection, Stop, Trigger
-from opsconsole.store.accounts import Account, Registration
+from opsconsole.authoring.job import Counts, OccurrenceState, Reason, Run, RunState, Selection, Stop, Trigger
+from opsconsole.calendar.cron import Cron
+from opsconsole.calendar.windows import Window
+from opsconsole.rules.explain import Answer, Known, explain, fits
 from opsconsole.store.lease import Identity, Lease
+from opsconsole.store.occurrence_history import Account, Registration
 from opsconsole.store.pauses import Pause
-from opsconsole.why import Answer, Known, explain, fits
-from opsconsole.windows import Window
 from tests.packs import counting
 
 CLOSE = Job("books.close", counting.names, counting.pass_over, cron="0 * * * *")

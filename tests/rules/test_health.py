@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from opsconsole import DAY, Job, Limits, hours, minutes
-from opsconsole.health.rules import Finding, JobFacts, Severity, findings
-from opsconsole.model import Counts, Run, RunState, Selection, Trigger
-from opsconsole.windows import Window
+from opsconsole.authoring.job import Counts, Run, RunState, Selection, Trigger
+from opsconsole.calendar.windows import Window
+from opsconsole.rules.health import Finding, JobFacts, Severity, findings
 from tests.packs import counting
 
 NOW = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)

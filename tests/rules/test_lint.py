@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from opsconsole import BY_HAND, DAY, DAY_BEFORE, MONTH_BEFORE, QUEUE, REPLACE, Job, Limits, Pack, hours, minutes
-from opsconsole.catalog import Catalog
-from opsconsole.lint import CROWD, Oddity, Rule, oddities
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.rules.lint import CROWD, Oddity, Rule, oddities
 from tests.packs import counting
 
 NOW = datetime(2026, 1, 19, 12, 0, tzinfo=UTC)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, strategies as st
 
 from opsconsole import LATEST, NONE, QUEUE, REPLACE, SKIP, Job, all_of, hours
-from opsconsole.cron import Cron
-from opsconsole.model import CatchUp, Occurrence, OccurrenceState, Overlap, Reason
-from opsconsole.planner import Open, Schedule, Stretch, plan, unrun
+from opsconsole.authoring.job import CatchUp, Occurrence, OccurrenceState, Overlap, Reason
+from opsconsole.calendar.cron import Cron
+from opsconsole.rules.schedule import Open, Schedule, Stretch, plan, unrun
 from tests.packs import counting
 
 MINUTE = timedelta(minutes=1)

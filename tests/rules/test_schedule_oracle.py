@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, reject, settings, strategies as st
 
 from opsconsole import LATEST, NONE, Job, all_of, hours
-from opsconsole.cron import Cron
-from opsconsole.errors import BadCron
-from opsconsole.model import CatchUp, Occurrence, OccurrenceState, Reason
-from opsconsole.planner import Schedule, Stretch, plan
+from opsconsole.authoring.job import CatchUp, Occurrence, OccurrenceState, Reason
+from opsconsole.calendar.cron import Cron
+from opsconsole.core.errors import BadCron
+from opsconsole.rules.schedule import Schedule, Stretch, plan
 from tests.packs import counting
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from textual.pilot import Pilot
 
-from opsconsole.desk.values import Snapshot
+from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
-from screens.paint import Lines
-from tests.screens import world
+from screens.widgets.paint import Lines
+from tests.screens import fakes as world
 
 PATIENCE_SECONDS = 5.0
 

@@ -8,12 +8,16 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from opsconsole.backfill import Known, Only, Seen, Step, StepState, WindowState
+from opsconsole.authoring.extensions import Shown
+from opsconsole.authoring.job import BatchState, Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.cache.clearing import Swept, Wanted
 from opsconsole.cache.families import Family
-from opsconsole.cache.stats import RedisStats
-from opsconsole.desk.calendar import Calendar, Looking
-from opsconsole.desk.values import (
+from opsconsole.cache.statistics import RedisStats
+from opsconsole.calendar.windows import Unit, Window
+from opsconsole.core.errors import OpsconsoleError, UnknownBackfill, UnknownRun
+from opsconsole.rules.backfill import Known, Only, Seen, Step, StepState, WindowState
+from opsconsole.service.backfills import Calendar, Looking
+from opsconsole.service.snapshot import (
     Advance,
     Attached,
     Away,
@@ -34,11 +38,7 @@ from opsconsole.desk.values import (
     Snapshot,
     Success,
 )
-from opsconsole.errors import OpsconsoleError, UnknownBackfill, UnknownRun
-from opsconsole.faces import Shown
-from opsconsole.model import BatchState, Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.store.backfills import Backfill, BackfillState, StepView
-from opsconsole.windows import Unit, Window
 
 NOW = datetime(2026, 1, 19, 18, 20, 7, tzinfo=UTC)
 

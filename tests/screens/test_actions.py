@@ -9,15 +9,15 @@ import msgspec
 import pytest
 from textual import events
 
-from opsconsole.desk.values import Outcome, Progress, Snapshot
-from opsconsole.errors import NotAllowed, UnknownRun
-from opsconsole.model import Counts, RunState, Stop
-from screens.dashboard import Dashboard
-from screens.dialogs import Confirm
-from screens.pausing import NOTE_LENGTH, PauseDialog
-from screens.run_page import RunScreen
-from tests.screens import world
-from tests.screens.opened import Opened, trying
+from opsconsole.authoring.job import Counts, RunState, Stop
+from opsconsole.core.errors import NotAllowed, UnknownRun
+from opsconsole.service.snapshot import Outcome, Progress, Snapshot
+from screens.dialogs.dialog import Confirm
+from screens.dialogs.pause import NOTE_LENGTH, PauseDialog
+from screens.pages.dashboard import Dashboard
+from screens.pages.run import RunScreen
+from tests.screens import fakes as world
+from tests.screens.console import Opened, trying
 
 CACHE_DAY, LIFE_REGEN, REPORT = ("tab", "tab"), ("tab", "tab", "down"), ("tab", "tab", *["down"] * 4)
 """Keys that bring the cursor to a job's row while runs go on."""
@@ -418,7 +418,7 @@ def test_a_resume_pressed_twenty_times_is_one_command() -> None:
 
 
 def test_what_is_not_carried_out_yet_is_followed_until_it_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.orders.OUTCOME_SECONDS", 0.1)
+    monkeypatch.setattr("screens.commands.OUTCOME_SECONDS", 0.1)
     desk = world.Answers()
     desk.answer = None
 

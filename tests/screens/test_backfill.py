@@ -11,25 +11,25 @@ from typing import cast
 import pytest
 from textual.pilot import Pilot
 
-from opsconsole.backfill import Only, StepState, WindowState
-from opsconsole.desk.values import Outcome, Snapshot
-from opsconsole.errors import BadWindow, NotAllowed, Unavailable
+from opsconsole.core.errors import BadWindow, NotAllowed, Unavailable
+from opsconsole.rules.backfill import Only, StepState, WindowState
+from opsconsole.service.snapshot import Outcome, Snapshot
 from opsconsole.store.backfills import Backfill
 from screens.app import ConsoleApp
-from screens.asks import Asks
-from screens.backfill import BackfillScreen
-from screens.backfill_page import BackfillPage
-from screens.calendar import CalendarScreen
-from screens.clearing import TypeToConfirm
-from screens.dashboard import Dashboard
-from screens.dialogs import Confirm
-from screens.paint import Lines
-from screens.run_page import RunScreen
-from screens.trigger import TriggerDialog
+from screens.dialogs.clear import TypeToConfirm
+from screens.dialogs.dialog import Confirm
+from screens.dialogs.trigger import TriggerDialog
+from screens.pages.backfill import BackfillPage
+from screens.pages.backfills import BackfillScreen
+from screens.pages.calendar import CalendarScreen
+from screens.pages.dashboard import Dashboard
+from screens.pages.run import RunScreen
+from screens.service import Asks
+from screens.widgets.paint import Lines
 from tests.conftest import Installing
 from tests.packs import diary
-from tests.screens import world
-from tests.screens.opened import Opened, trying
+from tests.screens import fakes as world
+from tests.screens.console import Opened, trying
 
 Compare = Callable[..., bool]
 REPORT = ("4", "enter")
@@ -517,7 +517,7 @@ def test_the_cursor_stays_on_its_window_when_another_fails() -> None:
 
 
 def test_it_asks_often_only_while_a_backfill_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.filling.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("screens.pages.backfill_actions.LOOK_SECONDS", 0.05)
     desk = filled(world.GOING)
 
     async def look(console: Opened) -> None:

@@ -9,17 +9,17 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import given, strategies as st
 
-from opsconsole.backfill import Only, Seen, StepState, WindowState
-from opsconsole.desk import guard
-from opsconsole.desk.calendar import Calendar
+from opsconsole.calendar.windows import Unit
+from opsconsole.rules.backfill import Only, Seen, StepState, WindowState
+from opsconsole.service import confirmations as guard
+from opsconsole.service.backfills import Calendar
 from opsconsole.store.backfills import BackfillState
-from opsconsole.windows import Unit
-from screens import look
-from screens.lines import Line, width
-from screens.rows import backfills, calendar, overview, plan
-from screens.rows.calendar import Sheet, Stretch
-from screens.rows.plan import Draft, Looking, Planned
-from tests.screens import world
+from screens.panels import backfills, calendar, plan, windows as overview
+from screens.panels.calendar import Sheet, Stretch
+from screens.panels.plan import Draft, Looking, Planned
+from screens.widgets import symbols as look
+from screens.widgets.lines import Line, width
+from tests.screens import fakes as world
 
 TODAY = date(2026, 1, 19)
 DATES = st.dates(date(2000, 1, 1), TODAY)

@@ -9,15 +9,15 @@ from textual import events
 
 from opsconsole.cache.clearing import BadWanted, Swept, Wanted
 from opsconsole.cache.families import BadKey
-from opsconsole.desk.values import Advance, Outcome
-from opsconsole.errors import NotAllowed, OpsconsoleError, Unavailable
-from screens.clearing import ClearDialog, TypeToConfirm
-from screens.dashboard import Dashboard
-from screens.dialogs import Confirm
-from screens.lines import Line, width
-from screens.rows import clearing
-from tests.screens import world
-from tests.screens.opened import Opened, trying
+from opsconsole.core.errors import NotAllowed, OpsconsoleError, Unavailable
+from opsconsole.service.snapshot import Advance, Outcome
+from screens.dialogs.clear import ClearDialog, TypeToConfirm
+from screens.dialogs.dialog import Confirm
+from screens.pages.dashboard import Dashboard
+from screens.panels import clear as clearing
+from screens.widgets.lines import Line, width
+from tests.screens import fakes as world
+from tests.screens.console import Opened, trying
 from tests.screens.test_hostile import ALL, HOSTILE, shows_only_what_can_be_seen
 
 ASHA = Wanted(user="asha")
@@ -311,7 +311,7 @@ async def clear_asha(console: Opened) -> None:
 
 
 def test_progress_is_told_while_keys_are_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.orders.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("screens.commands.LOOK_SECONDS", 0.05)
     desk = world.Answers()
     desk.answer = None
     desk.advances = [Advance("counting", 9_000, 41_204, 0), *[Advance("clearing", 12_000, 41_204, 310)] * 40]

@@ -10,13 +10,13 @@ from datetime import timedelta
 import pytest
 from textual.strip import Strip
 
-from opsconsole.desk.values import Away, Snapshot
+from opsconsole.service.snapshot import Away, Snapshot
 from screens.app import ConsoleApp
-from screens.dashboard import Dashboard
-from screens.paint import Lines
-from screens.run_page import RunScreen
-from tests.screens import world
-from tests.screens.opened import Opened, trying
+from screens.pages.dashboard import Dashboard
+from screens.pages.run import RunScreen
+from screens.widgets.paint import Lines
+from tests.screens import fakes as world
+from tests.screens.console import Opened, trying
 
 
 def test_a_snapshot_from_the_sampler_reaches_the_screen() -> None:

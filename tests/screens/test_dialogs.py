@@ -7,17 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from opsconsole.desk.values import Outcome
-from opsconsole.errors import BadWindow, Unavailable
-from opsconsole.model import Counts, RunState
-from screens.dashboard import Dashboard
-from screens.dialogs import Confirm
-from screens.help import HelpScreen
+from opsconsole.authoring.job import Counts, RunState
+from opsconsole.core.errors import BadWindow, Unavailable
+from opsconsole.service.snapshot import Outcome
+from screens.dialogs.dialog import Confirm
+from screens.dialogs.trigger import TriggerDialog
+from screens.pages.dashboard import Dashboard
+from screens.pages.help import HelpScreen
+from screens.pages.run import RunScreen
 from screens.palette import Palette
-from screens.run_page import RunScreen
-from screens.trigger import TriggerDialog
-from tests.screens import world
-from tests.screens.opened import Opened, trying
+from tests.screens import fakes as world
+from tests.screens.console import Opened, trying
 
 REFUSED = "attempts.cache_day 2026-01-19 is already asked for: run 12 is queued"
 

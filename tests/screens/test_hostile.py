@@ -9,16 +9,27 @@ from hypothesis import given, strategies as st
 from rich.cells import cell_len
 from textual import events
 
-from opsconsole.desk.values import Away, Cause, Finding, JobCard, Outcome, Rates, RunPage, Severity, Snapshot, Success
-from opsconsole.errors import BadWindow
-from opsconsole.model import Run, RunState, Stop
-from opsconsole.text import safe
-from screens.lines import Line, width
-from screens.rows import board, run as rows_of_run
-from screens.rows.top import top_line, verdict
-from screens.rows.view import View
-from tests.screens import world
-from tests.screens.opened import Opened, trying
+from opsconsole.authoring.job import Run, RunState, Stop
+from opsconsole.core.errors import BadWindow
+from opsconsole.core.text import safe
+from opsconsole.service.snapshot import (
+    Away,
+    Cause,
+    Finding,
+    JobCard,
+    Outcome,
+    Rates,
+    RunPage,
+    Severity,
+    Snapshot,
+    Success,
+)
+from screens.panels import dashboard as board, run as rows_of_run
+from screens.panels.top_line import top_line, verdict
+from screens.panels.view import View
+from screens.widgets.lines import Line, width
+from tests.screens import fakes as world
+from tests.screens.console import Opened, trying
 
 HOSTILE = [
     "[/",

@@ -7,16 +7,16 @@ from datetime import timedelta
 
 import pytest
 
-from opsconsole.desk.values import PanelView
-from opsconsole.errors import Unavailable
-from opsconsole.faces import Shown
-from screens.clearing import ClearDialog
-from screens.dashboard import Dashboard
-from screens.packs import PacksScreen
-from screens.rows import packs
-from screens.run_page import RunScreen
-from tests.screens import world
-from tests.screens.opened import Opened, trying
+from opsconsole.authoring.extensions import Shown
+from opsconsole.core.errors import Unavailable
+from opsconsole.service.snapshot import PanelView
+from screens.dialogs.clear import ClearDialog
+from screens.pages.dashboard import Dashboard
+from screens.pages.packs import PacksScreen
+from screens.pages.run import RunScreen
+from screens.panels import packs
+from tests.screens import fakes as world
+from tests.screens.console import Opened, trying
 from tests.screens.test_clearing import text
 from tests.screens.test_hostile import ALL, HOSTILE, shows_only_what_can_be_seen
 
@@ -153,7 +153,7 @@ def test_it_scrolls_to_both_ends_and_no_further() -> None:
 
 
 def test_it_is_read_again_while_it_is_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.packs.REFRESH_SECONDS", 0.05)
+    monkeypatch.setattr("screens.pages.packs.REFRESH_SECONDS", 0.05)
     desk = world.Answers()
 
     async def look(console: Opened) -> None:
@@ -206,6 +206,6 @@ def test_no_panel_passes_on_what_cannot_be_seen(size: tuple[int, int]) -> None:
 
 
 def test_the_age_that_makes_panels_old_is_longer_than_it_takes_to_read_them_again() -> None:
-    from screens.packs import REFRESH_SECONDS
+    from screens.pages.packs import REFRESH_SECONDS
 
     assert timedelta(seconds=2 * REFRESH_SECONDS) < packs.OLD_AFTER

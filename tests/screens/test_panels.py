@@ -10,15 +10,30 @@ import pytest
 from hypothesis import given, strategies as st
 from rich.cells import cell_len
 
-from opsconsole.desk.values import Away, Finding, Progress, Severity, Snapshot
-from opsconsole.model import BatchState, Counts, RunState
-from screens import figures, look
-from screens.lines import Piece, bar, crop, cut, ends, fill, left, line, right, rule, side_by_side, spark, tail, width
-from screens.paint import SIXTEEN, STYLES
-from screens.rows import board, health, pauses, questions, redis, running, success, upcoming
-from screens.rows.top import top_line, verdict
-from screens.rows.view import Block, View, fit
-from tests.screens import world
+from opsconsole.authoring.job import BatchState, Counts, RunState
+from opsconsole.service.snapshot import Away, Finding, Progress, Severity, Snapshot
+from screens.panels import dashboard as board, health, pauses, questions, redis, running, success, upcoming
+from screens.panels.top_line import top_line, verdict
+from screens.panels.view import Block, View, fit
+from screens.widgets import figures, symbols as look
+from screens.widgets.lines import (
+    Piece,
+    bar,
+    crop,
+    cut,
+    ends,
+    fill,
+    left,
+    line,
+    right,
+    rule,
+    side_by_side,
+    spark,
+    tail,
+    width,
+)
+from screens.widgets.paint import SIXTEEN, STYLES
+from tests.screens import fakes as world
 
 WORDS = st.lists(
     st.tuples(st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=12), st.just("")), max_size=5

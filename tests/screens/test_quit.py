@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from opsconsole.errors import NotAllowed, OpsconsoleError, Unavailable
-from opsconsole.model import RunState
-from screens.dashboard import Dashboard
-from screens.dialogs import Confirm
-from screens.run_page import RunScreen
-from screens.trigger import TriggerDialog
-from tests.screens import world
-from tests.screens.opened import Opened, trying
+from opsconsole.authoring.job import RunState
+from opsconsole.core.errors import NotAllowed, OpsconsoleError, Unavailable
+from screens.dialogs.dialog import Confirm
+from screens.dialogs.trigger import TriggerDialog
+from screens.pages.dashboard import Dashboard
+from screens.pages.run import RunScreen
+from tests.screens import fakes as world
+from tests.screens.console import Opened, trying
 
 RUN = world.running().run
 OTHER = world.running(4820, job="reporting.daily_report").run
@@ -204,7 +204,7 @@ def test_whoever_may_only_look_cannot_stop_them() -> None:
 
 
 def test_a_store_that_hangs_does_not_keep_anyone_from_quitting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.leaving.QUIT_SECONDS", 0.05)
+    monkeypatch.setattr("screens.dialogs.quit.QUIT_SECONDS", 0.05)
     desk = leading()
     desk.hangs.clear()
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from opsconsole.desk.values import BatchCell, Cause, RunPage
-from opsconsole.errors import Unavailable
-from opsconsole.model import BatchState, RunState, Trigger
-from screens.dashboard import Dashboard
-from screens.dialogs import Confirm
-from screens.rows import run as rows
-from screens.run_page import RunScreen
-from tests.screens import world
-from tests.screens.opened import Opened, trying
+from opsconsole.authoring.job import BatchState, RunState, Trigger
+from opsconsole.core.errors import Unavailable
+from opsconsole.service.snapshot import BatchCell, Cause, RunPage
+from screens.dialogs.dialog import Confirm
+from screens.pages.dashboard import Dashboard
+from screens.pages.run import RunScreen
+from screens.panels import run as rows
+from tests.screens import fakes as world
+from tests.screens.console import Opened, trying
 
 
 def text_of(page: RunPage, cells: int = 80, height: int = 20, held_at: int | None = None) -> str:
@@ -164,7 +164,7 @@ def test_it_never_takes_more_rows_than_there_are(height: int, causes: int) -> No
 
 
 def test_it_asks_again_while_the_run_goes_on_and_stops_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.run_page.REFRESH_SECONDS", 0.1)
+    monkeypatch.setattr("screens.pages.run.REFRESH_SECONDS", 0.1)
     desk = world.Answers([live_page()])
 
     async def look(console: Opened) -> None:
@@ -234,7 +234,7 @@ def test_a_run_that_is_not_there_says_so() -> None:
 
 
 def test_when_the_store_goes_away_the_page_stays_and_says_since_when(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.run_page.REFRESH_SECONDS", 0.1)
+    monkeypatch.setattr("screens.pages.run.REFRESH_SECONDS", 0.1)
     desk = world.Answers([live_page()])
 
     async def look(console: Opened) -> None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from textual.pilot import Pilot
 
-from opsconsole.desk.values import Snapshot
+from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
-from tests.screens import world
+from tests.screens import fakes as world
 
 Compare = Callable[..., bool]
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}

@@ -23,7 +23,7 @@ PROGRAM = """
 import sys, threading, time
 from screens import terminal
 from screens.app import ConsoleApp, run
-from tests.screens import world
+from tests.screens import fakes as world
 
 class Desk(world.Answers):
     def watch(self, callback):

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from opsconsole.model import RunState, Trigger
+from opsconsole.authoring.job import RunState, Trigger
+from opsconsole.calendar.windows import Window
 from opsconsole.store import Store, migrate, runs, statistics
-from opsconsole.store.schema import runs as table
-from opsconsole.windows import Window
-from tests.engine.test_health_rules import JOB
+from opsconsole.store.tables import runs as table
+from tests.rules.test_health import JOB
 
 NOON = datetime(2025, 1, 19, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

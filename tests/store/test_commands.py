@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from opsconsole.settings import Actor
+from opsconsole.core.settings import Actor
 from opsconsole.store import Store, commands, migrate
 from opsconsole.store.audit import FIRST
 from opsconsole.store.commands import CommandState
-from opsconsole.store.schema import audit
+from opsconsole.store.tables import audit
 
 ASHA = Actor("asha as root", "10.1.2.3")
 AT = datetime(2025, 1, 19, 12, 0, 0, 123456, tzinfo=UTC)

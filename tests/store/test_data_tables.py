@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import inspect, text
 
 from jobs.attempts import pack
-from opsconsole.database import Database
-from opsconsole.store.datatables import create_missing, differences
+from opsconsole.core.database import Database
+from opsconsole.store.data_tables import create_missing, differences
 
 
 @pytest.fixture

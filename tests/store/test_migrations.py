@@ -12,8 +12,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from opsconsole.errors import Exit, SchemaMismatch
-from opsconsole.store import Store, migrate, schema
+from opsconsole.core.errors import Exit, SchemaMismatch
+from opsconsole.store import Store, migrate, tables as schema
 
 VERSIONS = Path(migrate.__file__).parent / "migrations" / "versions"
 

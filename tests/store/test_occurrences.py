@@ -11,15 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 
 from opsconsole import Job, Pack
-from opsconsole.catalog import Catalog
-from opsconsole.cron import TICK, Cron
-from opsconsole.desk import questions
-from opsconsole.desk.values import Occurrences
-from opsconsole.errors import UnknownJob
-from opsconsole.model import Occurrence, OccurrenceState, Reason, Trigger
-from opsconsole.store import Store, accounts, migrate, occurrences, runs
-from opsconsole.store.accounts import Account, Wanted
-from opsconsole.windows import Window
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.job import Occurrence, OccurrenceState, Reason, Trigger
+from opsconsole.calendar.cron import TICK, Cron
+from opsconsole.calendar.windows import Window
+from opsconsole.core.errors import UnknownJob
+from opsconsole.service import occurrences as questions
+from opsconsole.service.snapshot import Occurrences
+from opsconsole.store import Store, migrate, occurrence_history as accounts, occurrences, runs
+from opsconsole.store.occurrence_history import Account, Wanted
 from tests.packs import counting
 
 CLOSE = Job("books.close", counting.names, counting.pass_over, cron="*/10 * * * *", tz="Europe/Berlin")

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from opsconsole.model import Batch, BatchState, Run, RunState
+from opsconsole.authoring.job import Batch, BatchState, Run, RunState
 from opsconsole.store import batches, runs
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -303,7 +303,7 @@ def test_a_run_with_nothing_to_retry_says_so(installing: Installing) -> None:
 def test_a_batch_comes_out_of_json_as_it_went_in() -> None:
     from datetime import UTC, datetime
 
-    from opsconsole.windows import Window
+    from opsconsole.calendar.windows import Window
 
     at = datetime(2026, 1, 18, 18, 30, 0, 123456, tzinfo=UTC)
     batch = Batch(1, 2, 3, "counting.count", Window(at, at, DAY), at, list(ODD_IDS), {"mean": 0.1}, 300.0)

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.executors.processes import Processes, WorkersCannotStart
-from opsconsole.model import Batch, RunState
+from opsconsole.authoring.job import Batch, RunState
+from opsconsole.calendar.windows import Window
 from opsconsole.store import runs
-from opsconsole.windows import Window
+from opsconsole.worker.processes import Processes, WorkersCannotStart
 from tests.conftest import Installing
-from tests.engine.waiting import eventually
 from tests.installation import Installation
 from tests.packs import counting
+from tests.waiting import eventually
 
 DAY = "2025-01-19"
 
@@ -36,7 +36,7 @@ def workers_of(parent: int) -> list[int]:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if b"opsconsole.executors.worker" in command and int(fields[1]) == parent and fields[0] not in "ZX":
+        if b"opsconsole.worker.process" in command and int(fields[1]) == parent and fields[0] not in "ZX":
             found.append(int(folder.name))
     return found
 

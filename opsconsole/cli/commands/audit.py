@@ -8,10 +8,10 @@ from typing import Any
 import click
 import msgspec
 
-from opsconsole.cli import printing
-from opsconsole.cli.asking import json_option
-from opsconsole.cli.opening import Options, desk_of, settings_of
-from opsconsole.errors import Exit
+from opsconsole.cli import output as printing
+from opsconsole.cli.prompts import json_option
+from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.core.errors import Exit
 
 SHOWN = 80
 """So many characters of what was asked or came of it stand in the table; --json has all."""

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsconsole.cli import carrying, filled, printing
-from opsconsole.cli.acting import END_SECONDS, NotEnded
-from opsconsole.cli.asking import confirm, json_option, note_option, require_yes, yes_option
-from opsconsole.cli.opening import Options, desk_of, settings_of
-from opsconsole.errors import Exit
-from opsconsole.text import safe
-from opsconsole.times import span
+from opsconsole.cli import backfill_output as filled, following as carrying, output as printing
+from opsconsole.cli.commands.pause import END_SECONDS, NotEnded
+from opsconsole.cli.prompts import confirm, json_option, note_option, require_yes, yes_option
+from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.core.errors import Exit
+from opsconsole.core.text import safe
+from opsconsole.core.times import span
 
 if TYPE_CHECKING:
-    from opsconsole.desk import Desk
-    from opsconsole.desk.calendar import Looking
+    from opsconsole.service.backfills import Looking
+    from opsconsole.service.service import Desk
     from opsconsole.store.backfills import Backfill
 
 LOOK_SECONDS = 0.2
@@ -98,7 +98,7 @@ def apply(options: Options, number: int, yes: bool, wait: bool, as_json: bool) -
     Exit codes with --wait: 0 every window is done, 3 some failed or did in part, 1 all failed, or it was cancelled or
     paused, 4 refused.
     """
-    from opsconsole.desk import guard
+    from opsconsole.service import confirmations as guard
 
     with desk_of(settings_of(options), note=wait) as desk:
         environment = desk.settings.console.environment
@@ -276,7 +276,7 @@ def show(options: Options, number: int, every: bool, as_json: bool) -> None:
 @click.pass_obj
 def windows(options: Options, job: str, since: str | None, until: str | None, as_json: bool) -> None:
     """Shows in which state a job's past windows are: fresh, stale, partial, failed, missing, running or not due."""
-    from opsconsole.desk import calendar
+    from opsconsole.service import backfills as calendar
 
     first = calendar.dates(since, since)[0] if since else None
     last = calendar.dates(until, until)[0] if until else None
@@ -297,8 +297,8 @@ def windows(options: Options, job: str, since: str | None, until: str | None, as
 
 
 def _planned(desk: Desk, jobs: Sequence[str], since: str, until: str, only: str, *, stops: bool) -> int:
-    from opsconsole.backfill import Only
-    from opsconsole.desk import calendar
+    from opsconsole.rules.backfill import Only
+    from opsconsole.service import backfills as calendar
 
     first, last = calendar.dates(since, until)
     with _looking() as looking:
@@ -351,7 +351,7 @@ def _followed(desk: Desk, number: int, command: int | None) -> Backfill:
 
 
 def _going_on(desk: Desk, found: Backfill) -> str:
-    from opsconsole.model import LIVE
+    from opsconsole.authoring.job import LIVE
 
     mine = [run for run in desk.runs(limit=AT_ONCE, states=LIVE) if run.command == found.command]
     return ", ".join(f"{run.job} {run.window.label}" for run in reversed(mine))
@@ -407,7 +407,7 @@ def _looking() -> Iterator[Looking]:
 
 
 def _exit_code(ended: Backfill) -> Exit:
-    from opsconsole.backfill import StepState
+    from opsconsole.rules.backfill import StepState
     from opsconsole.store.backfills import BackfillState
 
     if ended.state is not BackfillState.DONE:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsconsole.cli import carrying, printing
-from opsconsole.cli.asking import json_option, require_yes, yes_option
-from opsconsole.cli.opening import Options, desk_of, settings_of
-from opsconsole.errors import Exit, OpsconsoleError
-from opsconsole.text import safe
-from opsconsole.times import span
+from opsconsole.cli import following as carrying, output as printing
+from opsconsole.cli.prompts import json_option, require_yes, yes_option
+from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.core.errors import Exit, OpsconsoleError
+from opsconsole.core.text import safe
+from opsconsole.core.times import span
 
 if TYPE_CHECKING:
     from opsconsole.cache.clearing import Swept, Wanted
-    from opsconsole.desk import Desk
-    from opsconsole.desk.values import Outcome
+    from opsconsole.service.service import Desk
+    from opsconsole.service.snapshot import Outcome
 
 COUNT_SECONDS = 60.0
 """A walk through the keys of a server that takes longer is cut off, and the rest is reckoned."""
@@ -189,7 +189,7 @@ def _tell_as_json(command: int | None, found: Swept, of: Any, *, cleared: int, d
 
 def _ask(found: Swept, wanted: Wanted, environment: str, *, yes: bool) -> None:
     """Asks for a yes, or for a name where that is not enough; ends the command when neither is given."""
-    from opsconsole.desk import guard
+    from opsconsole.service import confirmations as guard
 
     question = guard.question(found, environment)
     word = guard.word(wanted, found.total, environment)

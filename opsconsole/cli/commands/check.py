@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from opsconsole.cli import printing
-from opsconsole.cli.opening import Options, settings_of
-from opsconsole.errors import Exit
+from opsconsole.cli import output as printing
+from opsconsole.cli.session import Options, settings_of
+from opsconsole.core.errors import Exit
 
 
 @click.command()
@@ -16,7 +16,7 @@ from opsconsole.errors import Exit
 @click.pass_obj
 def check(options: Options, as_json: bool) -> None:
     """Checks configuration, connections, tables and jobs, and says how to mend what is wrong."""
-    from opsconsole.cli.checking import findings, notes
+    from opsconsole.cli.installation import findings, notes
 
     settings = settings_of(options)
     problems, noted = findings(settings), notes(settings)
@@ -38,7 +38,7 @@ def check(options: Options, as_json: bool) -> None:
 @click.pass_obj
 def migrate(options: Options, with_data: bool) -> None:
     """Brings the store's tables to this version."""
-    from opsconsole.cli.checking import migrated
+    from opsconsole.cli.installation import migrated
 
     for line in migrated(settings_of(options), with_data=with_data):
         click.echo(line)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from opsconsole.cli import carrying, printing
-from opsconsole.cli.asking import confirm, json_option, moment, yes_option
-from opsconsole.cli.opening import Options, desk_of, settings_of
-from opsconsole.clock import now
-from opsconsole.times import told
+from opsconsole.cli import following as carrying, output as printing
+from opsconsole.cli.prompts import confirm, json_option, moment, yes_option
+from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.core.clock import now
+from opsconsole.core.times import told
 
 
 @click.group()

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from opsconsole.cli.ending import watch
-from opsconsole.cli.opening import Options, desk_of, door_of, log_to_file, log_with, settings_of
-from opsconsole.errors import BadSettings, Exit, OpsconsoleError
-from opsconsole.settings import Settings, private_folder, terminal
+from opsconsole.cli.session import Options, desk_of, door_of, log_to_file, log_with, settings_of
+from opsconsole.cli.signals import watch
+from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
+from opsconsole.core.settings import Settings, private_folder, terminal
 
 if TYPE_CHECKING:
-    from opsconsole.desk import Desk
-    from opsconsole.engine import Engine
-    from opsconsole.http.address import Door
+    from opsconsole.http.listener import Door
     from opsconsole.http.server import Server
+    from opsconsole.leader.engine import Engine
+    from opsconsole.service.service import Desk
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def headless(options: Options, address: str | None, no_standby: bool) -> None:
       opsconsole headless --http 127.0.0.1:8080
       opsconsole headless --http unix:/run/opsconsole/http.sock
     """
-    from opsconsole.engine import Engine
+    from opsconsole.leader.engine import Engine
 
     log_with(_JsonLines(sys.stdout))
     hung_up: SimpleQueue[int] = SimpleQueue()
@@ -126,7 +126,7 @@ def _leads_within(engine: Engine, seconds: float) -> bool:
 
 def _reload(options: Options, desk: Desk, engine: Engine, server: Server | None) -> None:
     """Takes a changed configuration over; one that cannot be used changes nothing."""
-    from opsconsole import catalog
+    from opsconsole.authoring import catalog
 
     before = desk.settings
     try:
@@ -152,14 +152,14 @@ def demo_settings(users: int) -> Settings:
     """The demo's configuration: everything in a folder of its own, whatever else is configured; and one mistake in it,
     for somebody to find.
     """
-    from opsconsole.settings import JobOverride, data_home, load_embedded
+    from opsconsole.core.settings import JobOverride, data_home, load_embedded
 
     settings = load_embedded(data_home() / f"demo-{users}", environment="demo")
     return replace(settings, overrides={TOO_SMALL_BATCHES: JobOverride(batch=5)})
 
 
 def _console(desk: Desk, options: Options) -> int:
-    from opsconsole.engine import Engine
+    from opsconsole.leader.engine import Engine
 
     if options.observe or options.read_only:
         desk.attend("console")

@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from opsconsole.cli import printing
-from opsconsole.cli.asking import json_option, moment
-from opsconsole.cli.opening import Options, desk_of, settings_of
-from opsconsole.clock import now
-from opsconsole.errors import Exit
+from opsconsole.cli import output as printing
+from opsconsole.cli.prompts import json_option, moment
+from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.core.clock import now
+from opsconsole.core.errors import Exit
 
 if TYPE_CHECKING:
-    from opsconsole.desk import Desk
+    from opsconsole.service.service import Desk
     from opsconsole.store.pauses import Pause
 
 
@@ -71,8 +71,8 @@ def jobs(options: Options, as_json: bool) -> None:
 @click.pass_obj
 def next_(options: Options, job_or_cron: str, tz: str | None, start: str | None, count: int, as_json: bool) -> None:
     """Lists the next instants of a job, or of a schedule such as "0 0 * * 1"."""
-    from opsconsole import catalog
-    from opsconsole.cron import Cron, zone
+    from opsconsole.authoring import catalog
+    from opsconsole.calendar.cron import Cron, zone
 
     if len(job_or_cron.split()) > 1 or job_or_cron.startswith("@"):
         cron = Cron(job_or_cron, tz or "UTC")
@@ -102,8 +102,8 @@ def next_(options: Options, job_or_cron: str, tz: str | None, start: str | None,
 @click.pass_obj
 def lint(options: Options, as_json: bool) -> None:
     """Looks for schedules, windows and limits that can hardly be meant; exit code 1 when there are any."""
-    from opsconsole import catalog
-    from opsconsole.lint import oddities
+    from opsconsole.authoring import catalog
+    from opsconsole.rules.lint import oddities
 
     settings = settings_of(options)
     jobs = catalog.load(settings.packs, settings.overrides, settings.options)

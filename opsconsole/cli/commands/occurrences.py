@@ -8,15 +8,15 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from opsconsole.cli import printing
-from opsconsole.cli.asking import json_option, moment, one_of
-from opsconsole.cli.opening import Options, desk_of, settings_of
-from opsconsole.clock import now
-from opsconsole.text import safe
+from opsconsole.cli import output as printing
+from opsconsole.cli.prompts import json_option, moment, one_of
+from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.core.clock import now
+from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
-    from opsconsole.desk.values import Explanation, Listed, Total
-    from opsconsole.why import Answer, Proof
+    from opsconsole.rules.explain import Answer, Proof
+    from opsconsole.service.snapshot import Explanation, Listed, Total
 
 SENTENCE = 1000
 """So many characters of a sentence are shown; notes of people are among them."""
@@ -46,8 +46,8 @@ def occurrences(
     Of a row that stands for many instants those in [since, until) are counted. Times without a zone are read in the
     job's, or in UTC without --job.
     """
-    from opsconsole.model import OccurrenceState
-    from opsconsole.store.accounts import Wanted
+    from opsconsole.authoring.job import OccurrenceState
+    from opsconsole.store.occurrence_history import Wanted
 
     one_of("--state", states, [state.value for state in OccurrenceState])
     with desk_of(settings_of(options)) as desk:

@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from opsconsole.cli import printing
-from opsconsole.cli.asking import json_option
-from opsconsole.cli.opening import Options, desk_of, settings_of
-from opsconsole.errors import Exit
+from opsconsole.cli import output as printing
+from opsconsole.cli.prompts import json_option
+from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.core.errors import Exit
 
 
 @click.command()

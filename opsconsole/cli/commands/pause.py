@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsconsole.cli import carrying, printing
-from opsconsole.cli.asking import coming, confirm, json_option, length, note_option, yes_option
-from opsconsole.cli.opening import Options, desk_of, settings_of
-from opsconsole.clock import now
-from opsconsole.errors import OpsconsoleError, Refused
-from opsconsole.windows import hours
+from opsconsole.calendar.windows import hours
+from opsconsole.cli import following as carrying, output as printing
+from opsconsole.cli.prompts import coming, confirm, json_option, length, note_option, yes_option
+from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.core.clock import now
+from opsconsole.core.errors import OpsconsoleError, Refused
 
 if TYPE_CHECKING:
-    from opsconsole.desk import Desk
-    from opsconsole.desk.values import Outcome
-    from opsconsole.model import Run
+    from opsconsole.authoring.job import Run
+    from opsconsole.service.service import Desk
+    from opsconsole.service.snapshot import Outcome
 
 PAUSE = hours(12)
 """A pause that nobody remembers ends by itself."""
@@ -84,7 +84,7 @@ def cancel(options: Options, run_number: int, force: bool, wait: bool, note: str
 
     What it has done stays done, and `opsconsole retry RUN` does the rest.
     """
-    from opsconsole.model import OPEN
+    from opsconsole.authoring.job import OPEN
 
     with desk_of(settings_of(options)) as desk:
         found = desk.run(run_number)

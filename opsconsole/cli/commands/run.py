@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsconsole.cli import carrying, printing
-from opsconsole.cli.asking import json_option, moment, one_of, require_yes, yes_option
-from opsconsole.cli.opening import Options, desk_of, settings_of
+from opsconsole.cli import following as carrying, output as printing
+from opsconsole.cli.prompts import json_option, moment, one_of, require_yes, yes_option
+from opsconsole.cli.session import Options, desk_of, settings_of
 
 if TYPE_CHECKING:
-    from opsconsole.desk import Desk
-    from opsconsole.model import Run
+    from opsconsole.authoring.job import Run
+    from opsconsole.service.service import Desk
     from opsconsole.store.runs import Filter
 
 MOST = 10_000
@@ -44,7 +44,7 @@ def run(
     Without --wait the process that leads carries it out. With --wait this one does, if nobody leads. Exit codes with
     --wait: 0 done, 3 finished with failed items, 1 failed, 4 refused.
     """
-    from opsconsole.model import Selection
+    from opsconsole.authoring.job import Selection
 
     selection = Selection(only or Selection.ALL)
     with desk_of(settings_of(options), note=wait) as desk:
@@ -108,8 +108,8 @@ def retry(
 
 
 def _wanted(desk: Desk, job: str | None, states: tuple[str, ...], since: str | None, until: str | None) -> Filter:
-    from opsconsole.clock import now
-    from opsconsole.model import NEEDS_A_LOOK, RunState
+    from opsconsole.authoring.job import NEEDS_A_LOOK, RunState
+    from opsconsole.core.clock import now
     from opsconsole.store.runs import Filter
 
     one_of("--state", states, [state.value for state in NEEDS_A_LOOK])
@@ -180,7 +180,7 @@ def _tell_matching(found: list[Run], items: int, *, everything: bool, as_json: b
 
 
 def _tell_ended(ended: list[Run]) -> None:
-    from opsconsole.model import RunState
+    from opsconsole.authoring.job import RunState
 
     bad = [run for run in ended if run.state is not RunState.SUCCEEDED]
     for run in ended if len(ended) <= TOLD else bad[:TOLD]:

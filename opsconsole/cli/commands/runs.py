@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from opsconsole.cli import printing
-from opsconsole.cli.asking import json_option, one_of
-from opsconsole.cli.opening import Options, desk_of, settings_of
-from opsconsole.text import safe
+from opsconsole.cli import output as printing
+from opsconsole.cli.prompts import json_option, one_of
+from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
-    from opsconsole.desk import Desk
-    from opsconsole.model import Run
+    from opsconsole.authoring.job import Run
+    from opsconsole.service.service import Desk
     from opsconsole.store.logs import LogLine
 
 LOOK_SECONDS = 0.3
@@ -32,7 +32,7 @@ LINE = 2000
 @click.pass_obj
 def runs(options: Options, job: str | None, states: tuple[str, ...], count: int, as_json: bool) -> None:
     """Lists the newest runs."""
-    from opsconsole.model import RunState
+    from opsconsole.authoring.job import RunState
 
     one_of("--state", states, [state.value for state in RunState])
     with desk_of(settings_of(options)) as desk:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 
 from opsconsole.store.migrate import VERSION_TABLE
-from opsconsole.store.schema import metadata
+from opsconsole.store.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -9,7 +9,7 @@ import pytest
 
 from opsconsole import Retry
 from opsconsole.embedded.claude import KEY, ClaudeServer, Script, claude_server
-from tests.exams.school import School
+from tests.jobs.exams.fixtures import School
 
 
 @pytest.fixture

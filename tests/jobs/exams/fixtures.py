@@ -16,13 +16,13 @@ from jobs.common import metadata, users
 from jobs.exams import pack
 from jobs.exams.options import Options
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests, pre_generated_exams
-from opsconsole import outbox
-from opsconsole.context import Serving, Tools
+from opsconsole.authoring import outbox
+from opsconsole.authoring.context import Serving, Tools
+from opsconsole.authoring.extensions import Panel, Reply, Request, Shown
+from opsconsole.authoring.job import Batch, BatchResult, Scope
+from opsconsole.calendar.windows import MOMENT
 from opsconsole.embedded.claude import Fault, Logged, Script
-from opsconsole.faces import Panel, Reply, Request, Shown
-from opsconsole.model import Batch, BatchResult, Scope
-from opsconsole.windows import MOMENT
-from opsconsole.work import population, work
+from opsconsole.worker.work import population, work
 
 JOBS = {job.name.removeprefix("exams."): job for job in pack.jobs}
 TABLES = (users, pre_generated_exams, exam_requests, exam_chunks, exam_calls)

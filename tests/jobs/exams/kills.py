@@ -1,5 +1,6 @@
-"""`python -m tests.exams.kills`: kills the process that makes exams, again and again at any moment, and looks whether
-an exam was made twice or a part was paid for twice.
+"""`python -m tests.jobs.exams.kills`: kills the process that makes exams, again and again at any moment.
+
+It checks whether an exam was made twice or a part was paid for twice.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from sqlalchemy import insert, select
 from jobs.common import users
 from jobs.exams.stock import request_missing
 from jobs.exams.tables import Outcome, RequestState, exam_calls, exam_chunks, exam_requests, pre_generated_exams
-from opsconsole.clock import now
-from opsconsole.database import Connection
+from opsconsole.authoring.job import OPEN
+from opsconsole.core.clock import now
+from opsconsole.core.database import Connection
+from opsconsole.core.errors import OpsconsoleError
 from opsconsole.embedded.claude import KEY
 from opsconsole.embedded.redis import EmbeddedRedis
-from opsconsole.errors import OpsconsoleError
-from opsconsole.model import OPEN
-from tests.exams.school import PARTS, is_whole
 from tests.installation import Installation
+from tests.jobs.exams.fixtures import PARTS, is_whole
 from tests.services import PrivatePostgres
 
 SETTINGS = {

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import update
 
 from jobs.exams.tables import exam_calls, exam_chunks
-from opsconsole.clock import now
+from opsconsole.core.clock import now
 from opsconsole.embedded.claude import ClaudeServer, Fault
-from tests.exams.school import PARTS, School, faults, is_whole, tries_of_a_part
+from tests.jobs.exams.fixtures import PARTS, School, faults, is_whole, tries_of_a_part
 
 LATER = timedelta(minutes=5)
 HANDED_OVER = "it was handed over in a message batch"

@@ -15,13 +15,13 @@ from sqlalchemy.exc import ProgrammingError
 
 from jobs.exams.stock import hand_out
 from jobs.exams.tables import exam_requests
-from opsconsole.database import Database
-from opsconsole.faces import Reply
-from opsconsole.model import Pack, RunState
-from opsconsole.store import datatables
+from opsconsole.authoring.extensions import Reply
+from opsconsole.authoring.job import Pack, RunState
+from opsconsole.core.database import Database
+from opsconsole.store import data_tables as datatables
 from tests.conftest import Installing
-from tests.exams.school import NOON, School
-from tests.http.wire import served
+from tests.http.client import served
+from tests.jobs.exams.fixtures import NOON, School
 
 DAY = timedelta(days=1)
 FETCH = "/api/get-pre-generated-exam"

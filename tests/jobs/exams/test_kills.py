@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.exams.kills import SETTINGS, campaign
+from tests.jobs.exams.kills import SETTINGS, campaign
 
 PEOPLE, KILLS = 2, 2
 

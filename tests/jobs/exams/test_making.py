@@ -9,7 +9,7 @@ import pytest
 
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests
 from opsconsole.embedded.claude import ClaudeServer, Fault
-from tests.exams.school import DOMAINS, PARTS, School, faults, is_whole, tries_of_a_part
+from tests.jobs.exams.fixtures import DOMAINS, PARTS, School, faults, is_whole, tries_of_a_part
 
 
 def paid(school: School, claude: ClaudeServer) -> None:

@@ -17,7 +17,7 @@ from jobs.exams import asking
 from jobs.exams.options import Price
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests, pre_generated_exams
 from opsconsole.embedded.claude import ClaudeServer, Fault
-from tests.exams.school import NOON, School, faults
+from tests.jobs.exams.fixtures import NOON, School, faults
 
 DAY = timedelta(days=1)
 A_MOMENT = timedelta(microseconds=1)
@@ -326,8 +326,8 @@ def test_check_says_so_and_finds_nothing_wrong_with_it(tmp_path: Path, redis_url
 def test_the_sdk_is_loaded_when_an_exam_is_made_and_not_before() -> None:
     script = """
 import sys
-from opsconsole import catalog
-import opsconsole.desk, opsconsole.engine, opsconsole.http.app, opsconsole.executors.worker
+from opsconsole.authoring import catalog
+import opsconsole.service.service, opsconsole.leader.engine, opsconsole.http.app, opsconsole.worker.process
 catalog.load(("jobs.exams",), {}, {})
 print([name for name in sys.modules if name.partition(".")[0] in ("anthropic", "httpx2", "pydantic")])
 """

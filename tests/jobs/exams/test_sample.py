@@ -10,8 +10,8 @@ from sqlalchemy import select
 from jobs.common import metadata
 from jobs.exams.sample import add_exams
 from jobs.exams.tables import pre_generated_exams
-from opsconsole.database import Database
-from tests.exams.school import COUNTS, DOMAINS, NOON
+from opsconsole.core.database import Database
+from tests.jobs.exams.fixtures import COUNTS, DOMAINS, NOON
 
 DAY = timedelta(days=1)
 

@@ -15,11 +15,11 @@ from acme.billing import pack
 from acme.billing.daily_statements import charged_customers, daily_statements, outdated_customers
 from acme.billing.tables import charges, customers, statements
 from opsconsole import Scope
-from opsconsole.context import Tools
+from opsconsole.authoring.context import Tools
+from opsconsole.authoring.job import Batch, BatchResult, Population
 from opsconsole.embedded.redis import EmbeddedRedis
-from opsconsole.model import Batch, BatchResult, Population
-from opsconsole.store.datatables import create_missing
-from opsconsole.work import work
+from opsconsole.store.data_tables import create_missing
+from opsconsole.worker.work import work
 
 DAY = "2026-03-08"
 OPTIONS = {"currency": "EUR"}

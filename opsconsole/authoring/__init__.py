@@ -1,0 +1,1 @@
+"""What job authors write and receive, and the values that travel."""

@@ -1,0 +1,1 @@
+"""Schedules in time: cron expressions, clock changes, windows."""

@@ -1,0 +1,1 @@
+"""The one front door for every interface: queries, commands, backfills, snapshots."""

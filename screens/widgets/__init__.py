@@ -1,0 +1,1 @@
+"""How lines, symbols and styles are drawn."""
