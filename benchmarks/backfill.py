@@ -50,12 +50,12 @@ def measure(ground: Ground, engine: Leading, until: date, days: int, rounds: int
                 )
             theirs = left(ground.data, (reports,), ground.cache)
             tables.restore()
-            desk = engine.desk
+            service = engine.service
             with _timed(found.planning):
-                plan = desk.plan_backfill([JOB], since, until)
+                plan = service.backfills.plan([JOB], since, until)
             with _timed(found.ours):
-                desk.apply_backfill(plan)
-                while (ended := desk.wait_for_backfill(plan, 3600)) is None or ended.state is BackfillState.PLANNED:
+                service.backfills.apply(plan)
+                while (ended := service.backfills.wait_for(plan, 3600)) is None or ended.state is BackfillState.PLANNED:
                     time.sleep(0.05)
             assert ended.state is BackfillState.DONE, ended
             assert set(ended.counts) == {"done"}, ended.counts

@@ -34,8 +34,10 @@ from jobs.practice.sample import add_practice
 from jobs.practice.warm_cache import warm_cache
 from jobs.sample_users import is_active, user_id
 from opsconsole import DAY, FOUR_WEEKS_BEFORE, MOMENT, Request, Serving, Window
+from opsconsole.authoring.batch import Batch
 from opsconsole.authoring.context import Tools
-from opsconsole.authoring.job import Batch, Job, Scope
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.scope import Scope
 from opsconsole.cache.clearing import Wanted, sweep
 from opsconsole.cache.client import Cache
 from opsconsole.cache.statistics import survey

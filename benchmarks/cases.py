@@ -30,8 +30,8 @@ from jobs.reporting.tables import (
     monthly_financial_summaries as summaries,
 )
 from opsconsole import FOUR_WEEKS_BEFORE
-from opsconsole.authoring.job import Run
 from opsconsole.authoring.outbox import events
+from opsconsole.authoring.run import Run
 
 Way = Callable[[Asked], int]
 """Does all of it, or the part that is asked for; how many items that were."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from opsconsole.authoring.catalog import load as load_catalog
-from opsconsole.authoring.job import Trigger
+from opsconsole.authoring.run import Trigger
 from opsconsole.core import clock, settings
 from opsconsole.core.database import Database
 from opsconsole.embedded import sample

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from datetime import date
 
 from benchmarks.ground import Ground
-from opsconsole.authoring.job import Run, RunState
+from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import clock
 from opsconsole.leader.engine import Engine
-from opsconsole.service.service import Desk
+from opsconsole.service.service import Service
 from opsconsole.store import windows
 
 PATIENCE_SECONDS = 3600
@@ -19,17 +19,17 @@ PATIENCE_SECONDS = 3600
 class Leading:
     """An engine that leads and whose schedule is paused: it does what it is asked to."""
 
-    def __init__(self, ground: Ground, desk: Desk) -> None:
-        self._ground, self.desk = ground, desk
+    def __init__(self, ground: Ground, service: Service) -> None:
+        self._ground, self.service = ground, service
 
     def run(self, job: str, day: date | None) -> tuple[Run, float]:
         """A run of the job to its end, and seconds from asking for it to its recorded end."""
         began = clock.now()
-        command = self.desk.trigger(job, day.isoformat() if day else None)
-        outcome = self.desk.outcome(command, 30)
+        command = self.service.commands.trigger(job, day.isoformat() if day else None)
+        outcome = self.service.commands.outcome(command, 30)
         assert outcome is not None, "nobody carried the command out"
         assert outcome.run is not None, outcome.refused
-        run = self.desk.wait_for(outcome.run, PATIENCE_SECONDS)
+        run = self.service.commands.wait_for_run(outcome.run, PATIENCE_SECONDS)
         assert run is not None, "it did not end"
         assert run.ended_at is not None
         assert run.state is RunState.SUCCEEDED, (run.state, run.counts, run.error, run.kinds)
@@ -46,16 +46,16 @@ class Leading:
 @contextmanager
 def leading(ground: Ground) -> Iterator[Leading]:
     """Until the end of the block an engine leads, its workers ready."""
-    desk = Desk(ground.settings, ground.store, ground.catalog)
+    service = Service(ground.settings, ground.store, ground.catalog)
     engine = Engine(ground.settings, ground.store, ground.catalog)
-    desk.engine = engine
-    paused = desk.pause("all", until=None, note="a benchmark")
+    service.use_engine(engine)
+    paused = service.commands.pause("all", until=None, note="a benchmark")
     engine.start()
     try:
-        outcome = desk.outcome(paused, 30)
+        outcome = service.commands.outcome(paused, 30)
         assert outcome is not None, engine.problem or "nobody leads"
         assert outcome.refused is None, outcome.refused
-        yield Leading(ground, desk)
+        yield Leading(ground, service)
     finally:
         engine.stop()
-        desk.close()
+        service.close()

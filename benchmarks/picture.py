@@ -8,10 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from opsconsole.cli.session import desk_of
+from opsconsole.cli.session import open_service
 from opsconsole.core import settings
 from opsconsole.embedded.demo import opening_job, prepared
-from opsconsole.service.service import Desk
+from opsconsole.service.service import Service
 from screens.app import ConsoleApp
 
 USERS = 10_000
@@ -19,9 +19,9 @@ SIZE = (120, 32)
 SEEN_FROM = 0.2
 
 
-async def _draw(desk: Desk, file: Path) -> None:
-    job = opening_job(desk)
-    app = ConsoleApp(desk, start_run=job)
+async def _draw(service: Service, file: Path) -> None:
+    job = opening_job(service)
+    app = ConsoleApp(service, start_run=job)
     async with app.run_test(size=SIZE) as pilot:
         seen = 0
         while not any(each.run.counts.tried > SEEN_FROM * USERS for each in app.snapshot.live):
@@ -43,8 +43,8 @@ def main() -> int:
     file = Path(sys.argv[1])
     with tempfile.TemporaryDirectory(prefix="opsconsole-picture-") as folder:
         found = settings.load_embedded(Path(folder), environment="demo")
-        with desk_of(found) as desk, prepared(desk, USERS, tell=print):
-            asyncio.run(_draw(desk, file))
+        with open_service(found) as service, prepared(service, USERS, tell=print):
+            asyncio.run(_draw(service, file))
     return 0
 
 

@@ -8,20 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opsconsole.authoring.context import Context, Items, Serving
     from opsconsole.authoring.extensions import Panel, Reply, Request, Route, Shown, Starts
-    from opsconsole.authoring.job import (
-        BY_HAND,
-        LATEST,
-        NONE,
-        QUEUE,
-        REPLACE,
-        SKIP,
-        Job,
-        Limits,
-        Pack,
-        Retry,
-        Scope,
-        all_of,
-    )
+    from opsconsole.authoring.job import BY_HAND, LATEST, NONE, QUEUE, REPLACE, SKIP, Job, Limits, Retry, all_of
+    from opsconsole.authoring.pack import Pack
+    from opsconsole.authoring.scope import Scope
     from opsconsole.cache.families import Ask, BadKey, Family
     from opsconsole.cache.rankings import swap_ranking
     from opsconsole.calendar.windows import (

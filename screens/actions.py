@@ -1,4 +1,4 @@
-"""What the keys of a page ask for: a question where one is due, then one order to the desk."""
+"""What the keys of a page ask for: a question where one is due, then one order to the service."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def retry(app: ConsoleApp, run: Run) -> None:
 
     def answered(pressed: str | None) -> None:
         if pressed == question.default:
-            app.orders.give(f"retry of {questions.name(run)}", lambda: app.desk.retry(run.id))
+            app.orders.give(f"retry of {questions.name(run)}", lambda: app.service.commands.retry(run.id))
 
     app.push_screen(Confirm(question), answered)
 
@@ -58,9 +58,9 @@ def cancel(app: ConsoleApp, run: Run) -> None:
     def answered(pressed: str | None) -> None:
         name = questions.name(run)
         if pressed == questions.CANCEL_RUN:
-            app.orders.give(f"cancel of {name}", lambda: app.desk.cancel(run.id))
+            app.orders.give(f"cancel of {name}", lambda: app.service.commands.cancel(run.id))
         elif pressed == questions.BY_FORCE:
-            app.orders.give(f"end by force of {name}", lambda: app.desk.cancel(run.id, force=True))
+            app.orders.give(f"end by force of {name}", lambda: app.service.commands.cancel(run.id, force=True))
 
     app.push_screen(Confirm(question), answered)
 
@@ -76,7 +76,7 @@ def pause(app: ConsoleApp, job: str) -> None:
             return
         until, note = pauses.until(order.length, app.now()), order.note
         name = f"pause of {pauses.named(order.target)} {order.words}"
-        app.orders.give(name, lambda: app.desk.pause(order.target, until=until, note=note))
+        app.orders.give(name, lambda: app.service.commands.pause(order.target, until=until, note=note))
 
     app.push_screen(PauseDialog(pauses.targets(job, app.snapshot.jobs)), answered)
 
@@ -100,14 +100,14 @@ def resume(app: ConsoleApp, job: str) -> None:
 
 def resume_only(app: ConsoleApp, target: str) -> None:
     """Lets exactly that job, pack or `all` go on."""
-    app.orders.give(f"resume of {pauses.named(target)}", lambda: app.desk.resume(target))
+    app.orders.give(f"resume of {pauses.named(target)}", lambda: app.service.commands.resume(target))
 
 
 def clear(app: ConsoleApp) -> None:
     """Asks whose cached keys shall go, counts them, and asks once more; for a name to be typed where they are many or
     it is production.
     """
-    families = app.desk.families()
+    families = app.service.queries.families()
     if not families:
         app.say(NO_FAMILY, "warn")
         return
@@ -126,6 +126,8 @@ def _confirm_clearing(app: ConsoleApp, wanted: Wanted, swept: Swept) -> None:
 
     def answered(pressed: str | None) -> None:
         if pressed == question.buttons[0]:
-            app.orders.give(f"clearing of {wanted}", lambda: app.desk.clear(wanted, counted=swept.total))
+            app.orders.give(
+                f"clearing of {wanted}", lambda: app.service.commands.clear_cache(wanted, counted=swept.total)
+            )
 
     app.push_screen(Confirm(question) if word is None else TypeToConfirm(question, word), answered)

@@ -1,4 +1,4 @@
-"""The console as an application: it holds the desk and the latest Snapshot, and nothing more."""
+"""The console as an application: it holds the service and the latest Snapshot, and nothing more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 import screens
-from opsconsole.authoring.job import RunState
+from opsconsole.authoring.run import RunState
 from opsconsole.core import clock
 from opsconsole.service.snapshot import Run, Snapshot
 from screens import actions, terminal
@@ -25,14 +25,14 @@ from screens.dialogs.quit import Leaving
 from screens.pages.dashboard import Dashboard
 from screens.pages.page import Page
 from screens.panels.view import View
-from screens.service import Asks
+from screens.service import Service
 from screens.widgets.paint import OnlyTheChange
 
 log = logging.getLogger(__name__)
 
 
 class ConsoleApp(App[None]):
-    """Shows Snapshots and hands orders to the desk. `start_run` is a job to trigger as soon as the console is open."""
+    """Shows Snapshots and hands orders to the service. `start_run` is a job to trigger at once."""
 
     CSS_PATH = Path(screens.__file__ or "").parent.parent / "styles.tcss"
     TITLE = "opsconsole"
@@ -52,14 +52,14 @@ class ConsoleApp(App[None]):
 
     def __init__(
         self,
-        desk: Asks,
+        service: Service,
         *,
         now: clock.Clock = clock.now,
         start_run: str | None = None,
         ascii: bool = False,  # noqa: A002
     ) -> None:
         super().__init__(driver_class=terminal.driver())
-        self.desk, self.now, self.ascii = desk, now, ascii
+        self.service, self.now, self.ascii = service, now, ascii
         self.orders, self.leaving = Orders(self), Leaving(self)
         self.snapshot = Snapshot(at=now(), environment="", leader=None)
         self._start_run = start_run
@@ -74,7 +74,7 @@ class ConsoleApp(App[None]):
 
     def on_mount(self) -> None:
         """Begins to listen; the clocks and countdowns move once a second, whoever else is silent."""
-        self.desk.watch(self._hear)
+        self.service.watch(self._hear)
         self.set_interval(1.0, self._tick)
         if self._start_run is not None:
             self.trigger(self._start_run, None)
@@ -114,7 +114,7 @@ class ConsoleApp(App[None]):
 
     def trigger(self, job: str, day: str | None) -> None:
         """Asks for a run and tells what came of it."""
-        self.orders.give(f"{job} {day}" if day else job, lambda: self.desk.trigger(job, day))
+        self.orders.give(f"{job} {day}" if day else job, lambda: self.service.commands.trigger(job, day))
 
     def open_run(self, number: int) -> None:
         """Opens a run's page."""
@@ -233,9 +233,9 @@ class ConsoleApp(App[None]):
         yield from (card.last for card in snapshot.jobs if card.last is not None)
 
 
-def run(desk: Asks, *, start_run: str | None = None, ascii: bool = False) -> int:  # noqa: A002 - as the option
+def run(service: Service, *, start_run: str | None = None, ascii: bool = False) -> int:  # noqa: A002 - as the option
     """Opens the console and returns its exit code: 0, or 129 and 143 when a signal ended it."""
-    app = ConsoleApp(desk, start_run=start_run, ascii=ascii)
+    app = ConsoleApp(service, start_run=start_run, ascii=ascii)
     with terminal.signals(app) as received:
         app.run(mouse=False)
         return received.exit_code or app.return_code or 0

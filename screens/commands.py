@@ -1,4 +1,4 @@
-"""Hands orders to the desk, each of them once at a time, and tells what came of it."""
+"""Hands orders to the service, each of them once at a time, and tells what came of it."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class Orders:
     def _follow(self, name: str, number: int, waited: float) -> None:
         """Looks again and again; `waited` is for how many seconds already, as long as it has said nothing of it."""
         patience = LOOK_SECONDS if waited < OUTCOME_SECONDS else 0.0
-        desk = self._app.desk
+        service = self._app.service
 
         def look() -> Outcome | Advance | None:
-            return desk.outcome(number, patience) or desk.progress(number)
+            return service.commands.outcome(number, patience) or service.commands.progress(number)
 
         def told(found: Outcome | Advance | OpsconsoleError | None) -> None:
             if isinstance(found, OpsconsoleError):

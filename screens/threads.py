@@ -1,4 +1,4 @@
-"""Asks the desk beside the screen's loop: what blocks there blocks no key here."""
+"""Asks the service beside the screen's loop: what blocks there blocks no key here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Told = TypeVar("Told")
 def aside(pump: MessagePump, call: Callable[[], Told], then: Callable[[Told | OpsconsoleError], None]) -> None:
     """Calls `call` in a thread, and `then` with what it returned, or with its error, on the loop of `pump`.
 
-    The thread is a daemon: a desk that hangs does not keep the console from ending. Nothing is told to a screen that
+    The thread is a daemon: a service that hangs does not keep the console from ending. Nothing is told to a screen that
     has been closed by then.
     """
 

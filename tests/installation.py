@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from opsconsole.authoring import catalog
-from opsconsole.authoring.job import Run
+from opsconsole.authoring.run import Run
 from opsconsole.core import settings
 from opsconsole.core.database import Database
 from opsconsole.leader.engine import Engine
-from opsconsole.service.service import Desk
+from opsconsole.service.service import Service
 from opsconsole.store import Store, data_tables as datatables, migrate
 
 PATIENCE_SECONDS = 30.0
@@ -46,35 +46,35 @@ class Installation:
         self.data = Database(self.settings.data_url.reveal())
         migrate.upgrade(self.store)
         datatables.create_missing(self.data, self.catalog.packs)
-        self.desk = Desk(self.settings, self.store, self.catalog)
+        self.service = Service(self.settings, self.store, self.catalog)
 
     @contextmanager
     def leading(self) -> Iterator[Engine]:
         """An engine that leads and schedules, until the end of the block."""
         engine = Engine(self.settings, self.store, self.catalog)
-        self.desk.engine = engine
+        self.service.use_engine(engine)
         engine.start()
         try:
             yield engine
         finally:
             engine.stop(grace_seconds=1)
-            self.desk.engine = None
+            self.service.use_engine(None)
 
     def run(self, job: str, day: str | None = None) -> Run:
         """Runs a job by hand, to its end, in an engine of its own when none leads."""
-        return self.carried_out(self.desk.trigger(job, day))
+        return self.carried_out(self.service.commands.trigger(job, day))
 
     def begin(self, job: str, day: str | None = None) -> int:
         """Asks whoever leads for a run; its number."""
-        return self._made(self.desk.trigger(job, day))
+        return self._made(self.service.commands.trigger(job, day))
 
     def retry(self, run: int, *, everything: bool = False) -> Run:
         """Retries a run, to its end."""
-        return self.carried_out(self.desk.retry(run, everything=everything))
+        return self.carried_out(self.service.commands.retry(run, everything=everything))
 
     def carried_out(self, command: int) -> Run:
         """What a command's run came to, in an engine of its own when none leads."""
-        if self.desk.engine is not None:
+        if self.service.engine is not None:
             return self._ended(command)
         engine = Engine(self.settings, self.store, self.catalog, only=command)
         engine.start()
@@ -84,19 +84,19 @@ class Installation:
             engine.stop(grace_seconds=1)
 
     def _made(self, command: int) -> int:
-        outcome = self.desk.outcome(command, PATIENCE_SECONDS)
+        outcome = self.service.commands.outcome(command, PATIENCE_SECONDS)
         assert outcome is not None, "nobody carried the command out"
         assert outcome.run is not None, outcome.refused
         return outcome.run
 
     def _ended(self, command: int) -> Run:
         run = self._made(command)
-        ended = self.desk.wait_for(run, PATIENCE_SECONDS)
-        assert ended is not None, f"run {run} has not ended: {self.desk.run(run)}"
+        ended = self.service.commands.wait_for_run(run, PATIENCE_SECONDS)
+        assert ended is not None, f"run {run} has not ended: {self.service.queries.run(run)}"
         return ended
 
     def close(self) -> None:
         """Closes every connection."""
-        self.desk.close()
+        self.service.close()
         self.data.close()
         self.store.close()

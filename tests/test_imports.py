@@ -20,7 +20,7 @@ floor    rooms, each of which imports only rooms that stand before it
 1        cron seasons trigger settings failpoints database outbox cache catalog backfill store context work staleness
 2        planner queueing scheduler leader breaker executors backfilling pages tally liverun runner relay orders chores
 2        engine health lint why
-3        desk embedded
+3        service embedded
 4        http cli screens
 packs    jobs
 """

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from opsconsole.authoring.job import BY_HAND, Job, Pack
+from opsconsole.authoring.job import BY_HAND, Job
+from opsconsole.authoring.pack import Pack
 from opsconsole.cache.families import Family, clashes
 from opsconsole.calendar.cron import Cron
 from opsconsole.core.errors import BadSettings, OpsconsoleError, UnknownJob

@@ -14,7 +14,8 @@ from sqlalchemy import ARRAY, Select, Text, any_, bindparam, cast, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import outbox
-from opsconsole.authoring.job import Failure, Scope
+from opsconsole.authoring.batch import Failure
+from opsconsole.authoring.scope import Scope
 from opsconsole.core import clock
 from opsconsole.core.database import Connection, Database, Trouble, reason, trouble
 from opsconsole.core.errors import OpsconsoleError, Unavailable

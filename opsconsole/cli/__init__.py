@@ -1,4 +1,4 @@
-"""The command line: parses, asks the desk, prints. What is heavy is imported by the command that needs it."""
+"""The command line: parses, asks the service, prints. What is heavy is imported by the command that needs it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from opsconsole.core.times import span
 
 if TYPE_CHECKING:
     from opsconsole.rules.backfill import Seen
-    from opsconsole.service.service import Desk
+    from opsconsole.service.service import Service
     from opsconsole.store.backfills import Backfill, StepView
 
 STRETCHES = 20
@@ -29,9 +29,9 @@ _MEANT = {
 }
 
 
-def tell_plan(desk: Desk, number: int, *, every: bool) -> None:
+def tell_plan(service: Service, number: int, *, every: bool) -> None:
     """Tells what a plan would run and skip and why, in stretches or with `every` window; warnings on standard error."""
-    found, steps = desk.backfill(number), desk.backfill_steps(number)
+    found, steps = service.backfills.get(number), service.backfills.steps(number)
     click.echo(f"plan {number}: {found.since} to {found.until}, {_MEANT[found.only]}")
     if every:
         tell_steps(steps)
@@ -46,7 +46,7 @@ def tell_plan(desk: Desk, number: int, *, every: bool) -> None:
     overwritten = sum(view.step.overwrites for view in steps)
     told = f"{found.to_run:,} run, {len(steps) - found.to_run:,} skip; {found.items:,} items; {_estimate(found)}"
     click.echo(f"{told}; overwrites {windows(overwritten) if overwritten else 'nothing'}")
-    for warning in desk.backfill_warnings(number):
+    for warning in service.backfills.warnings(number):
         click.echo(f"warning: {warning}", err=True)
 
 
@@ -144,13 +144,13 @@ def _kind(why: str) -> str:
 # --- for programs ---------------------------------------------------------------------------------------------------
 
 
-def document(desk: Desk, number: int) -> dict[str, Any]:
+def document(service: Service, number: int) -> dict[str, Any]:
     """A backfill with all its windows, as programs read it."""
-    steps = desk.backfill_steps(number)
+    steps = service.backfills.steps(number)
     return {
-        **facts(desk.backfill(number)),
+        **facts(service.backfills.get(number)),
         "overwrites": sum(view.step.overwrites for view in steps),
-        "warnings": desk.backfill_warnings(number),
+        "warnings": service.backfills.warnings(number),
         "windows": [_step_facts(view) for view in steps],
     }
 

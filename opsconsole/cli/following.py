@@ -13,9 +13,9 @@ from opsconsole.cli.session import log_to_file
 from opsconsole.core.errors import Exit, OpsconsoleError, Refused
 
 if TYPE_CHECKING:
-    from opsconsole.authoring.job import Run
+    from opsconsole.authoring.run import Run
     from opsconsole.leader.engine import Engine
-    from opsconsole.service.service import Desk
+    from opsconsole.service.service import Service
     from opsconsole.service.snapshot import Outcome
 
 ANSWER_SECONDS = 2.0
@@ -28,13 +28,13 @@ class EngineStumbles(OpsconsoleError):
     """The engine of this process cannot work."""
 
 
-def answer(desk: Desk, command: int, seconds: float | None = None) -> Outcome | None:
+def answer(service: Service, command: int, seconds: float | None = None) -> Outcome | None:
     """What came of a command; None when nobody has carried it out within so long, which is no time at all by default
     when nobody leads. Raises Refused.
     """
     if seconds is None:
-        seconds = ANSWER_SECONDS if desk.leader() else 0.0
-    outcome = desk.outcome(command, seconds)
+        seconds = ANSWER_SECONDS if service.queries.leader() else 0.0
+    outcome = service.commands.outcome(command, seconds)
     if outcome is not None and outcome.refused is not None:
         refused = Refused(outcome.refused)
         refused.exit_code = Exit(outcome.exit_code)
@@ -42,24 +42,24 @@ def answer(desk: Desk, command: int, seconds: float | None = None) -> Outcome | 
     return outcome
 
 
-def settled(desk: Desk, command: int) -> Outcome:
+def settled(service: Service, command: int) -> Outcome:
     """What came of a command, which this process carries out when nobody else does. Raises Refused, or EngineStumbles
     when it cannot.
     """
-    outcome = answer(desk, command)
+    outcome = answer(service, command)
     if outcome is None:
-        with leading_for(desk, command) as engine:
-            outcome = carried_out(desk, engine, command)
+        with leading_for(service, command) as engine:
+            outcome = carried_out(service, engine, command)
     return outcome
 
 
 @contextmanager
-def leading_for(desk: Desk, command: int) -> Iterator[Engine]:
+def leading_for(service: Service, command: int) -> Iterator[Engine]:
     """Until the end of the block this process carries out a command and its runs, whenever nobody else leads."""
     from opsconsole.leader.engine import Engine
 
-    log_to_file(desk.settings.folder)
-    engine = Engine(desk.settings, desk.store, desk.catalog, only=command)
+    log_to_file(service.settings.folder)
+    engine = Engine(service.settings, service.store, service.catalog, only=command)
     engine.start()
     try:
         yield engine
@@ -67,22 +67,22 @@ def leading_for(desk: Desk, command: int) -> Iterator[Engine]:
         engine.stop()
 
 
-def carried_out(desk: Desk, engine: Engine, command: int) -> Outcome:
+def carried_out(service: Service, engine: Engine, command: int) -> Outcome:
     """Waits until some leader has carried the command out. Raises Refused, or EngineStumbles when this process would
     have to lead and cannot.
     """
     stumbles = 0
-    while (outcome := answer(desk, command, 1.0)) is None:
+    while (outcome := answer(service, command, 1.0)) is None:
         stumbles = stumbles + 1 if engine.problem else 0
         if stumbles == PATIENCE:
             raise EngineStumbles(f"{engine.problem}; command {command} waits for a leader")
     return outcome
 
 
-def followed(desk: Desk, number: int) -> Run:
+def followed(service: Service, number: int) -> Run:
     """Waits for a run's end, with a progress bar when somebody looks."""
     if not sys.stderr.isatty():
-        while (ended := desk.wait_for(number, 60)) is None:
+        while (ended := service.commands.wait_for_run(number, 60)) is None:
             pass
         return ended
     from rich.console import Console
@@ -92,9 +92,9 @@ def followed(desk: Desk, number: int) -> Run:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"run {number}", total=None)
         while True:
-            found = desk.run(number)
+            found = service.queries.run(number)
             bar.update(task, completed=found.counts.tried, total=found.counts.planned or None)
-            if (ended := desk.wait_for(number, FOLLOW_SECONDS)) is not None:
+            if (ended := service.commands.wait_for_run(number, FOLLOW_SECONDS)) is not None:
                 return ended
 
 
@@ -109,7 +109,7 @@ def nobody_leads(command: int) -> None:
 
 def exit_code(ended: Sequence[Run]) -> Exit:
     """The exit code of the worst of these runs."""
-    from opsconsole.authoring.job import RunState
+    from opsconsole.authoring.run import RunState
 
     states = {run.state for run in ended}
     if states <= {RunState.SUCCEEDED}:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import catalog
-from opsconsole.authoring.job import Pack
+from opsconsole.authoring.pack import Pack
 from opsconsole.cache.client import connect
 from opsconsole.cache.statistics import sample
 from opsconsole.cli.session import store_trouble

@@ -13,7 +13,7 @@ import msgspec
 from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
-    from opsconsole.authoring.job import Run
+    from opsconsole.authoring.run import Run
 
 
 def as_json(value: Any) -> None:

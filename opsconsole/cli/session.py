@@ -1,4 +1,4 @@
-"""Puts the rooms together for a command: configuration, embedded Redis, store, jobs, and the desk before them."""
+"""Puts the rooms together for a command: configuration, embedded Redis, store, jobs, and the service before them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from opsconsole.core.settings import Role, Secret, Settings, load, masked, priva
 if TYPE_CHECKING:
     from sqlalchemy.exc import SQLAlchemyError
 
-    from opsconsole.authoring.job import Pack
+    from opsconsole.authoring.pack import Pack
     from opsconsole.embedded.redis import EmbeddedRedis
     from opsconsole.http.listener import Door
-    from opsconsole.service.service import Desk
+    from opsconsole.service.service import Service
     from opsconsole.store import Store
 
 log = logging.getLogger(__name__)
@@ -99,14 +99,14 @@ def door_of(settings: Settings, address: str | None) -> Iterator[Door | None]:
 
 
 @contextmanager
-def desk_of(settings: Settings, *, patient: bool = False, note: bool = False) -> Iterator[Desk]:
-    """The desk, with what is embedded started and up to date.
+def open_service(settings: Settings, *, patient: bool = False, note: bool = False) -> Iterator[Service]:
+    """The service, with what is embedded started and up to date.
 
     With `patient` a store that is away is no reason to stop: whoever opened it shows that and waits. With `note` an
     operator is told when the cache will end with this command. Raises BadSettings, SchemaMismatch, or Unavailable.
     """
     from opsconsole.authoring import catalog
-    from opsconsole.service.service import Desk
+    from opsconsole.service.service import Service
     from opsconsole.store import Store
 
     private_folder(settings.folder)
@@ -121,11 +121,11 @@ def desk_of(settings: Settings, *, patient: bool = False, note: bool = False) ->
             if not patient:
                 raise
             log.warning("%s", error.sentence)
-        desk = Desk(wired, store, jobs)
+        service = Service(wired, store, jobs)
         try:
-            yield desk
+            yield service
         finally:
-            desk.close()
+            service.close()
             store.close()
 
 

@@ -18,7 +18,7 @@ from opsconsole.rules.backfill import Only, StepState
 
 if TYPE_CHECKING:
     from opsconsole.authoring.job import Job
-    from opsconsole.service.service import Desk
+    from opsconsole.service.service import Service
 
 Tell = Callable[[str], None]
 
@@ -29,75 +29,75 @@ OFTEN = timedelta(days=1)
 
 
 @contextmanager
-def prepared(desk: Desk, users: int, *, tell: Tell) -> Iterator[None]:
-    """A desk whose data is there and whose past days have been run, with an engine that goes on."""
+def prepared(service: Service, users: int, *, tell: Tell) -> Iterator[None]:
+    """A service whose data is there and whose past days have been run, with an engine that goes on."""
     at = now()
     yesterday = DAY.at(DAY.at(at, zone("UTC")).start - timedelta(microseconds=1), zone("UTC"))
-    _fill(desk, users, yesterday.start, tell)
-    engine = Engine(desk.settings, desk.store, desk.catalog)
-    desk.engine = engine
+    _fill(service, users, yesterday.start, tell)
+    engine = Engine(service.settings, service.store, service.catalog)
+    service.use_engine(engine)
     engine.start()
     try:
         today = at.date()
-        _run_the_past(desk, Unit.DAY, today - timedelta(days=PAST_DAYS), today - timedelta(days=2), tell)
+        _run_the_past(service, Unit.DAY, today - timedelta(days=PAST_DAYS), today - timedelta(days=2), tell)
         # What was recorded since about days that have been run: the console is to find it.
-        _fill(desk, users, at, tell)
-        _run_the_past(desk, Unit.DAY, today - timedelta(days=1), today - timedelta(days=1), tell)
+        _fill(service, users, at, tell)
+        _run_the_past(service, Unit.DAY, today - timedelta(days=1), today - timedelta(days=1), tell)
         last_month = today.replace(day=1) - timedelta(days=1)
-        _run_the_past(desk, Unit.MONTH, last_month, last_month, tell)
-        _run_once(desk, at)
+        _run_the_past(service, Unit.MONTH, last_month, last_month, tell)
+        _run_once(service, at)
         yield
     finally:
         engine.stop()
 
 
-def opening_job(desk: Desk) -> str | None:
+def opening_job(service: Service) -> str | None:
     """The job that is started when the demo opens, so that there is something to see at once."""
-    return next((job.name for job in _past_of(desk, Unit.DAY) if not job.covers.back), None)
+    return next((job.name for job in _past_of(service, Unit.DAY) if not job.covers.back), None)
 
 
-def _fill(desk: Desk, users: int, until: datetime, tell: Tell) -> None:
-    data = Database(desk.settings.data_url.reveal())
+def _fill(service: Service, users: int, until: datetime, tell: Tell) -> None:
+    data = Database(service.settings.data_url.reveal())
     try:
-        sample.fill(data, desk.catalog.packs, users, until, lambda pack, share: _progress(tell, pack, users, share))
+        sample.fill(data, service.catalog.packs, users, until, lambda pack, share: _progress(tell, pack, users, share))
     finally:
         data.close()
 
 
-def _run_the_past(desk: Desk, unit: Unit, since: date, until: date, tell: Tell) -> None:
+def _run_the_past(service: Service, unit: Unit, since: date, until: date, tell: Tell) -> None:
     """Runs what is missing of the days, or the months, from one date to the other."""
-    jobs = [job.name for job in _past_of(desk, unit)]
+    jobs = [job.name for job in _past_of(service, unit)]
     if not jobs:
         return
-    number = desk.plan_backfill(jobs, since, until, only=Only.MISSING)
-    if not desk.backfill(number).to_run:
+    number = service.backfills.plan(jobs, since, until, only=Only.MISSING)
+    if not service.backfills.get(number).to_run:
         return
-    outcome = desk.outcome(desk.apply_backfill(number), LEAD_SECONDS)
+    outcome = service.commands.outcome(service.backfills.apply(number), LEAD_SECONDS)
     if outcome is None:
         tell("another process works on this demo; its history is left to it")
         return
     if outcome.refused is not None:
         raise OpsconsoleError(f"the demo's history could not be made: {outcome.refused}")
-    while (ended := desk.wait_for_backfill(number, LEAD_SECONDS)) is None:
+    while (ended := service.backfills.wait_for(number, LEAD_SECONDS)) is None:
         tell("the days before are being run ...")
     partly = ended.counts.get(StepState.PARTIAL, 0)
     told = f"{since} to {until}" if since != until else f"{until}"
     tell(f"{told}: {ended.to_run} runs of the past" + (f", {partly} of them with failures" if partly else ""))
 
 
-def _run_once(desk: Desk, at: datetime) -> None:
+def _run_once(service: Service, at: datetime) -> None:
     """Starts each job without past windows that runs often, unless it has run before."""
-    past = {job.name for unit in (Unit.DAY, Unit.MONTH) for job in _past_of(desk, unit)}
-    known = {card.name for card in desk.jobs() if card.last is not None}
-    for job in desk.catalog:
-        following = desk.catalog.cron(job).between(at, at + OFTEN)
+    past = {job.name for unit in (Unit.DAY, Unit.MONTH) for job in _past_of(service, unit)}
+    known = {card.name for card in service.queries.jobs() if card.last is not None}
+    for job in service.catalog:
+        following = service.catalog.cron(job).between(at, at + OFTEN)
         often = next(iter(following), None) is not None or job.newest_only
         if job.name not in past | known and often:
-            desk.trigger(job.name)
+            service.commands.trigger(job.name)
 
 
-def _past_of(desk: Desk, unit: Unit) -> list[Job]:
-    return [job for job in desk.catalog if job.covers.unit is unit]
+def _past_of(service: Service, unit: Unit) -> list[Job]:
+    return [job for job in service.catalog if job.covers.unit is unit]
 
 
 def _progress(tell: Tell, pack: str, users: int, share: float) -> None:

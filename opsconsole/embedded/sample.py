@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Column, Integer, MetaData, String, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from opsconsole.authoring.job import Pack
+from opsconsole.authoring.pack import Pack
 from opsconsole.calendar.windows import DAY
 from opsconsole.core.database import Database, UtcTime
 from opsconsole.core.errors import Refused

@@ -19,18 +19,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Serving, Tools
 from opsconsole.authoring.extensions import Reply, Request, Route, Starts
-from opsconsole.authoring.job import Pack
+from opsconsole.authoring.pack import Pack
 from opsconsole.core.database import reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError
 from opsconsole.core.text import safe
 from opsconsole.http import requests as asking, runs as running
 from opsconsole.http.request_guard import Doorkeeper
 from opsconsole.http.responses import FAILED, Told, encoded, of_error, response
-from opsconsole.service.service import Desk
+from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
 
-DESK_THREADS = 2
+SERVICE_THREADS = 2
 """Fewer than the store has connections: who leads needs them more."""
 PACK_THREADS = 5
 """As many as there are connections to the data database."""
@@ -46,13 +46,13 @@ Answer = Callable[[Request, str], Awaitable[Reply]]
 
 
 class App:
-    """Answers for `desk` and for the packs of its catalog. Raises BadSettings when their routes clash."""
+    """Answers for `service` and for the packs of its catalog. Raises BadSettings when their routes clash."""
 
-    def __init__(self, desk: Desk, doorkeeper: Doorkeeper) -> None:
-        self._desk = desk
+    def __init__(self, service: Service, doorkeeper: Doorkeeper) -> None:
+        self._service = service
         self._doorkeeper = doorkeeper
-        self._desk_threads, self._pack_threads = CapacityLimiter(DESK_THREADS), CapacityLimiter(PACK_THREADS)
-        self._tools, self._router = self._made(desk.catalog)
+        self._desk_threads, self._pack_threads = CapacityLimiter(SERVICE_THREADS), CapacityLimiter(PACK_THREADS)
+        self._tools, self._router = self._made(service.catalog)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -76,7 +76,7 @@ class App:
     # --- what is answered ---------------------------------------------------------------------------------------
 
     def _made(self, catalog: Catalog) -> tuple[Tools, ASGIApp]:
-        settings = self._desk.settings
+        settings = self._service.settings
         assert settings.redis_url is not None  # noqa: S101 - whoever opens the program names a server
         tools = Tools(settings.data_url.reveal(), settings.redis_url.reveal(), families=catalog.families)
         paths: dict[str, dict[str, Answer]] = {
@@ -100,10 +100,10 @@ class App:
         return Reply({"success": True})
 
     async def _readyz(self, _asked: Request, _origin: str) -> Reply:
-        return await self._by_desk(lambda: running.readiness(self._desk))
+        return await self._by_service(lambda: running.readiness(self._service))
 
     async def _run(self, asked: Request, origin: str) -> Reply:
-        return await running.start_run(self._desk, asked, origin, self._by_desk)
+        return await running.start_run(self._service, asked, origin, self._by_service)
 
     async def _of_pack(self, route: Route, serving: Serving, asked: Request, origin: str) -> Reply:
         if isinstance(route.handler, Starts):
@@ -111,7 +111,7 @@ class App:
         handler = route.handler
         return await _in_thread(self._pack_threads, lambda: encoded(handler(serving, asked)))
 
-    async def _by_desk(self, call: Callable[[], T]) -> T:
+    async def _by_service(self, call: Callable[[], T]) -> T:
         return await _in_thread(self._desk_threads, call)
 
 

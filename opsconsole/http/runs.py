@@ -12,7 +12,7 @@ from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.settings import Actor
 from opsconsole.core.text import safe
 from opsconsole.http.responses import Told, refused
-from opsconsole.service.service import Desk
+from opsconsole.service.service import Service
 
 T = TypeVar("T")
 
@@ -27,19 +27,19 @@ class Threaded(Protocol):
     def __call__(self, call: Callable[[], T], /) -> Awaitable[T]: ...
 
 
-async def start_run(desk: Desk, asked: Request, origin: str, threaded: Threaded) -> Reply:
+async def start_run(service: Service, asked: Request, origin: str, threaded: Threaded) -> Reply:
     """Asks for a run of the job that the path names, and waits until a leader has made it. Raises OpsconsoleError."""
     day = _day(asked.body)
-    job = desk.catalog.find(asked.path["job"]).name
-    actor = Actor("http", origin, desk.settings.actor.role)
+    job = service.catalog.find(asked.path["job"]).name
+    actor = Actor("http", origin, service.settings.actor.role)
     end = time.monotonic() + LEADER_SECONDS
-    while await threaded(desk.leader) is None:
+    while await threaded(service.queries.leader) is None:
         if time.monotonic() > end:
             raise Told(503, "no_leader", "nobody leads now, so nothing was asked for; try again later")
         await asyncio.sleep(POLL_SECONDS)
-    command = await threaded(lambda: desk.trigger(job, day, actor=actor))
+    command = await threaded(lambda: service.commands.trigger(job, day, actor=actor))
     end = time.monotonic() + LEADER_SECONDS
-    while (outcome := await threaded(lambda: desk.outcome(command, 0.0))) is None:
+    while (outcome := await threaded(lambda: service.commands.outcome(command, 0.0))) is None:
         if time.monotonic() > end:
             said = f"nobody has carried command {command} out yet; whoever leads next does"
             raise Told(503, "no_leader", said)
@@ -47,28 +47,28 @@ async def start_run(desk: Desk, asked: Request, origin: str, threaded: Threaded)
     if outcome.run is None:
         return refused(outcome.refused or "", outcome.exit_code)
     number = outcome.run
-    run = await threaded(lambda: desk.run(number))
+    run = await threaded(lambda: service.queries.run(number))
     made = {"id": run.id, "job": run.job, "window": run.window.label, "state": run.state}
     return Reply({"success": True, "run": made}, 202)
 
 
-def readiness(desk: Desk) -> Reply:
+def readiness(service: Service) -> Reply:
     """Whether this process leads or follows a leader, and reaches the store and Redis; 503 when it does not."""
     problems: list[str] = []
     found = {"state": "waiting", "store": "ok", "redis": "ok"}
     try:
-        leader = desk.leader()
+        leader = service.queries.leader()
         found["state"] = "leading" if leader and leader.is_me else "following" if leader else "waiting"
     except OpsconsoleError as error:
         problems.append(error.sentence)
         found["store"] = "away"
     try:
-        desk.redis_stats()
+        service.queries.redis_stats()
     except OpsconsoleError as error:
         problems.append(error.sentence)
         found["redis"] = "away"
-    if desk.engine is not None and desk.engine.problem is not None:
-        problems.append(desk.engine.problem)
+    if service.engine is not None and service.engine.problem is not None:
+        problems.append(service.engine.problem)
     if not problems and found["state"] == "waiting":
         problems.append("nobody leads yet")
     if not problems:

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.job import TERMINAL, Job, Run, RunState, Stop, Trigger
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import TERMINAL, Run, RunState, Stop, Trigger
 from opsconsole.calendar.windows import Window
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection

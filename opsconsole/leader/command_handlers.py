@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.job import OPEN, Job, Run, Selection, Stop, Trigger
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import OPEN, Run, Selection, Stop, Trigger
 from opsconsole.calendar.cron import zone
 from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.clock import Clock

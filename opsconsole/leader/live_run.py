@@ -9,17 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from opsconsole.authoring.job import (
-    DETAILED_FAILURES,
-    Batch,
-    BatchResult,
-    BatchState,
-    Failure,
-    Job,
-    Run,
-    RunState,
-    Stop,
-)
+from opsconsole.authoring.batch import DETAILED_FAILURES, Batch, BatchResult, BatchState, Failure
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import Run, RunState, Stop
 from opsconsole.core.breaker import Breaker
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import Unavailable

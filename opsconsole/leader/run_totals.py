@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from opsconsole.authoring.job import DETAILED_FAILURES, BatchResult, Counts, Failure, Job, Run, RunState
+from opsconsole.authoring.batch import DETAILED_FAILURES, BatchResult, Failure
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import Counts, Run, RunState
 from opsconsole.core.database import Connection
 from opsconsole.store import runs
 

@@ -10,9 +10,12 @@ from datetime import datetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole import __version__
+from opsconsole.authoring.batch import Batch, BatchState
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Tools
-from opsconsole.authoring.job import Batch, BatchState, Job, Run, RunState, Scope, Selection, Trigger
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import Run, RunState, Selection, Trigger
+from opsconsole.authoring.scope import Scope
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Trouble, reason, trouble
 from opsconsole.core.errors import OpsconsoleError, Unavailable, UnknownJob

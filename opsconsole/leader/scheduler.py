@@ -13,7 +13,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.job import ON_TIME, Job, Occurrence, Reason, RunState, Stop, Trigger
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.occurrence import ON_TIME, Occurrence, Reason
+from opsconsole.authoring.run import RunState, Stop, Trigger
 from opsconsole.calendar.cron import Cron, zone
 from opsconsole.core.clock import Clock, steady
 from opsconsole.core.database import Connection, reason

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from opsconsole.authoring.job import Job, Run, RunState, Trigger
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import Run, RunState, Trigger
 from opsconsole.calendar.windows import Unit
 
 SLOTS = 32

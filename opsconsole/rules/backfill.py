@@ -9,7 +9,8 @@ from enum import StrEnum
 from graphlib import TopologicalSorter
 from statistics import median
 
-from opsconsole.authoring.job import Job, Run, RunState, Selection
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import Run, RunState, Selection
 from opsconsole.calendar.cron import Cron, zone
 from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.errors import BadWindow, NotBackfillable

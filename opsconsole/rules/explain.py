@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from opsconsole.authoring.job import ON_TIME, CatchUp, Job, OccurrenceState, Reason, Run
+from opsconsole.authoring.job import CatchUp, Job
+from opsconsole.authoring.occurrence import ON_TIME, OccurrenceState, Reason
+from opsconsole.authoring.run import Run
 from opsconsole.calendar.cron import TICK, Cron
 from opsconsole.core.times import span, told
 from opsconsole.store.lease import Lease

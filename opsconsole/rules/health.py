@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from opsconsole.authoring.job import NEEDS_A_LOOK, Job, Run, RunState
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.text import safe
 

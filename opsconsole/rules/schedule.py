@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from opsconsole.authoring.job import ON_TIME, CatchUp, Job, Occurrence, OccurrenceState, Overlap, Reason
+from opsconsole.authoring.job import CatchUp, Job, Overlap
+from opsconsole.authoring.occurrence import ON_TIME, Occurrence, OccurrenceState, Reason
 from opsconsole.calendar.cron import Cron
 
 

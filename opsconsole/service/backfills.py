@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Tools, how_many
-from opsconsole.authoring.job import Job, RunState, Scope, Selection
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import RunState, Selection
+from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.cron import zone
 from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import BadWindow, Unavailable
 from opsconsole.leader import backfills as backfilling
+from opsconsole.leader.command_handlers import Verb
 from opsconsole.rules import backfill
-from opsconsole.rules.backfill import Only, Pace, Seen, Step, WindowState
-from opsconsole.service import runs as history
+from opsconsole.rules.backfill import Only, Pace, Seen, Step, StepState, WindowState
+from opsconsole.service.backend import Backend, reading
+from opsconsole.service.commands import POLL_SECONDS, Commands
 from opsconsole.store import Store, backfills, runs, windows
+from opsconsole.store.backfills import Backfill, BackfillState, StepView
 from opsconsole.worker import staleness
 from opsconsole.worker.work import BadPopulation, population
 
@@ -42,6 +48,103 @@ class Calendar:
     after: tuple[str, ...] = ()
     newest_only: bool = False
     tells_stale: bool = False
+
+
+class Backfills:
+    """Plans past windows, and requests that plans are applied. Requests return the number of their command."""
+
+    def __init__(self, backend: Backend, commands: Commands) -> None:
+        self._backend, self._commands = backend, commands
+
+    def calendars(self) -> tuple[Calendar, ...]:
+        """The jobs that have windows. Does no I/O."""
+        return calendars(self._backend.catalog)
+
+    def windows(self, job: str, since: date | None = None, until: date | None = None) -> list[Seen]:
+        """The states of a job's windows in a range of dates; of the last 53 weeks by default. Raises UnknownJob,
+        NotBackfillable, BadWindow.
+        """
+        backend = self._backend
+        found, now = backend.catalog.find(job), backend.now()
+        first, last = year(found, now)
+        return survey(backend.store, backend.catalog, found, since or first, until or last, now)
+
+    def plan(
+        self,
+        jobs: Sequence[str],
+        since: date,
+        until: date,
+        *,
+        only: Only = Only.ALL,
+        stops: bool = False,
+        looking: Looking | None = None,
+    ) -> int:
+        """Stores a plan for these jobs' windows between two dates, both included; returns its number. With `stops` a
+        failed window pauses the rest. Raises UnknownJob, NotBackfillable, BadWindow, Unavailable.
+        """
+        return plan(
+            self._backend.store,
+            self._backend.tools,
+            self._backend.catalog,
+            jobs,
+            since,
+            until,
+            only=only,
+            stops=stops,
+            asked_by=self._backend.settings.actor.name,
+            now=self._backend.now(),
+            looking=looking,
+        )
+
+    def get(self, number: int) -> Backfill:
+        """One backfill, even if only planned. Raises UnknownBackfill."""
+        with self._backend.reading() as db:
+            return backfills.get(db, number)
+
+    def steps(self, number: int) -> list[StepView]:
+        """The windows of a backfill, in the order of its plan."""
+        with self._backend.reading() as db:
+            return backfills.steps_of(db, number)
+
+    def warnings(self, number: int) -> list[str]:
+        """What to know before a plan is applied, one sentence each."""
+        return warnings(self._backend.catalog, [view.step for view in self.steps(number)])
+
+    def newest(self, *, limit: int) -> list[Backfill]:
+        """Backfills, newest first, including plans that were never applied."""
+        with self._backend.reading() as db:
+            return backfills.newest(db, limit=limit)
+
+    def apply(self, number: int) -> int:
+        """Requests exactly what was planned. Raises UnknownBackfill."""
+        return self._send(Verb.APPLY_BACKFILL, number)
+
+    def pause(self, number: int, *, note: str = "") -> int:
+        """Requests that no further window of a backfill starts. Raises UnknownBackfill."""
+        return self._send(Verb.PAUSE_BACKFILL, number, note=note)
+
+    def resume(self, number: int) -> int:
+        """Requests the windows a backfill has not done, failed ones included. Raises UnknownBackfill."""
+        return self._send(Verb.RESUME_BACKFILL, number)
+
+    def cancel(self, number: int, *, note: str = "") -> int:
+        """Requests the end of a backfill and of its active runs. Raises UnknownBackfill."""
+        return self._send(Verb.CANCEL_BACKFILL, number, note=note)
+
+    def wait_for(self, number: int, seconds: float) -> Backfill | None:
+        """The backfill once none of its windows is running; None when that is not so within `seconds`."""
+        end = time.monotonic() + seconds
+        while True:
+            found = self.get(number)
+            if found.state is not BackfillState.RUNNING and not found.counts.get(StepState.RUNNING, 0):
+                return found
+            if time.monotonic() > end:
+                return None
+            time.sleep(POLL_SECONDS)
+
+    def _send(self, verb: Verb, number: int, **arguments: str) -> int:
+        self.get(number)
+        return self._commands.send(verb, str(number), arguments)
 
 
 def calendars(catalog: Catalog) -> tuple[Calendar, ...]:
@@ -73,7 +176,7 @@ def year(job: Job, now: datetime) -> tuple[date, date]:
 def survey(store: Store, catalog: Catalog, job: Job, since: date, until: date, now: datetime) -> list[Seen]:
     """How the job's windows of a range are. Raises NotBackfillable, BadWindow, Unavailable."""
     wanted = backfill.windows(job, since, until, now)
-    with history.asking(store) as db:
+    with reading(store) as db:
         return backfilling.survey(db, catalog, job, wanted, now)
 
 
@@ -100,14 +203,14 @@ def plan(
     for place, job in enumerate(jobs):
         wanted = backfill.windows(job, since, until, now)
         _look(store, tools, catalog, job, wanted, now, looking)
-        with history.asking(store) as db:
+        with reading(store) as db:
             seen = backfilling.survey(db, catalog, job, wanted, now)
             pace = _pace(db, job)
         if not pace.items:
             pace = replace(pace, items=_items(tools, catalog, job, wanted[-1], now) if wanted else 0)
         planned += [(step.window.end, place, step) for step in backfill.decide(job, seen, only, pace)]
     steps = [step for _, _, step in sorted(planned, key=lambda each: each[:2])]
-    with history.asking(store), store.writing() as db:
+    with reading(store), store.writing() as db:
         return backfills.add(
             db,
             steps,
@@ -144,13 +247,13 @@ def _look(
     """Works out what is stale of the windows that nobody has looked at yet."""
     if job.stale is None:
         return
-    with history.asking(store) as db:
+    with reading(store) as db:
         seen = backfilling.survey(db, catalog, job, wanted, now)
     looked_at = (WindowState.FRESH, WindowState.STALE, WindowState.MISSING)
     unknown = [each.window for each in seen if each.known.looked_at is None and each.state in looked_at]
     for n, window in enumerate(unknown, 1):
         stale = staleness.count(tools.data, catalog, job, window, now)
-        with history.asking(store), store.writing() as db:
+        with reading(store), store.writing() as db:
             windows.looked(db, job.name, window, stale, now)
         if looking is not None:
             looking(job.name, n, len(unknown))

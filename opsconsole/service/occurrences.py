@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.job import Job, OccurrenceState, Reason, Run
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.occurrence import OccurrenceState, Reason
+from opsconsole.authoring.run import Run
 from opsconsole.calendar.clock_changes import read
 from opsconsole.calendar.cron import TICK, Cron, zone
 from opsconsole.core.database import Connection

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from statistics import median
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.job import Job, Run, RunState, Trigger
-from opsconsole.core.database import Connection, reason
-from opsconsole.core.errors import Unavailable
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import Run, RunState, Trigger
+from opsconsole.core.database import Connection
 from opsconsole.rules.admission import waits
 from opsconsole.rules.health import JobFacts
 from opsconsole.service.snapshot import BatchCell, Cause, JobCard, Leader, Progress, RunPage, Success
-from opsconsole.store import Store, batches, lease, pauses, runs, statistics
+from opsconsole.store import batches, lease, pauses, runs, statistics
 
 LAST_RUNS = 14
 GRID = 2000
 LOG_LINES = 200
 ITEMS_A_CAUSE = 8
-
-
-@contextmanager
-def asking(store: Store) -> Iterator[Connection]:
-    """A read of the store. Raises Unavailable when it is away."""
-    try:
-        with store.reading() as db:
-            yield db
-    except SQLAlchemyError as error:
-        raise Unavailable("store", reason(error)) from error
 
 
 def leader(db: Connection, own: str | None) -> Leader | None:

@@ -13,18 +13,14 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Tools
 from opsconsole.cache.statistics import RedisStats, sample
-from opsconsole.core.clock import Clock
 from opsconsole.core.database import reason
 from opsconsole.core.errors import NAMES, Unavailable
-from opsconsole.core.settings import Settings
-from opsconsole.leader.engine import Engine
 from opsconsole.rules.health import findings
 from opsconsole.service import runs as history
+from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Away, RedisView, Snapshot
-from opsconsole.store import Store, pauses, presence, runs
+from opsconsole.store import pauses, presence, runs
 
 log = logging.getLogger(__name__)
 
@@ -40,18 +36,9 @@ RECENT = 20
 class Sampler:
     """Keeps the newest Snapshot; what changes seldom or costs a round trip is asked for less often."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: Store,
-        tools: Tools,
-        catalog: Catalog,
-        engine: Engine | None,
-        now: Clock,
-    ) -> None:
-        self._store, self._tools, self._catalog = store, tools, catalog
-        self._engine, self._now = engine, now
-        self._last = Snapshot(at=now(), environment=settings.console.environment, leader=None)
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._last = Snapshot(at=backend.now(), environment=backend.settings.console.environment, leader=None)
         self._redis_stats: deque[RedisStats] = deque(maxlen=HIT_RATES + 1)
         self._redis_asked = self._data_asked = float("-inf")
         self._stopping, self._wake = threading.Event(), threading.Event()
@@ -77,14 +64,14 @@ class Sampler:
 
     def take(self) -> Snapshot:
         """A Snapshot of now. What cannot be read stays as it was, and says since when."""
-        now, steady = self._now(), time.monotonic()
+        now, steady = self._backend.now(), time.monotonic()
         redis = self._last.redis
         if steady - self._redis_asked >= REDIS_SECONDS:
             redis, self._redis_asked = self._ask_redis(now), steady
         data_away = self._last.data_away
         if steady - self._data_asked >= DATA_SECONDS:
             data_away, self._data_asked = self._ask_data(now), steady
-        problem = self._engine.problem if self._engine is not None else None
+        problem = self._backend.engine.problem if self._backend.engine is not None else None
         before = replace(self._last, at=now, redis=redis, data_away=data_away, engine_problem=problem)
         away = {NAMES["redis"]: redis.away, NAMES["data"]: data_away}
         try:
@@ -99,15 +86,14 @@ class Sampler:
         return self._last
 
     def _read(self, before: Snapshot, away: dict[str, Away | None], now: datetime) -> Snapshot:
-        own = self._engine.owner if self._engine is not None else None
-        with self._store.reading() as db:
-            live = history.live(db, self._catalog, now)
+        with self._backend.store.reading() as db:
+            live = history.live(db, self._backend.catalog, now)
             recent = tuple(runs.newest(db, limit=RECENT))
             changed = recent != before.recent or now.minute != before.at.minute or not before.success
-            success = history.success(db, self._catalog, now) if changed else before.success
-            cards = history.cards(db, self._catalog, now)
-            facts = history.job_facts(db, self._catalog, success, now)
-            leader = history.leader(db, own)
+            success = history.success(db, self._backend.catalog, now) if changed else before.success
+            cards = history.cards(db, self._backend.catalog, now)
+            facts = history.job_facts(db, self._backend.catalog, success, now)
+            leader = history.leader(db, self._backend.owner)
             paused = tuple(pauses.in_force(db, now))
             attached = tuple(presence.attached(db, now))
         return replace(
@@ -126,7 +112,7 @@ class Sampler:
     def _ask_redis(self, now: datetime) -> RedisView:
         before = self._last.redis
         try:
-            stats = sample(self._tools.cache.client)
+            stats = sample(self._backend.tools.cache.client)
         except Unavailable as error:
             since = before.away.since if before.away else now
             return replace(before, away=Away(since, error.reason))
@@ -138,7 +124,7 @@ class Sampler:
     def _ask_data(self, now: datetime) -> Away | None:
         before = self._last.data_away
         try:
-            with self._tools.data.reading() as db:
+            with self._backend.tools.data.reading() as db:
                 db.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
             return Away(before.since if before else now, reason(error))

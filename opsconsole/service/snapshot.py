@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.extensions import Shown
-from opsconsole.authoring.job import BatchState, OccurrenceState, Reason, Run
+from opsconsole.authoring.occurrence import OccurrenceState, Reason
+from opsconsole.authoring.run import Run
 from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Window
 from opsconsole.rules.explain import Answer

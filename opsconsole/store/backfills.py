@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row, case, func, insert, or_, select, update
 
-from opsconsole.authoring.job import Selection
+from opsconsole.authoring.run import Selection
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownBackfill

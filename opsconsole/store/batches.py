@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from opsconsole.authoring.job import BatchResult, BatchState
+from opsconsole.authoring.batch import BatchResult, BatchState
 from opsconsole.core.database import Connection
 from opsconsole.store.tables import batches
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from sqlalchemy import Connection, MetaData, Table, inspect, literal_column, select
 
 from opsconsole.authoring import outbox
-from opsconsole.authoring.job import Pack
+from opsconsole.authoring.pack import Pack
 from opsconsole.core.database import Database, UtcTime
 
 _TIME_FORM = "'____-__-__ __:__:__.______'"

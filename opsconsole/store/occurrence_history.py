@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 
-from opsconsole.authoring.job import OccurrenceState, Reason
+from opsconsole.authoring.occurrence import OccurrenceState, Reason
 from opsconsole.core.database import Connection
 from opsconsole.store.tables import jobs, occurrences, runs
 

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select, update
 
-from opsconsole.authoring.job import Job, Occurrence, OccurrenceState
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.occurrence import Occurrence, OccurrenceState
 from opsconsole.core.database import Connection
 from opsconsole.store.tables import jobs, occurrences
 

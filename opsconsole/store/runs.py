@@ -9,19 +9,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row, bindparam, case, func, insert, select, update
 
-from opsconsole.authoring.job import (
-    LIVE,
-    NEEDS_A_LOOK,
-    ON_TIME,
-    OPEN,
-    Counts,
-    Job,
-    Run,
-    RunState,
-    Selection,
-    Stop,
-    Trigger,
-)
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.occurrence import ON_TIME
+from opsconsole.authoring.run import LIVE, NEEDS_A_LOOK, OPEN, Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownRun

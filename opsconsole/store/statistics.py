@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import case, false, func, or_, select
 
-from opsconsole.authoring.job import TERMINAL, Run, RunState, Trigger
+from opsconsole.authoring.run import TERMINAL, Run, RunState, Trigger
 from opsconsole.core.database import Connection
 from opsconsole.store import runs as run_store
 from opsconsole.store.tables import jobs, runs

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from opsconsole.authoring.job import OPEN, Run
+from opsconsole.authoring.run import OPEN, Run
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Connection, inserting
 from opsconsole.rules.backfill import Known, WindowState

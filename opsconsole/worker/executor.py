@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol, Self
 
-from opsconsole.authoring.job import Batch, BatchResult
+from opsconsole.authoring.batch import Batch, BatchResult
 
 
 class Feed(Protocol):

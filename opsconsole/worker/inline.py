@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from opsconsole.authoring.batch import BatchResult
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Tools
-from opsconsole.authoring.job import BatchResult
 from opsconsole.worker.executor import Feed, Stopped
 from opsconsole.worker.work import work
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from opsconsole.authoring.job import Batch
+from opsconsole.authoring.batch import Batch
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.settings import JobOverride
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import msgspec
 
-from opsconsole.authoring.job import Batch, BatchResult
+from opsconsole.authoring.batch import Batch, BatchResult
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.worker.executor import Feed, Stopped

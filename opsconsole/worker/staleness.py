@@ -6,7 +6,8 @@ from datetime import datetime
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import how_many
-from opsconsole.authoring.job import Job, Scope
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Database
 from opsconsole.worker.work import stale

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from opsconsole.authoring.batch import DETAILED_FAILURES, Batch, BatchResult, Failure
 from opsconsole.authoring.context import Context, Items, Said, Tools, failure
-from opsconsole.authoring.job import DETAILED_FAILURES, Batch, BatchResult, Failure, Job, Scope
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.scope import Scope
 from opsconsole.core.database import Trouble, reason, trouble
 from opsconsole.core.errors import CannotTellStale, OpsconsoleError, Unavailable
 from opsconsole.core.text import safe

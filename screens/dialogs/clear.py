@@ -181,11 +181,11 @@ class ClearDialog(Typing[Counted]):
     def _count(self, wanted: Wanted) -> None:
         if self._told is not None:
             return  # it was changed, and changed back
-        desk = self.console_app.desk
+        service = self.console_app.service
 
         def count() -> None:
             """In a thread: each step replaces the one before, until something else is wanted."""
-            for step in desk.count_keys(wanted):
+            for step in service.queries.count_keys(wanted):
                 if wanted != self.wanted:
                     return
                 self._told = step

@@ -51,13 +51,13 @@ class Leaving:
 
         silent = Unavailable("store", "it does not answer")
         self._app.set_timer(QUIT_SECONDS, lambda: told(silent))
-        aside(self._app, self._app.desk.runs_here, told)
+        aside(self._app, self._app.service.runs_here, told)
 
     def look(self) -> None:
         """Quits when what was waited for has ended; called again and again."""
         if self._runs and not self._looking:
             self._looking = True
-            aside(self._app, self._app.desk.runs_here, self._seen)
+            aside(self._app, self._app.service.runs_here, self._seen)
 
     def _seen(self, found: tuple[Run, ...] | OpsconsoleError) -> None:
         self._looking = False
@@ -97,12 +97,12 @@ class Leaving:
                 self._app.exit()
 
         self._app.say("asked for: a process that takes over")
-        aside(self._app, self._app.desk.hand_over, handed)
+        aside(self._app, self._app.service.hand_over, handed)
 
     def _stop(self, runs: Sequence[Run]) -> None:
         def stop() -> None:
             for run in runs:
-                self._app.desk.cancel(run.id, note=WHY)
+                self._app.service.commands.cancel(run.id, note=WHY)
 
         def stopping(told: OpsconsoleError | None) -> None:
             if isinstance(told, OpsconsoleError):

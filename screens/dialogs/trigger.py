@@ -112,7 +112,7 @@ class TriggerDialog(Dialog[Order]):
                 self._told = found
                 self.repaint()
 
-        aside(self, lambda: self.console_app.desk.preview(*order), told)
+        aside(self, lambda: self.console_app.service.queries.preview(*order), told)
 
     def _meaning(self) -> list[Line]:
         if self._complaint:

@@ -69,8 +69,8 @@ class BackfillPage(Filling):
 
     def read(self) -> Read:
         """In a thread."""
-        desk = self.console_app.desk
-        return Read(desk.backfill(self.number), backfills.worst_first(desk.backfill_steps(self.number)))
+        service = self.console_app.service
+        return Read(service.backfills.get(self.number), backfills.worst_first(service.backfills.steps(self.number)))
 
     def took(self, found: object) -> None:
         """The cursor stays on its window, wherever that is now."""

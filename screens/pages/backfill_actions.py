@@ -27,7 +27,7 @@ CHOOSE = "choose a backfill with tab and the arrows first"
 
 
 class Filling(Page):
-    """A page that asks the desk again and again, and can pause, resume and cancel a backfill.
+    """A page that asks the service again and again, and can pause, resume and cancel a backfill.
 
     What is done on an event adds to what its base classes do on it: the framework calls them all.
     """
@@ -49,7 +49,7 @@ class Filling(Page):
         self._read_at: datetime | None = None
 
     def read(self) -> object:
-        """Asks the desk for all that is shown; in a thread."""
+        """Asks the service for all that is shown; in a thread."""
         raise NotImplementedError
 
     def took(self, found: object) -> None:
@@ -150,7 +150,7 @@ class Filling(Page):
         def answered(pressed: str | None) -> None:
             if pressed == backfills.CANCEL_IT:
                 app = self.console_app
-                app.orders.give(f"cancel of backfill {number}", lambda: app.desk.cancel_backfill(number))
+                app.orders.give(f"cancel of backfill {number}", lambda: app.service.backfills.cancel(number))
 
         self.console_app.push_screen(Confirm(question), answered)
 
@@ -159,14 +159,14 @@ class Filling(Page):
         about = self.backfill_to(BackfillState.RUNNING)
         if about is not None:
             app, number = self.console_app, about.id
-            app.orders.give(f"pause of backfill {number}", lambda: app.desk.pause_backfill(number))
+            app.orders.give(f"pause of backfill {number}", lambda: app.service.backfills.pause(number))
 
     def action_resume(self) -> None:
         """What is not done is done, windows that failed included."""
         about = self.backfill_to(BackfillState.PAUSED)
         if about is not None:
             app, number = self.console_app, about.id
-            app.orders.give(f"resume of backfill {number}", lambda: app.desk.resume_backfill(number))
+            app.orders.give(f"resume of backfill {number}", lambda: app.service.backfills.resume(number))
 
     def _look(self) -> None:
         """Twice a second while a backfill goes on."""

@@ -61,7 +61,7 @@ class BackfillScreen(Filling):
 
     def on_mount(self) -> None:
         """The cursor stands on the first job that can be filled."""
-        cards = self.console_app.desk.calendars()
+        cards = self.console_app.service.backfills.calendars()
         self._cards = sorted(cards, key=lambda card: card.newest_only)  # what can be filled comes first
         self.cursor = next((key for key in overview.keys(self._cards)), None)
 
@@ -80,15 +80,15 @@ class BackfillScreen(Filling):
 
     def read(self) -> Read:
         """In a thread: how the windows of each job are, and the backfills."""
-        desk, now = self.console_app.desk, self.console_app.now()
+        service, now = self.console_app.service, self.console_app.now()
         standings = {}
         for card in self._cards:
             if not card.newest_only:
                 newest = calendar.stands(card.unit, now.astimezone(figures.zone(card.tz)).date())
                 standings[card.job] = overview.standing(
-                    desk.windows(card.job, *calendar.page(card.unit, newest, newest))
+                    service.backfills.windows(card.job, *calendar.page(card.unit, newest, newest))
                 )
-        return Read(standings, backfills.applied(desk.backfills(limit=NEWEST)))
+        return Read(standings, backfills.applied(service.backfills.newest(limit=NEWEST)))
 
     def took(self, found: object) -> None:
         """The cursor stays on its row."""

@@ -111,10 +111,12 @@ class CalendarScreen(Filling):
 
     def read(self) -> Read:
         """In a thread."""
-        desk, card = self.console_app.desk, self._card
+        service, card = self.console_app.service, self._card
         shown = calendar.page(card.unit, self._day, self._newest())
-        found = backfills.applied(desk.backfills(limit=NEWEST))
-        return Read(card.job, desk.windows(card.job, *shown), [about for about in found if card.job in about.jobs])
+        found = backfills.applied(service.backfills.newest(limit=NEWEST))
+        return Read(
+            card.job, service.backfills.windows(card.job, *shown), [about for about in found if card.job in about.jobs]
+        )
 
     def took(self, found: object) -> None:
         """Unless it is about a job that one has left meanwhile."""
@@ -160,7 +162,7 @@ class CalendarScreen(Filling):
         self.planning.drop()
         self._mark, self._adds, self._seen, self.backfills, self.cursor = None, False, {}, (), None
         self._at = min(calendar.stands(self._card.unit, day), self._newest())
-        self.console_app.desk.looks_at(self.called())
+        self.console_app.service.looks_at(self.called())
         self.repaint()
         self.ask()
 
@@ -244,7 +246,7 @@ class CalendarScreen(Filling):
         def answered(pressed: str | None) -> None:
             if pressed == question.buttons[0]:
                 self.planning.is_asked = True
-                app.orders.give(f"backfill {number}", lambda: app.desk.apply_backfill(number), applied)
+                app.orders.give(f"backfill {number}", lambda: app.service.backfills.apply(number), applied)
 
         typed = None if word is None else TypeToConfirm(question, word, to="run them", no="nothing is run")
         app.push_screen(typed or Confirm(question), answered)

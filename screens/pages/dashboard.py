@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.authoring.job import OPEN
+from opsconsole.authoring.run import OPEN
 from opsconsole.service.snapshot import Finding, Run, Snapshot
 from screens.pages.run_actions import CHOOSE, ActingPage
 from screens.panels import dashboard as board, health, running

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.authoring.job import BatchState
+from opsconsole.authoring.batch import BatchState
 from screens.pages.page import Page
 from screens.panels.view import View
 from screens.widgets import symbols as look

@@ -90,7 +90,7 @@ class PacksScreen(Page):
     def _ask(self) -> None:
         if self.is_active and not self._asking:
             self._asking = True
-            aside(self, self.console_app.desk.panels, self._told)
+            aside(self, self.console_app.service.queries.panels, self._told)
 
     def _told(self, found: tuple[PanelView, ...] | OpsconsoleError) -> None:
         self._asking = False

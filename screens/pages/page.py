@@ -87,7 +87,7 @@ class Page(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """What changed while another page was in front."""
-        self.console_app.desk.looks_at(self.called())
+        self.console_app.service.looks_at(self.called())
         self.repaint()
 
     def _lines(self, cells: int, rows: int) -> list[Line]:
@@ -102,7 +102,7 @@ class Page(Screen[None]):
     def view(self) -> View:
         """What the rows are drawn from."""
         app = self.console_app
-        return View(app.snapshot, app.now(), self.cursor, app.desk.read_only)
+        return View(app.snapshot, app.now(), self.cursor, app.service.read_only)
 
     def _notice(self, cells: int) -> Line:
         """The newest notice, and at the end of its line what quitting waits for."""

@@ -50,7 +50,7 @@ class Planning:
         """Begins to make one."""
         self.drop()
         self.draft = draft
-        desk = self._page.console_app.desk
+        service = self._page.console_app.service
 
         def looking(job: str, windows: int, of: int) -> None:
             if self.draft is not draft:
@@ -58,9 +58,9 @@ class Planning:
             self.so_far = Looking(job, windows, of)
 
         def work() -> Planned:
-            number = desk.plan_backfill(draft.jobs, *draft.stretch, only=draft.only, looking=looking)
-            steps, warnings = desk.backfill_steps(number), desk.backfill_warnings(number)
-            return Planned(draft, desk.backfill(number), tuple(steps), tuple(warnings))
+            number = service.backfills.plan(draft.jobs, *draft.stretch, only=draft.only, looking=looking)
+            steps, warnings = service.backfills.steps(number), service.backfills.warnings(number)
+            return Planned(draft, service.backfills.get(number), tuple(steps), tuple(warnings))
 
         def told(found: Planned | OpsconsoleError) -> None:
             if self.draft is not draft:

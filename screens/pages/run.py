@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.authoring.job import OPEN, Run
+from opsconsole.authoring.run import OPEN, Run
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.service.snapshot import Progress, RunPage
 from screens.pages.run_actions import ActingPage
@@ -63,7 +63,7 @@ class RunScreen(ActingPage):
         )
 
     def body(self, view: View, cells: int, rows: int) -> list[Line]:
-        """The page, or what is known of the run before the desk has told the rest."""
+        """The page, or what is known of the run before the service has told the rest."""
         trouble = [line(" ", tell(self._problem, "bad"))] if self._problem else []
         live = next((each for each in view.snapshot.live if each.run.id == self.number), None)
         if self._page is not None:
@@ -143,7 +143,7 @@ class RunScreen(ActingPage):
     def _ask(self) -> None:
         if not self._asking:
             self._asking = True
-            aside(self, lambda: self.console_app.desk.run_page(self.number), self._told)
+            aside(self, lambda: self.console_app.service.queries.run_page(self.number), self._told)
 
     def _told(self, found: RunPage | OpsconsoleError) -> None:
         self._asking = False

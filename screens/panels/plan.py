@@ -39,7 +39,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan as the desk keeps it."""
+    """A plan as the service keeps it."""
 
     draft: Draft
     about: Backfill

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from opsconsole.authoring.job import OPEN, RunState
+from opsconsole.authoring.run import OPEN, RunState
 from opsconsole.service.snapshot import Pause, Run
 from screens.panels import pauses
 from screens.panels.running import share

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from opsconsole.authoring.job import OPEN, BatchState, Run, RunState, Trigger
+from opsconsole.authoring.batch import BatchState
+from opsconsole.authoring.run import OPEN, Run, RunState, Trigger
 from opsconsole.service.snapshot import BatchCell, Pause, Progress, RunPage
 from screens.panels import pauses
 from screens.panels.running import done, share, stopping, waiting

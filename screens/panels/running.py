@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from opsconsole.authoring.job import OPEN, Counts, RunState
+from opsconsole.authoring.run import OPEN, Counts, RunState
 from opsconsole.service.snapshot import Progress, Run
 from screens.panels.view import WIDE, Block, Key, View, fit, hint, stale
 from screens.widgets import figures, symbols as look

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opsconsole.authoring.job import RunState
+from opsconsole.authoring.run import RunState
 from opsconsole.service.snapshot import Pause, Success
 from screens.panels import pauses
 from screens.panels.view import WIDE, Block, Key, View, fit, hint, stale

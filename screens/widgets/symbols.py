@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from opsconsole.authoring.job import BatchState, RunState
+from opsconsole.authoring.batch import BatchState
+from opsconsole.authoring.run import RunState
 from opsconsole.rules.backfill import StepState, WindowState
 from opsconsole.service.snapshot import BatchCell, Severity
 from opsconsole.store.backfills import Backfill, BackfillState

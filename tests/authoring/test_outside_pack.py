@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from opsconsole.authoring import catalog
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.job import Run, RunState, Selection
+from opsconsole.authoring.run import Run, RunState, Selection
 from opsconsole.core import settings
 from opsconsole.core.errors import BadSettings, Exit
 from tests.conftest import Installing
@@ -250,7 +250,7 @@ def test_the_same_night_twice_changes_nothing_and_a_late_charge_only_its_custome
 
 
 def _stale(place: Installation) -> Run:
-    return place.carried_out(place.desk.trigger(JOB, DAY, only=Selection.STALE))
+    return place.carried_out(place.service.commands.trigger(JOB, DAY, only=Selection.STALE))
 
 
 def test_a_statement_is_answered_from_the_cache_and_without_it(place: Installation, redis_url: str) -> None:
@@ -272,7 +272,7 @@ def test_a_statement_is_answered_from_the_cache_and_without_it(place: Installati
 
 def test_the_panel_shows_the_newest_day(place: Installation) -> None:
     def shown() -> Any:
-        (panel,) = place.desk.panels()
+        (panel,) = place.service.queries.panels()
         return panel.shown
 
     before = shown()

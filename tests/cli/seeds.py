@@ -6,17 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from opsconsole.authoring.job import (
-    BatchResult,
-    BatchState,
-    Counts,
-    Job,
-    Occurrence,
-    OccurrenceState,
-    Reason,
-    RunState,
-    Trigger,
-)
+from opsconsole.authoring.batch import BatchResult, BatchState
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
+from opsconsole.authoring.run import Counts, RunState, Trigger
 from opsconsole.calendar.cron import TICK
 from opsconsole.calendar.windows import Window
 from opsconsole.store import batches, occurrences, pauses, runs

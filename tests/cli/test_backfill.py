@@ -117,7 +117,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(
     assert (told.code, told.out) == (2, "")
     assert says in told.err
     assert told.err.count("\n") == 1
-    assert place.desk.backfills(limit=1) == []
+    assert place.service.backfills.newest(limit=1) == []
 
 
 # --- doing it -------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_a_range_is_run_to_its_end_though_nobody_leads_and_once(typing: Typing, 
     assert all(each["run"] for each in told["windows"])
     assert told["seconds"] > 0
     assert (again.json["state"], again.json["run"], again.json["skip"]) == ("done", 0, 4)
-    assert place.desk.leader() is None, "the lease was given back"
+    assert place.service.queries.leader() is None, "the lease was given back"
 
 
 def test_for_people_it_tells_the_plan_and_what_came_of_it(typing: Typing, place: Installation) -> None:
@@ -150,7 +150,7 @@ def test_failed_windows_are_told_and_done_by_themselves(typing: Typing, place: I
     diary.spoil(place.data, DAYS[2])
 
     told = typing(*RUN, "--yes", "--wait")
-    failed = place.desk.backfill_steps(1)[1].run
+    failed = place.service.backfills.steps(1)[1].run
     forgive(place)
     again = typing("backfill", "resume", "1", "--wait")
 
@@ -195,7 +195,7 @@ def test_without_a_leader_and_without_waiting_it_is_left_to_the_next(typing: Typ
     assert "nobody leads now" in told.err
     assert pages(place) == {}
     with place.leading():
-        eventually(lambda: place.desk.backfill(1).state is BackfillState.DONE, "the next leader does it")
+        eventually(lambda: place.service.backfills.get(1).state is BackfillState.DONE, "the next leader does it")
     assert pages(place) == dict.fromkeys(DAYS, 1)
 
 
@@ -223,9 +223,9 @@ def test_it_asks_between_plan_and_deed(typing: Typing, place: Installation) -> N
     assert no.code == 1
     assert "Run 4 windows of diary.page, 2025-01-10 to 2025-01-13? [y/N]" in no.err
     assert no.err.endswith("nothing was asked for\n")
-    assert place.desk.backfill(1).state is BackfillState.PLANNED
+    assert place.service.backfills.get(1).state is BackfillState.PLANNED
     assert yes.code == 0
-    assert place.desk.backfill(2).state is BackfillState.DONE
+    assert place.service.backfills.get(2).state is BackfillState.DONE
 
 
 def test_where_nobody_can_be_asked_a_yes_is_needed(typing: Typing, place: Installation) -> None:
@@ -263,7 +263,7 @@ def test_whoever_may_only_look_plans_and_applies_nothing(typing: Typing, place: 
     for verb in (("apply",), ("pause",), ("resume",), ("cancel",)):
         told = typing("--read-only", "backfill", *verb, "1")
         assert (told.code, told.out) == (77, "")
-    assert place.desk.backfill(1).state is BackfillState.PLANNED
+    assert place.service.backfills.get(1).state is BackfillState.PLANNED
 
 
 # --- holding up, ending and looking ---------------------------------------------------------------------------------
@@ -274,14 +274,14 @@ def begun(typing: Typing, place: Installation) -> None:
     for day in DAYS[1:]:
         diary.spoil(place.data, day, "0.5")
     typing(*RUN, "--yes")
-    eventually(lambda: place.desk.backfill(1).counts.get(StepState.DONE) == 1, "one is done")
+    eventually(lambda: place.service.backfills.get(1).counts.get(StepState.DONE) == 1, "one is done")
 
 
 def test_it_is_paused_and_goes_on(typing: Typing, place: Installation) -> None:
     with place.leading():
         begun(typing, place)
         paused = typing("backfill", "pause", "1", "--note", "the night begins")
-        note = place.desk.backfill(1).note
+        note = place.service.backfills.get(1).note
         resumed = typing("backfill", "resume", "1", "--wait", "--json")
 
     assert (paused.code, paused.out) == (0, "backfill 1 is paused; a window that goes on is finished\n")
@@ -295,7 +295,7 @@ def test_it_is_cancelled_with_what_goes_on_and_the_rest_is_done_later(typing: Ty
         begun(typing, place)
         no = typing("backfill", "cancel", "1", answers="n")
         cancelled = typing("backfill", "cancel", "1", "--wait", "--json", "--note", "too much")
-        ended = place.desk.backfill(1)
+        ended = place.service.backfills.get(1)
         done_then = pages(place)
     resumed = typing("backfill", "resume", "1", "--wait")
 
@@ -318,9 +318,9 @@ def test_it_is_held_up_and_ended_though_nobody_leads(typing: Typing, place: Inst
 
     assert (paused.code, cancelled.code) == (0, 0)
     assert cancelled.out.startswith("backfill 1 is cancelled: ")
-    ended = place.desk.backfill(1)
+    ended = place.service.backfills.get(1)
     assert (ended.state, set(ended.counts)) == (BackfillState.CANCELLED, {StepState.DONE, StepState.CANCELLED})
-    assert place.desk.leader() is None
+    assert place.service.queries.leader() is None
 
 
 def refused(told: Typed) -> str:

@@ -60,7 +60,7 @@ def test_a_dry_run_only_counts(typing: Typing, place: Installation, client: redi
         assert key in told.out
     assert "left alone, having no such part: shelf.board" in told.out
     assert set(client.keys()) == {*DAYS, *LEVELS, *OTHERS}
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
 
 
 def test_what_is_counted_is_told_to_programs_too(typing: Typing, client: redis.Redis) -> None:
@@ -86,8 +86,8 @@ def test_keys_are_cleared_though_nobody_leads(typing: Typing, place: Installatio
     assert (told.code, told.err) == (0, "")
     assert told.out.endswith("\n2 keys of 2 families are cleared\n")
     assert set(client.keys()) == {*DAYS, *LEVELS, *OTHERS} - {"shelf:day:2026-01-19:asha", "shelf:level:asha:maths"}
-    assert place.desk.leader() is None, "the lease was given back"
-    assert [(row.verb, row.target, row.outcome) for row in place.desk.trail(limit=9)] == [
+    assert place.service.queries.leader() is None, "the lease was given back"
+    assert [(row.verb, row.target, row.outcome) for row in place.service.queries.audit_entries(limit=9)] == [
         ("clear", "user asha", "done"),
         ("clear", "user asha", "asked"),
     ]
@@ -111,7 +111,7 @@ def test_where_there_is_nothing_nothing_is_asked_for(typing: Typing, place: Inst
     assert (told.code, told.err) == (0, "")
     assert told.out == "there is nothing to clear: no key is cached of user dora, family shelf.day\n"
     assert typing("cache", "clear", "--user", "dora", "--json").json["cleared"] == 0
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_names_no_keys_is_refused(
     assert says in told.err
     assert told.err.count("\n") == 1
     assert client.dbsize() == 7
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
 
 
 def test_a_script_has_to_say_yes(typing: Typing, client: redis.Redis) -> None:
@@ -153,7 +153,7 @@ def test_on_a_terminal_it_asks_first(typing: Typing, place: Installation, client
     assert "Clear 2 keys of 2 families?" in told.err
     assert "nothing was asked for" in told.err
     assert client.dbsize() == 7
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
     assert typing("cache", "clear", "--user", "asha", answers="y").code == 0
     assert client.dbsize() == 5
 

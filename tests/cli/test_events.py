@@ -47,7 +47,10 @@ def test_what_happened_since_a_time_is_published_once_more(typing: Typing, place
     with place.leading():
         eventually(lambda: len(published(redis_url)) == 2, "they are published again")
     assert published(redis_url) == ["2", "3"]
-    assert [(row.verb, row.outcome) for row in place.desk.trail(limit=9)] == [("replay", "done"), ("replay", "asked")]
+    assert [(row.verb, row.outcome) for row in place.service.queries.audit_entries(limit=9)] == [
+        ("replay", "done"),
+        ("replay", "asked"),
+    ]
 
 
 def test_programs_are_told_how_many(typing: Typing, place: Installation) -> None:
@@ -61,7 +64,7 @@ def test_on_a_terminal_it_asks_first(typing: Typing, place: Installation) -> Non
 
     assert (told.code, told.out) == (1, "")
     assert "Publish all events since 2026-01-19 12:00 UTC once more?" in told.err
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,7 @@ def test_what_is_no_time_is_refused(
 
     assert (told.code, told.out) == (code, "")
     assert says in told.err
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
 
 
 def test_who_may_only_look_publishes_nothing(typing: Typing, place: Installation) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from opsconsole.authoring.job import OccurrenceState, Reason
+from opsconsole.authoring.occurrence import OccurrenceState, Reason
 from tests.cli.conftest import Typing
 from tests.cli.seeds import HOUR, NOON, SECOND, paused, queued, ran, record, register
 from tests.installation import Installation

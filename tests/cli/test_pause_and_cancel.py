@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from opsconsole.authoring.job import RunState
+from opsconsole.authoring.run import RunState
 from opsconsole.core import clock
 from opsconsole.store import pauses
 from opsconsole.store.pauses import Pause
@@ -34,7 +34,7 @@ def test_a_pause_takes_effect_though_nobody_leads(typing: Typing, place: Install
     assert (pause.target, pause.note) == ("clockwork.hourly", "the printer is moved")
     assert pause.until is not None
     assert timedelta(hours=11, minutes=59) < pause.until - clock.now() <= timedelta(hours=12)
-    assert place.desk.leader() is None, "the lease was given back"
+    assert place.service.queries.leader() is None, "the lease was given back"
 
 
 def test_a_leader_is_asked_and_answers(typing: Typing, place: Installation) -> None:
@@ -91,7 +91,7 @@ def test_a_pause_that_cannot_be_meant_is_refused_before_it_is_asked_for(
     assert (told.code, told.out) == (2, "")
     assert says in told.err
     assert told.err.count("\n") == 1
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
 
 
 def test_a_pause_that_is_over_and_a_job_that_is_not_there_are_refused(typing: Typing, place: Installation) -> None:
@@ -111,7 +111,7 @@ def test_whoever_may_only_look_changes_nothing(typing: Typing, place: Installati
         assert (told.code, told.out) == (77, "")
         assert "may only look" in told.err
     assert held(place) == []
-    assert place.desk.run(run).stop is None
+    assert place.service.queries.run(run).stop is None
 
 
 def test_jobs_tell_who_paused_them_and_until_when(typing: Typing, place: Installation) -> None:
@@ -143,11 +143,11 @@ def test_a_run_that_goes_on_is_cancelled_by_who_leads(typing: Typing, place: Ins
     counting.put(place.data, {f"slow{n:03}": "dawdles" for n in range(200)}, score=20)
     with place.leading():
         run = place.begin("counting.count")
-        eventually(lambda: place.desk.run(run).counts.ok > 0, "it has begun")
+        eventually(lambda: place.service.queries.run(run).counts.ok > 0, "it has begun")
 
         told = typing("cancel", str(run), "--wait", "--note", "wrong day")
 
-    ended = place.desk.run(run)
+    ended = place.service.queries.run(run)
     assert told.code == 0
     assert f"run {run} counting.count" in told.out
     assert ended.state is RunState.CANCELLED
@@ -163,7 +163,7 @@ def test_a_run_that_waits_is_to_end_though_nobody_leads(typing: Typing, place: I
 
     assert (told["id"], told["done"]) == (run, f"run {run} of counting.count ends at once")
     with place.leading():
-        ended = place.desk.wait_for(run, 20)
+        ended = place.service.commands.wait_for_run(run, 20)
     assert ended is not None
     assert (ended.state, ended.started_at) == (RunState.CANCELLED, None)
 
@@ -176,9 +176,9 @@ def test_on_a_terminal_it_asks_first(typing: Typing, place: Installation) -> Non
     assert (told.code, told.out) == (1, "")
     assert f"End run {run} of counting.count for 2026-01-19T12:00:00Z when its batches in flight are done?" in told.err
     assert "nothing was asked for" in told.err
-    assert place.desk.run(run).stop is None
+    assert place.service.queries.run(run).stop is None
     assert typing("cancel", str(run), answers="y").code == 0
-    assert place.desk.run(run).stop is not None
+    assert place.service.queries.run(run).stop is not None
 
 
 def test_what_has_ended_cannot_be_cancelled(typing: Typing, place: Installation) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from opsconsole.authoring.job import RunState
+from opsconsole.authoring.run import RunState
 from opsconsole.core import clock
 from tests.cli.conftest import Typing
 from tests.cli.seeds import HOUR, NOON, ran
@@ -48,7 +48,7 @@ def test_a_dry_run_lists_what_it_would_retry(typing: Typing, place: Installation
     ]
     assert told.out.endswith("would retry 4 items of 2 runs\n")
     assert ([run["id"] for run in facts["runs"]], facts["items"]) == (failed[:2], 4)
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_on_a_terminal_it_asks_with_the_numbers(typing: Typing, place: Installat
 
     assert (told.code, told.out) == (1, "")
     assert "Retry 4 items of 2 runs?" in told.err
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
 
 
 def test_without_a_terminal_only_yes_goes_on(typing: Typing, place: Installation, failed: list[int]) -> None:
@@ -101,7 +101,7 @@ def test_without_a_terminal_only_yes_goes_on(typing: Typing, place: Installation
 
     assert told.code == 2
     assert "Retry 4 items of 2 runs? Nobody can be asked here: add --yes" in told.err
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
 
 
 def test_without_wait_a_leader_queues_them(typing: Typing, place: Installation, failed: list[int]) -> None:

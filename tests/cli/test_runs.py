@@ -8,7 +8,7 @@ import threading
 import pytest
 from sqlalchemy import text, update
 
-from opsconsole.authoring.job import RunState, Stop
+from opsconsole.authoring.run import RunState, Stop
 from opsconsole.store import runs
 from opsconsole.store.tables import audit
 from tests.cli.conftest import Typing

@@ -15,7 +15,7 @@ from pathlib import Path
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.service.service import Desk
+from opsconsole.service.service import Service
 from opsconsole.store import lease
 from tests.faults import write_monitor as witness
 from tests.faults.fast_clock import Pace, since
@@ -73,7 +73,7 @@ class Process:
 class Cluster:
     """An installation with the chaos pack, a witness in its store, and processes that are started and killed.
 
-    `database_url` is None for SQLite files in `folder`. All its processes, and `desk`, show one time, in which a minute
+    `database_url` is None for SQLite files in `folder`. All its processes, and `service`, share a clock on which a minute
     passes in a second.
     """
 
@@ -99,7 +99,7 @@ class Cluster:
                 "OPSCONSOLE_ENGINE__LEASE_SECONDS": str(self.lease_seconds),
             },
         )
-        self.desk = Desk(self.place.settings, self.place.store, self.place.catalog, now=self.pace.now)
+        self.service = Service(self.place.settings, self.place.store, self.place.catalog, now=self.pace.now)
         with redis.Redis.from_url(self.redis_url) as cache:
             cache.flushdb()
         witness.install(self.place.store)
@@ -192,7 +192,7 @@ class Cluster:
     def close(self) -> None:
         """Ends every process and closes every connection."""
         self.kill_all()
-        self.desk.close()
+        self.service.close()
         self.place.close()
 
     def worker_of(self, leader: Process, rng: random.Random) -> int | None:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
-from opsconsole.authoring.job import NEEDS_A_LOOK, OPEN
+from opsconsole.authoring.run import NEEDS_A_LOOK, OPEN
 from opsconsole.core.errors import OpsconsoleError
 from tests.faults.cluster import Cluster
 from tests.packs import chaos
@@ -51,23 +51,23 @@ class Operators:
                 self.deeds["commands that found the store away"] += 1
 
     def _trigger(self) -> None:
-        self._cluster.desk.trigger(self._rng.choice(chaos.BY_HAND))
+        self._cluster.service.commands.trigger(self._rng.choice(chaos.BY_HAND))
 
     def _cancel(self) -> None:
-        found = self._cluster.desk.runs(limit=10, states=OPEN)
+        found = self._cluster.service.queries.runs(limit=10, states=OPEN)
         if found:
-            self._cluster.desk.cancel(self._rng.choice(found).id, force=self._rng.random() < 0.5)
+            self._cluster.service.commands.cancel(self._rng.choice(found).id, force=self._rng.random() < 0.5)
 
     def _retry(self) -> None:
-        found = self._cluster.desk.runs(limit=10, states=NEEDS_A_LOOK)
+        found = self._cluster.service.queries.runs(limit=10, states=NEEDS_A_LOOK)
         if found:
-            self._cluster.desk.retry(self._rng.choice(found).id, everything=self._rng.random() < 0.3)
+            self._cluster.service.commands.retry(self._rng.choice(found).id, everything=self._rng.random() < 0.3)
 
     def _pause(self) -> None:
         until = self._cluster.pace.now() + timedelta(minutes=self._rng.uniform(1, 5))
-        self._cluster.desk.pause(self._rng.choice(chaos.JOBS).name, until=until)
+        self._cluster.service.commands.pause(self._rng.choice(chaos.JOBS).name, until=until)
 
     def _resume(self) -> None:
-        found = self._cluster.desk.pauses()
+        found = self._cluster.service.queries.pauses()
         if found:
-            self._cluster.desk.resume(self._rng.choice(found).target)
+            self._cluster.service.commands.resume(self._rng.choice(found).target)

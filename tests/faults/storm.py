@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
-from opsconsole.authoring.job import NEEDS_A_LOOK, Run, RunState
+from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.core.failpoints import Point
 from opsconsole.store import runs
 from opsconsole.store.runs import Filter
@@ -72,13 +72,13 @@ class Storm:
         self._operators.leave()
         self.deeds.update(self._operators.deeds)
         chaos.heal(self.cluster.place.data)
-        self._carried_out(lambda: self.cluster.desk.pause("all", until=None, note="the storm is over"))
+        self._carried_out(lambda: self.cluster.service.commands.pause("all", until=None, note="the storm is over"))
         paused_at = self.cluster.pace.now()
         self._quiet()
         for _ in range(RETRIES):
             if not self._undone():
                 break
-            self._carried_out(lambda: self.cluster.desk.retry_matching(UNDONE))
+            self._carried_out(lambda: self.cluster.service.commands.retry_matching(UNDONE))
             self.deeds["retries after the storm"] += 1
             self._quiet()
         if left := self._undone():
@@ -93,7 +93,7 @@ class Storm:
 
     def _undone(self) -> list[Run]:
         """The runs that left something undone, though nobody wanted that, and were not retried."""
-        found = self.cluster.desk.matching(UNDONE, limit=1000)
+        found = self.cluster.service.queries.retryable(UNDONE, limit=1000)
         return [run for run in found if not run.planning_done or run.counts.ok < run.counts.planned]
 
     def _left(self) -> list[int]:
@@ -210,7 +210,7 @@ class Storm:
         """Asks for something and waits until it was carried out, by whoever leads by then. Raises Lost."""
         command = ask()
         end = time.monotonic() + PATIENCE_SECONDS
-        while self.cluster.desk.outcome(command, 0.5) is None:
+        while self.cluster.service.commands.outcome(command, 0.5) is None:
             self._top_up(rigged=False)
             if time.monotonic() > end:
                 raise Lost(f"command {command} is not carried out; see {self.cluster.folder}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.authoring.job import OPEN, Run, RunState, Trigger
+from opsconsole.authoring.run import OPEN, Run, RunState, Trigger
 from opsconsole.core import clock
 from opsconsole.core.failpoints import Point
 from opsconsole.rules.backfill import StepState
@@ -63,20 +63,20 @@ def in_a_hurry(place: Installation) -> None:
 
 
 def plan(place: Installation, job: str = PAGE, until: date = LAST) -> int:
-    return place.desk.plan_backfill([job], FIRST, until)
+    return place.service.backfills.plan([job], FIRST, until)
 
 
 def done(place: Installation, number: int) -> int:
-    return place.desk.backfill(number).counts.get(StepState.DONE, 0)
+    return place.service.backfills.get(number).counts.get(StepState.DONE, 0)
 
 
 def backfilled(place: Installation) -> list[Run]:
     """The runs of backfills, oldest first."""
-    return [run for run in reversed(place.desk.runs(limit=500)) if run.trigger is Trigger.BACKFILL]
+    return [run for run in reversed(place.service.queries.runs(limit=500)) if run.trigger is Trigger.BACKFILL]
 
 
 def unfinished(place: Installation) -> list[Run]:
-    return [run for run in place.desk.runs(limit=500, states=OPEN) if run.trigger is Trigger.BACKFILL]
+    return [run for run in place.service.queries.runs(limit=500, states=OPEN) if run.trigger is Trigger.BACKFILL]
 
 
 def pages(place: Installation) -> dict[str, int]:
@@ -88,17 +88,17 @@ def pages(place: Installation) -> dict[str, int]:
 
 def as_if_nothing_had_happened(place: Installation, number: int) -> None:
     """Every window was done once, in order, and nothing is left over."""
-    found = place.desk.backfill(number)
+    found = place.service.backfills.get(number)
     assert (found.state, found.counts) == (BackfillState.DONE, {StepState.DONE: len(DAYS)})
     made = backfilled(place)
     assert [(run.window.label, run.state) for run in made] == [(day, RunState.SUCCEEDED) for day in DAYS]
-    assert [view.run for view in place.desk.backfill_steps(number)] == [run.id for run in made]
+    assert [view.run for view in place.service.backfills.steps(number)] == [run.id for run in made]
     for before, after in pairwise(made):
         assert before.ended_at is not None
         assert after.started_at is not None
         assert before.ended_at <= after.started_at, "oldest first, one after the other"
     assert unfinished(place) == []
-    assert place.desk.verify_trail().broken is None
+    assert place.service.queries.verify_audit().broken is None
 
 
 # --- leaders that die -----------------------------------------------------------------------------------------------
@@ -119,13 +119,13 @@ def test_a_leader_killed_again_and_again_on_the_way_changes_nothing(
     place = install(installing, database_url, "tests.packs.counting")
     counting.put(place.data, dict.fromkeys(PEOPLE, "fine"))
     number = plan(place, COUNT)
-    place.desk.apply_backfill(number)
+    place.service.backfills.apply(number)
 
     for death in DEATHS:
         leader = start(place, "headless", point=f"{death}:kill")
         assert leader.wait(timeout=30) == -signal.SIGKILL, death
     with place.leading():
-        place.desk.wait_for_backfill(number, 30)
+        place.service.backfills.wait_for(number, 30)
 
     as_if_nothing_had_happened(place, number)
     assert counting.marks(place.data, COUNT) == {(day, item): 1 for day in DAYS for item in PEOPLE}
@@ -135,18 +135,18 @@ def test_a_leader_killed_again_and_again_on_the_way_changes_nothing(
 def test_another_process_takes_over_within_two_seconds(place: Installation, start: Start) -> None:
     slow(place, DAYS, 0.4)
     number = plan(place)
-    place.desk.apply_backfill(number)
+    place.service.backfills.apply(number)
     anna = start(place, "headless")
     eventually(lambda: done(place, number) >= 1, "Anna has done the first day")
     ben = start(place, "headless")
-    eventually(lambda: ben.pid in [each.pid for each in place.desk.snapshot().attached], "Ben is there")
+    eventually(lambda: ben.pid in [each.pid for each in place.service.snapshot().attached], "Ben is there")
 
     anna.kill()
     anna.wait()
     killed = time.monotonic()
     eventually(lambda: leader_of(place) == ben.pid, "Ben leads", 3.0)
     took = time.monotonic() - killed
-    ended = place.desk.wait_for_backfill(number, 30)
+    ended = place.service.backfills.wait_for(number, 30)
 
     assert ended is not None
     assert took < 2.0
@@ -160,7 +160,7 @@ def test_a_job_due_every_minute_starts_within_a_second_meanwhile(place: Installa
     until = FIRST + timedelta(days=150)
     slow(place, [(FIRST + timedelta(days=n)).isoformat() for n in range(151)], 0.2)
     number = plan(place, until=until)
-    place.desk.apply_backfill(number)
+    place.service.backfills.apply(number)
     # The minute is full soon after it has begun.
     ahead = 60.0 - (clock.now().timestamp() + 8.0) % 60.0
 
@@ -168,7 +168,7 @@ def test_a_job_due_every_minute_starts_within_a_second_meanwhile(place: Installa
     time.sleep(8.0)  # whoever looks all the time takes the processor from those who are looked at
     # On a machine that is very busy one minute may be late; not two in a row.
     eventually(lambda: (found := newest_by_minute(place)) is not None and is_prompt(found), "it starts in time", 90)
-    then = place.desk.backfill(number)
+    then = place.service.backfills.get(number)
 
     assert then.state is BackfillState.RUNNING
     assert then.counts[StepState.DONE] > 0
@@ -177,7 +177,7 @@ def test_a_job_due_every_minute_starts_within_a_second_meanwhile(place: Installa
 
 def newest_by_minute(place: Installation) -> Run | None:
     time.sleep(0.2)
-    return next(iter(place.desk.runs(limit=1, job="diary.minute", states=(RunState.SUCCEEDED,))), None)
+    return next(iter(place.service.queries.runs(limit=1, job="diary.minute", states=(RunState.SUCCEEDED,))), None)
 
 
 def is_prompt(run: Run) -> bool:
@@ -189,8 +189,8 @@ def test_it_advances_though_other_work_keeps_every_worker_busy(place: Installati
     busy = [f"2025-02-{n:02}" for n in (1, 2, 3)]
     slow(place, [*DAYS, *busy], 0.1)
     number = plan(place)
-    place.desk.apply_backfill(number)
-    others = [place.desk.trigger("diary.side", day) for day in busy]
+    place.service.backfills.apply(number)
+    others = [place.service.commands.trigger("diary.side", day) for day in busy]
 
     start(place, "headless", executor="processes", workers=1)
     eventually(lambda: len(others_of(place)) == len(others), "the others have begun")
@@ -203,7 +203,7 @@ def test_it_advances_though_other_work_keeps_every_worker_busy(place: Installati
 
 
 def others_of(place: Installation) -> list[Run]:
-    return place.desk.runs(limit=9, job="diary.side")
+    return place.service.queries.runs(limit=9, job="diary.side")
 
 
 # --- people who change their minds ----------------------------------------------------------------------------------
@@ -212,13 +212,13 @@ def others_of(place: Installation) -> list[Run]:
 def test_called_off_at_two_fifths_nothing_goes_on_and_the_rest_is_done_later(place: Installation, start: Start) -> None:
     slow(place, DAYS[2:], LONG)
     number = plan(place)
-    place.desk.apply_backfill(number)
+    place.service.backfills.apply(number)
     start(place, "headless")
     eventually(lambda: done(place, number) == 2, "two of five are done")
 
     cancelling = start(place, "backfill", "cancel", str(number), "--wait", "--note", "too much")
     assert cancelling.wait(timeout=20) == 0
-    cancelled, left = place.desk.backfill(number), unfinished(place)
+    cancelled, left = place.service.backfills.get(number), unfinished(place)
     done_then = [run for run in backfilled(place) if run.state is RunState.SUCCEEDED]
     in_a_hurry(place)
     resuming = start(place, "backfill", "resume", str(number), "--wait")
@@ -237,7 +237,7 @@ def at_its_second_day(place: Installation, start: Start) -> subprocess.Popen[byt
     """Somebody waits for a backfill whose first day is done."""
     slow(place, DAYS[1:], LONG)
     waiting = start(place, "backfill", "run", PAGE, *RANGE, "--yes", "--wait")
-    eventually(lambda: bool(place.desk.backfills(limit=1)), "it is planned")
+    eventually(lambda: bool(place.service.backfills.newest(limit=1)), "it is planned")
     eventually(lambda: done(place, 1) == 1, "the first day is done")
     return waiting
 
@@ -250,7 +250,7 @@ def test_who_leads_for_a_backfill_of_his_own_hears_that_it_is_called_off(place: 
     assert leading.wait(timeout=20) == 1
 
     assert b"2025-01-10 to 2025-01-14: cancelled, " in start.log.read_bytes()
-    assert set(place.desk.backfill(1).counts) == {StepState.DONE, StepState.CANCELLED}
+    assert set(place.service.backfills.get(1).counts) == {StepState.DONE, StepState.CANCELLED}
     assert unfinished(place) == []
     assert leader_of(place) is None
 
@@ -260,7 +260,7 @@ def test_who_stops_waiting_is_told_that_it_goes_on(place: Installation, start: S
 
     leading.send_signal(signal.SIGINT)
     assert leading.wait(timeout=20) == 130
-    between = place.desk.backfill(1).state
+    between = place.service.backfills.get(1).state
     in_a_hurry(place)
     following = start(place, "backfill", "resume", "1", "--wait")
     assert following.wait(timeout=30) == 0
@@ -277,11 +277,11 @@ def test_who_waits_leads_on_with_what_was_paused_and_resumed_when_the_leader_die
     anna = start(place, "headless")
     eventually(lambda: leader_of(place) == anna.pid, "Anna leads")
     ben = at_its_second_day(place, start)
-    asked_first = place.desk.backfill(1).command
+    asked_first = place.service.backfills.get(1).command
 
-    place.desk.pause_backfill(1)
-    resumed = place.desk.resume_backfill(1)
-    eventually(lambda: place.desk.backfill(1).command == resumed, "it was paused and goes on")
+    place.service.backfills.pause(1)
+    resumed = place.service.backfills.resume(1)
+    eventually(lambda: place.service.backfills.get(1).command == resumed, "it was paused and goes on")
     anna.kill()
     anna.wait()
     in_a_hurry(place)
@@ -289,6 +289,6 @@ def test_who_waits_leads_on_with_what_was_paused_and_resumed_when_the_leader_die
 
     assert resumed != asked_first
     assert code == 0
-    assert place.desk.backfill(1).counts == {StepState.DONE: len(DAYS)}
+    assert place.service.backfills.get(1).counts == {StepState.DONE: len(DAYS)}
     assert [run.window.label for run in backfilled(place)] == DAYS
     assert unfinished(place) == []

@@ -11,7 +11,7 @@ import redis
 from sqlalchemy import select
 
 from opsconsole.authoring import outbox
-from opsconsole.authoring.job import Run, RunState
+from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import clock
 from opsconsole.core.failpoints import Point
 from opsconsole.leader.event_relay import STREAM
@@ -67,7 +67,7 @@ def place(tmp_path: Path, installing: Installing) -> Installation:
 
 
 def newest(place: Installation) -> Run | None:
-    found = place.desk.runs(limit=1)
+    found = place.service.queries.runs(limit=1)
     return found[0] if found else None
 
 
@@ -94,7 +94,7 @@ def test_every_boundary_has_a_test() -> None:
 @pytest.mark.parametrize("point", BY_A_RUN)
 def test_row_2_killed_while_a_run_goes_on(point: Point, place: Installation, start: Start) -> None:
     number, executor = BY_A_RUN[point]
-    command = place.desk.trigger("counting.count", DAY)
+    command = place.service.commands.trigger("counting.count", DAY)
 
     leader = start(place, "headless", point=f"{point}:{number}:kill", executor=executor)
     if point not in IN_A_WORKER:
@@ -105,13 +105,13 @@ def test_row_2_killed_while_a_run_goes_on(point: Point, place: Installation, sta
         leader.wait(timeout=20)
 
     with place.leading():
-        outcome = place.desk.outcome(command, 20)
+        outcome = place.service.commands.outcome(command, 20)
         assert outcome is not None
         assert outcome.run is not None
-        ended = place.desk.wait_for(outcome.run, 20)
+        ended = place.service.commands.wait_for_run(outcome.run, 20)
     assert ended is not None
     as_if_nothing_had_happened(place, ended)
-    assert len(place.desk.runs(limit=9)) == 1
+    assert len(place.service.queries.runs(limit=9)) == 1
 
 
 @pytest.mark.parametrize("point", BY_AN_INSTANT)
@@ -142,15 +142,15 @@ def test_row_2_killed_while_an_instant_is_planned(point: Point, place: Installat
 
 
 def ended_run(place: Installation) -> Run | None:
-    found = place.desk.runs(limit=5, job="clockwork.hourly")
-    everything = place.desk.runs(limit=50)
+    found = place.service.queries.runs(limit=5, job="clockwork.hourly")
+    everything = place.service.queries.runs(limit=50)
     return found[0] if len(found) == 1 and all(run.ended_at for run in everything) else None
 
 
 @pytest.mark.parametrize("point", BY_ENDING)
 def test_row_2_killed_while_it_ends(point: Point, place: Installation, start: Start) -> None:
     counting.put(place.data, {"item03a": "dawdles"}, score=1500)
-    command = place.desk.trigger("counting.count", DAY)
+    command = place.service.commands.trigger("counting.count", DAY)
     leader = start(place, "headless", point=f"{point}:1:kill")
     eventually(lambda: len(counting.tried(place.data)) >= 1, "the first batch is under way")
 
@@ -160,10 +160,10 @@ def test_row_2_killed_while_it_ends(point: Point, place: Installation, start: St
     began = datetime.now(UTC)
     with place.leading() as engine:
         eventually(lambda: engine.is_leading, "the next one leads", 2.5)
-        outcome = place.desk.outcome(command, 20)
+        outcome = place.service.commands.outcome(command, 20)
         assert outcome is not None
         assert outcome.run is not None
-        ended = place.desk.wait_for(outcome.run, 20)
+        ended = place.service.commands.wait_for_run(outcome.run, 20)
 
     assert ended is not None
     assert ended.ended_at is not None
@@ -193,7 +193,7 @@ def test_row_2_killed_while_events_are_published(
     )
     with place.data.writing() as db:
         db.execute(notes.insert(), [{"id": f"n{i}", "text": "good"} for i in range(3)])
-    place.desk.trigger("notes.copy", DAY)
+    place.service.commands.trigger("notes.copy", DAY)
 
     leader = start(place, "headless", point=f"{point}:1:kill")
     assert leader.wait(timeout=30) == -signal.SIGKILL
@@ -210,17 +210,17 @@ def test_row_2_killed_while_events_are_published(
     [(Point.BACKFILL_WRITTEN, 1), (Point.BACKFILL_WRITTEN, 2), (Point.BACKFILL_WRITTEN, 3), (Point.BACKFILL_MOVED, 2)],
 )
 def test_row_2_killed_while_a_backfill_moves_on(point: Point, passing: int, place: Installation, start: Start) -> None:
-    number = place.desk.plan_backfill(["counting.count"], date(2025, 1, 18), date(2025, 1, 19))
-    command = place.desk.apply_backfill(number)
+    number = place.service.backfills.plan(["counting.count"], date(2025, 1, 18), date(2025, 1, 19))
+    command = place.service.backfills.apply(number)
 
     leader = start(place, "headless", point=f"{point}:{passing}:kill")
     assert leader.wait(timeout=30) == -signal.SIGKILL
     with place.leading():
-        ended = place.desk.wait_for_backfill(number, 20)
+        ended = place.service.backfills.wait_for(number, 20)
 
     assert ended is not None
     assert (ended.state, ended.counts) == (BackfillState.DONE, {StepState.DONE: 2})
-    made = place.desk.runs(limit=9)
+    made = place.service.queries.runs(limit=9)
     assert [(run.window.label, run.state, run.command) for run in reversed(made)] == [
         ("2025-01-18", RunState.SUCCEEDED, command),
         (DAY, RunState.SUCCEEDED, command),

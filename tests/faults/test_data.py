@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, insert, text
 
 from jobs.attempts.tables import attempts, questions, subjects, topics
 from jobs.common import users
-from opsconsole.authoring.job import Run, RunState
+from opsconsole.authoring.run import Run, RunState
 from opsconsole.store import runs
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -225,13 +225,13 @@ def test_row_43_who_comes_or_goes_while_a_run_goes_on_changes_no_count(
 
     with place.leading():
         number = place.begin("counting.count", DAY)
-        eventually(lambda: place.desk.run(number).counts.ok >= 10, "the first batch is done")
-        done_before = place.desk.run(number).counts.ok
+        eventually(lambda: place.service.queries.run(number).counts.ok >= 10, "the first batch is done")
+        done_before = place.service.queries.run(number).counts.ok
         counting.put(place.data, {f"a{i:02}x": "fine" for i in range(60)} | {"0": "fine"})
         with place.data.writing() as db:
             db.execute(delete(counting.things).where(counting.things.c.id.in_([f"a{i}" for i in range(50, 60)])))
             db.execute(delete(counting.things).where(counting.things.c.id == "a00"))
-        found = place.desk.wait_for(number, 20)
+        found = place.service.commands.wait_for_run(number, 20)
         after = place.run("counting.count", "2025-01-20")
 
     assert done_before < 50
@@ -267,12 +267,12 @@ def test_row_43_a_backfill_over_the_day_that_runs_leaves_each_effect_once(
 
     with place.leading():
         daily = place.begin("counting.count", DAY)
-        eventually(lambda: place.desk.run(daily).counts.ok >= 10, "the daily run is under way")
-        asked = place.desk.trigger("counting.count", DAY, backfill=True)
-        found = place.desk.wait_for(daily, 20)
-        outcome = place.desk.outcome(asked, 20)
+        eventually(lambda: place.service.queries.run(daily).counts.ok >= 10, "the daily run is under way")
+        asked = place.service.commands.trigger("counting.count", DAY, backfill=True)
+        found = place.service.commands.wait_for_run(daily, 20)
+        outcome = place.service.commands.outcome(asked, 20)
         assert outcome is not None
-        backfill = place.desk.wait_for(outcome.run, 20) if outcome.run else None
+        backfill = place.service.commands.wait_for_run(outcome.run, 20) if outcome.run else None
 
     assert found is not None
     assert (found.state, found.counts.ok) == (RunState.SUCCEEDED, 40)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
-from opsconsole.authoring.job import Occurrence, OccurrenceState
+from opsconsole.authoring.occurrence import Occurrence, OccurrenceState
 from opsconsole.core.database import Database
 from opsconsole.leader.engine import Engine
 from opsconsole.store import Store, migrate, occurrences, tables as schema

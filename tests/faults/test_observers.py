@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from opsconsole.authoring.job import RunState
+from opsconsole.authoring.run import RunState
 from opsconsole.store.tables import metadata
 from tests.cli.test_terminal import assert_restored
 from tests.conftest import Installing
@@ -51,7 +51,7 @@ def settled(place: Installation, verb: str) -> float:
     """Waits until a command of this kind is carried out; the seconds from its being asked for to that."""
 
     def both() -> list[float]:
-        return [entry.at.timestamp() for entry in place.desk.trail(limit=20) if entry.verb == verb]
+        return [entry.at.timestamp() for entry in place.service.queries.audit_entries(limit=20) if entry.verb == verb]
 
     eventually(lambda: len(both()) == 2, f"{verb} is carried out", 10)
     done, asked = both()
@@ -78,8 +78,8 @@ def test_row_6_who_looks_on_acts_through_the_leader(
     ben.type(ENTER)
     triggered = settled(place, "trigger")
     ben.wait_for("run 1 is started")
-    (run,) = place.desk.runs(limit=5)
-    ben.wait_until(lambda: place.desk.run(run.id).state is RunState.RUNNING)
+    (run,) = place.service.queries.runs(limit=5)
+    ben.wait_until(lambda: place.service.queries.run(run.id).state is RunState.RUNNING)
     ben.wait_until(lambda: "nothing runs now" not in ben.text)
     ben.read(0.5)  # the row can be chosen as soon as it is drawn
 
@@ -90,20 +90,20 @@ def test_row_6_who_looks_on_acts_through_the_leader(
     ben.wait_for("[ No ]")
     ben.type(LEFT + ENTER)
     cancelled = settled(place, "cancel")
-    ended = place.desk.wait_for(run.id, 15)
+    ended = place.service.commands.wait_for_run(run.id, 15)
 
     ben.wait_for("cancelled")
     ben.type("p")
     ben.wait_for("[ Pause ]")
     ben.type(ENTER)
     paused = settled(place, "pause")
-    attached = {(each.pid, each.face, each.who.split()[0]) for each in place.desk.snapshot().attached}
+    attached = {(each.pid, each.face, each.who.split()[0]) for each in place.service.snapshot().attached}
 
     assert max(triggered, cancelled, paused) < CARRIED_OUT_SECONDS
     assert ended is not None
     assert ended.state is RunState.CANCELLED
-    assert [pause.who.split()[0] for pause in place.desk.pauses()] == ["ben"]
-    trail = place.desk.trail(limit=20)
+    assert [pause.who.split()[0] for pause in place.service.queries.pauses()] == ["ben"]
+    trail = place.service.queries.audit_entries(limit=20)
     assert {entry.who.split()[0] for entry in trail} == {"ben"}
     assert [entry.outcome for entry in reversed(trail)] == ["asked", "done"] * 3
     assert attached == {(anna.process.pid, "console", "anna"), (ben.process.pid, "console", "ben")}
@@ -124,7 +124,7 @@ def test_row_6_who_looks_on_takes_over_when_the_leader_ends(
     anna.wait_for("leading since")
     ben = opening(place)
     observing(ben, anna.process.pid)
-    number = run_of(place, place.desk.trigger("queue.first", "2025-01-19"))
+    number = run_of(place, place.service.commands.trigger("queue.first", "2025-01-19"))
     eventually(lambda: len(counting.tried(place.data, "queue.first")) > 1, "the run goes on")
 
     began = time.monotonic()
@@ -133,10 +133,10 @@ def test_row_6_who_looks_on_takes_over_when_the_leader_ends(
     ben.wait_until(lambda: leader_of(place) == ben.process.pid)
     took = time.monotonic() - began
     ben.wait_for("leading since")
-    ben.wait_until(lambda: place.desk.run(number).state is RunState.SUCCEEDED, 20)
+    ben.wait_until(lambda: place.service.queries.run(number).state is RunState.SUCCEEDED, 20)
 
     assert took < 4.0
-    assert place.desk.run(number).attempt == 2
+    assert place.service.queries.run(number).attempt == 2
     assert len(counting.tried(place.data, "queue.first")) == 16
 
 
@@ -155,11 +155,11 @@ def test_row_6_who_only_observes_never_leads(
     ben.read(3.0)
     assert leader_of(place) is None
     held = lease_of(place)
-    command = place.desk.trigger("queue.second", "2025-01-19")
+    command = place.service.commands.trigger("queue.second", "2025-01-19")
     ben.read(1.5)
 
-    assert place.desk.outcome(command, 0.0) is None
-    assert place.desk.runs(limit=5) == []
+    assert place.service.commands.outcome(command, 0.0) is None
+    assert place.service.queries.runs(limit=5) == []
     again = lease_of(place)
     assert held is not None
     assert again is not None
@@ -185,11 +185,11 @@ def test_row_6_who_may_only_look_is_refused_in_a_sentence(
     place: Installation, start: Start, words: tuple[str, ...]
 ) -> None:
     leader = start(place, "headless")
-    number = run_of(place, place.desk.trigger("queue.first", "2025-01-19"))
+    number = run_of(place, place.service.commands.trigger("queue.first", "2025-01-19"))
     assert number == 1
-    place.desk.cancel(number, force=True)
-    assert place.desk.wait_for(number, 15) is not None
-    before, trail = rows(place), len(place.desk.trail(limit=100))
+    place.service.commands.cancel(number, force=True)
+    assert place.service.commands.wait_for_run(number, 15) is not None
+    before, trail = rows(place), len(place.service.queries.audit_entries(limit=100))
 
     command = [sys.executable, "-m", "opsconsole", "--read-only", *words]
     told = subprocess.run(command, env=os.environ | place.environ, capture_output=True, text=True, timeout=30)
@@ -198,7 +198,7 @@ def test_row_6_who_may_only_look_is_refused_in_a_sentence(
     assert told.stdout == ""
     assert re.fullmatch(r"opsconsole: .+\n", told.stderr)
     assert rows(place) == before
-    refused, asked, *others = place.desk.trail(limit=100)
+    refused, asked, *others = place.service.queries.audit_entries(limit=100)
     verb = "trigger" if words[0] == "run" else words[0]
     assert [(each.verb, each.outcome) for each in (asked, refused)] == [(verb, "asked"), (verb, "refused")]
     assert len(others) == trail
@@ -226,8 +226,8 @@ def test_row_6_who_may_only_look_is_told_so_in_the_console(
     ben.wait_for("pause is refused: this was opened with --read-only and may only look")
 
     assert rows(place) == before
-    assert place.desk.pauses() == []
-    assert {entry.outcome for entry in place.desk.trail(limit=10)} == {"asked", "refused"}
+    assert place.service.queries.pauses() == []
+    assert {entry.outcome for entry in place.service.queries.audit_entries(limit=10)} == {"asked", "refused"}
     leader.terminate()
     assert leader.wait(timeout=12) == 143
     ben.wait_for("nobody leads")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from opsconsole.authoring.job import RunState
+from opsconsole.authoring.run import RunState
 from opsconsole.store import lease
 from opsconsole.store.lease import Lease
 from opsconsole.store.tables import runs as runs_table
@@ -57,7 +57,7 @@ def token_of(place: Installation) -> int:
 
 
 def run_of(place: Installation, command: int) -> int:
-    outcome = place.desk.outcome(command, 20)
+    outcome = place.service.commands.outcome(command, 20)
     assert outcome is not None
     assert outcome.run is not None, outcome.refused
     return outcome.run
@@ -69,7 +69,7 @@ def test_row_7_a_leader_that_was_paused_writes_nothing_when_it_goes_on(
     place = make(installing, database_url)
     counting.put(place.data, {f"a{i}": "fine" for i in range(10)} | {f"c{i:02}": "fine" for i in range(10)})
     counting.put(place.data, {"b": "dawdles"}, score=1200)
-    command = place.desk.trigger("counting.count", DAY)
+    command = place.service.commands.trigger("counting.count", DAY)
     anna = start(place, "headless", lease=SHORT)
     eventually(lambda: len(counting.tried(place.data)) == 2, "Anna is at the second batch")
     ben = start(place, "headless", lease=SHORT)
@@ -78,7 +78,7 @@ def test_row_7_a_leader_that_was_paused_writes_nothing_when_it_goes_on(
 
     os.kill(anna.pid, signal.SIGSTOP)
     eventually(lambda: leader_of(place) == ben.pid, "Ben leads", 10)
-    ended = place.desk.wait_for(number, 20)
+    ended = place.service.commands.wait_for_run(number, 20)
     token = token_of(place)
     os.kill(anna.pid, signal.SIGCONT)
     eventually(lambda: b"no longer leads" in start.log.read_bytes(), "Anna notices")
@@ -88,13 +88,13 @@ def test_row_7_a_leader_that_was_paused_writes_nothing_when_it_goes_on(
     assert (ended.state, ended.attempt, ended.counts.ok, ended.recoveries) == (RunState.SUCCEEDED, 2, 21, 0)
     assert len(counting.marks(place.data)) == 21
     assert (token_of(place), leader_of(place)) == (token, ben.pid)
-    assert place.desk.run(number) == ended, "nothing of it was written again"
+    assert place.service.queries.run(number) == ended, "nothing of it was written again"
     assert anna.poll() is None, "it stands by"
 
 
 def test_row_8_a_leader_stopped_inside_its_transaction_is_waited_for(place: Installation, start: Start) -> None:
     counting.put(place.data, {f"a{i:02}": "fine" for i in range(30)})
-    command = place.desk.trigger("counting.count", DAY)
+    command = place.service.commands.trigger("counting.count", DAY)
     anna = start(place, "headless", lease=SHORT, point="result_written:2:stop")
     eventually(lambda: b"failpoint" in start.log.read_bytes(), "Anna stands still with the lock in her hand")
     token = token_of(place)
@@ -102,7 +102,7 @@ def test_row_8_a_leader_stopped_inside_its_transaction_is_waited_for(place: Inst
     time.sleep(3 * SHORT + 5)
 
     began = time.monotonic()
-    seen = place.desk.snapshot()
+    seen = place.service.snapshot()
     took = time.monotonic() - began
     assert took < 1.0, "readers do not wait"
     assert seen.leader is not None
@@ -114,7 +114,7 @@ def test_row_8_a_leader_stopped_inside_its_transaction_is_waited_for(place: Inst
     killed = time.monotonic()
     eventually(lambda: leader_of(place) == ben.pid, "Ben leads", 7)
     assert token_of(place) == token + 1
-    ended = place.desk.wait_for(run_of(place, command), 20)
+    ended = place.service.commands.wait_for_run(run_of(place, command), 20)
     assert ended is not None
     assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 30)
     assert time.monotonic() - killed < 10
@@ -122,12 +122,12 @@ def test_row_8_a_leader_stopped_inside_its_transaction_is_waited_for(place: Inst
 
 def test_row_8_a_leader_that_goes_on_inside_its_transaction_commits_rightly(place: Installation, start: Start) -> None:
     counting.put(place.data, {f"a{i:02}": "fine" for i in range(30)})
-    command = place.desk.trigger("counting.count", DAY)
+    command = place.service.commands.trigger("counting.count", DAY)
     anna = start(place, "headless", lease=SHORT, point="result_written:2:stop")
     eventually(lambda: b"failpoint" in start.log.read_bytes(), "Anna stands still with the lock in her hand")
     time.sleep(2 * SHORT)
     os.kill(anna.pid, signal.SIGCONT)
-    ended = place.desk.wait_for(run_of(place, command), 20)
+    ended = place.service.commands.wait_for_run(run_of(place, command), 20)
 
     assert ended is not None
     assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 30)
@@ -136,7 +136,7 @@ def test_row_8_a_leader_that_goes_on_inside_its_transaction_commits_rightly(plac
 
 def test_row_9_a_leader_whose_schedule_stands_still_gives_way(place: Installation, start: Start) -> None:
     counting.put(place.data, {f"a{i:02}": "fine" for i in range(30)})
-    command = place.desk.trigger("counting.count", DAY)
+    command = place.service.commands.trigger("counting.count", DAY)
     anna = start(place, "headless", lease=SHORT, point="page_planned:1:hang", executor="processes")
     eventually(lambda: b"failpoint" in start.log.read_bytes(), "Anna's loop hangs")
     ben = start(place, "headless", lease=SHORT)
@@ -144,7 +144,7 @@ def test_row_9_a_leader_whose_schedule_stands_still_gives_way(place: Installatio
     eventually(lambda: leader_of(place) == ben.pid, "Ben leads", 4 * SHORT + 4)
 
     assert anna.poll() is None, "it lives, and does not lead"
-    ended = place.desk.wait_for(run_of(place, command), 20)
+    ended = place.service.commands.wait_for_run(run_of(place, command), 20)
     assert ended is not None
     assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 30)
 
@@ -197,7 +197,7 @@ def tried(place: Installation) -> list[tuple[int, str, int]]:
 
 def test_no_worker_outlives_a_leader_that_is_killed(place: Installation, start: Start) -> None:
     counting.put(place.data, {"a": "hangs"})
-    place.desk.trigger("counting.count", DAY)
+    place.service.commands.trigger("counting.count", DAY)
     anna = start(place, "headless", executor="processes", workers=2)
     eventually(lambda: len(counting.tried(place.data)) == 1, "the batch hangs")
     workers = workers_of(anna.pid)
@@ -211,13 +211,13 @@ def test_no_worker_outlives_a_leader_that_is_killed(place: Installation, start: 
 
 def test_a_run_that_is_cut_off_without_getting_on_is_given_up(place: Installation, start: Start) -> None:
     counting.put(place.data, {"a": "dies"})
-    command = place.desk.trigger("counting.count", DAY)
+    command = place.service.commands.trigger("counting.count", DAY)
 
     for _ in range(4):
         leader = start(place, "headless")  # the item kills the process that it runs in
         assert leader.wait(timeout=20) == -signal.SIGKILL
     with place.leading():
-        ended = place.desk.wait_for(run_of(place, command), 20)
+        ended = place.service.commands.wait_for_run(run_of(place, command), 20)
 
     assert ended is not None
     assert (ended.state, ended.counts.planned, ended.counts.not_reached) == (RunState.ABANDONED, 1, 1)

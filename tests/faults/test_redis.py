@@ -19,8 +19,9 @@ from sqlalchemy import insert
 
 from jobs.attempts.tables import attempts, questions, subjects, topics
 from jobs.common import users
+from opsconsole.authoring.batch import Batch
 from opsconsole.authoring.context import Tools
-from opsconsole.authoring.job import Batch, Run, RunState
+from opsconsole.authoring.run import Run, RunState
 from opsconsole.calendar.windows import Window
 from opsconsole.embedded.redis import EmbeddedRedis, find_server
 from opsconsole.store import runs
@@ -117,11 +118,11 @@ def test_row_27_what_redis_evicts_is_counted_and_stops_no_run(own_redis: Embedde
         client.config_set("maxmemory", int(client.info()["used_memory"]) + 500_000)
 
         first = place.run(JOB, DAY)
-        after_first = place.desk.redis_stats()
+        after_first = place.service.queries.redis_stats()
         again = place.run(JOB, DAY)
-        after_second = place.desk.redis_stats()
+        after_second = place.service.queries.redis_stats()
         reads = [client.get(f"date:user:{DAY}:user{i:04}") for i in range(500)]
-        after_reads = place.desk.redis_stats()
+        after_reads = place.service.queries.redis_stats()
 
     assert [(run.state, run.counts.ok, run.metrics["keys"]) for run in (first, again)] == [
         (RunState.SUCCEEDED, 500, 500),
@@ -167,7 +168,7 @@ def test_row_28_a_replica_that_is_promoted_in_time_costs_no_user(
         number = place.begin(JOB, DAY)
         eventually(lambda: writes(client)[1] >= 3 * 50, "three batches were refused")
         client.replicaof("NO", "ONE")
-        found = place.desk.wait_for(number, 20)
+        found = place.service.commands.wait_for_run(number, 20)
 
     assert found is not None
     assert (found.state, found.counts.ok, found.error) == (RunState.SUCCEEDED, 50, None)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.authoring.job import Run, RunState
+from opsconsole.authoring.run import Run, RunState
 from opsconsole.cli.signals import WATCH_SECONDS
 from opsconsole.store import occurrence_history as accounts
 from tests.cli.test_terminal import assert_restored
@@ -77,7 +77,7 @@ def at_the_second_batch(place: Installation, command: int) -> int:
 
 def assert_drained(place: Installation, number: int, done: int = 20) -> None:
     """The batch in flight was committed, the run waits for its next leader, and nobody holds the lease."""
-    run = place.desk.run(number)
+    run = place.service.queries.run(number)
     assert (run.state, run.counts.ok, run.counts.failed) == (RunState.INTERRUPTED, done, 0)
     assert len(counting.marks(place.data)) == done
     assert leader_of(place) is None
@@ -87,7 +87,7 @@ def assert_drained(place: Installation, number: int, done: int = 20) -> None:
 def resumed(place: Installation, number: int) -> Run:
     """The run, after another leader has carried it to its end."""
     with place.leading():
-        ended = place.desk.wait_for(number, 30)
+        ended = place.service.commands.wait_for_run(number, 30)
     assert ended is not None
     return ended
 
@@ -122,7 +122,7 @@ def test_row_3_a_dropped_line_lets_the_batch_in_flight_end_and_hands_the_run_on(
     put_three_batches(place)
     terminal = opening(place)
     terminal.wait_for("leading since")
-    number = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+    number = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
     pid = terminal.process.pid
     workers, worked = workers_of(pid), cpu_seconds(pid)
 
@@ -153,7 +153,7 @@ def test_row_3_a_console_told_to_continue_goes_on_without_its_terminal(
     put_three_batches(place)
     terminal = opening(place, OPSCONSOLE_CONSOLE__ON_HANGUP="continue")
     terminal.wait_for("leading since")
-    number = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+    number = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
     process, token = terminal.process, lease_of(place)
 
     if how == "line cut":
@@ -161,8 +161,10 @@ def test_row_3_a_console_told_to_continue_goes_on_without_its_terminal(
     else:
         process.send_signal(signal.SIGHUP)
         terminal.read(1.0)
-    ended = place.desk.wait_for(number, 20)
-    later = place.desk.wait_for(run_of(place, place.desk.trigger("counting.names", DAY)), 20)
+    ended = place.service.commands.wait_for_run(number, 20)
+    later = place.service.commands.wait_for_run(
+        run_of(place, place.service.commands.trigger("counting.names", DAY)), 20
+    )
     before = cpu_seconds(process.pid)
     time.sleep(2.0)
     share = (cpu_seconds(process.pid) - before) / 2.0
@@ -194,7 +196,7 @@ def test_row_3_a_console_that_goes_on_without_its_terminal_drains_at_sigterm(
     terminal = opening(place, OPSCONSOLE_CONSOLE__ON_HANGUP="continue")
     terminal.wait_for("leading since")
     terminal.hang_up()
-    number = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+    number = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
 
     terminal.process.send_signal(signal.SIGTERM)
     code, took = ends(terminal.process, 12)
@@ -212,7 +214,7 @@ def test_row_4_sigterm_drains_a_console_and_restores_its_terminal(place: Install
     put_three_batches(place)
     terminal = opening(place)
     terminal.wait_for("leading since")
-    number = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+    number = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
 
     began = time.monotonic()
     terminal.process.send_signal(signal.SIGTERM)
@@ -229,7 +231,7 @@ def test_row_4_a_second_sigterm_ends_a_console_at_once(place: Installation, open
     put_three_batches(place, "hangs on")
     terminal = opening(place)
     terminal.wait_for("leading since")
-    number = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+    number = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
     workers = workers_of(terminal.process.pid)
 
     terminal.process.send_signal(signal.SIGTERM)
@@ -256,7 +258,7 @@ def test_row_4_a_signal_drains_a_process_without_a_screen(
 ) -> None:
     put_three_batches(place)
     process = start(place, "headless", executor=executor)
-    run = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+    run = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
 
     process.send_signal(number)
     ended, took = ends(process, 12)
@@ -278,7 +280,7 @@ def test_row_4_a_second_signal_ends_a_process_without_a_screen_at_once(
 ) -> None:
     put_three_batches(place, "hangs on" if executor == "processes" else "hangs")
     process = start(place, "headless", executor=executor)
-    run = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+    run = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
 
     process.send_signal(first)
     time.sleep(1.0)
@@ -299,7 +301,7 @@ def test_row_4_a_batch_that_does_not_end_is_not_waited_for_for_ever(
     """Worker processes are ended after the grace; a batch in the process itself only ends with it."""
     put_three_batches(place, "hangs")
     process = start(place, "headless", executor=executor)
-    run = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+    run = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
 
     process.send_signal(signal.SIGTERM)
     ended, took = ends(process, WATCH_SECONDS + 5)
@@ -317,7 +319,7 @@ def test_row_4_whoever_waits_for_a_run_leaves_it_interrupted(
     put_three_batches(place)
     process = start(place, "run", "counting.count", "--date", DAY, "--wait", executor="processes")
     eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch has begun")
-    (run,) = place.desk.runs(limit=2)
+    (run,) = place.service.queries.runs(limit=2)
 
     process.send_signal(number)
     ended, took = ends(process, 12)
@@ -362,18 +364,20 @@ def test_row_22_sighup_takes_a_changed_schedule_over_and_keeps_the_last_good_one
     to_the_minute = 60 - time.time() % 60
     process = start(place, "--config", str(file), "headless", executor="processes", ahead=to_the_minute - 6.0)
     eventually(lambda: len(accounted(place, "counting.names")) == 1, "a minute has begun", 20)
-    number = at_the_second_batch(place, place.desk.trigger("counting.count", DAY))
+    number = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
 
     file.write_text(ONCE_A_YEAR)
     process.send_signal(signal.SIGHUP)
     eventually(lambda: any("read again" in line["says"] for line in told(start)), "it has read its file again", 12)
     eventually(lambda: registered(place, "counting.names").cron == "17 3 1 1 *", "the new schedule is in force", 12)
     taken_over = registered(place, "counting.names")
-    ended = place.desk.wait_for(number, 20)
+    ended = place.service.commands.wait_for_run(number, 20)
     file.write_text(BROKEN)
     process.send_signal(signal.SIGHUP)
     eventually(lambda: sum("not taken over" in line["says"] for line in told(start)) == 2, "both problems are told", 12)
-    later = place.desk.wait_for(run_of(place, place.desk.trigger("counting.gross", DAY)), 20)
+    later = place.service.commands.wait_for_run(
+        run_of(place, place.service.commands.trigger("counting.gross", DAY)), 20
+    )
 
     assert ended is not None
     assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 30)
@@ -400,7 +404,9 @@ def test_row_22_a_pack_that_cannot_be_imported_is_no_reason_to_end(
     file.write_text('[jobs]\npacks = ["tests.packs.counting", "half_written"]\n')
     process.send_signal(signal.SIGHUP)
     eventually(lambda: any("not taken over" in line["says"] for line in told(start)), "it says what is wrong", 5)
-    ended = place.desk.wait_for(run_of(place, place.desk.trigger("counting.names", DAY)), 20)
+    ended = place.service.commands.wait_for_run(
+        run_of(place, place.service.commands.trigger("counting.names", DAY)), 20
+    )
 
     assert process.poll() is None
     assert ended is not None

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
 
-from opsconsole.authoring.job import Run, RunState
+from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import breaker
 from opsconsole.core.database import Database, Trouble, reason, trouble
 from opsconsole.core.errors import Exit
@@ -73,8 +73,8 @@ def make(
 
 
 def ended(place: Installation, number: int) -> Run:
-    found = place.desk.wait_for(number, 30)
-    assert found is not None, place.desk.run(number)
+    found = place.service.commands.wait_for_run(number, 30)
+    assert found is not None, place.service.queries.run(number)
     return found
 
 
@@ -208,7 +208,7 @@ def test_row_33_too_many_connections_are_waited_for_and_the_lease_is_renewed_all
             number = place.begin("counting.count", DAY)
             before = beat_of(place)
             eventually(lambda: beat_of(place) >= before + 8, "two leases' time has passed", 5)
-            led, meanwhile = engine.is_leading, place.desk.run(number)
+            led, meanwhile = engine.is_leading, place.service.queries.run(number)
         found = ended(place, number)
         token = token_of(place)
 
@@ -390,13 +390,13 @@ def test_row_36_a_run_stays_while_the_store_has_no_room_and_goes_on_after_it(
     counting.put(place.data, {f"a{i:05}": "fine" for i in range(3000)})
     with filling(place.settings.store_url.reveal()) as full, place.leading() as engine:
         number = place.begin("counting.count", DAY)
-        eventually(lambda: place.desk.run(number).counts.ok >= 50, "some are done")
+        eventually(lambda: place.service.queries.run(number).counts.ok >= 50, "some are done")
         full.now = True
         eventually(lambda: engine.problem is not None, "the leader concedes", 10)
         problem = engine.problem
         conceded = token_of(place)
         eventually(lambda: token_of(place) >= conceded + tries, "it has tried again and again", 15)
-        meanwhile = place.desk.run(number)
+        meanwhile = place.service.queries.run(number)
         full.now = False
         found = ended(place, number)
 
@@ -416,14 +416,14 @@ def test_row_37_a_lock_held_longer_than_the_lease_is_conceded_to_and_all_goes_on
 
     with place.leading() as engine:
         number = place.begin("counting.count", DAY)
-        eventually(lambda: place.desk.run(number).counts.ok >= 10, "some are done")
+        eventually(lambda: place.service.queries.run(number).counts.ok >= 10, "some are done")
         foreign = sqlite3.connect(file, isolation_level=None)
         foreign.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
         eventually(lambda: not engine.is_leading, "the leader concedes", 5)
         conceded = time.monotonic() - began
         eventually(lambda: time.monotonic() - began > 2, "two leases' time has passed", 5)
-        readable = place.desk.run(number).state
+        readable = place.service.queries.run(number).state
         foreign.execute("ROLLBACK")
         foreign.close()
         released = time.monotonic()

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from opsconsole import DAY, Context, Items, Job, Pack
-from opsconsole.authoring.job import RunState
+from opsconsole.authoring.run import RunState
 from tests.cli.test_terminal import assert_restored
 from tests.conftest import Installing
 from tests.faults import test_signals
@@ -69,7 +69,7 @@ def put_dawdlers(place: Installation) -> None:
 
 def begun(place: Installation) -> int:
     """A run that goes on for some seconds in whoever leads."""
-    number = run_of(place, place.desk.trigger("counting.count", THAT_DAY))
+    number = run_of(place, place.service.commands.trigger("counting.count", THAT_DAY))
     eventually(lambda: len(counting.tried(place.data)) >= 1, "its first batch has begun")
     return number
 
@@ -98,14 +98,14 @@ def test_row_5_whoever_stops_what_runs_is_in_the_trail(place: Installation, open
     asked_to_quit(terminal, number, "Stop them")
     code = terminal.ended(15)
 
-    run = place.desk.run(number)
+    run = place.service.queries.run(number)
     assert code == 0
     assert run.state is RunState.CANCELLED
     assert run.counts.ok == len(counting.marks(place.data))
     assert run.counts.ok + run.counts.not_reached == 10 * BATCHES
-    assert [(entry.verb, entry.target, entry.who.split()[0]) for entry in place.desk.trail(limit=2)] == [
-        ("cancel", str(number), "asha")
-    ] * 2
+    assert [
+        (entry.verb, entry.target, entry.who.split()[0]) for entry in place.service.queries.audit_entries(limit=2)
+    ] == [("cancel", str(number), "asha")] * 2
     assert_restored(terminal)
 
 
@@ -125,7 +125,7 @@ def test_row_5_whoever_hands_over_leaves_a_process_that_finishes_the_run(
     assert heir is not None
     try:
         session = os.getsid(heir)
-        ended = place.desk.wait_for(number, 30)
+        ended = place.service.commands.wait_for_run(number, 30)
     finally:
         os.kill(heir, signal.SIGTERM)
 
@@ -147,10 +147,10 @@ def test_row_5_whoever_stays_stays(place: Installation, opening: Opening) -> Non
 
     asked_to_quit(terminal, number, "Stay")
     terminal.wait_until(lambda: "Quit the console?" not in terminal.text)
-    terminal.wait_until(lambda: place.desk.run(number).state is RunState.SUCCEEDED)
+    terminal.wait_until(lambda: place.service.queries.run(number).state is RunState.SUCCEEDED)
 
     assert terminal.process.poll() is None
-    assert place.desk.run(number).attempt == 1
+    assert place.service.queries.run(number).attempt == 1
     terminal.wait_for("nothing runs now")
     terminal.type("q")
     assert terminal.ended() == 0
@@ -178,12 +178,12 @@ def test_row_11_twenty_triggers_in_a_row_are_one_run(
         terminal.type(f"t{ENTER}")
         terminal.read(pause_seconds)
     terminal.wait_for("Running")
-    terminal.wait_until(lambda: len(place.desk.runs(limit=50)) > 0)
+    terminal.wait_until(lambda: len(place.service.queries.runs(limit=50)) > 0)
     terminal.read(2.0)
 
-    made = place.desk.runs(limit=50)
+    made = place.service.queries.runs(limit=50)
     assert [(run.state, run.attempt) for run in made] == [(RunState.RUNNING, 1)]
-    trail = place.desk.trail(limit=100)
+    trail = place.service.queries.audit_entries(limit=100)
     asked = len({entry.command for entry in trail})
     assert asked <= 20
     refused = {entry.command for entry in trail if entry.outcome == "refused"}
@@ -208,7 +208,7 @@ def swallow(terminal: Terminal, seconds: float) -> None:
 
 def lateness(place: Installation, number: int) -> float:
     """Seconds from asking for a run to its start."""
-    run = place.desk.run(number)
+    run = place.service.queries.run(number)
     assert run.started_at is not None
     return (run.started_at - run.created_at).total_seconds()
 
@@ -244,7 +244,7 @@ def test_row_49_a_storm_of_sizes_does_not_touch_the_schedule(place: Installation
         days = iter(date(2025, 1, 1) + timedelta(i) for i in range(100))
         while time.monotonic() < end or not starts(place):
             assert time.monotonic() < end + 10
-            command = place.desk.trigger("counting.names", next(days).isoformat())
+            command = place.service.commands.trigger("counting.names", next(days).isoformat())
             for _ in range(100):
                 resize(terminal, *rng.choice(sizes))
                 swallow(terminal, 0.01)
@@ -273,7 +273,7 @@ def test_row_50_instants_are_on_time_while_nobody_reads_the_terminal(place: Inst
         began = time.monotonic()
         days = iter(date(2025, 1, 1) + timedelta(i) for i in range(100))
         while time.monotonic() - began < 20.0:
-            command = place.desk.trigger("counting.names", next(days).isoformat())
+            command = place.service.commands.trigger("counting.names", next(days).isoformat())
             for i in range(10):  # each draws a whole screen: the line is full within a second
                 resize(terminal, 180 + i % 2, 60)
                 time.sleep(0.05)
@@ -306,7 +306,9 @@ def test_row_50_a_process_whose_output_nobody_takes_goes_on(place: Installation,
     os.close(reading)
     try:
         counting.put(place.data, {f"a{i}": "fine" for i in range(30)})
-        ended = place.desk.wait_for(run_of(place, place.desk.trigger("counting.count", THAT_DAY)), 20)
+        ended = place.service.commands.wait_for_run(
+            run_of(place, place.service.commands.trigger("counting.count", THAT_DAY)), 20
+        )
         process.send_signal(signal.SIGTERM)
         code = process.wait(timeout=12)
     finally:
@@ -339,13 +341,15 @@ def test_row_51_runs_go_on_though_the_log_cannot_be_written(
     if how == "folder removed":
         shutil.rmtree(folder)
 
-    first = place.desk.wait_for(run_of(place, place.desk.trigger("counting.names", THAT_DAY)), 20)
-    number = run_of(place, place.desk.trigger("counting.count", THAT_DAY))
-    terminal.wait_until(lambda: place.desk.run(number).state in (RunState.PARTIAL, RunState.SUCCEEDED), 30)
+    first = place.service.commands.wait_for_run(
+        run_of(place, place.service.commands.trigger("counting.names", THAT_DAY)), 20
+    )
+    number = run_of(place, place.service.commands.trigger("counting.count", THAT_DAY))
+    terminal.wait_until(lambda: place.service.queries.run(number).state in (RunState.PARTIAL, RunState.SUCCEEDED), 30)
 
     assert first is not None
     assert first.state is RunState.SUCCEEDED
-    ended = place.desk.run(number)
+    ended = place.service.queries.run(number)
     assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.PARTIAL, 1, 29)
     terminal.type("q")
     assert terminal.ended() == 0
@@ -379,15 +383,15 @@ def test_row_53_a_job_that_says_much_is_cut_short(
     terminal.read(2.0)
     before = megabytes(terminal.process.pid)
 
-    number = run_of(place, place.desk.trigger("chatter.talk", THAT_DAY))
-    terminal.wait_until(lambda: place.desk.run(number).state is RunState.FAILED, 60)
+    number = run_of(place, place.service.commands.trigger("chatter.talk", THAT_DAY))
+    terminal.wait_until(lambda: place.service.queries.run(number).state is RunState.FAILED, 60)
     terminal.wait_for("50 failed")
     terminal.type(f"\t{ENTER}")
     terminal.wait_for(f"Run {number}")
     grown = megabytes(terminal.process.pid) - before
     lines, told = log_of(place, number), failures_of(place, number)
 
-    assert place.desk.run(number).counts.failed == 50
+    assert place.service.queries.run(number).counts.failed == 50
     assert len(lines) <= 1001
     assert max(len(line) for _, line in lines) < 1000
     assert max(len(message) for message in told.values()) <= 500

@@ -16,7 +16,7 @@ import pytest
 from cronsim import CronSim
 from sqlalchemy import select
 
-from opsconsole.authoring.job import RunState
+from opsconsole.authoring.run import RunState
 from opsconsole.core import clock
 from opsconsole.leader.engine import Engine
 from opsconsole.store import runs
@@ -98,14 +98,14 @@ def test_row_14_a_clock_set_forward_starts_no_burst(place: Installation, days: i
         eventually(lambda: instants(place) == 24 * days, "every hour is accounted for")
         took = time.monotonic() - began
         eventually(lambda: all_ended(place), "what is caught up with has ended")
-        hourly = len(place.desk.runs(limit=99, job=HOURLY))
+        hourly = len(place.service.queries.runs(limit=99, job=HOURLY))
 
     assert took < 3.0, "a look each second, and a plan of less than one"
     assert hourly == 1
     missed, ran = told(place)
     assert missed[1:] == (24 * days - 1, "missed", "clock_jump")
     assert ran[1:] == (1, "late", None)
-    assert len(place.desk.runs(limit=99)) <= 1 + 1 + 2, "one each, two of the job that catches up with two"
+    assert len(place.service.queries.runs(limit=99)) <= 1 + 1 + 2, "one each, two of the job that catches up with two"
 
 
 @pytest.mark.parametrize("back", [HOUR, 2 * MINUTE])
@@ -125,7 +125,7 @@ def test_row_15_a_clock_set_back_repeats_nothing_and_delays_nothing(place: Insta
 
     assert took < 2.0
     assert [n for _, n, _, _ in told(place)] == [1, 1]
-    assert len(place.desk.runs(limit=9, job=HOURLY)) == 2
+    assert len(place.service.queries.runs(limit=9, job=HOURLY)) == 2
 
 
 def test_row_22_what_an_edited_schedule_still_owed_is_accounted_for(
@@ -170,7 +170,7 @@ def test_row_23_starting_exactly_on_an_instant_runs_it_once(place: Installation)
             eventually(lambda: instants(place) == 1 and all_ended(place), "one o'clock has run")
 
     assert [(n, state) for _, n, state, _ in told(place)] == [(1, "ran")]
-    assert len(place.desk.runs(limit=9, job=HOURLY)) == 1
+    assert len(place.service.queries.runs(limit=9, job=HOURLY)) == 1
 
 
 def test_row_21_after_three_days_without_a_leader_every_instant_has_its_row(place: Installation, start: Start) -> None:
@@ -182,7 +182,7 @@ def test_row_21_after_three_days_without_a_leader_every_instant_has_its_row(plac
     # Away from the full hour, so that nothing comes due while it is looked at.
     ahead = timedelta(days=3) + (timedelta(minutes=30) - timedelta(minutes=(began.minute + 5) % 60))
     second = start(place, "headless", ahead=ahead.total_seconds())
-    eventually(lambda: len(place.desk.runs(limit=9, job="clockwork.nightly")) == 2, "it catches up")
+    eventually(lambda: len(place.service.queries.runs(limit=9, job="clockwork.nightly")) == 2, "it catches up")
     eventually(lambda: all_ended(place), "and has caught up")
     with place.store.reading() as db:
         registered = dict(db.execute(select(jobs.c.job, jobs.c.registered_at)).all())
@@ -203,13 +203,13 @@ def test_row_21_after_three_days_without_a_leader_every_instant_has_its_row(plac
                 break
             expected += 1
         assert counted(name) == expected, name
-    nightly = place.desk.runs(limit=9, job="clockwork.nightly")
+    nightly = place.service.queries.runs(limit=9, job="clockwork.nightly")
     assert [run.state for run in nightly] == [RunState.SUCCEEDED] * 2
     assert nightly[1].as_of < nightly[0].as_of
     assert nightly[1].ended_at is not None
     assert nightly[0].started_at is not None
     assert nightly[1].ended_at <= nightly[0].started_at, "in order, one after the other"
-    assert len(place.desk.runs(limit=9, job=HOURLY)) == 1, "no burst"
-    assert place.desk.runs(limit=9, job="clockwork.forgetful") == []
+    assert len(place.service.queries.runs(limit=9, job=HOURLY)) == 1, "no burst"
+    assert place.service.queries.runs(limit=9, job="clockwork.forgetful") == []
     second.terminate()
     assert second.wait(timeout=20) == 143

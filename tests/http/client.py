@@ -98,10 +98,10 @@ class Wire:
 
 @contextmanager
 def served(place: Installation, bind: str = "127.0.0.1:0") -> Iterator[Wire]:
-    """An installation's desk and packs, answered by this process until the end of the block."""
+    """An installation's service and packs, answered by this process until the end of the block."""
     secret = place.settings.http_secret
     with listening(read_address(bind), protected=secret is not None) as door:
-        server = Server(door, place.desk)
+        server = Server(door, place.service)
         try:
             yield Wire(str(door.address), secret.reveal() if secret else None)
         finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.authoring.job import RunState
+from opsconsole.authoring.run import RunState
 from tests.http.client import Wire
 from tests.http.conftest import SECRET, Starting
 from tests.installation import Installation
@@ -41,7 +41,7 @@ def test_a_program_starts_a_run_that_the_process_carries_out_and_its_end_is_in_o
     eventually(lambda: wire.get("/readyz").status == 200, "it is ready")
 
     heard = wire.ask("POST", "/api/cron/run/daily-count", {"date": DAY})
-    ended = place.desk.wait_for(heard.json["run"]["id"], 30)
+    ended = place.service.commands.wait_for_run(heard.json["run"]["id"], 30)
 
     assert heard.status == 202
     assert ended is not None
@@ -59,7 +59,7 @@ def test_a_program_starts_a_run_that_the_process_carries_out_and_its_end_is_in_o
     assert SECRET not in log
     assert "Traceback" not in log
     assert all(json.loads(line)["says"] for line in log.splitlines())
-    assert place.desk.leader() is None
+    assert place.service.queries.leader() is None
 
 
 def test_nothing_is_listened_on_unless_it_is_asked_for_and_the_configuration_may_ask(
@@ -117,4 +117,4 @@ def test_what_cannot_be_served_is_told_in_one_sentence_before_anything_starts(
     assert says in told
     assert all(line.startswith("opsconsole: ") for line in told.splitlines())
     assert environ.get("CRON_SECRET", SECRET) not in told
-    assert place.desk.leader() is None
+    assert place.service.queries.leader() is None

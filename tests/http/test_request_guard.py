@@ -166,7 +166,7 @@ def test_a_page_of_another_site_starts_nothing(place: Installation, wire: Wire) 
     ):
         heard = wire.ask("POST", "/api/cron/run/asking.daily", headers=headers)
         assert (heard.status, heard.code) == (403, "other_site")
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
     host, port = wire.place
     assert wire.get("/packed", Origin=f"http://{host}:{port}", Sec_Fetch_Site="same-origin").status == 200
 
@@ -229,9 +229,9 @@ def test_a_unix_socket_is_for_its_owner_alone_and_goes_with_the_process(place: I
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert wire.get("/packed", Host="whatever").status == 200
         run = wire.ask("POST", "/api/cron/run/asking.daily").json["run"]["id"]
-        place.desk.wait_for(run, 30)
+        place.service.commands.wait_for_run(run, 30)
 
-    assert {entry.origin for entry in place.desk.trail(limit=9)} == {"unix"}
+    assert {entry.origin for entry in place.service.queries.audit_entries(limit=9)} == {"unix"}
     assert not path.exists()
 
 

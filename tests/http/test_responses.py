@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from opsconsole.authoring.job import RunState
+from opsconsole.authoring.run import RunState
 from opsconsole.http import app, requests as asked, runs as running
 from tests.conftest import Installing
 from tests.http.client import Wire, served
@@ -54,7 +54,7 @@ def test_it_is_ready_when_it_leads_or_somebody_else_does(place: Installation, wi
     with place.leading() as engine:
         eventually(lambda: engine.is_leading, "it leads")
         leading = wire.get("/readyz")
-        place.desk.engine = None
+        place.service.use_engine(None)
         following = wire.get("/readyz")
 
     assert (nobody.status, nobody.code, nobody.json["state"]) == (503, "not_ready", "waiting")
@@ -87,7 +87,7 @@ def test_a_run_is_started_for_a_date_and_goes_to_its_end(
     with served(place) as wire, place.leading():
         heard = wire.ask("POST", RUN, {"date": DAY})
         run = heard.json["run"]
-        ended = place.desk.wait_for(run["id"], 30)
+        ended = place.service.commands.wait_for_run(run["id"], 30)
 
     assert heard.status == 202
     assert run == {"id": run["id"], "job": "asking.daily", "window": DAY, "state": run["state"]}
@@ -100,9 +100,9 @@ def test_a_run_is_started_for_a_date_and_goes_to_its_end(
 def test_a_job_answers_to_its_alias_and_takes_the_window_of_now(place: Installation, wire: Wire) -> None:
     with place.leading():
         plain = wire.ask("POST", "/api/cron/run/daily-count")
-        first = place.desk.wait_for(plain.json["run"]["id"], 30)
+        first = place.service.commands.wait_for_run(plain.json["run"]["id"], 30)
         null = wire.ask("POST", "/api/cron/run/daily-count", {"date": None})
-        place.desk.wait_for(null.json["run"]["id"], 30)
+        place.service.commands.wait_for_run(null.json["run"]["id"], 30)
 
     assert first is not None
     assert plain.json["run"]["job"] == "asking.daily"
@@ -113,10 +113,12 @@ def test_a_job_answers_to_its_alias_and_takes_the_window_of_now(place: Installat
 def test_the_trail_says_that_it_was_asked_over_http_and_from_where(place: Installation, wire: Wire) -> None:
     with place.leading():
         run = wire.ask("POST", RUN, {"date": DAY}).json["run"]["id"]
-        place.desk.wait_for(run, 30)
+        place.service.commands.wait_for_run(run, 30)
 
-    assert place.desk.run(run).asked_by == "http"
-    assert {(entry.who, entry.origin) for entry in place.desk.trail(limit=10)} == {("http", "127.0.0.1")}
+    assert place.service.queries.run(run).asked_by == "http"
+    assert {(entry.who, entry.origin) for entry in place.service.queries.audit_entries(limit=10)} == {
+        ("http", "127.0.0.1")
+    }
 
 
 def test_a_window_that_goes_on_already_is_not_started_twice(place: Installation, wire: Wire) -> None:
@@ -124,7 +126,7 @@ def test_a_window_that_goes_on_already_is_not_started_twice(place: Installation,
     with place.leading():
         first = wire.ask("POST", RUN, {"date": DAY})
         second = wire.ask("POST", RUN, {"date": DAY})
-        place.desk.wait_for(first.json["run"]["id"], 30)
+        place.service.commands.wait_for_run(first.json["run"]["id"], 30)
 
     assert (second.status, second.code) == (409, "refused")
     assert error(second)["message"].startswith(f"asking.daily {DAY} is already asked for: run 1 is ")
@@ -135,7 +137,7 @@ def test_a_job_that_is_not_there_is_not_found_and_what_comes_close_is_named(plac
 
     assert (heard.status, heard.code) == (404, "unknown_job")
     assert "asking.daily" in error(heard)["message"]
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_what_cannot_be_meant_is_refused_by_name_and_nothing_is_asked_for(
 
     assert (heard.status, heard.code) == (400, code)
     assert error(heard) == {"code": code, "message": says} | ({"field": field} if field else {})
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
 
 
 @pytest.mark.usefixtures("hasty")
@@ -174,7 +176,7 @@ def test_while_nobody_leads_nothing_is_asked_for(place: Installation, wire: Wire
 
     assert (heard.status, heard.code) == (503, "no_leader")
     assert heard.headers["retry-after"] == "5"
-    assert place.desk.trail(limit=1) == []
+    assert place.service.queries.audit_entries(limit=1) == []
 
 
 def test_whoever_may_only_look_starts_nothing(installing: Installing, redis_url: str) -> None:
@@ -186,11 +188,11 @@ def test_whoever_may_only_look_starts_nothing(installing: Installing, redis_url:
     viewer = replace(place.settings.actor, role=Role.VIEWER)
     with place.leading() as engine, served(place) as wire:
         eventually(lambda: engine.is_leading, "it leads")
-        place.desk.settings = replace(place.settings, actor=viewer)
+        place.service.reload(replace(place.settings, actor=viewer), place.catalog)
         heard = wire.ask("POST", RUN, {"date": DAY})
 
     assert (heard.status, heard.code) == (403, "not_allowed")
-    assert place.desk.runs(limit=1) == []
+    assert place.service.queries.runs(limit=1) == []
 
 
 # --- what packs answer --------------------------------------------------------------------------------------------
@@ -257,7 +259,7 @@ def test_slow_answers_hold_nobody_up_who_asks_for_something_else(place: Installa
         assert (health.status, run.status) == (200, 202)
         assert len(still) == len(slow)
         assert {one.result().status for one in slow} == {200}
-        place.desk.wait_for(run.json["run"]["id"], 30)
+        place.service.commands.wait_for_run(run.json["run"]["id"], 30)
 
 
 def test_more_than_may_wait_are_told_to_come_back(place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,10 @@ from jobs.attempts import pack
 from jobs.attempts.options import Options
 from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
 from jobs.common import metadata, users
+from opsconsole.authoring.batch import Batch, BatchResult
 from opsconsole.authoring.context import Tools
-from opsconsole.authoring.job import Batch, BatchResult, Job, Scope
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.scope import Scope
 from opsconsole.cache.families import Family
 from opsconsole.core.database import Database
 from opsconsole.worker.work import prepared, work

@@ -15,8 +15,10 @@ from jobs.common import metadata
 from jobs.game import pack
 from jobs.game.tables import lives, player_progress, quiz_sessions, ranking_archive, rankings
 from opsconsole.authoring import outbox
+from opsconsole.authoring.batch import Batch, BatchResult
 from opsconsole.authoring.context import Tools
-from opsconsole.authoring.job import Batch, BatchResult, Job, Scope
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import MOMENT
 from opsconsole.worker.work import population, work
 

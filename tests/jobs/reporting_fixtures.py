@@ -20,8 +20,10 @@ from jobs.reporting.tables import (
     pockets,
     transactions,
 )
+from opsconsole.authoring.batch import Batch, BatchResult
 from opsconsole.authoring.context import Serving, Tools
-from opsconsole.authoring.job import Batch, BatchResult, Job, Scope
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Database
 from opsconsole.worker.work import population, work

@@ -19,8 +19,9 @@ from jobs.attempts.cache_day import cache_day
 from jobs.attempts.day import DAY_ATTEMPTS
 from jobs.attempts.suggest import suggest
 from opsconsole import Reply, Request, Serving, Shown
+from opsconsole.authoring.batch import Batch, BatchResult
 from opsconsole.authoring.context import Tools
-from opsconsole.authoring.job import Batch, BatchResult, Run, RunState
+from opsconsole.authoring.run import Run, RunState
 from opsconsole.cache.client import Cache
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Database

@@ -14,7 +14,8 @@ from sqlalchemy import select
 
 from jobs.common import metadata
 from opsconsole.authoring import outbox
-from opsconsole.authoring.job import BY_HAND, OPEN, Run, RunState, Trigger
+from opsconsole.authoring.job import BY_HAND
+from opsconsole.authoring.run import OPEN, Run, RunState, Trigger
 from opsconsole.core.clock import Clock
 from opsconsole.core.settings import DEFAULT_PACKS
 from opsconsole.embedded import sample
@@ -51,19 +52,19 @@ def clock_at(moment: datetime) -> Clock:
 def led_at(place: Installation, moment: datetime) -> Iterator[None]:
     """An engine that leads from `moment` on, until the end of the block."""
     engine = Engine(place.settings, place.store, place.catalog, now=clock_at(moment))
-    place.desk.engine = engine
+    place.service.use_engine(engine)
     engine.start()
     eventually(lambda: engine.is_leading, "it leads")
     try:
         yield
     finally:
         engine.stop(grace_seconds=1)
-        place.desk.engine = None
+        place.service.use_engine(None)
 
 
 def runs_of(place: Installation) -> dict[str, list[Run]]:
     found: dict[str, list[Run]] = {}
-    for run in place.desk.runs(limit=10_000):
+    for run in place.service.queries.runs(limit=10_000):
         found.setdefault(run.job, []).append(run)
     return found
 
@@ -94,7 +95,9 @@ def test_every_job_runs_by_schedule(installing: Installing, database_url: str, r
         pass
     with led_at(place, MONDAY):
         eventually(lambda: set(runs_of(place)) == names, "every job has a run", 60)
-        eventually(lambda: not [r for r in place.desk.runs(limit=999) if r.state in OPEN], "all have ended", 120)
+        eventually(
+            lambda: not [r for r in place.service.queries.runs(limit=999) if r.state in OPEN], "all have ended", 120
+        )
 
     found = runs_of(place)
     assert {run.trigger for runs in found.values() for run in runs} == {Trigger.SCHEDULE}
@@ -114,13 +117,13 @@ def test_every_job_runs_by_hand_and_twice_is_once(
     installing: Installing, tmp_path: Path, redis_url: str, executor: str
 ) -> None:
     place = installed(installing, f"sqlite:///{tmp_path / 'data.db'}", redis_url, executor)
-    place.desk._now = clock_at(MONDAY)
+    place.service._backend.now = clock_at(MONDAY)
     # As a night brings them: what comes after another job is asked for after it, and the morning's warm-up is last.
     order = sorted(place.catalog, key=lambda job: (job.pack == "practice", len(job.after), job.name))
 
     def run_all() -> list[Run]:
         with led_at(place, MONDAY):
-            return [place.carried_out(place.desk.trigger(job.name)) for job in order]
+            return [place.carried_out(place.service.commands.trigger(job.name)) for job in order]
 
     first = run_all()
     after_first = everything(place, redis_url)

@@ -522,7 +522,7 @@ def test_every_job_runs_by_hand_in_worker_processes_and_excludes_its_likes(
 
     with place.leading():
         asked = [place.begin(job.name) for job in JOBS.values()]
-        ended = [place.desk.wait_for(run, 30) for run in asked]
+        ended = [place.service.commands.wait_for_run(run, 30) for run in asked]
 
     runs = [run for run in ended if run is not None]
     assert [(run.job, str(run.state)) for run in runs] == [(job.name, "succeeded") for job in JOBS.values()]

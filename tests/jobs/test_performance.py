@@ -13,7 +13,8 @@ from jobs.attempts.tables import user_performance
 from jobs.attempts.update_performance import update_performance
 from opsconsole import Family, hours
 from opsconsole.authoring.context import Tools
-from opsconsole.authoring.job import RunState, all_of
+from opsconsole.authoring.job import all_of
+from opsconsole.authoring.run import RunState
 from tests.conftest import Installing
 from tests.jobs.attempts_fixtures import (
     DAY,

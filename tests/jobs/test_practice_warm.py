@@ -16,7 +16,7 @@ from jobs.practice import pack
 from jobs.practice.sessions import look_up
 from jobs.practice.warm_cache import warm_cache
 from opsconsole.authoring.context import Tools
-from opsconsole.authoring.job import RunState
+from opsconsole.authoring.run import RunState
 from opsconsole.calendar.cron import Cron
 from tests.conftest import Installing
 from tests.jobs.attempts_fixtures import carry_out, plan_of, population_of, statements

@@ -13,7 +13,7 @@ from jobs.reporting.daily_snapshot import daily_snapshot
 from jobs.reporting.monthly_summary import monthly_summary
 from jobs.reporting.sample import add_reporting
 from jobs.sample_users import user_id
-from opsconsole.authoring.job import Scope
+from opsconsole.authoring.scope import Scope
 from tests.jobs.reporting_fixtures import JOBS, Bank, window
 
 UNTIL = datetime(2026, 3, 11, tzinfo=UTC)

@@ -12,7 +12,8 @@ from jobs.reporting.daily_report import daily_report
 from jobs.reporting.daily_snapshot import daily_snapshot
 from jobs.reporting.monthly_summary import monthly_summary
 from jobs.reporting.tables import daily_financial_reports
-from opsconsole.authoring.job import Job, Selection
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import Selection
 from tests.conftest import Installing
 from tests.jobs.reporting_fixtures import JOBS, Bank, at
 
@@ -196,7 +197,8 @@ def test_an_operator_repairs_a_day_for_the_users_concerned_only(
     bank.move("a", "expense", 5, f"{DAY} 12:00", recorded="2026-04-20 09:00")
 
     ended, once_more = (
-        place.carried_out(place.desk.trigger("reporting.daily_report", DAY, only=Selection.STALE)) for _ in range(2)
+        place.carried_out(place.service.commands.trigger("reporting.daily_report", DAY, only=Selection.STALE))
+        for _ in range(2)
     )
 
     assert (ended.counts.planned, ended.counts.ok, ended.metrics["reports written"]) == (1, 1, 1)

@@ -48,11 +48,11 @@ def last(days: int) -> tuple[date, date]:
 
 
 def backfill(place: Installation, jobs: Sequence[str], since: date, until: date, only: Only = Only.MISSING) -> Backfill:
-    number = place.desk.plan_backfill(jobs, since, until, only=only)
-    outcome = place.desk.outcome(place.desk.apply_backfill(number), PATIENCE)
+    number = place.service.backfills.plan(jobs, since, until, only=only)
+    outcome = place.service.commands.outcome(place.service.backfills.apply(number), PATIENCE)
     assert outcome is not None
     assert outcome.refused is None, outcome.refused
-    ended = place.desk.wait_for_backfill(number, PATIENCE)
+    ended = place.service.backfills.wait_for(number, PATIENCE)
     assert ended is not None
     assert set(ended.counts) <= {StepState.DONE, StepState.SKIPPED}
     return ended
@@ -166,10 +166,10 @@ def test_what_came_late_is_found_and_only_those_concerned_are_done_again(
             }
             db.execute(transactions.insert(), [late])
         repaired = backfill(place, [job], since, until, only=Only.STALE)
-        newest = {run.window.label: run for run in reversed(place.desk.runs(limit=40, job=job))}
+        newest = {run.window.label: run for run in reversed(place.service.queries.runs(limit=40, job=job))}
 
     stale = [day.isoformat() for day in every_day(since, until)[4:]]
-    ran = [view.step for view in place.desk.backfill_steps(repaired.id) if view.step.runs]
+    ran = [view.step for view in place.service.backfills.steps(repaired.id) if view.step.runs]
     if job == "reporting.daily_snapshot":
         assert [step.window.label for step in ran] == stale
     else:

@@ -18,7 +18,7 @@ from jobs.attempts import pack
 from jobs.attempts.sample import BAD_QUESTION, add_attempts
 from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
 from jobs.common import metadata, users
-from opsconsole.authoring.job import Pack
+from opsconsole.authoring.pack import Pack
 from opsconsole.core.database import Database
 from opsconsole.embedded.sample import OtherUsers, fill, sample_until, stretches
 from tests.services import NoPostgres, PrivatePostgres

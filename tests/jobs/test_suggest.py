@@ -19,7 +19,8 @@ from jobs.attempts.day import Done, Named
 from jobs.attempts.suggest import suggest
 from jobs.attempts.tables import questions, suggestions
 from opsconsole.authoring.context import Tools
-from opsconsole.authoring.job import RunState, Scope
+from opsconsole.authoring.run import RunState
+from opsconsole.authoring.scope import Scope
 from opsconsole.worker.work import prepared
 from tests.conftest import Installing
 from tests.jobs.attempts_fixtures import (

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import select
 
-from opsconsole.authoring.job import OPEN, Run, RunState, Trigger
+from opsconsole.authoring.run import OPEN, Run, RunState, Trigger
 from opsconsole.core import clock
 from opsconsole.core.errors import Exit
 from opsconsole.leader.engine import Engine
@@ -36,25 +36,25 @@ def place(installing: Installing, database_url: str, redis_url: str) -> Installa
 
 
 def plan(place: Installation, *jobs: str, only: Only = Only.ALL, stops: bool = False) -> int:
-    return place.desk.plan_backfill(jobs or ("diary.page",), FIRST, LAST, only=only, stops=stops)
+    return place.service.backfills.plan(jobs or ("diary.page",), FIRST, LAST, only=only, stops=stops)
 
 
 def told(place: Installation, command: int) -> str:
-    outcome = place.desk.outcome(command, PATIENCE)
+    outcome = place.service.commands.outcome(command, PATIENCE)
     assert outcome is not None
     assert outcome.refused is None, outcome.refused
     return outcome.done or ""
 
 
 def applied(place: Installation, number: int) -> Backfill:
-    told(place, place.desk.apply_backfill(number))
-    ended = place.desk.wait_for_backfill(number, PATIENCE)
+    told(place, place.service.backfills.apply(number))
+    ended = place.service.backfills.wait_for(number, PATIENCE)
     assert ended is not None
     return ended
 
 
 def refusal(place: Installation, command: int) -> str:
-    outcome = place.desk.outcome(command, PATIENCE)
+    outcome = place.service.commands.outcome(command, PATIENCE)
     assert outcome is not None
     assert outcome.refused is not None
     assert outcome.exit_code == Exit.REFUSED
@@ -62,7 +62,7 @@ def refusal(place: Installation, command: int) -> str:
 
 
 def states(place: Installation, job: str = "diary.page") -> dict[str, WindowState]:
-    return {seen.window.label: seen.state for seen in place.desk.windows(job, FIRST, LAST)}
+    return {seen.window.label: seen.state for seen in place.service.backfills.windows(job, FIRST, LAST)}
 
 
 def page_days(place: Installation) -> list[tuple[str, int]]:
@@ -72,19 +72,19 @@ def page_days(place: Installation) -> list[tuple[str, int]]:
 
 
 def backfilled(place: Installation) -> list[Run]:
-    return [run for run in reversed(place.desk.runs(limit=500)) if run.trigger is Trigger.BACKFILL]
+    return [run for run in reversed(place.service.queries.runs(limit=500)) if run.trigger is Trigger.BACKFILL]
 
 
 def test_a_plan_says_what_it_would_do_and_does_nothing(place: Installation) -> None:
     number = plan(place)
 
-    found, steps = place.desk.backfill(number), place.desk.backfill_steps(number)
+    found, steps = place.service.backfills.get(number), place.service.backfills.steps(number)
     assert (found.state, found.to_run, found.items, found.seconds) == (BackfillState.PLANNED, 10, 120, None)
     assert [(view.step.window.label, view.step.why, view.step.overwrites) for view in steps] == [
         (day, "it is missing", False) for day in DAYS
     ]
     assert page_days(place) == []
-    assert place.desk.trail(limit=9) == []
+    assert place.service.queries.audit_entries(limit=9) == []
 
 
 def test_what_was_planned_is_done_oldest_first_and_once(place: Installation) -> None:
@@ -104,7 +104,7 @@ def test_the_same_range_again_has_nothing_missing_and_all_of_it_when_asked(place
         applied(place, plan(place))
         nothing = applied(place, plan(place, only=Only.MISSING))
         everything = plan(place)
-        overwriting = [view.step.overwrites for view in place.desk.backfill_steps(everything)]
+        overwriting = [view.step.overwrites for view in place.service.backfills.steps(everything)]
         applied(place, everything)
 
     assert (nothing.state, nothing.to_run) == (BackfillState.DONE, 0)
@@ -127,11 +127,12 @@ def test_windows_run_side_by_side_where_the_job_allows_it(place: Installation) -
         diary.spoil(place.data, day, "0.3")
     with place.leading():
         number = plan(place, "diary.side")
-        told(place, place.desk.apply_backfill(number))
+        told(place, place.service.backfills.apply(number))
         eventually(
-            lambda: place.desk.backfill(number).counts.get(StepState.RUNNING) == 3, "three windows go on at once"
+            lambda: place.service.backfills.get(number).counts.get(StepState.RUNNING) == 3,
+            "three windows go on at once",
         )
-        ended = place.desk.wait_for_backfill(number, PATIENCE)
+        ended = place.service.backfills.wait_for(number, PATIENCE)
 
     assert ended is not None
     assert ended.counts == {StepState.DONE: 10}
@@ -141,10 +142,10 @@ def test_a_run_in_between_makes_the_plan_out_of_date(place: Installation) -> Non
     number = plan(place)
     with place.leading():
         run = place.run("diary.page", DAYS[4])
-        why = refusal(place, place.desk.apply_backfill(number))
+        why = refusal(place, place.service.backfills.apply(number))
 
     assert why == f"plan {number} is out of date: run {run.id} has been about diary.page {DAYS[4]} since; plan it anew"
-    assert place.desk.backfill(number).state is BackfillState.PLANNED
+    assert place.service.backfills.get(number).state is BackfillState.PLANNED
     assert backfilled(place) == []
 
 
@@ -153,8 +154,8 @@ def test_a_run_that_goes_on_makes_the_plan_out_of_date(place: Installation) -> N
     number = plan(place)
     with place.leading():
         run = place.begin("diary.page", DAYS[4])
-        why = refusal(place, place.desk.apply_backfill(number))
-        place.desk.wait_for(run, PATIENCE)
+        why = refusal(place, place.service.backfills.apply(number))
+        place.service.commands.wait_for_run(run, PATIENCE)
 
     assert f"run {run} of diary.page is about {DAYS[4]}" in why
 
@@ -163,7 +164,7 @@ def test_a_plan_is_applied_once(place: Installation) -> None:
     with place.leading():
         number = plan(place)
         applied(place, number)
-        why = refusal(place, place.desk.apply_backfill(number))
+        why = refusal(place, place.service.backfills.apply(number))
 
     assert why == f"backfill {number} was applied already: it is done"
 
@@ -172,9 +173,9 @@ def test_two_plans_for_the_same_windows_do_not_both_run(place: Installation) -> 
     diary.spoil(place.data, DAYS[0], "0.5")
     first, second = plan(place), plan(place)
     with place.leading():
-        told(place, place.desk.apply_backfill(first))
-        why = refusal(place, place.desk.apply_backfill(second))
-        place.desk.wait_for_backfill(first, PATIENCE)
+        told(place, place.service.backfills.apply(first))
+        why = refusal(place, place.service.backfills.apply(second))
+        place.service.backfills.wait_for(first, PATIENCE)
 
     assert "out of date" in why
     assert {times for _, times in page_days(place)} == {1}
@@ -188,8 +189,8 @@ def test_a_window_that_fails_stops_no_other_and_is_retried_alone(place: Installa
         failed_then = states(place)[DAYS[3]]
         with place.data.writing() as db:
             db.execute(diary.spoilt.delete())
-        told(place, place.desk.resume_backfill(number))
-        again = place.desk.wait_for_backfill(number, PATIENCE)
+        told(place, place.service.backfills.resume(number))
+        again = place.service.backfills.wait_for(number, PATIENCE)
 
     assert ended.counts == {StepState.DONE: 9, StepState.FAILED: 1}
     assert failed_then is WindowState.FAILED
@@ -213,15 +214,15 @@ def test_cancelled_nothing_is_left_and_resumed_only_the_rest_is_done(place: Inst
         diary.spoil(place.data, day, "0.2")
     with place.leading():
         number = plan(place)
-        told(place, place.desk.apply_backfill(number))
-        eventually(lambda: place.desk.backfill(number).counts.get(StepState.DONE, 0) >= 4, "four are done")
-        told(place, place.desk.cancel_backfill(number, note="too much"))
-        cancelled = place.desk.wait_for_backfill(number, PATIENCE)
+        told(place, place.service.backfills.apply(number))
+        eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE, 0) >= 4, "four are done")
+        told(place, place.service.backfills.cancel(number, note="too much"))
+        cancelled = place.service.backfills.wait_for(number, PATIENCE)
         with place.store.reading() as db:
             left = run_store.unfinished(db)
         done_then = [run.window.label for run in backfilled(place) if run.state is RunState.SUCCEEDED]
-        told(place, place.desk.resume_backfill(number))
-        ended = place.desk.wait_for_backfill(number, PATIENCE)
+        told(place, place.service.backfills.resume(number))
+        ended = place.service.backfills.wait_for(number, PATIENCE)
 
     assert cancelled is not None
     assert cancelled.state is BackfillState.CANCELLED
@@ -239,14 +240,14 @@ def test_paused_no_window_begins_until_it_is_resumed(place: Installation) -> Non
     diary.spoil(place.data, DAYS[1], "0.3")
     with place.leading():
         number = plan(place)
-        told(place, place.desk.apply_backfill(number))
-        eventually(lambda: place.desk.backfill(number).counts.get(StepState.DONE, 0) >= 1, "one is done")
-        told(place, place.desk.pause_backfill(number, note="the night begins"))
-        paused = place.desk.wait_for_backfill(number, PATIENCE)
+        told(place, place.service.backfills.apply(number))
+        eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE, 0) >= 1, "one is done")
+        told(place, place.service.backfills.pause(number, note="the night begins"))
+        paused = place.service.backfills.wait_for(number, PATIENCE)
         time.sleep(0.3)
-        later = place.desk.backfill(number)
-        told(place, place.desk.resume_backfill(number))
-        ended = place.desk.wait_for_backfill(number, PATIENCE)
+        later = place.service.backfills.get(number)
+        told(place, place.service.backfills.resume(number))
+        ended = place.service.backfills.wait_for(number, PATIENCE)
 
     assert paused is not None
     assert paused.state is BackfillState.PAUSED
@@ -260,14 +261,14 @@ def test_what_makes_no_sense_now_is_refused(place: Installation, deed: str) -> N
     with place.leading():
         number = plan(place)
         applied(place, number)
-        refusal(place, getattr(place.desk, f"{deed}_backfill")(number))
+        refusal(place, getattr(place.service, f"{deed}_backfill")(number))
 
 
 def test_a_plan_that_was_called_off_is_not_begun_by_resuming_it(place: Installation) -> None:
     number = plan(place)
     with place.leading():
-        told(place, place.desk.cancel_backfill(number))
-        why = refusal(place, place.desk.resume_backfill(number))
+        told(place, place.service.backfills.cancel(number))
+        why = refusal(place, place.service.backfills.resume(number))
 
     assert why == f"backfill {number} was called off before it began; plan it anew"
     assert backfilled(place) == []
@@ -277,12 +278,12 @@ def test_another_leader_goes_on_where_the_first_was(place: Installation) -> None
     for day in DAYS[2:]:
         diary.spoil(place.data, day, "0.1")
     number = plan(place)
-    command = place.desk.apply_backfill(number)
+    command = place.service.backfills.apply(number)
     with place.leading():
-        eventually(lambda: place.desk.backfill(number).counts.get(StepState.DONE, 0) >= 2, "two are done")
-    between = place.desk.backfill(number)
+        eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE, 0) >= 2, "two are done")
+    between = place.service.backfills.get(number)
     with place.leading():
-        ended = place.desk.wait_for_backfill(number, PATIENCE)
+        ended = place.service.backfills.wait_for(number, PATIENCE)
 
     assert between.state is BackfillState.RUNNING
     assert ended is not None
@@ -295,8 +296,8 @@ def test_a_run_that_repairs_what_is_stale_leaves_a_fresh_window(place: Installat
     with place.leading():
         applied(place, plan(place))
         diary.put(place.data, ["zoe"])
-        number = place.desk.plan_backfill(["diary.page"], FIRST, LAST, only=Only.STALE)
-        steps = place.desk.backfill_steps(number)
+        number = place.service.backfills.plan(["diary.page"], FIRST, LAST, only=Only.STALE)
+        steps = place.service.backfills.steps(number)
         ended = applied(place, number)
 
     assert [(view.step.items, view.step.why) for view in steps] == [(1, "1 items are stale")] * 10
@@ -312,7 +313,7 @@ def test_rows_that_somebody_else_wrote_make_no_window_missing(place: Installatio
 
     number = plan(place, only=Only.MISSING)
 
-    first, *rest = place.desk.backfill_steps(number)
+    first, *rest = place.service.backfills.steps(number)
     assert (first.state, first.step.why) == (StepState.SKIPPED, "it is fresh")
     assert all(view.step.runs for view in rest)
 
@@ -320,9 +321,9 @@ def test_rows_that_somebody_else_wrote_make_no_window_missing(place: Installatio
 @pytest.mark.parametrize("jobs", [("diary.now",), ("diary.page", "diary.month")])
 def test_jobs_without_past_windows_are_refused(place: Installation, jobs: Sequence[str]) -> None:
     with pytest.raises(Exception, match="nothing to backfill; run it by hand instead"):
-        place.desk.plan_backfill(jobs, FIRST, LAST)
+        place.service.backfills.plan(jobs, FIRST, LAST)
 
-    assert place.desk.backfills(limit=9) == []
+    assert place.service.backfills.newest(limit=9) == []
 
 
 def test_time_is_told_from_history(place: Installation) -> None:
@@ -330,7 +331,7 @@ def test_time_is_told_from_history(place: Installation) -> None:
         place.run("diary.page", DAYS[0])
         number = plan(place, only=Only.MISSING)
 
-    found = place.desk.backfill(number)
+    found = place.service.backfills.get(number)
     assert (found.to_run, found.items) == (9, 108)
     assert found.seconds is not None
     assert found.seconds > 0
@@ -340,22 +341,22 @@ def test_nothing_of_a_backfill_is_left_open(place: Installation) -> None:
     with place.leading():
         applied(place, plan(place))
 
-    assert [run for run in place.desk.runs(limit=100) if run.state in OPEN] == []
-    assert place.desk.verify_trail().broken is None
+    assert [run for run in place.service.queries.runs(limit=100) if run.state in OPEN] == []
+    assert place.service.queries.verify_audit().broken is None
 
 
 def test_whoever_leads_for_one_command_notes_what_has_ended_of_what_was_called_off(place: Installation) -> None:
     diary.spoil(place.data, DAYS[1], "0.5")
     number = plan(place)
     with place.leading():
-        told(place, place.desk.apply_backfill(number))
-        eventually(lambda: place.desk.backfill(number).counts.get(StepState.DONE) == 1, "the second goes on")
-        command = place.desk.cancel_backfill(number)
+        told(place, place.service.backfills.apply(number))
+        eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE) == 1, "the second goes on")
+        command = place.service.backfills.cancel(number)
     engine = Engine(place.settings, place.store, place.catalog, only=command)
     engine.start()
     try:
         told(place, command)
-        cancelled = place.desk.wait_for_backfill(number, PATIENCE)
+        cancelled = place.service.backfills.wait_for(number, PATIENCE)
     finally:
         engine.stop(grace_seconds=1)
 
@@ -367,16 +368,16 @@ def test_a_window_that_was_cut_off_is_finished_by_whoever_resumes_for_it_alone(p
     diary.spoil(place.data, DAYS[1], "0.5")
     number = plan(place)
     with place.leading():
-        told(place, place.desk.apply_backfill(number))
-        eventually(lambda: place.desk.backfill(number).counts.get(StepState.DONE) == 1, "the second goes on")
-        told(place, place.desk.pause_backfill(number))
-    cut_off = place.desk.backfill(number)
-    command = place.desk.resume_backfill(number)
+        told(place, place.service.backfills.apply(number))
+        eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE) == 1, "the second goes on")
+        told(place, place.service.backfills.pause(number))
+    cut_off = place.service.backfills.get(number)
+    command = place.service.backfills.resume(number)
     engine = Engine(place.settings, place.store, place.catalog, only=command)
     engine.start()
     try:
         told(place, command)
-        ended = place.desk.wait_for_backfill(number, PATIENCE)
+        ended = place.service.backfills.wait_for(number, PATIENCE)
     finally:
         engine.stop(grace_seconds=1)
 
@@ -390,7 +391,7 @@ def test_a_window_that_was_cut_off_is_finished_by_whoever_resumes_for_it_alone(p
 
 
 def wrong(place: Installation) -> list[str]:
-    return [found.sentence for found in place.desk.snapshot().findings if found.subject == "diary.page"]
+    return [found.sentence for found in place.service.snapshot().findings if found.subject == "diary.page"]
 
 
 def test_old_windows_make_health_neither_better_nor_worse(place: Installation) -> None:
@@ -401,7 +402,7 @@ def test_old_windows_make_health_neither_better_nor_worse(place: Installation) -
         for _ in range(2):  # more than the newest runs that are kept at hand
             applied(place, plan(place))
         after = wrong(place)
-        (rates,) = [each.rates for each in place.desk.snapshot().success if each.job == "diary.page"]
+        (rates,) = [each.rates for each in place.service.snapshot().success if each.job == "diary.page"]
 
     assert fails.state is RunState.FAILED
     assert before == after == ["failed (2025-02-01): no ink on this day"]
@@ -414,7 +415,7 @@ def test_old_windows_that_fail_are_no_finding_and_neither_are_their_retries(plac
         place.run("diary.page", "2025-02-01")
         number = plan(place)
         applied(place, number)
-        (failed,) = [view.run for view in place.desk.backfill_steps(number) if view.state is StepState.FAILED]
+        (failed,) = [view.run for view in place.service.backfills.steps(number) if view.state is StepState.FAILED]
         assert failed is not None
         again = place.retry(failed)
 

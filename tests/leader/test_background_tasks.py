@@ -45,11 +45,11 @@ def test_what_is_wanted_is_counted_cleared_and_recorded(place: Installation, cli
     fill(client, "u1", day="2025-01-20")
     client.set("somebody:elses", "1")
     wanted = Wanted(date="2025-01-19")
-    *_, counted = place.desk.count_keys(wanted)
+    *_, counted = place.service.queries.count_keys(wanted)
 
     with place.leading():
-        command = place.desk.clear(wanted, counted=counted.total)
-        outcome = place.desk.outcome(command, PATIENCE)
+        command = place.service.commands.clear_cache(wanted, counted=counted.total)
+        outcome = place.service.commands.outcome(command, PATIENCE)
 
     assert counted.total == 1500
     assert outcome is not None
@@ -67,7 +67,9 @@ def test_much_more_than_was_counted_is_not_cleared(place: Installation, client: 
     fill(client, *(f"u{i}" for i in range(200)))
 
     with place.leading():
-        outcome = place.desk.outcome(place.desk.clear(Wanted(family="attempts.day"), counted=100), PATIENCE)
+        outcome = place.service.commands.outcome(
+            place.service.commands.clear_cache(Wanted(family="attempts.day"), counted=100), PATIENCE
+        )
 
     assert outcome is not None
     assert outcome.refused == "there are 200 keys by now, not 100; look again before clearing them"
@@ -78,15 +80,15 @@ def test_much_more_than_was_counted_is_not_cleared(place: Installation, client: 
 @pytest.mark.parametrize("wanted", [Wanted(), Wanted(family="attempts.dya"), Wanted(date="19.1.2025")])
 def test_what_cannot_be_wanted_is_refused_before_it_is_asked_for(place: Installation, wanted: Wanted) -> None:
     with pytest.raises(BadWanted):
-        place.desk.clear(wanted)
+        place.service.commands.clear_cache(wanted)
 
-    assert place.desk.trail(limit=9) == []
+    assert place.service.queries.audit_entries(limit=9) == []
 
 
 @pytest.mark.parametrize("user", ["*", "u?", "[a]", "a b", "u:1", "\\", ""])
 def test_an_id_that_would_match_others_is_refused(place: Installation, user: str) -> None:
     with pytest.raises(BadKey):
-        place.desk.clear(Wanted(user=user))
+        place.service.commands.clear_cache(Wanted(user=user))
 
 
 def test_who_may_only_look_clears_nothing_even_when_the_leader_is_asked(
@@ -98,7 +100,7 @@ def test_who_may_only_look_clears_nothing_even_when_the_leader_is_asked(
         number = commands.ask(db, "clear", "user u1", {"user": "u1"}, viewer, NOON)
 
     with place.leading():
-        outcome = place.desk.outcome(number, PATIENCE)
+        outcome = place.service.commands.outcome(number, PATIENCE)
 
     assert outcome is not None
     assert outcome.exit_code == Exit.NOT_ALLOWED
@@ -110,7 +112,7 @@ def test_a_clearing_whose_redis_is_gone_says_so(installing: Installing, own_redi
     own_redis.stop()
 
     with place.leading():
-        outcome = place.desk.outcome(place.desk.clear(Wanted(user="u1")), PATIENCE)
+        outcome = place.service.commands.outcome(place.service.commands.clear_cache(Wanted(user="u1")), PATIENCE)
 
     assert outcome is not None
     assert outcome.refused is not None
@@ -120,19 +122,19 @@ def test_a_clearing_whose_redis_is_gone_says_so(installing: Installing, own_redi
 
 def test_a_clearing_that_was_cut_off_is_done_by_the_next_leader(place: Installation, client: redis.Redis) -> None:
     fill(client, "u1", "u2")
-    number = place.desk.clear(Wanted(family="attempts.day"))
+    number = place.service.commands.clear_cache(Wanted(family="attempts.day"))
     with place.store.writing() as db:
         commands.tell(db, commands.get(db, number), {"step": "clearing", "scanned": 1, "of": 2, "cleared": 1})
-    so_far = place.desk.progress(number)
+    so_far = place.service.commands.progress(number)
 
     with place.leading():
-        outcome = place.desk.outcome(number, PATIENCE)
+        outcome = place.service.commands.outcome(number, PATIENCE)
 
     assert so_far is not None
     assert (so_far.step, so_far.scanned, so_far.of, so_far.cleared) == ("clearing", 1, 2, 1)
     assert outcome is not None
     assert outcome.facts["cleared"] == 2
-    assert place.desk.progress(number) is None
+    assert place.service.commands.progress(number) is None
 
 
 def test_events_are_published_again(place: Installation, client: redis.Redis) -> None:
@@ -142,7 +144,7 @@ def test_events_are_published_again(place: Installation, client: redis.Redis) ->
 
     with place.leading():
         eventually(lambda: client.xlen("events") == 2, "both are published")
-        outcome = place.desk.outcome(place.desk.replay(NOON), PATIENCE)
+        outcome = place.service.commands.outcome(place.service.commands.replay_events(NOON), PATIENCE)
         eventually(lambda: client.xlen("events") == 3, "the new one is published again")
 
     assert outcome is not None

@@ -30,7 +30,8 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Tools
-from opsconsole.authoring.job import TERMINAL, Job, RunState
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import TERMINAL, RunState
 from opsconsole.calendar.windows import Unit
 from opsconsole.core import failpoints
 from opsconsole.core.database import Connection, Database

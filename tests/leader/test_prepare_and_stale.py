@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Select, delete, insert, select, update
 
 from opsconsole.authoring import outbox
-from opsconsole.authoring.job import RunState, Selection
+from opsconsole.authoring.run import RunState, Selection
 from opsconsole.core.errors import BadWindow, Exit, OpsconsoleError
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -72,7 +72,7 @@ def test_a_run_of_what_is_stale_touches_nobody_else(place: Installation) -> None
         db.execute(update(notes).where(notes.c.id == "n3").values(text="new"))
         db.execute(delete(copies).where(copies.c.id == "n5"))
 
-    run = place.carried_out(place.desk.trigger("notes.copy", DAY, only=Selection.STALE))
+    run = place.carried_out(place.service.commands.trigger("notes.copy", DAY, only=Selection.STALE))
 
     assert (run.state, run.counts.planned) == (RunState.SUCCEEDED, 2)
     assert rows(place, select(copies.c.text).where(copies.c.id.in_(("n3", "n5"))).order_by(copies.c.id)) == [
@@ -83,11 +83,11 @@ def test_a_run_of_what_is_stale_touches_nobody_else(place: Installation) -> None
 
 def test_a_job_that_cannot_tell_what_is_stale_says_so(place: Installation) -> None:
     with pytest.raises(OpsconsoleError, match=r"notes\.newest cannot tell what is stale") as refused:
-        place.desk.trigger("notes.newest", None, only=Selection.STALE)
+        place.service.commands.trigger("notes.newest", None, only=Selection.STALE)
 
     assert refused.value.exit_code is Exit.USAGE
 
 
 def test_results_without_a_date_are_not_replaced_by_older_ones(place: Installation) -> None:
     with pytest.raises(BadWindow, match=r"keeps no result of 2025-01-25 beside newer ones; only \d{4}-\d\d-\d\d can"):
-        place.desk.trigger("notes.newest", OTHER_DAY)
+        place.service.commands.trigger("notes.newest", OTHER_DAY)

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import select
 
-from opsconsole.authoring.job import RunState
+from opsconsole.authoring.run import RunState
 from opsconsole.leader.engine import Engine
 from opsconsole.store import pauses, runs
 from opsconsole.store.runs import Filter
@@ -52,7 +52,7 @@ def log_of(place: Installation, run: int) -> list[str]:
 
 
 def done(place: Installation, command: int) -> str:
-    outcome = place.desk.outcome(command, 10)
+    outcome = place.service.commands.outcome(command, 10)
     assert outcome is not None
     assert outcome.refused is None, outcome.refused
     return outcome.done or ""
@@ -64,10 +64,12 @@ def test_a_job_waits_for_the_one_that_it_comes_after(place: Installation) -> Non
         one = place.begin("queue.first", DAY)
         two = place.begin("queue.second", DAY)
         elsewhere = place.begin("queue.second", "2025-01-20")
-        eventually(lambda: place.desk.run(elsewhere).state is not RunState.QUEUED, "another day's need not wait")
-        waiting = {progress.run.id: progress.waits for progress in place.desk.snapshot().live}
-        assert place.desk.run(two).state is RunState.QUEUED
-        first, second = place.desk.wait_for(one, 20), place.desk.wait_for(two, 20)
+        eventually(
+            lambda: place.service.queries.run(elsewhere).state is not RunState.QUEUED, "another day's need not wait"
+        )
+        waiting = {progress.run.id: progress.waits for progress in place.service.snapshot().live}
+        assert place.service.queries.run(two).state is RunState.QUEUED
+        first, second = place.service.commands.wait_for_run(one, 20), place.service.commands.wait_for_run(two, 20)
 
     assert waiting[two] in ("queue.first", f"run {elsewhere} of this job, for 2025-01-20")
     assert first is not None
@@ -83,9 +85,9 @@ def test_a_job_waits_no_longer_than_it_may_and_says_so(place: Installation) -> N
     with place.leading():
         one = place.begin("queue.first", DAY)
         two = place.begin("queue.hasty", DAY)
-        eventually(lambda: place.desk.run(two).state is not RunState.QUEUED, "it has waited long enough", 5)
-        still = place.desk.run(one).state
-        second = place.desk.wait_for(two, 20)
+        eventually(lambda: place.service.queries.run(two).state is not RunState.QUEUED, "it has waited long enough", 5)
+        still = place.service.queries.run(one).state
+        second = place.service.commands.wait_for_run(two, 20)
 
     assert still is RunState.RUNNING
     assert second is not None
@@ -97,7 +99,7 @@ def test_a_job_waits_no_longer_than_it_may_and_says_so(place: Installation) -> N
 def test_of_jobs_that_exclude_each_other_one_runs_at_a_time(place: Installation) -> None:
     with place.leading():
         numbers = [place.begin(job, day) for job in ("queue.left", "queue.right") for day in (DAY, "2025-01-20")]
-        ended = [run for number in numbers if (run := place.desk.wait_for(number, 30))]
+        ended = [run for number in numbers if (run := place.service.commands.wait_for_run(number, 30))]
 
     assert [run.state for run in ended] == [RunState.SUCCEEDED] * 4
     times = sorted((run.started_at, run.ended_at) for run in ended if run.started_at and run.ended_at)
@@ -108,7 +110,7 @@ def test_of_jobs_that_exclude_each_other_one_runs_at_a_time(place: Installation)
 def test_the_newest_hour_replaces_the_one_before(place: Installation) -> None:
     clock = Hands(NOON - timedelta(minutes=5))
     engine = Engine(place.settings, place.store, place.catalog, now=clock)
-    place.desk.engine = engine
+    place.service.use_engine(engine)
     engine.start()
     try:
         eventually(lambda: engine.is_leading, "it leads")
@@ -116,13 +118,15 @@ def test_the_newest_hour_replaces_the_one_before(place: Installation) -> None:
         clock.at = NOON
         eventually(lambda: len(counting.tried(place.data, "queue.newest")) >= 1, "the run of noon is at it")
         clock.at = NOON + timedelta(hours=1)
-        eventually(lambda: len(place.desk.runs(limit=9, job="queue.newest")) == 2, "the next hour is planned")
-        eventually(lambda: all(run.ended_at for run in place.desk.runs(limit=9)), "both have ended")
+        eventually(
+            lambda: len(place.service.queries.runs(limit=9, job="queue.newest")) == 2, "the next hour is planned"
+        )
+        eventually(lambda: all(run.ended_at for run in place.service.queries.runs(limit=9)), "both have ended")
     finally:
         engine.stop(grace_seconds=1)
-        place.desk.engine = None
+        place.service.use_engine(None)
 
-    second, first = place.desk.runs(limit=9, job="queue.newest")
+    second, first = place.service.queries.runs(limit=9, job="queue.newest")
     assert (first.state, first.error) == (
         RunState.CANCELLED,
         f"replaced by run {second.id}, due 2025-01-16 13:00 UTC",
@@ -136,9 +140,9 @@ def test_cancelling_ends_a_run_at_the_next_batch_and_says_who_did_it(place: Inst
     with place.leading():
         number = place.begin("queue.first", DAY)
         eventually(lambda: len(counting.tried(place.data, "queue.first")) == 1, "the first batch is under way")
-        said = done(place, place.desk.cancel(number, note="wrong day"))
-        ended = place.desk.wait_for(number, 20)
-        again = place.desk.outcome(place.desk.cancel(number), 10)
+        said = done(place, place.service.commands.cancel(number, note="wrong day"))
+        ended = place.service.commands.wait_for_run(number, 20)
+        again = place.service.commands.outcome(place.service.commands.cancel(number), 10)
         retried = place.retry(number)
 
     who = place.settings.actor.name
@@ -163,8 +167,8 @@ def test_cancelling_by_force_ends_a_loop_and_proves_it(installing: Installing, d
         eventually(lambda: len(counting.tried(place.data)) == 1, "the batch hangs")
         (_, _, pid) = counting.tried(place.data)[0]
         began = time.monotonic()
-        done(place, place.desk.cancel(number, force=True))
-        ended = place.desk.wait_for(number, 20)
+        done(place, place.service.commands.cancel(number, force=True))
+        ended = place.service.commands.wait_for_run(number, 20)
         took = time.monotonic() - began
         beside = place.run("counting.names", DAY)
 
@@ -182,9 +186,9 @@ def test_a_run_that_waits_is_cancelled_without_a_start(place: Installation) -> N
     with place.leading():
         one = place.begin("queue.first", DAY)
         two = place.begin("queue.second", DAY)
-        done(place, place.desk.cancel(two))
-        ended = place.desk.wait_for(two, 10)
-        still = place.desk.run(one).state
+        done(place, place.service.commands.cancel(two))
+        ended = place.service.commands.wait_for_run(two, 10)
+        still = place.service.queries.run(one).state
 
     assert ended is not None
     assert (ended.state, ended.started_at, ended.attempt) == (RunState.CANCELLED, None, 0)
@@ -196,10 +200,10 @@ def test_a_run_is_cancelled_though_its_leader_has_gone(place: Installation) -> N
     with place.leading():
         number = place.begin("queue.first", DAY)
         eventually(lambda: len(counting.tried(place.data, "queue.first")) == 1, "the first batch is under way")
-    interrupted = place.desk.run(number)
-    place.desk.cancel(number)
+    interrupted = place.service.queries.run(number)
+    place.service.commands.cancel(number)
     with place.leading():
-        ended = place.desk.wait_for(number, 20)
+        ended = place.service.commands.wait_for_run(number, 20)
 
     assert interrupted.state is RunState.INTERRUPTED
     assert ended is not None
@@ -214,11 +218,11 @@ def test_everything_that_matches_is_retried_once(place: Installation) -> None:
         place.run("counting.names", DAY)
         counting.change(place.data, "ben", "fine")
         wanted = Filter(job="counting.count", states=(RunState.PARTIAL,))
-        meant = place.desk.matching(wanted, limit=10)
-        outcome = place.desk.outcome(place.desk.retry_matching(wanted), 10)
+        meant = place.service.queries.retryable(wanted, limit=10)
+        outcome = place.service.commands.outcome(place.service.commands.retry_matching(wanted), 10)
         assert outcome is not None
-        ended = [run for number in outcome.runs if (run := place.desk.wait_for(number, 20))]
-        again = place.desk.outcome(place.desk.retry_matching(wanted), 10)
+        ended = [run for number in outcome.runs if (run := place.service.commands.wait_for_run(number, 20))]
+        again = place.service.commands.outcome(place.service.commands.retry_matching(wanted), 10)
 
     assert [run.id for run in meant] == [run.id for run in failed]
     assert outcome.done == "3 runs are queued"
@@ -237,9 +241,11 @@ def test_all_moments_that_match_are_retried_one_after_the_other(place: Installat
             failed.append(place.run("counting.moment"))
             time.sleep(1.0)  # a moment is a second
         counting.change(place.data, "ben", "fine")
-        outcome = place.desk.outcome(place.desk.retry_matching(Filter(job="counting.moment")), 10)
+        outcome = place.service.commands.outcome(
+            place.service.commands.retry_matching(Filter(job="counting.moment")), 10
+        )
         assert outcome is not None
-        ended = [run for number in outcome.runs if (run := place.desk.wait_for(number, 20))]
+        ended = [run for number in outcome.runs if (run := place.service.commands.wait_for_run(number, 20))]
 
     assert [(run.parent, run.as_of, run.state) for run in ended] == [
         (parent.id, parent.as_of, RunState.SUCCEEDED) for parent in failed

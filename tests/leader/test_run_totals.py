@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from opsconsole.authoring.job import BatchResult, RunState
+from opsconsole.authoring.batch import BatchResult
+from opsconsole.authoring.run import RunState
 from opsconsole.leader.run_totals import Tally
 from opsconsole.store import Store, migrate
 from tests.rules.test_health import JOB, run

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from opsconsole.authoring.job import RunState, Trigger
+from opsconsole.authoring.run import RunState, Trigger
 from opsconsole.leader.engine import Engine
 from opsconsole.store import runs
 from opsconsole.store.tables import jobs, occurrences
@@ -73,7 +73,7 @@ def told(place: Installation, job: str) -> list[tuple[str, str, int, str, str | 
 
 
 def windows_of(place: Installation, job: str) -> list[tuple[str, RunState]]:
-    return [(run.window.label, run.state) for run in reversed(place.desk.runs(limit=100, job=job))]
+    return [(run.window.label, run.state) for run in reversed(place.service.queries.runs(limit=100, job=job))]
 
 
 def all_ended(place: Installation) -> bool:
@@ -112,7 +112,7 @@ def test_after_three_days_nothing_is_forgotten_and_little_is_repeated(place: Ins
         ("2025-01-19T12:00:00Z", RunState.SUCCEEDED),
         ("2025-01-19T13:00:00Z", RunState.SUCCEEDED),
     ]
-    found = place.desk.runs(limit=100, job="clockwork.hourly")
+    found = place.service.queries.runs(limit=100, job="clockwork.hourly")
     assert {(run.trigger, run.asked_by) for run in found} == {(Trigger.SCHEDULE, "schedule")}
     assert found[0].as_of == datetime(2025, 1, 19, 13, 0, tzinfo=UTC)
 
@@ -122,14 +122,14 @@ def test_starting_anew_does_not_start_again_what_was_started(place: Installation
     with leading(place, clock):
         clock.at = THURSDAY + HOUR
         eventually(lambda: len(told(place, "clockwork.hourly")) == 1 and all_ended(place), "the hour's run has ended")
-    before = len(place.desk.runs(limit=100))
+    before = len(place.service.queries.runs(limit=100))
 
     clock.at = THURSDAY - HOUR  # somebody sets the clock back ...
     with leading(place, clock):
         clock.at = THURSDAY + HOUR + timedelta(minutes=1)  # ... and right again
         time.sleep(1.2)
 
-    assert len(place.desk.runs(limit=100)) == before
+    assert len(place.service.queries.runs(limit=100)) == before
     assert len(told(place, "clockwork.hourly")) == 1
 
 
@@ -141,7 +141,7 @@ def test_an_hour_that_comes_while_the_last_one_goes_on_is_skipped_or_waits(place
         clock.at = one = THURSDAY + timedelta(minutes=50)
         eventually(lambda: len(counting.tried(place.data, "clockwork.hourly")) == 1, "the run meets a conflict")
         eventually(lambda: len(counting.tried(place.data, "clockwork.patient")) == 1, "so does the other job's")
-        blocking = place.desk.runs(limit=1, job="clockwork.hourly")[0].id
+        blocking = place.service.queries.runs(limit=1, job="clockwork.hourly")[0].id
         clock.at = one + HOUR  # now the conflict is tried again, and met again
         eventually(lambda: len(told(place, "clockwork.hourly")) == 2, "the next hour is planned")
         for minute in range(3, 8):
@@ -157,7 +157,7 @@ def test_an_hour_that_comes_while_the_last_one_goes_on_is_skipped_or_waits(place
     assert len(windows_of(place, "clockwork.hourly")) == 1
     first, second = windows_of(place, "clockwork.patient")
     assert (first[1], second[1]) == (RunState.SUCCEEDED, RunState.SUCCEEDED)
-    a, b = reversed(place.desk.runs(limit=2, job="clockwork.patient"))
+    a, b = reversed(place.service.queries.runs(limit=2, job="clockwork.patient"))
     assert a.ended_at is not None
     assert b.started_at is not None
     assert a.ended_at <= b.started_at, "one of a moment's job at a time"

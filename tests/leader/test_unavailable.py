@@ -15,7 +15,7 @@ from sqlalchemy import insert
 
 from jobs.attempts.tables import attempts, questions, subjects, topics
 from jobs.common import users
-from opsconsole.authoring.job import Run, RunState
+from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import breaker
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.leader import live_run as liverun
@@ -69,12 +69,12 @@ def under_way(place: Installation) -> Iterator[int]:
     """A run that has done some hundred users, and the leader that carries it out."""
     with place.leading():
         number = place.begin("attempts.cache_day", DAY)
-        eventually(lambda: place.desk.run(number).counts.ok >= 200, "some hundred users are done")
+        eventually(lambda: place.service.queries.run(number).counts.ok >= 200, "some hundred users are done")
         yield number
 
 
 def ended(place: Installation, number: int) -> Run:
-    found = place.desk.wait_for(number, 30)
+    found = place.service.commands.wait_for_run(number, 30)
     assert found is not None
     return found
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from opsconsole import DAY, Job, hours, minutes
-from opsconsole.authoring.job import Counts, Run, RunState, Selection, Stop, Trigger
+from opsconsole.authoring.run import Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.calendar.windows import MOMENT, Covers, Window
 from opsconsole.rules.admission import NO_SLOT, SLOTS, waits
 from tests.packs.counting import names, pass_over

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from opsconsole import DAY, DAY_BEFORE, MOMENT, MONTH_BEFORE, Job
-from opsconsole.authoring.job import Selection
+from opsconsole.authoring.run import Selection
 from opsconsole.calendar.cron import Cron
 from opsconsole.calendar.windows import Covers, Window
 from opsconsole.core.errors import BadWindow, NotBackfillable

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from opsconsole import NONE, Job, all_of, hours
-from opsconsole.authoring.job import Counts, OccurrenceState, Reason, Run, RunState, Selection, Stop, Trigger
+from opsconsole.authoring.occurrence import OccurrenceState, Reason
+from opsconsole.authoring.run import Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.calendar.cron import Cron
 from opsconsole.calendar.windows import Window
 from opsconsole.rules.explain import Answer, Known, explain, fits

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from opsconsole import DAY, Job, Limits, hours, minutes
-from opsconsole.authoring.job import Counts, Run, RunState, Selection, Trigger
+from opsconsole.authoring.run import Counts, Run, RunState, Selection, Trigger
 from opsconsole.calendar.windows import Window
 from opsconsole.rules.health import Finding, JobFacts, Severity, findings
 from tests.packs import counting

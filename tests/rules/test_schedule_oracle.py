@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, reject, settings, strategies as st
 
 from opsconsole import LATEST, NONE, Job, all_of, hours
-from opsconsole.authoring.job import CatchUp, Occurrence, OccurrenceState, Reason
+from opsconsole.authoring.job import CatchUp
+from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
 from opsconsole.calendar.cron import Cron
 from opsconsole.core.errors import BadCron
 from opsconsole.rules.schedule import Schedule, Stretch, plan

@@ -18,10 +18,10 @@ PATIENCE_SECONDS = 5.0
 
 
 class Opened(NamedTuple):
-    """An open console, its desk and its keyboard."""
+    """An open console, its service and its keyboard."""
 
     app: ConsoleApp
-    desk: world.Answers
+    service: world.FakeService
     pilot: Pilot[None]
 
     @property
@@ -51,13 +51,13 @@ class Opened(NamedTuple):
 @asynccontextmanager
 async def opened(
     snapshot: Snapshot = world.BUSY,
-    desk: world.Answers | None = None,
+    service: world.FakeService | None = None,
     size: tuple[int, int] = (80, 24),
     ascii: bool = False,  # noqa: A002 - as the application calls it
     start_run: str | None = None,
 ) -> AsyncIterator[Opened]:
     """A console that shows a Snapshot."""
-    answers = desk or world.Answers()
+    answers = service or world.FakeService()
     app = ConsoleApp(answers, now=lambda: world.NOW, ascii=ascii, start_run=start_run)
     async with app.run_test(size=size) as pilot:
         app.show(snapshot)
@@ -68,7 +68,7 @@ async def opened(
 def trying(
     what: Callable[[Opened], Awaitable[None]],
     snapshot: Snapshot = world.BUSY,
-    desk: world.Answers | None = None,
+    service: world.FakeService | None = None,
     size: tuple[int, int] = (80, 24),
     ascii: bool = False,  # noqa: A002 - as the application calls it
     start_run: str | None = None,
@@ -76,7 +76,7 @@ def trying(
     """Opens a console and tries something with it."""
 
     async def tried() -> None:
-        async with opened(snapshot, desk, size, ascii, start_run) as console:
+        async with opened(snapshot, service, size, ascii, start_run) as console:
             await what(console)
 
     asyncio.run(tried())

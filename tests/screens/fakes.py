@@ -1,4 +1,4 @@
-"""Hand-made Snapshots of one evening, and a desk that remembers what it was asked."""
+"""Hand-made Snapshots of one evening, and a service that remembers what it was asked."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.extensions import Shown
-from opsconsole.authoring.job import BatchState, Counts, Run, RunState, Selection, Stop, Trigger
+from opsconsole.authoring.run import Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.cache.clearing import Swept, Wanted
 from opsconsole.cache.families import Family
 from opsconsole.cache.statistics import RedisStats
@@ -404,8 +405,8 @@ GOING = a_backfill(
 )
 
 
-class Answers:
-    """A desk that answers at once with what it was given, and keeps what it was asked."""
+class FakeService:
+    """A service that answers at once with what it was given, and keeps what it was asked."""
 
     def __init__(self, pages: Sequence[RunPage] = (PAGE,)) -> None:
         self.asked: list[tuple[object, ...]] = []
@@ -431,6 +432,8 @@ class Answers:
         self.hangs = threading.Event()
         self.hangs.set()
         self.callback: Callable[[Snapshot], None] | None = None
+        self.queries = self.commands = self
+        self.backfills = FakeBackfills(self)
 
     def looks_at(self, screen: str, /) -> None:
         self.looked_at.append(screen)
@@ -442,27 +445,27 @@ class Answers:
         self.callback = None
 
     def preview(self, job: str, day_: str | None, /) -> Preview:
-        self._ask("preview", job, day_)
+        self.ask("preview", job, day_)
         return Preview(job, day(day_ or "2026-01-19"), "Asia/Kolkata", self.items, "staging")
 
     def trigger(self, job: str, day_: str | None, /) -> int:
-        self._ask("trigger", job, day_)
+        self.ask("trigger", job, day_)
         return 17
 
     def retry(self, run: int, /) -> int:
-        self._ask("retry", run)
+        self.ask("retry", run)
         return 18
 
     def cancel(self, run: int, /, *, force: bool = False, note: str = "") -> int:
-        self._ask("cancel", run, force, note)
+        self.ask("cancel", run, force, note)
         return 19
 
     def pause(self, target: str, /, *, until: datetime | None, note: str = "") -> int:
-        self._ask("pause", target, until, note)
+        self.ask("pause", target, until, note)
         return 20
 
     def resume(self, target: str, /) -> int:
-        self._ask("resume", target)
+        self.ask("resume", target)
         return 21
 
     def families(self) -> tuple[Family, ...]:
@@ -477,8 +480,8 @@ class Answers:
         self.counts.wait(5)
         yield self.steps[-1]
 
-    def clear(self, wanted: Wanted, /, *, counted: int | None = None) -> int:
-        self._ask("clear", wanted, counted)
+    def clear_cache(self, wanted: Wanted, /, *, counted: int | None = None) -> int:
+        self.ask("clear", wanted, counted)
         return 22
 
     def panels(self) -> tuple[PanelView, ...]:
@@ -509,62 +512,67 @@ class Answers:
         if self.cannot is not None:
             raise self.cannot
 
-    def _ask(self, *what: object) -> None:
+    def ask(self, *what: object) -> None:
         self.asked.append(what)
         if self.refuses is not None:
             raise self.refuses
 
+
+class FakeBackfills:
+    """The backfills of a FakeService, which has what they answer."""
+
+    def __init__(self, fake: FakeService) -> None:
+        self._fake = fake
+
     def calendars(self) -> tuple[Calendar, ...]:
-        return self.cards
+        return self._fake.cards
 
     def windows(self, job: str, since: date | None, until: date | None, /) -> list[Seen]:
-        self.asked.append(("windows", job, since, until))
-        seen = self.seen.get(job, ())
+        self._fake.asked.append(("windows", job, since, until))
+        seen = self._fake.seen.get(job, ())
         return [each for each in seen if str(since)[: len(each.window.label)] <= each.window.label <= str(until)]
 
-    def plan_backfill(
-        self, jobs: Sequence[str], since: date, until: date, /, *, only: Only, looking: Looking | None
-    ) -> int:
+    def plan(self, jobs: Sequence[str], since: date, until: date, /, *, only: Only, looking: Looking | None) -> int:
         """Looks at two windows, stands still before the third, and has what it is to have."""
-        self.asked.append(("plan_backfill", tuple(jobs), str(since), str(until), only))
+        self._fake.asked.append(("plan_backfill", tuple(jobs), str(since), str(until), only))
         if looking is not None:
             for n in (1, 2):
                 looking(jobs[0], n, 3)
-            self.counts.wait(5)
+            self._fake.counts.wait(5)
             looking(jobs[0], 3, 3)
-        if self.away is not None:
-            raise self.away
-        return self.plan.id
+        if self._fake.away is not None:
+            raise self._fake.away
+        return self._fake.plan.id
 
-    def backfill(self, number: int, /) -> Backfill:
-        found = next((about for about in (self.plan, *self.filled) if about.id == number), None)
+    def get(self, number: int, /) -> Backfill:
+        found = next((about for about in (self._fake.plan, *self._fake.filled) if about.id == number), None)
         if found is None:
             raise UnknownBackfill(number)
         return found
 
-    def backfill_steps(self, number: int, /) -> list[StepView]:
-        return list(self.plan_steps)
+    def steps(self, number: int, /) -> list[StepView]:
+        return list(self._fake.plan_steps)
 
-    def backfill_warnings(self, number: int, /) -> list[str]:
-        return list(self.warnings)
+    def warnings(self, number: int, /) -> list[str]:
+        return list(self._fake.warnings)
 
-    def backfills(self, *, limit: int) -> list[Backfill]:
-        if self.away is not None:
-            raise self.away
-        return list(self.filled)
+    def newest(self, *, limit: int) -> list[Backfill]:
+        if self._fake.away is not None:
+            raise self._fake.away
+        return list(self._fake.filled)
 
-    def apply_backfill(self, number: int, /) -> int:
-        self._ask("apply_backfill", number)
+    def apply(self, number: int, /) -> int:
+        self._fake.ask("apply_backfill", number)
         return 23
 
-    def pause_backfill(self, number: int, /, *, note: str = "") -> int:
-        self._ask("pause_backfill", number)
+    def pause(self, number: int, /, *, note: str = "") -> int:
+        self._fake.ask("pause_backfill", number)
         return 24
 
-    def resume_backfill(self, number: int, /) -> int:
-        self._ask("resume_backfill", number)
+    def resume(self, number: int, /) -> int:
+        self._fake.ask("resume_backfill", number)
         return 25
 
-    def cancel_backfill(self, number: int, /, *, note: str = "") -> int:
-        self._ask("cancel_backfill", number)
+    def cancel(self, number: int, /, *, note: str = "") -> int:
+        self._fake.ask("cancel_backfill", number)
         return 26

@@ -1,4 +1,4 @@
-"""Cancel, pause and resume: what the keys ask, what the desk is told, and what is said of it."""
+"""Cancel, pause and resume: what the keys ask, what the service is told, and what is said of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from textual import events
 
-from opsconsole.authoring.job import Counts, RunState, Stop
+from opsconsole.authoring.run import Counts, RunState, Stop
 from opsconsole.core.errors import NotAllowed, UnknownRun
 from opsconsole.service.snapshot import Outcome, Progress, Snapshot
 from screens.dialogs.dialog import Confirm
@@ -24,16 +24,16 @@ CACHE_DAY, LIFE_REGEN, REPORT = ("tab", "tab"), ("tab", "tab", "down"), ("tab", 
 HALF_A_DAY = datetime(2026, 1, 20, 6, 20, tzinfo=UTC)
 
 
-def done(sentence: str) -> world.Answers:
-    """A desk that carries out everything, and says so in these words."""
-    desk = world.Answers()
-    desk.answer = Outcome(None, None, done=sentence)
-    return desk
+def done(sentence: str) -> world.FakeService:
+    """A service that carries out everything, and says so in these words."""
+    service = world.FakeService()
+    service.answer = Outcome(None, None, done=sentence)
+    return service
 
 
-def of(verb: str, desk: world.Answers) -> list[tuple[object, ...]]:
-    """What a desk was asked with a verb."""
-    return [asked for asked in desk.asked if asked[0] == verb]
+def of(verb: str, service: world.FakeService) -> list[tuple[object, ...]]:
+    """What a service was asked with a verb."""
+    return [asked for asked in service.asked if asked[0] == verb]
 
 
 # --- cancel -------------------------------------------------------------------------------------------------------
@@ -53,12 +53,12 @@ def test_cancel_names_the_run_and_how_far_it_is_and_no_is_the_default() -> None:
         assert "By force" not in console.text
         await console.press("enter")
         assert isinstance(console.app.screen, Dashboard)
-        assert of("cancel", console.desk) == []
+        assert of("cancel", console.service) == []
         await console.press("x", "left", "enter")
         await console.until(lambda: console.notice == "run 4812 of attempts.cache_day ends when its batches are done")
-        assert of("cancel", console.desk) == [("cancel", 4812, False, "")]
+        assert of("cancel", console.service) == [("cancel", 4812, False, "")]
 
-    trying(look, desk=done("run 4812 of attempts.cache_day ends when its batches are done"))
+    trying(look, service=done("run 4812 of attempts.cache_day ends when its batches are done"))
 
 
 def test_a_run_that_has_not_begun_can_be_cancelled_too() -> None:
@@ -77,7 +77,7 @@ def test_by_force_is_a_second_choice_and_no_the_default_there_too() -> None:
             assert words in console.text
         assert "Cancel the run" not in console.text
         await console.press("enter", "x", "left", "enter")
-        await console.until(lambda: of("cancel", console.desk) == [("cancel", 4812, True, "")])
+        await console.until(lambda: of("cancel", console.service) == [("cancel", 4812, True, "")])
 
     trying(look, world.HELD)
 
@@ -122,7 +122,7 @@ def test_what_cannot_be_cancelled_is_said_at_once(keys: tuple[str, ...], words: 
 
 def test_a_run_that_is_known_only_by_its_number_is_opened_first() -> None:
     elsewhere = replace(world.QUIET, findings=(replace(world.FAILED, run=77),))
-    desk = world.Answers([replace(world.PAGE, progress=world.running(77))])
+    service = world.FakeService([replace(world.PAGE, progress=world.running(77))])
 
     async def look(console: Opened) -> None:
         await console.press("tab", "tab", "tab", "x")
@@ -132,21 +132,21 @@ def test_a_run_that_is_known_only_by_its_number_is_opened_first() -> None:
         await console.press("x")
         assert "Cancel run 77" in console.text
 
-    trying(look, elsewhere, desk)
+    trying(look, elsewhere, service)
 
 
 def test_a_run_is_cancelled_from_its_page() -> None:
-    desk = world.Answers([replace(world.PAGE, progress=world.running())])
+    service = world.FakeService([replace(world.PAGE, progress=world.running())])
 
     async def look(console: Opened) -> None:
         await console.press("down", "enter")
         await console.until(lambda: "200 batches" in console.text)
         assert "x cancel" in console.text
         await console.press("x", "left", "enter")
-        await console.until(lambda: of("cancel", desk) == [("cancel", 4812, False, "")])
+        await console.until(lambda: of("cancel", service) == [("cancel", 4812, False, "")])
         assert isinstance(console.app.screen, RunScreen)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_a_page_that_could_not_be_read_has_nothing_to_cancel() -> None:
@@ -162,17 +162,17 @@ def test_a_page_that_could_not_be_read_has_nothing_to_cancel() -> None:
 
 
 def test_a_run_that_ended_meanwhile_is_refused_in_words() -> None:
-    desk = world.Answers()
-    desk.answer = Outcome(None, "run 4812 has ended already, as succeeded")
+    service = world.FakeService()
+    service.answer = Outcome(None, "run 4812 has ended already, as succeeded")
 
     async def look(console: Opened) -> None:
         await console.press("down", "x", "left", "enter")
         await console.until(lambda: console.notice == "refused: run 4812 has ended already, as succeeded")
-        desk.refuses = UnknownRun(4812)
+        service.refuses = UnknownRun(4812)
         await console.press("x", "left", "enter")
         await console.until(lambda: "there is no run 4812" in console.notice)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 # --- pause --------------------------------------------------------------------------------------------------------
@@ -194,9 +194,9 @@ def test_two_keys_pause_a_job_for_half_a_day() -> None:
             assert words in console.text
         await console.press("enter")
         await console.until(lambda: console.notice == "game.life_regen is paused until 2026-01-20 06:20 UTC")
-        assert of("pause", console.desk) == [("pause", "game.life_regen", HALF_A_DAY, "")]
+        assert of("pause", console.service) == [("pause", "game.life_regen", HALF_A_DAY, "")]
 
-    trying(look, desk=done("game.life_regen is paused until 2026-01-20 06:20 UTC"))
+    trying(look, service=done("game.life_regen is paused until 2026-01-20 06:20 UTC"))
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_arrows_choose_for_how_long(keys: tuple[str, ...], hours: int | None) ->
         await console.press(*LIFE_REGEN, "p", *keys)
         assert ("when somebody resumes it" in console.text) == (hours is None)
         await console.press("enter")
-        await console.until(lambda: of("pause", console.desk) == [("pause", "game.life_regen", end, "")])
+        await console.until(lambda: of("pause", console.service) == [("pause", "game.life_regen", end, "")])
 
     trying(look)
 
@@ -226,7 +226,7 @@ def test_arrows_choose_for_how_long(keys: tuple[str, ...], hours: int | None) ->
 def test_arrows_choose_what_is_paused(downs: int, target: str) -> None:
     async def look(console: Opened) -> None:
         await console.press(*LIFE_REGEN, "p", *["down"] * downs, "enter")
-        await console.until(lambda: of("pause", console.desk) == [("pause", target, HALF_A_DAY, "")])
+        await console.until(lambda: of("pause", console.service) == [("pause", target, HALF_A_DAY, "")])
 
     trying(look)
 
@@ -240,7 +240,7 @@ def test_every_letter_belongs_to_the_note() -> None:
         assert "quit? hjkl12 ticket 81[2J_" in console.text
         await console.press("enter")
         note = "quit? hjkl12 ticket 81[2J"
-        await console.until(lambda: of("pause", console.desk) == [("pause", "game.life_regen", HALF_A_DAY, note)])
+        await console.until(lambda: of("pause", console.service) == [("pause", "game.life_regen", HALF_A_DAY, note)])
         assert not console.app._exit
 
     trying(look)
@@ -253,8 +253,8 @@ def test_a_long_note_shows_its_end_and_has_one() -> None:
         await console.pilot.pause()
         assert "…" in console.text
         await console.press("enter")
-        await console.until(lambda: of("pause", console.desk))
-        note = of("pause", console.desk)[0][3]
+        await console.until(lambda: of("pause", console.service))
+        note = of("pause", console.service)[0][3]
         assert isinstance(note, str)
         assert NOTE_LENGTH - 1 <= len(note) <= NOTE_LENGTH
 
@@ -265,7 +265,7 @@ def test_the_pause_dialog_can_be_left() -> None:
     async def look(console: Opened) -> None:
         await console.press(*LIFE_REGEN, "p", "escape", "p", "tab", "enter", "p", "shift+tab", "enter")
         assert isinstance(console.app.screen, Dashboard)
-        assert of("pause", console.desk) == []
+        assert of("pause", console.service) == []
 
     trying(look)
 
@@ -306,8 +306,8 @@ def test_a_finding_that_is_about_no_job_is_not_paused() -> None:
 def test_the_job_of_a_run_is_paused_from_its_page() -> None:
     async def look(console: Opened) -> None:
         await console.press("down", "enter", "p", "enter")
-        await console.until(lambda: of("pause", console.desk))
-        assert of("pause", console.desk)[0][1] == "attempts.cache_day"
+        await console.until(lambda: of("pause", console.service))
+        assert of("pause", console.service)[0][1] == "attempts.cache_day"
 
     trying(look)
 
@@ -323,20 +323,20 @@ def test_one_key_resumes_a_job() -> None:
         await console.press("u")
         assert isinstance(console.app.screen, Dashboard)
         await console.until(lambda: console.notice == "game.life_regen goes on")
-        assert of("resume", console.desk) == [("resume", "game.life_regen")]
+        assert of("resume", console.service) == [("resume", "game.life_regen")]
 
     trying(look, world.HELD, done("game.life_regen goes on"))
 
 
 def test_whether_a_job_is_paused_is_for_the_desk_to_say() -> None:
-    desk = world.Answers()
-    desk.answer = Outcome(None, "game.life_regen is not paused")
+    service = world.FakeService()
+    service.answer = Outcome(None, "game.life_regen is not paused")
 
     async def look(console: Opened) -> None:
         await console.press(*LIFE_REGEN, "u")
         await console.until(lambda: console.notice == "refused: game.life_regen is not paused")
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_a_job_that_is_paused_with_its_pack_goes_on_only_with_it() -> None:
@@ -346,9 +346,9 @@ def test_a_job_that_is_paused_with_its_pack_goes_on_only_with_it() -> None:
         for words in ("Resume all of reporting?", "with all of reporting by chen", "until resumed", "ledger is moved"):
             assert words in console.text
         await console.press("right", "enter")
-        assert of("resume", console.desk) == []
+        assert of("resume", console.service) == []
         await console.press("u", "enter")
-        await console.until(lambda: of("resume", console.desk) == [("resume", "reporting")])
+        await console.until(lambda: of("resume", console.service) == [("resume", "reporting")])
 
     trying(look, world.HELD)
 
@@ -361,7 +361,7 @@ def test_a_job_that_is_paused_twice_is_resumed_twice() -> None:
         assert "Resume game.life_regen and all of game?" in console.text
         await console.press("enter")
         both = [("resume", "game.life_regen"), ("resume", "game")]
-        await console.until(lambda: sorted(of("resume", console.desk)) == sorted(both))
+        await console.until(lambda: sorted(of("resume", console.service)) == sorted(both))
 
     trying(look, twice)
 
@@ -376,7 +376,7 @@ def test_everything_is_resumed_from_anywhere() -> None:
         assert "Resume all jobs?" in console.text
         assert "everything is paused by ben until 23:00 UTC: move to web3." in console.text
         await console.press("enter")
-        await console.until(lambda: of("resume", console.desk) == [("resume", "all")])
+        await console.until(lambda: of("resume", console.service) == [("resume", "all")])
 
     trying(look, everything)
 
@@ -385,42 +385,42 @@ def test_everything_is_resumed_from_anywhere() -> None:
 
 
 def test_a_trigger_pressed_twenty_times_is_one_run_and_notices() -> None:
-    desk = world.Answers()
-    desk.hangs.clear()
+    service = world.FakeService()
+    service.hangs.clear()
 
     async def look(console: Opened) -> None:
         said: list[str] = []
         for _ in range(20):
             await console.press("t", "enter")
             said.append(console.notice)
-        assert of("trigger", desk) == [("trigger", "attempts.cache_day", None)]
+        assert of("trigger", service) == [("trigger", "attempts.cache_day", None)]
         assert said[0] == "asked for: attempts.cache_day"
         assert all(told.startswith("attempts.cache_day is already asked for") for told in said[1:])
-        desk.hangs.set()
+        service.hangs.set()
         await console.until(lambda: "run 4900 is started" in console.notice)
         await console.press("t", "enter")
-        await console.until(lambda: len(of("trigger", desk)) == 2)
+        await console.until(lambda: len(of("trigger", service)) == 2)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_a_resume_pressed_twenty_times_is_one_command() -> None:
-    desk = world.Answers()
-    desk.hangs.clear()
+    service = world.FakeService()
+    service.hangs.clear()
 
     async def look(console: Opened) -> None:
         await console.press(*LIFE_REGEN, *["u"] * 20)
-        assert of("resume", desk) == [("resume", "game.life_regen")]
+        assert of("resume", service) == [("resume", "game.life_regen")]
         assert console.notice.startswith("resume of game.life_regen is already asked for")
-        desk.hangs.set()
+        service.hangs.set()
 
-    trying(look, world.HELD, desk)
+    trying(look, world.HELD, service)
 
 
 def test_what_is_not_carried_out_yet_is_followed_until_it_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("screens.commands.OUTCOME_SECONDS", 0.1)
-    desk = world.Answers()
-    desk.answer = None
+    service = world.FakeService()
+    service.answer = None
 
     async def look(console: Opened) -> None:
         await console.press(*LIFE_REGEN, "u")
@@ -429,11 +429,11 @@ def test_what_is_not_carried_out_yet_is_followed_until_it_is_settled(monkeypatch
         assert console.notice == (
             "resume of game.life_regen is already asked for, as command 21, and not carried out yet"
         )
-        assert len(of("resume", desk)) == 1
-        desk.answer = Outcome(None, None, done="game.life_regen goes on")
+        assert len(of("resume", service)) == 1
+        service.answer = Outcome(None, None, done="game.life_regen goes on")
         await console.until(lambda: console.notice == "game.life_regen goes on")
 
-    trying(look, world.HELD, desk)
+    trying(look, world.HELD, service)
 
 
 # --- who may only look --------------------------------------------------------------------------------------------
@@ -452,9 +452,9 @@ def test_what_is_not_carried_out_yet_is_followed_until_it_is_settled(monkeypatch
 def test_whoever_may_only_look_sees_every_key_and_is_refused_in_the_desks_words(
     verb: str, keys: tuple[str, ...]
 ) -> None:
-    desk = world.Answers()
-    desk.refuses = NotAllowed(verb)
-    desk.read_only = True
+    service = world.FakeService()
+    service.refuses = NotAllowed(verb)
+    service.read_only = True
 
     async def look(console: Opened) -> None:
         top = console.text.splitlines()[0]
@@ -467,7 +467,7 @@ def test_whoever_may_only_look_sees_every_key_and_is_refused_in_the_desks_words(
         )
         assert isinstance(console.app.screen, Dashboard)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 # --- the palette --------------------------------------------------------------------------------------------------
@@ -512,7 +512,7 @@ def test_what_the_palette_finds_is_done(typed: str, asked: tuple[object, ...]) -
         await console.press("ctrl+p", *typed, "enter")
         if isinstance(console.app.screen, PauseDialog):
             await console.press("enter")
-        await console.until(lambda: asked in console.desk.asked)
+        await console.until(lambda: asked in console.service.asked)
 
     trying(look, world.HELD)
 
@@ -531,7 +531,7 @@ def test_with_no_job_there_is_nothing_to_pause() -> None:
 )
 def test_the_footer_names_at_most_nine_keys_in_eighty_cells(snapshot: Snapshot, keys: tuple[str, ...]) -> None:
     many = world.partial(4811, counts=Counts(planned=10**6, ok=0, failed=10**5))
-    desk = world.Answers([replace(world.PAGE, progress=replace(world.PAGE.progress, run=many))])
+    service = world.FakeService([replace(world.PAGE, progress=replace(world.PAGE.progress, run=many))])
 
     async def look(console: Opened) -> None:
         await console.press(*keys)
@@ -540,7 +540,7 @@ def test_the_footer_names_at_most_nine_keys_in_eighty_cells(snapshot: Snapshot, 
         assert len(page.footer()) <= 9
         assert console.text.splitlines()[-1].endswith("q quit")
 
-    trying(look, snapshot, desk)
+    trying(look, snapshot, service)
 
 
 def test_a_run_that_the_schedule_replaces_says_so() -> None:
@@ -552,4 +552,4 @@ def test_a_run_that_the_schedule_replaces_says_so() -> None:
         await console.press("down", "enter")
         await console.until(lambda: "\n replaced by the instant of 18:30 UTC" in console.text)
 
-    trying(look, replace(world.BUSY, live=(world.running(stop=stop),)), world.Answers([page]))
+    trying(look, replace(world.BUSY, live=(world.running(stop=stop),)), world.FakeService([page]))

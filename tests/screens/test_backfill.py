@@ -24,7 +24,7 @@ from screens.pages.backfills import BackfillScreen
 from screens.pages.calendar import CalendarScreen
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
-from screens.service import Asks
+from screens.service import Service
 from screens.widgets.paint import Lines
 from tests.conftest import Installing
 from tests.packs import diary
@@ -40,16 +40,16 @@ OVERWRITING = tuple(world.a_step(n, date(2025, 12, n), overwrites=True, why="it 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
 
 
-def filled(*about: Backfill) -> world.Answers:
-    """A desk that knows of these backfills."""
-    desk = world.Answers()
-    desk.filled = list(about)
-    return desk
+def filled(*about: Backfill) -> world.FakeService:
+    """A service that knows of these backfills."""
+    service = world.FakeService()
+    service.filled = list(about)
+    return service
 
 
-def verbs(desk: world.Answers, *of: str) -> list[tuple[object, ...]]:
-    """What a desk was asked with some verbs."""
-    return [asked for asked in desk.asked if asked[0] in of]
+def verbs(service: world.FakeService, *of: str) -> list[tuple[object, ...]]:
+    """What a service was asked with some verbs."""
+    return [asked for asked in service.asked if asked[0] in of]
 
 
 async def planned(console: Opened, *keys: str) -> None:
@@ -74,7 +74,7 @@ def test_all_jobs_with_windows_are_the_first_that_is_shown() -> None:
         assert isinstance(console.app.screen, BackfillScreen)
         await console.press("escape")
         assert isinstance(console.app.screen, Dashboard)
-        assert {"backfill", "backfill of reporting.daily_report"} <= set(console.desk.looked_at)
+        assert {"backfill", "backfill of reporting.daily_report"} <= set(console.service.looked_at)
 
     trying(look)
 
@@ -118,15 +118,15 @@ def test_a_job_that_keeps_its_newest_result_has_no_calendar() -> None:
 
 
 def test_where_no_job_has_windows_it_says_so() -> None:
-    desk = world.Answers()
-    desk.cards = ()
+    service = world.FakeService()
+    service.cards = ()
 
     async def look(console: Opened) -> None:
         await console.press("4")
         assert "no job that is loaded has windows" in console.text
         await console.press("enter", "down", "tab", "b", "x")
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 # --- the calendar -------------------------------------------------------------------------------------------------
@@ -153,10 +153,10 @@ def test_another_year_is_read_when_the_cursor_gets_there() -> None:
     async def look(console: Opened) -> None:
         await console.press(*REPORT, "pageup")
         asked = ("windows", world.REPORT, date(2025, 1, 20), date(2026, 1, 19))
-        await console.until(lambda: asked in console.desk.asked)
+        await console.until(lambda: asked in console.service.asked)
         await console.press("left")
         before = ("windows", world.REPORT, date(2024, 1, 22), date(2025, 1, 26))
-        await console.until(lambda: before in console.desk.asked)
+        await console.until(lambda: before in console.service.asked)
         await console.until(lambda: "Mon 2025-01-13  · fresh" in console.text)
         assert " 2024 " in console.text
 
@@ -194,7 +194,7 @@ def test_what_is_wanted_goes_round_and_the_jobs_after_are_added() -> None:
         assert "+ leaves them out" in console.text
         await planned(console, "enter")
         asked = ("plan_backfill", (world.REPORT, world.SNAPSHOT, world.SUMMARY), "2025-12-01", "2025-12-05", "missing")
-        assert verbs(console.desk, "plan_backfill") == [asked]
+        assert verbs(console.service, "plan_backfill") == [asked]
         await console.press("right_square_bracket", "right_square_bracket", "plus")
         assert "no job that can be filled comes after reporting.monthly_summary" in console.notice
 
@@ -215,7 +215,7 @@ def test_escape_goes_out_of_the_plan_then_of_the_mark_then_of_the_list_then_back
         await console.press("escape")
         assert isinstance(console.app.screen, BackfillScreen)
 
-    trying(look, desk=filled(*world.PAST))
+    trying(look, service=filled(*world.PAST))
 
 
 def test_the_command_that_does_the_same_is_told() -> None:
@@ -235,8 +235,8 @@ def test_the_command_that_does_the_same_is_told() -> None:
 
 
 def test_a_range_is_marked_planned_applied_and_watched() -> None:
-    desk = filled(*world.PAST)
-    desk.answer = Outcome(None, None, done="backfill 12 begins: 4 windows")
+    service = filled(*world.PAST)
+    service.answer = Outcome(None, None, done="backfill 12 begins: 4 windows")
 
     async def look(console: Opened) -> None:
         await console.press(*REPORT, *["left"] * 7, "space")
@@ -246,33 +246,33 @@ def test_a_range_is_marked_planned_applied_and_watched() -> None:
         await console.press("space")
         await planned(console, "enter")
         asked = ("plan_backfill", (world.REPORT,), "2025-12-01", "2025-12-05", Only.MISSING)
-        assert verbs(desk, "plan_backfill") == [asked]
+        assert verbs(service, "plan_backfill") == [asked]
         assert "runs      4 windows · 4,812 items · about 2 s · overwrites nothing" in console.text
         assert "skips     1 window: fresh" in console.text
         assert "◐ results go by themselves" in console.text
-        assert verbs(desk, "apply_backfill") == []
+        assert verbs(service, "apply_backfill") == []
 
         await console.press("enter")
         assert isinstance(console.app.screen, Confirm)
         assert "[ Run 4 windows ]" in console.text
-        desk.filled.insert(0, world.GOING)
+        service.filled.insert(0, world.GOING)
         await console.press("enter")
         await console.until(lambda: console.notice == "backfill 12 begins: 4 windows")
-        assert verbs(desk, "apply_backfill") == [("apply_backfill", 12)]
+        assert verbs(service, "apply_backfill") == [("apply_backfill", 12)]
         await console.until(lambda: "20 of 48 ✗1" in console.text)
         assert "Nothing marked" in console.text
 
-        desk.filled[0] = replace(world.GOING, counts={StepState.DONE: 47, StepState.RUNNING: 1})
-        desk.seen[world.REPORT] = [world.a_window(world.utc_day(date(2025, 12, 5)), WindowState.RUNNING)]
+        service.filled[0] = replace(world.GOING, counts={StepState.DONE: 47, StepState.RUNNING: 1})
+        service.seen[world.REPORT] = [world.a_window(world.utc_day(date(2025, 12, 5)), WindowState.RUNNING)]
         await console.until(lambda: "47 of 48" in console.text)
         await console.until(lambda: "Fri 2025-12-05  ▶ running: run 4900 is about it" in console.text)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_while_a_plan_is_made_it_says_how_far_and_can_be_left() -> None:
-    desk = world.Answers()
-    desk.counts.clear()
+    service = world.FakeService()
+    service.counts.clear()
 
     async def look(console: Opened) -> None:
         await console.press(*MARKED, "enter")
@@ -281,18 +281,18 @@ def test_while_a_plan_is_made_it_says_how_far_and_can_be_left() -> None:
         assert "the plan is being made; esc leaves it" in console.notice
         await console.press("escape")
         assert "Marked 2025-12-01 to 12-05" in console.text
-        desk.counts.set()
+        service.counts.set()
         await console.pilot.pause(0.1)
         assert "─ Plan 12" not in console.text
         await planned(console, "enter")
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_when_the_world_has_changed_it_is_told_and_the_plan_is_made_anew() -> None:
-    desk = world.Answers()
+    service = world.FakeService()
     why = "plan 12 is out of date: run 4901 has been about reporting.daily_report 2025-12-02 since; plan it anew"
-    desk.answer = Outcome(None, why)
+    service.answer = Outcome(None, why)
 
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
@@ -301,26 +301,26 @@ def test_when_the_world_has_changed_it_is_told_and_the_plan_is_made_anew() -> No
         assert "✗ refused: plan 12 is out of date: run 4901 has been about" in console.text
         assert "enter plans it anew" in console.text
         await planned(console, "enter")
-        assert len(verbs(desk, "plan_backfill")) == 2
+        assert len(verbs(service, "plan_backfill")) == 2
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_what_cannot_be_planned_says_why() -> None:
-    desk = world.Answers()
+    service = world.FakeService()
 
     async def look(console: Opened) -> None:
         await console.press(*MARKED)
-        desk.away = BadWindow("2026-01-20 has not begun in Asia/Kolkata; choose dates up to today")
+        service.away = BadWindow("2026-01-20 has not begun in Asia/Kolkata; choose dates up to today")
         await console.press("enter")
         await console.until(lambda: "✗ 2026-01-20 has not begun in Asia/Kolkata" in console.text)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_an_order_is_given_once_and_is_said_to_be_given() -> None:
-    desk = world.Answers()
-    desk.hangs.clear()
+    service = world.FakeService()
+    service.hangs.clear()
 
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
@@ -328,16 +328,16 @@ def test_an_order_is_given_once_and_is_said_to_be_given() -> None:
         assert "it is asked for" in console.text
         await console.press("enter")
         assert "backfill 12 is already asked for" in console.notice
-        desk.hangs.set()
+        service.hangs.set()
         await console.until(lambda: "Nothing marked" in console.text)
-        assert verbs(desk, "apply_backfill") == [("apply_backfill", 12)]
+        assert verbs(service, "apply_backfill") == [("apply_backfill", 12)]
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_a_plan_without_windows_to_run_is_not_applied() -> None:
-    desk = world.Answers()
-    desk.plan = replace(world.PLAN, counts={StepState.SKIPPED: 5})
+    service = world.FakeService()
+    service.plan = replace(world.PLAN, counts={StepState.SKIPPED: 5})
 
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
@@ -346,12 +346,12 @@ def test_a_plan_without_windows_to_run_is_not_applied() -> None:
         assert "nothing of it is to be run" in console.notice
         assert isinstance(console.app.screen, CalendarScreen)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_what_overwrites_a_little_is_asked_with_the_cursor_on_cancel() -> None:
-    desk = world.Answers()
-    desk.plan_steps = [replace(OVERWRITING[0], step=replace(OVERWRITING[0].step, items=1000))]
+    service = world.FakeService()
+    service.plan_steps = [replace(OVERWRITING[0], step=replace(OVERWRITING[0].step, items=1000))]
 
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
@@ -359,18 +359,18 @@ def test_what_overwrites_a_little_is_asked_with_the_cursor_on_cancel() -> None:
         await console.press("enter")
         assert "[ Cancel ]" in console.text
         await console.press("enter")
-        assert verbs(desk, "apply_backfill") == []
+        assert verbs(service, "apply_backfill") == []
         assert "─ Plan 12" in console.text
         await console.press("enter", "left", "enter")
-        await console.until(lambda: verbs(desk, "apply_backfill"))
+        await console.until(lambda: verbs(service, "apply_backfill"))
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 @pytest.mark.parametrize(("environment", "word"), [("staging", world.REPORT), ("production", "production")])
 def test_what_overwrites_much_or_in_production_wants_a_name_typed(environment: str, word: str) -> None:
-    desk = world.Answers()
-    desk.plan_steps = OVERWRITING if environment == "staging" else OVERWRITING[:1]
+    service = world.FakeService()
+    service.plan_steps = OVERWRITING if environment == "staging" else OVERWRITING[:1]
 
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
@@ -380,15 +380,15 @@ def test_what_overwrites_much_or_in_production_wants_a_name_typed(environment: s
         await console.press("left", "enter")
         assert "the name is not typed: nothing is run" in console.text
         await console.press(*word, "enter")
-        await console.until(lambda: verbs(desk, "apply_backfill"))
+        await console.until(lambda: verbs(service, "apply_backfill"))
 
-    trying(look, replace(world.BUSY, environment=environment), desk)
+    trying(look, replace(world.BUSY, environment=environment), service)
 
 
 def test_whoever_may_only_look_sees_the_plan_and_is_refused() -> None:
-    desk = filled(world.GOING)
-    desk.read_only = True
-    desk.refuses = NotAllowed("apply_backfill")
+    service = filled(world.GOING)
+    service.read_only = True
+    service.refuses = NotAllowed("apply_backfill")
 
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
@@ -397,7 +397,7 @@ def test_whoever_may_only_look_sees_the_plan_and_is_refused() -> None:
         await console.press("escape", "tab", "p")
         await console.until(lambda: "is refused" in console.notice)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 # --- backfills that go on and that are over -----------------------------------------------------------------------
@@ -415,9 +415,9 @@ def test_whoever_may_only_look_sees_the_plan_and_is_refused() -> None:
 def test_a_backfill_is_cancelled_paused_and_resumed_from_every_page(
     where: Sequence[str], keys: Sequence[str], asked: str
 ) -> None:
-    desk = filled(world.GOING, *world.PAST)
-    desk.plan = world.GOING
-    desk.answer = Outcome(None, None, done="so it is")
+    service = filled(world.GOING, *world.PAST)
+    service.plan = world.GOING
+    service.answer = Outcome(None, None, done="so it is")
 
     async def look(console: Opened) -> None:
         for key in where:
@@ -426,13 +426,13 @@ def test_a_backfill_is_cancelled_paused_and_resumed_from_every_page(
             await console.until(lambda: not console.app.screen._asking)  # type: ignore[attr-defined]
         await console.press(*keys)
         await console.until(lambda: console.notice == "so it is")
-        assert verbs(desk, "cancel_backfill", "pause_backfill", "resume_backfill") == [(asked, 12)]
+        assert verbs(service, "cancel_backfill", "pause_backfill", "resume_backfill") == [(asked, 12)]
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_a_cancel_asks_first_and_the_only_one_that_goes_on_need_not_be_chosen() -> None:
-    desk = filled(world.GOING, *world.PAST)
+    service = filled(world.GOING, *world.PAST)
 
     async def look(console: Opened) -> None:
         await console.press(*REPORT)
@@ -442,9 +442,9 @@ def test_a_cancel_asks_first_and_the_only_one_that_goes_on_need_not_be_chosen() 
             assert words in console.text
         await console.press("enter", "tab", "down", "x")
         assert "backfill 11 has ended already: it is done" in console.notice
-        assert verbs(desk, "cancel_backfill") == []
+        assert verbs(service, "cancel_backfill") == []
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_where_none_goes_on_one_has_to_be_chosen() -> None:
@@ -455,7 +455,7 @@ def test_where_none_goes_on_one_has_to_be_chosen() -> None:
             await console.press(key)
             assert console.notice == "choose a backfill with tab and the arrows first"
 
-    trying(look, desk=filled(*world.PAST))
+    trying(look, service=filled(*world.PAST))
 
 
 def test_a_job_without_backfills_says_so() -> None:
@@ -467,16 +467,16 @@ def test_a_job_without_backfills_says_so() -> None:
 
 
 def test_its_windows_lead_to_their_runs_those_that_failed_first() -> None:
-    desk = filled(world.GOING)
-    desk.plan = world.GOING
+    service = filled(world.GOING)
+    service.plan = world.GOING
     days = [date(2025, 12, n) for n in (1, 2, 3)]
-    desk.plan_steps = [
+    service.plan_steps = [
         world.a_step(1, days[0], StepState.DONE),
         world.a_step(2, days[1], StepState.FAILED),
         world.a_step(3, days[2]),
     ]
     run = replace(world.PAGE.progress.run, id=4902)
-    desk.pages[4902] = replace(world.PAGE, progress=replace(world.PAGE.progress, run=run))
+    service.pages[4902] = replace(world.PAGE, progress=replace(world.PAGE.progress, run=run))
 
     async def look(console: Opened) -> None:
         await console.press(*REPORT)
@@ -492,16 +492,16 @@ def test_its_windows_lead_to_their_runs_those_that_failed_first() -> None:
         assert "reporting.daily_report 2025-12-03 has no run here" in console.notice
         await console.press("end", "t")
         assert isinstance(console.app.screen, TriggerDialog)
-        assert "backfill 12" in desk.looked_at
+        assert "backfill 12" in service.looked_at
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_the_cursor_stays_on_its_window_when_another_fails() -> None:
-    desk = filled(world.GOING)
-    desk.plan = world.GOING
+    service = filled(world.GOING)
+    service.plan = world.GOING
     first, second = date(2025, 12, 1), date(2025, 12, 2)
-    desk.plan_steps = [world.a_step(1, first, StepState.RUNNING), world.a_step(2, second, StepState.DONE)]
+    service.plan_steps = [world.a_step(1, first, StepState.RUNNING), world.a_step(2, second, StepState.DONE)]
 
     async def look(console: Opened) -> None:
         await console.press("4")
@@ -510,53 +510,55 @@ def test_the_cursor_stays_on_its_window_when_another_fails() -> None:
         await console.until(lambda: "▸ ▶ 2025-12-01" in console.text)
         await console.press("down")
         assert "▸ ✓ 2025-12-02" in console.text
-        desk.plan_steps = [world.a_step(1, first, StepState.DONE), world.a_step(2, second, StepState.FAILED)]
+        service.plan_steps = [world.a_step(1, first, StepState.DONE), world.a_step(2, second, StepState.FAILED)]
         await console.until(lambda: "▸ ✗ 2025-12-02" in console.text)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_it_asks_often_only_while_a_backfill_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("screens.pages.backfill_actions.LOOK_SECONDS", 0.05)
-    desk = filled(world.GOING)
+    service = filled(world.GOING)
 
     async def look(console: Opened) -> None:
         await console.press(*REPORT)
-        await console.until(lambda: len(verbs(desk, "windows")) > 8)
-        desk.filled = list(world.PAST)
+        await console.until(lambda: len(verbs(service, "windows")) > 8)
+        service.filled = list(world.PAST)
         await console.until(lambda: "✓ 11" in console.text)
-        asked = len(verbs(desk, "windows"))
+        asked = len(verbs(service, "windows"))
         await asyncio.sleep(0.3)
-        assert len(verbs(desk, "windows")) <= asked + 1
+        assert len(verbs(service, "windows")) <= asked + 1
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_when_the_store_is_away_the_calendar_stays_and_says_since_when() -> None:
-    desk = filled(*world.PAST)
+    service = filled(*world.PAST)
 
     async def look(console: Opened) -> None:
         await console.press(*REPORT)
         await console.until(lambda: "✓ 11" in console.text)
-        desk.away = Unavailable("store", "database is locked")
+        service.away = Unavailable("store", "database is locked")
         await console.press("p")
         await console.until(lambda: "stale since 18:20:07" in console.text)
         assert "· 350   S 8   m 4   p 1   F 1" in console.text
-        desk.away = None
+        service.away = None
         await console.press("p")
         await console.until(lambda: "stale since" not in console.text)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 HOSTILE = "[@click=app.quit]x[/]\x1b]52;c;aGk=\x07\u202e日本\r\n😀"
 
 
 def test_hostile_text_is_shown_and_does_nothing() -> None:
-    desk = filled(replace(world.GOING, asked_by=HOSTILE, note=HOSTILE), replace(world.PAST[0], jobs=(HOSTILE, HOSTILE)))
-    desk.plan = desk.filled[0]
-    desk.plan_steps = [world.a_step(1, date(2025, 12, 1), job=HOSTILE, why=HOSTILE)]
-    desk.warnings = [HOSTILE]
+    service = filled(
+        replace(world.GOING, asked_by=HOSTILE, note=HOSTILE), replace(world.PAST[0], jobs=(HOSTILE, HOSTILE))
+    )
+    service.plan = service.filled[0]
+    service.plan_steps = [world.a_step(1, date(2025, 12, 1), job=HOSTILE, why=HOSTILE)]
+    service.warnings = [HOSTILE]
 
     async def look(console: Opened) -> None:
         for keys in (("4",), ("tab", "enter"), ("escape", "tab", "enter"), ("space", "enter"), ("enter",), ("enter",)):
@@ -566,7 +568,7 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
             assert all(len(each) <= 80 for each in console.text.splitlines())
         assert console.app.is_running
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_the_help_knows_the_signs_and_keys_of_the_calendar() -> None:
@@ -584,7 +586,7 @@ def test_signs_are_plain_letters_where_asked_for() -> None:
         await console.until(lambda: ". fresh: run 4000" in console.text)
         assert console.text.isascii()
 
-    trying(look, desk=filled(world.GOING, *world.PAST), ascii=True)
+    trying(look, service=filled(world.GOING, *world.PAST), ascii=True)
 
 
 def test_without_colours_the_marked_days_are_underlined_and_the_cursor_is_reversed(
@@ -603,7 +605,7 @@ def test_without_colours_the_marked_days_are_underlined_and_the_cursor_is_revers
     trying(look)
 
 
-# --- a real desk --------------------------------------------------------------------------------------------------
+# --- a real service --------------------------------------------------------------------------------------------------
 
 
 def test_days_are_filled_by_keys_with_a_real_desk(
@@ -618,13 +620,13 @@ def test_days_are_filled_by_keys_with_a_real_desk(
     )
     diary.put(place.data, ["asha", "ben"])
     diary.spoil(place.data, "2025-01-15")
-    monkeypatch.setattr(place.desk, "_now", lambda: now)
+    monkeypatch.setattr(place.service, "_now", lambda: now)
 
     async def fill() -> None:
-        app = ConsoleApp(cast("Asks", place.desk), now=lambda: now)
+        app = ConsoleApp(cast("Service", place.service), now=lambda: now)
         async with app.run_test(size=(80, 24)) as pilot:
             app.show(Snapshot(at=now, environment="", leader=world.ME))
-            console = Opened(app, cast("world.Answers", place.desk), pilot)
+            console = Opened(app, cast("world.FakeService", place.service), pilot)
             await console.press("4", "enter")
             await console.until(lambda: "Mon 2025-01-20" in console.text and "m missing" in console.text)
             await console.press("left", "space", *["down"] * 5, "space", "plus")
@@ -663,18 +665,18 @@ def test_it_looks_like_before(
     snap_compare: Compare, size: str, keys: Sequence[str], shows: str, request: pytest.FixtureRequest
 ) -> None:
     running = "running" in request.node.callspec.id
-    desk = filled(*([world.GOING] if running else []), *world.PAST)
-    assert pictured(snap_compare, desk, size, keys, shows)
+    service = filled(*([world.GOING] if running else []), *world.PAST)
+    assert pictured(snap_compare, service, size, keys, shows)
 
 
 def test_it_looks_like_before_anything_ran(snap_compare: Compare) -> None:
-    desk = filled()
-    desk.seen = {}
-    assert pictured(snap_compare, desk, "80x24", ("4",), "none yet")
+    service = filled()
+    service.seen = {}
+    assert pictured(snap_compare, service, "80x24", ("4",), "none yet")
 
 
-def pictured(snap_compare: Compare, desk: world.Answers, size: str, keys: Sequence[str], shows: str) -> bool:
-    app = ConsoleApp(desk, now=lambda: world.NOW)
+def pictured(snap_compare: Compare, service: world.FakeService, size: str, keys: Sequence[str], shows: str) -> bool:
+    app = ConsoleApp(service, now=lambda: world.NOW)
 
     async def before(pilot: Pilot[None]) -> None:
         app.show(world.BUSY)

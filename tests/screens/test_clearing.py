@@ -1,4 +1,4 @@
-"""Clearing cached keys: what the dialog counts and asks, what the desk is told, and what is said of it."""
+"""Clearing cached keys: what the dialog counts and asks, what the service is told, and what is said of it."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def text(lines: list[Line]) -> str:
     return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
 
 
-def asked(desk: world.Answers, verb: str) -> list[tuple[object, ...]]:
-    return [each[1:] for each in desk.asked if each[0] == verb]
+def asked(service: world.FakeService, verb: str) -> list[tuple[object, ...]]:
+    return [each[1:] for each in service.asked if each[0] == verb]
 
 
-def cleared(sentence: str = "940 keys of 2 families are cleared", steps: Swept | None = None) -> world.Answers:
-    """A desk that counts, and carries out what it is asked for."""
-    desk = world.Answers()
-    desk.answer = Outcome(None, None, done=sentence)
+def cleared(sentence: str = "940 keys of 2 families are cleared", steps: Swept | None = None) -> world.FakeService:
+    """A service that counts, and carries out what it is asked for."""
+    service = world.FakeService()
+    service.answer = Outcome(None, None, done=sentence)
     if steps is not None:
-        desk.steps = (steps,)
-    return desk
+        service.steps = (steps,)
+    return service
 
 
 async def counted(console: Opened, words: str = "940 keys of 2 families") -> None:
@@ -137,11 +137,11 @@ def test_a_users_keys_are_counted_confirmed_and_cleared() -> None:
         assert "[ Cancel ]" in console.text
         await console.press("left", "enter")
         await console.until(lambda: console.notice == "940 keys of 2 families are cleared")
-        assert asked(console.desk, "clear") == [(ASHA, 940)]
-        assert asked(console.desk, "count_keys") == [(ASHA,)], "it was counted once the keys rested"
+        assert asked(console.service, "clear") == [(ASHA, 940)]
+        assert asked(console.service, "count_keys") == [(ASHA,)], "it was counted once the keys rested"
         assert isinstance(console.app.screen, Dashboard)
 
-    trying(look, desk=cleared())
+    trying(look, service=cleared())
 
 
 def test_cancel_is_the_default_and_nothing_is_cleared() -> None:
@@ -152,9 +152,9 @@ def test_cancel_is_the_default_and_nothing_is_cleared() -> None:
         assert isinstance(console.app.screen, Dashboard)
         await console.press("c", "escape")
         assert isinstance(console.app.screen, Dashboard)
-        assert asked(console.desk, "clear") == []
+        assert asked(console.service, "clear") == []
 
-    trying(look, desk=cleared())
+    trying(look, service=cleared())
 
 
 def test_subject_family_and_date_are_fields_too() -> None:
@@ -165,12 +165,12 @@ def test_subject_family_and_date_are_fields_too() -> None:
         assert "▸Family   game.board  ←→ 2 of 3" in console.text
         await console.press("right", "down", *"2026-01-1x9")
         assert "[2026-01-19]" in console.text
-        await console.until(lambda: (wanted,) in asked(console.desk, "count_keys"))
+        await console.until(lambda: (wanted,) in asked(console.service, "count_keys"))
         await counted(console)
         await console.press("down", "up", "up", "up", "up", *"asha")
-        await console.until(lambda: (replace(wanted, user="asha"),) in asked(console.desk, "count_keys"))
+        await console.until(lambda: (replace(wanted, user="asha"),) in asked(console.service, "count_keys"))
 
-    trying(look, desk=cleared())
+    trying(look, service=cleared())
 
 
 def test_letters_find_a_family() -> None:
@@ -193,8 +193,8 @@ def test_letters_that_are_keys_elsewhere_are_letters_here() -> None:
 
 
 def test_a_count_shows_how_far_it_is_and_is_given_up_when_something_else_is_wanted() -> None:
-    desk = cleared()
-    desk.counts.clear()
+    service = cleared()
+    service.counts.clear()
 
     async def look(console: Opened) -> None:
         await console.press("c", *"asha")
@@ -204,11 +204,11 @@ def test_a_count_shows_how_far_it_is_and_is_given_up_when_something_else_is_want
         assert "it is not counted yet; wait a moment" in console.text
         await console.press("2")
         assert "310 found" not in console.text
-        desk.counts.set()
+        service.counts.set()
         await counted(console)
-        assert asked(desk, "count_keys") == [(ASHA,), (Wanted(user="asha2"),)]
+        assert asked(service, "count_keys") == [(ASHA,), (Wanted(user="asha2"),)]
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 @pytest.mark.parametrize(
@@ -223,8 +223,8 @@ def test_a_count_shows_how_far_it_is_and_is_given_up_when_something_else_is_want
 def test_what_cannot_be_counted_is_told_and_not_asked_for(
     keys: tuple[str, ...], error: OpsconsoleError, words: str
 ) -> None:
-    desk = world.Answers()
-    desk.away = error
+    service = world.FakeService()
+    service.away = error
 
     async def look(console: Opened) -> None:
         await console.press("c", *keys)
@@ -232,9 +232,9 @@ def test_what_cannot_be_counted_is_told_and_not_asked_for(
         await console.press("enter")
         assert isinstance(console.app.screen, ClearDialog)
         assert words in console.text
-        assert asked(desk, "clear") == []
+        assert asked(service, "clear") == []
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_without_a_condition_or_with_half_a_date_nothing_is_counted() -> None:
@@ -244,7 +244,7 @@ def test_without_a_condition_or_with_half_a_date_nothing_is_counted() -> None:
         await console.press(*["down"] * 3, *"2026-0", "enter")
         assert "type the whole date, or none" in console.text
         assert isinstance(console.app.screen, ClearDialog)
-        assert asked(console.desk, "count_keys") == []
+        assert asked(console.service, "count_keys") == []
 
     trying(look)
 
@@ -258,19 +258,19 @@ def test_where_there_is_nothing_there_is_nothing_to_confirm() -> None:
         await console.press("enter")
         assert isinstance(console.app.screen, ClearDialog)
 
-    trying(look, desk=cleared(steps=nothing))
+    trying(look, service=cleared(steps=nothing))
 
 
 def test_without_families_there_is_no_dialog() -> None:
-    desk = world.Answers()
-    desk.cached = ()
+    service = world.FakeService()
+    service.cached = ()
 
     async def look(console: Opened) -> None:
         await console.press("c")
         assert isinstance(console.app.screen, Dashboard)
         assert console.notice == "no pack that is loaded declares a family of cached keys"
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 # --- a name to type -----------------------------------------------------------------------------------------------
@@ -294,9 +294,9 @@ def test_a_name_has_to_be_typed_in_production_and_for_many_keys(environment: str
         await counted(console, "keys of 2 families")
         await console.press("enter", *word[:-1], "left", "enter")
         assert "the name is not typed: nothing is cleared" in console.text
-        assert asked(console.desk, "clear") == []
+        assert asked(console.service, "clear") == []
         await console.press(word[-1], "x", "backspace", "enter")
-        await console.until(lambda: asked(console.desk, "clear") == [(ASHA, swept.total)])
+        await console.until(lambda: asked(console.service, "clear") == [(ASHA, swept.total)])
 
     trying(look, replace(world.BUSY, environment=environment), cleared(steps=swept))
 
@@ -312,42 +312,42 @@ async def clear_asha(console: Opened) -> None:
 
 def test_progress_is_told_while_keys_are_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("screens.commands.LOOK_SECONDS", 0.05)
-    desk = world.Answers()
-    desk.answer = None
-    desk.advances = [Advance("counting", 9_000, 41_204, 0), *[Advance("clearing", 12_000, 41_204, 310)] * 40]
+    service = world.FakeService()
+    service.answer = None
+    service.advances = [Advance("counting", 9_000, 41_204, 0), *[Advance("clearing", 12_000, 41_204, 310)] * 40]
 
     async def look(console: Opened) -> None:
         await clear_asha(console)
         so_far = "clearing of user asha: clearing, 12,000 of 41,204 keys looked at, 310 cleared"
         await console.until(lambda: console.notice == so_far)
-        desk.answer = Outcome(None, None, done="940 keys of 2 families are cleared")
+        service.answer = Outcome(None, None, done="940 keys of 2 families are cleared")
         await console.until(lambda: console.notice == "940 keys of 2 families are cleared")
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 @pytest.mark.parametrize("grown", ["there are 2,000 keys by now, not 940; look again before clearing them"])
 def test_a_refusal_is_told(grown: str) -> None:
-    desk = world.Answers()
-    desk.answer = Outcome(None, grown, 4)
+    service = world.FakeService()
+    service.answer = Outcome(None, grown, 4)
 
     async def look(console: Opened) -> None:
         await clear_asha(console)
         await console.until(lambda: console.notice == f"refused: {grown}")
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_whoever_may_only_look_counts_and_is_refused() -> None:
-    desk = world.Answers()
-    desk.refuses, desk.read_only = NotAllowed("clear"), True
+    service = world.FakeService()
+    service.refuses, service.read_only = NotAllowed("clear"), True
 
     async def look(console: Opened) -> None:
         assert "c clear" in console.text
         await clear_asha(console)
         await console.until(lambda: "clear is refused: this was opened with --read-only" in console.notice)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 # --- hostile text -------------------------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ from tests.screens.console import Opened, trying
 
 def test_a_snapshot_from_the_sampler_reaches_the_screen() -> None:
     async def look(console: Opened) -> None:
-        assert console.desk.callback is not None
-        threading.Thread(target=console.desk.callback, args=(world.BUSY,)).start()
+        assert console.service.callback is not None
+        threading.Thread(target=console.service.callback, args=(world.BUSY,)).start()
         await console.until(lambda: "game.life_regen" in console.text)
 
     trying(look, world.EMPTY)
@@ -159,9 +159,9 @@ def test_the_cursor_goes_through_runs_jobs_and_findings() -> None:
 def test_others_see_which_screen_is_open() -> None:
     async def look(console: Opened) -> None:
         await console.press("down", "enter", "question_mark", "escape", "escape", "t", "escape")
-        seen = list(dict.fromkeys(console.desk.looked_at))
+        seen = list(dict.fromkeys(console.service.looked_at))
         assert seen == ["dashboard", "run 4812", "help"]
-        assert console.desk.looked_at[-1] == "dashboard"
+        assert console.service.looked_at[-1] == "dashboard"
 
     trying(look)
 
@@ -263,7 +263,7 @@ def test_what_has_not_changed_is_not_painted_again() -> None:
 
 def test_the_console_opens_with_a_run_when_it_is_told_to() -> None:
     async def look(console: Opened) -> None:
-        await console.until(lambda: ("trigger", "attempts.cache_day", None) in console.desk.asked)
+        await console.until(lambda: ("trigger", "attempts.cache_day", None) in console.service.asked)
         await console.until(lambda: "run 4900 is started" in console.notice)
 
     trying(look, start_run="attempts.cache_day")
@@ -271,7 +271,7 @@ def test_the_console_opens_with_a_run_when_it_is_told_to() -> None:
 
 def test_it_opens_before_the_first_snapshot() -> None:
     async def tried() -> None:
-        app = ConsoleApp(world.Answers(), now=lambda: world.NOW)
+        app = ConsoleApp(world.FakeService(), now=lambda: world.NOW)
         async with app.run_test(size=(80, 24)) as pilot:
             await pilot.press("t", "enter", "down", "question_mark", "escape", "r")
             assert "no job" in app.screen.query_one(Lines).text

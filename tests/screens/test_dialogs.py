@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from opsconsole.authoring.job import Counts, RunState
+from opsconsole.authoring.run import Counts, RunState
 from opsconsole.core.errors import BadWindow, Unavailable
 from opsconsole.service.snapshot import Outcome
 from screens.dialogs.dialog import Confirm
@@ -30,15 +30,15 @@ def test_two_keys_trigger_a_job() -> None:
             assert words in console.text
         await console.press("enter")
         await console.until(lambda: "run 4900 is started" in console.notice)
-        assert ("trigger", "attempts.cache_day", None) in console.desk.asked
+        assert ("trigger", "attempts.cache_day", None) in console.service.asked
         assert isinstance(console.app.screen, Dashboard)
 
     trying(look)
 
 
 def test_it_acknowledges_at_once_whatever_the_leader_does() -> None:
-    desk = world.Answers()
-    desk.hangs.clear()
+    service = world.FakeService()
+    service.hangs.clear()
 
     async def look(console: Opened) -> None:
         await console.press("t")
@@ -46,53 +46,53 @@ def test_it_acknowledges_at_once_whatever_the_leader_does() -> None:
         await console.pilot.press("enter")
         await console.until(lambda: "asked for: attempts.cache_day" in console.notice)
         assert time.monotonic() - began < 1.0  # a tenth of a second but for the machine that tests
-        desk.hangs.set()
+        service.hangs.set()
         await console.until(lambda: "run 4900" in console.notice)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_what_is_asked_for_already_is_refused_in_words() -> None:
-    desk = world.Answers()
-    desk.answer = Outcome(None, REFUSED)
+    service = world.FakeService()
+    service.answer = Outcome(None, REFUSED)
 
     async def look(console: Opened) -> None:
         await console.press("t", "enter")
         await console.until(lambda: console.notice == f"refused: {REFUSED}")
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_without_a_leader_the_command_waits() -> None:
-    desk = world.Answers()
-    desk.answer = None
+    service = world.FakeService()
+    service.answer = None
 
     async def look(console: Opened) -> None:
         await console.press("t", "enter")
         await console.until(lambda: "as command 17, and waits for a leader" in console.notice)
 
-    trying(look, replace(world.BUSY, leader=None), desk)
+    trying(look, replace(world.BUSY, leader=None), service)
 
 
 def test_a_leader_that_is_slow_is_not_told_to_be_missing() -> None:
-    desk = world.Answers()
-    desk.answer = None
+    service = world.FakeService()
+    service.answer = None
 
     async def look(console: Opened) -> None:
         await console.press("t", "enter")
         await console.until(lambda: "as command 17, and is not carried out yet" in console.notice)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_a_date_names_the_window() -> None:
     async def look(console: Opened) -> None:
         await console.press("t", *"2026-01-17x", "backspace", "8")
-        await console.until(lambda: ("preview", "attempts.cache_day", "2026-01-18") in console.desk.asked)
+        await console.until(lambda: ("preview", "attempts.cache_day", "2026-01-18") in console.service.asked)
         assert "[2026-01-18]" in console.text
         await console.until(lambda: "Window   2026-01-18" in console.text)
         await console.press("enter")
-        await console.until(lambda: ("trigger", "attempts.cache_day", "2026-01-18") in console.desk.asked)
+        await console.until(lambda: ("trigger", "attempts.cache_day", "2026-01-18") in console.service.asked)
 
     trying(look)
 
@@ -102,14 +102,14 @@ def test_half_a_date_is_not_asked_for() -> None:
         await console.press("t", *"2026-1", "enter")
         assert isinstance(console.app.screen, TriggerDialog)
         assert "the date is not complete" in console.text
-        assert not [asked for asked in console.desk.asked if asked[0] == "trigger"]
+        assert not [asked for asked in console.service.asked if asked[0] == "trigger"]
 
     trying(look)
 
 
 def test_a_date_that_is_none_is_refused_in_the_dialog() -> None:
-    desk = world.Answers()
-    desk.refuses = BadWindow("'2026-13-45' is not a date; write it as 2026-01-19")
+    service = world.FakeService()
+    service.refuses = BadWindow("'2026-13-45' is not a date; write it as 2026-01-19")
 
     async def look(console: Opened) -> None:
         await console.press("t", *"2026-13-45")
@@ -117,12 +117,12 @@ def test_a_date_that_is_none_is_refused_in_the_dialog() -> None:
         await console.press("enter")
         assert isinstance(console.app.screen, TriggerDialog)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_a_data_database_that_is_away_does_not_keep_a_job_from_being_asked_for() -> None:
-    desk = world.Answers()
-    desk.refuses = Unavailable("data", "timeout")
+    service = world.FakeService()
+    service.refuses = Unavailable("data", "timeout")
 
     async def look(console: Opened) -> None:
         await console.press("t")
@@ -130,7 +130,7 @@ def test_a_data_database_that_is_away_does_not_keep_a_job_from_being_asked_for()
         await console.press("enter")
         await console.until(lambda: console.notice == "the data database is away: timeout")
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_arrows_choose_the_job_and_the_button() -> None:
@@ -141,7 +141,7 @@ def test_arrows_choose_the_job_and_the_button() -> None:
         assert console.app.screen.button == 1  # type: ignore[attr-defined]
         await console.press("enter")
         assert isinstance(console.app.screen, Dashboard)
-        assert not [asked for asked in console.desk.asked if asked[0] == "trigger"]
+        assert not [asked for asked in console.service.asked if asked[0] == "trigger"]
 
     trying(look)
 
@@ -177,7 +177,7 @@ def test_retry_says_what_it_would_do_and_does_it() -> None:
             assert words in console.text
         await console.press("enter")
         await console.until(lambda: "retry of run 4811 of attempts.cache_day: run 4900 is started" in console.notice)
-        assert ("retry", 4811) in console.desk.asked
+        assert ("retry", 4811) in console.service.asked
 
     trying(look, world.QUIET)
 
@@ -186,7 +186,7 @@ def test_a_retry_can_be_cancelled() -> None:
     async def look(console: Opened) -> None:
         await console.press("down", "r", "escape", "r", "right", "enter")
         assert isinstance(console.app.screen, Dashboard)
-        assert console.desk.asked == []
+        assert console.service.asked == []
 
     trying(look, world.QUIET)
 

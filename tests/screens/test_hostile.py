@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from rich.cells import cell_len
 from textual import events
 
-from opsconsole.authoring.job import Run, RunState, Stop
+from opsconsole.authoring.run import Run, RunState, Stop
 from opsconsole.core.errors import BadWindow
 from opsconsole.core.text import safe
 from opsconsole.service.snapshot import (
@@ -146,9 +146,9 @@ PAGES = ("down", "enter", "f", "question_mark", "escape", "escape", "t", "enter"
 @pytest.mark.parametrize("ascii_only", [False, True], ids=["unicode", "ascii"])
 @pytest.mark.parametrize("keys", [DIALOGS, LIVE, PAGES], ids=["dialogs", "live", "pages"])
 def test_no_screen_and_no_dialog_passes_it_on(keys: tuple[str, ...], ascii_only: bool) -> None:
-    desk = world.Answers([hostile_page(ALL)])
-    desk.here, desk.answer = (world.running(7, job=ALL).run,), Outcome(None, ALL)
-    desk.refuses = desk.cannot = BadWindow(ALL)
+    service = world.FakeService([hostile_page(ALL)])
+    service.here, service.answer = (world.running(7, job=ALL).run,), Outcome(None, ALL)
+    service.refuses = service.cannot = BadWindow(ALL)
     snapshot = hostile_snapshot(ALL)
     if keys is not LIVE:
         snapshot = replace(snapshot, live=(), recent=(world.partial(7, job=ALL, error=ALL),))
@@ -161,7 +161,7 @@ def test_no_screen_and_no_dialog_passes_it_on(keys: tuple[str, ...], ascii_only:
             assert console.text.replace("\n", "").isprintable()
             assert not ascii_only or console.text.isascii()
 
-    trying(look, snapshot, desk, ascii=ascii_only)
+    trying(look, snapshot, service, ascii=ascii_only)
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
@@ -172,8 +172,8 @@ def test_no_note_is_asked_for_that_cannot_be_seen(text: str) -> None:
         await console.pilot.pause()
         assert console.text.replace("\n", "").isprintable()
         await console.press("enter")
-        await console.until(lambda: console.desk.asked)
-        note = console.desk.asked[0][3]
+        await console.until(lambda: console.service.asked)
+        note = console.service.asked[0][3]
         assert isinstance(note, str)
         assert note.isprintable()
         assert len(note) <= 200

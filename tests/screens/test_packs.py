@@ -117,7 +117,7 @@ def test_one_key_opens_it_and_one_leads_back() -> None:
             "no rows",
         ):
             assert words in console.text
-        assert console.desk.looked_at[-1] == "packs"
+        assert console.service.looked_at[-1] == "packs"
         await console.press("7", "1")
         assert isinstance(console.app.screen, Dashboard)
         await console.press("down", "enter", "7", "escape")
@@ -132,8 +132,8 @@ def test_one_key_opens_it_and_one_leads_back() -> None:
 
 
 def test_it_scrolls_to_both_ends_and_no_further() -> None:
-    desk = world.Answers()
-    desk.shows = LONG
+    service = world.FakeService()
+    service.shows = LONG
 
     async def look(console: Opened) -> None:
         await console.press("7")
@@ -149,52 +149,52 @@ def test_it_scrolls_to_both_ends_and_no_further() -> None:
         await console.press("pageup", "home")
         assert "lines 1 to 19 of 103" in console.text
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_it_is_read_again_while_it_is_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("screens.pages.packs.REFRESH_SECONDS", 0.05)
-    desk = world.Answers()
+    service = world.FakeService()
 
     async def look(console: Opened) -> None:
         await console.press("7")
         await console.until(lambda: "10,000" in console.text)
-        desk.shows = LONG
+        service.shows = LONG
         await console.until(lambda: "u0003" in console.text)
-        desk.away = Unavailable("store", "database is locked")
+        service.away = Unavailable("store", "database is locked")
         await console.until(lambda: "the store is away: database is locked" in console.text)
         assert "u0003" in console.text, "what was read stays"
-        desk.away = None
+        service.away = None
         await console.until(lambda: "is locked" not in console.text)
         await console.press("c")
         assert isinstance(console.app.screen, ClearDialog)
         await console.pilot.pause(0.2)
-        before = len(desk.asked)
+        before = len(service.asked)
         await console.pilot.pause(0.2)
-        assert len(desk.asked) == before, "nobody looks at it"
+        assert len(service.asked) == before, "nobody looks at it"
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_what_cannot_be_read_at_first_and_packs_without_panels_are_told() -> None:
-    desk = world.Answers()
-    desk.away = Unavailable("data", "timeout")
+    service = world.FakeService()
+    service.away = Unavailable("data", "timeout")
 
     async def look(console: Opened) -> None:
         await console.press("7")
         await console.until(lambda: "the data database is away: timeout" in console.text)
-        desk.away, desk.shows = None, ()
+        service.away, service.shows = None, ()
         await console.press("escape", "7")
         await console.until(lambda: "no pack that is loaded shows anything here" in console.text)
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 def test_no_panel_passes_on_what_cannot_be_seen(size: tuple[int, int]) -> None:
-    desk = world.Answers()
+    service = world.FakeService()
     shown = Shown(((ALL, ALL),), (ALL, ALL), ((ALL, ALL), (ALL,)), ALL)
-    desk.shows = (PanelView(ALL, ALL, shown), PanelView("p", "t", shown, troubled=True))
+    service.shows = (PanelView(ALL, ALL, shown), PanelView("p", "t", shown, troubled=True))
 
     async def look(console: Opened) -> None:
         await console.press("7")
@@ -202,7 +202,7 @@ def test_no_panel_passes_on_what_cannot_be_seen(size: tuple[int, int]) -> None:
         assert console.text.replace("\n", "").isprintable()
         assert not {c for c in console.app.export_screenshot() if not c.isprintable()} - {"\n"}
 
-    trying(look, replace(world.BUSY, environment=ALL), desk, size)
+    trying(look, replace(world.BUSY, environment=ALL), service, size)
 
 
 def test_the_age_that_makes_panels_old_is_longer_than_it_takes_to_read_them_again() -> None:

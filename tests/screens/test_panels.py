@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, strategies as st
 from rich.cells import cell_len
 
-from opsconsole.authoring.job import BatchState, Counts, RunState
+from opsconsole.authoring.batch import BatchState
+from opsconsole.authoring.run import Counts, RunState
 from opsconsole.service.snapshot import Away, Finding, Progress, Severity, Snapshot
 from screens.panels import dashboard as board, health, pauses, questions, redis, running, success, upcoming
 from screens.panels.top_line import top_line, verdict

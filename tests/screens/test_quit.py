@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from opsconsole.authoring.job import RunState
+from opsconsole.authoring.run import RunState
 from opsconsole.core.errors import NotAllowed, OpsconsoleError, Unavailable
 from screens.dialogs.dialog import Confirm
 from screens.dialogs.trigger import TriggerDialog
@@ -20,11 +20,11 @@ OTHER = world.running(4820, job="reporting.daily_report").run
 AWAITED = "quits when run 4812 of attempts.cache_day has ended"
 
 
-def leading(*runs: object) -> world.Answers:
-    """A desk whose process has runs going."""
-    desk = world.Answers()
-    desk.here = runs or (RUN,)  # type: ignore[assignment]
-    return desk
+def leading(*runs: object) -> world.FakeService:
+    """A service whose process has runs going."""
+    service = world.FakeService()
+    service.here = runs or (RUN,)  # type: ignore[assignment]
+    return service
 
 
 async def asked(console: Opened, key: str = "q") -> None:
@@ -65,12 +65,12 @@ def test_quitting_over_runs_names_them_and_staying_is_the_default(key: str) -> N
         await console.press("enter")
         assert isinstance(console.app.screen, Dashboard)
         assert not console.app._exit
-        assert console.desk.asked == []
+        assert console.service.asked == []
         await asked(console, key)
         await console.press("escape")
         assert isinstance(console.app.screen, Dashboard)
 
-    trying(look, desk=leading(RUN, OTHER))
+    trying(look, service=leading(RUN, OTHER))
 
 
 def test_of_many_runs_the_first_are_named_and_the_rest_are_counted() -> None:
@@ -80,11 +80,11 @@ def test_of_many_runs_the_first_are_named_and_the_rest_are_counted() -> None:
         assert "· and 5 more" in console.text
         await answered(console, "Wait")
         await console.until(lambda: "quits when 9 runs have ended" in console.text)
-        console.desk.here = (RUN, OTHER)
+        console.service.here = (RUN, OTHER)
         console.app._tick()
         await console.until(lambda: "quits when runs 4812, 4820 have ended" in console.text)
 
-    trying(look, desk=leading(*(world.running(4800 + i).run for i in range(9))))
+    trying(look, service=leading(*(world.running(4800 + i).run for i in range(9))))
 
 
 def test_whoever_waits_can_go_on_working_and_leaves_when_the_run_has_ended() -> None:
@@ -102,10 +102,10 @@ def test_whoever_waits_can_go_on_working_and_leaves_when_the_run_has_ended() -> 
         await console.until(lambda: "attempts.cache_day: run 4900 is started" in console.text)
         assert "quits after run 4812\n" in console.text
         assert not console.app._exit
-        console.desk.here = ()
+        console.service.here = ()
         await console.until(lambda: console.app._exit)
 
-    trying(look, desk=leading())
+    trying(look, service=leading())
 
 
 def test_q_asks_again_and_whoever_stays_waits_no_more() -> None:
@@ -123,16 +123,16 @@ def test_q_asks_again_and_whoever_stays_waits_no_more() -> None:
         await answered(console, "Stay")
         assert AWAITED not in console.text
         assert console.notice == "the console stays open"
-        console.desk.here = ()
+        console.service.here = ()
         console.app._tick()
         await asyncio.sleep(0.1)
         assert not console.app._exit
 
-    trying(look, desk=leading())
+    trying(look, service=leading())
 
 
 def test_a_store_that_goes_away_while_it_waits_ends_nothing() -> None:
-    desk = leading()
+    service = leading()
 
     async def look(console: Opened) -> None:
         await asked(console)
@@ -143,14 +143,14 @@ def test_a_store_that_goes_away_while_it_waits_ends_nothing() -> None:
             looked.append(True)
             raise Unavailable("store", "database is locked")
 
-        desk.runs_here = away  # type: ignore[method-assign, assignment]
+        service.runs_here = away  # type: ignore[method-assign, assignment]
         console.app._tick()
         await console.until(lambda: looked)
         await console.pilot.pause()
         assert not console.app._exit
         assert AWAITED in console.text
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_handing_over_starts_another_process_and_leaves() -> None:
@@ -158,14 +158,14 @@ def test_handing_over_starts_another_process_and_leaves() -> None:
         await asked(console)
         await answered(console, "Hand over")
         await console.until(lambda: console.app._exit)
-        assert console.desk.asked == [("hand_over",)]
+        assert console.service.asked == [("hand_over",)]
 
-    trying(look, desk=leading())
+    trying(look, service=leading())
 
 
 def test_what_cannot_be_handed_over_is_said_and_the_console_stays() -> None:
-    desk = leading()
-    desk.cannot = OpsconsoleError("no process could be started: out of memory")
+    service = leading()
+    service.cannot = OpsconsoleError("no process could be started: out of memory")
 
     async def look(console: Opened) -> None:
         await asked(console)
@@ -173,7 +173,7 @@ def test_what_cannot_be_handed_over_is_said_and_the_console_stays() -> None:
         await console.until(lambda: console.notice == "no process could be started: out of memory")
         assert not console.app._exit
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_stopping_cancels_every_run_and_leaves_when_they_have_ended() -> None:
@@ -181,17 +181,17 @@ def test_stopping_cancels_every_run_and_leaves_when_they_have_ended() -> None:
         await asked(console)
         await answered(console, "Stop them")
         await console.until(lambda: "quits when runs 4812, 4820 have ended" in console.text)
-        assert [each[:3] for each in console.desk.asked] == [("cancel", 4812, False), ("cancel", 4820, False)]
+        assert [each[:3] for each in console.service.asked] == [("cancel", 4812, False), ("cancel", 4820, False)]
         assert not console.app._exit
-        console.desk.here = ()
+        console.service.here = ()
         await console.until(lambda: console.app._exit)
 
-    trying(look, desk=leading(RUN, OTHER))
+    trying(look, service=leading(RUN, OTHER))
 
 
 def test_whoever_may_only_look_cannot_stop_them() -> None:
-    desk = leading()
-    desk.refuses = NotAllowed("cancel")
+    service = leading()
+    service.refuses = NotAllowed("cancel")
 
     async def look(console: Opened) -> None:
         await asked(console)
@@ -200,22 +200,22 @@ def test_whoever_may_only_look_cannot_stop_them() -> None:
         assert AWAITED not in console.text
         assert not console.app._exit
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_a_store_that_hangs_does_not_keep_anyone_from_quitting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("screens.dialogs.quit.QUIT_SECONDS", 0.05)
-    desk = leading()
-    desk.hangs.clear()
+    service = leading()
+    service.hangs.clear()
 
     async def look(console: Opened) -> None:
         await asked(console)
         assert "It is not known what runs here: the store is away" in console.text
         await answered(console, "Quit")
         await console.until(lambda: console.app._exit)
-        desk.hangs.set()
+        service.hangs.set()
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_quitting_over_a_dialog_closes_that_first() -> None:
@@ -226,23 +226,23 @@ def test_quitting_over_a_dialog_closes_that_first() -> None:
         await console.press("escape")
         assert isinstance(console.app.screen, Dashboard)
 
-    trying(look, desk=leading())
+    trying(look, service=leading())
 
 
 def test_a_run_that_begins_meanwhile_is_waited_for_too() -> None:
     async def look(console: Opened) -> None:
         await asked(console)
         await answered(console, "Wait")
-        console.desk.here = (OTHER,)
+        console.service.here = (OTHER,)
         console.app._tick()
         await console.until(lambda: "quits when run 4820 of reporting.daily_report has ended" in console.text)
         assert not console.app._exit
 
-    trying(look, desk=leading(world.running().run))
+    trying(look, service=leading(world.running().run))
 
 
 def test_an_interrupted_run_is_no_reason_to_stay() -> None:
-    """The desk says what this process would interrupt; whoever only looks quits at once, whatever runs elsewhere."""
+    """The service says what this process would interrupt; whoever only looks quits at once, whatever runs elsewhere."""
 
     async def look(console: Opened) -> None:
         await console.press("q")

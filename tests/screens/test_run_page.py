@@ -8,7 +8,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from opsconsole.authoring.job import BatchState, RunState, Trigger
+from opsconsole.authoring.batch import BatchState
+from opsconsole.authoring.run import RunState, Trigger
 from opsconsole.core.errors import Unavailable
 from opsconsole.service.snapshot import BatchCell, Cause, RunPage
 from screens.dialogs.dialog import Confirm
@@ -66,7 +67,7 @@ def test_what_it_waits_for_is_known_from_the_other_runs() -> None:
         await console.until(lambda: "none yet: its items are being counted" in console.text)
         assert "◷ QUEUED  waits for attempts.cache_day" in console.text
 
-    trying(look, world.HELD, world.Answers([unknowing]))
+    trying(look, world.HELD, world.FakeService([unknowing]))
 
 
 def test_a_run_that_is_being_cancelled_says_by_whom_and_why() -> None:
@@ -165,23 +166,23 @@ def test_it_never_takes_more_rows_than_there_are(height: int, causes: int) -> No
 
 def test_it_asks_again_while_the_run_goes_on_and_stops_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("screens.pages.run.REFRESH_SECONDS", 0.1)
-    desk = world.Answers([live_page()])
+    service = world.FakeService([live_page()])
 
     async def look(console: Opened) -> None:
         await console.press("down", "enter")
-        await console.until(lambda: desk.asked.count(("run_page", 4812)) >= 4)
+        await console.until(lambda: service.asked.count(("run_page", 4812)) >= 4)
         assert "61%" in console.text
-        desk.pages[4812] = replace(live_page(), progress=replace(world.running(), run=world.partial(4812)))
+        service.pages[4812] = replace(live_page(), progress=replace(world.running(), run=world.partial(4812)))
         await console.until(lambda: "PARTIAL" in console.text)
-        asked = len(desk.asked)
+        asked = len(service.asked)
         await asyncio.sleep(0.3)
-        assert len(desk.asked) <= asked + 1
+        assert len(service.asked) <= asked + 1
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_it_follows_the_log_until_it_is_held() -> None:
-    desk = world.Answers([replace(live_page(), log=tuple((world.NOW, f"line {i}") for i in range(50)))])
+    service = world.FakeService([replace(live_page(), log=tuple((world.NOW, f"line {i}") for i in range(50)))])
 
     async def look(console: Opened) -> None:
         await console.press("down", "enter")
@@ -194,7 +195,7 @@ def test_it_follows_the_log_until_it_is_held() -> None:
         await console.press("down", "j", "f")
         assert "following" in console.text
 
-    trying(look, desk=desk)
+    trying(look, service=service)
 
 
 def test_keys_of_the_page() -> None:
@@ -235,7 +236,7 @@ def test_a_run_that_is_not_there_says_so() -> None:
 
 def test_when_the_store_goes_away_the_page_stays_and_says_since_when(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("screens.pages.run.REFRESH_SECONDS", 0.1)
-    desk = world.Answers([live_page()])
+    service = world.FakeService([live_page()])
 
     async def look(console: Opened) -> None:
         await console.press("down", "enter")
@@ -245,10 +246,10 @@ def test_when_the_store_goes_away_the_page_stays_and_says_since_when(monkeypatch
         def refuses(number: int) -> RunPage:
             raise gone
 
-        read, desk.run_page = desk.run_page, refuses  # type: ignore[method-assign]
+        read, service.run_page = service.run_page, refuses  # type: ignore[method-assign]
         await console.until(lambda: "the store is away: database is locked; stale since 18:20:07 UTC" in console.text)
         assert "200 batches" in console.text
-        desk.run_page = read  # type: ignore[method-assign]
+        service.run_page = read  # type: ignore[method-assign]
         await console.until(lambda: "stale since" not in console.text)
 
-    trying(look, desk=desk)
+    trying(look, service=service)

@@ -22,13 +22,13 @@ def looks_like_before(
     size: tuple[int, int],
     *keys: str,
     shows: str = "",
-    desk: world.Answers | None = None,
+    service: world.FakeService | None = None,
     then: tuple[str, ...] = (),
 ) -> bool:
     """Compares the console, after some keys, with the picture that is kept of it; waits for words a thread tells, and
     presses more keys then.
     """
-    app = ConsoleApp(desk or world.Answers(), now=lambda: world.NOW)
+    app = ConsoleApp(service or world.FakeService(), now=lambda: world.NOW)
 
     async def before(pilot: Pilot[None]) -> None:
         app.show(snapshot)
@@ -56,10 +56,10 @@ def test_what_is_paused_waits_or_is_being_cancelled(snap_compare: Compare, size:
 
 
 def test_whoever_may_only_look(snap_compare: Compare) -> None:
-    desk = world.Answers()
-    desk.read_only = True
+    service = world.FakeService()
+    service.read_only = True
     snapshot = replace(world.QUIET, environment="production", leader=world.OTHER)
-    assert looks_like_before(snap_compare, snapshot, SIZES["80x24"], desk=desk)
+    assert looks_like_before(snap_compare, snapshot, SIZES["80x24"], service=service)
 
 
 def test_the_dashboard_on_a_large_terminal(snap_compare: Compare) -> None:
@@ -87,9 +87,9 @@ def test_the_trigger_dialog(snap_compare: Compare) -> None:
     ids=["cancel", "by force", "pause", "quit"],
 )
 def test_what_is_asked(snap_compare: Compare, shown: Snapshot, keys: tuple[str, ...], words: str) -> None:
-    desk = world.Answers()
-    desk.here = (world.running().run, world.running(4820, job="reporting.daily_report").run)
-    assert looks_like_before(snap_compare, shown, SIZES["80x24"], *keys, shows=words, desk=desk)
+    service = world.FakeService()
+    service.here = (world.running().run, world.running(4820, job="reporting.daily_report").run)
+    assert looks_like_before(snap_compare, shown, SIZES["80x24"], *keys, shows=words, service=service)
 
 
 def test_the_help(snap_compare: Compare) -> None:
@@ -98,17 +98,17 @@ def test_the_help(snap_compare: Compare) -> None:
 
 @pytest.mark.parametrize("state", ["counting", "counted", "confirm", "type"])
 def test_clearing_cached_keys(snap_compare: Compare, state: str) -> None:
-    desk = world.Answers()
+    service = world.FakeService()
     keys, words = ("c", *"asha"), "940 keys of 2 families"
     snapshot = world.BUSY
     if state == "counting":
-        desk.counts.clear()
+        service.counts.clear()
         words = "310 found"
     elif state == "type":
         snapshot = replace(world.BUSY, environment="production")
     then = ("enter",) if state in ("confirm", "type") else ()
     size = SIZES["80x24"]
-    assert looks_like_before(snap_compare, snapshot, size, *keys, shows=words, desk=desk, then=then)
+    assert looks_like_before(snap_compare, snapshot, size, *keys, shows=words, service=service, then=then)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -25,7 +25,7 @@ from screens import terminal
 from screens.app import ConsoleApp, run
 from tests.screens import fakes as world
 
-class Desk(world.Answers):
+class Service(world.FakeService):
     def watch(self, callback):
         threading.Thread(target=callback, args=(world.BUSY,), daemon=True).start()
 
@@ -41,7 +41,7 @@ if "mistaken" in sys.argv:
 if "hung" in sys.argv:
     ConsoleApp.action_help = blocks
     terminal.HUNG_SECONDS = 0.5
-sys.exit(run(Desk()))
+sys.exit(run(Service()))
 """
 GOOD_ORDER_SECONDS = 1.5
 """So soon a console has ended whose line is gone: a second, and something for the machine that tests."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from opsconsole.authoring.job import RunState, Trigger
+from opsconsole.authoring.run import RunState, Trigger
 from opsconsole.calendar.windows import Window
 from opsconsole.store import Store, migrate, runs, statistics
 from opsconsole.store.tables import runs as table

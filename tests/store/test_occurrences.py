@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings as hypothesis_settings, stra
 
 from opsconsole import Job, Pack
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.job import Occurrence, OccurrenceState, Reason, Trigger
+from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
+from opsconsole.authoring.run import Trigger
 from opsconsole.calendar.cron import TICK, Cron
 from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import UnknownJob

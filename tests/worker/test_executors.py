@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from opsconsole.authoring.job import Batch, BatchState, Run, RunState
+from opsconsole.authoring.batch import Batch, BatchState
+from opsconsole.authoring.run import Run, RunState
 from opsconsole.store import batches, runs
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -319,11 +320,13 @@ def test_ten_large_runs_are_planned_side_by_side(installing: Installing, postgre
         database_url=postgres_url, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ("inline")
     )
     counting.put(place.data, {f"item{i:05}": "fine" for i in range(12_000)})
-    asked = [place.desk.trigger("counting.wide", f"2025-01-{day:02}") for day in range(1, 11)]
+    asked = [place.service.commands.trigger("counting.wide", f"2025-01-{day:02}") for day in range(1, 11)]
 
     with place.leading() as engine:
-        made = [outcome.run for command in asked if (outcome := place.desk.outcome(command, 20)) and outcome.run]
-        ended = [run for number in made if (run := place.desk.wait_for(number, 30))]
+        made = [
+            outcome.run for command in asked if (outcome := place.service.commands.outcome(command, 20)) and outcome.run
+        ]
+        ended = [run for number in made if (run := place.service.commands.wait_for_run(number, 30))]
 
     assert [(run.state, run.counts.ok, run.attempt) for run in ended] == [(RunState.SUCCEEDED, 12_000, 1)] * 10
     assert engine.problem is None

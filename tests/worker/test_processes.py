@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.authoring.job import Batch, RunState
+from opsconsole.authoring.batch import Batch
+from opsconsole.authoring.run import RunState
 from opsconsole.calendar.windows import Window
 from opsconsole.store import runs
 from opsconsole.worker.processes import Processes, WorkersCannotStart
@@ -156,10 +157,10 @@ def test_stopping_leaves_no_worker_and_hands_the_run_on(installing: Installing, 
         began = time.monotonic()
     took = time.monotonic() - began
     left_over = workers_of(os.getpid())
-    interrupted = place.desk.run(number)
+    interrupted = place.service.queries.run(number)
     counting.change(place.data, "b", "fine")
     with without_limits(installing, url).leading():
-        ended = place.desk.wait_for(number, 30)
+        ended = place.service.commands.wait_for_run(number, 30)
 
     assert len(at_work) == 1
     assert left_over == []
@@ -209,7 +210,7 @@ def test_kill_9_of_the_leader_ends_its_workers_and_another_goes_on(
     with without_limits(installing, url).leading() as engine:
         eventually(lambda: engine.is_leading, "another leads")
         taken_over = time.monotonic() - killed
-        ended = place.desk.wait_for(number, 30)
+        ended = place.service.commands.wait_for_run(number, 30)
     assert taken_over < 5.0, "long before the lease would have lapsed"
     assert ended is not None
     assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 11)

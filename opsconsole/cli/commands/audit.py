@@ -10,7 +10,7 @@ import msgspec
 
 from opsconsole.cli import output as printing
 from opsconsole.cli.prompts import json_option
-from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.cli.session import Options, open_service, settings_of
 from opsconsole.core.errors import Exit
 
 SHOWN = 80
@@ -25,8 +25,8 @@ def audit(ctx: click.Context, count: int, as_json: bool) -> None:
     """Lists who asked for what and what came of it, newest first: one row when asked, one with the outcome."""
     if ctx.invoked_subcommand is not None:
         return
-    with desk_of(settings_of(ctx.obj)) as desk:
-        found = desk.trail(limit=count)
+    with open_service(settings_of(ctx.obj)) as service:
+        found = service.queries.audit_entries(limit=count)
     if as_json:
         printing.as_json(
             [
@@ -74,8 +74,8 @@ def audit(ctx: click.Context, count: int, as_json: bool) -> None:
 @click.pass_obj
 def verify(options: Options, as_json: bool) -> None:
     """Works every seal of the trail out anew; exit code 1 when a row was changed or is missing."""
-    with desk_of(settings_of(options)) as desk:
-        found = desk.verify_trail()
+    with open_service(settings_of(options)) as service:
+        found = service.queries.verify_audit()
     if as_json:
         facts = {"ok": found.broken is None, "rows": found.rows, "seal": found.seal, "broken": found.broken}
         printing.as_json({**facts, "why": found.why})

@@ -15,14 +15,14 @@ import click
 from opsconsole.cli import backfill_output as filled, following as carrying, output as printing
 from opsconsole.cli.commands.pause import END_SECONDS, NotEnded
 from opsconsole.cli.prompts import confirm, json_option, note_option, require_yes, yes_option
-from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.cli.session import Options, open_service, settings_of
 from opsconsole.core.errors import Exit
 from opsconsole.core.text import safe
 from opsconsole.core.times import span
 
 if TYPE_CHECKING:
     from opsconsole.service.backfills import Looking
-    from opsconsole.service.service import Desk
+    from opsconsole.service.service import Service
     from opsconsole.store.backfills import Backfill
 
 LOOK_SECONDS = 0.2
@@ -77,12 +77,12 @@ def plan(
     as_json: bool,
 ) -> None:
     """Says which windows would be run or skipped and why, and keeps that as a plan to apply. Nothing is run."""
-    with desk_of(settings_of(options)) as desk:
-        number = _planned(desk, jobs, since, until, only, stops=stops)
+    with open_service(settings_of(options)) as service:
+        number = _planned(service, jobs, since, until, only, stops=stops)
         if as_json:
-            printing.as_json(filled.document(desk, number))
+            printing.as_json(filled.document(service, number))
         else:
-            filled.tell_plan(desk, number, every=every)
+            filled.tell_plan(service, number, every=every)
             click.echo(f"apply it with `opsconsole backfill apply {number}`")
 
 
@@ -100,12 +100,12 @@ def apply(options: Options, number: int, yes: bool, wait: bool, as_json: bool) -
     """
     from opsconsole.service import confirmations as guard
 
-    with desk_of(settings_of(options), note=wait) as desk:
-        environment = desk.settings.console.environment
+    with open_service(settings_of(options), note=wait) as service:
+        environment = service.settings.console.environment
         # A plan was looked at already; in production somebody has to mean it all the same.
         ask = require_yes if environment.lower() in guard.PRODUCTION else confirm
-        ask(_question(desk, number, environment), yes=yes)
-        _carry(desk, number, desk.apply_backfill(number), wait=wait, as_json=as_json)
+        ask(_question(service, number, environment), yes=yes)
+        _carry(service, number, service.backfills.apply(number), wait=wait, as_json=as_json)
 
 
 @backfill.command()
@@ -136,13 +136,13 @@ def run(
     Exit codes with --wait: 0 every window is done, 3 some failed or did in part, 1 all failed, or it was cancelled or
     paused, 4 refused.
     """
-    with desk_of(settings_of(options), note=wait) as desk:
-        number = _planned(desk, jobs, since, until, only, stops=stops)
+    with open_service(settings_of(options), note=wait) as service:
+        number = _planned(service, jobs, since, until, only, stops=stops)
         if not as_json:
-            filled.tell_plan(desk, number, every=every)
-        if desk.backfill(number).to_run:
-            require_yes(_question(desk, number, desk.settings.console.environment), yes=yes)
-        _carry(desk, number, desk.apply_backfill(number), wait=wait, as_json=as_json)
+            filled.tell_plan(service, number, every=every)
+        if service.backfills.get(number).to_run:
+            require_yes(_question(service, number, service.settings.console.environment), yes=yes)
+        _carry(service, number, service.backfills.apply(number), wait=wait, as_json=as_json)
 
 
 @backfill.command()
@@ -152,10 +152,10 @@ def run(
 @click.pass_obj
 def pause(options: Options, number: int, note: str, as_json: bool) -> None:
     """Begins no further window of a backfill; one that goes on is finished."""
-    with desk_of(settings_of(options)) as desk:
-        command = desk.pause_backfill(number, note=note)
-        outcome = carrying.settled(desk, command)
-        _tell(desk, number, command, outcome.done, as_json=as_json)
+    with open_service(settings_of(options)) as service:
+        command = service.backfills.pause(number, note=note)
+        outcome = carrying.settled(service, command)
+        _tell(service, number, command, outcome.done, as_json=as_json)
 
 
 @backfill.command()
@@ -170,13 +170,13 @@ def resume(options: Options, number: int, wait: bool, as_json: bool) -> None:
     """
     from opsconsole.store.backfills import BackfillState
 
-    with desk_of(settings_of(options), note=wait) as desk:
-        found = desk.backfill(number)
+    with open_service(settings_of(options), note=wait) as service:
+        found = service.backfills.get(number)
         if wait and found.state is BackfillState.RUNNING and found.command is not None:
             command = found.command
         else:
-            command = desk.resume_backfill(number)
-        _carry(desk, number, command, wait=wait, as_json=as_json)
+            command = service.backfills.resume(number)
+        _carry(service, number, command, wait=wait, as_json=as_json)
 
 
 @backfill.command()
@@ -191,18 +191,18 @@ def cancel(options: Options, number: int, wait: bool, note: str, yes: bool, as_j
 
     What it has done stays done, and `opsconsole backfill resume ID` does the rest.
     """
-    with desk_of(settings_of(options)) as desk:
-        found = desk.backfill(number)
+    with open_service(settings_of(options)) as service:
+        found = service.backfills.get(number)
         confirm(f"End backfill {number}? It has done {found.ended:,} of {filled.windows(found.to_run)}.", yes=yes)
-        command = desk.cancel_backfill(number, note=note)
-        outcome = carrying.answer(desk, command)
+        command = service.backfills.cancel(number, note=note)
+        outcome = carrying.answer(service, command)
         if outcome is None or wait:
             # Also with a leader: it may go before the last run has ended.
-            with carrying.leading_for(desk, command) as engine:
-                outcome = carrying.carried_out(desk, engine, command)
-                if desk.wait_for_backfill(number, END_SECONDS) is None:
+            with carrying.leading_for(service, command) as engine:
+                outcome = carrying.carried_out(service, engine, command)
+                if service.backfills.wait_for(number, END_SECONDS) is None:
                     raise NotEnded(f"a run of backfill {number} has not ended within {END_SECONDS:g} s")
-        _tell(desk, number, command, outcome.done, as_json=as_json)
+        _tell(service, number, command, outcome.done, as_json=as_json)
 
 
 @backfill.command("list")
@@ -211,8 +211,8 @@ def cancel(options: Options, number: int, wait: bool, note: str, yes: bool, as_j
 @click.pass_obj
 def list_(options: Options, count: int, as_json: bool) -> None:
     """Lists the newest backfills, plans that were not applied included."""
-    with desk_of(settings_of(options)) as desk:
-        found = desk.backfills(limit=count)
+    with open_service(settings_of(options)) as service:
+        found = service.backfills.newest(limit=count)
     if as_json:
         printing.as_json([filled.facts(each) for each in found])
         return
@@ -247,12 +247,12 @@ def list_(options: Options, count: int, as_json: bool) -> None:
 @click.pass_obj
 def show(options: Options, number: int, every: bool, as_json: bool) -> None:
     """Shows one backfill: how far it is, and what became of its windows."""
-    with desk_of(settings_of(options)) as desk:
+    with open_service(settings_of(options)) as service:
         if as_json:
-            printing.as_json(filled.document(desk, number))
+            printing.as_json(filled.document(service, number))
             return
-        found, steps = desk.backfill(number), desk.backfill_steps(number)
-        tz = str(desk.zone(found.jobs[0]))
+        found, steps = service.backfills.get(number), service.backfills.steps(number)
+        tz = str(service.queries.zone(found.jobs[0]))
     click.echo(filled.sentence(found))
     asked = f"planned {printing.local(found.created_at, tz)} by {found.asked_by}"
     click.echo(asked + (f", began {printing.local(found.began_at, tz)}" if found.began_at else ""))
@@ -280,9 +280,9 @@ def windows(options: Options, job: str, since: str | None, until: str | None, as
 
     first = calendar.dates(since, since)[0] if since else None
     last = calendar.dates(until, until)[0] if until else None
-    with desk_of(settings_of(options)) as desk:
-        found = desk.windows(job, first, last)
-        tz, name = str(desk.zone(job)), desk.catalog.find(job).name
+    with open_service(settings_of(options)) as service:
+        found = service.backfills.windows(job, first, last)
+        tz, name = str(service.queries.zone(job)), service.catalog.find(job).name
     counts = Counter(str(seen.state) for seen in found)
     if as_json:
         each = [filled.window_facts(seen) for seen in found]
@@ -296,49 +296,49 @@ def windows(options: Options, job: str, since: str | None, until: str | None, as
 # --- asking and following -------------------------------------------------------------------------------------------
 
 
-def _planned(desk: Desk, jobs: Sequence[str], since: str, until: str, only: str, *, stops: bool) -> int:
+def _planned(service: Service, jobs: Sequence[str], since: str, until: str, only: str, *, stops: bool) -> int:
     from opsconsole.rules.backfill import Only
     from opsconsole.service import backfills as calendar
 
     first, last = calendar.dates(since, until)
     with _looking() as looking:
-        return desk.plan_backfill(jobs, first, last, only=Only(only), stops=stops, looking=looking)
+        return service.backfills.plan(jobs, first, last, only=Only(only), stops=stops, looking=looking)
 
 
-def _question(desk: Desk, number: int, environment: str) -> str:
-    found = desk.backfill(number)
+def _question(service: Service, number: int, environment: str) -> str:
+    found = service.backfills.get(number)
     where = f" in {environment}" if environment else ""
     return f"Run {filled.windows(found.to_run)} of {', '.join(found.jobs)}, {found.since} to {found.until}{where}?"
 
 
-def _carry(desk: Desk, number: int, command: int, *, wait: bool, as_json: bool) -> None:
+def _carry(service: Service, number: int, command: int, *, wait: bool, as_json: bool) -> None:
     """Follows what was asked for about a backfill: until somebody has begun it, or with `wait` to its end."""
     if not wait:
-        outcome = carrying.answer(desk, command)
+        outcome = carrying.answer(service, command)
         if outcome is None:
             carrying.nobody_leads(command)
         done = f"{outcome.done}; `opsconsole backfill show {number}` tells how it goes" if outcome else None
-        _tell(desk, number, command, done, as_json=as_json)
+        _tell(service, number, command, done, as_json=as_json)
         return
-    ended = _followed(desk, number, command)
+    ended = _followed(service, number, command)
     if as_json:
-        printing.as_json(filled.document(desk, number))
+        printing.as_json(filled.document(service, number))
     else:
-        filled.tell_ended(ended, desk.backfill_steps(number))
+        filled.tell_ended(ended, service.backfills.steps(number))
     sys.exit(_exit_code(ended))
 
 
-def _followed(desk: Desk, number: int, command: int | None) -> Backfill:
+def _followed(service: Service, number: int, command: int | None) -> Backfill:
     """Waits until nothing of a backfill goes on; while nobody else leads, this process carries it out."""
     ended: Backfill | None = None
     while ended is None:
         assert command is not None  # noqa: S101 - whatever was begun was asked for
-        with carrying.leading_for(desk, command) as engine, _bar(f"backfill {number}", "windows") as bar:
+        with carrying.leading_for(service, command) as engine, _bar(f"backfill {number}", "windows") as bar:
             try:
-                carrying.carried_out(desk, engine, command)
-                while (ended := desk.wait_for_backfill(number, LOOK_SECONDS)) is None:
-                    found = desk.backfill(number)
-                    bar(found.ended, found.to_run, _going_on(desk, found) if bar.is_shown else "")
+                carrying.carried_out(service, engine, command)
+                while (ended := service.backfills.wait_for(number, LOOK_SECONDS)) is None:
+                    found = service.backfills.get(number)
+                    bar(found.ended, found.to_run, _going_on(service, found) if bar.is_shown else "")
                     if found.command != command:
                         # Somebody paused and resumed it: it belongs to another command now, and so do its runs.
                         command = found.command
@@ -350,10 +350,10 @@ def _followed(desk: Desk, number: int, command: int | None) -> Backfill:
     return ended
 
 
-def _going_on(desk: Desk, found: Backfill) -> str:
-    from opsconsole.authoring.job import LIVE
+def _going_on(service: Service, found: Backfill) -> str:
+    from opsconsole.authoring.run import LIVE
 
-    mine = [run for run in desk.runs(limit=AT_ONCE, states=LIVE) if run.command == found.command]
+    mine = [run for run in service.queries.runs(limit=AT_ONCE, states=LIVE) if run.command == found.command]
     return ", ".join(f"{run.job} {run.window.label}" for run in reversed(mine))
 
 
@@ -418,8 +418,8 @@ def _exit_code(ended: Backfill) -> Exit:
     return Exit.ITEMS_FAILED if done or partly else Exit.FAILED
 
 
-def _tell(desk: Desk, number: int, command: int, done: str | None, *, as_json: bool) -> None:
+def _tell(service: Service, number: int, command: int, done: str | None, *, as_json: bool) -> None:
     if as_json:
-        printing.as_json({**filled.document(desk, number), "command": command, "done": done})
+        printing.as_json({**filled.document(service, number), "command": command, "done": done})
     elif done is not None:
         click.echo(done)

@@ -13,14 +13,14 @@ import click
 
 from opsconsole.cli import following as carrying, output as printing
 from opsconsole.cli.prompts import json_option, require_yes, yes_option
-from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.cli.session import Options, open_service, settings_of
 from opsconsole.core.errors import Exit, OpsconsoleError
 from opsconsole.core.text import safe
 from opsconsole.core.times import span
 
 if TYPE_CHECKING:
     from opsconsole.cache.clearing import Swept, Wanted
-    from opsconsole.service.service import Desk
+    from opsconsole.service.service import Service
     from opsconsole.service.snapshot import Outcome
 
 COUNT_SECONDS = 60.0
@@ -41,8 +41,8 @@ def cache() -> None:
 @click.pass_obj
 def stats(options: Options, as_json: bool) -> None:
     """Shows what the Redis server says about itself."""
-    with desk_of(settings_of(options)) as desk:
-        told = desk.redis_stats()
+    with open_service(settings_of(options)) as service:
+        told = service.queries.redis_stats()
     if as_json:
         printing.as_json({**asdict(told), "hit_rate": told.hit_rate})
         return
@@ -71,9 +71,9 @@ def stats(options: Options, as_json: bool) -> None:
 @click.pass_obj
 def families(options: Options, counting: bool, as_json: bool) -> None:
     """Lists the declared families of keys: how long they live, whom they belong to, what they are made from."""
-    with desk_of(settings_of(options)) as desk:
-        known = sorted(desk.families(), key=lambda family: family.name)
-        found = desk.survey(COUNT_SECONDS) if counting else None
+    with open_service(settings_of(options)) as service:
+        known = sorted(service.queries.families(), key=lambda family: family.name)
+        found = service.queries.cache_usage(COUNT_SECONDS) if counting else None
     if as_json:
         listed: list[dict[str, Any]] = []
         for family in known:
@@ -142,17 +142,17 @@ def clear(
     from opsconsole.cache.clearing import Wanted
 
     wanted = Wanted(user, subject, family, date)
-    with desk_of(settings_of(options)) as desk:
-        found = _counted(desk, wanted)
+    with open_service(settings_of(options)) as service:
+        found = _counted(service, wanted)
         if not as_json:
             _tell_found(found, wanted)
         if dry_run or not found.total:
             if as_json:
                 _tell_as_json(None, found, found.found, cleared=0, done=None)
             return
-        _ask(found, wanted, desk.settings.console.environment, yes=yes)
-        command = desk.clear(wanted, counted=found.total)
-        outcome = _carried_out(desk, command)
+        _ask(found, wanted, service.settings.console.environment, yes=yes)
+        command = service.commands.clear_cache(wanted, counted=found.total)
+        outcome = _carried_out(service, command)
     if as_json:
         facts = outcome.facts
         _tell_as_json(command, found, facts["families"], cleared=facts["cleared"], done=outcome.done)
@@ -160,8 +160,8 @@ def clear(
         click.echo(outcome.done)
 
 
-def _counted(desk: Desk, wanted: Wanted) -> Swept:
-    steps = desk.count_keys(wanted)
+def _counted(service: Service, wanted: Wanted) -> Swept:
+    steps = service.queries.count_keys(wanted)
     with _bar() as told:
         for step in steps:
             told("counting", step.scanned, step.of, step.total)
@@ -200,7 +200,7 @@ def _ask(found: Swept, wanted: Wanted, environment: str, *, yes: bool) -> None:
         raise click.exceptions.Exit(Exit.FAILED)
 
 
-def _carried_out(desk: Desk, command: int) -> Outcome:
+def _carried_out(service: Service, command: int) -> Outcome:
     """What came of a clearing, telling how far it is when somebody looks. Raises Refused."""
     over = threading.Event()
     with _bar() as told:
@@ -208,13 +208,13 @@ def _carried_out(desk: Desk, command: int) -> Outcome:
         def look() -> None:
             while not over.wait(LOOK_SECONDS):
                 with suppress(OpsconsoleError):  # whoever waits for the outcome says what is wrong
-                    if (now := desk.progress(command)) is not None:
+                    if (now := service.commands.progress(command)) is not None:
                         told(now.step, now.scanned, now.of, now.cleared)
 
         looking = threading.Thread(target=look, name="progress", daemon=True)
         looking.start()
         try:
-            return carrying.settled(desk, command)
+            return carrying.settled(service, command)
         finally:
             over.set()
             looking.join()

@@ -6,7 +6,7 @@ import click
 
 from opsconsole.cli import following as carrying, output as printing
 from opsconsole.cli.prompts import confirm, json_option, moment, yes_option
-from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.cli.session import Options, open_service, settings_of
 from opsconsole.core.clock import now
 from opsconsole.core.times import told
 
@@ -29,14 +29,14 @@ def replay(options: Options, since: str, yes: bool, as_json: bool) -> None:
       opsconsole events replay --since 2h
       opsconsole events replay --since 2026-01-19T18:20:00Z --yes
     """
-    with desk_of(settings_of(options)) as desk:
-        start = moment("--since", since, desk.zone(None), now())
+    with open_service(settings_of(options)) as service:
+        start = moment("--since", since, service.queries.zone(None), now())
         assert start is not None  # noqa: S101 - the option is required
-        environment = desk.settings.console.environment
+        environment = service.settings.console.environment
         where = f" in {environment}" if environment else ""
         confirm(f"Publish all events since {told(start, 'UTC')} once more{where}?", yes=yes)
-        command = desk.replay(start)
-        outcome = carrying.settled(desk, command)
+        command = service.commands.replay_events(start)
+        outcome = carrying.settled(service, command)
     if as_json:
         facts = {"command": command, "state": "done", "done": outcome.done}
         printing.as_json({**facts, "events": outcome.facts["events"]})

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from opsconsole.cli.session import Options, desk_of, door_of, log_to_file, log_with, settings_of
+from opsconsole.cli.session import Options, door_of, log_to_file, log_with, open_service, settings_of
 from opsconsole.cli.signals import watch
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.core.settings import Settings, private_folder, terminal
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from opsconsole.http.listener import Door
     from opsconsole.http.server import Server
     from opsconsole.leader.engine import Engine
-    from opsconsole.service.service import Desk
+    from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ def open_console(options: Options) -> int:
     settings = settings_of(options)
     private_folder(settings.folder)
     log_to_file(settings.folder)
-    with desk_of(settings, patient=True) as desk:
-        return _console(desk, options)
+    with open_service(settings, patient=True) as service:
+        return _console(service, options)
 
 
 @click.command()
@@ -64,9 +64,9 @@ def demo(options: Options, users: int) -> None:
     settings = demo_settings(users)
     private_folder(settings.folder)
     log_to_file(settings.folder)
-    with sample_claude(), desk_of(settings) as desk, prepared(desk, users, tell=_tell):
-        desk.attend("console")
-        code = _draw(desk, options, start_run=opening_job(desk))
+    with sample_claude(), open_service(settings) as service, prepared(service, users, tell=_tell):
+        service.attend("console")
+        code = _draw(service, options, start_run=opening_job(service))
     sys.exit(code)
 
 
@@ -92,11 +92,12 @@ def headless(options: Options, address: str | None, no_standby: bool) -> None:
     hung_up: SimpleQueue[int] = SimpleQueue()
     signal.signal(signal.SIGHUP, lambda number, _frame: hung_up.put(number))
     settings = settings_of(options)
-    with door_of(settings, address) as door, desk_of(settings, patient=True) as desk:
-        desk.engine = engine = Engine(desk.settings, desk.store, desk.catalog)
-        server = _served(door, desk) if door is not None else None
+    with door_of(settings, address) as door, open_service(settings, patient=True) as service:
+        engine = Engine(service.settings, service.store, service.catalog)
+        service.use_engine(engine)
+        server = _served(door, service) if door is not None else None
         engine.start()
-        desk.attend("headless")
+        service.attend("headless")
         try:
             if no_standby and not _leads_within(engine, STANDBY_SECONDS):
                 click.echo("opsconsole: another process leads; leave out --no-standby to wait for its end", err=True)
@@ -104,17 +105,17 @@ def headless(options: Options, address: str | None, no_standby: bool) -> None:
             while True:
                 with suppress(Empty):
                     hung_up.get(timeout=1.0)
-                    _reload(options, desk, engine, server)
+                    _reload(options, service, engine, server)
         finally:
             if server is not None:
                 server.stop()
             engine.stop()
 
 
-def _served(door: Door, desk: Desk) -> Server:
+def _served(door: Door, service: Service) -> Server:
     from opsconsole.http.server import Server
 
-    return Server(door, desk)
+    return Server(door, service)
 
 
 def _leads_within(engine: Engine, seconds: float) -> bool:
@@ -124,11 +125,11 @@ def _leads_within(engine: Engine, seconds: float) -> bool:
     return engine.is_leading
 
 
-def _reload(options: Options, desk: Desk, engine: Engine, server: Server | None) -> None:
+def _reload(options: Options, service: Service, engine: Engine, server: Server | None) -> None:
     """Takes a changed configuration over; one that cannot be used changes nothing."""
     from opsconsole.authoring import catalog
 
-    before = desk.settings
+    before = service.settings
     try:
         settings = settings_of(options)
         if settings.redis_url is None:
@@ -143,7 +144,7 @@ def _reload(options: Options, desk: Desk, engine: Engine, server: Server | None)
         for problem in error.problems:
             log.warning("the configuration is not taken over: %s", problem)
         return
-    desk.settings, desk.catalog = settings, jobs
+    service.reload(settings, jobs)
     engine.reload(settings, jobs)
     log.info("the configuration is read again: %s jobs", len(list(jobs)))
 
@@ -158,24 +159,25 @@ def demo_settings(users: int) -> Settings:
     return replace(settings, overrides={TOO_SMALL_BATCHES: JobOverride(batch=5)})
 
 
-def _console(desk: Desk, options: Options) -> int:
+def _console(service: Service, options: Options) -> int:
     from opsconsole.leader.engine import Engine
 
     if options.observe or options.read_only:
-        desk.attend("console")
-        return _draw(desk, options)
-    desk.successor = lambda: _start_headless(desk.settings)
-    desk.engine = Engine(desk.settings, desk.store, desk.catalog)
-    desk.engine.start()
-    desk.attend("console")
+        service.attend("console")
+        return _draw(service, options)
+    service.successor = lambda: _start_headless(service.settings)
+    engine = Engine(service.settings, service.store, service.catalog)
+    service.use_engine(engine)
+    engine.start()
+    service.attend("console")
     code = 1
     try:
-        code = _draw(desk, options)
-        if code == HANGUP and desk.settings.console.on_hangup == "continue":
+        code = _draw(service, options)
+        if code == HANGUP and service.settings.console.on_hangup == "continue":
             _go_on_without_a_screen()
     finally:
         watch(code)
-        desk.engine.stop()
+        engine.stop()
     return code
 
 
@@ -203,10 +205,10 @@ def _start_headless(settings: Settings) -> None:
         )
 
 
-def _draw(desk: Desk, options: Options, *, start_run: str | None = None) -> int:
+def _draw(service: Service, options: Options, *, start_run: str | None = None) -> int:
     from screens.app import run
 
-    return run(desk, start_run=start_run, ascii=options.ascii_only)
+    return run(service, start_run=start_run, ascii=options.ascii_only)
 
 
 def _require_a_terminal() -> None:

@@ -11,12 +11,12 @@ import click
 
 from opsconsole.cli import output as printing
 from opsconsole.cli.prompts import json_option, moment
-from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.cli.session import Options, open_service, settings_of
 from opsconsole.core.clock import now
 from opsconsole.core.errors import Exit
 
 if TYPE_CHECKING:
-    from opsconsole.service.service import Desk
+    from opsconsole.service.service import Service
     from opsconsole.store.pauses import Pause
 
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @click.pass_obj
 def jobs(options: Options, as_json: bool) -> None:
     """Lists the jobs with their schedules, next and last runs."""
-    with desk_of(settings_of(options)) as desk:
-        cards, paused = desk.jobs(), _pauses(desk)
+    with open_service(settings_of(options)) as service:
+        cards, paused = service.queries.jobs(), _pauses(service)
     if as_json:
         printing.as_json(
             [
@@ -122,10 +122,10 @@ def lint(options: Options, as_json: bool) -> None:
     sys.exit(Exit.FAILED if found else Exit.DONE)
 
 
-def _pauses(desk: Desk) -> dict[str, list[Pause]]:
+def _pauses(service: Service) -> dict[str, list[Pause]]:
     """Of every job the pauses that hold now."""
-    held = desk.pauses()
-    return {job.name: [pause for pause in held if pause.concerns(job)] for job in desk.catalog}
+    held = service.queries.pauses()
+    return {job.name: [pause for pause in held if pause.concerns(job)] for job in service.catalog}
 
 
 def _paused(held: list[Pause], tz: str) -> str:

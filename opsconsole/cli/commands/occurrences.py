@@ -10,7 +10,7 @@ import click
 
 from opsconsole.cli import output as printing
 from opsconsole.cli.prompts import json_option, moment, one_of
-from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.cli.session import Options, open_service, settings_of
 from opsconsole.core.clock import now
 from opsconsole.core.text import safe
 
@@ -46,19 +46,19 @@ def occurrences(
     Of a row that stands for many instants those in [since, until) are counted. Times without a zone are read in the
     job's, or in UTC without --job.
     """
-    from opsconsole.authoring.job import OccurrenceState
+    from opsconsole.authoring.occurrence import OccurrenceState
     from opsconsole.store.occurrence_history import Wanted
 
     one_of("--state", states, [state.value for state in OccurrenceState])
-    with desk_of(settings_of(options)) as desk:
-        place, at = desk.zone(job), now()
+    with open_service(settings_of(options)) as service:
+        place, at = service.queries.zone(job), now()
         wanted = Wanted(
             job,
             tuple(OccurrenceState(state) for state in states),
             moment("--since", since, place, at),
             moment("--until", until, place, at),
         )
-        found = desk.occurrences(wanted, limit=count)
+        found = service.queries.occurrences(wanted, limit=count)
     if as_json:
         printing.as_json(
             {
@@ -101,8 +101,8 @@ def why(options: Options, job: str, at: str, as_json: bool) -> None:
       opsconsole why attempts.cache_day --at "2026-01-19 23:50"
       opsconsole why attempts.cache_day --at 2026-01-19T18:20:00Z
     """
-    with desk_of(settings_of(options)) as desk:
-        told = desk.why(job, at)
+    with open_service(settings_of(options)) as service:
+        told = service.queries.why(job, at)
     if as_json:
         printing.as_json(_explanation_facts(told))
         return

@@ -8,7 +8,7 @@ import click
 
 from opsconsole.cli import output as printing
 from opsconsole.cli.prompts import json_option
-from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.cli.session import Options, open_service, settings_of
 from opsconsole.core.errors import Exit
 
 
@@ -26,11 +26,11 @@ def panels(options: Options, pack: str | None, as_json: bool) -> None:
       opsconsole panels
       opsconsole panels exams --json
     """
-    with desk_of(settings_of(options)) as desk:
-        names = [each.name for each in desk.catalog.packs]
+    with open_service(settings_of(options)) as service:
+        names = [each.name for each in service.catalog.packs]
         if pack is not None and pack not in names:
             raise click.UsageError(f"there is no pack {pack!r}; the packs are {', '.join(names)}")
-        found = [view for view in desk.panels() if pack in (None, view.pack)]
+        found = [view for view in service.queries.panels() if pack in (None, view.pack)]
     if as_json:
         printing.as_json(
             [

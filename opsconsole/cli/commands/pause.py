@@ -10,13 +10,13 @@ import click
 from opsconsole.calendar.windows import hours
 from opsconsole.cli import following as carrying, output as printing
 from opsconsole.cli.prompts import coming, confirm, json_option, length, note_option, yes_option
-from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.cli.session import Options, open_service, settings_of
 from opsconsole.core.clock import now
 from opsconsole.core.errors import OpsconsoleError, Refused
 
 if TYPE_CHECKING:
-    from opsconsole.authoring.job import Run
-    from opsconsole.service.service import Desk
+    from opsconsole.authoring.run import Run
+    from opsconsole.service.service import Service
     from opsconsole.service.snapshot import Outcome
 
 PAUSE = hours(12)
@@ -50,13 +50,13 @@ def pause(
     if sum((lasting is not None, until is not None, open_ended)) > 1:
         raise click.UsageError("say one of --for, --until and --until-resumed")
     span = length("--for", lasting)
-    with desk_of(settings_of(options)) as desk:
+    with open_service(settings_of(options)) as service:
         at = now()
         end: datetime | None = None
         if not open_ended:
-            end = coming("--until", until, desk.zone(target), at) or at + (span or PAUSE)
-        command = desk.pause(target, until=end, note=note)
-        _tell(command, carrying.settled(desk, command), as_json=as_json)
+            end = coming("--until", until, service.queries.zone(target), at) or at + (span or PAUSE)
+        command = service.commands.pause(target, until=end, note=note)
+        _tell(command, carrying.settled(service, command), as_json=as_json)
 
 
 @click.command()
@@ -66,9 +66,9 @@ def pause(
 @click.pass_obj
 def resume(options: Options, target: str, note: str, as_json: bool) -> None:
     """Lets a paused job, pack, or all go on with the next instant."""
-    with desk_of(settings_of(options)) as desk:
-        command = desk.resume(target, note=note)
-        _tell(command, carrying.settled(desk, command), as_json=as_json)
+    with open_service(settings_of(options)) as service:
+        command = service.commands.resume(target, note=note)
+        _tell(command, carrying.settled(service, command), as_json=as_json)
 
 
 @click.command()
@@ -84,25 +84,25 @@ def cancel(options: Options, run_number: int, force: bool, wait: bool, note: str
 
     What it has done stays done, and `opsconsole retry RUN` does the rest.
     """
-    from opsconsole.authoring.job import OPEN
+    from opsconsole.authoring.run import OPEN
 
-    with desk_of(settings_of(options)) as desk:
-        found = desk.run(run_number)
+    with open_service(settings_of(options)) as service:
+        found = service.queries.run(run_number)
         if found.state not in OPEN:
             raise Refused(f"run {run_number} has ended already, as {found.state}")
         how = "at once, in the middle of its batches" if force else "when its batches in flight are done"
         confirm(f"End run {run_number} of {found.job} for {found.window.label} {how}?{_done(found)}", yes=yes)
-        command = desk.cancel(run_number, force=force, note=note)
-        outcome = carrying.answer(desk, command)
+        command = service.commands.cancel(run_number, force=force, note=note)
+        outcome = carrying.answer(service, command)
         ended: Run | None = None
         if outcome is None or wait:
             # Also with a leader: it may go before the run has ended.
-            with carrying.leading_for(desk, command) as engine:
-                outcome = carrying.carried_out(desk, engine, command)
-                ended = desk.wait_for(run_number, END_SECONDS if wait else carrying.ANSWER_SECONDS)
+            with carrying.leading_for(service, command) as engine:
+                outcome = carrying.carried_out(service, engine, command)
+                ended = service.commands.wait_for_run(run_number, END_SECONDS if wait else carrying.ANSWER_SECONDS)
         if wait and ended is None:
             raise NotEnded(f"run {run_number} has not ended within {END_SECONDS:g} s; a leader ends it")
-        _tell_cancelled(desk, command, outcome, run_number, ended, as_json=as_json)
+        _tell_cancelled(service, command, outcome, run_number, ended, as_json=as_json)
 
 
 def _done(run: Run) -> str:
@@ -118,10 +118,10 @@ def _tell(command: int, outcome: Outcome, *, as_json: bool) -> None:
 
 
 def _tell_cancelled(
-    desk: Desk, command: int, outcome: Outcome, number: int, ended: Run | None, *, as_json: bool
+    service: Service, command: int, outcome: Outcome, number: int, ended: Run | None, *, as_json: bool
 ) -> None:
     if as_json:
-        facts = printing.run_facts(ended or desk.run(number))
+        facts = printing.run_facts(ended or service.queries.run(number))
         printing.as_json({"command": command, "done": outcome.done, **facts})
     else:
         click.echo(printing.sentence(ended) if ended else outcome.done)

@@ -9,11 +9,11 @@ import click
 
 from opsconsole.cli import following as carrying, output as printing
 from opsconsole.cli.prompts import json_option, moment, one_of, require_yes, yes_option
-from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.cli.session import Options, open_service, settings_of
 
 if TYPE_CHECKING:
-    from opsconsole.authoring.job import Run
-    from opsconsole.service.service import Desk
+    from opsconsole.authoring.run import Run
+    from opsconsole.service.service import Service
     from opsconsole.store.runs import Filter
 
 MOST = 10_000
@@ -44,18 +44,18 @@ def run(
     Without --wait the process that leads carries it out. With --wait this one does, if nobody leads. Exit codes with
     --wait: 0 done, 3 finished with failed items, 1 failed, 4 refused.
     """
-    from opsconsole.authoring.job import Selection
+    from opsconsole.authoring.run import Selection
 
     selection = Selection(only or Selection.ALL)
-    with desk_of(settings_of(options), note=wait) as desk:
+    with open_service(settings_of(options), note=wait) as service:
         if dry_run:
-            told = desk.preview(job, day, only=selection)
+            told = service.queries.preview(job, day, only=selection)
             if as_json:
                 printing.as_json({"job": told.job, "window": told.window.label, "items": told.items})
             else:
                 click.echo(f"would run {told.job} for {told.window.label} ({told.tz}): {told.items:,} items")
             return
-        _carry(desk, desk.trigger(job, day, only=selection), wait=wait, as_json=as_json)
+        _carry(service, service.commands.trigger(job, day, only=selection), wait=wait, as_json=as_json)
 
 
 @click.command()
@@ -93,27 +93,29 @@ def retry(
     matching = bool(job or states or since or until)
     if matching == (run_number is not None):
         raise click.UsageError("name one run, or say which are meant with --job, --state, --since and --until")
-    with desk_of(settings_of(options), note=wait) as desk:
+    with open_service(settings_of(options), note=wait) as service:
         if run_number is None:
-            wanted = _wanted(desk, job, states, since, until)
-            _retry_matching(desk, wanted, everything=everything, wait=wait, dry_run=dry_run, yes=yes, as_json=as_json)
+            wanted = _wanted(service, job, states, since, until)
+            _retry_matching(
+                service, wanted, everything=everything, wait=wait, dry_run=dry_run, yes=yes, as_json=as_json
+            )
         elif dry_run:
-            items = _items(desk.run(run_number), everything=everything)
+            items = _items(service.queries.run(run_number), everything=everything)
             if as_json:
                 printing.as_json({"run": run_number, "items": items})
             else:
                 click.echo(f"would retry {items:,} items of run {run_number}")
         else:
-            _carry(desk, desk.retry(run_number, everything=everything), wait=wait, as_json=as_json)
+            _carry(service, service.commands.retry(run_number, everything=everything), wait=wait, as_json=as_json)
 
 
-def _wanted(desk: Desk, job: str | None, states: tuple[str, ...], since: str | None, until: str | None) -> Filter:
-    from opsconsole.authoring.job import NEEDS_A_LOOK, RunState
+def _wanted(service: Service, job: str | None, states: tuple[str, ...], since: str | None, until: str | None) -> Filter:
+    from opsconsole.authoring.run import NEEDS_A_LOOK, RunState
     from opsconsole.core.clock import now
     from opsconsole.store.runs import Filter
 
     one_of("--state", states, [state.value for state in NEEDS_A_LOOK])
-    place, at = desk.zone(job), now()
+    place, at = service.queries.zone(job), now()
     return Filter(
         job,
         tuple(RunState(state) for state in states),
@@ -123,9 +125,9 @@ def _wanted(desk: Desk, job: str | None, states: tuple[str, ...], since: str | N
 
 
 def _retry_matching(
-    desk: Desk, wanted: Filter, *, everything: bool, wait: bool, dry_run: bool, yes: bool, as_json: bool
+    service: Service, wanted: Filter, *, everything: bool, wait: bool, dry_run: bool, yes: bool, as_json: bool
 ) -> None:
-    found = desk.matching(wanted, limit=MOST)
+    found = service.queries.retryable(wanted, limit=MOST)
     items = sum(_items(run, everything=everything) for run in found)
     more = " and more" if len(found) == MOST else ""
     told = f"{items:,} items of {len(found):,} runs{more}"
@@ -134,20 +136,20 @@ def _retry_matching(
         return
     if found:
         require_yes(f"Retry {told}?", yes=yes)
-    command = desk.retry_matching(wanted, everything=everything)
+    command = service.commands.retry_matching(wanted, everything=everything)
     if not wait:
-        outcome = carrying.answer(desk, command)
+        outcome = carrying.answer(service, command)
         if outcome is None:
             carrying.nobody_leads(command)
         if as_json:
-            made = [printing.run_facts(desk.run(number)) for number in outcome.runs] if outcome else []
+            made = [printing.run_facts(service.queries.run(number)) for number in outcome.runs] if outcome else []
             printing.as_json({"command": command, "state": "done" if outcome else "asked", "runs": made})
         elif outcome is not None:
             click.echo(f"{outcome.done}; `opsconsole runs` tells how they go")
         return
-    with carrying.leading_for(desk, command) as engine:
-        outcome = carrying.carried_out(desk, engine, command)
-        ended = [carrying.followed(desk, number) for number in outcome.runs]
+    with carrying.leading_for(service, command) as engine:
+        outcome = carrying.carried_out(service, engine, command)
+        ended = [carrying.followed(service, number) for number in outcome.runs]
     if as_json:
         printing.as_json({"command": command, "state": "done", "runs": [printing.run_facts(run) for run in ended]})
     else:
@@ -180,7 +182,7 @@ def _tell_matching(found: list[Run], items: int, *, everything: bool, as_json: b
 
 
 def _tell_ended(ended: list[Run]) -> None:
-    from opsconsole.authoring.job import RunState
+    from opsconsole.authoring.run import RunState
 
     bad = [run for run in ended if run.state is not RunState.SUCCEEDED]
     for run in ended if len(ended) <= TOLD else bad[:TOLD]:
@@ -194,23 +196,23 @@ def _items(run: Run, *, everything: bool) -> int:
     return run.counts.planned if everything else run.counts.failed + run.counts.not_reached
 
 
-def _carry(desk: Desk, command: int, *, wait: bool, as_json: bool) -> None:
+def _carry(service: Service, command: int, *, wait: bool, as_json: bool) -> None:
     """Follows a command that makes one run."""
     if not wait:
-        outcome = carrying.answer(desk, command)
+        outcome = carrying.answer(service, command)
         if outcome is None or outcome.run is None:
             carrying.nobody_leads(command)
             if as_json:
                 printing.as_json({"command": command, "state": "asked"})
         elif as_json:
-            printing.as_json(printing.run_facts(desk.run(outcome.run)))
+            printing.as_json(printing.run_facts(service.queries.run(outcome.run)))
         else:
             click.echo(f"run {outcome.run} is queued; `opsconsole show {outcome.run}` tells how it goes")
         return
-    with carrying.leading_for(desk, command) as engine:
-        made = carrying.carried_out(desk, engine, command).run
+    with carrying.leading_for(service, command) as engine:
+        made = carrying.carried_out(service, engine, command).run
         assert made is not None  # noqa: S101 - a command that makes a run names it
-        ended = carrying.followed(desk, made)
+        ended = carrying.followed(service, made)
     if as_json:
         printing.as_json(printing.run_facts(ended))
     else:

@@ -10,12 +10,12 @@ import msgspec
 
 from opsconsole.cli import output as printing
 from opsconsole.cli.prompts import json_option, one_of
-from opsconsole.cli.session import Options, desk_of, settings_of
+from opsconsole.cli.session import Options, open_service, settings_of
 from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
-    from opsconsole.authoring.job import Run
-    from opsconsole.service.service import Desk
+    from opsconsole.authoring.run import Run
+    from opsconsole.service.service import Service
     from opsconsole.store.logs import LogLine
 
 LOOK_SECONDS = 0.3
@@ -32,11 +32,11 @@ LINE = 2000
 @click.pass_obj
 def runs(options: Options, job: str | None, states: tuple[str, ...], count: int, as_json: bool) -> None:
     """Lists the newest runs."""
-    from opsconsole.authoring.job import RunState
+    from opsconsole.authoring.run import RunState
 
     one_of("--state", states, [state.value for state in RunState])
-    with desk_of(settings_of(options)) as desk:
-        found = desk.runs(limit=count, job=job, states=[RunState(state) for state in states] or None)
+    with open_service(settings_of(options)) as service:
+        found = service.queries.runs(limit=count, job=job, states=[RunState(state) for state in states] or None)
     if as_json:
         printing.as_json([printing.run_facts(run) for run in found])
         return
@@ -70,8 +70,8 @@ def runs(options: Options, job: str | None, states: tuple[str, ...], count: int,
 @click.pass_obj
 def show(options: Options, run: int, as_json: bool) -> None:
     """Shows one run: counts, failures by cause, log."""
-    with desk_of(settings_of(options)) as desk:
-        page = desk.run_page(run)
+    with open_service(settings_of(options)) as service:
+        page = service.queries.run_page(run)
     found, tz = page.progress.run, page.progress.tz
     if as_json:
         causes = [{"cause": cause.sentence, "count": cause.count, "items": cause.items} for cause in page.causes]
@@ -125,36 +125,36 @@ def show(options: Options, run: int, as_json: bool) -> None:
 @click.pass_obj
 def logs(options: Options, run_number: int, follow: bool, as_json: bool) -> None:
     """Shows what a run said. With -f and --json one object a line is printed, as they come."""
-    with desk_of(settings_of(options)) as desk:
-        tz = desk.run_page(run_number).progress.tz
+    with open_service(settings_of(options)) as service:
+        tz = service.queries.run_page(run_number).progress.tz
         if as_json and not follow:
-            printing.as_json([_log_facts(line) for line in _kept(desk, run_number, 0)])
+            printing.as_json([_log_facts(line) for line in _kept(service, run_number, 0)])
             return
         numbers = set()
-        for line in _said(desk, run_number, follow=follow):
+        for line in _said(service, run_number, follow=follow):
             numbers.add(line.number)
             click.echo(msgspec.json.encode(_log_facts(line)).decode() if as_json else _log_line(line, tz))
-        left_out = desk.run(run_number).log_lines - len(numbers)
+        left_out = service.queries.run(run_number).log_lines - len(numbers)
         if left_out > 0:
             click.echo(f"{left_out:,} more lines were not kept", err=True)
 
 
-def _kept(desk: Desk, run: int, after: int) -> Iterator[LogLine]:
-    while page := desk.log(run, after=after):
+def _kept(service: Service, run: int, after: int) -> Iterator[LogLine]:
+    while page := service.queries.log(run, after=after):
         yield from page
         after = page[-1].number
 
 
-def _said(desk: Desk, run: int, *, follow: bool) -> Iterator[LogLine]:
+def _said(service: Service, run: int, *, follow: bool) -> Iterator[LogLine]:
     after, ended = 0, not follow
     while True:
-        for line in _kept(desk, run, after):
+        for line in _kept(service, run, after):
             after = line.number
             yield line
         if ended:
             return
         # What it says last is written with its end: one more look after that.
-        ended = desk.wait_for(run, LOOK_SECONDS) is not None
+        ended = service.commands.wait_for_run(run, LOOK_SECONDS) is not None
 
 
 def _log_facts(line: LogLine) -> dict[str, Any]:

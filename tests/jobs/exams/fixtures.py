@@ -17,9 +17,10 @@ from jobs.exams import pack
 from jobs.exams.options import Options
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests, pre_generated_exams
 from opsconsole.authoring import outbox
+from opsconsole.authoring.batch import Batch, BatchResult
 from opsconsole.authoring.context import Serving, Tools
 from opsconsole.authoring.extensions import Panel, Reply, Request, Shown
-from opsconsole.authoring.job import Batch, BatchResult, Scope
+from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import MOMENT
 from opsconsole.embedded.claude import Fault, Logged, Script
 from opsconsole.worker.work import population, work

@@ -26,7 +26,7 @@ from sqlalchemy import insert, select
 from jobs.common import users
 from jobs.exams.stock import request_missing
 from jobs.exams.tables import Outcome, RequestState, exam_calls, exam_chunks, exam_requests, pre_generated_exams
-from opsconsole.authoring.job import OPEN
+from opsconsole.authoring.run import OPEN
 from opsconsole.core.clock import now
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import OpsconsoleError
@@ -65,9 +65,9 @@ class Campaign:
 
     def start(self) -> subprocess.Popen[bytes]:
         """A process that leads, takes up what the one before left, and makes exams."""
-        if not [run for run in self.place.desk.runs(limit=10) if run.state in OPEN]:
+        if not [run for run in self.place.service.queries.runs(limit=10) if run.state in OPEN]:
             with suppress(OpsconsoleError):  # one that is asked for already
-                self.place.desk.trigger("exams.work_queue")
+                self.place.service.commands.trigger("exams.work_queue")
         with self.log.with_name("said").open("ab") as said:
             return subprocess.Popen(
                 [sys.executable, "-m", "opsconsole", "headless"], env=self.environ, stdout=said, stderr=said

@@ -16,7 +16,8 @@ from sqlalchemy.exc import ProgrammingError
 from jobs.exams.stock import hand_out
 from jobs.exams.tables import exam_requests
 from opsconsole.authoring.extensions import Reply
-from opsconsole.authoring.job import Pack, RunState
+from opsconsole.authoring.pack import Pack
+from opsconsole.authoring.run import RunState
 from opsconsole.core.database import Database
 from opsconsole.store import data_tables as datatables
 from tests.conftest import Installing
@@ -255,7 +256,7 @@ def test_over_http_a_cron_line_starts_the_generation(installing: Installing, tmp
         for method in ("GET", "POST"):
             heard = wire.ask(method, "/api/cron/generate-exams")
             assert (heard.status, heard.json["run"]["job"]) == (202, "exams.generate")
-            run = place.desk.wait_for(heard.json["run"]["id"], 30)
+            run = place.service.commands.wait_for_run(heard.json["run"]["id"], 30)
             assert run is not None
             assert run.state is RunState.SUCCEEDED
         assert wire.get(FETCH + "?userId=asha&examType=diagnostic").code == "no_exam"

@@ -15,8 +15,9 @@ from acme.billing import pack
 from acme.billing.daily_statements import charged_customers, daily_statements, outdated_customers
 from acme.billing.tables import charges, customers, statements
 from opsconsole import Scope
+from opsconsole.authoring.batch import Batch, BatchResult
 from opsconsole.authoring.context import Tools
-from opsconsole.authoring.job import Batch, BatchResult, Population
+from opsconsole.authoring.job import Population
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.store.data_tables import create_missing
 from opsconsole.worker.work import work

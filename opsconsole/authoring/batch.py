@@ -1,0 +1,73 @@
+"""The unit of work: a batch of item keys on its way to a worker, and its result on the way back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from opsconsole.calendar.windows import Window
+
+DETAILED_FAILURES = 100
+"""So many failures of a batch, and of a run, are kept whole; the rest are counted by kind."""
+
+
+class BatchState(StrEnum):
+    """Where a batch is in its life; `replaced` by its halves, or by its keys to try again."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    REPLACED = "replaced"
+    NOT_REACHED = "not_reached"
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """All that a worker needs to carry out one batch; travels as JSON."""
+
+    run: int
+    seq: int
+    attempt: int
+    job: str
+    window: Window
+    as_of: datetime
+    keys: list[str]
+    facts: dict[str, Any]
+    timeout_seconds: float
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One item that was not done: `kind` groups like with like, `message` says it to a person."""
+
+    item: str
+    kind: str
+    message: str
+
+
+class BatchResult(msgspec.Struct):
+    """What became of a batch; travels as JSON. `ok + failed + skipped + again` are its keys.
+
+    `broken` names the dependency that was away, `reason` says how; `lost` says how the worker ended when it did not
+    come back, `ended` names the process and the signal; `error` is a failure of the job itself, outside any item.
+    """
+
+    run: int
+    seq: int
+    attempt: int
+    ok: int = 0
+    failed: list[str] = []
+    skipped: dict[str, int] = {}
+    again: list[str] = []
+    broken: str | None = None
+    reason: str | None = None
+    lost: str | None = None
+    ended: str | None = None
+    error: str | None = None
+    failures: list[Failure] = []
+    kinds: dict[str, int] = {}
+    metrics: dict[str, int | float] = {}
+    log: list[str] = []
+    seconds: float = 0.0

@@ -1,0 +1,123 @@
+"""One execution of a job for one window: its states, its counts, and the run as the store has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from opsconsole.calendar.windows import Window
+
+
+class Trigger(StrEnum):
+    """Why a run exists."""
+
+    SCHEDULE = "schedule"
+    HAND = "hand"
+    RETRY = "retry"
+    BACKFILL = "backfill"
+
+
+class RunState(StrEnum):
+    """Where a run is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+
+
+LIVE = (RunState.RUNNING, RunState.INTERRUPTED)
+
+
+OPEN = (RunState.QUEUED, *LIVE)
+
+
+TERMINAL = tuple(state for state in RunState if state not in OPEN)
+
+
+NEEDS_A_LOOK = tuple(state for state in TERMINAL if state is not RunState.SUCCEEDED)
+
+
+class Selection(StrEnum):
+    """Which items a run is about: all of its population, or of its parent; those that failed in its parent or were not
+    reached; or those whose result is out of date.
+    """
+
+    ALL = "all"
+    FAILED = "failed"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How far a run is; planned = ok + failed + skipped + not_reached once it has ended."""
+
+    planned: int = 0
+    ok: int = 0
+    failed: int = 0
+    skipped: int = 0
+    not_reached: int = 0
+
+    @property
+    def tried(self) -> int:
+        """Items that have an outcome."""
+        return self.ok + self.failed + self.skipped
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Somebody's wish that a run ends: at the next batch boundary, and by force from `force_at` on."""
+
+    by: str
+    at: datetime
+    force_at: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a job for one window, as the store has it. Times are aware and in UTC."""
+
+    id: int
+    job: str
+    window: Window
+    as_of: datetime
+    trigger: Trigger
+    state: RunState
+    attempt: int
+    parent: int | None
+    selection: Selection
+    command: int | None
+    asked_by: str
+    host: str | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    counts: Counts
+    planning_done: bool
+    batches: int
+    batches_done: int
+    kinds: Mapping[str, int]
+    metrics: Mapping[str, int | float]
+    facts: Mapping[str, Any]
+    error: str | None
+    log_lines: int
+    stop: Stop | None = None
+    recoveries: int = 0
+    occurrence: int | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """From its own start to its own end; None until it has ended."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()

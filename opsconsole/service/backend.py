@@ -1,0 +1,53 @@
+"""What every part of the service works with: the settings, the store, the jobs, and the engine of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.context import Tools
+from opsconsole.core.clock import Clock
+from opsconsole.core.database import Connection, reason
+from opsconsole.core.errors import Unavailable
+from opsconsole.core.settings import Settings
+from opsconsole.leader.engine import Engine
+from opsconsole.store import Store
+
+
+@dataclass
+class Backend:
+    """`engine` is the one in this process, if there is one. A reload of the configuration replaces `settings` and
+    `catalog`.
+    """
+
+    settings: Settings
+    store: Store
+    catalog: Catalog
+    tools: Tools
+    now: Clock
+    engine: Engine | None = None
+
+    @property
+    def owner(self) -> str | None:
+        """This process's name in the lease; None when it has no engine."""
+        return self.engine.owner if self.engine is not None else None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A read transaction of the store. Raises Unavailable when the store is unreachable."""
+        with reading(self.store) as db:
+            yield db
+
+
+@contextmanager
+def reading(store: Store) -> Iterator[Connection]:
+    """A read transaction of a store. Raises Unavailable when it is unreachable."""
+    try:
+        with store.reading() as db:
+            yield db
+    except SQLAlchemyError as error:
+        raise Unavailable("store", reason(error)) from error

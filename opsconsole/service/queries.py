@@ -1,0 +1,164 @@
+"""Everything that can be read: jobs, runs, occurrences, the cache, the audit trail, panels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from opsconsole.authoring.context import Serving, how_many
+from opsconsole.authoring.pack import Pack
+from opsconsole.authoring.run import Run, RunState, Selection
+from opsconsole.authoring.scope import Scope
+from opsconsole.cache import clearing
+from opsconsole.cache.clearing import Swept
+from opsconsole.cache.families import Family
+from opsconsole.cache.statistics import RedisStats, Survey, sample
+from opsconsole.leader.command_handlers import window_of
+from opsconsole.service import occurrences, panels, runs as run_views
+from opsconsole.service.backend import Backend
+from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
+from opsconsole.store import audit, logs, pauses, runs
+from opsconsole.store.audit import Checked, Entry
+from opsconsole.store.logs import LogLine
+from opsconsole.store.occurrence_history import Wanted
+from opsconsole.store.pauses import Pause
+from opsconsole.store.runs import Filter
+from opsconsole.worker.work import population, stale
+
+LOG_PAGE = 1000
+"""Log lines per page."""
+
+
+class Queries:
+    """Reads the store, Redis and the data database. Methods block, and raise OpsconsoleError with a message for the
+    operator.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    # --- jobs and runs ------------------------------------------------------------------------------------------
+
+    def jobs(self) -> tuple[JobCard, ...]:
+        """Every job with its next scheduled time and its newest run."""
+        with self._backend.reading() as db:
+            return run_views.cards(db, self._backend.catalog, self._backend.now())
+
+    def runs(self, *, limit: int, job: str | None = None, states: Sequence[RunState] | None = None) -> list[Run]:
+        """Runs, newest first."""
+        name = self._backend.catalog.find(job).name if job else None
+        with self._backend.reading() as db:
+            return runs.newest(db, limit=limit, job=name, states=states)
+
+    def run(self, number: int) -> Run:
+        """One run. Raises UnknownRun."""
+        with self._backend.reading() as db:
+            return runs.get(db, number)
+
+    def run_page(self, number: int) -> RunPage:
+        """A run with its batches, its failures by cause and its log. Raises UnknownRun."""
+        with self._backend.reading() as db:
+            return run_views.page(db, self._backend.catalog, number, self._backend.now())
+
+    def log(self, run: int, *, after: int = 0) -> list[LogLine]:
+        """The next lines of a run's log, up to 1,000, numbered above `after`. Raises UnknownRun."""
+        with self._backend.reading() as db:
+            runs.get(db, run)
+            return logs.after(db, run, after, limit=LOG_PAGE)
+
+    def retryable(self, wanted: Filter, *, limit: int) -> list[Run]:
+        """The runs that `commands.retry_matching` would retry, oldest first."""
+        with self._backend.reading() as db:
+            return runs.undone(db, canonical(self._backend, wanted), after=0, limit=limit)
+
+    def preview(self, job: str, day: str | None = None, *, only: Selection = Selection.ALL) -> Preview:
+        """What a trigger would do now: its window and its number of items. Raises BadWindow, UnknownJob,
+        CannotTellStale, Unavailable.
+        """
+        backend = self._backend
+        found, now = backend.catalog.find(job), backend.now()
+        window = window_of(found, day, now)
+        scope = Scope(window, now, {}, backend.catalog.options(found))
+        selected = stale(found, scope) if only is Selection.STALE else population(found, scope)
+        items = how_many(backend.tools.data, selected)
+        return Preview(found.name, window, found.tz, items, backend.settings.console.environment)
+
+    # --- schedules ----------------------------------------------------------------------------------------------
+
+    def occurrences(self, wanted: Wanted, *, limit: int) -> Occurrences:
+        """What became of scheduled times: the newest rows, and the totals of all. Raises UnknownJob."""
+        with self._backend.reading() as db:
+            return occurrences.occurrences(db, self._backend.catalog, wanted, limit=limit)
+
+    def why(self, job: str, at: str) -> Explanation:
+        """Why a job ran or did not run at a scheduled time, with the rows that prove it. `at` is a time in ISO 8601, or
+        a wall-clock time in the job's zone. Raises UnknownJob, BadTime.
+        """
+        with self._backend.reading() as db:
+            return occurrences.why(db, self._backend.catalog, job, at, self._backend.now())
+
+    def zone(self, target: str | None) -> ZoneInfo:
+        """The zone that times about `target` are in: a job's own, and UTC for a pack, `all` or None."""
+        with self._backend.reading() as db:
+            return occurrences.zone_of(db, self._backend.catalog, target)
+
+    def pauses(self) -> list[Pause]:
+        """The active pauses, oldest first."""
+        with self._backend.reading() as db:
+            return pauses.in_force(db, self._backend.now())
+
+    def leader(self) -> Leader | None:
+        """The holder of the lease, even if that process has died since; None when the lease is free."""
+        with self._backend.reading() as db:
+            return run_views.leader(db, self._backend.owner)
+
+    # --- cache --------------------------------------------------------------------------------------------------
+
+    def redis_stats(self) -> RedisStats:
+        """Redis's own figures. Raises Unavailable."""
+        return sample(self._backend.tools.cache.client)
+
+    def families(self) -> tuple[Family, ...]:
+        """Every declared family of cache keys."""
+        return self._backend.catalog.families
+
+    def count_keys(self, wanted: clearing.Wanted) -> Iterator[Swept]:
+        """Counts the cached keys that `commands.clear_cache` would remove, step by step. Raises BadWanted, BadKey,
+        Unavailable.
+        """
+        return clearing.sweep(self._backend.tools.cache.client, self._backend.catalog.families, wanted, remove=False)
+
+    def cache_usage(self, seconds: float) -> Survey:
+        """What Redis holds of each family, as far as it can be counted in `seconds`. Raises Unavailable."""
+        return self._backend.tools.cache.survey(self._backend.catalog.families, seconds=seconds)
+
+    # --- packs and audit ----------------------------------------------------------------------------------------
+
+    def panels(self) -> tuple[PanelView, ...]:
+        """The panels of all packs, read from their databases now. A panel that cannot be read shows the cause."""
+        return tuple(
+            panels.view(pack.name, panel, self.extension_context(pack))
+            for pack in self._backend.catalog.packs
+            for panel in pack.panels
+        )
+
+    def extension_context(self, pack: Pack) -> Serving:
+        """What the routes and panels of a pack receive."""
+        return Serving(self._backend.tools, self._backend.catalog.options(pack), self._backend.catalog.families)
+
+    def audit_entries(self, *, limit: int) -> list[Entry]:
+        """The audit trail, newest first."""
+        with self._backend.reading() as db:
+            return audit.newest(db, limit=limit)
+
+    def verify_audit(self) -> Checked:
+        """Whether the audit trail is complete and unchanged."""
+        with self._backend.reading() as db:
+            return audit.verify(db)
+
+
+def canonical(backend: Backend, wanted: Filter) -> Filter:
+    """A filter with the job's name instead of an alias. Raises UnknownJob."""
+    return msgspec.structs.replace(wanted, job=backend.catalog.find(wanted.job).name) if wanted.job else wanted
