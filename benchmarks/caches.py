@@ -33,15 +33,16 @@ from jobs.practice.routes import start_session
 from jobs.practice.sample import add_practice
 from jobs.practice.warm_cache import warm_cache
 from jobs.sample_users import is_active, user_id
-from opsconsole import DAY, FOUR_WEEKS_BEFORE, MOMENT, Request, Serving, Window
+from opsconsole import DAY, FOUR_WEEKS_BEFORE, MOMENT, Window
 from opsconsole.authoring.batch import Batch
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
-from opsconsole.cache.clearing import Wanted, sweep
+from opsconsole.cache.clearing import ClearFilter, sweep
 from opsconsole.cache.client import Cache
 from opsconsole.cache.statistics import survey
 from opsconsole.core import clock
+from opsconsole.extensions import ExtensionContext, Request
 from opsconsole.worker.work import work
 
 RESULTS = Path(__file__).parent / "results"
@@ -91,22 +92,22 @@ def measure(here: Ground, *, users: int, calls: int, rounds: int) -> list[Pair]:
     return list(pairs.values())
 
 
-def ways(user: str) -> dict[str, Callable[[Serving], Any]]:
+def ways(user: str) -> dict[str, Callable[[ExtensionContext], Any]]:
     """What is done for a user: each part of a response, and the whole of it."""
 
-    def looked_up(serving: Serving) -> Any:
+    def looked_up(serving: ExtensionContext) -> Any:
         def compute() -> Performance | None:
             with serving.reading() as db:
                 return learning.performances(db, just(user), serving.now).get(user)
 
         return serving.cache.reader.get(PERFORMANCE, Performance | None, compute, user=user)
 
-    def selected(serving: Serving) -> Any:
+    def selected(serving: ExtensionContext) -> Any:
         _, topics = sessions.look_up(serving, user, SUBJECT)
         pool = sessions.questions(serving, SUBJECT, SessionConfig())
         return generate(SessionConfig(), pool, topics, (), "7")
 
-    def generated(serving: Serving) -> Any:
+    def generated(serving: ExtensionContext) -> Any:
         performance, topics = sessions.look_up(serving, user, SUBJECT)
         assert performance is not None
         config = sessions.config_of(serving, performance)
@@ -115,7 +116,7 @@ def ways(user: str) -> dict[str, Callable[[Serving], Any]]:
             solved = learning.solved_lately(db, user, serving.now)
         return generate(config, pool, topics, solved, "7")
 
-    def answered(serving: Serving) -> Any:
+    def answered(serving: ExtensionContext) -> Any:
         reply = start_session(serving, Request(body={"userId": user, "subjectId": SUBJECT}))
         assert reply.status == 201, reply
         return msgspec.json.encode(reply.body)
@@ -128,7 +129,7 @@ def ways(user: str) -> dict[str, Callable[[Serving], Any]]:
     }
 
 
-def timed(way: Callable[[Serving], Any], serving: Serving) -> float:
+def timed(way: Callable[[ExtensionContext], Any], serving: ExtensionContext) -> float:
     """Milliseconds of one call."""
     began = time.perf_counter()
     way(serving)
@@ -136,11 +137,11 @@ def timed(way: Callable[[Serving], Any], serving: Serving) -> float:
 
 
 @contextmanager
-def serving_with(here: Ground, redis_url: str) -> Iterator[Serving]:
+def serving_with(here: Ground, redis_url: str) -> Iterator[ExtensionContext]:
     """What routes receive, with a cache there or none."""
-    tools = Tools(here.data_url, redis_url, families=pack.families)
+    tools = Resources(here.data_url, redis_url, families=pack.families)
     try:
-        yield Serving(tools, {}, pack.families)
+        yield ExtensionContext(tools, {}, pack.families)
     finally:
         tools.close()
 
@@ -164,7 +165,7 @@ def prepare(here: Ground, users: int) -> datetime:
 
 def carried_out(here: Ground, job: Job, window: Window, as_of: datetime) -> int:
     """A job over everybody, in this process; how many items it had."""
-    tools = Tools(here.data_url, here.redis_url, families=pack.families)
+    tools = Resources(here.data_url, here.redis_url, families=pack.families)
     try:
         population = job.population(Scope(window, as_of, {}, {}))
         assert not isinstance(population, tuple)
@@ -240,10 +241,10 @@ def measure_clearing(here: Ground, keys: int) -> list[tuple[str, float, int, int
     cache = Cache(here.redis_url)
     walks: dict[str, Callable[[], Any]] = {
         "figures of each family": lambda: list(survey(cache.client, pack.families))[-1].scanned,
-        "count one user": lambda: swept(cache.client, Wanted(user="u0000001"), remove=False),
-        "clear one user": lambda: swept(cache.client, Wanted(user="u0000001"), remove=True),
-        "clear one subject": lambda: swept(cache.client, Wanted(subject="s1"), remove=True),
-        "clear a family": lambda: swept(cache.client, Wanted(family="practice.current_topics"), remove=True),
+        "count one user": lambda: swept(cache.client, ClearFilter(user="u0000001"), remove=False),
+        "clear one user": lambda: swept(cache.client, ClearFilter(user="u0000001"), remove=True),
+        "clear one subject": lambda: swept(cache.client, ClearFilter(subject="s1"), remove=True),
+        "clear a family": lambda: swept(cache.client, ClearFilter(family="practice.current_topics"), remove=True),
     }
     told = []
     for name, walk in walks.items():
@@ -256,7 +257,7 @@ def measure_clearing(here: Ground, keys: int) -> list[tuple[str, float, int, int
     return told
 
 
-def swept(client: redis.Redis, wanted: Wanted, *, remove: bool) -> int:
+def swept(client: redis.Redis, wanted: ClearFilter, *, remove: bool) -> int:
     """How many keys were found or removed."""
     *_, last = sweep(client, pack.families, wanted, remove=remove)
     return last.total

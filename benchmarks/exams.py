@@ -29,10 +29,10 @@ from jobs.exams import pack
 from jobs.exams.routes import get_exam, pre_gen_analytics
 from jobs.exams.tables import ExamType, exam_calls, exam_chunks, exam_requests, pre_generated_exams
 from jobs.sample_users import add_users, user_id
-from opsconsole import Reply, Request, Serving
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.core import clock
 from opsconsole.core.database import Database
+from opsconsole.extensions import ExtensionContext, Reply, Request
 from opsconsole.store import data_tables as datatables
 from tests.services import PrivatePostgres
 
@@ -80,11 +80,11 @@ def main() -> int:
 def _measured(name: str, folder: Path, exams: int, fetches: int) -> Iterator[dict[str, Any]]:
     postgres = PrivatePostgres(durable=True).start() if name == POSTGRES else None
     url = postgres.new_database() if postgres else f"sqlite:///{folder / 'exams.db'}"
-    tools = Tools(url, "unix:///nowhere/redis.sock")
+    tools = Resources(url, "unix:///nowhere/redis.sock")
     try:
         now = tools.now()
         _fill(tools.data, exams, fetches, now)
-        serving = Serving(tools, _defaults(), ())
+        serving = ExtensionContext(tools, _defaults(), ())
         targets = [(user_id(1 + n % USERS), exam) for n in range(fetches // 2) for exam in ExamType]
         Random(7).shuffle(targets)
         half = len(targets) // 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, MetaData, String, Table
 
-from opsconsole import UtcTime, key_type
+from opsconsole.sql import UtcTime, key_type
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -8,13 +8,13 @@ from opsconsole.service import confirmations as guard
 from opsconsole.service.snapshot import Run
 from screens.dialogs.clear import ClearDialog, Counted, TypeToConfirm
 from screens.dialogs.dialog import Confirm
-from screens.dialogs.pause import PauseDialog, PauseOrder
-from screens.dialogs.trigger import Order, TriggerDialog
+from screens.dialogs.pause import PauseDialog, PauseRequest
+from screens.dialogs.trigger import TriggerDialog, TriggerRequest
 from screens.panels import clear as clearing, pauses, questions
 from screens.panels.questions import Question
 
 if TYPE_CHECKING:
-    from opsconsole.cache.clearing import Swept, Wanted
+    from opsconsole.cache.clearing import ClearFilter, ClearProgress
     from screens.app import ConsoleApp
 
 NO_FAMILY = "no pack that is loaded declares a family of cached keys"
@@ -27,7 +27,7 @@ def trigger(app: ConsoleApp, job: str | None) -> None:
         app.say(NO_JOB.format("trigger"), "warn")
         return
 
-    def answered(order: Order | None) -> None:
+    def answered(order: TriggerRequest | None) -> None:
         if order is not None:
             app.trigger(*order)
 
@@ -71,7 +71,7 @@ def pause(app: ConsoleApp, job: str) -> None:
         app.say(NO_JOB.format("pause"), "warn")
         return
 
-    def answered(order: PauseOrder | None) -> None:
+    def answered(order: PauseRequest | None) -> None:
         if order is None:
             return
         until, note = pauses.until(order.length, app.now()), order.note
@@ -119,7 +119,7 @@ def clear(app: ConsoleApp) -> None:
     app.push_screen(ClearDialog(families), counted)
 
 
-def _confirm_clearing(app: ConsoleApp, wanted: Wanted, swept: Swept) -> None:
+def _confirm_clearing(app: ConsoleApp, wanted: ClearFilter, swept: ClearProgress) -> None:
     environment = app.snapshot.environment
     question = clearing.question(wanted, swept, environment)
     word = guard.word(wanted, swept.total, environment)

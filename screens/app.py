@@ -20,8 +20,8 @@ from opsconsole.authoring.run import RunState
 from opsconsole.core import clock
 from opsconsole.service.snapshot import Run, Snapshot
 from screens import actions, terminal
-from screens.commands import Orders
-from screens.dialogs.quit import Leaving
+from screens.commands import CommandSender
+from screens.dialogs.quit import QuitFlow
 from screens.pages.dashboard import Dashboard
 from screens.pages.page import Page
 from screens.panels.view import View
@@ -60,7 +60,7 @@ class ConsoleApp(App[None]):
     ) -> None:
         super().__init__(driver_class=terminal.driver())
         self.service, self.now, self.ascii = service, now, ascii
-        self.orders, self.leaving = Orders(self), Leaving(self)
+        self.orders, self.leaving = CommandSender(self), QuitFlow(self)
         self.snapshot = Snapshot(at=now(), environment="", leader=None)
         self._start_run = start_run
         self._arrived: Snapshot | None = None

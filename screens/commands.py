@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from opsconsole.core.errors import OpsconsoleError
-from opsconsole.service.snapshot import Advance, Outcome
+from opsconsole.service.snapshot import CommandProgress, Outcome
 from screens.panels import clear as clearing
-from screens.threads import aside
+from screens.threads import run_in_thread
 
 if TYPE_CHECKING:
     from screens.app import ConsoleApp
@@ -20,7 +20,7 @@ OUTCOME_SECONDS = 5.0
 Then = Callable[[str | None], None]
 
 
-class Orders:
+class CommandSender:
     """What was asked for and is not settled yet, by its name: whoever presses a key again is told so."""
 
     def __init__(self, app: ConsoleApp) -> None:
@@ -49,20 +49,20 @@ class Orders:
                 self._open[name] = number
                 self._follow(name, number, 0.0)
 
-        aside(self._app, ask, taken)
+        run_in_thread(self._app, ask, taken)
 
     def _follow(self, name: str, number: int, waited: float) -> None:
         """Looks again and again; `waited` is for how many seconds already, as long as it has said nothing of it."""
         patience = LOOK_SECONDS if waited < OUTCOME_SECONDS else 0.0
         service = self._app.service
 
-        def look() -> Outcome | Advance | None:
+        def look() -> Outcome | CommandProgress | None:
             return service.commands.outcome(number, patience) or service.commands.progress(number)
 
-        def told(found: Outcome | Advance | OpsconsoleError | None) -> None:
+        def told(found: Outcome | CommandProgress | OpsconsoleError | None) -> None:
             if isinstance(found, OpsconsoleError):
                 self._settled(name, found.sentence, "bad")
-            elif isinstance(found, Advance):
+            elif isinstance(found, CommandProgress):
                 self._app.say(clearing.how_far(name, found))
                 self._app.set_timer(LOOK_SECONDS, lambda: self._follow(name, number, OUTCOME_SECONDS))
             elif found is None:
@@ -72,7 +72,7 @@ class Orders:
             else:
                 self._settled(name, found.done or f"{name}: run {found.run} is started", "ok")
 
-        aside(self._app, look, told)
+        run_in_thread(self._app, look, told)
 
     def _wait(self, name: str, number: int, waited: float, *, is_new: bool) -> None:
         if waited < OUTCOME_SECONDS:

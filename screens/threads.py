@@ -14,7 +14,7 @@ from opsconsole.core.errors import OpsconsoleError
 Told = TypeVar("Told")
 
 
-def aside(pump: MessagePump, call: Callable[[], Told], then: Callable[[Told | OpsconsoleError], None]) -> None:
+def run_in_thread(pump: MessagePump, call: Callable[[], Told], then: Callable[[Told | OpsconsoleError], None]) -> None:
     """Calls `call` in a thread, and `then` with what it returned, or with its error, on the loop of `pump`.
 
     The thread is a daemon: a service that hangs does not keep the console from ending. Nothing is told to a screen that

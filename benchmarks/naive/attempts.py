@@ -18,7 +18,7 @@ from jobs.attempts import tables
 from jobs.attempts.advice import advise
 from jobs.attempts.day import Done
 from jobs.common import users
-from opsconsole import Json, UtcTime
+from opsconsole.sql import Json, UtcTime
 
 TTL_SECONDS = 7200
 

@@ -11,7 +11,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, case, func, select
 
 from jobs.attempts.tables import Status, attempts
-from opsconsole import Context, Family, Window, hours
+from opsconsole import Context, Window, hours
+from opsconsole.cache import Family
 
 TTL = hours(2)
 DAY_ATTEMPTS = Family("attempts.day", "date:user:{date}:{user}", ttl=TTL, of=("user",), made_from=("attempts",))

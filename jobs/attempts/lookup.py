@@ -7,10 +7,10 @@ from datetime import date
 import msgspec
 
 from jobs.attempts.day import DAY_ATTEMPTS
-from opsconsole import Reply, Request, Route, Serving
+from opsconsole.extensions import ExtensionContext, Reply, Request, Route
 
 
-def cached_day(serving: Serving, request: Request) -> Reply:
+def cached_day(serving: ExtensionContext, request: Request) -> Reply:
     """The array as it was cached; 404 where there is none, or something else. Raises Unavailable."""
     user, day = request.path["user"], request.path["date"]
     try:

@@ -6,18 +6,19 @@ from sqlalchemy import func, select
 
 from jobs.attempts.advice import Kind
 from jobs.attempts.tables import suggestions
-from opsconsole import Panel, Serving, Shown, hours
+from opsconsole import hours
+from opsconsole.extensions import ExtensionContext, Panel, PanelContent
 
 A_NIGHT = hours(12)
 
 
-def newest_suggestions(serving: Serving) -> Shown:
+def newest_suggestions(serving: ExtensionContext) -> PanelContent:
     """How many users were told what: the newest date of those that the last night, or a backfill, wrote."""
     c = suggestions.c
     with serving.reading() as db:
         last = db.execute(select(func.max(c.created_at))).scalar_one()
         if last is None:
-            return Shown(says="no suggestions yet; attempts.suggest writes them")
+            return PanelContent(says="no suggestions yet; attempts.suggest writes them")
         told = db.execute(
             select(c.date, c.kind, func.count()).where(c.created_at > last - A_NIGHT).group_by(c.date, c.kind)
         ).all()
@@ -26,7 +27,7 @@ def newest_suggestions(serving: Serving) -> Shown:
     total = sum(users.values())
     facts = (("date", newest.isoformat()), ("users", f"{total:,}"))
     rows = tuple((kind.value, f"{users.get(kind, 0):,}", f"{users.get(kind, 0) / total:.1%}") for kind in Kind)
-    return Shown(facts, ("suggestion", "users", "share"), rows)
+    return PanelContent(facts, ("suggestion", "users", "share"), rows)
 
 
 suggested = Panel("Suggestions", newest_suggestions)

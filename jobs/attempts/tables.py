@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import Column, Date, Float, Index, Integer, String, Table, Text
 
 from jobs.common import metadata
-from opsconsole import Json, UtcTime, key_type
+from opsconsole.sql import Json, UtcTime, key_type
 
 subjects = Table(
     "subjects",

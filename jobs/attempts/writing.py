@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Table
 
-from opsconsole import Context, Unavailable, inserting
+from opsconsole import Context, Unavailable
+from opsconsole.sql import inserting
 
 
 def differing(

@@ -23,7 +23,7 @@ from jobs.exams.tables import (
     exam_requests,
     pre_generated_exams,
 )
-from opsconsole import inserting
+from opsconsole.sql import inserting
 
 r = exam_requests.c
 

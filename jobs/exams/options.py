@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from opsconsole import is_set
+from opsconsole.extensions import is_set
 
 KEY = "ANTHROPIC_API_KEY"
 NOT_CONFIGURED = f"exams are not configured: set {KEY} in the environment of this process and of its workers"

@@ -11,7 +11,7 @@ from jobs.exams.ledger import c, midnight, spent
 from jobs.exams.options import dollars, micros, settings_of, what_is_missing
 from jobs.exams.stock import EXPIRES_SOON, e, r, unused, valid
 from jobs.exams.tables import OPEN, ExamType, Outcome, RequestState
-from opsconsole import Panel, Serving, Shown
+from opsconsole.extensions import ExtensionContext, Panel, PanelContent
 
 SAID = {
     Outcome.ASKED: "under way, or lost",
@@ -23,7 +23,7 @@ SAID = {
 }
 
 
-def queue_now(serving: Serving) -> Shown:
+def queue_now(serving: ExtensionContext) -> PanelContent:
     """Requests by state and type, what is not as it should be, and what today cost."""
     options, now = settings_of(serving.options), serving.now
     with serving.reading() as db:
@@ -43,10 +43,10 @@ def queue_now(serving: Serving) -> Shown:
         (state.value, *(f"{counted.get((state.value, exam.value), 0):,}" for exam in ExamType))
         for state in RequestState
     )
-    return Shown(facts, ("requests", *ExamType), rows, says="; ".join(wrong))
+    return PanelContent(facts, ("requests", *ExamType), rows, says="; ".join(wrong))
 
 
-def stock_now(serving: Serving) -> Shown:
+def stock_now(serving: ExtensionContext) -> PanelContent:
     """For each type how many exams there are, and how large they are."""
     now = serving.now
     soon = valid(now) & (e.expires_at <= now + EXPIRES_SOON)
@@ -63,10 +63,10 @@ def stock_now(serving: Serving) -> Shown:
         )
         for exam in ExamType
     )
-    return Shown(columns=("exams", "valid", "expire in a day", "expired", "taken", "mean size"), rows=rows)
+    return PanelContent(columns=("exams", "valid", "expire in a day", "expired", "taken", "mean size"), rows=rows)
 
 
-def calls_now(serving: Serving) -> Shown:
+def calls_now(serving: ExtensionContext) -> PanelContent:
     """What came of the calls of the last 24 hours, by cause, with their tokens and their cost."""
     since = serving.now - timedelta(hours=24)
     tokens_in = c.input_tokens + c.cache_write_tokens + c.cache_read_tokens
@@ -87,7 +87,7 @@ def calls_now(serving: Serving) -> Shown:
         ("their tokens", f"{sum(int(row[3]) + int(row[4]) for row in found):,}"),
         ("their cost", dollars(sum(int(row[5]) for row in found))),
     )
-    return Shown(facts, ("what came of them", "why", "calls", "tokens read", "tokens made", "cost"), rows)
+    return PanelContent(facts, ("what came of them", "why", "calls", "tokens read", "tokens made", "cost"), rows)
 
 
 def _age(length: timedelta) -> str:

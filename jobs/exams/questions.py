@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from jobs.exams.blueprint import SHARES, Counts
-from opsconsole import safe
+from opsconsole.extensions import safe
 
 OPTIONS = 4
 DIFFICULTIES = ("easy", "medium", "hard")

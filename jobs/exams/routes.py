@@ -12,7 +12,7 @@ from jobs.common import users
 from jobs.exams.options import settings_of, what_is_missing
 from jobs.exams.stock import Analytics, analytics, hand_out, request_missing, valid
 from jobs.exams.tables import ExamType, exam_requests, pre_generated_exams
-from opsconsole import Reply, Request, Route, Serving, Starts
+from opsconsole.extensions import ExtensionContext, Reply, Request, Route, StartRun
 
 LONGEST_ID = 200
 BY_HAND = "http"
@@ -21,7 +21,7 @@ BY_HAND = "http"
 e, r = pre_generated_exams.c, exam_requests.c
 
 
-def get_exam(serving: Serving, request: Request) -> Reply:
+def get_exam(serving: ExtensionContext, request: Request) -> Reply:
     """Hands out the oldest valid exam and marks it used; 404 when there is none, and one is requested. Raises
     Unavailable.
     """
@@ -46,7 +46,7 @@ def get_exam(serving: Serving, request: Request) -> Reply:
     return Reply({"success": True, "exam": told})
 
 
-def request_exam(serving: Serving, request: Request) -> Reply:
+def request_exam(serving: ExtensionContext, request: Request) -> Reply:
     """Requests an exam: 202, also when that was asked before; 200 when a valid one is there already, 404 for a user
     who is not active, 503 where none can be made. Raises Unavailable.
     """
@@ -70,7 +70,7 @@ def request_exam(serving: Serving, request: Request) -> Reply:
     return Reply({"success": True, "state": "requested", "requestId": number}, 202)
 
 
-def pre_gen_analytics(serving: Serving, request: Request) -> Reply:
+def pre_gen_analytics(serving: ExtensionContext, request: Request) -> Reply:
     """Counts of all exams. Raises Unavailable."""
     now = serving.now
     with serving.reading() as db:
@@ -120,6 +120,6 @@ ROUTES = (
     Route("GET", "/api/get-pre-generated-exam", get_exam),
     Route("POST", "/api/pre-generate-exam", request_exam),
     Route("GET", "/api/pre-gen-analytics", pre_gen_analytics),
-    Route("GET", "/api/cron/generate-exams", Starts("exams.generate")),
-    Route("POST", "/api/cron/generate-exams", Starts("exams.generate")),
+    Route("GET", "/api/cron/generate-exams", StartRun("exams.generate")),
+    Route("POST", "/api/cron/generate-exams", StartRun("exams.generate")),
 )

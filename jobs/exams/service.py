@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from opsconsole import safe
+from opsconsole.extensions import safe
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic

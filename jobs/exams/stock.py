@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from jobs.common import users
 from jobs.exams.tables import OPEN, UNFINISHED, ExamType, RequestState, exam_requests, pre_generated_exams
-from opsconsole import inserting
+from opsconsole.sql import inserting
 
 LIVES = timedelta(days=7)
 """An exam is offered for so long after it was stored."""

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import ExecutableDDLElement
 
 from jobs.common import metadata
-from opsconsole import Json, UtcTime, key_type
+from opsconsole.sql import Json, UtcTime, key_type
 
 
 class ExamType(StrEnum):

@@ -9,7 +9,8 @@ from sqlalchemy import and_, case, func, insert, literal, or_, select, update
 
 from jobs.game.leaderboards import BOARDS, places, publish, rank
 from jobs.game.tables import player_progress, ranking_archive, rankings
-from opsconsole import Context, Items, Job, Limits, Scope, UtcTime, minutes
+from opsconsole import Context, Items, Job, Limits, Scope, minutes
+from opsconsole.sql import UtcTime
 
 BEFORE_RECALCULATION = 10
 """Their priority: an hour's ranks of XP that is about to be zeroed are for nobody."""

@@ -29,7 +29,9 @@ from sqlalchemy import (
 )
 
 from jobs.game.tables import player_progress, rankings
-from opsconsole import Context, Family, UtcTime, inserting, swap_ranking
+from opsconsole import Context
+from opsconsole.cache import Family, swap_ranking
+from opsconsole.sql import UtcTime, inserting
 
 c = player_progress.c
 

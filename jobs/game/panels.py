@@ -9,10 +9,10 @@ from jobs.game.life_regen import due
 from jobs.game.session_cleanup import over
 from jobs.game.streak_update import in_danger
 from jobs.game.tables import lives, player_progress, quiz_sessions, ranking_archive, rankings
-from opsconsole import Panel, Serving, Shown
+from opsconsole.extensions import ExtensionContext, Panel, PanelContent
 
 
-def players_now(serving: Serving) -> Shown:
+def players_now(serving: ExtensionContext) -> PanelContent:
     """How many wait for each of the jobs; all from indexes, so that it may be asked every second."""
     now = serving.now
     waiting = {
@@ -24,14 +24,14 @@ def players_now(serving: Serving) -> Shown:
         ),
     }
     with serving.reading() as db:
-        return Shown(facts=tuple((name, f"{_count(db, query):,}") for name, query in waiting.items()))
+        return PanelContent(facts=tuple((name, f"{_count(db, query):,}") for name, query in waiting.items()))
 
 
-def leaderboards_now(serving: Serving) -> Shown:
+def leaderboards_now(serving: ExtensionContext) -> PanelContent:
     """Each board's size, who leads it, and the last period that was closed."""
     with serving.reading() as db:
         rows = tuple(_board(db, board) for board in BOARDS)
-    return Shown(columns=("board", "players", "first", "XP", "since", "last closed"), rows=rows)
+    return PanelContent(columns=("board", "players", "first", "XP", "since", "last closed"), rows=rows)
 
 
 def _count(db: Connection, query: Select[tuple[str]]) -> int:

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Table, bindparam, select, update
 
 from jobs.game.tables import MAX_LIVES, lives, player_progress, quiz_sessions
 from jobs.sample_users import FIRST_JOINED, add_users, user_id
-from opsconsole import hours, inserting, minutes
+from opsconsole import hours, minutes
+from opsconsole.sql import inserting
 
 if TYPE_CHECKING:
     from opsconsole.core.database import Database

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Date, Index, Integer, String, Table, text
 
 from jobs.common import metadata
-from opsconsole import UtcTime, key_type
+from opsconsole.sql import UtcTime, key_type
 
 MAX_LIVES = 5
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from opsconsole import Family, hours, minutes
+from opsconsole import hours, minutes
+from opsconsole.cache import Family
 
 USER = ("user",)
 SUBJECT = ("subject",)

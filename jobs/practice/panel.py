@@ -8,14 +8,16 @@ from sqlalchemy import Text, func, select, type_coerce
 
 from jobs.practice.learning import readable_config
 from jobs.practice.tables import practice_sessions, session_configs
-from opsconsole import Family, Panel, Serving, Shown, Unavailable
+from opsconsole import Unavailable
+from opsconsole.cache import Family
+from opsconsole.extensions import ExtensionContext, Panel, PanelContent
 
 SURVEY_SECONDS = 0.3
 """A panel is looked at by somebody who waits; with more keys than that the numbers are reckoned."""
 COLUMNS = ("family", "keys are called", "live", "keys", "memory", "hit rate here")
 
 
-def cached(serving: Serving) -> Shown:
+def cached(serving: ExtensionContext) -> PanelContent:
     """Facts of the tables, and a row for each declared family; without figures of Redis while it is away."""
     facts = _facts(serving)
     try:
@@ -23,7 +25,7 @@ def cached(serving: Serving) -> Shown:
         told = serving.cache.survey(serving.families, seconds=SURVEY_SECONDS)
     except Unavailable as error:
         nothing = tuple((*_declared(family), "-", "-", "-") for family in serving.families)
-        return Shown(facts, COLUMNS, nothing, says=error.sentence)
+        return PanelContent(facts, COLUMNS, nothing, says=error.sentence)
     facts += (
         ("hit rate since Redis began", _share(stats.hit_rate)),
         ("over the last minutes", _share(recent)),
@@ -36,10 +38,10 @@ def cached(serving: Serving) -> Shown:
         memory = "-" if held.memory is None else f"{held.memory / 1e6:,.1f} MB"
         rows.append((*_declared(family), f"{held.keys:,}", memory, _share(read.hit_rate if read else None)))
     says = "" if told.done else f"reckoned from the first {told.scanned:,} of {told.of:,} keys"
-    return Shown(facts, COLUMNS, tuple(rows), says)
+    return PanelContent(facts, COLUMNS, tuple(rows), says)
 
 
-def _facts(serving: Serving) -> tuple[tuple[str, str], ...]:
+def _facts(serving: ExtensionContext) -> tuple[tuple[str, str], ...]:
     since = serving.now - timedelta(days=1)
     with serving.reading() as db:
         sessions, people = db.execute(

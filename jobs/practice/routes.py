@@ -7,13 +7,15 @@ from typing import Any
 
 from jobs.practice.families import WEAK
 from jobs.practice.sessions import Missing, find_session, new_session
-from opsconsole import BadKey, Reply, Request, Route, Serving, Unavailable
+from opsconsole import Unavailable
+from opsconsole.cache import BadKey
+from opsconsole.extensions import ExtensionContext, Reply, Request, Route
 
 SURVEY_SECONDS = 1.0
 """So long the keys are walked through for an answer; with more keys than that the numbers are reckoned."""
 
 
-def start_session(serving: Serving, request: Request) -> Reply:
+def start_session(serving: ExtensionContext, request: Request) -> Reply:
     """A new practice session for `userId` in `subjectId`: 201, 400 naming what is not said, 404 naming what is not
     there. Raises Unavailable.
     """
@@ -30,7 +32,7 @@ def start_session(serving: Serving, request: Request) -> Reply:
     return Reply({"success": True, "session": session}, 201)
 
 
-def show_session(serving: Serving, request: Request) -> Reply:
+def show_session(serving: ExtensionContext, request: Request) -> Reply:
     """A session that was started before; 404 where there is none. Raises Unavailable."""
     session = find_session(serving, request.path["user"], request.path["session"])
     if session is None:
@@ -38,7 +40,7 @@ def show_session(serving: Serving, request: Request) -> Reply:
     return Reply({"success": True, "session": session})
 
 
-def redis_health(serving: Serving, request: Request) -> Reply:
+def redis_health(serving: ExtensionContext, request: Request) -> Reply:
     """Whether Redis answers, with its main figures; 503 when it does not."""
     try:
         stats, _ = serving.cache.statistics()
@@ -49,7 +51,7 @@ def redis_health(serving: Serving, request: Request) -> Reply:
     return Reply({"status": "healthy", "redis": {"connected": True, "ping": round(stats.ping_ms, 2), "stats": figures}})
 
 
-def cache_stats(serving: Serving, request: Request) -> Reply:
+def cache_stats(serving: ExtensionContext, request: Request) -> Reply:
     """The server's figures, and keys, memory, lives and hit rate of each declared family. Raises Unavailable."""
     stats, recent = serving.cache.statistics()
     told = serving.cache.survey(serving.families, seconds=SURVEY_SECONDS)
@@ -93,7 +95,7 @@ def cache_stats(serving: Serving, request: Request) -> Reply:
     return Reply({"success": True, "stats": {"connected": True, **server, "families": families, "walk": walk}})
 
 
-def clear_cache(serving: Serving, request: Request) -> Reply:
+def clear_cache(serving: ExtensionContext, request: Request) -> Reply:
     """Removes the keys of `userId`, of `subjectId`, or of both together, of all declared families: 400 when neither is
     said, or an id that no key can hold. Raises Unavailable.
     """

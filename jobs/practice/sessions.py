@@ -24,7 +24,8 @@ from jobs.practice.families import (
 from jobs.practice.generator import SessionConfig, Topics, generate
 from jobs.practice.learning import Performance, just
 from jobs.practice.tables import practice_sessions
-from opsconsole import Ask, Serving
+from opsconsole.cache import CacheRequest
+from opsconsole.extensions import ExtensionContext
 
 DEFAULT = SessionConfig()
 
@@ -47,7 +48,7 @@ class Missing(Exception):
         super().__init__(says)
 
 
-def new_session(serving: Serving, user: str, subject: str, session: str) -> Session:
+def new_session(serving: ExtensionContext, user: str, subject: str, session: str) -> Session:
     """Puts a session together and stores it under the id `session`, which is its seed too.
 
     Raises Missing for a user who is not there or not active, and for a subject without questions; Unavailable.
@@ -69,7 +70,7 @@ def new_session(serving: Serving, user: str, subject: str, session: str) -> Sess
     return made
 
 
-def find_session(serving: Serving, user: str, session: str) -> Session | None:
+def find_session(serving: ExtensionContext, user: str, session: str) -> Session | None:
     """A session of that user that was put together before."""
 
     def stored(db: Connection) -> Session | None:
@@ -82,7 +83,7 @@ def find_session(serving: Serving, user: str, session: str) -> Session | None:
     return found
 
 
-def look_up(serving: Serving, user: str, subject: str) -> tuple[Performance | None, Topics]:
+def look_up(serving: ExtensionContext, user: str, subject: str) -> tuple[Performance | None, Topics]:
     """Who an active user is, and the user's topics in a subject; in one round trip where they are cached."""
     now, who, place = serving.now, just(user), (user, subject)
 
@@ -95,9 +96,9 @@ def look_up(serving: Serving, user: str, subject: str) -> tuple[Performance | No
     revision = topics_by(lambda db: learning.revision_topics(db, who, now, subject))
     found, *lists = serving.cache.reader.get_all(
         [
-            Ask(PERFORMANCE, {"user": user}, Performance | None, performance),
+            CacheRequest(PERFORMANCE, {"user": user}, Performance | None, performance),
             *(
-                Ask(family, {"user": user, "subject": subject}, list[str], compute)
+                CacheRequest(family, {"user": user, "subject": subject}, list[str], compute)
                 for family, compute in ((CURRENT, current), (WEAK, weak), (REVISION, revision))
             ),
         ]
@@ -105,7 +106,7 @@ def look_up(serving: Serving, user: str, subject: str) -> tuple[Performance | No
     return found, Topics(*lists)
 
 
-def config_of(serving: Serving, performance: Performance) -> SessionConfig:
+def config_of(serving: ExtensionContext, performance: Performance) -> SessionConfig:
     """How the user's sessions are put together; the default where nothing is said for the stream and grade."""
     stream, grade = performance.stream, performance.grade
     if stream is None or grade is None:
@@ -118,7 +119,7 @@ def config_of(serving: Serving, performance: Performance) -> SessionConfig:
     return found or DEFAULT
 
 
-def questions(serving: Serving, subject: str, config: SessionConfig) -> dict[str, list[str]]:
+def questions(serving: ExtensionContext, subject: str, config: SessionConfig) -> dict[str, list[str]]:
     """The questions that a session may have, by topic."""
     compute = _from_database(serving, lambda db: learning.questions_of(db, subject, config.category, config.difficulty))
     parts = {"subject": subject, "category": word(config.category)}
@@ -129,7 +130,7 @@ def questions(serving: Serving, subject: str, config: SessionConfig) -> dict[str
     return found
 
 
-def _from_database(serving: Serving, read: Callable[[Connection], Any]) -> Callable[[], Any]:
+def _from_database(serving: ExtensionContext, read: Callable[[Connection], Any]) -> Callable[[], Any]:
     def compute() -> Any:
         with serving.reading() as db:
             return read(db)

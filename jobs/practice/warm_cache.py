@@ -12,7 +12,8 @@ from jobs.common import users
 from jobs.practice import learning
 from jobs.practice.families import CURRENT, PERFORMANCE, REVISION, WEAK
 from jobs.practice.learning import CURRENT_FOR
-from opsconsole import Context, Family, Items, Job, Limits, Scope, minutes
+from opsconsole import Context, Items, Job, Limits, Scope, minutes
+from opsconsole.cache import Family
 
 Entry = tuple[Family, Mapping[str, str], bytes]
 

@@ -11,7 +11,8 @@ from jobs.common import users
 from jobs.reporting.daily_report import stale_users as with_stale_reports
 from jobs.reporting.daily_snapshot import stale_users as with_stale_snapshots
 from jobs.reporting.tables import daily_financial_reports as reports, daily_financial_snapshots as snapshots
-from opsconsole import DAY, Panel, Scope, Serving, Shown, Window
+from opsconsole import DAY, Scope, Window
+from opsconsole.extensions import ExtensionContext, Panel, PanelContent
 
 UTC = ZoneInfo("UTC")
 DAYS = 14
@@ -19,7 +20,7 @@ USER_DAYS = 70_000
 """For so many users times days it is found out who is out of date: measured, a second on two cores."""
 
 
-def last_days(serving: Serving) -> Shown:
+def last_days(serving: ExtensionContext) -> PanelContent:
     """The days that have ended, newest first, each with its rows and the users for whom they are out of date."""
     today = DAY.at(serving.now, UTC)
     days = [DAY.named(date.fromisoformat(today.label) - timedelta(days=n), UTC) for n in range(1, DAYS + 1)]
@@ -35,7 +36,7 @@ def last_days(serving: Serving) -> Shown:
         ("stale days", f"{sum(map(bool, stale.values()))} of {len(looked_at)} looked at"),
     )
     rows = tuple((day.label, *(_told(day, counts) for counts in (reported, held, stale))) for day in days)
-    return Shown(facts, ("day", "reports", "snapshots", "stale users"), rows)
+    return PanelContent(facts, ("day", "reports", "snapshots", "stale users"), rows)
 
 
 def _rows_by_day(db: Connection, table: Table, first: Window) -> dict[str, int]:
@@ -45,7 +46,7 @@ def _rows_by_day(db: Connection, table: Table, first: Window) -> dict[str, int]:
     return {day.isoformat(): rows for day, rows in db.execute(counted)}
 
 
-def _stale(db: Connection, day: Window, serving: Serving) -> int:
+def _stale(db: Connection, day: Window, serving: ExtensionContext) -> int:
     scope = Scope(day, serving.now, {}, serving.options)
     either = union(with_stale_reports(scope), with_stale_snapshots(scope)).subquery()
     return int(db.execute(select(func.count()).select_from(either)).scalar_one())

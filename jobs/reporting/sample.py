@@ -14,7 +14,8 @@ from sqlalchemy import BindParameter, bindparam, func, select, update
 from jobs.reporting.balances import EXPENSE, INCOME, TRANSFER_IN, TRANSFER_OUT, signed
 from jobs.reporting.tables import pockets, transactions
 from jobs.sample_users import CHUNK, FIRST_JOINED, add_users, user_id
-from opsconsole import DAY, Window, inserting
+from opsconsole import DAY, Window
+from opsconsole.sql import inserting
 
 if TYPE_CHECKING:
     from opsconsole.core.database import Database

@@ -22,7 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 
 from jobs.reporting.tables import transactions
-from opsconsole import Context, UtcTime, Window, inserting
+from opsconsole import Context, Window
+from opsconsole.sql import UtcTime, inserting
 
 Rows = list[dict[str, Any]]
 

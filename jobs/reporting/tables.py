@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Date, Index, Integer, String, Table
 
 from jobs.common import metadata
-from opsconsole import Json, UtcTime, key_type
+from opsconsole.sql import Json, UtcTime, key_type
 
 pockets = Table(
     "pockets",

@@ -66,7 +66,7 @@ def among(column: Any, keys: list[str], *, sqlite: bool) -> Any:
     return column == any_(cast(bindparam(None, keys, type_=ARRAY(Text)), ARRAY(Text)))
 
 
-class Tools:
+class Resources:
     """What a process has for all the batches it works on: connections, a clock, and each run's memory."""
 
     def __init__(
@@ -99,7 +99,7 @@ class Tools:
 
 
 @dataclass
-class Said:
+class TryOutcome:
     """What job code said during one try; it counts only when the try returned."""
 
     failures: dict[str, Failure] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class Context:
     batch.
     """
 
-    def __init__(self, scope: Scope, tools: Tools, *, run: int = 0) -> None:
+    def __init__(self, scope: Scope, tools: Resources, *, run: int = 0) -> None:
         self.window = scope.window
         self.as_of = scope.as_of
         self.facts = scope.facts
@@ -124,7 +124,7 @@ class Context:
         self.run = run
         self.now: datetime = tools.now()
         self.memory = tools.memory(run)
-        self.said = Said()
+        self.said = TryOutcome()
         self._tools = tools
         self._in_write = False
         self._emitted: list[outbox.Event] = []
@@ -196,10 +196,10 @@ class Context:
             self.said.log.append(safe(line))
 
 
-class Serving:
+class ExtensionContext:
     """What a pack's routes and panels receive: its settings, its databases and the cache."""
 
-    def __init__(self, tools: Tools, options: Mapping[str, Any], families: tuple[Family, ...]) -> None:
+    def __init__(self, tools: Resources, options: Mapping[str, Any], families: tuple[Family, ...]) -> None:
         self.options = options
         self.families = families
         self._tools = tools

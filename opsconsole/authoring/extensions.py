@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
-    from opsconsole.authoring.context import Serving
+    from opsconsole.authoring.context import ExtensionContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Reply:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Starts:
+class StartRun:
     """Answers by starting a run of a job, as `POST /api/cron/run/{job}` does."""
 
     job: str
@@ -52,11 +52,11 @@ class Route:
 
     method: str
     path: str
-    handler: Callable[[Serving, Request], Reply] | Starts
+    handler: Callable[[ExtensionContext, Request], Reply] | StartRun
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PanelContent:
     """What a panel shows now: facts (name, value), a table, and a sentence when there is something to say."""
 
     facts: tuple[tuple[str, str], ...] = ()
@@ -70,4 +70,4 @@ class Panel:
     """A part of a screen that a pack fills. `read` may raise OpsconsoleError, which is then shown in its place."""
 
     title: str
-    read: Callable[[Serving], Shown]
+    read: Callable[[ExtensionContext], PanelContent]

@@ -1,1 +1,25 @@
-"""Redis as a cache: declared families of keys, written in pipelines, with figures about the server."""
+"""Redis as a cache: declared families of keys, written in pipelines. Names load what they need when first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opsconsole.cache.families import BadKey, CacheRequest, Family
+    from opsconsole.cache.rankings import swap_ranking
+
+_HOME_OF = {
+    "BadKey": "opsconsole.cache.families",
+    "CacheRequest": "opsconsole.cache.families",
+    "Family": "opsconsole.cache.families",
+    "swap_ranking": "opsconsole.cache.rankings",
+}
+
+__all__ = ["BadKey", "CacheRequest", "Family", "swap_ranking"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)

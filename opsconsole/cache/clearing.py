@@ -20,14 +20,14 @@ STEP = 500
 SAMPLES = 5
 
 
-class BadWanted(OpsconsoleError):
+class BadClearFilter(OpsconsoleError):
     """Conditions that name nothing to clear."""
 
     exit_code = Exit.USAGE
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ClearFilter:
     """Which keys: those that meet all the conditions that are given. `date` is written `2026-01-19`."""
 
     user: str | None = None
@@ -47,7 +47,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class ClearProgress:
     """How far a sweep is: keys found, or removed, of each family; how many of the server's keys were looked at, and how
     many there were; a few of those found; the families that have no such part and are left alone.
     """
@@ -65,11 +65,13 @@ class Swept:
         return sum(self.found.values())
 
 
-def sweep(client: redis.Redis, families: Iterable[Family], wanted: Wanted, *, remove: bool) -> Iterator[Swept]:
+def sweep(
+    client: redis.Redis, families: Iterable[Family], wanted: ClearFilter, *, remove: bool
+) -> Iterator[ClearProgress]:
     """Goes through the server's keys and counts those that are wanted, or removes them; tells how far it is after each
     step, and at last with `done`. It may be left at any step.
 
-    Counts of a removal are what the server says it removed. Raises BadWanted or BadKey, before anything is looked at,
+    Counts of a removal are what the server says it removed. Raises BadClearFilter or BadKey, before anything is looked at,
     and Unavailable at any step.
     """
     known = wanted.parts
@@ -81,21 +83,23 @@ def sweep(client: redis.Redis, families: Iterable[Family], wanted: Wanted, *, re
     return _sweep(client, Families(chosen), known, exact, match, left_alone, remove=remove)
 
 
-def _chosen(families: tuple[Family, ...], wanted: Wanted) -> tuple[list[Family], tuple[str, ...]]:
+def _chosen(families: tuple[Family, ...], wanted: ClearFilter) -> tuple[list[Family], tuple[str, ...]]:
     """The families to look through, and the names of those that have no such part."""
     if not wanted.parts and wanted.family is None:
-        raise BadWanted("name a user, a subject, a family or a date: nothing is cleared without a condition")
+        raise BadClearFilter("name a user, a subject, a family or a date: nothing is cleared without a condition")
     if wanted.date is not None:
         try:
             written = date.fromisoformat(wanted.date).isoformat()
         except ValueError:
             written = None
         if written != wanted.date:
-            raise BadWanted(f"{wanted.date!r} is not a date; write it as 2026-01-19")
+            raise BadClearFilter(f"{wanted.date!r} is not a date; write it as 2026-01-19")
     names = [family.name for family in families]
     if wanted.family is not None and wanted.family not in names:
         close = get_close_matches(wanted.family, names, n=3) or sorted(names)
-        raise BadWanted(f"there is no cache family {wanted.family!r}; the families are {', '.join(close) or 'none'}")
+        raise BadClearFilter(
+            f"there is no cache family {wanted.family!r}; the families are {', '.join(close) or 'none'}"
+        )
     asked = [family for family in families if wanted.family in (None, family.name)]
     chosen = [family for family in asked if wanted.parts.keys() <= set(family.parts)]
     return chosen, tuple(family.name for family in asked if family not in chosen)
@@ -115,7 +119,7 @@ def _sweep(
     left_alone: tuple[str, ...],
     *,
     remove: bool,
-) -> Iterator[Swept]:
+) -> Iterator[ClearProgress]:
     found = Counter({family.name: 0 for family in families})
     samples: list[str] = []
     seen: set[int] = set()  # SCAN may tell of a key twice while the server's table grows
@@ -130,8 +134,8 @@ def _sweep(
         found.update(_removed(client, mine) if remove else Counter(name for name, _ in mine))
         samples.extend(key.decode() for _, key in mine[: SAMPLES - len(samples)])
 
-    def told(scanned: int, *, done: bool) -> Swept:
-        return Swept(dict(found), min(scanned, of), of, tuple(samples), left_alone, done)
+    def told(scanned: int, *, done: bool) -> ClearProgress:
+        return ClearProgress(dict(found), min(scanned, of), of, tuple(samples), left_alone, done)
 
     take(_there(client, exact))
     cursor, scanned = 0, 0

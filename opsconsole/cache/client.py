@@ -20,9 +20,9 @@ from opsconsole.core.errors import Unavailable
 from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
-    from opsconsole.cache.clearing import Swept
+    from opsconsole.cache.clearing import ClearProgress
     from opsconsole.cache.reading import Reader
-    from opsconsole.cache.statistics import Recent, RedisStats, Survey
+    from opsconsole.cache.statistics import Recent, RedisStats, UsageSurvey
 
 TIMEOUT_SECONDS = 1.0
 CHUNK = 500
@@ -206,7 +206,7 @@ class Cache:
         stats = sample(self.client)
         return stats, self._recent.add(stats, time.monotonic())
 
-    def survey(self, families: Iterable[Family], *, seconds: float) -> Survey:
+    def survey(self, families: Iterable[Family], *, seconds: float) -> UsageSurvey:
         """What the server holds of each family, as far as that can be found out in so many seconds. Raises
         Unavailable.
         """
@@ -219,13 +219,13 @@ class Cache:
             told = next(steps)
         return told
 
-    def clear(self, families: Iterable[Family], **wanted: str) -> Swept:
+    def clear(self, families: Iterable[Family], **wanted: str) -> ClearProgress:
         """Removes the families' keys that meet all the conditions (`user`, `subject`, `family`, `date`), in small
         steps, and says how many of each went. Raises what `clearing.sweep` does.
         """
-        from opsconsole.cache.clearing import Wanted, sweep
+        from opsconsole.cache.clearing import ClearFilter, sweep
 
-        (last,) = deque(sweep(self.client, families, Wanted(**wanted), remove=True), maxlen=1)
+        (last,) = deque(sweep(self.client, families, ClearFilter(**wanted), remove=True), maxlen=1)
         return last
 
     def close(self) -> None:

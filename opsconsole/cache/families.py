@@ -106,7 +106,7 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class CacheRequest:
     """One value to be read through the cache: its family and parts, the shape that its JSON must have, and how to work
     it out where it is not there; None is a value too.
     """

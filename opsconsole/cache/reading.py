@@ -14,7 +14,7 @@ import msgspec
 import redis
 
 from opsconsole.cache.client import connect, packed, unpacked
-from opsconsole.cache.families import Ask, BadKey, Family
+from opsconsole.cache.families import BadKey, CacheRequest, Family
 
 BUDGET_SECONDS = 0.05
 """How long a command may take: a database answers about as fast."""
@@ -82,7 +82,7 @@ class _Flight:
     key: str | None
     value: Future[Any]
 
-    def read(self, kept: bytes | None, ask: Ask) -> str:
+    def read(self, kept: bytes | None, ask: CacheRequest) -> str:
         """Ends with what Redis had, if it is a value; says what came of it."""
         if kept is None:
             return "misses"
@@ -92,7 +92,7 @@ class _Flight:
             return "garbage"
         return "hits"
 
-    def compute(self, ask: Ask) -> None:
+    def compute(self, ask: CacheRequest) -> None:
         """Ends with the value worked out. Raises what goes wrong, and so does the flight for those who wait."""
         try:
             self.value.set_result(ask.compute())
@@ -115,9 +115,9 @@ class Reader:
 
     def get(self, family: Family, shape: Any, compute: Callable[[], Any], **parts: str) -> Any:
         """One value; see `get_all`."""
-        return self.get_all([Ask(family, parts, shape, compute)])[0]
+        return self.get_all([CacheRequest(family, parts, shape, compute)])[0]
 
-    def get_all(self, asks: Sequence[Ask]) -> list[Any]:
+    def get_all(self, asks: Sequence[CacheRequest]) -> list[Any]:
         """The values asked for, in one round trip; those that are not there, or not of their shape, are worked out, by
         one thread each however many want them, and put there in a second one. Raises only what `compute` raises.
         Values are shared between threads: not to be changed.
@@ -182,7 +182,7 @@ class Reader:
                     self._flights[key] = flight
         return mine, others
 
-    def _look(self, asks: Sequence[Ask], flights: list[_Flight]) -> list[_Flight]:
+    def _look(self, asks: Sequence[CacheRequest], flights: list[_Flight]) -> list[_Flight]:
         """Ends the flights whose values are in the cache; returns the others."""
         found = self._fetch([flight.key for flight in flights if flight.key is not None])
         missing = []
@@ -213,7 +213,7 @@ class Reader:
         self._line.worked()
         return dict(zip(keys, found, strict=True))
 
-    def _put(self, asks: Sequence[Ask], flights: list[_Flight]) -> None:
+    def _put(self, asks: Sequence[CacheRequest], flights: list[_Flight]) -> None:
         """Puts what was worked out into the cache, if Redis is there."""
         kept = [(asks[flight.n].family, flight.key, flight.value.result()) for flight in flights if flight.key]
         if kept and not self._line.failures:

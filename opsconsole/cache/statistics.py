@@ -99,7 +99,7 @@ class Recent:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class FamilyUsage:
     """What a server holds of a family. `memory` in bytes, from the size of a sample of its keys, None where it cannot
     be asked; the shortest, mean and longest time to live of those that have one, in seconds; `lasting` are the keys of
     the sample that have none.
@@ -112,19 +112,19 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class UsageSurvey:
     """What a server holds of each family, and how many keys of `others`. Until `done`, and when it was not, numbers are
     reckoned from the `scanned` keys of `of`.
     """
 
-    families: Mapping[str, Held]
+    families: Mapping[str, FamilyUsage]
     others: int
     scanned: int
     of: int
     done: bool
 
 
-def survey(client: redis.Redis, families: Iterable[Family]) -> Iterator[Survey]:
+def survey(client: redis.Redis, families: Iterable[Family]) -> Iterator[UsageSurvey]:
     """Walks through all keys, in steps too small for anybody to notice; tells what it knows after each of them. It may
     be left at any step. Raises Unavailable.
     """
@@ -151,7 +151,7 @@ def survey(client: redis.Redis, families: Iterable[Family]) -> Iterator[Survey]:
         scanned += len(keys)
         share = 1.0 if not cursor else min(1.0, scanned / max(of, 1))
         held = {family.name: _held(counts[family.name], share, sizes[family.name]) for family in known}
-        yield Survey(held, round(counts[""] / (share or 1.0)), scanned, of, done=not cursor)
+        yield UsageSurvey(held, round(counts[""] / (share or 1.0)), scanned, of, done=not cursor)
 
 
 def _sizes(client: redis.Redis, keys: list[Any]) -> list[tuple[Any, Any]]:
@@ -165,11 +165,11 @@ def _sizes(client: redis.Redis, keys: list[Any]) -> list[tuple[Any, Any]]:
     return list(zip(answers[::2], answers[1::2], strict=True))
 
 
-def _held(counted: int, share: float, sizes: list[tuple[Any, Any]]) -> Held:
+def _held(counted: int, share: float, sizes: list[tuple[Any, Any]]) -> FamilyUsage:
     keys = round(counted / share) if share else 0
     sampled = [size for size, _ in sizes if isinstance(size, int)]
     lives = [ttl for _, ttl in sizes if isinstance(ttl, int) and ttl >= 0]
-    return Held(
+    return FamilyUsage(
         keys,
         round(keys * sum(sampled) / len(sampled)) if sampled else None,
         (min(lives), round(sum(lives) / len(lives)), max(lives)) if lives else None,

@@ -14,7 +14,7 @@ from opsconsole.cli import output as printing
 from opsconsole.core.times import span
 
 if TYPE_CHECKING:
-    from opsconsole.rules.backfill import Seen
+    from opsconsole.rules.backfill import WindowStatus
     from opsconsole.service.service import Service
     from opsconsole.store.backfills import Backfill, StepView
 
@@ -183,7 +183,7 @@ def facts(found: Backfill) -> dict[str, Any]:
     }
 
 
-def window_facts(seen: Seen) -> dict[str, Any]:
+def window_facts(seen: WindowStatus) -> dict[str, Any]:
     """A window of a job's data as programs read it."""
     return {
         "window": seen.window.label,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from opsconsole.authoring.pack import Pack
     from opsconsole.embedded.redis import EmbeddedRedis
-    from opsconsole.http.listener import Door
+    from opsconsole.http.listener import Listener
     from opsconsole.service.service import Service
     from opsconsole.store import Store
 
@@ -74,7 +74,7 @@ def log_with(handler: logging.Handler) -> None:
 
 
 @contextmanager
-def door_of(settings: Settings, address: str | None) -> Iterator[Door | None]:
+def door_of(settings: Settings, address: str | None) -> Iterator[Listener | None]:
     """Where other programs are answered, by the command line or the configuration; None when nowhere.
 
     Raises BadAddress, BadSettings, CannotListen.

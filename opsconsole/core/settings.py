@@ -57,7 +57,7 @@ def masked(url: Secret) -> str:
     return re.sub(r"(?i)([?&][^=&]*pass[^=&]*=)[^&]*", r"\1***", shown)
 
 
-class Console(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ConsoleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[console]`: what this installation is called on its top line, and what a leading console does when its terminal
     is gone: `stop`, or `continue` to schedule without a screen.
     """
@@ -66,13 +66,13 @@ class Console(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_hangup: str = "stop"
 
 
-class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DatabaseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[store]`, `[data]`: where a database is; `embedded` for an SQLite file in the data folder."""
 
     url: str = EMBEDDED
 
 
-class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RedisSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[redis]`: where the cache is; the limits are the embedded server's."""
 
     url: str = EMBEDDED
@@ -80,7 +80,7 @@ class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy: str = "volatile-lru"
 
 
-class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[engine]`: how batches are carried out, and how long a silent leader keeps its lease."""
 
     executor: str = "processes"
@@ -93,7 +93,7 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.workers or min(4, os.cpu_count() or 1)
 
 
-class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HttpSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[http]`: where `headless` answers other programs, as HOST:PORT or unix:/path; nowhere when it is empty."""
 
     bind: str = ""
@@ -142,10 +142,10 @@ class Settings:
     source: Path | None
     actor: Actor
     host: str
-    console: Console
-    engine: Engine
-    redis_limits: Redis
-    http: Http
+    console: ConsoleSection
+    engine: EngineSection
+    redis_limits: RedisSection
+    http: HttpSection
     http_secret: Secret | None
     store_url: Secret
     data_url: Secret
@@ -192,12 +192,12 @@ DEFAULT_PACKS = ("jobs.attempts", "jobs.exams", "jobs.game", "jobs.practice", "j
 ENTRY_POINTS = "opsconsole.packs"
 """The entry point group in which installed distributions name their packs."""
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
-    "console": Console,
-    "store": Service,
-    "data": Service,
-    "redis": Redis,
-    "engine": Engine,
-    "http": Http,
+    "console": ConsoleSection,
+    "store": DatabaseSection,
+    "data": DatabaseSection,
+    "redis": RedisSection,
+    "engine": EngineSection,
+    "http": HttpSection,
 }
 
 

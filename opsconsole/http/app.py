@@ -17,15 +17,15 @@ from starlette.routing import Route as Path, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Serving, Tools
-from opsconsole.authoring.extensions import Reply, Request, Route, Starts
+from opsconsole.authoring.context import ExtensionContext, Resources
+from opsconsole.authoring.extensions import Reply, Request, Route, StartRun
 from opsconsole.authoring.pack import Pack
 from opsconsole.core.database import reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError
 from opsconsole.core.text import safe
 from opsconsole.http import requests as asking, runs as running
-from opsconsole.http.request_guard import Doorkeeper
-from opsconsole.http.responses import FAILED, Told, encoded, of_error, response
+from opsconsole.http.request_guard import RequestGuard
+from opsconsole.http.responses import FAILED, HttpError, encoded, of_error, response
 from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ Answer = Callable[[Request, str], Awaitable[Reply]]
 class App:
     """Answers for `service` and for the packs of its catalog. Raises BadSettings when their routes clash."""
 
-    def __init__(self, service: Service, doorkeeper: Doorkeeper) -> None:
+    def __init__(self, service: Service, doorkeeper: RequestGuard) -> None:
         self._service = service
         self._doorkeeper = doorkeeper
         self._desk_threads, self._pack_threads = CapacityLimiter(SERVICE_THREADS), CapacityLimiter(PACK_THREADS)
@@ -75,10 +75,10 @@ class App:
 
     # --- what is answered ---------------------------------------------------------------------------------------
 
-    def _made(self, catalog: Catalog) -> tuple[Tools, ASGIApp]:
+    def _made(self, catalog: Catalog) -> tuple[Resources, ASGIApp]:
         settings = self._service.settings
         assert settings.redis_url is not None  # noqa: S101 - whoever opens the program names a server
-        tools = Tools(settings.data_url.reveal(), settings.redis_url.reveal(), families=catalog.families)
+        tools = Resources(settings.data_url.reveal(), settings.redis_url.reveal(), families=catalog.families)
         paths: dict[str, dict[str, Answer]] = {
             HEALTH: {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
@@ -86,7 +86,7 @@ class App:
         }
         problems: list[str] = []
         for pack in catalog.packs:
-            serving = Serving(tools, catalog.options(pack), catalog.families)
+            serving = ExtensionContext(tools, catalog.options(pack), catalog.families)
             for route in pack.routes:
                 problems += _faults(pack, route, paths)
                 answer = functools.partial(self._of_pack, route, serving)
@@ -105,8 +105,8 @@ class App:
     async def _run(self, asked: Request, origin: str) -> Reply:
         return await running.start_run(self._service, asked, origin, self._by_service)
 
-    async def _of_pack(self, route: Route, serving: Serving, asked: Request, origin: str) -> Reply:
-        if isinstance(route.handler, Starts):
+    async def _of_pack(self, route: Route, serving: ExtensionContext, asked: Request, origin: str) -> Reply:
+        if isinstance(route.handler, StartRun):
             return await self._run(replace(asked, path={"job": route.handler.job}), origin)
         handler = route.handler
         return await _in_thread(self._pack_threads, lambda: encoded(handler(serving, asked)))
@@ -154,9 +154,9 @@ async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _in_thread(threads: CapacityLimiter, call: Callable[[], T]) -> T:
-    """What `call` returns, which may block. Raises Told when too many wait for a thread already."""
+    """What `call` returns, which may block. Raises HttpError when too many wait for a thread already."""
     if threads.statistics().tasks_waiting >= WAITING:
-        raise Told(503, "busy", "too many questions wait for an answer; try again later")
+        raise HttpError(503, "busy", "too many questions wait for an answer; try again later")
     return await anyio.to_thread.run_sync(call, limiter=threads, abandon_on_cancel=True)
 
 

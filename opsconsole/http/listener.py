@@ -49,7 +49,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Listener:
     """A socket that listens. `hosts` are the names by which it may be asked for, None where any is as good: a page in a
     browser of this machine reaches a local port, under whatever name its own server gives it.
     """
@@ -75,7 +75,7 @@ def read_address(text: str) -> Address:
 
 
 @contextmanager
-def listening(address: Address, *, protected: bool) -> Iterator[Door]:
+def listening(address: Address, *, protected: bool) -> Iterator[Listener]:
     """Listens there until the end of the block.
 
     Raises BadSettings when others than this machine would reach it and it is not `protected` by a secret, CannotListen
@@ -83,11 +83,11 @@ def listening(address: Address, *, protected: bool) -> Iterator[Door]:
     """
     if address.path is not None:
         with _unix(address.path) as listener:
-            yield Door(listener, address, hosts=None)
+            yield Listener(listener, address, hosts=None)
         return
     with _tcp(address, protected=protected) as (listener, is_loopback):
         taken = Address(address.host, listener.getsockname()[1])
-        yield Door(listener, taken, LOCAL_NAMES | {address.host.lower()} if is_loopback else None)
+        yield Listener(listener, taken, LOCAL_NAMES | {address.host.lower()} if is_loopback else None)
 
 
 @contextmanager

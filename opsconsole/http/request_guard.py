@@ -22,7 +22,7 @@ REMEMBERED = 10_000
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-class Doorkeeper:
+class RequestGuard:
     """Without a `secret` everybody may ask; with `hosts` only under one of these names."""
 
     def __init__(

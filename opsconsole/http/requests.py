@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request as Asked
 
 from opsconsole.authoring.extensions import Request
-from opsconsole.http.responses import Told
+from opsconsole.http.responses import HttpError
 
 MOST_BYTES = 64 * 1024
 READ_BYTES = 1024 * 1024
@@ -18,12 +18,12 @@ BODY_SECONDS = 10.0
 
 
 async def read(asked: Asked) -> Request:
-    """The parts of the path, the query and the body. Raises Told."""
+    """The parts of the path, the query and the body. Raises HttpError."""
     body = await _body(asked)
     path = {name: str(value) for name, value in asked.path_params.items()}
     query = dict(asked.query_params)
     if any("\0" in text for text in (*path.values(), *query, *query.values())) or b"\\u0000" in body:
-        raise Told(400, "bad_text", "a text with a NUL in it is in no database")
+        raise HttpError(400, "bad_text", "a text with a NUL in it is in no database")
     return Request(path, query, _parsed(body))
 
 
@@ -38,9 +38,9 @@ async def _body(asked: Asked) -> bytes:
                 elif seen > READ_BYTES:
                     break
     except TimeoutError:
-        raise Told(408, "too_slow", f"the body did not come within {BODY_SECONDS:g} s") from None
+        raise HttpError(408, "too_slow", f"the body did not come within {BODY_SECONDS:g} s") from None
     if seen > MOST_BYTES:
-        raise Told(413, "too_large", f"a body may have at most {MOST_BYTES:,} bytes")
+        raise HttpError(413, "too_large", f"a body may have at most {MOST_BYTES:,} bytes")
     return bytes(kept)
 
 
@@ -50,4 +50,4 @@ def _parsed(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Told(400, "bad_json", "the body is not JSON") from None
+        raise HttpError(400, "bad_json", "the body is not JSON") from None

@@ -21,7 +21,7 @@ _BY_EXIT = {
 FAILED = Reply.error(500, "failed", "this could not be answered; the log of this process says why")
 
 
-class Told(OpsconsoleError):
+class HttpError(OpsconsoleError):
     """An answer that ends a request before it is carried out."""
 
     def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
@@ -50,7 +50,7 @@ def of_error(error: OpsconsoleError) -> Reply:
     """What is told of an error that writes its own sentence."""
     said = safe(error.sentence)
     match error:
-        case Told():
+        case HttpError():
             return error.reply
         case UnknownJob():
             return Reply.error(404, "unknown_job", said)

@@ -11,7 +11,7 @@ from opsconsole.authoring.extensions import Reply, Request
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.settings import Actor
 from opsconsole.core.text import safe
-from opsconsole.http.responses import Told, refused
+from opsconsole.http.responses import HttpError, refused
 from opsconsole.service.service import Service
 
 T = TypeVar("T")
@@ -35,14 +35,14 @@ async def start_run(service: Service, asked: Request, origin: str, threaded: Thr
     end = time.monotonic() + LEADER_SECONDS
     while await threaded(service.queries.leader) is None:
         if time.monotonic() > end:
-            raise Told(503, "no_leader", "nobody leads now, so nothing was asked for; try again later")
+            raise HttpError(503, "no_leader", "nobody leads now, so nothing was asked for; try again later")
         await asyncio.sleep(POLL_SECONDS)
     command = await threaded(lambda: service.commands.trigger(job, day, actor=actor))
     end = time.monotonic() + LEADER_SECONDS
     while (outcome := await threaded(lambda: service.commands.outcome(command, 0.0))) is None:
         if time.monotonic() > end:
             said = f"nobody has carried command {command} out yet; whoever leads next does"
-            raise Told(503, "no_leader", said)
+            raise HttpError(503, "no_leader", said)
         await asyncio.sleep(POLL_SECONDS)
     if outcome.run is None:
         return refused(outcome.refused or "", outcome.exit_code)
@@ -77,15 +77,15 @@ def readiness(service: Service) -> Reply:
 
 
 def _day(body: Any) -> str | None:
-    """The date that the body names, if there is one. Raises Told."""
+    """The date that the body names, if there is one. Raises HttpError."""
     if body is None:
         return None
     if not isinstance(body, dict):
-        raise Told(400, "bad_body", 'the body is a JSON object, such as {"date": "2026-01-19"}')
+        raise HttpError(400, "bad_body", 'the body is a JSON object, such as {"date": "2026-01-19"}')
     for name in body:
         if name != "date":
-            raise Told(400, "unknown_field", 'there is only "date" to say', safe(name, 100))
+            raise HttpError(400, "unknown_field", 'there is only "date" to say', safe(name, 100))
     day = body.get("date")
     if not isinstance(day, str | None):
-        raise Told(400, "bad_date", "a date is a text, written as 2026-01-19", "date")
+        raise HttpError(400, "bad_date", "a date is a text, written as 2026-01-19", "date")
     return day

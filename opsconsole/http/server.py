@@ -11,8 +11,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.http.app import App
-from opsconsole.http.listener import BACKLOG, Door
-from opsconsole.http.request_guard import Doorkeeper
+from opsconsole.http.listener import BACKLOG, Listener
+from opsconsole.http.request_guard import RequestGuard
 from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
@@ -29,9 +29,9 @@ SHORT = 16
 class Server:
     """Answers at `door` from now on, until `stop`. Raises BadSettings when the packs' routes clash."""
 
-    def __init__(self, door: Door, service: Service) -> None:
+    def __init__(self, door: Listener, service: Service) -> None:
         secret = service.settings.http_secret
-        self._app = App(service, Doorkeeper(secret, door.hosts))
+        self._app = App(service, RequestGuard(secret, door.hosts))
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 self._app,

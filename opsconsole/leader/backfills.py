@@ -16,7 +16,7 @@ from opsconsole.core.database import Connection
 from opsconsole.core.errors import Refused
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.rules import backfill
-from opsconsole.rules.backfill import NOTHING, Going, Seen, Step, StepState
+from opsconsole.rules.backfill import NO_RECORD, ActiveStep, Step, StepState, WindowStatus
 from opsconsole.store import Store, backfills, runs, windows
 from opsconsole.store.backfills import Backfill, BackfillState
 
@@ -33,7 +33,7 @@ _CAME_TO = {
 }
 
 
-def survey(db: Connection, catalog: Catalog, job: Job, wanted: Sequence[Window], now: datetime) -> list[Seen]:
+def survey(db: Connection, catalog: Catalog, job: Job, wanted: Sequence[Window], now: datetime) -> list[WindowStatus]:
     """How these windows of a job are now, in their order."""
     if not wanted:
         return []
@@ -41,9 +41,9 @@ def survey(db: Connection, catalog: Catalog, job: Job, wanted: Sequence[Window],
     open_runs = windows.open_runs(db, job.name)
     cron = catalog.cron(job)
     return [
-        Seen(window, backfill.state_of(job, cron, window, about, run, now), about, run)
+        WindowStatus(window, backfill.state_of(job, cron, window, about, run, now), about, run)
         for window in wanted
-        for about, run in ((known.get(window.label, NOTHING), open_runs.get(window.label)),)
+        for about, run in ((known.get(window.label, NO_RECORD), open_runs.get(window.label)),)
     ]
 
 
@@ -169,14 +169,14 @@ def advance(store: Store, catalog: Catalog, token: int, now: Clock, *, only: int
             reach(Point.BACKFILL_MOVED)
 
 
-Ended = list[tuple[Going, StepState]]
+Ended = list[tuple[ActiveStep, StepState]]
 
 
-def _moves(db: Connection, catalog: Catalog, number: int, state: BackfillState) -> tuple[Ended, list[Going], bool]:
+def _moves(db: Connection, catalog: Catalog, number: int, state: BackfillState) -> tuple[Ended, list[ActiveStep], bool]:
     """The windows that have ended, those to begin, and whether that was all."""
     find: Callable[[str], Job | None] = lambda name: catalog.find(name) if name in catalog else None  # noqa: E731
     ended: Ended = []
-    going: list[Going] = []
+    going: list[ActiveStep] = []
     for step in backfills.going(db, number, limit=AHEAD):
         run = runs.get(db, step.run) if step.run is not None else None
         if run is not None and run.state in TERMINAL:
@@ -194,7 +194,7 @@ def _move(
     state: BackfillState,
     command: int | None,
     ended: Ended,
-    begin: list[Going],
+    begin: list[ActiveStep],
     *,
     finished: bool,
     at: datetime,

@@ -13,15 +13,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import outbox
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Tools
-from opsconsole.cache.clearing import Swept, Wanted, sweep
+from opsconsole.authoring.context import Resources
+from opsconsole.cache.clearing import ClearFilter, ClearProgress, sweep
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import reason
 from opsconsole.core.errors import Exit, Fenced, NotAllowed, OpsconsoleError, Refused, Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.settings import Role
-from opsconsole.leader.command_handlers import CHORES, Verb
+from opsconsole.leader.command_handlers import BACKGROUND_VERBS, Verb
 from opsconsole.store import Store, commands, windows
 from opsconsole.store.commands import Command, CommandState
 from opsconsole.worker import staleness
@@ -44,7 +44,7 @@ Steps = Iterator[Mapping[str, Any]]
 """How far a chore is, after each step; the last one is its outcome."""
 
 
-class Chores:
+class BackgroundTasks:
     """Does chores one after the other, with the token of the leader it belongs to. One that is cut off begins anew
     under the next leader: each may be done twice.
 
@@ -54,7 +54,7 @@ class Chores:
     def __init__(
         self,
         store: Store,
-        tools: Tools,
+        tools: Resources,
         catalog: Catalog,
         token: int,
         *,
@@ -120,7 +120,7 @@ class Chores:
         if not self._sure():
             return []
         with self._store.reading() as db:
-            found = commands.unsettled(db, CHORES)
+            found = commands.unsettled(db, BACKGROUND_VERBS)
         return [command for command in found if self._only in (None, command.id)]
 
     def _carry_out(self, command: Command) -> None:
@@ -155,7 +155,7 @@ class Chores:
 
     def _clear(self, command: Command) -> Steps:
         """Counts once more and clears what is wanted. Raises Refused when there is much more than was counted."""
-        wanted = Wanted(**{name: command.arguments.get(name) for name in ("user", "subject", "family", "date")})
+        wanted = ClearFilter(**{name: command.arguments.get(name) for name in ("user", "subject", "family", "date")})
         client, families = self._tools.cache.client, self._tools.families
         counted = command.arguments.get("counted")
         if counted is not None:
@@ -169,7 +169,7 @@ class Chores:
                 gone = step.total
                 yield {"step": "clearing", "scanned": step.scanned, "of": step.of, "cleared": step.total}
         except Unavailable as error:
-            raise HalfCleared(error, gone) from error
+            raise PartlyCleared(error, gone) from error
         yield cleared(step)
 
     def _replay(self, command: Command) -> Steps:
@@ -182,7 +182,7 @@ class Chores:
         yield {"done": f"{_counted(again, 'event')} published again", "events": again}
 
 
-class HalfCleared(OpsconsoleError):
+class PartlyCleared(OpsconsoleError):
     """Redis went away while keys were being cleared."""
 
     exit_code = Exit.FAILED
@@ -191,7 +191,7 @@ class HalfCleared(OpsconsoleError):
         super().__init__(f"{cause.sentence}; {gone:,} keys are cleared already, clear once more for the rest")
 
 
-def cleared(swept: Swept) -> Mapping[str, Any]:
+def cleared(swept: ClearProgress) -> Mapping[str, Any]:
     """What is kept of a clearing that is done."""
     families = {name: n for name, n in swept.found.items() if n}
     of = f" of {len(families)} famil{'y' if len(families) == 1 else 'ies'}" if families else ""

@@ -47,9 +47,9 @@ class Verb(StrEnum):
     REPLAY = "replay"
 
 
-HOLDING = (Verb.CANCEL, Verb.PAUSE, Verb.PAUSE_BACKFILL, Verb.CANCEL_BACKFILL)
+STOPPING_VERBS = (Verb.CANCEL, Verb.PAUSE, Verb.PAUSE_BACKFILL, Verb.CANCEL_BACKFILL)
 """What holds something up or ends it: to be heeded by whoever leads, if only for one command of its own."""
-CHORES = (Verb.CLEAR, Verb.REPLAY)
+BACKGROUND_VERBS = (Verb.CLEAR, Verb.REPLAY)
 """What is not carried out here, in the store's transaction, but step by step elsewhere."""
 
 
@@ -61,7 +61,7 @@ def carry_out(store: Store, catalog: Catalog, token: int, now: Clock, *, only: i
         waiting = [
             command
             for command in commands.asked(db)
-            if (only in (None, command.id) or command.verb in HOLDING) and command.verb not in CHORES
+            if (only in (None, command.id) or command.verb in STOPPING_VERBS) and command.verb not in BACKGROUND_VERBS
         ]
     for command in waiting:
         with store.fenced(token) as db:
@@ -142,7 +142,7 @@ def _retry(db: Connection, catalog: Catalog, command: Command, at: datetime) -> 
 
 
 def _retry_matching(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
-    wanted = msgspec.convert(command.arguments["filter"], runs.Filter, strict=False)
+    wanted = msgspec.convert(command.arguments["filter"], runs.RunFilter, strict=False)
     made, refused, after = [], [], 0
     while found := runs.undone(db, wanted, after=after, limit=RETRIES_A_PAGE):
         after = found[-1].id

@@ -9,7 +9,7 @@ import time
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.core import clock
 from opsconsole.core.database import reason
 from opsconsole.core.errors import Fenced, OpsconsoleError
@@ -17,8 +17,8 @@ from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.settings import Settings
 from opsconsole.core.text import safe
 from opsconsole.leader import backfills as backfilling, command_handlers as orders
-from opsconsole.leader.background_tasks import Chores
-from opsconsole.leader.event_relay import Relay
+from opsconsole.leader.background_tasks import BackgroundTasks
+from opsconsole.leader.event_relay import EventRelay
 from opsconsole.leader.lease import Leadership, identity
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
@@ -68,7 +68,7 @@ class Engine:
         self._beat = 0.0
         self._conceded: int | None = None
         self._grace = GRACE_SECONDS
-        self._chores: Chores | None = None
+        self._chores: BackgroundTasks | None = None
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self.problem: str | None = None
 
@@ -150,8 +150,8 @@ class Engine:
             only=self._only,
         )
         scheduler = Scheduler(self._store, self._catalog, token, planned=self.wake, now=self._now)
-        relay = Relay(self._tools(), sure=lambda: self._leadership.sure)
-        chores = self._chores = Chores(
+        relay = EventRelay(self._tools(), sure=lambda: self._leadership.sure)
+        chores = self._chores = BackgroundTasks(
             self._store,
             self._tools(),
             self._catalog,
@@ -210,11 +210,11 @@ class Engine:
             return True  # a batch stands in its way, which is what it is for
         return time.monotonic() - self._beat < 2 * self._settings.engine.lease_seconds
 
-    def _tools(self) -> Tools:
+    def _tools(self) -> Resources:
         settings = self._settings
         assert settings.redis_url is not None  # noqa: S101 - whoever opens the program names a server
         urls = settings.data_url.reveal(), settings.redis_url.reveal()
-        return Tools(*urls, families=self._catalog.families, now=self._now)
+        return Resources(*urls, families=self._catalog.families, now=self._now)
 
     def _executor(self) -> Executor:
         if self._settings.engine.executor == "inline":

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import outbox
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.cache.stream import append
 from opsconsole.core.database import reason
 from opsconsole.core.errors import Unavailable
@@ -30,7 +30,7 @@ JOIN_SECONDS = 5.0
 """A database that hangs does not keep a leader from ending."""
 
 
-def publish(tools: Tools, *, sure: Callable[[], bool] = lambda: True) -> int:
+def publish(tools: Resources, *, sure: Callable[[], bool] = lambda: True) -> int:
     """Publishes the events that wait, oldest first, and returns how many. Raises Unavailable, or SQLAlchemyError.
 
     A page is published whole or not at all and marked afterwards: whoever dies in between publishes it again.
@@ -59,10 +59,10 @@ def _fields(event: outbox.Waiting) -> dict[str, str | bytes]:
     }
 
 
-class Relay:
+class EventRelay:
     """Publishes in a thread of its own as long as its leader is `sure` that it leads."""
 
-    def __init__(self, tools: Tools, *, sure: Callable[[], bool]) -> None:
+    def __init__(self, tools: Resources, *, sure: Callable[[], bool]) -> None:
         self._tools, self._sure = tools, sure
         self._stopping = threading.Event()
         self._stop_by = 0.0

@@ -15,8 +15,8 @@ from opsconsole.authoring.run import Run, RunState, Stop
 from opsconsole.core.breaker import Breaker
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import Unavailable
-from opsconsole.leader.population_reader import Empty, Facts, Page, Pages
-from opsconsole.leader.run_totals import Tally
+from opsconsole.leader.population_reader import Empty, Facts, Page, PopulationReader
+from opsconsole.leader.run_totals import RunTotals
 from opsconsole.store import batches, runs
 from opsconsole.store.batches import Row
 
@@ -51,7 +51,7 @@ class LiveRun:
         self.giving_up: str | None = None
         self._stop: Stop | None = None
         self._read = read
-        self._pages = Pages(read) if read else None
+        self._pages = PopulationReader(read) if read else None
         self._plan_failing_since: float | None = None
         self._plan_not_before = 0.0
         self._last_seq, self._loaded = last_seq, 0
@@ -60,7 +60,7 @@ class LiveRun:
         self._delayed: list[tuple[datetime, int, Row]] = []
         self._in_flight: dict[int, Row] = {}
         self._handed_out: list[int] = []
-        self._tally = Tally(run, job)
+        self._tally = RunTotals(run, job)
         self._batches, self._done = run.batches, run.batches_done
         self._recoveries = run.recoveries
         self._killed: list[str] = []
@@ -138,7 +138,7 @@ class LiveRun:
         if now - self._plan_failing_since > PLAN_SECONDS:
             self.stop(RunState.FAILED, f"its population could not be read: {why}")
         elif self._read is not None:
-            self._pages, self._plan_not_before = Pages(self._read), now + PLAN_AGAIN_SECONDS
+            self._pages, self._plan_not_before = PopulationReader(self._read), now + PLAN_AGAIN_SECONDS
 
     def add_page(self, db: Connection, page: Page | None, at: datetime) -> None:
         """Writes what was prepared, or a page of keys as pending batches; None ends the planning."""

@@ -22,7 +22,7 @@ class Facts:
 Page = list[str] | Facts
 
 
-class Pages:
+class PopulationReader:
     """What `read` gives, page by page. The thread starts at the first question and ends with the last page, or with
     `close`; one that waits for a database ends when that has answered.
     """

@@ -18,7 +18,7 @@ OTHER_CAUSES = "other causes"
 HITS = "_hits"
 
 
-class Tally:
+class RunTotals:
     """Goes on from what the store has of a run; `db` is a fenced transaction of the store."""
 
     def __init__(self, run: Run, job: Job) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from opsconsole import __version__
 from opsconsole.authoring.batch import Batch, BatchState
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Selection, Trigger
 from opsconsole.authoring.scope import Scope
@@ -53,7 +53,7 @@ class Runner:
     def __init__(
         self,
         store: Store,
-        tools: Tools,
+        tools: Resources,
         catalog: Catalog,
         executor: Executor,
         *,

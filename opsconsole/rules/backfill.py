@@ -42,7 +42,7 @@ class Only(StrEnum):
     ALL = "all"
 
 
-WANTED: Mapping[Only, frozenset[WindowState]] = {
+STATES_FOR: Mapping[Only, frozenset[WindowState]] = {
     Only.MISSING: frozenset({WindowState.MISSING}),
     Only.STALE: frozenset({WindowState.STALE}),
     Only.FAILED: frozenset({WindowState.FAILED, WindowState.PARTIAL}),
@@ -51,7 +51,7 @@ WANTED: Mapping[Only, frozenset[WindowState]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class WindowRecord:
     """What the store keeps of a window: its newest ended run and what that came to, how many items it was about and how
     long it took; whether its data reached as far as the schedule's own run does; and how many of its items were out of
     date at the last look, None before the first.
@@ -66,16 +66,16 @@ class Known:
     looked_at: datetime | None = None
 
 
-NOTHING = Known()
+NO_RECORD = WindowRecord()
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class WindowStatus:
     """A window as it is now; `open_run` is the run that waits or goes on for it."""
 
     window: Window
     state: WindowState
-    known: Known
+    known: WindowRecord
     open_run: int | None = None
 
 
@@ -121,7 +121,7 @@ UNDONE = (StepState.PENDING, StepState.PARTIAL, StepState.FAILED, StepState.CANC
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
+class ActiveStep:
     """A window of a backfill that is carried out."""
 
     seq: int
@@ -161,7 +161,9 @@ def due_instant(job: Job, cron: Cron, window: Window) -> datetime:
     return found if found is not None and job.covers.at(found, zone(job.tz)) == window else window.end
 
 
-def state_of(job: Job, cron: Cron, window: Window, known: Known, open_run: int | None, now: datetime) -> WindowState:
+def state_of(
+    job: Job, cron: Cron, window: Window, known: WindowRecord, open_run: int | None, now: datetime
+) -> WindowState:
     """How a window is, judged from what the store keeps of it."""
     if open_run is not None:
         return WindowState.RUNNING
@@ -189,10 +191,10 @@ def in_order(jobs: Iterable[Job]) -> list[Job]:
     return [given[name] for name in TopologicalSorter(graph).static_order()]
 
 
-def decide(job: Job, seen: Iterable[Seen], only: Only, pace: Pace) -> Iterator[Step]:
+def decide(job: Job, seen: Iterable[WindowStatus], only: Only, pace: Pace) -> Iterator[Step]:
     """What a backfill does with each of these windows."""
     for each in seen:
-        runs = each.state in WANTED[only]
+        runs = each.state in STATES_FOR[only]
         some = only is Only.STALE and job.stale is not None and each.known.run is not None and each.known.whole
         items = (each.known.stale or 0) if some else each.known.items or pace.items
         yield Step(
@@ -209,7 +211,7 @@ def decide(job: Job, seen: Iterable[Seen], only: Only, pace: Pace) -> Iterator[S
         )
 
 
-def _why(seen: Seen) -> str:
+def _why(seen: WindowStatus) -> str:
     if seen.state is WindowState.RUNNING:
         return f"run {seen.open_run} is about it"
     if seen.state is WindowState.NOT_DUE:
@@ -228,7 +230,7 @@ def pace(newest: Sequence[Run]) -> Pace:
     return Pace(whole[0].counts.planned if whole else 0, median(rates) if rates else None)
 
 
-def to_begin(steps: Sequence[Going], find: Callable[[str], Job | None]) -> list[Going]:
+def to_begin(steps: Sequence[ActiveStep], find: Callable[[str], Job | None]) -> list[ActiveStep]:
     """Which windows may begin now, oldest first: as many of each job as it may have at once, none before the windows of
     the jobs it waits for that end by its own end.
     """
@@ -241,7 +243,7 @@ def to_begin(steps: Sequence[Going], find: Callable[[str], Job | None]) -> list[
     first_end: dict[str, datetime] = {}
     for step in unended:
         first_end[step.job] = min(first_end.get(step.job, step.window.end), step.window.end)
-    found: list[Going] = []
+    found: list[ActiveStep] = []
     for step in sorted(unended, key=lambda step: (step.window.end, step.seq)):
         job = find(step.job)
         if step.state is not StepState.PENDING or job is None or free.get(step.job, 0) < 1:

@@ -15,7 +15,7 @@ from opsconsole.authoring.run import Run
 from opsconsole.calendar.cron import TICK, Cron
 from opsconsole.core.times import span, told
 from opsconsole.store.lease import Lease
-from opsconsole.store.occurrence_history import Account, Registration
+from opsconsole.store.occurrence_history import OccurrenceRecord, Registration
 from opsconsole.store.pauses import Pause
 
 SILENT = timedelta(seconds=15)
@@ -32,7 +32,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Evidence:
     """What is known of a job around a moment. `cron` is the schedule that leaders go by; `loaded` the job as it is
     configured here, None when no pack has it; `account` the row that the moment lies in, with its `run`, the run
     `blocking` it and the `host` of the leader that wrote it, as far as they are kept; `pauses` those that hold at the
@@ -45,13 +45,13 @@ class Known:
     now: datetime
     loaded: Job | None = None
     registration: Registration | None = None
-    account: Account | None = None
+    account: OccurrenceRecord | None = None
     run: Run | None = None
     waits: str | None = None
     blocking: Run | None = None
     pauses: tuple[Pause, ...] = ()
-    stood_in: Account | None = None
-    before: Account | None = None
+    stood_in: OccurrenceRecord | None = None
+    before: OccurrenceRecord | None = None
     lease: Lease | None = None
     host: str | None = None
 
@@ -74,7 +74,7 @@ Told = Iterator[str | Proof]
 # --- what became of a moment --------------------------------------------------------------------------------------
 
 
-def explain(at: datetime, known: Known) -> Answer:
+def explain(at: datetime, known: Evidence) -> Answer:
     """What became of a moment, and why."""
     is_instant = known.cron.previous(at) == at
     account = _of_the_moment(at, is_instant, known)
@@ -94,14 +94,14 @@ def explain(at: datetime, known: Known) -> Answer:
     )
 
 
-def fits(account: Account, cron: Cron) -> bool:
+def fits(account: OccurrenceRecord, cron: Cron) -> bool:
     """Whether a row is about exactly the instants that a schedule has in its stretch."""
     start, end = account.due_at - TICK, account.last_due_at
     ends = (cron.next(start), cron.previous(end))
     return ends == (account.due_at, end) and cron.count(start, end) == account.instants
 
 
-def _of_the_moment(at: datetime, is_instant: bool, known: Known) -> Account | None:
+def _of_the_moment(at: datetime, is_instant: bool, known: Evidence) -> OccurrenceRecord | None:
     """The row that is about the moment itself; one of a stretch is, when the schedule it was made by names it."""
     account = known.account
     if account is None or at in (account.due_at, account.last_due_at):
@@ -109,7 +109,7 @@ def _of_the_moment(at: datetime, is_instant: bool, known: Known) -> Account | No
     return account if is_instant and fits(account, known.cron) else None
 
 
-def _accounted(account: Account, known: Known) -> Told:
+def _accounted(account: OccurrenceRecord, known: Evidence) -> Told:
     yield Proof("ops_occurrences", account.id, asdict(account))
     if account.state is OccurrenceState.DUE:
         yield from _due(known)
@@ -131,7 +131,7 @@ def _accounted(account: Account, known: Known) -> Told:
         yield f"the same holds for all {account.instants:,} instants from {since} to {until}"
 
 
-def _due(known: Known) -> Told:
+def _due(known: Evidence) -> Told:
     run = known.run
     if run is None:
         yield "it is due, and its run is not kept any more"
@@ -147,7 +147,7 @@ def _due(known: Known) -> Told:
         yield from _leading(known)
 
 
-def _ran(account: Account, known: Known) -> Told:
+def _ran(account: OccurrenceRecord, known: Evidence) -> Told:
     started, run, tz = account.started_at, known.run, known.cron.tz
     word = "it ran late" if account.state is OccurrenceState.LATE else "it ran"
     after = f" {span(started - account.due_at)} after it" if started else ""
@@ -164,7 +164,7 @@ def _ran(account: Account, known: Known) -> Told:
         yield "it was planned in time, and its run had to wait before it could begin"
 
 
-def _blocked(account: Account, known: Known) -> Told:
+def _blocked(account: OccurrenceRecord, known: Evidence) -> Told:
     number, run = account.blocked_by, known.blocking
     if account.reason is Reason.CAPACITY:
         yield f"it was skipped: run {number} of the job still waited for a free place, as many runs went on as may"
@@ -181,7 +181,7 @@ def _blocked(account: Account, known: Known) -> Told:
     yield _of_run(run)
 
 
-def _paused(known: Known) -> Told:
+def _paused(known: Evidence) -> Told:
     tz = known.cron.tz
     for pause in known.pauses:
         until = f"until {told(pause.until, tz)}" if pause.until else "until it is resumed"
@@ -190,7 +190,7 @@ def _paused(known: Known) -> Told:
         yield Proof("ops_pauses", pause.id, asdict(pause))
 
 
-def _missed(account: Account, known: Known) -> str:
+def _missed(account: OccurrenceRecord, known: Evidence) -> str:
     catch_up = known.loaded.catch_up if known.loaded is not None and known.loaded.spec == account.spec else None
     policy = f" (catch-up: {_in_words(catch_up)})" if catch_up is not None else ""
     nobody = "it was missed: no leader planned it in time"
@@ -218,7 +218,7 @@ def _in_words(catch_up: CatchUp) -> str:
     return ("latest" if catch_up.newest == 1 else f"the newest {catch_up.newest}") + within
 
 
-def _by_whom(at: datetime, account: Account, known: Known) -> Told:
+def _by_whom(at: datetime, account: OccurrenceRecord, known: Evidence) -> Told:
     """Who wrote the row; how long after the instant, when that tells why it did not run in time."""
     behind = account.recorded_at - at
     when = told(account.recorded_at, known.cron.tz)
@@ -234,7 +234,7 @@ def _by_whom(at: datetime, account: Account, known: Known) -> Told:
     yield f"it was recorded {when}, by the leader with token {account.token}{host}"
 
 
-def _unaccounted(at: datetime, known: Known) -> Told:
+def _unaccounted(at: datetime, known: Evidence) -> Told:
     found, tz = known.registration, known.cron.tz
     if found is None:
         yield "no leader has registered the job yet; its instants count from the moment one does"
@@ -266,7 +266,7 @@ def _unaccounted(at: datetime, known: Known) -> Told:
             yield Proof("ops_occurrences", known.before.id, asdict(known.before))
 
 
-def _no_instant(known: Known) -> Told:
+def _no_instant(known: Evidence) -> Told:
     yield f"it is no instant of the schedule {known.cron.text!r} ({known.cron.tz})"
     account = known.account
     if account is not None and not fits(account, known.cron):
@@ -283,7 +283,7 @@ def _no_instant(known: Known) -> Told:
         yield _of_registration(found)
 
 
-def _leading(known: Known) -> Told:
+def _leading(known: Evidence) -> Told:
     lease, tz = known.lease, known.cron.tz
     if lease is None:
         yield "nobody has ever led; it is dealt with when a console or `opsconsole headless` runs"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection, reason
 from opsconsole.core.errors import Unavailable
@@ -27,7 +27,7 @@ class Backend:
     settings: Settings
     store: Store
     catalog: Catalog
-    tools: Tools
+    tools: Resources
     now: Clock
     engine: Engine | None = None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Tools, how_many
+from opsconsole.authoring.context import Resources, how_many
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import RunState, Selection
 from opsconsole.authoring.scope import Scope
@@ -19,7 +19,7 @@ from opsconsole.core.errors import BadWindow, Unavailable
 from opsconsole.leader import backfills as backfilling
 from opsconsole.leader.command_handlers import Verb
 from opsconsole.rules import backfill
-from opsconsole.rules.backfill import Only, Pace, Seen, Step, StepState, WindowState
+from opsconsole.rules.backfill import Only, Pace, Step, StepState, WindowState, WindowStatus
 from opsconsole.service.backend import Backend, reading
 from opsconsole.service.commands import POLL_SECONDS, Commands
 from opsconsole.store import Store, backfills, runs, windows
@@ -60,7 +60,7 @@ class Backfills:
         """The jobs that have windows. Does no I/O."""
         return calendars(self._backend.catalog)
 
-    def windows(self, job: str, since: date | None = None, until: date | None = None) -> list[Seen]:
+    def windows(self, job: str, since: date | None = None, until: date | None = None) -> list[WindowStatus]:
         """The states of a job's windows in a range of dates; of the last 53 weeks by default. Raises UnknownJob,
         NotBackfillable, BadWindow.
         """
@@ -173,7 +173,7 @@ def year(job: Job, now: datetime) -> tuple[date, date]:
     return today - timedelta(weeks=53), today
 
 
-def survey(store: Store, catalog: Catalog, job: Job, since: date, until: date, now: datetime) -> list[Seen]:
+def survey(store: Store, catalog: Catalog, job: Job, since: date, until: date, now: datetime) -> list[WindowStatus]:
     """How the job's windows of a range are. Raises NotBackfillable, BadWindow, Unavailable."""
     wanted = backfill.windows(job, since, until, now)
     with reading(store) as db:
@@ -182,7 +182,7 @@ def survey(store: Store, catalog: Catalog, job: Job, since: date, until: date, n
 
 def plan(
     store: Store,
-    tools: Tools,
+    tools: Resources,
     catalog: Catalog,
     names: Sequence[str],
     since: date,
@@ -237,7 +237,7 @@ def warnings(catalog: Catalog, steps: Sequence[Step]) -> list[str]:
 
 def _look(
     store: Store,
-    tools: Tools,
+    tools: Resources,
     catalog: Catalog,
     job: Job,
     wanted: Sequence[Window],
@@ -263,7 +263,7 @@ def _pace(db: Connection, job: Job) -> Pace:
     return backfill.pace(runs.newest(db, limit=USUAL_RUNS, job=job.name, states=GOOD, selection=Selection.ALL))
 
 
-def _items(tools: Tools, catalog: Catalog, job: Job, window: Window, now: datetime) -> int:
+def _items(tools: Resources, catalog: Catalog, job: Job, window: Window, now: datetime) -> int:
     try:
         return how_many(tools.data, population(job, Scope(window, min(window.end, now), {}, catalog.options(job))))
     except (BadPopulation, Unavailable):

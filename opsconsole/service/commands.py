@@ -18,10 +18,10 @@ from opsconsole.core.settings import Actor, Role
 from opsconsole.leader.command_handlers import MATCHING, Verb, target_of, window_of
 from opsconsole.service.backend import Backend
 from opsconsole.service.queries import canonical
-from opsconsole.service.snapshot import Advance, Outcome
+from opsconsole.service.snapshot import CommandProgress, Outcome
 from opsconsole.store import commands, runs
 from opsconsole.store.commands import CommandState
-from opsconsole.store.runs import Filter
+from opsconsole.store.runs import RunFilter
 
 POLL_SECONDS = 0.05
 
@@ -57,7 +57,7 @@ class Commands:
         self._run(run)
         return self.send(Verb.RETRY, str(run), {"all": everything})
 
-    def retry_matching(self, wanted: Filter, *, everything: bool = False) -> int:
+    def retry_matching(self, wanted: RunFilter, *, everything: bool = False) -> int:
         """Requests a retry of every run that matches and has no retry yet."""
         found = msgspec.to_builtins(canonical(self._backend, wanted))
         return self.send(Verb.RETRY, MATCHING, {"all": everything, "filter": found})
@@ -80,7 +80,7 @@ class Commands:
         """Requests that a paused job, pack, or `all` continues. Raises UnknownJob."""
         return self.send(Verb.RESUME, target_of(self._backend.catalog, target), {"note": note})
 
-    def clear_cache(self, wanted: clearing.Wanted, *, counted: int | None = None) -> int:
+    def clear_cache(self, wanted: clearing.ClearFilter, *, counted: int | None = None) -> int:
         """Requests that the matching cached keys are removed, unless there are many more than `counted`. Raises
         BadWanted or BadKey at once.
         """
@@ -134,14 +134,14 @@ class Commands:
                 return None
             time.sleep(POLL_SECONDS)
 
-    def progress(self, command: int) -> Advance | None:
+    def progress(self, command: int) -> CommandProgress | None:
         """How far a command is that is carried out in steps; None before and after."""
         with self._backend.reading() as db:
             found = commands.get(db, command)
         if found.state is not CommandState.RUNNING:
             return None
         told = found.outcome
-        return Advance(told.get("step", ""), *(told.get(name, 0) for name in ("scanned", "of", "cleared")))
+        return CommandProgress(told.get("step", ""), *(told.get(name, 0) for name in ("scanned", "of", "cleared")))
 
     def wait_for_run(self, run: int, seconds: float) -> Run | None:
         """The run once it has ended; None when it has not within `seconds`. Raises UnknownRun."""

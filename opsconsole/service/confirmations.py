@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from opsconsole.cache.clearing import Swept, Wanted
+from opsconsole.cache.clearing import ClearFilter, ClearProgress
 
 PRODUCTION = ("production", "prod")
 MANY_KEYS = 1000
@@ -15,14 +15,14 @@ MANY_ITEMS = 1000
 """Above so many items that are written over as well."""
 
 
-def question(counted: Swept, environment: str) -> str:
+def question(counted: ClearProgress, environment: str) -> str:
     """`Clear 1,240 keys of 3 families in PRODUCTION?`"""
     families = sum(1 for keys in counted.found.values() if keys)
     where = f" in {environment.upper() if is_production(environment) else environment}" if environment else ""
     return f"Clear {keys_of(counted.total)} of {families} famil{'y' if families == 1 else 'ies'}{where}?"
 
 
-def word(wanted: Wanted, keys: int, environment: str) -> str | None:
+def word(wanted: ClearFilter, keys: int, environment: str) -> str | None:
     """What has to be typed before so many keys are cleared: in production its name; elsewhere, above a thousand keys,
     the family's, or the environment's where no family is named. None when a yes will do.
     """

@@ -18,10 +18,10 @@ from opsconsole.core.database import Connection
 from opsconsole.core.errors import OpsconsoleError, UnknownJob, UnknownRun
 from opsconsole.core.times import read_time
 from opsconsole.rules.admission import waits
-from opsconsole.rules.explain import Known, explain, fits
-from opsconsole.service.snapshot import Explanation, Listed, Occurrences, Total
+from opsconsole.rules.explain import Evidence, explain, fits
+from opsconsole.service.snapshot import Explanation, OccurrenceRow, Occurrences, OccurrenceTotal
 from opsconsole.store import lease, occurrence_history as accounts, pauses, runs
-from opsconsole.store.occurrence_history import Account, Registration, Wanted
+from opsconsole.store.occurrence_history import OccurrenceFilter, OccurrenceRecord, Registration
 
 UTC_NAME = "UTC"
 
@@ -35,15 +35,15 @@ def zone_of(db: Connection, catalog: Catalog, target: str | None) -> ZoneInfo:
         return zone(UTC_NAME)
 
 
-def occurrences(db: Connection, catalog: Catalog, wanted: Wanted, *, limit: int) -> Occurrences:
+def occurrences(db: Connection, catalog: Catalog, wanted: OccurrenceFilter, *, limit: int) -> Occurrences:
     """What became of scheduled instants. Raises UnknownJob."""
     known = accounts.registrations(db)
     if wanted.job is not None:
         wanted = msgspec.structs.replace(wanted, job=_job_named(catalog, known, wanted.job))
 
-    def listed(account: Account) -> Listed:
+    def listed(account: OccurrenceRecord) -> OccurrenceRow:
         inside, exact = within(account, _schedules(account.job, catalog, known), wanted.since, wanted.until)
-        return Listed(account, _tz(account.job, catalog, known), inside, exact)
+        return OccurrenceRow(account, _tz(account.job, catalog, known), inside, exact)
 
     totals: dict[tuple[str, OccurrenceState, Reason | None], tuple[int, bool]] = {
         (each.job, each.state, each.reason): (each.instants, True) for each in accounts.sums(db, wanted)
@@ -55,14 +55,16 @@ def occurrences(db: Connection, catalog: Catalog, wanted: Wanted, *, limit: int)
     return Occurrences(
         tuple(each for each in map(listed, accounts.newest(db, wanted, limit=limit)) if each.instants),
         tuple(
-            Total(*key, *totals[key])
+            OccurrenceTotal(*key, *totals[key])
             for key in sorted(totals, key=lambda key: (key[0], key[1], key[2] or ""))
             if totals[key][0]
         ),
     )
 
 
-def within(account: Account, schedules: list[Cron], since: datetime | None, until: datetime | None) -> tuple[int, bool]:
+def within(
+    account: OccurrenceRecord, schedules: list[Cron], since: datetime | None, until: datetime | None
+) -> tuple[int, bool]:
     """How many instants of a row lie in [since, until), and whether that is exact: of a stretch that lies partly in it
     only a schedule can tell, and without the one that the row was made by the share of time must do.
     """
@@ -107,11 +109,11 @@ def _known(
     registration: Registration | None,
     at: datetime,
     now: datetime,
-) -> Known:
+) -> Evidence:
     account = accounts.covering(db, name, at)
     run = _run(db, account.run) if account else None
     superseded = account is not None and account.reason is Reason.SUPERSEDED
-    return Known(
+    return Evidence(
         job=name,
         cron=cron,
         now=now,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.authoring.context import Serving
-from opsconsole.authoring.extensions import Panel, Shown
+from opsconsole.authoring.context import ExtensionContext
+from opsconsole.authoring.extensions import Panel, PanelContent
 from opsconsole.core.database import reason
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.text import safe
@@ -15,21 +15,23 @@ LONGEST = 200
 """So much of a text from data is shown."""
 
 
-def view(pack: str, panel: Panel, serving: Serving) -> PanelView:
+def view(pack: str, panel: Panel, serving: ExtensionContext) -> PanelView:
     """A panel as it is now, with all texts safe to show."""
     try:
         shown = panel.read(serving)
     except OpsconsoleError as error:
-        return PanelView(pack, panel.title, Shown(says=error.sentence), troubled=True)
+        return PanelView(pack, panel.title, PanelContent(says=error.sentence), troubled=True)
     except SQLAlchemyError as error:
-        return PanelView(pack, panel.title, Shown(says=f"its data cannot be read: {reason(error)}"), troubled=True)
+        return PanelView(
+            pack, panel.title, PanelContent(says=f"its data cannot be read: {reason(error)}"), troubled=True
+        )
     except Exception as error:  # noqa: BLE001 - a pack raises what it likes
         told = f"its pack failed: {type(error).__name__}: {safe(error, LONGEST)}"
-        return PanelView(pack, panel.title, Shown(says=told), troubled=True)
+        return PanelView(pack, panel.title, PanelContent(says=told), troubled=True)
     return PanelView(
         pack,
         panel.title,
-        Shown(
+        PanelContent(
             tuple((safe(name, LONGEST), safe(value, LONGEST)) for name, value in shown.facts),
             tuple(safe(name, LONGEST) for name in shown.columns),
             tuple(tuple(safe(cell, LONGEST) for cell in row) for row in shown.rows),

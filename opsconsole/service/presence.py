@@ -16,7 +16,7 @@ from opsconsole.store.presence import BEAT, Attached
 log = logging.getLogger(__name__)
 
 
-class Attending:
+class PresenceAnnouncer:
     """Writes `me` into the store from a thread of its own, every few seconds and when the screen changes."""
 
     def __init__(self, store: Store, me: Attached, *, now: Clock) -> None:

@@ -7,24 +7,24 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from opsconsole.authoring.context import Serving, how_many
+from opsconsole.authoring.context import ExtensionContext, how_many
 from opsconsole.authoring.pack import Pack
 from opsconsole.authoring.run import Run, RunState, Selection
 from opsconsole.authoring.scope import Scope
 from opsconsole.cache import clearing
-from opsconsole.cache.clearing import Swept
+from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
-from opsconsole.cache.statistics import RedisStats, Survey, sample
+from opsconsole.cache.statistics import RedisStats, UsageSurvey, sample
 from opsconsole.leader.command_handlers import window_of
 from opsconsole.service import occurrences, panels, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
 from opsconsole.store import audit, logs, pauses, runs
-from opsconsole.store.audit import Checked, Entry
+from opsconsole.store.audit import AuditEntry, Verification
 from opsconsole.store.logs import LogLine
-from opsconsole.store.occurrence_history import Wanted
+from opsconsole.store.occurrence_history import OccurrenceFilter
 from opsconsole.store.pauses import Pause
-from opsconsole.store.runs import Filter
+from opsconsole.store.runs import RunFilter
 from opsconsole.worker.work import population, stale
 
 LOG_PAGE = 1000
@@ -68,7 +68,7 @@ class Queries:
             runs.get(db, run)
             return logs.after(db, run, after, limit=LOG_PAGE)
 
-    def retryable(self, wanted: Filter, *, limit: int) -> list[Run]:
+    def retryable(self, wanted: RunFilter, *, limit: int) -> list[Run]:
         """The runs that `commands.retry_matching` would retry, oldest first."""
         with self._backend.reading() as db:
             return runs.undone(db, canonical(self._backend, wanted), after=0, limit=limit)
@@ -87,7 +87,7 @@ class Queries:
 
     # --- schedules ----------------------------------------------------------------------------------------------
 
-    def occurrences(self, wanted: Wanted, *, limit: int) -> Occurrences:
+    def occurrences(self, wanted: OccurrenceFilter, *, limit: int) -> Occurrences:
         """What became of scheduled times: the newest rows, and the totals of all. Raises UnknownJob."""
         with self._backend.reading() as db:
             return occurrences.occurrences(db, self._backend.catalog, wanted, limit=limit)
@@ -124,13 +124,13 @@ class Queries:
         """Every declared family of cache keys."""
         return self._backend.catalog.families
 
-    def count_keys(self, wanted: clearing.Wanted) -> Iterator[Swept]:
+    def count_keys(self, wanted: clearing.ClearFilter) -> Iterator[ClearProgress]:
         """Counts the cached keys that `commands.clear_cache` would remove, step by step. Raises BadWanted, BadKey,
         Unavailable.
         """
         return clearing.sweep(self._backend.tools.cache.client, self._backend.catalog.families, wanted, remove=False)
 
-    def cache_usage(self, seconds: float) -> Survey:
+    def cache_usage(self, seconds: float) -> UsageSurvey:
         """What Redis holds of each family, as far as it can be counted in `seconds`. Raises Unavailable."""
         return self._backend.tools.cache.survey(self._backend.catalog.families, seconds=seconds)
 
@@ -144,21 +144,23 @@ class Queries:
             for panel in pack.panels
         )
 
-    def extension_context(self, pack: Pack) -> Serving:
+    def extension_context(self, pack: Pack) -> ExtensionContext:
         """What the routes and panels of a pack receive."""
-        return Serving(self._backend.tools, self._backend.catalog.options(pack), self._backend.catalog.families)
+        return ExtensionContext(
+            self._backend.tools, self._backend.catalog.options(pack), self._backend.catalog.families
+        )
 
-    def audit_entries(self, *, limit: int) -> list[Entry]:
+    def audit_entries(self, *, limit: int) -> list[AuditEntry]:
         """The audit trail, newest first."""
         with self._backend.reading() as db:
             return audit.newest(db, limit=limit)
 
-    def verify_audit(self) -> Checked:
+    def verify_audit(self) -> Verification:
         """Whether the audit trail is complete and unchanged."""
         with self._backend.reading() as db:
             return audit.verify(db)
 
 
-def canonical(backend: Backend, wanted: Filter) -> Filter:
+def canonical(backend: Backend, wanted: RunFilter) -> RunFilter:
     """A filter with the job's name instead of an alias. Raises UnknownJob."""
     return msgspec.structs.replace(wanted, job=backend.catalog.find(wanted.job).name) if wanted.job else wanted

@@ -19,7 +19,7 @@ from opsconsole.core.errors import NAMES, Unavailable
 from opsconsole.rules.health import findings
 from opsconsole.service import runs as history
 from opsconsole.service.backend import Backend
-from opsconsole.service.snapshot import Away, RedisView, Snapshot
+from opsconsole.service.snapshot import Outage, RedisView, Snapshot
 from opsconsole.store import pauses, presence, runs
 
 log = logging.getLogger(__name__)
@@ -78,14 +78,14 @@ class Sampler:
             self._last = self._read(before, away, now)
         except SQLAlchemyError as error:
             since = self._last.store_away.since if self._last.store_away else now
-            gone = Away(since, reason(error))
+            gone = Outage(since, reason(error))
             found = findings((), _told({NAMES["store"]: gone, **away}), now)
             services = set(NAMES.values())
             kept = tuple(each for each in self._last.findings if each.subject not in services)
             self._last = replace(before, store_away=gone, findings=found + kept)
         return self._last
 
-    def _read(self, before: Snapshot, away: dict[str, Away | None], now: datetime) -> Snapshot:
+    def _read(self, before: Snapshot, away: dict[str, Outage | None], now: datetime) -> Snapshot:
         with self._backend.store.reading() as db:
             live = history.live(db, self._backend.catalog, now)
             recent = tuple(runs.newest(db, limit=RECENT))
@@ -115,19 +115,19 @@ class Sampler:
             stats = sample(self._backend.tools.cache.client)
         except Unavailable as error:
             since = before.away.since if before.away else now
-            return replace(before, away=Away(since, error.reason))
+            return replace(before, away=Outage(since, error.reason))
         if self._redis_stats and stats.uptime_seconds < self._redis_stats[-1].uptime_seconds:
             self._redis_stats.clear()
         self._redis_stats.append(stats)
         return RedisView(stats, None, _hit_rates(self._redis_stats))
 
-    def _ask_data(self, now: datetime) -> Away | None:
+    def _ask_data(self, now: datetime) -> Outage | None:
         before = self._last.data_away
         try:
             with self._backend.tools.data.reading() as db:
                 db.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
-            return Away(before.since if before else now, reason(error))
+            return Outage(before.since if before else now, reason(error))
         return None
 
     def _watch(self, callback: Callable[[Snapshot], None]) -> None:
@@ -140,7 +140,7 @@ class Sampler:
             self._wake.clear()
 
 
-def _told(away: dict[str, Away | None]) -> dict[str, tuple[datetime, str]]:
+def _told(away: dict[str, Outage | None]) -> dict[str, tuple[datetime, str]]:
     return {name: (gone.since, gone.why) for name, gone in away.items() if gone is not None}
 
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import clock
 from opsconsole.core.errors import Refused
@@ -16,7 +16,7 @@ from opsconsole.leader.engine import Engine
 from opsconsole.service.backend import Backend
 from opsconsole.service.backfills import Backfills
 from opsconsole.service.commands import Commands
-from opsconsole.service.presence import Attending
+from opsconsole.service.presence import PresenceAnnouncer
 from opsconsole.service.queries import Queries
 from opsconsole.service.sampler import Sampler
 from opsconsole.service.snapshot import Snapshot
@@ -40,14 +40,14 @@ class Service:
         now: clock.Clock = clock.now,
     ) -> None:
         assert settings.redis_url is not None  # noqa: S101 - the session names a server before it opens the service
-        tools = Tools(settings.data_url.reveal(), settings.redis_url.reveal(), now=now)
+        tools = Resources(settings.data_url.reveal(), settings.redis_url.reveal(), now=now)
         self._backend = Backend(settings, store, catalog, tools, now, engine)
         self.queries = Queries(self._backend)
         self.commands = Commands(self._backend, sent=self._command_sent)
         self.backfills = Backfills(self._backend, self.commands)
         self.successor: Callable[[], None] | None = None
         self._sampler = Sampler(self._backend)
-        self._attending: Attending | None = None
+        self._attending: PresenceAnnouncer | None = None
 
     @property
     def settings(self) -> Settings:
@@ -95,7 +95,7 @@ class Service:
         actor, at, pid = self.settings.actor, self._backend.now(), os.getpid()
         owner = self._backend.owner or uuid.uuid4().hex
         me = Attached(owner, actor.name, actor.origin, self.settings.host, pid, face, "", at, at)
-        self._attending = Attending(self.store, me, now=self._backend.now)
+        self._attending = PresenceAnnouncer(self.store, me, now=self._backend.now)
 
     def looks_at(self, screen: str) -> None:
         """Announces which screen is open."""

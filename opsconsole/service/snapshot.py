@@ -8,21 +8,21 @@ from datetime import datetime
 from typing import Any
 
 from opsconsole.authoring.batch import BatchState
-from opsconsole.authoring.extensions import Shown
+from opsconsole.authoring.extensions import PanelContent
 from opsconsole.authoring.occurrence import OccurrenceState, Reason
 from opsconsole.authoring.run import Run
 from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Window
 from opsconsole.rules.explain import Answer
 from opsconsole.rules.health import Finding, Severity
-from opsconsole.store.occurrence_history import Account
+from opsconsole.store.occurrence_history import OccurrenceRecord
 from opsconsole.store.pauses import Pause
 from opsconsole.store.presence import Attached
 from opsconsole.store.statistics import Rates
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class Outage:
     """A service that does not answer, since when and why."""
 
     since: datetime
@@ -85,7 +85,7 @@ class RedisView:
     """Redis as this process last saw it. `hit_rates` are of the last intervals, oldest first, None without reads."""
 
     stats: RedisStats | None
-    away: Away | None
+    away: Outage | None
     hit_rates: tuple[float | None, ...] = ()
 
 
@@ -102,8 +102,8 @@ class Snapshot:
     success: tuple[Success, ...] = ()
     redis: RedisView = RedisView(None, None)
     findings: tuple[Finding, ...] = ()
-    store_away: Away | None = None
-    data_away: Away | None = None
+    store_away: Outage | None = None
+    data_away: Outage | None = None
     engine_problem: str | None = None
     pauses: tuple[Pause, ...] = ()
     attached: tuple[Attached, ...] = ()
@@ -156,7 +156,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Advance:
+class CommandProgress:
     """How far a command is that takes long: `step` in a word, how many of how many keys it has looked at, and how many
     it has cleared.
     """
@@ -173,7 +173,7 @@ class PanelView:
 
     pack: str
     title: str
-    shown: Shown
+    shown: PanelContent
     troubled: bool = False
 
 
@@ -189,19 +189,19 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class OccurrenceRow:
     """A row of what became of scheduled instants, in the zone of its job. `instants` are those of it that lie in the
     stretch that was asked about; not `exact` when the schedule it was made by is not known any more.
     """
 
-    account: Account
+    account: OccurrenceRecord
     tz: str
     instants: int
     exact: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Total:
+class OccurrenceTotal:
     """How many instants of a job came to the same, in the stretch that was asked about."""
 
     job: str
@@ -215,8 +215,8 @@ class Total:
 class Occurrences:
     """What became of scheduled instants: the newest rows, newest first, and the totals of all."""
 
-    rows: tuple[Listed, ...]
-    totals: tuple[Total, ...]
+    rows: tuple[OccurrenceRow, ...]
+    totals: tuple[OccurrenceTotal, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """A row of the trail. `before` is what was asked, `after` what came of it."""
 
     id: int
@@ -40,7 +40,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class Verification:
     """What came of checking the chain: how many rows hold, the newest seal, and the first row that does not hold."""
 
     rows: int
@@ -87,11 +87,11 @@ def append(
             return
 
 
-def newest(db: Connection, *, limit: int) -> list[Entry]:
+def newest(db: Connection, *, limit: int) -> list[AuditEntry]:
     """The newest rows, newest first."""
     query = select(audit).order_by(audit.c.id.desc()).limit(limit)
     return [
-        Entry(
+        AuditEntry(
             row.id,
             row.at,
             row.command_id,
@@ -107,7 +107,7 @@ def newest(db: Connection, *, limit: int) -> list[Entry]:
     ]
 
 
-def verify(db: Connection) -> Checked:
+def verify(db: Connection) -> Verification:
     """Works every seal out anew, from the first row to the last."""
     seal, rows, after = FIRST, 0, 0
     query = select(audit).order_by(audit.c.id).limit(PAGE)
@@ -115,11 +115,11 @@ def verify(db: Connection) -> Checked:
         for found in page:
             row = {name: value for name, value in found.items() if name not in ("id", "hash")}
             if row["previous"] != seal:
-                return Checked(rows, seal, found["id"], "the row before it is missing or was changed")
+                return Verification(rows, seal, found["id"], "the row before it is missing or was changed")
             if _seal(row) != found["hash"]:
-                return Checked(rows, seal, found["id"], "it was changed after it was written")
+                return Verification(rows, seal, found["id"], "it was changed after it was written")
             seal, rows, after = found["hash"], rows + 1, found["id"]
-    return Checked(rows, seal, None, None)
+    return Verification(rows, seal, None, None)
 
 
 def _seal(row: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from opsconsole.authoring.run import Selection
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownBackfill
-from opsconsole.rules.backfill import UNDONE, Going, Only, Step, StepState
+from opsconsole.rules.backfill import UNDONE, ActiveStep, Only, Step, StepState
 from opsconsole.store.tables import backfills, steps
 
 
@@ -154,7 +154,7 @@ def steps_of(db: Connection, number: int) -> list[StepView]:
     return [_view(row) for row in db.execute(query)]
 
 
-def going(db: Connection, number: int, *, limit: int) -> list[Going]:
+def going(db: Connection, number: int, *, limit: int) -> list[ActiveStep]:
     """The windows that go on, and the oldest that wait."""
     query = select(steps).where(steps.c.backfill_id == number)
     running = db.execute(query.where(steps.c.state == StepState.RUNNING)).all()
@@ -162,7 +162,7 @@ def going(db: Connection, number: int, *, limit: int) -> list[Going]:
         query.where(steps.c.state == StepState.PENDING).order_by(steps.c.end, steps.c.seq).limit(limit)
     )
     return [
-        Going(row.seq, row.job, _window(row), StepState(row.state), Selection(row.selection), row.run_id)
+        ActiveStep(row.seq, row.job, _window(row), StepState(row.state), Selection(row.selection), row.run_id)
         for row in (*running, *pending)
     ]
 

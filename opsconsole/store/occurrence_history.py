@@ -17,7 +17,7 @@ from opsconsole.store.tables import jobs, occurrences, runs
 RAN_ITSELF = (OccurrenceState.DUE, OccurrenceState.RAN, OccurrenceState.LATE)
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class OccurrenceFilter(msgspec.Struct, frozen=True):
     """Which instants are meant: those of a job, in one of these states, in [since, until)."""
 
     job: str | None = None
@@ -27,7 +27,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class OccurrenceRecord:
     """A row: what became of an instant, or of `instants` of them from `due_at` to `last_due_at`. `run` is its own,
     `blocked_by` the one it gave way to.
     """
@@ -63,7 +63,7 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class OccurrenceCount:
     """How many instants of a job came to the same."""
 
     job: str
@@ -86,13 +86,13 @@ def registrations(db: Connection) -> dict[str, Registration]:
     return {row.job: Registration(*row) for row in db.execute(query)}
 
 
-def newest(db: Connection, wanted: Wanted, *, limit: int) -> list[Account]:
+def newest(db: Connection, wanted: OccurrenceFilter, *, limit: int) -> list[OccurrenceRecord]:
     """The newest rows with an instant that is meant, newest first."""
     query = _rows().where(*_touching(wanted)).order_by(occurrences.c.due_at.desc(), occurrences.c.id.desc())
     return [_value(row) for row in db.execute(query.limit(limit))]
 
 
-def sums(db: Connection, wanted: Wanted) -> list[Sum]:
+def sums(db: Connection, wanted: OccurrenceFilter) -> list[OccurrenceCount]:
     """The instants of the rows that lie wholly in the stretch, by job and by what they came to."""
     by = (occurrences.c.job, occurrences.c.state, occurrences.c.reason)
     query = (
@@ -102,30 +102,30 @@ def sums(db: Connection, wanted: Wanted) -> list[Sum]:
         .order_by(*by)
     )
     return [
-        Sum(job, OccurrenceState(state), _reason(reason), int(instants))
+        OccurrenceCount(job, OccurrenceState(state), _reason(reason), int(instants))
         for job, state, reason, instants in db.execute(query)
     ]
 
 
-def straddling(db: Connection, wanted: Wanted) -> list[Account]:
+def straddling(db: Connection, wanted: OccurrenceFilter) -> list[OccurrenceRecord]:
     """The rows that lie partly in the stretch: at most two a job."""
     query = _rows().where(*_touching(wanted), _straddling(wanted)).order_by(occurrences.c.job, occurrences.c.due_at)
     return [_value(row) for row in db.execute(query)]
 
 
-def covering(db: Connection, job: str, at: datetime) -> Account | None:
+def covering(db: Connection, job: str, at: datetime) -> OccurrenceRecord | None:
     """The row that a moment lies in: that of the instant itself, or of a stretch."""
     mine = (occurrences.c.job == job, occurrences.c.due_at <= at, occurrences.c.last_due_at >= at)
     return _first(db, _rows().where(*mine).order_by(occurrences.c.due_at.desc()))
 
 
-def before(db: Connection, job: str, at: datetime) -> Account | None:
+def before(db: Connection, job: str, at: datetime) -> OccurrenceRecord | None:
     """The last row that ends before a moment."""
     mine = (occurrences.c.job == job, occurrences.c.last_due_at < at)
     return _first(db, _rows().where(*mine).order_by(occurrences.c.last_due_at.desc()))
 
 
-def next_run(db: Connection, job: str, after: datetime) -> Account | None:
+def next_run(db: Connection, job: str, after: datetime) -> OccurrenceRecord | None:
     """The first row of a later instant that has a run of its own."""
     mine = (occurrences.c.job == job, occurrences.c.due_at > after, occurrences.c.state.in_(RAN_ITSELF))
     return _first(db, _rows().where(*mine).order_by(occurrences.c.due_at))
@@ -140,7 +140,7 @@ def _rows() -> Select[Any]:
     return select(occurrences, runs.c.id.label("run")).outerjoin(runs, runs.c.occurrence_id == occurrences.c.id)
 
 
-def _touching(wanted: Wanted) -> Sequence[ColumnElement[bool]]:
+def _touching(wanted: OccurrenceFilter) -> Sequence[ColumnElement[bool]]:
     found = []
     if wanted.job is not None:
         found.append(occurrences.c.job == wanted.job)
@@ -153,7 +153,7 @@ def _touching(wanted: Wanted) -> Sequence[ColumnElement[bool]]:
     return found
 
 
-def _straddling(wanted: Wanted) -> ColumnElement[bool]:
+def _straddling(wanted: OccurrenceFilter) -> ColumnElement[bool]:
     sides = [
         and_(occurrences.c.due_at < side, occurrences.c.last_due_at >= side)
         for side in (wanted.since, wanted.until)
@@ -162,13 +162,13 @@ def _straddling(wanted: Wanted) -> ColumnElement[bool]:
     return or_(occurrences.c.id.is_(None), *sides)
 
 
-def _first(db: Connection, query: Select[Any]) -> Account | None:
+def _first(db: Connection, query: Select[Any]) -> OccurrenceRecord | None:
     row = db.execute(query.limit(1)).one_or_none()
     return None if row is None else _value(row)
 
 
-def _value(row: Row[Any]) -> Account:
-    return Account(
+def _value(row: Row[Any]) -> OccurrenceRecord:
+    return OccurrenceRecord(
         id=row.id,
         job=row.job,
         due_at=row.due_at,

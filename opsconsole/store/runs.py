@@ -19,7 +19,7 @@ from opsconsole.store import occurrences
 from opsconsole.store.tables import batches, failures, log, runs
 
 
-class Filter(msgspec.Struct, frozen=True, omit_defaults=True):
+class RunFilter(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which runs are meant: those of a job, in one of these states, made in [since, until). Travels as JSON."""
 
     job: str | None = None
@@ -126,7 +126,7 @@ def open_run(db: Connection, job: str, label: str | None = None) -> int | None:
     return db.execute(query).scalar()
 
 
-def undone(db: Connection, wanted: Filter, *, after: int, limit: int) -> list[Run]:
+def undone(db: Connection, wanted: RunFilter, *, after: int, limit: int) -> list[Run]:
     """The next ended runs with a number above `after` that match, have something left undone, and were not retried."""
     retried = select(runs.c.parent_id).where(runs.c.parent_id.is_not(None))
     query = select(runs).where(runs.c.id > after, runs.c.state.in_(NEEDS_A_LOOK), runs.c.id.not_in(retried))

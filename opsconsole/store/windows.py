@@ -10,7 +10,7 @@ from sqlalchemy import select
 from opsconsole.authoring.run import OPEN, Run
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Connection, inserting
-from opsconsole.rules.backfill import Known, WindowState
+from opsconsole.rules.backfill import WindowRecord, WindowState
 from opsconsole.store.tables import runs, windows
 
 
@@ -51,12 +51,12 @@ def oldest_look(db: Connection, jobs: Sequence[str], before: datetime) -> tuple[
     return None if row is None else (row.job, Window(row.start, row.end, row.label))
 
 
-def known(db: Connection, job: str, since: datetime, until: datetime) -> dict[str, Known]:
+def known(db: Connection, job: str, since: datetime, until: datetime) -> dict[str, WindowRecord]:
     """What is known of the job's windows that begin in [since, until), by label."""
     c = windows.c
     found = db.execute(select(windows).where(c.job == job, c.start >= since, c.start < until))
     return {
-        row.label: Known(
+        row.label: WindowRecord(
             row.run_id, WindowState(row.result), row.whole, row.items, row.seconds, row.stale, row.looked_at
         )
         for row in found

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from opsconsole.authoring.batch import BatchResult
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.worker.executor import Feed, Stopped
 from opsconsole.worker.work import work
 
@@ -17,7 +17,7 @@ TICK_SECONDS = 0.01
 class Inline:
     """The executor without processes. A batch's timeout is not enforced here: nothing could end it."""
 
-    def __init__(self, catalog: Catalog, tools: Tools) -> None:
+    def __init__(self, catalog: Catalog, tools: Resources) -> None:
         self._catalog, self._tools = catalog, tools
 
     def __call__(self, feed: Feed, _stopped: Stopped, /) -> Iterator[BatchResult | None]:

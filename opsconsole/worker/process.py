@@ -54,13 +54,13 @@ def main() -> None:
 
     import opsconsole.cache.client  # noqa: F401 - half a second that the first batch need not wait for
     from opsconsole.authoring.catalog import load
-    from opsconsole.authoring.context import Tools
+    from opsconsole.authoring.context import Resources
     from opsconsole.core.errors import OpsconsoleError
     from opsconsole.worker.work import work
 
     try:
         catalog = load(tuple(wiring.packs), wiring.overrides, wiring.options)
-        tools = Tools(wiring.data_url, wiring.redis_url, families=catalog.families)
+        tools = Resources(wiring.data_url, wiring.redis_url, families=catalog.families)
     except OpsconsoleError as error:
         results.write(msgspec.json.encode(Hello(error.sentence)) + b"\n")
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from opsconsole.authoring.batch import DETAILED_FAILURES, Batch, BatchResult, Failure
-from opsconsole.authoring.context import Context, Items, Said, Tools, failure
+from opsconsole.authoring.context import Context, Items, Resources, TryOutcome, failure
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.core.database import Trouble, reason, trouble
@@ -48,7 +48,7 @@ class BadPreparation(OpsconsoleError):
         super().__init__(f"the preparation of {job} failed: {why}")
 
 
-def prepared(job: Job, scope: Scope, tools: Tools, run: int) -> dict[str, Any]:
+def prepared(job: Job, scope: Scope, tools: Resources, run: int) -> dict[str, Any]:
     """What all batches of a run share. Raises BadPreparation, or Unavailable when trying again may help."""
     assert job.prepare is not None  # noqa: S101 - asked only of jobs that prepare
     try:
@@ -82,7 +82,7 @@ def texts(job: Job, keys: list[Any]) -> list[str]:
     return keys
 
 
-def work(batch: Batch, job: Job, tools: Tools, options: Mapping[str, Any] | None = None) -> BatchResult:
+def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | None = None) -> BatchResult:
     """Carries out a batch and says what became of each of its keys. Never raises for what job code does.
 
     A transient error gives the keys back to be tried again; a dependency that is away ends the batch, with what was
@@ -125,7 +125,7 @@ def _away(error: Exception) -> Unavailable | None:
     return Unavailable("data", reason(error)) if trouble(error) is Trouble.AWAY else None
 
 
-def _count(result: BatchResult, said: Said, keys: list[str]) -> None:
+def _count(result: BatchResult, said: TryOutcome, keys: list[str]) -> None:
     mine = set(keys)
     said.failures = {key: told for key, told in said.failures.items() if key in mine}
     skipped = {key: why for key, why in said.skipped.items() if key in mine and key not in said.failures}

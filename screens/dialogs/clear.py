@@ -8,13 +8,13 @@ from typing import ClassVar, Generic, NamedTuple
 from textual import events
 from textual.binding import Binding, BindingType
 
-from opsconsole.cache.clearing import Swept, Wanted
+from opsconsole.cache.clearing import ClearFilter, ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.core.errors import OpsconsoleError
 from screens.dialogs.dialog import INNER, Answer, Dialog, titled
 from screens.panels import clear as clearing
 from screens.panels.questions import CANCEL, Question
-from screens.threads import aside
+from screens.threads import run_in_thread
 from screens.widgets.lines import EMPTY, Line, Piece, line, tail, tell, wrapped
 
 PATIENCE_SECONDS = 0.3
@@ -30,11 +30,11 @@ USER, SUBJECT, FAMILY, DATE = range(4)
 class Counted(NamedTuple):
     """What shall be cleared, and what a count has found of it."""
 
-    wanted: Wanted
-    swept: Swept
+    wanted: ClearFilter
+    swept: ClearProgress
 
 
-class Typing(Dialog[Answer], Generic[Answer]):
+class TextDialog(Dialog[Answer], Generic[Answer]):
     """A dialog in which every letter belongs to a text, also those that are keys elsewhere."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -70,7 +70,7 @@ class Typing(Dialog[Answer], Generic[Answer]):
         self.take("".join(c for c in " ".join(event.text.split()) if c.isprintable()))
 
 
-class ClearDialog(Typing[Counted]):
+class ClearDialog(TextDialog[Counted]):
     """Whose keys; counts them as soon as the keys rest, and answers with what was counted, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -84,7 +84,7 @@ class ClearDialog(Typing[Counted]):
         self._texts = {USER: "", SUBJECT: "", FAMILY: "", DATE: ""}
         self._field = USER
         self._family: str | None = None
-        self._told: Swept | OpsconsoleError | None = None
+        self._told: ClearProgress | OpsconsoleError | None = None
         self._complaint = ""
 
     def on_mount(self) -> None:
@@ -97,10 +97,10 @@ class ClearDialog(Typing[Counted]):
         self._texts = {}
 
     @property
-    def wanted(self) -> Wanted | None:
+    def wanted(self) -> ClearFilter | None:
         """What is named now; None when that is nothing, or half a date, or the dialog has been closed."""
         user, subject, date = (self._texts.get(field) or None for field in (USER, SUBJECT, DATE))
-        wanted = Wanted(user, subject, self._family, date)
+        wanted = ClearFilter(user, subject, self._family, date)
         complete = date is None or len(date) == DATE_LENGTH
         return wanted if self._texts and complete and str(wanted) else None
 
@@ -122,7 +122,7 @@ class ClearDialog(Typing[Counted]):
         wanted = self.wanted
         if wanted is None:
             self._complaint = clearing.NOTHING_NAMED if not self._texts[DATE] else HALF_A_DATE
-        elif isinstance(self._told, Swept) and self._told.done:
+        elif isinstance(self._told, ClearProgress) and self._told.done:
             if self._told.total:
                 self.dismiss(Counted(wanted, self._told))
             return
@@ -178,7 +178,7 @@ class ClearDialog(Typing[Counted]):
         if wanted is not None:
             self.set_timer(PATIENCE_SECONDS, lambda: self._count(wanted) if wanted == self.wanted else None)
 
-    def _count(self, wanted: Wanted) -> None:
+    def _count(self, wanted: ClearFilter) -> None:
         if self._told is not None:
             return  # it was changed, and changed back
         service = self.console_app.service
@@ -195,7 +195,7 @@ class ClearDialog(Typing[Counted]):
                 self._told, self._complaint = error or self._told, ""
                 self.repaint()
 
-        aside(self, count, told)
+        run_in_thread(self, count, told)
 
     # --- what is shown ------------------------------------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class ClearDialog(Typing[Counted]):
 HALF_A_DATE = "type the whole date, or none"
 
 
-class TypeToConfirm(Typing[str]):
+class TypeToConfirm(TextDialog[str]):
     """A question that is answered by typing a name; answers with the button that was pressed, or None. `to` says what
     for, `no` what is otherwise.
     """

@@ -21,7 +21,7 @@ TOLD_LINES = 2
 """The dialog keeps its height, whatever is paused already."""
 
 
-class PauseOrder(NamedTuple):
+class PauseRequest(NamedTuple):
     """What to pause, for how long (None: until it is resumed) and how that is said, and why."""
 
     target: str
@@ -30,7 +30,7 @@ class PauseOrder(NamedTuple):
     note: str
 
 
-class PauseDialog(Dialog[PauseOrder]):
+class PauseDialog(Dialog[PauseRequest]):
     """Arrows choose what and for how long; every letter belongs to the note."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -50,11 +50,11 @@ class PauseDialog(Dialog[PauseOrder]):
         self._note = ""
 
     @property
-    def order(self) -> PauseOrder:
+    def order(self) -> PauseRequest:
         """What is chosen now."""
         words, length = pauses.LENGTHS[self._length]
         words = f"for {words}" if length is not None else words
-        return PauseOrder(self._targets[self._target][0], length, words, self._note.strip())
+        return PauseRequest(self._targets[self._target][0], length, words, self._note.strip())
 
     def content(self) -> Sequence[Line]:
         """What, for how long, why; and what is paused there already."""

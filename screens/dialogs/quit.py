@@ -9,7 +9,7 @@ from opsconsole.core.errors import OpsconsoleError, Unavailable
 from opsconsole.service.snapshot import Run
 from screens.dialogs.dialog import Confirm
 from screens.panels import questions
-from screens.threads import aside
+from screens.threads import run_in_thread
 
 if TYPE_CHECKING:
     from screens.app import ConsoleApp
@@ -19,7 +19,7 @@ QUIT_SECONDS = 2.0
 WHY = "whoever ran it quits the console"
 
 
-class Leaving:
+class QuitFlow:
     """Remembers the runs that quitting waits for, and quits when they have ended."""
 
     def __init__(self, app: ConsoleApp) -> None:
@@ -51,13 +51,13 @@ class Leaving:
 
         silent = Unavailable("store", "it does not answer")
         self._app.set_timer(QUIT_SECONDS, lambda: told(silent))
-        aside(self._app, self._app.service.runs_here, told)
+        run_in_thread(self._app, self._app.service.runs_here, told)
 
     def look(self) -> None:
         """Quits when what was waited for has ended; called again and again."""
         if self._runs and not self._looking:
             self._looking = True
-            aside(self._app, self._app.service.runs_here, self._seen)
+            run_in_thread(self._app, self._app.service.runs_here, self._seen)
 
     def _seen(self, found: tuple[Run, ...] | OpsconsoleError) -> None:
         self._looking = False
@@ -97,7 +97,7 @@ class Leaving:
                 self._app.exit()
 
         self._app.say("asked for: a process that takes over")
-        aside(self._app, self._app.service.hand_over, handed)
+        run_in_thread(self._app, self._app.service.hand_over, handed)
 
     def _stop(self, runs: Sequence[Run]) -> None:
         def stop() -> None:
@@ -111,4 +111,4 @@ class Leaving:
                 self._wait(runs)
 
         self._app.say("asked for: an end of what runs here")
-        aside(self._app, stop, stopping)
+        run_in_thread(self._app, stop, stopping)

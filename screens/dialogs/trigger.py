@@ -12,11 +12,11 @@ from textual.binding import Binding, BindingType
 from opsconsole.core.errors import BadWindow, OpsconsoleError, UnknownJob
 from opsconsole.service.snapshot import JobCard, Preview
 from screens.dialogs.dialog import INNER, Dialog, titled
-from screens.threads import aside
+from screens.threads import run_in_thread
 from screens.widgets import figures
 from screens.widgets.lines import EMPTY, Line, Piece, line, tell, wrapped
 
-Order = tuple[str, str | None]
+TriggerRequest = tuple[str, str | None]
 """A job, and the date that names its window; None for the current one."""
 
 DATE_LENGTH = len("2026-01-19")
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 0.15
 """So long the keys must rest before items are counted again."""
 
 
-class TriggerDialog(Dialog[Order]):
+class TriggerDialog(Dialog[TriggerRequest]):
     """Which job, for which date; says what that would mean, and answers with the order, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -47,7 +47,7 @@ class TriggerDialog(Dialog[Order]):
         self._preview()
 
     @property
-    def order(self) -> Order:
+    def order(self) -> TriggerRequest:
         """What is chosen now."""
         return self._jobs[self._index].name, self._date or None
 
@@ -112,7 +112,7 @@ class TriggerDialog(Dialog[Order]):
                 self._told = found
                 self.repaint()
 
-        aside(self, lambda: self.console_app.service.queries.preview(*order), told)
+        run_in_thread(self, lambda: self.console_app.service.queries.preview(*order), told)
 
     def _meaning(self) -> list[Line]:
         if self._complaint:

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple, cast
 from textual.binding import Binding, BindingType
 
 from opsconsole.store.backfills import Backfill, StepView
-from screens.pages.backfill_actions import Filling
+from screens.pages.backfill_actions import BackfillActionsPage
 from screens.panels import backfills
 from screens.panels.view import View
 from screens.widgets.lines import Line, Piece, line
@@ -23,7 +23,7 @@ class Read(NamedTuple):
     steps: Sequence[StepView]
 
 
-class BackfillPage(Filling):
+class BackfillPage(BackfillActionsPage):
     """Reads its backfill anew while that goes on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

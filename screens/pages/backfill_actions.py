@@ -15,7 +15,7 @@ from screens import actions
 from screens.dialogs.dialog import Confirm
 from screens.pages.page import Page
 from screens.panels import backfills
-from screens.threads import aside
+from screens.threads import run_in_thread
 from screens.widgets import figures, symbols as look
 from screens.widgets.lines import Line, line, tell
 
@@ -26,7 +26,7 @@ NEWEST = 100
 CHOOSE = "choose a backfill with tab and the arrows first"
 
 
-class Filling(Page):
+class BackfillActionsPage(Page):
     """A page that asks the service again and again, and can pause, resume and cancel a backfill.
 
     What is done on an event adds to what its base classes do on it: the framework calls them all.
@@ -85,7 +85,7 @@ class Filling(Page):
         resume = ("u", "resume")
         return (("x", "cancel"), resume) if found.state in ACTIVE else (resume,)
 
-    def signs(self) -> tuple[tuple[str, look.Look], ...]:
+    def signs(self) -> tuple[tuple[str, look.Symbol], ...]:
         """Those of windows and of backfills."""
         shown = [seen for state, seen in look.BACKFILL.items() if state is not BackfillState.PLANNED]
         of_backfills = (*shown, look.BACKFILL_PART, look.BACKFILL_FAILED)
@@ -112,7 +112,7 @@ class Filling(Page):
         if self._asking:
             return
         self._asking, self._asked = True, time.monotonic()
-        aside(self, self.read, self._told)
+        run_in_thread(self, self.read, self._told)
 
     def on_mount(self) -> None:
         """Reads at once, then again and again."""

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from opsconsole.service.backfills import Calendar
 from opsconsole.store.backfills import Backfill
 from screens.pages.backfill import BackfillPage
-from screens.pages.backfill_actions import NEWEST, Filling
+from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.calendar import CalendarScreen
 from screens.panels import backfills, calendar, dashboard as board, windows as overview
 from screens.panels.view import Key, View
@@ -26,7 +26,7 @@ class Read(NamedTuple):
     backfills: Sequence[Backfill]
 
 
-class BackfillScreen(Filling):
+class BackfillScreen(BackfillActionsPage):
     """A line a job, and below them the newest backfills."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -8,13 +8,13 @@ from typing import ClassVar, NamedTuple, cast
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.rules.backfill import Only, Seen
+from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.service.backfills import Calendar
 from opsconsole.store.backfills import Backfill
 from screens.dialogs.clear import TypeToConfirm
 from screens.dialogs.dialog import Confirm
 from screens.pages.backfill import BackfillPage
-from screens.pages.backfill_actions import NEWEST, Filling
+from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.planning import Planning
 from screens.panels import backfills, calendar, dashboard as board, plan
 from screens.panels.calendar import Sheet, Stretch
@@ -31,11 +31,11 @@ class Read(NamedTuple):
     """What was read: the windows of a job, and its backfills."""
 
     job: str
-    seen: Sequence[Seen]
+    seen: Sequence[WindowStatus]
     backfills: Sequence[Backfill]
 
 
-class CalendarScreen(Filling):
+class CalendarScreen(BackfillActionsPage):
     """Keys move over the windows of one job; [ and ] go to another."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,7 +64,7 @@ class CalendarScreen(Filling):
         self._mark: tuple[date, date | None] | None = None
         self._only = Only.MISSING
         self._adds = False
-        self._seen: dict[date, Seen] = {}
+        self._seen: dict[date, WindowStatus] = {}
         self.planning = Planning(self)
 
     def called(self) -> str:

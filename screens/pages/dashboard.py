@@ -8,13 +8,13 @@ from textual.binding import Binding, BindingType
 
 from opsconsole.authoring.run import OPEN
 from opsconsole.service.snapshot import Finding, Run, Snapshot
-from screens.pages.run_actions import CHOOSE, ActingPage
+from screens.pages.run_actions import CHOOSE, RunActionsPage
 from screens.panels import dashboard as board, health, running
 from screens.panels.view import Key, View
 from screens.widgets.lines import Line
 
 
-class Dashboard(ActingPage):
+class Dashboard(RunActionsPage):
     """Five panels of one Snapshot, and a cursor over their rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

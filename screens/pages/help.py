@@ -91,7 +91,7 @@ def keys_of(page: Page) -> list[tuple[str, str]]:
     return [(" ".join(keys), word) for word, keys in words.items()]
 
 
-def _sign(seen: look.Look, of: str) -> Line:
+def _sign(seen: look.Symbol, of: str) -> Line:
     return line("  ", Piece(seen.symbol, seen.style), f"  {of} {seen.word}")
 
 

@@ -12,7 +12,7 @@ from opsconsole.service.snapshot import PanelView
 from screens.pages.page import Page
 from screens.panels import packs
 from screens.panels.view import View
-from screens.threads import aside
+from screens.threads import run_in_thread
 from screens.widgets.lines import Line, Piece, line, tell
 
 REFRESH_SECONDS = 5.0
@@ -90,7 +90,7 @@ class PacksScreen(Page):
     def _ask(self) -> None:
         if self.is_active and not self._asking:
             self._asking = True
-            aside(self, self.console_app.service.queries.panels, self._told)
+            run_in_thread(self, self.console_app.service.queries.panels, self._told)
 
     def _told(self, found: tuple[PanelView, ...] | OpsconsoleError) -> None:
         self._asking = False

@@ -14,7 +14,7 @@ from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Key, View
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, fill, line, tell, width
 from screens.widgets.paint import Lines
-from screens.widgets.symbols import Look
+from screens.widgets.symbols import Symbol
 
 if TYPE_CHECKING:
     from screens.app import ConsoleApp
@@ -55,7 +55,7 @@ class Page(Screen[None]):
         """The keys that are named in the last line, with a word each."""
         return self.FOOTER
 
-    def signs(self) -> tuple[tuple[str, Look], ...]:
+    def signs(self) -> tuple[tuple[str, Symbol], ...]:
         """Its own signs and what each is of; none where it shows those of runs and batches."""
         return ()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from opsconsole.core.errors import OpsconsoleError
 from screens.panels.plan import Draft, Looking, Planned
-from screens.threads import aside
+from screens.threads import run_in_thread
 
 if TYPE_CHECKING:
     from screens.pages.page import Page
@@ -72,4 +72,4 @@ class Planning:
                 self.planned = found
             self._page.repaint()
 
-        aside(self._page, work, told)
+        run_in_thread(self._page, work, told)

@@ -10,17 +10,17 @@ from textual.binding import Binding, BindingType
 from opsconsole.authoring.run import OPEN, Run
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.service.snapshot import Progress, RunPage
-from screens.pages.run_actions import ActingPage
+from screens.pages.run_actions import RunActionsPage
 from screens.panels import run as rows_of_run
 from screens.panels.view import View
-from screens.threads import aside
+from screens.threads import run_in_thread
 from screens.widgets import figures
 from screens.widgets.lines import Line, Piece, line, tell
 
 REFRESH_SECONDS = 0.5
 
 
-class RunScreen(ActingPage):
+class RunScreen(RunActionsPage):
     """Asks for its run twice a second until that has ended."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -143,7 +143,7 @@ class RunScreen(ActingPage):
     def _ask(self) -> None:
         if not self._asking:
             self._asking = True
-            aside(self, lambda: self.console_app.service.queries.run_page(self.number), self._told)
+            run_in_thread(self, lambda: self.console_app.service.queries.run_page(self.number), self._told)
 
     def _told(self, found: RunPage | OpsconsoleError) -> None:
         self._asking = False

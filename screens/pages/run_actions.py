@@ -12,7 +12,7 @@ from screens.pages.page import Page
 from screens.panels import pauses
 
 
-class ActingPage(Page):
+class RunActionsPage(Page):
     """Says which run and which job its keys are about, and what is said where there is none."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from opsconsole.calendar.windows import SATURDAY, WEEK, Unit
-from opsconsole.rules.backfill import Seen, WindowState
+from opsconsole.rules.backfill import WindowState, WindowStatus
 from screens.widgets import figures, symbols as look
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, tell, width
 from screens.widgets.symbols import MARKED
@@ -62,7 +62,7 @@ class Sheet:
     job: str
     unit: Unit
     shown: Stretch
-    seen: Mapping[date, Seen]
+    seen: Mapping[date, WindowStatus]
     cursor: date
     marked: Stretch | None = None
     here: bool = True
@@ -80,7 +80,7 @@ def dated(label: str) -> date:
     return date.fromisoformat(label if len(label) > len("2026-01") else f"{label}-01")
 
 
-def by_date(seen: Iterable[Seen]) -> dict[date, Seen]:
+def by_date(seen: Iterable[WindowStatus]) -> dict[date, WindowStatus]:
     """Windows by where they stand."""
     return {dated(each.window.label): each for each in seen}
 
@@ -187,7 +187,7 @@ def _between(pieces: Sequence[Piece], gap: str) -> list[Piece]:
     return [each for piece in pieces for each in (Piece(gap, "quiet"), piece)][1:]
 
 
-def _why(seen: Seen) -> str:
+def _why(seen: WindowStatus) -> str:
     known = seen.known
     run = f"run {known.run}, {figures.counted(known.items, 'item')} in {figures.took(known.seconds)}"
     if seen.state is WindowState.RUNNING:
@@ -235,7 +235,7 @@ def _row(sheet: Sheet, title: str, days: Sequence[date], each: int, indent: int)
 
 def _cell(sheet: Sheet, day: date) -> tuple[str, str]:
     seen = sheet.seen.get(day)
-    sign = look.WINDOW[seen.state] if seen is not None and day in sheet.shown else look.Look(" ", "", "")
+    sign = look.WINDOW[seen.state] if seen is not None and day in sheet.shown else look.Symbol(" ", "", "")
     if day == sheet.cursor:
         return sign.symbol, "chosen"
     if sheet.marked is not None and day in sheet.marked:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from opsconsole.cache.clearing import Swept, Wanted
+from opsconsole.cache.clearing import ClearFilter, ClearProgress
 from opsconsole.service import confirmations as guard
-from opsconsole.service.snapshot import Advance
+from opsconsole.service.snapshot import CommandProgress
 from screens.panels.questions import CANCEL, Question
 from screens.widgets import figures
 from screens.widgets.lines import EMPTY, Line, Piece, crop, line, right, tell, wrapped
@@ -19,7 +19,7 @@ FAMILIES, SAMPLES, ALONE = 5, 3, 2
 NOTHING_NAMED = "name a user, a subject, a family or a date; all that is named must be so"
 
 
-def found(swept: Swept, wanted: Wanted, cells: int) -> list[Line]:
+def found(swept: ClearProgress, wanted: ClearFilter, cells: int) -> list[Line]:
     """What a count has found, or has found so far: keys of each family, a few of them, families left alone."""
     there = sorted(((name, keys) for name, keys in swept.found.items() if keys), key=lambda row: (-row[1], row[0]))
     lines = [_headline(swept, wanted, len(there)), *_families(there)]
@@ -34,7 +34,7 @@ def of_height(lines: Sequence[Line]) -> list[Line]:
     return [*lines, *[EMPTY] * (TOLD_LINES - len(lines))][:TOLD_LINES]
 
 
-def question(wanted: Wanted, counted: Swept, environment: str) -> Question:
+def question(wanted: ClearFilter, counted: ClearProgress, environment: str) -> Question:
     """Whether what was counted shall go. The cursor stands on Cancel."""
     same = f"The same: {command(wanted)}"
     jobs = "What jobs have cached comes back when they run; what is read through the cache, when it is read."
@@ -42,20 +42,20 @@ def question(wanted: Wanted, counted: Swept, environment: str) -> Question:
     return Question("Clear cached keys", (asked, f"All of {wanted}.", jobs, "", same), (_button(counted), CANCEL), 1)
 
 
-def command(wanted: Wanted) -> str:
+def command(wanted: ClearFilter) -> str:
     """What does the same, typed at a prompt."""
     named = {**wanted.parts, "family": wanted.family}
     options = [f"--{name} {shlex.quote(value)}" for name, value in named.items() if value is not None]
     return " ".join(("opsconsole cache clear", *options))
 
 
-def how_far(name: str, now: Advance) -> str:
+def how_far(name: str, now: CommandProgress) -> str:
     """How far a command is that goes through the server's keys."""
     gone = f", {now.cleared:,} cleared" if now.cleared else ""
     return f"{name}: {now.step}, {now.scanned:,} of {figures.counted(now.of, 'key')} looked at{gone}"
 
 
-def _headline(swept: Swept, wanted: Wanted, families: int) -> Line:
+def _headline(swept: ClearProgress, wanted: ClearFilter, families: int) -> Line:
     what = f"{guard.keys_of(swept.total)} of {figures.counted(families, 'family', 'families')}"
     if not swept.done:
         share = f"counting: {swept.scanned:,} of {swept.of:,} keys looked at, {swept.total:,} found"
@@ -86,5 +86,5 @@ def _left_alone(families: Sequence[str], cells: int) -> list[Line]:
     return wrapped([f"{said}{families[0]} and {len(families) - 1} more families"], cells, "quiet")[:ALONE]
 
 
-def _button(counted: Swept) -> str:
+def _button(counted: ClearProgress) -> str:
     return f"Clear {guard.keys_of(counted.total)}"

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from rich.cells import cell_len
 
-from opsconsole.authoring.extensions import Shown
+from opsconsole.authoring.extensions import PanelContent
 from opsconsole.service.snapshot import PanelView
 from screens.widgets import figures
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, fill, left, line, right, rule, tell, wrapped
@@ -59,7 +59,7 @@ def of_panel(panel: PanelView, cells: int) -> list[Line]:
     return [*(crop(each, cells) for each in lines), EMPTY]
 
 
-def _facts(shown: Shown, cells: int) -> list[Line]:
+def _facts(shown: PanelContent, cells: int) -> list[Line]:
     """Names and values, as many beside each other as fit."""
     facts = [(tell(name, "quiet", 80), tell(value, "strong", 200)) for name, value in shown.facts]
     if not facts:
@@ -73,7 +73,7 @@ def _facts(shown: Shown, cells: int) -> list[Line]:
     return [line(" ", *(piece for told in row for piece in (*told, Piece("   "))))[:-1] for row in rows]
 
 
-def _table(shown: Shown, cells: int) -> list[Line]:
+def _table(shown: PanelContent, cells: int) -> list[Line]:
     """Rows below their head; numbers stand right-aligned, and the widest columns give way."""
     count = max([len(shown.columns), *(len(row) for row in shown.rows[:ROWS])])
     if not count:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from opsconsole.rules.backfill import WANTED, Only, Seen, WindowState
+from opsconsole.rules.backfill import STATES_FOR, Only, WindowState, WindowStatus
 from opsconsole.service import confirmations as guard
 from opsconsole.service.backfills import Calendar
 from opsconsole.store.backfills import Backfill, StepView
@@ -76,7 +76,7 @@ def followers(job: str, cards: Sequence[Calendar]) -> tuple[str, ...]:
 def marked(
     draft: Draft,
     card: Calendar,
-    seen: Mapping[date, Seen],
+    seen: Mapping[date, WindowStatus],
     after: Sequence[str],
     cells: int,
     *,
@@ -90,7 +90,7 @@ def marked(
     else:
         told = f"Marked {draft.stretch}{' …' if is_open else ''}: {figures.counted(len(stands), 'window')}"
         told += _states(stands, seen)
-    wanted = WANTED[draft.only]
+    wanted = STATES_FOR[draft.only]
     known = [seen[at].state in wanted for at in stands if at in seen]
     count = f": {sum(known):,} of {len(stands):,}" if is_marked and len(known) == len(stands) else ""
     others = ", ".join(only for only in Only if only is not draft.only)
@@ -144,7 +144,7 @@ def planned(plan: Planned, cells: int, rows: int, *, is_asked: bool) -> list[Lin
     return [rule(title, cells), *(crop(each, cells) for each in lines), last]
 
 
-def _states(stands: Sequence[date], seen: Mapping[date, Seen]) -> str:
+def _states(stands: Sequence[date], seen: Mapping[date, WindowStatus]) -> str:
     """`, all missing`, `, 3 missing, 1 fresh`; nothing where they are not all known."""
     if not all(at in seen for at in stands):
         return ""

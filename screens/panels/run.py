@@ -195,12 +195,12 @@ def _stopping(run: Run, now: datetime, cells: int) -> list[Line]:
     return [one] if width(one) <= cells else [crop(each, cells) for each in (line(" ", *stops), line(" ", tell(why)))]
 
 
-def _worst(cells: Sequence[BatchCell]) -> look.Look:
+def _worst(cells: Sequence[BatchCell]) -> look.Symbol:
     looks = {look.of_batch(cell) for cell in cells}
     return next((seen for seen in _WORST if seen in looks), look.BATCH[BatchState.PENDING])
 
 
-def _signs(signs: Sequence[look.Look]) -> Line:
+def _signs(signs: Sequence[look.Symbol]) -> Line:
     pieces: list[Piece] = []
     for sign in signs:
         if pieces and pieces[-1].style == sign.style:
@@ -210,7 +210,7 @@ def _signs(signs: Sequence[look.Look]) -> Line:
     return line("  ", *pieces)
 
 
-def _legend(signs: Sequence[look.Look]) -> Line:
+def _legend(signs: Sequence[look.Symbol]) -> Line:
     """What the signs mean that are there."""
     pieces: list[Piece] = []
     for seen in _WORST[::-1]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import product
 
-from opsconsole.service.snapshot import Away, Finding, Severity
+from opsconsole.service.snapshot import Finding, Outage, Severity
 from screens.panels import pauses
 from screens.panels.view import View, stale
 from screens.widgets import figures, symbols as look
@@ -68,10 +68,10 @@ def verdict(view: View, cells: int) -> Line:
     return ends(start, tuple(end), cells)
 
 
-def _verdicts(view: View) -> list[tuple[look.Look, Line, str]]:
+def _verdicts(view: View) -> list[tuple[look.Symbol, Line, str]]:
     snapshot = view.snapshot
     critical, warning = look.SEVERITY[Severity.CRITICAL], look.SEVERITY[Severity.WARNING]
-    found: list[tuple[look.Look, Line, str]] = []
+    found: list[tuple[look.Symbol, Line, str]] = []
     if snapshot.engine_problem:
         found.append((critical, line("this process cannot lead: ", tell(snapshot.engine_problem, limit=300)), ""))
     found += [_finding(view, finding) for finding in snapshot.findings]
@@ -87,7 +87,7 @@ def _verdicts(view: View) -> list[tuple[look.Look, Line, str]]:
     return found
 
 
-def _finding(view: View, finding: Finding) -> tuple[look.Look, Line, str]:
+def _finding(view: View, finding: Finding) -> tuple[look.Symbol, Line, str]:
     ago = figures.age(view.now - finding.since)
     told = line(
         tell(finding.subject, "strong", 80), " ", tell(finding.sentence, limit=300), Piece(f" · {ago}", "quiet")
@@ -120,7 +120,7 @@ def _services(view: View, form: str) -> Line:
     return line(*parts, Piece(" · ", "quiet"), figures.clock(view.now, seconds=True), " ")
 
 
-def _service(name: str, away: Away | None, form: str) -> Piece:
+def _service(name: str, away: Outage | None, form: str) -> Piece:
     if away is None:
         return Piece(f"{name} ok", "ok")
     return Piece(name + form.format(f"{away.since:%H:%M}"), "bad")

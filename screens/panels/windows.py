@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from opsconsole.rules.backfill import Seen, WindowState
+from opsconsole.rules.backfill import WindowState, WindowStatus
 from opsconsole.service.backfills import Calendar
 from opsconsole.store.backfills import Backfill
 from screens.panels import calendar
@@ -36,7 +36,7 @@ class Standing:
     looked_at: datetime | None
 
 
-def standing(seen: Iterable[Seen]) -> Standing:
+def standing(seen: Iterable[WindowStatus]) -> Standing:
     """What a survey of a job's windows comes to."""
     each = list(seen)
     looks = [one.known.looked_at for one in each if one.known.looked_at is not None]

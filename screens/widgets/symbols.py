@@ -16,7 +16,7 @@ MARKED = "marked"
 """What the name of a style ends with where something is marked."""
 
 
-class Look(NamedTuple):
+class Symbol(NamedTuple):
     """How a state is shown; the symbol is one cell wide and differs in shape, not only in colour."""
 
     symbol: str
@@ -25,68 +25,68 @@ class Look(NamedTuple):
 
 
 RUN = {
-    RunState.QUEUED: Look("◷", "queued", "quiet"),
-    RunState.RUNNING: Look("▶", "running", "live"),
-    RunState.INTERRUPTED: Look("‖", "interrupted", "warn"),
-    RunState.SUCCEEDED: Look("✓", "succeeded", "ok"),
-    RunState.PARTIAL: Look("◐", "partial", "warn"),
-    RunState.FAILED: Look("✗", "failed", "bad"),
-    RunState.TIMED_OUT: Look("T", "timed out", "bad"),
-    RunState.CANCELLED: Look("C", "cancelled", "warn"),
-    RunState.ABANDONED: Look("A", "abandoned", "bad"),
+    RunState.QUEUED: Symbol("◷", "queued", "quiet"),
+    RunState.RUNNING: Symbol("▶", "running", "live"),
+    RunState.INTERRUPTED: Symbol("‖", "interrupted", "warn"),
+    RunState.SUCCEEDED: Symbol("✓", "succeeded", "ok"),
+    RunState.PARTIAL: Symbol("◐", "partial", "warn"),
+    RunState.FAILED: Symbol("✗", "failed", "bad"),
+    RunState.TIMED_OUT: Symbol("T", "timed out", "bad"),
+    RunState.CANCELLED: Symbol("C", "cancelled", "warn"),
+    RunState.ABANDONED: Symbol("A", "abandoned", "bad"),
 }
 
-NEVER = Look("○", "no run", "quiet")
-PAUSED = Look("◫", "paused", "warn")
+NEVER = Symbol("○", "no run", "quiet")
+PAUSED = Symbol("◫", "paused", "warn")
 
 BATCH = {
-    BatchState.PENDING: Look("·", "waiting", "quiet"),
-    BatchState.RUNNING: Look("▶", "running", "live"),
-    BatchState.DONE: Look("✓", "done", "ok"),
-    BatchState.FAILED: Look("✗", "failed", "bad"),
-    BatchState.REPLACED: Look("+", "cut in smaller ones", "quiet"),
-    BatchState.NOT_REACHED: Look("-", "not reached", "warn"),
+    BatchState.PENDING: Symbol("·", "waiting", "quiet"),
+    BatchState.RUNNING: Symbol("▶", "running", "live"),
+    BatchState.DONE: Symbol("✓", "done", "ok"),
+    BatchState.FAILED: Symbol("✗", "failed", "bad"),
+    BatchState.REPLACED: Symbol("+", "cut in smaller ones", "quiet"),
+    BatchState.NOT_REACHED: Symbol("-", "not reached", "warn"),
 }
-BATCH_PART = Look("◐", "with failures", "warn")
+BATCH_PART = Symbol("◐", "with failures", "warn")
 
 WINDOW = {
-    WindowState.FRESH: Look("·", "fresh", "ok"),
-    WindowState.STALE: Look("S", "stale", "warn"),
-    WindowState.MISSING: Look("m", "missing", ""),
-    WindowState.PARTIAL: Look("p", "partial", "warn"),
-    WindowState.FAILED: Look("F", "failed", "bad"),
-    WindowState.RUNNING: Look("▶", "running", "live"),
-    WindowState.NOT_DUE: Look("-", "not due", "quiet"),
+    WindowState.FRESH: Symbol("·", "fresh", "ok"),
+    WindowState.STALE: Symbol("S", "stale", "warn"),
+    WindowState.MISSING: Symbol("m", "missing", ""),
+    WindowState.PARTIAL: Symbol("p", "partial", "warn"),
+    WindowState.FAILED: Symbol("F", "failed", "bad"),
+    WindowState.RUNNING: Symbol("▶", "running", "live"),
+    WindowState.NOT_DUE: Symbol("-", "not due", "quiet"),
 }
 
 BACKFILL = {
-    BackfillState.PLANNED: Look("◷", "planned", "quiet"),
-    BackfillState.RUNNING: Look("▶", "running", "live"),
+    BackfillState.PLANNED: Symbol("◷", "planned", "quiet"),
+    BackfillState.RUNNING: Symbol("▶", "running", "live"),
     BackfillState.PAUSED: PAUSED,
-    BackfillState.CANCELLED: Look("C", "cancelled", "warn"),
-    BackfillState.DONE: Look("✓", "done", "ok"),
+    BackfillState.CANCELLED: Symbol("C", "cancelled", "warn"),
+    BackfillState.DONE: Symbol("✓", "done", "ok"),
 }
-BACKFILL_PART = Look("◐", "partial", "warn")
-BACKFILL_FAILED = Look("✗", "failed", "bad")
+BACKFILL_PART = Symbol("◐", "partial", "warn")
+BACKFILL_FAILED = Symbol("✗", "failed", "bad")
 
 STEP = {
-    StepState.FAILED: Look("✗", "failed", "bad"),
-    StepState.PARTIAL: Look("◐", "partial", "warn"),
-    StepState.RUNNING: Look("▶", "running", "live"),
-    StepState.CANCELLED: Look("C", "cancelled", "warn"),
-    StepState.PENDING: Look("◷", "waiting", "quiet"),
-    StepState.DONE: Look("✓", "done", "ok"),
-    StepState.SKIPPED: Look("-", "skipped", "quiet"),
+    StepState.FAILED: Symbol("✗", "failed", "bad"),
+    StepState.PARTIAL: Symbol("◐", "partial", "warn"),
+    StepState.RUNNING: Symbol("▶", "running", "live"),
+    StepState.CANCELLED: Symbol("C", "cancelled", "warn"),
+    StepState.PENDING: Symbol("◷", "waiting", "quiet"),
+    StepState.DONE: Symbol("✓", "done", "ok"),
+    StepState.SKIPPED: Symbol("-", "skipped", "quiet"),
 }
 """How a window of a backfill looks; what needs a look comes first."""
 
 SEVERITY = {
-    Severity.WARNING: Look("◐", "warning", "warn"),
-    Severity.CRITICAL: Look("✗", "critical", "bad"),
+    Severity.WARNING: Symbol("◐", "warning", "warn"),
+    Severity.CRITICAL: Symbol("✗", "critical", "bad"),
 }
 
 
-def of_batch(cell: BatchCell) -> Look:
+def of_batch(cell: BatchCell) -> Symbol:
     """How a batch looks: one that is done but for some of its items is neither done nor failed."""
     if cell.state in (BatchState.DONE, BatchState.FAILED) and 0 < cell.failed < cell.items:
         return BATCH_PART
@@ -95,7 +95,7 @@ def of_batch(cell: BatchCell) -> Look:
     return BATCH[cell.state]
 
 
-def of_backfill(about: Backfill) -> Look:
+def of_backfill(about: Backfill) -> Symbol:
     """How a backfill looks: one that is done but for some of its windows is neither done nor failed."""
     bad = about.counts.get(StepState.FAILED, 0)
     if about.state is BackfillState.DONE and (bad or about.counts.get(StepState.PARTIAL)):

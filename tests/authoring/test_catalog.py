@@ -12,8 +12,9 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from opsconsole import DAY, Family, Job, Limits, Pack, hours
+from opsconsole import DAY, Job, Limits, Pack, hours
 from opsconsole.authoring.catalog import Catalog, load
+from opsconsole.cache import Family
 from opsconsole.core.errors import BadSettings, UnknownJob
 from opsconsole.core.settings import JobOverride
 from tests.packs import counting

@@ -9,7 +9,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from opsconsole.cache.clearing import BadWanted, Swept, Wanted, sweep
+from opsconsole.cache.clearing import BadClearFilter, ClearFilter, ClearProgress, sweep
 from opsconsole.cache.client import Cache
 from opsconsole.cache.families import BadKey, Family
 from opsconsole.core.errors import Exit, Unavailable
@@ -60,7 +60,7 @@ def keys(server: redis.Redis) -> set[str]:
     return {key.decode(errors="replace") for key in server.scan_iter()}
 
 
-def last(steps: Iterator[Swept]) -> Swept:
+def last(steps: Iterator[ClearProgress]) -> ClearProgress:
     *_, told = steps
     assert told.done
     return told
@@ -69,23 +69,23 @@ def last(steps: Iterator[Swept]) -> Swept:
 @pytest.mark.parametrize(
     ("wanted", "gone"),
     [
-        (Wanted(user="asha"), {key for key in OURS if "asha" in key}),
-        (Wanted(subject="math"), {key for key in OURS if "math" in key}),
-        (Wanted(user="asha", subject="math"), {"weak:concepts:asha:math"}),
-        (Wanted(date="2026-01-19"), {"date:user:2026-01-19:asha", "date:user:2026-01-19:ben"}),
-        (Wanted(date="2026-01-19", user="ben"), {"date:user:2026-01-19:ben"}),
-        (Wanted(family="practice.level"), {"user:level:asha", "user:level:ben"}),
-        (Wanted(family="practice.weak", user="asha"), {"weak:concepts:asha:math", "weak:concepts:asha:art"}),
-        (Wanted(family="practice.weak", subject="math"), {"weak:concepts:asha:math", "weak:concepts:ben:math"}),
-        (Wanted(family="game.board"), {"leaderboard:global"}),
-        (Wanted(family="game.board", user="asha"), set()),
-        (Wanted(user="nobody"), set()),
-        (Wanted(user="as"), set()),
+        (ClearFilter(user="asha"), {key for key in OURS if "asha" in key}),
+        (ClearFilter(subject="math"), {key for key in OURS if "math" in key}),
+        (ClearFilter(user="asha", subject="math"), {"weak:concepts:asha:math"}),
+        (ClearFilter(date="2026-01-19"), {"date:user:2026-01-19:asha", "date:user:2026-01-19:ben"}),
+        (ClearFilter(date="2026-01-19", user="ben"), {"date:user:2026-01-19:ben"}),
+        (ClearFilter(family="practice.level"), {"user:level:asha", "user:level:ben"}),
+        (ClearFilter(family="practice.weak", user="asha"), {"weak:concepts:asha:math", "weak:concepts:asha:art"}),
+        (ClearFilter(family="practice.weak", subject="math"), {"weak:concepts:asha:math", "weak:concepts:ben:math"}),
+        (ClearFilter(family="game.board"), {"leaderboard:global"}),
+        (ClearFilter(family="game.board", user="asha"), set()),
+        (ClearFilter(user="nobody"), set()),
+        (ClearFilter(user="as"), set()),
     ],
-    ids=lambda value: str(value) if isinstance(value, Wanted) else str(len(value)),
+    ids=lambda value: str(value) if isinstance(value, ClearFilter) else str(len(value)),
 )
 def test_what_meets_all_conditions_is_counted_then_goes_and_nothing_else(
-    server: redis.Redis, wanted: Wanted, gone: set[str]
+    server: redis.Redis, wanted: ClearFilter, gone: set[str]
 ) -> None:
     counted = last(sweep(server, ALL, wanted, remove=False))
     assert keys(server) == OURS | OTHERS
@@ -101,8 +101,8 @@ def test_what_meets_all_conditions_is_counted_then_goes_and_nothing_else(
 
 
 def test_families_without_the_named_part_are_left_alone_and_said(server: redis.Redis) -> None:
-    of_asha = last(sweep(server, ALL, Wanted(user="asha"), remove=True))
-    of_board = last(sweep(server, ALL, Wanted(family="game.board", user="asha"), remove=True))
+    of_asha = last(sweep(server, ALL, ClearFilter(user="asha"), remove=True))
+    of_board = last(sweep(server, ALL, ClearFilter(family="game.board", user="asha"), remove=True))
 
     assert of_asha.left_alone == ("practice.questions", "game.board")
     assert dict(of_asha.found) == {"attempts.day": 2, "practice.level": 1, "practice.weak": 2}
@@ -112,14 +112,17 @@ def test_families_without_the_named_part_are_left_alone_and_said(server: redis.R
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
-        (Wanted(), "name a user, a subject, a family or a date"),
-        (Wanted(family="practice.weka"), "there is no cache family 'practice.weka'; the families are practice.weak"),
-        (Wanted(date="20260119"), "'20260119' is not a date; write it as 2026-01-19"),
-        (Wanted(date="yesterday"), "'yesterday' is not a date; write it as 2026-01-19"),
+        (ClearFilter(), "name a user, a subject, a family or a date"),
+        (
+            ClearFilter(family="practice.weka"),
+            "there is no cache family 'practice.weka'; the families are practice.weak",
+        ),
+        (ClearFilter(date="20260119"), "'20260119' is not a date; write it as 2026-01-19"),
+        (ClearFilter(date="yesterday"), "'yesterday' is not a date; write it as 2026-01-19"),
     ],
 )
-def test_conditions_that_name_nothing_are_refused(server: redis.Redis, wanted: Wanted, says: str) -> None:
-    with pytest.raises(BadWanted, match=says) as refused:
+def test_conditions_that_name_nothing_are_refused(server: redis.Redis, wanted: ClearFilter, says: str) -> None:
+    with pytest.raises(BadClearFilter, match=says) as refused:
         sweep(server, ALL, wanted, remove=True)
 
     assert refused.value.exit_code is Exit.USAGE
@@ -128,7 +131,7 @@ def test_conditions_that_name_nothing_are_refused(server: redis.Redis, wanted: W
 
 @pytest.mark.parametrize("id_", ["*", "?", "[a]", "\\", "", "a\n", "a*", "as?a", "[a-z]sha", "asha:math", "a b"])
 def test_ids_that_would_match_more_than_themselves_are_refused(server: redis.Redis, id_: str) -> None:
-    for wanted in (Wanted(user=id_), Wanted(subject=id_), Wanted(family="practice.weak", user=id_)):
+    for wanted in (ClearFilter(user=id_), ClearFilter(subject=id_), ClearFilter(family="practice.weak", user=id_)):
         with pytest.raises(BadKey):
             sweep(server, ALL, wanted, remove=True)
 
@@ -149,7 +152,7 @@ def test_keys_of_other_applications_survive_whatever_they_are_called(
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
         client.mset(dict.fromkeys(foreign | ours, "1"))
-        for wanted in (Wanted(user=user), Wanted(subject=subject), Wanted(user=user, subject=subject)):
+        for wanted in (ClearFilter(user=user), ClearFilter(subject=subject), ClearFilter(user=user, subject=subject)):
             try:
                 told = last(sweep(client, ALL, wanted, remove=True))
             except BadKey:
@@ -157,14 +160,14 @@ def test_keys_of_other_applications_survive_whatever_they_are_called(
             assert keys(client) >= foreign
             assert set(told.samples) <= ours
         for family in ALL:
-            last(sweep(client, ALL, Wanted(family=family.name), remove=True))
+            last(sweep(client, ALL, ClearFilter(family=family.name), remove=True))
         assert keys(client) == foreign
 
 
 def test_a_key_that_is_no_text_is_passed_over(server: redis.Redis) -> None:
     server.set(b"user:level:\xff\xfe", "1")
 
-    last(sweep(server, ALL, Wanted(family="practice.level"), remove=True))
+    last(sweep(server, ALL, ClearFilter(family="practice.level"), remove=True))
 
     assert server.exists(b"user:level:\xff\xfe") == 1
 
@@ -177,7 +180,7 @@ def test_a_large_cache_is_cleared_in_small_steps_that_nobody_notices(server: red
         for start in range(0, 20_000, 2_000):
             server.mset({f"user:level:u{n}": "1" for n in range(start, start + 2_000)})
         server.slowlog_reset()
-        steps = list(sweep(server, ALL, Wanted(family="practice.level"), remove=True))
+        steps = list(sweep(server, ALL, ClearFilter(family="practice.level"), remove=True))
         assert len(steps) >= 15
         assert [step.scanned for step in steps] == sorted(step.scanned for step in steps)
         assert [step.total for step in steps] == sorted(step.total for step in steps)
@@ -195,19 +198,19 @@ def test_a_large_cache_is_cleared_in_small_steps_that_nobody_notices(server: red
 
 def test_leaving_in_the_middle_leaves_the_rest_for_another_time(server: redis.Redis) -> None:
     server.mset({f"user:level:u{n}": "1" for n in range(5_000)})
-    steps = sweep(server, ALL, Wanted(family="practice.level"), remove=True)
+    steps = sweep(server, ALL, ClearFilter(family="practice.level"), remove=True)
 
     first = next(steps)
     del steps
 
     assert 0 < first.total < 5_000
-    assert last(sweep(server, ALL, Wanted(family="practice.level"), remove=True)).total == 5_002 - first.total
+    assert last(sweep(server, ALL, ClearFilter(family="practice.level"), remove=True)).total == 5_002 - first.total
 
 
 def test_when_all_parts_are_known_the_server_is_not_searched(server: redis.Redis) -> None:
     before = server.info("commandstats").get("cmdstat_scan", {"calls": 0})["calls"]
 
-    told = last(sweep(server, ALL, Wanted(family="practice.level", user="asha"), remove=True))
+    told = last(sweep(server, ALL, ClearFilter(family="practice.level", user="asha"), remove=True))
 
     assert told.total == 1
     assert server.info("commandstats").get("cmdstat_scan", {"calls": 0})["calls"] == before
@@ -215,15 +218,15 @@ def test_when_all_parts_are_known_the_server_is_not_searched(server: redis.Redis
 
 def test_a_server_that_is_not_there_is_said(redis_url: str) -> None:
     with redis.Redis.from_url("unix:///nowhere/redis.sock") as client, pytest.raises(Unavailable):
-        next(sweep(client, ALL, Wanted(user="asha"), remove=False))
+        next(sweep(client, ALL, ClearFilter(user="asha"), remove=False))
 
 
 def test_a_user_without_the_right_to_remove_is_told_so(server: redis.Redis, redis_url: str) -> None:
     server.acl_setuser("looker", enabled=True, nopass=True, keys=["*"], commands=["+@read", "+dbsize"])
     with redis.Redis.from_url(redis_url, username="looker", password="x") as client:
-        assert last(sweep(client, ALL, Wanted(user="asha"), remove=False)).total == 5
+        assert last(sweep(client, ALL, ClearFilter(user="asha"), remove=False)).total == 5
         with pytest.raises(Unavailable, match="Redis refused it"):
-            last(sweep(client, ALL, Wanted(user="asha"), remove=True))
+            last(sweep(client, ALL, ClearFilter(user="asha"), remove=True))
     server.acl_deluser("looker")
     assert keys(server) == OURS | OTHERS
 

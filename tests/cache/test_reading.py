@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from opsconsole.cache.client import Cache
-from opsconsole.cache.families import Ask, Family
+from opsconsole.cache.families import CacheRequest, Family
 from opsconsole.cache.reading import AWAY_SECONDS, Reader, Reads
 from opsconsole.embedded.redis import EmbeddedRedis
 
@@ -96,7 +96,10 @@ def test_that_there_is_nothing_is_worth_remembering_too(reader: Reader) -> None:
 
 def test_several_values_are_read_in_one_round_trip_and_written_in_another(reader: Reader, server: redis.Redis) -> None:
     topics, level = Database(), Database(3)
-    asks = [Ask(TOPICS, {"user": "asha"}, list[str], topics), Ask(LEVEL, {"user": "asha"}, int, level)]
+    asks = [
+        CacheRequest(TOPICS, {"user": "asha"}, list[str], topics),
+        CacheRequest(LEVEL, {"user": "asha"}, int, level),
+    ]
     reader.get_all(asks[:1])
     before = server.info("commandstats")["cmdstat_mget"]["calls"]
 
@@ -203,7 +206,10 @@ def test_without_redis_too_those_who_come_together_cost_one_query(reading: Calla
 
 def test_readers_of_the_same_keys_in_another_order_do_not_wait_for_each_other(reader: Reader) -> None:
     topics, level = Database(takes=0.02), Database(3, takes=0.02)
-    asks = [Ask(TOPICS, {"user": "asha"}, list[str], topics), Ask(LEVEL, {"user": "asha"}, int, level)]
+    asks = [
+        CacheRequest(TOPICS, {"user": "asha"}, list[str], topics),
+        CacheRequest(LEVEL, {"user": "asha"}, int, level),
+    ]
     turn = iter([asks, asks[::-1]] * 10)
     lock = threading.Lock()
 
@@ -233,7 +239,10 @@ def test_an_error_of_the_database_reaches_all_who_wait_and_the_next_one_tries_ag
 
 def test_an_error_with_one_value_does_not_reach_those_who_wait_for_another(reader: Reader) -> None:
     broken, level = Database(ValueError("broken"), takes=0.1), Database(3)
-    both = [Ask(TOPICS, {"user": "asha"}, list[str], broken), Ask(LEVEL, {"user": "asha"}, int, level)]
+    both = [
+        CacheRequest(TOPICS, {"user": "asha"}, list[str], broken),
+        CacheRequest(LEVEL, {"user": "asha"}, int, level),
+    ]
 
     with ThreadPoolExecutor(1) as thread:
         failing = thread.submit(reader.get_all, both)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from opsconsole.cache.clearing import Wanted
+from opsconsole.cache.clearing import ClearFilter
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.service import confirmations as guard
 from tests.cli.conftest import Typing
@@ -201,15 +201,15 @@ def test_above_a_thousand_keys_the_familys_name_has_to_be_typed(typing: Typing, 
 @pytest.mark.parametrize(
     ("wanted", "keys", "environment", "word"),
     [
-        (Wanted(user="asha"), 1000, "staging", None),
-        (Wanted(user="asha"), 1001, "staging", "staging"),
-        (Wanted(user="asha"), 1001, "", "clear"),
-        (Wanted(family="shelf.day"), 1001, "staging", "shelf.day"),
-        (Wanted(family="shelf.day"), 1, "Prod", "Prod"),
+        (ClearFilter(user="asha"), 1000, "staging", None),
+        (ClearFilter(user="asha"), 1001, "staging", "staging"),
+        (ClearFilter(user="asha"), 1001, "", "clear"),
+        (ClearFilter(family="shelf.day"), 1001, "staging", "shelf.day"),
+        (ClearFilter(family="shelf.day"), 1, "Prod", "Prod"),
     ],
 )
 def test_what_has_to_be_typed_depends_on_where_and_how_much(
-    wanted: Wanted, keys: int, environment: str, word: str | None
+    wanted: ClearFilter, keys: int, environment: str, word: str | None
 ) -> None:
     assert guard.word(wanted, keys, environment) == word
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.core.failpoints import Point
 from opsconsole.store import runs
-from opsconsole.store.runs import Filter
+from opsconsole.store.runs import RunFilter
 from tests.faults import write_monitor as witness
 from tests.faults.cluster import LEASE_SECONDS, Cluster, Process
 from tests.faults.operators import Operators
@@ -29,7 +29,7 @@ FAILPOINTS = 0.4
 TOLD_SECONDS = 6.0  # a write that waits for SQLite's lock gives up after 5
 LONGEST_PAUSE = 2.0
 RETRIES = 100
-UNDONE = Filter(states=tuple(state for state in NEEDS_A_LOOK if state is not RunState.CANCELLED))
+UNDONE = RunFilter(states=tuple(state for state in NEEDS_A_LOOK if state is not RunState.CANCELLED))
 """What is retried after the storm: not what operators, or later runs, have cancelled."""
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import insert
 from jobs.attempts.tables import attempts, questions, subjects, topics
 from jobs.common import users
 from opsconsole.authoring.batch import Batch
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.calendar.windows import Window
 from opsconsole.embedded.redis import EmbeddedRedis, find_server
@@ -93,7 +93,7 @@ def test_row_25_a_hung_redis_costs_a_batch_three_seconds(
     was_connected: bool, own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
     place = school(installing, own_redis.url, 50)
-    tools = Tools(place.settings.data_url.reveal(), own_redis.url)
+    tools = Resources(place.settings.data_url.reveal(), own_redis.url)
     day = Window(datetime(2025, 1, 18, 18, 30, tzinfo=UTC), datetime(2025, 1, 19, 18, 30, tzinfo=UTC), DAY)
     keys = [f"user{i:04}" for i in range(50)]
     batch = Batch(1, 1, 1, JOB, day, day.end, keys, {}, 300.0)

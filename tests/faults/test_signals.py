@@ -349,10 +349,10 @@ def registered(place: Installation, job: str) -> accounts.Registration:
         return accounts.registrations(db)[job]
 
 
-def accounted(place: Installation, job: str) -> list[accounts.Account]:
+def accounted(place: Installation, job: str) -> list[accounts.OccurrenceRecord]:
     """What became of a job's instants."""
     with place.store.reading() as db:
-        return accounts.newest(db, accounts.Wanted(job), limit=50)
+        return accounts.newest(db, accounts.OccurrenceFilter(job), limit=50)
 
 
 def test_row_22_sighup_takes_a_changed_schedule_over_and_keeps_the_last_good_one(

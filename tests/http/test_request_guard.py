@@ -17,7 +17,7 @@ from opsconsole.core.errors import BadSettings
 from opsconsole.core.settings import Secret, load
 from opsconsole.http import server
 from opsconsole.http.listener import LOCAL_NAMES, Address, BadAddress, CannotListen, listening, read_address
-from opsconsole.http.request_guard import REMEMBERED, WRONG_A_MINUTE, Doorkeeper
+from opsconsole.http.request_guard import REMEMBERED, WRONG_A_MINUTE, RequestGuard
 from tests.cli.conftest import Typing, typing as typing_fixture
 from tests.http.client import Wire, served
 from tests.http.conftest import SECRET
@@ -70,7 +70,7 @@ def test_whoever_knows_the_secret_is_answered_and_health_needs_none(guarded: Wir
     ],
 )
 def test_nothing_but_the_secret_itself_opens(values: tuple[bytes, ...]) -> None:
-    refusal = Doorkeeper(Secret(SECRET), None).refusal(bearing(*values), "asha")
+    refusal = RequestGuard(Secret(SECRET), None).refusal(bearing(*values), "asha")
 
     assert refusal is not None
     assert refusal.status == 401
@@ -78,7 +78,7 @@ def test_nothing_but_the_secret_itself_opens(values: tuple[bytes, ...]) -> None:
 
 @pytest.mark.parametrize("value", [RIGHT, b"bearer " + SECRET.encode(), b"BEARER  " + SECRET.encode() + b" "])
 def test_the_scheme_may_be_written_in_any_case(value: bytes) -> None:
-    assert Doorkeeper(Secret(SECRET), None).refusal(bearing(value), "asha") is None
+    assert RequestGuard(Secret(SECRET), None).refusal(bearing(value), "asha") is None
 
 
 def test_a_header_that_is_no_text_is_wrong_and_no_accident(guarded: Wire) -> None:
@@ -102,7 +102,7 @@ def test_a_thousand_tries_are_ten(guarded: Wire, caplog: pytest.LogCaptureFixtur
 
 def test_after_a_minute_there_are_ten_more_and_others_are_let_in_all_the_time() -> None:
     now = 0.0
-    keeper = Doorkeeper(Secret(SECRET), None, monotonic=lambda: now)
+    keeper = RequestGuard(Secret(SECRET), None, monotonic=lambda: now)
 
     def told(value: bytes, origin: str = "chen") -> int | None:
         refusal = keeper.refusal(bearing(value), origin)
@@ -119,7 +119,7 @@ def test_after_a_minute_there_are_ten_more_and_others_are_let_in_all_the_time() 
 
 
 def test_whoever_forgot_the_secret_has_not_guessed() -> None:
-    keeper = Doorkeeper(Secret(SECRET), None)
+    keeper = RequestGuard(Secret(SECRET), None)
     for _ in range(50):
         keeper.refusal(bearing(), "asha")
 
@@ -127,7 +127,7 @@ def test_whoever_forgot_the_secret_has_not_guessed() -> None:
 
 
 def test_no_crowd_of_addresses_fills_the_memory() -> None:
-    keeper = Doorkeeper(Secret(SECRET), None)
+    keeper = RequestGuard(Secret(SECRET), None)
     for number in range(REMEMBERED + 50):
         keeper.refusal(bearing(b"Bearer guess"), f"address {number}")
 

@@ -17,7 +17,7 @@ from jobs.attempts.options import Options
 from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
 from jobs.common import metadata, users
 from opsconsole.authoring.batch import Batch, BatchResult
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.cache.families import Family
@@ -103,9 +103,9 @@ def tools_for(
     *,
     families: tuple[Family, ...] = pack.families,
     now: Callable[[], datetime] = lambda: NOW,
-) -> Iterator[Tools]:
+) -> Iterator[Resources]:
     """What a process works with, on a database that has the tables."""
-    tools = Tools(database_url, redis_url, families=families, now=now)
+    tools = Resources(database_url, redis_url, families=families, now=now)
     try:
         metadata.create_all(tools.data.engine)
         yield tools
@@ -114,7 +114,7 @@ def tools_for(
 
 
 def carry_out(
-    tools: Tools, job: Job, instant: datetime, names: list[str], options: Mapping[str, Any] | None = None
+    tools: Resources, job: Job, instant: datetime, names: list[str], options: Mapping[str, Any] | None = None
 ) -> BatchResult:
     """A run of one batch at an instant, prepared as the engine prepares it."""
     settled = msgspec.structs.asdict(Options()) | dict(options or {})
@@ -123,7 +123,7 @@ def carry_out(
     return work(Batch(run, 1, 1, job.name, window, instant, names, facts, 60.0), job, tools, settled)
 
 
-def population_of(tools: Tools, job: Job, instant: datetime) -> list[str]:
+def population_of(tools: Resources, job: Job, instant: datetime) -> list[str]:
     """Whom a run at an instant is about, in order."""
     found = job.population(Scope(job.covers.at(instant, KOLKATA), instant, {}, {}))
     assert not isinstance(found, tuple)
@@ -131,14 +131,14 @@ def population_of(tools: Tools, job: Job, instant: datetime) -> list[str]:
         return sorted(str(row[0]) for row in db.execute(found))
 
 
-def rows_of(tools: Tools, table: Table) -> list[dict[str, Any]]:
+def rows_of(tools: Resources, table: Table) -> list[dict[str, Any]]:
     """All of a table, in the order of its key."""
     with tools.data.reading() as db:
         return [dict(row) for row in db.execute(select(table).order_by(*table.primary_key)).mappings()]
 
 
 @contextmanager
-def statements(tools: Tools) -> Iterator[list[tuple[str, Any]]]:
+def statements(tools: Resources) -> Iterator[list[tuple[str, Any]]]:
     """The statements of the block, with their parameters, without those that begin and end transactions."""
     seen: list[tuple[str, Any]] = []
 
@@ -153,7 +153,7 @@ def statements(tools: Tools) -> Iterator[list[tuple[str, Any]]]:
         event.remove(tools.data.engine, "before_cursor_execute", see)
 
 
-def plan_of(tools: Tools, statement: str, parameters: Any) -> str:
+def plan_of(tools: Resources, statement: str, parameters: Any) -> str:
     """How the database carries a statement out when its tables are too large to read as a whole."""
     with tools.data.reading() as db:
         if tools.data.is_sqlite:

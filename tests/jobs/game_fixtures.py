@@ -16,7 +16,7 @@ from jobs.game import pack
 from jobs.game.tables import lives, player_progress, quiz_sessions, ranking_archive, rankings
 from opsconsole.authoring import outbox
 from opsconsole.authoring.batch import Batch, BatchResult
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import MOMENT
@@ -35,7 +35,7 @@ class World:
 
     def __init__(self, database_url: str, redis_url: str) -> None:
         self.now = NOON
-        self.tools = Tools(database_url, redis_url, now=lambda: self.now)
+        self.tools = Resources(database_url, redis_url, now=lambda: self.now)
         self.data = self.tools.data
         self.redis = redis.Redis.from_url(redis_url, decode_responses=True)
         metadata.create_all(self.data.engine, tables=list(TABLES))

@@ -14,9 +14,9 @@ from jobs.attempts.tables import attempts, questions, subjects, topic_mastery, t
 from jobs.common import metadata, users
 from jobs.practice import pack
 from jobs.practice.tables import session_configs
-from opsconsole import Serving
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.core.database import Database
+from opsconsole.extensions import ExtensionContext
 
 NOW = datetime(2026, 3, 9, 6, 30, tzinfo=UTC)
 """A noon in Kolkata."""
@@ -86,9 +86,9 @@ class Class:
 
 
 @contextmanager
-def tools_at_noon(database_url: str, redis_url: str) -> Iterator[Tools]:
+def tools_at_noon(database_url: str, redis_url: str) -> Iterator[Resources]:
     """What a process works with at NOW, on a database that has the tables."""
-    tools = Tools(database_url, redis_url, families=pack.families, now=lambda: NOW)
+    tools = Resources(database_url, redis_url, families=pack.families, now=lambda: NOW)
     try:
         metadata.create_all(tools.data.engine)
         yield tools
@@ -96,6 +96,6 @@ def tools_at_noon(database_url: str, redis_url: str) -> Iterator[Tools]:
         tools.close()
 
 
-def serving_with(tools: Tools) -> Serving:
+def serving_with(tools: Resources) -> ExtensionContext:
     """What routes and panels receive."""
-    return Serving(tools, {}, pack.families)
+    return ExtensionContext(tools, {}, pack.families)

@@ -21,7 +21,7 @@ from jobs.reporting.tables import (
     transactions,
 )
 from opsconsole.authoring.batch import Batch, BatchResult
-from opsconsole.authoring.context import Serving, Tools
+from opsconsole.authoring.context import ExtensionContext, Resources
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import Window
@@ -54,7 +54,7 @@ class Bank:
         self.data = Database(data_url)
         metadata.create_all(self.data.engine, tables=[users, pockets, transactions, *TABLE.values()])
         self.now = at("2027-01-01 12:00")
-        self._tools = Tools(data_url, "redis://localhost:1", now=lambda: self.now)
+        self._tools = Resources(data_url, "redis://localhost:1", now=lambda: self.now)
         self._made = 0
 
     @property
@@ -67,9 +67,9 @@ class Bank:
         self._tools.close()
         self.data.close()
 
-    def serving(self) -> Serving:
+    def serving(self) -> ExtensionContext:
         """What a panel receives."""
-        return Serving(self._tools, {}, families=())
+        return ExtensionContext(self._tools, {}, families=())
 
     # --- people and their money ---
 

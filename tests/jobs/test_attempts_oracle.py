@@ -27,7 +27,7 @@ from jobs.attempts.tables import (
 from jobs.attempts.update_mastery import update_mastery
 from jobs.attempts.update_performance import update_performance
 from jobs.common import users
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.calendar.windows import start_of_day
 from tests.jobs import oracle_attempts as oracle
 from tests.jobs.attempts_fixtures import KOLKATA, carry_out, population_of, rows_of, tools_for
@@ -40,7 +40,7 @@ ROW = ("attempts", "correct", "accuracy", "avg_timing", "avg_reaction_time", "by
 
 
 @pytest.fixture
-def tools(database_url: str, redis_url: str) -> Iterator[Tools]:
+def tools(database_url: str, redis_url: str) -> Iterator[Resources]:
     with tools_for(database_url, redis_url) as made:
         yield made
 
@@ -49,7 +49,7 @@ def midnight(day: date) -> datetime:
     return start_of_day(day, KOLKATA)
 
 
-def fill(tools: Tools, chance: random.Random) -> None:
+def fill(tools: Resources, chance: random.Random) -> None:
     """Three hundred people, 24 questions of 6 topics, and forty days; one question is in no catalogue."""
     born = midnight(FIRST) - timedelta(days=100)
     who = [f"user{n:03}" for n in range(USERS)]
@@ -110,7 +110,7 @@ EDGES = (
 )
 
 
-def test_forty_nights_of_three_hundred_people(tools: Tools, redis_url: str) -> None:
+def test_forty_nights_of_three_hundred_people(tools: Resources, redis_url: str) -> None:
     chance = random.Random(40)
     fill(tools, chance)
     world = oracle.World(tools.data)
@@ -135,7 +135,7 @@ def test_forty_nights_of_three_hundred_people(tools: Tools, redis_url: str) -> N
     assert (rows_of(tools, suggestions), rows_of(tools, user_performance)) == before
 
 
-def night(tools: Tools, world: oracle.World, cache: redis.Redis, day: date, chance: random.Random) -> None:
+def night(tools: Resources, world: oracle.World, cache: redis.Redis, day: date, chance: random.Random) -> None:
     """Caches, loses some keys, suggests and adds up; looks at what is cached, and at who failed."""
     ten_to, instant = midnight(day) + timedelta(hours=23, minutes=50), midnight(day + timedelta(days=1))
     made = world.days(day, day)
@@ -169,7 +169,7 @@ def assert_close(row: Any, expected: Any) -> None:
         assert row == expected
 
 
-def test_three_sundays_of_three_hundred_people(tools: Tools) -> None:
+def test_three_sundays_of_three_hundred_people(tools: Resources) -> None:
     fill(tools, random.Random(28))
     world = oracle.World(tools.data)
     expected: dict[tuple[str, str], tuple[float, int, datetime]] = {}

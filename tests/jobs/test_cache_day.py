@@ -18,13 +18,13 @@ from jobs.attempts import pack
 from jobs.attempts.cache_day import cache_day
 from jobs.attempts.day import DAY_ATTEMPTS
 from jobs.attempts.suggest import suggest
-from opsconsole import Reply, Request, Serving, Shown
 from opsconsole.authoring.batch import Batch, BatchResult
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.cache.client import Cache
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Database
+from opsconsole.extensions import ExtensionContext, PanelContent, Reply, Request
 from opsconsole.store import runs
 from opsconsole.worker.work import work
 from tests.conftest import Installing
@@ -333,9 +333,9 @@ def test_an_id_that_no_key_can_hold_fails_alone_and_says_so(
 
 
 @pytest.fixture
-def tools(place: Installation) -> Iterator[Tools]:
+def tools(place: Installation) -> Iterator[Resources]:
     assert place.settings.redis_url is not None
-    made = Tools(place.settings.data_url.reveal(), place.settings.redis_url.reveal())
+    made = Resources(place.settings.data_url.reveal(), place.settings.redis_url.reveal())
     yield made
     made.close()
 
@@ -345,7 +345,7 @@ def batch_of(names: list[str], as_of: datetime) -> Batch:
 
 
 def test_a_day_that_still_goes_on_is_cut_at_the_instant_of_its_run(
-    school: School, tools: Tools, cache: redis.Redis
+    school: School, tools: Resources, cache: redis.Redis
 ) -> None:
     school.enrol("asha", "ben")
     instant = MIDNIGHT + timedelta(hours=23, minutes=20)
@@ -361,7 +361,7 @@ def test_a_day_that_still_goes_on_is_cut_at_the_instant_of_its_run(
     assert keys(cache) == {key("asha")}
 
 
-def test_a_run_before_its_day_begins_finds_nothing(school: School, tools: Tools, cache: redis.Redis) -> None:
+def test_a_run_before_its_day_begins_finds_nothing(school: School, tools: Resources, cache: redis.Redis) -> None:
     school.enrol("asha")
     school.solve("asha", MIDNIGHT)
 
@@ -371,7 +371,7 @@ def test_a_run_before_its_day_begins_finds_nothing(school: School, tools: Tools,
     assert keys(cache) == set()
 
 
-def counted(tools: Tools, batch: Batch) -> tuple[BatchResult, int]:
+def counted(tools: Resources, batch: Batch) -> tuple[BatchResult, int]:
     """The result of a batch, and how many statements it took."""
     seen: list[str] = []
 
@@ -384,7 +384,7 @@ def counted(tools: Tools, batch: Batch) -> tuple[BatchResult, int]:
     return result, sum(statement.lstrip().upper().startswith("SELECT") for statement in seen)
 
 
-def test_the_number_of_statements_does_not_grow_with_the_batch(school: School, tools: Tools) -> None:
+def test_the_number_of_statements_does_not_grow_with_the_batch(school: School, tools: Resources) -> None:
     names = [f"user{i:03}" for i in range(200)]
     school.enrol(*names)
     for name in names:
@@ -430,7 +430,7 @@ def test_the_configuration_has_long_days_compressed_and_kept_longer(
     assert cache.ttl(key("ben")) <= TTL_SECONDS
 
 
-def test_who_came_more_often_keeps_the_day_longer(school: School, tools: Tools, cache: redis.Redis) -> None:
+def test_who_came_more_often_keeps_the_day_longer(school: School, tools: Resources, cache: redis.Redis) -> None:
     school.enrol("daily", "halfway", "once", "rarely")
     for user, days in (("daily", range(7)), ("halfway", (0, 2, 4, 6)), ("once", (0,)), ("rarely", (0, 7, 8))):
         for n in days:
@@ -443,7 +443,7 @@ def test_who_came_more_often_keeps_the_day_longer(school: School, tools: Tools, 
 
 
 def test_a_longest_life_shorter_than_the_usual_changes_nothing(
-    school: School, tools: Tools, cache: redis.Redis
+    school: School, tools: Resources, cache: redis.Redis
 ) -> None:
     school.enrol("asha")
     for n in range(7):
@@ -455,7 +455,7 @@ def test_a_longest_life_shorter_than_the_usual_changes_nothing(
 
 
 def test_appending_during_the_day_gives_what_making_it_anew_gives(
-    school: School, tools: Tools, cache: redis.Redis
+    school: School, tools: Resources, cache: redis.Redis
 ) -> None:
     chance = random.Random(5)
     names = [f"user{n}" for n in range(12)]
@@ -484,7 +484,7 @@ def test_appending_during_the_day_gives_what_making_it_anew_gives(
 
 
 def test_what_came_in_late_within_a_millisecond_is_put_where_it_belongs(
-    school: School, tools: Tools, cache: redis.Redis
+    school: School, tools: Resources, cache: redis.Redis
 ) -> None:
     school.enrol("asha")
     school.solve("asha", NOON + timedelta(microseconds=900), "first")
@@ -496,7 +496,7 @@ def test_what_came_in_late_within_a_millisecond_is_put_where_it_belongs(
     assert [a["id"] for a in json.loads(cache.get(key("asha")) or b"")] == ["late", "first"]
 
 
-def test_appending_leaves_what_is_cached_as_it_was(school: School, tools: Tools, cache: redis.Redis) -> None:
+def test_appending_leaves_what_is_cached_as_it_was(school: School, tools: Resources, cache: redis.Redis) -> None:
     school.enrol("asha")
     school.solve("asha", NOON)
     carry_out(tools, cache_day, NOON + timedelta(seconds=1), ["asha"], {"incremental": True})
@@ -521,12 +521,12 @@ def test_appending_without_redis_ends_the_run_like_any_other(database_url: str, 
 # --- for programs and people outside ------------------------------------------------------------------------------
 
 
-def test_a_program_without_redis_asks_for_a_day(school: School, tools: Tools, cache: redis.Redis) -> None:
+def test_a_program_without_redis_asks_for_a_day(school: School, tools: Resources, cache: redis.Redis) -> None:
     school.enrol("asha")
     school.solve("asha", NOON)
     carry_out(tools, cache_day, LAST_INSTANT, ["asha"], {"compress_over": 10})
     cache.set(key("chen"), "no array")
-    serving = Serving(tools, {}, pack.families)
+    serving = ExtensionContext(tools, {}, pack.families)
 
     def ask(user: str, day: str) -> Reply:
         (route,) = (route for route in pack.routes if route.path == "/cache/attempt-day/{user}/{date}")
@@ -540,8 +540,8 @@ def test_a_program_without_redis_asks_for_a_day(school: School, tools: Tools, ca
         assert ask("asha", day) == Reply.error(400, "bad_date", "write the date as 2026-03-08", field="date")
 
 
-def test_the_panel_shows_the_newest_suggestions(school: School, tools: Tools) -> None:
-    serving = Serving(tools, {}, pack.families)
+def test_the_panel_shows_the_newest_suggestions(school: School, tools: Resources) -> None:
+    serving = ExtensionContext(tools, {}, pack.families)
     (panel,) = pack.panels
     empty = panel.read(serving)
     school.enrol("asha", "ben", "chen", "dora")
@@ -552,7 +552,7 @@ def test_the_panel_shows_the_newest_suggestions(school: School, tools: Tools) ->
 
     shown = panel.read(serving)
 
-    assert empty == Shown(says="no suggestions yet; attempts.suggest writes them")
+    assert empty == PanelContent(says="no suggestions yet; attempts.suggest writes them")
     assert shown.facts == (("date", DAY), ("users", "4"))
     assert shown.columns == ("suggestion", "users", "share")
     assert shown.rows == (

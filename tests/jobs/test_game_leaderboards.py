@@ -16,7 +16,7 @@ from sqlalchemy import case, text, update
 from jobs.game.leaderboard_reset import last_month, last_week
 from jobs.game.leaderboards import member_score
 from jobs.game.tables import player_progress, ranking_archive, rankings
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.cache.client import Cache
 from opsconsole.cache.rankings import Contended, Entry, swap_ranking
 from opsconsole.calendar.cron import Cron
@@ -337,7 +337,7 @@ def test_a_board_that_redis_gave_up_in_part_is_not_shown(cache: Cache) -> None:
 
 def test_without_redis_the_ranks_are_right_all_the_same_and_the_boards_wait(world: World, database_url: str) -> None:
     world.player("asha", xp=5)
-    good, world.tools = world.tools, Tools(database_url, NO_REDIS, now=lambda: NOON)
+    good, world.tools = world.tools, Resources(database_url, NO_REDIS, now=lambda: NOON)
 
     result = world.run("leaderboard_recalc", NOON)
     world.tools.close()
@@ -412,7 +412,7 @@ def test_what_is_earned_while_a_period_is_being_closed_counts_for_the_next(world
 def test_a_reset_that_redis_kept_from_its_end_closes_nothing_twice(world: World, database_url: str) -> None:
     world.player("asha", weekly_xp=10)
     world.run("leaderboard_recalc", MONDAY - AN_HOUR)
-    good, world.tools = world.tools, Tools(database_url, NO_REDIS, now=lambda: NOON)
+    good, world.tools = world.tools, Resources(database_url, NO_REDIS, now=lambda: NOON)
     broken = world.run("leaderboard_reset_weekly", MONDAY)
     world.tools.close()
     world.tools = good

@@ -18,7 +18,7 @@ from jobs.game import pack
 from jobs.game.sample import add_game
 from jobs.game.tables import lives, player_progress, quiz_sessions
 from jobs.sample_users import add_users
-from opsconsole.authoring.context import Serving
+from opsconsole.authoring.context import ExtensionContext
 from opsconsole.embedded.sample import fill
 from tests.jobs.game_fixtures import JOBS, World
 
@@ -168,7 +168,7 @@ def test_the_console_shows_who_waits_and_who_leads(database_url: str, redis_url:
     now = MIDNIGHT + timedelta(hours=3)
     fill(place.data, [pack], 50, now)
     place.now = now
-    serving = Serving(place.tools, {}, ())
+    serving = ExtensionContext(place.tools, {}, ())
     empty = {panel.title: panel.read(serving) for panel in pack.panels}
     for job in JOBS:
         place.run(job, now)

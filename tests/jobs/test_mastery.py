@@ -11,8 +11,9 @@ from sqlalchemy import insert, text
 
 from jobs.attempts.tables import topic_mastery
 from jobs.attempts.update_mastery import mastery, update_mastery
-from opsconsole import Family, hours
-from opsconsole.authoring.context import Tools
+from opsconsole import hours
+from opsconsole.authoring.context import Resources
+from opsconsole.cache import Family
 from opsconsole.calendar.windows import FOUR_WEEKS_BEFORE
 from tests.jobs.attempts_fixtures import (
     KOLKATA,
@@ -35,17 +36,17 @@ WEAK = Family("shop.weak", "weak:{user}:{subject}", ttl=hours(1), of=("user", "s
 
 
 @pytest.fixture
-def tools(database_url: str, redis_url: str) -> Iterator[Tools]:
+def tools(database_url: str, redis_url: str) -> Iterator[Resources]:
     with tools_for(database_url, redis_url, families=(WEAK,)) as made:
         yield made
 
 
 @pytest.fixture
-def school(tools: Tools) -> School:
+def school(tools: Resources) -> School:
     return School(tools.data)
 
 
-def known(tools: Tools) -> dict[tuple[str, str], tuple[float, int]]:
+def known(tools: Resources) -> dict[tuple[str, str], tuple[float, int]]:
     """Mastery and attempts by user and topic."""
     return {
         (row["user_id"], row["topic_id"]): (row["mastery"], row["attempts"]) for row in rows_of(tools, topic_mastery)
@@ -56,7 +57,7 @@ def test_mastery_is_half_where_nothing_is_known_and_never_quite_nothing_or_all()
     assert [mastery(0, 0), mastery(1, 1), mastery(0, 1), mastery(98, 98)] == [1 / 2, 2 / 3, 1 / 3, 0.99]
 
 
-def test_each_attempted_topic_has_a_row_and_unsolved_is_not_correct(tools: Tools, school: School) -> None:
+def test_each_attempted_topic_has_a_row_and_unsolved_is_not_correct(tools: Resources, school: School) -> None:
     school.enrol("asha")
     for n, status in enumerate(("correct", "correct", "incorrect", "unsolved")):
         school.solve("asha", SATURDAY_NOON + timedelta(seconds=n), status=status)
@@ -77,7 +78,7 @@ def test_each_attempted_topic_has_a_row_and_unsolved_is_not_correct(tools: Tools
     assert (result.ok, result.metrics["rows"]) == (1, 2)
 
 
-def test_four_weeks_are_28_local_days_up_to_and_with_saturday(tools: Tools, school: School) -> None:
+def test_four_weeks_are_28_local_days_up_to_and_with_saturday(tools: Resources, school: School) -> None:
     school.enrol("first", "last", "before", "after")
     school.solve("first", MIDNIGHT - FOUR_WEEKS)
     school.solve("last", MIDNIGHT - timedelta(microseconds=1))
@@ -91,7 +92,7 @@ def test_four_weeks_are_28_local_days_up_to_and_with_saturday(tools: Tools, scho
     assert FOUR_WEEKS_BEFORE.at(SUNDAY_AT_ONE, KOLKATA).label == "2025-01-18"
 
 
-def test_topics_without_attempts_in_the_window_keep_their_rows(tools: Tools, school: School) -> None:
+def test_topics_without_attempts_in_the_window_keep_their_rows(tools: Resources, school: School) -> None:
     school.enrol("asha")
     school.solve("asha", SATURDAY_NOON)
     old = {
@@ -109,7 +110,7 @@ def test_topics_without_attempts_in_the_window_keep_their_rows(tools: Tools, sch
 
 
 def test_a_second_run_writes_nothing_and_an_older_process_replaces_nothing(
-    database_url: str, redis_url: str, tools: Tools, school: School
+    database_url: str, redis_url: str, tools: Resources, school: School
 ) -> None:
     school.enrol("asha")
     school.solve("asha", SATURDAY_NOON)
@@ -127,7 +128,7 @@ def test_a_second_run_writes_nothing_and_an_older_process_replaces_nothing(
     assert all(statement.startswith("SELECT") for statement, _ in seen)
 
 
-def test_the_cache_forgets_the_subjects_whose_topics_changed(tools: Tools, school: School, redis_url: str) -> None:
+def test_the_cache_forgets_the_subjects_whose_topics_changed(tools: Resources, school: School, redis_url: str) -> None:
     school.enrol("asha", "ben")
     for name in ("asha", "ben"):
         for question in ("q1", "q2"):
@@ -144,7 +145,7 @@ def test_the_cache_forgets_the_subjects_whose_topics_changed(tools: Tools, schoo
 
 
 def test_without_redis_rows_are_written_and_who_is_not_forgotten_is_counted(
-    database_url: str, tools: Tools, school: School
+    database_url: str, tools: Resources, school: School
 ) -> None:
     school.enrol("asha")
     school.solve("asha", SATURDAY_NOON)
@@ -156,7 +157,7 @@ def test_without_redis_rows_are_written_and_who_is_not_forgotten_is_counted(
     assert len(known(tools)) == 1
 
 
-def test_bad_rows_fail_their_users_and_nobody_else(tools: Tools, school: School) -> None:
+def test_bad_rows_fail_their_users_and_nobody_else(tools: Resources, school: School) -> None:
     names = ["asha", "ben", "chen", "dev"]
     school.enrol(*names)
     for name in names:
@@ -175,7 +176,7 @@ def test_bad_rows_fail_their_users_and_nobody_else(tools: Tools, school: School)
 
 
 def test_the_number_of_statements_does_not_grow_with_the_batch_and_each_uses_an_index(
-    tools: Tools, school: School
+    tools: Resources, school: School
 ) -> None:
     names = [f"user{n:03}" for n in range(200)]
     school.enrol(*names)

@@ -11,10 +11,11 @@ from sqlalchemy import text
 
 from jobs.attempts.tables import user_performance
 from jobs.attempts.update_performance import update_performance
-from opsconsole import Family, hours
-from opsconsole.authoring.context import Tools
+from opsconsole import hours
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.job import all_of
 from opsconsole.authoring.run import RunState
+from opsconsole.cache import Family
 from tests.conftest import Installing
 from tests.jobs.attempts_fixtures import (
     DAY,
@@ -35,17 +36,17 @@ OF_SOMETHING_ELSE = Family("shop.till", "till:{user}", ttl=hours(1), of=("user",
 
 
 @pytest.fixture
-def tools(database_url: str, redis_url: str) -> Iterator[Tools]:
+def tools(database_url: str, redis_url: str) -> Iterator[Resources]:
     with tools_for(database_url, redis_url, families=(MADE_OF_PERFORMANCE, OF_SOMETHING_ELSE)) as made:
         yield made
 
 
 @pytest.fixture
-def school(tools: Tools) -> School:
+def school(tools: Resources) -> School:
     return School(tools.data)
 
 
-def test_a_day_is_added_up_overall_and_by_subject(tools: Tools, school: School) -> None:
+def test_a_day_is_added_up_overall_and_by_subject(tools: Resources, school: School) -> None:
     school.enrol("asha", "ben")
     school.solve("asha", NOON, question_id="q1", timing=10.0, reaction_time=1.0)
     school.solve("asha", NOON, question_id="q1", timing=None, reaction_time=None, status="unsolved")
@@ -69,7 +70,7 @@ def test_a_day_is_added_up_overall_and_by_subject(tools: Tools, school: School) 
     assert (result.ok, result.metrics["rows"], result.metrics["rows_changed"]) == (2, 2, 2)
 
 
-def test_a_day_is_the_local_one(tools: Tools, school: School) -> None:
+def test_a_day_is_the_local_one(tools: Resources, school: School) -> None:
     school.enrol("asha", "ben", "chen")
     school.solve("asha", MIDNIGHT - timedelta(microseconds=1))
     school.solve("ben", MIDNIGHT)
@@ -81,7 +82,7 @@ def test_a_day_is_the_local_one(tools: Tools, school: School) -> None:
     assert [(row["user_id"], row["attempts"]) for row in rows_of(tools, user_performance)] == [("ben", 1), ("chen", 1)]
 
 
-def test_it_is_about_active_users_with_attempts(tools: Tools, school: School) -> None:
+def test_it_is_about_active_users_with_attempts(tools: Resources, school: School) -> None:
     school.enrol("asha", "ben", "chen")
     school.enrol("gone", active=False)
     school.solve("asha", NOON)
@@ -92,7 +93,9 @@ def test_it_is_about_active_users_with_attempts(tools: Tools, school: School) ->
     assert (update_performance.catch_up, update_performance.after) == (all_of(newest=31), ("attempts.cache_day",))
 
 
-def test_a_second_run_writes_nothing_and_a_late_attempt_replaces_its_users_row(tools: Tools, school: School) -> None:
+def test_a_second_run_writes_nothing_and_a_late_attempt_replaces_its_users_row(
+    tools: Resources, school: School
+) -> None:
     school.enrol("asha", "ben")
     for n in range(7):
         school.solve("asha", NOON, question_id=f"q{n % 2 + 1}", timing=0.1 * n, reaction_time=0.7 * n)
@@ -112,7 +115,7 @@ def test_a_second_run_writes_nothing_and_a_late_attempt_replaces_its_users_row(t
     assert [row["accuracy"] for row in rows_of(tools, user_performance)] == [1.0, 0.5]
 
 
-def test_the_cache_forgets_what_was_made_of_rows_that_changed(tools: Tools, school: School, redis_url: str) -> None:
+def test_the_cache_forgets_what_was_made_of_rows_that_changed(tools: Resources, school: School, redis_url: str) -> None:
     school.enrol("asha", "ben")
     school.solve("asha", NOON)
     school.solve("ben", NOON)
@@ -128,7 +131,7 @@ def test_the_cache_forgets_what_was_made_of_rows_that_changed(tools: Tools, scho
 
 
 def test_without_redis_rows_are_written_and_who_is_not_forgotten_is_counted(
-    database_url: str, tools: Tools, school: School
+    database_url: str, tools: Resources, school: School
 ) -> None:
     school.enrol("asha", "ben")
     school.solve("asha", NOON)
@@ -142,7 +145,7 @@ def test_without_redis_rows_are_written_and_who_is_not_forgotten_is_counted(
     assert len(rows_of(tools, user_performance)) == 2
 
 
-def test_bad_rows_fail_their_users_and_nobody_else(tools: Tools, school: School) -> None:
+def test_bad_rows_fail_their_users_and_nobody_else(tools: Resources, school: School) -> None:
     names = ["asha", "ben", "chen", "dev"]
     school.enrol(*names)
     for name in names:
@@ -164,7 +167,7 @@ def test_bad_rows_fail_their_users_and_nobody_else(tools: Tools, school: School)
 
 
 def test_the_number_of_statements_does_not_grow_with_the_batch_and_each_uses_an_index(
-    tools: Tools, school: School
+    tools: Resources, school: School
 ) -> None:
     names = [f"user{n:03}" for n in range(200)]
     school.enrol(*names)

@@ -19,10 +19,10 @@ from jobs.practice.learning import Done, Performance
 from jobs.practice.panel import cached
 from jobs.practice.sessions import Missing, find_session, look_up, new_session
 from jobs.practice.tables import practice_sessions
-from opsconsole import Reply, Request, Serving
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.cache.families import clashes
 from opsconsole.core.errors import Unavailable
+from opsconsole.extensions import ExtensionContext, Reply, Request
 from tests.jobs.attempts_fixtures import plan_of, rows_of, statements
 from tests.jobs.practice_fixtures import DAY, EACH, MATHS, NOW, Class, serving_with, tools_at_noon
 
@@ -31,18 +31,18 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def tools(database_url: str, redis_url: str) -> Iterator[Tools]:
+def tools(database_url: str, redis_url: str) -> Iterator[Resources]:
     with tools_at_noon(database_url, redis_url) as made:
         yield made
 
 
 @pytest.fixture
-def place(tools: Tools) -> Class:
+def place(tools: Resources) -> Class:
     return Class(tools.data)
 
 
 @pytest.fixture
-def serving(tools: Tools) -> Serving:
+def serving(tools: Resources) -> ExtensionContext:
     return serving_with(tools)
 
 
@@ -53,7 +53,7 @@ def server(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def without_cache(database_url: str, tools: Tools) -> Iterator[Serving]:
+def without_cache(database_url: str, tools: Resources) -> Iterator[ExtensionContext]:
     """What routes receive while Redis is away."""
     with tools_at_noon(tools.data.engine.url.render_as_string(hide_password=False), NOWHERE) as made:
         yield serving_with(made)
@@ -63,7 +63,7 @@ def keys(server: redis.Redis) -> set[str]:
     return {key.decode() for key in server.scan_iter()}
 
 
-def ask(serving: Serving, method: str, path: str, body: Any = None, **parts: str) -> Reply:
+def ask(serving: ExtensionContext, method: str, path: str, body: Any = None, **parts: str) -> Reply:
     """What the route of that path answers."""
     (route,) = [route for route in pack.routes if (route.method, route.path) == (method, path)]
     assert callable(route.handler)
@@ -100,7 +100,7 @@ def test_a_category_can_be_any_words(said: str) -> None:
 # --- what is looked up --------------------------------------------------------------------------------------------
 
 
-def test_current_topics_are_those_of_the_last_seven_days(place: Class, serving: Serving) -> None:
+def test_current_topics_are_those_of_the_last_seven_days(place: Class, serving: ExtensionContext) -> None:
     place.enrol("asha", "ben")
     place.solve("asha", "geo-01", 7 * DAY)
     place.solve("asha", "alg-01", SECOND, status="unsolved")
@@ -112,7 +112,7 @@ def test_current_topics_are_those_of_the_last_seven_days(place: Class, serving: 
     assert look_up(serving, "asha", "art")[1].current == ["ink"]
 
 
-def test_weak_is_what_is_known_under_a_half(place: Class, serving: Serving) -> None:
+def test_weak_is_what_is_known_under_a_half(place: Class, serving: ExtensionContext) -> None:
     place.enrol("asha", "ben")
     for topic, mastery in (("alg", 0.1), ("cal", 0.4999), ("geo", 0.5), ("ink", 0.2)):
         place.knows("asha", topic, mastery)
@@ -121,7 +121,9 @@ def test_weak_is_what_is_known_under_a_half(place: Class, serving: Serving) -> N
     assert look_up(serving, "asha", "math")[1].weak == ["alg", "cal"]
 
 
-def test_revision_is_what_was_known_well_and_not_tried_for_fourteen_days(place: Class, serving: Serving) -> None:
+def test_revision_is_what_was_known_well_and_not_tried_for_fourteen_days(
+    place: Class, serving: ExtensionContext
+) -> None:
     place.enrol("asha", "ben")
     for topic in MATHS:
         place.knows("asha", topic, 0.7)
@@ -133,14 +135,14 @@ def test_revision_is_what_was_known_well_and_not_tried_for_fourteen_days(place: 
     assert look_up(serving, "asha", "math")[1].revision == ["cal", "geo", "tri"]
 
 
-def test_what_is_known_less_well_is_not_for_revision(place: Class, serving: Serving) -> None:
+def test_what_is_known_less_well_is_not_for_revision(place: Class, serving: ExtensionContext) -> None:
     place.enrol("asha")
     place.knows("asha", "alg", 0.6999)
 
     assert look_up(serving, "asha", "math")[1].revision == []
 
 
-def test_performance_is_of_the_28_local_days_before_today(place: Class, serving: Serving) -> None:
+def test_performance_is_of_the_28_local_days_before_today(place: Class, serving: ExtensionContext) -> None:
     place.enrol("asha", stream="science", grade="10")
     midnight = timedelta(hours=12)  # NOW is noon in Kolkata
     place.solve("asha", "alg-01", midnight, status="correct")
@@ -155,7 +157,9 @@ def test_performance_is_of_the_28_local_days_before_today(place: Class, serving:
     assert performance == Performance("science", "10", {"alg": Done(2, 0, 20.0), "geo": Done(1, 1, None)})
 
 
-def test_nobody_and_whoever_left_have_no_performance(place: Class, serving: Serving, server: redis.Redis) -> None:
+def test_nobody_and_whoever_left_have_no_performance(
+    place: Class, serving: ExtensionContext, server: redis.Redis
+) -> None:
     place.enrol("gone", active=False)
 
     assert look_up(serving, "nobody", "math")[0] is None
@@ -179,7 +183,7 @@ def topics_of(session: list[str]) -> dict[str, int]:
     return {topic: found.count(topic) for topic in sorted(set(found))}
 
 
-def test_a_session_is_half_current_and_stored(place: Class, serving: Serving, tools: Tools) -> None:
+def test_a_session_is_half_current_and_stored(place: Class, serving: ExtensionContext, tools: Resources) -> None:
     learner(place)
 
     made = new_session(serving, "asha", "math", "s1")
@@ -191,7 +195,9 @@ def test_a_session_is_half_current_and_stored(place: Class, serving: Serving, to
     ]
 
 
-def test_the_class_says_how_many_questions_of_which_kind(place: Class, serving: Serving, server: redis.Redis) -> None:
+def test_the_class_says_how_many_questions_of_which_kind(
+    place: Class, serving: ExtensionContext, server: redis.Redis
+) -> None:
     place.says("science", "10", {"questions": 8, "current": 1, "weak": 1, "revision": 0, "category": "board exam"})
     place.says("arts", "9", {"questions": 4, "difficulty": "hard"})
     learner(place, "asha", stream="science", grade="10")
@@ -213,7 +219,9 @@ def test_the_class_says_how_many_questions_of_which_kind(place: Class, serving: 
 
 
 @pytest.mark.parametrize("config", ["no object", {"questions": -5}, {"questions": "many"}, [1], {"current": "half"}])
-def test_a_config_that_cannot_be_read_is_as_if_there_were_none(place: Class, serving: Serving, config: Any) -> None:
+def test_a_config_that_cannot_be_read_is_as_if_there_were_none(
+    place: Class, serving: ExtensionContext, config: Any
+) -> None:
     place.says("science", "10", config)
     learner(place, stream="science", grade="10")
 
@@ -221,7 +229,9 @@ def test_a_config_that_cannot_be_read_is_as_if_there_were_none(place: Class, ser
     assert dict(cached(serving).facts)["session configs"] == "1, 1 of them unreadable"
 
 
-def test_a_config_that_is_no_json_at_all_is_as_if_there_were_none(place: Class, serving: Serving, tools: Tools) -> None:
+def test_a_config_that_is_no_json_at_all_is_as_if_there_were_none(
+    place: Class, serving: ExtensionContext, tools: Resources
+) -> None:
     with tools.data.writing() as db:
         db.execute(text("INSERT INTO session_configs (stream, grade, config) VALUES ('science', '10', '{\"que')"))
     learner(place, stream="science", grade="10")
@@ -230,7 +240,7 @@ def test_a_config_that_is_no_json_at_all_is_as_if_there_were_none(place: Class, 
 
 
 def test_what_was_solved_a_moment_ago_does_not_come_again_although_topics_are_cached(
-    place: Class, serving: Serving
+    place: Class, serving: ExtensionContext
 ) -> None:
     place.enrol("asha")
     look_up(serving, "asha", "math")
@@ -243,7 +253,7 @@ def test_what_was_solved_a_moment_ago_does_not_come_again_although_topics_are_ca
     assert sorted(made) == [f"{topic}-{n:02}" for topic in MATHS for n in range(EACH - 5, EACH)]
 
 
-def test_what_was_solved_wrongly_or_long_ago_may_come_again(place: Class, serving: Serving) -> None:
+def test_what_was_solved_wrongly_or_long_ago_may_come_again(place: Class, serving: ExtensionContext) -> None:
     place.enrol("asha")
     for n in range(5):
         place.solve(
@@ -253,7 +263,9 @@ def test_what_was_solved_wrongly_or_long_ago_may_come_again(place: Class, servin
     assert len(new_session(serving, "asha", "art", "s1").questions) == 5
 
 
-def test_a_session_can_be_repeated_by_its_id(place: Class, serving: Serving, without_cache: Serving) -> None:
+def test_a_session_can_be_repeated_by_its_id(
+    place: Class, serving: ExtensionContext, without_cache: ExtensionContext
+) -> None:
     learner(place)
     new = new_session(serving, "asha", "math", "s1")
     with without_cache.writing() as db:
@@ -265,7 +277,9 @@ def test_a_session_can_be_repeated_by_its_id(place: Class, serving: Serving, wit
     assert new_session(serving, "asha", "math", "s2").questions != new.questions
 
 
-def test_there_is_no_session_for_nobody_or_of_nothing(place: Class, serving: Serving, tools: Tools) -> None:
+def test_there_is_no_session_for_nobody_or_of_nothing(
+    place: Class, serving: ExtensionContext, tools: Resources
+) -> None:
     place.enrol("asha")
     place.enrol("gone", active=False)
 
@@ -279,7 +293,9 @@ def test_there_is_no_session_for_nobody_or_of_nothing(place: Class, serving: Ser
 # --- with and without the cache -----------------------------------------------------------------------------------
 
 
-def test_the_second_session_reads_nothing_but_what_was_solved(place: Class, serving: Serving, tools: Tools) -> None:
+def test_the_second_session_reads_nothing_but_what_was_solved(
+    place: Class, serving: ExtensionContext, tools: Resources
+) -> None:
     learner(place)
     with statements(tools) as first:
         new_session(serving, "asha", "math", "s1")
@@ -302,8 +318,8 @@ def break_values(server: redis.Redis) -> None:
 @pytest.mark.parametrize("breaks", [break_values, redis.Redis.flushall, lambda server: None])
 def test_whatever_becomes_of_the_cache_the_answers_are_the_same(
     place: Class,
-    serving: Serving,
-    without_cache: Serving,
+    serving: ExtensionContext,
+    without_cache: ExtensionContext,
     server: redis.Redis,
     breaks: Callable[[redis.Redis], object],
 ) -> None:
@@ -322,7 +338,7 @@ def test_whatever_becomes_of_the_cache_the_answers_are_the_same(
     assert all(read.failed and not read.hits for read in failed.values())
 
 
-def test_ten_at_once_ask_the_database_once(place: Class, serving: Serving, tools: Tools) -> None:
+def test_ten_at_once_ask_the_database_once(place: Class, serving: ExtensionContext, tools: Resources) -> None:
     learner(place)
     with statements(tools) as seen, ThreadPoolExecutor(10) as threads:
         found = list(threads.map(lambda _: look_up(serving, "asha", "math"), range(10)))
@@ -331,7 +347,9 @@ def test_ten_at_once_ask_the_database_once(place: Class, serving: Serving, tools
     assert sum("topic_mastery" in statement and "<" in statement for statement, _ in seen) <= 2
 
 
-def test_when_knowledge_changes_the_topics_are_looked_up_again(place: Class, serving: Serving, tools: Tools) -> None:
+def test_when_knowledge_changes_the_topics_are_looked_up_again(
+    place: Class, serving: ExtensionContext, tools: Resources
+) -> None:
     learner(place)
     look_up(serving, "asha", "math")
     look_up(serving, "asha", "art")
@@ -345,7 +363,7 @@ def test_when_knowledge_changes_the_topics_are_looked_up_again(place: Class, ser
     assert (gone, of_user) == (3, 1)
 
 
-def test_the_queries_use_their_indexes(place: Class, serving: Serving, tools: Tools) -> None:
+def test_the_queries_use_their_indexes(place: Class, serving: ExtensionContext, tools: Resources) -> None:
     learner(place)
     with statements(tools) as seen:
         new_session(serving, "asha", "math", "s1")
@@ -360,7 +378,7 @@ def test_the_queries_use_their_indexes(place: Class, serving: Serving, tools: To
 
 
 def test_a_program_starts_a_session_and_finds_it_again(
-    place: Class, serving: Serving, without_cache: Serving, server: redis.Redis
+    place: Class, serving: ExtensionContext, without_cache: ExtensionContext, server: redis.Redis
 ) -> None:
     learner(place)
 
@@ -391,7 +409,7 @@ def test_a_program_starts_a_session_and_finds_it_again(
     ],
 )
 def test_a_question_that_makes_no_session_names_the_field(
-    place: Class, serving: Serving, body: Any, status: int, field: str
+    place: Class, serving: ExtensionContext, body: Any, status: int, field: str
 ) -> None:
     place.enrol("asha")
 
@@ -400,7 +418,9 @@ def test_a_question_that_makes_no_session_names_the_field(
     assert (reply.status, reply.body["success"], reply.body["error"]["field"]) == (status, False, field)
 
 
-def test_redis_is_healthy_or_not(serving: Serving, without_cache: Serving, server: redis.Redis) -> None:
+def test_redis_is_healthy_or_not(
+    serving: ExtensionContext, without_cache: ExtensionContext, server: redis.Redis
+) -> None:
     server.set("a", "b")
 
     well, away = (ask(each, "GET", "/api/health/redis") for each in (serving, without_cache))
@@ -414,7 +434,7 @@ def test_redis_is_healthy_or_not(serving: Serving, without_cache: Serving, serve
     assert (away.status, away.body["status"], away.body["redis"]["connected"]) == (503, "unhealthy", False)
 
 
-def test_the_figures_name_each_family(place: Class, serving: Serving, without_cache: Serving) -> None:
+def test_the_figures_name_each_family(place: Class, serving: ExtensionContext, without_cache: ExtensionContext) -> None:
     learner(place)
     for _ in range(2):
         look_up(serving, "asha", "math")
@@ -431,7 +451,7 @@ def test_the_figures_name_each_family(place: Class, serving: Serving, without_ca
         ask(without_cache, "GET", "/api/cache/stats")
 
 
-def test_a_users_keys_are_cleared_and_no_others(place: Class, serving: Serving, server: redis.Redis) -> None:
+def test_a_users_keys_are_cleared_and_no_others(place: Class, serving: ExtensionContext, server: redis.Redis) -> None:
     for name in ("asha", "ben"):
         learner(place, name)
         look_up(serving, name, "math")
@@ -461,7 +481,7 @@ def test_a_users_keys_are_cleared_and_no_others(place: Class, serving: Serving, 
 
 
 def test_the_panel_shows_each_family_and_goes_without_figures_when_redis_is_away(
-    place: Class, serving: Serving, without_cache: Serving
+    place: Class, serving: ExtensionContext, without_cache: ExtensionContext
 ) -> None:
     learner(place)
     new_session(serving, "asha", "math", "s1")

@@ -15,7 +15,7 @@ from jobs.common import users
 from jobs.practice import pack
 from jobs.practice.sessions import look_up
 from jobs.practice.warm_cache import warm_cache
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.run import RunState
 from opsconsole.calendar.cron import Cron
 from tests.conftest import Installing
@@ -27,13 +27,13 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def tools(database_url: str, redis_url: str) -> Iterator[Tools]:
+def tools(database_url: str, redis_url: str) -> Iterator[Resources]:
     with tools_at_noon(database_url, redis_url) as made:
         yield made
 
 
 @pytest.fixture
-def place(tools: Tools) -> Class:
+def place(tools: Resources) -> Class:
     return Class(tools.data)
 
 
@@ -96,7 +96,7 @@ def rounded(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_an_oracle_finds_the_same_for_three_hundred_people_over_forty_days(
-    tools: Tools, place: Class, server: redis.Redis
+    tools: Resources, place: Class, server: redis.Redis
 ) -> None:
     a_school(place, 300, 40)
     due = population_of(tools, warm_cache, NOW)
@@ -111,7 +111,9 @@ def test_an_oracle_finds_the_same_for_three_hundred_people_over_forty_days(
     assert sum(result.metrics["keys"] for result in results) == len(wanted)
 
 
-def test_what_is_warm_is_what_a_reader_would_have_worked_out(tools: Tools, place: Class, server: redis.Redis) -> None:
+def test_what_is_warm_is_what_a_reader_would_have_worked_out(
+    tools: Resources, place: Class, server: redis.Redis
+) -> None:
     names = a_school(place, 20, 12)
     serving = serving_with(tools)
     for name in names:
@@ -127,7 +129,7 @@ def test_what_is_warm_is_what_a_reader_would_have_worked_out(tools: Tools, place
     assert {key: warmed[key] for key in both} == {key: by_readers[key] for key in both}
 
 
-def test_those_are_warmed_who_came_in_the_last_seven_days(tools: Tools, place: Class) -> None:
+def test_those_are_warmed_who_came_in_the_last_seven_days(tools: Resources, place: Class) -> None:
     place.enrol("asha", "ben", "chen", "dora")
     place.enrol("gone", active=False)
     place.solve("asha", "alg-01", 7 * DAY)
@@ -140,7 +142,7 @@ def test_those_are_warmed_who_came_in_the_last_seven_days(tools: Tools, place: C
 
 
 def test_warming_twice_leaves_the_same_and_values_live_as_long_as_their_family_says(
-    tools: Tools, place: Class, server: redis.Redis
+    tools: Resources, place: Class, server: redis.Redis
 ) -> None:
     place.enrol("asha")
     place.solve("asha", "alg-01", DAY)
@@ -156,7 +158,7 @@ def test_warming_twice_leaves_the_same_and_values_live_as_long_as_their_family_s
     assert all(0 <= (families[key].ttl_seconds or 0) - life < 30 for key, life in lives.items())
 
 
-def test_an_id_that_no_key_can_hold_fails_alone(tools: Tools, place: Class, server: redis.Redis) -> None:
+def test_an_id_that_no_key_can_hold_fails_alone(tools: Resources, place: Class, server: redis.Redis) -> None:
     place.enrol("asha", "b*n", "chen")
     for name in ("asha", "b*n", "chen"):
         place.solve(name, "alg-01", DAY)
@@ -168,7 +170,7 @@ def test_an_id_that_no_key_can_hold_fails_alone(tools: Tools, place: Class, serv
     assert len(kept(server)) == 8
 
 
-def test_who_left_since_the_run_was_planned_needs_nothing(tools: Tools, place: Class, server: redis.Redis) -> None:
+def test_who_left_since_the_run_was_planned_needs_nothing(tools: Resources, place: Class, server: redis.Redis) -> None:
     place.enrol("asha", active=False)
 
     result = carry_out(tools, warm_cache, NOW, ["asha", "nobody"])
@@ -185,7 +187,7 @@ def test_without_redis_the_run_says_so(database_url: str, place: Class) -> None:
     assert (result.broken, result.again) == ("redis", ["asha"])
 
 
-def test_the_number_of_queries_does_not_grow_with_the_batch(tools: Tools, place: Class) -> None:
+def test_the_number_of_queries_does_not_grow_with_the_batch(tools: Resources, place: Class) -> None:
     names = a_school(place, 60, 10)
     with statements(tools) as for_few:
         carry_out(tools, warm_cache, NOW, names[:3])

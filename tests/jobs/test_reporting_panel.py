@@ -9,7 +9,7 @@ import pytest
 from jobs.reporting import pack
 from jobs.reporting.daily_report import daily_report
 from jobs.reporting.daily_snapshot import daily_snapshot
-from opsconsole.authoring.extensions import Shown
+from opsconsole.authoring.extensions import PanelContent
 from tests.jobs.reporting_fixtures import Bank, at
 
 
@@ -20,7 +20,7 @@ def bank(database_url: str) -> Iterator[Bank]:
     made.close()
 
 
-def shown(bank: Bank) -> Shown:
+def shown(bank: Bank) -> PanelContent:
     (panel,) = pack.panels
     return panel.read(bank.serving())
 

@@ -18,7 +18,7 @@ from jobs.attempts.cache_day import cache_day
 from jobs.attempts.day import Done, Named
 from jobs.attempts.suggest import suggest
 from jobs.attempts.tables import questions, suggestions
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.run import RunState
 from opsconsole.authoring.scope import Scope
 from opsconsole.worker.work import prepared
@@ -44,20 +44,20 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def tools(database_url: str, redis_url: str) -> Iterator[Tools]:
+def tools(database_url: str, redis_url: str) -> Iterator[Resources]:
     with tools_for(database_url, redis_url) as made:
         yield made
 
 
 @pytest.fixture
-def later(database_url: str, redis_url: str) -> Iterator[Tools]:
+def later(database_url: str, redis_url: str) -> Iterator[Resources]:
     """Those of a process that works an hour later."""
     with tools_for(database_url, redis_url, now=lambda: NOW + HOUR) as made:
         yield made
 
 
 @pytest.fixture
-def school(tools: Tools) -> School:
+def school(tools: Resources) -> School:
     return School(tools.data)
 
 
@@ -71,7 +71,7 @@ def key(user: str) -> str:
     return f"date:user:{DAY}:{user}"
 
 
-def told(tools: Tools) -> dict[str, tuple[str, dict[str, Any]]]:
+def told(tools: Resources) -> dict[str, tuple[str, dict[str, Any]]]:
     """Kind and details of everybody's suggestion."""
     return {row["user_id"]: (row["kind"], row["details"]) for row in rows_of(tools, suggestions)}
 
@@ -139,7 +139,7 @@ def test_the_expected_timing_follows_the_difficulty_of_what_was_attempted() -> N
     assert advise(easy, {}).kind is Kind.KEEP_GOING
 
 
-def test_every_suggestion_has_its_numbers(tools: Tools, school: School) -> None:
+def test_every_suggestion_has_its_numbers(tools: Resources, school: School) -> None:
     school.enrol("asha", "ben", "chen", "dora", "eve")
     for n, status in enumerate(("correct", "unsolved", "unsolved", "unsolved")):
         school.solve("asha", NOON + timedelta(minutes=n), status=status)
@@ -164,7 +164,7 @@ def test_every_suggestion_has_its_numbers(tools: Tools, school: School) -> None:
     assert {(row["date"], row["created_at"]) for row in rows_of(tools, suggestions)} == {(THE_19TH, NOW)}
 
 
-def test_what_everybody_needed_is_worked_out_once_and_without_broken_measures(tools: Tools, school: School) -> None:
+def test_what_everybody_needed_is_worked_out_once_and_without_broken_measures(tools: Resources, school: School) -> None:
     school.enrol("asha", "ben")
     school.enrol("gone", active=False)
     school.solve("asha", NOON, timing=10.0)
@@ -181,7 +181,7 @@ def test_what_everybody_needed_is_worked_out_once_and_without_broken_measures(to
     assert facts == {"expected": [["hard", 15.0]]}
 
 
-def carried_facts(tools: Tools) -> dict[str, Any]:
+def carried_facts(tools: Resources) -> dict[str, Any]:
     window = suggest.covers.at(NEXT_MIDNIGHT, KOLKATA)
     return prepared(suggest, Scope(window, NEXT_MIDNIGHT, {}, {}), tools, 1)
 
@@ -189,7 +189,7 @@ def carried_facts(tools: Tools) -> dict[str, Any]:
 # --- from the cache or from the database --------------------------------------------------------------------------
 
 
-def test_what_happens_after_the_day_was_cached_is_in_the_suggestion(tools: Tools, school: School) -> None:
+def test_what_happens_after_the_day_was_cached_is_in_the_suggestion(tools: Resources, school: School) -> None:
     school.enrol("asha", "ben", "chen")
     for name in ("asha", "ben"):
         school.solve(name, NOON)
@@ -209,7 +209,7 @@ def test_what_happens_after_the_day_was_cached_is_in_the_suggestion(tools: Tools
     assert (result.metrics["cache_hits"], result.metrics["cache_misses"]) == (2, 1)
 
 
-def test_hits_and_misses_are_of_those_who_had_attempts(tools: Tools, school: School, cache: redis.Redis) -> None:
+def test_hits_and_misses_are_of_those_who_had_attempts(tools: Resources, school: School, cache: redis.Redis) -> None:
     school.enrol("asha", "ben", "chen", "dora", "eve")
     for name in ("asha", "ben", "chen"):
         school.solve(name, NOON)
@@ -232,7 +232,7 @@ STATES = ("whole", "gone", "old", "late", "other", "another day", "broken", "gar
 
 
 def test_the_suggestion_is_the_same_whatever_keys_are_deleted_old_late_or_garbage(
-    tools: Tools, school: School, cache: redis.Redis
+    tools: Resources, school: School, cache: redis.Redis
 ) -> None:
     names = [f"user{n}" for n in range(8)]
     school.enrol(*names)
@@ -298,7 +298,7 @@ def test_the_suggestion_is_the_same_whatever_keys_are_deleted_old_late_or_garbag
     looks_the_same()
 
 
-def test_a_compressed_day_is_read_like_any_other(tools: Tools, school: School, cache: redis.Redis) -> None:
+def test_a_compressed_day_is_read_like_any_other(tools: Resources, school: School, cache: redis.Redis) -> None:
     school.enrol("asha")
     for n in range(20):
         school.solve("asha", NOON + timedelta(minutes=n), status="incorrect")
@@ -311,7 +311,7 @@ def test_a_compressed_day_is_read_like_any_other(tools: Tools, school: School, c
     assert told(tools)["asha"][0] == "mistakes"
 
 
-def test_without_redis_the_database_answers_for_all(database_url: str, tools: Tools, school: School) -> None:
+def test_without_redis_the_database_answers_for_all(database_url: str, tools: Resources, school: School) -> None:
     school.enrol("asha", "ben")
     school.solve("asha", NOON)
 
@@ -328,7 +328,7 @@ def test_without_redis_the_database_answers_for_all(database_url: str, tools: To
 
 
 def test_a_second_run_changes_nothing_and_a_late_attempt_changes_its_user_only(
-    tools: Tools, later: Tools, school: School
+    tools: Resources, later: Resources, school: School
 ) -> None:
     school.enrol("asha", "ben")
     school.solve("asha", NOON)
@@ -349,7 +349,9 @@ def test_a_second_run_changes_nothing_and_a_late_attempt_changes_its_user_only(
     }
 
 
-def test_a_slow_worker_does_not_replace_what_a_later_one_wrote(tools: Tools, later: Tools, school: School) -> None:
+def test_a_slow_worker_does_not_replace_what_a_later_one_wrote(
+    tools: Resources, later: Resources, school: School
+) -> None:
     school.enrol("asha")
     school.solve("asha", NOON)
     carry_out(later, suggest, NEXT_MIDNIGHT, ["asha"])
@@ -364,7 +366,7 @@ def test_a_slow_worker_does_not_replace_what_a_later_one_wrote(tools: Tools, lat
 # --- bad rows, and at what cost -----------------------------------------------------------------------------------
 
 
-def test_bad_rows_fail_their_users_and_nobody_else(tools: Tools, school: School) -> None:
+def test_bad_rows_fail_their_users_and_nobody_else(tools: Resources, school: School) -> None:
     names = ["asha", "ben", "chen", "dev", "eve"]
     school.enrol(*names)
     for name in names:
@@ -385,7 +387,7 @@ def test_bad_rows_fail_their_users_and_nobody_else(tools: Tools, school: School)
     assert set(told(tools)) == {"asha", "ben", "eve"}
 
 
-def test_a_question_without_its_topic_is_missing(tools: Tools, school: School) -> None:
+def test_a_question_without_its_topic_is_missing(tools: Resources, school: School) -> None:
     school.enrol("asha")
     school.solve("asha", NOON)
     with tools.data.writing() as db:
@@ -397,7 +399,7 @@ def test_a_question_without_its_topic_is_missing(tools: Tools, school: School) -
 
 
 def test_the_number_of_statements_does_not_grow_with_the_batch(
-    tools: Tools, school: School, cache: redis.Redis
+    tools: Resources, school: School, cache: redis.Redis
 ) -> None:
     names = [f"user{n:03}" for n in range(200)]
     school.enrol(*names)
@@ -416,7 +418,7 @@ def test_the_number_of_statements_does_not_grow_with_the_batch(
     assert len(for_few) == len(for_many) == 6  # means, counts, made since, whole days, what is there, the upsert
 
 
-def test_every_statement_finds_its_rows_by_an_index(tools: Tools, school: School, cache: redis.Redis) -> None:
+def test_every_statement_finds_its_rows_by_an_index(tools: Resources, school: School, cache: redis.Redis) -> None:
     names = ["asha", "ben"]
     school.enrol(*names)
     for name in names:
@@ -459,7 +461,7 @@ def test_through_the_engine_a_night_caches_and_suggests(
     assert (ended.metrics["cache_hits"], ended.metrics["cache_misses"]) == (1, 1)
 
 
-def test_suggestions_wait_for_the_cache_and_are_for_every_active_user(tools: Tools, school: School) -> None:
+def test_suggestions_wait_for_the_cache_and_are_for_every_active_user(tools: Resources, school: School) -> None:
     school.enrol("asha", "ben")
     school.enrol("gone", active=False)
 

@@ -11,7 +11,7 @@ import redis
 
 from opsconsole.authoring import outbox
 from opsconsole.authoring.outbox import Event
-from opsconsole.cache.clearing import BadWanted, Wanted
+from opsconsole.cache.clearing import BadClearFilter, ClearFilter
 from opsconsole.cache.families import BadKey
 from opsconsole.core.errors import Exit
 from opsconsole.core.settings import Actor, Role
@@ -44,7 +44,7 @@ def test_what_is_wanted_is_counted_cleared_and_recorded(place: Installation, cli
     fill(client, *(f"u{i}" for i in range(1500)))
     fill(client, "u1", day="2025-01-20")
     client.set("somebody:elses", "1")
-    wanted = Wanted(date="2025-01-19")
+    wanted = ClearFilter(date="2025-01-19")
     *_, counted = place.service.queries.count_keys(wanted)
 
     with place.leading():
@@ -68,7 +68,7 @@ def test_much_more_than_was_counted_is_not_cleared(place: Installation, client: 
 
     with place.leading():
         outcome = place.service.commands.outcome(
-            place.service.commands.clear_cache(Wanted(family="attempts.day"), counted=100), PATIENCE
+            place.service.commands.clear_cache(ClearFilter(family="attempts.day"), counted=100), PATIENCE
         )
 
     assert outcome is not None
@@ -77,9 +77,9 @@ def test_much_more_than_was_counted_is_not_cleared(place: Installation, client: 
     assert client.dbsize() == 200
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted(family="attempts.dya"), Wanted(date="19.1.2025")])
-def test_what_cannot_be_wanted_is_refused_before_it_is_asked_for(place: Installation, wanted: Wanted) -> None:
-    with pytest.raises(BadWanted):
+@pytest.mark.parametrize("wanted", [ClearFilter(), ClearFilter(family="attempts.dya"), ClearFilter(date="19.1.2025")])
+def test_what_cannot_be_wanted_is_refused_before_it_is_asked_for(place: Installation, wanted: ClearFilter) -> None:
+    with pytest.raises(BadClearFilter):
         place.service.commands.clear_cache(wanted)
 
     assert place.service.queries.audit_entries(limit=9) == []
@@ -88,7 +88,7 @@ def test_what_cannot_be_wanted_is_refused_before_it_is_asked_for(place: Installa
 @pytest.mark.parametrize("user", ["*", "u?", "[a]", "a b", "u:1", "\\", ""])
 def test_an_id_that_would_match_others_is_refused(place: Installation, user: str) -> None:
     with pytest.raises(BadKey):
-        place.service.commands.clear_cache(Wanted(user=user))
+        place.service.commands.clear_cache(ClearFilter(user=user))
 
 
 def test_who_may_only_look_clears_nothing_even_when_the_leader_is_asked(
@@ -112,7 +112,7 @@ def test_a_clearing_whose_redis_is_gone_says_so(installing: Installing, own_redi
     own_redis.stop()
 
     with place.leading():
-        outcome = place.service.commands.outcome(place.service.commands.clear_cache(Wanted(user="u1")), PATIENCE)
+        outcome = place.service.commands.outcome(place.service.commands.clear_cache(ClearFilter(user="u1")), PATIENCE)
 
     assert outcome is not None
     assert outcome.refused is not None
@@ -122,7 +122,7 @@ def test_a_clearing_whose_redis_is_gone_says_so(installing: Installing, own_redi
 
 def test_a_clearing_that_was_cut_off_is_done_by_the_next_leader(place: Installation, client: redis.Redis) -> None:
     fill(client, "u1", "u2")
-    number = place.service.commands.clear_cache(Wanted(family="attempts.day"))
+    number = place.service.commands.clear_cache(ClearFilter(family="attempts.day"))
     with place.store.writing() as db:
         commands.tell(db, commands.get(db, number), {"step": "clearing", "scanned": 1, "of": 2, "cleared": 1})
     so_far = place.service.commands.progress(number)

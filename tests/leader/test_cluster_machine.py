@@ -29,7 +29,7 @@ from sqlalchemy import Table, select
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import TERMINAL, RunState
 from opsconsole.calendar.windows import Unit
@@ -173,7 +173,7 @@ class Process:
             token = lease.take(db, seen, self.me, self.clocks.now())
         assert token == (1 if seen is None else seen.token + 1), "tokens grow by one"
         self.token = token
-        tools = Tools("sqlite://", "unix:///nowhere/redis.sock", now=self.clocks.now)
+        tools = Resources("sqlite://", "unix:///nowhere/redis.sock", now=self.clocks.now)
         tools.data.close()
         tools.data = ground.data
         self.runner = Runner(

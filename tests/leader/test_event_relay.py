@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from opsconsole.authoring import outbox
-from opsconsole.authoring.context import Tools
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.outbox import Event
 from opsconsole.core.database import Database
 from opsconsole.core.errors import Unavailable
@@ -25,8 +25,8 @@ INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
 
 
 @pytest.fixture
-def tools(database_url: str, redis_url: str) -> Iterator[Tools]:
-    made = Tools(database_url, redis_url, now=lambda: NOON)
+def tools(database_url: str, redis_url: str) -> Iterator[Resources]:
+    made = Resources(database_url, redis_url, now=lambda: NOON)
     datatables.create_missing(made.data, ())
     yield made
     made.close()
@@ -47,7 +47,7 @@ def waiting(data: Database) -> int:
         return outbox.count_waiting(db)
 
 
-def test_events_are_published_once_and_in_their_order(tools: Tools, redis_url: str) -> None:
+def test_events_are_published_once_and_in_their_order(tools: Resources, redis_url: str) -> None:
     keys = [f"k{i:04}" for i in range(relay.PAGE + 20)]
     emit(tools.data, *keys)
 
@@ -67,7 +67,7 @@ def test_events_are_published_once_and_in_their_order(tools: Tools, redis_url: s
 
 
 def test_an_outage_delays_events_and_loses_none(database_url: str, own_redis: EmbeddedRedis) -> None:
-    tools = Tools(database_url, own_redis.url)
+    tools = Resources(database_url, own_redis.url)
     datatables.create_missing(tools.data, ())
     emit(tools.data, "before")
     relay.publish(tools)
@@ -85,7 +85,7 @@ def test_an_outage_delays_events_and_loses_none(database_url: str, own_redis: Em
     tools.close()
 
 
-def test_a_redis_without_room_keeps_events_waiting(tools: Tools, redis_url: str) -> None:
+def test_a_redis_without_room_keeps_events_waiting(tools: Resources, redis_url: str) -> None:
     emit(tools.data, "one", "two")
     with redis.Redis.from_url(redis_url) as client:
         before = client.config_get("maxmemory")["maxmemory"]
@@ -101,7 +101,7 @@ def test_a_redis_without_room_keeps_events_waiting(tools: Tools, redis_url: str)
     assert relay.publish(tools) == 2
 
 
-def test_who_no_longer_leads_publishes_nothing(tools: Tools, redis_url: str) -> None:
+def test_who_no_longer_leads_publishes_nothing(tools: Resources, redis_url: str) -> None:
     emit(tools.data, "one")
 
     assert relay.publish(tools, sure=lambda: False) == 0
@@ -109,7 +109,7 @@ def test_who_no_longer_leads_publishes_nothing(tools: Tools, redis_url: str) -> 
     assert streamed(redis_url) == []
 
 
-def test_events_are_published_again_from_a_time_on(tools: Tools, redis_url: str) -> None:
+def test_events_are_published_again_from_a_time_on(tools: Resources, redis_url: str) -> None:
     emit(tools.data, "old", at=NOON - timedelta(hours=1))
     emit(tools.data, "new 1", "new 2", at=NOON)
     relay.publish(tools)

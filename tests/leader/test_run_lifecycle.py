@@ -13,7 +13,7 @@ from sqlalchemy import select
 from opsconsole.authoring.run import RunState
 from opsconsole.leader.engine import Engine
 from opsconsole.store import pauses, runs
-from opsconsole.store.runs import Filter
+from opsconsole.store.runs import RunFilter
 from opsconsole.store.tables import occurrences
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -217,7 +217,7 @@ def test_everything_that_matches_is_retried_once(place: Installation) -> None:
         failed = [place.run("counting.count", f"2025-01-{day:02}") for day in (1, 2, 3)]
         place.run("counting.names", DAY)
         counting.change(place.data, "ben", "fine")
-        wanted = Filter(job="counting.count", states=(RunState.PARTIAL,))
+        wanted = RunFilter(job="counting.count", states=(RunState.PARTIAL,))
         meant = place.service.queries.retryable(wanted, limit=10)
         outcome = place.service.commands.outcome(place.service.commands.retry_matching(wanted), 10)
         assert outcome is not None
@@ -242,7 +242,7 @@ def test_all_moments_that_match_are_retried_one_after_the_other(place: Installat
             time.sleep(1.0)  # a moment is a second
         counting.change(place.data, "ben", "fine")
         outcome = place.service.commands.outcome(
-            place.service.commands.retry_matching(Filter(job="counting.moment")), 10
+            place.service.commands.retry_matching(RunFilter(job="counting.moment")), 10
         )
         assert outcome is not None
         ended = [run for number in outcome.runs if (run := place.service.commands.wait_for_run(number, 20))]

@@ -8,7 +8,7 @@ import pytest
 
 from opsconsole.authoring.batch import BatchResult
 from opsconsole.authoring.run import RunState
-from opsconsole.leader.run_totals import Tally
+from opsconsole.leader.run_totals import RunTotals
 from opsconsole.store import Store, migrate
 from tests.rules.test_health import JOB, run
 
@@ -22,7 +22,7 @@ def store(database_url: str) -> Iterator[Store]:
 
 
 def test_hits_and_misses_are_told_as_a_rate_over_all_batches(store: Store) -> None:
-    tally = Tally(run(RunState.RUNNING), JOB)
+    tally = RunTotals(run(RunState.RUNNING), JOB)
 
     with store.writing() as db:
         tally.take(db, 1, BatchResult(7, 1, 1, ok=4, metrics={"cache_hits": 3, "cache_misses": 1, "other": 5}))

@@ -13,24 +13,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Column, ColumnElement, Integer, MetaData, Select, String, Table, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from opsconsole import (
-    DAY,
-    NONE,
-    QUEUE,
-    REPLACE,
-    Context,
-    Family,
-    Items,
-    Job,
-    Pack,
-    Scope,
-    UtcTime,
-    all_of,
-    hours,
-    key_type,
-    minutes,
-)
+from opsconsole import DAY, NONE, Context, Items, Job, Overlap, Pack, Scope, all_of, hours, minutes
+from opsconsole.cache import Family
 from opsconsole.core.database import Connection, Database
+from opsconsole.sql import UtcTime, key_type
 
 NEVER = "0 0 29 2 *"
 """For jobs that only a command starts: a campaign is over long before."""
@@ -201,8 +187,8 @@ def _job(name: str, cron: str = EACH_MINUTE, *, slow: float = 1.0, picky: bool =
 JOBS: Sequence[Job] = (
     _job("chaos.latest"),
     _job("chaos.none", catch_up=NONE),
-    _job("chaos.every", catch_up=all_of(newest=5), overlap=QUEUE),
-    _job("chaos.replacing", slow=20, overlap=REPLACE),
+    _job("chaos.every", catch_up=all_of(newest=5), overlap=Overlap.QUEUE),
+    _job("chaos.replacing", slow=20, overlap=Overlap.REPLACE),
     _job("chaos.left", "*/2 * * * *", exclusive="ledger"),
     _job("chaos.right", "*/2 * * * *", exclusive="ledger", priority=5),
     _job("chaos.second", after=("chaos.latest",), after_wait=PATIENCE),
@@ -217,7 +203,7 @@ JOBS: Sequence[Job] = (
         batch=2,
         timeout=timedelta(days=1),
         catch_up=all_of(newest=5),
-        overlap=QUEUE,
+        overlap=Overlap.QUEUE,
     ),
     Job("chaos.marks", everybody, leave_marks("chaos.marks"), cron="*/2 * * * *", batch=3, timeout=timedelta(days=1)),
 )

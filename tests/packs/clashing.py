@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from opsconsole import Pack, Reply, Request, Route, Serving
+from opsconsole import Pack
+from opsconsole.extensions import ExtensionContext, Reply, Request, Route
 
 
-def _nothing(_serving: Serving, _asked: Request) -> Reply:
+def _nothing(_serving: ExtensionContext, _asked: Request) -> Reply:
     return Reply({})
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from opsconsole import DAY_BEFORE, NONE, QUEUE, Job, Pack, all_of
+from opsconsole import DAY_BEFORE, NONE, Job, Overlap, Pack, all_of
 from tests.packs.counting import everything, leave_marks, metadata
 
 hourly = Job("clockwork.hourly", everything, leave_marks("clockwork.hourly"), cron="0 * * * *")
-patient = Job("clockwork.patient", everything, leave_marks("clockwork.patient"), cron="0 * * * *", overlap=QUEUE)
+patient = Job(
+    "clockwork.patient", everything, leave_marks("clockwork.patient"), cron="0 * * * *", overlap=Overlap.QUEUE
+)
 forgetful = Job("clockwork.forgetful", everything, leave_marks("clockwork.forgetful"), cron="15 * * * *", catch_up=NONE)
 nightly = Job(
     "clockwork.nightly",

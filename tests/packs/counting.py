@@ -27,8 +27,9 @@ from sqlalchemy import (
     update,
 )
 
-from opsconsole import DAY, Context, Items, Job, Pack, Retry, Scope, key_type
+from opsconsole import DAY, Context, Items, Job, Pack, Retry, Scope
 from opsconsole.core.database import Connection, Database
+from opsconsole.sql import key_type
 
 NEVER = "30 0 29 2 *"  # all but: a test's run is not to meet one of the schedule
 SOON = Retry(times=3, first=timedelta(milliseconds=20), longest=timedelta(milliseconds=200))

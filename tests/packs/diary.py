@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from sqlalchemy import Column, Integer, MetaData, Select, String, Table, func, select
 
-from opsconsole import DAY, DAY_BEFORE, FOUR_WEEKS_BEFORE, Context, Items, Job, Pack, Scope, inserting, key_type
+from opsconsole import DAY, DAY_BEFORE, FOUR_WEEKS_BEFORE, Context, Items, Job, Pack, Scope
 from opsconsole.core.database import Database
+from opsconsole.sql import inserting, key_type
 
 metadata = MetaData()
 writers = Table("writers", metadata, Column("id", key_type(), primary_key=True))

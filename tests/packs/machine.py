@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from opsconsole import DAY, DAY_BEFORE, NONE, QUEUE, REPLACE, Job, Pack, all_of, hours
+from opsconsole import DAY, DAY_BEFORE, NONE, Job, Overlap, Pack, all_of, hours
 from tests.packs.counting import SOON, everything, leave_marks, metadata
 
 
@@ -17,8 +17,8 @@ pack = Pack(
     "machine",
     jobs=(
         _job("hourly", cron="0 * * * *"),
-        _job("patient", cron="*/30 * * * *", overlap=QUEUE),
-        _job("pushy", cron="10 * * * *", overlap=REPLACE),
+        _job("patient", cron="*/30 * * * *", overlap=Overlap.QUEUE),
+        _job("pushy", cron="10 * * * *", overlap=Overlap.REPLACE),
         _job("forgetful", cron="15 */2 * * *", catch_up=NONE),
         _job("nightly", cron="30 0 * * *", covers=DAY_BEFORE, catch_up=all_of(newest=3), parallel=2, exclusive="books"),
         _job("books", cron="0 */3 * * *", covers=DAY, exclusive="books", priority=5),

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Column, MetaData, Select, String, Table, func, select
 
-from opsconsole import DAY, FOUR_WEEKS_BEFORE, Context, Items, Job, Pack, Scope, inserting, key_type
+from opsconsole import DAY, FOUR_WEEKS_BEFORE, Context, Items, Job, Pack, Scope
+from opsconsole.sql import inserting, key_type
 
 NEVER = "0 0 29 2 *"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from opsconsole import Family, Pack
+from opsconsole import Pack
+from opsconsole.cache import Family
 
 DAY = Family("shelf.day", "shelf:day:{date}:{user}", timedelta(hours=2), of=("user",), made_from=("books",))
 LEVEL = Family("shelf.level", "shelf:level:{user}:{subject}", timedelta(hours=1), of=("user", "subject"))

@@ -14,14 +14,14 @@ from opsconsole.calendar.cron import Cron
 from opsconsole.calendar.windows import Covers, Window
 from opsconsole.core.errors import BadWindow, NotBackfillable
 from opsconsole.rules.backfill import (
-    NOTHING,
-    Going,
-    Known,
+    NO_RECORD,
+    ActiveStep,
     Only,
     Pace,
-    Seen,
     StepState,
+    WindowRecord,
     WindowState,
+    WindowStatus,
     decide,
     due_instant,
     in_order,
@@ -32,7 +32,7 @@ from opsconsole.rules.backfill import (
 from tests.packs import counting
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
-LOOKED = Known(run=7, result=WindowState.FRESH, items=100, stale=0, looked_at=NOW)
+LOOKED = WindowRecord(run=7, result=WindowState.FRESH, items=100, stale=0, looked_at=NOW)
 
 
 def job(name: str = "books.close", cron: str = "59 23 * * *", covers: Covers = DAY, **more: object) -> Job:
@@ -82,9 +82,9 @@ def test_a_window_is_due_when_the_schedule_runs_it(of: Job, label: str, due: dat
 @pytest.mark.parametrize(
     ("label", "known", "open_run", "state"),
     [
-        ("2025-03-01", NOTHING, None, WindowState.MISSING),
-        ("2025-03-01", replace(NOTHING, stale=0, looked_at=NOW), None, WindowState.FRESH),  # others wrote its rows
-        ("2025-03-01", replace(NOTHING, stale=5, looked_at=NOW), None, WindowState.MISSING),
+        ("2025-03-01", NO_RECORD, None, WindowState.MISSING),
+        ("2025-03-01", replace(NO_RECORD, stale=0, looked_at=NOW), None, WindowState.FRESH),  # others wrote its rows
+        ("2025-03-01", replace(NO_RECORD, stale=5, looked_at=NOW), None, WindowState.MISSING),
         ("2025-03-01", LOOKED, None, WindowState.FRESH),
         ("2025-03-01", replace(LOOKED, stale=None), None, WindowState.FRESH),
         ("2025-03-01", replace(LOOKED, stale=3), None, WindowState.STALE),
@@ -92,19 +92,19 @@ def test_a_window_is_due_when_the_schedule_runs_it(of: Job, label: str, due: dat
         ("2025-03-01", replace(LOOKED, result=WindowState.PARTIAL), None, WindowState.PARTIAL),
         ("2025-03-01", replace(LOOKED, result=WindowState.FAILED, stale=3), None, WindowState.FAILED),
         ("2025-03-01", LOOKED, 9, WindowState.RUNNING),
-        ("2025-03-10", NOTHING, None, WindowState.NOT_DUE),
+        ("2025-03-10", NO_RECORD, None, WindowState.NOT_DUE),
         ("2025-03-10", LOOKED, None, WindowState.NOT_DUE),
-        ("2025-03-09", NOTHING, None, WindowState.MISSING),
+        ("2025-03-09", NO_RECORD, None, WindowState.MISSING),
     ],
 )
-def test_how_a_window_is(label: str, known: Known, open_run: int | None, state: WindowState) -> None:
+def test_how_a_window_is(label: str, known: WindowRecord, open_run: int | None, state: WindowState) -> None:
     of = job()
 
     assert state_of(of, Cron(of.cron, of.tz), day(label, of), known, open_run, NOW) is state
 
 
-def seen(label: str, state: WindowState, known: Known = LOOKED) -> Seen:
-    return Seen(day(label, job()), state, known, open_run=9 if state is WindowState.RUNNING else None)
+def seen(label: str, state: WindowState, known: WindowRecord = LOOKED) -> WindowStatus:
+    return WindowStatus(day(label, job()), state, known, open_run=9 if state is WindowState.RUNNING else None)
 
 
 RANGE = [
@@ -112,7 +112,7 @@ RANGE = [
     seen("2025-03-02", WindowState.STALE, replace(LOOKED, stale=3)),
     seen("2025-03-03", WindowState.PARTIAL),
     seen("2025-03-04", WindowState.FAILED),
-    seen("2025-03-05", WindowState.MISSING, NOTHING),
+    seen("2025-03-05", WindowState.MISSING, NO_RECORD),
     seen("2025-03-06", WindowState.RUNNING),
     seen("2025-03-07", WindowState.NOT_DUE),
 ]
@@ -156,11 +156,11 @@ WIDE = job("p.wide", parallel=3)
 JOBS = {found.name: found for found in (REPORT, SNAPSHOT, WIDE)}
 
 
-def going(of: Job, label: str, state: StepState = StepState.PENDING) -> Going:
-    return Going(int(label[-2:]), of.name, day(label, of), state, Selection.ALL, None)
+def going(of: Job, label: str, state: StepState = StepState.PENDING) -> ActiveStep:
+    return ActiveStep(int(label[-2:]), of.name, day(label, of), state, Selection.ALL, None)
 
 
-def next_ones(*steps: Going) -> list[tuple[str, str]]:
+def next_ones(*steps: ActiveStep) -> list[tuple[str, str]]:
     return [(step.job, step.window.label[-2:]) for step in to_begin(steps, JOBS.get)]
 
 
@@ -195,7 +195,7 @@ def test_a_job_that_is_gone_begins_nothing() -> None:
 def test_a_window_that_ended_long_ago_is_not_asked_of_the_schedule() -> None:
     of = job(cron="0 0 29 2 *")
 
-    assert state_of(of, Cron(of.cron, of.tz), day("2025-03-01", of), NOTHING, None, NOW) is WindowState.MISSING
+    assert state_of(of, Cron(of.cron, of.tz), day("2025-03-01", of), NO_RECORD, None, NOW) is WindowState.MISSING
     assert NOW - day("2025-03-01", of).end > timedelta(days=3)
 
 

@@ -13,9 +13,9 @@ from opsconsole.authoring.occurrence import OccurrenceState, Reason
 from opsconsole.authoring.run import Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.calendar.cron import Cron
 from opsconsole.calendar.windows import Window
-from opsconsole.rules.explain import Answer, Known, explain, fits
+from opsconsole.rules.explain import Answer, Evidence, explain, fits
 from opsconsole.store.lease import Identity, Lease
-from opsconsole.store.occurrence_history import Account, Registration
+from opsconsole.store.occurrence_history import OccurrenceRecord, Registration
 from opsconsole.store.pauses import Pause
 from tests.packs import counting
 
@@ -26,7 +26,7 @@ NOW = datetime(2026, 1, 19, 18, 0, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 REGISTERED = Registration("books.close", CLOSE.spec, CLOSE.cron, "UTC", AT - hours(100), NOW - 30 * SECOND, None)
-ROW = Account(7, "books.close", AT, AT, 1, OccurrenceState.RAN, None, None, CLOSE.spec, 3, AT, AT + SECOND, 41)
+ROW = OccurrenceRecord(7, "books.close", AT, AT, 1, OccurrenceState.RAN, None, None, CLOSE.spec, 3, AT, AT + SECOND, 41)
 BEN = Identity("u", "web1", 812, "1", "m/b/n", "ben")
 LEASE = Lease(3, 100, BEN, AT - hours(2), NOW - SECOND)
 
@@ -61,16 +61,16 @@ def run(number: int = 41, state: RunState = RunState.SUCCEEDED, **how: Any) -> R
     return replace(made, **how)
 
 
-def why(account: Account | None, at: datetime = AT, **known: Any) -> Answer:
+def why(account: OccurrenceRecord | None, at: datetime = AT, **known: Any) -> Answer:
     told: dict[str, Any] = {"loaded": CLOSE, "registration": REGISTERED, "lease": LEASE, "account": account}
-    return explain(at, Known("books.close", CRON, NOW, **{**told, **known}))
+    return explain(at, Evidence("books.close", CRON, NOW, **{**told, **known}))
 
 
 def rows(answer: Answer) -> list[tuple[str, int | str]]:
     return [(row.table, row.key) for row in answer.rows]
 
 
-def skipped(reason: Reason, **how: Any) -> Account:
+def skipped(reason: Reason, **how: Any) -> OccurrenceRecord:
     state = OccurrenceState.SKIPPED
     if reason not in (Reason.OVERLAP, Reason.PAUSED, Reason.CAPACITY):
         state = OccurrenceState.MISSED

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from opsconsole import BY_HAND, DAY, DAY_BEFORE, MONTH_BEFORE, QUEUE, REPLACE, Job, Limits, Pack, hours, minutes
+from opsconsole import BY_HAND, DAY, DAY_BEFORE, MONTH_BEFORE, Job, Limits, Overlap, Pack, hours, minutes
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.rules.lint import CROWD, Oddity, Rule, oddities
 from tests.packs import counting
@@ -234,12 +234,12 @@ def test_a_batch_may_not_take_longer_than_its_run() -> None:
     ("how", "is_odd"),
     [
         ({}, True),
-        ({"overlap": QUEUE, "timeout": minutes(30)}, True),
+        ({"overlap": Overlap.QUEUE, "timeout": minutes(30)}, True),
         ({"timeout": minutes(30), "covers": DAY}, True),
         ({"timeout": minutes(30), "limits": Limits(max_age=minutes(20))}, True),
         ({"timeout": minutes(15)}, False),
         ({"timeout": hours(5)}, False),  # it polls, and somebody chose how long it may take
-        ({"overlap": REPLACE}, False),
+        ({"overlap": Overlap.REPLACE}, False),
     ],
 )
 def test_a_period_shorter_than_the_timeout_is_odd_unless_it_is_meant(how: dict[str, Any], is_odd: bool) -> None:

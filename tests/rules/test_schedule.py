@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, strategies as st
 
-from opsconsole import LATEST, NONE, QUEUE, REPLACE, SKIP, Job, all_of, hours
+from opsconsole import LATEST, NONE, Job, Overlap, all_of, hours
 from opsconsole.authoring.job import CatchUp, Overlap
 from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
 from opsconsole.calendar.cron import Cron
@@ -32,12 +32,12 @@ KOLKATA = timedelta(hours=5, minutes=30)
 
 crons = st.sampled_from(sorted(MEANINGS))
 catch_ups = st.sampled_from([LATEST, NONE, all_of(newest=2), all_of(newest=31)])
-overlaps = st.sampled_from([SKIP, QUEUE])
+overlaps = st.sampled_from([Overlap.SKIP, Overlap.QUEUE])
 seconds = st.integers(0, 3 * 86_400)
 
 
 def job(
-    cron: str, catch_up: CatchUp = LATEST, overlap: Overlap = SKIP, name: str = "books.close", priority: int = 0
+    cron: str, catch_up: CatchUp = LATEST, overlap: Overlap = Overlap.SKIP, name: str = "books.close", priority: int = 0
 ) -> Job:
     return Job(
         name,
@@ -92,7 +92,7 @@ def test_every_instant_is_accounted_for_once_and_by_its_policy(
 
     assert accounted(cron, found) == instants
     kept = instants[-max(1, catch_up.newest) :]
-    is_blocked = busy is not None and overlap is SKIP
+    is_blocked = busy is not None and overlap is Overlap.SKIP
     for occurrence in found:
         is_late = now - occurrence.due_at > MINUTE
         if occurrence.due_at not in kept:
@@ -217,25 +217,25 @@ def at_the_hour(overlap: Overlap, *open_runs: Open) -> Occurrence:
 def test_a_queue_has_one_place() -> None:
     running, waiting = Open(41), Open(42, queued=True)
 
-    assert at_the_hour(QUEUE, running).runs
-    second = at_the_hour(QUEUE, running, waiting)
+    assert at_the_hour(Overlap.QUEUE, running).runs
+    second = at_the_hour(Overlap.QUEUE, running, waiting)
     assert (second.state, second.reason, second.blocked_by) == (OccurrenceState.SKIPPED, Reason.OVERLAP, 42)
 
 
 def test_replacing_ends_what_is_open_and_runs() -> None:
-    found = at_the_hour(REPLACE, Open(41), Open(42, queued=True, caught_up=True))
+    found = at_the_hour(Overlap.REPLACE, Open(41), Open(42, queued=True, caught_up=True))
 
     assert found.runs
     assert found.replaces == (41, 42)
 
 
 def test_what_is_caught_up_with_does_not_keep_the_newest_from_its_turn() -> None:
-    assert at_the_hour(SKIP, Open(41, caught_up=True)).runs
-    assert at_the_hour(SKIP, Open(41, caught_up=True), Open(42)).blocked_by == 42
+    assert at_the_hour(Overlap.SKIP, Open(41, caught_up=True)).runs
+    assert at_the_hour(Overlap.SKIP, Open(41, caught_up=True), Open(42)).blocked_by == 42
 
 
 def test_a_run_that_waits_for_a_place_is_named_as_such() -> None:
-    assert at_the_hour(SKIP, Open(41, queued=True, for_a_slot=True)).reason is Reason.CAPACITY
+    assert at_the_hour(Overlap.SKIP, Open(41, queued=True, for_a_slot=True)).reason is Reason.CAPACITY
 
 
 def test_a_clock_set_forward_is_the_reason_for_what_is_not_run() -> None:

@@ -9,24 +9,24 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from opsconsole.authoring.batch import BatchState
-from opsconsole.authoring.extensions import Shown
+from opsconsole.authoring.extensions import PanelContent
 from opsconsole.authoring.run import Counts, Run, RunState, Selection, Stop, Trigger
-from opsconsole.cache.clearing import Swept, Wanted
+from opsconsole.cache.clearing import ClearFilter, ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.errors import OpsconsoleError, UnknownBackfill, UnknownRun
-from opsconsole.rules.backfill import Known, Only, Seen, Step, StepState, WindowState
+from opsconsole.rules.backfill import Only, Step, StepState, WindowRecord, WindowState, WindowStatus
 from opsconsole.service.backfills import Calendar, Looking
 from opsconsole.service.snapshot import (
-    Advance,
     Attached,
-    Away,
     BatchCell,
     Cause,
+    CommandProgress,
     Finding,
     JobCard,
     Leader,
+    Outage,
     Outcome,
     PanelView,
     Pause,
@@ -224,14 +224,14 @@ TROUBLE = replace(
     environment="production",
     leader=None,
     live=(Progress(a_run(4812, state=RunState.INTERRUPTED), "Asia/Kolkata", None, None),),
-    redis=replace(BUSY.redis, away=Away(ago(minutes=8), "Connection refused")),
+    redis=replace(BUSY.redis, away=Outage(ago(minutes=8), "Connection refused")),
     findings=(
         Finding(Severity.CRITICAL, "the store", "is away: database is locked", ago(minutes=2)),
         REDIS_AWAY,
         OVERDUE,
         FAILED,
     ),
-    store_away=Away(ago(minutes=2), "database is locked"),
+    store_away=Outage(ago(minutes=2), "database is locked"),
 )
 
 PAGE = RunPage(
@@ -255,9 +255,9 @@ DAY_FAMILY = Family("attempts.day", "date:user:{date}:{user}", timedelta(hours=2
 LEVEL_FAMILY = Family("practice.level", "level:{user}:{subject}", timedelta(hours=1), of=("user", "subject"))
 BOARD_FAMILY = Family("game.board", "leaderboard:{board}", None)
 FAMILIES = (DAY_FAMILY, LEVEL_FAMILY, BOARD_FAMILY)
-BEGUN = Swept({"attempts.day": 0, "practice.level": 0}, 0, 41_204)
-HALFWAY = Swept({"attempts.day": 310, "practice.level": 0}, 12_000, 41_204, ("date:user:2026-01-19:asha",))
-COUNTED = Swept(
+BEGUN = ClearProgress({"attempts.day": 0, "practice.level": 0}, 0, 41_204)
+HALFWAY = ClearProgress({"attempts.day": 310, "practice.level": 0}, 12_000, 41_204, ("date:user:2026-01-19:asha",))
+COUNTED = ClearProgress(
     {"attempts.day": 910, "practice.level": 30},
     41_204,
     41_204,
@@ -270,12 +270,12 @@ PANELS = (
     PanelView(
         "game",
         "Players",
-        Shown(facts=(("lives due", "1,204"), ("streaks in danger", "3"), ("sessions left open", "12"))),
+        PanelContent(facts=(("lives due", "1,204"), ("streaks in danger", "3"), ("sessions left open", "12"))),
     ),
     PanelView(
         "game",
         "Leaderboards",
-        Shown(
+        PanelContent(
             columns=("board", "players", "first", "XP", "since"),
             rows=(
                 ("all time", "10,000", "asha", "91,240", "2025-11-02 08:12 UTC"),
@@ -284,8 +284,8 @@ PANELS = (
             ),
         ),
     ),
-    PanelView("exams", "Queue", Shown(says="the data database is away: timeout"), troubled=True),
-    PanelView("reporting", "Reports", Shown(columns=("day", "users"), says="no day is reported yet")),
+    PanelView("exams", "Queue", PanelContent(says="the data database is away: timeout"), troubled=True),
+    PanelView("reporting", "Reports", PanelContent(columns=("day", "users"), says="no day is reported yet")),
 )
 
 
@@ -307,12 +307,12 @@ def utc_day(day_: date) -> Window:
     return Window(start, start + timedelta(days=1), day_.isoformat())
 
 
-def a_window(window: Window, state: WindowState = WindowState.FRESH, **other: Any) -> Seen:
+def a_window(window: Window, state: WindowState = WindowState.FRESH, **other: Any) -> WindowStatus:
     """A window that a run was about, unless it is missing."""
     if state in (WindowState.MISSING, WindowState.NOT_DUE):
-        return Seen(window, state, Known(**other))
+        return WindowStatus(window, state, WindowRecord(**other))
     known = {"run": 4000, "result": state, "items": 1203, "seconds": 2.1, **other}
-    return Seen(window, state, Known(**known), 4900 if state is WindowState.RUNNING else None)
+    return WindowStatus(window, state, WindowRecord(**known), 4900 if state is WindowState.RUNNING else None)
 
 
 def _odd(n: int) -> WindowState:
@@ -419,16 +419,16 @@ class FakeService:
         self.refuses: OpsconsoleError | None = None
         self.items = 10_000
         self.cached: tuple[Family, ...] = FAMILIES
-        self.steps: Sequence[Swept] = (BEGUN, HALFWAY, COUNTED)
+        self.steps: Sequence[ClearProgress] = (BEGUN, HALFWAY, COUNTED)
         self.counts = threading.Event()
         self.counts.set()
         self.away: OpsconsoleError | None = None
         self.shows: tuple[PanelView, ...] = PANELS
         self.cards: tuple[Calendar, ...] = CALENDARS
-        self.seen: dict[str, Sequence[Seen]] = {REPORT: A_YEAR, SNAPSHOT: A_YEAR[:-9], SUMMARY: MONTHS}
+        self.seen: dict[str, Sequence[WindowStatus]] = {REPORT: A_YEAR, SNAPSHOT: A_YEAR[:-9], SUMMARY: MONTHS}
         self.filled: list[Backfill] = []
         self.plan, self.plan_steps, self.warnings = PLAN, PLAN_STEPS, ["results go by themselves"]
-        self.advances: list[Advance] = []
+        self.advances: list[CommandProgress] = []
         self.hangs = threading.Event()
         self.hangs.set()
         self.callback: Callable[[Snapshot], None] | None = None
@@ -471,7 +471,7 @@ class FakeService:
     def families(self) -> tuple[Family, ...]:
         return self.cached
 
-    def count_keys(self, wanted: Wanted, /) -> Iterator[Swept]:
+    def count_keys(self, wanted: ClearFilter, /) -> Iterator[ClearProgress]:
         """Stands still before the last step until it may go on."""
         self.asked.append(("count_keys", wanted))
         if self.away is not None:
@@ -480,7 +480,7 @@ class FakeService:
         self.counts.wait(5)
         yield self.steps[-1]
 
-    def clear_cache(self, wanted: Wanted, /, *, counted: int | None = None) -> int:
+    def clear_cache(self, wanted: ClearFilter, /, *, counted: int | None = None) -> int:
         self.ask("clear", wanted, counted)
         return 22
 
@@ -490,7 +490,7 @@ class FakeService:
             raise self.away
         return self.shows
 
-    def progress(self, command: int, /) -> Advance | None:
+    def progress(self, command: int, /) -> CommandProgress | None:
         return self.advances.pop(0) if self.advances else None
 
     def outcome(self, command: int, wait_seconds: float, /) -> Outcome | None:
@@ -527,7 +527,7 @@ class FakeBackfills:
     def calendars(self) -> tuple[Calendar, ...]:
         return self._fake.cards
 
-    def windows(self, job: str, since: date | None, until: date | None, /) -> list[Seen]:
+    def windows(self, job: str, since: date | None, until: date | None, /) -> list[WindowStatus]:
         self._fake.asked.append(("windows", job, since, until))
         seen = self._fake.seen.get(job, ())
         return [each for each in seen if str(since)[: len(each.window.label)] <= each.window.label <= str(until)]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from opsconsole.calendar.windows import Unit
-from opsconsole.rules.backfill import Only, Seen, StepState, WindowState
+from opsconsole.rules.backfill import Only, StepState, WindowState, WindowStatus
 from opsconsole.service import confirmations as guard
 from opsconsole.service.backfills import Calendar
 from opsconsole.store.backfills import BackfillState
@@ -31,7 +31,7 @@ def plain(lines: Sequence[Line]) -> str:
     return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
 
 
-def sheet(cursor: date = TODAY, marked: Stretch | None = None, seen: Sequence[Seen] = world.A_YEAR) -> Sheet:
+def sheet(cursor: date = TODAY, marked: Stretch | None = None, seen: Sequence[WindowStatus] = world.A_YEAR) -> Sheet:
     """The daily report's year."""
     shown = calendar.page(Unit.DAY, cursor, TODAY)
     return Sheet(world.REPORT, Unit.DAY, shown, calendar.by_date(seen), cursor, marked)
@@ -159,7 +159,7 @@ def test_the_headline_counts_in_words_and_in_signs_where_there_is_little_room() 
         ),
     ],
 )
-def test_the_window_under_the_cursor_is_told_in_words(seen: Seen, says: str) -> None:
+def test_the_window_under_the_cursor_is_told_in_words(seen: WindowStatus, says: str) -> None:
     told = plain([calendar.described(sheet(seen=[seen]), world.NOW, 100)])
     assert told.startswith(f" Mon 2026-01-19  {says}")
 

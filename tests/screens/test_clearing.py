@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from textual import events
 
-from opsconsole.cache.clearing import BadWanted, Swept, Wanted
+from opsconsole.cache.clearing import BadClearFilter, ClearFilter, ClearProgress
 from opsconsole.cache.families import BadKey
 from opsconsole.core.errors import NotAllowed, OpsconsoleError, Unavailable
-from opsconsole.service.snapshot import Advance, Outcome
+from opsconsole.service.snapshot import CommandProgress, Outcome
 from screens.dialogs.clear import ClearDialog, TypeToConfirm
 from screens.dialogs.dialog import Confirm
 from screens.pages.dashboard import Dashboard
@@ -20,7 +20,7 @@ from tests.screens import fakes as world
 from tests.screens.console import Opened, trying
 from tests.screens.test_hostile import ALL, HOSTILE, shows_only_what_can_be_seen
 
-ASHA = Wanted(user="asha")
+ASHA = ClearFilter(user="asha")
 
 
 def text(lines: list[Line]) -> str:
@@ -31,7 +31,9 @@ def asked(service: world.FakeService, verb: str) -> list[tuple[object, ...]]:
     return [each[1:] for each in service.asked if each[0] == verb]
 
 
-def cleared(sentence: str = "940 keys of 2 families are cleared", steps: Swept | None = None) -> world.FakeService:
+def cleared(
+    sentence: str = "940 keys of 2 families are cleared", steps: ClearProgress | None = None
+) -> world.FakeService:
     """A service that counts, and carries out what it is asked for."""
     service = world.FakeService()
     service.answer = Outcome(None, None, done=sentence)
@@ -81,7 +83,7 @@ def test_families_that_are_left_alone_are_named_where_there_is_room(count: int, 
 def test_nothing_to_clear_is_said_in_words() -> None:
     nothing = replace(world.COUNTED, found={"attempts.day": 0}, samples=(), left_alone=())
 
-    assert text(clearing.found(nothing, Wanted(user="dora", date="2026-01-19"), 66)) == (
+    assert text(clearing.found(nothing, ClearFilter(user="dora", date="2026-01-19"), 66)) == (
         "nothing to clear: no key is cached of user dora, date 2026-01-19"
     )
 
@@ -97,7 +99,7 @@ def test_many_families_fit_and_none_is_forgotten() -> None:
 
 
 def test_the_question_names_numbers_environment_and_the_command_that_does_the_same() -> None:
-    question = clearing.question(Wanted(user="asha", family="attempts.day"), world.COUNTED, "production")
+    question = clearing.question(ClearFilter(user="asha", family="attempts.day"), world.COUNTED, "production")
 
     assert question.sentences[0] == "Clear 940 keys of 2 families in PRODUCTION?"
     assert question.sentences[1] == "All of user asha, family attempts.day."
@@ -106,17 +108,17 @@ def test_the_question_names_numbers_environment_and_the_command_that_does_the_sa
 
 
 def test_the_command_is_quoted() -> None:
-    assert clearing.command(Wanted(user="a'b; rm -rf")) == """opsconsole cache clear --user 'a'"'"'b; rm -rf'"""
+    assert clearing.command(ClearFilter(user="a'b; rm -rf")) == """opsconsole cache clear --user 'a'"'"'b; rm -rf'"""
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
 def test_nothing_in_keys_and_names_reaches_the_terminal(hostile: str) -> None:
-    swept = Swept({hostile: 3, "other": 1}, 1, 2, (hostile, hostile), (hostile,), done=True)
+    swept = ClearProgress({hostile: 3, "other": 1}, 1, 2, (hostile, hostile), (hostile,), done=True)
     empty = replace(swept, found={})
 
-    assert shows_only_what_can_be_seen(clearing.found(swept, Wanted(user=hostile), 66), 66)
-    assert shows_only_what_can_be_seen(clearing.found(empty, Wanted(user=hostile), 66), 66)
-    assert all(width(each) <= 66 for each in clearing.found(swept, Wanted(family=hostile), 66))
+    assert shows_only_what_can_be_seen(clearing.found(swept, ClearFilter(user=hostile), 66), 66)
+    assert shows_only_what_can_be_seen(clearing.found(empty, ClearFilter(user=hostile), 66), 66)
+    assert all(width(each) <= 66 for each in clearing.found(swept, ClearFilter(family=hostile), 66))
 
 
 # --- the dialog ---------------------------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ def test_cancel_is_the_default_and_nothing_is_cleared() -> None:
 
 
 def test_subject_family_and_date_are_fields_too() -> None:
-    wanted = Wanted(subject="maths", family="practice.level", date="2026-01-19")
+    wanted = ClearFilter(subject="maths", family="practice.level", date="2026-01-19")
 
     async def look(console: Opened) -> None:
         await console.press("c", "down", *"mathss", "backspace", "down", "left", "left")
@@ -206,7 +208,7 @@ def test_a_count_shows_how_far_it_is_and_is_given_up_when_something_else_is_want
         assert "310 found" not in console.text
         service.counts.set()
         await counted(console)
-        assert asked(service, "count_keys") == [(ASHA,), (Wanted(user="asha2"),)]
+        assert asked(service, "count_keys") == [(ASHA,), (ClearFilter(user="asha2"),)]
 
     trying(look, service=service)
 
@@ -215,7 +217,7 @@ def test_a_count_shows_how_far_it_is_and_is_given_up_when_something_else_is_want
     ("keys", "error", "words"),
     [
         (("*",), BadKey("*", "it contains a glob character"), "'*' cannot be part of a cache key"),
-        ((*["down"] * 3, *"2026-13-45"), BadWanted("'2026-13-45' is not a date"), "'2026-13-45' is not a date"),
+        ((*["down"] * 3, *"2026-13-45"), BadClearFilter("'2026-13-45' is not a date"), "'2026-13-45' is not a date"),
         ((*"asha",), Unavailable("redis", "no answer within 1 s"), "Redis is away: no answer within 1 s"),
     ],
     ids=["glob", "date", "away"],
@@ -281,7 +283,9 @@ def test_without_families_there_is_no_dialog() -> None:
     [("production", world.COUNTED, "production"), ("staging", world.MANY, "staging")],
     ids=["production", "many"],
 )
-def test_a_name_has_to_be_typed_in_production_and_for_many_keys(environment: str, swept: Swept, word: str) -> None:
+def test_a_name_has_to_be_typed_in_production_and_for_many_keys(
+    environment: str, swept: ClearProgress, word: str
+) -> None:
     async def look(console: Opened) -> None:
         await console.press("c", *"asha")
         await counted(console, "keys of 2 families")
@@ -314,7 +318,10 @@ def test_progress_is_told_while_keys_are_cleared(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("screens.commands.LOOK_SECONDS", 0.05)
     service = world.FakeService()
     service.answer = None
-    service.advances = [Advance("counting", 9_000, 41_204, 0), *[Advance("clearing", 12_000, 41_204, 310)] * 40]
+    service.advances = [
+        CommandProgress("counting", 9_000, 41_204, 0),
+        *[CommandProgress("clearing", 12_000, 41_204, 310)] * 40,
+    ]
 
     async def look(console: Opened) -> None:
         await clear_asha(console)
@@ -355,7 +362,7 @@ def test_whoever_may_only_look_counts_and_is_refused() -> None:
 
 @pytest.mark.parametrize("ascii_only", [False, True], ids=["unicode", "ascii"])
 def test_no_dialog_passes_on_what_cannot_be_seen(ascii_only: bool) -> None:
-    swept = Swept({ALL: 3, "other": 2000}, 41_204, 41_204, (ALL,), (ALL,), done=True)
+    swept = ClearProgress({ALL: 3, "other": 2000}, 41_204, 41_204, (ALL,), (ALL,), done=True)
 
     async def look(console: Opened) -> None:
         await console.press("c")

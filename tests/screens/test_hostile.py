@@ -13,10 +13,10 @@ from opsconsole.authoring.run import Run, RunState, Stop
 from opsconsole.core.errors import BadWindow
 from opsconsole.core.text import safe
 from opsconsole.service.snapshot import (
-    Away,
     Cause,
     Finding,
     JobCard,
+    Outage,
     Outcome,
     Rates,
     RunPage,
@@ -76,10 +76,10 @@ def hostile_snapshot(text: str) -> Snapshot:
         ),
         recent=(run, replace(run, id=8, error=None)),
         success=(Success(text, Rates(0.5, None, 1.0), (run,), 3.0),),
-        redis=replace(world.BUSY.redis, stats=replace(world.STATS, version=text), away=Away(world.NOW, text)),
+        redis=replace(world.BUSY.redis, stats=replace(world.STATS, version=text), away=Outage(world.NOW, text)),
         findings=findings,
-        store_away=Away(world.ago(minutes=1), text),
-        data_away=Away(world.ago(minutes=1), text),
+        store_away=Outage(world.ago(minutes=1), text),
+        data_away=Outage(world.ago(minutes=1), text),
         engine_problem=text,
         pauses=(world.paused("all", who=text, note=text), world.paused(text, None, text, text)),
         attached=(world.attached(text), world.attached(text + "2", 2)),

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from opsconsole.authoring.extensions import Shown
+from opsconsole.authoring.extensions import PanelContent
 from opsconsole.core.errors import Unavailable
 from opsconsole.service.snapshot import PanelView
 from screens.dialogs.clear import ClearDialog
@@ -21,11 +21,13 @@ from tests.screens.test_clearing import text
 from tests.screens.test_hostile import ALL, HOSTILE, shows_only_what_can_be_seen
 
 LONG = (
-    PanelView("game", "Players", Shown(columns=("player", "XP"), rows=tuple((f"u{n:04}", f"{n}") for n in range(100)))),
+    PanelView(
+        "game", "Players", PanelContent(columns=("player", "XP"), rows=tuple((f"u{n:04}", f"{n}") for n in range(100)))
+    ),
 )
 
 
-def drawn(shown: Shown, cells: int = 60, *, troubled: bool = False) -> list[str]:
+def drawn(shown: PanelContent, cells: int = 60, *, troubled: bool = False) -> list[str]:
     return text(packs.of_panel(PanelView("game", "Players", shown, troubled), cells)).splitlines()
 
 
@@ -35,7 +37,7 @@ def drawn(shown: Shown, cells: int = 60, *, troubled: bool = False) -> list[str]
 def test_facts_stand_beside_each_other_as_many_as_fit() -> None:
     facts = (("lives due", "1,204"), ("streaks in danger", "3"), ("sessions", "12"))
 
-    assert drawn(Shown(facts=facts), 60) == [
+    assert drawn(PanelContent(facts=facts), 60) == [
         "─ game: Players " + "─" * 44,
         " lives due          1,204   streaks in danger  3",
         " sessions           12",
@@ -43,7 +45,7 @@ def test_facts_stand_beside_each_other_as_many_as_fit() -> None:
 
 
 def test_numbers_stand_under_each_other_and_wide_columns_give_way() -> None:
-    shown = Shown(
+    shown = PanelContent(
         columns=("board", "players", "first"),
         rows=(("all time", "10,000", "a name that is much too long for this place"), ("week", "812", "")),
     )
@@ -56,22 +58,22 @@ def test_numbers_stand_under_each_other_and_wide_columns_give_way() -> None:
 
 
 def test_rows_that_are_longer_or_shorter_than_their_head_are_shown() -> None:
-    assert drawn(Shown(columns=("a",), rows=(("x", "y"), ())))[1:] == [" a", " x  y", ""]
-    assert drawn(Shown(rows=(("x", "y"),)))[1:] == [" x  y"]
+    assert drawn(PanelContent(columns=("a",), rows=(("x", "y"), ())))[1:] == [" a", " x  y", ""]
+    assert drawn(PanelContent(rows=(("x", "y"),)))[1:] == [" x  y"]
 
 
 def test_a_panel_says_what_it_has_to_say_and_when_it_has_nothing() -> None:
-    assert drawn(Shown(says="no day is reported yet", columns=("day",)))[1:] == [
+    assert drawn(PanelContent(says="no day is reported yet", columns=("day",)))[1:] == [
         " no day is reported yet",
         " day",
         "   no rows",
     ]
-    assert drawn(Shown())[1:] == ["   there is nothing to show"]
-    assert drawn(Shown(says="timeout"), troubled=True)[1:] == [" ✗ timeout"]
+    assert drawn(PanelContent())[1:] == ["   there is nothing to show"]
+    assert drawn(PanelContent(says="timeout"), troubled=True)[1:] == [" ✗ timeout"]
 
 
 def test_a_long_table_is_cut_where_nobody_reads_on() -> None:
-    lines = drawn(Shown(columns=("n",), rows=tuple((str(n),) for n in range(2500))))
+    lines = drawn(PanelContent(columns=("n",), rows=tuple((str(n),) for n in range(2500))))
 
     assert len(lines) == 1 + 1 + packs.ROWS + 1
     assert lines[-1] == "   and 1,500 more"
@@ -90,14 +92,14 @@ def test_old_panels_say_that_they_are_old() -> None:
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
 @pytest.mark.parametrize("cells", [80, 120])
 def test_nothing_that_packs_show_reaches_the_terminal_unseen(hostile: str, cells: int) -> None:
-    shown = Shown(((hostile, hostile),), (hostile, "b", hostile), ((hostile, hostile, hostile),) * 2, hostile)
+    shown = PanelContent(((hostile, hostile),), (hostile, "b", hostile), ((hostile, hostile, hostile),) * 2, hostile)
 
     assert shows_only_what_can_be_seen(packs.of_panels([PanelView(hostile, hostile, shown)], cells), cells)
 
 
 @pytest.mark.parametrize("count", [40, 300])
 def test_more_columns_than_fit_break_no_line(count: int) -> None:
-    shown = Shown(columns=tuple(f"column {n}" for n in range(count)), rows=(("日本語",) * count,))
+    shown = PanelContent(columns=tuple(f"column {n}" for n in range(count)), rows=(("日本語",) * count,))
 
     assert shows_only_what_can_be_seen(packs.of_panels([PanelView("p", "t", shown)], 80), 80)
 
@@ -193,7 +195,7 @@ def test_what_cannot_be_read_at_first_and_packs_without_panels_are_told() -> Non
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 def test_no_panel_passes_on_what_cannot_be_seen(size: tuple[int, int]) -> None:
     service = world.FakeService()
-    shown = Shown(((ALL, ALL),), (ALL, ALL), ((ALL, ALL), (ALL,)), ALL)
+    shown = PanelContent(((ALL, ALL),), (ALL, ALL), ((ALL, ALL), (ALL,)), ALL)
     service.shows = (PanelView(ALL, ALL, shown), PanelView("p", "t", shown, troubled=True))
 
     async def look(console: Opened) -> None:

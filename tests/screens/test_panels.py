@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import Counts, RunState
-from opsconsole.service.snapshot import Away, Finding, Progress, Severity, Snapshot
+from opsconsole.service.snapshot import Finding, Outage, Progress, Severity, Snapshot
 from screens.panels import dashboard as board, health, pauses, questions, redis, running, success, upcoming
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Block, View, fit
@@ -247,7 +247,7 @@ def test_redis_without_a_limit_without_reads_and_unknown() -> None:
     assert "no reads yet" in text
     nothing = replace(world.BUSY.redis, stats=None)
     assert "not asked yet" in plain(redis.panel(view_of(replace(world.BUSY, redis=nothing)), 80, 1))
-    gone = replace(nothing, away=Away(world.NOW, "refused"))
+    gone = replace(nothing, away=Outage(world.NOW, "refused"))
     assert "reconnects by itself" in plain(redis.panel(view_of(replace(world.BUSY, redis=gone)), 80, 1))
 
 
@@ -269,7 +269,7 @@ def test_the_verdict_says_when_nobody_leads_or_this_process_cannot() -> None:
 
 @pytest.mark.parametrize("environment", ["production", "PROD"])
 def test_production_is_never_cut_off(environment: str) -> None:
-    everything = replace(world.TROUBLE, environment=environment, data_away=Away(world.NOW, "timeout"))
+    everything = replace(world.TROUBLE, environment=environment, data_away=Outage(world.NOW, "timeout"))
     pieces = top_line(view_of(everything), 80)
     assert [piece.text for piece in pieces if piece.style == "alarm"] == [f" {environment.upper()} "]
 
@@ -291,7 +291,7 @@ def test_who_else_is_attached_gives_way_first() -> None:
     assert "asha" not in top(80, leader=elsewhere)
     assert "observing web2/912 since 15:20" in top(80, leader=world.OTHER)
     assert "nobody leads  asha, ben" in top(80, leader=None)
-    assert "store away since 18:10 UTC" in top(100, store_away=Away(world.ago(minutes=10), "gone"))
+    assert "store away since 18:10 UTC" in top(100, store_away=Outage(world.ago(minutes=10), "gone"))
 
 
 def test_a_process_without_a_screen_is_nobody_who_looks() -> None:
@@ -402,7 +402,7 @@ def test_the_end_of_what_is_typed_stays_in_view() -> None:
 def test_health_tells_apart_no_trouble_no_job_and_not_known() -> None:
     assert "all is well" in plain(health.panel(view_of(world.QUIET), 80, 2))
     assert "no job is watched" in plain(health.panel(view_of(world.EMPTY), 80, 2))
-    unknown = replace(world.QUIET, store_away=Away(world.NOW, "gone"))
+    unknown = replace(world.QUIET, store_away=Outage(world.NOW, "gone"))
     assert "not known while the store is away" in plain(health.panel(view_of(unknown), 80, 2))
 
 

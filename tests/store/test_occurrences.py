@@ -20,7 +20,7 @@ from opsconsole.core.errors import UnknownJob
 from opsconsole.service import occurrences as questions
 from opsconsole.service.snapshot import Occurrences
 from opsconsole.store import Store, migrate, occurrence_history as accounts, occurrences, runs
-from opsconsole.store.occurrence_history import Account, Wanted
+from opsconsole.store.occurrence_history import OccurrenceFilter, OccurrenceRecord
 from tests.packs import counting
 
 CLOSE = Job("books.close", counting.names, counting.pass_over, cron="*/10 * * * *", tz="Europe/Berlin")
@@ -71,7 +71,7 @@ def account_for(store: Store, hours: int, cuts: list[int]) -> None:
 
 def told(store: Store, **wanted: object) -> Occurrences:
     with store.reading() as db:
-        return questions.occurrences(db, CATALOG, Wanted(**wanted), limit=1000)  # type: ignore[arg-type]
+        return questions.occurrences(db, CATALOG, OccurrenceFilter(**wanted), limit=1000)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_rows_are_listed_newest_first_and_totals_count_all_of_them(store: Store)
     last = put(store, START + HOUR, START + HOUR, RAN)
 
     with store.reading() as db:
-        found = questions.occurrences(db, CATALOG, Wanted(), limit=1)
+        found = questions.occurrences(db, CATALOG, OccurrenceFilter(), limit=1)
 
     assert [(row.account.id, row.tz) for row in found.rows] == [(last, "Europe/Berlin")]
     assert [(total.state, total.reason, total.instants) for total in found.totals] == [
@@ -141,7 +141,7 @@ def test_a_row_knows_its_run_and_the_moment_it_lies_in(store: Store) -> None:
 
     with store.reading() as db:
 
-        def number(found: Account | None) -> int | None:
+        def number(found: OccurrenceRecord | None) -> int | None:
             return None if found is None else found.id
 
         assert number(accounts.covering(db, CLOSE.name, START)) is None
@@ -175,12 +175,12 @@ def test_a_job_that_is_gone_is_still_answered_for(store: Store) -> None:
     empty = Catalog((), {}, {})
 
     with store.reading() as db:
-        found = questions.occurrences(db, empty, Wanted(job=CLOSE.name), limit=5)
+        found = questions.occurrences(db, empty, OccurrenceFilter(job=CLOSE.name), limit=5)
         gone = questions.why(db, empty, CLOSE.name, "2026-03-28T14:00:00Z", START + 4 * HOUR)
         assert [total.instants for total in found.totals] == [1]
         assert str(questions.zone_of(db, empty, CLOSE.name)) == "Europe/Berlin"
         assert str(questions.zone_of(db, empty, "books")) == "UTC"
         with pytest.raises(UnknownJob):
-            questions.occurrences(db, empty, Wanted(job="books.nothing"), limit=5)
+            questions.occurrences(db, empty, OccurrenceFilter(job="books.nothing"), limit=5)
 
     assert gone.answers[0].says[0].startswith("no pack has had the job since 2026-03-28 14:00 CET")

@@ -19,7 +19,7 @@ from opsconsole.core.text import safe
 from opsconsole.core.times import span
 
 if TYPE_CHECKING:
-    from opsconsole.cache.clearing import Swept, Wanted
+    from opsconsole.cache.clearing import ClearFilter, ClearProgress
     from opsconsole.service.service import Service
     from opsconsole.service.snapshot import Outcome
 
@@ -139,9 +139,9 @@ def clear(
       opsconsole cache clear --user u0417 --dry-run
       opsconsole cache clear --family attempts.day --date 2026-01-19
     """
-    from opsconsole.cache.clearing import Wanted
+    from opsconsole.cache.clearing import ClearFilter
 
-    wanted = Wanted(user, subject, family, date)
+    wanted = ClearFilter(user, subject, family, date)
     with open_service(settings_of(options)) as service:
         found = _counted(service, wanted)
         if not as_json:
@@ -160,7 +160,7 @@ def clear(
         click.echo(outcome.done)
 
 
-def _counted(service: Service, wanted: Wanted) -> Swept:
+def _counted(service: Service, wanted: ClearFilter) -> ClearProgress:
     steps = service.queries.count_keys(wanted)
     with _bar() as told:
         for step in steps:
@@ -168,7 +168,7 @@ def _counted(service: Service, wanted: Wanted) -> Swept:
     return step
 
 
-def _tell_found(found: Swept, wanted: Wanted) -> None:
+def _tell_found(found: ClearProgress, wanted: ClearFilter) -> None:
     there = {name: keys for name, keys in found.found.items() if keys}
     if there:
         rows = [(name, f"{keys:,}") for name, keys in sorted(there.items(), key=lambda row: -row[1])]
@@ -181,13 +181,13 @@ def _tell_found(found: Swept, wanted: Wanted) -> None:
         click.echo(f"left alone, having no such part: {', '.join(found.left_alone)}")
 
 
-def _tell_as_json(command: int | None, found: Swept, of: Any, *, cleared: int, done: str | None) -> None:
+def _tell_as_json(command: int | None, found: ClearProgress, of: Any, *, cleared: int, done: str | None) -> None:
     families = {name: keys for name, keys in of.items() if keys}
     facts = {"command": command, "counted": found.total, "cleared": cleared, "done": done, "families": families}
     printing.as_json({**facts, "samples": found.samples, "left_alone": found.left_alone})
 
 
-def _ask(found: Swept, wanted: Wanted, environment: str, *, yes: bool) -> None:
+def _ask(found: ClearProgress, wanted: ClearFilter, environment: str, *, yes: bool) -> None:
     """Asks for a yes, or for a name where that is not enough; ends the command when neither is given."""
     from opsconsole.service import confirmations as guard
 

@@ -23,7 +23,7 @@ from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.core.settings import Settings, private_folder, terminal
 
 if TYPE_CHECKING:
-    from opsconsole.http.listener import Door
+    from opsconsole.http.listener import Listener
     from opsconsole.http.server import Server
     from opsconsole.leader.engine import Engine
     from opsconsole.service.service import Service
@@ -112,7 +112,7 @@ def headless(options: Options, address: str | None, no_standby: bool) -> None:
             engine.stop()
 
 
-def _served(door: Door, service: Service) -> Server:
+def _served(door: Listener, service: Service) -> Server:
     from opsconsole.http.server import Server
 
     return Server(door, service)

@@ -16,7 +16,7 @@ from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
     from opsconsole.rules.explain import Answer, Proof
-    from opsconsole.service.snapshot import Explanation, Listed, Total
+    from opsconsole.service.snapshot import Explanation, OccurrenceRow, OccurrenceTotal
 
 SENTENCE = 1000
 """So many characters of a sentence are shown; notes of people are among them."""
@@ -47,12 +47,12 @@ def occurrences(
     job's, or in UTC without --job.
     """
     from opsconsole.authoring.occurrence import OccurrenceState
-    from opsconsole.store.occurrence_history import Wanted
+    from opsconsole.store.occurrence_history import OccurrenceFilter
 
     one_of("--state", states, [state.value for state in OccurrenceState])
     with open_service(settings_of(options)) as service:
         place, at = service.queries.zone(job), now()
-        wanted = Wanted(
+        wanted = OccurrenceFilter(
             job,
             tuple(OccurrenceState(state) for state in states),
             moment("--since", since, place, at),
@@ -118,7 +118,7 @@ def why(options: Options, job: str, at: str, as_json: bool) -> None:
     click.echo(f"before: {printing.local(told.previous, told.tz)}   after: {printing.local(told.next, told.tz)}")
 
 
-def _tell_rows(rows: tuple[Listed, ...]) -> None:
+def _tell_rows(rows: tuple[OccurrenceRow, ...]) -> None:
     printing.table(
         ("ROW", "JOB", "INSTANT", "STATE", "REASON", "LATE", "RUN", "BLOCKED BY", "INSTANTS"),
         [
@@ -140,26 +140,26 @@ def _tell_rows(rows: tuple[Listed, ...]) -> None:
     click.echo()
 
 
-def _instants(row: Listed) -> str:
+def _instants(row: OccurrenceRow) -> str:
     first = printing.local(row.account.due_at, row.tz)
     return first if row.account.instants == 1 else f"{first} to {printing.local(row.account.last_due_at, row.tz)}"
 
 
-def _of_all(row: Listed) -> str:
+def _of_all(row: OccurrenceRow) -> str:
     return "" if row.instants == row.account.instants else f" of {row.account.instants:,}"
 
 
-def _late(row: Listed) -> str:
+def _late(row: OccurrenceRow) -> str:
     seconds = _late_seconds(row)
     return "-" if seconds is None else f"{seconds:,.1f} s"
 
 
-def _late_seconds(row: Listed) -> float | None:
+def _late_seconds(row: OccurrenceRow) -> float | None:
     started = row.account.started_at
     return None if started is None else round((started - row.account.due_at).total_seconds(), 3)
 
 
-def _row_facts(row: Listed) -> dict[str, Any]:
+def _row_facts(row: OccurrenceRow) -> dict[str, Any]:
     account = row.account
     return {
         "id": account.id,
@@ -181,7 +181,7 @@ def _row_facts(row: Listed) -> dict[str, Any]:
     }
 
 
-def _total_facts(total: Total) -> dict[str, Any]:
+def _total_facts(total: OccurrenceTotal) -> dict[str, Any]:
     return {
         "job": total.job,
         "state": total.state,

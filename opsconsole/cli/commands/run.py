@@ -14,7 +14,7 @@ from opsconsole.cli.session import Options, open_service, settings_of
 if TYPE_CHECKING:
     from opsconsole.authoring.run import Run
     from opsconsole.service.service import Service
-    from opsconsole.store.runs import Filter
+    from opsconsole.store.runs import RunFilter
 
 MOST = 10_000
 """So many runs that match are counted before something is asked."""
@@ -109,14 +109,16 @@ def retry(
             _carry(service, service.commands.retry(run_number, everything=everything), wait=wait, as_json=as_json)
 
 
-def _wanted(service: Service, job: str | None, states: tuple[str, ...], since: str | None, until: str | None) -> Filter:
+def _wanted(
+    service: Service, job: str | None, states: tuple[str, ...], since: str | None, until: str | None
+) -> RunFilter:
     from opsconsole.authoring.run import NEEDS_A_LOOK, RunState
     from opsconsole.core.clock import now
-    from opsconsole.store.runs import Filter
+    from opsconsole.store.runs import RunFilter
 
     one_of("--state", states, [state.value for state in NEEDS_A_LOOK])
     place, at = service.queries.zone(job), now()
-    return Filter(
+    return RunFilter(
         job,
         tuple(RunState(state) for state in states),
         moment("--since", since, place, at),
@@ -125,7 +127,7 @@ def _wanted(service: Service, job: str | None, states: tuple[str, ...], since: s
 
 
 def _retry_matching(
-    service: Service, wanted: Filter, *, everything: bool, wait: bool, dry_run: bool, yes: bool, as_json: bool
+    service: Service, wanted: RunFilter, *, everything: bool, wait: bool, dry_run: bool, yes: bool, as_json: bool
 ) -> None:
     found = service.queries.retryable(wanted, limit=MOST)
     items = sum(_items(run, everything=everything) for run in found)

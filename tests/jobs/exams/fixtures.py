@@ -18,8 +18,8 @@ from jobs.exams.options import Options
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests, pre_generated_exams
 from opsconsole.authoring import outbox
 from opsconsole.authoring.batch import Batch, BatchResult
-from opsconsole.authoring.context import Serving, Tools
-from opsconsole.authoring.extensions import Panel, Reply, Request, Shown
+from opsconsole.authoring.context import ExtensionContext, Resources
+from opsconsole.authoring.extensions import Panel, PanelContent, Reply, Request
 from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import MOMENT
 from opsconsole.embedded.claude import Fault, Logged, Script
@@ -57,7 +57,7 @@ class School:
         self.now = NOON
         self.runs = 0
         self.options: Mapping[str, Any] = msgspec.structs.asdict(Options(**options))
-        self.tools = Tools(database_url, "unix:///nowhere/redis.sock", now=lambda: self.now)
+        self.tools = Resources(database_url, "unix:///nowhere/redis.sock", now=lambda: self.now)
         self.data = self.tools.data
         metadata.create_all(self.data.engine, tables=list(TABLES))
         outbox.metadata.create_all(self.data.engine)
@@ -156,8 +156,8 @@ class School:
         return self.run("work_queue")
 
     @property
-    def serving(self) -> Serving:
-        return Serving(self.tools, self.options, ())
+    def serving(self) -> ExtensionContext:
+        return ExtensionContext(self.tools, self.options, ())
 
     def ask(self, method: str, path: str, *, body: Any = None, **query: str) -> Reply:
         """What the route of that path answers."""
@@ -165,7 +165,7 @@ class School:
         assert callable(route.handler)
         return route.handler(self.serving, Request(query=query, body=body))
 
-    def panel(self, title: str) -> Shown:
+    def panel(self, title: str) -> PanelContent:
         """What a panel shows."""
         (panel,) = [panel for panel in pack.panels if panel.title == title]
         assert isinstance(panel, Panel)

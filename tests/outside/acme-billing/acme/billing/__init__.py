@@ -7,7 +7,8 @@ import msgspec
 from acme.billing.answers import newest_day, statement
 from acme.billing.daily_statements import STATEMENT, daily_statements
 from acme.billing.tables import metadata
-from opsconsole import Pack, Panel, Route
+from opsconsole import Pack
+from opsconsole.extensions import Panel, Route
 
 
 class Billing(msgspec.Struct, frozen=True):

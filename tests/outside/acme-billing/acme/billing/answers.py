@@ -6,10 +6,10 @@ from sqlalchemy import func, select
 
 from acme.billing.daily_statements import STATEMENT, Statement
 from acme.billing.tables import statements
-from opsconsole import Reply, Request, Serving, Shown
+from opsconsole.extensions import ExtensionContext, PanelContent, Reply, Request
 
 
-def newest_day(serving: Serving) -> Shown:
+def newest_day(serving: ExtensionContext) -> PanelContent:
     """How many statements the newest day has, and what they come to."""
     c = statements.c
     newest = select(func.max(c.day)).scalar_subquery()
@@ -18,12 +18,12 @@ def newest_day(serving: Serving) -> Shown:
             select(func.count(), func.sum(c.amount_minor), func.max(c.day)).where(c.day == newest)
         ).one()
     if not many:
-        return Shown(says="no statement has been written yet")
+        return PanelContent(says="no statement has been written yet")
     total = f"{int(amount) / 100:,.2f} {serving.options['currency']}"
-    return Shown(facts=(("day", day), ("statements", f"{many:,}"), ("amount", total)))
+    return PanelContent(facts=(("day", day), ("statements", f"{many:,}"), ("amount", total)))
 
 
-def statement(serving: Serving, asked: Request) -> Reply:
+def statement(serving: ExtensionContext, asked: Request) -> Reply:
     """A customer's statement of a day: from the cache, and from the database when it is not there."""
     customer, day = asked.path["customer"], asked.path["day"]
     found = serving.cache.reader.get(
@@ -34,7 +34,7 @@ def statement(serving: Serving, asked: Request) -> Reply:
     return Reply(found)
 
 
-def _written(serving: Serving, customer: str, day: str) -> Statement | None:
+def _written(serving: ExtensionContext, customer: str, day: str) -> Statement | None:
     c = statements.c
     of_the_day = (c.customer_id == customer) & (c.day == day)
     with serving.reading() as db:

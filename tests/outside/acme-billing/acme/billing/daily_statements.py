@@ -8,7 +8,9 @@ import msgspec
 from sqlalchemy import Select, and_, exists, func, select
 
 from acme.billing.tables import charges, customers, statements
-from opsconsole import DAY_BEFORE, Context, Family, Items, Job, Limits, Scope, all_of, hours, inserting, minutes
+from opsconsole import DAY_BEFORE, Context, Items, Job, Limits, Scope, all_of, hours, minutes
+from opsconsole.cache import Family
+from opsconsole.sql import inserting
 
 STATEMENT = Family(
     "billing.statement", "billing:statement:{date}:{user}", ttl=hours(36), of=("user",), made_from=("statements",)

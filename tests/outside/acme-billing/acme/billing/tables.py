@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table
 
-from opsconsole import UtcTime, key_type
+from opsconsole.sql import UtcTime, key_type
 
 metadata = MetaData()
 

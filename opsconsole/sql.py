@@ -1,0 +1,7 @@
+"""Column types and statements that work on SQLite and PostgreSQL alike, for the tables of packs."""
+
+from __future__ import annotations
+
+from opsconsole.core.database import Json, UtcTime, inserting, key_type
+
+__all__ = ["Json", "UtcTime", "inserting", "key_type"]
