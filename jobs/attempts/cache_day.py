@@ -218,5 +218,5 @@ cache_day = Job(
     workers=8,
     limits=Limits(longest=minutes(10)),
     aliases=("cacheAttemptDay",),
-    says="caches the day's attempts",
+    description="caches the day's attempts",
 )

@@ -18,7 +18,7 @@ def newest_suggestions(serving: ExtensionContext) -> PanelContent:
     with serving.reading() as db:
         last = db.execute(select(func.max(c.created_at))).scalar_one()
         if last is None:
-            return PanelContent(says="no suggestions yet; attempts.suggest writes them")
+            return PanelContent(message="no suggestions yet; attempts.suggest writes them")
         told = db.execute(
             select(c.date, c.kind, func.count()).where(c.created_at > last - A_NIGHT).group_by(c.date, c.kind)
         ).all()

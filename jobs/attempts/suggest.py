@@ -128,5 +128,5 @@ suggest = Job(
     workers=8,
     after=("attempts.cache_day",),
     aliases=("createSuggestion",),
-    says="suggests what to do next",
+    description="suggests what to do next",
 )

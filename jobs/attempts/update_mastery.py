@@ -77,5 +77,5 @@ update_mastery = Job(
     workers=8,
     newest_only=True,
     aliases=("updateMastery",),
-    says="estimates what users know",
+    description="estimates what users know",
 )

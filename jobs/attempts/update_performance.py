@@ -116,5 +116,5 @@ update_performance = Job(
     catch_up=all_of(newest=31),
     after=("attempts.cache_day",),
     aliases=("updatePerformance",),
-    says="adds up the day before",
+    description="adds up the day before",
 )

@@ -9,7 +9,8 @@ from sqlalchemy import Select, and_, delete, or_, select
 
 from jobs.exams.stock import delete_over, over
 from jobs.exams.tables import OPEN, RequestState, exam_chunks, exam_requests, pre_generated_exams
-from opsconsole import BY_HAND, Context, Items, Job, Scope
+from opsconsole import Context, Items, Job, Scope
+from opsconsole.authoring.job import BY_HAND
 
 STUCK_AFTER = timedelta(days=2)
 """A message batch takes a day at most; what waits for longer than two has been forgotten by everybody."""
@@ -54,7 +55,7 @@ cleanup = Job(
     delete_exams,
     cron=BY_HAND,
     batch=500,
-    says="deletes exams that are over; exams.generate does it too",
+    description="deletes exams that are over; exams.generate does it too",
 )
 
 clear_stuck = Job(
@@ -63,5 +64,5 @@ clear_stuck = Job(
     clear_requests,
     cron=BY_HAND,
     batch=500,
-    says="deletes requests that failed or have waited for two days, with what was paid for of their exams",
+    description="deletes requests that failed or have waited for two days, with what was paid for of their exams",
 )

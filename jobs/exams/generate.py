@@ -42,5 +42,5 @@ generate = Job(
     batch=500,
     limits=Limits(max_age=hours(7)),
     aliases=("generate-exams",),
-    says="requests the exams that users lack, and deletes those that are over",
+    description="requests the exams that users lack, and deletes those that are over",
 )

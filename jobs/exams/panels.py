@@ -43,7 +43,7 @@ def queue_now(serving: ExtensionContext) -> PanelContent:
         (state.value, *(f"{counted.get((state.value, exam.value), 0):,}" for exam in ExamType))
         for state in RequestState
     )
-    return PanelContent(facts, ("requests", *ExamType), rows, says="; ".join(wrong))
+    return PanelContent(facts, ("requests", *ExamType), rows, message="; ".join(wrong))
 
 
 def stock_now(serving: ExtensionContext) -> PanelContent:

@@ -99,5 +99,5 @@ work_queue = Job(
     limits=Limits(max_age=hours(6)),
     # A part of an exam that two runs ask for at once is paid for twice.
     exclusive="exams.work_queue",
-    says="makes the exams that were requested",
+    description="makes the exams that were requested",
 )

@@ -30,5 +30,5 @@ leaderboard_recalc = Job(
     after=("game.leaderboard_reset_weekly", "game.leaderboard_reset_monthly"),
     limits=Limits(max_age=minutes(65)),
     aliases=("LeaderboardRecalc",),
-    says="ranks all players and publishes the leaderboards",
+    description="ranks all players and publishes the leaderboards",
 )

@@ -101,7 +101,7 @@ leaderboard_reset_weekly = Job(
     exclusive="leaderboard",
     priority=BEFORE_RECALCULATION,
     limits=Limits(max_age=timedelta(days=8)),
-    says="keeps the week's ranks and begins the next at zero",
+    description="keeps the week's ranks and begins the next at zero",
 )
 
 leaderboard_reset_monthly = Job(
@@ -114,5 +114,5 @@ leaderboard_reset_monthly = Job(
     exclusive="leaderboard",
     priority=BEFORE_RECALCULATION,
     limits=Limits(max_age=timedelta(days=32)),
-    says="keeps the month's ranks and begins the next at zero",
+    description="keeps the month's ranks and begins the next at zero",
 )

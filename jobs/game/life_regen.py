@@ -52,5 +52,5 @@ life_regen = Job(
     catch_up=all_of(newest=10),  # five fill anybody
     limits=Limits(max_age=minutes(35)),
     aliases=("LifeRegen",),
-    says="gives a life to everyone whose half hour is over",
+    description="gives a life to everyone whose half hour is over",
 )

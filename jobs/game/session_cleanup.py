@@ -44,5 +44,5 @@ session_cleanup = Job(
     workers=4,
     limits=Limits(max_age=minutes(65)),
     aliases=("SessionCleanup",),
-    says="closes quiz sessions nobody came back to",
+    description="closes quiz sessions nobody came back to",
 )

@@ -83,5 +83,5 @@ streak_update = Job(
     catch_up=all_of(newest=7),
     limits=Limits(max_age=hours(25)),
     aliases=("StreakUpdate",),
-    says="uses protections, and ends the streaks of those who stayed away",
+    description="uses protections, and ends the streaks of those who stayed away",
 )

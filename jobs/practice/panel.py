@@ -25,7 +25,7 @@ def cached(serving: ExtensionContext) -> PanelContent:
         told = serving.cache.survey(serving.families, seconds=SURVEY_SECONDS)
     except Unavailable as error:
         nothing = tuple((*_declared(family), "-", "-", "-") for family in serving.families)
-        return PanelContent(facts, COLUMNS, nothing, says=error.sentence)
+        return PanelContent(facts, COLUMNS, nothing, message=error.sentence)
     facts += (
         ("hit rate since Redis began", _share(stats.hit_rate)),
         ("over the last minutes", _share(recent)),

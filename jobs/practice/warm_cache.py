@@ -64,5 +64,5 @@ warm_cache = Job(
     batch=100,
     workers=8,
     limits=Limits(longest=minutes(10)),
-    says="fills the cache before the morning's practice",
+    description="fills the cache before the morning's practice",
 )

@@ -91,5 +91,5 @@ daily_report = Job(
     timeout=minutes(30),
     limits=Limits(longest=minutes(10), critical_below=0.99),
     catch_up=all_of(newest=31),
-    says="writes each user's report of the day",
+    description="writes each user's report of the day",
 )

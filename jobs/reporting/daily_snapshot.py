@@ -91,5 +91,5 @@ daily_snapshot = Job(
     limits=Limits(longest=minutes(10), critical_below=0.99),
     catch_up=all_of(newest=31),
     after=("reporting.daily_report",),
-    says="writes each user's balance at the end of the day",
+    description="writes each user's balance at the end of the day",
 )

@@ -208,5 +208,5 @@ monthly_summary = Job(
     limits=Limits(longest=minutes(15), critical_below=0.99),
     catch_up=all_of(newest=31),
     after=("reporting.daily_snapshot",),
-    says="writes each user's summary of the month",
+    description="writes each user's summary of the month",
 )

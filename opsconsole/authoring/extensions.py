@@ -62,7 +62,7 @@ class PanelContent:
     facts: tuple[tuple[str, str], ...] = ()
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
-    says: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

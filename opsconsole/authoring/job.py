@@ -146,7 +146,7 @@ class Job:
     priority: int = field(default=0, kw_only=True)
     aliases: tuple[str, ...] = field(default=(), kw_only=True)
     tag: str | None = field(default=None, kw_only=True)
-    says: str = field(default="", kw_only=True)
+    description: str = field(default="", kw_only=True)
 
     @property
     def pack(self) -> str:

@@ -20,14 +20,14 @@ def view(pack: str, panel: Panel, serving: ExtensionContext) -> PanelView:
     try:
         shown = panel.read(serving)
     except OpsconsoleError as error:
-        return PanelView(pack, panel.title, PanelContent(says=error.sentence), troubled=True)
+        return PanelView(pack, panel.title, PanelContent(message=error.sentence), troubled=True)
     except SQLAlchemyError as error:
         return PanelView(
-            pack, panel.title, PanelContent(says=f"its data cannot be read: {reason(error)}"), troubled=True
+            pack, panel.title, PanelContent(message=f"its data cannot be read: {reason(error)}"), troubled=True
         )
     except Exception as error:  # noqa: BLE001 - a pack raises what it likes
         told = f"its pack failed: {type(error).__name__}: {safe(error, LONGEST)}"
-        return PanelView(pack, panel.title, PanelContent(says=told), troubled=True)
+        return PanelView(pack, panel.title, PanelContent(message=told), troubled=True)
     return PanelView(
         pack,
         panel.title,
@@ -35,6 +35,6 @@ def view(pack: str, panel: Panel, serving: ExtensionContext) -> PanelView:
             tuple((safe(name, LONGEST), safe(value, LONGEST)) for name, value in shown.facts),
             tuple(safe(name, LONGEST) for name in shown.columns),
             tuple(tuple(safe(cell, LONGEST) for cell in row) for row in shown.rows),
-            safe(shown.says, LONGEST),
+            safe(shown.message, LONGEST),
         ),
     )

@@ -35,7 +35,7 @@ def cards(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobCard, ...
     return tuple(
         JobCard(
             name=job.name,
-            says=job.says,
+            description=job.description,
             cron=job.cron,
             tz=job.tz,
             words=catalog.words(job),

@@ -45,7 +45,7 @@ class JobCard:
     """A job as lists show it. `words` is its schedule in words; `next_at` None when it never fires again."""
 
     name: str
-    says: str
+    description: str
     cron: str
     tz: str
     words: str

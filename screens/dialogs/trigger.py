@@ -60,7 +60,7 @@ class TriggerDialog(Dialog[TriggerRequest]):
             titled("Trigger a job", self.console_app.snapshot.environment),
             EMPTY,
             line("Job      ", tell(card.name, "strong", 40), Piece(several, "quiet")),
-            line("         ", tell(card.says, "quiet", 120)),
+            line("         ", tell(card.description, "quiet", 120)),
             line("Date     ", date, Piece("  type 2026-01-19; empty: the current window", "quiet")),
             *self._meaning(),
         ]

@@ -47,10 +47,10 @@ def of_panels(panels: Sequence[PanelView], cells: int) -> list[Line]:
 def of_panel(panel: PanelView, cells: int) -> list[Line]:
     """The lines of one panel."""
     shown = panel.shown
-    says = f"✗ {shown.says}" if panel.troubled else shown.says
+    says = f"✗ {shown.message}" if panel.troubled else shown.message
     style = "bad" if panel.troubled else ""
     lines = [rule(tell(f"{panel.pack}: {panel.title}", limit=cells).text, cells)]
-    if shown.says:
+    if shown.message:
         lines += [line(" ", *each) for each in wrapped([says], cells - 2, style)]
     lines += _facts(shown, cells)
     lines += _table(shown, cells)

@@ -279,7 +279,7 @@ def test_the_panel_shows_the_newest_day(place: Installation) -> None:
     charge(place, "asha", 123456)
     place.run(JOB, DAY)
 
-    assert before.says == "no statement has been written yet"
+    assert before.message == "no statement has been written yet"
     assert shown().facts == (("day", DAY), ("statements", "1"), ("amount", "1,234.56 EUR"))
 
 

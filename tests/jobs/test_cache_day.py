@@ -552,7 +552,7 @@ def test_the_panel_shows_the_newest_suggestions(school: School, tools: Resources
 
     shown = panel.read(serving)
 
-    assert empty == PanelContent(says="no suggestions yet; attempts.suggest writes them")
+    assert empty == PanelContent(message="no suggestions yet; attempts.suggest writes them")
     assert shown.facts == (("date", DAY), ("users", "4"))
     assert shown.columns == ("suggestion", "users", "share")
     assert shown.rows == (

@@ -492,5 +492,5 @@ def test_the_panel_shows_each_family_and_goes_without_figures_when_redis_is_away
     rows = {row[0]: row[1:] for row in shown.rows}
     assert rows["practice.session"][:3] == ("practice:session:{user}:{session}", "1,440 min", "1")
     assert {len(row) for row in shown.rows + away.rows} == {len(shown.columns)}
-    assert "Redis is away" in away.says
+    assert "Redis is away" in away.message
     assert away.facts[0] == shown.facts[0]

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from opsconsole import BY_HAND, DAY, DAY_BEFORE, MONTH_BEFORE, Job, Limits, Overlap, Pack, hours, minutes
+from opsconsole import DAY, DAY_BEFORE, MONTH_BEFORE, Job, Limits, Overlap, Pack, hours, minutes
 from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.job import BY_HAND
 from opsconsole.rules.lint import CROWD, Oddity, Rule, oddities
 from tests.packs import counting
 

@@ -284,8 +284,8 @@ PANELS = (
             ),
         ),
     ),
-    PanelView("exams", "Queue", PanelContent(says="the data database is away: timeout"), troubled=True),
-    PanelView("reporting", "Reports", PanelContent(columns=("day", "users"), says="no day is reported yet")),
+    PanelView("exams", "Queue", PanelContent(message="the data database is away: timeout"), troubled=True),
+    PanelView("reporting", "Reports", PanelContent(columns=("day", "users"), message="no day is reported yet")),
 )
 
 

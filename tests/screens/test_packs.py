@@ -63,13 +63,13 @@ def test_rows_that_are_longer_or_shorter_than_their_head_are_shown() -> None:
 
 
 def test_a_panel_says_what_it_has_to_say_and_when_it_has_nothing() -> None:
-    assert drawn(PanelContent(says="no day is reported yet", columns=("day",)))[1:] == [
+    assert drawn(PanelContent(message="no day is reported yet", columns=("day",)))[1:] == [
         " no day is reported yet",
         " day",
         "   no rows",
     ]
     assert drawn(PanelContent())[1:] == ["   there is nothing to show"]
-    assert drawn(PanelContent(says="timeout"), troubled=True)[1:] == [" ✗ timeout"]
+    assert drawn(PanelContent(message="timeout"), troubled=True)[1:] == [" ✗ timeout"]
 
 
 def test_a_long_table_is_cut_where_nobody_reads_on() -> None:

@@ -40,7 +40,7 @@ def panels(options: Options, pack: str | None, as_json: bool) -> None:
                     "facts": dict(view.shown.facts),
                     "columns": view.shown.columns,
                     "rows": view.shown.rows,
-                    "says": view.shown.says,
+                    "message": view.shown.message,
                     "troubled": view.troubled,
                 }
                 for view in found
@@ -48,8 +48,8 @@ def panels(options: Options, pack: str | None, as_json: bool) -> None:
         )
     for number, view in enumerate([] if as_json else found):
         click.echo(("\n" if number else "") + f"{view.pack}: {view.title}")
-        if view.shown.says:
-            click.echo(view.shown.says)
+        if view.shown.message:
+            click.echo(view.shown.message)
         if view.shown.facts:
             width = max(len(name) for name, _ in view.shown.facts)
             for name, value in view.shown.facts:

@@ -308,7 +308,7 @@ def test_without_a_key_everything_says_so_and_nothing_is_asked_for(school: Schoo
     assert generated.metrics == {"deleted": 1, "requested": 0}
     assert (worked.ok, worked.failed, sum(worked.skipped.values())) == (0, [], 1)
     assert (asked.status, asked.body["error"]["code"]) == (503, "not_configured")
-    assert school.panel("Exam requests").says == MISSING
+    assert school.panel("Exam requests").message == MISSING
     assert school.rows(exam_requests) == []
 
 
@@ -380,7 +380,7 @@ def test_what_somebody_has_to_look_at_is_said(school: School, key: None) -> None
     school.exam("asha", expires_at=NOON - timedelta(hours=8))
     school.set(budget_a_day=Decimal(0))
 
-    says = school.panel("Exam requests").says
+    says = school.panel("Exam requests").message
 
     assert "the day's budget is reached: $0.00 of $0.00" in says
     assert "3 requests failed within the last hour" in says
@@ -391,7 +391,7 @@ def test_what_somebody_has_to_look_at_is_said(school: School, key: None) -> None
 def test_exams_three_times_as_large_as_usual_are_said(school: School, key: None) -> None:
     school.users("asha")
     school.exam("asha", questions=[{"stem": "x" * 310_000}])
-    assert school.panel("Exam requests").says == "diagnostic exams have 310 kB, and usually 100"
+    assert school.panel("Exam requests").message == "diagnostic exams have 310 kB, and usually 100"
     with school.data.writing() as db:
         db.execute(update(pre_generated_exams).values(questions=[{"stem": "x" * 290_000}]))
-    assert school.panel("Exam requests").says == ""
+    assert school.panel("Exam requests").message == ""

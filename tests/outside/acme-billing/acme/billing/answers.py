@@ -18,7 +18,7 @@ def newest_day(serving: ExtensionContext) -> PanelContent:
             select(func.count(), func.sum(c.amount_minor), func.max(c.day)).where(c.day == newest)
         ).one()
     if not many:
-        return PanelContent(says="no statement has been written yet")
+        return PanelContent(message="no statement has been written yet")
     total = f"{int(amount) / 100:,.2f} {serving.options['currency']}"
     return PanelContent(facts=(("day", day), ("statements", f"{many:,}"), ("amount", total)))
 

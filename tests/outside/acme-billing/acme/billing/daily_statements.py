@@ -104,5 +104,5 @@ daily_statements = Job(
     batch=500,
     catch_up=all_of(newest=7),
     limits=Limits(max_age=hours(25), longest=minutes(10)),
-    says="writes the statements of the day before",
+    description="writes the statements of the day before",
 )
