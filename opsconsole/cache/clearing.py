@@ -187,4 +187,4 @@ def _removed(client: redis.Redis, keys: list[tuple[str, bytes]]) -> Counter[str]
     return gone
 
 
-__all__ = ["BadWanted", "Swept", "Wanted", "sweep"]
+__all__ = ["BadClearFilter", "ClearFilter", "ClearProgress", "sweep"]

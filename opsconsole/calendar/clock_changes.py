@@ -11,7 +11,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from opsconsole.calendar.cron import DAY, LONGEST_GAP, SECOND, SHORTHANDS, TICK, Cron, zone
-from opsconsole.core.times import told
+from opsconsole.core.humanize import local_time
 
 NEAR = 2 * DAY
 """What a clock on the wall shows is less than a day from the same reading in UTC; with room for a lost date."""
@@ -138,14 +138,14 @@ def _left_out(wall: datetime, change: Change, cron: Cron) -> Reading:
         return Reading(change.at, (), (gap, why))
     if not named:
         return Reading(change.at, (), (gap, f"the schedule {cron.text!r} does not name it either"))
-    moved = f"what a schedule names in a gap fires once, right after it: at {told(change.at, cron.tz)}"
+    moved = f"what a schedule names in a gap fires once, right after it: at {local_time(change.at, cron.tz)}"
     return Reading(change.at, (change.at,), (gap, moved))
 
 
 def _passing_twice(wall: datetime, change: Change, found: tuple[datetime, ...], cron: Cron) -> Reading:
     first, second = found
     twice = f"{wall:%H:%M} passes twice on {wall:%Y-%m-%d} in {cron.tz}, where clocks go back from "
-    twice += f"{change.before:%H:%M} to {change.after:%H:%M}: at {told(first, 'UTC')} and at {told(second, 'UTC')}"
+    twice += f"{change.before:%H:%M} to {change.after:%H:%M}: at {local_time(first, 'UTC')} and at {local_time(second, 'UTC')}"
     if wall not in named_in(cron, change):
         return Reading(first, (first,), (twice,))
     if follows_elapsed(cron.text):
@@ -171,5 +171,5 @@ def _at_a_change(at: datetime, cron: Cron, place: ZoneInfo) -> Iterator[str]:
         first = moments(wall, place)[0]
         yield (
             f"{wall:%H:%M} passes for the second time then, as clocks went back from {change.before:%H:%M} to "
-            f"{change.after:%H:%M}; a fixed time fires at the first passing only, at {told(first, cron.tz)}"
+            f"{change.after:%H:%M}; a fixed time fires at the first passing only, at {local_time(first, cron.tz)}"
         )

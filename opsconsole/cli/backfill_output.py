@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opsconsole.cli import output as printing
-from opsconsole.core.times import span
+from opsconsole.core.humanize import duration
 
 if TYPE_CHECKING:
     from opsconsole.rules.backfill import WindowStatus
@@ -95,7 +95,7 @@ def sentence(found: Backfill) -> str:
     took = time_taken(found)
     about = f"{', '.join(found.jobs)} {found.since} to {found.until}"
     told = f"backfill {found.id} {about}: {found.state}, {progress(found, ' windows')}"
-    return told + (f" in {span(took)}" if took else "")
+    return told + (f" in {duration(took)}" if took else "")
 
 
 def progress(found: Backfill, what: str = "") -> str:
@@ -133,7 +133,7 @@ def windows(n: int) -> str:
 def _estimate(found: Backfill) -> str:
     if not found.to_run:
         return "no time"
-    return "time not known yet" if found.seconds is None else f"about {span(timedelta(seconds=found.seconds))}"
+    return "time not known yet" if found.seconds is None else f"about {duration(timedelta(seconds=found.seconds))}"
 
 
 def _kind(why: str) -> str:

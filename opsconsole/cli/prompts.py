@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opsconsole.core.errors import Exit
-from opsconsole.core.times import BadTime, read_coming, read_moment, read_span
+from opsconsole.core.times import BadTime, parse_duration, parse_future_time, parse_past_time
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -38,7 +38,7 @@ def require_yes(question: str, *, yes: bool) -> None:
 def coming(option: str, text: str | None, place: ZoneInfo, now: datetime) -> datetime | None:
     """A time to come that was typed; None when nothing was."""
     try:
-        return None if text is None else read_coming(text, place, now)
+        return None if text is None else parse_future_time(text, place, now)
     except BadTime as error:
         raise click.BadParameter(error.sentence, param_hint=option) from None
 
@@ -46,7 +46,7 @@ def coming(option: str, text: str | None, place: ZoneInfo, now: datetime) -> dat
 def moment(option: str, text: str | None, place: ZoneInfo, now: datetime) -> datetime | None:
     """A time that was typed, or a length of time ago; None when nothing was."""
     try:
-        return None if text is None else read_moment(text, place, now)
+        return None if text is None else parse_past_time(text, place, now)
     except BadTime as error:
         raise click.BadParameter(error.sentence, param_hint=option) from None
 
@@ -54,7 +54,7 @@ def moment(option: str, text: str | None, place: ZoneInfo, now: datetime) -> dat
 def length(option: str, text: str | None) -> timedelta | None:
     """A length of time that was typed; None when nothing was."""
     try:
-        return None if text is None else read_span(text)
+        return None if text is None else parse_duration(text)
     except BadTime as error:
         raise click.BadParameter(error.sentence, param_hint=option) from None
 

@@ -1,4 +1,4 @@
-"""Times, counts and sizes as a person reads them."""
+"""Durations, times, counts and sizes as people read them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,20 @@ def zone(name: str) -> tzinfo:
         return UTC
 
 
-def span(seconds: float) -> str:
-    """A length of time in two units: `9 min 53 s`, `5 h 39 min`, `3 d 4 h`."""
+def duration(length: timedelta | float) -> str:
+    """A duration, or seconds, in its two largest units: `1.3 s`, `9 min 53 s`, `2 h`, `3 d 4 h`."""
+    seconds = max(0.0, length.total_seconds() if isinstance(length, timedelta) else length)
+    if seconds < 10:
+        return f"{round(seconds, 1):g} s"
+    days, rest = divmod(round(seconds), _DAY)
+    hours, rest = divmod(rest, _HOUR)
+    units = [(days, "d"), (hours, "h"), (rest // _MINUTE, "min"), (rest % _MINUTE, "s")]
+    first = next(n for n, (amount, _) in enumerate(units) if amount)
+    return " ".join(f"{amount} {unit}" for amount, unit in units[first : first + 2] if amount)
+
+
+def padded_duration(seconds: float) -> str:
+    """A duration in whole seconds and two units, the second one padded so that columns align: `9 min 53 s`."""
     whole = max(0, int(seconds))
     if whole < _MINUTE:
         return f"{whole} s"
@@ -45,14 +57,9 @@ def span(seconds: float) -> str:
     return f"{whole // _DAY} d {whole % _DAY // _HOUR:>2} h"
 
 
-def spoken(seconds: float) -> str:
-    """A length of time in a sentence: `7 s`, `2 min 5 s`."""
-    return " ".join(span(seconds).split())
-
-
 def countdown(seconds: float) -> str:
     """How long until something, 14 cells: `in  9 min 53 s`."""
-    return "           now" if seconds < 0.5 else f"in {span(seconds + 0.5):>11}"
+    return "           now" if seconds < 0.5 else f"in {padded_duration(seconds + 0.5):>11}"
 
 
 def age(length: timedelta) -> str:
@@ -65,16 +72,16 @@ def age(length: timedelta) -> str:
     return f"{seconds // _HOUR} h" if seconds < 2 * _DAY else f"{seconds // _DAY} d"
 
 
-def took(seconds: float | None) -> str:
+def elapsed(seconds: float | None) -> str:
     """How long something took: `90 ms`, `1.3 s`, `2 min 5 s`."""
     if seconds is None:
         return "-"
     if seconds < 1:
         return f"{max(0.0, seconds) * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < _MINUTE else spoken(seconds)
+    return f"{seconds:.1f} s" if seconds < _MINUTE else duration(seconds)
 
 
-def brief(seconds: float | None) -> str:
+def short_duration(seconds: float | None) -> str:
     """How long something takes, in one unit and six cells: `90 ms`, `1.3 s`, `65 s`, `12 min`, `3.5 h`."""
     if seconds is None:
         return "-"
@@ -115,32 +122,40 @@ def clock(at: datetime, zone_name: str = "UTC", seconds: bool = False) -> str:
     return f"{local:%H:%M:%S} {_abbreviation(local)}" if seconds else f"{local:%H:%M} {_abbreviation(local)}"
 
 
-def moment(at: datetime, now: datetime, zone_name: str = "UTC") -> str:
+def date_and_time(at: datetime, now: datetime, zone_name: str = "UTC") -> str:
     """A time of day, with its date when that is not today's: `20 Jan 23:50 IST`."""
     place = zone(zone_name)
     local, today = at.astimezone(place), now.astimezone(place)
-    return clock(at, zone_name) if local.date() == today.date() else f"{day(local, today)} {clock(at, zone_name)}"
+    return (
+        clock(at, zone_name) if local.date() == today.date() else f"{short_date(local, today)} {clock(at, zone_name)}"
+    )
 
 
-def soon(at: datetime, now: datetime, zone_name: str = "UTC") -> str:
+def upcoming_time(at: datetime, now: datetime, zone_name: str = "UTC") -> str:
     """A time of day that is to come, with its date when it is more than a day away."""
     if (at - now).total_seconds() <= _DAY:
         return clock(at, zone_name)
     place = zone(zone_name)
-    return f"{day(at.astimezone(place), now.astimezone(place))} {clock(at, zone_name)}"
+    return f"{short_date(at.astimezone(place), now.astimezone(place))} {clock(at, zone_name)}"
 
 
-def day(local: datetime, today: datetime) -> str:
+def local_time(at: datetime, tz: str) -> str:
+    """A date and time in a zone, the zone named; with seconds where there are any: `2026-01-19 23:50 IST`."""
+    there = at.astimezone(zone(tz))
+    return f"{there:%Y-%m-%d %H:%M:%S %Z}" if there.second or there.microsecond else f"{there:%Y-%m-%d %H:%M %Z}"
+
+
+def short_date(local: datetime, today: datetime) -> str:
     """A date, with its year when that is not this one."""
     year = "" if local.year == today.year else f" {local.year}"
     return f"{local.day} {_MONTHS[local.month - 1]}{year}"
 
 
-def window(label: str, now: datetime, zone_name: str = "UTC", *, named: bool = True) -> str:
+def window_label(label: str, now: datetime, zone_name: str = "UTC", *, named: bool = True) -> str:
     """A window's label, shorter: `19 Jan`, `Jan 2026`, `18:30 UTC` (the zone `named`); anything else as it is."""
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", label):
-            return day(datetime.fromisoformat(label).replace(tzinfo=UTC), now.astimezone(zone(zone_name)))
+            return short_date(datetime.fromisoformat(label).replace(tzinfo=UTC), now.astimezone(zone(zone_name)))
         if re.fullmatch(r"\d{4}-\d\d", label):
             return f"{_MONTHS[int(label[5:]) - 1]} {label[:4]}"
         if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", label):
@@ -148,13 +163,13 @@ def window(label: str, now: datetime, zone_name: str = "UTC", *, named: bool = T
             is_today = local.date() == today.date()
             if is_today:
                 return clock(local, zone_name) if named else f"{local:%H:%M}"
-            return f"{day(local, today)} {local:%H:%M}" if named else day(local, today)
+            return f"{short_date(local, today)} {local:%H:%M}" if named else short_date(local, today)
     except (ValueError, IndexError):
         pass
     return label
 
 
-def counted(number: int, thing: str, plural: str | None = None) -> str:
+def count(number: int, thing: str, plural: str | None = None) -> str:
     """A number with its noun: `1 item`, `3 items`, `2 batches`."""
     return f"{number:,} {thing if number == 1 else plural or thing + 's'}"
 

@@ -1,9 +1,8 @@
-"""Times and lengths of time as people write and read them."""
+"""Reads times and durations as people write them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -24,23 +23,7 @@ class BadTime(OpsconsoleError):
     exit_code = Exit.USAGE
 
 
-def told(at: datetime, tz: str) -> str:
-    """A time as people read it, with its zone; seconds where there are any."""
-    there = at.astimezone(ZoneInfo(tz))
-    return f"{there:%Y-%m-%d %H:%M:%S %Z}" if there.second or there.microsecond else f"{there:%Y-%m-%d %H:%M %Z}"
-
-
-def span(length: timedelta) -> str:
-    """A length of time in its two largest units."""
-    seconds = length.total_seconds()
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    days, rest = divmod(round(seconds), 86_400)
-    hours, rest = divmod(rest, 3600)
-    return " ".join(_largest([(days, "d"), (hours, "h"), (rest // 60, "min"), (rest % 60, "s")]))
-
-
-def read_span(text: str) -> timedelta:
+def parse_duration(text: str) -> timedelta:
     """A length of time such as `2h`, `90m` or `1d 12h`. Raises BadTime."""
     parts = _PART.findall(text.lower())
     if not parts or _PART.sub("", text.lower()).strip():
@@ -51,7 +34,7 @@ def read_span(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def read_time(text: str, place: ZoneInfo, now: datetime) -> datetime:
+def parse_time(text: str, place: ZoneInfo, now: datetime) -> datetime:
     """A time in ISO 8601, `HH:MM` for today in `place`, or `now`. One that is written without a zone comes back without
     one: it is what a clock in `place` shows. Raises BadTime.
     """
@@ -71,33 +54,23 @@ def read_time(text: str, place: ZoneInfo, now: datetime) -> datetime:
         raise BadTime(f"{text!r} is not a time; {wanted}") from None
 
 
-def read_moment(text: str, place: ZoneInfo, now: datetime) -> datetime:
-    """A time as `read_time` takes it, or a length of time ago (`2h`); what is written without a zone is read in
+def parse_past_time(text: str, place: ZoneInfo, now: datetime) -> datetime:
+    """A time as `parse_time` takes it, or a length of time ago (`2h`); what is written without a zone is read in
     `place`. Raises BadTime.
     """
     if _PART.sub("", text.lower()).strip() == "" and text.strip():
-        return now - read_span(text)
-    at = read_time(text, place, now)
+        return now - parse_duration(text)
+    at = parse_time(text, place, now)
     return at if at.tzinfo is not None else at.replace(tzinfo=place)
 
 
-def read_coming(text: str, place: ZoneInfo, now: datetime) -> datetime:
-    """A time to come: as `read_time` takes it, read in `place` when it is written without a zone, and a mere `HH:MM` is
+def parse_future_time(text: str, place: ZoneInfo, now: datetime) -> datetime:
+    """A time to come: as `parse_time` takes it, read in `place` when it is written without a zone, and a mere `HH:MM` is
     the next such time. Raises BadTime.
     """
-    at = read_time(text, place, now)
+    at = parse_time(text, place, now)
     if at.tzinfo is None:
         at = at.replace(tzinfo=place)
     if at <= now and _CLOCK.fullmatch(text.strip()):
         return at + timedelta(days=1)  # of the clock on the wall, as `at` is in `place`
     return at
-
-
-def _largest(parts: Iterable[tuple[int, str]]) -> list[str]:
-    found: list[str] = []
-    for n, unit in parts:
-        if n and len(found) < 2:
-            found.append(f"{n} {unit}")
-        elif found:
-            break
-    return found

@@ -70,4 +70,4 @@ class PopulationReader:
                 close()
 
 
-__all__ = ["Empty", "Facts", "Page", "Pages"]
+__all__ = ["Empty", "Facts", "Page", "PopulationReader"]

@@ -13,7 +13,7 @@ from opsconsole.authoring.job import CatchUp, Job
 from opsconsole.authoring.occurrence import ON_TIME, OccurrenceState, Reason
 from opsconsole.authoring.run import Run
 from opsconsole.calendar.cron import TICK, Cron
-from opsconsole.core.times import span, told
+from opsconsole.core.humanize import duration, local_time
 from opsconsole.store.lease import Lease
 from opsconsole.store.occurrence_history import OccurrenceRecord, Registration
 from opsconsole.store.pauses import Pause
@@ -124,10 +124,10 @@ def _accounted(account: OccurrenceRecord, known: Evidence) -> Told:
         yield _missed(account, known)
         if account.reason is Reason.SUPERSEDED and known.stood_in is not None:
             instead = known.stood_in
-            yield f"run {instead.run} stood in for it, as that of {told(instead.due_at, known.cron.tz)}"
+            yield f"run {instead.run} stood in for it, as that of {local_time(instead.due_at, known.cron.tz)}"
             yield Proof("ops_occurrences", instead.id, asdict(instead))
     if account.instants > 1:
-        since, until = told(account.due_at, known.cron.tz), told(account.last_due_at, known.cron.tz)
+        since, until = local_time(account.due_at, known.cron.tz), local_time(account.last_due_at, known.cron.tz)
         yield f"the same holds for all {account.instants:,} instants from {since} to {until}"
 
 
@@ -150,11 +150,11 @@ def _due(known: Evidence) -> Told:
 def _ran(account: OccurrenceRecord, known: Evidence) -> Told:
     started, run, tz = account.started_at, known.run, known.cron.tz
     word = "it ran late" if account.state is OccurrenceState.LATE else "it ran"
-    after = f" {span(started - account.due_at)} after it" if started else ""
+    after = f" {duration(started - account.due_at)} after it" if started else ""
     if run is None:
         yield f"{word},{after}; its run is not kept any more"
         return
-    ended = f"ended {told(run.ended_at, tz)} as {run.state}" if run.ended_at else f"is {run.state}"
+    ended = f"ended {local_time(run.ended_at, tz)} as {run.state}" if run.ended_at else f"is {run.state}"
     if run.started_at is None:
         yield f"its run {run.id} never began: it {ended}"
     else:
@@ -175,8 +175,8 @@ def _blocked(account: OccurrenceRecord, known: Evidence) -> Told:
         yield f"run {number} is not kept any more"
         return
     tz = known.cron.tz
-    began = f"began {told(run.started_at, tz)}" if run.started_at else "has not begun"
-    ended = f"ended {told(run.ended_at, tz)} as {run.state}" if run.ended_at else f"is still {run.state}"
+    began = f"began {local_time(run.started_at, tz)}" if run.started_at else "has not begun"
+    ended = f"ended {local_time(run.ended_at, tz)} as {run.state}" if run.ended_at else f"is still {run.state}"
     yield f"run {number}, for {run.window.label}, {began} and {ended}"
     yield _of_run(run)
 
@@ -184,9 +184,9 @@ def _blocked(account: OccurrenceRecord, known: Evidence) -> Told:
 def _paused(known: Evidence) -> Told:
     tz = known.cron.tz
     for pause in known.pauses:
-        until = f"until {told(pause.until, tz)}" if pause.until else "until it is resumed"
+        until = f"until {local_time(pause.until, tz)}" if pause.until else "until it is resumed"
         note = f": {pause.note}" if pause.note else ""
-        yield f"{pause.who} paused {pause.target} from {told(pause.since, tz)} {until}{note}"
+        yield f"{pause.who} paused {pause.target} from {local_time(pause.since, tz)} {until}{note}"
         yield Proof("ops_pauses", pause.id, asdict(pause))
 
 
@@ -214,16 +214,16 @@ def _missed(account: OccurrenceRecord, known: Evidence) -> str:
 def _in_words(catch_up: CatchUp) -> str:
     if catch_up.newest == 0:
         return "none"
-    within = f", none older than {span(catch_up.within)}" if catch_up.within else ""
+    within = f", none older than {duration(catch_up.within)}" if catch_up.within else ""
     return ("latest" if catch_up.newest == 1 else f"the newest {catch_up.newest}") + within
 
 
 def _by_whom(at: datetime, account: OccurrenceRecord, known: Evidence) -> Told:
     """Who wrote the row; how long after the instant, when that tells why it did not run in time."""
     behind = account.recorded_at - at
-    when = told(account.recorded_at, known.cron.tz)
+    when = local_time(account.recorded_at, known.cron.tz)
     if behind > ON_TIME:
-        when += f", {span(behind)} after it"
+        when += f", {duration(behind)} after it"
     lease = known.lease
     if lease is not None and lease.token == account.token and lease.holder is not None:
         who = f"{lease.holder.who} on {lease.holder.host}"
@@ -239,30 +239,30 @@ def _unaccounted(at: datetime, known: Evidence) -> Told:
     if found is None:
         yield "no leader has registered the job yet; its instants count from the moment one does"
         if at > known.now:
-            yield f"it would be {span(at - known.now)} from now"
+            yield f"it would be {duration(at - known.now)} from now"
         yield from _leading(known)
     elif found.removed_at is not None and at > found.removed_at:
-        yield f"no pack has had the job since {told(found.removed_at, tz)}; it has no instants after that"
+        yield f"no pack has had the job since {local_time(found.removed_at, tz)}; it has no instants after that"
         if known.loaded is not None:
             yield "it is loaded here again; its instants count from the moment a leader registers it"
         yield _of_registration(found)
     elif at > known.now:
-        yield f"it is still to come, in {span(at - known.now)}"
+        yield f"it is still to come, in {duration(at - known.now)}"
         if known.pauses:
             yield "it will be skipped if nobody resumes the job by then"
             yield from _paused(known)
     elif at <= found.registered_at:
-        yield f"the job was registered only {told(found.registered_at, tz)}; instants before that do not count"
+        yield f"the job was registered only {local_time(found.registered_at, tz)}; instants before that do not count"
         yield _of_registration(found)
     elif at > found.planned_until:
-        yield f"it is not planned yet: the schedule is worked out up to {told(found.planned_until, tz)}"
+        yield f"it is not planned yet: the schedule is worked out up to {local_time(found.planned_until, tz)}"
         yield _of_registration(found)
         yield from _leading(known)
     else:
         yield "there is no row for it: the job had another schedule, or was gone, at that time, or the row was pruned"
         yield _of_registration(found)
         if known.before is not None:
-            yield f"the last row before it is number {known.before.id}, up to {told(known.before.last_due_at, tz)}"
+            yield f"the last row before it is number {known.before.id}, up to {local_time(known.before.last_due_at, tz)}"
             yield Proof("ops_occurrences", known.before.id, asdict(known.before))
 
 
@@ -270,7 +270,7 @@ def _no_instant(known: Evidence) -> Told:
     yield f"it is no instant of the schedule {known.cron.text!r} ({known.cron.tz})"
     account = known.account
     if account is not None and not fits(account, known.cron):
-        since, until = told(account.due_at, known.cron.tz), told(account.last_due_at, known.cron.tz)
+        since, until = local_time(account.due_at, known.cron.tz), local_time(account.last_due_at, known.cron.tz)
         instants = f"{account.instants:,} instants from {since} to {until} were {account.state} ({account.reason})"
         yield f"by the schedule that the job had then, {instants}; whether this was one of them is not kept"
         yield Proof("ops_occurrences", account.id, asdict(account))
@@ -289,15 +289,15 @@ def _leading(known: Evidence) -> Told:
         yield "nobody has ever led; it is dealt with when a console or `opsconsole headless` runs"
         return
     if lease.holder is None:
-        gone = f"nobody leads since {told(lease.renewed_at, tz)}" if lease.renewed_at else "nobody leads"
+        gone = f"nobody leads since {local_time(lease.renewed_at, tz)}" if lease.renewed_at else "nobody leads"
         then = "it is dealt with when a console or `opsconsole headless` runs"
         yield f"{gone} (the last token was {lease.token}); {then}"
     else:
         who = f"{lease.holder.who} on {lease.holder.host}, pid {lease.holder.pid}, token {lease.token}"
         if lease.renewed_at is not None and known.now - lease.renewed_at > SILENT:
-            yield f"{who}, leads, but has not been heard of since {told(lease.renewed_at, tz)}"
+            yield f"{who}, leads, but has not been heard of since {local_time(lease.renewed_at, tz)}"
         else:
-            since = f" since {told(lease.since, tz)}" if lease.since else ""
+            since = f" since {local_time(lease.since, tz)}" if lease.since else ""
             yield f"{who}, leads{since} and deals with it within seconds"
     yield _of_lease(lease)
 

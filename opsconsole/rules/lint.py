@@ -17,7 +17,7 @@ from opsconsole.authoring.job import BY_HAND, Job, Overlap
 from opsconsole.calendar.clock_changes import Change, changes, follows_elapsed, named_in
 from opsconsole.calendar.cron import DAY, SHORTHANDS, TICK, Cron, zone
 from opsconsole.calendar.windows import Unit, hours
-from opsconsole.core.times import span, told
+from opsconsole.core.humanize import duration, local_time
 from opsconsole.store.pauses import ALL
 
 CROWD = 10
@@ -90,7 +90,7 @@ def _rare(job: Job, cron: Cron, now: datetime) -> Iterator[Oddity]:
         return
     date = first.astimezone(zone(cron.tz)).date()
     how = "only on 29 February" if (date.month, date.day) == (2, 29) else "less than once a year"
-    says = f"{cron.text!r} fires {how}: at {told(first, cron.tz)} and then at {told(second, cron.tz)}"
+    says = f"{cron.text!r} fires {how}: at {local_time(first, cron.tz)} and then at {local_time(second, cron.tz)}"
     yield Oddity(job.name, Rule.RARE, says, (first, second))
 
 
@@ -136,7 +136,7 @@ def _colliding(meetings: list[_Meeting]) -> Iterator[Oddity]:
         if len(instants) > 1:
             says = (
                 f"it starts at the same instant as {_list(names[1:])}, {len(instants):,} times in {AHEAD.days} days "
-                f"(first {told(min(instants), 'UTC')}), and of {group!r} one runs at a time: all but one wait"
+                f"(first {local_time(min(instants), 'UTC')}), and of {group!r} one runs at a time: all but one wait"
             )
             yield Oddity(names[0], Rule.COLLIDES, says, (min(instants),))
 
@@ -148,7 +148,7 @@ def _crowds(meetings: list[_Meeting]) -> Iterator[Oddity]:
         largest = max(crowded, key=lambda meeting: len(meeting.jobs))
         first, names = largest.instants[0], sorted(job.name for job in largest.jobs)
         says = (
-            f"{len(names):,} jobs start at {told(first, 'UTC')}: {_list(names)}; more than {CROWD} at once "
+            f"{len(names):,} jobs start at {local_time(first, 'UTC')}: {_list(names)}; more than {CROWD} at once "
             f"{times:,} times in {AHEAD.days} days"
         )
         yield Oddity(names[0], Rule.CROWD, says, (first,))
@@ -212,7 +212,7 @@ def _windows(job: Job, written: Job, cron: Cron, now: datetime) -> Iterator[Oddi
         early = [instant for instant in instants if instant.astimezone(place).hour < 12]
         was_early = _is_early(Cron(written.cron, written.tz), now)
         if early and not was_early:
-            at = told(early[0], cron.tz)
+            at = local_time(early[0], cron.tz)
             says = (
                 f"overridden to {cron.text!r} ({cron.tz}) it fires in the first half of its day, as at {at}, and is "
                 f"about the day that has just begun; {written.cron!r} ({written.tz}) is about one that is nearly over"
@@ -225,7 +225,7 @@ def _windows(job: Job, written: Job, cron: Cron, now: datetime) -> Iterator[Oddi
     if again:
         one, two = again[0]
         label = job.covers.at(one, place).label
-        says = f"it fires several times for one window: at {told(one, cron.tz)} and {told(two, cron.tz)} for {label}"
+        says = f"it fires several times for one window: at {local_time(one, cron.tz)} and {local_time(two, cron.tz)} for {label}"
         yield Oddity(job.name, Rule.WINDOW, says, (one, two))
 
 
@@ -258,8 +258,8 @@ def _after(job: Job, cron: Cron, other: Job, others: Cron, now: datetime) -> Ite
         mine, its = example
         often = "always" if late == met else f"{late} of {met} times"
         says = (
-            f"it is after {other.name}, which {often} fires later for the same window, as at {told(its, others.tz)} "
-            f"and not before {told(mine, cron.tz)}: it does not wait then"
+            f"it is after {other.name}, which {often} fires later for the same window, as at {local_time(its, others.tz)} "
+            f"and not before {local_time(mine, cron.tz)}: it does not wait then"
         )
         yield Oddity(job.name, Rule.AFTER, says, (mine, its))
 
@@ -282,17 +282,15 @@ def _for_the_end(job: Job, cron: Cron, end: datetime) -> datetime | None:
 
 def _timeouts(job: Job, cron: Cron, now: datetime) -> Iterator[Oddity]:
     if job.batch_timeout > job.timeout:
-        says = f"a batch may take {span(job.batch_timeout)}, longer than the whole run, which may take "
-        yield Oddity(job.name, Rule.TIMEOUT, f"{says}{span(job.timeout)}: no batch is ever ended before its run is")
+        says = f"a batch may take {duration(job.batch_timeout)}, longer than the whole run, which may take "
+        yield Oddity(job.name, Rule.TIMEOUT, f"{says}{duration(job.timeout)}: no batch is ever ended before its run is")
     period = min(
         (two - one for one, two in pairwise(islice(cron.between(now, now + 400 * DAY), SAMPLES))), default=None
     )
     if period is None or period >= job.timeout or job.overlap is Overlap.REPLACE or _is_polling(job):
         return
     lost = "wait" if job.overlap is Overlap.QUEUE else "are skipped"
-    says = (
-        f"it fires again after {span(period)}, but a run may take {span(job.timeout)}: while one hangs, instants {lost}"
-    )
+    says = f"it fires again after {duration(period)}, but a run may take {duration(job.timeout)}: while one hangs, instants {lost}"
     yield Oddity(job.name, Rule.TIMEOUT, says)
 
 

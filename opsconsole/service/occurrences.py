@@ -16,7 +16,7 @@ from opsconsole.calendar.clock_changes import read
 from opsconsole.calendar.cron import TICK, Cron, zone
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import OpsconsoleError, UnknownJob, UnknownRun
-from opsconsole.core.times import read_time
+from opsconsole.core.times import parse_time
 from opsconsole.rules.admission import waits
 from opsconsole.rules.explain import Evidence, explain, fits
 from opsconsole.service.snapshot import Explanation, OccurrenceRow, Occurrences, OccurrenceTotal
@@ -87,7 +87,7 @@ def why(db: Connection, catalog: Catalog, job: str, at: str, now: datetime) -> E
     name = _job_named(catalog, known, job)
     schedules = _schedules(name, catalog, known)
     cron = schedules[0] if schedules else Cron(known[name].cron, known[name].tz)
-    reading = read(read_time(at, zone(cron.tz), now), cron)
+    reading = read(parse_time(at, zone(cron.tz), now), cron)
     return Explanation(
         name,
         cron.text,

@@ -236,15 +236,16 @@ class Explanation:
 
 __all__ = [
     "Attached",
-    "Away",
     "BatchCell",
     "Cause",
     "Explanation",
     "Finding",
     "JobCard",
     "Leader",
-    "Listed",
+    "OccurrenceRow",
+    "OccurrenceTotal",
     "Occurrences",
+    "Outage",
     "Outcome",
     "Pause",
     "Preview",
@@ -257,5 +258,4 @@ __all__ = [
     "Severity",
     "Snapshot",
     "Success",
-    "Total",
 ]

@@ -9,11 +9,11 @@ from typing import ClassVar
 from textual import events
 from textual.binding import Binding, BindingType
 
+from opsconsole.core import humanize
 from opsconsole.core.errors import BadWindow, OpsconsoleError, UnknownJob
 from opsconsole.service.snapshot import JobCard, Preview
 from screens.dialogs.dialog import INNER, Dialog, titled
 from screens.threads import run_in_thread
-from screens.widgets import figures
 from screens.widgets.lines import EMPTY, Line, Piece, line, tell, wrapped
 
 TriggerRequest = tuple[str, str | None]
@@ -123,7 +123,7 @@ class TriggerDialog(Dialog[TriggerRequest]):
             waits = "type the whole date" if 0 < len(self._date) < DATE_LENGTH else "counting items"
             return _three([line("Window   ", Piece(waits, "quiet"))])
         window, tz = self._told.window, self._told.tz
-        start, end = (at.astimezone(figures.zone(tz)) for at in (window.start, window.end))
+        start, end = (at.astimezone(humanize.zone(tz)) for at in (window.start, window.end))
         covers = f"{_moment(start)} to {_moment(end)}" if end > start else "the moment it runs"
         return _three(
             [
@@ -135,7 +135,7 @@ class TriggerDialog(Dialog[TriggerRequest]):
 
 
 def _moment(local: datetime) -> str:
-    return f"{figures.day(local, local)} {local:%H:%M}"
+    return f"{humanize.short_date(local, local)} {local:%H:%M}"
 
 
 def _three(lines: list[Line]) -> list[Line]:

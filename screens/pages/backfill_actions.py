@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from opsconsole.core import humanize
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.store.backfills import ACTIVE, Backfill, BackfillState
 from screens import actions
@@ -16,7 +17,7 @@ from screens.dialogs.dialog import Confirm
 from screens.pages.page import Page
 from screens.panels import backfills
 from screens.threads import run_in_thread
-from screens.widgets import figures, symbols as look
+from screens.widgets import symbols as look
 from screens.widgets.lines import Line, line, tell
 
 LOOK_SECONDS = 0.5
@@ -98,7 +99,7 @@ class BackfillActionsPage(Page):
         """What could not be read, and since when what is shown is old."""
         if not self._problem:
             return []
-        since = f"; stale since {figures.clock(self._read_at, seconds=True)}" if self._read_at else ""
+        since = f"; stale since {humanize.clock(self._read_at, seconds=True)}" if self._read_at else ""
         return [line(" ", tell(f"{self._problem}{since}", "bad"))]
 
     @property

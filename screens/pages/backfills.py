@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple, cast
 
 from textual.binding import Binding, BindingType
 
+from opsconsole.core import humanize
 from opsconsole.service.backfills import Calendar
 from opsconsole.store.backfills import Backfill
 from screens.pages.backfill import BackfillPage
@@ -15,7 +16,6 @@ from screens.pages.calendar import CalendarScreen
 from screens.panels import backfills, calendar, dashboard as board, windows as overview
 from screens.panels.view import Key, View
 from screens.panels.windows import Standing
-from screens.widgets import figures
 from screens.widgets.lines import Line
 
 
@@ -84,7 +84,7 @@ class BackfillScreen(BackfillActionsPage):
         standings = {}
         for card in self._cards:
             if not card.newest_only:
-                newest = calendar.stands(card.unit, now.astimezone(figures.zone(card.tz)).date())
+                newest = calendar.stands(card.unit, now.astimezone(humanize.zone(card.tz)).date())
                 standings[card.job] = overview.standing(
                     service.backfills.windows(card.job, *calendar.page(card.unit, newest, newest))
                 )

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple, cast
 
 from textual.binding import Binding, BindingType
 
+from opsconsole.core import humanize
 from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.service.backfills import Calendar
 from opsconsole.store.backfills import Backfill
@@ -20,7 +21,6 @@ from screens.panels import backfills, calendar, dashboard as board, plan
 from screens.panels.calendar import Sheet, Stretch
 from screens.panels.plan import Draft, Planned
 from screens.panels.view import View
-from screens.widgets import figures
 from screens.widgets.lines import Line
 
 LEAST_LIST = 3
@@ -286,7 +286,7 @@ class CalendarScreen(BackfillActionsPage):
 
     def _newest(self) -> date:
         """Where the newest window stands that has begun."""
-        today = self.console_app.now().astimezone(figures.zone(self._card.tz)).date()
+        today = self.console_app.now().astimezone(humanize.zone(self._card.tz)).date()
         return calendar.stands(self._card.unit, today)
 
     def _marked(self) -> Stretch | None:

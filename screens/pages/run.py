@@ -8,13 +8,13 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from opsconsole.authoring.run import OPEN, Run
+from opsconsole.core import humanize
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.service.snapshot import Progress, RunPage
 from screens.pages.run_actions import RunActionsPage
 from screens.panels import run as rows_of_run
 from screens.panels.view import View
 from screens.threads import run_in_thread
-from screens.widgets import figures
 from screens.widgets.lines import Line, Piece, line, tell
 
 REFRESH_SECONDS = 0.5
@@ -148,7 +148,7 @@ class RunScreen(RunActionsPage):
     def _told(self, found: RunPage | OpsconsoleError) -> None:
         self._asking = False
         if isinstance(found, OpsconsoleError):
-            since = f"; stale since {figures.clock(self._page.at, seconds=True)}" if self._page else ""
+            since = f"; stale since {humanize.clock(self._page.at, seconds=True)}" if self._page else ""
             self._problem = f"{found.sentence}{since}"
         else:
             self._page, self._problem = found, ""

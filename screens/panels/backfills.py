@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from opsconsole.core import humanize
 from opsconsole.rules.backfill import Only, StepState
 from opsconsole.store.backfills import ACTIVE, Backfill, BackfillState, StepView
 from screens.panels import calendar
 from screens.panels.questions import NO, Question
 from screens.panels.view import Block, Key, fit, hint
-from screens.widgets import figures, symbols as look
+from screens.widgets import symbols as look
 from screens.widgets.lines import EMPTY, Line, Piece, bar, crop, ends, fill, left, line, right, rule, tell, width
 
 PANEL = "backfills"
@@ -56,7 +57,7 @@ def panel(
 def row(about: Backfill, now: datetime, cells: int, tz: str, *, named: bool) -> Line:
     """One backfill: how it is, when it began, who asked for it, of what, how far it is, how long it took."""
     seen, wide, roomy = look.of_backfill(about), cells >= WIDE, cells >= ROOMY[named]
-    at, _, _ = figures.moment(about.began_at or about.created_at, now, tz).rpartition(" ")
+    at, _, _ = humanize.date_and_time(about.began_at or about.created_at, now, tz).rpartition(" ")
     what = calendar.between(about.since, about.until)
     start = [
         Piece(" "),
@@ -105,11 +106,11 @@ def time(about: Backfill, now: datetime) -> str:
     if about.began_at is None:
         return "-"
     if about.ended_at is not None:
-        return figures.brief((about.ended_at - about.began_at).total_seconds())
+        return humanize.short_duration((about.ended_at - about.began_at).total_seconds())
     if about.state is BackfillState.PAUSED:
         return "paused"
     seconds = left_over(about, now)
-    return "begins" if seconds is None else f"{figures.spoken(seconds)} left"
+    return "begins" if seconds is None else f"{humanize.duration(seconds)} left"
 
 
 def left_over(about: Backfill, now: datetime) -> float | None:
@@ -131,7 +132,7 @@ def cancel(about: Backfill, environment: str) -> Question | str:
         return f"backfill {about.id} has ended already: it is {about.state}"
     where = f" in {environment}" if environment else ""
     what = f"{', '.join(about.jobs)} {calendar.between(about.since, about.until)}{where}:"
-    so_far = f"{about.ended:,} of {figures.counted(about.to_run, 'window')} done."
+    so_far = f"{about.ended:,} of {humanize.count(about.to_run, 'window')} done."
     after = "What is done stays done, the windows that run are stopped, and resume does the rest."
     return Question(f"Cancel backfill {about.id}", (what, so_far, "", after), (CANCEL_IT, NO), chosen=1)
 
@@ -150,7 +151,7 @@ def head(about: Backfill, now: datetime, cells: int, tz: str) -> list[Line]:
     title = line(" ", Piece(f"Backfill {about.id}", "title"), "  ", tell(", ".join(about.jobs), "strong", 120))
     only = "all windows" if about.only is Only.ALL else f"only {about.only}"
     what = f"{calendar.between(about.since, about.until)}, {only}{', stops at a failure' if about.stops else ''}"
-    at = figures.moment(about.began_at or about.created_at, now, tz)
+    at = humanize.date_and_time(about.began_at or about.created_at, now, tz)
     second = ends(
         line(" ", tell(what)), line(" by ", tell(about.asked_by, limit=40), Piece(f", {at} ", "quiet")), cells
     )
@@ -168,7 +169,7 @@ def windows(steps: Sequence[StepView], cells: int, rows: int, at: int) -> list[L
     room = max(1, rows - 1)
     first = max(0, min(at - room // 2, len(steps) - room))
     end = f"{at + 1} of {len(steps)}" if steps else ""
-    titled = rule(figures.counted(len(steps), "window"), cells, line(Piece(end, "quiet")) if end else EMPTY)
+    titled = rule(humanize.count(len(steps), "window"), cells, line(Piece(end, "quiet")) if end else EMPTY)
     name = max((len(view.step.job) for view in steps), default=0)
     return [
         titled,
@@ -192,7 +193,7 @@ def _window(view: StepView, name: int, cells: int, *, under_cursor: bool) -> Lin
         tell(step.why, "quiet", 100),
     )
     run = line("  ", Piece(f"run {view.run} " if view.run is not None else "", "quiet"))
-    items = right(figures.counted(step.items, "item") if step.runs else "", 14)
+    items = right(humanize.count(step.items, "item") if step.runs else "", 14)
     drawn = ends(start, line(items, *run) if width(start) + 14 + width(run) <= cells else run, cells)
     if not under_cursor:
         return drawn

@@ -13,8 +13,9 @@ from itertools import groupby
 from typing import NamedTuple
 
 from opsconsole.calendar.windows import SATURDAY, WEEK, Unit
+from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowState, WindowStatus
-from screens.widgets import figures, symbols as look
+from screens.widgets import symbols as look
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, tell, width
 from screens.widgets.symbols import MARKED
 
@@ -179,7 +180,7 @@ def described(sheet: Sheet, now: datetime, cells: int) -> Line:
     sign = look.WINDOW[seen.state]
     told = (*start, Piece(f"{sign.symbol} {sign.word}", sign.style), Piece(f": {_why(seen)}"))
     looked = seen.known.looked_at
-    end = line(Piece(f"looked at {figures.age(now - looked)} ago ", "quiet")) if looked is not None else EMPTY
+    end = line(Piece(f"looked at {humanize.age(now - looked)} ago ", "quiet")) if looked is not None else EMPTY
     return ends(told, end, cells) if end and width(told) + width(end) < cells else crop(told, cells)
 
 
@@ -189,7 +190,7 @@ def _between(pieces: Sequence[Piece], gap: str) -> list[Piece]:
 
 def _why(seen: WindowStatus) -> str:
     known = seen.known
-    run = f"run {known.run}, {figures.counted(known.items, 'item')} in {figures.took(known.seconds)}"
+    run = f"run {known.run}, {humanize.count(known.items, 'item')} in {humanize.elapsed(known.seconds)}"
     if seen.state is WindowState.RUNNING:
         return f"run {seen.open_run} is about it"
     if seen.state is WindowState.NOT_DUE:
@@ -199,7 +200,7 @@ def _why(seen: WindowStatus) -> str:
     if known.run is None:
         return "nothing of it is missing"
     if seen.state is WindowState.STALE:
-        stale = figures.counted(known.stale or 0, "item")
+        stale = humanize.count(known.stale or 0, "item")
         return f"{stale} out of date · {run}" if known.stale else f"its data ends before the window does · {run}"
     return run
 

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Sequence
 
 from opsconsole.cache.clearing import ClearFilter, ClearProgress
+from opsconsole.core import humanize
 from opsconsole.service import confirmations as guard
 from opsconsole.service.snapshot import CommandProgress
 from screens.panels.questions import CANCEL, Question
-from screens.widgets import figures
 from screens.widgets.lines import EMPTY, Line, Piece, crop, line, right, tell, wrapped
 
 ANY_FAMILY = "any"
@@ -52,11 +52,11 @@ def command(wanted: ClearFilter) -> str:
 def how_far(name: str, now: CommandProgress) -> str:
     """How far a command is that goes through the server's keys."""
     gone = f", {now.cleared:,} cleared" if now.cleared else ""
-    return f"{name}: {now.step}, {now.scanned:,} of {figures.counted(now.of, 'key')} looked at{gone}"
+    return f"{name}: {now.step}, {now.scanned:,} of {humanize.count(now.of, 'key')} looked at{gone}"
 
 
 def _headline(swept: ClearProgress, wanted: ClearFilter, families: int) -> Line:
-    what = f"{guard.keys_of(swept.total)} of {figures.counted(families, 'family', 'families')}"
+    what = f"{guard.keys_of(swept.total)} of {humanize.count(families, 'family', 'families')}"
     if not swept.done:
         share = f"counting: {swept.scanned:,} of {swept.of:,} keys looked at, {swept.total:,} found"
         return line(Piece(share, "live"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from opsconsole.core import humanize
 from opsconsole.service.snapshot import Finding
 from screens.panels.view import WIDE, Block, Key, View, fit
-from screens.widgets import figures, symbols as look
+from screens.widgets import symbols as look
 from screens.widgets.lines import Line, Piece, ends, line, rule, tell
 
 PANEL = "health"
@@ -39,8 +40,8 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
 
 def _lines(view: View, finding: Finding, cells: int) -> tuple[Line, ...]:
     seen = look.SEVERITY[finding.severity]
-    since = figures.moment(finding.since, view.now)
-    ago = Piece(f"  {figures.age(view.now - finding.since):>6}", "quiet")
+    since = humanize.date_and_time(finding.since, view.now)
+    ago = Piece(f"  {humanize.age(view.now - finding.since):>6}", "quiet")
     mend = (Piece("  "), tell(finding.mend, "key", 30)) if finding.mend else ()
     subject, told = tell(finding.subject, "strong", 80), tell(finding.sentence, limit=300)
     mark = line(" ", Piece(seen.symbol, seen.style), " ")

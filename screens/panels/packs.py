@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from rich.cells import cell_len
 
 from opsconsole.authoring.extensions import PanelContent
+from opsconsole.core import humanize
 from opsconsole.service.snapshot import PanelView
-from screens.widgets import figures
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, fill, left, line, right, rule, tell, wrapped
 
 NO_PANEL = "no pack that is loaded shows anything here; a pack does with `panels`"
@@ -29,11 +29,11 @@ def body(
     whole = of_panels(panels, cells)
     last = min(len(whole), first + rows - 1)
     packs = len({panel.pack for panel in panels})
-    told = f"{figures.counted(len(panels), 'panel')} of {figures.counted(packs, 'pack')}"
+    told = f"{humanize.count(len(panels), 'panel')} of {humanize.count(packs, 'pack')}"
     place = f"   lines {first + 1} to {last} of {len(whole)}" if len(whole) > rows - 1 else ""
     age = "stale since" if now - read_at > OLD_AFTER else "as of"
     style = "warn" if now - read_at > OLD_AFTER else "quiet"
-    end = line(Piece(f"{age} {figures.clock(read_at, seconds=True)}", style), Piece(f"{place} ", "quiet"))
+    end = line(Piece(f"{age} {humanize.clock(read_at, seconds=True)}", style), Piece(f"{place} ", "quiet"))
     return [ends(line(" ", Piece("Packs", "title"), Piece(f"  {told}", "quiet")), end, cells), *whole[first:last]]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from opsconsole.core import humanize
 from opsconsole.service.snapshot import JobCard, Pause
-from screens.widgets import figures, symbols as look
+from screens.widgets import symbols as look
 from screens.widgets.lines import Line, Piece, line, tell, width
 
 ALL = "all"
@@ -56,7 +57,7 @@ def targets(job: str, jobs: Sequence[JobCard]) -> list[tuple[str, str]]:
         return [every]
     pack = pack_of(job)
     mates = sum(pack_of(card.name) == pack for card in jobs)
-    return [(job, "this job"), (pack, f"its pack, {figures.counted(mates, 'job')}"), every]
+    return [(job, "this job"), (pack, f"its pack, {humanize.count(mates, 'job')}"), every]
 
 
 def named(target: str) -> str:
@@ -78,14 +79,14 @@ def told(pause: Pause, now: datetime, tz: str, cells: int, before: str = "") -> 
 
 def ends(pause: Pause, now: datetime, tz: str) -> str:
     """`until 18:00 UTC`, or `until resumed`."""
-    return "until resumed" if pause.until is None else f"until {figures.soon(pause.until, now, tz)}"
+    return "until resumed" if pause.until is None else f"until {humanize.upcoming_time(pause.until, now, tz)}"
 
 
 def end_at(at: datetime | None, now: datetime, tz: str) -> str:
     """When a pause that begins now ends: `06:20 UTC, in 11 h 59 min`."""
     if at is None:
         return "when somebody resumes it"
-    return f"{figures.soon(at, now, tz)}, in {figures.spoken((at - now).total_seconds())}"
+    return f"{humanize.upcoming_time(at, now, tz)}, in {humanize.duration((at - now).total_seconds())}"
 
 
 def sentence(pause: Pause, job: str, now: datetime, tz: str) -> str:

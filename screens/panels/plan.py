@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from opsconsole.core import humanize
 from opsconsole.rules.backfill import STATES_FOR, Only, WindowState, WindowStatus
 from opsconsole.service import confirmations as guard
 from opsconsole.service.backfills import Calendar
@@ -16,7 +17,6 @@ from opsconsole.store.backfills import Backfill, StepView
 from screens.panels import calendar
 from screens.panels.calendar import Stretch
 from screens.panels.questions import CANCEL, Question
-from screens.widgets import figures
 from screens.widgets.lines import Line, Piece, crop, ends, line, rule, tell, wrapped
 
 REASONS = 3
@@ -88,7 +88,7 @@ def marked(
     if not is_marked:
         told = "Nothing marked: space marks where a range begins"
     else:
-        told = f"Marked {draft.stretch}{' …' if is_open else ''}: {figures.counted(len(stands), 'window')}"
+        told = f"Marked {draft.stretch}{' …' if is_open else ''}: {humanize.count(len(stands), 'window')}"
         told += _states(stands, seen)
     wanted = STATES_FOR[draft.only]
     known = [seen[at].state in wanted for at in stands if at in seen]
@@ -111,7 +111,7 @@ def looking(draft: Draft, so_far: Looking, cells: int) -> list[Line]:
     """How far the making of a plan is."""
     told = "the windows are being looked at"
     if so_far.of:
-        told = f"{so_far.windows:,} of {figures.counted(so_far.of, 'window')} of {so_far.job} looked at"
+        told = f"{so_far.windows:,} of {humanize.count(so_far.of, 'window')} of {so_far.job} looked at"
     return [
         rule(f"Planning {draft.stretch}", cells),
         crop(line(" ", tell(told, "live")), cells),
@@ -168,14 +168,14 @@ def _runs(plan: Planned) -> Line:
     nothing = "" if any(view.step.overwrites for view in plan.steps) else " · overwrites nothing"
     return line(
         Piece(" runs      ", "quiet"),
-        Piece(figures.counted(about.to_run, "window"), "strong"),
-        f" · {figures.counted(about.items, 'item')} · {seconds}{nothing}",
+        Piece(humanize.count(about.to_run, "window"), "strong"),
+        f" · {humanize.count(about.items, 'item')} · {seconds}{nothing}",
     )
 
 
 def _overwrites(plan: Planned) -> list[Line]:
     over = sum(view.step.overwrites for view in plan.steps)
-    told = f"{figures.counted(over, 'window')} that had data, {figures.counted(plan.overwritten, 'item')}"
+    told = f"{humanize.count(over, 'window')} that had data, {humanize.count(plan.overwritten, 'item')}"
     return [line(Piece(" overwrites ", "quiet"), Piece(told, "warn"))] if over else []
 
 
@@ -188,7 +188,7 @@ def _skips(plan: Planned) -> list[Line]:
     return [
         line(
             Piece(" skips     ", "quiet"),
-            Piece(figures.counted(reasons.total(), "window"), "strong"),
+            Piece(humanize.count(reasons.total(), "window"), "strong"),
             tell(f": {', '.join(told)}{f', {more:,} for other reasons' if more else ''}"),
         )
     ]
@@ -202,7 +202,7 @@ def _reason(why: str) -> str:
 
 
 def _about(seconds: float) -> str:
-    return f"about {figures.spoken(max(1.0, seconds))}"
+    return f"about {humanize.duration(max(1.0, seconds))}"
 
 
 def _of_job(plan: Planned, job: str) -> Line:
@@ -217,14 +217,14 @@ def _of_job(plan: Planned, job: str) -> Line:
 def question(plan: Planned, environment: str) -> Question:
     """Whether what is planned shall be done. The cursor stands on Cancel where something is overwritten."""
     about = plan.about
-    many = figures.counted(about.to_run, "window")
+    many = humanize.count(about.to_run, "window")
     where = f" in {environment.upper() if guard.is_production(environment) else environment}" if environment else ""
     time = "" if about.seconds is None else f", {_about(about.seconds)}"
     over = sum(view.step.overwrites for view in plan.steps)
-    written = f"{over:,} of them overwrite what is there, {figures.counted(plan.overwritten, 'item')}."
+    written = f"{over:,} of them overwrite what is there, {humanize.count(plan.overwritten, 'item')}."
     sentences = (
         f"{', '.join(about.jobs)}, {plan.draft.stretch}{where}:",
-        f"{many} run, {figures.counted(about.items, 'item')}{time}.",
+        f"{many} run, {humanize.count(about.items, 'item')}{time}.",
         written if over else "Nothing is overwritten.",
         *(f"{warning}." for warning in plan.warnings),
         "",

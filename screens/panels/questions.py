@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from opsconsole.authoring.run import OPEN, RunState
+from opsconsole.core import humanize
 from opsconsole.service.snapshot import Pause, Run
 from screens.panels import pauses
 from screens.panels.running import share
-from screens.widgets import figures
 
 NO, CANCEL = "No", "Cancel"
 CANCEL_RUN, BY_FORCE = "Cancel the run", "By force"
@@ -45,7 +45,7 @@ def retry(run: Run, environment: str) -> Question | str:
         return f"{name(run)} is still {run.state.value}; retry it when it has ended"
     if not undone and run.planning_done:
         return f"{name(run)} has nothing to retry: no item failed"
-    what = figures.counted(undone, "item") if undone else "every item"
+    what = humanize.count(undone, "item") if undone else "every item"
     parts = [f"{run.counts.failed:,} failed"] if run.counts.failed else []
     parts += [f"{run.counts.not_reached:,} not reached"] if run.counts.not_reached else []
     why = f" ({', '.join(parts)})" if parts else ": it ended before they were counted"
@@ -66,7 +66,7 @@ def cancel(run: Run, environment: str, now: datetime) -> Question | str:
         return Question(f"Cancel run {run.id}", (*where, after), (CANCEL_RUN, NO), chosen=1)
     if run.stop.force_at <= now:
         return f"{name(run)} is being ended by force already, for {run.stop.by}"
-    wait = figures.spoken((run.stop.force_at - now).total_seconds())
+    wait = humanize.duration((run.stop.force_at - now).total_seconds())
     so_far = f"{run.stop.by} asked for it; it ends when its batches in flight are done, by force in {wait}."
     at_once = "By force they are stopped now; a retry does their items again."
     return Question(f"Run {run.id} is being cancelled already", (*where, so_far, at_once), (BY_FORCE, NO), chosen=1)

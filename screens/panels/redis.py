@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from opsconsole.core import humanize
 from opsconsole.service.snapshot import RedisStats
 from screens.panels.top_line import COMES_BACK
 from screens.panels.view import WIDE, View
-from screens.widgets import figures
 from screens.widgets.lines import Line, Piece, bar, crop, line, rule, spark, tell
 
 HIT_RATES = 20
@@ -19,7 +19,7 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
     lines: list[Line] = []
     note: Line = ()
     if redis.away is not None:
-        since = figures.clock(redis.away.since, seconds=True)
+        since = humanize.clock(redis.away.since, seconds=True)
         note = line(Piece(f"✗ away since {since}", "bad"), ": ", tell(redis.away.why, limit=200))
     if redis.stats is not None:
         lines = _figures(redis.stats, redis.hit_rates, cells, rows)
@@ -33,13 +33,13 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
 def _figures(stats: RedisStats, hit_rates: tuple[float | None, ...], cells: int, rows: int) -> list[Line]:
     if rows >= 3:
         return [
-            line(" memory   ", *_memory(stats, 16), f"   peak {figures.megabytes(stats.peak_memory)}"),
+            line(" memory   ", *_memory(stats, 16), f"   peak {humanize.megabytes(stats.peak_memory)}"),
             line(" hits     ", *_hits(stats, hit_rates, HIT_RATES), Piece(f"   {stats.keys:,} keys")),
             line(f" traffic  {stats.ops_per_second:,} ops/s   ", _evicted(stats), f"   {stats.expired:,} expired"),
             line(
                 Piece(
-                    f" server   {figures.counted(stats.clients, 'client')} · ping {stats.ping_ms:.1f} ms"
-                    f" · up {figures.age(timedelta(seconds=stats.uptime_seconds))} · ",
+                    f" server   {humanize.count(stats.clients, 'client')} · ping {stats.ping_ms:.1f} ms"
+                    f" · up {humanize.age(timedelta(seconds=stats.uptime_seconds))} · ",
                     "quiet",
                 ),
                 tell(stats.version, "quiet", 20),
@@ -60,11 +60,11 @@ def _figures(stats: RedisStats, hit_rates: tuple[float | None, ...], cells: int,
 
 def _memory(stats: RedisStats, cells: int) -> Line:
     if not stats.max_memory:
-        return line(f"{figures.megabytes(stats.memory)}, no limit")
+        return line(f"{humanize.megabytes(stats.memory)}, no limit")
     share = stats.memory / stats.max_memory
     full, rest = bar(share, cells)
     style = "bad" if share > 0.95 else "warn" if share > 0.85 else "live"
-    used, limit = figures.megabytes(stats.memory), figures.megabytes(stats.max_memory)
+    used, limit = humanize.megabytes(stats.memory), humanize.megabytes(stats.max_memory)
     if used[-2:] == limit[-2:]:
         used = used[:-3]
     edges = Piece("▕", "rule"), Piece("▏", "rule")
@@ -75,7 +75,7 @@ def _hits(stats: RedisStats, hit_rates: tuple[float | None, ...], count: int) ->
     if stats.hit_rate is None:
         return line(Piece("no reads yet", "quiet"))
     newest = [rate for rate in hit_rates if rate is not None][-count:]
-    return line(f"hit {figures.percent(stats.hit_rate)} % ", Piece(spark(newest, 1.0), "live"))
+    return line(f"hit {humanize.percent(stats.hit_rate)} % ", Piece(spark(newest, 1.0), "live"))
 
 
 def _evicted(stats: RedisStats) -> Piece:

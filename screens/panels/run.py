@@ -7,10 +7,11 @@ from datetime import datetime
 
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import OPEN, Run, RunState, Trigger
+from opsconsole.core import humanize
 from opsconsole.service.snapshot import BatchCell, Pause, Progress, RunPage
 from screens.panels import pauses
 from screens.panels.running import done, share, stopping, waiting
-from screens.widgets import figures, symbols as look
+from screens.widgets import symbols as look
 from screens.widgets.lines import EMPTY, Line, Piece, bar, crop, ends, line, right, rule, side_by_side, tell, width
 
 BESIDE = 160
@@ -36,10 +37,10 @@ def head(progress: Progress, now: datetime, cells: int) -> list[Line]:
         "  ",
         tell(run.job, "strong", 60),
         "  ",
-        tell(figures.window(run.window.label, now, tz), limit=40),
+        tell(humanize.window_label(run.window.label, now, tz), limit=40),
     )
-    local = "" if tz == "UTC" else f" ({figures.clock(asked, tz)})"
-    by = line("  ", tell(_by(run), limit=60), Piece(f", {figures.moment(asked, now)}{local} ", "quiet"))
+    local = "" if tz == "UTC" else f" ({humanize.clock(asked, tz)})"
+    by = line("  ", tell(_by(run), limit=60), Piece(f", {humanize.date_and_time(asked, now)}{local} ", "quiet"))
     lines = [ends(title, by, cells), _state(progress, now, cells)]
     lines += _stopping(run, now, cells)
     if run.error:
@@ -94,7 +95,7 @@ def grid(page: RunPage, cells: int, rows: int) -> list[Line]:
     each = -(-len(batches) // room) or 1
     signs = [_worst(batches[i : i + each]) for i in range(0, len(batches), each)]
     whole = page.progress.run.batches
-    title = figures.counted(len(batches), "batch", "batches")
+    title = humanize.count(len(batches), "batch", "batches")
     if whole > len(page.grid):
         title = f"first {len(batches):,} of {whole:,} batches"
     if each > 1:
@@ -111,7 +112,7 @@ def failures(page: RunPage, cells: int, rows: int) -> list[Line]:
     failed = page.progress.run.counts.failed
     title = f"{failed:,} failed"
     if page.causes:
-        title += f", {figures.counted(len(page.causes), 'cause')}"
+        title += f", {humanize.count(len(page.causes), 'cause')}"
     hidden = len(page.causes) - rows
     note = line(Piece(f"{hidden} more", "quiet")) if hidden > 0 else EMPTY
     if not page.causes:
@@ -128,7 +129,7 @@ def log(page: RunPage, cells: int, rows: int, held_at: int | None) -> list[Line]
     """The newest lines, at the bottom; all of them fit or the older ones are left out."""
     end = len(page.log) if held_at is None else max(min(rows, len(page.log)), min(held_at, len(page.log)))
     shown = page.log[max(0, end - rows) : end]
-    place = figures.zone(page.progress.tz)
+    place = humanize.zone(page.progress.tz)
     lines = []
     for at, text in shown:
         local = at.astimezone(place)
@@ -166,12 +167,12 @@ def _state(progress: Progress, now: datetime, cells: int) -> Line:
         parts = [Piece(f"{run.counts.planned:,} planned"), dot, *done(run.counts)]
     if run.seconds is not None:
         tried = run.counts.ok + run.counts.failed
-        parts += [dot, Piece(figures.took(run.seconds))]
-        parts += [dot, Piece(figures.rate(tried / run.seconds))] if run.seconds > 0 and tried else []
+        parts += [dot, Piece(humanize.elapsed(run.seconds))]
+        parts += [dot, Piece(humanize.rate(tried / run.seconds))] if run.seconds > 0 and tried else []
     elif progress.rate is not None:
-        parts += [dot, Piece(figures.rate(progress.rate))]
+        parts += [dot, Piece(humanize.rate(progress.rate))]
     if progress.seconds_left is not None:
-        parts += [dot, Piece(f"{figures.spoken(progress.seconds_left)} left")]
+        parts += [dot, Piece(f"{humanize.duration(progress.seconds_left)} left")]
     if run.attempt > 1:
         parts += [dot, Piece(f"attempt {run.attempt}", "warn")]
     if progress.waits is not None and run.state is RunState.INTERRUPTED:

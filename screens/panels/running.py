@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from opsconsole.authoring.run import OPEN, Counts, RunState
+from opsconsole.core import humanize
 from opsconsole.service.snapshot import Progress, Run
 from screens.panels.view import WIDE, Block, Key, View, fit, hint, stale
-from screens.widgets import figures, symbols as look
+from screens.widgets import symbols as look
 from screens.widgets.lines import EMPTY, Line, Piece, bar, ends, left, line, right, rule, tell, width
 
 PANEL = "running"
@@ -50,7 +51,7 @@ def stopping(run: Run, now: datetime) -> Line:
     if stop is None or run.state not in OPEN:
         return EMPTY
     seconds = (stop.force_at - now).total_seconds()
-    force = f"by force in {figures.spoken(seconds + 0.5)}" if seconds > 0 else "by force now"
+    force = f"by force in {humanize.duration(seconds + 0.5)}" if seconds > 0 else "by force now"
     by = line(Piece("being cancelled by ", "warn"), tell(stop.by, "warn", 40))
     return (*by, Piece(" · ", "quiet"), Piece(force, "warn"))
 
@@ -60,7 +61,7 @@ def _note(view: View, hidden: int) -> Line:
     if old := stale(view):
         return old
     if snapshot.data_away is not None:
-        return line(Piece(f"data database away since {figures.clock(snapshot.data_away.since)}", "warn"))
+        return line(Piece(f"data database away since {humanize.clock(snapshot.data_away.since)}", "warn"))
     more = f"{hidden} more below · " if hidden else ""
     if not snapshot.live and snapshot.recent:
         return line(Piece(f"{more}nothing runs now · t triggers", "quiet"))
@@ -120,7 +121,7 @@ def waiting(progress: Progress, now: datetime, *, led: bool) -> Line:
         return line(Piece(waits, style), tell(progress.waits, style))
     if interrupted:
         return line(Piece("interrupted", style))
-    return line(Piece(f"queued for {figures.age(now - progress.run.created_at)}", style))
+    return line(Piece(f"queued for {humanize.age(now - progress.run.created_at)}", style))
 
 
 def _ended(view: View, run: Run, cells: int) -> Block:
@@ -128,9 +129,9 @@ def _ended(view: View, run: Run, cells: int) -> Block:
     ended = run.ended_at or run.created_at
     if cells >= WIDE:
         start = line(*_name(view, run, cells), Piece(f"{seen.word:<9} ", seen.style))
-        at = figures.moment(ended, view.now, view.zone_of(run.job))
+        at = humanize.date_and_time(ended, view.now, view.zone_of(run.job))
         return Block((ends((*start, *_what_came(run, 60)), line("  ", tell(at), " "), cells),), _key(run))
-    ago = f" {figures.age(view.now - ended)} ago "
+    ago = f" {humanize.age(view.now - ended)} ago "
     return Block((ends((*_name(view, run, cells), *_what_came(run, 9)), line(ago), cells),), _key(run))
 
 
@@ -159,7 +160,7 @@ def _speed(progress: Progress, with_ok: bool = True) -> Line:
         parts = [Piece(f"{run.counts.failed:,} failed", "bad")]
     if progress.rate is not None:
         parts += [Piece(" · ", "quiet")] if parts else []
-        parts.append(Piece(figures.rate(progress.rate)))
+        parts.append(Piece(humanize.rate(progress.rate)))
     if with_ok:
         parts += [Piece(" · ", "quiet"), Piece(_left(progress), "quiet")]
     return tuple(parts)
@@ -170,7 +171,7 @@ def _left(progress: Progress) -> str:
         return "counting items"
     if progress.seconds_left is None:
         return "time left -"
-    return f"{figures.spoken(progress.seconds_left)} left"
+    return f"{humanize.duration(progress.seconds_left)} left"
 
 
 def _run_and_cause(run: Run, cells: int) -> Line:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from opsconsole.authoring.run import RunState
+from opsconsole.core import humanize
 from opsconsole.service.snapshot import Pause, Success
 from screens.panels import pauses
 from screens.panels.view import WIDE, Block, Key, View, fit, hint, stale
-from screens.widgets import figures, symbols as look
+from screens.widgets import symbols as look
 from screens.widgets.lines import Line, Piece, fill, left, line, right, rule, spark, width
 
 PANEL = "success"
@@ -54,7 +55,7 @@ def _row(view: View, each: Success, cells: int) -> Line:
     held = view.pauses_of(each.job)
     seen = look.PAUSED if held else look.RUN[each.newest[0].state] if each.newest else look.NEVER
     word = (left(seen.word, state, seen.style),) if state else ()
-    rates = [right(figures.percent(share), each_rate, _style(share)) for share in _shares(each)]
+    rates = [right(humanize.percent(share), each_rate, _style(share)) for share in _shares(each)]
     start = line(" ", Piece(seen.symbol, seen.style), " ", *word, left(each.job, name, "strong"), *rates)
     if held:
         return (*start, *_paused(view, each.job, held[0], bars + usual, with_word=not state), Piece(" "))
@@ -62,7 +63,7 @@ def _row(view: View, each: Success, cells: int) -> Line:
         *start,
         Piece(" " * (bars - LAST)),
         *_bars(each),
-        right(figures.brief(each.usual_seconds), usual),
+        right(humanize.short_duration(each.usual_seconds), usual),
         Piece(" "),
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from itertools import product
 
+from opsconsole.core import humanize
 from opsconsole.service.snapshot import Finding, Outage, Severity
 from screens.panels import pauses
 from screens.panels.view import View, stale
-from screens.widgets import figures, symbols as look
+from screens.widgets import symbols as look
 from screens.widgets.lines import EMPTY, Line, Piece, ends, line, tell, width
 
 PRODUCTION = ("production", "prod")
@@ -88,7 +89,7 @@ def _verdicts(view: View) -> list[tuple[look.Symbol, Line, str]]:
 
 
 def _finding(view: View, finding: Finding) -> tuple[look.Symbol, Line, str]:
-    ago = figures.age(view.now - finding.since)
+    ago = humanize.age(view.now - finding.since)
     told = line(
         tell(finding.subject, "strong", 80), " ", tell(finding.sentence, limit=300), Piece(f" · {ago}", "quiet")
     )
@@ -103,7 +104,7 @@ def _leader(view: View, since: str) -> Piece:
         return Piece("leader unknown", "warn")
     if leader is None:
         return Piece("nobody leads", "warn")
-    began = since.format(figures.moment(leader.since, view.now).removesuffix(" UTC"))
+    began = since.format(humanize.date_and_time(leader.since, view.now).removesuffix(" UTC"))
     if leader.is_me:
         return Piece(f"leading{began}")
     return tell(f"observing {leader.host}/{leader.pid}{began}", limit=90)
@@ -117,7 +118,7 @@ def _services(view: View, form: str) -> Line:
     redis = snapshot.redis
     known = redis.away is not None or redis.stats is not None
     parts += [Piece(" · ", "quiet"), _service("redis", redis.away, form) if known else Piece("redis unknown", "quiet")]
-    return line(*parts, Piece(" · ", "quiet"), figures.clock(view.now, seconds=True), " ")
+    return line(*parts, Piece(" · ", "quiet"), humanize.clock(view.now, seconds=True), " ")
 
 
 def _service(name: str, away: Outage | None, form: str) -> Piece:

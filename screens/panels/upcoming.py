@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from opsconsole.core import humanize
 from opsconsole.service.snapshot import JobCard
 from screens.panels import pauses
 from screens.panels.view import WIDE, Block, View, fit, hint, stale
-from screens.widgets import figures, symbols as look
+from screens.widgets import symbols as look
 from screens.widgets.lines import Line, Piece, crop, ends, left, line, right, rule, tell, width
 
 
@@ -37,14 +38,14 @@ def _row(view: View, card: JobCard, cells: int) -> Line:
     held = view.pauses_of(card.name)
     skipped = pauses.skips(held, card.next_at)
     if skipped or (held and cells >= WIDE):
-        when = right("skipped", 14, "quiet") if skipped else Piece(figures.countdown(seconds))
+        when = right("skipped", 14, "quiet") if skipped else Piece(humanize.countdown(seconds))
         return _paused(view, card, when, cells)
-    at = figures.soon(card.next_at, view.now, card.tz)
+    at = humanize.upcoming_time(card.next_at, view.now, card.tz)
     if cells < WIDE:
         return ends(
-            line(f" {figures.countdown(seconds)}  ", tell(card.name, "strong", 60)), line("  ", tell(at), " "), cells
+            line(f" {humanize.countdown(seconds)}  ", tell(card.name, "strong", 60)), line("  ", tell(at), " "), cells
         )
-    start = line(f" {figures.countdown(seconds)}   ", left(card.name, 26, "strong"), " ", left(at, 16), " ")
+    start = line(f" {humanize.countdown(seconds)}   ", left(card.name, 26, "strong"), " ", left(at, 16), " ")
     return crop((*start, tell(card.words, "quiet", 120)), cells)
 
 

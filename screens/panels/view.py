@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from opsconsole.core import humanize
 from opsconsole.service.snapshot import Pause, Run, Snapshot
 from screens.panels import pauses
-from screens.widgets import figures
 from screens.widgets.lines import EMPTY, Line, Piece, fill, line
 
 Key = tuple[str, str]
@@ -40,7 +40,7 @@ class View:
 
     def window_of(self, run: Run, *, named: bool = True) -> str:
         """A run's window, short."""
-        return figures.window(run.window.label, self.now, self.zone_of(run.job), named=named)
+        return humanize.window_label(run.window.label, self.now, self.zone_of(run.job), named=named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ def stale(view: View) -> Line:
     """Since when the panels do not change any more, in words; empty while they are fresh."""
     away = view.snapshot.store_away
     if away is not None:
-        return line(Piece(f"stale since {figures.clock(away.since, seconds=True)}", "warn"))
+        return line(Piece(f"stale since {humanize.clock(away.since, seconds=True)}", "warn"))
     if view.now - view.snapshot.at > OLD_AFTER:
-        return line(Piece(f"stale since {figures.clock(view.snapshot.at, seconds=True)}", "warn"))
+        return line(Piece(f"stale since {humanize.clock(view.snapshot.at, seconds=True)}", "warn"))
     return EMPTY
 
 

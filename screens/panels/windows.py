@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowState, WindowStatus
 from opsconsole.service.backfills import Calendar
 from opsconsole.store.backfills import Backfill
 from screens.panels import calendar
 from screens.panels.view import Key
-from screens.widgets import figures, symbols as look
+from screens.widgets import symbols as look
 from screens.widgets.lines import Line, Piece, crop, left, line, right, tell
 
 PANEL = "jobs"
@@ -59,7 +60,7 @@ def panel(
 ) -> list[Line]:
     """A headline, the columns' names, and a line a job."""
     reach = f"the last {calendar.WEEKS} weeks, of months {calendar.YEARS} years"
-    told = f"  {figures.counted(len(cards), 'job')} with windows, {reach}"
+    told = f"  {humanize.count(len(cards), 'job')} with windows, {reach}"
     title = line(" ", Piece("Backfill", "title"), Piece(told, "quiet"))
     if not cards:
         return [title, line("   ", Piece(NO_JOB, "quiet"))]
@@ -107,7 +108,7 @@ def _looked(card: Calendar, standing: Standing, now: datetime) -> str:
     """How old the oldest look is; without any a job's windows are judged by their runs alone."""
     if not card.tells_stale:
         return "-"
-    return "never" if standing.looked_at is None else f"{figures.age(now - standing.looked_at)} ago"
+    return "never" if standing.looked_at is None else f"{humanize.age(now - standing.looked_at)} ago"
 
 
 def _newest(about: Backfill | None, now: datetime, tz: str, cells: int) -> Line:
@@ -116,5 +117,5 @@ def _newest(about: Backfill | None, now: datetime, tz: str, cells: int) -> Line:
     seen = look.of_backfill(about)
     if cells < WIDE:
         return line(Piece(seen.symbol, seen.style), f"{about.id}")
-    at = figures.moment(about.began_at or about.created_at, now, tz)
+    at = humanize.date_and_time(about.began_at or about.created_at, now, tz)
     return line(Piece(seen.symbol, seen.style), f" {about.id} {seen.word}", tell(f", {at}", "quiet"))

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from opsconsole.core.times import BadTime, read_coming, read_moment, read_span, read_time, span, told
+from opsconsole.core.humanize import duration, local_time
+from opsconsole.core.times import BadTime, parse_duration, parse_future_time, parse_past_time, parse_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 1, 19, 22, 30, tzinfo=UTC)  # 23:30 in Berlin
@@ -27,51 +28,53 @@ NOW = datetime(2026, 1, 19, 22, 30, tzinfo=UTC)  # 23:30 in Berlin
     ],
 )
 def test_a_length_of_time_is_read_as_people_write_it(text: str, length: timedelta) -> None:
-    assert read_span(text) == length
+    assert parse_duration(text) == length
 
 
 @pytest.mark.parametrize("text", ["", "2", "h", "two hours", "2h later", "-2h", "0h", "99999999999999999999w", "2x"])
 def test_what_is_no_length_of_time_is_refused(text: str) -> None:
     with pytest.raises(BadTime, match="is no length of time"):
-        read_span(text)
+        parse_duration(text)
 
 
 def test_a_time_without_a_zone_stays_what_the_clock_shows() -> None:
-    assert read_time("2026-03-29 02:30", BERLIN, NOW) == datetime(2026, 3, 29, 2, 30)  # noqa: DTZ001
-    assert read_time("02:30", BERLIN, NOW) == datetime(2026, 1, 19, 2, 30)  # noqa: DTZ001
-    assert read_time("2:30", BERLIN, NOW) == datetime(2026, 1, 19, 2, 30)  # noqa: DTZ001
-    assert read_time("2026-01-19T18:20:00Z", BERLIN, NOW) == datetime(2026, 1, 19, 18, 20, tzinfo=UTC)
-    assert read_time(" now ", BERLIN, NOW) == NOW
+    assert parse_time("2026-03-29 02:30", BERLIN, NOW) == datetime(2026, 3, 29, 2, 30)  # noqa: DTZ001
+    assert parse_time("02:30", BERLIN, NOW) == datetime(2026, 1, 19, 2, 30)  # noqa: DTZ001
+    assert parse_time("2:30", BERLIN, NOW) == datetime(2026, 1, 19, 2, 30)  # noqa: DTZ001
+    assert parse_time("2026-01-19T18:20:00Z", BERLIN, NOW) == datetime(2026, 1, 19, 18, 20, tzinfo=UTC)
+    assert parse_time(" now ", BERLIN, NOW) == NOW
 
 
 def test_today_is_the_day_of_the_place() -> None:
     late = datetime(2026, 1, 19, 23, 30, tzinfo=UTC)  # half past midnight in Berlin
 
-    assert read_time("02:30", BERLIN, late) == datetime(2026, 1, 20, 2, 30)  # noqa: DTZ001
+    assert parse_time("02:30", BERLIN, late) == datetime(2026, 1, 20, 2, 30)  # noqa: DTZ001
 
 
 @pytest.mark.parametrize("text", ["", "3", "yesterday", "25:00", "2026-02-30", "12:5", "0001-01-01", "9999-12-31"])
 def test_what_is_no_time_is_refused_with_how_to_write_one(text: str) -> None:
     with pytest.raises(BadTime, match="is not a time; write it as 2026-01-19T18:20:00Z"):
-        read_time(text, BERLIN, NOW)
+        parse_time(text, BERLIN, NOW)
 
 
 def test_a_moment_may_be_so_long_ago() -> None:
-    assert read_moment("24h", BERLIN, NOW) == NOW - timedelta(hours=24)
-    assert read_moment("2026-01-19", BERLIN, NOW) == datetime(2026, 1, 18, 23, 0, tzinfo=UTC)
+    assert parse_past_time("24h", BERLIN, NOW) == NOW - timedelta(hours=24)
+    assert parse_past_time("2026-01-19", BERLIN, NOW) == datetime(2026, 1, 18, 23, 0, tzinfo=UTC)
 
 
 def test_a_mere_clock_time_to_come_is_the_next_one() -> None:
-    assert read_coming("23:45", BERLIN, NOW) == datetime(2026, 1, 19, 22, 45, tzinfo=UTC)
-    assert read_coming("06:00", BERLIN, NOW) == datetime(2026, 1, 20, 5, 0, tzinfo=UTC)
+    assert parse_future_time("23:45", BERLIN, NOW) == datetime(2026, 1, 19, 22, 45, tzinfo=UTC)
+    assert parse_future_time("06:00", BERLIN, NOW) == datetime(2026, 1, 20, 5, 0, tzinfo=UTC)
     # The day before clocks are put forward: six o'clock is six o'clock.
-    assert read_coming("06:00", BERLIN, datetime(2026, 3, 28, 12, tzinfo=UTC)) == datetime(2026, 3, 29, 4, tzinfo=UTC)
+    assert parse_future_time("06:00", BERLIN, datetime(2026, 3, 28, 12, tzinfo=UTC)) == datetime(
+        2026, 3, 29, 4, tzinfo=UTC
+    )
 
 
 def test_times_and_lengths_are_told_shortly() -> None:
-    assert told(NOW, "Europe/Berlin") == "2026-01-19 23:30 CET"
-    assert told(NOW + timedelta(seconds=5), "UTC") == "2026-01-19 22:30:05 UTC"
-    assert [span(timedelta(seconds=s)) for s in (0.4, 59, 60, 3600, 3605, 7320, 90_000, 86_400 * 3)] == [
+    assert local_time(NOW, "Europe/Berlin") == "2026-01-19 23:30 CET"
+    assert local_time(NOW + timedelta(seconds=5), "UTC") == "2026-01-19 22:30:05 UTC"
+    assert [duration(timedelta(seconds=s)) for s in (0.4, 59, 60, 3600, 3605, 7320, 90_000, 86_400 * 3)] == [
         "0.4 s",
         "59 s",
         "1 min",

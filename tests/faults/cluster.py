@@ -73,8 +73,8 @@ class Process:
 class Cluster:
     """An installation with the chaos pack, a witness in its store, and processes that are started and killed.
 
-    `database_url` is None for SQLite files in `folder`. All its processes, and `service`, share a clock on which a minute
-    passes in a second.
+    `database_url` is None for SQLite files in `folder`. All its processes, and `service`, share a clock on which a
+    minute passes in a second.
     """
 
     folder: Path

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, strategies as st
 
 from opsconsole import LATEST, NONE, Job, Overlap, all_of, hours
-from opsconsole.authoring.job import CatchUp, Overlap
+from opsconsole.authoring.job import CatchUp
 from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
 from opsconsole.calendar.cron import Cron
 from opsconsole.rules.schedule import Open, Schedule, Stretch, plan, unrun

@@ -12,11 +12,12 @@ from rich.cells import cell_len
 
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import Counts, RunState
+from opsconsole.core import humanize
 from opsconsole.service.snapshot import Finding, Outage, Progress, Severity, Snapshot
 from screens.panels import dashboard as board, health, pauses, questions, redis, running, success, upcoming
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Block, View, fit
-from screens.widgets import figures, symbols as look
+from screens.widgets import symbols as look
 from screens.widgets.lines import (
     Piece,
     bar,
@@ -87,15 +88,15 @@ def test_wide_letters_do_not_break_a_column() -> None:
     ],
 )
 def test_countdowns_stand_under_each_other(seconds: float, told: str) -> None:
-    assert figures.countdown(seconds).split() == told.split()
-    assert len(figures.countdown(seconds)) == 14
+    assert humanize.countdown(seconds).split() == told.split()
+    assert len(humanize.countdown(seconds)) == 14
 
 
 def test_figures_as_a_person_reads_them() -> None:
-    assert figures.took(0.09) == "90 ms"
-    assert figures.took(1.31) == "1.3 s"
-    assert figures.took(125) == "2 min 5 s"
-    assert [figures.brief(s) for s in (None, 0.09, 1.3, 65, 720, 12_600)] == [
+    assert humanize.elapsed(0.09) == "90 ms"
+    assert humanize.elapsed(1.31) == "1.3 s"
+    assert humanize.elapsed(125) == "2 min 5 s"
+    assert [humanize.short_duration(s) for s in (None, 0.09, 1.3, 65, 720, 12_600)] == [
         "-",
         "90 ms",
         "1.3 s",
@@ -103,30 +104,30 @@ def test_figures_as_a_person_reads_them() -> None:
         "12 min",
         "3.5 h",
     ]
-    assert [figures.rate(r) for r in (None, 7400, 52, 0.4)] == ["-/s", "7.4k/s", "52/s", "0.4/s"]
-    assert [figures.age(timedelta(seconds=s)) for s in (-5, 53, 240, 18_000, 260_000)] == [
+    assert [humanize.rate(r) for r in (None, 7400, 52, 0.4)] == ["-/s", "7.4k/s", "52/s", "0.4/s"]
+    assert [humanize.age(timedelta(seconds=s)) for s in (-5, 53, 240, 18_000, 260_000)] == [
         "0 s",
         "53 s",
         "4 min",
         "5 h",
         "3 d",
     ]
-    assert [figures.megabytes(n * 1024 * 1024) for n in (1.25, 54, 20_480)] == ["1.2 MB", "54 MB", "20.0 GB"]
-    assert figures.counted(1, "batch", "batches") == "1 batch"
-    assert figures.counted(2000, "item") == "2,000 items"
+    assert [humanize.megabytes(n * 1024 * 1024) for n in (1.25, 54, 20_480)] == ["1.2 MB", "54 MB", "20.0 GB"]
+    assert humanize.count(1, "batch", "batches") == "1 batch"
+    assert humanize.count(2000, "item") == "2,000 items"
 
 
 def test_not_quite_all_never_reads_as_all() -> None:
-    assert figures.percent(0.99999) == "99.9"
-    assert figures.percent(1.0) == "100.0"
+    assert humanize.percent(0.99999) == "99.9"
+    assert humanize.percent(1.0) == "100.0"
 
 
 def test_times_name_their_zone_and_their_day() -> None:
-    assert figures.clock(world.NOW, "Asia/Kolkata") == "23:50 IST"
-    assert figures.clock(world.NOW, "America/Sao_Paulo") == "15:20 UTC-03"
-    assert figures.clock(world.NOW, "Nowhere/Land") == "18:20 UTC"
-    assert figures.moment(world.ago(hours=20), world.NOW) == "18 Jan 22:20 UTC"
-    assert figures.moment(world.NOW - timedelta(days=30), world.NOW) == "20 Dec 2025 18:20 UTC"
+    assert humanize.clock(world.NOW, "Asia/Kolkata") == "23:50 IST"
+    assert humanize.clock(world.NOW, "America/Sao_Paulo") == "15:20 UTC-03"
+    assert humanize.clock(world.NOW, "Nowhere/Land") == "18:20 UTC"
+    assert humanize.date_and_time(world.ago(hours=20), world.NOW) == "18 Jan 22:20 UTC"
+    assert humanize.date_and_time(world.NOW - timedelta(days=30), world.NOW) == "20 Dec 2025 18:20 UTC"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_times_name_their_zone_and_their_day() -> None:
 )
 def test_windows_are_short(label: str, told: str) -> None:
     now = datetime(2026, 1, 19, 19, 0, tzinfo=UTC)
-    assert figures.window(label, now, "Asia/Kolkata") == told
+    assert humanize.window_label(label, now, "Asia/Kolkata") == told
 
 
 def test_bars_are_full_only_when_all_is_done() -> None:
@@ -323,7 +324,7 @@ def test_a_pause_ends_on_a_whole_minute() -> None:
     assert pauses.until(None, world.NOW) is None
     soon = world.NOW + timedelta(hours=24)
     assert pauses.end_at(soon, world.NOW, "Asia/Kolkata") == "23:50 IST, in 24 h 0 min"
-    assert figures.soon(soon + timedelta(minutes=1), world.NOW, "Asia/Kolkata") == "20 Jan 23:51 IST"
+    assert humanize.upcoming_time(soon + timedelta(minutes=1), world.NOW, "Asia/Kolkata") == "20 Jan 23:51 IST"
 
 
 @pytest.mark.parametrize("cells", [54, 80])

@@ -17,8 +17,8 @@ from opsconsole.cli.commands.pause import END_SECONDS, NotEnded
 from opsconsole.cli.prompts import confirm, json_option, note_option, require_yes, yes_option
 from opsconsole.cli.session import Options, open_service, settings_of
 from opsconsole.core.errors import Exit
+from opsconsole.core.humanize import duration
 from opsconsole.core.text import safe
-from opsconsole.core.times import span
 
 if TYPE_CHECKING:
     from opsconsole.service.backfills import Looking
@@ -232,7 +232,7 @@ def list_(options: Options, count: int, as_json: bool) -> None:
                 filled.progress(each),
                 each.asked_by,
                 printing.local(each.created_at),
-                span(took) if (took := filled.time_taken(each)) else "-",
+                duration(took) if (took := filled.time_taken(each)) else "-",
             )
             for each in found
         ],

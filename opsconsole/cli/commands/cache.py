@@ -15,8 +15,8 @@ from opsconsole.cli import following as carrying, output as printing
 from opsconsole.cli.prompts import json_option, require_yes, yes_option
 from opsconsole.cli.session import Options, open_service, settings_of
 from opsconsole.core.errors import Exit, OpsconsoleError
+from opsconsole.core.humanize import duration
 from opsconsole.core.text import safe
-from opsconsole.core.times import span
 
 if TYPE_CHECKING:
     from opsconsole.cache.clearing import ClearFilter, ClearProgress
@@ -97,7 +97,7 @@ def families(options: Options, counting: bool, as_json: bool) -> None:
         [
             family.name,
             family.pattern,
-            span(family.ttl) if family.ttl else "stays",
+            duration(family.ttl) if family.ttl else "stays",
             ", ".join(family.of) or "-",
             ", ".join(family.made_from) or "-",
         ]

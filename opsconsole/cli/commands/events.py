@@ -8,7 +8,7 @@ from opsconsole.cli import following as carrying, output as printing
 from opsconsole.cli.prompts import confirm, json_option, moment, yes_option
 from opsconsole.cli.session import Options, open_service, settings_of
 from opsconsole.core.clock import now
-from opsconsole.core.times import told
+from opsconsole.core.humanize import local_time
 
 
 @click.group()
@@ -34,7 +34,7 @@ def replay(options: Options, since: str, yes: bool, as_json: bool) -> None:
         assert start is not None  # noqa: S101 - the option is required
         environment = service.settings.console.environment
         where = f" in {environment}" if environment else ""
-        confirm(f"Publish all events since {told(start, 'UTC')} once more{where}?", yes=yes)
+        confirm(f"Publish all events since {local_time(start, 'UTC')} once more{where}?", yes=yes)
         command = service.commands.replay_events(start)
         outcome = carrying.settled(service, command)
     if as_json:
