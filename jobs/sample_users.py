@@ -13,7 +13,7 @@ from sqlalchemy import Table, select
 from jobs.common import users
 
 if TYPE_CHECKING:
-    from opsconsole.core.database import Database
+    from opsconsole.sql import Database
 
 CHUNK = 4000
 """Rows a transaction: long enough to be fast, short enough that nobody waits for it."""

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from opsconsole.core.database import Json, UtcTime, inserting, key_type
+from opsconsole.core.database import Database, Json, UtcTime, inserting, key_type
 
-__all__ = ["Json", "UtcTime", "inserting", "key_type"]
+__all__ = ["Database", "Json", "UtcTime", "inserting", "key_type"]

@@ -1,4 +1,4 @@
-"""Who imports whom: rooms stand one above the other, and no arrow goes up."""
+"""Which layer imports which: layers stand one above the other, no import points up, and there are no circles."""
 
 from __future__ import annotations
 
@@ -7,192 +7,275 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+OURS = ("opsconsole", "screens", "jobs")
 
-TABLE = """
-floor    rooms, each of which imports only rooms that stand before it
--------  ----------------------------------------------------------------------------
-0        errors clock text times windows faces model
-1        cron seasons trigger settings failpoints database outbox cache catalog backfill store context work staleness
-2        planner queueing scheduler leader breaker executors backfilling pages tally liverun runner relay orders chores
-2        engine health lint why
-3        service embedded
-4        http cli screens
-packs    jobs
+LAYERS = """
+layer      holds                                                        imports only itself and what stands above it
+---------  --------------------------------------------------------------------------------------------------------
+core       errors, clock, text, formatting for people, settings, databases, circuit breaker
+calendar   cron expressions, clock changes, windows
+cache      Redis: connection, families, reads and writes, clearing, statistics
+authoring  what job authors write and receive, and the values that travel
+rules      decisions as pure functions over values
+worker     one batch to one result, and the executors
+store      tables and queries of opsconsole's own database
+leader     lease, schedule, runs, background tasks
+service    the one front door for every interface
+embedded   the embedded Redis, sample data, the demo
+http       the HTTP interface
+cli        the command line
+screens    the console
+jobs       the packs: public names, their own modules, and shared tables only
 """
-FLOORS = [line.split()[1:] for line in TABLE.strip().splitlines()[2:]]
-ROOMS = [room for floor in FLOORS for room in floor]
+ORDER = [line.split()[0] for line in LAYERS.strip().splitlines()[2:]]
 
-QUERIES = {
-    "store": "what the console remembers",
-    "outbox": "the events that jobs emit",
-    "context": "the condition that a column is one of the keys, and how many there are",
+SCREEN_LAYERS = ["widgets", "panels", "dialogs", "pages"]
+"""The layers inside `screens`: each imports only those before it. Modules beside the folders serve all of them."""
+
+BUILDS_SELECT = {
+    "authoring": "the condition that a column is one of the keys, their number, and the table of events",
+    "store": "what opsconsole remembers, and the events that jobs emit",
     "embedded": "looks at sample data before it adds to it",
     "jobs": "packs read their own tables",
 }
-"""Who may build a SELECT, and of what."""
-
+"""Which layers may build a SELECT, and of what."""
 
 READS = {"jobs.practice": ("jobs.attempts.tables",)}
 """Whose tables a pack reads besides its own."""
 
+HOMES = ("opsconsole", "opsconsole.cache", "opsconsole.sql", "opsconsole.extensions")
+"""Where packs find the public names."""
+
 
 @dataclass(frozen=True)
 class Import:
-    """An import that happens when the program runs: who imports what, and whether only when a function is called."""
+    """One imported name: in which file and line, from which module, and when the import runs."""
 
     file: Path
     line: int
     module: str
     name: str
-    late: bool
+    in_function: bool
+    typing_only: bool
 
     @property
-    def room(self) -> str:
-        return room_of(".".join(self.file.with_suffix("").parts))
+    def importer(self) -> str:
+        return module_of(self.file)
+
+    @property
+    def target(self) -> str:
+        """The module of ours that is imported: the name itself when it is one."""
+        full = f"{self.module}.{self.name}"
+        return full if full in modules() else self.module
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line} ({self.room}) imports {self.module}.{self.name}"
+        return f"{self.file}:{self.line} ({layer_of(self.importer)}) imports {self.module}.{self.name}"
 
 
-def room_of(module: str) -> str:
-    """The room of a module: `opsconsole.store.runs` is in `store`, `jobs.attempts` in `jobs`."""
+def module_of(file: Path) -> str:
+    return ".".join(file.with_suffix("").parts).removesuffix(".__init__")
+
+
+def layer_of(module: str) -> str:
+    """`opsconsole.store.runs` is in `store`, `jobs.attempts` in `jobs`; the package's own homes are in no layer."""
     top, _, rest = module.partition(".")
-    return rest.partition(".")[0] if top == "opsconsole" else top
+    if top != "opsconsole":
+        return top
+    return (
+        rest.partition(".")[0] if module not in (*HOMES, "opsconsole.__main__") or module == "opsconsole.cache" else ""
+    )
 
 
-def sources(*folders: str) -> Iterator[tuple[Path, ast.Module]]:
-    for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            yield path.relative_to(ROOT), ast.parse(path.read_text())
+@cache
+def modules() -> dict[str, ast.Module]:
+    files = [path for top in OURS for path in sorted((ROOT / top).rglob("*.py"))]
+    return {module_of(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in files}
 
 
-def imports(*folders: str) -> list[Import]:
-    return [found for path, tree in sources(*folders) for found in imports_of(path, tree, late=False)]
+@cache
+def imports() -> list[Import]:
+    found: list[Import] = []
+    for module, tree in modules().items():
+        path = Path(*module.split("."))
+        file = path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")
+        found += imports_of(file, tree, in_function=False, typing_only=False)
+    return found
 
 
-def imports_of(path: Path, node: ast.AST, *, late: bool) -> Iterator[Import]:
+def imports_of(file: Path, node: ast.AST, *, in_function: bool, typing_only: bool) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
+        when = {"in_function": in_function, "typing_only": typing_only}
         if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
-            continue
-        if isinstance(child, ast.Import):
+            yield from imports_of(file, child, in_function=in_function, typing_only=True)
+        elif isinstance(child, ast.Import):
             for alias in child.names:
-                yield Import(path, child.lineno, alias.name, "", late)
+                yield Import(file, child.lineno, alias.name, "", **when)
         elif isinstance(child, ast.ImportFrom):
-            assert child.level == 0, f"{path}:{child.lineno} imports relatively"
+            assert child.level == 0, f"{file}:{child.lineno} imports relatively"
             for alias in child.names:
-                yield Import(path, child.lineno, child.module or "", alias.name, late)
+                yield Import(file, child.lineno, child.module or "", alias.name, **when)
         else:
             inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            yield from imports_of(path, child, late=late or inside)
-
-
-ALL = imports("opsconsole", "screens", "jobs")
-OURS = ("opsconsole", "screens", "jobs")
+            yield from imports_of(file, child, in_function=in_function or inside, typing_only=typing_only)
 
 
 def package_of(found: Import) -> str:
     return found.module.partition(".")[0]
 
 
-def test_a_room_imports_only_rooms_that_stand_before_it() -> None:
+def ours() -> list[Import]:
+    return [found for found in imports() if package_of(found) in OURS]
+
+
+def at_runtime() -> list[Import]:
+    return [found for found in imports() if not found.typing_only]
+
+
+def test_a_layer_imports_only_layers_above_it() -> None:
     wrong = []
-    for found in ALL:
-        if package_of(found) not in OURS or found.room in ("", "__init__", "__main__"):
+    for found in ours():
+        layer, target = layer_of(found.importer), layer_of(found.target)
+        if not layer or not target or layer == "jobs" or (target == "screens" and layer == "cli" and found.in_function):
             continue
-        target = room_of(f"{found.module}.{found.name}" if found.module == "opsconsole" else found.module)
-        if target == "__version__" or found.room == "jobs":
-            continue
-        assert found.room in ROOMS, f"{found.file} is in no room of the table:\n{TABLE}"
-        assert target in ROOMS, f"{found}, which is in no room of the table:\n{TABLE}"
-        if ROOMS.index(target) > ROOMS.index(found.room) and not (found.late and target == "screens"):
+        assert layer in ORDER, f"{found.file} is in no layer:\n{LAYERS}"
+        assert target in ORDER, f"{found} is in no layer:\n{LAYERS}"
+        if ORDER.index(target) > ORDER.index(layer):
             wrong.append(str(found))
-    assert not wrong, "\n".join([*wrong, TABLE])
+    assert not wrong, "\n".join([*wrong, LAYERS])
 
 
-def test_every_room_of_the_table_is_there() -> None:
-    there = {room_of(".".join(path.with_suffix("").parts)) for path, _ in sources(*OURS)}
+def test_every_layer_exists() -> None:
+    assert {layer_of(module) for module in modules()} - {"", "opsconsole"} == set(ORDER), LAYERS
 
-    assert there - {"__init__", "__main__"} == set(ROOMS), TABLE
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports in functions and imports for type checkers count: they hide a circle, they do not remove it."""
+    graph: dict[str, set[str]] = {module: set() for module in modules()}
+    for found in ours():
+        if found.target != found.importer and found.target in graph:
+            graph[found.importer].add(found.target)
+    # The public homes hand names on: nothing below depends on them but packs, and `screens` loads its app on demand.
+    for home in (*HOMES, "screens"):
+        graph[home] = set()
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"{' -> '.join(error.args[1][::-1])}\n{LAYERS}")
+
+
+def test_layers_of_the_screens_import_only_those_before_them() -> None:
+    def place(module: str) -> int | None:
+        top, _, rest = module.partition(".")
+        folder = rest.partition(".")[0]
+        return SCREEN_LAYERS.index(folder) if top == "screens" and folder in SCREEN_LAYERS else None
+
+    wrong = []
+    for found in ours():
+        mine, target = place(found.importer), place(found.target)
+        if mine is not None and ((target is not None and target > mine) or found.target == "screens.app"):
+            wrong.append(str(found))
+    assert not wrong, "\n".join(wrong)
 
 
 def test_the_engine_does_not_know_its_packs() -> None:
-    assert [str(found) for found in ALL if found.room != "jobs" and package_of(found) == "jobs"] == []
+    assert [
+        str(found) for found in ours() if found.importer.startswith("opsconsole") and package_of(found) == "jobs"
+    ] == []
 
 
-def test_only_the_command_line_opens_the_screens_and_only_when_asked() -> None:
-    openers = [found for found in ALL if found.room != "screens" and package_of(found) == "screens"]
+def test_only_the_command_line_opens_the_screens_and_only_on_demand() -> None:
+    openers = [found for found in ours() if layer_of(found.importer) != "screens" and package_of(found) == "screens"]
 
     assert openers != []
-    assert {(found.room, found.late) for found in openers} == {("cli", True)}, [str(found) for found in openers]
+    assert {(layer_of(found.importer), found.in_function) for found in openers} == {("cli", True)}, openers
 
 
-def test_packs_know_the_vocabulary_the_common_tables_and_themselves() -> None:
-    for found in (found for found in ALL if found.room == "jobs" and package_of(found) in OURS):
+def test_packs_import_public_names_shared_tables_and_themselves() -> None:
+    for found in (found for found in ours() if layer_of(found.importer) == "jobs"):
         own = ".".join(found.file.parent.parts)
         shared = (ROOT / "jobs" / f"{found.module.removeprefix('jobs.')}.py").is_file()
         is_own = own != "jobs" and (found.module == own or found.module.startswith(f"{own}."))
         reads = found.module in READS.get(own, ())
-        assert found.module == "opsconsole" or shared or is_own or reads, str(found)
+        assert found.module in HOMES or shared or is_own or reads, str(found)
 
 
-def test_the_vocabulary_is_complete_and_no_more() -> None:
+@pytest.mark.parametrize("home", HOMES)
+def test_a_home_hands_on_what_it_lists_and_no_more(home: str) -> None:
+    module = __import__(home, fromlist=["__all__"])
+
+    assert {name for name in module.__all__ if getattr(module, name, None) is None} == set()
+    with pytest.raises(AttributeError, match="no attribute 'Jobs'"):
+        getattr(module, "Jobs")  # noqa: B009 - the attribute does not exist on purpose
+
+
+def test_a_job_author_learns_at_most_twenty_names() -> None:
     import opsconsole
 
-    assert {name for name in opsconsole.__all__ if getattr(opsconsole, name, None) is None} == set()
-    with pytest.raises(AttributeError, match="no attribute 'Jobs'"):
-        getattr(opsconsole, "Jobs")  # noqa: B009 - the attribute is not there on purpose
+    assert len(opsconsole.__all__) <= 20
 
 
-def test_textual_is_only_in_the_screens_and_they_do_without_databases() -> None:
-    assert {found.room for found in ALL if package_of(found) == "textual"} == {"screens"}
+def test_names_imported_from_the_package_are_public() -> None:
+    import opsconsole
+
+    imported = {found.name for found in imports() if found.module == "opsconsole" and found.target == "opsconsole"}
+    assert imported - {*opsconsole.__all__, "__version__"} == set()
+
+
+def test_textual_is_only_in_the_screens_and_they_know_no_database() -> None:
+    assert {layer_of(found.importer) for found in imports() if package_of(found) == "textual"} == {"screens"}
     below = ("sqlalchemy", "redis", "psycopg", "alembic", "apscheduler", "croniter")
-    assert [str(found) for found in ALL if found.room == "screens" and package_of(found) in below] == []
+    mine = [found for found in imports() if layer_of(found.importer) == "screens"]
+    assert [str(found) for found in mine if package_of(found) in below] == []
 
 
 @pytest.mark.parametrize(
-    ("library", "rooms"),
+    ("library", "layers"),
     [
-        ("croniter", {"cron"}),
-        ("apscheduler", {"trigger", "scheduler"}),
+        ("croniter", {"calendar"}),
+        ("apscheduler", {"leader"}),
         ("click", {"cli"}),
         ("alembic", {"store"}),
         ("starlette", {"http"}),
         ("uvicorn", {"http"}),
     ],
 )
-def test_a_library_has_one_place(library: str, rooms: set[str]) -> None:
-    assert {found.room for found in ALL if package_of(found) == library} == rooms
+def test_a_library_has_one_place(library: str, layers: set[str]) -> None:
+    assert {layer_of(found.importer) for found in imports() if package_of(found) == library} == layers
 
 
 def test_selects_are_built_where_tables_are_known() -> None:
-    builders = {found.room for found in ALL if found.module == "sqlalchemy" and found.name == "select"}
+    builders = {
+        layer_of(found.importer) for found in imports() if found.module == "sqlalchemy" and found.name == "select"
+    }
 
-    assert builders == set(QUERIES)
+    assert builders == set(BUILDS_SELECT)
 
 
-def attributes(*names: str) -> set[str]:
-    """The files in which one of these dotted names is used."""
+def uses(*names: str) -> set[str]:
+    """The files that use one of these dotted names."""
     found = set()
-    for path, tree in sources(*OURS):
+    for module, tree in modules().items():
         dotted = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-        imported = {f"{each.module}.{each.name}" for each in ALL if each.file == path}
+        imported = {f"{each.module}.{each.name}" for each in imports() if each.importer == module}
         if not (dotted | imported).isdisjoint(names):
-            found.add(str(path))
+            found.add(module)
     return found
 
 
 def test_the_environment_is_read_in_one_place() -> None:
-    assert attributes("os.environ", "os.getenv", "os.environb") == {"opsconsole/core/settings.py"}
+    assert uses("os.environ", "os.getenv", "os.environb") == {"opsconsole.core.settings"}
 
 
 def test_the_wall_clock_is_read_in_one_place() -> None:
-    assert attributes("datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time") == {
-        "opsconsole/core/clock.py"
+    assert uses("datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time") == {
+        "opsconsole.core.clock"
     }
 
 
@@ -210,7 +293,7 @@ HEAVY = (
     "screens",
 )
 
-ASK = """
+RUN_COMMANDS = """
 import sys
 from opsconsole.cli import cli, main
 sys.stdout = open("/dev/null", "w")
@@ -229,10 +312,10 @@ def loaded(script: str, folder: Path) -> str:
     return ran.stdout.strip()
 
 
-def test_help_and_the_next_instants_cost_no_library(tmp_path: Path) -> None:
-    commands = '[["--help"], ["next", "0 0 * * *"], *([name, "--help"] for name in cli.commands)]'
+def test_help_and_the_next_scheduled_times_load_no_heavy_library(tmp_path: Path) -> None:
+    commands = '[["--help"], ["next", "0 0 * * *"]]'
 
-    assert loaded(ASK.format(commands=commands, heavy=HEAVY), tmp_path) == "[]"
+    assert loaded(RUN_COMMANDS.format(commands=commands, heavy=HEAVY), tmp_path) == "[]"
 
 
 def test_a_process_without_a_screen_never_loads_one(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from jobs.sample_users import add_missing, add_users, inserting, is_active, user
 from opsconsole import DAY, Window
 
 if TYPE_CHECKING:
-    from opsconsole.core.database import Database
+    from opsconsole.sql import Database
 
 ZONE = ZoneInfo("Asia/Kolkata")
 

@@ -13,7 +13,7 @@ from jobs.exams.tables import ExamType, pre_generated_exams
 from jobs.sample_users import add_missing, add_users, is_active, user_id
 
 if TYPE_CHECKING:
-    from opsconsole.core.database import Database
+    from opsconsole.sql import Database
 
 MODEL = "sample"
 SHARE = 0.08

@@ -16,7 +16,7 @@ from opsconsole import hours, minutes
 from opsconsole.sql import inserting
 
 if TYPE_CHECKING:
-    from opsconsole.core.database import Database
+    from opsconsole.sql import Database
 
 CHUNK = 500
 """Players a transaction."""

@@ -16,7 +16,7 @@ from jobs.sample_users import GRADES, STREAMS, add_missing, add_users, is_active
 from opsconsole import DAY, Window
 
 if TYPE_CHECKING:
-    from opsconsole.core.database import Database
+    from opsconsole.sql import Database
 
 PRACTISES = 0.25
 """So many of the active users have a session on a day."""

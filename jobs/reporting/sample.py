@@ -18,7 +18,7 @@ from opsconsole import DAY, Window
 from opsconsole.sql import inserting
 
 if TYPE_CHECKING:
-    from opsconsole.core.database import Database
+    from opsconsole.sql import Database
 
 ZONE = ZoneInfo("UTC")
 
