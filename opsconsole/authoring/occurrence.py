@@ -56,3 +56,39 @@ class Occurrence:
     def runs(self) -> bool:
         """Whether the instant has a run of its own."""
         return self.state is OccurrenceState.DUE
+
+
+@dataclass(frozen=True, slots=True)
+class OccurrenceRecord:
+    """A row: what became of an instant, or of `instants` of them from `due_at` to `last_due_at`. `run` is its own,
+    `blocked_by` the one it gave way to.
+    """
+
+    id: int
+    job: str
+    due_at: datetime
+    last_due_at: datetime
+    instants: int
+    state: OccurrenceState
+    reason: Reason | None
+    blocked_by: int | None
+    spec: str
+    token: int
+    recorded_at: datetime
+    started_at: datetime | None
+    run: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A job as the leader that last registered it saw it. Instants later than `registered_at` and up to `planned_until`
+    are accounted for.
+    """
+
+    job: str
+    spec: str
+    cron: str
+    tz: str
+    registered_at: datetime
+    planned_until: datetime
+    removed_at: datetime | None

@@ -20,6 +20,7 @@ from opsconsole.core.errors import BadWindow, CannotTellStale, NotAllowed, Opsco
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.settings import Role
 from opsconsole.leader import backfills as backfilling
+from opsconsole.rules.pauses import ALL
 from opsconsole.store import Store, batches, commands, pauses, runs
 from opsconsole.store.commands import Command, CommandState
 
@@ -81,7 +82,7 @@ def carry_out(store: Store, catalog: Catalog, token: int, now: Clock, *, only: i
 
 def target_of(catalog: Catalog, name: str) -> str:
     """What a pause is about: a job by name or alias, a pack, or all. Raises UnknownJob."""
-    if name == pauses.ALL or any(name == pack.name for pack in catalog.packs):
+    if name == ALL or any(name == pack.name for pack in catalog.packs):
         return name
     return catalog.find(name).name
 

@@ -14,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import reason
+from opsconsole.rules.leadership import Identity, Lease
 from opsconsole.store import Store, lease as leases
-from opsconsole.store.lease import Identity, Lease
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.occurrence import ON_TIME, Occurrence, Reason
+from opsconsole.authoring.occurrence import ON_TIME, Occurrence, Reason, Registration
 from opsconsole.authoring.run import RunState, Stop, Trigger
 from opsconsole.calendar.cron import Cron, zone
 from opsconsole.core.clock import Clock, steady
@@ -24,8 +24,7 @@ from opsconsole.core.failpoints import Point, reach
 from opsconsole.leader.trigger import CronTrigger
 from opsconsole.rules.admission import NO_SLOT, waits
 from opsconsole.rules.schedule import Open, Schedule, Stretch, plan, unrun
-from opsconsole.store import Store, occurrences, pauses, runs
-from opsconsole.store.occurrences import Registered
+from opsconsole.store import Store, occurrences, pauses, registrations, runs
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ class Scheduler:
         now = self._now()
         with self._store.fenced(self._token) as db:
             self._register(db, now)
-            known = occurrences.registered(db)
+            known = registrations.registrations(db)
         self._cursors = {name: known[name].planned_until for name in self._crons}
         self._look_ahead(self._cursors)
         for name, (_, cron) in self._crons.items():
@@ -120,24 +119,24 @@ class Scheduler:
         """Takes note of jobs that are new, gone, back, or scheduled otherwise. A new schedule fires from now on; what
         the old one still owed is accounted for as it was.
         """
-        known = occurrences.registered(db)
+        known = registrations.registrations(db)
         for name, before in known.items():
             if name not in self._crons and before.removed_at is None:
                 self._account(db, before, now, Reason.JOB_REMOVED)
-                occurrences.remove(db, name, max(now, before.planned_until))
+                registrations.remove(db, name, max(now, before.planned_until))
         for name, (job, _) in self._crons.items():
             found = known.get(name)
             # A clock may have been set back behind what is accounted for: no instant comes twice.
             since = max(now, found.planned_until) if found else now
             if found is None or found.removed_at is not None:
-                occurrences.register(db, job, since)
+                registrations.register(db, job, since)
             elif (found.cron, found.tz) != (job.cron, job.tz):
                 self._account(db, found, now, Reason.NOT_LEADING)
-                occurrences.register(db, job, since)
+                registrations.register(db, job, since)
             elif found.spec != job.spec:
-                occurrences.respecify(db, job)
+                registrations.respecify(db, job)
 
-    def _account(self, db: Connection, before: Registered, now: datetime, why: Reason) -> None:
+    def _account(self, db: Connection, before: Registration, now: datetime, why: Reason) -> None:
         try:
             cron = Cron(before.cron, before.tz)
         except OpsconsoleError as error:
@@ -146,7 +145,7 @@ class Scheduler:
         paused = [
             Stretch(pause.since, pause.until)
             for pause in pauses.since(db, before.planned_until)
-            if pause.target in (pauses.ALL, before.job.partition(".")[0], before.job)
+            if pause.applies_to(before.job)
         ]
         for occurrence in unrun(before.job, before.spec, cron, before.planned_until, now, paused, why):
             occurrences.record(db, occurrence, token=self._token, at=now)
@@ -165,7 +164,7 @@ class Scheduler:
             # In the order of due_at, so that a job's last word is its newest instant.
             ends = {occurrence.job: occurrence.last_due_at for occurrence in planned}
             for name, until in ends.items():
-                occurrences.advance(db, name, until)
+                registrations.advance(db, name, until)
             reach(Point.PLAN_WRITTEN)
         self._cursors.update(ends)
         self._look_ahead(ends)
@@ -185,7 +184,7 @@ class Scheduler:
                 job,
                 cron,
                 self._cursors[job.name],
-                tuple(Stretch(pause.since, pause.until) for pause in paused if pause.concerns(job)),
+                tuple(Stretch(pause.since, pause.until) for pause in paused if pause.applies_to(job.name)),
                 tuple(scheduled[job.name]),
             )
             for job, cron in due

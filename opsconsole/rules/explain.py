@@ -10,13 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from opsconsole.authoring.job import CatchUp, Job
-from opsconsole.authoring.occurrence import ON_TIME, OccurrenceState, Reason
+from opsconsole.authoring.occurrence import ON_TIME, OccurrenceRecord, OccurrenceState, Reason, Registration
 from opsconsole.authoring.run import Run
 from opsconsole.calendar.cron import TICK, Cron
 from opsconsole.core.humanize import duration, local_time
-from opsconsole.store.lease import Lease
-from opsconsole.store.occurrence_history import OccurrenceRecord, Registration
-from opsconsole.store.pauses import Pause
+from opsconsole.rules.leadership import Lease
+from opsconsole.rules.pauses import Pause
 
 SILENT = timedelta(seconds=15)
 """A leader whose lease is older than this is in trouble, or gone."""

@@ -18,7 +18,7 @@ from opsconsole.calendar.clock_changes import Change, changes, follows_elapsed, 
 from opsconsole.calendar.cron import DAY, SHORTHANDS, TICK, Cron, zone
 from opsconsole.calendar.windows import Unit, hours
 from opsconsole.core.humanize import duration, local_time
-from opsconsole.store.pauses import ALL
+from opsconsole.rules.pauses import ALL
 
 CROWD = 10
 """More jobs than this at one instant are worth spreading: their runs wait for workers and for one another."""

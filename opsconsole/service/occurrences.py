@@ -10,7 +10,7 @@ import msgspec
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.occurrence import OccurrenceState, Reason
+from opsconsole.authoring.occurrence import OccurrenceRecord, OccurrenceState, Reason, Registration
 from opsconsole.authoring.run import Run
 from opsconsole.calendar.clock_changes import read
 from opsconsole.calendar.cron import TICK, Cron, zone
@@ -21,14 +21,15 @@ from opsconsole.rules.admission import waits
 from opsconsole.rules.explain import Evidence, explain, fits
 from opsconsole.service.snapshot import Explanation, OccurrenceRow, Occurrences, OccurrenceTotal
 from opsconsole.store import lease, occurrence_history as accounts, pauses, runs
-from opsconsole.store.occurrence_history import OccurrenceFilter, OccurrenceRecord, Registration
+from opsconsole.store.occurrence_history import OccurrenceFilter
+from opsconsole.store.registrations import registrations
 
 UTC_NAME = "UTC"
 
 
 def zone_of(db: Connection, catalog: Catalog, target: str | None) -> ZoneInfo:
     """A job's zone, as the leader goes by it; UTC for whatever is no job."""
-    known = accounts.registrations(db)
+    known = registrations(db)
     try:
         return zone(_tz(_job_named(catalog, known, target or ""), catalog, known))
     except UnknownJob:
@@ -37,7 +38,7 @@ def zone_of(db: Connection, catalog: Catalog, target: str | None) -> ZoneInfo:
 
 def occurrences(db: Connection, catalog: Catalog, wanted: OccurrenceFilter, *, limit: int) -> Occurrences:
     """What became of scheduled instants. Raises UnknownJob."""
-    known = accounts.registrations(db)
+    known = registrations(db)
     if wanted.job is not None:
         wanted = msgspec.structs.replace(wanted, job=_job_named(catalog, known, wanted.job))
 
@@ -83,7 +84,7 @@ def within(
 
 def why(db: Connection, catalog: Catalog, job: str, at: str, now: datetime) -> Explanation:
     """Why an instant ran or did not. Raises UnknownJob, BadTime, or BadZone for a job that is gone with its zone."""
-    known = accounts.registrations(db)
+    known = registrations(db)
     name = _job_named(catalog, known, job)
     schedules = _schedules(name, catalog, known)
     cron = schedules[0] if schedules else Cron(known[name].cron, known[name].tz)
@@ -123,7 +124,7 @@ def _known(
         run=run,
         waits=_waits(db, catalog, run, now) if run else None,
         blocking=_run(db, account.blocked_by) if account else None,
-        pauses=tuple(each for each in pauses.since(db, at) if each.since <= at and each.target in _targets(name)),
+        pauses=tuple(each for each in pauses.since(db, at) if each.skips(name, at)),
         stood_in=accounts.next_run(db, name, account.last_due_at) if account and superseded else None,
         before=accounts.before(db, name, at) if account is None else None,
         lease=lease.read(db),
@@ -142,10 +143,6 @@ def _run(db: Connection, number: int | None) -> Run | None:
         return None if number is None else runs.get(db, number)
     except UnknownRun:
         return None
-
-
-def _targets(job: str) -> tuple[str, ...]:
-    return (pauses.ALL, job.partition(".")[0], job)
 
 
 def _loaded(catalog: Catalog, name: str) -> Job | None:

@@ -16,6 +16,7 @@ from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.cache.statistics import RedisStats, UsageSurvey, sample
 from opsconsole.leader.command_handlers import window_of
+from opsconsole.rules.pauses import Pause
 from opsconsole.service import occurrences, panels, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
@@ -23,7 +24,6 @@ from opsconsole.store import audit, logs, pauses, runs
 from opsconsole.store.audit import AuditEntry, Verification
 from opsconsole.store.logs import LogLine
 from opsconsole.store.occurrence_history import OccurrenceFilter
-from opsconsole.store.pauses import Pause
 from opsconsole.store.runs import RunFilter
 from opsconsole.worker.work import population, stale
 

@@ -14,6 +14,7 @@ from opsconsole.rules.admission import waits
 from opsconsole.rules.health import JobFacts
 from opsconsole.service.snapshot import BatchCell, Cause, JobCard, Leader, Progress, RunPage, Success
 from opsconsole.store import batches, lease, pauses, runs, statistics
+from opsconsole.store.registrations import registrations
 
 LAST_RUNS = 14
 GRID = 2000
@@ -68,7 +69,7 @@ def success(db: Connection, catalog: Catalog, now: datetime) -> tuple[Success, .
 
 def job_facts(db: Connection, catalog: Catalog, done: tuple[Success, ...], now: datetime) -> list[JobFacts]:
     """What the rules of health need to know of every job."""
-    registered = statistics.registered(db)
+    registered = registrations(db)
     aging = {job.name: job.limits for job in catalog if job.limits.max_age is not None}
     good = statistics.last_good_scheduled(db, {name: limits.critical_below for name, limits in aging.items()})
     ages = [limits.max_age for limits in aging.values() if limits.max_age is not None]
@@ -79,13 +80,15 @@ def job_facts(db: Connection, catalog: Catalog, done: tuple[Success, ...], now: 
         JobFacts(
             job=job,
             due=catalog.cron(job).previous(now),
-            accounted_until=known.accounted_until if known else None,
+            accounted_until=known.planned_until if known else None,
             registered_at=known.registered_at if known else None,
             newest=judged.get(job.name, ()),
             open=unfinished.get(job.name),
             last_good_scheduled=good.get(job.name),
-            paused=any(pause.holds(job, now) for pause in held),
-            resumed_at=max((p.until for p in held if p.until and p.until <= now and p.concerns(job)), default=None),
+            paused=any(pause.skips(job.name, now) for pause in held),
+            resumed_at=max(
+                (p.until for p in held if p.until and p.until <= now and p.applies_to(job.name)), default=None
+            ),
         )
         for job in catalog
         for known in (registered.get(job.name),)

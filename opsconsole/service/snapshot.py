@@ -9,14 +9,13 @@ from typing import Any
 
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.extensions import PanelContent
-from opsconsole.authoring.occurrence import OccurrenceState, Reason
+from opsconsole.authoring.occurrence import OccurrenceRecord, OccurrenceState, Reason
 from opsconsole.authoring.run import Run
 from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Window
 from opsconsole.rules.explain import Answer
 from opsconsole.rules.health import Finding, Severity
-from opsconsole.store.occurrence_history import OccurrenceRecord
-from opsconsole.store.pauses import Pause
+from opsconsole.rules.pauses import Pause
 from opsconsole.store.presence import Attached
 from opsconsole.store.statistics import Rates
 

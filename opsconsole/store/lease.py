@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from opsconsole.core.database import Connection
+from opsconsole.rules.leadership import Identity, Lease
 from opsconsole.store.tables import lease
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A process that may lead: `owner` is its own uuid; pid, its start time and `boot` tell whether it still lives."""
-
-    owner: str
-    host: str
-    pid: int
-    pid_started: str
-    boot: str
-    who: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The lease as it stands. `holder` is None when it is free; `beat` grows with every renewal."""
-
-    token: int
-    beat: int
-    holder: Identity | None
-    since: datetime | None
-    renewed_at: datetime | None
 
 
 def read(db: Connection) -> Lease | None:

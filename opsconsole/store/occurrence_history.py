@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 
-from opsconsole.authoring.occurrence import OccurrenceState, Reason
+from opsconsole.authoring.occurrence import OccurrenceRecord, OccurrenceState, Reason
 from opsconsole.core.database import Connection
-from opsconsole.store.tables import jobs, occurrences, runs
+from opsconsole.store.tables import occurrences, runs
 
 RAN_ITSELF = (OccurrenceState.DUE, OccurrenceState.RAN, OccurrenceState.LATE)
 
@@ -27,42 +27,6 @@ class OccurrenceFilter(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class OccurrenceRecord:
-    """A row: what became of an instant, or of `instants` of them from `due_at` to `last_due_at`. `run` is its own,
-    `blocked_by` the one it gave way to.
-    """
-
-    id: int
-    job: str
-    due_at: datetime
-    last_due_at: datetime
-    instants: int
-    state: OccurrenceState
-    reason: Reason | None
-    blocked_by: int | None
-    spec: str
-    token: int
-    recorded_at: datetime
-    started_at: datetime | None
-    run: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """A job as the leader that last registered it saw it. Instants later than `registered_at` and up to `planned_until`
-    are accounted for.
-    """
-
-    job: str
-    spec: str
-    cron: str
-    tz: str
-    registered_at: datetime
-    planned_until: datetime
-    removed_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class OccurrenceCount:
     """How many instants of a job came to the same."""
 
@@ -70,20 +34,6 @@ class OccurrenceCount:
     state: OccurrenceState
     reason: Reason | None
     instants: int
-
-
-def registrations(db: Connection) -> dict[str, Registration]:
-    """Every job that the store knows, gone ones too."""
-    query = select(
-        jobs.c.job,
-        jobs.c.spec,
-        jobs.c.cron,
-        jobs.c.tz,
-        jobs.c.registered_at,
-        jobs.c.planned_until,
-        jobs.c.removed_at,
-    )
-    return {row.job: Registration(*row) for row in db.execute(query)}
 
 
 def newest(db: Connection, wanted: OccurrenceFilter, *, limit: int) -> list[OccurrenceRecord]:

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import insert, or_, select, update
 
-from opsconsole.authoring.job import Job
 from opsconsole.core.database import Connection
+from opsconsole.rules.pauses import Pause
 from opsconsole.store.tables import pauses
-
-ALL = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A stretch in which a target's instants are skipped: from `since` until before `until`, open when that is None."""
-
-    id: int
-    target: str
-    since: datetime
-    until: datetime | None
-    who: str
-    note: str
-
-    def holds(self, job: Job, at: datetime) -> bool:
-        """Whether the job's instant at `at` is skipped."""
-        return self.concerns(job) and self.since <= at and (self.until is None or at < self.until)
-
-    def concerns(self, job: Job) -> bool:
-        """Whether it is about the job."""
-        return self.target in (ALL, job.pack, job.name)
 
 
 def add(db: Connection, target: str, *, since: datetime, until: datetime | None, who: str, note: str) -> int:

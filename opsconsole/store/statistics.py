@@ -11,7 +11,7 @@ from sqlalchemy import case, false, func, or_, select
 from opsconsole.authoring.run import TERMINAL, Run, RunState, Trigger
 from opsconsole.core.database import Connection
 from opsconsole.store import runs as run_store
-from opsconsole.store.tables import jobs, runs
+from opsconsole.store.tables import runs
 
 SPANS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
 
@@ -23,14 +23,6 @@ class Rates:
     day: float | None
     week: float | None
     month: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """What the store knows of a job's schedule."""
-
-    registered_at: datetime
-    accounted_until: datetime
 
 
 def rates(db: Connection, now: datetime) -> dict[str, Rates]:
@@ -70,12 +62,6 @@ def last_good_scheduled(db: Connection, least_rates: Mapping[str, float]) -> dic
         by_schedule, or_(runs.c.state == RunState.SUCCEEDED, partly)
     )
     return dict(db.execute(query.group_by(runs.c.job)).all())
-
-
-def registered(db: Connection) -> dict[str, Registered]:
-    """Every job that the store knows."""
-    query = select(jobs.c.job, jobs.c.registered_at, jobs.c.planned_until)
-    return {job: Registered(since, until) for job, since, until in db.execute(query)}
 
 
 def _rate(ok: int, failed: int) -> float | None:

@@ -12,7 +12,7 @@ from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
 from opsconsole.authoring.run import Counts, RunState, Trigger
 from opsconsole.calendar.cron import TICK
 from opsconsole.calendar.windows import Window
-from opsconsole.store import batches, occurrences, pauses, runs
+from opsconsole.store import batches, occurrences, pauses, registrations, runs
 from opsconsole.store.batches import Row
 from tests.installation import Installation
 
@@ -27,8 +27,8 @@ def job(place: Installation, name: str) -> Job:
 def register(place: Installation, name: str, *, since: datetime, until: datetime) -> None:
     """A leader knows the job since then, and has worked its schedule out up to then."""
     with place.store.writing() as db:
-        occurrences.register(db, job(place, name), since)
-        occurrences.advance(db, name, until)
+        registrations.register(db, job(place, name), since)
+        registrations.advance(db, name, until)
 
 
 def record(

@@ -8,7 +8,8 @@ import pytest
 
 from opsconsole.calendar.cron import TICK
 from opsconsole.leader.engine import Engine
-from opsconsole.store import occurrences, runs
+from opsconsole.store import runs
+from opsconsole.store.registrations import registrations
 from tests.cli.conftest import Typing
 from tests.installation import Installation
 from tests.packs import counting
@@ -33,7 +34,7 @@ def away(place: Installation) -> dict[str, datetime]:
     lead(place, THURSDAY)
     lead(place, SUNDAY)
     with place.store.reading() as db:
-        return {name: known.planned_until for name, known in occurrences.registered(db).items()}
+        return {name: known.planned_until for name, known in registrations(db).items()}
 
 
 def lead(place: Installation, at: datetime) -> None:
@@ -46,7 +47,7 @@ def lead(place: Installation, at: datetime) -> None:
 
 def is_settled(place: Installation, at: datetime) -> bool:
     with place.store.reading() as db:
-        known = occurrences.registered(db)
+        known = registrations(db)
         caught_up = at == THURSDAY or bool(runs.newest(db, limit=1, job="clockwork.nightly"))
         return len(known) == len(list(place.catalog)) and caught_up and runs.unfinished(db) == []
 

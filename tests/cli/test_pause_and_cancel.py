@@ -8,8 +8,8 @@ import pytest
 
 from opsconsole.authoring.run import RunState
 from opsconsole.core import clock
+from opsconsole.rules.pauses import Pause
 from opsconsole.store import pauses
-from opsconsole.store.pauses import Pause
 from tests.cli.conftest import Typing
 from tests.cli.seeds import HOUR, NOON, paused, queued, ran
 from tests.installation import Installation

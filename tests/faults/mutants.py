@@ -48,7 +48,7 @@ class Mutant:
 
 _ADVANCE = r"^ {12}for name, until in ends\.items\(\):\n {16}occurrences\.advance\(db, name, until\)\n"
 _FENCED = "        with self._store.fenced(self._token) as db:\n"
-_MOVED = "            for name, until in ends.items():\n                occurrences.advance(db, name, until)\n"
+_MOVED = "            for name, until in ends.items():\n                registrations.advance(db, name, until)\n"
 
 MUTANTS = (
     Mutant(

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import select
 
 from opsconsole.authoring.run import RunState
+from opsconsole.rules.leadership import Lease
 from opsconsole.store import lease
-from opsconsole.store.lease import Lease
 from opsconsole.store.tables import runs as runs_table
 from tests.conftest import Installing
 from tests.faults.conftest import Start

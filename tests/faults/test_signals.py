@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from opsconsole.authoring.occurrence import OccurrenceRecord, Registration
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.cli.signals import WATCH_SECONDS
 from opsconsole.store import occurrence_history as accounts
+from opsconsole.store.registrations import registrations
 from tests.cli.test_terminal import assert_restored
 from tests.conftest import Installing
 from tests.faults.conftest import Start
@@ -343,13 +345,13 @@ def told(start: Start) -> list[dict[str, str]]:
     return [json.loads(line) for line in start.log.read_bytes().splitlines() if line.startswith(b"{")]
 
 
-def registered(place: Installation, job: str) -> accounts.Registration:
+def registered(place: Installation, job: str) -> Registration:
     """A job's schedule as the leader has it."""
     with place.store.reading() as db:
-        return accounts.registrations(db)[job]
+        return registrations(db)[job]
 
 
-def accounted(place: Installation, job: str) -> list[accounts.OccurrenceRecord]:
+def accounted(place: Installation, job: str) -> list[OccurrenceRecord]:
     """What became of a job's instants."""
     with place.store.reading() as db:
         return accounts.newest(db, accounts.OccurrenceFilter(job), limit=50)

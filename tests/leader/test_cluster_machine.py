@@ -31,6 +31,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
 from opsconsole.authoring.job import Job
+from opsconsole.authoring.occurrence import Registration
 from opsconsole.authoring.run import TERMINAL, RunState
 from opsconsole.calendar.windows import Unit
 from opsconsole.core import failpoints
@@ -42,6 +43,7 @@ from opsconsole.leader import command_handlers as orders, runner as runners, sch
 from opsconsole.leader.command_handlers import MATCHING, Verb
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
+from opsconsole.rules.leadership import Identity
 from opsconsole.store import (
     Store,
     audit,
@@ -50,11 +52,10 @@ from opsconsole.store import (
     data_tables as datatables,
     lease,
     migrate,
-    occurrences,
     runs,
     tables as schema,
 )
-from opsconsole.store.lease import Identity
+from opsconsole.store.registrations import registrations
 from opsconsole.worker import inline
 from tests.packs import counting
 from tests.packs.machine import pack
@@ -261,7 +262,7 @@ class Cluster(RuleBasedStateMachine):
         process = Process(self.ground, self.jobs, self.made)
         with self._dying_at(doom, process):
             with self.store.reading() as db:
-                before = occurrences.registered(db)
+                before = registrations(db)
             self.leader = process
             failpoints.reach(Point.LEASE_TAKEN)
             self._foresee(before)
@@ -470,7 +471,7 @@ class Cluster(RuleBasedStateMachine):
             assert (newest or 0) <= token
 
     def _instants_are_accounted_for(self, db: Connection) -> None:
-        for name, known in occurrences.registered(db).items():
+        for name, known in registrations(db).items():
             cursor = known.planned_until
             assert cursor >= self.cursors.get(name, cursor), f"the cursor of {name} went back"
             self.cursors[name] = cursor
@@ -492,7 +493,7 @@ class Cluster(RuleBasedStateMachine):
         if self.leader is None:
             return
         with self.store.reading() as db:
-            known = occurrences.registered(db)
+            known = registrations(db)
         now = self.clocks.wall - TURN  # the turn ended with a little time
         for name in self.leader.catalog:
             cursor = known[name.name].planned_until
@@ -563,7 +564,7 @@ class Cluster(RuleBasedStateMachine):
 
     # --- small ones ---------------------------------------------------------------------------------------------
 
-    def _foresee(self, before: dict[str, occurrences.Registered]) -> None:
+    def _foresee(self, before: dict[str, Registration]) -> None:
         """Which schedules hold from now on: a changed one begins now, and never again where the old one has been."""
         for name in JOBS:
             spans, job = self.spans[name], self.jobs.get(name)

@@ -15,8 +15,8 @@ import pytest
 from opsconsole.core import clock
 from opsconsole.core.errors import Fenced
 from opsconsole.leader.lease import Leadership, identity
+from opsconsole.rules.leadership import Identity
 from opsconsole.store import Store, lease, migrate
-from opsconsole.store.lease import Identity
 
 LONG = 60.0
 AT = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)

@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, delete, insert, select, update
 
 from opsconsole.core.errors import Fenced
+from opsconsole.rules.leadership import Identity, Lease
 from opsconsole.store import Store, lease as leases, migrate
-from opsconsole.store.lease import Identity, Lease
 from opsconsole.store.tables import lease
 
 DEPTH = 8

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from opsconsole import NONE, Job, all_of, hours
-from opsconsole.authoring.occurrence import OccurrenceState, Reason
+from opsconsole.authoring.occurrence import OccurrenceRecord, OccurrenceState, Reason, Registration
 from opsconsole.authoring.run import Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.calendar.cron import Cron
 from opsconsole.calendar.windows import Window
 from opsconsole.rules.explain import Answer, Evidence, explain, fits
-from opsconsole.store.lease import Identity, Lease
-from opsconsole.store.occurrence_history import OccurrenceRecord, Registration
-from opsconsole.store.pauses import Pause
+from opsconsole.rules.leadership import Identity, Lease
+from opsconsole.rules.pauses import Pause
 from tests.packs import counting
 
 CLOSE = Job("books.close", counting.names, counting.pass_over, cron="0 * * * *")

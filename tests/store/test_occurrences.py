@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, given, settings as hypothesis_settings, stra
 
 from opsconsole import Job, Pack
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
+from opsconsole.authoring.occurrence import Occurrence, OccurrenceRecord, OccurrenceState, Reason
 from opsconsole.authoring.run import Trigger
 from opsconsole.calendar.cron import TICK, Cron
 from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import UnknownJob
 from opsconsole.service import occurrences as questions
 from opsconsole.service.snapshot import Occurrences
-from opsconsole.store import Store, migrate, occurrence_history as accounts, occurrences, runs
-from opsconsole.store.occurrence_history import OccurrenceFilter, OccurrenceRecord
+from opsconsole.store import Store, migrate, occurrence_history as accounts, occurrences, registrations, runs
+from opsconsole.store.occurrence_history import OccurrenceFilter
 from tests.packs import counting
 
 CLOSE = Job("books.close", counting.names, counting.pass_over, cron="*/10 * * * *", tz="Europe/Berlin")
@@ -56,7 +56,7 @@ def put(store: Store, first: datetime, last: datetime, state: OccurrenceState, r
 def account_for(store: Store, hours: int, cuts: list[int]) -> None:
     """Accounts for so many hours: a row of its own for the first instants after each cut, one for the rest."""
     with store.writing() as db:
-        occurrences.register(db, CLOSE, START)
+        registrations.register(db, CLOSE, START)
         instants = list(CRON.between(START, START + hours * HOUR))
         edges = sorted({0, *(cut % len(instants) for cut in cuts), len(instants)})
         for one, two in pairwise(edges):
@@ -66,7 +66,7 @@ def account_for(store: Store, hours: int, cuts: list[int]) -> None:
             if rest := stretch[1:]:
                 range_of = Occurrence(CLOSE.name, CLOSE.spec, rest[0], rest[-1], len(rest), SKIPPED, Reason.PAUSED)
                 occurrences.record(db, range_of, token=1, at=START)
-        occurrences.advance(db, CLOSE.name, START + hours * HOUR)
+        registrations.advance(db, CLOSE.name, START + hours * HOUR)
 
 
 def told(store: Store, **wanted: object) -> Occurrences:
@@ -111,7 +111,7 @@ def test_stretches_that_follow_each_other_add_up(night: Store) -> None:
 
 def test_rows_are_listed_newest_first_and_totals_count_all_of_them(store: Store) -> None:
     with store.writing() as db:
-        occurrences.register(db, CLOSE, START)
+        registrations.register(db, CLOSE, START)
     put(store, START + 10 * MINUTE, START + 10 * MINUTE, RAN)
     put(store, START + 20 * MINUTE, START + 50 * MINUTE, MISSED, Reason.SUPERSEDED)
     last = put(store, START + HOUR, START + HOUR, RAN)
@@ -130,7 +130,7 @@ def test_rows_are_listed_newest_first_and_totals_count_all_of_them(store: Store)
 
 def test_a_row_knows_its_run_and_the_moment_it_lies_in(store: Store) -> None:
     with store.writing() as db:
-        occurrences.register(db, CLOSE, START)
+        registrations.register(db, CLOSE, START)
     first = put(store, START + 10 * MINUTE, START + 50 * MINUTE, MISSED, Reason.SUPERSEDED)
     second = put(store, START + HOUR, START + HOUR, DUE)
     with store.writing() as db:
@@ -156,7 +156,7 @@ def test_a_row_knows_its_run_and_the_moment_it_lies_in(store: Store) -> None:
 
 def test_a_stretch_of_a_schedule_nobody_knows_any_more_is_counted_by_its_share_of_time(store: Store) -> None:
     with store.writing() as db:
-        occurrences.register(db, CLOSE, START)
+        registrations.register(db, CLOSE, START)
         old = Occurrence(CLOSE.name, "old", START, START + 9 * HOUR, 10, MISSED, Reason.NOT_LEADING)
         occurrences.record(db, old, token=1, at=START)
 
@@ -169,8 +169,8 @@ def test_a_stretch_of_a_schedule_nobody_knows_any_more_is_counted_by_its_share_o
 
 def test_a_job_that_is_gone_is_still_answered_for(store: Store) -> None:
     with store.writing() as db:
-        occurrences.register(db, CLOSE, START)
-        occurrences.remove(db, CLOSE.name, START + HOUR)
+        registrations.register(db, CLOSE, START)
+        registrations.remove(db, CLOSE.name, START + HOUR)
     put(store, START + 10 * MINUTE, START + 10 * MINUTE, RAN)
     empty = Catalog((), {}, {})
 

@@ -16,8 +16,8 @@ from opsconsole.core.clock import now
 from opsconsole.core.errors import Exit
 
 if TYPE_CHECKING:
+    from opsconsole.rules.pauses import Pause
     from opsconsole.service.service import Service
-    from opsconsole.store.pauses import Pause
 
 
 @click.command()
@@ -125,7 +125,7 @@ def lint(options: Options, as_json: bool) -> None:
 def _pauses(service: Service) -> dict[str, list[Pause]]:
     """Of every job the pauses that hold now."""
     held = service.queries.pauses()
-    return {job.name: [pause for pause in held if pause.concerns(job)] for job in service.catalog}
+    return {job.name: [pause for pause in held if pause.applies_to(job.name)] for job in service.catalog}
 
 
 def _paused(held: list[Pause], tz: str) -> str:
