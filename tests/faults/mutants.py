@@ -75,7 +75,7 @@ MUTANTS = (
         (
             ("opsconsole/store/tables.py", r' *UniqueConstraint\("job", "due_at"\),\n', ""),
             (
-                "opsconsole/store/migrations/versions/0001_the_first_tables.py",
+                "opsconsole/store/migrations/versions/0001_initial.py",
                 r' *sa\.UniqueConstraint\("job", "due_at", [^\n]*\),\n',
                 "",
             ),
