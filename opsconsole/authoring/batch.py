@@ -39,8 +39,16 @@ class Batch(msgspec.Struct, frozen=True):
     timeout_seconds: float
 
 
+class Lost(StrEnum):
+    """Why a batch came back without a result. The values are kinds of failures as well."""
+
+    WORKER_DIED = "worker_died"
+    BATCH_TIMEOUT = "batch_timeout"
+    STOPPED = "stopped"
+
+
 class Failure(msgspec.Struct, frozen=True):
-    """One item that was not done: `kind` groups like with like, `message` says it to a person."""
+    """One item that failed. `kind` is a token that groups failures of one cause; `message` is for people."""
 
     item: str
     kind: str
@@ -48,10 +56,10 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class BatchResult(msgspec.Struct):
-    """What became of a batch; travels as JSON. `ok + failed + skipped + again` are its keys.
+    """The outcome of a batch; travels as JSON. `ok + failed + skipped + again` are its keys.
 
-    `broken` names the dependency that was away, `reason` says how; `lost` says how the worker ended when it did not
-    come back, `ended` names the process and the signal; `error` is a failure of the job itself, outside any item.
+    `broken` names an unreachable dependency and `lost` tells that the worker ended without a result; `reason` is the
+    message for either. `ended` names that worker's process and how it ended.
     """
 
     run: int
@@ -63,9 +71,8 @@ class BatchResult(msgspec.Struct):
     again: list[str] = []
     broken: str | None = None
     reason: str | None = None
-    lost: str | None = None
+    lost: Lost | None = None
     ended: str | None = None
-    error: str | None = None
     failures: list[Failure] = []
     kinds: dict[str, int] = {}
     metrics: dict[str, int | float] = {}

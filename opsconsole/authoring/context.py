@@ -15,10 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import outbox
 from opsconsole.authoring.batch import Failure
+from opsconsole.authoring.failures import failure
 from opsconsole.authoring.scope import Scope
 from opsconsole.core import clock
 from opsconsole.core.database import Connection, Database, Trouble, reason, trouble
-from opsconsole.core.errors import OpsconsoleError, Unavailable
+from opsconsole.core.errors import Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.text import safe
 
@@ -178,9 +179,11 @@ class Context:
         """
         return self.cache.forget(self._tools.families, source, **parts)
 
-    def fail(self, item: str, error: str | Exception) -> None:
-        """Says that `item` was not done, and why; items with the same sentence are counted together."""
-        self.said.failures[item] = failure(item, error)
+    def fail(self, item: str, error: str | Exception, kind: str | None = None) -> None:
+        """Marks `item` as failed. Failures are grouped by `kind`, a token such as `question_missing`; without one it is
+        derived from `error`.
+        """
+        self.said.failures[item] = failure(item, error, kind)
 
     def skip(self, item: str, why: str) -> None:
         """Says that the job itself put `item` off."""
@@ -238,14 +241,3 @@ class ExtensionContext:
             if trouble(error) is Trouble.OWN:
                 raise
             raise Unavailable("data", reason(error)) from error
-
-
-def failure(item: str, error: str | Exception) -> Failure:
-    """A failed item with its cause in one safe sentence."""
-    if isinstance(error, str):
-        message = error
-    elif isinstance(error, OpsconsoleError):
-        message = error.sentence
-    else:
-        message = f"{type(error).__name__}: {reason(error)}"
-    return Failure(item, safe(message, 120), safe(message, 500))

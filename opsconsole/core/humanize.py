@@ -174,6 +174,11 @@ def count(number: int, thing: str, plural: str | None = None) -> str:
     return f"{number:,} {thing if number == 1 else plural or thing + 's'}"
 
 
+def words(token: str) -> str:
+    """A token as words: `not_due` as `not due`."""
+    return token.replace("_", " ")
+
+
 def _abbreviation(local: datetime) -> str:
     name = local.tzname() or "UTC"
     return f"UTC{name}" if name[:1] in "+-" else name

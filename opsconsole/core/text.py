@@ -11,6 +11,8 @@ _UNSAFE = re.compile(
     "\U000e0000-\U000e007f]"  # tag characters
 )
 
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
 
 def _visible(match: re.Match[str]) -> str:
     code = ord(match.group())
@@ -23,3 +25,8 @@ def safe(text: object, limit: int = 500) -> str:
     """`text` with control, bidi and invisible characters written as escapes, cut to `limit` characters."""
     shown = _UNSAFE.sub(_visible, str(text)[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def snake_case(name: str) -> str:
+    """`UniqueViolation` as `unique_violation`."""
+    return _WORD_START.sub("_", name).lower()

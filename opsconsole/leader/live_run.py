@@ -10,16 +10,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from opsconsole.authoring.batch import DETAILED_FAILURES, Batch, BatchResult, BatchState, Failure
+from opsconsole.authoring.failures import unreachable
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Stop
 from opsconsole.core.breaker import Breaker
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import Unavailable
+from opsconsole.core.humanize import words
 from opsconsole.leader.population_reader import Empty, Facts, Page, PopulationReader
 from opsconsole.leader.run_totals import RunTotals
 from opsconsole.store import batches, runs
 from opsconsole.store.batches import Row
 
+RETRIES_EXHAUSTED = "retries_exhausted"
+"""The kind of failure of an item whose attempts all failed for reasons that may pass."""
 DEATHS = 3
 """A key whose workers died so often is not tried again."""
 BREAKS_THE_JOB = 3
@@ -48,7 +52,7 @@ class LiveRun:
     ) -> None:
         self.run, self.job = run, job
         self.ending: tuple[RunState, str] | None = None
-        self.giving_up: str | None = None
+        self.giving_up: Unavailable | None = None
         self._stop: Stop | None = None
         self._read = read
         self._pages = PopulationReader(read) if read else None
@@ -186,30 +190,31 @@ class LiveRun:
         self._advance(db, at)
 
     def _settle_lost(self, db: Connection, row: Row, result: BatchResult, at: datetime) -> None:
+        assert result.lost is not None  # noqa: S101 - checked by the caller
         if self.ending:
-            self._killed.append(f"batch {row.seq}: {result.ended or result.lost}")
+            self._killed.append(f"batch {row.seq}: {result.ended}")
             return
         deaths = row.deaths + 1
-        self._tally.log(db, at, f"batch {row.seq}: {result.lost}")
+        self._tally.log(db, at, f"batch {row.seq}: {result.reason}")
         if len(row.keys) == 1 and deaths >= DEATHS:
-            why = f"quarantined after {deaths} deaths: {result.lost}"
+            message = f"quarantined after {deaths} deaths: {result.reason}"
             result.failed, result.again = row.keys, []
-            result.failures, result.kinds = [Failure(row.keys[0], why, why)], {why: 1}
+            result.failures, result.kinds = [Failure(row.keys[0], result.lost, message)], {result.lost: 1}
             return
         middle = max(1, len(row.keys) // 2)
         halves = [part for part in (row.keys[:middle], row.keys[middle:]) if part]
         self._add(db, [Row(0, keys, row.attempt, deaths) for keys in halves])
-        batches.close(db, result, BatchState.REPLACED, result.lost)
+        batches.close(db, result, BatchState.REPLACED, result.reason)
         self._batches, self._waiting = self._batches - 1, self._waiting - 1
 
     def _try_again(self, db: Connection, row: Row, result: BatchResult, at: datetime) -> None:
         if row.attempt < self.job.retry.times:
             self._add(db, [Row(0, result.again, row.attempt + 1, row.deaths, self._later(row, at))])
             return
-        why = f"failed {row.attempt} times: {result.reason}"
+        message = f"failed {row.attempt} times: {result.reason}"
         result.failed += result.again
-        result.failures += [Failure(key, why, why) for key in result.again[:DETAILED_FAILURES]]
-        result.kinds[why] = result.kinds.get(why, 0) + len(result.again)
+        result.failures += [Failure(key, RETRIES_EXHAUSTED, message) for key in result.again[:DETAILED_FAILURES]]
+        result.kinds[RETRIES_EXHAUSTED] = result.kinds.get(RETRIES_EXHAUSTED, 0) + len(result.again)
         result.again = []
 
     def _close(self, db: Connection, row: Row, result: BatchResult, at: datetime) -> None:
@@ -235,8 +240,9 @@ class LiveRun:
         before, streak = self._broken_streak
         self._broken_streak = (cause, streak + 1 if cause == before else 1)
         if self._broken_streak[1] >= BREAKS_THE_JOB:
+            message = result.failures[0].message if result.failures else words(cause)
             self.stop(
-                RunState.FAILED, f"the job itself is broken: every item of {BREAKS_THE_JOB} batches fails: {cause}"
+                RunState.FAILED, f"the job itself is broken: every item of {BREAKS_THE_JOB} batches fails: {message}"
             )
 
     # --- the end ------------------------------------------------------------------------------------------------
@@ -259,7 +265,7 @@ class LiveRun:
             limit = timedelta(seconds=int(self.job.timeout.total_seconds()))
             self.stop(RunState.TIMED_OUT, f"it took longer than its limit of {limit}")
         if self._breaker.gives_up(now) and self.giving_up is None:
-            self.giving_up = Unavailable(self._breaker.dependency, self._breaker.reason).sentence
+            self.giving_up = Unavailable(self._breaker.dependency, self._breaker.reason)
 
     @property
     def is_over(self) -> bool:
@@ -282,8 +288,8 @@ class LiveRun:
                 self._tally.log(db, at, "no batch was in flight any more when it ended")
         else:
             if self.giving_up:
-                self._fail_the_rest(db, self.giving_up)
-                error = self.giving_up
+                error = self.giving_up.sentence
+                self._fail_the_rest(db, unreachable(self.giving_up.dependency), error)
             state = self._tally.outcome
         counts, began = self._tally.counts, self.run.started_at or at
         seconds = (at - began).total_seconds()
@@ -293,11 +299,11 @@ class LiveRun:
         runs.end(db, self.run.id, token=token, state=state, at=at, error=error)
         return state
 
-    def _fail_the_rest(self, db: Connection, cause: str) -> None:
-        told = batches.waiting_keys(db, self.run.id, limit=self._tally.room)
-        items = batches.close_waiting(db, self.run.id, BatchState.FAILED, cause)
+    def _fail_the_rest(self, db: Connection, kind: str, message: str) -> None:
+        keys = batches.waiting_keys(db, self.run.id, limit=self._tally.room)
+        items = batches.close_waiting(db, self.run.id, BatchState.FAILED, message)
         self._tally.add(failed=items)
-        self._tally.fail(db, 0, [Failure(key, cause, cause) for key in told], {cause: items})
+        self._tally.fail(db, 0, [Failure(key, kind, message) for key in keys], {kind: items})
 
     @property
     def has_in_flight(self) -> bool:

@@ -14,7 +14,7 @@ from opsconsole.store import runs
 
 LOG_LINES = 1000
 CAUSES = 50
-OTHER_CAUSES = "other causes"
+OTHER_CAUSES = "other"
 HITS = "_hits"
 
 

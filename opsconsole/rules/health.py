@@ -10,6 +10,7 @@ from enum import IntEnum
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.calendar.windows import minutes
+from opsconsole.core.humanize import words
 from opsconsole.core.text import safe
 
 START_WITHIN = minutes(1)
@@ -95,7 +96,7 @@ def _failed(facts: JobFacts) -> Iterator[Finding]:
     # Whoever cancelled a run knows of it; the others shall see it.
     critical = rate < facts.job.limits.critical_below if run.state is RunState.PARTIAL else True
     severity = Severity.CRITICAL if critical and run.state is not RunState.CANCELLED else Severity.WARNING
-    why = run.error or next(iter(run.kinds), "")
+    why = run.error or words(next(iter(run.kinds), ""))
     if run.state is RunState.PARTIAL:
         what = f"{run.counts.failed:,} of {run.counts.planned:,} failed"
     else:

@@ -10,6 +10,7 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Trigger
 from opsconsole.core.database import Connection
+from opsconsole.core.humanize import words
 from opsconsole.rules.admission import waits
 from opsconsole.rules.health import JobFacts
 from opsconsole.service.snapshot import BatchCell, Cause, JobCard, Leader, Progress, RunPage, Success
@@ -99,8 +100,14 @@ def page(db: Connection, catalog: Catalog, number: int, now: datetime) -> RunPag
     """A run with its batches, its failures by cause and its log. Raises UnknownRun."""
     run = runs.get(db, number)
     kept = runs.failures_of(db, number)
+    messages = {kind: message for _, kind, message in reversed(kept)}
     causes = [
-        Cause(kind, count, tuple(item for item, of, _ in kept if of == kind)[:ITEMS_A_CAUSE])
+        Cause(
+            kind,
+            messages.get(kind, words(kind)),
+            count,
+            tuple(item for item, of, _ in kept if of == kind)[:ITEMS_A_CAUSE],
+        )
         for kind, count in sorted(run.kinds.items(), key=lambda found: -found[1])
     ]
     return RunPage(

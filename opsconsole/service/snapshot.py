@@ -110,9 +110,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Failures with one cause: how many, and the first items."""
+    """Failures of one kind: the message of one of them, how many there are, and the first items."""
 
-    sentence: str
+    kind: str
+    message: str
     count: int
     items: tuple[str, ...]
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import msgspec
 
-from opsconsole.authoring.batch import Batch, BatchResult
+from opsconsole.authoring.batch import Batch, BatchResult, Lost
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.worker.executor import Feed, Stopped
@@ -56,7 +56,7 @@ class Worker:
         self.batch: Batch | None = None
         self.since = self.deadline = 0.0
         self.told_to_end: float | None = None
-        self.why_ended: str | None = None
+        self.why_ended: tuple[Lost, str] | None = None
         self._partial = b""
         self._write(wiring)
 
@@ -91,20 +91,21 @@ class Worker:
         *whole, self._partial = (self._partial + chunk).split(b"\n")
         return whole
 
-    def end(self, why: str) -> None:
+    def end(self, why: Lost, message: str) -> None:
         """Tells the process to end, and makes it end when it does not within the grace."""
         now = time.monotonic()
         if self.told_to_end is None:
-            self.told_to_end, self.why_ended = now, why
+            self.told_to_end, self.why_ended = now, (why, message)
             self.process.terminate()
         elif now - self.told_to_end > GRACE_SECONDS:
             self.process.kill()
 
-    def epitaph(self) -> tuple[str, str]:
-        """How it ended, once it has: for whoever asks what became of the batch, and as a proof that it has."""
+    def wait(self) -> tuple[Lost, str, str]:
+        """Waits for its end: why it ended, a message for that, and the process with its exit status."""
         code = self.process.wait()
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return self.why_ended or f"its worker {how}", f"worker process {self.process.pid} {how}"
+        why, message = self.why_ended or (Lost.WORKER_DIED, f"its worker {how}")
+        return why, message, f"worker process {self.process.pid} {how}"
 
     def close(self) -> None:
         """Frees the pipes and the process table."""
@@ -234,16 +235,20 @@ class Processes:
     def _bury(self, worker: Worker) -> list[BatchResult]:
         self._selector.unregister(worker.output)
         self._workers.remove(worker)
-        how, proof = worker.epitaph()
+        why, message, ended = worker.wait()
         worker.close()
         batch = worker.batch
         if not worker.ready:
             self._false_starts += 1
             if self._false_starts >= FALSE_STARTS:
-                raise WorkersCannotStart(f"no worker process can start: {worker.problem or how}; see {self._errors}")
+                raise WorkersCannotStart(
+                    f"no worker process can start: {worker.problem or message}; see {self._errors}"
+                )
         if batch is None:
             return []
-        return [BatchResult(batch.run, batch.seq, batch.attempt, again=batch.keys, lost=how, ended=proof)]
+        return [
+            BatchResult(batch.run, batch.seq, batch.attempt, again=batch.keys, lost=why, reason=message, ended=ended)
+        ]
 
     def _enforce(self, stopped: Stopped) -> None:
         now = time.monotonic()
@@ -251,6 +256,6 @@ class Processes:
             if worker.batch is None:
                 continue
             if worker.told_to_end is not None or stopped(worker.batch):
-                worker.end("it was stopped")
+                worker.end(Lost.STOPPED, "it was stopped")
             elif worker.ready and now > worker.deadline:
-                worker.end(f"it took longer than {worker.batch.timeout_seconds:g} s")
+                worker.end(Lost.BATCH_TIMEOUT, f"it took longer than {worker.batch.timeout_seconds:g} s")

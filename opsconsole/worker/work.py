@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from opsconsole.authoring.batch import DETAILED_FAILURES, Batch, BatchResult, Failure
-from opsconsole.authoring.context import Context, Items, Resources, TryOutcome, failure
+from opsconsole.authoring.context import Context, Items, Resources, TryOutcome
+from opsconsole.authoring.failures import failure
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.core.database import Trouble, reason, trouble

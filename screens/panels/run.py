@@ -120,7 +120,7 @@ def failures(page: RunPage, cells: int, rows: int) -> list[Line]:
     lines = []
     for cause in page.causes[:rows]:
         items = tell(" ".join(cause.items), "quiet")
-        start = line(right(f"{cause.count:,}", 6, "bad"), "  ", tell(cause.sentence, limit=300))
+        start = line(right(f"{cause.count:,}", 6, "bad"), "  ", tell(cause.message, limit=300))
         lines.append(ends(start, crop(line("  ", items, " "), max(20, cells // 3)), cells))
     return [rule(title, cells, note), *lines]
 

@@ -176,7 +176,7 @@ def _left(progress: Progress) -> str:
 
 def _run_and_cause(run: Run, cells: int) -> Line:
     kind = next(iter(run.kinds), None)
-    return line(*((left(kind, cells - 12, "quiet"),) if kind else ()), *_number(run))
+    return line(*((left(humanize.words(kind), cells - 12, "quiet"),) if kind else ()), *_number(run))
 
 
 def _number(run: Run) -> Line:

@@ -223,7 +223,7 @@ def test_a_night_leaves_a_row_an_event_and_a_key_for_everyone_but_chen(place: In
     night = place.run(JOB, DAY)
 
     assert (night.state, night.counts.ok, night.counts.failed) == (RunState.PARTIAL, 1, 1)
-    assert night.kinds == {"a charge is not in EUR": 1}
+    assert night.kinds == {"a_charge_is_not_in_eur": 1}
     assert statements(place) == [("asha", DAY, 2, 1649)]
     assert events(place) == [("StatementMade", f"asha:{DAY}")]
     assert cached(redis_url) == {

@@ -110,7 +110,7 @@ def _count(db: Any, number: int, *, ok: int, failed: int, log: int) -> None:
         batches_total=1,
         batches_done=1,
         planning_done=True,
-        kinds={"out of ink": failed} if failed else {},
+        kinds={"out_of_ink": failed} if failed else {},
         metrics={},
         log_lines=log,
         recoveries=0,

@@ -294,7 +294,7 @@ def test_everybody_failing_makes_the_run_failed(place: Installation, school: Sch
     ended = place.run("attempts.cache_day", DAY)
 
     assert (ended.state, ended.counts.failed) == (RunState.FAILED, 2)
-    assert ended.kinds == {"question q404 is missing": 2}
+    assert ended.kinds == {"question_is_missing": 2}
 
 
 BAD_IDS = {

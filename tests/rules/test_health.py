@@ -138,7 +138,7 @@ def test_a_run_that_takes_longer_than_its_target_is_a_warning() -> None:
     ("failed", "severity"), [(1, Severity.WARNING), (10, Severity.WARNING), (11, Severity.CRITICAL)]
 )
 def test_failed_items_are_a_warning_and_many_are_critical(failed: int, severity: Severity) -> None:
-    partial = run(RunState.PARTIAL, Counts(planned=100, ok=100 - failed, failed=failed), kinds={"out of ink": failed})
+    partial = run(RunState.PARTIAL, Counts(planned=100, ok=100 - failed, failed=failed), kinds={"out_of_ink": failed})
 
     (found,) = told(replace(WELL, newest=(partial, run(RunState.FAILED))))
 

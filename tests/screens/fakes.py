@@ -239,8 +239,8 @@ PAGE = RunPage(
     progress=Progress(partial(4811, metrics={"cached_days": 9_997, "bytes": 1_204_331}), "Asia/Kolkata", None, None),
     grid=tuple(BatchCell(i, BatchState.DONE, 50, {40: 2, 133: 1}.get(i, 0)) for i in range(200)),
     causes=(
-        Cause("question q-7781 is missing", 2, ("u0417", "u1290")),
-        Cause("Redis refused the write: out of memory", 1, ("u8833",)),
+        Cause("question_is_missing", "question q-7781 is missing", 2, ("u0417", "u1290")),
+        Cause("redis_unreachable", "Redis refused the write: out of memory", 1, ("u8833",)),
     ),
     log=(
         (ago(minutes=2), "10,000 users in 200 batches"),

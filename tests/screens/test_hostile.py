@@ -105,7 +105,7 @@ def _page_of(run: Run, text: str, waits: str | None = None) -> RunPage:
         progress=replace(
             world.PAGE.progress, run=replace(run, window=replace(run.window, label=text)), tz=text or "UTC", waits=waits
         ),
-        causes=(Cause(text, 2, (text, text)),),
+        causes=(Cause(text, text, 2, (text, text)),),
         log=((world.NOW, text),),
     )
 

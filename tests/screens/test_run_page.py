@@ -157,7 +157,7 @@ def test_failures_and_log_stand_beside_each_other_on_a_wide_terminal() -> None:
 def test_it_never_takes_more_rows_than_there_are(height: int, causes: int) -> None:
     page = replace(
         world.PAGE,
-        causes=tuple(Cause(f"cause {i}", 2, ("u1", "u2")) for i in range(causes)),
+        causes=tuple(Cause(f"cause_{i}", f"cause {i}", 2, ("u1", "u2")) for i in range(causes)),
         log=tuple((world.NOW, f"line {i}") for i in range(200)),
         retried_by=(1,),
     )

@@ -74,7 +74,10 @@ def show(options: Options, run: int, as_json: bool) -> None:
         page = service.queries.run_page(run)
     found, tz = page.progress.run, page.progress.tz
     if as_json:
-        causes = [{"cause": cause.sentence, "count": cause.count, "items": cause.items} for cause in page.causes]
+        causes = [
+            {"kind": cause.kind, "message": cause.message, "count": cause.count, "items": cause.items}
+            for cause in page.causes
+        ]
         more = {
             "trigger": found.trigger,
             "asked_by": found.asked_by,
@@ -113,7 +116,7 @@ def show(options: Options, run: int, as_json: bool) -> None:
     if found.metrics:
         click.echo(", ".join(f"{name} {n:,}" for name, n in found.metrics.items()))
     for cause in page.causes:
-        click.echo(f"{cause.count:>7,}  {cause.sentence}   {' '.join(safe(item, 60) for item in cause.items)}")
+        click.echo(f"{cause.count:>7,}  {cause.message}   {' '.join(safe(item, 60) for item in cause.items)}")
     for at, line in page.log:
         click.echo(f"{printing.local(at, tz)}  {safe(line, LINE)}")
 
