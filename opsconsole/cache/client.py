@@ -21,7 +21,7 @@ from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
     from opsconsole.cache.clearing import ClearProgress
-    from opsconsole.cache.reading import Reader
+    from opsconsole.cache.read_through import Reader
     from opsconsole.cache.statistics import Recent, RedisStats, UsageSurvey
 
 TIMEOUT_SECONDS = 1.0
@@ -82,7 +82,7 @@ class Cache:
     @cached_property
     def reader(self) -> Reader:
         """Reads through the cache, for those who have no time to wait for it."""
-        from opsconsole.cache.reading import Reader
+        from opsconsole.cache.read_through import Reader
 
         return Reader(self._url)
 

@@ -19,7 +19,7 @@ import redis
 
 from opsconsole.cache.client import Cache
 from opsconsole.cache.families import CacheRequest, Family
-from opsconsole.cache.reading import AWAY_SECONDS, Reader, Reads
+from opsconsole.cache.read_through import AWAY_SECONDS, Reader, Reads
 from opsconsole.embedded.redis import EmbeddedRedis
 
 TOPICS = Family("topics", "current:topics:{user}", timedelta(minutes=30), of=("user",))
