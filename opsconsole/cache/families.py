@@ -1,4 +1,4 @@
-"""A family of cache keys: its pattern, its time to live, which part of it names whom, and what it is made from."""
+"""A family of cache keys: its pattern, its TTL, the owners of its keys, and the data that its values are made from."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Any
 from opsconsole.core.errors import Exit, OpsconsoleError
 from opsconsole.core.text import safe
 
-LONGEST_PART = 100
-LONGEST_KEY = 249
-# A colon would name another key, a glob character would match others when keys are cleared, and blanks, control
-# characters and backslashes do not survive the tools that people look with.
+MAX_PART_LENGTH = 100
+MAX_KEY_LENGTH = 249
+# A colon would form another key, a glob character would match other keys when the cache is cleared, and command-line
+# tools mangle whitespace, control characters and backslashes.
 _BAD = r":*?\[\]\\\s\x00-\x1f\x7f-\x9f\ud800-\udfff"
 _BAD_PART = re.compile(f"[{_BAD}]")
 _BAD_LITERAL = re.compile(r"[*?\[\]\\\s\x00-\x1f\x7f-\x9f]")
-_GOOD_PART = f"[^{_BAD}]{{1,{LONGEST_PART}}}"
+_GOOD_PART = f"[^{_BAD}]{{1,{MAX_PART_LENGTH}}}"
 
 
 class BadKey(OpsconsoleError):
-    """An id that cannot be part of a cache key; `why` says so without naming it, so that such items count together."""
+    """An id that cannot be part of a cache key. `why` leaves the id out, so that such failures count as one kind."""
 
     exit_code = Exit.USAGE
 
@@ -35,12 +35,11 @@ class BadKey(OpsconsoleError):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Keys of one kind. `pattern` has its parts in braces (`date:user:{date}:{user}`); `of` are the parts that name
-    whom a key belongs to; `ttl` is how long a value lives, None for one that stays; `made_from` are the tables (or
-    whatever else jobs change) that a value was worked out from; a value of more than `compress_over` bytes is kept
-    compressed, none when None.
+    """Keys of one kind. `pattern` has its parts in braces (`date:user:{date}:{user}`); `of` are the parts that identify
+    the owner of a key; `ttl` is None for values that do not expire; `made_from` are the tables (or other data that jobs
+    change) that a value is computed from; values of more than `compress_over` bytes are compressed, none when None.
 
-    Raises ValueError for a pattern that other keys than its own could match.
+    Raises ValueError for a pattern that could match keys of other applications.
     """
 
     name: str
@@ -56,10 +55,10 @@ class Family:
         pieces = [(literal, part) for literal, part, _, _ in Formatter().parse(self.pattern)]
         parts = tuple(part for _, part in pieces if part is not None)
         if len(set(parts)) < len(parts) or not all(part.isidentifier() for part in parts):
-            raise ValueError(f"family {self.name}: each part of {self.pattern!r} needs a name of its own")
+            raise ValueError(f"family {self.name}: each part of {self.pattern!r} needs a unique name")
         if _BAD_LITERAL.search("".join(literal for literal, _ in pieces)) or not pieces[0][0]:
             raise ValueError(
-                f"family {self.name}: {self.pattern!r} must begin with its own word, without * ? [ ] or \\"
+                f"family {self.name}: {self.pattern!r} must begin with a literal word, without * ? [ ] or \\"
             )
         if missing := set(self.of) - set(parts):
             raise ValueError(f"family {self.name}: {self.pattern!r} has no part {', '.join(sorted(missing))}")
@@ -71,7 +70,7 @@ class Family:
 
     @property
     def ttl_seconds(self) -> int | None:
-        """The time to live as Redis takes it."""
+        """The TTL as Redis expects it."""
         return None if self.ttl is None else int(self.ttl.total_seconds())
 
     @property
@@ -80,11 +79,11 @@ class Family:
         return re.sub(r"\(\?P<\w+>", "(?:", self._shape.pattern)
 
     def key(self, **parts: str) -> str:
-        """The key of one value. Raises BadKey when a part cannot stand in a key."""
+        """The key of one value. Raises BadKey when a part is not allowed in a key."""
         check(parts)
         key = self.pattern.format_map(parts)
-        if len(key) > LONGEST_KEY:
-            raise BadKey(key, f"the key would be longer than {LONGEST_KEY} characters")
+        if len(key) > MAX_KEY_LENGTH:
+            raise BadKey(key, f"the key would be longer than {MAX_KEY_LENGTH} characters")
         return key
 
     def parse(self, key: str | bytes) -> dict[str, str] | None:
@@ -94,21 +93,21 @@ class Family:
                 key = key.decode()
             except UnicodeDecodeError:
                 return None
-        found = self._shape.fullmatch(key) if len(key) <= LONGEST_KEY else None
+        found = self._shape.fullmatch(key) if len(key) <= MAX_KEY_LENGTH else None
         return None if found is None else found.groupdict()
 
-    def glob(self, **known: str) -> str:
-        """A pattern for SCAN that all of the family's keys with the `known` parts match, and perhaps others: what it
-        finds is to be looked at with `parse`. Raises BadKey as `key` does.
+    def glob(self, **parts: str) -> str:
+        """A pattern for SCAN that matches all of the family's keys with these parts, and possibly others: check each
+        match with `parse`. Raises BadKey as `key` does.
         """
-        check(known)
-        return self.pattern.format_map({part: known.get(part, "*") for part in self.parts})
+        check(parts)
+        return self.pattern.format_map({part: parts.get(part, "*") for part in self.parts})
 
 
 @dataclass(frozen=True, slots=True)
 class CacheRequest:
-    """One value to be read through the cache: its family and parts, the shape that its JSON must have, and how to work
-    it out where it is not there; None is a value too.
+    """One value to read through the cache: its family and parts, the type that its JSON must have, and the function
+    that computes it on a miss. None is a valid value.
     """
 
     family: Family
@@ -118,7 +117,7 @@ class CacheRequest:
 
 
 class Families:
-    """All declared families, and which of them a key belongs to."""
+    """All declared families; finds the one that a key belongs to."""
 
     def __init__(self, families: Iterable[Family]) -> None:
         self._all = tuple(families)
@@ -128,42 +127,42 @@ class Families:
         return iter(self._all)
 
     def owning(self, key: str | bytes) -> Family | None:
-        """The family of a key; None when it is somebody else's."""
+        """The family of a key; None for a key of another application."""
         try:
             found = self._shapes.fullmatch(key.decode() if isinstance(key, bytes) else key)
         except UnicodeDecodeError:
             return None
-        if found is None or found.lastindex is None or len(found.string) > LONGEST_KEY:
+        if found is None or found.lastindex is None or len(found.string) > MAX_KEY_LENGTH:
             return None
         return self._all[found.lastindex - 1]
 
 
 def clashes(families: Iterable[Family]) -> Iterator[str]:
-    """What is wrong with families side by side, a sentence each: a name that two have, a key that two would own."""
+    """Conflicts between families, one sentence each: duplicate names, and patterns that match the same key."""
     for one, other in combinations(families, 2):
         if one.name == other.name:
             yield f"two families are named {one.name}"
-        elif _may_meet(one.pattern.split(":"), other.pattern.split(":")):
+        elif _overlap(one.pattern.split(":"), other.pattern.split(":")):
             yield f"a key could belong to both {one.name} ({one.pattern}) and {other.name} ({other.pattern})"
 
 
-def _may_meet(one: list[str], other: list[str]) -> bool:
-    """Whether two patterns, cut at their colons, can make one key; parts hold no colon."""
+def _overlap(one: list[str], other: list[str]) -> bool:
+    """Whether two patterns, split at colons, can form the same key. Parts contain no colon."""
     if len(one) != len(other):
         return False
     return all("{" in a or "{" in b or a == b for a, b in zip(one, other, strict=True))
 
 
 def check(parts: Mapping[str, str]) -> None:
-    """Raises BadKey when one of the parts cannot stand in a key."""
+    """Raises BadKey when a part is not allowed in a key."""
     for part in parts.values():
-        if not part or len(part) > LONGEST_PART or _BAD_PART.search(part):
+        if not part or len(part) > MAX_PART_LENGTH or _BAD_PART.search(part):
             raise BadKey(part, _why_bad(part))
 
 
 def _why_bad(part: str) -> str:
     if not part:
         return "it is empty"
-    if len(part) > LONGEST_PART:
-        return f"it is longer than {LONGEST_PART} characters"
-    return "it contains a colon, a blank, or a glob or control character"
+    if len(part) > MAX_PART_LENGTH:
+        return f"it is longer than {MAX_PART_LENGTH} characters"
+    return "it contains a colon, whitespace, or a glob or control character"

@@ -1,4 +1,4 @@
-"""A sorted set with a hash of names, replaced whole: a reader sees the old ones or the new ones, nothing between."""
+"""Replaces a sorted set and its hash of names atomically: a reader sees the old pair or the new pair."""
 
 from __future__ import annotations
 
@@ -15,58 +15,58 @@ if TYPE_CHECKING:
 
     from opsconsole.cache.client import Cache
 
-# redis and what builds on it are imported in the functions: packs name `swap_ranking` when they are loaded.
+# redis is imported inside functions: packs import `swap_ranking` when they are loaded, also for `--help`.
 
 CHUNK = 500
-"""So many members a command: the server is busy with it for well under a millisecond."""
-BESIDE_SECONDS = 600
-"""A set that nobody goes on building, or that was swapped out and not removed, is gone after this time."""
-TRIES = 5
+"""Members per command: it occupies the server for well under a millisecond."""
+STAGING_TTL_SECONDS = 600
+"""Expires a staged set whose builder died, and a replaced set that could not be removed."""
+ATTEMPTS = 5
 
 Entry = tuple[str, float, str | None]
 """A member with its score, and the name it is shown under."""
 
 
 class Contended(OpsconsoleError):
-    """Others replaced the sorted set each time while it was being built."""
+    """Another writer replaced the sorted set during every attempt."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"{key} was replaced by others {TRIES} times while it was built; see who else writes it")
+        super().__init__(f"another writer replaced {key} during each of {ATTEMPTS} attempts; find what else writes it")
 
 
 def swap_ranking(cache: Cache, key: str, names_key: str, read: Callable[[], Iterable[Entry]]) -> int:
-    """Makes the sorted set `key` and the hash `names_key` be exactly what `read` gives; how many members that are.
+    """Replaces the sorted set `key` and the hash `names_key` with the entries from `read`. Returns the member count.
 
-    Both are built beside, in chunks, and swapped in at one instant; without a member there are no keys. Where somebody
-    else replaced the set after `read` was called, what it gave may be older than what is there, and it is called again:
-    so the last to swap is always the last to have read. Raises Unavailable, Contended, and what `read` raises.
+    Both are staged in chunks and swapped in with one transaction; an empty ranking has no keys. When another writer
+    replaces the set after `read` was called, `read` is called again, so that the last to swap is always the last to
+    have read. Raises Unavailable, Contended, and what `read` raises.
     """
     import redis
 
-    from opsconsole.cache.client import reaching, refusing
+    from opsconsole.cache.connection import translating_errors
 
-    for _ in range(TRIES):
+    for _ in range(ATTEMPTS):
         with cache.client.pipeline() as watched:
-            with reaching(), refusing():
+            with translating_errors():
                 watched.watch(key, names_key)  # type: ignore[no-untyped-call]
-            beside = _Beside(cache.client, key, names_key)
+            staging = _Staging(cache.client, key, names_key)
             try:
                 entries = iter(read())
                 while chunk := list(islice(entries, CHUNK)):
-                    with reaching(), refusing():
-                        beside.add(chunk)
-                with reaching(), refusing():
-                    beside.swap_in(watched)
+                    with translating_errors():
+                        staging.add(chunk)
+                with translating_errors():
+                    staging.swap_in(watched)
             except redis.WatchError:
                 continue
             finally:
-                beside.remove()
-            return beside.members
+                staging.remove()
+            return staging.members
     raise Contended(key)
 
 
-class _Beside:
-    """A sorted set and its names while nobody sees them."""
+class _Staging:
+    """A sorted set and its names under temporary keys."""
 
     def __init__(self, client: redis.Redis, key: str, names_key: str) -> None:
         self._client = client
@@ -78,38 +78,38 @@ class _Beside:
         self._names = 0
 
     def add(self, entries: list[Entry]) -> None:
-        """Adds members that are not there yet."""
+        """Adds members; each may be added once."""
         members, named = self._new
         names: dict[Any, Any] = {member: name for member, _, name in entries if name is not None}
         pipeline = self._client.pipeline(transaction=False)
         pipeline.zadd(members, {member: score for member, score, _ in entries})
-        pipeline.expire(members, BESIDE_SECONDS)
+        pipeline.expire(members, STAGING_TTL_SECONDS)
         if names:
             pipeline.hset(named, mapping=names)
-            pipeline.expire(named, BESIDE_SECONDS)
+            pipeline.expire(named, STAGING_TTL_SECONDS)
         pipeline.execute()
         self.members += len(entries)
         self._names += len(names)
 
     def swap_in(self, watched: redis.client.Pipeline) -> None:
-        """Puts them where readers look. Raises WatchError when somebody else did since they were watched."""
+        """Renames the staged keys to the live ones. Raises WatchError when a live key changed since it was watched."""
         if (watched.zcard(self._new[0]), watched.hlen(self._new[1])) != (self.members, self._names):
-            raise Unavailable("redis", "it gave up part of a ranking while that was built; its memory is too small")
-        there = [bool(watched.exists(live)) for live in self._live]
+            raise Unavailable("redis", "it evicted part of a ranking while it was built; its memory limit is too small")
+        existed = [bool(watched.exists(live)) for live in self._live]
         watched.multi()
-        for live, new, old, was_there, size in zip(
-            self._live, self._new, self._old, there, (self.members, self._names), strict=True
+        for live, new, old, live_existed, size in zip(
+            self._live, self._new, self._old, existed, (self.members, self._names), strict=True
         ):
-            if was_there:
-                watched.rename(live, old)  # put aside first: a rename onto a large key removes it while all wait
-                watched.expire(old, BESIDE_SECONDS)
+            if live_existed:
+                watched.rename(live, old)  # first: renaming onto a large key would free it while other clients wait
+                watched.expire(old, STAGING_TTL_SECONDS)
             if size:
                 watched.rename(new, live)
                 watched.persist(live)
         watched.execute()
 
     def remove(self) -> None:
-        """Removes what readers do not see; what cannot be removed now expires."""
+        """Removes the temporary keys. Those that cannot be removed now expire."""
         import redis
 
         with suppress(redis.RedisError, OSError):

@@ -1,4 +1,4 @@
-"""Reads through the cache: whatever Redis does, the answer comes, from the database if need be, and soon."""
+"""Get-or-compute: reads values from Redis within a time budget, and computes those that it does not return."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from typing import Any
 import msgspec
 import redis
 
-from opsconsole.cache.client import connect, packed, unpacked
+from opsconsole.cache.compression import compress, decompress
+from opsconsole.cache.connection import connect
 from opsconsole.cache.families import BadKey, CacheRequest, Family
 
 BUDGET_SECONDS = 0.05
-"""How long a command may take: a database answers about as fast."""
+"""Timeout of a command: computing the value from the database takes about as long."""
 FAILURES = 3
-AWAY_SECONDS = 2.0
-"""After so many failures in a row Redis is not asked for so long; then one reader tries."""
-AWAY = (redis.RedisError, OSError, AttributeError, TypeError, ValueError)
-"""The last three are what redis-py stumbles into when something else than Redis answers."""
+OPEN_SECONDS = 2.0
+"""After `FAILURES` in a row the breaker stays open for this time; then one reader tries."""
+REDIS_ERRORS = (redis.RedisError, OSError, AttributeError, TypeError, ValueError)
+"""redis-py raises the last three when the server does not speak the Redis protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """What came of a family's reads in this process: the value was in Redis, or not (`garbage` of the latter were there
-    but not readable), or Redis `failed` to say. Readers who waited for another one are not counted.
+    """Outcomes of a family's reads in this process. `misses` includes `garbage`: values that could not be decoded.
+    `failed` counts reads without a response from Redis. Readers that waited for another one are not counted.
     """
 
     hits: int = 0
@@ -38,127 +39,125 @@ class Reads:
 
     @property
     def hit_rate(self) -> float | None:
-        """Hits of all reads that Redis answered; None before the first."""
-        answered = self.hits + self.misses
-        return self.hits / answered if answered else None
+        """Share of hits among the reads that Redis responded to; None before the first."""
+        responses = self.hits + self.misses
+        return self.hits / responses if responses else None
 
 
 @dataclass
-class _Line:
-    """Whether Redis is worth asking. Shared by all threads."""
+class _CircuitBreaker:
+    """Opens after several failures in a row; then lets one attempt through after each wait. Shared by all threads."""
 
     failures: int = 0
-    closed_until: float = float("-inf")
+    open_until: float = float("-inf")
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def open(self) -> bool:
-        """Whether to ask now; after a wait, True for one reader, who tries for all."""
+    def allow(self) -> bool:
+        """Whether to try now. While open, True for one caller after each wait, who tries for all."""
         with self.lock:
             if self.failures < FAILURES:
                 return True
             now = time.monotonic()
-            if now < self.closed_until:
+            if now < self.open_until:
                 return False
-            self.closed_until = now + AWAY_SECONDS
+            self.open_until = now + OPEN_SECONDS
             return True
 
     def failed(self) -> None:
-        """Redis did not answer in time, or with an error."""
+        """Records a timeout or an error."""
         with self.lock:
             self.failures += 1
-            self.closed_until = time.monotonic() + AWAY_SECONDS
+            self.open_until = time.monotonic() + OPEN_SECONDS
 
-    def worked(self) -> None:
-        """It answered."""
+    def succeeded(self) -> None:
+        """Records a success: closes the breaker."""
         with self.lock:
             self.failures = 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Flight:
-    """A value on its way: the place in the question, its key, and what others can wait for."""
+class _InFlight:
+    """A value that is being read or computed: its place in the request, its key, and a future that others wait for."""
 
     n: int
     key: str | None
     value: Future[Any]
 
-    def read(self, kept: bytes | None, ask: CacheRequest) -> str:
-        """Ends with what Redis had, if it is a value; says what came of it."""
-        if kept is None:
+    def decode(self, stored: bytes | None, request: CacheRequest) -> str:
+        """Resolves the future with the stored value if it is valid. Returns the outcome as a field of Reads."""
+        if stored is None:
             return "misses"
         try:
-            self.value.set_result(msgspec.json.decode(unpacked(kept) or b"", type=ask.shape))
+            self.value.set_result(msgspec.json.decode(decompress(stored) or b"", type=request.shape))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return "garbage"
         return "hits"
 
-    def compute(self, ask: CacheRequest) -> None:
-        """Ends with the value worked out. Raises what goes wrong, and so does the flight for those who wait."""
+    def compute(self, request: CacheRequest) -> None:
+        """Resolves the future with the computed value. Raises what the computation raises, here and for all waiters."""
         try:
-            self.value.set_result(ask.compute())
+            self.value.set_result(request.compute())
         except BaseException as error:
             self.value.set_exception(error)
             raise
 
 
-class Reader:
-    """Gets values from Redis, or works them out and puts them there. Threads share one; nothing that Redis does, or
-    fails to do, is raised.
-    """
+class ReadThroughCache:
+    """Gets values from Redis, or computes and stores them. Thread-safe; never raises errors of Redis."""
 
     def __init__(self, url: str) -> None:
         self._client = connect(url, timeout_seconds=BUDGET_SECONDS)
-        self._line = _Line()
+        self._breaker = _CircuitBreaker()
         self._lock = threading.Lock()
-        self._flights: dict[str, _Flight] = {}
-        self._came: Counter[tuple[str, str]] = Counter()
+        self._in_flight: dict[str, _InFlight] = {}
+        self._outcomes: Counter[tuple[str, str]] = Counter()
 
     def get(self, family: Family, shape: Any, compute: Callable[[], Any], **parts: str) -> Any:
         """One value; see `get_all`."""
         return self.get_all([CacheRequest(family, parts, shape, compute)])[0]
 
-    def get_all(self, asks: Sequence[CacheRequest]) -> list[Any]:
-        """The values asked for, in one round trip; those that are not there, or not of their shape, are worked out, by
-        one thread each however many want them, and put there in a second one. Raises only what `compute` raises.
-        Values are shared between threads: not to be changed.
+    def get_all(self, requests: Sequence[CacheRequest]) -> list[Any]:
+        """The requested values, in one round trip. Values that are missing or not of their type are computed, each by
+        one thread however many request it, and stored in a second round trip. Raises only what `compute` raises.
+        Threads share the returned values: do not modify them.
         """
-        mine, others = self._take_off([_key(ask.family, ask.parts) for ask in asks])
+        own, others = self._claim([_key(request.family, request.parts) for request in requests])
         try:
-            missing = self._look(asks, mine)
-            for flight in missing:
-                flight.compute(asks[flight.n])
-            self._put(asks, missing)
+            missing = self._look_up(requests, own)
+            for pending in missing:
+                pending.compute(requests[pending.n])
+            self._store(requests, missing)
         finally:
             with self._lock:
-                for flight in mine:
-                    flight.value.cancel()  # those that an error kept from being worked out
-                    self._flights.pop(flight.key or "", None)
-        # Its own are done by now: two readers who wait for each other do not wait for ever.
-        values = {flight.n: flight.value.result() for flight in mine}
-        for flight in others:
+                for pending in own:
+                    pending.value.cancel()  # those that an error kept from being computed
+                    self._in_flight.pop(pending.key or "", None)
+        # Its own values are resolved by now, so that two readers waiting for each other cannot deadlock.
+        values = {pending.n: pending.value.result() for pending in own}
+        for pending in others:
             try:
-                values[flight.n] = flight.value.result()
+                values[pending.n] = pending.value.result()
             except CancelledError:
-                values[flight.n] = asks[flight.n].compute()
-        return [values[n] for n in range(len(asks))]
+                values[pending.n] = requests[pending.n].compute()
+        return [values[n] for n in range(len(requests))]
 
     def put(self, family: Family, value: Any, **parts: str) -> None:
-        """Puts a value there for those who will ask for it, if Redis is there."""
+        """Stores a value for later readers, if Redis is reachable."""
         key = _key(family, parts)
-        if key is not None and self._line.open():
+        if key is not None and self._breaker.allow():
             self._set([(family, key, value)])
 
     def reads(self) -> dict[str, Reads]:
-        """What came of the reads since this process began, by family."""
+        """Outcomes of the reads since this process started, by family."""
         with self._lock:
-            came = dict(self._came)
-        families = {family for family, _ in came}
+            outcomes = dict(self._outcomes)
+        families = {family for family, _ in outcomes}
         return {
             family: Reads(
-                hits=came.get((family, "hits"), 0),
-                misses=came.get((family, "misses"), 0) + came.get((family, "garbage"), 0),
-                garbage=came.get((family, "garbage"), 0),
-                failed=came.get((family, "failed"), 0),
+                hits=outcomes.get((family, "hits"), 0),
+                misses=outcomes.get((family, "misses"), 0) + outcomes.get((family, "garbage"), 0),
+                garbage=outcomes.get((family, "garbage"), 0),
+                failed=outcomes.get((family, "failed"), 0),
             )
             for family in families
         }
@@ -167,76 +166,76 @@ class Reader:
         """Closes the pooled connections."""
         self._client.close()
 
-    def _take_off(self, keys: list[str | None]) -> tuple[list[_Flight], list[_Flight]]:
-        """The values that this reader gets for all, and those that another is getting already."""
-        mine, others = [], []
+    def _claim(self, keys: list[str | None]) -> tuple[list[_InFlight], list[_InFlight]]:
+        """The values that this caller resolves, and those that another thread is resolving already."""
+        own, others = [], []
         with self._lock:
             for n, key in enumerate(keys):
-                begun = self._flights.get(key) if key is not None else None
-                if begun is not None:
-                    others.append(_Flight(n, key, begun.value))
+                active = self._in_flight.get(key) if key is not None else None
+                if active is not None:
+                    others.append(_InFlight(n, key, active.value))
                     continue
-                flight = _Flight(n, key, Future())
-                mine.append(flight)
+                pending = _InFlight(n, key, Future())
+                own.append(pending)
                 if key is not None:
-                    self._flights[key] = flight
-        return mine, others
+                    self._in_flight[key] = pending
+        return own, others
 
-    def _look(self, asks: Sequence[CacheRequest], flights: list[_Flight]) -> list[_Flight]:
-        """Ends the flights whose values are in the cache; returns the others."""
-        found = self._fetch([flight.key for flight in flights if flight.key is not None])
+    def _look_up(self, requests: Sequence[CacheRequest], claimed: list[_InFlight]) -> list[_InFlight]:
+        """Resolves the values that are in the cache. Returns the others."""
+        stored = self._fetch([pending.key for pending in claimed if pending.key is not None])
         missing = []
-        came_of = []
-        for flight in flights:
-            ask = asks[flight.n]
-            came = "failed"
-            if found is not None and flight.key is not None:
-                came = flight.read(found[flight.key], ask)
-            if came != "hits":
-                missing.append(flight)
-            came_of.append((ask.family.name, came))
+        outcomes = []
+        for pending in claimed:
+            request = requests[pending.n]
+            outcome = "failed"
+            if stored is not None and pending.key is not None:
+                outcome = pending.decode(stored[pending.key], request)
+            if outcome != "hits":
+                missing.append(pending)
+            outcomes.append((request.family.name, outcome))
         with self._lock:
-            self._came.update(came_of)
+            self._outcomes.update(outcomes)
         return missing
 
     def _fetch(self, keys: list[str]) -> dict[str, bytes | None] | None:
-        """What Redis has under the keys; None when it cannot be asked."""
+        """The values stored under the keys; None when Redis is not available."""
         if not keys:
             return {}
-        if not self._line.open():
+        if not self._breaker.allow():
             return None
         try:
-            found: list[Any] = list(self._client.mget(keys))
-        except AWAY:
-            self._line.failed()
+            stored: list[Any] = list(self._client.mget(keys))
+        except REDIS_ERRORS:
+            self._breaker.failed()
             return None
-        self._line.worked()
-        return dict(zip(keys, found, strict=True))
+        self._breaker.succeeded()
+        return dict(zip(keys, stored, strict=True))
 
-    def _put(self, asks: Sequence[CacheRequest], flights: list[_Flight]) -> None:
-        """Puts what was worked out into the cache, if Redis is there."""
-        kept = [(asks[flight.n].family, flight.key, flight.value.result()) for flight in flights if flight.key]
-        if kept and not self._line.failures:
-            self._set(kept)
+    def _store(self, requests: Sequence[CacheRequest], computed: list[_InFlight]) -> None:
+        """Stores computed values, if Redis is reachable."""
+        entries = [(requests[each.n].family, each.key, each.value.result()) for each in computed if each.key]
+        if entries and not self._breaker.failures:
+            self._set(entries)
 
-    def _set(self, kept: list[tuple[Family, str, Any]]) -> None:
+    def _set(self, entries: list[tuple[Family, str, Any]]) -> None:
         try:
             pipeline = self._client.pipeline(transaction=False)
-            for family, key, value in kept:
-                pipeline.set(key, packed(msgspec.json.encode(value), family.compress_over), ex=family.ttl_seconds)
+            for family, key, value in entries:
+                pipeline.set(key, compress(msgspec.json.encode(value), family.compress_over), ex=family.ttl_seconds)
             pipeline.execute()
-        except AWAY:
-            self._line.failed()
+        except REDIS_ERRORS:
+            self._breaker.failed()
         else:
-            self._line.worked()
+            self._breaker.succeeded()
 
 
 def _key(family: Family, parts: Mapping[str, str]) -> str | None:
-    """None for an id that no key can hold: such a value is worked out each time."""
+    """None for an id that cannot be part of a key: such a value is computed each time."""
     try:
         return family.key(**parts)
     except BadKey:
         return None
 
 
-__all__ = ["Reader", "Reads"]
+__all__ = ["ReadThroughCache", "Reads"]

@@ -7,20 +7,16 @@ from typing import Any
 
 import redis
 
-from opsconsole.cache.client import reaching, why
-from opsconsole.core.errors import Unavailable
+from opsconsole.cache.connection import translating_errors
 
 
-def append(client: redis.Redis, stream: str, entries: Sequence[Mapping[Any, Any]], *, near: int) -> None:
-    """Adds entries (name -> text or bytes) in their order, all of them or none, and keeps the stream near so many.
+def append(client: redis.Redis, stream: str, entries: Sequence[Mapping[Any, Any]], *, max_length: int) -> None:
+    """Adds entries (name -> text or bytes) in order, all of them or none, and trims the stream to about `max_length`.
 
     Raises Unavailable.
     """
-    with reaching():
+    with translating_errors():
         pipeline = client.pipeline(transaction=True)
         for entry in entries:
-            pipeline.xadd(stream, dict(entry), maxlen=near, approximate=True)
-        try:
-            pipeline.execute()
-        except redis.ResponseError as error:
-            raise Unavailable("redis", why(error)) from error
+            pipeline.xadd(stream, dict(entry), maxlen=max_length, approximate=True)
+        pipeline.execute()

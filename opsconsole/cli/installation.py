@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
-from opsconsole.cache.client import connect
+from opsconsole.cache.connection import connect
 from opsconsole.cache.statistics import sample
 from opsconsole.cli.session import store_trouble
 from opsconsole.core.database import Database, reason

@@ -196,7 +196,8 @@ def cleared(swept: ClearProgress) -> Mapping[str, Any]:
     families = {name: n for name, n in swept.found.items() if n}
     of = f" of {len(families)} famil{'y' if len(families) == 1 else 'ies'}" if families else ""
     done = f"{_counted(swept.total, 'key', of)} cleared"
-    return {"done": done, "cleared": swept.total, "families": families, "left_alone": list(swept.left_alone)}
+    skipped = list(swept.skipped_families)
+    return {"done": done, "cleared": swept.total, "families": families, "skipped_families": skipped}
 
 
 def _counted(n: int, what: str, of: str = "") -> str:

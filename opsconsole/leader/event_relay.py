@@ -41,7 +41,7 @@ def publish(tools: Resources, *, sure: Callable[[], bool] = lambda: True) -> int
             page = outbox.waiting(db, limit=PAGE)
         if not page:
             break
-        append(tools.cache.client, STREAM, [_fields(event) for event in page], near=LENGTH)
+        append(tools.cache.client, STREAM, [_fields(event) for event in page], max_length=LENGTH)
         reach(Point.EVENTS_PUBLISHED)
         with tools.data.writing() as db:
             outbox.published(db, [event.id for event in page], tools.now())

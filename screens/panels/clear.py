@@ -25,7 +25,7 @@ def found(swept: ClearProgress, wanted: ClearFilter, cells: int) -> list[Line]:
     lines = [_headline(swept, wanted, len(there)), *_families(there)]
     for index, key in enumerate(swept.samples[:SAMPLES]):
         lines.append(line(Piece("such as  " if index == 0 else "         ", "quiet"), tell(key, limit=200)))
-    lines += _left_alone(swept.left_alone, cells)
+    lines += _skipped_families(swept.skipped_families, cells)
     return [crop(each, cells) for each in lines]
 
 
@@ -75,7 +75,7 @@ def _families(there: Sequence[tuple[str, int]]) -> list[Line]:
     return lines
 
 
-def _left_alone(families: Sequence[str], cells: int) -> list[Line]:
+def _skipped_families(families: Sequence[str], cells: int) -> list[Line]:
     """All their names where two lines have room for them, else the first and how many there are."""
     if not families:
         return []

@@ -1,4 +1,4 @@
-"""A Redis user with no more rights than the cache needs: enough for all of it, and nothing beyond its own keys."""
+"""The documented Redis ACL: sufficient for everything the cache does, and nothing beyond its own keys."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ COMMANDS = (
     "-@all +@read +set +unlink +scan +ping +zadd +hset +xadd +rename +expire +watch +multi +exec +client|setname "
     "-@dangerous -@scripting -@admin +info"
 )
-"""In this order: what is taken away by group would take away INFO with it."""
+"""The order matters: removing a category after +info would remove INFO as well."""
 
 
 @pytest.fixture
 def owner(own_redis: EmbeddedRedis) -> Iterator[redis.Redis]:
-    """Somebody who may do everything, on a server with a key of another application."""
+    """A client with all permissions, on a server with a key of another application."""
     with redis.Redis.from_url(own_redis.url) as client:
         client.set("cart:asha", "another application's")
         patterns = [f"~{family.glob()}" for family in (DAY_ATTEMPTS, *FAMILIES)]
@@ -37,19 +37,19 @@ def cache(own_redis: EmbeddedRedis, owner: redis.Redis) -> Iterator[Cache]:
     made.close()
 
 
-def test_a_user_with_few_rights_can_do_all_that_the_cache_does(cache: Cache, owner: redis.Redis) -> None:
+def test_a_user_with_these_permissions_can_do_all_that_the_cache_does(cache: Cache, owner: redis.Redis) -> None:
     assert cache.replace(DAY_ATTEMPTS, {"asha": b"[]", "ben": None}, by="user", date="2026-01-19") == {}
     assert cache.fill([(PERFORMANCE, {"user": "asha"}, b"1")]) == [None]
     assert cache.read(PERFORMANCE, ["asha", "ben"], by="user") == {"asha": b"1", "ben": None}
     assert cache.reader.get(CURRENT, list[str], lambda: ["alg"], user="asha", subject="math") == ["alg"]
     assert cache.reader.get(CURRENT, list[str], list, user="asha", subject="math") == ["alg"]
     stats, _ = cache.statistics()
-    told = cache.survey(FAMILIES, seconds=5)
+    usage = cache.survey(FAMILIES, seconds=5)
 
     assert stats.keys == 4
-    assert told.families[CURRENT.name].keys == 1
-    assert 1700 < (told.families[PERFORMANCE.name].ttl or (0,))[0] <= 1800
-    assert told.families[CURRENT.name].memory is not None
+    assert usage.families[CURRENT.name].keys == 1
+    assert 1700 < (usage.families[PERFORMANCE.name].ttl or (0,))[0] <= 1800
+    assert usage.families[CURRENT.name].memory is not None
     assert cache.forget(FAMILIES, "topic_mastery", user=["asha"], subject=["math"]) == 1
     assert cache.clear((DAY_ATTEMPTS, *FAMILIES), user="asha").total == 2
     assert owner.keys() == [b"cart:asha"]
@@ -70,7 +70,7 @@ def test_a_user_with_few_rights_can_do_all_that_the_cache_does(cache: Cache, own
     ],
     ids=("flushall", "flushdb", "keys", "config", "eval", "set", "unlink", "get", "acl"),
 )
-def test_and_nothing_that_concerns_others(
+def test_a_user_with_these_permissions_cannot_touch_other_keys(
     cache: Cache, owner: redis.Redis, tries: Callable[[redis.Redis], object]
 ) -> None:
     with pytest.raises(NoPermissionError):

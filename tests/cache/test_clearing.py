@@ -1,4 +1,4 @@
-"""Clearing: what is named goes, all of it, and nothing else, whoever it belongs to."""
+"""Clearing removes exactly the keys that meet the conditions, and no key of another application."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ OTHERS = {
 
 @pytest.fixture
 def server(redis_url: str) -> Iterator[redis.Redis]:
-    """A server on which two applications keep keys."""
+    """A server that two applications share."""
     with redis.Redis.from_url(redis_url) as client:
         client.mset(dict.fromkeys(OURS | OTHERS, "1"))
         yield client
@@ -61,13 +61,13 @@ def keys(server: redis.Redis) -> set[str]:
 
 
 def last(steps: Iterator[ClearProgress]) -> ClearProgress:
-    *_, told = steps
-    assert told.done
-    return told
+    *_, final = steps
+    assert final.done
+    return final
 
 
 @pytest.mark.parametrize(
-    ("wanted", "gone"),
+    ("conditions", "removed"),
     [
         (ClearFilter(user="asha"), {key for key in OURS if "asha" in key}),
         (ClearFilter(subject="math"), {key for key in OURS if "math" in key}),
@@ -84,35 +84,35 @@ def last(steps: Iterator[ClearProgress]) -> ClearProgress:
     ],
     ids=lambda value: str(value) if isinstance(value, ClearFilter) else str(len(value)),
 )
-def test_what_meets_all_conditions_is_counted_then_goes_and_nothing_else(
-    server: redis.Redis, wanted: ClearFilter, gone: set[str]
+def test_keys_that_meet_all_conditions_are_counted_then_removed(
+    server: redis.Redis, conditions: ClearFilter, removed: set[str]
 ) -> None:
-    counted = last(sweep(server, ALL, wanted, remove=False))
+    counted = last(sweep(server, ALL, conditions, remove=False))
     assert keys(server) == OURS | OTHERS
 
-    cleared = last(sweep(server, ALL, wanted, remove=True))
+    cleared = last(sweep(server, ALL, conditions, remove=True))
 
-    assert keys(server) == (OURS | OTHERS) - gone
-    assert counted.total == cleared.total == len(gone)
+    assert keys(server) == (OURS | OTHERS) - removed
+    assert counted.total == cleared.total == len(removed)
     assert dict(counted.found) == dict(cleared.found)
-    assert set(counted.samples) <= gone
-    assert len(counted.samples) == min(5, len(gone))
+    assert set(counted.samples) <= removed
+    assert len(counted.samples) == min(5, len(removed))
     assert (counted.scanned, counted.of) == (len(OURS | OTHERS),) * 2
 
 
-def test_families_without_the_named_part_are_left_alone_and_said(server: redis.Redis) -> None:
+def test_families_without_a_given_part_are_skipped_and_reported(server: redis.Redis) -> None:
     of_asha = last(sweep(server, ALL, ClearFilter(user="asha"), remove=True))
     of_board = last(sweep(server, ALL, ClearFilter(family="game.board", user="asha"), remove=True))
 
-    assert of_asha.left_alone == ("practice.questions", "game.board")
+    assert of_asha.skipped_families == ("practice.questions", "game.board")
     assert dict(of_asha.found) == {"attempts.day": 2, "practice.level": 1, "practice.weak": 2}
-    assert (of_board.left_alone, dict(of_board.found)) == (("game.board",), {})
+    assert (of_board.skipped_families, dict(of_board.found)) == (("game.board",), {})
 
 
 @pytest.mark.parametrize(
-    ("wanted", "says"),
+    ("conditions", "message"),
     [
-        (ClearFilter(), "name a user, a subject, a family or a date"),
+        (ClearFilter(), "give a user, a subject, a family or a date"),
         (
             ClearFilter(family="practice.weka"),
             "there is no cache family 'practice.weka'; the families are practice.weak",
@@ -121,9 +121,9 @@ def test_families_without_the_named_part_are_left_alone_and_said(server: redis.R
         (ClearFilter(date="yesterday"), "'yesterday' is not a date; write it as 2026-01-19"),
     ],
 )
-def test_conditions_that_name_nothing_are_refused(server: redis.Redis, wanted: ClearFilter, says: str) -> None:
-    with pytest.raises(BadClearFilter, match=says) as refused:
-        sweep(server, ALL, wanted, remove=True)
+def test_conditions_that_select_nothing_are_refused(server: redis.Redis, conditions: ClearFilter, message: str) -> None:
+    with pytest.raises(BadClearFilter, match=message) as refused:
+        sweep(server, ALL, conditions, remove=True)
 
     assert refused.value.exit_code is Exit.USAGE
     assert keys(server) == OURS | OTHERS
@@ -131,9 +131,9 @@ def test_conditions_that_name_nothing_are_refused(server: redis.Redis, wanted: C
 
 @pytest.mark.parametrize("id_", ["*", "?", "[a]", "\\", "", "a\n", "a*", "as?a", "[a-z]sha", "asha:math", "a b"])
 def test_ids_that_would_match_more_than_themselves_are_refused(server: redis.Redis, id_: str) -> None:
-    for wanted in (ClearFilter(user=id_), ClearFilter(subject=id_), ClearFilter(family="practice.weak", user=id_)):
+    for conditions in (ClearFilter(user=id_), ClearFilter(subject=id_), ClearFilter(family="practice.weak", user=id_)):
         with pytest.raises(BadKey):
-            sweep(server, ALL, wanted, remove=True)
+            sweep(server, ALL, conditions, remove=True)
 
     assert keys(server) == OURS | OTHERS
 
@@ -143,7 +143,7 @@ part = st.text(st.sampled_from("ab*?[]^-\\:{} é"), min_size=1, max_size=4)
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sets(st.text(st.sampled_from("ab:*?[]\\"), min_size=1, max_size=6) | part, max_size=8), part, part)
-def test_keys_of_other_applications_survive_whatever_they_are_called(
+def test_keys_of_other_applications_survive_whatever_their_names(
     redis_url: str, others: set[str], user: str, subject: str
 ) -> None:
     foreign = {*others, *(f"weak:concepts:{name}:x:{name}" for name in others), *(f"weak:{name}" for name in others)}
@@ -152,19 +152,23 @@ def test_keys_of_other_applications_survive_whatever_they_are_called(
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
         client.mset(dict.fromkeys(foreign | ours, "1"))
-        for wanted in (ClearFilter(user=user), ClearFilter(subject=subject), ClearFilter(user=user, subject=subject)):
+        for conditions in (
+            ClearFilter(user=user),
+            ClearFilter(subject=subject),
+            ClearFilter(user=user, subject=subject),
+        ):
             try:
-                told = last(sweep(client, ALL, wanted, remove=True))
+                swept = last(sweep(client, ALL, conditions, remove=True))
             except BadKey:
                 continue
             assert keys(client) >= foreign
-            assert set(told.samples) <= ours
+            assert set(swept.samples) <= ours
         for family in ALL:
             last(sweep(client, ALL, ClearFilter(family=family.name), remove=True))
         assert keys(client) == foreign
 
 
-def test_a_key_that_is_no_text_is_passed_over(server: redis.Redis) -> None:
+def test_a_key_that_is_not_valid_utf8_is_skipped(server: redis.Redis) -> None:
     server.set(b"user:level:\xff\xfe", "1")
 
     last(sweep(server, ALL, ClearFilter(family="practice.level"), remove=True))
@@ -172,11 +176,11 @@ def test_a_key_that_is_no_text_is_passed_over(server: redis.Redis) -> None:
     assert server.exists(b"user:level:\xff\xfe") == 1
 
 
-def test_a_large_cache_is_cleared_in_small_steps_that_nobody_notices(server: redis.Redis) -> None:
+def test_a_large_cache_is_cleared_in_steps_too_short_for_the_slow_log(server: redis.Redis) -> None:
     server.config_set("slowlog-log-slower-than", 10_000)
     before = server.info("commandstats")
     slow = []
-    for _ in range(3):  # the machine may take the server's processor away at any moment, but not each time
+    for _ in range(3):  # another process may delay the server once, but not three times
         for start in range(0, 20_000, 2_000):
             server.mset({f"user:level:u{n}": "1" for n in range(start, start + 2_000)})
         server.slowlog_reset()
@@ -196,7 +200,7 @@ def test_a_large_cache_is_cleared_in_small_steps_that_nobody_notices(server: red
     assert forbidden & (server.info("commandstats").keys() - before.keys()) == set()
 
 
-def test_leaving_in_the_middle_leaves_the_rest_for_another_time(server: redis.Redis) -> None:
+def test_a_sweep_that_stops_early_leaves_the_rest(server: redis.Redis) -> None:
     server.mset({f"user:level:u{n}": "1" for n in range(5_000)})
     steps = sweep(server, ALL, ClearFilter(family="practice.level"), remove=True)
 
@@ -207,34 +211,34 @@ def test_leaving_in_the_middle_leaves_the_rest_for_another_time(server: redis.Re
     assert last(sweep(server, ALL, ClearFilter(family="practice.level"), remove=True)).total == 5_002 - first.total
 
 
-def test_when_all_parts_are_known_the_server_is_not_searched(server: redis.Redis) -> None:
+def test_when_all_parts_are_given_the_server_is_not_scanned(server: redis.Redis) -> None:
     before = server.info("commandstats").get("cmdstat_scan", {"calls": 0})["calls"]
 
-    told = last(sweep(server, ALL, ClearFilter(family="practice.level", user="asha"), remove=True))
+    swept = last(sweep(server, ALL, ClearFilter(family="practice.level", user="asha"), remove=True))
 
-    assert told.total == 1
+    assert swept.total == 1
     assert server.info("commandstats").get("cmdstat_scan", {"calls": 0})["calls"] == before
 
 
-def test_a_server_that_is_not_there_is_said(redis_url: str) -> None:
+def test_an_unreachable_server_raises_unavailable(redis_url: str) -> None:
     with redis.Redis.from_url("unix:///nowhere/redis.sock") as client, pytest.raises(Unavailable):
         next(sweep(client, ALL, ClearFilter(user="asha"), remove=False))
 
 
-def test_a_user_without_the_right_to_remove_is_told_so(server: redis.Redis, redis_url: str) -> None:
-    server.acl_setuser("looker", enabled=True, nopass=True, keys=["*"], commands=["+@read", "+dbsize"])
-    with redis.Redis.from_url(redis_url, username="looker", password="x") as client:
+def test_a_redis_user_without_write_permission_gets_an_error(server: redis.Redis, redis_url: str) -> None:
+    server.acl_setuser("reader", enabled=True, nopass=True, keys=["*"], commands=["+@read", "+dbsize"])
+    with redis.Redis.from_url(redis_url, username="reader", password="x") as client:
         assert last(sweep(client, ALL, ClearFilter(user="asha"), remove=False)).total == 5
-        with pytest.raises(Unavailable, match="Redis refused it"):
+        with pytest.raises(Unavailable, match="Redis refused the command"):
             last(sweep(client, ALL, ClearFilter(user="asha"), remove=True))
-    server.acl_deluser("looker")
+    server.acl_deluser("reader")
     assert keys(server) == OURS | OTHERS
 
 
-def test_the_cache_clears_for_others(server: redis.Redis, redis_url: str) -> None:
+def test_cache_clear_removes_the_keys_at_once(server: redis.Redis, redis_url: str) -> None:
     cache = Cache(redis_url)
 
-    told = cache.clear(ALL, user="asha", subject="math")
+    swept = cache.clear(ALL, user="asha", subject="math")
 
-    assert (told.total, keys(server)) == (1, (OURS | OTHERS) - {"weak:concepts:asha:math"})
+    assert (swept.total, keys(server)) == (1, (OURS | OTHERS) - {"weak:concepts:asha:math"})
     cache.close()

@@ -1,4 +1,4 @@
-"""Figures about the cache: of the server as it tells them, of each family by a walk that nobody notices."""
+"""Cache statistics: the server's own figures, and usage per family from a scan in small steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import redis
 
 from opsconsole.cache.client import Cache
 from opsconsole.cache.families import Family
-from opsconsole.cache.statistics import Recent, RedisStats, hit_rate_between, sample, survey
+from opsconsole.cache.statistics import RecentHitRate, RedisStats, hit_rate_between, sample, survey
 from opsconsole.core.errors import Unavailable
 
 DAYS = Family("days", "date:user:{date}:{user}", timedelta(hours=2), of=("user",))
@@ -32,7 +32,7 @@ def cache(redis_url: str) -> Iterator[Cache]:
     made.close()
 
 
-def test_the_server_is_asked_for_its_figures(cache: Cache) -> None:
+def test_statistics_come_from_the_server(cache: Cache) -> None:
     cache.client.set("user:level:asha", "3")
     before = sample(cache.client)
     for key in ("user:level:asha", "user:level:asha", "user:level:asha", "nowhere"):
@@ -48,8 +48,8 @@ def test_the_server_is_asked_for_its_figures(cache: Cache) -> None:
     assert after.clients >= 1
 
 
-def test_the_hit_rate_over_the_last_minutes_forgets_what_was_before_them() -> None:
-    recent = Recent()
+def test_the_recent_hit_rate_ignores_older_samples() -> None:
+    recent = RecentHitRate()
 
     rates = [
         recent.add(replace(STATS, hits=100, misses=100), 0.0),
@@ -61,13 +61,13 @@ def test_the_hit_rate_over_the_last_minutes_forgets_what_was_before_them() -> No
     assert rates == [None, 1.0, 0.0, None]
 
 
-def test_a_server_that_began_anew_has_no_hit_rate_with_what_was_before() -> None:
+def test_there_is_no_hit_rate_across_a_restart_of_the_server() -> None:
     assert hit_rate_between(STATS, replace(STATS, uptime_seconds=1, hits=500)) is None
     assert hit_rate_between(STATS, replace(STATS, hits=5)) is None
     assert hit_rate_between(STATS, STATS) is None
 
 
-def test_each_familys_keys_memory_and_lives_are_found(cache: Cache) -> None:
+def test_a_survey_finds_keys_memory_and_ttl_of_each_family(cache: Cache) -> None:
     for n in range(250):
         cache.client.set(f"user:level:u{n}", "x" * 1000, ex=3000)
     cache.client.set("date:user:2026-01-19:asha", "[]", ex=100)
@@ -76,42 +76,42 @@ def test_each_familys_keys_memory_and_lives_are_found(cache: Cache) -> None:
     cache.client.set("cart:asha", "another application's")
     cache.client.set(b"\xff", "and another's")
 
-    told = cache.survey(ALL, seconds=10)
+    found = cache.survey(ALL, seconds=10)
 
-    days, level, board = (told.families[family.name] for family in ALL)
-    assert told.done
-    assert (days.keys, level.keys, board.keys, told.others) == (2, 250, 1, 2)
+    days, level, board = (found.families[family.name] for family in ALL)
+    assert found.done
+    assert (days.keys, level.keys, board.keys, found.others) == (2, 250, 1, 2)
     assert level.memory is not None
     assert 250 * 1000 < level.memory < 250 * 1500
     assert board.memory is not None
     assert board.memory > 10_000
     assert days.ttl is not None
     assert [round(seconds, -1) for seconds in days.ttl] == [100, 150, 200]
-    assert (board.ttl, board.lasting, days.lasting) == (None, 1, 0)
+    assert (board.ttl, board.without_ttl, days.without_ttl) == (None, 1, 0)
 
 
-def test_an_empty_server_holds_nothing(cache: Cache) -> None:
-    told = cache.survey(ALL, seconds=1)
+def test_a_survey_of_an_empty_server_finds_no_keys(cache: Cache) -> None:
+    found = cache.survey(ALL, seconds=1)
 
-    assert (told.done, told.others, [held.keys for held in told.families.values()]) == (True, 0, [0, 0, 0])
+    assert (found.done, found.others, [usage.keys for usage in found.families.values()]) == (True, 0, [0, 0, 0])
 
 
-def test_a_walk_that_is_cut_short_reckons(cache: Cache) -> None:
+def test_a_survey_that_is_cut_short_estimates(cache: Cache) -> None:
     cache.client.mset({f"user:level:u{n}": "1" for n in range(15_000)} | {f"cart:{n}": "1" for n in range(5_000)})
 
-    told = cache.survey(ALL, seconds=0)
+    found = cache.survey(ALL, seconds=0)
 
-    assert not told.done
-    assert told.scanned < told.of == 20_000
-    assert 12_000 < told.families["level"].keys < 18_000
-    assert 3_000 < told.others < 8_000
+    assert not found.done
+    assert found.scanned < found.of == 20_000
+    assert 12_000 < found.families["level"].keys < 18_000
+    assert 3_000 < found.others < 8_000
 
 
-def test_nobody_notices_a_walk_through_twenty_thousand_keys(cache: Cache) -> None:
+def test_a_survey_of_twenty_thousand_keys_stays_out_of_the_slow_log(cache: Cache) -> None:
     cache.client.mset({f"user:level:u{n}": "1" for n in range(20_000)})
     cache.client.config_set("slowlog-log-slower-than", 10_000)
     slow = []
-    for _ in range(3):  # the machine may take the server's processor away at any moment, but not each time
+    for _ in range(3):  # another process may delay the server once, but not three times
         cache.client.slowlog_reset()
         steps = list(survey(cache.client, ALL))
         cache.statistics()
@@ -125,18 +125,18 @@ def test_nobody_notices_a_walk_through_twenty_thousand_keys(cache: Cache) -> Non
     assert slow == []
 
 
-def test_where_sizes_may_not_be_asked_the_rest_is_told(cache: Cache, redis_url: str) -> None:
+def test_a_survey_without_permission_to_read_sizes_reports_the_rest(cache: Cache, redis_url: str) -> None:
     cache.client.set("user:level:asha", "3", ex=100)
-    cache.client.acl_setuser("looker", enabled=True, nopass=True, keys=["*"], commands=["+scan", "+dbsize", "+ttl"])
-    with redis.Redis.from_url(redis_url, username="looker", password="x") as client:
-        *_, told = survey(client, ALL)
-    cache.client.acl_deluser("looker")
+    cache.client.acl_setuser("reader", enabled=True, nopass=True, keys=["*"], commands=["+scan", "+dbsize", "+ttl"])
+    with redis.Redis.from_url(redis_url, username="reader", password="x") as client:
+        *_, found = survey(client, ALL)
+    cache.client.acl_deluser("reader")
 
-    assert (told.families["level"].keys, told.families["level"].memory) == (1, None)
-    assert told.families["level"].ttl is not None
+    assert (found.families["level"].keys, found.families["level"].memory) == (1, None)
+    assert found.families["level"].ttl is not None
 
 
-def test_a_server_that_is_not_there_is_said() -> None:
+def test_an_unreachable_server_raises_unavailable() -> None:
     cache = Cache("unix:///nowhere/redis.sock")
 
     with pytest.raises(Unavailable):

@@ -58,7 +58,7 @@ def test_a_dry_run_only_counts(typing: Typing, place: Installation, client: redi
     assert "all of them     2" in told.out
     for key in ("shelf:day:2026-01-19:asha", "shelf:level:asha:maths"):
         assert key in told.out
-    assert "left alone, having no such part: shelf.board" in told.out
+    assert "skipped, because their keys lack such a part: shelf.board" in told.out
     assert set(client.keys()) == {*DAYS, *LEVELS, *OTHERS}
     assert place.service.queries.audit_entries(limit=1) == []
 
@@ -73,7 +73,7 @@ def test_what_is_counted_is_told_to_programs_too(typing: Typing, client: redis.R
         "done": None,
         "families": {"shelf.day": 3},
         "samples": sorted(DAYS),
-        "left_alone": ["shelf.level", "shelf.board"],
+        "skipped_families": ["shelf.level", "shelf.board"],
     }
 
 
@@ -117,7 +117,7 @@ def test_where_there_is_nothing_nothing_is_asked_for(typing: Typing, place: Inst
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((), "name a user, a subject, a family or a date"),
+        ((), "give a user, a subject, a family or a date"),
         (("--user", "*"), "'*' cannot be part of a cache key"),
         (("--user", ""), "it is empty"),
         (("--subject", "[a]"), "cannot be part of a cache key"),

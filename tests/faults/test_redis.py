@@ -177,7 +177,7 @@ def test_row_28_a_replica_that_is_promoted_in_time_costs_no_user(
 @pytest.mark.parametrize(
     ("may", "says"),
     [
-        ("~other:* +@all", "Redis refused it: No permissions to access "),
+        ("~other:* +@all", "Redis refused the command: No permissions to access "),
         ("~* +@all -set", "no permissions to run the 'set' command"),
         ("~* +ping +get", "no permissions to run the 'client|set"),
     ],
@@ -234,7 +234,7 @@ def test_row_29_redis_that_cannot_save_says_so_and_is_not_tried_again(
 
     assert (found.state, found.counts.failed) == (RunState.FAILED, 60)
     assert len(found.kinds) == 1
-    assert next(iter(found.kinds)).startswith("redis_refused_it_misconf_")
+    assert next(iter(found.kinds)).startswith("redis_refused_the_command_misconf_")
     assert (done, refused) == (0, 60)
     assert (retried.state, retried.counts.ok) == (RunState.SUCCEEDED, 60)
 

@@ -298,13 +298,13 @@ def test_everybody_failing_makes_the_run_failed(place: Installation, school: Sch
 
 
 BAD_IDS = {
-    "co:lon": "it contains a colon, a blank, or a glob or control character",
-    "st*r": "it contains a colon, a blank, or a glob or control character",
-    "wh?t": "it contains a colon, a blank, or a glob or control character",
-    "[ab]": "it contains a colon, a blank, or a glob or control character",
-    "a b": "it contains a colon, a blank, or a glob or control character",
-    "tab\t": "it contains a colon, a blank, or a glob or control character",
-    "esc\x1b[2J": "it contains a colon, a blank, or a glob or control character",
+    "co:lon": "it contains a colon, whitespace, or a glob or control character",
+    "st*r": "it contains a colon, whitespace, or a glob or control character",
+    "wh?t": "it contains a colon, whitespace, or a glob or control character",
+    "[ab]": "it contains a colon, whitespace, or a glob or control character",
+    "a b": "it contains a colon, whitespace, or a glob or control character",
+    "tab\t": "it contains a colon, whitespace, or a glob or control character",
+    "esc\x1b[2J": "it contains a colon, whitespace, or a glob or control character",
     "x" * 101: "it is longer than 100 characters",
     "": "it is empty",
 }

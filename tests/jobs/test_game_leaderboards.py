@@ -313,7 +313,7 @@ def test_one_who_is_overtaken_each_time_says_so(cache: Cache) -> None:
         )
         return [("asha", 1.0, None)]
 
-    with pytest.raises(Contended, match="board was replaced by others 5 times while it was built"):
+    with pytest.raises(Contended, match="another writer replaced board during each of 5 attempts"):
         swap_ranking(cache, "board", "names", restless)
 
     assert cache.client.keys() == [b"board"]
@@ -328,7 +328,7 @@ def test_a_board_that_redis_gave_up_in_part_is_not_shown(cache: Cache) -> None:
                 cache.client.unlink(*cache.client.keys("board:*"))
             yield f"user{n}", float(n), None
 
-    with pytest.raises(Unavailable, match="gave up part of a ranking"):
+    with pytest.raises(Unavailable, match="evicted part of a ranking"):
         swap_ranking(cache, "board", "names", evicted)
 
     assert cache.client.zrange("board", 0, -1) == [b"asha"]

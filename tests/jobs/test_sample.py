@@ -280,7 +280,7 @@ def test_a_fill_that_was_cut_off_is_finished_by_the_next(data: Database, other: 
     assert mine == whole
 
 
-def test_a_pack_without_sample_data_is_left_alone(data: Database) -> None:
+def test_a_pack_without_sample_data_is_skipped(data: Database) -> None:
     fill(data, [Pack("empty", jobs=())], 10, MIDNIGHT)
 
     assert rows(data, sample_until) == []

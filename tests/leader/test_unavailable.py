@@ -29,7 +29,7 @@ from tests.waiting import eventually
 DAY = "2025-01-19"
 NOON = datetime(2025, 1, 19, 6, 30, tzinfo=UTC)
 BORN = datetime(2024, 6, 1, tzinfo=UTC)
-GONE = "Redis is away: the connection was refused or cut"
+GONE = "Redis is away: the connection was refused or closed"
 USERS = 10_000
 
 

@@ -49,7 +49,7 @@ async def counted(console: Opened, words: str = "940 keys of 2 families") -> Non
 # --- what is said, without a screen -------------------------------------------------------------------------------
 
 
-def test_a_count_tells_families_samples_and_what_is_left_alone() -> None:
+def test_a_count_shows_families_samples_and_skipped_families() -> None:
     assert text(clearing.found(world.COUNTED, ASHA, 66)) == (
         "940 keys of 2 families\n"
         "      910  attempts.day\n"
@@ -74,14 +74,14 @@ def test_a_count_that_goes_on_says_how_far_it_is() -> None:
         (40, ["left alone, having no such part: family0 and 39 more families"]),
     ],
 )
-def test_families_that_are_left_alone_are_named_where_there_is_room(count: int, last: list[str]) -> None:
-    alone = replace(world.COUNTED, left_alone=tuple(f"family{n}" for n in range(count)))
+def test_skipped_families_are_named_where_there_is_room(count: int, last: list[str]) -> None:
+    alone = replace(world.COUNTED, skipped_families=tuple(f"family{n}" for n in range(count)))
 
     assert text(clearing.found(alone, ASHA, 66)).splitlines()[6:] == last
 
 
 def test_nothing_to_clear_is_said_in_words() -> None:
-    nothing = replace(world.COUNTED, found={"attempts.day": 0}, samples=(), left_alone=())
+    nothing = replace(world.COUNTED, found={"attempts.day": 0}, samples=(), skipped_families=())
 
     assert text(clearing.found(nothing, ClearFilter(user="dora", date="2026-01-19"), 66)) == (
         "nothing to clear: no key is cached of user dora, date 2026-01-19"

@@ -177,14 +177,14 @@ def _tell_found(found: ClearProgress, wanted: ClearFilter) -> None:
             click.echo(f"{'such as' if index == 0 else '':<7}  {safe(key, 300)}")
     else:
         click.echo(f"there is nothing to clear: no key is cached of {safe(wanted, 300)}")
-    if found.left_alone:
-        click.echo(f"left alone, having no such part: {', '.join(found.left_alone)}")
+    if found.skipped_families:
+        click.echo(f"skipped, because their keys lack such a part: {', '.join(found.skipped_families)}")
 
 
 def _tell_as_json(command: int | None, found: ClearProgress, of: Any, *, cleared: int, done: str | None) -> None:
     families = {name: keys for name, keys in of.items() if keys}
     facts = {"command": command, "counted": found.total, "cleared": cleared, "done": done, "families": families}
-    printing.as_json({**facts, "samples": found.samples, "left_alone": found.left_alone})
+    printing.as_json({**facts, "samples": found.samples, "skipped_families": found.skipped_families})
 
 
 def _ask(found: ClearProgress, wanted: ClearFilter, environment: str, *, yes: bool) -> None:
