@@ -16,7 +16,7 @@ from benchmarks.keeping import different, kept, left
 from benchmarks.leading import Leading
 from jobs.reporting.tables import daily_financial_reports as reports
 from opsconsole.core import clock
-from opsconsole.store.backfills import BackfillState
+from opsconsole.rules.backfill_status import BackfillState
 
 JOB = "reporting.daily_report"
 

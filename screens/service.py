@@ -9,9 +9,9 @@ from typing import Protocol
 from opsconsole.cache.clearing import ClearFilter, ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.rules.backfill import Only, WindowStatus
+from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service.backfills import Calendar, Looking
 from opsconsole.service.snapshot import CommandProgress, Outcome, PanelView, Preview, Run, RunPage, Snapshot
-from opsconsole.store.backfills import Backfill, StepView
 
 
 class Queries(Protocol):

@@ -15,8 +15,8 @@ from opsconsole.core.humanize import duration
 
 if TYPE_CHECKING:
     from opsconsole.rules.backfill import WindowStatus
+    from opsconsole.rules.backfill_status import Backfill, StepView
     from opsconsole.service.service import Service
-    from opsconsole.store.backfills import Backfill, StepView
 
 STRETCHES = 20
 """So many stretches of windows that were not done are told."""

@@ -17,8 +17,8 @@ from opsconsole.core.errors import Refused
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.rules import backfill
 from opsconsole.rules.backfill import NO_RECORD, ActiveStep, Step, StepState, WindowStatus
+from opsconsole.rules.backfill_status import Backfill, BackfillState
 from opsconsole.store import Store, backfills, runs, windows
-from opsconsole.store.backfills import Backfill, BackfillState
 
 log = logging.getLogger(__name__)
 

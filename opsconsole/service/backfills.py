@@ -20,10 +20,10 @@ from opsconsole.leader import backfills as backfilling
 from opsconsole.leader.command_handlers import Verb
 from opsconsole.rules import backfill
 from opsconsole.rules.backfill import Only, Pace, Step, StepState, WindowState, WindowStatus
+from opsconsole.rules.backfill_status import Backfill, BackfillState, StepView
 from opsconsole.service.backend import Backend, reading
 from opsconsole.service.commands import POLL_SECONDS, Commands
 from opsconsole.store import Store, backfills, runs, windows
-from opsconsole.store.backfills import Backfill, BackfillState, StepView
 from opsconsole.worker import staleness
 from opsconsole.worker.work import BadPopulation, population
 

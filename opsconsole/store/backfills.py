@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Row, case, func, insert, or_, select, update
@@ -15,64 +13,8 @@ from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownBackfill
 from opsconsole.rules.backfill import UNDONE, ActiveStep, Only, Step, StepState
+from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState, StepView
 from opsconsole.store.tables import backfills, steps
-
-
-class BackfillState(StrEnum):
-    """Where a backfill is in its life; `done` also when some of its windows failed."""
-
-    PLANNED = "planned"
-    RUNNING = "running"
-    PAUSED = "paused"
-    CANCELLED = "cancelled"
-    DONE = "done"
-
-
-ACTIVE = (BackfillState.RUNNING, BackfillState.PAUSED)
-
-
-@dataclass(frozen=True, slots=True)
-class Backfill:
-    """A backfill with the number of its windows in each state. `since` and `until` are dates in each job's zone;
-    `command` is the newest one about it; with `stops` a window that fails holds up the others.
-    """
-
-    id: int
-    state: BackfillState
-    jobs: tuple[str, ...]
-    since: str
-    until: str
-    only: Only
-    stops: bool
-    asked_by: str
-    created_at: datetime
-    command: int | None
-    began_at: datetime | None
-    ended_at: datetime | None
-    note: str
-    counts: dict[StepState, int]
-    items: int
-    seconds: float | None
-
-    @property
-    def to_run(self) -> int:
-        """The windows that are run."""
-        return sum(self.counts.values()) - self.counts.get(StepState.SKIPPED, 0)
-
-    @property
-    def ended(self) -> int:
-        """The windows of those that have been run."""
-        return sum(self.counts.get(state, 0) for state in (StepState.DONE, StepState.PARTIAL, StepState.FAILED))
-
-
-@dataclass(frozen=True, slots=True)
-class StepView:
-    """One window of a backfill: what was planned for it, how far it is, and its run."""
-
-    seq: int
-    step: Step
-    state: StepState
-    run: int | None
 
 
 def add(

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple, cast
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.store.backfills import Backfill, StepView
+from opsconsole.rules.backfill_status import Backfill, StepView
 from screens.pages.backfill_actions import BackfillActionsPage
 from screens.panels import backfills
 from screens.panels.view import View

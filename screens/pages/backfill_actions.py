@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 
 from opsconsole.core import humanize
 from opsconsole.core.errors import OpsconsoleError
-from opsconsole.store.backfills import ACTIVE, Backfill, BackfillState
+from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState
 from screens import actions
 from screens.dialogs.dialog import Confirm
 from screens.pages.page import Page

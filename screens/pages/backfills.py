@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple, cast
 from textual.binding import Binding, BindingType
 
 from opsconsole.core import humanize
+from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service.backfills import Calendar
-from opsconsole.store.backfills import Backfill
 from screens.pages.backfill import BackfillPage
 from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.calendar import CalendarScreen

@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import Only, WindowStatus
+from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service.backfills import Calendar
-from opsconsole.store.backfills import Backfill
 from screens.dialogs.clear import TypeToConfirm
 from screens.dialogs.dialog import Confirm
 from screens.pages.backfill import BackfillPage

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import Only, StepState
-from opsconsole.store.backfills import ACTIVE, Backfill, BackfillState, StepView
+from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState, StepView
 from screens.panels import calendar
 from screens.panels.questions import NO, Question
 from screens.panels.view import Block, Key, fit, hint

@@ -11,9 +11,9 @@ from datetime import date
 
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import STATES_FOR, Only, WindowState, WindowStatus
+from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service import confirmations as guard
 from opsconsole.service.backfills import Calendar
-from opsconsole.store.backfills import Backfill, StepView
 from screens.panels import calendar
 from screens.panels.calendar import Stretch
 from screens.panels.questions import CANCEL, Question

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowState, WindowStatus
+from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service.backfills import Calendar
-from opsconsole.store.backfills import Backfill
 from screens.panels import calendar
 from screens.panels.view import Key
 from screens.widgets import symbols as look

@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import RunState
 from opsconsole.rules.backfill import StepState, WindowState
+from opsconsole.rules.backfill_status import Backfill, BackfillState
 from opsconsole.service.snapshot import BatchCell, Severity
-from opsconsole.store.backfills import Backfill, BackfillState
 
 MARKED = "marked"
 """What the name of a style ends with where something is marked."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from opsconsole.rules.backfill import StepState
-from opsconsole.store.backfills import BackfillState
+from opsconsole.rules.backfill_status import BackfillState
 from tests.cli.conftest import NO_REDIS, Typed, Typing
 from tests.conftest import Installing
 from tests.installation import Installation

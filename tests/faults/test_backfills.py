@@ -15,7 +15,7 @@ from opsconsole.authoring.run import OPEN, Run, RunState, Trigger
 from opsconsole.core import clock
 from opsconsole.core.failpoints import Point
 from opsconsole.rules.backfill import StepState
-from opsconsole.store.backfills import BackfillState
+from opsconsole.rules.backfill_status import BackfillState
 from tests.conftest import Installing
 from tests.faults.conftest import Start
 from tests.faults.test_processes import leader_of

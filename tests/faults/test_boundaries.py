@@ -16,8 +16,8 @@ from opsconsole.core import clock
 from opsconsole.core.failpoints import Point
 from opsconsole.leader.event_relay import STREAM
 from opsconsole.rules.backfill import StepState
+from opsconsole.rules.backfill_status import BackfillState
 from opsconsole.store import audit, runs
-from opsconsole.store.backfills import BackfillState
 from opsconsole.store.tables import commands, occurrences
 from tests.conftest import Installing
 from tests.faults.conftest import Start

@@ -18,7 +18,7 @@ from jobs.reporting.tables import (
     transactions,
 )
 from opsconsole.rules.backfill import Only, StepState
-from opsconsole.store.backfills import Backfill
+from opsconsole.rules.backfill_status import Backfill
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.jobs.oracle_reporting import Oracle, Told, as_text

@@ -14,8 +14,8 @@ from opsconsole.core import clock
 from opsconsole.core.errors import Exit
 from opsconsole.leader.engine import Engine
 from opsconsole.rules.backfill import Only, StepState, WindowState, windows
+from opsconsole.rules.backfill_status import Backfill, BackfillState
 from opsconsole.store import runs as run_store
-from opsconsole.store.backfills import Backfill, BackfillState
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import diary

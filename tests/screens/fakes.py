@@ -17,6 +17,7 @@ from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.errors import OpsconsoleError, UnknownBackfill, UnknownRun
 from opsconsole.rules.backfill import Only, Step, StepState, WindowRecord, WindowState, WindowStatus
+from opsconsole.rules.backfill_status import Backfill, BackfillState, StepView
 from opsconsole.service.backfills import Calendar, Looking
 from opsconsole.service.snapshot import (
     Attached,
@@ -39,7 +40,6 @@ from opsconsole.service.snapshot import (
     Snapshot,
     Success,
 )
-from opsconsole.store.backfills import Backfill, BackfillState, StepView
 
 NOW = datetime(2026, 1, 19, 18, 20, 7, tzinfo=UTC)
 

@@ -13,8 +13,8 @@ from textual.pilot import Pilot
 
 from opsconsole.core.errors import BadWindow, NotAllowed, Unavailable
 from opsconsole.rules.backfill import Only, StepState, WindowState
+from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service.snapshot import Outcome, Snapshot
-from opsconsole.store.backfills import Backfill
 from screens.app import ConsoleApp
 from screens.dialogs.clear import TypeToConfirm
 from screens.dialogs.dialog import Confirm

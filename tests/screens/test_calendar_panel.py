@@ -11,9 +11,9 @@ from hypothesis import given, strategies as st
 
 from opsconsole.calendar.windows import Unit
 from opsconsole.rules.backfill import Only, StepState, WindowState, WindowStatus
+from opsconsole.rules.backfill_status import BackfillState
 from opsconsole.service import confirmations as guard
 from opsconsole.service.backfills import Calendar
-from opsconsole.store.backfills import BackfillState
 from screens.panels import backfills, calendar, plan, windows as overview
 from screens.panels.calendar import Sheet, Stretch
 from screens.panels.plan import Draft, Looking, Planned

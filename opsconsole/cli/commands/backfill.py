@@ -21,9 +21,9 @@ from opsconsole.core.humanize import duration
 from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
+    from opsconsole.rules.backfill_status import Backfill
     from opsconsole.service.backfills import Looking
     from opsconsole.service.service import Service
-    from opsconsole.store.backfills import Backfill
 
 LOOK_SECONDS = 0.2
 """Between two looks at a backfill that goes on."""
@@ -168,7 +168,7 @@ def resume(options: Options, number: int, wait: bool, as_json: bool) -> None:
 
     With --wait it also follows a backfill that goes on, and carries it out here while nobody leads.
     """
-    from opsconsole.store.backfills import BackfillState
+    from opsconsole.rules.backfill_status import BackfillState
 
     with open_service(settings_of(options), note=wait) as service:
         found = service.backfills.get(number)
@@ -408,7 +408,7 @@ def _looking() -> Iterator[Looking]:
 
 def _exit_code(ended: Backfill) -> Exit:
     from opsconsole.rules.backfill import StepState
-    from opsconsole.store.backfills import BackfillState
+    from opsconsole.rules.backfill_status import BackfillState
 
     if ended.state is not BackfillState.DONE:
         return Exit.FAILED
