@@ -21,10 +21,10 @@ from rich.table import Table
 from benchmarks import backfill, harness
 from benchmarks.backfill import Backfilled
 from benchmarks.cases import CASES, Case
-from benchmarks.ground import POSTGRES, SQLITE, Ground, databases, ground, machine
+from benchmarks.dataset import FIRST, Dates, fill
+from benchmarks.engine import Leading, leading
+from benchmarks.environment import POSTGRES, SQLITE, Ground, databases, ground, machine
 from benchmarks.harness import AGAIN, BARE, NAIVE, OURS, Figures
-from benchmarks.leading import Leading, leading
-from benchmarks.people import FIRST, Dates, fill
 from opsconsole.core import clock
 
 RESULTS = Path(__file__).parent / "results"

@@ -10,10 +10,10 @@ from datetime import date, timedelta
 from statistics import median
 
 from benchmarks.bare import reporting as bare
-from benchmarks.ground import Ground
+from benchmarks.engine import Leading
+from benchmarks.environment import Ground
 from benchmarks.harness import asked
-from benchmarks.keeping import different, kept, left
-from benchmarks.leading import Leading
+from benchmarks.table_state import different, kept, left
 from jobs.reporting.tables import daily_financial_reports as reports
 from opsconsole.core import clock
 from opsconsole.rules.backfill_status import BackfillState

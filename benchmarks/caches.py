@@ -21,14 +21,14 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ground import POSTGRES, SQLITE, Ground, databases, ground, machine
+from benchmarks.environment import POSTGRES, SQLITE, Ground, databases, ground, machine
 from jobs.attempts.sample import add_attempts
 from jobs.attempts.update_mastery import update_mastery
 from jobs.attempts.update_performance import update_performance
-from jobs.practice import learning, pack, sessions
+from jobs.practice import pack, queries, sessions
 from jobs.practice.families import PERFORMANCE
 from jobs.practice.generator import SessionConfig, generate
-from jobs.practice.learning import ZONE, Performance, just
+from jobs.practice.queries import ZONE, Performance, just
 from jobs.practice.routes import start_session
 from jobs.practice.sample import add_practice
 from jobs.practice.warm_cache import warm_cache
@@ -95,29 +95,29 @@ def measure(here: Ground, *, users: int, calls: int, rounds: int) -> list[Pair]:
 def ways(user: str) -> dict[str, Callable[[ExtensionContext], Any]]:
     """What is done for a user: each part of a response, and the whole of it."""
 
-    def looked_up(serving: ExtensionContext) -> Any:
+    def looked_up(ctx: ExtensionContext) -> Any:
         def compute() -> Performance | None:
-            with serving.reading() as db:
-                return learning.performances(db, just(user), serving.now).get(user)
+            with ctx.reading() as db:
+                return queries.performances(db, just(user), ctx.now).get(user)
 
-        return serving.cache.reader.get(PERFORMANCE, Performance | None, compute, user=user)
+        return ctx.cache.reader.get(PERFORMANCE, Performance | None, compute, user=user)
 
-    def selected(serving: ExtensionContext) -> Any:
-        _, topics = sessions.look_up(serving, user, SUBJECT)
-        pool = sessions.questions(serving, SUBJECT, SessionConfig())
+    def selected(ctx: ExtensionContext) -> Any:
+        _, topics = sessions.look_up(ctx, user, SUBJECT)
+        pool = sessions.questions(ctx, SUBJECT, SessionConfig())
         return generate(SessionConfig(), pool, topics, (), "7")
 
-    def generated(serving: ExtensionContext) -> Any:
-        performance, topics = sessions.look_up(serving, user, SUBJECT)
+    def generated(ctx: ExtensionContext) -> Any:
+        performance, topics = sessions.look_up(ctx, user, SUBJECT)
         assert performance is not None
-        config = sessions.config_of(serving, performance)
-        pool = sessions.questions(serving, SUBJECT, config)
-        with serving.reading() as db:
-            solved = learning.solved_lately(db, user, serving.now)
+        config = sessions.config_of(ctx, performance)
+        pool = sessions.questions(ctx, SUBJECT, config)
+        with ctx.reading() as db:
+            solved = queries.solved_lately(db, user, ctx.now)
         return generate(config, pool, topics, solved, "7")
 
-    def answered(serving: ExtensionContext) -> Any:
-        reply = start_session(serving, Request(body={"userId": user, "subjectId": SUBJECT}))
+    def answered(ctx: ExtensionContext) -> Any:
+        reply = start_session(ctx, Request(body={"userId": user, "subjectId": SUBJECT}))
         assert reply.status == 201, reply
         return msgspec.json.encode(reply.body)
 
@@ -129,10 +129,10 @@ def ways(user: str) -> dict[str, Callable[[ExtensionContext], Any]]:
     }
 
 
-def timed(way: Callable[[ExtensionContext], Any], serving: ExtensionContext) -> float:
+def timed(way: Callable[[ExtensionContext], Any], ctx: ExtensionContext) -> float:
     """Milliseconds of one call."""
     began = time.perf_counter()
-    way(serving)
+    way(ctx)
     return (time.perf_counter() - began) * 1000
 
 
@@ -217,10 +217,10 @@ def sent_bare(here: Ground, as_of: datetime, values: list[tuple[Any, Any, Any]],
             def among(column: Any, page: list[str] = page) -> Any:
                 return column.in_(page)
 
-            learning.performances(db, among, as_of)
-            learning.current_topics(db, among, as_of)
-            learning.weak_concepts(db, among)
-            learning.revision_topics(db, among, as_of)
+            queries.performances(db, among, as_of)
+            queries.current_topics(db, among, as_of)
+            queries.weak_concepts(db, among)
+            queries.revision_topics(db, among, as_of)
         pipeline = here.cache.pipeline(transaction=False)
         for key, value, ttl in values[n * a_page : (n + 1) * a_page]:
             pipeline.set(key, value, ex=ttl)

@@ -8,20 +8,20 @@ from datetime import date, timedelta
 
 from sqlalchemy import Table
 
-from benchmarks.asked import Asked
 from benchmarks.bare import (
     attempts as bare_attempts,
     game as bare_game,
     practice as bare_practice,
     reporting as bare_reporting,
 )
+from benchmarks.dataset import INDIA, Dates
 from benchmarks.naive import (
     attempts as naive_attempts,
     game as naive_game,
     practice as naive_practice,
     reporting as naive_reporting,
 )
-from benchmarks.people import INDIA, Dates
+from benchmarks.workload import Asked
 from jobs.attempts.tables import suggestions, topic_mastery, user_performance
 from jobs.game.tables import lives, player_progress, quiz_sessions, rankings
 from jobs.reporting.tables import (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 
-from benchmarks.ground import Ground
+from benchmarks.environment import Ground
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import clock
 from opsconsole.leader.engine import Engine

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import insert
 
-from benchmarks.ground import POSTGRES, SQLITE, databases, machine
+from benchmarks.environment import POSTGRES, SQLITE, databases, machine
 from jobs.common import metadata
 from jobs.exams import pack
 from jobs.exams.routes import get_exam, pre_gen_analytics
@@ -84,20 +84,20 @@ def _measured(name: str, folder: Path, exams: int, fetches: int) -> Iterator[dic
     try:
         now = tools.now()
         _fill(tools.data, exams, fetches, now)
-        serving = ExtensionContext(tools, _defaults(), ())
+        ctx = ExtensionContext(tools, _defaults(), ())
         targets = [(user_id(1 + n % USERS), exam) for n in range(fetches // 2) for exam in ExamType]
         Random(7).shuffle(targets)
         half = len(targets) // 2
 
         def fetch(target: tuple[str, ExamType]) -> float:
-            return _timed(lambda: get_exam(serving, Request(query={"userId": target[0], "examType": target[1].value})))
+            return _timed(lambda: get_exam(ctx, Request(query={"userId": target[0], "examType": target[1].value})))
 
         yield _row(name, "one caller", [fetch(target) for target in targets[:half]], GOAL_MS)
         with ThreadPoolExecutor(CALLERS) as callers:
             yield _row(name, f"{CALLERS} callers at once", list(callers.map(fetch, targets[half:])), GOAL_MS)
-        yield _row(name, "analytics", [_timed(lambda: pre_gen_analytics(serving, Request())) for _ in range(20)], None)
+        yield _row(name, "analytics", [_timed(lambda: pre_gen_analytics(ctx, Request())) for _ in range(20)], None)
         for panel in pack.panels:
-            times = [_timed(lambda: Reply(panel.read(serving))) for _ in range(20)]  # noqa: B023 - read at once
+            times = [_timed(lambda: Reply(panel.read(ctx))) for _ in range(20)]  # noqa: B023 - read at once
             yield _row(name, f"panel {panel.title}", times, None)
     finally:
         tools.close()

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from benchmarks.asked import Asked
 from benchmarks.cases import Case
-from benchmarks.ground import Ground
-from benchmarks.keeping import Kept, different, kept, left
-from benchmarks.leading import Leading
-from benchmarks.people import Dates
+from benchmarks.dataset import Dates
+from benchmarks.engine import Leading
+from benchmarks.environment import Ground
+from benchmarks.table_state import Kept, different, kept, left
+from benchmarks.workload import Asked
 from opsconsole.calendar.cron import zone
 from opsconsole.core import clock
 

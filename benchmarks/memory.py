@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cases import CASES, Case
-from benchmarks.ground import POSTGRES, SQLITE, Ground, databases, ground, machine
-from benchmarks.people import Dates, fill
+from benchmarks.dataset import Dates, fill
+from benchmarks.environment import POSTGRES, SQLITE, Ground, databases, ground, machine
 from opsconsole.core import clock
 from opsconsole.core.errors import Exit
 

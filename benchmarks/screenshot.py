@@ -1,4 +1,4 @@
-"""`python -m benchmarks.picture FILE.svg`: draws the Dashboard of a real console in the middle of a real run."""
+"""`python -m benchmarks.screenshot FILE.svg`: draws the Dashboard of a real console in the middle of a real run."""
 
 from __future__ import annotations
 

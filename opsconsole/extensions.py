@@ -1,9 +1,10 @@
-"""What a pack adds to the interfaces: HTTP routes and panels."""
+"""What a pack adds to the interfaces: HTTP routes and panels, and the formatters for their texts."""
 
 from __future__ import annotations
 
 from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.extensions import Panel, PanelContent, Reply, Request, Route, StartRun
+from opsconsole.core.humanize import count, duration, megabytes
 from opsconsole.core.settings import is_set
 from opsconsole.core.text import safe
 
@@ -15,6 +16,9 @@ __all__ = [
     "Request",
     "Route",
     "StartRun",
+    "count",
+    "duration",
     "is_set",
+    "megabytes",
     "safe",
 ]

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import redis
 
-from benchmarks.asked import Asked
 from benchmarks.bare.driver import Rows, Sql, by_first, opened
-from jobs.attempts.advice import advise
-from jobs.attempts.day import Done
+from benchmarks.workload import Asked
+from jobs.attempts.cached_day import Done
+from jobs.attempts.suggestion_rules import advise
 
 TTL_SECONDS = 7200
 

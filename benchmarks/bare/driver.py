@@ -14,7 +14,7 @@ import psycopg
 import redis
 from sqlalchemy.engine import make_url
 
-from benchmarks.asked import Asked
+from benchmarks.workload import Asked
 
 Rows = list[tuple[Any, ...]]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import redis
 
-from benchmarks.asked import Asked
 from benchmarks.bare.driver import Sql, opened
+from benchmarks.workload import Asked
 from jobs.game.leaderboards import member_score
 
 # --- lives ----------------------------------------------------------------------------------------------------------

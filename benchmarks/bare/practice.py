@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import redis
 
-from benchmarks.asked import Asked
 from benchmarks.bare.driver import Rows, opened
+from benchmarks.workload import Asked
 from opsconsole import DAY
 
 ZONE = ZoneInfo("Asia/Kolkata")

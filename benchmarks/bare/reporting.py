@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.asked import Asked
 from benchmarks.bare.driver import Rows, Sql, by_first, opened, pages
+from benchmarks.workload import Asked
 
 encode = msgspec.json.Encoder().encode
 Sums = dict[str, list[int]]

@@ -12,11 +12,11 @@ import msgspec
 from sqlalchemy import ForeignKey, Select, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, joinedload, mapped_column, relationship
 
-from benchmarks.asked import Asked
 from benchmarks.naive.mapping import active_users, mapped, opened
+from benchmarks.workload import Asked
 from jobs.attempts import tables
-from jobs.attempts.advice import advise
-from jobs.attempts.day import Done
+from jobs.attempts.cached_day import Done
+from jobs.attempts.suggestion_rules import advise
 from jobs.common import users
 from opsconsole.sql import Json, UtcTime
 

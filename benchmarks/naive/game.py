@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, or_, select
 
-from benchmarks.asked import Asked
 from benchmarks.naive.mapping import mapped, opened
+from benchmarks.workload import Asked
 from jobs.game import tables
 from jobs.game.leaderboards import member_score
 from opsconsole.authoring.outbox import events

@@ -11,7 +11,7 @@ import redis
 from sqlalchemy import Select, Table, create_engine, select
 from sqlalchemy.orm import Session, registry
 
-from benchmarks.asked import Asked
+from benchmarks.workload import Asked
 from jobs.common import users
 
 _registry = registry()

@@ -8,11 +8,11 @@ from datetime import timedelta
 import msgspec
 from sqlalchemy import select
 
-from benchmarks.asked import Asked
 from benchmarks.naive.mapping import active_users, opened
+from benchmarks.workload import Asked
 from jobs.attempts.tables import attempts
 from jobs.common import users
-from jobs.practice import learning
+from jobs.practice import queries
 
 HALF_AN_HOUR, AN_HOUR = 1800, 3600
 
@@ -26,12 +26,12 @@ def warm_cache(asked: Asked) -> int:
     with opened(asked) as (session, cache):
         names = session.scalars(active_users(asked).where(lately.exists())).all()
         for user in names:
-            db, who = session.connection(), learning.just(user)
-            performance = learning.performances(db, who, asked.as_of)[user]
+            db, who = session.connection(), queries.just(user)
+            performance = queries.performances(db, who, asked.as_of)[user]
             cache.setex(f"user:performance:{user}", HALF_AN_HOUR, msgspec.json.encode(performance))
-            current = learning.current_topics(db, who, asked.as_of)
-            weak = learning.weak_concepts(db, who)
-            revision = learning.revision_topics(db, who, asked.as_of)
+            current = queries.current_topics(db, who, asked.as_of)
+            weak = queries.weak_concepts(db, who)
+            revision = queries.revision_topics(db, who, asked.as_of)
             for owner, subject in current:
                 for kind, topics, ttl in (
                     ("current:topics", current, HALF_AN_HOUR),

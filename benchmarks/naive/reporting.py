@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from benchmarks.asked import Asked
 from benchmarks.naive.mapping import mapped, opened
+from benchmarks.workload import Asked
 from jobs.common import users
 from jobs.reporting import tables
 

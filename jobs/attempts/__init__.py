@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from jobs.attempts.cache_day import cache_day
-from jobs.attempts.day import DAY_ATTEMPTS
-from jobs.attempts.lookup import attempt_day
+from jobs.attempts.cached_day import DAY_ATTEMPTS
 from jobs.attempts.options import Options
-from jobs.attempts.panel import suggested
+from jobs.attempts.panels import suggested
+from jobs.attempts.routes import attempt_day
 from jobs.attempts.sample import add_attempts
 from jobs.attempts.suggest import suggest
 from jobs.attempts.update_mastery import update_mastery

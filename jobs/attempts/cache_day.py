@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, Select, Text, case, func, select, type_coerce
 
-from jobs.attempts.day import DAY_ATTEMPTS, TTL, CachedDay, Named, cached_days, counted, made_since
+from jobs.attempts.cached_day import DAY_ATTEMPTS, TTL, CachedDay, Named, cached_days, counted, made_since
 from jobs.attempts.options import Options
 from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
 from jobs.common import users

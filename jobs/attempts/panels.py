@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import func, select
 
-from jobs.attempts.advice import Kind
+from jobs.attempts.suggestion_rules import Kind
 from jobs.attempts.tables import suggestions
 from opsconsole import hours
 from opsconsole.extensions import ExtensionContext, Panel, PanelContent
@@ -12,10 +12,10 @@ from opsconsole.extensions import ExtensionContext, Panel, PanelContent
 A_NIGHT = hours(12)
 
 
-def newest_suggestions(serving: ExtensionContext) -> PanelContent:
+def newest_suggestions(ctx: ExtensionContext) -> PanelContent:
     """How many users were told what: the newest date of those that the last night, or a backfill, wrote."""
     c = suggestions.c
-    with serving.reading() as db:
+    with ctx.reading() as db:
         last = db.execute(select(func.max(c.created_at))).scalar_one()
         if last is None:
             return PanelContent(message="no suggestions yet; attempts.suggest writes them")

@@ -6,11 +6,11 @@ from datetime import date
 
 import msgspec
 
-from jobs.attempts.day import DAY_ATTEMPTS
+from jobs.attempts.cached_day import DAY_ATTEMPTS
 from opsconsole.extensions import ExtensionContext, Reply, Request, Route
 
 
-def cached_day(serving: ExtensionContext, request: Request) -> Reply:
+def cached_day(ctx: ExtensionContext, request: Request) -> Reply:
     """The array as it was cached; 404 where there is none, or something else. Raises Unavailable."""
     user, day = request.path["user"], request.path["date"]
     try:
@@ -19,7 +19,7 @@ def cached_day(serving: ExtensionContext, request: Request) -> Reply:
         named = False
     if not named:
         return Reply.error(400, "bad_date", "write the date as 2026-03-08", field="date")
-    value = serving.cache.read(DAY_ATTEMPTS, [user], by="user", date=day)[user]
+    value = ctx.cache.read(DAY_ATTEMPTS, [user], by="user", date=day)[user]
     if value is None or not _is_array(value):
         return Reply.error(404, "not_cached", f"nothing is cached for this user on {day}")
     return Reply(value)

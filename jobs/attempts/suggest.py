@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, case, func, select
 
-from jobs.attempts.advice import advise
 from jobs.attempts.cache_day import active_users
-from jobs.attempts.day import CachedDay, Done, Named, cached_days, counted, made_since, measured
+from jobs.attempts.cached_day import CachedDay, Done, Named, cached_days, counted, made_since, measured
+from jobs.attempts.suggestion_rules import advise
 from jobs.attempts.tables import attempts, questions, subjects, suggestions, topics
-from jobs.attempts.writing import differing, upsert
+from jobs.attempts.upserts import differing, upsert
 from jobs.common import users
 from opsconsole import DAY_BEFORE, Context, Items, Job, Unavailable, Window
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from statistics import fmean
 from typing import Any
 
-from jobs.attempts.day import Done
+from jobs.attempts.cached_day import Done
 from jobs.attempts.tables import Status
 
 MANY_UNSOLVED = 3

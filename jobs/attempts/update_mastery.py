@@ -8,7 +8,7 @@ from sqlalchemy import Select, case, func, select
 
 from jobs.attempts.tables import Status, attempts, questions, topic_mastery
 from jobs.attempts.update_performance import active_users_with_attempts
-from jobs.attempts.writing import differing, forget, upsert
+from jobs.attempts.upserts import differing, forget, upsert
 from opsconsole import FOUR_WEEKS_BEFORE, Context, Items, Job
 
 

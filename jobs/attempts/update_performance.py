@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Row, Select, case, func, select
 
-from jobs.attempts.day import measured
+from jobs.attempts.cached_day import measured
 from jobs.attempts.tables import Status, attempts, questions, user_performance
-from jobs.attempts.writing import differing, forget, upsert
+from jobs.attempts.upserts import differing, forget, upsert
 from jobs.common import users
 from opsconsole import DAY_BEFORE, Context, Items, Job, Scope, all_of
 

@@ -1,4 +1,4 @@
-"""Exams made ahead with the Claude API, so that nobody waits for one."""
+"""Exams generated ahead of time with the Claude API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from jobs.common import metadata
 from jobs.exams.cleanup import cleanup, clear_stuck
 from jobs.exams.generate import generate
-from jobs.exams.options import Options, settings_of, what_is_missing
+from jobs.exams.options import Options, configuration_problem, read_options
 from jobs.exams.panels import PANELS
 from jobs.exams.routes import ROUTES
 from jobs.exams.sample import add_exams
@@ -17,9 +17,9 @@ from opsconsole import Pack
 
 
 def notes(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Why no exam can be made, if none can."""
-    missing = what_is_missing(settings_of(options))
-    return () if missing is None else (missing,)
+    """What to set before exams can be generated."""
+    problem = configuration_problem(read_options(options))
+    return () if problem is None else (problem,)
 
 
 pack = Pack(

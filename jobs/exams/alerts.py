@@ -1,4 +1,4 @@
-"""What somebody has to look at: a finished sentence for each thing that is not as it should be."""
+"""Alerts about exams, one sentence each."""
 
 from __future__ import annotations
 
@@ -7,51 +7,56 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from jobs.exams.ledger import midnight, spent
-from jobs.exams.options import Options, dollars, micros, what_is_missing
-from jobs.exams.stock import e, over, r, unused
-from jobs.exams.tables import OPEN, ExamType, RequestState, pre_generated_exams
+from jobs.exams.inventory import finished, unused
+from jobs.exams.options import Options, configuration_problem, dollars, micros
+from jobs.exams.tables import OPEN, ExamType, RequestState, exam_requests, pre_generated_exams
+from jobs.exams.usage import spent, start_of_day
 from opsconsole import hours
+from opsconsole.extensions import count
 
-USUAL_BYTES = {ExamType.DIAGNOSTIC: 100_000, ExamType.PRACTICE: 300_000}
-TOO_LARGE = 3
-"""An exam of so many times its usual size is worth a look."""
-NEWEST = 20
-"""So many exams of a type are measured: all of them would take a while."""
-AGAIN_AND_AGAIN = 3
-CLEANED_EVERY = hours(7)
+e, r = pre_generated_exams.c, exam_requests.c
+
+TYPICAL_BYTES = {ExamType.DIAGNOSTIC: 100_000, ExamType.PRACTICE: 300_000}
+SIZE_ALERT_FACTOR = 3
+"""Alert when the mean size exceeds the typical size this many times."""
+SIZE_SAMPLE = 20
+"""Exams of a type that are measured: measuring all of them is slow."""
+MANY_FAILURES = 3
+CLEANUP_GRACE = hours(7)
+"""exams.generate cleans up every six hours."""
 
 
-def alarms(db: Connection, options: Options, now: datetime) -> Iterator[str]:
-    """Everything that is not as it should be, most urgent first."""
-    missing = what_is_missing(options)
-    if missing is not None:
-        yield missing
-    budget, today = micros(options.budget_a_day), spent(db, since=midnight(now))
+def current_alerts(db: Connection, options: Options, now: datetime) -> Iterator[str]:
+    """The current alerts, most urgent first."""
+    problem = configuration_problem(options)
+    if problem is not None:
+        yield problem
+    budget, today = micros(options.daily_budget), spent(db, since=start_of_day(now))
     if today >= budget:
-        yield f"the day's budget is reached: {dollars(today)} of {dollars(budget)}"
+        yield f"the daily budget is reached: {dollars(today)} of {dollars(budget)}"
     an_hour_ago = now - hours(1)
     failed = _count(db, r.state == RequestState.FAILED.value, r.updated_at > an_hour_ago)
-    if failed >= AGAIN_AND_AGAIN:
-        yield f"{failed:,} requests failed within the last hour"
-    came = _count(db, r.created_at > an_hour_ago)
-    went = _count(db, r.state == RequestState.DONE.value, r.updated_at > an_hour_ago)
-    waited = _count(db, r.state.in_([state.value for state in OPEN]), r.created_at <= an_hour_ago)
-    if waited and came > went:
-        yield f"the queue is growing: within the last hour {came:,} requests came and {went:,} were met"
-    left = db.execute(select(func.count()).select_from(pre_generated_exams).where(over(now - CLEANED_EVERY))).scalar()
-    if left:
-        yield f"{left:,} exams should have been deleted by now: exams.generate and exams.cleanup do it"
-    for exam, usual in USUAL_BYTES.items():
+    if failed >= MANY_FAILURES:
+        yield f"{count(failed, 'request')} failed in the last hour"
+    added = _count(db, r.created_at > an_hour_ago)
+    completed = _count(db, r.state == RequestState.DONE.value, r.updated_at > an_hour_ago)
+    waiting = _count(db, r.state.in_([state.value for state in OPEN]), r.created_at <= an_hour_ago)
+    if waiting and added > completed:
+        yield f"the queue is growing: {added:,} requests added and {completed:,} completed in the last hour"
+    overdue = select(func.count()).select_from(pre_generated_exams).where(finished(now - CLEANUP_GRACE))
+    remaining = db.execute(overdue).scalar_one()
+    if remaining:
+        yield f"{count(remaining, 'exam')} should have been deleted by now; run exams.cleanup"
+    for exam, typical in TYPICAL_BYTES.items():
         size = mean_size(db, exam)
-        if size > TOO_LARGE * usual:
-            yield f"{exam} exams have {size / 1000:,.0f} kB, and usually {usual / 1000:,.0f}"
+        if size > SIZE_ALERT_FACTOR * typical:
+            yield f"{exam} exams have {size / 1000:,.0f} kB on average; {typical / 1000:,.0f} kB is typical"
 
 
 def mean_size(db: Connection, exam: ExamType) -> float:
-    """The mean length of the newest exams of a type that nobody took, in characters of JSON; 0 when there is none."""
-    mine = (unused(), e.exam_type == exam.value)
-    newest = select(e.id).where(*mine).order_by(e.created_at.desc()).limit(NEWEST)
+    """The mean length of the newest unused exams of a type, in characters of JSON; 0 without any."""
+    of_type = (unused(), e.exam_type == exam.value)
+    newest = select(e.id).where(*of_type).order_by(e.created_at.desc()).limit(SIZE_SAMPLE)
     length = func.avg(func.length(e.questions))
     return float(db.execute(select(func.coalesce(length, 0)).where(e.id.in_(newest))).scalar_one())
 

@@ -1,4 +1,4 @@
-"""Asks the Claude API: the one place that knows the SDK, its answers, its errors, and what it all means for us."""
+"""Calls the Claude API. Only this module knows the SDK, its responses and its errors."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
     from anthropic.types import Message
 
-CALL_SECONDS = 120.0
-"""From the first byte sent to the last one read, however slowly they come."""
-LONGEST_HOLD_SECONDS = 60.0
-"""A service that wants us to wait for longer is asked again after this time."""
-_AGAIN = (408, 409, 425, 429)
-_AGAIN_BY_TYPE = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
-# What is told of a 429 when the money is at an end: waiting does not help.
-_NEVER_BY_CODE = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
+CALL_TIMEOUT_SECONDS = 120.0
+"""For the whole call, from the first byte sent to the last byte received."""
+MAX_RETRY_AFTER_SECONDS = 60.0
+"""Longer waits requested by `Retry-After` are cut to this."""
+_RETRYABLE_STATUSES = (408, 409, 425, 429)
+_RETRYABLE_TYPES = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
+# Sent with a 429 when a spending limit is reached: waiting does not help.
+_SPEND_LIMIT_CODES = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call, as they are paid for."""
+    """Billed tokens of one call."""
 
     input: int = 0
     output: int = 0
@@ -37,153 +37,168 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the service wrote, and what for. `stopped` is empty when it came to its own end."""
+class Completion:
+    """The text of a response with its token usage. `stop_reason` is empty when the model finished its turn."""
 
     text: str
     model: str
     usage: Usage
-    stopped: str = ""
+    stop_reason: str = ""
 
 
-class NoAnswer(Exception):
-    """The service did not answer. `cause` is a safe sentence; `again` whether asking again may help; `hold` so many
-    seconds the service wants not to be asked, None when it does not say; `paid` whether the call may have cost money
-    that nobody told us of; `of_this_request` whether another request may fare better;
-    `gone` that what was asked about is not there.
+class CallFailed(Exception):
+    """The service returned no completion.
+
+    `cause` is safe to show. `retryable`: another try may succeed. `retry_after`: seconds to wait before the next call,
+    None when the service did not specify. `may_be_billed`: the call may have cost an unknown amount.
+    `request_invalid`: the error concerns this request only. `not_found`: the requested object does not exist.
     """
 
     def __init__(
         self,
         cause: str,
         *,
-        again: bool,
-        hold: float | None = None,
-        paid: bool = False,
-        of_this_request: bool = False,
-        gone: bool = False,
+        retryable: bool,
+        retry_after: float | None = None,
+        may_be_billed: bool = False,
+        request_invalid: bool = False,
+        not_found: bool = False,
     ) -> None:
         super().__init__(cause)
-        self.cause, self.again, self.hold, self.paid = cause, again, hold, paid
-        self.of_this_request, self.gone = of_this_request, gone
+        self.cause, self.retryable, self.retry_after = cause, retryable, retry_after
+        self.may_be_billed, self.request_invalid, self.not_found = may_be_billed, request_invalid, not_found
 
 
 @dataclass(frozen=True, slots=True)
-class BatchSeen:
-    """A message batch as the service has it; `size` is how many requests it has."""
+class BatchStatus:
+    """A message batch on the service; `size` is its number of requests."""
 
     id: str
     ended: bool
     size: int
 
 
-class Service:
-    """A connection to the Claude API; key and address are those of the environment. Every method may raise NoAnswer."""
+class ApiClient:
+    """A connection to the Claude API, configured by the environment. Every method may raise CallFailed."""
 
     def __init__(self, client: AsyncAnthropic) -> None:
         self._client = client
 
-    async def ask(self, body: dict[str, Any]) -> Answer:
-        """Makes one request and waits for its answer, two minutes at most."""
-        async with _told():
-            return _answer(await self._client.messages.create(**body, timeout=CALL_SECONDS))
+    async def create_message(self, body: dict[str, Any]) -> Completion:
+        """Sends one request and waits for its response, at most two minutes."""
+        async with _translated_errors():
+            return _completion(await self._client.messages.create(**body, timeout=CALL_TIMEOUT_SECONDS))
 
-    async def submit(self, bodies: dict[str, dict[str, Any]]) -> BatchSeen:
-        """Hands a message batch over; its requests by the ids that their results are to have."""
+    async def submit_batch(self, bodies: dict[str, dict[str, Any]]) -> BatchStatus:
+        """Submits a message batch. The keys of `bodies` are the custom ids under which results are returned."""
         requests: Any = [{"custom_id": name, "params": body} for name, body in bodies.items()]
-        async with _told():
-            return _seen(await self._client.messages.batches.create(requests=requests, timeout=CALL_SECONDS))
+        async with _translated_errors():
+            return _batch_status(
+                await self._client.messages.batches.create(requests=requests, timeout=CALL_TIMEOUT_SECONDS)
+            )
 
-    async def look(self, batch: str) -> BatchSeen:
-        """How far a message batch is."""
-        async with _told():
-            return _seen(await self._client.messages.batches.retrieve(batch, timeout=CALL_SECONDS))
+    async def batch_status(self, batch: str) -> BatchStatus:
+        """The current status of a message batch."""
+        async with _translated_errors():
+            return _batch_status(await self._client.messages.batches.retrieve(batch, timeout=CALL_TIMEOUT_SECONDS))
 
-    async def submitted_since(self, since: datetime) -> list[BatchSeen]:
-        """The newest message batches, back to that time."""
-        async with _told():
-            page = await self._client.messages.batches.list(limit=100, timeout=CALL_SECONDS)
-            return [_seen(batch) for batch in page.data if batch.created_at >= since]
+    async def batches_since(self, since: datetime) -> list[BatchStatus]:
+        """Message batches created since `since`, newest first, at most 100."""
+        async with _translated_errors():
+            page = await self._client.messages.batches.list(limit=100, timeout=CALL_TIMEOUT_SECONDS)
+            return [_batch_status(batch) for batch in page.data if batch.created_at >= since]
 
-    async def results(self, batch: str) -> dict[str, Answer | NoAnswer]:
-        """What became of each request of a message batch that has ended."""
-        found: dict[str, Answer | NoAnswer] = {}
-        async with _told():
-            async for line in await self._client.messages.batches.results(batch, timeout=CALL_SECONDS):
-                found[line.custom_id] = _result(line.result)
-        return found
+    async def batch_results(self, batch: str) -> dict[str, Completion | CallFailed]:
+        """The result of each request of an ended message batch, by custom id."""
+        results: dict[str, Completion | CallFailed] = {}
+        async with _translated_errors():
+            async for line in await self._client.messages.batches.results(batch, timeout=CALL_TIMEOUT_SECONDS):
+                results[line.custom_id] = _result(line.result)
+        return results
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[Service]:
-    """The service, with a connection that is closed after the block."""
-    # Imported here: it takes seconds that nobody spends who makes no exam.
+async def connect() -> AsyncIterator[ApiClient]:
+    """A client whose connection closes after the block."""
+    # Imported here: the SDK takes seconds to load, and only processes that generate exams need it.
     from anthropic import AsyncAnthropic
 
-    # What is asked again, and when, is decided here: by itself it would ask three times, for ten minutes each.
+    # This pack decides about retries: by default the SDK would try three times, for ten minutes each.
     async with AsyncAnthropic(max_retries=0) as client:
-        yield Service(client)
+        yield ApiClient(client)
 
 
 @asynccontextmanager
-async def _told() -> AsyncIterator[None]:
-    """Ends what takes longer than a call may, and says of every error of the SDK what it means."""
+async def _translated_errors() -> AsyncIterator[None]:
+    """Enforces the call timeout and turns every SDK error into CallFailed."""
     import anthropic
 
     try:
-        async with asyncio.timeout(CALL_SECONDS):
+        async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
             yield
     except TimeoutError:
-        raise NoAnswer(f"no answer within {CALL_SECONDS:g} s", again=True, paid=True) from None
+        raise _timed_out() from None
     except anthropic.APIStatusError as error:
-        raise _by_status(error) from error
+        raise _status_error(error) from error
     except anthropic.APITimeoutError as error:
-        raise NoAnswer(f"no answer within {CALL_SECONDS:g} s", again=True, paid=True) from error
+        raise _timed_out() from error
     except anthropic.APIConnectionError as error:
-        raise NoAnswer("the connection failed or was cut", again=True, paid=True) from error
+        raise CallFailed("connection failed or interrupted", retryable=True, may_be_billed=True) from error
     except (anthropic.APIResponseValidationError, ValueError) as error:
-        raise NoAnswer("what came is no answer of the Messages API", again=True, paid=True) from error
+        raise CallFailed(_INVALID_RESPONSE, retryable=True, may_be_billed=True) from error
     except (anthropic.AnthropicError, TypeError) as error:
-        # TypeError: how the SDK says that it has no key.
-        raise NoAnswer(f"the call could not be made: {safe(error, 200)}", again=False) from error
+        # The SDK raises TypeError when no API key is set.
+        raise CallFailed(f"the call could not be made: {safe(error, 200)}", retryable=False) from error
 
 
-def _by_status(error: Any) -> NoAnswer:
-    """What an error with a status means; its kind is read from the body too, since a stream that has begun is a 200."""
+_INVALID_RESPONSE = "not a valid Messages API response"
+
+
+def _timed_out() -> CallFailed:
+    return CallFailed(f"no response within {CALL_TIMEOUT_SECONDS:g} s", retryable=True, may_be_billed=True)
+
+
+def _status_error(error: Any) -> CallFailed:
+    """Classifies an HTTP error. The body's error type counts too, because a stream that has started is a 200."""
     status, kind = error.status_code, error.type
     cause = f"{status} {kind}" if kind else f"{status}"
-    if error.error_code in _NEVER_BY_CODE:
-        return NoAnswer(f"{cause}: {safe(error.error_code, 60)}", again=False)
-    if status in _AGAIN or status >= 500 or kind in _AGAIN_BY_TYPE:
-        return NoAnswer(cause, again=True, hold=_hold(error.response.headers.get("retry-after")))
-    why = f": {safe(error.api_message, 150)}" if error.api_message and status != 401 else ""
-    return NoAnswer(cause + why, again=False, of_this_request=status not in (401, 402, 403, 404), gone=status == 404)
+    if error.error_code in _SPEND_LIMIT_CODES:
+        return CallFailed(f"{cause}: {safe(error.error_code, 60)}", retryable=False)
+    if status in _RETRYABLE_STATUSES or status >= 500 or kind in _RETRYABLE_TYPES:
+        return CallFailed(cause, retryable=True, retry_after=_retry_after(error.response.headers.get("retry-after")))
+    detail = f": {safe(error.api_message, 150)}" if error.api_message and status != 401 else ""
+    return CallFailed(
+        cause + detail,
+        retryable=False,
+        request_invalid=status not in (401, 402, 403, 404),
+        not_found=status == 404,
+    )
 
 
-def _hold(said: str | None) -> float | None:
-    """Seconds of a Retry-After; a date, and what cannot be read, say nothing."""
-    if said is None or not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", said.strip()):
+def _retry_after(header: str | None) -> float | None:
+    """Seconds of a `Retry-After` header, None for a date and for anything unreadable."""
+    if header is None or not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", header.strip()):
         return None
-    return min(float(said), LONGEST_HOLD_SECONDS)
+    return min(float(header), MAX_RETRY_AFTER_SECONDS)
 
 
-def _answer(message: Message) -> Answer:
-    """What a message says. Raises NoAnswer for what is none: the body of an error can come with a status of 200."""
+def _completion(message: Message) -> Completion:
+    """The content of a message. Raises CallFailed for an error body, which can come with status 200."""
     if getattr(message, "type", None) != "message":
         error = getattr(message, "error", None)
         kind = error.get("type") if isinstance(error, dict) else None
-        cause = f"200 {safe(kind, 60)}" if kind else "what came is no answer of the Messages API"
-        raise NoAnswer(cause, again=kind is None or kind in _AGAIN_BY_TYPE, paid=kind is None)
-    used = message.usage
+        cause = f"200 {safe(kind, 60)}" if kind else _INVALID_RESPONSE
+        raise CallFailed(cause, retryable=kind is None or kind in _RETRYABLE_TYPES, may_be_billed=kind is None)
+    tokens = message.usage
     usage = Usage(
-        used.input_tokens,
-        used.output_tokens,
-        used.cache_creation_input_tokens or 0,
-        used.cache_read_input_tokens or 0,
+        tokens.input_tokens,
+        tokens.output_tokens,
+        tokens.cache_creation_input_tokens or 0,
+        tokens.cache_read_input_tokens or 0,
     )
     text = "".join(_texts(message))
-    stopped = "" if message.stop_reason == "end_turn" else safe(message.stop_reason, 60)
-    return Answer(text, safe(message.model, 100), usage, stopped)
+    stop_reason = "" if message.stop_reason == "end_turn" else safe(message.stop_reason, 60)
+    return Completion(text, safe(message.model, 100), usage, stop_reason)
 
 
 def _texts(message: Message) -> Iterator[str]:
@@ -192,19 +207,19 @@ def _texts(message: Message) -> Iterator[str]:
             yield block.text
 
 
-def _seen(batch: Any) -> BatchSeen:
+def _batch_status(batch: Any) -> BatchStatus:
     counts = batch.request_counts
     size = counts.canceled + counts.errored + counts.expired + counts.processing + counts.succeeded
-    return BatchSeen(batch.id, batch.processing_status == "ended", size)
+    return BatchStatus(batch.id, batch.processing_status == "ended", size)
 
 
-def _result(result: Any) -> Answer | NoAnswer:
+def _result(result: Any) -> Completion | CallFailed:
     if result.type == "succeeded":
         try:
-            return _answer(result.message)
-        except NoAnswer as none:
-            return none
+            return _completion(result.message)
+        except CallFailed as error:
+            return error
     if result.type == "errored":
         kind = safe(result.error.error.type, 60)
-        return NoAnswer(f"batch: {kind}", again=kind in _AGAIN_BY_TYPE, of_this_request=True)
-    return NoAnswer(f"batch: {safe(result.type, 60)}", again=True)
+        return CallFailed(f"batch: {kind}", retryable=kind in _RETRYABLE_TYPES, request_invalid=True)
+    return CallFailed(f"batch: {safe(result.type, 60)}", retryable=True)

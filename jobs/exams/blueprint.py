@@ -1,4 +1,4 @@
-"""Which questions an exam has, how many of each domain, and in which parts they are asked for."""
+"""The composition of an exam: how many questions of each domain, requested in which parts."""
 
 from __future__ import annotations
 
@@ -21,30 +21,28 @@ SHARES = {
 }
 """The domains of the EPPP, in percent of an exam."""
 
-PART = 25
-"""Questions that are asked for at once: an answer of that length is written well within two minutes."""
+PART_SIZE = 25
+"""Questions per request: a response of that length takes well under the call timeout of two minutes."""
 
 Counts = Mapping[str, int]
-"""How many questions of each domain."""
+"""Number of questions by domain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Questions to be asked for at once; `seq` numbers the parts of an exam from 0."""
+    """Questions that one call requests; `seq` numbers the parts of an exam from 0."""
 
     seq: int
     counts: Counts
 
     @property
     def size(self) -> int:
-        """How many questions these are."""
+        """The total number of questions."""
         return sum(self.counts.values())
 
 
 def blueprint(exam: ExamType) -> dict[str, int]:
-    """How many questions of each domain an exam has: the shares, rounded by largest remainder, in the domains' order
-    where remainders are equal.
-    """
+    """The number of questions by domain: shares rounded by largest remainder, ties in the order of domains."""
     size = SIZES[exam]
     counts = {domain: size * share // 100 for domain, share in SHARES.items()}
     by_remainder = sorted(SHARES, key=lambda domain: -(size * SHARES[domain] % 100))
@@ -54,15 +52,15 @@ def blueprint(exam: ExamType) -> dict[str, int]:
 
 
 def parts(missing: Counts, stored: Collection[int]) -> list[Part]:
-    """The parts in which `missing` questions are asked for, numbered with what is free beside the `stored` ones."""
-    found: list[Part] = []
+    """Splits `missing` questions into parts, with sequence numbers that are not among the `stored` ones."""
+    result: list[Part] = []
     seq, counts, room = -1, dict[str, int](), 0
-    for domain, wanted in missing.items():
-        while wanted > 0:
+    for domain, needed in missing.items():
+        while needed > 0:
             if not room:
                 seq = next(n for n in range(seq + 1, seq + 2 + len(stored)) if n not in stored)
-                counts, room = {}, PART
-                found.append(Part(seq, counts))
-            counts[domain] = min(wanted, room)
-            wanted, room = wanted - counts[domain], room - counts[domain]
-    return found
+                counts, room = {}, PART_SIZE
+                result.append(Part(seq, counts))
+            counts[domain] = min(needed, room)
+            needed, room = needed - counts[domain], room - counts[domain]
+    return result

@@ -1,4 +1,4 @@
-"""An exam while it is being made: what of it has been paid for, and how it ends."""
+"""Exams in progress: the parts generated and paid for so far."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import msgspec
 from sqlalchemy import Connection, delete, func, select, update
 
 from jobs.exams import blueprint, questions
+from jobs.exams.api_client import Usage
 from jobs.exams.blueprint import Part
+from jobs.exams.inventory import LIFETIME
 from jobs.exams.questions import Question
-from jobs.exams.service import Usage
-from jobs.exams.stock import LIVES
 from jobs.exams.tables import (
     ExamType,
     RequestState,
@@ -29,9 +29,10 @@ r = exam_requests.c
 
 
 @dataclass
-class Making:
-    """A request with what is there of its exam: the `kept` questions of the parts that are `stored`. `begun` says
-    whether anything has been asked for, `last_run` the newest run that did.
+class Draft:
+    """A request with the `accepted` questions of its `stored` parts.
+
+    `started` is true once a call was made for it; `last_run` is the newest run that made one.
     """
 
     key: str
@@ -40,72 +41,67 @@ class Making:
     state: RequestState
     attempt: int
     last_error: str | None
-    begun: bool
+    started: bool
     last_run: int | None
-    kept: list[Question] = field(default_factory=list)
+    accepted: list[Question] = field(default_factory=list)
     stored: set[int] = field(default_factory=set)
 
     @property
-    def is_open(self) -> bool:
-        """Whether it waits for its exam."""
-        return self.state in (RequestState.WAITING, RequestState.SUBMITTED)
+    def missing_parts(self) -> list[Part]:
+        """The parts still to request; empty when the exam is complete."""
+        counts = blueprint.blueprint(self.exam)
+        return blueprint.parts(questions.missing_counts(self.accepted, counts), self.stored)
 
-    @property
-    def parts(self) -> list[Part]:
-        """What is still to be asked for: nothing when the exam is whole."""
-        wanted = blueprint.blueprint(self.exam)
-        return blueprint.parts(questions.missing(self.kept, wanted), self.stored)
+    def new(self, candidates: Iterable[Question]) -> list[Question]:
+        """The candidates that the exam needs and does not have yet."""
+        counts = blueprint.blueprint(self.exam)
+        return questions.select_questions([*self.accepted, *candidates], counts)[len(self.accepted) :]
 
-    def new(self, found: Iterable[Question]) -> list[Question]:
-        """Those of the questions that the exam still wants and has not got."""
-        return questions.pick([*self.kept, *found], blueprint.blueprint(self.exam))[len(self.kept) :]
-
-    def keep(self, seq: int, found: Iterable[Question]) -> None:
-        """Takes in the questions of a part."""
+    def add_part(self, seq: int, part: Iterable[Question]) -> None:
+        """Adds the questions of a part."""
         self.stored.add(seq)
-        self.kept += self.new(found)
+        self.accepted += self.new(part)
 
 
-def load(db: Connection, which: Any) -> list[Making]:
-    """The requests that meet a condition, oldest first, with all that is there of their exams."""
-    newest = select(func.max(exam_calls.c.run)).where(exam_calls.c.exam_key == r.id).scalar_subquery()
-    found = db.execute(select(exam_requests, newest.label("run")).where(which).order_by(r.created_at, r.id)).all()
-    made = {
-        row.id: Making(
+def load(db: Connection, which: Any) -> list[Draft]:
+    """The requests that meet a condition with their stored parts, oldest first."""
+    newest_run = select(func.max(exam_calls.c.run)).where(exam_calls.c.exam_key == r.id).scalar_subquery()
+    rows = db.execute(select(exam_requests, newest_run.label("run")).where(which).order_by(r.created_at, r.id)).all()
+    drafts = {
+        row.id: Draft(
             row.id,
             row.user_id,
             ExamType(row.exam_type),
             RequestState(row.state),
             row.attempts,
             row.last_error,
-            begun=row.run is not None,
+            started=row.run is not None,
             last_run=row.run,
         )
-        for row in found
+        for row in rows
     }
     chunks = exam_chunks.c
-    mine = chunks.exam_key.in_(select(r.id).where(which))
+    of_drafts = chunks.exam_key.in_(select(r.id).where(which))
     for row in db.execute(
-        select(chunks.exam_key, chunks.seq, chunks.questions).where(mine).order_by(chunks.exam_key, chunks.seq)
+        select(chunks.exam_key, chunks.seq, chunks.questions).where(of_drafts).order_by(chunks.exam_key, chunks.seq)
     ):
-        making = made[row.exam_key]
-        making.keep(row.seq, msgspec.convert(row.questions, list[Question]))
-    return list(made.values())
+        drafts[row.exam_key].add_part(row.seq, msgspec.convert(row.questions, list[Question]))
+    return list(drafts.values())
 
 
-def take_up_again(db: Connection, making: Making, now: datetime) -> None:
-    """A request that failed gets its tries anew; what was paid for stays."""
-    making.attempt += 1
-    making.state = RequestState.WAITING
-    _set(db, making.key, now, state=making.state.value, attempts=making.attempt, next_attempt_at=now)
+def reopen(db: Connection, draft: Draft, now: datetime) -> None:
+    """Starts another attempt of a failed request; its stored parts remain."""
+    draft.attempt += 1
+    draft.state = RequestState.WAITING
+    _set(db, draft.key, now, state=draft.state.value, attempts=draft.attempt, next_attempt_at=now)
 
 
-def store_chunk(db: Connection, key: str, seq: int, found: list[Question], used: Usage, now: datetime) -> None:
-    """Keeps what has been paid for; a part that is there already stays as it is."""
+def store_chunk(db: Connection, key: str, seq: int, part: list[Question], used: Usage, now: datetime) -> None:
+    """Stores a part that was paid for; an existing part is not replaced."""
     row = {
         "exam_key": key,
         "seq": seq,
-        "questions": msgspec.to_builtins(found),
+        "questions": msgspec.to_builtins(part),
         "input_tokens": used.input + used.cache_write + used.cache_read,
         "output_tokens": used.output,
         "created_at": now,
@@ -113,49 +109,49 @@ def store_chunk(db: Connection, key: str, seq: int, found: list[Question], used:
     db.execute(inserting(db, exam_chunks).values(row).on_conflict_do_nothing())
 
 
-def finish(db: Connection, making: Making, now: datetime) -> None:
-    """Stores the whole exam with what all its calls cost, in the place of its parts."""
+def finish(db: Connection, draft: Draft, now: datetime) -> None:
+    """Stores the complete exam with the cost of all its calls, and deletes its parts."""
     calls = exam_calls.c
     paid = db.execute(
         select(
             func.coalesce(func.sum(calls.input_tokens + calls.cache_write_tokens + calls.cache_read_tokens), 0),
             func.coalesce(func.sum(calls.output_tokens), 0),
             func.coalesce(func.sum(calls.cost_micros), 0),
-        ).where(calls.exam_key == making.key)
+        ).where(calls.exam_key == draft.key)
     ).one()
     model = db.execute(
         select(calls.model)
-        .where(calls.exam_key == making.key, calls.output_tokens > 0)
+        .where(calls.exam_key == draft.key, calls.output_tokens > 0)
         .order_by(calls.id.desc())
         .limit(1)
     ).scalar()
     row = {
-        "id": making.key,
-        "user_id": making.user,
-        "exam_type": making.exam.value,
-        "questions": questions.put_together(making.key, making.kept),
+        "id": draft.key,
+        "user_id": draft.user,
+        "exam_type": draft.exam.value,
+        "questions": questions.assemble(draft.key, draft.accepted),
         "model": model or "",
         "input_tokens": int(paid[0]),
         "output_tokens": int(paid[1]),
         "cost_micros": int(paid[2]),
         "created_at": now,
-        "expires_at": now + LIVES,
+        "expires_at": now + LIFETIME,
         "used": False,
     }
     db.execute(inserting(db, pre_generated_exams).values(row).on_conflict_do_nothing())
-    db.execute(delete(exam_chunks).where(exam_chunks.c.exam_key == making.key))
-    _set(db, making.key, now, state=RequestState.DONE.value, last_error=None)
+    db.execute(delete(exam_chunks).where(exam_chunks.c.exam_key == draft.key))
+    _set(db, draft.key, now, state=RequestState.DONE.value, last_error=None)
 
 
-def fail(db: Connection, key: str, why: str, now: datetime) -> None:
-    """Ends a request without its exam; its parts stay for whoever takes it up again."""
-    _set(db, key, now, state=RequestState.FAILED.value, last_error=why)
+def fail(db: Connection, key: str, error: str, now: datetime) -> None:
+    """Marks a request as failed; its parts remain for the next attempt."""
+    _set(db, key, now, state=RequestState.FAILED.value, last_error=error)
 
 
-def put_off(db: Connection, key: str, state: RequestState, until: datetime, now: datetime) -> None:
-    """Nothing is to be done for a request before `until`."""
+def postpone(db: Connection, key: str, state: RequestState, until: datetime, now: datetime) -> None:
+    """Schedules the next work on a request for `until`."""
     _set(db, key, now, state=state.value, next_attempt_at=until)
 
 
-def _set(db: Connection, key: str, now: datetime, **said: Any) -> None:
-    db.execute(update(exam_requests).where(r.id == key).values(updated_at=now, **said))
+def _set(db: Connection, key: str, now: datetime, **values: Any) -> None:
+    db.execute(update(exam_requests).where(r.id == key).values(updated_at=now, **values))

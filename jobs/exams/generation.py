@@ -1,145 +1,143 @@
-"""Makes exams part by part: asks when it may, keeps what is paid for as it comes, and gives up in time."""
+"""Generates exams one part per call, within rate limits and budgets, and stores each part as it arrives."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
 
-from jobs.exams import ledger, making, prompt
+from jobs.exams import drafts, prompt, usage
+from jobs.exams.api_client import CALL_TIMEOUT_SECONDS, ApiClient, CallFailed, Completion, Usage
 from jobs.exams.blueprint import Counts, Part
-from jobs.exams.ledger import Call
-from jobs.exams.making import Making
+from jobs.exams.drafts import Draft
 from jobs.exams.options import Options, Price
-from jobs.exams.questions import Question, Unfit, read
-from jobs.exams.service import CALL_SECONDS, Answer, NoAnswer, Service, Usage
+from jobs.exams.questions import InvalidAnswer, Question, parse
 from jobs.exams.tables import Outcome
+from jobs.exams.usage import Call
 from opsconsole import Context, Retry, Unavailable, minutes
 
 BACKOFF = Retry(first=timedelta(seconds=2), longest=minutes(1))
-"""How long nobody asks after a call without an answer, when the service does not say."""
-PATIENCE_SECONDS = minutes(30).total_seconds() - 2 * CALL_SECONDS
-"""A batch has half an hour; a call that would begin later is left to the next run."""
+"""The wait after a failed call, unless the service specifies one."""
+LATEST_CALL_SECONDS = minutes(30).total_seconds() - 2 * CALL_TIMEOUT_SECONDS
+"""A batch times out after 30 minutes; a call that would start later than this is left to the next run."""
 
 
-class PutOff(Exception):
-    """The exam is not made now, though nothing is wrong with it; says why."""
+class Postponed(Exception):
+    """The exam is left to a later run; the message gives the reason."""
 
 
-class OutOfTries(Exception):
-    """A part was asked for as often as it may be; says what came of it."""
+class TriesExhausted(Exception):
+    """A part has failed the maximum number of times; the message gives the last cause."""
 
 
-class Maker:
-    """Makes exams for one try of a batch, which `ctx` is about."""
+class Generator:
+    """Generates exams during one try of a batch."""
 
-    def __init__(self, ctx: Context, options: Options, price: Price, service: Service) -> None:
-        self._ctx, self._options, self._price, self._service = ctx, options, price, service
+    def __init__(self, ctx: Context, options: Options, price: Price, client: ApiClient) -> None:
+        self._ctx, self._options, self._price, self._client = ctx, options, price, client
         self._clock = asyncio.get_running_loop().time
-        self._began = self._clock()
+        self._started = self._clock()
 
     def _now(self) -> datetime:
-        """The wall clock when the try began, and what has passed since on the steady one."""
-        return self._ctx.now + timedelta(seconds=self._clock() - self._began)
+        """The wall clock, advanced by the monotonic clock since the try began."""
+        return self._ctx.now + timedelta(seconds=self._elapsed())
 
-    async def make(self, exam: Making) -> None:
-        """Makes what is missing of an exam, and stores it when it is whole; says so when it failed or was put off.
+    def _elapsed(self) -> float:
+        return self._clock() - self._started
+
+    async def generate(self, exam: Draft) -> None:
+        """Requests the missing parts of an exam and stores it once complete, or records why it is not.
+
         Raises Unavailable when the service is down.
         """
         try:
-            while parts := exam.parts:
-                await self._ask(exam, parts[0])
-        except PutOff as why:
-            self._ctx.skip(exam.key, str(why))
-        except OutOfTries as why:
+            while parts := exam.missing_parts:
+                await self._request_part(exam, parts[0])
+        except Postponed as reason:
+            self._ctx.skip(exam.key, str(reason))
+        except TriesExhausted as error:
             with self._ctx.writing() as db:
-                making.fail(db, exam.key, str(why), self._now())
-            self._ctx.fail(exam.key, str(why))
+                drafts.fail(db, exam.key, str(error), self._now())
+            self._ctx.fail(exam.key, str(error))
         else:
             with self._ctx.writing() as db:
-                making.finish(db, exam, self._now())
+                drafts.finish(db, exam, self._now())
             self._ctx.count("exams")
 
-    async def _ask(self, exam: Making, part: Part) -> None:
-        """Asks for a part until questions come that can be kept. Raises PutOff, OutOfTries or Unavailable."""
-        body = prompt.request(self._options, exam.exam, part, exam.kept, exam.key)
+    async def _request_part(self, exam: Draft, part: Part) -> None:
+        """Calls the service until it returns usable questions. Raises Postponed, TriesExhausted or Unavailable."""
+        body = prompt.request(self._options, exam.exam, part, exam.accepted, exam.key)
         while True:
-            number, nth = await self._admitted(exam, part, prompt.tokens_reckoned(body, part))
+            call, attempt = await self._admit(exam, part, prompt.estimated_tokens(body, part))
             self._ctx.count("calls")
             try:
-                answer = await self._service.ask(body)
-            except NoAnswer as none:
-                self._note(exam, number, nth, none)
+                completion = await self._client.create_message(body)
+            except CallFailed as error:
+                self._record_failure(exam, call, attempt, error)
                 continue
-            self._pay(number, answer)
+            with self._ctx.writing() as db:
+                usage.record_completion(db, call, completion, self._price, self._now())
             try:
-                self._judge(exam, part, number, answer)
-            except Unfit as why:
+                self._accept(exam, part, call, completion)
+            except InvalidAnswer as error:
                 with self._ctx.writing() as db:
-                    ledger.judged(db, number, Outcome.UNFIT, str(why))
+                    usage.record_outcome(db, call, Outcome.REJECTED, str(error))
                 continue
             return
 
-    async def _admitted(self, exam: Making, part: Part, tokens: tuple[int, int]) -> tuple[int, int]:
-        """Waits until the next call may be made, and writes that it is; its number, and the how manieth for this part
-        it is.
-        """
+    async def _admit(self, exam: Draft, part: Part, tokens: tuple[int, int]) -> tuple[int, int]:
+        """Waits until limits allow the next call, and records it. Returns its id and its number for this part."""
         call = Call(exam.key, part.seq, exam.attempt, self._ctx.run, tokens)
         while True:
             now = self._now()
             with self._ctx.writing() as db:
-                ledger.alone(db)
-                done, last = ledger.tries(db, exam.key, part.seq, exam.attempt)
-                if done >= ledger.TRIES:
-                    raise OutOfTries(f"asked {done} times for part {part.seq + 1}, the last time: {last}")
-                ledger.require_service(db, self._ctx.run)
-                if not exam.begun:
-                    need = self._whole_exam(exam, tokens, part)
-                    why = ledger.over_budget(db, self._options, need, now, self._ctx.run)
-                    if why is not None:
-                        raise PutOff(why)
-                seconds = ledger.wait(db, self._options, tokens, now)
+                usage.lock(db)
+                tries, cause = usage.previous_tries(db, exam.key, part.seq, exam.attempt)
+                if tries >= usage.MAX_TRIES:
+                    raise TriesExhausted(f"part {part.seq + 1} failed {tries} times, the last time: {cause}")
+                usage.require_available(db, self._ctx.run)
+                if not exam.started:
+                    needed = self._estimated_cost(exam, tokens, part)
+                    reason = usage.exhausted_budget(db, self._options, needed, now, self._ctx.run)
+                    if reason is not None:
+                        raise Postponed(reason)
+                seconds = usage.seconds_to_wait(db, self._options, tokens, now)
                 if not seconds:
-                    exam.begun = True
-                    return ledger.begin(db, call, self._options, self._price, now), done + 1
-            if self._clock() - self._began + seconds > PATIENCE_SECONDS:
-                raise PutOff("its time in this run is over; the next one goes on with it")
+                    exam.started = True
+                    return usage.record_call(db, call, self._options, self._price, now), tries + 1
+            if self._elapsed() + seconds > LATEST_CALL_SECONDS:
+                raise Postponed("the time of this run is used up; the next run continues")
             await asyncio.sleep(seconds)
 
-    def _whole_exam(self, exam: Making, tokens: tuple[int, int], part: Part) -> int:
-        """What an exam is reckoned to cost, in millionths of a dollar."""
-        size = sum(each.size for each in exam.parts)
-        one = ledger.cost(Usage(tokens[0], tokens[1]), self._price)
-        return one * size // part.size
+    def _estimated_cost(self, exam: Draft, tokens: tuple[int, int], part: Part) -> int:
+        """The estimated cost of all missing parts, in millionths of a dollar."""
+        size = sum(each.size for each in exam.missing_parts)
+        return usage.cost(Usage(*tokens), self._price) * size // part.size
 
-    def _note(self, exam: Making, number: int, nth: int, none: NoAnswer) -> None:
-        """Writes why there is no answer. Raises Unavailable when none is to be had."""
-        hold = timedelta(seconds=none.hold) if none.hold is not None else BACKOFF.delay(nth)
+    def _record_failure(self, exam: Draft, call: int, attempt: int, error: CallFailed) -> None:
+        """Records a failed call. Raises Unavailable when another try cannot succeed."""
+        hold = timedelta(seconds=error.retry_after) if error.retry_after is not None else BACKOFF.delay(attempt)
         now = self._now()
         with self._ctx.writing() as db:
-            ledger.unanswered(db, number, none, now, hold=hold if none.again else None)
-            if none.of_this_request:
-                making.fail(db, exam.key, none.cause, now)
-        if not none.again:
-            raise Unavailable("claude", none.cause)
+            usage.record_failure(db, call, error, now, hold=hold if error.retryable else None)
+            if error.request_invalid:
+                drafts.fail(db, exam.key, error.cause, now)
+        if not error.retryable:
+            raise Unavailable("claude", error.cause)
 
-    def _pay(self, number: int, answer: Answer) -> None:
+    def _accept(self, exam: Draft, part: Part, call: int, completion: Completion) -> None:
+        """Stores the usable questions of a completion. Raises InvalidAnswer."""
+        questions = usable_questions(exam, part.counts, completion)
         with self._ctx.writing() as db:
-            ledger.answered(db, number, answer, self._price, self._now())
-
-    def _judge(self, exam: Making, part: Part, number: int, answer: Answer) -> None:
-        """Keeps what is good of an answer. Raises Unfit."""
-        found = fresh(exam, part.counts, answer)
-        with self._ctx.writing() as db:
-            making.store_chunk(db, exam.key, part.seq, found, answer.usage, self._now())
-            ledger.judged(db, number, Outcome.KEPT)
-        exam.keep(part.seq, found)
+            drafts.store_chunk(db, exam.key, part.seq, questions, completion.usage, self._now())
+            usage.record_outcome(db, call, Outcome.ACCEPTED)
+        exam.add_part(part.seq, questions)
 
 
-def fresh(exam: Making, counts: Counts, answer: Answer) -> list[Question]:
-    """The questions of an answer, of the domains in `counts`, that the exam has not got. Raises Unfit."""
-    if answer.stopped:
-        raise Unfit(f"it was not finished: {answer.stopped}")
-    found = exam.new(read(answer.text, counts))
-    if not found:
-        raise Unfit("all its questions are ones that the exam has")
-    return found
+def usable_questions(exam: Draft, counts: Counts, completion: Completion) -> list[Question]:
+    """The questions of a completion, of the domains in `counts`, that the exam needs. Raises InvalidAnswer."""
+    if completion.stop_reason:
+        raise InvalidAnswer(f"it is incomplete: {completion.stop_reason}")
+    questions = exam.new(parse(completion.text, counts))
+    if not questions:
+        raise InvalidAnswer("the exam already has all its questions")
+    return questions

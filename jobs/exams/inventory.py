@@ -1,4 +1,4 @@
-"""Which exams there are and who lacks one: the conditions that jobs, routes and panels share."""
+"""Stored exams: which are valid, which users lack one, and handing them out."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from jobs.common import users
 from jobs.exams.tables import OPEN, UNFINISHED, ExamType, RequestState, exam_requests, pre_generated_exams
 from opsconsole.sql import inserting
 
-LIVES = timedelta(days=7)
-"""An exam is offered for so long after it was stored."""
+LIFETIME = timedelta(days=7)
+"""How long an exam is valid after it was stored."""
 KEPT_AFTER_USE = timedelta(days=1)
-"""Whoever takes an exam has it for so long."""
+"""How long a used exam stays stored, because its user is taking it."""
 EXPIRES_SOON = timedelta(hours=24)
 
 e, r = pre_generated_exams.c, exam_requests.c
 
 
 def unused() -> Any:
-    """The condition that nobody has been given the exam."""
+    """The condition that the exam was not handed out yet."""
     return e.used.is_(False)
 
 
@@ -48,8 +48,8 @@ def valid(now: datetime) -> Any:
     return and_(unused(), e.expires_at > now)
 
 
-def over(now: datetime) -> Any:
-    """The condition that an exam is to be deleted; one that is being taken is not."""
+def finished(now: datetime) -> Any:
+    """The condition that an exam can be deleted: it expired, or it was used a day ago or earlier."""
     return or_(
         and_(unused(), e.expires_at <= now),
         and_(e.used.is_(True), func.coalesce(e.used_at, e.created_at) <= now - KEPT_AFTER_USE),
@@ -57,10 +57,10 @@ def over(now: datetime) -> Any:
 
 
 def lacks(exam: ExamType, now: datetime) -> Any:
-    """The condition that a user has no valid exam of the type, and none is on the way."""
+    """The condition that a user has neither a valid exam of the type nor an open request for one."""
     has = select(1).where(e.user_id == users.c.id, e.exam_type == exam.value, valid(now))
-    asked = select(1).where(r.user_id == users.c.id, r.exam_type == exam.value, UNFINISHED, _is_open())
-    return and_(~has.exists(), ~asked.exists())
+    requested = select(1).where(r.user_id == users.c.id, r.exam_type == exam.value, UNFINISHED, _is_open())
+    return and_(~has.exists(), ~requested.exists())
 
 
 def _is_open() -> Any:
@@ -69,26 +69,27 @@ def _is_open() -> Any:
 
 def request_missing(
     db: Connection,
-    who: Callable[[Any], Any],
+    user_filter: Callable[[Any], Any],
     now: datetime,
-    by: str,
+    requested_by: str,
     types: tuple[ExamType, ...] = tuple(ExamType),
     *,
-    failed_too: bool = True,
+    reopen_failed: bool = True,
 ) -> list[tuple[str, str]]:
-    """Requests the exams that active users lack, of those whose id meets `who`; with `failed_too` a request that failed
-    is taken up again. Who lacks which.
+    """Requests the exams that active users lack, among users whose id meets `user_filter`.
+
+    With `reopen_failed` failed requests are reopened. Returns the pairs of user and exam type.
     """
     lacking = union_all(
         *(
             select(users.c.id, literal(exam.value).label("exam_type")).where(
-                users.c.active, who(users.c.id), lacks(exam, now)
+                users.c.active, user_filter(users.c.id), lacks(exam, now)
             )
             for exam in types
         )
     )
-    found = [(user, exam) for user, exam in db.execute(lacking.order_by("id", "exam_type"))]
-    if found:
+    missing = [(user, exam) for user, exam in db.execute(lacking.order_by("id", "exam_type"))]
+    if missing:
         rows = [
             {
                 "id": uuid4().hex,
@@ -98,11 +99,11 @@ def request_missing(
                 "attempts": 1,
                 "next_attempt_at": now,
                 "last_error": None,
-                "requested_by": by,
+                "requested_by": requested_by,
                 "created_at": now,
                 "updated_at": now,
             }
-            for user, exam in found
+            for user, exam in missing
         ]
         adding = inserting(db, exam_requests)
         db.execute(
@@ -116,22 +117,23 @@ def request_missing(
                     "requested_by": adding.excluded.requested_by,
                     "updated_at": adding.excluded.updated_at,
                 },
-                where=r.state == RequestState.FAILED.value if failed_too else false(),
+                where=r.state == RequestState.FAILED.value if reopen_failed else false(),
             ),
             rows,
         )
-    return found
+    return missing
 
 
-def delete_over(db: Connection, which: Any, now: datetime) -> int:
-    """Deletes the exams that are over, of those that meet a condition; how many."""
-    gone = db.execute(delete(pre_generated_exams).where(which, over(now)).returning(e.id)).all()
-    return len(gone)
+def delete_finished(db: Connection, which: Any, now: datetime) -> int:
+    """Deletes expired and used exams among those that meet a condition; returns their number."""
+    deleted = db.execute(delete(pre_generated_exams).where(which, finished(now)).returning(e.id)).all()
+    return len(deleted)
 
 
-def hand_out(db: Connection, user: str, exam: str, now: datetime) -> Row[Any] | None:
-    """Marks the user's oldest valid exam as used and gives it, with its questions as the JSON text they are stored as;
-    None when there is none. Whoever asks at the same time gets another one.
+def take_oldest(db: Connection, user: str, exam: str, now: datetime) -> Row[Any] | None:
+    """Marks the user's oldest valid exam as used and returns it, with its questions as JSON text; None without one.
+
+    Concurrent callers never get the same exam.
     """
     oldest = (
         select(e.id)
@@ -148,9 +150,7 @@ def hand_out(db: Connection, user: str, exam: str, now: datetime) -> Row[Any] | 
 
 @dataclass(frozen=True, slots=True)
 class Analytics:
-    """Counts of the exams that are in the table now. `unused` includes the expired ones; `with_exams` are users who
-    have any, `without` active users who have none.
-    """
+    """Counts of the stored exams. `with_exams` counts users with any exam, `without` active users with none."""
 
     total: int
     used: int
@@ -163,24 +163,24 @@ class Analytics:
 
 
 def analytics(db: Connection, now: datetime) -> Analytics:
-    """Counts all exams in one pass."""
+    """Counts all exams in one pass over the table."""
 
-    def those(condition: Any) -> Any:
+    def count_if(condition: Any) -> Any:
         return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
     active = select(func.count()).select_from(users).where(users.c.active)
-    # Not users without one: no index has the exams of a user that were taken, and each user would read them all.
+    # Counted by subtraction: no index covers a user's used exams, so NOT EXISTS would read them all for each user.
     served = active.where(users.c.id.in_(select(e.user_id)))
     without = active.scalar_subquery() - served.scalar_subquery()
     soon = and_(valid(now), e.expires_at <= now + EXPIRES_SOON)
     row = db.execute(
         select(
             func.count(e.id),
-            those(e.used.is_(True)),
-            those(and_(unused(), e.expires_at <= now)),
-            those(soon),
-            those(e.exam_type == ExamType.DIAGNOSTIC.value),
-            those(e.exam_type == ExamType.PRACTICE.value),
+            count_if(e.used.is_(True)),
+            count_if(and_(unused(), e.expires_at <= now)),
+            count_if(soon),
+            count_if(e.exam_type == ExamType.DIAGNOSTIC.value),
+            count_if(e.exam_type == ExamType.PRACTICE.value),
             func.count(e.user_id.distinct()),
             without,
         )

@@ -1,4 +1,4 @@
-"""What the `[exams]` section of the configuration may say: the model, how fast it is asked, and what it may cost."""
+"""The `[exams]` section of the configuration: model, rate limits, prices and budgets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOT_CONFIGURED = f"exams are not configured: set {KEY} in the environment of thi
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a million tokens cost, in dollars. `batch` is the share of it that is paid in a message batch."""
+    """Dollars per million tokens. `batch` is the factor for message batches."""
 
     input: Decimal
     output: Decimal
@@ -39,42 +39,42 @@ PRICES = {
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How exams are made.
+    """How exams are generated.
 
-    `mode`: `messages` asks for one part of an exam after the other, `batch` for all at once, at half the price and
-    within a day. `effort` is how hard the model thinks; empty for models that cannot be told. A run makes so many
-    exams, and the next one goes on. The limits a minute hold for all workers together; tokens are those read and
-    written. Budgets are in dollars: of a day in UTC, and of a run (none when None). `prices` adds to the known models'
-    prices, or replaces them.
+    `mode`: `messages` requests one part of an exam at a time, `batch` all parts at once, at half the price and within
+    a day. `effort` is the model's reasoning effort; leave it empty for models without that option. A run works on at
+    most `requests_per_run` exams. The limits per minute apply to all workers together and count input and output
+    tokens. Budgets are in dollars, per UTC day and per run (None: no limit). `prices` adds to the built-in prices or
+    overrides them.
     """
 
     model: str = "claude-sonnet-5-5"
     mode: Literal["messages", "batch"] = "messages"
     effort: str = "low"
-    requests_a_run: int = 20
-    requests_a_minute: int = 50
-    tokens_a_minute: int = 400_000
-    budget_a_day: Decimal = Decimal(50)
-    budget_a_run: Decimal | None = None
+    requests_per_run: int = 20
+    requests_per_minute: int = 50
+    tokens_per_minute: int = 400_000
+    daily_budget: Decimal = Decimal(50)
+    run_budget: Decimal | None = None
     prices: dict[str, Price] = {}
 
 
-def settings_of(options: Mapping[str, Any]) -> Options:
-    """The settings as they were read, with their types."""
+def read_options(options: Mapping[str, Any]) -> Options:
+    """The pack's options as a typed value."""
     return Options(**options)
 
 
 def price_of(options: Options) -> Price | None:
-    """What the model costs, None when nobody said."""
+    """The price of the model, None when unknown."""
     return options.prices.get(options.model) or PRICES.get(options.model)
 
 
-def what_is_missing(options: Options) -> str | None:
-    """Why no exam can be made, in a sentence that says what to set; None when all is there."""
+def configuration_problem(options: Options) -> str | None:
+    """What to set before exams can be generated; None when nothing is missing."""
     if not is_set(KEY):
         return NOT_CONFIGURED
     if price_of(options) is None:
-        return f'exams are not configured: say what {options.model} costs in [exams.prices."{options.model}"]'
+        return f'exams are not configured: set the price of {options.model} in [exams.prices."{options.model}"]'
     return None
 
 
@@ -84,5 +84,5 @@ def micros(dollars: Decimal) -> int:
 
 
 def dollars(amount: int) -> str:
-    """Millionths of a dollar as people read them: `$1.25`."""
+    """Formats millionths of a dollar: `$1.25`."""
     return f"${amount / 1_000_000:,.2f}"

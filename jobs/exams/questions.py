@@ -1,4 +1,4 @@
-"""What a question must be like: our own check of what the service answers, and of what an exam is put together from."""
+"""Validates the questions in responses and assembles exams from them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from opsconsole.extensions import safe
 OPTIONS = 4
 DIFFICULTIES = ("easy", "medium", "hard")
 LENGTHS = {"stem": (10, 2000), "option": (1, 500), "explanation": (10, 4000)}
-"""The fewest and the most characters."""
+"""Minimum and maximum number of characters."""
 
 _TAG = re.compile(r"<[A-Za-z/!?][^<>]*>")
-_FOLDED = re.compile(r"\s+")
+_WHITE_SPACE = re.compile(r"\s+")
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One question as it is answered and stored; `answer` is the index of the right option."""
+    """One question; `answer` is the index of the correct option."""
 
     stem: str
     options: list[str]
@@ -33,71 +33,70 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     difficulty: str
 
 
-class Unfit(Exception):
-    """An answer that cannot be used; says why, in words that are the same for like causes."""
+class InvalidAnswer(Exception):
+    """A response cannot be used. The message has no ids or numbers, so that equal causes are grouped."""
 
 
-class _Answer(msgspec.Struct, forbid_unknown_fields=True):
+class _Payload(msgspec.Struct, forbid_unknown_fields=True):
     questions: list[Question]
 
 
-def read(text: str, counts: Counts) -> list[Question]:
-    """The questions of an answer, each of them right and of a domain that was asked for; alike ones once, and no more
-    of a domain than were asked for. There may be fewer, but not none. Raises Unfit.
+def parse(text: str, counts: Counts) -> list[Question]:
+    """The questions of a response, without duplicates and at most `counts` of each domain.
+
+    Raises InvalidAnswer when any question is invalid or none can be used.
     """
     try:
-        found = msgspec.json.decode(text, type=_Answer).questions
+        questions = msgspec.json.decode(text, type=_Payload).questions
     except msgspec.ValidationError:
-        raise Unfit("its JSON is not of the form that was asked for") from None
+        raise InvalidAnswer("its JSON does not match the schema") from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise Unfit("it is not JSON") from None
-    for question in found:
-        fault = _fault(question)
-        if fault is not None:
-            raise Unfit(fault)
+        raise InvalidAnswer("it is not JSON") from None
+    for question in questions:
+        problem = _problem(question)
+        if problem is not None:
+            raise InvalidAnswer(problem)
         if question.domain not in counts:
-            raise Unfit("a question is of a domain that was not asked for")
-    kept = pick(found, counts)
-    if not kept:
-        raise Unfit("it has no question that was asked for")
-    return kept
+            raise InvalidAnswer("a question has a domain that was not requested")
+    selected = select_questions(questions, counts)
+    if not selected:
+        raise InvalidAnswer("it has none of the requested questions")
+    return selected
 
 
-def pick(found: Iterable[Question], counts: Counts) -> list[Question]:
-    """The first so many of each domain, without those whose stem is that of one before."""
-    seen: set[str] = set()
+def select_questions(questions: Iterable[Question], counts: Counts) -> list[Question]:
+    """The first `counts` questions of each domain, skipping repeated stems."""
+    stems: set[str] = set()
     taken: Counter[str] = Counter()
-    kept = []
-    for question in found:
-        stem = fold(question.stem)
-        if stem not in seen and taken[question.domain] < counts.get(question.domain, 0):
-            seen.add(stem)
+    selected = []
+    for question in questions:
+        stem = normalize(question.stem)
+        if stem not in stems and taken[question.domain] < counts.get(question.domain, 0):
+            stems.add(stem)
             taken[question.domain] += 1
-            kept.append(question)
-    return kept
+            selected.append(question)
+    return selected
 
 
-def missing(kept: Iterable[Question], counts: Counts) -> dict[str, int]:
-    """How many of each domain are still wanted; domains that are whole are left out."""
-    there = Counter(question.domain for question in kept)
-    return {domain: wanted - there[domain] for domain, wanted in counts.items() if wanted > there[domain]}
+def missing_counts(accepted: Iterable[Question], counts: Counts) -> dict[str, int]:
+    """How many questions of each domain are still missing, without the complete domains."""
+    present = Counter(question.domain for question in accepted)
+    return {domain: needed - present[domain] for domain, needed in counts.items() if needed > present[domain]}
 
 
-def put_together(exam_key: str, kept: list[Question]) -> list[dict[str, Any]]:
-    """A whole exam's questions as they are stored, numbered in an order that mixes the domains and is the same for the
-    same exam.
-    """
-    mixed = list(kept)
-    Random(exam_key).shuffle(mixed)
-    return [{"id": f"q{n:03}", **msgspec.to_builtins(question)} for n, question in enumerate(mixed, 1)]
+def assemble(exam_key: str, accepted: list[Question]) -> list[dict[str, Any]]:
+    """A complete exam in its stored form, numbered in a random order that depends on `exam_key` only."""
+    shuffled = list(accepted)
+    Random(exam_key).shuffle(shuffled)
+    return [{"id": f"q{n:03}", **msgspec.to_builtins(question)} for n, question in enumerate(shuffled, 1)]
 
 
-def fold(stem: str) -> str:
-    """A stem without what does not make it another one: case and white space."""
-    return _FOLDED.sub(" ", stem).strip().casefold()
+def normalize(stem: str) -> str:
+    """A stem without differences in case and white space."""
+    return _WHITE_SPACE.sub(" ", stem).strip().casefold()
 
 
-def _fault(question: Question) -> str | None:
+def _problem(question: Question) -> str | None:
     texts = [("stem", question.stem), ("explanation", question.explanation)]
     texts += [("option", option) for option in question.options]
     for name, text in texts:
@@ -107,12 +106,12 @@ def _fault(question: Question) -> str | None:
         plain = re.sub(r"[\n\t]", " ", text)
         if safe(plain, longest + shortest) != plain or _TAG.search(text):
             return f"a question's {name} has control characters or markup"
-    if len(question.options) != OPTIONS or len({fold(option) for option in question.options}) != OPTIONS:
-        return f"a question has not {OPTIONS} distinct options"
+    if len(question.options) != OPTIONS or len({normalize(option) for option in question.options}) != OPTIONS:
+        return f"a question does not have {OPTIONS} distinct options"
     if not 0 <= question.answer < OPTIONS:
-        return "a question's answer is none of its options"
+        return "a question's answer is not the index of an option"
     if question.domain not in SHARES:
-        return "a question is of no known domain"
+        return "a question has an unknown domain"
     if question.difficulty not in DIFFICULTIES:
-        return "a question's difficulty is none of " + ", ".join(DIFFICULTIES)
+        return "a question's difficulty is not one of " + ", ".join(DIFFICULTIES)
     return None

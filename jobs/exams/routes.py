@@ -1,4 +1,4 @@
-"""What exams answer other programs: an exam to take, a request for one, and how many there are."""
+"""HTTP routes: fetch an exam, request one, and analytics."""
 
 from __future__ import annotations
 
@@ -9,107 +9,107 @@ import msgspec
 from sqlalchemy import select
 
 from jobs.common import users
-from jobs.exams.options import settings_of, what_is_missing
-from jobs.exams.stock import Analytics, analytics, hand_out, request_missing, valid
+from jobs.exams.inventory import Analytics, analytics, request_missing, take_oldest, valid
+from jobs.exams.options import configuration_problem, read_options
 from jobs.exams.tables import ExamType, exam_requests, pre_generated_exams
 from opsconsole.extensions import ExtensionContext, Reply, Request, Route, StartRun
 
-LONGEST_ID = 200
-BY_HAND = "http"
-"""Who requested what another program asked for, and what nobody had when it was wanted."""
+MAX_ID_LENGTH = 200
+REQUESTED_BY_HTTP = "http"
+"""`requested_by` of requests made through these routes."""
 
 e, r = pre_generated_exams.c, exam_requests.c
 
 
-def get_exam(serving: ExtensionContext, request: Request) -> Reply:
-    """Hands out the oldest valid exam and marks it used; 404 when there is none, and one is requested. Raises
-    Unavailable.
+def get_exam(ctx: ExtensionContext, request: Request) -> Reply:
+    """Returns the oldest valid exam and marks it used. Without one it requests an exam and returns 404.
+
+    Raises Unavailable.
     """
-    said, problem = _said(request.query)
-    if problem is not None:
-        return problem
-    user, exam = said
-    with serving.writing() as db:
-        found = hand_out(db, user, exam.value, serving.now)
-        if found is None and what_is_missing(settings_of(serving.options)) is None:
-            # Who asks every second is not to have what failed tried, and paid for, every second.
-            request_missing(db, lambda column: column == user, serving.now, BY_HAND, (exam,), failed_too=False)
-    if found is None:
-        return Reply.error(404, "no_exam", "this user has no exam of this type now")
-    told = {
-        "id": found.id,
-        "examType": found.exam_type,
-        "questions": msgspec.Raw(found.questions.encode()),
-        "createdAt": _iso(found.created_at),
-        "expiresAt": _iso(found.expires_at),
+    target = _target(request.query)
+    if isinstance(target, Reply):
+        return target
+    user, exam = target
+    with ctx.writing() as db:
+        row = take_oldest(db, user, exam.value, ctx.now)
+        if row is None and configuration_problem(read_options(ctx.options)) is None:
+            # A client that polls must not reopen, and pay for, a failed request with every poll.
+            request_missing(db, lambda column: column == user, ctx.now, REQUESTED_BY_HTTP, (exam,), reopen_failed=False)
+    if row is None:
+        return Reply.error(404, "no_exam", "this user has no valid exam of this type")
+    body = {
+        "id": row.id,
+        "examType": row.exam_type,
+        "questions": msgspec.Raw(row.questions.encode()),
+        "createdAt": _iso(row.created_at),
+        "expiresAt": _iso(row.expires_at),
     }
-    return Reply({"success": True, "exam": told})
+    return Reply({"success": True, "exam": body})
 
 
-def request_exam(serving: ExtensionContext, request: Request) -> Reply:
-    """Requests an exam: 202, also when that was asked before; 200 when a valid one is there already, 404 for a user
-    who is not active, 503 where none can be made. Raises Unavailable.
+def request_exam(ctx: ExtensionContext, request: Request) -> Reply:
+    """Requests an exam: 202, also when one is already requested.
+
+    200 when a valid exam exists, 404 for an inactive user, 503 when exams are not configured. Raises Unavailable.
     """
-    said, problem = _said(request.body)
-    if problem is not None:
-        return problem
-    user, exam = said
-    mine = (e.user_id == user, e.exam_type == exam.value)
-    with serving.writing() as db:
+    target = _target(request.body)
+    if isinstance(target, Reply):
+        return target
+    user, exam = target
+    of_user = (e.user_id == user, e.exam_type == exam.value)
+    with ctx.writing() as db:
         if db.execute(select(users.c.id).where(users.c.id == user, users.c.active)).first() is None:
             return Reply.error(404, "not_found", "there is no active user with this id", "userId")
-        there = db.execute(select(e.id).where(*mine, valid(serving.now)).limit(1)).scalar()
-        if there is not None:
-            return Reply({"success": True, "state": "ready", "examId": there})
-        missing = what_is_missing(settings_of(serving.options))
-        if missing is not None:
-            return Reply.error(503, "not_configured", missing)
-        request_missing(db, lambda column: column == user, serving.now, BY_HAND, (exam,))
+        valid_exam = db.execute(select(e.id).where(*of_user, valid(ctx.now)).limit(1)).scalar()
+        if valid_exam is not None:
+            return Reply({"success": True, "state": "ready", "examId": valid_exam})
+        problem = configuration_problem(read_options(ctx.options))
+        if problem is not None:
+            return Reply.error(503, "not_configured", problem)
+        request_missing(db, lambda column: column == user, ctx.now, REQUESTED_BY_HTTP, (exam,))
         newest = select(r.id).where(r.user_id == user, r.exam_type == exam.value).order_by(r.created_at.desc()).limit(1)
-        number = db.execute(newest).scalar_one()
-    return Reply({"success": True, "state": "requested", "requestId": number}, 202)
+        request_id = db.execute(newest).scalar_one()
+    return Reply({"success": True, "state": "requested", "requestId": request_id}, 202)
 
 
-def pre_gen_analytics(serving: ExtensionContext, request: Request) -> Reply:
-    """Counts of all exams. Raises Unavailable."""
-    now = serving.now
-    with serving.reading() as db:
-        found = analytics(db, now)
-    return Reply({"success": True, "stats": _stats(found, now)})
+def pre_gen_analytics(ctx: ExtensionContext, request: Request) -> Reply:
+    """Counts of all stored exams. Raises Unavailable."""
+    now = ctx.now
+    with ctx.reading() as db:
+        counts = analytics(db, now)
+    return Reply({"success": True, "stats": _stats(counts, now)})
 
 
-def _stats(found: Analytics, now: datetime) -> dict[str, Any]:
-    mean = round(found.total / found.with_exams, 1) if found.with_exams else 0
+def _stats(counts: Analytics, now: datetime) -> dict[str, Any]:
+    mean = round(counts.total / counts.with_exams, 1) if counts.with_exams else 0
     return {
-        "totalGenerated": found.total,
-        "totalUsed": found.used,
-        "totalUnused": found.total - found.used,
-        "totalExpired": found.expired,
+        "totalGenerated": counts.total,
+        "totalUsed": counts.used,
+        "totalUnused": counts.total - counts.used,
+        "totalExpired": counts.expired,
         "averageExamsPerUser": mean,
-        "diagnosticCount": found.diagnostic,
-        "practiceCount": found.practice,
-        "usedPercentage": round(100 * found.used / found.total) if found.total else 0,
-        "expiringWithin24h": found.expiring,
+        "diagnosticCount": counts.diagnostic,
+        "practiceCount": counts.practice,
+        "usedPercentage": round(100 * counts.used / counts.total) if counts.total else 0,
+        "expiringWithin24h": counts.expiring,
         "userStats": {
-            "usersWithPreGen": found.with_exams,
-            "usersWithoutPreGen": found.without,
+            "usersWithPreGen": counts.with_exams,
+            "usersWithoutPreGen": counts.without,
             "avgPreGenPerUser": mean,
         },
         "timestamp": _iso(now),
     }
 
 
-def _said(given: Any) -> tuple[tuple[str, ExamType], Reply | None]:
-    """The user and the type that are named; an answer instead when one is not, or cannot be."""
-    nothing = ("", ExamType.DIAGNOSTIC)
-    fields = given if hasattr(given, "get") else {}
+def _target(parameters: Any) -> tuple[str, ExamType] | Reply:
+    """The user and the exam type of a request, or the error response when one is missing or invalid."""
+    fields = parameters if hasattr(parameters, "get") else {}
     user, exam = fields.get("userId"), fields.get("examType")
-    if not isinstance(user, str) or not 0 < len(user) <= LONGEST_ID or not user.isprintable():
-        return nothing, Reply.error(400, "bad_field", "say whose exam it is: userId is a text", "userId")
+    if not isinstance(user, str) or not 0 < len(user) <= MAX_ID_LENGTH or not user.isprintable():
+        return Reply.error(400, "bad_field", "userId must be a non-empty string", "userId")
     if exam not in tuple(ExamType):
-        types = " or ".join(ExamType)
-        return nothing, Reply.error(400, "bad_field", f"say which exam: examType is {types}", "examType")
-    return (user, ExamType(exam)), None
+        return Reply.error(400, "bad_field", f"examType must be {' or '.join(ExamType)}", "examType")
+    return user, ExamType(exam)
 
 
 def _iso(moment: datetime) -> str:

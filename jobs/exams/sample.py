@@ -1,4 +1,4 @@
-"""Made-up exams for the demo, the benchmarks and the tests: some taken, some expired, and many people without one."""
+"""Sample exams for the demo, benchmarks and tests: some used, some expired, many users without one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from jobs.exams.blueprint import blueprint
-from jobs.exams.stock import LIVES
+from jobs.exams.inventory import LIFETIME
 from jobs.exams.tables import ExamType, pre_generated_exams
 from jobs.sample_users import add_missing, add_users, is_active, user_id
 
@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 
 MODEL = "sample"
 SHARE = 0.08
-"""So many of the active users get an exam of a type on any one day."""
-MADE_AT = timedelta(hours=6, minutes=10)
-TAKEN = 0.4
+"""The share of active users who get an exam of a type on a day."""
+GENERATED_AT = timedelta(hours=6, minutes=10)
+USED_SHARE = 0.4
 TOKENS = (60, 380)
-"""Read and made for a question."""
+"""Input and output tokens per question."""
 PRICE_MICROS = (2, 10)
 
 
 def add_exams(data: Database, users: int, since: datetime, until: datetime, *, seed: int = 1) -> None:
-    """Writes what `users` people had of exams that were made in [since, until), and before it the people. Their
-    questions say that they are samples, and are much shorter than real ones.
+    """Writes the exams of `users` users generated in [since, until), and the users first.
+
+    Their questions are marked as samples and are much shorter than real ones.
     """
     if users < 1 or since >= until:
         return
@@ -38,35 +39,35 @@ def add_exams(data: Database, users: int, since: datetime, until: datetime, *, s
 def _exams(users: int, since: datetime, until: datetime, seed: int) -> Iterator[dict[str, Any]]:
     day = since.replace(hour=0, minute=0, second=0, microsecond=0)
     while day < until:
-        made_at = day + MADE_AT
-        if since <= made_at < until:
-            yield from _day(users, made_at, until, seed)
+        generated_at = day + GENERATED_AT
+        if since <= generated_at < until:
+            yield from _day(users, generated_at, until, seed)
         day += timedelta(days=1)
 
 
-def _day(users: int, made_at: datetime, until: datetime, seed: int) -> Iterator[dict[str, Any]]:
+def _day(users: int, generated_at: datetime, until: datetime, seed: int) -> Iterator[dict[str, Any]]:
     for number in range(1, users + 1):
         for exam in ExamType:
-            dice = Random(f"{seed}/{user_id(number)}/{exam}/{made_at:%Y-%m-%d}")
-            if dice.random() >= SHARE or not is_active(number, seed=seed):
+            rng = Random(f"{seed}/{user_id(number)}/{exam}/{generated_at:%Y-%m-%d}")
+            if rng.random() >= SHARE or not is_active(number, seed=seed):
                 continue
-            wanted = [domain for domain, count in blueprint(exam).items() for _ in range(count)]
-            used_at = made_at + timedelta(hours=dice.uniform(1, 60)) if dice.random() < TAKEN else None
-            taken = used_at is not None and used_at < until
-            read, made = (tokens * len(wanted) for tokens in TOKENS)
+            domains = [domain for domain, count in blueprint(exam).items() for _ in range(count)]
+            used_at = generated_at + timedelta(hours=rng.uniform(1, 60)) if rng.random() < USED_SHARE else None
+            used = used_at is not None and used_at < until
+            input_tokens, output_tokens = (tokens * len(domains) for tokens in TOKENS)
             yield {
-                "id": f"sample-{user_id(number)}-{exam[:1]}-{made_at:%y%m%d}",
+                "id": f"sample-{user_id(number)}-{exam[:1]}-{generated_at:%y%m%d}",
                 "user_id": user_id(number),
                 "exam_type": exam.value,
-                "questions": [_question(n, domain) for n, domain in enumerate(wanted, 1)],
+                "questions": [_question(n, domain) for n, domain in enumerate(domains, 1)],
                 "model": MODEL,
-                "input_tokens": read,
-                "output_tokens": made,
-                "cost_micros": read * PRICE_MICROS[0] + made * PRICE_MICROS[1],
-                "created_at": made_at,
-                "expires_at": made_at + LIVES,
-                "used": taken,
-                "used_at": used_at if taken else None,
+                "input_tokens": input_tokens,
+                "output_tokens": output_tokens,
+                "cost_micros": input_tokens * PRICE_MICROS[0] + output_tokens * PRICE_MICROS[1],
+                "created_at": generated_at,
+                "expires_at": generated_at + LIFETIME,
+                "used": used,
+                "used_at": used_at if used else None,
             }
 
 
@@ -76,7 +77,7 @@ def _question(number: int, domain: str) -> dict[str, Any]:
         "stem": f"Sample question {number} about {domain}",
         "options": ["first", "second", "third", "fourth"],
         "answer": number % 4,
-        "explanation": "A sample: it explains nothing.",
+        "explanation": "Sample explanation.",
         "domain": domain,
         "difficulty": "easy",
     }

@@ -1,4 +1,4 @@
-"""The tables of exams: those that are ready, what has been paid for of the next ones, who waits, and every call."""
+"""The tables of exams: stored exams, their parts in progress, the request queue, and every API call."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from opsconsole.sql import Json, UtcTime, key_type
 
 
 class ExamType(StrEnum):
-    """Which exam; each user is to have one of each."""
+    """The kinds of exams; each active user gets one of each."""
 
     DIAGNOSTIC = "diagnostic"
     PRACTICE = "practice"
 
 
 class RequestState(StrEnum):
-    """Where a request is. All but DONE are unfinished, and a user has one unfinished request of a type at most."""
+    """The state of a request. All but DONE are unfinished; a user has at most one unfinished request of a type."""
 
     WAITING = "waiting"
     SUBMITTED = "submitted"
-    """Asked for in a message batch that is still to be collected."""
+    """Part of a message batch that is not collected yet."""
     FAILED = "failed"
     DONE = "done"
 
@@ -56,7 +56,7 @@ pre_generated_exams = Table(
     Column("expires_at", UtcTime, nullable=False),
     Column("used", Boolean, nullable=False),
     Column("used_at", UtcTime, nullable=True),
-    # The last one: SQLite walks through all of a long text to reach what stands behind it.
+    # The last column: SQLite reads all of a long text to reach the columns behind it.
     Column("questions", Json, nullable=False),
 )
 _unused = pre_generated_exams.c.used.is_(False)
@@ -76,7 +76,7 @@ def _on_postgresql(statement: str) -> ExecutableDDLElement:
     return DDL(statement).execute_if(dialect="postgresql")  # type: ignore[no-untyped-call] # it has no annotations
 
 
-# Whoever owns the table, as the jobs do, sees all of it. Readers say for whom they read: SET LOCAL app.user_id = '...'.
+# The table's owner, the role of the jobs, sees all rows. Readers set their user: SET LOCAL app.user_id = '...'.
 _POLICY = "CREATE POLICY own_exams ON pre_generated_exams USING (user_id = current_setting('app.user_id', true))"
 for _statement in ("ALTER TABLE pre_generated_exams ENABLE ROW LEVEL SECURITY", _POLICY):
     event.listen(pre_generated_exams, "after_create", _on_postgresql(_statement))
@@ -88,7 +88,7 @@ exam_requests = Table(
     Column("user_id", key_type(), nullable=False),
     Column("exam_type", String, nullable=False),
     Column("state", String, nullable=False),
-    # How often it was taken up: once, and once more each time somebody retries a failed one.
+    # Starts at 1 and grows each time a failed request is retried.
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", UtcTime, nullable=False),
     Column("last_error", Text, nullable=True),
@@ -97,7 +97,7 @@ exam_requests = Table(
     Column("updated_at", UtcTime, nullable=False),
     Index(None, "state", "next_attempt_at"),
 )
-# No parameter: who names the index in an INSERT of many rows cannot have one.
+# A literal: the condition names a partial index in INSERT ... ON CONFLICT, where no parameter is allowed.
 UNFINISHED = exam_requests.c.state != literal_column(f"'{RequestState.DONE.value}'")
 Index(
     "uq_exam_requests_unfinished",
@@ -121,19 +121,19 @@ exam_chunks = Table(
 
 
 class Outcome(StrEnum):
-    """What became of a call."""
+    """The outcome of a call. The values are stored; the table is never altered."""
 
-    ASKED = "asked"
-    """Under way; or lost with the process that made it, which may have been paid for."""
-    ANSWERED = "answered"
-    """Paid for, and not judged yet."""
-    KEPT = "kept"
-    UNFIT = "unfit"
-    """An answer that failed the check."""
-    AWAY = "away"
-    """The service could not answer: trying again may help."""
+    PENDING = "asked"
+    """In progress, or its process ended; it may have been billed."""
+    RECEIVED = "answered"
+    """A completion that is not checked yet."""
+    ACCEPTED = "kept"
+    REJECTED = "unfit"
+    """A completion that failed validation."""
+    UNAVAILABLE = "away"
+    """No completion; another try may succeed."""
     REFUSED = "refused"
-    """The service will not answer, however often it is asked."""
+    """No completion; another try cannot succeed."""
 
 
 exam_calls = Table(
@@ -142,7 +142,7 @@ exam_calls = Table(
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("exam_key", key_type(), nullable=False),
     Column("seq", Integer, nullable=False),
-    # The request's `attempts` then: a chunk has its tries anew each time the request is taken up.
+    # The request's `attempts` at that time: tries of a chunk are counted per attempt.
     Column("attempt", Integer, nullable=False),
     Column("run", BigInteger, nullable=False),
     Column("batch", String, nullable=True),
@@ -153,11 +153,11 @@ exam_calls = Table(
     Column("cause", String, nullable=True),
     Column("asked_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime, nullable=True),
-    # Until this instant nobody asks again: the service said so, or it could not answer.
+    # No call is made before this time: Retry-After, or the backoff after a failure.
     Column("hold_until", UtcTime, nullable=True),
     Column("reserved_tokens", Integer, nullable=False),
     Column("reserved_micros", BigInteger, nullable=False),
-    # None as long as nobody knows what the call cost.
+    # NULL while the cost of the call is unknown.
     Column("input_tokens", Integer, nullable=True),
     Column("output_tokens", Integer, nullable=True),
     Column("cache_write_tokens", Integer, nullable=True),

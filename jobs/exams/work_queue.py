@@ -1,4 +1,4 @@
-"""Makes the exams that were requested."""
+"""Generates the exams that were requested."""
 
 from __future__ import annotations
 
@@ -7,97 +7,98 @@ from typing import Any
 
 from sqlalchemy import Select, case, select
 
-from jobs.exams import making
-from jobs.exams.asking import Maker
-from jobs.exams.batching import Batching
-from jobs.exams.making import Making
-from jobs.exams.options import KEY, Options, Price, price_of, settings_of, what_is_missing
-from jobs.exams.service import connected
+from jobs.exams import drafts
+from jobs.exams.api_client import connect
+from jobs.exams.drafts import Draft
+from jobs.exams.generation import Generator
+from jobs.exams.message_batches import MessageBatches
+from jobs.exams.options import KEY, Options, Price, configuration_problem, price_of, read_options
 from jobs.exams.tables import OPEN, RequestState, exam_calls, exam_requests
 from opsconsole import Context, Items, Job, Limits, Scope, hours, minutes
 
-GENERATED = "generate"
-"""Who requested what nobody asked for by hand."""
+REQUESTED_BY_JOB = "generate"
+"""`requested_by` of requests that exams.generate made."""
 
 r = exam_requests.c
 
 
-def due(as_of: Any) -> tuple[Any, ...]:
+def is_due(as_of: Any) -> tuple[Any, ...]:
     """The conditions that a request may be worked on."""
     return r.state.in_([state.value for state in OPEN]), r.next_attempt_at <= as_of
 
 
-def open_requests(scope: Scope) -> Select[tuple[str]] | tuple[str, ...]:
-    """The requests whose time has come: first those that are begun and would be paid for in vain, then those of
-    people, then the oldest; not so many that one made by hand meanwhile waits for hours. Where no exam can be made,
-    one item that says so.
+def due_requests(scope: Scope) -> Select[tuple[str]] | tuple[str, ...]:
+    """The due requests: first those that already cost money, then those made by people, then the oldest.
+
+    Their number is limited, so that a new request does not wait for hours. Without a configuration there is one item,
+    which reports what to set.
     """
-    options = settings_of(scope.options)
-    if what_is_missing(options) is not None:
+    options = read_options(scope.options)
+    if configuration_problem(options) is not None:
         return (KEY,)
-    begun = select(1).where(exam_calls.c.exam_key == r.id).exists()
-    order = (case((begun, 0), (r.requested_by != GENERATED, 1), else_=2), r.created_at, r.id)
-    return select(r.id).where(*due(scope.as_of)).order_by(*order).limit(options.requests_a_run)
+    started = select(1).where(exam_calls.c.exam_key == r.id).exists()
+    order = (case((started, 0), (r.requested_by != REQUESTED_BY_JOB, 1), else_=2), r.created_at, r.id)
+    return select(r.id).where(*is_due(scope.as_of)).order_by(*order).limit(options.requests_per_run)
 
 
-def make_exams(ctx: Context, requests: Items) -> None:
-    """Makes each request's exam, or says why it has none yet. Raises Unavailable when the service is down."""
-    options = settings_of(ctx.options)
-    missing, price = what_is_missing(options), price_of(options)
-    if missing is not None or price is None:
+def generate_exams(ctx: Context, requests: Items) -> None:
+    """Generates the exam of each request, or records why not. Raises Unavailable when the service is down."""
+    options = read_options(ctx.options)
+    problem, price = configuration_problem(options), price_of(options)
+    if problem is not None or price is None:
         for key in requests:
-            ctx.skip(key, missing or "")
+            ctx.skip(key, problem or "")
         return
-    asyncio.run(_make(ctx, options, price, requests.among(r.id)))
+    asyncio.run(_generate(ctx, options, price, requests.among(r.id)))
 
 
-async def _make(ctx: Context, options: Options, price: Price, which: Any) -> None:
+async def _generate(ctx: Context, options: Options, price: Price, which: Any) -> None:
     exams = _load(ctx, which)
     if not exams:
         return
-    async with connected() as service:
-        batching = Batching(ctx, options, price, service)
+    async with connect() as client:
+        batches = MessageBatches(ctx, options, price, client)
         submitted = [exam for exam in exams if exam.state is RequestState.SUBMITTED]
         if submitted:
-            await batching.collect(submitted)
+            await batches.collect(submitted)
             exams = _load(ctx, which)
-        waiting = [exam for exam in exams if _waits(ctx, exam)]
+        ready = [exam for exam in exams if _is_ready(ctx, exam)]
         if options.mode == "batch":
-            await batching.hand_over(waiting)
+            await batches.submit(ready)
             return
-        maker = Maker(ctx, options, price, service)
-        for exam in waiting:
-            await maker.make(exam)
+        generator = Generator(ctx, options, price, client)
+        for exam in ready:
+            await generator.generate(exam)
 
 
-def _load(ctx: Context, which: Any) -> list[Making]:
+def _load(ctx: Context, which: Any) -> list[Draft]:
     with ctx.reading() as db:
-        return making.load(db, which)
+        return drafts.load(db, which)
 
 
-def _waits(ctx: Context, exam: Making) -> bool:
-    """Whether an exam is to be asked for now. One that failed in an earlier run is: somebody retries that run."""
+def _is_ready(ctx: Context, exam: Draft) -> bool:
+    """Whether calls may be made for an exam. One that failed in an earlier run is reopened: this run is its retry."""
     if exam.state is RequestState.SUBMITTED:
-        ctx.skip(exam.key, "it is in a message batch that is not ready yet")
+        ctx.skip(exam.key, "its message batch has not ended yet")
     if exam.state is RequestState.FAILED and exam.last_run == ctx.run:
-        ctx.fail(exam.key, exam.last_error or "it failed")
+        ctx.fail(exam.key, exam.last_error or "generation failed")
         return False
     if exam.state is RequestState.FAILED:
         with ctx.writing() as db:
-            making.take_up_again(db, exam, ctx.now)
+            drafts.reopen(db, exam, ctx.now)
     return exam.state is RequestState.WAITING
 
 
 work_queue = Job(
     "exams.work_queue",
-    open_requests,
-    make_exams,
+    due_requests,
+    generate_exams,
     cron="* * * * *",
     batch=1,
     batch_timeout=minutes(30),
     timeout=hours(5),
     limits=Limits(max_age=hours(6)),
-    # A part of an exam that two runs ask for at once is paid for twice.
+    # Two runs at once would pay twice for the same part.
     exclusive="exams.work_queue",
-    description="makes the exams that were requested",
+    description="Generates the exams that were requested",
 )

@@ -12,9 +12,9 @@ from jobs.game.tables import lives, player_progress, quiz_sessions, ranking_arch
 from opsconsole.extensions import ExtensionContext, Panel, PanelContent
 
 
-def players_now(serving: ExtensionContext) -> PanelContent:
+def players_now(ctx: ExtensionContext) -> PanelContent:
     """How many wait for each of the jobs; all from indexes, so that it may be asked every second."""
-    now = serving.now
+    now = ctx.now
     waiting = {
         "lives due": select(lives.c.user_id).where(due(now)),
         "streaks in danger": select(player_progress.c.user_id).where(in_danger(now)),
@@ -23,13 +23,13 @@ def players_now(serving: ExtensionContext) -> PanelContent:
             quiz_sessions.c.status == "active", quiz_sessions.c.expires_at > now
         ),
     }
-    with serving.reading() as db:
+    with ctx.reading() as db:
         return PanelContent(facts=tuple((name, f"{_count(db, query):,}") for name, query in waiting.items()))
 
 
-def leaderboards_now(serving: ExtensionContext) -> PanelContent:
+def leaderboards_now(ctx: ExtensionContext) -> PanelContent:
     """Each board's size, who leads it, and the last period that was closed."""
-    with serving.reading() as db:
+    with ctx.reading() as db:
         rows = tuple(_board(db, board) for board in BOARDS)
     return PanelContent(columns=("board", "players", "first", "XP", "since", "last closed"), rows=rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.common import metadata
 from jobs.practice.families import FAMILIES
-from jobs.practice.panel import practice_cache
+from jobs.practice.panels import practice_cache
 from jobs.practice.routes import ROUTES
 from jobs.practice.sample import add_practice
 from jobs.practice.warm_cache import warm_cache

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import Text, func, select, type_coerce
 
-from jobs.practice.learning import readable_config
+from jobs.practice.queries import readable_config
 from jobs.practice.tables import practice_sessions, session_configs
 from opsconsole import Unavailable
 from opsconsole.cache import Family
@@ -17,23 +17,23 @@ SURVEY_SECONDS = 0.3
 COLUMNS = ("family", "keys are called", "live", "keys", "memory", "hit rate here")
 
 
-def cached(serving: ExtensionContext) -> PanelContent:
+def cached(ctx: ExtensionContext) -> PanelContent:
     """Facts of the tables, and a row for each declared family; without figures of Redis while it is away."""
-    facts = _facts(serving)
+    facts = _facts(ctx)
     try:
-        stats, recent = serving.cache.statistics()
-        told = serving.cache.survey(serving.families, seconds=SURVEY_SECONDS)
+        stats, recent = ctx.cache.statistics()
+        told = ctx.cache.survey(ctx.families, seconds=SURVEY_SECONDS)
     except Unavailable as error:
-        nothing = tuple((*_declared(family), "-", "-", "-") for family in serving.families)
+        nothing = tuple((*_declared(family), "-", "-", "-") for family in ctx.families)
         return PanelContent(facts, COLUMNS, nothing, message=error.sentence)
     facts += (
         ("hit rate since Redis began", _share(stats.hit_rate)),
         ("over the last minutes", _share(recent)),
         ("keys of other programs", f"{told.others:,}"),
     )
-    reads = serving.cache.reader.reads()
+    reads = ctx.cache.reader.reads()
     rows = []
-    for family in serving.families:
+    for family in ctx.families:
         held, read = told.families[family.name], reads.get(family.name)
         memory = "-" if held.memory is None else f"{held.memory / 1e6:,.1f} MB"
         rows.append((*_declared(family), f"{held.keys:,}", memory, _share(read.hit_rate if read else None)))
@@ -41,9 +41,9 @@ def cached(serving: ExtensionContext) -> PanelContent:
     return PanelContent(facts, COLUMNS, tuple(rows), says)
 
 
-def _facts(serving: ExtensionContext) -> tuple[tuple[str, str], ...]:
-    since = serving.now - timedelta(days=1)
-    with serving.reading() as db:
+def _facts(ctx: ExtensionContext) -> tuple[tuple[str, str], ...]:
+    since = ctx.now - timedelta(days=1)
+    with ctx.reading() as db:
         sessions, people = db.execute(
             select(func.count(), func.count(practice_sessions.c.user_id.distinct())).where(
                 practice_sessions.c.created_at >= since

@@ -15,7 +15,7 @@ SURVEY_SECONDS = 1.0
 """So long the keys are walked through for an answer; with more keys than that the numbers are reckoned."""
 
 
-def start_session(serving: ExtensionContext, request: Request) -> Reply:
+def start_session(ctx: ExtensionContext, request: Request) -> Reply:
     """A new practice session for `userId` in `subjectId`: 201, 400 naming what is not said, 404 naming what is not
     there. Raises Unavailable.
     """
@@ -26,24 +26,24 @@ def start_session(serving: ExtensionContext, request: Request) -> Reply:
         if name not in said:
             return Reply.error(400, "missing", f"say {name}", field=name)
     try:
-        session = new_session(serving, said["userId"], said["subjectId"], secrets.token_hex(12))
+        session = new_session(ctx, said["userId"], said["subjectId"], secrets.token_hex(12))
     except Missing as error:
         return Reply.error(404, "not_found", str(error), field=error.what)
     return Reply({"success": True, "session": session}, 201)
 
 
-def show_session(serving: ExtensionContext, request: Request) -> Reply:
+def show_session(ctx: ExtensionContext, request: Request) -> Reply:
     """A session that was started before; 404 where there is none. Raises Unavailable."""
-    session = find_session(serving, request.path["user"], request.path["session"])
+    session = find_session(ctx, request.path["user"], request.path["session"])
     if session is None:
         return Reply.error(404, "not_found", "this user has no such session")
     return Reply({"success": True, "session": session})
 
 
-def redis_health(serving: ExtensionContext, request: Request) -> Reply:
+def redis_health(ctx: ExtensionContext, request: Request) -> Reply:
     """Whether Redis answers, with its main figures; 503 when it does not."""
     try:
-        stats, _ = serving.cache.statistics()
+        stats, _ = ctx.cache.statistics()
     except Unavailable as error:
         away = {"connected": False, "ping": None, "stats": None, "reason": error.reason}
         return Reply({"status": "unhealthy", "redis": away}, 503)
@@ -51,13 +51,13 @@ def redis_health(serving: ExtensionContext, request: Request) -> Reply:
     return Reply({"status": "healthy", "redis": {"connected": True, "ping": round(stats.ping_ms, 2), "stats": figures}})
 
 
-def cache_stats(serving: ExtensionContext, request: Request) -> Reply:
+def cache_stats(ctx: ExtensionContext, request: Request) -> Reply:
     """The server's figures, and keys, memory, lives and hit rate of each declared family. Raises Unavailable."""
-    stats, recent = serving.cache.statistics()
-    told = serving.cache.survey(serving.families, seconds=SURVEY_SECONDS)
-    reads = serving.cache.reader.reads()
+    stats, recent = ctx.cache.statistics()
+    told = ctx.cache.survey(ctx.families, seconds=SURVEY_SECONDS)
+    reads = ctx.cache.reader.reads()
     families = []
-    for family in serving.families:
+    for family in ctx.families:
         held, read = told.families[family.name], reads.get(family.name)
         families.append(
             {
@@ -95,7 +95,7 @@ def cache_stats(serving: ExtensionContext, request: Request) -> Reply:
     return Reply({"success": True, "stats": {"connected": True, **server, "families": families, "walk": walk}})
 
 
-def clear_cache(serving: ExtensionContext, request: Request) -> Reply:
+def clear_cache(ctx: ExtensionContext, request: Request) -> Reply:
     """Removes the keys of `userId`, of `subjectId`, or of both together, of all declared families: 400 when neither is
     said, or an id that no key can hold. Raises Unavailable.
     """
@@ -110,7 +110,7 @@ def clear_cache(serving: ExtensionContext, request: Request) -> Reply:
         except BadKey as error:
             return Reply.error(400, "bad_field", error.sentence, field=name)
     parts = {"userId": "user", "subjectId": "subject"}
-    swept = serving.cache.clear(serving.families, **{parts[name]: value for name, value in said.items()})
+    swept = ctx.cache.clear(ctx.families, **{parts[name]: value for name, value in said.items()})
     return Reply({"success": True, "cleared": swept.total, "families": dict(swept.found)})
 
 

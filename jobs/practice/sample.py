@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from jobs.attempts.tables import questions
-from jobs.practice.learning import ZONE
+from jobs.practice.queries import ZONE
 from jobs.practice.tables import practice_sessions, session_configs
 from jobs.sample_users import GRADES, STREAMS, add_missing, add_users, is_active, user_id
 from opsconsole import DAY, Window

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, insert, select
 
-from jobs.practice import learning
+from jobs.practice import queries
 from jobs.practice.families import (
     BY_DIFFICULTY,
     BY_SUBJECT,
@@ -22,7 +22,7 @@ from jobs.practice.families import (
     word,
 )
 from jobs.practice.generator import SessionConfig, Topics, generate
-from jobs.practice.learning import Performance, just
+from jobs.practice.queries import Performance, just
 from jobs.practice.tables import practice_sessions
 from opsconsole.cache import CacheRequest
 from opsconsole.extensions import ExtensionContext
@@ -48,29 +48,29 @@ class Missing(Exception):
         super().__init__(says)
 
 
-def new_session(serving: ExtensionContext, user: str, subject: str, session: str) -> Session:
+def new_session(ctx: ExtensionContext, user: str, subject: str, session: str) -> Session:
     """Puts a session together and stores it under the id `session`, which is its seed too.
 
     Raises Missing for a user who is not there or not active, and for a subject without questions; Unavailable.
     """
-    performance, topics = look_up(serving, user, subject)
+    performance, topics = look_up(ctx, user, subject)
     if performance is None:
         raise Missing("userId", "there is no active user of that id")
-    config = config_of(serving, performance)
-    pool = questions(serving, subject, config)
+    config = config_of(ctx, performance)
+    pool = questions(ctx, subject, config)
     if not pool:
         raise Missing("subjectId", "there are no questions to practise in that subject")
-    now = serving.now
+    now = ctx.now
     # One short transaction; what was solved a moment ago is not in the cache, and must not come again.
-    with serving.writing() as db:
-        solved = learning.solved_lately(db, user, now)
+    with ctx.writing() as db:
+        solved = queries.solved_lately(db, user, now)
         made = Session(session, user, subject, generate(config, pool, topics, solved, session), now)
         db.execute(insert(practice_sessions), msgspec.structs.asdict(made))
-    serving.cache.reader.put(SESSION, made, user=user, session=session)
+    ctx.cache.reader.put(SESSION, made, user=user, session=session)
     return made
 
 
-def find_session(serving: ExtensionContext, user: str, session: str) -> Session | None:
+def find_session(ctx: ExtensionContext, user: str, session: str) -> Session | None:
     """A session of that user that was put together before."""
 
     def stored(db: Connection) -> Session | None:
@@ -78,23 +78,23 @@ def find_session(serving: ExtensionContext, user: str, session: str) -> Session 
         row = db.execute(select(practice_sessions).where(c.id == session, c.user_id == user)).one_or_none()
         return None if row is None else Session(**row._mapping)
 
-    compute = _from_database(serving, stored)
-    found: Session | None = serving.cache.reader.get(SESSION, Session | None, compute, user=user, session=session)
+    compute = _from_database(ctx, stored)
+    found: Session | None = ctx.cache.reader.get(SESSION, Session | None, compute, user=user, session=session)
     return found
 
 
-def look_up(serving: ExtensionContext, user: str, subject: str) -> tuple[Performance | None, Topics]:
+def look_up(ctx: ExtensionContext, user: str, subject: str) -> tuple[Performance | None, Topics]:
     """Who an active user is, and the user's topics in a subject; in one round trip where they are cached."""
-    now, who, place = serving.now, just(user), (user, subject)
+    now, who, place = ctx.now, just(user), (user, subject)
 
-    def topics_by(read: Callable[[Connection], learning.ByUserAndSubject]) -> Callable[[], list[str]]:
-        return _from_database(serving, lambda db: read(db).get(place, []))
+    def topics_by(read: Callable[[Connection], queries.ByUserAndSubject]) -> Callable[[], list[str]]:
+        return _from_database(ctx, lambda db: read(db).get(place, []))
 
-    performance = _from_database(serving, lambda db: learning.performances(db, who, now).get(user))
-    current = topics_by(lambda db: learning.current_topics(db, who, now, subject))
-    weak = topics_by(lambda db: learning.weak_concepts(db, who, subject))
-    revision = topics_by(lambda db: learning.revision_topics(db, who, now, subject))
-    found, *lists = serving.cache.reader.get_all(
+    performance = _from_database(ctx, lambda db: queries.performances(db, who, now).get(user))
+    current = topics_by(lambda db: queries.current_topics(db, who, now, subject))
+    weak = topics_by(lambda db: queries.weak_concepts(db, who, subject))
+    revision = topics_by(lambda db: queries.revision_topics(db, who, now, subject))
+    found, *lists = ctx.cache.reader.get_all(
         [
             CacheRequest(PERFORMANCE, {"user": user}, Performance | None, performance),
             *(
@@ -106,33 +106,31 @@ def look_up(serving: ExtensionContext, user: str, subject: str) -> tuple[Perform
     return found, Topics(*lists)
 
 
-def config_of(serving: ExtensionContext, performance: Performance) -> SessionConfig:
+def config_of(ctx: ExtensionContext, performance: Performance) -> SessionConfig:
     """How the user's sessions are put together; the default where nothing is said for the stream and grade."""
     stream, grade = performance.stream, performance.grade
     if stream is None or grade is None:
         return DEFAULT
-    compute = _from_database(serving, lambda db: learning.session_config(db, stream, grade))
+    compute = _from_database(ctx, lambda db: queries.session_config(db, stream, grade))
     shape = SessionConfig | None
-    found: SessionConfig | None = serving.cache.reader.get(
-        CONFIG, shape, compute, stream=word(stream), grade=word(grade)
-    )
+    found: SessionConfig | None = ctx.cache.reader.get(CONFIG, shape, compute, stream=word(stream), grade=word(grade))
     return found or DEFAULT
 
 
-def questions(serving: ExtensionContext, subject: str, config: SessionConfig) -> dict[str, list[str]]:
+def questions(ctx: ExtensionContext, subject: str, config: SessionConfig) -> dict[str, list[str]]:
     """The questions that a session may have, by topic."""
-    compute = _from_database(serving, lambda db: learning.questions_of(db, subject, config.category, config.difficulty))
+    compute = _from_database(ctx, lambda db: queries.questions_of(db, subject, config.category, config.difficulty))
     parts = {"subject": subject, "category": word(config.category)}
     family = BY_SUBJECT
     if config.difficulty is not None:
         family, parts = BY_DIFFICULTY, parts | {"difficulty": word(config.difficulty)}
-    found: dict[str, list[str]] = serving.cache.reader.get(family, dict[str, list[str]], compute, **parts)
+    found: dict[str, list[str]] = ctx.cache.reader.get(family, dict[str, list[str]], compute, **parts)
     return found
 
 
-def _from_database(serving: ExtensionContext, read: Callable[[Connection], Any]) -> Callable[[], Any]:
+def _from_database(ctx: ExtensionContext, read: Callable[[Connection], Any]) -> Callable[[], Any]:
     def compute() -> Any:
-        with serving.reading() as db:
+        with ctx.reading() as db:
             return read(db)
 
     return compute

@@ -9,9 +9,9 @@ from sqlalchemy import Select, select
 
 from jobs.attempts.tables import attempts
 from jobs.common import users
-from jobs.practice import learning
+from jobs.practice import queries
 from jobs.practice.families import CURRENT, PERFORMANCE, REVISION, WEAK
-from jobs.practice.learning import CURRENT_FOR
+from jobs.practice.queries import CURRENT_FOR
 from opsconsole import Context, Items, Job, Limits, Scope, minutes
 from opsconsole.cache import Family
 
@@ -32,10 +32,10 @@ def active_lately(scope: Scope) -> Select[tuple[str]]:
 def warm(ctx: Context, batch: Items) -> None:
     """Caches how each user of the batch does, and the user's topics in each subject that was practised lately."""
     with ctx.reading() as db:
-        performances = learning.performances(db, batch.among, ctx.as_of)
-        current = learning.current_topics(db, batch.among, ctx.as_of)
-        weak = learning.weak_concepts(db, batch.among)
-        revision = learning.revision_topics(db, batch.among, ctx.as_of)
+        performances = queries.performances(db, batch.among, ctx.as_of)
+        current = queries.current_topics(db, batch.among, ctx.as_of)
+        weak = queries.weak_concepts(db, batch.among)
+        revision = queries.revision_topics(db, batch.among, ctx.as_of)
     subjects: dict[str, list[str]] = {}
     for user, subject in current:
         subjects.setdefault(user, []).append(subject)

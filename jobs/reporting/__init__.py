@@ -6,7 +6,7 @@ from jobs.common import metadata
 from jobs.reporting.daily_report import daily_report
 from jobs.reporting.daily_snapshot import daily_snapshot
 from jobs.reporting.monthly_summary import monthly_summary
-from jobs.reporting.panel import reports_panel
+from jobs.reporting.panels import reports_panel
 from jobs.reporting.sample import add_reporting
 from opsconsole import Pack
 

@@ -20,16 +20,16 @@ USER_DAYS = 70_000
 """For so many users times days it is found out who is out of date: measured, a second on two cores."""
 
 
-def last_days(serving: ExtensionContext) -> PanelContent:
+def last_days(ctx: ExtensionContext) -> PanelContent:
     """The days that have ended, newest first, each with its rows and the users for whom they are out of date."""
-    today = DAY.at(serving.now, UTC)
+    today = DAY.at(ctx.now, UTC)
     days = [DAY.named(date.fromisoformat(today.label) - timedelta(days=n), UTC) for n in range(1, DAYS + 1)]
-    with serving.reading() as db:
+    with ctx.reading() as db:
         reported, held = (_rows_by_day(db, table, days[-1]) for table in (reports, snapshots))
         everybody = db.execute(select(func.count()).select_from(users)).scalar_one()
         looked_at = days[: USER_DAYS // max(1, everybody)]
         # A day without any rows is not out of date but missing.
-        stale = {day.label: _stale(db, day, serving) for day in looked_at if day.label in reported | held}
+        stale = {day.label: _stale(db, day, ctx) for day in looked_at if day.label in reported | held}
     facts = (
         ("newest report", max(reported, default="none")),
         ("users", f"{everybody:,}"),
@@ -46,8 +46,8 @@ def _rows_by_day(db: Connection, table: Table, first: Window) -> dict[str, int]:
     return {day.isoformat(): rows for day, rows in db.execute(counted)}
 
 
-def _stale(db: Connection, day: Window, serving: ExtensionContext) -> int:
-    scope = Scope(day, serving.now, {}, serving.options)
+def _stale(db: Connection, day: Window, ctx: ExtensionContext) -> int:
+    scope = Scope(day, ctx.now, {}, ctx.options)
     either = union(with_stale_reports(scope), with_stale_snapshots(scope)).subquery()
     return int(db.execute(select(func.count()).select_from(either)).scalar_one())
 

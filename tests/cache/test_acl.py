@@ -8,7 +8,7 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from jobs.attempts.day import DAY_ATTEMPTS
+from jobs.attempts.cached_day import DAY_ATTEMPTS
 from jobs.practice.families import CURRENT, FAMILIES, PERFORMANCE
 from opsconsole.cache.client import Cache
 from opsconsole.embedded.redis import EmbeddedRedis

@@ -12,9 +12,9 @@ import pytest
 import redis
 from sqlalchemy import insert
 
-from jobs.attempts.advice import Kind
 from jobs.attempts.cache_day import cache_day
 from jobs.attempts.suggest import suggest
+from jobs.attempts.suggestion_rules import Kind
 from jobs.attempts.tables import (
     attempts,
     questions,

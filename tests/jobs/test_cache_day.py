@@ -16,7 +16,7 @@ from sqlalchemy import event, text
 
 from jobs.attempts import pack
 from jobs.attempts.cache_day import cache_day
-from jobs.attempts.day import DAY_ATTEMPTS
+from jobs.attempts.cached_day import DAY_ATTEMPTS
 from jobs.attempts.suggest import suggest
 from opsconsole.authoring.batch import Batch, BatchResult
 from opsconsole.authoring.context import Resources

@@ -13,7 +13,7 @@ from sqlalchemy import func, insert, select
 
 from jobs.attempts.tables import questions
 from jobs.common import metadata, users
-from jobs.practice.learning import readable_config
+from jobs.practice.queries import readable_config
 from jobs.practice.sample import LENGTH, add_practice
 from jobs.practice.tables import practice_sessions, session_configs
 from opsconsole.core.database import Database

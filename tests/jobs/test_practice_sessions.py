@@ -15,8 +15,8 @@ from sqlalchemy import text
 
 from jobs.practice import pack
 from jobs.practice.families import ANY, BY_DIFFICULTY, BY_SUBJECT, CURRENT, FAMILIES, PERFORMANCE, REVISION, WEAK, word
-from jobs.practice.learning import Done, Performance
-from jobs.practice.panel import cached
+from jobs.practice.panels import cached
+from jobs.practice.queries import Done, Performance
 from jobs.practice.sessions import Missing, find_session, look_up, new_session
 from jobs.practice.tables import practice_sessions
 from opsconsole.authoring.context import Resources

@@ -13,10 +13,10 @@ import redis
 from hypothesis import given, settings, strategies as st
 from sqlalchemy import delete, text, update
 
-from jobs.attempts.advice import Kind, advise
 from jobs.attempts.cache_day import cache_day
-from jobs.attempts.day import Done, Named
+from jobs.attempts.cached_day import Done, Named
 from jobs.attempts.suggest import suggest
+from jobs.attempts.suggestion_rules import Kind, advise
 from jobs.attempts.tables import questions, suggestions
 from opsconsole.authoring.context import Resources
 from opsconsole.authoring.run import RunState

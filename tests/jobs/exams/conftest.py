@@ -31,7 +31,7 @@ def _nobody_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def school(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
     """Nobody is there yet. After a call without an answer the next one comes at once."""
-    monkeypatch.setattr("jobs.exams.asking.BACKOFF", Retry(first=timedelta(0)))
+    monkeypatch.setattr("jobs.exams.generation.BACKOFF", Retry(first=timedelta(0)))
     made = School(database_url)
     yield made
     made.close()

@@ -24,7 +24,7 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from jobs.common import users
-from jobs.exams.stock import request_missing
+from jobs.exams.inventory import request_missing
 from jobs.exams.tables import Outcome, RequestState, exam_calls, exam_chunks, exam_requests, pre_generated_exams
 from opsconsole.authoring.run import OPEN
 from opsconsole.core.clock import now
@@ -37,15 +37,15 @@ from tests.jobs.exams.fixtures import PARTS, is_whole
 from tests.services import PrivatePostgres
 
 SETTINGS = {
-    "OPSCONSOLE_EXAMS__REQUESTS_A_RUN": "100000",
-    "OPSCONSOLE_EXAMS__REQUESTS_A_MINUTE": "1000000",
-    "OPSCONSOLE_EXAMS__TOKENS_A_MINUTE": "1000000000",
-    "OPSCONSOLE_EXAMS__BUDGET_A_DAY": "100000",
+    "OPSCONSOLE_EXAMS__REQUESTS_PER_RUN": "100000",
+    "OPSCONSOLE_EXAMS__REQUESTS_PER_MINUTE": "1000000",
+    "OPSCONSOLE_EXAMS__TOKENS_PER_MINUTE": "1000000000",
+    "OPSCONSOLE_EXAMS__DAILY_BUDGET": "100000",
     "OPSCONSOLE_ENGINE__WORKERS": "1",
     "ANTHROPIC_API_KEY": KEY,
     "NO_PROXY": "127.0.0.1",
 }
-PATIENCE_SECONDS = 150.0
+LATEST_CALL_SECONDS = 150.0
 FINISH_SECONDS = 900.0
 
 
@@ -77,7 +77,7 @@ class Campaign:
         """Kills a process after so many calls, in the middle of whatever it is at; False when all was done before."""
         goal = len(self.asked()) + after_calls
         process = self.start()
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + LATEST_CALL_SECONDS
         try:
             while len(self.asked()) < goal:
                 assert process.poll() is None, self._said()
@@ -137,7 +137,7 @@ class Campaign:
         parts = sum(PARTS[exam["exam_type"]] for exam in exams)
         vain = len(asked) - parts
         assert 0 <= vain <= self.kills, f"{vain} calls were paid for in vain"
-        kept = Counter((c["exam_key"], c["seq"]) for c in calls if c["outcome"] == Outcome.KEPT)
+        kept = Counter((c["exam_key"], c["seq"]) for c in calls if c["outcome"] == Outcome.ACCEPTED)
         assert len(kept) == parts
         assert set(kept.values()) == {1}
         # Every call that the server saw is in the books, with its tokens unless the process died before it had them.

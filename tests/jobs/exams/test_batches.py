@@ -14,8 +14,8 @@ from opsconsole.embedded.claude import ClaudeServer, Fault
 from tests.jobs.exams.fixtures import PARTS, School, faults, is_whole, tries_of_a_part
 
 LATER = timedelta(minutes=5)
-HANDED_OVER = "it was handed over in a message batch"
-NOT_READY = "it is in a message batch that is not ready yet"
+HANDED_OVER = "submitted in a message batch"
+NOT_READY = "its message batch has not ended yet"
 
 
 @pytest.fixture
@@ -146,9 +146,9 @@ def test_collecting_that_was_cut_off_goes_on_where_it_ended(
     later(school)
     stored = 0
 
-    from jobs.exams import making
+    from jobs.exams import drafts
 
-    store_chunk = making.store_chunk
+    store_chunk = drafts.store_chunk
 
     def five(*given: Any) -> None:
         nonlocal stored
@@ -158,7 +158,7 @@ def test_collecting_that_was_cut_off_goes_on_where_it_ended(
         store_chunk(*given)
 
     with monkeypatch.context() as cut:
-        cut.setattr(making, "store_chunk", five)
+        cut.setattr(drafts, "store_chunk", five)
         with pytest.raises(KeyboardInterrupt):
             school.work_off()
     assert len(school.rows(exam_chunks)) + PARTS["diagnostic"] * len(school.exams()) == 5

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
-from jobs.exams.stock import hand_out
+from jobs.exams.inventory import take_oldest
 from jobs.exams.tables import exam_requests
 from opsconsole.authoring.extensions import Reply
 from opsconsole.authoring.pack import Pack
@@ -99,7 +99,7 @@ def test_fifty_callers_at_once_get_fifty_different_exams(school: School, databas
 
     def one(_: int) -> str | None:
         with crowd.writing() as db:
-            found = hand_out(db, "asha", "diagnostic", NOON)
+            found = take_oldest(db, "asha", "diagnostic", NOON)
         return None if found is None else str(found.id)
 
     with ThreadPoolExecutor(50) as callers:

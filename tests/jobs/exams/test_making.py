@@ -102,12 +102,12 @@ AGAIN = [
     (Fault.OVERLOADED, "away", "529 overloaded_error"),
     (Fault.BROKEN, "away", "500 api_error"),
     (Fault.OVERLOADED_200, "away", "200 overloaded_error"),
-    (Fault.RESET, "away", "the connection failed or was cut"),
-    (Fault.GARBAGE, "away", "what came is no answer of the Messages API"),
-    (Fault.MAX_TOKENS, "unfit", "it was not finished: max_tokens"),
-    (Fault.REFUSAL, "unfit", "it was not finished: refusal"),
+    (Fault.RESET, "away", "connection failed or interrupted"),
+    (Fault.GARBAGE, "away", "not a valid Messages API response"),
+    (Fault.MAX_TOKENS, "unfit", "it is incomplete: max_tokens"),
+    (Fault.REFUSAL, "unfit", "it is incomplete: refusal"),
     (Fault.NOT_JSON, "unfit", "it is not JSON"),
-    (Fault.OUT_OF_RANGE, "unfit", "a question's answer is none of its options"),
+    (Fault.OUT_OF_RANGE, "unfit", "a question's answer is not the index of an option"),
     (Fault.ESCAPES, "unfit", "a question's stem has control characters or markup"),
     (Fault.MARKUP, "unfit", "a question's explanation has control characters or markup"),
 ]
@@ -144,7 +144,7 @@ def test_what_goes_wrong_three_times_fails_the_request_and_keeps_what_was_paid_f
 
     assert (result.ok, result.failed, result.broken) == (0, [request], None)
     (told,) = result.failures
-    assert told.message == f"asked 3 times for part 2, the last time: {cause}"
+    assert told.message == f"part 2 failed 3 times, the last time: {cause}"
     assert school.states() == {request: "failed"}
     assert school.rows(exam_requests)[0]["last_error"] == told.message
     assert school.exams() == []
@@ -192,7 +192,7 @@ def test_a_service_that_is_always_one_short_makes_no_exam(school: School, claude
 def test_a_call_ends_at_its_deadline_however_slowly_it_comes(
     school: School, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
-    monkeypatch.setattr("jobs.exams.service.CALL_SECONDS", 0.5)
+    monkeypatch.setattr("jobs.exams.api_client.CALL_TIMEOUT_SECONDS", 0.5)
     school.users("asha")
     school.request("asha")
     faults(claude.script, fault)
@@ -201,7 +201,7 @@ def test_a_call_ends_at_its_deadline_however_slowly_it_comes(
     school.work_off()
 
     assert time.monotonic() - began < 30  # the SDK alone may take ten to load
-    assert school.outcomes()[0] == (0, "away", "no answer within 0.5 s")
+    assert school.outcomes()[0] == (0, "away", "no response within 0.5 s")
     lost = school.rows(exam_calls)[0]
     assert lost["cost_micros"] is None
     assert lost["reserved_micros"] > 0

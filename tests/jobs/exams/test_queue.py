@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, update
 
-from jobs.exams import asking
+from jobs.exams import generation
 from jobs.exams.options import Price
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests, pre_generated_exams
 from opsconsole.embedded.claude import ClaudeServer, Fault
@@ -133,7 +133,7 @@ def test_what_is_begun_comes_first_and_then_what_people_asked_for(school: School
     school.request("dora", id="later", next_attempt_at=NOON + A_MOMENT)
 
     assert school.planned("work_queue") == ["begun", "by hand", "old"]
-    school.set(requests_a_run=1)
+    school.set(requests_per_run=1)
     assert school.planned("work_queue") == ["begun"]
 
 
@@ -146,16 +146,16 @@ def test_calls_wait_for_the_limits_a_minute(
         slept.append(seconds)
         school.now += timedelta(seconds=seconds)
 
-    monkeypatch.setattr("jobs.exams.asking.asyncio.sleep", sleep)
-    monkeypatch.setattr(asking.Maker, "_now", lambda _: school.now)
-    school.set(requests_a_minute=2)
+    monkeypatch.setattr("jobs.exams.generation.asyncio.sleep", sleep)
+    monkeypatch.setattr(generation.Generator, "_now", lambda _: school.now)
+    school.set(requests_per_minute=2)
     school.users("asha")
     school.request("asha")
 
     school.work_off()
     assert slept == [60.0]
 
-    school.set(requests_a_minute=50, tokens_a_minute=1)
+    school.set(requests_per_minute=50, tokens_per_minute=1)
     school.request("asha", "practice")
     slept.clear()
     school.work_off()
@@ -174,8 +174,8 @@ def test_a_service_that_wants_us_to_wait_is_obeyed_up_to_a_minute(
         slept.append(round(seconds))
         school.now += timedelta(seconds=seconds)
 
-    monkeypatch.setattr("jobs.exams.asking.asyncio.sleep", sleep)
-    monkeypatch.setattr(asking.Maker, "_now", lambda _: school.now)
+    monkeypatch.setattr("jobs.exams.generation.asyncio.sleep", sleep)
+    monkeypatch.setattr(generation.Generator, "_now", lambda _: school.now)
     school.users("asha")
     school.request("asha")
     claude.script.retry_after = "7"
@@ -193,13 +193,13 @@ def test_the_days_budget_begins_no_exam_and_ends_none_half_paid(school: School, 
     school.users("asha", "ben", "chen")
     for user in ("asha", "ben", "chen"):
         school.request(user)
-    school.set(budget_a_day=Decimal("0.35"))  # an exam is reckoned at 0.29 and costs less
+    school.set(daily_budget=Decimal("0.35"))  # an exam is reckoned at 0.29 and costs less
     first = school.work_off()
     whole = sum(call["cost_micros"] for call in school.rows(exam_calls))
 
     assert first.ok >= 1
     assert first.ok + sum(first.skipped.values()) == 3
-    assert list(first.skipped) == ["the day's budget of $0.35 has no room for another exam"]
+    assert list(first.skipped) == ["the daily budget of $0.35 does not allow another exam"]
     assert whole <= 350_000
 
     school.now += DAY
@@ -211,7 +211,7 @@ def test_an_exam_that_is_begun_is_finished_when_the_budget_is_at_its_end(school:
     begun, other = school.request("asha"), school.request("ben")
     faults(claude.script, None, Fault.FORBIDDEN)
     school.work_off()
-    school.set(budget_a_day=Decimal(0))
+    school.set(daily_budget=Decimal(0))
 
     result = school.work_off()
 
@@ -223,11 +223,11 @@ def test_a_run_has_a_budget_of_its_own(school: School, claude: ClaudeServer) -> 
     school.users("asha", "ben")
     school.request("asha")
     school.request("ben")
-    school.set(budget_a_run=Decimal("0.3"))
+    school.set(run_budget=Decimal("0.3"))
 
     first, second = school.work_off(), school.work_off()
 
-    assert (first.ok, list(first.skipped)) == (1, ["the run's budget of $0.30 has no room for another exam"])
+    assert (first.ok, list(first.skipped)) == (1, ["the run budget of $0.30 does not allow another exam"])
     assert second.ok == 1
 
 
@@ -249,12 +249,12 @@ def test_a_request_that_would_take_longer_than_its_batch_goes_on_in_the_next_run
 ) -> None:
     school.users("asha")
     request = school.request("asha")
-    school.set(requests_a_minute=2)
-    monkeypatch.setattr(asking, "PATIENCE_SECONDS", 30)
+    school.set(requests_per_minute=2)
+    monkeypatch.setattr(generation, "LATEST_CALL_SECONDS", 30)
 
     result = school.work_off()
 
-    assert result.skipped == {"its time in this run is over; the next one goes on with it": 1}
+    assert result.skipped == {"the time of this run is used up; the next run continues": 1}
     assert school.states() == {request: "waiting"}
     assert len(school.rows(exam_chunks)) == 2
 
@@ -262,11 +262,11 @@ def test_a_request_that_would_take_longer_than_its_batch_goes_on_in_the_next_run
 def test_the_limits_hold_for_all_workers_together(
     school: School, claude: ClaudeServer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "PATIENCE_SECONDS", 30)
+    monkeypatch.setattr(generation, "LATEST_CALL_SECONDS", 30)
     claude.script.seconds = (0.01, 0.05)
     school.users("asha", "ben", "chen")
     requests = [school.request(user) for user in ("asha", "ben", "chen")]
-    workers = [School(database_url, requests_a_minute=5) for _ in requests]
+    workers = [School(database_url, requests_per_minute=5) for _ in requests]
 
     with ThreadPoolExecutor(3) as pool:
         results = list(pool.map(lambda worker, request: worker.run("work_queue", [request]), workers, requests))
@@ -348,10 +348,10 @@ def test_the_panels_show_queue_stock_causes_tokens_and_cost(school: School, clau
     school.request("asha", "practice", created_at=NOON - timedelta(minutes=75))
     spent = sum(call["cost_micros"] for call in school.rows(exam_calls)) / 1e6
 
-    queue, stock, calls = (school.panel(t) for t in ("Exam requests", "Exams in stock", "Claude API calls"))
+    queue, stock, calls = (school.panel(t) for t in ("Exam requests", "Stored exams", "Claude API calls"))
 
     assert dict(queue.facts) == {
-        "exams can be made": "yes, by claude-sonnet-5-5, as messages",
+        "generation": "claude-sonnet-5-5, mode messages",
         "oldest open request": "1 h 15 min",
         "cost today": f"${spent:,.2f} of $50.00",
     }
@@ -364,9 +364,9 @@ def test_the_panels_show_queue_stock_causes_tokens_and_cost(school: School, clau
     assert stock.rows[0][:5] == ("diagnostic", "1", "0", "0", "0")
     assert stock.rows[0][5].endswith(" kB")
     assert {(row[0], row[1], row[2]) for row in calls.rows} == {
-        ("kept", "", "3"),
-        ("failed the check", "it is not JSON", "1"),
-        ("no answer", "529 overloaded_error", "1"),
+        ("accepted", "", "3"),
+        ("invalid content", "it is not JSON", "1"),
+        ("no response", "529 overloaded_error", "1"),
     }
 
 
@@ -378,20 +378,20 @@ def test_what_somebody_has_to_look_at_is_said(school: School, key: None) -> None
     school.request("asha", created_at=NOON - timedelta(hours=2))
     school.exam("asha", questions=[{"stem": "x" * 310_000}])
     school.exam("asha", expires_at=NOON - timedelta(hours=8))
-    school.set(budget_a_day=Decimal(0))
+    school.set(daily_budget=Decimal(0))
 
     says = school.panel("Exam requests").message
 
-    assert "the day's budget is reached: $0.00 of $0.00" in says
-    assert "3 requests failed within the last hour" in says
-    assert "the queue is growing: within the last hour 3 requests came and 0 were met" in says
-    assert "1 exams should have been deleted by now" in says
+    assert "the daily budget is reached: $0.00 of $0.00" in says
+    assert "3 requests failed in the last hour" in says
+    assert "the queue is growing: 3 requests added and 0 completed in the last hour" in says
+    assert "1 exam should have been deleted by now" in says
 
 
 def test_exams_three_times_as_large_as_usual_are_said(school: School, key: None) -> None:
     school.users("asha")
     school.exam("asha", questions=[{"stem": "x" * 310_000}])
-    assert school.panel("Exam requests").message == "diagnostic exams have 310 kB, and usually 100"
+    assert school.panel("Exam requests").message == "diagnostic exams have 310 kB on average; 100 kB is typical"
     with school.data.writing() as db:
         db.execute(update(pre_generated_exams).values(questions=[{"stem": "x" * 290_000}]))
     assert school.panel("Exam requests").message == ""
