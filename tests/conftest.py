@@ -11,6 +11,7 @@ import redis
 from hypothesis import settings as hypothesis_settings
 
 from opsconsole.embedded.redis import EmbeddedRedis
+from tests import templates
 from tests.installation import Installation
 from tests.services import NoPostgres, PrivatePostgres
 
@@ -67,19 +68,40 @@ def _shared_postgres() -> Iterator[PrivatePostgres]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def _postgres_template(_shared_postgres: PrivatePostgres) -> str:
+    url = _shared_postgres.new_database()
+    templates.fill(url)
+    return url
+
+
 @pytest.fixture
-def postgres_url(_shared_postgres: PrivatePostgres) -> str:
-    """An empty PostgreSQL database."""
-    return _shared_postgres.new_database()
+def postgres_url(_shared_postgres: PrivatePostgres, _postgres_template: str) -> Iterator[str]:
+    """A migrated PostgreSQL database."""
+    url = _shared_postgres.new_database(_postgres_template)
+    yield url
+    _shared_postgres.drop_database(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated database with the tables of the packs that come with opsconsole, once on each kind."""
+    if request.param == "sqlite":
+        return templates.copy_sqlite(tmp_path / "database.db")
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database, once on each kind."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'database.db'}"
+        yield f"sqlite:///{tmp_path / 'database.db'}"
+        return
     server: PrivatePostgres = request.getfixturevalue("_shared_postgres")
-    return server.new_database()
+    url = server.new_database()
+    yield url
+    server.drop_database(url)
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from opsconsole.core import settings
 from opsconsole.core.database import Database
 from opsconsole.leader.engine import Engine
 from opsconsole.service.service import Service
-from opsconsole.store import Store, data_tables as datatables, migrate
+from opsconsole.store import Store, migrate
+from tests import templates
 
 PATIENCE_SECONDS = 30.0
 
@@ -42,10 +43,12 @@ class Installation:
             self.environ["DATABASE_URL"] = database_url
         self.settings = settings.load(file, folder=folder, environ=self.environ, search=False)
         self.catalog = catalog.load(self.settings.packs, self.settings.overrides, self.settings.options)
+        for url in (self.settings.store_url, self.settings.data_url):
+            templates.copy_where_missing(url.reveal())
         self.store = Store(self.settings.store_url.reveal())
         self.data = Database(self.settings.data_url.reveal())
         migrate.upgrade(self.store)
-        datatables.create_missing(self.data, self.catalog.packs)
+        templates.create_missing(self.data, self.catalog.packs)
         self.service = Service(self.settings, self.store, self.catalog)
 
     @contextmanager

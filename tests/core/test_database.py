@@ -26,8 +26,8 @@ notes = Table(
 
 
 @pytest.fixture
-def data(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
+def data(empty_database_url: str) -> Iterator[Database]:
+    made = Database(empty_database_url)
     metadata.create_all(made.engine)
     with made.writing() as db:
         db.execute(insert(notes).values(id="a", n=0))
@@ -35,9 +35,9 @@ def data(database_url: str) -> Iterator[Database]:
     made.close()
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_two_programs_that_read_and_then_write_wait_for_each_other(data: Database, database_url: str) -> None:
-    others = [Database(database_url), Database(database_url)]
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_two_programs_that_read_and_then_write_wait_for_each_other(data: Database, empty_database_url: str) -> None:
+    others = [Database(empty_database_url), Database(empty_database_url)]
     wrong: list[Exception] = []
 
     def count_up(database: Database) -> None:
@@ -99,7 +99,7 @@ def test_a_time_comes_back_as_the_same_instant_in_utc(data: Database, zone: time
     assert (found, found.tzinfo) == (at, UTC)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 def test_a_time_on_sqlite_is_the_text_that_others_write(data: Database) -> None:
     with data.writing() as db:
         db.execute(insert(notes).values(id="b", n=1, at=datetime(2026, 1, 18, 18, 45, tzinfo=UTC)))
@@ -156,7 +156,7 @@ def test_a_statement_that_is_at_fault_is_not_tried_again(data: Database) -> None
         assert trouble(error_of(data, line)) is Trouble.OWN
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
 def test_a_lock_that_does_not_come_is_transient(data: Database) -> None:
     with data.writing() as db:
         db.execute(update(notes).values(n=1))
@@ -164,7 +164,7 @@ def test_a_lock_that_does_not_come_is_transient(data: Database) -> None:
         assert trouble(error_of(data, "SET LOCAL lock_timeout = '20ms'", "UPDATE notes SET n = 2")) is Trouble.TRANSIENT
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
 def test_a_connection_that_is_cut_means_that_the_database_is_away(data: Database) -> None:
     error = error_of(data, "SELECT pg_terminate_backend(pg_backend_pid())")
 
@@ -174,10 +174,10 @@ def test_a_connection_that_is_cut_means_that_the_database_is_away(data: Database
         assert db.execute(select(notes.c.n)).scalar_one() == 0, "the next one gets a connection that works"
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_wrong_password_is_not_in_the_reason(data: Database, database_url: str) -> None:
-    good = database_url.split(":")[2].split("@")[0]
-    wrong = Database(database_url.replace(good, "swordfish"))
+@pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
+def test_a_wrong_password_is_not_in_the_reason(data: Database, empty_database_url: str) -> None:
+    good = empty_database_url.split(":")[2].split("@")[0]
+    wrong = Database(empty_database_url.replace(good, "swordfish"))
 
     error = error_of(wrong, "SELECT 1")
 
@@ -196,7 +196,7 @@ def test_a_server_that_is_not_there_is_away() -> None:
     assert reason(error).isprintable()
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 def test_a_full_disk_means_that_the_database_is_away(data: Database) -> None:
     error = error_of(data, "PRAGMA max_page_count = 1", "CREATE TABLE more AS SELECT hex(randomblob(100000)) AS x")
 

@@ -554,15 +554,15 @@ migrate.upgrade(store)
 
 @pytest.mark.parametrize("statement", [2, 15, 25])
 def test_row_39_a_migration_that_is_killed_leaves_nothing_and_is_completed_by_the_next(
-    statement: int, database_url: str
+    statement: int, empty_database_url: str
 ) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED, database_url, str(statement)], check=False, timeout=20)
-    store = Store(database_url)
+    killed = subprocess.run([sys.executable, "-c", KILLED, empty_database_url, str(statement)], check=False, timeout=20)
+    store = Store(empty_database_url)
     between = migrate.version(store)
     store.close()
 
-    told = typed({"DATABASE_URL": database_url, "REDIS_URL": NO_REDIS}, "migrate")
-    store = Store(database_url)
+    told = typed({"DATABASE_URL": empty_database_url, "REDIS_URL": NO_REDIS}, "migrate")
+    store = Store(empty_database_url)
     after = migrate.version(store)
     migrate.require(store)
     store.close()

@@ -13,8 +13,8 @@ from opsconsole.store.data_tables import create_missing, differences
 
 
 @pytest.fixture
-def data(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
+def data(empty_database_url: str) -> Iterator[Database]:
+    made = Database(empty_database_url)
     yield made
     made.close()
 
@@ -71,7 +71,7 @@ def test_a_table_without_an_indexs_column_gets_no_index(data: Database) -> None:
     assert not any("attempts" in line and "question" not in line for line in made)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "written", ["2025-01-19 06:30:00", "2025-01-19T06:30:00.000000", "2025-01-19 06:30:00.000000+00:00"]
 )

@@ -19,8 +19,8 @@ VERSIONS = Path(migrate.__file__).parent / "migrations" / "versions"
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    made = Store(database_url)
+def store(empty_database_url: str) -> Iterator[Store]:
+    made = Store(empty_database_url)
     yield made
     made.close()
 

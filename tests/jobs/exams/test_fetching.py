@@ -233,11 +233,11 @@ def test_a_role_sees_its_own_users_exams_only(school: School, database_url: str,
     engine.dispose()
 
 
-def test_migrating_creates_the_tables_with_their_policy(database_url: str) -> None:
+def test_migrating_creates_the_tables_with_their_policy(empty_database_url: str) -> None:
     from jobs.exams import pack
 
     only: list[Pack] = [pack]
-    data = Database(database_url)
+    data = Database(empty_database_url)
     done = datatables.create_missing(data, only)
     assert "table pre_generated_exams created" in done
     assert datatables.create_missing(data, only) == []
