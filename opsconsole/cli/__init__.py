@@ -1,4 +1,4 @@
-"""The command line: parses, asks the service, prints. What is heavy is imported by the command that needs it."""
+"""The command line: parses, calls the service, prints."""
 
 from __future__ import annotations
 
@@ -8,98 +8,92 @@ from pathlib import Path
 import click
 
 from opsconsole import __version__
-from opsconsole.cli.commands import (
-    audit as trail,
-    backfill as filling,
-    cache as caching,
-    check as upkeep,
-    events,
-    headless as console,
-    jobs as schedules,
-    occurrences as instants,
-    panels,
-    pause as acting,
-    run,
-    runs as history,
-)
-from opsconsole.cli.session import Options
-from opsconsole.cli.signals import end_in_order
+from opsconsole.cli.commands import LazyGroup
+from opsconsole.cli.options import Options
+from opsconsole.cli.signals import install_handlers
 from opsconsole.core.errors import BadSettings, OpsconsoleError
+
+SUMMARIES = {
+    "audit": "List who requested what, and with which outcome.",
+    "backfill": "Run past windows of jobs, oldest first.",
+    "cache": "Show and clear what is cached in Redis.",
+    "cancel": "Cancel a run.",
+    "check": "Check configuration, connections, tables and jobs.",
+    "demo": "Open the console on sample data.",
+    "events": "Publish events again.",
+    "headless": "Schedule and run jobs without a console.",
+    "jobs": "List jobs with their schedules, next and last runs.",
+    "lint": "Warn about questionable schedules, windows and limits.",
+    "logs": "Show the log of a run.",
+    "migrate": "Upgrade the tables of the store to this version.",
+    "next": "List the next scheduled times of a job or a cron expression.",
+    "occurrences": "List scheduled times and their outcomes.",
+    "panels": "Show the panels of packs.",
+    "pause": "Pause a job, a pack, or all jobs.",
+    "resume": "Resume a paused job, pack, or all jobs.",
+    "retry": "Retry the failed items of one run, or of all matching runs.",
+    "run": "Run a job once.",
+    "runs": "List the newest runs.",
+    "show": "Show one run: counts, causes of failures, log.",
+    "why": "Explain why a job ran or did not run at a time.",
+}
 
 EXAMPLES = """\b
 Examples:
-  opsconsole demo                                     look around on sample data
-  opsconsole                                          the console
-  opsconsole next attempts.cache_day                  when it runs next
-  opsconsole run attempts.cache_day --wait            run it now and watch
-  opsconsole retry 41 --wait                          once more what failed in run 41
-  opsconsole why attempts.cache_day --at 23:50        why it ran then, or did not
-  opsconsole pause attempts.cache_day --for 2h        skip its instants for a while
-  opsconsole cache clear --user u0417                 forget what is cached of somebody
+  opsconsole demo                                     explore sample data
+  opsconsole                                          open the console
+  opsconsole next attempts.cache_day                  list the next scheduled times
+  opsconsole run attempts.cache_day --wait            run a job now and follow it
+  opsconsole retry 41 --wait                          retry the failed items of run 41
+  opsconsole why attempts.cache_day --at 23:50        explain why it ran at 23:50, or why not
+  opsconsole pause attempts.cache_day --for 2h        skip its scheduled times for two hours
+  opsconsole cache clear --user u0417                 clear the cached keys of one user
 """
 
 
-@click.group(invoke_without_command=True, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
+@click.group(
+    cls=LazyGroup,
+    package="opsconsole.cli.commands",
+    summaries=SUMMARIES,
+    invoke_without_command=True,
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("--config", type=click.Path(path_type=Path), help="Path of the configuration file.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-@click.option("--ascii", "ascii_only", is_flag=True, help="Draw the console without other characters than ASCII.")
-@click.option("--observe", is_flag=True, help="Open the console beside whoever leads, and never lead.")
-@click.option("--read-only", is_flag=True, help="Only look: whatever is asked for is refused.")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw the console with ASCII characters only.")
+@click.option("--observe", is_flag=True, help="Open the console without ever becoming the leader.")
+@click.option("--read-only", is_flag=True, help="Refuse every action that changes something.")
 @click.version_option(__version__, prog_name="opsconsole")
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None, debug: bool, ascii_only: bool, observe: bool, read_only: bool) -> None:
-    """Runs scheduled batch jobs, and shows what they do.
+    """Schedule and run batch jobs, and see what they do.
 
-    Without a command it opens the console.
+    Without a command, open the console.
     """
     ctx.obj = Options(config, debug, ascii_only, observe, read_only)
     if ctx.invoked_subcommand is None:
-        sys.exit(console.open_console(ctx.obj))
+        from opsconsole.cli.console import open_console  # loads the whole service, which `--help` does without
 
-
-for command in (
-    console.demo,
-    console.headless,
-    run.run,
-    run.retry,
-    acting.cancel,
-    acting.pause,
-    acting.resume,
-    filling.backfill,
-    schedules.jobs,
-    schedules.next_,
-    schedules.lint,
-    instants.occurrences,
-    instants.why,
-    history.runs,
-    history.show,
-    history.logs,
-    trail.audit,
-    caching.cache,
-    events.events,
-    panels.panels,
-    upkeep.check,
-    upkeep.migrate,
-):
-    cli.add_command(command)
+        sys.exit(open_console(ctx.obj))
 
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
     debug = "--debug" in sys.argv
-    end_in_order()
+    install_handlers()
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
-    except click.Abort:
-        click.echo("stopped", err=True)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
         sys.exit(130)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        click.echo(f"opsconsole: {_sentence(error)}", err=True)
+        click.echo(f"opsconsole: {_one_line(error)}", err=True)
         sys.exit(error.exit_code)
     except BadSettings as error:
         for problem in error.problems:
@@ -111,21 +105,19 @@ def main() -> None:
         click.echo(f"opsconsole: {error.sentence}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody to tell.
+        # The reader of the output has closed it; an error message would have no reader either.
         sys.stderr.close()
         sys.exit(141)
-    except KeyboardInterrupt:
-        click.echo("stopped", err=True)
-        sys.exit(130)
     except Exception as error:
         if debug:
             raise
-        click.echo(f"opsconsole: {type(error).__name__}: {error}; run again with --debug for all of it", err=True)
+        message = f"{type(error).__name__}: {error}; add --debug before the command for the traceback"
+        click.echo(f"opsconsole: {message}", err=True)
         sys.exit(1)
 
 
-def _sentence(error: click.ClickException) -> str:
-    """What is wrong with what was typed, in one line, and where to read how it is written."""
-    said = " ".join(error.format_message().split()).rstrip(".")
+def _one_line(error: click.ClickException) -> str:
+    """The message of a usage error in one line, with the help page to read."""
+    message = " ".join(error.format_message().split()).rstrip(".")
     context = error.ctx if isinstance(error, click.UsageError) else None
-    return f"{said}; see `{context.command_path} --help`" if context is not None else said
+    return f"{message}; see `{context.command_path} --help`" if context is not None else message

@@ -1,4 +1,4 @@
-"""How backfills and their windows are told: in lines for people, in documents for programs."""
+"""Backfills and their windows: lines for people, documents for programs."""
 
 from __future__ import annotations
 
@@ -6,54 +6,54 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from opsconsole.cli import output as printing
-from opsconsole.core.humanize import duration
+from opsconsole.cli.output import print_table, utc
+from opsconsole.core.humanize import count, duration
+from opsconsole.rules.backfill import StepState, WindowStatus
+from opsconsole.rules.backfill_status import Backfill, StepView
+from opsconsole.service.service import Service
 
-if TYPE_CHECKING:
-    from opsconsole.rules.backfill import WindowStatus
-    from opsconsole.rules.backfill_status import Backfill, StepView
-    from opsconsole.service.service import Service
-
-STRETCHES = 20
-"""So many stretches of windows that were not done are told."""
+MAX_RANGES = 20
+"""Ranges of unfinished windows that are printed after a backfill."""
 _SOME_STALE = re.compile(r"[\d,]+ items are stale")
-_MEANT = {
-    "missing": "only what is missing",
-    "stale": "only what is stale",
-    "failed": "only what failed, wholly or in part",
+_ONLY = {
+    "missing": "missing windows",
+    "stale": "stale windows",
+    "failed": "failed and partial windows",
     "all": "all windows",
 }
 
 
-def tell_plan(service: Service, number: int, *, every: bool) -> None:
-    """Tells what a plan would run and skip and why, in stretches or with `every` window; warnings on standard error."""
-    found, steps = service.backfills.get(number), service.backfills.steps(number)
-    click.echo(f"plan {number}: {found.since} to {found.until}, {_MEANT[found.only]}")
-    if every:
-        tell_steps(steps)
+def print_plan(service: Service, number: int, *, each_window: bool) -> None:
+    """Prints what a plan would run and skip and why, in ranges or window by window; warnings on standard error."""
+    plan, steps = service.backfills.get(number), service.backfills.steps(number)
+    click.echo(f"plan {number}: {plan.since} to {plan.until}, {_ONLY[plan.only]}")
+    if each_window:
+        print_steps(steps)
     else:
-        for job in found.jobs:
-            mine = [view.step for view in steps if view.step.job == job]
-            to_run = sum(step.runs for step in mine)
-            click.echo(f"{job}: {to_run:,} run, {len(mine) - to_run:,} skip")
-            for runs, some in groupby(mine, key=lambda step: step.runs):
-                for stretch in stretches((step.window.label, _kind(step.why)) for step in some):
-                    click.echo(f"  {'run ' if runs else 'skip'}  {stretch}")
+        for job in plan.jobs:
+            own = [view.step for view in steps if view.step.job == job]
+            to_run = sum(step.runs for step in own)
+            click.echo(f"{job}: {to_run:,} to run, {len(own) - to_run:,} to skip")
+            for runs, some in groupby(own, key=lambda step: step.runs):
+                for line in ranges((step.window.label, _kind(step.why)) for step in some):
+                    click.echo(f"  {'run ' if runs else 'skip'}  {line}")
     overwritten = sum(view.step.overwrites for view in steps)
-    told = f"{found.to_run:,} run, {len(steps) - found.to_run:,} skip; {found.items:,} items; {_estimate(found)}"
-    click.echo(f"{told}; overwrites {windows(overwritten) if overwritten else 'nothing'}")
+    total = (
+        f"{plan.to_run:,} to run, {len(steps) - plan.to_run:,} to skip; {count(plan.items, 'item')}; {_estimate(plan)}"
+    )
+    click.echo(f"{total}; overwrites {count(overwritten, 'window') if overwritten else 'nothing'}")
     for warning in service.backfills.warnings(number):
         click.echo(f"warning: {warning}", err=True)
 
 
-def tell_steps(steps: Sequence[StepView]) -> None:
-    """Tells each window of a backfill."""
-    printing.table(
-        ("JOB", "WINDOW", "STATE", "ITEMS", "RUN", "WHY"),
+def print_steps(steps: Sequence[StepView]) -> None:
+    """Prints each window of a backfill."""
+    print_table(
+        ("JOB", "WINDOW", "STATE", "ITEMS", "RUN", "REASON"),
         [
             (
                 view.step.job,
@@ -69,71 +69,62 @@ def tell_steps(steps: Sequence[StepView]) -> None:
     )
 
 
-def tell_ended(ended: Backfill, steps: Sequence[StepView]) -> None:
-    """Tells what came of a backfill, which windows were not done, and what to do about them."""
-    from opsconsole.rules.backfill import StepState
-
-    click.echo(sentence(ended))
+def print_result(ended: Backfill, steps: Sequence[StepView]) -> None:
+    """Prints the result of a backfill, its unfinished windows, and how to run them."""
+    click.echo(summary(ended))
     undone = [view for view in steps if view.state not in (StepState.DONE, StepState.SKIPPED)]
-    told = [
-        f"{job}  {stretch}"
+    lines = [
+        f"{job}  {line}"
         for job in ended.jobs
-        for stretch in stretches((view.step.window.label, view.state) for view in undone if view.step.job == job)
+        for line in ranges((view.step.window.label, view.state) for view in undone if view.step.job == job)
     ]
-    for line in told[:STRETCHES]:
+    for line in lines[:MAX_RANGES]:
         click.echo(f"  {line}")
-    if len(told) > STRETCHES:
-        click.echo(f"  and {len(told) - STRETCHES:,} more stretches")
+    if len(lines) > MAX_RANGES:
+        click.echo(f"  and {count(len(lines) - MAX_RANGES, 'more range')}")
     if undone:
         runs = [view.run for view in undone if view.run is not None]
-        why = f"`opsconsole show {runs[0]}` says why, and " if runs else ""
-        click.echo(f"{why}`opsconsole backfill resume {ended.id} --wait` does what is not done")
+        cause = f"`opsconsole show {runs[0]}` shows the cause, and " if runs else ""
+        click.echo(f"{cause}`opsconsole backfill resume {ended.id} --wait` runs the unfinished windows")
 
 
-def sentence(found: Backfill) -> str:
-    """What came of a backfill so far, in one line."""
-    took = time_taken(found)
-    about = f"{', '.join(found.jobs)} {found.since} to {found.until}"
-    told = f"backfill {found.id} {about}: {found.state}, {progress(found, ' windows')}"
-    return told + (f" in {duration(took)}" if took else "")
+def summary(backfill: Backfill) -> str:
+    """The state of a backfill in one line."""
+    took = time_taken(backfill)
+    about = f"{', '.join(backfill.jobs)} {backfill.since} to {backfill.until}"
+    text = f"backfill {backfill.id} {about}: {backfill.state}, {progress(backfill, ' windows')}"
+    return text + (f" in {duration(took)}" if took else "")
 
 
-def progress(found: Backfill, what: str = "") -> str:
-    """`29 of 30 windows, 1 partial`, with ` windows` for `what`."""
-    from opsconsole.rules.backfill import StepState
-
+def progress(backfill: Backfill, unit: str = "") -> str:
+    """`29 of 30, 1 partial`; `29 of 30 windows, 1 partial` with ` windows` as the unit."""
     bad = [
         f", {n:,} {state}"
         for state in (StepState.PARTIAL, StepState.FAILED, StepState.CANCELLED)
-        if (n := found.counts.get(state, 0))
+        if (n := backfill.counts.get(state, 0))
     ]
-    return f"{found.counts.get(StepState.DONE, 0):,} of {found.to_run:,}{what}" + "".join(bad)
+    return f"{backfill.counts.get(StepState.DONE, 0):,} of {backfill.to_run:,}{unit}" + "".join(bad)
 
 
-def time_taken(found: Backfill) -> timedelta | None:
-    """From its beginning to its end; None until then."""
-    return found.ended_at - found.began_at if found.began_at and found.ended_at else None
+def time_taken(backfill: Backfill) -> timedelta | None:
+    """From its start to its end; None until then."""
+    return backfill.ended_at - backfill.began_at if backfill.began_at and backfill.ended_at else None
 
 
-def stretches(labelled: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Windows that follow each other and are alike, as one: `2026-02-03 to 2026-02-06: 4 windows, all missing`."""
+def ranges(labelled: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Joins neighbouring windows of one kind: `2026-02-03 to 2026-02-06: 4 windows, all missing`."""
     for kind, some in groupby(labelled, key=lambda pair: pair[1]):
         labels = [label for label, _ in some]
         if len(labels) == 1:
             yield f"{labels[0]}: {kind}"
         else:
-            yield f"{labels[0]} to {labels[-1]}: {windows(len(labels))}, all {kind}"
+            yield f"{labels[0]} to {labels[-1]}: {count(len(labels), 'window')}, all {kind}"
 
 
-def windows(n: int) -> str:
-    """`1 window`."""
-    return "1 window" if n == 1 else f"{n:,} windows"
-
-
-def _estimate(found: Backfill) -> str:
-    if not found.to_run:
+def _estimate(plan: Backfill) -> str:
+    if not plan.to_run:
         return "no time"
-    return "time not known yet" if found.seconds is None else f"about {duration(timedelta(seconds=found.seconds))}"
+    return "duration unknown" if plan.seconds is None else f"about {duration(plan.seconds)}"
 
 
 def _kind(why: str) -> str:
@@ -145,68 +136,66 @@ def _kind(why: str) -> str:
 
 
 def document(service: Service, number: int) -> dict[str, Any]:
-    """A backfill with all its windows, as programs read it."""
+    """A backfill with all its windows."""
     steps = service.backfills.steps(number)
     return {
-        **facts(service.backfills.get(number)),
+        **backfill_document(service.backfills.get(number)),
         "overwrites": sum(view.step.overwrites for view in steps),
         "warnings": service.backfills.warnings(number),
-        "windows": [_step_facts(view) for view in steps],
+        "windows": [_step_document(view) for view in steps],
     }
 
 
-def facts(found: Backfill) -> dict[str, Any]:
-    """A backfill as programs read it."""
-    from opsconsole.rules.backfill import StepState
-
-    took = time_taken(found)
+def backfill_document(backfill: Backfill) -> dict[str, Any]:
+    """A backfill without its windows."""
+    took = time_taken(backfill)
     return {
-        "id": found.id,
-        "state": found.state,
-        "jobs": found.jobs,
-        "from": found.since,
-        "to": found.until,
-        "only": found.only,
-        "stop_on_failure": found.stops,
-        "asked_by": found.asked_by,
-        "command": found.command,
-        "created": printing.utc(found.created_at),
-        "began": printing.utc(found.began_at),
-        "ended": printing.utc(found.ended_at),
+        "id": backfill.id,
+        "state": backfill.state,
+        "jobs": backfill.jobs,
+        "from": backfill.since,
+        "to": backfill.until,
+        "only": backfill.only,
+        "stop_on_failure": backfill.stops,
+        "requested_by": backfill.asked_by,
+        "command": backfill.command,
+        "created_at": utc(backfill.created_at),
+        "started_at": utc(backfill.began_at),
+        "ended_at": utc(backfill.ended_at),
         "seconds": took.total_seconds() if took else None,
-        "note": found.note,
-        "run": found.to_run,
-        "skip": found.counts.get(StepState.SKIPPED, 0),
-        "counts": {state: n for state, n in found.counts.items() if state is not StepState.SKIPPED},
-        "items": found.items,
-        "estimated_seconds": found.seconds,
+        "note": backfill.note,
+        "to_run": backfill.to_run,
+        "to_skip": backfill.counts.get(StepState.SKIPPED, 0),
+        "counts": {state: n for state, n in backfill.counts.items() if state is not StepState.SKIPPED},
+        "items": backfill.items,
+        "estimated_seconds": backfill.seconds,
     }
 
 
-def window_facts(seen: WindowStatus) -> dict[str, Any]:
-    """A window of a job's data as programs read it."""
+def window_document(status: WindowStatus) -> dict[str, Any]:
+    """A window of a job."""
     return {
-        "window": seen.window.label,
-        "start": printing.utc(seen.window.start),
-        "end": printing.utc(seen.window.end),
-        "state": seen.state,
-        "run": seen.open_run or seen.known.run,
-        "items": seen.known.items,
-        "seconds": seen.known.seconds,
-        "stale": seen.known.stale,
-        "looked_at": printing.utc(seen.known.looked_at),
+        "window": status.window.label,
+        "start": utc(status.window.start),
+        "end": utc(status.window.end),
+        "state": status.state,
+        "run": status.open_run or status.known.run,
+        "items": status.known.items,
+        "seconds": status.known.seconds,
+        "stale": status.known.stale,
+        "checked_at": utc(status.known.looked_at),
     }
 
 
-def _step_facts(view: StepView) -> dict[str, Any]:
+def _step_document(view: StepView) -> dict[str, Any]:
     step = view.step
     return {
         "job": step.job,
         "window": step.window.label,
-        "start": printing.utc(step.window.start),
-        "end": printing.utc(step.window.end),
+        "start": utc(step.window.start),
+        "end": utc(step.window.end),
         "action": "run" if step.runs else "skip",
-        "why": step.why,
+        "reason": step.why,
         "selection": step.selection,
         "items": step.items,
         "estimated_seconds": step.seconds,

@@ -1,4 +1,4 @@
-"""What `check` finds and what `migrate` does."""
+"""Checks and migrates an installation."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from opsconsole.core.database import Database, reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError
 from opsconsole.core.settings import Settings, masked, private_folder
 from opsconsole.embedded.redis import find_server
-from opsconsole.store import Store, data_tables as datatables, migrate
+from opsconsole.store import Store, data_tables, migrate
 
 
-def findings(settings: Settings) -> list[str]:
-    """Everything that is wrong with an installation, one sentence each. Starts nothing and changes nothing."""
+def find_problems(settings: Settings) -> list[str]:
+    """Everything that is wrong with an installation, one sentence each. Starts and changes nothing."""
     packs: tuple[Pack, ...] = ()
     problems: list[str] = []
     try:
@@ -32,8 +32,8 @@ def findings(settings: Settings) -> list[str]:
     return problems
 
 
-def notes(settings: Settings) -> list[str]:
-    """What packs do without, one sentence each: nothing is wrong with that. Nothing when they cannot be loaded."""
+def find_notes(settings: Settings) -> list[str]:
+    """What packs do without, one sentence each, which is no problem. Empty when they cannot be loaded."""
     try:
         loaded = catalog.load(settings.packs, settings.overrides, settings.options)
     except BadSettings:
@@ -41,19 +41,19 @@ def notes(settings: Settings) -> list[str]:
     return [line for pack in loaded.packs if pack.notes is not None for line in pack.notes(loaded.options(pack))]
 
 
-def migrated(settings: Settings, *, with_data: bool) -> Iterator[str]:
-    """Migrates, and says what was done. Raises SchemaMismatch or Unavailable."""
+def run_migrations(settings: Settings, *, with_data: bool) -> Iterator[str]:
+    """Migrates, and yields a line for each thing done. Raises SchemaMismatch or Unavailable."""
     private_folder(settings.folder)
     packs = catalog.load(settings.packs, settings.overrides, settings.options).packs
     store, data = Store(settings.store_url.reveal()), Database(settings.data_url.reveal())
     try:
         if migrate.upgrade(store):
-            yield f"the store is at version {migrate.NEWEST} now"
+            yield f"the store was upgraded to version {migrate.NEWEST}"
         else:
-            yield f"the store is at version {migrate.NEWEST} already"
+            yield f"the store is already at version {migrate.NEWEST}"
         if with_data:
-            done = datatables.create_missing(data, packs)
-            yield from done or ("the packs' tables are all there",)
+            done = data_tables.create_missing(data, packs)
+            yield from done or ("all tables of the packs exist",)
     except SQLAlchemyError as error:
         raise store_trouble(settings, error) from error
     finally:
@@ -80,7 +80,7 @@ def _data(settings: Settings, packs: tuple[Pack, ...]) -> Iterator[str]:
         return
     data = Database(settings.data_url.reveal())
     try:
-        yield from datatables.differences(data, packs)
+        yield from data_tables.differences(data, packs)
     except SQLAlchemyError as error:
         yield f"data {masked(settings.data_url)}: {reason(error)}; is it running, and is the URL right?"
     finally:

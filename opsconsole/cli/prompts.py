@@ -1,66 +1,66 @@
-"""What an operator is asked, and how what was typed is read."""
+"""Options that commands share, confirmations, and the reading of times that an operator typed."""
 
 from __future__ import annotations
 
 import sys
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import NoReturn
+from zoneinfo import ZoneInfo
 
 import click
 
 from opsconsole.core.errors import Exit
 from opsconsole.core.times import BadTime, parse_duration, parse_future_time, parse_past_time
 
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
-yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
-note_option = click.option("--note", default="", metavar="TEXT", help="Why; it is kept with it.")
+yes_option = click.option("--yes", "-y", is_flag=True, help="Skip confirmation.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Output JSON.")
+note_option = click.option("--note", default="", metavar="TEXT", help="Reason, recorded with the action.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
+wait_option = click.option(
+    "--wait", is_flag=True, help="Wait for the end and exit with its result. Does the work here if no process leads."
+)
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Asks on a terminal; ends the command when the answer is no. Without a terminal nobody can be asked: go on."""
+    """Asks for confirmation on a terminal, and ends the command on a no. Without a terminal, continues."""
     if yes or not sys.stdin.isatty():
         return
     if not click.confirm(question, err=True):
-        click.echo("nothing was asked for", err=True)
-        raise click.exceptions.Exit(Exit.FAILED)
+        abort()
 
 
 def require_yes(question: str, *, yes: bool) -> None:
-    """Asks on a terminal, as `confirm` does; without one only --yes goes on."""
+    """Asks for confirmation on a terminal; without one, only --yes continues."""
     if not yes and not sys.stdin.isatty():
-        raise click.UsageError(f"{question} Nobody can be asked here: add --yes")
+        raise click.UsageError(f"{question} Without a terminal, confirm with --yes")
     confirm(question, yes=yes)
 
 
-def coming(option: str, text: str | None, place: ZoneInfo, now: datetime) -> datetime | None:
-    """A time to come that was typed; None when nothing was."""
-    try:
-        return None if text is None else parse_future_time(text, place, now)
-    except BadTime as error:
-        raise click.BadParameter(error.sentence, param_hint=option) from None
+def abort() -> NoReturn:
+    """Ends the command after an operator did not confirm it."""
+    click.echo("not confirmed; nothing was changed", err=True)
+    raise click.exceptions.Exit(Exit.FAILED)
 
 
-def moment(option: str, text: str | None, place: ZoneInfo, now: datetime) -> datetime | None:
-    """A time that was typed, or a length of time ago; None when nothing was."""
-    try:
-        return None if text is None else parse_past_time(text, place, now)
-    except BadTime as error:
-        raise click.BadParameter(error.sentence, param_hint=option) from None
-
-
-def length(option: str, text: str | None) -> timedelta | None:
-    """A length of time that was typed; None when nothing was."""
+def duration(option: str, text: str | None) -> timedelta | None:
+    """A duration that was typed for an option; None for None."""
     try:
         return None if text is None else parse_duration(text)
     except BadTime as error:
         raise click.BadParameter(error.sentence, param_hint=option) from None
 
 
-def one_of(option: str, texts: tuple[str, ...], known: list[str]) -> None:
-    """Refuses what is none of the known words."""
-    for text in texts:
-        if text not in known:
-            raise click.BadParameter(f"{text!r} is no state; use {', '.join(known)}", param_hint=option)
+def future_time(option: str, text: str | None, place: ZoneInfo, now: datetime) -> datetime | None:
+    """A future time that was typed for an option; None for None."""
+    try:
+        return None if text is None else parse_future_time(text, place, now)
+    except BadTime as error:
+        raise click.BadParameter(error.sentence, param_hint=option) from None
+
+
+def past_time(option: str, text: str | None, place: ZoneInfo, now: datetime) -> datetime | None:
+    """A time, or a duration before now, that was typed for an option; None for None."""
+    try:
+        return None if text is None else parse_past_time(text, place, now)
+    except BadTime as error:
+        raise click.BadParameter(error.sentence, param_hint=option) from None

@@ -1,4 +1,4 @@
-"""How a process ends that is told to: at the first signal in good order, at the second at once, and always."""
+"""How a process ends on a signal: the first one closes everything in order, the second ends it at once."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from types import FrameType
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 WATCH_SECONDS = 15.0
-"""Longer than the grace that batches in flight have; what has not ended by then hangs."""
+"""Longer than the grace period of batches in flight; a process that has not ended by then hangs."""
 
 _received: list[int] = []
 
 
-def end_in_order() -> None:
-    """From now on a signal to end is an exception in the main thread, so that whatever was opened is closed."""
+def install_handlers() -> None:
+    """Turns an ending signal into an exception in the main thread, so that everything open is closed."""
     for number in ENDING:
         signal.signal(number, _receive)
 
 
-def watch(code: int) -> None:
-    """Ends this process with `code` when it has not ended by itself by the time it should have."""
+def start_watchdog(code: int) -> None:
+    """Ends this process with `code` if it has not ended within WATCH_SECONDS."""
     watchdog = threading.Timer(WATCH_SECONDS, os._exit, (code,))
     watchdog.daemon = True
     watchdog.start()
@@ -31,7 +31,7 @@ def _receive(number: int, _frame: FrameType | None) -> None:
     if _received:
         os._exit(128 + number)
     _received.append(number)
-    watch(128 + number)
+    start_watchdog(128 + number)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)

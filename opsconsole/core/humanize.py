@@ -145,6 +145,19 @@ def local_time(at: datetime, tz: str) -> str:
     return f"{there:%Y-%m-%d %H:%M:%S %Z}" if there.second or there.microsecond else f"{there:%Y-%m-%d %H:%M %Z}"
 
 
+def timestamp(at: datetime | None, tz: str = "UTC") -> str:
+    """A date and time in a zone, always with seconds, the zone named: `2026-01-19 23:50:00 IST`; `-` for None."""
+    return f"{at.astimezone(zone(tz)):%Y-%m-%d %H:%M:%S %Z}" if at else "-"
+
+
+def relative_time(at: datetime, now: datetime) -> str:
+    """How far away a time is: `in 2 h 5 min`, `3 d ago`, `now`."""
+    seconds = round((at - now).total_seconds())
+    if seconds == 0:
+        return "now"
+    return f"in {duration(seconds)}" if seconds > 0 else f"{duration(-seconds)} ago"
+
+
 def short_date(local: datetime, today: datetime) -> str:
     """A date, with its year when that is not this one."""
     year = "" if local.year == today.year else f" {local.year}"

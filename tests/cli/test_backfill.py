@@ -60,15 +60,15 @@ def test_a_plan_tells_stretches_of_windows_and_why_and_does_nothing(typing: Typi
     assert (told.code, told.err) == (0, "")
     *lines, total, last = told.out.splitlines()
     assert lines == [
-        "plan 1: 2025-01-10 to 2025-01-13, only what is missing",
-        "diary.page: 3 run, 1 skip",
+        "plan 1: 2025-01-10 to 2025-01-13, missing windows",
+        "diary.page: 3 to run, 1 to skip",
         "  run   2025-01-10: missing",
         "  skip  2025-01-11: fresh",
         "  run   2025-01-12 to 2025-01-13: 2 windows, all missing",
-        "diary.sum: 4 run, 0 skip",
+        "diary.sum: 4 to run, 0 to skip",
         "  run   2025-01-10 to 2025-01-13: 4 windows, all missing",
     ]
-    assert total == "7 run, 1 skip; 14 items; time not known yet; overwrites nothing"
+    assert total == "7 to run, 1 to skip; 14 items; duration unknown; overwrites nothing"
     assert last == "apply it with `opsconsole backfill apply 1`"
     assert pages(place) == {DAYS[1]: 1}
 
@@ -80,16 +80,16 @@ def test_a_plan_for_programs_has_every_window(typing: Typing, place: Installatio
 
     assert (told["id"], told["state"], told["jobs"], told["only"]) == (1, "planned", [PAGE], "all")
     assert (told["from"], told["to"], told["stop_on_failure"]) == ("2025-01-10", "2025-01-13", True)
-    assert (told["run"], told["skip"], told["items"], told["overwrites"]) == (4, 0, 8, 1)
+    assert (told["to_run"], told["to_skip"], told["items"], told["overwrites"]) == (4, 0, 8, 1)
     assert told["estimated_seconds"] > 0, "from the run before"
-    assert [(each["window"], each["action"], each["why"], each["overwrites"]) for each in told["windows"]] == [
+    assert [(each["window"], each["action"], each["reason"], each["overwrites"]) for each in told["windows"]] == [
         (day, "run", "it is fresh" if day == DAYS[1] else "it is missing", day == DAYS[1]) for day in DAYS
     ]
     assert (told["windows"][0]["start"], told["windows"][0]["end"]) == ("2025-01-10T00:00:00Z", "2025-01-11T00:00:00Z")
 
 
 def test_a_plan_tells_each_window_when_asked(typing: Typing, place: Installation) -> None:
-    told = typing("backfill", "plan", PAGE, *RANGE, "--all-windows")
+    told = typing("backfill", "plan", PAGE, *RANGE, "--windows")
 
     assert [line.split()[:4] for line in told.out.splitlines()[2:6]] == [[PAGE, day, "pending", "2"] for day in DAYS]
 
@@ -130,18 +130,18 @@ def test_a_range_is_run_to_its_end_though_nobody_leads_and_once(typing: Typing, 
     assert (first.code, again.code) == (0, 0)
     assert pages(place) == dict.fromkeys(DAYS, 1)
     told = first.json
-    assert (told["state"], told["run"], told["counts"]) == ("done", 4, {"done": 4})
+    assert (told["state"], told["to_run"], told["counts"]) == ("done", 4, {"done": 4})
     assert [(each["window"], each["state"]) for each in told["windows"]] == [(day, "done") for day in DAYS]
     assert all(each["run"] for each in told["windows"])
     assert told["seconds"] > 0
-    assert (again.json["state"], again.json["run"], again.json["skip"]) == ("done", 0, 4)
+    assert (again.json["state"], again.json["to_run"], again.json["to_skip"]) == ("done", 0, 4)
     assert place.service.queries.leader() is None, "the lease was given back"
 
 
 def test_for_people_it_tells_the_plan_and_what_came_of_it(typing: Typing, place: Installation) -> None:
     told = typing(*RUN, "--yes", "--wait")
 
-    assert told.out.startswith("plan 1: 2025-01-10 to 2025-01-13, only what is missing\n")
+    assert told.out.startswith("plan 1: 2025-01-10 to 2025-01-13, missing windows\n")
     assert "backfill 1 diary.page 2025-01-10 to 2025-01-13: done, 4 of 4 windows in " in told.out.splitlines()[-1]
 
 
@@ -158,7 +158,7 @@ def test_failed_windows_are_told_and_done_by_themselves(typing: Typing, place: I
     *_, result, stretch, hint = told.out.splitlines()
     assert ": done, 2 of 4 windows, 2 failed in " in result
     assert stretch == "  diary.page  2025-01-11 to 2025-01-12: 2 windows, all failed"
-    assert hint.startswith(f"`opsconsole show {failed}` says why, and `opsconsole backfill resume 1 --wait`")
+    assert hint.startswith(f"`opsconsole show {failed}` shows the cause, and `opsconsole backfill resume 1 --wait`")
     assert pages(place) == dict.fromkeys(DAYS, 1)
 
 
@@ -192,7 +192,7 @@ def test_without_a_leader_and_without_waiting_it_is_left_to_the_next(typing: Typ
     told = typing(*RUN, "--yes")
 
     assert told.code == 0
-    assert "nobody leads now" in told.err
+    assert "no process is leading" in told.err
     assert pages(place) == {}
     with place.leading():
         eventually(lambda: place.service.backfills.get(1).state is BackfillState.DONE, "the next leader does it")
@@ -208,7 +208,7 @@ def test_whoever_leads_does_it_and_somebody_may_follow(typing: Typing, place: In
         followed = typing("backfill", "resume", "1", "--wait")
         assert engine.is_leading
 
-    assert begun.out.endswith("backfill 1 begins: 4 windows; `opsconsole backfill show 1` tells how it goes\n")
+    assert begun.out.endswith("backfill 1 begins: 4 windows; `opsconsole backfill show 1` shows its progress\n")
     assert followed.code == 0
     assert pages(place) == dict.fromkeys(DAYS, 1)
 
@@ -222,7 +222,7 @@ def test_it_asks_between_plan_and_deed(typing: Typing, place: Installation) -> N
 
     assert no.code == 1
     assert "Run 4 windows of diary.page, 2025-01-10 to 2025-01-13? [y/N]" in no.err
-    assert no.err.endswith("nothing was asked for\n")
+    assert no.err.endswith("not confirmed; nothing was changed\n")
     assert place.service.backfills.get(1).state is BackfillState.PLANNED
     assert yes.code == 0
     assert place.service.backfills.get(2).state is BackfillState.DONE
@@ -232,7 +232,7 @@ def test_where_nobody_can_be_asked_a_yes_is_needed(typing: Typing, place: Instal
     told = typing(*RUN, "--wait")
 
     assert told.code == 2
-    assert "Nobody can be asked here: add --yes" in told.err
+    assert "Without a terminal, confirm with --yes" in told.err
     assert pages(place) == {}
 
 
@@ -300,7 +300,7 @@ def test_it_is_cancelled_with_what_goes_on_and_the_rest_is_done_later(typing: Ty
     resumed = typing("backfill", "resume", "1", "--wait")
 
     assert no.code == 1
-    assert "End backfill 1? It has done 1 of 4 windows." in no.err
+    assert "Cancel backfill 1? 1 of 4 windows are finished." in no.err
     assert cancelled.code == 0
     assert cancelled.json["state"] == "cancelled"
     assert set(cancelled.json["counts"]) == {"done", "cancelled"}
@@ -360,7 +360,7 @@ def test_backfills_are_listed_and_shown(typing: Typing, place: Installation) -> 
         ["1", "done", PAGE, "2025-01-10", "2025-01-13", "missing"],
     ]
     assert "3 of 4, 1 failed" in listed[2]
-    assert [(each["id"], each["run"], each["skip"]) for each in facts] == [(2, 0, 4)]
+    assert [(each["id"], each["to_run"], each["to_skip"]) for each in facts] == [(2, 0, 4)]
     assert "windows" not in facts[0]
     assert shown[0].startswith("backfill 1 diary.page 2025-01-10 to 2025-01-13: done, 3 of 4 windows, 1 failed in ")
     assert shown[-3:] == [
@@ -398,7 +398,7 @@ def test_the_states_of_windows_are_told_in_stretches(typing: Typing, place: Inst
         "items": 2,
         "seconds": 0,
         "stale": None,
-        "looked_at": None,
+        "checked_at": None,
     }
     assert len(year["windows"]) == 53 * 7 + 1
     assert typing("backfill", "windows", "diary.now").code == 2

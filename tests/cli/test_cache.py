@@ -55,10 +55,10 @@ def test_a_dry_run_only_counts(typing: Typing, place: Installation, client: redi
 
     assert (told.code, told.err) == (0, "")
     assert of_families(told.out) == {"shelf.day": "1", "shelf.level": "1"}
-    assert "all of them     2" in told.out
+    assert "total           2" in told.out
     for key in ("shelf:day:2026-01-19:asha", "shelf:level:asha:maths"):
         assert key in told.out
-    assert "skipped, because their keys lack such a part: shelf.board" in told.out
+    assert "skipped families without such an id: shelf.board" in told.out
     assert set(client.keys()) == {*DAYS, *LEVELS, *OTHERS}
     assert place.service.queries.audit_entries(limit=1) == []
 
@@ -70,7 +70,7 @@ def test_what_is_counted_is_told_to_programs_too(typing: Typing, client: redis.R
         "command": None,
         "counted": 3,
         "cleared": 0,
-        "done": None,
+        "message": None,
         "families": {"shelf.day": 3},
         "samples": sorted(DAYS),
         "skipped_families": ["shelf.level", "shelf.board"],
@@ -101,7 +101,7 @@ def test_who_leads_clears_them_and_answers(typing: Typing, place: Installation, 
 
     assert isinstance(told.pop("command"), int)
     assert (told["counted"], told["cleared"], told["families"]) == (2, 2, {"shelf.level": 2})
-    assert told["done"] == "2 keys of 1 family are cleared"
+    assert told["message"] == "2 keys of 1 family are cleared"
     assert set(client.keys()) == {*DAYS, *OTHERS}
 
 
@@ -109,7 +109,7 @@ def test_where_there_is_nothing_nothing_is_asked_for(typing: Typing, place: Inst
     told = typing("cache", "clear", "--user", "dora", "--family", "shelf.day")
 
     assert (told.code, told.err) == (0, "")
-    assert told.out == "there is nothing to clear: no key is cached of user dora, family shelf.day\n"
+    assert told.out == "nothing to clear: no cached key matches user dora, family shelf.day\n"
     assert typing("cache", "clear", "--user", "dora", "--json").json["cleared"] == 0
     assert place.service.queries.audit_entries(limit=1) == []
 
@@ -142,7 +142,7 @@ def test_a_script_has_to_say_yes(typing: Typing, client: redis.Redis) -> None:
     told = typing("cache", "clear", "--user", "asha")
 
     assert told.code == 2
-    assert "Clear 2 keys of 2 families? Nobody can be asked here: add --yes" in told.err
+    assert "Clear 2 keys of 2 families? Without a terminal, confirm with --yes" in told.err
     assert client.dbsize() == 7
 
 
@@ -151,7 +151,7 @@ def test_on_a_terminal_it_asks_first(typing: Typing, place: Installation, client
 
     assert told.code == 1
     assert "Clear 2 keys of 2 families?" in told.err
-    assert "nothing was asked for" in told.err
+    assert "not confirmed; nothing was changed" in told.err
     assert client.dbsize() == 7
     assert place.service.queries.audit_entries(limit=1) == []
     assert typing("cache", "clear", "--user", "asha", answers="y").code == 0
@@ -163,7 +163,7 @@ def test_on_a_real_terminal_it_tells_how_far_it_is(place: Installation, client: 
     command = [sys.executable, "-m", "opsconsole", "cache", "clear", "--subject", "maths"]
     terminal = Terminal(command, env={**os.environ, **place.environ}, cwd=ROOT)
     try:
-        terminal.wait_for("Type clear to clear them")
+        terminal.wait_for("Type clear to confirm")
         assert b"counting" in terminal.drawn
         terminal.type("clear\r")
         assert terminal.ended() == 0
@@ -181,7 +181,7 @@ def test_in_production_its_name_has_to_be_typed(
     refused = typing("cache", "clear", "--user", "asha", answers="y")
 
     assert refused.code == 1
-    assert "Clear 2 keys of 2 families in PRODUCTION? Type production to clear them" in refused.err
+    assert "Clear 2 keys of 2 families in PRODUCTION? Type production to confirm" in refused.err
     assert client.dbsize() == 7
     assert typing("cache", "clear", "--user", "asha", answers="production").code == 0
     assert client.dbsize() == 5
@@ -193,7 +193,7 @@ def test_above_a_thousand_keys_the_familys_name_has_to_be_typed(typing: Typing, 
     refused = typing("cache", "clear", "--family", "shelf.level", answers="y")
 
     assert refused.code == 1
-    assert "Clear 1,202 keys of 1 family? Type shelf.level to clear them" in refused.err
+    assert "Clear 1,202 keys of 1 family? Type shelf.level to confirm" in refused.err
     assert typing("cache", "clear", "--family", "shelf.level", answers="shelf.level").code == 0
     assert set(client.keys()) == {*DAYS, *OTHERS}
 
@@ -260,8 +260,8 @@ def test_families_tell_how_long_they_live_and_whom_they_belong_to(typing: Typing
     lines = typing("cache", "families").out.splitlines()
 
     assert [line.split() for line in lines] == [
-        ["FAMILY", "PATTERN", "LIVES", "BELONGS", "TO", "MADE", "FROM"],
-        ["shelf.board", "shelf:board:{board}", "stays", "-", "-"],
+        ["FAMILY", "PATTERN", "TTL", "BELONGS", "TO", "COMPUTED", "FROM"],
+        ["shelf.board", "shelf:board:{board}", "none", "-", "-"],
         ["shelf.day", "shelf:day:{date}:{user}", "2", "h", "user", "books"],
         ["shelf.level", "shelf:level:{user}:{subject}", "1", "h", "user,", "subject", "-"],
     ]
@@ -276,8 +276,8 @@ def test_their_keys_are_counted_on_request(typing: Typing, client: redis.Redis) 
         "name": "shelf.day",
         "pattern": "shelf:day:{date}:{user}",
         "ttl_seconds": 7200,
-        "of": ["user"],
-        "made_from": ["books"],
+        "belongs_to": ["user"],
+        "computed_from": ["books"],
         "keys": 3,
         "exact": True,
     }

@@ -56,14 +56,14 @@ def test_what_happened_since_a_time_is_published_once_more(typing: Typing, place
 def test_programs_are_told_how_many(typing: Typing, place: Installation) -> None:
     told = typing("events", "replay", "--since", "2026-01-19 11:00", "--yes", "--json").json
 
-    assert told == {"command": told["command"], "state": "done", "done": "3 events are published again", "events": 3}
+    assert told == {"command": told["command"], "state": "done", "message": "3 events are published again", "events": 3}
 
 
 def test_on_a_terminal_it_asks_first(typing: Typing, place: Installation) -> None:
     told = typing("events", "replay", "--since", "2026-01-19 12:00", answers="n")
 
     assert (told.code, told.out) == (1, "")
-    assert "Publish all events since 2026-01-19 12:00 UTC once more?" in told.err
+    assert "Publish all events since 2026-01-19 12:00 UTC again?" in told.err
     assert place.service.queries.audit_entries(limit=1) == []
 
 

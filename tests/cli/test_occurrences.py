@@ -42,7 +42,7 @@ def test_rows_stand_newest_first_with_totals_under_them(typing: Typing, history:
     assert rows[1].split()[:3] == ["6", HOURLY, "2026-01-20"]
     assert f"{history['one']}" in next(line for line in rows if "overlap" in line)
     assert "2026-01-19 21:00:00 UTC to 2026-01-20 07:00:00 UTC" in told.out
-    assert "4,200.0 s" in told.out
+    assert "1 h 10 min" in told.out
     totals = [line.split() for line in rows[rows.index("") + 2 :]]
     assert [line[1:] for line in totals] == [
         ["late", "-", "1"],
@@ -59,16 +59,16 @@ def test_programs_get_what_lies_between_two_times_exactly(typing: Typing, histor
     told = typing("occurrences", *between, "--json").json
 
     # Five to eight in the evening were paused, nine to two at night nobody led; three o'clock is not in it.
-    assert told["instants"] == 4 + 6
-    assert [(each["reason"], each["instants"], each["exact"]) for each in told["totals"]] == [
+    assert told["count"] == 4 + 6
+    assert [(each["reason"], each["count"], each["exact"]) for each in told["totals"]] == [
         ("superseded", 6, True),
         ("paused", 4, True),
     ]
-    assert [(row["id"], row["instants"], row["instants_of_row"]) for row in told["occurrences"]] == [
+    assert [(row["id"], row["count"], row["row_count"]) for row in told["occurrences"]] == [
         (history["nine"], 6, 11),
         (history["three"], 4, 6),
     ]
-    assert told["occurrences"][1]["due"] == "2026-01-19T15:00:00Z"
+    assert told["occurrences"][1]["due_at"] == "2026-01-19T15:00:00Z"
 
 
 def test_a_row_tells_its_run_its_lateness_and_what_blocked_it(typing: Typing, history: dict[str, int]) -> None:
@@ -86,19 +86,19 @@ def test_a_summary_and_a_limit_leave_the_totals_whole(typing: Typing, history: d
 
     assert whole["occurrences"] == []
     assert len(first["occurrences"]) == 1
-    assert whole["instants"] == first["instants"] == 21
+    assert whole["count"] == first["count"] == 21
     assert "ROW" not in typing("occurrences", "--summary").out
 
 
 def test_only_one_state_may_be_asked_for(typing: Typing, history: dict[str, int]) -> None:
-    assert typing("occurrences", "--state", "skipped", "--json").json["instants"] == 7
-    assert typing("occurrences", "--state", "skipped", "--state", "late", "--json").json["instants"] == 8
+    assert typing("occurrences", "--state", "skipped", "--json").json["count"] == 7
+    assert typing("occurrences", "--state", "skipped", "--state", "late", "--json").json["count"] == 8
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--state", "lost"), "'lost' is no state; use due, ran, late, skipped, missed"),
+        (("--state", "lost"), "'lost' is not one of 'due', 'ran', 'late', 'skipped', 'missed'"),
         (("--since", "soon"), "'soon' is not a time; write it as 2026-01-19T18:20:00Z"),
         (("--job", "clockwork.hourley"), "there is no job 'clockwork.hourley'"),
     ],
@@ -112,7 +112,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(typing: Typing, arguments: 
 
 
 def test_an_empty_history_says_so(typing: Typing) -> None:
-    assert "no scheduled instants are recorded there" in typing("occurrences").out
+    assert "no scheduled times are recorded" in typing("occurrences").out
 
 
 # --- why ----------------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def test_an_empty_history_says_so(typing: Typing) -> None:
 @pytest.mark.parametrize(
     ("at", "what", "says"),
     [
-        ("2026-01-19T12:00:00Z", "noon", "it ran: run {noon} began 1.0 s after it and ended 2026-01-19 12:01:01 UTC"),
+        ("2026-01-19T12:00:00Z", "noon", "it ran: run {noon} began 1 s after it and ended 2026-01-19 12:01:01 UTC"),
         ("2026-01-19 13:00", "one", "it ran late: run {one} began 1 h 10 min after it"),
         ("2026-01-19 14:00", "two", "it was skipped: run {one} of the job had not ended (overlap: skip)"),
         ("2026-01-19 16:00", "three", "asha paused clockwork from"),
@@ -136,7 +136,7 @@ def test_why_names_the_cause_and_the_row(
 
     assert told.code == 0
     assert says.format(**history) in told.out
-    assert "a scheduled instant of clockwork.hourly" in told.out
+    assert "a scheduled time of clockwork.hourly" in told.out
     assert "of ops_occurrences: " in told.out
 
 
@@ -145,7 +145,7 @@ def test_programs_get_the_row_that_proves_it(typing: Typing, history: dict[str, 
     (answer,) = told["answers"]
     first, pause = answer["rows"][:2]
 
-    assert (answer["instant"], answer["state"], answer["reason"]) == (True, "skipped", "paused")
+    assert (answer["scheduled"], answer["state"], answer["reason"]) == (True, "skipped", "paused")
     assert (first["table"], first["row"]) == ("ops_occurrences", history["three"])
     assert (first["content"]["instants"], first["content"]["due_at"]) == (6, "2026-01-19T15:00:00Z")
     assert (pause["table"], pause["content"]["note"]) == ("ops_pauses", "the printer is moved")
@@ -155,8 +155,8 @@ def test_programs_get_the_row_that_proves_it(typing: Typing, history: dict[str, 
 def test_a_time_between_two_instants_is_none_and_tells_the_nearest(typing: Typing, history: dict[str, int]) -> None:
     told = typing("why", HOURLY, "--at", "2026-01-19 12:30")
 
-    assert "no scheduled instant of clockwork.hourly" in told.out
-    assert "before: 2026-01-19 12:00:00 UTC   after: 2026-01-19 13:00:00 UTC" in told.out
+    assert "no scheduled time of clockwork.hourly" in told.out
+    assert "previous: 2026-01-19 12:00:00 UTC   next: 2026-01-19 13:00:00 UTC" in told.out
 
 
 def test_before_its_registration_and_beyond_its_cursor(typing: Typing, history: dict[str, int]) -> None:
@@ -184,10 +184,10 @@ def test_clock_changes_are_explained(typing: Typing, place: Installation, monkey
     second = typing("why", "berlin.nightly", "--at", "2025-10-26T01:30:00Z", "--json").json
 
     assert "02:30 does not exist on 2026-03-29 in Europe/Berlin" in gap.out
-    assert "2026-03-29 03:00:00 CEST (2026-03-29T01:00:00Z): a scheduled instant of berlin.nightly" in gap.out
+    assert "2026-03-29 03:00:00 CEST (2026-03-29T01:00:00Z): a scheduled time of berlin.nightly" in gap.out
     assert "the second is no instant" in fold.out
-    assert second["answers"][0]["instant"] is False
-    assert "passes for the second time" in second["says"][0]
+    assert second["answers"][0]["scheduled"] is False
+    assert "passes for the second time" in second["notes"][0]
 
 
 def test_a_note_cannot_draw_on_the_screen(typing: Typing, place: Installation) -> None:

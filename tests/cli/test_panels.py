@@ -35,14 +35,14 @@ def test_programs_read_one_pack(typing: Typing) -> None:
     assert {panel["pack"] for panel in told.json} == {"exams"}
     requests = next(panel for panel in told.json if panel["title"] == "Exam requests")
     assert "cost today" in requests["facts"]
-    assert requests["troubled"] is False
+    assert requests["failed"] is False
 
 
 def test_a_pack_that_is_not_there_brings_up_those_that_are(typing: Typing) -> None:
     told = typing("panels", "gmae")
 
     assert told.code == 2
-    assert "there is no pack 'gmae'; the packs are game, exams, diary" in told.err
+    assert "unknown pack 'gmae'; the packs are game, exams, diary" in told.err
 
 
 def test_a_panel_that_cannot_be_read_says_why_and_hides_no_other(typing: Typing, place: Installation) -> None:

@@ -42,7 +42,7 @@ def test_a_leader_is_asked_and_answers(typing: Typing, place: Installation) -> N
         eventually(lambda: engine.is_leading, "it leads")
         told = typing("pause", "clockwork", "--for", "90m", "--json").json
 
-        assert told == {"command": told["command"], "state": "done", "done": told["done"]}
+        assert told == {"command": told["command"], "state": "done", "message": told["message"]}
         assert engine.is_leading
     (pause,) = held(place)
     assert pause.target == "clockwork"
@@ -77,7 +77,7 @@ def test_resuming_ends_it_and_says_what_is_still_paused(typing: Typing, place: I
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--for", "2h", "--until-resumed"), "say one of --for, --until and --until-resumed"),
+        (("--for", "2h", "--until-resumed"), "--for, --until and --until-resumed exclude each other"),
         (("--for", "long"), "'long' is no length of time; write it as 45m, 2h or 1d12h"),
         (("--until", "soon"), "'soon' is not a time"),
         (("--until", "2h ago"), "'2h ago' is not a time"),
@@ -119,7 +119,7 @@ def test_jobs_tell_who_paused_them_and_until_when(typing: Typing, place: Install
     paused(place, "clockwork.hourly", NOON, datetime(2099, 1, 1, tzinfo=UTC))
 
     lines = {line.split()[0]: line for line in typing("jobs").out.splitlines()}
-    told = {each["job"]: each["paused"] for each in typing("jobs", "--json").json}
+    told = {each["job"]: each["pauses"] for each in typing("jobs", "--json").json}
 
     assert "until resumed by asha" in lines["clockwork.hourly"]
     assert "paused" not in lines["counting.count"]
@@ -129,7 +129,7 @@ def test_jobs_tell_who_paused_them_and_until_when(typing: Typing, place: Install
             "target": "clockwork",
             "since": "2026-01-19T12:00:00Z",
             "until": None,
-            "by": "asha",
+            "requested_by": "asha",
             "note": "the printer is moved",
         }
     ]
@@ -161,7 +161,7 @@ def test_a_run_that_waits_is_to_end_though_nobody_leads(typing: Typing, place: I
 
     told = typing("cancel", str(run), "--force", "--json").json
 
-    assert (told["id"], told["done"]) == (run, f"run {run} of counting.count ends at once")
+    assert (told["id"], told["message"]) == (run, f"run {run} of counting.count ends at once")
     with place.leading():
         ended = place.service.commands.wait_for_run(run, 20)
     assert ended is not None
@@ -174,8 +174,10 @@ def test_on_a_terminal_it_asks_first(typing: Typing, place: Installation) -> Non
     told = typing("cancel", str(run), answers="n")
 
     assert (told.code, told.out) == (1, "")
-    assert f"End run {run} of counting.count for 2026-01-19T12:00:00Z when its batches in flight are done?" in told.err
-    assert "nothing was asked for" in told.err
+    assert (
+        f"Cancel run {run} of counting.count for 2026-01-19T12:00:00Z when its batches in flight are done?" in told.err
+    )
+    assert "not confirmed; nothing was changed" in told.err
     assert place.service.queries.run(run).stop is None
     assert typing("cancel", str(run), answers="y").code == 0
     assert place.service.queries.run(run).stop is not None

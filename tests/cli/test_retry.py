@@ -73,7 +73,7 @@ def test_all_that_match_are_retried_and_followed(typing: Typing, place: Installa
     told = typing("retry", "--job", "counting.count", "--since", "2026-01-01", "--yes", "--wait")
 
     assert told.code == 0
-    assert told.out.splitlines()[-1] == "3 runs, 3 of them succeeded: 6 ok, 0 failed"
+    assert told.out.splitlines()[-1] == "3 of 3 runs succeeded: 6 ok, 0 failed"
     assert {window for window, _ in counting.marks(place.data)} == {"2026-01-19", "2026-01-20", "2026-01-21"}
     again = typing(*MATCHING, "--dry-run", "--json").json
     assert again["runs"] == [], "what was retried is not retried again"
@@ -100,14 +100,14 @@ def test_without_a_terminal_only_yes_goes_on(typing: Typing, place: Installation
     told = typing(*MATCHING)
 
     assert told.code == 2
-    assert "Retry 4 items of 2 runs? Nobody can be asked here: add --yes" in told.err
+    assert "Retry 4 items of 2 runs? Without a terminal, confirm with --yes" in told.err
     assert place.service.queries.audit_entries(limit=1) == []
 
 
 def test_without_wait_a_leader_queues_them(typing: Typing, place: Installation, failed: list[int]) -> None:
     nobody = typing(*MATCHING, "--yes")
     assert nobody.code == 0
-    assert "nobody leads now" in nobody.err
+    assert "no process is leading" in nobody.err
 
     with place.leading() as engine:
         eventually(lambda: engine.is_leading, "it leads")
@@ -126,9 +126,12 @@ def test_nothing_that_matches_is_refused(typing: Typing) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((), "name one run, or say which are meant"),
-        (("4", "--state", "failed"), "name one run, or say which are meant"),
-        (("--state", "succeeded"), "'succeeded' is no state; use partial, failed, timed_out, cancelled, abandoned"),
+        ((), "give either a run number, or"),
+        (("4", "--state", "failed"), "give either a run number, or"),
+        (
+            ("--state", "succeeded"),
+            "'succeeded' is not one of 'partial', 'failed', 'timed_out', 'cancelled', 'abandoned'",
+        ),
         (("--since", "soon"), "'soon' is not a time"),
     ],
 )

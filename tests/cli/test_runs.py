@@ -41,7 +41,7 @@ def test_what_was_left_out_of_a_log_is_counted(typing: Typing, place: Installati
     with place.store.writing() as db:
         db.execute(text("UPDATE ops_runs SET log_lines = 1003"))
 
-    assert typing("logs", str(run)).err == "1,000 more lines were not kept\n"
+    assert typing("logs", str(run)).err == "1,000 more lines not kept\n"
 
 
 def test_following_goes_on_until_the_run_has_ended(typing: Typing, place: Installation) -> None:
@@ -79,13 +79,13 @@ def test_show_tells_attempts_and_who_stopped_it(typing: Typing, place: Installat
 
     told, facts = typing("show", str(run)), typing("show", str(run), "--json").json
 
-    assert "attempt 1, cut off once" in told.out
-    assert "asked to stop 2026-01-19 12:00:00 UTC: cancelled by asha: wrong day; by force from" in told.out
+    assert "attempt 1, interrupted 1 time" in told.out
+    assert "stop requested 2026-01-19 12:00:00 UTC: cancelled by asha: wrong day; forced at" in told.out
     assert (facts["attempt"], facts["recoveries"]) == (1, 1)
     assert facts["stop"] == {
-        "by": "asha",
-        "why": "cancelled by asha: wrong day",
-        "at": "2026-01-19T12:00:00Z",
+        "requested_by": "asha",
+        "reason": "cancelled by asha: wrong day",
+        "requested_at": "2026-01-19T12:00:00Z",
         "force_at": "2026-01-19T12:00:10Z",
     }
 
@@ -94,7 +94,7 @@ def test_show_tells_attempts_and_who_stopped_it(typing: Typing, place: Installat
 
 
 def test_the_trail_tells_who_asked_and_what_came_of_it(typing: Typing, place: Installation) -> None:
-    assert typing("audit").out == "nobody has asked for anything yet\n"
+    assert typing("audit").out == "the audit trail is empty\n"
     typing("pause", "clockwork", "--for", "1h", "--note", "why not")
     typing("resume", "all")
 
@@ -104,7 +104,12 @@ def test_the_trail_tells_who_asked_and_what_came_of_it(typing: Typing, place: In
     assert [row[0] for row in rows] == ["4", "3", "2", "1"]
     assert '"note":"why not"' in told.out
     (entry,) = newest
-    assert (entry["verb"], entry["target"], entry["outcome"], entry["from"]) == ("resume", "all", "refused", "local")
+    assert (entry["action"], entry["target"], entry["outcome"], entry["origin"]) == (
+        "resume",
+        "all",
+        "refused",
+        "local",
+    )
     assert entry["after"]["why"] == "all is not paused; paused are clockwork"
 
 
@@ -114,7 +119,7 @@ def test_a_whole_trail_is_verified_with_its_newest_seal(typing: Typing) -> None:
     told, facts = typing("audit", "verify"), typing("audit", "verify", "--json").json
 
     assert told.code == 0
-    assert told.out.startswith("all 2 rows hold; the newest seal is ")
+    assert told.out.startswith("2 rows verified; the last seal is ")
     assert told.out.split()[-1] == facts["seal"]
     assert (facts["ok"], facts["rows"], facts["broken"]) == (True, 2, None)
 
@@ -129,7 +134,7 @@ def test_the_first_row_that_was_changed_is_named(typing: Typing, place: Installa
     told = typing("audit", "verify")
 
     assert told.code == 1
-    assert told.out == "row 3 does not hold: it was changed after it was written; the 2 rows before it do\n"
+    assert told.out == "row 3 is not valid: it was changed after it was written; 2 rows before it verified\n"
     assert typing("audit", "verify", "--json").json["broken"] == 3
 
 
@@ -141,7 +146,7 @@ def test_lint_ends_with_1_and_names_what_is_odd(typing: Typing, monkeypatch: pyt
 
     assert told.code == facts.code == 1
     assert "counting.count: '30 0 29 2 *' fires only on 29 February" in told.out
-    assert {"job", "rule", "says", "at"} == set(facts.json[0])
+    assert {"job", "rule", "message", "at"} == set(facts.json[0])
     monkeypatch.setenv("OPSCONSOLE_JOBS__PACKS", "jobs.attempts")
     assert typing("lint").code == 0
 

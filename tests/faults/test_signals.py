@@ -370,13 +370,13 @@ def test_row_22_sighup_takes_a_changed_schedule_over_and_keeps_the_last_good_one
 
     file.write_text(ONCE_A_YEAR)
     process.send_signal(signal.SIGHUP)
-    eventually(lambda: any("read again" in line["says"] for line in told(start)), "it has read its file again", 12)
+    eventually(lambda: any("was reloaded" in line["message"] for line in told(start)), "it has read its file again", 12)
     eventually(lambda: registered(place, "counting.names").cron == "17 3 1 1 *", "the new schedule is in force", 12)
     taken_over = registered(place, "counting.names")
     ended = place.service.commands.wait_for_run(number, 20)
     file.write_text(BROKEN)
     process.send_signal(signal.SIGHUP)
-    eventually(lambda: sum("not taken over" in line["says"] for line in told(start)) == 2, "both problems are told", 12)
+    eventually(lambda: sum("is ignored" in line["message"] for line in told(start)) == 2, "both problems are told", 12)
     later = place.service.commands.wait_for_run(
         run_of(place, place.service.commands.trigger("counting.gross", DAY)), 20
     )
@@ -405,7 +405,7 @@ def test_row_22_a_pack_that_cannot_be_imported_is_no_reason_to_end(
 
     file.write_text('[jobs]\npacks = ["tests.packs.counting", "half_written"]\n')
     process.send_signal(signal.SIGHUP)
-    eventually(lambda: any("not taken over" in line["says"] for line in told(start)), "it says what is wrong", 5)
+    eventually(lambda: any("is ignored" in line["message"] for line in told(start)), "it says what is wrong", 5)
     ended = place.service.commands.wait_for_run(
         run_of(place, place.service.commands.trigger("counting.names", DAY)), 20
     )

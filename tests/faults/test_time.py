@@ -193,7 +193,7 @@ def test_row_21_after_three_days_without_a_leader_every_instant_has_its_row(plac
         command = [sys.executable, "-m", "opsconsole", "occurrences", "--job", job, "--json"]
         command += ["--since", registered[job].isoformat()]
         told = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
-        return sum(each["instants"] for each in json.loads(told.stdout)["totals"])
+        return sum(each["count"] for each in json.loads(told.stdout)["totals"])
 
     for name in (HOURLY, "clockwork.nightly", "clockwork.forgetful"):
         job = place.catalog.find(name)

@@ -58,7 +58,7 @@ def test_a_program_starts_a_run_that_the_process_carries_out_and_its_end_is_in_o
     log = one.log.read_text()
     assert SECRET not in log
     assert "Traceback" not in log
-    assert all(json.loads(line)["says"] for line in log.splitlines())
+    assert all(json.loads(line)["message"] for line in log.splitlines())
     assert place.service.queries.leader() is None
 
 

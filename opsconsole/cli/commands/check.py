@@ -1,4 +1,4 @@
-"""`check` and `migrate`: looking after the installation."""
+"""`check`: everything that is wrong with an installation, at once."""
 
 from __future__ import annotations
 
@@ -6,39 +6,33 @@ import sys
 
 import click
 
-from opsconsole.cli import output as printing
-from opsconsole.cli.session import Options, settings_of
+from opsconsole.cli.installation import find_notes, find_problems
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import print_json
+from opsconsole.cli.prompts import json_option
 from opsconsole.core.errors import Exit
+from opsconsole.core.humanize import count
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.command("check")
+@json_option
 @click.pass_obj
-def check(options: Options, as_json: bool) -> None:
-    """Checks configuration, connections, tables and jobs, and says how to mend what is wrong."""
-    from opsconsole.cli.installation import findings, notes
+def command(options: Options, as_json: bool) -> None:
+    """Check configuration, connections, tables and jobs.
 
-    settings = settings_of(options)
-    problems, noted = findings(settings), notes(settings)
+    Prints the effective configuration with secrets masked, then every problem and how to fix it. Exits with code 78 if
+    there is one.
+    """
+    settings = load_settings(options)
+    problems, notes = find_problems(settings), find_notes(settings)
     if as_json:
-        printing.as_json({"ok": not problems, "problems": problems, "notes": noted, "settings": settings.effective()})
+        print_json({"ok": not problems, "problems": problems, "notes": notes, "settings": settings.effective()})
     else:
         for name, value in settings.effective().items():
             click.echo(f"{name:<22} {value}")
-        for note in noted:
+        for note in notes:
             click.echo(f"· {note}")
         for problem in problems:
             click.echo(f"✗ {problem}")
-        click.echo(f"{len(problems)} to mend" if problems else "✓ all is well")
+        click.echo(count(len(problems), "problem") if problems else "✓ no problems")
     sys.exit(Exit.CONFIGURATION if problems else Exit.DONE)
-
-
-@click.command()
-@click.option("--data", "with_data", is_flag=True, help="Also create tables and indexes that the jobs' packs miss.")
-@click.pass_obj
-def migrate(options: Options, with_data: bool) -> None:
-    """Brings the store's tables to this version."""
-    from opsconsole.cli.installation import migrated
-
-    for line in migrated(settings_of(options), with_data=with_data):
-        click.echo(line)

@@ -1,4 +1,4 @@
-"""`panels`: what packs say of themselves, as on screen 7."""
+"""`panels`: the panels that packs define, as on page 7 of the console."""
 
 from __future__ import annotations
 
@@ -6,55 +6,64 @@ import sys
 
 import click
 
-from opsconsole.cli import output as printing
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import print_json, print_table
 from opsconsole.cli.prompts import json_option
-from opsconsole.cli.session import Options, open_service, settings_of
+from opsconsole.cli.session import open_service
 from opsconsole.core.errors import Exit
+from opsconsole.service.snapshot import PanelView
 
 
-@click.command()
+@click.command("panels")
 @click.argument("pack", required=False)
 @json_option
 @click.pass_obj
-def panels(options: Options, pack: str | None, as_json: bool) -> None:
-    """Shows what packs say of themselves now; of one of them when it is named.
+def command(options: Options, pack: str | None, as_json: bool) -> None:
+    """Show the panels of packs, or of one PACK.
 
-    Ends with 1 when one of them cannot be read.
+    Exits with code 1 if a panel cannot be read.
 
     \b
     Examples:
       opsconsole panels
       opsconsole panels exams --json
     """
-    with open_service(settings_of(options)) as service:
+    with open_service(load_settings(options)) as service:
         names = [each.name for each in service.catalog.packs]
         if pack is not None and pack not in names:
-            raise click.UsageError(f"there is no pack {pack!r}; the packs are {', '.join(names)}")
-        found = [view for view in service.queries.panels() if pack in (None, view.pack)]
+            raise click.UsageError(f"unknown pack {pack!r}; the packs are {', '.join(names) or 'none'}")
+        panels = [panel for panel in service.queries.panels() if pack in (None, panel.pack)]
     if as_json:
-        printing.as_json(
+        print_json(
             [
                 {
-                    "pack": view.pack,
-                    "title": view.title,
-                    "facts": dict(view.shown.facts),
-                    "columns": view.shown.columns,
-                    "rows": view.shown.rows,
-                    "message": view.shown.message,
-                    "troubled": view.troubled,
+                    "pack": panel.pack,
+                    "title": panel.title,
+                    "facts": dict(panel.shown.facts),
+                    "columns": panel.shown.columns,
+                    "rows": panel.shown.rows,
+                    "message": panel.shown.message,
+                    "failed": panel.troubled,
                 }
-                for view in found
+                for panel in panels
             ]
         )
-    for number, view in enumerate([] if as_json else found):
-        click.echo(("\n" if number else "") + f"{view.pack}: {view.title}")
-        if view.shown.message:
-            click.echo(view.shown.message)
-        if view.shown.facts:
-            width = max(len(name) for name, _ in view.shown.facts)
-            for name, value in view.shown.facts:
-                click.echo(f"  {name.ljust(width)}  {value}")
-        if view.shown.columns:
-            printing.table(view.shown.columns, view.shown.rows)
-    if any(view.troubled for view in found):
+    else:
+        for number, panel in enumerate(panels):
+            if number:
+                click.echo()
+            _print_panel(panel)
+    if any(panel.troubled for panel in panels):
         sys.exit(Exit.FAILED)
+
+
+def _print_panel(panel: PanelView) -> None:
+    click.echo(f"{panel.pack}: {panel.title}")
+    if panel.shown.message:
+        click.echo(panel.shown.message)
+    if panel.shown.facts:
+        width = max(len(name) for name, _ in panel.shown.facts)
+        for name, value in panel.shown.facts:
+            click.echo(f"  {name.ljust(width)}  {value}")
+    if panel.shown.columns:
+        print_table(panel.shown.columns, panel.shown.rows)

@@ -1,44 +1,43 @@
-"""`events`: what jobs told other programs, and telling it again."""
+"""`events replay`: publishes events again, for consumers that lost them."""
 
 from __future__ import annotations
 
 import click
 
-from opsconsole.cli import following as carrying, output as printing
-from opsconsole.cli.prompts import confirm, json_option, moment, yes_option
-from opsconsole.cli.session import Options, open_service, settings_of
+from opsconsole.cli.following import carry_out
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import print_json
+from opsconsole.cli.prompts import confirm, json_option, past_time, yes_option
+from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
 from opsconsole.core.humanize import local_time
 
 
-@click.group()
-def events() -> None:
-    """What jobs told other programs."""
-
-
-@events.command()
-@click.option("--since", metavar="T", required=True, help="From this time on, in UTC, or from so long ago (7d).")
+@click.command("replay")
+@click.option("--since", metavar="TIME", required=True, help="First time, in UTC; 7d means seven days ago.")
 @yes_option
 @json_option
 @click.pass_obj
-def replay(options: Options, since: str, yes: bool, as_json: bool) -> None:
-    """Publishes once more what happened since then, for programs that have lost it.
+def command(options: Options, since: str, yes: bool, as_json: bool) -> None:
+    """Publish the events since a time again.
+
+    Consumers that have seen an event before can tell by its id.
 
     \b
     Examples:
       opsconsole events replay --since 2h
       opsconsole events replay --since 2026-01-19T18:20:00Z --yes
     """
-    with open_service(settings_of(options)) as service:
-        start = moment("--since", since, service.queries.zone(None), now())
+    with open_service(load_settings(options)) as service:
+        start = past_time("--since", since, service.queries.zone(None), now())
         assert start is not None  # noqa: S101 - the option is required
         environment = service.settings.console.environment
         where = f" in {environment}" if environment else ""
-        confirm(f"Publish all events since {local_time(start, 'UTC')} once more{where}?", yes=yes)
-        command = service.commands.replay_events(start)
-        outcome = carrying.settled(service, command)
+        confirm(f"Publish all events since {local_time(start, 'UTC')} again{where}?", yes=yes)
+        number = service.commands.replay_events(start)
+        outcome = carry_out(service, number)
     if as_json:
-        facts = {"command": command, "state": "done", "done": outcome.done}
-        printing.as_json({**facts, "events": outcome.facts["events"]})
+        document = {"command": number, "state": "done", "message": outcome.done}
+        print_json({**document, "events": outcome.facts["events"]})
     else:
         click.echo(outcome.done)

@@ -1,0 +1,47 @@
+"""`backfill list`: the newest backfills."""
+
+from __future__ import annotations
+
+import click
+
+from opsconsole.cli.backfill_output import backfill_document, progress, time_taken
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import print_json, print_table
+from opsconsole.cli.prompts import json_option
+from opsconsole.cli.session import open_service
+from opsconsole.core.humanize import duration, timestamp
+
+
+@click.command("list")
+@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Number of backfills.")
+@json_option
+@click.pass_obj
+def command(options: Options, limit: int, as_json: bool) -> None:
+    """List the newest backfills and plans."""
+    with open_service(load_settings(options)) as service:
+        backfills = service.backfills.newest(limit=limit)
+    if as_json:
+        print_json([backfill_document(each) for each in backfills])
+        return
+    if not backfills:
+        click.echo("no backfills yet; plan one with `opsconsole backfill plan JOB --from DATE --to DATE`")
+        return
+    print_table(
+        ("ID", "STATE", "JOBS", "FROM", "TO", "ONLY", "WINDOWS", "BY", "CREATED", "TOOK"),
+        [
+            (
+                each.id,
+                each.state,
+                ", ".join(each.jobs),
+                each.since,
+                each.until,
+                each.only,
+                progress(each),
+                each.asked_by,
+                timestamp(each.created_at),
+                duration(took) if (took := time_taken(each)) else "-",
+            )
+            for each in backfills
+        ],
+        right=(0,),
+    )

@@ -1,0 +1,27 @@
+"""`backfill pause`: starts no further window."""
+
+from __future__ import annotations
+
+import click
+
+from opsconsole.cli.commands.backfill.apply import print_command
+from opsconsole.cli.following import carry_out
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.prompts import json_option, note_option
+from opsconsole.cli.session import open_service
+
+
+@click.command("pause")
+@click.argument("number", metavar="ID", type=int)
+@note_option
+@json_option
+@click.pass_obj
+def command(options: Options, number: int, note: str, as_json: bool) -> None:
+    """Start no further window of a backfill.
+
+    Running windows are finished. `opsconsole backfill resume ID` continues.
+    """
+    with open_service(load_settings(options)) as service:
+        request = service.backfills.pause(number, note=note)
+        outcome = carry_out(service, request)
+        print_command(service, number, request, outcome.done, as_json=as_json)

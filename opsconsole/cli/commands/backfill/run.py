@@ -1,0 +1,57 @@
+"""`backfill run`: plans, confirms and applies."""
+
+from __future__ import annotations
+
+import click
+
+from opsconsole.cli.backfill_output import print_plan
+from opsconsole.cli.commands.backfill.apply import follow, question
+from opsconsole.cli.commands.backfill.plan import (
+    jobs_argument,
+    make_plan,
+    only_option,
+    since_option,
+    stop_option,
+    until_option,
+    windows_option,
+)
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.prompts import json_option, require_yes, wait_option, yes_option
+from opsconsole.cli.session import open_service
+
+
+@click.command("run")
+@jobs_argument
+@since_option
+@until_option
+@only_option
+@stop_option
+@windows_option
+@yes_option
+@wait_option
+@json_option
+@click.pass_obj
+def command(
+    options: Options,
+    jobs: tuple[str, ...],
+    since: str,
+    until: str,
+    only: str,
+    stop_on_failure: bool,
+    each_window: bool,
+    yes: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Plan, confirm, and apply the plan.
+
+    Exit codes with --wait: 0 all windows succeeded, 3 some failed, 1 all failed, or the backfill was paused or
+    cancelled, 4 refused.
+    """
+    with open_service(load_settings(options), note=wait) as service:
+        number = make_plan(service, jobs, since, until, only, stop_on_failure=stop_on_failure)
+        if not as_json:
+            print_plan(service, number, each_window=each_window)
+        if service.backfills.get(number).to_run:
+            require_yes(question(service, number), yes=yes)
+        follow(service, number, service.backfills.apply(number), wait=wait, as_json=as_json)

@@ -1,0 +1,40 @@
+"""`backfill windows`: the states of a job's past windows."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import click
+
+from opsconsole.cli.backfill_output import ranges, window_document
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import print_json
+from opsconsole.cli.prompts import json_option
+from opsconsole.cli.session import open_service
+from opsconsole.service.backfills import dates
+
+
+@click.command("windows")
+@click.argument("job")
+@click.option("--from", "since", metavar="DATE", help="First date (default: 53 weeks ago).")
+@click.option("--to", "until", metavar="DATE", help="Last date, included (default: today).")
+@json_option
+@click.pass_obj
+def command(options: Options, job: str, since: str | None, until: str | None, as_json: bool) -> None:
+    """Show the states of a job's past windows.
+
+    A window is fresh, stale, partial, failed, missing, running or not due.
+    """
+    first = dates(since, since)[0] if since else None
+    last = dates(until, until)[0] if until else None
+    with open_service(load_settings(options)) as service:
+        windows = service.backfills.windows(job, first, last)
+        tz, name = str(service.queries.zone(job)), service.catalog.find(job).name
+    counts = Counter(str(status.state) for status in windows)
+    if as_json:
+        documents = [window_document(status) for status in windows]
+        print_json({"job": name, "tz": tz, "counts": counts, "windows": documents})
+        return
+    click.echo(f"{name} ({tz}): {', '.join(f'{n:,} {state}' for state, n in counts.most_common())}")
+    for line in ranges((status.window.label, str(status.state)) for status in windows):
+        click.echo(f"  {line}")

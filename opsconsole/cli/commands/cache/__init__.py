@@ -1,0 +1,18 @@
+"""`cache`: what Redis holds, and how it is cleared."""
+
+from __future__ import annotations
+
+import click
+
+from opsconsole.cli.commands import LazyGroup
+
+SUMMARIES = {
+    "clear": "Clear cached keys of a user, subject, family or date.",
+    "families": "List the declared families of cache keys.",
+    "stats": "Show statistics of the Redis server.",
+}
+
+
+@click.group("cache", cls=LazyGroup, package=__name__, summaries=SUMMARIES)
+def command() -> None:
+    """Show and clear what is cached in Redis."""

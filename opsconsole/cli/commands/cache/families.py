@@ -1,0 +1,69 @@
+"""`cache families`: the declared families of cache keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from opsconsole.cache.families import Family
+from opsconsole.cache.statistics import UsageSurvey
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import print_json, print_table
+from opsconsole.cli.prompts import json_option
+from opsconsole.cli.session import open_service
+from opsconsole.core.humanize import duration
+
+COUNT_SECONDS = 60.0
+"""Counting stops after this time, and the rest is estimated."""
+
+
+@click.command("families")
+@click.option(
+    "--count", "with_count", is_flag=True, help="Count the keys of each family. Scans all keys of the server."
+)
+@json_option
+@click.pass_obj
+def command(options: Options, with_count: bool, as_json: bool) -> None:
+    """List the declared families of cache keys.
+
+    Shows the key pattern and time to live of each family, the ids a key belongs to, and the tables it is computed from.
+    """
+    with open_service(load_settings(options)) as service:
+        families = sorted(service.queries.families(), key=lambda family: family.name)
+        usage = service.queries.cache_usage(COUNT_SECONDS) if with_count else None
+    if as_json:
+        print_json([_document(family, usage) for family in families])
+        return
+    if not families:
+        click.echo("no pack declares a family of cache keys")
+        return
+    head = ["FAMILY", "PATTERN", "TTL", "BELONGS TO", "COMPUTED FROM"]
+    rows = [
+        [
+            family.name,
+            family.pattern,
+            duration(family.ttl) if family.ttl else "none",
+            ", ".join(family.of) or "-",
+            ", ".join(family.made_from) or "-",
+        ]
+        for family in families
+    ]
+    if usage is not None:
+        head.append("KEYS" if usage.done else "KEYS (ESTIMATED)")
+        for row, family in zip(rows, families, strict=True):
+            row.append(f"{usage.families[family.name].keys:,}")
+    print_table(head, rows, right=(5,))
+
+
+def _document(family: Family, usage: UsageSurvey | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "name": family.name,
+        "pattern": family.pattern,
+        "ttl_seconds": family.ttl_seconds,
+        "belongs_to": family.of,
+        "computed_from": family.made_from,
+    }
+    if usage is not None:
+        document |= {"keys": usage.families[family.name].keys, "exact": usage.done}
+    return document

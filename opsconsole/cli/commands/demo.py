@@ -1,0 +1,47 @@
+"""`demo`: the console on sample data."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import click
+
+from opsconsole.cli.console import draw, require_terminal
+from opsconsole.cli.log_setup import log_to_file
+from opsconsole.cli.options import Options
+from opsconsole.cli.session import open_service
+from opsconsole.core.settings import JobOverride, Settings, data_home, load_embedded, private_folder
+from opsconsole.embedded.claude import sample_claude
+from opsconsole.embedded.demo import opening_job, prepared
+
+SMALL_BATCHES = "attempts.update_performance"
+"""This job is slow in the demo, because of a batch size that its run's page lets an operator find."""
+
+
+@click.command("demo")
+@click.option("--users", default=2000, show_default=True, type=click.IntRange(10, 1_000_000), help="Number of users.")
+@click.pass_obj
+def command(options: Options, users: int) -> None:
+    """Open the console on sample data.
+
+    Real jobs run on sample rows, in a separate folder. Nothing has to be installed or configured.
+    """
+    require_terminal()
+    settings = demo_settings(users)
+    private_folder(settings.folder)
+    log_to_file(settings.folder)
+    with sample_claude(), open_service(settings) as service, prepared(service, users, tell=_print):
+        service.attend("console")
+        code = draw(service, options, start_run=opening_job(service))
+    sys.exit(code)
+
+
+def demo_settings(users: int) -> Settings:
+    """The demo's configuration, whatever else is configured: everything in one folder, and a deliberate mistake."""
+    settings = load_embedded(data_home() / f"demo-{users}", environment="demo")
+    return replace(settings, overrides={SMALL_BATCHES: JobOverride(batch=5)})
+
+
+def _print(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,14 @@
+"""`events`: the events that jobs publish."""
+
+from __future__ import annotations
+
+import click
+
+from opsconsole.cli.commands import LazyGroup
+
+SUMMARIES = {"replay": "Publish the events since a time again."}
+
+
+@click.group("events", cls=LazyGroup, package=__name__, summaries=SUMMARIES)
+def command() -> None:
+    """Publish events again."""

@@ -1,0 +1,41 @@
+"""`lint`: schedules, windows and limits that are probably mistakes."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from opsconsole.authoring import catalog
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import print_json, utc
+from opsconsole.cli.prompts import json_option
+from opsconsole.core.clock import now
+from opsconsole.core.errors import Exit
+from opsconsole.core.humanize import count
+from opsconsole.rules.lint import oddities
+
+
+@click.command("lint")
+@json_option
+@click.pass_obj
+def command(options: Options, as_json: bool) -> None:
+    """Warn about questionable schedules, windows and limits.
+
+    Exits with code 1 if there are warnings.
+    """
+    settings = load_settings(options)
+    jobs = catalog.load(settings.packs, settings.overrides, settings.options)
+    warnings = oddities(jobs, now())
+    if as_json:
+        print_json(
+            [
+                {"job": each.job, "rule": each.rule, "message": each.sentence, "at": [utc(at) for at in each.at]}
+                for each in warnings
+            ]
+        )
+    else:
+        for each in warnings:
+            click.echo(f"{each.job}: {each.sentence} [{each.rule}]")
+        click.echo(count(len(warnings), "warning") if warnings else "no warnings")
+    sys.exit(Exit.FAILED if warnings else Exit.DONE)

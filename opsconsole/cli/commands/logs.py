@@ -1,0 +1,68 @@
+"""`logs`: the log of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import msgspec
+
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import print_json, utc
+from opsconsole.cli.prompts import json_option
+from opsconsole.cli.session import open_service
+from opsconsole.core.humanize import count, timestamp
+from opsconsole.core.text import safe
+from opsconsole.service.service import Service
+from opsconsole.store.logs import LogLine
+
+POLL_SECONDS = 0.3
+LONGEST_LINE = 2000
+
+
+@click.command("logs")
+@click.argument("run_number", metavar="RUN", type=int)
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until the run ends.")
+@json_option
+@click.pass_obj
+def command(options: Options, run_number: int, follow: bool, as_json: bool) -> None:
+    """Show the log of a run.
+
+    With --follow and --json, one JSON object is printed per line, as lines arrive.
+    """
+    with open_service(load_settings(options)) as service:
+        tz = service.queries.run_page(run_number).progress.tz
+        if as_json and not follow:
+            print_json([_document(line) for line in _stored(service, run_number, 0)])
+            return
+        printed = 0
+        for line in _lines(service, run_number, follow=follow):
+            printed += 1
+            text = f"{timestamp(line.at, tz)}  {safe(line.line, LONGEST_LINE)}"
+            click.echo(msgspec.json.encode(_document(line)).decode() if as_json else text)
+        dropped = service.queries.run(run_number).log_lines - printed
+        if dropped > 0:
+            click.echo(f"{count(dropped, 'more line')} not kept", err=True)
+
+
+def _stored(service: Service, run: int, after: int) -> Iterator[LogLine]:
+    while page := service.queries.log(run, after=after):
+        yield from page
+        after = page[-1].number
+
+
+def _lines(service: Service, run: int, *, follow: bool) -> Iterator[LogLine]:
+    after, ended = 0, not follow
+    while True:
+        for line in _stored(service, run, after):
+            after = line.number
+            yield line
+        if ended:
+            return
+        # The last lines are written together with the run's end, so they are read once more after it.
+        ended = service.commands.wait_for_run(run, POLL_SECONDS) is not None
+
+
+def _document(line: LogLine) -> dict[str, Any]:
+    return {"at": utc(line.at), "line": line.line}

@@ -1,0 +1,17 @@
+"""`migrate`: brings tables to this version."""
+
+from __future__ import annotations
+
+import click
+
+from opsconsole.cli.installation import run_migrations
+from opsconsole.cli.options import Options, load_settings
+
+
+@click.command("migrate")
+@click.option("--data", "with_data", is_flag=True, help="Also create missing tables and indexes of the packs.")
+@click.pass_obj
+def command(options: Options, with_data: bool) -> None:
+    """Upgrade the tables of the store to this version."""
+    for line in run_migrations(load_settings(options), with_data=with_data):
+        click.echo(line)

@@ -1,0 +1,61 @@
+"""`next`: the next scheduled times of a job or a cron expression. Reads no database."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from opsconsole.authoring import catalog
+from opsconsole.calendar.cron import Cron, zone
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import in_zone, print_json, utc
+from opsconsole.cli.prompts import json_option, past_time
+from opsconsole.core.clock import now
+from opsconsole.core.humanize import relative_time
+
+
+@click.command("next")
+@click.argument("job_or_cron")
+@click.option("--tz", metavar="ZONE", help="Evaluate the schedule in this zone.")
+@click.option("--from", "start", metavar="TIME", help="List scheduled times after this time (default: now).")
+@click.option(
+    "-n", "--limit", default=5, show_default=True, type=click.IntRange(1, 1000), help="Number of scheduled times."
+)
+@json_option
+@click.pass_obj
+def command(options: Options, job_or_cron: str, tz: str | None, start: str | None, limit: int, as_json: bool) -> None:
+    """List the next scheduled times of a job or a cron expression.
+
+    \b
+    Examples:
+      opsconsole next attempts.cache_day
+      opsconsole next "0 0 * * 1" --tz Asia/Kolkata
+      opsconsole next "30 2 * * *" --tz America/New_York --from 2026-03-07 -n 3
+    """
+    cron = _schedule(options, job_or_cron, tz)
+    at = now()
+    scheduled = _after(cron, past_time("--from", start, zone(cron.tz), at) or at, limit)
+    if as_json:
+        print_json([{"utc": utc(due), "local": in_zone(due, cron.tz), "tz": cron.tz} for due in scheduled])
+        return
+    click.echo(f"{cron.describe()} ({cron.tz})")
+    for due in scheduled:
+        local = due.astimezone(zone(cron.tz))
+        click.echo(f"{local:%a %Y-%m-%d %H:%M %Z}   {utc(due)}   {relative_time(due, at)}")
+
+
+def _schedule(options: Options, job_or_cron: str, tz: str | None) -> Cron:
+    if len(job_or_cron.split()) > 1 or job_or_cron.startswith("@"):
+        return Cron(job_or_cron, tz or "UTC")
+    settings = load_settings(options)
+    job = catalog.load(settings.packs, settings.overrides, settings.options).find(job_or_cron)
+    return Cron(job.cron, tz or job.tz)
+
+
+def _after(cron: Cron, start: datetime, limit: int) -> list[datetime]:
+    scheduled: list[datetime] = []
+    while len(scheduled) < limit and (due := cron.next(start)) is not None:
+        scheduled.append(due)
+        start = due
+    return scheduled

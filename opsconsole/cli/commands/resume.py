@@ -1,0 +1,23 @@
+"""`resume`: ends a pause."""
+
+from __future__ import annotations
+
+import click
+
+from opsconsole.cli.following import carry_out
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import print_outcome
+from opsconsole.cli.prompts import json_option, note_option
+from opsconsole.cli.session import open_service
+
+
+@click.command("resume")
+@click.argument("target", metavar="JOB|PACK|all")
+@note_option
+@json_option
+@click.pass_obj
+def command(options: Options, target: str, note: str, as_json: bool) -> None:
+    """Resume a paused job, pack, or all jobs, from the next scheduled time on."""
+    with open_service(load_settings(options)) as service:
+        number = service.commands.resume(target, note=note)
+        print_outcome(number, carry_out(service, number), as_json=as_json)

@@ -1,0 +1,87 @@
+"""`why`: the reason why a job ran or did not run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import in_zone, print_json, utc
+from opsconsole.cli.prompts import json_option
+from opsconsole.cli.session import open_service
+from opsconsole.core.humanize import timestamp
+from opsconsole.core.text import safe
+from opsconsole.rules.explain import Answer, Proof
+from opsconsole.service.snapshot import Explanation
+
+LONGEST_SENTENCE = 1000
+LONGEST_VALUE = 200
+
+
+@click.command("why")
+@click.argument("job")
+@click.option("--at", "at", required=True, metavar="TIME", help="ISO 8601, 2026-03-29 02:30, or 02:30 for today.")
+@json_option
+@click.pass_obj
+def command(options: Options, job: str, at: str, as_json: bool) -> None:
+    """Explain why a job ran or did not run at a time, with the rows that prove it.
+
+    A time without a zone is in the job's zone.
+
+    \b
+    Examples:
+      opsconsole why attempts.cache_day --at 23:50
+      opsconsole why attempts.cache_day --at "2026-01-19 23:50"
+      opsconsole why attempts.cache_day --at 2026-01-19T18:20:00Z
+    """
+    with open_service(load_settings(options)) as service:
+        explanation = service.queries.why(job, at)
+    if as_json:
+        print_json(_document(explanation))
+        return
+    for sentence in explanation.says:
+        click.echo(safe(sentence, LONGEST_SENTENCE))
+    for answer in explanation.answers:
+        what = "a scheduled time" if answer.is_instant else "no scheduled time"
+        click.echo(f"{timestamp(answer.at, explanation.tz)} ({utc(answer.at)}): {what} of {explanation.job}")
+        for sentence in answer.says:
+            click.echo(f"  {safe(sentence, LONGEST_SENTENCE)}")
+        for row in answer.rows:
+            click.echo(f"  row {row.key} of {row.table}: {_content(row)}")
+    previous, following = timestamp(explanation.previous, explanation.tz), timestamp(explanation.next, explanation.tz)
+    click.echo(f"previous: {previous}   next: {following}")
+
+
+def _document(explanation: Explanation) -> dict[str, Any]:
+    return {
+        "job": explanation.job,
+        "cron": explanation.cron,
+        "tz": explanation.tz,
+        "notes": explanation.says,
+        "answers": [_answer_document(answer, explanation.tz) for answer in explanation.answers],
+        "previous": utc(explanation.previous),
+        "next": utc(explanation.next),
+    }
+
+
+def _answer_document(answer: Answer, tz: str) -> dict[str, Any]:
+    return {
+        "utc": utc(answer.at),
+        "local": in_zone(answer.at, tz),
+        "scheduled": answer.is_instant,
+        "state": answer.state,
+        "reason": answer.reason,
+        "explanation": answer.says,
+        "rows": [{"table": row.table, "row": row.key, "content": row.content} for row in answer.rows],
+    }
+
+
+def _content(row: Proof) -> str:
+    shown = {name: value for name, value in row.content.items() if value not in (None, "")}
+    return ", ".join(f"{name} {safe(_plain(value), LONGEST_VALUE)}" for name, value in shown.items())
+
+
+def _plain(value: object) -> object:
+    return utc(value) if isinstance(value, datetime) else value

@@ -1,0 +1,43 @@
+"""Where the program's log goes: a file, or JSON lines on standard output."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+import msgspec
+
+LOG_BYTES, LOG_FILES = 1_000_000, 3
+
+
+class JsonFormatter(logging.Formatter):
+    """Log records as JSON, one per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """`{"at", "level", "logger", "message"}`."""
+        line = {
+            "at": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        return msgspec.json.encode(line).decode()
+
+
+def log_to_file(folder: Path) -> None:
+    """Sends the program's log to a file in `folder` alone, so that nothing of it reaches the terminal."""
+    handler = RotatingFileHandler(folder / "opsconsole.log", maxBytes=LOG_BYTES, backupCount=LOG_FILES)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    log_to(handler)
+
+
+def log_to(handler: logging.Handler) -> None:
+    """Sends the program's log to `handler` alone."""
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("opsconsole").setLevel(logging.INFO)
+    # A log that cannot be written must not stop a run.
+    logging.raiseExceptions = False
