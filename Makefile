@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench chaos snapshots lock clean FORCE
+.PHONY: help demo test soak lint bench chaos snapshots lock clean FORCE
 
 # Empty unless the caller named one; then a .venv of another Python is made anew.
 asked_python := $(if $(filter undefined,$(origin PYTHON)),,$(PYTHON))
@@ -17,15 +17,18 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  USERS=2000           how many people the demo has'
-	@echo '  ARGS="-k name -x"    more arguments for demo, test, bench, chaos, snapshots and lock'
+	@echo '  ARGS="-k name -x"    more arguments for demo, test, soak, bench, chaos, snapshots and lock'
 	@echo '  WORKERS=4            how many test processes (default: one a core)'
 	@echo '  PYTHON=python3.12    the Python that .venv is made with (default: python3)'
 
 demo: $(READY) ## Start the console on sample data; nothing else has to run
 	@$(BIN)/opsconsole demo $(if $(USERS),--users $(USERS)) $(ARGS)
 
-test: $(READY) ## Run all tests, in parallel
-	@$(BIN)/python -m pytest -n $(or $(WORKERS),auto) --dist worksteal $(ARGS)
+test: $(READY) ## Run the tests, in parallel; without those marked soak
+	@$(BIN)/python -m pytest -n $(or $(WORKERS),auto) --dist worksteal -m "not soak" $(ARGS)
+
+soak: $(READY) ## Run the tests that need minutes of real time (ARGS="--budget 480" stops in time)
+	@$(BIN)/python -m pytest -n $(or $(WORKERS),auto) --dist worksteal -m soak --timeout 1800 $(ARGS)
 
 lint: $(READY) ## Check style, format and types
 	@$(BIN)/ruff check .

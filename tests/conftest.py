@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,25 @@ hypothesis_settings.register_profile("default", deadline=None, derandomize=bool(
 hypothesis_settings.load_profile("default")
 
 Installing = Callable[..., Installation]
+
+_STARTED = pytest.StashKey[float]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--budget`, with which a part of the soak tests fits into a limited time: the order is random."""
+    parser.addoption("--budget", type=float, metavar="SECONDS", help="skip the tests that have not started by then")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Notes when the session started."""
+    config.stash[_STARTED] = time.monotonic()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips a test that comes after the budget is spent."""
+    budget: float | None = item.config.getoption("--budget")
+    if budget is not None and time.monotonic() - item.config.stash[_STARTED] > budget:
+        pytest.skip(f"the budget of {budget:g} s is spent")
 
 
 @pytest.fixture(autouse=True)

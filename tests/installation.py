@@ -14,8 +14,7 @@ from opsconsole.leader.engine import Engine
 from opsconsole.service.service import Service
 from opsconsole.store import Store, migrate
 from tests import templates
-
-PATIENCE_SECONDS = 30.0
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Installation:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyte
 
-PATIENCE_SECONDS = 30.0
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Terminal:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+PATIENCE_SECONDS = 60.0
+"""The one limit of every wait in the tests: far beyond what any of them needs on a busy machine."""
 
-def eventually(holds: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
-    """Waits until `holds()`; fails naming `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
+
+def eventually(holds: Callable[[], bool], what: str) -> None:
+    """Waits until `holds()`; fails with `what` after PATIENCE_SECONDS."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS:g} s: {what}"
         time.sleep(0.01)

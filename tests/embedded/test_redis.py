@@ -21,6 +21,7 @@ import redis
 from opsconsole.core.errors import Exit, Unavailable
 from opsconsole.embedded import launcher
 from opsconsole.embedded.redis import EmbeddedRedis, NoServer, UnsafeFolder, find_server
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,14 +36,6 @@ print("ready", flush=True)
 for word in sys.stdin:
     print(json.dumps({"started": server.ensure(), "url": server.url}), flush=True)
 """
-
-
-def eventually(holds: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
-    """Waits until `holds()`, looking every 5 ms; fails naming `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.005)
 
 
 def info(server: EmbeddedRedis) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy.engine import make_url
 
-from tests.services import SERVER_USER, STOP_SECONDS, WATCH, NoPostgres, PrivatePostgres, find_postgres
+from tests.services import SERVER_USER, WATCH, NoPostgres, PrivatePostgres, find_postgres
 from tests.waiting import eventually
 
 FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
@@ -39,7 +39,7 @@ class Restartable(PrivatePostgres):
         # Whoever watches it would remove the data: it stands still until it is ended itself.
         self._process.send_signal(signal.SIGSTOP)
         os.kill(server, how)
-        eventually(lambda: not file.exists(), "the server has ended", STOP_SECONDS)
+        eventually(lambda: not file.exists(), "the server has ended")
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         assert self._process.stdin is not None

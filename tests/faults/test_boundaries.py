@@ -159,7 +159,7 @@ def test_row_2_killed_while_it_ends(point: Point, place: Installation, start: St
     counting.change(place.data, "item03a", "fine")
     began = datetime.now(UTC)
     with place.leading() as engine:
-        eventually(lambda: engine.is_leading, "the next one leads", 2.5)
+        eventually(lambda: engine.is_leading, "the next one leads")
         outcome = place.service.commands.outcome(command, 20)
         assert outcome is not None
         assert outcome.run is not None

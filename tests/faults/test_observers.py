@@ -53,7 +53,7 @@ def settled(place: Installation, verb: str) -> float:
     def both() -> list[float]:
         return [entry.at.timestamp() for entry in place.service.queries.audit_entries(limit=20) if entry.verb == verb]
 
-    eventually(lambda: len(both()) == 2, f"{verb} is carried out", 10)
+    eventually(lambda: len(both()) == 2, f"{verb} is carried out")
     done, asked = both()
     return done - asked
 

@@ -258,7 +258,7 @@ def loading_slowly(server: EmbeddedRedis) -> Iterator[None]:
     }
     process = subprocess.Popen([find_server(), *(word for option in options.items() for word in option)])
     try:
-        eventually(lambda: _is_loading(server), "it loads", 5)
+        eventually(lambda: _is_loading(server), "it loads")
         yield
     finally:
         process.kill()

@@ -248,7 +248,7 @@ def test_row_4_a_second_sigterm_ends_a_console_at_once(place: Installation, open
     assert took < 1.0
     assert_restored(terminal)
     assert workers
-    eventually(lambda: not any(is_alive(worker) for worker in workers), "no worker outlives it", 2.0)
+    eventually(lambda: not any(is_alive(worker) for worker in workers), "no worker outlives it")
     counting.change(place.data, "b", "fine")
     assert_resumable(place, number, calls=4)
 
@@ -365,18 +365,18 @@ def test_row_22_sighup_takes_a_changed_schedule_over_and_keeps_the_last_good_one
     put_three_batches(place)
     to_the_minute = 60 - time.time() % 60
     process = start(place, "--config", str(file), "headless", executor="processes", ahead=to_the_minute - 6.0)
-    eventually(lambda: len(accounted(place, "counting.names")) == 1, "a minute has begun", 20)
+    eventually(lambda: len(accounted(place, "counting.names")) == 1, "a minute has begun")
     number = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
 
     file.write_text(ONCE_A_YEAR)
     process.send_signal(signal.SIGHUP)
-    eventually(lambda: any("was reloaded" in line["message"] for line in told(start)), "it has read its file again", 12)
-    eventually(lambda: registered(place, "counting.names").cron == "17 3 1 1 *", "the new schedule is in force", 12)
+    eventually(lambda: any("was reloaded" in line["message"] for line in told(start)), "it has read its file again")
+    eventually(lambda: registered(place, "counting.names").cron == "17 3 1 1 *", "the new schedule is in force")
     taken_over = registered(place, "counting.names")
     ended = place.service.commands.wait_for_run(number, 20)
     file.write_text(BROKEN)
     process.send_signal(signal.SIGHUP)
-    eventually(lambda: sum("is ignored" in line["message"] for line in told(start)) == 2, "both problems are told", 12)
+    eventually(lambda: sum("is ignored" in line["message"] for line in told(start)) == 2, "both problems are told")
     later = place.service.commands.wait_for_run(
         run_of(place, place.service.commands.trigger("counting.gross", DAY)), 20
     )
@@ -405,7 +405,7 @@ def test_row_22_a_pack_that_cannot_be_imported_is_no_reason_to_end(
 
     file.write_text('[jobs]\npacks = ["tests.packs.counting", "half_written"]\n')
     process.send_signal(signal.SIGHUP)
-    eventually(lambda: any("is ignored" in line["message"] for line in told(start)), "it says what is wrong", 5)
+    eventually(lambda: any("is ignored" in line["message"] for line in told(start)), "it says what is wrong")
     ended = place.service.commands.wait_for_run(
         run_of(place, place.service.commands.trigger("counting.names", DAY)), 20
     )

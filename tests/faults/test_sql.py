@@ -133,7 +133,7 @@ def test_row_31_a_data_database_that_is_back_late_in_its_wait_costs_nobody_anyth
         eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch is under way")
         own_postgres.halt(IMMEDIATE)
         halted = time.monotonic()
-        eventually(lambda: time.monotonic() - halted > 4.2, "more than half of the wait is over", 6)
+        eventually(lambda: time.monotonic() - halted > 4.2, "more than half of the wait is over")
         own_postgres.resume()
         assert time.monotonic() - halted < 5.7, "too slow to tell"
         found = ended(place, number)
@@ -152,11 +152,11 @@ def test_row_31_a_restart_of_the_store_hands_the_run_on(
         number = place.begin("counting.count", DAY)
         eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch is under way")
         own_postgres.halt(how)
-        eventually(lambda: engine.problem is not None, "the leader concedes", 5)
+        eventually(lambda: engine.problem is not None, "the leader concedes")
         problem, led_without_a_store = engine.problem, engine.is_leading
         own_postgres.resume()
         back = time.monotonic()
-        eventually(lambda: engine.is_leading, "it leads again", 5)
+        eventually(lambda: engine.is_leading, "it leads again")
         waited = time.monotonic() - back
         found = ended(place, number)
         token = token_of(place)
@@ -207,7 +207,7 @@ def test_row_33_too_many_connections_are_waited_for_and_the_lease_is_renewed_all
                 pass
             number = place.begin("counting.count", DAY)
             before = beat_of(place)
-            eventually(lambda: beat_of(place) >= before + 8, "two leases' time has passed", 5)
+            eventually(lambda: beat_of(place) >= before + 8, "two leases' time has passed")
             led, meanwhile = engine.is_leading, place.service.queries.run(number)
         found = ended(place, number)
         token = token_of(place)
@@ -392,10 +392,10 @@ def test_row_36_a_run_stays_while_the_store_has_no_room_and_goes_on_after_it(
         number = place.begin("counting.count", DAY)
         eventually(lambda: place.service.queries.run(number).counts.ok >= 50, "some are done")
         full.now = True
-        eventually(lambda: engine.problem is not None, "the leader concedes", 10)
+        eventually(lambda: engine.problem is not None, "the leader concedes")
         problem = engine.problem
         conceded = token_of(place)
-        eventually(lambda: token_of(place) >= conceded + tries, "it has tried again and again", 15)
+        eventually(lambda: token_of(place) >= conceded + tries, "it has tried again and again")
         meanwhile = place.service.queries.run(number)
         full.now = False
         found = ended(place, number)
@@ -420,14 +420,14 @@ def test_row_37_a_lock_held_longer_than_the_lease_is_conceded_to_and_all_goes_on
         foreign = sqlite3.connect(file, isolation_level=None)
         foreign.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
-        eventually(lambda: not engine.is_leading, "the leader concedes", 5)
+        eventually(lambda: not engine.is_leading, "the leader concedes")
         conceded = time.monotonic() - began
-        eventually(lambda: time.monotonic() - began > 2, "two leases' time has passed", 5)
+        eventually(lambda: time.monotonic() - began > 2, "two leases' time has passed")
         readable = place.service.queries.run(number).state
         foreign.execute("ROLLBACK")
         foreign.close()
         released = time.monotonic()
-        eventually(lambda: engine.is_leading and engine.problem is None, "it leads again", 5)
+        eventually(lambda: engine.is_leading and engine.problem is None, "it leads again")
         waited = time.monotonic() - released
         found = ended(place, number)
 
@@ -524,7 +524,7 @@ def test_row_38_a_store_that_cannot_be_written_is_named_and_left_as_it_is(
     place.store = Store(f"sqlite:///file:{file}?mode=ro&uri=true")
 
     with place.leading() as engine:
-        eventually(lambda: engine.problem is not None, "it says why it does not lead", 5)
+        eventually(lambda: engine.problem is not None, "it says why it does not lead")
         problem, leads = engine.problem, engine.is_leading
 
     assert problem == "the store is away: attempt to write a readonly database"

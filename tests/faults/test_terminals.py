@@ -120,7 +120,7 @@ def test_row_5_whoever_hands_over_leaves_a_process_that_finishes_the_run(
 
     asked_to_quit(terminal, number, "Hand over")
     code = terminal.ended(15)
-    eventually(lambda: leader_of(place) not in (None, terminal.process.pid), "somebody else leads", 15)
+    eventually(lambda: leader_of(place) not in (None, terminal.process.pid), "somebody else leads")
     heir = leader_of(place)
     assert heir is not None
     try:
@@ -135,7 +135,7 @@ def test_row_5_whoever_hands_over_leaves_a_process_that_finishes_the_run(
     assert ended is not None
     assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 10 * BATCHES)
     assert len(counting.tried(place.data)) == BATCHES, "no batch was done twice"
-    eventually(lambda: not is_alive(heir), "it ends when it is told to", 12)
+    eventually(lambda: not is_alive(heir), "it ends when it is told to")
     assert leader_of(place) is None
 
 

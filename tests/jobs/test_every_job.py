@@ -94,10 +94,8 @@ def test_every_job_runs_by_schedule(installing: Installing, database_url: str, r
     with led_at(place, MONDAY - timedelta(days=33)):
         pass
     with led_at(place, MONDAY):
-        eventually(lambda: set(runs_of(place)) == names, "every job has a run", 60)
-        eventually(
-            lambda: not [r for r in place.service.queries.runs(limit=999) if r.state in OPEN], "all have ended", 120
-        )
+        eventually(lambda: set(runs_of(place)) == names, "every job has a run")
+        eventually(lambda: not [r for r in place.service.queries.runs(limit=999) if r.state in OPEN], "all have ended")
 
     found = runs_of(place)
     assert {run.trigger for runs in found.values() for run in runs} == {Trigger.SCHEDULE}

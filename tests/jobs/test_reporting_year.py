@@ -22,9 +22,9 @@ from opsconsole.rules.backfill_status import Backfill
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.jobs.oracle_reporting import Oracle, Told, as_text
+from tests.waiting import PATIENCE_SECONDS
 
 DAILY = ("reporting.daily_report", "reporting.daily_snapshot")
-PATIENCE = 120.0
 NOT_TOLD = ("through", "generated_at")
 
 
@@ -49,10 +49,10 @@ def last(days: int) -> tuple[date, date]:
 
 def backfill(place: Installation, jobs: Sequence[str], since: date, until: date, only: Only = Only.MISSING) -> Backfill:
     number = place.service.backfills.plan(jobs, since, until, only=only)
-    outcome = place.service.commands.outcome(place.service.backfills.apply(number), PATIENCE)
+    outcome = place.service.commands.outcome(place.service.backfills.apply(number), PATIENCE_SECONDS)
     assert outcome is not None
     assert outcome.refused is None, outcome.refused
-    ended = place.service.backfills.wait_for(number, PATIENCE)
+    ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
     assert ended is not None
     assert set(ended.counts) <= {StepState.DONE, StepState.SKIPPED}
     return ended

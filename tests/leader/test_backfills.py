@@ -19,12 +19,11 @@ from opsconsole.store import runs as run_store
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import diary
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 FIRST, LAST = date(2025, 1, 10), date(2025, 1, 19)
 DAYS = [f"2025-01-{n}" for n in range(10, 20)]
 WRITERS = [f"w{n:02}" for n in range(12)]
-PATIENCE = 30.0
 INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
 
 
@@ -40,7 +39,7 @@ def plan(place: Installation, *jobs: str, only: Only = Only.ALL, stops: bool = F
 
 
 def told(place: Installation, command: int) -> str:
-    outcome = place.service.commands.outcome(command, PATIENCE)
+    outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
     assert outcome is not None
     assert outcome.refused is None, outcome.refused
     return outcome.done or ""
@@ -48,13 +47,13 @@ def told(place: Installation, command: int) -> str:
 
 def applied(place: Installation, number: int) -> Backfill:
     told(place, place.service.backfills.apply(number))
-    ended = place.service.backfills.wait_for(number, PATIENCE)
+    ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
     assert ended is not None
     return ended
 
 
 def refusal(place: Installation, command: int) -> str:
-    outcome = place.service.commands.outcome(command, PATIENCE)
+    outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
     assert outcome is not None
     assert outcome.refused is not None
     assert outcome.exit_code == Exit.REFUSED
@@ -132,7 +131,7 @@ def test_windows_run_side_by_side_where_the_job_allows_it(place: Installation) -
             lambda: place.service.backfills.get(number).counts.get(StepState.RUNNING) == 3,
             "three windows go on at once",
         )
-        ended = place.service.backfills.wait_for(number, PATIENCE)
+        ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
 
     assert ended is not None
     assert ended.counts == {StepState.DONE: 10}
@@ -155,7 +154,7 @@ def test_a_run_that_goes_on_makes_the_plan_out_of_date(place: Installation) -> N
     with place.leading():
         run = place.begin("diary.page", DAYS[4])
         why = refusal(place, place.service.backfills.apply(number))
-        place.service.commands.wait_for_run(run, PATIENCE)
+        place.service.commands.wait_for_run(run, PATIENCE_SECONDS)
 
     assert f"run {run} of diary.page is about {DAYS[4]}" in why
 
@@ -175,7 +174,7 @@ def test_two_plans_for_the_same_windows_do_not_both_run(place: Installation) -> 
     with place.leading():
         told(place, place.service.backfills.apply(first))
         why = refusal(place, place.service.backfills.apply(second))
-        place.service.backfills.wait_for(first, PATIENCE)
+        place.service.backfills.wait_for(first, PATIENCE_SECONDS)
 
     assert "out of date" in why
     assert {times for _, times in page_days(place)} == {1}
@@ -190,7 +189,7 @@ def test_a_window_that_fails_stops_no_other_and_is_retried_alone(place: Installa
         with place.data.writing() as db:
             db.execute(diary.spoilt.delete())
         told(place, place.service.backfills.resume(number))
-        again = place.service.backfills.wait_for(number, PATIENCE)
+        again = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
 
     assert ended.counts == {StepState.DONE: 9, StepState.FAILED: 1}
     assert failed_then is WindowState.FAILED
@@ -217,12 +216,12 @@ def test_cancelled_nothing_is_left_and_resumed_only_the_rest_is_done(place: Inst
         told(place, place.service.backfills.apply(number))
         eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE, 0) >= 4, "four are done")
         told(place, place.service.backfills.cancel(number, note="too much"))
-        cancelled = place.service.backfills.wait_for(number, PATIENCE)
+        cancelled = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
         with place.store.reading() as db:
             left = run_store.unfinished(db)
         done_then = [run.window.label for run in backfilled(place) if run.state is RunState.SUCCEEDED]
         told(place, place.service.backfills.resume(number))
-        ended = place.service.backfills.wait_for(number, PATIENCE)
+        ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
 
     assert cancelled is not None
     assert cancelled.state is BackfillState.CANCELLED
@@ -243,11 +242,11 @@ def test_paused_no_window_begins_until_it_is_resumed(place: Installation) -> Non
         told(place, place.service.backfills.apply(number))
         eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE, 0) >= 1, "one is done")
         told(place, place.service.backfills.pause(number, note="the night begins"))
-        paused = place.service.backfills.wait_for(number, PATIENCE)
+        paused = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
         time.sleep(0.3)
         later = place.service.backfills.get(number)
         told(place, place.service.backfills.resume(number))
-        ended = place.service.backfills.wait_for(number, PATIENCE)
+        ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
 
     assert paused is not None
     assert paused.state is BackfillState.PAUSED
@@ -283,7 +282,7 @@ def test_another_leader_goes_on_where_the_first_was(place: Installation) -> None
         eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE, 0) >= 2, "two are done")
     between = place.service.backfills.get(number)
     with place.leading():
-        ended = place.service.backfills.wait_for(number, PATIENCE)
+        ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
 
     assert between.state is BackfillState.RUNNING
     assert ended is not None
@@ -356,7 +355,7 @@ def test_whoever_leads_for_one_command_notes_what_has_ended_of_what_was_called_o
     engine.start()
     try:
         told(place, command)
-        cancelled = place.service.backfills.wait_for(number, PATIENCE)
+        cancelled = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
     finally:
         engine.stop(grace_seconds=1)
 
@@ -377,7 +376,7 @@ def test_a_window_that_was_cut_off_is_finished_by_whoever_resumes_for_it_alone(p
     engine.start()
     try:
         told(place, command)
-        ended = place.service.backfills.wait_for(number, PATIENCE)
+        ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
     finally:
         engine.stop(grace_seconds=1)
 

@@ -19,10 +19,9 @@ from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.store import audit, commands
 from tests.conftest import Installing
 from tests.installation import Installation
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 NOON = datetime(2025, 1, 19, 12, tzinfo=UTC)
-PATIENCE = 20.0
 
 
 @pytest.fixture
@@ -49,7 +48,7 @@ def test_what_is_wanted_is_counted_cleared_and_recorded(place: Installation, cli
 
     with place.leading():
         command = place.service.commands.clear_cache(wanted, counted=counted.total)
-        outcome = place.service.commands.outcome(command, PATIENCE)
+        outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
 
     assert counted.total == 1500
     assert outcome is not None
@@ -68,7 +67,7 @@ def test_much_more_than_was_counted_is_not_cleared(place: Installation, client: 
 
     with place.leading():
         outcome = place.service.commands.outcome(
-            place.service.commands.clear_cache(ClearFilter(family="attempts.day"), counted=100), PATIENCE
+            place.service.commands.clear_cache(ClearFilter(family="attempts.day"), counted=100), PATIENCE_SECONDS
         )
 
     assert outcome is not None
@@ -100,7 +99,7 @@ def test_who_may_only_look_clears_nothing_even_when_the_leader_is_asked(
         number = commands.ask(db, "clear", "user u1", {"user": "u1"}, viewer, NOON)
 
     with place.leading():
-        outcome = place.service.commands.outcome(number, PATIENCE)
+        outcome = place.service.commands.outcome(number, PATIENCE_SECONDS)
 
     assert outcome is not None
     assert outcome.exit_code == Exit.NOT_ALLOWED
@@ -112,7 +111,9 @@ def test_a_clearing_whose_redis_is_gone_says_so(installing: Installing, own_redi
     own_redis.stop()
 
     with place.leading():
-        outcome = place.service.commands.outcome(place.service.commands.clear_cache(ClearFilter(user="u1")), PATIENCE)
+        outcome = place.service.commands.outcome(
+            place.service.commands.clear_cache(ClearFilter(user="u1")), PATIENCE_SECONDS
+        )
 
     assert outcome is not None
     assert outcome.refused is not None
@@ -128,7 +129,7 @@ def test_a_clearing_that_was_cut_off_is_done_by_the_next_leader(place: Installat
     so_far = place.service.commands.progress(number)
 
     with place.leading():
-        outcome = place.service.commands.outcome(number, PATIENCE)
+        outcome = place.service.commands.outcome(number, PATIENCE_SECONDS)
 
     assert so_far is not None
     assert (so_far.step, so_far.scanned, so_far.of, so_far.cleared) == ("clearing", 1, 2, 1)
@@ -144,7 +145,7 @@ def test_events_are_published_again(place: Installation, client: redis.Redis) ->
 
     with place.leading():
         eventually(lambda: client.xlen("events") == 2, "both are published")
-        outcome = place.service.commands.outcome(place.service.commands.replay_events(NOON), PATIENCE)
+        outcome = place.service.commands.outcome(place.service.commands.replay_events(NOON), PATIENCE_SECONDS)
         eventually(lambda: client.xlen("events") == 3, "the new one is published again")
 
     assert outcome is not None

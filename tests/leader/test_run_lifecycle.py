@@ -85,7 +85,7 @@ def test_a_job_waits_no_longer_than_it_may_and_says_so(place: Installation) -> N
     with place.leading():
         one = place.begin("queue.first", DAY)
         two = place.begin("queue.hasty", DAY)
-        eventually(lambda: place.service.queries.run(two).state is not RunState.QUEUED, "it has waited long enough", 5)
+        eventually(lambda: place.service.queries.run(two).state is not RunState.QUEUED, "it has waited long enough")
         still = place.service.queries.run(one).state
         second = place.service.commands.wait_for_run(two, 20)
 

@@ -13,8 +13,7 @@ from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
 from screens.widgets.paint import Lines
 from tests.screens import fakes as world
-
-PATIENCE_SECONDS = 5.0
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Opened(NamedTuple):

@@ -205,7 +205,7 @@ def test_kill_9_of_the_leader_ends_its_workers_and_another_goes_on(
     leader.wait()
     killed = time.monotonic()
 
-    eventually(lambda: not is_alive(worker), "the worker went with its leader", 2.0)
+    eventually(lambda: not is_alive(worker), "the worker went with its leader")
     counting.change(place.data, "b", "fine")
     with without_limits(installing, url).leading() as engine:
         eventually(lambda: engine.is_leading, "another leads")
