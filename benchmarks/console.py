@@ -19,7 +19,7 @@ from opsconsole.authoring.run import Trigger
 from opsconsole.core import clock, settings
 from opsconsole.core.database import Database
 from opsconsole.embedded import sample
-from opsconsole.leader import command_handlers as orders
+from opsconsole.rules.actions import Verb
 from opsconsole.store import Store, commands, data_tables as datatables, runs
 from tests.terminal import Terminal
 
@@ -59,7 +59,7 @@ class Place:
             while not done.wait(0.1):
                 with store.writing() as db:
                     if runs.open_run(db, JOB) is None and not commands.asked(db):
-                        commands.ask(db, orders.Verb.TRIGGER, JOB, {}, self.settings.actor, clock.now())
+                        commands.ask(db, Verb.TRIGGER, JOB, {}, self.settings.actor, clock.now())
 
         asking = threading.Thread(target=ask)
         asking.start()

@@ -13,9 +13,8 @@ from opsconsole.authoring.run import TERMINAL, Run, RunState, Stop, Trigger
 from opsconsole.calendar.windows import Window
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection
-from opsconsole.core.errors import Refused
 from opsconsole.core.failpoints import Point, reach
-from opsconsole.rules import backfill
+from opsconsole.rules import actions, backfill
 from opsconsole.rules.backfill import NO_RECORD, ActiveStep, Step, StepState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, BackfillState
 from opsconsole.store import Store, backfills, runs, windows
@@ -24,7 +23,6 @@ log = logging.getLogger(__name__)
 
 AHEAD = 200
 """So many of the windows that wait are looked at when the next ones are chosen."""
-TOLD_CHANGES = 5
 
 _CAME_TO = {
     RunState.SUCCEEDED: StepState.DONE,
@@ -91,11 +89,8 @@ def _changes(db: Connection, catalog: Catalog, job: Job, planned: list[Step], no
 def apply(db: Connection, catalog: Catalog, number: int, command: int, at: datetime) -> dict[str, Any]:
     """Begins what was planned. Raises Refused, naming what changed since."""
     about = backfills.get(db, number)
-    if about.state is not BackfillState.PLANNED:
-        raise Refused(f"backfill {number} was applied already: it is {about.state}")
-    if changed := changes(db, catalog, about, at):
-        more = f", and {len(changed) - TOLD_CHANGES:,} more" if len(changed) > TOLD_CHANGES else ""
-        raise Refused(f"plan {number} is out of date: {'; '.join(changed[:TOLD_CHANGES])}{more}; plan it anew")
+    actions.check_apply_backfill(about)
+    actions.check_plan_is_current(about, changes(db, catalog, about, at))
     state = BackfillState.RUNNING if about.to_run else BackfillState.DONE
     backfills.turn(db, number, state, at, command=command)
     return {"backfill": number, "done": f"backfill {number} begins: {_windows(about.to_run)}"}
@@ -104,8 +99,7 @@ def apply(db: Connection, catalog: Catalog, number: int, command: int, at: datet
 def pause(db: Connection, number: int, note: str, at: datetime) -> dict[str, Any]:
     """No further window begins; those that go on end. Raises Refused."""
     about = backfills.get(db, number)
-    if about.state is not BackfillState.RUNNING:
-        raise Refused(f"backfill {number} does not run: it is {about.state}")
+    actions.check_pause_backfill(about)
     backfills.turn(db, number, BackfillState.PAUSED, at, note=note)
     return {"backfill": number, "done": f"backfill {number} is paused; a window that goes on is finished"}
 
@@ -113,18 +107,10 @@ def pause(db: Connection, number: int, note: str, at: datetime) -> dict[str, Any
 def resume(db: Connection, number: int, command: int, at: datetime) -> dict[str, Any]:
     """What is not done is done, windows that failed included. Raises Refused."""
     about = backfills.get(db, number)
-    if about.state in (BackfillState.PLANNED, BackfillState.RUNNING):
-        hint = "apply it" if about.state is BackfillState.PLANNED else "it goes on by itself"
-        raise Refused(f"backfill {number} is {about.state}; {hint}")
-    if about.began_at is None:
-        raise Refused(f"backfill {number} was called off before it began; plan it anew")
+    actions.check_resume_backfill(about)
     running = [step.run for step in backfills.going(db, number, limit=0) if step.run is not None]
     again = backfills.open_again(db, number)
-    if not again and not running:
-        raise Refused(f"backfill {number} has nothing left to do")
-    if both := backfills.overlapping(db, number):
-        other, job, label = both[0]
-        raise Refused(f"backfill {other} is about {job} {label} as well; wait for it, or cancel it")
+    actions.check_backfill_remainder(about, again + len(running), backfills.overlapping(db, number))
     backfills.turn(db, number, BackfillState.RUNNING, at, command=command)
     runs.belong(db, running, command)  # a window cut off goes on with the others, whoever leads
     return {"backfill": number, "done": f"backfill {number} goes on: {_windows(again + len(running))} left"}
@@ -133,8 +119,7 @@ def resume(db: Connection, number: int, command: int, at: datetime) -> dict[str,
 def cancel(db: Connection, number: int, stop: Stop, at: datetime) -> dict[str, Any]:
     """Nothing of it is begun any more, and what goes on is stopped. Raises Refused."""
     about = backfills.get(db, number)
-    if about.state in (BackfillState.DONE, BackfillState.CANCELLED):
-        raise Refused(f"backfill {number} has ended already: it is {about.state}")
+    actions.check_cancel_backfill(about)
     for step in backfills.going(db, number, limit=0):
         if step.run is not None:
             runs.ask_to_stop(db, step.run, stop)

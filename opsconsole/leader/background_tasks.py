@@ -18,10 +18,9 @@ from opsconsole.cache.clearing import ClearFilter, ClearProgress, sweep
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import reason
-from opsconsole.core.errors import Exit, Fenced, NotAllowed, OpsconsoleError, Refused, Unavailable
+from opsconsole.core.errors import Exit, Fenced, OpsconsoleError, Refused, Unavailable
 from opsconsole.core.failpoints import Point, reach
-from opsconsole.core.settings import Role
-from opsconsole.leader.command_handlers import BACKGROUND_VERBS, Verb
+from opsconsole.rules.actions import BACKGROUND_VERBS, Verb, check_actor
 from opsconsole.store import Store, commands, windows
 from opsconsole.store.commands import Command, CommandState
 from opsconsole.worker import staleness
@@ -127,8 +126,7 @@ class BackgroundTasks:
         done: Mapping[str, Any] = {}
         told = 0.0
         try:
-            if command.actor.role is not Role.OPERATOR:
-                raise NotAllowed(command.verb)
+            check_actor(Verb(command.verb), command.actor)
             for done in self._steps(command):
                 if self._stopping.is_set() or not self._sure():
                     return

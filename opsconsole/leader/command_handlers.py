@@ -3,55 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.run import OPEN, Run, Selection, Stop, Trigger
-from opsconsole.calendar.cron import zone
-from opsconsole.calendar.windows import Unit, Window
+from opsconsole.authoring.run import Run, Selection, Stop, Trigger
+from opsconsole.calendar.windows import Unit
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection
-from opsconsole.core.errors import BadWindow, CannotTellStale, NotAllowed, OpsconsoleError, Refused
+from opsconsole.core.errors import OpsconsoleError, Refused
 from opsconsole.core.failpoints import Point, reach
-from opsconsole.core.settings import Role
 from opsconsole.leader import backfills as backfilling
-from opsconsole.rules.pauses import ALL
+from opsconsole.rules import actions
+from opsconsole.rules.actions import BACKGROUND_VERBS, MATCHING, STOPPING_VERBS, Verb
 from opsconsole.store import Store, batches, commands, pauses, runs
 from opsconsole.store.commands import Command, CommandState
 
 CANCEL_GRACE = timedelta(seconds=10)
 """So long a run that is cancelled may finish the batches that are in flight."""
-MATCHING = "matching"
-"""The target of a retry of all runs that a filter finds."""
 TOLD_REFUSALS = 20
 RETRIES_A_PAGE = 500
-
-
-class Verb(StrEnum):
-    """What can be asked for."""
-
-    TRIGGER = "trigger"
-    RETRY = "retry"
-    CANCEL = "cancel"
-    PAUSE = "pause"
-    RESUME = "resume"
-    APPLY_BACKFILL = "apply_backfill"
-    PAUSE_BACKFILL = "pause_backfill"
-    RESUME_BACKFILL = "resume_backfill"
-    CANCEL_BACKFILL = "cancel_backfill"
-    CLEAR = "clear"
-    REPLAY = "replay"
-
-
-STOPPING_VERBS = (Verb.CANCEL, Verb.PAUSE, Verb.PAUSE_BACKFILL, Verb.CANCEL_BACKFILL)
-"""What holds something up or ends it: to be heeded by whoever leads, if only for one command of its own."""
-BACKGROUND_VERBS = (Verb.CLEAR, Verb.REPLAY)
-"""What is not carried out here, in the store's transaction, but step by step elsewhere."""
 
 
 def carry_out(store: Store, catalog: Catalog, token: int, now: Clock, *, only: int | None = None) -> None:
@@ -68,8 +42,7 @@ def carry_out(store: Store, catalog: Catalog, token: int, now: Clock, *, only: i
         with store.fenced(token) as db:
             at = now()
             try:
-                if command.actor.role is not Role.OPERATOR:
-                    raise NotAllowed(command.verb)
+                actions.check_actor(Verb(command.verb), command.actor)
                 outcome = _VERBS[Verb(command.verb)](db, catalog, command, at)
             except OpsconsoleError as error:
                 refused = {"why": error.sentence, "exit_code": int(error.exit_code)}
@@ -80,47 +53,12 @@ def carry_out(store: Store, catalog: Catalog, token: int, now: Clock, *, only: i
         reach(Point.COMMAND_SETTLED)
 
 
-def target_of(catalog: Catalog, name: str) -> str:
-    """What a pause is about: a job by name or alias, a pack, or all. Raises UnknownJob."""
-    if name == ALL or any(name == pack.name for pack in catalog.packs):
-        return name
-    return catalog.find(name).name
-
-
-def window_of(job: Job, day: str | None, at: datetime) -> Window:
-    """The window of a run by hand: the one that `day` (YYYY-MM-DD) names, else that of the moment `at`.
-
-    Raises BadWindow for a date that is none, that has not begun, or that is too old for a job whose results have none.
-    """
-    place = zone(job.tz)
-    if day is None:
-        return job.covers.at(at, place)
-    try:
-        named = date.fromisoformat(day)
-    except ValueError:
-        raise BadWindow(f"{day!r} is not a date; write it as 2026-01-19") from None
-    window = job.covers.named(named, place)
-    if window.start > at:
-        raise BadWindow(f"{window.label} has not begun in {job.tz}; choose a date up to today")
-    _refuse_old(job, window, at)
-    return window
-
-
-def _refuse_old(job: Job, window: Window, at: datetime) -> None:
-    newest = job.covers.at(at, zone(job.tz))
-    if job.newest_only and window.label != newest.label:
-        raise BadWindow(
-            f"{job.name} keeps no result of {window.label} beside newer ones; only {newest.label} can be run"
-        )
-
-
 def _trigger(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
     job = catalog.find(command.target)
-    window = window_of(job, command.arguments.get("date"), at)
+    window = actions.trigger_window(job, command.arguments.get("date"), at)
     selection = Selection(command.arguments.get("only", Selection.ALL))
-    if selection is Selection.STALE and job.stale is None:
-        raise CannotTellStale(job.name)
-    _refuse_beside_another(db, job, window, None if job.covers.unit is Unit.MOMENT else window.label)
+    actions.check_selection(job, selection)
+    _check_no_active_run(db, job, None if job.covers.unit is Unit.MOMENT else window.label)
     run = runs.create(
         db,
         job,
@@ -153,22 +91,19 @@ def _retry_matching(db: Connection, catalog: Catalog, command: Command, at: date
             except OpsconsoleError as error:
                 refused.append(error.sentence)
     if not made:
-        raise Refused(refused[0] if refused else "no run matches that has something to retry")
+        raise Refused(refused[0]) if refused else actions.NoRunToRetry()
     done = f"{len(made):,} runs are queued" + (f", {len(refused):,} were refused" if refused else "")
     return {"runs": made, "refused": refused[:TOLD_REFUSALS], "done": done}
 
 
 def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, at: datetime) -> int:
     job = catalog.find(parent.job)
-    if parent.state in OPEN:
-        raise Refused(f"run {parent.id} is still {parent.state}; retry it when it has ended")
     everything = bool(command.arguments.get("all"))
     undone = next(batches.undone_keys(db, parent.id), None)
-    if not everything and parent.planning_done and not undone:
-        raise Refused(f"run {parent.id} has nothing to retry: no item failed; add --all to run it whole")
-    _refuse_old(job, parent.window, at)
+    actions.check_retry(parent, everything=everything, unfinished_items=bool(undone))
+    actions.check_window_age(job, parent.window, at)
     # Also of a moment's job: many moments may be asked for at once, and have their turn one after the other.
-    _refuse_beside_another(db, job, parent.window, parent.window.label)
+    _check_no_active_run(db, job, parent.window.label)
     return runs.create(
         db,
         job,
@@ -188,18 +123,17 @@ def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, 
 def _cancel(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
     run = runs.get(db, int(command.target))
     force = bool(command.arguments.get("force"))
-    if not runs.ask_to_stop(db, run.id, _stop(command, at, force=force)):
-        raise Refused(f"run {run.id} has ended already, as {run.state}")
+    actions.check_cancel(run)
+    runs.ask_to_stop(db, run.id, _stop(command, at, force=force))
     how = "at once" if force else "when its batches in flight are done"
     return {"run": run.id, "before": run.state, "done": f"run {run.id} of {run.job} ends {how}"}
 
 
 def _pause(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
-    target = target_of(catalog, command.target)
+    target = actions.pause_target(catalog, command.target)
     given = command.arguments.get("until")
     until = datetime.fromisoformat(given) if given else None
-    if until is not None and until <= at:
-        raise Refused(f"a pause until {until:%Y-%m-%d %H:%M} UTC is over already")
+    actions.check_pause(until, at)
     before = pauses.end(db, target, at)
     note = command.arguments.get("note") or ""
     number = pauses.add(db, target, since=at, until=until, who=command.actor.name, note=note)
@@ -208,11 +142,9 @@ def _pause(db: Connection, catalog: Catalog, command: Command, at: datetime) -> 
 
 
 def _resume(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
-    target = target_of(catalog, command.target)
-    if not pauses.end(db, target, at):
-        also = [pause.target for pause in pauses.in_force(db, at)]
-        hint = f"; paused are {', '.join(also)}" if also else ""
-        raise Refused(f"{target} is not paused{hint}")
+    target = actions.pause_target(catalog, command.target)
+    actions.check_resume(target, pauses.in_force(db, at))
+    pauses.end(db, target, at)
     return {"done": f"{target} goes on"}
 
 
@@ -240,10 +172,9 @@ def _stop(command: Command, at: datetime, *, force: bool) -> Stop:
     return Stop(command.actor.name, at, at if force else at + CANCEL_GRACE, why)
 
 
-def _refuse_beside_another(db: Connection, job: Job, window: Window, label: str | None) -> None:
-    beside = runs.open_run(db, job.name, label)
-    if beside is not None:
-        raise Refused(f"{job.name} {window.label} is already asked for: run {beside} is {runs.get(db, beside).state}")
+def _check_no_active_run(db: Connection, job: Job, label: str | None) -> None:
+    active = runs.open_run(db, job.name, label)
+    actions.check_no_active_run(None if active is None else runs.get(db, active))
 
 
 _VERBS: dict[Verb, Callable[[Connection, Catalog, Command, datetime], dict[str, Any]]] = {

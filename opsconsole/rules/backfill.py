@@ -132,15 +132,20 @@ class ActiveStep:
     run: int | None
 
 
+def check_backfillable(job: str, *, has_windows: bool, newest_only: bool) -> None:
+    """Raises NotBackfillable."""
+    if not has_windows:
+        raise NotBackfillable(job, "always processes the current moment")
+    if newest_only:
+        raise NotBackfillable(job, "keeps only its newest result")
+
+
 def windows(job: Job, since: date, until: date, now: datetime) -> list[Window]:
     """The job's windows from the one that holds `since` to the one that holds `until`, both dates of its zone.
 
     Raises NotBackfillable, or BadWindow when the range is empty, very long, or reaches into the future.
     """
-    if job.covers.unit is Unit.MOMENT:
-        raise NotBackfillable(job.name, "is about the moment it runs at")
-    if job.newest_only:
-        raise NotBackfillable(job.name, "keeps no older results beside the newest")
+    check_backfillable(job.name, has_windows=job.covers.unit is not Unit.MOMENT, newest_only=job.newest_only)
     if since > until:
         raise BadWindow(f"the range ends on {until}, before it begins on {since}; turn it around")
     if (until - since).days >= MOST_WINDOWS:

@@ -17,8 +17,8 @@ from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import BadWindow, Unavailable
 from opsconsole.leader import backfills as backfilling
-from opsconsole.leader.command_handlers import Verb
 from opsconsole.rules import backfill
+from opsconsole.rules.actions import Verb
 from opsconsole.rules.backfill import Only, Pace, Step, StepState, WindowState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, BackfillState, StepView
 from opsconsole.service.backend import Backend, reading

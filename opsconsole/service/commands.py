@@ -12,10 +12,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from opsconsole.authoring.run import OPEN, Run, Selection
 from opsconsole.cache import clearing
 from opsconsole.core.database import reason
-from opsconsole.core.errors import CannotTellStale, NotAllowed, Unavailable
+from opsconsole.core.errors import NotAllowed, Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.settings import Actor, Role
-from opsconsole.leader.command_handlers import MATCHING, Verb, target_of, window_of
+from opsconsole.rules import actions
+from opsconsole.rules.actions import MATCHING, Verb
 from opsconsole.service.backend import Backend
 from opsconsole.service.queries import canonical
 from opsconsole.service.snapshot import CommandProgress, Outcome
@@ -47,9 +48,8 @@ class Commands:
         process's user. Raises BadWindow, UnknownJob or CannotTellStale at once.
         """
         found = self._backend.catalog.find(job)
-        window_of(found, day, self._backend.now())
-        if only is Selection.STALE and found.stale is None:
-            raise CannotTellStale(found.name)
+        actions.trigger_window(found, day, self._backend.now())
+        actions.check_selection(found, only)
         return self.send(Verb.TRIGGER, found.name, {"date": day, "only": only, "backfill": backfill}, actor)
 
     def retry(self, run: int, *, everything: bool = False) -> int:
@@ -73,12 +73,12 @@ class Commands:
         """Requests that the scheduled times of a job, a pack, or `all` are skipped until `until`; until resumed when
         that is None. Replaces a pause of the same target. Raises UnknownJob.
         """
-        name = target_of(self._backend.catalog, target)
+        name = actions.pause_target(self._backend.catalog, target)
         return self.send(Verb.PAUSE, name, {"until": until.isoformat() if until else None, "note": note})
 
     def resume(self, target: str, *, note: str = "") -> int:
         """Requests that a paused job, pack, or `all` continues. Raises UnknownJob."""
-        return self.send(Verb.RESUME, target_of(self._backend.catalog, target), {"note": note})
+        return self.send(Verb.RESUME, actions.pause_target(self._backend.catalog, target), {"note": note})
 
     def clear_cache(self, wanted: clearing.ClearFilter, *, counted: int | None = None) -> int:
         """Requests that the matching cached keys are removed, unless there are many more than `counted`. Raises

@@ -15,7 +15,7 @@ from opsconsole.cache import clearing
 from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.cache.statistics import RedisStats, UsageSurvey, sample
-from opsconsole.leader.command_handlers import window_of
+from opsconsole.rules import actions
 from opsconsole.rules.pauses import Pause
 from opsconsole.service import occurrences, panels, runs as run_views
 from opsconsole.service.backend import Backend
@@ -79,7 +79,7 @@ class Queries:
         """
         backend = self._backend
         found, now = backend.catalog.find(job), backend.now()
-        window = window_of(found, day, now)
+        window = actions.trigger_window(found, day, now)
         scope = Scope(window, now, {}, backend.catalog.options(found))
         selected = stale(found, scope) if only is Selection.STALE else population(found, scope)
         items = how_many(backend.tools.data, selected)

@@ -8,6 +8,8 @@ from typing import ClassVar, NamedTuple, cast
 from textual.binding import Binding, BindingType
 
 from opsconsole.core import humanize
+from opsconsole.core.errors import NotBackfillable
+from opsconsole.rules.backfill import check_backfillable
 from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service.backfills import Calendar
 from screens.pages.backfill import BackfillPage
@@ -104,9 +106,10 @@ class BackfillScreen(BackfillActionsPage):
         """The calendar of a job, with the cursor here on its row for whoever comes back."""
         self.cursor = (overview.PANEL, job)
         card = next((card for card in self._cards if card.job == job), None)
-        if card is None or card.newest_only:
-            why = "keeps its newest result only" if card else "is about the moment it runs at"
-            self.say(f"{job} {why}: there is nothing to fill", "warn")
+        try:
+            check_backfillable(job, has_windows=card is not None, newest_only=card is not None and card.newest_only)
+        except NotBackfillable as refused:
+            self.say(refused.sentence, "warn")
             return
         self.console_app.push_screen(CalendarScreen(self._cards, job))
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from opsconsole.core import humanize
+from opsconsole.core.errors import Refused
+from opsconsole.rules import actions
 from opsconsole.rules.backfill import Only, StepState
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState, StepView
 from screens.panels import calendar
@@ -128,8 +130,10 @@ def left_over(about: Backfill, now: datetime) -> float | None:
 
 def cancel(about: Backfill, environment: str) -> Question | str:
     """Whether a backfill shall end, or why that is settled already."""
-    if about.state not in ACTIVE:
-        return f"backfill {about.id} has ended already: it is {about.state}"
+    try:
+        actions.check_cancel_backfill(about)
+    except Refused as refused:
+        return refused.sentence
     where = f" in {environment}" if environment else ""
     what = f"{', '.join(about.jobs)} {calendar.between(about.since, about.until)}{where}:"
     so_far = f"{about.ended:,} of {humanize.count(about.to_run, 'window')} done."

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from opsconsole.authoring.run import OPEN, RunState
+from opsconsole.authoring.run import RunState
 from opsconsole.core import humanize
+from opsconsole.core.errors import Refused
+from opsconsole.rules import actions
 from opsconsole.service.snapshot import Pause, Run
 from screens.panels import pauses
 from screens.panels.running import share
@@ -41,10 +43,10 @@ def name(run: Run) -> str:
 def retry(run: Run, environment: str) -> Question | str:
     """Whether what failed in a run shall be done again, or why that makes no sense."""
     undone = run.counts.failed + run.counts.not_reached
-    if run.state in OPEN:
-        return f"{name(run)} is still {run.state.value}; retry it when it has ended"
-    if not undone and run.planning_done:
-        return f"{name(run)} has nothing to retry: no item failed"
+    try:
+        actions.check_retry(run, everything=False, unfinished_items=undone > 0)
+    except Refused as refused:
+        return refused.sentence
     what = humanize.count(undone, "item") if undone else "every item"
     parts = [f"{run.counts.failed:,} failed"] if run.counts.failed else []
     parts += [f"{run.counts.not_reached:,} not reached"] if run.counts.not_reached else []
@@ -56,8 +58,10 @@ def retry(run: Run, environment: str) -> Question | str:
 
 def cancel(run: Run, environment: str, now: datetime) -> Question | str:
     """Whether a run shall end before its time, or why that is settled already."""
-    if run.state not in OPEN:
-        return f"{name(run)} has ended already, as {run.state.value.replace('_', ' ')}"
+    try:
+        actions.check_cancel(run)
+    except Refused as refused:
+        return refused.sentence
     where = (f"{run.job} {run.window.label}{_where(environment)}:", f"{_how_far(run)}.", "")
     if run.stop is None:
         after = "What is done stays done, the batches in flight end first, and a retry does the rest."

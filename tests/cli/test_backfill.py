@@ -101,7 +101,7 @@ def test_a_plan_tells_each_window_when_asked(typing: Typing, place: Installation
         ((PAGE, "--from", "2025-01-13", "--to", "2025-01-10"), "turn it around"),
         ((PAGE, "--from", "2025-01-13", "--to", "2999-01-10"), "take a shorter range"),
         ((PAGE, "--from", "2998-01-01", "--to", "2998-01-02"), "2998-01-02 has not begun in UTC"),
-        (("diary.now", *RANGE), "diary.now is about the moment it runs at: there is nothing to backfill"),
+        (("diary.now", *RANGE), "diary.now always processes the current moment: there is nothing to backfill"),
         (("diary.pag", *RANGE), "there is no job 'diary.pag'"),
         ((PAGE, *RANGE, "--only", "some"), "Invalid value for '--only'"),
         (RANGE, "Missing argument 'JOB...'"),
@@ -183,7 +183,7 @@ def test_a_plan_that_is_out_of_date_is_refused_and_says_what_changed(typing: Typ
     told = typing("backfill", "apply", "1", "--wait", "--json")
 
     assert (told.code, told.out) == (4, "")
-    says = f"plan 1 is out of date: run {run} has been about diary.page {DAYS[2]} since; plan it anew"
+    says = f"backfill 1 is out of date: run {run} has been about diary.page {DAYS[2]} since; create a new plan"
     assert told.err == f"opsconsole: {says}\n"
     assert pages(place) == {DAYS[2]: 1}
 
@@ -333,10 +333,10 @@ def test_what_makes_no_sense_now_is_refused(typing: Typing, place: Installation)
 
     with place.leading() as engine:
         eventually(lambda: engine.is_leading, "it leads")
-        assert "backfill 1 was applied already: it is done" in refused(typing("backfill", "apply", "1"))
-        assert "backfill 1 does not run: it is done" in refused(typing("backfill", "pause", "1"))
-        assert "backfill 1 has nothing left to do" in refused(typing("backfill", "resume", "1"))
-        assert "backfill 1 has ended already: it is done" in refused(typing("backfill", "cancel", "1"))
+        assert "backfill 1 has already been applied: it is done" in refused(typing("backfill", "apply", "1"))
+        assert "backfill 1 is not running: it is done" in refused(typing("backfill", "pause", "1"))
+        assert "backfill 1 has no windows left" in refused(typing("backfill", "resume", "1"))
+        assert "backfill 1 has already ended: it is done" in refused(typing("backfill", "cancel", "1"))
     unknown = typing("backfill", "show", "7")
     assert (unknown.code, unknown.err) == (
         2,

@@ -69,7 +69,7 @@ def test_resuming_ends_it_and_says_what_is_still_paused(typing: Typing, place: I
     done = typing("resume", "clockwork", "--note", "it stands")
 
     assert (refused.code, refused.out) == (4, "")
-    assert refused.err == "opsconsole: all is not paused; paused are clockwork\n"
+    assert refused.err == "opsconsole: all is not paused; paused now: clockwork\n"
     assert (done.code, done.out) == (0, "clockwork goes on\n")
     assert held(place) == []
 
@@ -98,7 +98,10 @@ def test_a_pause_that_is_over_and_a_job_that_is_not_there_are_refused(typing: Ty
     over = typing("pause", "clockwork", "--until", "2020-01-01T00:00:00Z")
     unknown = typing("pause", "clockwork.hourley")
 
-    assert (over.code, over.err) == (4, "opsconsole: a pause until 2020-01-01 00:00 UTC is over already\n")
+    assert (over.code, over.err) == (
+        4,
+        "opsconsole: the pause would end at 2020-01-01 00:00 UTC, which is in the past\n",
+    )
     assert unknown.code == 2
     assert "there is no job 'clockwork.hourley'; the jobs are clockwork.hourly" in unknown.err
 
@@ -188,5 +191,5 @@ def test_what_has_ended_cannot_be_cancelled(typing: Typing, place: Installation)
 
     ended, unknown = typing("cancel", str(run)), typing("cancel", "99")
 
-    assert (ended.code, ended.err) == (4, f"opsconsole: run {run} has ended already, as succeeded\n")
+    assert (ended.code, ended.err) == (4, f"opsconsole: run {run} has already ended: it is succeeded\n")
     assert (unknown.code, unknown.err) == (2, "opsconsole: there is no run 99; `opsconsole runs` lists the newest\n")

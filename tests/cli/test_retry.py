@@ -120,7 +120,7 @@ def test_without_wait_a_leader_queues_them(typing: Typing, place: Installation, 
 def test_nothing_that_matches_is_refused(typing: Typing) -> None:
     told = typing(*MATCHING, "--yes", "--wait")
 
-    assert (told.code, told.err) == (4, "opsconsole: no run matches that has something to retry\n")
+    assert (told.code, told.err) == (4, "opsconsole: no matching run has anything to retry\n")
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_the_trail_tells_who_asked_and_what_came_of_it(typing: Typing, place: In
         "refused",
         "local",
     )
-    assert entry["after"]["why"] == "all is not paused; paused are clockwork"
+    assert entry["after"]["why"] == "all is not paused; paused now: clockwork"
 
 
 def test_a_whole_trail_is_verified_with_its_newest_seal(typing: Typing) -> None:

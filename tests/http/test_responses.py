@@ -129,7 +129,7 @@ def test_a_window_that_goes_on_already_is_not_started_twice(place: Installation,
         place.service.commands.wait_for_run(first.json["run"]["id"], 30)
 
     assert (second.status, second.code) == (409, "refused")
-    assert error(second)["message"].startswith(f"asking.daily {DAY} is already asked for: run 1 is ")
+    assert error(second)["message"].startswith(f"asking.daily {DAY} already has run 1, which is ")
 
 
 def test_a_job_that_is_not_there_is_not_found_and_what_comes_close_is_named(place: Installation, wire: Wire) -> None:

@@ -143,7 +143,10 @@ def test_a_run_in_between_makes_the_plan_out_of_date(place: Installation) -> Non
         run = place.run("diary.page", DAYS[4])
         why = refusal(place, place.service.backfills.apply(number))
 
-    assert why == f"plan {number} is out of date: run {run.id} has been about diary.page {DAYS[4]} since; plan it anew"
+    assert (
+        why
+        == f"backfill {number} is out of date: run {run.id} has been about diary.page {DAYS[4]} since; create a new plan"
+    )
     assert place.service.backfills.get(number).state is BackfillState.PLANNED
     assert backfilled(place) == []
 
@@ -165,7 +168,7 @@ def test_a_plan_is_applied_once(place: Installation) -> None:
         applied(place, number)
         why = refusal(place, place.service.backfills.apply(number))
 
-    assert why == f"backfill {number} was applied already: it is done"
+    assert why == f"backfill {number} has already been applied: it is done"
 
 
 def test_two_plans_for_the_same_windows_do_not_both_run(place: Installation) -> None:
@@ -260,7 +263,7 @@ def test_what_makes_no_sense_now_is_refused(place: Installation, deed: str) -> N
     with place.leading():
         number = plan(place)
         applied(place, number)
-        refusal(place, getattr(place.service, f"{deed}_backfill")(number))
+        refusal(place, getattr(place.service.backfills, deed)(number))
 
 
 def test_a_plan_that_was_called_off_is_not_begun_by_resuming_it(place: Installation) -> None:
@@ -269,7 +272,7 @@ def test_a_plan_that_was_called_off_is_not_begun_by_resuming_it(place: Installat
         told(place, place.service.backfills.cancel(number))
         why = refusal(place, place.service.backfills.resume(number))
 
-    assert why == f"backfill {number} was called off before it began; plan it anew"
+    assert why == f"backfill {number} was cancelled before it started; create a new plan"
     assert backfilled(place) == []
 
 

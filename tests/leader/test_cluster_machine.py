@@ -40,9 +40,9 @@ from opsconsole.core.errors import Fenced
 from opsconsole.core.failpoints import Point
 from opsconsole.core.settings import Actor
 from opsconsole.leader import command_handlers as orders, runner as runners, scheduler as schedulers
-from opsconsole.leader.command_handlers import MATCHING, Verb
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
+from opsconsole.rules.actions import MATCHING, Verb
 from opsconsole.rules.leadership import Identity
 from opsconsole.store import (
     Store,

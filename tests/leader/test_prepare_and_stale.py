@@ -89,5 +89,7 @@ def test_a_job_that_cannot_tell_what_is_stale_says_so(place: Installation) -> No
 
 
 def test_results_without_a_date_are_not_replaced_by_older_ones(place: Installation) -> None:
-    with pytest.raises(BadWindow, match=r"keeps no result of 2025-01-25 beside newer ones; only \d{4}-\d\d-\d\d can"):
+    with pytest.raises(
+        BadWindow, match=r"keeps only its newest result; only \d{4}-\d\d-\d\d can be run, not 2025-01-25"
+    ):
         place.service.commands.trigger("notes.newest", OTHER_DAY)

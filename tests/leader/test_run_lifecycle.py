@@ -153,7 +153,7 @@ def test_cancelling_ends_a_run_at_the_next_batch_and_says_who_did_it(place: Inst
     assert ended.counts.planned == ended.counts.ok + ended.counts.not_reached == 6
     assert any("no batch was in flight any more" in line for line in log_of(place, number))
     assert again is not None
-    assert again.refused == f"run {number} has ended already, as cancelled"
+    assert again.refused == f"run {number} has already ended: it is cancelled"
     assert (retried.state, retried.counts.planned) == (RunState.SUCCEEDED, ended.counts.not_reached)
     assert len(counting.marks(place.data, "queue.first")) == 6
 
@@ -230,7 +230,7 @@ def test_everything_that_matches_is_retried_once(place: Installation) -> None:
         (RunState.SUCCEEDED, 1, parent.id) for parent in failed
     ]
     assert again is not None
-    assert again.refused == "no run matches that has something to retry"
+    assert again.refused == "no matching run has anything to retry"
 
 
 def test_all_moments_that_match_are_retried_one_after_the_other(place: Installation) -> None:

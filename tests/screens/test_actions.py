@@ -106,7 +106,7 @@ def test_on_a_jobs_row_the_run_that_goes_on_is_meant() -> None:
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        (("down", "down", "down"), "run 4811 of attempts.cache_day has ended already, as partial"),
+        (("down", "down", "down"), "run 4811 has already ended: it is partial"),
         (REPORT, "reporting.daily_report has no run to cancel"),
         ((), "choose a row with the arrows or tab first"),
     ],
@@ -163,11 +163,11 @@ def test_a_page_that_could_not_be_read_has_nothing_to_cancel() -> None:
 
 def test_a_run_that_ended_meanwhile_is_refused_in_words() -> None:
     service = world.FakeService()
-    service.answer = Outcome(None, "run 4812 has ended already, as succeeded")
+    service.answer = Outcome(None, "run 4812 has already ended: it is succeeded")
 
     async def look(console: Opened) -> None:
         await console.press("down", "x", "left", "enter")
-        await console.until(lambda: console.notice == "refused: run 4812 has ended already, as succeeded")
+        await console.until(lambda: console.notice == "refused: run 4812 has already ended: it is succeeded")
         service.refuses = UnknownRun(4812)
         await console.press("x", "left", "enter")
         await console.until(lambda: "there is no run 4812" in console.notice)

@@ -91,7 +91,7 @@ def test_the_dashboard_names_the_key_and_opens_the_calendar_of_its_row() -> None
         assert isinstance(console.app.screen, BackfillScreen)
         await console.press("1", *["up"] * 4, "b")
         assert isinstance(console.app.screen, BackfillScreen)
-        assert "attempts.cache_day is about the moment it runs at: there is nothing to fill" in console.notice
+        assert "attempts.cache_day always processes the current moment: there is nothing to backfill" in console.notice
 
     trying(look)
 
@@ -112,7 +112,7 @@ def test_a_job_that_keeps_its_newest_result_has_no_calendar() -> None:
     async def look(console: Opened) -> None:
         await console.press("4", "down", "down", "down", "enter")
         assert isinstance(console.app.screen, BackfillScreen)
-        assert "attempts.update_mastery keeps its newest result only" in console.notice
+        assert "attempts.update_mastery keeps only its newest result" in console.notice
 
     trying(look)
 
@@ -291,14 +291,16 @@ def test_while_a_plan_is_made_it_says_how_far_and_can_be_left() -> None:
 
 def test_when_the_world_has_changed_it_is_told_and_the_plan_is_made_anew() -> None:
     service = world.FakeService()
-    why = "plan 12 is out of date: run 4901 has been about reporting.daily_report 2025-12-02 since; plan it anew"
+    why = (
+        "backfill 12 is out of date: run 4901 has been about reporting.daily_report 2025-12-02 since; create a new plan"
+    )
     service.answer = Outcome(None, why)
 
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
         await console.press("enter", "enter")
         await console.until(lambda: "─ No plan" in console.text)
-        assert "✗ refused: plan 12 is out of date: run 4901 has been about" in console.text
+        assert "✗ refused: backfill 12 is out of date: run 4901 has been about" in console.text
         assert "enter plans it anew" in console.text
         await planned(console, "enter")
         assert len(verbs(service, "plan_backfill")) == 2
@@ -441,7 +443,7 @@ def test_a_cancel_asks_first_and_the_only_one_that_goes_on_need_not_be_chosen() 
         for words in ("Cancel backfill 12", "reporting.daily_report 2025-12-01 to 2026-01-18 in staging", "[ No ]"):
             assert words in console.text
         await console.press("enter", "tab", "down", "x")
-        assert "backfill 11 has ended already: it is done" in console.notice
+        assert "backfill 11 has already ended: it is done" in console.notice
         assert verbs(service, "cancel_backfill") == []
 
     trying(look, service=service)
@@ -620,7 +622,7 @@ def test_days_are_filled_by_keys_with_a_real_desk(
     )
     diary.put(place.data, ["asha", "ben"])
     diary.spoil(place.data, "2025-01-15")
-    monkeypatch.setattr(place.service, "_now", lambda: now)
+    monkeypatch.setattr(place.service._backend, "now", lambda: now)
 
     async def fill() -> None:
         app = ConsoleApp(cast("Service", place.service), now=lambda: now)

@@ -363,4 +363,4 @@ def test_only_what_goes_on_can_be_cancelled() -> None:
     assert not isinstance(question, str)
     assert question.default == "No"
     assert "20 of 48 windows done." in question.sentences
-    assert backfills.cancel(world.PAST[0], "") == "backfill 11 has ended already: it is done"
+    assert backfills.cancel(world.PAST[0], "") == "backfill 11 has already ended: it is done"

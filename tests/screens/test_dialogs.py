@@ -19,7 +19,7 @@ from screens.palette import Palette
 from tests.screens import fakes as world
 from tests.screens.console import Opened, trying
 
-REFUSED = "attempts.cache_day 2026-01-19 is already asked for: run 12 is queued"
+REFUSED = "attempts.cache_day 2026-01-19 already has run 12, which is queued"
 
 
 def test_two_keys_trigger_a_job() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from opsconsole.authoring.run import OPEN, Run
+from opsconsole.authoring.run import Run
 from opsconsole.cli.following import ANSWER_SECONDS, NotEnded, leading, outcome_of, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, run_document, run_sentence
 from opsconsole.cli.prompts import confirm, json_option, note_option, yes_option
 from opsconsole.cli.session import open_service
-from opsconsole.core.errors import Refused
+from opsconsole.rules.actions import check_cancel
 
 END_SECONDS = 20.0
 """Longer than the grace period of a run and the time to end a worker."""
@@ -32,8 +32,7 @@ def command(options: Options, run_number: int, force: bool, wait: bool, note: st
     """
     with open_service(load_settings(options)) as service:
         run = service.queries.run(run_number)
-        if run.state not in OPEN:
-            raise Refused(f"run {run_number} has ended already, as {run.state}")
+        check_cancel(run)
         how = "at once, in the middle of its batches" if force else "when its batches in flight are done"
         confirm(f"Cancel run {run_number} of {run.job} for {run.window.label} {how}?{_progress(run)}", yes=yes)
         number = service.commands.cancel(run_number, force=force, note=note)

@@ -1,0 +1,254 @@
+"""Which actions are allowed: the checks shared by the leader, the service and every interface.
+
+Each check raises an error with a message for the operator, and returns nothing else than what the action needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from enum import StrEnum
+
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import OPEN, Run, Selection
+from opsconsole.calendar.cron import zone
+from opsconsole.calendar.windows import Window
+from opsconsole.core.errors import BadWindow, CannotTellStale, NotAllowed, Refused
+from opsconsole.core.settings import Actor, Role
+from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState
+from opsconsole.rules.pauses import ALL, Pause
+
+
+class Verb(StrEnum):
+    """The commands that an operator can request."""
+
+    TRIGGER = "trigger"
+    RETRY = "retry"
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
+    APPLY_BACKFILL = "apply_backfill"
+    PAUSE_BACKFILL = "pause_backfill"
+    RESUME_BACKFILL = "resume_backfill"
+    CANCEL_BACKFILL = "cancel_backfill"
+    CLEAR = "clear"
+    REPLAY = "replay"
+
+
+STOPPING_VERBS = (Verb.CANCEL, Verb.PAUSE, Verb.PAUSE_BACKFILL, Verb.CANCEL_BACKFILL)
+"""Commands that stop something. Every leader carries them out, also one that leads for a single command."""
+BACKGROUND_VERBS = (Verb.CLEAR, Verb.REPLAY)
+"""Commands that are carried out in steps in the background, not in one transaction of the store."""
+MATCHING = "matching"
+"""The target of a retry of every run that a filter matches."""
+MAX_LISTED_CHANGES = 5
+
+
+# --- errors -------------------------------------------------------------------------------------------------------
+
+
+class RunActive(Refused):
+    """A run that has not ended cannot be retried."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"run {run.id} is still {run.state}; retry it when it has ended")
+
+
+class NothingToRetry(Refused):
+    """A run without failed items."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(
+            f"run {run.id} has nothing to retry: no item failed; `opsconsole retry {run.id} --all` runs all items again"
+        )
+
+
+class NoRunToRetry(Refused):
+    """A filter that matches no run with something to retry."""
+
+    def __init__(self) -> None:
+        super().__init__("no matching run has anything to retry")
+
+
+class RunEnded(Refused):
+    """A run that has ended cannot be cancelled."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"run {run.id} has already ended: it is {run.state.value.replace('_', ' ')}")
+
+
+class WindowActive(Refused):
+    """A window has at most one active run."""
+
+    def __init__(self, active: Run) -> None:
+        super().__init__(f"{active.job} {active.window.label} already has run {active.id}, which is {active.state}")
+
+
+class PauseInPast(Refused):
+    """A pause must end in the future."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"the pause would end at {until:%Y-%m-%d %H:%M} UTC, which is in the past")
+
+
+class NotPaused(Refused):
+    """A target without an active pause cannot be resumed."""
+
+    def __init__(self, target: str, active: Sequence[Pause]) -> None:
+        targets = ", ".join(dict.fromkeys(pause.target for pause in active))
+        super().__init__(f"{target} is not paused" + (f"; paused now: {targets}" if targets else ""))
+
+
+class BackfillRefused(Refused):
+    """A backfill whose state does not allow the action."""
+
+    def __init__(self, number: int, problem: str) -> None:
+        super().__init__(f"backfill {number} {problem}")
+
+
+# --- who and what -------------------------------------------------------------------------------------------------
+
+
+def check_actor(verb: Verb, actor: Actor) -> None:
+    """Raises NotAllowed when the actor may only view."""
+    if actor.role is not Role.OPERATOR:
+        raise NotAllowed(verb)
+
+
+def pause_target(catalog: Catalog, name: str) -> str:
+    """What a pause applies to: a job (by name or alias), a pack, or `all`. Raises UnknownJob."""
+    if name == ALL or any(name == pack.name for pack in catalog.packs):
+        return name
+    return catalog.find(name).name
+
+
+def parse_date(text: str) -> date:
+    """A date written as 2026-01-19. Raises BadWindow."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BadWindow(f"{text!r} is not a date; write it as 2026-01-19") from None
+
+
+# --- runs ---------------------------------------------------------------------------------------------------------
+
+
+def trigger_window(job: Job, day: str | None, now: datetime) -> Window:
+    """The window of a run started by hand: the one of `day` (2026-01-19), or the current one.
+
+    Raises BadWindow for an invalid date, a window in the future, or an old window of a job that keeps only the newest
+    result.
+    """
+    place = zone(job.tz)
+    if day is None:
+        return job.covers.at(now, place)
+    window = job.covers.named(parse_date(day), place)
+    if window.start > now:
+        raise BadWindow(f"{window.label} has not begun in {job.tz}; choose a date up to today")
+    check_window_age(job, window, now)
+    return window
+
+
+def check_window_age(job: Job, window: Window, now: datetime) -> None:
+    """Raises BadWindow for an old window of a job that keeps only the newest result."""
+    newest = job.covers.at(now, zone(job.tz))
+    if job.newest_only and window.label != newest.label:
+        raise BadWindow(f"{job.name} keeps only its newest result; only {newest.label} can be run, not {window.label}")
+
+
+def check_selection(job: Job, selection: Selection) -> None:
+    """Raises CannotTellStale when the job cannot find stale items."""
+    if selection is Selection.STALE and job.stale is None:
+        raise CannotTellStale(job.name)
+
+
+def check_no_active_run(active: Run | None) -> None:
+    """Raises WindowActive when the window already has an active run."""
+    if active is not None:
+        raise WindowActive(active)
+
+
+def check_retry(run: Run, *, everything: bool, unfinished_items: bool) -> None:
+    """Raises RunActive or NothingToRetry. `unfinished_items` are those that failed or were not reached; a run that ended
+    before its items were counted can always be retried.
+    """
+    if run.state in OPEN:
+        raise RunActive(run)
+    if run.planning_done and not everything and not unfinished_items:
+        raise NothingToRetry(run)
+
+
+def check_cancel(run: Run) -> None:
+    """Raises RunEnded."""
+    if run.state not in OPEN:
+        raise RunEnded(run)
+
+
+# --- pauses -------------------------------------------------------------------------------------------------------
+
+
+def check_pause(until: datetime | None, now: datetime) -> None:
+    """Raises PauseInPast."""
+    if until is not None and until <= now:
+        raise PauseInPast(until)
+
+
+def check_resume(target: str, active: Sequence[Pause]) -> None:
+    """Raises NotPaused unless one of the active pauses has exactly this target."""
+    if all(pause.target != target for pause in active):
+        raise NotPaused(target, active)
+
+
+# --- backfills ----------------------------------------------------------------------------------------------------
+
+
+def check_apply_backfill(backfill: Backfill) -> None:
+    """Raises BackfillRefused for one that was applied or cancelled before."""
+    if backfill.state is not BackfillState.PLANNED:
+        raise BackfillRefused(backfill.id, f"has already been applied: it is {backfill.state}")
+
+
+def check_plan_is_current(backfill: Backfill, changes: Sequence[str]) -> None:
+    """Raises BackfillRefused when something changed since the plan was made; `changes` are sentences."""
+    if changes:
+        hidden = len(changes) - MAX_LISTED_CHANGES
+        more = f", and {hidden:,} more" if hidden > 0 else ""
+        listed = "; ".join(changes[:MAX_LISTED_CHANGES])
+        raise BackfillRefused(backfill.id, f"is out of date: {listed}{more}; create a new plan")
+
+
+def check_pause_backfill(backfill: Backfill) -> None:
+    """Raises BackfillRefused unless it is running."""
+    if backfill.state is not BackfillState.RUNNING:
+        raise BackfillRefused(backfill.id, f"is not running: it is {backfill.state}")
+
+
+def check_resume_backfill(backfill: Backfill) -> None:
+    """Raises BackfillRefused unless it was paused or cancelled, or ended."""
+    if backfill.state is BackfillState.PLANNED:
+        raise BackfillRefused(backfill.id, "is only planned; apply it")
+    if backfill.state is BackfillState.RUNNING:
+        raise BackfillRefused(backfill.id, "is already running")
+    if backfill.began_at is None:
+        raise BackfillRefused(backfill.id, "was cancelled before it started; create a new plan")
+
+
+def check_backfill_remainder(backfill: Backfill, remaining: int, overlapping: Sequence[tuple[int, str, str]]) -> None:
+    """Raises BackfillRefused when a resumed backfill has no window left, or another backfill has the same window.
+
+    `overlapping` are the other backfill, the job and the window's label.
+    """
+    if not remaining:
+        raise BackfillRefused(backfill.id, "has no windows left")
+    if overlapping:
+        other, job, label = overlapping[0]
+        raise BackfillRefused(
+            backfill.id, f"shares {job} {label} with backfill {other}; wait for that one, or cancel it"
+        )
+
+
+def check_cancel_backfill(backfill: Backfill) -> None:
+    """Raises BackfillRefused for one that is done or cancelled. A plan can be cancelled."""
+    if backfill.state is not BackfillState.PLANNED and backfill.state not in ACTIVE:
+        raise BackfillRefused(backfill.id, f"has already ended: it is {backfill.state}")
