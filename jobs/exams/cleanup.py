@@ -10,7 +10,6 @@ from sqlalchemy import Select, and_, delete, or_, select
 from jobs.exams.inventory import delete_finished, finished
 from jobs.exams.tables import OPEN, RequestState, exam_chunks, exam_requests, pre_generated_exams
 from opsconsole import Context, Items, Job, Scope
-from opsconsole.authoring.job import BY_HAND
 
 STUCK_AFTER = timedelta(days=2)
 """A message batch takes a day at most, so a request that waits for two days is stuck."""
@@ -55,7 +54,7 @@ cleanup = Job(
     "exams.cleanup",
     finished_exams,
     delete_exams,
-    cron=BY_HAND,
+    cron=None,
     batch=500,
     description="Deletes expired and used exams, as exams.generate does too",
 )
@@ -64,7 +63,7 @@ clear_stuck = Job(
     "exams.clear_stuck",
     stuck_requests,
     clear_requests,
-    cron=BY_HAND,
+    cron=None,
     batch=500,
     description="Deletes requests that failed or are stuck, with the paid parts of their exams",
 )

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from opsconsole.authoring.job import BY_HAND, Job
+from opsconsole.authoring.job import Job
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.families import Family, clashes
-from opsconsole.calendar.cron import Cron
+from opsconsole.calendar.cron import Cron, schedule
 from opsconsole.core.errors import BadSettings, OpsconsoleError, UnknownJob
 from opsconsole.core.settings import JobOverride, installed, section
 from opsconsole.core.text import safe
@@ -28,8 +28,8 @@ class Catalog:
         self.packs = packs
         self._jobs = dict(sorted(jobs.items()))
         self._names = {alias: job.name for job in self for alias in (job.name, *job.aliases)}
-        self._crons = {job.name: Cron(job.cron, job.tz) for job in self}
-        self._words: dict[str, str] = {}
+        self._crons = {job.name: Cron(job.cron, job.tz) for job in self if job.cron is not None}
+        self._descriptions: dict[str, str] = {}
         self._options = options
 
     def __iter__(self) -> Iterator[Job]:
@@ -45,15 +45,16 @@ class Catalog:
             raise UnknownJob(name, get_close_matches(name, self._names, n=3) or list(self._jobs))
         return self._jobs[known]
 
-    def cron(self, job: Job) -> Cron:
-        """The job's schedule."""
-        return self._crons[job.name]
+    def cron(self, job: Job) -> Cron | None:
+        """The job's schedule; None for a manual job, which runs only when an operator starts it."""
+        return self._crons.get(job.name)
 
-    def words(self, job: Job) -> str:
-        """The job's schedule in words."""
-        if job.name not in self._words:
-            self._words[job.name] = "By hand" if job.cron == BY_HAND else self._crons[job.name].describe()
-        return self._words[job.name]
+    def describe_schedule(self, job: Job) -> str:
+        """The job's schedule in words, such as "At 23:50"; "manual" without one."""
+        if job.name not in self._descriptions:
+            cron = self.cron(job)
+            self._descriptions[job.name] = cron.describe() if cron is not None else "manual"
+        return self._descriptions[job.name]
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -164,7 +165,7 @@ def _faults(job: Job) -> Iterator[str]:
     if not (pack and dot and name):
         yield "a job's name is its pack's, a dot, and its own"
     try:
-        Cron(job.cron, job.tz)
+        schedule(job.cron, job.tz)
     except OpsconsoleError as error:
         yield error.sentence
     for what in ("batch", "workers", "parallel"):

@@ -29,10 +29,6 @@ class CatchUp:
     within: timedelta | None = None
 
 
-BY_HAND = "0 0 29 2 *"
-"""The schedule of a job that is started by hand: every job has one, and this one comes every four years."""
-
-
 LATEST = CatchUp(newest=1)
 
 
@@ -82,10 +78,11 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a healthy job keeps to.
+    """What health checks expect of a job.
 
-    `max_age`: time since its last good scheduled run; without one, an instant that has not started is late after a
-    minute. `longest`: a run's usual target. Rates are shares of 1, ok / (ok + failed).
+    `max_age` is the longest time since its last good scheduled run; for a manual job, since its last good run by hand.
+    Without it, a scheduled time is overdue if its run has not started after a minute. `longest` is how long a run may
+    usually take. `critical_below` is the success rate, ok / (ok + failed), below which a failure is critical.
     """
 
     max_age: timedelta | None = None
@@ -128,7 +125,7 @@ class Job:
     stale: Stale | None = field(default=None, kw_only=True)
     newest_only: bool = field(default=False, kw_only=True)
     results_last: timedelta | None = field(default=None, kw_only=True)
-    cron: str = field(kw_only=True)
+    cron: str | None = field(kw_only=True)
     tz: str = field(default="UTC", kw_only=True)
     covers: Covers = field(default=MOMENT, kw_only=True)
     batch: int = field(default=100, kw_only=True)
@@ -156,5 +153,5 @@ class Job:
     @property
     def spec(self) -> str:
         """A short fingerprint of what decides the job's instants and windows; it changes when they do."""
-        text = f"{self.cron}|{self.tz}|{self.covers.unit}|{self.covers.back}|{self.catch_up}|{self.overlap}"
+        text = f"{self.cron or ''}|{self.tz}|{self.covers.unit}|{self.covers.back}|{self.catch_up}|{self.overlap}"
         return sha256(text.encode()).hexdigest()[:12]

@@ -29,7 +29,7 @@ class Reason(StrEnum):
     PAUSED = "paused"
     CAPACITY = "capacity"
     SUPERSEDED = "superseded"
-    CATCH_UP_LIMIT = "catch-up limit"
+    CATCH_UP_LIMIT = "catch_up_limit"
     CLOCK_JUMP = "clock_jump"
     JOB_REMOVED = "job_removed"
     NOT_LEADING = "not_leading"
@@ -87,7 +87,7 @@ class Registration:
 
     job: str
     spec: str
-    cron: str
+    cron: str | None
     tz: str
     registered_at: datetime
     planned_until: datetime

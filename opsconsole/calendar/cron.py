@@ -1,4 +1,4 @@
-"""Says when a schedule fires: next, previous and every instant between, in any timezone."""
+"""Cron expressions: their next, previous and intermediate scheduled times in any timezone."""
 
 from __future__ import annotations
 
@@ -12,20 +12,16 @@ from itertools import chain, islice, pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from opsconsole.calendar.clock_changes import DAY, LONGEST_GAP, SECOND, ClockChange, clock_changes, offset
 from opsconsole.core.errors import BadCron, BadZone
 
-DAY = timedelta(days=1)
-SECOND = timedelta(seconds=1)
 TICK = datetime.resolution
 
-LONGEST_GAP = timedelta(hours=12)
-"""A longer gap is a date that was skipped, as Samoa's 30 December 2011; seasons move a clock by 3 hours at most."""
-
 BEGINNING, END = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
-"""A year of room on both sides, so that no offset leads out of the calendar."""
+"""A year of margin on both sides keeps every offset within datetime's range."""
 
 ANY_CALENDAR = datetime(2000, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
-"""Weekdays and leap years repeat after 28 years: what does not fire in these never does."""
+"""Weekdays and leap years repeat after 28 years: an expression without a match in these never fires."""
 
 FIELDS = (
     ("minute", "it takes 0-59"),
@@ -34,7 +30,7 @@ FIELDS = (
     ("month", "it takes 1-12 or JAN-DEC"),
     ("day of week", "it takes 0-7 or SUN-SAT (0 and 7 are Sunday), 5#2 for the second Friday, L5 for the last"),
 )
-FIVE = "give five: minute, hour, day of month, month, day of week"
+FIVE = "use five: minute, hour, day of month, month, day of week"
 SHORTHANDS = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -54,60 +50,71 @@ _LAST_WEEKDAY = re.compile(r"(?<![^,])([0-7])l(?![^,])", re.ASCII)
 
 
 def zone(name: str) -> ZoneInfo:
-    """The timezone called `name`; raises BadZone for what the zone database does not know."""
+    """The timezone called `name`. Raises BadZone if the timezone database does not have it."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # a folder of zones ("America") is an OSError, a path a ValueError
         if _OFFSET.match(name):
-            hint = "an offset does not say when its clocks change; name the place, such as Asia/Kolkata for +05:30"
+            hint = "an offset does not define clock changes; use a place name, such as Asia/Kolkata for +05:30"
             raise BadZone(name, hint) from None
         raise BadZone(name) from None
 
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """A schedule: five cron fields (or a shorthand such as `@daily`) read in a timezone.
+    """A schedule: five cron fields (or a shorthand such as `@daily`) in a timezone.
 
-    Sunday is 0 and 7, Monday is 1. A day of month and a day of week both given mean *or*, unless one of them starts
-    with `*`. Where clocks change, a text whose minute or hour starts with `*` follows elapsed time: nothing in
-    skipped hours, repeated hours twice. Every other text fires once right after a gap for all that fell into it, and
-    only at the first passing of a repeated time.
+    Sunday is 0 and 7, Monday is 1. If both day of month and day of week are given, either may match, unless one of them
+    starts with `*`. At clock changes, an expression whose minute or hour starts with `*` follows elapsed time: it does
+    not fire in skipped hours and fires in both passes of repeated hours. Any other expression fires once right after a
+    gap for all skipped times, and only in the first pass of a repeated time.
 
-    Making one raises BadCron or BadZone. Instants come out aware, in UTC; those that go in must be aware.
+    The constructor raises BadCron or BadZone. Returned times are aware and in UTC; arguments must be aware.
     """
 
     text: str
     tz: str = "UTC"
 
     def __post_init__(self) -> None:
-        _read(self.text)
+        _parse(self.text)
         zone(self.tz)
 
     def next(self, after: datetime) -> datetime | None:
-        """The first instant later than `after`; None only at the end of the calendar."""
+        """The first scheduled time later than `after`; None only at the end of the calendar."""
         return next(self._walk(_utc(after) + TICK, END), None)
 
     def previous(self, at_or_before: datetime) -> datetime | None:
-        """The newest instant that is not later than `at_or_before`; None only at the beginning of the calendar."""
+        """The latest scheduled time not later than `at_or_before`; None only at the beginning of the calendar."""
         return next(self._walk(BEGINNING, _utc(at_or_before) + TICK, -1), None)
 
     def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        """The instants later than `start` and not later than `end`, oldest first, one at a time."""
+        """Iterates over the scheduled times later than `start` and not later than `end`, oldest first."""
         return self._walk(_utc(start) + TICK, _utc(end) + TICK)
 
     def count(self, start: datetime, end: datetime) -> int:
-        """How many instants are later than `start` and not later than `end`; years of minutes take milliseconds."""
-        wall, begin, close = _read(self.text), _utc(start) + TICK, _utc(end) + TICK
-        return sum(wall.number(*piece) for piece in self._pieces(begin, close))
+        """The number of scheduled times later than `start` and not later than `end`; fast even for years of minutes."""
+        wall, begin, close = _parse(self.text), _utc(start) + TICK, _utc(end) + TICK
+        return sum(wall.count(*piece) for piece in self._pieces(begin, close))
 
     def newest(self, start: datetime, end: datetime, number: int) -> list[datetime]:
-        """The last `number` instants that are later than `start` and not later than `end`, oldest first."""
+        """The latest `number` scheduled times later than `start` and not later than `end`, oldest first."""
         found = list(islice(self._walk(_utc(start) + TICK, _utc(end) + TICK, -1), number))
         return found[::-1]
 
+    @property
+    def follows_elapsed_time(self) -> bool:
+        """Whether it counts elapsed time through a clock change: its minute or hour starts with `*`."""
+        return _parse(self.text).follows_elapsed_time
+
+    def times_affected_by(self, change: ClockChange) -> list[datetime]:
+        """The wall-clock times (naive) that match among those that a clock change skips or repeats."""
+        # UTC has no clock changes, so that it gives every time that the expression matches.
+        first, last = (side.replace(tzinfo=UTC) for side in sorted((change.before, change.after)))
+        return [time.replace(tzinfo=None) for time in Cron(self.text).between(first - TICK, last - TICK)]
+
     def describe(self) -> str:
-        """The schedule in words, as "At 23:50"; the text itself where no words are known for it."""
-        # Imported here: most commands describe nothing, and it takes a third of the time a command has to start.
+        """The schedule in words, such as "At 23:50"; the expression itself if it cannot be described correctly."""
+        # Imported here: most commands describe no schedule, and the import takes a third of the start-up budget.
         from cron_descriptor import FormatError, MissingFieldError, Options, WrongArgumentError, get_description
 
         fields = _fields(self.text)
@@ -121,29 +128,29 @@ class Cron:
             return as_written
         _, _, dates, _, weekdays = fields
         if "#" in weekdays and "," in weekdays:
-            return as_written  # the describer loses the numbers
+            return as_written  # the library drops the numbers
         if dates == "*" or weekdays == "*":
             return words
         if _is_either(fields):
-            return words if ", or on " in words else as_written  # the describer's words read as "and"
+            return words if ", or on " in words else as_written  # the library would say "and"
         return words.replace(", or on ", ", but only on ")
 
     def _walk(self, start: datetime, end: datetime, step: int = 1) -> Iterator[datetime]:
-        """The instants of `start <= t < end`, newest first if `step` is -1."""
-        wall = _read(self.text)
+        """The scheduled times in `start <= t < end`, newest first if `step` is -1."""
+        wall = _parse(self.text)
         for piece in self._pieces(start, end, step):
-            yield from wall.instants(*piece, step)
+            yield from wall.matches(*piece, step)
 
-    def _pieces(self, start: datetime, end: datetime, step: int = 1) -> Iterator[tuple[_Stretch, datetime, datetime]]:
-        """`start <= t < end` cut where a year ends or the clock changes: each stretch with what of it is asked for."""
+    def _pieces(self, start: datetime, end: datetime, step: int = 1) -> Iterator[tuple[_Segment, datetime, datetime]]:
+        """`start <= t < end` cut at new year and at clock changes: each segment with the requested part of it."""
         for year in range(max(start.year, BEGINNING.year), min(end.year + 1, END.year))[::step]:
             begin, close = max(start, _new_year(year)), min(end, _new_year(year + 1))
-            for stretch in _stretches(self.tz, year)[::step]:
-                yield stretch, begin, close
+            for segment in _segments(self.tz, year)[::step]:
+                yield segment, begin, close
 
 
-class _Stretch(NamedTuple):
-    """Time without a clock change; `shift` is what the clock moved at `start`."""
+class _Segment(NamedTuple):
+    """Time between two clock changes; `shift` is how far the clock moved at `start`."""
 
     start: datetime
     end: datetime
@@ -153,12 +160,12 @@ class _Stretch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Wall:
-    """What a text says of a clock on the wall: dates that match, times of day that match.
+    """A parsed expression: which dates and times of day of a wall clock match.
 
-    What that clock shows is written as if it were UTC, so that `shown = instant + offset`.
+    Wall-clock times are written as if they were UTC, so that `wall = time + offset`.
     """
 
-    follows_elapsed: bool
+    follows_elapsed_time: bool
     clock: tuple[timedelta, ...]  # since midnight, ascending
     months: frozenset[int]
     dates: frozenset[int]
@@ -167,40 +174,42 @@ class _Wall:
     nth_weekdays: frozenset[tuple[int, int | str]]  # (5, 2) is the second Friday, (5, "l") the last
     either: bool  # date or weekday, not both
 
-    def instants(self, stretch: _Stretch, begin: datetime, close: datetime, step: int) -> Iterator[datetime]:
-        """The instants of `begin <= t < close` that lie in the stretch."""
-        caught_up, since, until = self._shown(stretch, begin, close)
-        regular = (time - stretch.offset for time in self.times(since, until, step))
-        return chain(caught_up, regular) if step > 0 else chain(regular, caught_up)
+    def matches(self, segment: _Segment, begin: datetime, close: datetime, step: int) -> Iterator[datetime]:
+        """The scheduled times in `begin <= t < close` within the segment."""
+        made_up, since, until = self._wall_range(segment, begin, close)
+        regular = (time - segment.offset for time in self.times(since, until, step))
+        return chain(made_up, regular) if step > 0 else chain(regular, made_up)
 
-    def number(self, stretch: _Stretch, begin: datetime, close: datetime) -> int:
-        """How many instants of `begin <= t < close` lie in the stretch."""
-        caught_up, since, until = self._shown(stretch, begin, close)
-        return len(caught_up) + sum(len(within) for _, within in self._days(since, until, 1))
+    def count(self, segment: _Segment, begin: datetime, close: datetime) -> int:
+        """The number of scheduled times in `begin <= t < close` within the segment."""
+        made_up, since, until = self._wall_range(segment, begin, close)
+        return len(made_up) + sum(len(within) for _, within in self._days(since, until, 1))
 
-    def _shown(self, stretch: _Stretch, begin: datetime, close: datetime) -> tuple[list[datetime], datetime, datetime]:
-        """What is caught up at the start of the stretch, and from when until when its clock is then followed."""
-        start, end, offset, shift = stretch
+    def _wall_range(
+        self, segment: _Segment, begin: datetime, close: datetime
+    ) -> tuple[list[datetime], datetime, datetime]:
+        """Times made up for at the start of the segment, and the wall-clock range that is matched after them."""
+        start, end, offset, shift = segment
         fresh = start
-        caught_up = []
-        if not self.follows_elapsed:
+        made_up = []
+        if not self.follows_elapsed_time:
             if shift < timedelta():
-                fresh = start - shift  # until then the clock shows times it has shown before
+                fresh = start - shift  # until then the clock repeats times
             elif begin <= start < close and shift <= LONGEST_GAP:
-                shown = start + offset
-                if next(self.times(shown - shift, shown), None):
-                    caught_up = [start]
-                    fresh = start + TICK  # what regularly falls on it is the same instant, not a second one
-        return caught_up, max(fresh, begin) + offset, min(end, close) + offset
+                wall = start + offset
+                if next(self.times(wall - shift, wall), None):
+                    made_up = [start]
+                    fresh = start + TICK  # a regular match at `start` is the same scheduled time, not a second one
+        return made_up, max(fresh, begin) + offset, min(end, close) + offset
 
     def times(self, begin: datetime, close: datetime, step: int = 1) -> Iterator[datetime]:
-        """The wall-clock times of `begin <= t < close` that match."""
+        """The matching wall-clock times in `begin <= t < close`."""
         for date, within in self._days(begin, close, step):
             for time in within[::step]:
                 yield date + time
 
     def _days(self, begin: datetime, close: datetime, step: int) -> Iterator[tuple[datetime, tuple[timedelta, ...]]]:
-        """The dates of `begin <= t < close` that match, each with its times of day."""
+        """The matching dates in `begin <= t < close`, each with its times of day."""
         if begin >= close:
             return
         clock = self.clock
@@ -227,11 +236,19 @@ class _Wall:
         return dates
 
 
-def _utc(instant: datetime) -> datetime:
-    if instant.tzinfo is None:
-        raise ValueError("a schedule is asked with an aware time, not with a naive one")
-    # Two times of one zone are compared by the clock on the wall, blind to a repeated hour: compare in UTC.
-    return min(instant.astimezone(UTC), END)
+def schedule(text: str | None, tz: str) -> Cron | None:
+    """The schedule of a job; None for a manual job. Raises BadCron or BadZone."""
+    if text is None:
+        zone(tz)
+        return None
+    return Cron(text, tz)
+
+
+def _utc(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError("a schedule takes aware times, not naive ones")
+    # Times of one zone compare by wall clock and ignore `fold`, so that repeated hours need a comparison in UTC.
+    return min(at.astimezone(UTC), END)
 
 
 def _new_year(year: int) -> datetime:
@@ -243,41 +260,25 @@ def _month(time: datetime) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _stretches(tz: str, year: int) -> tuple[_Stretch, ...]:
-    """The year (UTC) cut where the clock changes.
-
-    The day before belongs to it too: a fold of the last evening of a year reaches into the next.
-    """
-    there = zone(tz)
-
-    def offset(at: datetime) -> timedelta:
-        return at.astimezone(there).utcoffset() or timedelta()
-
-    def change(day: datetime) -> datetime:
-        old = offset(day)
-
-        def is_new(second: int) -> bool:
-            return offset(day + second * SECOND) != old
-
-        return day + bisect_left(range(24 * 60 * 60), True, key=is_new) * SECOND
-
+def _segments(tz: str, year: int) -> tuple[_Segment, ...]:
+    """The year (UTC) cut at clock changes, with the day before: a fold of its evening can reach into the year."""
+    place = zone(tz)
     begin, close = _new_year(year) - DAY, _new_year(year + 1)
-    days = [begin + n * DAY for n in range((close - begin).days + 1)]
-    offsets = [offset(day) for day in days]
-    # No zone has ever changed its clock twice within three days, so a look a day finds every change.
-    changes = [change(day) for day, (old, new) in zip(days, pairwise(offsets), strict=False) if old != new]
-    edges = sorted({begin, *changes, close})
-    return tuple(_Stretch(a, b, offset(a), offset(a) - offset(a - SECOND)) for a, b in pairwise(edges))
+    edges = sorted({begin, *(change.at for change in clock_changes(place, begin, close)), close})
+    return tuple(
+        _Segment(start, end, offset(start, place), offset(start, place) - offset(start - SECOND, place))
+        for start, end in pairwise(edges)
+    )
 
 
 def _fields(text: str) -> list[str]:
-    """The five fields of a text in lower case, with shorthands, names and odd spellings resolved."""
+    """The five fields in lower case, with shorthands, names and unusual spellings resolved."""
     lower = text.strip().lower()
     fields = SHORTHANDS.get(lower, lower).split()
     if lower.startswith("@") and len(fields) == 1:
         raise BadCron(text, f"the shorthands are {', '.join(SHORTHANDS)}")
     if len(fields) in (6, 7):
-        raise BadCron(text, f"it has {len(fields)} fields, and seconds and years are not known here; {FIVE}")
+        raise BadCron(text, f"it has {len(fields)} fields, but seconds and years are not supported; {FIVE}")
     if len(fields) != 5:
         raise BadCron(text, f"it has {len(fields)} field{'' if len(fields) == 1 else 's'}; {FIVE}")
     fields[3] = _NAME.sub(lambda name: _number(name[0], _MONTHS, 1), fields[3])
@@ -292,32 +293,32 @@ def _number(name: str, names: Sequence[str], first: int) -> str:
 
 
 def _is_either(fields: Sequence[str]) -> bool:
-    """Cron's day rule: date *or* weekday, unless one of them starts with a star."""
+    """Cron's rule for days: date *or* weekday, unless one of them starts with a star."""
     return not any(field.startswith(("*", "?")) for field in (fields[2], fields[4]))
 
 
 @lru_cache(maxsize=16_384)
-def _read(text: str) -> _Wall:
-    """Reads a text, or raises BadCron. croniter knows the grammar; its walk through clock changes is not used."""
-    # Imported here: it takes 0.1 s, and a command that only prints its help or asks the store needs no schedule.
+def _parse(text: str) -> _Wall:
+    """Parses an expression. Raises BadCron. croniter parses the grammar; its handling of clock changes is not used."""
+    # Imported here: it takes 0.1 s, and commands that print help or query the store need no schedule.
     from croniter import croniter
 
     fields = _fields(text)
     if any(field.startswith(("r", "h")) for field in fields):
-        raise BadCron(text, "R and H stand for times picked at random; write the time itself")
+        raise BadCron(text, "R and H mean random times; write the time itself")
     if "w" in fields[2]:
-        raise BadCron(text, "W (the nearest weekday) is not known here; write days, or L for the last of the month")
+        raise BadCron(text, "W (the nearest weekday) is not supported; write days, or L for the last day of the month")
     special = ["#" in day or day.startswith("l") for day in fields[4].split(",")]
     if any(special) and not all(special):
-        raise BadCron(text, "plain weekdays cannot stand in one list with # or L; make it two schedules")
+        raise BadCron(text, "plain weekdays cannot be combined with # or L; use two jobs")
     try:
-        told = croniter(" ".join(fields), 0.0)
+        parsed = croniter(" ".join(fields), 0.0)
     except ValueError:
         raise BadCron(text, _fault(fields, croniter)) from None
-    minutes, hours, dates, months, weekdays = told.expanded
-    nth = frozenset((day, n) for day, ns in told.nth_weekday_of_month.items() for n in ns)
+    minutes, hours, dates, months, weekdays = parsed.expanded
+    nth = frozenset((day, n) for day, ns in parsed.nth_weekday_of_month.items() for n in ns)
     wall = _Wall(
-        follows_elapsed=fields[0].startswith("*") or fields[1].startswith("*"),
+        follows_elapsed_time=fields[0].startswith("*") or fields[1].startswith("*"),
         clock=tuple(
             timedelta(hours=hour, minutes=minute)
             for hour in sorted(_numbers(hours, range(24)))
@@ -331,7 +332,7 @@ def _read(text: str) -> _Wall:
         either=_is_either(fields),
     )
     if next(wall.times(*ANY_CALENDAR), None) is None:
-        raise BadCron(text, "it never fires, no year has such a date")
+        raise BadCron(text, "it never fires because no year has such a date")
     return wall
 
 
@@ -340,10 +341,10 @@ def _numbers(values: Sequence[int | str], every: range) -> frozenset[int]:
 
 
 def _fault(fields: Sequence[str], reader: Callable[[str, float], object]) -> str:
-    """Says which field cannot be read, found by reading each alone."""
+    """Names the field that cannot be parsed, found by parsing each alone."""
     for at, (field, (name, allowed)) in enumerate(zip(fields, FIELDS, strict=True)):
         try:
             reader(" ".join([*"*" * at, field, *"*" * (4 - at)]), 0.0)
         except ValueError:
-            return f"its {name} {field!r} cannot be read, {allowed}"
-    return f"its fields cannot be read together; {FIVE}"
+            return f"its {name} {field!r} is invalid; {allowed}"
+    return f"its fields are invalid together; {FIVE}"

@@ -35,7 +35,7 @@ class BadCron(OpsconsoleError):
     exit_code = Exit.USAGE
 
     def __init__(self, text: str, why: str) -> None:
-        super().__init__(f"schedule {text!r} cannot be used: {why}")
+        super().__init__(f"schedule {text!r} is invalid: {why}")
 
 
 class BadZone(OpsconsoleError):

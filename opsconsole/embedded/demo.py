@@ -90,8 +90,9 @@ def _run_once(service: Service, at: datetime) -> None:
     past = {job.name for unit in (Unit.DAY, Unit.MONTH) for job in _past_of(service, unit)}
     known = {card.name for card in service.queries.jobs() if card.last is not None}
     for job in service.catalog:
-        following = service.catalog.cron(job).between(at, at + OFTEN)
-        often = next(iter(following), None) is not None or job.newest_only
+        cron = service.catalog.cron(job)
+        following = cron.next(at) if cron is not None else None
+        often = (following is not None and following <= at + OFTEN) or job.newest_only
         if job.name not in past | known and often:
             service.commands.trigger(job.name)
 

@@ -39,7 +39,8 @@ class Scheduler:
     def __init__(self, store: Store, catalog: Catalog, token: int, *, planned: Callable[[], None], now: Clock) -> None:
         self._store, self._catalog, self._token = store, catalog, token
         self._planned, self._now = planned, now
-        self._crons = {job.name: (job, catalog.cron(job)) for job in catalog}
+        self._jobs = {job.name: job for job in catalog}
+        self._crons = {job.name: cron for job in catalog if (cron := catalog.cron(job)) is not None}
         self._cursors: dict[str, datetime] = {}
         self._due: dict[str, datetime] = {}
         self._lock = threading.Lock()
@@ -62,7 +63,7 @@ class Scheduler:
             known = registrations.registrations(db)
         self._cursors = {name: known[name].planned_until for name in self._crons}
         self._look_ahead(self._cursors)
-        for name, (_, cron) in self._crons.items():
+        for name, cron in self._crons.items():
             self._ticker.add_job(self.tick, CronTrigger(cron), id=name)
         self.tick()
         self._ticker.start()
@@ -82,7 +83,7 @@ class Scheduler:
         with self._lock:
             now, looked = self._now(), self._looked
             jumped = self._has_jumped(now)
-            due = [self._crons[name] for name, instant in self._due.items() if instant <= now]
+            due = [(self._jobs[name], self._crons[name]) for name, instant in self._due.items() if instant <= now]
             if not due:
                 return
             try:
@@ -121,10 +122,10 @@ class Scheduler:
         """
         known = registrations.registrations(db)
         for name, before in known.items():
-            if name not in self._crons and before.removed_at is None:
+            if name not in self._jobs and before.removed_at is None:
                 self._account(db, before, now, Reason.JOB_REMOVED)
                 registrations.remove(db, name, max(now, before.planned_until))
-        for name, (job, _) in self._crons.items():
+        for name, job in self._jobs.items():
             found = known.get(name)
             # A clock may have been set back behind what is accounted for: no instant comes twice.
             since = max(now, found.planned_until) if found else now
@@ -137,6 +138,8 @@ class Scheduler:
                 registrations.respecify(db, job)
 
     def _account(self, db: Connection, before: Registration, now: datetime, why: Reason) -> None:
+        if before.cron is None:
+            return
         try:
             cron = Cron(before.cron, before.tz)
         except OpsconsoleError as error:
@@ -191,7 +194,7 @@ class Scheduler:
         ]
 
     def _queue(self, db: Connection, occurrence: Occurrence, number: int, now: datetime) -> None:
-        job, cron = self._crons[occurrence.job]
+        job, cron = self._jobs[occurrence.job], self._crons[occurrence.job]
         run = runs.create(
             db,
             job,
@@ -207,8 +210,7 @@ class Scheduler:
             runs.ask_to_stop(db, replaced, Stop("schedule", now, now + REPLACED_GRACE, why))
 
     def _job(self, name: str) -> Job | None:
-        found = self._crons.get(name)
-        return found[0] if found else None
+        return self._jobs.get(name)
 
     def _has_jumped(self, now: datetime) -> bool:
         before, self._looked = self._looked, (now, steady())
@@ -221,7 +223,7 @@ class Scheduler:
 
     def _look_ahead(self, cursors: dict[str, datetime]) -> None:
         for name, cursor in cursors.items():
-            instant = self._crons[name][1].next(cursor)
+            instant = self._crons[name].next(cursor)
             if instant is None:
                 self._due.pop(name, None)
             else:

@@ -157,8 +157,10 @@ def windows(job: Job, since: date, until: date, now: datetime) -> list[Window]:
     return [window for window in found if window.start < window.end]
 
 
-def due_instant(job: Job, cron: Cron, window: Window) -> datetime:
+def due_instant(job: Job, cron: Cron | None, window: Window) -> datetime:
     """When the schedule runs the job for this window; the window's end when it never does."""
+    if cron is None:
+        return window.end
     if job.covers.back:
         found = cron.next(window.end - timedelta(microseconds=1))
     else:
@@ -167,7 +169,7 @@ def due_instant(job: Job, cron: Cron, window: Window) -> datetime:
 
 
 def state_of(
-    job: Job, cron: Cron, window: Window, known: WindowRecord, open_run: int | None, now: datetime
+    job: Job, cron: Cron | None, window: Window, known: WindowRecord, open_run: int | None, now: datetime
 ) -> WindowState:
     """How a window is, judged from what the store keeps of it."""
     if open_run is not None:

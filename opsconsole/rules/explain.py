@@ -1,6 +1,4 @@
-"""Says why a scheduled instant ran, ran late or did not run, and names the rows that prove it: pure functions of what
-the store and the catalog know.
-"""
+"""Explains why a scheduled time ran, ran late or did not run, with the rows that prove it."""
 
 from __future__ import annotations
 
@@ -18,12 +16,12 @@ from opsconsole.rules.leadership import Lease
 from opsconsole.rules.pauses import Pause
 
 SILENT = timedelta(seconds=15)
-"""A leader whose lease is older than this is in trouble, or gone."""
+"""A leader that has not renewed its lease for longer than this has a problem, or has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A row that shows it: its table, its number (of a job its name), and what it holds."""
+    """A row that proves an explanation: its table, its number (for a job its name) and its content."""
 
     table: str
     key: int | str
@@ -32,279 +30,289 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of a job around a moment. `cron` is the schedule that leaders go by; `loaded` the job as it is
-    configured here, None when no pack has it; `account` the row that the moment lies in, with its `run`, the run
-    `blocking` it and the `host` of the leader that wrote it, as far as they are kept; `pauses` those that hold at the
-    moment; `stood_in` the next instant with a run; `before` the last row that ends earlier; `waits` what the run waits
-    for.
+    """What the store and the catalog have about a job around a moment.
+
+    `cron` is the schedule that the leader follows, None for a manual job, and `tz` its timezone. `loaded` is the job
+    as configured here, None if no pack defines it. `record` is the row that covers the moment, `run` its run,
+    `blocking` the run that blocked it and `host` the host of the leader that wrote it, as far as they are kept.
+    `pauses` are those in force at the moment. `stand_in` is the next scheduled time with a run, `previous` the last row
+    that ends earlier, and `waits` what the run waits for.
     """
 
     job: str
-    cron: Cron
+    cron: Cron | None
+    tz: str
     now: datetime
     loaded: Job | None = None
     registration: Registration | None = None
-    account: OccurrenceRecord | None = None
+    record: OccurrenceRecord | None = None
     run: Run | None = None
     waits: str | None = None
     blocking: Run | None = None
     pauses: tuple[Pause, ...] = ()
-    stood_in: OccurrenceRecord | None = None
-    before: OccurrenceRecord | None = None
+    stand_in: OccurrenceRecord | None = None
+    previous: OccurrenceRecord | None = None
     lease: Lease | None = None
     host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a moment, in sentences, with the rows that prove it, the most telling first."""
+    """What happened at a moment: state and reason, an explanation in sentences and the rows that prove it, the most
+    important first.
+    """
 
     at: datetime
-    is_instant: bool
+    is_scheduled: bool
     state: OccurrenceState | None
     reason: Reason | None
-    says: tuple[str, ...]
+    explanation: tuple[str, ...]
     rows: tuple[Proof, ...]
 
 
-Told = Iterator[str | Proof]
+Parts = Iterator[str | Proof]
+"""Sentences, and the rows that prove them."""
 
 
-# --- what became of a moment --------------------------------------------------------------------------------------
+# --- what happened at a moment ------------------------------------------------------------------------------------
 
 
-def explain(at: datetime, known: Evidence) -> Answer:
-    """What became of a moment, and why."""
-    is_instant = known.cron.previous(at) == at
-    account = _of_the_moment(at, is_instant, known)
-    if account is not None:
-        found = [*_accounted(account, known), *_by_whom(at, account, known)]
-    elif is_instant:
-        found = list(_unaccounted(at, known))
+def explain(at: datetime, evidence: Evidence) -> Answer:
+    """What happened at a moment, and why."""
+    is_scheduled = evidence.cron is not None and evidence.cron.previous(at) == at
+    record = _record_of(at, is_scheduled, evidence)
+    if record is not None:
+        found = [*_recorded(record, evidence), *_recorded_by(at, record, evidence)]
+    elif is_scheduled:
+        found = list(_unrecorded(at, evidence))
     else:
-        found = list(_no_instant(known))
+        found = list(_not_scheduled(evidence))
     return Answer(
         at,
-        is_instant or account is not None,
-        account.state if account else None,
-        account.reason if account else None,
+        is_scheduled or record is not None,
+        record.state if record else None,
+        record.reason if record else None,
         tuple(each for each in found if isinstance(each, str)),
         tuple(each for each in found if isinstance(each, Proof)),
     )
 
 
-def fits(account: OccurrenceRecord, cron: Cron) -> bool:
-    """Whether a row is about exactly the instants that a schedule has in its stretch."""
-    start, end = account.due_at - TICK, account.last_due_at
+def matches(record: OccurrenceRecord, cron: Cron) -> bool:
+    """Whether a row covers exactly the times that a schedule has in the row's range."""
+    start, end = record.due_at - TICK, record.last_due_at
     ends = (cron.next(start), cron.previous(end))
-    return ends == (account.due_at, end) and cron.count(start, end) == account.instants
+    return ends == (record.due_at, end) and cron.count(start, end) == record.instants
 
 
-def _of_the_moment(at: datetime, is_instant: bool, known: Evidence) -> OccurrenceRecord | None:
-    """The row that is about the moment itself; one of a stretch is, when the schedule it was made by names it."""
-    account = known.account
-    if account is None or at in (account.due_at, account.last_due_at):
-        return account
-    return account if is_instant and fits(account, known.cron) else None
+def _record_of(at: datetime, is_scheduled: bool, evidence: Evidence) -> OccurrenceRecord | None:
+    """The row about the moment itself. A range counts if the schedule that it was written by has the moment."""
+    record, cron = evidence.record, evidence.cron
+    if record is None or at in (record.due_at, record.last_due_at):
+        return record
+    return record if cron is not None and is_scheduled and matches(record, cron) else None
 
 
-def _accounted(account: OccurrenceRecord, known: Evidence) -> Told:
-    yield Proof("ops_occurrences", account.id, asdict(account))
-    if account.state is OccurrenceState.DUE:
-        yield from _due(known)
-    elif account.state in (OccurrenceState.RAN, OccurrenceState.LATE):
-        yield from _ran(account, known)
-    elif account.reason in (Reason.OVERLAP, Reason.CAPACITY):
-        yield from _blocked(account, known)
-    elif account.reason is Reason.PAUSED:
-        yield "it was skipped: the job was paused"
-        yield from _paused(known)
+def _recorded(record: OccurrenceRecord, evidence: Evidence) -> Parts:
+    tz = evidence.tz
+    yield Proof("ops_occurrences", record.id, asdict(record))
+    if record.state is OccurrenceState.DUE:
+        yield from _due(evidence)
+    elif record.state in (OccurrenceState.RAN, OccurrenceState.LATE):
+        yield from _ran(record, evidence)
+    elif record.reason in (Reason.OVERLAP, Reason.CAPACITY):
+        yield from _blocked(record, evidence)
+    elif record.reason is Reason.PAUSED:
+        yield "it was skipped because the job was paused"
+        yield from _paused(evidence)
     else:
-        yield _missed(account, known)
-        if account.reason is Reason.SUPERSEDED and known.stood_in is not None:
-            instead = known.stood_in
-            yield f"run {instead.run} stood in for it, as that of {local_time(instead.due_at, known.cron.tz)}"
+        yield _missed(record, evidence)
+        if record.reason is Reason.SUPERSEDED and evidence.stand_in is not None:
+            instead = evidence.stand_in
+            yield f"run {instead.run}, scheduled for {local_time(instead.due_at, tz)}, ran instead"
             yield Proof("ops_occurrences", instead.id, asdict(instead))
-    if account.instants > 1:
-        since, until = local_time(account.due_at, known.cron.tz), local_time(account.last_due_at, known.cron.tz)
-        yield f"the same holds for all {account.instants:,} instants from {since} to {until}"
+    if record.instants > 1:
+        since, until = local_time(record.due_at, tz), local_time(record.last_due_at, tz)
+        yield f"the same applies to all {record.instants:,} scheduled times from {since} to {until}"
 
 
-def _due(known: Evidence) -> Told:
-    run = known.run
+def _due(evidence: Evidence) -> Parts:
+    run = evidence.run
     if run is None:
-        yield "it is due, and its run is not kept any more"
+        yield "it is due, but its run has been deleted"
     elif run.stop is not None:
         yield f"it is due: run {run.id} is {run.state} and about to end, {run.stop.why}"
-        yield _of_run(run)
-    elif known.waits is not None:
-        yield f"it is due: run {run.id} is {run.state} and waits for {known.waits}"
-        yield _of_run(run)
+        yield _proof_of_run(run)
+    elif evidence.waits is not None:
+        yield f"it is due: run {run.id} is {run.state} and waits for {evidence.waits}"
+        yield _proof_of_run(run)
     else:
-        yield f"it is due: run {run.id} is {run.state} and begins as soon as a leader takes it up"
-        yield _of_run(run)
-        yield from _leading(known)
+        yield f"it is due: run {run.id} is {run.state} and starts as soon as a leader picks it up"
+        yield _proof_of_run(run)
+        yield from _leadership(evidence)
 
 
-def _ran(account: OccurrenceRecord, known: Evidence) -> Told:
-    started, run, tz = account.started_at, known.run, known.cron.tz
-    word = "it ran late" if account.state is OccurrenceState.LATE else "it ran"
-    after = f" {duration(started - account.due_at)} after it" if started else ""
+def _ran(record: OccurrenceRecord, evidence: Evidence) -> Parts:
+    started, run, tz = record.started_at, evidence.run, evidence.tz
+    verb = "it ran late" if record.state is OccurrenceState.LATE else "it ran"
+    delay = f" {duration(started - record.due_at)} after the scheduled time" if started else ""
     if run is None:
-        yield f"{word},{after}; its run is not kept any more"
+        yield f"{verb},{delay}; its run has been deleted"
         return
     ended = f"ended {local_time(run.ended_at, tz)} as {run.state}" if run.ended_at else f"is {run.state}"
     if run.started_at is None:
-        yield f"its run {run.id} never began: it {ended}"
+        yield f"its run {run.id} never started: it {ended}"
     else:
-        yield f"{word}: run {run.id} began{after} and {ended}"
-    yield _of_run(run)
-    if account.state is OccurrenceState.LATE and account.recorded_at - account.due_at <= ON_TIME:
-        yield "it was planned in time, and its run had to wait before it could begin"
+        yield f"{verb}: run {run.id} started{delay} and {ended}"
+    yield _proof_of_run(run)
+    if record.state is OccurrenceState.LATE and record.recorded_at - record.due_at <= ON_TIME:
+        yield "it was planned on time, but its run had to wait before it could start"
 
 
-def _blocked(account: OccurrenceRecord, known: Evidence) -> Told:
-    number, run = account.blocked_by, known.blocking
-    if account.reason is Reason.CAPACITY:
-        yield f"it was skipped: run {number} of the job still waited for a free place, as many runs went on as may"
+def _blocked(record: OccurrenceRecord, evidence: Evidence) -> Parts:
+    number, run = record.blocked_by, evidence.blocking
+    if record.reason is Reason.CAPACITY:
+        yield f"it was skipped: run {number} of the job was still waiting for a free slot"
     else:
-        policy = f" (overlap: {known.loaded.overlap})" if known.loaded is not None else ""
+        policy = f" (overlap: {evidence.loaded.overlap})" if evidence.loaded is not None else ""
         yield f"it was skipped: run {number} of the job had not ended{policy}"
     if run is None:
-        yield f"run {number} is not kept any more"
+        yield f"run {number} has been deleted"
         return
-    tz = known.cron.tz
-    began = f"began {local_time(run.started_at, tz)}" if run.started_at else "has not begun"
+    tz = evidence.tz
+    started = f"started {local_time(run.started_at, tz)}" if run.started_at else "has not started"
     ended = f"ended {local_time(run.ended_at, tz)} as {run.state}" if run.ended_at else f"is still {run.state}"
-    yield f"run {number}, for {run.window.label}, {began} and {ended}"
-    yield _of_run(run)
+    yield f"run {number}, for {run.window.label}, {started} and {ended}"
+    yield _proof_of_run(run)
 
 
-def _paused(known: Evidence) -> Told:
-    tz = known.cron.tz
-    for pause in known.pauses:
+def _paused(evidence: Evidence) -> Parts:
+    tz = evidence.tz
+    for pause in evidence.pauses:
         until = f"until {local_time(pause.until, tz)}" if pause.until else "until it is resumed"
         note = f": {pause.note}" if pause.note else ""
         yield f"{pause.who} paused {pause.target} from {local_time(pause.since, tz)} {until}{note}"
         yield Proof("ops_pauses", pause.id, asdict(pause))
 
 
-def _missed(account: OccurrenceRecord, known: Evidence) -> str:
-    catch_up = known.loaded.catch_up if known.loaded is not None and known.loaded.spec == account.spec else None
-    policy = f" (catch-up: {_in_words(catch_up)})" if catch_up is not None else ""
-    nobody = "it was missed: no leader planned it in time"
-    match account.reason:
+def _missed(record: OccurrenceRecord, evidence: Evidence) -> str:
+    loaded = evidence.loaded
+    catch_up = loaded.catch_up if loaded is not None and loaded.spec == record.spec else None
+    policy = f" (catch-up: {_policy(catch_up)})" if catch_up is not None else ""
+    missed = "it was missed: no leader planned it on time"
+    match record.reason:
         case Reason.SUPERSEDED:
-            return f"{nobody}, and of missed instants only the newest is run{policy}"
+            return f"{missed}, and only the newest missed time runs{policy}"
         case Reason.CATCH_UP_LIMIT:
-            return f"{nobody}, and more were missed than are caught up with{policy}"
+            return f"{missed}, and more times were missed than the catch-up policy allows{policy}"
         case Reason.CLOCK_JUMP:
-            return "it was missed: the leader's clock was set forward over it"
+            return "it was missed: the leader's clock was set forward past it"
         case Reason.JOB_REMOVED:
-            return "it was missed: no pack had the job any more when a leader came to it"
+            return "it was missed: no pack defined the job any more when a leader reached it"
         case Reason.NOT_LEADING if catch_up is not None:
-            return f"{nobody}, and missed instants are not run{policy}"
+            return f"{missed}, and missed times do not run{policy}"
         case Reason.NOT_LEADING:
-            return f"{nobody}, and it was not caught up with: the job was scheduled otherwise when one came to it"
+            return f"{missed}, and it was not caught up: the job had another schedule when a leader reached it"
         case _:
-            return f"it was {account.state}"
+            return f"it was {record.state}"
 
 
-def _in_words(catch_up: CatchUp) -> str:
+def _policy(catch_up: CatchUp) -> str:
     if catch_up.newest == 0:
         return "none"
     within = f", none older than {duration(catch_up.within)}" if catch_up.within else ""
     return ("latest" if catch_up.newest == 1 else f"the newest {catch_up.newest}") + within
 
 
-def _by_whom(at: datetime, account: OccurrenceRecord, known: Evidence) -> Told:
-    """Who wrote the row; how long after the instant, when that tells why it did not run in time."""
-    behind = account.recorded_at - at
-    when = local_time(account.recorded_at, known.cron.tz)
+def _recorded_by(at: datetime, record: OccurrenceRecord, evidence: Evidence) -> Parts:
+    """Which leader wrote the row, and how long after the scheduled time if that explains why it did not run on time."""
+    behind = record.recorded_at - at
+    when = local_time(record.recorded_at, evidence.tz)
     if behind > ON_TIME:
-        when += f", {duration(behind)} after it"
-    lease = known.lease
-    if lease is not None and lease.token == account.token and lease.holder is not None:
+        when += f", {duration(behind)} after the scheduled time"
+    lease = evidence.lease
+    if lease is not None and lease.token == record.token and lease.holder is not None:
         who = f"{lease.holder.who} on {lease.holder.host}"
-        yield f"it was recorded {when}, by the leader with token {account.token}: {who}, who still leads"
-        yield _of_lease(lease)
+        yield f"it was recorded {when}, by the leader with token {record.token}: {who}, who still leads"
+        yield _proof_of_lease(lease)
         return
-    host = f" on {known.host}" if known.host else ""
-    yield f"it was recorded {when}, by the leader with token {account.token}{host}"
+    host = f" on {evidence.host}" if evidence.host else ""
+    yield f"it was recorded {when}, by the leader with token {record.token}{host}"
 
 
-def _unaccounted(at: datetime, known: Evidence) -> Told:
-    found, tz = known.registration, known.cron.tz
+def _unrecorded(at: datetime, evidence: Evidence) -> Parts:
+    found, tz = evidence.registration, evidence.tz
     if found is None:
-        yield "no leader has registered the job yet; its instants count from the moment one does"
-        if at > known.now:
-            yield f"it would be {duration(at - known.now)} from now"
-        yield from _leading(known)
+        yield "no leader has registered the job yet; its scheduled times count from its registration"
+        if at > evidence.now:
+            yield f"it is due in {duration(at - evidence.now)}"
+        yield from _leadership(evidence)
     elif found.removed_at is not None and at > found.removed_at:
-        yield f"no pack has had the job since {local_time(found.removed_at, tz)}; it has no instants after that"
-        if known.loaded is not None:
-            yield "it is loaded here again; its instants count from the moment a leader registers it"
-        yield _of_registration(found)
-    elif at > known.now:
-        yield f"it is still to come, in {duration(at - known.now)}"
-        if known.pauses:
-            yield "it will be skipped if nobody resumes the job by then"
-            yield from _paused(known)
+        yield f"no pack has defined the job since {local_time(found.removed_at, tz)}; later times are not scheduled"
+        if evidence.loaded is not None:
+            yield "it is loaded here again; its scheduled times count from the moment a leader registers it"
+        yield _proof_of_registration(found)
+    elif at > evidence.now:
+        yield f"it is due in {duration(at - evidence.now)}"
+        if evidence.pauses:
+            yield "it will be skipped unless the job is resumed before then"
+            yield from _paused(evidence)
     elif at <= found.registered_at:
-        yield f"the job was registered only {local_time(found.registered_at, tz)}; instants before that do not count"
-        yield _of_registration(found)
+        yield f"the job was registered at {local_time(found.registered_at, tz)}; earlier times do not count"
+        yield _proof_of_registration(found)
     elif at > found.planned_until:
-        yield f"it is not planned yet: the schedule is worked out up to {local_time(found.planned_until, tz)}"
-        yield _of_registration(found)
-        yield from _leading(known)
+        yield f"it is not planned yet: the schedule is planned up to {local_time(found.planned_until, tz)}"
+        yield _proof_of_registration(found)
+        yield from _leadership(evidence)
     else:
-        yield "there is no row for it: the job had another schedule, or was gone, at that time, or the row was pruned"
-        yield _of_registration(found)
-        if known.before is not None:
-            yield f"the last row before it is number {known.before.id}, up to {local_time(known.before.last_due_at, tz)}"
-            yield Proof("ops_occurrences", known.before.id, asdict(known.before))
+        yield "it has no row: the job had another schedule or was removed at that time, or the row was deleted"
+        yield _proof_of_registration(found)
+        if (previous := evidence.previous) is not None:
+            yield f"the last row before it is number {previous.id}, up to {local_time(previous.last_due_at, tz)}"
+            yield Proof("ops_occurrences", previous.id, asdict(previous))
 
 
-def _no_instant(known: Evidence) -> Told:
-    yield f"it is no instant of the schedule {known.cron.text!r} ({known.cron.tz})"
-    account = known.account
-    if account is not None and not fits(account, known.cron):
-        since, until = local_time(account.due_at, known.cron.tz), local_time(account.last_due_at, known.cron.tz)
-        instants = f"{account.instants:,} instants from {since} to {until} were {account.state} ({account.reason})"
-        yield f"by the schedule that the job had then, {instants}; whether this was one of them is not kept"
-        yield Proof("ops_occurrences", account.id, asdict(account))
-    found, loaded = known.registration, known.loaded
+def _not_scheduled(evidence: Evidence) -> Parts:
+    cron, tz = evidence.cron, evidence.tz
+    if cron is None:
+        yield "the job has no schedule; it runs only when an operator starts it"
+    else:
+        yield f"it is not a scheduled time of {cron.text!r} ({cron.tz})"
+    record = evidence.record
+    if record is not None and (cron is None or not matches(record, cron)):
+        since, until = local_time(record.due_at, tz), local_time(record.last_due_at, tz)
+        times = f"{record.instants:,} scheduled times from {since} to {until} were {record.state} ({record.reason})"
+        yield f"{times} by the job's schedule then; it is not recorded whether this was one of them"
+        yield Proof("ops_occurrences", record.id, asdict(record))
+    found, loaded = evidence.registration, evidence.loaded
     if found is not None and loaded is not None and (found.cron, found.tz) != (loaded.cron, loaded.tz):
-        yield (
-            f"here the job is configured as {loaded.cron!r} ({loaded.tz}); no leader has taken that up, and the old "
-            "schedule holds until one does"
-        )
-        yield _of_registration(found)
+        here = f"{loaded.cron!r} ({loaded.tz})" if loaded.cron is not None else "manual"
+        yield f"the schedule configured here is {here}; the old one applies until a leader registers it"
+        yield _proof_of_registration(found)
 
 
-def _leading(known: Evidence) -> Told:
-    lease, tz = known.lease, known.cron.tz
+def _leadership(evidence: Evidence) -> Parts:
+    lease, tz = evidence.lease, evidence.tz
+    start = "start a console or `opsconsole headless` to run it"
     if lease is None:
-        yield "nobody has ever led; it is dealt with when a console or `opsconsole headless` runs"
+        yield f"no process has ever led; {start}"
         return
     if lease.holder is None:
-        gone = f"nobody leads since {local_time(lease.renewed_at, tz)}" if lease.renewed_at else "nobody leads"
-        then = "it is dealt with when a console or `opsconsole headless` runs"
-        yield f"{gone} (the last token was {lease.token}); {then}"
+        since = f" since {local_time(lease.renewed_at, tz)}" if lease.renewed_at else ""
+        yield f"no process has led{since} (the last token was {lease.token}); {start}"
     else:
         who = f"{lease.holder.who} on {lease.holder.host}, pid {lease.holder.pid}, token {lease.token}"
-        if lease.renewed_at is not None and known.now - lease.renewed_at > SILENT:
-            yield f"{who}, leads, but has not been heard of since {local_time(lease.renewed_at, tz)}"
+        if lease.renewed_at is not None and evidence.now - lease.renewed_at > SILENT:
+            yield f"{who}, leads, but last renewed its lease at {local_time(lease.renewed_at, tz)}"
         else:
             since = f" since {local_time(lease.since, tz)}" if lease.since else ""
-            yield f"{who}, leads{since} and deals with it within seconds"
-    yield _of_lease(lease)
+            yield f"{who}, leads{since} and will handle it within seconds"
+    yield _proof_of_lease(lease)
 
 
 # --- rows --------------------------------------------------------------------------------------------------------
 
 
-def _of_run(run: Run) -> Proof:
+def _proof_of_run(run: Run) -> Proof:
     content = {
         "job": run.job,
         "window": run.window.label,
@@ -319,11 +327,11 @@ def _of_run(run: Run) -> Proof:
     return Proof("ops_runs", run.id, content)
 
 
-def _of_registration(found: Registration) -> Proof:
+def _proof_of_registration(found: Registration) -> Proof:
     return Proof("ops_jobs", found.job, asdict(found))
 
 
-def _of_lease(lease: Lease) -> Proof:
+def _proof_of_lease(lease: Lease) -> Proof:
     holder = lease.holder
     content = {
         "token": lease.token,

@@ -49,7 +49,7 @@ class JobFacts:
     registered_at: datetime | None
     newest: tuple[Run, ...]
     open: Run | None
-    last_good_scheduled: datetime | None
+    last_good: datetime | None
     paused: bool = False
     resumed_at: datetime | None = None
 
@@ -73,7 +73,7 @@ def _overdue(facts: JobFacts, now: datetime) -> Iterator[Finding]:
     elif due is not None and facts.accounted_until is not None and facts.accounted_until < due < now - START_WITHIN:
         yield Finding(Severity.CRITICAL, job.name, "is overdue: nobody has started it", due, mend="t trigger")
     age = job.limits.max_age
-    good = max(filter(None, (facts.last_good_scheduled or facts.registered_at, facts.resumed_at)), default=None)
+    good = max(filter(None, (facts.last_good or facts.registered_at, facts.resumed_at)), default=None)
     if age is not None and good is not None and now - good > age and not facts.paused:
         yield Finding(Severity.CRITICAL, job.name, f"has had no good run for {_span(now - good)}", good + age)
 

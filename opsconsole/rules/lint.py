@@ -1,6 +1,4 @@
-"""Finds what is odd about the jobs that are loaded: schedules, windows and limits that can hardly be meant. Pure: it
-reads schedules, and asks neither the store nor the clock.
-"""
+"""Warns about schedules, windows and limits of the loaded jobs that are probably mistakes."""
 
 from __future__ import annotations
 
@@ -13,30 +11,29 @@ from itertools import islice, pairwise
 from typing import NamedTuple
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.job import BY_HAND, Job, Overlap
-from opsconsole.calendar.clock_changes import Change, changes, follows_elapsed, named_in
-from opsconsole.calendar.cron import DAY, SHORTHANDS, TICK, Cron, zone
+from opsconsole.authoring.job import Job, Overlap
+from opsconsole.calendar.clock_changes import DAY, ClockChange, clock_changes
+from opsconsole.calendar.cron import SHORTHANDS, TICK, Cron, schedule, zone
 from opsconsole.calendar.windows import Unit, hours
 from opsconsole.core.humanize import duration, local_time
 from opsconsole.rules.pauses import ALL
 
 CROWD = 10
-"""More jobs than this at one instant are worth spreading: their runs wait for workers and for one another."""
+"""More jobs than this at one time are worth spreading: their runs wait for workers and for each other."""
 AHEAD = timedelta(days=31)
-"""So far ahead instants are compared with each other: every day of a month comes up."""
-SEASONS = timedelta(days=731)
-"""So far ahead clock changes are looked at."""
+"""How far ahead scheduled times are compared: every day of a month occurs."""
+CLOCK_CHANGES_AHEAD = timedelta(days=731)
 RARE = timedelta(days=367)
 SAMPLES = 40
-"""So many windows of the rarer of two jobs are compared; a pattern of months shows within them."""
-NAMED = 5
-"""So many names or dates stand in a sentence."""
+"""How many windows of two jobs are compared: enough to show a pattern over months."""
+LISTED = 5
+"""How many names or dates a message lists."""
 DEFAULT_TIMEOUT = Job.__dataclass_fields__["timeout"].default
-"""A timeout of exactly this length was hardly chosen for the job."""
+"""A timeout of exactly this length was probably not chosen for the job."""
 
 
 class Rule(StrEnum):
-    """What can be odd."""
+    """What a warning is about."""
 
     RARE = "rare"
     COLLIDES = "collides"
@@ -50,151 +47,149 @@ class Rule(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Oddity:
-    """Something odd about a job, in a sentence; `at` are the instants or dates that it is about, as far as there are
-    any, in UTC.
-    """
+class LintWarning:
+    """A probable mistake in a job. `at` holds examples of the times that it affects, in UTC."""
 
     job: str
     rule: Rule
-    sentence: str
+    message: str
     at: tuple[datetime, ...] = ()
 
 
-def oddities(catalog: Catalog, now: datetime) -> list[Oddity]:
-    """All that is odd, by job."""
-    written = {job.name: job for pack in catalog.packs for job in pack.jobs}
+def lint(catalog: Catalog, now: datetime) -> list[LintWarning]:
+    """All warnings, by job and rule."""
+    as_written = {job.name: job for pack in catalog.packs for job in pack.jobs}
     names = {pack.name for pack in catalog.packs}
-    found = list(_together(catalog, now))
+    found = list(_simultaneous(catalog, now))
     for job in catalog:
-        cron = catalog.cron(job)
-        found += _rare(job, cron, now)
-        found += _seasons(job, cron, now)
-        found += _windows(job, written.get(job.name, job), cron, now)
-        for other in (catalog.find(name) for name in job.after if name in catalog and name != job.name):
-            found += _after(job, cron, other, catalog.cron(other), now)
-        found += _timeouts(job, cron, now)
+        found += _batch_timeout(job)
         found += _aliases(job, names)
+        cron = catalog.cron(job)
+        if cron is None:
+            continue
+        found += _rare(job, cron, now)
+        found += _clock_changes(job, cron, now)
+        found += _windows(job, as_written.get(job.name, job), cron, now)
+        for other in (catalog.find(name) for name in job.after if name in catalog and name != job.name):
+            if (others := catalog.cron(other)) is not None:
+                found += _after(job, cron, other, others, now)
+        found += _timeout(job, cron, now)
     return sorted(found, key=lambda each: (each.job, list(Rule).index(each.rule)))
 
 
-# --- instants -----------------------------------------------------------------------------------------------------
+# --- scheduled times ----------------------------------------------------------------------------------------------
 
 
-def _rare(job: Job, cron: Cron, now: datetime) -> Iterator[Oddity]:
-    if job.cron == BY_HAND:
-        return  # on purpose
+def _rare(job: Job, cron: Cron, now: datetime) -> Iterator[LintWarning]:
     first = cron.next(now)
     second = cron.next(first) if first is not None else None
     if first is None or second is None or second - first <= RARE:
         return
     date = first.astimezone(zone(cron.tz)).date()
     how = "only on 29 February" if (date.month, date.day) == (2, 29) else "less than once a year"
-    says = f"{cron.text!r} fires {how}: at {local_time(first, cron.tz)} and then at {local_time(second, cron.tz)}"
-    yield Oddity(job.name, Rule.RARE, says, (first, second))
+    message = f"{cron.text!r} fires {how}: at {local_time(first, cron.tz)} and then at {local_time(second, cron.tz)}"
+    yield LintWarning(job.name, Rule.RARE, message, (first, second))
 
 
-def _together(catalog: Catalog, now: datetime) -> Iterator[Oddity]:
-    """Jobs that start at the same instants again and again: too many, or some that exclude each other."""
+def _simultaneous(catalog: Catalog, now: datetime) -> Iterator[LintWarning]:
+    """Jobs that repeatedly start at the same time: too many, or some that exclude each other."""
     by_schedule: dict[Cron, list[Job]] = defaultdict(list)
     for job in catalog:
-        by_schedule[catalog.cron(job)].append(job)
+        if (cron := catalog.cron(job)) is not None:
+            by_schedule[cron].append(job)
     at: dict[datetime, list[int]] = defaultdict(list)
     for number, cron in enumerate(by_schedule):
-        for instant in cron.between(now, now + AHEAD):
-            at[instant].append(number)
+        for due_at in cron.between(now, now + AHEAD):
+            at[due_at].append(number)
     groups = list(by_schedule.values())
-    met: dict[tuple[int, ...], list[datetime]] = defaultdict(list)
-    for instant, numbers in sorted(at.items()):
-        met[tuple(numbers)].append(instant)
-    meetings = [_Meeting([job for n in numbers for job in groups[n]], when) for numbers, when in met.items()]
-    yield from _colliding(meetings)
-    yield from _crowds(meetings)
+    times: dict[tuple[int, ...], list[datetime]] = defaultdict(list)
+    for due_at, numbers in sorted(at.items()):
+        times[tuple(numbers)].append(due_at)
+    starts = [_Simultaneous([job for n in numbers for job in groups[n]], when) for numbers, when in times.items()]
+    yield from _collisions(starts)
+    yield from _crowds(starts)
 
 
-class _Meeting(NamedTuple):
-    """Jobs that start together, and when."""
+class _Simultaneous(NamedTuple):
+    """Jobs that start at the same times."""
 
     jobs: list[Job]
-    instants: list[datetime]
+    times: list[datetime]
 
 
-def _colliding(meetings: list[_Meeting]) -> Iterator[Oddity]:
+def _collisions(starts: list[_Simultaneous]) -> Iterator[LintWarning]:
     when: dict[tuple[str, tuple[str, ...]], list[datetime]] = defaultdict(list)
-    for meeting in meetings:
-        excluding: dict[str, list[Job]] = defaultdict(list)
-        for job in meeting.jobs:
+    for start in starts:
+        exclusive: dict[str, list[Job]] = defaultdict(list)
+        for job in start.jobs:
             if job.exclusive is not None:
-                excluding[job.exclusive].append(job)
-        for group, jobs in excluding.items():
-            there = {job.name for job in jobs}
-            # One that comes after another of them is meant to wait.
-            names = tuple(sorted(job.name for job in jobs if there.isdisjoint(job.after)))
+                exclusive[job.exclusive].append(job)
+        for group, jobs in exclusive.items():
+            members = {job.name for job in jobs}
+            # A job that runs after another of them waits on purpose.
+            names = tuple(sorted(job.name for job in jobs if members.isdisjoint(job.after)))
             if len(names) > 1:
-                when[group, names] += meeting.instants
-    for (group, names), instants in when.items():
-        if len(instants) > 1:
-            says = (
-                f"it starts at the same instant as {_list(names[1:])}, {len(instants):,} times in {AHEAD.days} days "
-                f"(first {local_time(min(instants), 'UTC')}), and of {group!r} one runs at a time: all but one wait"
+                when[group, names] += start.times
+    for (group, names), times in when.items():
+        if len(times) > 1:
+            message = (
+                f"it starts at the same time as {_list(names[1:])}, {len(times):,} times in {AHEAD.days} days "
+                f"(first {local_time(min(times), 'UTC')}), and only one job of {group!r} runs at a time"
             )
-            yield Oddity(names[0], Rule.COLLIDES, says, (min(instants),))
+            yield LintWarning(names[0], Rule.COLLIDES, message, (min(times),))
 
 
-def _crowds(meetings: list[_Meeting]) -> Iterator[Oddity]:
-    crowded = [meeting for meeting in meetings if len(meeting.jobs) > CROWD]
-    times = sum(len(meeting.instants) for meeting in crowded)
+def _crowds(starts: list[_Simultaneous]) -> Iterator[LintWarning]:
+    crowded = [start for start in starts if len(start.jobs) > CROWD]
+    times = sum(len(start.times) for start in crowded)
     if times > 1:
-        largest = max(crowded, key=lambda meeting: len(meeting.jobs))
-        first, names = largest.instants[0], sorted(job.name for job in largest.jobs)
-        says = (
-            f"{len(names):,} jobs start at {local_time(first, 'UTC')}: {_list(names)}; more than {CROWD} at once "
-            f"{times:,} times in {AHEAD.days} days"
+        largest = max(crowded, key=lambda start: len(start.jobs))
+        first, names = largest.times[0], sorted(job.name for job in largest.jobs)
+        message = (
+            f"{len(names):,} jobs start at {local_time(first, 'UTC')}: {_list(names)}; more than {CROWD} start "
+            f"together {times:,} times in {AHEAD.days} days"
         )
-        yield Oddity(names[0], Rule.CROWD, says, (first,))
+        yield LintWarning(names[0], Rule.CROWD, message, (first,))
 
 
 # --- clock changes ------------------------------------------------------------------------------------------------
 
 
-def _seasons(job: Job, cron: Cron, now: datetime) -> Iterator[Oddity]:
-    """Times of day that clock changes leave out or show twice within the next two years."""
+def _clock_changes(job: Job, cron: Cron, now: datetime) -> Iterator[LintWarning]:
+    """Times of day that clock changes skip or repeat within the next two years."""
     if _is_hourly(cron.text):
         return
-    hit = [_Hit(change, named) for change in _changes(cron, now) if (named := named_in(cron, change))]
-    elapsed = follows_elapsed(cron.text)
-    lost = [each for each in hit if each.change.is_lost_date]
-    gaps = [each for each in hit if each.change.is_gap and not each.change.is_lost_date]
-    folds = [each for each in hit if not each.change.is_gap]
-    if lost:
-        yield _hit(job, Rule.GAP, lost, "a date that does not exist", "it does not fire then")
+    changes = clock_changes(zone(cron.tz), now, now + CLOCK_CHANGES_AHEAD)
+    affected = [_Affected(change, times) for change in changes if (times := cron.times_affected_by(change))]
+    elapsed = cron.follows_elapsed_time
+    dates = [each for each in affected if each.change.skips_date]
+    gaps = [each for each in affected if each.change.is_gap and not each.change.skips_date]
+    folds = [each for each in affected if not each.change.is_gap]
+    if dates:
+        yield _clock_warning(cron, job, Rule.GAP, dates, "a date that does not exist", "it does not fire then")
     if gaps:
-        then = "it does not fire for them" if elapsed else "it fires once, right after the gap"
-        yield _hit(job, Rule.GAP, gaps, "times that clock changes leave out", then)
+        effect = "it does not fire for them" if elapsed else "it fires once, right after the gap"
+        yield _clock_warning(cron, job, Rule.GAP, gaps, "times that clock changes skip", effect)
     if folds:
-        then = "it fires at both passings" if elapsed else "it fires at the first passing only"
-        yield _hit(job, Rule.FOLD, folds, "times that clock changes show twice", then)
+        effect = "it fires both times" if elapsed else "it fires only the first time"
+        yield _clock_warning(cron, job, Rule.FOLD, folds, "times that clock changes repeat", effect)
 
 
-class _Hit(NamedTuple):
-    """A change, and the times of day that a schedule names among those it leaves out or shows twice."""
+class _Affected(NamedTuple):
+    """A clock change, and the times of a schedule that it skips or repeats."""
 
-    change: Change
-    named: list[datetime]
-
-
-def _hit(job: Job, rule: Rule, hit: list[_Hit], what: str, then: str) -> Oddity:
-    dates = [f"{each.named[0]:%Y-%m-%d} {_list([f'{time:%H:%M}' for time in each.named])}" for each in hit]
-    says = f"{job.cron!r} names {what} in {job.tz}: {_list(dates, '; ')}. There {then}"
-    return Oddity(job.name, rule, says, tuple(each.change.at for each in hit))
+    change: ClockChange
+    times: list[datetime]
 
 
-def _changes(cron: Cron, now: datetime) -> list[Change]:
-    return changes(zone(cron.tz), now, now + SEASONS)
+def _clock_warning(cron: Cron, job: Job, rule: Rule, affected: list[_Affected], what: str, effect: str) -> LintWarning:
+    dates = [f"{each.times[0]:%Y-%m-%d} {_list([f'{time:%H:%M}' for time in each.times])}" for each in affected]
+    message = f"{cron.text!r} includes {what} in {cron.tz}: {_list(dates, '; ')}; {effect}"
+    return LintWarning(job.name, rule, message, tuple(each.change.at for each in affected))
 
 
 def _is_hourly(text: str) -> bool:
-    """Whether a schedule goes on through every hour, so that a change takes nothing from it."""
+    """Whether a schedule fires in every hour, so that a clock change takes no run away."""
     fields = SHORTHANDS.get(text.strip().lower(), text).split()
     return fields[1] == "*"
 
@@ -202,31 +197,31 @@ def _is_hourly(text: str) -> bool:
 # --- windows ------------------------------------------------------------------------------------------------------
 
 
-def _windows(job: Job, written: Job, cron: Cron, now: datetime) -> Iterator[Oddity]:
-    """Instants at which a job is about another window than its author meant."""
+def _windows(job: Job, written: Job, cron: Cron, now: datetime) -> Iterator[LintWarning]:
+    """Scheduled times at which a job covers another window than its author intended."""
     if job.covers.unit is Unit.MOMENT:
         return
     place = zone(cron.tz)
-    instants = list(islice(cron.between(now, now + 400 * DAY), SAMPLES))
-    if (job.cron, job.tz) != (written.cron, written.tz) and job.covers.unit is Unit.DAY and not job.covers.back:
-        early = [instant for instant in instants if instant.astimezone(place).hour < 12]
-        was_early = _is_early(Cron(written.cron, written.tz), now)
-        if early and not was_early:
-            at = local_time(early[0], cron.tz)
-            says = (
-                f"overridden to {cron.text!r} ({cron.tz}) it fires in the first half of its day, as at {at}, and is "
-                f"about the day that has just begun; {written.cron!r} ({written.tz}) is about one that is nearly over"
+    times = list(islice(cron.between(now, now + 400 * DAY), SAMPLES))
+    before = schedule(written.cron, written.tz)
+    if before is not None and before != cron and job.covers.unit is Unit.DAY and not job.covers.back:
+        early = [due_at for due_at in times if due_at.astimezone(place).hour < 12]
+        if early and not _is_early(before, now):
+            message = (
+                f"overridden to {cron.text!r} ({cron.tz}) it fires in the first half of its day, for example at "
+                f"{local_time(early[0], cron.tz)}, and covers a day that has just started; {before.text!r} "
+                f"({before.tz}) covers one that is nearly over"
             )
-            yield Oddity(job.name, Rule.WINDOW, says, (early[0],))
+            yield LintWarning(job.name, Rule.WINDOW, message, (early[0],))
     if job.tz != written.tz:
-        says = f"overridden to {job.tz} its windows are days of {job.tz}, others than those of {written.tz} before"
-        yield Oddity(job.name, Rule.WINDOW, says)
-    again = [(one, two) for one, two in pairwise(instants) if job.covers.at(one, place) == job.covers.at(two, place)]
-    if again:
-        one, two = again[0]
-        label = job.covers.at(one, place).label
-        says = f"it fires several times for one window: at {local_time(one, cron.tz)} and {local_time(two, cron.tz)} for {label}"
-        yield Oddity(job.name, Rule.WINDOW, says, (one, two))
+        message = f"overridden to {job.tz} its windows are days of {job.tz} instead of {written.tz}"
+        yield LintWarning(job.name, Rule.WINDOW, message)
+    repeated = [(one, two) for one, two in pairwise(times) if job.covers.at(one, place) == job.covers.at(two, place)]
+    if repeated:
+        one, two = repeated[0]
+        fires = f"{local_time(one, cron.tz)} and {local_time(two, cron.tz)}"
+        message = f"it fires several times for one window: at {fires} for {job.covers.at(one, place).label}"
+        yield LintWarning(job.name, Rule.WINDOW, message, (one, two))
 
 
 def _is_early(cron: Cron, now: datetime) -> bool:
@@ -234,84 +229,90 @@ def _is_early(cron: Cron, now: datetime) -> bool:
     return first is not None and first.astimezone(zone(cron.tz)).hour < 12
 
 
-def _after(job: Job, cron: Cron, other: Job, others: Cron, now: datetime) -> Iterator[Oddity]:
+def _after(job: Job, cron: Cron, other: Job, others: Cron, now: datetime) -> Iterator[LintWarning]:
     """Whether `job` ever finds a run of `other` to wait for."""
     both = ((job, cron), (other, others))
     rare, frequent = sorted(both, key=lambda each: each[1].count(now, now + AHEAD))
-    never, late, example = True, 0, None
-    met = 0
-    for instant in islice(rare[1].between(now, now + 400 * DAY), SAMPLES):
-        end = rare[0].covers.at(instant, zone(rare[1].tz)).end
-        found = _for_the_end(*frequent, end)
+    matched, late, example = 0, 0, None
+    for due_at in islice(rare[1].between(now, now + 400 * DAY), SAMPLES):
+        end = rare[0].covers.at(due_at, zone(rare[1].tz)).end
+        found = _for_window_end(*frequent, end)
         if found is None:
             continue
-        never = False
-        mine, its = (instant, found) if rare[0] is job else (found, instant)
-        met += 1
+        mine, its = (due_at, found) if rare[0] is job else (found, due_at)
+        matched += 1
         if its > mine:
             late += 1
             example = example or (mine, its)
-    if never:
-        says = f"it is after {other.name}, but no window of {other.name} ends when one of its own does: it never waits"
-        yield Oddity(job.name, Rule.AFTER, says)
+    if not matched:
+        message = f"it runs after {other.name}, but no window of {other.name} ends with one of its own: it never waits"
+        yield LintWarning(job.name, Rule.AFTER, message)
     elif late and example is not None:
         mine, its = example
-        often = "always" if late == met else f"{late} of {met} times"
-        says = (
-            f"it is after {other.name}, which {often} fires later for the same window, as at {local_time(its, others.tz)} "
-            f"and not before {local_time(mine, cron.tz)}: it does not wait then"
+        often = "always" if late == matched else f"{late} of {matched} times"
+        message = (
+            f"it runs after {other.name}, which {often} fires later for the same window, for example at "
+            f"{local_time(its, others.tz)} instead of before {local_time(mine, cron.tz)}: it does not wait then"
         )
-        yield Oddity(job.name, Rule.AFTER, says, (mine, its))
+        yield LintWarning(job.name, Rule.AFTER, message, (mine, its))
 
 
-def _for_the_end(job: Job, cron: Cron, end: datetime) -> datetime | None:
-    """The first instant at which a job is about a window that ends at `end`."""
+def _for_window_end(job: Job, cron: Cron, end: datetime) -> datetime | None:
+    """The first scheduled time of a job whose window ends at `end`."""
     place, covers = zone(cron.tz), job.covers
     if covers.unit is Unit.MOMENT:
         return end if cron.previous(end) == end else None
     length = 32 * DAY if covers.unit is Unit.MONTH else 26 * hours(1)
-    for instant in cron.between(end - length * (1 - covers.back) - TICK, end + length * covers.back):
-        found = covers.at(instant, place).end
+    for due_at in cron.between(end - length * (1 - covers.back) - TICK, end + length * covers.back):
+        found = covers.at(due_at, place).end
         if found >= end:
-            return instant if found == end else None
+            return due_at if found == end else None
     return None
 
 
 # --- limits and names ---------------------------------------------------------------------------------------------
 
 
-def _timeouts(job: Job, cron: Cron, now: datetime) -> Iterator[Oddity]:
+def _batch_timeout(job: Job) -> Iterator[LintWarning]:
     if job.batch_timeout > job.timeout:
-        says = f"a batch may take {duration(job.batch_timeout)}, longer than the whole run, which may take "
-        yield Oddity(job.name, Rule.TIMEOUT, f"{says}{duration(job.timeout)}: no batch is ever ended before its run is")
-    period = min(
-        (two - one for one, two in pairwise(islice(cron.between(now, now + 400 * DAY), SAMPLES))), default=None
-    )
+        batch, whole = duration(job.batch_timeout), duration(job.timeout)
+        message = f"its batch timeout of {batch} is longer than its timeout of {whole} and never takes effect"
+        yield LintWarning(job.name, Rule.TIMEOUT, message)
+
+
+def _timeout(job: Job, cron: Cron, now: datetime) -> Iterator[LintWarning]:
+    times = islice(cron.between(now, now + 400 * DAY), SAMPLES)
+    period = min((two - one for one, two in pairwise(times)), default=None)
     if period is None or period >= job.timeout or job.overlap is Overlap.REPLACE or _is_polling(job):
         return
-    lost = "wait" if job.overlap is Overlap.QUEUE else "are skipped"
-    says = f"it fires again after {duration(period)}, but a run may take {duration(job.timeout)}: while one hangs, instants {lost}"
-    yield Oddity(job.name, Rule.TIMEOUT, says)
+    effect = "wait" if job.overlap is Overlap.QUEUE else "are skipped"
+    message = (
+        f"it fires again after {duration(period)}, but a run may take {duration(job.timeout)}: while one hangs, "
+        f"later scheduled times {effect}"
+    )
+    yield LintWarning(job.name, Rule.TIMEOUT, message)
 
 
 def _is_polling(job: Job) -> bool:
-    """Whether a job that fires more often than it may take was made for that: every run takes all that waits, so that
-    no instant is missed, somebody chose how long it may take, and it is not called unhealthy before that.
+    """Whether a job is meant to fire more often than a run may take: each run processes everything that is waiting, its
+    timeout was chosen for it, and its limits do not report it before the timeout.
     """
     patient = job.limits.max_age is None or job.limits.max_age >= job.timeout
     return job.covers.unit is Unit.MOMENT and job.overlap is Overlap.SKIP and job.timeout != DEFAULT_TIMEOUT and patient
 
 
-def _aliases(job: Job, packs: set[str]) -> Iterator[Oddity]:
+def _aliases(job: Job, packs: set[str]) -> Iterator[LintWarning]:
     for alias in job.aliases:
         pack = alias.partition(".")[0]
         if alias == ALL or alias in packs:
             what = "all jobs" if alias == ALL else "the whole pack"
-            yield Oddity(job.name, Rule.ALIAS, f"its alias {alias!r} also names {what}: `pause {alias}` pauses {what}")
+            message = f"its alias {alias!r} is also the name of {what}: `pause {alias}` pauses {what}"
+            yield LintWarning(job.name, Rule.ALIAS, message)
         elif "." in alias and pack in packs - {job.pack}:
-            yield Oddity(job.name, Rule.ALIAS, f"its alias {alias!r} looks like a job of the pack {pack}")
+            message = f"its alias {alias!r} looks like a job of the pack {pack}"
+            yield LintWarning(job.name, Rule.ALIAS, message)
 
 
-def _list(names: Sequence[str], between: str = ", ") -> str:
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return between.join(names[:NAMED]) + more
+def _list(names: Sequence[str], separator: str = ", ") -> str:
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return separator.join(names[:LISTED]) + more

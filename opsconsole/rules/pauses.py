@@ -11,7 +11,7 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Skips the scheduled times of `target` (a job, a pack or "all") in [since, until), without end if `until` is None."""
+    """Skips the scheduled times of `target` (a job, a pack or "all") in [since, until); `until` None means no end."""
 
     id: int
     target: str

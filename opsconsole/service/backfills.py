@@ -39,7 +39,7 @@ GOOD = (RunState.SUCCEEDED, RunState.PARTIAL)
 @dataclass(frozen=True, slots=True)
 class Calendar:
     """A job that has windows: how long they are, in which zone, and which jobs it comes after. With `newest_only` there
-    is nothing to fill; `tells_stale` says whether its pack can tell what is out of date.
+    is nothing to fill; `tells_stale` says whether its pack can tell what is out of date. `manual`: no schedule.
     """
 
     job: str
@@ -48,6 +48,7 @@ class Calendar:
     after: tuple[str, ...] = ()
     newest_only: bool = False
     tells_stale: bool = False
+    manual: bool = False
 
 
 class Backfills:
@@ -150,7 +151,15 @@ class Backfills:
 def calendars(catalog: Catalog) -> tuple[Calendar, ...]:
     """The jobs that have windows, by name."""
     return tuple(
-        Calendar(job.name, job.tz, job.covers.unit, job.after, job.newest_only, job.stale is not None)
+        Calendar(
+            job.name,
+            job.tz,
+            job.covers.unit,
+            job.after,
+            job.newest_only,
+            job.stale is not None,
+            manual=job.cron is None,
+        )
         for job in sorted(catalog, key=lambda job: job.name)
         if job.covers.unit is not Unit.MOMENT
     )

@@ -12,13 +12,13 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import OccurrenceRecord, OccurrenceState, Reason, Registration
 from opsconsole.authoring.run import Run
-from opsconsole.calendar.clock_changes import read
-from opsconsole.calendar.cron import TICK, Cron, zone
+from opsconsole.calendar.cron import TICK, Cron, schedule, zone
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import OpsconsoleError, UnknownJob, UnknownRun
 from opsconsole.core.times import parse_time
 from opsconsole.rules.admission import waits
-from opsconsole.rules.explain import Evidence, explain, fits
+from opsconsole.rules.explain import Evidence, explain, matches
+from opsconsole.rules.time_reading import describe, read_time
 from opsconsole.service.snapshot import Explanation, OccurrenceRow, Occurrences, OccurrenceTotal
 from opsconsole.store import lease, occurrence_history as accounts, pauses, runs
 from opsconsole.store.occurrence_history import OccurrenceFilter
@@ -76,7 +76,7 @@ def within(
     if first >= after:
         return 0, True
     for cron in schedules:
-        if fits(account, cron):
+        if matches(account, cron):
             return cron.count(first - TICK, after - TICK), True
     share = (after - first) / max(account.last_due_at - account.due_at, timedelta(seconds=1))
     return min(account.instants, round(account.instants * share)), False
@@ -86,27 +86,28 @@ def why(db: Connection, catalog: Catalog, job: str, at: str, now: datetime) -> E
     """Why an instant ran or did not. Raises UnknownJob, BadTime, or BadZone for a job that is gone with its zone."""
     known = registrations(db)
     name = _job_named(catalog, known, job)
-    schedules = _schedules(name, catalog, known)
-    cron = schedules[0] if schedules else Cron(known[name].cron, known[name].tz)
-    reading = read(parse_time(at, zone(cron.tz), now), cron)
+    cron, tz = _schedule_of(name, catalog, known)
+    reading = read_time(parse_time(at, zone(tz), now), tz, cron)
     return Explanation(
         name,
-        cron.text,
-        cron.tz,
-        reading.says,
+        cron.text if cron is not None else None,
+        tz,
+        tuple(sentence for note in reading.notes for sentence in describe(note, tz, cron)),
         tuple(
-            explain(moment, _known(db, catalog, name, cron, known.get(name), moment, now)) for moment in reading.moments
+            explain(moment, _evidence(db, catalog, name, cron, tz, known.get(name), moment, now))
+            for moment in reading.moments
         ),
-        cron.previous(reading.about - TICK),
-        cron.next(reading.about),
+        cron.previous(reading.near - TICK) if cron is not None else None,
+        cron.next(reading.near) if cron is not None else None,
     )
 
 
-def _known(
+def _evidence(
     db: Connection,
     catalog: Catalog,
     name: str,
-    cron: Cron,
+    cron: Cron | None,
+    tz: str,
     registration: Registration | None,
     at: datetime,
     now: datetime,
@@ -117,16 +118,17 @@ def _known(
     return Evidence(
         job=name,
         cron=cron,
+        tz=tz,
         now=now,
         loaded=_loaded(catalog, name),
         registration=registration,
-        account=account,
+        record=account,
         run=run,
         waits=_waits(db, catalog, run, now) if run else None,
         blocking=_run(db, account.blocked_by) if account else None,
         pauses=tuple(each for each in pauses.since(db, at) if each.skips(name, at)),
-        stood_in=accounts.next_run(db, name, account.last_due_at) if account and superseded else None,
-        before=accounts.before(db, name, at) if account is None else None,
+        stand_in=accounts.next_run(db, name, account.last_due_at) if account and superseded else None,
+        previous=accounts.before(db, name, at) if account is None else None,
         lease=lease.read(db),
         host=accounts.host_of(db, name, account.token) if account else None,
     )
@@ -161,17 +163,32 @@ def _job_named(catalog: Catalog, known: dict[str, Registration], name: str) -> s
 
 def _schedules(name: str, catalog: Catalog, known: dict[str, Registration]) -> list[Cron]:
     """The schedules that a job's rows may have been made by: the leader's, then the one that is configured here."""
-    found = []
+    found: list[Cron | None] = []
     if name in known:
-        # One that this machine cannot read is of no use: its zone database may lack the zone.
+        # This machine's timezone database may lack the zone that the leader knows.
         with suppress(OpsconsoleError):
-            found.append(Cron(known[name].cron, known[name].tz))
+            found.append(schedule(known[name].cron, known[name].tz))
     job = _loaded(catalog, name)
     if job is not None and catalog.cron(job) not in found:
         found.append(catalog.cron(job))
-    return found
+    return [cron for cron in found if cron is not None]
+
+
+def _schedule_of(name: str, catalog: Catalog, known: dict[str, Registration]) -> tuple[Cron | None, str]:
+    """A job's schedule and timezone as the leader follows them, or as configured here. Raises BadZone."""
+    registration, job = known.get(name), _loaded(catalog, name)
+    if registration is not None:
+        try:
+            return schedule(registration.cron, registration.tz), registration.tz
+        except OpsconsoleError:
+            if job is None:
+                raise
+    job = catalog.find(name)
+    return catalog.cron(job), job.tz
 
 
 def _tz(name: str, catalog: Catalog, known: dict[str, Registration]) -> str:
-    schedules = _schedules(name, catalog, known)
-    return schedules[0].tz if schedules else UTC_NAME
+    try:
+        return _schedule_of(name, catalog, known)[1]
+    except OpsconsoleError:
+        return UTC_NAME

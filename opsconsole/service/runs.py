@@ -40,9 +40,9 @@ def cards(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobCard, ...
             description=job.description,
             cron=job.cron,
             tz=job.tz,
-            words=catalog.words(job),
+            words=catalog.describe_schedule(job),
             aliases=job.aliases,
-            next_at=catalog.cron(job).next(now),
+            next_at=cron.next(now) if (cron := catalog.cron(job)) is not None else None,
             last=next(iter(runs.newest(db, limit=1, job=job.name)), None),
         )
         for job in catalog
@@ -72,7 +72,11 @@ def job_facts(db: Connection, catalog: Catalog, done: tuple[Success, ...], now: 
     """What the rules of health need to know of every job."""
     registered = registrations(db)
     aging = {job.name: job.limits for job in catalog if job.limits.max_age is not None}
-    good = statistics.last_good_scheduled(db, {name: limits.critical_below for name, limits in aging.items()})
+    good = statistics.last_good(
+        db,
+        {name: limits.critical_below for name, limits in aging.items()},
+        manual=[job.name for job in catalog if job.cron is None],
+    )
     ages = [limits.max_age for limits in aging.values() if limits.max_age is not None]
     held = pauses.since(db, now - max(ages, default=timedelta(0)))
     judged = {each.job: each.judged for each in done}
@@ -80,12 +84,12 @@ def job_facts(db: Connection, catalog: Catalog, done: tuple[Success, ...], now: 
     return [
         JobFacts(
             job=job,
-            due=catalog.cron(job).previous(now),
+            due=cron.previous(now) if (cron := catalog.cron(job)) is not None else None,
             accounted_until=known.planned_until if known else None,
             registered_at=known.registered_at if known else None,
             newest=judged.get(job.name, ()),
             open=unfinished.get(job.name),
-            last_good_scheduled=good.get(job.name),
+            last_good=good.get(job.name),
             paused=any(pause.skips(job.name, now) for pause in held),
             resumed_at=max(
                 (p.until for p in held if p.until and p.until <= now and p.applies_to(job.name)), default=None

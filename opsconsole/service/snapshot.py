@@ -41,11 +41,13 @@ class Leader:
 
 @dataclass(frozen=True, slots=True)
 class JobCard:
-    """A job as lists show it. `words` is its schedule in words; `next_at` None when it never fires again."""
+    """A job as lists show it. `words` is its schedule in words, "manual" for a job without one; `next_at` is its next
+    scheduled time, None without a schedule or at the end of the calendar.
+    """
 
     name: str
     description: str
-    cron: str
+    cron: str | None
     tz: str
     words: str
     aliases: tuple[str, ...]
@@ -226,9 +228,9 @@ class Explanation:
     """
 
     job: str
-    cron: str
+    cron: str | None
     tz: str
-    says: tuple[str, ...]
+    notes: tuple[str, ...]
     answers: tuple[Answer, ...]
     previous: datetime | None
     next: datetime | None

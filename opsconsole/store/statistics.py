@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -49,17 +49,19 @@ def newest_judged(db: Connection, job: str, *, limit: int) -> list[Run]:
     return run_store.newest(db, limit=limit, job=job, states=TERMINAL, without=Trigger.BACKFILL)
 
 
-def last_good_scheduled(db: Connection, least_rates: Mapping[str, float]) -> dict[str, datetime]:
-    """When the schedule of each of these jobs last brought a run to a good end, retries of such runs included: it
-    succeeded, or the share of its items that did was not under the job's rate.
+def last_good(db: Connection, least_rates: Mapping[str, float], *, manual: Collection[str] = ()) -> dict[str, datetime]:
+    """When each of these jobs last had a good run: one that succeeded, or whose success rate was not below the job's.
+
+    Only scheduled runs and retries count, and for `manual` jobs those that operators started.
     """
     tried = runs.c.ok + runs.c.failed
     partly = (runs.c.state == RunState.PARTIAL) & or_(
         false(), *((runs.c.job == job) & (runs.c.ok >= tried * least) for job, least in least_rates.items())
     )
-    by_schedule = runs.c.trigger.in_((Trigger.SCHEDULE, Trigger.RETRY)) & runs.c.job.in_(least_rates)
+    counted = runs.c.trigger.in_((Trigger.SCHEDULE, Trigger.RETRY))
+    by_hand = (runs.c.trigger == Trigger.HAND) & runs.c.job.in_(manual)
     query = select(runs.c.job, func.max(runs.c.ended_at)).where(
-        by_schedule, or_(runs.c.state == RunState.SUCCEEDED, partly)
+        runs.c.job.in_(least_rates), counted | by_hand, or_(runs.c.state == RunState.SUCCEEDED, partly)
     )
     return dict(db.execute(query.group_by(runs.c.job)).all())
 

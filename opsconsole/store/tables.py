@@ -57,7 +57,7 @@ jobs = Table(
     metadata,
     Column("job", String, primary_key=True),
     Column("spec", String, nullable=False),
-    Column("cron", String, nullable=False),
+    Column("cron", String, nullable=True),  # NULL for a job that only runs when an operator starts it
     Column("tz", String, nullable=False),
     Column("registered_at", UtcTime, nullable=False),
     Column("planned_until", UtcTime, nullable=False),

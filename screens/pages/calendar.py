@@ -97,7 +97,7 @@ class CalendarScreen(BackfillActionsPage):
         sheet = self._sheet()
         trouble = self.trouble()
         lines = [
-            calendar.headline(sheet, self._card.tz, cells),
+            calendar.headline(sheet, self._card.tz, cells, manual=self._card.manual),
             *calendar.grid(sheet, cells),
             calendar.legend(cells),
             *(trouble or [calendar.described(sheet, view.now, cells)]),

@@ -141,7 +141,7 @@ def name(unit: Unit, at: date) -> str:
 # --- drawn ----------------------------------------------------------------------------------------------------------
 
 
-def headline(sheet: Sheet, tz: str, cells: int) -> Line:
+def headline(sheet: Sheet, tz: str, cells: int, *, manual: bool = False) -> Line:
     """Which job, and how many of its windows are how, with signs for the words where there is little room; which
     years, where there is much.
     """
@@ -154,7 +154,7 @@ def headline(sheet: Sheet, tz: str, cells: int) -> Line:
     start = (*title, *_between(words, " · "))
     if width(start) > cells:
         start = (*title, *_between(signs, "   "))
-    end = line(tell(f"{sheet.shown}, {tz}", "quiet", 80), " ")
+    end = line(tell(f"{'manual, ' if manual else ''}{sheet.shown}, {tz}", "quiet", 80), " ")
     return ends(start, end, cells) if width(start) + 2 + width(end) <= cells else crop(start, cells)
 
 

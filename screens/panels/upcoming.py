@@ -13,9 +13,11 @@ from screens.widgets.lines import Line, Piece, crop, ends, left, line, right, ru
 def panel(view: View, cells: int, rows: int) -> list[Line]:
     """The rule and `rows` lines, the nearest first."""
     soonest = sorted((card for card in view.snapshot.jobs if card.next_at is not None), key=_when)
+    manual = [card for card in view.snapshot.jobs if card.cron is None]
     blocks = [Block((_row(view, card, cells),)) for card in soonest]
     if not blocks and view.snapshot.jobs:
         blocks = [hint("no schedule fires again · t triggers a job by hand")]
+    blocks += [Block((_manual(view, card, cells),)) for card in manual]
     shown, hidden = fit(blocks or [hint("no job, no schedule")], rows, cells, None)
     return [rule("Next", cells, stale(view) or _note(view, hidden)), *shown]
 
@@ -47,6 +49,16 @@ def _row(view: View, card: JobCard, cells: int) -> Line:
         )
     start = line(f" {humanize.countdown(seconds)}   ", left(card.name, 26, "strong"), " ", left(at, 16), " ")
     return crop((*start, tell(card.words, "quiet", 120)), cells)
+
+
+def _manual(view: View, card: JobCard, cells: int) -> Line:
+    """A job without a schedule."""
+    when = right("manual", 14, "quiet")
+    if view.pauses_of(card.name) and cells >= WIDE:
+        return _paused(view, card, when, cells)
+    if cells < WIDE:
+        return crop(line(" ", when, "  ", tell(card.name, "strong", 60)), cells)
+    return crop(line(" ", when, "   ", left(card.name, 26, "strong")), cells)
 
 
 def _paused(view: View, card: JobCard, when: Piece, cells: int) -> Line:

@@ -15,6 +15,7 @@ from opsconsole.calendar.windows import Window
 from opsconsole.store import batches, occurrences, pauses, registrations, runs
 from opsconsole.store.batches import Row
 from tests.installation import Installation
+from tests.schedules import cron_of
 
 NOON = datetime(2026, 1, 19, 12, 0, tzinfo=UTC)
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
@@ -44,7 +45,7 @@ def record(
 ) -> int:
     """A row for the instants from `first` to `last`; its number."""
     last = last or first
-    instants = place.catalog.cron(job(place, name)).count(first - TICK, last)
+    instants = cron_of(job(place, name)).count(first - TICK, last)
     row = Occurrence(name, job(place, name).spec, first, last, instants, state, reason, blocked_by)
     with place.store.writing() as db:
         return occurrences.record(db, row, token=1, at=at or last)

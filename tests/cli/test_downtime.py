@@ -13,6 +13,7 @@ from opsconsole.store.registrations import registrations
 from tests.cli.conftest import Typing
 from tests.installation import Installation
 from tests.packs import counting
+from tests.schedules import cron_of
 from tests.waiting import eventually
 
 THURSDAY = datetime(2025, 1, 16, 12, 10, tzinfo=UTC)
@@ -56,7 +57,7 @@ def test_between_any_two_times_it_is_what_the_schedules_say(
     typing: Typing, place: Installation, away: dict[str, datetime]
 ) -> None:
     for name in JOBS:
-        cron, cursor = place.catalog.cron(place.catalog.find(name)), away[name]
+        cron, cursor = cron_of(place.catalog.find(name)), away[name]
         assert cron.next(cursor) is not None
         for first in EDGES:
             for after in EDGES[EDGES.index(first) + 1 :]:
@@ -73,15 +74,15 @@ def test_each_of_them_is_explained(typing: Typing, away: dict[str, datetime]) ->
         return typing("why", job, "--at", at).out
 
     hourly = why("clockwork.hourly", "2025-01-17T09:00:00Z")
-    assert "it was missed: no leader planned it in time, and of missed instants only the newest is run" in hourly
-    assert "as that of 2025-01-19 12:00 UTC" in hourly
-    assert "the same holds for all 71 instants from 2025-01-16 13:00 UTC to 2025-01-19 11:00 UTC" in hourly
+    assert "it was missed: no leader planned it on time, and only the newest missed time runs" in hourly
+    assert "scheduled for 2025-01-19 12:00 UTC" in hourly
+    assert "the same applies to all 71 scheduled times from 2025-01-16 13:00 UTC to 2025-01-19 11:00 UTC" in hourly
     assert "by the leader with token 2" in hourly
 
     assert "it ran late: run" in why("clockwork.hourly", "2025-01-19T12:00:00Z")
-    assert "missed instants are not run (catch-up: none)" in why("clockwork.forgetful", "2025-01-18T12:15:00Z")
+    assert "missed times do not run (catch-up: none)" in why("clockwork.forgetful", "2025-01-18T12:15:00Z")
     assert "(catch-up: the newest 2)" in why("clockwork.nightly", "2025-01-17 00:30")
-    assert "the job was registered only 2025-01-16 12:10 UTC" in why("clockwork.hourly", "2025-01-16T12:00:00Z")
+    assert "the job was registered at 2025-01-16 12:10 UTC" in why("clockwork.hourly", "2025-01-16T12:00:00Z")
     beyond = why("clockwork.hourly", "2025-01-19T13:00:00Z")
     assert "it is not planned yet" in beyond
-    assert "nobody leads since" in beyond
+    assert "no process has led since" in beyond

@@ -121,12 +121,16 @@ def test_an_empty_history_says_so(typing: Typing) -> None:
 @pytest.mark.parametrize(
     ("at", "what", "says"),
     [
-        ("2026-01-19T12:00:00Z", "noon", "it ran: run {noon} began 1 s after it and ended 2026-01-19 12:01:01 UTC"),
-        ("2026-01-19 13:00", "one", "it ran late: run {one} began 1 h 10 min after it"),
+        (
+            "2026-01-19T12:00:00Z",
+            "noon",
+            "run {noon} started 1 s after the scheduled time and ended 2026-01-19 12:01:01 UTC",
+        ),
+        ("2026-01-19 13:00", "one", "it ran late: run {one} started 1 h 10 min after the scheduled time"),
         ("2026-01-19 14:00", "two", "it was skipped: run {one} of the job had not ended (overlap: skip)"),
         ("2026-01-19 16:00", "three", "asha paused clockwork from"),
         ("2026-01-19 16:00", "three", "the printer is moved"),
-        ("2026-01-19 23:00", "nine", "run {last} stood in for it, as that of 2026-01-20 08:00 UTC"),
+        ("2026-01-19 23:00", "nine", "run {last}, scheduled for 2026-01-20 08:00 UTC, ran instead"),
     ],
 )
 def test_why_names_the_cause_and_the_row(
@@ -160,10 +164,10 @@ def test_a_time_between_two_instants_is_none_and_tells_the_nearest(typing: Typin
 
 
 def test_before_its_registration_and_beyond_its_cursor(typing: Typing, history: dict[str, int]) -> None:
-    assert "the job was registered only 2026-01-19 11:00 UTC" in typing("why", HOURLY, "--at", "2026-01-19 09:00").out
+    assert "the job was registered at 2026-01-19 11:00 UTC" in typing("why", HOURLY, "--at", "2026-01-19 09:00").out
     beyond = typing("why", HOURLY, "--at", "2026-01-21 09:00").out
-    assert "it is not planned yet: the schedule is worked out up to 2026-01-20 08:00 UTC" in beyond
-    assert "nobody has ever led" in beyond
+    assert "it is not planned yet: the schedule is planned up to 2026-01-20 08:00 UTC" in beyond
+    assert "no process has ever led" in beyond
 
 
 def test_a_queued_run_says_what_it_waits_for(typing: Typing, place: Installation) -> None:
@@ -185,9 +189,9 @@ def test_clock_changes_are_explained(typing: Typing, place: Installation, monkey
 
     assert "02:30 does not exist on 2026-03-29 in Europe/Berlin" in gap.out
     assert "2026-03-29 03:00:00 CEST (2026-03-29T01:00:00Z): a scheduled time of berlin.nightly" in gap.out
-    assert "the second is no instant" in fold.out
+    assert "a fixed time fires only the first time" in fold.out
     assert second["answers"][0]["scheduled"] is False
-    assert "passes for the second time" in second["notes"][0]
+    assert "occurs for the second time" in second["notes"][0]
 
 
 def test_a_note_cannot_draw_on_the_screen(typing: Typing, place: Installation) -> None:

@@ -26,6 +26,7 @@ from tests.faults.conftest import Start
 from tests.installation import Installation
 from tests.leader.test_scheduler import Hands
 from tests.packs import counting
+from tests.schedules import cron_of
 from tests.waiting import eventually
 
 HOURLY = "clockwork.hourly"
@@ -198,7 +199,7 @@ def test_row_21_after_three_days_without_a_leader_every_instant_has_its_row(plac
     for name in (HOURLY, "clockwork.nightly", "clockwork.forgetful"):
         job = place.catalog.find(name)
         expected = 0
-        for instant in CronSim(job.cron, registered[name].astimezone(ZoneInfo(job.tz))):
+        for instant in CronSim(cron_of(job).text, registered[name].astimezone(ZoneInfo(job.tz))):
             if instant > until:
                 break
             expected += 1

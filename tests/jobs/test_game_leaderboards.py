@@ -19,11 +19,11 @@ from jobs.game.tables import player_progress, ranking_archive, rankings
 from opsconsole.authoring.context import Resources
 from opsconsole.cache.client import Cache
 from opsconsole.cache.rankings import Contended, Entry, swap_ranking
-from opsconsole.calendar.cron import Cron
 from opsconsole.core.errors import Unavailable
 from opsconsole.rules.schedule import Schedule, plan
 from tests.conftest import Installing
 from tests.jobs.game_fixtures import JOBS, MONDAY, NOON, World
+from tests.schedules import cron_of
 
 AN_HOUR = timedelta(hours=1)
 MONDAY_AND_FIRST = datetime(2026, 6, 1, tzinfo=UTC)
@@ -446,7 +446,7 @@ def test_the_period_is_the_one_that_ended_last(as_of: datetime, week: str, month
 
 def test_on_a_monday_that_is_a_first_both_resets_come_before_the_recalculation() -> None:
     schedules = [
-        Schedule(job, Cron(job.cron, job.tz), cursor=MONDAY_AND_FIRST - timedelta(minutes=1))
+        Schedule(job, cron_of(job), cursor=MONDAY_AND_FIRST - timedelta(minutes=1))
         for job in JOBS.values()
         if job.exclusive == "leaderboard"
     ]

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import event
 
 from jobs.game.tables import lives, player_progress, quiz_sessions
-from opsconsole.calendar.cron import Cron
 from opsconsole.rules.schedule import Schedule, plan
 from tests.jobs.game_fixtures import JOBS, MONDAY, NOON, World
+from tests.schedules import cron_of
 
 HALF_AN_HOUR = timedelta(minutes=30)
 A_MOMENT = timedelta(microseconds=1)
@@ -89,7 +89,7 @@ def test_after_three_hours_of_downtime_nobody_is_short_of_a_life(world: World) -
     )
     now = NOON + timedelta(hours=2, minutes=40)
 
-    missed = plan([Schedule(job, Cron(job.cron, job.tz), cursor=NOON - A_MOMENT)], now)
+    missed = plan([Schedule(job, cron_of(job), cursor=NOON - A_MOMENT)], now)
     for instant in missed:
         world.run("life_regen", instant.due_at)
 
@@ -102,7 +102,7 @@ def test_after_a_week_the_newest_ten_instants_fill_anybody(world: World) -> None
     job = JOBS["life_regen"]
     world.add(lives, waiting("asha", 0, NOON))
 
-    missed = plan([Schedule(job, Cron(job.cron, job.tz), cursor=NOON)], NOON + 7 * DAY)
+    missed = plan([Schedule(job, cron_of(job), cursor=NOON)], NOON + 7 * DAY)
     for instant in (instant for instant in missed if instant.runs):
         world.run("life_regen", instant.due_at)
 

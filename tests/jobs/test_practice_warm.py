@@ -17,11 +17,11 @@ from jobs.practice.sessions import look_up
 from jobs.practice.warm_cache import warm_cache
 from opsconsole.authoring.context import Resources
 from opsconsole.authoring.run import RunState
-from opsconsole.calendar.cron import Cron
 from tests.conftest import Installing
 from tests.jobs.attempts_fixtures import carry_out, plan_of, population_of, statements
 from tests.jobs.oracle_practice import as_kept, expected
 from tests.jobs.practice_fixtures import DAY, EACH, MATHS, NOW, Class, serving_with, tools_at_noon
+from tests.schedules import cron_of
 
 SECOND = timedelta(seconds=1)
 
@@ -214,4 +214,4 @@ def test_it_runs_by_hand_and_each_morning_at_six(
     ended = place.run("practice.warm_cache")
 
     assert (ended.state, ended.counts.planned) == (RunState.SUCCEEDED, 0)
-    assert Cron(warm_cache.cron, warm_cache.tz).next(NOW) == datetime(2026, 3, 10, 0, 30, tzinfo=UTC)
+    assert cron_of(warm_cache).next(NOW) == datetime(2026, 3, 10, 0, 30, tzinfo=UTC)

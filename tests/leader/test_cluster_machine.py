@@ -572,7 +572,7 @@ class Cluster(RuleBasedStateMachine):
             going_on = spans[-1] if spans and spans[-1].until is None else None
             if going_on and (job is None or job.cron != going_on.cron):
                 going_on.until, going_on = begin, None
-            if job is not None and going_on is None:
+            if job is not None and job.cron is not None and going_on is None:
                 spans.append(Span(job.cron, job.spec, begin))
 
     def _ask(self, verb: Verb, target: str, arguments: dict[str, Any]) -> None:

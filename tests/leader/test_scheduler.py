@@ -5,24 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.occurrence import Registration
 from opsconsole.authoring.run import RunState, Trigger
 from opsconsole.leader.engine import Engine
-from opsconsole.store import runs
+from opsconsole.leader.scheduler import Scheduler
+from opsconsole.rules.leadership import Identity
+from opsconsole.store import lease, runs
+from opsconsole.store.registrations import registrations
 from opsconsole.store.tables import jobs, occurrences
 from tests.conftest import Installing
 from tests.installation import Installation
-from tests.packs import counting
+from tests.packs import clockwork, counting
 from tests.waiting import eventually
 
 THURSDAY = datetime(2025, 1, 16, 12, 10, tzinfo=UTC)
 SUNDAY = datetime(2025, 1, 19, 12, 40, tzinfo=UTC)
 DAY_LONG, HOUR = timedelta(days=1), timedelta(hours=1)
+ME = Identity("uuid", "web1", 812, "1", "boot", "asha")
 
 
 @dataclass
@@ -100,7 +106,7 @@ def test_after_three_days_nothing_is_forgotten_and_little_is_repeated(place: Ins
         ("16 12:15", "19 12:15", 73, "missed", "not_leading"),
     ]
     assert told(place, "clockwork.nightly") == [
-        ("16 19:00", "16 19:00", 1, "missed", "catch-up limit"),
+        ("16 19:00", "16 19:00", 1, "missed", "catch_up_limit"),
         ("17 19:00", "17 19:00", 1, "late", None),
         ("18 19:00", "18 19:00", 1, "late", None),
     ]
@@ -175,3 +181,57 @@ def test_a_plan_that_is_refused_keeps_no_other_job_from_its_own(place: Installat
         eventually(lambda: len(told(place, "clockwork.patient")) == 1, "the other hourly job is planned")
 
     assert len(told(place, "clockwork.hourly")) == 1
+
+
+# --- manual jobs --------------------------------------------------------------------------------------------------
+
+
+def plan_once(place: Installation, at: datetime, catalog: Catalog | None = None) -> None:
+    """What a new leader registers and plans."""
+    with place.store.writing() as db:
+        token = lease.take(db, lease.read(db), ME, at)
+    assert token is not None
+    scheduler = Scheduler(place.store, catalog or place.catalog, token, planned=lambda: None, now=Hands(at))
+    scheduler.start()
+    scheduler.stop()
+
+
+def registration(place: Installation, job: str) -> Registration:
+    with place.store.reading() as db:
+        return registrations(db)[job]
+
+
+def test_a_manual_job_is_registered_and_never_fires(database_url: str, installing: Installing) -> None:
+    place = installing(
+        database_url=database_url,
+        redis_url="unix:///nowhere/redis.sock",
+        packs="tests.packs.clockwork,tests.packs.manual",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+    plan_once(place, THURSDAY)
+    plan_once(place, THURSDAY + timedelta(days=5 * 366))
+
+    assert told(place, "manual.tidy") == []
+    assert told(place, "clockwork.hourly") != []
+    assert registration(place, "manual.tidy").cron is None
+
+
+def test_a_job_that_becomes_manual_settles_its_old_schedule(place: Installation) -> None:
+    plan_once(place, THURSDAY)
+    manual = Catalog((), {"clockwork.hourly": replace(clockwork.hourly, cron=None)}, {})
+
+    plan_once(place, THURSDAY + 2 * HOUR, manual)
+    plan_once(place, THURSDAY + 9 * HOUR, manual)
+
+    assert told(place, "clockwork.hourly") == [("16 13:00", "16 14:00", 2, "missed", "not_leading")]
+    assert registration(place, "clockwork.hourly").cron is None
+
+
+def test_a_manual_job_that_gets_a_schedule_fires_from_then_on(place: Installation) -> None:
+    manual = Catalog((), {"clockwork.hourly": replace(clockwork.hourly, cron=None)}, {})
+    plan_once(place, THURSDAY, manual)
+
+    plan_once(place, THURSDAY + 2 * HOUR)
+    plan_once(place, THURSDAY + 3 * HOUR)
+
+    assert told(place, "clockwork.hourly") == [("16 15:00", "16 15:00", 1, "due", None)]

@@ -10,7 +10,6 @@ import pytest
 
 from opsconsole import DAY, DAY_BEFORE, MOMENT, MONTH_BEFORE, Job
 from opsconsole.authoring.run import Selection
-from opsconsole.calendar.cron import Cron
 from opsconsole.calendar.windows import Covers, Window
 from opsconsole.core.errors import BadWindow, NotBackfillable
 from opsconsole.rules.backfill import (
@@ -30,6 +29,7 @@ from opsconsole.rules.backfill import (
     windows,
 )
 from tests.packs import counting
+from tests.schedules import cron_of
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 LOOKED = WindowRecord(run=7, result=WindowState.FRESH, items=100, stale=0, looked_at=NOW)
@@ -76,7 +76,7 @@ def test_what_is_no_range_of_past_windows_is_refused(of: Job, since: str, until:
     ],
 )
 def test_a_window_is_due_when_the_schedule_runs_it(of: Job, label: str, due: datetime) -> None:
-    assert due_instant(of, Cron(of.cron, of.tz), day(label, of)) == due
+    assert due_instant(of, cron_of(of), day(label, of)) == due
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_window_is_due_when_the_schedule_runs_it(of: Job, label: str, due: dat
 def test_how_a_window_is(label: str, known: WindowRecord, open_run: int | None, state: WindowState) -> None:
     of = job()
 
-    assert state_of(of, Cron(of.cron, of.tz), day(label, of), known, open_run, NOW) is state
+    assert state_of(of, cron_of(of), day(label, of), known, open_run, NOW) is state
 
 
 def seen(label: str, state: WindowState, known: WindowRecord = LOOKED) -> WindowStatus:
@@ -195,7 +195,7 @@ def test_a_job_that_is_gone_begins_nothing() -> None:
 def test_a_window_that_ended_long_ago_is_not_asked_of_the_schedule() -> None:
     of = job(cron="0 0 29 2 *")
 
-    assert state_of(of, Cron(of.cron, of.tz), day("2025-03-01", of), NO_RECORD, None, NOW) is WindowState.MISSING
+    assert state_of(of, cron_of(of), day("2025-03-01", of), NO_RECORD, None, NOW) is WindowState.MISSING
     assert NOW - day("2025-03-01", of).end > timedelta(days=3)
 
 

@@ -65,7 +65,7 @@ WELL = JobFacts(
     registered_at=ago(days=30),
     newest=(run(RunState.SUCCEEDED),),
     open=None,
-    last_good_scheduled=ago(minutes=29),
+    last_good=ago(minutes=29),
 )
 
 
@@ -110,14 +110,14 @@ def test_a_run_that_waits_in_the_queue_is_late_after_a_minute() -> None:
 def test_a_job_without_a_good_run_for_too_long_is_said(
     good: datetime | None, registered: datetime, is_too_old: bool
 ) -> None:
-    found = told(replace(WELL, last_good_scheduled=good, registered_at=registered))
+    found = told(replace(WELL, last_good=good, registered_at=registered))
 
     assert [finding.sentence for finding in found] == (["has had no good run for 26 h"] if is_too_old else [])
     assert all(finding.since == ago(hours=1) for finding in found)
 
 
 def test_a_pause_makes_nobody_old_and_its_end_begins_anew() -> None:
-    old = replace(WELL, last_good_scheduled=ago(hours=30))
+    old = replace(WELL, last_good=ago(hours=30))
 
     assert told(replace(old, paused=True)) == []
     assert told(replace(old, resumed_at=ago(hours=2))) == []

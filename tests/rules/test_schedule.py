@@ -13,6 +13,7 @@ from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
 from opsconsole.calendar.cron import Cron
 from opsconsole.rules.schedule import Open, Schedule, Stretch, plan, unrun
 from tests.packs import counting
+from tests.schedules import cron_of
 
 MINUTE = timedelta(minutes=1)
 START = datetime(2025, 2, 27, 21, 0, tzinfo=UTC)
@@ -52,7 +53,7 @@ def job(
 
 
 def schedule(what: Job, cursor: datetime, *paused: Stretch, open: tuple[Open, ...] = ()) -> Schedule:  # noqa: A002
-    return Schedule(what, Cron(what.cron, what.tz), cursor, paused, open)
+    return Schedule(what, cron_of(what), cursor, paused, open)
 
 
 def planned(what: Job, cursor: datetime, now: datetime, busy: int | None = None) -> list[Occurrence]:

@@ -241,6 +241,16 @@ def test_jobs_that_never_fire_again_are_left_out_of_next() -> None:
     assert "now" in plain(upcoming.panel(view_of(replace(world.BUSY, jobs=late)), 80, 3))
 
 
+@pytest.mark.parametrize("cells", [53, 80, 120])
+def test_manual_jobs_are_the_last_in_next(cells: int) -> None:
+    manual = replace(world.JOBS[0], name="exams.cleanup", cron=None, words="manual", next_at=None)
+
+    lines = plain(upcoming.panel(view_of(replace(world.BUSY, jobs=(manual, world.JOBS[1]))), cells, 3)).splitlines()
+
+    assert world.JOBS[1].name in lines[1]
+    assert lines[2].split() == ["manual", "exams.cleanup"]
+
+
 def test_redis_without_a_limit_without_reads_and_unknown() -> None:
     bare = replace(world.STATS, max_memory=0, hits=0, misses=0, evicted=3)
     text = plain(redis.panel(view_of(replace(world.BUSY, redis=replace(world.BUSY.redis, stats=bare))), 80, 1))

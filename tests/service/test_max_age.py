@@ -34,9 +34,9 @@ def add(store: Store, at: datetime, state: RunState, *, ok: int = 10, failed: in
         db.execute(update(table).where(table.c.id == run).values(ended))
 
 
-def last_good(store: Store, least: float = 0.9) -> datetime | None:
+def last_good(store: Store, least: float = 0.9, manual: tuple[str, ...] = ()) -> datetime | None:
     with store.reading() as db:
-        return statistics.last_good_scheduled(db, {JOB.name: least}).get(JOB.name)
+        return statistics.last_good(db, {JOB.name: least}, manual=manual).get(JOB.name)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,11 @@ def test_what_makes_a_job_young_again(
 
 def test_a_job_that_never_ran_has_no_good_run(store: Store) -> None:
     assert last_good(store) is None
+
+
+def test_a_run_by_hand_counts_for_a_manual_job(store: Store) -> None:
+    add(store, NOON, RunState.SUCCEEDED, by=Trigger.HAND)
+    add(store, NOON + HOUR, RunState.SUCCEEDED, by=Trigger.BACKFILL)
+
+    assert last_good(store) is None
+    assert last_good(store, manual=(JOB.name,)) == NOON

@@ -5,16 +5,23 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from opsconsole.authoring.occurrence import Reason
 from opsconsole.core.errors import Exit, SchemaMismatch
-from opsconsole.store import Store, migrate, tables as schema
+from opsconsole.store import Store, migrate, occurrence_history, tables as schema
+from opsconsole.store.occurrence_history import OccurrenceFilter
+from opsconsole.store.registrations import registrations
 
+AT = datetime(2025, 1, 1, tzinfo=UTC)
 VERSIONS = Path(migrate.__file__).parent / "migrations" / "versions"
 
 
@@ -28,6 +35,15 @@ def store(empty_database_url: str) -> Iterator[Store]:
 def set_version(store: Store, version: str) -> None:
     with store.writing() as db:
         db.execute(text(f"UPDATE {migrate.VERSION_TABLE} SET version_num = :version"), {"version": version})  # noqa: S608
+
+
+def upgrade_to(store: Store, version: str) -> None:
+    """Migrates to an earlier version."""
+    config = Config()
+    config.set_main_option("script_location", str(VERSIONS.parent))
+    with store.writing() as db:
+        config.attributes["connection"] = db
+        command.upgrade(config, version)
 
 
 def tables(store: Store) -> set[str]:
@@ -93,6 +109,35 @@ def test_a_migration_that_breaks_leaves_nothing_behind(store: Store) -> None:
         migrate.upgrade(store)
 
     assert tables(store) == {"ops_log"}
+
+
+def test_manual_jobs_lose_the_schedule_they_had_before(store: Store) -> None:
+    upgrade_to(store, "0004")
+    values = "'s', :cron, 'UTC', '2025-01-01 00:00:00', '2025-01-01 00:00:00')"
+    insert = f"INSERT INTO ops_jobs (job, spec, cron, tz, registered_at, planned_until) VALUES (:job, {values}"  # noqa: S608
+    crons = {"exams.cleanup": "0 0 29 2 *", "books.close": "0 * * * *"}
+    with store.writing() as db:
+        db.execute(text(insert), [{"job": job, "cron": cron} for job, cron in crons.items()])
+
+    migrate.upgrade(store)
+
+    with store.reading() as db:
+        found = {job: registration.cron for job, registration in registrations(db).items()}
+    assert found == {"exams.cleanup": None, "books.close": "0 * * * *"}
+
+
+def test_reasons_become_tokens(store: Store) -> None:
+    upgrade_to(store, "0004")
+    row = {"job": "books.close", "instants": 1, "state": "missed", "spec": "s", "token": 1}
+    times = {"due_at": AT, "last_due_at": AT, "recorded_at": AT}
+    with store.writing() as db:
+        db.execute(schema.occurrences.insert().values(**row, **times, reason="catch-up limit"))
+
+    migrate.upgrade(store)
+
+    with store.reading() as db:
+        (found,) = occurrence_history.newest(db, OccurrenceFilter(), limit=1)
+    assert found.reason is Reason.CATCH_UP_LIMIT
 
 
 def test_a_corrupt_file_is_left_untouched(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from opsconsole import Job, Pack
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.occurrence import Occurrence, OccurrenceRecord, OccurrenceState, Reason
 from opsconsole.authoring.run import Trigger
-from opsconsole.calendar.cron import TICK, Cron
+from opsconsole.calendar.cron import TICK
 from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import UnknownJob
 from opsconsole.service import occurrences as questions
@@ -22,9 +22,10 @@ from opsconsole.service.snapshot import Occurrences
 from opsconsole.store import Store, migrate, occurrence_history as accounts, occurrences, registrations, runs
 from opsconsole.store.occurrence_history import OccurrenceFilter
 from tests.packs import counting
+from tests.schedules import cron_of
 
 CLOSE = Job("books.close", counting.names, counting.pass_over, cron="*/10 * * * *", tz="Europe/Berlin")
-CRON = Cron(CLOSE.cron, CLOSE.tz)
+CRON = cron_of(CLOSE)
 CATALOG = Catalog((Pack("books", jobs=(CLOSE,)),), {CLOSE.name: CLOSE}, {})
 START = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -183,4 +184,4 @@ def test_a_job_that_is_gone_is_still_answered_for(store: Store) -> None:
         with pytest.raises(UnknownJob):
             questions.occurrences(db, empty, OccurrenceFilter(job="books.nothing"), limit=5)
 
-    assert gone.answers[0].says[0].startswith("no pack has had the job since 2026-03-28 14:00 CET")
+    assert gone.answers[0].explanation[0].startswith("no pack has defined the job since 2026-03-28 14:00 CET")

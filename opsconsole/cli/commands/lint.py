@@ -13,7 +13,7 @@ from opsconsole.cli.prompts import json_option
 from opsconsole.core.clock import now
 from opsconsole.core.errors import Exit
 from opsconsole.core.humanize import count
-from opsconsole.rules.lint import oddities
+from opsconsole.rules.lint import lint
 
 
 @click.command("lint")
@@ -26,16 +26,16 @@ def command(options: Options, as_json: bool) -> None:
     """
     settings = load_settings(options)
     jobs = catalog.load(settings.packs, settings.overrides, settings.options)
-    warnings = oddities(jobs, now())
+    warnings = lint(jobs, now())
     if as_json:
         print_json(
             [
-                {"job": each.job, "rule": each.rule, "message": each.sentence, "at": [utc(at) for at in each.at]}
+                {"job": each.job, "rule": each.rule, "message": each.message, "at": [utc(at) for at in each.at]}
                 for each in warnings
             ]
         )
     else:
         for each in warnings:
-            click.echo(f"{each.job}: {each.sentence} [{each.rule}]")
+            click.echo(f"{each.job}: {each.message} [{each.rule}]")
         click.echo(count(len(warnings), "warning") if warnings else "no warnings")
     sys.exit(Exit.FAILED if warnings else Exit.DONE)

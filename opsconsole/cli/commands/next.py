@@ -7,7 +7,7 @@ from datetime import datetime
 import click
 
 from opsconsole.authoring import catalog
-from opsconsole.calendar.cron import Cron, zone
+from opsconsole.calendar.cron import Cron, schedule, zone
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import in_zone, print_json, utc
 from opsconsole.cli.prompts import json_option, past_time
@@ -34,6 +34,12 @@ def command(options: Options, job_or_cron: str, tz: str | None, start: str | Non
       opsconsole next "30 2 * * *" --tz America/New_York --from 2026-03-07 -n 3
     """
     cron = _schedule(options, job_or_cron, tz)
+    if cron is None:
+        if as_json:
+            print_json([])
+        else:
+            click.echo(f"{job_or_cron} has no schedule; it runs only by hand: `opsconsole run {job_or_cron}`")
+        return
     at = now()
     scheduled = _after(cron, past_time("--from", start, zone(cron.tz), at) or at, limit)
     if as_json:
@@ -45,12 +51,13 @@ def command(options: Options, job_or_cron: str, tz: str | None, start: str | Non
         click.echo(f"{local:%a %Y-%m-%d %H:%M %Z}   {utc(due)}   {relative_time(due, at)}")
 
 
-def _schedule(options: Options, job_or_cron: str, tz: str | None) -> Cron:
+def _schedule(options: Options, job_or_cron: str, tz: str | None) -> Cron | None:
+    """The schedule of an expression or a job; None for a manual job."""
     if len(job_or_cron.split()) > 1 or job_or_cron.startswith("@"):
         return Cron(job_or_cron, tz or "UTC")
     settings = load_settings(options)
     job = catalog.load(settings.packs, settings.overrides, settings.options).find(job_or_cron)
-    return Cron(job.cron, tz or job.tz)
+    return schedule(job.cron, tz or job.tz)
 
 
 def _after(cron: Cron, start: datetime, limit: int) -> list[datetime]:

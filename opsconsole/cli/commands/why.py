@@ -41,12 +41,12 @@ def command(options: Options, job: str, at: str, as_json: bool) -> None:
     if as_json:
         print_json(_document(explanation))
         return
-    for sentence in explanation.says:
+    for sentence in explanation.notes:
         click.echo(safe(sentence, LONGEST_SENTENCE))
     for answer in explanation.answers:
-        what = "a scheduled time" if answer.is_instant else "no scheduled time"
+        what = "a scheduled time" if answer.is_scheduled else "no scheduled time"
         click.echo(f"{timestamp(answer.at, explanation.tz)} ({utc(answer.at)}): {what} of {explanation.job}")
-        for sentence in answer.says:
+        for sentence in answer.explanation:
             click.echo(f"  {safe(sentence, LONGEST_SENTENCE)}")
         for row in answer.rows:
             click.echo(f"  row {row.key} of {row.table}: {_content(row)}")
@@ -59,7 +59,7 @@ def _document(explanation: Explanation) -> dict[str, Any]:
         "job": explanation.job,
         "cron": explanation.cron,
         "tz": explanation.tz,
-        "notes": explanation.says,
+        "notes": explanation.notes,
         "answers": [_answer_document(answer, explanation.tz) for answer in explanation.answers],
         "previous": utc(explanation.previous),
         "next": utc(explanation.next),
@@ -70,10 +70,10 @@ def _answer_document(answer: Answer, tz: str) -> dict[str, Any]:
     return {
         "utc": utc(answer.at),
         "local": in_zone(answer.at, tz),
-        "scheduled": answer.is_instant,
+        "scheduled": answer.is_scheduled,
         "state": answer.state,
         "reason": answer.reason,
-        "explanation": answer.says,
+        "explanation": answer.explanation,
         "rows": [{"table": row.table, "row": row.key, "content": row.content} for row in answer.rows],
     }
 

@@ -1,0 +1,44 @@
+"""Manual jobs on the command line: no schedule anywhere, and runs only by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import Typing
+
+RUNS_BY_HAND = "manual.tidy has no schedule; it runs only by hand: `opsconsole run manual.tidy`\n"
+
+
+@pytest.fixture(autouse=True)
+def _manual(typing: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPSCONSOLE_JOBS__PACKS", "tests.packs.manual,tests.packs.counting")
+
+
+def test_next_of_a_manual_job_is_one_sentence(typing: Typing) -> None:
+    listed, document = typing("next", "manual.tidy"), typing("next", "manual.tidy", "--json")
+
+    assert (listed.code, listed.out, listed.err) == (0, RUNS_BY_HAND, "")
+    assert (document.code, document.json) == (0, [])
+
+
+def test_jobs_shows_a_manual_job(typing: Typing) -> None:
+    (tidy,) = [job for job in typing("jobs", "--json").json if job["job"] == "manual.tidy"]
+    (line,) = [line for line in typing("jobs").out.splitlines() if line.startswith("manual.tidy")]
+
+    assert (tidy["cron"], tidy["schedule"], tidy["next_at"]) == (None, "manual", None)
+    assert line.split()[:3] == ["manual.tidy", "manual", "UTC"]
+
+
+def test_lint_does_not_warn_about_a_manual_job(typing: Typing) -> None:
+    assert [warning for warning in typing("lint", "--json").json if warning["job"].startswith("manual.")] == []
+
+
+def test_why_explains_that_a_manual_job_has_no_schedule(typing: Typing) -> None:
+    explained = typing("why", "manual.close", "--at", "2026-01-19 23:50")
+    document = typing("why", "manual.close", "--at", "2026-01-19 23:50", "--json").json
+
+    assert explained.code == 0
+    assert "the job has no schedule; it runs only when an operator starts it" in explained.out
+    assert (document["cron"], document["tz"]) == (None, "Asia/Kolkata")
+    assert (document["previous"], document["next"]) == (None, None)
+    assert document["answers"][0]["utc"] == "2026-01-19T18:20:00Z"
