@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,12 +16,12 @@ import redis
 from opsconsole.cache.compression import compress, decompress
 from opsconsole.cache.connection import connect
 from opsconsole.cache.families import BadKey, CacheRequest, Family
+from opsconsole.core.breaker import CircuitBreaker, Recovery
 
 BUDGET_SECONDS = 0.05
 """Timeout of a command: computing the value from the database takes about as long."""
-FAILURES = 3
-OPEN_SECONDS = 2.0
-"""After `FAILURES` in a row the breaker stays open for this time; then one reader tries."""
+PROBE_SECONDS = 2.0
+"""While the circuit breaker is open, one reader probes Redis in each such interval."""
 REDIS_ERRORS = (redis.RedisError, OSError, AttributeError, TypeError, ValueError)
 """redis-py raises the last three when the server does not speak the Redis protocol."""
 
@@ -42,37 +42,6 @@ class Reads:
         """Share of hits among the reads that Redis responded to; None before the first."""
         responses = self.hits + self.misses
         return self.hits / responses if responses else None
-
-
-@dataclass
-class _CircuitBreaker:
-    """Opens after several failures in a row; then lets one attempt through after each wait. Shared by all threads."""
-
-    failures: int = 0
-    open_until: float = float("-inf")
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def allow(self) -> bool:
-        """Whether to try now. While open, True for one caller after each wait, who tries for all."""
-        with self.lock:
-            if self.failures < FAILURES:
-                return True
-            now = time.monotonic()
-            if now < self.open_until:
-                return False
-            self.open_until = now + OPEN_SECONDS
-            return True
-
-    def failed(self) -> None:
-        """Records a timeout or an error."""
-        with self.lock:
-            self.failures += 1
-            self.open_until = time.monotonic() + OPEN_SECONDS
-
-    def succeeded(self) -> None:
-        """Records a success: closes the breaker."""
-        with self.lock:
-            self.failures = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +76,7 @@ class ReadThroughCache:
 
     def __init__(self, url: str) -> None:
         self._client = connect(url, timeout_seconds=BUDGET_SECONDS)
-        self._breaker = _CircuitBreaker()
+        self._breaker = CircuitBreaker(Recovery(every=PROBE_SECONDS))
         self._lock = threading.Lock()
         self._in_flight: dict[str, _InFlight] = {}
         self._outcomes: Counter[tuple[str, str]] = Counter()
@@ -144,7 +113,7 @@ class ReadThroughCache:
     def put(self, family: Family, value: Any, **parts: str) -> None:
         """Stores a value for later readers, if Redis is reachable."""
         key = _key(family, parts)
-        if key is not None and self._breaker.allow():
+        if key is not None and self._breaker.allows_request(time.monotonic()):
             self._set([(family, key, value)])
 
     def reads(self) -> dict[str, Reads]:
@@ -202,14 +171,14 @@ class ReadThroughCache:
         """The values stored under the keys; None when Redis is not available."""
         if not keys:
             return {}
-        if not self._breaker.allow():
+        if not self._breaker.allows_request(time.monotonic()):
             return None
         try:
             stored: list[Any] = list(self._client.mget(keys))
         except REDIS_ERRORS:
-            self._breaker.failed()
+            self._breaker.record_failure(time.monotonic())
             return None
-        self._breaker.succeeded()
+        self._breaker.record_success()
         return dict(zip(keys, stored, strict=True))
 
     def _store(self, requests: Sequence[CacheRequest], computed: list[_InFlight]) -> None:
@@ -225,9 +194,9 @@ class ReadThroughCache:
                 pipeline.set(key, compress(msgspec.json.encode(value), family.compress_over), ex=family.ttl_seconds)
             pipeline.execute()
         except REDIS_ERRORS:
-            self._breaker.failed()
+            self._breaker.record_failure(time.monotonic())
         else:
-            self._breaker.succeeded()
+            self._breaker.record_success()
 
 
 def _key(family: Family, parts: Mapping[str, str]) -> str | None:

@@ -13,7 +13,7 @@ from opsconsole.authoring.batch import DETAILED_FAILURES, Batch, BatchResult, Ba
 from opsconsole.authoring.failures import unreachable
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Stop
-from opsconsole.core.breaker import Breaker
+from opsconsole.core.breaker import CircuitBreaker, recovery_of
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import Unavailable
 from opsconsole.core.humanize import words
@@ -68,7 +68,8 @@ class LiveRun:
         self._batches, self._done = run.batches, run.batches_done
         self._recoveries = run.recoveries
         self._killed: list[str] = []
-        self._breaker = Breaker()
+        self._breaker = CircuitBreaker(recovery_of("redis"))
+        self._unavailable: Unavailable | None = None
         self._broken_streak: tuple[str, int] = ("", 0)
         # Also over a change of leader: the run's time began when it did.
         passed = at - (run.started_at or at)
@@ -82,7 +83,7 @@ class LiveRun:
             return None
         while self._delayed and self._delayed[0][0] <= now:
             self._ready.append(heapq.heappop(self._delayed)[2])
-        if not self._ready or not self._breaker.lets_through(time.monotonic()):
+        if not self._ready or not self._breaker.allows_request(time.monotonic()):
             return None
         row = self._ready.popleft()
         self._in_flight[row.seq] = row
@@ -179,10 +180,11 @@ class LiveRun:
         if result.lost is not None:
             self._settle_lost(db, row, result, at)
         elif result.broken is not None:
-            self._breaker.failed(result.broken, result.reason or "", time.monotonic())
+            self._unavailable = Unavailable(result.broken, result.reason or "")
+            self._breaker.record_failure(time.monotonic(), recovery_of(result.broken))
             self._add(db, [Row(0, result.again, row.attempt, row.deaths, self._later(row, at))])
         else:
-            self._breaker.worked()
+            self._breaker.record_success()
             if result.again:
                 self._try_again(db, row, result, at)
         if result.lost is None or not result.again:
@@ -264,8 +266,8 @@ class LiveRun:
         if now > self._deadline:
             limit = timedelta(seconds=int(self.job.timeout.total_seconds()))
             self.stop(RunState.TIMED_OUT, f"it took longer than its limit of {limit}")
-        if self._breaker.gives_up(now) and self.giving_up is None:
-            self.giving_up = Unavailable(self._breaker.dependency, self._breaker.reason)
+        if self._breaker.has_given_up(now) and self.giving_up is None:
+            self.giving_up = self._unavailable
 
     @property
     def is_over(self) -> bool:

@@ -19,7 +19,7 @@ import redis
 
 from opsconsole.cache.client import Cache
 from opsconsole.cache.families import CacheRequest, Family
-from opsconsole.cache.read_through import OPEN_SECONDS, Reads, ReadThroughCache
+from opsconsole.cache.read_through import PROBE_SECONDS, Reads, ReadThroughCache
 from opsconsole.embedded.redis import EmbeddedRedis
 
 TOPICS = Family("topics", "current:topics:{user}", timedelta(minutes=30), of=("user",))
@@ -331,7 +331,7 @@ def test_a_server_that_recovers_is_used_again(
     for _ in range(10):
         assert reader.get(TOPICS, list[str], database, user="asha") == ["algebra", "geometry"]
     own_redis.ensure()
-    deadline = time.monotonic() + OPEN_SECONDS + 5
+    deadline = time.monotonic() + PROBE_SECONDS + 5
 
     while reader.reads()["topics"].hits == 0 and time.monotonic() < deadline:
         assert reader.get(TOPICS, list[str], database, user="asha") == ["algebra", "geometry"]
