@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 
 from opsconsole.embedded.redis import EmbeddedRedis
 from tests import templates
+from tests.faults.fork_server import CONSOLE, ForkServer
 from tests.installation import Installation
 from tests.services import NoPostgres, PrivatePostgres
 
@@ -122,6 +123,13 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
     url = server.new_database()
     yield url
     server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """Starts processes of the program quickly."""
+    with ForkServer(tmp_path_factory.mktemp("fork_server") / "errors.log", imports=CONSOLE) as server:
+        yield server
 
 
 @pytest.fixture

@@ -16,14 +16,27 @@ from pathlib import Path
 
 import pyte
 
+from tests.faults.fast_clock import FastClock
+from tests.faults.fork_server import Child, ForkServer
 from tests.waiting import PATIENCE_SECONDS
 
 
 class Terminal:
-    """A program on a terminal of `columns` by `rows`. Nothing is drawn unless somebody reads: call `read` or a wait."""
+    """A program on a terminal of `columns` by `rows`; with a `fork_server` the command is the words after `opsconsole`.
+    Nothing is drawn unless `read` or a wait reads it.
+    """
 
     def __init__(
-        self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, columns: int = 80, rows: int = 24
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        columns: int = 80,
+        rows: int = 24,
+        term: str = "xterm-256color",
+        fork_server: ForkServer | None = None,
+        clock: FastClock | None = None,
     ) -> None:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
@@ -32,18 +45,23 @@ class Terminal:
         self._keep = os.dup(theirs)
         self.resize(columns, rows)
         self.modes_before = termios.tcgetattr(theirs)
-        self.process = subprocess.Popen(
-            list(command),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            # Without the sizes that whoever runs the tests has in the environment: they would stand for ever.
-            env={k: v for k, v in env.items() if k not in ("COLUMNS", "LINES")}
-            | {"TERM": "xterm-256color", "LANG": "C.UTF-8"},
-            cwd=cwd,
-            start_new_session=True,
-            preexec_fn=_own_the_terminal,
-        )
+        # Sizes in the environment of the tests would hold for ever.
+        environ = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")}
+        environ |= {"TERM": term, "LANG": "C.UTF-8"}
+        self.process: subprocess.Popen[bytes] | Child
+        if fork_server is None:
+            self.process = subprocess.Popen(
+                list(command),
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+                env=environ,
+                cwd=cwd,
+                start_new_session=True,
+                preexec_fn=_own_the_terminal,
+            )
+        else:
+            self.process = fork_server.start(command, environ, terminal=os.ttyname(theirs), folder=cwd, clock=clock)
         os.close(theirs)
 
     def resize(self, columns: int, rows: int) -> None:
@@ -81,7 +99,7 @@ class Terminal:
         """Waits for the program's end, drawing what comes, and returns its exit code (negative: a signal)."""
         self.wait_until(lambda: self.process.poll() is not None, seconds)
         self.read(0.1)
-        return self.process.returncode
+        return self.process.wait()
 
     @property
     def text(self) -> str:

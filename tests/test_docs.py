@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.faults.fork_server import ForkServer
+
 ROOT = Path(__file__).parent.parent
-COMMAND_SECONDS = 60
 SUCCESS = (0, 3)
 
 
@@ -22,7 +21,7 @@ def _blocks(document: str, kind: str) -> list[str]:
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/reference.md", "docs/jobs.md"])
-def test_every_command_shown_can_be_typed(document: str, tmp_path: Path) -> None:
+def test_every_command_shown_can_be_typed(document: str, fork_server: ForkServer, tmp_path: Path) -> None:
     for name, kind in (("shop.py", "python"), ("opsconsole.toml", "toml")):
         for block in _blocks(document, kind):
             (tmp_path / name).write_text(block)
@@ -31,15 +30,7 @@ def test_every_command_shown_can_be_typed(document: str, tmp_path: Path) -> None
     for line in typed:
         program, *arguments = shlex.split(line)
         assert program == "opsconsole", line
-        done = subprocess.run(
-            [sys.executable, "-m", "opsconsole", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
+        done = fork_server.run(arguments, os.environ, folder=tmp_path)
         assert done.returncode in SUCCESS, f"{line}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, line
 

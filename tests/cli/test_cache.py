@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.service import confirmations as guard
 from tests.cli.conftest import Typing
 from tests.conftest import Installing
+from tests.faults.fork_server import ForkServer
 from tests.installation import Installation
 from tests.terminal import Terminal
 from tests.waiting import eventually
@@ -158,10 +158,12 @@ def test_on_a_terminal_it_asks_first(typing: Typing, place: Installation, client
     assert client.dbsize() == 5
 
 
-def test_on_a_real_terminal_it_tells_how_far_it_is(place: Installation, client: redis.Redis) -> None:
+def test_on_a_real_terminal_it_tells_how_far_it_is(
+    fork_server: ForkServer, place: Installation, client: redis.Redis
+) -> None:
     client.mset({f"shelf:level:u{n}:maths": "3" for n in range(30_000)})
-    command = [sys.executable, "-m", "opsconsole", "cache", "clear", "--subject", "maths"]
-    terminal = Terminal(command, env={**os.environ, **place.environ}, cwd=ROOT)
+    words = ["cache", "clear", "--subject", "maths"]
+    terminal = Terminal(words, env={**os.environ, **place.environ}, cwd=ROOT, fork_server=fork_server)
     try:
         terminal.wait_for("Type clear to confirm")
         assert b"counting" in terminal.drawn

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults.fork_server import ForkServer
 from tests.terminal import Terminal
 
 OPEN = Callable[..., Terminal]
@@ -20,14 +20,13 @@ ALTERNATE_SCREEN_LEFT, CURSOR_SHOWN = b"\x1b[?1049l", b"\x1b[?25h"
 
 
 @pytest.fixture
-def opening(tmp_path: Path) -> Iterator[OPEN]:
+def opening(fork_server: ForkServer, tmp_path: Path) -> Iterator[OPEN]:
     """Opens consoles, and ends them after the test."""
     opened: list[Terminal] = []
 
     def open_one(*arguments: str, columns: int = 80, rows: int = 24, **environ: str) -> Terminal:
-        command = [sys.executable, "-m", "opsconsole", *arguments]
         env = {**os.environ, **environ}
-        opened.append(Terminal(command, env=env, cwd=tmp_path, columns=columns, rows=rows))
+        opened.append(Terminal(arguments, env=env, cwd=tmp_path, columns=columns, rows=rows, fork_server=fork_server))
         return opened[-1]
 
     yield open_one
@@ -97,9 +96,8 @@ def test_a_dropped_line_ends_the_console(opening: OPEN) -> None:
     assert terminal.process.wait(timeout=15) in (129, -signal.SIGHUP)
 
 
-def test_a_terminal_that_cannot_draw_is_told_so_in_one_line(opening: OPEN, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "opsconsole"]
-    terminal = Terminal(["/usr/bin/env", "TERM=dumb", *command], env=dict(os.environ), cwd=tmp_path)
+def test_a_terminal_that_cannot_draw_is_told_so_in_one_line(fork_server: ForkServer, tmp_path: Path) -> None:
+    terminal = Terminal([], env=os.environ, cwd=tmp_path, term="dumb", fork_server=fork_server)
     assert terminal.ended() == 2
     assert "TERM" in terminal.text
     assert b"\x1b" not in terminal.drawn

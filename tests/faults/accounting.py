@@ -18,7 +18,7 @@ from sqlalchemy import Table, select
 
 from opsconsole.core.database import Connection, Database
 from opsconsole.store import Store, audit, tables as schema
-from tests.faults import write_monitor as witness
+from tests.faults import write_monitor
 from tests.packs import chaos
 
 Row = Any
@@ -88,7 +88,7 @@ class _Held:
         self.commands = _rows(db, schema.commands)
         self.occurrences = _rows(db, schema.occurrences)
         self.runs = {row.id: row for row in _rows(db, schema.runs)}
-        self.states = witness.states(db)
+        self.states = write_monitor.states(db)
         self.log: dict[int, list[str]] = _grouped((row.run_id, row.line) for row in _rows(db, schema.log))
         self.batches: dict[int, list[Row]] = _grouped((row.run_id, row) for row in _rows(db, schema.batches))
         self.effects = {(row.job, row.window, row.item): row.n for row in _rows(data, chaos.effects)}
@@ -206,7 +206,7 @@ def _runs(account: Account, held: _Held) -> None:
         _turned(account, told, run, turns.get(run.id, []))
 
 
-def _turned(account: Account, told: str, run: Row, turns: list[witness.Turned]) -> None:
+def _turned(account: Account, told: str, run: Row, turns: list[write_monitor.Turned]) -> None:
     states = [turn.state for turn in turns]
     ends = [state for state in states if state in ENDED]
     account.check(len(ends) == 1, f"{told} ended {len(ends)} times: {', '.join(states)}")
@@ -380,9 +380,9 @@ def _commands(account: Account, held: _Held, db: Connection) -> None:
 
 def _leaders(account: Account, db: Connection) -> None:
     """Tokens grow by one, and only who held the lease wrote."""
-    taken = witness.tokens(db)
+    taken = write_monitor.tokens(db)
     account.counts["takeovers"] += len(taken)
     numbers = [each.token for each in taken]
     account.check(numbers == list(range(1, len(taken) + 1)), f"the tokens are {numbers}")
-    for wrong in witness.wrongs(db):
+    for wrong in write_monitor.wrongs(db):
         account.violations.append(wrong)

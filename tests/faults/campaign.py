@@ -22,7 +22,7 @@ from opsconsole.embedded.redis import EmbeddedRedis
 from tests.faults import accounting
 from tests.faults.accounting import Account
 from tests.faults.cluster import Cluster
-from tests.faults.fork_server import Nursery
+from tests.faults.fork_server import ForkServer
 from tests.faults.storm import Lost, Storm
 from tests.services import PrivatePostgres
 
@@ -86,13 +86,13 @@ class Report:
 def campaign(plan: Plan, folder: Path, new_database: Callable[[], str] | None, server: EmbeddedRedis) -> Report:
     """Carries a plan out. `new_database` gives an empty PostgreSQL database; None for SQLite files in `folder`."""
     report, began = Report(plan), time.monotonic()
-    with Nursery(folder / "nursery.log") as nursery, ThreadPoolExecutor(plan.clusters) as pool:
+    with ForkServer(folder / "fork_server.log") as fork_server, ThreadPoolExecutor(plan.clusters) as pool:
         frays = []
         for n, (executor, kills, pauses) in enumerate(plan.shares()):
             place = folder / f"cluster{n}"
             place.mkdir()
             url = new_database() if new_database else None
-            cluster = Cluster(place, nursery, server.url.replace("db=0", f"db={n}"), url, executor)
+            cluster = Cluster(place, fork_server, server.url.replace("db=0", f"db={n}"), url, executor)
             storm = Storm(cluster, random.Random(f"{plan.seed}/{plan.database}/{n}"), kills, pauses)
             frays.append(pool.submit(_weathered, storm))
         for fray in frays:

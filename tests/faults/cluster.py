@@ -17,9 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.service.service import Service
 from opsconsole.store import lease
-from tests.faults import write_monitor as witness
-from tests.faults.fast_clock import Pace, since
-from tests.faults.fork_server import Nursery
+from tests.faults import write_monitor
+from tests.faults.fast_clock import FastClock, starting_at
+from tests.faults.fork_server import ForkServer
 from tests.installation import Installation
 from tests.packs import chaos
 
@@ -71,19 +71,19 @@ class Process:
 
 @dataclass
 class Cluster:
-    """An installation with the chaos pack, a witness in its store, and processes that are started and killed.
+    """An installation with the chaos pack, a write monitor in its store, and processes that are started and killed.
 
     `database_url` is None for SQLite files in `folder`. All its processes, and `service`, share a clock on which a
     minute passes in a second.
     """
 
     folder: Path
-    nursery: Nursery
+    fork_server: ForkServer
     redis_url: str
     database_url: str | None = None
     executor: str = "inline"
     lease_seconds: float = LEASE_SECONDS
-    pace: Pace = field(default_factory=lambda: since(FIRST_DAY, scale=MINUTES_A_SECOND))
+    clock: FastClock = field(default_factory=lambda: starting_at(FIRST_DAY, scale=MINUTES_A_SECOND))
     processes: list[Process] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -99,11 +99,11 @@ class Cluster:
                 "OPSCONSOLE_ENGINE__LEASE_SECONDS": str(self.lease_seconds),
             },
         )
-        self.service = Service(self.place.settings, self.place.store, self.place.catalog, now=self.pace.now)
+        self.service = Service(self.place.settings, self.place.store, self.place.catalog, now=self.clock.now)
         with redis.Redis.from_url(self.redis_url) as cache:
             cache.flushdb()
-        witness.install(self.place.store)
-        chaos.put(self.place.data, at=self.pace.now())
+        write_monitor.install(self.place.store)
+        chaos.put(self.place.data, at=self.clock.now())
 
     def start(self, failpoint: str = "", *, begin_at: float = 0.0) -> Process:
         """Starts one more process."""
@@ -118,7 +118,7 @@ class Cluster:
         }
         if failpoint:
             environ["FAILPOINT"] = failpoint
-        pid = self.nursery.born(["headless"], environ, log, self.pace, begin_at)
+        pid = self.fork_server.start(["headless"], environ, output=log, clock=self.clock, begin_at=begin_at).pid
         made = Process(pid, _looked_up(pid)[1], log, failpoint)
         self.processes.append(made)
         return made
@@ -179,7 +179,7 @@ class Cluster:
         codes: dict[int, int] = {}
         while len(codes) < len(ending) and time.monotonic() < deadline:
             time.sleep(0.02)
-            known = self.nursery.exit_codes()
+            known = self.fork_server.exit_codes()
             codes = {process.pid: known[process.pid] for process in ending if process.pid in known}
         self.kill_all()
         return codes

@@ -1,44 +1,29 @@
-"""What tests of faults may ask for: processes of the program on an installation's databases."""
+"""What tests of faults may use: processes of the program on an installation's databases."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
+from tests.faults.fast_clock import FastClock
+from tests.faults.fork_server import Child, ForkServer
 from tests.installation import Installation
 
 
-class Start(Protocol):
-    """Starts `opsconsole WORDS` on an installation's databases, to fail at `point` if one is named, with a clock that
-    is `ahead` by so many seconds. What it prints is in `log`.
+class Start:
+    """Starts `opsconsole WORDS` on an installation's databases, to fail at `point` if one is given, with a clock that
+    is `ahead` by some seconds. What the processes print is in `log`.
     """
 
-    log: Path
-
-    def __call__(
-        self,
-        place: Installation,
-        *words: str,
-        point: str = "",
-        executor: str = "inline",
-        workers: int = 1,
-        lease: float = 10.0,
-        ahead: float = 0.0,
-    ) -> subprocess.Popen[bytes]: ...
-
-
-class _Starting:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, fork_server: ForkServer, folder: Path) -> None:
+        self._fork_server = fork_server
         self.log = folder / "processes.log"
         self.log.touch()
         self._home = folder / "other"
-        self.started: list[subprocess.Popen[bytes]] = []
+        self.started: list[Child] = []
 
     def __call__(
         self,
@@ -49,26 +34,28 @@ class _Starting:
         workers: int = 1,
         lease: float = 10.0,
         ahead: float = 0.0,
-    ) -> subprocess.Popen[bytes]:
-        said = {
+    ) -> Child:
+        environ = {
             "FAILPOINT": point,
             "OPSCONSOLE_ENGINE__EXECUTOR": executor,
             "OPSCONSOLE_ENGINE__WORKERS": str(workers),
             "OPSCONSOLE_ENGINE__LEASE_SECONDS": str(lease),
             "XDG_DATA_HOME": str(self._home),
         }
-        command = [sys.executable, "-m", "tests.faults.late_clock", str(ahead), *words]
-        with self.log.open("ab") as log:
-            self.started.append(
-                subprocess.Popen(command, env=os.environ | place.environ | said, stdout=log, stderr=log)
-            )
-        return self.started[-1]
+        child = self._fork_server.start(
+            words,
+            os.environ | place.environ | environ,
+            output=self.log,
+            clock=FastClock(offset_seconds=ahead),
+        )
+        self.started.append(child)
+        return child
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(fork_server: ForkServer, tmp_path: Path) -> Iterator[Start]:
     """Starts processes, and ends them after the test."""
-    starting = _Starting(tmp_path)
+    starting = Start(fork_server, tmp_path)
     yield starting
     for process in starting.started:
         process.kill()

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from opsconsole.embedded.redis import EmbeddedRedis
-from tests.faults import write_monitor as witness
+from tests.faults import write_monitor
 from tests.faults.cluster import Cluster, Process
-from tests.faults.fork_server import Nursery
+from tests.faults.fork_server import ForkServer
 
 LEASE_SECONDS = 5.0
 """Long: a leader that a busy machine keeps waiting is not to lose it, as that would be a second takeover."""
@@ -45,9 +45,9 @@ def start_twice(
     found, rng, began = DoubleStarts(database, seed), random.Random(f"{seed}/{database}/twice"), time.monotonic()
     place = folder / "twice"
     place.mkdir()
-    with Nursery(folder / "twice.log") as nursery:
+    with ForkServer(folder / "twice.log") as fork_server:
         url = new_database() if new_database else None
-        cluster = Cluster(place, nursery, server.url, url, lease_seconds=LEASE_SECONDS)
+        cluster = Cluster(place, fork_server, server.url, url, lease_seconds=LEASE_SECONDS)
         try:
             for token in range(1, times + 1):
                 _start_both(cluster, token, found)
@@ -68,8 +68,8 @@ def _start_both(cluster: Cluster, token: int, found: DoubleStarts) -> None:
     leader = cluster.await_leader(PATIENCE_SECONDS)
     time.sleep(BOTH_SECONDS)
     with cluster.place.store.reading() as db:
-        tokens = [taken.token for taken in witness.tokens(db)]
-        found.violations += witness.wrongs(db)
+        tokens = [taken.token for taken in write_monitor.tokens(db)]
+        found.violations += write_monitor.wrongs(db)
     leading = [process.pid for process in both if process.says("leading with token")]
     told = f"double start {token}"
     if leader is None or leader not in both:

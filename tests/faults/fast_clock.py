@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import msgspec
 
 
-class Pace(msgspec.Struct, frozen=True):
-    """What a clock shows: since the real time `base` (in seconds since 1970) its time goes `scale` times as fast, and
-    `offset_seconds` are added. Processes with one Pace show one time. Travels as JSON.
+class FastClock(msgspec.Struct, frozen=True):
+    """Shows real time plus `offset_seconds`, and from the real time `base` (seconds since 1970) runs at `scale` times
+    its speed. Processes with equal clocks show the same time. Travels as JSON.
     """
 
     base: float = 0.0
@@ -18,16 +18,16 @@ class Pace(msgspec.Struct, frozen=True):
     scale: float = 1.0
 
     def now(self) -> datetime:
-        """What `opsconsole.core.clock.now` returns instead of the real time."""
+        """Replaces `opsconsole.core.clock.now`."""
         shown = self.base + (time.time() - self.base) * self.scale + self.offset_seconds
         return datetime.fromtimestamp(shown, UTC)
 
     def steady(self) -> float:
-        """What `opsconsole.core.clock.steady` returns: it goes as fast, and no offset moves it."""
+        """Replaces `opsconsole.core.clock.steady`: as fast, and without the offset."""
         return time.monotonic() * self.scale
 
 
-def since(shown: datetime, *, scale: float) -> Pace:
+def starting_at(shown: datetime, *, scale: float) -> FastClock:
     """A clock that shows `shown` now."""
     base = time.time()
-    return Pace(base, shown.timestamp() - base, scale)
+    return FastClock(base, shown.timestamp() - base, scale)

@@ -1,20 +1,24 @@
-"""Gives birth to real `opsconsole` processes in some ten milliseconds each: by forking one that has all the imports.
+"""Starts real `opsconsole` processes in some ten milliseconds each, by forking one that has all the imports.
 
-`python -m tests.faults.fork_server` is that process; `Nursery` starts it and asks it. It has no threads, opens no
-database and ends with whoever asks; its children end with it.
+`python -m tests.faults.fork_server` is the process that forks; `ForkServer` starts it and sends it requests. It has no
+threads, opens no database and ends with the process that started it; its children end with it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import gc
+import io
 import os
 import select
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -23,10 +27,13 @@ from typing import Self
 
 import msgspec
 
-from tests.faults.fast_clock import Pace
+from tests.faults.fast_clock import FastClock
+from tests.waiting import PATIENCE_SECONDS
 
 PR_SET_PDEATHSIG = 1
 REAP_SECONDS = 0.05
+POLL_SECONDS = 0.01
+NOTHING = "/dev/null"
 
 NEEDED = (
     "opsconsole.cli",
@@ -45,54 +52,96 @@ NEEDED = (
     "tests.packs.chaos",
 )
 """What a child imports sooner or later."""
+CONSOLE = ("screens.app", "opsconsole.embedded.redis", "opsconsole.http.server")
+"""What the console and the demo import as well."""
 
 
-class Birth(msgspec.Struct, tag=True):
-    """A process to start: `opsconsole` with `argv`, `environ` instead of this one's, what it prints at the end of the
-    file `output`, its clock, and when it is to begin, in seconds since 1970.
+class StartProcess(msgspec.Struct, tag=True):
+    """Starts `opsconsole` with `argv`, and with `environ` instead of the fork server's environment, in `folder`.
+
+    It appends what it prints to the files `output` and `errors`, or has the terminal of that path. It waits until
+    `begin_at`, in seconds since 1970.
     """
 
     argv: list[str]
     environ: dict[str, str]
+    folder: str
     output: str
-    pace: Pace
-    begin_at: float = 0.0
+    errors: str
+    terminal: str | None
+    clock: FastClock
+    begin_at: float
 
 
-class Count(msgspec.Struct, tag=True):
-    """Asks who has ended since the last time."""
+class ListExitCodes(msgspec.Struct, tag=True):
+    """Asks for the exit codes of the processes that have ended since the last request."""
 
 
-Asked = Birth | Count
+Request = StartProcess | ListExitCodes
 
 
-class Nursery:
-    """The nursery's other end. Threads may share one; `born` returns at once, the process begins by itself."""
+class ForkServer:
+    """The client of a fork server, which imports the modules `imports` as well. Threads may share one."""
 
-    def __init__(self, errors: Path) -> None:
+    def __init__(self, errors: Path, *, imports: Sequence[str] = ()) -> None:
         self._lock = threading.Lock()
         self._codes: dict[int, int] = {}
         with errors.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.fork_server"],
+                [sys.executable, "-m", "tests.faults.fork_server", *imports],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=Path(__file__).parents[2],
-                start_new_session=True,  # the terminal's Ctrl-C is for whoever asks
+                start_new_session=True,  # the terminal's Ctrl-C is for this process
             )
 
-    def born(self, argv: list[str], environ: dict[str, str], output: Path, pace: Pace, begin_at: float = 0.0) -> int:
-        """Starts `opsconsole argv` and returns its process number."""
-        return msgspec.json.decode(self._ask(Birth(argv, environ, str(output), pace, begin_at)), type=int)
+    def start(
+        self,
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        output: Path | str = NOTHING,
+        errors: Path | str | None = None,
+        terminal: str | None = None,
+        folder: Path | None = None,
+        clock: FastClock | None = None,
+        begin_at: float = 0.0,
+    ) -> Child:
+        """Starts `opsconsole argv` and returns at once. `errors` is `output` by default."""
+        for file in (output, errors):
+            if isinstance(file, Path):
+                file.touch()
+        request = StartProcess(
+            list(argv),
+            dict(environ),
+            str(folder or Path.cwd()),
+            str(output),
+            str(output if errors is None else errors),
+            terminal,
+            clock or FastClock(),
+            begin_at,
+        )
+        return Child(self, msgspec.json.decode(self._send(request), type=int))
+
+    def run(
+        self, argv: Sequence[str], environ: Mapping[str, str], *, folder: Path, clock: FastClock | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `opsconsole argv` to its end; `folder` is its working directory and keeps what it prints."""
+        files = [folder / f"{name}{time.monotonic_ns()}.log" for name in ("stdout", "stderr")]
+        child = self.start(argv, environ, output=files[0], errors=files[1], folder=folder, clock=clock)
+        code = child.wait()
+        return subprocess.CompletedProcess(["opsconsole", *argv], code, *(file.read_text() for file in files))
 
     def exit_codes(self) -> dict[int, int]:
-        """How those ended that have; a signal is a negative number."""
-        self._codes |= msgspec.json.decode(self._ask(Count()), type=dict[int, int])
-        return dict(self._codes)
+        """The exit codes of the processes that have ended, by process number; a signal is a negative number."""
+        found = msgspec.json.decode(self._send(ListExitCodes()), type=dict[int, int])
+        with self._lock:
+            self._codes |= found
+            return dict(self._codes)
 
     def close(self) -> None:
-        """Ends the nursery and every process that it started."""
+        """Ends the fork server and every process that it started."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -104,67 +153,104 @@ class Nursery:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _ask(self, what: Asked) -> bytes:
-        asked, answers = self._process.stdin, self._process.stdout
-        assert asked is not None
-        assert answers is not None
+    def _send(self, request: Request) -> bytes:
+        requests, responses = self._process.stdin, self._process.stdout
+        assert requests is not None
+        assert responses is not None
         with self._lock:
-            asked.write(msgspec.json.encode(what) + b"\n")
-            asked.flush()
-            return answers.readline()
+            requests.write(msgspec.json.encode(request) + b"\n")
+            requests.flush()
+            return responses.readline()
+
+
+class Child:
+    """A process that a fork server has started, with the methods of `subprocess.Popen`."""
+
+    def __init__(self, server: ForkServer, pid: int) -> None:
+        self._server = server
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        if self.returncode is None:
+            self.returncode = self._server.exit_codes().get(self.pid)
+        return self.returncode
+
+    def wait(self, timeout: float = PATIENCE_SECONDS) -> int:
+        """Its exit code, as soon as it has ended. Raises subprocess.TimeoutExpired."""
+        deadline = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            time.sleep(POLL_SECONDS)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Sends SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Sends SIGKILL."""
+        self.send_signal(signal.SIGKILL)
 
 
 def main() -> None:
-    """Starts what is asked for until nobody asks any more."""
+    """Carries out requests until the pipe that they come from is closed."""
     import opsconsole.core.clock
 
     clock = _Clock()
     # Before anything else of opsconsole is imported: defaults of arguments take what they find.
     vars(opsconsole.core.clock).update(now=clock.now, steady=clock.steady)
-    for module in NEEDED:
+    for module in (*NEEDED, *sys.argv[1:]):
         import_module(module)
     from tests.faults.write_monitor import sign_connections
 
     sign_connections()
     gc.collect()
-    gc.freeze()  # what is here is shared by all children as long as nobody writes to it
-    asked, answers = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
+    gc.freeze()  # what is here is shared by all children as long as none of them writes to it
+    requests, responses = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     ended: dict[int, int] = {}
-    decoder = msgspec.json.Decoder(Asked)
+    decoder = msgspec.json.Decoder(Request)
     while True:
-        ready, _, _ = select.select([asked], [], [], REAP_SECONDS)
+        ready, _, _ = select.select([requests], [], [], REAP_SECONDS)
         _reap(ended)
         if not ready:
             continue
-        line = asked.readline()
+        line = requests.readline()
         if not line:
             return
-        order = decoder.decode(line)
-        if isinstance(order, Birth):
+        request = decoder.decode(line)
+        if isinstance(request, StartProcess):
             child = os.fork()
             if child == 0:
-                asked.close()
-                answers.close()
-                _live(order, clock)
-            answers.write(b"%d\n" % child)
+                requests.close()
+                responses.close()
+                _become(request, clock)
+            responses.write(b"%d\n" % child)
         else:
-            answers.write(msgspec.json.encode(ended) + b"\n")
+            responses.write(msgspec.json.encode(ended) + b"\n")
             ended.clear()
 
 
 class _Clock:
-    """The clock of whoever this process becomes."""
+    """The clock of the process that this one becomes."""
 
     def __init__(self) -> None:
-        self.pace = Pace()
+        self.shown = FastClock()
 
     def now(self) -> datetime:
-        return self.pace.now()
+        return self.shown.now()
 
     def steady(self) -> float:
-        return self.pace.steady()
+        return self.shown.steady()
 
 
 def _reap(ended: dict[int, int]) -> None:
@@ -178,24 +264,39 @@ def _reap(ended: dict[int, int]) -> None:
         ended[pid] = os.waitstatus_to_exitcode(status)
 
 
-def _live(order: Birth, clock: _Clock) -> None:
-    """What a child does: become a process of its own and run the command line. Never returns."""
+def _become(request: StartProcess, clock: _Clock) -> None:
+    """What a child does: it gets its own session, files and environment and runs the command line. Never returns."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
-    output = os.open(order.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(output)
+    if request.terminal is not None:
+        files = [os.open(request.terminal, os.O_RDWR)]
+        fcntl.ioctl(files[0], termios.TIOCSCTTY, 0)
+        os.dup2(files[0], 0)
+        os.dup2(files[0], 1)
+        os.dup2(files[0], 2)
+    else:
+        files = [
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) for path in (request.output, request.errors)
+        ]
+        os.dup2(files[0], 1)
+        os.dup2(files[1], 2)
+    for file in files:
+        os.close(file)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=os.isatty(1))
+    os.chdir(request.folder)
+    sys.path[:0] = [request.folder, *request.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ.clear()
-    os.environ.update(order.environ, PGAPPNAME=str(os.getpid()))
-    clock.pace = order.pace
-    sys.argv = ["opsconsole", *order.argv]
+    os.environ.update({"PGAPPNAME": str(os.getpid())} | request.environ)
+    time.tzset()
+    clock.shown = request.clock
+    sys.argv = ["opsconsole", *request.argv]
 
     from opsconsole.cli import main as command_line
     from opsconsole.core import failpoints
 
-    failpoints._SET = order.environ.get("FAILPOINT", "")  # it was read when the nursery imported it
-    time.sleep(max(0.0, order.begin_at - time.time()))
+    failpoints._SET = request.environ.get("FAILPOINT", "")  # it was read when the fork server imported it
+    time.sleep(max(0.0, request.begin_at - time.time()))
     command_line()
 
 

@@ -64,7 +64,7 @@ class Operators:
             self._cluster.service.commands.retry(self._rng.choice(found).id, everything=self._rng.random() < 0.3)
 
     def _pause(self) -> None:
-        until = self._cluster.pace.now() + timedelta(minutes=self._rng.uniform(1, 5))
+        until = self._cluster.clock.now() + timedelta(minutes=self._rng.uniform(1, 5))
         self._cluster.service.commands.pause(self._rng.choice(chaos.JOBS).name, until=until)
 
     def _resume(self) -> None:

@@ -14,7 +14,7 @@ from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.core.failpoints import Point
 from opsconsole.store import runs
 from opsconsole.store.runs import RunFilter
-from tests.faults import write_monitor as witness
+from tests.faults import write_monitor
 from tests.faults.cluster import LEASE_SECONDS, Cluster, Process
 from tests.faults.operators import Operators
 from tests.packs import chaos
@@ -73,7 +73,7 @@ class Storm:
         self.deeds.update(self._operators.deeds)
         chaos.heal(self.cluster.place.data)
         self._carried_out(lambda: self.cluster.service.commands.pause("all", until=None, note="the storm is over"))
-        paused_at = self.cluster.pace.now()
+        paused_at = self.cluster.clock.now()
         self._quiet()
         for _ in range(RETRIES):
             if not self._undone():
@@ -237,7 +237,7 @@ class Storm:
             if codes.get(pid) != 128 + signal.SIGTERM:
                 self.violations.append(f"process {pid} was asked to end and ended with {codes.get(pid)}")
         with self.cluster.place.store.reading() as db:
-            taken = witness.tokens(db)
+            taken = write_monitor.tokens(db)
         for token, at in self._beheaded:
             after = next((each.at for each in taken if each.token > token), None)
             if after is not None:

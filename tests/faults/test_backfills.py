@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 from datetime import date, timedelta
 from itertools import pairwise
@@ -18,6 +17,7 @@ from opsconsole.rules.backfill import StepState
 from opsconsole.rules.backfill_status import BackfillState
 from tests.conftest import Installing
 from tests.faults.conftest import Start
+from tests.faults.fork_server import Child
 from tests.faults.test_processes import leader_of
 from tests.installation import Installation
 from tests.packs import counting, diary
@@ -233,7 +233,7 @@ def test_called_off_at_two_fifths_nothing_goes_on_and_the_rest_is_done_later(pla
     assert 2 <= len(done_then) < len(DAYS)
 
 
-def at_its_second_day(place: Installation, start: Start) -> subprocess.Popen[bytes]:
+def at_its_second_day(place: Installation, start: Start) -> Child:
     """Somebody waits for a backfill whose first day is done."""
     slow(place, DAYS[1:], LONG)
     waiting = start(place, "backfill", "run", PAGE, *RANGE, "--yes", "--wait")

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from opsconsole.store.registrations import registrations
 from tests.cli.test_terminal import assert_restored
 from tests.conftest import Installing
 from tests.faults.conftest import Start
+from tests.faults.fork_server import Child, ForkServer
 from tests.faults.test_processes import leader_of, lease_of, run_of
 from tests.installation import Installation
 from tests.packs import counting
@@ -47,15 +47,14 @@ def place(tmp_path: Path, installing: Installing) -> Installation:
 
 
 @pytest.fixture
-def opening(tmp_path: Path) -> Iterator[Opening]:
+def opening(fork_server: ForkServer, tmp_path: Path) -> Iterator[Opening]:
     """Opens `opsconsole WORDS` on an installation's databases and a terminal of its own."""
     opened: list[Terminal] = []
 
     def open_one(place: Installation, *words: str, **said: str) -> Terminal:
         workers = {"OPSCONSOLE_ENGINE__EXECUTOR": "processes", "OPSCONSOLE_ENGINE__WORKERS": "1"}
         environ = os.environ | place.environ | workers | said
-        command = [sys.executable, "-m", "opsconsole", *words]
-        opened.append(Terminal(command, env=environ, cwd=tmp_path, columns=100, rows=30))
+        opened.append(Terminal(words, env=environ, cwd=tmp_path, columns=100, rows=30, fork_server=fork_server))
         return opened[-1]
 
     yield open_one
@@ -108,7 +107,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def ends(process: subprocess.Popen[bytes], seconds: float) -> tuple[int, float]:
+def ends(process: Child | subprocess.Popen[bytes], seconds: float) -> tuple[int, float]:
     """Its exit code, and how long it took from now."""
     began = time.monotonic()
     return process.wait(timeout=seconds), time.monotonic() - began

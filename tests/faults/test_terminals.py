@@ -24,6 +24,8 @@ from opsconsole.authoring.run import RunState
 from tests.cli.test_terminal import assert_restored
 from tests.conftest import Installing
 from tests.faults import test_signals
+from tests.faults.fast_clock import FastClock
+from tests.faults.fork_server import ForkServer
 from tests.faults.test_processes import leader_of, run_of
 from tests.faults.test_signals import DAY as THAT_DAY, EACH_MINUTE, NO_REDIS, Opening, accounted
 from tests.installation import Installation
@@ -214,6 +216,7 @@ def lateness(place: Installation, number: int) -> float:
 
 
 def a_console_before_the_minute(
+    fork_server: ForkServer,
     place: Installation,
     tmp_path: Path,
     seconds: float,
@@ -223,9 +226,15 @@ def a_console_before_the_minute(
     file.write_text(EACH_MINUTE)
     ahead = (60 - time.time() % 60) - seconds
     environ = {"OPSCONSOLE_ENGINE__EXECUTOR": "processes", "OPSCONSOLE_ENGINE__WORKERS": "1"}
-    command = [sys.executable, "-m", "tests.faults.late_clock", str(ahead), "--config", str(file)]
-    root = Path(__file__).parents[2]
-    return Terminal(command, env=os.environ | place.environ | environ, cwd=root, columns=100, rows=30)
+    return Terminal(
+        ["--config", str(file)],
+        env=os.environ | place.environ | environ,
+        cwd=tmp_path,
+        columns=100,
+        rows=30,
+        fork_server=fork_server,
+        clock=FastClock(offset_seconds=ahead),
+    )
 
 
 def starts(place: Installation) -> list[float]:
@@ -234,8 +243,10 @@ def starts(place: Installation) -> list[float]:
     return [(each.started_at - each.due_at).total_seconds() for each in rows if each.started_at is not None]
 
 
-def test_row_49_a_storm_of_sizes_does_not_touch_the_schedule(place: Installation, tmp_path: Path) -> None:
-    terminal = a_console_before_the_minute(place, tmp_path, 10.0)
+def test_row_49_a_storm_of_sizes_does_not_touch_the_schedule(
+    fork_server: ForkServer, place: Installation, tmp_path: Path
+) -> None:
+    terminal = a_console_before_the_minute(fork_server, place, tmp_path, 10.0)
     try:
         terminal.wait_for("leading since")
         rng = random.Random(49)
@@ -265,8 +276,10 @@ def test_row_49_a_storm_of_sizes_does_not_touch_the_schedule(place: Installation
         terminal.close()
 
 
-def test_row_50_instants_are_on_time_while_nobody_reads_the_terminal(place: Installation, tmp_path: Path) -> None:
-    terminal = a_console_before_the_minute(place, tmp_path, 14.0)
+def test_row_50_instants_are_on_time_while_nobody_reads_the_terminal(
+    fork_server: ForkServer, place: Installation, tmp_path: Path
+) -> None:
+    terminal = a_console_before_the_minute(fork_server, place, tmp_path, 14.0)
     try:
         terminal.wait_for("leading since")
         latest = []

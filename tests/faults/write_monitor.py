@@ -1,4 +1,4 @@
-"""A witness inside the store's database: writes down who wrote what, whatever the program itself believes.
+"""A write monitor inside the store's database: records who wrote what, whatever the program itself believes.
 
 Triggers note each change of the lease's token and of a run's state, and every write to what only the leader may write
 by a process that does not hold the lease at that moment. A process signs its connections with its number.
@@ -21,11 +21,11 @@ GUARDED = ("ops_jobs", "ops_occurrences", "ops_runs", "ops_batches", "ops_failur
 """What only the leader may write."""
 
 _TABLES = """
-CREATE TABLE witness_tokens (
+CREATE TABLE monitor_tokens (
     id {serial}, before BIGINT, token BIGINT NOT NULL, pid INTEGER, writer INTEGER, at DOUBLE PRECISION NOT NULL);
-CREATE TABLE witness_states (
+CREATE TABLE monitor_states (
     id {serial}, run BIGINT NOT NULL, before TEXT, state TEXT NOT NULL, token BIGINT, writer INTEGER);
-CREATE TABLE witness_wrongs (id {serial}, what TEXT NOT NULL, writer INTEGER, leader INTEGER, token BIGINT)
+CREATE TABLE monitor_violations (id {serial}, what TEXT NOT NULL, writer INTEGER, leader INTEGER, token BIGINT)
 """
 
 _HOLDER = "(SELECT pid FROM ops_lease WHERE owner IS NOT NULL)"
@@ -65,7 +65,7 @@ def sign_connections() -> None:
 
 
 def install(store: Store) -> None:
-    """Adds the witness to a store that has its tables."""
+    """Adds the monitor to a store that has its tables."""
     with store.writing() as db:
         for statement in _sqlite() if store.is_sqlite else _postgresql():
             db.exec_driver_sql(statement)
@@ -73,19 +73,21 @@ def install(store: Store) -> None:
 
 def tokens(db: Connection) -> list[Taken]:
     """Every change of the token, in order."""
-    return [Taken(*row) for row in db.execute(text("SELECT before, token, pid, at FROM witness_tokens ORDER BY id"))]
+    return [Taken(*row) for row in db.execute(text("SELECT before, token, pid, at FROM monitor_tokens ORDER BY id"))]
 
 
 def states(db: Connection) -> list[Turned]:
     """Every change of a run's state, in order."""
     return [
-        Turned(*row) for row in db.execute(text("SELECT run, before, state, token FROM witness_states ORDER BY id"))
+        Turned(*row) for row in db.execute(text("SELECT run, before, state, token FROM monitor_states ORDER BY id"))
     ]
 
 
 def wrongs(db: Connection) -> list[str]:
     """What should not have been written, in sentences."""
-    query = text("SELECT what, writer, leader, token, count(*) FROM witness_wrongs GROUP BY 1, 2, 3, 4 ORDER BY 1, 2")
+    query = text(
+        "SELECT what, writer, leader, token, count(*) FROM monitor_violations GROUP BY 1, 2, 3, 4 ORDER BY 1, 2"
+    )
     return [
         f"{what} by process {writer} while process {leader} held token {token} ({n} times)"
         for what, writer, leader, token, n in db.execute(query)
@@ -97,26 +99,26 @@ def _sqlite() -> Sequence[str]:
     for what, before in (("INSERT", "NULL"), ("UPDATE", "OLD.token")):
         changed = "" if what == "INSERT" else "WHEN OLD.token <> NEW.token "
         made.append(
-            f"CREATE TRIGGER witness_token_{what} AFTER {what} ON ops_lease {changed}BEGIN "
-            "INSERT INTO witness_tokens (before, token, pid, writer, at) "
+            f"CREATE TRIGGER monitor_token_{what} AFTER {what} ON ops_lease {changed}BEGIN "
+            "INSERT INTO monitor_tokens (before, token, pid, writer, at) "
             f"VALUES ({before}, NEW.token, NEW.pid, writer(), {_SQLITE_NOW}); END"
         )
     for what, before in (("INSERT", "NULL"), ("UPDATE", "OLD.state")):
         changed = "" if what == "INSERT" else "WHEN OLD.state <> NEW.state "
         made.append(
-            f"CREATE TRIGGER witness_state_{what} AFTER {what} ON ops_runs {changed}BEGIN "
-            "INSERT INTO witness_states (run, before, state, token, writer) "
+            f"CREATE TRIGGER monitor_state_{what} AFTER {what} ON ops_runs {changed}BEGIN "
+            "INSERT INTO monitor_states (run, before, state, token, writer) "
             f"VALUES (NEW.id, {before}, NEW.state, {_TOKEN}, writer()); END"
         )
-    noted = "INSERT INTO witness_wrongs (what, writer, leader, token) VALUES"
+    noted = "INSERT INTO monitor_violations (what, writer, leader, token) VALUES"
     for table in GUARDED:
         made += [
-            f"CREATE TRIGGER witness_{table}_{what} AFTER {what} ON {table} WHEN writer() IS NOT {_HOLDER} BEGIN "
+            f"CREATE TRIGGER monitor_{table}_{what} AFTER {what} ON {table} WHEN writer() IS NOT {_HOLDER} BEGIN "
             f"{noted} ('{what} on {table}', writer(), {_HOLDER}, {_TOKEN}); END"
             for what in ("INSERT", "UPDATE", "DELETE")
         ]
     made.append(
-        "CREATE TRIGGER witness_cursor AFTER UPDATE ON ops_jobs WHEN NEW.planned_until < OLD.planned_until BEGIN "
+        "CREATE TRIGGER monitor_cursor AFTER UPDATE ON ops_jobs WHEN NEW.planned_until < OLD.planned_until BEGIN "
         f"{noted} ('a cursor moved back', writer(), {_HOLDER}, {_TOKEN}); END"
     )
     return made
@@ -128,28 +130,28 @@ def _postgresql() -> Sequence[str]:
     bodies = {
         "token": (
             "IF TG_OP = 'INSERT' OR OLD.token <> NEW.token THEN "
-            "INSERT INTO witness_tokens (before, token, pid, writer, at) "
+            "INSERT INTO monitor_tokens (before, token, pid, writer, at) "
             "VALUES (CASE TG_OP WHEN 'UPDATE' THEN OLD.token END, NEW.token, NEW.pid, "
             f"{writer}, extract(epoch FROM clock_timestamp())); END IF;"
         ),
         "state": (
             "IF TG_OP = 'INSERT' OR OLD.state <> NEW.state THEN "
-            "INSERT INTO witness_states (run, before, state, token, writer) "
+            "INSERT INTO monitor_states (run, before, state, token, writer) "
             f"VALUES (NEW.id, CASE TG_OP WHEN 'UPDATE' THEN OLD.state END, NEW.state, {_TOKEN}, {writer}); END IF;"
         ),
         "leader": (
             f"IF {writer} IS DISTINCT FROM {_HOLDER} THEN "
-            "INSERT INTO witness_wrongs (what, writer, leader, token) "
+            "INSERT INTO monitor_violations (what, writer, leader, token) "
             f"VALUES (TG_OP || ' on ' || TG_TABLE_NAME, {writer}, {_HOLDER}, {_TOKEN}); END IF;"
         ),
         "cursor": (
             "IF NEW.planned_until < OLD.planned_until THEN "
-            "INSERT INTO witness_wrongs (what, writer, leader, token) "
+            "INSERT INTO monitor_violations (what, writer, leader, token) "
             f"VALUES ('a cursor moved back', {writer}, {_HOLDER}, {_TOKEN}); END IF;"
         ),
     }
     made += [
-        f"CREATE FUNCTION witness_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NULL; END $$"
+        f"CREATE FUNCTION monitor_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NULL; END $$"
         for name, body in bodies.items()
     ]
     where = [
@@ -159,7 +161,7 @@ def _postgresql() -> Sequence[str]:
         *(("leader", "INSERT OR UPDATE OR DELETE", table, "STATEMENT") for table in GUARDED),
     ]
     made += [
-        f"CREATE TRIGGER witness_{name} AFTER {what} ON {table} FOR EACH {each} EXECUTE FUNCTION witness_{name}()"
+        f"CREATE TRIGGER monitor_{name} AFTER {what} ON {table} FOR EACH {each} EXECUTE FUNCTION monitor_{name}()"
         for name, what, table, each in where
     ]
     return made

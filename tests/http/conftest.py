@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Installing
+from tests.faults.fork_server import Child, ForkServer
 from tests.http.client import Wire, served
 from tests.installation import Installation
 from tests.waiting import eventually
@@ -56,7 +55,7 @@ def guarded(installing: Installing, tmp_path: Path, redis_url: str) -> Iterator[
 class Headless:
     """`opsconsole headless` as a process of its own, and what it prints."""
 
-    process: subprocess.Popen[bytes]
+    process: Child
     log: Path
     secret: str | None
 
@@ -79,7 +78,7 @@ Starting = Callable[..., Headless]
 
 
 @pytest.fixture
-def headless(tmp_path: Path) -> Iterator[Starting]:
+def headless(fork_server: ForkServer, tmp_path: Path) -> Iterator[Starting]:
     """Starts processes on an installation's databases, and ends them after the test."""
     started: list[Headless] = []
 
@@ -89,9 +88,7 @@ def headless(tmp_path: Path) -> Iterator[Starting]:
         if config is not None:
             del said["OPSCONSOLE_JOBS__PACKS"]
         named = ["--config", str(config)] if config is not None else []
-        command = [sys.executable, "-m", "opsconsole", *named, "headless", *words]
-        with log.open("wb") as out:
-            process = subprocess.Popen(command, env=said, stdout=out, stderr=out)
+        process = fork_server.start([*named, "headless", *words], said, output=log)
         started.append(Headless(process, log, said.get("CRON_SECRET")))
         return started[-1]
 
