@@ -81,7 +81,7 @@ def test_nothing_is_listened_on_unless_it_is_asked_for_and_the_configuration_may
 
     config.write_text(config.read_text().replace("tests.packs.counting", "tests.packs.routes"))
     asked.process.send_signal(signal.SIGHUP)
-    eventually(lambda: asked.says("the configuration is read again"), "it is read")
+    eventually(lambda: asked.says("the configuration was reloaded"), "it is read")
     assert wire.get("/packed").status == 200
 
     config.write_text(config.read_text().replace("ops.sock", "other.sock"))
