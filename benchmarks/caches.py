@@ -28,7 +28,7 @@ from jobs.attempts.update_performance import update_performance
 from jobs.practice import pack, queries, sessions
 from jobs.practice.families import PERFORMANCE
 from jobs.practice.generator import SessionConfig, generate
-from jobs.practice.queries import ZONE, Performance, just
+from jobs.practice.queries import ZONE, Performance, only_user
 from jobs.practice.routes import start_session
 from jobs.practice.sample import add_practice
 from jobs.practice.warm_cache import warm_cache
@@ -98,22 +98,22 @@ def ways(user: str) -> dict[str, Callable[[ExtensionContext], Any]]:
     def looked_up(ctx: ExtensionContext) -> Any:
         def compute() -> Performance | None:
             with ctx.reading() as db:
-                return queries.performances(db, just(user), ctx.now).get(user)
+                return queries.performances(db, only_user(user), ctx.now).get(user)
 
         return ctx.cache.reader.get(PERFORMANCE, Performance | None, compute, user=user)
 
     def selected(ctx: ExtensionContext) -> Any:
-        _, topics = sessions.look_up(ctx, user, SUBJECT)
+        _, topics = sessions.read_learner(ctx, user, SUBJECT)
         pool = sessions.questions(ctx, SUBJECT, SessionConfig())
         return generate(SessionConfig(), pool, topics, (), "7")
 
     def generated(ctx: ExtensionContext) -> Any:
-        performance, topics = sessions.look_up(ctx, user, SUBJECT)
+        performance, topics = sessions.read_learner(ctx, user, SUBJECT)
         assert performance is not None
-        config = sessions.config_of(ctx, performance)
+        config = sessions.session_config(ctx, performance)
         pool = sessions.questions(ctx, SUBJECT, config)
         with ctx.reading() as db:
-            solved = queries.solved_lately(db, user, ctx.now)
+            solved = queries.recently_solved(db, user, ctx.now)
         return generate(config, pool, topics, solved, "7")
 
     def answered(ctx: ExtensionContext) -> Any:

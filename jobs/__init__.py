@@ -1,1 +1,1 @@
-"""The packs of jobs that come with opsconsole."""
+"""The packs that ship with opsconsole."""

@@ -1,4 +1,4 @@
-"""What the packs share: the users that their jobs are about."""
+"""The metadata and the users table that all packs share."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from sqlalchemy import Boolean, Column, MetaData, String, Table
 
 from opsconsole.sql import UtcTime, key_type
 
-NAMES = {
+NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
 
-metadata = MetaData(naming_convention=NAMES)
+metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 users = Table(
     "users",

@@ -1,4 +1,4 @@
-"""Made-up people for the demo, the benchmarks and the tests: the same ones for the same number, every time."""
+"""Sample users for the demo, benchmarks and tests. The same number and seed give the same user."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from opsconsole.sql import Database
 
 CHUNK = 4000
-"""Rows a transaction: long enough to be fast, short enough that nobody waits for it."""
-ACTIVE = 0.95
+"""Rows per transaction: large enough to be fast, small enough not to block other writers."""
+ACTIVE_SHARE = 0.95
 FIRST_JOINED = datetime(2025, 1, 1, 4, 30, tzinfo=UTC)
 
 STREAMS = ("science", "commerce", "arts", None)
 GRADES = ("8", "9", "10", "11", "12", None)
 
-GIVEN = (
+GIVEN_NAMES = (
     *("Asha", "Ben", "Chen", "Aarav", "Vihaan", "Aditya", "Arjun", "Sai", "Reyansh", "Krishna", "Ishaan"),
     *("Ananya", "Diya", "Aadhya", "Saanvi", "Pari", "Myra", "Kavya", "Meera", "Lakshmi", "Priya", "Sneha"),
     *("Fatima", "Zoya", "Ayesha", "Imran", "Farhan", "Yusuf", "Gurpreet", "Harleen", "Jaspreet", "Simran"),
@@ -34,7 +34,7 @@ GIVEN = (
     *("محمد", "زینب", "נועה", "陈伟", "美咲", "さくら", "지우", "สมชาย", "დავით", "Żaneta", "Siân"),
     *("D'Arcy", "Jean-Luc", "Mary Ann", "X Æ", "Bo", "Q", "Rohan", "Tara", "Manmeet", "Sourav"),
 )
-FAMILY = (
+FAMILY_NAMES = (
     *("Sharma", "Verma", "Gupta", "Iyer", "Iyengar", "Nair", "Menon", "Pillai", "Reddy", "Rao", "Naidu"),
     *("Patel", "Shah", "Mehta", "Desai", "Joshi", "Kulkarni", "Deshpande", "Chatterjee", "Mukhopadhyay"),
     *("Singh", "Kaur", "Gill", "Khan", "Ansari", "Qureshi", "D'Souza", "Fernandes", "Pinto", "Lepcha", "Ao"),
@@ -47,48 +47,48 @@ FAMILY = (
 
 
 def user_id(number: int) -> str:
-    """The id of the user with that number, counted from 1."""
+    """The id of a user; numbers start at 1."""
     return f"u{number:05}"
 
 
 def is_active(number: int, *, seed: int = 1) -> bool:
-    """Whether that user still comes."""
-    return Random(f"{seed}/{user_id(number)}").random() < ACTIVE
+    """Whether a user is active."""
+    return Random(f"{seed}/{user_id(number)}").random() < ACTIVE_SHARE
 
 
 def add_users(data: Database, count: int, *, seed: int = 1) -> None:
-    """Writes the users that are not there yet; they are added in order, so the last one stands for all."""
+    """Writes the users that do not exist yet. They are added in order, so if the last one exists, all do."""
     with data.reading() as db:
         if db.execute(select(users.c.id).where(users.c.id == user_id(count))).first():
             return
-    add_missing(data, users, (_person(number, seed) for number in range(1, count + 1)))
+    add_missing(data, users, (_user(number, seed) for number in range(1, count + 1)))
 
 
 def add_missing(data: Database, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-    """Writes the rows whose keys are not there yet, in short transactions."""
-    adding = inserting(data, table).on_conflict_do_nothing()
-    waiting = iter(rows)
-    while chunk := list(islice(waiting, CHUNK)):
+    """Writes the rows whose keys do not exist yet, in short transactions."""
+    statement = inserting(data, table).on_conflict_do_nothing()
+    remaining = iter(rows)
+    while chunk := list(islice(remaining, CHUNK)):
         with data.writing() as db:
-            db.execute(adding, chunk)
+            db.execute(statement, chunk)
 
 
 def inserting(data: Database, table: Table) -> Any:
-    """An INSERT that can say what happens where a row is there already."""
-    # Imported here: a tenth of a second that workers, who load the packs too, need not spend.
+    """An INSERT that supports ON CONFLICT on both databases."""
+    # Imported here: it takes 0.1 s, and workers load this module without needing it.
     from sqlalchemy.dialects import postgresql, sqlite
 
     return sqlite.insert(table) if data.is_sqlite else postgresql.insert(table)
 
 
-def _person(number: int, seed: int) -> dict[str, Any]:
-    dice = Random(f"{seed}/{user_id(number)}")
-    active = dice.random() < ACTIVE
+def _user(number: int, seed: int) -> dict[str, Any]:
+    rng = Random(f"{seed}/{user_id(number)}")
+    active = rng.random() < ACTIVE_SHARE
     return {
         "id": user_id(number),
-        "name": f"{dice.choice(GIVEN)} {dice.choice(FAMILY)}",
+        "name": f"{rng.choice(GIVEN_NAMES)} {rng.choice(FAMILY_NAMES)}",
         "active": active,
-        "stream": dice.choice(STREAMS),
-        "grade": dice.choice(GRADES),
-        "created_at": FIRST_JOINED + timedelta(seconds=dice.randrange(200 * 86400)),
+        "stream": rng.choice(STREAMS),
+        "grade": rng.choice(GRADES),
+        "created_at": FIRST_JOINED + timedelta(seconds=rng.randrange(200 * 86400)),
     }

@@ -13,8 +13,8 @@ import redis
 
 from benchmarks.bare.driver import Rows, Sql, by_first, opened
 from benchmarks.workload import Asked
-from jobs.attempts.cached_day import Done
-from jobs.attempts.suggestion_rules import advise
+from jobs.attempts.cached_day import AttemptResult
+from jobs.attempts.suggestion_rules import choose_suggestion
 
 TTL_SECONDS = 7200
 
@@ -121,7 +121,7 @@ STAMPED = {**SUGGESTION, "created_at": "timestamptz"}
 
 def suggest(asked: Asked) -> int:
     """Suggests something to every active user whose day is in the cache, or who had none; how many these are."""
-    decode = msgspec.json.Decoder(list[Done]).decode
+    decode = msgspec.json.Decoder(list[AttemptResult]).decode
     with opened(asked) as (sql, cache):
         expected = {each: round(mean, 6) for each, mean in sql.rows(EXPECTED, *sql.between(asked)) if mean is not None}
         day, stamp = date.fromisoformat(asked.window.label), sql.time(datetime.now(UTC))
@@ -133,7 +133,7 @@ def suggest(asked: Asked) -> int:
             for (user, many), value in zip(counts, cached, strict=True):
                 did = decode(value) if value else []
                 assert len(did) == many, "the cache is not whole"
-                told = advise(did, expected)
+                told = choose_suggestion(did, expected)
                 rows.append((user, day, told.kind.value, told.message, encode(told.details).decode(), stamp))
             sql.upsert("suggestions", STAMPED, 2, rows)
             sql.commit()

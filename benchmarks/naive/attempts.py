@@ -15,8 +15,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, joinedload, mapped_
 from benchmarks.naive.mapping import active_users, mapped, opened
 from benchmarks.workload import Asked
 from jobs.attempts import tables
-from jobs.attempts.cached_day import Done
-from jobs.attempts.suggestion_rules import advise
+from jobs.attempts.cached_day import AttemptResult
+from jobs.attempts.suggestion_rules import choose_suggestion
 from jobs.common import users
 from opsconsole.sql import Json, UtcTime
 
@@ -144,7 +144,7 @@ def suggest(asked: Asked) -> int:
         names = session.scalars(active_users(asked)).all()
         for user in names:
             value: Any = cache.get(f"date:user:{asked.window.label}:{user}")
-            told = advise(msgspec.json.decode(value, type=list[Done]) if value else [], expected)
+            told = choose_suggestion(msgspec.json.decode(value, type=list[AttemptResult]) if value else [], expected)
             row = {"kind": told.kind.value, "message": told.message, "details": told.details}
             session.merge(mine(user_id=user, date=day, **row, created_at=datetime.now(UTC)))
             session.commit()

@@ -26,7 +26,7 @@ def warm_cache(asked: Asked) -> int:
     with opened(asked) as (session, cache):
         names = session.scalars(active_users(asked).where(lately.exists())).all()
         for user in names:
-            db, who = session.connection(), queries.just(user)
+            db, who = session.connection(), queries.only_user(user)
             performance = queries.performances(db, who, asked.as_of)[user]
             cache.setex(f"user:performance:{user}", HALF_AN_HOUR, msgspec.json.encode(performance))
             current = queries.current_topics(db, who, asked.as_of)

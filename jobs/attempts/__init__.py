@@ -1,12 +1,12 @@
-"""Attempts at questions: cached each night for the next morning, and what follows from them for each user."""
+"""Attempts at questions: cached each night, with suggestions, performance and mastery derived from them."""
 
 from __future__ import annotations
 
 from jobs.attempts.cache_day import cache_day
 from jobs.attempts.cached_day import DAY_ATTEMPTS
 from jobs.attempts.options import Options
-from jobs.attempts.panels import suggested
-from jobs.attempts.routes import attempt_day
+from jobs.attempts.panels import suggestions_panel
+from jobs.attempts.routes import attempt_day_route
 from jobs.attempts.sample import add_attempts
 from jobs.attempts.suggest import suggest
 from jobs.attempts.update_mastery import update_mastery
@@ -20,7 +20,7 @@ pack = Pack(
     families=(DAY_ATTEMPTS,),
     metadata=metadata,
     settings=Options,
-    routes=(attempt_day,),
-    panels=(suggested,),
+    routes=(attempt_day_route,),
+    panels=(suggestions_panel,),
     sample=add_attempts,
 )

@@ -1,4 +1,4 @@
-"""A user's day as the cache has it, and whether that, with what was made since, is still all of it."""
+"""Reads cached days, and checks whether they, with later attempts, are complete."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from opsconsole.cache import Family
 TTL = hours(2)
 DAY_ATTEMPTS = Family("attempts.day", "date:user:{date}:{user}", ttl=TTL, of=("user",), made_from=("attempts",))
 
-LARGEST_MEASURE = 1e100
-"""Seconds: more, or no number at all, is a broken measure. The sum of any number of good ones is still a number."""
+MAX_TIMING = 1e100
+"""Seconds. Larger values are invalid; sums of valid ones never overflow."""
 
 
 class Named(msgspec.Struct):
-    """A subject, topic or subtopic as readers see it."""
+    """A subject, topic or subtopic."""
 
     id: str
     name: str
 
 
-class Done(msgspec.Struct, rename="camel"):
-    """What is looked at of an attempt, wherever it was read."""
+class AttemptResult(msgspec.Struct, rename="camel"):
+    """The parts of an attempt that rules use, read from the cache or the database."""
 
     status: str
     timing: float | None
@@ -37,60 +37,60 @@ class Done(msgspec.Struct, rename="camel"):
     difficulty: str | None
 
 
-class Seen(Done, rename="camel"):
-    """An attempt as it was cached; a value that says anything else cannot be read."""
+class CachedAttempt(AttemptResult, rename="camel"):
+    """A cached attempt; decoding validates it."""
 
     status: Status
-    timing: Annotated[float, msgspec.Meta(ge=-LARGEST_MEASURE, le=LARGEST_MEASURE)] | None
+    timing: Annotated[float, msgspec.Meta(ge=-MAX_TIMING, le=MAX_TIMING)] | None
     id: str
     solved_at: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class CachedDay:
-    """A value of the cache that can be read: as it is, and what it says."""
+    """A valid cached value, raw and decoded."""
 
     value: bytes
-    attempts: list[Seen]
+    attempts: list[CachedAttempt]
 
 
-Reading = Callable[[Context, Connection, list[str], Window], Iterable[Row[Any]]]
-"""Reads what some users did in a window; rows have a `user_id` and an `id`."""
+AttemptReader = Callable[[Context, Connection, list[str], Window], Iterable[Row[Any]]]
+"""Reads the attempts of users in a window; rows have `user_id` and `id`."""
 
-_decode = msgspec.json.Decoder(list[Seen]).decode
-
-
-def cached_days(ctx: Context, users: Iterable[str]) -> dict[str, CachedDay]:
-    """Whose day is in the cache and can be read, in one round trip. Raises Unavailable."""
-    found = ctx.cache.read(DAY_ATTEMPTS, users, by="user", date=ctx.window.label)
-    return {user: day for user, value in found.items() if value and (day := readable(value, ctx.window))}
+_decode = msgspec.json.Decoder(list[CachedAttempt]).decode
 
 
-def readable(value: bytes, window: Window) -> CachedDay | None:
-    """A cached value, when it is attempts of that day; else None."""
+def read_cached_days(ctx: Context, users: Iterable[str]) -> dict[str, CachedDay]:
+    """The valid cached days by user, in one round trip. Raises Unavailable."""
+    values = ctx.cache.read(DAY_ATTEMPTS, users, by="user", date=ctx.window.label)
+    return {user: day for user, value in values.items() if value and (day := parse_cached_day(value, ctx.window))}
+
+
+def parse_cached_day(value: bytes, window: Window) -> CachedDay | None:
+    """Decodes a cached value; None unless it has attempts of that day, each once."""
     try:
-        seen = _decode(value)
+        cached = _decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    within = all(window.start <= attempt.solved_at < window.end for attempt in seen)
-    once = len({attempt.id for attempt in seen}) == len(seen) > 0
-    return CachedDay(value, seen) if within and once else None
+    within = all(window.start <= attempt.solved_at < window.end for attempt in cached)
+    once = len({attempt.id for attempt in cached}) == len(cached) > 0
+    return CachedDay(value, cached) if within and once else None
 
 
-def counted(ctx: Context, db: Connection, users: list[str]) -> dict[str, int]:
-    """How many attempts each user made in the window until now; nobody without any."""
-    made = (
+def attempt_counts(ctx: Context, db: Connection, users: list[str]) -> dict[str, int]:
+    """The number of attempts by user in the window until `as_of`, without users who made none."""
+    query = (
         select(attempts.c.user_id, func.count().label("made"))
         .where(ctx.among(attempts.c.user_id, users), ctx.window.until(ctx.as_of).holds(attempts.c.solved_at))
         .group_by(attempts.c.user_id)
     )
-    return {row.user_id: row.made for row in db.execute(made)}
+    return {row.user_id: row.made for row in db.execute(query)}
 
 
-def made_since(
-    ctx: Context, db: Connection, cached: Mapping[str, CachedDay], counts: Mapping[str, int], read: Reading
+def attempts_since_cached(
+    ctx: Context, db: Connection, cached: Mapping[str, CachedDay], counts: Mapping[str, int], read: AttemptReader
 ) -> dict[str, list[Row[Any]]]:
-    """What users made after their day was cached, for those only of whom that makes the whole day."""
+    """Attempts made after a user's day was cached, for users whose day they complete."""
     since: dict[str, list[Row[Any]]] = {}
     behind: dict[str, set[str]] = {}
     for user, day in cached.items():
@@ -101,17 +101,17 @@ def made_since(
             behind[user] = {attempt.id for attempt in day.attempts}
     if not behind:
         return since
-    # Cached times are cut to milliseconds, so the last cached attempts are among what is read, and known by their ids.
+    # Cached times are truncated to milliseconds, so the last cached attempts are read again and dropped by id.
     earliest = min(max(attempt.solved_at for attempt in cached[user].attempts) for user in behind)
     for row in read(ctx, db, list(behind), replace(ctx.window.until(ctx.as_of), start=earliest)):
         if row.id not in behind[row.user_id]:
             since[row.user_id].append(row)
-    for user, known in behind.items():
-        if len(known) + len(since[user]) != counts[user]:
-            del since[user]  # something came in late: it is older than what was cached last
+    for user, cached_ids in behind.items():
+        if len(cached_ids) + len(since[user]) != counts[user]:
+            del since[user]  # an attempt was stored late: it is older than the last cached one
     return since
 
 
-def measured(seconds: ColumnElement[float]) -> ColumnElement[float | None]:
-    """A timing where it is a number, else NULL: nobody's broken measure is to spoil everybody's mean."""
-    return case((seconds.between(-LARGEST_MEASURE, LARGEST_MEASURE), seconds))
+def valid_timing(seconds: ColumnElement[float]) -> ColumnElement[float | None]:
+    """A timing where it is valid, else NULL, so that one invalid value does not affect the mean of all."""
+    return case((seconds.between(-MAX_TIMING, MAX_TIMING), seconds))

@@ -1,4 +1,4 @@
-"""What the `[attempts]` section of the configuration may say."""
+"""The `[attempts]` section of the configuration."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import msgspec
 class Options(msgspec.Struct, frozen=True):
     """How the day's attempts are cached.
 
-    `compress_over`: values of more bytes than this are kept compressed; none when None. `longest_ttl_hours`: how long
-    the day of a user is kept who came on each of the last seven days; those who came less often are between that and
-    the usual two hours, which hold for everybody when None. `incremental`: what was made since the last run is appended
-    to what is cached; what is there already stays as it was, also when a topic was renamed meanwhile.
+    `compress_over`: compress values of more bytes than this; None disables compression. `max_ttl_hours`: the TTL for
+    users active on each of the last seven days, two hours for users active on one day, in between for others; None
+    keeps two hours for all. `incremental`: append attempts made since the last run instead of rebuilding the day;
+    cached attempts are not updated, for example when a topic was renamed.
     """
 
     compress_over: int | None = None
-    longest_ttl_hours: float | None = None
+    max_ttl_hours: float | None = None
     incremental: bool = False

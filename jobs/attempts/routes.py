@@ -1,4 +1,4 @@
-"""Answers with a user's cached day, for programs that do not speak to Redis."""
+"""HTTP route for a user's cached day, for programs without access to Redis."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from opsconsole.extensions import ExtensionContext, Reply, Request, Route
 
 
 def cached_day(ctx: ExtensionContext, request: Request) -> Reply:
-    """The array as it was cached; 404 where there is none, or something else. Raises Unavailable."""
+    """The cached array; 404 when it is absent or not an array. Raises Unavailable."""
     user, day = request.path["user"], request.path["date"]
     try:
-        named = date.fromisoformat(day).isoformat() == day
+        is_date = date.fromisoformat(day).isoformat() == day
     except ValueError:
-        named = False
-    if not named:
-        return Reply.error(400, "bad_date", "write the date as 2026-03-08", field="date")
+        is_date = False
+    if not is_date:
+        return Reply.error(400, "bad_date", "date must have the form 2026-03-08", field="date")
     value = ctx.cache.read(DAY_ATTEMPTS, [user], by="user", date=day)[user]
     if value is None or not _is_array(value):
-        return Reply.error(404, "not_cached", f"nothing is cached for this user on {day}")
+        return Reply.error(404, "not_cached", f"no attempts are cached for this user on {day}")
     return Reply(value)
 
 
@@ -33,4 +33,4 @@ def _is_array(value: bytes) -> bool:
     return True
 
 
-attempt_day = Route("GET", "/cache/attempt-day/{user}/{date}", cached_day)
+attempt_day_route = Route("GET", "/cache/attempt-day/{user}/{date}", cached_day)

@@ -1,4 +1,4 @@
-"""Made-up attempts for the demo, the benchmarks and the tests: people who practise most days, mostly at night."""
+"""Sample attempts for the demo, benchmarks and tests: users practise on most days, mostly in the evening."""
 
 from __future__ import annotations
 
@@ -37,72 +37,72 @@ MISTAKES = ("sign error", "misread the question", "wrong formula", "unit missing
 WORDS = ("because the forces balance", "√2 · π", "it doubles", "क्योंकि ताप बढ़ता है", 'he said "no"', "a\\b", "x² + 4")
 
 TOPICS = [name for names in SUBJECTS.values() for name in names]
-TOPICS_A_SUBJECT = len(TOPICS) // len(SUBJECTS)
+TOPICS_PER_SUBJECT = len(TOPICS) // len(SUBJECTS)
 
-# Before school, a quiet noon, a long evening: the weight of each local hour of the day.
+# Cumulative weights of the local hours: before school, a quiet noon, a long evening.
 CURVE = tuple(accumulate((1, 0, 0, 0, 1, 4, 9, 9, 4, 2, 2, 3, 3, 4, 5, 8, 11, 14, 16, 18, 18, 14, 8, 4)))
 HOURS = range(24)
-MOST_A_DAY = 40
+MAX_PER_DAY = 40
 
 BAD_QUESTION = "q-7781"
-"""A question that is in no catalogue."""
+"""The id of a question that does not exist."""
 BAD_USER = 417
-"""The user who met it; the last one where there are fewer."""
+"""The user who attempts it, or the last user when there are fewer."""
 
 
 def add_attempts(data: Database, users: int, since: datetime, until: datetime, *, seed: int = 1) -> None:
-    """Writes what `users` people did in [since, until), and before it the people and the catalogue.
+    """Writes the attempts of `users` users in [since, until), and the users and the catalogue first.
 
-    A user's day depends on seed, user and date alone: stretches may be written one after another or at once, and one
-    that is there already adds nothing. On the last day that has begun, one user meets a question that does not exist.
+    A user's day depends on seed, user and date only, so a period can be written at once or in parts, and writing it
+    again adds nothing. On the last day one user attempts a question that does not exist.
     """
     if users < 1 or since >= until:
         return
     add_users(data, users, seed=seed)
     _add_catalogue(data)
     add_missing(data, attempts, _attempts(users, Window(since, until, ""), seed))
-    _plant_a_bad_attempt(data, min(BAD_USER, users), DAY.at(until - timedelta(microseconds=1), ZONE).start)
+    _add_invalid_attempt(data, min(BAD_USER, users), DAY.at(until - timedelta(microseconds=1), ZONE).start)
 
 
-def _attempts(users: int, stretch: Window, seed: int) -> Iterator[dict[str, Any]]:
-    days = list(_days(stretch))
+def _attempts(users: int, period: Window, seed: int) -> Iterator[dict[str, Any]]:
+    days = list(_days(period))
     for number in range(1, users + 1):
         user = user_id(number)
-        nature = Random(f"{seed}/{user}/attempts")
+        user_rng = Random(f"{seed}/{user}/attempts")
         active = is_active(number, seed=seed)
-        comes = nature.uniform(0.82, 1.0) if active else 0.05
-        eager = nature.uniform(9.0, 18.8)
-        knows = [nature.uniform(0.45, 0.98) for _ in SUBJECTS]
+        activity = user_rng.uniform(0.82, 1.0) if active else 0.05
+        daily_attempts = user_rng.uniform(9.0, 18.8)
+        skills = [user_rng.uniform(0.45, 0.98) for _ in SUBJECTS]
         for day in days:
-            dice = Random(f"{seed}/{user}/{day.label}")
-            if dice.random() < comes:
-                yield from _day(user, day, stretch, dice, eager, knows)
+            rng = Random(f"{seed}/{user}/{day.label}")
+            if rng.random() < activity:
+                yield from _day(user, day, period, rng, daily_attempts, skills)
 
 
-def _days(stretch: Window) -> Iterator[Window]:
-    day = DAY.at(stretch.start, ZONE)
-    while day.start < stretch.end:
+def _days(period: Window) -> Iterator[Window]:
+    day = DAY.at(period.start, ZONE)
+    while day.start < period.end:
         yield day
         day = DAY.at(day.end, ZONE)
 
 
 def _day(
-    user: str, day: Window, stretch: Window, dice: Random, eager: float, knows: list[float]
+    user: str, day: Window, period: Window, rng: Random, daily_attempts: float, skills: list[float]
 ) -> Iterator[dict[str, Any]]:
-    many = min(MOST_A_DAY, max(1, round(dice.gauss(eager, 4))))
-    hours = dice.choices(HOURS, cum_weights=CURVE, k=many)
-    chance = dice.random
+    number = min(MAX_PER_DAY, max(1, round(rng.gauss(daily_attempts, 4))))
+    hours = rng.choices(HOURS, cum_weights=CURVE, k=number)
+    chance = rng.random
     moments = sorted(int((hour + chance()) * 3600e6) for hour in hours)
     prefix = f"{user}-{day.label[2:].replace('-', '')}-"
     for n, moment in enumerate(moments):
-        # The chances are drawn for the whole day, whatever part of it is asked for.
+        # Drawn for the whole day, whatever part of it is requested.
         question, luck, skill, slow, other = int(chance() * QUESTIONS), chance(), chance(), chance(), chance()
         solved_at = day.start + timedelta(microseconds=moment)
-        if not stretch.start <= solved_at < stretch.end:
+        if not period.start <= solved_at < period.end:
             continue
         hard = _hardness(question)
-        known = knows[_topic(question) // TOPICS_A_SUBJECT] - 0.1 * hard
-        status = "unsolved" if luck < 0.07 else "correct" if skill < known else "incorrect"
+        chance_correct = skills[_topic(question) // TOPICS_PER_SUBJECT] - 0.1 * hard
+        status = "unsolved" if luck < 0.07 else "correct" if skill < chance_correct else "incorrect"
         timing = round(8 + 50 * (1 + hard) * slow * slow + 20 * other, 2)
         kind = TYPES[question % len(TYPES)]
         yield {
@@ -126,8 +126,8 @@ def _answer(kind: str, chance: float) -> str:
     return f"{chance * 400 - 100:.1f}" if kind == "numeric" else WORDS[int(chance * len(WORDS))]
 
 
-def _plant_a_bad_attempt(data: Database, number: int, day_starts: datetime) -> None:
-    """One attempt for the whole data set: it moves along to the newest day."""
+def _add_invalid_attempt(data: Database, number: int, day_starts: datetime) -> None:
+    """Adds one invalid attempt, or moves it to the newest day."""
     row = {
         "id": f"{user_id(number)}-{BAD_QUESTION}",
         "user_id": user_id(number),
@@ -140,11 +140,11 @@ def _plant_a_bad_attempt(data: Database, number: int, day_starts: datetime) -> N
         "hints_used": 0,
         "solved_at": day_starts,
     }
-    adding = inserting(data, attempts).values(row)
-    newer = adding.excluded.solved_at
+    statement = inserting(data, attempts).values(row)
+    newer = statement.excluded.solved_at
     with data.writing() as db:
         db.execute(
-            adding.on_conflict_do_update(
+            statement.on_conflict_do_update(
                 index_elements=[attempts.c.id], set_={"solved_at": newer}, where=attempts.c.solved_at < newer
             )
         )
@@ -176,14 +176,14 @@ def _add_catalogue(data: Database) -> None:
         [
             {"question_id": _question_id(n), "subtopic_id": _subtopic_id(_topic(n), level)}
             for n in range(QUESTIONS)
-            for level in range(n // len(TOPICS) % (len(LEVELS) + 1))  # none to all of them
+            for level in range(n // len(TOPICS) % (len(LEVELS) + 1))  # from none to all
         ],
     )
 
 
 def _question(n: int) -> dict[str, Any]:
-    dice = Random(f"question {n}")
-    categories = dice.sample(CATEGORIES, dice.choice((0, 1, 1, 2, 3)))
+    rng = Random(f"question {n}")
+    categories = rng.sample(CATEGORIES, rng.choice((0, 1, 1, 2, 3)))
     return {
         "id": _question_id(n),
         "subject_id": _subject_id(_topic(n)),
@@ -207,7 +207,7 @@ def _hardness(question: int) -> int:
 
 
 def _subject_id(topic: int) -> str:
-    return f"s{topic // TOPICS_A_SUBJECT + 1}"
+    return f"s{topic // TOPICS_PER_SUBJECT + 1}"
 
 
 def _subtopic_id(topic: int, level: int) -> str:

@@ -1,4 +1,4 @@
-"""Suggests to every user what to do next, from what they did the day before."""
+"""Writes a suggestion for each user, based on the attempts of the day before."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, case, func, select
 
 from jobs.attempts.cache_day import active_users
-from jobs.attempts.cached_day import CachedDay, Done, Named, cached_days, counted, made_since, measured
-from jobs.attempts.suggestion_rules import advise
+from jobs.attempts.cached_day import (
+    AttemptResult,
+    CachedDay,
+    Named,
+    attempt_counts,
+    attempts_since_cached,
+    read_cached_days,
+    valid_timing,
+)
+from jobs.attempts.suggestion_rules import choose_suggestion
 from jobs.attempts.tables import attempts, questions, subjects, suggestions, topics
-from jobs.attempts.upserts import differing, upsert
+from jobs.attempts.upserts import changed_rows, upsert
 from jobs.common import users
 from opsconsole import DAY_BEFORE, Context, Items, Job, Unavailable, Window
 
 
 def expected_timings(ctx: Context) -> Mapping[str, Any]:
-    """Everybody's mean timing of the day at each difficulty, in seconds: `{"expected": [[difficulty, mean], ...]}`."""
+    """The mean timing of all users by difficulty, in seconds: `{"expected": [[difficulty, mean], ...]}`."""
     c = attempts.c
-    timing = measured(c.timing)
-    # By user, although everybody counts: that finds the day by the index that begins with the user, in any length of
-    # history. Outer joins, so that SQLite does not begin with all the attempts.
+    timing = valid_timing(c.timing)
+    # Joined by user, although all users count: this reads only the day, through the index on user and time, however
+    # long the history is. With outer joins SQLite does not start with the attempts.
     means = (
         select(questions.c.difficulty, func.avg(case((questions.c.id.is_not(None), timing))))
         .select_from(users)
@@ -32,34 +40,42 @@ def expected_timings(ctx: Context) -> Mapping[str, Any]:
         .group_by(questions.c.difficulty)
     )
     with ctx.reading() as db:
-        # Rounded: a database may add up in any order, and the last digits of the sum depend on it.
-        found = [[difficulty, round(mean, 6)] for difficulty, mean in db.execute(means) if mean is not None]
-    return {"expected": found}
+        # Rounded: the order of summation is not fixed, and the last digits depend on it.
+        expected = [[difficulty, round(mean, 6)] for difficulty, mean in db.execute(means) if mean is not None]
+    return {"expected": expected}
 
 
 def write_suggestions(ctx: Context, batch: Items) -> None:
-    """Writes one suggestion for each user of the batch, from the cache where it has all of the day."""
+    """Writes one suggestion per user, from the cache where it has the whole day."""
     names = list(batch)
     day = date.fromisoformat(ctx.window.label)
     expected = dict(ctx.facts["expected"])
-    cached = _in_the_cache(ctx, names)
+    cached = _read_cache(ctx, names)
     with ctx.reading() as db:
-        done, hits, misses = _days(ctx, db, names, cached)
-        there = (
+        by_user, hits, misses = _days(ctx, db, names, cached)
+        existing = (
             db.execute(select(suggestions).where(suggestions.c.date == day, batch.among(suggestions.c.user_id)))
             .mappings()
             .all()
         )
     rows = []
-    for user, did in done.items():
+    for user, day_attempts in by_user.items():
         try:
-            advice = advise(did, expected)
+            suggestion = choose_suggestion(day_attempts, expected)
         except ValueError as error:
-            ctx.fail(user, str(error))
+            ctx.fail(user, str(error), kind="unknown_status")
             continue
-        told = {"kind": advice.kind.value, "message": advice.message, "details": advice.details}
-        rows.append({"user_id": user, "date": day, **told, "created_at": ctx.now})
-    changed = differing(suggestions, rows, there, stamp="created_at")
+        rows.append(
+            {
+                "user_id": user,
+                "date": day,
+                "kind": suggestion.kind.value,
+                "message": suggestion.message,
+                "details": suggestion.details,
+                "created_at": ctx.now,
+            }
+        )
+    changed = changed_rows(suggestions, rows, existing, stamp="created_at")
     if changed:
         with ctx.writing() as db:
             upsert(db, suggestions, changed, stamp="created_at")
@@ -68,41 +84,45 @@ def write_suggestions(ctx: Context, batch: Items) -> None:
     ctx.count("suggestions", len(rows))
 
 
-def _in_the_cache(ctx: Context, names: list[str]) -> dict[str, CachedDay]:
+def _read_cache(ctx: Context, names: list[str]) -> dict[str, CachedDay]:
     try:
-        return cached_days(ctx, names)
+        return read_cached_days(ctx, names)
     except Unavailable:
-        ctx.log("the cache cannot be reached: the database answers for all")
+        ctx.log("the cache is unreachable; all attempts are read from the database")
         return {}
 
 
 def _days(
     ctx: Context, db: Connection, names: list[str], cached: Mapping[str, CachedDay]
-) -> tuple[dict[str, list[Done]], int, int]:
-    """What each user did, but for those who failed; and for how many with attempts the cache had it, and had not."""
-    counts = counted(ctx, db, names)
-    since = made_since(ctx, db, {user: cached[user] for user in cached if user in counts}, counts, _attempts_of)
-    unread = [user for user in counts if user not in since]
-    whole = _attempts_of(ctx, db, unread, ctx.window.until(ctx.as_of)) if unread else ()
-    days: dict[str, list[Done]] = {user: [*cached[user].attempts] if user in since else [] for user in names}
-    for row in chain(chain.from_iterable(since.values()), whole):
+) -> tuple[dict[str, list[AttemptResult]], int, int]:
+    """Each user's attempts, without users who failed, and the numbers of cache hits and misses."""
+    counts = attempt_counts(ctx, db, names)
+    since = attempts_since_cached(
+        ctx, db, {user: cached[user] for user in cached if user in counts}, counts, _attempts_of
+    )
+    uncached = [user for user in counts if user not in since]
+    from_database = _attempts_of(ctx, db, uncached, ctx.window.until(ctx.as_of)) if uncached else ()
+    days: dict[str, list[AttemptResult]] = {user: [*cached[user].attempts] if user in since else [] for user in names}
+    for row in chain(chain.from_iterable(since.values()), from_database):
         if row.topic is None or row.subject is None:
-            ctx.fail(row.user_id, f"question {row.question_id} is missing")
+            ctx.fail(row.user_id, f"question {row.question_id} is missing", kind="question_missing")
             days.pop(row.user_id, None)
         elif row.user_id in days:
-            days[row.user_id].append(Done(row.status, row.timing, Named(row.topic_id, row.topic), row.difficulty))
-    return days, len(since), len(unread)
+            days[row.user_id].append(
+                AttemptResult(row.status, row.timing, Named(row.topic_id, row.topic), row.difficulty)
+            )
+    return days, len(since), len(uncached)
 
 
 def _attempts_of(ctx: Context, db: Connection, names: list[str], window: Window) -> Iterable[Row[Any]]:
     c = attempts.c
-    made: Select[Any] = (
+    query: Select[Any] = (
         select(
             c.user_id,
             c.id,
             c.question_id,
             c.status,
-            measured(c.timing).label("timing"),
+            valid_timing(c.timing).label("timing"),
             questions.c.difficulty,
             topics.c.id.label("topic_id"),
             topics.c.name.label("topic"),
@@ -113,7 +133,7 @@ def _attempts_of(ctx: Context, db: Connection, names: list[str], window: Window)
         .outerjoin(subjects, subjects.c.id == questions.c.subject_id)
         .where(ctx.among(c.user_id, names), window.holds(c.solved_at))
     )
-    return db.execute(made)
+    return db.execute(query)
 
 
 suggest = Job(
@@ -128,5 +148,5 @@ suggest = Job(
     workers=8,
     after=("attempts.cache_day",),
     aliases=("createSuggestion",),
-    description="suggests what to do next",
+    description="Writes each user's suggestion of what to do next",
 )

@@ -1,4 +1,4 @@
-"""The tables of attempts, of the catalogue of questions they are about, and of what is worked out from them."""
+"""The tables of attempts, the question catalogue, and the results computed from attempts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ question_subtopics = Table(
 
 
 class Status(StrEnum):
-    """What came of an attempt."""
+    """The result of an attempt."""
 
     CORRECT = "correct"
     INCORRECT = "incorrect"
@@ -84,7 +84,7 @@ suggestions = Table(
     Column("message", Text, nullable=False),
     Column("details", Json, nullable=False),
     Column("created_at", UtcTime, nullable=False),
-    # None begins with the date: without statistics of a new date a database would read all of it for each batch.
+    # No index starts with the date: without statistics of a new date, a database would scan the date for each batch.
     Index(None, "created_at"),
 )
 

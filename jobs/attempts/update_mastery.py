@@ -1,4 +1,4 @@
-"""Estimates how well each user knows each topic, from the last four weeks."""
+"""Estimates each user's mastery of each topic from the last four weeks."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from sqlalchemy import Select, case, func, select
 
 from jobs.attempts.tables import Status, attempts, questions, topic_mastery
 from jobs.attempts.update_performance import active_users_with_attempts
-from jobs.attempts.upserts import differing, forget, upsert
+from jobs.attempts.upserts import changed_rows, invalidate, upsert
 from opsconsole import FOUR_WEEKS_BEFORE, Context, Items, Job
 
 
 def write_mastery(ctx: Context, batch: Items) -> None:
-    """Writes one row for each topic that a user of the batch attempted in the window; other topics keep theirs."""
+    """Writes one row per topic that a user attempted in the window; rows of other topics stay."""
     with ctx.reading() as db:
         by_topic = db.execute(_by_topic(ctx, batch)).all()
-        there = db.execute(select(topic_mastery).where(batch.among(topic_mastery.c.user_id))).mappings().all()
+        existing = db.execute(select(topic_mastery).where(batch.among(topic_mastery.c.user_id))).mappings().all()
     missing = {row.user_id: row.missing for row in by_topic if row.missing is not None}
     for user, question in missing.items():
-        ctx.fail(user, f"question {question} is missing")
+        ctx.fail(user, f"question {question} is missing", kind="question_missing")
     rows = [
         {
             "user_id": row.user_id,
@@ -32,19 +32,19 @@ def write_mastery(ctx: Context, batch: Items) -> None:
         for row in by_topic
         if row.user_id not in missing
     ]
-    changed = differing(topic_mastery, rows, there, stamp="updated_at")
+    changed = changed_rows(topic_mastery, rows, existing, stamp="updated_at")
     if changed:
         with ctx.writing() as db:
             upsert(db, topic_mastery, changed, stamp="updated_at")
         topics = {(row["user_id"], row["topic_id"]) for row in changed}
         subjects = {row.subject_id for row in by_topic if (row.user_id, row.topic_id) in topics}
-        forget(ctx, "topic_mastery", user={user for user, _ in topics}, subject=subjects)
+        invalidate(ctx, "topic_mastery", user={user for user, _ in topics}, subject=subjects)
     ctx.count("rows", len(rows))
     ctx.count("rows_changed", len(changed))
 
 
 def mastery(correct: int, attempted: int) -> float:
-    """How well a topic is known, between 0 and 1; half where nothing is known of it."""
+    """The estimated mastery between 0 and 1; 0.5 without attempts."""
     return (correct + 1) / (attempted + 2)
 
 
@@ -77,5 +77,5 @@ update_mastery = Job(
     workers=8,
     newest_only=True,
     aliases=("updateMastery",),
-    description="estimates what users know",
+    description="Estimates each user's mastery of topics",
 )

@@ -1,4 +1,4 @@
-"""Adds up how each user did the day before, overall and by subject."""
+"""Summarizes each user's attempts of the day before, overall and by subject."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any
 
 from sqlalchemy import Row, Select, case, func, select
 
-from jobs.attempts.cached_day import measured
+from jobs.attempts.cached_day import valid_timing
 from jobs.attempts.tables import Status, attempts, questions, user_performance
-from jobs.attempts.upserts import differing, forget, upsert
+from jobs.attempts.upserts import changed_rows, invalidate, upsert
 from jobs.common import users
 from opsconsole import DAY_BEFORE, Context, Items, Job, Scope, all_of
 
 
 def active_users_with_attempts(scope: Scope) -> Select[tuple[str]]:
-    """Active users who made an attempt in the window."""
-    made = select(1).where(
+    """Active users with attempts in the window."""
+    attempted = select(1).where(
         attempts.c.user_id == users.c.id, scope.window.until(scope.as_of).holds(attempts.c.solved_at)
     )
-    return select(users.c.id).where(users.c.active, made.exists())
+    return select(users.c.id).where(users.c.active, attempted.exists())
 
 
 def write_performance(ctx: Context, batch: Items) -> None:
-    """Writes one row for each user of the batch who has attempts in the window."""
+    """Writes one row per user with attempts in the window."""
     day = date.fromisoformat(ctx.window.label)
     with ctx.reading() as db:
         by_subject = db.execute(_by_subject(ctx, batch)).all()
-        there = (
+        existing = (
             db.execute(
                 select(user_performance).where(user_performance.c.date == day, batch.among(user_performance.c.user_id))
             )
@@ -38,24 +38,24 @@ def write_performance(ctx: Context, batch: Items) -> None:
             .all()
         )
     rows = []
-    for user, mine in groupby(sorted(by_subject, key=attrgetter("user_id")), attrgetter("user_id")):
-        subjects = list(mine)
+    for user, user_rows in groupby(sorted(by_subject, key=attrgetter("user_id")), attrgetter("user_id")):
+        subjects = list(user_rows)
         missing = [row.missing for row in subjects if row.missing is not None]
         if missing:
-            ctx.fail(user, f"question {missing[0]} is missing")
+            ctx.fail(user, f"question {missing[0]} is missing", kind="question_missing")
         else:
             rows.append({"user_id": user, "date": day, **performance(subjects)})
-    changed = differing(user_performance, rows, there)
+    changed = changed_rows(user_performance, rows, existing)
     if changed:
         with ctx.writing() as db:
             upsert(db, user_performance, changed)
-        forget(ctx, "user_performance", user={row["user_id"] for row in changed})
+        invalidate(ctx, "user_performance", user={row["user_id"] for row in changed})
     ctx.count("rows", len(rows))
     ctx.count("rows_changed", len(changed))
 
 
 def performance(subjects: Sequence[Row[Any]]) -> dict[str, Any]:
-    """A user's day from its sums by subject. Rates are shares of 1; means are seconds, None without a measure."""
+    """A user's day from the sums by subject. Rates are between 0 and 1; means in seconds, None without timings."""
     attempted, correct = sum(row.attempts for row in subjects), sum(row.correct for row in subjects)
     return {
         "attempts": attempted,
@@ -79,13 +79,13 @@ def _mean(sums: Iterable[tuple[float | None, int]]) -> float | None:
     measures = [(total, n) for total, n in sums if total is not None]
     if not measures:
         return None
-    # Rounded: a database may add up in any order, and the last digits of the sum depend on it.
+    # Rounded: the order of summation is not fixed, and the last digits depend on it.
     return round(sum(total for total, _ in measures) / sum(n for _, n in measures), 6)
 
 
 def _by_subject(ctx: Context, batch: Items) -> Select[Any]:
     c = attempts.c
-    timing, reaction = measured(c.timing), measured(c.reaction_time)
+    timing, reaction = valid_timing(c.timing), valid_timing(c.reaction_time)
     return (
         select(
             c.user_id,
@@ -116,5 +116,5 @@ update_performance = Job(
     catch_up=all_of(newest=31),
     after=("attempts.cache_day",),
     aliases=("updatePerformance",),
-    description="adds up the day before",
+    description="Summarizes each user's attempts of the day before",
 )

@@ -1,4 +1,4 @@
-"""The game around the practice: lives, streaks, quiz sessions and leaderboards."""
+"""Game features: lives, streaks, quiz sessions and leaderboards."""
 
 from __future__ import annotations
 

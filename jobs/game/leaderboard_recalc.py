@@ -1,21 +1,21 @@
-"""Ranks all players anew, and puts the leaderboards where the game reads them."""
+"""Ranks all players and publishes the leaderboards to Redis."""
 
 from __future__ import annotations
 
-from jobs.game.leaderboards import BOARDS, left_out, publish, rank
+from jobs.game.leaderboards import BOARDS, publish, update_rankings, warn_about_excluded
 from opsconsole import Context, Items, Job, Limits, Scope, minutes
 
 
 def all_boards(scope: Scope) -> tuple[str, ...]:
-    """The boards."""
+    """The names of all boards."""
     return tuple(BOARDS)
 
 
 def recalculate(ctx: Context, boards: Items) -> None:
-    """Brings the boards up to date, in SQL first: what Redis shows is always what the table had."""
+    """Updates the rankings in SQL, then publishes them, so that Redis never shows ranks the table did not have."""
     for board in boards:
-        left_out(ctx, board)
-        rank(ctx, board)
+        warn_about_excluded(ctx, board)
+        update_rankings(ctx, board)
         publish(ctx, board)
 
 
@@ -30,5 +30,5 @@ leaderboard_recalc = Job(
     after=("game.leaderboard_reset_weekly", "game.leaderboard_reset_monthly"),
     limits=Limits(max_age=minutes(65)),
     aliases=("LeaderboardRecalc",),
-    description="ranks all players and publishes the leaderboards",
+    description="Ranks all players and publishes the leaderboards",
 )

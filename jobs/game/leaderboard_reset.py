@@ -1,4 +1,4 @@
-"""Closes a week or a month: keeps its ranks, and lets everybody begin at zero."""
+"""Closes a week or a month: archives its ranks and resets the board's XP to zero."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import and_, case, func, insert, literal, or_, select, update
 
-from jobs.game.leaderboards import BOARDS, places, publish, rank
+from jobs.game.leaderboards import BOARDS, publish, standings, update_rankings
 from jobs.game.tables import player_progress, ranking_archive, rankings
 from opsconsole import Context, Items, Job, Limits, Scope, minutes
 from opsconsole.sql import UtcTime
 
-BEFORE_RECALCULATION = 10
-"""Their priority: an hour's ranks of XP that is about to be zeroed are for nobody."""
+RESET_PRIORITY = 10
+"""Higher than the recalculation: ranking XP that is about to be reset is wasted work."""
 
 
 def last_week(as_of: datetime) -> str:
-    """The ISO week that had ended by then, such as `2026-W03`."""
+    """The last ISO week that ended at or before `as_of`, such as `2026-W03`."""
     day = as_of.astimezone(UTC).date()
     year, week, _ = (day - timedelta(days=day.weekday() + 1)).isocalendar()
     return f"{year}-W{week:02}"
 
 
 def last_month(as_of: datetime) -> str:
-    """The month that had ended by then, such as `2026-01`."""
+    """The last month that ended at or before `as_of`, such as `2026-01`."""
     first = as_of.astimezone(UTC).date().replace(day=1)
     return (first - timedelta(days=1)).strftime("%Y-%m")
 
 
-def the_weekly_board(scope: Scope) -> tuple[str, ...]:
-    """One board."""
+def weekly_board(scope: Scope) -> tuple[str, ...]:
+    """The board to reset."""
     return ("weekly",)
 
 
-def the_monthly_board(scope: Scope) -> tuple[str, ...]:
-    """One board."""
+def monthly_board(scope: Scope) -> tuple[str, ...]:
+    """The board to reset."""
     return ("monthly",)
 
 
@@ -51,34 +51,39 @@ def reset_month(ctx: Context, boards: Items) -> None:
 
 def _reset(ctx: Context, boards: Items, period_before: Callable[[datetime], str]) -> None:
     for board in boards:
-        if _closed(ctx, board, period_before(ctx.as_of)):
-            rank(ctx, board)
+        if _close_period(ctx, board, period_before(ctx.as_of)):
+            update_rankings(ctx, board)
         publish(ctx, board)
 
 
-def _closed(ctx: Context, board: str, period: str) -> bool:
-    """Archives the ranks of now, zeroes XP and scores, and tells of it, all or nothing; False where that is done."""
+def _close_period(ctx: Context, board: str, period: str) -> bool:
+    """Archives the ranks, resets XP and scores, and emits the event in one transaction. False if already done."""
     c, archive = player_progress.c, ranking_archive.c
     xp = BOARDS[board]
     of_period = and_(archive.board == board, archive.period == period)
     with ctx.writing() as db:
         if db.execute(select(archive.rank).where(of_period).limit(1)).first():
             return False
-        now = places(board).subquery()
+        current = standings(board).subquery()
         db.execute(
             insert(ranking_archive).from_select(
                 ["board", "period", "user_id", "score", "rank", "archived_at"],
                 select(
-                    literal(board), literal(period), now.c.user_id, now.c.score, now.c.rank, literal(ctx.now, UtcTime)
+                    literal(board),
+                    literal(period),
+                    current.c.user_id,
+                    current.c.score,
+                    current.c.rank,
+                    literal(ctx.now, UtcTime),
                 ),
             )
         )
-        # What was archived is taken away: what somebody earns meanwhile is the first XP of the new period.
-        rest = case((xp > archive.score, xp - archive.score), else_=0)
+        # Subtracts the archived score: XP earned since then belongs to the new period.
+        remaining = case((xp > archive.score, xp - archive.score), else_=0)
         db.execute(
             update(player_progress)
             .where(of_period, archive.user_id == c.user_id, archive.score != 0)
-            .values({xp.name: rest})
+            .values({xp.name: remaining})
         )
         db.execute(update(player_progress).where(or_(xp.is_(None), xp < 0)).values({xp.name: 0}))
         db.execute(
@@ -87,32 +92,32 @@ def _closed(ctx: Context, board: str, period: str) -> bool:
         archived = db.execute(select(func.count()).where(of_period)).scalar_one()
         ctx.emit("LeaderboardReset", f"{board}:{period}", {"board": board, "period": period})
     ctx.count("archived", archived)
-    ctx.log(f"{board} {period} is closed")
+    ctx.log(f"board {board}: closed {period}")
     return True
 
 
 leaderboard_reset_weekly = Job(
     "game.leaderboard_reset_weekly",
-    the_weekly_board,
+    weekly_board,
     reset_week,
     cron="0 0 * * 1",
     batch=1,
-    batch_timeout=minutes(15),  # as long as a recalculation, and the archive
+    batch_timeout=minutes(15),  # a recalculation, and the archive
     exclusive="leaderboard",
-    priority=BEFORE_RECALCULATION,
+    priority=RESET_PRIORITY,
     limits=Limits(max_age=timedelta(days=8)),
-    description="keeps the week's ranks and begins the next at zero",
+    description="Archives the week's ranks and resets weekly XP",
 )
 
 leaderboard_reset_monthly = Job(
     "game.leaderboard_reset_monthly",
-    the_monthly_board,
+    monthly_board,
     reset_month,
     cron="0 0 1 * *",
     batch=1,
     batch_timeout=minutes(15),
     exclusive="leaderboard",
-    priority=BEFORE_RECALCULATION,
+    priority=RESET_PRIORITY,
     limits=Limits(max_age=timedelta(days=32)),
-    description="keeps the month's ranks and begins the next at zero",
+    description="Archives the month's ranks and resets monthly XP",
 )

@@ -1,4 +1,4 @@
-"""What the leaderboards' jobs share: who stands where, in the table of rankings and in Redis."""
+"""Rankings in the database and in Redis, shared by the leaderboard jobs."""
 
 from __future__ import annotations
 
@@ -36,58 +36,60 @@ from opsconsole.sql import UtcTime, inserting
 c = player_progress.c
 
 BOARDS: dict[str, Column[int]] = {"global": c.xp, "weekly": c.weekly_xp, "monthly": c.monthly_xp}
-"""The boards, each with the XP that it is about."""
+"""The XP column of each board."""
 
 BOARD = Family("game.leaderboard", "leaderboard:{board}", ttl=None)
 NAMES = Family("game.leaderboard_names", "leaderboard:{board}:names", ttl=None)
 
 LARGEST_XP = 2**63 - 1
-"""SQLite lets a text stand in a column of numbers, and a text is more than any number."""
+"""An upper bound, because SQLite may store text in a number column, and text compares greater than any number."""
 
-PLACE = ("user_id", "score", "rank")
+STANDING_COLUMNS = ("user_id", "score", "rank")
 
 CHUNK = 5000
-"""Rows a transaction: short enough that nobody waits for it, however many players there are."""
+"""Rows per transaction: small enough not to block other writers."""
 
 
-def places(board: str) -> Select[Any]:
-    """Who stands where by the XP of now: `user_id, score, rank`, without players whose XP is missing or negative."""
+def standings(board: str) -> Select[Any]:
+    """The current standings, `user_id, score, rank`, without players whose XP is missing or negative."""
     xp = BOARDS[board]
     order = (xp.desc(), c.xp_updated_at.desc().nulls_last(), c.user_id)
-    return select(c.user_id, xp.label("score"), func.row_number().over(order_by=order).label("rank")).where(_ranked(xp))
+    return select(c.user_id, xp.label("score"), func.row_number().over(order_by=order).label("rank")).where(
+        _has_valid_xp(xp)
+    )
 
 
-def rank(ctx: Context, board: str) -> None:
-    """Brings the table of rankings up to date: one look at everybody, and short transactions for what has changed."""
-    now = places(board).subquery()
-    mine = rankings.c.board == board
+def update_rankings(ctx: Context, board: str) -> None:
+    """Updates the rankings table: one query over all players, then short transactions for the changed rows."""
+    current = standings(board).subquery()
+    of_board = rankings.c.board == board
     changed = (
-        select(now.c.user_id, now.c.score, now.c.rank)
-        .outerjoin(rankings, and_(mine, rankings.c.user_id == now.c.user_id))
-        .where(or_(rankings.c.rank.is_(None), rankings.c.rank != now.c.rank, rankings.c.score != now.c.score))
+        select(current.c.user_id, current.c.score, current.c.rank)
+        .outerjoin(rankings, and_(of_board, rankings.c.user_id == current.c.user_id))
+        .where(or_(rankings.c.rank.is_(None), rankings.c.rank != current.c.rank, rankings.c.score != current.c.score))
     )
-    for part in _pages(ctx, changed):
+    for chunk in _chunks(ctx, changed):
         with ctx.writing() as db:
-            _write(db, board, part, ctx.now)
-        ctx.count("changed", len(part))
-    gone = and_(mine, ~exists().where(c.user_id == rankings.c.user_id, _ranked(BOARDS[board])))
-    for part in _pages(ctx, select(rankings.c.user_id).where(gone)):
+            _write(db, board, chunk, ctx.now)
+        ctx.count("changed", len(chunk))
+    removed = and_(of_board, ~exists().where(c.user_id == rankings.c.user_id, _has_valid_xp(BOARDS[board])))
+    for chunk in _chunks(ctx, select(rankings.c.user_id).where(removed)):
         with ctx.writing() as db:
-            db.execute(delete(rankings).where(ctx.among(rankings.c.user_id, [user for (user,) in part]), gone))
-        ctx.count("removed", len(part))
+            db.execute(delete(rankings).where(ctx.among(rankings.c.user_id, [user for (user,) in chunk]), removed))
+        ctx.count("removed", len(chunk))
 
 
-def _write(db: Connection, board: str, part: Sequence[Any], at: datetime) -> None:
-    """Writes rows `user_id, score, rank` in one statement; those that were written later than `at` stay."""
-    here = _as_table(db, part)
-    adding = inserting(db, rankings).from_select(
+def _write(db: Connection, board: str, rows: Sequence[Any], at: datetime) -> None:
+    """Upserts rows `user_id, score, rank` in one statement; rows updated after `at` stay."""
+    source = _as_table(db, rows)
+    statement = inserting(db, rankings).from_select(
         ["board", "user_id", "score", "rank", "updated_at"],
-        # SQLite takes an INSERT ... SELECT for one with an ON CONFLICT only where the SELECT has a WHERE.
-        select(literal(board), here.c.user_id, here.c.score, here.c.rank, literal(at, UtcTime)).where(true()),
+        # SQLite parses ON CONFLICT after INSERT ... SELECT only if the SELECT has a WHERE.
+        select(literal(board), source.c.user_id, source.c.score, source.c.rank, literal(at, UtcTime)).where(true()),
     )
-    new = adding.excluded
+    new = statement.excluded
     db.execute(
-        adding.on_conflict_do_update(
+        statement.on_conflict_do_update(
             index_elements=[rankings.c.board, rankings.c.user_id],
             set_={"score": new.score, "rank": new.rank, "updated_at": new.updated_at},
             where=rankings.c.updated_at <= new.updated_at,
@@ -95,69 +97,69 @@ def _write(db: Connection, board: str, part: Sequence[Any], at: datetime) -> Non
     )
 
 
-def _as_table(db: Connection, part: Sequence[Any]) -> Any:
-    """Rows `user_id, score, rank` as a table in a statement: half the time of handing them over one by one."""
+def _as_table(db: Connection, rows: Sequence[Any]) -> Any:
+    """Rows `user_id, score, rank` as a table expression: takes half the time of executemany."""
     if db.dialect.name == "sqlite":
-        rows = func.json_each(msgspec.json.encode([tuple(row) for row in part]).decode()).table_valued("value")
-        fields = (func.json_extract(rows.c.value, f"$[{n}]").label(name) for n, name in enumerate(PLACE))
+        values = func.json_each(msgspec.json.encode([tuple(row) for row in rows]).decode()).table_valued("value")
+        fields = (func.json_extract(values.c.value, f"$[{n}]").label(name) for n, name in enumerate(STANDING_COLUMNS))
         return select(*fields).subquery()
-    users, scores, ranks = (list(column) for column in zip(*part, strict=True))
+    users, scores, ranks = (list(column) for column in zip(*rows, strict=True))
     arrays = (cast(users, ARRAY(Text)), cast(scores, ARRAY(BigInteger)), cast(ranks, ARRAY(Integer)))
-    return func.unnest(*arrays).table_valued(*PLACE).render_derived()
+    return func.unnest(*arrays).table_valued(*STANDING_COLUMNS).render_derived()
 
 
 def publish(ctx: Context, board: str) -> None:
-    """Puts the board in Redis as it is in the table of rankings, at one instant. Raises Unavailable."""
+    """Replaces the board in Redis atomically by the rankings in the table. Raises Unavailable."""
     key, names_key = BOARD.key(board=board), NAMES.key(board=board)
     ctx.count("published", swap_ranking(ctx.cache, key, names_key, lambda: _entries(ctx, board)))
 
 
 def _entries(ctx: Context, board: str) -> Iterator[tuple[str, float, str | None]]:
-    """Members, scores and names, the last place first."""
-    standing = (
+    """Members, scores and names, from the last rank to the first."""
+    query = (
         select(rankings.c.user_id, rankings.c.score, c.username)
         .outerjoin(player_progress, c.user_id == rankings.c.user_id)
         .where(rankings.c.board == board)
         .order_by(rankings.c.rank.desc())
     )
     level, behind = -1, 0
-    for part in _pages(ctx, standing):
-        for user, xp, name in part:
+    for chunk in _chunks(ctx, query):
+        for user, xp, name in chunk:
             level, behind = xp, behind + 1 if xp == level else 0
             yield user, member_score(xp, behind), name
 
 
 def member_score(xp: int, behind: int) -> float:
-    """The score in Redis of a player with `xp` who stands before `behind` others with the same: its integer part is the
-    XP, and its fraction puts equals into their order.
+    """The Redis score of a player with `xp` who ranks before `behind` others with the same XP.
 
-    The fraction counts in the smallest steps that a double has there. With 53 bits in all, an XP of b bits leaves room
-    for 2^(53-b) equals: for everybody on a board of zeros, for two million with an XP of four thousand million. Beyond
-    that equals share a score, and from 2^53 on XP itself is rounded.
+    The integer part is the XP; the fraction orders players with equal XP, in the smallest steps of a double. An XP of
+    b bits leaves room for 2^(53-b) equal players, for example two million at four thousand million XP. More players
+    share a score, and from 2^53 the XP itself is rounded.
     """
     step = math.ulp(float(max(xp, 1)))
     return xp + max(0.0, min(behind * step, 1 - step))
 
 
-def left_out(ctx: Context, board: str) -> None:
-    """Counts the players whose XP is missing or negative, and warns of them by the first ones."""
+def warn_about_excluded(ctx: Context, board: str) -> None:
+    """Counts the players whose XP is missing or negative, and logs a warning with the first ids."""
     xp = BOARDS[board]
-    unusable = select(c.user_id, func.count().over().label("all")).where(or_(xp.is_(None), not_(_ranked(xp))))
+    invalid = select(c.user_id, func.count().over().label("all")).where(or_(xp.is_(None), not_(_has_valid_xp(xp))))
     with ctx.reading() as db:
-        found = db.execute(unusable.order_by(c.user_id).limit(5)).all()
-    if not found:
+        rows = db.execute(invalid.order_by(c.user_id).limit(5)).all()
+    if not rows:
         return
-    many, first = found[0].all, ", ".join(row.user_id for row in found)
-    ctx.count("left_out", many)
-    ctx.log(f"warning: {board} leaves out {many:,} without a usable {xp.name}: {first}{', ...' if many > 5 else ''}")
+    excluded, first = rows[0].all, ", ".join(row.user_id for row in rows)
+    ctx.count("excluded", excluded)
+    more = ", ..." if excluded > len(rows) else ""
+    ctx.log(f"warning: board {board} excludes {excluded:,} players without a valid {xp.name}: {first}{more}")
 
 
-def _ranked(xp: Column[int]) -> Any:
+def _has_valid_xp(xp: Column[int]) -> Any:
     return xp.between(0, LARGEST_XP)
 
 
-def _pages(ctx: Context, query: Select[Any]) -> Iterator[list[Any]]:
-    """What a query finds, page by page, all from one snapshot."""
+def _chunks(ctx: Context, query: Select[Any]) -> Iterator[list[Any]]:
+    """The rows of a query in chunks, all from one snapshot."""
     with ctx.reading() as db:
-        found = db.execution_options(stream_results=True, max_row_buffer=CHUNK).execute(query)
-        yield from (list(part) for part in found.partitions(CHUNK))
+        result = db.execution_options(stream_results=True, max_row_buffer=CHUNK).execute(query)
+        yield from (list(chunk) for chunk in result.partitions(CHUNK))

@@ -1,4 +1,4 @@
-"""Gives a life back to everyone whose half hour is over."""
+"""Gives a life to each player whose regeneration time has come."""
 
 from __future__ import annotations
 
@@ -10,47 +10,49 @@ from sqlalchemy import Select, and_, case, literal, null, or_, select, update
 from jobs.game.tables import MAX_LIVES, lives
 from opsconsole import Context, Items, Job, Limits, Scope, all_of, minutes
 
-A_LIFE_TAKES = minutes(30)
+REGEN_INTERVAL = minutes(30)
 
 
-def due(as_of: datetime) -> Any:
-    """The condition that a player gets a life at `as_of`; without a time for it, at once."""
-    # The number stands in the statement itself: with a parameter no database would take the index of those who wait.
-    waits = lives.c.current_lives < literal(MAX_LIVES, literal_execute=True)
-    return and_(waits, or_(lives.c.next_regen_at.is_(None), lives.c.next_regen_at <= as_of))
+def is_due(as_of: datetime) -> Any:
+    """The condition that a player gets a life at `as_of`. A player without a regeneration time is due at once."""
+    # A literal: with a parameter no database would use the partial index.
+    below_max = lives.c.current_lives < literal(MAX_LIVES, literal_execute=True)
+    return and_(below_max, or_(lives.c.next_regen_at.is_(None), lives.c.next_regen_at <= as_of))
 
 
-def waiting_players(scope: Scope) -> Select[tuple[str]]:
-    """Everyone who gets a life now."""
-    return select(lives.c.user_id).where(due(scope.as_of))
+def due_players(scope: Scope) -> Select[tuple[str]]:
+    """All players who are due."""
+    return select(lives.c.user_id).where(is_due(scope.as_of))
 
 
 def give_one_life(ctx: Context, players: Items) -> None:
-    """One life for each player of the batch who is still due, and the time of the next; none at five."""
+    """Gives one life to each player who is still due, and sets the time of the next; NULL at the maximum."""
     full = lives.c.current_lives + 1 >= MAX_LIVES
     with ctx.writing() as db:
-        given = db.execute(
+        updated = db.execute(
             update(lives)
-            .where(players.among(lives.c.user_id), due(ctx.as_of))
+            .where(players.among(lives.c.user_id), is_due(ctx.as_of))
             .values(
                 current_lives=lives.c.current_lives + 1,
                 last_regen_at=ctx.as_of,
-                next_regen_at=case((full, null()), else_=literal(ctx.as_of + A_LIFE_TAKES, lives.c.next_regen_at.type)),
+                next_regen_at=case(
+                    (full, null()), else_=literal(ctx.as_of + REGEN_INTERVAL, lives.c.next_regen_at.type)
+                ),
             )
         )
-    ctx.count("lives", given.rowcount)
+    ctx.count("lives", updated.rowcount)
 
 
 life_regen = Job(
     "game.life_regen",
-    waiting_players,
+    due_players,
     give_one_life,
     cron="*/30 * * * *",
     batch=1000,
     workers=4,
-    timeout=minutes(25),  # over before the next half hour
-    catch_up=all_of(newest=10),  # five fill anybody
+    timeout=minutes(25),  # ends before the next scheduled run
+    catch_up=all_of(newest=10),  # five lives are the maximum
     limits=Limits(max_age=minutes(35)),
     aliases=("LifeRegen",),
-    description="gives a life to everyone whose half hour is over",
+    description="Gives a life to each player who is due",
 )

@@ -1,4 +1,4 @@
-"""Closes quiz sessions nobody came back to."""
+"""Closes quiz sessions that were not finished in time."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from jobs.game.tables import quiz_sessions
 from opsconsole import Context, Items, Job, Limits, Scope, minutes
 
 
-def over(as_of: datetime) -> Any:
-    """The condition that a session is still open though its time was over at `as_of`."""
+def is_abandoned(as_of: datetime) -> Any:
+    """The condition that a session is still active although it expired by `as_of`."""
     return and_(quiz_sessions.c.status == "active", quiz_sessions.c.expires_at <= as_of)
 
 
 def abandoned_sessions(scope: Scope) -> Select[tuple[str]]:
-    """Every session that nobody finished in time."""
-    return select(quiz_sessions.c.id).where(over(scope.as_of))
+    """All expired sessions that are still active."""
+    return select(quiz_sessions.c.id).where(is_abandoned(scope.as_of))
 
 
 def close_sessions(ctx: Context, sessions: Items) -> None:
-    """Closes those of the batch that are still open, and tells of each."""
+    """Closes those of the batch that are still active, with one event each."""
     with ctx.writing() as db:
         closed = db.execute(
             update(quiz_sessions)
-            .where(sessions.among(quiz_sessions.c.id), over(ctx.as_of))
+            .where(sessions.among(quiz_sessions.c.id), is_abandoned(ctx.as_of))
             .values(status="expired", completed_at=ctx.as_of)
             .returning(quiz_sessions.c.id, quiz_sessions.c.user_id)
         ).all()
@@ -44,5 +44,5 @@ session_cleanup = Job(
     workers=4,
     limits=Limits(max_age=minutes(65)),
     aliases=("SessionCleanup",),
-    description="closes quiz sessions nobody came back to",
+    description="Closes quiz sessions that were not finished in time",
 )

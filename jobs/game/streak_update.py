@@ -1,4 +1,4 @@
-"""Ends the streaks of players who stayed away for two days, unless a protection keeps them."""
+"""Ends the streaks of players absent for two days, unless they have a protection."""
 
 from __future__ import annotations
 
@@ -10,72 +10,72 @@ from sqlalchemy import Select, and_, case, literal, or_, select, update
 from jobs.game.tables import player_progress
 from opsconsole import Context, Items, Job, Limits, Scope, all_of, hours
 
-AWAY = hours(48)
-MOST_PROTECTIONS = 2
+ABSENCE_LIMIT = hours(48)
+MAX_PROTECTIONS = 2
 
 c = player_progress.c
-held = case(
-    (c.protections_remaining > MOST_PROTECTIONS, MOST_PROTECTIONS),
+protections_held = case(
+    (c.protections_remaining > MAX_PROTECTIONS, MAX_PROTECTIONS),
     (c.protections_remaining > 0, c.protections_remaining),
     else_=0,
 )
-"""How many protections count."""
+"""The number of protections, between 0 and the maximum."""
 
 
 def midnight_before(as_of: datetime) -> datetime:
-    """The last UTC midnight: a day is checked as it stood when it began, however late or by whom."""
+    """The last UTC midnight. A day is checked as of its start, also in late and manual runs."""
     return as_of.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def in_danger(as_of: datetime) -> Any:
-    """The condition that a player with a streak stayed away too long, and this was not looked at on that day yet."""
+def streak_at_risk(as_of: datetime) -> Any:
+    """The condition that a player with a streak was absent too long and was not checked for this day yet."""
     midnight = midnight_before(as_of)
-    # The number stands in the statement itself: with a parameter no database would take the index of the streaks.
+    # A literal: with a parameter no database would use the partial index.
     on_a_streak = c.current_streak > literal(0, literal_execute=True)
-    away = or_(c.last_quiz_at.is_(None), c.last_quiz_at < midnight - AWAY)
-    # A check of a later day stands for the earlier ones: else a day that is retried late would cost a protection again.
+    absent = or_(c.last_quiz_at.is_(None), c.last_quiz_at < midnight - ABSENCE_LIMIT)
+    # A later check covers earlier days; otherwise a late retry would use another protection.
     unchecked = or_(c.streak_checked_on.is_(None), c.streak_checked_on < midnight.date())
-    return and_(on_a_streak, away, unchecked)
+    return and_(on_a_streak, absent, unchecked)
 
 
-def players_in_danger(scope: Scope) -> Select[tuple[str]]:
-    """Everyone whose streak needs a protection, or ends."""
-    return select(c.user_id).where(in_danger(scope.as_of))
+def players_at_risk(scope: Scope) -> Select[tuple[str]]:
+    """All players whose streak needs a protection or ends."""
+    return select(c.user_id).where(streak_at_risk(scope.as_of))
 
 
 def protect_or_end(ctx: Context, players: Items) -> None:
-    """Uses a protection of each player of the batch who has one, and ends the streaks of the others."""
+    """Uses a protection of each player who has one, and ends the streaks of the others."""
     day = midnight_before(ctx.as_of).date()
     with ctx.writing() as db:
-        # Locked while it is decided: who plays meanwhile is not told of a streak that goes on.
-        found = db.execute(
-            select(c.user_id, c.current_streak, held.label("held"))
-            .where(players.among(c.user_id), in_danger(ctx.as_of))
+        # Locked: a player who plays meanwhile must not get an event for a streak that continues.
+        at_risk = db.execute(
+            select(c.user_id, c.current_streak, protections_held.label("protections"))
+            .where(players.among(c.user_id), streak_at_risk(ctx.as_of))
             .order_by(c.user_id)
             .with_for_update()
         ).all()
-        if not found:
+        if not at_risk:
             return
         db.execute(
             update(player_progress)
-            .where(ctx.among(c.user_id, [player.user_id for player in found]))
+            .where(ctx.among(c.user_id, [player.user_id for player in at_risk]))
             .values(
-                current_streak=case((held > 0, c.current_streak), else_=0),
-                protections_remaining=case((held > 0, held - 1), else_=0),
+                current_streak=case((protections_held > 0, c.current_streak), else_=0),
+                protections_remaining=case((protections_held > 0, protections_held - 1), else_=0),
                 streak_checked_on=day,
             )
         )
-        broken = [player for player in found if not player.held]
+        broken = [player for player in at_risk if not player.protections]
         for player in broken:
             payload = {"user_id": player.user_id, "length": player.current_streak}
             ctx.emit("StreakBroken", f"{player.user_id}:{day.isoformat()}", payload)
     ctx.count("broken", len(broken))
-    ctx.count("protected", len(found) - len(broken))
+    ctx.count("protected", len(at_risk) - len(broken))
 
 
 streak_update = Job(
     "game.streak_update",
-    players_in_danger,
+    players_at_risk,
     protect_or_end,
     cron="0 0 * * *",
     batch=1000,
@@ -83,5 +83,5 @@ streak_update = Job(
     catch_up=all_of(newest=7),
     limits=Limits(max_age=hours(25)),
     aliases=("StreakUpdate",),
-    description="uses protections, and ends the streaks of those who stayed away",
+    description="Ends the streaks of absent players without a protection",
 )

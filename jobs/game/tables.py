@@ -1,4 +1,4 @@
-"""The tables of the game: lives, progress, quiz sessions, and rankings now and of past periods."""
+"""The tables of the game: lives, progress, quiz sessions, and current and archived rankings."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ lives = Table(
     Column("last_regen_at", UtcTime, nullable=True),
     Column("next_regen_at", UtcTime, nullable=True),
 )
-# Only those who wait: nearly all the others have no time in that column, and would stand among those who are due.
+# A partial index: most players have NULL in this column, which also counts as due.
 _waiting = text(f"current_lives < {MAX_LIVES}")
 Index(None, lives.c.next_regen_at, sqlite_where=_waiting, postgresql_where=_waiting)
 
-# No index by XP: it would be written with each answer that anybody gives, to save one sort an hour.
+# No index on XP: it would be updated with every answer, to save one sort an hour.
 player_progress = Table(
     "player_progress",
     metadata,

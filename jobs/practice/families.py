@@ -1,4 +1,4 @@
-"""What practice keeps in the cache: the keys, how long they live, and what they are made from."""
+"""The cache families of practice: keys, TTLs, and the tables they are derived from."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ SESSION = Family(
 FAMILIES = (PERFORMANCE, CONFIG, BY_SUBJECT, BY_DIFFICULTY, CURRENT, WEAK, REVISION, SESSION)
 
 ANY = "@any"
-"""Stands in a key where no category is asked for; no word that passed `word` looks like this."""
+"""Replaces a missing category in a key; `key_part` never returns this for a text."""
 
 
-def word(text: str | None) -> str:
-    """A category or a difficulty as part of a key: they are words that people write, with blanks and colons."""
+def key_part(text: str | None) -> str:
+    """Quotes a category or difficulty for use in a key: free text may contain blanks and colons."""
     return ANY if text is None else quote(text, safe="")

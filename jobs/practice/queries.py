@@ -1,4 +1,4 @@
-"""What the database knows of how users learn: a few queries, for one user and for a whole batch alike."""
+"""Queries about users' learning, for one user or a whole batch."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from jobs.practice.tables import session_configs
 from opsconsole import DAY
 
 ZONE = ZoneInfo("Asia/Kolkata")
-CURRENT_FOR = timedelta(days=7)
-SOLVED_FOR = timedelta(days=7)
+CURRENT_PERIOD = timedelta(days=7)
+SOLVED_PERIOD = timedelta(days=7)
 REVISE_AFTER = timedelta(days=14)
-PERFORMANCE_OVER = timedelta(days=28)
+PERFORMANCE_PERIOD = timedelta(days=28)
 WEAK_BELOW = 0.5
-KNOWN_FROM = 0.7
+MASTERED_FROM = 0.7
 
-Who = Callable[[Any], Any]
-"""The SQL condition that a column is one of the users concerned."""
+UserFilter = Callable[[Any], Any]
+"""Returns the SQL condition that a column has one of the selected users."""
 ByUserAndSubject = dict[tuple[str, str], list[str]]
 
 
-class Done(msgspec.Struct, frozen=True, rename="camel"):
-    """Attempts, how many of them were correct, and their mean time in seconds; None where none was measured."""
+class TopicStats(msgspec.Struct, frozen=True, rename="camel"):
+    """A user's attempts at a topic; the mean timing is in seconds, None without timings."""
 
     attempts: int
     correct: int
@@ -38,24 +38,25 @@ class Done(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Performance(msgspec.Struct, frozen=True, rename="camel"):
-    """Who a user is and how the last 28 whole days went, by topic; topics without attempts are left out."""
+    """UserFilter a user is and how the last 28 whole days went, by topic; topics without attempts are left out."""
 
     stream: str | None
     grade: str | None
-    by_topic: dict[str, Done] = {}
+    by_topic: dict[str, TopicStats] = {}
 
 
-def just(user: str) -> Who:
-    """The condition for one user."""
+def only_user(user: str) -> UserFilter:
+    """A filter for one user."""
     return lambda column: column == user
 
 
-def performances(db: Connection, who: Who, now: datetime) -> dict[str, Performance]:
-    """How each of the active users did on the 28 local days before today: from the attempts themselves, so that it is
-    right whichever jobs have run.
+def performances(db: Connection, user_filter: UserFilter, now: datetime) -> dict[str, Performance]:
+    """The performance of each selected active user on the 28 local days before today.
+
+    It is computed from the attempts, so it does not depend on which jobs have run.
     """
     today = DAY.at(now, ZONE).start
-    since = DAY.at(today - PERFORMANCE_OVER, ZONE).start
+    since = DAY.at(today - PERFORMANCE_PERIOD, ZONE).start
     c = attempts.c
     by_topic = (
         select(
@@ -66,114 +67,123 @@ def performances(db: Connection, who: Who, now: datetime) -> dict[str, Performan
             func.avg(c.timing),
         )
         .join(questions, questions.c.id == c.question_id)
-        .where(who(c.user_id), c.solved_at >= since, c.solved_at < today)
+        .where(user_filter(c.user_id), c.solved_at >= since, c.solved_at < today)
         .group_by(c.user_id, questions.c.topic_id)
     )
-    done: dict[str, dict[str, Done]] = {}
+    topic_stats: dict[str, dict[str, TopicStats]] = {}
     for user, topic, attempted, correct, timing in db.execute(by_topic):
-        # Rounded: a database may add up in any order, and the last digits of the sum depend on it.
+        # Rounded: the order of summation is not fixed, and the last digits depend on it.
         mean = None if timing is None else round(timing, 3)
-        done.setdefault(user, {})[topic] = Done(attempted, correct, mean)
-    people = db.execute(select(users.c.id, users.c.stream, users.c.grade).where(who(users.c.id), users.c.active))
+        topic_stats.setdefault(user, {})[topic] = TopicStats(attempted, correct, mean)
+    active_users = db.execute(
+        select(users.c.id, users.c.stream, users.c.grade).where(user_filter(users.c.id), users.c.active)
+    )
     return {
-        user: Performance(stream, grade, dict(sorted(done.get(user, {}).items()))) for user, stream, grade in people
+        user: Performance(stream, grade, dict(sorted(topic_stats.get(user, {}).items())))
+        for user, stream, grade in active_users
     }
 
 
-def current_topics(db: Connection, who: Who, now: datetime, subject: str | None = None) -> ByUserAndSubject:
+def current_topics(
+    db: Connection, user_filter: UserFilter, now: datetime, subject: str | None = None
+) -> ByUserAndSubject:
     """The topics that each user attempted in the 7 days before `now`."""
-    tried = _tried(who, now - CURRENT_FOR, now)
-    return _by_user_and_subject(db, select(tried), subject, tried.c.subject_id)
+    attempted = _attempted_topics(user_filter, now - CURRENT_PERIOD, now)
+    return _by_user_and_subject(db, select(attempted), subject, attempted.c.subject_id)
 
 
-def weak_concepts(db: Connection, who: Who, subject: str | None = None) -> ByUserAndSubject:
-    """The topics that each user knows badly: mastery under 0.5."""
+def weak_concepts(db: Connection, user_filter: UserFilter, subject: str | None = None) -> ByUserAndSubject:
+    """Each user's topics with mastery under 0.5."""
     c = topic_mastery.c
-    asked = (
+    query = (
         select(c.user_id, topics.c.subject_id, c.topic_id)
         .join(topics, topics.c.id == c.topic_id)
-        .where(who(c.user_id), c.mastery < WEAK_BELOW)
+        .where(user_filter(c.user_id), c.mastery < WEAK_BELOW)
     )
-    return _by_user_and_subject(db, asked, subject, topics.c.subject_id)
+    return _by_user_and_subject(db, query, subject, topics.c.subject_id)
 
 
-def revision_topics(db: Connection, who: Who, now: datetime, subject: str | None = None) -> ByUserAndSubject:
-    """The topics that each user knew well, mastery 0.7 or more, and did not attempt in the 14 days before `now`."""
+def revision_topics(
+    db: Connection, user_filter: UserFilter, now: datetime, subject: str | None = None
+) -> ByUserAndSubject:
+    """Each user's topics with mastery of 0.7 or more and no attempt in the 14 days before `now`."""
     c = topic_mastery.c
-    tried = _tried(who, now - REVISE_AFTER, now)
-    asked = (
+    attempted = _attempted_topics(user_filter, now - REVISE_AFTER, now)
+    query = (
         select(c.user_id, topics.c.subject_id, c.topic_id)
         .join(topics, topics.c.id == c.topic_id)
-        .outerjoin(tried, and_(tried.c.user_id == c.user_id, tried.c.topic_id == c.topic_id))
-        .where(who(c.user_id), c.mastery >= KNOWN_FROM, tried.c.user_id.is_(None))
+        .outerjoin(attempted, and_(attempted.c.user_id == c.user_id, attempted.c.topic_id == c.topic_id))
+        .where(user_filter(c.user_id), c.mastery >= MASTERED_FROM, attempted.c.user_id.is_(None))
     )
-    return _by_user_and_subject(db, asked, subject, topics.c.subject_id)
+    return _by_user_and_subject(db, query, subject, topics.c.subject_id)
 
 
-def solved_lately(db: Connection, user: str, now: datetime) -> set[str]:
-    """The questions that a user solved correctly since 7 days before `now`."""
+def recently_solved(db: Connection, user: str, now: datetime) -> set[str]:
+    """The questions that a user solved correctly in the 7 days before `now`."""
     c = attempts.c
-    found = select(c.question_id).where(c.user_id == user, c.solved_at >= now - SOLVED_FOR, c.status == Status.CORRECT)
-    return set(db.execute(found).scalars())
+    query = select(c.question_id).where(
+        c.user_id == user, c.solved_at >= now - SOLVED_PERIOD, c.status == Status.CORRECT
+    )
+    return set(db.execute(query).scalars())
 
 
 def questions_of(
     db: Connection, subject: str, category: str | None = None, difficulty: str | None = None
 ) -> dict[str, list[str]]:
-    """A subject's questions by topic, those of the category and difficulty when these are named."""
-    asked = select(questions.c.id, questions.c.topic_id, type_coerce(questions.c.categories, Text).label("categories"))
-    asked = asked.where(questions.c.subject_id == subject).order_by(questions.c.id)
+    """A subject's questions by topic, optionally of one category and difficulty."""
+    query = select(questions.c.id, questions.c.topic_id, type_coerce(questions.c.categories, Text).label("categories"))
+    query = query.where(questions.c.subject_id == subject).order_by(questions.c.id)
     if difficulty is not None:
-        asked = asked.where(questions.c.difficulty == difficulty)
+        query = query.where(questions.c.difficulty == difficulty)
     pool: dict[str, list[str]] = {}
-    for question, topic, categories in db.execute(asked):
+    for question, topic, categories in db.execute(query):
         if category is None or category in _categories(categories):
             pool.setdefault(topic, []).append(question)
     return pool
 
 
 def session_config(db: Connection, stream: str, grade: str) -> SessionConfig | None:
-    """How sessions of a stream and grade are put together; None where nothing is said, or nothing that can be read."""
+    """The session config of a stream and grade; None when it is missing or invalid."""
     c = session_configs.c
-    said = db.execute(
+    stored = db.execute(
         select(type_coerce(c.config, Text)).where(c.stream == stream, c.grade == grade)
     ).scalar_one_or_none()
-    return None if said is None else readable_config(said)
+    return None if stored is None else parse_config(stored)
 
 
-def readable_config(said: str) -> SessionConfig | None:
-    """A config as it is stored; None when it is none."""
+def parse_config(stored: str) -> SessionConfig | None:
+    """Decodes a stored config; None when it is invalid."""
     try:
-        return msgspec.json.decode(said, type=SessionConfig)
+        return msgspec.json.decode(stored, type=SessionConfig)
     except (msgspec.DecodeError, RecursionError):
         return None
 
 
-def _tried(who: Who, since: datetime, until: datetime) -> Subquery:
-    """User, subject and topic of all attempts in [since, until), each once."""
+def _attempted_topics(user_filter: UserFilter, since: datetime, until: datetime) -> Subquery:
+    """The distinct user, subject and topic of all attempts in [since, until)."""
     c = attempts.c
     return (
         select(c.user_id, questions.c.subject_id, questions.c.topic_id)
         .join(questions, questions.c.id == c.question_id)
-        .where(who(c.user_id), c.solved_at >= since, c.solved_at < until)
+        .where(user_filter(c.user_id), c.solved_at >= since, c.solved_at < until)
         .distinct()
         .subquery()
     )
 
 
-def _by_user_and_subject(db: Connection, asked: Any, subject: str | None, column: Any) -> ByUserAndSubject:
+def _by_user_and_subject(db: Connection, query: Any, subject: str | None, column: Any) -> ByUserAndSubject:
     if subject is not None:
-        asked = asked.where(column == subject)
-    found: ByUserAndSubject = {}
-    for user, of, topic in db.execute(asked):
-        found.setdefault((user, of), []).append(topic)
-    for names in found.values():
+        query = query.where(column == subject)
+    topics_by_key: ByUserAndSubject = {}
+    for user, topic_subject, topic in db.execute(query):
+        topics_by_key.setdefault((user, topic_subject), []).append(topic)
+    for names in topics_by_key.values():
         names.sort()
-    return found
+    return topics_by_key
 
 
-def _categories(said: str | None) -> list[str]:
+def _categories(stored: str | None) -> list[str]:
     try:
-        return msgspec.json.decode(said or "[]", type=list[str])
+        return msgspec.json.decode(stored or "[]", type=list[str])
     except (msgspec.DecodeError, RecursionError):
         return []

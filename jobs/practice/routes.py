@@ -1,4 +1,4 @@
-"""What practice answers other programs: sessions, and how its cache is."""
+"""HTTP routes: practice sessions, cache health, statistics and clearing."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ import secrets
 from typing import Any
 
 from jobs.practice.families import WEAK
-from jobs.practice.sessions import Missing, find_session, new_session
+from jobs.practice.sessions import NotFound, find_session, new_session
 from opsconsole import Unavailable
 from opsconsole.cache import BadKey
 from opsconsole.extensions import ExtensionContext, Reply, Request, Route
 
 SURVEY_SECONDS = 1.0
-"""So long the keys are walked through for an answer; with more keys than that the numbers are reckoned."""
+"""The time to scan keys for a response; when it is not enough, the figures are extrapolated."""
 
 
 def start_session(ctx: ExtensionContext, request: Request) -> Reply:
-    """A new practice session for `userId` in `subjectId`: 201, 400 naming what is not said, 404 naming what is not
-    there. Raises Unavailable.
+    """Creates a practice session for `userId` in `subjectId`: 201.
+
+    400 names a missing or invalid field, 404 the field whose value does not exist. Raises Unavailable.
     """
-    said, problem = _named(request.body, ("userId", "subjectId"))
-    if problem is not None:
-        return problem
+    fields = _text_fields(request.body, ("userId", "subjectId"))
+    if isinstance(fields, Reply):
+        return fields
     for name in ("userId", "subjectId"):
-        if name not in said:
-            return Reply.error(400, "missing", f"say {name}", field=name)
+        if name not in fields:
+            return Reply.error(400, "missing", f"{name} is required", field=name)
     try:
-        session = new_session(ctx, said["userId"], said["subjectId"], secrets.token_hex(12))
-    except Missing as error:
-        return Reply.error(404, "not_found", str(error), field=error.what)
+        session = new_session(ctx, fields["userId"], fields["subjectId"], secrets.token_hex(12))
+    except NotFound as error:
+        return Reply.error(404, "not_found", str(error), field=error.field)
     return Reply({"success": True, "session": session}, 201)
 
 
 def show_session(ctx: ExtensionContext, request: Request) -> Reply:
-    """A session that was started before; 404 where there is none. Raises Unavailable."""
+    """Returns an existing session; 404 without one. Raises Unavailable."""
     session = find_session(ctx, request.path["user"], request.path["session"])
     if session is None:
         return Reply.error(404, "not_found", "this user has no such session")
@@ -41,32 +42,34 @@ def show_session(ctx: ExtensionContext, request: Request) -> Reply:
 
 
 def redis_health(ctx: ExtensionContext, request: Request) -> Reply:
-    """Whether Redis answers, with its main figures; 503 when it does not."""
+    """Whether Redis answers, with its main statistics; 503 when it is unreachable."""
     try:
         stats, _ = ctx.cache.statistics()
     except Unavailable as error:
-        away = {"connected": False, "ping": None, "stats": None, "reason": error.reason}
-        return Reply({"status": "unhealthy", "redis": away}, 503)
-    figures = {"totalKeys": stats.keys, "memoryUsage": megabytes(stats.memory), "hitRate": _rate(stats.hit_rate)}
+        unreachable = {"connected": False, "ping": None, "stats": None, "reason": error.reason}
+        return Reply({"status": "unhealthy", "redis": unreachable}, 503)
+    figures = {"totalKeys": stats.keys, "memoryUsage": _memory_usage(stats.memory), "hitRate": _rate(stats.hit_rate)}
     return Reply({"status": "healthy", "redis": {"connected": True, "ping": round(stats.ping_ms, 2), "stats": figures}})
 
 
 def cache_stats(ctx: ExtensionContext, request: Request) -> Reply:
-    """The server's figures, and keys, memory, lives and hit rate of each declared family. Raises Unavailable."""
+    """Server statistics, and keys, memory, TTLs and hit rate of each family. Raises Unavailable."""
     stats, recent = ctx.cache.statistics()
-    told = ctx.cache.survey(ctx.families, seconds=SURVEY_SECONDS)
+    survey = ctx.cache.survey(ctx.families, seconds=SURVEY_SECONDS)
     reads = ctx.cache.reader.reads()
     families = []
     for family in ctx.families:
-        held, read = told.families[family.name], reads.get(family.name)
+        sample, read = survey.families[family.name], reads.get(family.name)
         families.append(
             {
                 "family": family.name,
                 "pattern": family.pattern,
                 "ttlSeconds": family.ttl_seconds,
-                "keys": held.keys,
-                "memory": held.memory,
-                "ttl": None if held.ttl is None else dict(zip(("shortest", "mean", "longest"), held.ttl, strict=True)),
+                "keys": sample.keys,
+                "memory": sample.memory,
+                "ttl": None
+                if sample.ttl is None
+                else dict(zip(("shortest", "mean", "longest"), sample.ttl, strict=True)),
                 "hits": read.hits if read else 0,
                 "misses": read.misses if read else 0,
                 "unreadable": read.garbage if read else 0,
@@ -79,7 +82,7 @@ def cache_stats(ctx: ExtensionContext, request: Request) -> Reply:
         "uptimeSeconds": stats.uptime_seconds,
         "ping": round(stats.ping_ms, 2),
         "memory": stats.memory,
-        "memoryUsage": megabytes(stats.memory),
+        "memoryUsage": _memory_usage(stats.memory),
         "peakMemory": stats.peak_memory,
         "maxMemory": stats.max_memory,
         "fragmentation": stats.fragmentation,
@@ -91,43 +94,46 @@ def cache_stats(ctx: ExtensionContext, request: Request) -> Reply:
         "evicted": stats.evicted,
         "expired": stats.expired,
     }
-    walk = {"keys": told.scanned, "of": told.of, "whole": told.done, "others": told.others}
+    walk = {"keys": survey.scanned, "of": survey.of, "whole": survey.done, "others": survey.others}
     return Reply({"success": True, "stats": {"connected": True, **server, "families": families, "walk": walk}})
 
 
 def clear_cache(ctx: ExtensionContext, request: Request) -> Reply:
-    """Removes the keys of `userId`, of `subjectId`, or of both together, of all declared families: 400 when neither is
-    said, or an id that no key can hold. Raises Unavailable.
+    """Removes the keys of `userId`, `subjectId`, or both combined, from all declared families.
+
+    400 when neither is given or an id cannot be part of a key. Raises Unavailable.
     """
-    said, problem = _named(request.body, ("userId", "subjectId"))
-    if problem is not None:
-        return problem
-    if not said:
-        return Reply.error(400, "missing", "say userId or subjectId: whose keys are to go", field="userId")
-    for name, value in said.items():
+    fields = _text_fields(request.body, ("userId", "subjectId"))
+    if isinstance(fields, Reply):
+        return fields
+    if not fields:
+        return Reply.error(400, "missing", "userId or subjectId is required", field="userId")
+    for name, value in fields.items():
         try:
             WEAK.glob(user=value)
         except BadKey as error:
             return Reply.error(400, "bad_field", error.sentence, field=name)
     parts = {"userId": "user", "subjectId": "subject"}
-    swept = ctx.cache.clear(ctx.families, **{parts[name]: value for name, value in said.items()})
-    return Reply({"success": True, "cleared": swept.total, "families": dict(swept.found)})
+    cleared = ctx.cache.clear(ctx.families, **{parts[name]: value for name, value in fields.items()})
+    return Reply({"success": True, "cleared": cleared.total, "families": dict(cleared.found)})
 
 
-def megabytes(size: int) -> str:
-    """Bytes as people read them: `2.5MB`."""
+def _memory_usage(size: int) -> str:
+    """Bytes in the form of the JSON field `memoryUsage`: `2.5MB`."""
     return f"{size / 1_000_000:.1f}MB"
 
 
-def _named(body: Any, names: tuple[str, ...]) -> tuple[dict[str, str], Reply | None]:
-    """Those of the fields that are said; an answer instead when one is no text, or the body is no object."""
+def _text_fields(body: Any, names: tuple[str, ...]) -> dict[str, str] | Reply:
+    """The given fields of a JSON object, or the error response when one is not a non-empty string."""
     if not isinstance(body, dict):
-        return {}, Reply.error(400, "bad_body", f"send an object with {' and '.join(names)}", field=names[0])
-    said = {name: body[name] for name in names if body.get(name) is not None}
-    for name, value in said.items():
+        return Reply.error(
+            400, "bad_body", f"the body must be a JSON object with {' and '.join(names)}", field=names[0]
+        )
+    fields = {name: body[name] for name in names if body.get(name) is not None}
+    for name, value in fields.items():
         if not isinstance(value, str) or not value:
-            return {}, Reply.error(400, "bad_field", f"{name} is a text", field=name)
-    return said, None
+            return Reply.error(400, "bad_field", f"{name} must be a non-empty string", field=name)
+    return fields
 
 
 def _rate(rate: float | None) -> float:

@@ -1,4 +1,4 @@
-"""Practice sessions for other programs: put together from the cache, or from the database where there is none."""
+"""Creates and reads practice sessions, from the cache or, on a miss, the database."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from jobs.practice.families import (
     REVISION,
     SESSION,
     WEAK,
-    word,
+    key_part,
 )
 from jobs.practice.generator import SessionConfig, Topics, generate
-from jobs.practice.queries import Performance, just
+from jobs.practice.queries import Performance, only_user
 from jobs.practice.tables import practice_sessions
 from opsconsole.cache import CacheRequest
 from opsconsole.extensions import ExtensionContext
@@ -31,7 +31,7 @@ DEFAULT = SessionConfig()
 
 
 class Session(msgspec.Struct, frozen=True, rename="camel"):
-    """One practice session as other programs see it."""
+    """One practice session as returned over HTTP."""
 
     id: str
     user_id: str
@@ -40,38 +40,38 @@ class Session(msgspec.Struct, frozen=True, rename="camel"):
     created_at: datetime
 
 
-class Missing(Exception):
-    """There is no such thing to practise with; `what` names the field of the question."""
+class NotFound(Exception):
+    """The value of a request field does not exist; `field` names it."""
 
-    def __init__(self, what: str, says: str) -> None:
-        self.what = what
-        super().__init__(says)
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        super().__init__(message)
 
 
 def new_session(ctx: ExtensionContext, user: str, subject: str, session: str) -> Session:
-    """Puts a session together and stores it under the id `session`, which is its seed too.
+    """Creates and stores a session. Its id `session` is also the seed of the generator.
 
-    Raises Missing for a user who is not there or not active, and for a subject without questions; Unavailable.
+    Raises NotFound for an unknown or inactive user and for a subject without questions; Unavailable.
     """
-    performance, topics = look_up(ctx, user, subject)
+    performance, topics = read_learner(ctx, user, subject)
     if performance is None:
-        raise Missing("userId", "there is no active user of that id")
-    config = config_of(ctx, performance)
+        raise NotFound("userId", "there is no active user with this id")
+    config = session_config(ctx, performance)
     pool = questions(ctx, subject, config)
     if not pool:
-        raise Missing("subjectId", "there are no questions to practise in that subject")
+        raise NotFound("subjectId", "this subject has no questions")
     now = ctx.now
-    # One short transaction; what was solved a moment ago is not in the cache, and must not come again.
+    # Read from the database, not the cache: a question solved a moment ago must not come again.
     with ctx.writing() as db:
-        solved = queries.solved_lately(db, user, now)
-        made = Session(session, user, subject, generate(config, pool, topics, solved, session), now)
-        db.execute(insert(practice_sessions), msgspec.structs.asdict(made))
-    ctx.cache.reader.put(SESSION, made, user=user, session=session)
-    return made
+        solved = queries.recently_solved(db, user, now)
+        created = Session(session, user, subject, generate(config, pool, topics, solved, session), now)
+        db.execute(insert(practice_sessions), msgspec.structs.asdict(created))
+    ctx.cache.reader.put(SESSION, created, user=user, session=session)
+    return created
 
 
 def find_session(ctx: ExtensionContext, user: str, session: str) -> Session | None:
-    """A session of that user that was put together before."""
+    """An existing session of that user."""
 
     def stored(db: Connection) -> Session | None:
         c = practice_sessions.c
@@ -79,22 +79,22 @@ def find_session(ctx: ExtensionContext, user: str, session: str) -> Session | No
         return None if row is None else Session(**row._mapping)
 
     compute = _from_database(ctx, stored)
-    found: Session | None = ctx.cache.reader.get(SESSION, Session | None, compute, user=user, session=session)
-    return found
+    cached: Session | None = ctx.cache.reader.get(SESSION, Session | None, compute, user=user, session=session)
+    return cached
 
 
-def look_up(ctx: ExtensionContext, user: str, subject: str) -> tuple[Performance | None, Topics]:
-    """Who an active user is, and the user's topics in a subject; in one round trip where they are cached."""
-    now, who, place = ctx.now, just(user), (user, subject)
+def read_learner(ctx: ExtensionContext, user: str, subject: str) -> tuple[Performance | None, Topics]:
+    """An active user's performance and topics in a subject, in one round trip where cached. None: no such user."""
+    now, this_user, key = ctx.now, only_user(user), (user, subject)
 
     def topics_by(read: Callable[[Connection], queries.ByUserAndSubject]) -> Callable[[], list[str]]:
-        return _from_database(ctx, lambda db: read(db).get(place, []))
+        return _from_database(ctx, lambda db: read(db).get(key, []))
 
-    performance = _from_database(ctx, lambda db: queries.performances(db, who, now).get(user))
-    current = topics_by(lambda db: queries.current_topics(db, who, now, subject))
-    weak = topics_by(lambda db: queries.weak_concepts(db, who, subject))
-    revision = topics_by(lambda db: queries.revision_topics(db, who, now, subject))
-    found, *lists = ctx.cache.reader.get_all(
+    performance = _from_database(ctx, lambda db: queries.performances(db, this_user, now).get(user))
+    current = topics_by(lambda db: queries.current_topics(db, this_user, now, subject))
+    weak = topics_by(lambda db: queries.weak_concepts(db, this_user, subject))
+    revision = topics_by(lambda db: queries.revision_topics(db, this_user, now, subject))
+    cached, *lists = ctx.cache.reader.get_all(
         [
             CacheRequest(PERFORMANCE, {"user": user}, Performance | None, performance),
             *(
@@ -103,29 +103,30 @@ def look_up(ctx: ExtensionContext, user: str, subject: str) -> tuple[Performance
             ),
         ]
     )
-    return found, Topics(*lists)
+    return cached, Topics(*lists)
 
 
-def config_of(ctx: ExtensionContext, performance: Performance) -> SessionConfig:
-    """How the user's sessions are put together; the default where nothing is said for the stream and grade."""
+def session_config(ctx: ExtensionContext, performance: Performance) -> SessionConfig:
+    """The session config of the user's stream and grade, or the default."""
     stream, grade = performance.stream, performance.grade
     if stream is None or grade is None:
         return DEFAULT
     compute = _from_database(ctx, lambda db: queries.session_config(db, stream, grade))
-    shape = SessionConfig | None
-    found: SessionConfig | None = ctx.cache.reader.get(CONFIG, shape, compute, stream=word(stream), grade=word(grade))
-    return found or DEFAULT
+    cached: SessionConfig | None = ctx.cache.reader.get(
+        CONFIG, SessionConfig | None, compute, stream=key_part(stream), grade=key_part(grade)
+    )
+    return cached or DEFAULT
 
 
 def questions(ctx: ExtensionContext, subject: str, config: SessionConfig) -> dict[str, list[str]]:
-    """The questions that a session may have, by topic."""
+    """The questions that match a config, by topic."""
     compute = _from_database(ctx, lambda db: queries.questions_of(db, subject, config.category, config.difficulty))
-    parts = {"subject": subject, "category": word(config.category)}
+    parts = {"subject": subject, "category": key_part(config.category)}
     family = BY_SUBJECT
     if config.difficulty is not None:
-        family, parts = BY_DIFFICULTY, parts | {"difficulty": word(config.difficulty)}
-    found: dict[str, list[str]] = ctx.cache.reader.get(family, dict[str, list[str]], compute, **parts)
-    return found
+        family, parts = BY_DIFFICULTY, parts | {"difficulty": key_part(config.difficulty)}
+    cached: dict[str, list[str]] = ctx.cache.reader.get(family, dict[str, list[str]], compute, **parts)
+    return cached
 
 
 def _from_database(ctx: ExtensionContext, read: Callable[[Connection], Any]) -> Callable[[], Any]:

@@ -1,4 +1,4 @@
-"""The tables of practice: how sessions are put together, and those that were."""
+"""The tables of practice: session configs and sessions."""
 
 from __future__ import annotations
 

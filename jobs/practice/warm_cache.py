@@ -1,4 +1,4 @@
-"""Fills the cache for those who practise these days, just before the morning's use."""
+"""Fills the cache for recently active users, before the morning's use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jobs.attempts.tables import attempts
 from jobs.common import users
 from jobs.practice import queries
 from jobs.practice.families import CURRENT, PERFORMANCE, REVISION, WEAK
-from jobs.practice.queries import CURRENT_FOR
+from jobs.practice.queries import CURRENT_PERIOD
 from opsconsole import Context, Items, Job, Limits, Scope, minutes
 from opsconsole.cache import Family
 
@@ -20,17 +20,17 @@ Entry = tuple[Family, Mapping[str, str], bytes]
 _encode = msgspec.json.Encoder().encode
 
 
-def active_lately(scope: Scope) -> Select[tuple[str]]:
-    """Active users who attempted something in the last 7 days."""
+def recently_active_users(scope: Scope) -> Select[tuple[str]]:
+    """Active users with attempts in the last 7 days."""
     c = attempts.c
-    tried = select(1).where(
-        c.user_id == users.c.id, c.solved_at >= scope.as_of - CURRENT_FOR, c.solved_at < scope.as_of
+    attempted = select(1).where(
+        c.user_id == users.c.id, c.solved_at >= scope.as_of - CURRENT_PERIOD, c.solved_at < scope.as_of
     )
-    return select(users.c.id).where(users.c.active, tried.exists())
+    return select(users.c.id).where(users.c.active, attempted.exists())
 
 
 def warm(ctx: Context, batch: Items) -> None:
-    """Caches how each user of the batch does, and the user's topics in each subject that was practised lately."""
+    """Caches each user's performance, and the topics of each subject attempted in the last 7 days."""
     with ctx.reading() as db:
         performances = queries.performances(db, batch.among, ctx.as_of)
         current = queries.current_topics(db, batch.among, ctx.as_of)
@@ -41,28 +41,28 @@ def warm(ctx: Context, batch: Items) -> None:
         subjects.setdefault(user, []).append(subject)
     owners, entries = [], []
     for user, performance in performances.items():
-        mine: list[Entry] = [(PERFORMANCE, {"user": user}, _encode(performance))]
+        user_entries: list[Entry] = [(PERFORMANCE, {"user": user}, _encode(performance))]
         for subject in subjects.get(user, ()):
             for family, topics in ((CURRENT, current), (WEAK, weak), (REVISION, revision)):
                 value = _encode(topics.get((user, subject), []))
-                mine.append((family, {"user": user, "subject": subject}, value))
-        entries += mine
-        owners += [user] * len(mine)
-    refused = ctx.cache.fill(entries)
-    for user, why in zip(owners, refused, strict=True):
-        if why is not None:
-            ctx.fail(user, why)
-    ctx.count("keys", refused.count(None))
+                user_entries.append((family, {"user": user, "subject": subject}, value))
+        entries += user_entries
+        owners += [user] * len(user_entries)
+    errors = ctx.cache.fill(entries)
+    for user, error in zip(owners, errors, strict=True):
+        if error is not None:
+            ctx.fail(user, error)
+    ctx.count("keys", errors.count(None))
 
 
 warm_cache = Job(
     "practice.warm_cache",
-    active_lately,
+    recently_active_users,
     warm,
     cron="0 6 * * *",
     tz="Asia/Kolkata",
     batch=100,
     workers=8,
     limits=Limits(longest=minutes(10)),
-    description="fills the cache before the morning's practice",
+    description="Fills the cache before the morning's practice",
 )

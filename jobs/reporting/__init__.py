@@ -1,4 +1,4 @@
-"""Balances and reports, aggregated ahead: each day's and each month's."""
+"""Financial reports: daily reports, daily snapshots of balances, and monthly summaries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much money users had at an instant, worked out backwards from today's balances."""
+"""Balances of users at a past time, computed backwards from the current balances."""
 
 from __future__ import annotations
 
@@ -12,121 +12,125 @@ from jobs.reporting.tables import pockets, transactions
 from opsconsole import Context
 
 INCOME, EXPENSE, TRANSFER_IN, TRANSFER_OUT = "income", "expense", "transfer_in", "transfer_out"
-ADDING = (INCOME, TRANSFER_IN)
+INFLOWS = (INCOME, TRANSFER_IN)
 TYPES = (INCOME, EXPENSE, TRANSFER_IN, TRANSFER_OUT)
 
 Sums = dict[str, list[int]]
-"""By a type, category or pocket: what came in, what went out, and how many transactions that were."""
+"""By type, category or pocket: inflow, outflow and number of transactions."""
 
-of_its_user = and_(pockets.c.id == transactions.c.pocket_id, pockets.c.user_id == transactions.c.user_id)
+pocket_of_user = and_(pockets.c.id == transactions.c.pocket_id, pockets.c.user_id == transactions.c.user_id)
 amount = transactions.c.amount_minor
-signed = case((or_(*(transactions.c.type == adding for adding in ADDING)), amount), else_=-amount)
-"""What a transaction changes a balance by."""
+signed = case((or_(*(transactions.c.type == inflow for inflow in INFLOWS)), amount), else_=-amount)
+"""The change of the balance by a transaction."""
 
 
-def minor(total: Any) -> Any:
-    """A sum of minor units, 0 of nothing: PostgreSQL adds whole numbers up to a decimal one."""
+def minor_units(total: Any) -> Any:
+    """A sum as an integer, 0 for no rows: PostgreSQL returns sums as decimals."""
     return cast(func.coalesce(total, 0), BigInteger)
 
 
-def sum_where(condition: Any, what: Any = amount) -> Any:
-    """The sum over the transactions of a group that the condition holds for."""
-    return func.sum(case((condition, what)))
+def sum_where(condition: Any, value: Any = amount) -> Any:
+    """The sum over the transactions of a group that meet the condition."""
+    return func.sum(case((condition, value)))
 
 
-def makes_no_sense(db: Connection) -> Any:
-    """The SQL condition that a transaction, joined with its user's pocket, cannot be right."""
+def is_invalid(db: Connection) -> Any:
+    """The condition that a transaction, joined with its user's pocket, is invalid."""
     c = transactions.c
-    wrong = or_(c.type.not_in(TYPES), amount.is_(None), amount <= 0, pockets.c.id.is_(None))
-    # SQLite keeps 12.5 and 'abc' in a column of whole numbers.
-    return or_(wrong, func.typeof(amount) != "integer") if db.dialect.name == "sqlite" else wrong
+    invalid = or_(c.type.not_in(TYPES), amount.is_(None), amount <= 0, pockets.c.id.is_(None))
+    # SQLite can store 12.5 and 'abc' in an integer column.
+    return or_(invalid, func.typeof(amount) != "integer") if db.dialect.name == "sqlite" else invalid
 
 
-def add(sums: Sums, key: str | None, came_in: int, went_out: int, count: int = 1) -> None:
-    """Adds to what is known of a key; what has no category is under an empty one."""
-    known = sums.setdefault(key or "", [0, 0, 0])
-    known[0] += came_in
-    known[1] += went_out
-    known[2] += count
+def add_transaction(sums: Sums, key: str | None, inflow: int, outflow: int, count: int = 1) -> None:
+    """Adds to the sums of a key; a missing category counts as an empty one."""
+    totals = sums.setdefault(key or "", [0, 0, 0])
+    totals[0] += inflow
+    totals[1] += outflow
+    totals[2] += count
 
 
-def by_key(sums: Sums) -> dict[str, dict[str, int]]:
-    """The sums as they are stored."""
-    return {key: {"in": came, "out": went, "count": count} for key, (came, went, count) in sorted(sums.items())}
+def sums_as_json(sums: Sums) -> dict[str, dict[str, int]]:
+    """The sums in their stored form, keys sorted."""
+    return {
+        key: {"in": inflow, "out": outflow, "count": count} for key, (inflow, outflow, count) in sorted(sums.items())
+    }
 
 
 def day_figures(ctx: Context, db: Connection, keys: list[str]) -> list[Any]:
-    """Each user's balances at both ends of the day, up to `as_of`, and the sums in between; ordered by user.
+    """Each user's balances at the start and the end of the day, up to `as_of`, and the sums in between, by user.
 
-    A user with a transaction that cannot be right fails and is left out, also when it happened after the day: today's
-    balance is then no way back to that day's.
+    Users with an invalid transaction fail and are omitted, also when it is after the day, because the current balance
+    then says nothing about that day.
     """
     day, p, t = ctx.window.until(ctx.as_of), pockets.c, transactions.c
-    counts = p.created_at < ctx.window.end  # from the start of the day it was created
+    counted = p.created_at < ctx.window.end  # from the start of the day it was created
     inside = t.occurred_at < day.end
     held = (
         select(p.user_id, func.sum(p.balance_minor).label("balance"), func.count().label("pockets"))
-        .where(ctx.among(p.user_id, keys), counts)
+        .where(ctx.among(p.user_id, keys), counted)
         .group_by(p.user_id)
         .cte("held")
     )
     moved = (
         select(
             t.user_id,
-            sum_where(counts, signed).label("since_start"),
-            sum_where(counts & ~inside, signed).label("since_end"),
+            sum_where(counted, signed).label("since_start"),
+            sum_where(counted & ~inside, signed).label("since_end"),
             sum_where(inside & (t.type == INCOME)).label("income"),
             sum_where(inside & (t.type == EXPENSE)).label("expense"),
             func.count(case((inside, 1))).label("transactions"),
             func.max(case((inside, t.occurred_at))).label("latest"),
-            func.count(case((makes_no_sense(db), 1))).label("wrong"),
+            func.count(case((is_invalid(db), 1))).label("invalid"),
         )
-        .outerjoin_from(transactions, pockets, of_its_user)
+        .outerjoin_from(transactions, pockets, pocket_of_user)
         .where(ctx.among(t.user_id, keys), t.occurred_at >= day.start)
         .group_by(t.user_id)
         .cte("moved")
     )
     h, m = held.c, moved.c
-    found = db.execute(
+    rows = db.execute(
         select(
             users.c.id.label("user_id"),
             func.coalesce(h.pockets, 0).label("pockets"),
-            minor(func.coalesce(h.balance, 0) - func.coalesce(m.since_start, 0)).label("opening"),
-            minor(func.coalesce(h.balance, 0) - func.coalesce(m.since_end, 0)).label("total"),
-            minor(m.income).label("income"),
-            minor(m.expense).label("expense"),
+            minor_units(func.coalesce(h.balance, 0) - func.coalesce(m.since_start, 0)).label("opening"),
+            minor_units(func.coalesce(h.balance, 0) - func.coalesce(m.since_end, 0)).label("total"),
+            minor_units(m.income).label("income"),
+            minor_units(m.expense).label("expense"),
             func.coalesce(m.transactions, 0).label("transactions"),
             m.latest,
-            func.coalesce(m.wrong, 0).label("wrong"),
+            func.coalesce(m.invalid, 0).label("invalid"),
         )
         .outerjoin_from(users, held, h.user_id == users.c.id)
         .outerjoin(moved, m.user_id == users.c.id)
         .where(ctx.among(users.c.id, keys))
         .order_by(users.c.id)
     ).all()
-    fail_the_wrong(ctx, db, [row.user_id for row in found if row.wrong], day.start)
-    return [row for row in found if not row.wrong]
+    fail_invalid_users(ctx, db, [row.user_id for row in rows if row.invalid], day.start)
+    return [row for row in rows if not row.invalid]
 
 
-def fail_the_wrong(ctx: Context, db: Connection, keys: list[str], since: datetime) -> None:
-    """These users fail, each with the first of their transactions since then that cannot be right."""
+def fail_invalid_users(ctx: Context, db: Connection, keys: list[str], since: datetime) -> None:
+    """Fails these users, each with the first invalid transaction since then."""
     if not keys:
         return
     t = transactions.c
     first = (
         select(func.min(t.id))
-        .outerjoin_from(transactions, pockets, of_its_user)
-        .where(ctx.among(t.user_id, keys), t.occurred_at >= since, makes_no_sense(db))
+        .outerjoin_from(transactions, pockets, pocket_of_user)
+        .where(ctx.among(t.user_id, keys), t.occurred_at >= since, is_invalid(db))
         .group_by(t.user_id)
     )
-    named = select(t.user_id, t.id, t.type, t.pocket_id, amount, pockets.c.id.label("pocket"))
-    for row in db.execute(named.outerjoin_from(transactions, pockets, of_its_user).where(t.id.in_(first))):
-        ctx.fail(row.user_id, f"transaction {row.id} {_what_is_wrong(row)}")
+    query = select(t.user_id, t.id, t.type, t.pocket_id, amount, pockets.c.id.label("pocket"))
+    for row in db.execute(query.outerjoin_from(transactions, pockets, pocket_of_user).where(t.id.in_(first))):
+        kind, problem = _problem(row)
+        ctx.fail(row.user_id, f"transaction {row.id} {problem}", kind=kind)
 
 
-def _what_is_wrong(row: Any) -> str:
+def _problem(row: Any) -> tuple[str, str]:
+    """The kind of failure and its description."""
     if row.type not in TYPES:
-        return f"has the type {row.type}, not one of {', '.join(TYPES)}"
+        return "unknown_type", f"has the unknown type {row.type}; known are {', '.join(TYPES)}"
     if row.pocket is None:
-        return f"is of pocket {row.pocket_id}, which this user does not have"
-    return f"has the amount {row.amount_minor}; it must be a whole number of minor units above 0"
+        return "unknown_pocket", f"is in pocket {row.pocket_id}, which does not belong to this user"
+    return "invalid_amount", f"has the amount {row.amount_minor}; it must be a whole number of minor units above 0"

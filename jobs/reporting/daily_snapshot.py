@@ -1,4 +1,4 @@
-"""Writes how much money each user had when a day ended."""
+"""Writes each user's total balance at the end of a day."""
 
 from __future__ import annotations
 
@@ -10,58 +10,60 @@ from sqlalchemy import Connection, Select, exists, func, select
 from jobs.common import users
 from jobs.reporting.balances import day_figures
 from jobs.reporting.daily_report import reports_of
-from jobs.reporting.staleness import came_late, to_write, write
+from jobs.reporting.staleness import has_late_transactions, rows_to_write, upsert
 from jobs.reporting.tables import daily_financial_reports as reports, daily_financial_snapshots as snapshots, pockets
 from opsconsole import DAY_BEFORE, Context, Items, Job, Limits, Scope, all_of, minutes
 
 
 def users_with_pockets(scope: Scope) -> Select[tuple[str]]:
-    """Everybody who had a pocket when the day ended."""
-    had = exists().where(pockets.c.user_id == users.c.id, pockets.c.created_at < scope.window.end)
-    return select(users.c.id).where(had)
+    """Users with a pocket at the end of the day."""
+    has_pocket = exists().where(pockets.c.user_id == users.c.id, pockets.c.created_at < scope.window.end)
+    return select(users.c.id).where(has_pocket)
 
 
 def stale_users(scope: Scope) -> Select[tuple[str]]:
-    """Those of them whose snapshot is missing, counts other pockets, or knows nothing of what came late."""
-    held = select(func.count()).where(pockets.c.user_id == users.c.id, pockets.c.created_at < scope.window.end)
-    is_right = exists().where(
+    """Those whose snapshot is missing, counts other pockets, or precedes a late transaction."""
+    pocket_count = select(func.count()).where(pockets.c.user_id == users.c.id, pockets.c.created_at < scope.window.end)
+    is_fresh = exists().where(
         snapshots.c.user_id == users.c.id,
         snapshots.c.date == date.fromisoformat(scope.window.label),
-        snapshots.c.pockets == held.correlate_except(pockets).scalar_subquery(),
-        ~came_late(snapshots, scope.window.end),
+        snapshots.c.pockets == pocket_count.correlate_except(pockets).scalar_subquery(),
+        ~has_late_transactions(snapshots, scope.window.end),
     )
-    return users_with_pockets(scope).where(~is_right)
+    return users_with_pockets(scope).where(~is_fresh)
 
 
-def snapshot_the_day(ctx: Context, batch: Items) -> None:
-    """Writes a snapshot for each user of the batch, and before it the reports that lack the end of the day."""
+def write_snapshots(ctx: Context, batch: Items) -> None:
+    """Writes a snapshot for each user, and first updates reports that do not cover the end of the day."""
     with ctx.reading() as db:
         figures = day_figures(ctx, db, list(batch))
-        missing_in = reports_of(ctx, db, _behind(ctx, db, figures))
+        updated_reports = reports_of(ctx, db, _outdated_reports(ctx, db, figures))
         rows = [_snapshot(ctx, row) for row in figures if row.pockets]
-        found = to_write(ctx, db, snapshots, rows, came_late(snapshots, ctx.window.end))
+        changed = rows_to_write(ctx, db, snapshots, rows, has_late_transactions(snapshots, ctx.window.end))
     with ctx.writing() as db:
-        write(db, reports, missing_in)
-        write(db, snapshots, found)
-    ctx.count("reports brought up to date", len(missing_in))
-    ctx.count("snapshots written", len(found))
+        upsert(db, reports, updated_reports)
+        upsert(db, snapshots, changed)
+    ctx.count("reports_updated", len(updated_reports))
+    ctx.count("snapshots_written", len(changed))
 
 
-def _behind(ctx: Context, db: Connection, figures: list[Any]) -> list[Any]:
-    """The figures of users whose report of the day is missing, or ends before their last transaction.
+def _outdated_reports(ctx: Context, db: Connection, figures: list[Any]) -> list[Any]:
+    """The figures of users whose report of the day is missing or ends before their last transaction.
 
-    One that counts other transactions is behind as well: they were committed while it was worked out.
+    A report with a different number of transactions is outdated too: some were committed during its computation.
     """
     c = reports.c
-    moved = [row for row in figures if row.transactions]
-    there = select(c.user_id, c.through, c.transactions).where(
-        c.date == date.fromisoformat(ctx.window.label), ctx.among(c.user_id, [row.user_id for row in moved])
+    with_transactions = [row for row in figures if row.transactions]
+    query = select(c.user_id, c.through, c.transactions).where(
+        c.date == date.fromisoformat(ctx.window.label), ctx.among(c.user_id, [row.user_id for row in with_transactions])
     )
-    known = {user: (through, transactions) for user, through, transactions in db.execute(there)}
+    existing = {user: (through, transactions) for user, through, transactions in db.execute(query)}
     return [
         row
-        for row in moved
-        if row.user_id not in known or known[row.user_id][0] <= row.latest or known[row.user_id][1] != row.transactions
+        for row in with_transactions
+        if row.user_id not in existing
+        or existing[row.user_id][0] <= row.latest
+        or existing[row.user_id][1] != row.transactions
     ]
 
 
@@ -80,16 +82,16 @@ def _snapshot(ctx: Context, row: Any) -> dict[str, Any]:
 daily_snapshot = Job(
     "reporting.daily_snapshot",
     users_with_pockets,
-    snapshot_the_day,
+    write_snapshots,
     stale=stale_users,
     cron="0 0 * * *",
     covers=DAY_BEFORE,
-    batch=500,  # measured on 10,000 users: twice as many of them a second as with 100
+    batch=500,  # measured with 10,000 users: twice the users/s of 100
     workers=8,
     parallel=4,
     timeout=minutes(30),
     limits=Limits(longest=minutes(10), critical_below=0.99),
     catch_up=all_of(newest=31),
     after=("reporting.daily_report",),
-    description="writes each user's balance at the end of the day",
+    description="Writes each user's balance at the end of the day",
 )

@@ -1,4 +1,4 @@
-"""What the console shows of reports: the last two weeks, and for how many users they are out of date."""
+"""Panel: reports and snapshots of the last two weeks, and how many users have outdated ones."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from opsconsole.extensions import ExtensionContext, Panel, PanelContent
 
 UTC = ZoneInfo("UTC")
 DAYS = 14
-USER_DAYS = 70_000
-"""For so many users times days it is found out who is out of date: measured, a second on two cores."""
+MAX_USER_DAYS = 70_000
+"""The limit of users times days checked for staleness: this takes a second on two cores."""
 
 
 def last_days(ctx: ExtensionContext) -> PanelContent:
-    """The days that have ended, newest first, each with its rows and the users for whom they are out of date."""
+    """The last days that ended, newest first, with their rows and the number of stale users."""
     today = DAY.at(ctx.now, UTC)
     days = [DAY.named(date.fromisoformat(today.label) - timedelta(days=n), UTC) for n in range(1, DAYS + 1)]
     with ctx.reading() as db:
-        reported, held = (_rows_by_day(db, table, days[-1]) for table in (reports, snapshots))
-        everybody = db.execute(select(func.count()).select_from(users)).scalar_one()
-        looked_at = days[: USER_DAYS // max(1, everybody)]
-        # A day without any rows is not out of date but missing.
-        stale = {day.label: _stale(db, day, ctx) for day in looked_at if day.label in reported | held}
+        reported, snapshotted = (_rows_by_day(db, table, days[-1]) for table in (reports, snapshots))
+        user_count = db.execute(select(func.count()).select_from(users)).scalar_one()
+        checked = days[: MAX_USER_DAYS // max(1, user_count)]
+        # A day without any rows is missing, not stale.
+        stale = {day.label: _stale(db, day, ctx) for day in checked if day.label in reported | snapshotted}
     facts = (
         ("newest report", max(reported, default="none")),
-        ("users", f"{everybody:,}"),
-        ("stale days", f"{sum(map(bool, stale.values()))} of {len(looked_at)} looked at"),
+        ("users", f"{user_count:,}"),
+        ("stale days", f"{sum(map(bool, stale.values()))} of {len(checked)} checked"),
     )
-    rows = tuple((day.label, *(_told(day, counts) for counts in (reported, held, stale))) for day in days)
+    rows = tuple((day.label, *(_cell(day, counts) for counts in (reported, snapshotted, stale))) for day in days)
     return PanelContent(facts, ("day", "reports", "snapshots", "stale users"), rows)
 
 
 def _rows_by_day(db: Connection, table: Table, first: Window) -> dict[str, int]:
-    # What is of these days was made in them, or later.
-    newest = (table.c.generated_at >= first.start) & (table.c.date >= date.fromisoformat(first.label))
-    counted = select(table.c.date, func.count()).where(newest).group_by(table.c.date)
-    return {day.isoformat(): rows for day, rows in db.execute(counted)}
+    # Rows of these days were generated on these days or later.
+    recent = (table.c.generated_at >= first.start) & (table.c.date >= date.fromisoformat(first.label))
+    query = select(table.c.date, func.count()).where(recent).group_by(table.c.date)
+    return {day.isoformat(): rows for day, rows in db.execute(query)}
 
 
 def _stale(db: Connection, day: Window, ctx: ExtensionContext) -> int:
@@ -52,7 +52,7 @@ def _stale(db: Connection, day: Window, ctx: ExtensionContext) -> int:
     return int(db.execute(select(func.count()).select_from(either)).scalar_one())
 
 
-def _told(day: Window, counts: dict[str, int]) -> str:
+def _cell(day: Window, counts: dict[str, int]) -> str:
     return f"{counts[day.label]:,}" if day.label in counts else "-"
 
 

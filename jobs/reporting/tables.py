@@ -1,4 +1,4 @@
-"""The tables of pockets and transactions, and of what is aggregated from them: by day, and by month."""
+"""The tables of pockets and transactions, and their aggregates by day and month."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ transactions = Table(
     Column("recorded_at", UtcTime, nullable=False),
     Index(None, "user_id", "occurred_at"),
     Index(None, "recorded_at"),
-    # Whether something came late for a row is asked user by user: with this it is one look into an index.
+    # Covers the check for late transactions, which runs once per user.
     Index(None, "user_id", "recorded_at", "occurred_at"),
 )
 
@@ -51,8 +51,8 @@ daily_financial_reports = Table(
     Column("by_pocket", Json, nullable=False),
     Column("through", UtcTime, nullable=False),
     Column("generated_at", UtcTime, nullable=False),
-    # For counting the newest days. None begins with the date: of a new one a database has no statistics, takes it for
-    # rare, and would read all of the day for each batch.
+    # For counting the newest days. No index starts with the date: without statistics of a new date, a database assumes
+    # that it is rare, and would scan the whole day for each batch.
     Index(None, "generated_at", "date"),
 )
 

@@ -59,7 +59,7 @@ def close_sessions(sessions: Iterable[Row], as_of: datetime) -> list[Event]:
 
 
 def board(players: Iterable[Row], name: str) -> list[tuple[str, int]]:
-    """Who stands there with how much, first place first."""
+    """UserFilter stands there with how much, first place first."""
     column = XP[name]
     ranked = [row for row in players if row[column] is not None and row[column] >= 0]
     ranked.sort(key=lambda row: row["user_id"])

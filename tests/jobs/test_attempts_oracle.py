@@ -14,7 +14,7 @@ from sqlalchemy import insert
 
 from jobs.attempts.cache_day import cache_day
 from jobs.attempts.suggest import suggest
-from jobs.attempts.suggestion_rules import Kind
+from jobs.attempts.suggestion_rules import SuggestionKind
 from jobs.attempts.tables import (
     attempts,
     questions,
@@ -122,7 +122,7 @@ def test_forty_nights_of_three_hundred_people(tools: Resources, redis_url: str) 
     before = told, added = rows_of(tools, suggestions), rows_of(tools, user_performance)
     expected = {(user, day): said for day in days for user, said in oracle.suggestions(world, day).items()}
     assert {(row["user_id"], row["date"]): (row["kind"], row["details"]) for row in told} == expected
-    assert {row["kind"] for row in told} == set(Kind)
+    assert {row["kind"] for row in told} == set(SuggestionKind)
     sums = {(user, day): row for day in days for user, row in oracle.performance(world, day).items()}
     assert {(row["user_id"], row["date"]) for row in added} == sums.keys()
     for row in added:

@@ -294,7 +294,7 @@ def test_everybody_failing_makes_the_run_failed(place: Installation, school: Sch
     ended = place.run("attempts.cache_day", DAY)
 
     assert (ended.state, ended.counts.failed) == (RunState.FAILED, 2)
-    assert ended.kinds == {"question_is_missing": 2}
+    assert ended.kinds == {"question_missing": 2}
 
 
 BAD_IDS = {
@@ -371,7 +371,7 @@ def test_a_run_before_its_day_begins_finds_nothing(school: School, tools: Resour
     assert keys(cache) == set()
 
 
-def counted(tools: Resources, batch: Batch) -> tuple[BatchResult, int]:
+def run_counting_statements(tools: Resources, batch: Batch) -> tuple[BatchResult, int]:
     """The result of a batch, and how many statements it took."""
     seen: list[str] = []
 
@@ -391,10 +391,10 @@ def test_the_number_of_statements_does_not_grow_with_the_batch(school: School, t
         school.solve(name, NOON)
         school.solve(name, NOON, question_id="q2")
 
-    few, for_few = counted(tools, batch_of(names[:5], NOON + timedelta(days=2)))
+    few, for_few = run_counting_statements(tools, batch_of(names[:5], NOON + timedelta(days=2)))
     tools.memory(2)  # another run: what was remembered is forgotten
-    many, for_many = counted(tools, batch_of(names, NOON + timedelta(days=2)))
-    once_more, for_known = counted(tools, batch_of(names, NOON + timedelta(days=2)))
+    many, for_many = run_counting_statements(tools, batch_of(names, NOON + timedelta(days=2)))
+    once_more, for_known = run_counting_statements(tools, batch_of(names, NOON + timedelta(days=2)))
 
     assert (few.ok, many.ok, once_more.ok) == (5, 200, 200)
     assert for_few == for_many == 3
@@ -411,7 +411,7 @@ def test_the_configuration_has_long_days_compressed_and_kept_longer(
         database_url=database_url,
         redis_url=redis_url,
         environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
-        config="[attempts]\ncompress_over = 2000\nlongest_ttl_hours = 12",
+        config="[attempts]\ncompress_over = 2000\nmax_ttl_hours = 12",
     )
     school = School(place.data)
     school.enrol("asha", "ben")
@@ -436,7 +436,7 @@ def test_who_came_more_often_keeps_the_day_longer(school: School, tools: Resourc
         for n in days:
             school.solve(user, NOON - timedelta(days=n))
 
-    carry_out(tools, cache_day, LAST_INSTANT, ["daily", "halfway", "once", "rarely"], {"longest_ttl_hours": 14})
+    carry_out(tools, cache_day, LAST_INSTANT, ["daily", "halfway", "once", "rarely"], {"max_ttl_hours": 14})
 
     lives = {user: -(-cache.ttl(key(user)) // 3600) for user in ("daily", "halfway", "once")}
     assert lives == {"daily": 14, "halfway": 8, "once": 2}
@@ -449,7 +449,7 @@ def test_a_longest_life_shorter_than_the_usual_changes_nothing(
     for n in range(7):
         school.solve("asha", NOON - timedelta(days=n))
 
-    carry_out(tools, cache_day, LAST_INSTANT, ["asha"], {"longest_ttl_hours": 1})
+    carry_out(tools, cache_day, LAST_INSTANT, ["asha"], {"max_ttl_hours": 1})
 
     assert TTL_SECONDS - 60 < cache.ttl(key("asha")) <= TTL_SECONDS
 
@@ -537,7 +537,7 @@ def test_a_program_without_redis_asks_for_a_day(school: School, tools: Resources
     assert [ask(user, day).status for user, day in (("asha", "2025-01-20"), ("ben", DAY), ("chen", DAY))] == [404] * 3
     assert ask("as:ha*", DAY).status == 404
     for day in ("yesterday", "20250119", "2025-02-30", ""):
-        assert ask("asha", day) == Reply.error(400, "bad_date", "write the date as 2026-03-08", field="date")
+        assert ask("asha", day) == Reply.error(400, "bad_date", "date must have the form 2026-03-08", field="date")
 
 
 def test_the_panel_shows_the_newest_suggestions(school: School, tools: Resources) -> None:
@@ -552,7 +552,7 @@ def test_the_panel_shows_the_newest_suggestions(school: School, tools: Resources
 
     shown = panel.read(serving)
 
-    assert empty == PanelContent(message="no suggestions yet; attempts.suggest writes them")
+    assert empty == PanelContent(message="no suggestions yet; run attempts.suggest")
     assert shown.facts == (("date", DAY), ("users", "4"))
     assert shown.columns == ("suggestion", "users", "share")
     assert shown.rows == (

@@ -45,7 +45,7 @@ def cache(redis_url: str) -> Iterator[Cache]:
 
 
 def order(world: World, board: str) -> list[str]:
-    """Who stands on a board, first place first; the same in SQL and in Redis."""
+    """UserFilter stands on a board, first place first; the same in SQL and in Redis."""
     assert world.shown(board) == world.ranked(board)
     return [user for user, _ in world.ranked(board)]
 
@@ -106,8 +106,10 @@ def test_players_without_a_usable_xp_are_left_out_counted_and_named(world: World
 
     assert order(world, "global") == ["asha"]
     assert order(world, "weekly")[0] == "minus"
-    assert result.metrics["left_out"] == 7
-    assert result.log == ["warning: global leaves out 7 without a usable xp: minus, null0, null1, null2, null3, ..."]
+    assert result.metrics["excluded"] == 7
+    assert result.log == [
+        "warning: board global excludes 7 players without a valid xp: minus, null0, null1, null2, null3, ..."
+    ]
 
 
 def test_an_xp_that_is_no_number_is_left_out_like_one_that_is_missing(tmp_path: Path, redis_url: str) -> None:
@@ -119,7 +121,7 @@ def test_an_xp_that_is_no_number_is_left_out_like_one_that_is_missing(tmp_path: 
 
     result = world.run("leaderboard_recalc", NOON)
 
-    assert (result.ok, result.metrics["left_out"]) == (3, 1)
+    assert (result.ok, result.metrics["excluded"]) == (3, 1)
     assert order(world, "global") == ["asha"]
     world.close()
 

@@ -177,7 +177,7 @@ def test_the_console_shows_who_waits_and_who_leads(database_url: str, redis_url:
 
     assert dict(empty["Players"].facts).keys() == dict(shown["Players"].facts).keys()
     assert int(dict(empty["Players"].facts)["lives due"]) > 0
-    assert dict(shown["Players"].facts)["lives due"] == dict(shown["Players"].facts)["streaks in danger"] == "0"
+    assert dict(shown["Players"].facts)["lives due"] == dict(shown["Players"].facts)["streaks at risk"] == "0"
     assert [row[:2] for row in empty["Leaderboards"].rows] == [("global", "0"), ("weekly", "0"), ("monthly", "0")]
     boards = {row[0]: row[1:] for row in shown["Leaderboards"].rows}
     assert boards["global"][0] == "49"  # one has no XP

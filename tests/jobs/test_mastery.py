@@ -141,7 +141,7 @@ def test_the_cache_forgets_the_subjects_whose_topics_changed(tools: Resources, s
         result = carry_out(tools, update_mastery, SUNDAY_AT_ONE, ["asha", "ben"])
 
         assert {key.decode() for key in cache.scan_iter()} == {"weak:asha:math", "weak:ben:math", "weak:ben:hin"}
-    assert (result.metrics["rows_changed"], result.metrics["cache_keys_forgotten"]) == (1, 1)
+    assert (result.metrics["rows_changed"], result.metrics["cache_keys_invalidated"]) == (1, 1)
 
 
 def test_without_redis_rows_are_written_and_who_is_not_forgotten_is_counted(
@@ -153,7 +153,7 @@ def test_without_redis_rows_are_written_and_who_is_not_forgotten_is_counted(
     with tools_for(database_url, "redis://127.0.0.1:1", families=(WEAK,)) as alone:
         result = carry_out(alone, update_mastery, SUNDAY_AT_ONE, ["asha"])
 
-    assert (result.ok, result.broken, result.metrics["users_not_forgotten"]) == (1, None, 1)
+    assert (result.ok, result.broken, result.metrics["users_not_invalidated"]) == (1, None, 1)
     assert len(known(tools)) == 1
 
 

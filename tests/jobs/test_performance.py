@@ -127,7 +127,7 @@ def test_the_cache_forgets_what_was_made_of_rows_that_changed(tools: Resources, 
         result = carry_out(tools, update_performance, NEXT_MIDNIGHT, ["asha", "ben"])
 
         assert {key.decode() for key in cache.scan_iter()} == {"shelf:asha", "till:ben", "other"}
-    assert result.metrics["cache_keys_forgotten"] == 1
+    assert result.metrics["cache_keys_invalidated"] == 1
 
 
 def test_without_redis_rows_are_written_and_who_is_not_forgotten_is_counted(
@@ -141,7 +141,7 @@ def test_without_redis_rows_are_written_and_who_is_not_forgotten_is_counted(
         result = carry_out(alone, update_performance, NEXT_MIDNIGHT, ["asha", "ben"])
 
     assert (result.ok, result.failed, result.broken) == (2, [], None)
-    assert result.metrics["users_not_forgotten"] == 2
+    assert result.metrics["users_not_invalidated"] == 2
     assert len(rows_of(tools, user_performance)) == 2
 
 

@@ -13,8 +13,8 @@ from sqlalchemy import func, insert, select
 
 from jobs.attempts.tables import questions
 from jobs.common import metadata, users
-from jobs.practice.queries import readable_config
-from jobs.practice.sample import LENGTH, add_practice
+from jobs.practice.queries import parse_config
+from jobs.practice.sample import SESSION_SIZE, add_practice
 from jobs.practice.tables import practice_sessions, session_configs
 from opsconsole.core.database import Database
 
@@ -75,9 +75,9 @@ def test_some_practise_each_day_and_configs_can_be_read(data: Database) -> None:
         configs = db.execute(select(session_configs.c.config)).scalars().all()
     assert 100 < sessions < 300
     assert people > 80
-    assert all(len(set(each)) == LENGTH for each in asked)
+    assert all(len(set(each)) == SESSION_SIZE for each in asked)
     assert len(configs) == 13
-    assert all(readable_config(json.dumps(config)) for config in configs)
+    assert all(parse_config(json.dumps(config)) for config in configs)
 
 
 def test_nobody_and_no_time_are_nothing(data: Database) -> None:

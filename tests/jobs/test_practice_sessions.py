@@ -14,10 +14,20 @@ import redis
 from sqlalchemy import text
 
 from jobs.practice import pack
-from jobs.practice.families import ANY, BY_DIFFICULTY, BY_SUBJECT, CURRENT, FAMILIES, PERFORMANCE, REVISION, WEAK, word
-from jobs.practice.panels import cached
-from jobs.practice.queries import Done, Performance
-from jobs.practice.sessions import Missing, find_session, look_up, new_session
+from jobs.practice.families import (
+    ANY,
+    BY_DIFFICULTY,
+    BY_SUBJECT,
+    CURRENT,
+    FAMILIES,
+    PERFORMANCE,
+    REVISION,
+    WEAK,
+    key_part,
+)
+from jobs.practice.panels import practice_content
+from jobs.practice.queries import Performance, TopicStats
+from jobs.practice.sessions import NotFound, find_session, new_session, read_learner
 from jobs.practice.tables import practice_sessions
 from opsconsole.authoring.context import Resources
 from opsconsole.cache.families import clashes
@@ -91,10 +101,10 @@ def test_every_family_of_the_pack_is_declared_once_with_its_key_and_its_life() -
 
 @pytest.mark.parametrize("said", ["board exam", "a:b", "*", "@any", "हिन्दी", "%41"])
 def test_a_category_can_be_any_words(said: str) -> None:
-    key = BY_SUBJECT.key(subject="math", category=word(said))
+    key = BY_SUBJECT.key(subject="math", category=key_part(said))
 
-    assert BY_SUBJECT.parse(key) == {"subject": "math", "category": word(said)}
-    assert word(said) != ANY
+    assert BY_SUBJECT.parse(key) == {"subject": "math", "category": key_part(said)}
+    assert key_part(said) != ANY
 
 
 # --- what is looked up --------------------------------------------------------------------------------------------
@@ -108,8 +118,8 @@ def test_current_topics_are_those_of_the_last_seven_days(place: Class, serving: 
     place.solve("asha", "ink-01", DAY)
     place.solve("ben", "cal-01", DAY)
 
-    assert look_up(serving, "asha", "math")[1].current == ["alg", "geo"]
-    assert look_up(serving, "asha", "art")[1].current == ["ink"]
+    assert read_learner(serving, "asha", "math")[1].current == ["alg", "geo"]
+    assert read_learner(serving, "asha", "art")[1].current == ["ink"]
 
 
 def test_weak_is_what_is_known_under_a_half(place: Class, serving: ExtensionContext) -> None:
@@ -118,7 +128,7 @@ def test_weak_is_what_is_known_under_a_half(place: Class, serving: ExtensionCont
         place.knows("asha", topic, mastery)
     place.knows("ben", "tri", 0.1)
 
-    assert look_up(serving, "asha", "math")[1].weak == ["alg", "cal"]
+    assert read_learner(serving, "asha", "math")[1].weak == ["alg", "cal"]
 
 
 def test_revision_is_what_was_known_well_and_not_tried_for_fourteen_days(
@@ -132,14 +142,14 @@ def test_revision_is_what_was_known_well_and_not_tried_for_fourteen_days(
     place.solve("asha", "cal-01", 14 * DAY + SECOND)
     place.solve("ben", "geo-01", DAY)
 
-    assert look_up(serving, "asha", "math")[1].revision == ["cal", "geo", "tri"]
+    assert read_learner(serving, "asha", "math")[1].revision == ["cal", "geo", "tri"]
 
 
 def test_what_is_known_less_well_is_not_for_revision(place: Class, serving: ExtensionContext) -> None:
     place.enrol("asha")
     place.knows("asha", "alg", 0.6999)
 
-    assert look_up(serving, "asha", "math")[1].revision == []
+    assert read_learner(serving, "asha", "math")[1].revision == []
 
 
 def test_performance_is_of_the_28_local_days_before_today(place: Class, serving: ExtensionContext) -> None:
@@ -152,9 +162,9 @@ def test_performance_is_of_the_28_local_days_before_today(place: Class, serving:
     place.solve("asha", "geo-01", DAY, status="correct", timing=None)
     place.solve("asha", "gone", DAY)
 
-    performance, _ = look_up(serving, "asha", "math")
+    performance, _ = read_learner(serving, "asha", "math")
 
-    assert performance == Performance("science", "10", {"alg": Done(2, 0, 20.0), "geo": Done(1, 1, None)})
+    assert performance == Performance("science", "10", {"alg": TopicStats(2, 0, 20.0), "geo": TopicStats(1, 1, None)})
 
 
 def test_nobody_and_whoever_left_have_no_performance(
@@ -162,8 +172,8 @@ def test_nobody_and_whoever_left_have_no_performance(
 ) -> None:
     place.enrol("gone", active=False)
 
-    assert look_up(serving, "nobody", "math")[0] is None
-    assert look_up(serving, "gone", "math")[0] is None
+    assert read_learner(serving, "nobody", "math")[0] is None
+    assert read_learner(serving, "gone", "math")[0] is None
     assert server.get("user:performance:nobody") == b"null"
 
 
@@ -226,7 +236,7 @@ def test_a_config_that_cannot_be_read_is_as_if_there_were_none(
     learner(place, stream="science", grade="10")
 
     assert len(new_session(serving, "asha", "math", "s1").questions) == 20
-    assert dict(cached(serving).facts)["session configs"] == "1, 1 of them unreadable"
+    assert dict(practice_content(serving).facts)["session configs"] == "1, 1 of them invalid"
 
 
 def test_a_config_that_is_no_json_at_all_is_as_if_there_were_none(
@@ -243,7 +253,7 @@ def test_what_was_solved_a_moment_ago_does_not_come_again_although_topics_are_ca
     place: Class, serving: ExtensionContext
 ) -> None:
     place.enrol("asha")
-    look_up(serving, "asha", "math")
+    read_learner(serving, "asha", "math")
     for topic in MATHS:
         for n in range(EACH - 5):
             place.solve("asha", f"{topic}-{n:02}", timedelta(0) if n % 2 else 7 * DAY)
@@ -284,9 +294,9 @@ def test_there_is_no_session_for_nobody_or_of_nothing(
     place.enrol("gone", active=False)
 
     for user, subject, what in (("gone", "math", "userId"), ("x", "math", "userId"), ("asha", "law", "subjectId")):
-        with pytest.raises(Missing) as missing:
+        with pytest.raises(NotFound) as missing:
             new_session(serving, user, subject, "s1")
-        assert missing.value.what == what
+        assert missing.value.field == what
     assert rows_of(tools, practice_sessions) == []
 
 
@@ -324,11 +334,11 @@ def test_whatever_becomes_of_the_cache_the_answers_are_the_same(
     breaks: Callable[[redis.Redis], object],
 ) -> None:
     learner(place)
-    look_up(serving, "asha", "math")
+    read_learner(serving, "asha", "math")
 
     breaks(server)
 
-    assert look_up(serving, "asha", "math") == look_up(without_cache, "asha", "math")
+    assert read_learner(serving, "asha", "math") == read_learner(without_cache, "asha", "math")
     made = new_session(serving, "asha", "math", "s1")
     with serving.writing() as db:
         db.execute(practice_sessions.delete())
@@ -341,7 +351,7 @@ def test_whatever_becomes_of_the_cache_the_answers_are_the_same(
 def test_ten_at_once_ask_the_database_once(place: Class, serving: ExtensionContext, tools: Resources) -> None:
     learner(place)
     with statements(tools) as seen, ThreadPoolExecutor(10) as threads:
-        found = list(threads.map(lambda _: look_up(serving, "asha", "math"), range(10)))
+        found = list(threads.map(lambda _: read_learner(serving, "asha", "math"), range(10)))
 
     assert all(each == found[0] for each in found)
     assert sum("topic_mastery" in statement and "<" in statement for statement, _ in seen) <= 2
@@ -351,15 +361,15 @@ def test_when_knowledge_changes_the_topics_are_looked_up_again(
     place: Class, serving: ExtensionContext, tools: Resources
 ) -> None:
     learner(place)
-    look_up(serving, "asha", "math")
-    look_up(serving, "asha", "art")
+    read_learner(serving, "asha", "math")
+    read_learner(serving, "asha", "art")
     place.knows("asha", "cal", 0.1)
-    before = look_up(serving, "asha", "math")[1].weak
+    before = read_learner(serving, "asha", "math")[1].weak
 
     gone = tools.cache.forget(pack.families, "topic_mastery", user=["asha"], subject=["math"])
     of_user = tools.cache.forget(pack.families, "user_performance", user=["asha"])
 
-    assert (before, look_up(serving, "asha", "math")[1].weak) == (["geo"], ["cal", "geo"])
+    assert (before, read_learner(serving, "asha", "math")[1].weak) == (["geo"], ["cal", "geo"])
     assert (gone, of_user) == (3, 1)
 
 
@@ -437,7 +447,7 @@ def test_redis_is_healthy_or_not(
 def test_the_figures_name_each_family(place: Class, serving: ExtensionContext, without_cache: ExtensionContext) -> None:
     learner(place)
     for _ in range(2):
-        look_up(serving, "asha", "math")
+        read_learner(serving, "asha", "math")
 
     stats = ask(serving, "GET", "/api/cache/stats").body["stats"]
 
@@ -454,8 +464,8 @@ def test_the_figures_name_each_family(place: Class, serving: ExtensionContext, w
 def test_a_users_keys_are_cleared_and_no_others(place: Class, serving: ExtensionContext, server: redis.Redis) -> None:
     for name in ("asha", "ben"):
         learner(place, name)
-        look_up(serving, name, "math")
-        look_up(serving, name, "art")
+        read_learner(serving, name, "math")
+        read_learner(serving, name, "art")
     server.set("cart:asha", "another application's")
 
     of_asha = ask(serving, "POST", "/api/cache/clear", {"userId": "asha"})
@@ -486,11 +496,11 @@ def test_the_panel_shows_each_family_and_goes_without_figures_when_redis_is_away
     learner(place)
     new_session(serving, "asha", "math", "s1")
 
-    shown, away = cached(serving), cached(without_cache)
+    shown, away = practice_content(serving), practice_content(without_cache)
 
-    assert dict(shown.facts)["sessions in the last 24 hours"] == "1 for 1 users"
+    assert dict(shown.facts)["sessions in the last 24 hours"] == "1 for 1 user"
     rows = {row[0]: row[1:] for row in shown.rows}
-    assert rows["practice.session"][:3] == ("practice:session:{user}:{session}", "1,440 min", "1")
+    assert rows["practice.session"][:3] == ("practice:session:{user}:{session}", "1 d", "1")
     assert {len(row) for row in shown.rows + away.rows} == {len(shown.columns)}
     assert "Redis is away" in away.message
     assert away.facts[0] == shown.facts[0]

@@ -13,7 +13,7 @@ import redis
 from jobs.attempts.tables import attempts, topic_mastery
 from jobs.common import users
 from jobs.practice import pack
-from jobs.practice.sessions import look_up
+from jobs.practice.sessions import read_learner
 from jobs.practice.warm_cache import warm_cache
 from opsconsole.authoring.context import Resources
 from opsconsole.authoring.run import RunState
@@ -117,7 +117,7 @@ def test_what_is_warm_is_what_a_reader_would_have_worked_out(
     names = a_school(place, 20, 12)
     serving = serving_with(tools)
     for name in names:
-        look_up(serving, name, "math")
+        read_learner(serving, name, "math")
     by_readers = {key: server.get(key) for key in server.scan_iter()}
     server.flushdb()
 

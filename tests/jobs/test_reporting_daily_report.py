@@ -173,7 +173,7 @@ def test_a_second_run_writes_nothing_even_later(bank: Bank) -> None:
     again = bank.run(daily_report, DAY)
 
     assert bank.everything() == first
-    assert again.metrics == {"reports written": 0}
+    assert again.metrics == {"reports_written": 0}
 
 
 def test_whoever_has_nothing_left_to_report_is_done(bank: Bank) -> None:
@@ -195,12 +195,15 @@ def spoil(bank: Bank, **what: Any) -> None:
 
 
 BAD = [
-    ({"type": "gift"}, "transaction bad has the type gift, not one of income, expense, transfer_in, transfer_out"),
+    (
+        {"type": "gift"},
+        "transaction bad has the unknown type gift; known are income, expense, transfer_in, transfer_out",
+    ),
     ({"amount_minor": 0}, "transaction bad has the amount 0; it must be a whole number of minor units above 0"),
     ({"amount_minor": -5}, "transaction bad has the amount -5; it must be a whole number of minor units above 0"),
-    ({"pocket_id": "lost"}, "transaction bad is of pocket lost, which this user does not have"),
-    ({"pocket_id": "a"}, "transaction bad is of pocket a, which this user does not have"),
-    ({"type": "gift", "occurred_at": at("2026-03-20 10:00")}, "transaction bad has the type gift"),
+    ({"pocket_id": "lost"}, "transaction bad is in pocket lost, which does not belong to this user"),
+    ({"pocket_id": "a"}, "transaction bad is in pocket a, which does not belong to this user"),
+    ({"type": "gift", "occurred_at": at("2026-03-20 10:00")}, "transaction bad has the unknown type gift"),
 ]
 
 
@@ -257,7 +260,7 @@ def test_a_pocket_that_is_gone_fails_its_user_rather_than_bending_the_balance(ba
 
     result = bank.run(daily_report, DAY)
 
-    assert result.failures[0].message == "transaction t1 is of pocket c, which this user does not have"
+    assert result.failures[0].message == "transaction t1 is in pocket c, which does not belong to this user"
 
 
 # --- at what cost ---------------------------------------------------------------------------------------------------

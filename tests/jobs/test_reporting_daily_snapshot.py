@@ -90,7 +90,7 @@ def test_the_days_last_minute_gets_into_the_reports_of_those_who_used_it(bank: B
         "ben": at("2026-03-09 00:00"),
         "chen": at(f"{DAY} 23:59"),
     }
-    assert result.metrics == {"reports brought up to date": 2, "snapshots written": 3}
+    assert result.metrics == {"reports_updated": 2, "snapshots_written": 3}
 
 
 def test_what_was_committed_while_the_report_was_made_gets_into_it_too(bank: Bank) -> None:
@@ -130,7 +130,7 @@ def test_a_second_run_writes_nothing_even_later(bank: Bank) -> None:
     again = bank.run(daily_snapshot, DAY)
 
     assert bank.everything() == first
-    assert again.metrics == {"reports brought up to date": 0, "snapshots written": 0}
+    assert again.metrics == {"reports_updated": 0, "snapshots_written": 0}
 
 
 def test_an_older_snapshot_does_not_replace_a_newer_one(bank: Bank) -> None:
@@ -155,7 +155,7 @@ def test_one_broken_ledger_does_not_stop_the_others(bank: Bank) -> None:
     result = bank.run(daily_snapshot, DAY)
 
     assert (result.ok, result.failed) == (2, ["chen"])
-    assert result.failures[0].message.startswith("transaction t1 has the type gift, not one of")
+    assert result.failures[0].message.startswith("transaction t1 has the unknown type gift; known are")
     assert bank.rows(daily_snapshot).keys() == {("asha", DAY), ("ben", DAY)}
     assert bank.rows(daily_report).keys() == {("asha", DAY)}
 

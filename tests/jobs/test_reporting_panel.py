@@ -30,7 +30,7 @@ def test_a_new_installation_has_no_reports_and_nothing_stale(bank: Bank) -> None
 
     panel = shown(bank)
 
-    assert panel.facts == (("newest report", "none"), ("users", "0"), ("stale days", "0 of 14 looked at"))
+    assert panel.facts == (("newest report", "none"), ("users", "0"), ("stale days", "0 of 14 checked"))
     assert panel.columns == ("day", "reports", "snapshots", "stale users")
     assert panel.rows[0] == ("2026-03-10", "-", "-", "-")
     assert panel.rows[-1] == ("2026-02-25", "-", "-", "-")
@@ -52,7 +52,7 @@ def test_a_late_transaction_shows_in_every_day_that_it_concerns(bank: Bank) -> N
 
     panel = shown(bank)
 
-    assert panel.facts == (("newest report", "2026-03-09"), ("users", "3"), ("stale days", "2 of 14 looked at"))
+    assert panel.facts == (("newest report", "2026-03-09"), ("users", "3"), ("stale days", "2 of 14 checked"))
     assert panel.rows[:4] == (
         ("2026-03-10", "-", "-", "-"),
         ("2026-03-09", "1", "2", "2"),

@@ -43,7 +43,7 @@ def bank(database_url: str) -> Iterator[Bank]:
 
 
 def stale(bank: Bank) -> dict[str, list[str]]:
-    """Who is out of date, by job and window, where anybody is."""
+    """UserFilter is out of date, by job and window, where anybody is."""
     windows = [(job, day) for job in (daily_report, daily_snapshot) for day in (DAY, NEXT)]
     found = {
         f"{job.name.removeprefix('reporting.')} {label}": bank.keys(job, label, bank.now, stale=True)
@@ -201,6 +201,6 @@ def test_an_operator_repairs_a_day_for_the_users_concerned_only(
         for _ in range(2)
     )
 
-    assert (ended.counts.planned, ended.counts.ok, ended.metrics["reports written"]) == (1, 1, 1)
+    assert (ended.counts.planned, ended.counts.ok, ended.metrics["reports_written"]) == (1, 1, 1)
     assert once_more.counts.planned == 0
     assert bank.row(daily_report, "asha", DAY)["closing_minor"] == 196

@@ -14,9 +14,9 @@ from hypothesis import given, settings, strategies as st
 from sqlalchemy import delete, text, update
 
 from jobs.attempts.cache_day import cache_day
-from jobs.attempts.cached_day import Done, Named
+from jobs.attempts.cached_day import AttemptResult, Named
 from jobs.attempts.suggest import suggest
-from jobs.attempts.suggestion_rules import Kind, advise
+from jobs.attempts.suggestion_rules import SuggestionKind, choose_suggestion
 from jobs.attempts.tables import questions, suggestions
 from opsconsole.authoring.context import Resources
 from opsconsole.authoring.run import RunState
@@ -83,60 +83,61 @@ ALGEBRA, BONDS, CELLS = Named("t3", "Algebra"), Named("t1", "Bonds"), Named("t2"
 
 def did(
     correct: int = 0, incorrect: int = 0, unsolved: int = 0, *, topic: Named = ALGEBRA, timing: float | None = 10.0
-) -> list[Done]:
+) -> list[AttemptResult]:
     statuses = ["correct"] * correct + ["incorrect"] * incorrect + ["unsolved"] * unsolved
-    return [Done(status, timing, topic, "easy") for status in statuses]
+    return [AttemptResult(status, timing, topic, "easy") for status in statuses]
 
 
 @pytest.mark.parametrize(
     ("day", "kind"),
     [
-        ([], Kind.COME_BACK),
-        (did(1), Kind.KEEP_GOING),
-        (did(9, 0, 2), Kind.KEEP_GOING),
-        (did(9, 0, 3), Kind.UNSOLVED),
-        (did(0, 9, 3), Kind.UNSOLVED),
-        (did(0, 4), Kind.KEEP_GOING),
-        (did(0, 5), Kind.MISTAKES),
-        (did(3, 2), Kind.KEEP_GOING),  # exactly 60 %
-        (did(2, 3), Kind.MISTAKES),
-        (did(599, 401), Kind.MISTAKES),
-        (did(2, 1, 2), Kind.MISTAKES),  # unsolved is not correct
-        (did(1, timing=15.0), Kind.KEEP_GOING),  # exactly one and a half times
-        (did(1, timing=15.1), Kind.TIMING),
-        (did(2, 3, timing=99.0), Kind.MISTAKES),
-        (did(0, 4, timing=99.0), Kind.TIMING),
-        (did(1, timing=None), Kind.KEEP_GOING),
+        ([], SuggestionKind.COME_BACK),
+        (did(1), SuggestionKind.KEEP_GOING),
+        (did(9, 0, 2), SuggestionKind.KEEP_GOING),
+        (did(9, 0, 3), SuggestionKind.UNSOLVED),
+        (did(0, 9, 3), SuggestionKind.UNSOLVED),
+        (did(0, 4), SuggestionKind.KEEP_GOING),
+        (did(0, 5), SuggestionKind.MISTAKES),
+        (did(3, 2), SuggestionKind.KEEP_GOING),  # exactly 60 %
+        (did(2, 3), SuggestionKind.MISTAKES),
+        (did(599, 401), SuggestionKind.MISTAKES),
+        (did(2, 1, 2), SuggestionKind.MISTAKES),  # unsolved is not correct
+        (did(1, timing=15.0), SuggestionKind.KEEP_GOING),  # exactly one and a half times
+        (did(1, timing=15.1), SuggestionKind.TIMING),
+        (did(2, 3, timing=99.0), SuggestionKind.MISTAKES),
+        (did(0, 4, timing=99.0), SuggestionKind.TIMING),
+        (did(1, timing=None), SuggestionKind.KEEP_GOING),
     ],
 )
-def test_the_first_rule_that_holds_decides(day: list[Done], kind: Kind) -> None:
-    assert advise(day, {"easy": 10.0}).kind is kind
+def test_the_first_rule_that_holds_decides(day: list[AttemptResult], kind: SuggestionKind) -> None:
+    assert choose_suggestion(day, {"easy": 10.0}).kind is kind
 
 
 def test_the_topic_with_most_incorrect_answers_is_named_and_of_equal_ones_the_first_by_name() -> None:
     asha = [*did(2, topic=CELLS), *did(0, 2, topic=BONDS), *did(0, 2, topic=ALGEBRA), *did(0, 1, topic=CELLS)]
     ben = [*did(0, 1, topic=ALGEBRA), *did(0, 0, 2, topic=BONDS), *did(0, 2, topic=CELLS)]
 
-    for_asha, for_ben = advise(asha, {}), advise(ben, {})
+    for_asha, for_ben = choose_suggestion(asha, {}), choose_suggestion(ben, {})
 
     assert for_asha.details["topic"] == {"id": "t3", "name": "Algebra"}
     assert for_asha.details["incorrect"] == 2
-    assert for_asha.message == "2 of 7 answers were right: go over Algebra once more."
+    assert for_asha.message == "2 of 7 answers were correct. Review Algebra."
     assert for_ben.details["topic"] == {"id": "t2", "name": "Cells"}
 
 
 def test_the_expected_timing_follows_the_difficulty_of_what_was_attempted() -> None:
     expected = {"easy": 10.0, "hard": 50.0, None: 30.0}
-    mixed = [Done("correct", 60.0, ALGEBRA, level) for level in ("easy", "hard", None, "unheard of")]
-    easy = [Done("correct", 60.0, ALGEBRA, "easy")]
+    mixed = [AttemptResult("correct", 60.0, ALGEBRA, level) for level in ("easy", "hard", None, "unheard of")]
+    easy = [AttemptResult("correct", 60.0, ALGEBRA, "easy")]
 
-    assert advise(mixed, expected).kind is Kind.TIMING
-    assert advise(mixed, expected).details == {"attempts": 4, "timing": 60.0, "expected": 30.0}
-    assert advise(mixed, {**expected, "easy": 60.0}).kind is Kind.KEEP_GOING
+    assert choose_suggestion(mixed, expected).kind is SuggestionKind.TIMING
+    assert choose_suggestion(mixed, expected).details == {"attempts": 4, "timing": 60.0, "expected": 30.0}
+    assert choose_suggestion(mixed, {**expected, "easy": 60.0}).kind is SuggestionKind.KEEP_GOING
     assert (
-        advise(easy, expected).message == "A question took you 60 s where 10 s are usual: practise against the clock."
+        choose_suggestion(easy, expected).message
+        == "You took 60 s per question; 10 s is typical. Practise against the clock."
     )
-    assert advise(easy, {}).kind is Kind.KEEP_GOING
+    assert choose_suggestion(easy, {}).kind is SuggestionKind.KEEP_GOING
 
 
 def test_every_suggestion_has_its_numbers(tools: Resources, school: School) -> None:
@@ -321,7 +322,7 @@ def test_without_redis_the_database_answers_for_all(database_url: str, tools: Re
     assert (result.ok, result.broken) == (2, None)
     assert {name: kind for name, (kind, _) in told(tools).items()} == {"asha": "keep_going", "ben": "come_back"}
     assert (result.metrics["cache_hits"], result.metrics["cache_misses"]) == (0, 1)
-    assert result.log == ["the cache cannot be reached: the database answers for all"]
+    assert result.log == ["the cache is unreachable; all attempts are read from the database"]
 
 
 # --- written once -------------------------------------------------------------------------------------------------

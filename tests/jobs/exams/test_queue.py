@@ -1,4 +1,4 @@
-"""Who gets an exam requested, when it is made, what it may cost, and what is deleted."""
+"""UserFilter gets an exam requested, when it is made, what it may cost, and what is deleted."""
 
 from __future__ import annotations
 
