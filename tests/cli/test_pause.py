@@ -14,7 +14,7 @@ from tests.cli.conftest import Typing
 from tests.cli.seeds import HOUR, NOON, paused, queued, ran
 from tests.installation import Installation
 from tests.packs import counting
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 
 def held(place: Installation) -> list[Pause]:
@@ -166,7 +166,7 @@ def test_a_run_that_waits_is_to_end_though_nobody_leads(typing: Typing, place: I
 
     assert (told["id"], told["message"]) == (run, f"run {run} of counting.count ends at once")
     with place.leading():
-        ended = place.service.commands.wait_for_run(run, 20)
+        ended = place.service.commands.wait_for_run(run, PATIENCE_SECONDS)
     assert ended is not None
     assert (ended.state, ended.started_at) == (RunState.CANCELLED, None)
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.fork_server import ForkServer
 from tests.terminal import Terminal
+from tests.waiting import PATIENCE_SECONDS
 
 OPEN = Callable[..., Terminal]
 DEMO = ("demo", "--users", "50")
@@ -93,7 +94,7 @@ def test_a_dropped_line_ends_the_console(opening: OPEN) -> None:
     terminal = opening(*DEMO)
     terminal.wait_for("leading since")
     terminal.hang_up()
-    assert terminal.process.wait(timeout=15) in (129, -signal.SIGHUP)
+    assert terminal.process.wait(timeout=PATIENCE_SECONDS) in (129, -signal.SIGHUP)
 
 
 def test_a_terminal_that_cannot_draw_is_told_so_in_one_line(fork_server: ForkServer, tmp_path: Path) -> None:

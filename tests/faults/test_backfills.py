@@ -21,7 +21,7 @@ from tests.faults.fork_server import Child
 from tests.faults.test_processes import leader_of
 from tests.installation import Installation
 from tests.packs import counting, diary
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 PAGE, COUNT = "diary.page", "counting.count"
 FIRST, LAST = date(2025, 1, 10), date(2025, 1, 14)
@@ -123,9 +123,9 @@ def test_a_leader_killed_again_and_again_on_the_way_changes_nothing(
 
     for death in DEATHS:
         leader = start(place, "headless", point=f"{death}:kill")
-        assert leader.wait(timeout=30) == -signal.SIGKILL, death
+        assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL, death
     with place.leading():
-        place.service.backfills.wait_for(number, 30)
+        place.service.backfills.wait_for(number, PATIENCE_SECONDS)
 
     as_if_nothing_had_happened(place, number)
     assert counting.marks(place.data, COUNT) == {(day, item): 1 for day in DAYS for item in PEOPLE}
@@ -146,7 +146,7 @@ def test_another_process_takes_over_within_two_seconds(place: Installation, star
     killed = time.monotonic()
     eventually(lambda: leader_of(place) == ben.pid, "Ben leads")
     took = time.monotonic() - killed
-    ended = place.service.backfills.wait_for(number, 30)
+    ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
 
     assert ended is not None
     assert took < 2.0
@@ -217,12 +217,12 @@ def test_called_off_at_two_fifths_nothing_goes_on_and_the_rest_is_done_later(pla
     eventually(lambda: done(place, number) == 2, "two of five are done")
 
     cancelling = start(place, "backfill", "cancel", str(number), "--wait", "--note", "too much")
-    assert cancelling.wait(timeout=20) == 0
+    assert cancelling.wait(timeout=PATIENCE_SECONDS) == 0
     cancelled, left = place.service.backfills.get(number), unfinished(place)
     done_then = [run for run in backfilled(place) if run.state is RunState.SUCCEEDED]
     in_a_hurry(place)
     resuming = start(place, "backfill", "resume", str(number), "--wait")
-    assert resuming.wait(timeout=30) == 0
+    assert resuming.wait(timeout=PATIENCE_SECONDS) == 0
 
     assert cancelled.state is BackfillState.CANCELLED
     assert set(cancelled.counts) == {StepState.DONE, StepState.CANCELLED}
@@ -246,8 +246,8 @@ def test_who_leads_for_a_backfill_of_his_own_hears_that_it_is_called_off(place: 
     leading = at_its_second_day(place, start)
 
     cancelling = start(place, "backfill", "cancel", "1")
-    assert cancelling.wait(timeout=20) == 0
-    assert leading.wait(timeout=20) == 1
+    assert cancelling.wait(timeout=PATIENCE_SECONDS) == 0
+    assert leading.wait(timeout=PATIENCE_SECONDS) == 1
 
     assert b"2025-01-10 to 2025-01-14: cancelled, " in start.log.read_bytes()
     assert set(place.service.backfills.get(1).counts) == {StepState.DONE, StepState.CANCELLED}
@@ -259,11 +259,11 @@ def test_who_stops_waiting_is_told_that_it_goes_on(place: Installation, start: S
     leading = at_its_second_day(place, start)
 
     leading.send_signal(signal.SIGINT)
-    assert leading.wait(timeout=20) == 130
+    assert leading.wait(timeout=PATIENCE_SECONDS) == 130
     between = place.service.backfills.get(1).state
     in_a_hurry(place)
     following = start(place, "backfill", "resume", "1", "--wait")
-    assert following.wait(timeout=30) == 0
+    assert following.wait(timeout=PATIENCE_SECONDS) == 0
 
     said = start.log.read_bytes()
     assert b"backfill 1 goes on when somebody leads; `opsconsole backfill cancel 1` ends it" in said
@@ -285,7 +285,7 @@ def test_who_waits_leads_on_with_what_was_paused_and_resumed_when_the_leader_die
     anna.kill()
     anna.wait()
     in_a_hurry(place)
-    code = ben.wait(timeout=30)
+    code = ben.wait(timeout=PATIENCE_SECONDS)
 
     assert resumed != asked_first
     assert code == 0

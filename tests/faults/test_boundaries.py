@@ -24,7 +24,7 @@ from tests.faults.conftest import Start
 from tests.installation import Installation
 from tests.packs import counting
 from tests.packs.notes import notes
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2025-01-19"
 PEOPLE = {f"item{i:02}": "fine" for i in range(25)}
@@ -98,17 +98,17 @@ def test_row_2_killed_while_a_run_goes_on(point: Point, place: Installation, sta
 
     leader = start(place, "headless", point=f"{point}:{number}:kill", executor=executor)
     if point not in IN_A_WORKER:
-        assert leader.wait(timeout=30) == -signal.SIGKILL
+        assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
     else:
         eventually(lambda: (found := newest(place)) is not None and found.ended_at is not None, "it has ended")
         leader.terminate()
-        leader.wait(timeout=20)
+        leader.wait(timeout=PATIENCE_SECONDS)
 
     with place.leading():
-        outcome = place.service.commands.outcome(command, 20)
+        outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
         assert outcome is not None
         assert outcome.run is not None
-        ended = place.service.commands.wait_for_run(outcome.run, 20)
+        ended = place.service.commands.wait_for_run(outcome.run, PATIENCE_SECONDS)
     assert ended is not None
     as_if_nothing_had_happened(place, ended)
     assert len(place.service.queries.runs(limit=9)) == 1
@@ -123,7 +123,7 @@ def test_row_2_killed_while_an_instant_is_planned(point: Point, place: Installat
     ahead = (hour - at).total_seconds() - 4.0
 
     leader = start(place, "headless", point=f"{point}:1:kill", ahead=ahead)
-    assert leader.wait(timeout=30) == -signal.SIGKILL
+    assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
     start(place, "headless", ahead=ahead)
     eventually(lambda: ended_run(place) is not None, "the next leader runs it")
 
@@ -155,15 +155,15 @@ def test_row_2_killed_while_it_ends(point: Point, place: Installation, start: St
     eventually(lambda: len(counting.tried(place.data)) >= 1, "the first batch is under way")
 
     leader.terminate()
-    assert leader.wait(timeout=20) == -signal.SIGKILL
+    assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
     counting.change(place.data, "item03a", "fine")
     began = datetime.now(UTC)
     with place.leading() as engine:
         eventually(lambda: engine.is_leading, "the next one leads")
-        outcome = place.service.commands.outcome(command, 20)
+        outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
         assert outcome is not None
         assert outcome.run is not None
-        ended = place.service.commands.wait_for_run(outcome.run, 20)
+        ended = place.service.commands.wait_for_run(outcome.run, PATIENCE_SECONDS)
 
     assert ended is not None
     assert ended.ended_at is not None
@@ -176,7 +176,7 @@ def test_row_2_killed_while_it_ends(point: Point, place: Installation, start: St
 def test_row_2_killed_after_asking(point: Point, place: Installation, start: Start) -> None:
     asking = start(place, "run", "counting.count", "--date", DAY, point=f"{point}:1:kill")
 
-    assert asking.wait(timeout=20) == -signal.SIGKILL
+    assert asking.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
     with place.leading():
         eventually(lambda: (found := newest(place)) is not None and found.ended_at is not None, "it is carried out")
     found = newest(place)
@@ -196,7 +196,7 @@ def test_row_2_killed_while_events_are_published(
     place.service.commands.trigger("notes.copy", DAY)
 
     leader = start(place, "headless", point=f"{point}:1:kill")
-    assert leader.wait(timeout=30) == -signal.SIGKILL
+    assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
     with place.leading():
         eventually(lambda: waiting(place) == 0, "the next leader publishes what is not marked")
 
@@ -214,9 +214,9 @@ def test_row_2_killed_while_a_backfill_moves_on(point: Point, passing: int, plac
     command = place.service.backfills.apply(number)
 
     leader = start(place, "headless", point=f"{point}:{passing}:kill")
-    assert leader.wait(timeout=30) == -signal.SIGKILL
+    assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
     with place.leading():
-        ended = place.service.backfills.wait_for(number, 20)
+        ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
 
     assert ended is not None
     assert (ended.state, ended.counts) == (BackfillState.DONE, {StepState.DONE: 2})

@@ -19,7 +19,7 @@ from opsconsole.store import runs
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import counting
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2025-01-19"
 NOON = datetime(2025, 1, 19, 6, 30, tzinfo=UTC)
@@ -232,7 +232,7 @@ def test_row_43_who_comes_or_goes_while_a_run_goes_on_changes_no_count(
         with place.data.writing() as db:
             db.execute(delete(counting.things).where(counting.things.c.id.in_([f"a{i}" for i in range(50, 60)])))
             db.execute(delete(counting.things).where(counting.things.c.id == "a00"))
-        found = place.service.commands.wait_for_run(number, 20)
+        found = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
         after = place.run("counting.count", "2025-01-20")
 
     assert done_before < 50
@@ -270,10 +270,10 @@ def test_row_43_a_backfill_over_the_day_that_runs_leaves_each_effect_once(
         daily = place.begin("counting.count", DAY)
         eventually(lambda: place.service.queries.run(daily).counts.ok >= 10, "the daily run is under way")
         asked = place.service.commands.trigger("counting.count", DAY, backfill=True)
-        found = place.service.commands.wait_for_run(daily, 20)
-        outcome = place.service.commands.outcome(asked, 20)
+        found = place.service.commands.wait_for_run(daily, PATIENCE_SECONDS)
+        outcome = place.service.commands.outcome(asked, PATIENCE_SECONDS)
         assert outcome is not None
-        backfill = place.service.commands.wait_for_run(outcome.run, 20) if outcome.run else None
+        backfill = place.service.commands.wait_for_run(outcome.run, PATIENCE_SECONDS) if outcome.run else None
 
     assert found is not None
     assert (found.state, found.counts.ok) == (RunState.SUCCEEDED, 40)

@@ -25,7 +25,7 @@ from tests.faults.test_signals import NO_REDIS, Opening
 from tests.installation import Installation
 from tests.packs import counting
 from tests.terminal import Terminal
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 opening = test_signals.opening
 
@@ -90,7 +90,7 @@ def test_row_6_who_looks_on_acts_through_the_leader(
     ben.wait_for("[ No ]")
     ben.type(LEFT + ENTER)
     cancelled = settled(place, "cancel")
-    ended = place.service.commands.wait_for_run(run.id, 15)
+    ended = place.service.commands.wait_for_run(run.id, PATIENCE_SECONDS)
 
     ben.wait_for("cancelled")
     ben.type("p")
@@ -133,7 +133,7 @@ def test_row_6_who_looks_on_takes_over_when_the_leader_ends(
     ben.wait_until(lambda: leader_of(place) == ben.process.pid)
     took = time.monotonic() - began
     ben.wait_for("leading since")
-    ben.wait_until(lambda: place.service.queries.run(number).state is RunState.SUCCEEDED, 20)
+    ben.wait_until(lambda: place.service.queries.run(number).state is RunState.SUCCEEDED)
 
     assert took < 4.0
     assert place.service.queries.run(number).attempt == 2
@@ -188,7 +188,7 @@ def test_row_6_who_may_only_look_is_refused_in_a_sentence(
     number = run_of(place, place.service.commands.trigger("queue.first", "2025-01-19"))
     assert number == 1
     place.service.commands.cancel(number, force=True)
-    assert place.service.commands.wait_for_run(number, 15) is not None
+    assert place.service.commands.wait_for_run(number, PATIENCE_SECONDS) is not None
     before, trail = rows(place), len(place.service.queries.audit_entries(limit=100))
 
     command = [sys.executable, "-m", "opsconsole", "--read-only", *words]
@@ -229,7 +229,7 @@ def test_row_6_who_may_only_look_is_told_so_in_the_console(
     assert place.service.queries.pauses() == []
     assert {entry.outcome for entry in place.service.queries.audit_entries(limit=10)} == {"asked", "refused"}
     leader.terminate()
-    assert leader.wait(timeout=12) == 143
+    assert leader.wait(timeout=PATIENCE_SECONDS) == 143
     ben.wait_for("nobody leads")
     ben.read(2.5)
     assert leader_of(place) is None, "whoever may only look does not lead"

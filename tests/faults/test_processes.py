@@ -19,7 +19,7 @@ from tests.conftest import Installing
 from tests.faults.conftest import Start
 from tests.installation import Installation
 from tests.packs import counting
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 from tests.worker.test_processes import is_alive, workers_of
 
 DAY = "2025-01-19"
@@ -57,7 +57,7 @@ def token_of(place: Installation) -> int:
 
 
 def run_of(place: Installation, command: int) -> int:
-    outcome = place.service.commands.outcome(command, 20)
+    outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
     assert outcome is not None
     assert outcome.run is not None, outcome.refused
     return outcome.run
@@ -78,7 +78,7 @@ def test_row_7_a_leader_that_was_paused_writes_nothing_when_it_goes_on(
 
     os.kill(anna.pid, signal.SIGSTOP)
     eventually(lambda: leader_of(place) == ben.pid, "Ben leads")
-    ended = place.service.commands.wait_for_run(number, 20)
+    ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
     token = token_of(place)
     os.kill(anna.pid, signal.SIGCONT)
     eventually(lambda: b"no longer leads" in start.log.read_bytes(), "Anna notices")
@@ -114,7 +114,7 @@ def test_row_8_a_leader_stopped_inside_its_transaction_is_waited_for(place: Inst
     killed = time.monotonic()
     eventually(lambda: leader_of(place) == ben.pid, "Ben leads")
     assert token_of(place) == token + 1
-    ended = place.service.commands.wait_for_run(run_of(place, command), 20)
+    ended = place.service.commands.wait_for_run(run_of(place, command), PATIENCE_SECONDS)
     assert ended is not None
     assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 30)
     assert time.monotonic() - killed < 10
@@ -127,7 +127,7 @@ def test_row_8_a_leader_that_goes_on_inside_its_transaction_commits_rightly(plac
     eventually(lambda: b"failpoint" in start.log.read_bytes(), "Anna stands still with the lock in her hand")
     time.sleep(2 * SHORT)
     os.kill(anna.pid, signal.SIGCONT)
-    ended = place.service.commands.wait_for_run(run_of(place, command), 20)
+    ended = place.service.commands.wait_for_run(run_of(place, command), PATIENCE_SECONDS)
 
     assert ended is not None
     assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 30)
@@ -144,7 +144,7 @@ def test_row_9_a_leader_whose_schedule_stands_still_gives_way(place: Installatio
     eventually(lambda: leader_of(place) == ben.pid, "Ben leads")
 
     assert anna.poll() is None, "it lives, and does not lead"
-    ended = place.service.commands.wait_for_run(run_of(place, command), 20)
+    ended = place.service.commands.wait_for_run(run_of(place, command), PATIENCE_SECONDS)
     assert ended is not None
     assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 30)
 
@@ -215,9 +215,9 @@ def test_a_run_that_is_cut_off_without_getting_on_is_given_up(place: Installatio
 
     for _ in range(4):
         leader = start(place, "headless")  # the item kills the process that it runs in
-        assert leader.wait(timeout=20) == -signal.SIGKILL
+        assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
     with place.leading():
-        ended = place.service.commands.wait_for_run(run_of(place, command), 20)
+        ended = place.service.commands.wait_for_run(run_of(place, command), PATIENCE_SECONDS)
 
     assert ended is not None
     assert (ended.state, ended.counts.planned, ended.counts.not_reached) == (RunState.ABANDONED, 1, 1)

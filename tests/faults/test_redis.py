@@ -28,7 +28,7 @@ from opsconsole.store import runs
 from opsconsole.worker.work import work
 from tests.conftest import Installing
 from tests.installation import Installation
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2025-01-19"
 NOON = datetime(2025, 1, 19, 6, 30, tzinfo=UTC)
@@ -168,7 +168,7 @@ def test_row_28_a_replica_that_is_promoted_in_time_costs_no_user(
         number = place.begin(JOB, DAY)
         eventually(lambda: writes(client)[1] >= 3 * 50, "three batches were refused")
         client.replicaof("NO", "ONE")
-        found = place.service.commands.wait_for_run(number, 20)
+        found = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
 
     assert found is not None
     assert (found.state, found.counts.ok, found.error) == (RunState.SUCCEEDED, 50, None)

@@ -25,7 +25,7 @@ from tests.faults.test_processes import leader_of, lease_of, run_of
 from tests.installation import Installation
 from tests.packs import counting
 from tests.terminal import Terminal
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 from tests.worker.test_processes import is_alive, workers_of
 
 DAY = "2025-01-19"
@@ -88,7 +88,7 @@ def assert_drained(place: Installation, number: int, done: int = 20) -> None:
 def resumed(place: Installation, number: int) -> Run:
     """The run, after another leader has carried it to its end."""
     with place.leading():
-        ended = place.service.commands.wait_for_run(number, 30)
+        ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
     assert ended is not None
     return ended
 
@@ -162,9 +162,9 @@ def test_row_3_a_console_told_to_continue_goes_on_without_its_terminal(
     else:
         process.send_signal(signal.SIGHUP)
         terminal.read(1.0)
-    ended = place.service.commands.wait_for_run(number, 20)
+    ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
     later = place.service.commands.wait_for_run(
-        run_of(place, place.service.commands.trigger("counting.names", DAY)), 20
+        run_of(place, place.service.commands.trigger("counting.names", DAY)), PATIENCE_SECONDS
     )
     before = cpu_seconds(process.pid)
     time.sleep(2.0)
@@ -219,7 +219,7 @@ def test_row_4_sigterm_drains_a_console_and_restores_its_terminal(place: Install
 
     began = time.monotonic()
     terminal.process.send_signal(signal.SIGTERM)
-    code = terminal.ended(12)
+    code = terminal.ended()
 
     assert code == 143
     assert time.monotonic() - began < 10
@@ -240,7 +240,7 @@ def test_row_4_a_second_sigterm_ends_a_console_at_once(place: Installation, open
     assert terminal.process.poll() is None, "it waits for the batch"
     began = time.monotonic()
     terminal.process.send_signal(signal.SIGTERM)
-    code = terminal.ended(12)
+    code = terminal.ended()
     took = time.monotonic() - began
 
     assert code == 143
@@ -372,12 +372,12 @@ def test_row_22_sighup_takes_a_changed_schedule_over_and_keeps_the_last_good_one
     eventually(lambda: any("was reloaded" in line["message"] for line in told(start)), "it has read its file again")
     eventually(lambda: registered(place, "counting.names").cron == "17 3 1 1 *", "the new schedule is in force")
     taken_over = registered(place, "counting.names")
-    ended = place.service.commands.wait_for_run(number, 20)
+    ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
     file.write_text(BROKEN)
     process.send_signal(signal.SIGHUP)
     eventually(lambda: sum("is ignored" in line["message"] for line in told(start)) == 2, "both problems are told")
     later = place.service.commands.wait_for_run(
-        run_of(place, place.service.commands.trigger("counting.gross", DAY)), 20
+        run_of(place, place.service.commands.trigger("counting.gross", DAY)), PATIENCE_SECONDS
     )
 
     assert ended is not None
@@ -406,7 +406,7 @@ def test_row_22_a_pack_that_cannot_be_imported_is_no_reason_to_end(
     process.send_signal(signal.SIGHUP)
     eventually(lambda: any("is ignored" in line["message"] for line in told(start)), "it says what is wrong")
     ended = place.service.commands.wait_for_run(
-        run_of(place, place.service.commands.trigger("counting.names", DAY)), 20
+        run_of(place, place.service.commands.trigger("counting.names", DAY)), PATIENCE_SECONDS
     )
 
     assert process.poll() is None

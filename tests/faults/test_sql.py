@@ -31,7 +31,7 @@ from tests.faults import contention_pack as quarrel
 from tests.faults.servers import FAST, IMMEDIATE, NoPostgres, Restartable
 from tests.installation import Installation
 from tests.packs import counting
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2025-01-19"
 NO_REDIS = "unix:///nowhere/redis.sock"
@@ -73,7 +73,7 @@ def make(
 
 
 def ended(place: Installation, number: int) -> Run:
-    found = place.service.commands.wait_for_run(number, 30)
+    found = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
     assert found is not None, place.service.queries.run(number)
     return found
 

@@ -32,7 +32,7 @@ from tests.installation import Installation
 from tests.packs import counting
 from tests.packs.counting import NEVER, everything
 from tests.terminal import Terminal
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 from tests.worker.test_processes import failures_of, is_alive, log_of
 
 opening, place = test_signals.opening, test_signals.place
@@ -98,7 +98,7 @@ def test_row_5_whoever_stops_what_runs_is_in_the_trail(place: Installation, open
     number = begun(place)
 
     asked_to_quit(terminal, number, "Stop them")
-    code = terminal.ended(15)
+    code = terminal.ended()
 
     run = place.service.queries.run(number)
     assert code == 0
@@ -121,13 +121,13 @@ def test_row_5_whoever_hands_over_leaves_a_process_that_finishes_the_run(
     number = begun(place)
 
     asked_to_quit(terminal, number, "Hand over")
-    code = terminal.ended(15)
+    code = terminal.ended()
     eventually(lambda: leader_of(place) not in (None, terminal.process.pid), "somebody else leads")
     heir = leader_of(place)
     assert heir is not None
     try:
         session = os.getsid(heir)
-        ended = place.service.commands.wait_for_run(number, 30)
+        ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
     finally:
         os.kill(heir, signal.SIGTERM)
 
@@ -320,10 +320,10 @@ def test_row_50_a_process_whose_output_nobody_takes_goes_on(place: Installation,
     try:
         counting.put(place.data, {f"a{i}": "fine" for i in range(30)})
         ended = place.service.commands.wait_for_run(
-            run_of(place, place.service.commands.trigger("counting.count", THAT_DAY)), 20
+            run_of(place, place.service.commands.trigger("counting.count", THAT_DAY)), PATIENCE_SECONDS
         )
         process.send_signal(signal.SIGTERM)
-        code = process.wait(timeout=12)
+        code = process.wait(timeout=PATIENCE_SECONDS)
     finally:
         process.kill()
 
@@ -355,10 +355,10 @@ def test_row_51_runs_go_on_though_the_log_cannot_be_written(
         shutil.rmtree(folder)
 
     first = place.service.commands.wait_for_run(
-        run_of(place, place.service.commands.trigger("counting.names", THAT_DAY)), 20
+        run_of(place, place.service.commands.trigger("counting.names", THAT_DAY)), PATIENCE_SECONDS
     )
     number = run_of(place, place.service.commands.trigger("counting.count", THAT_DAY))
-    terminal.wait_until(lambda: place.service.queries.run(number).state in (RunState.PARTIAL, RunState.SUCCEEDED), 30)
+    terminal.wait_until(lambda: place.service.queries.run(number).state in (RunState.PARTIAL, RunState.SUCCEEDED))
 
     assert first is not None
     assert first.state is RunState.SUCCEEDED
@@ -397,7 +397,7 @@ def test_row_53_a_job_that_says_much_is_cut_short(
     before = megabytes(terminal.process.pid)
 
     number = run_of(place, place.service.commands.trigger("chatter.talk", THAT_DAY))
-    terminal.wait_until(lambda: place.service.queries.run(number).state is RunState.FAILED, 60)
+    terminal.wait_until(lambda: place.service.queries.run(number).state is RunState.FAILED)
     terminal.wait_for("50 failed")
     terminal.type(f"\t{ENTER}")
     terminal.wait_for(f"Run {number}")

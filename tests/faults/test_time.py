@@ -27,7 +27,7 @@ from tests.installation import Installation
 from tests.leader.test_scheduler import Hands
 from tests.packs import counting
 from tests.schedules import cron_of
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 HOURLY = "clockwork.hourly"
 START = datetime(2025, 1, 16, 12, 10, tzinfo=UTC)
@@ -179,7 +179,7 @@ def test_row_21_after_three_days_without_a_leader_every_instant_has_its_row(plac
     first = start(place, "headless")
     eventually(lambda: is_registered(place), "the jobs are known")
     first.terminate()
-    assert first.wait(timeout=20) == 143
+    assert first.wait(timeout=PATIENCE_SECONDS) == 143
     # Away from the full hour, so that nothing comes due while it is looked at.
     ahead = timedelta(days=3) + (timedelta(minutes=30) - timedelta(minutes=(began.minute + 5) % 60))
     second = start(place, "headless", ahead=ahead.total_seconds())
@@ -213,4 +213,4 @@ def test_row_21_after_three_days_without_a_leader_every_instant_has_its_row(plac
     assert len(place.service.queries.runs(limit=9, job=HOURLY)) == 1, "no burst"
     assert place.service.queries.runs(limit=9, job="clockwork.forgetful") == []
     second.terminate()
-    assert second.wait(timeout=20) == 143
+    assert second.wait(timeout=PATIENCE_SECONDS) == 143

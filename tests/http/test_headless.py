@@ -14,7 +14,7 @@ from tests.http.client import Wire
 from tests.http.conftest import SECRET, Starting
 from tests.installation import Installation
 from tests.packs import counting
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2026-01-19"
 LISTENS = "0A"
@@ -41,7 +41,7 @@ def test_a_program_starts_a_run_that_the_process_carries_out_and_its_end_is_in_o
     eventually(lambda: wire.get("/readyz").status == 200, "it is ready")
 
     heard = wire.ask("POST", "/api/cron/run/daily-count", {"date": DAY})
-    ended = place.service.commands.wait_for_run(heard.json["run"]["id"], 30)
+    ended = place.service.commands.wait_for_run(heard.json["run"]["id"], PATIENCE_SECONDS)
 
     assert heard.status == 202
     assert ended is not None
@@ -54,7 +54,7 @@ def test_a_program_starts_a_run_that_the_process_carries_out_and_its_end_is_in_o
     one.process.send_signal(signal.SIGTERM)
     assert asking.getresponse().status == 200, "what was asked before is answered"
     asking.close()
-    assert one.process.wait(timeout=15) == 128 + signal.SIGTERM
+    assert one.process.wait(timeout=PATIENCE_SECONDS) == 128 + signal.SIGTERM
     log = one.log.read_text()
     assert SECRET not in log
     assert "Traceback" not in log
@@ -89,7 +89,7 @@ def test_nothing_is_listened_on_unless_it_is_asked_for_and_the_configuration_may
     eventually(lambda: asked.says("HTTP address needs a restart"), "it is not taken over")
     assert wire.get("/packed").status == 200
     asked.process.terminate()
-    assert asked.process.wait(timeout=15) == 128 + signal.SIGTERM
+    assert asked.process.wait(timeout=PATIENCE_SECONDS) == 128 + signal.SIGTERM
     assert not sock.exists()
 
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_served_is_told_in_one_sentence_before_anything_starts(
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         one = headless(place, *(word.format(taken=taken) for word in words), **environ)
-        assert one.process.wait(timeout=30) == code
+        assert one.process.wait(timeout=PATIENCE_SECONDS) == code
 
     told = one.log.read_text()
     assert says in told

@@ -22,7 +22,7 @@ from tests.cli.conftest import Typing, typing as typing_fixture
 from tests.http.client import Wire, served
 from tests.http.conftest import SECRET
 from tests.installation import Installation
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 typing = typing_fixture
 RIGHT = f"Bearer {SECRET}".encode()
@@ -229,7 +229,7 @@ def test_a_unix_socket_is_for_its_owner_alone_and_goes_with_the_process(place: I
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert wire.get("/packed", Host="whatever").status == 200
         run = wire.ask("POST", "/api/cron/run/asking.daily").json["run"]["id"]
-        place.service.commands.wait_for_run(run, 30)
+        place.service.commands.wait_for_run(run, PATIENCE_SECONDS)
 
     assert {entry.origin for entry in place.service.queries.audit_entries(limit=9)} == {"unix"}
     assert not path.exists()

@@ -16,7 +16,7 @@ from tests.http.client import Wire, served
 from tests.http.conftest import PACKS
 from tests.installation import Installation
 from tests.packs import counting
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2026-01-19"
 NO_REDIS = "unix:///nowhere/redis.sock"
@@ -87,7 +87,7 @@ def test_a_run_is_started_for_a_date_and_goes_to_its_end(
     with served(place) as wire, place.leading():
         heard = wire.ask("POST", RUN, {"date": DAY})
         run = heard.json["run"]
-        ended = place.service.commands.wait_for_run(run["id"], 30)
+        ended = place.service.commands.wait_for_run(run["id"], PATIENCE_SECONDS)
 
     assert heard.status == 202
     assert run == {"id": run["id"], "job": "asking.daily", "window": DAY, "state": run["state"]}
@@ -100,9 +100,9 @@ def test_a_run_is_started_for_a_date_and_goes_to_its_end(
 def test_a_job_answers_to_its_alias_and_takes_the_window_of_now(place: Installation, wire: Wire) -> None:
     with place.leading():
         plain = wire.ask("POST", "/api/cron/run/daily-count")
-        first = place.service.commands.wait_for_run(plain.json["run"]["id"], 30)
+        first = place.service.commands.wait_for_run(plain.json["run"]["id"], PATIENCE_SECONDS)
         null = wire.ask("POST", "/api/cron/run/daily-count", {"date": None})
-        place.service.commands.wait_for_run(null.json["run"]["id"], 30)
+        place.service.commands.wait_for_run(null.json["run"]["id"], PATIENCE_SECONDS)
 
     assert first is not None
     assert plain.json["run"]["job"] == "asking.daily"
@@ -113,7 +113,7 @@ def test_a_job_answers_to_its_alias_and_takes_the_window_of_now(place: Installat
 def test_the_trail_says_that_it_was_asked_over_http_and_from_where(place: Installation, wire: Wire) -> None:
     with place.leading():
         run = wire.ask("POST", RUN, {"date": DAY}).json["run"]["id"]
-        place.service.commands.wait_for_run(run, 30)
+        place.service.commands.wait_for_run(run, PATIENCE_SECONDS)
 
     assert place.service.queries.run(run).asked_by == "http"
     assert {(entry.who, entry.origin) for entry in place.service.queries.audit_entries(limit=10)} == {
@@ -126,7 +126,7 @@ def test_a_window_that_goes_on_already_is_not_started_twice(place: Installation,
     with place.leading():
         first = wire.ask("POST", RUN, {"date": DAY})
         second = wire.ask("POST", RUN, {"date": DAY})
-        place.service.commands.wait_for_run(first.json["run"]["id"], 30)
+        place.service.commands.wait_for_run(first.json["run"]["id"], PATIENCE_SECONDS)
 
     assert (second.status, second.code) == (409, "refused")
     assert error(second)["message"].startswith(f"asking.daily {DAY} already has run 1, which is ")
@@ -259,7 +259,7 @@ def test_slow_answers_hold_nobody_up_who_asks_for_something_else(place: Installa
         assert (health.status, run.status) == (200, 202)
         assert len(still) == len(slow)
         assert {one.result().status for one in slow} == {200}
-        place.service.commands.wait_for_run(run.json["run"]["id"], 30)
+        place.service.commands.wait_for_run(run.json["run"]["id"], PATIENCE_SECONDS)
 
 
 def test_more_than_may_wait_are_told_to_come_back(place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from opsconsole.rules.schedule import Schedule, plan
 from tests.conftest import Installing
 from tests.jobs.game_fixtures import JOBS, MONDAY, NOON, World
 from tests.schedules import cron_of
+from tests.waiting import PATIENCE_SECONDS
 
 AN_HOUR = timedelta(hours=1)
 MONDAY_AND_FIRST = datetime(2026, 6, 1, tzinfo=UTC)
@@ -524,7 +525,7 @@ def test_every_job_runs_by_hand_in_worker_processes_and_excludes_its_likes(
 
     with place.leading():
         asked = [place.begin(job.name) for job in JOBS.values()]
-        ended = [place.service.commands.wait_for_run(run, 30) for run in asked]
+        ended = [place.service.commands.wait_for_run(run, PATIENCE_SECONDS) for run in asked]
 
     runs = [run for run in ended if run is not None]
     assert [(run.job, str(run.state)) for run in runs] == [(job.name, "succeeded") for job in JOBS.values()]

@@ -19,7 +19,7 @@ from tests.conftest import Installing
 from tests.installation import Installation
 from tests.leader.test_scheduler import Hands
 from tests.packs import counting
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 from tests.worker.test_processes import is_alive
 
 DAY = "2025-01-19"
@@ -52,7 +52,7 @@ def log_of(place: Installation, run: int) -> list[str]:
 
 
 def done(place: Installation, command: int) -> str:
-    outcome = place.service.commands.outcome(command, 10)
+    outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
     assert outcome is not None
     assert outcome.refused is None, outcome.refused
     return outcome.done or ""
@@ -69,7 +69,10 @@ def test_a_job_waits_for_the_one_that_it_comes_after(place: Installation) -> Non
         )
         waiting = {progress.run.id: progress.waits for progress in place.service.snapshot().live}
         assert place.service.queries.run(two).state is RunState.QUEUED
-        first, second = place.service.commands.wait_for_run(one, 20), place.service.commands.wait_for_run(two, 20)
+        first, second = (
+            place.service.commands.wait_for_run(one, 20),
+            place.service.commands.wait_for_run(two, PATIENCE_SECONDS),
+        )
 
     assert waiting[two] in ("queue.first", f"run {elsewhere} of this job, for 2025-01-20")
     assert first is not None
@@ -87,7 +90,7 @@ def test_a_job_waits_no_longer_than_it_may_and_says_so(place: Installation) -> N
         two = place.begin("queue.hasty", DAY)
         eventually(lambda: place.service.queries.run(two).state is not RunState.QUEUED, "it has waited long enough")
         still = place.service.queries.run(one).state
-        second = place.service.commands.wait_for_run(two, 20)
+        second = place.service.commands.wait_for_run(two, PATIENCE_SECONDS)
 
     assert still is RunState.RUNNING
     assert second is not None
@@ -99,7 +102,7 @@ def test_a_job_waits_no_longer_than_it_may_and_says_so(place: Installation) -> N
 def test_of_jobs_that_exclude_each_other_one_runs_at_a_time(place: Installation) -> None:
     with place.leading():
         numbers = [place.begin(job, day) for job in ("queue.left", "queue.right") for day in (DAY, "2025-01-20")]
-        ended = [run for number in numbers if (run := place.service.commands.wait_for_run(number, 30))]
+        ended = [run for number in numbers if (run := place.service.commands.wait_for_run(number, PATIENCE_SECONDS))]
 
     assert [run.state for run in ended] == [RunState.SUCCEEDED] * 4
     times = sorted((run.started_at, run.ended_at) for run in ended if run.started_at and run.ended_at)
@@ -141,8 +144,8 @@ def test_cancelling_ends_a_run_at_the_next_batch_and_says_who_did_it(place: Inst
         number = place.begin("queue.first", DAY)
         eventually(lambda: len(counting.tried(place.data, "queue.first")) == 1, "the first batch is under way")
         said = done(place, place.service.commands.cancel(number, note="wrong day"))
-        ended = place.service.commands.wait_for_run(number, 20)
-        again = place.service.commands.outcome(place.service.commands.cancel(number), 10)
+        ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
+        again = place.service.commands.outcome(place.service.commands.cancel(number), PATIENCE_SECONDS)
         retried = place.retry(number)
 
     who = place.settings.actor.name
@@ -168,7 +171,7 @@ def test_cancelling_by_force_ends_a_loop_and_proves_it(installing: Installing, d
         (_, _, pid) = counting.tried(place.data)[0]
         began = time.monotonic()
         done(place, place.service.commands.cancel(number, force=True))
-        ended = place.service.commands.wait_for_run(number, 20)
+        ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
         took = time.monotonic() - began
         beside = place.run("counting.names", DAY)
 
@@ -187,7 +190,7 @@ def test_a_run_that_waits_is_cancelled_without_a_start(place: Installation) -> N
         one = place.begin("queue.first", DAY)
         two = place.begin("queue.second", DAY)
         done(place, place.service.commands.cancel(two))
-        ended = place.service.commands.wait_for_run(two, 10)
+        ended = place.service.commands.wait_for_run(two, PATIENCE_SECONDS)
         still = place.service.queries.run(one).state
 
     assert ended is not None
@@ -203,7 +206,7 @@ def test_a_run_is_cancelled_though_its_leader_has_gone(place: Installation) -> N
     interrupted = place.service.queries.run(number)
     place.service.commands.cancel(number)
     with place.leading():
-        ended = place.service.commands.wait_for_run(number, 20)
+        ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
 
     assert interrupted.state is RunState.INTERRUPTED
     assert ended is not None
@@ -219,10 +222,12 @@ def test_everything_that_matches_is_retried_once(place: Installation) -> None:
         counting.change(place.data, "ben", "fine")
         wanted = RunFilter(job="counting.count", states=(RunState.PARTIAL,))
         meant = place.service.queries.retryable(wanted, limit=10)
-        outcome = place.service.commands.outcome(place.service.commands.retry_matching(wanted), 10)
+        outcome = place.service.commands.outcome(place.service.commands.retry_matching(wanted), PATIENCE_SECONDS)
         assert outcome is not None
-        ended = [run for number in outcome.runs if (run := place.service.commands.wait_for_run(number, 20))]
-        again = place.service.commands.outcome(place.service.commands.retry_matching(wanted), 10)
+        ended = [
+            run for number in outcome.runs if (run := place.service.commands.wait_for_run(number, PATIENCE_SECONDS))
+        ]
+        again = place.service.commands.outcome(place.service.commands.retry_matching(wanted), PATIENCE_SECONDS)
 
     assert [run.id for run in meant] == [run.id for run in failed]
     assert outcome.done == "3 runs are queued"
@@ -245,7 +250,9 @@ def test_all_moments_that_match_are_retried_one_after_the_other(place: Installat
             place.service.commands.retry_matching(RunFilter(job="counting.moment")), 10
         )
         assert outcome is not None
-        ended = [run for number in outcome.runs if (run := place.service.commands.wait_for_run(number, 20))]
+        ended = [
+            run for number in outcome.runs if (run := place.service.commands.wait_for_run(number, PATIENCE_SECONDS))
+        ]
 
     assert [(run.parent, run.as_of, run.state) for run in ended] == [
         (parent.id, parent.as_of, RunState.SUCCEEDED) for parent in failed

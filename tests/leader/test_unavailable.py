@@ -24,7 +24,7 @@ from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import counting
 from tests.services import NoPostgres, PrivatePostgres
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2025-01-19"
 NOON = datetime(2025, 1, 19, 6, 30, tzinfo=UTC)
@@ -74,7 +74,7 @@ def under_way(place: Installation) -> Iterator[int]:
 
 
 def ended(place: Installation, number: int) -> Run:
-    found = place.service.commands.wait_for_run(number, 30)
+    found = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
     assert found is not None
     return found
 

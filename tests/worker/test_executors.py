@@ -16,6 +16,7 @@ from opsconsole.store import batches, runs
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import counting
+from tests.waiting import PATIENCE_SECONDS
 
 NO_REDIS = "unix:///nowhere/redis.sock"
 EXECUTORS = ("inline", "processes")
@@ -323,9 +324,11 @@ def test_ten_large_runs_are_planned_side_by_side(installing: Installing, postgre
 
     with place.leading() as engine:
         made = [
-            outcome.run for command in asked if (outcome := place.service.commands.outcome(command, 20)) and outcome.run
+            outcome.run
+            for command in asked
+            if (outcome := place.service.commands.outcome(command, PATIENCE_SECONDS)) and outcome.run
         ]
-        ended = [run for number in made if (run := place.service.commands.wait_for_run(number, 30))]
+        ended = [run for number in made if (run := place.service.commands.wait_for_run(number, PATIENCE_SECONDS))]
 
     assert [(run.state, run.counts.ok, run.attempt) for run in ended] == [(RunState.SUCCEEDED, 12_000, 1)] * 10
     assert engine.problem is None

@@ -21,7 +21,7 @@ from opsconsole.worker.processes import Processes, WorkersCannotStart
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import counting
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2025-01-19"
 
@@ -160,7 +160,7 @@ def test_stopping_leaves_no_worker_and_hands_the_run_on(installing: Installing, 
     interrupted = place.service.queries.run(number)
     counting.change(place.data, "b", "fine")
     with without_limits(installing, url).leading():
-        ended = place.service.commands.wait_for_run(number, 30)
+        ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
 
     assert len(at_work) == 1
     assert left_over == []
@@ -210,7 +210,7 @@ def test_kill_9_of_the_leader_ends_its_workers_and_another_goes_on(
     with without_limits(installing, url).leading() as engine:
         eventually(lambda: engine.is_leading, "another leads")
         taken_over = time.monotonic() - killed
-        ended = place.service.commands.wait_for_run(number, 30)
+        ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
     assert taken_over < 5.0, "long before the lease would have lapsed"
     assert ended is not None
     assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 11)

@@ -23,6 +23,7 @@ from opsconsole.store import data_tables as datatables
 from tests.conftest import Installing
 from tests.http.client import served
 from tests.jobs.exams.fixtures import NOON, School
+from tests.waiting import PATIENCE_SECONDS
 
 DAY = timedelta(days=1)
 FETCH = "/api/get-pre-generated-exam"
@@ -256,7 +257,7 @@ def test_over_http_a_cron_line_starts_the_generation(installing: Installing, tmp
         for method in ("GET", "POST"):
             heard = wire.ask(method, "/api/cron/generate-exams")
             assert (heard.status, heard.json["run"]["job"]) == (202, "exams.generate")
-            run = place.service.commands.wait_for_run(heard.json["run"]["id"], 30)
+            run = place.service.commands.wait_for_run(heard.json["run"]["id"], PATIENCE_SECONDS)
             assert run is not None
             assert run.state is RunState.SUCCEEDED
         assert wire.get(FETCH + "?userId=asha&examType=diagnostic").code == "no_exam"
