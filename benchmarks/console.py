@@ -58,8 +58,8 @@ class Place:
         def ask() -> None:
             while not done.wait(0.1):
                 with store.writing() as db:
-                    if runs.open_run(db, JOB) is None and not commands.asked(db):
-                        commands.ask(db, Verb.TRIGGER, JOB, {}, self.settings.actor, clock.now())
+                    if runs.open_run(db, JOB) is None and not commands.requested(db):
+                        commands.request(db, Verb.TRIGGER, JOB, {}, self.settings.actor, clock.now())
 
         asking = threading.Thread(target=ask)
         asking.start()

@@ -40,7 +40,7 @@ class Leading:
         """A leader looks in the background what of the window is stale: that is not to be in what is measured next."""
         if run.window.start < run.window.end:
             with self._ground.store.writing() as db:
-                windows.looked(db, run.job, run.window, 0, clock.now())
+                windows.record_check(db, run.job, run.window, 0, clock.now())
 
 
 @contextmanager

@@ -78,7 +78,7 @@ class Installation:
         """What a command's run came to, in an engine of its own when none leads."""
         if self.service.engine is not None:
             return self._ended(command)
-        engine = Engine(self.settings, self.store, self.catalog, only=command)
+        engine = Engine(self.settings, self.store, self.catalog, only_command=command)
         engine.start()
         try:
             return self._ended(command)

@@ -1,4 +1,4 @@
-"""Events that jobs emit: written with the change they tell of, and kept until they have been published."""
+"""The outbox: events that jobs emit, written in the same transaction as the change they describe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
     select,
-    update,
 )
 
 from opsconsole.core.database import Connection, Json, UtcTime, inserting, key_type
@@ -50,57 +49,22 @@ Index(
     postgresql_where=events.c.published_at.is_(None),
 )
 
-_IN_TURN = 0x6F7073_65_76  # "opsev": one lock for all who write events
+_EVENT_LOCK = 0x6F7073_65_76  # "opsev"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened; `name` and `key` are its identity."""
+    """An event; `name` and `key` are its identity."""
 
     name: str
     key: str
     payload: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An event that has not been published yet."""
-
-    id: int
-    name: str
-    key: str
-    payload: Any
-    occurred_at: datetime
-
-
 def append(db: Connection, emitted: Sequence[Event], at: datetime) -> None:
-    """Writes events in the caller's transaction; one that is there already stays as it is."""
+    """Writes events in the caller's transaction; one that exists already is not changed."""
     if db.dialect.name == "postgresql":
-        # Numbers are to be committed in their order: who publishes up to the highest would else miss a lower one.
-        db.execute(select(func.pg_advisory_xact_lock(_IN_TURN)))
+        # Ids must be committed in order, otherwise the relay could skip an event with a lower id.
+        db.execute(select(func.pg_advisory_xact_lock(_EVENT_LOCK)))
     rows = [{"name": e.name, "key": e.key, "payload": dict(e.payload), "occurred_at": at} for e in emitted]
     db.execute(inserting(db, events).on_conflict_do_nothing(), rows)
-
-
-def waiting(db: Connection, *, limit: int) -> list[Waiting]:
-    """The oldest events that have not been published."""
-    columns = (events.c.id, events.c.name, events.c.key, events.c.payload, events.c.occurred_at)
-    query = select(*columns).where(events.c.published_at.is_(None)).order_by(events.c.id).limit(limit)
-    return [Waiting(*row) for row in db.execute(query)]
-
-
-def count_waiting(db: Connection) -> int:
-    """How many events have not been published."""
-    return int(db.execute(select(func.count()).where(events.c.published_at.is_(None))).scalar_one())
-
-
-def published(db: Connection, numbers: Sequence[int], at: datetime) -> None:
-    """These events, a run of numbers without others that wait, have been published."""
-    within = events.c.id.between(numbers[0], numbers[-1])
-    db.execute(update(events).where(within, events.c.published_at.is_(None)).values(published_at=at))
-
-
-def publish_again(db: Connection, since: datetime) -> int:
-    """Those that happened at `since` or later are published once more; how many these are."""
-    again = events.c.published_at.is_not(None) & (events.c.occurred_at >= since)
-    return db.execute(update(events).where(again).values(published_at=None)).rowcount

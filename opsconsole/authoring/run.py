@@ -74,13 +74,28 @@ class Counts:
         return self.ok + self.failed + self.skipped
 
 
-class Stop(msgspec.Struct, frozen=True):
-    """Somebody's wish that a run ends: at the next batch boundary, and by force from `force_at` on."""
+class StopReason(StrEnum):
+    """Why a run is to end before it is done."""
+
+    CANCELLED = "cancelled"
+    REPLACED = "replaced"
+
+
+class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A request that a run ends: at the next batch boundary, or by force from `force_at` on. `run` replaces it."""
 
     by: str
     at: datetime
     force_at: datetime
-    why: str
+    reason: StopReason = StopReason.CANCELLED
+    note: str = ""
+    run: int | None = None
+
+    @property
+    def message(self) -> str:
+        """The reason in words: `cancelled by asha: too slow`."""
+        by = f"run {self.run}" if self.run is not None else self.by
+        return f"{self.reason} by {by}" + (f": {self.note}" if self.note else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +112,7 @@ class Run:
     parent: int | None
     selection: Selection
     command: int | None
-    asked_by: str
+    requested_by: str
     host: str | None
     created_at: datetime
     started_at: datetime | None

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
 from typing import Any
 
 import click
+import msgspec
 
 from opsconsole.cli.output import print_table, utc
-from opsconsole.core.humanize import count, duration
+from opsconsole.core.humanize import count, duration, words
 from opsconsole.rules.backfill import StepState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
+from opsconsole.service import wording
 from opsconsole.service.service import Service
 
 MAX_RANGES = 20
 """Ranges of unfinished windows that are printed after a backfill."""
-_SOME_STALE = re.compile(r"[\d,]+ items are stale")
 _ONLY = {
     "missing": "missing windows",
     "stale": "stale windows",
@@ -39,7 +39,7 @@ def print_plan(service: Service, number: int, *, each_window: bool) -> None:
             to_run = sum(step.runs for step in own)
             click.echo(f"{job}: {to_run:,} to run, {len(own) - to_run:,} to skip")
             for runs, some in groupby(own, key=lambda step: step.runs):
-                for line in ranges((step.window.label, _kind(step.why)) for step in some):
+                for line in ranges((step.window.label, words(step.reason)) for step in some):
                     click.echo(f"  {'run ' if runs else 'skip'}  {line}")
     overwritten = sum(view.step.overwrites for view in steps)
     total = (
@@ -61,7 +61,7 @@ def print_steps(steps: Sequence[StepView]) -> None:
                 view.state,
                 f"{view.step.items:,}",
                 view.run or "-",
-                view.step.why,
+                wording.step_reason(view.step),
             )
             for view in steps
         ],
@@ -108,7 +108,7 @@ def progress(backfill: Backfill, unit: str = "") -> str:
 
 def time_taken(backfill: Backfill) -> timedelta | None:
     """From its start to its end; None until then."""
-    return backfill.ended_at - backfill.began_at if backfill.began_at and backfill.ended_at else None
+    return backfill.ended_at - backfill.started_at if backfill.started_at and backfill.ended_at else None
 
 
 def ranges(labelled: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -125,11 +125,6 @@ def _estimate(plan: Backfill) -> str:
     if not plan.to_run:
         return "no time"
     return "duration unknown" if plan.seconds is None else f"about {duration(plan.seconds)}"
-
-
-def _kind(why: str) -> str:
-    """Why a window is run or skipped, without what differs from window to window."""
-    return "stale" if _SOME_STALE.fullmatch(why) else why.removeprefix("it is ")
 
 
 # --- for programs ---------------------------------------------------------------------------------------------------
@@ -156,14 +151,14 @@ def backfill_document(backfill: Backfill) -> dict[str, Any]:
         "from": backfill.since,
         "to": backfill.until,
         "only": backfill.only,
-        "stop_on_failure": backfill.stops,
-        "requested_by": backfill.asked_by,
+        "stop_on_failure": backfill.stop_on_failure,
+        "requested_by": backfill.requested_by,
         "command": backfill.command,
         "created_at": utc(backfill.created_at),
-        "started_at": utc(backfill.began_at),
+        "started_at": utc(backfill.started_at),
         "ended_at": utc(backfill.ended_at),
         "seconds": took.total_seconds() if took else None,
-        "note": backfill.note,
+        "stop": msgspec.to_builtins(backfill.stop),
         "to_run": backfill.to_run,
         "to_skip": backfill.counts.get(StepState.SKIPPED, 0),
         "counts": {state: n for state, n in backfill.counts.items() if state is not StepState.SKIPPED},
@@ -179,11 +174,11 @@ def window_document(status: WindowStatus) -> dict[str, Any]:
         "start": utc(status.window.start),
         "end": utc(status.window.end),
         "state": status.state,
-        "run": status.open_run or status.known.run,
-        "items": status.known.items,
-        "seconds": status.known.seconds,
-        "stale": status.known.stale,
-        "checked_at": utc(status.known.looked_at),
+        "run": status.open_run or status.record.run,
+        "items": status.record.items,
+        "seconds": status.record.seconds,
+        "stale": status.record.stale,
+        "checked_at": utc(status.record.checked_at),
     }
 
 
@@ -195,7 +190,9 @@ def _step_document(view: StepView) -> dict[str, Any]:
         "start": utc(step.window.start),
         "end": utc(step.window.end),
         "action": "run" if step.runs else "skip",
-        "reason": step.why,
+        "reason": step.reason,
+        "stale": step.stale,
+        "open_run": step.open_run,
         "selection": step.selection,
         "items": step.items,
         "estimated_seconds": step.seconds,

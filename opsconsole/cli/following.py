@@ -57,7 +57,7 @@ def carry_out(service: Service, command: int) -> Outcome:
 def leading(service: Service, command: int) -> Iterator[Engine]:
     """Until the end of the block, this process carries out a command and its runs whenever no other process leads."""
     log_to_file(service.settings.folder)
-    engine = Engine(service.settings, service.store, service.catalog, only=command)
+    engine = Engine(service.settings, service.store, service.catalog, only_command=command)
     engine.start()
     try:
         yield engine

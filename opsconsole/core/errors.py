@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from opsconsole.core.text import snake_case
+
 
 class Exit(IntEnum):
     """Exit codes of every command."""
@@ -22,6 +24,11 @@ class OpsconsoleError(Exception):
     """Base of all errors that are shown to an operator as one sentence."""
 
     exit_code = Exit.FAILED
+
+    @property
+    def code(self) -> str:
+        """The class as a token: `unknown_job`."""
+        return snake_case(type(self).__name__)
 
     @property
     def sentence(self) -> str:

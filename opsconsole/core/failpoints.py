@@ -18,7 +18,7 @@ class Point(StrEnum):
     LEASE_TAKEN = "lease_taken"
     PLAN_WRITTEN = "plan_written"  # inside the plan's transaction
     PLAN_COMMITTED = "plan_committed"
-    COMMAND_ASKED = "command_asked"
+    COMMAND_REQUESTED = "command_requested"
     COMMAND_WRITTEN = "command_written"  # carried out, inside its transaction
     COMMAND_SETTLED = "command_settled"
     RUN_BEGUN = "run_begun"

@@ -1,4 +1,4 @@
-"""What each verb of a command does, when the leader carries it out."""
+"""Executes commands: one handler for each verb."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.run import Run, Selection, Stop, Trigger
+from opsconsole.authoring.run import Run, Selection, Stop, StopReason, Trigger
 from opsconsole.calendar.windows import Unit
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection
@@ -20,23 +20,26 @@ from opsconsole.leader import backfills as backfilling
 from opsconsole.rules import actions
 from opsconsole.rules.actions import BACKGROUND_VERBS, MATCHING, STOPPING_VERBS, Verb
 from opsconsole.store import Store, batches, commands, pauses, runs
-from opsconsole.store.commands import Command, CommandState
+from opsconsole.store.commands import Command
 
 CANCEL_GRACE = timedelta(seconds=10)
-"""So long a run that is cancelled may finish the batches that are in flight."""
-TOLD_REFUSALS = 20
+"""How long a cancelled run may take to finish its batches in flight."""
+LISTED_REFUSALS = 20
 RETRIES_A_PAGE = 500
 
 
-def carry_out(store: Store, catalog: Catalog, token: int, now: Clock, *, only: int | None = None) -> None:
-    """Carries out every command that waits, each in a transaction of its own; with `only`, the one with that number and
-    those that begin nothing.
+def execute_commands(
+    store: Store, catalog: Catalog, token: int, now: Clock, *, only_command: int | None = None
+) -> None:
+    """Executes the requested commands, each in its own transaction. With `only_command` it executes the command with
+    that number and those that pause or end something.
     """
     with store.reading() as db:
         waiting = [
             command
-            for command in commands.asked(db)
-            if (only in (None, command.id) or command.verb in STOPPING_VERBS) and command.verb not in BACKGROUND_VERBS
+            for command in commands.requested(db)
+            if only_command in (None, command.id) or command.verb in STOPPING_VERBS
+            if command.verb not in BACKGROUND_VERBS
         ]
     for command in waiting:
         with store.fenced(token) as db:
@@ -45,10 +48,9 @@ def carry_out(store: Store, catalog: Catalog, token: int, now: Clock, *, only: i
                 actions.check_actor(Verb(command.verb), command.actor)
                 outcome = _VERBS[Verb(command.verb)](db, catalog, command, at)
             except OpsconsoleError as error:
-                refused = {"why": error.sentence, "exit_code": int(error.exit_code)}
-                commands.settle(db, command, CommandState.REFUSED, refused, at)
+                commands.refuse(db, command, error, at)
             else:
-                commands.settle(db, command, CommandState.DONE, outcome, at)
+                commands.finish(db, command, outcome, at)
             reach(Point.COMMAND_WRITTEN)
         reach(Point.COMMAND_SETTLED)
 
@@ -66,7 +68,7 @@ def _trigger(db: Connection, catalog: Catalog, command: Command, at: datetime) -
         as_of=at,
         trigger=Trigger.BACKFILL if command.arguments.get("backfill") else Trigger.HAND,
         selection=selection,
-        asked_by=command.actor.name,
+        requested_by=command.actor.name,
         at=at,
         command=command.id,
     )
@@ -81,19 +83,18 @@ def _retry(db: Connection, catalog: Catalog, command: Command, at: datetime) -> 
 
 
 def _retry_matching(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
-    wanted = msgspec.convert(command.arguments["filter"], runs.RunFilter, strict=False)
-    made, refused, after = [], [], 0
-    while found := runs.undone(db, wanted, after=after, limit=RETRIES_A_PAGE):
-        after = found[-1].id
-        for parent in found:
+    matching = msgspec.convert(command.arguments["filter"], runs.RunFilter, strict=False)
+    queued, refusals, after = [], [], 0
+    while page := runs.undone(db, matching, after=after, limit=RETRIES_A_PAGE):
+        after = page[-1].id
+        for parent in page:
             try:
-                made.append(_retry_one(db, catalog, parent, command, at))
+                queued.append(_retry_one(db, catalog, parent, command, at))
             except OpsconsoleError as error:
-                refused.append(error.sentence)
-    if not made:
-        raise Refused(refused[0]) if refused else actions.NoRunToRetry()
-    done = f"{len(made):,} runs are queued" + (f", {len(refused):,} were refused" if refused else "")
-    return {"runs": made, "refused": refused[:TOLD_REFUSALS], "done": done}
+                refusals.append(error.sentence)
+    if not queued:
+        raise Refused(refusals[0]) if refusals else actions.NoRunToRetry()
+    return {"runs": queued, "refused": len(refusals), "refusals": refusals[:LISTED_REFUSALS]}
 
 
 def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, at: datetime) -> int:
@@ -102,16 +103,16 @@ def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, 
     undone = next(batches.undone_keys(db, parent.id), None)
     actions.check_retry(parent, everything=everything, unfinished_items=bool(undone))
     actions.check_window_age(job, parent.window, at)
-    # Also of a moment's job: many moments may be asked for at once, and have their turn one after the other.
+    # Also for a job without windows: runs for many moments may be queued, and they take turns.
     _check_no_active_run(db, job, parent.window.label)
     return runs.create(
         db,
         job,
         parent.window,
         as_of=parent.as_of if job.covers.unit is Unit.MOMENT else at,
-        # A retry of what fills an old window fills it too: it goes last, and health does not look at it.
+        # The retry of a backfill is a backfill too: it has the lowest priority, and health ignores it.
         trigger=Trigger.BACKFILL if parent.trigger is Trigger.BACKFILL else Trigger.RETRY,
-        asked_by=command.actor.name,
+        requested_by=command.actor.name,
         at=at,
         parent=parent.id,
         selection=Selection.ALL if everything else Selection.FAILED,
@@ -124,9 +125,8 @@ def _cancel(db: Connection, _catalog: Catalog, command: Command, at: datetime) -
     run = runs.get(db, int(command.target))
     force = bool(command.arguments.get("force"))
     actions.check_cancel(run)
-    runs.ask_to_stop(db, run.id, _stop(command, at, force=force))
-    how = "at once" if force else "when its batches in flight are done"
-    return {"run": run.id, "before": run.state, "done": f"run {run.id} of {run.job} ends {how}"}
+    runs.request_stop(db, run.id, _stop(command, at, force=force))
+    return {"run": run.id, "job": run.job, "before": run.state, "force": force}
 
 
 def _pause(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
@@ -134,18 +134,17 @@ def _pause(db: Connection, catalog: Catalog, command: Command, at: datetime) -> 
     given = command.arguments.get("until")
     until = datetime.fromisoformat(given) if given else None
     actions.check_pause(until, at)
-    before = pauses.end(db, target, at)
+    replaced = pauses.end(db, target, at)
     note = command.arguments.get("note") or ""
     number = pauses.add(db, target, since=at, until=until, who=command.actor.name, note=note)
-    how = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until somebody resumes it"
-    return {"pause": number, "replaced": before, "done": f"{target} is paused {how}"}
+    return {"pause": number, "target": target, "until": given, "replaced": replaced}
 
 
 def _resume(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
     target = actions.pause_target(catalog, command.target)
     actions.check_resume(target, pauses.in_force(db, at))
     pauses.end(db, target, at)
-    return {"done": f"{target} goes on"}
+    return {"target": target}
 
 
 def _apply_backfill(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
@@ -154,8 +153,7 @@ def _apply_backfill(db: Connection, catalog: Catalog, command: Command, at: date
 
 def _pause_backfill(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
     note = command.arguments.get("note") or ""
-    why = f"paused by {command.actor.name}" + (f": {note}" if note else "")
-    return backfilling.pause(db, int(command.target), why, at)
+    return backfilling.pause(db, int(command.target), command.actor.name, note, at)
 
 
 def _resume_backfill(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
@@ -168,8 +166,7 @@ def _cancel_backfill(db: Connection, _catalog: Catalog, command: Command, at: da
 
 def _stop(command: Command, at: datetime, *, force: bool) -> Stop:
     note = command.arguments.get("note") or ""
-    why = f"cancelled by {command.actor.name}" + (f": {note}" if note else "")
-    return Stop(command.actor.name, at, at if force else at + CANCEL_GRACE, why)
+    return Stop(command.actor.name, at, at if force else at + CANCEL_GRACE, StopReason.CANCELLED, note)
 
 
 def _check_no_active_run(db: Connection, job: Job, label: str | None) -> None:

@@ -1,4 +1,4 @@
-"""What runs inside a process beside its face: it leads when nobody else does, and then schedules and executes."""
+"""The part of a process that schedules and executes while it leads: one process at a time holds the lease."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from opsconsole.core.errors import Fenced, OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.settings import Settings
 from opsconsole.core.text import safe
-from opsconsole.leader import backfills as backfilling, command_handlers as orders
+from opsconsole.leader import backfills, command_handlers
 from opsconsole.leader.background_tasks import BackgroundTasks
 from opsconsole.leader.event_relay import EventRelay
 from opsconsole.leader.lease import Leadership, identity
@@ -30,20 +30,20 @@ from opsconsole.worker.processes import Processes
 log = logging.getLogger(__name__)
 
 TRY_SECONDS = 1.0
-"""Between two looks at a lease that somebody else holds, or at a store that is away; less with a short lease."""
+"""The time between two tries to take the lease; shorter with a short lease."""
 IDLE_SECONDS = 0.5
-"""Between two looks for commands of other processes when nothing runs."""
+"""The time between two polls for commands of other processes while nothing runs."""
 GRACE_SECONDS = 10.0
 STORE_CONNECTIONS = 4
-"""Runs, schedule and chores each have a thread that asks the store, and so has whoever looks on."""
+"""The engine, the scheduler, the background tasks and the console each have a thread that queries the store."""
 OPENING_SECONDS = 20.0
-"""So long starting workers and catching up may take before they count as standing still."""
+"""How long starting the workers and catching up may take before the engine counts as stalled."""
 
 
 class Engine:
-    """Leads in a thread of its own from `start` to `stop`, as often as the lease can be had.
+    """Leads in a background thread from `start` to `stop`, whenever it can take the lease.
 
-    With `only`, a command's number, it carries out that command and its runs, and schedules nothing.
+    With `only_command`, the number of a command, it executes that command and its runs, and schedules nothing.
     """
 
     def __init__(
@@ -52,11 +52,12 @@ class Engine:
         store: Store,
         catalog: Catalog,
         *,
-        only: int | None = None,
+        only_command: int | None = None,
         now: clock.Clock = clock.now,
     ) -> None:
-        self._settings, self._store, self._catalog, self._now, self._only = settings, store, catalog, now, only
-        # On PostgreSQL the lease has a connection of its own, which no crowd of queries can keep from it.
+        self._settings, self._store, self._catalog, self._now = settings, store, catalog, now
+        self._only_command = only_command
+        # On PostgreSQL the lease has its own connection, so that queries cannot delay a renewal.
         self._lease_store = store if store.is_sqlite else Store(settings.store_url.reveal(), pool=1)
         seconds = settings.engine.lease_seconds
         me = identity(settings.host, settings.actor.name)
@@ -68,7 +69,7 @@ class Engine:
         self._beat = 0.0
         self._conceded: int | None = None
         self._grace = GRACE_SECONDS
-        self._chores: BackgroundTasks | None = None
+        self._background_tasks: BackgroundTasks | None = None
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self.problem: str | None = None
 
@@ -80,21 +81,21 @@ class Engine:
     @property
     def is_leading(self) -> bool:
         """Whether this process holds the lease."""
-        return self._leadership.held
+        return self._leadership.is_held
 
     def start(self) -> None:
-        """Begins to lead, now or when the lease is free."""
+        """Starts the thread, which leads as soon as the lease is free."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Something was asked for or queued: look at once."""
+        """Checks for commands and runs now."""
         self._wake.set()
-        if self._chores is not None:
-            self._chores.wake()
+        if self._background_tasks is not None:
+            self._background_tasks.wake()
 
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """Ends: no new work, batches in flight finish within the grace, runs left over are interrupted, the lease is
-        given up. Returns when that is done.
+        """Stops: starts no new work, lets batches in flight finish within the grace period, interrupts the remaining
+        runs and releases the lease. Returns when that is done.
         """
         self._grace = grace_seconds
         self._stopping.set()
@@ -104,7 +105,7 @@ class Engine:
             self._lease_store.close()
 
     def reload(self, settings: Settings, catalog: Catalog) -> None:
-        """Goes on with another configuration: batches in flight finish, and their runs are taken up again with it."""
+        """Continues with another configuration: batches in flight finish first, then their runs resume with it."""
         self._reloaded = settings, catalog
         self._wake.set()
 
@@ -120,13 +121,13 @@ class Engine:
                     self._lead(token)
                 self.problem = None
             except SQLAlchemyError as error:
-                self.problem = f"the store is away: {reason(error)}"
+                self.problem = f"the store is unreachable: {reason(error)}"
                 log.warning("%s", self.problem)
             except OpsconsoleError as error:
                 self.problem = error.sentence
                 log.warning("%s", self.problem)
             except Exception as error:
-                self.problem = f"the engine stumbled and begins anew: {type(error).__name__}: {safe(error, 200)}"
+                self.problem = f"the engine failed and restarts: {type(error).__name__}: {safe(error, 200)}"
                 log.exception("%s", self.problem)
             if self._reloaded is None:
                 self._stopping.wait(self._try_seconds)
@@ -145,30 +146,30 @@ class Engine:
             self._executor(),
             token=token,
             host=self._settings.host,
-            sure=lambda: self._leadership.sure,
+            may_start_work=lambda: self._leadership.may_start_work,
             now=self._now,
-            only=self._only,
+            only_command=self._only_command,
         )
         scheduler = Scheduler(self._store, self._catalog, token, planned=self.wake, now=self._now)
-        relay = EventRelay(self._tools(), sure=lambda: self._leadership.sure)
-        chores = self._chores = BackgroundTasks(
+        relay = EventRelay(self._tools(), may_start_work=lambda: self._leadership.may_start_work)
+        background_tasks = self._background_tasks = BackgroundTasks(
             self._store,
             self._tools(),
             self._catalog,
             token,
-            sure=lambda: self._leadership.sure,
+            may_start_work=lambda: self._leadership.may_start_work,
             now=self._now,
-            only=self._only,
+            only_command=self._only_command,
         )
         try:
             relay.start()
-            chores.start()
-            # The schedule first: what is due is accounted for while the workers still start.
-            if self._only is None:
+            background_tasks.start()
+            # The schedule first: due runs are queued while the workers are still starting.
+            if self._only_command is None:
                 scheduler.start()
             runner.open(conceded=self._conceded)
             self._work(runner, scheduler, token)
-            if self._leadership.held:
+            if self._leadership.is_held:
                 self._beat = time.monotonic() + self._grace
                 runner.drain(self._grace)
                 runner.interrupt()
@@ -181,38 +182,40 @@ class Engine:
             runner.close()
             scheduler.stop()
             relay.stop()
-            chores.stop()
+            background_tasks.stop()
             tools.close()
             self._leadership.release()
             reach(Point.LEASE_RELEASED)
             log.info("no longer leading with token %s", token)
 
     def _work(self, runner: Runner, scheduler: Scheduler, token: int) -> None:
-        looked = beaten = 0.0
-        while self._leadership.held and not self._stopping.is_set() and self._reloaded is None:
+        polled = heartbeat = 0.0
+        while self._leadership.is_held and not self._stopping.is_set() and self._reloaded is None:
             now = self._beat = time.monotonic()
-            if self._wake.is_set() or runner.has_room_again or now - looked >= IDLE_SECONDS:
+            if self._wake.is_set() or runner.has_freed_slot or now - polled >= IDLE_SECONDS:
                 self._wake.clear()
-                looked = now
-                if self._leadership.sure:
-                    orders.carry_out(self._store, self._catalog, token, self._now, only=self._only)
-                    backfilling.advance(self._store, self._catalog, token, self._now, only=self._only)
+                polled = now
+                if self._leadership.may_start_work:
+                    command_handlers.execute_commands(
+                        self._store, self._catalog, token, self._now, only_command=self._only_command
+                    )
+                    backfills.advance(self._store, self._catalog, token, self._now, only_command=self._only_command)
                     runner.admit()
-            if now - beaten >= 1.0 and self._only is None:
-                beaten = now
+            if now - heartbeat >= 1.0 and self._only_command is None:
+                heartbeat = now
                 scheduler.heartbeat()
             if not runner.step():
                 self._wake.wait(IDLE_SECONDS)
 
     def _is_alive(self) -> bool:
-        """Whether the schedule and the runs were looked after lately."""
+        """Whether the engine's loop ran recently."""
         if self._settings.engine.executor == "inline":
-            return True  # a batch stands in its way, which is what it is for
+            return True  # a batch blocks the loop
         return time.monotonic() - self._beat < 2 * self._settings.engine.lease_seconds
 
     def _tools(self) -> Resources:
         settings = self._settings
-        assert settings.redis_url is not None  # noqa: S101 - whoever opens the program names a server
+        assert settings.redis_url is not None  # noqa: S101 - the session sets it before an engine starts
         urls = settings.data_url.reveal(), settings.redis_url.reveal()
         return Resources(*urls, families=self._catalog.families, now=self._now)
 

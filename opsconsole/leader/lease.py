@@ -1,4 +1,4 @@
-"""Leadership: one process at a time holds the lease, and whoever holds it knows at once when it no longer does."""
+"""Leadership: one process at a time holds the lease, and knows at once when it has lost it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ log = logging.getLogger(__name__)
 
 
 def identity(host: str, who: str) -> Identity:
-    """This process."""
+    """The identity of this process."""
     pid = os.getpid()
     return Identity(uuid.uuid4().hex, host, pid, _started(pid), _boot(), who)
 
 
 def is_dead(holder: Identity, me: Identity) -> bool:
-    """Whether a holder is known to be gone: its machine has started anew since, or its process is no more.
+    """Whether a holder has certainly ended: its machine has rebooted, or its process no longer exists.
 
-    A number that another process has now counts as gone; of another machine nothing is known.
+    A reused process id counts as ended. A holder on another machine never does.
     """
     machine, boot, numbers = holder.boot.split("/")
     my_machine, my_boot, my_numbers = me.boot.split("/")
@@ -49,58 +49,58 @@ def is_dead(holder: Identity, me: Identity) -> bool:
 
 
 class Leadership:
-    """Takes the lease for this process and keeps it.
+    """Takes the lease for this process and renews it.
 
-    Whether another leader is gone is judged by this process's own steady clock: a lease whose beat has not changed for
-    `seconds` has lapsed. No two machines' clocks are compared, and a clock that is set changes nothing.
+    A lease whose beat has not changed for `seconds`, by this process's steady clock, has expired. Clocks of two
+    machines are never compared, and setting a clock has no effect.
     """
 
     def __init__(self, store: Store, me: Identity, *, seconds: float, now: Clock) -> None:
         self.me = me
         self._store, self._seconds, self._now = store, seconds, now
-        self._seen: tuple[tuple[int, int], float] | None = None
+        self._last_beat: tuple[tuple[int, int], float] | None = None
         self._token: int | None = None
         self._renewed = 0.0
-        self._given_up = threading.Event()
+        self._released = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
-    def sure(self) -> bool:
-        """Whether the lease was renewed recently enough to begin new work."""
+    def may_start_work(self) -> bool:
+        """Whether the lease was renewed recently enough to start new work."""
         return self._token is not None and time.monotonic() - self._renewed < self._seconds / 2
 
     @property
-    def held(self) -> bool:
-        """Whether the lease is still this process's; what goes on must end when it is not."""
+    def is_held(self) -> bool:
+        """Whether this process still holds the lease; all its work must stop when it does not."""
         return self._token is not None and time.monotonic() - self._renewed < self._seconds * 0.8
 
     def try_take(self) -> int | None:
-        """Takes the lease if it is free or its holder is gone; the token, or None.
+        """Takes the lease if it is free, expired, or its holder has ended. Returns the token, or None.
 
-        Raises SQLAlchemyError when the store is away.
+        Raises SQLAlchemyError when the store is unreachable.
         """
         began = time.monotonic()
         with self._store.reading() as db:
-            seen = leases.read(db)
-        if not self._is_free(seen, began):
+            current = leases.read(db)
+        if not self._is_free(current, began):
             return None
         with self._store.writing() as db:
-            token = leases.take(db, seen, self.me, self._now())
+            token = leases.take(db, current, self.me, self._now())
         if token is not None:
-            self._token, self._renewed, self._seen = token, began, None
+            self._token, self._renewed, self._last_beat = token, began, None
         return token
 
     def keep(self, lost: Callable[[], None], is_alive: Callable[[], bool]) -> None:
-        """Renews the lease from a thread of its own until `release`; calls `lost` once when it is gone. While what the
-        lease is held for stands still, by `is_alive`, it is not renewed: somebody else shall do it.
+        """Renews the lease in a background thread until `release`; calls `lost` once when it is lost. While `is_alive`
+        is False the lease is not renewed, so that another process can take over.
         """
-        self._given_up.clear()
+        self._released.clear()
         self._thread = threading.Thread(target=self._renewing, args=(lost, is_alive), name="lease", daemon=True)
         self._thread.start()
 
     def release(self) -> None:
-        """Gives the lease up, so that another process need not wait for it to lapse."""
-        self._given_up.set()
+        """Releases the lease, so that another process need not wait until it expires."""
+        self._released.set()
         if self._thread is not None:
             self._thread.join()
         token, self._token = self._token, None
@@ -110,17 +110,17 @@ class Leadership:
             with self._store.writing() as db:
                 leases.release(db, token, self.me.owner)
         except SQLAlchemyError as error:
-            log.warning("the lease could not be given up, it lapses by itself: %s", reason(error))
+            log.warning("the lease could not be released, it will expire: %s", reason(error))
 
     def _renewing(self, lost: Callable[[], None], is_alive: Callable[[], bool]) -> None:
         token = self._token
-        while token is not None and not self._given_up.wait(self._seconds / 4):
+        while token is not None and not self._released.wait(self._seconds / 4):
             if is_alive():
-                mine = self._renew(token)
+                is_held = self._renew(token)
             else:
-                log.warning("the schedule stands still; the lease is not renewed")
-                mine = self.held
-            if not mine:
+                log.warning("the engine is stalled; the lease is not renewed")
+                is_held = self.is_held
+            if not is_held:
                 log.warning("this process no longer leads")
                 self._token = None
                 lost()
@@ -133,22 +133,22 @@ class Leadership:
                 mine = leases.renew(db, token, self.me.owner, self._now())
         except SQLAlchemyError as error:
             log.warning("the lease could not be renewed: %s", reason(error))
-            return self.held
+            return self.is_held
         if mine:
             self._renewed = began
         return mine
 
-    def _is_free(self, seen: Lease | None, now: float) -> bool:
-        if seen is None or seen.holder is None or is_dead(seen.holder, self.me):
+    def _is_free(self, lease: Lease | None, now: float) -> bool:
+        if lease is None or lease.holder is None or is_dead(lease.holder, self.me):
             return True
-        beat = (seen.token, seen.beat)
-        if self._seen is None or self._seen[0] != beat:
-            self._seen = (beat, now)
-        return now - self._seen[1] > self._seconds
+        beat = (lease.token, lease.beat)
+        if self._last_beat is None or self._last_beat[0] != beat:
+            self._last_beat = (beat, now)
+        return now - self._last_beat[1] > self._seconds
 
 
 def _started(pid: int) -> str:
-    """When a process began, in the kernel's ticks; empty when it has ended, or where /proc is not there."""
+    """When a process started, in kernel ticks; empty when it has ended, or on a system without /proc."""
     stat = _read(f"/proc/{pid}/stat")
     # The name in parentheses may hold anything; the state is the 3rd field, the start time the 22nd.
     fields = stat.rpartition(")")[2].split()
@@ -156,7 +156,7 @@ def _started(pid: int) -> str:
 
 
 def _boot() -> str:
-    """Machine, boot, and the set of process numbers: containers of one machine have numbers of their own."""
+    """Machine, boot and pid namespace: containers on one machine have separate process ids."""
     try:
         numbers = Path("/proc/self/ns/pid").readlink().name
     except OSError:

@@ -1,4 +1,4 @@
-"""Prepares a run and reads its keys ahead in a thread of its own: neither delays the schedule or other runs."""
+"""Prepares a run and reads its keys in a background thread, so that neither delays the schedule or other runs."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from dataclasses import dataclass
 from queue import Empty, Queue
 from typing import Any
 
-AHEAD = 2
-"""So many pages wait in memory; what is read does not grow with the population."""
+PAGES_AHEAD = 2
+"""How many pages wait in memory, however large the population is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a run's batches share, found out before its keys are read."""
+    """The prepared values that all batches of a run share."""
 
-    found: dict[str, Any]
+    values: dict[str, Any]
 
 
 Page = list[str] | Facts
 
 
 class PopulationReader:
-    """What `read` gives, page by page. The thread starts at the first question and ends with the last page, or with
-    `close`; one that waits for a database ends when that has answered.
+    """The pages that `read` yields. The thread starts with the first `take` and ends after the last page or `close`;
+    while it waits for a database it ends only after the answer.
     """
 
     def __init__(self, read: Callable[[], Iterator[Page]]) -> None:
         self._read = read
-        self._queue: Queue[Page | BaseException | None] = Queue(AHEAD)
+        self._queue: Queue[Page | BaseException | None] = Queue(PAGES_AHEAD)
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def take(self, patience: float) -> Page | None:
-        """The next page, None after the last. Raises Empty when it is not there within `patience` seconds, and whatever
-        reading it raised.
+    def take(self, wait_seconds: float) -> Page | None:
+        """The next page, None after the last. Raises Empty when there is none within `wait_seconds`, and what reading
+        it raised.
         """
         if self._thread is None:
-            self._thread = threading.Thread(target=self._fill, name="pages", daemon=True)
+            self._thread = threading.Thread(target=self._fill, name="population-reader", daemon=True)
             self._thread.start()
-        found = self._queue.get(timeout=patience)
-        if isinstance(found, BaseException):
-            raise found
-        return found
+        page = self._queue.get(timeout=wait_seconds)
+        if isinstance(page, BaseException):
+            raise page
+        return page
 
     def close(self) -> None:
-        """Lets go of the population."""
+        """Stops reading."""
         self._closed.set()
-        while True:  # the thread may wait for room
+        while True:  # the thread may be blocked by the full queue
             try:
                 self._queue.get_nowait()
             except Empty:
@@ -62,7 +62,7 @@ class PopulationReader:
                 if self._closed.is_set():
                     return
             self._queue.put(None)
-        except Exception as error:  # noqa: BLE001 - it is raised again where the page is taken
+        except Exception as error:  # noqa: BLE001 - raised again by `take`
             self._queue.put(error)
         finally:
             close = getattr(pages, "close", None)

@@ -1,4 +1,4 @@
-"""What a run's results add up to: counts, failures by cause, metrics, and a log that stays short."""
+"""The totals of a run: counts, failures by kind, metrics, and a bounded log."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from opsconsole.core.database import Connection
 from opsconsole.store import runs
 
 LOG_LINES = 1000
-CAUSES = 50
-OTHER_CAUSES = "other"
+MAX_KINDS = 50
+OTHER_KINDS = "other"
 HITS = "_hits"
 
 
 class RunTotals:
-    """Goes on from what the store has of a run; `db` is a fenced transaction of the store."""
+    """Continues from the totals that the store has; `db` is a fenced transaction of the store."""
 
     def __init__(self, run: Run, job: Job) -> None:
         self.counts: Counts = run.counts
@@ -30,17 +30,17 @@ class RunTotals:
 
     @property
     def room(self) -> int:
-        """How many more failures are kept whole."""
+        """How many more failures are stored with their messages."""
         return DETAILED_FAILURES - self._kept
 
     def add(self, **more: int) -> None:
         """Counts more items as planned, ok, failed, skipped or not_reached."""
         self.counts = replace(self.counts, **{name: getattr(self.counts, name) + n for name, n in more.items()})
 
-    def take(self, db: Connection, seq: int, result: BatchResult) -> None:
-        """Adds what came of a batch."""
+    def add_result(self, db: Connection, seq: int, result: BatchResult) -> None:
+        """Adds the result of a batch."""
         self.add(ok=result.ok, failed=len(result.failed), skipped=sum(result.skipped.values()))
-        self.fail(db, seq, result.failures, result.kinds)
+        self.add_failures(db, seq, result.failures, result.kinds)
         for metric, n in result.metrics.items():
             self.metrics[metric] = self.metrics.get(metric, 0) + n
         for hits in [name for name in result.metrics if name.endswith(HITS)]:
@@ -49,25 +49,25 @@ class RunTotals:
             if tried:
                 self.metrics[f"{of}_hit_rate"] = round(self.metrics[hits] / tried, 4)
 
-    def fail(self, db: Connection, seq: int, told: list[Failure], kinds: Mapping[str, int]) -> None:
-        """Keeps the first failures whole and counts all by cause; past fifty causes the rest are counted as one."""
-        kept = told[: self.room]
+    def add_failures(self, db: Connection, seq: int, failures: list[Failure], kinds: Mapping[str, int]) -> None:
+        """Stores the first failures with their messages and counts all by kind; after fifty kinds, as `other`."""
+        kept = failures[: self.room]
         runs.add_failures(db, self._run, seq, kept)
         self._kept += len(kept)
         for kind, n in kinds.items():
             if n:
-                name = kind if kind in self.kinds or len(self.kinds) < CAUSES else OTHER_CAUSES
+                name = kind if kind in self.kinds or len(self.kinds) < MAX_KINDS else OTHER_KINDS
                 self.kinds[name] = self.kinds.get(name, 0) + n
 
-    def log(self, db: Connection, at: datetime, *lines: str, room: bool = False) -> None:
-        """Adds lines to the run's log as far as there is room, or with `room` made for them; all are counted."""
-        kept = lines if room else lines[: max(0, LOG_LINES - self.log_lines)]
+    def log(self, db: Connection, at: datetime, *lines: str, force: bool = False) -> None:
+        """Adds lines to the run's log while it has room, or always with `force`; all are counted."""
+        kept = lines if force else lines[: max(0, LOG_LINES - self.log_lines)]
         runs.add_log(db, self._run, at, [f"{self._tag} {line}" for line in kept])
         self.log_lines += len(lines)
 
     @property
     def outcome(self) -> RunState:
-        """The state of a run whose every batch is closed."""
+        """The state of a run with no open batch."""
         if not self.counts.failed:
             return RunState.SUCCEEDED
         return RunState.PARTIAL if self.counts.ok or self.counts.skipped else RunState.FAILED

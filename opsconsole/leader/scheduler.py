@@ -15,14 +15,14 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import ON_TIME, Occurrence, Reason, Registration
-from opsconsole.authoring.run import RunState, Stop, Trigger
+from opsconsole.authoring.run import RunState, Stop, StopReason, Trigger
 from opsconsole.calendar.cron import Cron, zone
 from opsconsole.core.clock import Clock, steady
 from opsconsole.core.database import Connection, reason
 from opsconsole.core.errors import Fenced, OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.leader.trigger import CronTrigger
-from opsconsole.rules.admission import NO_SLOT, waits
+from opsconsole.rules.admission import WaitReason, admissions
 from opsconsole.rules.schedule import Open, Schedule, Stretch, plan, unrun
 from opsconsole.store import Store, occurrences, pauses, registrations, runs
 
@@ -175,7 +175,11 @@ class Scheduler:
 
     def _schedules(self, db: Connection, due: list[tuple[Job, Cron]], now: datetime) -> list[Schedule]:
         open_runs = runs.unfinished(db)
-        for_a_slot = {run.id for run, why in waits(open_runs, self._job, now) if why == NO_SLOT}
+        for_a_slot = {
+            run.id
+            for run, wait in admissions(open_runs, self._job, now)
+            if wait is not None and wait.reason is WaitReason.CAPACITY
+        }
         scheduled = defaultdict(list)
         for run in open_runs:
             if run.trigger is Trigger.SCHEDULE:
@@ -201,13 +205,13 @@ class Scheduler:
             job.covers.at(occurrence.due_at, zone(cron.tz)),
             as_of=occurrence.due_at,
             trigger=Trigger.SCHEDULE,
-            asked_by="schedule",
+            requested_by="schedule",
             at=now,
             occurrence=number,
         )
         for replaced in occurrence.replaces:
-            why = f"replaced by run {run}, due {occurrence.due_at:%Y-%m-%d %H:%M} UTC"
-            runs.ask_to_stop(db, replaced, Stop("schedule", now, now + REPLACED_GRACE, why))
+            stop = Stop("schedule", now, now + REPLACED_GRACE, StopReason.REPLACED, run=run)
+            runs.request_stop(db, replaced, stop)
 
     def _job(self, name: str) -> Job | None:
         return self._jobs.get(name)

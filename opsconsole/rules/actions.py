@@ -230,7 +230,7 @@ def check_resume_backfill(backfill: Backfill) -> None:
         raise BackfillRefused(backfill.id, "is only planned; apply it")
     if backfill.state is BackfillState.RUNNING:
         raise BackfillRefused(backfill.id, "is already running")
-    if backfill.began_at is None:
+    if backfill.started_at is None:
         raise BackfillRefused(backfill.id, "was cancelled before it started; create a new plan")
 
 

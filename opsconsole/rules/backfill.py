@@ -1,4 +1,4 @@
-"""What a backfill would do and what it does next: decisions over values, nothing read and nothing written."""
+"""Decides what a backfill does: which windows to run, in which order, and why the others are skipped."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.errors import BadWindow, NotBackfillable
 
 SOON = timedelta(days=3)
-"""The schedule is asked only of windows that end this close to now whether they are due: asking it costs a moment."""
+"""Only windows that end this close to now are checked against the schedule: the check is slow."""
 MOST_WINDOWS = 5000
-"""So many windows may be planned at once: thirteen years of days."""
+"""The most windows in one plan: thirteen years of days."""
 
 
 class WindowState(StrEnum):
-    """How a window's data is."""
+    """The state of a window's data."""
 
     FRESH = "fresh"
     STALE = "stale"
@@ -30,11 +30,11 @@ class WindowState(StrEnum):
     FAILED = "failed"
     MISSING = "missing"
     RUNNING = "running"
-    NOT_DUE = "not due"
+    NOT_DUE = "not_due"
 
 
 class Only(StrEnum):
-    """Which windows of a range are wanted; `failed` are those that failed, wholly or in part."""
+    """Which windows of a range are selected; `failed` includes those that failed in part."""
 
     MISSING = "missing"
     STALE = "stale"
@@ -52,18 +52,18 @@ STATES_FOR: Mapping[Only, frozenset[WindowState]] = {
 
 @dataclass(frozen=True, slots=True)
 class WindowRecord:
-    """What the store keeps of a window: its newest ended run and what that came to, how many items it was about and how
-    long it took; whether its data reached as far as the schedule's own run does; and how many of its items were out of
-    date at the last look, None before the first.
+    """What the store has about a window: its newest ended run with that run's result, item count and duration;
+    `complete` when the data reached as far as the scheduled run's does; `stale` items at the last check, None before
+    the first.
     """
 
     run: int | None = None
     result: WindowState = WindowState.MISSING
-    whole: bool = True
+    complete: bool = True
     items: int = 0
     seconds: float | None = None
     stale: int | None = None
-    looked_at: datetime | None = None
+    checked_at: datetime | None = None
 
 
 NO_RECORD = WindowRecord()
@@ -71,42 +71,59 @@ NO_RECORD = WindowRecord()
 
 @dataclass(frozen=True, slots=True)
 class WindowStatus:
-    """A window as it is now; `open_run` is the run that waits or goes on for it."""
+    """The current state of a window; `open_run` is a queued or running run for it."""
 
     window: Window
     state: WindowState
-    known: WindowRecord
+    record: WindowRecord
     open_run: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What is to be expected of a window of a job: its items, and the items a second of its usual runs."""
+    """The expected items of a window, and the items a second of the job's usual runs."""
 
     items: int
     rate: float | None
 
 
+class StepReason(StrEnum):
+    """Why a window is skipped, or which state it was in when it was planned; `incomplete` when its data ends before the
+    window does.
+    """
+
+    FRESH = "fresh"
+    STALE = "stale"
+    INCOMPLETE = "incomplete"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    MISSING = "missing"
+    RUNNING = "running"
+    NOT_DUE = "not_due"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One window of a plan. `why` says why it is skipped, or in which state it is to be run; `before` is the window's
-    newest run when it was planned.
+    """One window of a plan. `before` is the window's newest run when it was planned, `stale` its stale items where that
+    is the reason, `open_run` the run that makes it `running`.
     """
 
     job: str
     window: Window
     runs: bool
-    why: str
+    reason: StepReason
     selection: Selection
     items: int
     seconds: float | None
     overwrites: bool
     before: int | None
     spec: str
+    stale: int | None = None
+    open_run: int | None = None
 
 
 class StepState(StrEnum):
-    """How far a window of a backfill is."""
+    """The state of a window in a backfill."""
 
     SKIPPED = "skipped"
     PENDING = "pending"
@@ -122,7 +139,7 @@ UNDONE = (StepState.PENDING, StepState.PARTIAL, StepState.FAILED, StepState.CANC
 
 @dataclass(frozen=True, slots=True)
 class ActiveStep:
-    """A window of a backfill that is carried out."""
+    """A window of an active backfill that is pending or running."""
 
     seq: int
     job: str
@@ -147,17 +164,17 @@ def windows(job: Job, since: date, until: date, now: datetime) -> list[Window]:
     """
     check_backfillable(job.name, has_windows=job.covers.unit is not Unit.MOMENT, newest_only=job.newest_only)
     if since > until:
-        raise BadWindow(f"the range ends on {until}, before it begins on {since}; turn it around")
+        raise BadWindow(f"the range ends on {until}, before it starts on {since}; swap the dates")
     if (until - since).days >= MOST_WINDOWS:
-        raise BadWindow(f"{since} to {until} are over {MOST_WINDOWS:,} days; take a shorter range")
+        raise BadWindow(f"{since} to {until} is more than {MOST_WINDOWS:,} days; choose a shorter range")
     place = zone(job.tz)
-    found = {job.covers.named(since + timedelta(days=n), place): None for n in range((until - since).days + 1)}
-    if (last := max(found, key=lambda window: window.start)).start > now:
-        raise BadWindow(f"{last.label} has not begun in {job.tz}; choose dates up to today")
-    return [window for window in found if window.start < window.end]
+    named = {job.covers.named(since + timedelta(days=n), place): None for n in range((until - since).days + 1)}
+    if (last := max(named, key=lambda window: window.start)).start > now:
+        raise BadWindow(f"{last.label} has not started in {job.tz}; choose dates up to today")
+    return [window for window in named if window.start < window.end]
 
 
-def due_instant(job: Job, cron: Cron | None, window: Window) -> datetime:
+def scheduled_time(job: Job, cron: Cron | None, window: Window) -> datetime:
     """When the schedule runs the job for this window; the window's end when it never does."""
     if cron is None:
         return window.end
@@ -169,22 +186,22 @@ def due_instant(job: Job, cron: Cron | None, window: Window) -> datetime:
 
 
 def state_of(
-    job: Job, cron: Cron | None, window: Window, known: WindowRecord, open_run: int | None, now: datetime
+    job: Job, cron: Cron | None, window: Window, record: WindowRecord, open_run: int | None, now: datetime
 ) -> WindowState:
-    """How a window is, judged from what the store keeps of it."""
+    """The state of a window, from its record in the store."""
     if open_run is not None:
         return WindowState.RUNNING
-    if now - window.end < SOON and now < due_instant(job, cron, window):
+    if now - window.end < SOON and now < scheduled_time(job, cron, window):
         return WindowState.NOT_DUE
-    if known.result is WindowState.MISSING:
-        return WindowState.FRESH if known.stale == 0 else WindowState.MISSING
-    if known.result is WindowState.FRESH and (known.stale or not known.whole):
+    if record.result is WindowState.MISSING:
+        return WindowState.FRESH if record.stale == 0 else WindowState.MISSING
+    if record.result is WindowState.FRESH and (record.stale or not record.complete):
         return WindowState.STALE
-    return known.result
+    return record.result
 
 
 def result_of(run: Run, parent: Run | None) -> WindowState:
-    """What an ended run leaves its window in."""
+    """The result of an ended run for its window."""
     if run.state is RunState.SUCCEEDED:
         return WindowState.FRESH
     done_before = parent.counts.ok if parent is not None and run.selection is Selection.FAILED else 0
@@ -192,71 +209,68 @@ def result_of(run: Run, parent: Run | None) -> WindowState:
 
 
 def in_order(jobs: Iterable[Job]) -> list[Job]:
-    """Jobs so that each comes after those that it waits for; else as they were given."""
+    """The jobs sorted so that each follows those it waits for, otherwise in the given order."""
     given = {job.name: job for job in jobs}
     graph = {name: [before for before in job.after if before in given] for name, job in given.items()}
     return [given[name] for name in TopologicalSorter(graph).static_order()]
 
 
-def decide(job: Job, seen: Iterable[WindowStatus], only: Only, pace: Pace) -> Iterator[Step]:
-    """What a backfill does with each of these windows."""
-    for each in seen:
+def decide(job: Job, statuses: Iterable[WindowStatus], only: Only, pace: Pace) -> Iterator[Step]:
+    """The plan for each of these windows."""
+    for each in statuses:
         runs = each.state in STATES_FOR[only]
-        some = only is Only.STALE and job.stale is not None and each.known.run is not None and each.known.whole
-        items = (each.known.stale or 0) if some else each.known.items or pace.items
+        record = each.record
+        stale_only = only is Only.STALE and job.stale is not None and record.run is not None and record.complete
+        items = (record.stale or 0) if stale_only else record.items or pace.items
         yield Step(
             job=job.name,
             window=each.window,
             runs=runs,
-            why=_why(each),
-            selection=Selection.STALE if some else Selection.ALL,
+            reason=_reason(each),
+            selection=Selection.STALE if stale_only else Selection.ALL,
             items=items if runs else 0,
             seconds=items / pace.rate if runs and pace.rate else None,
             overwrites=runs and each.state is not WindowState.MISSING,
-            before=each.known.run,
+            before=record.run,
             spec=job.spec,
+            stale=record.stale if each.state is WindowState.STALE else None,
+            open_run=each.open_run,
         )
 
 
-def _why(seen: WindowStatus) -> str:
-    if seen.state is WindowState.RUNNING:
-        return f"run {seen.open_run} is about it"
-    if seen.state is WindowState.NOT_DUE:
-        return "it is not due yet"
-    if seen.state is WindowState.STALE and seen.known.stale:
-        return f"{seen.known.stale:,} items are stale"
-    if seen.state is WindowState.STALE:
-        return "its data ends before the window does"
-    return f"it is {seen.state}"
+def _reason(status: WindowStatus) -> StepReason:
+    if status.state is WindowState.STALE and not status.record.stale:
+        return StepReason.INCOMPLETE
+    return StepReason(status.state.value)
 
 
 def pace(newest: Sequence[Run]) -> Pace:
-    """What the newest runs of a job, which were about all of its items, let one expect."""
-    whole = [run for run in newest if run.selection is Selection.ALL and run.counts.planned]
-    rates = [run.counts.tried / run.seconds for run in whole if run.seconds and run.counts.tried]
-    return Pace(whole[0].counts.planned if whole else 0, median(rates) if rates else None)
+    """The expected pace of a job, from its newest runs over all of its items."""
+    full = [run for run in newest if run.selection is Selection.ALL and run.counts.planned]
+    rates = [run.counts.tried / run.seconds for run in full if run.seconds and run.counts.tried]
+    return Pace(full[0].counts.planned if full else 0, median(rates) if rates else None)
 
 
-def to_begin(steps: Sequence[ActiveStep], find: Callable[[str], Job | None]) -> list[ActiveStep]:
-    """Which windows may begin now, oldest first: as many of each job as it may have at once, none before the windows of
-    the jobs it waits for that end by its own end.
+def startable(steps: Sequence[ActiveStep], find: Callable[[str], Job | None]) -> list[ActiveStep]:
+    """The windows that may start now, oldest first: at most `parallel` of each job, and none before the windows that
+    end by then of the jobs it waits for.
     """
-    unended = [step for step in steps if step.state in (StepState.PENDING, StepState.RUNNING)]
+    unfinished = [step for step in steps if step.state in (StepState.PENDING, StepState.RUNNING)]
     free = {
-        name: job.parallel - sum(step.job == name and step.state is StepState.RUNNING for step in unended)
-        for name in {step.job for step in unended}
+        name: job.parallel - sum(step.job == name and step.state is StepState.RUNNING for step in unfinished)
+        for name in {step.job for step in unfinished}
         if (job := find(name)) is not None
     }
     first_end: dict[str, datetime] = {}
-    for step in unended:
+    for step in unfinished:
         first_end[step.job] = min(first_end.get(step.job, step.window.end), step.window.end)
-    found: list[ActiveStep] = []
-    for step in sorted(unended, key=lambda step: (step.window.end, step.seq)):
+    ready: list[ActiveStep] = []
+    for step in sorted(unfinished, key=lambda step: (step.window.end, step.seq)):
         job = find(step.job)
         if step.state is not StepState.PENDING or job is None or free.get(step.job, 0) < 1:
             continue
         if any(first_end[before] <= step.window.end for before in job.after if before in first_end):
             continue
         free[step.job] -= 1
-        found.append(step)
-    return found
+        ready.append(step)
+    return ready

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 from opsconsole.rules.backfill import Only, Step, StepState
 
 
@@ -22,10 +24,29 @@ class BackfillState(StrEnum):
 ACTIVE = (BackfillState.RUNNING, BackfillState.PAUSED)
 
 
+class BackfillStopReason(StrEnum):
+    """Why a backfill is paused or cancelled."""
+
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    WINDOW_FAILED = "window_failed"
+
+
+class BackfillStop(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why and by whom a backfill was paused or cancelled; `job` and `window` are those that failed."""
+
+    reason: BackfillStopReason
+    by: str = ""
+    note: str = ""
+    job: str = ""
+    window: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Backfill:
     """A backfill with the number of its windows in each state. `since` and `until` are dates in each job's timezone;
-    `command` is its newest command; with `stops` a failed window pauses the rest.
+    `command` is its newest command; with `stop_on_failure` a failed window pauses the rest; `stop` is
+    set while it is paused or cancelled.
     """
 
     id: int
@@ -34,13 +55,13 @@ class Backfill:
     since: str
     until: str
     only: Only
-    stops: bool
-    asked_by: str
+    stop_on_failure: bool
+    requested_by: str
     created_at: datetime
     command: int | None
-    began_at: datetime | None
+    started_at: datetime | None
     ended_at: datetime | None
-    note: str
+    stop: BackfillStop | None
     counts: dict[StepState, int]
     items: int
     seconds: float | None

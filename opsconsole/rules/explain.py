@@ -140,7 +140,7 @@ def _due(evidence: Evidence) -> Parts:
     if run is None:
         yield "it is due, but its run has been deleted"
     elif run.stop is not None:
-        yield f"it is due: run {run.id} is {run.state} and about to end, {run.stop.why}"
+        yield f"it is due: run {run.id} is {run.state} and about to end, {run.stop.message}"
         yield _proof_of_run(run)
     elif evidence.waits is not None:
         yield f"it is due: run {run.id} is {run.state} and waits for {evidence.waits}"

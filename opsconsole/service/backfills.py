@@ -77,10 +77,10 @@ class Backfills:
         until: date,
         *,
         only: Only = Only.ALL,
-        stops: bool = False,
+        stop_on_failure: bool = False,
         looking: Looking | None = None,
     ) -> int:
-        """Stores a plan for these jobs' windows between two dates, both included; returns its number. With `stops` a
+        """Stores a plan for these jobs' windows between two dates, both included; returns its number. With `stop_on_failure` a
         failed window pauses the rest. Raises UnknownJob, NotBackfillable, BadWindow, Unavailable.
         """
         return plan(
@@ -91,8 +91,8 @@ class Backfills:
             since,
             until,
             only=only,
-            stops=stops,
-            asked_by=self._backend.settings.actor.name,
+            stop_on_failure=stop_on_failure,
+            requested_by=self._backend.settings.actor.name,
             now=self._backend.now(),
             looking=looking,
         )
@@ -198,8 +198,8 @@ def plan(
     until: date,
     *,
     only: Only,
-    stops: bool,
-    asked_by: str,
+    stop_on_failure: bool,
+    requested_by: str,
     now: datetime,
     looking: Looking | None = None,
 ) -> int:
@@ -227,8 +227,8 @@ def plan(
             since=since.isoformat(),
             until=until.isoformat(),
             only=only,
-            stops=stops,
-            asked_by=asked_by,
+            stop_on_failure=stop_on_failure,
+            requested_by=requested_by,
             at=now,
         )
 
@@ -259,11 +259,11 @@ def _look(
     with reading(store) as db:
         seen = backfilling.survey(db, catalog, job, wanted, now)
     looked_at = (WindowState.FRESH, WindowState.STALE, WindowState.MISSING)
-    unknown = [each.window for each in seen if each.known.looked_at is None and each.state in looked_at]
+    unknown = [each.window for each in seen if each.record.checked_at is None and each.state in looked_at]
     for n, window in enumerate(unknown, 1):
         stale = staleness.count(tools.data, catalog, job, window, now)
         with reading(store), store.writing() as db:
-            windows.looked(db, job.name, window, stale, now)
+            windows.record_check(db, job.name, window, stale, now)
         if looking is not None:
             looking(job.name, n, len(unknown))
 

@@ -99,16 +99,15 @@ class Commands:
         actor, at = actor or self._backend.settings.actor, self._backend.now()
         try:
             with self._backend.store.writing() as db:
-                number = commands.ask(db, verb, target, arguments, actor, at)
+                number = commands.request(db, verb, target, arguments, actor, at)
                 if actor.role is not Role.OPERATOR:
-                    # The leader would refuse it as well; but there may be none, and this is sooner.
-                    why = {"why": NotAllowed(verb).sentence}
-                    commands.settle(db, commands.get(db, number), CommandState.REFUSED, why, at)
+                    # The leader would refuse it too, but there may be none.
+                    commands.refuse(db, commands.get(db, number), NotAllowed(verb), at)
         except SQLAlchemyError as error:
             raise Unavailable("store", reason(error)) from error
         if actor.role is not Role.OPERATOR:
             raise NotAllowed(verb)
-        reach(Point.COMMAND_ASKED)
+        reach(Point.COMMAND_REQUESTED)
         self._sent()
         return number
 
@@ -120,16 +119,8 @@ class Commands:
         while True:
             with self._backend.reading() as db:
                 found = commands.get(db, command)
-            if found.state not in (CommandState.ASKED, CommandState.RUNNING):
-                told = found.outcome
-                return Outcome(
-                    run=told.get("run"),
-                    refused=told.get("why"),
-                    exit_code=told.get("exit_code", 0),
-                    done=told.get("done"),
-                    runs=tuple(told.get("runs", ())),
-                    facts=told,
-                )
+            if found.state not in (CommandState.REQUESTED, CommandState.RUNNING):
+                return Outcome(found.verb, found.outcome)
             if time.monotonic() > end:
                 return None
             time.sleep(POLL_SECONDS)
@@ -140,8 +131,8 @@ class Commands:
             found = commands.get(db, command)
         if found.state is not CommandState.RUNNING:
             return None
-        told = found.outcome
-        return CommandProgress(told.get("step", ""), *(told.get(name, 0) for name in ("scanned", "of", "cleared")))
+        step = found.outcome
+        return CommandProgress(step.get("step", ""), *(step.get(name, 0) for name in ("scanned", "of", "cleared")))
 
     def wait_for_run(self, run: int, seconds: float) -> Run | None:
         """The run once it has ended; None when it has not within `seconds`. Raises UnknownRun."""

@@ -16,9 +16,10 @@ from opsconsole.calendar.cron import TICK, Cron, schedule, zone
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import OpsconsoleError, UnknownJob, UnknownRun
 from opsconsole.core.times import parse_time
-from opsconsole.rules.admission import waits
+from opsconsole.rules.admission import admissions
 from opsconsole.rules.explain import Evidence, explain, matches
 from opsconsole.rules.time_reading import describe, read_time
+from opsconsole.service import wording
 from opsconsole.service.snapshot import Explanation, OccurrenceRow, Occurrences, OccurrenceTotal
 from opsconsole.store import lease, occurrence_history as accounts, pauses, runs
 from opsconsole.store.occurrence_history import OccurrenceFilter
@@ -124,7 +125,7 @@ def _evidence(
         registration=registration,
         record=account,
         run=run,
-        waits=_waits(db, catalog, run, now) if run else None,
+        waits=_waits_for(db, catalog, run, now) if run else None,
         blocking=_run(db, account.blocked_by) if account else None,
         pauses=tuple(each for each in pauses.since(db, at) if each.skips(name, at)),
         stand_in=accounts.next_run(db, name, account.last_due_at) if account and superseded else None,
@@ -134,10 +135,10 @@ def _evidence(
     )
 
 
-def _waits(db: Connection, catalog: Catalog, run: Run, now: datetime) -> str | None:
+def _waits_for(db: Connection, catalog: Catalog, run: Run, now: datetime) -> str | None:
     """What a run waits for, when it does."""
-    waiting = waits(runs.unfinished(db), lambda name: _loaded(catalog, name), now)
-    return next((what for each, what in waiting if each.id == run.id), None)
+    waiting = admissions(runs.unfinished(db), lambda name: _loaded(catalog, name), now)
+    return next((wording.wait(wait) for each, wait in waiting if wait is not None and each.id == run.id), None)
 
 
 def _run(db: Connection, number: int | None) -> Run | None:

@@ -11,7 +11,7 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Trigger
 from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
-from opsconsole.rules.admission import waits
+from opsconsole.rules.admission import admissions
 from opsconsole.rules.health import JobFacts
 from opsconsole.service.snapshot import BatchCell, Cause, JobCard, Leader, Progress, RunPage, Success
 from opsconsole.store import batches, lease, pauses, runs, statistics
@@ -52,7 +52,7 @@ def cards(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobCard, ...
 def live(db: Connection, catalog: Catalog, now: datetime) -> tuple[Progress, ...]:
     """The runs that are queued or go on."""
     found = runs.unfinished(db)
-    waiting = {run.id: why for run, why in waits(found, lambda name: _job(catalog, name), now)}
+    waiting = {run.id: wait for run, wait in admissions(found, lambda name: _job(catalog, name), now)}
     return tuple(replace(_progress(run, catalog, now), waits=waiting.get(run.id)) for run in found)
 
 

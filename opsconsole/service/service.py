@@ -90,11 +90,11 @@ class Service:
         """Calls back from a thread of its own with each new Snapshot, twice a second while something runs."""
         self._sampler.start(callback)
 
-    def attend(self, face: str) -> None:
+    def attend(self, interface: str) -> None:
         """Announces this process to everybody who looks at the store, as a `console` or as `headless`."""
         actor, at, pid = self.settings.actor, self._backend.now(), os.getpid()
         owner = self._backend.owner or uuid.uuid4().hex
-        me = Attached(owner, actor.name, actor.origin, self.settings.host, pid, face, "", at, at)
+        me = Attached(owner, actor.name, actor.origin, self.settings.host, pid, interface, "", at, at)
         self._attending = PresenceAnnouncer(self.store, me, now=self._backend.now)
 
     def looks_at(self, screen: str) -> None:

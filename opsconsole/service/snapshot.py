@@ -13,9 +13,11 @@ from opsconsole.authoring.occurrence import OccurrenceRecord, OccurrenceState, R
 from opsconsole.authoring.run import Run
 from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Window
+from opsconsole.rules.admission import Wait
 from opsconsole.rules.explain import Answer
 from opsconsole.rules.health import Finding, Severity
 from opsconsole.rules.pauses import Pause
+from opsconsole.service import wording
 from opsconsole.store.presence import Attached
 from opsconsole.store.statistics import Rates
 
@@ -58,14 +60,14 @@ class JobCard:
 @dataclass(frozen=True, slots=True)
 class Progress:
     """A run that is queued or goes on. `rate` in items a second, `seconds_left` None while either is unknown; `waits`
-    says in words what a queued run waits for.
+    is what a queued run waits for.
     """
 
     run: Run
     tz: str
     rate: float | None
     seconds_left: float | None
-    waits: str | None = None
+    waits: Wait | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +146,42 @@ class RunPage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a command: the run it made or was about, what was done in words where that is not a new run, or why
-    it was refused, with the exit code for a command line. `facts` are its figures, such as the keys cleared of each
-    family.
+    """The outcome of a command. `facts` are the values its verb returns, such as the keys cleared of each family; or
+    the `error`, its `message` and the `exit_code` when it was refused.
     """
 
-    run: int | None
-    refused: str | None
-    exit_code: int = 0
-    done: str | None = None
-    runs: tuple[int, ...] = ()
+    verb: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def run(self) -> int | None:
+        """The run that was queued or changed."""
+        return self.facts.get("run")
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        """The runs that were queued."""
+        return tuple(self.facts.get("runs", ()))
+
+    @property
+    def error(self) -> str | None:
+        """The code of the error that refused it, such as `unknown_job`."""
+        return self.facts.get("error")
+
+    @property
+    def refused(self) -> str | None:
+        """The message of that error; None when the command was executed."""
+        return self.facts.get("message") if self.error is not None else None
+
+    @property
+    def done(self) -> str | None:
+        """What was done, as a sentence; None when that is one run, queued."""
+        return None if self.error is not None else wording.done(self.verb, self.facts)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code for a command line."""
+        return int(self.facts.get("exit_code", 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Backfills: what was planned, and how far each window is."""
+"""Backfills: their plans, and the state of each window."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Row, case, func, insert, or_, select, update
 
 from opsconsole.authoring.run import Selection
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownBackfill
-from opsconsole.rules.backfill import UNDONE, ActiveStep, Only, Step, StepState
-from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState, StepView
+from opsconsole.rules.backfill import UNDONE, ActiveStep, Only, Step, StepReason, StepState
+from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState, BackfillStop, StepView
 from opsconsole.store.tables import backfills, steps
 
 
@@ -25,19 +26,19 @@ def add(
     since: str,
     until: str,
     only: Only,
-    stops: bool,
-    asked_by: str,
+    stop_on_failure: bool,
+    requested_by: str,
     at: datetime,
 ) -> int:
-    """Keeps a plan; its number."""
+    """Stores a plan and returns its number."""
     values = {
         "state": BackfillState.PLANNED,
         "jobs": list(jobs),
         "since": since,
         "until": until,
         "only": only,
-        "stops": stops,
-        "asked_by": asked_by,
+        "stop_on_failure": stop_on_failure,
+        "requested_by": requested_by,
         "created_at": at,
     }
     number: int = db.execute(insert(backfills).values(values).returning(backfills.c.id)).scalar_one()
@@ -49,7 +50,9 @@ def add(
             "label": step.window.label,
             "start": step.window.start,
             "end": step.window.end,
-            "why": step.why,
+            "reason": step.reason,
+            "stale": step.stale,
+            "open_run": step.open_run,
             "selection": step.selection,
             "items": step.items,
             "seconds": step.seconds,
@@ -67,37 +70,35 @@ def add(
 
 def get(db: Connection, number: int) -> Backfill:
     """One backfill. Raises UnknownBackfill."""
-    found = _some(db, [number])
-    if not found:
+    backfill = next(iter(_load(db, [number])), None)
+    if backfill is None:
         raise UnknownBackfill(number)
-    return found[0]
+    return backfill
 
 
-def newest(db: Connection, *, limit: int, active_only: bool = False) -> list[Backfill]:
-    """The newest backfills first."""
+def newest(db: Connection, *, limit: int) -> list[Backfill]:
+    """Backfills, newest first."""
     query = select(backfills.c.id).order_by(backfills.c.id.desc()).limit(limit)
-    if active_only:
-        query = query.where(backfills.c.state.in_(ACTIVE))
-    return _some(db, list(db.execute(query).scalars()))
+    return _load(db, list(db.execute(query).scalars()))
 
 
 def active(db: Connection) -> list[tuple[int, BackfillState, int | None]]:
-    """The backfills that go on or have a window that does: number, state, newest command. Oldest first."""
+    """Backfills that are running or have a running window, oldest first: number, state, newest command."""
     has_running = select(1).where(steps.c.backfill_id == backfills.c.id, steps.c.state == StepState.RUNNING).exists()
-    begun = (BackfillState.PAUSED, BackfillState.CANCELLED)
-    goes_on = or_(backfills.c.state == BackfillState.RUNNING, backfills.c.state.in_(begun) & has_running)
-    query = select(backfills.c.id, backfills.c.state, backfills.c.command_id).where(goes_on).order_by(backfills.c.id)
+    stopped = (BackfillState.PAUSED, BackfillState.CANCELLED)
+    is_active = or_(backfills.c.state == BackfillState.RUNNING, backfills.c.state.in_(stopped) & has_running)
+    query = select(backfills.c.id, backfills.c.state, backfills.c.command_id).where(is_active).order_by(backfills.c.id)
     return [(number, BackfillState(state), command) for number, state, command in db.execute(query)]
 
 
 def steps_of(db: Connection, number: int) -> list[StepView]:
-    """All windows of a backfill, in the order of the plan."""
+    """The windows of a backfill, in the order of its plan."""
     query = select(steps).where(steps.c.backfill_id == number).order_by(steps.c.seq)
     return [_view(row) for row in db.execute(query)]
 
 
-def going(db: Connection, number: int, *, limit: int) -> list[ActiveStep]:
-    """The windows that go on, and the oldest that wait."""
+def active_steps(db: Connection, number: int, *, limit: int) -> list[ActiveStep]:
+    """The running windows, and the `limit` oldest pending ones."""
     query = select(steps).where(steps.c.backfill_id == number)
     running = db.execute(query.where(steps.c.state == StepState.RUNNING)).all()
     pending = db.execute(
@@ -109,45 +110,51 @@ def going(db: Connection, number: int, *, limit: int) -> list[ActiveStep]:
     ]
 
 
-def begun(db: Connection, number: int, seq: int, run: int) -> None:
-    """A window has a run."""
+def start_step(db: Connection, number: int, seq: int, run: int) -> None:
+    """Marks a window as running, with its run."""
     mine = (steps.c.backfill_id == number) & (steps.c.seq == seq)
     db.execute(update(steps).where(mine).values(state=StepState.RUNNING, run_id=run))
 
 
-def settle(db: Connection, number: int, seq: int, state: StepState) -> None:
-    """A window's run has ended."""
+def end_step(db: Connection, number: int, seq: int, state: StepState) -> None:
+    """Writes the state of a window whose run has ended."""
     db.execute(update(steps).where(steps.c.backfill_id == number, steps.c.seq == seq).values(state=state))
 
 
-def open_again(db: Connection, number: int) -> int:
-    """What is not done waits once more; how many windows that are."""
+def reopen_steps(db: Connection, number: int) -> int:
+    """Makes every window that is not done pending again; returns how many."""
     again = (steps.c.backfill_id == number) & steps.c.state.in_(UNDONE)
     return db.execute(update(steps).where(again).values(state=StepState.PENDING, run_id=None)).rowcount
 
 
-def close_pending(db: Connection, number: int) -> int:
-    """What waits is cancelled; how many windows that are."""
+def cancel_pending(db: Connection, number: int) -> int:
+    """Cancels the pending windows; returns how many."""
     mine = (steps.c.backfill_id == number) & (steps.c.state == StepState.PENDING)
     return db.execute(update(steps).where(mine).values(state=StepState.CANCELLED)).rowcount
 
 
-def turn(
-    db: Connection, number: int, state: BackfillState, at: datetime, *, command: int | None = None, note: str = ""
+def change_state(
+    db: Connection,
+    number: int,
+    state: BackfillState,
+    at: datetime,
+    *,
+    command: int | None = None,
+    stop: BackfillStop | None = None,
 ) -> None:
     """Gives a backfill another state."""
-    said: dict[str, Any] = {"state": state, "note": note}
+    values: dict[str, Any] = {"state": state, "stop": msgspec.to_builtins(stop)}
     if command is not None:
-        said["command_id"] = command
+        values["command_id"] = command
     if state is BackfillState.RUNNING:
-        said |= {"began_at": func.coalesce(backfills.c.began_at, at), "ended_at": None}
+        values |= {"started_at": func.coalesce(backfills.c.started_at, at), "ended_at": None}
     elif state not in ACTIVE:
-        said["ended_at"] = at
-    db.execute(update(backfills).where(backfills.c.id == number).values(said))
+        values["ended_at"] = at
+    db.execute(update(backfills).where(backfills.c.id == number).values(values))
 
 
 def overlapping(db: Connection, number: int) -> list[tuple[int, str, str]]:
-    """Windows of this backfill that another one that goes on is to run as well: its number, the job, the label."""
+    """Pending windows that another active backfill runs too: its number, the job, the window's label."""
     mine, other = steps.alias(), steps.alias()
     query = (
         select(other.c.backfill_id, mine.c.job, mine.c.label)
@@ -162,15 +169,15 @@ def overlapping(db: Connection, number: int) -> list[tuple[int, str, str]]:
         )
         .order_by(mine.c.seq)
     )
-    return [(found, job, label) for found, job, label in db.execute(query)]
+    return [(other_number, job, label) for other_number, job, label in db.execute(query)]
 
 
-def _some(db: Connection, numbers: Iterable[int]) -> list[Backfill]:
-    wanted = list(numbers)
+def _load(db: Connection, numbers: Iterable[int]) -> list[Backfill]:
+    selected = list(numbers)
     runs = steps.c.state != StepState.SKIPPED
     counts: dict[int, dict[StepState, int]] = {}
-    items: dict[int, int] = dict.fromkeys(wanted, 0)
-    seconds: dict[int, float | None] = dict.fromkeys(wanted, 0.0)
+    items: dict[int, int] = dict.fromkeys(selected, 0)
+    seconds: dict[int, float | None] = dict.fromkeys(selected, 0.0)
     counted = (
         select(
             steps.c.backfill_id,
@@ -180,16 +187,16 @@ def _some(db: Connection, numbers: Iterable[int]) -> list[Backfill]:
             func.sum(case((runs, steps.c.seconds), else_=0.0)),
             func.sum(case((runs & steps.c.seconds.is_(None), 1), else_=0)),
         )
-        .where(steps.c.backfill_id.in_(wanted))
+        .where(steps.c.backfill_id.in_(selected))
         .group_by(steps.c.backfill_id, steps.c.state)
     )
     for number, state, n, its_items, its_seconds, unknown in db.execute(counted):
         counts.setdefault(number, {})[StepState(state)] = n
         items[number] += int(its_items or 0)
-        so_far = seconds[number]
-        seconds[number] = None if unknown or so_far is None else so_far + float(its_seconds or 0.0)
-    found = db.execute(select(backfills).where(backfills.c.id.in_(wanted)).order_by(backfills.c.id.desc()))
-    return [_value(row, counts.get(row.id, {}), items[row.id], seconds[row.id]) for row in found]
+        sum_before = seconds[number]
+        seconds[number] = None if unknown or sum_before is None else sum_before + float(its_seconds or 0.0)
+    rows = db.execute(select(backfills).where(backfills.c.id.in_(selected)).order_by(backfills.c.id.desc()))
+    return [_value(row, counts.get(row.id, {}), items[row.id], seconds[row.id]) for row in rows]
 
 
 def _value(row: Row[Any], counts: dict[StepState, int], items: int, seconds: float | None) -> Backfill:
@@ -200,13 +207,13 @@ def _value(row: Row[Any], counts: dict[StepState, int], items: int, seconds: flo
         since=row.since,
         until=row.until,
         only=Only(row.only),
-        stops=row.stops,
-        asked_by=row.asked_by,
+        stop_on_failure=row.stop_on_failure,
+        requested_by=row.requested_by,
         created_at=row.created_at,
         command=row.command_id,
-        began_at=row.began_at,
+        started_at=row.started_at,
         ended_at=row.ended_at,
-        note=row.note,
+        stop=None if row.stop is None else msgspec.convert(row.stop, BackfillStop),
         counts=counts,
         items=items,
         seconds=seconds,
@@ -219,13 +226,15 @@ def _view(row: Row[Any]) -> StepView:
         job=row.job,
         window=_window(row),
         runs=state is not StepState.SKIPPED,
-        why=row.why,
+        reason=StepReason(row.reason),
         selection=Selection(row.selection),
         items=row.items,
         seconds=row.seconds,
         overwrites=row.overwrites,
         before=row.before,
         spec=row.spec,
+        stale=row.stale,
+        open_run=row.open_run,
     )
     return StepView(row.seq, step, state, row.run_id)
 

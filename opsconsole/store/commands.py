@@ -1,4 +1,4 @@
-"""What operators ask for, until the leader has carried it out."""
+"""Commands: what operators request, until the leader has executed it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from opsconsole.core.database import Connection
+from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.settings import Actor, Role
 from opsconsole.store import audit
 from opsconsole.store.tables import commands
 
 
 class CommandState(StrEnum):
-    """Where a command is."""
+    """Where a command is in its life."""
 
-    ASKED = "asked"
+    REQUESTED = "requested"
     RUNNING = "running"
     DONE = "done"
     REFUSED = "refused"
@@ -27,8 +28,8 @@ class CommandState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something an operator asked for. `outcome` holds `run` when it made one, `done` in words when it made none, or
-    `why` when it was refused; how far it is while it is carried out.
+    """A request of an operator. `outcome` holds the values that its verb returns; `error`, `message` and `exit_code`
+    when it was refused; its progress while it is running.
     """
 
     id: int
@@ -36,22 +37,22 @@ class Command:
     target: str
     arguments: Mapping[str, Any]
     actor: Actor
-    asked_at: datetime
+    requested_at: datetime
     state: CommandState
     outcome: Mapping[str, Any]
 
 
-def ask(db: Connection, verb: str, target: str, arguments: Mapping[str, Any], actor: Actor, at: datetime) -> int:
-    """Writes down what is asked for, in the trail as well, and returns its number."""
+def request(db: Connection, verb: str, target: str, arguments: Mapping[str, Any], actor: Actor, at: datetime) -> int:
+    """Adds a command, with a row in the audit trail, and returns its number."""
     values = {
         "verb": verb,
         "target": target,
         "arguments": dict(arguments),
-        "asked_by": actor.name,
-        "asked_from": actor.origin,
+        "requested_by": actor.name,
+        "requested_from": actor.origin,
         "role": actor.role,
-        "asked_at": at,
-        "state": CommandState.ASKED,
+        "requested_at": at,
+        "state": CommandState.REQUESTED,
     }
     number: int = db.execute(insert(commands).values(values).returning(commands.c.id)).scalar_one()
     audit.append(
@@ -61,7 +62,7 @@ def ask(db: Connection, verb: str, target: str, arguments: Mapping[str, Any], ac
         target=target,
         actor=actor,
         at=at,
-        outcome=CommandState.ASKED,
+        outcome=CommandState.REQUESTED,
         before=None,
         after=dict(arguments),
     )
@@ -73,29 +74,39 @@ def get(db: Connection, number: int) -> Command:
     return _value(db.execute(select(commands).where(commands.c.id == number)).one())
 
 
-def asked(db: Connection) -> list[Command]:
-    """What waits to be carried out, oldest first."""
-    query = select(commands).where(commands.c.state == CommandState.ASKED).order_by(commands.c.id)
+def requested(db: Connection) -> list[Command]:
+    """Commands that have not been started, oldest first."""
+    query = select(commands).where(commands.c.state == CommandState.REQUESTED).order_by(commands.c.id)
     return [_value(row) for row in db.execute(query)]
 
 
-def unsettled(db: Connection, verbs: Sequence[str]) -> list[Command]:
-    """What was asked for with one of these verbs and has not ended, oldest first."""
+def unfinished(db: Connection, verbs: Sequence[str]) -> list[Command]:
+    """Commands with one of these verbs that have not ended, oldest first."""
     ended = (CommandState.DONE, CommandState.REFUSED)
     query = select(commands).where(commands.c.verb.in_(verbs), commands.c.state.not_in(ended)).order_by(commands.c.id)
     return [_value(row) for row in db.execute(query)]
 
 
-def tell(db: Connection, command: Command, outcome: Mapping[str, Any]) -> None:
-    """Writes how far a command is that takes long."""
-    so_far = {"state": CommandState.RUNNING, "outcome": dict(outcome)}
-    db.execute(update(commands).where(commands.c.id == command.id).values(so_far))
+def record_progress(db: Connection, command: Command, progress: Mapping[str, Any]) -> None:
+    """Writes how far a command is that takes several steps."""
+    values = {"state": CommandState.RUNNING, "outcome": dict(progress)}
+    db.execute(update(commands).where(commands.c.id == command.id).values(values))
 
 
-def settle(db: Connection, command: Command, state: CommandState, outcome: Mapping[str, Any], at: datetime) -> None:
-    """Writes what came of a command, in the trail as well."""
-    done = {"state": state, "outcome": dict(outcome), "done_at": at}
-    db.execute(update(commands).where(commands.c.id == command.id).values(done))
+def finish(db: Connection, command: Command, outcome: Mapping[str, Any], at: datetime) -> None:
+    """Marks a command as done, with its outcome, and adds a row to the audit trail."""
+    _end(db, command, CommandState.DONE, outcome, at)
+
+
+def refuse(db: Connection, command: Command, error: OpsconsoleError, at: datetime) -> None:
+    """Marks a command as refused, with the error's code and message, and adds a row to the audit trail."""
+    outcome = {"error": error.code, "message": error.sentence, "exit_code": int(error.exit_code)}
+    _end(db, command, CommandState.REFUSED, outcome, at)
+
+
+def _end(db: Connection, command: Command, state: CommandState, outcome: Mapping[str, Any], at: datetime) -> None:
+    values = {"state": state, "outcome": dict(outcome), "done_at": at}
+    db.execute(update(commands).where(commands.c.id == command.id).values(values))
     audit.append(
         db,
         command=command.id,
@@ -115,8 +126,8 @@ def _value(row: Any) -> Command:
         verb=row.verb,
         target=row.target,
         arguments=row.arguments,
-        actor=Actor(row.asked_by, row.asked_from, Role(row.role)),
-        asked_at=row.asked_at,
+        actor=Actor(row.requested_by, row.requested_from, Role(row.role)),
+        requested_at=row.requested_at,
         state=CommandState(row.state),
         outcome=row.outcome or {},
     )

@@ -29,7 +29,7 @@ def record(db: Connection, occurrence: Occurrence, *, token: int, at: datetime) 
     return made
 
 
-def started(db: Connection, number: int, at: datetime, *, on_time: timedelta) -> None:
+def record_start(db: Connection, number: int, at: datetime, *, on_time: timedelta) -> None:
     """The run of a due instant has begun, or has ended before it could: the instant ran, late or not."""
     mine = (occurrences.c.id == number) & (occurrences.c.state == OccurrenceState.DUE)
     due = db.execute(select(occurrences.c.due_at).where(mine)).scalar()

@@ -17,14 +17,14 @@ GONE_AFTER = timedelta(seconds=20)
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """Somebody who looks, or a process without a screen. `face` is `console` or `headless`."""
+    """Somebody who looks, or a process without a screen. `interface` is `console` or `headless`."""
 
     owner: str
     who: str
     origin: str
     host: str
     pid: int
-    face: str
+    interface: str
     screen: str
     since: datetime
     seen_at: datetime
@@ -36,7 +36,7 @@ def say(db: Connection, me: Attached) -> None:
     seen = {"screen": me.screen, "seen_at": me.seen_at}
     if db.execute(update(presence).where(mine).values(seen)).rowcount == 0:
         values = {"owner": me.owner, "who": me.who, "origin": me.origin, "host": me.host, "pid": me.pid}
-        db.execute(insert(presence).values(**values, face=me.face, since=me.since, **seen))
+        db.execute(insert(presence).values(**values, interface=me.interface, since=me.since, **seen))
         db.execute(delete(presence).where(presence.c.seen_at < me.seen_at - 100 * GONE_AFTER))
 
 

@@ -1,4 +1,4 @@
-"""Runs: made, found, begun and ended."""
+"""Runs: queued, found, started, advanced and ended."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row, bindparam, case, func, insert, select, update
 
+from opsconsole.authoring.batch import Failure
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import ON_TIME
 from opsconsole.authoring.run import LIVE, NEEDS_A_LOOK, OPEN, Counts, Run, RunState, Selection, Stop, Trigger
@@ -20,7 +21,7 @@ from opsconsole.store.tables import batches, failures, log, runs
 
 
 class RunFilter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which runs are meant: those of a job, in one of these states, made in [since, until). Travels as JSON."""
+    """Selects runs of a job, in one of these states, created in [since, until). Travels as JSON."""
 
     job: str | None = None
     states: tuple[RunState, ...] = ()
@@ -28,7 +29,7 @@ class RunFilter(msgspec.Struct, frozen=True, omit_defaults=True):
     until: datetime | None = None
 
 
-# Built once: this one is executed with every batch, and building it costs more than SQLite takes to carry it out.
+# Built once: it is executed with every batch, and building it takes longer than SQLite takes to execute it.
 _ADVANCED = ("planned", "ok", "failed", "skipped", "not_reached", "batches", "batches_done", "planning_done")
 _ADVANCE = (
     update(runs)
@@ -45,7 +46,7 @@ def create(
     *,
     as_of: datetime,
     trigger: Trigger,
-    asked_by: str,
+    requested_by: str,
     at: datetime,
     occurrence: int | None = None,
     parent: int | None = None,
@@ -65,18 +66,17 @@ def create(
         "parent_id": parent,
         "selection": selection,
         "command_id": command,
-        "asked_by": asked_by,
+        "requested_by": requested_by,
         "priority": job.priority,
         "spec": job.spec,
         "state": RunState.QUEUED,
         "created_at": at,
         "facts": dict(facts or {}),
-        "parameters": {},
         "kinds": {},
         "metrics": {},
     }
-    made: int = db.execute(insert(runs).values(values).returning(runs.c.id)).scalar_one()
-    return made
+    number: int = db.execute(insert(runs).values(values).returning(runs.c.id)).scalar_one()
+    return number
 
 
 def get(db: Connection, run: int) -> Run:
@@ -96,7 +96,7 @@ def newest(
     selection: Selection | None = None,
     without: Trigger | None = None,
 ) -> list[Run]:
-    """The newest runs first."""
+    """Runs, newest first."""
     query = select(runs).order_by(runs.c.id.desc()).limit(limit)
     if job is not None:
         query = query.where(runs.c.job == job)
@@ -110,7 +110,7 @@ def newest(
 
 
 def unfinished(db: Connection) -> list[Run]:
-    """Every run that has not ended, in the order in which they start: what goes on, then by instant, priority, name;
+    """Every open run in the order in which they start: running ones, then by scheduled time, priority and job;
     backfills last.
     """
     backfilled = runs.c.trigger == Trigger.BACKFILL
@@ -119,25 +119,25 @@ def unfinished(db: Connection) -> list[Run]:
 
 
 def open_run(db: Connection, job: str, label: str | None = None) -> int | None:
-    """A run of that job (and window) that has not ended."""
+    """An open run of that job (and window)."""
     query = select(func.min(runs.c.id)).where(runs.c.job == job, runs.c.state.in_(OPEN))
     if label is not None:
         query = query.where(runs.c.window_label == label)
     return db.execute(query).scalar()
 
 
-def undone(db: Connection, wanted: RunFilter, *, after: int, limit: int) -> list[Run]:
-    """The next ended runs with a number above `after` that match, have something left undone, and were not retried."""
+def undone(db: Connection, matching: RunFilter, *, after: int, limit: int) -> list[Run]:
+    """The next matching runs with a number above `after` that ended without success and were not retried."""
     retried = select(runs.c.parent_id).where(runs.c.parent_id.is_not(None))
     query = select(runs).where(runs.c.id > after, runs.c.state.in_(NEEDS_A_LOOK), runs.c.id.not_in(retried))
-    if wanted.job is not None:
-        query = query.where(runs.c.job == wanted.job)
-    if wanted.states:
-        query = query.where(runs.c.state.in_(wanted.states))
-    if wanted.since is not None:
-        query = query.where(runs.c.created_at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(runs.c.created_at < wanted.until)
+    if matching.job is not None:
+        query = query.where(runs.c.job == matching.job)
+    if matching.states:
+        query = query.where(runs.c.state.in_(matching.states))
+    if matching.since is not None:
+        query = query.where(runs.c.created_at >= matching.since)
+    if matching.until is not None:
+        query = query.where(runs.c.created_at < matching.until)
     return [_value(row) for row in db.execute(query.order_by(runs.c.id).limit(limit))]
 
 
@@ -146,12 +146,10 @@ def children(db: Connection, run: int) -> list[int]:
     return list(db.execute(select(runs.c.id).where(runs.c.parent_id == run).order_by(runs.c.id)).scalars())
 
 
-def begin(db: Connection, run: Run, *, token: int, host: str, version: str, at: datetime) -> Run:
-    """A queued or interrupted run goes on, as its next attempt; batches that were in flight are pending again. The
-    instant that it is for has been started.
-    """
+def start(db: Connection, run: Run, *, token: int, host: str, version: str, at: datetime) -> Run:
+    """Starts the next attempt of a queued or interrupted run; batches that were in flight are pending again."""
     if run.occurrence is not None and run.state is RunState.QUEUED:
-        occurrences.started(db, run.occurrence, at, on_time=ON_TIME)
+        occurrences.record_start(db, run.occurrence, at, on_time=ON_TIME)
     db.execute(
         update(runs)
         .where(runs.c.id == run.id, runs.c.state.in_(OPEN))
@@ -169,19 +167,19 @@ def begin(db: Connection, run: Run, *, token: int, host: str, version: str, at: 
 
 
 def interrupt(db: Connection, token: int) -> None:
-    """The runs of `token` stand still until a leader takes them up."""
+    """Marks the running runs of `token` as interrupted."""
     db.execute(
         update(runs).where(runs.c.state == RunState.RUNNING, runs.c.token == token).values(state=RunState.INTERRUPTED)
     )
 
 
-def left_behind(db: Connection, token: int, *, conceded: int | None) -> None:
-    """What another leader was running when it went is interrupted, and was cut off once more; but not what was running
-    with the token `conceded`, given up for the store's sake.
+def interrupt_others(db: Connection, token: int, *, conceded: int | None) -> None:
+    """Marks the running runs of other tokens as interrupted and counts a recovery for each, except for those of the
+    token `conceded`.
     """
-    once_more = case((runs.c.token == conceded, runs.c.recoveries), else_=runs.c.recoveries + 1)
-    cut_off = {"state": RunState.INTERRUPTED, "recoveries": once_more}
-    db.execute(update(runs).where(runs.c.state == RunState.RUNNING, runs.c.token != token).values(cut_off))
+    recoveries = case((runs.c.token == conceded, runs.c.recoveries), else_=runs.c.recoveries + 1)
+    interrupted = {"state": RunState.INTERRUPTED, "recoveries": recoveries}
+    db.execute(update(runs).where(runs.c.state == RunState.RUNNING, runs.c.token != token).values(interrupted))
 
 
 def end(db: Connection, run: int, *, token: int, state: RunState, at: datetime, error: str | None) -> bool:
@@ -194,28 +192,28 @@ def end(db: Connection, run: int, *, token: int, state: RunState, at: datetime, 
     return changed.rowcount == 1
 
 
-def ask_to_stop(db: Connection, run: int, stop: Stop) -> bool:
-    """Writes down that a run is to end; False when it has ended. An earlier wish stays, unless this is sooner."""
-    found = db.execute(select(runs.c.stop).where(runs.c.id == run, runs.c.state.in_(OPEN))).one_or_none()
-    if found is None:
+def request_stop(db: Connection, run: int, stop: Stop) -> bool:
+    """Requests that a run ends; False when it has ended. An earlier request stays, unless this one is sooner."""
+    row = db.execute(select(runs.c.stop).where(runs.c.id == run, runs.c.state.in_(OPEN))).one_or_none()
+    if row is None:
         return False
-    before = _stop(found.stop)
+    before = _stop(row.stop)
     if before is None or stop.force_at < before.force_at:
         db.execute(update(runs).where(runs.c.id == run).values(stop=msgspec.to_builtins(stop)))
     return True
 
 
-def belong(db: Connection, numbers: Sequence[int], command: int) -> None:
-    """From now on it is this command that these runs are carried out for."""
+def assign_command(db: Connection, numbers: Sequence[int], command: int) -> None:
+    """Makes these runs part of another command."""
     db.execute(update(runs).where(runs.c.id.in_(numbers)).values(command_id=command))
 
 
 def end_waiting(
     db: Connection, run: Run, *, token: int, state: RunState, at: datetime, error: str, not_reached: int
 ) -> None:
-    """Gives a run that waits its terminal state; the instant that it is for has had its chance."""
+    """Gives a queued or interrupted run its terminal state."""
     if run.occurrence is not None and run.state is RunState.QUEUED:
-        occurrences.started(db, run.occurrence, at, on_time=ON_TIME)
+        occurrences.record_start(db, run.occurrence, at, on_time=ON_TIME)
     left = {"not_reached": runs.c.not_reached + not_reached}
     db.execute(
         update(runs)
@@ -224,8 +222,8 @@ def end_waiting(
     )
 
 
-def keep(db: Connection, run: int, facts: Mapping[str, Any]) -> None:
-    """Keeps what a run has prepared."""
+def store_facts(db: Connection, run: int, facts: Mapping[str, Any]) -> None:
+    """Stores the prepared facts of a run."""
     db.execute(update(runs).where(runs.c.id == run).values(facts=dict(facts)))
 
 
@@ -242,7 +240,7 @@ def advance(
     log_lines: int,
     recoveries: int,
 ) -> None:
-    """Writes how far a run is."""
+    """Writes the progress of a run."""
     db.execute(
         _ADVANCE,
         {
@@ -275,15 +273,15 @@ def log_lines(db: Connection, run: int, *, limit: int) -> list[tuple[datetime, s
     return [(at, line) for at, line in reversed(db.execute(query).all())]
 
 
-def add_failures(db: Connection, run: int, seq: int, told: Sequence[Any]) -> None:
-    """Keeps failures of a batch whole."""
-    if told:
-        rows = [{"run_id": run, "seq": seq, "item": f.item, "kind": f.kind, "message": f.message} for f in told]
+def add_failures(db: Connection, run: int, seq: int, failed: Sequence[Failure]) -> None:
+    """Stores failures of a batch with their messages."""
+    if failed:
+        rows = [{"run_id": run, "seq": seq, "item": f.item, "kind": f.kind, "message": f.message} for f in failed]
         db.execute(insert(failures), rows)
 
 
 def failures_of(db: Connection, run: int) -> list[tuple[str, str, str]]:
-    """The failures that were kept whole: (item, kind, message)."""
+    """The failures that were stored with their messages: (item, kind, message)."""
     query = select(failures.c.item, failures.c.kind, failures.c.message).where(failures.c.run_id == run)
     return [(item, kind, message) for item, kind, message in db.execute(query.order_by(failures.c.id))]
 
@@ -300,7 +298,7 @@ def _value(row: Row[Any]) -> Run:
         parent=row.parent_id,
         selection=Selection(row.selection),
         command=row.command_id,
-        asked_by=row.asked_by,
+        requested_by=row.requested_by,
         host=row.host,
         created_at=row.created_at,
         started_at=row.started_at,
@@ -320,5 +318,5 @@ def _value(row: Row[Any]) -> Run:
     )
 
 
-def _stop(found: Any) -> Stop | None:
-    return None if found is None else msgspec.convert(found, Stop)
+def _stop(stored: Any) -> Stop | None:
+    return None if stored is None else msgspec.convert(stored, Stop)

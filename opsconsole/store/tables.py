@@ -109,7 +109,7 @@ runs = Table(
     Column("parent_id", serial, ForeignKey("ops_runs.id"), nullable=True),
     Column("selection", String, nullable=False, server_default="all"),
     Column("command_id", BigInteger, nullable=True),
-    Column("asked_by", String, nullable=False),
+    Column("requested_by", String, nullable=False),
     Column("priority", Integer, nullable=False, server_default=text("0")),
     Column("spec", String, nullable=False),
     Column("state", String, nullable=False),
@@ -129,7 +129,6 @@ runs = Table(
     Column("skipped", Integer, nullable=False, server_default=text("0")),
     Column("not_reached", Integer, nullable=False, server_default=text("0")),
     Column("facts", Json, nullable=False),
-    Column("parameters", Json, nullable=False),
     Column("kinds", Json, nullable=False),
     Column("metrics", Json, nullable=False),
     Column("error", Text, nullable=True),
@@ -193,9 +192,9 @@ commands = Table(
     Column("verb", String, nullable=False),
     Column("target", String, nullable=False),
     Column("arguments", Json, nullable=False),
-    Column("asked_by", String, nullable=False),
-    Column("asked_from", String, nullable=False),
-    Column("asked_at", UtcTime, nullable=False),
+    Column("requested_by", String, nullable=False),
+    Column("requested_from", String, nullable=False),
+    Column("requested_at", UtcTime, nullable=False),
     Column("state", String, nullable=False),
     Column("outcome", Json, nullable=True),
     Column("done_at", UtcTime, nullable=True),
@@ -228,13 +227,13 @@ presence = Table(
     Column("origin", String, nullable=False),
     Column("host", String, nullable=False),
     Column("pid", Integer, nullable=False),
-    Column("face", String, nullable=False),
+    Column("interface", String, nullable=False),
     Column("screen", String, nullable=False),
     Column("since", UtcTime, nullable=False),
     Column("seen_at", UtcTime, nullable=False),
 )
 
-# The newest word on each window of a job's data; outlives the runs that it is about.
+# The last known state of each window of a job's data; outlives the runs it was derived from.
 windows = Table(
     "ops_windows",
     metadata,
@@ -242,15 +241,15 @@ windows = Table(
     Column("label", String, primary_key=True),
     Column("start", UtcTime, nullable=False),
     Column("end", UtcTime, nullable=False),
-    # Of the newest ended run; NULL when it was only looked at.
+    # The newest ended run; NULL when the window was only checked.
     Column("run_id", BigInteger, nullable=True),
     Column("result", String, nullable=False),
-    Column("whole", Boolean, nullable=False),
+    Column("complete", Boolean, nullable=False),
     Column("items", Integer, nullable=False),
     Column("seconds", Float, nullable=True),
-    # Of the newest look at what is out of date.
+    # From the newest check.
     Column("stale", Integer, nullable=True),
-    Column("looked_at", UtcTime, nullable=True),
+    Column("checked_at", UtcTime, nullable=True),
     Index(None, "job", "start"),
 )
 
@@ -263,14 +262,14 @@ backfills = Table(
     Column("since", String, nullable=False),
     Column("until", String, nullable=False),
     Column("only", String, nullable=False),
-    Column("stops", Boolean, nullable=False),
-    Column("asked_by", String, nullable=False),
+    Column("stop_on_failure", Boolean, nullable=False),
+    Column("requested_by", String, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     # The newest command about it, whose runs its windows are.
     Column("command_id", BigInteger, nullable=True),
-    Column("began_at", UtcTime, nullable=True),
+    Column("started_at", UtcTime, nullable=True),
     Column("ended_at", UtcTime, nullable=True),
-    Column("note", Text, nullable=False, server_default=""),
+    Column("stop", Json, nullable=True),
     Index(None, "state"),
 )
 
@@ -283,7 +282,9 @@ steps = Table(
     Column("label", String, nullable=False),
     Column("start", UtcTime, nullable=False),
     Column("end", UtcTime, nullable=False),
-    Column("why", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("stale", Integer, nullable=True),
+    Column("open_run", BigInteger, nullable=True),
     Column("selection", String, nullable=False),
     Column("items", Integer, nullable=False),
     Column("seconds", Float, nullable=True),

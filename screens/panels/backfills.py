@@ -10,6 +10,7 @@ from opsconsole.core.errors import Refused
 from opsconsole.rules import actions
 from opsconsole.rules.backfill import Only, StepState
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState, StepView
+from opsconsole.service import wording
 from screens.panels import calendar
 from screens.panels.questions import NO, Question
 from screens.panels.view import Block, Key, fit, hint
@@ -59,7 +60,7 @@ def panel(
 def row(about: Backfill, now: datetime, cells: int, tz: str, *, named: bool) -> Line:
     """One backfill: how it is, when it began, who asked for it, of what, how far it is, how long it took."""
     seen, wide, roomy = look.of_backfill(about), cells >= WIDE, cells >= ROOMY[named]
-    at, _, _ = humanize.date_and_time(about.began_at or about.created_at, now, tz).rpartition(" ")
+    at, _, _ = humanize.date_and_time(about.started_at or about.created_at, now, tz).rpartition(" ")
     what = calendar.between(about.since, about.until)
     start = [
         Piece(" "),
@@ -70,7 +71,7 @@ def row(about: Backfill, now: datetime, cells: int, tz: str, *, named: bool) -> 
         Piece(" "),
         left(at, 18 if wide else 12),
         Piece(" "),
-        left(about.asked_by, 12 if wide else 6),
+        left(about.requested_by, 12 if wide else 6),
     ]
     if named:
         start += [Piece(" "), left(jobs(about), 30 if wide else 24)]
@@ -105,10 +106,10 @@ def progress(about: Backfill, *, in_words: bool = True) -> Line:
 
 def time(about: Backfill, now: datetime) -> str:
     """How long it took, or about how long it still takes."""
-    if about.began_at is None:
+    if about.started_at is None:
         return "-"
     if about.ended_at is not None:
-        return humanize.short_duration((about.ended_at - about.began_at).total_seconds())
+        return humanize.short_duration((about.ended_at - about.started_at).total_seconds())
     if about.state is BackfillState.PAUSED:
         return "paused"
     seconds = left_over(about, now)
@@ -117,11 +118,11 @@ def time(about: Backfill, now: datetime) -> str:
 
 def left_over(about: Backfill, now: datetime) -> float | None:
     """About how many seconds a running backfill still takes: as its windows so far took, else as was planned."""
-    if about.began_at is None or not about.to_run:
+    if about.started_at is None or not about.to_run:
         return None
     to_do = about.to_run - about.ended
     if about.ended:
-        return (now - about.began_at).total_seconds() / about.ended * to_do
+        return (now - about.started_at).total_seconds() / about.ended * to_do
     return about.seconds
 
 
@@ -154,10 +155,12 @@ def head(about: Backfill, now: datetime, cells: int, tz: str) -> list[Line]:
     seen = look.of_backfill(about)
     title = line(" ", Piece(f"Backfill {about.id}", "title"), "  ", tell(", ".join(about.jobs), "strong", 120))
     only = "all windows" if about.only is Only.ALL else f"only {about.only}"
-    what = f"{calendar.between(about.since, about.until)}, {only}{', stops at a failure' if about.stops else ''}"
-    at = humanize.date_and_time(about.began_at or about.created_at, now, tz)
+    what = (
+        f"{calendar.between(about.since, about.until)}, {only}{', stops at a failure' if about.stop_on_failure else ''}"
+    )
+    at = humanize.date_and_time(about.started_at or about.created_at, now, tz)
     second = ends(
-        line(" ", tell(what)), line(" by ", tell(about.asked_by, limit=40), Piece(f", {at} ", "quiet")), cells
+        line(" ", tell(what)), line(" by ", tell(about.requested_by, limit=40), Piece(f", {at} ", "quiet")), cells
     )
     state = line(" ", Piece(f"{seen.symbol} {seen.word.upper()}", seen.style), "  ")
     if about.state in ACTIVE:
@@ -165,7 +168,9 @@ def head(about: Backfill, now: datetime, cells: int, tz: str) -> list[Line]:
     skipped = about.counts.get(StepState.SKIPPED, 0)
     state = (*state, *progress(about), Piece(f" · {skipped:,} skipped" if skipped else "", "quiet"))
     lines = [crop(title, cells), second, ends(state, line("  ", Piece(time(about, now), "quiet"), " "), cells)]
-    return [*lines, crop(line("   ", tell(about.note, "warn")), cells)] if about.note else lines
+    if about.stop is None:
+        return lines
+    return [*lines, crop(line("   ", tell(wording.backfill_stop(about.stop), "warn")), cells)]
 
 
 def windows(steps: Sequence[StepView], cells: int, rows: int, at: int) -> list[Line]:
@@ -194,7 +199,7 @@ def _window(view: StepView, name: int, cells: int, *, under_cursor: bool) -> Lin
         left(step.job, name, "strong"),
         "  ",
         Piece(f"{seen.word:<10}", seen.style),
-        tell(step.why, "quiet", 100),
+        tell(wording.step_reason(step), "quiet", 100),
     )
     run = line("  ", Piece(f"run {view.run} " if view.run is not None else "", "quiet"))
     items = right(humanize.count(step.items, "item") if step.runs else "", 14)

@@ -179,7 +179,7 @@ def described(sheet: Sheet, now: datetime, cells: int) -> Line:
         return (*start, Piece("is being read", "quiet"))
     sign = look.WINDOW[seen.state]
     told = (*start, Piece(f"{sign.symbol} {sign.word}", sign.style), Piece(f": {_why(seen)}"))
-    looked = seen.known.looked_at
+    looked = seen.record.checked_at
     end = line(Piece(f"looked at {humanize.age(now - looked)} ago ", "quiet")) if looked is not None else EMPTY
     return ends(told, end, cells) if end and width(told) + width(end) < cells else crop(told, cells)
 
@@ -189,7 +189,7 @@ def _between(pieces: Sequence[Piece], gap: str) -> list[Piece]:
 
 
 def _why(seen: WindowStatus) -> str:
-    known = seen.known
+    known = seen.record
     run = f"run {known.run}, {humanize.count(known.items, 'item')} in {humanize.elapsed(known.seconds)}"
     if seen.state is WindowState.RUNNING:
         return f"run {seen.open_run} is about it"

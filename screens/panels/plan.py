@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -180,7 +179,7 @@ def _overwrites(plan: Planned) -> list[Line]:
 
 
 def _skips(plan: Planned) -> list[Line]:
-    reasons = Counter(_reason(view.step.why) for view in plan.steps if not view.step.runs)
+    reasons = Counter(humanize.words(view.step.reason) for view in plan.steps if not view.step.runs)
     if not reasons:
         return []
     told = [f"{n:,} {why}" if len(reasons) > 1 else why for why, n in reasons.most_common(REASONS)]
@@ -192,13 +191,6 @@ def _skips(plan: Planned) -> list[Line]:
             tell(f": {', '.join(told)}{f', {more:,} for other reasons' if more else ''}"),
         )
     ]
-
-
-def _reason(why: str) -> str:
-    """Why a window is skipped, without what differs from window to window."""
-    if re.fullmatch(r"run \d+ is about it", why):
-        return "being run"
-    return "stale" if re.fullmatch(r"[\d,]+ items are stale", why) else why.removeprefix("it is ")
 
 
 def _about(seconds: float) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import OPEN, Run, RunState, Trigger
 from opsconsole.core import humanize
+from opsconsole.service import wording
 from opsconsole.service.snapshot import BatchCell, Pause, Progress, RunPage
 from screens.panels import pauses
 from screens.panels.running import done, share, stopping, waiting
@@ -150,8 +151,8 @@ def _by(run: Run) -> str:
     if run.trigger is Trigger.SCHEDULE:
         return "by schedule"
     if run.trigger is Trigger.RETRY:
-        return f"retry of run {run.parent} by {run.asked_by}"
-    return f"backfill by {run.asked_by}" if run.trigger is Trigger.BACKFILL else f"by {run.asked_by}"
+        return f"retry of run {run.parent} by {run.requested_by}"
+    return f"backfill by {run.requested_by}" if run.trigger is Trigger.BACKFILL else f"by {run.requested_by}"
 
 
 def _state(progress: Progress, now: datetime, cells: int) -> Line:
@@ -176,7 +177,7 @@ def _state(progress: Progress, now: datetime, cells: int) -> Line:
     if run.attempt > 1:
         parts += [dot, Piece(f"attempt {run.attempt}", "warn")]
     if progress.waits is not None and run.state is RunState.INTERRUPTED:
-        parts += [dot, Piece("waits for ", "warn"), tell(progress.waits, "warn")]
+        parts += [dot, Piece("waits for ", "warn"), tell(wording.wait(progress.waits), "warn")]
     part = share(run)
     if run.state is RunState.RUNNING and part is not None:
         room = cells - width(start) - width(parts) - 7
@@ -189,7 +190,7 @@ def _stopping(run: Run, now: datetime, cells: int) -> list[Line]:
     stops = stopping(run, now)
     if not stops or run.stop is None:
         return []
-    why = run.stop.why.removeprefix(f"cancelled by {run.stop.by}").removeprefix(": ")
+    why = f"replaced by run {run.stop.run}" if run.stop.run is not None else run.stop.note
     if not why:
         return [crop(line(" ", *stops), cells)]
     one = line(" ", *stops, Piece(" · ", "quiet"), tell(why))

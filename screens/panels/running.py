@@ -6,6 +6,7 @@ from datetime import datetime
 
 from opsconsole.authoring.run import OPEN, Counts, RunState
 from opsconsole.core import humanize
+from opsconsole.service import wording
 from opsconsole.service.snapshot import Progress, Run
 from screens.panels.view import WIDE, Block, Key, View, fit, hint, stale
 from screens.widgets import symbols as look
@@ -118,7 +119,7 @@ def waiting(progress: Progress, now: datetime, *, led: bool) -> Line:
     style = "quiet" if led and not interrupted else "warn"
     if progress.waits is not None:
         waits = "interrupted, waits for " if interrupted else "waits for "
-        return line(Piece(waits, style), tell(progress.waits, style))
+        return line(Piece(waits, style), tell(wording.wait(progress.waits), style))
     if interrupted:
         return line(Piece("interrupted", style))
     return line(Piece(f"queued for {humanize.age(now - progress.run.created_at)}", style))

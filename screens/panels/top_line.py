@@ -48,7 +48,7 @@ def _environment(view: View) -> Line:
 
 def _people(view: View) -> Line:
     """Who sits at a console, nobody when it is one alone: that is whoever reads this."""
-    consoles = [each.who for each in view.snapshot.attached if each.face == CONSOLE]
+    consoles = [each.who for each in view.snapshot.attached if each.interface == CONSOLE]
     if len(consoles) < 2:
         return EMPTY
     names = [f"{who} ({n})" if n > 1 else who for who, n in Counter(consoles).items()]

@@ -34,13 +34,13 @@ class Standing:
     """How the windows of a job are, and when the oldest look at what is out of date of them was."""
 
     counts: Mapping[WindowState, int]
-    looked_at: datetime | None
+    checked_at: datetime | None
 
 
 def standing(seen: Iterable[WindowStatus]) -> Standing:
     """What a survey of a job's windows comes to."""
     each = list(seen)
-    looks = [one.known.looked_at for one in each if one.known.looked_at is not None]
+    looks = [one.record.checked_at for one in each if one.record.checked_at is not None]
     return Standing(Counter(one.state for one in each), min(looks, default=None))
 
 
@@ -108,7 +108,7 @@ def _looked(card: Calendar, standing: Standing, now: datetime) -> str:
     """How old the oldest look is; without any a job's windows are judged by their runs alone."""
     if not card.tells_stale:
         return "-"
-    return "never" if standing.looked_at is None else f"{humanize.age(now - standing.looked_at)} ago"
+    return "never" if standing.checked_at is None else f"{humanize.age(now - standing.checked_at)} ago"
 
 
 def _newest(about: Backfill | None, now: datetime, tz: str, cells: int) -> Line:
@@ -117,5 +117,5 @@ def _newest(about: Backfill | None, now: datetime, tz: str, cells: int) -> Line:
     seen = look.of_backfill(about)
     if cells < WIDE:
         return line(Piece(seen.symbol, seen.style), f"{about.id}")
-    at = humanize.date_and_time(about.began_at or about.created_at, now, tz)
+    at = humanize.date_and_time(about.started_at or about.created_at, now, tz)
     return line(Piece(seen.symbol, seen.style), f" {about.id} {seen.word}", tell(f", {at}", "quiet"))

@@ -69,7 +69,7 @@ def ran(
     begun = at + late
     with place.store.writing() as db:
         number = _queued(db, place, name, at, occurrence=occurrence, label=label)
-        runs.begin(db, runs.get(db, number), token=1, host="web1", version="1", at=begun)
+        runs.start(db, runs.get(db, number), token=1, host="web1", version="1", at=begun)
         keys = [*ok, *failed]
         batches.add(db, number, [Row(1, keys)] if keys else [])
         runs.add_log(db, number, begun, log)
@@ -99,7 +99,7 @@ def _queued(
     trigger = Trigger.SCHEDULE if occurrence else Trigger.HAND
     by = "schedule" if occurrence else "asha"
     return runs.create(
-        db, job(place, name), moment, as_of=at, trigger=trigger, asked_by=by, at=at, occurrence=occurrence
+        db, job(place, name), moment, as_of=at, trigger=trigger, requested_by=by, at=at, occurrence=occurrence
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from opsconsole.rules.backfill import StepState
-from opsconsole.rules.backfill_status import BackfillState
+from opsconsole.rules.backfill_status import BackfillState, BackfillStopReason
 from tests.cli.conftest import NO_REDIS, Typed, Typing
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -281,11 +281,12 @@ def test_it_is_paused_and_goes_on(typing: Typing, place: Installation) -> None:
     with place.leading():
         begun(typing, place)
         paused = typing("backfill", "pause", "1", "--note", "the night begins")
-        note = place.service.backfills.get(1).note
+        stop = place.service.backfills.get(1).stop
         resumed = typing("backfill", "resume", "1", "--wait", "--json")
 
-    assert (paused.code, paused.out) == (0, "backfill 1 is paused; a window that goes on is finished\n")
-    assert note.endswith(": the night begins")
+    assert (paused.code, paused.out) == (0, "paused backfill 1; running windows finish\n")
+    assert stop is not None
+    assert (stop.reason, stop.note) == (BackfillStopReason.PAUSED, "the night begins")
     assert (resumed.code, resumed.json["counts"]) == (0, {"done": 4})
     assert pages(place) == dict.fromkeys(DAYS, 1)
 

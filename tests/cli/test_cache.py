@@ -89,7 +89,7 @@ def test_keys_are_cleared_though_nobody_leads(typing: Typing, place: Installatio
     assert place.service.queries.leader() is None, "the lease was given back"
     assert [(row.verb, row.target, row.outcome) for row in place.service.queries.audit_entries(limit=9)] == [
         ("clear", "user asha", "done"),
-        ("clear", "user asha", "asked"),
+        ("clear", "user asha", "requested"),
     ]
 
 

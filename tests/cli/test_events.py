@@ -10,6 +10,7 @@ import redis
 
 from opsconsole.authoring import outbox
 from opsconsole.authoring.outbox import Event
+from opsconsole.store import events
 from tests.cli.conftest import Typing
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -30,7 +31,7 @@ def place(installing: Installing, redis_url: str, tmp_path: Path) -> Installatio
     with made.data.writing() as db:
         outbox.append(db, [Event("BookBought", "1", {})], NOON - timedelta(hours=1))
         outbox.append(db, [Event("BookBought", "2", {}), Event("BookBought", "3", {})], NOON)
-        outbox.published(db, [1, 3], NOON)
+        events.mark_published(db, [1, 3], NOON)
     return made
 
 
@@ -49,7 +50,7 @@ def test_what_happened_since_a_time_is_published_once_more(typing: Typing, place
     assert published(redis_url) == ["2", "3"]
     assert [(row.verb, row.outcome) for row in place.service.queries.audit_entries(limit=9)] == [
         ("replay", "done"),
-        ("replay", "asked"),
+        ("replay", "requested"),
     ]
 
 

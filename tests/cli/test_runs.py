@@ -49,7 +49,7 @@ def test_following_goes_on_until_the_run_has_ended(typing: Typing, place: Instal
 
     def work() -> None:
         with place.store.writing() as db:
-            runs.begin(db, runs.get(db, run), token=1, host="web1", version="1", at=NOON)
+            runs.start(db, runs.get(db, run), token=1, host="web1", version="1", at=NOON)
             runs.add_log(db, run, NOON, ["first"])
         threading.Event().wait(0.5)
         with place.store.writing() as db:
@@ -71,11 +71,11 @@ def test_a_run_that_is_not_there_has_no_log(typing: Typing) -> None:
 
 def test_show_tells_attempts_and_who_stopped_it(typing: Typing, place: Installation) -> None:
     run = queued(place, "counting.count", NOON)
-    stop = Stop("asha", NOON, NOON + 10 * SECOND, "cancelled by asha: wrong day")
+    stop = Stop("asha", NOON, NOON + 10 * SECOND, note="wrong day")
     with place.store.writing() as db:
-        runs.begin(db, runs.get(db, run), token=1, host="web1", version="1", at=NOON)
-        runs.left_behind(db, 2, conceded=None)
-        runs.ask_to_stop(db, run, stop)
+        runs.start(db, runs.get(db, run), token=1, host="web1", version="1", at=NOON)
+        runs.interrupt_others(db, 2, conceded=None)
+        runs.request_stop(db, run, stop)
 
     told, facts = typing("show", str(run)), typing("show", str(run), "--json").json
 

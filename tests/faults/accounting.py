@@ -366,7 +366,7 @@ def _commands(account: Account, held: _Held, db: Connection) -> None:
         account.counts[f"commands {command.state}"] += 1
         account.check(command.state in ("done", "refused"), f"{told} was not carried out")
         outcomes = [row.outcome for row in rows.get(command.id, [])]
-        account.check(outcomes == ["asked", command.state], f"{told} has these rows in the trail: {outcomes}")
+        account.check(outcomes == ["requested", command.state], f"{told} has these rows in the trail: {outcomes}")
         said = command.outcome or {}
         named = sorted(
             [*said.get("runs", []), *([said["run"]] if command.verb in ("trigger", "retry") and "run" in said else [])]

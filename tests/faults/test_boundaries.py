@@ -10,14 +10,13 @@ import pytest
 import redis
 from sqlalchemy import select
 
-from opsconsole.authoring import outbox
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import clock
 from opsconsole.core.failpoints import Point
 from opsconsole.leader.event_relay import STREAM
 from opsconsole.rules.backfill import StepState
 from opsconsole.rules.backfill_status import BackfillState
-from opsconsole.store import audit, runs
+from opsconsole.store import audit, events, runs
 from opsconsole.store.tables import commands, occurrences
 from tests.conftest import Installing
 from tests.faults.conftest import Start
@@ -47,7 +46,7 @@ BY_A_RUN = {  # with which passing of the point, by which executor
 }
 BY_AN_INSTANT = (Point.PLAN_WRITTEN, Point.PLAN_COMMITTED)
 BY_ENDING = (Point.RUNS_INTERRUPTED, Point.LEASE_RELEASED)
-BY_ASKING = (Point.COMMAND_ASKED,)
+BY_ASKING = (Point.COMMAND_REQUESTED,)
 BY_EMITTING = (Point.EVENTS_PUBLISHED,)
 BY_FILLING = (Point.BACKFILL_WRITTEN, Point.BACKFILL_MOVED)
 IN_A_WORKER = (Point.RESULT_MADE,)
@@ -233,4 +232,4 @@ def test_row_2_killed_while_a_backfill_moves_on(point: Point, passing: int, plac
 
 def waiting(place: Installation) -> int:
     with place.data.reading() as db:
-        return outbox.count_waiting(db)
+        return events.count_unpublished(db)

@@ -97,7 +97,7 @@ def test_row_6_who_looks_on_acts_through_the_leader(
     ben.wait_for("[ Pause ]")
     ben.type(ENTER)
     paused = settled(place, "pause")
-    attached = {(each.pid, each.face, each.who.split()[0]) for each in place.service.snapshot().attached}
+    attached = {(each.pid, each.interface, each.who.split()[0]) for each in place.service.snapshot().attached}
 
     assert max(triggered, cancelled, paused) < CARRIED_OUT_SECONDS
     assert ended is not None
@@ -105,7 +105,7 @@ def test_row_6_who_looks_on_acts_through_the_leader(
     assert [pause.who.split()[0] for pause in place.service.queries.pauses()] == ["ben"]
     trail = place.service.queries.audit_entries(limit=20)
     assert {entry.who.split()[0] for entry in trail} == {"ben"}
-    assert [entry.outcome for entry in reversed(trail)] == ["asked", "done"] * 3
+    assert [entry.outcome for entry in reversed(trail)] == ["requested", "done"] * 3
     assert attached == {(anna.process.pid, "console", "anna"), (ben.process.pid, "console", "ben")}
     held = lease_of(place)
     assert token is not None
@@ -200,7 +200,7 @@ def test_row_6_who_may_only_look_is_refused_in_a_sentence(
     assert rows(place) == before
     refused, asked, *others = place.service.queries.audit_entries(limit=100)
     verb = "trigger" if words[0] == "run" else words[0]
-    assert [(each.verb, each.outcome) for each in (asked, refused)] == [(verb, "asked"), (verb, "refused")]
+    assert [(each.verb, each.outcome) for each in (asked, refused)] == [(verb, "requested"), (verb, "refused")]
     assert len(others) == trail
     assert leader.poll() is None
 
@@ -227,7 +227,7 @@ def test_row_6_who_may_only_look_is_told_so_in_the_console(
 
     assert rows(place) == before
     assert place.service.queries.pauses() == []
-    assert {entry.outcome for entry in place.service.queries.audit_entries(limit=10)} == {"asked", "refused"}
+    assert {entry.outcome for entry in place.service.queries.audit_entries(limit=10)} == {"requested", "refused"}
     leader.terminate()
     assert leader.wait(timeout=PATIENCE_SECONDS) == 143
     ben.wait_for("nobody leads")

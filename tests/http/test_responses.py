@@ -115,7 +115,7 @@ def test_the_trail_says_that_it_was_asked_over_http_and_from_where(place: Instal
         run = wire.ask("POST", RUN, {"date": DAY}).json["run"]["id"]
         place.service.commands.wait_for_run(run, PATIENCE_SECONDS)
 
-    assert place.service.queries.run(run).asked_by == "http"
+    assert place.service.queries.run(run).requested_by == "http"
     assert {(entry.who, entry.origin) for entry in place.service.queries.audit_entries(limit=10)} == {
         ("http", "127.0.0.1")
     }

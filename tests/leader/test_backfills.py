@@ -13,8 +13,8 @@ from opsconsole.authoring.run import OPEN, Run, RunState, Trigger
 from opsconsole.core import clock
 from opsconsole.core.errors import Exit
 from opsconsole.leader.engine import Engine
-from opsconsole.rules.backfill import Only, StepState, WindowState, windows
-from opsconsole.rules.backfill_status import Backfill, BackfillState
+from opsconsole.rules.backfill import Only, StepReason, StepState, WindowState, windows
+from opsconsole.rules.backfill_status import Backfill, BackfillState, BackfillStop, BackfillStopReason
 from opsconsole.store import runs as run_store
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -34,8 +34,10 @@ def place(installing: Installing, database_url: str, redis_url: str) -> Installa
     return made
 
 
-def plan(place: Installation, *jobs: str, only: Only = Only.ALL, stops: bool = False) -> int:
-    return place.service.backfills.plan(jobs or ("diary.page",), FIRST, LAST, only=only, stops=stops)
+def plan(place: Installation, *jobs: str, only: Only = Only.ALL, stop_on_failure: bool = False) -> int:
+    return place.service.backfills.plan(
+        jobs or ("diary.page",), FIRST, LAST, only=only, stop_on_failure=stop_on_failure
+    )
 
 
 def told(place: Installation, command: int) -> str:
@@ -79,8 +81,8 @@ def test_a_plan_says_what_it_would_do_and_does_nothing(place: Installation) -> N
 
     found, steps = place.service.backfills.get(number), place.service.backfills.steps(number)
     assert (found.state, found.to_run, found.items, found.seconds) == (BackfillState.PLANNED, 10, 120, None)
-    assert [(view.step.window.label, view.step.why, view.step.overwrites) for view in steps] == [
-        (day, "it is missing", False) for day in DAYS
+    assert [(view.step.window.label, view.step.reason, view.step.overwrites) for view in steps] == [
+        (day, StepReason.MISSING, False) for day in DAYS
     ]
     assert page_days(place) == []
     assert place.service.queries.audit_entries(limit=9) == []
@@ -143,10 +145,8 @@ def test_a_run_in_between_makes_the_plan_out_of_date(place: Installation) -> Non
         run = place.run("diary.page", DAYS[4])
         why = refusal(place, place.service.backfills.apply(number))
 
-    assert (
-        why
-        == f"backfill {number} is out of date: run {run.id} has been about diary.page {DAYS[4]} since; create a new plan"
-    )
+    changed = f"run {run.id} of diary.page {DAYS[4]} has ended since"
+    assert why == f"backfill {number} is out of date: {changed}; create a new plan"
     assert place.service.backfills.get(number).state is BackfillState.PLANNED
     assert backfilled(place) == []
 
@@ -159,7 +159,7 @@ def test_a_run_that_goes_on_makes_the_plan_out_of_date(place: Installation) -> N
         why = refusal(place, place.service.backfills.apply(number))
         place.service.commands.wait_for_run(run, PATIENCE_SECONDS)
 
-    assert f"run {run} of diary.page is about {DAYS[4]}" in why
+    assert f"run {run} of diary.page {DAYS[4]} is active" in why
 
 
 def test_a_plan_is_applied_once(place: Installation) -> None:
@@ -205,9 +205,10 @@ def test_a_window_that_fails_stops_no_other_and_is_retried_alone(place: Installa
 def test_a_window_that_fails_holds_up_the_rest_when_asked(place: Installation) -> None:
     diary.spoil(place.data, DAYS[3])
     with place.leading():
-        ended = applied(place, plan(place, stops=True))
+        ended = applied(place, plan(place, stop_on_failure=True))
 
-    assert (ended.state, ended.note) == (BackfillState.PAUSED, f"diary.page {DAYS[3]} failed")
+    stop = BackfillStop(BackfillStopReason.WINDOW_FAILED, job="diary.page", window=DAYS[3])
+    assert (ended.state, ended.stop) == (BackfillState.PAUSED, stop)
     assert ended.counts == {StepState.DONE: 3, StepState.FAILED: 1, StepState.PENDING: 6}
 
 
@@ -228,7 +229,8 @@ def test_cancelled_nothing_is_left_and_resumed_only_the_rest_is_done(place: Inst
 
     assert cancelled is not None
     assert cancelled.state is BackfillState.CANCELLED
-    assert cancelled.note.endswith(": too much")
+    assert cancelled.stop is not None
+    assert (cancelled.stop.reason, cancelled.stop.note) == (BackfillStopReason.CANCELLED, "too much")
     assert set(cancelled.counts) <= {StepState.DONE, StepState.CANCELLED}
     assert left == []
     assert ended is not None
@@ -302,7 +304,7 @@ def test_a_run_that_repairs_what_is_stale_leaves_a_fresh_window(place: Installat
         steps = place.service.backfills.steps(number)
         ended = applied(place, number)
 
-    assert [(view.step.items, view.step.why) for view in steps] == [(1, "1 items are stale")] * 10
+    assert [(view.step.items, view.step.reason, view.step.stale) for view in steps] == [(1, StepReason.STALE, 1)] * 10
     assert ended.counts == {StepState.DONE: 10}
     assert [run.counts.planned for run in backfilled(place)[10:]] == [1] * 10
     assert set(states(place).values()) == {WindowState.FRESH}
@@ -316,7 +318,7 @@ def test_rows_that_somebody_else_wrote_make_no_window_missing(place: Installatio
     number = plan(place, only=Only.MISSING)
 
     first, *rest = place.service.backfills.steps(number)
-    assert (first.state, first.step.why) == (StepState.SKIPPED, "it is fresh")
+    assert (first.state, first.step.reason) == (StepState.SKIPPED, StepReason.FRESH)
     assert all(view.step.runs for view in rest)
 
 
@@ -354,7 +356,7 @@ def test_whoever_leads_for_one_command_notes_what_has_ended_of_what_was_called_o
         told(place, place.service.backfills.apply(number))
         eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE) == 1, "the second goes on")
         command = place.service.backfills.cancel(number)
-    engine = Engine(place.settings, place.store, place.catalog, only=command)
+    engine = Engine(place.settings, place.store, place.catalog, only_command=command)
     engine.start()
     try:
         told(place, command)
@@ -375,7 +377,7 @@ def test_a_window_that_was_cut_off_is_finished_by_whoever_resumes_for_it_alone(p
         told(place, place.service.backfills.pause(number))
     cut_off = place.service.backfills.get(number)
     command = place.service.backfills.resume(number)
-    engine = Engine(place.settings, place.store, place.catalog, only=command)
+    engine = Engine(place.settings, place.store, place.catalog, only_command=command)
     engine.start()
     try:
         told(place, command)
@@ -430,6 +432,6 @@ def test_an_old_window_that_waits_is_not_late(place: Installation) -> None:
     (window,) = windows(job, FIRST, FIRST, clock.now())
     hour_ago = clock.now() - timedelta(hours=1)
     with place.store.writing() as db:
-        run_store.create(db, job, window, as_of=window.end, trigger=Trigger.BACKFILL, asked_by="asha", at=hour_ago)
+        run_store.create(db, job, window, as_of=window.end, trigger=Trigger.BACKFILL, requested_by="asha", at=hour_ago)
 
     assert wrong(place) == []

@@ -57,7 +57,7 @@ def test_what_is_wanted_is_counted_cleared_and_recorded(place: Installation, cli
     assert set(client.keys()) == {"date:user:2025-01-20:u1", "somebody:elses"}
     with place.store.reading() as db:
         asked_for, came_of_it = audit.newest(db, limit=2)[::-1]
-    assert (asked_for.verb, asked_for.target, asked_for.outcome) == ("clear", "date 2025-01-19", "asked")
+    assert (asked_for.verb, asked_for.target, asked_for.outcome) == ("clear", "date 2025-01-19", "requested")
     assert came_of_it.after is not None
     assert came_of_it.after["cleared"] == 1500
 
@@ -96,7 +96,7 @@ def test_who_may_only_look_clears_nothing_even_when_the_leader_is_asked(
     fill(client, "u1")
     viewer = Actor("vera", "local", Role.VIEWER)
     with place.store.writing() as db:
-        number = commands.ask(db, "clear", "user u1", {"user": "u1"}, viewer, NOON)
+        number = commands.request(db, "clear", "user u1", {"user": "u1"}, viewer, NOON)
 
     with place.leading():
         outcome = place.service.commands.outcome(number, PATIENCE_SECONDS)
@@ -125,7 +125,9 @@ def test_a_clearing_that_was_cut_off_is_done_by_the_next_leader(place: Installat
     fill(client, "u1", "u2")
     number = place.service.commands.clear_cache(ClearFilter(family="attempts.day"))
     with place.store.writing() as db:
-        commands.tell(db, commands.get(db, number), {"step": "clearing", "scanned": 1, "of": 2, "cleared": 1})
+        commands.record_progress(
+            db, commands.get(db, number), {"step": "clearing", "scanned": 1, "of": 2, "cleared": 1}
+        )
     so_far = place.service.commands.progress(number)
 
     with place.leading():

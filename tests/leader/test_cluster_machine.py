@@ -184,7 +184,7 @@ class Process:
             inline.Inline(self.catalog, tools),
             token=token,
             host="here",
-            sure=lambda: True,
+            may_start_work=lambda: True,
             now=self.clocks.now,
         )
         self.scheduler = Scheduler(self.store, self.catalog, token, planned=lambda: None, now=self.clocks.now)
@@ -195,7 +195,7 @@ class Process:
         self.scheduler.start()
 
     def look(self) -> None:
-        orders.carry_out(self.store, self.catalog, self.token, self.clocks.now)
+        orders.execute_commands(self.store, self.catalog, self.token, self.clocks.now)
         self.runner.admit()
 
     def work(self, turns: int) -> None:
@@ -276,7 +276,7 @@ class Cluster(RuleBasedStateMachine):
         self.leader.work(turns)
         self._is_planned()
         with self.store.reading() as db:
-            assert commands.asked(db) == [], "what was asked for is carried out"
+            assert commands.requested(db) == [], "what was asked for is carried out"
 
     @rule(doom=st.integers(1, 25))
     @precondition(lambda self: self.leader is not None)
@@ -451,7 +451,7 @@ class Cluster(RuleBasedStateMachine):
         self._is_planned()
         self.everything_holds()
         with self.store.reading() as db:
-            assert commands.asked(db) == []
+            assert commands.requested(db) == []
             checked = audit.verify(db)
             assert (checked.broken, checked.why) == (None, None)
             for row in rows_of(db, schema.runs):
@@ -548,8 +548,8 @@ class Cluster(RuleBasedStateMachine):
         for row in rows_of(db, schema.audit):
             told.setdefault(row["command_id"], []).append(row["outcome"])
         for row in rows_of(db, schema.commands):
-            settled = [] if row["state"] == "asked" else [row["state"]]
-            assert told.pop(row["id"]) == ["asked", *settled]
+            settled = [] if row["state"] == "requested" else [row["state"]]
+            assert told.pop(row["id"]) == ["requested", *settled]
         assert told == {}
 
     def _effects_are_there(self) -> None:
@@ -577,7 +577,7 @@ class Cluster(RuleBasedStateMachine):
 
     def _ask(self, verb: Verb, target: str, arguments: dict[str, Any]) -> None:
         with self.store.writing() as db:
-            commands.ask(db, verb, target, arguments, ANNA, self.clocks.now())
+            commands.request(db, verb, target, arguments, ANNA, self.clocks.now())
 
     @contextmanager
     def _dying_at(self, doom: int, process: Process, *, dies: bool = True) -> Iterator[None]:

@@ -15,7 +15,7 @@ from opsconsole.core.database import Database
 from opsconsole.core.errors import Unavailable
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.leader import event_relay as relay
-from opsconsole.store import data_tables as datatables
+from opsconsole.store import data_tables as datatables, events
 from tests.conftest import Installing
 from tests.packs.notes import notes
 from tests.waiting import eventually
@@ -44,7 +44,7 @@ def streamed(url: str) -> list[dict[str, str]]:
 
 def waiting(data: Database) -> int:
     with data.reading() as db:
-        return outbox.count_waiting(db)
+        return events.count_unpublished(db)
 
 
 def test_events_are_published_once_and_in_their_order(tools: Resources, redis_url: str) -> None:
@@ -104,7 +104,7 @@ def test_a_redis_without_room_keeps_events_waiting(tools: Resources, redis_url: 
 def test_who_no_longer_leads_publishes_nothing(tools: Resources, redis_url: str) -> None:
     emit(tools.data, "one")
 
-    assert relay.publish(tools, sure=lambda: False) == 0
+    assert relay.publish(tools, may_continue=lambda: False) == 0
 
     assert streamed(redis_url) == []
 
@@ -115,7 +115,7 @@ def test_events_are_published_again_from_a_time_on(tools: Resources, redis_url: 
     relay.publish(tools)
 
     with tools.data.writing() as db:
-        again = outbox.publish_again(db, NOON)
+        again = events.publish_again(db, NOON)
     relay.publish(tools)
 
     assert again == 2

@@ -81,15 +81,15 @@ def test_the_first_leads_and_the_second_waits_until_it_is_given_up(store: Store,
     anna, ben = leading(), leading()
 
     assert anna.try_take() == 1
-    assert (anna.sure, anna.held) == (True, True)
+    assert (anna.may_start_work, anna.is_held) == (True, True)
     assert ben.try_take() is None
-    assert (ben.sure, ben.held) == (False, False)
+    assert (ben.may_start_work, ben.is_held) == (False, False)
     assert holder_of(store) == anna.me.owner
 
     anna.release()
 
     assert holder_of(store) is None
-    assert (anna.sure, anna.held) == (False, False)
+    assert (anna.may_start_work, anna.is_held) == (False, False)
     assert ben.try_take() == 2
     assert holder_of(store) == ben.me.owner
 
@@ -116,7 +116,7 @@ def test_of_many_who_try_at_once_one_leads(store: Store, leading: Leading, led_b
 
     assert len(tokens) == len(crowd)
     assert [token for token in tokens if token is not None] == [2 if led_before else 1]
-    assert sum(one.held for one in crowd) == 1
+    assert sum(one.is_held for one in crowd) == 1
 
 
 def test_the_death_of_a_leader_on_the_same_machine_is_noticed_at_once(
@@ -186,7 +186,7 @@ def test_who_lost_the_lease_cannot_renew_it_nor_give_it_up(store: Store, leading
     held_by(store, replace(identity("here", "ben"), owner="ben"))
 
     assert lost.wait(5.0), "it notices"
-    assert (anna.sure, anna.held) == (False, False)
+    assert (anna.may_start_work, anna.is_held) == (False, False)
     with store.writing() as db:
         assert not lease.renew(db, 1, anna.me.owner, AT)
         lease.release(db, 1, anna.me.owner)
@@ -201,7 +201,7 @@ def test_who_keeps_the_lease_beats(store: Store, leading: Leading) -> None:
     end = time.monotonic() + 1.3
     while time.monotonic() < end:
         assert ben.try_take() is None
-        assert anna.held
+        assert anna.is_held
         time.sleep(0.05)
 
     with store.reading() as db:

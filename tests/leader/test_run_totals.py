@@ -25,9 +25,9 @@ def test_hits_and_misses_are_told_as_a_rate_over_all_batches(store: Store) -> No
     tally = RunTotals(run(RunState.RUNNING), JOB)
 
     with store.writing() as db:
-        tally.take(db, 1, BatchResult(7, 1, 1, ok=4, metrics={"cache_hits": 3, "cache_misses": 1, "other": 5}))
-        tally.take(db, 2, BatchResult(7, 2, 1, ok=4, metrics={"cache_hits": 4, "cache_misses": 1}))
-        tally.take(db, 3, BatchResult(7, 3, 1, ok=4, metrics={"empty_hits": 0}))
+        tally.add_result(db, 1, BatchResult(7, 1, 1, ok=4, metrics={"cache_hits": 3, "cache_misses": 1, "other": 5}))
+        tally.add_result(db, 2, BatchResult(7, 2, 1, ok=4, metrics={"cache_hits": 4, "cache_misses": 1}))
+        tally.add_result(db, 3, BatchResult(7, 3, 1, ok=4, metrics={"empty_hits": 0}))
 
     assert tally.metrics == {
         "cache_hits": 7,

@@ -119,7 +119,7 @@ def test_after_three_days_nothing_is_forgotten_and_little_is_repeated(place: Ins
         ("2025-01-19T13:00:00Z", RunState.SUCCEEDED),
     ]
     found = place.service.queries.runs(limit=100, job="clockwork.hourly")
-    assert {(run.trigger, run.asked_by) for run in found} == {(Trigger.SCHEDULE, "schedule")}
+    assert {(run.trigger, run.requested_by) for run in found} == {(Trigger.SCHEDULE, "schedule")}
     assert found[0].as_of == datetime(2025, 1, 19, 13, 0, tzinfo=UTC)
 
 

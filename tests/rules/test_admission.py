@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from opsconsole import DAY, Job, hours, minutes
 from opsconsole.authoring.run import Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.calendar.windows import MOMENT, Covers, Window
-from opsconsole.rules.admission import NO_SLOT, SLOTS, waits
+from opsconsole.rules.admission import SLOTS, WaitReason, admissions
 from tests.packs.counting import names, pass_over
 
 NOON = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
@@ -61,7 +61,7 @@ def run(
         parent=None,
         selection=Selection.ALL,
         command=None,
-        asked_by="anna",
+        requested_by="anna",
         host=None,
         created_at=created_at,
         started_at=None if state is QUEUED else created_at,
@@ -79,14 +79,40 @@ def run(
     )
 
 
-def told(jobs: list[Job], open_runs: list[Run], now: datetime = NOON) -> list[tuple[int, str | None]]:
-    """(run, what it waits for) of every run that waits, in order."""
-    known = {each.name: each for each in jobs}
-    return [(each.id, why) for each, why in waits(open_runs, known.get, now)]
+Found = tuple[int, tuple[WaitReason, int | None] | None]
 
 
-def begun(jobs: list[Job], open_runs: list[Run], now: datetime = NOON) -> list[int]:
-    return [number for number, why in told(jobs, open_runs, now) if why is None]
+def decided(jobs: list[Job], open_runs: list[Run], now: datetime = NOON) -> list[Found]:
+    """Each run that is not running, in order, with the reason why it waits and the run it waits for."""
+    by_name = {each.name: each for each in jobs}
+    return [
+        (each.id, (wait.reason, wait.run) if wait is not None else None)
+        for each, wait in admissions(open_runs, by_name.get, now)
+    ]
+
+
+def same_window(run: int) -> tuple[WaitReason, int | None]:
+    return WaitReason.SAME_WINDOW, run
+
+
+def parallel_limit(run: int) -> tuple[WaitReason, int | None]:
+    return WaitReason.PARALLEL_LIMIT, run
+
+
+def exclusive(run: int) -> tuple[WaitReason, int | None]:
+    return WaitReason.EXCLUSIVE, run
+
+
+def after(run: int) -> tuple[WaitReason, int | None]:
+    return WaitReason.AFTER, run
+
+
+EARLIER = (WaitReason.EARLIER_RUN, None)
+NO_SLOT = (WaitReason.CAPACITY, None)
+
+
+def started(jobs: list[Job], open_runs: list[Run], now: datetime = NOON) -> list[int]:
+    return [number for number, why in decided(jobs, open_runs, now) if why is None]
 
 
 # --- a job and itself ---------------------------------------------------------------------------------------------
@@ -95,38 +121,38 @@ def begun(jobs: list[Job], open_runs: list[Run], now: datetime = NOON) -> list[i
 def test_a_job_about_a_moment_runs_once_at_a_time_however_many_it_may_run_in_parallel() -> None:
     moment = job("a.moment", covers=MOMENT, parallel=5)
 
-    found = told([moment], [run(1, "a.moment", RUNNING), run(2, "a.moment", day=20)])
+    found = decided([moment], [run(1, "a.moment", RUNNING), run(2, "a.moment", day=20)])
 
-    assert found == [(2, "run 1 of this job")]
+    assert found == [(2, same_window(1))]
 
 
 def test_of_two_that_wait_the_first_begins_and_the_second_waits_for_it() -> None:
     moment = job("a.moment", covers=MOMENT)
 
-    found = told([moment], [run(1, "a.moment"), run(2, "a.moment", day=20)])
+    found = decided([moment], [run(1, "a.moment"), run(2, "a.moment", day=20)])
 
-    assert found == [(1, None), (2, "run 1 of this job")]
+    assert found == [(1, None), (2, same_window(1))]
 
 
 def test_one_window_is_worked_on_once_at_a_time_and_another_beside_it_where_the_job_allows() -> None:
     daily = job("a.daily", parallel=2)
     open_runs = [run(1, "a.daily", RUNNING), run(2, "a.daily"), run(3, "a.daily", day=18), run(4, "a.daily", day=17)]
 
-    found = told([daily], open_runs)
+    found = decided([daily], open_runs)
 
-    assert found == [(2, "run 1 of this job"), (3, None), (4, "run 1 of this job, for 2025-01-19")]
+    assert found == [(2, same_window(1)), (3, None), (4, parallel_limit(1))]
 
 
 def test_a_job_is_not_parallel_unless_it_says_so() -> None:
-    found = told([job("a.daily")], [run(1, "a.daily", RUNNING), run(2, "a.daily", day=18)])
+    found = decided([job("a.daily")], [run(1, "a.daily", RUNNING), run(2, "a.daily", day=18)])
 
-    assert found == [(2, "run 1 of this job, for 2025-01-19")]
+    assert found == [(2, parallel_limit(1))]
 
 
 def test_an_interrupted_run_goes_on_before_what_is_queued() -> None:
-    found = told([job("a.daily")], [run(1, "a.daily", INTERRUPTED), run(2, "a.daily")])
+    found = decided([job("a.daily")], [run(1, "a.daily", INTERRUPTED), run(2, "a.daily")])
 
-    assert found == [(1, None), (2, "run 1 of this job")]
+    assert found == [(1, None), (2, same_window(1))]
 
 
 def test_what_is_caught_up_with_goes_in_order_also_when_only_an_earlier_one_has_to_wait() -> None:
@@ -138,16 +164,15 @@ def test_what_is_caught_up_with_goes_in_order_also_when_only_an_earlier_one_has_
         run(4, "a.daily", day=18, trigger=SCHEDULE),
     ]
 
-    found = told([daily], open_runs)
+    found = decided([daily], open_runs)
 
-    earlier = "this job's earlier run, which waits"
-    assert found == [(2, "run 1 of this job"), (3, earlier), (4, earlier)]
+    assert found == [(2, same_window(1)), (3, EARLIER), (4, EARLIER)]
 
 
 def test_what_is_caught_up_with_runs_side_by_side_where_the_job_allows() -> None:
     open_runs = [run(n, "a.daily", day=15 + n, trigger=SCHEDULE) for n in range(1, 5)]
 
-    assert begun([job("a.daily", parallel=3)], open_runs) == [1, 2, 3]
+    assert started([job("a.daily", parallel=3)], open_runs) == [1, 2, 3]
 
 
 def test_neither_an_operator_nor_another_job_waits_for_what_is_caught_up_with() -> None:
@@ -160,7 +185,7 @@ def test_neither_an_operator_nor_another_job_waits_for_what_is_caught_up_with() 
         run(5, "a.other", day=18, trigger=SCHEDULE),
     ]
 
-    assert begun([daily, other], open_runs) == [3, 4, 5]
+    assert started([daily, other], open_runs) == [3, 4, 5]
 
 
 def test_an_operators_run_that_waits_holds_no_scheduled_one_back() -> None:
@@ -170,7 +195,7 @@ def test_an_operators_run_that_waits_holds_no_scheduled_one_back() -> None:
         run(3, "a.daily", day=17, trigger=SCHEDULE),
     ]
 
-    assert begun([job("a.daily", parallel=2)], open_runs) == [3]
+    assert started([job("a.daily", parallel=2)], open_runs) == [3]
 
 
 # --- a job and others ---------------------------------------------------------------------------------------------
@@ -179,48 +204,48 @@ def test_an_operators_run_that_waits_holds_no_scheduled_one_back() -> None:
 def test_of_the_jobs_that_exclude_each_other_one_runs() -> None:
     jobs = [job("a.close", exclusive="books"), job("b.open", exclusive="books"), job("b.other", exclusive="shelves")]
 
-    found = told(jobs, [run(1, "a.close"), run(2, "b.open"), run(3, "b.other")])
+    found = decided(jobs, [run(1, "a.close"), run(2, "b.open"), run(3, "b.other")])
 
-    assert found == [(1, None), (2, "a.close, which excludes it"), (3, None)]
+    assert found == [(1, None), (2, exclusive(1)), (3, None)]
 
 
 def test_a_running_job_excludes_those_of_its_group_that_come_first_in_line() -> None:
     jobs = [job("a.close", exclusive="books"), job("b.open", exclusive="books")]
 
-    assert told(jobs, [run(2, "b.open"), run(1, "a.close", RUNNING)]) == [(2, "a.close, which excludes it")]
+    assert decided(jobs, [run(2, "b.open"), run(1, "a.close", RUNNING)]) == [(2, exclusive(1))]
 
 
 def test_a_job_that_excludes_others_may_still_run_several_of_its_own_windows() -> None:
     daily = job("a.close", exclusive="books", parallel=2)
 
-    assert begun([daily], [run(1, "a.close", RUNNING), run(2, "a.close", day=18)]) == [2]
+    assert started([daily], [run(1, "a.close", RUNNING), run(2, "a.close", day=18)]) == [2]
 
 
 def test_jobs_in_no_group_exclude_nobody() -> None:
-    assert begun([job("a.one"), job("b.two")], [run(1, "a.one"), run(2, "b.two")]) == [1, 2]
+    assert started([job("a.one"), job("b.two")], [run(1, "a.one"), run(2, "b.two")]) == [1, 2]
 
 
 def test_a_job_comes_after_another_of_the_same_end_whatever_that_one_still_has_to_do() -> None:
     jobs = [job("a.first"), job("b.second", after=("a.first",))]
 
     for state in (QUEUED, RUNNING, INTERRUPTED):
-        found = told(jobs, [run(2, "b.second"), run(1, "a.first", state)])
+        found = decided(jobs, [run(2, "b.second"), run(1, "a.first", state)])
 
-        assert (2, "a.first") in found
+        assert (2, after(1)) in found
 
 
 def test_a_run_for_another_end_or_of_another_job_is_not_waited_for() -> None:
     jobs = [job("a.first"), job("a.zeroth"), job("b.second", after=("a.first",))]
 
-    assert begun(jobs, [run(1, "a.first", RUNNING, day=18), run(3, "a.zeroth", RUNNING), run(2, "b.second")]) == [2]
+    assert started(jobs, [run(1, "a.first", RUNNING, day=18), run(3, "a.zeroth", RUNNING), run(2, "b.second")]) == [2]
 
 
 def test_a_job_waits_for_another_only_so_long() -> None:
     jobs = [job("a.first"), job("b.second", after=("a.first",), after_wait=minutes(30))]
     open_runs = [run(1, "a.first", RUNNING), run(2, "b.second")]
 
-    assert told(jobs, open_runs, NOON + minutes(30) - timedelta.resolution) == [(2, "a.first")]
-    assert told(jobs, open_runs, NOON + minutes(30)) == [(2, None)]
+    assert decided(jobs, open_runs, NOON + minutes(30) - timedelta.resolution) == [(2, after(1))]
+    assert decided(jobs, open_runs, NOON + minutes(30)) == [(2, None)]
 
 
 def test_who_waits_for_another_job_holds_its_own_later_runs_back() -> None:
@@ -231,7 +256,7 @@ def test_who_waits_for_another_job_holds_its_own_later_runs_back() -> None:
         run(3, "b.second", day=18, trigger=SCHEDULE),
     ]
 
-    assert told(jobs, open_runs) == [(2, "a.first"), (3, "this job's earlier run, which waits")]
+    assert decided(jobs, open_runs) == [(2, after(1)), (3, EARLIER)]
 
 
 # --- places -------------------------------------------------------------------------------------------------------
@@ -246,15 +271,15 @@ def crowd(pack: str, number: int) -> tuple[list[Job], list[Run]]:
 def test_when_every_place_is_taken_the_next_waits_for_one() -> None:
     jobs, running = crowd("a", SLOTS)
 
-    assert told([*jobs, job("a.next")], [*running, run(1, "a.next")]) == [(1, NO_SLOT)]
-    assert told([*jobs, job("a.next")], [*running[1:], run(1, "a.next")]) == [(1, None)]
+    assert decided([*jobs, job("a.next")], [*running, run(1, "a.next")]) == [(1, NO_SLOT)]
+    assert decided([*jobs, job("a.next")], [*running[1:], run(1, "a.next")]) == [(1, None)]
 
 
 def test_a_pack_that_has_nothing_going_on_has_a_place_of_its_own_and_only_one() -> None:
     jobs, running = crowd("a", SLOTS)
     others = [job("b.one"), job("b.two"), job("c.one")]
 
-    found = told([*jobs, *others], [*running, run(1, "b.one"), run(2, "b.two"), run(3, "c.one")])
+    found = decided([*jobs, *others], [*running, run(1, "b.one"), run(2, "b.two"), run(3, "c.one")])
 
     assert found == [(1, None), (2, NO_SLOT), (3, None)]
 
@@ -262,7 +287,7 @@ def test_a_pack_that_has_nothing_going_on_has_a_place_of_its_own_and_only_one() 
 def test_a_thousand_due_at_once_take_the_places_there_are_in_order() -> None:
     jobs = [job(f"a.job{n:04}") for n in range(1000)]
 
-    found = told(jobs, [run(n, each.name) for n, each in enumerate(jobs)])
+    found = decided(jobs, [run(n, each.name) for n, each in enumerate(jobs)])
 
     assert len(found) == 1000
     assert [number for number, why in found if why is None] == list(range(SLOTS))
@@ -273,32 +298,36 @@ def test_what_waits_for_another_reason_takes_no_place() -> None:
     jobs, running = crowd("a", SLOTS - 1)
     blocked = run(1, "a.job0")
 
-    assert begun([*jobs, job("a.next")], [*running, blocked, run(2, "a.next")]) == [2]
+    assert started([*jobs, job("a.next")], [*running, blocked, run(2, "a.next")]) == [2]
 
 
 # --- ends ---------------------------------------------------------------------------------------------------------
 
-STOP = Stop("ben", NOON, NOON, "cancelled by ben")
+STOP = Stop(
+    "ben",
+    NOON,
+    NOON,
+)
 
 
 def test_a_run_that_is_to_stop_waits_for_nobody() -> None:
     jobs, running = crowd("a", SLOTS)
     waiting = run(1, "a.job0", stop=STOP)
 
-    assert told(jobs, [*running, waiting]) == [(1, None)]
+    assert decided(jobs, [*running, waiting]) == [(1, None)]
 
 
 def test_a_run_of_a_job_that_is_gone_waits_for_nobody() -> None:
     jobs, running = crowd("a", SLOTS)
 
-    assert told(jobs, [*running, run(1, "a.removed")]) == [(1, None)]
+    assert decided(jobs, [*running, run(1, "a.removed")]) == [(1, None)]
 
 
 def test_a_run_that_is_to_stop_still_holds_its_place_while_it_runs() -> None:
     going = replace(run(1, "a.daily", RUNNING), stop=STOP)
 
-    assert told([job("a.daily")], [going, run(2, "a.daily")]) == [(2, "run 1 of this job")]
+    assert decided([job("a.daily")], [going, run(2, "a.daily")]) == [(2, same_window(1))]
 
 
 def test_nothing_open_means_nothing_to_begin() -> None:
-    assert told([], []) == []
+    assert decided([], []) == []

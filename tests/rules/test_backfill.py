@@ -17,22 +17,23 @@ from opsconsole.rules.backfill import (
     ActiveStep,
     Only,
     Pace,
+    StepReason,
     StepState,
     WindowRecord,
     WindowState,
     WindowStatus,
     decide,
-    due_instant,
     in_order,
+    scheduled_time,
+    startable,
     state_of,
-    to_begin,
     windows,
 )
 from tests.packs import counting
 from tests.schedules import cron_of
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
-LOOKED = WindowRecord(run=7, result=WindowState.FRESH, items=100, stale=0, looked_at=NOW)
+LOOKED = WindowRecord(run=7, result=WindowState.FRESH, items=100, stale=0, checked_at=NOW)
 
 
 def job(name: str = "books.close", cron: str = "59 23 * * *", covers: Covers = DAY, **more: object) -> Job:
@@ -76,19 +77,19 @@ def test_what_is_no_range_of_past_windows_is_refused(of: Job, since: str, until:
     ],
 )
 def test_a_window_is_due_when_the_schedule_runs_it(of: Job, label: str, due: datetime) -> None:
-    assert due_instant(of, cron_of(of), day(label, of)) == due
+    assert scheduled_time(of, cron_of(of), day(label, of)) == due
 
 
 @pytest.mark.parametrize(
     ("label", "known", "open_run", "state"),
     [
         ("2025-03-01", NO_RECORD, None, WindowState.MISSING),
-        ("2025-03-01", replace(NO_RECORD, stale=0, looked_at=NOW), None, WindowState.FRESH),  # others wrote its rows
-        ("2025-03-01", replace(NO_RECORD, stale=5, looked_at=NOW), None, WindowState.MISSING),
+        ("2025-03-01", replace(NO_RECORD, stale=0, checked_at=NOW), None, WindowState.FRESH),  # others wrote its rows
+        ("2025-03-01", replace(NO_RECORD, stale=5, checked_at=NOW), None, WindowState.MISSING),
         ("2025-03-01", LOOKED, None, WindowState.FRESH),
         ("2025-03-01", replace(LOOKED, stale=None), None, WindowState.FRESH),
         ("2025-03-01", replace(LOOKED, stale=3), None, WindowState.STALE),
-        ("2025-03-01", replace(LOOKED, whole=False), None, WindowState.STALE),
+        ("2025-03-01", replace(LOOKED, complete=False), None, WindowState.STALE),
         ("2025-03-01", replace(LOOKED, result=WindowState.PARTIAL), None, WindowState.PARTIAL),
         ("2025-03-01", replace(LOOKED, result=WindowState.FAILED, stale=3), None, WindowState.FAILED),
         ("2025-03-01", LOOKED, 9, WindowState.RUNNING),
@@ -126,8 +127,8 @@ def test_a_plan_runs_what_is_wanted_and_says_why_it_skips_the_rest(only: Only, d
     steps = list(decide(job(), RANGE, only, Pace(100, 50.0)))
 
     assert [step.window.label[-1] for step in steps if step.runs] == list(days)
-    skipped = {step.window.label[-1]: step.why for step in steps if not step.runs}
-    assert (skipped["6"], skipped["7"]) == ("run 9 is about it", "it is not due yet")
+    skipped = {step.window.label[-1]: (step.reason, step.open_run) for step in steps if not step.runs}
+    assert (skipped["6"], skipped["7"]) == ((StepReason.RUNNING, 9), (StepReason.NOT_DUE, None))
     assert [step.overwrites for step in steps] == [step.runs and step.window.label != "2025-03-05" for step in steps]
     assert all(step.seconds == step.items / 50 for step in steps if step.runs)
 
@@ -138,7 +139,7 @@ def test_what_is_stale_costs_only_the_items_concerned_when_the_job_can_tell() ->
     (step,) = [step for step in decide(can_tell, RANGE, Only.STALE, Pace(100, 50.0)) if step.runs]
     (whole,) = [step for step in decide(job(), RANGE, Only.STALE, Pace(100, 50.0)) if step.runs]
 
-    assert (step.selection, step.items, step.why) == (Selection.STALE, 3, "3 items are stale")
+    assert (step.selection, step.items, step.reason, step.stale) == (Selection.STALE, 3, StepReason.STALE, 3)
     assert (whole.selection, whole.items) == (Selection.ALL, 100)
 
 
@@ -161,7 +162,7 @@ def going(of: Job, label: str, state: StepState = StepState.PENDING) -> ActiveSt
 
 
 def next_ones(*steps: ActiveStep) -> list[tuple[str, str]]:
-    return [(step.job, step.window.label[-2:]) for step in to_begin(steps, JOBS.get)]
+    return [(step.job, step.window.label[-2:]) for step in startable(steps, JOBS.get)]
 
 
 def test_the_oldest_window_is_first_whatever_the_order_of_the_plan() -> None:
@@ -189,7 +190,7 @@ def test_a_window_waits_for_those_before_it_of_the_jobs_it_comes_after() -> None
 
 
 def test_a_job_that_is_gone_begins_nothing() -> None:
-    assert to_begin([going(job("p.gone"), "2025-03-01")], JOBS.get) == []
+    assert startable([going(job("p.gone"), "2025-03-01")], JOBS.get) == []
 
 
 def test_a_window_that_ended_long_ago_is_not_asked_of_the_schedule() -> None:

@@ -43,7 +43,7 @@ def run(number: int = 41, state: RunState = RunState.SUCCEEDED, **how: Any) -> R
         parent=None,
         selection=Selection.ALL,
         command=None,
-        asked_by="schedule",
+        requested_by="schedule",
         host="web1",
         created_at=AT,
         started_at=AT + SECOND,
@@ -129,7 +129,7 @@ def test_a_due_time_names_what_its_run_waits_for(waits: str | None, sentence: st
 
 
 def test_a_due_time_whose_run_is_being_cancelled() -> None:
-    stop = Stop("asha", NOW, NOW, "cancelled by asha: wrong day")
+    stop = Stop("asha", NOW, NOW, note="wrong day")
 
     answer = why(
         replace(ROW, state=OccurrenceState.DUE, started_at=None),

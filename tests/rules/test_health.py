@@ -40,7 +40,7 @@ def run(state: RunState, counts: Counts | None = None, **more: object) -> Run:
         parent=None,
         selection=Selection.ALL,
         command=None,
-        asked_by="schedule",
+        requested_by="schedule",
         host="here",
         created_at=ago(minutes=30),
         started_at=ago(minutes=30),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,8 @@ from opsconsole.cache.families import Family
 from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.errors import OpsconsoleError, UnknownBackfill, UnknownRun
-from opsconsole.rules.backfill import Only, Step, StepState, WindowRecord, WindowState, WindowStatus
+from opsconsole.rules.admission import Wait, WaitReason
+from opsconsole.rules.backfill import Only, Step, StepReason, StepState, WindowRecord, WindowState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, BackfillState, StepView
 from opsconsole.service.backfills import Calendar, Looking
 from opsconsole.service.snapshot import (
@@ -71,7 +72,7 @@ def a_run(number: int, job: str = "attempts.cache_day", state: RunState = RunSta
         attempt=1,
         parent=None,
         selection=Selection.ALL,
-        asked_by="schedule",
+        requested_by="schedule",
         host="web1",
         created_at=started or ago(seconds=12),
         started_at=started,
@@ -198,8 +199,14 @@ def attached(who: str, number: int = 1, face: str = "console", host: str = "web1
     return Attached(f"{host}-{number}", who, "10.0.0.7", host, 4000 + number, face, "Dashboard", ago(hours=1), NOW)
 
 
-WAITING = Progress(a_run(4814, "attempts.suggest", RunState.QUEUED), "Asia/Kolkata", None, None, "attempts.cache_day")
-STOP = Stop("ben", ago(seconds=3), NOW + timedelta(seconds=7), "cancelled by ben: too slow")
+WAITING = Progress(
+    a_run(4814, "attempts.suggest", RunState.QUEUED),
+    "Asia/Kolkata",
+    None,
+    None,
+    Wait(WaitReason.AFTER, 4811, "attempts.cache_day"),
+)
+STOP = Stop("ben", ago(seconds=3), NOW + timedelta(seconds=7), note="too slow")
 HELD = replace(
     BUSY,
     live=(running(stop=STOP), WAITING),
@@ -325,7 +332,7 @@ def _odd(n: int) -> WindowState:
 
 
 A_YEAR = tuple(
-    a_window(utc_day(NOW.date() - timedelta(days=n)), _odd(n), looked_at=ago(minutes=5), stale=12 * (200 <= n < 208))
+    a_window(utc_day(NOW.date() - timedelta(days=n)), _odd(n), checked_at=ago(minutes=5), stale=12 * (200 <= n < 208))
     for n in range(380, -1, -1)
 )
 MONTHS = tuple(
@@ -340,7 +347,7 @@ MONTHS = tuple(
 
 def a_step(seq: int, day_: date, state: StepState = StepState.PENDING, job: str = REPORT, **other: Any) -> StepView:
     """A missing window of a plan."""
-    made = Step(job, utc_day(day_), True, "it is missing", Selection.ALL, 1203, 0.5, False, None, "spec")
+    made = Step(job, utc_day(day_), True, StepReason.MISSING, Selection.ALL, 1203, 0.5, False, None, "spec")
     run = None if state in (StepState.PENDING, StepState.SKIPPED) else 4900 + seq
     return StepView(seq, replace(made, runs=state is not StepState.SKIPPED, **other), state, run)
 
@@ -354,13 +361,13 @@ def a_backfill(number: int, state: BackfillState = BackfillState.DONE, **other: 
         since="2025-12-01",
         until="2025-12-31",
         only=Only.MISSING,
-        stops=False,
-        asked_by="ben",
+        stop_on_failure=False,
+        requested_by="ben",
         created_at=ago(hours=8, minutes=17),
         command=17,
-        began_at=ago(hours=8, minutes=16),
+        started_at=ago(hours=8, minutes=16),
         ended_at=ago(hours=8, minutes=16) + timedelta(seconds=22) if state is BackfillState.DONE else None,
-        note="",
+        stop=None,
         counts={StepState.DONE: 31},
         items=37_293,
         seconds=15.0,
@@ -371,15 +378,15 @@ def a_backfill(number: int, state: BackfillState = BackfillState.DONE, **other: 
 _FOUR = [date(2025, 12, n) for n in range(1, 6)]
 PLAN_STEPS: Sequence[StepView] = (
     *(a_step(n, day_) for n, day_ in enumerate(_FOUR[:4], 1)),
-    a_step(5, _FOUR[4], StepState.SKIPPED, why="it is fresh", items=0),
+    a_step(5, _FOUR[4], StepState.SKIPPED, reason=StepReason.FRESH, items=0),
 )
 PLAN = a_backfill(
     12,
     BackfillState.PLANNED,
     since="2025-12-01",
     until="2025-12-05",
-    asked_by="asha",
-    began_at=None,
+    requested_by="asha",
+    started_at=None,
     counts={StepState.PENDING: 4, StepState.SKIPPED: 1},
     items=4812,
     seconds=2.0,
@@ -392,17 +399,33 @@ PAST = [
         since="2025-10-30",
         counts={StepState.DONE: 120, StepState.PARTIAL: 1, StepState.FAILED: 3},
     ),
-    a_backfill(9, BackfillState.PLANNED, began_at=None),
+    a_backfill(9, BackfillState.PLANNED, started_at=None),
 ]
 GOING = a_backfill(
     12,
     BackfillState.RUNNING,
     since="2025-12-01",
     until="2026-01-18",
-    asked_by="asha",
-    began_at=ago(seconds=20),
+    requested_by="asha",
+    started_at=ago(seconds=20),
     counts={StepState.DONE: 19, StepState.FAILED: 1, StepState.RUNNING: 1, StepState.PENDING: 27},
 )
+
+
+@dataclass(frozen=True)
+class Done(Outcome):
+    """The outcome of a command that was executed, with this sentence."""
+
+    sentence: str = ""
+
+    @property
+    def done(self) -> str:
+        return self.sentence
+
+
+def refused(message: str, exit_code: int = 4) -> Outcome:
+    """The outcome of a command that was refused."""
+    return Outcome("trigger", {"error": "refused", "message": message, "exit_code": exit_code})
 
 
 class FakeService:
@@ -411,7 +434,7 @@ class FakeService:
     def __init__(self, pages: Sequence[RunPage] = (PAGE,)) -> None:
         self.asked: list[tuple[object, ...]] = []
         self.pages = {page.progress.run.id: page for page in pages}
-        self.answer: Outcome | None = Outcome(4900, None)
+        self.answer: Outcome | None = Outcome("trigger", {"run": 4900})
         self.here: tuple[Run, ...] = ()
         self.cannot: OpsconsoleError | None = None
         self.read_only = False

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from textual import events
 
-from opsconsole.authoring.run import Counts, RunState, Stop
+from opsconsole.authoring.run import Counts, RunState, Stop, StopReason
 from opsconsole.core.errors import NotAllowed, UnknownRun
-from opsconsole.service.snapshot import Outcome, Progress, Snapshot
+from opsconsole.service.snapshot import Progress, Snapshot
 from screens.dialogs.dialog import Confirm
 from screens.dialogs.pause import NOTE_LENGTH, PauseDialog
 from screens.pages.dashboard import Dashboard
@@ -27,7 +27,7 @@ HALF_A_DAY = datetime(2026, 1, 20, 6, 20, tzinfo=UTC)
 def done(sentence: str) -> world.FakeService:
     """A service that carries out everything, and says so in these words."""
     service = world.FakeService()
-    service.answer = Outcome(None, None, done=sentence)
+    service.answer = world.Done("resume", sentence=sentence)
     return service
 
 
@@ -163,7 +163,7 @@ def test_a_page_that_could_not_be_read_has_nothing_to_cancel() -> None:
 
 def test_a_run_that_ended_meanwhile_is_refused_in_words() -> None:
     service = world.FakeService()
-    service.answer = Outcome(None, "run 4812 has already ended: it is succeeded")
+    service.answer = world.refused("run 4812 has already ended: it is succeeded")
 
     async def look(console: Opened) -> None:
         await console.press("down", "x", "left", "enter")
@@ -330,7 +330,7 @@ def test_one_key_resumes_a_job() -> None:
 
 def test_whether_a_job_is_paused_is_for_the_desk_to_say() -> None:
     service = world.FakeService()
-    service.answer = Outcome(None, "game.life_regen is not paused")
+    service.answer = world.refused("game.life_regen is not paused")
 
     async def look(console: Opened) -> None:
         await console.press(*LIFE_REGEN, "u")
@@ -430,7 +430,7 @@ def test_what_is_not_carried_out_yet_is_followed_until_it_is_settled(monkeypatch
             "resume of game.life_regen is already asked for, as command 21, and not carried out yet"
         )
         assert len(of("resume", service)) == 1
-        service.answer = Outcome(None, None, done="game.life_regen goes on")
+        service.answer = world.Done("resume", sentence="game.life_regen goes on")
         await console.until(lambda: console.notice == "game.life_regen goes on")
 
     trying(look, world.HELD, service)
@@ -544,7 +544,7 @@ def test_the_footer_names_at_most_nine_keys_in_eighty_cells(snapshot: Snapshot, 
 
 
 def test_a_run_that_the_schedule_replaces_says_so() -> None:
-    stop = Stop("schedule", world.NOW, world.NOW + timedelta(seconds=30), "replaced by the instant of 18:30 UTC")
+    stop = Stop("schedule", world.NOW, world.NOW + timedelta(seconds=30), StopReason.REPLACED, run=4900)
     page = replace(world.PAGE, progress=world.running(stop=stop))
 
     async def look(console: Opened) -> None:

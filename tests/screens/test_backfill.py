@@ -12,9 +12,9 @@ import pytest
 from textual.pilot import Pilot
 
 from opsconsole.core.errors import BadWindow, NotAllowed, Unavailable
-from opsconsole.rules.backfill import Only, StepState, WindowState
-from opsconsole.rules.backfill_status import Backfill
-from opsconsole.service.snapshot import Outcome, Snapshot
+from opsconsole.rules.backfill import Only, StepReason, StepState, WindowState
+from opsconsole.rules.backfill_status import Backfill, BackfillStop, BackfillStopReason
+from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
 from screens.dialogs.clear import TypeToConfirm
 from screens.dialogs.dialog import Confirm
@@ -36,7 +36,7 @@ REPORT = ("4", "enter")
 """Keys that open the calendar of the daily report."""
 MARKED = (*REPORT, *["left"] * 7, "space", *["down"] * 4, "space")
 """Keys that mark Monday the 1st to Friday the 5th of December on it."""
-OVERWRITING = tuple(world.a_step(n, date(2025, 12, n), overwrites=True, why="it is fresh") for n in (1, 2, 3))
+OVERWRITING = tuple(world.a_step(n, date(2025, 12, n), overwrites=True, reason=StepReason.FRESH) for n in (1, 2, 3))
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
 
 
@@ -236,7 +236,7 @@ def test_the_command_that_does_the_same_is_told() -> None:
 
 def test_a_range_is_marked_planned_applied_and_watched() -> None:
     service = filled(*world.PAST)
-    service.answer = Outcome(None, None, done="backfill 12 begins: 4 windows")
+    service.answer = world.Done("resume", sentence="backfill 12 begins: 4 windows")
 
     async def look(console: Opened) -> None:
         await console.press(*REPORT, *["left"] * 7, "space")
@@ -291,10 +291,8 @@ def test_while_a_plan_is_made_it_says_how_far_and_can_be_left() -> None:
 
 def test_when_the_world_has_changed_it_is_told_and_the_plan_is_made_anew() -> None:
     service = world.FakeService()
-    why = (
-        "backfill 12 is out of date: run 4901 has been about reporting.daily_report 2025-12-02 since; create a new plan"
-    )
-    service.answer = Outcome(None, why)
+    why = "backfill 12 is out of date: run 4901 of reporting.daily_report 2025-12-02 has ended since; create a new plan"
+    service.answer = world.refused(why)
 
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
@@ -419,7 +417,7 @@ def test_a_backfill_is_cancelled_paused_and_resumed_from_every_page(
 ) -> None:
     service = filled(world.GOING, *world.PAST)
     service.plan = world.GOING
-    service.answer = Outcome(None, None, done="so it is")
+    service.answer = world.Done("resume", sentence="so it is")
 
     async def look(console: Opened) -> None:
         for key in where:
@@ -556,10 +554,11 @@ HOSTILE = "[@click=app.quit]x[/]\x1b]52;c;aGk=\x07\u202e日本\r\n😀"
 
 def test_hostile_text_is_shown_and_does_nothing() -> None:
     service = filled(
-        replace(world.GOING, asked_by=HOSTILE, note=HOSTILE), replace(world.PAST[0], jobs=(HOSTILE, HOSTILE))
+        replace(world.GOING, requested_by=HOSTILE, stop=BackfillStop(BackfillStopReason.PAUSED, HOSTILE, HOSTILE)),
+        replace(world.PAST[0], jobs=(HOSTILE, HOSTILE)),
     )
     service.plan = service.filled[0]
-    service.plan_steps = [world.a_step(1, date(2025, 12, 1), job=HOSTILE, why=HOSTILE)]
+    service.plan_steps = [world.a_step(1, date(2025, 12, 1), job=HOSTILE)]
     service.warnings = [HOSTILE]
 
     async def look(console: Opened) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from opsconsole.calendar.windows import Unit
-from opsconsole.rules.backfill import Only, StepState, WindowState, WindowStatus
-from opsconsole.rules.backfill_status import BackfillState
+from opsconsole.rules.backfill import Only, StepReason, StepState, WindowState, WindowStatus
+from opsconsole.rules.backfill_status import BackfillState, BackfillStop, BackfillStopReason
 from opsconsole.service import confirmations as guard
 from opsconsole.service.backfills import Calendar
 from screens.panels import backfills, calendar, plan, windows as overview
@@ -154,7 +154,7 @@ def test_the_headline_counts_in_words_and_in_signs_where_there_is_little_room() 
             "S stale: 1 item out of date · run 4000, 1,203 items in 2.1 s",
         ),
         (
-            world.a_window(world.utc_day(TODAY), WindowState.STALE, whole=False),
+            world.a_window(world.utc_day(TODAY), WindowState.STALE, complete=False),
             "S stale: its data ends before the window does · run 4000",
         ),
     ],
@@ -210,11 +210,12 @@ def test_what_is_marked_is_counted_by_state() -> None:
 
 
 def test_a_plan_says_what_runs_what_is_skipped_and_why_and_what_it_writes_over() -> None:
-    reasons = ("it is fresh", "it is fresh", "run 7 is about it", "run 8 is about it", "12 items are stale")
+    reasons = (*[StepReason.FRESH] * 2, *[StepReason.RUNNING] * 2, StepReason.STALE)
     skipped = [
-        world.a_step(n, TODAY - timedelta(days=n), StepState.SKIPPED, why=why, items=0) for n, why in enumerate(reasons)
+        world.a_step(n, TODAY - timedelta(days=n), StepState.SKIPPED, reason=reason, stale=12, open_run=n, items=0)
+        for n, reason in enumerate(reasons)
     ]
-    over = world.a_step(9, TODAY, why="it is failed", overwrites=True, items=1_301)
+    over = world.a_step(9, TODAY, reason=StepReason.FAILED, overwrites=True, items=1_301)
     about = replace(world.PLAN, counts={StepState.PENDING: 1, StepState.SKIPPED: 5}, items=1_301, seconds=None)
     made = a_plan(steps=(*skipped, over), about=about, warnings=("results go by themselves",))
 
@@ -223,7 +224,7 @@ def test_a_plan_says_what_runs_what_is_skipped_and_why_and_what_it_writes_over()
     assert "Plan 12: 2025-12-01 to 12-05, all windows" in text
     assert "1 window · 1,301 items · time not known yet\n" in text
     assert "overwrites 1 window that had data, 1,301 items" in text
-    assert "5 windows: 2 fresh, 2 being run, 1 stale" in text
+    assert "5 windows: 2 fresh, 2 running, 1 stale" in text
     assert "◐ results go by themselves" in text
     assert "it is asked for" in plain(plan.planned(made, 120, 9, is_asked=True))
 
@@ -352,7 +353,8 @@ def test_windows_that_failed_stand_first() -> None:
 
 
 def test_a_note_and_what_stops_it_stand_on_the_page_of_a_backfill() -> None:
-    held = replace(world.GOING, state=BackfillState.PAUSED, stops=True, note="diary.page 2025-12-04 failed")
+    failed = BackfillStop(BackfillStopReason.WINDOW_FAILED, job="diary.page", window="2025-12-04")
+    held = replace(world.GOING, state=BackfillState.PAUSED, stop_on_failure=True, stop=failed)
     text = plain(backfills.head(held, world.NOW, 80, "Asia/Kolkata"))
     for words in ("Backfill 12", "stops at a failure", "◫ PAUSED", "23:49 IST", "diary.page 2025-12-04 failed"):
         assert words in text

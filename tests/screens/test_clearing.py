@@ -10,7 +10,7 @@ from textual import events
 from opsconsole.cache.clearing import BadClearFilter, ClearFilter, ClearProgress
 from opsconsole.cache.families import BadKey
 from opsconsole.core.errors import NotAllowed, OpsconsoleError, Unavailable
-from opsconsole.service.snapshot import CommandProgress, Outcome
+from opsconsole.service.snapshot import CommandProgress
 from screens.dialogs.clear import ClearDialog, TypeToConfirm
 from screens.dialogs.dialog import Confirm
 from screens.pages.dashboard import Dashboard
@@ -36,7 +36,7 @@ def cleared(
 ) -> world.FakeService:
     """A service that counts, and carries out what it is asked for."""
     service = world.FakeService()
-    service.answer = Outcome(None, None, done=sentence)
+    service.answer = world.Done("resume", sentence=sentence)
     if steps is not None:
         service.steps = (steps,)
     return service
@@ -327,7 +327,7 @@ def test_progress_is_told_while_keys_are_cleared(monkeypatch: pytest.MonkeyPatch
         await clear_asha(console)
         so_far = "clearing of user asha: clearing, 12,000 of 41,204 keys looked at, 310 cleared"
         await console.until(lambda: console.notice == so_far)
-        service.answer = Outcome(None, None, done="940 keys of 2 families are cleared")
+        service.answer = world.Done("resume", sentence="940 keys of 2 families are cleared")
         await console.until(lambda: console.notice == "940 keys of 2 families are cleared")
 
     trying(look, service=service)
@@ -336,7 +336,7 @@ def test_progress_is_told_while_keys_are_cleared(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("grown", ["there are 2,000 keys by now, not 940; look again before clearing them"])
 def test_a_refusal_is_told(grown: str) -> None:
     service = world.FakeService()
-    service.answer = Outcome(None, grown, 4)
+    service.answer = world.refused(grown, 4)
 
     async def look(console: Opened) -> None:
         await clear_asha(console)

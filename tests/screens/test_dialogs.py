@@ -9,7 +9,6 @@ import pytest
 
 from opsconsole.authoring.run import Counts, RunState
 from opsconsole.core.errors import BadWindow, Unavailable
-from opsconsole.service.snapshot import Outcome
 from screens.dialogs.dialog import Confirm
 from screens.dialogs.trigger import TriggerDialog
 from screens.pages.dashboard import Dashboard
@@ -54,7 +53,7 @@ def test_it_acknowledges_at_once_whatever_the_leader_does() -> None:
 
 def test_what_is_asked_for_already_is_refused_in_words() -> None:
     service = world.FakeService()
-    service.answer = Outcome(None, REFUSED)
+    service.answer = world.refused(REFUSED)
 
     async def look(console: Opened) -> None:
         await console.press("t", "enter")

@@ -12,12 +12,12 @@ from textual import events
 from opsconsole.authoring.run import Run, RunState, Stop
 from opsconsole.core.errors import BadWindow
 from opsconsole.core.text import safe
+from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.service.snapshot import (
     Cause,
     Finding,
     JobCard,
     Outage,
-    Outcome,
     Rates,
     RunPage,
     Severity,
@@ -53,14 +53,14 @@ ALL = " ".join(HOSTILE)
 
 def hostile_snapshot(text: str) -> Snapshot:
     """A Snapshot in which everything that can be a text is this one."""
-    run = world.a_run(7, text, error=text, host=text, asked_by=text, window=replace(world.day(), label=text))
+    run = world.a_run(7, text, error=text, host=text, requested_by=text, window=replace(world.day(), label=text))
     cards = (JobCard(text, text, text, "UTC", text, (text,), world.NOW, run),)
     findings = (
         Finding(Severity.CRITICAL, text, text, world.ago(hours=1), 7, text),
         Finding(Severity.WARNING, text, text, world.ago(days=3), None, text),
     )
     waiting = replace(world.running().run, job=text, kinds={text: 3}, window=run.window)
-    stopped = replace(waiting, stop=Stop(text, world.NOW, world.NOW, text))
+    stopped = replace(waiting, stop=Stop(text, world.NOW, world.NOW, note=text))
     queued = replace(waiting, state=RunState.QUEUED)
     return replace(
         world.BUSY,
@@ -71,8 +71,10 @@ def hostile_snapshot(text: str) -> Snapshot:
             replace(world.running(), run=waiting),
             replace(world.running(), run=replace(waiting, planning_done=False)),
             replace(world.running(), run=stopped),
-            replace(world.running(), run=queued, waits=text),
-            replace(world.running(), run=replace(queued, state=RunState.INTERRUPTED), waits=text),
+            replace(world.running(), run=queued, waits=Wait(WaitReason.AFTER, 1, text)),
+            replace(
+                world.running(), run=replace(queued, state=RunState.INTERRUPTED), waits=Wait(WaitReason.AFTER, 1, text)
+            ),
         ),
         recent=(run, replace(run, id=8, error=None)),
         success=(Success(text, Rates(0.5, None, 1.0), (run,), 3.0),),
@@ -88,18 +90,20 @@ def hostile_snapshot(text: str) -> Snapshot:
 
 def hostile_page(text: str) -> RunPage:
     """A run's page of the same kind."""
-    run = replace(world.partial(7), job=text, error=text, asked_by=text, metrics={text: 3}, kinds={text: 2})
+    run = replace(world.partial(7), job=text, error=text, requested_by=text, metrics={text: 3}, kinds={text: 2})
     return _page_of(run, text)
 
 
 def hostile_waiting_page(text: str) -> RunPage:
     """One of a run that waits and is to end."""
     return _page_of(
-        world.a_run(7, text, RunState.QUEUED, stop=Stop(text, world.NOW, world.NOW, text)), text, waits=text
+        world.a_run(7, text, RunState.QUEUED, stop=Stop(text, world.NOW, world.NOW, note=text)),
+        text,
+        Wait(WaitReason.AFTER, 1, text),
     )
 
 
-def _page_of(run: Run, text: str, waits: str | None = None) -> RunPage:
+def _page_of(run: Run, text: str, waits: Wait | None = None) -> RunPage:
     return replace(
         world.PAGE,
         progress=replace(
@@ -147,7 +151,7 @@ PAGES = ("down", "enter", "f", "question_mark", "escape", "escape", "t", "enter"
 @pytest.mark.parametrize("keys", [DIALOGS, LIVE, PAGES], ids=["dialogs", "live", "pages"])
 def test_no_screen_and_no_dialog_passes_it_on(keys: tuple[str, ...], ascii_only: bool) -> None:
     service = world.FakeService([hostile_page(ALL)])
-    service.here, service.answer = (world.running(7, job=ALL).run,), Outcome(None, ALL)
+    service.here, service.answer = (world.running(7, job=ALL).run,), world.refused(ALL)
     service.refuses = service.cannot = BadWindow(ALL)
     snapshot = hostile_snapshot(ALL)
     if keys is not LIVE:

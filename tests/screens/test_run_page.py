@@ -73,7 +73,7 @@ def test_what_it_waits_for_is_known_from_the_other_runs() -> None:
 def test_a_run_that_is_being_cancelled_says_by_whom_and_why() -> None:
     text = text_of(live_page(progress=world.running(stop=world.STOP)))
     assert "\n being cancelled by ben · by force in 7 s · too slow\n" in text
-    silent = msgspec.structs.replace(world.STOP, why="cancelled by ben")
+    silent = msgspec.structs.replace(world.STOP, note="")
     assert "\n being cancelled by ben · by force in 7 s\n" in text_of(live_page(progress=world.running(stop=silent)))
 
 
@@ -128,7 +128,7 @@ def test_relations_and_errors_are_told() -> None:
         world.PAGE.progress.run,
         trigger=Trigger.RETRY,
         parent=4700,
-        asked_by="asha",
+        requested_by="asha",
         attempt=2,
         state=RunState.FAILED,
         error="Redis is away: Connection refused",

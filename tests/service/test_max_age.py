@@ -29,7 +29,7 @@ def store(database_url: str) -> Iterator[Store]:
 def add(store: Store, at: datetime, state: RunState, *, ok: int = 10, failed: int = 0, by: Trigger) -> None:
     with store.writing() as db:
         window = Window(at, at, at.isoformat())
-        run = runs.create(db, JOB, window, as_of=at, trigger=by, asked_by="asha", at=at)
+        run = runs.create(db, JOB, window, as_of=at, trigger=by, requested_by="asha", at=at)
         ended = {"state": state, "ended_at": at, "ok": ok, "failed": failed}
         db.execute(update(table).where(table.c.id == run).values(ended))
 

@@ -1,4 +1,4 @@
-"""What operators asked for, and the trail that only grows."""
+"""Commands, and the audit trail, which only grows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from opsconsole.core.errors import Refused
 from opsconsole.core.settings import Actor
 from opsconsole.store import Store, commands, migrate
 from opsconsole.store.audit import FIRST
@@ -30,77 +31,75 @@ def store(database_url: str) -> Iterator[Store]:
     made.close()
 
 
-def ask(store: Store, target: str = "books.close") -> int:
+def request(store: Store, target: str = "books.close") -> int:
     with store.writing() as db:
-        return commands.ask(db, "trigger", target, {"date": "2025-01-19"}, ASHA, AT)
+        return commands.request(db, "trigger", target, {"date": "2025-01-19"}, ASHA, AT)
 
 
 def chain(store: Store) -> list[dict[str, object]]:
-    """The trail in its order, with each row's hash worked out anew beside the stored one."""
+    """The audit trail in order, with each row's computed hash beside the stored one."""
     with store.reading() as db:
         rows = [dict(row) for row in db.execute(select(audit).order_by(audit.c.id)).mappings()]
     for row in rows:
-        told = {name: value for name, value in row.items() if name not in ("id", "hash")}
-        told["at"] = row["at"].astimezone(UTC).isoformat().replace("+00:00", "Z")
-        plain = json.dumps(told, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        row["anew"] = hashlib.sha256(plain.encode()).hexdigest()
+        content = {name: value for name, value in row.items() if name not in ("id", "hash")}
+        content["at"] = row["at"].astimezone(UTC).isoformat().replace("+00:00", "Z")
+        plain = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        row["computed"] = hashlib.sha256(plain.encode()).hexdigest()
     return rows
 
 
 def is_whole(rows: list[dict[str, object]]) -> bool:
     before = FIRST
     for row in rows:
-        if row["previous"] != before or row["hash"] != row["anew"]:
+        if row["previous"] != before or row["hash"] != row["computed"]:
             return False
         before = str(row["hash"])
     return True
 
 
-def test_a_command_waits_is_carried_out_once_and_says_what_came_of_it(store: Store) -> None:
-    first, second = ask(store), ask(store, "books.send")
+def test_a_command_is_executed_once_and_keeps_its_outcome(store: Store) -> None:
+    first, second = request(store), request(store, "books.send")
     with store.reading() as db:
-        waiting = commands.asked(db)
+        waiting = commands.requested(db)
     assert [command.id for command in waiting] == [first, second]
     assert (waiting[0].verb, waiting[0].target, waiting[0].arguments) == (
         "trigger",
         "books.close",
         {"date": "2025-01-19"},
     )
-    assert (waiting[0].actor, waiting[0].asked_at) == (ASHA, AT)
+    assert (waiting[0].actor, waiting[0].requested_at) == (ASHA, AT)
 
     with store.writing() as db:
-        commands.settle(db, waiting[0], CommandState.DONE, {"run": 41}, AT + timedelta(seconds=1))
+        commands.finish(db, waiting[0], {"run": 41}, AT + timedelta(seconds=1))
 
     with store.reading() as db:
-        assert [command.id for command in commands.asked(db)] == [second]
+        assert [command.id for command in commands.requested(db)] == [second]
         assert commands.get(db, first).outcome == {"run": 41}
         assert commands.get(db, first).state is CommandState.DONE
 
 
-def test_the_trail_has_a_row_when_asked_and_one_with_the_outcome(store: Store) -> None:
-    number = ask(store)
+def test_the_audit_trail_has_a_row_for_the_request_and_one_for_the_outcome(store: Store) -> None:
+    number = request(store)
     with store.writing() as db:
-        commands.settle(
-            db, commands.get(db, number), CommandState.REFUSED, {"why": "it runs"}, AT + timedelta(seconds=1)
-        )
+        commands.refuse(db, commands.get(db, number), Refused("it is running"), AT + timedelta(seconds=1))
 
     rows = chain(store)
 
     assert [(row["command_id"], row["outcome"], row["who"], row["origin"]) for row in rows] == [
-        (number, "asked", "asha as root", "10.1.2.3"),
+        (number, "requested", "asha as root", "10.1.2.3"),
         (number, "refused", "asha as root", "10.1.2.3"),
     ]
     assert rows[1]["before"] == {"date": "2025-01-19"}
-    assert rows[1]["after"] == {"why": "it runs"}
+    assert rows[1]["after"] == {"error": "refused", "message": "it is running", "exit_code": 4}
     assert is_whole(rows)
 
 
 def test_a_command_that_is_rolled_back_leaves_no_trace(store: Store) -> None:
-    ask(store)
+    request(store)
     with store.engine.connect() as db, db.begin() as both:
-        commands.ask(db, "trigger", "books.close", {}, ASHA, AT)
+        commands.request(db, "trigger", "books.close", {}, ASHA, AT)
         both.rollback()
-    ask(store)
+    request(store)
 
     assert len(chain(store)) == 2
     assert is_whole(chain(store))
@@ -115,8 +114,8 @@ def test_a_command_that_is_rolled_back_leaves_no_trace(store: Store) -> None:
         delete(audit).where(audit.c.id == 1),
     ],
 )
-def test_the_database_itself_refuses_to_change_the_trail(store: Store, change: object) -> None:
-    ask(store)
+def test_the_database_refuses_to_change_the_audit_trail(store: Store, change: object) -> None:
+    request(store)
 
     with pytest.raises(DBAPIError, match="ops_audit only grows"), store.writing() as db:
         db.execute(change)  # type: ignore[call-overload]
@@ -125,9 +124,9 @@ def test_the_database_itself_refuses_to_change_the_trail(store: Store, change: o
     assert is_whole(chain(store))
 
 
-def test_a_row_changed_past_the_trigger_shows(store: Store) -> None:
+def test_a_row_changed_without_the_trigger_breaks_the_chain(store: Store) -> None:
     for _ in range(3):
-        ask(store)
+        request(store)
     with store.writing() as db:
         for line in (
             ["DROP TRIGGER ops_audit_no_update"] if store.is_sqlite else ["ALTER TABLE ops_audit DISABLE TRIGGER ALL"]
@@ -138,23 +137,23 @@ def test_a_row_changed_past_the_trigger_shows(store: Store) -> None:
     assert not is_whole(chain(store))
 
 
-def test_operators_who_ask_at_once_make_one_chain(store: Store) -> None:
+def test_concurrent_requests_make_one_chain(store: Store) -> None:
     together = threading.Barrier(4)
     wrong: list[Exception] = []
 
-    def ask_often() -> None:
+    def request_often() -> None:
         together.wait()
         try:
             for _ in range(10):
-                ask(store)
+                request(store)
         except Exception as error:  # noqa: BLE001 - handed to the test
             wrong.append(error)
 
-    people = [threading.Thread(target=ask_often) for _ in range(4)]
-    for person in people:
-        person.start()
-    for person in people:
-        person.join()
+    threads = [threading.Thread(target=request_often) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
     assert wrong == []
     assert len(chain(store)) == 40

@@ -137,7 +137,14 @@ def test_a_row_knows_its_run_and_the_moment_it_lies_in(store: Store) -> None:
     with store.writing() as db:
         window = Window(START, START, "x")
         run = runs.create(
-            db, CLOSE, window, as_of=START, trigger=Trigger.SCHEDULE, asked_by="schedule", at=START, occurrence=second
+            db,
+            CLOSE,
+            window,
+            as_of=START,
+            trigger=Trigger.SCHEDULE,
+            requested_by="schedule",
+            at=START,
+            occurrence=second,
         )
 
     with store.reading() as db:

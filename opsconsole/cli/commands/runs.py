@@ -43,7 +43,7 @@ def command(options: Options, job: str | None, states: tuple[str, ...], limit: i
                 run.job,
                 run.window.label,
                 run.state,
-                "schedule" if run.trigger is Trigger.SCHEDULE else run.asked_by,
+                "schedule" if run.trigger is Trigger.SCHEDULE else run.requested_by,
                 f"{run.counts.ok:,}",
                 f"{run.counts.failed:,}",
                 f"{run.counts.planned:,}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import count, timestamp
 from opsconsole.core.text import safe
+from opsconsole.service import wording
 from opsconsole.service.snapshot import RunPage
 
 
@@ -33,14 +35,14 @@ def command(options: Options, run_number: int, as_json: bool) -> None:
 
 def _print_page(page: RunPage) -> None:
     run, tz = page.progress.run, page.progress.tz
-    by = "the schedule" if run.trigger is Trigger.SCHEDULE else f"{run.asked_by} ({run.trigger})"
+    by = "the schedule" if run.trigger is Trigger.SCHEDULE else f"{run.requested_by} ({run.trigger})"
     click.echo(run_sentence(run))
     click.echo(f"requested by {by}, data as of {timestamp(run.as_of, tz)}, {_attempt(run)}")
     if page.progress.waits:
-        click.echo(f"waiting for {page.progress.waits}")
+        click.echo(f"waiting for {wording.wait(page.progress.waits)}")
     if run.stop:
         end = "" if run.ended_at else f"; forced at {timestamp(run.stop.force_at, tz)}"
-        click.echo(f"stop requested {timestamp(run.stop.at, tz)}: {safe(run.stop.why)}{end}")
+        click.echo(f"stop requested {timestamp(run.stop.at, tz)}: {safe(run.stop.message)}{end}")
     if run.parent:
         click.echo(f"retry of run {run.parent}")
     if page.retried_by:
@@ -62,12 +64,12 @@ def _details(page: RunPage) -> dict[str, Any]:
     run = page.progress.run
     return {
         "trigger": run.trigger,
-        "requested_by": run.asked_by,
+        "requested_by": run.requested_by,
         "parent": run.parent,
         "retried_by": page.retried_by,
         "attempt": run.attempt,
         "recoveries": run.recoveries,
-        "waiting_for": page.progress.waits,
+        "waiting_for": asdict(page.progress.waits) if page.progress.waits else None,
         "stop": _stop(run.stop),
         "host": run.host,
         "as_of": utc(run.as_of),
@@ -87,8 +89,10 @@ def _stop(stop: Stop | None) -> dict[str, Any] | None:
     if stop is None:
         return None
     return {
+        "reason": stop.reason,
         "requested_by": stop.by,
         "requested_at": utc(stop.at),
         "force_at": utc(stop.force_at),
-        "reason": stop.why,
+        "note": stop.note,
+        "replaced_by": stop.run,
     }

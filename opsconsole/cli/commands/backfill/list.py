@@ -37,7 +37,7 @@ def command(options: Options, limit: int, as_json: bool) -> None:
                 each.until,
                 each.only,
                 progress(each),
-                each.asked_by,
+                each.requested_by,
                 timestamp(each.created_at),
                 duration(took) if (took := time_taken(each)) else "-",
             )

@@ -73,6 +73,6 @@ def make_plan(
             first,
             last,
             only=Only(only),
-            stops=stop_on_failure,
+            stop_on_failure=stop_on_failure,
             looking=lambda job, done, total: shown.update(done, total, job),
         )

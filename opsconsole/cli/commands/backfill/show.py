@@ -11,6 +11,7 @@ from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import timestamp
 from opsconsole.core.text import safe
+from opsconsole.service import wording
 
 
 @click.command("show")
@@ -27,10 +28,10 @@ def command(options: Options, number: int, each_window: bool, as_json: bool) -> 
         backfill, steps = service.backfills.get(number), service.backfills.steps(number)
         tz = str(service.queries.zone(backfill.jobs[0]))
     click.echo(summary(backfill))
-    started = f", started {timestamp(backfill.began_at, tz)}" if backfill.began_at else ""
-    click.echo(f"planned {timestamp(backfill.created_at, tz)} by {backfill.asked_by}{started}")
-    if backfill.note:
-        click.echo(safe(backfill.note))
+    started = f", started {timestamp(backfill.started_at, tz)}" if backfill.started_at else ""
+    click.echo(f"planned {timestamp(backfill.created_at, tz)} by {backfill.requested_by}{started}")
+    if backfill.stop is not None:
+        click.echo(safe(wording.backfill_stop(backfill.stop)))
     if each_window:
         print_steps(steps)
         return

@@ -1,0 +1,105 @@
+"""Sentences that several interfaces make of values: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from opsconsole.authoring.run import Stop
+from opsconsole.core.humanize import count, words
+from opsconsole.rules.admission import Wait, WaitReason
+from opsconsole.rules.backfill import Step, StepReason
+from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
+
+
+def wait(wait: Wait) -> str:
+    """What a run waits for, after `waits for`: `run 17 of this job`."""
+    match wait.reason:
+        case WaitReason.SAME_WINDOW:
+            return f"run {wait.run} of this job"
+        case WaitReason.PARALLEL_LIMIT:
+            return f"run {wait.run} of this job, for {wait.window}"
+        case WaitReason.EARLIER_RUN:
+            return "an earlier run of this job"
+        case WaitReason.EXCLUSIVE:
+            return f"{wait.job}, which excludes it"
+        case WaitReason.AFTER:
+            return str(wait.job)
+        case WaitReason.CAPACITY:
+            return "a free slot: the maximum number of runs is running"
+
+
+def stop(stop: Stop) -> str:
+    """Why a run stops: `cancelled by asha: too slow`."""
+    return stop.message
+
+
+def step_reason(step: Step) -> str:
+    """Why a window is run or skipped: `3 items are stale`."""
+    match step.reason:
+        case StepReason.RUNNING:
+            return f"run {step.open_run} is active"
+        case StepReason.STALE:
+            return f"{step.stale:,} items are stale" if step.stale != 1 else "1 item is stale"
+        case StepReason.INCOMPLETE:
+            return "data ends before the window does"
+        case StepReason.NOT_DUE:
+            return "not due yet"
+        case _:
+            return words(step.reason)
+
+
+def backfill_stop(stop: BackfillStop) -> str:
+    """Why a backfill stopped: `paused by asha: lunch`."""
+    if stop.reason is BackfillStopReason.WINDOW_FAILED:
+        return f"{stop.job} {stop.window} failed"
+    return f"{stop.reason} by {stop.by}" + (f": {stop.note}" if stop.note else "")
+
+
+def done(verb: str, outcome: Mapping[str, Any]) -> str | None:
+    """What a command did; None when it queued one run, which the run's own number tells."""
+    sentence = _DONE.get(verb)
+    return None if sentence is None else sentence(outcome)
+
+
+def _retried(outcome: Mapping[str, Any]) -> str | None:
+    if "runs" not in outcome:
+        return None
+    queued, refused = len(outcome["runs"]), outcome["refused"]
+    return f"queued {count(queued, 'run')}" + (f", refused {refused:,}" if refused else "")
+
+
+def _cancelled(outcome: Mapping[str, Any]) -> str:
+    when = "now" if outcome["force"] else "when its batches in flight are done"
+    return f"run {outcome['run']} of {outcome['job']} ends {when}"
+
+
+def _paused(outcome: Mapping[str, Any]) -> str:
+    until = outcome["until"]
+    how = f"until {datetime.fromisoformat(until):%Y-%m-%d %H:%M} UTC" if until else "until it is resumed"
+    return f"paused {outcome['target']} {how}"
+
+
+def _cleared(outcome: Mapping[str, Any]) -> str:
+    families = outcome["families"]
+    of = f" of {count(len(families), 'family', 'families')}" if families else ""
+    return f"cleared {count(outcome['cleared'], 'key')}{of}"
+
+
+_DONE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
+    "retry": _retried,
+    "cancel": _cancelled,
+    "pause": _paused,
+    "resume": lambda outcome: f"resumed {outcome['target']}",
+    "apply_backfill": lambda outcome: f"started backfill {outcome['backfill']}: {count(outcome['windows'], 'window')}",
+    "pause_backfill": lambda outcome: f"paused backfill {outcome['backfill']}; running windows finish",
+    "resume_backfill": lambda outcome: (
+        f"resumed backfill {outcome['backfill']}: {count(outcome['windows'], 'window')} left"
+    ),
+    "cancel_backfill": lambda outcome: (
+        f"cancelled backfill {outcome['backfill']}: {count(outcome['windows'], 'window')} not started"
+    ),
+    "clear": _cleared,
+    "replay": lambda outcome: f"queued {count(outcome['events'], 'event')} to be published again",
+}
