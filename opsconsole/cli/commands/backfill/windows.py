@@ -11,6 +11,7 @@ from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
+from opsconsole.core.humanize import words
 from opsconsole.service.backfills import dates
 
 
@@ -30,11 +31,11 @@ def command(options: Options, job: str, since: str | None, until: str | None, as
     with open_service(load_settings(options)) as service:
         windows = service.backfills.windows(job, first, last)
         tz, name = str(service.queries.zone(job)), service.catalog.find(job).name
-    counts = Counter(str(status.state) for status in windows)
+    counts = Counter(status.state.value for status in windows)
     if as_json:
         documents = [window_document(status) for status in windows]
         print_json({"job": name, "tz": tz, "counts": counts, "windows": documents})
         return
-    click.echo(f"{name} ({tz}): {', '.join(f'{n:,} {state}' for state, n in counts.most_common())}")
-    for line in ranges((status.window.label, str(status.state)) for status in windows):
+    click.echo(f"{name} ({tz}): {', '.join(f'{n:,} {words(state)}' for state, n in counts.most_common())}")
+    for line in ranges((status.window.label, words(status.state)) for status in windows):
         click.echo(f"  {line}")
