@@ -16,13 +16,15 @@ class JsonFormatter(logging.Formatter):
     """Log records as JSON, one per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """`{"at", "level", "logger", "message"}`."""
+        """`{"at", "level", "logger", "message"}`, with `seal` where a line carries one of the audit trail."""
         line = {
             "at": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if seal := getattr(record, "seal", None):
+            line["seal"] = seal
         return msgspec.json.encode(line).decode()
 
 

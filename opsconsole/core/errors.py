@@ -139,6 +139,15 @@ class NotLeading(OpsconsoleError):
     exit_code = Exit.NOT_LEADING
 
 
+class BadSeal(OpsconsoleError):
+    """A text that is no seal of the audit trail."""
+
+    exit_code = Exit.USAGE
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is not a seal; copy one that `opsconsole audit seal` printed, such as 41:6f2c...")
+
+
 class Fenced(OpsconsoleError):
     """A write was refused because another process has taken the lease since."""
 

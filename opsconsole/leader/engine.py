@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from datetime import date
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,7 +23,7 @@ from opsconsole.leader.event_relay import EventRelay
 from opsconsole.leader.lease import Leadership, identity
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
-from opsconsole.store import Store, migrate
+from opsconsole.store import Store, audit, migrate
 from opsconsole.worker.executor import Executor
 from opsconsole.worker.inline import Inline
 from opsconsole.worker.processes import Processes
@@ -71,6 +72,7 @@ class Engine:
         self._grace = GRACE_SECONDS
         self._background_tasks: BackgroundTasks | None = None
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
+        self._seal_logged_on: date | None = None
         self.problem: str | None = None
 
     @property
@@ -135,6 +137,8 @@ class Engine:
     def _lead(self, token: int) -> None:
         reach(Point.LEASE_TAKEN)
         log.info("leading with token %s", token)
+        previous = self._leadership.previous_since
+        self._seal_logged_on = previous.date() if previous else None
         self._beat = time.monotonic() + OPENING_SECONDS
         self._leadership.keep(lost=self.wake, is_alive=self._is_alive)
         self._store.open_ahead(STORE_CONNECTIONS)
@@ -204,8 +208,20 @@ class Engine:
             if now - heartbeat >= 1.0 and self._only_command is None:
                 heartbeat = now
                 scheduler.heartbeat()
+                self._log_daily_seal()
             if not runner.step():
                 self._wake.wait(IDLE_SECONDS)
+
+    def _log_daily_seal(self) -> None:
+        """Logs the last seal of the audit trail once a day, so that a log kept elsewhere has anchors for it."""
+        today = self._now().date()
+        if self._seal_logged_on is not None and self._seal_logged_on >= today:
+            return
+        with self._store.reading() as db:
+            seal = audit.last_seal(db)
+        self._seal_logged_on = today
+        if seal is not None:
+            log.info("the last seal of the audit trail is %s", seal, extra={"seal": str(seal)})
 
     def _is_alive(self) -> bool:
         """Whether the engine's loop ran recently."""

@@ -21,7 +21,7 @@ from opsconsole.service import occurrences, panels, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
 from opsconsole.store import audit, logs, pauses, runs
-from opsconsole.store.audit import AuditEntry, Verification
+from opsconsole.store.audit import AuditEntry, Seal, Verification
 from opsconsole.store.logs import LogLine
 from opsconsole.store.occurrence_history import OccurrenceFilter
 from opsconsole.store.runs import RunFilter
@@ -155,10 +155,15 @@ class Queries:
         with self._backend.reading() as db:
             return audit.newest(db, limit=limit)
 
-    def verify_audit(self) -> Verification:
-        """Whether the audit trail is complete and unchanged."""
+    def audit_seal(self) -> Seal | None:
+        """The newest row of the audit trail with its hash; None when the trail is empty."""
         with self._backend.reading() as db:
-            return audit.verify(db)
+            return audit.last_seal(db)
+
+    def verify_audit(self, anchor: Seal | None = None) -> Verification:
+        """Whether the audit trail is consistent, and contains `anchor`."""
+        with self._backend.reading() as db:
+            return audit.verify(db, anchor)
 
 
 def canonical(backend: Backend, wanted: RunFilter) -> RunFilter:

@@ -11,6 +11,7 @@ from opsconsole.core.humanize import count, words
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.rules.backfill import Step, StepReason
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
+from opsconsole.store.audit import AuditProblem, Seal, Verification
 
 
 def wait(wait: Wait) -> str:
@@ -55,6 +56,31 @@ def backfill_stop(stop: BackfillStop) -> str:
     if stop.reason is BackfillStopReason.WINDOW_FAILED:
         return f"{stop.job} {stop.window} failed"
     return f"{stop.reason} by {stop.by}" + (f": {stop.note}" if stop.note else "")
+
+
+def audit_verification(result: Verification, anchor: Seal | None) -> str:
+    """What a verification of the audit trail has proven."""
+    verified = count(result.rows, "row")
+    match result.problem:
+        case AuditProblem.ROW_CHANGED:
+            return f"row {result.broken} was changed after it was written; {verified} before it are valid"
+        case AuditProblem.PREVIOUS_ROW_MISSING:
+            return f"the row before row {result.broken} is missing or was changed; {verified} before it are valid"
+        case AuditProblem.ANCHOR_CHANGED:
+            return f"row {result.broken} does not have this seal: the trail was rewritten"
+        case AuditProblem.ANCHOR_MISSING:
+            return f"row {result.broken} of this seal is missing: rows were removed from the end"
+        case None:
+            pass
+    if result.seal is None:
+        return "the audit trail is empty"
+    if anchor is not None:
+        return f"verified {verified}: unchanged up to row {anchor.row}, consistent up to row {result.seal.row}"
+    return (
+        f"verified {verified}: they are consistent with each other; the last seal is {result.seal}\n"
+        "this does not show whether rows were removed from the end, or the whole trail was rewritten; "
+        "for that, compare with a seal kept elsewhere: `opsconsole audit verify --seal ID:HASH`"
+    )
 
 
 def done(verb: str, outcome: Mapping[str, Any]) -> str | None:

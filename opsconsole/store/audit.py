@@ -1,31 +1,33 @@
-"""The audit trail: who asked for what and what came of it. It only grows, and each row seals the one before."""
+"""The audit trail: who requested what, and the outcome. It only grows, and each row seals the one before it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from hashlib import sha256
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from opsconsole.core.database import Connection
+from opsconsole.core.errors import BadSeal
 from opsconsole.core.settings import Actor
 from opsconsole.store.tables import audit
 
 FIRST = "0" * 64
-"""What stands as the hash before the first row of the trail."""
+"""The hash before the first row."""
 TRIES = 100
-"""Each that fails means that somebody else's row was written, so only a crowd uses many."""
+"""A try fails only when another process appends at the same moment."""
 PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """A row of the trail. `before` is what was asked, `after` what came of it."""
+    """A row of the audit trail. `before` holds the arguments of a command, `after` its outcome."""
 
     id: int
     at: datetime
@@ -40,13 +42,43 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Seal:
+    """A row and its hash. A seal kept elsewhere is an anchor: the rows up to it cannot change unnoticed."""
+
+    row: int
+    hash: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads `ID:HASH`. Raises BadSeal."""
+        row, _, digest = text.strip().partition(":")
+        if not (row.isascii() and row.isdigit()) or len(digest) != len(FIRST) or set(digest) - set("0123456789abcdef"):
+            raise BadSeal(text)
+        return cls(int(row), digest)
+
+    def __str__(self) -> str:
+        return f"{self.row}:{self.hash}"
+
+
+class AuditProblem(StrEnum):
+    """What is wrong with the audit trail at a row."""
+
+    ROW_CHANGED = "row_changed"
+    PREVIOUS_ROW_MISSING = "previous_row_missing"
+    ANCHOR_MISSING = "anchor_missing"
+    ANCHOR_CHANGED = "anchor_changed"
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
-    """What came of checking the chain: how many rows hold, the newest seal, and the first row that does not hold."""
+    """The result of a verification: how many rows are valid, the seal of the last of them, and the first problem with
+    its row.
+    """
 
     rows: int
-    seal: str
-    broken: int | None
-    why: str | None
+    seal: Seal | None
+    problem: AuditProblem | None = None
+    broken: int | None = None
 
 
 def append(
@@ -61,8 +93,8 @@ def append(
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
 ) -> None:
-    """Appends a row that carries the hash of the one before, so that a changed or missing row shows."""
-    newest = select(audit.c.hash).order_by(audit.c.id.desc()).limit(1)
+    """Appends a row that contains the hash of the row before it, so that a changed or missing row is found."""
+    newest_hash = select(audit.c.hash).order_by(audit.c.id.desc()).limit(1)
     row: dict[str, Any] = {
         "at": at,
         "command_id": command,
@@ -75,12 +107,12 @@ def append(
         "after": after,
     }
     for tries_left in reversed(range(TRIES)):
-        row["previous"] = db.execute(newest).scalar() or FIRST
+        row["previous"] = db.execute(newest_hash).scalar() or FIRST
         try:
             with db.begin_nested():
-                db.execute(insert(audit).values(**row, hash=_seal(row)))
+                db.execute(insert(audit).values(**row, hash=_hash(row)))
         except IntegrityError:
-            # Somebody else appended to the same row meanwhile; the chain has a newer end now.
+            # Another process has appended to the same row meanwhile.
             if not tries_left:
                 raise
         else:
@@ -107,20 +139,37 @@ def newest(db: Connection, *, limit: int) -> list[AuditEntry]:
     ]
 
 
-def verify(db: Connection) -> Verification:
-    """Works every seal out anew, from the first row to the last."""
-    seal, rows, after = FIRST, 0, 0
+def last_seal(db: Connection) -> Seal | None:
+    """The seal of the newest row; None before the first."""
+    row = db.execute(select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else Seal(row.id, row.hash)
+
+
+def verify(db: Connection, anchor: Seal | None = None) -> Verification:
+    """Recomputes every hash from the first row to the last, and compares the row of `anchor` with it.
+
+    Without an anchor this proves only that the rows are consistent with each other: rows cut from the end, or a chain
+    that was rewritten as a whole, are not found.
+    """
+    seal: Seal | None = None
+    rows, is_anchored = 0, anchor is None
     query = select(audit).order_by(audit.c.id).limit(PAGE)
-    while page := db.execute(query.where(audit.c.id > after)).mappings().all():
-        for found in page:
-            row = {name: value for name, value in found.items() if name not in ("id", "hash")}
-            if row["previous"] != seal:
-                return Verification(rows, seal, found["id"], "the row before it is missing or was changed")
-            if _seal(row) != found["hash"]:
-                return Verification(rows, seal, found["id"], "it was changed after it was written")
-            seal, rows, after = found["hash"], rows + 1, found["id"]
-    return Verification(rows, seal, None, None)
+    while page := db.execute(query.where(audit.c.id > (seal.row if seal else 0))).mappings().all():
+        for stored in page:
+            content = {name: value for name, value in stored.items() if name not in ("id", "hash")}
+            if content["previous"] != (seal.hash if seal else FIRST):
+                return Verification(rows, seal, AuditProblem.PREVIOUS_ROW_MISSING, stored["id"])
+            if _hash(content) != stored["hash"]:
+                return Verification(rows, seal, AuditProblem.ROW_CHANGED, stored["id"])
+            seal, rows = Seal(stored["id"], stored["hash"]), rows + 1
+            if anchor is not None and anchor.row == seal.row:
+                if anchor != seal:
+                    return Verification(rows, seal, AuditProblem.ANCHOR_CHANGED, anchor.row)
+                is_anchored = True
+    if not is_anchored and anchor is not None:
+        return Verification(rows, seal, AuditProblem.ANCHOR_MISSING, anchor.row)
+    return Verification(rows, seal)
 
 
-def _seal(row: Mapping[str, Any]) -> str:
+def _hash(row: Mapping[str, Any]) -> str:
     return sha256(msgspec.json.encode(row, order="sorted")).hexdigest()

@@ -6,7 +6,7 @@ import json
 import threading
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import delete, text, update
 
 from opsconsole.authoring.run import RunState, Stop
 from opsconsole.store import runs
@@ -84,7 +84,9 @@ def test_show_tells_attempts_and_who_stopped_it(typing: Typing, place: Installat
     assert (facts["attempt"], facts["recoveries"]) == (1, 1)
     assert facts["stop"] == {
         "requested_by": "asha",
-        "reason": "cancelled by asha: wrong day",
+        "reason": "cancelled",
+        "note": "wrong day",
+        "replaced_by": None,
         "requested_at": "2026-01-19T12:00:00Z",
         "force_at": "2026-01-19T12:00:10Z",
     }
@@ -110,7 +112,7 @@ def test_the_trail_tells_who_asked_and_what_came_of_it(typing: Typing, place: In
         "refused",
         "local",
     )
-    assert entry["after"]["why"] == "all is not paused; paused now: clockwork"
+    assert entry["after"]["message"] == "all is not paused; paused now: clockwork"
 
 
 def test_a_whole_trail_is_verified_with_its_newest_seal(typing: Typing) -> None:
@@ -119,9 +121,10 @@ def test_a_whole_trail_is_verified_with_its_newest_seal(typing: Typing) -> None:
     told, facts = typing("audit", "verify"), typing("audit", "verify", "--json").json
 
     assert told.code == 0
-    assert told.out.startswith("2 rows verified; the last seal is ")
-    assert told.out.split()[-1] == facts["seal"]
-    assert (facts["ok"], facts["rows"], facts["broken"]) == (True, 2, None)
+    proven = f"verified 2 rows: they are consistent with each other; the last seal is {facts['seal']}\n"
+    assert told.out.startswith(proven)
+    assert "does not show whether rows were removed from the end" in told.out
+    assert (facts["ok"], facts["rows"], facts["problem"], facts["broken"]) == (True, 2, None, None)
 
 
 def test_the_first_row_that_was_changed_is_named(typing: Typing, place: Installation) -> None:
@@ -134,8 +137,37 @@ def test_the_first_row_that_was_changed_is_named(typing: Typing, place: Installa
     told = typing("audit", "verify")
 
     assert told.code == 1
-    assert told.out == "row 3 is not valid: it was changed after it was written; 2 rows before it verified\n"
-    assert typing("audit", "verify", "--json").json["broken"] == 3
+    assert told.out == "row 3 was changed after it was written; 2 rows before it are valid\n"
+    facts = typing("audit", "verify", "--json").json
+    assert (facts["problem"], facts["broken"]) == ("row_changed", 3)
+
+
+def test_a_seal_kept_elsewhere_shows_that_rows_were_removed_or_rewritten(typing: Typing, place: Installation) -> None:
+    assert typing("audit", "seal").out == "the audit trail is empty\n"
+    typing("pause", "clockwork")
+    typing("resume", "clockwork")
+    seal = typing("audit", "seal").out.strip()
+
+    kept = typing("audit", "verify", "--seal", seal)
+    with place.store.writing() as db:
+        db.execute(text("DROP TRIGGER ops_audit_no_delete"))
+        db.execute(delete(audit).where(audit.c.id == 4))
+    cut, unanchored = typing("audit", "verify", "--seal", seal), typing("audit", "verify")
+    typing("pause", "all")
+    rewritten = typing("audit", "verify", "--seal", seal, "--json")
+
+    assert seal.startswith("4:")
+    assert (kept.code, kept.out) == (0, "verified 4 rows: unchanged up to row 4, consistent up to row 4\n")
+    assert (cut.code, cut.out) == (1, "row 4 of this seal is missing: rows were removed from the end\n")
+    assert unanchored.code == 0, "the rows that are left are consistent"
+    assert (rewritten.code, rewritten.json["problem"]) == (1, "anchor_changed")
+
+
+def test_a_text_that_is_no_seal_is_refused(typing: Typing) -> None:
+    refused = typing("audit", "verify", "--seal", "41:zz")
+
+    assert refused.code == 2
+    assert "'41:zz' is not a seal" in refused.err
 
 
 # --- lint, and what is typed wrongly ------------------------------------------------------------------------------

@@ -375,7 +375,7 @@ def _commands(account: Account, held: _Held, db: Connection) -> None:
         account.check(named == there, f"{told} names the runs {named} and made {there}")
     checked = audit.verify(db)
     account.counts["audit rows"] += checked.rows
-    account.check(checked.broken is None, f"the trail does not hold at row {checked.broken}: {checked.why}")
+    account.check(checked.broken is None, f"the trail does not hold at row {checked.broken}: {checked.problem}")
 
 
 def _leaders(account: Account, db: Connection) -> None:

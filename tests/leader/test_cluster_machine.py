@@ -453,7 +453,7 @@ class Cluster(RuleBasedStateMachine):
         with self.store.reading() as db:
             assert commands.requested(db) == []
             checked = audit.verify(db)
-            assert (checked.broken, checked.why) == (None, None)
+            assert (checked.broken, checked.problem) == (None, None)
             for row in rows_of(db, schema.runs):
                 assert row["state"] in TERMINAL
         self._effects_are_there()

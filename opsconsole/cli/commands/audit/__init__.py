@@ -17,7 +17,10 @@ from opsconsole.store.audit import AuditEntry
 
 LONGEST_DETAILS = 80
 
-SUMMARIES = {"verify": "Check that no row of the audit trail was changed or removed."}
+SUMMARIES = {
+    "seal": "Print the newest row and its hash.",
+    "verify": "Check that no row of the audit trail was changed or removed.",
+}
 
 
 @click.group(

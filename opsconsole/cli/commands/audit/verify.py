@@ -11,33 +11,34 @@ from opsconsole.cli.output import print_json
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.errors import Exit
-from opsconsole.core.humanize import count
+from opsconsole.service import wording
+from opsconsole.store.audit import Seal
 
 
 @click.command("verify")
+@click.option("--seal", "anchor", metavar="ID:HASH", help="Compare with a seal that `audit seal` printed earlier.")
 @json_option
 @click.pass_obj
-def command(options: Options, as_json: bool) -> None:
+def command(options: Options, anchor: str | None, as_json: bool) -> None:
     """Check that no row of the audit trail was changed or removed.
 
-    Exits with code 1 if one was.
+    Exits with code 1 if one was. Without --seal it cannot find rows that were cut off the end, or a trail that was
+    rewritten as a whole.
     """
+    seal = Seal.parse(anchor) if anchor else None
     with open_service(load_settings(options)) as service:
-        result = service.queries.verify_audit()
-    intact = result.broken is None
+        result = service.queries.verify_audit(seal)
     if as_json:
         print_json(
             {
-                "ok": intact,
+                "ok": result.problem is None,
                 "rows": result.rows,
-                "seal": result.seal,
+                "seal": str(result.seal) if result.seal else None,
+                "anchor": str(seal) if seal else None,
+                "problem": result.problem,
                 "broken": result.broken,
-                "reason": result.why,
             }
         )
-    elif intact:
-        click.echo(f"{count(result.rows, 'row')} verified; the last seal is {result.seal}")
     else:
-        before = f"{count(result.rows, 'row')} before it verified"
-        click.echo(f"row {result.broken} is not valid: {result.why}; {before}")
-    sys.exit(Exit.DONE if intact else Exit.FAILED)
+        click.echo(wording.audit_verification(result, seal))
+    sys.exit(Exit.FAILED if result.problem else Exit.DONE)

@@ -1,0 +1,26 @@
+"""`audit seal`: the newest row of the audit trail and its hash."""
+
+from __future__ import annotations
+
+import click
+
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import print_json
+from opsconsole.cli.prompts import json_option
+from opsconsole.cli.session import open_service
+
+
+@click.command("seal")
+@json_option
+@click.pass_obj
+def command(options: Options, as_json: bool) -> None:
+    """Print the newest row and its hash.
+
+    Keep it where nobody with access to the database can change it, and pass it to `audit verify --seal` later.
+    """
+    with open_service(load_settings(options)) as service:
+        seal = service.queries.audit_seal()
+    if as_json:
+        print_json({"seal": str(seal) if seal else None})
+    else:
+        click.echo(seal or "the audit trail is empty")
