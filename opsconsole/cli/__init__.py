@@ -118,6 +118,8 @@ def main() -> None:
 
 def _one_line(error: click.ClickException) -> str:
     """The message of a usage error in one line, with the help page to read."""
-    message = " ".join(error.format_message().split()).rstrip(".")
+    message = " ".join(error.format_message().split())
     context = error.ctx if isinstance(error, click.UsageError) else None
-    return f"{message}; see `{context.command_path} --help`" if context is not None else message
+    if context is None:
+        return message
+    return f"{message}{'' if message.endswith(('.', '?')) else '.'} See `{context.command_path} --help`"

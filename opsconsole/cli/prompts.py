@@ -32,7 +32,7 @@ def confirm(question: str, *, yes: bool) -> None:
 def require_yes(question: str, *, yes: bool) -> None:
     """Asks for confirmation on a terminal; without one, only --yes continues."""
     if not yes and not sys.stdin.isatty():
-        raise click.UsageError(f"{question} Without a terminal, confirm with --yes")
+        raise click.UsageError(f"{question} Confirm with --yes")
     confirm(question, yes=yes)
 
 
@@ -47,7 +47,7 @@ def duration(option: str, text: str | None) -> timedelta | None:
     try:
         return None if text is None else parse_duration(text)
     except BadTime as error:
-        raise click.BadParameter(error.sentence, param_hint=option) from None
+        raise click.BadParameter(error.sentence, param_hint=f"'{option}'") from None
 
 
 def future_time(option: str, text: str | None, place: ZoneInfo, now: datetime) -> datetime | None:
@@ -55,7 +55,7 @@ def future_time(option: str, text: str | None, place: ZoneInfo, now: datetime) -
     try:
         return None if text is None else parse_future_time(text, place, now)
     except BadTime as error:
-        raise click.BadParameter(error.sentence, param_hint=option) from None
+        raise click.BadParameter(error.sentence, param_hint=f"'{option}'") from None
 
 
 def past_time(option: str, text: str | None, place: ZoneInfo, now: datetime) -> datetime | None:
@@ -63,4 +63,4 @@ def past_time(option: str, text: str | None, place: ZoneInfo, now: datetime) -> 
     try:
         return None if text is None else parse_past_time(text, place, now)
     except BadTime as error:
-        raise click.BadParameter(error.sentence, param_hint=option) from None
+        raise click.BadParameter(error.sentence, param_hint=f"'{option}'") from None

@@ -88,7 +88,7 @@ _SQLITE_AWAY = (10, 13, 14)  # input/output error, disk full, cannot open
 
 
 def trouble(error: BaseException) -> Trouble:
-    """Whether trying again can help, the database is away, or the statement itself is at fault."""
+    """Whether trying again can help, the database is unreachable, or the statement itself is at fault."""
     if isinstance(error, PoolTimeoutError):
         return Trouble.TRANSIENT
     if not isinstance(error, DBAPIError):

@@ -1,4 +1,4 @@
-"""Errors that write their own sentence: what is wrong, and what to do about it."""
+"""Errors with a message for the operator: what is wrong, and what to do about it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Exit(IntEnum):
 
 
 class OpsconsoleError(Exception):
-    """Base of all errors that are shown to an operator as one sentence."""
+    """Base of all errors that are shown to an operator in one line."""
 
     exit_code = Exit.FAILED
 
@@ -46,19 +46,16 @@ class BadCron(OpsconsoleError):
 
 
 class BadZone(OpsconsoleError):
-    """A timezone that the zone database does not know."""
+    """A timezone that is not in the zone database."""
 
     exit_code = Exit.USAGE
 
     def __init__(self, name: str, hint: str = "use an IANA name such as Asia/Kolkata or UTC") -> None:
-        super().__init__(f"timezone {name!r} is not known; {hint}")
+        super().__init__(f"unknown timezone {name!r}; {hint}")
 
 
 class BadSettings(OpsconsoleError):
-    """A configuration that cannot be used: every problem at once.
-
-    `problems` holds one finished sentence each.
-    """
+    """A configuration that cannot be used. `problems` has a message for each thing that is wrong."""
 
     exit_code = Exit.CONFIGURATION
 
@@ -68,7 +65,7 @@ class BadSettings(OpsconsoleError):
 
 
 class BadWindow(OpsconsoleError):
-    """A date that names no window of a job."""
+    """A date that is not in any window of a job."""
 
     exit_code = Exit.USAGE
 
@@ -79,35 +76,37 @@ class UnknownJob(OpsconsoleError):
     exit_code = Exit.USAGE
 
     def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(f"there is no job {name!r}; the jobs are {', '.join(known) or 'none (no pack is loaded)'}")
+        super().__init__(
+            f"unknown job {name!r}; available jobs: {', '.join(known) or 'none, because no pack is loaded'}"
+        )
 
 
 class UnknownRun(OpsconsoleError):
-    """A run number that the store does not have."""
+    """A run that is not in the store."""
 
     exit_code = Exit.USAGE
 
     def __init__(self, run: int) -> None:
-        super().__init__(f"there is no run {run}; `opsconsole runs` lists the newest")
+        super().__init__(f"run {run} does not exist; `opsconsole runs` lists the newest")
 
 
 class UnknownBackfill(OpsconsoleError):
-    """A backfill number that the store does not have."""
+    """A backfill that is not in the store."""
 
     exit_code = Exit.USAGE
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"there is no backfill {number}; `opsconsole backfill list` lists the newest")
+        super().__init__(f"backfill {number} does not exist; `opsconsole backfill list` lists the newest")
 
 
 class Refused(OpsconsoleError):
-    """An action that may not be carried out as things are."""
+    """An action that the current state does not allow."""
 
     exit_code = Exit.REFUSED
 
 
 class NotBackfillable(OpsconsoleError):
-    """A job that has no past windows to fill."""
+    """A job without past windows."""
 
     exit_code = Exit.USAGE
 
@@ -115,22 +114,22 @@ class NotBackfillable(OpsconsoleError):
         super().__init__(f"{job} {why}: there is nothing to backfill; run it by hand instead")
 
 
-class CannotTellStale(OpsconsoleError):
-    """A job that does not say what is out of date."""
+class StaleNotSupported(OpsconsoleError):
+    """A job that cannot detect stale items."""
 
     exit_code = Exit.USAGE
 
     def __init__(self, job: str) -> None:
-        super().__init__(f"{job} cannot tell what is stale; run the whole window instead")
+        super().__init__(f"{job} cannot detect stale items; run the whole window instead")
 
 
 class NotAllowed(OpsconsoleError):
-    """Whoever asks may only look."""
+    """A viewer requested an action."""
 
     exit_code = Exit.NOT_ALLOWED
 
     def __init__(self, verb: str) -> None:
-        super().__init__(f"{verb} is refused: this was opened with --read-only and may only look")
+        super().__init__(f"{verb.replace('_', ' ')} is not allowed in read-only mode")
 
 
 class NotLeading(OpsconsoleError):
@@ -149,29 +148,29 @@ class BadSeal(OpsconsoleError):
 
 
 class Fenced(OpsconsoleError):
-    """A write was refused because another process has taken the lease since."""
+    """A write was refused because another process holds the lease by now."""
 
     def __init__(self, token: int) -> None:
-        super().__init__(f"this process no longer leads (its token {token} is old); it stops what it was doing")
+        super().__init__(f"this process no longer leads: its fencing token {token} is outdated")
 
 
 class SchemaMismatch(OpsconsoleError):
-    """The store's tables are of another version than this program."""
+    """The store's tables have another version than this program."""
 
     exit_code = Exit.CONFIGURATION
 
 
 class Unavailable(OpsconsoleError):
-    """A service that jobs depend on does not answer.
+    """A dependency is unreachable.
 
-    `dependency` is `redis`, `data`, or a service that a pack asks; `reason` is safe to show.
+    `dependency` is `redis`, `data`, `store`, or a service that a pack uses; `reason` is safe to show.
     """
 
     def __init__(self, dependency: str, reason: str) -> None:
         self.dependency = dependency
         self.reason = reason
-        super().__init__(f"{NAMES.get(dependency, dependency)} is away: {reason}")
+        super().__init__(f"{NAMES.get(dependency, dependency)} is unreachable: {reason}")
 
 
 NAMES = {"redis": "Redis", "data": "the data database", "store": "the store", "claude": "the Claude API"}
-"""How each dependency is called on the screen and in messages."""
+"""The name of each dependency in messages."""

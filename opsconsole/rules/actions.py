@@ -14,7 +14,7 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import OPEN, Run, Selection
 from opsconsole.calendar.cron import zone
 from opsconsole.calendar.windows import Window
-from opsconsole.core.errors import BadWindow, CannotTellStale, NotAllowed, Refused
+from opsconsole.core.errors import BadWindow, NotAllowed, Refused, StaleNotSupported
 from opsconsole.core.settings import Actor, Role
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState
 from opsconsole.rules.pauses import ALL, Pause
@@ -158,9 +158,9 @@ def check_window_age(job: Job, window: Window, now: datetime) -> None:
 
 
 def check_selection(job: Job, selection: Selection) -> None:
-    """Raises CannotTellStale when the job cannot find stale items."""
+    """Raises StaleNotSupported when the job cannot find stale items."""
     if selection is Selection.STALE and job.stale is None:
-        raise CannotTellStale(job.name)
+        raise StaleNotSupported(job.name)
 
 
 def check_no_active_run(active: Run | None) -> None:

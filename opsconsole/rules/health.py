@@ -56,7 +56,7 @@ class JobFacts:
 
 def findings(jobs: Iterable[JobFacts], away: Mapping[str, tuple[datetime, str]], now: datetime) -> tuple[Finding, ...]:
     """Everything that is wrong. `away` holds services that do not answer: {name: (since, why)}."""
-    found = [Finding(Severity.CRITICAL, name, f"is away: {why}", since) for name, (since, why) in away.items()]
+    found = [Finding(Severity.CRITICAL, name, f"is unreachable: {why}", since) for name, (since, why) in away.items()]
     for facts in jobs:
         found += _overdue(facts, now)
         found += _overrun(facts, now)

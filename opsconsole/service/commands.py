@@ -45,7 +45,7 @@ class Commands:
         actor: Actor | None = None,
     ) -> int:
         """Requests a run, over all items or only the stale ones. `actor` is who requests it when that is not this
-        process's user. Raises BadWindow, UnknownJob or CannotTellStale at once.
+        process's user. Raises BadWindow, UnknownJob or StaleNotSupported at once.
         """
         found = self._backend.catalog.find(job)
         actions.trigger_window(found, day, self._backend.now())

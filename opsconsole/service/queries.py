@@ -75,7 +75,7 @@ class Queries:
 
     def preview(self, job: str, day: str | None = None, *, only: Selection = Selection.ALL) -> Preview:
         """What a trigger would do now: its window and its number of items. Raises BadWindow, UnknownJob,
-        CannotTellStale, Unavailable.
+        StaleNotSupported, Unavailable.
         """
         backend = self._backend
         found, now = backend.catalog.find(job), backend.now()

@@ -1,4 +1,4 @@
-"""Makes Snapshots: from the store, from Redis, and from what was there before when one of them is away."""
+"""Makes Snapshots: from the store, from Redis, and from what was there before when one of them is unreachable."""
 
 from __future__ import annotations
 

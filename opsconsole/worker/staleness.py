@@ -16,6 +16,6 @@ from opsconsole.worker.work import stale
 def count(data: Database, catalog: Catalog, job: Job, window: Window, now: datetime) -> int:
     """How many of the window's items are missing or out of date, as far as its data reaches by now.
 
-    Raises CannotTellStale, BadPopulation, Unavailable.
+    Raises StaleNotSupported, BadPopulation, Unavailable.
     """
     return how_many(data, stale(job, Scope(window, min(window.end, now), {}, catalog.options(job))))

@@ -15,7 +15,7 @@ from opsconsole.authoring.failures import failure
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.core.database import Trouble, reason, trouble
-from opsconsole.core.errors import CannotTellStale, OpsconsoleError, Unavailable
+from opsconsole.core.errors import OpsconsoleError, StaleNotSupported, Unavailable
 from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def prepared(job: Job, scope: Scope, tools: Resources, run: int) -> dict[str, An
 
 
 def stale(job: Job, scope: Scope) -> Select[tuple[str]]:
-    """Which items are missing or out of date. Raises CannotTellStale, or BadPopulation for whatever job code raises."""
+    """The items that are missing or outdated. Raises StaleNotSupported, or BadPopulation for an error of job code."""
     if job.stale is None:
-        raise CannotTellStale(job.name)
+        raise StaleNotSupported(job.name)
     try:
         return job.stale(scope)
     except Exception as error:
@@ -86,7 +86,7 @@ def texts(job: Job, keys: list[Any]) -> list[str]:
 def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | None = None) -> BatchResult:
     """Carries out a batch and says what became of each of its keys. Never raises for what job code does.
 
-    A transient error gives the keys back to be tried again; a dependency that is away ends the batch, with what was
+    A transient error gives the keys back to be tried again; an unreachable dependency ends the batch, with what was
     done before it counted; any other error halves the keys until the items that cause it are alone.
     """
     began = time.perf_counter()

@@ -31,7 +31,7 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
         away = view.snapshot.store_away is not None
         return [
             rule("Health", cells),
-            line("   ", Piece("not known while the store is away", "warn")) if away else well,
+            line("   ", Piece("not known while the store is unreachable", "warn")) if away else well,
         ]
     shown, hidden = fit([Block(_lines(view, each, cells), key(each)) for each in findings], rows, cells, view.cursor)
     more = line(Piece(f"{hidden} more", "quiet")) if hidden else ()

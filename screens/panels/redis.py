@@ -14,7 +14,7 @@ HIT_RATES = 20
 
 
 def panel(view: View, cells: int, rows: int) -> list[Line]:
-    """The rule and `rows` lines; what was last known stays when the server is away."""
+    """The rule and `rows` lines; what was last known stays when the server is unreachable."""
     redis = view.snapshot.redis
     lines: list[Line] = []
     note: Line = ()

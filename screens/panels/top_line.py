@@ -24,7 +24,7 @@ def top_line(view: View, cells: int) -> Line:
     """Environment, who leads and who is attached, whether store, data and Redis answer, and the time.
 
     Where there is little room whoever else is attached gives way first, then since when somebody leads, then since when
-    a service is away. The zone of `since` is that of the time at the end of the line.
+    a service is unreachable. The zone of `since` is that of the time at the end of the line.
     """
     start = _environment(view)
     end: Line = ()
@@ -93,7 +93,7 @@ def _finding(view: View, finding: Finding) -> tuple[look.Symbol, Line, str]:
     told = line(
         tell(finding.subject, "strong", 80), " ", tell(finding.sentence, limit=300), Piece(f" · {ago}", "quiet")
     )
-    away = finding.run is None and not finding.mend and finding.sentence.startswith("is away")
+    away = finding.run is None and not finding.mend and finding.sentence.startswith("is unreachable")
     return look.SEVERITY[finding.severity], told, COMES_BACK if away else finding.mend
 
 

@@ -84,7 +84,7 @@ def test_replacing_no_values_needs_no_server() -> None:
 def test_an_unreachable_server_raises_unavailable() -> None:
     cache = Cache("unix:///nowhere/redis.sock")
 
-    with pytest.raises(Unavailable, match="Redis is away: the connection was refused or closed"):
+    with pytest.raises(Unavailable, match="Redis is unreachable: the connection was refused or closed"):
         cache.replace(DAYS, {"asha": b"[1]"}, by="user", date="2025-01-19")
     cache.close()
 

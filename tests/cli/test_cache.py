@@ -142,7 +142,7 @@ def test_a_script_has_to_say_yes(typing: Typing, client: redis.Redis) -> None:
     told = typing("cache", "clear", "--user", "asha")
 
     assert told.code == 2
-    assert "Clear 2 keys of 2 families? Without a terminal, confirm with --yes" in told.err
+    assert "Clear 2 keys of 2 families? Confirm with --yes" in told.err
     assert client.dbsize() == 7
 
 
@@ -220,7 +220,7 @@ def test_who_may_only_look_clears_nothing(typing: Typing, client: redis.Redis) -
     told = typing("--read-only", "cache", "clear", "--user", "asha", "--yes")
 
     assert told.code == 77
-    assert "may only look" in told.err
+    assert "not allowed in read-only mode" in told.err
     assert client.dbsize() == 7
 
 
@@ -251,8 +251,8 @@ def test_a_server_that_goes_away_meanwhile_is_told(
     before = typing("cache", "clear", "--user", "asha", "--yes")
 
     assert (meanwhile.code, before.code) == (1, 1)
-    assert "Redis is away" in meanwhile.err
-    assert "Redis is away" in before.err
+    assert "Redis is unreachable" in meanwhile.err
+    assert "Redis is unreachable" in before.err
 
 
 # --- families and statistics --------------------------------------------------------------------------------------

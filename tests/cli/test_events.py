@@ -89,4 +89,4 @@ def test_who_may_only_look_publishes_nothing(typing: Typing, place: Installation
     told = typing("--read-only", "events", "replay", "--since", "7d")
 
     assert told.code == 77
-    assert "may only look" in told.err
+    assert "not allowed in read-only mode" in told.err

@@ -100,7 +100,7 @@ def test_only_one_state_may_be_asked_for(typing: Typing, history: dict[str, int]
     [
         (("--state", "lost"), "'lost' is not one of 'due', 'ran', 'late', 'skipped', 'missed'"),
         (("--since", "soon"), "'soon' is not a time; write it as 2026-01-19T18:20:00Z"),
-        (("--job", "clockwork.hourley"), "there is no job 'clockwork.hourley'"),
+        (("--job", "clockwork.hourley"), "unknown job 'clockwork.hourley'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(typing: Typing, arguments: tuple[str, ...], says: str) -> None:

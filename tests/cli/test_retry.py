@@ -100,7 +100,7 @@ def test_without_a_terminal_only_yes_goes_on(typing: Typing, place: Installation
     told = typing(*MATCHING)
 
     assert told.code == 2
-    assert "Retry 4 items of 2 runs? Without a terminal, confirm with --yes" in told.err
+    assert "Retry 4 items of 2 runs? Confirm with --yes" in told.err
     assert place.service.queries.audit_entries(limit=1) == []
 
 

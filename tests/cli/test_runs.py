@@ -186,10 +186,10 @@ def test_lint_ends_with_1_and_names_what_is_odd(typing: Typing, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("pause",), "Missing argument 'JOB|PACK|all'; see `"),
-        (("why", "clockwork.hourly"), "Missing option '--at'; see `"),
-        (("cancel", "soon"), "'soon' is not a valid integer; see `"),
-        (("nonsense",), "No such command 'nonsense'; see `"),
+        (("pause",), "Missing argument 'JOB|PACK|all'. See `"),
+        (("why", "clockwork.hourly"), "Missing option '--at'. See `"),
+        (("cancel", "soon"), "'soon' is not a valid integer. See `"),
+        (("nonsense",), "No such command 'nonsense'. See `"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_line(typing: Typing, arguments: tuple[str, ...], says: str) -> None:

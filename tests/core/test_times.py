@@ -27,13 +27,13 @@ NOW = datetime(2026, 1, 19, 22, 30, tzinfo=UTC)  # 23:30 in Berlin
         ("2w", timedelta(days=14)),
     ],
 )
-def test_a_length_of_time_is_read_as_people_write_it(text: str, length: timedelta) -> None:
+def test_a_duration_is_parsed_as_people_write_it(text: str, length: timedelta) -> None:
     assert parse_duration(text) == length
 
 
 @pytest.mark.parametrize("text", ["", "2", "h", "two hours", "2h later", "-2h", "0h", "99999999999999999999w", "2x"])
-def test_what_is_no_length_of_time_is_refused(text: str) -> None:
-    with pytest.raises(BadTime, match="is no length of time"):
+def test_what_is_not_a_duration_is_refused(text: str) -> None:
+    with pytest.raises(BadTime, match=r"is not a duration|is out of range"):
         parse_duration(text)
 
 

@@ -219,11 +219,11 @@ def test_row_6_who_may_only_look_is_told_so_in_the_console(
     ben.type("t")
     ben.wait_for("Items")
     ben.type(ENTER)
-    ben.wait_for("trigger is refused: this was opened with --read-only and may only look")
+    ben.wait_for("trigger is not allowed in read-only mode")
     ben.type(TAB + "p")
     ben.wait_for("[ Pause ]")
     ben.type(ENTER)
-    ben.wait_for("pause is refused: this was opened with --read-only and may only look")
+    ben.wait_for("pause is not allowed in read-only mode")
 
     assert rows(place) == before
     assert place.service.queries.pauses() == []

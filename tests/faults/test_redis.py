@@ -149,7 +149,7 @@ def test_row_28_a_replica_is_named_and_asked_no_more_than_four_times(
         retried = place.retry(found.id)
 
     assert (found.state, found.counts.failed) == (RunState.FAILED, 50)
-    assert found.error == "Redis is away: it is a read-only replica"
+    assert found.error == "Redis is unreachable: it is a read-only replica"
     assert found.kinds == {"redis_unreachable": 50}
     assert found.ended_at is not None
     assert found.started_at is not None
@@ -211,7 +211,7 @@ def test_row_29_a_password_that_is_refused_is_not_shown(own_redis: EmbeddedRedis
         found = place.run(JOB, DAY)
 
     assert (found.state, found.counts.failed) == (RunState.FAILED, 30)
-    assert found.error == "Redis is away: it refused the user name or password"
+    assert found.error == "Redis is unreachable: it refused the user name or password"
     assert SECRET not in told_of(place, found)
 
 

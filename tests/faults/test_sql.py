@@ -162,7 +162,7 @@ def test_row_31_a_restart_of_the_store_hands_the_run_on(
         token = token_of(place)
 
     assert problem is not None
-    assert problem.startswith("the store is away: ")
+    assert problem.startswith("the store is unreachable: ")
     assert not led_without_a_store
     assert waited < 2
     assert (found.state, found.counts.ok, found.counts.planned) == (RunState.SUCCEEDED, 40, 40)
@@ -214,7 +214,9 @@ def test_row_33_too_many_connections_are_waited_for_and_the_lease_is_renewed_all
 
     assert others > 5
     assert "too many clients" in reason(refused.value)
-    assert trouble(refused.value) is Trouble.AWAY, "it names no state, and is waited for like a server that is away"
+    assert trouble(refused.value) is Trouble.AWAY, (
+        "it names no state, and is waited for like a server that is unreachable"
+    )
     assert led
     assert (meanwhile.state, meanwhile.counts.planned) == (RunState.RUNNING, 0)
     assert (found.state, found.counts.ok, found.attempt) == (RunState.SUCCEEDED, 15, 1)
@@ -367,7 +369,7 @@ def test_row_36_a_data_database_without_room_fails_the_run_with_that_cause(
         retried = place.retry(number)
 
     assert found.state in (RunState.PARTIAL, RunState.FAILED)
-    assert found.error == "the data database is away: database or disk is full"
+    assert found.error == "the data database is unreachable: database or disk is full"
     assert found.counts.planned == 3000
     assert found.counts.ok + found.counts.failed == 3000
     assert found.kinds == {"data_unreachable": found.counts.failed}
@@ -400,7 +402,7 @@ def test_row_36_a_run_stays_while_the_store_has_no_room_and_goes_on_after_it(
         full.now = False
         found = ended(place, number)
 
-    assert problem == "the store is away: database or disk is full"
+    assert problem == "the store is unreachable: database or disk is full"
     assert meanwhile.state in (RunState.RUNNING, RunState.INTERRUPTED)
     assert (found.state, found.counts.ok, found.counts.planned) == (RunState.SUCCEEDED, 3000, 3000)
     assert found.attempt > 1
@@ -527,7 +529,7 @@ def test_row_38_a_store_that_cannot_be_written_is_named_and_left_as_it_is(
         eventually(lambda: engine.problem is not None, "it says why it does not lead")
         problem, leads = engine.problem, engine.is_leading
 
-    assert problem == "the store is away: attempt to write a readonly database"
+    assert problem == "the store is unreachable: attempt to write a readonly database"
     assert not leads
     assert digest(file) == before
 

@@ -71,7 +71,7 @@ def test_it_is_not_ready_without_redis_and_says_so(installing: Installing) -> No
         heard = wire.get("/readyz")
 
     assert (heard.status, heard.json["redis"], heard.json["store"]) == (503, "away", "ok")
-    assert error(heard)["message"].startswith("Redis is away: ")
+    assert error(heard)["message"].startswith("Redis is unreachable: ")
 
 
 # --- triggers -----------------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def test_what_a_pack_refuses_and_what_is_away_is_told_as_it_is(wire: Wire) -> No
         {"code": "taken", "message": "somebody else has it", "field": "seat"},
     )
     assert (away.status, away.code) == (503, "unavailable")
-    assert error(away)["message"] == "Redis is away: the connection was\\x1b[2J cut"
+    assert error(away)["message"] == "Redis is unreachable: the connection was\\x1b[2J cut"
 
 
 @pytest.mark.parametrize("path", ["/stumbled", "/mistaken", "/unspeakable"])

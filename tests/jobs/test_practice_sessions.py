@@ -64,7 +64,7 @@ def server(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def without_cache(database_url: str, tools: Resources) -> Iterator[ExtensionContext]:
-    """What routes receive while Redis is away."""
+    """What routes receive while Redis is unreachable."""
     with tools_at_noon(tools.data.engine.url.render_as_string(hide_password=False), NOWHERE) as made:
         yield serving_with(made)
 
@@ -502,5 +502,5 @@ def test_the_panel_shows_each_family_and_goes_without_figures_when_redis_is_away
     rows = {row[0]: row[1:] for row in shown.rows}
     assert rows["practice.session"][:3] == ("practice:session:{user}:{session}", "1 d", "1")
     assert {len(row) for row in shown.rows + away.rows} == {len(shown.columns)}
-    assert "Redis is away" in away.message
+    assert "Redis is unreachable" in away.message
     assert away.facts[0] == shown.facts[0]

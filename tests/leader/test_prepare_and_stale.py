@@ -82,7 +82,7 @@ def test_a_run_of_what_is_stale_touches_nobody_else(place: Installation) -> None
 
 
 def test_a_job_that_cannot_tell_what_is_stale_says_so(place: Installation) -> None:
-    with pytest.raises(OpsconsoleError, match=r"notes\.newest cannot tell what is stale") as refused:
+    with pytest.raises(OpsconsoleError, match=r"notes\.newest cannot detect stale items") as refused:
         place.service.commands.trigger("notes.newest", None, only=Selection.STALE)
 
     assert refused.value.exit_code is Exit.USAGE

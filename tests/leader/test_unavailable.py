@@ -29,7 +29,7 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 DAY = "2025-01-19"
 NOON = datetime(2025, 1, 19, 6, 30, tzinfo=UTC)
 BORN = datetime(2024, 6, 1, tzinfo=UTC)
-GONE = "Redis is away: the connection was refused or closed"
+GONE = "Redis is unreachable: the connection was refused or closed"
 USERS = 10_000
 
 
@@ -178,7 +178,7 @@ def test_a_wrong_password_is_named_and_not_shown(own_redis: EmbeddedRedis, insta
         retried = place.retry(found.id, everything=True)
 
     assert (found.state, found.counts.failed) == (RunState.FAILED, 2)
-    assert found.error == "Redis is away: it refused the user name or password"
+    assert found.error == "Redis is unreachable: it refused the user name or password"
     assert "swordfish" not in repr(found) + repr(failure_rows(place, found.id))
     assert (retried.state, retried.counts.planned) == (RunState.SUCCEEDED, 2), "though they were tried several times"
 
@@ -221,7 +221,7 @@ def test_a_data_database_that_goes_away_fails_what_was_not_done_and_nothing_else
     assert found.state is RunState.PARTIAL
     assert (found.counts.planned, found.counts.ok, found.counts.failed) == (41, 10, 31)
     assert found.error is not None
-    assert found.error.startswith("the data database is away: ")
+    assert found.error.startswith("the data database is unreachable: ")
     assert found.kinds == {"data_unreachable": 31}
     assert found.metrics == {"marks": 10, "weight": 5.0}
     assert (still_leading, problem) == (True, None)

@@ -178,4 +178,4 @@ def test_services_that_are_away_are_critical_and_the_worst_comes_first() -> None
         ("CRITICAL", "the store"),
         ("WARNING", "books.close"),
     ]
-    assert found[0].sentence == "is away: cut"
+    assert found[0].sentence == "is unreachable: cut"

@@ -224,7 +224,7 @@ OVERDUE = Finding(
 FAILED = Finding(
     Severity.WARNING, "attempts.cache_day", "3 of 10,000 failed (2026-01-19): KeyError", ago(hours=3), 4811, "r retry"
 )
-REDIS_AWAY = Finding(Severity.CRITICAL, "Redis", "is away: Connection refused", ago(minutes=8))
+REDIS_AWAY = Finding(Severity.CRITICAL, "Redis", "is unreachable: Connection refused", ago(minutes=8))
 TROUBLE = replace(
     BUSY,
     at=ago(seconds=40),
@@ -233,7 +233,7 @@ TROUBLE = replace(
     live=(Progress(a_run(4812, state=RunState.INTERRUPTED), "Asia/Kolkata", None, None),),
     redis=replace(BUSY.redis, away=Outage(ago(minutes=8), "Connection refused")),
     findings=(
-        Finding(Severity.CRITICAL, "the store", "is away: database is locked", ago(minutes=2)),
+        Finding(Severity.CRITICAL, "the store", "is unreachable: database is locked", ago(minutes=2)),
         REDIS_AWAY,
         OVERDUE,
         FAILED,
@@ -291,7 +291,7 @@ PANELS = (
             ),
         ),
     ),
-    PanelView("exams", "Queue", PanelContent(message="the data database is away: timeout"), troubled=True),
+    PanelView("exams", "Queue", PanelContent(message="the data database is unreachable: timeout"), troubled=True),
     PanelView("reporting", "Reports", PanelContent(columns=("day", "users"), message="no day is reported yet")),
 )
 

@@ -152,7 +152,7 @@ def test_a_run_is_cancelled_from_its_page() -> None:
 def test_a_page_that_could_not_be_read_has_nothing_to_cancel() -> None:
     async def look(console: Opened) -> None:
         console.app.open_run(99)
-        await console.until(lambda: "there is no run 99" in console.text)
+        await console.until(lambda: "run 99 does not exist" in console.text)
         await console.press("x")
         assert console.notice == "there is nothing to cancel: run 99 has not been read"
         await console.press("p", "u")
@@ -170,7 +170,7 @@ def test_a_run_that_ended_meanwhile_is_refused_in_words() -> None:
         await console.until(lambda: console.notice == "refused: run 4812 has already ended: it is succeeded")
         service.refuses = UnknownRun(4812)
         await console.press("x", "left", "enter")
-        await console.until(lambda: "there is no run 4812" in console.notice)
+        await console.until(lambda: "run 4812 does not exist" in console.notice)
 
     trying(look, service=service)
 
@@ -462,9 +462,7 @@ def test_whoever_may_only_look_sees_every_key_and_is_refused_in_the_desks_words(
         for key in ("t trigger", "b backfill", "r retry", "p pause", "? help", "^p find", "q quit"):
             assert key in console.text
         await console.press(*keys)
-        await console.until(
-            lambda: console.notice == f"{verb} is refused: this was opened with --read-only and may only look"
-        )
+        await console.until(lambda: console.notice == f"{verb} is not allowed in read-only mode")
         assert isinstance(console.app.screen, Dashboard)
 
     trying(look, service=service)

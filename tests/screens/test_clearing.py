@@ -218,7 +218,7 @@ def test_a_count_shows_how_far_it_is_and_is_given_up_when_something_else_is_want
     [
         (("*",), BadKey("*", "it contains a glob character"), "'*' cannot be part of a cache key"),
         ((*["down"] * 3, *"2026-13-45"), BadClearFilter("'2026-13-45' is not a date"), "'2026-13-45' is not a date"),
-        ((*"asha",), Unavailable("redis", "no answer within 1 s"), "Redis is away: no answer within 1 s"),
+        ((*"asha",), Unavailable("redis", "no answer within 1 s"), "Redis is unreachable: no answer within 1 s"),
     ],
     ids=["glob", "date", "away"],
 )

@@ -67,7 +67,7 @@ def test_every_panel_says_what_an_operator_wants_to_know() -> None:
 def test_nothing_blanks_when_store_and_redis_are_away() -> None:
     async def look(console: Opened) -> None:
         for words in (
-            "CRITICAL  the store is away: database is locked",
+            "CRITICAL  the store is unreachable: database is locked",
             "Running ─",
             "stale since 18:18:07 UTC",
             "attempts.cache_day",

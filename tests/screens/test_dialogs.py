@@ -125,9 +125,9 @@ def test_a_data_database_that_is_away_does_not_keep_a_job_from_being_asked_for()
 
     async def look(console: Opened) -> None:
         await console.press("t")
-        await console.until(lambda: "the data database is away: timeout" in console.text)
+        await console.until(lambda: "the data database is unreachable: timeout" in console.text)
         await console.press("enter")
-        await console.until(lambda: console.notice == "the data database is away: timeout")
+        await console.until(lambda: console.notice == "the data database is unreachable: timeout")
 
     trying(look, service=service)
 

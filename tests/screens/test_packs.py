@@ -115,7 +115,7 @@ def test_one_key_opens_it_and_one_leads_back() -> None:
         for words in (
             "streaks in danger",
             "all time   10,000  asha",
-            "✗ the data database is away: timeout",
+            "✗ the data database is unreachable: timeout",
             "no rows",
         ):
             assert words in console.text
@@ -164,7 +164,7 @@ def test_it_is_read_again_while_it_is_in_front(monkeypatch: pytest.MonkeyPatch) 
         service.shows = LONG
         await console.until(lambda: "u0003" in console.text)
         service.away = Unavailable("store", "database is locked")
-        await console.until(lambda: "the store is away: database is locked" in console.text)
+        await console.until(lambda: "the store is unreachable: database is locked" in console.text)
         assert "u0003" in console.text, "what was read stays"
         service.away = None
         await console.until(lambda: "is locked" not in console.text)
@@ -184,7 +184,7 @@ def test_what_cannot_be_read_at_first_and_packs_without_panels_are_told() -> Non
 
     async def look(console: Opened) -> None:
         await console.press("7")
-        await console.until(lambda: "the data database is away: timeout" in console.text)
+        await console.until(lambda: "the data database is unreachable: timeout" in console.text)
         service.away, service.shows = None, ()
         await console.press("escape", "7")
         await console.until(lambda: "no pack that is loaded shows anything here" in console.text)

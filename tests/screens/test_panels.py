@@ -414,7 +414,7 @@ def test_health_tells_apart_no_trouble_no_job_and_not_known() -> None:
     assert "all is well" in plain(health.panel(view_of(world.QUIET), 80, 2))
     assert "no job is watched" in plain(health.panel(view_of(world.EMPTY), 80, 2))
     unknown = replace(world.QUIET, store_away=Outage(world.NOW, "gone"))
-    assert "not known while the store is away" in plain(health.panel(view_of(unknown), 80, 2))
+    assert "not known while the store is unreachable" in plain(health.panel(view_of(unknown), 80, 2))
 
 
 def test_a_finding_keeps_its_place_though_its_sentence_counts() -> None:

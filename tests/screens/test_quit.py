@@ -210,7 +210,7 @@ def test_a_store_that_hangs_does_not_keep_anyone_from_quitting(monkeypatch: pyte
 
     async def look(console: Opened) -> None:
         await asked(console)
-        assert "It is not known what runs here: the store is away" in console.text
+        assert "It is not known what runs here: the store is unreachable" in console.text
         await answered(console, "Quit")
         await console.until(lambda: console.app._exit)
         service.hangs.set()

@@ -131,10 +131,10 @@ def test_relations_and_errors_are_told() -> None:
         requested_by="asha",
         attempt=2,
         state=RunState.FAILED,
-        error="Redis is away: Connection refused",
+        error="Redis is unreachable: Connection refused",
     )
     text = text_of(replace(world.PAGE, progress=replace(world.PAGE.progress, run=run), retried_by=(4815, 4820)))
-    for words in ("retry of run 4700 by asha", "attempt 2", "Redis is away", "by run 4815, 4820", "✗ FAILED"):
+    for words in ("retry of run 4700 by asha", "attempt 2", "Redis is unreachable", "by run 4815, 4820", "✗ FAILED"):
         assert words in text
 
 
@@ -227,7 +227,7 @@ def test_the_newest_of_a_jobs_runs_can_be_retried_from_its_page() -> None:
 def test_a_run_that_is_not_there_says_so() -> None:
     async def look(console: Opened) -> None:
         console.app.open_run(99)
-        await console.until(lambda: "there is no run 99" in console.text)
+        await console.until(lambda: "run 99 does not exist" in console.text)
         await console.press("r", "f", "up", "t", "escape", "escape")
         assert isinstance(console.app.screen, Dashboard)
 
@@ -247,7 +247,9 @@ def test_when_the_store_goes_away_the_page_stays_and_says_since_when(monkeypatch
             raise gone
 
         read, service.run_page = service.run_page, refuses  # type: ignore[method-assign]
-        await console.until(lambda: "the store is away: database is locked; stale since 18:20:07 UTC" in console.text)
+        await console.until(
+            lambda: "the store is unreachable: database is locked; stale since 18:20:07 UTC" in console.text
+        )
         assert "200 batches" in console.text
         service.run_page = read  # type: ignore[method-assign]
         await console.until(lambda: "stale since" not in console.text)
