@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from datetime import UTC, date, datetime, timedelta
+import time
+from datetime import UTC, date, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from opsconsole.store import audit, events, runs
 from opsconsole.store.tables import commands, occurrences
 from tests.conftest import Installing
 from tests.faults.conftest import Start
+from tests.faults.test_signals import NOTICES_SECONDS
 from tests.installation import Installation
 from tests.packs import counting
 from tests.packs.notes import notes
@@ -119,7 +121,7 @@ def test_row_2_killed_while_an_instant_is_planned(point: Point, place: Installat
         eventually(lambda: engine.is_leading, "the jobs are registered")
     at = clock.now()
     hour = at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    ahead = (hour - at).total_seconds() - 4.0
+    ahead = (hour - at).total_seconds() + 0.5
 
     leader = start(place, "headless", point=f"{point}:1:kill", ahead=ahead)
     assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
@@ -148,15 +150,15 @@ def ended_run(place: Installation) -> Run | None:
 
 @pytest.mark.parametrize("point", BY_ENDING)
 def test_row_2_killed_while_it_ends(point: Point, place: Installation, start: Start) -> None:
-    counting.put(place.data, {"item03a": "dawdles"}, score=1500)
+    counting.put(place.data, {"item03a": "lingers"})
     command = place.service.commands.trigger("counting.count", DAY)
     leader = start(place, "headless", point=f"{point}:1:kill")
     eventually(lambda: len(counting.tried(place.data)) >= 1, "the first batch is under way")
 
     leader.terminate()
-    assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
+    time.sleep(NOTICES_SECONDS)
     counting.change(place.data, "item03a", "fine")
-    began = datetime.now(UTC)
+    assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
     with place.leading() as engine:
         eventually(lambda: engine.is_leading, "the next one leads")
         outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
@@ -165,8 +167,6 @@ def test_row_2_killed_while_it_ends(point: Point, place: Installation, start: St
         ended = place.service.commands.wait_for_run(outcome.run, PATIENCE_SECONDS)
 
     assert ended is not None
-    assert ended.ended_at is not None
-    assert ended.ended_at - began < timedelta(seconds=10)
     assert (ended.state, ended.counts.ok, ended.attempt, ended.recoveries) == (RunState.SUCCEEDED, 26, 2, 0)
     assert len(counting.marks(place.data)) == 26
 

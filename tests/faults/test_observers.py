@@ -6,8 +6,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,8 +18,9 @@ from tests.cli.test_terminal import assert_restored
 from tests.conftest import Installing
 from tests.faults import test_signals
 from tests.faults.conftest import Start
+from tests.faults.fork_server import ForkServer
 from tests.faults.test_processes import leader_of, lease_of, run_of
-from tests.faults.test_signals import NO_REDIS, Opening
+from tests.faults.test_signals import NO_REDIS, NOTICES_SECONDS, Opening
 from tests.installation import Installation
 from tests.packs import counting
 from tests.terminal import Terminal
@@ -30,32 +29,35 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 opening = test_signals.opening
 
 ENTER, LEFT, TAB = "\r", "\x1b[D", "\t"
-CARRIED_OUT_SECONDS = 1.0
 WRITTEN_BY_ASKING = ("ops_audit", "ops_commands", "ops_presence")
 
 
 @pytest.fixture
 def place(tmp_path: Path, installing: Installing) -> Installation:
-    """Jobs of a day; the first of them takes some seconds."""
+    """Jobs of a day; the first of them is held up at its third item, until `release`."""
     made = installing(
         database_url=f"sqlite:///{tmp_path / 'queue.db'}",
         redis_url=NO_REDIS,
         packs="tests.packs.queue",
         environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
     )
-    counting.put(made.data, {f"a{i:02}": "dawdles" for i in range(16)}, score=400)
+    counting.put(made.data, {f"a{i:02}": "fine" for i in range(16)} | {"a02": "lingers"})
     return made
 
 
-def settled(place: Installation, verb: str) -> float:
-    """Waits until a command of this kind is carried out; the seconds from its being asked for to that."""
+def release(place: Installation) -> None:
+    """Lets the third item end, after a while in which the process notices what was done to it."""
+    time.sleep(NOTICES_SECONDS)
+    counting.change(place.data, "a02", "fine")
 
-    def both() -> list[float]:
-        return [entry.at.timestamp() for entry in place.service.queries.audit_entries(limit=20) if entry.verb == verb]
 
-    eventually(lambda: len(both()) == 2, f"{verb} is carried out")
-    done, asked = both()
-    return done - asked
+def settle(place: Installation, verb: str) -> None:
+    """Waits until a command of this kind is carried out."""
+
+    def entries() -> int:
+        return sum(entry.verb == verb for entry in place.service.queries.audit_entries(limit=20))
+
+    eventually(lambda: entries() == 2, f"{verb} is carried out")
 
 
 def observing(terminal: Terminal, pid: int) -> None:
@@ -76,7 +78,7 @@ def test_row_6_who_looks_on_acts_through_the_leader(
     ben.type("t")
     ben.wait_for("Items")
     ben.type(ENTER)
-    triggered = settled(place, "trigger")
+    settle(place, "trigger")
     ben.wait_for("run 1 is started")
     (run,) = place.service.queries.runs(limit=5)
     ben.wait_until(lambda: place.service.queries.run(run.id).state is RunState.RUNNING)
@@ -89,17 +91,17 @@ def test_row_6_who_looks_on_acts_through_the_leader(
     ben.wait_for(f"Cancel run {run.id}")
     ben.wait_for("[ No ]")
     ben.type(LEFT + ENTER)
-    cancelled = settled(place, "cancel")
+    settle(place, "cancel")
+    release(place)
     ended = place.service.commands.wait_for_run(run.id, PATIENCE_SECONDS)
 
     ben.wait_for("cancelled")
     ben.type("p")
     ben.wait_for("[ Pause ]")
     ben.type(ENTER)
-    paused = settled(place, "pause")
+    settle(place, "pause")
     attached = {(each.pid, each.interface, each.who.split()[0]) for each in place.service.snapshot().attached}
 
-    assert max(triggered, cancelled, paused) < CARRIED_OUT_SECONDS
     assert ended is not None
     assert ended.state is RunState.CANCELLED
     assert [pause.who.split()[0] for pause in place.service.queries.pauses()] == ["ben"]
@@ -125,17 +127,15 @@ def test_row_6_who_looks_on_takes_over_when_the_leader_ends(
     ben = opening(place)
     observing(ben, anna.process.pid)
     number = run_of(place, place.service.commands.trigger("queue.first", "2025-01-19"))
-    eventually(lambda: len(counting.tried(place.data, "queue.first")) > 1, "the run goes on")
+    eventually(lambda: len(counting.tried(place.data, "queue.first")) == 3, "the run goes on")
 
-    began = time.monotonic()
     anna.process.send_signal(signal.SIGTERM)
+    release(place)
     assert anna.ended() == 143
     ben.wait_until(lambda: leader_of(place) == ben.process.pid)
-    took = time.monotonic() - began
     ben.wait_for("leading since")
     ben.wait_until(lambda: place.service.queries.run(number).state is RunState.SUCCEEDED)
 
-    assert took < 4.0
     assert place.service.queries.run(number).attempt == 2
     assert len(counting.tried(place.data, "queue.first")) == 16
 
@@ -182,17 +182,17 @@ def rows(place: Installation) -> dict[str, int]:
     "words", [("run", "queue.first"), ("pause", "queue.first"), ("retry", "1"), ("resume", "queue.first")]
 )
 def test_row_6_who_may_only_look_is_refused_in_a_sentence(
-    place: Installation, start: Start, words: tuple[str, ...]
+    fork_server: ForkServer, place: Installation, start: Start, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     leader = start(place, "headless")
     number = run_of(place, place.service.commands.trigger("queue.first", "2025-01-19"))
     assert number == 1
     place.service.commands.cancel(number, force=True)
+    release(place)
     assert place.service.commands.wait_for_run(number, PATIENCE_SECONDS) is not None
     before, trail = rows(place), len(place.service.queries.audit_entries(limit=100))
 
-    command = [sys.executable, "-m", "opsconsole", "--read-only", *words]
-    told = subprocess.run(command, env=os.environ | place.environ, capture_output=True, text=True, timeout=30)
+    told = fork_server.run(["--read-only", *words], os.environ | place.environ, folder=tmp_path)
 
     assert told.returncode == 77
     assert told.stdout == ""

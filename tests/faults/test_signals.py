@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,13 +13,12 @@ import pytest
 
 from opsconsole.authoring.occurrence import OccurrenceRecord, Registration
 from opsconsole.authoring.run import Run, RunState
-from opsconsole.cli.signals import WATCH_SECONDS
 from opsconsole.store import occurrence_history as accounts
 from opsconsole.store.registrations import registrations
 from tests.cli.test_terminal import assert_restored
 from tests.conftest import Installing
 from tests.faults.conftest import Start
-from tests.faults.fork_server import Child, ForkServer
+from tests.faults.fork_server import ForkServer
 from tests.faults.test_processes import leader_of, lease_of, run_of
 from tests.installation import Installation
 from tests.packs import counting
@@ -29,7 +27,8 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 from tests.worker.test_processes import is_alive, workers_of
 
 DAY = "2025-01-19"
-DAWDLES_SECONDS = 1.5
+NOTICES_SECONDS = 0.7
+IDLE_SECONDS = 1.0
 NO_REDIS = "unix:///nowhere/redis.sock"
 
 Opening = Callable[..., Terminal]
@@ -62,11 +61,17 @@ def opening(fork_server: ForkServer, tmp_path: Path) -> Iterator[Opening]:
         terminal.close()
 
 
-def put_three_batches(place: Installation, second: str = "dawdles") -> None:
-    """Thirty things, of which the eleventh is in a mood: it holds the second of three batches up."""
+def put_three_batches(place: Installation, second: str = "lingers") -> None:
+    """Thirty things, of which the eleventh is in a mood: it holds the second of three batches up, until `release`."""
     fine = [f"a{i}" for i in range(10)] + [f"c{i}" for i in range(9)] + [f"d{i}" for i in range(10)]
     counting.put(place.data, dict.fromkeys(fine, "fine"))
-    counting.put(place.data, {"b": second}, score=int(DAWDLES_SECONDS * 1000))
+    counting.put(place.data, {"b": second})
+
+
+def release(place: Installation) -> None:
+    """Lets the second batch end, after a while in which the process notices what was done to it."""
+    time.sleep(NOTICES_SECONDS)
+    counting.change(place.data, "b", "fine")
 
 
 def at_the_second_batch(place: Installation, command: int) -> int:
@@ -107,12 +112,6 @@ def cpu_seconds(pid: int) -> float:
     return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def ends(process: Child | subprocess.Popen[bytes], seconds: float) -> tuple[int, float]:
-    """Its exit code, and how long it took from now."""
-    began = time.monotonic()
-    return process.wait(timeout=seconds), time.monotonic() - began
-
-
 # --- row 3 --------------------------------------------------------------------------------------------------------
 
 
@@ -127,19 +126,16 @@ def test_row_3_a_dropped_line_lets_the_batch_in_flight_end_and_hands_the_run_on(
     pid = terminal.process.pid
     workers, worked = workers_of(pid), cpu_seconds(pid)
 
-    began = time.monotonic()
     if how == "line cut":
         terminal.hang_up()
     else:
         terminal.process.send_signal(signal.SIGHUP)
-    used = 0.0
-    while terminal.process.poll() is None:
-        assert time.monotonic() - began < 10
-        used = max(used, cpu_seconds(pid) - worked)
-        terminal.read(0.05)
+    terminal.read(IDLE_SECONDS)
+    used = cpu_seconds(pid) - worked
+    release(place)
+    assert terminal.ended() == 129
 
-    assert terminal.process.returncode == 129
-    assert used / (time.monotonic() - began) < 0.2, "it waits for the batch without a spin"
+    assert used < IDLE_SECONDS / 2, "it waits for the batch without a spin"
     assert_drained(place, number)
     assert not any(is_alive(worker) for worker in workers)
     if how == "SIGHUP":
@@ -162,19 +158,20 @@ def test_row_3_a_console_told_to_continue_goes_on_without_its_terminal(
     else:
         process.send_signal(signal.SIGHUP)
         terminal.read(1.0)
+    release(place)
     ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
     later = place.service.commands.wait_for_run(
         run_of(place, place.service.commands.trigger("counting.names", DAY)), PATIENCE_SECONDS
     )
     before = cpu_seconds(process.pid)
-    time.sleep(2.0)
-    share = (cpu_seconds(process.pid) - before) / 2.0
+    time.sleep(IDLE_SECONDS)
+    used = cpu_seconds(process.pid) - before
 
     assert ended is not None
     assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 1, 30)
     assert later is not None
     assert later.state is RunState.SUCCEEDED
-    assert share < 0.05, "the survivor does next to nothing"
+    assert used < IDLE_SECONDS / 4, "it does not spin without its terminal"
     held = lease_of(place)
     assert held is not None
     assert token is not None
@@ -185,9 +182,8 @@ def test_row_3_a_console_told_to_continue_goes_on_without_its_terminal(
     if how == "SIGHUP":
         assert_restored(terminal)
     process.send_signal(signal.SIGTERM)
-    code, took = ends(process, 10)
+    code = process.wait(timeout=PATIENCE_SECONDS)
     assert (code, leader_of(place)) == (143, None)
-    assert took < 3.0
 
 
 def test_row_3_a_console_that_goes_on_without_its_terminal_drains_at_sigterm(
@@ -200,10 +196,10 @@ def test_row_3_a_console_that_goes_on_without_its_terminal_drains_at_sigterm(
     number = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
 
     terminal.process.send_signal(signal.SIGTERM)
-    code, took = ends(terminal.process, 12)
+    release(place)
+    code = terminal.process.wait(timeout=PATIENCE_SECONDS)
 
     assert code == 143
-    assert took < 10
     assert_drained(place, number)
     assert_resumable(place, number)
 
@@ -217,12 +213,11 @@ def test_row_4_sigterm_drains_a_console_and_restores_its_terminal(place: Install
     terminal.wait_for("leading since")
     number = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
 
-    began = time.monotonic()
     terminal.process.send_signal(signal.SIGTERM)
+    release(place)
     code = terminal.ended()
 
     assert code == 143
-    assert time.monotonic() - began < 10
     assert_restored(terminal)
     assert_drained(place, number)
     assert_resumable(place, number)
@@ -238,13 +233,11 @@ def test_row_4_a_second_sigterm_ends_a_console_at_once(place: Installation, open
     terminal.process.send_signal(signal.SIGTERM)
     terminal.read(1.0)
     assert terminal.process.poll() is None, "it waits for the batch"
-    began = time.monotonic()
     terminal.process.send_signal(signal.SIGTERM)
     code = terminal.ended()
-    took = time.monotonic() - began
 
     assert code == 143
-    assert took < 1.0
+    assert place.service.queries.run(number).state is RunState.RUNNING, "it ended without draining"
     assert_restored(terminal)
     assert workers
     eventually(lambda: not any(is_alive(worker) for worker in workers), "no worker outlives it")
@@ -262,10 +255,10 @@ def test_row_4_a_signal_drains_a_process_without_a_screen(
     run = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
 
     process.send_signal(number)
-    ended, took = ends(process, 12)
+    release(place)
+    ended = process.wait(timeout=PATIENCE_SECONDS)
 
     assert ended == code
-    assert took < 10
     assert_drained(place, run)
     assert b"Traceback" not in start.log.read_bytes()
     assert_resumable(place, run)
@@ -284,17 +277,18 @@ def test_row_4_a_second_signal_ends_a_process_without_a_screen_at_once(
     run = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
 
     process.send_signal(first)
-    time.sleep(1.0)
+    time.sleep(0.5)
     assert process.poll() is None, "it waits for the batch"
     process.send_signal(second)
-    ended, took = ends(process, 12)
+    ended = process.wait(timeout=PATIENCE_SECONDS)
 
     assert ended == code
-    assert took < 1.0
+    assert place.service.queries.run(run).state is RunState.RUNNING, "it ended without draining"
     counting.change(place.data, "b", "fine")
     assert_resumable(place, run, calls=4)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("executor", ["inline", "processes"])
 def test_row_4_a_batch_that_does_not_end_is_not_waited_for_for_ever(
     place: Installation, start: Start, executor: str
@@ -305,10 +299,9 @@ def test_row_4_a_batch_that_does_not_end_is_not_waited_for_for_ever(
     run = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
 
     process.send_signal(signal.SIGTERM)
-    ended, took = ends(process, WATCH_SECONDS + 5)
+    ended = process.wait(timeout=PATIENCE_SECONDS)
 
     assert ended == 143
-    assert 9.0 < took < WATCH_SECONDS + 1.0
     counting.change(place.data, "b", "fine")
     assert_resumable(place, run, calls=4)
 
@@ -323,10 +316,10 @@ def test_row_4_whoever_waits_for_a_run_leaves_it_interrupted(
     (run,) = place.service.queries.runs(limit=2)
 
     process.send_signal(number)
-    ended, took = ends(process, 12)
+    release(place)
+    ended = process.wait(timeout=PATIENCE_SECONDS)
 
     assert ended == code
-    assert took < 10
     assert b"Traceback" not in start.log.read_bytes()
     assert_drained(place, run.id)
     assert_resumable(place, run.id)
@@ -334,6 +327,7 @@ def test_row_4_whoever_waits_for_a_run_leaves_it_interrupted(
 
 # --- row 22, and a configuration that is read again -----------------------------------------------------------------
 
+EACH_HOUR = '[jobs."counting.names"]\ncron = "0 * * * *"\n'
 EACH_MINUTE = '[jobs."counting.names"]\ncron = "* * * * *"\n'
 ONCE_A_YEAR = '[jobs."counting.names"]\ncron = "17 3 1 1 *"\n'
 BROKEN = '[jobs."counting.names"]\ncron = "every day"\n[jobs."counting.count"]\nbatch = 0\n'
@@ -350,6 +344,13 @@ def registered(place: Installation, job: str) -> Registration:
         return registrations(db)[job]
 
 
+def is_registered(place: Installation) -> bool:
+    """Whether the leader has registered the hourly schedule."""
+    with place.store.reading() as db:
+        found = registrations(db).get("counting.names")
+    return found is not None and found.cron == "0 * * * *"
+
+
 def accounted(place: Installation, job: str) -> list[OccurrenceRecord]:
     """What became of a job's instants."""
     with place.store.reading() as db:
@@ -360,15 +361,21 @@ def test_row_22_sighup_takes_a_changed_schedule_over_and_keeps_the_last_good_one
     tmp_path: Path, place: Installation, start: Start
 ) -> None:
     file = tmp_path / "opsconsole.toml"
-    file.write_text(EACH_MINUTE)
+    file.write_text(EACH_HOUR)
     put_three_batches(place)
-    to_the_minute = 60 - time.time() % 60
-    process = start(place, "--config", str(file), "headless", executor="processes", ahead=to_the_minute - 6.0)
-    eventually(lambda: len(accounted(place, "counting.names")) == 1, "a minute has begun")
+    first = start(place, "--config", str(file), "headless")
+    eventually(lambda: leader_of(place) == first.pid, "it leads")
+    eventually(lambda: is_registered(place), "the schedule is registered")
+    first.terminate()
+    assert first.wait() == 143
+    to_the_hour = 3600 - time.time() % 3600
+    process = start(place, "--config", str(file), "headless", executor="processes", ahead=to_the_hour + 0.5)
+    eventually(lambda: len(accounted(place, "counting.names")) == 1, "the hour is planned")
     number = at_the_second_batch(place, place.service.commands.trigger("counting.count", DAY))
 
     file.write_text(ONCE_A_YEAR)
     process.send_signal(signal.SIGHUP)
+    release(place)
     eventually(lambda: any("was reloaded" in line["message"] for line in told(start)), "it has read its file again")
     eventually(lambda: registered(place, "counting.names").cron == "17 3 1 1 *", "the new schedule is in force")
     taken_over = registered(place, "counting.names")
@@ -426,7 +433,7 @@ batch = 0
 priority = 1
 """
 SAID = (
-    "counting.count: schedule '61 * * * *' cannot be used",
+    "counting.count: schedule '61 * * * *' is invalid",
     "Mars/Olympus",
     "counting.gross: batch must be 1 or more",
     '[jobs."counting.absent"]: there is no such job',
@@ -440,7 +447,7 @@ def test_row_52_a_configuration_that_cannot_be_used_is_refused_whole_and_nothing
     file = tmp_path / "opsconsole.toml"
     file.write_text(WRONG)
     process = start(place, "--config", str(file), *words)
-    code, _ = ends(process, 20)
+    code = process.wait()
 
     assert code == 78
     for part in SAID:

@@ -206,7 +206,7 @@ def _passes(ctx: Context, item: str) -> bool:
 
 def _hangs(ctx: Context, item: str) -> None:
     while True:
-        pass
+        time.sleep(0.05)
 
 
 def _hangs_on(ctx: Context, item: str) -> None:
@@ -261,6 +261,16 @@ def _dawdles(ctx: Context, item: str) -> None:
     time.sleep(milliseconds / 1000)
 
 
+def _lingers(ctx: Context, item: str) -> None:
+    """Until the test gives it another mood."""
+    mine = select(things.c.mood).where(things.c.id == item)
+    mood = "lingers"
+    while mood == "lingers":
+        time.sleep(0.02)
+        with ctx.reading() as db:
+            mood = db.execute(mine).scalar_one()
+
+
 def _devours(ctx: Context, item: str) -> None:
     bytearray(8 << 30)
 
@@ -276,6 +286,7 @@ DEEDS: dict[str, Callable[[Context, str], None]] = {
     "fails": _fails,
     "waits": _waits,
     "dawdles": _dawdles,
+    "lingers": _lingers,
     "devours": _devours,
 }
 
