@@ -1,1 +1,1 @@
-"""The face for other programs: health, triggers, and what packs answer, over HTTP."""
+"""The HTTP API for other programs: health checks, triggers, and the routes of packs."""

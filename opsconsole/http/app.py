@@ -1,4 +1,4 @@
-"""Everything that is answered over HTTP, as one ASGI application: first whether, then what."""
+"""The HTTP API as one ASGI application: checks each request, then routes it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TypeVar
 import anyio.to_thread
 from anyio import CapacityLimiter
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.requests import ClientDisconnect, Request as Asked
-from starlette.routing import Route as Path, Router
+from starlette.requests import ClientDisconnect, Request as StarletteRequest
+from starlette.routing import Route as StarletteRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opsconsole.authoring.catalog import Catalog
@@ -23,121 +23,136 @@ from opsconsole.authoring.pack import Pack
 from opsconsole.core.database import reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError
 from opsconsole.core.text import safe
-from opsconsole.http import requests as asking, runs as running
+from opsconsole.http import requests, runs
 from opsconsole.http.request_guard import RequestGuard
-from opsconsole.http.responses import FAILED, HttpError, encoded, of_error, response
+from opsconsole.http.responses import FAILED, HttpError, encode, error_reply, response
 from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
 
 SERVICE_THREADS = 2
-"""Fewer than the store has connections: who leads needs them more."""
+"""Fewer than the store has connections: the engine needs the others."""
 PACK_THREADS = 5
-"""As many as there are connections to the data database."""
-WAITING = 50
-"""So many questions wait for a thread; further ones are told to come back."""
+"""One per connection to the data database."""
+MAX_WAITING = 50
+"""Requests that may wait for a thread. Further ones get the status 503."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 UNIX_ORIGIN = "unix"
 HEALTH = "/healthz"
 
 T = TypeVar("T")
-Answer = Callable[[Request, str], Awaitable[Reply]]
-"""What is answered to a question from an address."""
+Handler = Callable[[Request, str], Awaitable[Reply]]
+"""Handles a request from a client address."""
+
+
+class _Threads:
+    """Runs blocking calls in a limited number of threads, and refuses calls when too many are waiting."""
+
+    def __init__(self, count: int) -> None:
+        self._limiter = CapacityLimiter(count)
+        self._capacity = count + MAX_WAITING
+        self._pending = 0
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """The result of the call. Raises HttpError when too many calls are waiting."""
+        if self._pending >= self._capacity:
+            raise HttpError(503, "busy", "too many requests are waiting; try again later")
+        self._pending += 1
+        try:
+            return await anyio.to_thread.run_sync(call, limiter=self._limiter, abandon_on_cancel=True)
+        finally:
+            self._pending -= 1
 
 
 class App:
-    """Answers for `service` and for the packs of its catalog. Raises BadSettings when their routes clash."""
+    """Serves `service` and the packs of its catalog. Raises BadSettings when their routes conflict."""
 
-    def __init__(self, service: Service, doorkeeper: RequestGuard) -> None:
+    def __init__(self, service: Service, guard: RequestGuard) -> None:
         self._service = service
-        self._doorkeeper = doorkeeper
-        self._desk_threads, self._pack_threads = CapacityLimiter(SERVICE_THREADS), CapacityLimiter(PACK_THREADS)
-        self._tools, self._router = self._made(service.catalog)
+        self._guard = guard
+        self._service_threads, self._pack_threads = _Threads(SERVICE_THREADS), _Threads(PACK_THREADS)
+        self._resources, self._router = self._build(service.catalog)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Handles one request."""
         origin = scope["client"][0] if scope["client"] else UNIX_ORIGIN
-        refusal = self._doorkeeper.refusal(scope["headers"], origin, public=scope["path"] == HEALTH)
+        refusal = self._guard.refusal(scope["headers"], origin, public=scope["path"] == HEALTH)
         if refusal is not None:
             await response(refusal, {"connection": "close"})(scope, receive, send)
             return
         await self._router(scope, receive, send)
 
     def reload(self, catalog: Catalog) -> None:
-        """Goes on with the packs of another catalog. Raises BadSettings and changes nothing when their routes clash."""
-        before = self._tools
-        self._tools, self._router = self._made(catalog)
-        before.close()
+        """Serves the packs of another catalog. Raises BadSettings and changes nothing when their routes conflict."""
+        previous = self._resources
+        self._resources, self._router = self._build(catalog)
+        previous.close()
 
     def close(self) -> None:
-        """Closes every connection of its own."""
-        self._tools.close()
+        """Closes the connections to the data database and Redis."""
+        self._resources.close()
 
-    # --- what is answered ---------------------------------------------------------------------------------------
+    # --- routes -------------------------------------------------------------------------------------------------
 
-    def _made(self, catalog: Catalog) -> tuple[Resources, ASGIApp]:
+    def _build(self, catalog: Catalog) -> tuple[Resources, ASGIApp]:
         settings = self._service.settings
-        assert settings.redis_url is not None  # noqa: S101 - whoever opens the program names a server
-        tools = Resources(settings.data_url.reveal(), settings.redis_url.reveal(), families=catalog.families)
-        paths: dict[str, dict[str, Answer]] = {
+        assert settings.redis_url is not None  # noqa: S101 - the session sets a URL before it opens the service
+        resources = Resources(settings.data_url.reveal(), settings.redis_url.reveal(), families=catalog.families)
+        paths: dict[str, dict[str, Handler]] = {
             HEALTH: {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
             "/api/cron/run/{job}": {"POST": self._run},
         }
         problems: list[str] = []
         for pack in catalog.packs:
-            serving = ExtensionContext(tools, catalog.options(pack), catalog.families)
+            context = ExtensionContext(resources, catalog.options(pack), catalog.families)
             for route in pack.routes:
-                problems += _faults(pack, route, paths)
-                answer = functools.partial(self._of_pack, route, serving)
-                paths.setdefault(route.path, {})[route.method] = answer
+                problems += _route_problems(pack, route, paths)
+                paths.setdefault(route.path, {})[route.method] = functools.partial(self._pack_route, route, context)
         if problems:
             raise BadSettings(problems)
-        routes = [Path(path, _Answers(answers)) for path, answers in paths.items()]
-        return tools, Router(routes, redirect_slashes=False, default=_nothing_here)
+        routes = [StarletteRoute(path, _Endpoint(handlers)) for path, handlers in paths.items()]
+        return resources, Router(routes, redirect_slashes=False, default=_not_found)
 
-    async def _healthz(self, _asked: Request, _origin: str) -> Reply:
+    async def _healthz(self, _request: Request, _origin: str) -> Reply:
         return Reply({"success": True})
 
-    async def _readyz(self, _asked: Request, _origin: str) -> Reply:
-        return await self._by_service(lambda: running.readiness(self._service))
+    async def _readyz(self, _request: Request, _origin: str) -> Reply:
+        return await self._service_threads.run(lambda: runs.readiness(self._service))
 
-    async def _run(self, asked: Request, origin: str) -> Reply:
-        return await running.start_run(self._service, asked, origin, self._by_service)
+    async def _run(self, request: Request, origin: str) -> Reply:
+        return await runs.start_run(self._service, request, origin, self._service_threads.run)
 
-    async def _of_pack(self, route: Route, serving: ExtensionContext, asked: Request, origin: str) -> Reply:
+    async def _pack_route(self, route: Route, context: ExtensionContext, request: Request, origin: str) -> Reply:
         if isinstance(route.handler, StartRun):
-            return await self._run(replace(asked, path={"job": route.handler.job}), origin)
+            return await self._run(replace(request, path={"job": route.handler.job}), origin)
         handler = route.handler
-        return await _in_thread(self._pack_threads, lambda: encoded(handler(serving, asked)))
-
-    async def _by_service(self, call: Callable[[], T]) -> T:
-        return await _in_thread(self._desk_threads, call)
+        return await self._pack_threads.run(lambda: encode(handler(context, request)))
 
 
-class _Answers:
+class _Endpoint:
     """One path with its methods, as an ASGI application."""
 
-    def __init__(self, answers: Mapping[str, Answer]) -> None:
-        self._answers = answers
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        answer = self._answers.get(method)
-        if answer is None:
-            said = ", ".join(sorted(self._answers))
-            reply = Reply.error(405, "method_not_allowed", f"this is asked with {said}")
-            await response(reply, {"allow": said})(scope, receive, send)
+        handler = self._handlers.get(method)
+        if handler is None:
+            allowed = ", ".join(sorted(self._handlers))
+            reply = Reply.error(405, "method_not_allowed", f"use {allowed} for this path")
+            await response(reply, {"allow": allowed})(scope, receive, send)
             return
         origin = scope["client"][0] if scope["client"] else UNIX_ORIGIN
         try:
-            reply = await answer(await asking.read(Asked(scope, receive)), origin)
+            reply = await handler(await requests.read(StarletteRequest(scope, receive)), origin)
         except ClientDisconnect:
             return
         except OpsconsoleError as error:
-            reply = of_error(error)
+            reply = error_reply(error)
         except SQLAlchemyError as error:
-            # Its own text has the statement and what was put in.
+            # The error's own text contains the statement and its parameters.
             log.error("http: %s %s failed: %s", method, safe(scope["path"], 200), reason(error))
             reply = FAILED
         except Exception as error:
@@ -149,29 +164,22 @@ class _Answers:
         await response(reply, closing)(scope, receive, send)
 
 
-async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
-    await response(Reply.error(404, "not_found", "there is nothing at this path"))(scope, receive, send)
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    await response(Reply.error(404, "not_found", "no route has this path"))(scope, receive, send)
 
 
-async def _in_thread(threads: CapacityLimiter, call: Callable[[], T]) -> T:
-    """What `call` returns, which may block. Raises HttpError when too many wait for a thread already."""
-    if threads.statistics().tasks_waiting >= WAITING:
-        raise HttpError(503, "busy", "too many questions wait for an answer; try again later")
-    return await anyio.to_thread.run_sync(call, limiter=threads, abandon_on_cancel=True)
-
-
-def _faults(pack: Pack, route: Route, paths: Mapping[str, Mapping[str, Answer]]) -> list[str]:
-    """What is wrong with a route, beside those that are there already."""
-    said = f"{pack.name}: its route {route.method} {route.path}"
+def _route_problems(pack: Pack, route: Route, paths: Mapping[str, Mapping[str, Handler]]) -> list[str]:
+    """What is wrong with a route, also in relation to the routes that are registered already; sentences."""
+    name = f"pack {pack.name}: the route {route.method} {route.path}"
     if route.method not in METHODS:
-        return [f"{said} has none of the methods {', '.join(METHODS)}"]
+        return [f"{name} must use one of the methods {', '.join(METHODS)}"]
     try:
-        Path(route.path, _Answers({}))
+        StarletteRoute(route.path, _Endpoint({}))
     except (AssertionError, ValueError):
-        return [f"{said} is no path; write it as /api/orders/{{order}}"]
+        return [f"{name} has an invalid path; write it as /api/orders/{{order}}"]
     shape = _shape(route.path)
-    if any(route.method in answers and _shape(path) == shape for path, answers in paths.items()):
-        return [f"{said} is taken"]
+    if any(route.method in handlers and _shape(path) == shape for path, handlers in paths.items()):
+        return [f"{name} is already in use"]
     return []
 
 

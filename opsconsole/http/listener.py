@@ -1,4 +1,4 @@
-"""Where other programs are answered: a port or a unix socket, taken before anything else starts."""
+"""The socket that the HTTP API listens on: a port or a unix socket, bound before anything else starts."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ UNIX = "unix:"
 
 
 class BadAddress(OpsconsoleError):
-    """A text that names no place to be answered at."""
+    """A text that is not an address to listen on."""
 
     exit_code = Exit.USAGE
 
     def __init__(self, text: str) -> None:
         super().__init__(
-            f"{safe(text, 100)!r} is no address; write it as 127.0.0.1:8080, [::1]:8080 or unix:/path/to/socket"
+            f"{safe(text, 100)!r} is not an address; write it as 127.0.0.1:8080, [::1]:8080 or unix:/path/to/socket"
         )
 
 
 class CannotListen(OpsconsoleError):
-    """An address that this process cannot have."""
+    """An address that this process cannot listen on."""
 
     exit_code = Exit.CONFIGURATION
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host, as it is written in a URL, and a port, 0 for any that is free; or the path of a unix socket."""
+    """A host as written in a URL, and a port (0 for any free one); or the path of a unix socket."""
 
     host: str
     port: int
@@ -50,8 +50,8 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A socket that listens. `hosts` are the names by which it may be asked for, None where any is as good: a page in a
-    browser of this machine reaches a local port, under whatever name its own server gives it.
+    """A listening socket. `hosts` are the accepted Host headers, None for any. A loopback port accepts local names
+    only, because otherwise a web page could reach it through a DNS name that resolves to this machine.
     """
 
     socket: socket.socket
@@ -76,18 +76,18 @@ def read_address(text: str) -> Address:
 
 @contextmanager
 def listening(address: Address, *, protected: bool) -> Iterator[Listener]:
-    """Listens there until the end of the block.
+    """Listens on an address until the end of the block.
 
-    Raises BadSettings when others than this machine would reach it and it is not `protected` by a secret, CannotListen
-    when it cannot be had.
+    Raises BadSettings when other machines could reach it and it is not `protected` by a secret, CannotListen when the
+    address is not available.
     """
     if address.path is not None:
         with _unix(address.path) as listener:
             yield Listener(listener, address, hosts=None)
         return
     with _tcp(address, protected=protected) as (listener, is_loopback):
-        taken = Address(address.host, listener.getsockname()[1])
-        yield Listener(listener, taken, LOCAL_NAMES | {address.host.lower()} if is_loopback else None)
+        bound = Address(address.host, listener.getsockname()[1])
+        yield Listener(listener, bound, LOCAL_NAMES | {address.host.lower()} if is_loopback else None)
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def _tcp(address: Address, *, protected: bool) -> Iterator[tuple[socket.socket, 
             address.host.strip("[]"), address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (socket.gaierror, UnicodeError):
-        raise CannotListen(f"HTTP cannot be served on {address}: the host is not known") from None
+        raise CannotListen(f"HTTP cannot be served on {address}: unknown host") from None
     family, kind, protocol, _, where = found[0]
     is_loopback = ipaddress.ip_address(str(where[0]).partition("%")[0]).is_loopback
     if not is_loopback and not protected:
@@ -118,10 +118,10 @@ def _tcp(address: Address, *, protected: bool) -> Iterator[tuple[socket.socket, 
 def _unix(path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         try:
-            _make_room(path)
+            _remove_stale(path)
             listener.bind(str(path))
             path.chmod(0o600)
-            ours = path.lstat().st_ino
+            inode = path.lstat().st_ino
             listener.listen(BACKLOG)
         except OSError as error:
             raise CannotListen(f"HTTP cannot be served on {UNIX}{path}: {_why(error)}") from None
@@ -129,21 +129,21 @@ def _unix(path: Path) -> Iterator[socket.socket]:
             yield listener
         finally:
             with suppress(OSError):
-                if path.lstat().st_ino == ours:
+                if path.lstat().st_ino == inode:
                     path.unlink()
 
 
-def _make_room(path: Path) -> None:
-    """Removes the socket of a process that is gone; nothing else, and not that of one that listens."""
+def _remove_stale(path: Path) -> None:
+    """Removes the socket of a process that has ended; never another file, or a socket that is in use."""
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise CannotListen(f"HTTP cannot be served on {UNIX}{path}: something else is there")
+            raise CannotListen(f"HTTP cannot be served on {UNIX}{path}: the path is not a socket")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
             if other.connect_ex(str(path)) == 0:
-                raise CannotListen(f"HTTP cannot be served on {UNIX}{path}: another process does that")
+                raise CannotListen(f"HTTP cannot be served on {UNIX}{path}: another process is listening there")
         path.unlink()
 
 
 def _why(error: OSError) -> str:
-    """What is wrong, without Python's numbers."""
+    """The error's message without its number."""
     return (os.strerror(error.errno) if error.errno else str(error)).lower()

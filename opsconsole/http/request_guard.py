@@ -1,4 +1,4 @@
-"""Decides who may ask: under which name, from which page, with which secret, and how many wrong ones."""
+"""Decides which requests are allowed: by host name, originating site and secret, with a limit on wrong secrets."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from opsconsole.core.settings import Secret
 
 log = logging.getLogger(__name__)
 
-WRONG_A_MINUTE = 10
+MAX_WRONG_SECRETS = 10
 MINUTE_SECONDS = 60.0
-REMEMBERED = 10_000
-"""So many addresses with wrong secrets are remembered; whoever has more of them is not stopped by counting."""
+MAX_ADDRESSES = 10_000
+"""Addresses whose wrong secrets are counted. Counting does not stop a client that has more addresses."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 
 class RequestGuard:
-    """Without a `secret` everybody may ask; with `hosts` only under one of these names."""
+    """Without a `secret` every client is allowed; with `hosts` the Host header must be one of them.
+
+    Starlette's TrustedHostMiddleware is not used: it responds in plain text, and errors of this API are JSON.
+    """
 
     def __init__(
         self,
@@ -35,51 +38,53 @@ class RequestGuard:
         self._digest = _digest(secret.reveal().encode()) if secret is not None else None
         self._hosts = hosts
         self._monotonic = monotonic
-        self._wrong: dict[str, deque[float]] = {}
+        self._attempts: dict[str, deque[float]] = {}
 
     def refusal(self, headers: Headers, origin: str, *, public: bool = False) -> Reply | None:
-        """What is answered to whoever may not ask from the address `origin`; None when it may. A `public` question
-        needs no secret.
+        """The reply to a request from the address `origin` that is not allowed; None when it is. A `public` path needs
+        no secret.
         """
-        if self._hosts is not None and _name(_only(headers, b"host")) not in self._hosts:
-            return Reply.error(403, "wrong_host", "this is served on this machine only, under its local names")
-        if _is_of_another_site(headers):
-            return Reply.error(403, "other_site", "pages of other sites may not ask here")
+        if self._hosts is not None and _host_name(_single(headers, b"host")) not in self._hosts:
+            return Reply.error(
+                403, "wrong_host", "this API serves this machine only; use a local host name such as localhost"
+            )
+        if _is_cross_site(headers):
+            return Reply.error(403, "cross_site", "requests from web pages of other sites are not allowed")
         if public or self._digest is None:
             return None
-        if self._is_shut_out(origin):
-            return Reply.error(429, "too_many_tries", "too many wrong secrets from this address; wait a minute")
-        given = [value for name, value in headers if name == b"authorization"]
-        if len(given) == 1 and self._is_right(given[0]):
+        if self._is_blocked(origin):
+            return Reply.error(429, "too_many_attempts", "too many wrong secrets from this address; wait a minute")
+        secrets = [value for name, value in headers if name == b"authorization"]
+        if len(secrets) == 1 and self._is_correct(secrets[0]):
             return None
-        if given:
-            self._remember(origin)
+        if secrets:
+            self._count_wrong(origin)
         return Reply.error(401, "unauthorized", "send the secret as `Authorization: Bearer SECRET`")
 
-    def _is_right(self, value: bytes) -> bool:
+    def _is_correct(self, value: bytes) -> bool:
         scheme, _, token = value.partition(b" ")
-        assert self._digest is not None  # noqa: S101 - nobody is asked for a secret where there is none
+        assert self._digest is not None  # noqa: S101 - only called when a secret is configured
         return hmac.compare_digest(_digest(token.strip(b" ")), self._digest) and scheme.lower() == b"bearer"
 
-    def _is_shut_out(self, origin: str) -> bool:
-        tries = self._wrong.get(origin)
-        if tries is None:
+    def _is_blocked(self, origin: str) -> bool:
+        attempts = self._attempts.get(origin)
+        if attempts is None:
             return False
-        while tries and tries[0] <= self._monotonic() - MINUTE_SECONDS:
-            tries.popleft()
-        if not tries:
-            del self._wrong[origin]
-        return len(tries) >= WRONG_A_MINUTE
+        while attempts and attempts[0] <= self._monotonic() - MINUTE_SECONDS:
+            attempts.popleft()
+        if not attempts:
+            del self._attempts[origin]
+        return len(attempts) >= MAX_WRONG_SECRETS
 
-    def _remember(self, origin: str) -> None:
-        if origin not in self._wrong and len(self._wrong) >= REMEMBERED:
-            del self._wrong[next(iter(self._wrong))]
-        tries = self._wrong.setdefault(origin, deque())
-        tries.append(self._monotonic())
-        if len(tries) == WRONG_A_MINUTE:
+    def _count_wrong(self, origin: str) -> None:
+        if origin not in self._attempts and len(self._attempts) >= MAX_ADDRESSES:
+            del self._attempts[next(iter(self._attempts))]
+        attempts = self._attempts.setdefault(origin, deque())
+        attempts.append(self._monotonic())
+        if len(attempts) == MAX_WRONG_SECRETS:
             log.warning(
-                "http: %s wrong secrets from %s within a minute; it is shut out until it is over",
-                WRONG_A_MINUTE,
+                "http: %s wrong secrets from %s within a minute; the address is blocked for a minute",
+                MAX_WRONG_SECRETS,
                 origin,
             )
 
@@ -88,22 +93,22 @@ def _digest(text: bytes) -> bytes:
     return sha256(text).digest()
 
 
-def _only(headers: Headers, name: bytes) -> str:
-    """A header that is there once; empty when it is not."""
-    found = [value for of, value in headers if of == name]
-    return found[0].decode("latin-1").strip().lower() if len(found) == 1 else ""
+def _single(headers: Headers, name: bytes) -> str:
+    """The value of a header that occurs once; empty otherwise."""
+    values = [value for header, value in headers if header == name]
+    return values[0].decode("latin-1").strip().lower() if len(values) == 1 else ""
 
 
-def _name(host: str) -> str:
+def _host_name(host: str) -> str:
     """The name in a Host header, without the port."""
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdecimal() else host
 
 
-def _is_of_another_site(headers: Headers) -> bool:
-    """Whether a browser says that a page from elsewhere asks: it cannot read the answer, but it could start a run."""
-    if _only(headers, b"sec-fetch-site") in ("cross-site", "same-site"):
+def _is_cross_site(headers: Headers) -> bool:
+    """Whether a browser sent this for a page of another site: it could not read the response, but could start a run."""
+    if _single(headers, b"sec-fetch-site") in ("cross-site", "same-site"):
         return True
     if not any(name == b"origin" for name, _ in headers):
         return False
-    return _only(headers, b"origin").partition("://")[2] != _only(headers, b"host")
+    return _single(headers, b"origin").partition("://")[2] != _single(headers, b"host")

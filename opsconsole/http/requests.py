@@ -1,4 +1,4 @@
-"""Reads what a program asked, within limits."""
+"""Reads requests within limits of size and time."""
 
 from __future__ import annotations
 
@@ -6,48 +6,48 @@ import asyncio
 from typing import Any
 
 import msgspec
-from starlette.requests import Request as Asked
+from starlette.requests import Request as StarletteRequest
 
 from opsconsole.authoring.extensions import Request
 from opsconsole.http.responses import HttpError
 
-MOST_BYTES = 64 * 1024
-READ_BYTES = 1024 * 1024
-"""So much of a body that is too large is still read, so that its sender is there to hear that it is."""
+MAX_BODY_BYTES = 64 * 1024
+MAX_READ_BYTES = 1024 * 1024
+"""A larger body is still read up to here, because a client that is still sending would not read the error."""
 BODY_SECONDS = 10.0
 
 
-async def read(asked: Asked) -> Request:
-    """The parts of the path, the query and the body. Raises HttpError."""
-    body = await _body(asked)
-    path = {name: str(value) for name, value in asked.path_params.items()}
-    query = dict(asked.query_params)
+async def read(request: StarletteRequest) -> Request:
+    """The path parameters, the query and the body. Raises HttpError."""
+    body = await _body(request)
+    path = {name: str(value) for name, value in request.path_params.items()}
+    query = dict(request.query_params)
     if any("\0" in text for text in (*path.values(), *query, *query.values())) or b"\\u0000" in body:
-        raise HttpError(400, "bad_text", "a text with a NUL in it is in no database")
-    return Request(path, query, _parsed(body))
+        raise HttpError(400, "bad_text", "NUL characters are not allowed")
+    return Request(path, query, _parse(body))
 
 
-async def _body(asked: Asked) -> bytes:
-    kept, seen = bytearray(), 0
+async def _body(request: StarletteRequest) -> bytes:
+    body, received = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in asked.stream():
-                seen += len(chunk)
-                if seen <= MOST_BYTES:
-                    kept += chunk
-                elif seen > READ_BYTES:
+            async for chunk in request.stream():
+                received += len(chunk)
+                if received <= MAX_BODY_BYTES:
+                    body += chunk
+                elif received > MAX_READ_BYTES:
                     break
     except TimeoutError:
-        raise HttpError(408, "too_slow", f"the body did not come within {BODY_SECONDS:g} s") from None
-    if seen > MOST_BYTES:
-        raise HttpError(413, "too_large", f"a body may have at most {MOST_BYTES:,} bytes")
-    return bytes(kept)
+        raise HttpError(408, "timeout", f"the body did not arrive within {BODY_SECONDS:g} s") from None
+    if received > MAX_BODY_BYTES:
+        raise HttpError(413, "too_large", f"the body is larger than {MAX_BODY_BYTES:,} bytes")
+    return bytes(body)
 
 
-def _parsed(body: bytes) -> Any:
+def _parse(body: bytes) -> Any:
     if not body.strip():
         return None
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise HttpError(400, "bad_json", "the body is not JSON") from None
+        raise HttpError(400, "bad_json", "the body is not valid JSON") from None

@@ -1,4 +1,4 @@
-"""What programs are told: JSON, and for every error its status and one safe sentence."""
+"""Responses in JSON; each error has a status, a code and a message that is safe to show."""
 
 from __future__ import annotations
 
@@ -10,55 +10,55 @@ from opsconsole.core.errors import BadWindow, Exit, OpsconsoleError, Unavailable
 from opsconsole.core.text import safe
 
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-_OF_STATUS = {401: {"www-authenticate": "Bearer"}, 429: {"retry-after": "60"}, 503: {"retry-after": "5"}}
-_BY_EXIT = {
+_STATUS_HEADERS = {401: {"www-authenticate": "Bearer"}, 429: {"retry-after": "60"}, 503: {"retry-after": "5"}}
+_BY_EXIT_CODE = {
     Exit.USAGE: (400, "bad_request"),
     Exit.REFUSED: (409, "refused"),
     Exit.NOT_ALLOWED: (403, "not_allowed"),
     Exit.NOT_LEADING: (503, "no_leader"),
 }
 
-FAILED = Reply.error(500, "failed", "this could not be answered; the log of this process says why")
+FAILED = Reply.error(500, "failed", "the request failed; see the log of this process")
 
 
 class HttpError(OpsconsoleError):
-    """An answer that ends a request before it is carried out."""
+    """A request that is rejected before it is carried out."""
 
     def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
         self.reply = Reply.error(status, code, message, field)
         super().__init__(message)
 
 
-def encoded(reply: Reply) -> Reply:
-    """The same with its body as JSON. Raises TypeError or ValueError for what has no form in JSON."""
+def encode(reply: Reply) -> Reply:
+    """The reply with its body as JSON. Raises TypeError or ValueError for a body that JSON cannot represent."""
     return reply if isinstance(reply.body, bytes) else Reply(msgspec.json.encode(reply.body), reply.status)
 
 
 def response(reply: Reply, headers: dict[str, str] | None = None) -> Response:
-    """As it goes over the wire."""
-    said = _HEADERS | _OF_STATUS.get(reply.status, {}) | (headers or {})
-    return Response(encoded(reply).body, reply.status, said, media_type="application/json")
+    """The reply as a Starlette response."""
+    all_headers = _HEADERS | _STATUS_HEADERS.get(reply.status, {}) | (headers or {})
+    return Response(encode(reply).body, reply.status, all_headers, media_type="application/json")
 
 
-def refused(sentence: str, exit_code: int) -> Reply:
-    """What a command line would end with `exit_code` for."""
-    status, code = _BY_EXIT.get(Exit(exit_code), (500, "failed"))
-    return Reply.error(status, code, safe(sentence))
+def refusal(message: str, exit_code: int) -> Reply:
+    """The reply for a refusal with this exit code of the command line."""
+    status, code = _BY_EXIT_CODE.get(Exit(exit_code), (500, "failed"))
+    return Reply.error(status, code, safe(message))
 
 
-def of_error(error: OpsconsoleError) -> Reply:
-    """What is told of an error that writes its own sentence."""
-    said = safe(error.sentence)
+def error_reply(error: OpsconsoleError) -> Reply:
+    """The reply for an error that has a message for operators."""
+    message = safe(error.sentence)
     match error:
         case HttpError():
             return error.reply
         case UnknownJob():
-            return Reply.error(404, "unknown_job", said)
+            return Reply.error(404, "unknown_job", message)
         case UnknownRun():
-            return Reply.error(404, "unknown_run", said)
+            return Reply.error(404, "unknown_run", message)
         case BadWindow():
-            return Reply.error(400, "bad_date", said, "date")
+            return Reply.error(400, "bad_date", message, "date")
         case Unavailable():
-            return Reply.error(503, "unavailable", said)
+            return Reply.error(503, "unavailable", message)
         case _:
-            return refused(said, error.exit_code)
+            return refusal(message, error.exit_code)

@@ -1,4 +1,4 @@
-"""Answers other programs in a thread of its own, for as long as the process lives."""
+"""Serves the HTTP API from a thread while the process is running."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from opsconsole.service.service import Service
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 2
-"""So long questions in progress are answered when the process ends; runs are waited for afterwards."""
-CONNECTIONS = 100
-"""Each is an open file, of which the databases need some as well."""
+"""How long active requests may take when the process ends; runs are waited for afterwards."""
+MAX_CONNECTIONS = 100
+"""Each is an open file, and the databases need some as well."""
 FIRST_REQUEST_SECONDS = 10.0
-SHORT = 16
-"""A secret of fewer letters can be guessed."""
+MIN_SECRET_LENGTH = 16
+"""A shorter secret can be guessed."""
 
 
 class Server:
-    """Answers at `door` from now on, until `stop`. Raises BadSettings when the packs' routes clash."""
+    """Serves requests on `listener` until `stop`. Raises BadSettings when the packs' routes conflict."""
 
-    def __init__(self, door: Listener, service: Service) -> None:
+    def __init__(self, listener: Listener, service: Service) -> None:
         secret = service.settings.http_secret
-        self._app = App(service, RequestGuard(secret, door.hosts))
+        self._app = App(service, RequestGuard(secret, listener.hosts))
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 self._app,
@@ -43,40 +43,44 @@ class Server:
                 log_config=None,
                 log_level="error",
                 access_log=False,
-                proxy_headers=False,  # anybody could write another address into them
+                proxy_headers=False,  # any client could put another address into them
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
         )
-        self._thread = threading.Thread(target=self._uvicorn.run, args=([door.socket],), name="http", daemon=True)
+        self._thread = threading.Thread(target=self._uvicorn.run, args=([listener.socket],), name="http", daemon=True)
         self._thread.start()
-        log.info("http is served on %s", door.address)
+        log.info("http: listening on %s", listener.address)
         if secret is None:
-            log.warning("http is open to everybody on this machine; set CRON_SECRET to ask for a secret")
-        elif len(secret.reveal()) < SHORT:
-            log.warning("CRON_SECRET is short; %s letters or more, drawn by chance, cannot be guessed", SHORT)
+            log.warning("http: open to every user of this machine; set CRON_SECRET to require a secret")
+        elif len(secret.reveal()) < MIN_SECRET_LENGTH:
+            log.warning("CRON_SECRET is short; use at least %s random characters", MIN_SECRET_LENGTH)
 
     def reload(self, catalog: Catalog) -> None:
-        """Goes on with the packs of another catalog. Raises BadSettings and changes nothing when their routes clash."""
+        """Serves the packs of another catalog. Raises BadSettings and changes nothing when their routes conflict."""
         self._app.reload(catalog)
 
     def stop(self) -> None:
-        """Takes no more questions, and returns when those in progress are answered or the grace is over."""
+        """Accepts no more requests, and returns when the active ones are done or the grace period is over."""
         self._uvicorn.should_exit = True
         self._thread.join()
         self._app.close()
 
 
 class _Connection(H11Protocol):
-    """One of a limited number of connections, on which something must be asked soon."""
+    """Limits the number of connections, and the time until the first request on each.
+
+    uvicorn's `limit_concurrency` counts requests only: connections without a request would still exhaust the open files
+    that the databases need.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS:
+        if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
         else:
-            self.loop.call_later(FIRST_REQUEST_SECONDS, self._end_unless_asked)
+            self.loop.call_later(FIRST_REQUEST_SECONDS, self._close_if_idle)
 
-    def _end_unless_asked(self) -> None:
+    def _close_if_idle(self) -> None:
         if self.cycle is None:
             self.transport.abort()

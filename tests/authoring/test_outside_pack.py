@@ -273,7 +273,7 @@ def test_a_statement_is_answered_from_the_cache_and_without_it(place: Installati
 def test_the_panel_shows_the_newest_day(place: Installation) -> None:
     def shown() -> Any:
         (panel,) = place.service.queries.panels()
-        return panel.shown
+        return panel.content
 
     before = shown()
     charge(place, "asha", 123456)

@@ -1,4 +1,4 @@
-"""A program that asks over HTTP, by the wire."""
+"""An HTTP client for tests."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SECONDS = 20
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What it was told."""
+class HttpResponse:
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
@@ -33,13 +33,13 @@ class Heard:
 
     @property
     def code(self) -> str:
-        """An error's code; what else every error must be is seen to here."""
-        told = self.json
-        assert told["success"] is False
-        assert set(told["error"]) <= {"code", "message", "field"}
-        assert told["error"]["message"].isprintable()
-        assert "Traceback" not in told["error"]["message"]
-        code: str = told["error"]["code"]
+        """The error code; also checks the format of the error."""
+        document = self.json
+        assert document["success"] is False
+        assert set(document["error"]) <= {"code", "message", "field"}
+        assert document["error"]["message"].isprintable()
+        assert "Traceback" not in document["error"]["message"]
+        code: str = document["error"]["code"]
         return code
 
 
@@ -54,55 +54,59 @@ class _OverUnix(http.client.HTTPConnection):
 
 
 @dataclass(frozen=True)
-class Wire:
-    """Where to ask, as the log says it, and the secret that is sent along."""
+class HttpClient:
+    """Sends requests to an address as it is logged, with a secret if given."""
 
     address: str
     secret: str | None = None
 
     @property
-    def place(self) -> tuple[str, int]:
-        found = re.fullmatch(r"http://(.+):(\d+)", self.address)
-        assert found is not None
-        return found[1].strip("[]"), int(found[2])
+    def host_and_port(self) -> tuple[str, int]:
+        match = re.fullmatch(r"http://(.+):(\d+)", self.address)
+        assert match is not None
+        return match[1].strip("[]"), int(match[2])
 
     def connection(self) -> http.client.HTTPConnection:
         if self.address.startswith("unix:"):
             return _OverUnix(self.address.removeprefix("unix:"))
-        return http.client.HTTPConnection(*self.place, timeout=SECONDS)
+        return http.client.HTTPConnection(*self.host_and_port, timeout=SECONDS)
 
-    def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Heard:
-        """One question on a connection of its own; a body that is no bytes is sent as JSON."""
+    def request(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> HttpResponse:
+        """One request on a new connection; a body other than bytes is sent as JSON."""
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        said = {"Authorization": f"Bearer {self.secret}"} if self.secret is not None else {}
-        asking = self.connection()
+        own_headers = {"Authorization": f"Bearer {self.secret}"} if self.secret is not None else {}
+        connection = self.connection()
         try:
-            asking.request(method, path, sent, said | dict(headers or {}))
-            answer = asking.getresponse()
-            return Heard(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+            connection.request(method, path, sent, own_headers | dict(headers or {}))
+            response = connection.getresponse()
+            return HttpResponse(
+                response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+            )
         finally:
-            asking.close()
+            connection.close()
 
-    def get(self, path: str, **headers: str) -> Heard:
-        return self.ask("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    def get(self, path: str, **headers: str) -> HttpResponse:
+        return self.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
     def raw(self, sent: bytes) -> bytes:
-        """All that is answered to these bytes until the connection is ended."""
-        with socket.create_connection(self.place, timeout=SECONDS) as asking:
-            asking.sendall(sent)
-            heard = b""
-            while more := asking.recv(65536):
-                heard += more
-        return heard
+        """Everything that the server sends in response to these bytes until it closes the connection."""
+        with socket.create_connection(self.host_and_port, timeout=SECONDS) as connection:
+            connection.sendall(sent)
+            received = b""
+            while more := connection.recv(65536):
+                received += more
+        return received
 
 
 @contextmanager
-def served(place: Installation, bind: str = "127.0.0.1:0") -> Iterator[Wire]:
-    """An installation's service and packs, answered by this process until the end of the block."""
+def served(place: Installation, bind: str = "127.0.0.1:0") -> Iterator[HttpClient]:
+    """Serves an installation from this process until the end of the block."""
     secret = place.settings.http_secret
-    with listening(read_address(bind), protected=secret is not None) as door:
-        server = Server(door, place.service)
+    with listening(read_address(bind), protected=secret is not None) as listener:
+        server = Server(listener, place.service)
         try:
-            yield Wire(str(door.address), secret.reveal() if secret else None)
+            yield HttpClient(str(listener.address), secret.reveal() if secret else None)
         finally:
             server.stop()

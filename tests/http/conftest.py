@@ -1,4 +1,4 @@
-"""An installation whose packs answer, in this process or in one of its own."""
+"""Fixtures: an installation served over HTTP, by this process or by one that the test starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Installing
 from tests.faults.fork_server import Child, ForkServer
-from tests.http.client import Wire, served
+from tests.http.client import HttpClient, served
 from tests.installation import Installation
 from tests.waiting import eventually
 
@@ -22,7 +22,7 @@ PACKS = "tests.packs.routes,tests.packs.counting"
 
 @pytest.fixture
 def place(installing: Installing, tmp_path: Path, redis_url: str) -> Installation:
-    """Without a secret; job code runs in the process that leads."""
+    """An installation without a secret; jobs run in the leading process."""
     return installing(
         database_url=f"sqlite:///{tmp_path / 'ops.db'}",
         redis_url=redis_url,
@@ -32,46 +32,46 @@ def place(installing: Installing, tmp_path: Path, redis_url: str) -> Installatio
 
 
 @pytest.fixture
-def wire(place: Installation) -> Iterator[Wire]:
-    """Somebody who asks the installation, which this process answers for."""
-    with served(place) as asking:
-        yield asking
+def client(place: Installation) -> Iterator[HttpClient]:
+    """A client of the installation, which this process serves."""
+    with served(place) as connected:
+        yield connected
 
 
 @pytest.fixture
-def guarded(installing: Installing, tmp_path: Path, redis_url: str) -> Iterator[Wire]:
-    """Somebody who asks an installation with a secret, and knows it."""
+def guarded(installing: Installing, tmp_path: Path, redis_url: str) -> Iterator[HttpClient]:
+    """A client of an installation with a secret, which it sends."""
     place = installing(
         database_url=f"sqlite:///{tmp_path / 'guarded.db'}",
         redis_url=redis_url,
         packs=PACKS,
         environ={"CRON_SECRET": SECRET},
     )
-    with served(place) as asking:
-        yield asking
+    with served(place) as connected:
+        yield connected
 
 
 @dataclass
 class Headless:
-    """`opsconsole headless` as a process of its own, and what it prints."""
+    """A process that runs `opsconsole headless`, and its output."""
 
     process: Child
     log: Path
     secret: str | None
 
-    def wire(self) -> Wire:
-        """Somebody who asks it, as soon as it says where it is served."""
-        eventually(lambda: self.address() is not None or self.process.poll() is not None, "it is served")
+    def client(self) -> HttpClient:
+        """A client, as soon as the process logs its address."""
+        eventually(lambda: self.address() is not None or self.process.poll() is not None, "it is listening")
         address = self.address()
         assert address is not None, self.log.read_text()
-        return Wire(address, self.secret)
+        return HttpClient(address, self.secret)
 
     def address(self) -> str | None:
-        found = re.search(r'http is served on ([^"]+)"', self.log.read_text())
-        return found[1] if found else None
+        match = re.search(r'http: listening on ([^"]+)"', self.log.read_text())
+        return match[1] if match else None
 
-    def says(self, words: str) -> bool:
-        return words in self.log.read_text()
+    def has_logged(self, text: str) -> bool:
+        return text in self.log.read_text()
 
 
 Starting = Callable[..., Headless]
@@ -79,20 +79,20 @@ Starting = Callable[..., Headless]
 
 @pytest.fixture
 def headless(fork_server: ForkServer, tmp_path: Path) -> Iterator[Starting]:
-    """Starts processes on an installation's databases, and ends them after the test."""
+    """Starts processes on an installation's databases, and kills them after the test."""
     started: list[Headless] = []
 
-    def start(place: Installation, *words: str, config: Path | None = None, **environ: str) -> Headless:
+    def start(place: Installation, *arguments: str, config: Path | None = None, **environ: str) -> Headless:
         log = tmp_path / f"headless{len(started)}.log"
-        said = os.environ | place.environ | {"XDG_DATA_HOME": str(tmp_path / "other")} | environ
+        environment = os.environ | place.environ | {"XDG_DATA_HOME": str(tmp_path / "other")} | environ
         if config is not None:
-            del said["OPSCONSOLE_JOBS__PACKS"]
-        named = ["--config", str(config)] if config is not None else []
-        process = fork_server.start([*named, "headless", *words], said, output=log)
-        started.append(Headless(process, log, said.get("CRON_SECRET")))
+            del environment["OPSCONSOLE_JOBS__PACKS"]
+        config_option = ["--config", str(config)] if config is not None else []
+        process = fork_server.start([*config_option, "headless", *arguments], environment, output=log)
+        started.append(Headless(process, log, environment.get("CRON_SECRET")))
         return started[-1]
 
     yield start
-    for one in started:
-        one.process.kill()
-        one.process.wait()
+    for headless_process in started:
+        headless_process.process.kill()
+        headless_process.process.wait()

@@ -1,4 +1,4 @@
-"""What the reference shows of HTTP is what `curl` is told."""
+"""The HTTP examples in the reference, run with curl."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from tests.http.conftest import SECRET
 from tests.waiting import eventually
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference.md"
-SHOWN = "http://127.0.0.1:8080"
+DOCUMENTED_ADDRESS = "http://127.0.0.1:8080"
 
 
-def shown() -> list[tuple[str, Any]]:
-    """Each command with the answer below it."""
+def documented_examples() -> list[tuple[str, Any]]:
+    """Each command with the response below it."""
     blocks = re.findall(r"^```sh\n(.*?)^```", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     pairs = re.findall(r"^\$ (curl .*)\n(.*)$", "".join(blocks), re.MULTILINE)
-    return [(command, json.loads(answer)) for command, answer in pairs]
+    return [(command, json.loads(expected)) for command, expected in pairs]
 
 
-def test_every_answer_in_the_reference_is_the_one_that_comes(
-    installing: Installing, tmp_path: Path, redis_url: str
-) -> None:
+def test_every_documented_response_is_the_actual_one(installing: Installing, tmp_path: Path, redis_url: str) -> None:
     if shutil.which("curl") is None:
-        pytest.skip("there is no curl here")
+        pytest.skip("curl is not installed")
     place = installing(
         database_url=f"sqlite:///{tmp_path / 'ops.db'}",
         redis_url=redis_url,
         environ={"CRON_SECRET": SECRET, "OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
     )
-    examples = shown()
+    examples = documented_examples()
     assert len(examples) > 3
 
-    with served(place) as wire, place.leading() as engine:
-        eventually(lambda: engine.is_leading, "it leads")
-        for command, answer in examples:
-            assert SHOWN in command
-            typed = command.replace(SHOWN, wire.address)
+    with served(place) as client, place.leading() as engine:
+        eventually(lambda: engine.is_leading, "it is leading")
+        for command, expected in examples:
+            assert DOCUMENTED_ADDRESS in command
+            actual_command = command.replace(DOCUMENTED_ADDRESS, client.address)
             environ = os.environ | {"CRON_SECRET": SECRET}
-            told = subprocess.run(["sh", "-c", typed], env=environ, capture_output=True, check=True, timeout=30)
-            heard = json.loads(told.stdout)
-            if "run" in heard:
-                assert heard["run"].pop("state") in ("queued", "running", "succeeded")
-                del answer["run"]["state"]
-            assert heard == answer, command
+            result = subprocess.run(
+                ["sh", "-c", actual_command], env=environ, capture_output=True, check=True, timeout=30
+            )
+            response = json.loads(result.stdout)
+            if "run" in response:
+                assert response["run"].pop("state") in ("queued", "running", "succeeded")
+                del expected["run"]["state"]
+            assert response == expected, command

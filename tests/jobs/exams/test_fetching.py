@@ -255,7 +255,7 @@ def test_over_http_a_cron_line_starts_the_generation(installing: Installing, tmp
     )
     with place.leading(), served(place) as wire:
         for method in ("GET", "POST"):
-            heard = wire.ask(method, "/api/cron/generate-exams")
+            heard = wire.request(method, "/api/cron/generate-exams")
             assert (heard.status, heard.json["run"]["job"]) == (202, "exams.generate")
             run = place.service.commands.wait_for_run(heard.json["run"]["id"], PATIENCE_SECONDS)
             assert run is not None
