@@ -122,7 +122,7 @@ def clear(app: ConsoleApp) -> None:
 def _confirm_clearing(app: ConsoleApp, wanted: ClearFilter, swept: ClearProgress) -> None:
     environment = app.snapshot.environment
     question = clearing.question(wanted, swept, environment)
-    word = guard.word(wanted, swept.total, environment)
+    word = guard.word_to_clear(wanted, swept.total, environment)
 
     def answered(pressed: str | None) -> None:
         if pressed == question.buttons[0]:

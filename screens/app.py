@@ -229,7 +229,7 @@ class ConsoleApp(App[None]):
         snapshot = self.snapshot
         yield from (progress.run for progress in snapshot.live)
         yield from snapshot.recent
-        yield from (run for each in snapshot.success for run in each.newest)
+        yield from (run for each in snapshot.histories for run in each.newest)
         yield from (card.last for card in snapshot.jobs if card.last is not None)
 
 

@@ -37,7 +37,7 @@ def open_console(options: Options) -> int:
     log_to_file(settings.folder)
     with open_service(settings, patient=True) as service:
         if options.observe or options.read_only:
-            service.attend("console")
+            service.announce("console")
             return draw(service, options)
         return _lead(service, options)
 
@@ -64,7 +64,7 @@ def _lead(service: Service, options: Options) -> int:
     engine = Engine(service.settings, service.store, service.catalog)
     service.use_engine(engine)
     engine.start()
-    service.attend("console")
+    service.announce("console")
     code = 1
     try:
         code = draw(service, options)

@@ -131,6 +131,11 @@ def parse_date(text: str) -> date:
         raise BadWindow(f"{text!r} is not a date; write it as 2026-01-19") from None
 
 
+def parse_date_range(since: str, until: str) -> tuple[date, date]:
+    """Two dates written as 2026-01-19. Raises BadWindow."""
+    return parse_date(since), parse_date(until)
+
+
 # --- runs ---------------------------------------------------------------------------------------------------------
 
 
@@ -170,8 +175,8 @@ def check_no_active_run(active: Run | None) -> None:
 
 
 def check_retry(run: Run, *, everything: bool, unfinished_items: bool) -> None:
-    """Raises RunActive or NothingToRetry. `unfinished_items` are those that failed or were not reached; a run that ended
-    before its items were counted can always be retried.
+    """Raises RunActive or NothingToRetry. `unfinished_items` are those that failed or were not reached; a run that
+    ended before its items were counted can always be retried.
     """
     if run.state in OPEN:
         raise RunActive(run)

@@ -20,14 +20,12 @@ from opsconsole.store import Store
 
 @dataclass
 class Backend:
-    """`engine` is the one in this process, if there is one. A reload of the configuration replaces `settings` and
-    `catalog`.
-    """
+    """`engine` is the one in this process, if any. A reload of the configuration replaces `settings` and `catalog`."""
 
     settings: Settings
     store: Store
     catalog: Catalog
-    tools: Resources
+    resources: Resources
     now: Clock
     engine: Engine | None = None
 
@@ -39,15 +37,19 @@ class Backend:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read transaction of the store. Raises Unavailable when the store is unreachable."""
-        with reading(self.store) as db:
+        with _translating_errors(), self.store.reading() as db:
+            yield db
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A write transaction of the store. Raises Unavailable when the store is unreachable."""
+        with _translating_errors(), self.store.writing() as db:
             yield db
 
 
 @contextmanager
-def reading(store: Store) -> Iterator[Connection]:
-    """A read transaction of a store. Raises Unavailable when it is unreachable."""
+def _translating_errors() -> Iterator[None]:
     try:
-        with store.reading() as db:
-            yield db
+        yield
     except SQLAlchemyError as error:
         raise Unavailable("store", reason(error)) from error

@@ -1,4 +1,4 @@
-"""The windows of jobs, and plans to fill them: what the faces ask before anything is backfilled."""
+"""Windows of jobs, and backfills: plans for past windows, and requests to carry them out."""
 
 from __future__ import annotations
 
@@ -7,39 +7,40 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Resources, how_many
+from opsconsole.authoring.context import how_many
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import RunState, Selection
 from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.cron import zone
 from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.database import Connection
-from opsconsole.core.errors import BadWindow, Unavailable
+from opsconsole.core.errors import Unavailable
 from opsconsole.leader import backfills as backfilling
 from opsconsole.rules import backfill
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.backfill import Only, Pace, Step, StepState, WindowState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, BackfillState, StepView
-from opsconsole.service.backend import Backend, reading
+from opsconsole.service.backend import Backend
 from opsconsole.service.commands import POLL_SECONDS, Commands
-from opsconsole.store import Store, backfills, runs, windows
+from opsconsole.service.wording import short_lived_results
+from opsconsole.store import backfills, runs, windows
 from opsconsole.worker import staleness
 from opsconsole.worker.work import BadPopulation, population
 
-Looking = Callable[[str, int, int], None]
-"""Told a job's name, how many of its windows have been looked at, and of how many."""
+PlanProgress = Callable[[str, int, int], None]
+"""Called with a job's name, how many of its windows have been checked for stale items, and out of how many."""
 
 MANY_WINDOWS = 7
-"""Results that go by themselves are not worth filling more windows with than so many, or so one is warned."""
-USUAL_RUNS = 10
-GOOD = (RunState.SUCCEEDED, RunState.PARTIAL)
+"""A backfill of more windows than this is worth a warning when their results expire."""
+PACE_RUNS = 10
+"""The newest runs that the pace of a job is estimated from."""
+COMPLETED = (RunState.SUCCEEDED, RunState.PARTIAL)
 
 
 @dataclass(frozen=True, slots=True)
-class Calendar:
-    """A job that has windows: how long they are, in which zone, and which jobs it comes after. With `newest_only` there
-    is nothing to fill; `tells_stale` says whether its pack can tell what is out of date. `manual`: no schedule.
+class WindowedJob:
+    """A job that has windows: their length and timezone, and the jobs that it runs after. A job with `newest_only`
+    cannot be backfilled; `finds_stale` means that it can find its stale items; `manual` that it has no schedule.
     """
 
     job: str
@@ -47,55 +48,45 @@ class Calendar:
     unit: Unit
     after: tuple[str, ...] = ()
     newest_only: bool = False
-    tells_stale: bool = False
+    finds_stale: bool = False
     manual: bool = False
 
 
 class Backfills:
-    """Plans past windows, and requests that plans are applied. Requests return the number of their command."""
+    """Plans backfills of past windows, and requests that plans are applied. Requests return the number of their
+    command.
+    """
 
     def __init__(self, backend: Backend, commands: Commands) -> None:
         self._backend, self._commands = backend, commands
 
-    def calendars(self) -> tuple[Calendar, ...]:
-        """The jobs that have windows. Does no I/O."""
-        return calendars(self._backend.catalog)
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def windowed_jobs(self) -> tuple[WindowedJob, ...]:
+        """The jobs that have windows, by name. Does no I/O."""
+        return tuple(
+            WindowedJob(
+                job.name,
+                job.tz,
+                job.covers.unit,
+                job.after,
+                job.newest_only,
+                finds_stale=job.stale is not None,
+                manual=job.cron is None,
+            )
+            for job in sorted(self._backend.catalog, key=lambda job: job.name)
+            if job.covers.unit is not Unit.MOMENT
+        )
 
     def windows(self, job: str, since: date | None = None, until: date | None = None) -> list[WindowStatus]:
         """The states of a job's windows in a range of dates; of the last 53 weeks by default. Raises UnknownJob,
-        NotBackfillable, BadWindow.
+        NotBackfillable, BadWindow, Unavailable.
         """
-        backend = self._backend
-        found, now = backend.catalog.find(job), backend.now()
-        first, last = year(found, now)
-        return survey(backend.store, backend.catalog, found, since or first, until or last, now)
-
-    def plan(
-        self,
-        jobs: Sequence[str],
-        since: date,
-        until: date,
-        *,
-        only: Only = Only.ALL,
-        stop_on_failure: bool = False,
-        looking: Looking | None = None,
-    ) -> int:
-        """Stores a plan for these jobs' windows between two dates, both included; returns its number. With `stop_on_failure` a
-        failed window pauses the rest. Raises UnknownJob, NotBackfillable, BadWindow, Unavailable.
-        """
-        return plan(
-            self._backend.store,
-            self._backend.tools,
-            self._backend.catalog,
-            jobs,
-            since,
-            until,
-            only=only,
-            stop_on_failure=stop_on_failure,
-            requested_by=self._backend.settings.actor.name,
-            now=self._backend.now(),
-            looking=looking,
-        )
+        found, now = self._backend.catalog.find(job), self._backend.now()
+        today = now.astimezone(zone(found.tz)).date()
+        selected = backfill.windows(found, since or today - timedelta(weeks=53), until or today, now)
+        with self._backend.reading() as db:
+            return self._survey(db, found, selected, now)
 
     def get(self, number: int) -> Backfill:
         """One backfill, even if only planned. Raises UnknownBackfill."""
@@ -109,12 +100,102 @@ class Backfills:
 
     def warnings(self, number: int) -> list[str]:
         """What to know before a plan is applied, one sentence each."""
-        return warnings(self._backend.catalog, [view.step for view in self.steps(number)])
+        catalog = self._backend.catalog
+        planned = [view.step for view in self.steps(number)]
+        found = []
+        for job in (catalog.find(name) for name in dict.fromkeys(step.job for step in planned) if name in catalog):
+            count = sum(step.job == job.name and step.runs for step in planned)
+            if job.results_last is not None and count > MANY_WINDOWS:
+                found.append(short_lived_results(job.name, job.results_last, count))
+        return found
 
     def newest(self, *, limit: int) -> list[Backfill]:
         """Backfills, newest first, including plans that were never applied."""
         with self._backend.reading() as db:
             return backfills.newest(db, limit=limit)
+
+    def wait_for(self, number: int, seconds: float) -> Backfill | None:
+        """The backfill once none of its windows is running; None when one still is after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = self.get(number)
+            if found.state is not BackfillState.RUNNING and not found.counts.get(StepState.RUNNING, 0):
+                return found
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(POLL_SECONDS)
+
+    # --- planning -----------------------------------------------------------------------------------------------
+
+    def plan(
+        self,
+        jobs: Sequence[str],
+        since: date,
+        until: date,
+        *,
+        only: Only = Only.ALL,
+        stop_on_failure: bool = False,
+        progress: PlanProgress | None = None,
+    ) -> int:
+        """Stores a plan for these jobs' windows between two dates, both included; returns its number. With
+        `stop_on_failure` a failed window pauses the rest. Raises UnknownJob, NotBackfillable, BadWindow, Unavailable.
+        """
+        catalog, now = self._backend.catalog, self._backend.now()
+        ordered = backfill.in_order({catalog.find(name).name: catalog.find(name) for name in jobs}.values())
+        planned: list[tuple[datetime, int, Step]] = []
+        for place, job in enumerate(ordered):
+            selected = backfill.windows(job, since, until, now)
+            self._count_stale(job, selected, now, progress)
+            with self._backend.reading() as db:
+                surveyed = self._survey(db, job, selected, now)
+                pace = self._pace(db, job)
+            if not pace.items and selected:
+                pace = replace(pace, items=self._count_items(job, selected[-1], now))
+            planned += [(step.window.end, place, step) for step in backfill.decide(job, surveyed, only, pace)]
+        with self._backend.writing() as db:
+            return backfills.add(
+                db,
+                [step for _, _, step in sorted(planned, key=lambda each: each[:2])],
+                jobs=[job.name for job in ordered],
+                since=since.isoformat(),
+                until=until.isoformat(),
+                only=only,
+                stop_on_failure=stop_on_failure,
+                requested_by=self._backend.settings.actor.name,
+                at=now,
+            )
+
+    def _survey(self, db: Connection, job: Job, selected: Sequence[Window], now: datetime) -> list[WindowStatus]:
+        return backfilling.survey(db, self._backend.catalog, job, selected, now)
+
+    def _count_stale(self, job: Job, selected: Sequence[Window], now: datetime, progress: PlanProgress | None) -> None:
+        """Counts the stale items of each window that was never checked, and stores the counts."""
+        if job.stale is None:
+            return
+        with self._backend.reading() as db:
+            surveyed = self._survey(db, job, selected, now)
+        with_data = (WindowState.FRESH, WindowState.STALE, WindowState.MISSING)
+        unchecked = [each.window for each in surveyed if each.record.checked_at is None and each.state in with_data]
+        for n, window in enumerate(unchecked, 1):
+            stale = staleness.count(self._backend.resources.data, self._backend.catalog, job, window, now)
+            with self._backend.writing() as db:
+                windows.record_check(db, job.name, window, stale, now)
+            if progress is not None:
+                progress(job.name, n, len(unchecked))
+
+    @staticmethod
+    def _pace(db: Connection, job: Job) -> Pace:
+        newest = runs.newest(db, limit=PACE_RUNS, job=job.name, states=COMPLETED, selection=Selection.ALL)
+        return backfill.pace(newest)
+
+    def _count_items(self, job: Job, window: Window, now: datetime) -> int:
+        scope = Scope(window, min(window.end, now), {}, self._backend.catalog.options(job))
+        try:
+            return how_many(self._backend.resources.data, population(job, scope))
+        except (BadPopulation, Unavailable):
+            return 0  # only an estimate; the run will report the problem
+
+    # --- requests -----------------------------------------------------------------------------------------------
 
     def apply(self, number: int) -> int:
         """Requests exactly what was planned. Raises UnknownBackfill."""
@@ -132,148 +213,6 @@ class Backfills:
         """Requests the end of a backfill and of its active runs. Raises UnknownBackfill."""
         return self._send(Verb.CANCEL_BACKFILL, number, note=note)
 
-    def wait_for(self, number: int, seconds: float) -> Backfill | None:
-        """The backfill once none of its windows is running; None when that is not so within `seconds`."""
-        end = time.monotonic() + seconds
-        while True:
-            found = self.get(number)
-            if found.state is not BackfillState.RUNNING and not found.counts.get(StepState.RUNNING, 0):
-                return found
-            if time.monotonic() > end:
-                return None
-            time.sleep(POLL_SECONDS)
-
     def _send(self, verb: Verb, number: int, **arguments: str) -> int:
         self.get(number)
         return self._commands.send(verb, str(number), arguments)
-
-
-def calendars(catalog: Catalog) -> tuple[Calendar, ...]:
-    """The jobs that have windows, by name."""
-    return tuple(
-        Calendar(
-            job.name,
-            job.tz,
-            job.covers.unit,
-            job.after,
-            job.newest_only,
-            job.stale is not None,
-            manual=job.cron is None,
-        )
-        for job in sorted(catalog, key=lambda job: job.name)
-        if job.covers.unit is not Unit.MOMENT
-    )
-
-
-def dates(since: str, until: str) -> tuple[date, date]:
-    """A range of dates as somebody wrote it. Raises BadWindow."""
-    found = []
-    for text in (since, until):
-        try:
-            found.append(date.fromisoformat(text))
-        except ValueError:
-            raise BadWindow(f"{text!r} is not a date; write it as 2026-01-19") from None
-    return found[0], found[1]
-
-
-def year(job: Job, now: datetime) -> tuple[date, date]:
-    """The last 53 weeks up to the day that it is now in the job's zone."""
-    today = now.astimezone(zone(job.tz)).date()
-    return today - timedelta(weeks=53), today
-
-
-def survey(store: Store, catalog: Catalog, job: Job, since: date, until: date, now: datetime) -> list[WindowStatus]:
-    """How the job's windows of a range are. Raises NotBackfillable, BadWindow, Unavailable."""
-    wanted = backfill.windows(job, since, until, now)
-    with reading(store) as db:
-        return backfilling.survey(db, catalog, job, wanted, now)
-
-
-def plan(
-    store: Store,
-    tools: Resources,
-    catalog: Catalog,
-    names: Sequence[str],
-    since: date,
-    until: date,
-    *,
-    only: Only,
-    stop_on_failure: bool,
-    requested_by: str,
-    now: datetime,
-    looking: Looking | None = None,
-) -> int:
-    """Keeps what a backfill of these jobs would do, and returns its number.
-
-    Raises UnknownJob, NotBackfillable, BadWindow, Unavailable.
-    """
-    jobs = backfill.in_order({catalog.find(name).name: catalog.find(name) for name in names}.values())
-    planned: list[tuple[datetime, int, Step]] = []
-    for place, job in enumerate(jobs):
-        wanted = backfill.windows(job, since, until, now)
-        _look(store, tools, catalog, job, wanted, now, looking)
-        with reading(store) as db:
-            seen = backfilling.survey(db, catalog, job, wanted, now)
-            pace = _pace(db, job)
-        if not pace.items:
-            pace = replace(pace, items=_items(tools, catalog, job, wanted[-1], now) if wanted else 0)
-        planned += [(step.window.end, place, step) for step in backfill.decide(job, seen, only, pace)]
-    steps = [step for _, _, step in sorted(planned, key=lambda each: each[:2])]
-    with reading(store), store.writing() as db:
-        return backfills.add(
-            db,
-            steps,
-            jobs=[job.name for job in jobs],
-            since=since.isoformat(),
-            until=until.isoformat(),
-            only=only,
-            stop_on_failure=stop_on_failure,
-            requested_by=requested_by,
-            at=now,
-        )
-
-
-def warnings(catalog: Catalog, steps: Sequence[Step]) -> list[str]:
-    """What somebody should know before a plan is applied, one sentence each."""
-    found = []
-    for job in (catalog.find(name) for name in dict.fromkeys(step.job for step in steps) if name in catalog):
-        many = sum(step.job == job.name and step.runs for step in steps)
-        if job.results_last is not None and many > MANY_WINDOWS:
-            hours = job.results_last.total_seconds() / 3600
-            found.append(f"the results of {job.name} go by themselves after {hours:g} h; this makes {many:,} windows")
-    return found
-
-
-def _look(
-    store: Store,
-    tools: Resources,
-    catalog: Catalog,
-    job: Job,
-    wanted: Sequence[Window],
-    now: datetime,
-    looking: Looking | None,
-) -> None:
-    """Works out what is stale of the windows that nobody has looked at yet."""
-    if job.stale is None:
-        return
-    with reading(store) as db:
-        seen = backfilling.survey(db, catalog, job, wanted, now)
-    looked_at = (WindowState.FRESH, WindowState.STALE, WindowState.MISSING)
-    unknown = [each.window for each in seen if each.record.checked_at is None and each.state in looked_at]
-    for n, window in enumerate(unknown, 1):
-        stale = staleness.count(tools.data, catalog, job, window, now)
-        with reading(store), store.writing() as db:
-            windows.record_check(db, job.name, window, stale, now)
-        if looking is not None:
-            looking(job.name, n, len(unknown))
-
-
-def _pace(db: Connection, job: Job) -> Pace:
-    return backfill.pace(runs.newest(db, limit=USUAL_RUNS, job=job.name, states=GOOD, selection=Selection.ALL))
-
-
-def _items(tools: Resources, catalog: Catalog, job: Job, window: Window, now: datetime) -> int:
-    try:
-        return how_many(tools.data, population(job, Scope(window, min(window.end, now), {}, catalog.options(job))))
-    except (BadPopulation, Unavailable):
-        return 0  # an estimate; whatever is wrong, the run will say

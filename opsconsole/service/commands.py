@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 
 import msgspec
-from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.run import OPEN, Run, Selection
 from opsconsole.cache import clearing
-from opsconsole.core.database import reason
-from opsconsole.core.errors import NotAllowed, Unavailable
+from opsconsole.core.errors import NotAllowed
 from opsconsole.core.failpoints import Point, reach
-from opsconsole.core.settings import Actor, Role
+from opsconsole.core.settings import Actor
 from opsconsole.rules import actions
 from opsconsole.rules.actions import MATCHING, Verb
 from opsconsole.service.backend import Backend
@@ -57,10 +56,10 @@ class Commands:
         self._run(run)
         return self.send(Verb.RETRY, str(run), {"all": everything})
 
-    def retry_matching(self, wanted: RunFilter, *, everything: bool = False) -> int:
+    def retry_matching(self, filter_: RunFilter, *, everything: bool = False) -> int:
         """Requests a retry of every run that matches and has no retry yet."""
-        found = msgspec.to_builtins(canonical(self._backend, wanted))
-        return self.send(Verb.RETRY, MATCHING, {"all": everything, "filter": found})
+        matching = msgspec.to_builtins(canonical(self._backend, filter_))
+        return self.send(Verb.RETRY, MATCHING, {"all": everything, "filter": matching})
 
     def cancel(self, run: int, *, force: bool = False, note: str = "") -> int:
         """Requests the end of a run: once its batches in flight are done or the grace period is over, at once with
@@ -80,15 +79,14 @@ class Commands:
         """Requests that a paused job, pack, or `all` continues. Raises UnknownJob."""
         return self.send(Verb.RESUME, actions.pause_target(self._backend.catalog, target), {"note": note})
 
-    def clear_cache(self, wanted: clearing.ClearFilter, *, counted: int | None = None) -> int:
+    def clear_cache(self, conditions: clearing.ClearFilter, *, counted: int | None = None) -> int:
         """Requests that the matching cached keys are removed, unless there are many more than `counted`. Raises
-        BadWanted or BadKey at once.
+        BadClearFilter or BadKey at once.
         """
         backend = self._backend
-        # Refuses a bad filter; counts nothing until the first step is taken.
-        clearing.sweep(backend.tools.cache.client, backend.catalog.families, wanted, remove=False)
-        parts = {"user": wanted.user, "subject": wanted.subject, "family": wanted.family, "date": wanted.date}
-        return self.send(Verb.CLEAR, str(wanted), {**parts, "counted": counted})
+        # Rejects bad conditions at once; scans nothing before the first step.
+        clearing.sweep(backend.resources.cache.client, backend.catalog.families, conditions, remove=False)
+        return self.send(Verb.CLEAR, str(conditions), {**asdict(conditions), "counted": counted})
 
     def replay_events(self, since: datetime) -> int:
         """Requests that the events that happened at `since` or later are published again."""
@@ -97,36 +95,38 @@ class Commands:
     def send(self, verb: Verb, target: str, arguments: Mapping[str, object], actor: Actor | None = None) -> int:
         """Writes a command row, and returns its number. Raises NotAllowed, Unavailable."""
         actor, at = actor or self._backend.settings.actor, self._backend.now()
+        refusal: NotAllowed | None = None
         try:
-            with self._backend.store.writing() as db:
-                number = commands.request(db, verb, target, arguments, actor, at)
-                if actor.role is not Role.OPERATOR:
-                    # The leader would refuse it too, but there may be none.
-                    commands.refuse(db, commands.get(db, number), NotAllowed(verb), at)
-        except SQLAlchemyError as error:
-            raise Unavailable("store", reason(error)) from error
-        if actor.role is not Role.OPERATOR:
-            raise NotAllowed(verb)
+            actions.check_actor(verb, actor)
+        except NotAllowed as error:
+            refusal = error
+        with self._backend.writing() as db:
+            number = commands.request(db, verb, target, arguments, actor, at)
+            if refusal is not None:
+                # The leader would refuse it too, but there may be none.
+                commands.refuse(db, commands.get(db, number), refusal, at)
+        if refusal is not None:
+            raise refusal
         reach(Point.COMMAND_REQUESTED)
         self._sent()
         return number
 
-    # --- what came of it ----------------------------------------------------------------------------------------
+    # --- outcomes -----------------------------------------------------------------------------------------------
 
     def outcome(self, command: int, wait_seconds: float) -> Outcome | None:
         """The outcome of a command; None when no leader has carried it out within `wait_seconds`."""
-        end = time.monotonic() + wait_seconds
+        deadline = time.monotonic() + wait_seconds
         while True:
             with self._backend.reading() as db:
                 found = commands.get(db, command)
             if found.state not in (CommandState.REQUESTED, CommandState.RUNNING):
                 return Outcome(found.verb, found.outcome)
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 return None
             time.sleep(POLL_SECONDS)
 
     def progress(self, command: int) -> CommandProgress | None:
-        """How far a command is that is carried out in steps; None before and after."""
+        """The progress of a command that is carried out in steps; None before and after."""
         with self._backend.reading() as db:
             found = commands.get(db, command)
         if found.state is not CommandState.RUNNING:
@@ -135,10 +135,10 @@ class Commands:
         return CommandProgress(step.get("step", ""), *(step.get(name, 0) for name in ("scanned", "of", "cleared")))
 
     def wait_for_run(self, run: int, seconds: float) -> Run | None:
-        """The run once it has ended; None when it has not within `seconds`. Raises UnknownRun."""
-        end = time.monotonic() + seconds
+        """The run once it has ended; None when it is still active after `seconds`. Raises UnknownRun."""
+        deadline = time.monotonic() + seconds
         while (found := self._run(run)).state in OPEN:
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 return None
             time.sleep(POLL_SECONDS)
         return found

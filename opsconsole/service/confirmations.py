@@ -1,44 +1,40 @@
-"""What stands between an operator and what destroys: the question, and what has to be typed."""
+"""Confirmations of destructive actions: the question, and the word that has to be typed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from opsconsole.cache.clearing import ClearFilter, ClearProgress
+from opsconsole.core.humanize import count
 
 PRODUCTION = ("production", "prod")
 MANY_KEYS = 1000
-"""Above so many keys a yes is given too easily, wherever it is."""
-ANYWHERE = "clear"
-"""What is typed where neither a family nor an environment has a name."""
+"""Clearing more keys than this requires a typed word in every environment."""
+DEFAULT_WORD = "clear"
+"""The word to type when neither a family nor the environment has a name."""
 MANY_ITEMS = 1000
-"""Above so many items that are written over as well."""
+"""Overwriting more items than this requires a typed word in every environment."""
 
 
-def question(counted: ClearProgress, environment: str) -> str:
+def clear_question(counted: ClearProgress, environment: str) -> str:
     """`Clear 1,240 keys of 3 families in PRODUCTION?`"""
     families = sum(1 for keys in counted.found.values() if keys)
     where = f" in {environment.upper() if is_production(environment) else environment}" if environment else ""
-    return f"Clear {keys_of(counted.total)} of {families} famil{'y' if families == 1 else 'ies'}{where}?"
+    return f"Clear {count(counted.total, 'key')} of {count(families, 'family', 'families')}{where}?"
 
 
-def word(wanted: ClearFilter, keys: int, environment: str) -> str | None:
-    """What has to be typed before so many keys are cleared: in production its name; elsewhere, above a thousand keys,
-    the family's, or the environment's where no family is named. None when a yes will do.
+def word_to_clear(conditions: ClearFilter, keys: int, environment: str) -> str | None:
+    """The word to type before this many keys are cleared: in production its name; elsewhere, above a thousand keys, the
+    name of the family, or of the environment when no family is given. None when a plain confirmation is enough.
     """
     if is_production(environment):
         return environment
-    return (wanted.family or environment or ANYWHERE) if keys > MANY_KEYS else None
-
-
-def keys_of(count: int) -> str:
-    """`1,240 keys`."""
-    return "1 key" if count == 1 else f"{count:,} keys"
+    return (conditions.family or environment or DEFAULT_WORD) if keys > MANY_KEYS else None
 
 
 def word_to_overwrite(jobs: Sequence[str], items: int, environment: str) -> str | None:
-    """What has to be typed before so many items of these jobs are overwritten: in production its name; elsewhere, above
-    a thousand items, the first job's. None when a yes will do, and when nothing is written over.
+    """The word to type before this many items of these jobs are overwritten: in production its name; elsewhere, above a
+    thousand items, the name of the first job. None when a plain confirmation is enough, or nothing is overwritten.
     """
     if items and is_production(environment):
         return environment
@@ -46,5 +42,5 @@ def word_to_overwrite(jobs: Sequence[str], items: int, environment: str) -> str 
 
 
 def is_production(environment: str) -> bool:
-    """Whether an environment's name says that it is the one that counts."""
+    """Whether the environment's name means production."""
     return environment.lower() in PRODUCTION

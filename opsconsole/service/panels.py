@@ -1,4 +1,4 @@
-"""What packs show of themselves, each panel read on its own: one that fails hides no other."""
+"""The panels of packs, each read separately: one that fails does not hide the others."""
 
 from __future__ import annotations
 
@@ -11,30 +11,34 @@ from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.text import safe
 from opsconsole.service.snapshot import PanelView
 
-LONGEST = 200
-"""So much of a text from data is shown."""
+MAX_TEXT_LENGTH = 200
 
 
-def view(pack: str, panel: Panel, serving: ExtensionContext) -> PanelView:
-    """A panel as it is now, with all texts safe to show."""
+def view(pack: str, panel: Panel, context: ExtensionContext) -> PanelView:
+    """The panel's current content, with all texts safe to show."""
     try:
-        shown = panel.read(serving)
+        content = panel.read(context)
     except OpsconsoleError as error:
-        return PanelView(pack, panel.title, PanelContent(message=error.sentence), troubled=True)
+        return _failed(pack, panel, error.sentence)
     except SQLAlchemyError as error:
-        return PanelView(
-            pack, panel.title, PanelContent(message=f"its data cannot be read: {reason(error)}"), troubled=True
-        )
-    except Exception as error:  # noqa: BLE001 - a pack raises what it likes
-        told = f"its pack failed: {type(error).__name__}: {safe(error, LONGEST)}"
-        return PanelView(pack, panel.title, PanelContent(message=told), troubled=True)
+        return _failed(pack, panel, f"the panel's data cannot be read: {reason(error)}")
+    except Exception as error:  # noqa: BLE001 - a pack may raise anything
+        return _failed(pack, panel, f"the pack raised {type(error).__name__}: {_safe(error)}")
     return PanelView(
         pack,
         panel.title,
         PanelContent(
-            tuple((safe(name, LONGEST), safe(value, LONGEST)) for name, value in shown.facts),
-            tuple(safe(name, LONGEST) for name in shown.columns),
-            tuple(tuple(safe(cell, LONGEST) for cell in row) for row in shown.rows),
-            safe(shown.message, LONGEST),
+            tuple((_safe(name), _safe(value)) for name, value in content.facts),
+            tuple(map(_safe, content.columns)),
+            tuple(tuple(map(_safe, row)) for row in content.rows),
+            _safe(content.message),
         ),
     )
+
+
+def _failed(pack: str, panel: Panel, message: str) -> PanelView:
+    return PanelView(pack, panel.title, PanelContent(message=message), failed=True)
+
+
+def _safe(value: object) -> str:
+    return safe(value, MAX_TEXT_LENGTH)

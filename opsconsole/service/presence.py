@@ -1,4 +1,4 @@
-"""Lets everybody know that this process is there, as long as it is."""
+"""Announces this process in the store while it is running."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ log = logging.getLogger(__name__)
 
 
 class PresenceAnnouncer:
-    """Writes `me` into the store from a thread of its own, every few seconds and when the screen changes."""
+    """Writes `own` into the store from a thread, every few seconds and when the screen changes."""
 
-    def __init__(self, store: Store, me: Attached, *, now: Clock) -> None:
-        self._store, self._me, self._now = store, me, now
-        self._changed, self._over = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._attend, name="presence", daemon=True)
+    def __init__(self, store: Store, own: Attached, *, now: Clock) -> None:
+        self._store, self._own, self._now = store, own, now
+        self._changed, self._stopping = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._announce, name="presence", daemon=True)
         self._thread.start()
 
-    def looks_at(self, screen: str) -> None:
-        """The screen that is open now."""
-        if screen != self._me.screen:
-            self._me = replace(self._me, screen=screen)
+    def set_screen(self, screen: str) -> None:
+        """Announces which screen is open."""
+        if screen != self._own.screen:
+            self._own = replace(self._own, screen=screen)
             self._changed.set()
 
-    def leave(self) -> None:
-        """Takes it back."""
-        self._over.set()
+    def stop(self) -> None:
+        """Withdraws the announcement."""
+        self._stopping.set()
         self._changed.set()
         self._thread.join(timeout=5)
 
-    def _attend(self) -> None:
-        while not self._over.is_set():
+    def _announce(self) -> None:
+        while not self._stopping.is_set():
             try:
                 with self._store.writing() as db:
-                    presence.say(db, replace(self._me, seen_at=self._now()))
+                    presence.say(db, replace(self._own, seen_at=self._now()))
             except SQLAlchemyError as error:
-                log.info("nobody can be told that this process is there: %s", reason(error))
+                log.info("cannot announce this process in the store: %s", reason(error))
             self._changed.wait(BEAT.total_seconds())
             self._changed.clear()
         try:
             with self._store.writing() as db:
-                presence.leave(db, self._me.owner)
+                presence.leave(db, self._own.owner)
         except SQLAlchemyError:
-            pass  # it will not be seen any more, which says the same a little later
+            pass  # the announcement expires shortly

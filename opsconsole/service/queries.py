@@ -68,10 +68,10 @@ class Queries:
             runs.get(db, run)
             return logs.after(db, run, after, limit=LOG_PAGE)
 
-    def retryable(self, wanted: RunFilter, *, limit: int) -> list[Run]:
+    def retryable(self, filter_: RunFilter, *, limit: int) -> list[Run]:
         """The runs that `commands.retry_matching` would retry, oldest first."""
         with self._backend.reading() as db:
-            return runs.undone(db, canonical(self._backend, wanted), after=0, limit=limit)
+            return runs.undone(db, canonical(self._backend, filter_), after=0, limit=limit)
 
     def preview(self, job: str, day: str | None = None, *, only: Selection = Selection.ALL) -> Preview:
         """What a trigger would do now: its window and its number of items. Raises BadWindow, UnknownJob,
@@ -82,15 +82,15 @@ class Queries:
         window = actions.trigger_window(found, day, now)
         scope = Scope(window, now, {}, backend.catalog.options(found))
         selected = stale(found, scope) if only is Selection.STALE else population(found, scope)
-        items = how_many(backend.tools.data, selected)
+        items = how_many(backend.resources.data, selected)
         return Preview(found.name, window, found.tz, items, backend.settings.console.environment)
 
     # --- schedules ----------------------------------------------------------------------------------------------
 
-    def occurrences(self, wanted: OccurrenceFilter, *, limit: int) -> Occurrences:
-        """What became of scheduled times: the newest rows, and the totals of all. Raises UnknownJob."""
+    def occurrences(self, filter_: OccurrenceFilter, *, limit: int) -> Occurrences:
+        """The outcomes of scheduled times: the newest records, and the totals of all. Raises UnknownJob."""
         with self._backend.reading() as db:
-            return occurrences.occurrences(db, self._backend.catalog, wanted, limit=limit)
+            return occurrences.occurrences(db, self._backend.catalog, filter_, limit=limit)
 
     def why(self, job: str, at: str) -> Explanation:
         """Why a job ran or did not run at a scheduled time, with the rows that prove it. `at` is a time in ISO 8601, or
@@ -118,21 +118,23 @@ class Queries:
 
     def redis_stats(self) -> RedisStats:
         """Redis's own figures. Raises Unavailable."""
-        return sample(self._backend.tools.cache.client)
+        return sample(self._backend.resources.cache.client)
 
     def families(self) -> tuple[Family, ...]:
         """Every declared family of cache keys."""
         return self._backend.catalog.families
 
-    def count_keys(self, wanted: clearing.ClearFilter) -> Iterator[ClearProgress]:
-        """Counts the cached keys that `commands.clear_cache` would remove, step by step. Raises BadWanted, BadKey,
+    def count_keys(self, conditions: clearing.ClearFilter) -> Iterator[ClearProgress]:
+        """Counts the cached keys that `commands.clear_cache` would remove, step by step. Raises BadClearFilter, BadKey,
         Unavailable.
         """
-        return clearing.sweep(self._backend.tools.cache.client, self._backend.catalog.families, wanted, remove=False)
+        return clearing.sweep(
+            self._backend.resources.cache.client, self._backend.catalog.families, conditions, remove=False
+        )
 
     def cache_usage(self, seconds: float) -> UsageSurvey:
         """What Redis holds of each family, as far as it can be counted in `seconds`. Raises Unavailable."""
-        return self._backend.tools.cache.survey(self._backend.catalog.families, seconds=seconds)
+        return self._backend.resources.cache.survey(self._backend.catalog.families, seconds=seconds)
 
     # --- packs and audit ----------------------------------------------------------------------------------------
 
@@ -147,7 +149,7 @@ class Queries:
     def extension_context(self, pack: Pack) -> ExtensionContext:
         """What the routes and panels of a pack receive."""
         return ExtensionContext(
-            self._backend.tools, self._backend.catalog.options(pack), self._backend.catalog.families
+            self._backend.resources, self._backend.catalog.options(pack), self._backend.catalog.families
         )
 
     def audit_entries(self, *, limit: int) -> list[AuditEntry]:
@@ -166,6 +168,6 @@ class Queries:
             return audit.verify(db, anchor)
 
 
-def canonical(backend: Backend, wanted: RunFilter) -> RunFilter:
+def canonical(backend: Backend, filter_: RunFilter) -> RunFilter:
     """A filter with the job's name instead of an alias. Raises UnknownJob."""
-    return msgspec.structs.replace(wanted, job=backend.catalog.find(wanted.job).name) if wanted.job else wanted
+    return msgspec.structs.replace(filter_, job=backend.catalog.find(filter_.job).name) if filter_.job else filter_

@@ -1,4 +1,4 @@
-"""Reads the store into the values that faces are told."""
+"""Reads jobs and runs from the store into the values of a Snapshot."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
 from opsconsole.rules.admission import admissions
 from opsconsole.rules.health import JobFacts
-from opsconsole.service.snapshot import BatchCell, Cause, JobCard, Leader, Progress, RunPage, Success
+from opsconsole.service.snapshot import BatchCell, Cause, JobCard, JobHistory, Leader, Progress, RunPage
 from opsconsole.store import batches, lease, pauses, runs, statistics
 from opsconsole.store.registrations import registrations
 
-LAST_RUNS = 14
-GRID = 2000
+NEWEST_RUNS = 14
+MAX_BATCHES = 2000
 LOG_LINES = 200
-ITEMS_A_CAUSE = 8
+ITEMS_PER_CAUSE = 8
 
 
 def leader(db: Connection, own: str | None) -> Leader | None:
-    """Who leads; `own` is this process's name in the lease."""
+    """The leader; `own` is this process's name in the lease."""
     held = lease.read(db)
     if held is None or held.holder is None or held.since is None:
         return None
@@ -33,7 +33,7 @@ def leader(db: Connection, own: str | None) -> Leader | None:
 
 
 def cards(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobCard, ...]:
-    """Every job with its next instant and its newest run."""
+    """Every job with its next scheduled time and its newest run."""
     return tuple(
         JobCard(
             name=job.name,
@@ -50,26 +50,32 @@ def cards(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobCard, ...
 
 
 def live(db: Connection, catalog: Catalog, now: datetime) -> tuple[Progress, ...]:
-    """The runs that are queued or go on."""
-    found = runs.unfinished(db)
-    waiting = {run.id: wait for run, wait in admissions(found, lambda name: _job(catalog, name), now)}
-    return tuple(replace(_progress(run, catalog, now), waits=waiting.get(run.id)) for run in found)
+    """The active runs."""
+    active = runs.unfinished(db)
+    waiting = {run.id: wait for run, wait in admissions(active, lambda name: _job(catalog, name), now)}
+    return tuple(replace(_progress(run, catalog, now), waits=waiting.get(run.id)) for run in active)
 
 
-def success(db: Connection, catalog: Catalog, now: datetime) -> tuple[Success, ...]:
-    """How every job has been doing."""
+def histories(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobHistory, ...]:
+    """The history of every job."""
     rates = statistics.rates(db, now)
-    newest = statistics.newest_of_each(db, [job.name for job in catalog], each=LAST_RUNS)
-    nothing = statistics.Rates(None, None, None)
+    newest = statistics.newest_of_each(db, [job.name for job in catalog], each=NEWEST_RUNS)
+    no_runs = statistics.Rates(None, None, None)
     return tuple(
-        Success(job.name, rates.get(job.name, nothing), tuple(found), _usual(found), _judged(db, job, found))
+        JobHistory(
+            job.name,
+            rates.get(job.name, no_runs),
+            tuple(ended),
+            _median_duration(ended),
+            _health_runs(db, job, ended),
+        )
         for job in catalog
-        for found in (newest[job.name],)
+        for ended in (newest[job.name],)
     )
 
 
-def job_facts(db: Connection, catalog: Catalog, done: tuple[Success, ...], now: datetime) -> list[JobFacts]:
-    """What the rules of health need to know of every job."""
+def job_facts(db: Connection, catalog: Catalog, found: tuple[JobHistory, ...], now: datetime) -> list[JobFacts]:
+    """The facts about every job that the health rules need."""
     registered = registrations(db)
     aging = {job.name: job.limits for job in catalog if job.limits.max_age is not None}
     good = statistics.last_good(
@@ -79,7 +85,7 @@ def job_facts(db: Connection, catalog: Catalog, done: tuple[Success, ...], now: 
     )
     ages = [limits.max_age for limits in aging.values() if limits.max_age is not None]
     held = pauses.since(db, now - max(ages, default=timedelta(0)))
-    judged = {each.job: each.judged for each in done}
+    health_runs = {each.job: each.health_runs for each in found}
     unfinished = {run.job: run for run in reversed(runs.unfinished(db)) if run.trigger is not Trigger.BACKFILL}
     return [
         JobFacts(
@@ -87,7 +93,7 @@ def job_facts(db: Connection, catalog: Catalog, done: tuple[Success, ...], now: 
             due=cron.previous(now) if (cron := catalog.cron(job)) is not None else None,
             accounted_until=known.planned_until if known else None,
             registered_at=known.registered_at if known else None,
-            newest=judged.get(job.name, ()),
+            newest=health_runs.get(job.name, ()),
             open=unfinished.get(job.name),
             last_good=good.get(job.name),
             paused=any(pause.skips(job.name, now) for pause in held),
@@ -103,21 +109,21 @@ def job_facts(db: Connection, catalog: Catalog, done: tuple[Success, ...], now: 
 def page(db: Connection, catalog: Catalog, number: int, now: datetime) -> RunPage:
     """A run with its batches, its failures by cause and its log. Raises UnknownRun."""
     run = runs.get(db, number)
-    kept = runs.failures_of(db, number)
-    messages = {kind: message for _, kind, message in reversed(kept)}
+    failures = runs.failures_of(db, number)
+    messages = {kind: message for _, kind, message in reversed(failures)}
     causes = [
         Cause(
             kind,
             messages.get(kind, words(kind)),
             count,
-            tuple(item for item, of, _ in kept if of == kind)[:ITEMS_A_CAUSE],
+            tuple(item for item, of, _ in failures if of == kind)[:ITEMS_PER_CAUSE],
         )
-        for kind, count in sorted(run.kinds.items(), key=lambda found: -found[1])
+        for kind, count in sorted(run.kinds.items(), key=lambda each: -each[1])
     ]
     return RunPage(
         at=now,
         progress=_progress(run, catalog, now),
-        grid=tuple(BatchCell(*cell) for cell in batches.grid(db, number, limit=GRID)),
+        grid=tuple(BatchCell(*cell) for cell in batches.grid(db, number, limit=MAX_BATCHES)),
         causes=tuple(causes),
         log=tuple(runs.log_lines(db, number, limit=LOG_LINES)),
         retried_by=tuple(runs.children(db, number)),
@@ -138,14 +144,14 @@ def _progress(run: Run, catalog: Catalog, now: datetime) -> Progress:
     return Progress(run, tz, rate, left)
 
 
-def _judged(db: Connection, job: Job, newest: list[Run]) -> tuple[Run, ...]:
-    kept = [run for run in newest if run.trigger is not Trigger.BACKFILL]
-    if len(kept) < len(newest) == LAST_RUNS:
-        kept = statistics.newest_judged(db, job.name, limit=LAST_RUNS)
-    return tuple(kept)
+def _health_runs(db: Connection, job: Job, newest: list[Run]) -> tuple[Run, ...]:
+    found = [run for run in newest if run.trigger is not Trigger.BACKFILL]
+    if len(found) < len(newest) == NEWEST_RUNS:
+        found = statistics.newest_judged(db, job.name, limit=NEWEST_RUNS)
+    return tuple(found)
 
 
-def _usual(newest: list[Run]) -> float | None:
-    durations = [run.seconds for run in newest if run.state in (RunState.SUCCEEDED, RunState.PARTIAL)]
-    known = [seconds for seconds in durations if seconds is not None]
-    return median(known) if known else None
+def _median_duration(newest: list[Run]) -> float | None:
+    ended = [run.seconds for run in newest if run.state in (RunState.SUCCEEDED, RunState.PARTIAL)]
+    durations = [seconds for seconds in ended if seconds is not None]
+    return median(durations) if durations else None

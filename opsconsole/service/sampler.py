@@ -1,4 +1,4 @@
-"""Makes Snapshots: from the store, from Redis, and from what was there before when one of them is unreachable."""
+"""Takes Snapshots of the store and of Redis. While one of them is unreachable, the previous values are kept."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.cache.statistics import RedisStats, sample
+from opsconsole.cache.statistics import RedisStats, hit_rate_between, sample
 from opsconsole.core.database import reason
 from opsconsole.core.errors import NAMES, Unavailable
 from opsconsole.rules.health import findings
-from opsconsole.service import runs as history
+from opsconsole.service import runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Outage, RedisView, Snapshot
 from opsconsole.store import pauses, presence, runs
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 BUSY_SECONDS, QUIET_SECONDS = 0.5, 1.0
 HURRIED_SECONDS, HURRY_SECONDS = 0.2, 2.0
-"""So often, and for so long, after a command: a run may be over in less than a second."""
+"""The interval after a command, and how long it applies: a run may take less than a second."""
 REDIS_SECONDS = 2.0
 DATA_SECONDS = 2.0
 HIT_RATES = 20
@@ -34,66 +35,66 @@ RECENT = 20
 
 
 class Sampler:
-    """Keeps the newest Snapshot; what changes seldom or costs a round trip is asked for less often."""
+    """Keeps the newest Snapshot. Values that rarely change or cost a round trip are read less often."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._last = Snapshot(at=backend.now(), environment=backend.settings.console.environment, leader=None)
         self._redis_stats: deque[RedisStats] = deque(maxlen=HIT_RATES + 1)
-        self._redis_asked = self._data_asked = float("-inf")
+        self._redis_checked = self._data_checked = float("-inf")
         self._stopping, self._wake = threading.Event(), threading.Event()
         self._hurry_until = float("-inf")
         self._thread: threading.Thread | None = None
 
     def start(self, callback: Callable[[Snapshot], None]) -> None:
-        """Calls back with every new Snapshot, from a thread of its own."""
+        """Calls back with every new Snapshot from a background thread."""
         self._thread = threading.Thread(target=self._watch, args=(callback,), name="sampler", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """No call back begins after this."""
+        """Stops the callbacks: none starts after this."""
         self._stopping.set()
         self._wake.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=5)
 
     def hurry(self) -> None:
-        """Something was asked for: for a while there is more to see than usual."""
+        """Takes snapshots more often for a while, because a command was requested."""
         self._hurry_until = time.monotonic() + HURRY_SECONDS
         self._wake.set()
 
     def take(self) -> Snapshot:
-        """A Snapshot of now. What cannot be read stays as it was, and says since when."""
-        now, steady = self._backend.now(), time.monotonic()
+        """A Snapshot of now. Values that cannot be read stay as they were, with the time since when."""
+        now, monotonic = self._backend.now(), time.monotonic()
         redis = self._last.redis
-        if steady - self._redis_asked >= REDIS_SECONDS:
-            redis, self._redis_asked = self._ask_redis(now), steady
-        data_away = self._last.data_away
-        if steady - self._data_asked >= DATA_SECONDS:
-            data_away, self._data_asked = self._ask_data(now), steady
+        if monotonic - self._redis_checked >= REDIS_SECONDS:
+            redis, self._redis_checked = self._check_redis(now), monotonic
+        data_outage = self._last.data_outage
+        if monotonic - self._data_checked >= DATA_SECONDS:
+            data_outage, self._data_checked = self._check_data(now), monotonic
         problem = self._backend.engine.problem if self._backend.engine is not None else None
-        before = replace(self._last, at=now, redis=redis, data_away=data_away, engine_problem=problem)
-        away = {NAMES["redis"]: redis.away, NAMES["data"]: data_away}
+        before = replace(self._last, at=now, redis=redis, data_outage=data_outage, engine_problem=problem)
+        outages = {NAMES["redis"]: redis.outage, NAMES["data"]: data_outage}
         try:
-            self._last = self._read(before, away, now)
+            self._last = self._read(before, outages, now)
         except SQLAlchemyError as error:
-            since = self._last.store_away.since if self._last.store_away else now
-            gone = Outage(since, reason(error))
-            found = findings((), _told({NAMES["store"]: gone, **away}), now)
+            since = self._last.store_outage.since if self._last.store_outage else now
+            outage = Outage(since, reason(error))
+            found = findings((), _present({NAMES["store"]: outage, **outages}), now)
             services = set(NAMES.values())
             kept = tuple(each for each in self._last.findings if each.subject not in services)
-            self._last = replace(before, store_away=gone, findings=found + kept)
+            self._last = replace(before, store_outage=outage, findings=found + kept)
         return self._last
 
-    def _read(self, before: Snapshot, away: dict[str, Outage | None], now: datetime) -> Snapshot:
+    def _read(self, before: Snapshot, outages: dict[str, Outage | None], now: datetime) -> Snapshot:
         with self._backend.store.reading() as db:
-            live = history.live(db, self._backend.catalog, now)
+            live = run_views.live(db, self._backend.catalog, now)
             recent = tuple(runs.newest(db, limit=RECENT))
-            changed = recent != before.recent or now.minute != before.at.minute or not before.success
-            success = history.success(db, self._backend.catalog, now) if changed else before.success
-            cards = history.cards(db, self._backend.catalog, now)
-            facts = history.job_facts(db, self._backend.catalog, success, now)
-            leader = history.leader(db, self._backend.owner)
+            changed = recent != before.recent or now.minute != before.at.minute or not before.histories
+            histories = run_views.histories(db, self._backend.catalog, now) if changed else before.histories
+            cards = run_views.cards(db, self._backend.catalog, now)
+            facts = run_views.job_facts(db, self._backend.catalog, histories, now)
+            leader = run_views.leader(db, self._backend.owner)
             paused = tuple(pauses.in_force(db, now))
             attached = tuple(presence.attached(db, now))
         return replace(
@@ -102,29 +103,29 @@ class Sampler:
             jobs=cards,
             live=live,
             recent=recent,
-            success=success,
-            findings=findings(facts, _told(away), now),
-            store_away=None,
+            histories=histories,
+            findings=findings(facts, _present(outages), now),
+            store_outage=None,
             pauses=paused,
             attached=attached,
         )
 
-    def _ask_redis(self, now: datetime) -> RedisView:
+    def _check_redis(self, now: datetime) -> RedisView:
         before = self._last.redis
         try:
-            stats = sample(self._backend.tools.cache.client)
+            stats = sample(self._backend.resources.cache.client)
         except Unavailable as error:
-            since = before.away.since if before.away else now
-            return replace(before, away=Outage(since, error.reason))
+            since = before.outage.since if before.outage else now
+            return replace(before, outage=Outage(since, error.reason))
         if self._redis_stats and stats.uptime_seconds < self._redis_stats[-1].uptime_seconds:
             self._redis_stats.clear()
         self._redis_stats.append(stats)
         return RedisView(stats, None, _hit_rates(self._redis_stats))
 
-    def _ask_data(self, now: datetime) -> Outage | None:
-        before = self._last.data_away
+    def _check_data(self, now: datetime) -> Outage | None:
+        before = self._last.data_outage
         try:
-            with self._backend.tools.data.reading() as db:
+            with self._backend.resources.data.reading() as db:
                 db.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
             return Outage(before.since if before else now, reason(error))
@@ -132,21 +133,17 @@ class Sampler:
 
     def _watch(self, callback: Callable[[Snapshot], None]) -> None:
         while not self._stopping.is_set():
-            taken = self.take()
+            snapshot = self.take()
             if not self._stopping.is_set():
-                callback(taken)
-            hurried = time.monotonic() < self._hurry_until
-            self._wake.wait(HURRIED_SECONDS if hurried else BUSY_SECONDS if taken.live else QUIET_SECONDS)
+                callback(snapshot)
+            hurrying = time.monotonic() < self._hurry_until
+            self._wake.wait(HURRIED_SECONDS if hurrying else BUSY_SECONDS if snapshot.live else QUIET_SECONDS)
             self._wake.clear()
 
 
-def _told(away: dict[str, Outage | None]) -> dict[str, tuple[datetime, str]]:
-    return {name: (gone.since, gone.why) for name, gone in away.items() if gone is not None}
+def _present(outages: dict[str, Outage | None]) -> dict[str, tuple[datetime, str]]:
+    return {name: (outage.since, outage.reason) for name, outage in outages.items() if outage is not None}
 
 
 def _hit_rates(samples: deque[RedisStats]) -> tuple[float | None, ...]:
-    rates: list[float | None] = []
-    for earlier, later in zip(list(samples), list(samples)[1:], strict=False):
-        hits, misses = later.hits - earlier.hits, later.misses - earlier.misses
-        rates.append(hits / (hits + misses) if hits + misses > 0 else None)
-    return tuple(rates)
+    return tuple(hit_rate_between(earlier, later) for earlier, later in pairwise(samples))

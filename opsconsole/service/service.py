@@ -1,4 +1,4 @@
-"""The one front door for every interface: the console, the command line and HTTP."""
+"""The service that every interface calls: the console, the command line and HTTP."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ from opsconsole.store import Store, runs
 from opsconsole.store.presence import Attached
 
 
+class CannotHandOver(Refused):
+    """The demo has no process that could take over."""
+
+    def __init__(self) -> None:
+        super().__init__("runs of the demo end with its console; wait for them, or stop them")
+
+
 class Service:
     """`queries` read, `commands` act, `backfills` do both for past windows; the rest is about this process.
 
@@ -39,15 +46,15 @@ class Service:
         engine: Engine | None = None,
         now: clock.Clock = clock.now,
     ) -> None:
-        assert settings.redis_url is not None  # noqa: S101 - the session names a server before it opens the service
-        tools = Resources(settings.data_url.reveal(), settings.redis_url.reveal(), now=now)
-        self._backend = Backend(settings, store, catalog, tools, now, engine)
+        assert settings.redis_url is not None  # noqa: S101 - the session sets a URL before it opens the service
+        resources = Resources(settings.data_url.reveal(), settings.redis_url.reveal(), now=now)
+        self._backend = Backend(settings, store, catalog, resources, now, engine)
         self.queries = Queries(self._backend)
         self.commands = Commands(self._backend, sent=self._command_sent)
         self.backfills = Backfills(self._backend, self.commands)
         self.successor: Callable[[], None] | None = None
         self._sampler = Sampler(self._backend)
-        self._attending: PresenceAnnouncer | None = None
+        self._presence: PresenceAnnouncer | None = None
 
     @property
     def settings(self) -> Settings:
@@ -71,11 +78,11 @@ class Service:
 
     @property
     def read_only(self) -> bool:
-        """Whether this process's user may only look."""
+        """Whether this process's user may only view."""
         return self.settings.actor.role is not Role.OPERATOR
 
     def use_engine(self, engine: Engine | None) -> None:
-        """Makes `engine` the one of this process: commands wake it, and snapshots show its state."""
+        """Sets the engine of this process: commands wake it, and snapshots show its state."""
         self._backend.engine = engine
 
     def reload(self, settings: Settings, catalog: Catalog) -> None:
@@ -87,42 +94,40 @@ class Service:
         return self._sampler.take()
 
     def watch(self, callback: Callable[[Snapshot], None]) -> None:
-        """Calls back from a thread of its own with each new Snapshot, twice a second while something runs."""
+        """Calls back with each new Snapshot from a background thread, twice a second while a run is active."""
         self._sampler.start(callback)
 
-    def attend(self, interface: str) -> None:
-        """Announces this process to everybody who looks at the store, as a `console` or as `headless`."""
+    def announce(self, interface: str) -> None:
+        """Announces this process in the store, as a `console` or as `headless`, until it closes."""
         actor, at, pid = self.settings.actor, self._backend.now(), os.getpid()
         owner = self._backend.owner or uuid.uuid4().hex
-        me = Attached(owner, actor.name, actor.origin, self.settings.host, pid, interface, "", at, at)
-        self._attending = PresenceAnnouncer(self.store, me, now=self._backend.now)
+        own = Attached(owner, actor.name, actor.origin, self.settings.host, pid, interface, "", at, at)
+        self._presence = PresenceAnnouncer(self.store, own, now=self._backend.now)
 
-    def looks_at(self, screen: str) -> None:
+    def set_screen(self, screen: str) -> None:
         """Announces which screen is open."""
-        if self._attending is not None:
-            self._attending.looks_at(screen)
+        if self._presence is not None:
+            self._presence.set_screen(screen)
 
     def runs_here(self) -> tuple[Run, ...]:
-        """The running runs that this process would interrupt by ending now."""
+        """The runs that would be interrupted if this process ended now."""
         if self.engine is None or not self.engine.is_leading:
             return ()
         with self._backend.reading() as db:
             return tuple(run for run in runs.unfinished(db) if run.state is RunState.RUNNING)
 
     def hand_over(self) -> None:
-        """Starts a process without a screen that takes over when this one ends. Raises Refused where there cannot be
-        one.
-        """
+        """Starts a headless process that takes over when this one ends. Raises CannotHandOver."""
         if self.successor is None:
-            raise Refused("runs of the demo end with its console; wait for them, or stop them")
+            raise CannotHandOver
         self.successor()
 
     def close(self) -> None:
         """Stops the sampler and closes every connection."""
-        if self._attending is not None:
-            self._attending.leave()
+        if self._presence is not None:
+            self._presence.stop()
         self._sampler.stop()
-        self._backend.tools.close()
+        self._backend.resources.close()
 
     def _command_sent(self) -> None:
         if self.engine is not None:

@@ -1,4 +1,4 @@
-"""What the faces are told: frozen values, none of them with a connection behind it."""
+"""The values that the service returns: frozen, and without a connection behind them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from opsconsole.store.statistics import Rates
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A service that does not answer, since when and why."""
+    """A dependency that is unreachable."""
 
     since: datetime
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """Who leads; `is_me` when it is this process."""
+    """The leader; `is_me` when it is this process."""
 
     is_me: bool
     who: str
@@ -59,8 +59,8 @@ class JobCard:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A run that is queued or goes on. `rate` in items a second, `seconds_left` None while either is unknown; `waits`
-    is what a queued run waits for.
+    """An active run. `rate` is in items a second; `rate` and `seconds_left` are None while unknown; `waits` is what a
+    queued run waits for.
     """
 
     run: Run
@@ -71,30 +71,30 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Success:
-    """How a job has been doing: rates, its newest ended runs (newest first), its usual duration in seconds, and the
-    newest ended runs that its health is judged by, which are no backfill's.
+class JobHistory:
+    """A job's success rates, its newest ended runs (newest first), its median duration in seconds, and the runs that
+    its health is based on: the newest ones outside of backfills.
     """
 
     job: str
     rates: Rates
     newest: tuple[Run, ...]
     usual_seconds: float | None
-    judged: tuple[Run, ...] = ()
+    health_runs: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RedisView:
-    """Redis as this process last saw it. `hit_rates` are of the last intervals, oldest first, None without reads."""
+    """The newest figures of Redis. `hit_rates` are those of the last intervals, oldest first, None without reads."""
 
     stats: RedisStats | None
-    away: Outage | None
+    outage: Outage | None
     hit_rates: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything the Dashboard shows, at one moment. What could not be read is as it was, and `store_away` says so."""
+    """Everything the Dashboard shows, at one time. During a `store_outage` it keeps the previous values."""
 
     at: datetime
     environment: str
@@ -102,11 +102,11 @@ class Snapshot:
     jobs: tuple[JobCard, ...] = ()
     live: tuple[Progress, ...] = ()
     recent: tuple[Run, ...] = ()
-    success: tuple[Success, ...] = ()
+    histories: tuple[JobHistory, ...] = ()
     redis: RedisView = RedisView(None, None)
     findings: tuple[Finding, ...] = ()
-    store_away: Outage | None = None
-    data_away: Outage | None = None
+    store_outage: Outage | None = None
+    data_outage: Outage | None = None
     engine_problem: str | None = None
     pauses: tuple[Pause, ...] = ()
     attached: tuple[Attached, ...] = ()
@@ -114,7 +114,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Failures of one kind: the message of one of them, how many there are, and the first items."""
+    """Failures of one kind: the message of one of them, their count, and the first items."""
 
     kind: str
     message: str
@@ -134,7 +134,7 @@ class BatchCell:
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """A run with all that is kept of it. `retried_by` are the runs that retried it."""
+    """A run with its details. `retried_by` are the runs that retried it."""
 
     at: datetime
     progress: Progress
@@ -186,8 +186,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class CommandProgress:
-    """How far a command is that takes long: `step` in a word, how many of how many keys it has looked at, and how many
-    it has cleared.
+    """The progress of a command that is carried out in steps: the current `step`, the keys `scanned` out of `of`, and
+    the keys cleared.
     """
 
     step: str
@@ -198,17 +198,17 @@ class CommandProgress:
 
 @dataclass(frozen=True, slots=True)
 class PanelView:
-    """What a pack shows of itself, all texts safe; `troubled` when it could not be read, and says why."""
+    """A panel of a pack, with all texts safe to show. When it `failed`, the content's message is the reason."""
 
     pack: str
     title: str
-    shown: PanelContent
-    troubled: bool = False
+    content: PanelContent
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a trigger would do: the window, and how many items."""
+    """What a trigger would do: its window and its number of items."""
 
     job: str
     window: Window
@@ -219,11 +219,11 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class OccurrenceRow:
-    """A row of what became of scheduled instants, in the zone of its job. `instants` are those of it that lie in the
-    stretch that was asked about; not `exact` when the schedule it was made by is not known any more.
+    """A record of scheduled times, with the timezone of its job. `instants` counts those in the requested range; it is
+    not `exact` when the schedule that the record was made by is no longer available.
     """
 
-    account: OccurrenceRecord
+    record: OccurrenceRecord
     tz: str
     instants: int
     exact: bool
@@ -231,7 +231,7 @@ class OccurrenceRow:
 
 @dataclass(frozen=True, slots=True)
 class OccurrenceTotal:
-    """How many instants of a job came to the same, in the stretch that was asked about."""
+    """The number of scheduled times of a job with one outcome, in the requested range."""
 
     job: str
     state: OccurrenceState
@@ -242,7 +242,7 @@ class OccurrenceTotal:
 
 @dataclass(frozen=True, slots=True)
 class Occurrences:
-    """What became of scheduled instants: the newest rows, newest first, and the totals of all."""
+    """The outcomes of scheduled times: the newest records, newest first, and the totals of all."""
 
     rows: tuple[OccurrenceRow, ...]
     totals: tuple[OccurrenceTotal, ...]
@@ -250,8 +250,8 @@ class Occurrences:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why an instant ran or did not: one answer for each moment that the time asked about can mean. `previous` and
-    `next` are the instants before and after it.
+    """Why a job ran or did not run at a scheduled time: one answer for each time that the question can mean. `notes`
+    are about the question itself; `previous` and `next` are the scheduled times before and after it.
     """
 
     job: str
@@ -270,6 +270,7 @@ __all__ = [
     "Explanation",
     "Finding",
     "JobCard",
+    "JobHistory",
     "Leader",
     "OccurrenceRow",
     "OccurrenceTotal",
@@ -286,5 +287,4 @@ __all__ = [
     "RunPage",
     "Severity",
     "Snapshot",
-    "Success",
 ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from opsconsole.authoring.run import Stop
-from opsconsole.core.humanize import count, words
+from opsconsole.core.humanize import count, duration, words
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.rules.backfill import Step, StepReason
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
@@ -81,6 +81,11 @@ def audit_verification(result: Verification, anchor: Seal | None) -> str:
         "this does not show whether rows were removed from the end, or the whole trail was rewritten; "
         "for that, compare with a seal kept elsewhere: `opsconsole audit verify --seal ID:HASH`"
     )
+
+
+def short_lived_results(job: str, lifetime: timedelta, windows: int) -> str:
+    """A warning that results of a backfill expire soon."""
+    return f"results of {job} expire after {duration(lifetime)}; this plan creates {count(windows, 'window')} of them"
 
 
 def done(verb: str, outcome: Mapping[str, Any]) -> str | None:

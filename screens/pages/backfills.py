@@ -11,7 +11,7 @@ from opsconsole.core import humanize
 from opsconsole.core.errors import NotBackfillable
 from opsconsole.rules.backfill import check_backfillable
 from opsconsole.rules.backfill_status import Backfill
-from opsconsole.service.backfills import Calendar
+from opsconsole.service.backfills import WindowedJob
 from screens.pages.backfill import BackfillPage
 from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.calendar import CalendarScreen
@@ -41,7 +41,7 @@ class BackfillScreen(BackfillActionsPage):
 
     def __init__(self) -> None:
         super().__init__()
-        self._cards: Sequence[Calendar] = ()
+        self._cards: Sequence[WindowedJob] = ()
         self._standings: Mapping[str, Standing] = {}
 
     def called(self) -> str:
@@ -63,7 +63,7 @@ class BackfillScreen(BackfillActionsPage):
 
     def on_mount(self) -> None:
         """The cursor stands on the first job that can be filled."""
-        cards = self.console_app.service.backfills.calendars()
+        cards = self.console_app.service.backfills.windowed_jobs()
         self._cards = sorted(cards, key=lambda card: card.newest_only)  # what can be filled comes first
         self.cursor = next((key for key in overview.keys(self._cards)), None)
 

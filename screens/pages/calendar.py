@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.rules.backfill_status import Backfill
-from opsconsole.service.backfills import Calendar
+from opsconsole.service.backfills import WindowedJob
 from screens.dialogs.clear import TypeToConfirm
 from screens.dialogs.dialog import Confirm
 from screens.pages.backfill import BackfillPage
@@ -55,7 +55,7 @@ class CalendarScreen(BackfillActionsPage):
         Binding("equals_sign", "command", "the same as a command"),
     ]
 
-    def __init__(self, cards: Sequence[Calendar], job: str) -> None:
+    def __init__(self, cards: Sequence[WindowedJob], job: str) -> None:
         super().__init__()
         self._all = cards
         self._cards = [card for card in cards if not card.newest_only]
@@ -162,7 +162,7 @@ class CalendarScreen(BackfillActionsPage):
         self.planning.drop()
         self._mark, self._adds, self._seen, self.backfills, self.cursor = None, False, {}, (), None
         self._at = min(calendar.stands(self._card.unit, day), self._newest())
-        self.console_app.service.looks_at(self.called())
+        self.console_app.service.set_screen(self.called())
         self.repaint()
         self.ask()
 

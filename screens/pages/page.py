@@ -87,7 +87,7 @@ class Page(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """What changed while another page was in front."""
-        self.console_app.service.looks_at(self.called())
+        self.console_app.service.set_screen(self.called())
         self.repaint()
 
     def _lines(self, cells: int, rows: int) -> list[Line]:

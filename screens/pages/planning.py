@@ -58,7 +58,7 @@ class Planning:
             self.so_far = Looking(job, windows, of)
 
         def work() -> Planned:
-            number = service.backfills.plan(draft.jobs, *draft.stretch, only=draft.only, looking=looking)
+            number = service.backfills.plan(draft.jobs, *draft.stretch, only=draft.only, progress=looking)
             steps, warnings = service.backfills.steps(number), service.backfills.warnings(number)
             return Planned(draft, service.backfills.get(number), tuple(steps), tuple(warnings))
 

@@ -38,7 +38,7 @@ def question(wanted: ClearFilter, counted: ClearProgress, environment: str) -> Q
     """Whether what was counted shall go. The cursor stands on Cancel."""
     same = f"The same: {command(wanted)}"
     jobs = "What jobs have cached comes back when they run; what is read through the cache, when it is read."
-    asked = guard.question(counted, environment)
+    asked = guard.clear_question(counted, environment)
     return Question("Clear cached keys", (asked, f"All of {wanted}.", jobs, "", same), (_button(counted), CANCEL), 1)
 
 
@@ -56,7 +56,7 @@ def how_far(name: str, now: CommandProgress) -> str:
 
 
 def _headline(swept: ClearProgress, wanted: ClearFilter, families: int) -> Line:
-    what = f"{guard.keys_of(swept.total)} of {humanize.count(families, 'family', 'families')}"
+    what = f"{humanize.count(swept.total, 'key')} of {humanize.count(families, 'family', 'families')}"
     if not swept.done:
         share = f"counting: {swept.scanned:,} of {swept.of:,} keys looked at, {swept.total:,} found"
         return line(Piece(share, "live"))
@@ -87,4 +87,4 @@ def _skipped_families(families: Sequence[str], cells: int) -> list[Line]:
 
 
 def _button(counted: ClearProgress) -> str:
-    return f"Clear {guard.keys_of(counted.total)}"
+    return f"Clear {humanize.count(counted.total, 'key')}"

@@ -28,7 +28,7 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
         well = line(" ", Piece("✓", "ok"), " all is well: nothing is overdue or has failed")
         if not view.snapshot.jobs:
             well = line("   ", Piece("no job is watched", "quiet"))
-        away = view.snapshot.store_away is not None
+        away = view.snapshot.store_outage is not None
         return [
             rule("Health", cells),
             line("   ", Piece("not known while the store is unreachable", "warn")) if away else well,

@@ -46,9 +46,9 @@ def of_panels(panels: Sequence[PanelView], cells: int) -> list[Line]:
 
 def of_panel(panel: PanelView, cells: int) -> list[Line]:
     """The lines of one panel."""
-    shown = panel.shown
-    says = f"✗ {shown.message}" if panel.troubled else shown.message
-    style = "bad" if panel.troubled else ""
+    shown = panel.content
+    says = f"✗ {shown.message}" if panel.failed else shown.message
+    style = "bad" if panel.failed else ""
     lines = [rule(tell(f"{panel.pack}: {panel.title}", limit=cells).text, cells)]
     if shown.message:
         lines += [line(" ", *each) for each in wrapped([says], cells - 2, style)]

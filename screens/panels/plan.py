@@ -12,7 +12,7 @@ from opsconsole.core import humanize
 from opsconsole.rules.backfill import STATES_FOR, Only, WindowState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service import confirmations as guard
-from opsconsole.service.backfills import Calendar
+from opsconsole.service.backfills import WindowedJob
 from screens.panels import calendar
 from screens.panels.calendar import Stretch
 from screens.panels.questions import CANCEL, Question
@@ -60,7 +60,7 @@ class Looking:
     of: int = 0
 
 
-def followers(job: str, cards: Sequence[Calendar]) -> tuple[str, ...]:
+def followers(job: str, cards: Sequence[WindowedJob]) -> tuple[str, ...]:
     """The jobs that come after a job, or after one that does, and can be filled; in the order of `after`."""
     found = [job]
     for _ in cards:
@@ -74,7 +74,7 @@ def followers(job: str, cards: Sequence[Calendar]) -> tuple[str, ...]:
 
 def marked(
     draft: Draft,
-    card: Calendar,
+    card: WindowedJob,
     seen: Mapping[date, WindowStatus],
     after: Sequence[str],
     cells: int,

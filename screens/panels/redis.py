@@ -18,15 +18,15 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
     redis = view.snapshot.redis
     lines: list[Line] = []
     note: Line = ()
-    if redis.away is not None:
-        since = humanize.clock(redis.away.since, seconds=True)
-        note = line(Piece(f"✗ away since {since}", "bad"), ": ", tell(redis.away.why, limit=200))
+    if redis.outage is not None:
+        since = humanize.clock(redis.outage.since, seconds=True)
+        note = line(Piece(f"✗ away since {since}", "bad"), ": ", tell(redis.outage.reason, limit=200))
     if redis.stats is not None:
         lines = _figures(redis.stats, redis.hit_rates, cells, rows)
-        if redis.away is not None and len(lines) > 1:  # one line has no room for it; the rule says it
+        if redis.outage is not None and len(lines) > 1:  # one line has no room for it; the rule says it
             lines = [(*lines[0], Piece("   (as it was)", "warn")), *lines[1:]]
     else:
-        lines = [line("   ", Piece("not asked yet" if redis.away is None else COMES_BACK, "quiet"))]
+        lines = [line("   ", Piece("not asked yet" if redis.outage is None else COMES_BACK, "quiet"))]
     return [rule("Redis", cells, note), *(crop(each, cells) for each in lines[:rows])]
 
 

@@ -61,8 +61,8 @@ def _note(view: View, hidden: int) -> Line:
     snapshot = view.snapshot
     if old := stale(view):
         return old
-    if snapshot.data_away is not None:
-        return line(Piece(f"data database away since {humanize.clock(snapshot.data_away.since)}", "warn"))
+    if snapshot.data_outage is not None:
+        return line(Piece(f"data database away since {humanize.clock(snapshot.data_outage.since)}", "warn"))
     more = f"{hidden} more below · " if hidden else ""
     if not snapshot.live and snapshot.recent:
         return line(Piece(f"{more}nothing runs now · t triggers", "quiet"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opsconsole.authoring.run import RunState
 from opsconsole.core import humanize
-from opsconsole.service.snapshot import Pause, Success
+from opsconsole.service.snapshot import JobHistory, Pause
 from screens.panels import pauses
 from screens.panels.view import WIDE, Block, Key, View, fit, hint, stale
 from screens.widgets import symbols as look
@@ -16,12 +16,12 @@ LAST = 14
 
 def keys(view: View) -> list[Key]:
     """The rows that the cursor can stand on: the jobs."""
-    return [(PANEL, each.job) for each in view.snapshot.success]
+    return [(PANEL, each.job) for each in view.snapshot.histories]
 
 
 def panel(view: View, cells: int, rows: int) -> list[Line]:
     """The rule with the columns' names, and `rows` lines."""
-    blocks = [Block((_row(view, each, cells),), (PANEL, each.job)) for each in view.snapshot.success]
+    blocks = [Block((_row(view, each, cells),), (PANEL, each.job)) for each in view.snapshot.histories]
     shown, hidden = fit(blocks or [hint("no job is loaded")], rows, cells, view.cursor)
     return [_header(view, cells, hidden), *shown]
 
@@ -50,7 +50,7 @@ def _column(title: str, room: int) -> Piece:
     return Piece(title.rjust(room), "quiet")
 
 
-def _row(view: View, each: Success, cells: int) -> Line:
+def _row(view: View, each: JobHistory, cells: int) -> Line:
     state, name, each_rate, bars, usual = _columns(cells)
     held = view.pauses_of(each.job)
     seen = look.PAUSED if held else look.RUN[each.newest[0].state] if each.newest else look.NEVER
@@ -75,7 +75,7 @@ def _paused(view: View, job: str, pause: Pause, cells: int, *, with_word: bool) 
     return fill((Piece(" " * min(2, max(1, cells - width(told)))), *told), cells)
 
 
-def _shares(each: Success) -> tuple[float | None, float | None, float | None]:
+def _shares(each: JobHistory) -> tuple[float | None, float | None, float | None]:
     return each.rates.day, each.rates.week, each.rates.month
 
 
@@ -85,7 +85,7 @@ def _style(share: float | None) -> str:
     return "bad" if share < 0.90 else "warn" if share < 0.95 else ""
 
 
-def _bars(each: Success) -> Line:
+def _bars(each: JobHistory) -> Line:
     """The newest runs, oldest first: how long each took, and a run that went wrong as its symbol."""
     newest = each.newest[:LAST]
     longest = max((run.seconds or 0.0 for run in newest), default=0.0)

@@ -76,7 +76,7 @@ def _verdicts(view: View) -> list[tuple[look.Symbol, Line, str]]:
     if snapshot.engine_problem:
         found.append((critical, line("this process cannot lead: ", tell(snapshot.engine_problem, limit=300)), ""))
     found += [_finding(view, finding) for finding in snapshot.findings]
-    if snapshot.leader is None and snapshot.store_away is None and snapshot.jobs:
+    if snapshot.leader is None and snapshot.store_outage is None and snapshot.jobs:
         nobody = (warning, line("nobody leads: no run starts until somebody does"), "")
         found.insert(sum(severity is critical for severity, *_ in found), nobody)
     everything = pauses.of_all(snapshot.pauses, view.now)
@@ -99,7 +99,7 @@ def _finding(view: View, finding: Finding) -> tuple[look.Symbol, Line, str]:
 
 def _leader(view: View, since: str) -> Piece:
     leader = view.snapshot.leader
-    if view.snapshot.store_away is not None:
+    if view.snapshot.store_outage is not None:
         # What stood in the lease when the store was last read proves nothing now.
         return Piece("leader unknown", "warn")
     if leader is None:
@@ -112,12 +112,15 @@ def _leader(view: View, since: str) -> Piece:
 
 def _services(view: View, form: str) -> Line:
     snapshot = view.snapshot
-    parts = [Piece(" "), _service("store", snapshot.store_away, form)]
-    if snapshot.data_away is not None:
-        parts += [Piece(" · ", "quiet"), _service("data", snapshot.data_away, form)]
+    parts = [Piece(" "), _service("store", snapshot.store_outage, form)]
+    if snapshot.data_outage is not None:
+        parts += [Piece(" · ", "quiet"), _service("data", snapshot.data_outage, form)]
     redis = snapshot.redis
-    known = redis.away is not None or redis.stats is not None
-    parts += [Piece(" · ", "quiet"), _service("redis", redis.away, form) if known else Piece("redis unknown", "quiet")]
+    known = redis.outage is not None or redis.stats is not None
+    parts += [
+        Piece(" · ", "quiet"),
+        _service("redis", redis.outage, form) if known else Piece("redis unknown", "quiet"),
+    ]
     return line(*parts, Piece(" · ", "quiet"), humanize.clock(view.now, seconds=True), " ")
 
 

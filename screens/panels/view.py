@@ -53,7 +53,7 @@ class Block:
 
 def stale(view: View) -> Line:
     """Since when the panels do not change any more, in words; empty while they are fresh."""
-    away = view.snapshot.store_away
+    away = view.snapshot.store_outage
     if away is not None:
         return line(Piece(f"stale since {humanize.clock(away.since, seconds=True)}", "warn"))
     if view.now - view.snapshot.at > OLD_AFTER:

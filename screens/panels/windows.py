@@ -10,7 +10,7 @@ from datetime import datetime
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill
-from opsconsole.service.backfills import Calendar
+from opsconsole.service.backfills import WindowedJob
 from screens.panels import calendar
 from screens.panels.view import Key
 from screens.widgets import symbols as look
@@ -44,13 +44,13 @@ def standing(seen: Iterable[WindowStatus]) -> Standing:
     return Standing(Counter(one.state for one in each), min(looks, default=None))
 
 
-def keys(cards: Sequence[Calendar]) -> list[Key]:
+def keys(cards: Sequence[WindowedJob]) -> list[Key]:
     """The rows that the cursor can stand on."""
     return [(PANEL, card.job) for card in cards]
 
 
 def panel(
-    cards: Sequence[Calendar],
+    cards: Sequence[WindowedJob],
     standings: Mapping[str, Standing],
     backfills: Sequence[Backfill],
     now: datetime,
@@ -81,7 +81,7 @@ def panel(
 
 
 def _row(
-    card: Calendar,
+    card: WindowedJob,
     standing: Standing | None,
     newest: Backfill | None,
     now: datetime,
@@ -104,9 +104,9 @@ def _count(state: WindowState, n: int) -> Piece:
     return right(f"{n:,}" if n else "-", COLUMNS[state], look.WINDOW[state].style if n else "quiet")
 
 
-def _looked(card: Calendar, standing: Standing, now: datetime) -> str:
+def _looked(card: WindowedJob, standing: Standing, now: datetime) -> str:
     """How old the oldest look is; without any a job's windows are judged by their runs alone."""
-    if not card.tells_stale:
+    if not card.finds_stale:
         return "-"
     return "never" if standing.checked_at is None else f"{humanize.age(now - standing.checked_at)} ago"
 

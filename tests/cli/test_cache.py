@@ -213,7 +213,7 @@ def test_above_a_thousand_keys_the_familys_name_has_to_be_typed(typing: Typing, 
 def test_what_has_to_be_typed_depends_on_where_and_how_much(
     wanted: ClearFilter, keys: int, environment: str, word: str | None
 ) -> None:
-    assert guard.word(wanted, keys, environment) == word
+    assert guard.word_to_clear(wanted, keys, environment) == word
 
 
 def test_who_may_only_look_clears_nothing(typing: Typing, client: redis.Redis) -> None:

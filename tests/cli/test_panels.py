@@ -52,5 +52,5 @@ def test_a_panel_that_cannot_be_read_says_why_and_hides_no_other(typing: Typing,
     told = typing("panels", "game")
 
     assert told.code == 1
-    assert "game: Players\nits data cannot be read: no such table: lives" in told.out
+    assert "game: Players\nthe panel's data cannot be read: no such table: lives" in told.out
     assert "game: Leaderboards" in told.out

@@ -406,7 +406,7 @@ def test_old_windows_make_health_neither_better_nor_worse(place: Installation) -
         for _ in range(2):  # more than the newest runs that are kept at hand
             applied(place, plan(place))
         after = wrong(place)
-        (rates,) = [each.rates for each in place.service.snapshot().success if each.job == "diary.page"]
+        (rates,) = [each.rates for each in place.service.snapshot().histories if each.job == "diary.page"]
 
     assert fails.state is RunState.FAILED
     assert before == after == ["failed (2025-02-01): no ink on this day"]

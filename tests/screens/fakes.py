@@ -19,7 +19,7 @@ from opsconsole.core.errors import OpsconsoleError, UnknownBackfill, UnknownRun
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.rules.backfill import Only, Step, StepReason, StepState, WindowRecord, WindowState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, BackfillState, StepView
-from opsconsole.service.backfills import Calendar, Looking
+from opsconsole.service.backfills import PlanProgress, WindowedJob
 from opsconsole.service.snapshot import (
     Attached,
     BatchCell,
@@ -39,7 +39,7 @@ from opsconsole.service.snapshot import (
     RunPage,
     Severity,
     Snapshot,
-    Success,
+    JobHistory,
 )
 
 NOW = datetime(2026, 1, 19, 18, 20, 7, tzinfo=UTC)
@@ -149,26 +149,26 @@ def _history(job: str, first: int, odd: dict[int, RunState]) -> tuple[Run, ...]:
 
 
 SUCCESS = (
-    Success(
+    JobHistory(
         "attempts.cache_day",
         Rates(0.9997, 0.9991, 1.0),
         _history("attempts.cache_day", 4811, {0: RunState.PARTIAL}),
         1.3,
     ),
-    Success("game.life_regen", Rates(1.0, 1.0, 1.0), _history("game.life_regen", 4790, {}), 0.09),
-    Success(
+    JobHistory("game.life_regen", Rates(1.0, 1.0, 1.0), _history("game.life_regen", 4790, {}), 0.09),
+    JobHistory(
         "game.session_cleanup",
         Rates(0.93, 0.997, 0.998),
         _history("game.session_cleanup", 4770, {3: RunState.FAILED}),
         0.7,
     ),
-    Success(
+    JobHistory(
         "game.leaderboard_recalc",
         Rates(None, 0.88, 0.91),
         _history("game.leaderboard_recalc", 4750, {9: RunState.TIMED_OUT})[2:],
         65.0,
     ),
-    Success("reporting.daily_report", Rates(None, None, None), (), None),
+    JobHistory("reporting.daily_report", Rates(None, None, None), (), None),
 )
 
 BUSY = Snapshot(
@@ -182,7 +182,7 @@ BUSY = Snapshot(
         a_run(4810, "game.life_regen", started_at=ago(minutes=50), counts=Counts(planned=12, ok=10, skipped=2)),
         a_run(4809, "game.session_cleanup", RunState.FAILED, started_at=ago(hours=26), error="no such table"),
     ),
-    success=SUCCESS,
+    histories=SUCCESS,
     redis=RedisView(STATS, None, (0.91, 0.95, None, 0.97, 0.99, 0.98, 0.97, 0.99)),
 )
 QUIET = replace(BUSY, live=())
@@ -215,7 +215,10 @@ HELD = replace(
 )
 EMPTY = Snapshot(at=NOW, environment="", leader=ME)
 NEW = replace(
-    EMPTY, jobs=JOBS[:1], success=(Success("attempts.cache_day", Rates(None, None, None), (), None),), redis=BUSY.redis
+    EMPTY,
+    jobs=JOBS[:1],
+    histories=(JobHistory("attempts.cache_day", Rates(None, None, None), (), None),),
+    redis=BUSY.redis,
 )
 
 OVERDUE = Finding(
@@ -231,14 +234,14 @@ TROUBLE = replace(
     environment="production",
     leader=None,
     live=(Progress(a_run(4812, state=RunState.INTERRUPTED), "Asia/Kolkata", None, None),),
-    redis=replace(BUSY.redis, away=Outage(ago(minutes=8), "Connection refused")),
+    redis=replace(BUSY.redis, outage=Outage(ago(minutes=8), "Connection refused")),
     findings=(
         Finding(Severity.CRITICAL, "the store", "is unreachable: database is locked", ago(minutes=2)),
         REDIS_AWAY,
         OVERDUE,
         FAILED,
     ),
-    store_away=Outage(ago(minutes=2), "database is locked"),
+    store_outage=Outage(ago(minutes=2), "database is locked"),
 )
 
 PAGE = RunPage(
@@ -291,7 +294,7 @@ PANELS = (
             ),
         ),
     ),
-    PanelView("exams", "Queue", PanelContent(message="the data database is unreachable: timeout"), troubled=True),
+    PanelView("exams", "Queue", PanelContent(message="the data database is unreachable: timeout"), failed=True),
     PanelView("reporting", "Reports", PanelContent(columns=("day", "users"), message="no day is reported yet")),
 )
 
@@ -301,10 +304,10 @@ PANELS = (
 REPORT, SNAPSHOT, SUMMARY = "reporting.daily_report", "reporting.daily_snapshot", "reporting.monthly_summary"
 MASTERY = "attempts.update_mastery"
 CALENDARS = (
-    Calendar(MASTERY, "Asia/Kolkata", Unit.FOUR_WEEKS, newest_only=True),
-    Calendar(REPORT, "UTC", Unit.DAY, tells_stale=True),
-    Calendar(SNAPSHOT, "UTC", Unit.DAY, after=(REPORT,)),
-    Calendar(SUMMARY, "UTC", Unit.MONTH, after=(SNAPSHOT,), tells_stale=True),
+    WindowedJob(MASTERY, "Asia/Kolkata", Unit.FOUR_WEEKS, newest_only=True),
+    WindowedJob(REPORT, "UTC", Unit.DAY, finds_stale=True),
+    WindowedJob(SNAPSHOT, "UTC", Unit.DAY, after=(REPORT,)),
+    WindowedJob(SUMMARY, "UTC", Unit.MONTH, after=(SNAPSHOT,), finds_stale=True),
 )
 
 
@@ -447,7 +450,7 @@ class FakeService:
         self.counts.set()
         self.away: OpsconsoleError | None = None
         self.shows: tuple[PanelView, ...] = PANELS
-        self.cards: tuple[Calendar, ...] = CALENDARS
+        self.cards: tuple[WindowedJob, ...] = CALENDARS
         self.seen: dict[str, Sequence[WindowStatus]] = {REPORT: A_YEAR, SNAPSHOT: A_YEAR[:-9], SUMMARY: MONTHS}
         self.filled: list[Backfill] = []
         self.plan, self.plan_steps, self.warnings = PLAN, PLAN_STEPS, ["results go by themselves"]
@@ -458,7 +461,7 @@ class FakeService:
         self.queries = self.commands = self
         self.backfills = FakeBackfills(self)
 
-    def looks_at(self, screen: str, /) -> None:
+    def set_screen(self, screen: str, /) -> None:
         self.looked_at.append(screen)
 
     def watch(self, callback: Callable[[Snapshot], None], /) -> None:
@@ -547,7 +550,7 @@ class FakeBackfills:
     def __init__(self, fake: FakeService) -> None:
         self._fake = fake
 
-    def calendars(self) -> tuple[Calendar, ...]:
+    def windowed_jobs(self) -> tuple[WindowedJob, ...]:
         return self._fake.cards
 
     def windows(self, job: str, since: date | None, until: date | None, /) -> list[WindowStatus]:
@@ -555,14 +558,16 @@ class FakeBackfills:
         seen = self._fake.seen.get(job, ())
         return [each for each in seen if str(since)[: len(each.window.label)] <= each.window.label <= str(until)]
 
-    def plan(self, jobs: Sequence[str], since: date, until: date, /, *, only: Only, looking: Looking | None) -> int:
+    def plan(
+        self, jobs: Sequence[str], since: date, until: date, /, *, only: Only, progress: PlanProgress | None
+    ) -> int:
         """Looks at two windows, stands still before the third, and has what it is to have."""
         self._fake.asked.append(("plan_backfill", tuple(jobs), str(since), str(until), only))
-        if looking is not None:
+        if progress is not None:
             for n in (1, 2):
-                looking(jobs[0], n, 3)
+                progress(jobs[0], n, 3)
             self._fake.counts.wait(5)
-            looking(jobs[0], 3, 3)
+            progress(jobs[0], 3, 3)
         if self._fake.away is not None:
             raise self._fake.away
         return self._fake.plan.id

@@ -13,7 +13,7 @@ from opsconsole.calendar.windows import Unit
 from opsconsole.rules.backfill import Only, StepReason, StepState, WindowState, WindowStatus
 from opsconsole.rules.backfill_status import BackfillState, BackfillStop, BackfillStopReason
 from opsconsole.service import confirmations as guard
-from opsconsole.service.backfills import Calendar
+from opsconsole.service.backfills import WindowedJob
 from screens.panels import backfills, calendar, plan, windows as overview
 from screens.panels.calendar import Sheet, Stretch
 from screens.panels.plan import Draft, Looking, Planned
@@ -188,7 +188,7 @@ def test_of_four_weeks_only_saturdays_are_shown() -> None:
 def test_jobs_follow_over_several_steps_and_only_those_that_can_be_filled() -> None:
     assert plan.followers(world.REPORT, world.CALENDARS) == (world.SNAPSHOT, world.SUMMARY)
     assert plan.followers(world.SUMMARY, world.CALENDARS) == ()
-    only_newest = (*world.CALENDARS, Calendar("x.y", "UTC", Unit.DAY, after=(world.SUMMARY,), newest_only=True))
+    only_newest = (*world.CALENDARS, WindowedJob("x.y", "UTC", Unit.DAY, after=(world.SUMMARY,), newest_only=True))
     assert plan.followers(world.SNAPSHOT, only_newest) == (world.SUMMARY,)
 
 

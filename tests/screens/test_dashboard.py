@@ -92,7 +92,7 @@ def test_a_sampler_that_hangs_is_told() -> None:
 
 
 def test_the_data_database_away_is_told_where_runs_are() -> None:
-    away = replace(world.BUSY, data_away=Outage(world.ago(minutes=3), "timeout"))
+    away = replace(world.BUSY, data_outage=Outage(world.ago(minutes=3), "timeout"))
 
     async def look(console: Opened) -> None:
         assert "data database away since 18:17 UTC" in console.text

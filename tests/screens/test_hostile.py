@@ -22,7 +22,7 @@ from opsconsole.service.snapshot import (
     RunPage,
     Severity,
     Snapshot,
-    Success,
+    JobHistory,
 )
 from screens.panels import dashboard as board, run as rows_of_run
 from screens.panels.top_line import top_line, verdict
@@ -77,11 +77,11 @@ def hostile_snapshot(text: str) -> Snapshot:
             ),
         ),
         recent=(run, replace(run, id=8, error=None)),
-        success=(Success(text, Rates(0.5, None, 1.0), (run,), 3.0),),
-        redis=replace(world.BUSY.redis, stats=replace(world.STATS, version=text), away=Outage(world.NOW, text)),
+        histories=(JobHistory(text, Rates(0.5, None, 1.0), (run,), 3.0),),
+        redis=replace(world.BUSY.redis, stats=replace(world.STATS, version=text), outage=Outage(world.NOW, text)),
         findings=findings,
-        store_away=Outage(world.ago(minutes=1), text),
-        data_away=Outage(world.ago(minutes=1), text),
+        store_outage=Outage(world.ago(minutes=1), text),
+        data_outage=Outage(world.ago(minutes=1), text),
         engine_problem=text,
         pauses=(world.paused("all", who=text, note=text), world.paused(text, None, text, text)),
         attached=(world.attached(text), world.attached(text + "2", 2)),

@@ -27,8 +27,8 @@ LONG = (
 )
 
 
-def drawn(shown: PanelContent, cells: int = 60, *, troubled: bool = False) -> list[str]:
-    return text(packs.of_panel(PanelView("game", "Players", shown, troubled), cells)).splitlines()
+def drawn(shown: PanelContent, cells: int = 60, *, failed: bool = False) -> list[str]:
+    return text(packs.of_panel(PanelView("game", "Players", shown, failed), cells)).splitlines()
 
 
 # --- rows, without a screen ---------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ def test_a_panel_says_what_it_has_to_say_and_when_it_has_nothing() -> None:
         "   no rows",
     ]
     assert drawn(PanelContent())[1:] == ["   there is nothing to show"]
-    assert drawn(PanelContent(message="timeout"), troubled=True)[1:] == [" ✗ timeout"]
+    assert drawn(PanelContent(message="timeout"), failed=True)[1:] == [" ✗ timeout"]
 
 
 def test_a_long_table_is_cut_where_nobody_reads_on() -> None:
@@ -196,7 +196,7 @@ def test_what_cannot_be_read_at_first_and_packs_without_panels_are_told() -> Non
 def test_no_panel_passes_on_what_cannot_be_seen(size: tuple[int, int]) -> None:
     service = world.FakeService()
     shown = PanelContent(((ALL, ALL),), (ALL, ALL), ((ALL, ALL), (ALL,)), ALL)
-    service.shows = (PanelView(ALL, ALL, shown), PanelView("p", "t", shown, troubled=True))
+    service.shows = (PanelView(ALL, ALL, shown), PanelView("p", "t", shown, failed=True))
 
     async def look(console: Opened) -> None:
         await console.press("7")

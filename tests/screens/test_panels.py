@@ -258,7 +258,7 @@ def test_redis_without_a_limit_without_reads_and_unknown() -> None:
     assert "no reads yet" in text
     nothing = replace(world.BUSY.redis, stats=None)
     assert "not asked yet" in plain(redis.panel(view_of(replace(world.BUSY, redis=nothing)), 80, 1))
-    gone = replace(nothing, away=Outage(world.NOW, "refused"))
+    gone = replace(nothing, outage=Outage(world.NOW, "refused"))
     assert "reconnects by itself" in plain(redis.panel(view_of(replace(world.BUSY, redis=gone)), 80, 1))
 
 
@@ -280,7 +280,7 @@ def test_the_verdict_says_when_nobody_leads_or_this_process_cannot() -> None:
 
 @pytest.mark.parametrize("environment", ["production", "PROD"])
 def test_production_is_never_cut_off(environment: str) -> None:
-    everything = replace(world.TROUBLE, environment=environment, data_away=Outage(world.NOW, "timeout"))
+    everything = replace(world.TROUBLE, environment=environment, data_outage=Outage(world.NOW, "timeout"))
     pieces = top_line(view_of(everything), 80)
     assert [piece.text for piece in pieces if piece.style == "alarm"] == [f" {environment.upper()} "]
 
@@ -302,7 +302,7 @@ def test_who_else_is_attached_gives_way_first() -> None:
     assert "asha" not in top(80, leader=elsewhere)
     assert "observing web2/912 since 15:20" in top(80, leader=world.OTHER)
     assert "nobody leads  asha, ben" in top(80, leader=None)
-    assert "store away since 18:10 UTC" in top(100, store_away=Outage(world.ago(minutes=10), "gone"))
+    assert "store away since 18:10 UTC" in top(100, store_outage=Outage(world.ago(minutes=10), "gone"))
 
 
 def test_a_process_without_a_screen_is_nobody_who_looks() -> None:
@@ -413,7 +413,7 @@ def test_the_end_of_what_is_typed_stays_in_view() -> None:
 def test_health_tells_apart_no_trouble_no_job_and_not_known() -> None:
     assert "all is well" in plain(health.panel(view_of(world.QUIET), 80, 2))
     assert "no job is watched" in plain(health.panel(view_of(world.EMPTY), 80, 2))
-    unknown = replace(world.QUIET, store_away=Outage(world.NOW, "gone"))
+    unknown = replace(world.QUIET, store_outage=Outage(world.NOW, "gone"))
     assert "not known while the store is unreachable" in plain(health.panel(view_of(unknown), 80, 2))
 
 

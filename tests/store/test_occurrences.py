@@ -120,7 +120,7 @@ def test_rows_are_listed_newest_first_and_totals_count_all_of_them(store: Store)
     with store.reading() as db:
         found = questions.occurrences(db, CATALOG, OccurrenceFilter(), limit=1)
 
-    assert [(row.account.id, row.tz) for row in found.rows] == [(last, "Europe/Berlin")]
+    assert [(row.record.id, row.tz) for row in found.rows] == [(last, "Europe/Berlin")]
     assert [(total.state, total.reason, total.instants) for total in found.totals] == [
         (MISSED, Reason.SUPERSEDED, 4),
         (RAN, None, 2),

@@ -32,7 +32,7 @@ def command(options: Options, users: int) -> None:
     private_folder(settings.folder)
     log_to_file(settings.folder)
     with sample_claude(), open_service(settings) as service, prepared(service, users, tell=_print):
-        service.attend("console")
+        service.announce("console")
         code = draw(service, options, start_run=opening_job(service))
     sys.exit(code)
 

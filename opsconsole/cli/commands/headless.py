@@ -63,7 +63,7 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
         service.use_engine(engine)
         server = _start_server(listener, service) if listener is not None else None
         engine.start()
-        service.attend("headless")
+        service.announce("headless")
         try:
             if no_standby and not _leads_within(engine, STANDBY_SECONDS):
                 click.echo("opsconsole: another process is leading; omit --no-standby to wait for its end", err=True)

@@ -87,14 +87,14 @@ def _print_rows(rows: tuple[OccurrenceRow, ...]) -> None:
         ("ROW", "JOB", "SCHEDULED", "STATE", "REASON", "LATE", "RUN", "BLOCKED BY", "COUNT"),
         [
             (
-                row.account.id,
-                row.account.job,
+                row.record.id,
+                row.record.job,
                 _scheduled(row),
-                row.account.state,
-                row.account.reason or "-",
+                row.record.state,
+                row.record.reason or "-",
                 "-" if (late := _late_seconds(row)) is None else duration(late),
-                row.account.run or "-",
-                row.account.blocked_by or "-",
+                row.record.run or "-",
+                row.record.blocked_by or "-",
                 _count(row.instants, exact=row.exact) + _of_all(row),
             )
             for row in rows
@@ -105,8 +105,8 @@ def _print_rows(rows: tuple[OccurrenceRow, ...]) -> None:
 
 
 def _scheduled(row: OccurrenceRow) -> str:
-    first = timestamp(row.account.due_at, row.tz)
-    return first if row.account.instants == 1 else f"{first} to {timestamp(row.account.last_due_at, row.tz)}"
+    first = timestamp(row.record.due_at, row.tz)
+    return first if row.record.instants == 1 else f"{first} to {timestamp(row.record.last_due_at, row.tz)}"
 
 
 def _count(number: int, *, exact: bool) -> str:
@@ -114,16 +114,16 @@ def _count(number: int, *, exact: bool) -> str:
 
 
 def _of_all(row: OccurrenceRow) -> str:
-    return "" if row.instants == row.account.instants else f" of {row.account.instants:,}"
+    return "" if row.instants == row.record.instants else f" of {row.record.instants:,}"
 
 
 def _late_seconds(row: OccurrenceRow) -> float | None:
-    started = row.account.started_at
-    return None if started is None else round((started - row.account.due_at).total_seconds(), 3)
+    started = row.record.started_at
+    return None if started is None else round((started - row.record.due_at).total_seconds(), 3)
 
 
 def _row_document(row: OccurrenceRow) -> dict[str, Any]:
-    record = row.account
+    record = row.record
     return {
         "id": record.id,
         "job": record.job,

@@ -39,11 +39,11 @@ def command(options: Options, pack: str | None, as_json: bool) -> None:
                 {
                     "pack": panel.pack,
                     "title": panel.title,
-                    "facts": dict(panel.shown.facts),
-                    "columns": panel.shown.columns,
-                    "rows": panel.shown.rows,
-                    "message": panel.shown.message,
-                    "failed": panel.troubled,
+                    "facts": dict(panel.content.facts),
+                    "columns": panel.content.columns,
+                    "rows": panel.content.rows,
+                    "message": panel.content.message,
+                    "failed": panel.failed,
                 }
                 for panel in panels
             ]
@@ -53,17 +53,17 @@ def command(options: Options, pack: str | None, as_json: bool) -> None:
             if number:
                 click.echo()
             _print_panel(panel)
-    if any(panel.troubled for panel in panels):
+    if any(panel.failed for panel in panels):
         sys.exit(Exit.FAILED)
 
 
 def _print_panel(panel: PanelView) -> None:
     click.echo(f"{panel.pack}: {panel.title}")
-    if panel.shown.message:
-        click.echo(panel.shown.message)
-    if panel.shown.facts:
-        width = max(len(name) for name, _ in panel.shown.facts)
-        for name, value in panel.shown.facts:
+    if panel.content.message:
+        click.echo(panel.content.message)
+    if panel.content.facts:
+        width = max(len(name) for name, _ in panel.content.facts)
+        for name, value in panel.content.facts:
             click.echo(f"  {name.ljust(width)}  {value}")
-    if panel.shown.columns:
-        print_table(panel.shown.columns, panel.shown.rows)
+    if panel.content.columns:
+        print_table(panel.content.columns, panel.content.rows)

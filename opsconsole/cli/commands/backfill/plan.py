@@ -12,8 +12,8 @@ from opsconsole.cli.output import print_json
 from opsconsole.cli.progress import bar
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
+from opsconsole.rules.actions import parse_date_range
 from opsconsole.rules.backfill import Only
-from opsconsole.service.backfills import dates
 from opsconsole.service.service import Service
 
 jobs_argument = click.argument("jobs", metavar="JOB...", nargs=-1, required=True)
@@ -66,7 +66,7 @@ def make_plan(
     service: Service, jobs: Sequence[str], since: str, until: str, only: str, *, stop_on_failure: bool
 ) -> int:
     """Stores a plan, with a progress bar on a terminal; its number."""
-    first, last = dates(since, until)
+    first, last = parse_date_range(since, until)
     with bar("checking", "windows") as shown:
         return service.backfills.plan(
             jobs,
@@ -74,5 +74,5 @@ def make_plan(
             last,
             only=Only(only),
             stop_on_failure=stop_on_failure,
-            looking=lambda job, done, total: shown.update(done, total, job),
+            progress=lambda job, done, total: shown.update(done, total, job),
         )

@@ -12,7 +12,7 @@ from opsconsole.cli.output import print_json
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import words
-from opsconsole.service.backfills import dates
+from opsconsole.rules.actions import parse_date
 
 
 @click.command("windows")
@@ -26,8 +26,8 @@ def command(options: Options, job: str, since: str | None, until: str | None, as
 
     A window is fresh, stale, partial, failed, missing, running or not due.
     """
-    first = dates(since, since)[0] if since else None
-    last = dates(until, until)[0] if until else None
+    first = parse_date(since) if since else None
+    last = parse_date(until) if until else None
     with open_service(load_settings(options)) as service:
         windows = service.backfills.windows(job, first, last)
         tz, name = str(service.queries.zone(job)), service.catalog.find(job).name

@@ -113,8 +113,8 @@ def _print_document(
 
 def _confirm(found: ClearProgress, selected: ClearFilter, environment: str, *, yes: bool) -> None:
     """Asks for a yes, or for a name where that is not enough; ends the command without it."""
-    question = confirmations.question(found, environment)
-    word = confirmations.word(selected, found.total, environment)
+    question = confirmations.clear_question(found, environment)
+    word = confirmations.word_to_clear(selected, found.total, environment)
     if word is None or yes or not sys.stdin.isatty():
         require_yes(question, yes=yes)
     elif click.prompt(f"{question} Type {word} to confirm", default="", show_default=False, err=True) != word:
