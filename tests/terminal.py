@@ -1,4 +1,4 @@
-"""A real terminal for a program: a pty, and a screen that reads what is drawn on it."""
+"""A real terminal for a program: a pseudo-terminal, and an emulator of its screen."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Terminal:
         self._keep = os.dup(theirs)
         self.resize(columns, rows)
         self.modes_before = termios.tcgetattr(theirs)
-        # Sizes in the environment of the tests would hold for ever.
+        # COLUMNS and LINES in the environment of the tests would override the size of this terminal.
         environ = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")}
         environ |= {"TERM": term, "LANG": "C.UTF-8"}
         self.process: subprocess.Popen[bytes] | Child
@@ -65,7 +65,7 @@ class Terminal:
         os.close(theirs)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Makes the terminal another size, and tells the program."""
+        """Changes the size of the terminal and notifies the program."""
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.screen.resize(rows, columns)
 
@@ -74,7 +74,7 @@ class Terminal:
         os.write(self._ours, keys.encode())
 
     def read(self, seconds: float) -> None:
-        """Draws what comes within so long."""
+        """Draws the output of the next `seconds`."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             ready, _, _ = select.select([self._ours], [], [], left)
@@ -82,7 +82,7 @@ class Terminal:
                 self._take()
 
     def wait_until(self, holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-        """Draws until something holds. Raises AssertionError, with the screen, when it does not in time."""
+        """Draws output until `holds()` is true. Raises AssertionError with the screen's text after `seconds`."""
         end = time.monotonic() + seconds
         while not holds():
             left = end - time.monotonic()
@@ -92,27 +92,27 @@ class Terminal:
                 self._take()
 
     def wait_for(self, text: str, seconds: float = PATIENCE_SECONDS) -> None:
-        """Draws until the screen shows a text."""
+        """Draws output until the screen shows a text."""
         self.wait_until(lambda: text in self.text, seconds)
 
     def ended(self, seconds: float = PATIENCE_SECONDS) -> int:
-        """Waits for the program's end, drawing what comes, and returns its exit code (negative: a signal)."""
+        """Draws output until the program has ended; its exit code, negative for a signal."""
         self.wait_until(lambda: self.process.poll() is not None, seconds)
         self.read(0.1)
         return self.process.wait()
 
     @property
     def text(self) -> str:
-        """What the screen shows."""
+        """The text on the screen."""
         return "\n".join(line.rstrip() for line in self.screen.display)
 
     @property
     def modes(self) -> list[object]:
-        """The terminal's modes now; as `modes_before` when the program has put them back."""
+        """The current modes of the terminal; equal to `modes_before` once the program has restored them."""
         return termios.tcgetattr(self._keep)
 
     def close(self) -> None:
-        """Ends the program with its children, and the terminal."""
+        """Kills the program and its children, and closes the terminal."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -120,7 +120,7 @@ class Terminal:
         os.close(self._ours)
 
     def hang_up(self) -> None:
-        """Closes the terminal, as a dropped line does."""
+        """Closes the terminal, like a lost connection."""
         os.close(self._keep)
         os.close(self._ours)
         self._keep, self._ours = os.open(os.devnull, os.O_RDWR), os.open(os.devnull, os.O_RDWR)
@@ -129,7 +129,7 @@ class Terminal:
         try:
             chunk = os.read(self._ours, 65536)
         except OSError:
-            time.sleep(0.01)  # the program has closed its side; what holds next shows by itself
+            time.sleep(0.01)  # the program has closed its side; its end is detected by the caller
             return
         self.drawn += chunk
         self._stream.feed(chunk)

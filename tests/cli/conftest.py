@@ -1,4 +1,4 @@
-"""An installation, and somebody who types commands into it."""
+"""An installation, and a function that runs commands on it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.conftest import Installing
 from tests.installation import Installation
 
 NO_REDIS = "unix:///nowhere/redis.sock"
-"""None of these commands needs it."""
+"""No command under test needs Redis."""
 
 
 @dataclass(frozen=True)
-class Typed:
-    """What a command printed, and how it ended."""
+class Result:
+    """The output and exit code of a command."""
 
     code: int
     out: str
@@ -36,13 +36,13 @@ class Typed:
         return json.loads(self.out)
 
 
-Typing = Callable[..., Typed]
+RunCli = Callable[..., Result]
 Answers = str | Callable[[], str] | None
 
 
 @pytest.fixture
-def place(installing: Installing, tmp_path: Path) -> Installation:
-    """Jobs that fire by the hour, and jobs that only run by hand; job code runs in the process that leads."""
+def installation(installing: Installing, tmp_path: Path) -> Installation:
+    """Jobs with a schedule, and jobs for runs by hand; job code runs in the leading process."""
     return installing(
         database_url=f"sqlite:///{tmp_path / 'ops.db'}",
         redis_url=NO_REDIS,
@@ -52,30 +52,30 @@ def place(installing: Installing, tmp_path: Path) -> Installation:
 
 
 @pytest.fixture
-def typing(place: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typing:
-    """Types a command in this process and returns what came of it; `answers` are typed when it asks on a terminal, or
-    said by a function, which may do something meanwhile.
+def cli(installation: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunCli:
+    """Runs a command in this process and returns its result. With `answers`, standard input is a terminal on which they
+    are typed; a function may do something before it returns its answer.
     """
-    for name, value in place.environ.items():
+    for name, value in installation.environ.items():
         monkeypatch.setenv(name, value)
 
-    def type_(*arguments: str, answers: Answers = None) -> Typed:
+    def run(*arguments: str, answers: Answers = None) -> Result:
         monkeypatch.setattr(sys, "argv", ["opsconsole", *arguments])
-        monkeypatch.setattr(sys, "stdin", _Keyboard(answers))
+        monkeypatch.setattr(sys, "stdin", _Stdin(answers))
         capsys.readouterr()
-        with _as_it_was(), pytest.raises(SystemExit) as ended:
+        with _restored(), pytest.raises(SystemExit) as ended:
             main()
-        told = capsys.readouterr()
+        result = capsys.readouterr()
         code = ended.value.code
         assert isinstance(code, int)
-        assert "Traceback" not in told.err
-        return Typed(code, told.out, told.err)
+        assert "Traceback" not in result.err
+        return Result(code, result.out, result.err)
 
-    return type_
+    return run
 
 
-class _Keyboard:
-    """Standard input: of a terminal when there are answers to type, else of a script."""
+class _Stdin:
+    """Standard input: a terminal if there are answers, otherwise not."""
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
@@ -88,8 +88,8 @@ class _Keyboard:
 
 
 @contextmanager
-def _as_it_was() -> Iterator[None]:
-    """A command sets up its process; here the process is the tests'."""
+def _restored() -> Iterator[None]:
+    """Undoes what a command changes in its process, which here is that of the tests."""
     root, signals = logging.getLogger(), {number: signal.getsignal(number) for number in ENDING}
     handlers, level, path = list(root.handlers), root.level, list(sys.path)
     try:

@@ -1,4 +1,4 @@
-"""What happened in an installation before somebody looked."""
+"""The history of an installation before a test."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ NOON = datetime(2026, 1, 19, 12, 0, tzinfo=UTC)
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 
 
-def job(place: Installation, name: str) -> Job:
-    return place.catalog.find(name)
+def job(installation: Installation, name: str) -> Job:
+    return installation.catalog.find(name)
 
 
-def register(place: Installation, name: str, *, since: datetime, until: datetime) -> None:
-    """A leader knows the job since then, and has worked its schedule out up to then."""
-    with place.store.writing() as db:
-        registrations.register(db, job(place, name), since)
+def register(installation: Installation, name: str, *, since: datetime, until: datetime) -> None:
+    """Registers the job at `since`, with its schedule planned up to `until`."""
+    with installation.store.writing() as db:
+        registrations.register(db, job(installation, name), since)
         registrations.advance(db, name, until)
 
 
 def record(
-    place: Installation,
+    installation: Installation,
     name: str,
     first: datetime,
     last: datetime | None = None,
@@ -43,16 +43,16 @@ def record(
     blocked_by: int | None = None,
     at: datetime | None = None,
 ) -> int:
-    """A row for the instants from `first` to `last`; its number."""
+    """Records the scheduled times from `first` to `last` in one row; its number."""
     last = last or first
-    instants = cron_of(job(place, name)).count(first - TICK, last)
-    row = Occurrence(name, job(place, name).spec, first, last, instants, state, reason, blocked_by)
-    with place.store.writing() as db:
+    instants = cron_of(job(installation, name)).count(first - TICK, last)
+    row = Occurrence(name, job(installation, name).spec, first, last, instants, state, reason, blocked_by)
+    with installation.store.writing() as db:
         return occurrences.record(db, row, token=1, at=at or last)
 
 
 def ran(
-    place: Installation,
+    installation: Installation,
     name: str,
     at: datetime,
     state: RunState = RunState.SUCCEEDED,
@@ -64,11 +64,11 @@ def ran(
     label: str | None = None,
     scheduled: bool = True,
 ) -> int:
-    """A run that has ended, of an instant or by hand; its number."""
-    occurrence = record(place, name, at) if scheduled else None
+    """A run that has ended, scheduled or started by hand; its number."""
+    occurrence = record(installation, name, at) if scheduled else None
     begun = at + late
-    with place.store.writing() as db:
-        number = _queued(db, place, name, at, occurrence=occurrence, label=label)
+    with installation.store.writing() as db:
+        number = _queued(db, installation, name, at, occurrence=occurrence, label=label)
         runs.start(db, runs.get(db, number), token=1, host="web1", version="1", at=begun)
         keys = [*ok, *failed]
         batches.add(db, number, [Row(1, keys)] if keys else [])
@@ -81,25 +81,25 @@ def ran(
     return number
 
 
-def queued(place: Installation, name: str, at: datetime, *, occurrence: int | None = None) -> int:
-    """A run that waits; its number."""
-    with place.store.writing() as db:
-        return _queued(db, place, name, at, occurrence=occurrence)
+def queued(installation: Installation, name: str, at: datetime, *, occurrence: int | None = None) -> int:
+    """A queued run; its number."""
+    with installation.store.writing() as db:
+        return _queued(db, installation, name, at, occurrence=occurrence)
 
 
-def paused(place: Installation, target: str, since: datetime, until: datetime | None, note: str = "") -> int:
-    with place.store.writing() as db:
+def paused(installation: Installation, target: str, since: datetime, until: datetime | None, note: str = "") -> int:
+    with installation.store.writing() as db:
         return pauses.add(db, target, since=since, until=until, who="asha", note=note)
 
 
 def _queued(
-    db: Any, place: Installation, name: str, at: datetime, *, occurrence: int | None, label: str | None = None
+    db: Any, installation: Installation, name: str, at: datetime, *, occurrence: int | None, label: str | None = None
 ) -> int:
     moment = Window(at, at, label or at.strftime("%Y-%m-%dT%H:%M:%SZ"))
     trigger = Trigger.SCHEDULE if occurrence else Trigger.HAND
     by = "schedule" if occurrence else "asha"
     return runs.create(
-        db, job(place, name), moment, as_of=at, trigger=trigger, requested_by=by, at=at, occurrence=occurrence
+        db, job(installation, name), moment, as_of=at, trigger=trigger, requested_by=by, at=at, occurrence=occurrence
     )
 
 

@@ -1,4 +1,4 @@
-"""Looking at cached keys and clearing them from the command line, on a real server."""
+"""`cache` and its subcommands, on a real Redis server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import redis
 from opsconsole.cache.clearing import ClearFilter
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.service import confirmations as guard
-from tests.cli.conftest import Typing
+from tests.cli.conftest import RunCli
 from tests.conftest import Installing
 from tests.faults.fork_server import ForkServer
 from tests.installation import Installation
@@ -34,7 +34,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def place(installing: Installing, redis_url: str, tmp_path: Path) -> Installation:
+def installation(installing: Installing, redis_url: str, tmp_path: Path) -> Installation:
     return installing(
         database_url=f"sqlite:///{tmp_path / 'ops.db'}",
         redis_url=redis_url,
@@ -50,23 +50,23 @@ def of_families(text: str) -> dict[str, str]:
 # --- counting -----------------------------------------------------------------------------------------------------
 
 
-def test_a_dry_run_only_counts(typing: Typing, place: Installation, client: redis.Redis) -> None:
-    told = typing("cache", "clear", "--user", "asha", "--dry-run")
+def test_a_dry_run_counts_and_clears_nothing(cli: RunCli, installation: Installation, client: redis.Redis) -> None:
+    result = cli("cache", "clear", "--user", "asha", "--dry-run")
 
-    assert (told.code, told.err) == (0, "")
-    assert of_families(told.out) == {"shelf.day": "1", "shelf.level": "1"}
-    assert "total           2" in told.out
+    assert (result.code, result.err) == (0, "")
+    assert of_families(result.out) == {"shelf.day": "1", "shelf.level": "1"}
+    assert "total           2" in result.out
     for key in ("shelf:day:2026-01-19:asha", "shelf:level:asha:maths"):
-        assert key in told.out
-    assert "skipped families without such an id: shelf.board" in told.out
+        assert key in result.out
+    assert "skipped families without such an id: shelf.board" in result.out
     assert set(client.keys()) == {*DAYS, *LEVELS, *OTHERS}
-    assert place.service.queries.audit_entries(limit=1) == []
+    assert installation.service.queries.audit_entries(limit=1) == []
 
 
-def test_what_is_counted_is_told_to_programs_too(typing: Typing, client: redis.Redis) -> None:
-    told = typing("cache", "clear", "--date", "2026-01-19", "--dry-run", "--json").json
+def test_the_json_of_a_dry_run_has_the_counts(cli: RunCli, client: redis.Redis) -> None:
+    result = cli("cache", "clear", "--date", "2026-01-19", "--dry-run", "--json").json
 
-    assert told | {"samples": sorted(told["samples"])} == {
+    assert result | {"samples": sorted(result["samples"])} == {
         "command": None,
         "counted": 3,
         "cleared": 0,
@@ -80,42 +80,42 @@ def test_what_is_counted_is_told_to_programs_too(typing: Typing, client: redis.R
 # --- clearing -----------------------------------------------------------------------------------------------------
 
 
-def test_keys_are_cleared_though_nobody_leads(typing: Typing, place: Installation, client: redis.Redis) -> None:
-    told = typing("cache", "clear", "--user", "asha", "--yes")
+def test_keys_are_cleared_without_another_leader(cli: RunCli, installation: Installation, client: redis.Redis) -> None:
+    result = cli("cache", "clear", "--user", "asha", "--yes")
 
-    assert (told.code, told.err) == (0, "")
-    assert told.out.endswith("\n2 keys of 2 families are cleared\n")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.endswith("\ncleared 2 keys of 2 families\n")
     assert set(client.keys()) == {*DAYS, *LEVELS, *OTHERS} - {"shelf:day:2026-01-19:asha", "shelf:level:asha:maths"}
-    assert place.service.queries.leader() is None, "the lease was given back"
-    assert [(row.verb, row.target, row.outcome) for row in place.service.queries.audit_entries(limit=9)] == [
+    assert installation.service.queries.leader() is None, "the lease was given back"
+    assert [(row.verb, row.target, row.outcome) for row in installation.service.queries.audit_entries(limit=9)] == [
         ("clear", "user asha", "done"),
         ("clear", "user asha", "requested"),
     ]
 
 
-def test_who_leads_clears_them_and_answers(typing: Typing, place: Installation, client: redis.Redis) -> None:
-    with place.leading() as engine:
-        eventually(lambda: engine.is_leading, "it leads")
-        told = typing("cache", "clear", "--family", "shelf.level", "--subject", "maths", "--yes", "--json").json
+def test_another_leader_clears_the_keys(cli: RunCli, installation: Installation, client: redis.Redis) -> None:
+    with installation.leading() as engine:
+        eventually(lambda: engine.is_leading, "the engine leads")
+        result = cli("cache", "clear", "--family", "shelf.level", "--subject", "maths", "--yes", "--json").json
         assert engine.is_leading
 
-    assert isinstance(told.pop("command"), int)
-    assert (told["counted"], told["cleared"], told["families"]) == (2, 2, {"shelf.level": 2})
-    assert told["message"] == "2 keys of 1 family are cleared"
+    assert isinstance(result.pop("command"), int)
+    assert (result["counted"], result["cleared"], result["families"]) == (2, 2, {"shelf.level": 2})
+    assert result["message"] == "cleared 2 keys of 1 family"
     assert set(client.keys()) == {*DAYS, *OTHERS}
 
 
-def test_where_there_is_nothing_nothing_is_asked_for(typing: Typing, place: Installation, client: redis.Redis) -> None:
-    told = typing("cache", "clear", "--user", "dora", "--family", "shelf.day")
+def test_nothing_is_requested_when_no_key_matches(cli: RunCli, installation: Installation, client: redis.Redis) -> None:
+    result = cli("cache", "clear", "--user", "dora", "--family", "shelf.day")
 
-    assert (told.code, told.err) == (0, "")
-    assert told.out == "nothing to clear: no cached key matches user dora, family shelf.day\n"
-    assert typing("cache", "clear", "--user", "dora", "--json").json["cleared"] == 0
-    assert place.service.queries.audit_entries(limit=1) == []
+    assert (result.code, result.err) == (0, "")
+    assert result.out == "nothing to clear: no cached key matches user dora, family shelf.day\n"
+    assert cli("cache", "clear", "--user", "dora", "--json").json["cleared"] == 0
+    assert installation.service.queries.audit_entries(limit=1) == []
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ((), "give a user, a subject, a family or a date"),
         (("--user", "*"), "'*' cannot be part of a cache key"),
@@ -126,44 +126,44 @@ def test_where_there_is_nothing_nothing_is_asked_for(typing: Typing, place: Inst
         (("--family", "shelf.dya"), "there is no cache family 'shelf.dya'; the families are shelf.day"),
     ],
 )
-def test_what_names_no_keys_is_refused(
-    typing: Typing, place: Installation, client: redis.Redis, arguments: tuple[str, ...], says: str
+def test_an_invalid_filter_is_refused(
+    cli: RunCli, installation: Installation, client: redis.Redis, arguments: tuple[str, ...], message: str
 ) -> None:
-    told = typing("cache", "clear", *arguments, "--yes")
+    result = cli("cache", "clear", *arguments, "--yes")
 
-    assert (told.code, told.out) == (2, "")
-    assert says in told.err
-    assert told.err.count("\n") == 1
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert result.err.count("\n") == 1
     assert client.dbsize() == 7
-    assert place.service.queries.audit_entries(limit=1) == []
+    assert installation.service.queries.audit_entries(limit=1) == []
 
 
-def test_a_script_has_to_say_yes(typing: Typing, client: redis.Redis) -> None:
-    told = typing("cache", "clear", "--user", "asha")
+def test_without_a_terminal_yes_is_required(cli: RunCli, client: redis.Redis) -> None:
+    result = cli("cache", "clear", "--user", "asha")
 
-    assert told.code == 2
-    assert "Clear 2 keys of 2 families? Confirm with --yes" in told.err
+    assert result.code == 2
+    assert "Clear 2 keys of 2 families? Confirm with --yes" in result.err
     assert client.dbsize() == 7
 
 
-def test_on_a_terminal_it_asks_first(typing: Typing, place: Installation, client: redis.Redis) -> None:
-    told = typing("cache", "clear", "--user", "asha", answers="n")
+def test_it_asks_for_confirmation_on_a_terminal(cli: RunCli, installation: Installation, client: redis.Redis) -> None:
+    result = cli("cache", "clear", "--user", "asha", answers="n")
 
-    assert told.code == 1
-    assert "Clear 2 keys of 2 families?" in told.err
-    assert "not confirmed; nothing was changed" in told.err
+    assert result.code == 1
+    assert "Clear 2 keys of 2 families?" in result.err
+    assert "not confirmed; nothing was changed" in result.err
     assert client.dbsize() == 7
-    assert place.service.queries.audit_entries(limit=1) == []
-    assert typing("cache", "clear", "--user", "asha", answers="y").code == 0
+    assert installation.service.queries.audit_entries(limit=1) == []
+    assert cli("cache", "clear", "--user", "asha", answers="y").code == 0
     assert client.dbsize() == 5
 
 
-def test_on_a_real_terminal_it_tells_how_far_it_is(
-    fork_server: ForkServer, place: Installation, client: redis.Redis
+def test_progress_is_shown_on_a_real_terminal(
+    fork_server: ForkServer, installation: Installation, client: redis.Redis
 ) -> None:
     client.mset({f"shelf:level:u{n}:maths": "3" for n in range(30_000)})
     words = ["cache", "clear", "--subject", "maths"]
-    terminal = Terminal(words, env={**os.environ, **place.environ}, cwd=ROOT, fork_server=fork_server)
+    terminal = Terminal(words, env={**os.environ, **installation.environ}, cwd=ROOT, fork_server=fork_server)
     try:
         terminal.wait_for("Type clear to confirm")
         assert b"counting" in terminal.drawn
@@ -171,32 +171,32 @@ def test_on_a_real_terminal_it_tells_how_far_it_is(
         assert terminal.ended() == 0
     finally:
         terminal.close()
-    assert "30,002 keys of 1 family are cleared" in terminal.text
+    assert "cleared 30,002 keys of 1 family" in terminal.text
     assert set(client.keys()) == {*DAYS, *OTHERS}
 
 
-def test_in_production_its_name_has_to_be_typed(
-    typing: Typing, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+def test_in_production_the_environment_must_be_typed(
+    cli: RunCli, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPSCONSOLE_CONSOLE__ENVIRONMENT", "production")
 
-    refused = typing("cache", "clear", "--user", "asha", answers="y")
+    refused = cli("cache", "clear", "--user", "asha", answers="y")
 
     assert refused.code == 1
     assert "Clear 2 keys of 2 families in PRODUCTION? Type production to confirm" in refused.err
     assert client.dbsize() == 7
-    assert typing("cache", "clear", "--user", "asha", answers="production").code == 0
+    assert cli("cache", "clear", "--user", "asha", answers="production").code == 0
     assert client.dbsize() == 5
 
 
-def test_above_a_thousand_keys_the_familys_name_has_to_be_typed(typing: Typing, client: redis.Redis) -> None:
+def test_above_a_thousand_keys_the_family_must_be_typed(cli: RunCli, client: redis.Redis) -> None:
     client.mset({f"shelf:level:u{n}:maths": "3" for n in range(1200)})
 
-    refused = typing("cache", "clear", "--family", "shelf.level", answers="y")
+    refused = cli("cache", "clear", "--family", "shelf.level", answers="y")
 
     assert refused.code == 1
     assert "Clear 1,202 keys of 1 family? Type shelf.level to confirm" in refused.err
-    assert typing("cache", "clear", "--family", "shelf.level", answers="shelf.level").code == 0
+    assert cli("cache", "clear", "--family", "shelf.level", answers="shelf.level").code == 0
     assert set(client.keys()) == {*DAYS, *OTHERS}
 
 
@@ -210,34 +210,34 @@ def test_above_a_thousand_keys_the_familys_name_has_to_be_typed(typing: Typing, 
         (ClearFilter(family="shelf.day"), 1, "Prod", "Prod"),
     ],
 )
-def test_what_has_to_be_typed_depends_on_where_and_how_much(
+def test_the_word_to_type_depends_on_environment_and_number_of_keys(
     wanted: ClearFilter, keys: int, environment: str, word: str | None
 ) -> None:
     assert guard.word_to_clear(wanted, keys, environment) == word
 
 
-def test_who_may_only_look_clears_nothing(typing: Typing, client: redis.Redis) -> None:
-    told = typing("--read-only", "cache", "clear", "--user", "asha", "--yes")
+def test_a_viewer_cannot_clear_keys(cli: RunCli, client: redis.Redis) -> None:
+    result = cli("--read-only", "cache", "clear", "--user", "asha", "--yes")
 
-    assert told.code == 77
-    assert "not allowed in read-only mode" in told.err
+    assert result.code == 77
+    assert "not allowed in read-only mode" in result.err
     assert client.dbsize() == 7
 
 
-def test_what_has_grown_since_it_was_counted_is_refused(typing: Typing, client: redis.Redis) -> None:
+def test_clearing_is_refused_when_many_more_keys_match_by_then(cli: RunCli, client: redis.Redis) -> None:
     def think() -> str:
         client.mset({f"shelf:level:u{n}:maths": "3" for n in range(50)})
         return "y"
 
-    told = typing("cache", "clear", "--subject", "maths", answers=think)
+    result = cli("cache", "clear", "--subject", "maths", answers=think)
 
-    assert told.code == 4
-    assert told.err.endswith("opsconsole: there are 52 keys by now, not 2; look again before clearing them\n")
+    assert result.code == 4
+    assert result.err.endswith("opsconsole: 52 keys match now, not 2; count them again before clearing\n")
     assert client.dbsize() == 57
 
 
-def test_a_server_that_goes_away_meanwhile_is_told(
-    typing: Typing, own_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+def test_an_unreachable_server_is_reported(
+    cli: RunCli, own_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", own_redis.url)
     with redis.Redis.from_url(own_redis.url) as client:
@@ -247,8 +247,8 @@ def test_a_server_that_goes_away_meanwhile_is_told(
         own_redis.stop()
         return "y"
 
-    meanwhile = typing("cache", "clear", "--user", "asha", answers=think)
-    before = typing("cache", "clear", "--user", "asha", "--yes")
+    meanwhile = cli("cache", "clear", "--user", "asha", answers=think)
+    before = cli("cache", "clear", "--user", "asha", "--yes")
 
     assert (meanwhile.code, before.code) == (1, 1)
     assert "Redis is unreachable" in meanwhile.err
@@ -258,8 +258,8 @@ def test_a_server_that_goes_away_meanwhile_is_told(
 # --- families and statistics --------------------------------------------------------------------------------------
 
 
-def test_families_tell_how_long_they_live_and_whom_they_belong_to(typing: Typing) -> None:
-    lines = typing("cache", "families").out.splitlines()
+def test_families_are_listed_with_ttl_owners_and_sources(cli: RunCli) -> None:
+    lines = cli("cache", "families").out.splitlines()
 
     assert [line.split() for line in lines] == [
         ["FAMILY", "PATTERN", "TTL", "BELONGS", "TO", "COMPUTED", "FROM"],
@@ -269,12 +269,12 @@ def test_families_tell_how_long_they_live_and_whom_they_belong_to(typing: Typing
     ]
 
 
-def test_their_keys_are_counted_on_request(typing: Typing, client: redis.Redis) -> None:
-    lines = typing("cache", "families", "--count").out.splitlines()
-    told = {each["name"]: each for each in typing("cache", "families", "--count", "--json").json}
+def test_the_keys_of_families_are_counted_on_request(cli: RunCli, client: redis.Redis) -> None:
+    lines = cli("cache", "families", "--count").out.splitlines()
+    result = {each["name"]: each for each in cli("cache", "families", "--count", "--json").json}
 
     assert [line.split()[-1] for line in lines] == ["KEYS", "1", "3", "2"]
-    assert told["shelf.day"] == {
+    assert result["shelf.day"] == {
         "name": "shelf.day",
         "pattern": "shelf:day:{date}:{user}",
         "ttl_seconds": 7200,
@@ -283,12 +283,12 @@ def test_their_keys_are_counted_on_request(typing: Typing, client: redis.Redis) 
         "keys": 3,
         "exact": True,
     }
-    assert "keys" not in typing("cache", "families", "--json").json[0]
+    assert "keys" not in cli("cache", "families", "--json").json[0]
 
 
-def test_the_server_tells_about_itself(typing: Typing, client: redis.Redis) -> None:
-    told = typing("cache", "stats")
+def test_server_statistics_are_shown(cli: RunCli, client: redis.Redis) -> None:
+    result = cli("cache", "stats")
 
-    assert told.code == 0
-    assert "keys           7" in told.out
-    assert typing("cache", "stats", "--json").json["keys"] == 7
+    assert result.code == 0
+    assert "keys           7" in result.out
+    assert cli("cache", "stats", "--json").json["keys"] == 7

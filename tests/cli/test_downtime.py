@@ -1,4 +1,4 @@
-"""Nobody led for three days: every instant of them is accounted for, and explained."""
+"""Three days without a leader: every scheduled time is recorded and explained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from opsconsole.calendar.cron import TICK
 from opsconsole.leader.engine import Engine
 from opsconsole.store import runs
 from opsconsole.store.registrations import registrations
-from tests.cli.conftest import Typing
+from tests.cli.conftest import RunCli
 from tests.installation import Installation
 from tests.packs import counting
 from tests.schedules import cron_of
@@ -29,49 +29,49 @@ EDGES = (
 
 
 @pytest.fixture
-def away(place: Installation) -> dict[str, datetime]:
-    """Two leaders, three days apart; up to when each job's schedule is worked out."""
-    counting.put(place.data, {"anna": "fine"})
-    lead(place, THURSDAY)
-    lead(place, SUNDAY)
-    with place.store.reading() as db:
+def downtime(installation: Installation) -> dict[str, datetime]:
+    """Two leaders, three days apart; the time up to which each job's schedule is planned."""
+    counting.put(installation.data, {"anna": "fine"})
+    lead(installation, THURSDAY)
+    lead(installation, SUNDAY)
+    with installation.store.reading() as db:
         return {name: known.planned_until for name, known in registrations(db).items()}
 
 
-def lead(place: Installation, at: datetime) -> None:
-    """Leads at a time that stands still, until everything that was missed is caught up with."""
-    engine = Engine(place.settings, place.store, place.catalog, now=lambda: at)
+def lead(installation: Installation, at: datetime) -> None:
+    """Leads with a stopped clock until everything missed has been caught up."""
+    engine = Engine(installation.settings, installation.store, installation.catalog, now=lambda: at)
     engine.start()
-    eventually(lambda: is_settled(place, at), "everything is caught up with")
+    eventually(lambda: is_settled(installation, at), "everything missed has been caught up")
     engine.stop(grace_seconds=1)
 
 
-def is_settled(place: Installation, at: datetime) -> bool:
-    with place.store.reading() as db:
+def is_settled(installation: Installation, at: datetime) -> bool:
+    with installation.store.reading() as db:
         known = registrations(db)
         caught_up = at == THURSDAY or bool(runs.newest(db, limit=1, job="clockwork.nightly"))
-        return len(known) == len(list(place.catalog)) and caught_up and runs.unfinished(db) == []
+        return len(known) == len(list(installation.catalog)) and caught_up and runs.unfinished(db) == []
 
 
-def test_between_any_two_times_it_is_what_the_schedules_say(
-    typing: Typing, place: Installation, away: dict[str, datetime]
+def test_counts_between_any_two_times_match_the_schedules(
+    cli: RunCli, installation: Installation, downtime: dict[str, datetime]
 ) -> None:
     for name in JOBS:
-        cron, cursor = cron_of(place.catalog.find(name)), away[name]
+        cron, cursor = cron_of(installation.catalog.find(name)), downtime[name]
         assert cron.next(cursor) is not None
         for first in EDGES:
             for after in EDGES[EDGES.index(first) + 1 :]:
                 between = ("--since", first.isoformat(), "--until", after.isoformat())
-                told = typing("occurrences", "--job", name, *between, "--summary", "--json").json
+                result = cli("occurrences", "--job", name, *between, "--summary", "--json").json
                 known = max(first - TICK, THURSDAY), min(after - TICK, cursor)
                 expected = cron.count(*known) if known[0] < known[1] else 0
-                assert told["count"] == expected, (name, first, after)
-                assert all(total["exact"] for total in told["totals"])
+                assert result["count"] == expected, (name, first, after)
+                assert all(total["exact"] for total in result["totals"])
 
 
-def test_each_of_them_is_explained(typing: Typing, away: dict[str, datetime]) -> None:
+def test_every_missed_time_is_explained(cli: RunCli, downtime: dict[str, datetime]) -> None:
     def why(job: str, at: str) -> str:
-        return typing("why", job, "--at", at).out
+        return cli("why", job, "--at", at).out
 
     hourly = why("clockwork.hourly", "2025-01-17T09:00:00Z")
     assert "it was missed: no leader planned it on time, and only the newest missed time runs" in hourly

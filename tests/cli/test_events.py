@@ -1,4 +1,4 @@
-"""Publishing events once more from the command line."""
+"""`events replay`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import redis
 from opsconsole.authoring import outbox
 from opsconsole.authoring.outbox import Event
 from opsconsole.store import events
-from tests.cli.conftest import Typing
+from tests.cli.conftest import RunCli
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.waiting import eventually
@@ -20,8 +20,8 @@ NOON = datetime(2026, 1, 19, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def place(installing: Installing, redis_url: str, tmp_path: Path) -> Installation:
-    """Where a job has told of a book at eleven and of two at noon, all of which is published, and lost since."""
+def installation(installing: Installing, redis_url: str, tmp_path: Path) -> Installation:
+    """A job emitted one event at eleven and two at noon; all were published."""
     made = installing(
         database_url=f"sqlite:///{tmp_path / 'ops.db'}",
         redis_url=redis_url,
@@ -40,53 +40,58 @@ def published(redis_url: str) -> list[str]:
         return [fields["key"] for _, fields in client.xrange("events")]
 
 
-def test_what_happened_since_a_time_is_published_once_more(typing: Typing, place: Installation, redis_url: str) -> None:
-    told = typing("events", "replay", "--since", "2026-01-19T12:00:00Z")
+def test_events_since_a_time_are_published_again(cli: RunCli, installation: Installation, redis_url: str) -> None:
+    result = cli("events", "replay", "--since", "2026-01-19T12:00:00Z")
 
-    assert (told.code, told.err) == (0, "")
-    assert told.out == "2 events are published again\n"
-    with place.leading():
+    assert (result.code, result.err) == (0, "")
+    assert result.out == "queued 2 events to be published again\n"
+    with installation.leading():
         eventually(lambda: len(published(redis_url)) == 2, "they are published again")
     assert published(redis_url) == ["2", "3"]
-    assert [(row.verb, row.outcome) for row in place.service.queries.audit_entries(limit=9)] == [
+    assert [(row.verb, row.outcome) for row in installation.service.queries.audit_entries(limit=9)] == [
         ("replay", "done"),
         ("replay", "requested"),
     ]
 
 
-def test_programs_are_told_how_many(typing: Typing, place: Installation) -> None:
-    told = typing("events", "replay", "--since", "2026-01-19 11:00", "--yes", "--json").json
+def test_the_json_has_the_number_of_events(cli: RunCli, installation: Installation) -> None:
+    result = cli("events", "replay", "--since", "2026-01-19 11:00", "--yes", "--json").json
 
-    assert told == {"command": told["command"], "state": "done", "message": "3 events are published again", "events": 3}
+    assert result == {
+        "command": result["command"],
+        "state": "done",
+        "message": "queued 3 events to be published again",
+        "events": 3,
+    }
 
 
-def test_on_a_terminal_it_asks_first(typing: Typing, place: Installation) -> None:
-    told = typing("events", "replay", "--since", "2026-01-19 12:00", answers="n")
+def test_it_asks_for_confirmation_on_a_terminal(cli: RunCli, installation: Installation) -> None:
+    result = cli("events", "replay", "--since", "2026-01-19 12:00", answers="n")
 
-    assert (told.code, told.out) == (1, "")
-    assert "Publish all events since 2026-01-19 12:00 UTC again?" in told.err
-    assert place.service.queries.audit_entries(limit=1) == []
+    assert (result.code, result.out) == (1, "")
+    assert "Publish all events since 2026-01-19 12:00 UTC again?" in result.err
+    assert installation.service.queries.audit_entries(limit=1) == []
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "says"),
+    ("arguments", "code", "message"),
     [
         (("--since", "noon"), 2, "'noon' is not a time"),
         ((), 2, "Missing option '--since'"),
     ],
 )
-def test_what_is_no_time_is_refused(
-    typing: Typing, place: Installation, arguments: tuple[str, ...], code: int, says: str
+def test_an_invalid_time_is_refused(
+    cli: RunCli, installation: Installation, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    told = typing("events", "replay", *arguments)
+    result = cli("events", "replay", *arguments)
 
-    assert (told.code, told.out) == (code, "")
-    assert says in told.err
-    assert place.service.queries.audit_entries(limit=1) == []
+    assert (result.code, result.out) == (code, "")
+    assert message in result.err
+    assert installation.service.queries.audit_entries(limit=1) == []
 
 
-def test_who_may_only_look_publishes_nothing(typing: Typing, place: Installation) -> None:
-    told = typing("--read-only", "events", "replay", "--since", "7d")
+def test_a_viewer_cannot_replay_events(cli: RunCli, installation: Installation) -> None:
+    result = cli("--read-only", "events", "replay", "--since", "7d")
 
-    assert told.code == 77
-    assert "not allowed in read-only mode" in told.err
+    assert result.code == 77
+    assert "not allowed in read-only mode" in result.err

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from opsconsole.cli import cli
+from opsconsole.cli import cli as opsconsole
 from opsconsole.cli.commands import LazyGroup
-from tests.cli.conftest import Typing
+from tests.cli.conftest import RunCli
 
 
 def commands_of(group: LazyGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command, str]]:
@@ -23,15 +23,15 @@ def commands_of(group: LazyGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[
             yield from commands_of(command, (*path, name))
 
 
-assert isinstance(cli, LazyGroup)
-COMMANDS = list(commands_of(cli))
+assert isinstance(opsconsole, LazyGroup)
+COMMANDS = list(commands_of(opsconsole))
 
 
 @pytest.mark.parametrize(("path", "command", "summary"), COMMANDS, ids=[" ".join(path) for path, _, _ in COMMANDS])
 def test_the_help_of_a_command_starts_with_its_summary(
-    typing: Typing, path: tuple[str, ...], command: click.Command, summary: str
+    cli: RunCli, path: tuple[str, ...], command: click.Command, summary: str
 ) -> None:
-    result = typing(*path, "--help")
+    result = cli(*path, "--help")
 
     assert result.code == 0
     assert command.name == path[-1]
@@ -39,15 +39,15 @@ def test_the_help_of_a_command_starts_with_its_summary(
     assert all(parameter.help for parameter in command.params if isinstance(parameter, click.Option))
 
 
-def test_summaries_fit_on_a_line(typing: Typing) -> None:
-    lines = typing("--help").out.splitlines()
+def test_summaries_fit_on_a_line(cli: RunCli) -> None:
+    lines = cli("--help").out.splitlines()
 
-    for name, summary in cli.summaries.items():
+    for name, summary in opsconsole.summaries.items():
         assert any(line.split() == [name, *summary.split()] for line in lines), name
 
 
-def test_an_unknown_command_is_refused_in_any_group(typing: Typing) -> None:
+def test_an_unknown_command_is_refused_in_any_group(cli: RunCli) -> None:
     for group in ((), ("backfill",), ("cache",), ("audit",), ("events",)):
-        result = typing(*group, "nonsense")
+        result = cli(*group, "nonsense")
         assert result.code == 2
         assert "No such command 'nonsense'" in result.err

@@ -1,41 +1,41 @@
-"""Manual jobs on the command line: no schedule anywhere, and runs only by hand."""
+"""Manual jobs on the command line: no schedule, and runs only by hand."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.cli.conftest import Typing
+from tests.cli.conftest import RunCli
 
 RUNS_BY_HAND = "manual.tidy has no schedule; it runs only by hand: `opsconsole run manual.tidy`\n"
 
 
 @pytest.fixture(autouse=True)
-def _manual(typing: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
+def _manual(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPSCONSOLE_JOBS__PACKS", "tests.packs.manual,tests.packs.counting")
 
 
-def test_next_of_a_manual_job_is_one_sentence(typing: Typing) -> None:
-    listed, document = typing("next", "manual.tidy"), typing("next", "manual.tidy", "--json")
+def test_next_of_a_manual_job_is_one_sentence(cli: RunCli) -> None:
+    listed, document = cli("next", "manual.tidy"), cli("next", "manual.tidy", "--json")
 
     assert (listed.code, listed.out, listed.err) == (0, RUNS_BY_HAND, "")
     assert (document.code, document.json) == (0, [])
 
 
-def test_jobs_shows_a_manual_job(typing: Typing) -> None:
-    (tidy,) = [job for job in typing("jobs", "--json").json if job["job"] == "manual.tidy"]
-    (line,) = [line for line in typing("jobs").out.splitlines() if line.startswith("manual.tidy")]
+def test_jobs_shows_a_manual_job(cli: RunCli) -> None:
+    (tidy,) = [job for job in cli("jobs", "--json").json if job["job"] == "manual.tidy"]
+    (line,) = [line for line in cli("jobs").out.splitlines() if line.startswith("manual.tidy")]
 
     assert (tidy["cron"], tidy["schedule"], tidy["next_at"]) == (None, "manual", None)
     assert line.split()[:3] == ["manual.tidy", "manual", "UTC"]
 
 
-def test_lint_does_not_warn_about_a_manual_job(typing: Typing) -> None:
-    assert [warning for warning in typing("lint", "--json").json if warning["job"].startswith("manual.")] == []
+def test_lint_does_not_warn_about_a_manual_job(cli: RunCli) -> None:
+    assert [warning for warning in cli("lint", "--json").json if warning["job"].startswith("manual.")] == []
 
 
-def test_why_explains_that_a_manual_job_has_no_schedule(typing: Typing) -> None:
-    explained = typing("why", "manual.close", "--at", "2026-01-19 23:50")
-    document = typing("why", "manual.close", "--at", "2026-01-19 23:50", "--json").json
+def test_why_explains_that_a_manual_job_has_no_schedule(cli: RunCli) -> None:
+    explained = cli("why", "manual.close", "--at", "2026-01-19 23:50")
+    document = cli("why", "manual.close", "--at", "2026-01-19 23:50", "--json").json
 
     assert explained.code == 0
     assert "the job has no schedule; it runs only when an operator starts it" in explained.out

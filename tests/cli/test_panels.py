@@ -1,4 +1,4 @@
-"""What packs say of themselves, on the command line."""
+"""`panels`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from tests.cli.conftest import Typing
+from tests.cli.conftest import RunCli
 from tests.conftest import Installing
 from tests.installation import Installation
 
@@ -15,42 +15,42 @@ PACKS = "jobs.game,jobs.exams,tests.packs.diary"
 
 
 @pytest.fixture
-def place(installing: Installing, redis_url: str, tmp_path: Path) -> Installation:
+def installation(installing: Installing, redis_url: str, tmp_path: Path) -> Installation:
     return installing(database_url=f"sqlite:///{tmp_path / 'ops.db'}", redis_url=redis_url, packs=PACKS)
 
 
-def test_every_pack_says_how_it_is(typing: Typing) -> None:
-    told = typing("panels")
+def test_the_panels_of_every_pack_are_shown(cli: RunCli) -> None:
+    result = cli("panels")
 
-    assert told.code == 0
+    assert result.code == 0
     for words in ("game: Players", "exams: Exam requests", "cost today", "diagnostic"):
-        assert words in told.out
-    assert "diary" not in told.out
+        assert words in result.out
+    assert "diary" not in result.out
 
 
-def test_programs_read_one_pack(typing: Typing) -> None:
-    told = typing("panels", "exams", "--json")
+def test_the_json_of_one_pack(cli: RunCli) -> None:
+    result = cli("panels", "exams", "--json")
 
-    assert told.code == 0
-    assert {panel["pack"] for panel in told.json} == {"exams"}
-    requests = next(panel for panel in told.json if panel["title"] == "Exam requests")
+    assert result.code == 0
+    assert {panel["pack"] for panel in result.json} == {"exams"}
+    requests = next(panel for panel in result.json if panel["title"] == "Exam requests")
     assert "cost today" in requests["facts"]
     assert requests["failed"] is False
 
 
-def test_a_pack_that_is_not_there_brings_up_those_that_are(typing: Typing) -> None:
-    told = typing("panels", "gmae")
+def test_an_unknown_pack_is_refused_with_the_available_ones(cli: RunCli) -> None:
+    result = cli("panels", "gmae")
 
-    assert told.code == 2
-    assert "unknown pack 'gmae'; the packs are game, exams, diary" in told.err
+    assert result.code == 2
+    assert "unknown pack 'gmae'; the packs are game, exams, diary" in result.err
 
 
-def test_a_panel_that_cannot_be_read_says_why_and_hides_no_other(typing: Typing, place: Installation) -> None:
-    with place.data.writing() as db:
+def test_an_unreadable_panel_shows_its_cause_beside_the_others(cli: RunCli, installation: Installation) -> None:
+    with installation.data.writing() as db:
         db.execute(text("DROP TABLE lives"))
 
-    told = typing("panels", "game")
+    result = cli("panels", "game")
 
-    assert told.code == 1
-    assert "game: Players\nthe panel's data cannot be read: no such table: lives" in told.out
-    assert "game: Leaderboards" in told.out
+    assert result.code == 1
+    assert "game: Players\nthe panel's data cannot be read: no such table: lives" in result.out
+    assert "game: Leaderboards" in result.out

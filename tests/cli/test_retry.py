@@ -1,4 +1,4 @@
-"""Retries of one run and of all that match, from the command line."""
+"""`retry` of one run and of all matching runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from opsconsole.authoring.run import RunState
 from opsconsole.core import clock
-from tests.cli.conftest import Typing
+from tests.cli.conftest import RunCli
 from tests.cli.seeds import HOUR, NOON, ran
 from tests.installation import Installation
 from tests.packs import counting
@@ -19,12 +19,12 @@ MATCHING = ("retry", "--job", "counting.count", "--state", "failed")
 
 
 @pytest.fixture
-def failed(place: Installation) -> list[int]:
-    """Three days on which the same two people failed, the last of them only in part."""
-    counting.put(place.data, {"asha": "fine", "ben": "fine", "chen": "fine"})
+def failed(installation: Installation) -> list[int]:
+    """Three days on which the same two users failed; the last run is partial."""
+    counting.put(installation.data, {"asha": "fine", "ben": "fine", "chen": "fine"})
     return [
         ran(
-            place,
+            installation,
             "counting.count",
             NOON + day * DAY,
             state,
@@ -37,18 +37,18 @@ def failed(place: Installation) -> list[int]:
     ]
 
 
-def test_a_dry_run_lists_what_it_would_retry(typing: Typing, place: Installation, failed: list[int]) -> None:
-    told = typing(*MATCHING, "--dry-run")
-    facts = typing(*MATCHING, "--all", "--dry-run", "--json").json
+def test_a_dry_run_lists_what_it_would_retry(cli: RunCli, installation: Installation, failed: list[int]) -> None:
+    result = cli(*MATCHING, "--dry-run")
+    facts = cli(*MATCHING, "--all", "--dry-run", "--json").json
 
-    assert told.code == 0
-    assert [line.split()[:5] for line in told.out.splitlines()[1:3]] == [
+    assert result.code == 0
+    assert [line.split()[:5] for line in result.out.splitlines()[1:3]] == [
         [str(failed[0]), "counting.count", "2026-01-19", "failed", "2"],
         [str(failed[1]), "counting.count", "2026-01-20", "failed", "2"],
     ]
-    assert told.out.endswith("would retry 4 items of 2 runs\n")
+    assert result.out.endswith("would retry 4 items of 2 runs\n")
     assert ([run["id"] for run in facts["runs"]], facts["items"]) == (failed[:2], 4)
-    assert place.service.queries.audit_entries(limit=1) == []
+    assert installation.service.queries.audit_entries(limit=1) == []
 
 
 @pytest.mark.parametrize(
@@ -61,70 +61,72 @@ def test_a_dry_run_lists_what_it_would_retry(typing: Typing, place: Installation
         (("--job", "counting.gross"), ()),
     ],
 )
-def test_which_runs_are_meant(
-    typing: Typing, failed: list[int], arguments: tuple[str, ...], which: tuple[int, ...]
+def test_runs_are_selected_by_filter(
+    cli: RunCli, failed: list[int], arguments: tuple[str, ...], which: tuple[int, ...]
 ) -> None:
-    told = typing("retry", *arguments, "--dry-run", "--json").json
+    result = cli("retry", *arguments, "--dry-run", "--json").json
 
-    assert [run["id"] for run in told["runs"]] == [failed[n] for n in which]
+    assert [run["id"] for run in result["runs"]] == [failed[n] for n in which]
 
 
-def test_all_that_match_are_retried_and_followed(typing: Typing, place: Installation, failed: list[int]) -> None:
-    told = typing("retry", "--job", "counting.count", "--since", "2026-01-01", "--yes", "--wait")
+def test_all_matching_runs_are_retried_and_followed(cli: RunCli, installation: Installation, failed: list[int]) -> None:
+    result = cli("retry", "--job", "counting.count", "--since", "2026-01-01", "--yes", "--wait")
 
-    assert told.code == 0
-    assert told.out.splitlines()[-1] == "3 of 3 runs succeeded: 6 ok, 0 failed"
-    assert {window for window, _ in counting.marks(place.data)} == {"2026-01-19", "2026-01-20", "2026-01-21"}
-    again = typing(*MATCHING, "--dry-run", "--json").json
+    assert result.code == 0
+    assert result.out.splitlines()[-1] == "3 of 3 runs succeeded: 6 ok, 0 failed"
+    assert {window for window, _ in counting.marks(installation.data)} == {"2026-01-19", "2026-01-20", "2026-01-21"}
+    again = cli(*MATCHING, "--dry-run", "--json").json
     assert again["runs"] == [], "what was retried is not retried again"
 
 
-def test_its_exit_code_is_that_of_the_worst(typing: Typing, place: Installation, failed: list[int]) -> None:
-    counting.change(place.data, "ben", "fails")
+def test_the_exit_code_is_that_of_the_worst_run(cli: RunCli, installation: Installation, failed: list[int]) -> None:
+    counting.change(installation.data, "ben", "fails")
 
-    told = typing(*MATCHING, "--yes", "--wait", "--json")
+    result = cli(*MATCHING, "--yes", "--wait", "--json")
 
-    assert told.code == 3
-    assert [run["state"] for run in told.json["runs"]] == ["partial", "partial"]
-
-
-def test_on_a_terminal_it_asks_with_the_numbers(typing: Typing, place: Installation, failed: list[int]) -> None:
-    told = typing(*MATCHING, answers="n")
-
-    assert (told.code, told.out) == (1, "")
-    assert "Retry 4 items of 2 runs?" in told.err
-    assert place.service.queries.audit_entries(limit=1) == []
+    assert result.code == 3
+    assert [run["state"] for run in result.json["runs"]] == ["partial", "partial"]
 
 
-def test_without_a_terminal_only_yes_goes_on(typing: Typing, place: Installation, failed: list[int]) -> None:
-    told = typing(*MATCHING)
+def test_confirmation_names_the_numbers(cli: RunCli, installation: Installation, failed: list[int]) -> None:
+    result = cli(*MATCHING, answers="n")
 
-    assert told.code == 2
-    assert "Retry 4 items of 2 runs? Confirm with --yes" in told.err
-    assert place.service.queries.audit_entries(limit=1) == []
+    assert (result.code, result.out) == (1, "")
+    assert "Retry 4 items of 2 runs?" in result.err
+    assert installation.service.queries.audit_entries(limit=1) == []
 
 
-def test_without_wait_a_leader_queues_them(typing: Typing, place: Installation, failed: list[int]) -> None:
-    nobody = typing(*MATCHING, "--yes")
+def test_without_a_terminal_yes_is_required(cli: RunCli, installation: Installation, failed: list[int]) -> None:
+    result = cli(*MATCHING)
+
+    assert result.code == 2
+    assert "Retry 4 items of 2 runs? Confirm with --yes" in result.err
+    assert installation.service.queries.audit_entries(limit=1) == []
+
+
+def test_without_wait_another_leader_queues_the_retries(
+    cli: RunCli, installation: Installation, failed: list[int]
+) -> None:
+    nobody = cli(*MATCHING, "--yes")
     assert nobody.code == 0
     assert "no process is leading" in nobody.err
 
-    with place.leading() as engine:
-        eventually(lambda: engine.is_leading, "it leads")
-        told = typing("retry", "--state", "partial", "--yes", "--json")
+    with installation.leading() as engine:
+        eventually(lambda: engine.is_leading, "the engine leads")
+        result = cli("retry", "--state", "partial", "--yes", "--json")
 
-    assert told.code == 0
-    assert [run["window"] for run in told.json["runs"]] == ["2026-01-21"]
+    assert result.code == 0
+    assert [run["window"] for run in result.json["runs"]] == ["2026-01-21"]
 
 
-def test_nothing_that_matches_is_refused(typing: Typing) -> None:
-    told = typing(*MATCHING, "--yes", "--wait")
+def test_a_filter_without_matches_is_refused(cli: RunCli) -> None:
+    result = cli(*MATCHING, "--yes", "--wait")
 
-    assert (told.code, told.err) == (4, "opsconsole: no matching run has anything to retry\n")
+    assert (result.code, result.err) == (4, "opsconsole: no matching run has anything to retry\n")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ((), "give either a run number, or"),
         (("4", "--state", "failed"), "give either a run number, or"),
@@ -135,22 +137,22 @@ def test_nothing_that_matches_is_refused(typing: Typing) -> None:
         (("--since", "soon"), "'soon' is not a time"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(typing: Typing, arguments: tuple[str, ...], says: str) -> None:
-    told = typing("retry", *arguments)
+def test_invalid_input_is_refused(cli: RunCli, arguments: tuple[str, ...], message: str) -> None:
+    result = cli("retry", *arguments)
 
-    assert told.code == 2
-    assert says in told.err
-
-
-def test_one_run_is_retried_as_before(typing: Typing, failed: list[int]) -> None:
-    assert typing("retry", str(failed[0]), "--dry-run").out == f"would retry 2 items of run {failed[0]}\n"
-    told = typing("retry", str(failed[0]), "--wait", "--json")
-    assert (told.code, told.json["state"], told.json["ok"]) == (0, "succeeded", 2)
+    assert result.code == 2
+    assert message in result.err
 
 
-def test_since_may_be_so_long_ago(typing: Typing, place: Installation, failed: list[int]) -> None:
-    recent = ran(place, "counting.count", clock.now() - HOUR, RunState.FAILED, failed=("asha",), scheduled=False)
+def test_one_run_is_retried(cli: RunCli, failed: list[int]) -> None:
+    assert cli("retry", str(failed[0]), "--dry-run").out == f"would retry 2 items of run {failed[0]}\n"
+    result = cli("retry", str(failed[0]), "--wait", "--json")
+    assert (result.code, result.json["state"], result.json["ok"]) == (0, "succeeded", 2)
 
-    told = typing("retry", "--since", "2h", "--dry-run", "--json").json
 
-    assert [run["id"] for run in told["runs"]] == [recent]
+def test_since_accepts_a_duration(cli: RunCli, installation: Installation, failed: list[int]) -> None:
+    recent = ran(installation, "counting.count", clock.now() - HOUR, RunState.FAILED, failed=("asha",), scheduled=False)
+
+    result = cli("retry", "--since", "2h", "--dry-run", "--json").json
+
+    assert [run["id"] for run in result["runs"]] == [recent]

@@ -1,4 +1,4 @@
-"""What a command finds, and what it leaves alone, before it begins."""
+"""What a command opens and creates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opsconsole.core import settings
 from opsconsole.core.database import Database
 
 
-def test_tables_are_made_in_embedded_databases_only(tmp_path: Path, redis_url: str) -> None:
+def test_tables_are_created_in_embedded_databases_only(tmp_path: Path, redis_url: str) -> None:
     somebodys = f"sqlite:///{tmp_path / 'production.db'}"
     environ = {"REDIS_URL": redis_url, "OPSCONSOLE_DATA__URL": somebodys}
 

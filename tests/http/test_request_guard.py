@@ -18,15 +18,21 @@ from opsconsole.core.settings import Secret, load
 from opsconsole.http import server
 from opsconsole.http.listener import LOCAL_NAMES, Address, BadAddress, CannotListen, listening, read_address
 from opsconsole.http.request_guard import MAX_ADDRESSES, MAX_WRONG_SECRETS, RequestGuard
-from tests.cli.conftest import Typing, typing as typing_fixture
+from tests.cli.conftest import RunCli, cli as cli_fixture
 from tests.http.client import HttpClient, served
 from tests.http.conftest import SECRET
 from tests.installation import Installation
 from tests.waiting import PATIENCE_SECONDS, eventually
 
-typing = typing_fixture
+cli = cli_fixture
 CORRECT = f"Bearer {SECRET}".encode()
 HTTP_PACKAGE = Path(server.__file__).parent
+
+
+@pytest.fixture
+def installation(place: Installation) -> Installation:
+    """The installation that the `cli` fixture needs."""
+    return place
 
 
 def headers_with(*values: bytes) -> list[tuple[bytes, bytes]]:
@@ -252,10 +258,10 @@ def test_only_the_socket_of_an_ended_process_is_replaced(tmp_path: Path) -> None
     assert file.read_text() == "mine"
 
 
-def test_a_missing_extra_is_named(typing: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_named(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "starlette", None)
 
-    result = typing("headless", "--http", "127.0.0.1:0")
+    result = cli("headless", "--http", "127.0.0.1:0")
 
     assert result.code == 78
     assert result.err.endswith("which are not installed: pip install 'opsconsole[http]'\n")
