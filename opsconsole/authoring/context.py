@@ -101,7 +101,7 @@ class Resources:
 
 @dataclass
 class TryOutcome:
-    """What job code said during one try; it counts only when the try returned."""
+    """The outcome of one try; it counts only if the try returned."""
 
     failures: dict[str, Failure] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class Context:
         self.run = run
         self.now: datetime = tools.now()
         self.memory = tools.memory(run)
-        self.said = TryOutcome()
+        self.outcome = TryOutcome()
         self._tools = tools
         self._in_write = False
         self._emitted: list[outbox.Event] = []
@@ -183,20 +183,20 @@ class Context:
         """Marks `item` as failed. Failures are grouped by `kind`, a token such as `question_missing`; without one it is
         derived from `error`.
         """
-        self.said.failures[item] = failure(item, error, kind)
+        self.outcome.failures[item] = failure(item, error, kind)
 
     def skip(self, item: str, why: str) -> None:
         """Says that the job itself put `item` off."""
-        self.said.skipped[item] = safe(why, 120)
+        self.outcome.skipped[item] = safe(why, 120)
 
     def count(self, metric: str, n: float = 1) -> None:
         """Adds `n` to one of the run's metrics. Of `x_hits` and `x_misses` the run tells `x_hit_rate` as well."""
-        self.said.metrics[metric] = self.said.metrics.get(metric, 0) + n
+        self.outcome.metrics[metric] = self.outcome.metrics.get(metric, 0) + n
 
     def log(self, line: str) -> None:
         """Adds a line to the run's log; the first twenty of a try are kept."""
-        if len(self.said.log) < LOG_LINES:
-            self.said.log.append(safe(line))
+        if len(self.outcome.log) < LOG_LINES:
+            self.outcome.log.append(safe(line))
 
 
 class ExtensionContext:

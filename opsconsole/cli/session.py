@@ -84,7 +84,7 @@ def _unusable(settings: Settings, why: str) -> BadSettings:
 def _require_intact(settings: Settings, store: Store) -> None:
     """Checks the whole file before anything is scheduled from it. Raises BadSettings, or Unavailable."""
     try:
-        fault = store.first_fault()
+        fault = store.check_file()
     except SQLAlchemyError as error:
         raise store_trouble(settings, error) from error
     if fault is not None:

@@ -1,4 +1,4 @@
-"""The tick: APScheduler wakes the planner at each instant, and what it decides is written in one transaction."""
+"""The scheduler: APScheduler wakes the planner at each scheduled time, and its plan is written in one transaction."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from opsconsole.core.clock import Clock, steady
 from opsconsole.core.database import Connection, reason
 from opsconsole.core.errors import Fenced, OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
+from opsconsole.core.humanize import duration
 from opsconsole.leader.trigger import CronTrigger
 from opsconsole.rules.admission import WaitReason, admissions
 from opsconsole.rules.schedule import Open, Schedule, Stretch, plan, unrun
@@ -29,12 +30,12 @@ from opsconsole.store import Store, occurrences, pauses, registrations, runs
 log = logging.getLogger(__name__)
 
 JUMP = timedelta(minutes=5)
-"""A clock that gained so much on a steady one since the last look was set forward."""
+"""A clock that gained this much on the steady clock since the last tick was set forward."""
 REPLACED_GRACE = timedelta(seconds=10)
 
 
 class Scheduler:
-    """Plans while this process leads with `token`; `planned` is called when runs were queued."""
+    """Plans while this process leads with `token`. Calls `planned` after it has queued runs."""
 
     def __init__(self, store: Store, catalog: Catalog, token: int, *, planned: Callable[[], None], now: Clock) -> None:
         self._store, self._catalog, self._token = store, catalog, token
@@ -44,8 +45,8 @@ class Scheduler:
         self._cursors: dict[str, datetime] = {}
         self._due: dict[str, datetime] = {}
         self._lock = threading.Lock()
-        self._looked: tuple[datetime, float] | None = None
-        # One thread: plans follow each other. In memory: the store, not APScheduler, knows what was planned.
+        self._last_tick: tuple[datetime, float] | None = None
+        # One thread, so that plans follow each other; in memory, because the store knows what was planned.
         self._ticker = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(1)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
@@ -69,19 +70,19 @@ class Scheduler:
         self._ticker.start()
 
     def stop(self) -> None:
-        """No tick begins after this."""
+        """Stops; no tick starts afterwards."""
         if self._ticker.running:
             self._ticker.shutdown(wait=True)
 
     def heartbeat(self) -> None:
-        """To be called about each second: a clock that jumped would leave APScheduler waiting for the old time."""
+        """Call it about once a second: after a clock jump APScheduler would wait for the old time."""
         self._ticker.wakeup()
         self.tick()
 
     def tick(self) -> None:
-        """Plans what is due; costs nothing when nothing is. What cannot be written is planned again at the next."""
+        """Plans the due times of all jobs. A plan that cannot be written is made again at the next tick."""
         with self._lock:
-            now, looked = self._now(), self._looked
+            now, last_tick = self._now(), self._last_tick
             jumped = self._has_jumped(now)
             due = [(self._jobs[name], self._crons[name]) for name, instant in self._due.items() if instant <= now]
             if not due:
@@ -92,15 +93,15 @@ class Scheduler:
                 log.warning("%s", error.sentence)
                 return
             except SQLAlchemyError as error:
-                log.warning("the store did not take the plan: %s", reason(error))
-                self._looked = looked
+                log.warning("the plan could not be written: %s", reason(error))
+                self._last_tick = last_tick
                 return
             reach(Point.PLAN_COMMITTED)
         if queued:
             self._planned()
 
     def _plan(self, due: list[tuple[Job, Cron]], now: datetime, jumped: bool) -> int:
-        """Plans all that is due at once; when a row of one is refused, the others without it."""
+        """Plans all due jobs in one transaction; after a conflict each in its own, without the one that conflicts."""
         try:
             return self._write(due, now, jumped)
         except IntegrityError:
@@ -111,46 +112,46 @@ class Scheduler:
             try:
                 queued += self._write([one], now, jumped)
             except IntegrityError as error:
-                log.error("the plan of %s is refused: %s", one[0].name, reason(error))
+                log.error("the plan of %s conflicts: %s", one[0].name, reason(error))
         return queued
 
     # --- registering --------------------------------------------------------------------------------------------
 
     def _register(self, db: Connection, now: datetime) -> None:
-        """Takes note of jobs that are new, gone, back, or scheduled otherwise. A new schedule fires from now on; what
-        the old one still owed is accounted for as it was.
+        """Registers new, removed, restored and rescheduled jobs. A new schedule applies from now on; the remaining
+        times of the old one are recorded without a run.
         """
-        known = registrations.registrations(db)
-        for name, before in known.items():
-            if name not in self._jobs and before.removed_at is None:
-                self._account(db, before, now, Reason.JOB_REMOVED)
-                registrations.remove(db, name, max(now, before.planned_until))
+        registered = registrations.registrations(db)
+        for name, old in registered.items():
+            if name not in self._jobs and old.removed_at is None:
+                self._record_remaining(db, old, now, Reason.JOB_REMOVED)
+                registrations.remove(db, name, max(now, old.planned_until))
         for name, job in self._jobs.items():
-            found = known.get(name)
-            # A clock may have been set back behind what is accounted for: no instant comes twice.
-            since = max(now, found.planned_until) if found else now
-            if found is None or found.removed_at is not None:
+            current = registered.get(name)
+            # The clock may have been set back: no scheduled time is planned twice.
+            since = max(now, current.planned_until) if current else now
+            if current is None or current.removed_at is not None:
                 registrations.register(db, job, since)
-            elif (found.cron, found.tz) != (job.cron, job.tz):
-                self._account(db, found, now, Reason.NOT_LEADING)
+            elif (current.cron, current.tz) != (job.cron, job.tz):
+                self._record_remaining(db, current, now, Reason.NOT_LEADING)
                 registrations.register(db, job, since)
-            elif found.spec != job.spec:
+            elif current.spec != job.spec:
                 registrations.respecify(db, job)
 
-    def _account(self, db: Connection, before: Registration, now: datetime, why: Reason) -> None:
-        if before.cron is None:
+    def _record_remaining(self, db: Connection, old: Registration, now: datetime, reason: Reason) -> None:
+        if old.cron is None:
             return
         try:
-            cron = Cron(before.cron, before.tz)
+            cron = Cron(old.cron, old.tz)
         except OpsconsoleError as error:
-            log.warning("the instants that %s had are not known any more: %s", before.job, error.sentence)
+            log.warning("the old schedule of %s cannot be read: %s", old.job, error.sentence)
             return
         paused = [
             Stretch(pause.since, pause.until)
-            for pause in pauses.since(db, before.planned_until)
-            if pause.applies_to(before.job)
+            for pause in pauses.since(db, old.planned_until)
+            if pause.applies_to(old.job)
         ]
-        for occurrence in unrun(before.job, before.spec, cron, before.planned_until, now, paused, why):
+        for occurrence in unrun(old.job, old.spec, cron, old.planned_until, now, paused, reason):
             occurrences.record(db, occurrence, token=self._token, at=now)
 
     # --- planning -----------------------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ class Scheduler:
                 if occurrence.runs:
                     self._queue(db, occurrence, number, now)
                     queued += 1
-            # In the order of due_at, so that a job's last word is its newest instant.
+            # The occurrences are in the order of due_at, so the newest one of each job wins.
             ends = {occurrence.job: occurrence.last_due_at for occurrence in planned}
             for name, until in ends.items():
                 registrations.advance(db, name, until)
@@ -175,7 +176,7 @@ class Scheduler:
 
     def _schedules(self, db: Connection, due: list[tuple[Job, Cron]], now: datetime) -> list[Schedule]:
         open_runs = runs.unfinished(db)
-        for_a_slot = {
+        waiting_for_slot = {
             run.id
             for run, wait in admissions(open_runs, self._job, now)
             if wait is not None and wait.reason is WaitReason.CAPACITY
@@ -184,7 +185,8 @@ class Scheduler:
         for run in open_runs:
             if run.trigger is Trigger.SCHEDULE:
                 caught_up = run.created_at - run.as_of > ON_TIME
-                scheduled[run.job].append(Open(run.id, run.state is RunState.QUEUED, caught_up, run.id in for_a_slot))
+                is_queued, for_a_slot = run.state is RunState.QUEUED, run.id in waiting_for_slot
+                scheduled[run.job].append(Open(run.id, is_queued, caught_up, for_a_slot))
         paused = pauses.since(db, min((self._cursors[job.name] for job, _ in due), default=now))
         return [
             Schedule(
@@ -217,18 +219,18 @@ class Scheduler:
         return self._jobs.get(name)
 
     def _has_jumped(self, now: datetime) -> bool:
-        before, self._looked = self._looked, (now, steady())
+        before, self._last_tick = self._last_tick, (now, steady())
         if before is None:
             return False
-        gained = (now - before[0]) - timedelta(seconds=self._looked[1] - before[1])
+        gained = (now - before[0]) - timedelta(seconds=self._last_tick[1] - before[1])
         if abs(gained) > JUMP:
-            log.warning("the clock was set %s by %s", "forward" if gained > JUMP else "back", abs(gained))
+            log.warning("the clock was set %s by %s", "forward" if gained > JUMP else "back", duration(abs(gained)))
         return gained > JUMP
 
     def _look_ahead(self, cursors: dict[str, datetime]) -> None:
         for name, cursor in cursors.items():
-            instant = self._crons[name].next(cursor)
-            if instant is None:
+            due_at = self._crons[name].next(cursor)
+            if due_at is None:
                 self._due.pop(name, None)
             else:
-                self._due[name] = instant
+                self._due[name] = due_at

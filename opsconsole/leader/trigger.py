@@ -1,6 +1,6 @@
-"""Lets APScheduler tick at the instants of a schedule.
+"""An APScheduler trigger for cron expressions.
 
-Apart from cron.py because APScheduler takes a quarter of the time a command has to start; only a scheduler needs it.
+It is not in cron.py, because importing APScheduler takes a quarter of a command's start-up time.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from opsconsole.calendar.cron import Cron
 
 
 class CronTrigger(BaseTrigger):  # type: ignore[misc]
-    """Fires at the next instant of `cron`, and only there.
+    """Fires at the next scheduled time of `cron`.
 
-    Instants that passed while nobody looked are not replayed: the planner accounts for them, and after a long absence
-    there may be very many.
+    Missed times are not replayed: the planner records them, and after a long downtime there may be very many.
     """
 
     __slots__ = ("cron",)
@@ -25,7 +24,7 @@ class CronTrigger(BaseTrigger):  # type: ignore[misc]
         self.cron = cron
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """The first instant, in UTC, later than both `now` and the last time it fired."""
+        """The first scheduled time, in UTC, later than both `now` and the previous one."""
         return self.cron.next(max(now, previous_fire_time or now))
 
     def __str__(self) -> str:

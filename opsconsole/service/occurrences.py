@@ -21,8 +21,8 @@ from opsconsole.rules.explain import Evidence, explain, matches
 from opsconsole.rules.time_reading import describe, read_time
 from opsconsole.service import wording
 from opsconsole.service.snapshot import Explanation, OccurrenceRow, Occurrences, OccurrenceTotal
-from opsconsole.store import lease, occurrence_history, pauses, runs
-from opsconsole.store.occurrence_history import OccurrenceFilter
+from opsconsole.store import lease, occurrences as history, pauses, runs
+from opsconsole.store.occurrences import OccurrenceFilter
 from opsconsole.store.registrations import registrations
 
 UTC_NAME = "UTC"
@@ -48,14 +48,14 @@ def occurrences(db: Connection, catalog: Catalog, filter_: OccurrenceFilter, *, 
         return OccurrenceRow(record, _tz(record.job, catalog, registered), inside, exact)
 
     totals: dict[tuple[str, OccurrenceState, Reason | None], tuple[int, bool]] = {
-        (each.job, each.state, each.reason): (each.instants, True) for each in occurrence_history.sums(db, filter_)
+        (each.job, each.state, each.reason): (each.instants, True) for each in history.sums(db, filter_)
     }
-    for part in map(row_of, occurrence_history.straddling(db, filter_)):
+    for part in map(row_of, history.straddling(db, filter_)):
         key = (part.record.job, part.record.state, part.record.reason)
         instants, exact = totals.get(key, (0, True))
         totals[key] = (instants + part.instants, exact and part.exact)
     return Occurrences(
-        tuple(each for each in map(row_of, occurrence_history.newest(db, filter_, limit=limit)) if each.instants),
+        tuple(each for each in map(row_of, history.newest(db, filter_, limit=limit)) if each.instants),
         tuple(
             OccurrenceTotal(*key, *totals[key])
             for key in sorted(totals, key=lambda key: (key[0], key[1], key[2] or ""))
@@ -116,7 +116,7 @@ def _evidence(
     at: datetime,
     now: datetime,
 ) -> Evidence:
-    record = occurrence_history.covering(db, name, at)
+    record = history.covering(db, name, at)
     run = _run(db, record.run) if record else None
     superseded = record is not None and record.reason is Reason.SUPERSEDED
     return Evidence(
@@ -131,10 +131,10 @@ def _evidence(
         waits=_waits_for(db, catalog, run, now) if run else None,
         blocking=_run(db, record.blocked_by) if record else None,
         pauses=tuple(each for each in pauses.since(db, at) if each.skips(name, at)),
-        stand_in=occurrence_history.next_run(db, name, record.last_due_at) if record and superseded else None,
-        previous=occurrence_history.before(db, name, at) if record is None else None,
+        stand_in=history.next_run(db, name, record.last_due_at) if record and superseded else None,
+        previous=history.before(db, name, at) if record is None else None,
         lease=lease.read(db),
-        host=occurrence_history.host_of(db, name, record.token) if record else None,
+        host=history.host_of(db, name, record.token) if record else None,
     )
 
 

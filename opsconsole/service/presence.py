@@ -41,7 +41,7 @@ class PresenceAnnouncer:
         while not self._stopping.is_set():
             try:
                 with self._store.writing() as db:
-                    presence.say(db, replace(self._own, seen_at=self._now()))
+                    presence.announce(db, replace(self._own, seen_at=self._now()))
             except SQLAlchemyError as error:
                 log.info("cannot announce this process in the store: %s", reason(error))
             self._changed.wait(BEAT.total_seconds())

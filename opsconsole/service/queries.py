@@ -23,7 +23,7 @@ from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrence
 from opsconsole.store import audit, logs, pauses, runs
 from opsconsole.store.audit import AuditEntry, Seal, Verification
 from opsconsole.store.logs import LogLine
-from opsconsole.store.occurrence_history import OccurrenceFilter
+from opsconsole.store.occurrences import OccurrenceFilter
 from opsconsole.store.runs import RunFilter
 from opsconsole.worker.work import population, stale
 

@@ -1,4 +1,4 @@
-"""The store: all state of opsconsole in one SQL database, one module a subject."""
+"""The store: the state of opsconsole in one SQL database, with one module for each subject."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from opsconsole.core.text import safe
 from opsconsole.store import tables as schema
 
 # KEY SHARE conflicts with a takeover, which changes the unique token, and not with renewals.
-_HELD = select(schema.lease.c.token).where(schema.lease.c.id == 1).with_for_update(key_share=True, read=True)
+_TOKEN = select(schema.lease.c.token).where(schema.lease.c.id == 1).with_for_update(key_share=True, read=True)
 
 
 class Store(Database):
-    """The store's database, with the transaction that only the leader may make."""
+    """The store's database, with transactions for the leader."""
 
     @contextmanager
     def fenced(self, token: int) -> Iterator[Connection]:
-        """A write transaction that holds only while `token` is the lease's. Raises Fenced when it no longer is."""
+        """A write transaction that only the holder of the lease's `token` can make. Raises Fenced for another token."""
         with self.writing() as db:
-            if db.execute(_HELD).scalar() != token:
+            if db.execute(_TOKEN).scalar() != token:
                 raise Fenced(token)
             yield db
 
-    def first_fault(self) -> str | None:
-        """What is wrong with an SQLite file as a file; None when nothing is. Reads all of it."""
+    def check_file(self) -> str | None:
+        """The first problem of an SQLite file; None when it is intact. Reads the whole file."""
         with self.reading() as db:
-            found = str(db.exec_driver_sql("PRAGMA quick_check(1)").scalar())
-        return None if found == "ok" else safe(found, 200)
+            result = str(db.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+        return None if result == "ok" else safe(result, 200)

@@ -1,4 +1,4 @@
-"""Batches: a run's work in lists of keys, planned, handed out, and closed with what came of them."""
+"""Batches: lists of keys, planned, started, and closed with their result."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from opsconsole.core.database import Connection
 from opsconsole.store.tables import batches
 
 PAGE = 32
-"""Pending rows are loaded so many at a time; what waits in memory does not grow with a run."""
+"""How many pending rows are loaded at a time, so that memory does not grow with a run."""
 
 
-# Built once: these are executed with every batch.
+# Built once, because they are executed with every batch.
 _MINE = (batches.c.run_id == bindparam("run")) & (batches.c.seq == bindparam("number"))
 _START = (
     update(batches)
@@ -32,7 +32,7 @@ _CLOSE = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A batch that waits: its keys, which try it is, and how many workers died while they held these keys."""
+    """A pending batch: its keys, the attempt, and how many workers died with these keys."""
 
     seq: int
     keys: list[str]
@@ -42,7 +42,7 @@ class Row:
 
 
 def add(db: Connection, run: int, rows: Sequence[Row]) -> None:
-    """Writes pending batches."""
+    """Adds pending batches."""
     if rows:
         db.execute(
             insert(batches),
@@ -74,15 +74,15 @@ def pending(db: Connection, run: int, *, after: int) -> list[Row]:
 
 
 def start(db: Connection, run: int, seqs: Sequence[int], at: datetime) -> None:
-    """Marks batches as handed out."""
+    """Marks batches as running."""
     if seqs:
         db.execute(_START, [{"run": run, "number": seq, "at": at} for seq in seqs])
 
 
 def close(db: Connection, result: BatchResult, state: BatchState, cause: str | None) -> None:
-    """Writes what became of a batch."""
+    """Writes the result of a batch."""
     failed, skipped = len(result.failed), sum(result.skipped.values())
-    whole = failed and not (result.ok or skipped or result.again)
+    all_failed = failed and not (result.ok or skipped or result.again)
     db.execute(
         _CLOSE,
         {
@@ -92,7 +92,7 @@ def close(db: Connection, result: BatchResult, state: BatchState, cause: str | N
             "ok": result.ok,
             "failed": failed,
             "skipped": skipped,
-            "failed_keys": None if whole or not failed else result.failed,
+            "failed_keys": None if all_failed or not failed else result.failed,
             "cause": cause,
             "seconds": result.seconds,
         },
@@ -100,7 +100,7 @@ def close(db: Connection, result: BatchResult, state: BatchState, cause: str | N
 
 
 def close_waiting(db: Connection, run: int, state: BatchState, cause: str) -> int:
-    """Closes everything of a run that is pending or in flight in one update; returns how many items that were."""
+    """Closes every pending and running batch of a run in one update; returns the number of their items."""
     waiting = (batches.c.run_id == run) & batches.c.state.in_((BatchState.PENDING, BatchState.RUNNING))
     items = db.execute(select(func.coalesce(func.sum(batches.c["items"]), 0)).where(waiting)).scalar_one()
     failed = batches.c["items"] if state is BatchState.FAILED else 0
@@ -109,15 +109,15 @@ def close_waiting(db: Connection, run: int, state: BatchState, cause: str) -> in
 
 
 def waiting_keys(db: Connection, run: int, *, limit: int) -> list[str]:
-    """The first keys of what is pending or in flight."""
+    """The first keys of the pending and running batches."""
     waiting = batches.c.state.in_((BatchState.PENDING, BatchState.RUNNING))
     query = select(batches.c["keys"]).where(batches.c.run_id == run, waiting).order_by(batches.c.seq)
-    found: list[str] = []
+    first: list[str] = []
     for (keys,) in db.execute(query.limit(limit)):
-        found += keys
-        if len(found) >= limit:
+        first += keys
+        if len(first) >= limit:
             break
-    return found[:limit]
+    return first[:limit]
 
 
 def last_seq(db: Connection, run: int) -> int:
@@ -127,7 +127,7 @@ def last_seq(db: Connection, run: int) -> int:
 
 
 def count_waiting(db: Connection, run: int) -> int:
-    """How many batches of a run are not closed."""
+    """How many batches of a run are pending or running."""
     query = select(func.count()).where(
         batches.c.run_id == run, batches.c.state.in_((BatchState.PENDING, BatchState.RUNNING))
     )
@@ -135,7 +135,7 @@ def count_waiting(db: Connection, run: int) -> int:
 
 
 def planned_keys(db: Connection, run: int) -> Iterator[list[str]]:
-    """Every key that a run planned, each once, a page at a time."""
+    """Every planned key of a run, each once, in pages."""
     after = 0
     query = (
         select(batches.c.seq, batches.c["keys"])
@@ -148,12 +148,12 @@ def planned_keys(db: Connection, run: int) -> Iterator[list[str]]:
 
 
 def undone_keys(db: Connection, run: int) -> Iterator[list[str]]:
-    """The keys of a run's items that failed or were not reached, a page at a time."""
+    """The keys of a run that failed or were not reached, in pages."""
     after = 0
-    reached_not = batches.c.state == BatchState.NOT_REACHED
+    not_reached = batches.c.state == BatchState.NOT_REACHED
     query = (
         select(batches.c.seq, batches.c["keys"], batches.c.failed_keys)
-        .where(batches.c.run_id == run, reached_not | (batches.c.failed > 0))
+        .where(batches.c.run_id == run, not_reached | (batches.c.failed > 0))
         .order_by(batches.c.seq)
     )
     while page := db.execute(query.where(batches.c.seq > after).limit(PAGE)).all():
@@ -162,7 +162,7 @@ def undone_keys(db: Connection, run: int) -> Iterator[list[str]]:
 
 
 def grid(db: Connection, run: int, *, limit: int) -> list[tuple[int, BatchState, int, int]]:
-    """The batches of a run in order, without those that were replaced: (number, state, items, failed)."""
+    """The batches of a run in order, without replaced ones: (number, state, items, failed)."""
     query = (
         select(batches.c.seq, batches.c.state, batches.c["items"], batches.c.failed)
         .where(batches.c.run_id == run, batches.c.state != BatchState.REPLACED)

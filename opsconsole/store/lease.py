@@ -13,7 +13,7 @@ from opsconsole.store.tables import lease
 
 
 def read(db: Connection) -> Lease | None:
-    """The lease; None before anybody ever led."""
+    """The lease; None before the first leader."""
     row = db.execute(select(lease).where(lease.c.id == 1)).one_or_none()
     if row is None:
         return None
@@ -23,8 +23,8 @@ def read(db: Connection) -> Lease | None:
     return Lease(row.token, row.beat, holder, row.since, row.renewed_at)
 
 
-def take(db: Connection, seen: Lease | None, me: Identity, at: datetime) -> int | None:
-    """Takes the lease that was `seen`; the new token, or None when somebody else was quicker."""
+def take(db: Connection, current: Lease | None, me: Identity, at: datetime) -> int | None:
+    """Takes the lease if it is still `current`. Returns the new token, or None when another process took it first."""
     mine = {
         "beat": 0,
         "owner": me.owner,
@@ -36,24 +36,24 @@ def take(db: Connection, seen: Lease | None, me: Identity, at: datetime) -> int 
         "since": at,
         "renewed_at": at,
     }
-    if seen is None:
+    if current is None:
         try:
             db.execute(insert(lease).values(id=1, token=1, **mine))
         except IntegrityError:
             return None
         return 1
-    same = (lease.c.id == 1) & (lease.c.token == seen.token) & (lease.c.beat == seen.beat)
-    changed = db.execute(update(lease).where(same).values(token=seen.token + 1, **mine))
-    return seen.token + 1 if changed.rowcount == 1 else None
+    same = (lease.c.id == 1) & (lease.c.token == current.token) & (lease.c.beat == current.beat)
+    changed = db.execute(update(lease).where(same).values(token=current.token + 1, **mine))
+    return current.token + 1 if changed.rowcount == 1 else None
 
 
 def renew(db: Connection, token: int, owner: str, at: datetime) -> bool:
-    """Shows that the holder lives; False when the lease is no longer its own."""
+    """Increments the beat; False when the lease has another holder."""
     mine = (lease.c.id == 1) & (lease.c.token == token) & (lease.c.owner == owner)
     return db.execute(update(lease).where(mine).values(beat=lease.c.beat + 1, renewed_at=at)).rowcount == 1
 
 
 def release(db: Connection, token: int, owner: str) -> None:
-    """Gives the lease up; nothing happens when it is another's already."""
+    """Releases the lease, unless it has another holder already."""
     mine = (lease.c.id == 1) & (lease.c.token == token) & (lease.c.owner == owner)
     db.execute(update(lease).where(mine).values(beat=lease.c.beat + 1, owner=None))

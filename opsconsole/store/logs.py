@@ -1,4 +1,4 @@
-"""What runs said: the lines of their logs, in order."""
+"""The log lines of runs, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings the store's tables to this version, and says when they are not."""
+"""Migrates the store, and checks that it has been migrated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 NEWEST = "0005"
-"""The revision that this program works with: the last file in `migrations/versions`."""
+"""The revision that this version needs: the last file in `migrations/versions`."""
 VERSION_TABLE = "ops_schema_version"
 
 
@@ -32,7 +32,7 @@ def _version(db: Connection) -> str | None:
 
 
 def upgrade(store: Store) -> bool:
-    """Migrates in one transaction; False when nothing was to be done. Raises SchemaMismatch for a newer store."""
+    """Migrates in one transaction; False when nothing was to do. Raises SchemaMismatch for a newer store."""
     if version(store) == NEWEST:
         return False
     with store.writing() as db:
@@ -49,7 +49,7 @@ def upgrade(store: Store) -> bool:
 
 
 def require(store: Store) -> None:
-    """Raises SchemaMismatch when the store is not at this program's revision, saying what to do."""
+    """Raises SchemaMismatch, with what to do, unless the store is at this revision."""
     found = version(store)
     if found == NEWEST:
         return

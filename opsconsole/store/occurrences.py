@@ -1,18 +1,43 @@
-"""Scheduled instants: what became of each."""
+"""Occurrences: what happened at each scheduled time of a job. A row covers one time, or a range of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import insert, select, update
+import msgspec
+from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, update
 
-from opsconsole.authoring.occurrence import Occurrence, OccurrenceState
+from opsconsole.authoring.occurrence import Occurrence, OccurrenceRecord, OccurrenceState, Reason
 from opsconsole.core.database import Connection
-from opsconsole.store.tables import occurrences
+from opsconsole.store.tables import occurrences, runs
+
+RUN_STATES = (OccurrenceState.DUE, OccurrenceState.RAN, OccurrenceState.LATE)
+
+
+class OccurrenceFilter(msgspec.Struct, frozen=True):
+    """Selects scheduled times of a job, in one of these states, in [since, until)."""
+
+    job: str | None = None
+    states: tuple[OccurrenceState, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OccurrenceCount:
+    """How many scheduled times of a job have the same state and reason."""
+
+    job: str
+    state: OccurrenceState
+    reason: Reason | None
+    instants: int
 
 
 def record(db: Connection, occurrence: Occurrence, *, token: int, at: datetime) -> int:
-    """Writes what became of an instant, or of a stretch of them, and returns its number."""
+    """Writes a row and returns its number."""
     values = {
         "job": occurrence.job,
         "due_at": occurrence.due_at,
@@ -25,14 +50,117 @@ def record(db: Connection, occurrence: Occurrence, *, token: int, at: datetime) 
         "token": token,
         "recorded_at": at,
     }
-    made: int = db.execute(insert(occurrences).values(values).returning(occurrences.c.id)).scalar_one()
-    return made
+    number: int = db.execute(insert(occurrences).values(values).returning(occurrences.c.id)).scalar_one()
+    return number
 
 
 def record_start(db: Connection, number: int, at: datetime, *, on_time: timedelta) -> None:
-    """The run of a due instant has begun, or has ended before it could: the instant ran, late or not."""
+    """Marks a due occurrence as ran or late, when its run starts or ends without starting."""
     mine = (occurrences.c.id == number) & (occurrences.c.state == OccurrenceState.DUE)
     due = db.execute(select(occurrences.c.due_at).where(mine)).scalar()
     if due is not None:
         state = OccurrenceState.LATE if at - due > on_time else OccurrenceState.RAN
         db.execute(update(occurrences).where(mine).values(state=state, started_at=at))
+
+
+def newest(db: Connection, selected: OccurrenceFilter, *, limit: int) -> list[OccurrenceRecord]:
+    """The selected rows, newest first."""
+    query = _rows().where(*_overlapping(selected)).order_by(occurrences.c.due_at.desc(), occurrences.c.id.desc())
+    return [_value(row) for row in db.execute(query.limit(limit))]
+
+
+def sums(db: Connection, selected: OccurrenceFilter) -> list[OccurrenceCount]:
+    """The counts of the rows that lie completely in the selected range, by job, state and reason."""
+    by = (occurrences.c.job, occurrences.c.state, occurrences.c.reason)
+    query = (
+        select(*by, func.sum(occurrences.c.instants))
+        .where(*_overlapping(selected), ~_straddling(selected))
+        .group_by(*by)
+        .order_by(*by)
+    )
+    return [
+        OccurrenceCount(job, OccurrenceState(state), _reason(reason), int(instants))
+        for job, state, reason, instants in db.execute(query)
+    ]
+
+
+def straddling(db: Connection, selected: OccurrenceFilter) -> list[OccurrenceRecord]:
+    """The rows that lie partly in the selected range: at most two for each job."""
+    query = _rows().where(*_overlapping(selected), _straddling(selected))
+    return [_value(row) for row in db.execute(query.order_by(occurrences.c.job, occurrences.c.due_at))]
+
+
+def covering(db: Connection, job: str, at: datetime) -> OccurrenceRecord | None:
+    """The row that covers a moment."""
+    mine = (occurrences.c.job == job, occurrences.c.due_at <= at, occurrences.c.last_due_at >= at)
+    return _first(db, _rows().where(*mine).order_by(occurrences.c.due_at.desc()))
+
+
+def before(db: Connection, job: str, at: datetime) -> OccurrenceRecord | None:
+    """The last row before a moment."""
+    mine = (occurrences.c.job == job, occurrences.c.last_due_at < at)
+    return _first(db, _rows().where(*mine).order_by(occurrences.c.last_due_at.desc()))
+
+
+def next_run(db: Connection, job: str, after: datetime) -> OccurrenceRecord | None:
+    """The first later row that has a run."""
+    mine = (occurrences.c.job == job, occurrences.c.due_at > after, occurrences.c.state.in_(RUN_STATES))
+    return _first(db, _rows().where(*mine).order_by(occurrences.c.due_at))
+
+
+def host_of(db: Connection, job: str, token: int) -> str | None:
+    """The host of the leader with that token, if it executed a run of the job."""
+    return db.execute(select(func.max(runs.c.host)).where(runs.c.job == job, runs.c.token == token)).scalar()
+
+
+def _rows() -> Select[Any]:
+    return select(occurrences, runs.c.id.label("run")).outerjoin(runs, runs.c.occurrence_id == occurrences.c.id)
+
+
+def _overlapping(selected: OccurrenceFilter) -> Sequence[ColumnElement[bool]]:
+    conditions = []
+    if selected.job is not None:
+        conditions.append(occurrences.c.job == selected.job)
+    if selected.states:
+        conditions.append(occurrences.c.state.in_(selected.states))
+    if selected.since is not None:
+        conditions.append(occurrences.c.last_due_at >= selected.since)
+    if selected.until is not None:
+        conditions.append(occurrences.c.due_at < selected.until)
+    return conditions
+
+
+def _straddling(selected: OccurrenceFilter) -> ColumnElement[bool]:
+    sides = [
+        and_(occurrences.c.due_at < side, occurrences.c.last_due_at >= side)
+        for side in (selected.since, selected.until)
+        if side is not None
+    ]
+    return or_(occurrences.c.id.is_(None), *sides)
+
+
+def _first(db: Connection, query: Select[Any]) -> OccurrenceRecord | None:
+    row = db.execute(query.limit(1)).one_or_none()
+    return None if row is None else _value(row)
+
+
+def _value(row: Row[Any]) -> OccurrenceRecord:
+    return OccurrenceRecord(
+        id=row.id,
+        job=row.job,
+        due_at=row.due_at,
+        last_due_at=row.last_due_at,
+        instants=row.instants,
+        state=OccurrenceState(row.state),
+        reason=_reason(row.reason),
+        blocked_by=row.blocked_by,
+        spec=row.spec,
+        token=row.token,
+        recorded_at=row.recorded_at,
+        started_at=row.started_at,
+        run=row.run,
+    )
+
+
+def _reason(text: str | None) -> Reason | None:
+    return None if text is None else Reason(text)

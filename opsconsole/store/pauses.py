@@ -1,4 +1,4 @@
-"""Pauses: of one job, of a pack, or of all; who, why, and until when. Rows stay when a pause is over."""
+"""Pauses of a job, a pack, or all jobs. Rows are kept after a pause has ended."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from opsconsole.store.tables import pauses
 
 
 def add(db: Connection, target: str, *, since: datetime, until: datetime | None, who: str, note: str) -> int:
-    """Begins a pause; its number."""
+    """Adds a pause and returns its number."""
     values = {"target": target, "since": since, "until": until, "who": who, "note": note}
-    made: int = db.execute(insert(pauses).values(values).returning(pauses.c.id)).scalar_one()
-    return made
+    number: int = db.execute(insert(pauses).values(values).returning(pauses.c.id)).scalar_one()
+    return number
 
 
 def end(db: Connection, target: str, at: datetime) -> int:
-    """Ends the pauses of exactly that target that are in force; how many that were."""
+    """Ends the active pauses of exactly that target; returns how many."""
     mine = (pauses.c.target == target) & or_(pauses.c.until.is_(None), pauses.c.until > at)
     return db.execute(update(pauses).where(mine).values(until=at)).rowcount
 
 
 def in_force(db: Connection, at: datetime) -> list[Pause]:
-    """The pauses that hold at `at`, oldest first."""
+    """The pauses that are active at `at`, oldest first."""
     return [pause for pause in since(db, at) if pause.since <= at]
 
 
 def since(db: Connection, at: datetime) -> list[Pause]:
-    """The pauses that hold at `at` or held at some time after it, oldest first."""
+    """The pauses that are active at `at` or later, oldest first."""
     query = select(pauses).where(or_(pauses.c.until.is_(None), pauses.c.until > at)).order_by(pauses.c.id)
     return [Pause(*row) for row in db.execute(query)]

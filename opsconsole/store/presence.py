@@ -1,4 +1,4 @@
-"""Presence: which consoles and headless processes are attached to the store, since when, and where their people are."""
+"""Presence: the consoles and headless processes that are attached to the store."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from opsconsole.store.tables import presence
 
 BEAT = timedelta(seconds=5)
 GONE_AFTER = timedelta(seconds=20)
-"""Whoever has not been seen for so long is not shown; a killed process cannot say goodbye."""
+"""A process without a heartbeat for this long is not shown; a killed one cannot remove its row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """Somebody who looks, or a process without a screen. `interface` is `console` or `headless`."""
+    """An attached process. `interface` is `console` or `headless`; `screen` is the open page."""
 
     owner: str
     who: str
@@ -30,22 +30,22 @@ class Attached:
     seen_at: datetime
 
 
-def say(db: Connection, me: Attached) -> None:
-    """Writes that this process is there."""
+def announce(db: Connection, me: Attached) -> None:
+    """Writes the heartbeat of a process."""
     mine = presence.c.owner == me.owner
-    seen = {"screen": me.screen, "seen_at": me.seen_at}
-    if db.execute(update(presence).where(mine).values(seen)).rowcount == 0:
+    changing = {"screen": me.screen, "seen_at": me.seen_at}
+    if db.execute(update(presence).where(mine).values(changing)).rowcount == 0:
         values = {"owner": me.owner, "who": me.who, "origin": me.origin, "host": me.host, "pid": me.pid}
-        db.execute(insert(presence).values(**values, interface=me.interface, since=me.since, **seen))
+        db.execute(insert(presence).values(**values, interface=me.interface, since=me.since, **changing))
         db.execute(delete(presence).where(presence.c.seen_at < me.seen_at - 100 * GONE_AFTER))
 
 
 def leave(db: Connection, owner: str) -> None:
-    """This process is going."""
+    """Removes the row of a process that ends."""
     db.execute(delete(presence).where(presence.c.owner == owner))
 
 
 def attached(db: Connection, now: datetime) -> list[Attached]:
-    """Who is there, longest first."""
+    """The attached processes, oldest first."""
     query = select(presence).where(presence.c.seen_at > now - GONE_AFTER).order_by(presence.c.since)
     return [Attached(*row) for row in db.execute(query)]

@@ -1,4 +1,4 @@
-"""Figures over the history of runs."""
+"""Statistics over past runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPANS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """ok / (ok + failed) over the last 24 hours, 7 and 30 days; None where nothing was tried."""
+    """The success rate, ok / (ok + failed), over the last 24 hours, 7 and 30 days; None without items."""
 
     day: float | None
     week: float | None
@@ -34,8 +34,8 @@ def rates(db: Connection, now: datetime) -> dict[str, Rates]:
     ]
     query = select(runs.c.job, *sums).where(runs.c.ended_at >= now - SPANS["month"]).group_by(runs.c.job)
     return {
-        job: Rates(*(_rate(int(ok), int(failed)) for ok, failed in zip(found[::2], found[1::2], strict=True)))
-        for job, *found in db.execute(query)
+        job: Rates(*(_rate(int(ok), int(failed)) for ok, failed in zip(counts[::2], counts[1::2], strict=True)))
+        for job, *counts in db.execute(query)
     }
 
 
@@ -45,7 +45,7 @@ def newest_of_each(db: Connection, jobs: list[str], *, each: int) -> dict[str, l
 
 
 def newest_judged(db: Connection, job: str, *, limit: int) -> list[Run]:
-    """The newest ended runs that a job's health is judged by: a backfill says nothing of how the job does now."""
+    """The newest ended runs that count for a job's health, which excludes backfills."""
     return run_store.newest(db, limit=limit, job=job, states=TERMINAL, without=Trigger.BACKFILL)
 
 

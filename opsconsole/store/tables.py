@@ -1,4 +1,4 @@
-"""The store's tables: all that opsconsole remembers."""
+"""The tables of the store."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ metadata = MetaData(
     }
 )
 
-# SQLite numbers rows by itself only in a column that is exactly INTEGER.
+# SQLite autoincrements only a column that is exactly INTEGER.
 serial = BigInteger().with_variant(Integer, "sqlite")
 
 lease = Table(
     "ops_lease",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    # Unique, so that PostgreSQL lets renewals pass beside a fenced transaction and makes only a takeover wait for it.
+    # Unique, so that on PostgreSQL a fenced transaction blocks a takeover but not a renewal.
     Column("token", BigInteger, nullable=False, unique=True),
     Column("beat", BigInteger, nullable=False),
     Column("owner", String, nullable=True),
@@ -64,7 +64,7 @@ jobs = Table(
     Column("removed_at", UtcTime, nullable=True),
 )
 
-# A target is a job, a pack, or "all". Rows stay: what an instant was skipped for is read from them later.
+# A target is a job, a pack, or "all". Rows are kept: they explain why a scheduled time was skipped.
 pauses = Table(
     "ops_pauses",
     metadata,
@@ -82,7 +82,7 @@ occurrences = Table(
     Column("id", serial, primary_key=True),
     Column("job", String, nullable=False),
     Column("due_at", UtcTime, nullable=False),
-    # A stretch of instants with one reason is one row: its first and last instant and their number.
+    # A range of scheduled times with one reason is one row: the first and the last time, and their number.
     Column("last_due_at", UtcTime, nullable=False),
     Column("instants", Integer, nullable=False),
     Column("state", String, nullable=False),
@@ -155,7 +155,7 @@ batches = Table(
     Column("ok", Integer, nullable=False, server_default=text("0")),
     Column("failed", Integer, nullable=False, server_default=text("0")),
     Column("skipped", Integer, nullable=False, server_default=text("0")),
-    # NULL when `failed` counts every key of the batch, or none.
+    # NULL when every key of the batch failed, or none.
     Column("failed_keys", Json, nullable=True),
     Column("cause", Text, nullable=True),
     Column("started_at", UtcTime, nullable=True),
@@ -265,7 +265,7 @@ backfills = Table(
     Column("stop_on_failure", Boolean, nullable=False),
     Column("requested_by", String, nullable=False),
     Column("created_at", UtcTime, nullable=False),
-    # The newest command about it, whose runs its windows are.
+    # The newest command for it, which its runs belong to.
     Column("command_id", BigInteger, nullable=True),
     Column("started_at", UtcTime, nullable=True),
     Column("ended_at", UtcTime, nullable=True),

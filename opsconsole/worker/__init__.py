@@ -1,1 +1,1 @@
-"""Turns one batch into one result: the executors and the worker process."""
+"""Executes batches: the executors and the worker process."""

@@ -1,4 +1,4 @@
-"""Where batches are carried out. An executor is a function from an iterator of batches to an iterator of results."""
+"""The interface of executors: functions from an iterator of batches to an iterator of results."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from opsconsole.authoring.batch import Batch, BatchResult
 
 
 class Feed(Protocol):
-    """Batches to carry out; None when there is nothing to do now. Sent True, it gives only a batch of a run that has
-    none in flight. A generator is one.
+    """The batches to execute, as a generator; None when there is none now. Sent True, it yields only a batch of a run
+    that has none in flight.
     """
 
     def __iter__(self) -> Self: ...
@@ -21,12 +21,12 @@ class Feed(Protocol):
 
 
 Stopped = Callable[[Batch], bool]
-"""Whether a batch that is being carried out is to be ended."""
+"""Whether a running batch is to be ended."""
 
 
 class Executor(Protocol):
-    """Takes batches from `feed` as it can and yields what became of them; None is a tick, so that the caller of a
-    quiet executor keeps control. Ends what runs when it is closed.
+    """Takes batches from `feed` and yields their results, or None regularly while there are none, so that the caller
+    keeps control. Closing it ends running batches.
     """
 
     def __call__(self, feed: Feed, stopped: Stopped, /) -> Iterator[BatchResult | None]: ...

@@ -1,4 +1,4 @@
-"""Carries batches out in the calling thread, one after the other: for tests and for debugging a job."""
+"""Executes batches in the calling thread, one after the other: for tests and for debugging a job."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ TICK_SECONDS = 0.01
 
 
 class Inline:
-    """The executor without processes. A batch's timeout is not enforced here: nothing could end it."""
+    """The executor without processes. It cannot enforce a batch's timeout."""
 
     def __init__(self, catalog: Catalog, tools: Resources) -> None:
         self._catalog, self._tools = catalog, tools
 
     def __call__(self, feed: Feed, _stopped: Stopped, /) -> Iterator[BatchResult | None]:
-        """Yields the result of each batch, None where there is none to take."""
+        """Yields the result of each batch, None while there is none."""
         for batch in feed:
             if batch is None:
                 time.sleep(TICK_SECONDS)
@@ -31,5 +31,5 @@ class Inline:
                 yield work(batch, job, self._tools, self._catalog.options(job))
 
     def close(self) -> None:
-        """Closes the connections that jobs used."""
+        """Closes the connections of the jobs."""
         self._tools.close()

@@ -1,4 +1,4 @@
-"""A worker process: reads batches as JSON lines, carries them out, writes results as JSON lines."""
+"""A worker process: reads batches as JSON lines, executes them, and writes results as JSON lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NICENESS = 5
 
 
 class Wiring(msgspec.Struct):
-    """The first line a worker reads: where its connections go and which jobs it knows."""
+    """The first line a worker reads: its connections and packs."""
 
     parent: int
     path: list[str]
@@ -32,27 +32,27 @@ class Wiring(msgspec.Struct):
 
 
 class Hello(msgspec.Struct, omit_defaults=True):
-    """The first line a worker writes; `problem` says why it cannot work."""
+    """The first line a worker writes; `problem` is set when it cannot work."""
 
     problem: str | None = None
 
 
 def main() -> None:
-    """Works until its input ends."""
-    # Whoever leads decides when a worker stops; keys pressed at the terminal and a closed line are not for it.
+    """Executes batches until the input ends."""
+    # The leader decides when a worker stops, not Ctrl-C or a closed terminal.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # What a job prints must not get between the results.
+    # The output of a job must not mix with the results.
     source, results = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    # The screen and the schedule come first where all of them want a processor.
+    # The console and the scheduler have priority over jobs.
     os.nice(NICENESS)
     wiring = msgspec.json.decode(source.readline(), type=Wiring)
     _die_with(wiring.parent)
     sys.path[:] = wiring.path
 
-    import opsconsole.cache.client  # noqa: F401 - half a second that the first batch need not wait for
+    import opsconsole.cache.client  # noqa: F401 - takes half a second, before the first batch
     from opsconsole.authoring.catalog import load
     from opsconsole.authoring.context import Resources
     from opsconsole.core.errors import OpsconsoleError
@@ -64,7 +64,7 @@ def main() -> None:
     except OpsconsoleError as error:
         results.write(msgspec.json.encode(Hello(error.sentence)) + b"\n")
         return
-    # A batch makes many rows and no cycles: looking for those at the usual rate costs a tenth of a worker's time.
+    # A batch makes many rows and no cycles: the default rate of collections costs a tenth of a worker's time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     results.write(msgspec.json.encode(Hello()) + b"\n")
@@ -78,9 +78,7 @@ def main() -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Ends this process when `parent` does, even in the middle of a batch. Elsewhere than on Linux it ends with the
-    batch it is at, when its input does.
-    """
+    """Ends this process when `parent` ends, even during a batch. Only Linux can; elsewhere it ends after the batch."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:

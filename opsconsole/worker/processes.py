@@ -1,4 +1,4 @@
-"""Carries batches out in worker processes: neither the screen nor the scheduler waits for job code, and a batch that
+"""Executes batches in worker processes: neither the console nor the scheduler waits for job code, and a batch that
 hangs is ended with its process."""
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05
 GRACE_SECONDS = 5.0
-"""Between the request to end and the order: SIGTERM, then SIGKILL."""
+"""Between SIGTERM and SIGKILL."""
 START_SECONDS = 15.0
-FALSE_STARTS = 3
-HELD_SECONDS = 1.0
-"""When every worker has been at its batch for so long, a run that has none in flight gets a worker of its own ..."""
-SPARES = 4
-"""... and so many of them there may be: jobs that hang do not keep the others from starting."""
+MAX_FAILED_STARTS = 3
+BUSY_SECONDS = 1.0
+"""When every worker has had its batch for this long, a run without a batch in flight gets an extra worker..."""
+MAX_EXTRA_WORKERS = 4
+"""... up to this number, so that jobs that hang do not keep others from starting."""
 
 
 class WorkersCannotStart(OpsconsoleError):
-    """Worker processes end before they take a batch."""
+    """Worker processes end before they are ready."""
 
 
 class Worker:
-    """One worker process; `batch` is what it is at, `deadline` when that must be over on the steady clock."""
+    """A worker process. `batch` is the one it executes, `deadline` its time limit on the steady clock."""
 
     def __init__(self, wiring: bytes, errors: Path) -> None:
         with _appending(errors) as stderr:
@@ -54,37 +54,37 @@ class Worker:
         self.ready = False
         self.problem: str | None = None
         self.batch: Batch | None = None
-        self.since = self.deadline = 0.0
-        self.told_to_end: float | None = None
-        self.why_ended: tuple[Lost, str] | None = None
+        self.batch_started = self.deadline = 0.0
+        self.terminated_at: float | None = None
+        self.end_reason: tuple[Lost, str] | None = None
         self._partial = b""
         self._write(wiring)
 
     @property
     def idle(self) -> bool:
-        """Whether it waits for a batch."""
-        return self.ready and self.batch is None and self.told_to_end is None
+        """Whether it can take a batch."""
+        return self.ready and self.batch is None and self.terminated_at is None
 
     @property
     def output(self) -> int:
-        """The file descriptor its lines come from."""
+        """The file descriptor of its results."""
         assert self.process.stdout is not None  # noqa: S101 - it was opened with a pipe
         return self.process.stdout.fileno()
 
     def take(self, batch: Batch) -> None:
-        """Hands a batch over; one that is not ready yet reads it when it is."""
+        """Sends a batch; a worker that is not ready reads it when it is."""
         self.batch = batch
         if self.ready:
-            self.begin()
+            self.start_timer()
         self._write(msgspec.json.encode(batch))
 
-    def begin(self) -> None:
-        """It is ready: the time of its batch begins."""
-        self.since = time.monotonic()
-        self.deadline = self.since + self.batch.timeout_seconds if self.batch else 0.0
+    def start_timer(self) -> None:
+        """Starts the time limit of its batch."""
+        self.batch_started = time.monotonic()
+        self.deadline = self.batch_started + self.batch.timeout_seconds if self.batch else 0.0
 
     def lines(self) -> list[bytes] | None:
-        """The whole lines that have come; None when the process has ended."""
+        """The complete lines received; None when the process has ended."""
         chunk = os.read(self.output, 1 << 20)
         if not chunk:
             return None
@@ -92,23 +92,23 @@ class Worker:
         return whole
 
     def end(self, why: Lost, message: str) -> None:
-        """Tells the process to end, and makes it end when it does not within the grace."""
+        """Terminates the process, and kills it when it does not end within the grace period."""
         now = time.monotonic()
-        if self.told_to_end is None:
-            self.told_to_end, self.why_ended = now, (why, message)
+        if self.terminated_at is None:
+            self.terminated_at, self.end_reason = now, (why, message)
             self.process.terminate()
-        elif now - self.told_to_end > GRACE_SECONDS:
+        elif now - self.terminated_at > GRACE_SECONDS:
             self.process.kill()
 
     def wait(self) -> tuple[Lost, str, str]:
         """Waits for its end: why it ended, a message for that, and the process with its exit status."""
         code = self.process.wait()
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        why, message = self.why_ended or (Lost.WORKER_DIED, f"its worker {how}")
+        why, message = self.end_reason or (Lost.WORKER_DIED, f"its worker {how}")
         return why, message, f"worker process {self.process.pid} {how}"
 
     def close(self) -> None:
-        """Frees the pipes and the process table."""
+        """Closes the pipes and reaps the process."""
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -119,46 +119,46 @@ class Worker:
         try:
             self.process.stdin.write(line + b"\n")
         except BrokenPipeError:
-            log.warning("worker %s went before it took its line", self.process.pid)
+            log.warning("worker %s ended before it read its batch", self.process.pid)
 
 
 def _appending(file: Path) -> IO[bytes]:
-    """The file to write to, or nowhere: a log that cannot be written is no reason not to work."""
+    """The file, or the null device: a log that cannot be written must not stop the workers."""
     try:
         return file.open("ab")
     except OSError as error:
-        log.warning("what workers print is lost: %s: %s", file, error.strerror)
+        log.warning("the output of workers is not logged: %s: %s", file, error.strerror)
         return Path(os.devnull).open("ab")
 
 
 class Processes:
     """The default executor: `count` worker processes, replaced when they end.
 
-    `wiring` is what `Settings.wiring` gives; `errors` a file for what workers print.
+    `wiring` is the value of `Settings.wiring`; `errors` is a file for the output of the workers.
     """
 
     def __init__(self, wiring: dict[str, Any], count: int, *, errors: Path) -> None:
         self._wiring, self._count, self._errors = wiring, count, errors
         self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
-        self._false_starts = 0
+        self._failed_starts = 0
 
     def __call__(self, feed: Feed, stopped: Stopped) -> Iterator[BatchResult | None]:
-        """Yields results as they come and None every 50 ms without one; the first when the workers are ready.
+        """Yields results, or None every 50 ms without one; the first when the workers are ready.
 
-        A batch whose worker ended, by itself or because its time was over, comes back whole with `lost` set. Raises
-        WorkersCannotStart when no worker gets as far as taking a batch.
+        A batch whose worker ended has all its keys in `again`, and `lost` set. Raises WorkersCannotStart when the
+        workers end before they are ready.
         """
         try:
-            self._await_a_worker()
+            self._wait_until_ready()
             while True:
-                self._fill_up()
+                self._start_missing()
                 self._hand_out(feed)
                 results = self._collect()
                 self._enforce(stopped)
-                # Whoever is idle again gets its next batch before the results are recorded.
+                # Idle workers get their next batch before the results are recorded.
                 self._hand_out(feed)
-                self._help_out(feed)
+                self._adjust_extra_workers(feed)
                 yield from results or (None,)
         finally:
             self.close()
@@ -171,16 +171,16 @@ class Processes:
             worker.close()
         self._workers = []
 
-    def _await_a_worker(self) -> None:
-        """Waits until all can take a batch, so that no run's time begins before its work can."""
+    def _wait_until_ready(self) -> None:
+        """Waits until all workers can take a batch, so that no run's timeout starts earlier."""
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
-            self._fill_up()
+            self._start_missing()
             self._collect()
             if len(self._workers) == self._count and all(worker.ready for worker in self._workers):
                 return
 
-    def _fill_up(self) -> None:
+    def _start_missing(self) -> None:
         while len(self._workers) < self._count:
             self._start()
 
@@ -191,18 +191,18 @@ class Processes:
         self._selector.register(worker.output, selectors.EVENT_READ, worker)
         return worker
 
-    def _help_out(self, feed: Feed) -> None:
-        """One more worker for a run that would wait for those that hang, and one less when it is not needed."""
-        held = time.monotonic() - HELD_SECONDS
-        room = self._count + SPARES - len(self._workers)
-        if room > 0 and all(worker.ready and worker.batch and worker.since < held for worker in self._workers):
+    def _adjust_extra_workers(self, feed: Feed) -> None:
+        """Starts an extra worker for a run that would wait for jobs that hang, and ends those that are idle."""
+        limit = time.monotonic() - BUSY_SECONDS
+        room = self._count + MAX_EXTRA_WORKERS - len(self._workers)
+        if room > 0 and all(worker.ready and worker.batch and worker.batch_started < limit for worker in self._workers):
             batch = feed.send(True)
             if batch is not None:
                 self._start().take(batch)
                 reach(Point.BATCH_HANDED_OUT)
-        for worker in [worker for worker in self._workers if worker.idle][: max(0, -room + SPARES)]:
+        for worker in [worker for worker in self._workers if worker.idle][: max(0, -room + MAX_EXTRA_WORKERS)]:
             worker.process.kill()
-            self._bury(worker)
+            self._remove(worker)
 
     def _hand_out(self, feed: Feed) -> None:
         for worker in self._workers:
@@ -219,7 +219,7 @@ class Processes:
             worker: Worker = key.data
             lines = worker.lines()
             if lines is None:
-                results += self._bury(worker)
+                results += self._remove(worker)
                 continue
             for line in lines:
                 if worker.ready:
@@ -228,19 +228,19 @@ class Processes:
                 else:
                     worker.problem = msgspec.json.decode(line, type=Hello).problem
                     worker.ready = worker.problem is None
-                    worker.begin()
-                    self._false_starts = 0 if worker.ready else self._false_starts
+                    worker.start_timer()
+                    self._failed_starts = 0 if worker.ready else self._failed_starts
         return results
 
-    def _bury(self, worker: Worker) -> list[BatchResult]:
+    def _remove(self, worker: Worker) -> list[BatchResult]:
         self._selector.unregister(worker.output)
         self._workers.remove(worker)
         why, message, ended = worker.wait()
         worker.close()
         batch = worker.batch
         if not worker.ready:
-            self._false_starts += 1
-            if self._false_starts >= FALSE_STARTS:
+            self._failed_starts += 1
+            if self._failed_starts >= MAX_FAILED_STARTS:
                 raise WorkersCannotStart(
                     f"no worker process can start: {worker.problem or message}; see {self._errors}"
                 )
@@ -255,7 +255,7 @@ class Processes:
         for worker in self._workers:
             if worker.batch is None:
                 continue
-            if worker.told_to_end is not None or stopped(worker.batch):
+            if worker.terminated_at is not None or stopped(worker.batch):
                 worker.end(Lost.STOPPED, "it was stopped")
             elif worker.ready and now > worker.deadline:
                 worker.end(Lost.BATCH_TIMEOUT, f"it took longer than {worker.batch.timeout_seconds:g} s")

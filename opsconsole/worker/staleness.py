@@ -1,4 +1,4 @@
-"""How much of a window is out of date, by its pack's own word."""
+"""Counts the stale items of a window."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opsconsole.worker.work import stale
 
 
 def count(data: Database, catalog: Catalog, job: Job, window: Window, now: datetime) -> int:
-    """How many of the window's items are missing or out of date, as far as its data reaches by now.
+    """How many of the window's items are missing or out of date, up to now.
 
     Raises StaleNotSupported, BadPopulation, Unavailable.
     """

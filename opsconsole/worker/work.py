@@ -1,4 +1,4 @@
-"""One batch to one result: tries the whole, then halves, until every bad item stands alone."""
+"""Executes one batch: all of it, then halves, until each failing item is alone."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ if TYPE_CHECKING:
 
 
 class BadPopulation(OpsconsoleError):
-    """A population that does not say which items there are."""
+    """A population that cannot be used."""
 
     def __init__(self, job: str, why: str) -> None:
         super().__init__(f"the population of {job} {why}")
 
 
 def population(job: Job, scope: Scope) -> Select[tuple[str]] | tuple[str, ...]:
-    """Which items a run has. Raises BadPopulation, also for whatever job code raises."""
+    """The items of a run. Raises BadPopulation, also for any exception of the job."""
     try:
-        found = job.population(scope)
+        items = job.population(scope)
     except Exception as error:
         raise BadPopulation(job.name, f"raised {type(error).__name__}: {safe(error, 200)}") from error
-    if isinstance(found, tuple):
-        texts(job, list(found))
-    elif len(found.selected_columns) != 1:
-        raise BadPopulation(job.name, f"must select one column, not {len(found.selected_columns)}")
-    return found
+    if isinstance(items, tuple):
+        texts(job, list(items))
+    elif len(items.selected_columns) != 1:
+        raise BadPopulation(job.name, f"must select one column, not {len(items.selected_columns)}")
+    return items
 
 
 class BadPreparation(OpsconsoleError):
-    """What all batches of a run share could not be found out."""
+    """A preparation that failed."""
 
     def __init__(self, job: str, why: str) -> None:
         super().__init__(f"the preparation of {job} failed: {why}")
 
 
 def prepared(job: Job, scope: Scope, tools: Resources, run: int) -> dict[str, Any]:
-    """What all batches of a run share. Raises BadPreparation, or Unavailable when trying again may help."""
-    assert job.prepare is not None  # noqa: S101 - asked only of jobs that prepare
+    """The facts that all batches of a run share. Raises BadPreparation, or Unavailable when a retry may help."""
+    assert job.prepare is not None  # noqa: S101 - called only for jobs that prepare
     try:
         facts = dict(job.prepare(Context(scope, tools, run=run)) or {})
         msgspec.json.encode(facts)
     except Exception as error:
-        away = _away(error)
-        if away is not None:
-            raise away from error
+        unreachable = _unreachable(error)
+        if unreachable is not None:
+            raise unreachable from error
         if trouble(error) is Trouble.TRANSIENT:
             raise Unavailable("data", reason(error)) from error
         raise BadPreparation(job.name, failure("", error).message) from error
@@ -66,7 +66,7 @@ def prepared(job: Job, scope: Scope, tools: Resources, run: int) -> dict[str, An
 
 
 def stale(job: Job, scope: Scope) -> Select[tuple[str]]:
-    """The items that are missing or outdated. Raises StaleNotSupported, or BadPopulation for an error of job code."""
+    """The items that are missing or out of date. Raises StaleNotSupported, or BadPopulation for other exceptions."""
     if job.stale is None:
         raise StaleNotSupported(job.name)
     try:
@@ -76,20 +76,20 @@ def stale(job: Job, scope: Scope) -> Select[tuple[str]]:
 
 
 def texts(job: Job, keys: list[Any]) -> list[str]:
-    """The keys, when all are texts. Raises BadPopulation."""
+    """The keys, if all are strings. Raises BadPopulation."""
     for key in keys:
         if type(key) is not str:
-            raise BadPopulation(job.name, f"must give texts, not {type(key).__name__}")
+            raise BadPopulation(job.name, f"must yield strings, not {type(key).__name__}")
     return keys
 
 
 def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | None = None) -> BatchResult:
-    """Carries out a batch and says what became of each of its keys. Never raises for what job code does.
+    """Executes a batch and returns the outcome of each of its keys. Never raises an exception of job code.
 
-    A transient error gives the keys back to be tried again; an unreachable dependency ends the batch, with what was
-    done before it counted; any other error halves the keys until the items that cause it are alone.
+    After a transient error the keys are in `again`; an unreachable dependency ends the batch, and what was done before
+    counts; any other error halves the keys until the items that cause it are alone.
     """
-    began = time.perf_counter()
+    started = time.perf_counter()
     scope = Scope(batch.window, batch.as_of, batch.facts, options or {})
     result = BatchResult(batch.run, batch.seq, batch.attempt)
     failures: dict[str, Failure] = {}
@@ -100,9 +100,9 @@ def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | 
         try:
             job.apply(ctx, Items(keys, sqlite=tools.data.is_sqlite))
         except Exception as error:
-            away = _away(error)
-            if away is not None:
-                result.broken, result.reason = away.dependency, away.reason
+            unreachable = _unreachable(error)
+            if unreachable is not None:
+                result.broken, result.reason = unreachable.dependency, unreachable.reason
                 result.again += [key for part in (keys, *reversed(waiting)) for key in part]
                 break
             if trouble(error) is Trouble.TRANSIENT:
@@ -114,33 +114,33 @@ def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | 
                 middle = len(keys) // 2
                 waiting += [keys[middle:], keys[:middle]]
         else:
-            _count(result, ctx.said, keys)
-    _fail(result, failures)
-    result.seconds = time.perf_counter() - began
+            _add_outcome(result, ctx.outcome, keys)
+    _add_failures(result, failures)
+    result.seconds = time.perf_counter() - started
     return result
 
 
-def _away(error: Exception) -> Unavailable | None:
+def _unreachable(error: Exception) -> Unavailable | None:
     if isinstance(error, Unavailable):
         return error
     return Unavailable("data", reason(error)) if trouble(error) is Trouble.AWAY else None
 
 
-def _count(result: BatchResult, said: TryOutcome, keys: list[str]) -> None:
-    mine = set(keys)
-    said.failures = {key: told for key, told in said.failures.items() if key in mine}
-    skipped = {key: why for key, why in said.skipped.items() if key in mine and key not in said.failures}
-    result.ok += len(keys) - len(said.failures) - len(skipped)
+def _add_outcome(result: BatchResult, outcome: TryOutcome, keys: list[str]) -> None:
+    in_try = set(keys)
+    failures = {key: failed for key, failed in outcome.failures.items() if key in in_try}
+    skipped = {key: why for key, why in outcome.skipped.items() if key in in_try and key not in failures}
+    result.ok += len(keys) - len(failures) - len(skipped)
     result.skipped = dict(Counter(result.skipped) + Counter(skipped.values()))
-    for metric, n in said.metrics.items():
+    for metric, n in outcome.metrics.items():
         result.metrics[metric] = result.metrics.get(metric, 0) + n
-    result.log += said.log
-    _fail(result, said.failures)
+    result.log += outcome.log
+    _add_failures(result, failures)
 
 
-def _fail(result: BatchResult, failures: dict[str, Failure]) -> None:
-    for told in failures.values():
-        result.failed.append(told.item)
-        result.kinds[told.kind] = result.kinds.get(told.kind, 0) + 1
+def _add_failures(result: BatchResult, failures: Mapping[str, Failure]) -> None:
+    for failed in failures.values():
+        result.failed.append(failed.item)
+        result.kinds[failed.kind] = result.kinds.get(failed.kind, 0) + 1
         if len(result.failures) < DETAILED_FAILURES:
-            result.failures.append(told)
+            result.failures.append(failed)

@@ -159,7 +159,7 @@ def test_row_40_an_id_that_is_no_text_fails_the_run_and_says_so(
     found = place.run(JOB, DAY)
 
     assert found.state is RunState.FAILED
-    assert found.error == f"the population of {JOB} must give texts, not bytes"
+    assert found.error == f"the population of {JOB} must yield strings, not bytes"
 
 
 @pytest.mark.parametrize("executor", ["inline", "processes"])

@@ -13,7 +13,7 @@ import pytest
 
 from opsconsole.authoring.occurrence import OccurrenceRecord, Registration
 from opsconsole.authoring.run import Run, RunState
-from opsconsole.store import occurrence_history as accounts
+from opsconsole.store import occurrences as accounts
 from opsconsole.store.registrations import registrations
 from tests.cli.test_terminal import assert_restored
 from tests.conftest import Installing

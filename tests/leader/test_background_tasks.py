@@ -52,7 +52,7 @@ def test_what_is_wanted_is_counted_cleared_and_recorded(place: Installation, cli
 
     assert counted.total == 1500
     assert outcome is not None
-    assert outcome.done == "1,500 keys of 1 family are cleared"
+    assert outcome.done == "cleared 1,500 keys of 1 family"
     assert outcome.facts["families"] == {"attempts.day": 1500}
     assert set(client.keys()) == {"date:user:2025-01-20:u1", "somebody:elses"}
     with place.store.reading() as db:
@@ -71,7 +71,7 @@ def test_much_more_than_was_counted_is_not_cleared(place: Installation, client: 
         )
 
     assert outcome is not None
-    assert outcome.refused == "there are 200 keys by now, not 100; look again before clearing them"
+    assert outcome.refused == "200 keys match now, not 100; count them again before clearing"
     assert outcome.exit_code == Exit.REFUSED
     assert client.dbsize() == 200
 
@@ -117,7 +117,7 @@ def test_a_clearing_whose_redis_is_gone_says_so(installing: Installing, own_redi
 
     assert outcome is not None
     assert outcome.refused is not None
-    assert "0 keys are cleared already" in outcome.refused
+    assert "0 keys cleared so far" in outcome.refused
     assert outcome.exit_code == Exit.FAILED
 
 
@@ -151,6 +151,6 @@ def test_events_are_published_again(place: Installation, client: redis.Redis) ->
         eventually(lambda: client.xlen("events") == 3, "the new one is published again")
 
     assert outcome is not None
-    assert outcome.done == "1 event is published again"
+    assert outcome.done == "queued 1 event to be published again"
     streamed: Any = client.xrange("events")
     assert [fields["key"] for _, fields in streamed] == ["old", "new", "new"]

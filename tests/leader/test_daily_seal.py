@@ -24,7 +24,7 @@ def test_the_first_leader_of_a_day_logs_the_last_seal(installing: Installing, ca
         caplog.clear()
         engine.start()
         eventually(lambda: "leading with token" in caplog.text, "it leads")
-        eventually(lambda: engine._seal_logged_on == at.date(), "it has considered the seal")  # noqa: SLF001
+        eventually(lambda: engine._seal_logged_on == at.date(), "it has considered the seal")
         engine.stop()
 
     lead(EVENING)

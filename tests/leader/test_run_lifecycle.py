@@ -13,7 +13,7 @@ from sqlalchemy import select
 from opsconsole.authoring.run import RunState
 from opsconsole.leader.engine import Engine
 from opsconsole.rules.admission import Wait, WaitReason
-from opsconsole.store import pauses, runs
+from opsconsole.store import pauses, registrations, runs
 from opsconsole.store.runs import RunFilter
 from opsconsole.store.tables import occurrences
 from tests.conftest import Installing
@@ -50,6 +50,11 @@ def slow(place: Installation) -> None:
 def log_of(place: Installation, run: int) -> list[str]:
     with place.store.reading() as db:
         return [line for _, line in runs.log_lines(db, run, limit=1000)]
+
+
+def is_registered(place: Installation, job: str) -> bool:
+    with place.store.reading() as db:
+        return job in registrations.registrations(db)
 
 
 def done(place: Installation, command: int) -> str:
@@ -120,8 +125,7 @@ def test_the_newest_hour_replaces_the_one_before(place: Installation) -> None:
     place.service.use_engine(engine)
     engine.start()
     try:
-        eventually(lambda: engine.is_leading, "it leads")
-        time.sleep(0.3)
+        eventually(lambda: is_registered(place, "queue.newest"), "the leader has registered the job")
         clock.at = NOON
         eventually(lambda: len(counting.tried(place.data, "queue.newest")) >= 1, "the run of noon is at it")
         clock.at = NOON + timedelta(hours=1)

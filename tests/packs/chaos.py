@@ -112,7 +112,7 @@ def leave_effects(job: str, *, slow: float = 1.0, picky: bool = False) -> Callab
         time.sleep(ITEM_SECONDS * slow * len(items))
         with ctx.writing() as db:
             for row in rows:
-                if row.id not in ctx.said.failures:
+                if row.id not in ctx.outcome.failures:
                     _leave(db, job, ctx.window.label, row.id, row.score)
             time.sleep(HELD_SECONDS)
 

@@ -155,7 +155,7 @@ def leave_marks(job: str) -> Callable[[Context, Items], None]:
         for item in items:
             if (deed := DEEDS.get(moods.get(item, ""))) is not None:
                 deed(ctx, item)
-        undone = [*ctx.said.failures, *ctx.said.skipped]
+        undone = [*ctx.outcome.failures, *ctx.outcome.skipped]
         with ctx.writing() as db:
             _mark(db, job, ctx, items, undone)
         ctx.count("marks", len(items) - len(undone))

@@ -43,7 +43,7 @@ def test_what_is_missing_is_said_with_what_to_do(data: Database) -> None:
     found = differences(data, [pack])
 
     assert sorted(found) == [
-        "column users.grade is missing; add it, this program does not alter tables",
+        "column users.grade is missing; add it, opsconsole does not alter tables",
         "index ix_attempts_user_id_solved_at is missing and queries may be slow; run `opsconsole migrate --data`",
         "table topics is missing; run `opsconsole migrate --data`",
     ]
@@ -81,4 +81,4 @@ def test_times_in_another_form_are_said(data: Database, written: str) -> None:
 
     (found,) = differences(data, [pack])
 
-    assert found.startswith("users.created_at has times in another form than 2026-01-18 18:45:00.000000")
+    assert found.startswith("users.created_at has times that are not written as 2026-01-18 18:45:00.000000")

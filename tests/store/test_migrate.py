@@ -17,8 +17,8 @@ from sqlalchemy import inspect, text
 
 from opsconsole.authoring.occurrence import Reason
 from opsconsole.core.errors import Exit, SchemaMismatch
-from opsconsole.store import Store, migrate, occurrence_history, tables as schema
-from opsconsole.store.occurrence_history import OccurrenceFilter
+from opsconsole.store import Store, migrate, occurrences, tables as schema
+from opsconsole.store.occurrences import OccurrenceFilter
 from opsconsole.store.registrations import registrations
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)
@@ -136,7 +136,7 @@ def test_reasons_become_tokens(store: Store) -> None:
     migrate.upgrade(store)
 
     with store.reading() as db:
-        (found,) = occurrence_history.newest(db, OccurrenceFilter(), limit=1)
+        (found,) = occurrences.newest(db, OccurrenceFilter(), limit=1)
     assert found.reason is Reason.CATCH_UP_LIMIT
 
 

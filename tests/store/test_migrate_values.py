@@ -14,9 +14,9 @@ from opsconsole.authoring.run import StopReason
 from opsconsole.core.database import Json, UtcTime
 from opsconsole.rules.backfill import StepReason
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
-from opsconsole.store import Store, backfills, commands, migrate, occurrence_history, registrations, runs
+from opsconsole.store import Store, backfills, commands, migrate, occurrences, registrations, runs
 from opsconsole.store.commands import CommandState
-from opsconsole.store.occurrence_history import OccurrenceFilter
+from opsconsole.store.occurrences import OccurrenceFilter
 
 AT = datetime(2025, 1, 19, 12, tzinfo=UTC)
 LATER = datetime(2025, 1, 19, 12, 0, 10, tzinfo=UTC)
@@ -261,9 +261,7 @@ def test_occurrences_and_jobs_without_a_schedule_are_migrated(old: Store) -> Non
     migrate.upgrade(old)
 
     with old.reading() as db:
-        assert [each.reason for each in occurrence_history.newest(db, OccurrenceFilter(), limit=9)] == [
-            Reason.CATCH_UP_LIMIT
-        ]
+        assert [each.reason for each in occurrences.newest(db, OccurrenceFilter(), limit=9)] == [Reason.CATCH_UP_LIMIT]
         assert {name: each.cron for name, each in registrations.registrations(db).items()} == {
             "books.close": "0 * * * *",
             "x": None,

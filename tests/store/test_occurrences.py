@@ -19,8 +19,8 @@ from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import UnknownJob
 from opsconsole.service import occurrences as questions
 from opsconsole.service.snapshot import Occurrences
-from opsconsole.store import Store, migrate, occurrence_history as accounts, occurrences, registrations, runs
-from opsconsole.store.occurrence_history import OccurrenceFilter
+from opsconsole.store import Store, migrate, occurrences, registrations, runs
+from opsconsole.store.occurrences import OccurrenceFilter
 from tests.packs import counting
 from tests.schedules import cron_of
 
@@ -152,12 +152,12 @@ def test_a_row_knows_its_run_and_the_moment_it_lies_in(store: Store) -> None:
         def number(found: OccurrenceRecord | None) -> int | None:
             return None if found is None else found.id
 
-        assert number(accounts.covering(db, CLOSE.name, START)) is None
-        assert number(accounts.covering(db, CLOSE.name, START + 35 * MINUTE)) == first
-        assert number(accounts.covering(db, CLOSE.name, START + 50 * MINUTE)) == first
-        assert number(accounts.covering(db, CLOSE.name, START + 55 * MINUTE)) is None
-        assert number(accounts.before(db, CLOSE.name, START + 55 * MINUTE)) == first
-        instead = accounts.next_run(db, CLOSE.name, START + 50 * MINUTE)
+        assert number(occurrences.covering(db, CLOSE.name, START)) is None
+        assert number(occurrences.covering(db, CLOSE.name, START + 35 * MINUTE)) == first
+        assert number(occurrences.covering(db, CLOSE.name, START + 50 * MINUTE)) == first
+        assert number(occurrences.covering(db, CLOSE.name, START + 55 * MINUTE)) is None
+        assert number(occurrences.before(db, CLOSE.name, START + 55 * MINUTE)) == first
+        instead = occurrences.next_run(db, CLOSE.name, START + 50 * MINUTE)
         assert instead is not None
         assert (instead.id, instead.run) == (second, run)
 

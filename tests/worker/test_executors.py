@@ -255,9 +255,9 @@ def test_a_short_list_of_names_is_a_population(installing: Installing) -> None:
 @pytest.mark.parametrize(
     ("job", "says"),
     [
-        ("counting.scores", "must give texts, not int"),
-        ("counting.unknown", "must give texts, not NoneType"),
-        ("counting.numbers", "must give texts, not int"),
+        ("counting.scores", "must yield strings, not int"),
+        ("counting.unknown", "must yield strings, not NoneType"),
+        ("counting.numbers", "must yield strings, not int"),
         ("counting.pairs", "must select one column, not 2"),
         ("counting.misspelt", "raised KeyError: 'nobody prepared this'"),
         ("counting.nowhere", "no such table"),

@@ -222,7 +222,8 @@ def test_workers_that_cannot_start_say_why(tmp_path: Path) -> None:
     executor = Processes(wiring | {"overrides": {}, "options": {}}, 1, errors=tmp_path / "workers.log")
 
     with pytest.raises(WorkersCannotStart, match=r"tests\.packs\.lost cannot be imported"):
-        next(executor(feed_of(None), lambda batch: False))
+        for _ in executor(feed_of(*[None] * 10_000), lambda batch: False):
+            pass
     executor.close()
 
     assert workers_of(os.getpid()) == []

@@ -14,7 +14,7 @@ from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
 from opsconsole.core.humanize import duration, timestamp
 from opsconsole.service.snapshot import OccurrenceRow, OccurrenceTotal
-from opsconsole.store.occurrence_history import OccurrenceFilter
+from opsconsole.store.occurrences import OccurrenceFilter
 
 
 @click.command("occurrences")
