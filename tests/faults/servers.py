@@ -23,8 +23,9 @@ class Restartable(PrivatePostgres):
     """A server that can be halted and resumed. `options` are the server's own, such as max_connections."""
 
     def __init__(self, **options: str) -> None:
-        super().__init__(durable=True)  # what was committed is there after a restart
-        self._more = options
+        super().__init__()
+        # What was committed survives the end of the server, though not that of the machine.
+        self._more = options | {"synchronous_commit": "on", "full_page_writes": "on"}
         self._halted: Path | None = None
 
     def halt(self, how: signal.Signals) -> None:

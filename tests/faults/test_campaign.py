@@ -10,25 +10,27 @@ from opsconsole.embedded.redis import EmbeddedRedis
 from tests.faults.campaign import Plan, campaign
 from tests.faults.short import SEED, databases, on_both, tell
 
-KILLS, PAUSES, CLUSTERS = 60, 20, 4
-LONGEST_SECONDS = 60.0
+SMALL, LARGE = (12, 4, 2), (60, 20, 4)
+"""Kills, pauses and clusters."""
 
 
 @on_both
-def test_whoever_is_killed_or_paused_nothing_is_lost_and_nothing_doubled(
+@pytest.mark.parametrize("size", [SMALL, pytest.param(LARGE, marks=pytest.mark.soak)], ids=["small", "large"])
+def test_no_kill_and_no_pause_loses_or_doubles_anything(
+    size: tuple[int, int, int],
     database: str,
     request: pytest.FixtureRequest,
     own_redis: EmbeddedRedis,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    plan = Plan(KILLS, PAUSES, database, SEED, clusters=CLUSTERS)
+    kills, pauses, clusters = size
+    plan = Plan(kills, pauses, database, SEED, clusters=clusters)
 
     report = campaign(plan, tmp_path, databases(request, database), own_redis)
 
     tell(capsys, report.lines())
     assert report.account.violations == []
-    assert report.deeds["kills"] >= KILLS
-    assert report.deeds["pauses"] >= PAUSES
+    assert report.deeds["kills"] >= kills
+    assert report.deeds["pauses"] >= pauses
     assert report.deeds["pauses with a takeover"] > 0
-    assert report.seconds < LONGEST_SECONDS

@@ -10,19 +10,19 @@ from opsconsole.embedded.redis import EmbeddedRedis
 from tests.faults.double_start import start_twice
 from tests.faults.short import SEED, databases, on_both, tell
 
-DOUBLE_STARTS = 10
-
 
 @on_both
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.soak)])
 def test_of_two_that_start_at_once_one_leads(
+    times: int,
     database: str,
     request: pytest.FixtureRequest,
     own_redis: EmbeddedRedis,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    twice = start_twice(DOUBLE_STARTS, database, SEED, tmp_path, databases(request, database), own_redis)
+    twice = start_twice(times, database, SEED, tmp_path, databases(request, database), own_redis)
 
     tell(capsys, twice.lines())
     assert twice.violations == []
-    assert twice.deeds["double starts"] == DOUBLE_STARTS
+    assert twice.deeds["double starts"] == times
