@@ -270,8 +270,8 @@ def _order(account: Account, held: _Held) -> None:
         if run.job == "chaos.second":
             for first in firsts.get(run.window_end, []):
                 if first.created_at <= run.started_at < first.ended_at:
-                    told = any("and no longer" in line for line in held.log.get(run.id, []))
-                    account.check(told, f"run {run.id} did not wait for run {first.id}, which it comes after")
+                    logged = any(f"starting without {first.job}" in line for line in held.log.get(run.id, []))
+                    account.check(logged, f"run {run.id} did not wait for run {first.id}, which it comes after")
 
 
 # --- effects ------------------------------------------------------------------------------------------------------

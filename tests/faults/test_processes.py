@@ -214,6 +214,6 @@ def test_a_run_that_is_cut_off_without_getting_on_is_given_up(place: Installatio
 
     assert ended is not None
     assert (ended.state, ended.counts.planned, ended.counts.not_reached) == (RunState.ABANDONED, 1, 1)
-    assert ended.error == "it was cut off 3 times and is not taken up again"
+    assert ended.error == "interrupted more than 3 times without progress"
     with place.store.reading() as db:
         assert db.execute(select(runs_table.c.recoveries)).scalar() == 4

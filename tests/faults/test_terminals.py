@@ -45,12 +45,12 @@ LAST_OF_THE_SECOND = "1-9"
 
 # --- a job that says much -----------------------------------------------------------------------------------------
 
-LINES = 100_000
-MESSAGE = "x" * 5_000_000
+LINES = 20_000
+MESSAGE = "x" * 1_000_000
 
 
 def chatter(ctx: Context, items: Items) -> None:
-    """Logs without end, and gives a reason of five megabytes for each item that fails."""
+    """Logs without end, and gives a reason of a megabyte for each item that fails."""
     for item in items:
         for number in range(LINES // len(items)):
             ctx.log(f"{item} {number} " + "y" * 200)
