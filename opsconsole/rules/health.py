@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
@@ -24,11 +24,23 @@ class Severity(IntEnum):
     CRITICAL = 2
 
 
+class FindingKind(StrEnum):
+    """What is wrong."""
+
+    UNREACHABLE = "unreachable"
+    LATE = "late"
+    OVERDUE = "overdue"
+    NO_GOOD_RUN = "no_good_run"
+    LONG_RUN = "long_run"
+    FAILED_RUN = "failed_run"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something that is wrong. `since` is when it began; `run` the run behind it; `mend` what an operator can do."""
 
     severity: Severity
+    kind: FindingKind
     subject: str
     sentence: str
     since: datetime
@@ -56,7 +68,10 @@ class JobFacts:
 
 def findings(jobs: Iterable[JobFacts], away: Mapping[str, tuple[datetime, str]], now: datetime) -> tuple[Finding, ...]:
     """Everything that is wrong. `away` holds services that do not answer: {name: (since, why)}."""
-    found = [Finding(Severity.CRITICAL, name, f"is unreachable: {why}", since) for name, (since, why) in away.items()]
+    found = [
+        Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, name, f"is unreachable: {why}", since)
+        for name, (since, why) in away.items()
+    ]
     for facts in jobs:
         found += _overdue(facts, now)
         found += _overrun(facts, now)
@@ -69,13 +84,21 @@ def _overdue(facts: JobFacts, now: datetime) -> Iterator[Finding]:
     if facts.open is not None and facts.open.started_at is None and now - facts.open.created_at > START_WITHIN:
         late = facts.open
         sentence = "is late: its run is queued and has not started"
-        yield Finding(Severity.CRITICAL, job.name, sentence, late.created_at, late.id)
+        yield Finding(Severity.CRITICAL, FindingKind.LATE, job.name, sentence, late.created_at, late.id)
     elif due is not None and facts.accounted_until is not None and facts.accounted_until < due < now - START_WITHIN:
-        yield Finding(Severity.CRITICAL, job.name, "is overdue: nobody has started it", due, mend="t trigger")
+        yield Finding(
+            Severity.CRITICAL, FindingKind.OVERDUE, job.name, "is overdue: nobody has started it", due, mend="t trigger"
+        )
     age = job.limits.max_age
     good = max(filter(None, (facts.last_good or facts.registered_at, facts.resumed_at)), default=None)
     if age is not None and good is not None and now - good > age and not facts.paused:
-        yield Finding(Severity.CRITICAL, job.name, f"has had no good run for {_span(now - good)}", good + age)
+        yield Finding(
+            Severity.CRITICAL,
+            FindingKind.NO_GOOD_RUN,
+            job.name,
+            f"has had no good run for {_span(now - good)}",
+            good + age,
+        )
 
 
 def _overrun(facts: JobFacts, now: datetime) -> Iterator[Finding]:
@@ -83,7 +106,12 @@ def _overrun(facts: JobFacts, now: datetime) -> Iterator[Finding]:
     if run is not None and run.started_at is not None and longest is not None and now - run.started_at > longest:
         took = _span(now - run.started_at)
         yield Finding(
-            Severity.WARNING, facts.job.name, f"has been running for {took}", run.started_at + longest, run.id
+            Severity.WARNING,
+            FindingKind.LONG_RUN,
+            facts.job.name,
+            f"has been running for {took}",
+            run.started_at + longest,
+            run.id,
         )
 
 
@@ -102,7 +130,7 @@ def _failed(facts: JobFacts) -> Iterator[Finding]:
     else:
         what = run.state.value.replace("_", " ")
     told = f"{what} ({run.window.label})" + (f": {safe(why, 120)}" if why else "")
-    yield Finding(severity, facts.job.name, told, run.ended_at, run.id, mend="r retry")
+    yield Finding(severity, FindingKind.FAILED_RUN, facts.job.name, told, run.ended_at, run.id, mend="r retry")
 
 
 def _span(length: timedelta) -> str:

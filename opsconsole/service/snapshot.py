@@ -15,7 +15,7 @@ from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Window
 from opsconsole.rules.admission import Wait
 from opsconsole.rules.explain import Answer
-from opsconsole.rules.health import Finding, Severity
+from opsconsole.rules.health import Finding, FindingKind, Severity
 from opsconsole.rules.pauses import Pause
 from opsconsole.service import wording
 from opsconsole.store.presence import Attached
@@ -269,6 +269,7 @@ __all__ = [
     "Cause",
     "Explanation",
     "Finding",
+    "FindingKind",
     "JobCard",
     "JobHistory",
     "Leader",

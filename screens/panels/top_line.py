@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import product
 
 from opsconsole.core import humanize
-from opsconsole.service.snapshot import Finding, Outage, Severity
+from opsconsole.service.snapshot import Finding, FindingKind, Outage, Severity
 from screens.panels import pauses
 from screens.panels.view import View, stale
 from screens.widgets import symbols as look
@@ -93,8 +93,8 @@ def _finding(view: View, finding: Finding) -> tuple[look.Symbol, Line, str]:
     told = line(
         tell(finding.subject, "strong", 80), " ", tell(finding.sentence, limit=300), Piece(f" · {ago}", "quiet")
     )
-    away = finding.run is None and not finding.mend and finding.sentence.startswith("is unreachable")
-    return look.SEVERITY[finding.severity], told, COMES_BACK if away else finding.mend
+    unreachable = finding.kind is FindingKind.UNREACHABLE
+    return look.SEVERITY[finding.severity], told, COMES_BACK if unreachable else finding.mend
 
 
 def _leader(view: View, since: str) -> Piece:

@@ -26,7 +26,9 @@ from opsconsole.service.snapshot import (
     Cause,
     CommandProgress,
     Finding,
+    FindingKind,
     JobCard,
+    JobHistory,
     Leader,
     Outage,
     Outcome,
@@ -39,7 +41,6 @@ from opsconsole.service.snapshot import (
     RunPage,
     Severity,
     Snapshot,
-    JobHistory,
 )
 
 NOW = datetime(2026, 1, 19, 18, 20, 7, tzinfo=UTC)
@@ -222,12 +223,25 @@ NEW = replace(
 )
 
 OVERDUE = Finding(
-    Severity.CRITICAL, "reporting.daily_report", "is overdue: nobody has started it", ago(minutes=4), mend="t trigger"
+    Severity.CRITICAL,
+    FindingKind.OVERDUE,
+    "reporting.daily_report",
+    "is overdue: nobody has started it",
+    ago(minutes=4),
+    mend="t trigger",
 )
 FAILED = Finding(
-    Severity.WARNING, "attempts.cache_day", "3 of 10,000 failed (2026-01-19): KeyError", ago(hours=3), 4811, "r retry"
+    Severity.WARNING,
+    FindingKind.FAILED_RUN,
+    "attempts.cache_day",
+    "3 of 10,000 failed (2026-01-19): KeyError",
+    ago(hours=3),
+    4811,
+    "r retry",
 )
-REDIS_AWAY = Finding(Severity.CRITICAL, "Redis", "is unreachable: Connection refused", ago(minutes=8))
+REDIS_AWAY = Finding(
+    Severity.CRITICAL, FindingKind.UNREACHABLE, "Redis", "is unreachable: Connection refused", ago(minutes=8)
+)
 TROUBLE = replace(
     BUSY,
     at=ago(seconds=40),
@@ -236,7 +250,13 @@ TROUBLE = replace(
     live=(Progress(a_run(4812, state=RunState.INTERRUPTED), "Asia/Kolkata", None, None),),
     redis=replace(BUSY.redis, outage=Outage(ago(minutes=8), "Connection refused")),
     findings=(
-        Finding(Severity.CRITICAL, "the store", "is unreachable: database is locked", ago(minutes=2)),
+        Finding(
+            Severity.CRITICAL,
+            FindingKind.UNREACHABLE,
+            "the store",
+            "is unreachable: database is locked",
+            ago(minutes=2),
+        ),
         REDIS_AWAY,
         OVERDUE,
         FAILED,

@@ -16,6 +16,7 @@ from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.service.snapshot import (
     Cause,
     Finding,
+    FindingKind,
     JobCard,
     Outage,
     Rates,
@@ -56,8 +57,8 @@ def hostile_snapshot(text: str) -> Snapshot:
     run = world.a_run(7, text, error=text, host=text, requested_by=text, window=replace(world.day(), label=text))
     cards = (JobCard(text, text, text, "UTC", text, (text,), world.NOW, run),)
     findings = (
-        Finding(Severity.CRITICAL, text, text, world.ago(hours=1), 7, text),
-        Finding(Severity.WARNING, text, text, world.ago(days=3), None, text),
+        Finding(Severity.CRITICAL, FindingKind.FAILED_RUN, text, text, world.ago(hours=1), 7, text),
+        Finding(Severity.WARNING, FindingKind.LATE, text, text, world.ago(days=3), None, text),
     )
     waiting = replace(world.running().run, job=text, kinds={text: 3}, window=run.window)
     stopped = replace(waiting, stop=Stop(text, world.NOW, world.NOW, note=text))

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import Counts, RunState
 from opsconsole.core import humanize
-from opsconsole.service.snapshot import Finding, Outage, Progress, Severity, Snapshot
+from opsconsole.service.snapshot import Finding, FindingKind, Outage, Progress, Severity, Snapshot
 from screens.panels import dashboard as board, health, pauses, questions, redis, running, success, upcoming
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Block, View, fit
@@ -418,7 +418,7 @@ def test_health_tells_apart_no_trouble_no_job_and_not_known() -> None:
 
 
 def test_a_finding_keeps_its_place_though_its_sentence_counts() -> None:
-    one = Finding(Severity.WARNING, "a.b", "has been running for 70 s", world.NOW, 3)
+    one = Finding(Severity.WARNING, FindingKind.LONG_RUN, "a.b", "has been running for 70 s", world.NOW, 3)
     assert health.key(one) == health.key(replace(one, sentence="has been running for 71 s"))
 
 
