@@ -18,7 +18,7 @@ from opsconsole.authoring.batch import Failure
 from opsconsole.authoring.failures import failure
 from opsconsole.authoring.scope import Scope
 from opsconsole.core import clock
-from opsconsole.core.database import Connection, Database, Trouble, reason, trouble
+from opsconsole.core.database import Connection, Database, ErrorKind, error_kind, reason
 from opsconsole.core.errors import Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.text import safe
@@ -238,6 +238,6 @@ class ExtensionContext:
         try:
             yield
         except SQLAlchemyError as error:
-            if trouble(error) is Trouble.OWN:
+            if error_kind(error) is ErrorKind.STATEMENT:
                 raise
             raise Unavailable("data", reason(error)) from error

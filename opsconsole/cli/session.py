@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
-from opsconsole.core.database import Database, Trouble, reason, trouble
+from opsconsole.core.database import Database, ErrorKind, error_kind, reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
 from opsconsole.core.settings import Secret, Settings, masked, private_folder
 from opsconsole.embedded.redis import EmbeddedRedis
@@ -56,7 +56,7 @@ def open_service(settings: Settings, *, patient: bool = False, note: bool = Fals
 
 def store_trouble(settings: Settings, error: SQLAlchemyError) -> OpsconsoleError:
     """The error to show for an error of the store: it is unreachable, or it is unusable."""
-    if trouble(error) is Trouble.OWN:
+    if error_kind(error) is ErrorKind.STATEMENT:
         return _unusable(settings, reason(error))
     return Unavailable("store", reason(error))
 

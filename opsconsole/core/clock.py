@@ -1,4 +1,4 @@
-"""The wall clock, read in one place, and a steady one beside it that nobody sets."""
+"""The wall clock, and a steady clock that is never set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
-"""Returns the current time, aware, in UTC. Whoever needs the time takes one, so that a test can set it."""
+"""Returns the current time, aware, in UTC. Passed as an argument, so that tests can set the time."""
 
 
 def now() -> datetime:
@@ -16,5 +16,5 @@ def now() -> datetime:
 
 
 def steady() -> float:
-    """Seconds since some fixed moment; they also pass while the machine sleeps, where the system can tell."""
+    """Seconds since an arbitrary moment, including time asleep on systems that can measure it."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

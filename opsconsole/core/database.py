@@ -1,4 +1,4 @@
-"""One SQL database, SQLite or PostgreSQL: its two kinds of transaction, its column types, and what its errors mean."""
+"""A SQL database, SQLite or PostgreSQL: transactions, column types and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CONNECT_SECONDS = 3
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A time with zone, stored in UTC: timestamptz on PostgreSQL, SQLAlchemy's own text form on SQLite.
+    """An aware time, stored in UTC: timestamptz on PostgreSQL, text on SQLite.
 
-    Raises ValueError (as StatementError) when it is given a time without zone.
+    Raises ValueError (as StatementError) for a naive time.
     """
 
     impl = DateTime(timezone=True)
@@ -59,63 +59,63 @@ class Json(TypeDecorator[Any]):
 
 
 def inserting(db: Connection, table: Table) -> Any:
-    """An INSERT in this database's dialect, which can say what happens where a row is there already."""
-    # Imported here: a tenth of a second that processes which write nothing of the kind need not spend.
+    """An INSERT of this database's dialect, with `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    # Imported here: it takes 0.1 s that processes without such inserts can save.
     from sqlalchemy.dialects import postgresql, sqlite
 
     return sqlite.insert(table) if db.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def key_type() -> String:
-    """The type of an id: a string that sorts by code point in every database."""
+    """The column type of keys: a string that sorts by code point in every database."""
     return String().with_variant(String(collation="C"), "postgresql")
 
 
-class Trouble(StrEnum):
-    """What a database error means for whoever ran into it."""
+class ErrorKind(StrEnum):
+    """What a database error means for its caller."""
 
     TRANSIENT = "transient"
-    AWAY = "away"
-    OWN = "own"
+    UNREACHABLE = "unreachable"
+    STATEMENT = "statement"  # the statement itself is at fault
 
 
 # PostgreSQL's classes: 08 connection, 53 resources, 57P admin shutdown or starting up, 40 rolled back, 55P03 lock,
-# 25P0[23] a transaction that the server had ended.
-_AWAY = ("08", "57P")
+# 25P0[23] a transaction that the server ended.
+_UNREACHABLE = ("08", "57P")
 _TRANSIENT = ("40", "53", "55P03", "25P02", "25P03")
 _SQLITE_TRANSIENT = (5, 6)  # busy, locked
-_SQLITE_AWAY = (10, 13, 14)  # input/output error, disk full, cannot open
+_SQLITE_UNREACHABLE = (10, 13, 14)  # input/output error, disk full, cannot open
 
 
-def trouble(error: BaseException) -> Trouble:
-    """Whether trying again can help, the database is unreachable, or the statement itself is at fault."""
+def error_kind(error: BaseException) -> ErrorKind:
+    """Whether a retry can help, the database is unreachable, or the statement itself is at fault."""
     if isinstance(error, PoolTimeoutError):
-        return Trouble.TRANSIENT
+        return ErrorKind.TRANSIENT
     if not isinstance(error, DBAPIError):
-        return Trouble.OWN
+        return ErrorKind.STATEMENT
     origin = error.orig
     if isinstance(origin, sqlite3.Error):
         code = getattr(origin, "sqlite_errorcode", None)
         if code is None:
-            return Trouble.OWN  # not of the database but of Python's module: a text that is no UTF-8, say
+            return ErrorKind.STATEMENT  # raised by Python's module, such as for text that is not UTF-8
         primary = code & 0xFF
         if primary in _SQLITE_TRANSIENT:
-            return Trouble.TRANSIENT
-        return Trouble.AWAY if primary in _SQLITE_AWAY else Trouble.OWN
+            return ErrorKind.TRANSIENT
+        return ErrorKind.UNREACHABLE if primary in _SQLITE_UNREACHABLE else ErrorKind.STATEMENT
     state = getattr(origin, "sqlstate", None)
     if state is None:
-        # psycopg names no state when the connection could not be made or was cut.
-        away = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-        return Trouble.AWAY if away else Trouble.OWN
-    if state.startswith(_AWAY):
-        return Trouble.AWAY
+        # psycopg gives no state if the connection failed or was cut.
+        unreachable = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+        return ErrorKind.UNREACHABLE if unreachable else ErrorKind.STATEMENT
+    if state.startswith(_UNREACHABLE):
+        return ErrorKind.UNREACHABLE
     if state.startswith(_TRANSIENT):
-        return Trouble.TRANSIENT
-    return Trouble.AWAY if error.connection_invalidated else Trouble.OWN
+        return ErrorKind.TRANSIENT
+    return ErrorKind.UNREACHABLE if error.connection_invalidated else ErrorKind.STATEMENT
 
 
 def reason(error: BaseException) -> str:
-    """A database error in one safe line, without the statement and its parameters."""
+    """A database error as one safe line, without the statement and its parameters."""
     origin = getattr(error, "orig", None) or error
     lines = [line.strip() for line in str(origin).splitlines() if line.strip()]
     return safe(lines[0] if lines else type(origin).__name__, 200)
@@ -124,8 +124,8 @@ def reason(error: BaseException) -> str:
 class Database:
     """Connections to one database.
 
-    `url` is an SQLAlchemy URL whose driver is `sqlite` or `postgresql+psycopg`. Threads share a Database; each
-    transaction has a connection of its own.
+    `url` is a SQLAlchemy URL with the driver `sqlite` or `postgresql+psycopg`. Thread-safe: each transaction has its
+    own connection.
     """
 
     def __init__(self, url: str, *, pool: int = 5) -> None:
@@ -150,7 +150,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One read snapshot; takes no write lock."""
+        """A read snapshot without a write lock."""
         with self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -159,9 +159,9 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One write transaction: committed at the end of the block, rolled back when it raises.
+        """A write transaction: committed at the end of the block, rolled back if it raises.
 
-        On SQLite it takes the database's write lock at once, and a process has one such transaction at a time.
+        On SQLite it takes the write lock at once, and a process has one such transaction at a time.
         """
         if not self.is_sqlite:
             with self.engine.begin() as connection:
@@ -172,11 +172,11 @@ class Database:
             with connection.begin():
                 yield connection
 
-    def open_ahead(self, number: int) -> None:
-        """Opens so many connections at once and keeps them: a server that is crowded later refuses new ones."""
-        with ExitStack() as opened:
-            for _ in range(number):
-                opened.enter_context(self.engine.connect())
+    def preconnect(self, connections: int) -> None:
+        """Opens connections and keeps them in the pool, as a busy server may refuse new ones later."""
+        with ExitStack() as stack:
+            for _ in range(connections):
+                stack.enter_context(self.engine.connect())
 
     def close(self) -> None:
         """Closes the pooled connections."""
@@ -193,4 +193,14 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-__all__ = ["Connection", "Database", "Json", "Trouble", "UtcTime", "inserting", "key_type", "reason", "trouble"]
+__all__ = [
+    "Connection",
+    "Database",
+    "ErrorKind",
+    "Json",
+    "UtcTime",
+    "error_kind",
+    "inserting",
+    "key_type",
+    "reason",
+]

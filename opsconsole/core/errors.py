@@ -37,7 +37,7 @@ class OpsconsoleError(Exception):
 
 
 class BadCron(OpsconsoleError):
-    """A schedule that cannot be read, or that never fires."""
+    """A schedule that is invalid or never fires."""
 
     exit_code = Exit.USAGE
 
@@ -75,9 +75,9 @@ class UnknownJob(OpsconsoleError):
 
     exit_code = Exit.USAGE
 
-    def __init__(self, name: str, known: list[str]) -> None:
+    def __init__(self, name: str, candidates: list[str]) -> None:
         super().__init__(
-            f"unknown job {name!r}; available jobs: {', '.join(known) or 'none, because no pack is loaded'}"
+            f"unknown job {name!r}; available jobs: {', '.join(candidates) or 'none, because no pack is loaded'}"
         )
 
 
@@ -110,8 +110,8 @@ class NotBackfillable(OpsconsoleError):
 
     exit_code = Exit.USAGE
 
-    def __init__(self, job: str, why: str) -> None:
-        super().__init__(f"{job} {why}: there is nothing to backfill; run it by hand instead")
+    def __init__(self, job: str, reason: str) -> None:
+        super().__init__(f"{job} {reason}: there is nothing to backfill; run it by hand instead")
 
 
 class StaleNotSupported(OpsconsoleError):
@@ -132,14 +132,8 @@ class NotAllowed(OpsconsoleError):
         super().__init__(f"{verb.replace('_', ' ')} is not allowed in read-only mode")
 
 
-class NotLeading(OpsconsoleError):
-    """Another process holds the lease."""
-
-    exit_code = Exit.NOT_LEADING
-
-
 class BadSeal(OpsconsoleError):
-    """A text that is no seal of the audit trail."""
+    """A text that is not a seal of the audit trail."""
 
     exit_code = Exit.USAGE
 

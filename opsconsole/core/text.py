@@ -1,4 +1,4 @@
-"""Makes text that came from data safe to show: nothing in it can move the cursor, hide itself or pose as markup."""
+"""Makes text from data safe to show: it cannot move the cursor, hide itself or act as markup."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def safe(text: object, limit: int = 500) -> str:
-    """`text` with control, bidi and invisible characters written as escapes, cut to `limit` characters."""
+    """`text` with control, bidi and invisible characters as escapes, cut to `limit` characters."""
     shown = _UNSAFE.sub(_visible, str(text)[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 

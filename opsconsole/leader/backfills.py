@@ -145,7 +145,7 @@ def advance(store: Store, catalog: Catalog, token: int, now: Clock, *, only_comm
             with store.fenced(token) as db:
                 _move(db, catalog, number, state, command, ended, ready, finished=finished, at=now())
                 reach(Point.BACKFILL_WRITTEN)
-            reach(Point.BACKFILL_MOVED)
+            reach(Point.BACKFILL_ADVANCED)
 
 
 Ended = list[tuple[ActiveStep, StepState]]

@@ -141,7 +141,7 @@ class Engine:
         self._seal_logged_on = previous.date() if previous else None
         self._beat = time.monotonic() + OPENING_SECONDS
         self._leadership.keep(lost=self.wake, is_alive=self._is_alive)
-        self._store.open_ahead(STORE_CONNECTIONS)
+        self._store.preconnect(STORE_CONNECTIONS)
         tools = self._tools()
         runner = Runner(
             self._store,

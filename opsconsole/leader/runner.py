@@ -17,7 +17,7 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Selection, Trigger
 from opsconsole.authoring.scope import Scope
 from opsconsole.core.clock import Clock
-from opsconsole.core.database import Trouble, reason, trouble
+from opsconsole.core.database import ErrorKind, error_kind, reason
 from opsconsole.core.errors import OpsconsoleError, Unavailable, UnknownJob
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import duration
@@ -171,7 +171,7 @@ class Runner:
                     self._now(),
                     f"starting without {outlasted[0].job}, after waiting {duration(job.after_wait)} for it",
                 )
-        reach(Point.RUN_BEGUN)
+        reach(Point.RUN_STARTED)
         if run.recoveries > MAX_RECOVERIES:
             live.stop(RunState.ABANDONED, f"interrupted more than {MAX_RECOVERIES} times without progress")
         self._live[run.id] = live
@@ -269,7 +269,7 @@ class Runner:
                 for part in rows.partitions(PAGE_KEYS):
                     yield texts(job, [key for (key,) in part])
         except SQLAlchemyError as error:
-            if trouble(error) is Trouble.OWN:
+            if error_kind(error) is ErrorKind.STATEMENT:
                 raise BadPopulation(job.name, f"could not be read: {reason(error)}") from error
             raise Unavailable("data", reason(error)) from error
 

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from opsconsole.authoring.run import Stop
-from opsconsole.core.humanize import count, duration, words
+from opsconsole.authoring.run import Run, RunState, Stop
+from opsconsole.core.humanize import age, count, duration, words
+from opsconsole.core.text import safe
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.rules.backfill import Step, StepReason
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
+from opsconsole.rules.health import Finding, FindingKind
 from opsconsole.store.audit import AuditProblem, Seal, Verification
 
 
@@ -86,6 +88,34 @@ def audit_verification(result: Verification, anchor: Seal | None) -> str:
 def short_lived_results(job: str, lifetime: timedelta, windows: int) -> str:
     """A warning that results of a backfill expire soon."""
     return f"results of {job} expire after {duration(lifetime)}; this plan creates {count(windows, 'window')} of them"
+
+
+def finding(finding: Finding, now: datetime) -> str:
+    """What is wrong, after the subject: `is unreachable: connection refused`."""
+    run = finding.run
+    match finding.kind:
+        case FindingKind.UNREACHABLE:
+            return f"is unreachable: {finding.reason}"
+        case FindingKind.LATE:
+            return "is late: its run is queued and has not started"
+        case FindingKind.OVERDUE:
+            return "is overdue: its run has not started"
+        case FindingKind.NO_GOOD_RUN:
+            return f"has had no good run for {age(now - (finding.good_until or finding.since))}"
+        case FindingKind.LONG_RUN:
+            started = run.started_at if run is not None else None
+            return f"has been running for {age(now - (started or finding.since))}"
+        case FindingKind.FAILED_RUN:
+            return _failure(run) if run is not None else "failed"
+
+
+def _failure(run: Run) -> str:
+    if run.state is RunState.PARTIAL:
+        what = f"{run.counts.failed:,} of {run.counts.planned:,} failed"
+    else:
+        what = words(run.state)
+    cause = run.error or words(next(iter(run.kinds), ""))
+    return f"{what} ({run.window.label})" + (f": {safe(cause, 120)}" if cause else "")
 
 
 def done(verb: str, outcome: Mapping[str, Any]) -> str | None:

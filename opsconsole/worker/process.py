@@ -73,7 +73,7 @@ def main() -> None:
         batch = decoder.decode(line)
         job = catalog.find(batch.job)
         result = msgspec.json.encode(work(batch, job, tools, catalog.options(job))) + b"\n"
-        reach(Point.RESULT_MADE)
+        reach(Point.RESULT_READY)
         results.write(result)
 
 

@@ -199,7 +199,7 @@ class Processes:
             batch = feed.send(True)
             if batch is not None:
                 self._start().take(batch)
-                reach(Point.BATCH_HANDED_OUT)
+                reach(Point.BATCH_SENT)
         for worker in [worker for worker in self._workers if worker.idle][: max(0, -room + MAX_EXTRA_WORKERS)]:
             worker.process.kill()
             self._remove(worker)
@@ -211,7 +211,7 @@ class Processes:
                 if batch is None:
                     return
                 worker.take(batch)
-                reach(Point.BATCH_HANDED_OUT)
+                reach(Point.BATCH_SENT)
 
     def _collect(self) -> list[BatchResult]:
         results = []

@@ -14,7 +14,7 @@ from opsconsole.authoring.context import Context, Items, Resources, TryOutcome
 from opsconsole.authoring.failures import failure
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
-from opsconsole.core.database import Trouble, reason, trouble
+from opsconsole.core.database import ErrorKind, error_kind, reason
 from opsconsole.core.errors import OpsconsoleError, StaleNotSupported, Unavailable
 from opsconsole.core.text import safe
 
@@ -59,7 +59,7 @@ def prepared(job: Job, scope: Scope, tools: Resources, run: int) -> dict[str, An
         unreachable = _unreachable(error)
         if unreachable is not None:
             raise unreachable from error
-        if trouble(error) is Trouble.TRANSIENT:
+        if error_kind(error) is ErrorKind.TRANSIENT:
             raise Unavailable("data", reason(error)) from error
         raise BadPreparation(job.name, failure("", error).message) from error
     return facts
@@ -105,7 +105,7 @@ def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | 
                 result.broken, result.reason = unreachable.dependency, unreachable.reason
                 result.again += [key for part in (keys, *reversed(waiting)) for key in part]
                 break
-            if trouble(error) is Trouble.TRANSIENT:
+            if error_kind(error) is ErrorKind.TRANSIENT:
                 result.again += keys
                 result.reason = reason(error)
             elif len(keys) == 1:
@@ -123,7 +123,7 @@ def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | 
 def _unreachable(error: Exception) -> Unavailable | None:
     if isinstance(error, Unavailable):
         return error
-    return Unavailable("data", reason(error)) if trouble(error) is Trouble.AWAY else None
+    return Unavailable("data", reason(error)) if error_kind(error) is ErrorKind.UNREACHABLE else None
 
 
 def _add_outcome(result: BatchResult, outcome: TryOutcome, keys: list[str]) -> None:

@@ -119,7 +119,7 @@ class Dashboard(RunActionsPage):
             return int(self.cursor[1])
         finding = self._finding()
         if finding is not None and finding.run is not None:
-            return finding.run
+            return finding.run.id
         app, job = self.console_app, self.job() or ""
         found = app.open_run_of(job) if going else app.newest_run(job)
         return found.id if found else None

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from opsconsole.core import humanize
+from opsconsole.rules.health import Remedy
+from opsconsole.service import wording
 from opsconsole.service.snapshot import Finding
 from screens.panels.view import WIDE, Block, Key, View, fit
 from screens.widgets import symbols as look
 from screens.widgets.lines import Line, Piece, ends, line, rule, tell
 
 PANEL = "health"
+REMEDIES = {Remedy.TRIGGER: "t trigger", Remedy.RETRY: "r retry"}
 
 
 def key(finding: Finding) -> Key:
-    """What names a finding for as long as it lasts, though its sentence counts."""
-    return PANEL, f"{finding.subject}|{finding.since.isoformat()}|{finding.run}|{finding.mend}"
+    """The identity of a finding for as long as it lasts."""
+    run = finding.run.id if finding.run is not None else None
+    return PANEL, f"{finding.subject}|{finding.kind}|{finding.since.isoformat()}|{run}"
 
 
 def keys(view: View) -> list[Key]:
@@ -42,12 +46,12 @@ def _lines(view: View, finding: Finding, cells: int) -> tuple[Line, ...]:
     seen = look.SEVERITY[finding.severity]
     since = humanize.date_and_time(finding.since, view.now)
     ago = Piece(f"  {humanize.age(view.now - finding.since):>6}", "quiet")
-    mend = (Piece("  "), tell(finding.mend, "key", 30)) if finding.mend else ()
-    subject, told = tell(finding.subject, "strong", 80), tell(finding.sentence, limit=300)
+    remedy = (Piece("  "), Piece(REMEDIES[finding.remedy], "key")) if finding.remedy else ()
+    subject, told = tell(finding.subject, "strong", 80), tell(wording.finding(finding, view.now), limit=300)
     mark = line(" ", Piece(seen.symbol, seen.style), " ")
     if cells >= WIDE:
-        return (ends((*mark, Piece(f"{since}  "), subject, Piece(" "), told), (ago, *mend, Piece(" ")), cells),)
+        return (ends((*mark, Piece(f"{since}  "), subject, Piece(" "), told), (ago, *remedy, Piece(" ")), cells),)
     return (
         ends((*mark, subject), line(Piece("  since ", "quiet"), since, ago, " "), cells),
-        ends(line("   ", told), (*mend, Piece(" ")), cells),
+        ends(line("   ", told), (*remedy, Piece(" ")), cells),
     )

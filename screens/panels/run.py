@@ -227,4 +227,4 @@ def _number(value: float) -> str:
 
 def _log_style(text: str) -> str:
     lowered = text.lower()
-    return "bad" if "error" in lowered or "away" in lowered else ""
+    return "bad" if "error" in lowered or "unreachable" in lowered else ""

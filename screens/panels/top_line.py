@@ -6,8 +6,10 @@ from collections import Counter
 from itertools import product
 
 from opsconsole.core import humanize
+from opsconsole.service import wording
 from opsconsole.service.snapshot import Finding, FindingKind, Outage, Severity
 from screens.panels import pauses
+from screens.panels.health import REMEDIES
 from screens.panels.view import View, stale
 from screens.widgets import symbols as look
 from screens.widgets.lines import EMPTY, Line, Piece, ends, line, tell, width
@@ -90,11 +92,11 @@ def _verdicts(view: View) -> list[tuple[look.Symbol, Line, str]]:
 
 def _finding(view: View, finding: Finding) -> tuple[look.Symbol, Line, str]:
     ago = humanize.age(view.now - finding.since)
-    told = line(
-        tell(finding.subject, "strong", 80), " ", tell(finding.sentence, limit=300), Piece(f" · {ago}", "quiet")
-    )
-    unreachable = finding.kind is FindingKind.UNREACHABLE
-    return look.SEVERITY[finding.severity], told, COMES_BACK if unreachable else finding.mend
+    sentence = tell(wording.finding(finding, view.now), limit=300)
+    told = line(tell(finding.subject, "strong", 80), " ", sentence, Piece(f" · {ago}", "quiet"))
+    if finding.kind is FindingKind.UNREACHABLE:
+        return look.SEVERITY[finding.severity], told, COMES_BACK
+    return look.SEVERITY[finding.severity], told, REMEDIES[finding.remedy] if finding.remedy else ""
 
 
 def _leader(view: View, since: str) -> Piece:

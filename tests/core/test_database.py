@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
-from opsconsole.core.database import Database, Json, Trouble, UtcTime, key_type, reason, trouble
+from opsconsole.core.database import Database, ErrorKind, Json, UtcTime, error_kind, key_type, reason
 
 metadata = MetaData()
 notes = Table(
@@ -153,7 +153,7 @@ def test_a_statement_that_is_at_fault_is_not_tried_again(data: Database) -> None
         "INSERT INTO notes (id, n) VALUES ('a', 1)",
         "INSERT INTO notes (id) VALUES ('b')",
     ):
-        assert trouble(error_of(data, line)) is Trouble.OWN
+        assert error_kind(error_of(data, line)) is ErrorKind.STATEMENT
 
 
 @pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
@@ -161,14 +161,17 @@ def test_a_lock_that_does_not_come_is_transient(data: Database) -> None:
     with data.writing() as db:
         db.execute(update(notes).values(n=1))
 
-        assert trouble(error_of(data, "SET LOCAL lock_timeout = '20ms'", "UPDATE notes SET n = 2")) is Trouble.TRANSIENT
+        assert (
+            error_kind(error_of(data, "SET LOCAL lock_timeout = '20ms'", "UPDATE notes SET n = 2"))
+            is ErrorKind.TRANSIENT
+        )
 
 
 @pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
 def test_a_connection_that_is_cut_means_that_the_database_is_away(data: Database) -> None:
     error = error_of(data, "SELECT pg_terminate_backend(pg_backend_pid())")
 
-    assert trouble(error) is Trouble.AWAY
+    assert error_kind(error) is ErrorKind.UNREACHABLE
     assert "SELECT" not in reason(error)
     with data.reading() as db:
         assert db.execute(select(notes.c.n)).scalar_one() == 0, "the next one gets a connection that works"
@@ -181,7 +184,7 @@ def test_a_wrong_password_is_not_in_the_reason(data: Database, empty_database_ur
 
     error = error_of(wrong, "SELECT 1")
 
-    assert trouble(error) is Trouble.AWAY
+    assert error_kind(error) is ErrorKind.UNREACHABLE
     assert "swordfish" not in reason(error)
     wrong.close()
 
@@ -191,7 +194,7 @@ def test_a_server_that_is_not_there_is_away() -> None:
 
     error = error_of(data, "SELECT 1")
 
-    assert trouble(error) is Trouble.AWAY
+    assert error_kind(error) is ErrorKind.UNREACHABLE
     assert "swordfish" not in reason(error)
     assert reason(error).isprintable()
 
@@ -200,17 +203,17 @@ def test_a_server_that_is_not_there_is_away() -> None:
 def test_a_full_disk_means_that_the_database_is_away(data: Database) -> None:
     error = error_of(data, "PRAGMA max_page_count = 1", "CREATE TABLE more AS SELECT hex(randomblob(100000)) AS x")
 
-    assert trouble(error) is Trouble.AWAY
+    assert error_kind(error) is ErrorKind.UNREACHABLE
     assert reason(error) == "database or disk is full"
 
 
 def test_a_folder_that_is_not_there_is_away(tmp_path: Path) -> None:
     data = Database(f"sqlite:///{tmp_path / 'nowhere' / 'data.db'}")
 
-    assert trouble(error_of(data, "SELECT 1")) is Trouble.AWAY
+    assert error_kind(error_of(data, "SELECT 1")) is ErrorKind.UNREACHABLE
 
 
 def test_other_errors_are_nobodys_but_their_own() -> None:
-    assert trouble(ValueError("x")) is Trouble.OWN
+    assert error_kind(ValueError("x")) is ErrorKind.STATEMENT
     assert reason(ValueError("two\nlines\x1b")) == "two"
     assert reason(ValueError()) == "ValueError"

@@ -295,7 +295,7 @@ def _become(request: StartProcess, clock: _Clock) -> None:
     from opsconsole.cli import main as command_line
     from opsconsole.core import failpoints
 
-    failpoints._SET = request.environ.get("FAILPOINT", "")  # it was read when the fork server imported it
+    failpoints._SETTING = request.environ.get("FAILPOINT", "")  # it was read when the fork server imported it
     time.sleep(max(0.0, request.begin_at - time.time()))
     command_line()
 

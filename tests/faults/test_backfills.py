@@ -104,10 +104,10 @@ def as_if_nothing_had_happened(place: Installation, number: int) -> None:
 # --- leaders that die -----------------------------------------------------------------------------------------------
 
 DEATHS = (
-    f"{Point.RUN_BEGUN}:1",
+    f"{Point.RUN_STARTED}:1",
     f"{Point.RESULT_WRITTEN}:2",
     f"{Point.END_WRITTEN}:1",
-    f"{Point.BACKFILL_MOVED}:2",
+    f"{Point.BACKFILL_ADVANCED}:2",
     f"{Point.RUN_ENDED}:1",
     f"{Point.EFFECT_COMMITTED}:4",
 )

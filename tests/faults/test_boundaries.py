@@ -34,12 +34,12 @@ BY_A_RUN = {  # with which passing of the point, by which executor
     Point.LEASE_TAKEN: (1, "inline"),
     Point.COMMAND_WRITTEN: (1, "inline"),
     Point.COMMAND_SETTLED: (1, "inline"),
-    Point.RUN_BEGUN: (1, "inline"),
+    Point.RUN_STARTED: (1, "inline"),
     Point.PAGE_PLANNED: (1, "inline"),
-    Point.BATCH_HANDED_OUT: (2, "processes"),
+    Point.BATCH_SENT: (2, "processes"),
     Point.EFFECT_WRITTEN: (4, "inline"),  # each batch writes twice: that it was tried, and its marks
     Point.EFFECT_COMMITTED: (4, "inline"),
-    Point.RESULT_MADE: (3, "processes"),
+    Point.RESULT_READY: (3, "processes"),
     Point.RESULT_RECEIVED: (2, "processes"),
     Point.RESULT_WRITTEN: (2, "processes"),
     Point.RESULT_RECORDED: (2, "inline"),
@@ -50,8 +50,8 @@ BY_AN_INSTANT = (Point.PLAN_WRITTEN, Point.PLAN_COMMITTED)
 BY_ENDING = (Point.RUNS_INTERRUPTED, Point.LEASE_RELEASED)
 BY_ASKING = (Point.COMMAND_REQUESTED,)
 BY_EMITTING = (Point.EVENTS_PUBLISHED,)
-BY_FILLING = (Point.BACKFILL_WRITTEN, Point.BACKFILL_MOVED)
-IN_A_WORKER = (Point.RESULT_MADE,)
+BY_FILLING = (Point.BACKFILL_WRITTEN, Point.BACKFILL_ADVANCED)
+IN_A_WORKER = (Point.RESULT_READY,)
 """There it is the worker that dies, and its leader goes on."""
 
 
@@ -206,7 +206,12 @@ def test_row_2_killed_while_events_are_published(
 
 @pytest.mark.parametrize(
     ("point", "passing"),  # as the first window begins, the second, and when all are done
-    [(Point.BACKFILL_WRITTEN, 1), (Point.BACKFILL_WRITTEN, 2), (Point.BACKFILL_WRITTEN, 3), (Point.BACKFILL_MOVED, 2)],
+    [
+        (Point.BACKFILL_WRITTEN, 1),
+        (Point.BACKFILL_WRITTEN, 2),
+        (Point.BACKFILL_WRITTEN, 3),
+        (Point.BACKFILL_ADVANCED, 2),
+    ],
 )
 def test_row_2_killed_while_a_backfill_moves_on(point: Point, passing: int, place: Installation, start: Start) -> None:
     number = place.service.backfills.plan(["counting.count"], date(2025, 1, 18), date(2025, 1, 19))

@@ -23,7 +23,7 @@ from sqlalchemy.pool import Pool
 
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import breaker
-from opsconsole.core.database import Database, Trouble, reason, trouble
+from opsconsole.core.database import Database, ErrorKind, error_kind, reason
 from opsconsole.core.errors import Exit
 from opsconsole.store import Store, lease, migrate
 from opsconsole.store.tables import lease as lease_table
@@ -211,7 +211,7 @@ def test_row_33_too_many_connections_are_waited_for_and_the_lease_is_renewed_all
 
     assert others > 5
     assert "too many clients" in reason(refused.value)
-    assert trouble(refused.value) is Trouble.AWAY, (
+    assert error_kind(refused.value) is ErrorKind.UNREACHABLE, (
         "it names no state, and is waited for like a server that is unreachable"
     )
     assert led
@@ -281,18 +281,18 @@ def test_row_35_a_statement_that_takes_too_long_is_tried_with_fewer_items(
 @pytest.mark.parametrize(
     ("lines", "what"),
     [
-        (("SET LOCAL statement_timeout = '20ms'", "SELECT pg_sleep(1)"), Trouble.OWN),
-        (("SET TRANSACTION READ ONLY", "UPDATE things SET score = 1"), Trouble.OWN),
-        (("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$",), Trouble.TRANSIENT),
-        (("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$",), Trouble.TRANSIENT),
-        (("DO $$ BEGIN RAISE SQLSTATE '53300'; END $$",), Trouble.TRANSIENT),
-        (("DO $$ BEGIN RAISE SQLSTATE '57P01'; END $$",), Trouble.AWAY),
-        (("DO $$ BEGIN RAISE SQLSTATE '57P03'; END $$",), Trouble.AWAY),
-        (("DO $$ BEGIN RAISE SQLSTATE '08006'; END $$",), Trouble.AWAY),
+        (("SET LOCAL statement_timeout = '20ms'", "SELECT pg_sleep(1)"), ErrorKind.STATEMENT),
+        (("SET TRANSACTION READ ONLY", "UPDATE things SET score = 1"), ErrorKind.STATEMENT),
+        (("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$",), ErrorKind.TRANSIENT),
+        (("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$",), ErrorKind.TRANSIENT),
+        (("DO $$ BEGIN RAISE SQLSTATE '53300'; END $$",), ErrorKind.TRANSIENT),
+        (("DO $$ BEGIN RAISE SQLSTATE '57P01'; END $$",), ErrorKind.UNREACHABLE),
+        (("DO $$ BEGIN RAISE SQLSTATE '57P03'; END $$",), ErrorKind.UNREACHABLE),
+        (("DO $$ BEGIN RAISE SQLSTATE '08006'; END $$",), ErrorKind.UNREACHABLE),
     ],
 )
 def test_row_35_what_an_error_means_is_told_by_its_state(
-    lines: tuple[str, ...], what: Trouble, own_postgres: Restartable
+    lines: tuple[str, ...], what: ErrorKind, own_postgres: Restartable
 ) -> None:
     data = Database(own_postgres.new_database())
     counting.metadata.create_all(data.engine)
@@ -301,7 +301,7 @@ def test_row_35_what_an_error_means_is_told_by_its_state(
         _say(data, *lines)
     data.close()
 
-    assert trouble(raised.value) is what
+    assert error_kind(raised.value) is what
 
 
 def _say(data: Database, *lines: str) -> None:

@@ -15,6 +15,7 @@ from opsconsole.core.errors import Exit
 from opsconsole.leader.engine import Engine
 from opsconsole.rules.backfill import Only, StepReason, StepState, WindowState, windows
 from opsconsole.rules.backfill_status import Backfill, BackfillState, BackfillStop, BackfillStopReason
+from opsconsole.service import wording
 from opsconsole.store import runs as run_store
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -395,7 +396,8 @@ def test_a_window_that_was_cut_off_is_finished_by_whoever_resumes_for_it_alone(p
 
 
 def wrong(place: Installation) -> list[str]:
-    return [found.sentence for found in place.service.snapshot().findings if found.subject == "diary.page"]
+    snapshot = place.service.snapshot()
+    return [wording.finding(found, snapshot.at) for found in snapshot.findings if found.subject == "diary.page"]
 
 
 def test_old_windows_make_health_neither_better_nor_worse(place: Installation) -> None:

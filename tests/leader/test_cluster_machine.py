@@ -628,7 +628,7 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
         shutil.copyfile(tmp_path / f"{name}.db", tmp_path / f"{name}.new")
     clocks = Clocks()
     monkeypatch.setattr(schedulers, "steady", lambda: clocks.steady)
-    monkeypatch.setattr(failpoints, "_SET", "a boundary that a process dies at")
+    monkeypatch.setattr(failpoints, "_SETTING", "a boundary that a process dies at")
     monkeypatch.setattr(failpoints, "_at", clocks.reach)
     # A page is waited for, so that the same steps always find the same; nothing else here waits.
     monkeypatch.setattr(runners, "PAGE_PATIENCE", 30.0)

@@ -1,4 +1,4 @@
-"""What is wrong, judged from plain values: late, overdue, too old, too long, failed, and services that are away."""
+"""Health checks: findings about jobs and services, and their wording."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from opsconsole import DAY, Job, Limits, hours, minutes
 from opsconsole.authoring.run import Counts, Run, RunState, Selection, Trigger
 from opsconsole.calendar.windows import Window
-from opsconsole.rules.health import Finding, JobFacts, Severity, findings
+from opsconsole.rules.health import Finding, FindingKind, JobFacts, Remedy, Severity, findings
+from opsconsole.service import wording
 from tests.packs import counting
 
 NOW = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
@@ -69,33 +70,35 @@ WELL = JobFacts(
 )
 
 
-def told(facts: JobFacts) -> list[Finding]:
+def check(facts: JobFacts) -> list[Finding]:
     return list(findings([facts], {}, NOW))
 
 
-def test_a_job_that_does_well_is_not_mentioned() -> None:
-    assert told(WELL) == []
+def test_a_healthy_job_has_no_findings() -> None:
+    assert check(WELL) == []
 
 
-def test_a_job_that_was_never_due_is_not_mentioned() -> None:
-    assert told(JobFacts(JOB, None, None, None, (), None, None)) == []
+def test_a_job_that_was_never_due_has_no_findings() -> None:
+    assert check(JobFacts(JOB, None, None, None, (), None, None)) == []
 
 
-def test_an_instant_that_nobody_has_started_is_overdue_after_a_minute() -> None:
-    (found,) = told(replace(WELL, due=ago(seconds=61), accounted_until=ago(hours=1)))
+def test_a_scheduled_time_without_a_run_is_overdue_after_a_minute() -> None:
+    (found,) = check(replace(WELL, due=ago(seconds=61), accounted_until=ago(hours=1)))
 
     assert (found.severity, found.subject, found.since) == (Severity.CRITICAL, "books.close", ago(seconds=61))
-    assert "overdue" in found.sentence
-    assert told(replace(WELL, due=ago(seconds=59), accounted_until=ago(hours=1))) == []
+    assert (found.kind, found.remedy) == (FindingKind.OVERDUE, Remedy.TRIGGER)
+    assert wording.finding(found, NOW) == "is overdue: its run has not started"
+    assert check(replace(WELL, due=ago(seconds=59), accounted_until=ago(hours=1))) == []
 
 
 def test_a_run_that_waits_in_the_queue_is_late_after_a_minute() -> None:
     waits = run(RunState.QUEUED, created_at=ago(seconds=61), started_at=None, ended_at=None)
 
-    (found,) = told(replace(WELL, open=waits))
+    (found,) = check(replace(WELL, open=waits))
 
-    assert (found.severity, found.run, found.since) == (Severity.CRITICAL, 7, ago(seconds=61))
-    assert told(replace(WELL, open=replace(waits, created_at=ago(seconds=59)))) == []
+    assert (found.severity, found.kind, found.since) == (Severity.CRITICAL, FindingKind.LATE, ago(seconds=61))
+    assert found.run == waits
+    assert check(replace(WELL, open=replace(waits, created_at=ago(seconds=59)))) == []
 
 
 @pytest.mark.parametrize(
@@ -107,31 +110,32 @@ def test_a_run_that_waits_in_the_queue_is_late_after_a_minute() -> None:
         (None, ago(hours=26), True),
     ],
 )
-def test_a_job_without_a_good_run_for_too_long_is_said(
+def test_a_job_without_a_good_run_for_too_long_is_reported(
     good: datetime | None, registered: datetime, is_too_old: bool
 ) -> None:
-    found = told(replace(WELL, last_good=good, registered_at=registered))
+    found = check(replace(WELL, last_good=good, registered_at=registered))
 
-    assert [finding.sentence for finding in found] == (["has had no good run for 26 h"] if is_too_old else [])
+    expected = ["has had no good run for 26 h"] if is_too_old else []
+    assert [wording.finding(finding, NOW) for finding in found] == expected
     assert all(finding.since == ago(hours=1) for finding in found)
 
 
-def test_a_pause_makes_nobody_old_and_its_end_begins_anew() -> None:
+def test_a_paused_job_is_not_too_old_and_its_age_counts_from_the_resume() -> None:
     old = replace(WELL, last_good=ago(hours=30))
 
-    assert told(replace(old, paused=True)) == []
-    assert told(replace(old, resumed_at=ago(hours=2))) == []
-    assert told(replace(old, resumed_at=ago(hours=26))) != []
+    assert check(replace(old, paused=True)) == []
+    assert check(replace(old, resumed_at=ago(hours=2))) == []
+    assert check(replace(old, resumed_at=ago(hours=26))) != []
 
 
 def test_a_run_that_takes_longer_than_its_target_is_a_warning() -> None:
-    goes_on = run(RunState.RUNNING, started_at=ago(minutes=11), ended_at=None)
+    active = run(RunState.RUNNING, started_at=ago(minutes=11), ended_at=None)
 
-    (found,) = told(replace(WELL, open=goes_on))
+    (found,) = check(replace(WELL, open=active))
 
     assert (found.severity, found.since) == (Severity.WARNING, ago(minutes=1))
-    assert found.sentence == "has been running for 11 min"
-    assert told(replace(WELL, open=replace(goes_on, started_at=ago(minutes=9)))) == []
+    assert wording.finding(found, NOW) == "has been running for 11 min"
+    assert check(replace(WELL, open=replace(active, started_at=ago(minutes=9)))) == []
 
 
 @pytest.mark.parametrize(
@@ -140,10 +144,10 @@ def test_a_run_that_takes_longer_than_its_target_is_a_warning() -> None:
 def test_failed_items_are_a_warning_and_many_are_critical(failed: int, severity: Severity) -> None:
     partial = run(RunState.PARTIAL, Counts(planned=100, ok=100 - failed, failed=failed), kinds={"out_of_ink": failed})
 
-    (found,) = told(replace(WELL, newest=(partial, run(RunState.FAILED))))
+    (found,) = check(replace(WELL, newest=(partial, run(RunState.FAILED))))
 
-    assert (found.severity, found.run, found.mend) == (severity, 7, "r retry")
-    assert found.sentence == f"{failed} of 100 failed (2025-01-18): out of ink"
+    assert (found.severity, found.run, found.remedy) == (severity, partial, Remedy.RETRY)
+    assert wording.finding(found, NOW) == f"{failed} of 100 failed (2025-01-18): out of ink"
 
 
 @pytest.mark.parametrize(
@@ -152,21 +156,21 @@ def test_failed_items_are_a_warning_and_many_are_critical(failed: int, severity:
         (RunState.FAILED, Severity.CRITICAL),
         (RunState.TIMED_OUT, Severity.CRITICAL),
         (RunState.ABANDONED, Severity.CRITICAL),
-        (RunState.CANCELLED, Severity.WARNING),  # somebody wanted it so
+        (RunState.CANCELLED, Severity.WARNING),  # by an operator
     ],
 )
-def test_a_newest_run_that_did_not_end_well_is_told(state: RunState, severity: Severity) -> None:
-    (found,) = told(replace(WELL, newest=(run(state, error="the printer\x1b is on fire"),)))
+def test_an_unsuccessful_newest_run_is_reported(state: RunState, severity: Severity) -> None:
+    (found,) = check(replace(WELL, newest=(run(state, error="the printer\x1b is on fire"),)))
 
     assert found.severity is severity
-    assert found.sentence == f"{state.value.replace('_', ' ')} (2025-01-18): the printer\\x1b is on fire"
+    assert wording.finding(found, NOW) == f"{state.value.replace('_', ' ')} (2025-01-18): the printer\\x1b is on fire"
 
 
-def test_an_older_failure_is_healed_by_a_newer_success() -> None:
-    assert told(replace(WELL, newest=(run(RunState.SUCCEEDED), run(RunState.FAILED)))) == []
+def test_a_newer_success_hides_an_older_failure() -> None:
+    assert check(replace(WELL, newest=(run(RunState.SUCCEEDED), run(RunState.FAILED)))) == []
 
 
-def test_services_that_are_away_are_critical_and_the_worst_comes_first() -> None:
+def test_unreachable_services_are_critical_and_the_worst_comes_first() -> None:
     partial = run(RunState.PARTIAL, Counts(planned=100, ok=99, failed=1))
 
     found = findings(
@@ -178,4 +182,5 @@ def test_services_that_are_away_are_critical_and_the_worst_comes_first() -> None
         ("CRITICAL", "the store"),
         ("WARNING", "books.close"),
     ]
-    assert found[0].sentence == "is unreachable: cut"
+    assert found[0].kind is FindingKind.UNREACHABLE
+    assert wording.finding(found[0], NOW) == "is unreachable: cut"

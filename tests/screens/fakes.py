@@ -222,26 +222,15 @@ NEW = replace(
     redis=BUSY.redis,
 )
 
-OVERDUE = Finding(
-    Severity.CRITICAL,
-    FindingKind.OVERDUE,
-    "reporting.daily_report",
-    "is overdue: nobody has started it",
-    ago(minutes=4),
-    mend="t trigger",
-)
+OVERDUE = Finding(Severity.CRITICAL, FindingKind.OVERDUE, "reporting.daily_report", ago(minutes=4))
 FAILED = Finding(
     Severity.WARNING,
     FindingKind.FAILED_RUN,
     "attempts.cache_day",
-    "3 of 10,000 failed (2026-01-19): KeyError",
     ago(hours=3),
-    4811,
-    "r retry",
+    a_run(4811, state=RunState.PARTIAL, counts=Counts(10_000, 9_997, 3), kinds={"KeyError": 3}),
 )
-REDIS_AWAY = Finding(
-    Severity.CRITICAL, FindingKind.UNREACHABLE, "Redis", "is unreachable: Connection refused", ago(minutes=8)
-)
+REDIS_AWAY = Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, "Redis", ago(minutes=8), reason="Connection refused")
 TROUBLE = replace(
     BUSY,
     at=ago(seconds=40),
@@ -250,13 +239,7 @@ TROUBLE = replace(
     live=(Progress(a_run(4812, state=RunState.INTERRUPTED), "Asia/Kolkata", None, None),),
     redis=replace(BUSY.redis, outage=Outage(ago(minutes=8), "Connection refused")),
     findings=(
-        Finding(
-            Severity.CRITICAL,
-            FindingKind.UNREACHABLE,
-            "the store",
-            "is unreachable: database is locked",
-            ago(minutes=2),
-        ),
+        Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, "the store", ago(minutes=2), reason="database is locked"),
         REDIS_AWAY,
         OVERDUE,
         FAILED,

@@ -121,7 +121,7 @@ def test_what_cannot_be_cancelled_is_said_at_once(keys: tuple[str, ...], words: 
 
 
 def test_a_run_that_is_known_only_by_its_number_is_opened_first() -> None:
-    elsewhere = replace(world.QUIET, findings=(replace(world.FAILED, run=77),))
+    elsewhere = replace(world.QUIET, findings=(replace(world.FAILED, run=world.a_run(77)),))
     service = world.FakeService([replace(world.PAGE, progress=world.running(77))])
 
     async def look(console: Opened) -> None:

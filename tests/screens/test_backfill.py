@@ -393,7 +393,7 @@ def test_whoever_may_only_look_sees_the_plan_and_is_refused() -> None:
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
         await console.press("enter", "enter")
-        await console.until(lambda: "✗ apply_backfill is refused: this was opened with --read-only" in console.text)
+        await console.until(lambda: "✗ apply backfill is not allowed in read-only mode" in console.text)
         await console.press("escape", "tab", "p")
         await console.until(lambda: "is refused" in console.notice)
 

@@ -352,7 +352,7 @@ def test_whoever_may_only_look_counts_and_is_refused() -> None:
     async def look(console: Opened) -> None:
         assert "c clear" in console.text
         await clear_asha(console)
-        await console.until(lambda: "clear is refused: this was opened with --read-only" in console.notice)
+        await console.until(lambda: "clear is not allowed in read-only mode" in console.notice)
 
     trying(look, service=service)
 

@@ -18,12 +18,12 @@ from opsconsole.service.snapshot import (
     Finding,
     FindingKind,
     JobCard,
+    JobHistory,
     Outage,
     Rates,
     RunPage,
     Severity,
     Snapshot,
-    JobHistory,
 )
 from screens.panels import dashboard as board, run as rows_of_run
 from screens.panels.top_line import top_line, verdict
@@ -57,8 +57,8 @@ def hostile_snapshot(text: str) -> Snapshot:
     run = world.a_run(7, text, error=text, host=text, requested_by=text, window=replace(world.day(), label=text))
     cards = (JobCard(text, text, text, "UTC", text, (text,), world.NOW, run),)
     findings = (
-        Finding(Severity.CRITICAL, FindingKind.FAILED_RUN, text, text, world.ago(hours=1), 7, text),
-        Finding(Severity.WARNING, FindingKind.LATE, text, text, world.ago(days=3), None, text),
+        Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, text, world.ago(hours=1), reason=text),
+        Finding(Severity.WARNING, FindingKind.FAILED_RUN, text, world.ago(days=3), run),
     )
     waiting = replace(world.running().run, job=text, kinds={text: 3}, window=run.window)
     stopped = replace(waiting, stop=Stop(text, world.NOW, world.NOW, note=text))
