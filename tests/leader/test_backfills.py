@@ -77,7 +77,7 @@ def backfilled(place: Installation) -> list[Run]:
     return [run for run in reversed(place.service.queries.runs(limit=500)) if run.trigger is Trigger.BACKFILL]
 
 
-def test_a_plan_says_what_it_would_do_and_does_nothing(place: Installation) -> None:
+def test_a_plan_lists_its_windows_and_runs_none(place: Installation) -> None:
     number = plan(place)
 
     found, steps = place.service.backfills.get(number), place.service.backfills.steps(number)
@@ -89,7 +89,7 @@ def test_a_plan_says_what_it_would_do_and_does_nothing(place: Installation) -> N
     assert place.service.queries.audit_entries(limit=9) == []
 
 
-def test_what_was_planned_is_done_oldest_first_and_once(place: Installation) -> None:
+def test_planned_windows_run_once_oldest_first(place: Installation) -> None:
     with place.leading():
         ended = applied(place, plan(place))
 
@@ -101,7 +101,7 @@ def test_what_was_planned_is_done_oldest_first_and_once(place: Installation) -> 
     assert all(run.as_of == run.window.end for run in made)
 
 
-def test_the_same_range_again_has_nothing_missing_and_all_of_it_when_asked(place: Installation) -> None:
+def test_a_finished_range_has_no_missing_windows_but_can_run_again(place: Installation) -> None:
     with place.leading():
         applied(place, plan(place))
         nothing = applied(place, plan(place, only=Only.MISSING))
@@ -114,7 +114,7 @@ def test_the_same_range_again_has_nothing_missing_and_all_of_it_when_asked(place
     assert {times for _, times in page_days(place)} == {2}
 
 
-def test_several_jobs_are_done_in_the_order_of_after(place: Installation) -> None:
+def test_several_jobs_run_in_the_order_of_after(place: Installation) -> None:
     with place.leading():
         ended = applied(place, plan(place, "diary.sum", "diary.page"))
 
@@ -124,7 +124,7 @@ def test_several_jobs_are_done_in_the_order_of_after(place: Installation) -> Non
     assert [tuple(row) for row in found] == [(day, n) for n, day in enumerate(DAYS, 1)]
 
 
-def test_windows_run_side_by_side_where_the_job_allows_it(place: Installation) -> None:
+def test_windows_run_in_parallel_if_the_job_allows_it(place: Installation) -> None:
     for day in DAYS[:3]:
         diary.spoil(place.data, day, "0.3")
     with place.leading():
@@ -140,7 +140,7 @@ def test_windows_run_side_by_side_where_the_job_allows_it(place: Installation) -
     assert ended.counts == {StepState.DONE: 10}
 
 
-def test_a_run_in_between_makes_the_plan_out_of_date(place: Installation) -> None:
+def test_a_run_that_ended_since_makes_the_plan_out_of_date(place: Installation) -> None:
     number = plan(place)
     with place.leading():
         run = place.run("diary.page", DAYS[4])
@@ -152,7 +152,7 @@ def test_a_run_in_between_makes_the_plan_out_of_date(place: Installation) -> Non
     assert backfilled(place) == []
 
 
-def test_a_run_that_goes_on_makes_the_plan_out_of_date(place: Installation) -> None:
+def test_an_active_run_makes_the_plan_out_of_date(place: Installation) -> None:
     diary.spoil(place.data, DAYS[4], "1.0")
     number = plan(place)
     with place.leading():
@@ -163,7 +163,7 @@ def test_a_run_that_goes_on_makes_the_plan_out_of_date(place: Installation) -> N
     assert f"run {run} of diary.page {DAYS[4]} is active" in why
 
 
-def test_a_plan_is_applied_once(place: Installation) -> None:
+def test_a_plan_can_be_applied_only_once(place: Installation) -> None:
     with place.leading():
         number = plan(place)
         applied(place, number)
@@ -172,7 +172,7 @@ def test_a_plan_is_applied_once(place: Installation) -> None:
     assert why == f"backfill {number} has already been applied: it is done"
 
 
-def test_two_plans_for_the_same_windows_do_not_both_run(place: Installation) -> None:
+def test_of_two_plans_for_the_same_windows_only_one_runs(place: Installation) -> None:
     diary.spoil(place.data, DAYS[0], "0.5")
     first, second = plan(place), plan(place)
     with place.leading():
@@ -184,7 +184,7 @@ def test_two_plans_for_the_same_windows_do_not_both_run(place: Installation) -> 
     assert {times for _, times in page_days(place)} == {1}
 
 
-def test_a_window_that_fails_stops_no_other_and_is_retried_alone(place: Installation) -> None:
+def test_a_failed_window_stops_no_other_and_is_retried_alone(place: Installation) -> None:
     diary.spoil(place.data, DAYS[3])
     with place.leading():
         number = plan(place)
@@ -203,7 +203,7 @@ def test_a_window_that_fails_stops_no_other_and_is_retried_alone(place: Installa
     assert sorted(page_days(place)) == [(day, 1) for day in DAYS for _ in WRITERS]
 
 
-def test_a_window_that_fails_holds_up_the_rest_when_asked(place: Installation) -> None:
+def test_a_failed_window_pauses_the_rest_with_stop_on_failure(place: Installation) -> None:
     diary.spoil(place.data, DAYS[3])
     with place.leading():
         ended = applied(place, plan(place, stop_on_failure=True))
@@ -213,7 +213,7 @@ def test_a_window_that_fails_holds_up_the_rest_when_asked(place: Installation) -
     assert ended.counts == {StepState.DONE: 3, StepState.FAILED: 1, StepState.PENDING: 6}
 
 
-def test_cancelled_nothing_is_left_and_resumed_only_the_rest_is_done(place: Installation) -> None:
+def test_a_cancelled_backfill_leaves_no_open_run_and_resumes_with_the_rest(place: Installation) -> None:
     for day in DAYS[4:]:
         diary.spoil(place.data, day, "0.2")
     with place.leading():
@@ -241,7 +241,7 @@ def test_cancelled_nothing_is_left_and_resumed_only_the_rest_is_done(place: Inst
     assert len(done_then) < 10
 
 
-def test_paused_no_window_begins_until_it_is_resumed(place: Installation) -> None:
+def test_a_paused_backfill_starts_no_window_until_it_is_resumed(place: Installation) -> None:
     diary.spoil(place.data, DAYS[1], "0.3")
     with place.leading():
         number = plan(place)
@@ -262,14 +262,14 @@ def test_paused_no_window_begins_until_it_is_resumed(place: Installation) -> Non
 
 
 @pytest.mark.parametrize("deed", ["pause", "resume", "cancel"])
-def test_what_makes_no_sense_now_is_refused(place: Installation, deed: str) -> None:
+def test_a_finished_backfill_refuses_pause_resume_and_cancel(place: Installation, deed: str) -> None:
     with place.leading():
         number = plan(place)
         applied(place, number)
         refusal(place, getattr(place.service.backfills, deed)(number))
 
 
-def test_a_plan_that_was_called_off_is_not_begun_by_resuming_it(place: Installation) -> None:
+def test_a_plan_cancelled_before_its_start_cannot_be_resumed(place: Installation) -> None:
     number = plan(place)
     with place.leading():
         told(place, place.service.backfills.cancel(number))
@@ -279,7 +279,7 @@ def test_a_plan_that_was_called_off_is_not_begun_by_resuming_it(place: Installat
     assert backfilled(place) == []
 
 
-def test_another_leader_goes_on_where_the_first_was(place: Installation) -> None:
+def test_another_leader_continues_a_backfill(place: Installation) -> None:
     for day in DAYS[2:]:
         diary.spoil(place.data, day, "0.1")
     number = plan(place)
@@ -297,7 +297,7 @@ def test_another_leader_goes_on_where_the_first_was(place: Installation) -> None
     assert {run.command for run in backfilled(place)} == {command}
 
 
-def test_a_run_that_repairs_what_is_stale_leaves_a_fresh_window(place: Installation) -> None:
+def test_a_run_over_stale_items_makes_its_window_fresh(place: Installation) -> None:
     with place.leading():
         applied(place, plan(place))
         diary.put(place.data, ["zoe"])
@@ -311,7 +311,7 @@ def test_a_run_that_repairs_what_is_stale_leaves_a_fresh_window(place: Installat
     assert set(states(place).values()) == {WindowState.FRESH}
 
 
-def test_rows_that_somebody_else_wrote_make_no_window_missing(place: Installation) -> None:
+def test_windows_whose_rows_came_from_elsewhere_are_not_missing(place: Installation) -> None:
     with place.data.writing() as db:
         rows = [{"writer": writer, "day": DAYS[0], "times": 1, "order": 0} for writer in WRITERS]
         db.execute(diary.pages.insert(), rows)
@@ -331,7 +331,7 @@ def test_jobs_without_past_windows_are_refused(place: Installation, jobs: Sequen
     assert place.service.backfills.newest(limit=9) == []
 
 
-def test_time_is_told_from_history(place: Installation) -> None:
+def test_the_duration_is_estimated_from_history(place: Installation) -> None:
     with place.leading():
         place.run("diary.page", DAYS[0])
         number = plan(place, only=Only.MISSING)
@@ -342,7 +342,7 @@ def test_time_is_told_from_history(place: Installation) -> None:
     assert found.seconds > 0
 
 
-def test_nothing_of_a_backfill_is_left_open(place: Installation) -> None:
+def test_a_finished_backfill_leaves_no_open_run(place: Installation) -> None:
     with place.leading():
         applied(place, plan(place))
 
@@ -350,7 +350,7 @@ def test_nothing_of_a_backfill_is_left_open(place: Installation) -> None:
     assert place.service.queries.verify_audit().broken is None
 
 
-def test_whoever_leads_for_one_command_notes_what_has_ended_of_what_was_called_off(place: Installation) -> None:
+def test_a_leader_for_one_command_records_windows_of_cancelled_backfills(place: Installation) -> None:
     diary.spoil(place.data, DAYS[1], "0.5")
     number = plan(place)
     with place.leading():
@@ -369,7 +369,7 @@ def test_whoever_leads_for_one_command_notes_what_has_ended_of_what_was_called_o
     assert cancelled.counts == {StepState.DONE: 1, StepState.CANCELLED: 9}
 
 
-def test_a_window_that_was_cut_off_is_finished_by_whoever_resumes_for_it_alone(place: Installation) -> None:
+def test_an_interrupted_window_is_finished_by_the_leader_that_resumes_it(place: Installation) -> None:
     diary.spoil(place.data, DAYS[1], "0.5")
     number = plan(place)
     with place.leading():
@@ -400,7 +400,7 @@ def wrong(place: Installation) -> list[str]:
     return [wording.finding(found, snapshot.at) for found in snapshot.findings if found.subject == "diary.page"]
 
 
-def test_old_windows_make_health_neither_better_nor_worse(place: Installation) -> None:
+def test_backfills_do_not_affect_health(place: Installation) -> None:
     diary.spoil(place.data, "2025-02-01")
     with place.leading():
         fails = place.run("diary.page", "2025-02-01")
@@ -415,7 +415,7 @@ def test_old_windows_make_health_neither_better_nor_worse(place: Installation) -
     assert rates.day == 20 / 21, "success rates count all runs"
 
 
-def test_old_windows_that_fail_are_no_finding_and_neither_are_their_retries(place: Installation) -> None:
+def test_failed_backfills_and_their_retries_are_no_findings(place: Installation) -> None:
     diary.spoil(place.data, DAYS[0])
     with place.leading():
         place.run("diary.page", "2025-02-01")
@@ -429,7 +429,7 @@ def test_old_windows_that_fail_are_no_finding_and_neither_are_their_retries(plac
     assert wrong(place) == []
 
 
-def test_an_old_window_that_waits_is_not_late(place: Installation) -> None:
+def test_a_queued_backfill_is_not_late(place: Installation) -> None:
     job = place.catalog.find("diary.page")
     (window,) = windows(job, FIRST, FIRST, clock.now())
     hour_ago = clock.now() - timedelta(hours=1)

@@ -39,7 +39,7 @@ def fill(client: redis.Redis, *users: str, day: str = "2025-01-19") -> None:
     client.mset({f"date:user:{day}:{user}": "[]" for user in users})
 
 
-def test_what_is_wanted_is_counted_cleared_and_recorded(place: Installation, client: redis.Redis) -> None:
+def test_matching_keys_are_counted_cleared_and_recorded(place: Installation, client: redis.Redis) -> None:
     fill(client, *(f"u{i}" for i in range(1500)))
     fill(client, "u1", day="2025-01-20")
     client.set("somebody:elses", "1")
@@ -62,7 +62,9 @@ def test_what_is_wanted_is_counted_cleared_and_recorded(place: Installation, cli
     assert came_of_it.after["cleared"] == 1500
 
 
-def test_much_more_than_was_counted_is_not_cleared(place: Installation, client: redis.Redis) -> None:
+def test_a_clear_is_refused_when_many_more_keys_match_than_were_counted(
+    place: Installation, client: redis.Redis
+) -> None:
     fill(client, *(f"u{i}" for i in range(200)))
 
     with place.leading():
@@ -77,7 +79,7 @@ def test_much_more_than_was_counted_is_not_cleared(place: Installation, client: 
 
 
 @pytest.mark.parametrize("wanted", [ClearFilter(), ClearFilter(family="attempts.dya"), ClearFilter(date="19.1.2025")])
-def test_what_cannot_be_wanted_is_refused_before_it_is_asked_for(place: Installation, wanted: ClearFilter) -> None:
+def test_an_invalid_filter_is_refused_before_it_is_requested(place: Installation, wanted: ClearFilter) -> None:
     with pytest.raises(BadClearFilter):
         place.service.commands.clear_cache(wanted)
 
@@ -85,14 +87,12 @@ def test_what_cannot_be_wanted_is_refused_before_it_is_asked_for(place: Installa
 
 
 @pytest.mark.parametrize("user", ["*", "u?", "[a]", "a b", "u:1", "\\", ""])
-def test_an_id_that_would_match_others_is_refused(place: Installation, user: str) -> None:
+def test_an_id_with_a_wildcard_is_refused(place: Installation, user: str) -> None:
     with pytest.raises(BadKey):
         place.service.commands.clear_cache(ClearFilter(user=user))
 
 
-def test_who_may_only_look_clears_nothing_even_when_the_leader_is_asked(
-    place: Installation, client: redis.Redis
-) -> None:
+def test_the_leader_refuses_a_clear_by_a_viewer(place: Installation, client: redis.Redis) -> None:
     fill(client, "u1")
     viewer = Actor("vera", "local", Role.VIEWER)
     with place.store.writing() as db:
@@ -106,7 +106,7 @@ def test_who_may_only_look_clears_nothing_even_when_the_leader_is_asked(
     assert client.dbsize() == 1
 
 
-def test_a_clearing_whose_redis_is_gone_says_so(installing: Installing, own_redis: EmbeddedRedis) -> None:
+def test_a_clear_without_redis_reports_the_outage(installing: Installing, own_redis: EmbeddedRedis) -> None:
     place = installing(database_url=None, redis_url=own_redis.url)
     own_redis.stop()
 
@@ -121,7 +121,7 @@ def test_a_clearing_whose_redis_is_gone_says_so(installing: Installing, own_redi
     assert outcome.exit_code == Exit.FAILED
 
 
-def test_a_clearing_that_was_cut_off_is_done_by_the_next_leader(place: Installation, client: redis.Redis) -> None:
+def test_an_interrupted_clear_is_finished_by_the_next_leader(place: Installation, client: redis.Redis) -> None:
     fill(client, "u1", "u2")
     number = place.service.commands.clear_cache(ClearFilter(family="attempts.day"))
     with place.store.writing() as db:

@@ -649,9 +649,7 @@ def befalls(ground: Ground, *steps: tuple[Any, ...]) -> Cluster:
 
 
 @pytest.mark.parametrize("cron", ["*/30 * * * *", None], ids=["edited", "removed and back"])
-def test_a_clock_that_is_set_back_before_a_job_changes_gives_no_instant_a_second_run(
-    ground: Ground, cron: str | None
-) -> None:
+def test_setting_the_clock_back_before_a_job_changes_runs_no_time_twice(ground: Ground, cron: str | None) -> None:
     machine = befalls(
         ground,
         ("start",),
@@ -670,9 +668,7 @@ def test_a_clock_that_is_set_back_before_a_job_changes_gives_no_instant_a_second
     machine.teardown()
 
 
-def test_whatever_befalls_a_cluster_nothing_is_lost_and_nothing_is_doubled(
-    ground: Ground, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_fault_of_a_cluster_loses_or_doubles_work(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
     machine = type("Machine", (Cluster,), {"ground": ground, "steps": 0})
     how = settings(
         max_examples=EXAMPLES,

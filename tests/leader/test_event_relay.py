@@ -47,7 +47,7 @@ def waiting(data: Database) -> int:
         return events.count_unpublished(db)
 
 
-def test_events_are_published_once_and_in_their_order(tools: Resources, redis_url: str) -> None:
+def test_events_are_published_once_in_order(tools: Resources, redis_url: str) -> None:
     keys = [f"k{i:04}" for i in range(relay.PAGE + 20)]
     emit(tools.data, *keys)
 
@@ -66,7 +66,7 @@ def test_events_are_published_once_and_in_their_order(tools: Resources, redis_ur
     assert [int(fields["id"]) for fields in found] == sorted(int(fields["id"]) for fields in found)
 
 
-def test_an_outage_delays_events_and_loses_none(database_url: str, own_redis: EmbeddedRedis) -> None:
+def test_an_outage_delays_events_but_loses_none(database_url: str, own_redis: EmbeddedRedis) -> None:
     tools = Resources(database_url, own_redis.url)
     datatables.create_missing(tools.data, ())
     emit(tools.data, "before")
@@ -85,7 +85,7 @@ def test_an_outage_delays_events_and_loses_none(database_url: str, own_redis: Em
     tools.close()
 
 
-def test_a_redis_without_room_keeps_events_waiting(tools: Resources, redis_url: str) -> None:
+def test_events_wait_while_redis_is_out_of_memory(tools: Resources, redis_url: str) -> None:
     emit(tools.data, "one", "two")
     with redis.Redis.from_url(redis_url) as client:
         before = client.config_get("maxmemory")["maxmemory"]
@@ -101,7 +101,7 @@ def test_a_redis_without_room_keeps_events_waiting(tools: Resources, redis_url: 
     assert relay.publish(tools) == 2
 
 
-def test_who_no_longer_leads_publishes_nothing(tools: Resources, redis_url: str) -> None:
+def test_a_process_that_lost_the_lease_publishes_nothing(tools: Resources, redis_url: str) -> None:
     emit(tools.data, "one")
 
     assert relay.publish(tools, may_continue=lambda: False) == 0
@@ -109,7 +109,7 @@ def test_who_no_longer_leads_publishes_nothing(tools: Resources, redis_url: str)
     assert streamed(redis_url) == []
 
 
-def test_events_are_published_again_from_a_time_on(tools: Resources, redis_url: str) -> None:
+def test_events_since_a_time_are_published_again(tools: Resources, redis_url: str) -> None:
     emit(tools.data, "old", at=NOON - timedelta(hours=1))
     emit(tools.data, "new 1", "new 2", at=NOON)
     relay.publish(tools)
@@ -122,7 +122,7 @@ def test_events_are_published_again_from_a_time_on(tools: Resources, redis_url: 
     assert [fields["key"] for fields in streamed(redis_url)] == ["old", "new 1", "new 2", "new 1", "new 2"]
 
 
-def test_whoever_leads_publishes_what_jobs_emit(installing: Installing, database_url: str, redis_url: str) -> None:
+def test_the_leader_publishes_what_jobs_emit(installing: Installing, database_url: str, redis_url: str) -> None:
     place = installing(database_url=database_url, redis_url=redis_url, packs="tests.packs.notes", environ=INLINE)
     with place.data.writing() as db:
         db.execute(notes.insert(), [{"id": "n1", "text": "good"}, {"id": "n2", "text": "good"}])

@@ -77,7 +77,7 @@ def identity_of(process: subprocess.Popen[bytes]) -> Identity:
     return replace(identity("here", "neighbour"), owner="neighbour", pid=process.pid, pid_started=started)
 
 
-def test_the_first_leads_and_the_second_waits_until_it_is_given_up(store: Store, leading: Leading) -> None:
+def test_the_first_process_leads_until_it_releases_the_lease(store: Store, leading: Leading) -> None:
     anna, ben = leading(), leading()
 
     assert anna.try_take() == 1
@@ -95,7 +95,7 @@ def test_the_first_leads_and_the_second_waits_until_it_is_given_up(store: Store,
 
 
 @pytest.mark.parametrize("led_before", [False, True])
-def test_of_many_who_try_at_once_one_leads(store: Store, leading: Leading, led_before: bool) -> None:
+def test_of_many_concurrent_processes_one_leads(store: Store, leading: Leading, led_before: bool) -> None:
     if led_before:
         first = leading()
         first.try_take()
@@ -119,7 +119,7 @@ def test_of_many_who_try_at_once_one_leads(store: Store, leading: Leading, led_b
     assert sum(one.is_held for one in crowd) == 1
 
 
-def test_the_death_of_a_leader_on_the_same_machine_is_noticed_at_once(
+def test_a_dead_leader_on_the_same_machine_is_replaced_at_once(
     store: Store, leading: Leading, neighbour: subprocess.Popen[bytes]
 ) -> None:
     held_by(store, identity_of(neighbour))
@@ -132,7 +132,7 @@ def test_the_death_of_a_leader_on_the_same_machine_is_noticed_at_once(
     assert ben.try_take() == 2
 
 
-def test_a_process_with_the_number_of_a_dead_leader_is_not_taken_for_it(
+def test_a_process_with_the_pid_of_a_dead_leader_is_not_the_leader(
     store: Store, leading: Leading, neighbour: subprocess.Popen[bytes]
 ) -> None:
     held_by(store, replace(identity_of(neighbour), pid_started="1"))
@@ -140,7 +140,7 @@ def test_a_process_with_the_number_of_a_dead_leader_is_not_taken_for_it(
     assert leading().try_take() == 2
 
 
-def test_a_machine_that_started_anew_has_no_leader_of_before(
+def test_a_leader_from_before_a_reboot_is_dead(
     store: Store, leading: Leading, neighbour: subprocess.Popen[bytes]
 ) -> None:
     here = identity_of(neighbour)
@@ -157,7 +157,7 @@ def test_a_machine_that_started_anew_has_no_leader_of_before(
         {"boot": "{machine}/{boot}/pid:[of another container]"},
     ],
 )
-def test_a_leader_out_of_sight_lapses_when_its_beat_stands_still(
+def test_the_lease_of_a_remote_leader_expires_without_beats(
     store: Store, leading: Leading, elsewhere: dict[str, str]
 ) -> None:
     machine, boot, _ = identity("here", "anna").boot.split("/")
@@ -175,7 +175,7 @@ def test_a_leader_out_of_sight_lapses_when_its_beat_stands_still(
     assert ben.try_take() == 2
 
 
-def test_who_lost_the_lease_cannot_renew_it_nor_give_it_up(store: Store, leading: Leading) -> None:
+def test_a_process_that_lost_the_lease_can_neither_renew_nor_release_it(store: Store, leading: Leading) -> None:
     anna = leading(seconds=0.4)
     lost = threading.Event()
     token = anna.try_take()
@@ -193,7 +193,7 @@ def test_who_lost_the_lease_cannot_renew_it_nor_give_it_up(store: Store, leading
     assert holder_of(store) == "ben"
 
 
-def test_who_keeps_the_lease_beats(store: Store, leading: Leading) -> None:
+def test_the_leader_renews_its_lease(store: Store, leading: Leading) -> None:
     anna, ben = leading(seconds=2.0), leading(seconds=2.0)
     anna.try_take()
     anna.keep(lambda: None, lambda: True)
@@ -210,7 +210,7 @@ def test_who_keeps_the_lease_beats(store: Store, leading: Leading) -> None:
     assert found.beat >= 2
 
 
-def test_nothing_is_written_with_an_old_token(store: Store, leading: Leading) -> None:
+def test_a_write_with_an_old_token_is_refused(store: Store, leading: Leading) -> None:
     anna = leading()
     token = anna.try_take()
     assert token is not None
@@ -225,7 +225,7 @@ def test_nothing_is_written_with_an_old_token(store: Store, leading: Leading) ->
         raise AssertionError("this must not be reached")
 
 
-def test_a_takeover_waits_for_a_write_that_has_begun(store: Store, leading: Leading) -> None:
+def test_a_takeover_waits_for_a_running_write(store: Store, leading: Leading) -> None:
     anna = leading()
     token = anna.try_take()
     assert token is not None
@@ -254,6 +254,6 @@ def test_a_renewal_does_not_wait_for_a_long_write(store: Store, leading: Leading
         assert lease.renew(beside, token, anna.me.owner, AT)
 
 
-def test_without_a_lease_nobody_may_write(store: Store) -> None:
+def test_without_a_lease_every_write_is_refused(store: Store) -> None:
     with pytest.raises(Fenced), store.fenced(1):
         raise AssertionError("this must not be reached")

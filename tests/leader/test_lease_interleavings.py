@@ -200,7 +200,7 @@ HELD = Lease(1, 0, IDENTITIES[0], AT, AT)
         ),
     ],
 )
-def test_in_whatever_order_two_processes_step_one_leads_and_only_it_writes(
+def test_in_any_order_of_steps_only_the_leader_writes(
     bench: Bench, capsys: pytest.CaptureFixture[str], start: World, fewest: int
 ) -> None:
     states: Counter[World] = Counter({start: 1})
@@ -232,7 +232,7 @@ def test_in_whatever_order_two_processes_step_one_leads_and_only_it_writes(
     assert min(bench.accepted, bench.refused) > 100, told
 
 
-def test_a_lease_that_was_taken_over_and_given_up_is_not_the_one_that_was_seen_free(bench: Bench) -> None:
+def test_a_lease_taken_and_released_meanwhile_cannot_be_taken_as_read(bench: Bench) -> None:
     anna, ben = IDENTITIES
     with bench.store.writing() as db:
         assert leases.take(db, None, anna, AT) == 1
@@ -249,7 +249,7 @@ def test_a_lease_that_was_taken_over_and_given_up_is_not_the_one_that_was_seen_f
         assert db.execute(select(lease.c.token)).scalar() == 2
 
 
-def test_what_a_process_held_before_somebody_else_did_is_not_what_it_holds_now(bench: Bench) -> None:
+def test_a_process_does_not_hold_a_lease_it_held_before_another(bench: Bench) -> None:
     anna, ben = IDENTITIES
     with bench.store.writing() as db:
         assert leases.take(db, None, anna, AT) == 1

@@ -33,7 +33,7 @@ def rows(place: Installation, query: Select[*tuple[object, ...]]) -> list[tuple[
         return [tuple(row) for row in db.execute(query)]
 
 
-def test_all_batches_and_every_retry_share_what_was_found_out_once(place: Installation) -> None:
+def test_all_batches_and_retries_share_the_prepared_facts(place: Installation) -> None:
     write(place, ("n99", "bad"))
 
     first = place.run("notes.copy", DAY)
@@ -47,7 +47,7 @@ def test_all_batches_and_every_retry_share_what_was_found_out_once(place: Instal
     assert set(rows(place, select(copies.c.beside))) == {("11",)}
 
 
-def test_an_event_is_there_with_its_change_or_not_at_all(place: Installation) -> None:
+def test_an_event_is_committed_with_its_change_or_not_at_all(place: Installation) -> None:
     write(place, ("n99", "bad"))
 
     place.run("notes.copy", DAY)
@@ -56,7 +56,7 @@ def test_an_event_is_there_with_its_change_or_not_at_all(place: Installation) ->
     assert told == [(f"n{i}:good", {"note": f"n{i}", "text": "good"}) for i in range(10)]
 
 
-def test_the_same_window_twice_tells_nothing_twice(place: Installation) -> None:
+def test_running_a_window_twice_emits_no_event_twice(place: Installation) -> None:
     place.run("notes.copy", DAY)
     before = rows(place, select(outbox.events))
 
@@ -66,7 +66,7 @@ def test_the_same_window_twice_tells_nothing_twice(place: Installation) -> None:
     assert rows(place, select(outbox.events)) == before
 
 
-def test_a_run_of_what_is_stale_touches_nobody_else(place: Installation) -> None:
+def test_a_run_over_stale_items_touches_no_others(place: Installation) -> None:
     place.run("notes.copy", DAY)
     with place.data.writing() as db:
         db.execute(update(notes).where(notes.c.id == "n3").values(text="new"))
@@ -81,7 +81,7 @@ def test_a_run_of_what_is_stale_touches_nobody_else(place: Installation) -> None
     ]
 
 
-def test_a_job_that_cannot_tell_what_is_stale_says_so(place: Installation) -> None:
+def test_a_job_without_stale_refuses_a_stale_run(place: Installation) -> None:
     with pytest.raises(OpsconsoleError, match=r"notes\.newest cannot detect stale items") as refused:
         place.service.commands.trigger("notes.newest", None, only=Selection.STALE)
 

@@ -65,7 +65,7 @@ def done(place: Installation, command: int) -> str:
 
 
 @pytest.mark.usefixtures("slow")
-def test_a_job_waits_for_the_one_that_it_comes_after(place: Installation) -> None:
+def test_a_job_waits_for_the_job_it_comes_after(place: Installation) -> None:
     with place.leading():
         one = place.begin("queue.first", DAY)
         two = place.begin("queue.second", DAY)
@@ -93,7 +93,7 @@ def test_a_job_waits_for_the_one_that_it_comes_after(place: Installation) -> Non
 
 
 @pytest.mark.usefixtures("slow")
-def test_a_job_waits_no_longer_than_it_may_and_says_so(place: Installation) -> None:
+def test_a_job_starts_without_the_other_after_its_maximum_wait(place: Installation) -> None:
     with place.leading():
         one = place.begin("queue.first", DAY)
         two = place.begin("queue.hasty", DAY)
@@ -108,7 +108,7 @@ def test_a_job_waits_no_longer_than_it_may_and_says_so(place: Installation) -> N
 
 
 @pytest.mark.usefixtures("slow")
-def test_of_jobs_that_exclude_each_other_one_runs_at_a_time(place: Installation) -> None:
+def test_exclusive_jobs_run_one_at_a_time(place: Installation) -> None:
     with place.leading():
         numbers = [place.begin(job, day) for job in ("queue.left", "queue.right") for day in (DAY, "2025-01-20")]
         ended = [run for number in numbers if (run := place.service.commands.wait_for_run(number, PATIENCE_SECONDS))]
@@ -119,7 +119,7 @@ def test_of_jobs_that_exclude_each_other_one_runs_at_a_time(place: Installation)
 
 
 @pytest.mark.usefixtures("slow")
-def test_the_newest_hour_replaces_the_one_before(place: Installation) -> None:
+def test_a_new_run_replaces_the_previous_one(place: Installation) -> None:
     clock = Hands(NOON - timedelta(minutes=5))
     engine = Engine(place.settings, place.store, place.catalog, now=clock)
     place.service.use_engine(engine)
@@ -147,7 +147,7 @@ def test_the_newest_hour_replaces_the_one_before(place: Installation) -> None:
 
 
 @pytest.mark.usefixtures("slow")
-def test_cancelling_ends_a_run_at_the_next_batch_and_says_who_did_it(place: Installation) -> None:
+def test_cancelling_ends_a_run_after_the_current_batch_and_records_who_cancelled(place: Installation) -> None:
     with place.leading():
         number = place.begin("queue.first", DAY)
         eventually(lambda: len(counting.tried(place.data, "queue.first")) == 1, "the first batch is under way")
@@ -169,7 +169,7 @@ def test_cancelling_ends_a_run_at_the_next_batch_and_says_who_did_it(place: Inst
     assert len(counting.marks(place.data, "queue.first")) == 6
 
 
-def test_cancelling_by_force_ends_a_loop_and_proves_it(installing: Installing, database_url: str) -> None:
+def test_cancelling_by_force_ends_an_endless_loop(installing: Installing, database_url: str) -> None:
     place = install(installing, database_url, executor="processes")
     counting.put(place.data, {"a": "hangs"})
 
@@ -193,7 +193,7 @@ def test_cancelling_by_force_ends_a_loop_and_proves_it(installing: Installing, d
 
 
 @pytest.mark.usefixtures("slow")
-def test_a_run_that_waits_is_cancelled_without_a_start(place: Installation) -> None:
+def test_a_queued_run_is_cancelled_without_starting(place: Installation) -> None:
     with place.leading():
         one = place.begin("queue.first", DAY)
         two = place.begin("queue.second", DAY)
@@ -207,7 +207,7 @@ def test_a_run_that_waits_is_cancelled_without_a_start(place: Installation) -> N
 
 
 @pytest.mark.usefixtures("slow")
-def test_a_run_is_cancelled_though_its_leader_has_gone(place: Installation) -> None:
+def test_an_interrupted_run_is_cancelled_by_another_leader(place: Installation) -> None:
     with place.leading():
         number = place.begin("queue.first", DAY)
         eventually(lambda: len(counting.tried(place.data, "queue.first")) == 1, "the first batch is under way")
@@ -222,7 +222,7 @@ def test_a_run_is_cancelled_though_its_leader_has_gone(place: Installation) -> N
     assert ended.counts.planned == ended.counts.ok + ended.counts.not_reached == 6
 
 
-def test_everything_that_matches_is_retried_once(place: Installation) -> None:
+def test_every_matching_run_is_retried_once(place: Installation) -> None:
     counting.put(place.data, {"anna": "fine", "ben": "raises"})
     with place.leading():
         failed = [place.run("counting.count", f"2025-01-{day:02}") for day in (1, 2, 3)]
@@ -246,7 +246,7 @@ def test_everything_that_matches_is_retried_once(place: Installation) -> None:
     assert again.refused == "no matching run has anything to retry"
 
 
-def test_all_moments_that_match_are_retried_one_after_the_other(place: Installation) -> None:
+def test_matching_runs_for_moments_are_retried_in_turn(place: Installation) -> None:
     counting.put(place.data, {"anna": "fine", "ben": "raises"})
     with place.leading():
         failed = []
@@ -269,7 +269,7 @@ def test_all_moments_that_match_are_retried_one_after_the_other(place: Installat
     assert all(before[1] <= after[0] for before, after in pairwise(times))
 
 
-def test_instants_of_a_pause_are_skipped_and_those_after_it_run(place: Installation) -> None:
+def test_times_in_a_pause_are_skipped_and_later_ones_run(place: Installation) -> None:
     clock = Hands(NOON - timedelta(minutes=5))
     with place.store.writing() as db:
         pauses.add(db, "queue", since=NOON - timedelta(hours=1), until=NOON + timedelta(hours=2), who="ben", note="tea")

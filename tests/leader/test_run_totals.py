@@ -21,7 +21,7 @@ def store(database_url: str) -> Iterator[Store]:
     made.close()
 
 
-def test_hits_and_misses_are_told_as_a_rate_over_all_batches(store: Store) -> None:
+def test_the_hit_rate_covers_all_batches(store: Store) -> None:
     tally = RunTotals(run(RunState.RUNNING), JOB)
 
     with store.writing() as db:

@@ -87,7 +87,7 @@ def all_ended(place: Installation) -> bool:
         return runs.unfinished(db) == [] and runs.newest(db, limit=1) != []
 
 
-def test_after_three_days_nothing_is_forgotten_and_little_is_repeated(place: Installation) -> None:
+def test_after_three_days_of_downtime_every_time_is_recorded_and_few_run(place: Installation) -> None:
     with leading(place, Hands(THURSDAY)):
         pass
     clock = Hands(SUNDAY)
@@ -123,7 +123,7 @@ def test_after_three_days_nothing_is_forgotten_and_little_is_repeated(place: Ins
     assert found[0].as_of == datetime(2025, 1, 19, 13, 0, tzinfo=UTC)
 
 
-def test_starting_anew_does_not_start_again_what_was_started(place: Installation) -> None:
+def test_a_restart_does_not_run_a_time_twice(place: Installation) -> None:
     clock = Hands(THURSDAY)
     with leading(place, clock):
         clock.at = THURSDAY + HOUR
@@ -139,7 +139,7 @@ def test_starting_anew_does_not_start_again_what_was_started(place: Installation
     assert len(told(place, "clockwork.hourly")) == 1
 
 
-def test_an_hour_that_comes_while_the_last_one_goes_on_is_skipped_or_waits(place: Installation) -> None:
+def test_a_time_during_the_previous_run_is_skipped_or_queued(place: Installation) -> None:
     counting.put(place.data, {"ben": "collides"}, left=4)  # each hourly run of the two meets it twice or so
     clock = Hands(THURSDAY)
 
@@ -169,7 +169,7 @@ def test_an_hour_that_comes_while_the_last_one_goes_on_is_skipped_or_waits(place
     assert a.ended_at <= b.started_at, "one of a moment's job at a time"
 
 
-def test_a_plan_that_is_refused_keeps_no_other_job_from_its_own(place: Installation) -> None:
+def test_a_conflicting_plan_does_not_affect_other_jobs(place: Installation) -> None:
     with leading(place, Hands(THURSDAY)):
         pass
     one = THURSDAY + timedelta(minutes=50)
@@ -216,7 +216,7 @@ def test_a_manual_job_is_registered_and_never_fires(database_url: str, installin
     assert registration(place, "manual.tidy").cron is None
 
 
-def test_a_job_that_becomes_manual_settles_its_old_schedule(place: Installation) -> None:
+def test_a_job_that_becomes_manual_records_the_rest_of_its_schedule(place: Installation) -> None:
     plan_once(place, THURSDAY)
     manual = Catalog((), {"clockwork.hourly": replace(clockwork.hourly, cron=None)}, {})
 

@@ -84,7 +84,7 @@ def failure_rows(place: Installation, number: int) -> list[tuple[str, str, str]]
         return runs.failures_of(db, number)
 
 
-def test_redis_gone_for_good_ends_the_run_soon_and_retry_does_the_rest(
+def test_without_redis_the_run_ends_soon_and_a_retry_does_the_rest(
     own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
     place = installed(installing, own_redis.url, "processes")
@@ -112,7 +112,7 @@ def test_redis_gone_for_good_ends_the_run_soon_and_retry_does_the_rest(
     assert untouched == first.counts.ok, "who was done is not done again"
 
 
-def test_redis_that_is_back_within_two_seconds_costs_no_user(own_redis: EmbeddedRedis, installing: Installing) -> None:
+def test_a_redis_outage_of_two_seconds_fails_no_user(own_redis: EmbeddedRedis, installing: Installing) -> None:
     place = installed(installing, own_redis.url)
 
     with under_way(place) as number:
@@ -125,7 +125,7 @@ def test_redis_that_is_back_within_two_seconds_costs_no_user(own_redis: Embedded
     assert failure_rows(place, number) == []
 
 
-def test_redis_that_hangs_ends_the_run_soon_as_well(own_redis: EmbeddedRedis, installing: Installing) -> None:
+def test_a_hanging_redis_ends_the_run_soon(own_redis: EmbeddedRedis, installing: Installing) -> None:
     place = installed(installing, own_redis.url)
     pid = pid_of(own_redis)
 
@@ -144,7 +144,7 @@ def test_redis_that_hangs_ends_the_run_soon_as_well(own_redis: EmbeddedRedis, in
     assert found.counts.ok + found.counts.failed == USERS
 
 
-def test_redis_out_of_memory_fails_those_who_have_something_to_write(
+def test_redis_out_of_memory_fails_users_with_something_to_write(
     own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
     place = installing(database_url=None, redis_url=own_redis.url, environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"})
@@ -166,7 +166,7 @@ def test_redis_out_of_memory_fails_those_who_have_something_to_write(
     assert (retried.state, retried.counts.planned, retried.metrics["keys"]) == (RunState.SUCCEEDED, 2, 2)
 
 
-def test_a_wrong_password_is_named_and_not_shown(own_redis: EmbeddedRedis, installing: Installing) -> None:
+def test_a_wrong_password_is_reported_but_not_shown(own_redis: EmbeddedRedis, installing: Installing) -> None:
     wrong = own_redis.url.replace("unix://", "unix://:swordfish@")
     with redis.Redis.from_url(own_redis.url) as cache:
         cache.config_set("requirepass", "s3same")
@@ -196,7 +196,7 @@ def own_postgres() -> Iterator[PrivatePostgres]:
     server.stop()
 
 
-def test_a_data_database_that_goes_away_fails_what_was_not_done_and_nothing_else(
+def test_an_unreachable_data_database_fails_only_the_remaining_items(
     own_postgres: PrivatePostgres, installing: Installing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(breaker.WAIT_SECONDS, "data", 2.0)  # it is waited for a minute

@@ -118,7 +118,7 @@ def started(jobs: list[Job], open_runs: list[Run], now: datetime = NOON) -> list
 # --- a job and itself ---------------------------------------------------------------------------------------------
 
 
-def test_a_job_about_a_moment_runs_once_at_a_time_however_many_it_may_run_in_parallel() -> None:
+def test_a_job_without_windows_has_one_run_at_a_time() -> None:
     moment = job("a.moment", covers=MOMENT, parallel=5)
 
     found = decided([moment], [run(1, "a.moment", RUNNING), run(2, "a.moment", day=20)])
@@ -126,7 +126,7 @@ def test_a_job_about_a_moment_runs_once_at_a_time_however_many_it_may_run_in_par
     assert found == [(2, same_window(1))]
 
 
-def test_of_two_that_wait_the_first_begins_and_the_second_waits_for_it() -> None:
+def test_of_two_queued_runs_the_first_starts_and_the_second_waits() -> None:
     moment = job("a.moment", covers=MOMENT)
 
     found = decided([moment], [run(1, "a.moment"), run(2, "a.moment", day=20)])
@@ -134,7 +134,7 @@ def test_of_two_that_wait_the_first_begins_and_the_second_waits_for_it() -> None
     assert found == [(1, None), (2, same_window(1))]
 
 
-def test_one_window_is_worked_on_once_at_a_time_and_another_beside_it_where_the_job_allows() -> None:
+def test_a_window_has_one_run_at_a_time_and_other_windows_may_run_in_parallel() -> None:
     daily = job("a.daily", parallel=2)
     open_runs = [run(1, "a.daily", RUNNING), run(2, "a.daily"), run(3, "a.daily", day=18), run(4, "a.daily", day=17)]
 
@@ -143,19 +143,19 @@ def test_one_window_is_worked_on_once_at_a_time_and_another_beside_it_where_the_
     assert found == [(2, same_window(1)), (3, None), (4, parallel_limit(1))]
 
 
-def test_a_job_is_not_parallel_unless_it_says_so() -> None:
+def test_a_job_is_not_parallel_by_default() -> None:
     found = decided([job("a.daily")], [run(1, "a.daily", RUNNING), run(2, "a.daily", day=18)])
 
     assert found == [(2, parallel_limit(1))]
 
 
-def test_an_interrupted_run_goes_on_before_what_is_queued() -> None:
+def test_an_interrupted_run_continues_before_queued_ones() -> None:
     found = decided([job("a.daily")], [run(1, "a.daily", INTERRUPTED), run(2, "a.daily")])
 
     assert found == [(1, None), (2, same_window(1))]
 
 
-def test_what_is_caught_up_with_goes_in_order_also_when_only_an_earlier_one_has_to_wait() -> None:
+def test_catch_up_runs_keep_their_order_when_an_earlier_one_waits() -> None:
     daily = job("a.daily", parallel=3)
     open_runs = [
         run(1, "a.daily", RUNNING, day=16),
@@ -169,13 +169,13 @@ def test_what_is_caught_up_with_goes_in_order_also_when_only_an_earlier_one_has_
     assert found == [(2, same_window(1)), (3, EARLIER), (4, EARLIER)]
 
 
-def test_what_is_caught_up_with_runs_side_by_side_where_the_job_allows() -> None:
+def test_catch_up_runs_are_parallel_if_the_job_allows_it() -> None:
     open_runs = [run(n, "a.daily", day=15 + n, trigger=SCHEDULE) for n in range(1, 5)]
 
     assert started([job("a.daily", parallel=3)], open_runs) == [1, 2, 3]
 
 
-def test_neither_an_operator_nor_another_job_waits_for_what_is_caught_up_with() -> None:
+def test_neither_manual_runs_nor_other_jobs_wait_for_catch_up_runs() -> None:
     daily, other = job("a.daily", parallel=3), job("a.other")
     open_runs = [
         run(1, "a.daily", RUNNING, day=16),
@@ -188,7 +188,7 @@ def test_neither_an_operator_nor_another_job_waits_for_what_is_caught_up_with() 
     assert started([daily, other], open_runs) == [3, 4, 5]
 
 
-def test_an_operators_run_that_waits_holds_no_scheduled_one_back() -> None:
+def test_a_waiting_manual_run_does_not_delay_scheduled_ones() -> None:
     open_runs = [
         run(1, "a.daily", RUNNING, day=16),
         run(2, "a.daily", day=16, trigger=HAND),
@@ -201,7 +201,7 @@ def test_an_operators_run_that_waits_holds_no_scheduled_one_back() -> None:
 # --- a job and others ---------------------------------------------------------------------------------------------
 
 
-def test_of_the_jobs_that_exclude_each_other_one_runs() -> None:
+def test_of_exclusive_jobs_one_runs() -> None:
     jobs = [job("a.close", exclusive="books"), job("b.open", exclusive="books"), job("b.other", exclusive="shelves")]
 
     found = decided(jobs, [run(1, "a.close"), run(2, "b.open"), run(3, "b.other")])
@@ -209,23 +209,23 @@ def test_of_the_jobs_that_exclude_each_other_one_runs() -> None:
     assert found == [(1, None), (2, exclusive(1)), (3, None)]
 
 
-def test_a_running_job_excludes_those_of_its_group_that_come_first_in_line() -> None:
+def test_a_running_job_excludes_earlier_queued_ones_of_its_group() -> None:
     jobs = [job("a.close", exclusive="books"), job("b.open", exclusive="books")]
 
     assert decided(jobs, [run(2, "b.open"), run(1, "a.close", RUNNING)]) == [(2, exclusive(1))]
 
 
-def test_a_job_that_excludes_others_may_still_run_several_of_its_own_windows() -> None:
+def test_an_exclusive_job_may_run_its_windows_in_parallel() -> None:
     daily = job("a.close", exclusive="books", parallel=2)
 
     assert started([daily], [run(1, "a.close", RUNNING), run(2, "a.close", day=18)]) == [2]
 
 
-def test_jobs_in_no_group_exclude_nobody() -> None:
+def test_jobs_without_a_group_are_not_exclusive() -> None:
     assert started([job("a.one"), job("b.two")], [run(1, "a.one"), run(2, "b.two")]) == [1, 2]
 
 
-def test_a_job_comes_after_another_of_the_same_end_whatever_that_one_still_has_to_do() -> None:
+def test_a_job_waits_for_any_open_run_with_the_same_window_end() -> None:
     jobs = [job("a.first"), job("b.second", after=("a.first",))]
 
     for state in (QUEUED, RUNNING, INTERRUPTED):
@@ -234,13 +234,13 @@ def test_a_job_comes_after_another_of_the_same_end_whatever_that_one_still_has_t
         assert (2, after(1)) in found
 
 
-def test_a_run_for_another_end_or_of_another_job_is_not_waited_for() -> None:
+def test_a_job_does_not_wait_for_other_window_ends_or_other_jobs() -> None:
     jobs = [job("a.first"), job("a.zeroth"), job("b.second", after=("a.first",))]
 
     assert started(jobs, [run(1, "a.first", RUNNING, day=18), run(3, "a.zeroth", RUNNING), run(2, "b.second")]) == [2]
 
 
-def test_a_job_waits_for_another_only_so_long() -> None:
+def test_a_job_waits_for_another_at_most_its_maximum_wait() -> None:
     jobs = [job("a.first"), job("b.second", after=("a.first",), after_wait=minutes(30))]
     open_runs = [run(1, "a.first", RUNNING), run(2, "b.second")]
 
@@ -248,7 +248,7 @@ def test_a_job_waits_for_another_only_so_long() -> None:
     assert decided(jobs, open_runs, NOON + minutes(30)) == [(2, None)]
 
 
-def test_who_waits_for_another_job_holds_its_own_later_runs_back() -> None:
+def test_a_run_that_waits_for_another_job_delays_later_runs_of_its_own_job() -> None:
     jobs = [job("a.first"), job("b.second", after=("a.first",), parallel=2)]
     open_runs = [
         run(1, "a.first", RUNNING, day=17),
@@ -268,14 +268,14 @@ def crowd(pack: str, number: int) -> tuple[list[Job], list[Run]]:
     return jobs, [run(100 + n, each.name, RUNNING) for n, each in enumerate(jobs)]
 
 
-def test_when_every_place_is_taken_the_next_waits_for_one() -> None:
+def test_without_a_free_slot_the_next_run_waits() -> None:
     jobs, running = crowd("a", SLOTS)
 
     assert decided([*jobs, job("a.next")], [*running, run(1, "a.next")]) == [(1, NO_SLOT)]
     assert decided([*jobs, job("a.next")], [*running[1:], run(1, "a.next")]) == [(1, None)]
 
 
-def test_a_pack_that_has_nothing_going_on_has_a_place_of_its_own_and_only_one() -> None:
+def test_a_pack_without_a_running_run_gets_one_extra_slot() -> None:
     jobs, running = crowd("a", SLOTS)
     others = [job("b.one"), job("b.two"), job("c.one")]
 
@@ -284,7 +284,7 @@ def test_a_pack_that_has_nothing_going_on_has_a_place_of_its_own_and_only_one() 
     assert found == [(1, None), (2, NO_SLOT), (3, None)]
 
 
-def test_a_thousand_due_at_once_take_the_places_there_are_in_order() -> None:
+def test_a_thousand_queued_runs_take_the_slots_in_order() -> None:
     jobs = [job(f"a.job{n:04}") for n in range(1000)]
 
     found = decided(jobs, [run(n, each.name) for n, each in enumerate(jobs)])
@@ -294,7 +294,7 @@ def test_a_thousand_due_at_once_take_the_places_there_are_in_order() -> None:
     assert {why for _, why in found[SLOTS:]} == {NO_SLOT}
 
 
-def test_what_waits_for_another_reason_takes_no_place() -> None:
+def test_a_run_that_waits_for_another_reason_takes_no_slot() -> None:
     jobs, running = crowd("a", SLOTS - 1)
     blocked = run(1, "a.job0")
 
@@ -310,24 +310,24 @@ STOP = Stop(
 )
 
 
-def test_a_run_that_is_to_stop_waits_for_nobody() -> None:
+def test_a_run_with_a_stop_request_does_not_wait() -> None:
     jobs, running = crowd("a", SLOTS)
     waiting = run(1, "a.job0", stop=STOP)
 
     assert decided(jobs, [*running, waiting]) == [(1, None)]
 
 
-def test_a_run_of_a_job_that_is_gone_waits_for_nobody() -> None:
+def test_a_run_of_a_removed_job_does_not_wait() -> None:
     jobs, running = crowd("a", SLOTS)
 
     assert decided(jobs, [*running, run(1, "a.removed")]) == [(1, None)]
 
 
-def test_a_run_that_is_to_stop_still_holds_its_place_while_it_runs() -> None:
+def test_a_running_run_with_a_stop_request_keeps_its_slot() -> None:
     going = replace(run(1, "a.daily", RUNNING), stop=STOP)
 
     assert decided([job("a.daily")], [going, run(2, "a.daily")]) == [(2, same_window(1))]
 
 
-def test_nothing_open_means_nothing_to_begin() -> None:
+def test_without_open_runs_nothing_starts() -> None:
     assert decided([], []) == []

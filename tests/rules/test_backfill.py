@@ -44,7 +44,7 @@ def day(text: str, of: Job) -> Window:
     return windows(of, date.fromisoformat(text), date.fromisoformat(text), NOW)[0]
 
 
-def test_a_range_is_all_its_windows_each_once() -> None:
+def test_a_range_contains_each_of_its_windows_once() -> None:
     days = windows(job(), date(2025, 2, 27), date(2025, 3, 2), NOW)
     months = windows(job(covers=MONTH_BEFORE), date(2024, 12, 31), date(2025, 2, 1), NOW)
 
@@ -62,7 +62,7 @@ def test_a_range_is_all_its_windows_each_once() -> None:
         (job(), "1990-01-01", "2025-03-01", BadWindow),
     ],
 )
-def test_what_is_no_range_of_past_windows_is_refused(of: Job, since: str, until: str, error: type[Exception]) -> None:
+def test_an_invalid_range_is_refused(of: Job, since: str, until: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         windows(of, date.fromisoformat(since), date.fromisoformat(until), NOW)
 
@@ -76,7 +76,7 @@ def test_what_is_no_range_of_past_windows_is_refused(of: Job, since: str, until:
         (job(cron="0 0 29 2 *"), "2025-03-09", datetime(2025, 3, 10, tzinfo=UTC)),  # never about this day
     ],
 )
-def test_a_window_is_due_when_the_schedule_runs_it(of: Job, label: str, due: datetime) -> None:
+def test_a_window_is_due_at_its_scheduled_time(of: Job, label: str, due: datetime) -> None:
     assert scheduled_time(of, cron_of(of), day(label, of)) == due
 
 
@@ -98,7 +98,7 @@ def test_a_window_is_due_when_the_schedule_runs_it(of: Job, label: str, due: dat
         ("2025-03-09", NO_RECORD, None, WindowState.MISSING),
     ],
 )
-def test_how_a_window_is(label: str, known: WindowRecord, open_run: int | None, state: WindowState) -> None:
+def test_the_state_of_a_window(label: str, known: WindowRecord, open_run: int | None, state: WindowState) -> None:
     of = job()
 
     assert state_of(of, cron_of(of), day(label, of), known, open_run, NOW) is state
@@ -123,7 +123,7 @@ RANGE = [
     ("only", "days"),
     [(Only.MISSING, "5"), (Only.STALE, "2"), (Only.FAILED, "34"), (Only.ALL, "12345")],
 )
-def test_a_plan_runs_what_is_wanted_and_says_why_it_skips_the_rest(only: Only, days: str) -> None:
+def test_a_plan_runs_selected_windows_and_gives_reasons_for_the_others(only: Only, days: str) -> None:
     steps = list(decide(job(), RANGE, only, Pace(100, 50.0)))
 
     assert [step.window.label[-1] for step in steps if step.runs] == list(days)
@@ -133,7 +133,7 @@ def test_a_plan_runs_what_is_wanted_and_says_why_it_skips_the_rest(only: Only, d
     assert all(step.seconds == step.items / 50 for step in steps if step.runs)
 
 
-def test_what_is_stale_costs_only_the_items_concerned_when_the_job_can_tell() -> None:
+def test_a_stale_window_runs_only_its_stale_items_if_the_job_has_stale() -> None:
     can_tell = job(stale=counting.names)
 
     (step,) = [step for step in decide(can_tell, RANGE, Only.STALE, Pace(100, 50.0)) if step.runs]
@@ -143,7 +143,7 @@ def test_what_is_stale_costs_only_the_items_concerned_when_the_job_can_tell() ->
     assert (whole.selection, whole.items) == (Selection.ALL, 100)
 
 
-def test_jobs_stand_after_those_they_wait_for() -> None:
+def test_jobs_are_sorted_after_those_they_wait_for() -> None:
     a, b, c = job("p.a", after=("p.b",)), job("p.b", after=("p.c", "p.other")), job("p.c")
 
     assert [found.name for found in in_order([a, b, c])] == ["p.c", "p.b", "p.a"]
@@ -165,20 +165,20 @@ def next_ones(*steps: ActiveStep) -> list[tuple[str, str]]:
     return [(step.job, step.window.label[-2:]) for step in startable(steps, JOBS.get)]
 
 
-def test_the_oldest_window_is_first_whatever_the_order_of_the_plan() -> None:
+def test_the_oldest_window_starts_first() -> None:
     assert next_ones(going(REPORT, "2025-03-03"), going(REPORT, "2025-03-01"), going(REPORT, "2025-03-02")) == [
         ("p.report", "01")
     ]
 
 
-def test_as_many_windows_at_once_as_the_job_allows() -> None:
+def test_at_most_parallel_windows_of_a_job_run_at_once() -> None:
     days = [going(WIDE, f"2025-03-0{n}") for n in range(1, 6)]
 
     assert next_ones(*days) == [("p.wide", "01"), ("p.wide", "02"), ("p.wide", "03")]
     assert next_ones(replace(days[0], state=StepState.RUNNING), *days[1:]) == [("p.wide", "02"), ("p.wide", "03")]
 
 
-def test_a_window_waits_for_those_before_it_of_the_jobs_it_comes_after() -> None:
+def test_a_window_waits_for_earlier_windows_of_its_predecessors() -> None:
     first, second = going(REPORT, "2025-03-01"), going(REPORT, "2025-03-02")
     snapshots = going(SNAPSHOT, "2025-03-01"), going(SNAPSHOT, "2025-03-02")
     running = replace(first, state=StepState.RUNNING)
@@ -189,11 +189,11 @@ def test_a_window_waits_for_those_before_it_of_the_jobs_it_comes_after() -> None
     assert next_ones(*snapshots) == [("p.snapshot", "01")]
 
 
-def test_a_job_that_is_gone_begins_nothing() -> None:
+def test_a_removed_job_starts_no_window() -> None:
     assert startable([going(job("p.gone"), "2025-03-01")], JOBS.get) == []
 
 
-def test_a_window_that_ended_long_ago_is_not_asked_of_the_schedule() -> None:
+def test_the_schedule_is_not_checked_for_old_windows() -> None:
     of = job(cron="0 0 29 2 *")
 
     assert state_of(of, cron_of(of), day("2025-03-01", of), NO_RECORD, None, NOW) is WindowState.MISSING
@@ -204,7 +204,7 @@ def test_a_window_that_ended_long_ago_is_not_asked_of_the_schedule() -> None:
 
 
 @pytest.mark.parametrize("tz", ["UTC", "Asia/Kolkata", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe"])
-def test_the_days_of_a_range_are_those_of_the_calendar_and_leave_no_gap(tz: str) -> None:
+def test_days_of_a_range_follow_the_calendar_without_gaps(tz: str) -> None:
     found = windows(job(tz=tz), date(2015, 12, 30), date(2020, 3, 1), NOW)
 
     expected = [date(2015, 12, 30) + timedelta(days=n) for n in range((date(2020, 3, 1) - date(2015, 12, 30)).days + 1)]
@@ -212,7 +212,7 @@ def test_the_days_of_a_range_are_those_of_the_calendar_and_leave_no_gap(tz: str)
     assert all(before.end == after.start for before, after in pairwise(found))
 
 
-def test_the_months_of_a_range_reach_from_first_to_last_over_years_and_leap_days() -> None:
+def test_months_of_a_range_are_complete_across_years_and_leap_days() -> None:
     found = windows(job(covers=MONTH_BEFORE, tz="Europe/Berlin"), date(2023, 11, 30), date(2024, 3, 1), NOW)
 
     assert [window.label for window in found] == ["2023-11", "2023-12", "2024-01", "2024-02", "2024-03"]
@@ -220,7 +220,7 @@ def test_the_months_of_a_range_reach_from_first_to_last_over_years_and_leap_days
     assert all(before.end == after.start for before, after in pairwise(found))
 
 
-def test_a_day_that_a_zone_left_out_is_no_window() -> None:
+def test_a_day_skipped_by_its_zone_is_no_window() -> None:
     found = windows(job(tz="Pacific/Apia"), date(2011, 12, 29), date(2011, 12, 31), NOW)
 
     assert [window.label for window in found] == ["2011-12-29", "2011-12-31"]

@@ -94,7 +94,7 @@ def test_the_audit_trail_has_a_row_for_the_request_and_one_for_the_outcome(store
     assert is_whole(rows)
 
 
-def test_a_command_that_is_rolled_back_leaves_no_trace(store: Store) -> None:
+def test_a_command_that_is_rolled_back_leaves_no_audit_row(store: Store) -> None:
     request(store)
     with store.engine.connect() as db, db.begin() as both:
         commands.request(db, "trigger", "books.close", {}, ASHA, AT)

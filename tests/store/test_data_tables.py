@@ -25,7 +25,7 @@ def execute(data: Database, *lines: str) -> None:
             db.execute(text(line))
 
 
-def test_an_empty_database_gets_everything_and_a_second_time_nothing(data: Database) -> None:
+def test_missing_tables_are_created_once(data: Database) -> None:
     assert pack.metadata is not None
 
     made = create_missing(data, [pack])
@@ -35,7 +35,7 @@ def test_an_empty_database_gets_everything_and_a_second_time_nothing(data: Datab
     assert differences(data, [pack]) == []
 
 
-def test_what_is_missing_is_said_with_what_to_do(data: Database) -> None:
+def test_differences_name_what_is_missing_and_the_remedy(data: Database) -> None:
     create_missing(data, [pack])
     execute(data, "DROP TABLE topics", "DROP INDEX ix_attempts_user_id_solved_at")
     execute(data, "ALTER TABLE users DROP COLUMN grade")
@@ -49,7 +49,7 @@ def test_what_is_missing_is_said_with_what_to_do(data: Database) -> None:
     ]
 
 
-def test_what_is_there_is_not_altered(data: Database) -> None:
+def test_existing_tables_are_not_altered(data: Database) -> None:
     create_missing(data, [pack])
     execute(data, "DROP INDEX ix_attempts_user_id_solved_at", "ALTER TABLE users DROP COLUMN grade")
     execute(data, "ALTER TABLE users ADD COLUMN nickname TEXT")
@@ -63,7 +63,7 @@ def test_what_is_there_is_not_altered(data: Database) -> None:
     assert "grade" not in columns
 
 
-def test_a_table_without_an_indexs_column_gets_no_index(data: Database) -> None:
+def test_no_index_is_created_on_a_missing_column(data: Database) -> None:
     execute(data, "CREATE TABLE attempts (id TEXT PRIMARY KEY, user_id TEXT)")
 
     made = create_missing(data, [pack])
@@ -75,7 +75,7 @@ def test_a_table_without_an_indexs_column_gets_no_index(data: Database) -> None:
 @pytest.mark.parametrize(
     "written", ["2025-01-19 06:30:00", "2025-01-19T06:30:00.000000", "2025-01-19 06:30:00.000000+00:00"]
 )
-def test_times_in_another_form_are_said(data: Database, written: str) -> None:
+def test_times_in_another_format_are_reported(data: Database, written: str) -> None:
     create_missing(data, [pack])
     execute(data, f"INSERT INTO users (id, name, active, created_at) VALUES ('asha', 'Asha', 1, '{written}')")  # noqa: S608
 

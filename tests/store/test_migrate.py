@@ -51,7 +51,7 @@ def tables(store: Store) -> set[str]:
         return set(inspect(db).get_table_names())
 
 
-def test_the_migrations_make_exactly_the_tables_that_the_code_knows(store: Store) -> None:
+def test_the_migrations_create_exactly_the_tables_in_the_code(store: Store) -> None:
     migrate.upgrade(store)
 
     with store.reading() as db:
@@ -66,7 +66,7 @@ def test_the_newest_version_is_the_last_migration() -> None:
     assert names[-1] == migrate.NEWEST
 
 
-def test_a_second_time_there_is_nothing_to_do(store: Store) -> None:
+def test_a_second_migration_does_nothing(store: Store) -> None:
     assert migrate.version(store) is None
     assert migrate.upgrade(store)
     assert not migrate.upgrade(store)
@@ -74,13 +74,13 @@ def test_a_second_time_there_is_nothing_to_do(store: Store) -> None:
     migrate.require(store)
 
 
-def test_a_store_without_tables_says_what_to_run(store: Store) -> None:
+def test_a_store_without_tables_names_the_command_to_run(store: Store) -> None:
     with pytest.raises(SchemaMismatch, match=r"the store has no tables yet; run `opsconsole migrate`") as refused:
         migrate.require(store)
     assert refused.value.exit_code is Exit.CONFIGURATION
 
 
-def test_a_newer_store_is_refused_and_left_as_it_is(store: Store) -> None:
+def test_a_newer_store_is_refused_and_not_changed(store: Store) -> None:
     migrate.upgrade(store)
     set_version(store, "9999")
     before = tables(store)
@@ -93,7 +93,7 @@ def test_a_newer_store_is_refused_and_left_as_it_is(store: Store) -> None:
     assert tables(store) == before
 
 
-def test_an_older_store_says_what_to_run(store: Store) -> None:
+def test_an_older_store_names_the_command_to_run(store: Store) -> None:
     migrate.upgrade(store)
     set_version(store, "0000")
 
@@ -101,7 +101,7 @@ def test_an_older_store_says_what_to_run(store: Store) -> None:
         migrate.require(store)
 
 
-def test_a_migration_that_breaks_leaves_nothing_behind(store: Store) -> None:
+def test_a_failed_migration_changes_nothing(store: Store) -> None:
     with store.writing() as db:
         db.execute(text("CREATE TABLE ops_log (taken INTEGER)"))
 
@@ -140,7 +140,7 @@ def test_reasons_become_tokens(store: Store) -> None:
     assert found.reason is Reason.CATCH_UP_LIMIT
 
 
-def test_a_corrupt_file_is_left_untouched(tmp_path: Path) -> None:
+def test_a_corrupt_file_is_not_changed(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     good = Store(f"sqlite:///{tmp_path / 'good.db'}")
     migrate.upgrade(good)

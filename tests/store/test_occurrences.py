@@ -87,9 +87,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @given(since=st.integers(-200, 2400), minutes=st.integers(0, 2600), seconds=st.sampled_from([0, 1, 30]))
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
-def test_between_any_two_times_the_totals_are_what_the_schedule_says(
-    night: Store, since: int, minutes: int, seconds: int
-) -> None:
+def test_totals_of_any_range_match_the_schedule(night: Store, since: int, minutes: int, seconds: int) -> None:
     first = START + since * MINUTE + timedelta(seconds=seconds)
     after = first + minutes * MINUTE
 
@@ -102,7 +100,7 @@ def test_between_any_two_times_the_totals_are_what_the_schedule_says(
     assert all(total.exact for total in found.totals)
 
 
-def test_stretches_that_follow_each_other_add_up(night: Store) -> None:
+def test_totals_of_consecutive_ranges_add_up(night: Store) -> None:
     edges = [START + n * 37 * MINUTE for n in range(59)]
 
     parts = [told(night, since=one, until=two).totals for one, two in pairwise(edges)]
@@ -110,7 +108,7 @@ def test_stretches_that_follow_each_other_add_up(night: Store) -> None:
     assert sum(total.instants for part in parts for total in part) == CRON.count(START, edges[-1] - TICK)
 
 
-def test_rows_are_listed_newest_first_and_totals_count_all_of_them(store: Store) -> None:
+def test_rows_are_listed_newest_first_and_totals_include_all(store: Store) -> None:
     with store.writing() as db:
         registrations.register(db, CLOSE, START)
     put(store, START + 10 * MINUTE, START + 10 * MINUTE, RAN)
@@ -129,7 +127,7 @@ def test_rows_are_listed_newest_first_and_totals_count_all_of_them(store: Store)
     assert [total.instants for total in told(store, since=START + 25 * MINUTE, states=(MISSED,)).totals] == [3]
 
 
-def test_a_row_knows_its_run_and_the_moment_it_lies_in(store: Store) -> None:
+def test_a_row_has_its_run_and_is_found_by_a_time_in_its_range(store: Store) -> None:
     with store.writing() as db:
         registrations.register(db, CLOSE, START)
     first = put(store, START + 10 * MINUTE, START + 50 * MINUTE, MISSED, Reason.SUPERSEDED)
@@ -162,7 +160,7 @@ def test_a_row_knows_its_run_and_the_moment_it_lies_in(store: Store) -> None:
         assert (instead.id, instead.run) == (second, run)
 
 
-def test_a_stretch_of_a_schedule_nobody_knows_any_more_is_counted_by_its_share_of_time(store: Store) -> None:
+def test_a_range_of_an_unknown_schedule_is_counted_by_its_share_of_time(store: Store) -> None:
     with store.writing() as db:
         registrations.register(db, CLOSE, START)
         old = Occurrence(CLOSE.name, "old", START, START + 9 * HOUR, 10, MISSED, Reason.NOT_LEADING)
@@ -175,7 +173,7 @@ def test_a_stretch_of_a_schedule_nobody_knows_any_more_is_counted_by_its_share_o
     assert (part.instants, part.exact) == (5, False)
 
 
-def test_a_job_that_is_gone_is_still_answered_for(store: Store) -> None:
+def test_a_removed_job_still_has_its_occurrences(store: Store) -> None:
     with store.writing() as db:
         registrations.register(db, CLOSE, START)
         registrations.remove(db, CLOSE.name, START + HOUR)

@@ -92,7 +92,7 @@ def test_every_item_of_a_mixed_run_is_counted_once(mixed: Mixed) -> None:
     assert mixed.first.error is None
 
 
-def test_what_failed_is_told_item_by_item_and_counted_by_cause(mixed: Mixed) -> None:
+def test_failures_are_stored_by_item_and_counted_by_kind(mixed: Mixed) -> None:
     with mixed.place.store.reading() as db:
         told = runs.failures_of(db, mixed.first.id)
 
@@ -108,18 +108,18 @@ def test_what_failed_is_told_item_by_item_and_counted_by_cause(mixed: Mixed) -> 
     }
 
 
-def test_exactly_what_was_ok_has_left_its_mark(mixed: Mixed) -> None:
+def test_exactly_the_items_that_were_ok_have_an_effect(mixed: Mixed) -> None:
     expected = {(DAY, id_): 3 for id_ in [f"fine{i:02}" for i in range(20)] + list(ODD_IDS)}
 
     assert mixed.marks_after_first == expected | {(DAY, "collider"): 1, (DAY, "chatterer"): 1}
 
 
-def test_metrics_count_only_the_tries_that_returned(mixed: Mixed) -> None:
+def test_metrics_count_only_tries_that_returned(mixed: Mixed) -> None:
     # Those who failed by `fail`, or waited, were in tries that returned; those who raised were not.
     assert mixed.first.metrics == {"marks": 32, "weight": (37 - 2) * 0.5}
 
 
-def test_the_log_has_the_lines_of_the_job_and_the_sum_at_the_end(mixed: Mixed) -> None:
+def test_the_log_has_the_lines_of_the_job_and_a_summary(mixed: Mixed) -> None:
     with mixed.place.store.reading() as db:
         lines = [line for _, line in runs.log_lines(db, mixed.first.id, limit=1000)]
 
@@ -129,7 +129,7 @@ def test_the_log_has_the_lines_of_the_job_and_the_sum_at_the_end(mixed: Mixed) -
     assert len(lines) == mixed.first.log_lines
 
 
-def test_batches_that_were_tried_again_are_not_counted_twice(mixed: Mixed) -> None:
+def test_retried_batches_are_not_counted_twice(mixed: Mixed) -> None:
     with mixed.place.store.reading() as db:
         kept = batches.grid(db, mixed.first.id, limit=100)
 
@@ -137,7 +137,7 @@ def test_batches_that_were_tried_again_are_not_counted_twice(mixed: Mixed) -> No
     assert mixed.first.batches == mixed.first.batches_done == len(kept)
 
 
-def test_the_retry_works_on_what_failed_and_on_nothing_else(mixed: Mixed) -> None:
+def test_a_retry_covers_only_the_failed_items(mixed: Mixed) -> None:
     counts = mixed.retried.counts
 
     assert (counts.planned, counts.ok, counts.failed) == (4, 1, 3)
@@ -147,7 +147,7 @@ def test_the_retry_works_on_what_failed_and_on_nothing_else(mixed: Mixed) -> Non
     assert mixed.marks_after_retry == mixed.marks_after_first | {(DAY, "raiser1"): 1}
 
 
-def test_running_a_window_twice_leaves_the_same_marks(mixed: Mixed) -> None:
+def test_running_a_window_twice_has_the_same_effect(mixed: Mixed) -> None:
     assert (mixed.again.counts.planned, mixed.again.counts.ok) == (37, 33)
     assert mixed.marks_after_again == mixed.marks_after_retry
 
@@ -175,7 +175,7 @@ def test_one_bad_item_in_five_hundred_fails_alone_and_costs_few_calls(executor: 
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
-def test_a_job_that_breaks_on_everything_is_stopped_early(executor: str, installing: Installing) -> None:
+def test_a_job_that_fails_for_every_item_is_stopped_early(executor: str, installing: Installing) -> None:
     place = installing(database_url=None, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ(executor))
     counting.put(place.data, {f"item{i:04}": "fine" for i in range(2000)})
 
@@ -192,7 +192,7 @@ def test_a_job_that_breaks_on_everything_is_stopped_early(executor: str, install
     assert retried.counts.planned == 2000, "what was not reached is tried again as well"
 
 
-def test_a_conflict_that_never_ends_fails_its_batch_after_the_last_try(installing: Installing) -> None:
+def test_a_permanent_conflict_fails_its_batch_after_the_last_attempt(installing: Installing) -> None:
     place = installing(database_url=None, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ("inline"))
     counting.put(place.data, {"anna": "fine", "ben": "fine"})
     counting.put(place.data, {"collider": "collides"}, left=99)
@@ -205,7 +205,7 @@ def test_a_conflict_that_never_ends_fails_its_batch_after_the_last_try(installin
     assert len(counting.tried(place.data)) == 3
 
 
-def test_a_conflict_on_postgresql_is_tried_again(installing: Installing, postgres_url: str) -> None:
+def test_a_conflict_on_postgresql_is_retried(installing: Installing, postgres_url: str) -> None:
     place = installing(
         database_url=postgres_url, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ("inline")
     )
@@ -219,7 +219,7 @@ def test_a_conflict_on_postgresql_is_tried_again(installing: Installing, postgre
     assert counting.marks(place.data) == {(DAY, "anna"): 1, (DAY, "collider"): 1}
 
 
-def test_a_moment_has_a_mark_of_its_own_each_time(installing: Installing) -> None:
+def test_runs_for_different_moments_are_independent(installing: Installing) -> None:
     place = installing(database_url=None, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ("inline"))
     counting.put(place.data, {"anna": "fine", "ben": "raises"})
 
@@ -235,7 +235,7 @@ def test_a_moment_has_a_mark_of_its_own_each_time(installing: Installing) -> Non
     }
 
 
-def test_a_run_without_items_has_succeeded(installing: Installing) -> None:
+def test_a_run_without_items_succeeds(installing: Installing) -> None:
     place = installing(database_url=None, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ("inline"))
 
     ended = place.run("counting.count", DAY)
@@ -263,9 +263,7 @@ def test_a_short_list_of_names_is_a_population(installing: Installing) -> None:
         ("counting.nowhere", "no such table"),
     ],
 )
-def test_a_population_that_cannot_be_used_fails_its_run_and_no_other(
-    job: str, says: str, installing: Installing
-) -> None:
+def test_an_invalid_population_fails_only_its_run(job: str, says: str, installing: Installing) -> None:
     place = installing(database_url=None, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ("inline"))
     counting.put(place.data, {"anna": "fine"})
 
@@ -292,7 +290,7 @@ def test_a_retry_of_everything_plans_each_item_once(tmp_path: Path, installing: 
     assert retried.counts.planned == ended.counts.planned == 31
 
 
-def test_a_run_with_nothing_to_retry_says_so(installing: Installing) -> None:
+def test_a_run_without_failed_items_cannot_be_retried(installing: Installing) -> None:
     place = installing(database_url=None, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ("inline"))
     counting.put(place.data, {"anna": "fine"})
     ended = place.run("counting.count", DAY)
@@ -301,7 +299,7 @@ def test_a_run_with_nothing_to_retry_says_so(installing: Installing) -> None:
         place.retry(ended.id)
 
 
-def test_a_batch_comes_out_of_json_as_it_went_in() -> None:
+def test_a_batch_survives_a_round_trip_through_json() -> None:
     from datetime import UTC, datetime
 
     from opsconsole.calendar.windows import Window

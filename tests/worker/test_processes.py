@@ -109,7 +109,7 @@ def test_items_that_hang_or_end_their_worker_fail_alone(installing: Installing, 
     assert workers_of(os.getpid()) == []
 
 
-def test_a_batch_that_hangs_is_ended_in_time_though_it_loops(installing: Installing, url: str) -> None:
+def test_a_batch_in_an_endless_loop_is_ended_at_its_timeout(installing: Installing, url: str) -> None:
     place = with_workers(installing, url, 1, batch_timeout=1.0)
     counting.put(place.data, {"hanger": "hangs"})
 
@@ -123,7 +123,7 @@ def test_a_batch_that_hangs_is_ended_in_time_though_it_loops(installing: Install
         eventually(lambda: any("took longer than 1 s" in line for _, line in log_of(place, number)), "the log says so")
 
 
-def test_a_run_over_its_time_is_ended_though_a_worker_does_not_listen(installing: Installing, url: str) -> None:
+def test_a_run_past_its_timeout_ends_even_if_a_worker_ignores_sigterm(installing: Installing, url: str) -> None:
     place = with_workers(installing, url, 1, batch=5, timeout=1.0)
     counting.put(place.data, {f"a{i}": "fine" for i in range(5)} | {"b": "hangs on"})
     counting.put(place.data, {f"c{i}": "fine" for i in range(10)})
@@ -146,7 +146,7 @@ def test_a_run_over_its_time_is_ended_though_a_worker_does_not_listen(installing
     assert len(counting.marks(place.data)) == 16
 
 
-def test_stopping_leaves_no_worker_and_hands_the_run_on(installing: Installing, url: str) -> None:
+def test_stopping_leaves_no_worker_and_the_next_leader_continues_the_run(installing: Installing, url: str) -> None:
     place = with_workers(installing, url, 1)
     counting.put(place.data, {f"a{i}": "fine" for i in range(10)} | {"b": "hangs"})
 
@@ -190,7 +190,7 @@ def headless(tmp_path: Path) -> Iterator[Callable[[Installation], subprocess.Pop
         process.wait()
 
 
-def test_kill_9_of_the_leader_ends_its_workers_and_another_goes_on(
+def test_sigkill_of_the_leader_ends_its_workers_and_another_leader_continues(
     installing: Installing, url: str, headless: Callable[[Installation], subprocess.Popen[bytes]]
 ) -> None:
     place = with_workers(installing, url, 1)
@@ -217,7 +217,7 @@ def test_kill_9_of_the_leader_ends_its_workers_and_another_goes_on(
     assert len(counting.tried(place.data)) == 3
 
 
-def test_workers_that_cannot_start_say_why(tmp_path: Path) -> None:
+def test_workers_that_cannot_start_report_the_problem(tmp_path: Path) -> None:
     wiring = {"data_url": "sqlite://", "redis_url": "unix:///nowhere", "packs": ["tests.packs.lost"]}
     executor = Processes(wiring | {"overrides": {}, "options": {}}, 1, errors=tmp_path / "workers.log")
 
