@@ -295,7 +295,7 @@ def test_a_run_without_failed_items_cannot_be_retried(installing: Installing) ->
     counting.put(place.data, {"anna": "fine"})
     ended = place.run("counting.count", DAY)
 
-    with pytest.raises(AssertionError, match="has nothing to retry: no item failed; .* --all"):
+    with pytest.raises(AssertionError, match=r"has nothing to retry: no item failed; .* --all"):
         place.retry(ended.id)
 
 
