@@ -43,7 +43,7 @@ def main() -> int:
     file = Path(sys.argv[1])
     with tempfile.TemporaryDirectory(prefix="opsconsole-picture-") as folder:
         found = settings.load_embedded(Path(folder), environment="demo")
-        with open_service(found) as service, prepared(service, USERS, tell=print):
+        with open_service(found) as service, prepared(service, USERS, report=print):
             asyncio.run(_draw(service, file))
     return 0
 

@@ -1,1 +1,1 @@
-"""What opsconsole brings along so that it runs with nothing else installed or configured."""
+"""The embedded Redis, sample data and the demo: opsconsole without other installed or configured services."""

@@ -1,4 +1,4 @@
-"""The demo: sample data, and a history made by really running the last days."""
+"""The demo: sample data, and a history of real runs for the last days."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from opsconsole.calendar.windows import DAY, Unit
 from opsconsole.core.clock import now
 from opsconsole.core.database import Database
 from opsconsole.core.errors import OpsconsoleError
+from opsconsole.core.humanize import count
 from opsconsole.embedded import sample
 from opsconsole.leader.engine import Engine
 from opsconsole.rules.backfill import Only, StepState
@@ -20,31 +21,32 @@ if TYPE_CHECKING:
     from opsconsole.authoring.job import Job
     from opsconsole.service.service import Service
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
+"""Called with a line about the progress."""
 
 PAST_DAYS = 4
 LEAD_SECONDS = 20.0
-OFTEN = timedelta(days=1)
-"""What runs at least so often is run once before the demo opens; a month's end is not brought about."""
+FREQUENT = timedelta(days=1)
+"""Jobs that run at least this often are run once before the demo opens."""
 
 
 @contextmanager
-def prepared(service: Service, users: int, *, tell: Tell) -> Iterator[None]:
-    """A service whose data is there and whose past days have been run, with an engine that goes on."""
+def prepared(service: Service, users: int, *, report: Report) -> Iterator[None]:
+    """Creates the sample data, runs the past days, and keeps an engine running until the end of the block."""
     at = now()
     yesterday = DAY.at(DAY.at(at, zone("UTC")).start - timedelta(microseconds=1), zone("UTC"))
-    _fill(service, users, yesterday.start, tell)
+    _fill(service, users, yesterday.start, report)
     engine = Engine(service.settings, service.store, service.catalog)
     service.use_engine(engine)
     engine.start()
     try:
         today = at.date()
-        _run_the_past(service, Unit.DAY, today - timedelta(days=PAST_DAYS), today - timedelta(days=2), tell)
-        # What was recorded since about days that have been run: the console is to find it.
-        _fill(service, users, at, tell)
-        _run_the_past(service, Unit.DAY, today - timedelta(days=1), today - timedelta(days=1), tell)
+        _run_past_windows(service, Unit.DAY, today - timedelta(days=PAST_DAYS), today - timedelta(days=2), report)
+        # Adds late data for days that have been run, so that the console finds stale windows.
+        _fill(service, users, at, report)
+        _run_past_windows(service, Unit.DAY, today - timedelta(days=1), today - timedelta(days=1), report)
         last_month = today.replace(day=1) - timedelta(days=1)
-        _run_the_past(service, Unit.MONTH, last_month, last_month, tell)
+        _run_past_windows(service, Unit.MONTH, last_month, last_month, report)
         _run_once(service, at)
         yield
     finally:
@@ -52,21 +54,22 @@ def prepared(service: Service, users: int, *, tell: Tell) -> Iterator[None]:
 
 
 def opening_job(service: Service) -> str | None:
-    """The job that is started when the demo opens, so that there is something to see at once."""
-    return next((job.name for job in _past_of(service, Unit.DAY) if not job.covers.back), None)
+    """The job to start when the demo opens, so that a run is visible at once."""
+    return next((job.name for job in _jobs_with(service, Unit.DAY) if not job.covers.back), None)
 
 
-def _fill(service: Service, users: int, until: datetime, tell: Tell) -> None:
+def _fill(service: Service, users: int, until: datetime, report: Report) -> None:
     data = Database(service.settings.data_url.reveal())
     try:
-        sample.fill(data, service.catalog.packs, users, until, lambda pack, share: _progress(tell, pack, users, share))
+        packs = service.catalog.packs
+        sample.fill(data, packs, users, until, lambda pack, share: _report_share(report, pack, users, share))
     finally:
         data.close()
 
 
-def _run_the_past(service: Service, unit: Unit, since: date, until: date, tell: Tell) -> None:
-    """Runs what is missing of the days, or the months, from one date to the other."""
-    jobs = [job.name for job in _past_of(service, unit)]
+def _run_past_windows(service: Service, unit: Unit, since: date, until: date, report: Report) -> None:
+    """Runs the missing days or months between two dates."""
+    jobs = [job.name for job in _jobs_with(service, unit)]
     if not jobs:
         return
     number = service.backfills.plan(jobs, since, until, only=Only.MISSING)
@@ -74,33 +77,33 @@ def _run_the_past(service: Service, unit: Unit, since: date, until: date, tell: 
         return
     outcome = service.commands.outcome(service.backfills.apply(number), LEAD_SECONDS)
     if outcome is None:
-        tell("another process works on this demo; its history is left to it")
+        report("another process is using this demo; it creates the history")
         return
     if outcome.refused is not None:
-        raise OpsconsoleError(f"the demo's history could not be made: {outcome.refused}")
+        raise OpsconsoleError(f"the demo's history could not be created: {outcome.refused}")
     while (ended := service.backfills.wait_for(number, LEAD_SECONDS)) is None:
-        tell("the days before are being run ...")
-    partly = ended.counts.get(StepState.PARTIAL, 0)
-    told = f"{since} to {until}" if since != until else f"{until}"
-    tell(f"{told}: {ended.to_run} runs of the past" + (f", {partly} of them with failures" if partly else ""))
+        report("running past days ...")
+    partial = ended.counts.get(StepState.PARTIAL, 0)
+    range_ = f"{since} to {until}" if since != until else f"{until}"
+    report(f"{range_}: {count(ended.to_run, 'run')}" + (f", {partial} with failures" if partial else ""))
 
 
 def _run_once(service: Service, at: datetime) -> None:
-    """Starts each job without past windows that runs often, unless it has run before."""
-    past = {job.name for unit in (Unit.DAY, Unit.MONTH) for job in _past_of(service, unit)}
-    known = {card.name for card in service.queries.jobs() if card.last is not None}
+    """Starts each frequent job without past windows, unless it has run before."""
+    past = {job.name for unit in (Unit.DAY, Unit.MONTH) for job in _jobs_with(service, unit)}
+    has_run = {card.name for card in service.queries.jobs() if card.last is not None}
     for job in service.catalog:
         cron = service.catalog.cron(job)
         following = cron.next(at) if cron is not None else None
-        often = (following is not None and following <= at + OFTEN) or job.newest_only
-        if job.name not in past | known and often:
+        frequent = (following is not None and following <= at + FREQUENT) or job.newest_only
+        if job.name not in past | has_run and frequent:
             service.commands.trigger(job.name)
 
 
-def _past_of(service: Service, unit: Unit) -> list[Job]:
+def _jobs_with(service: Service, unit: Unit) -> list[Job]:
     return [job for job in service.catalog if job.covers.unit is unit]
 
 
-def _progress(tell: Tell, pack: str, users: int, share: float) -> None:
+def _report_share(report: Report, pack: str, users: int, share: float) -> None:
     if share in (0, 1):
-        tell(f"sample data of {pack} for {users:,} users " + ("is being made ..." if share == 0 else "is there"))
+        report(f"{'creating' if share == 0 else 'created'} sample data of {pack} for {users:,} users")

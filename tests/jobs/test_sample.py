@@ -20,7 +20,7 @@ from jobs.attempts.tables import attempts, question_subtopics, questions, subjec
 from jobs.common import metadata, users
 from opsconsole.authoring.pack import Pack
 from opsconsole.core.database import Database
-from opsconsole.embedded.sample import OtherUsers, fill, sample_until, stretches
+from opsconsole.embedded.sample import OtherUsers, fill, sample_until, missing_ranges
 from tests.services import NoPostgres, PrivatePostgres
 
 KOLKATA = ZoneInfo("Asia/Kolkata")
@@ -255,7 +255,7 @@ def test_a_clock_that_went_back_changes_nothing(data: Database) -> None:
 def test_another_number_of_users_is_refused_before_anything_is_written(data: Database) -> None:
     fill(data, [pack], 10, MIDNIGHT)
 
-    with pytest.raises(OtherUsers, match="has sample data of 10 users, not 2,000"):
+    with pytest.raises(OtherUsers, match="has sample data for 10 users, not 2,000"):
         fill(data, [pack], 2000, MIDNIGHT + DAY)
 
     with data.reading() as db:
@@ -287,7 +287,7 @@ def test_a_pack_without_sample_data_is_skipped(data: Database) -> None:
 
 
 def test_missing_stretches_end_at_local_midnights() -> None:
-    found = stretches(KOLKATA, MIDNIGHT - timedelta(hours=30), MIDNIGHT + timedelta(hours=1), days=5)
+    found = missing_ranges(KOLKATA, MIDNIGHT - timedelta(hours=30), MIDNIGHT + timedelta(hours=1), days=5)
 
     assert found == [
         (MIDNIGHT - timedelta(hours=30), MIDNIGHT - DAY),
@@ -297,7 +297,7 @@ def test_missing_stretches_end_at_local_midnights() -> None:
 
 
 def test_days_of_long_ago_are_filled_several_at_once() -> None:
-    found = stretches(KOLKATA, None, MIDNIGHT + timedelta(hours=1), days=40)
+    found = missing_ranges(KOLKATA, None, MIDNIGHT + timedelta(hours=1), days=40)
 
     assert found[0][0] == MIDNIGHT - 39 * DAY
     assert [end for _, end in found[:-1]] == [since for since, _ in found[1:]]

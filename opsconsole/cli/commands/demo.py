@@ -31,7 +31,7 @@ def command(options: Options, users: int) -> None:
     settings = demo_settings(users)
     private_folder(settings.folder)
     log_to_file(settings.folder)
-    with sample_claude(), open_service(settings) as service, prepared(service, users, tell=_print):
+    with sample_claude(), open_service(settings) as service, prepared(service, users, report=_print):
         service.announce("console")
         code = draw(service, options, start_run=opening_job(service))
     sys.exit(code)

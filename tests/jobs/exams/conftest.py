@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from opsconsole import Retry
-from opsconsole.embedded.claude import KEY, ClaudeServer, Script, claude_server
+from tests.jobs.exams.claude import KEY, ClaudeServer, Script, claude_server
 from tests.jobs.exams.fixtures import School
 
 

@@ -22,8 +22,8 @@ from opsconsole.authoring.context import ExtensionContext, Resources
 from opsconsole.authoring.extensions import Panel, PanelContent, Reply, Request
 from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import MOMENT
-from opsconsole.embedded.claude import Fault, Logged, Script
 from opsconsole.worker.work import population, work
+from tests.jobs.exams.claude import Fault, Logged, Script
 
 JOBS = {job.name.removeprefix("exams."): job for job in pack.jobs}
 TABLES = (users, pre_generated_exams, exam_requests, exam_chunks, exam_calls)

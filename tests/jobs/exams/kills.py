@@ -30,9 +30,9 @@ from opsconsole.authoring.run import OPEN
 from opsconsole.core.clock import now
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import OpsconsoleError
-from opsconsole.embedded.claude import KEY
 from opsconsole.embedded.redis import EmbeddedRedis
 from tests.installation import Installation
+from tests.jobs.exams.claude import KEY
 from tests.jobs.exams.fixtures import PARTS, is_whole
 from tests.services import PrivatePostgres
 
@@ -163,7 +163,7 @@ class Campaign:
 def campaign(folder: Path, database_url: str, redis_url: str, *, people: int, seed: int) -> Iterator[Campaign]:
     """The place with so many users, whose exams are requested."""
     log = folder / "asked.jsonl"
-    command = [sys.executable, "-m", "opsconsole.embedded.claude", "--log", str(log), "--seconds", "0.02", "0.12"]
+    command = [sys.executable, "-m", "tests.jobs.exams.claude", "--log", str(log), "--seconds", "0.02", "0.12"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         assert server.stdout is not None

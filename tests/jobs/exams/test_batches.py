@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from jobs.exams.tables import exam_calls, exam_chunks
 from opsconsole.core.clock import now
-from opsconsole.embedded.claude import ClaudeServer, Fault
+from tests.jobs.exams.claude import ClaudeServer, Fault
 from tests.jobs.exams.fixtures import PARTS, School, faults, is_whole, tries_of_a_part
 
 LATER = timedelta(minutes=5)

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests
-from opsconsole.embedded.claude import ClaudeServer, Fault
+from tests.jobs.exams.claude import ClaudeServer, Fault
 from tests.jobs.exams.fixtures import DOMAINS, PARTS, School, faults, is_whole, tries_of_a_part
 
 
@@ -254,7 +254,7 @@ def test_a_refusal_is_not_retried_and_ends_the_run(
     again = school.run("work_queue", result.again, number=school.runs)
 
     assert result.reason == again.reason
-    assert (result.broken, result.reason) == ("claude", f"{cause}: a scripted {cause[4:]}")
+    assert (result.broken, result.reason) == ("claude", f"{cause}: sample {cause[4:]}")
     assert len(claude.log) == 1
     assert school.work_off().ok >= 1
 

@@ -16,7 +16,7 @@ from sqlalchemy import event, update
 from jobs.exams import generation
 from jobs.exams.options import Price
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests, pre_generated_exams
-from opsconsole.embedded.claude import ClaudeServer, Fault
+from tests.jobs.exams.claude import ClaudeServer, Fault
 from tests.jobs.exams.fixtures import NOON, School, faults
 
 DAY = timedelta(days=1)
@@ -287,7 +287,7 @@ def test_no_transaction_is_open_over_a_call(
     def look() -> None:
         open_ones.append(school.data.engine.pool.checkedout())  # type: ignore[attr-defined] # of a QueuePool
 
-    monkeypatch.setattr(claude, "think", look)
+    monkeypatch.setattr(claude, "pause", look)
 
     school.work_off()
 
