@@ -45,8 +45,8 @@ def record(
 ) -> int:
     """Records the scheduled times from `first` to `last` in one row; its number."""
     last = last or first
-    instants = cron_of(job(installation, name)).count(first - TICK, last)
-    row = Occurrence(name, job(installation, name).spec, first, last, instants, state, reason, blocked_by)
+    count = cron_of(job(installation, name)).count(first - TICK, last)
+    row = Occurrence(name, job(installation, name).spec, first, last, count, state, reason, blocked_by)
     with installation.store.writing() as db:
         return occurrences.record(db, row, token=1, at=at or last)
 

@@ -48,7 +48,7 @@ def test_verify_reports_the_first_changed_row(cli: RunCli, installation: Install
     cli("resume", "clockwork")
     with installation.store.writing() as db:
         db.execute(text("DROP TRIGGER ops_audit_no_update"))
-        db.execute(update(audit).where(audit.c.id == 3).values(who="nobody"))
+        db.execute(update(audit).where(audit.c.id == 3).values(who="mallory"))
 
     result = cli("audit", "verify")
 

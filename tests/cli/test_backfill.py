@@ -186,8 +186,8 @@ def test_an_outdated_plan_is_refused_with_the_changes(cli: RunCli, installation:
     result = cli("backfill", "apply", "1", "--wait", "--json")
 
     assert (result.code, result.out) == (4, "")
-    says = f"backfill 1 is out of date: run {run} of diary.page {DAYS[2]} has ended since; create a new plan"
-    assert result.err == f"opsconsole: {says}\n"
+    message = f"backfill 1 is out of date: run {run} of diary.page {DAYS[2]} has ended since; create a new plan"
+    assert result.err == f"opsconsole: {message}\n"
     assert pages(installation) == {DAYS[2]: 1}
 
 
@@ -251,9 +251,9 @@ def test_in_production_apply_requires_yes(cli: RunCli, in_production: Installati
     cli("backfill", "plan", PAGE, *RANGE)
 
     refused = cli("backfill", "apply", "1", "--wait")
-    asked = cli("backfill", "apply", "1", "--wait", answers="y")
+    confirmed = cli("backfill", "apply", "1", "--wait", answers="y")
 
-    assert (refused.code, asked.code) == (2, 0)
+    assert (refused.code, confirmed.code) == (2, 0)
     assert "2025-01-10 to 2025-01-13 in production?" in refused.err
     assert pages(in_production) == dict.fromkeys(DAYS, 1)
 
@@ -281,13 +281,13 @@ def begun(cli: RunCli, installation: Installation) -> None:
 def test_a_paused_backfill_is_resumed(cli: RunCli, installation: Installation) -> None:
     with installation.leading():
         begun(cli, installation)
-        paused = cli("backfill", "pause", "1", "--note", "the night begins")
+        paused = cli("backfill", "pause", "1", "--note", "nightly maintenance")
         stop = installation.service.backfills.get(1).stop
         resumed = cli("backfill", "resume", "1", "--wait", "--json")
 
     assert (paused.code, paused.out) == (0, "paused backfill 1; running windows finish\n")
     assert stop is not None
-    assert (stop.reason, stop.note) == (BackfillStopReason.PAUSED, "the night begins")
+    assert (stop.reason, stop.note) == (BackfillStopReason.PAUSED, "nightly maintenance")
     assert (resumed.code, resumed.json["counts"]) == (0, {"done": 4})
     assert pages(installation) == dict.fromkeys(DAYS, 1)
 
@@ -376,10 +376,10 @@ def test_backfills_are_listed_and_shown(cli: RunCli, installation: Installation)
 def test_windows_lists_states_in_ranges(cli: RunCli, installation: Installation) -> None:
     diary.spoil(installation.data, DAYS[2])
     cli(*RUN, "--yes", "--wait")
-    asked = ("backfill", "windows", PAGE, "--from", "2025-01-08", "--to", "2025-01-13")
+    windows = ("backfill", "windows", PAGE, "--from", "2025-01-08", "--to", "2025-01-13")
 
-    result = cli(*asked)
-    facts = cli(*asked, "--json").json
+    result = cli(*windows)
+    facts = cli(*windows, "--json").json
     year = cli("backfill", "windows", PAGE, "--json").json
 
     assert result.out.splitlines() == [

@@ -11,7 +11,7 @@ import redis
 
 from opsconsole.cache.clearing import ClearFilter
 from opsconsole.embedded.redis import EmbeddedRedis
-from opsconsole.service import confirmations as guard
+from opsconsole.service import confirmations
 from tests.cli.conftest import RunCli
 from tests.conftest import Installing
 from tests.faults.fork_server import ForkServer
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 DAYS = {f"shelf:day:2026-01-19:{user}": "[]" for user in ("asha", "ben", "chen")}
 LEVELS = {f"shelf:level:{user}:maths": "3" for user in ("asha", "ben")}
-OTHERS = {"shelf:board:maths": "1", "somebody:elses:asha": "1"}
+OTHERS = {"shelf:board:maths": "1", "unrelated:asha": "1"}
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_above_a_thousand_keys_the_family_must_be_typed(cli: RunCli, client: red
 
 
 @pytest.mark.parametrize(
-    ("wanted", "keys", "environment", "word"),
+    ("selected", "keys", "environment", "word"),
     [
         (ClearFilter(user="asha"), 1000, "staging", None),
         (ClearFilter(user="asha"), 1001, "staging", "staging"),
@@ -211,9 +211,9 @@ def test_above_a_thousand_keys_the_family_must_be_typed(cli: RunCli, client: red
     ],
 )
 def test_the_word_to_type_depends_on_environment_and_number_of_keys(
-    wanted: ClearFilter, keys: int, environment: str, word: str | None
+    selected: ClearFilter, keys: int, environment: str, word: str | None
 ) -> None:
-    assert guard.word_to_clear(wanted, keys, environment) == word
+    assert confirmations.word_to_clear(selected, keys, environment) == word
 
 
 def test_a_viewer_cannot_clear_keys(cli: RunCli, client: redis.Redis) -> None:

@@ -35,7 +35,7 @@ def downtime(installation: Installation) -> dict[str, datetime]:
     lead(installation, THURSDAY)
     lead(installation, SUNDAY)
     with installation.store.reading() as db:
-        return {name: known.planned_until for name, known in registrations(db).items()}
+        return {name: job.planned_until for name, job in registrations(db).items()}
 
 
 def lead(installation: Installation, at: datetime) -> None:
@@ -48,9 +48,9 @@ def lead(installation: Installation, at: datetime) -> None:
 
 def is_settled(installation: Installation, at: datetime) -> bool:
     with installation.store.reading() as db:
-        known = registrations(db)
+        registered = registrations(db)
         caught_up = at == THURSDAY or bool(runs.newest(db, limit=1, job="clockwork.nightly"))
-        return len(known) == len(list(installation.catalog)) and caught_up and runs.unfinished(db) == []
+        return len(registered) == len(list(installation.catalog)) and caught_up and runs.unfinished(db) == []
 
 
 def test_counts_between_any_two_times_match_the_schedules(
@@ -63,8 +63,8 @@ def test_counts_between_any_two_times_match_the_schedules(
             for after in EDGES[EDGES.index(first) + 1 :]:
                 between = ("--since", first.isoformat(), "--until", after.isoformat())
                 result = cli("occurrences", "--job", name, *between, "--summary", "--json").json
-                known = max(first - TICK, THURSDAY), min(after - TICK, cursor)
-                expected = cron.count(*known) if known[0] < known[1] else 0
+                recorded = max(first - TICK, THURSDAY), min(after - TICK, cursor)
+                expected = cron.count(*recorded) if recorded[0] < recorded[1] else 0
                 assert result["count"] == expected, (name, first, after)
                 assert all(total["exact"] for total in result["totals"])
 

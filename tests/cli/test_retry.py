@@ -107,9 +107,9 @@ def test_without_a_terminal_yes_is_required(cli: RunCli, installation: Installat
 def test_without_wait_another_leader_queues_the_retries(
     cli: RunCli, installation: Installation, failed: list[int]
 ) -> None:
-    nobody = cli(*MATCHING, "--yes")
-    assert nobody.code == 0
-    assert "no process is leading" in nobody.err
+    waiting = cli(*MATCHING, "--yes")
+    assert waiting.code == 0
+    assert "no process is leading" in waiting.err
 
     with installation.leading() as engine:
         eventually(lambda: engine.is_leading, "the engine leads")

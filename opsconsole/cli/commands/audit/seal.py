@@ -16,7 +16,7 @@ from opsconsole.cli.session import open_service
 def command(options: Options, as_json: bool) -> None:
     """Print the newest row and its hash.
 
-    Keep it where nobody with access to the database can change it, and pass it to `audit verify --seal` later.
+    Store it outside the database, and pass it to `opsconsole audit verify --seal` later.
     """
     with open_service(load_settings(options)) as service:
         seal = service.queries.audit_seal()

@@ -21,7 +21,7 @@ from opsconsole.core.humanize import local_time
 def command(options: Options, since: str, yes: bool, as_json: bool) -> None:
     """Publish the events since a time again.
 
-    Consumers that have seen an event before can tell by its id.
+    An event keeps its id, so that consumers can ignore duplicates.
 
     \b
     Examples:
