@@ -21,7 +21,7 @@ import redis
 from opsconsole.core.errors import Exit, Unavailable
 from opsconsole.embedded import launcher
 from opsconsole.embedded.redis import EmbeddedRedis, NoServer, UnsafeFolder, find_server
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -540,7 +540,7 @@ def test_a_supervising_launcher_forwards_sigterm(
 
     os.kill(middle, signal.SIGTERM)
 
-    assert parent.wait(5) != 0
+    assert parent.wait(PATIENCE_SECONDS) != 0
     assert not is_alive(server)
 
 
@@ -548,6 +548,10 @@ def test_a_launcher_whose_parent_has_ended_starts_nothing(tmp_path: Path) -> Non
     other_process_id = "1" if os.getpid() != 1 else "2"
     command = ["/bin/sh", "-c", f"touch {tmp_path}/started; sleep 60"]
 
-    subprocess.run([sys.executable, "-I", "-S", launcher.__file__, other_process_id, *command], check=False, timeout=5)
+    subprocess.run(
+        [sys.executable, "-I", "-S", launcher.__file__, other_process_id, *command],
+        check=False,
+        timeout=PATIENCE_SECONDS,
+    )
 
     assert not (tmp_path / "started").exists()

@@ -553,7 +553,9 @@ migrate.upgrade(store)
 def test_row_39_a_migration_that_is_killed_leaves_nothing_and_is_completed_by_the_next(
     statement: int, empty_database_url: str, typed: Typed
 ) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED, empty_database_url, str(statement)], check=False, timeout=20)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, empty_database_url, str(statement)], check=False, timeout=PATIENCE_SECONDS
+    )
     store = Store(empty_database_url)
     between = migrate.version(store)
     store.close()

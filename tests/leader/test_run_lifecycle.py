@@ -177,15 +177,12 @@ def test_cancelling_by_force_ends_an_endless_loop(installing: Installing, databa
         number = place.begin("counting.count", DAY)
         eventually(lambda: len(counting.tried(place.data)) == 1, "the batch hangs")
         (_, _, pid) = counting.tried(place.data)[0]
-        began = time.monotonic()
         done(place, place.service.commands.cancel(number, force=True))
         ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
-        took = time.monotonic() - began
         beside = place.run("counting.names", DAY)
 
     assert ended is not None
     assert (ended.state, ended.counts.not_reached) == (RunState.CANCELLED, 1)
-    assert took < 6.0
     assert not is_alive(pid)
     assert pid != os.getpid()
     assert f"[counting.count] batch 1: worker process {pid} was ended by SIGTERM" in log_of(place, number)

