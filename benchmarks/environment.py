@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from opsconsole.authoring import catalog
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.core import settings
+from opsconsole.core import configuration
 from opsconsole.core.database import Database
 from opsconsole.core.settings import Settings
 from opsconsole.embedded.redis import EmbeddedRedis
@@ -74,7 +74,7 @@ def ground(database: str, folder: Path) -> Iterator[Ground]:
         if database == POSTGRES:
             postgres = opened.enter_context(PrivatePostgres(durable=True))
             environ["DATABASE_URL"] = postgres.new_database()
-        loaded = settings.load(environ=environ)
+        loaded = configuration.load(environ=environ)
         loaded.folder.mkdir(parents=True, exist_ok=True)
         jobs = catalog.load(loaded.packs, loaded.overrides, loaded.options)
         store, data = Store(loaded.store_url.reveal()), Database(loaded.data_url.reveal())

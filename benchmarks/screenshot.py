@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from opsconsole.cli.session import open_service
-from opsconsole.core import settings
+from opsconsole.core import configuration
 from opsconsole.embedded.demo import opening_job, prepared
 from opsconsole.service.service import Service
 from screens.app import ConsoleApp
@@ -42,7 +42,7 @@ def main() -> int:
     """Returns the exit code."""
     file = Path(sys.argv[1])
     with tempfile.TemporaryDirectory(prefix="opsconsole-picture-") as folder:
-        found = settings.load_embedded(Path(folder), environment="demo")
+        found = configuration.load_embedded(Path(folder), name="demo")
         with open_service(found) as service, prepared(service, USERS, report=print):
             asyncio.run(_draw(service, file))
     return 0

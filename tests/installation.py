@@ -8,7 +8,7 @@ from pathlib import Path
 
 from opsconsole.authoring import catalog
 from opsconsole.authoring.run import Run
-from opsconsole.core import settings
+from opsconsole.core import configuration
 from opsconsole.core.database import Database
 from opsconsole.leader.engine import Engine
 from opsconsole.service.service import Service
@@ -40,7 +40,7 @@ class Installation:
         self.environ = {"REDIS_URL": redis_url, "OPSCONSOLE_JOBS__PACKS": packs, **(environ or {})}
         if database_url is not None:
             self.environ["DATABASE_URL"] = database_url
-        self.settings = settings.load(file, folder=folder, environ=self.environ, search=False)
+        self.settings = configuration.load(file, folder=folder, environ=self.environ, search=False)
         self.catalog = catalog.load(self.settings.packs, self.settings.overrides, self.settings.options)
         for url in (self.settings.store_url, self.settings.data_url):
             templates.copy_where_missing(url.reveal())

@@ -16,8 +16,9 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.families import Family, clashes
 from opsconsole.calendar.cron import Cron, schedule
+from opsconsole.core.configuration import installed_packs, section
 from opsconsole.core.errors import BadSettings, OpsconsoleError, UnknownJob
-from opsconsole.core.settings import JobOverride, installed, section
+from opsconsole.core.settings import JobOverride
 from opsconsole.core.text import safe
 
 
@@ -133,7 +134,7 @@ def _imported(path: str) -> Pack:
 
 def _named_by(path: str) -> str:
     """Where a pack's path is from: the configuration, or a distribution, with how to do without it."""
-    said = next((pack for pack in installed() if pack.path == path), None)
+    said = next((pack for pack in installed_packs() if pack.path == path), None)
     if said is None:
         return f"jobs.packs: {path}"
     return f"{said.distribution} (without its packs: jobs.entry_points = false): {path}"

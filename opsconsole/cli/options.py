@@ -6,7 +6,8 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from opsconsole.core.settings import Role, Settings, load
+from opsconsole.core.configuration import load
+from opsconsole.core.settings import Role, Settings
 
 
 @dataclass(frozen=True)

@@ -239,5 +239,7 @@ class Engine:
         if self._settings.engine.executor == "inline":
             return Inline(self._catalog, self._tools())
         return Processes(
-            self._settings.wiring(), self._settings.engine.worker_count, errors=self._settings.folder / "workers.log"
+            self._settings.for_workers(),
+            self._settings.engine.worker_count,
+            errors=self._settings.folder / "workers.log",
         )

@@ -134,7 +134,7 @@ def _appending(file: Path) -> IO[bytes]:
 class Processes:
     """The default executor: `count` worker processes, replaced when they end.
 
-    `wiring` is the value of `Settings.wiring`; `errors` is a file for the output of the workers.
+    `wiring` is the value of `Settings.for_workers`; `errors` is a file for the output of the workers.
     """
 
     def __init__(self, wiring: dict[str, Any], count: int, *, errors: Path) -> None:

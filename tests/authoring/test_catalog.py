@@ -75,7 +75,7 @@ def test_what_a_pack_has_no_setting_for_is_refused(packing: Packing) -> None:
 
     assert refused.value.problems == [
         "books.inc is not a setting; [books] has ink, pages",
-        "books.pages: a whole number is needed, not 'many'",
+        "books.pages must be a whole number, not 'many'",
     ]
 
 

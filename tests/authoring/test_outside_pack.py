@@ -20,7 +20,7 @@ from sqlalchemy import text
 from opsconsole.authoring import catalog
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.run import Run, RunState, Selection
-from opsconsole.core import settings
+from opsconsole.core import configuration
 from opsconsole.core.errors import BadSettings, Exit
 from tests.conftest import Installing
 from tests.http.client import served
@@ -324,7 +324,7 @@ def distributing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distributin
 def load(**environ: str) -> Catalog:
     """What is loaded beside `tests.packs.berlin`, unless something else is said."""
     said = {"OPSCONSOLE_JOBS__PACKS": "tests.packs.berlin", **environ}
-    read = settings.load(environ=said, search=False)
+    read = configuration.load(environ=said, search=False)
     return catalog.load(read.packs, read.overrides, read.options)
 
 
@@ -371,10 +371,10 @@ def test_installed_packs_can_be_left_out(distributing: Distributing, tmp_path: P
     file = tmp_path / "opsconsole.toml"
     file.write_text('[jobs]\npacks = ["tests.packs.berlin"]\nentry_points = false\n')
 
-    assert settings.load(file, environ={}).packs == ("tests.packs.berlin",)
+    assert configuration.load(file, environ={}).packs == ("tests.packs.berlin",)
     assert names(load(OPSCONSOLE_JOBS__ENTRY_POINTS="false")) == ["berlin"]
-    assert settings.load_embedded(tmp_path, environment="demo").packs == settings.DEFAULT_PACKS
-    assert problems(OPSCONSOLE_JOBS__ENTRY_POINTS="some") == ["jobs.entry_points: true or false is needed, not 'some'"]
+    assert configuration.load_embedded(tmp_path, name="demo").packs == configuration.DEFAULT_PACKS
+    assert problems(OPSCONSOLE_JOBS__ENTRY_POINTS="some") == ["jobs.entry_points must be true or false, not 'some'"]
 
 
 def test_an_installed_pack_has_a_section_and_its_jobs_can_be_changed(
@@ -386,7 +386,7 @@ def test_an_installed_pack_has_a_section_and_its_jobs_can_be_changed(
     file = tmp_path / "opsconsole.toml"
     file.write_text('[tea]\ncups = 3\n[jobs."tea.rest"]\ncron = "0 5 * * *"\n')
 
-    read = settings.load(file, environ={})
+    read = configuration.load(file, environ={})
     loaded = catalog.load(read.packs, read.overrides, read.options)
 
     rest = loaded.find("tea.rest")

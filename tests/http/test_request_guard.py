@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from opsconsole.core.configuration import load
 from opsconsole.core.errors import BadSettings
-from opsconsole.core.settings import Secret, load
+from opsconsole.core.settings import Secret
 from opsconsole.http import server
 from opsconsole.http.listener import LOCAL_NAMES, Address, BadAddress, CannotListen, listening, read_address
 from opsconsole.http.request_guard import MAX_ADDRESSES, MAX_WRONG_SECRETS, RequestGuard
@@ -272,7 +273,7 @@ def test_the_secret_is_read_from_the_environment_and_never_shown(tmp_path: Path)
 
     assert found.http_secret == Secret(SECRET)
     assert (found.effective()["http.bind"], found.effective()["CRON_SECRET"]) == ("[::1]:8080", "***")
-    assert SECRET not in f"{found!r} {found.effective()} {found.wiring()}"
+    assert SECRET not in f"{found!r} {found.effective()} {found.for_workers()}"
     assert load(folder=tmp_path, environ={"CRON_SECRET": ""}, search=False).http_secret is None
     for wrong in ("ge heim", "geheim\n", "gehëim"):
         with pytest.raises(BadSettings, match="CRON_SECRET has letters") as refused:

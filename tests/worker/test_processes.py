@@ -222,7 +222,7 @@ def test_a_worker_takes_a_batch_larger_than_a_pipe(installing: Installing, url: 
     at = datetime(2026, 1, 18, 18, 30, tzinfo=UTC)
     keys = [f"nobody{i:06}" for i in range(20_000)]
     batch = Batch(1, 1, 1, "counting.count", Window(at, at, DAY), at, keys, {}, 60.0)
-    executor = Processes(place.settings.wiring(), 1, errors=tmp_path / "workers.log")
+    executor = Processes(place.settings.for_workers(), 1, errors=tmp_path / "workers.log")
     feed = feed_of(batch, *[None] * 10_000)
 
     result = next(result for result in executor(feed, lambda batch: False) if result is not None)

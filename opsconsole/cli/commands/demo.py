@@ -11,7 +11,8 @@ from opsconsole.cli.console import draw, require_terminal
 from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options
 from opsconsole.cli.session import open_service
-from opsconsole.core.settings import JobOverride, Settings, data_home, load_embedded, private_folder
+from opsconsole.core.configuration import load_embedded
+from opsconsole.core.settings import JobOverride, Settings, data_home, private_folder
 from opsconsole.embedded.claude import sample_claude
 from opsconsole.embedded.demo import opening_job, prepared
 
@@ -39,7 +40,7 @@ def command(options: Options, users: int) -> None:
 
 def demo_settings(users: int) -> Settings:
     """The demo's configuration, whatever else is configured: everything in one folder, and a deliberate mistake."""
-    settings = load_embedded(data_home() / f"demo-{users}", environment="demo")
+    settings = load_embedded(data_home() / f"demo-{users}", name="demo")
     return replace(settings, overrides={SMALL_BATCHES: JobOverride(batch=5)})
 
 

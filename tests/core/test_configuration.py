@@ -1,4 +1,4 @@
-"""The configuration: a file, the environment over it, and everything that is wrong said at once."""
+"""The configuration: a file, environment variables over it, and all problems at once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from opsconsole.core.configuration import DEFAULT_PACKS, load
 from opsconsole.core.errors import BadSettings
-from opsconsole.core.settings import DEFAULT_PACKS, Secret, Settings, load, masked
+from opsconsole.core.settings import Secret, Settings, masked
 
 SECRET = "hunter2"
 
@@ -24,7 +25,7 @@ def problems(tmp_path: Path, text: str = "", **environ: str) -> list[str]:
     return [line.removeprefix(f"{tmp_path / 'opsconsole.toml'}: ") for line in refused.value.problems]
 
 
-def test_without_a_word_everything_is_embedded(tmp_path: Path) -> None:
+def test_everything_is_embedded_by_default(tmp_path: Path) -> None:
     found = load(folder=tmp_path, environ={}, search=False)
 
     assert found.store_url == Secret(f"sqlite:///{tmp_path / 'store.db'}")
@@ -36,7 +37,7 @@ def test_without_a_word_everything_is_embedded(tmp_path: Path) -> None:
     assert 1 <= found.engine.worker_count <= 4
 
 
-def test_the_file_says_what_is_not_usual(tmp_path: Path) -> None:
+def test_the_file_overrides_the_defaults(tmp_path: Path) -> None:
     found = read(
         tmp_path,
         """
@@ -65,7 +66,7 @@ def test_the_file_says_what_is_not_usual(tmp_path: Path) -> None:
     assert found.options == {"counting": {"paper": "A4"}}
 
 
-def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     found = read(
         tmp_path,
         '[engine]\nworkers = 3\nexecutor = "processes"\n[redis]\nurl = "redis://file/0"\n',
@@ -73,7 +74,7 @@ def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
         OPSCONSOLE_ENGINE__LEASE_SECONDS="0.5",
         OPSCONSOLE_JOBS__PACKS="jobs.attempts,tests.packs.counting",
         OPSCONSOLE_REDIS__URL="redis://environment/0",
-        OPSCONSOLE_UNRELATED="is let be",
+        OPSCONSOLE_UNRELATED="ignored",
     )
 
     assert (found.engine.workers, found.engine.executor, found.engine.lease_seconds) == (2, "processes", 0.5)
@@ -81,7 +82,7 @@ def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
     assert found.redis_url == Secret("redis://environment/0")
 
 
-def test_the_usual_variables_name_the_services_and_ours_go_first(tmp_path: Path) -> None:
+def test_common_variables_name_the_services_and_our_own_override_them(tmp_path: Path) -> None:
     usual = {"DATABASE_URL": "postgresql://ops@db/all", "REDIS_URL": "redis://cache:6379/1"}
 
     both = read(tmp_path, **usual)
@@ -93,7 +94,7 @@ def test_the_usual_variables_name_the_services_and_ours_go_first(tmp_path: Path)
     assert apart.data_url == Secret("sqlite:////srv/data.db")
 
 
-def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     found = problems(
         tmp_path,
         """
@@ -118,26 +119,26 @@ def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
         """,
     )
 
-    said = "\n".join(found)
+    lines = "\n".join(found)
     for part in (
         "engine.executor is 'threads'; use processes or inline",
         "engine.workers is -1; use 0",
         "engine.lease_seconds is 0; it must be more than 0",
         "engine.speed is not a setting; [engine] has executor, workers, lease_seconds",
-        "store.url: a URL that starts with sqlite:/// or postgresql:// is needed, not 'mysql'",
-        "redis.url: a URL that starts with redis://, rediss:// or unix:// is needed, not 'memcached'",
-        "console.environment: a text is needed",
+        "store.url must be a URL that starts with sqlite:/// or postgresql://, not 'mysql'",
+        "redis.url must be a URL that starts with redis://, rediss:// or unix://, not 'memcached'",
+        "console.environment must be a string, not",
         "jobs.packs must be a list of module names",
-        'jobs."attempts.cache_day".batch: a whole number',
+        'jobs."attempts.cache_day".batch must be a whole number',
         'jobs."attempts.cache_day".colour is not a setting',
         "[enigne] is not a section; the sections are attempts, console, data, engine, exams, game, http, jobs, ",
     ):
-        assert part in said, said
+        assert part in lines, lines
     assert len(found) == 11
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("engine = 3", "[engine] must be a section with keys"),
         ("jobs = 3", "[jobs] must be a section with keys"),
@@ -147,20 +148,21 @@ def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
         ("[engine]\nlease_seconds = nan", "engine.lease_seconds is nan; it must be more than 0"),
     ],
 )
-def test_a_file_of_another_shape_is_refused_in_a_sentence(tmp_path: Path, text: str, says: str) -> None:
-    assert any(says in line for line in problems(tmp_path, text))
+def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    assert any(message in line for line in problems(tmp_path, text))
     assert (
-        any(says in line for line in problems(tmp_path, text, OPSCONSOLE_ENGINE__WORKERS="2")) or text == "engine = 3"
+        any(message in line for line in problems(tmp_path, text, OPSCONSOLE_ENGINE__WORKERS="2"))
+        or text == "engine = 3"
     )
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match=r"nowhere\.toml: cannot be read: No such file"):
         load(tmp_path / "nowhere.toml", folder=tmp_path, environ={})
 
 
 @pytest.mark.parametrize(
-    ("given", "driven"),
+    ("given", "normalized"),
     [
         ("postgres://a@b/c", "postgresql+psycopg://a@b/c"),
         ("postgresql://a@b/c?sslmode=require", "postgresql+psycopg://a@b/c?sslmode=require"),
@@ -168,8 +170,8 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
         ("sqlite:////srv/data.db", "sqlite:////srv/data.db"),
     ],
 )
-def test_a_database_url_is_brought_into_one_form(tmp_path: Path, given: str, driven: str) -> None:
-    assert read(tmp_path, OPSCONSOLE_DATA__URL=given).data_url == Secret(driven)
+def test_database_urls_are_normalized(tmp_path: Path, given: str, normalized: str) -> None:
+    assert read(tmp_path, OPSCONSOLE_DATA__URL=given).data_url == Secret(normalized)
 
 
 URLS = [
@@ -185,7 +187,7 @@ URLS = [
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_no_password_is_in_what_is_shown(tmp_path: Path, url: str) -> None:
+def test_no_password_is_shown(tmp_path: Path, url: str) -> None:
     cache = url.replace("postgresql", "rediss")
     found = read(tmp_path, OPSCONSOLE_STORE__URL=url, DATABASE_URL=url, REDIS_URL=cache)
 
@@ -214,21 +216,21 @@ def test_the_rest_of_a_url_is_shown(url: str, shown: str) -> None:
 @pytest.mark.parametrize(
     "url", [f"ops:{SECRET}@db/store", f"{SECRET}", f"postgres:{SECRET}@db", f"mysql://ops:{SECRET}@db"]
 )
-def test_no_password_is_in_what_is_wrong_either(tmp_path: Path, url: str) -> None:
-    said = problems(tmp_path, OPSCONSOLE_STORE__URL=url, REDIS_URL=url)
+def test_no_password_is_in_a_problem(tmp_path: Path, url: str) -> None:
+    found = problems(tmp_path, OPSCONSOLE_STORE__URL=url, REDIS_URL=url)
 
-    assert len(said) == 2
-    assert SECRET not in "\n".join(said)
+    assert len(found) == 2
+    assert SECRET not in "\n".join(found)
 
 
-def test_a_secret_shows_itself_nowhere() -> None:
+def test_a_secret_is_never_printed() -> None:
     secret = Secret(SECRET)
 
     assert f"{secret} {secret!r} {[secret]}".count(SECRET) == 0
     assert secret.reveal() == SECRET
 
 
-def test_who_is_behind_sudo_and_ssh_is_known(tmp_path: Path) -> None:
+def test_the_actor_has_the_sudo_user_and_the_ssh_address(tmp_path: Path) -> None:
     here = read(tmp_path).actor
     there = read(tmp_path, SUDO_USER="asha", SSH_CONNECTION="10.1.2.3 50022 10.0.0.1 22").actor
 
@@ -237,10 +239,10 @@ def test_who_is_behind_sudo_and_ssh_is_known(tmp_path: Path) -> None:
     assert there.origin == "10.1.2.3"
 
 
-def test_workers_learn_all_that_they_need(tmp_path: Path) -> None:
+def test_the_settings_of_workers(tmp_path: Path) -> None:
     found = read(tmp_path, '[attempts]\npaper = "A4"\n', DATABASE_URL="postgresql://o:p@db/x", REDIS_URL="redis://:p@c")
 
-    assert found.wiring() == {
+    assert found.for_workers() == {
         "data_url": "postgresql+psycopg://o:p@db/x",
         "redis_url": "redis://:p@c",
         "packs": list(DEFAULT_PACKS),

@@ -1,0 +1,266 @@
+"""Loads the configuration from a file and the environment, and reports all problems at once."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import msgspec
+
+from opsconsole.core.errors import BadSettings
+from opsconsole.core.settings import (
+    EMBEDDED,
+    Actor,
+    ConsoleSection,
+    DatabaseSection,
+    EngineSection,
+    HttpSection,
+    JobOverride,
+    RedisSection,
+    Secret,
+    Settings,
+    environment,
+)
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
+FILE = "opsconsole.toml"
+PREFIX = "OPSCONSOLE_"
+DEFAULT_PACKS = ("jobs.attempts", "jobs.exams", "jobs.game", "jobs.practice", "jobs.reporting")
+ENTRY_POINTS = "opsconsole.packs"
+"""The entry point group of packs in installed distributions."""
+_SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "console": ConsoleSection,
+    "store": DatabaseSection,
+    "data": DatabaseSection,
+    "redis": RedisSection,
+    "engine": EngineSection,
+    "http": HttpSection,
+}
+
+
+def load(
+    config: Path | None = None,
+    *,
+    folder: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    search: bool = True,
+) -> Settings:
+    """Loads the configuration. `config` and `folder` replace the default file and data folder; without `search`, no
+    file but `config` is read.
+
+    Raises BadSettings with all problems.
+    """
+    env = environment() if environ is None else environ
+    problems: list[str] = []
+    source = config or (_find(env) if search else None)
+    raw = _read(source, problems) if source else {}
+    for name in [name for name, value in raw.items() if not isinstance(value, dict)]:
+        problems.append(f"[{name}] must be a section with keys")
+        del raw[name]
+    _overlay(raw, env)
+    sections = {name: section(name, kind, raw.pop(name, {}), problems) for name, kind in _SECTIONS.items()}
+    jobs = raw.pop("jobs", {})
+    packs = _packs(jobs.pop("packs", list(DEFAULT_PACKS)), problems)
+    entry_points = _boolean("jobs.entry_points", jobs.pop("entry_points", True), problems)
+    extra = _extra_packs(packs) if entry_points else {}
+    overrides = {name: section(f'jobs."{name}"', JobOverride, value, problems) for name, value in jobs.items()}
+    pack_names = {*map(_pack_name, packs), *extra.values()}
+    for name in sorted(set(raw) - pack_names):
+        valid = ", ".join(sorted({*_SECTIONS, "jobs", *pack_names}))
+        problems.append(f"[{name}] is not a section; the sections are {valid}")
+    home = folder or Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "opsconsole"
+    engine, redis = sections["engine"], sections["redis"]
+    if sections["console"].on_hangup not in ("stop", "continue"):
+        problems.append(f"console.on_hangup is {sections['console'].on_hangup!r}; use stop or continue")
+    if engine.executor not in ("processes", "inline"):
+        problems.append(f"engine.executor is {engine.executor!r}; use processes or inline")
+    if engine.workers < 0:
+        problems.append(f"engine.workers is {engine.workers}; use 0 (a process for each processor) or more")
+    if not engine.lease_seconds > 0:
+        problems.append(f"engine.lease_seconds is {engine.lease_seconds:g}; it must be more than 0")
+    shared = env.get("DATABASE_URL") or EMBEDDED
+    store = _database_url("store.url", sections["store"].url, shared, home / "store.db", problems)
+    data = _database_url("data.url", sections["data"].url, shared, home / "data.db", problems)
+    secret = _http_secret(env, problems)
+    redis_url = _redis_url(redis.url if redis.url != EMBEDDED else env.get("REDIS_URL") or EMBEDDED, problems)
+    if problems:
+        raise BadSettings([f"{source}: {line}" if source else line for line in problems])
+    return Settings(
+        folder=home,
+        source=source,
+        actor=_actor(env),
+        host=socket.gethostname(),
+        console=sections["console"],
+        engine=engine,
+        redis_limits=redis,
+        http=sections["http"],
+        http_secret=secret,
+        store_url=store,
+        data_url=data,
+        redis_url=redis_url,
+        embedded_store=store.reveal() == f"sqlite:///{home / 'store.db'}",
+        embedded_data=data.reveal() == f"sqlite:///{home / 'data.db'}",
+        packs=(*packs, *extra),
+        entry_points=entry_points,
+        overrides=overrides,
+        options={name: value for name, value in raw.items() if name in pack_names},
+    )
+
+
+def load_embedded(folder: Path, *, name: str) -> Settings:
+    """The configuration of an installation that only uses `folder`: no file, no variables, embedded services and the
+    default packs.
+    """
+    inherited = environment()
+    env = {variable: inherited[variable] for variable in ("SUDO_USER", "SSH_CONNECTION") if variable in inherited}
+    env[f"{PREFIX}CONSOLE__ENVIRONMENT"] = name
+    env[f"{PREFIX}JOBS__ENTRY_POINTS"] = "false"
+    return load(folder=folder, environ=env, search=False)
+
+
+_EXPECTED = {"int": "a whole number", "float": "a number", "str": "a string"}
+
+
+def _find(env: Mapping[str, str]) -> Path | None:
+    local = Path(FILE)
+    per_user = Path(env.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "opsconsole" / FILE
+    return next((path for path in (local, per_user) if path.is_file()), None)
+
+
+def _read(source: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        problems.append(f"cannot be read: {error.strerror}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"is not valid TOML: {error}")
+    return {}
+
+
+def _overlay(raw: dict[str, Any], env: Mapping[str, str]) -> None:
+    """Applies `OPSCONSOLE_SECTION__KEY` variables over the file."""
+    for name, value in env.items():
+        section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
+        if name.startswith(PREFIX) and separator:
+            raw.setdefault(section, {})[key] = value.split(",") if key == "packs" else value
+
+
+def section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[str]) -> Any:
+    """A section of the configuration as `kind`; invalid settings are left out and added to `problems`."""
+    if not isinstance(given, dict):
+        problems.append(f"[{name}] must be a section with keys")
+        return kind()
+    types = get_type_hints(kind)
+    valid: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in types:
+            problems.append(f"{name}.{key} is not a setting; [{name}] has {', '.join(types)}")
+            continue
+        try:
+            valid[key] = msgspec.convert(value, types[key], strict=False)
+        except msgspec.ValidationError:
+            expected = next((words for kind_of, words in _EXPECTED.items() if kind_of in str(types[key])), "a string")
+            problems.append(f"{name}.{key} must be {expected}, not {value!r}")
+    return kind(**valid)
+
+
+@dataclass(frozen=True)
+class InstalledPack:
+    """A pack of an installed distribution; its `path` is a module or `module:attribute`."""
+
+    name: str
+    path: str
+    distribution: str
+
+
+def installed_packs() -> list[InstalledPack]:
+    """The packs of installed distributions, by name. Does not import them."""
+    from importlib.metadata import entry_points  # takes 30 ms that `--help` can save
+
+    found = entry_points(group=ENTRY_POINTS)
+    # Brackets after the path name extras, which only matter to the installer.
+    packs = (InstalledPack(e.name, e.value.partition("[")[0].strip(), _distribution(e.dist)) for e in found)
+    return sorted(packs, key=lambda pack: (pack.name, pack.path))
+
+
+def _distribution(dist: Distribution | None) -> str:
+    return f"{dist.name} {dist.version}" if dist else "a distribution without a name"
+
+
+def _extra_packs(packs: tuple[str, ...]) -> dict[str, str]:
+    """The names of installed packs that are not configured, by path."""
+    names = {_pack_name(path) for path in packs}
+    return {pack.path: pack.name for pack in installed_packs() if pack.path not in packs and pack.name not in names}
+
+
+def _pack_name(path: str) -> str:
+    return path.partition(":")[0].rpartition(".")[2]
+
+
+def _boolean(name: str, given: Any, problems: list[str]) -> bool:
+    try:
+        return msgspec.convert(given, bool, strict=False)
+    except msgspec.ValidationError:
+        problems.append(f"{name} must be true or false, not {given!r}")
+        return False
+
+
+def _packs(given: Any, problems: list[str]) -> tuple[str, ...]:
+    if isinstance(given, list) and given and all(isinstance(path, str) for path in given):
+        return tuple(path.strip() for path in given)
+    problems.append('jobs.packs must be a list of module names, such as ["jobs.attempts"]')
+    return DEFAULT_PACKS
+
+
+def _database_url(name: str, own: str, shared: str, file: Path, problems: list[str]) -> Secret:
+    url = own if own != EMBEDDED else shared
+    if url == EMBEDDED:
+        return Secret(f"sqlite:///{file}")
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+        return Secret(f"postgresql+psycopg://{rest}")
+    if separator and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return Secret(url)
+    problems.append(f"{name} must be a URL that starts with sqlite:/// or postgresql://, not {_scheme(url)}")
+    return Secret("sqlite:///")
+
+
+def _redis_url(url: str, problems: list[str]) -> Secret | None:
+    if url == EMBEDDED:
+        return None
+    scheme = url.partition("://")[0]
+    if scheme not in ("redis", "rediss", "unix"):
+        problems.append(f"redis.url must be a URL that starts with redis://, rediss:// or unix://, not {_scheme(url)}")
+    return Secret(url)
+
+
+def _http_secret(env: Mapping[str, str], problems: list[str]) -> Secret | None:
+    secret = env.get("CRON_SECRET", "")
+    if not all("!" <= letter <= "~" for letter in secret):
+        problems.append(
+            "CRON_SECRET has characters that HTTP headers cannot contain; use printable ASCII without spaces"
+        )
+    return Secret(secret) if secret else None
+
+
+def _scheme(url: str) -> str:
+    scheme, separator, _ = url.partition("://")
+    return repr(scheme) if separator else "a URL without ://"
+
+
+def _actor(env: Mapping[str, str]) -> Actor:
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    sudo_user = env.get("SUDO_USER")
+    origin = env.get("SSH_CONNECTION", "").partition(" ")[0]
+    return Actor(f"{sudo_user} as {user}" if sudo_user and sudo_user != user else user, origin or "local")
