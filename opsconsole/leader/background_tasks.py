@@ -45,7 +45,7 @@ class BackgroundTasks:
     """Executes one command at a time with its leader's token. The next leader restarts an interrupted command, so
     every command must be repeatable.
 
-    `may_start_work` tells whether the lease allows new work; `only_command` limits it to one command.
+    `may_start_work` returns whether the lease allows new work; `only_command` limits it to one command.
     """
 
     def __init__(

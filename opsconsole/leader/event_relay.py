@@ -61,7 +61,7 @@ def _fields(event: UnpublishedEvent) -> dict[str, str | bytes]:
 
 
 class EventRelay:
-    """Publishes in a background thread while its leader holds the lease, as `may_start_work` tells."""
+    """Publishes in a background thread while its leader holds the lease, as reported by `may_start_work`."""
 
     def __init__(self, tools: Resources, *, may_start_work: Callable[[], bool]) -> None:
         self._tools, self._may_start_work = tools, may_start_work

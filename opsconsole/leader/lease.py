@@ -83,15 +83,15 @@ class Leadership:
 
         Raises SQLAlchemyError when the store is unreachable.
         """
-        began = time.monotonic()
+        started = time.monotonic()
         with self._store.reading() as db:
             current = leases.read(db)
-        if not self._is_free(current, began):
+        if not self._is_free(current, started):
             return None
         with self._store.writing() as db:
             token = leases.take(db, current, self.me, self._now())
         if token is not None:
-            self._token, self._renewed, self._last_beat = token, began, None
+            self._token, self._renewed, self._last_beat = token, started, None
             self.previous_since = current.since if current else None
         return token
 
@@ -132,7 +132,7 @@ class Leadership:
                 return
 
     def _renew(self, token: int) -> bool:
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             with self._store.writing() as db:
                 mine = leases.renew(db, token, self.me.owner, self._now())
@@ -140,7 +140,7 @@ class Leadership:
             log.warning("the lease could not be renewed: %s", reason(error))
             return self.is_held
         if mine:
-            self._renewed = began
+            self._renewed = started
         return mine
 
     def _is_free(self, lease: Lease | None, now: float) -> bool:

@@ -61,8 +61,8 @@ class Scheduler:
         now = self._now()
         with self._store.fenced(self._token) as db:
             self._register(db, now)
-            known = registrations.registrations(db)
-        self._cursors = {name: known[name].planned_until for name in self._crons}
+            registered = registrations.registrations(db)
+        self._cursors = {name: registered[name].planned_until for name in self._crons}
         self._look_ahead(self._cursors)
         for name, cron in self._crons.items():
             self._ticker.add_job(self.tick, CronTrigger(cron), id=name)
@@ -84,7 +84,7 @@ class Scheduler:
         with self._lock:
             now, last_tick = self._now(), self._last_tick
             jumped = self._has_jumped(now)
-            due = [(self._jobs[name], self._crons[name]) for name, instant in self._due.items() if instant <= now]
+            due = [(self._jobs[name], self._crons[name]) for name, due_at in self._due.items() if due_at <= now]
             if not due:
                 return
             try:

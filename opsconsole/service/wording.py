@@ -119,7 +119,7 @@ def _failure(run: Run) -> str:
 
 
 def done(verb: str, outcome: Mapping[str, Any]) -> str | None:
-    """What a command did; None when it queued one run, which the run's own number tells."""
+    """What a command did; None when it queued one run, whose number is in the outcome."""
     sentence = _DONE.get(verb)
     return None if sentence is None else sentence(outcome)
 
