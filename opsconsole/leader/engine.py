@@ -137,8 +137,6 @@ class Engine:
     def _lead(self, token: int) -> None:
         reach(Point.LEASE_TAKEN)
         log.info("leading with token %s", token)
-        previous = self._leadership.previous_since
-        self._seal_logged_on = previous.date() if previous else None
         self._beat = time.monotonic() + OPENING_SECONDS
         self._leadership.keep(lost=self.wake, is_alive=self._is_alive)
         self._store.preconnect(STORE_CONNECTIONS)
@@ -215,7 +213,7 @@ class Engine:
     def _log_daily_seal(self) -> None:
         """Logs the last seal of the audit trail once a day, so that a log kept elsewhere has anchors for it."""
         today = self._now().date()
-        if self._seal_logged_on is not None and self._seal_logged_on >= today:
+        if self._seal_logged_on == today:
             return
         with self._store.reading() as db:
             seal = audit.last_seal(db)

@@ -8,7 +8,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -54,8 +53,6 @@ class Leadership:
 
     A lease whose beat has not changed for `seconds`, by this process's steady clock, has expired. Clocks of two
     machines are never compared, and setting a clock has no effect.
-
-    `previous_since` is when the leader before this one took it.
     """
 
     def __init__(self, store: Store, me: Identity, *, seconds: float, now: Clock) -> None:
@@ -63,7 +60,6 @@ class Leadership:
         self._store, self._seconds, self._now = store, seconds, now
         self._last_beat: tuple[tuple[int, int], float] | None = None
         self._token: int | None = None
-        self.previous_since: datetime | None = None
         self._renewed = 0.0
         self._released = threading.Event()
         self._thread: threading.Thread | None = None
@@ -92,7 +88,6 @@ class Leadership:
             token = leases.take(db, current, self.me, self._now())
         if token is not None:
             self._token, self._renewed, self._last_beat = token, started, None
-            self.previous_since = current.since if current else None
         return token
 
     def keep(self, lost: Callable[[], None], is_alive: Callable[[], bool]) -> None:

@@ -47,9 +47,9 @@ BACKFILL_SHARE = 4
 class Runner:
     """Executes runs with its leader's fencing token.
 
-    `may_start_work` returns whether the lease allows new work; `only_command` limits it to the runs of one command. Every
-    method may raise Fenced, or SQLAlchemyError when the store is unreachable: then close the Runner, the store has the
-    complete state.
+    `may_start_work` returns whether the lease allows new work; `only_command` limits it to the runs of one command.
+    Every method may raise Fenced, or SQLAlchemyError when the store is unreachable: then close the Runner, the store
+    has the complete state.
     """
 
     def __init__(
