@@ -1,4 +1,4 @@
-"""A small school for the tests of the attempts pack: a catalogue of questions, and people who answer them."""
+"""Fixtures for the tests of the attempts pack."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ KOLKATA = ZoneInfo("Asia/Kolkata")
 DAY = "2025-01-19"
 """A Sunday."""
 MIDNIGHT = datetime(2025, 1, 18, 18, 30, tzinfo=UTC)
-"""The 19th begins in Kolkata."""
+"""The start of the 19th in Kolkata."""
 NOON = MIDNIGHT + timedelta(hours=12)
 TEN_TO_TWELVE = MIDNIGHT + timedelta(hours=23, minutes=50)
 NEXT_MIDNIGHT = MIDNIGHT + timedelta(days=1)
 NOW = datetime(2025, 1, 20, 3, 4, 5, tzinfo=UTC)
-"""The wall clock of whoever works, where a test does not say otherwise."""
+"""The default wall clock of workers."""
 
 
-class School:
-    """A data database with a small catalogue of questions, and people who answer them."""
+class AttemptsFixture:
+    """A data database with a small catalogue of questions, users and attempts."""
 
     def __init__(self, data: Database) -> None:
         self.data = data
@@ -72,10 +72,10 @@ class School:
         born = datetime(2024, 6, 1, tzinfo=UTC)
         self._add(users, *({"id": name, "name": name, "active": active, "created_at": born} for name in names))
 
-    def solve(self, user: str, solved_at: datetime, id_: str | None = None, **said: Any) -> None:
-        """Adds an attempt; what is not said is as in most attempts."""
+    def solve(self, user: str, solved_at: datetime, id_: str | None = None, **values: Any) -> None:
+        """Adds an attempt; `values` override the defaults."""
         self._made += 1
-        usual = {
+        defaults = {
             "question_id": "q1",
             "type": "mcq",
             "answer": "B",
@@ -86,7 +86,7 @@ class School:
             "hints_used": 0,
         }
         mine = {"id": id_ or f"a{self._made:04}", "user_id": user, "solved_at": solved_at}
-        self._add(attempts, {**usual, **mine, **said})
+        self._add(attempts, {**defaults, **mine, **values})
 
     def _add(self, table: Table, *rows: dict[str, Any]) -> None:
         with self.data.writing() as db:
@@ -104,7 +104,7 @@ def tools_for(
     families: tuple[Family, ...] = pack.families,
     now: Callable[[], datetime] = lambda: NOW,
 ) -> Iterator[Resources]:
-    """What a process works with, on a database that has the tables."""
+    """The resources of a process, on a database with the tables."""
     tools = Resources(database_url, redis_url, families=families, now=now)
     try:
         metadata.create_all(tools.data.engine)
@@ -113,18 +113,18 @@ def tools_for(
         tools.close()
 
 
-def carry_out(
+def run_batch(
     tools: Resources, job: Job, instant: datetime, names: list[str], options: Mapping[str, Any] | None = None
 ) -> BatchResult:
-    """A run of one batch at an instant, prepared as the engine prepares it."""
+    """Runs one batch for a scheduled time, prepared as the engine does."""
     settled = msgspec.structs.asdict(Options()) | dict(options or {})
     window, run = job.covers.at(instant, KOLKATA), next(_numbers)
     facts = prepared(job, Scope(window, instant, {}, settled), tools, run) if job.prepare else {}
     return work(Batch(run, 1, 1, job.name, window, instant, names, facts, 60.0), job, tools, settled)
 
 
-def population_of(tools: Resources, job: Job, instant: datetime) -> list[str]:
-    """Whom a run at an instant is about, in order."""
+def items_of(tools: Resources, job: Job, instant: datetime) -> list[str]:
+    """The population of a run for a scheduled time, sorted."""
     found = job.population(Scope(job.covers.at(instant, KOLKATA), instant, {}, {}))
     assert not isinstance(found, tuple)
     with tools.data.reading() as db:
@@ -132,29 +132,29 @@ def population_of(tools: Resources, job: Job, instant: datetime) -> list[str]:
 
 
 def rows_of(tools: Resources, table: Table) -> list[dict[str, Any]]:
-    """All of a table, in the order of its key."""
+    """All rows of a table, ordered by its key."""
     with tools.data.reading() as db:
         return [dict(row) for row in db.execute(select(table).order_by(*table.primary_key)).mappings()]
 
 
 @contextmanager
 def statements(tools: Resources) -> Iterator[list[tuple[str, Any]]]:
-    """The statements of the block, with their parameters, without those that begin and end transactions."""
-    seen: list[tuple[str, Any]] = []
+    """Records the statements of the block with their parameters, without BEGIN, COMMIT and ROLLBACK."""
+    executed: list[tuple[str, Any]] = []
 
-    def see(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+    def record(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
         if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
-            seen.append((statement, parameters))
+            executed.append((statement, parameters))
 
-    event.listen(tools.data.engine, "before_cursor_execute", see)
+    event.listen(tools.data.engine, "before_cursor_execute", record)
     try:
-        yield seen
+        yield executed
     finally:
-        event.remove(tools.data.engine, "before_cursor_execute", see)
+        event.remove(tools.data.engine, "before_cursor_execute", record)
 
 
 def plan_of(tools: Resources, statement: str, parameters: Any) -> str:
-    """How the database carries a statement out when its tables are too large to read as a whole."""
+    """The query plan of a statement, avoiding sequential scans."""
     with tools.data.reading() as db:
         if tools.data.is_sqlite:
             rows = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()

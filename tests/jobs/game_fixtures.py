@@ -1,4 +1,4 @@
-"""A small world to play in: the game's tables and a Redis server, whose jobs run at whatever instant a test says."""
+"""Fixtures for the tests of the game pack."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ MONDAY = datetime(2026, 3, 9, tzinfo=UTC)
 NOON = MONDAY + timedelta(hours=12)
 
 
-class World:
-    """Players, and the jobs that look after them. `now` is what the clock shows, for stamps."""
+class GameFixture:
+    """Players in a data database and Redis, and runs of the pack's jobs. `now` is the workers' wall clock."""
 
     def __init__(self, database_url: str, redis_url: str) -> None:
         self.now = NOON
@@ -42,15 +42,15 @@ class World:
         outbox.metadata.create_all(self.data.engine)
 
     def add(self, table: Table, *rows: dict[str, Any]) -> None:
-        """Adds rows, each with columns of its own."""
+        """Inserts rows, each with its own columns."""
         with self.data.writing() as db:
             for row in rows:
                 db.execute(insert(table).values(**row))
 
-    def player(self, user: str, **said: Any) -> None:
-        """Adds a player; what is not said is as for somebody who never played."""
-        usual = {"username": user.title(), "xp": 0, "weekly_xp": 0, "monthly_xp": 0}
-        self.add(player_progress, {"user_id": user, "current_streak": 0, "longest_streak": 0, **usual, **said})
+    def player(self, user: str, **values: Any) -> None:
+        """Adds a player; by default one who never played."""
+        defaults = {"username": user.title(), "xp": 0, "weekly_xp": 0, "monthly_xp": 0}
+        self.add(player_progress, {"user_id": user, "current_streak": 0, "longest_streak": 0, **defaults, **values})
 
     def change(self, table: Table, user: str, **to: Any) -> None:
         """Changes a user's row."""
@@ -63,22 +63,22 @@ class World:
         return found
 
     def rows(self, table: Table) -> list[dict[str, Any]]:
-        """The whole table, in the order of its keys."""
+        """All rows of a table, ordered by its key."""
         with self.data.reading() as db:
             return [dict(row) for row in db.execute(select(table).order_by(*table.primary_key)).mappings()]
 
     def events(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """What was told, by name and key."""
+        """The emitted events, sorted by name and key."""
         with self.data.reading() as db:
             found = db.execute(select(outbox.events.c.name, outbox.events.c.key, outbox.events.c.payload))
             return sorted((row.name, row.key, row.payload) for row in found)
 
     def everything_in_sql(self) -> dict[str, Any]:
-        """Every table as it is now."""
+        """The rows of all tables."""
         return {table.name: self.rows(table) for table in (*TABLES, outbox.events)}
 
     def everything(self) -> dict[str, Any]:
-        """Every table and every key as they are now."""
+        """The rows of all tables and all keys."""
         return self.everything_in_sql() | {
             "keys": {key: (self.redis.ttl(key), self._value(key)) for key in self.redis.scan_iter()}
         }
@@ -89,7 +89,7 @@ class World:
         return self.redis.hgetall(key)
 
     def query(self, job: str, as_of: datetime) -> Any:
-        """What a run asks for its items; a tuple where it knows them."""
+        """The population of a run, a query or a tuple."""
         return population(JOBS[job], Scope(MOMENT.at(as_of, UTC_ZONE), as_of, {}, {}))
 
     def planned(self, job: str, as_of: datetime) -> list[str]:
@@ -101,7 +101,7 @@ class World:
             return [key for (key,) in db.execute(found)]
 
     def run(self, job: str, as_of: datetime, *, items: list[str] | None = None) -> BatchResult:
-        """One run, in one batch: of its items, or of those that were planned before."""
+        """One run in one batch, over its population or items planned before."""
         return self.work(JOBS[job], self.planned(job, as_of) if items is None else items, as_of)
 
     def work(self, job: Job, items: list[str], as_of: datetime) -> BatchResult:
@@ -110,32 +110,32 @@ class World:
         return work(batch, job, self.tools)
 
     def shown(self, board: str) -> list[tuple[str, int]]:
-        """What a reader finds in Redis: who, with how much, first place first."""
+        """The users and scores of a board in Redis, first rank first."""
         found: Any = self.redis.zrevrange(f"leaderboard:{board}", 0, -1, withscores=True)
         return [(user, int(score)) for user, score in found]
 
     def ranked(self, board: str) -> list[tuple[str, int]]:
-        """The same from the table of rankings, whose ranks are 1, 2, 3 and so on."""
+        """The users and scores of a board in the rankings table, after checking that ranks are consecutive."""
         found = sorted((row for row in self.rows(rankings) if row["board"] == board), key=lambda row: row["rank"])
         assert [row["rank"] for row in found] == list(range(1, len(found) + 1))
         return [(row["user_id"], row["score"]) for row in found]
 
     @contextmanager
     def statements(self) -> Iterator[list[str]]:
-        """The statements that are sent to the database until the end of the block."""
-        seen: list[str] = []
+        """Records the statements of the block."""
+        executed: list[str] = []
 
-        def see(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-            seen.append(statement)
+        def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            executed.append(statement)
 
-        event.listen(self.data.engine, "before_cursor_execute", see)
-        yield seen
-        event.remove(self.data.engine, "before_cursor_execute", see)
+        event.listen(self.data.engine, "before_cursor_execute", record)
+        yield executed
+        event.remove(self.data.engine, "before_cursor_execute", record)
 
     @contextmanager
     def meanwhile(self, after: str, change: Any) -> Iterator[None]:
-        """Until the end of the block a change is made right after a statement that begins so, in its transaction: what
-        PostgreSQL lets others do between two statements, and SQLite does not.
+        """Makes a change right after each statement that starts with `after`, in the same transaction: what
+        PostgreSQL allows other transactions to do between two statements, and SQLite does not.
         """
 
         def look(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
@@ -146,19 +146,19 @@ class World:
         yield
         event.remove(self.data.engine, "after_cursor_execute", look)
 
-    def curse(self, table: Table, when: str) -> None:
-        """From now on the database refuses to write a row for which `when` holds, such as `NEW.user_id = 'chen'`."""
+    def reject_writes(self, table: Table, when: str) -> None:
+        """Makes the database reject writes of rows that meet `when`, such as `NEW.user_id = 'chen'`."""
         with self.data.writing() as db:
             for what in ("INSERT", "UPDATE"):
-                name = f"curse_{what.lower()}"
+                name = f"reject_{what.lower()}"
                 if self.data.is_sqlite:
-                    refusing = "BEGIN SELECT RAISE(ABORT, 'cursed row'); END"
+                    refusing = "BEGIN SELECT RAISE(ABORT, 'rejected row'); END"
                     db.execute(text(f"CREATE TRIGGER {name} BEFORE {what} ON {table.name} WHEN {when} {refusing}"))
                     continue
                 db.execute(
                     text(
                         f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
-                        "$$ BEGIN RAISE EXCEPTION 'cursed row'; END $$"
+                        "$$ BEGIN RAISE EXCEPTION 'rejected row'; END $$"
                     )
                 )
                 each = f"FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()"

@@ -1,4 +1,4 @@
-"""What the jobs on attempts are to say of a school: plain Python over plain rows, without a line of the jobs."""
+"""The reference model of the attempts jobs: plain Python over plain rows, sharing no code with them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INDIA = timedelta(hours=5, minutes=30)
 
 @dataclass
 class Attempt:
-    """A row of `attempts`, with a time that knows its zone and its question's row, None when that is missing."""
+    """A row of `attempts` with an aware time and its question's row, None when missing."""
 
     row: dict[str, Any]
     at: datetime
@@ -33,8 +33,8 @@ class Attempt:
         return self.row[name]
 
 
-class World:
-    """Everything that is in the tables, read once."""
+class Dataset:
+    """All tables, read once."""
 
     def __init__(self, data: Database) -> None:
         with data.reading() as db:
@@ -58,27 +58,27 @@ class World:
             self.on[attempt.day].append(attempt)
 
     def days(self, first: date, last: date) -> dict[str, list[Attempt]]:
-        """What each active user did from one local date to another, of those who did anything."""
+        """The attempts of each active user between two local dates, without users who made none."""
         dates = [first + timedelta(days=n) for n in range((last - first).days + 1)]
         found = {user: [a for day in dates for a in self.of.get((user, day), ())] for user in self.active}
         return {user: made for user, made in found.items() if made}
 
     def missing(self, made: list[Attempt]) -> str | None:
-        """The cause for which this user fails."""
+        """The expected failure of a user, None without one."""
         return next((f"question {a['question_id']} is missing" for a in made if a.question is None), None)
 
 
-def cached(world: World, day: date, until: datetime) -> dict[str, list[dict[str, Any]]]:
-    """The arrays that readers find for a day, by user, when it was cached at `until`."""
+def cached(dataset: Dataset, day: date, until: datetime) -> dict[str, list[dict[str, Any]]]:
+    """The expected cached arrays by user for a day cached at `until`."""
     arrays = {}
-    for user, made in world.days(day, day).items():
+    for user, made in dataset.days(day, day).items():
         before = sorted((a for a in made if a.at < until), key=lambda a: (a.at, a["id"]))
-        if before and not world.missing(before):
-            arrays[user] = [_shown(world, a) for a in before]
+        if before and not dataset.missing(before):
+            arrays[user] = [_shown(dataset, a) for a in before]
     return arrays
 
 
-def _shown(world: World, a: Attempt) -> dict[str, Any]:
+def _shown(dataset: Dataset, a: Attempt) -> dict[str, Any]:
     q = a.question
     assert q is not None
     return {
@@ -89,34 +89,34 @@ def _shown(world: World, a: Attempt) -> dict[str, Any]:
         "status": a["status"],
         "hintsUsed": a["hints_used"],
         "solvedAt": a.at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{a.at.microsecond // 1000:03}Z",
-        "subject": {"id": q["subject_id"], "name": world.names[q["subject_id"]]},
-        "topic": {"id": q["topic_id"], "name": world.names[q["topic_id"]]},
-        "subtopic": [{"id": id_, "name": world.names[id_]} for id_ in sorted(world.below[q["id"]])],
+        "subject": {"id": q["subject_id"], "name": dataset.names[q["subject_id"]]},
+        "topic": {"id": q["topic_id"], "name": dataset.names[q["topic_id"]]},
+        "subtopic": [{"id": id_, "name": dataset.names[id_]} for id_ in sorted(dataset.below[q["id"]])],
         "difficulty": q["difficulty"],
         "category": json.loads(q["categories"] or "[]"),
     }
 
 
-def suggestions(world: World, day: date) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Kind and details of every user's suggestion for a day; nobody who fails."""
-    usual = _usual_timings(world, day)
-    made = world.days(day, day)
+def suggestions(dataset: Dataset, day: date) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Kind and details of every user's suggestion for a day, without users who fail."""
+    defaults = _usual_timings(dataset, day)
+    made = dataset.days(day, day)
     return {
-        user: _advice(world, made.get(user, []), usual)
-        for user in world.active
-        if not world.missing(made.get(user, []))
+        user: _advice(dataset, made.get(user, []), defaults)
+        for user in dataset.active
+        if not dataset.missing(made.get(user, []))
     }
 
 
-def _usual_timings(world: World, day: date) -> dict[Any, Fraction]:
+def _usual_timings(dataset: Dataset, day: date) -> dict[Any, Fraction]:
     by_difficulty: dict[Any, list[float]] = defaultdict(list)
-    for a in world.on[day]:
+    for a in dataset.on[day]:
         if a.question is not None and a["timing"] is not None:
             by_difficulty[a.question["difficulty"]].append(a["timing"])
     return {difficulty: mean(timings) for difficulty, timings in by_difficulty.items()}
 
 
-def _advice(world: World, made: list[Attempt], usual: dict[Any, Fraction]) -> tuple[str, dict[str, Any]]:
+def _advice(dataset: Dataset, made: list[Attempt], defaults: dict[Any, Fraction]) -> tuple[str, dict[str, Any]]:
     if not made:
         return "come_back", {"attempts": 0}
     n = len(made)
@@ -132,22 +132,22 @@ def _advice(world: World, made: list[Attempt], usual: dict[Any, Fraction]) -> tu
             assert a.question is not None
             wrong[a.question["topic_id"]] += 1
         most = max(wrong.values())
-        worst = min((t for t in wrong if wrong[t] == most), key=lambda t: (world.names[t], t))
-        return "mistakes", {**share, "topic": {"id": worst, "name": world.names[worst]}, "incorrect": most}
+        worst = min((t for t in wrong if wrong[t] == most), key=lambda t: (dataset.names[t], t))
+        return "mistakes", {**share, "topic": {"id": worst, "name": dataset.names[worst]}, "incorrect": most}
     timings = [a["timing"] for a in made if a["timing"] is not None]
     difficulties = [a.question["difficulty"] for a in made if a.question is not None]
-    expected = [usual[difficulty] for difficulty in difficulties if difficulty in usual]
+    expected = [defaults[difficulty] for difficulty in difficulties if difficulty in defaults]
     if timings and expected and mean(timings) > Fraction(3, 2) * mean(expected):
         seconds = {"timing": round(float(mean(timings)), 3), "expected": round(float(mean(expected)), 3)}
         return "timing", {"attempts": n, **seconds}
     return "keep_going", share
 
 
-def performance(world: World, day: date) -> dict[str, dict[str, Any]]:
-    """The row of each user with attempts on a day; nobody who fails. Means are rounded to microseconds."""
+def performance(dataset: Dataset, day: date) -> dict[str, dict[str, Any]]:
+    """The row of each user with attempts on a day, without users who fail. Means are rounded to microseconds."""
     rows = {}
-    for user, made in world.days(day, day).items():
-        if world.missing(made):
+    for user, made in dataset.days(day, day).items():
+        if dataset.missing(made):
             continue
         by_subject: dict[str, list[Attempt]] = defaultdict(list)
         for a in made:
@@ -171,12 +171,12 @@ def _summed(made: list[Attempt]) -> dict[str, Any]:
     }
 
 
-def mastery(world: World, saturday: date) -> dict[tuple[str, str], tuple[float, int, datetime]]:
+def mastery(dataset: Dataset, saturday: date) -> dict[tuple[str, str], tuple[float, int, datetime]]:
     """Mastery, attempts and the last attempt by user and topic, over the 28 days up to a Saturday."""
     assert saturday.strftime("%A") == "Saturday"
     rows = {}
-    for user, made in world.days(saturday - timedelta(days=27), saturday).items():
-        if world.missing(made):
+    for user, made in dataset.days(saturday - timedelta(days=27), saturday).items():
+        if dataset.missing(made):
             continue
         by_topic: dict[str, list[Attempt]] = defaultdict(list)
         for a in made:

@@ -1,4 +1,4 @@
-"""What the game's jobs are to do, told once more: plain Python over plain rows, without a line of the jobs' own."""
+"""The reference model of the game jobs: plain Python over plain rows, sharing no code with them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def give_lives(lives: Iterable[Row], as_of: datetime) -> None:
 def check_streaks(players: Iterable[Row], as_of: datetime) -> list[Event]:
     today = as_of.date()
     midnight = datetime(today.year, today.month, today.day, tzinfo=UTC)
-    told: list[Event] = []
+    events: list[Event] = []
     for row in players:
         if row["current_streak"] <= 0:
             continue
@@ -36,7 +36,7 @@ def check_streaks(players: Iterable[Row], as_of: datetime) -> list[Event]:
             continue
         has = max(0, min(2, row["protections_remaining"] or 0))
         if has == 0:
-            told.append(
+            events.append(
                 (
                     "StreakBroken",
                     f"{row['user_id']}:{today}",
@@ -46,20 +46,20 @@ def check_streaks(players: Iterable[Row], as_of: datetime) -> list[Event]:
             row["current_streak"] = 0
         row["protections_remaining"] = max(0, has - 1)
         row["streak_checked_on"] = today
-    return told
+    return events
 
 
 def close_sessions(sessions: Iterable[Row], as_of: datetime) -> list[Event]:
-    told: list[Event] = []
+    events: list[Event] = []
     for row in sessions:
         if row["status"] == "active" and row["expires_at"] <= as_of:
             row["status"], row["completed_at"] = "expired", as_of
-            told.append(("QuizAbandoned", row["id"], {"session_id": row["id"], "user_id": row["user_id"]}))
-    return told
+            events.append(("QuizAbandoned", row["id"], {"session_id": row["id"], "user_id": row["user_id"]}))
+    return events
 
 
 def board(players: Iterable[Row], name: str) -> list[tuple[str, int]]:
-    """UserFilter stands there with how much, first place first."""
+    """The expected users and scores of a board, first rank first."""
     column = XP[name]
     ranked = [row for row in players if row[column] is not None and row[column] >= 0]
     ranked.sort(key=lambda row: row["user_id"])
@@ -81,7 +81,7 @@ def month_before(as_of: datetime) -> str:
 
 
 def reset(players: Iterable[Row], name: str, period: str) -> tuple[dict[str, tuple[int, int]], Event]:
-    """What is archived, by user: score and rank."""
+    """Resets a board; the archived score and rank by user, and the event."""
     players = list(players)
     kept = {user: (score, place) for place, (user, score) in enumerate(board(players, name), 1)}
     for row in players:

@@ -1,4 +1,4 @@
-"""What the warm-up is to leave in the cache: plain Python over plain rows, without a line of the pack."""
+"""The reference model of practice.warm_cache: plain Python over plain rows, sharing no code with the pack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TABLES = ("users", "topics", "questions", "attempts", "topic_mastery")
 
 
 def expected(data: Database, now: datetime) -> dict[str, Any]:
-    """{key: value} for everybody who is active and tried something in the 7 days before `now`."""
+    """The expected keys and values for active users with attempts in the 7 days before `now`."""
     with data.reading() as db:
         read = {
             table: [dict(row) for row in db.execute(text(f"SELECT * FROM {table}")).mappings()]  # noqa: S608
@@ -83,5 +83,5 @@ def done(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def as_kept(value: bytes | str) -> Any:
-    """A value as a reader in another language has it."""
+    """A cached value after decoding."""
     return json.loads(value)

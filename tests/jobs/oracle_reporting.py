@@ -1,4 +1,4 @@
-"""What the reports are to say, by going forward from each pocket's first amount: plain Python over plain rows.
+"""The reference model of reporting: plain Python over plain rows, computed forward from initial balances.
 
 The jobs go backwards from today's balances, in SQL. Nothing here is theirs.
 """
@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 Row = Mapping[str, Any]
-Told = dict[tuple[str, str], dict[str, Any]]
+Rows = dict[tuple[str, str], dict[str, Any]]
 
 PLUS = {"income", "transfer_in"}
 
@@ -39,21 +39,21 @@ def sum_of(type_: str, transactions: Iterable[Row]) -> int:
 
 @dataclass
 class Person:
-    """A user's pockets and transactions, in the order of time."""
+    """A user's pockets and transactions in chronological order."""
 
     pockets: list[Row]
     transactions: list[Row]
 
     @cached_property
     def first_amounts(self) -> dict[str, int]:
-        """What each pocket had in it before its first transaction."""
+        """Each pocket's balance before its first transaction."""
         found = {pocket["id"]: pocket["balance_minor"] for pocket in self.pockets}
         for each in self.transactions:
             found[each["pocket_id"]] -= change(each)
         return found
 
     def balance(self, morning: date, counted: list[Row]) -> int:
-        """What was in these pockets when that day began."""
+        """The balance of these pockets at the start of a day."""
         ids = {pocket["id"] for pocket in counted}
         return sum(self.first_amounts[id_] for id_ in ids) + sum(
             change(each)
@@ -69,7 +69,7 @@ class Person:
 
 
 class Oracle:
-    """Knows every row for a data set that does not change any more. Times are in UTC."""
+    """The expected rows for a fixed data set. Times are in UTC."""
 
     def __init__(self, pockets: Iterable[Row], transactions: Iterable[Row]) -> None:
         self.people: dict[str, Person] = defaultdict(lambda: Person([], []))
@@ -78,12 +78,12 @@ class Oracle:
         for transaction in transactions:
             self.people[transaction["user_id"]].transactions.append(transaction)
 
-    def reports(self, day: date) -> Told:
-        told = {}
+    def reports(self, day: date) -> Rows:
+        rows = {}
         for user, person in self.people.items():
             if mine := person.between(day, day):
                 opening = person.balance(day, person.opened_by(day))
-                told[user, day.isoformat()] = {
+                rows[user, day.isoformat()] = {
                     "user_id": user,
                     "date": day,
                     "opening_minor": opening,
@@ -95,9 +95,9 @@ class Oracle:
                     "by_category": sums_by("category", mine),
                     "by_pocket": sums_by("pocket_id", mine),
                 }
-        return told
+        return rows
 
-    def snapshots(self, day: date) -> Told:
+    def snapshots(self, day: date) -> Rows:
         return {
             (user, day.isoformat()): {
                 "user_id": user,
@@ -111,18 +111,18 @@ class Oracle:
             if (held := person.opened_by(day))
         }
 
-    def summaries(self, first: date, reported: Iterable[tuple[str, str]]) -> Told:
+    def summaries(self, first: date, reported: Iterable[tuple[str, str]]) -> Rows:
         """`reported` are the users and days that have a report."""
         after = (first + timedelta(days=31)).replace(day=1)
         last = after - timedelta(days=1)
         label = first.strftime("%Y-%m")
-        told = {}
+        rows = {}
         for user, person in self.people.items():
             mine = person.between(first, last)
             days = sum(who == user and day.startswith(label) for who, day in reported)
             held = person.opened_by(last)
             if held or days:
-                told[user, label] = {
+                rows[user, label] = {
                     "user_id": user,
                     "month": label,
                     "opening_minor": person.balance(first, person.opened_by(first - timedelta(days=1))),
@@ -134,9 +134,9 @@ class Oracle:
                     "by_pocket": sums_by("pocket_id", mine),
                     "days_reported": days,
                 }
-        return told
+        return rows
 
 
-def as_text(told: Told) -> dict[tuple[str, str], str]:
-    """So that the order of keys counts as well."""
-    return {key: json.dumps(row, default=date.isoformat) for key, row in told.items()}
+def as_text(rows: Rows) -> dict[tuple[str, str], str]:
+    """Rows as JSON text, so that the order of keys is compared too."""
+    return {key: json.dumps(row, default=date.isoformat) for key, row in rows.items()}

@@ -1,4 +1,4 @@
-"""A class that practises, for the tests of the practice pack: a catalogue, people, what they did and know."""
+"""Fixtures for the tests of the practice pack."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from opsconsole.core.database import Database
 from opsconsole.extensions import ExtensionContext
 
 NOW = datetime(2026, 3, 9, 6, 30, tzinfo=UTC)
-"""A noon in Kolkata."""
+"""Noon in Kolkata."""
 DAY = timedelta(days=1)
 MATHS = ("alg", "cal", "geo", "tri")
-EACH = 30
-"""So many questions has each of their topics, half of them hard, a third for the exam."""
+QUESTIONS_PER_TOPIC = 30
+"""Half of the questions are hard, a third are in the category "board exam"."""
 
 
-class Class:
-    """A data database with mathematics (four topics) and art (one, with five questions), and people."""
+class PracticeFixture:
+    """A data database with mathematics (four topics), art (one topic with five questions) and users."""
 
     def __init__(self, data: Database) -> None:
         self.data = data
@@ -48,15 +48,18 @@ class Class:
                     "difficulty": ("easy", "hard")[n % 2],
                     "categories": ["board exam", "other"] if n % 3 == 0 else None if n % 3 == 1 else [],
                 }
-                for subject, topic, many in (*(("math", topic, EACH) for topic in MATHS), ("art", "ink", 5))
+                for subject, topic, many in (
+                    *(("math", topic, QUESTIONS_PER_TOPIC) for topic in MATHS),
+                    ("art", "ink", 5),
+                )
                 for n in range(many)
             ),
         )
 
     def enrol(self, *names: str, active: bool = True, stream: str | None = None, grade: str | None = None) -> None:
         """Adds users."""
-        usual = {"active": active, "stream": stream, "grade": grade, "created_at": NOW - 300 * DAY}
-        self.add(users, *({"id": name, "name": name, **usual} for name in names))
+        defaults = {"active": active, "stream": stream, "grade": grade, "created_at": NOW - 300 * DAY}
+        self.add(users, *({"id": name, "name": name, **defaults} for name in names))
 
     def solve(
         self,
@@ -66,17 +69,17 @@ class Class:
         status: str = "correct",
         timing: float | None = 10.0,
     ) -> None:
-        """Adds an attempt made so long before now."""
+        """Adds an attempt made `ago` before NOW."""
         row = {"id": f"a{next(self._numbers):06}", "user_id": user, "question_id": question, "status": status}
         self.add(attempts, row | {"timing": timing, "solved_at": NOW - ago})
 
-    def knows(self, user: str, topic: str, mastery: float) -> None:
-        """Adds what is thought of the user's knowledge."""
+    def set_mastery(self, user: str, topic: str, mastery: float) -> None:
+        """Adds a user's mastery of a topic."""
         row = {"user_id": user, "topic_id": topic, "mastery": mastery, "attempts": 9}
         self.add(topic_mastery, row | {"last_attempt_at": NOW - 30 * DAY, "updated_at": NOW})
 
-    def says(self, stream: str, grade: str, config: Any) -> None:
-        """Adds how the sessions of a class are put together."""
+    def configure(self, stream: str, grade: str, config: Any) -> None:
+        """Adds the session config of a stream and grade."""
         self.add(session_configs, {"stream": stream, "grade": grade, "config": config})
 
     def add(self, table: Table, *rows: dict[str, Any]) -> None:
@@ -87,7 +90,7 @@ class Class:
 
 @contextmanager
 def tools_at_noon(database_url: str, redis_url: str) -> Iterator[Resources]:
-    """What a process works with at NOW, on a database that has the tables."""
+    """The resources of a process at NOW, on a database with the tables."""
     tools = Resources(database_url, redis_url, families=pack.families, now=lambda: NOW)
     try:
         metadata.create_all(tools.data.engine)
@@ -96,6 +99,6 @@ def tools_at_noon(database_url: str, redis_url: str) -> Iterator[Resources]:
         tools.close()
 
 
-def serving_with(tools: Resources) -> ExtensionContext:
-    """What routes and panels receive."""
+def extension_context(tools: Resources) -> ExtensionContext:
+    """The context that routes and panels receive."""
     return ExtensionContext(tools, {}, pack.families)

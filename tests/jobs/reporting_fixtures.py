@@ -1,4 +1,4 @@
-"""People with pockets, what they pay and earn, and the jobs that report on it: for the tests of reporting."""
+"""Fixtures for the tests of the reporting pack."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ ADDING = ("income", "transfer_in")
 
 
 def at(moment: str) -> datetime:
-    """A moment in UTC: `2026-03-08 14:30`."""
+    """Parses a time in UTC: `2026-03-08 14:30`."""
     return datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
 
 def window(job: Job, label: str) -> Window:
-    """The job's window of that name: `2026-03-08`, or `2026-03` for the month's."""
+    """The job's window with that label: `2026-03-08`, or `2026-03` for a month."""
     return job.covers.named(date.fromisoformat(label if len(label) == 10 else f"{label}-01"), ZoneInfo("UTC"))
 
 
-class Bank:
-    """A data database whose balances always agree with its transactions. `now` is what rows are stamped with."""
+class ReportingFixture:
+    """A data database whose balances agree with its transactions. `now` is the workers' wall clock."""
 
     def __init__(self, data_url: str) -> None:
         self.data = Database(data_url)
@@ -59,7 +59,7 @@ class Bank:
 
     @property
     def engine(self) -> Engine:
-        """Where the jobs send their statements."""
+        """The engine that the jobs use."""
         return self._tools.data.engine
 
     def close(self) -> None:
@@ -68,10 +68,10 @@ class Bank:
         self.data.close()
 
     def serving(self) -> ExtensionContext:
-        """What a panel receives."""
+        """The context that panels receive."""
         return ExtensionContext(self._tools, {}, families=())
 
-    # --- people and their money ---
+    # --- users, pockets and transactions ---
 
     def enrol(self, *names: str) -> None:
         """Adds users."""
@@ -79,7 +79,7 @@ class Bank:
         self.add(users, *({"id": name, "name": name, "active": True, "created_at": born} for name in names))
 
     def open(self, pocket: str, user: str, balance: int = 0, created: str = "2025-01-01 00:00") -> None:
-        """Opens a pocket with some money in it."""
+        """Adds a pocket with a balance."""
         row = {"id": pocket, "user_id": user, "name": pocket, "currency": "INR"}
         self.add(pockets, {**row, "balance_minor": balance, "created_at": at(created)})
 
@@ -95,7 +95,7 @@ class Bank:
         id_: str | None = None,
         user: str | None = None,
     ) -> None:
-        """Records a transaction, at once when not said otherwise, and changes the balance."""
+        """Adds a transaction, by default recorded when it occurred, and updates the balance."""
         self._made += 1
         owner = user or self.owner(pocket)
         row = {"id": id_ or f"t{self._made:05}", "user_id": owner, "pocket_id": pocket, "type": type_}
@@ -107,24 +107,24 @@ class Bank:
             db.execute(changed.values(balance_minor=pockets.c.balance_minor + change))
 
     def transfer(self, from_: str, to: str, amount: int, occurred: str, *, recorded: str | None = None) -> None:
-        """Moves money from one pocket to another: two transactions."""
+        """Adds the two transactions of a transfer."""
         self.move(from_, "transfer_out", amount, occurred, recorded=recorded, category="transfer")
         self.move(to, "transfer_in", amount, occurred, recorded=recorded, category="transfer")
 
     def owner(self, pocket: str) -> str:
-        """Whose pocket it is."""
+        """The owner of a pocket."""
         with self.data.reading() as db:
             return str(db.execute(select(pockets.c.user_id).where(pockets.c.id == pocket)).scalar_one())
 
     def add(self, table: Table, *rows: dict[str, Any]) -> None:
-        """Writes rows as they are."""
+        """Inserts rows."""
         with self.data.writing() as db:
             db.execute(insert(table), list(rows))
 
-    # --- the jobs, and what they wrote ---
+    # --- jobs and their results ---
 
     def keys(self, job: Job, label: str, as_of: datetime | None = None, *, stale: bool = False) -> list[str]:
-        """Whom a run would be about."""
+        """The items of a run."""
         mine = window(job, label)
         scope = Scope(mine, as_of or mine.end, {}, {})
         query = job.stale(scope) if stale and job.stale else population(job, scope)
@@ -140,13 +140,13 @@ class Bank:
         keys: Iterable[str] | None = None,
         stale: bool = False,
     ) -> BatchResult:
-        """Carries out one batch over everybody it is about, as of the window's end when not said otherwise."""
+        """Runs one batch over the whole population or `keys`, by default as of the window's end."""
         until = at(as_of) if as_of else window(job, label).end
         whom = self.keys(job, label, until, stale=stale) if keys is None else list(keys)
         return work(Batch(1, 1, 1, job.name, window(job, label), until, whom, {}, 60.0), job, self._tools)
 
     def rows(self, job: Job, *, stamps: bool = True) -> dict[tuple[str, str], dict[str, Any]]:
-        """What the job wrote, by user and day or month, with or without what says when."""
+        """The job's rows by user and day or month, with or without stamps."""
         table = TABLE[job.name]
         with self.data.reading() as db:
             found = [dict(row) for row in db.execute(select(table)).mappings()]
@@ -159,11 +159,11 @@ class Bank:
         return keyed
 
     def row(self, job: Job, user: str, period: str) -> dict[str, Any]:
-        """The one row of a user and a day or month."""
+        """The row of a user and a day or month."""
         return self.rows(job)[user, period]
 
     def everything(self) -> dict[str, Any]:
-        """All that the jobs wrote, stamps included, JSON as it is stored."""
+        """All rows of the jobs with stamps, JSON in its stored form."""
         found = {}
         with self.data.reading() as db:
             for table in TABLE.values():
@@ -172,13 +172,13 @@ class Bank:
         return found
 
     def statements(self, job: Job, label: str, keys: list[str]) -> list[str]:
-        """The SQL statements that a batch takes."""
-        seen: list[str] = []
+        """The SQL statements of a batch."""
+        executed: list[str] = []
 
-        def see(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-            seen.append(statement)
+        def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            executed.append(statement)
 
-        event.listen(self.engine, "before_cursor_execute", see)
+        event.listen(self.engine, "before_cursor_execute", record)
         assert self.run(job, label, keys=keys).ok == len(keys)
-        event.remove(self.engine, "before_cursor_execute", see)
-        return [statement for statement in seen if not statement.startswith("BEGIN")]
+        event.remove(self.engine, "before_cursor_execute", record)
+        return [statement for statement in executed if not statement.startswith("BEGIN")]

@@ -1,4 +1,4 @@
-"""Forty nights of three hundred people: every job on attempts against an oracle that shares no line with them."""
+"""The attempts jobs against a reference model, over weeks of nights."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from jobs.common import users
 from opsconsole.authoring.context import Resources
 from opsconsole.calendar.windows import start_of_day
 from tests.jobs import oracle_attempts as oracle
-from tests.jobs.attempts_fixtures import KOLKATA, carry_out, population_of, rows_of, tools_for
+from tests.jobs.attempts_fixtures import KOLKATA, items_of, rows_of, run_batch, tools_for
+from tests.jobs.soak import full, postgresql_in_soak, small
 
-USERS = 300
 DAYS = 40
 FIRST = date(2025, 1, 5)  # a Sunday
 MICROSECOND = timedelta(microseconds=1)
@@ -49,10 +49,10 @@ def midnight(day: date) -> datetime:
     return start_of_day(day, KOLKATA)
 
 
-def fill(tools: Resources, chance: random.Random) -> None:
-    """Three hundred people, 24 questions of 6 topics, and forty days; one question is in no catalogue."""
+def fill(tools: Resources, user_count: int, chance: random.Random) -> None:
+    """Adds users, 24 questions of 6 topics and forty days of attempts; one question does not exist."""
     born = midnight(FIRST) - timedelta(days=100)
-    who = [f"user{n:03}" for n in range(USERS)]
+    who = [f"user{n:03}" for n in range(user_count)]
     people = [{"id": name, "name": name, "active": n % 12 > 0, "created_at": born} for n, name in enumerate(who)]
     names = ["Waves", "Algebra", "Motion", "Algebra", "Cells", "व्याकरण"]  # two topics share a name
     catalogue = [
@@ -87,7 +87,7 @@ def _made(who: list[str], chance: random.Random) -> Iterator[dict[str, Any]]:
                 yield {
                     "id": f"{name}-{day}-{n}",
                     "user_id": name,
-                    # One in a few thousand meets a question that nobody knows.
+                    # One attempt in a few thousand is at a question that does not exist.
                     "question_id": f"q{chance.randrange(24)}" if chance.random() < 0.9997 else "q404",
                     "type": None,
                     "answer": chance.choice([None, "B", "x ≥ 2"]),
@@ -110,55 +110,57 @@ EDGES = (
 )
 
 
-def test_forty_nights_of_three_hundred_people(tools: Resources, redis_url: str) -> None:
+@postgresql_in_soak
+@pytest.mark.parametrize("user_count", [small(40), full(300)])
+def test_nightly_jobs_agree_with_the_oracle(tools: Resources, redis_url: str, user_count: int) -> None:
     chance = random.Random(40)
-    fill(tools, chance)
-    world = oracle.World(tools.data)
+    fill(tools, user_count, chance)
+    dataset = oracle.Dataset(tools.data)
     with redis.Redis.from_url(redis_url) as cache:
         for n in range(DAYS):
             day = FIRST + timedelta(days=n)
-            night(tools, world, cache, day, chance)
+            night(tools, dataset, cache, day, chance)
     days = [FIRST + timedelta(days=n) for n in range(DAYS)]
-    before = told, added = rows_of(tools, suggestions), rows_of(tools, user_performance)
-    expected = {(user, day): said for day in days for user, said in oracle.suggestions(world, day).items()}
-    assert {(row["user_id"], row["date"]): (row["kind"], row["details"]) for row in told} == expected
-    assert {row["kind"] for row in told} == set(SuggestionKind)
-    sums = {(user, day): row for day in days for user, row in oracle.performance(world, day).items()}
-    assert {(row["user_id"], row["date"]) for row in added} == sums.keys()
-    for row in added:
+    before = suggested, summarized = rows_of(tools, suggestions), rows_of(tools, user_performance)
+    expected = {(user, day): value for day in days for user, value in oracle.suggestions(dataset, day).items()}
+    assert {(row["user_id"], row["date"]): (row["kind"], row["details"]) for row in suggested} == expected
+    assert {row["kind"] for row in suggested} == set(SuggestionKind)
+    sums = {(user, day): row for day in days for user, row in oracle.performance(dataset, day).items()}
+    assert {(row["user_id"], row["date"]) for row in summarized} == sums.keys()
+    for row in summarized:
         assert_close({name: row[name] for name in ROW}, sums[row["user_id"], row["date"]])
 
     for n in (0, 17, DAYS - 1):
         instant = midnight(FIRST + timedelta(days=n + 1))
-        carry_out(tools, suggest, instant, world.active)
-        carry_out(tools, update_performance, instant, world.active)
+        run_batch(tools, suggest, instant, dataset.active)
+        run_batch(tools, update_performance, instant, dataset.active)
     assert (rows_of(tools, suggestions), rows_of(tools, user_performance)) == before
 
 
-def night(tools: Resources, world: oracle.World, cache: redis.Redis, day: date, chance: random.Random) -> None:
-    """Caches, loses some keys, suggests and adds up; looks at what is cached, and at who failed."""
+def night(tools: Resources, dataset: oracle.Dataset, cache: redis.Redis, day: date, chance: random.Random) -> None:
+    """Runs the jobs of a night, deletes some keys in between, and checks cached values and failures."""
     ten_to, instant = midnight(day) + timedelta(hours=23, minutes=50), midnight(day + timedelta(days=1))
-    made = world.days(day, day)
-    fails = {user: why for user in made if (why := world.missing(made[user]))}
+    made = dataset.days(day, day)
+    fails = {user: why for user in made if (why := dataset.missing(made[user]))}
 
-    carry_out(tools, cache_day, ten_to, population_of(tools, cache_day, ten_to))
+    run_batch(tools, cache_day, ten_to, items_of(tools, cache_day, ten_to))
     keys = sorted(key.decode() for key in cache.scan_iter(match=f"date:user:{day}:*", count=1000))
     found = {
         key.rpartition(":")[2]: json.loads(value or b"") for key, value in zip(keys, cache.mget(keys), strict=True)
     }
-    assert found == oracle.cached(world, day, ten_to)
+    assert found == oracle.cached(dataset, day, ten_to)
 
     cache.delete(*chance.sample(keys, len(keys) // 10))
-    suggested = carry_out(tools, suggest, instant, population_of(tools, suggest, instant))
-    added = carry_out(tools, update_performance, instant, population_of(tools, update_performance, instant))
+    suggested = run_batch(tools, suggest, instant, items_of(tools, suggest, instant))
+    summarized = run_batch(tools, update_performance, instant, items_of(tools, update_performance, instant))
 
     assert {failure.item: failure.message for failure in suggested.failures} == fails
     assert suggested.metrics["cache_hits"] + suggested.metrics["cache_misses"] == len(made)
-    assert {failure.item for failure in added.failures} == set(fails)
+    assert {failure.item for failure in summarized.failures} == set(fails)
 
 
 def assert_close(row: Any, expected: Any) -> None:
-    """Equal, but for the last digit of a rounded mean."""
+    """Compares rows, ignoring the last digit of rounded means."""
     if isinstance(expected, dict):
         assert row.keys() == expected.keys()
         for name in expected:
@@ -169,19 +171,21 @@ def assert_close(row: Any, expected: Any) -> None:
         assert row == expected
 
 
-def test_three_sundays_of_three_hundred_people(tools: Resources) -> None:
-    fill(tools, random.Random(28))
-    world = oracle.World(tools.data)
+@postgresql_in_soak
+@pytest.mark.parametrize("user_count", [small(40), full(300)])
+def test_mastery_agrees_with_the_oracle(tools: Resources, user_count: int) -> None:
+    fill(tools, user_count, random.Random(28))
+    dataset = oracle.Dataset(tools.data)
     expected: dict[tuple[str, str], tuple[float, int, datetime]] = {}
     for n in (14, 28, 35):
         sunday = FIRST + timedelta(days=n)
         instant = midnight(sunday) + timedelta(hours=1)
 
-        result = carry_out(tools, update_mastery, instant, population_of(tools, update_mastery, instant))
+        result = run_batch(tools, update_mastery, instant, items_of(tools, update_mastery, instant))
 
         first, last = sunday - timedelta(days=28), sunday - timedelta(days=1)
-        failed = {user for user, made in world.days(first, last).items() if world.missing(made)}
-        expected |= oracle.mastery(world, last)  # topics of earlier windows stay
+        failed = {user for user, made in dataset.days(first, last).items() if dataset.missing(made)}
+        expected |= oracle.mastery(dataset, last)  # topics of earlier windows stay
         assert {failure.item for failure in result.failures} == failed
         assert {
             (row["user_id"], row["topic_id"]): (row["mastery"], row["attempts"], row["last_attempt_at"])

@@ -1,4 +1,4 @@
-"""The day's attempts in the cache: what readers in other languages find there, byte for byte."""
+"""attempts.cache_day: the cached values, byte for byte."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from opsconsole.store import runs
 from opsconsole.worker.work import work
 from tests.conftest import Installing
 from tests.installation import Installation
-from tests.jobs.attempts_fixtures import DAY, MIDNIGHT, NEXT_MIDNIGHT, NOON, School, carry_out, tools_for
+from tests.jobs.attempts_fixtures import DAY, MIDNIGHT, NEXT_MIDNIGHT, NOON, AttemptsFixture, run_batch, tools_for
 
 GOLDEN = Path(__file__).parent / "golden" / "day_attempts.json"
 
@@ -40,13 +40,13 @@ LAST_INSTANT = NEXT_MIDNIGHT - timedelta(microseconds=1)
 
 @pytest.fixture
 def place(database_url: str, redis_url: str, installing: Installing) -> Installation:
-    """An installation whose jobs run in this process."""
+    """An installation with the inline executor."""
     return installing(database_url=database_url, redis_url=redis_url, environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"})
 
 
 @pytest.fixture
-def school(place: Installation) -> School:
-    return School(place.data)
+def fixture(place: Installation) -> AttemptsFixture:
+    return AttemptsFixture(place.data)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ TIME = {"sqlite": "a.solved_at", "postgresql": "to_char(a.solved_at AT TIME ZONE
 
 
 def expected(data: Database, day: str) -> dict[str, bytes]:
-    """What is to be in Redis for a day that has passed: {key: value}."""
+    """The expected keys and values for a past day."""
     with data.reading() as db:
         kind = db.dialect.name
         query = f"""
@@ -102,7 +102,7 @@ def expected(data: Database, day: str) -> dict[str, bytes]:
 
 
 def as_json(rows: list[Any], below: Any) -> bytes:
-    told = [
+    values = [
         {
             "id": row["id"],
             "questionId": row["question_id"],
@@ -122,20 +122,22 @@ def as_json(rows: list[Any], below: Any) -> bytes:
         }
         for row in rows
     ]
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 # --- a day that has passed ----------------------------------------------------------------------------------------
 
 
-def test_a_class_of_forty_finds_its_day_byte_for_byte(place: Installation, school: School, cache: redis.Redis) -> None:
+def test_forty_users_have_their_day_byte_for_byte(
+    place: Installation, fixture: AttemptsFixture, cache: redis.Redis
+) -> None:
     chance = random.Random(19)
     names = [f"user{i:02}" for i in range(40)]
-    school.enrol(*names)
+    fixture.enrol(*names)
     for name in names[:30]:
         for _ in range(chance.randrange(1, 12)):
             at = MIDNIGHT + timedelta(microseconds=chance.randrange(-3_600_000_000, 90_000_000_000))
-            school.solve(
+            fixture.solve(
                 name,
                 at,
                 question_id=chance.choice(["q1", "q2"]),
@@ -164,11 +166,13 @@ def test_a_class_of_forty_finds_its_day_byte_for_byte(place: Installation, schoo
     assert ended.metrics["attempts"] == sum(len(json.loads(value or b"")) for value in there.values())
 
 
-def test_the_golden_file_shows_what_readers_find(place: Installation, school: School, cache: redis.Redis) -> None:
-    school.enrol("asha")
-    school.solve("asha", NOON, "a2", question_id="q2", timing=None, reaction_time=0.0, status="unsolved", answer=None)
-    school.solve("asha", NOON, "a10", answer="x² ≥ 2 🦊", mistake='forgot the "±"', status="incorrect", hints_used=2)
-    school.solve("asha", MIDNIGHT + timedelta(microseconds=999_999), "a3", timing=45.25, hints_used=None)
+def test_the_cached_value_matches_the_golden_file(
+    place: Installation, fixture: AttemptsFixture, cache: redis.Redis
+) -> None:
+    fixture.enrol("asha")
+    fixture.solve("asha", NOON, "a2", question_id="q2", timing=None, reaction_time=0.0, status="unsolved", answer=None)
+    fixture.solve("asha", NOON, "a10", answer="x² ≥ 2 🦊", mistake='forgot the "±"', status="incorrect", hints_used=2)
+    fixture.solve("asha", MIDNIGHT + timedelta(microseconds=999_999), "a3", timing=45.25, hints_used=None)
 
     place.run("attempts.cache_day", DAY)
 
@@ -180,13 +184,13 @@ def test_the_golden_file_shows_what_readers_find(place: Installation, school: Sc
     ]  # fmt: skip
 
 
-def test_attempts_of_one_instant_stand_in_the_order_of_their_ids(
-    place: Installation, school: School, cache: redis.Redis
+def test_attempts_of_the_same_time_are_ordered_by_id(
+    place: Installation, fixture: AttemptsFixture, cache: redis.Redis
 ) -> None:
-    school.enrol("asha")
+    fixture.enrol("asha")
     for id_ in ("b", "a9", "a10", "B", "é", "a"):
-        school.solve("asha", NOON, id_)
-    school.solve("asha", NOON - timedelta(microseconds=1), "z")
+        fixture.solve("asha", NOON, id_)
+    fixture.solve("asha", NOON - timedelta(microseconds=1), "z")
 
     place.run("attempts.cache_day", DAY)
 
@@ -195,10 +199,10 @@ def test_attempts_of_one_instant_stand_in_the_order_of_their_ids(
     ]  # fmt: skip
 
 
-def test_milliseconds_are_cut_and_not_rounded(place: Installation, school: School, cache: redis.Redis) -> None:
-    school.enrol("asha")
+def test_milliseconds_are_truncated(place: Installation, fixture: AttemptsFixture, cache: redis.Redis) -> None:
+    fixture.enrol("asha")
     for microsecond in (0, 999, 1_000, 500_500, 999_999):
-        school.solve("asha", NOON.replace(microsecond=microsecond))
+        fixture.solve("asha", NOON.replace(microsecond=microsecond))
 
     place.run("attempts.cache_day", DAY)
 
@@ -206,11 +210,11 @@ def test_milliseconds_are_cut_and_not_rounded(place: Installation, school: Schoo
     assert shown == [f"2025-01-19T06:30:00.{part}Z" for part in ("000", "000", "001", "500", "999")]
 
 
-def test_a_very_large_number_is_the_same_number_to_a_reader(
-    place: Installation, school: School, cache: redis.Redis
+def test_very_large_numbers_are_cached_exactly(
+    place: Installation, fixture: AttemptsFixture, cache: redis.Redis
 ) -> None:
-    school.enrol("asha")
-    school.solve("asha", NOON, timing=1e22, reaction_time=5e-324)
+    fixture.enrol("asha")
+    fixture.solve("asha", NOON, timing=1e22, reaction_time=5e-324)
 
     place.run("attempts.cache_day", DAY)
 
@@ -219,12 +223,12 @@ def test_a_very_large_number_is_the_same_number_to_a_reader(
 
 
 def test_an_evening_belongs_to_two_dates_around_midnight_in_kolkata(
-    place: Installation, school: School, cache: redis.Redis
+    place: Installation, fixture: AttemptsFixture, cache: redis.Redis
 ) -> None:
-    school.enrol("asha", "ben", "chen")
-    school.solve("asha", datetime(2025, 1, 18, 18, 25, tzinfo=UTC))
-    school.solve("ben", datetime(2025, 1, 18, 18, 35, tzinfo=UTC))
-    school.solve("chen", datetime(2025, 1, 19, 18, 29, 59, 999_999, tzinfo=UTC))
+    fixture.enrol("asha", "ben", "chen")
+    fixture.solve("asha", datetime(2025, 1, 18, 18, 25, tzinfo=UTC))
+    fixture.solve("ben", datetime(2025, 1, 18, 18, 35, tzinfo=UTC))
+    fixture.solve("chen", datetime(2025, 1, 19, 18, 29, 59, 999_999, tzinfo=UTC))
 
     place.run("attempts.cache_day", "2025-01-18")
     place.run("attempts.cache_day", "2025-01-19")
@@ -236,13 +240,13 @@ def test_an_evening_belongs_to_two_dates_around_midnight_in_kolkata(
     }
 
 
-def test_who_did_nothing_has_no_key_and_who_left_is_let_be(
-    place: Installation, school: School, cache: redis.Redis
+def test_users_without_attempts_have_no_key_and_inactive_users_are_skipped(
+    place: Installation, fixture: AttemptsFixture, cache: redis.Redis
 ) -> None:
-    school.enrol("ben", "dora")
-    school.enrol("gone", active=False)
-    school.solve("dora", NOON)
-    school.solve("gone", NOON)
+    fixture.enrol("ben", "dora")
+    fixture.enrol("gone", active=False)
+    fixture.solve("dora", NOON)
+    fixture.solve("gone", NOON)
     cache.set(key("ben"), "[old]")
     cache.set(key("ben", "2025-01-18"), "[of another day]")
     cache.set(key("dora"), "[old]")
@@ -256,9 +260,11 @@ def test_who_did_nothing_has_no_key_and_who_left_is_let_be(
     assert (ended.state, ended.counts.ok, ended.counts.planned) == (RunState.SUCCEEDED, 2, 2)
 
 
-def test_running_a_day_twice_leaves_the_same_keys(place: Installation, school: School, cache: redis.Redis) -> None:
-    school.enrol("asha", "ben")
-    school.solve("asha", NOON)
+def test_running_a_day_twice_leaves_the_same_keys(
+    place: Installation, fixture: AttemptsFixture, cache: redis.Redis
+) -> None:
+    fixture.enrol("asha", "ben")
+    fixture.solve("asha", NOON)
 
     place.run("attempts.cache_day", DAY)
     once = {name: cache.get(name) for name in keys(cache)}
@@ -270,13 +276,13 @@ def test_running_a_day_twice_leaves_the_same_keys(place: Installation, school: S
 # --- bad data -----------------------------------------------------------------------------------------------------
 
 
-def test_a_missing_question_fails_its_user_and_names_the_question(
-    place: Installation, school: School, cache: redis.Redis
+def test_a_missing_question_fails_the_user_with_its_id_in_the_message(
+    place: Installation, fixture: AttemptsFixture, cache: redis.Redis
 ) -> None:
-    school.enrol("asha", "chen")
-    school.solve("asha", NOON)
-    school.solve("chen", NOON)
-    school.solve("chen", NOON, question_id="q404")
+    fixture.enrol("asha", "chen")
+    fixture.solve("asha", NOON)
+    fixture.solve("chen", NOON)
+    fixture.solve("chen", NOON, question_id="q404")
 
     ended = place.run("attempts.cache_day", DAY)
 
@@ -286,10 +292,10 @@ def test_a_missing_question_fails_its_user_and_names_the_question(
     assert ended.metrics["keys"] == 1
 
 
-def test_everybody_failing_makes_the_run_failed(place: Installation, school: School) -> None:
-    school.enrol("chen", "dev")
-    school.solve("chen", NOON, question_id="q404")
-    school.solve("dev", NOON, question_id="q404")
+def test_a_run_fails_when_all_users_fail(place: Installation, fixture: AttemptsFixture) -> None:
+    fixture.enrol("chen", "dev")
+    fixture.solve("chen", NOON, question_id="q404")
+    fixture.solve("dev", NOON, question_id="q404")
 
     ended = place.run("attempts.cache_day", DAY)
 
@@ -310,21 +316,21 @@ BAD_IDS = {
 }
 
 
-def test_an_id_that_no_key_can_hold_fails_alone_and_says_so(
-    place: Installation, school: School, cache: redis.Redis
+def test_an_id_that_is_invalid_in_a_key_fails_only_its_user(
+    place: Installation, fixture: AttemptsFixture, cache: redis.Redis
 ) -> None:
-    school.enrol("asha", "x" * 100, "o'hara", *BAD_IDS)
+    fixture.enrol("asha", "x" * 100, "o'hara", *BAD_IDS)
     for name in ("asha", "x" * 100, "o'hara", *BAD_IDS):
-        school.solve(name, NOON)
+        fixture.solve(name, NOON)
 
     ended = place.run("attempts.cache_day", DAY)
 
-    told = failures_of(place, ended)
+    failures = failures_of(place, ended)
     assert keys(cache) == {key("asha"), key("x" * 100), key("o'hara")}
-    assert set(told) == set(BAD_IDS)
+    assert set(failures) == set(BAD_IDS)
     for id_, why in BAD_IDS.items():
-        assert told[id_].endswith(f"cannot be part of a cache key: {why}")
-        assert "\x1b" not in told[id_]
+        assert failures[id_].endswith(f"cannot be part of a cache key: {why}")
+        assert "\x1b" not in failures[id_]
     assert (ended.state, ended.counts.ok) == (RunState.PARTIAL, 3)
     assert ended.metrics["keys"] == 3
 
@@ -344,15 +350,15 @@ def batch_of(names: list[str], as_of: datetime) -> Batch:
     return Batch(1, 1, 1, cache_day.name, WINDOW, as_of, names, {}, 60.0)
 
 
-def test_a_day_that_still_goes_on_is_cut_at_the_instant_of_its_run(
-    school: School, tools: Resources, cache: redis.Redis
+def test_a_day_in_progress_ends_at_the_scheduled_time(
+    fixture: AttemptsFixture, tools: Resources, cache: redis.Redis
 ) -> None:
-    school.enrol("asha", "ben")
+    fixture.enrol("asha", "ben")
     instant = MIDNIGHT + timedelta(hours=23, minutes=20)
-    school.solve("asha", instant - timedelta(microseconds=1), "before")
-    school.solve("asha", instant, "at")
-    school.solve("asha", instant + timedelta(minutes=5), "after")
-    school.solve("ben", instant + timedelta(minutes=5))
+    fixture.solve("asha", instant - timedelta(microseconds=1), "before")
+    fixture.solve("asha", instant, "at")
+    fixture.solve("asha", instant + timedelta(minutes=5), "after")
+    fixture.solve("ben", instant + timedelta(minutes=5))
 
     result = work(batch_of(["asha", "ben"], instant), cache_day, tools)
 
@@ -361,9 +367,11 @@ def test_a_day_that_still_goes_on_is_cut_at_the_instant_of_its_run(
     assert keys(cache) == {key("asha")}
 
 
-def test_a_run_before_its_day_begins_finds_nothing(school: School, tools: Resources, cache: redis.Redis) -> None:
-    school.enrol("asha")
-    school.solve("asha", MIDNIGHT)
+def test_a_run_before_the_start_of_its_day_finds_no_attempts(
+    fixture: AttemptsFixture, tools: Resources, cache: redis.Redis
+) -> None:
+    fixture.enrol("asha")
+    fixture.solve("asha", MIDNIGHT)
 
     result = work(batch_of(["asha"], MIDNIGHT - timedelta(hours=1)), cache_day, tools)
 
@@ -372,27 +380,27 @@ def test_a_run_before_its_day_begins_finds_nothing(school: School, tools: Resour
 
 
 def run_counting_statements(tools: Resources, batch: Batch) -> tuple[BatchResult, int]:
-    """The result of a batch, and how many statements it took."""
-    seen: list[str] = []
+    """The result of a batch and its number of statements."""
+    executed: list[str] = []
 
     def see(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        seen.append(statement)
+        executed.append(statement)
 
     event.listen(tools.data.engine, "before_cursor_execute", see)
     result = work(batch, cache_day, tools)
     event.remove(tools.data.engine, "before_cursor_execute", see)
-    return result, sum(statement.lstrip().upper().startswith("SELECT") for statement in seen)
+    return result, sum(statement.lstrip().upper().startswith("SELECT") for statement in executed)
 
 
-def test_the_number_of_statements_does_not_grow_with_the_batch(school: School, tools: Resources) -> None:
+def test_the_number_of_statements_does_not_grow_with_the_batch(fixture: AttemptsFixture, tools: Resources) -> None:
     names = [f"user{i:03}" for i in range(200)]
-    school.enrol(*names)
+    fixture.enrol(*names)
     for name in names:
-        school.solve(name, NOON)
-        school.solve(name, NOON, question_id="q2")
+        fixture.solve(name, NOON)
+        fixture.solve(name, NOON, question_id="q2")
 
     few, for_few = run_counting_statements(tools, batch_of(names[:5], NOON + timedelta(days=2)))
-    tools.memory(2)  # another run: what was remembered is forgotten
+    tools.memory(2)  # another run starts with an empty memory
     many, for_many = run_counting_statements(tools, batch_of(names, NOON + timedelta(days=2)))
     once_more, for_known = run_counting_statements(tools, batch_of(names, NOON + timedelta(days=2)))
 
@@ -404,7 +412,7 @@ def test_the_number_of_statements_does_not_grow_with_the_batch(school: School, t
 # --- options ------------------------------------------------------------------------------------------------------
 
 
-def test_the_configuration_has_long_days_compressed_and_kept_longer(
+def test_options_compress_large_values_and_extend_the_ttl(
     database_url: str, redis_url: str, installing: Installing, cache: redis.Redis
 ) -> None:
     place = installing(
@@ -413,11 +421,11 @@ def test_the_configuration_has_long_days_compressed_and_kept_longer(
         environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
         config="[attempts]\ncompress_over = 2000\nmax_ttl_hours = 12",
     )
-    school = School(place.data)
-    school.enrol("asha", "ben")
+    fixture = AttemptsFixture(place.data)
+    fixture.enrol("asha", "ben")
     for n in range(30):
-        school.solve("asha", NOON + timedelta(seconds=n))
-    school.solve("ben", NOON)
+        fixture.solve("asha", NOON + timedelta(seconds=n))
+    fixture.solve("ben", NOON)
 
     place.run("attempts.cache_day", DAY)
 
@@ -430,90 +438,92 @@ def test_the_configuration_has_long_days_compressed_and_kept_longer(
     assert cache.ttl(key("ben")) <= TTL_SECONDS
 
 
-def test_who_came_more_often_keeps_the_day_longer(school: School, tools: Resources, cache: redis.Redis) -> None:
-    school.enrol("daily", "halfway", "once", "rarely")
+def test_the_ttl_grows_with_recent_activity(fixture: AttemptsFixture, tools: Resources, cache: redis.Redis) -> None:
+    fixture.enrol("daily", "halfway", "once", "rarely")
     for user, days in (("daily", range(7)), ("halfway", (0, 2, 4, 6)), ("once", (0,)), ("rarely", (0, 7, 8))):
         for n in days:
-            school.solve(user, NOON - timedelta(days=n))
+            fixture.solve(user, NOON - timedelta(days=n))
 
-    carry_out(tools, cache_day, LAST_INSTANT, ["daily", "halfway", "once", "rarely"], {"max_ttl_hours": 14})
+    run_batch(tools, cache_day, LAST_INSTANT, ["daily", "halfway", "once", "rarely"], {"max_ttl_hours": 14})
 
     lives = {user: -(-cache.ttl(key(user)) // 3600) for user in ("daily", "halfway", "once")}
     assert lives == {"daily": 14, "halfway": 8, "once": 2}
 
 
-def test_a_longest_life_shorter_than_the_usual_changes_nothing(
-    school: School, tools: Resources, cache: redis.Redis
+def test_a_maximum_ttl_below_the_default_has_no_effect(
+    fixture: AttemptsFixture, tools: Resources, cache: redis.Redis
 ) -> None:
-    school.enrol("asha")
+    fixture.enrol("asha")
     for n in range(7):
-        school.solve("asha", NOON - timedelta(days=n))
+        fixture.solve("asha", NOON - timedelta(days=n))
 
-    carry_out(tools, cache_day, LAST_INSTANT, ["asha"], {"max_ttl_hours": 1})
+    run_batch(tools, cache_day, LAST_INSTANT, ["asha"], {"max_ttl_hours": 1})
 
     assert TTL_SECONDS - 60 < cache.ttl(key("asha")) <= TTL_SECONDS
 
 
-def test_appending_during_the_day_gives_what_making_it_anew_gives(
-    school: School, tools: Resources, cache: redis.Redis
+def test_the_incremental_mode_gives_the_same_as_a_rebuild(
+    fixture: AttemptsFixture, tools: Resources, cache: redis.Redis
 ) -> None:
     chance = random.Random(5)
     names = [f"user{n}" for n in range(12)]
-    school.enrol(*names)
+    fixture.enrol(*names)
     made = 0
     for hour in (6, 7, 7, 12, 20, 23.99):
         instant = MIDNIGHT + timedelta(hours=hour)
         for _ in range(20):
-            # Mostly in the last hour, some much earlier than what is cached, some in one millisecond.
+            # Mostly in the last hour, some much earlier than the cached ones, some in one millisecond.
             back = chance.choice([30, 3600, 3600, 20000]) * chance.random()
             at = instant - timedelta(seconds=1 + back)
-            school.solve(chance.choice(names[:10]), at.replace(microsecond=chance.choice([0, 1, 999])), f"a{made:04}")
+            fixture.solve(chance.choice(names[:10]), at.replace(microsecond=chance.choice([0, 1, 999])), f"a{made:04}")
             made += 1
         if hour == 12:
             cache.set(key(names[0]), "[garbage")
             cache.delete(key(names[1]))
             cache.set(key(names[11]), "[]")
 
-        result = carry_out(tools, cache_day, instant, names, {"incremental": True})
+        result = run_batch(tools, cache_day, instant, names, {"incremental": True})
         appended = {name: cache.get(name) for name in keys(cache)}
-        anew = carry_out(tools, cache_day, instant, names)
+        anew = run_batch(tools, cache_day, instant, names)
 
         assert appended == {name: cache.get(name) for name in keys(cache)}
         assert result.metrics == anew.metrics
     assert {name: cache.get(name) for name in keys(cache)} == expected(tools.data, DAY)
 
 
-def test_what_came_in_late_within_a_millisecond_is_put_where_it_belongs(
-    school: School, tools: Resources, cache: redis.Redis
+def test_a_late_attempt_within_the_same_millisecond_is_ordered_correctly(
+    fixture: AttemptsFixture, tools: Resources, cache: redis.Redis
 ) -> None:
-    school.enrol("asha")
-    school.solve("asha", NOON + timedelta(microseconds=900), "first")
-    carry_out(tools, cache_day, NOON + timedelta(seconds=1), ["asha"], {"incremental": True})
-    school.solve("asha", NOON + timedelta(microseconds=100), "late")
+    fixture.enrol("asha")
+    fixture.solve("asha", NOON + timedelta(microseconds=900), "first")
+    run_batch(tools, cache_day, NOON + timedelta(seconds=1), ["asha"], {"incremental": True})
+    fixture.solve("asha", NOON + timedelta(microseconds=100), "late")
 
-    carry_out(tools, cache_day, NOON + timedelta(seconds=1), ["asha"], {"incremental": True})
+    run_batch(tools, cache_day, NOON + timedelta(seconds=1), ["asha"], {"incremental": True})
 
     assert [a["id"] for a in json.loads(cache.get(key("asha")) or b"")] == ["late", "first"]
 
 
-def test_appending_leaves_what_is_cached_as_it_was(school: School, tools: Resources, cache: redis.Redis) -> None:
-    school.enrol("asha")
-    school.solve("asha", NOON)
-    carry_out(tools, cache_day, NOON + timedelta(seconds=1), ["asha"], {"incremental": True})
+def test_the_incremental_mode_does_not_change_cached_attempts(
+    fixture: AttemptsFixture, tools: Resources, cache: redis.Redis
+) -> None:
+    fixture.enrol("asha")
+    fixture.solve("asha", NOON)
+    run_batch(tools, cache_day, NOON + timedelta(seconds=1), ["asha"], {"incremental": True})
     with tools.data.writing() as db:
         db.execute(text("UPDATE topics SET name = 'Algebra I'"))
-    school.solve("asha", NOON + timedelta(minutes=1))
+    fixture.solve("asha", NOON + timedelta(minutes=1))
 
-    carry_out(tools, cache_day, LAST_INSTANT, ["asha"], {"incremental": True})
+    run_batch(tools, cache_day, LAST_INSTANT, ["asha"], {"incremental": True})
 
     assert [a["topic"]["name"] for a in json.loads(cache.get(key("asha")) or b"")] == ["Algebra", "Algebra I"]
 
 
-def test_appending_without_redis_ends_the_run_like_any_other(database_url: str, school: School) -> None:
-    school.enrol("asha")
+def test_the_incremental_mode_without_redis_ends_the_run(database_url: str, fixture: AttemptsFixture) -> None:
+    fixture.enrol("asha")
 
     with tools_for(database_url, "redis://127.0.0.1:1") as alone:
-        result = carry_out(alone, cache_day, NOON, ["asha"], {"incremental": True})
+        result = run_batch(alone, cache_day, NOON, ["asha"], {"incremental": True})
 
     assert (result.broken, result.again) == ("redis", ["asha"])
 
@@ -521,10 +531,10 @@ def test_appending_without_redis_ends_the_run_like_any_other(database_url: str, 
 # --- for programs and people outside ------------------------------------------------------------------------------
 
 
-def test_a_program_without_redis_asks_for_a_day(school: School, tools: Resources, cache: redis.Redis) -> None:
-    school.enrol("asha")
-    school.solve("asha", NOON)
-    carry_out(tools, cache_day, LAST_INSTANT, ["asha"], {"compress_over": 10})
+def test_a_cached_day_is_available_over_http(fixture: AttemptsFixture, tools: Resources, cache: redis.Redis) -> None:
+    fixture.enrol("asha")
+    fixture.solve("asha", NOON)
+    run_batch(tools, cache_day, LAST_INSTANT, ["asha"], {"compress_over": 10})
     cache.set(key("chen"), "no array")
     serving = ExtensionContext(tools, {}, pack.families)
 
@@ -540,15 +550,15 @@ def test_a_program_without_redis_asks_for_a_day(school: School, tools: Resources
         assert ask("asha", day) == Reply.error(400, "bad_date", "date must have the form 2026-03-08", field="date")
 
 
-def test_the_panel_shows_the_newest_suggestions(school: School, tools: Resources) -> None:
+def test_the_panel_shows_the_newest_suggestions(fixture: AttemptsFixture, tools: Resources) -> None:
     serving = ExtensionContext(tools, {}, pack.families)
     (panel,) = pack.panels
     empty = panel.read(serving)
-    school.enrol("asha", "ben", "chen", "dora")
-    school.solve("asha", NOON)
-    school.solve("ben", NOON - timedelta(days=1))
+    fixture.enrol("asha", "ben", "chen", "dora")
+    fixture.solve("asha", NOON)
+    fixture.solve("ben", NOON - timedelta(days=1))
     for instant in (MIDNIGHT, NEXT_MIDNIGHT):
-        carry_out(tools, suggest, instant, ["asha", "ben", "chen", "dora"])
+        run_batch(tools, suggest, instant, ["asha", "ben", "chen", "dora"])
 
     shown = panel.read(serving)
 

@@ -1,4 +1,4 @@
-"""What every job of every pack owes: by hand and by schedule, through every executor, and twice as well as once."""
+"""Every job of every pack: manual and scheduled runs, every executor, and idempotence."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from opsconsole.embedded import sample
 from opsconsole.leader.engine import Engine
 from tests.conftest import Installing
 from tests.installation import Installation
+from tests.jobs.soak import postgresql_in_soak
 from tests.waiting import eventually
 
 USERS = 25
 MONDAY = datetime(2026, 6, 1, 6, tzinfo=UTC)
-"""A Monday and the first of a month: every schedule has an instant in the week before it."""
+"""A Monday and the first of a month: every schedule has an occurrence in the week before."""
 STAMPS = ("generated_at", "updated_at", "created_at", "archived_at", "occurred_at", "published_at", "id")
 EXECUTORS = ("inline", "processes")
 
@@ -42,14 +43,14 @@ def installed(installing: Installing, database_url: str | None, redis_url: str, 
 
 
 def clock_at(moment: datetime) -> Clock:
-    """A clock that goes on from `moment`."""
+    """A clock that starts at `moment`."""
     began = datetime.now(UTC)
     return lambda: moment + (datetime.now(UTC) - began)
 
 
 @contextmanager
 def led_at(place: Installation, moment: datetime) -> Iterator[None]:
-    """An engine that leads from `moment` on, until the end of the block."""
+    """Runs a leading engine whose clock starts at `moment`."""
     engine = Engine(place.settings, place.store, place.catalog, now=clock_at(moment))
     place.service.use_engine(engine)
     engine.start()
@@ -69,7 +70,7 @@ def runs_of(place: Installation) -> dict[str, list[Run]]:
 
 
 def everything(place: Installation, redis_url: str) -> Mapping[str, Any]:
-    """All rows and all keys, without what says when they were written."""
+    """All rows and keys, without timestamps of writing."""
     found: dict[str, Any] = {}
     with place.data.reading() as db:
         for table in (*metadata.sorted_tables, outbox.events):
@@ -83,13 +84,14 @@ def everything(place: Installation, redis_url: str) -> Mapping[str, Any]:
     return found
 
 
+@postgresql_in_soak
 def test_every_job_runs_by_schedule(installing: Installing, database_url: str, redis_url: str) -> None:
     place = installed(
         installing, database_url, redis_url, "inline" if database_url.startswith("sqlite") else "processes"
     )
     names = {job.name for job in place.catalog if job.cron is not None}
 
-    # The first leader gets to know the jobs; the second one catches up with what nobody has run since.
+    # The first leader registers the jobs; the second one catches up on missed runs.
     with led_at(place, MONDAY - timedelta(days=33)):
         pass
     with led_at(place, MONDAY):
@@ -98,11 +100,11 @@ def test_every_job_runs_by_schedule(installing: Installing, database_url: str, r
 
     found = runs_of(place)
     assert {run.trigger for runs in found.values() for run in runs} == {Trigger.SCHEDULE}
-    well = (RunState.SUCCEEDED, RunState.PARTIAL)
-    bad = [(run.job, run.window.label, run.state, run.error) for each in found.values() for run in each]
-    assert [told for told in bad if told[2] not in well] == []
+    good = (RunState.SUCCEEDED, RunState.PARTIAL)
+    ended = [(run.job, run.window.label, run.state, run.error) for each in found.values() for run in each]
+    assert [run for run in ended if run[2] not in good] == []
     counts = {job: sum(run.counts.ok for run in runs) for job, runs in found.items()}
-    # There is no key here, so no exam is made: tests/exams has a server to ask.
+    # Without an API key no exam is generated; tests/jobs/exams covers that.
     assert {job for job, ok in counts.items() if not ok} <= {"exams.generate", "exams.work_queue"}
     assert len(found["reporting.daily_report"]) == len(found["attempts.update_performance"]) == 31
     assert len(found["game.life_regen"]) == 10
@@ -110,12 +112,12 @@ def test_every_job_runs_by_schedule(installing: Installing, database_url: str, r
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
-def test_every_job_runs_by_hand_and_twice_is_once(
+def test_every_job_runs_by_hand_and_is_idempotent(
     installing: Installing, tmp_path: Path, redis_url: str, executor: str
 ) -> None:
     place = installed(installing, f"sqlite:///{tmp_path / 'data.db'}", redis_url, executor)
     place.service._backend.now = clock_at(MONDAY)
-    # As a night brings them: what comes after another job is asked for after it, and the morning's warm-up is last.
+    # In the order of a night: dependent jobs after the others, the warm-up last.
     order = sorted(place.catalog, key=lambda job: (job.pack == "practice", len(job.after), job.name))
 
     def run_all() -> list[Run]:

@@ -1,4 +1,4 @@
-"""The leaderboards: one order in SQL and in Redis, whole at every moment, and closed once a period."""
+"""Leaderboards: the same order in SQL and Redis, atomic publication, and one reset per period."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from opsconsole.cache.rankings import Contended, Entry, swap_ranking
 from opsconsole.core.errors import Unavailable
 from opsconsole.rules.schedule import Schedule, plan
 from tests.conftest import Installing
-from tests.jobs.game_fixtures import JOBS, MONDAY, NOON, World
+from tests.jobs.game_fixtures import JOBS, MONDAY, NOON, GameFixture
 from tests.schedules import cron_of
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 AN_HOUR = timedelta(hours=1)
 MONDAY_AND_FIRST = datetime(2026, 6, 1, tzinfo=UTC)
@@ -32,8 +32,8 @@ NO_REDIS = "unix:///nowhere/redis.sock"
 
 
 @pytest.fixture
-def world(database_url: str, redis_url: str) -> Iterator[World]:
-    made = World(database_url, redis_url)
+def fixture(database_url: str, redis_url: str) -> Iterator[GameFixture]:
+    made = GameFixture(database_url, redis_url)
     yield made
     made.close()
 
@@ -45,159 +45,159 @@ def cache(redis_url: str) -> Iterator[Cache]:
     made.close()
 
 
-def order(world: World, board: str) -> list[str]:
-    """UserFilter stands on a board, first place first; the same in SQL and in Redis."""
-    assert world.shown(board) == world.ranked(board)
-    return [user for user, _ in world.ranked(board)]
+def order(fixture: GameFixture, board: str) -> list[str]:
+    """The users of a board, first rank first, after comparing SQL with Redis."""
+    assert fixture.shown(board) == fixture.ranked(board)
+    return [user for user, _ in fixture.ranked(board)]
 
 
 # --- who stands where ---------------------------------------------------------------------------------------------
 
 
-def test_more_xp_comes_first_then_who_earned_it_later_then_the_lower_id(world: World) -> None:
-    world.player("ben", xp=50, xp_updated_at=NOON)
-    world.player("asha", xp=50, xp_updated_at=NOON)
-    world.player("Zoe", xp=50, xp_updated_at=NOON)
-    world.player("chen", xp=50, xp_updated_at=NOON + timedelta(microseconds=1))
-    world.player("dora", xp=51, xp_updated_at=NOON - timedelta(days=300))
-    world.player("eli", xp=50)
-    world.player("fay", xp=0, xp_updated_at=NOON)
+def test_ranks_are_by_xp_then_later_update_then_lower_id(fixture: GameFixture) -> None:
+    fixture.player("ben", xp=50, xp_updated_at=NOON)
+    fixture.player("asha", xp=50, xp_updated_at=NOON)
+    fixture.player("Zoe", xp=50, xp_updated_at=NOON)
+    fixture.player("chen", xp=50, xp_updated_at=NOON + timedelta(microseconds=1))
+    fixture.player("dora", xp=51, xp_updated_at=NOON - timedelta(days=300))
+    fixture.player("eli", xp=50)
+    fixture.player("fay", xp=0, xp_updated_at=NOON)
 
-    result = world.run("leaderboard_recalc", NOON)
+    result = fixture.run("leaderboard_recalc", NOON)
 
-    assert order(world, "global") == ["dora", "chen", "Zoe", "asha", "ben", "eli", "fay"]
-    assert world.shown("global")[0] == ("dora", 51)
-    assert world.redis.hgetall("leaderboard:global:names") == {
+    assert order(fixture, "global") == ["dora", "chen", "Zoe", "asha", "ben", "eli", "fay"]
+    assert fixture.shown("global")[0] == ("dora", 51)
+    assert fixture.redis.hgetall("leaderboard:global:names") == {
         user: user.title() for user in ("dora", "chen", "Zoe", "asha", "ben", "eli", "fay")
     }
     assert (result.ok, result.failed) == (3, [])
 
 
-def test_each_board_has_an_xp_of_its_own(world: World) -> None:
-    world.player("asha", xp=1, weekly_xp=2, monthly_xp=3)
-    world.player("ben", xp=9, weekly_xp=1, monthly_xp=3)
+def test_each_board_ranks_by_its_own_xp(fixture: GameFixture) -> None:
+    fixture.player("asha", xp=1, weekly_xp=2, monthly_xp=3)
+    fixture.player("ben", xp=9, weekly_xp=1, monthly_xp=3)
 
-    world.run("leaderboard_recalc", NOON)
+    fixture.run("leaderboard_recalc", NOON)
 
-    assert [world.ranked(board) for board in ("global", "weekly", "monthly")] == [
+    assert [fixture.ranked(board) for board in ("global", "weekly", "monthly")] == [
         [("ben", 9), ("asha", 1)],
         [("asha", 2), ("ben", 1)],
         [("asha", 3), ("ben", 3)],
     ]
-    assert {row["updated_at"] for row in world.rows(rankings)} == {world.now}
+    assert {row["updated_at"] for row in fixture.rows(rankings)} == {fixture.now}
 
 
-def test_a_name_that_is_missing_keeps_nobody_off_the_board(world: World) -> None:
-    world.player("asha", xp=5, username=None)
-    world.player("ben", xp=4, username="Бен 🦊")
+def test_players_without_a_name_are_ranked(fixture: GameFixture) -> None:
+    fixture.player("asha", xp=5, username=None)
+    fixture.player("ben", xp=4, username="Бен 🦊")
 
-    world.run("leaderboard_recalc", NOON)
+    fixture.run("leaderboard_recalc", NOON)
 
-    assert order(world, "global") == ["asha", "ben"]
-    assert world.redis.hgetall("leaderboard:global:names") == {"ben": "Бен 🦊"}
+    assert order(fixture, "global") == ["asha", "ben"]
+    assert fixture.redis.hgetall("leaderboard:global:names") == {"ben": "Бен 🦊"}
 
 
-def test_players_without_a_usable_xp_are_left_out_counted_and_named(world: World) -> None:
-    world.player("asha", xp=7)
+def test_players_without_a_valid_xp_are_excluded_counted_and_logged(fixture: GameFixture) -> None:
+    fixture.player("asha", xp=7)
     for n in range(6):
-        world.player(f"null{n}", xp=None)
-    world.player("minus", xp=-1, weekly_xp=4)
+        fixture.player(f"null{n}", xp=None)
+    fixture.player("minus", xp=-1, weekly_xp=4)
 
-    result = world.run("leaderboard_recalc", NOON)
+    result = fixture.run("leaderboard_recalc", NOON)
 
-    assert order(world, "global") == ["asha"]
-    assert order(world, "weekly")[0] == "minus"
+    assert order(fixture, "global") == ["asha"]
+    assert order(fixture, "weekly")[0] == "minus"
     assert result.metrics["excluded"] == 7
     assert result.log == [
         "warning: board global excludes 7 players without a valid xp: minus, null0, null1, null2, null3, ..."
     ]
 
 
-def test_an_xp_that_is_no_number_is_left_out_like_one_that_is_missing(tmp_path: Path, redis_url: str) -> None:
-    world = World(f"sqlite:///{tmp_path / 'data.db'}", redis_url)  # no other database would store it
-    world.player("asha", xp=7)
-    world.player("ben", xp=8)
-    with world.data.writing() as db:
+def test_an_xp_that_is_not_a_number_is_excluded(tmp_path: Path, redis_url: str) -> None:
+    fixture = GameFixture(f"sqlite:///{tmp_path / 'data.db'}", redis_url)  # no other database would store it
+    fixture.player("asha", xp=7)
+    fixture.player("ben", xp=8)
+    with fixture.data.writing() as db:
         db.execute(text("UPDATE player_progress SET xp = 'a lot' WHERE user_id = 'ben'"))
 
-    result = world.run("leaderboard_recalc", NOON)
+    result = fixture.run("leaderboard_recalc", NOON)
 
     assert (result.ok, result.metrics["excluded"]) == (3, 1)
-    assert order(world, "global") == ["asha"]
-    world.close()
+    assert order(fixture, "global") == ["asha"]
+    fixture.close()
 
 
-def test_who_loses_their_xp_or_leaves_is_on_no_board_any_more(world: World) -> None:
+def test_players_without_xp_or_deleted_ones_leave_the_board(fixture: GameFixture) -> None:
     for user in ("asha", "ben", "chen"):
-        world.player(user, xp=5)
-    world.run("leaderboard_recalc", NOON)
-    world.change(player_progress, "ben", xp=None)
-    with world.data.writing() as db:
+        fixture.player(user, xp=5)
+    fixture.run("leaderboard_recalc", NOON)
+    fixture.change(player_progress, "ben", xp=None)
+    with fixture.data.writing() as db:
         db.execute(player_progress.delete().where(player_progress.c.user_id == "chen"))
 
-    result = world.run("leaderboard_recalc", NOON + AN_HOUR)
+    result = fixture.run("leaderboard_recalc", NOON + AN_HOUR)
 
-    assert order(world, "global") == ["asha"]
-    assert result.metrics["removed"] == 4  # both from global, Chen from the others too
-    assert world.redis.hgetall("leaderboard:global:names") == {"asha": "Asha"}
+    assert order(fixture, "global") == ["asha"]
+    assert result.metrics["removed"] == 4  # both from global, Chen also from the others
+    assert fixture.redis.hgetall("leaderboard:global:names") == {"asha": "Asha"}
 
 
-def test_a_board_without_players_has_no_keys(world: World) -> None:
-    world.player("asha", xp=5)
-    world.run("leaderboard_recalc", NOON)
-    with world.data.writing() as db:
+def test_a_board_without_players_has_no_keys(fixture: GameFixture) -> None:
+    fixture.player("asha", xp=5)
+    fixture.run("leaderboard_recalc", NOON)
+    with fixture.data.writing() as db:
         db.execute(player_progress.delete())
 
-    world.run("leaderboard_recalc", NOON + AN_HOUR)
+    fixture.run("leaderboard_recalc", NOON + AN_HOUR)
 
-    assert world.redis.keys() == []
-    assert world.rows(rankings) == []
+    assert fixture.redis.keys() == []
+    assert fixture.rows(rankings) == []
 
 
-def test_an_hour_in_which_nobody_played_writes_nothing(world: World) -> None:
+def test_a_recalculation_without_changes_writes_nothing(fixture: GameFixture) -> None:
     for n in range(30):
-        world.player(f"user{n:02}", xp=n // 3)
-    world.run("leaderboard_recalc", NOON)
-    once = world.everything()
-    world.now += AN_HOUR
+        fixture.player(f"user{n:02}", xp=n // 3)
+    fixture.run("leaderboard_recalc", NOON)
+    once = fixture.everything()
+    fixture.now += AN_HOUR
 
-    result = world.run("leaderboard_recalc", NOON + AN_HOUR)
+    result = fixture.run("leaderboard_recalc", NOON + AN_HOUR)
 
-    assert world.everything() == once
+    assert fixture.everything() == once
     assert "changed" not in result.metrics
 
 
-def test_only_the_rows_that_changed_are_written(world: World) -> None:
+def test_only_the_rows_that_changed_are_written(fixture: GameFixture) -> None:
     for n in range(30):
-        world.player(f"user{n:02}", xp=100 * n)
-    world.run("leaderboard_recalc", NOON)
-    world.change(player_progress, "user10", xp=1250)
-    world.now += AN_HOUR
+        fixture.player(f"user{n:02}", xp=100 * n)
+    fixture.run("leaderboard_recalc", NOON)
+    fixture.change(player_progress, "user10", xp=1250)
+    fixture.now += AN_HOUR
 
-    result = world.run("leaderboard_recalc", NOON + AN_HOUR, items=["global"])
+    result = fixture.run("leaderboard_recalc", NOON + AN_HOUR, items=["global"])
 
-    moved = [row["user_id"] for row in world.rows(rankings) if row["updated_at"] == world.now]
+    moved = [row["user_id"] for row in fixture.rows(rankings) if row["updated_at"] == fixture.now]
     assert moved == ["user10", "user11", "user12"]
     assert result.metrics["changed"] == 3
 
 
-def test_ranks_that_were_written_later_are_not_replaced_by_older_ones(world: World) -> None:
-    world.player("asha", xp=5)
-    world.now = NOON + AN_HOUR
-    world.run("leaderboard_recalc", NOON + AN_HOUR)
-    world.change(player_progress, "asha", xp=4)
-    world.now = NOON  # a worker that was stopped for an hour goes on
+def test_newer_ranks_are_not_replaced_by_older_ones(fixture: GameFixture) -> None:
+    fixture.player("asha", xp=5)
+    fixture.now = NOON + AN_HOUR
+    fixture.run("leaderboard_recalc", NOON + AN_HOUR)
+    fixture.change(player_progress, "asha", xp=4)
+    fixture.now = NOON  # a worker suspended for an hour continues
 
-    world.run("leaderboard_recalc", NOON)
+    fixture.run("leaderboard_recalc", NOON)
 
-    assert world.ranked("global") == world.shown("global") == [("asha", 5)]
+    assert fixture.ranked("global") == fixture.shown("global") == [("asha", 5)]
 
 
 # --- equals in a sorted set ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("xp", [0, 1, 2, 1000, 2**20, 2**32 - 1, 2**43 + 5])
-def test_equals_have_scores_of_their_own_above_their_xp(xp: int) -> None:
+def test_players_with_equal_xp_have_distinct_scores(xp: int) -> None:
     room = min(2 ** (53 - max(1, xp.bit_length())), 3_000_000)
 
     scores = [member_score(xp, behind) for behind in (0, 1, 2, room // 2, room // 2 + 1, room - 2, room - 1)]
@@ -207,19 +207,19 @@ def test_equals_have_scores_of_their_own_above_their_xp(xp: int) -> None:
     assert {int(score) for score in scores} == {xp}
 
 
-def test_two_million_equals_with_four_thousand_million_are_in_order() -> None:
+def test_two_million_players_with_equal_xp_are_ordered() -> None:
     assert member_score(2**32 - 1, 2**21 - 1) > member_score(2**32 - 1, 2**21 - 2) > member_score(2**32 - 1, 0)
 
 
 @pytest.mark.parametrize("xp", [0, 7, 2**51 + 1, 2**52, 2**53, 2**62])
-def test_where_no_double_can_tell_equals_apart_they_never_pass_the_next_xp(xp: int) -> None:
+def test_scores_never_reach_the_next_xp_when_doubles_cannot_distinguish_players(xp: int) -> None:
     scores = [member_score(xp, behind) for behind in (0, 1, 10**6, 2**60)]
 
     assert scores == sorted(scores)
     assert xp <= scores[-1] < xp + 1 or xp > 2**53
 
 
-def test_a_thousand_equals_stand_in_redis_as_in_sql(world: World) -> None:
+def test_a_thousand_players_with_equal_xp_have_the_same_order_in_redis_and_sql(fixture: GameFixture) -> None:
     rows: list[dict[str, Any]] = [
         {
             "user_id": f"user{n * 7919 % 1000:03}",
@@ -233,29 +233,29 @@ def test_a_thousand_equals_stand_in_redis_as_in_sql(world: World) -> None:
         }
         for n in range(1000)
     ]
-    with world.data.writing() as db:
+    with fixture.data.writing() as db:
         db.execute(player_progress.insert(), rows)
 
-    world.run("leaderboard_recalc", NOON)
+    fixture.run("leaderboard_recalc", NOON)
 
     for board in ("global", "weekly", "monthly"):
         expected = sorted(rows, key=lambda row: row["user_id"])
         expected.sort(key=lambda row: row["xp_updated_at"], reverse=True)
         if board == "global":
             expected.sort(key=lambda row: row["xp"], reverse=True)
-        assert order(world, board) == [row["user_id"] for row in expected]
+        assert order(fixture, board) == [row["user_id"] for row in expected]
 
 
 # --- whole at every moment ----------------------------------------------------------------------------------------
 
 
-def test_a_reader_never_sees_an_empty_or_half_built_board(tmp_path: Path, redis_url: str) -> None:
-    world = World(f"sqlite:///{tmp_path / 'data.db'}", redis_url)
+def test_readers_never_see_an_empty_or_partial_board(tmp_path: Path, redis_url: str) -> None:
+    fixture = GameFixture(f"sqlite:///{tmp_path / 'data.db'}", redis_url)
     users = [f"user{n:03}" for n in range(150)]
     for user in users:
-        world.player(user, xp=1000, username="v0")
-    world.run("leaderboard_recalc", NOON, items=["global"])
-    seen: list[str] = []
+        fixture.player(user, xp=1000, username="v0")
+    fixture.run("leaderboard_recalc", NOON, items=["global"])
+    versions_seen: list[str] = []
     wrong: list[Any] = []
     over = threading.Event()
 
@@ -269,34 +269,35 @@ def test_a_reader_never_sees_an_empty_or_half_built_board(tmp_path: Path, redis_
                 versions = {f"v{int(score) - 1000}" for _, score in board} | set(names.values())
                 if len(board) != 150 or len(names) != 150 or len(versions) != 1:
                     wrong.append((len(board), len(names), versions))
-                seen.extend(versions)
+                versions_seen.extend(versions)
 
     reader = threading.Thread(target=read)
     reader.start()
     try:
         for n in range(1, 101):
-            with world.data.writing() as db:
+            with fixture.data.writing() as db:
                 db.execute(update(player_progress).values(xp=1000 + n, username=f"v{n}"))
-            assert world.run("leaderboard_recalc", NOON + n * AN_HOUR, items=["global"]).ok == 1
+            assert fixture.run("leaderboard_recalc", NOON + n * AN_HOUR, items=["global"]).ok == 1
+            if n % 10 == 0:
+                eventually(lambda version=f"v{n}": version in versions_seen, f"the reader sees version {n}")  # type: ignore[misc]
     finally:
         over.set()
         reader.join()
 
     assert wrong == []
-    assert len(set(seen)) > 10
-    assert sorted(world.redis.keys()) == ["leaderboard:global", "leaderboard:global:names"]
-    assert world.redis.ttl("leaderboard:global") == world.redis.ttl("leaderboard:global:names") == -1
-    world.close()
+    assert sorted(fixture.redis.keys()) == ["leaderboard:global", "leaderboard:global:names"]
+    assert fixture.redis.ttl("leaderboard:global") == fixture.redis.ttl("leaderboard:global:names") == -1
+    fixture.close()
 
 
-def test_one_who_was_overtaken_while_building_reads_again(cache: Cache) -> None:
+def test_a_build_that_was_overtaken_reads_again(cache: Cache) -> None:
     standing: list[Entry] = [("asha", 1.0, "Asha")]
-    asked = []
+    builds = []
 
     def overtaken() -> list[Entry]:
         found = list(standing)
-        asked.append(found)
-        if len(asked) == 1:
+        builds.append(found)
+        if len(builds) == 1:
             standing[:] = [("ben", 2.0, "Ben")]
             swap_ranking(cache, "board", "names", lambda: standing)
         return found
@@ -305,15 +306,13 @@ def test_one_who_was_overtaken_while_building_reads_again(cache: Cache) -> None:
 
     assert cache.client.zrange("board", 0, -1) == [b"ben"]
     assert cache.client.hgetall("names") == {b"ben": b"Ben"}
-    assert len(asked) == 2
+    assert len(builds) == 2
     assert sorted(cache.client.keys()) == [b"board", b"names"]
 
 
-def test_one_who_is_overtaken_each_time_says_so(cache: Cache) -> None:
+def test_a_build_that_is_overtaken_each_time_fails(cache: Cache) -> None:
     def restless() -> list[Entry]:
-        cache.client.zadd(
-            "board", {"somebody": cache.client.zcard("board") + 1.0, f"{cache.client.zcard('board')}": 1.0}
-        )
+        cache.client.zadd("board", {"other": cache.client.zcard("board") + 1.0, f"{cache.client.zcard('board')}": 1.0})
         return [("asha", 1.0, None)]
 
     with pytest.raises(Contended, match="another writer replaced board during each of 5 attempts"):
@@ -322,7 +321,7 @@ def test_one_who_is_overtaken_each_time_says_so(cache: Cache) -> None:
     assert cache.client.keys() == [b"board"]
 
 
-def test_a_board_that_redis_gave_up_in_part_is_not_shown(cache: Cache) -> None:
+def test_a_partially_evicted_board_is_not_published(cache: Cache) -> None:
     swap_ranking(cache, "board", "names", lambda: [("asha", 1.0, "Asha")])
 
     def evicted() -> Iterator[Entry]:
@@ -338,95 +337,98 @@ def test_a_board_that_redis_gave_up_in_part_is_not_shown(cache: Cache) -> None:
     assert sorted(cache.client.keys()) == [b"board", b"names"]
 
 
-def test_without_redis_the_ranks_are_right_all_the_same_and_the_boards_wait(world: World, database_url: str) -> None:
-    world.player("asha", xp=5)
-    good, world.tools = world.tools, Resources(database_url, NO_REDIS, now=lambda: NOON)
+def test_without_redis_rankings_are_updated_and_boards_are_not_published(
+    fixture: GameFixture, database_url: str
+) -> None:
+    fixture.player("asha", xp=5)
+    good, fixture.tools = fixture.tools, Resources(database_url, NO_REDIS, now=lambda: NOON)
 
-    result = world.run("leaderboard_recalc", NOON)
-    world.tools.close()
-    world.tools = good
+    result = fixture.run("leaderboard_recalc", NOON)
+    fixture.tools.close()
+    fixture.tools = good
 
     assert (result.ok, result.again, result.broken) == (0, ["global", "weekly", "monthly"], "redis")
-    assert world.ranked("global") == [("asha", 5)]
+    assert fixture.ranked("global") == [("asha", 5)]
 
 
 # --- a period is closed -------------------------------------------------------------------------------------------
 
 
-def archived(world: World) -> list[tuple[str, str, str, int, int]]:
+def archived(fixture: GameFixture) -> list[tuple[str, str, str, int, int]]:
     return [
-        (row["board"], row["period"], row["user_id"], row["score"], row["rank"]) for row in world.rows(ranking_archive)
+        (row["board"], row["period"], row["user_id"], row["score"], row["rank"])
+        for row in fixture.rows(ranking_archive)
     ]
 
 
-def test_a_reset_keeps_the_ranks_of_the_week_and_lets_everybody_begin_at_zero(world: World) -> None:
-    world.player("asha", xp=90, weekly_xp=10, monthly_xp=7, xp_updated_at=NOON)
-    world.player("ben", xp=80, weekly_xp=30, monthly_xp=8, xp_updated_at=NOON - AN_HOUR)
-    world.player("chen", xp=70, weekly_xp=None, xp_updated_at=NOON + AN_HOUR)
-    world.run("leaderboard_recalc", MONDAY - AN_HOUR)
-    world.change(player_progress, "asha", weekly_xp=31)  # after the last recalculation
+def test_a_reset_archives_the_ranks_and_sets_xp_to_zero(fixture: GameFixture) -> None:
+    fixture.player("asha", xp=90, weekly_xp=10, monthly_xp=7, xp_updated_at=NOON)
+    fixture.player("ben", xp=80, weekly_xp=30, monthly_xp=8, xp_updated_at=NOON - AN_HOUR)
+    fixture.player("chen", xp=70, weekly_xp=None, xp_updated_at=NOON + AN_HOUR)
+    fixture.run("leaderboard_recalc", MONDAY - AN_HOUR)
+    fixture.change(player_progress, "asha", weekly_xp=31)  # after the last recalculation
 
-    result = world.run("leaderboard_reset_weekly", MONDAY)
+    result = fixture.run("leaderboard_reset_weekly", MONDAY)
 
-    assert archived(world) == [("weekly", "2026-W10", "asha", 31, 1), ("weekly", "2026-W10", "ben", 30, 2)]
-    assert {row["archived_at"] for row in world.rows(ranking_archive)} == {world.now}
-    assert [(row["xp"], row["weekly_xp"], row["monthly_xp"]) for row in world.rows(player_progress)] == [
+    assert archived(fixture) == [("weekly", "2026-W10", "asha", 31, 1), ("weekly", "2026-W10", "ben", 30, 2)]
+    assert {row["archived_at"] for row in fixture.rows(ranking_archive)} == {fixture.now}
+    assert [(row["xp"], row["weekly_xp"], row["monthly_xp"]) for row in fixture.rows(player_progress)] == [
         (90, 0, 7),
         (80, 0, 8),
         (70, 0, 0),
     ]
-    assert world.ranked("weekly") == world.shown("weekly") == [("chen", 0), ("asha", 0), ("ben", 0)]
-    assert world.shown("global") == [("asha", 90), ("ben", 80), ("chen", 70)]
-    assert world.events() == [("LeaderboardReset", "weekly:2026-W10", {"board": "weekly", "period": "2026-W10"})]
+    assert fixture.ranked("weekly") == fixture.shown("weekly") == [("chen", 0), ("asha", 0), ("ben", 0)]
+    assert fixture.shown("global") == [("asha", 90), ("ben", 80), ("chen", 70)]
+    assert fixture.events() == [("LeaderboardReset", "weekly:2026-W10", {"board": "weekly", "period": "2026-W10"})]
     assert result.metrics["archived"] == 2
 
 
-def test_a_period_is_closed_once_whatever_is_earned_since(world: World) -> None:
-    world.player("asha", weekly_xp=10, xp_updated_at=NOON)
-    world.player("ben", weekly_xp=30, xp_updated_at=NOON)
-    world.run("leaderboard_reset_weekly", MONDAY)
-    world.change(player_progress, "asha", weekly_xp=40)
-    world.player("newcomer", weekly_xp=50)
-    once = world.everything()
-    world.now += timedelta(days=2)
+def test_a_period_is_closed_only_once(fixture: GameFixture) -> None:
+    fixture.player("asha", weekly_xp=10, xp_updated_at=NOON)
+    fixture.player("ben", weekly_xp=30, xp_updated_at=NOON)
+    fixture.run("leaderboard_reset_weekly", MONDAY)
+    fixture.change(player_progress, "asha", weekly_xp=40)
+    fixture.player("newcomer", weekly_xp=50)
+    once = fixture.everything()
+    fixture.now += timedelta(days=2)
 
-    world.run("leaderboard_reset_weekly", MONDAY)
-    by_hand = world.run("leaderboard_reset_weekly", MONDAY + timedelta(days=2, hours=7))
+    fixture.run("leaderboard_reset_weekly", MONDAY)
+    by_hand = fixture.run("leaderboard_reset_weekly", MONDAY + timedelta(days=2, hours=7))
 
-    assert world.everything() == once
+    assert fixture.everything() == once
     assert (by_hand.ok, by_hand.metrics.get("archived")) == (1, None)
-    assert world.row(player_progress, "asha")["weekly_xp"] == 40
+    assert fixture.row(player_progress, "asha")["weekly_xp"] == 40
 
 
-def test_what_is_earned_while_a_period_is_being_closed_counts_for_the_next(world: World) -> None:
-    world.player("asha", weekly_xp=10)
-    world.player("ben", weekly_xp=30)
+def test_xp_earned_during_the_reset_counts_for_the_next_period(fixture: GameFixture) -> None:
+    fixture.player("asha", weekly_xp=10)
+    fixture.player("ben", weekly_xp=30)
     raising = update(player_progress).values(
         weekly_xp=player_progress.c.weekly_xp + case((player_progress.c.user_id == "asha", 5), else_=0)
     )
 
-    with world.meanwhile("INSERT INTO ranking_archive", raising):
-        world.run("leaderboard_reset_weekly", MONDAY)
+    with fixture.meanwhile("INSERT INTO ranking_archive", raising):
+        fixture.run("leaderboard_reset_weekly", MONDAY)
 
-    assert archived(world) == [("weekly", "2026-W10", "asha", 10, 2), ("weekly", "2026-W10", "ben", 30, 1)]
-    assert world.ranked("weekly") == [("asha", 5), ("ben", 0)]
+    assert archived(fixture) == [("weekly", "2026-W10", "asha", 10, 2), ("weekly", "2026-W10", "ben", 30, 1)]
+    assert fixture.ranked("weekly") == [("asha", 5), ("ben", 0)]
 
 
-def test_a_reset_that_redis_kept_from_its_end_closes_nothing_twice(world: World, database_url: str) -> None:
-    world.player("asha", weekly_xp=10)
-    world.run("leaderboard_recalc", MONDAY - AN_HOUR)
-    good, world.tools = world.tools, Resources(database_url, NO_REDIS, now=lambda: NOON)
-    broken = world.run("leaderboard_reset_weekly", MONDAY)
-    world.tools.close()
-    world.tools = good
-    world.change(player_progress, "asha", weekly_xp=3)
+def test_a_reset_interrupted_by_redis_closes_the_period_once(fixture: GameFixture, database_url: str) -> None:
+    fixture.player("asha", weekly_xp=10)
+    fixture.run("leaderboard_recalc", MONDAY - AN_HOUR)
+    good, fixture.tools = fixture.tools, Resources(database_url, NO_REDIS, now=lambda: NOON)
+    broken = fixture.run("leaderboard_reset_weekly", MONDAY)
+    fixture.tools.close()
+    fixture.tools = good
+    fixture.change(player_progress, "asha", weekly_xp=3)
 
-    world.run("leaderboard_reset_weekly", MONDAY)
+    fixture.run("leaderboard_reset_weekly", MONDAY)
 
     assert (broken.again, broken.broken) == (["weekly"], "redis")
-    assert archived(world) == [("weekly", "2026-W10", "asha", 10, 1)]
-    assert world.shown("weekly") == world.ranked("weekly") == [("asha", 0)]
-    assert world.row(player_progress, "asha")["weekly_xp"] == 3
+    assert archived(fixture) == [("weekly", "2026-W10", "asha", 10, 1)]
+    assert fixture.shown("weekly") == fixture.ranked("weekly") == [("asha", 0)]
+    assert fixture.row(player_progress, "asha")["weekly_xp"] == 3
 
 
 @pytest.mark.parametrize(
@@ -440,14 +442,14 @@ def test_a_reset_that_redis_kept_from_its_end_closes_nothing_twice(world: World,
         (datetime(2028, 3, 1, tzinfo=UTC), "2028-W08", "2028-02"),
     ],
 )
-def test_the_period_is_the_one_that_ended_last(as_of: datetime, week: str, month: str) -> None:
+def test_the_period_is_the_last_one_that_ended(as_of: datetime, week: str, month: str) -> None:
     assert (last_week(as_of), last_month(as_of)) == (week, month)
 
 
 # --- several jobs at one instant ----------------------------------------------------------------------------------
 
 
-def test_on_a_monday_that_is_a_first_both_resets_come_before_the_recalculation() -> None:
+def test_both_resets_run_before_the_recalculation() -> None:
     schedules = [
         Schedule(job, cron_of(job), cursor=MONDAY_AND_FIRST - timedelta(minutes=1))
         for job in JOBS.values()
@@ -461,34 +463,34 @@ def test_on_a_monday_that_is_a_first_both_resets_come_before_the_recalculation()
 
 
 @pytest.mark.parametrize("first", ["leaderboard_recalc", "leaderboard_reset_weekly"])
-def test_both_resets_and_a_recalculation_end_the_same_in_any_order(world: World, first: str) -> None:
-    world.player("asha", xp=9, weekly_xp=10, monthly_xp=20, xp_updated_at=NOON)
-    world.player("ben", xp=9, weekly_xp=30, monthly_xp=10)
+def test_resets_and_recalculation_give_the_same_result_in_any_order(fixture: GameFixture, first: str) -> None:
+    fixture.player("asha", xp=9, weekly_xp=10, monthly_xp=20, xp_updated_at=NOON)
+    fixture.player("ben", xp=9, weekly_xp=30, monthly_xp=10)
 
     for job in (first, "leaderboard_reset_monthly", "leaderboard_reset_weekly", "leaderboard_recalc"):
-        world.run(job, MONDAY_AND_FIRST)
+        fixture.run(job, MONDAY_AND_FIRST)
 
-    assert archived(world) == [
+    assert archived(fixture) == [
         ("monthly", "2026-05", "asha", 20, 1),
         ("monthly", "2026-05", "ben", 10, 2),
         ("weekly", "2026-W22", "asha", 10, 2),
         ("weekly", "2026-W22", "ben", 30, 1),
     ]
-    assert order(world, "weekly") == order(world, "monthly") == order(world, "global") == ["asha", "ben"]
-    assert len(world.events()) == 2
+    assert order(fixture, "weekly") == order(fixture, "monthly") == order(fixture, "global") == ["asha", "ben"]
+    assert len(fixture.events()) == 2
 
 
 # --- one bad board, and what a batch costs ------------------------------------------------------------------------
 
 
-def test_a_board_that_the_database_refuses_fails_alone(world: World) -> None:
-    world.player("asha", xp=1, weekly_xp=2, monthly_xp=3)
-    world.curse(rankings, "NEW.board = 'weekly'")
+def test_a_database_error_fails_only_its_board(fixture: GameFixture) -> None:
+    fixture.player("asha", xp=1, weekly_xp=2, monthly_xp=3)
+    fixture.reject_writes(rankings, "NEW.board = 'weekly'")
 
-    result = world.run("leaderboard_recalc", NOON)
+    result = fixture.run("leaderboard_recalc", NOON)
 
     assert (result.ok, result.failed) == (2, ["weekly"])
-    assert sorted(world.redis.keys("leaderboard:*")) == [
+    assert sorted(fixture.redis.keys("leaderboard:*")) == [
         "leaderboard:global",
         "leaderboard:global:names",
         "leaderboard:monthly",
@@ -496,21 +498,21 @@ def test_a_board_that_the_database_refuses_fails_alone(world: World) -> None:
     ]
 
 
-def test_the_number_of_statements_does_not_grow_with_the_players(world: World) -> None:
+def test_the_number_of_statements_does_not_grow_with_the_players(fixture: GameFixture) -> None:
     counted: list[tuple[int, int]] = []
     for many in (3, 60):
         for n in range(many):
-            world.player(f"user{many}-{n}", xp=n, weekly_xp=n, monthly_xp=n)
-        with world.statements() as recalculated:
-            world.run("leaderboard_recalc", NOON)
-        with world.statements() as reset:
-            world.run("leaderboard_reset_weekly", MONDAY + timedelta(weeks=len(counted)))
+            fixture.player(f"user{many}-{n}", xp=n, weekly_xp=n, monthly_xp=n)
+        with fixture.statements() as recalculated:
+            fixture.run("leaderboard_recalc", NOON)
+        with fixture.statements() as reset:
+            fixture.run("leaderboard_reset_weekly", MONDAY + timedelta(weeks=len(counted)))
         counted.append((len(recalculated), len(reset)))
 
     assert counted[0] == counted[1]
 
 
-def test_every_job_runs_by_hand_in_worker_processes_and_excludes_its_likes(
+def test_jobs_of_an_exclusion_group_run_one_at_a_time_in_worker_processes(
     installing: Installing, redis_url: str
 ) -> None:
     place = installing(
@@ -524,8 +526,8 @@ def test_every_job_runs_by_hand_in_worker_processes_and_excludes_its_likes(
         db.execute(player_progress.insert().values(**row))
 
     with place.leading():
-        asked = [place.begin(job.name) for job in JOBS.values()]
-        ended = [place.service.commands.wait_for_run(run, PATIENCE_SECONDS) for run in asked]
+        requested = [place.begin(job.name) for job in JOBS.values()]
+        ended = [place.service.commands.wait_for_run(run, PATIENCE_SECONDS) for run in requested]
 
     runs = [run for run in ended if run is not None]
     assert [(run.job, str(run.state)) for run in runs] == [(job.name, "succeeded") for job in JOBS.values()]

@@ -1,4 +1,4 @@
-"""The game's sample data: the same for the same number of players, and something for every job to do."""
+"""Sample data of the game: reproducible, with work for every job."""
 
 from __future__ import annotations
 
@@ -20,121 +20,122 @@ from jobs.game.tables import lives, player_progress, quiz_sessions
 from jobs.sample_users import add_users
 from opsconsole.authoring.context import ExtensionContext
 from opsconsole.embedded.sample import fill
-from tests.jobs.game_fixtures import JOBS, World
+from tests.jobs.game_fixtures import JOBS, GameFixture
 
 MIDNIGHT = datetime(2026, 3, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
 SAMPLE = Path(__file__).parents[2] / "jobs" / "game" / "sample.py"
 
 
-def new_world(url: str, redis_url: str = "unix:///nowhere/redis.sock") -> World:
-    made = World(url, redis_url)
+def new_world(url: str, redis_url: str = "unix:///nowhere/redis.sock") -> GameFixture:
+    made = GameFixture(url, redis_url)
     metadata.create_all(made.data.engine)
     made.now = MIDNIGHT
     return made
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def fixture(tmp_path: Path) -> Iterator[GameFixture]:
     made = new_world(f"sqlite:///{tmp_path / 'data.db'}")
     yield made
     made.close()
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Iterator[World]:
+def other(tmp_path: Path) -> Iterator[GameFixture]:
     made = new_world(f"sqlite:///{tmp_path / 'other.db'}")
     yield made
     made.close()
 
 
-def players(world: World) -> list[dict[str, Any]]:
-    return world.rows(player_progress)
+def players(fixture: GameFixture) -> list[dict[str, Any]]:
+    return fixture.rows(player_progress)
 
 
-def test_stretches_one_after_another_make_the_whole(world: World, other: World) -> None:
+def test_consecutive_periods_add_up_to_the_whole(fixture: GameFixture, other: GameFixture) -> None:
     cuts = [MIDNIGHT - 3 * DAY, MIDNIGHT - 2 * DAY + timedelta(hours=15, microseconds=7), MIDNIGHT - DAY, MIDNIGHT]
     for since, until in pairwise(cuts):
-        add_game(world.data, 60, since, until)
+        add_game(fixture.data, 60, since, until)
 
     add_game(other.data, 60, cuts[0], cuts[-1])
 
-    assert world.everything_in_sql() == other.everything_in_sql()
+    assert fixture.everything_in_sql() == other.everything_in_sql()
 
 
-def test_what_is_there_is_not_written_again_whatever_the_jobs_made_of_it(world: World) -> None:
-    add_game(world.data, 60, MIDNIGHT - 3 * DAY, MIDNIGHT)
+def test_existing_rows_stay_as_the_jobs_left_them(fixture: GameFixture) -> None:
+    add_game(fixture.data, 60, MIDNIGHT - 3 * DAY, MIDNIGHT)
     for job in ("life_regen", "streak_update", "session_cleanup"):
-        world.run(job, MIDNIGHT)
-    once = world.everything_in_sql()
+        fixture.run(job, MIDNIGHT)
+    once = fixture.everything_in_sql()
 
-    add_game(world.data, 60, MIDNIGHT - 3 * DAY, MIDNIGHT)
-    add_game(world.data, 60, MIDNIGHT - 3 * DAY, MIDNIGHT - 2 * DAY)
+    add_game(fixture.data, 60, MIDNIGHT - 3 * DAY, MIDNIGHT)
+    add_game(fixture.data, 60, MIDNIGHT - 3 * DAY, MIDNIGHT - 2 * DAY)
 
-    assert world.everything_in_sql() == once
+    assert fixture.everything_in_sql() == once
 
 
-def test_more_players_leave_the_first_ones_as_they_are(world: World, other: World) -> None:
-    add_game(world.data, 20, MIDNIGHT - DAY, MIDNIGHT)
+def test_adding_players_does_not_change_existing_ones(fixture: GameFixture, other: GameFixture) -> None:
+    add_game(fixture.data, 20, MIDNIGHT - DAY, MIDNIGHT)
     add_game(other.data, 40, MIDNIGHT - DAY, MIDNIGHT)
 
-    assert players(world) == players(other)[:20]
+    assert players(fixture) == players(other)[:20]
 
 
-def test_who_plays_on_goes_on_from_what_the_jobs_left(world: World) -> None:
-    add_game(world.data, 60, MIDNIGHT - 2 * DAY, MIDNIGHT)
-    for row in players(world):
-        world.change(player_progress, row["user_id"], weekly_xp=0, current_streak=0)
+def test_later_quizzes_continue_from_the_state_the_jobs_left(fixture: GameFixture) -> None:
+    add_game(fixture.data, 60, MIDNIGHT - 2 * DAY, MIDNIGHT)
+    for row in players(fixture):
+        fixture.change(player_progress, row["user_id"], weekly_xp=0, current_streak=0)
 
-    add_game(world.data, 60, MIDNIGHT, MIDNIGHT + DAY)
+    add_game(fixture.data, 60, MIDNIGHT, MIDNIGHT + DAY)
 
-    active = [row for row in players(world) if row["last_quiz_at"] and row["last_quiz_at"] >= MIDNIGHT]
+    active = [row for row in players(fixture) if row["last_quiz_at"] and row["last_quiz_at"] >= MIDNIGHT]
     assert len(active) > 20
     assert {row["current_streak"] for row in active} == {1}
     assert all(row["weekly_xp"] is None or 0 < row["weekly_xp"] <= 600 for row in active)
 
 
-def test_there_is_something_of_everything(world: World) -> None:
-    add_game(world.data, 400, MIDNIGHT - 5 * DAY, MIDNIGHT)
+def test_every_kind_of_row_occurs(fixture: GameFixture) -> None:
+    add_game(fixture.data, 400, MIDNIGHT - 5 * DAY, MIDNIGHT)
 
-    held = Counter(row["current_lives"] for row in world.rows(lives))
+    held = Counter(row["current_lives"] for row in fixture.rows(lives))
     assert set(held) == set(range(6))
     assert held[5] > 100
-    assert any(row["current_lives"] < 5 and row["next_regen_at"] is None for row in world.rows(lives))
-    xp = Counter(row["xp"] for row in players(world))
+    assert any(row["current_lives"] < 5 and row["next_regen_at"] is None for row in fixture.rows(lives))
+    xp = Counter(row["xp"] for row in players(fixture))
     assert xp[None] >= 1
     assert max(n for value, n in xp.items() if value is not None) > 3
-    assert sum(row["last_quiz_at"] is None for row in players(world)) >= 1
-    assert {row["protections_remaining"] for row in players(world)} == {None, 0, 1, 2, 3}
-    states = Counter(row["status"] for row in world.rows(quiz_sessions))
+    assert sum(row["last_quiz_at"] is None for row in players(fixture)) >= 1
+    assert {row["protections_remaining"] for row in players(fixture)} == {None, 0, 1, 2, 3}
+    states = Counter(row["status"] for row in fixture.rows(quiz_sessions))
     assert states["completed"] > 10 * states["active"] > 100
-    assert all(row["expires_at"] - row["started_at"] == timedelta(minutes=10) for row in world.rows(quiz_sessions))
+    assert all(row["expires_at"] - row["started_at"] == timedelta(minutes=10) for row in fixture.rows(quiz_sessions))
     assert all(
         row["completed_at"] is None or row["started_at"] < row["completed_at"] < min(row["expires_at"], MIDNIGHT)
-        for row in world.rows(quiz_sessions)
+        for row in fixture.rows(quiz_sessions)
     )
 
 
 @pytest.mark.parametrize("many", [10, 300])
-def test_every_job_has_something_to_do(world: World, many: int) -> None:
-    add_game(world.data, many, MIDNIGHT - 5 * DAY, MIDNIGHT)
+def test_every_job_has_something_to_do(fixture: GameFixture, many: int) -> None:
+    add_game(fixture.data, many, MIDNIGHT - 5 * DAY, MIDNIGHT)
 
-    done = {job: world.run(job, MIDNIGHT) for job in ("life_regen", "streak_update", "session_cleanup")}
+    done = {job: fixture.run(job, MIDNIGHT) for job in ("life_regen", "streak_update", "session_cleanup")}
 
     assert all(result.ok > 0 and result.failed == [] for result in done.values())
     if many > 10:
         assert min(done["streak_update"].metrics.values()) > 5
 
 
-def test_nobody_and_no_time_is_no_data(world: World) -> None:
-    add_game(world.data, 0, MIDNIGHT - DAY, MIDNIGHT)
-    add_game(world.data, 10, MIDNIGHT, MIDNIGHT)
+def test_no_users_or_an_empty_period_write_nothing(fixture: GameFixture) -> None:
+    add_game(fixture.data, 0, MIDNIGHT - DAY, MIDNIGHT)
+    add_game(fixture.data, 10, MIDNIGHT, MIDNIGHT)
 
-    assert players(world) == []
+    assert players(fixture) == []
 
 
-def test_memory_does_not_grow_with_the_number_of_players(world: World, other: World) -> None:
-    def peak(place: World, many: int) -> int:
+@pytest.mark.soak
+def test_memory_does_not_grow_with_the_number_of_players(fixture: GameFixture, other: GameFixture) -> None:
+    def peak(place: GameFixture, many: int) -> int:
         add_users(place.data, many)
         tracemalloc.start()
         try:
@@ -143,27 +144,27 @@ def test_memory_does_not_grow_with_the_number_of_players(world: World, other: Wo
         finally:
             tracemalloc.stop()
 
-    assert peak(other, 1600) < 1.3 * peak(world, 700)
+    assert peak(other, 1600) < 1.3 * peak(fixture, 700)
 
 
-def test_it_reads_no_clock() -> None:
+def test_sample_data_reads_no_clock() -> None:
     tree = ast.parse(SAMPLE.read_text(encoding="utf-8"))
-    asked = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
 
-    assert not asked & {"now", "utcnow", "today", "monotonic", "perf_counter"}
+    assert not attributes & {"now", "utcnow", "today", "monotonic", "perf_counter"}
 
 
-def test_both_databases_get_the_same_rows(database_url: str, world: World) -> None:
+def test_both_databases_get_the_same_rows(database_url: str, fixture: GameFixture) -> None:
     place = new_world(database_url)
     for since in (MIDNIGHT - 2 * DAY, MIDNIGHT - DAY, MIDNIGHT - DAY):
         add_game(place.data, 30, since, since + DAY)
-    add_game(world.data, 30, MIDNIGHT - 2 * DAY, MIDNIGHT)
+    add_game(fixture.data, 30, MIDNIGHT - 2 * DAY, MIDNIGHT)
 
-    assert place.everything_in_sql() == world.everything_in_sql()
+    assert place.everything_in_sql() == fixture.everything_in_sql()
     place.close()
 
 
-def test_the_console_shows_who_waits_and_who_leads(database_url: str, redis_url: str) -> None:
+def test_the_panels_show_due_players_and_leaders(database_url: str, redis_url: str) -> None:
     place = new_world(database_url, redis_url)
     now = MIDNIGHT + timedelta(hours=3)
     fill(place.data, [pack], 50, now)

@@ -1,4 +1,4 @@
-"""How well users know their topics, from four weeks."""
+"""attempts.update_mastery: mastery of topics from four weeks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.jobs.attempts_fixtures import (
     KOLKATA,
     MIDNIGHT,
     NOW,
-    School,
-    carry_out,
+    AttemptsFixture,
+    items_of,
     plan_of,
-    population_of,
     rows_of,
+    run_batch,
     statements,
     tools_for,
 )
@@ -42,8 +42,8 @@ def tools(database_url: str, redis_url: str) -> Iterator[Resources]:
 
 
 @pytest.fixture
-def school(tools: Resources) -> School:
-    return School(tools.data)
+def fixture(tools: Resources) -> AttemptsFixture:
+    return AttemptsFixture(tools.data)
 
 
 def known(tools: Resources) -> dict[tuple[str, str], tuple[float, int]]:
@@ -53,17 +53,17 @@ def known(tools: Resources) -> dict[tuple[str, str], tuple[float, int]]:
     }
 
 
-def test_mastery_is_half_where_nothing_is_known_and_never_quite_nothing_or_all() -> None:
+def test_mastery_is_a_half_without_attempts_and_never_0_or_1() -> None:
     assert [mastery(0, 0), mastery(1, 1), mastery(0, 1), mastery(98, 98)] == [1 / 2, 2 / 3, 1 / 3, 0.99]
 
 
-def test_each_attempted_topic_has_a_row_and_unsolved_is_not_correct(tools: Resources, school: School) -> None:
-    school.enrol("asha")
+def test_each_attempted_topic_has_a_row_and_unsolved_is_not_correct(tools: Resources, fixture: AttemptsFixture) -> None:
+    fixture.enrol("asha")
     for n, status in enumerate(("correct", "correct", "incorrect", "unsolved")):
-        school.solve("asha", SATURDAY_NOON + timedelta(seconds=n), status=status)
-    school.solve("asha", SATURDAY_NOON - timedelta(days=20), question_id="q2")
+        fixture.solve("asha", SATURDAY_NOON + timedelta(seconds=n), status=status)
+    fixture.solve("asha", SATURDAY_NOON - timedelta(days=20), question_id="q2")
 
-    result = carry_out(tools, update_mastery, SUNDAY_AT_ONE, ["asha"])
+    result = run_batch(tools, update_mastery, SUNDAY_AT_ONE, ["asha"])
 
     assert rows_of(tools, topic_mastery) == [
         {
@@ -78,23 +78,23 @@ def test_each_attempted_topic_has_a_row_and_unsolved_is_not_correct(tools: Resou
     assert (result.ok, result.metrics["rows"]) == (1, 2)
 
 
-def test_four_weeks_are_28_local_days_up_to_and_with_saturday(tools: Resources, school: School) -> None:
-    school.enrol("first", "last", "before", "after")
-    school.solve("first", MIDNIGHT - FOUR_WEEKS)
-    school.solve("last", MIDNIGHT - timedelta(microseconds=1))
-    school.solve("before", MIDNIGHT - FOUR_WEEKS - timedelta(microseconds=1))
-    school.solve("after", MIDNIGHT)
+def test_four_weeks_are_28_local_days_ending_with_saturday(tools: Resources, fixture: AttemptsFixture) -> None:
+    fixture.enrol("first", "last", "before", "after")
+    fixture.solve("first", MIDNIGHT - FOUR_WEEKS)
+    fixture.solve("last", MIDNIGHT - timedelta(microseconds=1))
+    fixture.solve("before", MIDNIGHT - FOUR_WEEKS - timedelta(microseconds=1))
+    fixture.solve("after", MIDNIGHT)
 
-    carry_out(tools, update_mastery, SUNDAY_AT_ONE, ["first", "last", "before", "after"])
+    run_batch(tools, update_mastery, SUNDAY_AT_ONE, ["first", "last", "before", "after"])
 
     assert {user for user, _ in known(tools)} == {"first", "last"}
-    assert population_of(tools, update_mastery, SUNDAY_AT_ONE) == ["first", "last"]
+    assert items_of(tools, update_mastery, SUNDAY_AT_ONE) == ["first", "last"]
     assert FOUR_WEEKS_BEFORE.at(SUNDAY_AT_ONE, KOLKATA).label == "2025-01-18"
 
 
-def test_topics_without_attempts_in_the_window_keep_their_rows(tools: Resources, school: School) -> None:
-    school.enrol("asha")
-    school.solve("asha", SATURDAY_NOON)
+def test_topics_without_attempts_in_the_window_keep_their_rows(tools: Resources, fixture: AttemptsFixture) -> None:
+    fixture.enrol("asha")
+    fixture.solve("asha", SATURDAY_NOON)
     old = {
         "mastery": 0.9,
         "attempts": 8,
@@ -104,90 +104,92 @@ def test_topics_without_attempts_in_the_window_keep_their_rows(tools: Resources,
     with tools.data.writing() as db:
         db.execute(insert(topic_mastery), [{"user_id": "asha", "topic_id": topic, **old} for topic in ("alg", "vya")])
 
-    carry_out(tools, update_mastery, SUNDAY_AT_ONE, ["asha"])
+    run_batch(tools, update_mastery, SUNDAY_AT_ONE, ["asha"])
 
     assert known(tools) == {("asha", "alg"): (2 / 3, 1), ("asha", "vya"): (0.9, 8)}
 
 
-def test_a_second_run_writes_nothing_and_an_older_process_replaces_nothing(
-    database_url: str, redis_url: str, tools: Resources, school: School
+def test_a_second_run_writes_nothing_and_older_results_replace_nothing(
+    database_url: str, redis_url: str, tools: Resources, fixture: AttemptsFixture
 ) -> None:
-    school.enrol("asha")
-    school.solve("asha", SATURDAY_NOON)
-    carry_out(tools, update_mastery, SUNDAY_AT_ONE, ["asha"])
+    fixture.enrol("asha")
+    fixture.solve("asha", SATURDAY_NOON)
+    run_batch(tools, update_mastery, SUNDAY_AT_ONE, ["asha"])
     once = rows_of(tools, topic_mastery)
 
-    with statements(tools) as seen:
-        carry_out(tools, update_mastery, SUNDAY_AT_ONE, ["asha"])
+    with statements(tools) as executed:
+        run_batch(tools, update_mastery, SUNDAY_AT_ONE, ["asha"])
     twice = rows_of(tools, topic_mastery)
-    school.solve("asha", SATURDAY_NOON)
+    fixture.solve("asha", SATURDAY_NOON)
     with tools_for(database_url, redis_url, now=lambda: NOW - timedelta(minutes=1)) as earlier:
-        carry_out(earlier, update_mastery, SUNDAY_AT_ONE, ["asha"])
+        run_batch(earlier, update_mastery, SUNDAY_AT_ONE, ["asha"])
 
     assert twice == once == rows_of(tools, topic_mastery)
-    assert all(statement.startswith("SELECT") for statement, _ in seen)
+    assert all(statement.startswith("SELECT") for statement, _ in executed)
 
 
-def test_the_cache_forgets_the_subjects_whose_topics_changed(tools: Resources, school: School, redis_url: str) -> None:
-    school.enrol("asha", "ben")
+def test_cache_entries_of_changed_subjects_are_invalidated(
+    tools: Resources, fixture: AttemptsFixture, redis_url: str
+) -> None:
+    fixture.enrol("asha", "ben")
     for name in ("asha", "ben"):
         for question in ("q1", "q2"):
-            school.solve(name, SATURDAY_NOON, question_id=question)
-    carry_out(tools, update_mastery, SUNDAY_AT_ONE, ["asha", "ben"])
+            fixture.solve(name, SATURDAY_NOON, question_id=question)
+    run_batch(tools, update_mastery, SUNDAY_AT_ONE, ["asha", "ben"])
     with redis.Redis.from_url(redis_url) as cache:
         cache.mset({f"weak:{user}:{subject}": "old" for user in ("asha", "ben") for subject in ("math", "hin")})
-        school.solve("asha", SATURDAY_NOON, question_id="q2")
+        fixture.solve("asha", SATURDAY_NOON, question_id="q2")
 
-        result = carry_out(tools, update_mastery, SUNDAY_AT_ONE, ["asha", "ben"])
+        result = run_batch(tools, update_mastery, SUNDAY_AT_ONE, ["asha", "ben"])
 
         assert {key.decode() for key in cache.scan_iter()} == {"weak:asha:math", "weak:ben:math", "weak:ben:hin"}
     assert (result.metrics["rows_changed"], result.metrics["cache_keys_invalidated"]) == (1, 1)
 
 
-def test_without_redis_rows_are_written_and_who_is_not_forgotten_is_counted(
-    database_url: str, tools: Resources, school: School
+def test_without_redis_rows_are_written_and_users_not_invalidated_are_counted(
+    database_url: str, tools: Resources, fixture: AttemptsFixture
 ) -> None:
-    school.enrol("asha")
-    school.solve("asha", SATURDAY_NOON)
+    fixture.enrol("asha")
+    fixture.solve("asha", SATURDAY_NOON)
 
     with tools_for(database_url, "redis://127.0.0.1:1", families=(WEAK,)) as alone:
-        result = carry_out(alone, update_mastery, SUNDAY_AT_ONE, ["asha"])
+        result = run_batch(alone, update_mastery, SUNDAY_AT_ONE, ["asha"])
 
     assert (result.ok, result.broken, result.metrics["users_not_invalidated"]) == (1, None, 1)
     assert len(known(tools)) == 1
 
 
-def test_bad_rows_fail_their_users_and_nobody_else(tools: Resources, school: School) -> None:
+def test_invalid_rows_fail_only_their_users(tools: Resources, fixture: AttemptsFixture) -> None:
     names = ["asha", "ben", "chen", "dev"]
-    school.enrol(*names)
+    fixture.enrol(*names)
     for name in names:
-        school.solve(name, SATURDAY_NOON)
-    school.solve("chen", SATURDAY_NOON, question_id="q404")
+        fixture.solve(name, SATURDAY_NOON)
+    fixture.solve("chen", SATURDAY_NOON, question_id="q404")
     if tools.data.is_sqlite:
         with tools.data.writing() as db:
             db.execute(text("UPDATE attempts SET solved_at = '2025-01-10 at noon' WHERE user_id = 'dev'"))
 
-    result = carry_out(tools, update_mastery, SUNDAY_AT_ONE, names)
+    result = run_batch(tools, update_mastery, SUNDAY_AT_ONE, names)
 
     bad = {"chen", "dev"} if tools.data.is_sqlite else {"chen"}
-    assert {told.item for told in result.failures} == bad
-    assert "question q404 is missing" in {told.message for told in result.failures}
+    assert {failure.item for failure in result.failures} == bad
+    assert "question q404 is missing" in {failure.message for failure in result.failures}
     assert {user for user, _ in known(tools)} == set(names) - bad
 
 
 def test_the_number_of_statements_does_not_grow_with_the_batch_and_each_uses_an_index(
-    tools: Resources, school: School
+    tools: Resources, fixture: AttemptsFixture
 ) -> None:
     names = [f"user{n:03}" for n in range(200)]
-    school.enrol(*names)
+    fixture.enrol(*names)
     for name in names:
-        school.solve(name, SATURDAY_NOON)
-        school.solve(name, SATURDAY_NOON, question_id="q2")
+        fixture.solve(name, SATURDAY_NOON)
+        fixture.solve(name, SATURDAY_NOON, question_id="q2")
 
     with statements(tools) as for_few:
-        carry_out(tools, update_mastery, SUNDAY_AT_ONE, names[:5])
+        run_batch(tools, update_mastery, SUNDAY_AT_ONE, names[:5])
     with statements(tools) as for_many:
-        carry_out(tools, update_mastery, SUNDAY_AT_ONE, names[5:])
+        run_batch(tools, update_mastery, SUNDAY_AT_ONE, names[5:])
 
     made, there = (plan_of(tools, statement, parameters) for statement, parameters in for_many[:2])
     assert len(for_few) == len(for_many) == 3

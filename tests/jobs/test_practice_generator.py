@@ -1,4 +1,4 @@
-"""How a practice session is put together: its shares, and never the same question twice."""
+"""The session generator: shares, and no duplicate questions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_twenty_questions_are_ten_current_six_weak_and_four_for_revision() -> No
     assert by_topic(session) == {"alg": 10, "geo": 6, "tri": 4}
 
 
-def test_what_a_group_lacks_is_topped_up_from_the_subject() -> None:
+def test_missing_questions_of_a_group_come_from_the_subject() -> None:
     nothing_known = generate(SessionConfig(), POOL, Topics(), (), "asha")
     only_current = generate(SessionConfig(), POOL, Topics(current=["alg"]), (), "asha")
 
@@ -43,7 +43,7 @@ def test_a_topic_of_another_subject_gives_no_questions() -> None:
     assert by_topic(session) == {"alg": 20}
 
 
-def test_what_was_solved_lately_comes_only_when_nothing_else_is_left() -> None:
+def test_recently_solved_questions_come_last() -> None:
     solved = {question for question in ALL if not question.startswith("alg")}
     topics = Topics(current=["geo"], weak=["tri"], revision=["cal"])
 
@@ -57,14 +57,14 @@ def test_what_was_solved_lately_comes_only_when_nothing_else_is_left() -> None:
     assert len(none_left) == 20
 
 
-def test_a_small_subject_gives_all_it_has() -> None:
+def test_a_small_subject_gives_all_its_questions() -> None:
     pool = {"ink": ["ink-1", "ink-2", "ink-3"]}
 
     assert sorted(generate(SessionConfig(), pool, Topics(), {"ink-2"}, "asha")) == ["ink-1", "ink-2", "ink-3"]
     assert generate(SessionConfig(), {}, Topics(), (), "asha") == []
 
 
-def test_the_same_seed_gives_the_same_session_and_another_one_another() -> None:
+def test_the_session_depends_on_the_seed() -> None:
     topics = Topics(current=["alg", "cal"], weak=["geo"])
     turned = {topic: questions[::-1] for topic, questions in reversed(POOL.items())}
 
@@ -94,7 +94,7 @@ pools = st.dictionaries(names, st.lists(st.integers(0, 12), unique=True, max_siz
 
 
 @given(configs, pools, topics_of, st.data())
-def test_whatever_is_there_the_rules_hold(
+def test_the_rules_hold_for_any_input(
     config: SessionConfig, pool: dict[str, list[str]], topics: Topics, data: st.DataObject
 ) -> None:
     everything = {question for questions in pool.values() for question in questions}
@@ -114,7 +114,7 @@ def test_whatever_is_there_the_rules_hold(
 
 
 @given(st.integers(0, 300), st.lists(st.integers(0, 50), min_size=1, max_size=6))
-def test_shares_are_whole_numbers_nearest_to_what_is_exact(total: int, weights: list[int]) -> None:
+def test_shares_are_rounded_to_the_nearest_whole_numbers(total: int, weights: list[int]) -> None:
     counts = largest_remainder(total, weights)
 
     if not sum(weights):
@@ -137,5 +137,5 @@ def test_shares_are_whole_numbers_nearest_to_what_is_exact(total: int, weights: 
         (1, (0, 0, 2), [0, 0, 1]),
     ],
 )
-def test_the_first_of_equal_remainders_gets_more(total: int, shares: tuple[float, ...], counts: list[int]) -> None:
+def test_ties_of_remainders_go_to_the_first(total: int, shares: tuple[float, ...], counts: list[int]) -> None:
     assert largest_remainder(total, shares) == counts

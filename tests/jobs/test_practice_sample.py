@@ -1,4 +1,4 @@
-"""Sample data of practice: the same for the same number of users, whatever the stretches it was written in."""
+"""Sample data of practice: the same for the same number of users, for any division into periods."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobs.practice.sample import SESSION_SIZE, add_practice
 from jobs.practice.tables import practice_sessions, session_configs
 from opsconsole.core.database import Database
 
-MIDNIGHT = datetime(2026, 3, 8, 18, 30, tzinfo=UTC)  # the 9th begins in Kolkata
+MIDNIGHT = datetime(2026, 3, 8, 18, 30, tzinfo=UTC)  # the start of the 9th in Kolkata
 DAY = timedelta(days=1)
 
 
@@ -53,7 +53,7 @@ def everything(data: Database) -> list[list[Any]]:
         ]
 
 
-def test_stretches_add_up_to_the_whole_and_nothing_is_added_twice(data: Database, other: Database) -> None:
+def test_consecutive_periods_add_up_and_rows_are_not_duplicated(data: Database, other: Database) -> None:
     add_practice(data, 60, MIDNIGHT, MIDNIGHT + 3 * DAY)
 
     for start, end in ((2, 3), (0, 1.4), (1.4, 2), (1, 2)):
@@ -64,23 +64,23 @@ def test_stretches_add_up_to_the_whole_and_nothing_is_added_twice(data: Database
     assert everything(other) == everything(data)
 
 
-def test_some_practise_each_day_and_configs_can_be_read(data: Database) -> None:
+def test_some_users_practise_each_day_and_configs_are_valid(data: Database) -> None:
     add_practice(data, 200, MIDNIGHT, MIDNIGHT + 4 * DAY)
 
     with data.reading() as db:
-        sessions, people = db.execute(
+        count, users = db.execute(
             select(func.count(), func.count(practice_sessions.c.user_id.distinct())).select_from(practice_sessions)
         ).one()
-        asked = db.execute(select(practice_sessions.c.questions)).scalars().all()
+        sessions = db.execute(select(practice_sessions.c.questions)).scalars().all()
         configs = db.execute(select(session_configs.c.config)).scalars().all()
-    assert 100 < sessions < 300
-    assert people > 80
-    assert all(len(set(each)) == SESSION_SIZE for each in asked)
+    assert 100 < count < 300
+    assert users > 80
+    assert all(len(set(each)) == SESSION_SIZE for each in sessions)
     assert len(configs) == 13
     assert all(parse_config(json.dumps(config)) for config in configs)
 
 
-def test_nobody_and_no_time_are_nothing(data: Database) -> None:
+def test_no_users_or_an_empty_period_write_nothing(data: Database) -> None:
     add_practice(data, 0, MIDNIGHT, MIDNIGHT + DAY)
     add_practice(data, 10, MIDNIGHT, MIDNIGHT)
 

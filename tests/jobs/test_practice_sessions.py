@@ -1,4 +1,4 @@
-"""Practice sessions for other programs: the same with and without the cache, and by the rules of each class."""
+"""Practice sessions: the same with and without the cache, following the session config."""
 
 from __future__ import annotations
 
@@ -34,7 +34,15 @@ from opsconsole.cache.families import clashes
 from opsconsole.core.errors import Unavailable
 from opsconsole.extensions import ExtensionContext, Reply, Request
 from tests.jobs.attempts_fixtures import plan_of, rows_of, statements
-from tests.jobs.practice_fixtures import DAY, EACH, MATHS, NOW, Class, serving_with, tools_at_noon
+from tests.jobs.practice_fixtures import (
+    DAY,
+    MATHS,
+    NOW,
+    QUESTIONS_PER_TOPIC,
+    PracticeFixture,
+    extension_context,
+    tools_at_noon,
+)
 
 NOWHERE = "unix:///nowhere/redis.sock"
 SECOND = timedelta(seconds=1)
@@ -47,13 +55,13 @@ def tools(database_url: str, redis_url: str) -> Iterator[Resources]:
 
 
 @pytest.fixture
-def place(tools: Resources) -> Class:
-    return Class(tools.data)
+def fixture(tools: Resources) -> PracticeFixture:
+    return PracticeFixture(tools.data)
 
 
 @pytest.fixture
 def serving(tools: Resources) -> ExtensionContext:
-    return serving_with(tools)
+    return extension_context(tools)
 
 
 @pytest.fixture
@@ -64,9 +72,9 @@ def server(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def without_cache(database_url: str, tools: Resources) -> Iterator[ExtensionContext]:
-    """What routes receive while Redis is unreachable."""
+    """The extension context while Redis is unreachable."""
     with tools_at_noon(tools.data.engine.url.render_as_string(hide_password=False), NOWHERE) as made:
-        yield serving_with(made)
+        yield extension_context(made)
 
 
 def keys(server: redis.Redis) -> set[str]:
@@ -74,7 +82,7 @@ def keys(server: redis.Redis) -> set[str]:
 
 
 def ask(serving: ExtensionContext, method: str, path: str, body: Any = None, **parts: str) -> Reply:
-    """What the route of that path answers."""
+    """Calls the handler of a route."""
     (route,) = [route for route in pack.routes if (route.method, route.path) == (method, path)]
     assert callable(route.handler)
     reply = route.handler(serving, Request(path=parts, body=body))
@@ -84,7 +92,7 @@ def ask(serving: ExtensionContext, method: str, path: str, body: Any = None, **p
 # --- the declaration ----------------------------------------------------------------------------------------------
 
 
-def test_every_family_of_the_pack_is_declared_once_with_its_key_and_its_life() -> None:
+def test_every_family_is_declared_once_with_its_key_and_ttl() -> None:
     assert {(family.pattern, family.ttl_seconds) for family in FAMILIES} == {
         ("user:performance:{user}", 1800),
         ("session:config:{stream}:{grade}", 7200),
@@ -99,93 +107,95 @@ def test_every_family_of_the_pack_is_declared_once_with_its_key_and_its_life() -
     assert all(set(family.of) == {"user", "subject"} & set(family.parts) for family in FAMILIES)
 
 
-@pytest.mark.parametrize("said", ["board exam", "a:b", "*", "@any", "हिन्दी", "%41"])
-def test_a_category_can_be_any_words(said: str) -> None:
-    key = BY_SUBJECT.key(subject="math", category=key_part(said))
+@pytest.mark.parametrize("category", ["board exam", "a:b", "*", "@any", "हिन्दी", "%41"])
+def test_a_category_can_be_any_text(category: str) -> None:
+    key = BY_SUBJECT.key(subject="math", category=key_part(category))
 
-    assert BY_SUBJECT.parse(key) == {"subject": "math", "category": key_part(said)}
-    assert key_part(said) != ANY
+    assert BY_SUBJECT.parse(key) == {"subject": "math", "category": key_part(category)}
+    assert key_part(category) != ANY
 
 
 # --- what is looked up --------------------------------------------------------------------------------------------
 
 
-def test_current_topics_are_those_of_the_last_seven_days(place: Class, serving: ExtensionContext) -> None:
-    place.enrol("asha", "ben")
-    place.solve("asha", "geo-01", 7 * DAY)
-    place.solve("asha", "alg-01", SECOND, status="unsolved")
-    place.solve("asha", "tri-01", 7 * DAY + SECOND)
-    place.solve("asha", "ink-01", DAY)
-    place.solve("ben", "cal-01", DAY)
+def test_current_topics_are_those_of_the_last_seven_days(fixture: PracticeFixture, serving: ExtensionContext) -> None:
+    fixture.enrol("asha", "ben")
+    fixture.solve("asha", "geo-01", 7 * DAY)
+    fixture.solve("asha", "alg-01", SECOND, status="unsolved")
+    fixture.solve("asha", "tri-01", 7 * DAY + SECOND)
+    fixture.solve("asha", "ink-01", DAY)
+    fixture.solve("ben", "cal-01", DAY)
 
     assert read_learner(serving, "asha", "math")[1].current == ["alg", "geo"]
     assert read_learner(serving, "asha", "art")[1].current == ["ink"]
 
 
-def test_weak_is_what_is_known_under_a_half(place: Class, serving: ExtensionContext) -> None:
-    place.enrol("asha", "ben")
+def test_weak_concepts_have_mastery_under_a_half(fixture: PracticeFixture, serving: ExtensionContext) -> None:
+    fixture.enrol("asha", "ben")
     for topic, mastery in (("alg", 0.1), ("cal", 0.4999), ("geo", 0.5), ("ink", 0.2)):
-        place.knows("asha", topic, mastery)
-    place.knows("ben", "tri", 0.1)
+        fixture.set_mastery("asha", topic, mastery)
+    fixture.set_mastery("ben", "tri", 0.1)
 
     assert read_learner(serving, "asha", "math")[1].weak == ["alg", "cal"]
 
 
-def test_revision_is_what_was_known_well_and_not_tried_for_fourteen_days(
-    place: Class, serving: ExtensionContext
+def test_revision_topics_were_mastered_and_not_attempted_for_14_days(
+    fixture: PracticeFixture, serving: ExtensionContext
 ) -> None:
-    place.enrol("asha", "ben")
+    fixture.enrol("asha", "ben")
     for topic in MATHS:
-        place.knows("asha", topic, 0.7)
-    place.knows("asha", "ink", 0.9)
-    place.solve("asha", "alg-01", 14 * DAY, status="incorrect")
-    place.solve("asha", "cal-01", 14 * DAY + SECOND)
-    place.solve("ben", "geo-01", DAY)
+        fixture.set_mastery("asha", topic, 0.7)
+    fixture.set_mastery("asha", "ink", 0.9)
+    fixture.solve("asha", "alg-01", 14 * DAY, status="incorrect")
+    fixture.solve("asha", "cal-01", 14 * DAY + SECOND)
+    fixture.solve("ben", "geo-01", DAY)
 
     assert read_learner(serving, "asha", "math")[1].revision == ["cal", "geo", "tri"]
 
 
-def test_what_is_known_less_well_is_not_for_revision(place: Class, serving: ExtensionContext) -> None:
-    place.enrol("asha")
-    place.knows("asha", "alg", 0.6999)
+def test_topics_with_lower_mastery_are_not_for_revision(fixture: PracticeFixture, serving: ExtensionContext) -> None:
+    fixture.enrol("asha")
+    fixture.set_mastery("asha", "alg", 0.6999)
 
     assert read_learner(serving, "asha", "math")[1].revision == []
 
 
-def test_performance_is_of_the_28_local_days_before_today(place: Class, serving: ExtensionContext) -> None:
-    place.enrol("asha", stream="science", grade="10")
+def test_performance_covers_the_28_local_days_before_today(fixture: PracticeFixture, serving: ExtensionContext) -> None:
+    fixture.enrol("asha", stream="science", grade="10")
     midnight = timedelta(hours=12)  # NOW is noon in Kolkata
-    place.solve("asha", "alg-01", midnight, status="correct")
-    place.solve("asha", "alg-02", midnight + SECOND, status="incorrect", timing=20.0)
-    place.solve("asha", "alg-03", midnight + 28 * DAY, status="unsolved", timing=None)
-    place.solve("asha", "alg-03", midnight + 28 * DAY + SECOND)
-    place.solve("asha", "geo-01", DAY, status="correct", timing=None)
-    place.solve("asha", "gone", DAY)
+    fixture.solve("asha", "alg-01", midnight, status="correct")
+    fixture.solve("asha", "alg-02", midnight + SECOND, status="incorrect", timing=20.0)
+    fixture.solve("asha", "alg-03", midnight + 28 * DAY, status="unsolved", timing=None)
+    fixture.solve("asha", "alg-03", midnight + 28 * DAY + SECOND)
+    fixture.solve("asha", "geo-01", DAY, status="correct", timing=None)
+    fixture.solve("asha", "gone", DAY)
 
     performance, _ = read_learner(serving, "asha", "math")
 
     assert performance == Performance("science", "10", {"alg": TopicStats(2, 0, 20.0), "geo": TopicStats(1, 1, None)})
 
 
-def test_nobody_and_whoever_left_have_no_performance(
-    place: Class, serving: ExtensionContext, server: redis.Redis
+def test_unknown_and_inactive_users_have_no_performance(
+    fixture: PracticeFixture, serving: ExtensionContext, server: redis.Redis
 ) -> None:
-    place.enrol("gone", active=False)
+    fixture.enrol("gone", active=False)
 
-    assert read_learner(serving, "nobody", "math")[0] is None
+    assert read_learner(serving, "unknown", "math")[0] is None
     assert read_learner(serving, "gone", "math")[0] is None
-    assert server.get("user:performance:nobody") == b"null"
+    assert server.get("user:performance:unknown") == b"null"
 
 
 # --- a session ----------------------------------------------------------------------------------------------------
 
 
-def learner(place: Class, name: str = "asha", *, stream: str | None = None, grade: str | None = None) -> None:
-    """Somebody with a current, a weak and a topic for revision in mathematics."""
-    place.enrol(name, stream=stream, grade=grade)
-    place.solve(name, "alg-00", DAY)
-    place.knows(name, "geo", 0.2)
-    place.knows(name, "tri", 0.9)
+def learner(
+    fixture: PracticeFixture, name: str = "asha", *, stream: str | None = None, grade: str | None = None
+) -> None:
+    """A user with a current, a weak and a revision topic in mathematics."""
+    fixture.enrol(name, stream=stream, grade=grade)
+    fixture.solve(name, "alg-00", DAY)
+    fixture.set_mastery(name, "geo", 0.2)
+    fixture.set_mastery(name, "tri", 0.9)
 
 
 def topics_of(session: list[str]) -> dict[str, int]:
@@ -193,8 +203,10 @@ def topics_of(session: list[str]) -> dict[str, int]:
     return {topic: found.count(topic) for topic in sorted(set(found))}
 
 
-def test_a_session_is_half_current_and_stored(place: Class, serving: ExtensionContext, tools: Resources) -> None:
-    learner(place)
+def test_a_session_has_half_current_questions_and_is_stored(
+    fixture: PracticeFixture, serving: ExtensionContext, tools: Resources
+) -> None:
+    learner(fixture)
 
     made = new_session(serving, "asha", "math", "s1")
 
@@ -205,14 +217,16 @@ def test_a_session_is_half_current_and_stored(place: Class, serving: ExtensionCo
     ]
 
 
-def test_the_class_says_how_many_questions_of_which_kind(
-    place: Class, serving: ExtensionContext, server: redis.Redis
+def test_the_session_config_sets_size_and_filters(
+    fixture: PracticeFixture, serving: ExtensionContext, server: redis.Redis
 ) -> None:
-    place.says("science", "10", {"questions": 8, "current": 1, "weak": 1, "revision": 0, "category": "board exam"})
-    place.says("arts", "9", {"questions": 4, "difficulty": "hard"})
-    learner(place, "asha", stream="science", grade="10")
-    learner(place, "ben", stream="arts", grade="9")
-    learner(place, "chen", stream="arts", grade="12")
+    fixture.configure(
+        "science", "10", {"questions": 8, "current": 1, "weak": 1, "revision": 0, "category": "board exam"}
+    )
+    fixture.configure("arts", "9", {"questions": 4, "difficulty": "hard"})
+    learner(fixture, "asha", stream="science", grade="10")
+    learner(fixture, "ben", stream="arts", grade="9")
+    learner(fixture, "chen", stream="arts", grade="12")
 
     of_asha, of_ben, of_chen = (new_session(serving, name, "math", name).questions for name in ("asha", "ben", "chen"))
 
@@ -229,44 +243,46 @@ def test_the_class_says_how_many_questions_of_which_kind(
 
 
 @pytest.mark.parametrize("config", ["no object", {"questions": -5}, {"questions": "many"}, [1], {"current": "half"}])
-def test_a_config_that_cannot_be_read_is_as_if_there_were_none(
-    place: Class, serving: ExtensionContext, config: Any
-) -> None:
-    place.says("science", "10", config)
-    learner(place, stream="science", grade="10")
+def test_an_invalid_config_is_ignored(fixture: PracticeFixture, serving: ExtensionContext, config: Any) -> None:
+    fixture.configure("science", "10", config)
+    learner(fixture, stream="science", grade="10")
 
     assert len(new_session(serving, "asha", "math", "s1").questions) == 20
     assert dict(practice_content(serving).facts)["session configs"] == "1, 1 of them invalid"
 
 
-def test_a_config_that_is_no_json_at_all_is_as_if_there_were_none(
-    place: Class, serving: ExtensionContext, tools: Resources
+def test_a_config_that_is_not_json_is_ignored(
+    fixture: PracticeFixture, serving: ExtensionContext, tools: Resources
 ) -> None:
     with tools.data.writing() as db:
         db.execute(text("INSERT INTO session_configs (stream, grade, config) VALUES ('science', '10', '{\"que')"))
-    learner(place, stream="science", grade="10")
+    learner(fixture, stream="science", grade="10")
 
     assert len(new_session(serving, "asha", "math", "s1").questions) == 20
 
 
-def test_what_was_solved_a_moment_ago_does_not_come_again_although_topics_are_cached(
-    place: Class, serving: ExtensionContext
+def test_a_question_solved_a_moment_ago_does_not_come_again(
+    fixture: PracticeFixture, serving: ExtensionContext
 ) -> None:
-    place.enrol("asha")
+    fixture.enrol("asha")
     read_learner(serving, "asha", "math")
     for topic in MATHS:
-        for n in range(EACH - 5):
-            place.solve("asha", f"{topic}-{n:02}", timedelta(0) if n % 2 else 7 * DAY)
+        for n in range(QUESTIONS_PER_TOPIC - 5):
+            fixture.solve("asha", f"{topic}-{n:02}", timedelta(0) if n % 2 else 7 * DAY)
 
     made = new_session(serving, "asha", "math", "s1").questions
 
-    assert sorted(made) == [f"{topic}-{n:02}" for topic in MATHS for n in range(EACH - 5, EACH)]
+    assert sorted(made) == [
+        f"{topic}-{n:02}" for topic in MATHS for n in range(QUESTIONS_PER_TOPIC - 5, QUESTIONS_PER_TOPIC)
+    ]
 
 
-def test_what_was_solved_wrongly_or_long_ago_may_come_again(place: Class, serving: ExtensionContext) -> None:
-    place.enrol("asha")
+def test_questions_solved_incorrectly_or_long_ago_may_come_again(
+    fixture: PracticeFixture, serving: ExtensionContext
+) -> None:
+    fixture.enrol("asha")
     for n in range(5):
-        place.solve(
+        fixture.solve(
             "asha", f"ink-{n:02}", 7 * DAY + SECOND if n % 2 else DAY, status="correct" if n % 2 else "incorrect"
         )
 
@@ -274,9 +290,9 @@ def test_what_was_solved_wrongly_or_long_ago_may_come_again(place: Class, servin
 
 
 def test_a_session_can_be_repeated_by_its_id(
-    place: Class, serving: ExtensionContext, without_cache: ExtensionContext
+    fixture: PracticeFixture, serving: ExtensionContext, without_cache: ExtensionContext
 ) -> None:
-    learner(place)
+    learner(fixture)
     new = new_session(serving, "asha", "math", "s1")
     with without_cache.writing() as db:
         db.execute(practice_sessions.delete())
@@ -287,11 +303,11 @@ def test_a_session_can_be_repeated_by_its_id(
     assert new_session(serving, "asha", "math", "s2").questions != new.questions
 
 
-def test_there_is_no_session_for_nobody_or_of_nothing(
-    place: Class, serving: ExtensionContext, tools: Resources
+def test_unknown_users_and_empty_subjects_have_no_session(
+    fixture: PracticeFixture, serving: ExtensionContext, tools: Resources
 ) -> None:
-    place.enrol("asha")
-    place.enrol("gone", active=False)
+    fixture.enrol("asha")
+    fixture.enrol("gone", active=False)
 
     for user, subject, what in (("gone", "math", "userId"), ("x", "math", "userId"), ("asha", "law", "subjectId")):
         with pytest.raises(NotFound) as missing:
@@ -303,37 +319,37 @@ def test_there_is_no_session_for_nobody_or_of_nothing(
 # --- with and without the cache -----------------------------------------------------------------------------------
 
 
-def test_the_second_session_reads_nothing_but_what_was_solved(
-    place: Class, serving: ExtensionContext, tools: Resources
+def test_the_second_session_reads_only_solved_questions_from_the_database(
+    fixture: PracticeFixture, serving: ExtensionContext, tools: Resources
 ) -> None:
-    learner(place)
+    learner(fixture)
     with statements(tools) as first:
         new_session(serving, "asha", "math", "s1")
     with statements(tools) as second:
         new_session(serving, "asha", "math", "s2")
 
-    def selects(seen: list[tuple[str, Any]]) -> int:
-        return sum(statement.startswith("SELECT") and "FROM" in statement for statement, _ in seen)
+    def selects(executed: list[tuple[str, Any]]) -> int:
+        return sum(statement.startswith("SELECT") and "FROM" in statement for statement, _ in executed)
 
     assert selects(first) == 7
     assert selects(second) == 1
 
 
 def break_values(server: redis.Redis) -> None:
-    """Every value in the cache becomes something that no program of ours wrote."""
+    """Replaces every cached value by garbage."""
     for key in server.scan_iter():
         server.set(key, b'{"old": "schema"')
 
 
 @pytest.mark.parametrize("breaks", [break_values, redis.Redis.flushall, lambda server: None])
-def test_whatever_becomes_of_the_cache_the_answers_are_the_same(
-    place: Class,
+def test_results_are_the_same_in_any_state_of_the_cache(
+    fixture: PracticeFixture,
     serving: ExtensionContext,
     without_cache: ExtensionContext,
     server: redis.Redis,
     breaks: Callable[[redis.Redis], object],
 ) -> None:
-    learner(place)
+    learner(fixture)
     read_learner(serving, "asha", "math")
 
     breaks(server)
@@ -348,22 +364,24 @@ def test_whatever_becomes_of_the_cache_the_answers_are_the_same(
     assert all(read.failed and not read.hits for read in failed.values())
 
 
-def test_ten_at_once_ask_the_database_once(place: Class, serving: ExtensionContext, tools: Resources) -> None:
-    learner(place)
-    with statements(tools) as seen, ThreadPoolExecutor(10) as threads:
+def test_ten_concurrent_misses_query_the_database_once(
+    fixture: PracticeFixture, serving: ExtensionContext, tools: Resources
+) -> None:
+    learner(fixture)
+    with statements(tools) as executed, ThreadPoolExecutor(10) as threads:
         found = list(threads.map(lambda _: read_learner(serving, "asha", "math"), range(10)))
 
     assert all(each == found[0] for each in found)
-    assert sum("topic_mastery" in statement and "<" in statement for statement, _ in seen) <= 2
+    assert sum("topic_mastery" in statement and "<" in statement for statement, _ in executed) <= 2
 
 
-def test_when_knowledge_changes_the_topics_are_looked_up_again(
-    place: Class, serving: ExtensionContext, tools: Resources
+def test_changed_mastery_invalidates_the_topics(
+    fixture: PracticeFixture, serving: ExtensionContext, tools: Resources
 ) -> None:
-    learner(place)
+    learner(fixture)
     read_learner(serving, "asha", "math")
     read_learner(serving, "asha", "art")
-    place.knows("asha", "cal", 0.1)
+    fixture.set_mastery("asha", "cal", 0.1)
     before = read_learner(serving, "asha", "math")[1].weak
 
     gone = tools.cache.forget(pack.families, "topic_mastery", user=["asha"], subject=["math"])
@@ -373,13 +391,13 @@ def test_when_knowledge_changes_the_topics_are_looked_up_again(
     assert (gone, of_user) == (3, 1)
 
 
-def test_the_queries_use_their_indexes(place: Class, serving: ExtensionContext, tools: Resources) -> None:
-    learner(place)
-    with statements(tools) as seen:
+def test_the_queries_use_their_indexes(fixture: PracticeFixture, serving: ExtensionContext, tools: Resources) -> None:
+    learner(fixture)
+    with statements(tools) as executed:
         new_session(serving, "asha", "math", "s1")
         find_session(serving, "asha", "other")
 
-    plans = [plan_of(tools, *asked) for asked in seen if "attempts" in asked[0] and asked[0].startswith("SELECT")]
+    plans = [plan_of(tools, *call) for call in executed if "attempts" in call[0] and call[0].startswith("SELECT")]
     assert len(plans) == 4
     assert all("ix_attempts_user_id_solved_at" in plan for plan in plans), plans
 
@@ -387,17 +405,17 @@ def test_the_queries_use_their_indexes(place: Class, serving: ExtensionContext, 
 # --- over HTTP ----------------------------------------------------------------------------------------------------
 
 
-def test_a_program_starts_a_session_and_finds_it_again(
-    place: Class, serving: ExtensionContext, without_cache: ExtensionContext, server: redis.Redis
+def test_a_session_is_created_and_read_over_http(
+    fixture: PracticeFixture, serving: ExtensionContext, without_cache: ExtensionContext, server: redis.Redis
 ) -> None:
-    learner(place)
+    learner(fixture)
 
-    begun = ask(serving, "POST", "/api/practice/session", {"userId": "asha", "subjectId": "math"})
-    session = begun.body["session"]
+    created = ask(serving, "POST", "/api/practice/session", {"userId": "asha", "subjectId": "math"})
+    session = created.body["session"]
     path = "/api/practice/session/{user}/{session}"
     found = ask(serving, "GET", path, user="asha", session=session["id"])
 
-    assert (begun.status, begun.body["success"]) == (201, True)
+    assert (created.status, created.body["success"]) == (201, True)
     assert list(session) == ["id", "userId", "subjectId", "questions", "createdAt"]
     assert (session["userId"], session["createdAt"], len(session["questions"])) == ("asha", "2026-03-09T06:30:00Z", 20)
     assert server.exists(f"practice:session:asha:{session['id']}") == 1
@@ -414,38 +432,44 @@ def test_a_program_starts_a_session_and_finds_it_again(
         ({"userId": "asha"}, 400, "subjectId"),
         ({"userId": 7, "subjectId": "math"}, 400, "userId"),
         ({"userId": "asha", "subjectId": ""}, 400, "subjectId"),
-        ({"userId": "nobody", "subjectId": "math"}, 404, "userId"),
+        ({"userId": "unknown", "subjectId": "math"}, 404, "userId"),
         ({"userId": "asha", "subjectId": "law"}, 404, "subjectId"),
     ],
 )
-def test_a_question_that_makes_no_session_names_the_field(
-    place: Class, serving: ExtensionContext, body: Any, status: int, field: str
+def test_an_invalid_request_names_the_field(
+    fixture: PracticeFixture, serving: ExtensionContext, body: Any, status: int, field: str
 ) -> None:
-    place.enrol("asha")
+    fixture.enrol("asha")
 
     reply = ask(serving, "POST", "/api/practice/session", body)
 
     assert (reply.status, reply.body["success"], reply.body["error"]["field"]) == (status, False, field)
 
 
-def test_redis_is_healthy_or_not(
+def test_redis_health_reports_both_states(
     serving: ExtensionContext, without_cache: ExtensionContext, server: redis.Redis
 ) -> None:
     server.set("a", "b")
 
-    well, away = (ask(each, "GET", "/api/health/redis") for each in (serving, without_cache))
+    healthy, unhealthy = (ask(each, "GET", "/api/health/redis") for each in (serving, without_cache))
 
-    assert (well.status, well.body["status"], well.body["redis"]["connected"]) == (200, "healthy", True)
-    stats = well.body["redis"]["stats"]
+    assert (healthy.status, healthy.body["status"], healthy.body["redis"]["connected"]) == (200, "healthy", True)
+    stats = healthy.body["redis"]["stats"]
     assert (list(stats), stats["totalKeys"]) == (["totalKeys", "memoryUsage", "hitRate"], 1)
     assert stats["memoryUsage"].endswith("MB")
     assert 0 <= stats["hitRate"] <= 1
-    assert well.body["redis"]["ping"] > 0
-    assert (away.status, away.body["status"], away.body["redis"]["connected"]) == (503, "unhealthy", False)
+    assert healthy.body["redis"]["ping"] > 0
+    assert (unhealthy.status, unhealthy.body["status"], unhealthy.body["redis"]["connected"]) == (
+        503,
+        "unhealthy",
+        False,
+    )
 
 
-def test_the_figures_name_each_family(place: Class, serving: ExtensionContext, without_cache: ExtensionContext) -> None:
-    learner(place)
+def test_cache_statistics_include_each_family(
+    fixture: PracticeFixture, serving: ExtensionContext, without_cache: ExtensionContext
+) -> None:
+    learner(fixture)
     for _ in range(2):
         read_learner(serving, "asha", "math")
 
@@ -461,9 +485,11 @@ def test_the_figures_name_each_family(place: Class, serving: ExtensionContext, w
         ask(without_cache, "GET", "/api/cache/stats")
 
 
-def test_a_users_keys_are_cleared_and_no_others(place: Class, serving: ExtensionContext, server: redis.Redis) -> None:
+def test_clearing_a_user_removes_only_its_keys(
+    fixture: PracticeFixture, serving: ExtensionContext, server: redis.Redis
+) -> None:
     for name in ("asha", "ben"):
-        learner(place, name)
+        learner(fixture, name)
         read_learner(serving, name, "math")
         read_learner(serving, name, "art")
     server.set("cart:asha", "another application's")
@@ -490,17 +516,17 @@ def test_a_users_keys_are_cleared_and_no_others(place: Class, serving: Extension
 # --- on the screen ------------------------------------------------------------------------------------------------
 
 
-def test_the_panel_shows_each_family_and_goes_without_figures_when_redis_is_away(
-    place: Class, serving: ExtensionContext, without_cache: ExtensionContext
+def test_the_panel_shows_each_family_also_without_redis(
+    fixture: PracticeFixture, serving: ExtensionContext, without_cache: ExtensionContext
 ) -> None:
-    learner(place)
+    learner(fixture)
     new_session(serving, "asha", "math", "s1")
 
-    shown, away = practice_content(serving), practice_content(without_cache)
+    shown, without_redis = practice_content(serving), practice_content(without_cache)
 
     assert dict(shown.facts)["sessions in the last 24 hours"] == "1 for 1 user"
     rows = {row[0]: row[1:] for row in shown.rows}
     assert rows["practice.session"][:3] == ("practice:session:{user}:{session}", "1 d", "1")
-    assert {len(row) for row in shown.rows + away.rows} == {len(shown.columns)}
-    assert "Redis is unreachable" in away.message
-    assert away.facts[0] == shown.facts[0]
+    assert {len(row) for row in shown.rows + without_redis.rows} == {len(shown.columns)}
+    assert "Redis is unreachable" in without_redis.message
+    assert without_redis.facts[0] == shown.facts[0]

@@ -1,4 +1,4 @@
-"""The snapshot of a day: what everybody had when it ended, and the reports that the night's run left incomplete."""
+"""reporting.daily_snapshot: balances at the end of a day, and completing reports."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import pytest
 from jobs.reporting.daily_report import daily_report
 from jobs.reporting.daily_snapshot import daily_snapshot
 from jobs.reporting.tables import pockets
-from tests.jobs.reporting_fixtures import Bank, at
+from tests.jobs.reporting_fixtures import ReportingFixture, at
 
 DAY = "2026-03-08"
 
 
 @pytest.fixture
-def bank(database_url: str) -> Iterator[Bank]:
-    made = Bank(database_url)
+def fixture(database_url: str) -> Iterator[ReportingFixture]:
+    made = ReportingFixture(database_url)
     made.enrol("asha", "ben", "chen")
     yield made
     made.close()
 
 
-def test_everybody_with_a_pocket_has_a_snapshot_and_nobody_else(bank: Bank) -> None:
-    bank.open("a", "asha", 100)
-    bank.open("a2", "asha", 11)
-    bank.open("b", "ben", 200)
-    bank.move("a", "income", 40, f"{DAY} 09:00")
-    bank.transfer("a", "a2", 15, f"{DAY} 10:00")
-    bank.move("a", "expense", 5, f"{DAY} 11:00")
+def test_exactly_the_users_with_a_pocket_have_a_snapshot(fixture: ReportingFixture) -> None:
+    fixture.open("a", "asha", 100)
+    fixture.open("a2", "asha", 11)
+    fixture.open("b", "ben", 200)
+    fixture.move("a", "income", 40, f"{DAY} 09:00")
+    fixture.transfer("a", "a2", 15, f"{DAY} 10:00")
+    fixture.move("a", "expense", 5, f"{DAY} 11:00")
 
-    bank.run(daily_snapshot, DAY)
+    fixture.run(daily_snapshot, DAY)
 
-    found = bank.rows(daily_snapshot)
+    found = fixture.rows(daily_snapshot)
     assert found.keys() == {("asha", DAY), ("ben", DAY)}
     assert {name: found["asha", DAY][name] for name in ("total_minor", "pockets", "income_minor", "expense_minor")} == {
         "total_minor": 146,
@@ -43,47 +43,47 @@ def test_everybody_with_a_pocket_has_a_snapshot_and_nobody_else(bank: Bank) -> N
     assert (found["ben", DAY]["total_minor"], found["ben", DAY]["income_minor"]) == (200, 0)
 
 
-def test_a_past_day_is_that_days_truth_and_not_todays(bank: Bank) -> None:
-    bank.open("a", "asha", 100)
-    bank.open("new", "asha", 7, created="2026-03-09 00:00")
-    bank.move("a", "income", 1, f"{DAY} 23:59:59.999999")
-    bank.move("a", "income", 1_000, "2026-03-09 00:00")
-    bank.move("new", "expense", 3, "2026-03-10 00:00")
+def test_a_snapshot_of_a_past_day_has_that_days_balances(fixture: ReportingFixture) -> None:
+    fixture.open("a", "asha", 100)
+    fixture.open("new", "asha", 7, created="2026-03-09 00:00")
+    fixture.move("a", "income", 1, f"{DAY} 23:59:59.999999")
+    fixture.move("a", "income", 1_000, "2026-03-09 00:00")
+    fixture.move("new", "expense", 3, "2026-03-10 00:00")
 
     for day in ("2026-03-10", DAY, "2026-03-09"):
-        bank.run(daily_snapshot, day)
+        fixture.run(daily_snapshot, day)
 
-    totals = {day: (row["total_minor"], row["pockets"]) for (_, day), row in bank.rows(daily_snapshot).items()}
+    totals = {day: (row["total_minor"], row["pockets"]) for (_, day), row in fixture.rows(daily_snapshot).items()}
     assert totals == {DAY: (101, 1), "2026-03-09": (1_108, 2), "2026-03-10": (1_105, 2)}
 
 
-def test_a_pocket_opened_in_the_last_moment_of_the_day_counts(bank: Bank) -> None:
-    bank.open("a", "asha", 100, created=f"{DAY} 23:59:59.999999")
+def test_a_pocket_opened_in_the_last_moment_of_the_day_counts(fixture: ReportingFixture) -> None:
+    fixture.open("a", "asha", 100, created=f"{DAY} 23:59:59.999999")
 
-    bank.run(daily_snapshot, "2026-03-07")
-    bank.run(daily_snapshot, DAY)
+    fixture.run(daily_snapshot, "2026-03-07")
+    fixture.run(daily_snapshot, DAY)
 
-    assert bank.rows(daily_snapshot).keys() == {("asha", DAY)}
+    assert fixture.rows(daily_snapshot).keys() == {("asha", DAY)}
 
 
 # --- the reports of the day -----------------------------------------------------------------------------------------
 
 
-def test_the_days_last_minute_gets_into_the_reports_of_those_who_used_it(bank: Bank) -> None:
-    bank.open("a", "asha", 100)
-    bank.open("b", "ben", 100)
-    bank.open("c", "chen", 100)
-    bank.move("a", "income", 1, f"{DAY} 10:00")
-    bank.move("a", "income", 2, f"{DAY} 23:59")
-    bank.move("b", "income", 3, f"{DAY} 23:59:30")
-    bank.move("c", "income", 4, f"{DAY} 10:00")
+def test_transactions_of_the_last_minute_are_added_to_reports(fixture: ReportingFixture) -> None:
+    fixture.open("a", "asha", 100)
+    fixture.open("b", "ben", 100)
+    fixture.open("c", "chen", 100)
+    fixture.move("a", "income", 1, f"{DAY} 10:00")
+    fixture.move("a", "income", 2, f"{DAY} 23:59")
+    fixture.move("b", "income", 3, f"{DAY} 23:59:30")
+    fixture.move("c", "income", 4, f"{DAY} 10:00")
 
-    bank.now = at(f"{DAY} 23:59")
-    bank.run(daily_report, DAY, as_of=f"{DAY} 23:59")
-    bank.now = at("2026-03-09 00:00")
-    result = bank.run(daily_snapshot, DAY)
+    fixture.now = at(f"{DAY} 23:59")
+    fixture.run(daily_report, DAY, as_of=f"{DAY} 23:59")
+    fixture.now = at("2026-03-09 00:00")
+    result = fixture.run(daily_snapshot, DAY)
 
-    found = bank.rows(daily_report)
+    found = fixture.rows(daily_report)
     assert {user: row["closing_minor"] for (user, _), row in found.items()} == {"asha": 103, "ben": 103, "chen": 104}
     assert {user: row["through"] for (user, _), row in found.items()} == {
         "asha": at("2026-03-09 00:00"),
@@ -93,84 +93,84 @@ def test_the_days_last_minute_gets_into_the_reports_of_those_who_used_it(bank: B
     assert result.metrics == {"reports_updated": 2, "snapshots_written": 3}
 
 
-def test_what_was_committed_while_the_report_was_made_gets_into_it_too(bank: Bank) -> None:
-    bank.open("a", "asha", 100)
-    bank.move("a", "income", 1, f"{DAY} 10:00")
-    bank.now = at(f"{DAY} 23:59")
-    bank.run(daily_report, DAY, as_of=f"{DAY} 23:59")
-    bank.move("a", "income", 2, f"{DAY} 23:58:59")
+def test_transactions_committed_during_the_report_are_added(fixture: ReportingFixture) -> None:
+    fixture.open("a", "asha", 100)
+    fixture.move("a", "income", 1, f"{DAY} 10:00")
+    fixture.now = at(f"{DAY} 23:59")
+    fixture.run(daily_report, DAY, as_of=f"{DAY} 23:59")
+    fixture.move("a", "income", 2, f"{DAY} 23:58:59")
 
-    bank.now = at("2026-03-09 00:00")
-    bank.run(daily_snapshot, DAY)
+    fixture.now = at("2026-03-09 00:00")
+    fixture.run(daily_snapshot, DAY)
 
-    assert bank.row(daily_report, "asha", DAY)["closing_minor"] == 103
-    assert bank.row(daily_snapshot, "asha", DAY)["total_minor"] == 103
+    assert fixture.row(daily_report, "asha", DAY)["closing_minor"] == 103
+    assert fixture.row(daily_snapshot, "asha", DAY)["total_minor"] == 103
 
 
-def test_without_any_report_the_snapshot_makes_them(bank: Bank) -> None:
-    bank.open("a", "asha", 100)
-    bank.open("b", "ben", 100)
-    bank.move("a", "income", 1, f"{DAY} 00:00")
+def test_the_snapshot_writes_missing_reports(fixture: ReportingFixture) -> None:
+    fixture.open("a", "asha", 100)
+    fixture.open("b", "ben", 100)
+    fixture.move("a", "income", 1, f"{DAY} 00:00")
 
-    bank.run(daily_snapshot, DAY)
+    fixture.run(daily_snapshot, DAY)
 
-    assert bank.rows(daily_report).keys() == {("asha", DAY)}
+    assert fixture.rows(daily_report).keys() == {("asha", DAY)}
 
 
 # --- again, and with one who fails ----------------------------------------------------------------------------------
 
 
-def test_a_second_run_writes_nothing_even_later(bank: Bank) -> None:
-    bank.open("a", "asha", 100)
-    bank.move("a", "income", 1, f"{DAY} 10:00")
-    bank.run(daily_snapshot, DAY)
-    first = bank.everything()
+def test_a_second_run_writes_nothing_even_later(fixture: ReportingFixture) -> None:
+    fixture.open("a", "asha", 100)
+    fixture.move("a", "income", 1, f"{DAY} 10:00")
+    fixture.run(daily_snapshot, DAY)
+    first = fixture.everything()
 
-    bank.now = at("2027-02-01 00:00")
-    again = bank.run(daily_snapshot, DAY)
+    fixture.now = at("2027-02-01 00:00")
+    again = fixture.run(daily_snapshot, DAY)
 
-    assert bank.everything() == first
+    assert fixture.everything() == first
     assert again.metrics == {"reports_updated": 0, "snapshots_written": 0}
 
 
-def test_an_older_snapshot_does_not_replace_a_newer_one(bank: Bank) -> None:
-    bank.open("a", "asha", 100)
-    bank.run(daily_snapshot, DAY)
-    bank.move("a", "income", 1, f"{DAY} 10:00")
-    newest = bank.rows(daily_snapshot)
+def test_an_older_snapshot_does_not_replace_a_newer_one(fixture: ReportingFixture) -> None:
+    fixture.open("a", "asha", 100)
+    fixture.run(daily_snapshot, DAY)
+    fixture.move("a", "income", 1, f"{DAY} 10:00")
+    newest = fixture.rows(daily_snapshot)
 
-    bank.now = at("2026-12-31 00:00")
-    bank.run(daily_snapshot, DAY)
+    fixture.now = at("2026-12-31 00:00")
+    fixture.run(daily_snapshot, DAY)
 
-    assert bank.rows(daily_snapshot) == newest
+    assert fixture.rows(daily_snapshot) == newest
 
 
-def test_one_broken_ledger_does_not_stop_the_others(bank: Bank) -> None:
+def test_one_invalid_transaction_does_not_stop_other_users(fixture: ReportingFixture) -> None:
     for pocket, user in (("a", "asha"), ("b", "ben"), ("c", "chen")):
-        bank.open(pocket, user)
-    bank.move("a", "income", 1, f"{DAY} 10:00")
-    bank.move("c", "income", 1, f"{DAY} 10:00")
-    bank.move("c", "gift", 1, f"{DAY} 11:00", id_="t1")
+        fixture.open(pocket, user)
+    fixture.move("a", "income", 1, f"{DAY} 10:00")
+    fixture.move("c", "income", 1, f"{DAY} 10:00")
+    fixture.move("c", "gift", 1, f"{DAY} 11:00", id_="t1")
 
-    result = bank.run(daily_snapshot, DAY)
+    result = fixture.run(daily_snapshot, DAY)
 
     assert (result.ok, result.failed) == (2, ["chen"])
     assert result.failures[0].message.startswith("transaction t1 has the unknown type gift; known are")
-    assert bank.rows(daily_snapshot).keys() == {("asha", DAY), ("ben", DAY)}
-    assert bank.rows(daily_report).keys() == {("asha", DAY)}
+    assert fixture.rows(daily_snapshot).keys() == {("asha", DAY), ("ben", DAY)}
+    assert fixture.rows(daily_report).keys() == {("asha", DAY)}
 
 
-def test_the_number_of_statements_does_not_grow_with_the_batch(bank: Bank) -> None:
+def test_the_number_of_statements_does_not_grow_with_the_batch(fixture: ReportingFixture) -> None:
     names = [f"user{n:03}" for n in range(120)]
-    bank.enrol(*names)
+    fixture.enrol(*names)
     row = {"name": "p", "currency": "INR", "balance_minor": 9, "created_at": at("2025-01-01 00:00")}
-    bank.add(pockets, *({**row, "id": f"p-{name}", "user_id": name} for name in names))
+    fixture.add(pockets, *({**row, "id": f"p-{name}", "user_id": name} for name in names))
     for name in names[::10]:
-        bank.move(f"p-{name}", "income", 1, f"{DAY} 10:00")
+        fixture.move(f"p-{name}", "income", 1, f"{DAY} 10:00")
 
-    few = bank.statements(daily_snapshot, DAY, names[:3])
-    many = bank.statements(daily_snapshot, DAY, names)
+    few = fixture.statements(daily_snapshot, DAY, names[:3])
+    many = fixture.statements(daily_snapshot, DAY, names)
 
-    # Balances; reports that are there; for those behind transactions and reports; snapshots; two INSERTs.
+    # Balances; existing reports; transactions and reports of outdated users; snapshots; two INSERTs.
     assert len(few) == len(many) == 7
-    assert len(bank.rows(daily_snapshot)) == 120
+    assert len(fixture.rows(daily_snapshot)) == 120

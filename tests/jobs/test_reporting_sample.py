@@ -1,4 +1,4 @@
-"""Made-up pockets and transactions: the same for the same number of users, with balances that always agree."""
+"""Sample pockets and transactions: reproducible, with consistent balances."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy import select
 from jobs.reporting.sample import add_reporting
 from jobs.reporting.tables import pockets, transactions
 from tests.jobs.oracle_reporting import change
-from tests.jobs.reporting_fixtures import Bank, at
+from tests.jobs.reporting_fixtures import ReportingFixture, at
 
 UNTIL = datetime(2026, 3, 11, 9, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -24,36 +24,38 @@ SAMPLE = Path(__file__).parents[2] / "jobs" / "reporting" / "sample.py"
 
 
 @pytest.fixture
-def bank(database_url: str) -> Iterator[Bank]:
-    made = Bank(database_url)
+def fixture(database_url: str) -> Iterator[ReportingFixture]:
+    made = ReportingFixture(database_url)
     yield made
     made.close()
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Iterator[Bank]:
-    made = Bank(f"sqlite:///{tmp_path / 'other.db'}")
+def other(tmp_path: Path) -> Iterator[ReportingFixture]:
+    made = ReportingFixture(f"sqlite:///{tmp_path / 'other.db'}")
     yield made
     made.close()
 
 
-def there(bank: Bank) -> tuple[list[Any], list[Any]]:
-    with bank.data.reading() as db:
+def there(fixture: ReportingFixture) -> tuple[list[Any], list[Any]]:
+    with fixture.data.reading() as db:
         held, moved = (list(db.execute(select(table).order_by(table.c.id))) for table in (pockets, transactions))
     return held, moved
 
 
-def test_stretches_one_after_another_make_the_whole_on_both_databases(bank: Bank, other: Bank) -> None:
+def test_consecutive_periods_add_up_to_the_whole_on_both_databases(
+    fixture: ReportingFixture, other: ReportingFixture
+) -> None:
     noon = UNTIL - 2 * DAY + timedelta(hours=5, seconds=3)
     for since, until in ((UNTIL - 5 * DAY, noon), (noon, UNTIL - timedelta(hours=9, minutes=30)), (noon, UNTIL)):
-        add_reporting(bank.data, 40, since, until)
+        add_reporting(fixture.data, 40, since, until)
 
     add_reporting(other.data, 40, UNTIL - 5 * DAY, UNTIL)
 
-    assert there(bank) == there(other)
+    assert there(fixture) == there(other)
 
 
-def test_what_is_there_is_not_written_again(other: Bank) -> None:
+def test_existing_rows_are_not_written_again(other: ReportingFixture) -> None:
     add_reporting(other.data, 40, UNTIL - 5 * DAY, UNTIL)
     before = there(other)
 
@@ -63,7 +65,7 @@ def test_what_is_there_is_not_written_again(other: Bank) -> None:
     assert there(other) == before
 
 
-def test_people_and_what_they_do_are_of_many_kinds(other: Bank) -> None:
+def test_users_and_transactions_are_varied(other: ReportingFixture) -> None:
     add_reporting(other.data, 400, UNTIL - 10 * DAY, UNTIL)
     held, moved = there(other)
     with_pocket = Counter(row.user_id for row in held)
@@ -82,7 +84,7 @@ def test_people_and_what_they_do_are_of_many_kinds(other: Bank) -> None:
     assert all(row.occurred_at <= row.recorded_at and row.amount_minor > 0 for row in moved)
 
 
-def test_balances_agree_with_transactions_and_transfers_have_two_sides(other: Bank) -> None:
+def test_balances_agree_with_transactions_and_transfers_have_two_sides(other: ReportingFixture) -> None:
     add_reporting(other.data, 60, UNTIL - 4 * DAY, UNTIL - 2 * DAY)
     first, _ = there(other)
     add_reporting(other.data, 60, UNTIL - 2 * DAY, UNTIL)
@@ -100,13 +102,13 @@ def test_balances_agree_with_transactions_and_transfers_have_two_sides(other: Ba
     assert {row.id: row.balance_minor - since[row.id] for row in held if row.id in {old.id for old in first}} == {
         row.id: row.balance_minor for row in first
     }
-    assert all(row.balance_minor - net[row.id] >= 0 for row in held), "nobody began with less than nothing"
+    assert all(row.balance_minor - net[row.id] >= 0 for row in held), "initial balances are not negative"
     assert all(opened[row.pocket_id].created_at <= row.occurred_at for row in moved)
     assert all(opened[row.pocket_id].user_id == row.user_id for row in moved)
 
 
 @pytest.mark.parametrize("users", [10, 200])
-def test_the_day_before_yesterday_was_incomplete_when_its_night_came(other: Bank, users: int) -> None:
+def test_some_transactions_are_recorded_after_their_night(other: ReportingFixture, users: int) -> None:
     for days in range(4):
         until = UNTIL + days * DAY
         add_reporting(other.data, users, until - 3 * DAY, until)
@@ -122,17 +124,18 @@ def test_the_day_before_yesterday_was_incomplete_when_its_night_came(other: Bank
         assert 1 <= len(forgot) <= 10
 
 
-def test_nobody_and_no_time_is_no_data(other: Bank) -> None:
+def test_no_users_or_an_empty_period_write_nothing(other: ReportingFixture) -> None:
     add_reporting(other.data, 0, UNTIL - DAY, UNTIL)
     add_reporting(other.data, 10, UNTIL, UNTIL)
 
     assert there(other) == ([], [])
 
 
-def test_memory_does_not_grow_with_the_number_of_users(other: Bank, tmp_path: Path) -> None:
-    second = Bank(f"sqlite:///{tmp_path / 'second.db'}")
+@pytest.mark.soak
+def test_memory_does_not_grow_with_the_number_of_users(other: ReportingFixture, tmp_path: Path) -> None:
+    second = ReportingFixture(f"sqlite:///{tmp_path / 'second.db'}")
 
-    def peak(of: Bank, many: int) -> int:
+    def peak(of: ReportingFixture, many: int) -> int:
         tracemalloc.start()
         try:
             add_reporting(of.data, many, UNTIL - 5 * DAY, UNTIL)
@@ -144,8 +147,8 @@ def test_memory_does_not_grow_with_the_number_of_users(other: Bank, tmp_path: Pa
     second.close()
 
 
-def test_made_up_data_reads_no_clock() -> None:
+def test_sample_data_reads_no_clock() -> None:
     tree = ast.parse(SAMPLE.read_text(encoding="utf-8"))
-    asked = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
 
-    assert not asked & {"now", "utcnow", "today", "time", "monotonic", "perf_counter"}
+    assert not attributes & {"now", "utcnow", "today", "time", "monotonic", "perf_counter"}

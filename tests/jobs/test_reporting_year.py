@@ -1,4 +1,4 @@
-"""Days that are backfilled are what their nights would have made of them, whatever is asked for first."""
+"""Backfills give the same rows as nightly runs, in any order."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from opsconsole.rules.backfill import Only, StepState
 from opsconsole.rules.backfill_status import Backfill
 from tests.conftest import Installing
 from tests.installation import Installation
-from tests.jobs.oracle_reporting import Oracle, Told, as_text
+from tests.jobs.oracle_reporting import Oracle, Rows, as_text
+from tests.jobs.soak import full, postgresql_in_soak, small
 from tests.waiting import PATIENCE_SECONDS
 
 DAILY = ("reporting.daily_report", "reporting.daily_snapshot")
-NOT_TOLD = ("through", "generated_at")
+STAMPS = ("through", "generated_at")
 
 
 def filled(installing: Installing, database_url: str, redis_url: str, users: int, days: int) -> Installation:
-    """People whose last transactions are of yesterday, and nothing worked out from them yet."""
+    """An installation with transactions up to yesterday and no reports."""
     place = installing(
         database_url=database_url,
         redis_url=redis_url,
@@ -42,7 +43,7 @@ def filled(installing: Installing, database_url: str, redis_url: str, users: int
 
 
 def last(days: int) -> tuple[date, date]:
-    """So many whole days up to yesterday."""
+    """The first and last date of the given number of days up to yesterday."""
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     return yesterday - timedelta(days=days - 1), yesterday
 
@@ -63,10 +64,10 @@ def rows(place: Installation, table: Table) -> list[dict[str, Any]]:
         return [dict(row) for row in db.execute(select(table)).mappings()]
 
 
-def made(place: Installation, table: Table, period: str) -> Told:
+def made(place: Installation, table: Table, period: str) -> Rows:
     """A table's rows without their stamps."""
     return {
-        (row["user_id"], str(row[period])): {name: value for name, value in row.items() if name not in NOT_TOLD}
+        (row["user_id"], str(row[period])): {name: value for name, value in row.items() if name not in STAMPS}
         for row in rows(place, table)
     }
 
@@ -81,52 +82,62 @@ def every_day(since: date, until: date) -> list[date]:
     return [since + timedelta(days=n) for n in range((until - since).days + 1)]
 
 
-def test_days_are_what_their_nights_would_have_made(installing: Installing, database_url: str, redis_url: str) -> None:
-    place = filled(installing, database_url, redis_url, users=12, days=100)
-    since, until = last(100)
+@pytest.mark.parametrize(("users", "days"), [small(4, 10), full(12, 100)])
+def test_backfilled_days_equal_nightly_runs(
+    installing: Installing, database_url: str, redis_url: str, users: int, days: int
+) -> None:
+    place = filled(installing, database_url, redis_url, users=users, days=days)
+    since, until = last(days)
 
     with place.leading():
         ended = backfill(place, DAILY, since, until)
 
-    assert ended.counts == {StepState.DONE: 200}
+    assert ended.counts == {StepState.DONE: 2 * days}
     truth = oracle(place)
-    days = every_day(since, until)
-    told_reports = {key: row for day in days for key, row in truth.reports(day).items()}
-    told_snapshots = {key: row for day in days for key, row in truth.snapshots(day).items()}
-    assert as_text(dict(sorted(made(place, reports, "date").items()))) == as_text(dict(sorted(told_reports.items())))
+    dates = every_day(since, until)
+    expected_reports = {key: row for day in dates for key, row in truth.reports(day).items()}
+    expected_snapshots = {key: row for day in dates for key, row in truth.snapshots(day).items()}
+    assert as_text(dict(sorted(made(place, reports, "date").items()))) == as_text(
+        dict(sorted(expected_reports.items()))
+    )
     assert as_text(dict(sorted(made(place, snapshots, "date").items()))) == as_text(
-        dict(sorted(told_snapshots.items()))
+        dict(sorted(expected_snapshots.items()))
     )
 
 
-def test_the_order_asked_for_does_not_matter(installing: Installing, tmp_path: Any, redis_url: str) -> None:
+@pytest.mark.parametrize(("users", "days"), [small(6, 8), full(15, 40)])
+def test_the_order_of_backfills_does_not_matter(
+    installing: Installing, tmp_path: Any, redis_url: str, users: int, days: int
+) -> None:
+    half = days // 2
     orders: dict[str, list[tuple[Sequence[str], int, int]]] = {
-        "all at once": [(("reporting.daily_snapshot", "reporting.daily_report"), 40, 0)],
-        "newest first": [(DAILY, 20, 0), (DAILY, 60, 20)],
-        "job by job": [((DAILY[1],), 40, 0), ((DAILY[0],), 40, 0)],
+        "all at once": [(("reporting.daily_snapshot", "reporting.daily_report"), days, 0)],
+        "newest first": [(DAILY, half, 0), (DAILY, days + half, half)],
+        "job by job": [((DAILY[1],), days, 0), ((DAILY[0],), days, 0)],
     }
-    found: dict[str, list[Told]] = {}
-    for name, asked in orders.items():
-        place = filled(installing, f"sqlite:///{tmp_path / name}.db", redis_url, users=15, days=70)
-        _, until = last(70)
+    found: dict[str, list[Rows]] = {}
+    for name, steps in orders.items():
+        place = filled(installing, f"sqlite:///{tmp_path / name}.db", redis_url, users=users, days=days + half + 10)
+        _, until = last(days)
         with place.leading():
-            for jobs, back, less in asked:
+            for jobs, back, less in steps:
                 backfill(place, jobs, until - timedelta(days=back - 1), until - timedelta(days=less))
-            backfill(place, DAILY, until - timedelta(days=39), until, only=Only.ALL)
-        since = until - timedelta(days=39)
+            backfill(place, DAILY, until - timedelta(days=days - 1), until, only=Only.ALL)
+        since = until - timedelta(days=days - 1)
         found[name] = [
             {key: row for key, row in made(place, table, "date").items() if since <= row["date"] <= until}
             for table in (reports, snapshots)
         ]
 
     assert found["all at once"] == found["newest first"] == found["job by job"]
-    assert all(len(each) > 100 for each in found["all at once"])
+    assert all(len(each) > days for each in found["all at once"])
 
 
-def test_a_month_is_the_sum_of_its_days_though_they_come_after_it(
+@postgresql_in_soak
+def test_a_summary_equals_the_sum_of_days_backfilled_later(
     installing: Installing, database_url: str, redis_url: str
 ) -> None:
-    place = filled(installing, database_url, redis_url, users=10, days=75)
+    place = filled(installing, database_url, redis_url, users=4, days=75)
     month_end = datetime.now(UTC).date().replace(day=1) - timedelta(days=1)
     month_start = month_end.replace(day=1)
 
@@ -147,7 +158,7 @@ def test_a_month_is_the_sum_of_its_days_though_they_come_after_it(
 
 
 @pytest.mark.parametrize("job", DAILY)
-def test_what_came_late_is_found_and_only_those_concerned_are_done_again(
+def test_a_late_transaction_reruns_only_affected_windows_and_users(
     installing: Installing, tmp_path: Any, redis_url: str, job: str
 ) -> None:
     place = filled(installing, f"sqlite:///{tmp_path / 'data.db'}", redis_url, users=20, days=12)

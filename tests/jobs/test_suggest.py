@@ -1,4 +1,4 @@
-"""What users are told the next morning: rule by rule, and the same whatever the cache still has of their day."""
+"""attempts.suggest: each rule, and the same result in any state of the cache."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from tests.jobs.attempts_fixtures import (
     NOON,
     NOW,
     TEN_TO_TWELVE,
-    School,
-    carry_out,
+    AttemptsFixture,
+    items_of,
     plan_of,
-    population_of,
     rows_of,
+    run_batch,
     statements,
     tools_for,
 )
@@ -51,14 +51,14 @@ def tools(database_url: str, redis_url: str) -> Iterator[Resources]:
 
 @pytest.fixture
 def later(database_url: str, redis_url: str) -> Iterator[Resources]:
-    """Those of a process that works an hour later."""
+    """The resources of a process that works an hour later."""
     with tools_for(database_url, redis_url, now=lambda: NOW + HOUR) as made:
         yield made
 
 
 @pytest.fixture
-def school(tools: Resources) -> School:
-    return School(tools.data)
+def fixture(tools: Resources) -> AttemptsFixture:
+    return AttemptsFixture(tools.data)
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def key(user: str) -> str:
     return f"date:user:{DAY}:{user}"
 
 
-def told(tools: Resources) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Kind and details of everybody's suggestion."""
+def suggestions_by_user(tools: Resources) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Kind and details of each user's suggestion."""
     return {row["user_id"]: (row["kind"], row["details"]) for row in rows_of(tools, suggestions)}
 
 
@@ -109,11 +109,11 @@ def did(
         (did(1, timing=None), SuggestionKind.KEEP_GOING),
     ],
 )
-def test_the_first_rule_that_holds_decides(day: list[AttemptResult], kind: SuggestionKind) -> None:
+def test_the_first_matching_rule_decides(day: list[AttemptResult], kind: SuggestionKind) -> None:
     assert choose_suggestion(day, {"easy": 10.0}).kind is kind
 
 
-def test_the_topic_with_most_incorrect_answers_is_named_and_of_equal_ones_the_first_by_name() -> None:
+def test_the_message_names_the_topic_with_most_incorrect_answers() -> None:
     asha = [*did(2, topic=CELLS), *did(0, 2, topic=BONDS), *did(0, 2, topic=ALGEBRA), *did(0, 1, topic=CELLS)]
     ben = [*did(0, 1, topic=ALGEBRA), *did(0, 0, 2, topic=BONDS), *did(0, 2, topic=CELLS)]
 
@@ -125,7 +125,7 @@ def test_the_topic_with_most_incorrect_answers_is_named_and_of_equal_ones_the_fi
     assert for_ben.details["topic"] == {"id": "t2", "name": "Cells"}
 
 
-def test_the_expected_timing_follows_the_difficulty_of_what_was_attempted() -> None:
+def test_the_expected_timing_depends_on_difficulty() -> None:
     expected = {"easy": 10.0, "hard": 50.0, None: 30.0}
     mixed = [AttemptResult("correct", 60.0, ALGEBRA, level) for level in ("easy", "hard", None, "unheard of")]
     easy = [AttemptResult("correct", 60.0, ALGEBRA, "easy")]
@@ -140,19 +140,19 @@ def test_the_expected_timing_follows_the_difficulty_of_what_was_attempted() -> N
     assert choose_suggestion(easy, {}).kind is SuggestionKind.KEEP_GOING
 
 
-def test_every_suggestion_has_its_numbers(tools: Resources, school: School) -> None:
-    school.enrol("asha", "ben", "chen", "dora", "eve")
+def test_every_suggestion_has_its_details(tools: Resources, fixture: AttemptsFixture) -> None:
+    fixture.enrol("asha", "ben", "chen", "dora", "eve")
     for n, status in enumerate(("correct", "unsolved", "unsolved", "unsolved")):
-        school.solve("asha", NOON + timedelta(minutes=n), status=status)
+        fixture.solve("asha", NOON + timedelta(minutes=n), status=status)
     for n in range(6):
-        school.solve("ben", NOON, question_id="q2", status="correct" if n == 0 else "incorrect")
-    school.solve("chen", NOON, question_id="q2", timing=100.0)
-    school.solve("dora", NOON, status="incorrect")
+        fixture.solve("ben", NOON, question_id="q2", status="correct" if n == 0 else "incorrect")
+    fixture.solve("chen", NOON, question_id="q2", timing=100.0)
+    fixture.solve("dora", NOON, status="incorrect")
 
-    result = carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha", "ben", "chen", "dora", "eve"])
+    result = run_batch(tools, suggest, NEXT_MIDNIGHT, ["asha", "ben", "chen", "dora", "eve"])
 
     assert result.ok == 5
-    assert told(tools) == {
+    assert suggestions_by_user(tools) == {
         "asha": ("unsolved", {"attempts": 4, "unsolved": 3}),
         "ben": (
             "mistakes",
@@ -165,17 +165,17 @@ def test_every_suggestion_has_its_numbers(tools: Resources, school: School) -> N
     assert {(row["date"], row["created_at"]) for row in rows_of(tools, suggestions)} == {(THE_19TH, NOW)}
 
 
-def test_what_everybody_needed_is_worked_out_once_and_without_broken_measures(tools: Resources, school: School) -> None:
-    school.enrol("asha", "ben")
-    school.enrol("gone", active=False)
-    school.solve("asha", NOON, timing=10.0)
-    school.solve("gone", NOON, timing=20.0)
-    school.solve("ben", NOON, timing=None)
-    school.solve("ben", NOON - timedelta(days=1), timing=500.0)
-    school.solve("ben", NOON, timing=1e200)
+def test_expected_timings_are_computed_once_without_invalid_values(tools: Resources, fixture: AttemptsFixture) -> None:
+    fixture.enrol("asha", "ben")
+    fixture.enrol("gone", active=False)
+    fixture.solve("asha", NOON, timing=10.0)
+    fixture.solve("gone", NOON, timing=20.0)
+    fixture.solve("ben", NOON, timing=None)
+    fixture.solve("ben", NOON - timedelta(days=1), timing=500.0)
+    fixture.solve("ben", NOON, timing=1e200)
     if not tools.data.is_sqlite:
         for broken in (float("nan"), float("inf"), float("-inf")):
-            school.solve("ben", NOON, timing=broken)
+            fixture.solve("ben", NOON, timing=broken)
 
     facts = carried_facts(tools)
 
@@ -190,19 +190,19 @@ def carried_facts(tools: Resources) -> dict[str, Any]:
 # --- from the cache or from the database --------------------------------------------------------------------------
 
 
-def test_what_happens_after_the_day_was_cached_is_in_the_suggestion(tools: Resources, school: School) -> None:
-    school.enrol("asha", "ben", "chen")
+def test_attempts_made_after_caching_are_included(tools: Resources, fixture: AttemptsFixture) -> None:
+    fixture.enrol("asha", "ben", "chen")
     for name in ("asha", "ben"):
-        school.solve(name, NOON)
-    carry_out(tools, cache_day, TEN_TO_TWELVE, ["asha", "ben", "chen"])
+        fixture.solve(name, NOON)
+    run_batch(tools, cache_day, TEN_TO_TWELVE, ["asha", "ben", "chen"])
     for name in ("asha", "chen"):
         for seconds in (0, 60, 599):
-            school.solve(name, TEN_TO_TWELVE + timedelta(seconds=seconds), status="unsolved")
-    school.solve("ben", NEXT_MIDNIGHT, status="unsolved")
+            fixture.solve(name, TEN_TO_TWELVE + timedelta(seconds=seconds), status="unsolved")
+    fixture.solve("ben", NEXT_MIDNIGHT, status="unsolved")
 
-    result = carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha", "ben", "chen"])
+    result = run_batch(tools, suggest, NEXT_MIDNIGHT, ["asha", "ben", "chen"])
 
-    assert told(tools) == {
+    assert suggestions_by_user(tools) == {
         "asha": ("unsolved", {"attempts": 4, "unsolved": 3}),
         "ben": ("keep_going", {"attempts": 1, "correct": 1, "accuracy": 1.0}),
         "chen": ("unsolved", {"attempts": 3, "unsolved": 3}),
@@ -210,19 +210,21 @@ def test_what_happens_after_the_day_was_cached_is_in_the_suggestion(tools: Resou
     assert (result.metrics["cache_hits"], result.metrics["cache_misses"]) == (2, 1)
 
 
-def test_hits_and_misses_are_of_those_who_had_attempts(tools: Resources, school: School, cache: redis.Redis) -> None:
-    school.enrol("asha", "ben", "chen", "dora", "eve")
+def test_hits_and_misses_count_users_with_attempts(
+    tools: Resources, fixture: AttemptsFixture, cache: redis.Redis
+) -> None:
+    fixture.enrol("asha", "ben", "chen", "dora", "eve")
     for name in ("asha", "ben", "chen"):
-        school.solve(name, NOON)
-    carry_out(tools, cache_day, TEN_TO_TWELVE, ["asha", "ben", "chen", "dora", "eve"])
+        fixture.solve(name, NOON)
+    run_batch(tools, cache_day, TEN_TO_TWELVE, ["asha", "ben", "chen", "dora", "eve"])
     cache.delete(key("ben"))
     cache.set(key("chen"), "[garbage")
     cache.set(key("dora"), cache.get(key("asha")) or b"")
 
-    result = carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha", "ben", "chen", "dora", "eve"])
+    result = run_batch(tools, suggest, NEXT_MIDNIGHT, ["asha", "ben", "chen", "dora", "eve"])
 
     assert (result.metrics["cache_hits"], result.metrics["cache_misses"]) == (1, 2)
-    assert told(tools)["dora"] == ("come_back", {"attempts": 0})
+    assert suggestions_by_user(tools)["dora"] == ("come_back", {"attempts": 0})
 
 
 GARBAGE = (
@@ -232,15 +234,15 @@ GARBAGE = (
 STATES = ("whole", "gone", "old", "late", "other", "another day", "broken", "garbage")
 
 
-def test_the_suggestion_is_the_same_whatever_keys_are_deleted_old_late_or_garbage(
-    tools: Resources, school: School, cache: redis.Redis
+def test_the_suggestion_does_not_depend_on_the_state_of_the_cache(
+    tools: Resources, fixture: AttemptsFixture, cache: redis.Redis
 ) -> None:
     names = [f"user{n}" for n in range(8)]
-    school.enrol(*names)
+    fixture.enrol(*names)
     chance = random.Random(7)
     for name in names[:7]:
         for n in range(chance.randrange(1, 9)):
-            school.solve(
+            fixture.solve(
                 name,
                 NOON + timedelta(seconds=chance.randrange(3), microseconds=chance.randrange(3)),
                 f"{name}-{n}",
@@ -248,11 +250,11 @@ def test_the_suggestion_is_the_same_whatever_keys_are_deleted_old_late_or_garbag
                 status=chance.choice(["correct", "incorrect", "unsolved", "correct"]),
                 timing=chance.choice([None, 5.0, 20.0, 90.0]),
             )
-    carry_out(tools, cache_day, NEXT_MIDNIGHT - timedelta(microseconds=1), names)
+    run_batch(tools, cache_day, NEXT_MIDNIGHT - timedelta(microseconds=1), names)
     whole = {name: json.loads(cache.get(key(name)) or b"[]") for name in names}
     cache.flushall()
-    carry_out(tools, suggest, NEXT_MIDNIGHT, names)
-    from_the_database = told(tools)
+    run_batch(tools, suggest, NEXT_MIDNIGHT, names)
+    from_the_database = suggestions_by_user(tools)
 
     @settings(max_examples=40)
     @given(st.data())
@@ -290,37 +292,44 @@ def test_the_suggestion_is_the_same_whatever_keys_are_deleted_old_late_or_garbag
         with tools.data.writing() as db:
             db.execute(delete(suggestions))
 
-        result = carry_out(tools, suggest, NEXT_MIDNIGHT, names)
+        result = run_batch(tools, suggest, NEXT_MIDNIGHT, names)
 
-        assert told(tools) == from_the_database
+        assert suggestions_by_user(tools) == from_the_database
         assert result.metrics["cache_hits"] + result.metrics["cache_misses"] == 7
         assert result.ok == 8
 
     looks_the_same()
 
 
-def test_a_compressed_day_is_read_like_any_other(tools: Resources, school: School, cache: redis.Redis) -> None:
-    school.enrol("asha")
+def test_a_compressed_day_is_read_like_any_other(
+    tools: Resources, fixture: AttemptsFixture, cache: redis.Redis
+) -> None:
+    fixture.enrol("asha")
     for n in range(20):
-        school.solve("asha", NOON + timedelta(minutes=n), status="incorrect")
-    carry_out(tools, cache_day, TEN_TO_TWELVE, ["asha"], {"compress_over": 100})
+        fixture.solve("asha", NOON + timedelta(minutes=n), status="incorrect")
+    run_batch(tools, cache_day, TEN_TO_TWELVE, ["asha"], {"compress_over": 100})
     assert cache.strlen(key("asha")) < 1000
 
-    result = carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha"])
+    result = run_batch(tools, suggest, NEXT_MIDNIGHT, ["asha"])
 
     assert result.metrics["cache_hits"] == 1
-    assert told(tools)["asha"][0] == "mistakes"
+    assert suggestions_by_user(tools)["asha"][0] == "mistakes"
 
 
-def test_without_redis_the_database_answers_for_all(database_url: str, tools: Resources, school: School) -> None:
-    school.enrol("asha", "ben")
-    school.solve("asha", NOON)
+def test_without_redis_all_attempts_come_from_the_database(
+    database_url: str, tools: Resources, fixture: AttemptsFixture
+) -> None:
+    fixture.enrol("asha", "ben")
+    fixture.solve("asha", NOON)
 
     with tools_for(database_url, "redis://127.0.0.1:1") as alone:
-        result = carry_out(alone, suggest, NEXT_MIDNIGHT, ["asha", "ben"])
+        result = run_batch(alone, suggest, NEXT_MIDNIGHT, ["asha", "ben"])
 
     assert (result.ok, result.broken) == (2, None)
-    assert {name: kind for name, (kind, _) in told(tools).items()} == {"asha": "keep_going", "ben": "come_back"}
+    assert {name: kind for name, (kind, _) in suggestions_by_user(tools).items()} == {
+        "asha": "keep_going",
+        "ben": "come_back",
+    }
     assert (result.metrics["cache_hits"], result.metrics["cache_misses"]) == (0, 1)
     assert result.log == ["the cache is unreachable; all attempts are read from the database"]
 
@@ -329,37 +338,37 @@ def test_without_redis_the_database_answers_for_all(database_url: str, tools: Re
 
 
 def test_a_second_run_changes_nothing_and_a_late_attempt_changes_its_user_only(
-    tools: Resources, later: Resources, school: School
+    tools: Resources, later: Resources, fixture: AttemptsFixture
 ) -> None:
-    school.enrol("asha", "ben")
-    school.solve("asha", NOON)
-    carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha", "ben"])
+    fixture.enrol("asha", "ben")
+    fixture.solve("asha", NOON)
+    run_batch(tools, suggest, NEXT_MIDNIGHT, ["asha", "ben"])
     once = rows_of(tools, suggestions)
 
-    with statements(later) as seen:
-        carry_out(later, suggest, NEXT_MIDNIGHT, ["asha", "ben"])
+    with statements(later) as executed:
+        run_batch(later, suggest, NEXT_MIDNIGHT, ["asha", "ben"])
     twice = rows_of(later, suggestions)
-    school.solve("ben", NOON)
-    carry_out(later, suggest, NEXT_MIDNIGHT, ["asha", "ben"])
+    fixture.solve("ben", NOON)
+    run_batch(later, suggest, NEXT_MIDNIGHT, ["asha", "ben"])
 
     assert twice == once
-    assert all(statement.startswith("SELECT") for statement, _ in seen)
+    assert all(statement.startswith("SELECT") for statement, _ in executed)
     assert {row["user_id"]: (row["kind"], row["created_at"]) for row in rows_of(later, suggestions)} == {
         "asha": ("keep_going", NOW),
         "ben": ("keep_going", NOW + HOUR),
     }
 
 
-def test_a_slow_worker_does_not_replace_what_a_later_one_wrote(
-    tools: Resources, later: Resources, school: School
+def test_a_slow_worker_does_not_replace_newer_rows(
+    tools: Resources, later: Resources, fixture: AttemptsFixture
 ) -> None:
-    school.enrol("asha")
-    school.solve("asha", NOON)
-    carry_out(later, suggest, NEXT_MIDNIGHT, ["asha"])
+    fixture.enrol("asha")
+    fixture.solve("asha", NOON)
+    run_batch(later, suggest, NEXT_MIDNIGHT, ["asha"])
     with later.data.writing() as db:
         db.execute(update(suggestions).values(kind="unsolved"))
 
-    carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha"])
+    run_batch(tools, suggest, NEXT_MIDNIGHT, ["asha"])
 
     assert [(row["kind"], row["created_at"]) for row in rows_of(later, suggestions)] == [("unsolved", NOW + HOUR)]
 
@@ -367,71 +376,73 @@ def test_a_slow_worker_does_not_replace_what_a_later_one_wrote(
 # --- bad rows, and at what cost -----------------------------------------------------------------------------------
 
 
-def test_bad_rows_fail_their_users_and_nobody_else(tools: Resources, school: School) -> None:
+def test_invalid_rows_fail_only_their_users(tools: Resources, fixture: AttemptsFixture) -> None:
     names = ["asha", "ben", "chen", "dev", "eve"]
-    school.enrol(*names)
+    fixture.enrol(*names)
     for name in names:
-        school.solve(name, NOON)
-    school.solve("chen", NOON, question_id="q404")
-    school.solve("dev", NOON, status="odd")
+        fixture.solve(name, NOON)
+    fixture.solve("chen", NOON, question_id="q404")
+    fixture.solve("dev", NOON, status="odd")
     if tools.data.is_sqlite:
         with tools.data.writing() as db:
             db.execute(text("UPDATE attempts SET timing = 'soon' WHERE user_id = 'eve'"))
-    carry_out(tools, cache_day, TEN_TO_TWELVE, names)
+    run_batch(tools, cache_day, TEN_TO_TWELVE, names)
 
-    result = carry_out(tools, suggest, NEXT_MIDNIGHT, names)
+    result = run_batch(tools, suggest, NEXT_MIDNIGHT, names)
 
-    assert {told.item: told.message for told in result.failures} == {
+    assert {failure.item: failure.message for failure in result.failures} == {
         "chen": "question q404 is missing",
         "dev": "an attempt has the unknown status 'odd'",
     }
-    assert set(told(tools)) == {"asha", "ben", "eve"}
+    assert set(suggestions_by_user(tools)) == {"asha", "ben", "eve"}
 
 
-def test_a_question_without_its_topic_is_missing(tools: Resources, school: School) -> None:
-    school.enrol("asha")
-    school.solve("asha", NOON)
+def test_a_question_without_its_topic_counts_as_missing(tools: Resources, fixture: AttemptsFixture) -> None:
+    fixture.enrol("asha")
+    fixture.solve("asha", NOON)
     with tools.data.writing() as db:
         db.execute(update(questions).values(topic_id="t404"))
 
-    result = carry_out(tools, suggest, NEXT_MIDNIGHT, ["asha"])
+    result = run_batch(tools, suggest, NEXT_MIDNIGHT, ["asha"])
 
-    assert [told.message for told in result.failures] == ["question q1 is missing"]
+    assert [failure.message for failure in result.failures] == ["question q1 is missing"]
 
 
 def test_the_number_of_statements_does_not_grow_with_the_batch(
-    tools: Resources, school: School, cache: redis.Redis
+    tools: Resources, fixture: AttemptsFixture, cache: redis.Redis
 ) -> None:
     names = [f"user{n:03}" for n in range(200)]
-    school.enrol(*names)
+    fixture.enrol(*names)
     for name in names:
         for n in range(2):
-            school.solve(name, NOON + timedelta(minutes=n))
-    carry_out(tools, cache_day, NOON + timedelta(seconds=1), names)  # all are behind
+            fixture.solve(name, NOON + timedelta(minutes=n))
+    run_batch(tools, cache_day, NOON + timedelta(seconds=1), names)  # all are behind
     cache.delete(*[key(name) for name in names[::3]])
 
     with statements(tools) as for_few:
-        few = carry_out(tools, suggest, NEXT_MIDNIGHT, names[:6])
+        few = run_batch(tools, suggest, NEXT_MIDNIGHT, names[:6])
     with statements(tools) as for_many:
-        many = carry_out(tools, suggest, NEXT_MIDNIGHT, names[6:])
+        many = run_batch(tools, suggest, NEXT_MIDNIGHT, names[6:])
 
     assert (few.ok, many.ok) == (6, 194)
     assert len(for_few) == len(for_many) == 6  # means, counts, made since, whole days, what is there, the upsert
 
 
-def test_every_statement_finds_its_rows_by_an_index(tools: Resources, school: School, cache: redis.Redis) -> None:
+def test_every_statement_uses_an_index(tools: Resources, fixture: AttemptsFixture, cache: redis.Redis) -> None:
     names = ["asha", "ben"]
-    school.enrol(*names)
+    fixture.enrol(*names)
     for name in names:
-        school.solve(name, NOON)
-        school.solve(name, NOON + timedelta(minutes=5))
-    carry_out(tools, cache_day, NOON + timedelta(seconds=1), names)
+        fixture.solve(name, NOON)
+        fixture.solve(name, NOON + timedelta(minutes=5))
+    run_batch(tools, cache_day, NOON + timedelta(seconds=1), names)
     cache.delete(key("ben"))
 
-    with statements(tools) as seen:
-        carry_out(tools, suggest, NEXT_MIDNIGHT, names)
+    with statements(tools) as executed:
+        run_batch(tools, suggest, NEXT_MIDNIGHT, names)
 
-    plans = [plan_of(tools, statement, parameters) for statement, parameters in seen if statement.startswith("SELECT")]
+    plans = [
+        plan_of(tools, statement, parameters) for statement, parameters in executed if statement.startswith("SELECT")
+    ]
     assert ["ix_attempts_user_id_solved_at" in plan for plan in plans[:4]] == [True] * 4
     assert "pk_suggestions" in plans[4] or "sqlite_autoindex_suggestions" in plans[4]
 
@@ -439,17 +450,15 @@ def test_every_statement_finds_its_rows_by_an_index(tools: Resources, school: Sc
 # --- the whole of it ----------------------------------------------------------------------------------------------
 
 
-def test_through_the_engine_a_night_caches_and_suggests(
-    database_url: str, redis_url: str, installing: Installing
-) -> None:
+def test_a_night_caches_and_suggests(database_url: str, redis_url: str, installing: Installing) -> None:
     place = installing(
         database_url=database_url, redis_url=redis_url, environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
     )
-    school = School(place.data)
-    school.enrol("asha", "ben", "chen")
-    school.enrol("gone", active=False)
-    school.solve("asha", NOON)
-    school.solve("chen", NOON, question_id="q404")
+    fixture = AttemptsFixture(place.data)
+    fixture.enrol("asha", "ben", "chen")
+    fixture.enrol("gone", active=False)
+    fixture.solve("asha", NOON)
+    fixture.solve("chen", NOON, question_id="q404")
 
     place.run("attempts.cache_day", DAY)
     ended = place.run("createSuggestion", DAY)
@@ -462,9 +471,9 @@ def test_through_the_engine_a_night_caches_and_suggests(
     assert (ended.metrics["cache_hits"], ended.metrics["cache_misses"]) == (1, 1)
 
 
-def test_suggestions_wait_for_the_cache_and_are_for_every_active_user(tools: Resources, school: School) -> None:
-    school.enrol("asha", "ben")
-    school.enrol("gone", active=False)
+def test_suggest_waits_for_cache_day_and_covers_every_active_user(tools: Resources, fixture: AttemptsFixture) -> None:
+    fixture.enrol("asha", "ben")
+    fixture.enrol("gone", active=False)
 
-    assert population_of(tools, suggest, NEXT_MIDNIGHT) == ["asha", "ben"]
+    assert items_of(tools, suggest, NEXT_MIDNIGHT) == ["asha", "ben"]
     assert suggest.after == (cache_day.name,)

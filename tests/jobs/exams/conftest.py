@@ -1,4 +1,4 @@
-"""A school with a local server that makes its exams, on each kind of database."""
+"""A local API server and a fixture on each kind of database."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 
 from opsconsole import Retry
 from tests.jobs.exams.claude import KEY, ClaudeServer, Script, claude_server
-from tests.jobs.exams.fixtures import School
+from tests.jobs.exams.fixtures import ExamsFixture
 
 
 @pytest.fixture
 def claude(monkeypatch: pytest.MonkeyPatch) -> Iterator[ClaudeServer]:
-    """A server with short questions, which the SDK finds, and whose silence is not waited out for minutes."""
+    """A local API server with short questions, configured in the environment."""
     with claude_server(Script(size=400)) as server:
         monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
@@ -23,15 +23,15 @@ def claude(monkeypatch: pytest.MonkeyPatch) -> Iterator[ClaudeServer]:
 
 
 @pytest.fixture(autouse=True)
-def _nobody_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
-def school(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
-    """Nobody is there yet. After a call without an answer the next one comes at once."""
+def fixture(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExamsFixture]:
+    """An empty fixture. Failed calls are retried without backoff."""
     monkeypatch.setattr("jobs.exams.generation.BACKOFF", Retry(first=timedelta(0)))
-    made = School(database_url)
+    made = ExamsFixture(database_url)
     yield made
     made.close()

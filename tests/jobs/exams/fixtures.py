@@ -1,4 +1,4 @@
-"""A school whose exams are made by a local server: users, the jobs that look after exams, and what is there of them."""
+"""Fixtures for the tests of the exams pack."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COUNTS = {
     "diagnostic": (7, 9, 8, 9, 11, 11, 5, 11),
     "practice": (22, 29, 25, 27, 36, 34, 16, 36),
 }
-"""Questions of each domain, worked out by hand: the floors of 71 and 225 times the shares, and one more where the
+"""Questions of each domain, computed by hand: the floors of 71 and 225 times the shares, and one more where the
 remainder is largest."""
 DOMAINS = (
     "biological bases",
@@ -50,8 +50,8 @@ DOMAINS = (
 )
 
 
-class School:
-    """Users and their exams. `now` is what the clock shows; each run has a number of its own."""
+class ExamsFixture:
+    """A data database with users and exams, and runs of the pack's jobs. `now` is the workers' wall clock."""
 
     def __init__(self, database_url: str, **options: Any) -> None:
         self.now = NOON
@@ -69,15 +69,15 @@ class School:
     def close(self) -> None:
         self.tools.close()
 
-    # --- people, and what is there ------------------------------------------------------------------------------
+    # --- rows ---------------------------------------------------------------------------------------------------
 
     def users(self, *names: str, active: bool = True) -> None:
         self.add(users, *({"id": n, "name": n.title(), "active": active, "created_at": NOON} for n in names))
 
-    def exam(self, user: str, exam: str = "diagnostic", **said: Any) -> str:
-        """Adds an exam of one short question; its id."""
-        number = said.pop("id", f"{user}-{exam}-{len(self.rows(pre_generated_exams))}")
-        usual = {
+    def exam(self, user: str, exam: str = "diagnostic", **values: Any) -> str:
+        """Adds an exam of one short question; returns its id."""
+        number = values.pop("id", f"{user}-{exam}-{len(self.rows(pre_generated_exams))}")
+        defaults = {
             "id": number,
             "user_id": user,
             "exam_type": exam,
@@ -91,12 +91,12 @@ class School:
             "used": False,
             "used_at": None,
         }
-        self.add(pre_generated_exams, usual | said)
+        self.add(pre_generated_exams, defaults | values)
         return str(number)
 
-    def request(self, user: str, exam: str = "diagnostic", **said: Any) -> str:
-        """Adds a request; its id."""
-        usual = {
+    def request(self, user: str, exam: str = "diagnostic", **values: Any) -> str:
+        """Adds a request; returns its id."""
+        defaults = {
             "id": f"r-{user}-{exam}",
             "user_id": user,
             "exam_type": exam,
@@ -108,8 +108,8 @@ class School:
             "created_at": self.now,
             "updated_at": self.now,
         }
-        self.add(exam_requests, usual | said)
-        return str((usual | said)["id"])
+        self.add(exam_requests, defaults | values)
+        return str((defaults | values)["id"])
 
     def add(self, table: Table, *rows: dict[str, Any]) -> None:
         with self.data.writing() as db:
@@ -117,7 +117,7 @@ class School:
                 db.execute(insert(table).values(**row))
 
     def rows(self, table: Table) -> list[dict[str, Any]]:
-        """The whole table, in the order of its keys."""
+        """All rows of a table, ordered by its key."""
         with self.data.reading() as db:
             return [dict(row) for row in db.execute(select(table).order_by(*table.primary_key)).mappings()]
 
@@ -126,13 +126,13 @@ class School:
         return {row["id"]: row["state"] for row in self.rows(exam_requests)}
 
     def outcomes(self) -> list[tuple[int, str, str | None]]:
-        """What came of each call: its part, outcome and cause."""
+        """The part, outcome and cause of each call."""
         return [(row["seq"], row["outcome"], row["cause"]) for row in self.rows(exam_calls)]
 
     def exams(self) -> list[dict[str, Any]]:
         return self.rows(pre_generated_exams)
 
-    # --- runs and faces -----------------------------------------------------------------------------------------
+    # --- runs and interfaces ------------------------------------------------------------------------------------
 
     def planned(self, job: str, as_of: datetime | None = None) -> list[str]:
         """The items of a run."""
@@ -144,7 +144,7 @@ class School:
             return [str(key) for key in db.execute(found).scalars()]
 
     def run(self, job: str, items: list[str] | None = None, *, number: int | None = None) -> BatchResult:
-        """One run, in one batch: of its items, or of those that are named."""
+        """One run in one batch, over its population or the given items."""
         self.runs += 1
         keys = self.planned(job) if items is None else items
         number = self.runs if number is None else number
@@ -152,7 +152,7 @@ class School:
         return work(batch, JOBS[job], self.tools, self.options)
 
     def work_off(self) -> BatchResult:
-        """One run of the queue."""
+        """One run of exams.work_queue."""
         return self.run("work_queue")
 
     @property
@@ -160,30 +160,30 @@ class School:
         return ExtensionContext(self.tools, self.options, ())
 
     def ask(self, method: str, path: str, *, body: Any = None, **query: str) -> Reply:
-        """What the route of that path answers."""
+        """Calls the handler of a route."""
         (route,) = [route for route in pack.routes if (route.method, route.path) == (method, path)]
         assert callable(route.handler)
         return route.handler(self.serving, Request(query=query, body=body))
 
     def panel(self, title: str) -> PanelContent:
-        """What a panel shows."""
+        """The content of a panel."""
         (panel,) = [panel for panel in pack.panels if panel.title == title]
         assert isinstance(panel, Panel)
         return panel.read(self.serving)
 
 
 def faults(script: Script, *named: Fault | None) -> None:
-    """The next requests go wrong like this, in turn."""
+    """Scripts the faults of the next requests, in order."""
     script.faults.extend(named)
 
 
-def tries_of_a_part(log: list[Logged]) -> int:
+def max_tries_of_a_part(log: list[Logged]) -> int:
     """The most requests for one part of one exam."""
-    return max(Counter((asked.exam, asked.part) for asked in log).values())
+    return max(Counter((request.exam, request.part) for request in log).values())
 
 
 def is_whole(exam: Mapping[str, Any]) -> bool:
-    """Whether an exam is as it has to be, by somebody who does not know how it was made. Fails saying what is not."""
+    """Checks a complete exam independently of the pack's code. Fails with the first difference."""
     questions = exam["questions"]
     kind = exam["exam_type"]
     assert len(questions) == SIZES[kind]

@@ -1,4 +1,4 @@
-"""Killed in the middle of whatever it is at, the process that makes exams loses nothing and pays for nothing twice."""
+"""A process killed while generating exams loses no request and pays for no part twice."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.exams.kills import SETTINGS, campaign
+from tests.jobs.exams.crashes import SETTINGS, campaign
+from tests.jobs.soak import full, small
 
-PEOPLE, KILLS = 2, 2
 
-
-def test_a_process_that_is_killed_makes_no_exam_twice_and_pays_for_no_part_twice(
-    tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("users", "kills"), [small(1, 1), full(4, 6)])
+def test_crashes_generate_no_exam_and_pay_no_part_twice(
+    tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch, users: int, kills: int
 ) -> None:
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
 
-    with campaign(tmp_path, f"sqlite:///{tmp_path / 'ops.db'}", redis_url, people=PEOPLE, seed=7) as it:
-        while it.kills < KILLS and it.run_and_kill(it.dice.randint(1, 5)):
+    with campaign(tmp_path, f"sqlite:///{tmp_path / 'ops.db'}", redis_url, user_count=users, seed=7) as running:
+        while running.kills < kills and running.run_and_kill(running.rng.randint(1, 5)):
             pass
-        it.finish()
+        running.finish()
 
-        told = it.check(PEOPLE)
+        summary = running.check(users)
 
-    assert told.startswith("2 kills: 4 exams of 24 parts, each once and whole")
+    assert summary.startswith(f"{kills} kills: {2 * users} exams of {12 * users} parts, each once and complete")

@@ -1,4 +1,4 @@
-"""Whoever takes an exam gets one of their own; and what other programs are told."""
+"""The HTTP routes of exams: concurrent fetching, requests and analytics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from opsconsole.core.database import Database
 from opsconsole.store import data_tables as datatables
 from tests.conftest import Installing
 from tests.http.client import served
-from tests.jobs.exams.fixtures import NOON, School
+from tests.jobs.exams.fixtures import NOON, ExamsFixture
 from tests.waiting import PATIENCE_SECONDS
 
 DAY = timedelta(days=1)
@@ -31,29 +31,29 @@ REQUEST = "/api/pre-generate-exam"
 
 
 @pytest.fixture(autouse=True)
-def _key(monkeypatch: pytest.MonkeyPatch, _nobody_is_configured: None) -> None:
+def _key(monkeypatch: pytest.MonkeyPatch, _without_configuration: None) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-anything")
 
 
-def fetch(school: School, user: str = "asha", exam: str = "diagnostic") -> Reply:
-    return school.ask("GET", FETCH, userId=user, examType=exam)
+def fetch(fixture: ExamsFixture, user: str = "asha", exam: str = "diagnostic") -> Reply:
+    return fixture.ask("GET", FETCH, userId=user, examType=exam)
 
 
-def told(reply: Reply) -> Any:
+def decoded(reply: Reply) -> Any:
     return json.loads(msgspec.json.encode(reply.body))
 
 
-def test_the_oldest_valid_exam_is_handed_out_and_marked_used(school: School) -> None:
-    school.users("asha", "ben")
-    school.exam("ben", id="ben's", created_at=NOON - 3 * DAY)
-    school.exam("asha", id="expired", created_at=NOON - 8 * DAY, expires_at=NOON)
-    school.exam("asha", id="newer", created_at=NOON - DAY)
-    school.exam("asha", id="older", created_at=NOON - 2 * DAY)
-    school.exam("asha", "practice", id="another type", created_at=NOON - 3 * DAY)
+def test_the_oldest_valid_exam_is_returned_and_marked_used(fixture: ExamsFixture) -> None:
+    fixture.users("asha", "ben")
+    fixture.exam("ben", id="ben's", created_at=NOON - 3 * DAY)
+    fixture.exam("asha", id="expired", created_at=NOON - 8 * DAY, expires_at=NOON)
+    fixture.exam("asha", id="newer", created_at=NOON - DAY)
+    fixture.exam("asha", id="older", created_at=NOON - 2 * DAY)
+    fixture.exam("asha", "practice", id="another type", created_at=NOON - 3 * DAY)
 
-    reply = fetch(school)
+    reply = fetch(fixture)
 
-    assert told(reply) == {
+    assert decoded(reply) == {
         "success": True,
         "exam": {
             "id": "older",
@@ -63,38 +63,38 @@ def test_the_oldest_valid_exam_is_handed_out_and_marked_used(school: School) -> 
             "expiresAt": "2026-03-16T12:00:00.000Z",
         },
     }
-    used = {exam["id"]: exam["used_at"] for exam in school.exams() if exam["used"]}
+    used = {exam["id"]: exam["used_at"] for exam in fixture.exams() if exam["used"]}
     assert used == {"older": NOON}
-    assert told(fetch(school))["exam"]["id"] == "newer"
+    assert decoded(fetch(fixture))["exam"]["id"] == "newer"
 
 
-def test_where_there_is_none_one_is_requested_once(school: School) -> None:
-    school.users("asha")
+def test_a_missing_exam_is_requested_once(fixture: ExamsFixture) -> None:
+    fixture.users("asha")
 
-    first, second = fetch(school), fetch(school)
-    strange = fetch(school, user="nobody")
+    first, second = fetch(fixture), fetch(fixture)
+    strange = fetch(fixture, user="unknown")
 
     assert {reply.status for reply in (first, second, strange)} == {404}
-    (request,) = school.rows(exam_requests)
+    (request,) = fixture.rows(exam_requests)
     assert (request["user_id"], request["exam_type"], request["requested_by"]) == ("asha", "diagnostic", "http")
 
 
-def test_what_failed_is_taken_up_by_who_asks_for_it_and_not_by_who_looks_for_it(school: School) -> None:
-    school.users("asha")
-    request = school.request("asha", state="failed")
+def test_a_failed_request_is_reopened_by_post_and_not_by_get(fixture: ExamsFixture) -> None:
+    fixture.users("asha")
+    request = fixture.request("asha", state="failed")
 
-    fetch(school)
-    assert school.states() == {request: "failed"}
-    reply = school.ask("POST", REQUEST, body={"userId": "asha", "examType": "diagnostic"})
+    fetch(fixture)
+    assert fixture.states() == {request: "failed"}
+    reply = fixture.ask("POST", REQUEST, body={"userId": "asha", "examType": "diagnostic"})
 
     assert (reply.status, reply.body["requestId"]) == (202, request)
-    assert school.states() == {request: "waiting"}
+    assert fixture.states() == {request: "waiting"}
 
 
-def test_fifty_callers_at_once_get_fifty_different_exams(school: School, database_url: str) -> None:
-    school.users("asha")
+def test_fifty_concurrent_callers_get_fifty_different_exams(fixture: ExamsFixture, database_url: str) -> None:
+    fixture.users("asha")
     for n in range(50):
-        school.exam("asha", id=f"e{n:02}", created_at=NOON + timedelta(seconds=n))
+        fixture.exam("asha", id=f"e{n:02}", created_at=NOON + timedelta(seconds=n))
 
     crowd = Database(database_url, pool=25)
 
@@ -112,19 +112,19 @@ def test_fifty_callers_at_once_get_fifty_different_exams(school: School, databas
     assert left is None
 
 
-def test_asking_twice_for_an_exam_makes_one(school: School) -> None:
-    school.users("asha")
+def test_requesting_an_exam_twice_makes_one_request(fixture: ExamsFixture) -> None:
+    fixture.users("asha")
     body = {"userId": "asha", "examType": "practice"}
 
-    first = school.ask("POST", REQUEST, body=body)
-    second = school.ask("POST", REQUEST, body=body)
+    first = fixture.ask("POST", REQUEST, body=body)
+    second = fixture.ask("POST", REQUEST, body=body)
 
     assert (first.status, second.status) == (202, 202)
     assert first.body == second.body
-    assert len(school.rows(exam_requests)) == 1
+    assert len(fixture.rows(exam_requests)) == 1
 
-    school.exam("asha", "practice", id="there")
-    third = school.ask("POST", REQUEST, body=body)
+    fixture.exam("asha", "practice", id="there")
+    third = fixture.ask("POST", REQUEST, body=body)
     assert (third.status, third.body) == (200, {"success": True, "state": "ready", "examId": "there"})
 
 
@@ -142,31 +142,31 @@ def test_asking_twice_for_an_exam_makes_one(school: School) -> None:
         ({"userId": "asha", "examType": ["practice"]}, "examType"),
     ],
 )
-def test_what_is_not_said_is_named(school: School, body: Any, field: str) -> None:
-    reply = school.ask("POST", REQUEST, body=body)
+def test_errors_name_the_missing_or_invalid_field(fixture: ExamsFixture, body: Any, field: str) -> None:
+    reply = fixture.ask("POST", REQUEST, body=body)
 
     assert (reply.status, reply.body["error"]["field"]) == (400, field)
 
 
-def test_nobody_gets_one_who_is_not_an_active_user(school: School) -> None:
-    school.users("ben", active=False)
+def test_only_active_users_can_request_an_exam(fixture: ExamsFixture) -> None:
+    fixture.users("ben", active=False)
 
-    replies = [school.ask("POST", REQUEST, body={"userId": u, "examType": "practice"}) for u in ("ben", "nobody")]
+    replies = [fixture.ask("POST", REQUEST, body={"userId": u, "examType": "practice"}) for u in ("ben", "unknown")]
 
     assert [reply.status for reply in replies] == [404, 404]
-    assert school.rows(exam_requests) == []
+    assert fixture.rows(exam_requests) == []
 
 
-def test_analytics_count_the_rows_that_are_there(school: School) -> None:
-    school.users("asha", "ben", "chen")
-    school.users("dora", active=False)
-    school.exam("asha", "diagnostic", expires_at=NOON + DAY)
-    school.exam("asha", "practice", expires_at=NOON + DAY + timedelta(seconds=1))
-    school.exam("asha", "practice", expires_at=NOON)
-    school.exam("ben", "practice", used=True, used_at=NOON, expires_at=NOON - DAY)
-    school.exam("dora", "diagnostic", used=True, used_at=NOON)
+def test_analytics_count_stored_exams(fixture: ExamsFixture) -> None:
+    fixture.users("asha", "ben", "chen")
+    fixture.users("dora", active=False)
+    fixture.exam("asha", "diagnostic", expires_at=NOON + DAY)
+    fixture.exam("asha", "practice", expires_at=NOON + DAY + timedelta(seconds=1))
+    fixture.exam("asha", "practice", expires_at=NOON)
+    fixture.exam("ben", "practice", used=True, used_at=NOON, expires_at=NOON - DAY)
+    fixture.exam("dora", "diagnostic", used=True, used_at=NOON)
 
-    stats = school.ask("GET", "/api/pre-gen-analytics").body
+    stats = fixture.ask("GET", "/api/pre-gen-analytics").body
 
     assert stats == {
         "success": True,
@@ -186,8 +186,8 @@ def test_analytics_count_the_rows_that_are_there(school: School) -> None:
     }
 
 
-def test_analytics_of_nothing_are_zeros(school: School) -> None:
-    stats = school.ask("GET", "/api/pre-gen-analytics").body["stats"]
+def test_analytics_without_exams_are_zeros(fixture: ExamsFixture) -> None:
+    stats = fixture.ask("GET", "/api/pre-gen-analytics").body["stats"]
 
     assert {value for name, value in stats.items() if name not in ("userStats", "timestamp")} == {0}
     assert set(stats["userStats"].values()) == {0}
@@ -195,7 +195,7 @@ def test_analytics_of_nothing_are_zeros(school: School) -> None:
 
 @pytest.fixture
 def reader(database_url: str) -> Iterator[Any]:
-    """A role that may read exams and nothing more, on PostgreSQL."""
+    """A PostgreSQL role that may only read exams."""
     if database_url.startswith("sqlite"):
         pytest.skip("SQLite has no roles")
     owner = create_engine(database_url)
@@ -208,25 +208,25 @@ def reader(database_url: str) -> Iterator[Any]:
     owner.dispose()
 
 
-def test_a_role_sees_its_own_users_exams_only(school: School, database_url: str, reader: Any) -> None:
+def test_a_role_sees_only_the_exams_of_its_user(fixture: ExamsFixture, database_url: str, reader: Any) -> None:
     engine, owner = reader
-    school.users("asha", "ben")
-    school.exam("asha", id="asha's")
-    school.exam("ben", id="ben's")
+    fixture.users("asha", "ben")
+    fixture.exam("asha", id="asha's")
+    fixture.exam("ben", id="ben's")
     with owner.begin() as db:
         db.execute(text("GRANT SELECT ON pre_generated_exams TO exam_reader"))
 
-    def seen(user: str | None) -> list[str]:
+    def visible(user: str | None) -> list[str]:
         with engine.begin() as db:
             db.execute(text("SET LOCAL ROLE exam_reader"))
             if user is not None:
                 db.execute(text("SELECT set_config('app.user_id', :user, true)"), {"user": user})
             return [row.id for row in db.execute(text("SELECT id FROM pre_generated_exams"))]
 
-    assert seen("asha") == ["asha's"]
-    assert seen("ben") == ["ben's"]
-    assert seen("nobody") == []
-    assert seen(None) == []
+    assert visible("asha") == ["asha's"]
+    assert visible("ben") == ["ben's"]
+    assert visible("unknown") == []
+    assert visible(None) == []
     with engine.begin() as db:
         db.execute(text("SET LOCAL ROLE exam_reader"))
         with pytest.raises(ProgrammingError, match="permission denied"):
@@ -246,7 +246,7 @@ def test_migrating_creates_the_tables_with_their_policy(empty_database_url: str)
     data.close()
 
 
-def test_over_http_a_cron_line_starts_the_generation(installing: Installing, tmp_path: Any, redis_url: str) -> None:
+def test_the_cron_route_starts_generation(installing: Installing, tmp_path: Any, redis_url: str) -> None:
     place = installing(
         database_url=f"sqlite:///{tmp_path / 'ops.db'}",
         redis_url=redis_url,

@@ -1,19 +1,19 @@
-"""Exams are made whole or not at all, whatever the service does."""
+"""Exams are stored complete or not at all, whatever the service does."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 
 import pytest
 
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests
 from tests.jobs.exams.claude import ClaudeServer, Fault
-from tests.jobs.exams.fixtures import DOMAINS, PARTS, School, faults, is_whole, tries_of_a_part
+from tests.jobs.exams.fixtures import DOMAINS, PARTS, ExamsFixture, faults, is_whole, max_tries_of_a_part
+from tests.jobs.soak import postgresql_in_soak
 
 
-def paid(school: School, claude: ClaudeServer) -> None:
-    """The books say what the server's log says, call by call."""
+def paid(fixture: ExamsFixture, claude: ClaudeServer) -> None:
+    """Compares the recorded calls with the server's log."""
     ours = [
         (
             c["exam_key"],
@@ -23,7 +23,7 @@ def paid(school: School, claude: ClaudeServer) -> None:
             c["cache_read_tokens"],
             c["output_tokens"],
         )
-        for c in school.rows(exam_calls)
+        for c in fixture.rows(exam_calls)
         if c["input_tokens"]
     ]
     theirs = [
@@ -34,15 +34,15 @@ def paid(school: School, claude: ClaudeServer) -> None:
     assert ours == theirs
 
 
-def test_everybody_gets_both_exams_whole(school: School, claude: ClaudeServer) -> None:
-    school.users("asha", "ben")
-    school.users("chen", active=False)
-    school.run("generate")
+def test_each_user_gets_both_exams_complete(fixture: ExamsFixture, claude: ClaudeServer) -> None:
+    fixture.users("asha", "ben")
+    fixture.users("chen", active=False)
+    fixture.run("generate")
 
-    result = school.work_off()
+    result = fixture.work_off()
 
     assert (result.ok, result.failed, result.skipped, result.metrics["exams"]) == (4, [], {}, 4)
-    exams = school.exams()
+    exams = fixture.exams()
     assert sorted((e["user_id"], e["exam_type"]) for e in exams) == [
         ("asha", "diagnostic"),
         ("asha", "practice"),
@@ -50,22 +50,22 @@ def test_everybody_gets_both_exams_whole(school: School, claude: ClaudeServer) -
         ("ben", "practice"),
     ]
     assert all(is_whole(exam) for exam in exams)
-    assert set(school.states().values()) == {"done"}
-    assert {exam["id"] for exam in exams} == set(school.states())
-    assert school.rows(exam_chunks) == []
-    assert Counter(asked.exam for asked in claude.log) == {e["id"]: PARTS[e["exam_type"]] for e in exams}
+    assert set(fixture.states().values()) == {"done"}
+    assert {exam["id"] for exam in exams} == set(fixture.states())
+    assert fixture.rows(exam_chunks) == []
+    assert Counter(request.exam for request in claude.log) == {e["id"]: PARTS[e["exam_type"]] for e in exams}
     assert {exam["model"] for exam in exams} == {"sample"}
-    paid(school, claude)
+    paid(fixture, claude)
 
 
-def test_an_exam_says_what_all_its_calls_cost(school: School, claude: ClaudeServer) -> None:
-    school.users("asha")
-    school.request("asha")
+def test_an_exam_has_the_cost_of_all_its_calls(fixture: ExamsFixture, claude: ClaudeServer) -> None:
+    fixture.users("asha")
+    fixture.request("asha")
     faults(claude.script, Fault.NOT_JSON)
 
-    school.work_off()
+    fixture.work_off()
 
-    (exam,) = school.exams()
+    (exam,) = fixture.exams()
     read = sum(a.input_tokens + a.cache_write_tokens + a.cache_read_tokens for a in claude.log)
     made = sum(a.output_tokens for a in claude.log)
     cost = sum(
@@ -76,11 +76,11 @@ def test_an_exam_says_what_all_its_calls_cost(school: School, claude: ClaudeServ
     assert len(claude.log) == 4
 
 
-def test_what_is_asked_is_data_and_says_nothing_of_the_user(school: School, claude: ClaudeServer) -> None:
-    school.users("asha")
-    school.request("asha", id="r-1")
+def test_requests_are_data_and_do_not_identify_the_user(fixture: ExamsFixture, claude: ClaudeServer) -> None:
+    fixture.users("asha")
+    fixture.request("asha", id="r-1")
 
-    school.work_off()
+    fixture.work_off()
 
     first, second = claude.bodies[:2]
     assert first["system"] == second["system"]
@@ -114,161 +114,163 @@ AGAIN = [
 KINDS = [fault for fault, _, _ in AGAIN]
 
 
+@postgresql_in_soak
 @pytest.mark.parametrize(("fault", "outcome", "cause"), AGAIN, ids=KINDS)
-def test_what_goes_wrong_once_is_asked_for_once_more(
-    school: School, claude: ClaudeServer, fault: Fault, outcome: str, cause: str
+def test_a_fault_is_retried_once(
+    fixture: ExamsFixture, claude: ClaudeServer, fault: Fault, outcome: str, cause: str
 ) -> None:
     claude.script.retry_after = "0.05"
-    school.users("asha")
-    school.request("asha")
+    fixture.users("asha")
+    fixture.request("asha")
     faults(claude.script, None, fault)
 
-    result = school.work_off()
+    result = fixture.work_off()
 
     assert (result.ok, result.failed) == (1, [])
-    assert school.outcomes() == [(0, "kept", None), (1, outcome, cause), (1, "kept", None), (2, "kept", None)]
-    assert is_whole(school.exams()[0])
-    paid(school, claude)
+    assert fixture.outcomes() == [(0, "kept", None), (1, outcome, cause), (1, "kept", None), (2, "kept", None)]
+    assert is_whole(fixture.exams()[0])
+    paid(fixture, claude)
 
 
+@postgresql_in_soak
 @pytest.mark.parametrize(("fault", "outcome", "cause"), AGAIN, ids=KINDS)
-def test_what_goes_wrong_three_times_fails_the_request_and_keeps_what_was_paid_for(
-    school: School, claude: ClaudeServer, fault: Fault, outcome: str, cause: str
+def test_three_faults_fail_the_request_and_keep_its_parts(
+    fixture: ExamsFixture, claude: ClaudeServer, fault: Fault, outcome: str, cause: str
 ) -> None:
     claude.script.retry_after = "0.05"
-    school.users("asha")
-    request = school.request("asha")
+    fixture.users("asha")
+    request = fixture.request("asha")
     faults(claude.script, None, fault, fault, fault)
 
-    result = school.work_off()
+    result = fixture.work_off()
 
     assert (result.ok, result.failed, result.broken) == (0, [request], None)
-    (told,) = result.failures
-    assert told.message == f"part 2 failed 3 times, the last time: {cause}"
-    assert school.states() == {request: "failed"}
-    assert school.rows(exam_requests)[0]["last_error"] == told.message
-    assert school.exams() == []
-    assert [chunk["seq"] for chunk in school.rows(exam_chunks)] == [0]
-    assert tries_of_a_part(claude.log) == 3
-    assert [got for _, got, _ in school.outcomes()] == ["kept", outcome, outcome, outcome]
+    (failure,) = result.failures
+    assert failure.message == f"part 2 failed 3 times, the last time: {cause}"
+    assert fixture.states() == {request: "failed"}
+    assert fixture.rows(exam_requests)[0]["last_error"] == failure.message
+    assert fixture.exams() == []
+    assert [chunk["seq"] for chunk in fixture.rows(exam_chunks)] == [0]
+    assert max_tries_of_a_part(claude.log) == 3
+    assert [got for _, got, _ in fixture.outcomes()] == ["kept", outcome, outcome, outcome]
 
-    retried = school.run("work_queue", [request])
+    retried = fixture.run("work_queue", [request])
 
     assert retried.ok == 1
-    assert is_whole(school.exams()[0])
-    assert [asked.part for asked in claude.log] == [0, 1, 1, 1, 1, 2]
-    paid(school, claude)
+    assert is_whole(fixture.exams()[0])
+    assert [request.part for request in claude.log] == [0, 1, 1, 1, 1, 2]
+    paid(fixture, claude)
 
 
+@postgresql_in_soak
 @pytest.mark.parametrize("fault", [Fault.SHORT, Fault.ALIKE])
-def test_questions_that_are_missing_or_alike_come_in_a_last_smaller_part(
-    school: School, claude: ClaudeServer, fault: Fault
+def test_missing_or_duplicate_questions_come_in_a_smaller_last_part(
+    fixture: ExamsFixture, claude: ClaudeServer, fault: Fault
 ) -> None:
-    school.users("asha")
-    school.request("asha")
+    fixture.users("asha")
+    fixture.request("asha")
     faults(claude.script, None, fault, fault)
 
-    school.work_off()
+    fixture.work_off()
 
-    assert is_whole(school.exams()[0])
-    assert [asked.part for asked in claude.log][:4] == [0, 1, 2, 3]
+    assert is_whole(fixture.exams()[0])
+    assert [request.part for request in claude.log][:4] == [0, 1, 2, 3]
     assert claude.log[-1].questions < 21
-    paid(school, claude)
+    paid(fixture, claude)
 
 
-def test_a_service_that_is_always_one_short_makes_no_exam(school: School, claude: ClaudeServer) -> None:
-    school.users("asha")
-    request = school.request("asha")
+def test_a_service_that_always_returns_too_few_questions_makes_no_exam(
+    fixture: ExamsFixture, claude: ClaudeServer
+) -> None:
+    fixture.users("asha")
+    request = fixture.request("asha")
     claude.script.otherwise = Fault.SHORT
 
-    result = school.work_off()
+    result = fixture.work_off()
 
     assert result.failed == [request]
-    assert school.exams() == []
-    assert tries_of_a_part(claude.log) == 3
+    assert fixture.exams() == []
+    assert max_tries_of_a_part(claude.log) == 3
 
 
+@postgresql_in_soak
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.DRIP])
-def test_a_call_ends_at_its_deadline_however_slowly_it_comes(
-    school: School, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch, fault: Fault
+def test_a_call_ends_at_its_timeout(
+    fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     monkeypatch.setattr("jobs.exams.api_client.CALL_TIMEOUT_SECONDS", 0.5)
-    school.users("asha")
-    school.request("asha")
+    fixture.users("asha")
+    fixture.request("asha")
     faults(claude.script, fault)
-    began = time.monotonic()
 
-    school.work_off()
+    fixture.work_off()
 
-    assert time.monotonic() - began < 30  # the SDK alone may take ten to load
-    assert school.outcomes()[0] == (0, "away", "no response within 0.5 s")
-    lost = school.rows(exam_calls)[0]
+    assert fixture.outcomes()[0] == (0, "away", "no response within 0.5 s")
+    lost = fixture.rows(exam_calls)[0]
     assert lost["cost_micros"] is None
     assert lost["reserved_micros"] > 0
-    assert is_whole(school.exams()[0])
+    assert is_whole(fixture.exams()[0])
 
 
-def test_a_service_that_is_down_ends_the_run_and_costs_one_request_its_tries(
-    school: School, claude: ClaudeServer
-) -> None:
-    school.users("asha", "ben", "chen")
+def test_an_unavailable_service_ends_the_run_and_fails_one_request(fixture: ExamsFixture, claude: ClaudeServer) -> None:
+    fixture.users("asha", "ben", "chen")
     for user in ("asha", "ben", "chen"):
-        school.request(user)
+        fixture.request(user)
     claude.script.otherwise = Fault.OVERLOADED
 
-    result = school.work_off()
+    result = fixture.work_off()
 
     assert (result.broken, result.reason) == ("claude", "529 overloaded_error")
     assert len(claude.log) == 3
-    assert school.states() == {
+    assert fixture.states() == {
         "r-asha-diagnostic": "failed",
         "r-ben-diagnostic": "waiting",
         "r-chen-diagnostic": "waiting",
     }
 
-    again = school.run("work_queue", result.again, number=school.runs)
+    again = fixture.run("work_queue", result.again, number=fixture.runs)
 
     assert (again.broken, len(claude.log)) == ("claude", 3)
 
-    next_minute = school.work_off()
+    next_minute = fixture.work_off()
 
     assert (next_minute.broken, len(claude.log)) == ("claude", 4)
 
     claude.script.otherwise = None
 
-    assert school.work_off().ok == 2
+    assert fixture.work_off().ok == 2
 
 
 @pytest.mark.parametrize(
     ("fault", "cause"), [(Fault.BAD_REQUEST, "400 invalid_request_error"), (Fault.FORBIDDEN, "403 permission_error")]
 )
 def test_a_refusal_is_not_retried_and_ends_the_run(
-    school: School, claude: ClaudeServer, fault: Fault, cause: str
+    fixture: ExamsFixture, claude: ClaudeServer, fault: Fault, cause: str
 ) -> None:
-    school.users("asha", "ben")
-    school.request("asha")
-    school.request("ben")
+    fixture.users("asha", "ben")
+    fixture.request("asha")
+    fixture.request("ben")
     faults(claude.script, fault)
 
-    result = school.work_off()
-    again = school.run("work_queue", result.again, number=school.runs)
+    result = fixture.work_off()
+    again = fixture.run("work_queue", result.again, number=fixture.runs)
 
     assert result.reason == again.reason
     assert (result.broken, result.reason) == ("claude", f"{cause}: sample {cause[4:]}")
     assert len(claude.log) == 1
-    assert school.work_off().ok >= 1
+    assert fixture.work_off().ok >= 1
 
 
-def test_a_wrong_key_is_named_and_never_shown(
-    school: School, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
+def test_an_invalid_api_key_is_reported_and_never_shown(
+    fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-canary-8f2e")
-    school.users("asha")
-    school.request("asha")
+    fixture.users("asha")
+    fixture.request("asha")
 
-    result = school.work_off()
+    result = fixture.work_off()
 
     assert (result.broken, result.reason) == ("claude", "401 authentication_error")
     assert len(claude.log) == 1
-    assert school.states() == {"r-asha-diagnostic": "waiting"}
-    assert "canary" not in repr(result) + repr([school.rows(table) for table in (exam_calls, exam_requests)])
+    assert fixture.states() == {"r-asha-diagnostic": "waiting"}
+    assert "canary" not in repr(result) + repr([fixture.rows(table) for table in (exam_calls, exam_requests)])

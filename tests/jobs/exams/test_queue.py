@@ -1,4 +1,4 @@
-"""UserFilter gets an exam requested, when it is made, what it may cost, and what is deleted."""
+"""Requests, the work queue, limits and budgets, and cleanup."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobs.exams import generation
 from jobs.exams.options import Price
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests, pre_generated_exams
 from tests.jobs.exams.claude import ClaudeServer, Fault
-from tests.jobs.exams.fixtures import NOON, School, faults
+from tests.jobs.exams.fixtures import NOON, ExamsFixture, faults
 
 DAY = timedelta(days=1)
 A_MOMENT = timedelta(microseconds=1)
@@ -26,33 +26,33 @@ MISSING = "exams are not configured: set ANTHROPIC_API_KEY in the environment of
 
 @pytest.fixture
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key is set, and nobody is asked."""
+    """An API key is set; no call is made."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-anything")
 
 
-def requested(school: School) -> set[tuple[str, str]]:
-    return {(row["user_id"], row["exam_type"]) for row in school.rows(exam_requests)}
+def requested(fixture: ExamsFixture) -> set[tuple[str, str]]:
+    return {(row["user_id"], row["exam_type"]) for row in fixture.rows(exam_requests)}
 
 
 # --- who lacks one --------------------------------------------------------------------------------------------------
 
 
-def test_each_active_user_gets_what_is_missing_of_both_types(school: School, key: None) -> None:
-    school.users("asha", "ben", "chen", "dora", "eli")
-    school.users("fay", active=False)
-    school.exam("asha", "diagnostic")
-    school.exam("asha", "practice")
-    school.exam("ben", "practice", expires_at=NOON + A_MOMENT)
-    school.exam("chen", "diagnostic", expires_at=NOON)
-    school.exam("dora", "practice", used=True, used_at=NOON)
-    school.request("eli", "diagnostic")
+def test_missing_exams_of_both_types_are_requested_for_active_users(fixture: ExamsFixture, key: None) -> None:
+    fixture.users("asha", "ben", "chen", "dora", "eli")
+    fixture.users("fay", active=False)
+    fixture.exam("asha", "diagnostic")
+    fixture.exam("asha", "practice")
+    fixture.exam("ben", "practice", expires_at=NOON + A_MOMENT)
+    fixture.exam("chen", "diagnostic", expires_at=NOON)
+    fixture.exam("dora", "practice", used=True, used_at=NOON)
+    fixture.request("eli", "diagnostic")
 
-    planned = school.planned("generate")
-    result = school.run("generate")
+    planned = fixture.planned("generate")
+    result = fixture.run("generate")
 
     assert sorted(planned) == ["ben", "chen", "dora", "eli"]
     assert result.metrics == {"deleted": 1, "requested": 6}
-    assert requested(school) == {
+    assert requested(fixture) == {
         ("ben", "diagnostic"),
         ("chen", "diagnostic"),
         ("chen", "practice"),
@@ -63,210 +63,210 @@ def test_each_active_user_gets_what_is_missing_of_both_types(school: School, key
     }
 
 
-def test_asking_again_requests_nothing_twice_and_takes_up_what_failed(school: School, key: None) -> None:
-    school.users("asha")
-    failed = school.request("asha", "diagnostic", state="failed", last_error="it failed")
-    school.run("generate")
-    once = school.rows(exam_requests)
+def test_generate_is_idempotent_and_reopens_failed_requests(fixture: ExamsFixture, key: None) -> None:
+    fixture.users("asha")
+    failed = fixture.request("asha", "diagnostic", state="failed", last_error="it failed")
+    fixture.run("generate")
+    once = fixture.rows(exam_requests)
 
-    school.run("generate", ["asha"])
+    fixture.run("generate", ["asha"])
 
-    assert school.rows(exam_requests) == once
+    assert fixture.rows(exam_requests) == once
     assert len(once) == 2
     (again,) = [row for row in once if row["id"] == failed]
     assert (again["state"], again["attempts"]) == ("waiting", 2)
 
 
-def test_a_batch_costs_as_many_statements_for_many_users_as_for_few(school: School, key: None) -> None:
-    school.users(*(f"u{n:03}" for n in range(60)))
+def test_the_number_of_statements_does_not_grow_with_the_batch(fixture: ExamsFixture, key: None) -> None:
+    fixture.users(*(f"u{n:03}" for n in range(60)))
     sent: list[str] = []
-    event.listen(school.data.engine, "before_cursor_execute", lambda *said: sent.append(said[2]))
+    event.listen(fixture.data.engine, "before_cursor_execute", lambda *args: sent.append(args[2]))
 
-    school.run("generate", [f"u{n:03}" for n in range(2)])
+    fixture.run("generate", [f"u{n:03}" for n in range(2)])
     few = len(sent)
-    school.run("generate", [f"u{n:03}" for n in range(2, 60)])
+    fixture.run("generate", [f"u{n:03}" for n in range(2, 60)])
 
     assert len(sent) - few == few
 
 
-def test_an_exam_that_is_being_taken_is_never_deleted(school: School) -> None:
-    school.users("asha")
-    school.exam("asha", id="expired", expires_at=NOON)
-    school.exam("asha", id="valid", expires_at=NOON + A_MOMENT)
-    school.exam("asha", id="taken a day ago", used=True, used_at=NOON - DAY, expires_at=NOON - DAY)
-    school.exam("asha", id="being taken", used=True, used_at=NOON - DAY + A_MOMENT, expires_at=NOON - DAY)
-    school.exam("asha", id="taken by an old program", used=True, created_at=NOON - DAY)
+def test_an_exam_in_use_is_never_deleted(fixture: ExamsFixture) -> None:
+    fixture.users("asha")
+    fixture.exam("asha", id="expired", expires_at=NOON)
+    fixture.exam("asha", id="valid", expires_at=NOON + A_MOMENT)
+    fixture.exam("asha", id="taken a day ago", used=True, used_at=NOON - DAY, expires_at=NOON - DAY)
+    fixture.exam("asha", id="being taken", used=True, used_at=NOON - DAY + A_MOMENT, expires_at=NOON - DAY)
+    fixture.exam("asha", id="taken by an old program", used=True, created_at=NOON - DAY)
 
-    assert sorted(school.planned("cleanup")) == ["expired", "taken a day ago", "taken by an old program"]
-    result = school.run("cleanup")
+    assert sorted(fixture.planned("cleanup")) == ["expired", "taken a day ago", "taken by an old program"]
+    result = fixture.run("cleanup")
 
     assert result.metrics == {"deleted": 3}
-    assert {exam["id"] for exam in school.exams()} == {"valid", "being taken"}
+    assert {exam["id"] for exam in fixture.exams()} == {"valid", "being taken"}
 
 
-def test_what_is_stuck_is_cleared_with_its_parts_and_nothing_else(school: School) -> None:
-    school.users("asha", "ben")
-    failed = school.request("asha", "diagnostic", state="failed")
-    forgotten = school.request("asha", "practice", updated_at=NOON - 2 * DAY)
-    waiting = school.request("ben", "diagnostic", updated_at=NOON - 2 * DAY + A_MOMENT)
+def test_clear_stuck_deletes_only_stuck_requests_with_their_parts(fixture: ExamsFixture) -> None:
+    fixture.users("asha", "ben")
+    failed = fixture.request("asha", "diagnostic", state="failed")
+    forgotten = fixture.request("asha", "practice", updated_at=NOON - 2 * DAY)
+    waiting = fixture.request("ben", "diagnostic", updated_at=NOON - 2 * DAY + A_MOMENT)
     for request in (failed, waiting):
         chunk = {"questions": [], "input_tokens": 1, "output_tokens": 1, "created_at": NOON}
-        school.add(exam_chunks, {"exam_key": request, "seq": 0, **chunk})
+        fixture.add(exam_chunks, {"exam_key": request, "seq": 0, **chunk})
 
-    assert sorted(school.planned("clear_stuck")) == sorted([failed, forgotten])
-    school.run("clear_stuck")
+    assert sorted(fixture.planned("clear_stuck")) == sorted([failed, forgotten])
+    fixture.run("clear_stuck")
 
-    assert list(school.states()) == [waiting]
-    assert [chunk["exam_key"] for chunk in school.rows(exam_chunks)] == [waiting]
+    assert list(fixture.states()) == [waiting]
+    assert [chunk["exam_key"] for chunk in fixture.rows(exam_chunks)] == [waiting]
 
 
 # --- the order, the pace, the money ---------------------------------------------------------------------------------
 
 
-def test_what_is_begun_comes_first_and_then_what_people_asked_for(school: School, claude: ClaudeServer) -> None:
-    school.users("asha", "ben", "chen", "dora")
-    school.request("asha", id="old", created_at=NOON - DAY)
-    school.request("ben", id="begun")
+def test_started_exams_come_first_then_requests_by_people(fixture: ExamsFixture, claude: ClaudeServer) -> None:
+    fixture.users("asha", "ben", "chen", "dora")
+    fixture.request("asha", id="old", created_at=NOON - DAY)
+    fixture.request("ben", id="started")
     faults(claude.script, None, Fault.FORBIDDEN)
-    school.run("work_queue", ["begun"])
-    school.request("chen", id="by hand", requested_by="http")
-    school.request("dora", id="later", next_attempt_at=NOON + A_MOMENT)
+    fixture.run("work_queue", ["started"])
+    fixture.request("chen", id="by hand", requested_by="http")
+    fixture.request("dora", id="later", next_attempt_at=NOON + A_MOMENT)
 
-    assert school.planned("work_queue") == ["begun", "by hand", "old"]
-    school.set(requests_per_run=1)
-    assert school.planned("work_queue") == ["begun"]
+    assert fixture.planned("work_queue") == ["started", "by hand", "old"]
+    fixture.set(requests_per_run=1)
+    assert fixture.planned("work_queue") == ["started"]
 
 
-def test_calls_wait_for_the_limits_a_minute(
-    school: School, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
+def test_calls_wait_for_the_limits_per_minute(
+    fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
-        school.now += timedelta(seconds=seconds)
+        fixture.now += timedelta(seconds=seconds)
 
     monkeypatch.setattr("jobs.exams.generation.asyncio.sleep", sleep)
-    monkeypatch.setattr(generation.Generator, "_now", lambda _: school.now)
-    school.set(requests_per_minute=2)
-    school.users("asha")
-    school.request("asha")
+    monkeypatch.setattr(generation.Generator, "_now", lambda _: fixture.now)
+    fixture.set(requests_per_minute=2)
+    fixture.users("asha")
+    fixture.request("asha")
 
-    school.work_off()
+    fixture.work_off()
     assert slept == [60.0]
 
-    school.set(requests_per_minute=50, tokens_per_minute=1)
-    school.request("asha", "practice")
+    fixture.set(requests_per_minute=50, tokens_per_minute=1)
+    fixture.request("asha", "practice")
     slept.clear()
-    school.work_off()
+    fixture.work_off()
 
     assert len(slept) >= 8
-    times = [call["asked_at"] for call in school.rows(exam_calls)]
+    times = [call["asked_at"] for call in fixture.rows(exam_calls)]
     assert all(later - earlier >= timedelta(minutes=1) for earlier, later in pairwise(times[3:]))
 
 
-def test_a_service_that_wants_us_to_wait_is_obeyed_up_to_a_minute(
-    school: School, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
+def test_retry_after_is_respected_up_to_a_minute(
+    fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(round(seconds))
-        school.now += timedelta(seconds=seconds)
+        fixture.now += timedelta(seconds=seconds)
 
     monkeypatch.setattr("jobs.exams.generation.asyncio.sleep", sleep)
-    monkeypatch.setattr(generation.Generator, "_now", lambda _: school.now)
-    school.users("asha")
-    school.request("asha")
+    monkeypatch.setattr(generation.Generator, "_now", lambda _: fixture.now)
+    fixture.users("asha")
+    fixture.request("asha")
     claude.script.retry_after = "7"
     faults(claude.script, Fault.RATE_LIMITED_FOR)
-    school.work_off()
+    fixture.work_off()
     claude.script.retry_after = "3600"
     faults(claude.script, Fault.RATE_LIMITED_FOR)
-    school.request("asha", "practice")
-    school.work_off()
+    fixture.request("asha", "practice")
+    fixture.work_off()
 
     assert slept == [7, 60]
 
 
-def test_the_days_budget_begins_no_exam_and_ends_none_half_paid(school: School, claude: ClaudeServer) -> None:
-    school.users("asha", "ben", "chen")
+def test_the_daily_budget_stops_new_exams_only(fixture: ExamsFixture, claude: ClaudeServer) -> None:
+    fixture.users("asha", "ben", "chen")
     for user in ("asha", "ben", "chen"):
-        school.request(user)
-    school.set(daily_budget=Decimal("0.35"))  # an exam is reckoned at 0.29 and costs less
-    first = school.work_off()
-    whole = sum(call["cost_micros"] for call in school.rows(exam_calls))
+        fixture.request(user)
+    fixture.set(daily_budget=Decimal("0.35"))  # the estimate of an exam is 0.29, its cost is lower
+    first = fixture.work_off()
+    whole = sum(call["cost_micros"] for call in fixture.rows(exam_calls))
 
     assert first.ok >= 1
     assert first.ok + sum(first.skipped.values()) == 3
     assert list(first.skipped) == ["the daily budget of $0.35 does not allow another exam"]
     assert whole <= 350_000
 
-    school.now += DAY
-    assert school.work_off().ok >= 1
+    fixture.now += DAY
+    assert fixture.work_off().ok >= 1
 
 
-def test_an_exam_that_is_begun_is_finished_when_the_budget_is_at_its_end(school: School, claude: ClaudeServer) -> None:
-    school.users("asha", "ben")
-    begun, other = school.request("asha"), school.request("ben")
+def test_a_started_exam_is_completed_after_the_budget_is_spent(fixture: ExamsFixture, claude: ClaudeServer) -> None:
+    fixture.users("asha", "ben")
+    started, other = fixture.request("asha"), fixture.request("ben")
     faults(claude.script, None, Fault.FORBIDDEN)
-    school.work_off()
-    school.set(daily_budget=Decimal(0))
+    fixture.work_off()
+    fixture.set(daily_budget=Decimal(0))
 
-    result = school.work_off()
+    result = fixture.work_off()
 
-    assert school.states() == {begun: "done", other: "waiting"}
+    assert fixture.states() == {started: "done", other: "waiting"}
     assert (result.ok, sum(result.skipped.values())) == (1, 1)
 
 
-def test_a_run_has_a_budget_of_its_own(school: School, claude: ClaudeServer) -> None:
-    school.users("asha", "ben")
-    school.request("asha")
-    school.request("ben")
-    school.set(run_budget=Decimal("0.3"))
+def test_a_run_has_its_own_budget(fixture: ExamsFixture, claude: ClaudeServer) -> None:
+    fixture.users("asha", "ben")
+    fixture.request("asha")
+    fixture.request("ben")
+    fixture.set(run_budget=Decimal("0.3"))
 
-    first, second = school.work_off(), school.work_off()
+    first, second = fixture.work_off(), fixture.work_off()
 
     assert (first.ok, list(first.skipped)) == (1, ["the run budget of $0.30 does not allow another exam"])
     assert second.ok == 1
 
 
-def test_a_call_costs_what_the_price_table_says(school: School, claude: ClaudeServer) -> None:
+def test_the_cost_of_a_call_follows_the_price_table(fixture: ExamsFixture, claude: ClaudeServer) -> None:
     ten = Decimal(10)
-    school.set(model="claude-of-ours", prices={"claude-of-ours": Price(ten, ten, ten, ten)})
-    school.users("asha")
-    school.request("asha")
+    fixture.set(model="claude-of-ours", prices={"claude-of-ours": Price(ten, ten, ten, ten)})
+    fixture.users("asha")
+    fixture.request("asha")
 
-    school.work_off()
+    fixture.work_off()
 
     kinds = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
-    for call in school.rows(exam_calls):
+    for call in fixture.rows(exam_calls):
         assert call["cost_micros"] == 10 * sum(call[kind] for kind in kinds)
 
 
-def test_a_request_that_would_take_longer_than_its_batch_goes_on_in_the_next_run(
-    school: School, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
+def test_a_long_request_continues_in_the_next_run(
+    fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    school.users("asha")
-    request = school.request("asha")
-    school.set(requests_per_minute=2)
+    fixture.users("asha")
+    request = fixture.request("asha")
+    fixture.set(requests_per_minute=2)
     monkeypatch.setattr(generation, "LATEST_CALL_SECONDS", 30)
 
-    result = school.work_off()
+    result = fixture.work_off()
 
     assert result.skipped == {"the time of this run is used up; the next run continues": 1}
-    assert school.states() == {request: "waiting"}
-    assert len(school.rows(exam_chunks)) == 2
+    assert fixture.states() == {request: "waiting"}
+    assert len(fixture.rows(exam_chunks)) == 2
 
 
-def test_the_limits_hold_for_all_workers_together(
-    school: School, claude: ClaudeServer, database_url: str, monkeypatch: pytest.MonkeyPatch
+def test_limits_apply_to_all_workers_together(
+    fixture: ExamsFixture, claude: ClaudeServer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generation, "LATEST_CALL_SECONDS", 30)
     claude.script.seconds = (0.01, 0.05)
-    school.users("asha", "ben", "chen")
-    requests = [school.request(user) for user in ("asha", "ben", "chen")]
-    workers = [School(database_url, requests_per_minute=5) for _ in requests]
+    fixture.users("asha", "ben", "chen")
+    requests = [fixture.request(user) for user in ("asha", "ben", "chen")]
+    workers = [ExamsFixture(database_url, requests_per_minute=5) for _ in requests]
 
     with ThreadPoolExecutor(3) as pool:
         results = list(pool.map(lambda worker, request: worker.run("work_queue", [request]), workers, requests))
@@ -277,19 +277,19 @@ def test_the_limits_hold_for_all_workers_together(
         worker.close()
 
 
-def test_no_transaction_is_open_over_a_call(
-    school: School, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
+def test_no_transaction_is_open_during_a_call(
+    fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    school.users("asha")
-    school.request("asha")
+    fixture.users("asha")
+    fixture.request("asha")
     open_ones: list[int] = []
 
     def look() -> None:
-        open_ones.append(school.data.engine.pool.checkedout())  # type: ignore[attr-defined] # of a QueuePool
+        open_ones.append(fixture.data.engine.pool.checkedout())  # type: ignore[attr-defined] # of a QueuePool
 
     monkeypatch.setattr(claude, "pause", look)
 
-    school.work_off()
+    fixture.work_off()
 
     assert open_ones == [0, 0, 0]
 
@@ -297,22 +297,22 @@ def test_no_transaction_is_open_over_a_call(
 # --- without a key ----------------------------------------------------------------------------------------------------
 
 
-def test_without_a_key_everything_says_so_and_nothing_is_asked_for(school: School) -> None:
-    school.users("asha")
-    school.exam("asha", expires_at=NOON)
+def test_without_a_key_all_interfaces_report_it_and_nothing_is_requested(fixture: ExamsFixture) -> None:
+    fixture.users("asha")
+    fixture.exam("asha", expires_at=NOON)
 
-    generated, worked = school.run("generate"), school.work_off()
-    asked = school.ask("POST", "/api/pre-generate-exam", body={"userId": "asha", "examType": "practice"})
+    generated, worked = fixture.run("generate"), fixture.work_off()
+    response = fixture.ask("POST", "/api/pre-generate-exam", body={"userId": "asha", "examType": "practice"})
 
     assert (generated.skipped, generated.failed) == ({MISSING[:119] + "…" if len(MISSING) > 120 else MISSING: 1}, [])
     assert generated.metrics == {"deleted": 1, "requested": 0}
     assert (worked.ok, worked.failed, sum(worked.skipped.values())) == (0, [], 1)
-    assert (asked.status, asked.body["error"]["code"]) == (503, "not_configured")
-    assert school.panel("Exam requests").message == MISSING
-    assert school.rows(exam_requests) == []
+    assert (response.status, response.body["error"]["code"]) == (503, "not_configured")
+    assert fixture.panel("Exam requests").message == MISSING
+    assert fixture.rows(exam_requests) == []
 
 
-def test_check_says_so_and_finds_nothing_wrong_with_it(tmp_path: Path, redis_url: str) -> None:
+def test_check_reports_a_missing_key_without_a_problem(tmp_path: Path, redis_url: str) -> None:
     environ = {"PATH": "", "XDG_DATA_HOME": str(tmp_path), "HOME": str(tmp_path), "REDIS_URL": redis_url}
     command = [sys.executable, "-m", "opsconsole", "check"]
     here = environ | {"OPSCONSOLE_JOBS__PACKS": "jobs.exams"}
@@ -320,10 +320,10 @@ def test_check_says_so_and_finds_nothing_wrong_with_it(tmp_path: Path, redis_url
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert f"· {MISSING}" in ran.stdout.splitlines()
-    assert ran.stdout.splitlines()[-1] == "✓ all is well"
+    assert ran.stdout.splitlines()[-1] == "✓ no problems"
 
 
-def test_the_sdk_is_loaded_when_an_exam_is_made_and_not_before() -> None:
+def test_the_sdk_is_loaded_only_to_generate_exams() -> None:
     script = """
 import sys
 from opsconsole.authoring import catalog
@@ -339,16 +339,16 @@ print([name for name in sys.modules if name.partition(".")[0] in ("anthropic", "
 # --- what the console shows -------------------------------------------------------------------------------------------
 
 
-def test_the_panels_show_queue_stock_causes_tokens_and_cost(school: School, claude: ClaudeServer) -> None:
-    school.users("asha", "ben")
-    school.request("asha", created_at=NOON - timedelta(hours=3))
-    school.request("ben", "practice", state="failed")
+def test_the_panels_show_requests_exams_and_calls(fixture: ExamsFixture, claude: ClaudeServer) -> None:
+    fixture.users("asha", "ben")
+    fixture.request("asha", created_at=NOON - timedelta(hours=3))
+    fixture.request("ben", "practice", state="failed")
     faults(claude.script, Fault.NOT_JSON, Fault.OVERLOADED)
-    school.work_off()
-    school.request("asha", "practice", created_at=NOON - timedelta(minutes=75))
-    spent = sum(call["cost_micros"] for call in school.rows(exam_calls)) / 1e6
+    fixture.work_off()
+    fixture.request("asha", "practice", created_at=NOON - timedelta(minutes=75))
+    spent = sum(call["cost_micros"] for call in fixture.rows(exam_calls)) / 1e6
 
-    queue, stock, calls = (school.panel(t) for t in ("Exam requests", "Stored exams", "Claude API calls"))
+    queue, stock, calls = (fixture.panel(t) for t in ("Exam requests", "Stored exams", "Claude API calls"))
 
     assert dict(queue.facts) == {
         "generation": "claude-sonnet-5-5, mode messages",
@@ -370,28 +370,28 @@ def test_the_panels_show_queue_stock_causes_tokens_and_cost(school: School, clau
     }
 
 
-def test_what_somebody_has_to_look_at_is_said(school: School, key: None) -> None:
-    school.users("asha")
+def test_the_panel_shows_alerts(fixture: ExamsFixture, key: None) -> None:
+    fixture.users("asha")
     for n in range(3):
-        school.users(f"u{n}")
-        school.request(f"u{n}", state="failed")
-    school.request("asha", created_at=NOON - timedelta(hours=2))
-    school.exam("asha", questions=[{"stem": "x" * 310_000}])
-    school.exam("asha", expires_at=NOON - timedelta(hours=8))
-    school.set(daily_budget=Decimal(0))
+        fixture.users(f"u{n}")
+        fixture.request(f"u{n}", state="failed")
+    fixture.request("asha", created_at=NOON - timedelta(hours=2))
+    fixture.exam("asha", questions=[{"stem": "x" * 310_000}])
+    fixture.exam("asha", expires_at=NOON - timedelta(hours=8))
+    fixture.set(daily_budget=Decimal(0))
 
-    says = school.panel("Exam requests").message
+    message = fixture.panel("Exam requests").message
 
-    assert "the daily budget is reached: $0.00 of $0.00" in says
-    assert "3 requests failed in the last hour" in says
-    assert "the queue is growing: 3 requests added and 0 completed in the last hour" in says
-    assert "1 exam should have been deleted by now" in says
+    assert "the daily budget is reached: $0.00 of $0.00" in message
+    assert "3 requests failed in the last hour" in message
+    assert "the queue is growing: 3 requests added and 0 completed in the last hour" in message
+    assert "1 exam should have been deleted by now" in message
 
 
-def test_exams_three_times_as_large_as_usual_are_said(school: School, key: None) -> None:
-    school.users("asha")
-    school.exam("asha", questions=[{"stem": "x" * 310_000}])
-    assert school.panel("Exam requests").message == "diagnostic exams have 310 kB on average; 100 kB is typical"
-    with school.data.writing() as db:
+def test_exams_of_three_times_the_typical_size_alert(fixture: ExamsFixture, key: None) -> None:
+    fixture.users("asha")
+    fixture.exam("asha", questions=[{"stem": "x" * 310_000}])
+    assert fixture.panel("Exam requests").message == "diagnostic exams have 310 kB on average; 100 kB is typical"
+    with fixture.data.writing() as db:
         db.execute(update(pre_generated_exams).values(questions=[{"stem": "x" * 290_000}]))
-    assert school.panel("Exam requests").message == ""
+    assert fixture.panel("Exam requests").message == ""

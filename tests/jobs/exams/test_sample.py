@@ -1,4 +1,4 @@
-"""Sample exams: the same in any stretches, some of every kind, and people who have none."""
+"""Sample exams: the same for any division into periods, with every kind of exam."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAY = timedelta(days=1)
 
 
 def filled(path: Path, *cuts: int) -> list[dict[str, object]]:
-    """What is there after stretches that end so many days after the first one began."""
+    """The rows after writing periods that end these numbers of days after the start."""
     data = Database(f"sqlite:///{path}")
     metadata.create_all(data.engine)
     since = NOON - 5 * DAY
@@ -30,12 +30,12 @@ def filled(path: Path, *cuts: int) -> list[dict[str, object]]:
     return found
 
 
-def test_stretches_add_up_to_the_whole_and_there_is_some_of_everything(tmp_path: Path) -> None:
+def test_consecutive_periods_add_up_and_include_every_kind_of_exam(tmp_path: Path) -> None:
     whole = filled(tmp_path / "whole.db", 5)
     parts = filled(tmp_path / "parts.db", 1, 3, 5)
     again = filled(tmp_path / "parts.db", 5)
 
-    stamps = ("used", "used_at")  # what is taken later than a stretch's end is not taken yet
+    stamps = ("used", "used_at")  # use after the end of a period is not known in that period
     assert [{k: v for k, v in row.items() if k not in stamps} for row in whole] == [
         {k: v for k, v in row.items() if k not in stamps} for row in parts
     ]

@@ -1,0 +1,22 @@
+"""Parametrization shared by tests whose PostgreSQL runs or full sizes belong to the soak tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+postgresql_in_soak = pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)], indirect=True
+)
+"""For tests about behaviour that does not depend on the database."""
+
+
+def full(*values: Any) -> Any:
+    """A set of parameters of full size, run by the soak tests only."""
+    return pytest.param(*values, marks=pytest.mark.soak, id="full")
+
+
+def small(*values: Any) -> Any:
+    """A set of parameters of reduced size, run by `make test`."""
+    return pytest.param(*values, id="small")
