@@ -15,7 +15,7 @@ from opsconsole import Context, Window, hours
 from opsconsole.cache import Family
 
 TTL = hours(2)
-DAY_ATTEMPTS = Family("attempts.day", "date:user:{date}:{user}", ttl=TTL, of=("user",), made_from=("attempts",))
+DAY_ATTEMPTS = Family("attempts.day", "date:user:{date}:{user}", ttl=TTL, of=("user",), computed_from=("attempts",))
 
 MAX_TIMING = 1e100
 """Seconds. Larger values are invalid; sums of valid ones never overflow."""

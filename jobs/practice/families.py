@@ -16,55 +16,55 @@ PERFORMANCE = Family(
     "user:performance:{user}",
     ttl=minutes(30),
     of=USER,
-    made_from=("attempts", "user_performance"),
+    computed_from=("attempts", "user_performance"),
 )
 CONFIG = Family(
     "practice.config",
     "session:config:{stream}:{grade}",
     ttl=hours(2),
-    made_from=("session_configs",),
+    computed_from=("session_configs",),
 )
 BY_SUBJECT = Family(
     "practice.questions",
     "questions:subject:{subject}:{category}",
     ttl=hours(1),
     of=SUBJECT,
-    made_from=("questions",),
+    computed_from=("questions",),
 )
 BY_DIFFICULTY = Family(
     "practice.questions_by_difficulty",
     "subject:questions:{subject}:{category}:{difficulty}",
     ttl=hours(1),
     of=SUBJECT,
-    made_from=("questions",),
+    computed_from=("questions",),
 )
 CURRENT = Family(
     "practice.current_topics",
     "current:topics:{user}:{subject}",
     ttl=minutes(30),
     of=USER_AND_SUBJECT,
-    made_from=("attempts", "topic_mastery"),
+    computed_from=("attempts", "topic_mastery"),
 )
 WEAK = Family(
     "practice.weak_concepts",
     "weak:concepts:{user}:{subject}",
     ttl=hours(1),
     of=USER_AND_SUBJECT,
-    made_from=("topic_mastery",),
+    computed_from=("topic_mastery",),
 )
 REVISION = Family(
     "practice.revision_topics",
     "revision:topics:{user}:{subject}",
     ttl=hours(1),
     of=USER_AND_SUBJECT,
-    made_from=("attempts", "topic_mastery"),
+    computed_from=("attempts", "topic_mastery"),
 )
 SESSION = Family(
     "practice.session",
     "practice:session:{user}:{session}",
     ttl=hours(24),
     of=USER,
-    made_from=("practice_sessions",),
+    computed_from=("practice_sessions",),
 )
 
 FAMILIES = (PERFORMANCE, CONFIG, BY_SUBJECT, BY_DIFFICULTY, CURRENT, WEAK, REVISION, SESSION)

@@ -126,7 +126,7 @@ class Cache:
         keys = [
             key
             for family in families
-            if source in family.made_from and set(family.parts) <= given.keys()
+            if source in family.computed_from and set(family.parts) <= given.keys()
             for key in _keys(family, given)
         ]
         return self.unlink(keys)

@@ -36,8 +36,8 @@ class BadKey(OpsconsoleError):
 @dataclass(frozen=True, slots=True)
 class Family:
     """Keys of one kind. `pattern` has its parts in braces (`date:user:{date}:{user}`); `of` are the parts that identify
-    the owner of a key; `ttl` is None for values that do not expire; `made_from` are the tables (or other data that jobs
-    change) that a value is computed from; values of more than `compress_over` bytes are compressed, none when None.
+    the owner of a key; `ttl` is None for values that do not expire; `computed_from` are the tables (or other data that
+    jobs change) that a value depends on; values of more than `compress_over` bytes are compressed, none when None.
 
     Raises ValueError for a pattern that could match keys of other applications.
     """
@@ -46,7 +46,7 @@ class Family:
     pattern: str
     ttl: timedelta | None
     of: tuple[str, ...] = ()
-    made_from: tuple[str, ...] = ()
+    computed_from: tuple[str, ...] = ()
     compress_over: int | None = None
     parts: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _shape: re.Pattern[str] = field(init=False, repr=False, compare=False)

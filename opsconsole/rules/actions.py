@@ -150,7 +150,7 @@ def trigger_window(job: Job, day: str | None, now: datetime) -> Window:
         return job.covers.at(now, place)
     window = job.covers.named(parse_date(day), place)
     if window.start > now:
-        raise BadWindow(f"{window.label} has not begun in {job.tz}; choose a date up to today")
+        raise BadWindow(f"{window.label} has not started in {job.tz}; choose a date up to today")
     check_window_age(job, window, now)
     return window
 

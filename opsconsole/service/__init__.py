@@ -1,1 +1,1 @@
-"""The one front door for every interface: queries, commands, backfills, snapshots."""
+"""The service that every interface calls: queries, commands, backfills, snapshots."""

@@ -1,4 +1,4 @@
-"""Everything that can be read: jobs, runs, occurrences, the cache, the audit trail, panels."""
+"""Queries about jobs, runs, occurrences, the cache, the audit trail and panels."""
 
 from __future__ import annotations
 

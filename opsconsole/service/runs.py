@@ -91,8 +91,8 @@ def job_facts(db: Connection, catalog: Catalog, found: tuple[JobHistory, ...], n
         JobFacts(
             job=job,
             due=cron.previous(now) if (cron := catalog.cron(job)) is not None else None,
-            accounted_until=known.planned_until if known else None,
-            registered_at=known.registered_at if known else None,
+            accounted_until=registration.planned_until if registration else None,
+            registered_at=registration.registered_at if registration else None,
             newest=health_runs.get(job.name, ()),
             open=unfinished.get(job.name),
             last_good=good.get(job.name),
@@ -102,7 +102,7 @@ def job_facts(db: Connection, catalog: Catalog, found: tuple[JobHistory, ...], n
             ),
         )
         for job in catalog
-        for known in (registered.get(job.name),)
+        for registration in (registered.get(job.name),)
     ]
 
 

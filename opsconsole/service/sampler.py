@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from opsconsole.cache.statistics import RedisStats, hit_rate_between, sample
 from opsconsole.core.database import reason
 from opsconsole.core.errors import NAMES, Unavailable
-from opsconsole.rules.health import findings
+from opsconsole.rules.health import FindingKind, findings
 from opsconsole.service import runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Outage, RedisView, Snapshot
@@ -80,10 +80,9 @@ class Sampler:
         except SQLAlchemyError as error:
             since = self._last.store_outage.since if self._last.store_outage else now
             outage = Outage(since, reason(error))
-            found = findings((), _present({NAMES["store"]: outage, **outages}), now)
-            services = set(NAMES.values())
-            kept = tuple(each for each in self._last.findings if each.subject not in services)
-            self._last = replace(before, store_outage=outage, findings=found + kept)
+            unreachable = findings((), _present({NAMES["store"]: outage, **outages}), now)
+            about_jobs = tuple(each for each in self._last.findings if each.kind is not FindingKind.UNREACHABLE)
+            self._last = replace(before, store_outage=outage, findings=unreachable + about_jobs)
         return self._last
 
     def _read(self, before: Snapshot, outages: dict[str, Outage | None], now: datetime) -> Snapshot:

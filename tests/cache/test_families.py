@@ -100,8 +100,10 @@ def test_a_read_only_replica_raises_unavailable(own_redis: EmbeddedRedis) -> Non
 
 # --- parsing keys -------------------------------------------------------------------------------------------------
 
-WEAK = Family("weak", "weak:{user}:{subject}", ttl=timedelta(hours=1), of=("user", "subject"), made_from=("mastery",))
-LEVEL = Family("level", "user:level:{user}", ttl=timedelta(hours=1), of=("user",), made_from=("mastery", "lives"))
+WEAK = Family(
+    "weak", "weak:{user}:{subject}", ttl=timedelta(hours=1), of=("user", "subject"), computed_from=("mastery",)
+)
+LEVEL = Family("level", "user:level:{user}", ttl=timedelta(hours=1), of=("user",), computed_from=("mastery", "lives"))
 ALL = Families((DAYS, LONG, WEAK, LEVEL))
 
 

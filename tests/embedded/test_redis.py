@@ -199,7 +199,7 @@ def test_it_ends_when_its_process_is_killed(embedded: Maker, other_process: Call
 
     other.kill()
 
-    eventually(lambda: not is_alive(pid), "the server goes with its process")
+    eventually(lambda: not is_alive(pid), "the server ends with its process")
     assert not server.is_up()
 
 
@@ -207,12 +207,12 @@ def test_the_next_process_starts_it_again(embedded: Maker, other_process: Callab
     server, other = embedded(), other_process()
     other.ensure()
     other.kill()
-    eventually(lambda: not server.is_up(), "the server goes with its process")
+    eventually(lambda: not server.is_up(), "the server ends with its process")
 
     assert server.ensure() is True
 
     os.kill(pid_of(server), signal.SIGKILL)
-    eventually(lambda: not server.is_up(), "the server is gone")
+    eventually(lambda: not server.is_up(), "the server has ended")
     assert other_process().ensure()["started"] is True
     assert server.is_up()
 
@@ -242,7 +242,7 @@ def test_a_server_that_hangs_is_reported_and_not_replaced(embedded: Maker, monke
     finally:
         os.kill(pid, signal.SIGCONT)
 
-    eventually(server.is_up, "it goes on")
+    eventually(server.is_up, "it responds again")
     assert server.ensure() is False
     assert pid_of(server) == pid
 
@@ -399,7 +399,7 @@ def test_a_link_in_the_place_of_the_short_folder_is_refused(embedded: Maker, tmp
         server.socket.parent.unlink()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a folder")
 def test_a_folder_of_another_user_is_refused(embedded: Maker, tmp_path: Path) -> None:
     folder = tmp_path / "r"
     folder.mkdir(mode=0o700)
@@ -529,8 +529,8 @@ def test_a_supervising_launcher_ends_the_server_when_its_parent_is_killed(
 
     parent.kill()
 
-    eventually(lambda: not is_alive(server), "the server goes")
-    eventually(lambda: not is_alive(middle), "the launcher goes")
+    eventually(lambda: not is_alive(server), "the server has ended")
+    eventually(lambda: not is_alive(middle), "the launcher has ended")
 
 
 def test_a_supervising_launcher_forwards_sigterm(

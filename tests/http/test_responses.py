@@ -143,7 +143,7 @@ def test_an_unknown_job_is_not_found_and_similar_names_are_suggested(place: Inst
     [
         ({"date": "19.01.2026"}, "bad_date", "date", "'19.01.2026' is not a date; write it as 2026-01-19"),
         ({"date": ""}, "bad_date", "date", "'' is not a date; write it as 2026-01-19"),
-        ({"date": "2999-01-19"}, "bad_date", "date", "2999-01-19 has not begun in UTC; choose a date up to today"),
+        ({"date": "2999-01-19"}, "bad_date", "date", "2999-01-19 has not started in UTC; choose a date up to today"),
         ({"date": 20260119}, "bad_date", "date", "the date must be a string such as 2026-01-19"),
         ({"day": DAY}, "unknown_field", "day", 'the only field is "date"'),
         ([DAY], "bad_body", None, 'the body must be a JSON object such as {"date": "2026-01-19"}'),

@@ -32,7 +32,9 @@ SUNDAY_AT_ONE = MIDNIGHT + timedelta(hours=1)
 SATURDAY_NOON = MIDNIGHT - timedelta(hours=12)
 FOUR_WEEKS = timedelta(days=28)
 
-WEAK = Family("shop.weak", "weak:{user}:{subject}", ttl=hours(1), of=("user", "subject"), made_from=("topic_mastery",))
+WEAK = Family(
+    "shop.weak", "weak:{user}:{subject}", ttl=hours(1), of=("user", "subject"), computed_from=("topic_mastery",)
+)
 
 
 @pytest.fixture

@@ -31,8 +31,10 @@ from tests.jobs.attempts_fixtures import (
     tools_for,
 )
 
-MADE_OF_PERFORMANCE = Family("shop.shelf", "shelf:{user}", ttl=hours(1), of=("user",), made_from=("user_performance",))
-OF_SOMETHING_ELSE = Family("shop.till", "till:{user}", ttl=hours(1), of=("user",), made_from=("topic_mastery",))
+MADE_OF_PERFORMANCE = Family(
+    "shop.shelf", "shelf:{user}", ttl=hours(1), of=("user",), computed_from=("user_performance",)
+)
+OF_SOMETHING_ELSE = Family("shop.till", "till:{user}", ttl=hours(1), of=("user",), computed_from=("topic_mastery",))
 
 
 @pytest.fixture

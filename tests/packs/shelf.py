@@ -7,7 +7,7 @@ from datetime import timedelta
 from opsconsole import Pack
 from opsconsole.cache import Family
 
-DAY = Family("shelf.day", "shelf:day:{date}:{user}", timedelta(hours=2), of=("user",), made_from=("books",))
+DAY = Family("shelf.day", "shelf:day:{date}:{user}", timedelta(hours=2), of=("user",), computed_from=("books",))
 LEVEL = Family("shelf.level", "shelf:level:{user}:{subject}", timedelta(hours=1), of=("user", "subject"))
 BOARD = Family("shelf.board", "shelf:board:{board}", None)
 

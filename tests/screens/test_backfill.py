@@ -311,9 +311,9 @@ def test_what_cannot_be_planned_says_why() -> None:
 
     async def look(console: Opened) -> None:
         await console.press(*MARKED)
-        service.away = BadWindow("2026-01-20 has not begun in Asia/Kolkata; choose dates up to today")
+        service.away = BadWindow("2026-01-20 has not started in Asia/Kolkata; choose dates up to today")
         await console.press("enter")
-        await console.until(lambda: "✗ 2026-01-20 has not begun in Asia/Kolkata" in console.text)
+        await console.until(lambda: "✗ 2026-01-20 has not started in Asia/Kolkata" in console.text)
 
     trying(look, service=service)
 

@@ -1,4 +1,4 @@
-"""How long a job has been without a good scheduled run: what counts as one, over restarts."""
+"""The age of a job's data: the time since its last good scheduled run."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def last_good(store: Store, least: float = 0.9, manual: tuple[str, ...] = ()) ->
         (RunState.SUCCEEDED, 10, 0, Trigger.BACKFILL, False),
     ],
 )
-def test_what_makes_a_job_young_again(
+def test_only_good_scheduled_runs_reset_the_age_of_a_job(
     store: Store, state: RunState, ok: int, failed: int, by: Trigger, is_good: bool
 ) -> None:
     add(store, NOON - 5 * HOUR, RunState.SUCCEEDED, by=Trigger.SCHEDULE)

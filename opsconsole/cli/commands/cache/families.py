@@ -45,7 +45,7 @@ def command(options: Options, with_count: bool, as_json: bool) -> None:
             family.pattern,
             duration(family.ttl) if family.ttl else "none",
             ", ".join(family.of) or "-",
-            ", ".join(family.made_from) or "-",
+            ", ".join(family.computed_from) or "-",
         ]
         for family in families
     ]
@@ -62,7 +62,7 @@ def _document(family: Family, usage: UsageSurvey | None) -> dict[str, Any]:
         "pattern": family.pattern,
         "ttl_seconds": family.ttl_seconds,
         "belongs_to": family.of,
-        "computed_from": family.made_from,
+        "computed_from": family.computed_from,
     }
     if usage is not None:
         document |= {"keys": usage.families[family.name].keys, "exact": usage.done}
