@@ -548,6 +548,6 @@ def test_a_run_that_the_schedule_replaces_says_so() -> None:
     async def look(console: Opened) -> None:
         assert "being cancelled by schedule · by force in 30 s" in console.text
         await console.press("down", "enter")
-        await console.until(lambda: "\n replaced by the instant of 18:30 UTC" in console.text)
+        await console.until(lambda: "replaced by run 4900" in console.text)
 
     trying(look, replace(world.BUSY, live=(world.running(stop=stop),)), world.FakeService([page]))

@@ -298,7 +298,7 @@ def test_when_the_world_has_changed_it_is_told_and_the_plan_is_made_anew() -> No
         await planned(console, *MARKED, "enter")
         await console.press("enter", "enter")
         await console.until(lambda: "─ No plan" in console.text)
-        assert "✗ refused: backfill 12 is out of date: run 4901 has been about" in console.text
+        assert "✗ refused: backfill 12 is out of date: run 4901 of" in console.text
         assert "enter plans it anew" in console.text
         await planned(console, "enter")
         assert len(verbs(service, "plan_backfill")) == 2
@@ -395,7 +395,7 @@ def test_whoever_may_only_look_sees_the_plan_and_is_refused() -> None:
         await console.press("enter", "enter")
         await console.until(lambda: "✗ apply backfill is not allowed in read-only mode" in console.text)
         await console.press("escape", "tab", "p")
-        await console.until(lambda: "is refused" in console.notice)
+        await console.until(lambda: "not allowed" in console.notice)
 
     trying(look, service=service)
 
@@ -635,7 +635,7 @@ def test_days_are_filled_by_keys_with_a_real_desk(
             await console.press("enter")
             await console.until(lambda: "runs      12 windows · 24 items" in console.text)
             await console.press("enter", "enter")
-            await console.until(lambda: "begins: 12 windows" in console.notice)
+            await console.until(lambda: "started backfill 1: 12 windows" in console.notice)
             await console.until(lambda: "12 of 12 ✗1" in console.text)
             await console.until(lambda: "5 fresh · 358 missing · 1 failed" in console.text)
             await console.press("tab", "enter")
