@@ -218,7 +218,7 @@ cache_day = Job(
     "attempts.cache_day",
     active_users,
     cache_attempts,
-    results_last=TTL,
+    results_ttl=TTL,
     cron="50 23 * * *",
     tz="Asia/Kolkata",
     covers=DAY,

@@ -1,4 +1,4 @@
-"""The unit of work: a batch of item keys on its way to a worker, and its result on the way back."""
+"""The unit of work: a batch of item keys for a worker, and its result."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import msgspec
 from opsconsole.calendar.windows import Window
 
 DETAILED_FAILURES = 100
-"""So many failures of a batch, and of a run, are kept whole; the rest are counted by kind."""
+"""How many failures of a batch, and of a run, are kept in full; the rest are counted by kind."""
 
 
 class BatchState(StrEnum):
-    """Where a batch is in its life; `replaced` by its halves, or by its keys to try again."""
+    """The state of a batch; `replaced` by its halves, or by a batch of the keys to retry."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -26,7 +26,7 @@ class BatchState(StrEnum):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """All that a worker needs to carry out one batch; travels as JSON."""
+    """Everything that a worker needs to process a batch; sent as JSON."""
 
     run: int
     seq: int
@@ -56,7 +56,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class BatchResult(msgspec.Struct):
-    """The outcome of a batch; travels as JSON. `ok + failed + skipped + again` are its keys.
+    """The outcome of a batch; sent as JSON. `ok + failed + skipped + again` are its keys.
 
     `broken` names an unreachable dependency and `lost` tells that the worker ended without a result; `reason` is the
     message for either. `ended` names that worker's process and how it ended.

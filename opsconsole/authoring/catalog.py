@@ -1,4 +1,4 @@
-"""The jobs that are loaded: found by name or alias, refused at start when they clash or cannot be scheduled."""
+"""The catalog of loaded packs and jobs, validated at start."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from opsconsole.core.text import safe
 
 
 class Catalog:
-    """Every loaded job, by name, in a fixed order."""
+    """All loaded jobs, ordered by name."""
 
     def __init__(self, packs: tuple[Pack, ...], jobs: Mapping[str, Job], options: Mapping[str, Mapping[str, Any]]):
         self.packs = packs
@@ -40,11 +40,11 @@ class Catalog:
         return name in self._jobs
 
     def find(self, name: str) -> Job:
-        """The job of that name or alias. Raises UnknownJob, which names what comes close."""
-        known = self._names.get(name)
-        if known is None:
+        """The job with that name or alias. Raises UnknownJob, which suggests similar names."""
+        full_name = self._names.get(name)
+        if full_name is None:
             raise UnknownJob(name, get_close_matches(name, self._names, n=3) or list(self._jobs))
-        return self._jobs[known]
+        return self._jobs[full_name]
 
     def cron(self, job: Job) -> Cron | None:
         """The job's schedule; None for a manual job, which runs only when an operator starts it."""
@@ -59,7 +59,7 @@ class Catalog:
 
     @property
     def families(self) -> tuple[Family, ...]:
-        """Every declared family of cache keys."""
+        """The cache families of all packs."""
         return tuple(family for pack in self.packs for family in pack.families)
 
     def options(self, of: Job | Pack) -> Mapping[str, Any]:
@@ -70,10 +70,10 @@ class Catalog:
 def load(
     packs: tuple[str, ...], overrides: Mapping[str, JobOverride], options: Mapping[str, Mapping[str, Any]]
 ) -> Catalog:
-    """Imports the packs and checks all their jobs. A pack's path is its module, with a `pack` in it, or
-    `module:attribute`; one that several paths lead to is loaded once.
+    """Imports the packs and validates their jobs. A path is a module with a `pack`, or `module:attribute`; a pack with
+    several paths is loaded once.
 
-    Raises BadSettings with every problem at once.
+    Raises BadSettings with all problems.
     """
     problems: list[str] = []
     found: dict[str, Pack] = {}
@@ -86,25 +86,25 @@ def load(
         if any(pack is other for other in found.values()):
             continue
         for before in (before for before, other in found.items() if other.name == pack.name):
-            problems.append(f"{_named_by(path)} is a second pack named {pack.name}, beside {before}")
+            problems.append(f"{_named_by(path)} has the same name, {pack.name}, as {before}")
         found[path] = pack
     loaded = list(found.values())
     if not problems:
-        known = ", ".join(sorted(pack.name for pack in loaded))
-        strange = options.keys() - {pack.name for pack in loaded}
-        problems += [f"[{name}] is no pack's section; the packs are {known}" for name in sorted(strange)]
+        names = ", ".join(sorted(pack.name for pack in loaded))
+        unknown = options.keys() - {pack.name for pack in loaded}
+        problems += [f"[{name}] is not the section of a pack; the packs are {names}" for name in sorted(unknown)]
     jobs: dict[str, Job] = {}
     taken: dict[str, str] = {}
     for job in (job for pack in loaded for job in pack.jobs):
         changed = _overridden(job, overrides.get(job.name))
-        problems += [f"{job.name}: {line}" for line in _faults(changed)]
+        problems += [f"{job.name}: {line}" for line in _problems(changed)]
         for name in (job.name, *job.aliases):
             if name in taken:
                 problems.append(f"{job.name}: the name {name} is taken by {taken[name]}")
             taken[name] = job.name
         jobs[job.name] = changed
     problems += [f'[jobs."{name}"]: there is no such job' for name in overrides if name not in jobs]
-    problems += _impossible_orders(jobs)
+    problems += _after_problems(jobs)
     problems += clashes(family for pack in loaded for family in pack.families)
     settled = {pack.name: _options(pack, options.get(pack.name, {}), problems) for pack in loaded}
     if problems:
@@ -113,35 +113,35 @@ def load(
 
 
 class NoPack(OpsconsoleError):
-    """A path that does not lead to a pack; says so of whatever is named before it."""
+    """A path that does not lead to a pack. The message follows the path."""
 
 
 def _imported(path: str) -> Pack:
-    """The pack that a path leads to. Raises NoPack."""
+    """The pack at a path. Raises NoPack."""
     module, _, attribute = path.partition(":")
     attribute = attribute or "pack"
     try:
         found = import_module(module)
     except ModuleNotFoundError as error:
         raise NoPack(f"cannot be imported: {error}") from error
-    except Exception as error:  # a pack raises what it likes while it is imported
+    except Exception as error:  # a pack can raise anything on import
         raise NoPack(f"cannot be imported: {type(error).__name__}: {safe(error, 200)}") from error
     pack = getattr(found, attribute, None)
     if not isinstance(pack, Pack):
-        raise NoPack(f"has no `{attribute}`; it must define one")
+        raise NoPack(f"does not define `{attribute}`")
     return pack
 
 
 def _named_by(path: str) -> str:
-    """Where a pack's path is from: the configuration, or a distribution, with how to do without it."""
-    said = next((pack for pack in installed_packs() if pack.path == path), None)
-    if said is None:
+    """Where a path comes from: the configuration, or an installed distribution and how to disable it."""
+    source = next((pack for pack in installed_packs() if pack.path == path), None)
+    if source is None:
         return f"jobs.packs: {path}"
-    return f"{said.distribution} (without its packs: jobs.entry_points = false): {path}"
+    return f"{source.distribution} (without its packs: jobs.entry_points = false): {path}"
 
 
 def _options(pack: Pack, given: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any]:
-    """A pack's section of the configuration, with what is not said in it filled in."""
+    """A pack's section of the configuration, with defaults."""
     if pack.settings is None:
         problems += [f"{pack.name}.{key} is not a setting; [{pack.name}] has none" for key in given]
         return {}
@@ -151,20 +151,20 @@ def _options(pack: Pack, given: Mapping[str, Any], problems: list[str]) -> Mappi
 def _overridden(job: Job, override: JobOverride | None) -> Job:
     if override is None:
         return job
-    said: dict[str, Any] = {
+    values: dict[str, Any] = {
         name: value for name in override.__struct_fields__ if (value := getattr(override, name)) is not None
     }
     for name in ("batch_timeout", "timeout", "after_wait", "max_age", "longest"):
-        if name in said:
-            said[name] = timedelta(seconds=said[name])
-    limits = {name: said.pop(name) for name in ("max_age", "longest", "critical_below") if name in said}
-    return replace(job, **said, limits=replace(job.limits, **limits))
+        if name in values:
+            values[name] = timedelta(seconds=values[name])
+    limits = {name: values.pop(name) for name in ("max_age", "longest", "critical_below") if name in values}
+    return replace(job, **values, limits=replace(job.limits, **limits))
 
 
-def _faults(job: Job) -> Iterator[str]:
+def _problems(job: Job) -> Iterator[str]:
     pack, dot, name = job.name.partition(".")
     if not (pack and dot and name):
-        yield "a job's name is its pack's, a dot, and its own"
+        yield "a job's name must be its pack's name, a dot, and its own name"
     try:
         schedule(job.cron, job.tz)
     except OpsconsoleError as error:
@@ -180,24 +180,24 @@ def _faults(job: Job) -> Iterator[str]:
     if job.after_wait < timedelta(0):
         yield "after_wait must be 0 or more"
     if not 0 <= job.limits.critical_below <= 1:
-        yield f"critical_below is a share between 0 and 1, not {job.limits.critical_below:g}"
+        yield f"critical_below must be between 0 and 1, not {job.limits.critical_below:g}"
 
 
-def _impossible_orders(jobs: Mapping[str, Job]) -> Iterator[str]:
-    """What is wrong with `after`, over all jobs."""
+def _after_problems(jobs: Mapping[str, Job]) -> Iterator[str]:
+    """Problems with `after` of all jobs."""
     for job in jobs.values():
         for name in job.after:
             named = next((each.name for each in jobs.values() if name in each.aliases), None)
             if name == job.name:
-                yield f"{job.name}: it cannot be after itself"
+                yield f"{job.name}: it cannot run after itself"
             elif named is not None:
-                yield f"{job.name}: it is after {name}, an alias; write {named}"
+                yield f"{job.name}: it runs after {name}, an alias; use {named}"
             elif name not in jobs:
                 close = get_close_matches(name, jobs, n=1)
                 hint = f"; did you mean {close[0]}?" if close else ""
-                yield f"{job.name}: it is after {name}, but there is no such job{hint}"
+                yield f"{job.name}: it runs after {name}, but there is no such job{hint}"
     try:
         TopologicalSorter({job.name: set(job.after) - {job.name} for job in jobs.values()}).prepare()
     except CycleError as error:
         circle = error.args[1][::-1]
-        yield f"{circle[0]}: it would wait for itself: {' after '.join(circle)}"
+        yield f"{circle[0]}: it would wait for itself, as {' after '.join(circle)}"

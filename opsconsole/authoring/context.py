@@ -1,4 +1,4 @@
-"""What job code receives: its window, its databases and cache, and a place to say what became of each item."""
+"""What job code receives: its window, databases and cache, and methods to report the outcome of items."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOG_LINES = 20
 
 
 def how_many(data: Database, items: Select[tuple[str]] | tuple[str, ...]) -> int:
-    """How many items there are. Raises Unavailable; whatever is wrong with the query, its database says."""
+    """The number of items. Raises Unavailable for any database error."""
     if isinstance(items, tuple):
         return len(items)
     try:
@@ -42,7 +42,7 @@ def how_many(data: Database, items: Select[tuple[str]] | tuple[str, ...]) -> int
 
 
 class Items:
-    """The keys of one try, in the order of the population."""
+    """The item keys of one try, in the order of the population."""
 
     def __init__(self, keys: list[str], *, sqlite: bool) -> None:
         self._keys = keys
@@ -55,7 +55,7 @@ class Items:
         return len(self._keys)
 
     def among(self, column: Any) -> Any:
-        """The SQL condition that a string column is one of the keys; one parameter, however many keys."""
+        """The SQL condition that a string column is one of the keys, with one parameter for any number of keys."""
         return among(column, self._keys, sqlite=self._sqlite)
 
 
@@ -68,7 +68,7 @@ def among(column: Any, keys: list[str], *, sqlite: bool) -> Any:
 
 
 class Resources:
-    """What a process has for all the batches it works on: connections, a clock, and each run's memory."""
+    """What a process uses for all of its batches: connections, a clock, and the memory of a run."""
 
     def __init__(
         self, data_url: str, redis_url: str, *, families: tuple[Family, ...] = (), now: clock.Clock = clock.now
@@ -81,13 +81,13 @@ class Resources:
 
     @cached_property
     def cache(self) -> Cache:
-        """The cache, connected when it is first used."""
+        """The cache, connected on first use."""
         from opsconsole.cache.client import Cache
 
         return Cache(self._redis_url)
 
     def memory(self, run: int) -> dict[str, Any]:
-        """What this process remembers for `run`; another run's is forgotten."""
+        """The memory of a run in this process; a new run replaces it."""
         if self._memory[0] != run:
             self._memory = (run, {})
         return self._memory[1]
@@ -110,7 +110,7 @@ class TryOutcome:
 
 
 class Context:
-    """One try of one batch, or of a part of it.
+    """One try of a batch, or of a part of it.
 
     `run` is the run's number. `now` is the wall clock when the try began, for stamps only; rules use `as_of`. `memory`
     is a dict that lives as long as the run does in this process: for what is costly to read and the same for every
@@ -132,15 +132,15 @@ class Context:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One read snapshot of the data database, without a write lock."""
+        """A read snapshot of the data database, without a write lock."""
         with self._tools.data.reading() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One short write transaction on the data database. Raises RuntimeError when it is nested."""
+        """A short write transaction on the data database. Raises RuntimeError if nested."""
         if self._in_write:
-            raise RuntimeError("writing() inside writing(): what must be atomic belongs into one block")
+            raise RuntimeError("writing() inside writing(): put everything that must be atomic into one block")
         self._in_write = True
         self._emitted = []
         try:
@@ -155,7 +155,7 @@ class Context:
 
     @property
     def cache(self) -> Cache:
-        """The cache. Raises RuntimeError inside `writing()`: no lock is held over a network call."""
+        """The cache. Raises RuntimeError inside `writing()`, as no lock may be held during a network call."""
         if self._in_write:
             raise RuntimeError("cache inside writing(): read it before the block, write it after")
         return self._tools.cache
@@ -165,17 +165,17 @@ class Context:
         return among(column, keys, sqlite=self._tools.data.is_sqlite)
 
     def emit(self, event: str, key: str, payload: Mapping[str, Any]) -> None:
-        """Tells other programs of what the enclosing `writing()` changes: written with it, and published after it at
-        least once. An event with that name and key that was emitted before stays as it was. Raises RuntimeError outside
+        """Emits an event about the change of the enclosing `writing()`: written in its transaction, and published at
+        least once after it. An event with the name and key of an earlier one is ignored. Raises RuntimeError outside
         `writing()`.
         """
         if not self._in_write:
-            raise RuntimeError("emit outside writing(): an event belongs to the change that it tells of")
+            raise RuntimeError("emit() outside writing(): an event belongs to the transaction of its change")
         self._emitted.append(outbox.Event(event, key, payload))
 
     def forget(self, source: str, **parts: Iterable[str]) -> int:
-        """Removes what the cache holds that was made from `source`, for these parts (`user=...`, `subject=...`) in all
-        their combinations; how many keys that were. Families with another part are left alone. Raises Unavailable.
+        """Removes cached values that were made from `source`, for all combinations of these parts (`user=...`,
+        `subject=...`), and returns their number. Families with other parts are kept. Raises Unavailable.
         """
         return self.cache.forget(self._tools.families, source, **parts)
 
@@ -186,21 +186,21 @@ class Context:
         self.outcome.failures[item] = failure(item, error, kind)
 
     def skip(self, item: str, why: str) -> None:
-        """Says that the job itself put `item` off."""
+        """Marks `item` as skipped by the job itself."""
         self.outcome.skipped[item] = safe(why, 120)
 
     def count(self, metric: str, n: float = 1) -> None:
-        """Adds `n` to one of the run's metrics. Of `x_hits` and `x_misses` the run tells `x_hit_rate` as well."""
+        """Adds `n` to a metric of the run. For `x_hits` and `x_misses` the run also shows `x_hit_rate`."""
         self.outcome.metrics[metric] = self.outcome.metrics.get(metric, 0) + n
 
     def log(self, line: str) -> None:
-        """Adds a line to the run's log; the first twenty of a try are kept."""
+        """Adds a line to the run's log; at most twenty per try."""
         if len(self.outcome.log) < LOG_LINES:
             self.outcome.log.append(safe(line))
 
 
 class ExtensionContext:
-    """What a pack's routes and panels receive: its settings, its databases and the cache."""
+    """What routes and panels of a pack receive: its settings, the data database and the cache."""
 
     def __init__(self, tools: Resources, options: Mapping[str, Any], families: tuple[Family, ...]) -> None:
         self.options = options
@@ -214,14 +214,14 @@ class ExtensionContext:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One read snapshot of the data database. Raises Unavailable."""
-        with self._reaching(), self._tools.data.reading() as connection:
+        """A read snapshot of the data database. Raises Unavailable."""
+        with self._translating_errors(), self._tools.data.reading() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One short write transaction on the data database. Raises Unavailable."""
-        with self._reaching(), self._tools.data.writing() as connection:
+        """A short write transaction on the data database. Raises Unavailable."""
+        with self._translating_errors(), self._tools.data.writing() as connection:
             yield connection
 
     @property
@@ -234,7 +234,7 @@ class ExtensionContext:
         return among(column, keys, sqlite=self._tools.data.is_sqlite)
 
     @contextmanager
-    def _reaching(self) -> Iterator[None]:
+    def _translating_errors(self) -> Iterator[None]:
         try:
             yield
         except SQLAlchemyError as error:

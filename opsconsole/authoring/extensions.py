@@ -1,4 +1,4 @@
-"""What packs bring for people and programs outside: routes and panels, as plain data that every face can show."""
+"""Extensions of packs: HTTP routes and panels, as plain data for every interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a program asked: the parts of the path, the query, and the body as parsed JSON, None without one."""
+    """An HTTP request: the path parameters, the query, and the body as parsed JSON, None without one."""
 
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
@@ -23,31 +23,31 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What it is told: a body that becomes JSON, or bytes that are JSON already."""
+    """An HTTP response. `body` is encoded as JSON, unless it is bytes that already are."""
 
     body: Any
     status: int = 200
 
     @classmethod
     def error(cls, status: int, code: str, message: str, field: str | None = None) -> Reply:
-        """An answer that says what is wrong, and with which field of the question."""
-        told = {"code": code, "message": safe(message)} | ({"field": field} if field else {})
-        return cls({"success": False, "error": told}, status)
+        """An error response that can name a field of the request."""
+        document = {"code": code, "message": safe(message)} | ({"field": field} if field else {})
+        return cls({"success": False, "error": document}, status)
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class StartRun:
-    """Answers by starting a run of a job, as `POST /api/cron/run/{job}` does."""
+    """A handler that starts a run of a job, like `POST /api/cron/run/{job}`."""
 
     job: str
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One question that a pack answers over HTTP. `path` has its parts in braces: `/cache/attempt-day/{user}/{date}`.
+    """An HTTP route of a pack. `path` has its parameters in braces: `/cache/attempt-day/{user}/{date}`.
 
-    `handler` is called in a thread of its own and may raise OpsconsoleError.
+    `handler` is called in a thread and may raise OpsconsoleError.
     """
 
     method: str
@@ -57,7 +57,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class PanelContent:
-    """What a panel shows now: facts (name, value), a table, and a sentence when there is something to say."""
+    """What a panel shows: facts (name, value), a table, and an optional message."""
 
     facts: tuple[tuple[str, str], ...] = ()
     columns: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class PanelContent:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A part of a screen that a pack fills. `read` may raise OpsconsoleError, which is then shown in its place."""
+    """A panel of a pack in the console. If `read` raises OpsconsoleError, its message is shown instead."""
 
     title: str
     read: Callable[[ExtensionContext], PanelContent]

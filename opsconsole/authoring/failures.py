@@ -20,9 +20,9 @@ _TOKEN = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def failure(item: str, error: str | Exception, kind: str | None = None) -> Failure:
-    """A failed item with its kind and a message that is safe to show. Raises ValueError for a kind that is no token."""
+    """A failed item with its kind and a message that is safe to show. Raises ValueError if `kind` is not a token."""
     if kind is not None and not _TOKEN.fullmatch(kind):
-        raise ValueError(f"{kind!r} is no kind of failure; use lower-case letters, digits and underscores")
+        raise ValueError(f"{kind!r} is not a failure kind; use lower-case letters, digits and underscores")
     if isinstance(error, str):
         message = error
     elif isinstance(error, OpsconsoleError):

@@ -1,4 +1,4 @@
-"""A batch job as its author writes it: a name, two functions, a schedule and limits."""
+"""Jobs: a name, two functions, a schedule and limits."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CatchUp:
-    """How many of the instants missed while nobody led are run: the newest so many, none older than `within`, and the
-    oldest of them first.
+    """Which scheduled times run that were missed while no process led: the `newest` ones, none older than `within`,
+    oldest first.
     """
 
     newest: int
@@ -30,18 +30,16 @@ class CatchUp:
 
 
 LATEST = CatchUp(newest=1)
-
-
 NONE = CatchUp(newest=0)
 
 
 def all_of(*, newest: int, within: timedelta | None = None) -> CatchUp:
-    """Every missed instant is run in order, up to the `newest` so many and back to `within` ago."""
+    """Runs all missed times in order, at most the `newest` ones and none older than `within`."""
     return CatchUp(newest, within)
 
 
 class Overlap(StrEnum):
-    """What happens to an instant that comes while the job's earlier scheduled run still goes on."""
+    """What happens at a scheduled time while an earlier scheduled run of the job is active."""
 
     SKIP = "skip"
     QUEUE = "queue"
@@ -49,20 +47,15 @@ class Overlap(StrEnum):
 
 
 SKIP = Overlap.SKIP
-
-
 QUEUE = Overlap.QUEUE
-
-
 REPLACE = Overlap.REPLACE
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often and how patiently a transient error is tried again.
+    """How often, and after which delays, a batch is retried after a transient error.
 
-    `jitter` is the share of a delay that is drawn by chance, so that batches that failed together do not come back
-    together.
+    `jitter` is the random share of a delay; it keeps batches that failed together from being retried together.
     """
 
     times: int = 5
@@ -71,7 +64,7 @@ class Retry:
     jitter: float = 0.5
 
     def delay(self, attempt: int) -> timedelta:
-        """How long to wait after the failed `attempt`, counted from 1."""
+        """The delay after a failed attempt, counted from 1."""
         full: timedelta = min(self.longest, self.first * float(2 ** min(attempt - 1, 16)))
         return full * (1 - self.jitter * random.random())  # noqa: S311 - spreading load, no secret
 
@@ -91,31 +84,26 @@ class Limits:
 
 
 Population = Callable[[Scope], "Select[tuple[str]] | tuple[str, ...]"]
-
-
 Apply = Callable[["Context", "Items"], None]
-
-
 Prepare = Callable[["Context"], "Mapping[str, Any] | None"]
-
-
 Stale = Callable[[Scope], "Select[tuple[str]]"]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A batch job: which items, what is done to a batch of them, and when.
+    """A batch job: which items it processes, how, and when.
 
-    `population(scope)` gives the items' keys, each once, as a SELECT of one string column or a short tuple of names; it
-    is read once a run. `apply(ctx, items)` does the work on a batch and may be called again for the same items.
-    `prepare(ctx)` is called once a run before that, for what all batches share: a small dict that travels as JSON, kept
-    with the run and its retries as `facts`. `stale(scope)` gives the keys whose result for the window is missing or out
-    of date. With `newest_only` no window but the newest may be run: older data would replace newer. `results_last` is
-    how long what it makes is there, when that goes by itself.
-    `batch` is how many items a batch has, `workers` how many batches of a run go on at once, `parallel` how many
-    windows. Of the jobs with one `exclusive` name one runs at a time. A job waits for runs of the jobs in `after` whose
-    window ends when its own does, no longer than `after_wait`. `tag` stands before its log lines; the job's name when
-    None.
+    `population(scope)` returns the keys of the items, each once, as a SELECT of one string column or a short tuple; it
+    is read once per run. `apply(ctx, items)` processes a batch and may be called again for the same items.
+    `prepare(ctx)` is called once per run before that, for what all batches share: a small JSON-serializable dict, kept
+    with the run and its retries as `facts`. `stale(scope)` returns the keys whose result for the window is missing or
+    out of date. With `newest_only` only the newest window can run, because older data would replace newer.
+    `results_ttl` is how long results are kept, if they expire.
+
+    `cron` is None for a manual job, which runs only when an operator starts it. `batch` is the number of items in a
+    batch, `workers` how many batches of a run are processed at once, `parallel` how many windows. Of all jobs with the
+    same `exclusive` name, one runs at a time. A job waits for runs of the jobs in `after` whose window ends when its
+    own does, at most `after_wait`. `tag` precedes its log lines; the job's name if None.
     """
 
     name: str
@@ -124,7 +112,7 @@ class Job:
     prepare: Prepare | None = field(default=None, kw_only=True)
     stale: Stale | None = field(default=None, kw_only=True)
     newest_only: bool = field(default=False, kw_only=True)
-    results_last: timedelta | None = field(default=None, kw_only=True)
+    results_ttl: timedelta | None = field(default=None, kw_only=True)
     cron: str | None = field(kw_only=True)
     tz: str = field(default="UTC", kw_only=True)
     covers: Covers = field(default=MOMENT, kw_only=True)
@@ -147,11 +135,11 @@ class Job:
 
     @property
     def pack(self) -> str:
-        """The pack's name: what stands before the dot."""
+        """The pack's name: the part before the dot."""
         return self.name.partition(".")[0]
 
     @property
     def spec(self) -> str:
-        """A short fingerprint of what decides the job's instants and windows; it changes when they do."""
+        """A short fingerprint of the settings that determine scheduled times and windows."""
         text = f"{self.cron or ''}|{self.tz}|{self.covers.unit}|{self.covers.back}|{self.catch_up}|{self.overlap}"
         return sha256(text.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Scheduled times of a job, and what becomes of each."""
+"""Occurrences: scheduled times of a job and their outcomes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from enum import StrEnum
 from opsconsole.calendar.windows import minutes
 
 ON_TIME = minutes(1)
-"""A run that starts within this time of its instant is not late."""
+"""A run that starts within this time of its scheduled time is not late."""
 
 
 class OccurrenceState(StrEnum):
-    """What became of a scheduled instant; `due` while its run waits."""
+    """The outcome of a scheduled time; `due` while its run waits."""
 
     DUE = "due"
     RAN = "ran"
@@ -23,7 +23,7 @@ class OccurrenceState(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a scheduled instant has no run of its own."""
+    """Why a scheduled time has no run."""
 
     OVERLAP = "overlap"
     PAUSED = "paused"
@@ -37,9 +37,8 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """What is to become of a scheduled instant, or of a stretch of `instants` from `due_at` to `last_due_at`, by the
-    schedule with the fingerprint `spec`. `blocked_by` is the run that an overlap was with; `replaces` are the runs that
-    this one ends.
+    """The planned outcome of a scheduled time, or of a range of `instants` times from `due_at` to `last_due_at`, by the
+    schedule with the fingerprint `spec`. `blocked_by` is the run that it overlaps, `replaces` the runs that it ends.
     """
 
     job: str
@@ -54,14 +53,14 @@ class Occurrence:
 
     @property
     def runs(self) -> bool:
-        """Whether the instant has a run of its own."""
+        """Whether it has a run."""
         return self.state is OccurrenceState.DUE
 
 
 @dataclass(frozen=True, slots=True)
 class OccurrenceRecord:
-    """A row: what became of an instant, or of `instants` of them from `due_at` to `last_due_at`. `run` is its own,
-    `blocked_by` the one it gave way to.
+    """A stored outcome of a scheduled time, or of a range of `instants` times from `due_at` to `last_due_at`. `run` is
+    its run, `blocked_by` the run that it overlapped.
     """
 
     id: int
@@ -81,8 +80,8 @@ class OccurrenceRecord:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A job as the leader that last registered it saw it. Instants later than `registered_at` and up to `planned_until`
-    are accounted for.
+    """A job's schedule as the last leader registered it; `cron` is None for a manual job. Scheduled times later than
+    `registered_at` and up to `planned_until` are recorded.
     """
 
     job: str

@@ -21,14 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One domain's jobs with the tables and cache families they work on, and what it shows and answers.
+    """One domain's jobs, with the tables and cache families they use, and its routes and panels.
 
-    `settings` is the shape of its section of the configuration; its fields, with their defaults, are what the jobs find
-    as `options`.
-    `sample(data, users, since, until)` writes made-up data: so many users, and what happened in [since, until).
-    Stretches written one after another add up to the whole, and one that is there already adds nothing. The demo has
-    `sample_days` of it. `notes(options)` says what is not set and keeps some of its jobs from working, a sentence each;
-    `opsconsole check` tells it.
+    `settings` is the type of its section in the configuration. Jobs find the fields, with their defaults, in `options`.
+    `sample(data, users, since, until)` writes sample data: that number of users, and events in [since, until). It must
+    be idempotent, and adjacent ranges must add up to the data of the whole. The demo has `sample_days` of it.
+    `notes(options)` returns a sentence for each setting that is missing and keeps jobs from working; `opsconsole check`
+    shows them.
     """
 
     name: str

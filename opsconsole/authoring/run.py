@@ -1,4 +1,4 @@
-"""One execution of a job for one window: its states, its counts, and the run as the store has it."""
+"""Runs: executions of a job for a window, with their states and counts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Trigger(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a run is in its life."""
+    """The state of a run."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -37,20 +37,14 @@ class RunState(StrEnum):
 
 
 LIVE = (RunState.RUNNING, RunState.INTERRUPTED)
-
-
 OPEN = (RunState.QUEUED, *LIVE)
-
-
 TERMINAL = tuple(state for state in RunState if state not in OPEN)
-
-
 NEEDS_A_LOOK = tuple(state for state in TERMINAL if state is not RunState.SUCCEEDED)
 
 
 class Selection(StrEnum):
-    """Which items a run is about: all of its population, or of its parent; those that failed in its parent or were not
-    reached; or those whose result is out of date.
+    """Which items a run processes: all of its population, or of its parent; those that its parent did
+    not complete; or those whose result is out of date.
     """
 
     ALL = "all"
@@ -60,7 +54,7 @@ class Selection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How far a run is; planned = ok + failed + skipped + not_reached once it has ended."""
+    """Item counts of a run. When it has ended, planned = ok + failed + skipped + not_reached."""
 
     planned: int = 0
     ok: int = 0
@@ -75,7 +69,7 @@ class Counts:
 
 
 class StopReason(StrEnum):
-    """Why a run is to end before it is done."""
+    """Why a run stops early."""
 
     CANCELLED = "cancelled"
     REPLACED = "replaced"
@@ -132,7 +126,7 @@ class Run:
 
     @property
     def seconds(self) -> float | None:
-        """From its own start to its own end; None until it has ended."""
+        """Its duration; None until it has ended."""
         if self.started_at is None or self.ended_at is None:
             return None
         return (self.ended_at - self.started_at).total_seconds()

@@ -1,4 +1,4 @@
-"""What a job may know before it starts."""
+"""The scope of a run: its window, time and settings."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from opsconsole.calendar.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a job may know before it starts: no clock, no connection.
+    """What a job's population depends on: no clock, no connection.
 
-    `facts` are what its `prepare` found out, empty while its population is read; `options` the settings of its pack.
+    `facts` is the result of `prepare`, empty while the population is read; `options` are the settings of the pack.
     """
 
     window: Window

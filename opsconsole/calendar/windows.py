@@ -1,4 +1,4 @@
-"""Which stretch of time a run is about, and the only arithmetic with timezones outside schedules."""
+"""Windows: the ranges of time that runs cover."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def hours(n: float) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A half-open stretch of time `[start, end)`, both aware and in UTC; `label` is its identity."""
+    """A half-open range of time `[start, end)`, both aware and in UTC; `label` is its identity."""
 
     start: datetime
     end: datetime
     label: str
 
     def holds(self, column: Any) -> Any:
-        """The SQL condition that a time column lies in the window."""
+        """The SQL condition that a time column is in the window."""
         return (column >= self.start) & (column < self.end)
 
     def until(self, as_of: datetime) -> Window:
-        """The part of the window before `as_of`; the same window when it has ended by then."""
+        """The part of the window before `as_of`; the whole window if it has ended by then."""
         return replace(self, end=max(self.start, min(self.end, as_of)))
 
 
@@ -44,48 +44,48 @@ WEEK = timedelta(weeks=1)
 
 
 class Unit(StrEnum):
-    """How long a window is."""
+    """The length of a window."""
 
     MOMENT = "moment"
     DAY = "day"
-    FOUR_WEEKS = "four weeks"
+    FOUR_WEEKS = "four_weeks"
     MONTH = "month"
 
 
 @dataclass(frozen=True, slots=True)
 class Covers:
-    """How a job's window follows from the instant it runs at.
+    """Which window a run covers, from its scheduled time.
 
-    `back` is 0 for the unit that holds the instant, 1 for the last one that had ended by then. Four weeks end with a
-    Saturday, which is their label, and overlap: there are some for every Saturday.
+    `back` is 0 for the unit that contains the scheduled time, 1 for the last one that ended by then. Four weeks end
+    with a Saturday, which is their label; they overlap, as there is one window for each Saturday.
     """
 
     unit: Unit
     back: int = 0
 
-    def at(self, instant: datetime, zone: ZoneInfo) -> Window:
-        """The window of a run at `instant`, for a job in `zone`."""
+    def at(self, due_at: datetime, zone: ZoneInfo) -> Window:
+        """The window of a run scheduled for `due_at`, for a job in `zone`."""
         if self.unit is Unit.MOMENT:
-            moment = instant.astimezone(UTC)
+            moment = due_at.astimezone(UTC)
             return Window(moment, moment, moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
         if self.unit is Unit.FOUR_WEEKS:
-            today = instant.astimezone(zone).date()
+            today = due_at.astimezone(zone).date()
             saturday = today - timedelta(days=(today.isoweekday() - SATURDAY) % 7)
             return _window(self.unit, saturday if self.back == 0 or saturday < today else saturday - WEEK, zone)
-        first = _first_of(self.unit, instant.astimezone(zone).date())
+        first = _first_of(self.unit, due_at.astimezone(zone).date())
         for _ in range(self.back):
             first = _first_of(self.unit, first - timedelta(days=1))
             while start_of_day(first, zone) == start_of_day(first + timedelta(days=1), zone):
-                first -= timedelta(days=1)  # a date that was left out when the place crossed the date line
+                first -= timedelta(days=1)  # a date that was skipped when the place moved across the date line
         return _window(self.unit, first, zone)
 
     def named(self, day: date, zone: ZoneInfo) -> Window:
-        """The window that `day` lies in: that day itself, its month, or the four weeks that end with its week.
+        """The window that contains `day`: the day itself, its month, or the four weeks that end with its week.
 
-        Raises BadWindow for a job that is about a moment.
+        Raises BadWindow for a job without windows.
         """
         if self.unit is Unit.MOMENT:
-            raise BadWindow("this job is about the moment it runs at and takes no date; run it without one")
+            raise BadWindow("this job always processes the current moment and takes no date; run it without one")
         if self.unit is Unit.FOUR_WEEKS:
             return _window(self.unit, day + timedelta(days=(SATURDAY - day.isoweekday()) % 7), zone)
         return _window(self.unit, _first_of(self.unit, day), zone)
@@ -98,15 +98,14 @@ MONTH_BEFORE = Covers(Unit.MONTH, back=1)
 FOUR_WEEKS_BEFORE = Covers(Unit.FOUR_WEEKS, back=1)
 
 
-@lru_cache(maxsize=8192)  # a calendar asks for the same years again and again
+@lru_cache(maxsize=8192)  # calendars use the same years repeatedly
 def start_of_day(day: date, zone: ZoneInfo) -> datetime:
-    """The first instant of a local date, in UTC. Where midnight falls into a gap, that is the gap's end."""
+    """The start of a local date, in UTC. If clocks skip midnight, it is the end of the gap."""
     midnight = datetime.combine(day, time(), tzinfo=zone)
     as_utc = midnight.astimezone(UTC)
     if as_utc.astimezone(zone).replace(tzinfo=None) == midnight.replace(tzinfo=None):
         return as_utc
-    # In a gap, fold=0 reads the wall time with the offset before it and fold=1 with the one after: the transition
-    # lies at the first of the two whose local time is on the new side.
+    # In a gap, fold=0 uses the offset before it and fold=1 the one after; the clock change is between the two.
     low, high = sorted((as_utc, midnight.replace(fold=1).astimezone(UTC)))
     while high - low > timedelta(seconds=1):
         middle = low + (high - low) / 2

@@ -8,25 +8,13 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
-_MONTHS = [
-    "Jan",
-    "Feb",
-    "Mar",
-    "Apr",
-    "May",
-    "Jun",
-    "Jul",
-    "Aug",
-    "Sep",
-    "Oct",
-    "Nov",
-    "Dec",
-]  # not strftime's: that follows the locale
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+"""Not from strftime, which depends on the locale."""
 
 
 @lru_cache(maxsize=64)
 def zone(name: str) -> tzinfo:
-    """The zone of that name; UTC for one that is not known, which the name shown beside a time then says."""
+    """The timezone of that name; UTC if it is unknown, which times then show."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
@@ -58,12 +46,12 @@ def padded_duration(seconds: float) -> str:
 
 
 def countdown(seconds: float) -> str:
-    """How long until something, 14 cells: `in  9 min 53 s`."""
+    """The time until an event, 14 cells wide: `in  9 min 53 s`."""
     return "           now" if seconds < 0.5 else f"in {padded_duration(seconds + 0.5):>11}"
 
 
 def age(length: timedelta) -> str:
-    """How long ago, in one unit, so that it need not be drawn again every second: `4 min`."""
+    """The time since an event in one unit, so that it rarely changes: `4 min`."""
     seconds = max(0, int(length.total_seconds()))
     if seconds < _MINUTE:
         return f"{seconds} s"
@@ -73,7 +61,7 @@ def age(length: timedelta) -> str:
 
 
 def elapsed(seconds: float | None) -> str:
-    """How long something took: `90 ms`, `1.3 s`, `2 min 5 s`."""
+    """The time that something took: `90 ms`, `1.3 s`, `2 min 5 s`."""
     if seconds is None:
         return "-"
     if seconds < 1:
@@ -82,7 +70,7 @@ def elapsed(seconds: float | None) -> str:
 
 
 def short_duration(seconds: float | None) -> str:
-    """How long something takes, in one unit and six cells: `90 ms`, `1.3 s`, `65 s`, `12 min`, `3.5 h`."""
+    """A duration in one unit and at most six cells: `90 ms`, `1.3 s`, `65 s`, `12 min`, `3.5 h`."""
     if seconds is None:
         return "-"
     if seconds < 1:
@@ -93,7 +81,7 @@ def short_duration(seconds: float | None) -> str:
 
 
 def rate(per_second: float | None) -> str:
-    """Items a second: `7.4k/s`."""
+    """Items per second: `7.4k/s`."""
     if per_second is None:
         return "-/s"
     if per_second >= 1000:
@@ -102,14 +90,14 @@ def rate(per_second: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share of 1 as percent; what is not quite all never reads 100.0."""
+    """A share of 1 as a percentage; less than 1 is never shown as 100.0."""
     if share is None:
         return "-"
     return f"{min(share * 100, 99.9 if share < 1 else 100.0):.1f}"
 
 
 def megabytes(count: float) -> str:
-    """Bytes in MB, GB when there are many: `54 MB`."""
+    """Bytes in MB, or in GB from 10,000 MB: `54 MB`."""
     mb = count / 1024 / 1024
     if mb >= 10_000:
         return f"{mb / 1024:.1f} GB"
@@ -117,13 +105,13 @@ def megabytes(count: float) -> str:
 
 
 def clock(at: datetime, zone_name: str = "UTC", seconds: bool = False) -> str:
-    """A time of day in a zone, the zone named: `23:50 IST`."""
+    """A time of day with its zone: `23:50 IST`."""
     local = at.astimezone(zone(zone_name))
     return f"{local:%H:%M:%S} {_abbreviation(local)}" if seconds else f"{local:%H:%M} {_abbreviation(local)}"
 
 
 def date_and_time(at: datetime, now: datetime, zone_name: str = "UTC") -> str:
-    """A time of day, with its date when that is not today's: `20 Jan 23:50 IST`."""
+    """A time of day, with the date if it is not today: `20 Jan 23:50 IST`."""
     place = zone(zone_name)
     local, today = at.astimezone(place), now.astimezone(place)
     return (
@@ -132,7 +120,7 @@ def date_and_time(at: datetime, now: datetime, zone_name: str = "UTC") -> str:
 
 
 def upcoming_time(at: datetime, now: datetime, zone_name: str = "UTC") -> str:
-    """A time of day that is to come, with its date when it is more than a day away."""
+    """A future time of day, with the date if it is more than a day away."""
     if (at - now).total_seconds() <= _DAY:
         return clock(at, zone_name)
     place = zone(zone_name)
@@ -140,18 +128,18 @@ def upcoming_time(at: datetime, now: datetime, zone_name: str = "UTC") -> str:
 
 
 def local_time(at: datetime, tz: str) -> str:
-    """A date and time in a zone, the zone named; with seconds where there are any: `2026-01-19 23:50 IST`."""
+    """A date and time with its zone, and seconds if not zero: `2026-01-19 23:50 IST`."""
     there = at.astimezone(zone(tz))
     return f"{there:%Y-%m-%d %H:%M:%S %Z}" if there.second or there.microsecond else f"{there:%Y-%m-%d %H:%M %Z}"
 
 
 def timestamp(at: datetime | None, tz: str = "UTC") -> str:
-    """A date and time in a zone, always with seconds, the zone named: `2026-01-19 23:50:00 IST`; `-` for None."""
+    """A date and time with seconds and zone: `2026-01-19 23:50:00 IST`; `-` for None."""
     return f"{at.astimezone(zone(tz)):%Y-%m-%d %H:%M:%S %Z}" if at else "-"
 
 
 def relative_time(at: datetime, now: datetime) -> str:
-    """How far away a time is: `in 2 h 5 min`, `3 d ago`, `now`."""
+    """A time relative to now: `in 2 h 5 min`, `3 d ago`, `now`."""
     seconds = round((at - now).total_seconds())
     if seconds == 0:
         return "now"
@@ -159,13 +147,13 @@ def relative_time(at: datetime, now: datetime) -> str:
 
 
 def short_date(local: datetime, today: datetime) -> str:
-    """A date, with its year when that is not this one."""
+    """A date, with the year if it is not the current one."""
     year = "" if local.year == today.year else f" {local.year}"
     return f"{local.day} {_MONTHS[local.month - 1]}{year}"
 
 
 def window_label(label: str, now: datetime, zone_name: str = "UTC", *, named: bool = True) -> str:
-    """A window's label, shorter: `19 Jan`, `Jan 2026`, `18:30 UTC` (the zone `named`); anything else as it is."""
+    """A shorter window label: `19 Jan`, `Jan 2026`, `18:30 UTC` (with the zone if `named`); other labels unchanged."""
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", label):
             return short_date(datetime.fromisoformat(label).replace(tzinfo=UTC), now.astimezone(zone(zone_name)))

@@ -24,7 +24,7 @@ from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import duration
 from opsconsole.leader.trigger import CronTrigger
 from opsconsole.rules.admission import WaitReason, admissions
-from opsconsole.rules.schedule import Open, Schedule, Stretch, plan, unrun
+from opsconsole.rules.schedule import Interval, OpenRun, Schedule, plan, record_unrun
 from opsconsole.store import Store, occurrences, pauses, registrations, runs
 
 log = logging.getLogger(__name__)
@@ -147,11 +147,11 @@ class Scheduler:
             log.warning("the old schedule of %s cannot be read: %s", old.job, error.sentence)
             return
         paused = [
-            Stretch(pause.since, pause.until)
+            Interval(pause.since, pause.until)
             for pause in pauses.since(db, old.planned_until)
             if pause.applies_to(old.job)
         ]
-        for occurrence in unrun(old.job, old.spec, cron, old.planned_until, now, paused, reason):
+        for occurrence in record_unrun(old.job, old.spec, cron, old.planned_until, now, paused, reason):
             occurrences.record(db, occurrence, token=self._token, at=now)
 
     # --- planning -----------------------------------------------------------------------------------------------
@@ -186,14 +186,14 @@ class Scheduler:
             if run.trigger is Trigger.SCHEDULE:
                 caught_up = run.created_at - run.as_of > ON_TIME
                 is_queued, for_a_slot = run.state is RunState.QUEUED, run.id in waiting_for_slot
-                scheduled[run.job].append(Open(run.id, is_queued, caught_up, for_a_slot))
+                scheduled[run.job].append(OpenRun(run.id, is_queued, caught_up, for_a_slot))
         paused = pauses.since(db, min((self._cursors[job.name] for job, _ in due), default=now))
         return [
             Schedule(
                 job,
                 cron,
                 self._cursors[job.name],
-                tuple(Stretch(pause.since, pause.until) for pause in paused if pause.applies_to(job.name)),
+                tuple(Interval(pause.since, pause.until) for pause in paused if pause.applies_to(job.name)),
                 tuple(scheduled[job.name]),
             )
             for job, cron in due

@@ -1,4 +1,4 @@
-"""Decides what becomes of scheduled instants: a pure function of schedules, cursors, pauses and the time."""
+"""The planner: decides the outcome of scheduled times from schedules, cursors, pauses and the time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from opsconsole.authoring.occurrence import ON_TIME, Occurrence, OccurrenceState
 from opsconsole.calendar.cron import Cron
 
 
-class Stretch(NamedTuple):
-    """Time from `since` until before `until`; open when that is None."""
+class Interval(NamedTuple):
+    """The range of time [since, until); `until` is None for an open end."""
 
     since: datetime
     until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
-    """A run of a job's schedule that has not ended. `caught_up` when its instant was over long before it was planned;
-    `for_a_slot` when it waits because too much else goes on.
+class OpenRun:
+    """A scheduled run that has not ended. `caught_up` if it was planned long after its scheduled time, `for_a_slot` if
+    it waits for a free slot.
     """
 
     run: int
@@ -33,22 +33,22 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What the planner knows of a job: up to where its instants are accounted for, when it is paused (in any order),
-    and which runs of its schedule are open.
+    """The planner's input for a job: up to when its scheduled times are recorded (`cursor`), when it is paused (in any
+    order), and its open scheduled runs.
     """
 
     job: Job
     cron: Cron
     cursor: datetime
-    paused: tuple[Stretch, ...] = ()
-    open: tuple[Open, ...] = ()
+    paused: tuple[Interval, ...] = ()
+    open: tuple[OpenRun, ...] = ()
 
 
 def plan(schedules: Iterable[Schedule], now: datetime, *, jumped: bool = False) -> list[Occurrence]:
-    """What becomes of every instant after its job's cursor and up to `now`, in the order in which the runs start.
+    """The outcome of all scheduled times after their job's cursor and up to `now`, in the order the runs start in.
 
-    Each instant is in exactly one of the occurrences, however many there are. `jumped` says that the clock was set
-    forward since the last plan: what is not run is then missed for that reason.
+    Each scheduled time is in exactly one occurrence. If the clock was set forward since the last plan (`jumped`), that
+    is the reason for times that do not run.
     """
     priorities: dict[str, int] = {}
     found: list[Occurrence] = []
@@ -58,10 +58,10 @@ def plan(schedules: Iterable[Schedule], now: datetime, *, jumped: bool = False) 
     return sorted(found, key=lambda o: (o.due_at, -priorities[o.job], o.job))
 
 
-def unrun(
-    job: str, spec: str, cron: Cron, since: datetime, until: datetime, paused: Sequence[Stretch], reason: Reason
+def record_unrun(
+    job: str, spec: str, cron: Cron, since: datetime, until: datetime, paused: Sequence[Interval], reason: Reason
 ) -> list[Occurrence]:
-    """Accounts for every instant later than `since` and not later than `until` without running one of them."""
+    """Records all scheduled times later than `since` and not later than `until` without running them."""
     return [
         occurrence
         for stretch in _cut(since, until, paused)
@@ -70,7 +70,7 @@ def unrun(
 
 
 class _Piece(NamedTuple):
-    """Time later than `since` and not later than `until`."""
+    """The range of time (since, until]."""
 
     since: datetime
     until: datetime
@@ -83,7 +83,7 @@ def _of(schedule: Schedule, now: datetime, jumped: bool) -> list[Occurrence]:
     oldest = _oldest_to_run(job.catch_up, now)
     reason = _why_not_run(job.catch_up, jumped)
     found: list[Occurrence] = []
-    # From the newest back, as the newest are the ones that are run.
+    # From the newest back, because the newest ones run.
     for piece in reversed(_cut(schedule.cursor, now, schedule.paused)):
         if piece.paused:
             found = _stretch(job.name, job.spec, cron, piece, Reason.PAUSED) + found
@@ -91,13 +91,13 @@ def _of(schedule: Schedule, now: datetime, jumped: bool) -> list[Occurrence]:
         kept = cron.newest(max(piece.since, min(oldest, piece.until)), piece.until, keep) if keep else []
         keep -= len(kept)
         dropped = piece._replace(until=kept[0] - timedelta.resolution if kept else piece.until)
-        runs = [_started(schedule, instant) for instant in kept]
+        runs = [_started(schedule, due_at) for due_at in kept]
         found = _stretch(job.name, job.spec, cron, dropped, reason) + runs + found
     return found
 
 
 def _oldest_to_run(catch_up: CatchUp, now: datetime) -> datetime:
-    """Instants up to this one are not run any more."""
+    """Scheduled times up to this one no longer run."""
     if catch_up.newest == 0:
         return now - ON_TIME - timedelta.resolution
     return datetime.min.replace(tzinfo=now.tzinfo) if catch_up.within is None else now - catch_up.within
@@ -111,16 +111,16 @@ def _why_not_run(catch_up: CatchUp, jumped: bool) -> Reason:
     return Reason.SUPERSEDED if catch_up.newest == 1 else Reason.CATCH_UP_LIMIT
 
 
-def _started(schedule: Schedule, instant: datetime) -> Occurrence:
-    """The instant with a run of its own, or skipped for the sake of one of the job's that is open.
+def _started(schedule: Schedule, due_at: datetime) -> Occurrence:
+    """A scheduled time with a run, or skipped because of an open run of the job.
 
-    An open run that was caught up blocks nobody: what is due now is not to starve behind what was due long ago.
+    A caught-up run does not block: a time that is due now must not wait for one that was due long ago.
     """
     job = schedule.job
-    due = Occurrence(job.name, job.spec, instant, instant, 1, OccurrenceState.DUE)
+    due = Occurrence(job.name, job.spec, due_at, due_at, 1, OccurrenceState.DUE)
     if job.overlap is Overlap.REPLACE:
         ended = tuple(each.run for each in schedule.open)
-        return Occurrence(job.name, job.spec, instant, instant, 1, OccurrenceState.DUE, replaces=ended)
+        return Occurrence(job.name, job.spec, due_at, due_at, 1, OccurrenceState.DUE, replaces=ended)
     blocking = [each for each in schedule.open if not each.caught_up]
     if job.overlap is Overlap.QUEUE:
         blocking = [each for each in blocking if each.queued]
@@ -128,12 +128,12 @@ def _started(schedule: Schedule, instant: datetime) -> Occurrence:
         return due
     reason = Reason.CAPACITY if blocking[0].for_a_slot else Reason.OVERLAP
     state = OccurrenceState.SKIPPED
-    return Occurrence(job.name, job.spec, instant, instant, 1, state, reason, blocked_by=blocking[0].run)
+    return Occurrence(job.name, job.spec, due_at, due_at, 1, state, reason, blocked_by=blocking[0].run)
 
 
-def _cut(since: datetime, until: datetime, paused: Sequence[Stretch]) -> list[_Piece]:
+def _cut(since: datetime, until: datetime, paused: Sequence[Interval]) -> list[_Piece]:
     """(since, until] in pieces that are paused or not, oldest first."""
-    before = timedelta.resolution  # a pause holds from its first moment, and a piece begins after its `since`
+    before = timedelta.resolution  # a pause includes its first moment, a piece does not include its `since`
     pieces: list[_Piece] = []
     at = since
     for pause in sorted(paused, key=lambda stretch: stretch.since):
@@ -153,7 +153,7 @@ def _cut(since: datetime, until: datetime, paused: Sequence[Stretch]) -> list[_P
 
 
 def _stretch(job: str, spec: str, cron: Cron, piece: _Piece, reason: Reason) -> list[Occurrence]:
-    """The instants of a piece as one occurrence, or as none when there are none."""
+    """The scheduled times of a piece as one occurrence; empty if it has none."""
     instants = cron.count(piece.since, piece.until) if piece.since < piece.until else 0
     if not instants:
         return []

@@ -105,8 +105,8 @@ class Backfills:
         found = []
         for job in (catalog.find(name) for name in dict.fromkeys(step.job for step in planned) if name in catalog):
             count = sum(step.job == job.name and step.runs for step in planned)
-            if job.results_last is not None and count > MANY_WINDOWS:
-                found.append(short_lived_results(job.name, job.results_last, count))
+            if job.results_ttl is not None and count > MANY_WINDOWS:
+                found.append(short_lived_results(job.name, job.results_ttl, count))
         return found
 
     def newest(self, *, limit: int) -> list[Backfill]:

@@ -59,7 +59,7 @@ def problems(*packs: str, **overrides: JobOverride) -> list[str]:
     return refused.value.problems
 
 
-def test_jobs_are_found_by_name_and_by_alias_and_stand_in_order(packing: Packing) -> None:
+def test_jobs_are_ordered_and_found_by_name_and_alias(packing: Packing) -> None:
     found = catalog(packing(SEND, CLOSE))
 
     assert [job.name for job in found] == ["books.close", "books.send"]
@@ -69,7 +69,7 @@ def test_jobs_are_found_by_name_and_by_alias_and_stand_in_order(packing: Packing
     assert cron_of(found.find(CLOSE.name)).tz == "Asia/Kolkata"
 
 
-def test_what_a_pack_has_no_setting_for_is_refused(packing: Packing) -> None:
+def test_unknown_and_invalid_settings_of_a_pack_are_refused(packing: Packing) -> None:
     with pytest.raises(BadSettings) as refused:
         load((packing(SEND),), {}, {"books": {"inc": "blue", "pages": "many"}})
 
@@ -79,7 +79,7 @@ def test_what_a_pack_has_no_setting_for_is_refused(packing: Packing) -> None:
     ]
 
 
-def test_a_misspelt_job_brings_up_those_that_come_close(packing: Packing) -> None:
+def test_a_misspelled_job_suggests_similar_names(packing: Packing) -> None:
     found = catalog(packing(SEND, CLOSE))
 
     with pytest.raises(UnknownJob, match=r"unknown job 'books\.clsoe'; available jobs: books\.close"):
@@ -88,10 +88,10 @@ def test_a_misspelt_job_brings_up_those_that_come_close(packing: Packing) -> Non
         found.find("xyzzy")
 
 
-def test_configuration_changes_a_job_without_its_code(packing: Packing) -> None:
-    said = JobOverride(cron="30 6 * * *", tz="Europe/Berlin", batch=7, batch_timeout=1.5, timeout=60, workers=2)
+def test_the_configuration_overrides_a_job(packing: Packing) -> None:
+    override = JobOverride(cron="30 6 * * *", tz="Europe/Berlin", batch=7, batch_timeout=1.5, timeout=60, workers=2)
 
-    job = catalog(packing(CLOSE), close=said).find("books.close")
+    job = catalog(packing(CLOSE), close=override).find("books.close")
 
     assert job == replace(
         CLOSE,
@@ -105,12 +105,12 @@ def test_configuration_changes_a_job_without_its_code(packing: Packing) -> None:
     assert job.spec != CLOSE.spec
 
 
-def test_what_does_not_move_an_instant_is_no_other_schedule() -> None:
+def test_settings_that_do_not_change_scheduled_times_keep_the_fingerprint() -> None:
     assert replace(CLOSE, batch=3, workers=2, tag="[Books]").spec == CLOSE.spec
     assert len({job.spec for job in (CLOSE, replace(CLOSE, cron="@daily"), replace(CLOSE, tz="UTC"))}) == 3
 
 
-def test_everything_that_is_wrong_is_said_at_once(packing: Packing) -> None:
+def test_all_problems_are_reported_at_once(packing: Packing) -> None:
     found = problems(
         packing(CLOSE, replace(SEND, aliases=("books.close",))),
         packing(CLOSE, replace(SEND, name="send", aliases=())),
@@ -121,23 +121,23 @@ def test_everything_that_is_wrong_is_said_at_once(packing: Packing) -> None:
         clsoe=JobOverride(batch=5),
     )
 
-    said = "\n".join(found)
+    lines = "\n".join(found)
     for part in (
         "jobs.packs: tests.packs.lost cannot be imported: No module named 'tests.packs.lost'",
-        "jobs.packs: tests.services has no `pack`",
+        "jobs.packs: tests.services does not define `pack`",
         "books.send: the name books.close is taken by books.close",
         "books.close: the name books.close is taken by ",
-        "send: a job's name is its pack's, a dot, and its own",
+        "send: a job's name must be its pack's name, a dot, and its own name",
         "books.yearly: schedule '0 0 30 2 *' is invalid",
         "books.close: batch must be 1 or more, not 0",
         "books.close: timeout must be more than 0",
         '[jobs."books.clsoe"]: there is no such job',
     ):
-        assert part in said, said
+        assert part in lines, lines
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("override", "message"),
     [
         (JobOverride(cron="* * * *"), "schedule '* * * *' is invalid"),
         (JobOverride(cron="61 * * * *"), "schedule '61 * * * *' is invalid"),
@@ -148,17 +148,17 @@ def test_everything_that_is_wrong_is_said_at_once(packing: Packing) -> None:
         (JobOverride(batch_timeout=0), "batch_timeout must be more than 0"),
     ],
 )
-def test_a_schedule_or_a_limit_that_cannot_be_kept_is_refused(packing: Packing, said: JobOverride, why: str) -> None:
-    (line,) = problems(packing(CLOSE), close=said)
+def test_an_invalid_schedule_or_limit_is_refused(packing: Packing, override: JobOverride, message: str) -> None:
+    (line,) = problems(packing(CLOSE), close=override)
 
     assert line.startswith("books.close: ")
-    assert why in line
+    assert message in line
 
 
-def test_an_order_that_cannot_be_kept_is_refused(packing: Packing) -> None:
+def test_an_impossible_order_is_refused(packing: Packing) -> None:
     one, two, three = (replace(CLOSE, name=f"books.{name}") for name in ("one", "two", "three"))
 
-    told = problems(
+    found = problems(
         packing(
             replace(one, after=("books.two",)),
             replace(two, after=("books.three",)),
@@ -169,34 +169,34 @@ def test_an_order_that_cannot_be_kept_is_refused(packing: Packing) -> None:
         )
     )
 
-    assert "books.close: it cannot be after itself" in told
-    assert "books.mail: it is after books.clsoe, but there is no such job; did you mean books.close?" in told
-    assert "books.late: it is after post, an alias; write books.mail" in told
-    assert any("it would wait for itself: books." in line and line.count(" after ") == 3 for line in told)
-    assert len(told) == 4
+    assert "books.close: it cannot run after itself" in found
+    assert "books.mail: it runs after books.clsoe, but there is no such job; did you mean books.close?" in found
+    assert "books.late: it runs after post, an alias; use books.mail" in found
+    assert any("it would wait for itself, as books." in line and line.count(" after ") == 3 for line in found)
+    assert len(found) == 4
 
 
-def test_an_order_that_can_be_kept_is_taken(packing: Packing) -> None:
+def test_a_possible_order_is_accepted(packing: Packing) -> None:
     assert catalog(packing(CLOSE, replace(SEND, after=("books.close",)))).find("post").after == ("books.close",)
 
 
 def test_limits_and_order_may_be_overridden(packing: Packing) -> None:
-    said = JobOverride(priority=3, after_wait=90.0, max_age=3600.0, longest=60.0, critical_below=0.5)
+    override = JobOverride(priority=3, after_wait=90.0, max_age=3600.0, longest=60.0, critical_below=0.5)
 
-    found = catalog(packing(CLOSE), close=said).find("books.close")
+    found = catalog(packing(CLOSE), close=override).find("books.close")
 
     assert (found.priority, found.after_wait) == (3, timedelta(seconds=90))
     assert found.limits == Limits(max_age=timedelta(hours=1), longest=timedelta(minutes=1), critical_below=0.5)
     assert found.spec == CLOSE.spec
 
 
-def test_limits_that_cannot_be_kept_are_refused(packing: Packing) -> None:
-    said = JobOverride(after_wait=-1.0, max_age=0.0, critical_below=90.0)
+def test_invalid_limits_are_refused(packing: Packing) -> None:
+    override = JobOverride(after_wait=-1.0, max_age=0.0, critical_below=90.0)
 
-    assert problems(packing(CLOSE), close=said) == [
+    assert problems(packing(CLOSE), close=override) == [
         "books.close: max_age must be more than 0",
         "books.close: after_wait must be 0 or more",
-        "books.close: critical_below is a share between 0 and 1, not 90",
+        "books.close: critical_below must be between 0 and 1, not 90",
     ]
 
 

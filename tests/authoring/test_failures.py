@@ -72,7 +72,7 @@ def test_a_database_error_has_the_name_that_the_database_gives_it(database_url: 
 
 def test_a_job_may_name_the_kind_itself() -> None:
     assert failure("u1", "question q1 is missing", "question_missing").kind == "question_missing"
-    with pytest.raises(ValueError, match="is no kind of failure"):
+    with pytest.raises(ValueError, match="is not a failure kind"):
         failure("u1", "question q1 is missing", "Question missing!")
 
 

@@ -11,7 +11,7 @@ from opsconsole import LATEST, NONE, Job, Overlap, all_of, hours
 from opsconsole.authoring.job import CatchUp
 from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
 from opsconsole.calendar.cron import Cron
-from opsconsole.rules.schedule import Open, Schedule, Stretch, plan, unrun
+from opsconsole.rules.schedule import Interval, OpenRun, Schedule, plan, record_unrun
 from tests.packs import counting
 from tests.schedules import cron_of
 
@@ -52,12 +52,12 @@ def job(
     )
 
 
-def schedule(what: Job, cursor: datetime, *paused: Stretch, open: tuple[Open, ...] = ()) -> Schedule:  # noqa: A002
+def schedule(what: Job, cursor: datetime, *paused: Interval, open: tuple[OpenRun, ...] = ()) -> Schedule:  # noqa: A002
     return Schedule(what, cron_of(what), cursor, paused, open)
 
 
 def planned(what: Job, cursor: datetime, now: datetime, busy: int | None = None) -> list[Occurrence]:
-    return plan([schedule(what, cursor, open=() if busy is None else (Open(busy),))], now)
+    return plan([schedule(what, cursor, open=() if busy is None else (OpenRun(busy),))], now)
 
 
 def walked(cron: str, after: datetime, until: datetime) -> list[datetime]:
@@ -166,18 +166,19 @@ def test_a_clock_set_back_plans_nothing_again() -> None:
 
 stretches = st.lists(st.tuples(seconds, st.one_of(st.none(), st.integers(0, 86_400))), max_size=4).map(
     lambda found: tuple(
-        Stretch(START + timedelta(seconds=a), None if b is None else START + timedelta(seconds=a + b)) for a, b in found
+        Interval(START + timedelta(seconds=a), None if b is None else START + timedelta(seconds=a + b))
+        for a, b in found
     )
 )
 
 
-def is_paused(at: datetime, paused: tuple[Stretch, ...]) -> bool:
+def is_paused(at: datetime, paused: tuple[Interval, ...]) -> bool:
     return any(since <= at and (until is None or at < until) for since, until in paused)
 
 
 @given(crons, catch_ups, seconds, seconds, stretches)
 def test_exactly_the_instants_of_a_pause_are_skipped_for_it(
-    cron: str, catch_up: CatchUp, offset: int, length: int, paused: tuple[Stretch, ...]
+    cron: str, catch_up: CatchUp, offset: int, length: int, paused: tuple[Interval, ...]
 ) -> None:
     cursor = START + timedelta(seconds=offset)
     now = cursor + timedelta(seconds=length)
@@ -194,9 +195,11 @@ def test_exactly_the_instants_of_a_pause_are_skipped_for_it(
 
 
 def test_what_a_removed_job_still_owed_is_missed_for_that_reason_but_for_its_pause() -> None:
-    pause = Stretch(START + hours(1), START + hours(2))
+    pause = Interval(START + hours(1), START + hours(2))
 
-    found = unrun("books.close", "spec", Cron("*/30 * * * *"), START, START + hours(3), [pause], Reason.JOB_REMOVED)
+    found = record_unrun(
+        "books.close", "spec", Cron("*/30 * * * *"), START, START + hours(3), [pause], Reason.JOB_REMOVED
+    )
 
     assert [(each.instants, each.reason) for each in found] == [
         (1, Reason.JOB_REMOVED),
@@ -210,13 +213,13 @@ def test_what_a_removed_job_still_owed_is_missed_for_that_reason_but_for_its_pau
 HOUR = START.replace(minute=30) + timedelta(hours=1)  # 04:00 in Kolkata
 
 
-def at_the_hour(overlap: Overlap, *open_runs: Open) -> Occurrence:
+def at_the_hour(overlap: Overlap, *open_runs: OpenRun) -> Occurrence:
     (found,) = plan([schedule(job("0 * * * *", overlap=overlap), HOUR - MINUTE, open=open_runs)], HOUR)
     return found
 
 
 def test_a_queue_has_one_place() -> None:
-    running, waiting = Open(41), Open(42, queued=True)
+    running, waiting = OpenRun(41), OpenRun(42, queued=True)
 
     assert at_the_hour(Overlap.QUEUE, running).runs
     second = at_the_hour(Overlap.QUEUE, running, waiting)
@@ -224,19 +227,19 @@ def test_a_queue_has_one_place() -> None:
 
 
 def test_replacing_ends_what_is_open_and_runs() -> None:
-    found = at_the_hour(Overlap.REPLACE, Open(41), Open(42, queued=True, caught_up=True))
+    found = at_the_hour(Overlap.REPLACE, OpenRun(41), OpenRun(42, queued=True, caught_up=True))
 
     assert found.runs
     assert found.replaces == (41, 42)
 
 
 def test_what_is_caught_up_with_does_not_keep_the_newest_from_its_turn() -> None:
-    assert at_the_hour(Overlap.SKIP, Open(41, caught_up=True)).runs
-    assert at_the_hour(Overlap.SKIP, Open(41, caught_up=True), Open(42)).blocked_by == 42
+    assert at_the_hour(Overlap.SKIP, OpenRun(41, caught_up=True)).runs
+    assert at_the_hour(Overlap.SKIP, OpenRun(41, caught_up=True), OpenRun(42)).blocked_by == 42
 
 
 def test_a_run_that_waits_for_a_place_is_named_as_such() -> None:
-    assert at_the_hour(Overlap.SKIP, Open(41, queued=True, for_a_slot=True)).reason is Reason.CAPACITY
+    assert at_the_hour(Overlap.SKIP, OpenRun(41, queued=True, for_a_slot=True)).reason is Reason.CAPACITY
 
 
 def test_a_clock_set_forward_is_the_reason_for_what_is_not_run() -> None:

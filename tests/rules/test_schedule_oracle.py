@@ -17,7 +17,7 @@ from opsconsole.authoring.job import CatchUp
 from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
 from opsconsole.calendar.cron import Cron
 from opsconsole.core.errors import BadCron
-from opsconsole.rules.schedule import Schedule, Stretch, plan
+from opsconsole.rules.schedule import Interval, Schedule, plan
 from tests.packs import counting
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -205,9 +205,9 @@ pauses = st.lists(
 )
 
 
-def paused_around(at: datetime, drawn: list[tuple[int, int | None]]) -> tuple[Stretch, ...]:
+def paused_around(at: datetime, drawn: list[tuple[int, int | None]]) -> tuple[Interval, ...]:
     return tuple(
-        Stretch(at + timedelta(seconds=a), None if b is None else at + timedelta(seconds=a + b)) for a, b in drawn
+        Interval(at + timedelta(seconds=a), None if b is None else at + timedelta(seconds=a + b)) for a, b in drawn
     )
 
 
@@ -216,7 +216,7 @@ def job(said: Said, tz: str, catch_up: CatchUp) -> Job:
 
 
 def fates(
-    instants: list[datetime], catch_up: CatchUp, paused: tuple[Stretch, ...], now: datetime
+    instants: list[datetime], catch_up: CatchUp, paused: tuple[Interval, ...], now: datetime
 ) -> list[Reason | None]:
     """What is to become of each instant: None when it is run, else why it is not. Said once more, one by one."""
     held = [any(a <= at and (b is None or at < b) for a, b in paused) for at in instants]
@@ -299,7 +299,7 @@ OTHERS = ["30 2 * * *", "0 0 31 * *", "0 0 29 2 *", "15,45 9-17 * * 1-5", "0 12 
 def years_later(catch_up: CatchUp) -> tuple[list[Schedule], datetime]:
     """Thirty jobs in three zones, looked at last ten years ago; one of them was paused now and then."""
     now = HOUR_CHANGE + LEAP
-    paused = tuple(Stretch(HOUR_CHANGE + (n * 300 + 1) * DAY, HOUR_CHANGE + (n * 300 + 41) * DAY) for n in range(8))
+    paused = tuple(Interval(HOUR_CHANGE + (n * 300 + 1) * DAY, HOUR_CHANGE + (n * 300 + 41) * DAY) for n in range(8))
     return [
         Schedule(
             Job(f"far.job{n}", counting.names, counting.pass_over, cron=text, tz=tz, catch_up=catch_up),
