@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 import msgspec
 
-from opsconsole.core.humanize import duration
+from opsconsole.core.humanize import elapsed, rate
 from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ def run_document(run: Run) -> dict[str, Any]:
 
 def run_sentence(run: Run) -> str:
     """The result of a run in one line: `run 41 attempts.cache_day 2026-01-19: partial, 9,980 ok, 20 failed of 10,000 in
-    1.2 s, 8,333/s`.
+    1.2 s, 8.3k/s`.
     """
     counts = run.counts
     text = f"run {run.id} {run.job} {run.window.label}: {run.state}, {counts.ok:,} ok, {counts.failed:,} failed"
     text += f" of {counts.planned:,}"
     if run.seconds:
-        text += f" in {duration(run.seconds)}, {counts.tried / run.seconds:,.0f}/s"
+        text += f" in {elapsed(run.seconds)}" + (f", {rate(counts.tried / run.seconds)}" if counts.tried else "")
     return text + (f"; {run.error}" if run.error else "")

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsconsole.core.humanize import rate
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -32,8 +34,8 @@ class Bar:
             return
         self._start = self._start or (done, time.monotonic())
         more, seconds = done - self._start[0], time.monotonic() - self._start[1]
-        rate = f"{more / seconds:,.1f}/s" if more and seconds else ""
-        self.progress.update(self.task, description=title, completed=done, total=total or None, note=note, rate=rate)
+        speed = rate(more / seconds) if more and seconds else ""
+        self.progress.update(self.task, description=title, completed=done, total=total or None, note=note, rate=speed)
 
 
 @contextmanager
