@@ -1,4 +1,4 @@
-"""Backfills through the engine: exactly what was planned, oldest first, once; refused when the world has changed."""
+"""Backfills in the engine: exactly the planned windows, oldest first, once; refused when something has changed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def plan(place: Installation, *jobs: str, only: Only = Only.ALL, stop_on_failure
     )
 
 
-def told(place: Installation, command: int) -> str:
+def executed(place: Installation, command: int) -> str:
     outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
     assert outcome is not None
     assert outcome.refused is None, outcome.refused
@@ -49,7 +49,7 @@ def told(place: Installation, command: int) -> str:
 
 
 def applied(place: Installation, number: int) -> Backfill:
-    told(place, place.service.backfills.apply(number))
+    executed(place, place.service.backfills.apply(number))
     ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
     assert ended is not None
     return ended
@@ -64,7 +64,7 @@ def refusal(place: Installation, command: int) -> str:
 
 
 def states(place: Installation, job: str = "diary.page") -> dict[str, WindowState]:
-    return {seen.window.label: seen.state for seen in place.service.backfills.windows(job, FIRST, LAST)}
+    return {status.window.label: status.state for status in place.service.backfills.windows(job, FIRST, LAST)}
 
 
 def page_days(place: Installation) -> list[tuple[str, int]]:
@@ -129,7 +129,7 @@ def test_windows_run_in_parallel_if_the_job_allows_it(place: Installation) -> No
         diary.spoil(place.data, day, "0.3")
     with place.leading():
         number = plan(place, "diary.side")
-        told(place, place.service.backfills.apply(number))
+        executed(place, place.service.backfills.apply(number))
         eventually(
             lambda: place.service.backfills.get(number).counts.get(StepState.RUNNING) == 3,
             "three windows go on at once",
@@ -176,7 +176,7 @@ def test_of_two_plans_for_the_same_windows_only_one_runs(place: Installation) ->
     diary.spoil(place.data, DAYS[0], "0.5")
     first, second = plan(place), plan(place)
     with place.leading():
-        told(place, place.service.backfills.apply(first))
+        executed(place, place.service.backfills.apply(first))
         why = refusal(place, place.service.backfills.apply(second))
         place.service.backfills.wait_for(first, PATIENCE_SECONDS)
 
@@ -192,7 +192,7 @@ def test_a_failed_window_stops_no_other_and_is_retried_alone(place: Installation
         failed_then = states(place)[DAYS[3]]
         with place.data.writing() as db:
             db.execute(diary.spoilt.delete())
-        told(place, place.service.backfills.resume(number))
+        executed(place, place.service.backfills.resume(number))
         again = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
 
     assert ended.counts == {StepState.DONE: 9, StepState.FAILED: 1}
@@ -218,14 +218,14 @@ def test_a_cancelled_backfill_leaves_no_open_run_and_resumes_with_the_rest(place
         diary.spoil(place.data, day, "0.2")
     with place.leading():
         number = plan(place)
-        told(place, place.service.backfills.apply(number))
+        executed(place, place.service.backfills.apply(number))
         eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE, 0) >= 4, "four are done")
-        told(place, place.service.backfills.cancel(number, note="too much"))
+        executed(place, place.service.backfills.cancel(number, note="too much"))
         cancelled = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
         with place.store.reading() as db:
             left = run_store.unfinished(db)
         done_then = [run.window.label for run in backfilled(place) if run.state is RunState.SUCCEEDED]
-        told(place, place.service.backfills.resume(number))
+        executed(place, place.service.backfills.resume(number))
         ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
 
     assert cancelled is not None
@@ -245,13 +245,13 @@ def test_a_paused_backfill_starts_no_window_until_it_is_resumed(place: Installat
     diary.spoil(place.data, DAYS[1], "0.3")
     with place.leading():
         number = plan(place)
-        told(place, place.service.backfills.apply(number))
+        executed(place, place.service.backfills.apply(number))
         eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE, 0) >= 1, "one is done")
-        told(place, place.service.backfills.pause(number, note="the night begins"))
+        executed(place, place.service.backfills.pause(number, note="lunch"))
         paused = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
         time.sleep(0.3)
         later = place.service.backfills.get(number)
-        told(place, place.service.backfills.resume(number))
+        executed(place, place.service.backfills.resume(number))
         ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
 
     assert paused is not None
@@ -272,7 +272,7 @@ def test_a_finished_backfill_refuses_pause_resume_and_cancel(place: Installation
 def test_a_plan_cancelled_before_its_start_cannot_be_resumed(place: Installation) -> None:
     number = plan(place)
     with place.leading():
-        told(place, place.service.backfills.cancel(number))
+        executed(place, place.service.backfills.cancel(number))
         why = refusal(place, place.service.backfills.resume(number))
 
     assert why == f"backfill {number} was cancelled before it started; create a new plan"
@@ -354,13 +354,13 @@ def test_a_leader_for_one_command_records_windows_of_cancelled_backfills(place: 
     diary.spoil(place.data, DAYS[1], "0.5")
     number = plan(place)
     with place.leading():
-        told(place, place.service.backfills.apply(number))
-        eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE) == 1, "the second goes on")
+        executed(place, place.service.backfills.apply(number))
+        eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE) == 1, "the second is running")
         command = place.service.backfills.cancel(number)
     engine = Engine(place.settings, place.store, place.catalog, only_command=command)
     engine.start()
     try:
-        told(place, command)
+        executed(place, command)
         cancelled = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
     finally:
         engine.stop(grace_seconds=1)
@@ -373,15 +373,15 @@ def test_an_interrupted_window_is_finished_by_the_leader_that_resumes_it(place: 
     diary.spoil(place.data, DAYS[1], "0.5")
     number = plan(place)
     with place.leading():
-        told(place, place.service.backfills.apply(number))
-        eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE) == 1, "the second goes on")
-        told(place, place.service.backfills.pause(number))
+        executed(place, place.service.backfills.apply(number))
+        eventually(lambda: place.service.backfills.get(number).counts.get(StepState.DONE) == 1, "the second is running")
+        executed(place, place.service.backfills.pause(number))
     cut_off = place.service.backfills.get(number)
     command = place.service.backfills.resume(number)
     engine = Engine(place.settings, place.store, place.catalog, only_command=command)
     engine.start()
     try:
-        told(place, command)
+        executed(place, command)
         ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
     finally:
         engine.stop(grace_seconds=1)

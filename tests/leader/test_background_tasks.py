@@ -1,4 +1,4 @@
-"""Clearing keys and publishing events again: asked for like everything else, carried out step by step by the leader."""
+"""Background commands: clearing keys and publishing events again, step by step in a thread of the leader."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ def fill(client: redis.Redis, *users: str, day: str = "2025-01-19") -> None:
 def test_matching_keys_are_counted_cleared_and_recorded(place: Installation, client: redis.Redis) -> None:
     fill(client, *(f"u{i}" for i in range(1500)))
     fill(client, "u1", day="2025-01-20")
-    client.set("somebody:elses", "1")
-    wanted = ClearFilter(date="2025-01-19")
-    *_, counted = place.service.queries.count_keys(wanted)
+    client.set("another:key", "1")
+    selected = ClearFilter(date="2025-01-19")
+    *_, counted = place.service.queries.count_keys(selected)
 
     with place.leading():
-        command = place.service.commands.clear_cache(wanted, counted=counted.total)
+        command = place.service.commands.clear_cache(selected, counted=counted.total)
         outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
 
     assert counted.total == 1500
     assert outcome is not None
     assert outcome.done == "cleared 1,500 keys of 1 family"
     assert outcome.facts["families"] == {"attempts.day": 1500}
-    assert set(client.keys()) == {"date:user:2025-01-20:u1", "somebody:elses"}
+    assert set(client.keys()) == {"date:user:2025-01-20:u1", "another:key"}
     with place.store.reading() as db:
-        asked_for, came_of_it = audit.newest(db, limit=2)[::-1]
-    assert (asked_for.verb, asked_for.target, asked_for.outcome) == ("clear", "date 2025-01-19", "requested")
+        requested, came_of_it = audit.newest(db, limit=2)[::-1]
+    assert (requested.verb, requested.target, requested.outcome) == ("clear", "date 2025-01-19", "requested")
     assert came_of_it.after is not None
     assert came_of_it.after["cleared"] == 1500
 
@@ -78,10 +78,10 @@ def test_a_clear_is_refused_when_many_more_keys_match_than_were_counted(
     assert client.dbsize() == 200
 
 
-@pytest.mark.parametrize("wanted", [ClearFilter(), ClearFilter(family="attempts.dya"), ClearFilter(date="19.1.2025")])
-def test_an_invalid_filter_is_refused_before_it_is_requested(place: Installation, wanted: ClearFilter) -> None:
+@pytest.mark.parametrize("selected", [ClearFilter(), ClearFilter(family="attempts.dya"), ClearFilter(date="19.1.2025")])
+def test_an_invalid_filter_is_refused_before_it_is_requested(place: Installation, selected: ClearFilter) -> None:
     with pytest.raises(BadClearFilter):
-        place.service.commands.clear_cache(wanted)
+        place.service.commands.clear_cache(selected)
 
     assert place.service.queries.audit_entries(limit=9) == []
 

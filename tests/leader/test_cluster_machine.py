@@ -39,7 +39,7 @@ from opsconsole.core.database import Connection, Database
 from opsconsole.core.errors import Fenced
 from opsconsole.core.failpoints import Point
 from opsconsole.core.settings import Actor
-from opsconsole.leader import command_handlers as orders, runner as runners, scheduler as schedulers
+from opsconsole.leader import command_handlers, runner as runners, scheduler as schedulers
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
 from opsconsole.rules.actions import MATCHING, Verb
@@ -169,10 +169,10 @@ class Process:
         self.catalog = Catalog((pack,), jobs, {})
         self.me = Identity(f"process {number}", "here", number, "1", "machine/boot/pid:[1]", "anna")
         with self.store.reading() as db:
-            seen = lease.read(db)
+            current = lease.read(db)
         with self.store.writing() as db:
-            token = lease.take(db, seen, self.me, self.clocks.now())
-        assert token == (1 if seen is None else seen.token + 1), "tokens grow by one"
+            token = lease.take(db, current, self.me, self.clocks.now())
+        assert token == (1 if current is None else current.token + 1), "tokens grow by one"
         self.token = token
         tools = Resources("sqlite://", "unix:///nowhere/redis.sock", now=self.clocks.now)
         tools.data.close()
@@ -194,14 +194,14 @@ class Process:
         self.runner.open()
         self.scheduler.start()
 
-    def look(self) -> None:
-        orders.execute_commands(self.store, self.catalog, self.token, self.clocks.now)
+    def poll(self) -> None:
+        command_handlers.execute_commands(self.store, self.catalog, self.token, self.clocks.now)
         self.runner.admit()
 
     def work(self, turns: int) -> None:
         """So many turns of the loop that an engine goes through; what has begun is looked at in each."""
         for _ in range(turns):
-            self.look()
+            self.poll()
             none_overlap(self.store)
             self.scheduler.tick()
             self.runner.step()
@@ -225,7 +225,7 @@ class Process:
 
 
 DEEDS: dict[str, Callable[[Process], object]] = {
-    "looks": Process.look,
+    "polls": Process.poll,
     "ticks": lambda process: process.scheduler.tick(),
     "steps": lambda process: process.runner.step(),
     "works": lambda process: process.work(3),
@@ -276,7 +276,7 @@ class Cluster(RuleBasedStateMachine):
         self.leader.work(turns)
         self._is_planned()
         with self.store.reading() as db:
-            assert commands.requested(db) == [], "what was asked for is carried out"
+            assert commands.requested(db) == [], "every requested command was executed"
 
     @rule(doom=st.integers(1, 25))
     @precondition(lambda self: self.leader is not None)

@@ -1,4 +1,4 @@
-"""Events reach the Redis stream: in order, at least once, whatever happens to Redis or to whoever publishes."""
+"""Events reach the Redis stream in order and at least once, also after faults of Redis or of the relay."""
 
 from __future__ import annotations
 

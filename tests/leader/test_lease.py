@@ -48,11 +48,11 @@ def leading(store: Store) -> Iterator[Leading]:
 
 
 def held_by(store: Store, holder: Identity) -> int:
-    """The lease in the hands of somebody whom no Leadership of this process stands for; the token."""
+    """Gives the lease to a holder without a Leadership in this process; returns the token."""
     with store.reading() as db:
-        seen = lease.read(db)
+        current = lease.read(db)
     with store.writing() as db:
-        token = lease.take(db, seen, holder, AT)
+        token = lease.take(db, current, holder, AT)
     assert token is not None
     return token
 
@@ -162,15 +162,15 @@ def test_the_lease_of_a_remote_leader_expires_without_beats(
     store: Store, leading: Leading, elsewhere: dict[str, str]
 ) -> None:
     machine, boot, _ = identity("here", "anna").boot.split("/")
-    said = {name: text.format(machine=machine, boot=boot) for name, text in elsewhere.items()}
-    gone = replace(identity("here", "anna"), owner="gone", pid=2**22 + 7, pid_started="1", **said)
-    token = held_by(store, gone)
+    parts = {name: text.format(machine=machine, boot=boot) for name, text in elsewhere.items()}
+    ended = replace(identity("here", "anna"), owner="ended", pid=2**22 + 7, pid_started="1", **parts)
+    token = held_by(store, ended)
     ben = leading(seconds=0.4)
 
     assert ben.try_take() is None
     time.sleep(0.5)
     with store.writing() as db:
-        assert lease.renew(db, token, "gone", AT)
+        assert lease.renew(db, token, "ended", AT)
     assert ben.try_take() is None, "it beats"
     time.sleep(0.5)
     assert ben.try_take() == 2
@@ -238,7 +238,7 @@ def test_a_takeover_waits_for_a_running_write(store: Store, leading: Leading) ->
     thread = threading.Thread(target=take_over)
     with store.fenced(token):
         thread.start()
-        assert not taken.wait(0.3), "what was begun with a good token is still good"
+        assert not taken.wait(0.3), "a write that started with a valid token is valid"
     thread.join()
 
     assert holder_of(store) == "ben"

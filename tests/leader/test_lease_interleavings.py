@@ -40,30 +40,30 @@ class Process:
     """
 
     has_read: bool = False
-    seen: Lease | None = None
+    last_read: Lease | None = None
     lapsed: bool = False
     token: int | None = None
 
     @property
     def may_take(self) -> bool:
-        return self.has_read and (self.seen is None or self.seen.holder is None or self.lapsed)
+        return self.has_read and (self.last_read is None or self.last_read.holder is None or self.lapsed)
 
 
 @dataclass(frozen=True)
-class World:
+class State:
     """The lease in the store, both processes, and to whom each token was given: the n-th of `given` got token n."""
 
     row: Lease | None = None
     both: tuple[Process, Process] = (Process(), Process())
     given: tuple[int, ...] = ()
 
-    def after(self, who: int, process: Process, row: Lease | None, given: tuple[int, ...] | None = None) -> World:
+    def after(self, who: int, process: Process, row: Lease | None, given: tuple[int, ...] | None = None) -> State:
         both = (process, self.both[1]) if who == 0 else (self.both[0], process)
-        return World(row, both, self.given if given is None else given)
+        return State(row, both, self.given if given is None else given)
 
 
 class Bench:
-    """A store that is put into any state, and the steps on it. Each says what the world is like after it, None when it
+    """A store that is put into any state, and the steps on it. Each says what the state is like after it, None when it
     is not possible, and asserts what must hold of it.
     """
 
@@ -86,69 +86,69 @@ class Bench:
                 db.execute(update(lease).values(values) if self._there else insert(lease).values(id=1, **values))
         self._there = row
 
-    def look(self) -> Lease | None:
+    def current_row(self) -> Lease | None:
         """The lease as it is in the store."""
         with self.store.reading() as db:
             self._there = leases.read(db)
         return self._there
 
-    def read(self, world: World, who: int) -> World | None:
-        seen = self.look()
-        before = world.both[who]
-        stands_still = before.lapsed and before.seen == seen  # its beat has not changed since
-        return world.after(who, replace(before, has_read=True, seen=seen, lapsed=stands_still), seen)
+    def read(self, state: State, who: int) -> State | None:
+        last_read = self.current_row()
+        before = state.both[who]
+        is_unchanged = before.lapsed and before.last_read == last_read  # its beat has not changed since
+        return state.after(who, replace(before, has_read=True, last_read=last_read, lapsed=is_unchanged), last_read)
 
-    def lapse(self, world: World, who: int) -> World | None:
+    def lapse(self, state: State, who: int) -> State | None:
         """So much time passes that what the process saw last counts as left behind, if it is still like that."""
-        before = world.both[who]
-        if before.lapsed or before.seen is None or before.seen.holder is None:
+        before = state.both[who]
+        if before.lapsed or before.last_read is None or before.last_read.holder is None:
             return None
-        return world.after(who, replace(before, lapsed=True), world.row)
+        return state.after(who, replace(before, lapsed=True), state.row)
 
-    def take(self, world: World, who: int) -> World | None:
-        before = world.both[who]
+    def take(self, state: State, who: int) -> State | None:
+        before = state.both[who]
         if not before.may_take:
             return None
         with self.store.writing() as db:
-            token = leases.take(db, before.seen, IDENTITIES[who], AT)
-        row = self.look()
-        unchanged = before.seen == world.row
-        assert (token is not None) == unchanged, "whoever saw the lease as it still is gets it, and nobody else"
+            token = leases.take(db, before.last_read, IDENTITIES[who], AT)
+        row = self.current_row()
+        unchanged = before.last_read == state.row
+        assert (token is not None) == unchanged, "only a process that read the current lease gets it"
         if token is None:
-            assert row == world.row, "who was too late changed nothing"
-            return world.after(who, before, row)
-        assert token == len(world.given) + 1, "each token is given once, the next higher one each time"
+            assert row == state.row, "a process that was too late changes nothing"
+            return state.after(who, before, row)
+        assert token == len(state.given) + 1, "each token is given once, the next higher one each time"
         assert row == Lease(token, 0, IDENTITIES[who], AT, AT)
-        return world.after(who, replace(before, token=token), row, (*world.given, who))
+        return state.after(who, replace(before, token=token), row, (*state.given, who))
 
-    def renew(self, world: World, who: int) -> World | None:
-        before = world.both[who]
+    def renew(self, state: State, who: int) -> State | None:
+        before = state.both[who]
         if before.token is None:
             return None
         with self.store.writing() as db:
             mine = leases.renew(db, before.token, IDENTITIES[who].owner, AT)
-        row = self.look()
-        assert world.row is not None
-        assert mine == self._holds(world, who)
-        assert row == (replace(world.row, beat=world.row.beat + 1) if mine else world.row), "another's is not touched"
-        return world.after(who, before, row)
+        row = self.current_row()
+        assert state.row is not None
+        assert mine == self._holds(state, who)
+        assert row == (replace(state.row, beat=state.row.beat + 1) if mine else state.row), "another's is not touched"
+        return state.after(who, before, row)
 
-    def release(self, world: World, who: int) -> World | None:
-        before = world.both[who]
+    def release(self, state: State, who: int) -> State | None:
+        before = state.both[who]
         if before.token is None:
             return None
         with self.store.writing() as db:
             leases.release(db, before.token, IDENTITIES[who].owner)
-        row = self.look()
-        assert world.row is not None
-        if self._holds(world, who):
-            assert row == replace(world.row, beat=world.row.beat + 1, holder=None)
+        row = self.current_row()
+        assert state.row is not None
+        if self._holds(state, who):
+            assert row == replace(state.row, beat=state.row.beat + 1, holder=None)
         else:
-            assert row == world.row, "another's is not touched"
-        return world.after(who, before, row)
+            assert row == state.row, "another's is not touched"
+        return state.after(who, before, row)
 
-    def write(self, world: World, who: int) -> World | None:
-        token = world.both[who].token
+    def write(self, state: State, who: int) -> State | None:
+        token = state.both[who].token
         if token is None:
             return None
         try:
@@ -159,21 +159,21 @@ class Bench:
             accepted = False
         with self.store.writing() as db:
             written = db.execute(delete(effects).returning(effects.c.token, effects.c.process)).all()
-        overtaken = world.given[-1] != who or len(world.given) != token
-        assert accepted != overtaken, "who was told that it leads may write until another is told so"
+        overtaken = state.given[-1] != who or len(state.given) != token
+        assert accepted != overtaken, "a leader may write until another process leads"
         assert [tuple(row) for row in written] == ([(token, who)] if accepted else [])
-        assert not accepted or world.given[token - 1] == who, "a token is one process's"
+        assert not accepted or state.given[token - 1] == who, "a token is one process's"
         self.accepted += accepted
         self.refused += not accepted
-        assert self.look() == world.row
-        return world.after(who, world.both[who], world.row)
+        assert self.current_row() == state.row
+        return state.after(who, state.both[who], state.row)
 
-    def _holds(self, world: World, who: int) -> bool:
-        row, token = world.row, world.both[who].token
+    def _holds(self, state: State, who: int) -> bool:
+        row, token = state.row, state.both[who].token
         return row is not None and row.token == token and row.holder == IDENTITIES[who]
 
     @property
-    def steps(self) -> tuple[Callable[[World, int], World | None], ...]:
+    def steps(self) -> tuple[Callable[[State, int], State | None], ...]:
         return (self.read, self.lapse, self.take, self.renew, self.release, self.write)
 
 
@@ -192,44 +192,45 @@ HELD = Lease(1, 0, IDENTITIES[0], AT, AT)
 @pytest.mark.parametrize(
     ("start", "fewest"),
     [
-        pytest.param(World(), 300_000, id="nobody ever led"),
+        pytest.param(State(), 300_000, id="no leader yet"),
         pytest.param(
-            World(HELD, (Process(has_read=True, token=1), Process(has_read=True, seen=HELD)), (0,)),
+            State(HELD, (Process(has_read=True, token=1), Process(has_read=True, last_read=HELD)), (0,)),
             2_000_000,
-            id="one leads and the other looks on",
+            id="one process leads",
         ),
     ],
 )
 def test_in_any_order_of_steps_only_the_leader_writes(
-    bench: Bench, capsys: pytest.CaptureFixture[str], start: World, fewest: int
+    bench: Bench, capsys: pytest.CaptureFixture[str], start: State, fewest: int
 ) -> None:
-    states: Counter[World] = Counter({start: 1})
-    seen, carried_out, orders = 1, 0, 0
+    states: Counter[State] = Counter({start: 1})
+    state_count, step_count, interleavings = 1, 0, 0
 
     for _ in range(DEPTH):
-        following: Counter[World] = Counter()
-        for world, ways in states.items():
+        following: Counter[State] = Counter()
+        for state, ways in states.items():
             for who in range(2):
                 for step in bench.steps:
-                    bench.put(world.row)
-                    found = step(world, who)
+                    bench.put(state.row)
+                    found = step(state, who)
                     if found is None:
                         continue
-                    carried_out += 1
-                    assert found.row is None or world.row is None or found.row.token >= world.row.token
+                    step_count += 1
+                    assert found.row is None or state.row is None or found.row.token >= state.row.token
                     following[found] += ways
         states = following
-        seen += len(states)
-        orders += states.total()
+        state_count += len(states)
+        interleavings += states.total()
 
-    told = (
-        f"{orders:,} interleavings of up to {DEPTH} steps over {seen:,} states, {carried_out:,} steps carried out, "
+    summary = (
+        f"{interleavings:,} interleavings of up to {DEPTH} steps over {state_count:,} states, "
+        f"{step_count:,} steps executed, "
         f"{bench.accepted:,} writes accepted and {bench.refused:,} refused"
     )
     with capsys.disabled():
-        print(f"\n{told}")  # noqa: T201 - how much was looked at is part of the result
-    assert orders >= fewest, told
-    assert min(bench.accepted, bench.refused) > 100, told
+        print(f"\n{summary}")  # noqa: T201 - the coverage is part of the result
+    assert interleavings >= fewest, summary
+    assert min(bench.accepted, bench.refused) > 100, summary
 
 
 def test_a_lease_taken_and_released_meanwhile_cannot_be_taken_as_read(bench: Bench) -> None:
@@ -237,7 +238,7 @@ def test_a_lease_taken_and_released_meanwhile_cannot_be_taken_as_read(bench: Ben
     with bench.store.writing() as db:
         assert leases.take(db, None, anna, AT) == 1
         leases.release(db, 1, anna.owner)
-    free = bench.look()
+    free = bench.current_row()
     with bench.store.writing() as db:
         assert leases.take(db, free, ben, AT) == 2
         leases.release(db, 2, ben.owner)
@@ -255,12 +256,12 @@ def test_a_process_does_not_hold_a_lease_it_held_before_another(bench: Bench) ->
         assert leases.take(db, None, anna, AT) == 1
         assert leases.take(db, leases.read(db), ben, AT) == 2
         assert leases.take(db, leases.read(db), anna, AT) == 3
-    now = bench.look()
+    now = bench.current_row()
 
     with bench.store.writing() as db:
         assert not leases.renew(db, 1, anna.owner, AT)
         leases.release(db, 1, anna.owner)
 
-    assert bench.look() == now
+    assert bench.current_row() == now
     with pytest.raises(Fenced), bench.store.fenced(1):
         raise AssertionError("this must not be reached")

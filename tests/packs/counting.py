@@ -133,7 +133,7 @@ def numbers(scope: Scope) -> tuple[str, ...]:
 
 def misspelt(scope: Scope) -> tuple[str, ...]:
     """A population with a mistake in its code."""
-    return (str(scope.facts["nobody prepared this"]),)
+    return (str(scope.facts["not prepared"]),)
 
 
 def unknown_table(scope: Scope) -> Select[tuple[str]]:

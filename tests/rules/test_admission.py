@@ -1,4 +1,4 @@
-"""Which runs may begin, and what the others wait for: nobody overtakes, nobody starves, nobody runs beside itself."""
+"""Which runs may start, and what the others wait for: in order, without starvation, one run for each window."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ def test_a_run_that_waits_for_another_job_delays_later_runs_of_its_own_job() -> 
 
 
 def crowd(pack: str, number: int) -> tuple[list[Job], list[Run]]:
-    """So many jobs of a pack, each with a run that goes on."""
+    """Jobs of a pack, each with a running run."""
     jobs = [job(f"{pack}.job{n}") for n in range(number)]
     return jobs, [run(100 + n, each.name, RUNNING) for n, each in enumerate(jobs)]
 
@@ -324,9 +324,9 @@ def test_a_run_of_a_removed_job_does_not_wait() -> None:
 
 
 def test_a_running_run_with_a_stop_request_keeps_its_slot() -> None:
-    going = replace(run(1, "a.daily", RUNNING), stop=STOP)
+    running = replace(run(1, "a.daily", RUNNING), stop=STOP)
 
-    assert decided([job("a.daily")], [going, run(2, "a.daily")]) == [(2, same_window(1))]
+    assert decided([job("a.daily")], [running, run(2, "a.daily")]) == [(2, same_window(1))]
 
 
 def test_without_open_runs_nothing_starts() -> None:

@@ -33,7 +33,7 @@ from tests.packs import counting
 from tests.schedules import cron_of
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
-LOOKED = WindowRecord(run=7, result=WindowState.FRESH, items=100, stale=0, checked_at=NOW)
+CHECKED = WindowRecord(run=7, result=WindowState.FRESH, items=100, stale=0, checked_at=NOW)
 
 
 def job(name: str = "books.close", cron: str = "59 23 * * *", covers: Covers = DAY, **more: object) -> Job:
@@ -81,41 +81,41 @@ def test_a_window_is_due_at_its_scheduled_time(of: Job, label: str, due: datetim
 
 
 @pytest.mark.parametrize(
-    ("label", "known", "open_run", "state"),
+    ("label", "record", "open_run", "state"),
     [
         ("2025-03-01", NO_RECORD, None, WindowState.MISSING),
         ("2025-03-01", replace(NO_RECORD, stale=0, checked_at=NOW), None, WindowState.FRESH),  # others wrote its rows
         ("2025-03-01", replace(NO_RECORD, stale=5, checked_at=NOW), None, WindowState.MISSING),
-        ("2025-03-01", LOOKED, None, WindowState.FRESH),
-        ("2025-03-01", replace(LOOKED, stale=None), None, WindowState.FRESH),
-        ("2025-03-01", replace(LOOKED, stale=3), None, WindowState.STALE),
-        ("2025-03-01", replace(LOOKED, complete=False), None, WindowState.STALE),
-        ("2025-03-01", replace(LOOKED, result=WindowState.PARTIAL), None, WindowState.PARTIAL),
-        ("2025-03-01", replace(LOOKED, result=WindowState.FAILED, stale=3), None, WindowState.FAILED),
-        ("2025-03-01", LOOKED, 9, WindowState.RUNNING),
+        ("2025-03-01", CHECKED, None, WindowState.FRESH),
+        ("2025-03-01", replace(CHECKED, stale=None), None, WindowState.FRESH),
+        ("2025-03-01", replace(CHECKED, stale=3), None, WindowState.STALE),
+        ("2025-03-01", replace(CHECKED, complete=False), None, WindowState.STALE),
+        ("2025-03-01", replace(CHECKED, result=WindowState.PARTIAL), None, WindowState.PARTIAL),
+        ("2025-03-01", replace(CHECKED, result=WindowState.FAILED, stale=3), None, WindowState.FAILED),
+        ("2025-03-01", CHECKED, 9, WindowState.RUNNING),
         ("2025-03-10", NO_RECORD, None, WindowState.NOT_DUE),
-        ("2025-03-10", LOOKED, None, WindowState.NOT_DUE),
+        ("2025-03-10", CHECKED, None, WindowState.NOT_DUE),
         ("2025-03-09", NO_RECORD, None, WindowState.MISSING),
     ],
 )
-def test_the_state_of_a_window(label: str, known: WindowRecord, open_run: int | None, state: WindowState) -> None:
+def test_the_state_of_a_window(label: str, record: WindowRecord, open_run: int | None, state: WindowState) -> None:
     of = job()
 
-    assert state_of(of, cron_of(of), day(label, of), known, open_run, NOW) is state
+    assert state_of(of, cron_of(of), day(label, of), record, open_run, NOW) is state
 
 
-def seen(label: str, state: WindowState, known: WindowRecord = LOOKED) -> WindowStatus:
-    return WindowStatus(day(label, job()), state, known, open_run=9 if state is WindowState.RUNNING else None)
+def status(label: str, state: WindowState, record: WindowRecord = CHECKED) -> WindowStatus:
+    return WindowStatus(day(label, job()), state, record, open_run=9 if state is WindowState.RUNNING else None)
 
 
 RANGE = [
-    seen("2025-03-01", WindowState.FRESH),
-    seen("2025-03-02", WindowState.STALE, replace(LOOKED, stale=3)),
-    seen("2025-03-03", WindowState.PARTIAL),
-    seen("2025-03-04", WindowState.FAILED),
-    seen("2025-03-05", WindowState.MISSING, NO_RECORD),
-    seen("2025-03-06", WindowState.RUNNING),
-    seen("2025-03-07", WindowState.NOT_DUE),
+    status("2025-03-01", WindowState.FRESH),
+    status("2025-03-02", WindowState.STALE, replace(CHECKED, stale=3)),
+    status("2025-03-03", WindowState.PARTIAL),
+    status("2025-03-04", WindowState.FAILED),
+    status("2025-03-05", WindowState.MISSING, NO_RECORD),
+    status("2025-03-06", WindowState.RUNNING),
+    status("2025-03-07", WindowState.NOT_DUE),
 ]
 
 
@@ -157,7 +157,7 @@ WIDE = job("p.wide", parallel=3)
 JOBS = {found.name: found for found in (REPORT, SNAPSHOT, WIDE)}
 
 
-def going(of: Job, label: str, state: StepState = StepState.PENDING) -> ActiveStep:
+def active(of: Job, label: str, state: StepState = StepState.PENDING) -> ActiveStep:
     return ActiveStep(int(label[-2:]), of.name, day(label, of), state, Selection.ALL, None)
 
 
@@ -166,21 +166,21 @@ def next_ones(*steps: ActiveStep) -> list[tuple[str, str]]:
 
 
 def test_the_oldest_window_starts_first() -> None:
-    assert next_ones(going(REPORT, "2025-03-03"), going(REPORT, "2025-03-01"), going(REPORT, "2025-03-02")) == [
+    assert next_ones(active(REPORT, "2025-03-03"), active(REPORT, "2025-03-01"), active(REPORT, "2025-03-02")) == [
         ("p.report", "01")
     ]
 
 
 def test_at_most_parallel_windows_of_a_job_run_at_once() -> None:
-    days = [going(WIDE, f"2025-03-0{n}") for n in range(1, 6)]
+    days = [active(WIDE, f"2025-03-0{n}") for n in range(1, 6)]
 
     assert next_ones(*days) == [("p.wide", "01"), ("p.wide", "02"), ("p.wide", "03")]
     assert next_ones(replace(days[0], state=StepState.RUNNING), *days[1:]) == [("p.wide", "02"), ("p.wide", "03")]
 
 
 def test_a_window_waits_for_earlier_windows_of_its_predecessors() -> None:
-    first, second = going(REPORT, "2025-03-01"), going(REPORT, "2025-03-02")
-    snapshots = going(SNAPSHOT, "2025-03-01"), going(SNAPSHOT, "2025-03-02")
+    first, second = active(REPORT, "2025-03-01"), active(REPORT, "2025-03-02")
+    snapshots = active(SNAPSHOT, "2025-03-01"), active(SNAPSHOT, "2025-03-02")
     running = replace(first, state=StepState.RUNNING)
 
     assert next_ones(first, second, *snapshots) == [("p.report", "01")]
@@ -190,7 +190,7 @@ def test_a_window_waits_for_earlier_windows_of_its_predecessors() -> None:
 
 
 def test_a_removed_job_starts_no_window() -> None:
-    assert startable([going(job("p.gone"), "2025-03-01")], JOBS.get) == []
+    assert startable([active(job("p.removed"), "2025-03-01")], JOBS.get) == []
 
 
 def test_the_schedule_is_not_checked_for_old_windows() -> None:

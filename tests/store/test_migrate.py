@@ -1,4 +1,4 @@
-"""The store's tables: exactly those that the code knows, whoever made them and however often."""
+"""Migrations create exactly the tables in the code, once."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def test_failures_of_one_cause_get_one_kind(old: Store) -> None:
 
 
 def test_commands_have_states_and_outcomes_without_sentences(old: Store) -> None:
-    asked = {
+    command_row = {
         "verb": "cancel",
         "target": "1",
         "arguments": {},
@@ -161,10 +161,10 @@ def test_commands_have_states_and_outcomes_without_sentences(old: Store) -> None
     put(
         old,
         "ops_commands",
-        {**asked, "state": "asked", "outcome": None},
-        {**asked, "state": "refused", "outcome": {"why": "run 1 has ended already", "exit_code": 4}},
-        {**asked, "state": "done", "outcome": {"run": 1, "done": "run 1 ends at once"}},
-        {**asked, "state": "done", "outcome": {"runs": [2], "refused": ["it runs"], "done": "1 run is queued"}},
+        {**command_row, "state": "asked", "outcome": None},
+        {**command_row, "state": "refused", "outcome": {"why": "run 1 has ended already", "exit_code": 4}},
+        {**command_row, "state": "done", "outcome": {"run": 1, "done": "run 1 ends at once"}},
+        {**command_row, "state": "done", "outcome": {"runs": [2], "refused": ["it runs"], "done": "1 run is queued"}},
     )
 
     migrate.upgrade(old)

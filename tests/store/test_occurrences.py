@@ -17,7 +17,7 @@ from opsconsole.authoring.run import Trigger
 from opsconsole.calendar.cron import TICK
 from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import UnknownJob
-from opsconsole.service import occurrences as questions
+from opsconsole.service import occurrences as history
 from opsconsole.service.snapshot import Occurrences
 from opsconsole.store import Store, migrate, occurrences, registrations, runs
 from opsconsole.store.occurrences import OccurrenceFilter
@@ -70,9 +70,9 @@ def account_for(store: Store, hours: int, cuts: list[int]) -> None:
         registrations.advance(db, CLOSE.name, START + hours * HOUR)
 
 
-def told(store: Store, **wanted: object) -> Occurrences:
+def query(store: Store, **selected: object) -> Occurrences:
     with store.reading() as db:
-        return questions.occurrences(db, CATALOG, OccurrenceFilter(**wanted), limit=1000)  # type: ignore[arg-type]
+        return history.occurrences(db, CATALOG, OccurrenceFilter(**selected), limit=1000)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_totals_of_any_range_match_the_schedule(night: Store, since: int, minute
     first = START + since * MINUTE + timedelta(seconds=seconds)
     after = first + minutes * MINUTE
 
-    found = told(night, since=first, until=after)
+    found = query(night, since=first, until=after)
 
     known = min(after, START + 36 * HOUR + TICK), max(first, START + TICK)
     expected = CRON.count(known[1] - TICK, known[0] - TICK) if known[1] < known[0] else 0
@@ -103,7 +103,7 @@ def test_totals_of_any_range_match_the_schedule(night: Store, since: int, minute
 def test_totals_of_consecutive_ranges_add_up(night: Store) -> None:
     edges = [START + n * 37 * MINUTE for n in range(59)]
 
-    parts = [told(night, since=one, until=two).totals for one, two in pairwise(edges)]
+    parts = [query(night, since=one, until=two).totals for one, two in pairwise(edges)]
 
     assert sum(total.instants for part in parts for total in part) == CRON.count(START, edges[-1] - TICK)
 
@@ -116,15 +116,15 @@ def test_rows_are_listed_newest_first_and_totals_include_all(store: Store) -> No
     last = put(store, START + HOUR, START + HOUR, RAN)
 
     with store.reading() as db:
-        found = questions.occurrences(db, CATALOG, OccurrenceFilter(), limit=1)
+        found = history.occurrences(db, CATALOG, OccurrenceFilter(), limit=1)
 
     assert [(row.record.id, row.tz) for row in found.rows] == [(last, "Europe/Berlin")]
     assert [(total.state, total.reason, total.instants) for total in found.totals] == [
         (MISSED, Reason.SUPERSEDED, 4),
         (RAN, None, 2),
     ]
-    assert [total.instants for total in told(store, states=(RAN,)).totals] == [2]
-    assert [total.instants for total in told(store, since=START + 25 * MINUTE, states=(MISSED,)).totals] == [3]
+    assert [total.instants for total in query(store, states=(RAN,)).totals] == [2]
+    assert [total.instants for total in query(store, since=START + 25 * MINUTE, states=(MISSED,)).totals] == [3]
 
 
 def test_a_row_has_its_run_and_is_found_by_a_time_in_its_range(store: Store) -> None:
@@ -166,8 +166,8 @@ def test_a_range_of_an_unknown_schedule_is_counted_by_its_share_of_time(store: S
         old = Occurrence(CLOSE.name, "old", START, START + 9 * HOUR, 10, MISSED, Reason.NOT_LEADING)
         occurrences.record(db, old, token=1, at=START)
 
-    (whole,) = told(store).totals
-    (part,) = told(store, since=START + 4 * HOUR + 30 * MINUTE).totals
+    (whole,) = query(store).totals
+    (part,) = query(store, since=START + 4 * HOUR + 30 * MINUTE).totals
 
     assert (whole.instants, whole.exact) == (10, True)
     assert (part.instants, part.exact) == (5, False)
@@ -181,12 +181,12 @@ def test_a_removed_job_still_has_its_occurrences(store: Store) -> None:
     empty = Catalog((), {}, {})
 
     with store.reading() as db:
-        found = questions.occurrences(db, empty, OccurrenceFilter(job=CLOSE.name), limit=5)
-        gone = questions.why(db, empty, CLOSE.name, "2026-03-28T14:00:00Z", START + 4 * HOUR)
+        found = history.occurrences(db, empty, OccurrenceFilter(job=CLOSE.name), limit=5)
+        removed = history.why(db, empty, CLOSE.name, "2026-03-28T14:00:00Z", START + 4 * HOUR)
         assert [total.instants for total in found.totals] == [1]
-        assert str(questions.zone_of(db, empty, CLOSE.name)) == "Europe/Berlin"
-        assert str(questions.zone_of(db, empty, "books")) == "UTC"
+        assert str(history.zone_of(db, empty, CLOSE.name)) == "Europe/Berlin"
+        assert str(history.zone_of(db, empty, "books")) == "UTC"
         with pytest.raises(UnknownJob):
-            questions.occurrences(db, empty, OccurrenceFilter(job="books.nothing"), limit=5)
+            history.occurrences(db, empty, OccurrenceFilter(job="books.nothing"), limit=5)
 
-    assert gone.answers[0].explanation[0].startswith("no pack has defined the job since 2026-03-28 14:00 CET")
+    assert removed.answers[0].explanation[0].startswith("no pack has defined the job since 2026-03-28 14:00 CET")

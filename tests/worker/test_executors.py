@@ -1,4 +1,4 @@
-"""What every executor owes a run: the same counts, failures, marks and retries, whoever carries the batches out."""
+"""The contract of executors: the same counts, failures, effects and retries with each of them."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def test_every_item_of_a_mixed_run_is_counted_once(mixed: Mixed) -> None:
 
 def test_failures_are_stored_by_item_and_counted_by_kind(mixed: Mixed) -> None:
     with mixed.place.store.reading() as db:
-        told = runs.failures_of(db, mixed.first.id)
+        failures = runs.failures_of(db, mixed.first.id)
 
-    assert sorted((item, message) for item, _, message in told) == [
+    assert sorted((item, message) for item, _, message in failures) == [
         ("failer1", "out of ink"),
         ("failer2", "out of ink"),
         ("raiser1", "Indigestible: cannot digest raiser1"),
@@ -253,17 +253,17 @@ def test_a_short_list_of_names_is_a_population(installing: Installing) -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "says"),
+    ("job", "problem"),
     [
         ("counting.scores", "must yield strings, not int"),
         ("counting.unknown", "must yield strings, not NoneType"),
         ("counting.numbers", "must yield strings, not int"),
         ("counting.pairs", "must select one column, not 2"),
-        ("counting.misspelt", "raised KeyError: 'nobody prepared this'"),
+        ("counting.misspelt", "raised KeyError: 'not prepared'"),
         ("counting.nowhere", "no such table"),
     ],
 )
-def test_an_invalid_population_fails_only_its_run(job: str, says: str, installing: Installing) -> None:
+def test_an_invalid_population_fails_only_its_run(job: str, problem: str, installing: Installing) -> None:
     place = installing(database_url=None, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ("inline"))
     counting.put(place.data, {"anna": "fine"})
 
@@ -273,7 +273,7 @@ def test_an_invalid_population_fails_only_its_run(job: str, says: str, installin
 
     assert ended.state is RunState.FAILED
     assert ended.error is not None
-    assert says in ended.error
+    assert problem in ended.error
     assert ended.attempt == 1
     assert engine.problem is None
     assert beside.state is RunState.SUCCEEDED
@@ -318,12 +318,12 @@ def test_ten_large_runs_are_planned_side_by_side(installing: Installing, postgre
         database_url=postgres_url, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ("inline")
     )
     counting.put(place.data, {f"item{i:05}": "fine" for i in range(12_000)})
-    asked = [place.service.commands.trigger("counting.wide", f"2025-01-{day:02}") for day in range(1, 11)]
+    requested = [place.service.commands.trigger("counting.wide", f"2025-01-{day:02}") for day in range(1, 11)]
 
     with place.leading() as engine:
         made = [
             outcome.run
-            for command in asked
+            for command in requested
             if (outcome := place.service.commands.outcome(command, PATIENCE_SECONDS)) and outcome.run
         ]
         ended = [run for number in made if (run := place.service.commands.wait_for_run(number, PATIENCE_SECONDS))]

@@ -1,4 +1,4 @@
-"""Worker processes: what hangs is ended, what dies is replaced, and nobody is left behind."""
+"""Worker processes: hanging ones are ended, dead ones replaced, and none is left behind."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def url(tmp_path: Path) -> str:
 
 def with_workers(installing: Installing, url: str, count: int, **limits: float) -> Installation:
     """An installation with worker processes, and `limits` (such as `batch_timeout`) on the job that counts."""
-    said = "\n".join(f"{name} = {value}" for name, value in limits.items())
+    lines = "\n".join(f"{name} = {value}" for name, value in limits.items())
     return installing(
         database_url=url,
         redis_url="unix:///nowhere/redis.sock",
         packs="tests.packs.counting",
         # So long a lease does not lapse within a test: who takes over saw that its holder has ended.
         environ={"OPSCONSOLE_ENGINE__WORKERS": str(count), "OPSCONSOLE_ENGINE__LEASE_SECONDS": "600"},
-        config=f'[jobs."counting.count"]\n{said}\n',
+        config=f'[jobs."counting.count"]\n{lines}\n',
     )
 
 
@@ -220,7 +220,7 @@ def test_workers_that_cannot_start_report_the_problem(tmp_path: Path) -> None:
 def test_a_worker_takes_a_batch_larger_than_a_pipe(installing: Installing, url: str, tmp_path: Path) -> None:
     place = with_workers(installing, url, 1)
     at = datetime(2026, 1, 18, 18, 30, tzinfo=UTC)
-    keys = [f"nobody{i:06}" for i in range(20_000)]
+    keys = [f"user{i:06}" for i in range(20_000)]
     batch = Batch(1, 1, 1, "counting.count", Window(at, at, DAY), at, keys, {}, 60.0)
     executor = Processes(place.settings.for_workers(), 1, errors=tmp_path / "workers.log")
     feed = feed_of(batch, *[None] * 10_000)
