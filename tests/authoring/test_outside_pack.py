@@ -223,9 +223,9 @@ def test_a_night_leaves_a_row_an_event_and_a_key_for_everyone_but_chen(place: In
     night = place.run(JOB, DAY)
 
     assert (night.state, night.counts.ok, night.counts.failed) == (RunState.PARTIAL, 1, 1)
-    assert night.kinds == {"a_charge_is_not_in_eur": 1}
+    assert night.kinds == {"foreign_currency": 1}
     assert statements(place) == [("asha", DAY, 2, 1649)]
-    assert events(place) == [("StatementMade", f"asha:{DAY}")]
+    assert events(place) == [("StatementWritten", f"asha:{DAY}")]
     assert cached(redis_url) == {
         f"billing:statement:{DAY}:asha".encode(): {"charges": 2, "amount_minor": 1649, "currency": "EUR"}
     }
@@ -279,7 +279,7 @@ def test_the_panel_shows_the_newest_day(place: Installation) -> None:
     charge(place, "asha", 123456)
     place.run(JOB, DAY)
 
-    assert before.message == "no statement has been written yet"
+    assert before.message == "no statements yet; run billing.daily_statements"
     assert shown().facts == (("day", DAY), ("statements", "1"), ("amount", "1,234.56 EUR"))
 
 

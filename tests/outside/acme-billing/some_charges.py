@@ -1,4 +1,4 @@
-"""Writes three customers and their charges, to have something to try the job on."""
+"""Writes three customers and their charges."""
 
 import os
 from datetime import UTC, datetime
@@ -11,8 +11,8 @@ from acme.billing.tables import charges, customers
 def charge(number: int, customer: str, amount_minor: int, currency: str, hour: int) -> dict[str, object]:
     """A charge on 8 March 2026."""
     at = datetime(2026, 3, 8, hour, tzinfo=UTC)
-    said = {"customer_id": customer, "amount_minor": amount_minor, "currency": currency}
-    return {"id": f"charge-{number}", **said, "charged_at": at}
+    values = {"customer_id": customer, "amount_minor": amount_minor, "currency": currency}
+    return {"id": f"charge-{number}", **values, "charged_at": at}
 
 
 with create_engine(os.environ["DATABASE_URL"]).begin() as db:

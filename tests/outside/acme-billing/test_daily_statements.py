@@ -1,4 +1,4 @@
-"""Statements, on a database and a cache that each test has for itself."""
+"""Statements. Each test has its own database and cache."""
 
 from __future__ import annotations
 
@@ -29,84 +29,84 @@ SCOPE = Scope(WINDOW, WINDOW.end, {}, OPTIONS)
 
 
 @pytest.fixture
-def tools(tmp_path: Path) -> Iterator[Resources]:
+def resources(tmp_path: Path) -> Iterator[Resources]:
     redis = EmbeddedRedis(tmp_path)
     redis.ensure()
-    tools = Resources(f"sqlite:///{tmp_path / 'data.db'}", redis.url)
-    create_missing(tools.data, [pack])
-    yield tools
-    tools.close()
+    resources = Resources(f"sqlite:///{tmp_path / 'data.db'}", redis.url)
+    create_missing(resources.data, [pack])
+    yield resources
+    resources.close()
     redis.stop()
 
 
-def charge(tools: Resources, id_: str, customer: str, amount_minor: int, currency: str = "EUR") -> None:
-    """A customer's charge at noon."""
+def charge(resources: Resources, id_: str, customer: str, amount_minor: int, currency: str = "EUR") -> None:
+    """Adds a charge at noon."""
     at = datetime(2026, 3, 8, 12, tzinfo=UTC)
     row = {"id": id_, "customer_id": customer, "amount_minor": amount_minor, "currency": currency, "charged_at": at}
-    with tools.data.writing() as db:
+    with resources.data.writing() as db:
         if not db.execute(select(customers.c.id).where(customers.c.id == customer)).first():
             db.execute(insert(customers).values(id=customer, name=customer))
         db.execute(insert(charges).values(**row))
 
 
-def found(tools: Resources, population: Population) -> list[Any]:
-    """The keys that a population gives."""
+def items(resources: Resources, population: Population) -> list[Any]:
+    """The items of a population."""
     query = population(SCOPE)
     assert not isinstance(query, tuple)
-    with tools.data.reading() as db:
+    with resources.data.reading() as db:
         return sorted(db.execute(query).scalars())
 
 
-def run(tools: Resources) -> BatchResult:
-    """Works on everyone in one batch, as a worker process does."""
-    keys = found(tools, charged_customers)
+def run(resources: Resources) -> BatchResult:
+    """Runs the job in one batch, as a worker process does."""
+    keys = items(resources, charged_customers)
     batch = Batch(1, 1, 1, daily_statements.name, WINDOW, WINDOW.end, keys, facts={}, timeout_seconds=60)
-    return work(batch, daily_statements, tools, OPTIONS)
+    return work(batch, daily_statements, resources, OPTIONS)
 
 
-def written(tools: Resources) -> list[Any]:
-    """All statements."""
+def stored(resources: Resources) -> list[Any]:
+    """All stored statements."""
     c = statements.c
-    with tools.data.reading() as db:
+    with resources.data.reading() as db:
         return [tuple(row) for row in db.execute(select(c.customer_id, c.day, c.charges, c.amount_minor))]
 
 
-def test_asha_is_told_what_her_day_came_to(tools: Resources) -> None:
-    charge(tools, "1", "asha", 1250)
-    charge(tools, "2", "asha", -250)
+def test_a_statement_has_the_number_and_sum_of_charges(resources: Resources) -> None:
+    charge(resources, "1", "asha", 1250)
+    charge(resources, "2", "asha", -250)
 
-    result = run(tools)
+    result = run(resources)
 
     assert (result.ok, result.failed) == (1, [])
-    assert written(tools) == [("asha", DAY, 2, 1000)]
+    assert stored(resources) == [("asha", DAY, 2, 1000)]
 
 
-def test_doing_it_twice_changes_nothing(tools: Resources) -> None:
-    charge(tools, "1", "asha", 1250)
-    run(tools)
-    once = written(tools)
+def test_a_second_run_changes_nothing(resources: Resources) -> None:
+    charge(resources, "1", "asha", 1250)
+    run(resources)
+    once = stored(resources)
 
-    run(tools)
+    run(resources)
 
-    assert written(tools) == once
+    assert stored(resources) == once
 
 
-def test_chens_dollars_do_not_keep_ben_from_his_statement(tools: Resources) -> None:
-    charge(tools, "1", "chen", 5000, "USD")
-    charge(tools, "2", "ben", 700)
+def test_one_failed_customer_does_not_stop_the_others(resources: Resources) -> None:
+    charge(resources, "1", "chen", 5000, "USD")
+    charge(resources, "2", "ben", 700)
 
-    result = run(tools)
+    result = run(resources)
 
     assert (result.ok, result.failed) == (1, ["chen"])
-    assert written(tools) == [("ben", DAY, 1, 700)]
+    assert stored(resources) == [("ben", DAY, 1, 700)]
 
 
-def test_a_charge_that_comes_late_is_noticed(tools: Resources) -> None:
-    charge(tools, "1", "asha", 1250)
-    charge(tools, "2", "ben", 700)
-    run(tools)
-    assert found(tools, outdated_customers) == []
+def test_a_late_charge_makes_its_customer_stale(resources: Resources) -> None:
+    charge(resources, "1", "asha", 1250)
+    charge(resources, "2", "ben", 700)
+    run(resources)
+    assert items(resources, outdated_customers) == []
 
-    charge(tools, "3", "ben", 100)
+    charge(resources, "3", "ben", 100)
 
-    assert found(tools, outdated_customers) == ["ben"]
+    assert items(resources, outdated_customers) == ["ben"]

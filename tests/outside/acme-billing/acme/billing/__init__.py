@@ -1,18 +1,18 @@
-"""Billing: what customers were charged, told to them day by day."""
+"""Billing: daily statements of what customers were charged."""
 
 from __future__ import annotations
 
 import msgspec
 
-from acme.billing.answers import newest_day, statement
 from acme.billing.daily_statements import STATEMENT, daily_statements
+from acme.billing.extensions import newest_day, statement
 from acme.billing.tables import metadata
 from opsconsole import Pack
 from opsconsole.extensions import Panel, Route
 
 
 class Billing(msgspec.Struct, frozen=True):
-    """The section `[billing]` of the configuration. All charges must be in this currency."""
+    """The `[billing]` section of the configuration. All charges must be in this currency."""
 
     currency: str = "EUR"
 

@@ -18,7 +18,7 @@ STATEMENT = Family(
 
 
 class Statement(msgspec.Struct):
-    """A statement as readers of the cache find it, in JSON."""
+    """A statement as it is cached, in JSON."""
 
     charges: int
     amount_minor: int
@@ -26,13 +26,13 @@ class Statement(msgspec.Struct):
 
 
 def charged_customers(scope: Scope) -> Select[tuple[str]]:
-    """Everyone who was charged on that day."""
+    """Customers with a charge on that day."""
     charge = exists().where(charges.c.customer_id == customers.c.id, scope.window.holds(charges.c.charged_at))
     return select(customers.c.id).where(charge)
 
 
 def outdated_customers(scope: Scope) -> Select[tuple[str]]:
-    """Everyone who has no statement of that day, or one that leaves out a charge."""
+    """Customers without a statement of that day, or with one that lacks a charge."""
     c = charges.c
     written = and_(statements.c.customer_id == c.customer_id, statements.c.day == scope.window.label)
     return (
@@ -45,45 +45,45 @@ def outdated_customers(scope: Scope) -> Select[tuple[str]]:
 
 
 def write_statements(ctx: Context, batch: Items) -> None:
-    """One row, one event and one cache key for each customer of the batch."""
+    """Writes one row, one event and one cache key per customer."""
     with ctx.reading() as db:
         sums = db.execute(_sums(ctx, batch)).all()
-    made: dict[str, Statement] = {}
-    for customer, many, amount, foreign in sums:
+    written: dict[str, Statement] = {}
+    for customer, number, amount, foreign in sums:
         if foreign:
-            ctx.fail(customer, f"a charge is not in {ctx.options['currency']}")
+            ctx.fail(customer, f"{foreign} charges are not in {ctx.options['currency']}", kind="foreign_currency")
         else:
-            made[customer] = Statement(many, int(amount), ctx.options["currency"])
-    if not made:
+            written[customer] = Statement(number, int(amount), ctx.options["currency"])
+    if not written:
         return
     with ctx.writing() as db:
-        adding = inserting(db, statements)
-        new = adding.excluded
-        said = {name: new[name] for name in ("charges", "amount_minor", "currency", "generated_at")}
-        newer = statements.c.generated_at <= new.generated_at
+        statement = inserting(db, statements)
+        new = statement.excluded
+        columns = {name: new[name] for name in ("charges", "amount_minor", "currency", "generated_at")}
+        is_newer = statements.c.generated_at <= new.generated_at
         db.execute(
-            adding.on_conflict_do_update(index_elements=["customer_id", "day"], set_=said, where=newer),
+            statement.on_conflict_do_update(index_elements=["customer_id", "day"], set_=columns, where=is_newer),
             [
                 {
                     "customer_id": customer,
                     "day": ctx.window.label,
                     "generated_at": ctx.now,
-                    **msgspec.structs.asdict(statement),
+                    **msgspec.structs.asdict(row),
                 }
-                for customer, statement in made.items()
+                for customer, row in written.items()
             ],
         )
-        for customer in made:
+        for customer in written:
             payload = {"customer_id": customer, "day": ctx.window.label}
-            ctx.emit("StatementMade", f"{customer}:{ctx.window.label}", payload)
-    kept = {customer: msgspec.json.encode(statement) for customer, statement in made.items()}
-    for customer, why in ctx.cache.replace(STATEMENT, kept, by="user", date=ctx.window.label).items():
-        ctx.fail(customer, why)
-    ctx.count("charges", sum(statement.charges for statement in made.values()))
+            ctx.emit("StatementWritten", f"{customer}:{ctx.window.label}", payload)
+    values = {customer: msgspec.json.encode(row) for customer, row in written.items()}
+    for customer, error in ctx.cache.replace(STATEMENT, values, by="user", date=ctx.window.label).items():
+        ctx.fail(customer, error)
+    ctx.count("charges", sum(row.charges for row in written.values()))
 
 
 def _sums(ctx: Context, batch: Items) -> Select[Any]:
-    """The batch's charges of the day, a row for each customer: how many, how much, how many in another currency."""
+    """A row per customer: number and sum of the day's charges, and how many are in another currency."""
     c = charges.c
     foreign = func.count().filter(c.currency != ctx.options["currency"])
     return (
@@ -104,5 +104,5 @@ daily_statements = Job(
     batch=500,
     catch_up=all_of(newest=7),
     limits=Limits(max_age=hours(25), longest=minutes(10)),
-    description="writes the statements of the day before",
+    description="Writes the statements of the day before",
 )

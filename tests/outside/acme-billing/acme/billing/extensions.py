@@ -1,4 +1,4 @@
-"""What billing shows in the console, and answers over HTTP."""
+"""The panel and the HTTP route of billing."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from acme.billing.tables import statements
 from opsconsole.extensions import ExtensionContext, PanelContent, Reply, Request
 
 
-def newest_day(serving: ExtensionContext) -> PanelContent:
-    """How many statements the newest day has, and what they come to."""
+def newest_day(ctx: ExtensionContext) -> PanelContent:
+    """The number and the sum of the newest day's statements."""
     c = statements.c
     newest = select(func.max(c.day)).scalar_subquery()
-    with serving.reading() as db:
-        many, amount, day = db.execute(
+    with ctx.reading() as db:
+        number, amount, day = db.execute(
             select(func.count(), func.sum(c.amount_minor), func.max(c.day)).where(c.day == newest)
         ).one()
-    if not many:
-        return PanelContent(message="no statement has been written yet")
-    total = f"{int(amount) / 100:,.2f} {serving.options['currency']}"
-    return PanelContent(facts=(("day", day), ("statements", f"{many:,}"), ("amount", total)))
+    if not number:
+        return PanelContent(message="no statements yet; run billing.daily_statements")
+    total = f"{int(amount) / 100:,.2f} {ctx.options['currency']}"
+    return PanelContent(facts=(("day", day), ("statements", f"{number:,}"), ("amount", total)))
 
 
-def statement(serving: ExtensionContext, asked: Request) -> Reply:
-    """A customer's statement of a day: from the cache, and from the database when it is not there."""
-    customer, day = asked.path["customer"], asked.path["day"]
-    found = serving.cache.reader.get(
-        STATEMENT, Statement | None, lambda: _written(serving, customer, day), user=customer, date=day
+def statement(ctx: ExtensionContext, request: Request) -> Reply:
+    """A customer's statement of a day, from the cache or, on a miss, from the database."""
+    customer, day = request.path["customer"], request.path["day"]
+    cached = ctx.cache.reader.get(
+        STATEMENT, Statement | None, lambda: _stored(ctx, customer, day), user=customer, date=day
     )
-    if found is None:
-        return Reply.error(404, "not_found", f"{customer} has no statement of {day}")
-    return Reply(found)
+    if cached is None:
+        return Reply.error(404, "not_found", f"customer {customer} has no statement of {day}")
+    return Reply(cached)
 
 
-def _written(serving: ExtensionContext, customer: str, day: str) -> Statement | None:
+def _stored(ctx: ExtensionContext, customer: str, day: str) -> Statement | None:
     c = statements.c
     of_the_day = (c.customer_id == customer) & (c.day == day)
-    with serving.reading() as db:
+    with ctx.reading() as db:
         row = db.execute(select(c.charges, c.amount_minor, c.currency).where(of_the_day)).first()
     return None if row is None else Statement(*row)

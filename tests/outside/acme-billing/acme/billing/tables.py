@@ -1,4 +1,4 @@
-"""The tables of billing: the shop writes customers and charges, the job writes statements."""
+"""The tables of billing. The shop writes customers and charges, the job writes statements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ customers = Table(
     Column("name", String, nullable=False),
 )
 
-# A charge is never changed; what is given back is a charge of less than 0.
+# Charges are append-only; a refund is a negative charge.
 charges = Table(
     "charges",
     metadata,
