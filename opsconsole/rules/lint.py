@@ -245,7 +245,8 @@ def _after(job: Job, cron: Cron, other: Job, others: Cron, now: datetime) -> Ite
             late += 1
             example = example or (mine, its)
     if not matched:
-        message = f"it runs after {other.name}, but no window of {other.name} ends with one of its own: it never waits"
+        never = f"no window of {other.name} ends when one of {job.name} does"
+        message = f"it runs after {other.name}, but {never}: it never waits"
         yield LintWarning(job.name, Rule.AFTER, message)
     elif late and example is not None:
         mine, its = example

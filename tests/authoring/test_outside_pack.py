@@ -396,7 +396,7 @@ def test_an_installed_pack_has_a_section_and_its_jobs_can_be_changed(
 def test_a_section_that_no_pack_has_is_refused(distributing: Distributing) -> None:
     distributing("acme-tea", "acme_tea", PACK.format(name="tea"), leaves="acme_tea")
 
-    assert problems(OPSCONSOLE_LEAVES__CUPS="3") == ["[leaves] is no pack's section; the packs are berlin, tea"]
+    assert problems(OPSCONSOLE_LEAVES__CUPS="3") == ["[leaves] is not the section of a pack; the packs are berlin, tea"]
 
 
 @pytest.mark.parametrize(
@@ -404,8 +404,8 @@ def test_a_section_that_no_pack_has_is_refused(distributing: Distributing) -> No
     [
         ("import nowhere_to_be_found", "acme_tea", "cannot be imported: No module named 'nowhere_to_be_found'"),
         ("1 / 0", "acme_tea", "cannot be imported: ZeroDivisionError: division by zero"),
-        ("pack = 3", "acme_tea", "has no `pack`; it must define one"),
-        ("", "acme_tea:leaves", "has no `leaves`; it must define one"),
+        ("pack = 3", "acme_tea", "does not define `pack`"),
+        ("", "acme_tea:leaves", "does not define `leaves`"),
         ("", "acme tea", "cannot be imported: No module named 'acme tea'"),
     ],
 )
@@ -424,8 +424,8 @@ def test_two_distributions_with_packs_of_one_name_are_told_of(distributing: Dist
     first, *_ = problems()
 
     assert first == (
-        "other-tea 2.1 (without its packs: jobs.entry_points = false): other_tea is a second pack named tea, "
-        "beside acme_tea"
+        "other-tea 2.1 (without its packs: jobs.entry_points = false): other_tea has the same name, tea, "
+        "as acme_tea"
     )
 
 
