@@ -50,8 +50,8 @@ def parse_time(text: str, place: ZoneInfo, now: datetime) -> datetime:
             raise ValueError(at.year)
         return at
     except ValueError:
-        wanted = "write it as 2026-01-19T18:20:00Z, as 2026-01-19 23:50, or as 23:50 for today"
-        raise BadTime(f"{text!r} is not a time; {wanted}") from None
+        examples = "write it as 2026-01-19T18:20:00Z, as 2026-01-19 23:50, or as 23:50 for today"
+        raise BadTime(f"{text!r} is not a time; {examples}") from None
 
 
 def parse_past_time(text: str, place: ZoneInfo, now: datetime) -> datetime:

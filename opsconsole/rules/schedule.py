@@ -64,8 +64,8 @@ def record_unrun(
     """Records all scheduled times later than `since` and not later than `until` without running them."""
     return [
         occurrence
-        for stretch in _cut(since, until, paused)
-        for occurrence in _stretch(job, spec, cron, stretch, Reason.PAUSED if stretch.paused else reason)
+        for piece in _cut(since, until, paused)
+        for occurrence in _unrun(job, spec, cron, piece, Reason.PAUSED if piece.paused else reason)
     ]
 
 
@@ -86,13 +86,13 @@ def _of(schedule: Schedule, now: datetime, jumped: bool) -> list[Occurrence]:
     # From the newest back, because the newest ones run.
     for piece in reversed(_cut(schedule.cursor, now, schedule.paused)):
         if piece.paused:
-            found = _stretch(job.name, job.spec, cron, piece, Reason.PAUSED) + found
+            found = _unrun(job.name, job.spec, cron, piece, Reason.PAUSED) + found
             continue
         kept = cron.newest(max(piece.since, min(oldest, piece.until)), piece.until, keep) if keep else []
         keep -= len(kept)
         dropped = piece._replace(until=kept[0] - timedelta.resolution if kept else piece.until)
         runs = [_started(schedule, due_at) for due_at in kept]
-        found = _stretch(job.name, job.spec, cron, dropped, reason) + runs + found
+        found = _unrun(job.name, job.spec, cron, dropped, reason) + runs + found
     return found
 
 
@@ -136,7 +136,7 @@ def _cut(since: datetime, until: datetime, paused: Sequence[Interval]) -> list[_
     before = timedelta.resolution  # a pause includes its first moment, a piece does not include its `since`
     pieces: list[_Piece] = []
     at = since
-    for pause in sorted(paused, key=lambda stretch: stretch.since):
+    for pause in sorted(paused, key=lambda interval: interval.since):
         first = max(at, pause.since - before)
         last = until if pause.until is None else min(until, pause.until - before)
         if first >= last:
@@ -152,7 +152,7 @@ def _cut(since: datetime, until: datetime, paused: Sequence[Interval]) -> list[_
     return pieces
 
 
-def _stretch(job: str, spec: str, cron: Cron, piece: _Piece, reason: Reason) -> list[Occurrence]:
+def _unrun(job: str, spec: str, cron: Cron, piece: _Piece, reason: Reason) -> list[Occurrence]:
     """The scheduled times of a piece as one occurrence; empty if it has none."""
     instants = cron.count(piece.since, piece.until) if piece.since < piece.until else 0
     if not instants:

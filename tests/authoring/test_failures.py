@@ -1,4 +1,4 @@
-"""Kinds of failures: one token for one cause, whatever the ids in the message."""
+"""Kinds of failures: one token per cause, independent of ids in the message."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ def test_a_database_error_has_the_name_that_the_database_gives_it(database_url: 
     assert failure_kind(raised.value) == expected
 
 
-def test_a_job_may_name_the_kind_itself() -> None:
+def test_a_job_can_name_the_kind() -> None:
     assert failure("u1", "question q1 is missing", "question_missing").kind == "question_missing"
     with pytest.raises(ValueError, match="is not a failure kind"):
         failure("u1", "question q1 is missing", "Question missing!")
 
 
-def test_a_message_is_kept_safe_to_show() -> None:
+def test_a_message_is_escaped() -> None:
     assert failure("u1", "bad \x1b[2J text").message == "bad \\x1b[2J text"

@@ -1,4 +1,4 @@
-"""Jobs of one's own: the page that shows how is followed word by word, and its pack is loaded in both ways."""
+"""External packs: follows the tutorial page step by step, and loads its pack in both ways."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ VARYING = r"\d+\\ ms,\\ \d+/s"
 """The duration of a run and its rate, which differ from those on the page."""
 
 
-def test_the_page_shows_the_files_as_they_are() -> None:
+def test_the_page_shows_the_current_files() -> None:
     shown = {block["file"]: block["text"] for block in BLOCK.finditer(PAGE) if block["file"]}
 
     told = {path: shown[path] for path in shown if (PROJECT / path).read_text(encoding="utf-8") != shown[path]}
@@ -54,7 +54,7 @@ def test_the_page_shows_the_files_as_they_are() -> None:
     assert files - set(shown) == {"acme/__init__.py"}, "the page makes this one, which is empty"
 
 
-def test_somebody_who_follows_the_page_gets_there(tmp_path: Path) -> None:
+def test_following_the_page_works(tmp_path: Path) -> None:
     commands = tmp_path / "commands"
     commands.mkdir()
     for name, options in (("python", ""), ("opsconsole", "-P -m opsconsole")):
@@ -352,13 +352,13 @@ def test_a_pack_may_be_an_attribute_and_ask_for_extras(distributing: Distributin
     assert names(load(OPSCONSOLE_JOBS__PACKS="acme_tea:leaves")) == ["tea"]
 
 
-def test_a_pack_that_is_named_in_several_ways_is_loaded_once(distributing: Distributing) -> None:
+def test_a_pack_with_several_paths_is_loaded_once(distributing: Distributing) -> None:
     distributing("acme-tea", "acme_tea", PACK.format(name="tea"), tea="acme_tea:pack")
 
     assert names(load(OPSCONSOLE_JOBS__PACKS="acme_tea")) == ["tea"]
 
 
-def test_the_configured_pack_goes_before_an_installed_one_of_its_name(distributing: Distributing) -> None:
+def test_a_configured_pack_replaces_an_installed_one_of_the_same_name(distributing: Distributing) -> None:
     folder = distributing("acme-tea", "acme_tea", PACK.format(name="tea"), tea="acme_tea")
     (folder / "trial").mkdir()
     (folder / "trial" / "tea.py").write_text(PACK.format(name="tea").replace(".rest", ".try"))
@@ -366,7 +366,7 @@ def test_the_configured_pack_goes_before_an_installed_one_of_its_name(distributi
     assert [job.name for job in load(OPSCONSOLE_JOBS__PACKS="trial.tea")] == ["tea.try"]
 
 
-def test_installed_packs_can_be_left_out(distributing: Distributing, tmp_path: Path) -> None:
+def test_installed_packs_can_be_disabled(distributing: Distributing, tmp_path: Path) -> None:
     distributing("acme-tea", "acme_tea", PACK.format(name="tea"), tea="acme_tea")
     file = tmp_path / "opsconsole.toml"
     file.write_text('[jobs]\npacks = ["tests.packs.berlin"]\nentry_points = false\n')
@@ -393,7 +393,7 @@ def test_an_installed_pack_has_a_section_and_its_jobs_can_be_changed(
     assert (rest.cron, loaded.options(rest)) == ("0 5 * * *", {"cups": 3})
 
 
-def test_a_section_that_no_pack_has_is_refused(distributing: Distributing) -> None:
+def test_a_section_of_no_pack_is_refused(distributing: Distributing) -> None:
     distributing("acme-tea", "acme_tea", PACK.format(name="tea"), leaves="acme_tea")
 
     assert problems(OPSCONSOLE_LEAVES__CUPS="3") == ["[leaves] is not the section of a pack; the packs are berlin, tea"]
@@ -409,7 +409,7 @@ def test_a_section_that_no_pack_has_is_refused(distributing: Distributing) -> No
         ("", "acme tea", "cannot be imported: No module named 'acme tea'"),
     ],
 )
-def test_a_broken_pack_is_one_problem_that_names_its_distribution(
+def test_a_broken_pack_is_reported_with_its_distribution(
     distributing: Distributing, source: str, path: str, why: str
 ) -> None:
     distributing("acme-tea", "acme_tea", source, tea=path)
@@ -417,15 +417,14 @@ def test_a_broken_pack_is_one_problem_that_names_its_distribution(
     assert problems() == [f"acme-tea 2.1 (without its packs: jobs.entry_points = false): {path} {why}"]
 
 
-def test_two_distributions_with_packs_of_one_name_are_told_of(distributing: Distributing) -> None:
+def test_two_distributions_with_packs_of_one_name_are_refused(distributing: Distributing) -> None:
     distributing("acme-tea", "acme_tea", PACK.format(name="tea"), tea="acme_tea")
     distributing("other-tea", "other_tea", PACK.format(name="tea"), tea="other_tea")
 
     first, *_ = problems()
 
     assert first == (
-        "other-tea 2.1 (without its packs: jobs.entry_points = false): other_tea has the same name, tea, "
-        "as acme_tea"
+        "other-tea 2.1 (without its packs: jobs.entry_points = false): other_tea has the same name, tea, as acme_tea"
     )
 
 
@@ -440,7 +439,7 @@ def test_nothing_starts_with_a_broken_pack(distributing: Distributing, tmp_path:
     assert line.startswith("opsconsole: acme-tea 2.1 ")
 
 
-def test_help_and_the_next_instants_do_not_look_for_installed_packs(tmp_path: Path) -> None:
+def test_help_and_next_do_not_search_for_installed_packs(tmp_path: Path) -> None:
     script = """
 import sys
 from opsconsole.cli import main

@@ -1,4 +1,4 @@
-"""Schedules as people meet them: what they write, what they are told, and when it fires."""
+"""Cron expressions: their grammar, descriptions, errors and scheduled times."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> date
 
 
 def fired(text: str, tz: str, start: datetime, *, days: int) -> list[str]:
-    """The instants of some days, as the clock on the wall shows them there."""
+    """The scheduled times of some days, in wall-clock time."""
     there = ZoneInfo(tz)
-    instants = Cron(text, tz).between(start - timedelta(seconds=1), start + timedelta(days=days, seconds=-1))
-    return [f"{instant.astimezone(there):%m-%d %H:%M}" for instant in instants]
+    times = Cron(text, tz).between(start - timedelta(seconds=1), start + timedelta(days=days, seconds=-1))
+    return [f"{due_at.astimezone(there):%m-%d %H:%M}" for due_at in times]
 
 
 def dates(text: str, start: datetime, end: datetime) -> list[str]:
-    return [f"{instant:%Y-%m-%d}" for instant in Cron(text).between(start, end)]
+    return [f"{due_at:%Y-%m-%d}" for due_at in Cron(text).between(start, end)]
 
 
-# What a text says
+# Grammar
 
 
-def test_monday_is_one_and_sunday_is_nought_and_seven() -> None:
+def test_monday_is_1_and_sunday_is_0_and_7() -> None:
     now = utc(2026, 1, 21, 12)
 
     assert Cron("0 0 * * 1").next(now) == utc(2026, 1, 26)
@@ -43,17 +43,17 @@ def test_monday_is_one_and_sunday_is_nought_and_seven() -> None:
     assert Cron("0 0 * * 7").next(now) == utc(2026, 1, 25)
 
 
-def test_an_instant_is_never_its_own_next_and_always_its_own_previous() -> None:
+def test_next_excludes_its_argument_and_previous_includes_it() -> None:
     cron = Cron("50 23 * * *")
-    instant = utc(2026, 1, 19, 23, 50)
+    due_at = utc(2026, 1, 19, 23, 50)
 
-    assert cron.next(instant) == utc(2026, 1, 20, 23, 50)
-    assert cron.previous(instant) == instant
-    assert cron.next(instant - timedelta(microseconds=1)) == instant
-    assert cron.previous(instant - timedelta(microseconds=1)) == utc(2026, 1, 18, 23, 50)
+    assert cron.next(due_at) == utc(2026, 1, 20, 23, 50)
+    assert cron.previous(due_at) == due_at
+    assert cron.next(due_at - timedelta(microseconds=1)) == due_at
+    assert cron.previous(due_at - timedelta(microseconds=1)) == utc(2026, 1, 18, 23, 50)
 
 
-def test_between_leaves_out_its_start_and_takes_in_its_end() -> None:
+def test_between_excludes_its_start_and_includes_its_end() -> None:
     cron = Cron("0 0 * * *")
 
     assert list(cron.between(utc(2026, 1, 1), utc(2026, 1, 3))) == [utc(2026, 1, 2), utc(2026, 1, 3)]
@@ -121,7 +121,7 @@ def test_nth_and_last_weekdays() -> None:
 
 
 def test_the_31st_fires_seven_times_a_year() -> None:
-    months = [instant.month for instant in Cron("0 0 31 * *").between(utc(2024, 1, 1), utc(2032, 12, 31))]
+    months = [due_at.month for due_at in Cron("0 0 31 * *").between(utc(2024, 1, 1), utc(2032, 12, 31))]
 
     assert months == [1, 3, 5, 7, 8, 10, 12] * 9
 
@@ -148,7 +148,7 @@ def test_new_year_in_kiribati_is_in_the_old_year_of_utc() -> None:
     assert Cron("0 0 1 1 *", "Pacific/Kiritimati").next(utc(2026, 6, 1)) == utc(2026, 12, 31, 10)
 
 
-# Days on which clocks change
+# Clock changes
 
 
 @pytest.mark.parametrize("start", [utc(2026, 3, 6, 5), utc(2026, 10, 30, 4)])
@@ -188,8 +188,8 @@ def test_a_repeated_time_fires_the_first_time() -> None:
 
 def test_every_half_hour_means_every_half_hour_of_elapsed_time() -> None:
     for start in (utc(2025, 3, 29, 12), utc(2025, 10, 25, 12)):
-        instants = list(Cron("*/30 * * * *", "Europe/Berlin").between(start, start + timedelta(days=1)))
-        assert {later - earlier for earlier, later in pairwise(instants)} == {timedelta(minutes=30)}
+        times = list(Cron("*/30 * * * *", "Europe/Berlin").between(start, start + timedelta(days=1)))
+        assert {later - earlier for earlier, later in pairwise(times)} == {timedelta(minutes=30)}
     assert fired("*/30 * * * *", "Europe/Berlin", utc(2025, 10, 26), days=1)[:5] == [
         "10-26 02:00",
         "10-26 02:30",
@@ -230,7 +230,7 @@ def test_a_skipped_date_has_no_scheduled_times() -> None:
 
 
 def test_an_evening_repeated_at_new_year_fires_once() -> None:
-    # In 1912 Niamey saw its new year come twice; the second time by its clock was already the next year in UTC.
+    # In 1912 the evening of new year occurred twice in Niamey; its second pass is in the next year of UTC.
     assert fired("30 23 * * *", "Africa/Niamey", utc(1911, 12, 30, 12), days=3) == [
         "12-30 23:30",
         "12-31 23:30",
@@ -355,7 +355,7 @@ def test_a_year_of_half_hours_is_a_stream() -> None:
         ("0 0 * * 1#1,1#3", "0 0 * * 1#1,1#3"),
     ],
 )
-def test_a_schedule_is_told_in_words_or_as_it_was_written(text: str, words: str) -> None:
+def test_a_schedule_is_described_in_words_or_as_written(text: str, words: str) -> None:
     assert Cron(text).describe() == words
 
 
@@ -367,17 +367,17 @@ def test_schedules_are_values() -> None:
     assert repr(cron) == "Cron(text='0 9 * * *', tz='Asia/Kolkata')"
 
 
-def test_a_command_that_only_knows_of_schedules_starts_without_reading_one() -> None:
+def test_importing_schedules_does_not_import_the_parser() -> None:
     heavy = "{'croniter', 'cron_descriptor', 'apscheduler'}"
     program = f"import sys, opsconsole.calendar.cron; print({heavy} & sys.modules.keys())"
 
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "set()\n"
 
 
-# The tick
+# The trigger
 
 
-def test_the_tick_follows_the_schedule() -> None:
+def test_the_trigger_follows_the_schedule() -> None:
     trigger = CronTrigger(Cron("30 2 * * *", "Europe/Berlin"))
     now = utc(2025, 3, 29, 12)
 
@@ -389,7 +389,7 @@ def test_the_tick_follows_the_schedule() -> None:
     assert str(trigger) == "cron[30 2 * * * Europe/Berlin]"
 
 
-def test_the_tick_neither_replays_an_absence_nor_fires_twice_when_it_woke_early() -> None:
+def test_the_trigger_does_not_repeat_missed_or_early_times() -> None:
     trigger = CronTrigger(Cron("*/30 * * * *"))
     fired_at = utc(2026, 1, 19, 10)
 

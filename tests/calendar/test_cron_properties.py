@@ -1,4 +1,4 @@
-"""What must hold for every schedule in every zone, against cronsim and against a walk from minute to minute."""
+"""Properties of schedules in all zones, compared with cronsim and with a walk through all minutes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MINUTE = timedelta(minutes=1)
 DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 
-# Lord Howe is left out: cronsim has a flaw there. The walk below covers it.
+# Without Lord Howe, where cronsim has a bug. The walk below covers it.
 ZONES = [
     "UTC",
     "Asia/Kolkata",
@@ -64,7 +64,7 @@ CHANGES = [
     ("Pacific/Apia", "2011-12-30"),  # a date that does not exist
     ("Pacific/Kwajalein", "1993-08-21"),
     ("Pacific/Chatham", "2026-04-05"),
-    ("Asia/Kolkata", "2026-01-20"),  # nothing happens
+    ("Asia/Kolkata", "2026-01-20"),  # no clock change
 ]
 
 
@@ -146,7 +146,7 @@ def fields(draw: st.DrawFn, low: int, high: int, names: list[str] | None = None)
 def texts(draw: st.DrawFn) -> Text:
     minute, minutes = draw(fields(0, 59))
     hour, hours = draw(fields(0, 23))
-    # Days are mostly left open, or nearly every text would be a rare one.
+    # Days are mostly unrestricted. Otherwise nearly every schedule would be rare.
     date, dates = draw(
         st.one_of(st.just(("*", frozenset(range(1, 32)))), fields(1, 31), st.just(("L", frozenset({0}))))
     )
@@ -163,7 +163,7 @@ def special_weekdays(draw: st.DrawFn) -> tuple[str, frozenset[tuple[int, int]]]:
 
 
 def readable(text: Text, tz: str) -> Cron | None:
-    """The schedule, or None where no year has such a date."""
+    """The schedule; None if no year has such a date."""
     try:
         return Cron(text.text, tz)
     except BadCron as refused:
@@ -172,38 +172,38 @@ def readable(text: Text, tz: str) -> Cron | None:
         raise
 
 
-def is_calm(instant: datetime, tz: str) -> bool:
+def is_calm(at: datetime, tz: str) -> bool:
     """No clock changes within a day and a half."""
     there = ZoneInfo(tz)
-    return len({(instant + timedelta(hours=hours)).astimezone(there).utcoffset() for hours in (-36, 0, 36)}) == 1
+    return len({(at + timedelta(hours=hours)).astimezone(there).utcoffset() for hours in (-36, 0, 36)}) == 1
 
 
 def walk(text: Text, tz: str, start: datetime, end: datetime) -> Iterator[datetime]:
-    """The instants of `start < t <= end`, from minute to minute, by the rule as an operator is told it."""
+    """The scheduled times in `start < t <= end`, minute by minute, by the documented rule."""
     there = ZoneInfo(tz)
 
-    def shown(instant: datetime) -> datetime:
-        return instant.astimezone(there).replace(tzinfo=None, fold=0)
+    def shown(at: datetime) -> datetime:
+        return at.astimezone(there).replace(tzinfo=None, fold=0)
 
-    instant = start - timedelta(days=1)  # so that what was shown before is known
-    before = latest = shown(instant)
-    while instant < end:
-        instant += MINUTE
-        clock = shown(instant)
+    at = start - timedelta(days=1)  # to know which times were shown before
+    before = latest = shown(at)
+    while at < end:
+        at += MINUTE
+        clock = shown(at)
         fires = text.matches(clock)
         if not text.follows_elapsed_time:
             fires = fires and clock > latest
             skipped = clock - before - MINUTE
             if timedelta() < skipped <= timedelta(hours=6):
                 fires = fires or any(text.matches(before + n * MINUTE) for n in range(1, skipped // MINUTE + 1))
-        if fires and instant > start:
-            yield instant
+        if fires and at > start:
+            yield at
         before, latest = clock, max(latest, clock)
 
 
 @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(texts(), st.sampled_from(ZONES), st.datetimes(datetime(1990, 1, 1), datetime(2036, 1, 1)))  # noqa: DTZ001
-def test_away_from_clock_changes_a_schedule_fires_as_cronsim_says(text: Text, tz: str, at: datetime) -> None:
+def test_without_clock_changes_a_schedule_agrees_with_cronsim(text: Text, tz: str, at: datetime) -> None:
     start = at.replace(second=0, microsecond=0, tzinfo=UTC)
     cron = readable(text, tz)
     try:
@@ -222,7 +222,7 @@ def test_away_from_clock_changes_a_schedule_fires_as_cronsim_says(text: Text, tz
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.parametrize(("tz", "date"), CHANGES)
 @given(text=texts(), hours=st.integers(-6, 6))
-def test_on_days_of_clock_changes_a_schedule_fires_as_the_rule_says(tz: str, date: str, text: Text, hours: int) -> None:
+def test_at_clock_changes_a_schedule_follows_the_documented_rule(tz: str, date: str, text: Text, hours: int) -> None:
     noon = datetime.fromisoformat(f"{date}T12:00").replace(tzinfo=ZoneInfo(tz)).astimezone(UTC)
     start, end = noon + timedelta(hours=hours - 24), noon + timedelta(hours=hours + 18)
     cron = readable(text, tz)
@@ -233,7 +233,7 @@ def test_on_days_of_clock_changes_a_schedule_fires_as_the_rule_says(tz: str, dat
 
 
 @st.composite
-def instants_near_a_change(draw: st.DrawFn, count: int) -> tuple[str, list[datetime]]:
+def times_near_a_change(draw: st.DrawFn, count: int) -> tuple[str, list[datetime]]:
     tz, date = draw(st.sampled_from(CHANGES))
     noon = datetime.fromisoformat(f"{date}T12:00").replace(tzinfo=UTC)
     seconds = draw(st.lists(st.integers(-2 * 86_400, 2 * 86_400), min_size=count, max_size=count))
@@ -241,8 +241,8 @@ def instants_near_a_change(draw: st.DrawFn, count: int) -> tuple[str, list[datet
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-@given(texts(), instants_near_a_change(3))
-def test_a_stretch_of_time_cut_in_two_has_the_same_instants(text: Text, near: tuple[str, list[datetime]]) -> None:
+@given(texts(), times_near_a_change(3))
+def test_two_halves_of_a_range_have_the_same_scheduled_times(text: Text, near: tuple[str, list[datetime]]) -> None:
     tz, (a, b, c) = near
     cron = readable(text, tz)
     if cron is None:
@@ -255,8 +255,8 @@ def test_a_stretch_of_time_cut_in_two_has_the_same_instants(text: Text, near: tu
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-@given(texts(), instants_near_a_change(1))
-def test_next_and_previous_see_the_same_instants(text: Text, near: tuple[str, list[datetime]]) -> None:
+@given(texts(), times_near_a_change(1))
+def test_next_and_previous_agree(text: Text, near: tuple[str, list[datetime]]) -> None:
     tz, (at,) = near
     cron = readable(text, tz)
     if cron is None:
@@ -281,13 +281,13 @@ def test_next_and_previous_see_the_same_instants(text: Text, near: tuple[str, li
         texts().map(lambda text: text.text),
     )
 )
-def test_any_text_is_either_a_schedule_with_words_or_refused_in_one_line(text: str) -> None:
+def test_any_text_is_described_or_refused_in_one_line(text: str) -> None:
     try:
         cron = Cron(text)
     except BadCron as refused:
-        said = refused.sentence
+        line = refused.sentence
     else:
-        said = cron.describe()
+        line = cron.describe()
         assert cron.next(datetime(2026, 1, 1, tzinfo=UTC))
-    assert said
-    assert "\n" not in said
+    assert line
+    assert "\n" not in line

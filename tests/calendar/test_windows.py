@@ -1,4 +1,4 @@
-"""Days and months: one after another without a gap, in every zone, whatever its clocks did."""
+"""Windows: adjacent days and months, in every zone and through clock changes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ MONTH = Covers(Unit.MONTH)
 ODD = ["Pacific/Apia", "America/Sao_Paulo", "America/Havana", "Asia/Beirut", "Africa/Cairo", "Australia/Lord_Howe"]
 zones = st.one_of(st.sampled_from(ODD), st.sampled_from(sorted(available_timezones()))).map(ZoneInfo)
 days = st.dates(date(1975, 1, 1), date(2037, 12, 1))
-# Before 2012 some zones turned their clocks back a minute after midnight, and an hour lay on two dates by turns.
-instants = st.datetimes(datetime(2012, 1, 2), datetime(2037, 12, 1), timezones=st.just(UTC))  # noqa: DTZ001
+# Before 2012 some zones set clocks back a minute after midnight, so that an hour alternated between two dates.
+times = st.datetimes(datetime(2012, 1, 2), datetime(2037, 12, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
 @given(zones, days)
@@ -51,29 +51,29 @@ def test_months_follow_each_other_and_are_made_of_their_days(zone: ZoneInfo, day
 
 
 @given(zones, days)
-def test_a_day_begins_with_the_first_second_of_its_date(zone: ZoneInfo, day: date) -> None:
+def test_a_day_starts_with_the_first_second_of_its_date(zone: ZoneInfo, day: date) -> None:
     start = start_of_day(day, zone)
 
     assert (start - timedelta(seconds=1)).astimezone(zone).date() < day
     assert start.astimezone(zone).date() >= day
 
 
-@given(zones, instants)
-def test_the_window_of_an_instant_holds_it_and_has_the_name_of_its_date(zone: ZoneInfo, instant: datetime) -> None:
-    today, before = DAY.at(instant, zone), DAY_BEFORE.at(instant, zone)
+@given(zones, times)
+def test_the_window_of_a_scheduled_time_contains_it_and_has_its_date(zone: ZoneInfo, due_at: datetime) -> None:
+    today, before = DAY.at(due_at, zone), DAY_BEFORE.at(due_at, zone)
 
-    assert today.start <= instant < today.end
-    assert today == DAY.named(instant.astimezone(zone).date(), zone)
+    assert today.start <= due_at < today.end
+    assert today == DAY.named(due_at.astimezone(zone).date(), zone)
     assert before.end == today.start
-    assert MONTH.at(instant, zone).start <= instant < MONTH.at(instant, zone).end
-    assert MONTH_BEFORE.at(instant, zone).end == MONTH.at(instant, zone).start
+    assert MONTH.at(due_at, zone).start <= due_at < MONTH.at(due_at, zone).end
+    assert MONTH_BEFORE.at(due_at, zone).end == MONTH.at(due_at, zone).start
 
 
 @pytest.mark.parametrize(
     ("zone", "day", "hours"),
     [
         ("Pacific/Apia", "2011-12-29", 24),
-        ("Pacific/Apia", "2011-12-30", 0),  # the date that Samoa left out
+        ("Pacific/Apia", "2011-12-30", 0),  # the date that Samoa skipped
         ("Pacific/Apia", "2011-12-31", 24),
         ("America/Sao_Paulo", "2018-11-04", 23),  # without a midnight
         ("America/Sao_Paulo", "2018-02-17", 25),  # with two hours from eleven to twelve
@@ -83,7 +83,7 @@ def test_the_window_of_an_instant_holds_it_and_has_the_name_of_its_date(zone: Zo
         ("Asia/Kolkata", "2025-01-19", 24),
     ],
 )
-def test_a_day_is_as_long_as_its_clocks_say(zone: str, day: str, hours: float) -> None:
+def test_the_length_of_a_day_follows_clock_changes(zone: str, day: str, hours: float) -> None:
     window = DAY.named(date.fromisoformat(day), ZoneInfo(zone))
 
     assert window.end - window.start == timedelta(hours=hours)
@@ -98,18 +98,18 @@ def test_a_quarter_past_six_in_london_is_already_tomorrow_in_kolkata() -> None:
     assert MONTH_BEFORE.at(datetime(2025, 2, 28, 18, 30, tzinfo=UTC), kolkata).label == "2025-02"
 
 
-def test_a_moment_is_itself_and_takes_no_date() -> None:
-    instant = datetime(2025, 1, 19, 0, 30, tzinfo=ZoneInfo("Asia/Kolkata"))
+def test_a_job_without_windows_takes_no_date() -> None:
+    due_at = datetime(2025, 1, 19, 0, 30, tzinfo=ZoneInfo("Asia/Kolkata"))
 
-    window = MOMENT.at(instant, ZoneInfo("Asia/Kolkata"))
+    window = MOMENT.at(due_at, ZoneInfo("Asia/Kolkata"))
 
-    assert window == Window(instant, instant, "2025-01-18T19:00:00Z")
+    assert window == Window(due_at, due_at, "2025-01-18T19:00:00Z")
     with pytest.raises(BadWindow, match="takes no date"):
         MOMENT.named(date(2025, 1, 19), ZoneInfo("UTC"))
 
 
-@given(instants)
-def test_a_window_is_cut_at_an_instant_and_never_turned_around(as_of: datetime) -> None:
+@given(times)
+def test_a_window_is_cut_at_a_time_and_never_reversed(as_of: datetime) -> None:
     window = DAY.named(date(2025, 1, 19), ZoneInfo("Asia/Kolkata"))
 
     cut = window.until(as_of)
@@ -120,7 +120,7 @@ def test_a_window_is_cut_at_an_instant_and_never_turned_around(as_of: datetime) 
 
 
 @pytest.mark.parametrize(
-    ("instant", "start", "label"),
+    ("due_at", "start", "label"),
     [
         ("2026-11-22T01:00+05:30", "2026-10-25", "2026-11-21"),  # on Sunday, as the schedule has it
         ("2026-11-25T12:00+05:30", "2026-10-25", "2026-11-21"),  # by hand on Wednesday
@@ -128,10 +128,10 @@ def test_a_window_is_cut_at_an_instant_and_never_turned_around(as_of: datetime) 
         ("2026-11-21T18:45+00:00", "2026-10-25", "2026-11-21"),  # in Kolkata it is Sunday already
     ],
 )
-def test_four_weeks_end_with_the_last_saturday_that_is_over(instant: str, start: str, label: str) -> None:
+def test_four_weeks_end_with_the_last_complete_saturday(due_at: str, start: str, label: str) -> None:
     kolkata = ZoneInfo("Asia/Kolkata")
 
-    window = FOUR_WEEKS_BEFORE.at(datetime.fromisoformat(instant), kolkata)
+    window = FOUR_WEEKS_BEFORE.at(datetime.fromisoformat(due_at), kolkata)
 
     assert window.label == label
     assert window.start == start_of_day(date.fromisoformat(start), kolkata)

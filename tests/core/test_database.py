@@ -1,4 +1,4 @@
-"""The two kinds of transaction, times in columns, and what an error of a database means."""
+"""Transactions, column types and kinds of database errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ notes = Table(
     Column("id", key_type(), primary_key=True),
     Column("n", Integer, nullable=False),
     Column("at", UtcTime, nullable=True),
-    Column("said", Json, nullable=True),
+    Column("document", Json, nullable=True),
     Column("kind", String, nullable=True, unique=True),
 )
 
@@ -36,7 +36,7 @@ def data(empty_database_url: str) -> Iterator[Database]:
 
 
 @pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
-def test_two_programs_that_read_and_then_write_wait_for_each_other(data: Database, empty_database_url: str) -> None:
+def test_two_processes_that_read_then_write_wait_for_each_other(data: Database, empty_database_url: str) -> None:
     others = [Database(empty_database_url), Database(empty_database_url)]
     wrong: list[Exception] = []
 
@@ -62,7 +62,7 @@ def test_two_programs_that_read_and_then_write_wait_for_each_other(data: Databas
         assert db.execute(select(notes.c.n)).scalar_one() == 80
 
 
-def test_a_reader_sees_one_moment_and_stops_no_writer(data: Database) -> None:
+def test_a_reader_sees_one_snapshot_and_does_not_block_writers(data: Database) -> None:
     with data.reading() as db:
         before = db.execute(select(notes.c.n)).scalar_one()
         with data.writing() as writer:
@@ -74,7 +74,7 @@ def test_a_reader_sees_one_moment_and_stops_no_writer(data: Database) -> None:
     assert (before, again, after) == (0, 0, 5)
 
 
-def test_what_raises_in_the_middle_is_not_written(data: Database) -> None:
+def test_a_transaction_that_raises_is_rolled_back(data: Database) -> None:
     def fail_halfway() -> None:
         with data.writing() as db:
             db.execute(update(notes).values(n=5))
@@ -88,7 +88,7 @@ def test_what_raises_in_the_middle_is_not_written(data: Database) -> None:
 
 
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=9.5))])
-def test_a_time_comes_back_as_the_same_instant_in_utc(data: Database, zone: timezone) -> None:
+def test_times_are_read_back_in_utc(data: Database, zone: timezone) -> None:
     at = datetime(2025, 1, 19, 0, 15, 0, 123456, tzinfo=zone)
 
     with data.writing() as db:
@@ -100,7 +100,7 @@ def test_a_time_comes_back_as_the_same_instant_in_utc(data: Database, zone: time
 
 
 @pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
-def test_a_time_on_sqlite_is_the_text_that_others_write(data: Database) -> None:
+def test_times_on_sqlite_have_the_usual_text_format(data: Database) -> None:
     with data.writing() as db:
         db.execute(insert(notes).values(id="b", n=1, at=datetime(2026, 1, 18, 18, 45, tzinfo=UTC)))
         found = db.execute(text("SELECT at FROM notes WHERE id = 'b'")).scalar_one()
@@ -115,17 +115,17 @@ def test_a_time_without_zone_is_refused(data: Database) -> None:
         db.execute(insert(notes).values(id="b", n=1, at=naive))
 
 
-def test_json_comes_back_as_it_went(data: Database) -> None:
-    said = {"keys": ["आशा", 'a"b', "\u2028", ""], "n": 1.5, "none": None}
+def test_json_is_read_back_unchanged(data: Database) -> None:
+    document = {"keys": ["आशा", 'a"b', "\u2028", ""], "n": 1.5, "none": None}
 
     with data.writing() as db:
-        db.execute(insert(notes).values(id="b", n=1, said=said))
-        db.execute(insert(notes).values(id="c", n=1, said=None))
+        db.execute(insert(notes).values(id="b", n=1, document=document))
+        db.execute(insert(notes).values(id="c", n=1, document=None))
     with data.reading() as db:
-        assert db.execute(select(notes.c.said).order_by(notes.c.id)).scalars().all() == [None, said, None]
+        assert db.execute(select(notes.c.document).order_by(notes.c.id)).scalars().all() == [None, document, None]
 
 
-def test_ids_sort_by_code_point(data: Database) -> None:
+def test_keys_sort_by_code_point(data: Database) -> None:
     ids = ["a", "B", "a10", "a9", "é", "Z", "_"]
 
     with data.writing() as db:
@@ -134,7 +134,7 @@ def test_ids_sort_by_code_point(data: Database) -> None:
         assert list(db.execute(select(notes.c.id).order_by(notes.c.id)).scalars()) == sorted(ids)
 
 
-# --- what an error means ------------------------------------------------------------------------------------------
+# --- kinds of errors ----------------------------------------------------------------------------------------------
 
 
 def error_of(data: Database, *lines: str) -> SQLAlchemyError:
@@ -147,7 +147,7 @@ def error_of(data: Database, *lines: str) -> SQLAlchemyError:
     raise AssertionError("nothing was wrong")
 
 
-def test_a_statement_that_is_at_fault_is_not_tried_again(data: Database) -> None:
+def test_an_error_of_the_statement_is_not_retried(data: Database) -> None:
     for line in (
         "SELECT nonsense FROM nowhere",
         "INSERT INTO notes (id, n) VALUES ('a', 1)",
@@ -157,7 +157,7 @@ def test_a_statement_that_is_at_fault_is_not_tried_again(data: Database) -> None
 
 
 @pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
-def test_a_lock_that_does_not_come_is_transient(data: Database) -> None:
+def test_a_lock_timeout_is_transient(data: Database) -> None:
     with data.writing() as db:
         db.execute(update(notes).values(n=1))
 
@@ -168,7 +168,7 @@ def test_a_lock_that_does_not_come_is_transient(data: Database) -> None:
 
 
 @pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
-def test_a_connection_that_is_cut_means_that_the_database_is_away(data: Database) -> None:
+def test_a_cut_connection_means_that_the_database_is_unreachable(data: Database) -> None:
     error = error_of(data, "SELECT pg_terminate_backend(pg_backend_pid())")
 
     assert error_kind(error) is ErrorKind.UNREACHABLE
@@ -189,7 +189,7 @@ def test_a_wrong_password_is_not_in_the_reason(data: Database, empty_database_ur
     wrong.close()
 
 
-def test_a_server_that_is_not_there_is_away() -> None:
+def test_a_missing_server_is_unreachable() -> None:
     data = Database("postgresql+psycopg://ops:swordfish@127.0.0.1:1/nowhere")
 
     error = error_of(data, "SELECT 1")
@@ -200,20 +200,20 @@ def test_a_server_that_is_not_there_is_away() -> None:
 
 
 @pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
-def test_a_full_disk_means_that_the_database_is_away(data: Database) -> None:
+def test_a_full_disk_means_that_the_database_is_unreachable(data: Database) -> None:
     error = error_of(data, "PRAGMA max_page_count = 1", "CREATE TABLE more AS SELECT hex(randomblob(100000)) AS x")
 
     assert error_kind(error) is ErrorKind.UNREACHABLE
     assert reason(error) == "database or disk is full"
 
 
-def test_a_folder_that_is_not_there_is_away(tmp_path: Path) -> None:
+def test_a_missing_folder_is_unreachable(tmp_path: Path) -> None:
     data = Database(f"sqlite:///{tmp_path / 'nowhere' / 'data.db'}")
 
     assert error_kind(error_of(data, "SELECT 1")) is ErrorKind.UNREACHABLE
 
 
-def test_other_errors_are_nobodys_but_their_own() -> None:
+def test_other_errors_are_errors_of_the_statement() -> None:
     assert error_kind(ValueError("x")) is ErrorKind.STATEMENT
     assert reason(ValueError("two\nlines\x1b")) == "two"
     assert reason(ValueError()) == "ValueError"

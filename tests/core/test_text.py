@@ -1,4 +1,4 @@
-"""Text from data: whatever it holds, it does nothing to a terminal."""
+"""Text from data cannot control a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ hostile = st.lists(
 
 
 @given(st.one_of(anything, hostile))
-def test_no_character_is_left_that_moves_a_cursor_or_hides(text: str) -> None:
+def test_control_and_invisible_characters_are_escaped(text: str) -> None:
     for character in safe(text, 5000):
         assert unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp")
         assert unicodedata.bidirectional(character) not in BIDI
@@ -26,19 +26,19 @@ def test_no_character_is_left_that_moves_a_cursor_or_hides(text: str) -> None:
 
 
 @given(st.one_of(anything, hostile), st.integers(2, 100))
-def test_what_is_shown_is_never_longer_than_asked_for(text: str, limit: int) -> None:
+def test_the_result_is_never_longer_than_its_limit(text: str, limit: int) -> None:
     assert len(safe(text, limit)) <= limit
 
 
 @given(st.one_of(anything, hostile), st.integers(2, 100))
-def test_what_is_safe_stays_as_it_is(text: str, limit: int) -> None:
+def test_safe_text_is_unchanged(text: str, limit: int) -> None:
     once = safe(text, limit)
 
     assert safe(once, limit) == once
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=80))
-def test_ordinary_text_is_not_touched(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert safe(text) == text
 
 
@@ -54,5 +54,5 @@ def test_ordinary_text_is_not_touched(text: str) -> None:
         ("x" * 600, "x" * 499 + "…"),
     ],
 )
-def test_what_is_unsafe_is_written_out(text: object, shown: str) -> None:
+def test_unsafe_characters_are_escaped(text: object, shown: str) -> None:
     assert safe(text) == shown

@@ -99,7 +99,12 @@ def test_http_is_off_by_default_and_can_be_enabled_in_the_configuration(
         ((), {"OPSCONSOLE_HTTP__BIND": "here"}, 78, "http.bind: 'here' is not an address; write it as 127.0.0.1:8080"),
         ((), {"OPSCONSOLE_HTTP__BIND": "0.0.0.0:0"}, 78, "would be open to other machines"),
         (("--http", "127.0.0.1:{taken}"), {}, 78, "address already in use"),
-        (("--http", "127.0.0.1:0"), {"CRON_SECRET": "ge heim"}, 78, "CRON_SECRET has characters that HTTP headers cannot"),
+        (
+            ("--http", "127.0.0.1:0"),
+            {"CRON_SECRET": "ge heim"},
+            78,
+            "CRON_SECRET has characters that HTTP headers cannot",
+        ),
         (
             ("--http", "127.0.0.1:0"),
             {"OPSCONSOLE_JOBS__PACKS": "tests.packs.clashing"},

@@ -192,7 +192,7 @@ def test_after_a_job_whose_windows_end_at_other_times_never_waits() -> None:
     (warning,) = lint(kolkata, job("send", "0 23 * * *", covers=DAY, after=("books.close",)))
 
     assert (warning.job, warning.rule) == ("books.send", Rule.AFTER)
-    assert "no window of books.close ends with one of its own: it never waits" in warning.message
+    assert "no window of books.close ends when one of books.send does: it never waits" in warning.message
 
 
 def test_after_a_job_that_fires_later_for_the_same_window_is_reported() -> None:

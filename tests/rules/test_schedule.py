@@ -1,4 +1,4 @@
-"""What becomes of scheduled instants, against a walk from minute to minute."""
+"""The planner, compared with a walk through all minutes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.schedules import cron_of
 MINUTE = timedelta(minutes=1)
 START = datetime(2025, 2, 27, 21, 0, tzinfo=UTC)
 
-# Each schedule with what it means, said a second time in Python; in Kolkata, where no clock is ever turned.
+# Each schedule with its meaning in Python; in Kolkata, which has no clock changes.
 MEANINGS: dict[str, Callable[[datetime], bool]] = {
     "* * * * *": lambda t: True,
     "*/7 * * * *": lambda t: t.minute % 7 == 0,
@@ -61,7 +61,7 @@ def planned(what: Job, cursor: datetime, now: datetime, busy: int | None = None)
 
 
 def walked(cron: str, after: datetime, until: datetime) -> list[datetime]:
-    """Every instant in (after, until], found by looking at each minute."""
+    """Every scheduled time in (after, until], found by testing each minute."""
     minute = after.replace(second=0, microsecond=0) + MINUTE
     found = []
     while minute <= until:
@@ -72,7 +72,7 @@ def walked(cron: str, after: datetime, until: datetime) -> list[datetime]:
 
 
 def accounted(cron: str, occurrences: list[Occurrence]) -> list[datetime]:
-    """The instants that occurrences stand for, each as often as it is in one."""
+    """The scheduled times that occurrences cover, as often as they are covered."""
     found: list[datetime] = []
     for occurrence in occurrences:
         stretch = walked(cron, occurrence.due_at - MINUTE, occurrence.last_due_at)
@@ -82,17 +82,17 @@ def accounted(cron: str, occurrences: list[Occurrence]) -> list[datetime]:
 
 
 @given(crons, catch_ups, overlaps, seconds, seconds, st.sampled_from([None, 41]))
-def test_every_instant_is_accounted_for_once_and_by_its_policy(
+def test_every_scheduled_time_is_recorded_once_by_its_policy(
     cron: str, catch_up: CatchUp, overlap: Overlap, offset: int, length: int, busy: int | None
 ) -> None:
     cursor = START + timedelta(seconds=offset)
     now = cursor + timedelta(seconds=length)
-    instants = walked(cron, cursor, now)
+    times = walked(cron, cursor, now)
 
     found = planned(job(cron, catch_up, overlap), cursor, now, busy)
 
-    assert accounted(cron, found) == instants
-    kept = instants[-max(1, catch_up.newest) :]
+    assert accounted(cron, found) == times
+    kept = times[-max(1, catch_up.newest) :]
     is_blocked = busy is not None and overlap is Overlap.SKIP
     for occurrence in found:
         is_late = now - occurrence.due_at > MINUTE
@@ -112,7 +112,7 @@ def test_every_instant_is_accounted_for_once_and_by_its_policy(
 
 
 @given(crons, catch_ups, seconds, seconds, seconds)
-def test_looking_twice_accounts_for_the_same_instants_as_looking_once(
+def test_planning_twice_records_the_same_times_as_planning_once(
     cron: str, catch_up: CatchUp, offset: int, first: int, second: int
 ) -> None:
     a = START + timedelta(seconds=offset)
@@ -124,7 +124,7 @@ def test_looking_twice_accounts_for_the_same_instants_as_looking_once(
     assert accounted(cron, twice) == accounted(cron, planned(what, a, c))
 
 
-def test_a_missed_stretch_of_years_is_one_row() -> None:
+def test_missed_times_of_years_are_one_row() -> None:
     now = START + timedelta(days=365)
 
     missed, run = planned(job("* * * * *"), START, now)
@@ -134,7 +134,7 @@ def test_a_missed_stretch_of_years_is_one_row() -> None:
     assert (run.due_at, run.state) == (now, OccurrenceState.DUE)
 
 
-def test_an_instant_is_due_at_its_second_and_not_twice() -> None:
+def test_a_time_is_due_at_its_second_and_only_once() -> None:
     noon = START.replace(hour=6, minute=30)
     what = job("0 12 1 * 6")
     saturday = noon + timedelta(days=2)
@@ -144,7 +144,7 @@ def test_an_instant_is_due_at_its_second_and_not_twice() -> None:
     assert planned(what, saturday, saturday + MINUTE) == []
 
 
-def test_jobs_due_at_one_instant_start_by_priority_then_by_name() -> None:
+def test_jobs_due_at_the_same_time_start_by_priority_then_by_name() -> None:
     jobs = [
         job("0 * * * *", name="b.second"),
         job("0 * * * *", name="a.first"),
@@ -177,7 +177,7 @@ def is_paused(at: datetime, paused: tuple[Interval, ...]) -> bool:
 
 
 @given(crons, catch_ups, seconds, seconds, stretches)
-def test_exactly_the_instants_of_a_pause_are_skipped_for_it(
+def test_a_pause_skips_exactly_the_times_in_it(
     cron: str, catch_up: CatchUp, offset: int, length: int, paused: tuple[Interval, ...]
 ) -> None:
     cursor = START + timedelta(seconds=offset)
@@ -194,7 +194,7 @@ def test_exactly_the_instants_of_a_pause_are_skipped_for_it(
     assert runs == [t for t in unpaused[-max(1, catch_up.newest) :] if catch_up != NONE or now - t <= MINUTE]
 
 
-def test_what_a_removed_job_still_owed_is_missed_for_that_reason_but_for_its_pause() -> None:
+def test_unplanned_times_of_a_removed_job_are_missed_except_in_a_pause() -> None:
     pause = Interval(START + hours(1), START + hours(2))
 
     found = record_unrun(
@@ -208,7 +208,7 @@ def test_what_a_removed_job_still_owed_is_missed_for_that_reason_but_for_its_pau
     ]
 
 
-# --- what stands in the way ---------------------------------------------------------------------------------------
+# --- overlaps -----------------------------------------------------------------------------------------------------
 
 HOUR = START.replace(minute=30) + timedelta(hours=1)  # 04:00 in Kolkata
 
@@ -218,7 +218,7 @@ def at_the_hour(overlap: Overlap, *open_runs: OpenRun) -> Occurrence:
     return found
 
 
-def test_a_queue_has_one_place() -> None:
+def test_only_one_run_is_queued() -> None:
     running, waiting = OpenRun(41), OpenRun(42, queued=True)
 
     assert at_the_hour(Overlap.QUEUE, running).runs
@@ -226,30 +226,30 @@ def test_a_queue_has_one_place() -> None:
     assert (second.state, second.reason, second.blocked_by) == (OccurrenceState.SKIPPED, Reason.OVERLAP, 42)
 
 
-def test_replacing_ends_what_is_open_and_runs() -> None:
+def test_replace_ends_open_runs() -> None:
     found = at_the_hour(Overlap.REPLACE, OpenRun(41), OpenRun(42, queued=True, caught_up=True))
 
     assert found.runs
     assert found.replaces == (41, 42)
 
 
-def test_what_is_caught_up_with_does_not_keep_the_newest_from_its_turn() -> None:
+def test_a_caught_up_run_does_not_block_the_newest_time() -> None:
     assert at_the_hour(Overlap.SKIP, OpenRun(41, caught_up=True)).runs
     assert at_the_hour(Overlap.SKIP, OpenRun(41, caught_up=True), OpenRun(42)).blocked_by == 42
 
 
-def test_a_run_that_waits_for_a_place_is_named_as_such() -> None:
+def test_a_run_that_waits_for_a_slot_is_a_capacity_reason() -> None:
     assert at_the_hour(Overlap.SKIP, OpenRun(41, queued=True, for_a_slot=True)).reason is Reason.CAPACITY
 
 
-def test_a_clock_set_forward_is_the_reason_for_what_is_not_run() -> None:
+def test_a_clock_set_forward_is_the_reason_for_missed_times() -> None:
     missed, run = plan([schedule(job("0 * * * *"), START)], START + timedelta(days=3650), jumped=True)
 
     assert (missed.instants, missed.reason) == (3650 * 24 - 1, Reason.CLOCK_JUMP)
     assert run.runs
 
 
-def test_catching_up_goes_back_no_further_than_it_may() -> None:
+def test_catch_up_does_not_go_back_further_than_its_limit() -> None:
     what = job("0 * * * *", all_of(newest=10, within=hours(3)))
 
     dropped, *runs = plan([schedule(what, HOUR - hours(20))], HOUR + MINUTE)

@@ -1,4 +1,4 @@
-"""Schedules and the planner in every zone, above all where clocks change, against a walk from minute to minute."""
+"""Schedules and the planner in all zones, mostly near clock changes, compared with a walk through all minutes."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from tests.packs import counting
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 ZONES = sorted(available_timezones() - {"Factory", "localtime"})
-YEARS = range(1973, 2037)  # until 1972 Liberia's clocks were off by seconds
+YEARS = range(1973, 2037)  # until 1972 Liberia had an offset with seconds
 MANY = settings(
     deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 
-# --- a grammar of our own -----------------------------------------------------------------------------------------
+# --- grammar ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Said:
-    """A cron text and what it means, field by field: minutes, hours, dates, months, weekdays (Sunday is 0)."""
+class Expression:
+    """A cron expression and the meaning of its fields: minutes, hours, dates, months, weekdays (Sunday is 0)."""
 
     text: str
     means: tuple[frozenset[int], ...]
 
     def matches(self, shown: datetime) -> bool:
-        """Whether a clock that shows this is at an instant."""
+        """Whether a wall-clock time matches."""
         minutes, hours_, dates, months, weekdays = self.means
         if shown.minute not in minutes or shown.hour not in hours_ or shown.month not in months:
             return False
@@ -69,7 +69,7 @@ def parts(draw: st.DrawFn, low: int, high: int) -> tuple[str, frozenset[int]]:
 
 @st.composite
 def fields(draw: st.DrawFn, low: int, high: int, stars: int) -> tuple[str, frozenset[int]]:
-    """One field, a star in so many of ten cases."""
+    """A field; a star in `stars` of ten cases."""
     if draw(st.integers(1, 10)) <= stars:
         step = draw(st.sampled_from([1, 1, 2, 3, 7, 15]))
         return ("*" if step == 1 else f"*/{step}"), frozenset(range(low, high + 1, step))
@@ -78,23 +78,23 @@ def fields(draw: st.DrawFn, low: int, high: int, stars: int) -> tuple[str, froze
 
 
 @st.composite
-def crons(draw: st.DrawFn) -> Said:
+def crons(draw: st.DrawFn) -> Expression:
     drawn = [
         draw(fields(0, 59, 2)),
-        draw(st.one_of(fields(0, 23, 4), fields(0, 4, 0))),  # most clocks change in the small hours
+        draw(st.one_of(fields(0, 23, 4), fields(0, 4, 0))),  # most clock changes are in the early morning
         draw(fields(1, 31, 8)),
         draw(fields(1, 12, 9)),
         draw(fields(0, 6, 8)),
     ]
-    return Said(" ".join(text for text, _ in drawn), tuple(values for _, values in drawn))
+    return Expression(" ".join(text for text, _ in drawn), tuple(values for _, values in drawn))
 
 
-# --- every zone, and where its clock changes ----------------------------------------------------------------------
+# --- zones and their clock changes --------------------------------------------------------------------------------
 
 
 @cache
 def changes(tz: str) -> tuple[datetime, ...]:
-    """Days, in UTC, on which the zone's clock changes, or is about to."""
+    """Days in UTC on which, or on the day after which, the zone's clock changes."""
     there = ZoneInfo(tz)
     first = datetime(YEARS[0], 1, 1, tzinfo=UTC)
     days = [first + n * DAY for n in range((datetime(YEARS[-1], 1, 1, tzinfo=UTC) - first).days)]
@@ -104,7 +104,7 @@ def changes(tz: str) -> tuple[datetime, ...]:
 
 @st.composite
 def windows(draw: st.DrawFn, count: int = 2) -> tuple[str, list[datetime]]:
-    """A zone, and so many times in order, mostly around a change of its clock."""
+    """A zone and `count` times in order, mostly near a clock change."""
     tz = draw(st.sampled_from(ZONES))
     near = changes(tz) or (datetime(2025, 1, 19, tzinfo=UTC),)
     day = draw(st.sampled_from(near))
@@ -112,17 +112,17 @@ def windows(draw: st.DrawFn, count: int = 2) -> tuple[str, list[datetime]]:
     return tz, [day + timedelta(seconds=s) for s in sorted(draw(st.lists(seconds, min_size=count, max_size=count)))]
 
 
-def read(said: Said, tz: str) -> Cron:
+def read(expression: Expression, tz: str) -> Cron:
     try:
-        return Cron(said.text, tz)
+        return Cron(expression.text, tz)
     except BadCron as refused:
         if "never fires" not in refused.sentence:
             raise
     reject()
 
 
-def walked(said: Said, tz: str, after: datetime, until: datetime) -> list[datetime]:
-    """Every instant in (after, until], found by looking at the clock on the wall at each minute.
+def walked(expression: Expression, tz: str, after: datetime, until: datetime) -> list[datetime]:
+    """Every scheduled time in (after, until], found by testing the wall clock at each minute.
 
     A text that does not follow elapsed time fires when the wall shows a time for the first time, and right after a gap
     of some hours once for all that was left out.
@@ -134,11 +134,11 @@ def walked(said: Said, tz: str, after: datetime, until: datetime) -> list[dateti
     while at + MINUTE <= until:
         at += MINUTE
         shown = at.astimezone(there).replace(tzinfo=None)
-        fires = said.matches(shown)
-        if not said.follows_elapsed_time:
+        fires = expression.matches(shown)
+        if not expression.follows_elapsed_time:
             left_out = (shown - before) // MINUTE - 1
             if 0 < left_out <= 12 * 60:
-                fires = fires or any(said.matches(before + n * MINUTE) for n in range(1, left_out + 1))
+                fires = fires or any(expression.matches(before + n * MINUTE) for n in range(1, left_out + 1))
             fires = fires and shown > newest
         if fires and at > after:
             found.append(at)
@@ -146,7 +146,7 @@ def walked(said: Said, tz: str, after: datetime, until: datetime) -> list[dateti
     return found
 
 
-def test_the_clocks_of_many_zones_have_changed_and_often() -> None:
+def test_many_zones_have_many_clock_changes() -> None:
     some = ZONES[::25]
     assert sum(bool(changes(tz)) for tz in some) > len(some) / 3
     assert sum(len(changes(tz)) for tz in some) > 10 * len(some)
@@ -157,12 +157,12 @@ def test_the_clocks_of_many_zones_have_changed_and_often() -> None:
 
 @MANY
 @given(crons(), windows(), st.integers(0, 12))
-def test_in_every_zone_a_schedule_counts_and_finds_the_instants_of_the_walk(
-    said: Said, near: tuple[str, list[datetime]], number: int
+def test_in_every_zone_a_schedule_agrees_with_the_minute_walk(
+    expression: Expression, near: tuple[str, list[datetime]], number: int
 ) -> None:
     tz, (a, b) = near
-    cron = read(said, tz)
-    expected = walked(said, tz, a, b)
+    cron = read(expression, tz)
+    expected = walked(expression, tz, a, b)
 
     assert list(cron.between(a, b)) == expected
     assert cron.count(a, b) == len(expected)
@@ -176,18 +176,18 @@ def test_in_every_zone_a_schedule_counts_and_finds_the_instants_of_the_walk(
 @given(
     crons(), st.sampled_from(ZONES), st.integers(YEARS[0], YEARS[-1] - 4), st.integers(0, 4 * 366), st.integers(0, 9)
 )
-def test_over_years_a_schedule_counts_as_many_as_it_finds(
-    said: Said, tz: str, year: int, days: int, number: int
+def test_over_years_count_agrees_with_between(
+    expression: Expression, tz: str, year: int, days: int, number: int
 ) -> None:
-    cron = read(said, tz)
-    assume(len(said.means[0]) * len(said.means[1]) <= 100)
+    cron = read(expression, tz)
+    assume(len(expression.means[0]) * len(expression.means[1]) <= 100)
     a = datetime(year, 6, 1, 12, 0, tzinfo=UTC)
     b = a + days * DAY
 
-    instants = list(cron.between(a, b))
+    times = list(cron.between(a, b))
 
-    assert cron.count(a, b) == len(instants)
-    assert cron.newest(a, b, number) == instants[len(instants) - min(number, len(instants)) :]
+    assert cron.count(a, b) == len(times)
+    assert cron.newest(a, b, number) == times[len(times) - min(number, len(times)) :]
 
 
 # --- the planner --------------------------------------------------------------------------------------------------
@@ -211,32 +211,30 @@ def paused_around(at: datetime, drawn: list[tuple[int, int | None]]) -> tuple[In
     )
 
 
-def job(said: Said, tz: str, catch_up: CatchUp) -> Job:
-    return Job("books.close", counting.names, counting.pass_over, cron=said.text, tz=tz, catch_up=catch_up)
+def job(expression: Expression, tz: str, catch_up: CatchUp) -> Job:
+    return Job("books.close", counting.names, counting.pass_over, cron=expression.text, tz=tz, catch_up=catch_up)
 
 
-def fates(
-    instants: list[datetime], catch_up: CatchUp, paused: tuple[Interval, ...], now: datetime
+def outcomes(
+    times: list[datetime], catch_up: CatchUp, paused: tuple[Interval, ...], now: datetime
 ) -> list[Reason | None]:
-    """What is to become of each instant: None when it is run, else why it is not. Said once more, one by one."""
-    held = [any(a <= at and (b is None or at < b) for a, b in paused) for at in instants]
-    free = [at for at, is_held in zip(instants, held, strict=True) if not is_held]
+    """The expected outcome of each scheduled time: None if it runs, otherwise the reason. An independent version."""
+    held = [any(a <= at and (b is None or at < b) for a, b in paused) for at in times]
+    free = [at for at, is_held in zip(times, held, strict=True) if not is_held]
     if catch_up.newest == 0:
         run, why = [at for at in free[-1:] if now - at <= MINUTE], Reason.NOT_LEADING
     else:
         young = [at for at in free if catch_up.within is None or at > now - catch_up.within]
         run = young[-catch_up.newest :]
         why = Reason.SUPERSEDED if catch_up.newest == 1 else Reason.CATCH_UP_LIMIT
-    return [
-        Reason.PAUSED if is_held else None if at in run else why for at, is_held in zip(instants, held, strict=True)
-    ]
+    return [Reason.PAUSED if is_held else None if at in run else why for at, is_held in zip(times, held, strict=True)]
 
 
-def spread(found: list[Occurrence], instants: list[datetime]) -> list[tuple[datetime, Reason | None]]:
-    """Occurrences as the single instants that they stand for, in order."""
+def spread(found: list[Occurrence], times: list[datetime]) -> list[tuple[datetime, Reason | None]]:
+    """The scheduled times that occurrences cover, in order."""
     single: list[tuple[datetime, Reason | None]] = []
     for each in found:
-        mine = [at for at in instants if each.due_at <= at <= each.last_due_at]
+        mine = [at for at in times if each.due_at <= at <= each.last_due_at]
         assert (len(mine), mine[0], mine[-1]) == (each.instants, each.due_at, each.last_due_at)
         assert (each.state is OccurrenceState.SKIPPED) == (each.reason is Reason.PAUSED)
         assert (each.state is OccurrenceState.MISSED) == (each.reason not in (Reason.PAUSED, None))
@@ -247,48 +245,48 @@ def spread(found: list[Occurrence], instants: list[datetime]) -> list[tuple[date
 
 @MANY
 @given(crons(), windows(), catch_ups, pauses)
-def test_in_every_zone_each_instant_of_the_walk_has_the_one_fate_that_is_its_due(
-    said: Said, near: tuple[str, list[datetime]], catch_up: CatchUp, drawn: list[tuple[int, int | None]]
+def test_in_every_zone_each_scheduled_time_has_the_expected_outcome(
+    expression: Expression, near: tuple[str, list[datetime]], catch_up: CatchUp, drawn: list[tuple[int, int | None]]
 ) -> None:
     tz, (cursor, now) = near
-    cron, paused = read(said, tz), paused_around(cursor, drawn)
-    instants = walked(said, tz, cursor, now)
+    cron, paused = read(expression, tz), paused_around(cursor, drawn)
+    times = walked(expression, tz, cursor, now)
 
-    found = plan([Schedule(job(said, tz, catch_up), cron, cursor, paused)], now)
+    found = plan([Schedule(job(expression, tz, catch_up), cron, cursor, paused)], now)
 
-    assert spread(found, instants) == list(zip(instants, fates(instants, catch_up, paused, now), strict=True))
+    assert spread(found, times) == list(zip(times, outcomes(times, catch_up, paused, now), strict=True))
     runs = sum(each.runs for each in found)
-    # A stretch is one row, cut where a pause begins or ends.
+    # A range is one row, cut where a pause starts or ends.
     assert len(found) <= 2 * (len(paused) * 2 + 1) + runs
 
 
 @MANY
 @given(crons(), windows(3), catch_ups, pauses)
-def test_planning_in_two_looks_accounts_for_what_one_look_does(
-    said: Said, near: tuple[str, list[datetime]], catch_up: CatchUp, drawn: list[tuple[int, int | None]]
+def test_planning_in_two_steps_records_the_same_times(
+    expression: Expression, near: tuple[str, list[datetime]], catch_up: CatchUp, drawn: list[tuple[int, int | None]]
 ) -> None:
     tz, (a, b, c) = near
-    cron, paused = read(said, tz), paused_around(a, drawn)
-    what = job(said, tz, catch_up)
+    cron, paused = read(expression, tz), paused_around(a, drawn)
+    what = job(expression, tz, catch_up)
 
     first = plan([Schedule(what, cron, a, paused)], b)
     cursor = max((each.last_due_at for each in first), default=a)
     second = plan([Schedule(what, cron, cursor, paused)], c)
     whole = plan([Schedule(what, cron, a, paused)], c)
 
-    instants = walked(said, tz, a, c)
-    one, two = spread(whole, instants), spread(first + second, instants)
-    assert [at for at, _ in one] == [at for at, _ in two] == instants
+    times = walked(expression, tz, a, c)
+    one, two = spread(whole, times), spread(first + second, times)
+    assert [at for at, _ in one] == [at for at, _ in two] == times
     assert all(each.last_due_at <= b for each in first)
     assert all(each.due_at > b for each in second)
-    # Who looks twice runs no less of what he would have run, and skips exactly the same for a pause.
+    # Planning in two steps runs at least the same times, and skips exactly the same for a pause.
     assert {at for at, why in one if why is None and (catch_up.newest or at > b)} <= {
         at for at, why in two if why is None
     }
     assert [at for at, why in one if why is Reason.PAUSED] == [at for at, why in two if why is Reason.PAUSED]
 
 
-# --- a clock that is set far forward ------------------------------------------------------------------------------
+# --- large clock jumps --------------------------------------------------------------------------------------------
 
 LEAP = 3652 * DAY
 HOUR_CHANGE = datetime(2025, 3, 30, 1, 0, tzinfo=UTC)
@@ -297,7 +295,7 @@ OTHERS = ["30 2 * * *", "0 0 31 * *", "0 0 29 2 *", "15,45 9-17 * * 1-5", "0 12 
 
 
 def years_later(catch_up: CatchUp) -> tuple[list[Schedule], datetime]:
-    """Thirty jobs in three zones, looked at last ten years ago; one of them was paused now and then."""
+    """Thirty jobs in three zones, last planned ten years ago; one of them was paused several times."""
     now = HOUR_CHANGE + LEAP
     paused = tuple(Interval(HOUR_CHANGE + (n * 300 + 1) * DAY, HOUR_CHANGE + (n * 300 + 41) * DAY) for n in range(8))
     return [
