@@ -117,13 +117,13 @@ MUTANTS = (
     Mutant(
         "poison",
         "a key that ends its workers is tried for ever",
-        (("opsconsole/leader/live_run.py", r"^MAX_DEATHS = 3$", "DEATHS = 1_000_000"),),
+        (("opsconsole/leader/live_run.py", r"^MAX_DEATHS = 3$", "MAX_DEATHS = 1_000_000"),),
         ("tests/worker/test_processes.py::test_items_that_hang_or_end_their_worker_fail_alone",),
     ),
     Mutant(
         "recoveries",
         "a run that ends its leader is taken up for ever",
-        (("opsconsole/leader/runner.py", r"^MAX_RECOVERIES = 3$", "RECOVERIES = 1_000_000"),),
+        (("opsconsole/leader/runner.py", r"^MAX_RECOVERIES = 3$", "MAX_RECOVERIES = 1_000_000"),),
         ("tests/faults/test_processes.py::test_a_run_that_is_cut_off_without_getting_on_is_given_up",),
     ),
 )

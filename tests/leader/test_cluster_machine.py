@@ -629,9 +629,9 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
     clocks = Clocks()
     monkeypatch.setattr(schedulers, "steady", lambda: clocks.steady)
     monkeypatch.setattr(failpoints, "_SETTING", "a boundary that a process dies at")
-    monkeypatch.setattr(failpoints, "_at", clocks.reach)
+    monkeypatch.setattr(failpoints, "_pass", clocks.reach)
     # A page is waited for, so that the same steps always find the same; nothing else here waits.
-    monkeypatch.setattr(runners, "PAGE_PATIENCE", 30.0)
+    monkeypatch.setattr(runners, "PAGE_WAIT_SECONDS", 30.0)
     monkeypatch.setattr(runners, "FLUSH_SECONDS", -1.0)
     monkeypatch.setattr(inline, "TICK_SECONDS", 0.0)
     yield Ground(tmp_path, store, data, clocks)

@@ -200,7 +200,7 @@ def test_an_unreachable_data_database_fails_only_the_remaining_items(
     own_postgres: PrivatePostgres, installing: Installing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(breaker.WAIT_SECONDS, "data", 2.0)  # it is waited for a minute
-    monkeypatch.setattr(liverun, "PLAN_SECONDS", 2.0)
+    monkeypatch.setattr(liverun, "PLANNING_RETRY_SECONDS", 2.0)
     place = installing(
         database_url=None,
         redis_url="unix:///nowhere/redis.sock",
