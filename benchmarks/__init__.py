@@ -1,1 +1,1 @@
-"""Measures the jobs against two programs that do the same work without the engine: a usual one, and the best one."""
+"""Benchmarks of the jobs against two baselines without the engine: a typical program and an optimized script."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures the jobs, prints tables, and writes the figures as JSON into benchmarks/results."""
+"""Benchmarks of the jobs. Prints tables and writes the figures as JSON to benchmarks/results."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from rich.table import Table
 from benchmarks import backfill, harness
 from benchmarks.backfill import Backfilled
 from benchmarks.cases import CASES, Case
-from benchmarks.dataset import FIRST, Dates, fill
-from benchmarks.engine import Leading, leading
-from benchmarks.environment import POSTGRES, SQLITE, Ground, databases, ground, machine
-from benchmarks.harness import AGAIN, BARE, NAIVE, OURS, Figures
+from benchmarks.dataset import SAMPLED_USERS, Dates, fill
+from benchmarks.engine import RunningEngine, running_engine
+from benchmarks.environment import POSTGRES, SQLITE, Environment, databases, environment, machine
+from benchmarks.harness import BARE, ENGINE, NAIVE, REPEAT, Figures
 from opsconsole.core import clock
 
 RESULTS = Path(__file__).parent / "results"
-COMPARED = 150
-"""So many users' data is compared before anything is measured."""
-A_WHOLE_MONTH = 20_000
-"""With more users the month has ten days: thirty of a hundred thousand people take longer to write than to measure."""
+COMPARED_USERS = 150
+"""Users in the check that the job and its baselines give the same result."""
+MAX_USERS_FOR_A_MONTH = 20_000
+"""With more users the month has only ten days of transactions, because writing thirty takes too long."""
 BACKFILL = "backfill"
 
 Measured = dict[str, list[Figures]]
@@ -39,141 +39,160 @@ Measured = dict[str, list[Figures]]
 
 def main() -> int:
     """Returns the exit code."""
-    asked = _arguments()
+    args = _arguments()
     console = Console(highlight=False, width=120)
     began = clock.now()
     about = machine()
     results: list[dict[str, Any]] = []
-    for name, missing in databases(asked.databases):
+    for name, missing in databases(args.databases):
         if missing:
-            console.print(f"{name} is not measured: {missing}")
+            console.print(f"skipping {name}: {missing}")
             continue
-        result = _measure(name, asked, console)
+        result = _measure(name, args, console)
         results.append(result)
     about["load afterwards"] = machine()["load"]
     console.print(_footnote(about, results))
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{began:%Y%m%dT%H%M%SZ}.json"
-    told = {"at": began.isoformat(), "machine": about, "asked": vars(asked), "results": results}
-    file.write_text(json.dumps(told, indent=1) + "\n")
+    report = {"at": began.isoformat(), "machine": about, "options": vars(args), "results": results}
+    file.write_text(json.dumps(report, indent=1) + "\n")
     console.print(f"{(clock.now() - began).total_seconds():.0f} s; figures in {file}")
     return 0
 
 
-def _measure(name: str, asked: argparse.Namespace, console: Console) -> dict[str, Any]:
-    cases = [case for case in CASES if case.job in asked.jobs]
-    _say(name)
+def _measure(name: str, args: argparse.Namespace, console: Console) -> dict[str, Any]:
+    cases = [case for case in CASES if case.job in args.jobs]
+    _log(name)
     result: dict[str, Any] = {"database": name}
     if cases:
-        result |= _jobs(name, cases, asked, console)
-    if BACKFILL in asked.jobs:
-        result |= _backfill(name, asked, console)
+        result |= _jobs(name, cases, args, console)
+    if BACKFILL in args.jobs:
+        result |= _backfill(name, args, console)
     return result
 
 
-def _jobs(name: str, cases: list[Case], asked: argparse.Namespace, console: Console) -> dict[str, Any]:
-    _compare(name, cases)
+def _jobs(name: str, cases: list[Case], args: argparse.Namespace, console: Console) -> dict[str, Any]:
+    _check(name, cases)
     measured: Measured = {}
-    with _filled(name, asked.users, {case.pack for case in cases}) as (here, dates), leading(here) as engine:
+    with _prepared(name, args.users, {case.pack for case in cases}) as (here, dates), running_engine(here) as engine:
         for case in cases:
             with harness.bench(here, case, engine, dates) as at:
-                measured[case.job] = harness.measure(at, naive_items=asked.naive_items, rounds=asked.rounds)
-            _say(f"{case.job}: " + ", ".join(f"{row.name} {row.rate:,.0f}/s" for row in measured[case.job]))
-        nothing = _over_nothing(engine, dates, asked.rounds)
-        about = _wiring(here)
-    title = f"{name} {about['version']}, {asked.users:,} users, {asked.rounds} rounds: items a second"
+                measured[case.job] = harness.measure(at, naive_items=args.naive_items, rounds=args.rounds)
+            _log(f"{case.job}: " + ", ".join(f"{row.name} {row.rate:,.0f}/s" for row in measured[case.job]))
+        empty = _empty_runs(engine, dates, args.rounds)
+        about = _versions(here)
+    title = f"{name} {about['version']}, {args.users:,} users, {args.rounds} rounds: items per second"
     console.print(_table(title, measured))
-    console.print(f"a run over no items: {1000 * statistics.median(nothing):.0f} ms\n")
+    console.print(f"run without items: {1000 * statistics.median(empty):.0f} ms\n")
     figures = {
         job: [asdict(row) | {"rate": row.rate, "spread": row.spread} for row in rows] for job, rows in measured.items()
     }
     batches = {case.job: here.catalog.find(case.job).batch for case in cases}
-    return about | {"batches": batches, "seconds over no items": nothing, "jobs": figures}
+    return about | {"batches": batches, "seconds without items": empty, "jobs": figures}
 
 
-def _wiring(here: Ground) -> dict[str, Any]:
-    """What works together, and in how many processes."""
+def _versions(here: Environment) -> dict[str, Any]:
+    """The versions of the database and Redis, and the number of workers."""
     redis = _redis_version(here.cache.info("server"))
     return {"version": here.version, "redis": redis, "workers": here.settings.engine.worker_count}
 
 
-def _compare(name: str, cases: list[Case]) -> None:
-    with _filled(name, COMPARED, {case.pack for case in cases}) as (here, dates), leading(here) as engine:
+def _check(name: str, cases: list[Case]) -> None:
+    with (
+        _prepared(name, COMPARED_USERS, {case.pack for case in cases}) as (here, dates),
+        running_engine(here) as engine,
+    ):
         for case in cases:
             with harness.bench(here, case, engine, dates) as at:
                 harness.check(at)
-    _say(f"all ways of {len(cases)} jobs leave the same data for {COMPARED} users")
+    _log(f"checked {len(cases)} jobs: the same results as their baselines for {COMPARED_USERS} users")
 
 
-def _over_nothing(engine: Leading, dates: Dates, rounds: int) -> list[float]:
-    """Seconds of runs that have no items: a day before anybody paid anything."""
+def _empty_runs(engine: RunningEngine, dates: Dates, rounds: int) -> list[float]:
+    """Seconds of runs without items, on a day before all transactions."""
     early = dates.paid - timedelta(days=1000)
     return [engine.run(backfill.JOB, early)[1] for _ in range(rounds + 1)][1:]
 
 
-def _backfill(name: str, asked: argparse.Namespace, console: Console) -> dict[str, Any]:
-    days = asked.backfill_days
-    with _filled(name, asked.backfill_users, {"reporting"}, money_days=days) as (here, dates), leading(here) as engine:
-        filled = backfill.measure(here, engine, dates.paid, days, asked.backfill_rounds)
-        about = _wiring(here)
-    console.print(_backfill_line(name, asked, filled))
-    return about | {"backfill": asdict(filled) | {"users": asked.backfill_users, "times bare": filled.times}}
+def _backfill(name: str, args: argparse.Namespace, console: Console) -> dict[str, Any]:
+    days = args.backfill_days
+    with (
+        _prepared(name, args.backfill_users, {"reporting"}, money_days=days) as (here, dates),
+        running_engine(here) as engine,
+    ):
+        filled = backfill.measure(here, engine, dates.paid, days, args.backfill_rounds)
+        about = _versions(here)
+    console.print(_backfill_line(name, args, filled))
+    return about | {"backfill": asdict(filled) | {"users": args.backfill_users, "ratio to bare": filled.ratio}}
 
 
 @contextmanager
-def _filled(name: str, users: int, packs: set[str], money_days: int | None = None) -> Iterator[tuple[Ground, Dates]]:
-    with tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder, ground(name, Path(folder)) as here:
+def _prepared(
+    name: str, users: int, packs: set[str], money_days: int | None = None
+) -> Iterator[tuple[Environment, Dates]]:
+    with tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder, environment(name, Path(folder)) as here:
         began = time.perf_counter()
         dates = Dates(clock.now())
-        fill(here.data, users, dates, packs, money_days=money_days or (31 if users <= A_WHOLE_MONTH else 10))
+        fill(here.data, users, dates, packs, money_days=money_days or (31 if users <= MAX_USERS_FOR_A_MONTH else 10))
         here.settle()
-        _say(f"{users:,} users written in {time.perf_counter() - began:.1f} s")
+        _log(f"wrote {users:,} users in {time.perf_counter() - began:.1f} s")
         yield here, dates
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def _arguments() -> argparse.Namespace:
     jobs = [*(case.job for case in CASES), BACKFILL]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="1,000 users and a month's backfill, for a look")
-    parser.add_argument("--users", type=int, help=f"how many users the data has (default: 10,000); {FIRST:,} times n")
-    parser.add_argument("--jobs", nargs="+", choices=jobs, default=jobs, metavar="JOB", help=", ".join(jobs))
-    parser.add_argument("--rounds", type=int, default=3, help="rounds that count, after one that does not (default: 3)")
-    parser.add_argument("--naive-items", type=int, help="how many of them the naive way works on (default: 300)")
+    parser.add_argument("--quick", action="store_true", help="quick check: 1,000 users and a backfill of 30 days")
+    parser.add_argument(
+        "--users", type=int, help=f"number of users (default: 10,000); above {SAMPLED_USERS:,} a multiple of it"
+    )
+    parser.add_argument(
+        "--jobs",
+        nargs="+",
+        choices=jobs,
+        default=jobs,
+        metavar="JOB",
+        help="jobs to measure (default: all): " + ", ".join(jobs),
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds after one warm-up round (default: 3)")
+    parser.add_argument("--naive-items", type=int, help="items that the naive baseline processes (default: 300)")
     parser.add_argument("--databases", nargs="+", choices=(SQLITE, POSTGRES), default=[SQLITE, POSTGRES])
-    asked = parser.parse_args()
-    asked.users = asked.users or (1_000 if asked.quick else 10_000)
-    asked.naive_items = asked.naive_items or (40 if asked.quick else 300)
-    asked.backfill_users, asked.backfill_days = (200, 30) if asked.quick else (1_000, 365)
-    asked.backfill_rounds = min(asked.rounds, 3)
-    if asked.users < 500 or asked.users % min(asked.users, FIRST) or asked.rounds < 1:
-        parser.error(f"at least 500 users, more than {FIRST:,} in multiples of them, and one round")
-    return asked
+    args = parser.parse_args()
+    args.users = args.users or (1_000 if args.quick else 10_000)
+    args.naive_items = args.naive_items or (40 if args.quick else 300)
+    args.backfill_users, args.backfill_days = (200, 30) if args.quick else (1_000, 365)
+    args.backfill_rounds = min(args.rounds, 3)
+    if args.users < 500 or args.users % min(args.users, SAMPLED_USERS) or args.rounds < 1:
+        parser.error(f"at least 500 users (above {SAMPLED_USERS:,} a multiple of it) and one round are required")
+    return args
 
 
 def _table(title: str, measured: Measured) -> Table:
     table = Table(title=title, title_justify="left", show_edge=False)
     table.add_column("")
-    for heading in ("items", NAIVE, "spread", BARE, "spread", OURS, "spread", "x naive", "x bare", AGAIN):
+    for heading in ("items", NAIVE, "spread", BARE, "spread", ENGINE, "spread", "x naive", "x bare", REPEAT):
         table.add_column(heading, justify="right")
     for job, rows in measured.items():
         of = {row.name: row for row in rows}
-        cells = [f"{of[OURS].items:,}"]
-        for name in (NAIVE, BARE, OURS):
+        cells = [f"{of[ENGINE].items:,}"]
+        for name in (NAIVE, BARE, ENGINE):
             cells += [f"{of[name].rate:,.0f}", f"{of[name].spread:.0%}"]
-        cells += [f"{of[OURS].rate / of[NAIVE].rate:.0f}", f"{of[OURS].rate / of[BARE].rate:.2f}"]
-        table.add_row(job, *cells, f"{of[OURS].rate / of[AGAIN].rate:.0%}")
+        cells += [f"{of[ENGINE].rate / of[NAIVE].rate:.0f}", f"{of[ENGINE].rate / of[BARE].rate:.2f}"]
+        table.add_row(job, *cells, f"{of[ENGINE].rate / of[REPEAT].rate:.0%}")
     return table
 
 
-def _backfill_line(name: str, asked: argparse.Namespace, filled: Backfilled) -> str:
-    ours, bare, planning = (statistics.median(each) for each in (filled.ours, filled.bare, filled.planning))
+def _backfill_line(name: str, args: argparse.Namespace, filled: Backfilled) -> str:
+    seconds, bare, planning = (
+        statistics.median(each) for each in (filled.engine_seconds, filled.bare, filled.planning)
+    )
     return (
-        f"{name}: {filled.days} days of {backfill.JOB} for {asked.backfill_users:,} users, {filled.items:,} reports: "
-        f"{ours:.1f} s, bare {bare:.1f} s, so {filled.times:.2f} times; its plan {planning:.1f} s\n"
+        f"{name}: {filled.days} days of {backfill.JOB} for {args.backfill_users:,} users, {filled.items:,} reports: "
+        f"{seconds:.1f} s, bare {bare:.1f} s, ratio {filled.ratio:.2f}; planning {planning:.1f} s\n"
     )
 
 
@@ -181,19 +200,20 @@ def _footnote(about: dict[str, Any], results: list[dict[str, Any]]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())
     used = "; ".join(f"{row['database']} {row['version']}, {row['workers']} workers" for row in results)
     return (
-        "Items a second: median of the rounds, all ways in turn in each; spread is worst less best.\n"
-        "naive: the ORM, a commit and a Redis command a user; bare: the best script without the engine, one process;\n"
-        "ours: through the engine, from asking for the run to its recorded end, workers there already;\n"
-        "again: a second run, for which nothing is left to do, as a share of the first one's time.\n"
+        "Items per second: median of interleaved rounds; spread is (worst - best) / median.\n"
+        "naive: ORM, one commit and one Redis command per user;\n"
+        "bare: optimized script without the engine, one process;\n"
+        "engine: from the request of the run to its recorded end, with running workers;\n"
+        "repeat: a second run with nothing left to do, as a share of the first one's time.\n"
         f"{used}. Redis: {', '.join(sorted({row['redis'] for row in results})) or '-'}.\n"
         f"Python {about['python']}, {about['system']}, {about['processors']} processors, "
         f"load {about['load'][0]} before, {about['load afterwards'][0]} after.\n{packages}."
     )
 
 
-def _redis_version(told: dict[str, Any]) -> str:
-    name = "Valkey" if "valkey_version" in told else "Redis"
-    return f"{name} {told.get('valkey_version') or told.get('redis_version')}"
+def _redis_version(info: dict[str, Any]) -> str:
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    return f"{name} {info.get('valkey_version') or info.get('redis_version')}"
 
 
 if __name__ == "__main__":

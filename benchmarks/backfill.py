@@ -1,4 +1,4 @@
-"""A year of days made up for: as many windows through the engine, against as many runs of the bare way."""
+"""A backfill of many days through the engine, against the bare baseline day by day."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from datetime import date, timedelta
 from statistics import median
 
 from benchmarks.bare import reporting as bare
-from benchmarks.engine import Leading
-from benchmarks.environment import Ground
-from benchmarks.harness import asked
-from benchmarks.table_state import different, kept, left
+from benchmarks.engine import RunningEngine
+from benchmarks.environment import Environment
+from benchmarks.harness import workload_of
+from benchmarks.table_state import backed_up, contents, first_difference
 from jobs.reporting.tables import daily_financial_reports as reports
 from opsconsole.core import clock
 from opsconsole.rules.backfill_status import BackfillState
@@ -23,44 +23,45 @@ JOB = "reporting.daily_report"
 
 @dataclass
 class Backfilled:
-    """Seconds, a round each: of the bare runs, of the backfill, and of making its plan."""
+    """Seconds per round of the bare baseline, of the backfill, and of planning it."""
 
     days: int
     items: int = 0
     bare: list[float] = field(default_factory=list)
-    ours: list[float] = field(default_factory=list)
+    engine_seconds: list[float] = field(default_factory=list)
     planning: list[float] = field(default_factory=list)
 
     @property
-    def times(self) -> float:
-        """How many times as long as the bare runs it takes."""
-        return median(self.ours) / median(self.bare)
+    def ratio(self) -> float:
+        """The time of the backfill relative to the bare baseline."""
+        return median(self.engine_seconds) / median(self.bare)
 
 
-def measure(ground: Ground, engine: Leading, until: date, days: int, rounds: int) -> Backfilled:
-    """Both ways in turn, `rounds` times, over the `days` that end with `until`; both leave the same."""
+def measure(env: Environment, engine: RunningEngine, until: date, days: int, rounds: int) -> Backfilled:
+    """Measures both in turn, `rounds` times, over `days` days up to `until`, and compares their results."""
     found = Backfilled(days)
     since = until - timedelta(days=days - 1)
-    with kept(ground.data, (reports,), "before") as tables:
+    with backed_up(env.data, (reports,), "before") as tables:
         for _ in range(rounds):
             tables.restore()
             with _timed(found.bare):
                 found.items = sum(
-                    bare.daily_report(asked(ground, JOB, since + timedelta(days=n), clock.now())) for n in range(days)
+                    bare.daily_report(workload_of(env, JOB, since + timedelta(days=n), clock.now()))
+                    for n in range(days)
                 )
-            theirs = left(ground.data, (reports,), ground.cache)
+            expected = contents(env.data, (reports,), env.cache)
             tables.restore()
             service = engine.service
             with _timed(found.planning):
                 plan = service.backfills.plan([JOB], since, until)
-            with _timed(found.ours):
+            with _timed(found.engine_seconds):
                 service.backfills.apply(plan)
                 while (ended := service.backfills.wait_for(plan, 3600)) is None or ended.state is BackfillState.PLANNED:
                     time.sleep(0.05)
             assert ended.state is BackfillState.DONE, ended
             assert set(ended.counts) == {"done"}, ended.counts
-            other = different(theirs, left(ground.data, (reports,), ground.cache))
-            assert other is None, f"the backfill left something else: {other}"
+            other = first_difference(expected, contents(env.data, (reports,), env.cache))
+            assert other is None, f"the backfill wrote different data: {other}"
     return found
 
 

@@ -1,4 +1,4 @@
-"""Practice served from the cache against the same from the database, on the same rows in one run."""
+"""`python -m benchmarks.caches`: practice with and without the cache, warming, and clearing keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.environment import POSTGRES, SQLITE, Ground, databases, ground, machine
+from benchmarks.environment import POSTGRES, SQLITE, Environment, databases, environment, machine
 from jobs.attempts.sample import add_attempts
 from jobs.attempts.update_mastery import update_mastery
 from jobs.attempts.update_performance import update_performance
@@ -53,7 +53,7 @@ NOBODY = "unix:///nowhere/redis.sock"
 
 @dataclass
 class Pair:
-    """One thing measured both ways: milliseconds, a round each, the median of that round's calls."""
+    """One operation with and without the cache: median milliseconds per round."""
 
     name: str
     cached: list[float] = field(default_factory=list)
@@ -61,30 +61,30 @@ class Pair:
 
     @property
     def faster(self) -> float:
-        """By what share of the uncached time the cached way is faster."""
+        """The share of the uncached time that the cache saves."""
         return 1 - statistics.median(self.cached) / statistics.median(self.uncached)
 
     @property
     def spread(self) -> float:
-        """Between the rounds' best and worst gain."""
+        """The difference of the best and the worst round's saving."""
         gains = [1 - fast / slow for fast, slow in zip(self.cached, self.uncached, strict=True)]
         return max(gains) - min(gains)
 
 
-def measure(here: Ground, *, users: int, calls: int, rounds: int) -> list[Pair]:
-    """Every pair, `rounds` times after one that does not count; in each round both ways in turn, call by call."""
-    with serving_with(here, here.redis_url) as cached, serving_with(here, NOBODY) as uncached:
+def measure(here: Environment, *, users: int, calls: int, rounds: int) -> list[Pair]:
+    """Measures every pair in interleaved calls, `rounds` times after a warm-up round."""
+    with extension_context(here, here.redis_url) as cached, extension_context(here, NOBODY) as uncached:
         pairs = {name: Pair(name) for name in GOALS}
-        dice = Random(7)
+        rng = Random(7)
         for turn in range(rounds + 1):
             here.cache.flushall()
-            names = [user_id(n) for n in dice.sample([n for n in range(1, users + 1) if is_active(n)], calls)]
+            names = [user_id(n) for n in rng.sample([n for n in range(1, users + 1) if is_active(n)], calls)]
             taken: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in GOALS}
             for user in names:
-                for name, way in ways(user).items():
-                    way(cached)  # what was not there is there now
-                    taken[name][0].append(timed(way, cached))
-                    taken[name][1].append(timed(way, uncached))
+                for name, operation in operations(user).items():
+                    operation(cached)  # fills the cache
+                    taken[name][0].append(timed(operation, cached))
+                    taken[name][1].append(timed(operation, uncached))
             if turn:
                 for name, (fast, slow) in taken.items():
                     pairs[name].cached.append(statistics.median(fast))
@@ -92,10 +92,10 @@ def measure(here: Ground, *, users: int, calls: int, rounds: int) -> list[Pair]:
     return list(pairs.values())
 
 
-def ways(user: str) -> dict[str, Callable[[ExtensionContext], Any]]:
-    """What is done for a user: each part of a response, and the whole of it."""
+def operations(user: str) -> dict[str, Callable[[ExtensionContext], Any]]:
+    """The operations measured for a user: the parts of a response, and the whole response."""
 
-    def looked_up(ctx: ExtensionContext) -> Any:
+    def user_lookup(ctx: ExtensionContext) -> Any:
         def compute() -> Performance | None:
             with ctx.reading() as db:
                 return queries.performances(db, only_user(user), ctx.now).get(user)
@@ -122,23 +122,23 @@ def ways(user: str) -> dict[str, Callable[[ExtensionContext], Any]]:
         return msgspec.json.encode(reply.body)
 
     return {
-        "user look-up": looked_up,
+        "user look-up": user_lookup,
         "question selection": selected,
         "session generation": generated,
         "whole response": answered,
     }
 
 
-def timed(way: Callable[[ExtensionContext], Any], ctx: ExtensionContext) -> float:
+def timed(operation: Callable[[ExtensionContext], Any], ctx: ExtensionContext) -> float:
     """Milliseconds of one call."""
     began = time.perf_counter()
-    way(ctx)
+    operation(ctx)
     return (time.perf_counter() - began) * 1000
 
 
 @contextmanager
-def serving_with(here: Ground, redis_url: str) -> Iterator[ExtensionContext]:
-    """What routes receive, with a cache there or none."""
+def extension_context(here: Environment, redis_url: str) -> Iterator[ExtensionContext]:
+    """The context of routes, with or without a reachable cache."""
     tools = Resources(here.data_url, redis_url, families=pack.families)
     try:
         yield ExtensionContext(tools, {}, pack.families)
@@ -146,8 +146,8 @@ def serving_with(here: Ground, redis_url: str) -> Iterator[ExtensionContext]:
         tools.close()
 
 
-def prepare(here: Ground, users: int) -> datetime:
-    """28 days of attempts, what the jobs make of them, and the statistics that databases plan with; the time after."""
+def prepare(here: Environment, users: int) -> datetime:
+    """Writes 28 days of attempts and the jobs' results; returns the time after them."""
     today = DAY.at(clock.now(), ZONE)
     since = today.start - timedelta(days=28)
     add_attempts(here.data, users, since, today.start)
@@ -155,16 +155,16 @@ def prepare(here: Ground, users: int) -> datetime:
     here.settle()
     day = DAY.at(since, ZONE)
     while day.start < today.start:
-        carried_out(here, update_performance, day, day.end)
+        run_job(here, update_performance, day, day.end)
         day = DAY.at(day.end, ZONE)
     week = FOUR_WEEKS_BEFORE.at(today.start, ZONE)
-    carried_out(here, update_mastery, week, today.start)
+    run_job(here, update_mastery, week, today.start)
     here.settle()
     return today.start
 
 
-def carried_out(here: Ground, job: Job, window: Window, as_of: datetime) -> int:
-    """A job over everybody, in this process; how many items it had."""
+def run_job(here: Environment, job: Job, window: Window, as_of: datetime) -> int:
+    """Runs a job in this process; returns the number of items."""
     tools = Resources(here.data_url, here.redis_url, families=pack.families)
     try:
         population = job.population(Scope(window, as_of, {}, {}))
@@ -181,29 +181,27 @@ def carried_out(here: Ground, job: Job, window: Window, as_of: datetime) -> int:
         tools.close()
 
 
-def measure_warming(here: Ground, as_of: datetime, rounds: int) -> tuple[list[float], list[float]]:
-    """Users a second of the warm-up, and of sending the values that it wrote in pipelines of as many, after the same
-    queries: what it would be without the job.
-    """
+def measure_warming(here: Environment, as_of: datetime, rounds: int) -> tuple[list[float], list[float]]:
+    """Users per second of practice.warm_cache, and of a baseline with the same queries and plain pipelines."""
     moment = MOMENT.at(as_of, ZONE)
-    ours, bare = [], []
+    rates, bare = [], []
     for turn in range(rounds + 1):
         here.cache.flushall()
         began = time.perf_counter()
-        users = carried_out(here, warm_cache, moment, as_of)
+        users = run_job(here, warm_cache, moment, as_of)
         took = time.perf_counter() - began
         found = [(key, here.cache.get(key), here.cache.ttl(key)) for key in here.cache.scan_iter(count=1000)]
         here.cache.flushall()
         began = time.perf_counter()
-        sent_bare(here, as_of, found, users)
+        send_bare(here, as_of, found, users)
         if turn:
-            ours.append(users / took)
+            rates.append(users / took)
             bare.append(users / (time.perf_counter() - began))
-    return ours, bare
+    return rates, bare
 
 
-def sent_bare(here: Ground, as_of: datetime, values: list[tuple[Any, Any, Any]], users: int) -> None:
-    """The warm-up's queries over pages of its size, and its values in as many pipelines."""
+def send_bare(here: Environment, as_of: datetime, values: list[tuple[Any, Any, Any]], users: int) -> None:
+    """The baseline of warming: the same queries and values in pages of the same size."""
     population = warm_cache.population(Scope(MOMENT.at(as_of, ZONE), as_of, {}, {}))
     assert not isinstance(population, tuple)
     with here.data.reading() as db:
@@ -227,8 +225,8 @@ def sent_bare(here: Ground, as_of: datetime, values: list[tuple[Any, Any, Any]],
         pipeline.execute()
 
 
-def measure_clearing(here: Ground, keys: int) -> list[tuple[str, float, int, int]]:
-    """Walks through so many keys: the name, seconds, keys found, and commands that took the server over 10 ms."""
+def measure_clearing(here: Environment, keys: int) -> list[tuple[str, float, int, int]]:
+    """Scans the keys; returns name, seconds, keys found, and commands of over 10 ms for each scan."""
     here.cache.flushall()
     for start in range(0, keys, 5_000):
         here.cache.mset(
@@ -241,25 +239,27 @@ def measure_clearing(here: Ground, keys: int) -> list[tuple[str, float, int, int
     cache = Cache(here.redis_url)
     walks: dict[str, Callable[[], Any]] = {
         "figures of each family": lambda: list(survey(cache.client, pack.families))[-1].scanned,
-        "count one user": lambda: swept(cache.client, ClearFilter(user="u0000001"), remove=False),
-        "clear one user": lambda: swept(cache.client, ClearFilter(user="u0000001"), remove=True),
-        "clear one subject": lambda: swept(cache.client, ClearFilter(subject="s1"), remove=True),
-        "clear a family": lambda: swept(cache.client, ClearFilter(family="practice.current_topics"), remove=True),
+        "count one user": lambda: matching_keys(cache.client, ClearFilter(user="u0000001"), remove=False),
+        "clear one user": lambda: matching_keys(cache.client, ClearFilter(user="u0000001"), remove=True),
+        "clear one subject": lambda: matching_keys(cache.client, ClearFilter(subject="s1"), remove=True),
+        "clear a family": lambda: matching_keys(
+            cache.client, ClearFilter(family="practice.current_topics"), remove=True
+        ),
     }
-    told = []
+    walked = []
     for name, walk in walks.items():
         here.cache.slowlog_reset()
         began = time.perf_counter()
         found = walk()
-        told.append((name, time.perf_counter() - began, found, len(here.cache.slowlog_get())))
+        walked.append((name, time.perf_counter() - began, found, len(here.cache.slowlog_get())))
     cache.close()
     here.cache.flushall()
-    return told
+    return walked
 
 
-def swept(client: redis.Redis, wanted: ClearFilter, *, remove: bool) -> int:
-    """How many keys were found or removed."""
-    *_, last = sweep(client, pack.families, wanted, remove=remove)
+def matching_keys(client: redis.Redis, selection: ClearFilter, *, remove: bool) -> int:
+    """The number of keys found or removed."""
+    *_, last = sweep(client, pack.families, selection, remove=remove)
     return last.total
 
 
@@ -267,38 +267,40 @@ def main() -> int:
     """Returns the exit code: 1 when a goal was missed on PostgreSQL."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.caches", description=__doc__)
     parser.add_argument("--users", type=int, default=1_000)
-    parser.add_argument("--calls", type=int, default=100, help="users a round")
+    parser.add_argument("--calls", type=int, default=100, help="users per round (default: 100)")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--keys", type=int, default=1_000_000, help="in the cache that is cleared")
+    parser.add_argument(
+        "--keys", type=int, default=1_000_000, help="keys in the cache for the clearing benchmark (default: 1,000,000)"
+    )
     parser.add_argument("--databases", nargs="+", choices=(SQLITE, POSTGRES), default=[POSTGRES, SQLITE])
-    asked = parser.parse_args()
+    args = parser.parse_args()
     console = Console(highlight=False)
     began = clock.now()
     results: dict[str, Any] = {"at": began.isoformat(), "machine": machine()}
     missed = False
-    for name, missing in databases(asked.databases):
+    for name, missing in databases(args.databases):
         if missing:
-            console.print(f"{name} is not measured: {missing}")
+            console.print(f"skipping {name}: {missing}")
             continue
-        say(name)
-        with tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder, ground(name, Path(folder)) as here:
-            as_of = prepare(here, asked.users)
-            say("28 days are there")
-            pairs = measure(here, users=asked.users, calls=asked.calls, rounds=asked.rounds)
-            console.print(pairs_table(f"{name} {here.version}, {asked.users:,} users", pairs))
+        log(name)
+        with tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder, environment(name, Path(folder)) as here:
+            as_of = prepare(here, args.users)
+            log("wrote 28 days")
+            pairs = measure(here, users=args.users, calls=args.calls, rounds=args.rounds)
+            console.print(pairs_table(f"{name} {here.version}, {args.users:,} users", pairs))
             missed |= name == POSTGRES and any(pair.faster < GOALS[pair.name] for pair in pairs)
-            ours, bare = measure_warming(here, as_of, asked.rounds)
-            ratio = statistics.median(bare) / statistics.median(ours)
+            rates, bare = measure_warming(here, as_of, args.rounds)
+            ratio = statistics.median(bare) / statistics.median(rates)
             console.print(
-                f"warming {statistics.median(ours):,.0f} users/s, bare pipelines take 1/{ratio:.2f} of its time\n"
+                f"warming {statistics.median(rates):,.0f} users/s; plain pipelines are {ratio:.2f} times as fast\n"
             )
             results[name] = {
                 "pairs": [asdict(pair) | {"faster": pair.faster} for pair in pairs],
-                "warming": {"users a second": ours, "bare": bare},
+                "warming": {"users per second": rates, "bare": bare},
             }
             if "walks" not in results:
-                results["walks"] = walks = measure_clearing(here, asked.keys)
-                console.print(walks_table(asked.keys, walks))
+                results["walks"] = walks = measure_clearing(here, args.keys)
+                console.print(walks_table(args.keys, walks))
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"caches-{began:%Y%m%dT%H%M%SZ}.json"
     file.write_text(json.dumps(results, indent=1) + "\n")
@@ -307,7 +309,7 @@ def main() -> int:
 
 
 def pairs_table(title: str, pairs: list[Pair]) -> Table:
-    """Cached against uncached, with the goals."""
+    """The table of cached and uncached times with goals."""
     table = Table(title=title, title_justify="left", show_edge=False)
     table.add_column("")
     for heading in ("cached, ms", "uncached, ms", "faster by", "spread", "goal"):
@@ -326,7 +328,7 @@ def pairs_table(title: str, pairs: list[Pair]) -> Table:
 
 
 def walks_table(keys: int, walks: list[tuple[str, float, int, int]]) -> Table:
-    """How long it takes to look through all keys."""
+    """The table of scan times."""
     table = Table(title=f"{keys:,} keys in Redis", title_justify="left", show_edge=False)
     table.add_column("")
     for heading in ("s", "keys", "commands over 10 ms"):
@@ -336,7 +338,7 @@ def walks_table(keys: int, walks: list[tuple[str, float, int, int]]) -> Table:
     return table
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The jobs that are measured: for each the two other ways of doing it, what it is about, and what it leaves."""
+"""The measured jobs with their baselines, windows and tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.naive import (
     practice as naive_practice,
     reporting as naive_reporting,
 )
-from benchmarks.workload import Asked
+from benchmarks.workload import Workload
 from jobs.attempts.tables import suggestions, topic_mastery, user_performance
 from jobs.game.tables import lives, player_progress, quiz_sessions, rankings
 from jobs.reporting.tables import (
@@ -33,26 +33,26 @@ from opsconsole import FOUR_WEEKS_BEFORE
 from opsconsole.authoring.outbox import events
 from opsconsole.authoring.run import Run
 
-Way = Callable[[Asked], int]
-"""Does all of it, or the part that is asked for; how many items that were."""
+Baseline = Callable[[Workload], int]
+"""Processes a workload; returns the number of items."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A job to be measured.
+    """A job to measure.
 
-    `day` is which date its run is about, None for a moment's; `tables` are those that it writes; `flushes` says that
-    Redis is emptied before each time. `prepare` does, once, what the job expects to be there, in the tables `prepares`
-    if in others; `items` says how many a run had, where that is not what it planned.
+    `day` is the date of its window, None for a moment; `tables` are those that it writes. With `flushes` Redis is
+    emptied before each measurement. `prepare` writes, once, the data that the job needs, in its own tables or in
+    `prepares`. `items` is the number of items of a run, by default the planned ones.
     """
 
     job: str
-    naive: Way
-    bare: Way
+    naive: Baseline
+    bare: Baseline
     day: Callable[[Dates], date | None]
     tables: tuple[Table, ...] = ()
     flushes: bool = True
-    prepare: Callable[[Asked], object] | None = None
+    prepare: Callable[[Workload], object] | None = None
     prepares: tuple[Table, ...] = ()
     items: Callable[[Run], int] = field(default=lambda run: run.counts.planned)
 
@@ -74,18 +74,18 @@ def _moment(_: Dates) -> None:
     return None
 
 
-def _report_the_evening(asked: Asked) -> None:
-    """The reports as their nightly run leaves them, a minute before the day ends."""
-    bare_reporting.daily_report(replace(asked, as_of=asked.window.end - timedelta(minutes=1)))
+def _write_evening_reports(workload: Workload) -> None:
+    """Writes the reports as of a minute before the end of the day."""
+    bare_reporting.daily_report(replace(workload, as_of=workload.window.end - timedelta(minutes=1)))
 
 
-def _learn(asked: Asked) -> None:
-    """What everybody knew when the four weeks ended."""
-    bare_attempts.update_mastery(replace(asked, window=FOUR_WEEKS_BEFORE.at(asked.as_of, INDIA)))
+def _write_mastery(workload: Workload) -> None:
+    """Writes the mastery at the end of the four weeks."""
+    bare_attempts.update_mastery(replace(workload, window=FOUR_WEEKS_BEFORE.at(workload.as_of, INDIA)))
 
 
 def _players(run: Run) -> int:
-    """Its items are the boards: how many players each has."""
+    """The number of players; the job's items are the boards."""
     return int(run.metrics["published"] + run.metrics.get("left_out", 0)) // run.counts.planned
 
 
@@ -121,7 +121,7 @@ CASES = (
         bare_reporting.daily_snapshot,
         _paid,
         (reports, snapshots),
-        prepare=_report_the_evening,
+        prepare=_write_evening_reports,
     ),
     Case(
         "reporting.monthly_summary",
@@ -148,7 +148,7 @@ CASES = (
         naive_practice.warm_cache,
         bare_practice.warm_cache,
         _moment,
-        prepare=_learn,
+        prepare=_write_mastery,
         prepares=(topic_mastery,),
     ),
 )

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.console`: a real console on a pty while a large run goes on, and one that nobody reads."""
+"""`python -m benchmarks.console`: key latency of a console during runs, and schedule delays with an unread terminal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ESCAPE, BACKSPACE = "\x1b", "\x7f"
 
 
 class Place:
-    """A folder with an installation of so many users, and the surroundings of a program that works on it."""
+    """An installation with sample users, and the environment of its processes."""
 
     def __init__(self, folder: Path, users: int) -> None:
         self.folder = folder
@@ -52,7 +52,7 @@ class Place:
 
     @contextmanager
     def runs_without_end(self) -> Iterator[None]:
-        """Until the end of the block, one run follows the other."""
+        """Keeps starting runs during the block."""
         store, done = Store(self.settings.store_url.reveal()), threading.Event()
 
         def ask() -> None:
@@ -72,7 +72,7 @@ class Place:
 
 
 def typing(place: Place, keys: int) -> dict[str, float]:
-    """Milliseconds from a key to what it draws, idle and while runs follow each other: p50 and p95."""
+    """Milliseconds from a key press to the updated screen, idle and during runs: p50 and p95."""
     terminal = place.console()
     try:
         terminal.type("t")
@@ -92,7 +92,7 @@ def typing(place: Place, keys: int) -> dict[str, float]:
 
 
 def unread(place: Place, seconds: float) -> list[float]:
-    """How late, in seconds, scheduled runs started while nobody read the terminal for so long."""
+    """The delays of scheduled runs, in seconds, while the terminal is not read."""
     terminal = place.console()
     since = clock.now()
     try:
@@ -132,16 +132,16 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--keys", type=int, default=300)
     parser.add_argument("--unread", type=float, default=80.0, help="seconds without reading (default: 80)")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder:
-        place = Place(Path(folder), asked.users)
+        place = Place(Path(folder), args.users)
         load, processors = os.getloadavg()[0], os.cpu_count()
-        print(f"a console of 120x40 over {asked.users:,} users, {processors} processors, load {load:.1f}")
-        for what, ms in typing(place, asked.keys).items():
-            print(f"key to painted, {what:<12} {ms:6.1f} ms")
-        late = unread(place, asked.unread)
-        told = ", ".join(f"{seconds:.3f} s" for seconds in late)
-        print(f"unread for {asked.unread:g} s: {len(late)} scheduled runs, late by {told}")
+        print(f"console of 120x40, {args.users:,} users, {processors} processors, load {load:.1f}")
+        for what, ms in typing(place, args.keys).items():
+            print(f"key to screen, {what:<12} {ms:6.1f} ms")
+        late = unread(place, args.unread)
+        delays = ", ".join(f"{seconds:.3f} s" for seconds in late)
+        print(f"unread for {args.unread:g} s: {len(late)} scheduled runs, delayed by {delays}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Fills the packs' tables with so many people: the samples of the packs, and copies of them, which are quicker made."""
+"""Fills the packs' tables with sample users, and with copies of them, which are faster to create."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from opsconsole import DAY, FOUR_WEEKS_BEFORE, MONTH_BEFORE, Window
 from opsconsole.core.database import Database
 
 INDIA, UTC_ZONE = ZoneInfo("Asia/Kolkata"), ZoneInfo("UTC")
-FIRST = 2000
-"""So many are made by the samples, the others are copies of them."""
+SAMPLED_USERS = 2000
+"""Users created by the packs' samples; all others are copies."""
 
 IDS: dict[Table, tuple[str, ...]] = {
     users: ("id",),
@@ -32,18 +32,18 @@ IDS: dict[Table, tuple[str, ...]] = {
     player_progress: ("user_id",),
     quiz_sessions: ("id", "user_id"),
 }
-"""The tables that grow with the people, and their columns that are another one's in a copy."""
+"""The tables that grow with the users, and the id columns that change in a copy."""
 
 
 @dataclass(frozen=True)
 class Dates:
-    """Which stretches of time the data is about, as of an instant."""
+    """The dates of the data, relative to `now`."""
 
     now: datetime
 
     @property
     def practised(self) -> date:
-        """The day of the attempts: the last Saturday, with which the four weeks of the mastery end."""
+        """The day of the attempts: the last Saturday, which ends the four weeks of mastery."""
         return date.fromisoformat(FOUR_WEEKS_BEFORE.at(self.now, INDIA).label)
 
     @property
@@ -57,21 +57,29 @@ class Dates:
         return (self.month.end - timedelta(days=1)).date()
 
     def practice(self) -> Iterator[Window]:
-        """The days with attempts: the Saturday, the day before it, and yesterday."""
+        """The days with attempts: Saturday, the day before it, and yesterday."""
         yesterday = self.now.astimezone(INDIA).date() - timedelta(days=1)
         for day in sorted({self.practised - timedelta(days=1), self.practised, yesterday}):
             yield DAY.named(day, INDIA)
 
 
 def fill(
-    data: Database, many: int, dates: Dates, packs: set[str], *, money_days: int = 31, most_attempts: int | None = None
+    data: Database,
+    user_count: int,
+    dates: Dates,
+    packs: set[str],
+    *,
+    money_days: int = 31,
+    most_attempts: int | None = None,
 ) -> None:
-    """Writes what `many` people did. Of the month they paid on its last `money_days`. With `most_attempts` all practise
-    on the Saturday alone, and each keeps no more than so many attempts. Whoever is a copy of somebody did the same.
+    """Writes the data of `user_count` users, copies included.
+
+    Transactions cover the last `money_days` days of the month. With `most_attempts` there are attempts on the Saturday
+    only, at most that many per user.
     """
-    first = min(many, FIRST)
-    if many % first:
-        raise ValueError(f"more than {FIRST:,} people come in multiples of them, not {many:,}")
+    first = min(user_count, SAMPLED_USERS)
+    if user_count % first:
+        raise ValueError(f"more than {SAMPLED_USERS:,} users must be a multiple of that, not {user_count:,}")
     if packs & {"attempts", "practice"}:
         for day in dates.practice():
             if most_attempts is None or day.label == dates.practised.isoformat():
@@ -79,13 +87,13 @@ def fill(
         _correct_attempts(data, most_attempts)
     if "reporting" in packs:
         month = dates.month
-        # One day more: what was paid since is taken off today's balances.
+        # One day more: later transactions are subtracted from current balances.
         add_reporting(data, first, month.end - timedelta(days=money_days), month.end + timedelta(days=1))
     if "game" in packs:
-        # So long ago that every streak is in danger.
+        # Long enough ago that every streak is at risk.
         add_game(data, first, dates.now - timedelta(days=5), dates.now - timedelta(days=4))
         _leave_all_waiting(data, dates.now.astimezone(UTC))
-    for n in range(1, many // first):
+    for n in range(1, user_count // first):
         with data.writing() as db:
             for table, ids in IDS.items():
                 values = [
@@ -97,18 +105,18 @@ def fill(
 
 
 def _correct_attempts(data: Database, most: int | None) -> None:
-    """The sample's one broken attempt goes: what is compared here is who does the same work, not who fails alike."""
+    """Deletes the sample's invalid attempt: the baselines need not fail like the jobs."""
     with data.writing() as db:
         db.execute(delete(attempts).where(attempts.c.question_id == BAD_QUESTION))
         if most is not None:
-            # They are counted through each day at the end of their ids.
+            # Ids end with the attempt's number within the day.
             db.execute(
                 delete(attempts).where(func.substr(attempts.c.id, func.length(attempts.c.id) - 1) >= f"{most:02}")
             )
 
 
 def _leave_all_waiting(data: Database, now: datetime) -> None:
-    """Everybody waits for a life, and nobody came back to a session."""
+    """Makes every player due for a life and expires all sessions."""
     waiting = {"next_regen_at": now - timedelta(hours=1), "last_regen_at": None}
     with data.writing() as db:
         db.execute(update(lives).values(current_lives=func.length(lives.c.user_id) % 4 + 1, **waiting))

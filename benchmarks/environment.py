@@ -1,4 +1,4 @@
-"""What is measured on: private databases and a private Redis, the engine as it is wired in production, the machine."""
+"""The environment of a benchmark: private databases, a private Redis, settings, and facts about the machine."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from opsconsole.store import Store, data_tables as datatables, migrate
 from tests.services import NoPostgres, PrivatePostgres, find_postgres
 
 SQLITE, POSTGRES = "SQLite", "PostgreSQL"
-ROOM = "2gb"  # for a day of 100,000 users in Redis
+REDIS_MEMORY = "2gb"  # enough for a day of 100,000 users
 
 
 @dataclass(frozen=True)
-class Ground:
-    """A database with the packs' tables, a store and a Redis, all empty. `environ` is what leads a process there."""
+class Environment:
+    """An empty database with the packs' tables, a store and a Redis. `environ` points a process to them."""
 
     database: str
     version: str
@@ -53,7 +53,7 @@ class Ground:
         return self.settings.redis_url.reveal()
 
     def settle(self) -> None:
-        """Lets the database do now what it would otherwise do in the middle of a measurement."""
+        """Runs database maintenance now, so that it does not disturb a measurement."""
         if self.data.is_sqlite:
             with self.data.engine.connect() as db:
                 db.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -64,10 +64,10 @@ class Ground:
 
 
 @contextlib.contextmanager
-def ground(database: str, folder: Path) -> Iterator[Ground]:
-    """Everything new in `folder`, and gone afterwards. Raises NoPostgres where there is none."""
+def environment(database: str, folder: Path) -> Iterator[Environment]:
+    """A new environment in `folder`, removed after the block. Raises NoPostgres when PostgreSQL is not installed."""
     with contextlib.ExitStack() as opened:
-        server = EmbeddedRedis(folder / "redis", max_memory=ROOM)
+        server = EmbeddedRedis(folder / "redis", max_memory=REDIS_MEMORY)
         server.ensure()
         opened.callback(server.stop)
         environ = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "REDIS_URL": server.url}
@@ -84,12 +84,12 @@ def ground(database: str, folder: Path) -> Iterator[Ground]:
         datatables.create_missing(data, jobs.packs)
         cache = redis.Redis.from_url(server.url)
         opened.callback(cache.close)
-        yield Ground(database, _server_version(data), environ, loaded, store, jobs, data, cache)
+        yield Environment(database, _server_version(data), environ, loaded, store, jobs, data, cache)
 
 
-def databases(wanted: list[str]) -> Iterator[tuple[str, str | None]]:
-    """The wanted databases, each with the reason why it cannot be measured here, if there is one."""
-    for name in wanted:
+def databases(names: list[str]) -> Iterator[tuple[str, str | None]]:
+    """The requested databases, each with the reason why it is unavailable, or None."""
+    for name in names:
         why = None
         if name == POSTGRES:
             try:
@@ -100,7 +100,7 @@ def databases(wanted: list[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def machine() -> dict[str, Any]:
-    """Where, with what, and beside how much else."""
+    """Facts about the machine, its load and the installed packages."""
     packages = ("opsconsole", "SQLAlchemy", "psycopg", "redis", "hiredis", "msgspec")
     return {
         "python": platform.python_version(),

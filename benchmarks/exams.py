@@ -1,4 +1,4 @@
-"""How fast an exam is handed out with 100,000 of them stored: `python -m benchmarks.exams`.
+"""`python -m benchmarks.exams`: the latency of handing out exams with 100,000 exams stored.
 
 All of them in real size would be 20 GB: those that are handed out here have it (100 kB and 300 kB), the others 3 kB.
 """
@@ -40,7 +40,7 @@ RESULTS = Path(__file__).parent / "results"
 GOAL_MS = 100.0
 USERS = 10_000
 CALLERS = 5
-"""So many at once, as the HTTP face has threads."""
+"""Concurrent callers: the number of threads of the HTTP interface."""
 SMALL, LARGE = 3_000, {ExamType.DIAGNOSTIC: 100_000, ExamType.PRACTICE: 300_000}
 CHUNK = 500
 
@@ -51,19 +51,19 @@ def main() -> int:
     parser.add_argument("--exams", type=int, default=100_000)
     parser.add_argument("--fetches", type=int, default=1_000)
     parser.add_argument("--databases", nargs="+", choices=(SQLITE, POSTGRES), default=[SQLITE, POSTGRES])
-    asked = parser.parse_args()
+    args = parser.parse_args()
     began, about = clock.now(), machine()
     console = Console(highlight=False)
     table = Table(
-        "database", "what", "calls", "p50 ms", "p95 ms", "p99 ms", "goal", title=f"{asked.exams:,} exams stored"
+        "database", "what", "calls", "p50 ms", "p95 ms", "p99 ms", "goal", title=f"{args.exams:,} exams stored"
     )
     results: list[dict[str, Any]] = []
-    for name, missing in databases(asked.databases):
+    for name, missing in databases(args.databases):
         if missing:
-            console.print(f"{name} is not measured: {missing}")
+            console.print(f"skipping {name}: {missing}")
             continue
         with tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder:
-            for row in _measured(name, Path(folder), asked.exams, asked.fetches):
+            for row in _measured(name, Path(folder), args.exams, args.fetches):
                 results.append(row)
                 goal = "-" if row["goal"] is None else f"{row['goal']:g}"
                 table.add_row(
@@ -110,7 +110,7 @@ def _fill(data: Database, exams: int, fetches: int, now: datetime) -> None:
     datatables.create_missing(data, [pack])
     add_users(data, USERS)
     rows = _rows(exams, fetches, now)
-    print(f"{exams:,} exams are being stored ...", file=sys.stderr, flush=True)
+    print(f"{exams:,} exams to store ...", file=sys.stderr, flush=True)
     while chunk := [row for _, row in zip(range(CHUNK), rows, strict=False)]:
         with data.writing() as db:
             db.execute(insert(pre_generated_exams), chunk)
@@ -119,18 +119,18 @@ def _fill(data: Database, exams: int, fetches: int, now: datetime) -> None:
 
 
 def _rows(exams: int, fetches: int, now: datetime) -> Iterator[dict[str, Any]]:
-    dice = Random(1)
+    rng = Random(1)
     for n in range(exams):
         large = n < fetches
         exam = tuple(ExamType)[n % 2]
-        # What is handed out is each user's oldest valid exam of a type; taken and expired ones lie between.
-        state = "valid" if large else dice.choice(("valid", "valid", "valid", "taken", "expired"))
+        # The oldest valid exam of each user and type is handed out; used and expired ones lie between.
+        state = "valid" if large else rng.choice(("valid", "valid", "valid", "taken", "expired"))
         made_at = now - timedelta(days=3 if large else 2 if state != "expired" else 8, seconds=n % 3600)
         yield {
             "id": f"exam-{n:07}",
             "user_id": user_id(1 + n // 2 % USERS),
             "exam_type": exam.value,
-            "questions": _questions(LARGE[exam] if large else SMALL, dice),
+            "questions": _questions(LARGE[exam] if large else SMALL, rng),
             "model": "sample",
             "input_tokens": 5_000,
             "output_tokens": 30_000,
@@ -142,13 +142,13 @@ def _rows(exams: int, fetches: int, now: datetime) -> Iterator[dict[str, Any]]:
         }
 
 
-def _questions(size: int, dice: Random) -> list[dict[str, str]]:
-    """Text that does not compress to nothing."""
-    return [{"id": f"q{n:03}", "stem": dice.randbytes(650).hex()} for n in range(max(1, size // 1330))]
+def _questions(size: int, rng: Random) -> list[dict[str, str]]:
+    """Questions of incompressible text."""
+    return [{"id": f"q{n:03}", "stem": rng.randbytes(650).hex()} for n in range(max(1, size // 1330))]
 
 
 def _timed(call: Callable[[], Reply]) -> float:
-    """Milliseconds until the answer is there as bytes."""
+    """Milliseconds until the response is encoded."""
     began = time.perf_counter()
     reply = call()
     msgspec.json.encode(reply.body)

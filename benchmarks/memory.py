@@ -1,4 +1,4 @@
-"""`python -m benchmarks.memory`: how much memory a run takes, at the leader and at each worker, however many users."""
+"""`python -m benchmarks.memory`: peak memory of the leader and the workers, by number of users."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from rich.table import Table
 
 from benchmarks.cases import CASES, Case
 from benchmarks.dataset import Dates, fill
-from benchmarks.environment import POSTGRES, SQLITE, Ground, databases, ground, machine
+from benchmarks.environment import POSTGRES, SQLITE, Environment, databases, environment, machine
 from opsconsole.core import clock
 from opsconsole.core.errors import Exit
 
 RESULTS = Path(__file__).parent / "results"
-LOOK_SECONDS = 0.02
-NOT_YET = 10.0
-"""MiB: a child with less was seen before it became the worker that it was started as."""
+SAMPLE_SECONDS = 0.02
+MIN_WORKER_MIB = 10.0
+"""MiB: a child process with less has not started the worker yet."""
 DEFAULT = ("attempts.cache_day", "reporting.daily_report", "game.leaderboard_recalc")
 
 
 @dataclass
 class Peaks:
-    """The most memory that a run's processes had, in MiB; `seconds` is the run as it was recorded."""
+    """Peak memory of a run's processes in MiB; `seconds` is the recorded duration of the run."""
 
     job: str
     users: int
@@ -42,34 +42,34 @@ class Peaks:
     seconds: float
 
 
-def measure(here: Ground, case: Case, users: int, dates: Dates) -> Peaks:
-    """`opsconsole run --wait` in a process of its own, whose workers are its children."""
+def measure(here: Environment, case: Case, users: int, dates: Dates) -> Peaks:
+    """Runs `opsconsole run --wait` and samples the memory of the process and its workers."""
     day = case.day(dates)
     command = [sys.executable, "-m", "opsconsole", "run", case.job, "--wait", "--json"]
     command += ["--date", day.isoformat()] if day else []
     leader, workers = 0.0, dict[int, float]()
-    with tempfile.TemporaryFile() as told:
+    with tempfile.TemporaryFile() as output:
         began = subprocess.Popen(
             command,
             env={**os.environ, **here.environ},
             cwd=here.settings.folder,
-            stdout=told,
+            stdout=output,
             stderr=subprocess.DEVNULL,
         )
         while began.poll() is None:
             leader = max(leader, _peak(began.pid))
             for child in _children(began.pid):
                 workers[child] = max(workers.get(child, 0.0), _peak(child))
-            time.sleep(LOOK_SECONDS)
-        told.seek(0)
-        run = json.load(told)
+            time.sleep(SAMPLE_SECONDS)
+        output.seek(0)
+        run = json.load(output)
     assert began.returncode == Exit.DONE, run
-    real = sorted(peak for peak in workers.values() if peak > NOT_YET)
+    real = sorted(peak for peak in workers.values() if peak > MIN_WORKER_MIB)
     return Peaks(case.job, users, leader, real, run["planned"], run["seconds"])
 
 
 def _peak(pid: int) -> float:
-    """MiB; 0 of a process that has ended."""
+    """Peak memory in MiB; 0 for a process that has ended."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -90,24 +90,27 @@ def main() -> int:
     parser.add_argument("--users", nargs="+", type=int, default=[10_000, 100_000])
     parser.add_argument("--jobs", nargs="+", choices=[case.job for case in CASES], default=DEFAULT, metavar="JOB")
     parser.add_argument("--databases", nargs="+", choices=(SQLITE, POSTGRES), default=[SQLITE, POSTGRES])
-    parser.add_argument("--attempts", type=int, default=3, help="at most so many a user, all on one day (default: 3)")
-    asked = parser.parse_args()
+    parser.add_argument("--attempts", type=int, default=3, help="maximum attempts per user (default: 3)")
+    args = parser.parse_args()
     console = Console(highlight=False)
-    cases = [case for case in CASES if case.job in asked.jobs]
+    cases = [case for case in CASES if case.job in args.jobs]
     began = clock.now()
     about, results = machine(), dict[str, Any]()
-    for name, missing in databases(asked.databases):
+    for name, missing in databases(args.databases):
         if missing:
-            console.print(f"{name} is not measured: {missing}")
+            console.print(f"skipping {name}: {missing}")
             continue
         peaks: list[Peaks] = []
-        for users in asked.users:
-            with tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder, ground(name, Path(folder)) as here:
+        for users in args.users:
+            with (
+                tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder,
+                environment(name, Path(folder)) as here,
+            ):
                 dates = Dates(clock.now())
                 packs = {case.pack for case in cases}
-                fill(here.data, users, dates, packs, money_days=1, most_attempts=asked.attempts)
+                fill(here.data, users, dates, packs, money_days=1, most_attempts=args.attempts)
                 here.settle()
-                print(f"{name}: {users:,} users are there", file=sys.stderr, flush=True)
+                print(f"{name}: {users:,} users written", file=sys.stderr, flush=True)
                 for case in cases:
                     here.cache.flushall()
                     peaks.append(measure(here, case, users, dates))

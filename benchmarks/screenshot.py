@@ -1,4 +1,4 @@
-"""`python -m benchmarks.screenshot FILE.svg`: draws the Dashboard of a real console in the middle of a real run."""
+"""`python -m benchmarks.screenshot FILE.svg`: renders the Dashboard of the demo during a run."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ async def _draw(service: Service, file: Path) -> None:
             await pilot.pause(0.05)
             ended = max((run.id for run in app.snapshot.recent if run.ended_at), default=0)
             if ended > seen and job is not None and not app.snapshot.live:
-                # It went by between two looks.
+                # The run ended between two checks.
                 seen = ended
                 app.trigger(job, None)
         picture = app.export_screenshot(title="opsconsole demo")
-        # Without the fonts that would be fetched from elsewhere by whoever looks at it.
+        # Without @font-face rules, which would make viewers download fonts.
         file.write_text(re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL), encoding="utf-8")
         while app.snapshot.live:
             await pilot.pause(0.1)

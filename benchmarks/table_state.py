@@ -1,4 +1,4 @@
-"""Puts tables back to how they were, and says what is in them and in Redis."""
+"""Backs up and restores tables, and compares the contents of tables and Redis."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ STAMPS = {
     "rankings": {"updated_at"},
     "events": {"id", "occurred_at", "published_at"},
 }
-"""Columns that differ from one time to the next: stamps, and numbers that are given in turn."""
+"""Columns that differ between runs: timestamps and generated numbers."""
 STREAM = b"events"
 LAST_DIGITS = 1.1e-3
 """Seconds: means in the cache are rounded to milliseconds."""
 
-Left = dict[str, Any]
+Contents = dict[str, Any]
 
 
-class Kept:
-    """Copies of tables as they were, in the same database."""
+class TableBackup:
+    """Copies of tables in the same database."""
 
     def __init__(self, data: Database, tables: Sequence[Table], mark: str) -> None:
         self._data, self._tables, self._mark = data, tables, mark
 
     def keep(self) -> None:
-        """From now on `restore` leads back to this."""
+        """Copies the tables."""
         with self._data.writing() as db:
             for table in self._tables:
                 db.execute(text(f"CREATE TABLE {self._mark}_{table.name} AS SELECT * FROM {table.name}"))  # noqa: S608
 
     def restore(self) -> None:
-        """Everything is as it was kept."""
+        """Restores the tables from the copies."""
         emptied = "DELETE FROM" if self._data.is_sqlite else "TRUNCATE"
         with self._data.writing() as db:
             for table in self._tables:
@@ -56,7 +56,7 @@ class Kept:
         self.settle()
 
     def settle(self) -> None:
-        """Lets the database do now what it would otherwise do in the middle of a measurement."""
+        """Runs database maintenance now, so that it does not disturb a measurement."""
         if self._data.is_sqlite:
             with self._data.engine.connect() as db:
                 db.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -67,16 +67,16 @@ class Kept:
             db.execute(text("CHECKPOINT"))
 
     def drop(self) -> None:
-        """Forgets the copies."""
+        """Drops the copies."""
         with self._data.writing() as db:
             for table in self._tables:
                 db.execute(text(f"DROP TABLE {self._mark}_{table.name}"))
 
 
 @contextmanager
-def kept(data: Database, tables: Sequence[Table], mark: str) -> Iterator[Kept]:
-    """The tables as they are now; they are that again after the block."""
-    found = Kept(data, tables, mark)
+def backed_up(data: Database, tables: Sequence[Table], mark: str) -> Iterator[TableBackup]:
+    """Backs the tables up, and restores them after the block."""
+    found = TableBackup(data, tables, mark)
     found.keep()
     try:
         yield found
@@ -85,13 +85,13 @@ def kept(data: Database, tables: Sequence[Table], mark: str) -> Iterator[Kept]:
         found.drop()
 
 
-def left(data: Database, tables: Sequence[Table], cache: redis.Redis) -> Left:
-    """What is in the tables and in Redis, but for stamps."""
-    found: Left = {}
+def contents(data: Database, tables: Sequence[Table], cache: redis.Redis) -> Contents:
+    """The contents of the tables and of Redis, without timestamps."""
+    found: Contents = {}
     with data.reading() as db:
         for table in tables:
-            said = [column for column in table.c if column.name not in STAMPS.get(table.name, ())]
-            rows = db.execute(select(*said).order_by(*table.primary_key)).all()
+            columns = [column for column in table.c if column.name not in STAMPS.get(table.name, ())]
+            rows = db.execute(select(*columns).order_by(*table.primary_key)).all()
             found[table.name] = {_key(table, row): tuple(map(_comparable, row)) for row in rows}
     keys: Any
     for keys in cache.scan_iter(count=1000):
@@ -116,24 +116,24 @@ def _value(cache: redis.Redis, key: bytes) -> Any:
     return cache.hgetall(key) if kind == b"hash" else cache.zrange(key, 0, -1, withscores=True)
 
 
-def different(a: Left, b: Left) -> str | None:
-    """Where two differ first; None when they are the same."""
+def first_difference(a: Contents, b: Contents) -> str | None:
+    """The first difference; None when both are equal."""
     if set(a) != set(b):
         only = sorted(set(a) ^ set(b))
-        return f"{len(only)} keys are in one only, such as {only[0]}"
-    for name, said in a.items():
+        return f"{len(only)} keys exist in only one of them, such as {only[0]}"
+    for name, value in a.items():
         other = b[name]
-        if said == other or _same(said, other):
+        if value == other or _same(value, other):
             continue
-        if isinstance(said, dict):
-            key = next(key for key in (*said, *other) if not _same(said.get(key), other.get(key)))
-            return f"{name} {key}: {said.get(key)!r} and {other.get(key)!r}"
-        return f"{name}: {said!r} and {other!r}"
+        if isinstance(value, dict):
+            key = next(key for key in (*value, *other) if not _same(value.get(key), other.get(key)))
+            return f"{name} {key}: {value.get(key)!r} and {other.get(key)!r}"
+        return f"{name}: {value!r} and {other!r}"
     return None
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether two values are, up to the last digits of a mean: a database may add up in any order."""
+    """Compares values, ignoring the last digits of means: the order of summation is not fixed."""
     if isinstance(a, float) and isinstance(b, float):
         return math.isclose(a, b, abs_tol=LAST_DIGITS)
     if isinstance(a, bytes) and isinstance(b, bytes) and a != b:

@@ -1,4 +1,4 @@
-"""What each way of doing a job is asked to do."""
+"""The workload that baselines process."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from opsconsole import Window
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Where the data is, what it is about, and how much of it: a `page` of the bare way has so many items, and the
-    naive one goes through the first `limit` of them, through all when None.
+class Workload:
+    """The databases, the window and the size. `page` is the page size of the bare baseline; the naive one processes the
+    first `limit` items, all when None.
     """
 
     data_url: str
@@ -23,5 +23,5 @@ class Asked:
 
     @property
     def until(self) -> datetime:
-        """Where what is looked at ends."""
+        """The end of the data to process."""
         return self.window.until(self.as_of).end

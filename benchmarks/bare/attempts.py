@@ -1,4 +1,4 @@
-"""The jobs of attempts: the catalogue packed once, days folded in Python, pipelines."""
+"""The attempts jobs: questions encoded once, days assembled in Python, pipelines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 import redis
 
 from benchmarks.bare.driver import Rows, Sql, by_first, opened
-from benchmarks.workload import Asked
+from benchmarks.workload import Workload
 from jobs.attempts.cached_day import AttemptResult
 from jobs.attempts.suggestion_rules import choose_suggestion
 
@@ -37,7 +37,7 @@ encode = msgspec.json.Encoder().encode
 
 
 class Attempt(msgspec.Struct, rename="camel"):
-    """What the user did; the question's part is packed already."""
+    """The attempt's own fields; the question's fields are encoded once."""
 
     id: str
     question_id: str
@@ -51,18 +51,18 @@ class Attempt(msgspec.Struct, rename="camel"):
     solved_at: str
 
 
-def cache_day(asked: Asked) -> int:
-    """Caches the day of every active user; returns how many there are."""
-    with opened(asked) as (sql, cache):
-        halves = _catalogue(sql)
-        told: Callable[[Any], str] = _of_text if sql.is_sqlite else _of_time
+def cache_day(workload: Workload) -> int:
+    """Caches the day of every active user; returns their number."""
+    with opened(workload) as (sql, cache):
+        encoded = _catalogue(sql)
+        format_time: Callable[[Any], str] = _of_text if sql.is_sqlite else _of_time
         seen, after = 0, ""
-        while rows := sql.rows(DAY, after, asked.page, *sql.between(asked)):
+        while rows := sql.rows(DAY, after, workload.page, *sql.between(workload)):
             pipeline = cache.pipeline(transaction=False)
             for user, day in groupby(rows, itemgetter(0)):
                 seen, after = seen + 1, user
-                key = f"date:user:{asked.window.label}:{user}"
-                parts = [_part(row, halves, told) for row in day if row[1] is not None]
+                key = f"date:user:{workload.window.label}:{user}"
+                parts = [_part(row, encoded, format_time) for row in day if row[1] is not None]
                 if parts:
                     pipeline.set(key, b"[" + b",".join(parts) + b"]", ex=TTL_SECONDS)
                 else:
@@ -71,10 +71,12 @@ def cache_day(asked: Asked) -> int:
         return seen
 
 
-def _part(row: tuple[Any, ...], halves: dict[str, bytes], told: Callable[[Any], str]) -> bytes:
+def _part(row: tuple[Any, ...], encoded: dict[str, bytes], format_time: Callable[[Any], str]) -> bytes:
     _, id_, question, type_, answer, mistake, timing, reaction, status, hints, solved_at = row
-    head = encode(Attempt(id_, question, type_, answer, mistake, timing, reaction, status, hints, told(solved_at)))
-    return head[:-1] + halves[question]
+    head = encode(
+        Attempt(id_, question, type_, answer, mistake, timing, reaction, status, hints, format_time(solved_at))
+    )
+    return head[:-1] + encoded[question]
 
 
 def _of_text(solved_at: str) -> str:
@@ -89,7 +91,7 @@ def _catalogue(sql: Sql) -> dict[str, bytes]:
     below: dict[str, list[dict[str, str]]] = {}
     for question, id_, name in sql.rows(SUBTOPICS):
         below.setdefault(question, []).append({"id": id_, "name": name})
-    halves = {}
+    encoded = {}
     for id_, subject, subject_name, topic, topic_name, difficulty, categories in sql.rows(QUESTIONS):
         half = {
             "subject": {"id": subject, "name": subject_name},
@@ -98,8 +100,8 @@ def _catalogue(sql: Sql) -> dict[str, bytes]:
             "difficulty": difficulty,
             "category": msgspec.json.decode(categories or "[]"),
         }
-        halves[id_] = b"," + encode(half)[1:]
-    return halves
+        encoded[id_] = b"," + encode(half)[1:]
+    return encoded
 
 
 # --- suggestions ----------------------------------------------------------------------------------------------------
@@ -119,22 +121,26 @@ SUGGESTION = {"user_id": "text", "date": "date", "kind": "text", "message": "tex
 STAMPED = {**SUGGESTION, "created_at": "timestamptz"}
 
 
-def suggest(asked: Asked) -> int:
-    """Suggests something to every active user whose day is in the cache, or who had none; how many these are."""
+def suggest(workload: Workload) -> int:
+    """Writes suggestions from the cached days; returns the number of users."""
     decode = msgspec.json.Decoder(list[AttemptResult]).decode
-    with opened(asked) as (sql, cache):
-        expected = {each: round(mean, 6) for each, mean in sql.rows(EXPECTED, *sql.between(asked)) if mean is not None}
-        day, stamp = date.fromisoformat(asked.window.label), sql.time(datetime.now(UTC))
+    with opened(workload) as (sql, cache):
+        expected = {
+            each: round(mean, 6) for each, mean in sql.rows(EXPECTED, *sql.between(workload)) if mean is not None
+        }
+        day, stamp = date.fromisoformat(workload.window.label), sql.time(datetime.now(UTC))
         seen, after = 0, ""
-        while counts := sql.rows(COUNTS, after, asked.page, *sql.between(asked)):
+        while counts := sql.rows(COUNTS, after, workload.page, *sql.between(workload)):
             after = counts[-1][0]
-            cached: list[Any] = cache.mget([f"date:user:{asked.window.label}:{user}" for user, _ in counts])
+            cached: list[Any] = cache.mget([f"date:user:{workload.window.label}:{user}" for user, _ in counts])
             rows: Rows = []
             for (user, many), value in zip(counts, cached, strict=True):
                 did = decode(value) if value else []
                 assert len(did) == many, "the cache is not whole"
-                told = choose_suggestion(did, expected)
-                rows.append((user, day, told.kind.value, told.message, encode(told.details).decode(), stamp))
+                suggestion = choose_suggestion(did, expected)
+                rows.append(
+                    (user, day, suggestion.kind.value, suggestion.message, encode(suggestion.details).decode(), stamp)
+                )
             sql.upsert("suggestions", STAMPED, 2, rows)
             sql.commit()
             seen += len(rows)
@@ -167,12 +173,12 @@ PERFORMANCE = {
 }
 
 
-def update_performance(asked: Asked) -> int:
-    """Adds up the day of every active user with attempts; returns how many these are."""
-    with opened(asked) as (sql, cache):
-        day = date.fromisoformat(asked.window.label)
-        seen, after, stretch = 0, "", sql.between(asked)
-        while found := by_first(sql.rows(BY_SUBJECT, after, *stretch, asked.page, *stretch)):
+def update_performance(workload: Workload) -> int:
+    """Summarizes the day of active users with attempts; returns their number."""
+    with opened(workload) as (sql, cache):
+        day = date.fromisoformat(workload.window.label)
+        seen, after, stretch = 0, "", sql.between(workload)
+        while found := by_first(sql.rows(BY_SUBJECT, after, *stretch, workload.page, *stretch)):
             rows = [(user, day, *_performance(subjects)) for user, subjects in found.items()]
             sql.upsert("user_performance", PERFORMANCE, 2, rows)
             sql.commit()
@@ -222,11 +228,11 @@ MASTERY = {
 }
 
 
-def update_mastery(asked: Asked) -> int:
-    """Estimates what every active user with attempts knows; returns how many these are."""
-    with opened(asked) as (sql, cache):
-        seen, after, stretch, stamp = 0, "", sql.between(asked), sql.time(datetime.now(UTC))
-        while found := sql.rows(BY_TOPIC, after, *stretch, asked.page, *stretch):
+def update_mastery(workload: Workload) -> int:
+    """Estimates the mastery of active users with attempts; returns their number."""
+    with opened(workload) as (sql, cache):
+        seen, after, stretch, stamp = 0, "", sql.between(workload), sql.time(datetime.now(UTC))
+        while found := sql.rows(BY_TOPIC, after, *stretch, workload.page, *stretch):
             rows: Rows = [
                 (user, topic, (right + 1) / (tried + 2), tried, last, stamp)
                 for user, topic, _, tried, right, last in found

@@ -1,4 +1,4 @@
-"""One database by its own driver, for scripts that are the same on both."""
+"""A connection by the native driver, for SQL that works on both databases."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import psycopg
 import redis
 from sqlalchemy.engine import make_url
 
-from benchmarks.workload import Asked
+from benchmarks.workload import Workload
 
 Rows = list[tuple[Any, ...]]
 
 
 class Sql:
-    """A connection. In statements `?` stands for a parameter, and nothing else has one."""
+    """A connection. `?` marks parameters."""
 
     def __init__(self, url: str) -> None:
         parsed = make_url(url)
@@ -37,24 +37,24 @@ class Sql:
             self._db.commit()
 
     def rows(self, statement: str, *values: Any) -> Rows:
-        """What a statement gives back."""
+        """Executes a query and returns its rows."""
         found: Rows = self._db.execute(self._text(statement), values).fetchall()
         return found
 
     def do(self, statement: str, *values: Any) -> None:
-        """Carries out a statement that gives nothing back."""
+        """Executes a statement without a result."""
         self._db.execute(self._text(statement), values)
 
     def many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Carries out a statement for each of the rows."""
+        """Executes a statement for each row."""
         self._db.cursor().executemany(self._text(statement), rows)
 
     def commit(self) -> None:
-        """Ends the transaction."""
+        """Commits the transaction."""
         self._db.commit()
 
     def upsert(self, table: str, columns: Mapping[str, str], keys: int, rows: Rows) -> None:
-        """Writes rows of `columns` (name -> type on PostgreSQL), the first `keys` of which are the key."""
+        """Upserts rows of `columns` (name to PostgreSQL type); the first `keys` columns are the key."""
         if not rows:
             return
         names = ", ".join(columns)
@@ -69,12 +69,12 @@ class Sql:
         self.do(statement, *(list(column) for column in zip(*rows, strict=True)))
 
     def time(self, moment: datetime) -> Any:
-        """A time as a parameter."""
+        """Converts a time to a parameter."""
         return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") if self.is_sqlite else moment
 
-    def between(self, asked: Asked) -> tuple[Any, Any]:
-        """Where the window begins, and where what is looked at ends."""
-        return self.time(asked.window.start), self.time(asked.until)
+    def between(self, workload: Workload) -> tuple[Any, Any]:
+        """The start of the window and the end of the data."""
+        return self.time(workload.window.start), self.time(workload.until)
 
     def close(self) -> None:
         """Closes the connection."""
@@ -85,9 +85,9 @@ class Sql:
 
 
 @contextmanager
-def opened(asked: Asked) -> Iterator[tuple[Sql, redis.Redis]]:
-    """Both connections, until the end of the block."""
-    sql, cache = Sql(asked.data_url), redis.Redis.from_url(asked.redis_url)
+def opened(workload: Workload) -> Iterator[tuple[Sql, redis.Redis]]:
+    """Connections to the database and Redis."""
+    sql, cache = Sql(workload.data_url), redis.Redis.from_url(workload.redis_url)
     try:
         yield sql, cache
     finally:
@@ -96,12 +96,12 @@ def opened(asked: Asked) -> Iterator[tuple[Sql, redis.Redis]]:
 
 
 def by_first(rows: Rows) -> dict[str, Rows]:
-    """Rows by their first column, which they are ordered by."""
+    """Groups ordered rows by their first column."""
     return {key: list(some) for key, some in groupby(rows, itemgetter(0))}
 
 
 def pages(read: Callable[[str], Rows]) -> Iterator[list[str]]:
-    """Pages of keys: `read` gives the one after a key."""
+    """Yields pages of keys; `read` returns the page after a key."""
     after = ""
     while keys := [row[0] for row in read(after)]:
         yield keys

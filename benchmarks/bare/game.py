@@ -1,4 +1,4 @@
-"""The jobs of the game: one statement a page does it all, and boards in chunks to a key beside."""
+"""The game jobs: one statement per page, and boards written in chunks to temporary keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from benchmarks.bare.driver import Sql, opened
-from benchmarks.workload import Asked
+from benchmarks.workload import Workload
 from jobs.game.leaderboards import member_score
 
 # --- lives ----------------------------------------------------------------------------------------------------------
@@ -23,14 +23,14 @@ RETURNING user_id
 """  # noqa: S608
 
 
-def life_regen(asked: Asked) -> int:
-    """Gives everybody who is due a life; returns how many got one."""
-    with opened(asked) as (sql, _):
-        now, later = sql.time(asked.as_of), sql.time(asked.as_of + timedelta(minutes=30))
+def life_regen(workload: Workload) -> int:
+    """Gives a life to each due player; returns their number."""
+    with opened(workload) as (sql, _):
+        now, later = sql.time(workload.as_of), sql.time(workload.as_of + timedelta(minutes=30))
         cast = "" if sql.is_sqlite else "::timestamptz"
         statement = LIVES.replace("THEN ?", f"THEN ?{cast}")
         given, after = 0, ""
-        while rows := sql.rows(statement, now, later, after, now, asked.page):
+        while rows := sql.rows(statement, now, later, after, now, workload.page):
             sql.commit()
             given, after = given + len(rows), max(rows)[0]
         return given
@@ -38,29 +38,29 @@ def life_regen(asked: Asked) -> int:
 
 # --- streaks --------------------------------------------------------------------------------------------------------
 
-IN_DANGER = """
+AT_RISK = """
 current_streak > 0 AND (last_quiz_at IS NULL OR last_quiz_at < ?)
 AND (streak_checked_on IS NULL OR streak_checked_on < ?)
 """
 HELD = "min(coalesce(protections_remaining, 0), 2)"
-PAGE_IN_DANGER = f"""
-SELECT user_id FROM player_progress WHERE user_id > ? AND {IN_DANGER} ORDER BY user_id LIMIT ?
+PAGE_AT_RISK = f"""
+SELECT user_id FROM player_progress WHERE user_id > ? AND {AT_RISK} ORDER BY user_id LIMIT ?
 """  # noqa: S608
 BREAK = f"""
 INSERT INTO events (name, key, payload, occurred_at)
 SELECT 'StreakBroken', user_id || ?, json_object('user_id', user_id, 'length', current_streak), ? FROM player_progress
-WHERE user_id > ? AND user_id <= ? AND {IN_DANGER} AND {HELD} <= 0
+WHERE user_id > ? AND user_id <= ? AND {AT_RISK} AND {HELD} <= 0
 ON CONFLICT (name, key) DO NOTHING
 """  # noqa: S608
 CHECK = f"""
 UPDATE player_progress SET current_streak = CASE WHEN {HELD} > 0 THEN current_streak ELSE 0 END,
     protections_remaining = max({HELD} - 1, 0), streak_checked_on = ?
-WHERE user_id > ? AND user_id <= ? AND {IN_DANGER}
+WHERE user_id > ? AND user_id <= ? AND {AT_RISK}
 """  # noqa: S608
 STREAKS = f"""
 WITH page AS (
     SELECT user_id, current_streak, least(coalesce(protections_remaining, 0), 2) AS held FROM player_progress
-    WHERE user_id > ? AND {IN_DANGER} ORDER BY user_id LIMIT ? FOR UPDATE
+    WHERE user_id > ? AND {AT_RISK} ORDER BY user_id LIMIT ? FOR UPDATE
 ), checked AS (
     UPDATE player_progress p SET current_streak = CASE WHEN held > 0 THEN p.current_streak ELSE 0 END,
         protections_remaining = greatest(held - 1, 0), streak_checked_on = ?
@@ -74,22 +74,22 @@ SELECT count(*), max(user_id) FROM page
 """  # noqa: S608
 
 
-def streak_update(asked: Asked) -> int:
-    """Uses a protection of everybody in danger, or ends the streak; returns how many that were."""
-    midnight = asked.as_of.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    with opened(asked) as (sql, _):
+def streak_update(workload: Workload) -> int:
+    """Uses protections or ends streaks at risk; returns their number."""
+    midnight = workload.as_of.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    with opened(workload) as (sql, _):
         day: Any = midnight.date().isoformat() if sql.is_sqlite else midnight.date()
-        danger, of_day = (sql.time(midnight - timedelta(hours=48)), day), f":{midnight.date().isoformat()}"
+        at_risk, of_day = (sql.time(midnight - timedelta(hours=48)), day), f":{midnight.date().isoformat()}"
         seen, after, stamp = 0, "", sql.time(datetime.now(UTC))
         if not sql.is_sqlite:
-            while (found := sql.rows(STREAKS, after, *danger, asked.page, day, of_day, stamp)[0])[0]:
+            while (found := sql.rows(STREAKS, after, *at_risk, workload.page, day, of_day, stamp)[0])[0]:
                 sql.commit()
                 seen, after = seen + found[0], found[1]
             return seen
-        while page := sql.rows(PAGE_IN_DANGER, after, *danger, asked.page):
+        while page := sql.rows(PAGE_AT_RISK, after, *at_risk, workload.page):
             last = page[-1][0]
-            sql.do(BREAK, of_day, stamp, after, last, *danger)
-            sql.do(CHECK, day, after, last, *danger)
+            sql.do(BREAK, of_day, stamp, after, last, *at_risk)
+            sql.do(CHECK, day, after, last, *at_risk)
             sql.commit()
             seen, after = seen + len(page), last
         return seen
@@ -102,12 +102,12 @@ UPDATE quiz_sessions SET status = 'expired', completed_at = ? WHERE id IN (
     SELECT id FROM quiz_sessions WHERE status = 'active' AND expires_at <= ? AND id > ? ORDER BY id LIMIT ?)
 RETURNING id, user_id
 """
-TELL = """
+INSERT_EVENTS = """
 INSERT INTO events (name, key, payload, occurred_at)
 SELECT 'QuizAbandoned', ?, json_object('session_id', ?, 'user_id', ?), ? WHERE true ON CONFLICT (name, key) DO NOTHING
 """
-CLOSE_AND_TELL = f"""
-WITH closed AS ({CLOSE}), told AS (
+CLOSE_WITH_EVENTS = f"""
+WITH closed AS ({CLOSE}), inserted AS (
     INSERT INTO events (name, key, payload, occurred_at)
     SELECT 'QuizAbandoned', id, json_build_object('session_id', id, 'user_id', user_id)::text, ? FROM closed
     ON CONFLICT (name, key) DO NOTHING
@@ -116,18 +116,18 @@ SELECT count(*), max(id) FROM closed
 """  # noqa: S608
 
 
-def session_cleanup(asked: Asked) -> int:
-    """Closes the sessions whose time is over; returns how many these are."""
-    with opened(asked) as (sql, _):
-        now, stamp = sql.time(asked.as_of), sql.time(datetime.now(UTC))
+def session_cleanup(workload: Workload) -> int:
+    """Closes expired sessions; returns their number."""
+    with opened(workload) as (sql, _):
+        now, stamp = sql.time(workload.as_of), sql.time(datetime.now(UTC))
         seen, after = 0, ""
         if not sql.is_sqlite:
-            while (found := sql.rows(CLOSE_AND_TELL, now, now, after, asked.page, stamp)[0])[0]:
+            while (found := sql.rows(CLOSE_WITH_EVENTS, now, now, after, workload.page, stamp)[0])[0]:
                 sql.commit()
                 seen, after = seen + found[0], found[1]
             return seen
-        while closed := sql.rows(CLOSE, now, now, after, asked.page):
-            sql.many(TELL, [(session, session, user, stamp) for session, user in closed])
+        while closed := sql.rows(CLOSE, now, now, after, workload.page):
+            sql.many(INSERT_EVENTS, [(session, session, user, stamp) for session, user in closed])
             sql.commit()
             seen, after = seen + len(closed), max(closed)[0]
         return seen
@@ -151,9 +151,9 @@ WHERE r.board = ? ORDER BY r.rank DESC
 """
 
 
-def leaderboard_recalc(asked: Asked) -> int:
-    """Ranks everybody on each board and swaps the boards in; returns how many players there are."""
-    with opened(asked) as (sql, cache):
+def leaderboard_recalc(workload: Workload) -> int:
+    """Ranks all players and publishes the boards; returns the number of players."""
+    with opened(workload) as (sql, cache):
         for board, xp in BOARDS.items():
             sql.do(RANK.replace("XP", xp), board, sql.time(datetime.now(UTC)))
             sql.commit()

@@ -1,4 +1,4 @@
-"""The cache that is filled before the morning's practice: four statements a page, and one pipeline."""
+"""practice.warm_cache: four statements and one pipeline per page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 import redis
 
 from benchmarks.bare.driver import Rows, opened
-from benchmarks.workload import Asked
+from benchmarks.workload import Workload
 from opsconsole import DAY
 
 ZONE = ZoneInfo("Asia/Kolkata")
@@ -42,15 +42,15 @@ encode = msgspec.json.Encoder().encode
 Topics = dict[tuple[str, str], list[str]]
 
 
-def warm_cache(asked: Asked) -> int:
-    """Caches how everybody does who attempted something in the last 7 days; returns how many these are."""
-    today = DAY.at(asked.as_of, ZONE).start
+def warm_cache(workload: Workload) -> int:
+    """Caches the data of users active in the last 7 days; returns their number."""
+    today = DAY.at(workload.as_of, ZONE).start
     since = DAY.at(today - timedelta(days=28), ZONE).start
-    with opened(asked) as (sql, cache):
-        now, long_ago, a_day = sql.time(asked.as_of), sql.time(since), sql.time(today)
-        week, fortnight = (sql.time(asked.as_of - timedelta(days=days)) for days in (7, 14))
+    with opened(workload) as (sql, cache):
+        now, long_ago, a_day = sql.time(workload.as_of), sql.time(since), sql.time(today)
+        week, fortnight = (sql.time(workload.as_of - timedelta(days=days)) for days in (7, 14))
         seen, after = 0, ""
-        while people := sql.rows(PEOPLE, after, week, now, asked.page):
+        while people := sql.rows(PEOPLE, after, week, now, workload.page):
             last = people[-1][0]
             done = _by_user(sql.rows(DONE, long_ago, a_day, after, last))
             current, tried = (_by_subject(sql.rows(TRIED, since, now, after, last)) for since in (week, fortnight))
@@ -92,7 +92,7 @@ def _by_subject(rows: Rows) -> Topics:
 
 
 def _known(rows: Rows, tried: Topics) -> tuple[Topics, Topics]:
-    """What each user knows badly, and what was known well and not tried lately."""
+    """Each user's weak and revision topics."""
     weak: Topics = {}
     revision: Topics = {}
     for user, subject, topic, mastery in rows:

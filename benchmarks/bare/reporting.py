@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.bare.driver import Rows, Sql, by_first, opened, pages
-from benchmarks.workload import Asked
+from benchmarks.workload import Workload
 
 encode = msgspec.json.Encoder().encode
 Sums = dict[str, list[int]]
@@ -75,7 +75,7 @@ written AS (
         transactions, by_type, by_category, by_pocket, through, generated_at)
     SELECT s.user_id, ?, coalesce(h.balance, 0) - coalesce(since.net, 0),
            coalesce(h.balance, 0) - coalesce(since.net, 0) + s.net, coalesce(s.income, 0), coalesce(s.expense, 0),
-           s.many, types.said, categories.said, pocketed.said, ?, ?
+           s.many, types.json, categories.json, pocketed.json, ?, ?
     FROM summed s JOIN types USING (user_id) JOIN categories USING (user_id) JOIN pocketed USING (user_id)
     LEFT JOIN held h USING (user_id) LEFT JOIN since USING (user_id)
     ON CONFLICT (user_id, date) DO UPDATE SET opening_minor = excluded.opening_minor,
@@ -88,7 +88,7 @@ written AS (
 SELECT count(*), max(id) FROM page
 """
 BY = """
-    SELECT user_id, json_object_agg(key, sums ORDER BY key)::text AS said FROM (
+    SELECT user_id, json_object_agg(key, sums ORDER BY key)::text AS json FROM (
         SELECT user_id, KEY AS key, json_build_object('in', coalesce(sum(amount) FILTER (WHERE adds), 0),
                'out', coalesce(sum(amount) FILTER (WHERE NOT adds), 0), 'count', count(*)) AS sums
         FROM moved GROUP BY user_id, KEY) grouped
@@ -114,34 +114,34 @@ WHERE t.user_id > ? AND t.user_id <= ? AND t.occurred_at >= ? AND p.created_at <
 """
 
 
-def daily_report(asked: Asked) -> int:
-    """Writes the day's report of everybody with transactions on it; returns how many these are."""
-    with opened(asked) as (sql, _):
-        stretch = sql.between(asked)
+def daily_report(workload: Workload) -> int:
+    """Writes the reports of users with transactions on the day; returns their number."""
+    with opened(workload) as (sql, _):
+        stretch = sql.between(workload)
         if sql.is_sqlite:
             seen, after = 0, ""
-            for keys in pages(lambda after: sql.rows(MOVED_ON_THE_DAY, after, *stretch, asked.page)):
-                _fold_reports(sql, asked, after, keys)
+            for keys in pages(lambda after: sql.rows(MOVED_ON_THE_DAY, after, *stretch, workload.page)):
+                _fold_reports(sql, workload, after, keys)
                 sql.commit()
                 seen, after = seen + len(keys), keys[-1]
             return seen
         statement = WRITE_REPORTS.replace("PAGE", MOVED_ON_THE_DAY)
         seen, after = 0, ""
-        while (found := sql.rows(statement, after, *stretch, asked.page, *_of_reports(sql, asked))[0])[0]:
+        while (found := sql.rows(statement, after, *stretch, workload.page, *_of_reports(sql, workload))[0])[0]:
             sql.commit()
             seen, after = seen + found[0], found[1]
         return seen
 
 
-def _of_reports(sql: Sql, asked: Asked) -> tuple[Any, ...]:
-    start, until = sql.between(asked)
-    end, day = sql.time(asked.window.end), date.fromisoformat(asked.window.label)
+def _of_reports(sql: Sql, workload: Workload) -> tuple[Any, ...]:
+    start, until = sql.between(workload)
+    end, day = sql.time(workload.window.end), date.fromisoformat(workload.window.label)
     return start, until, start, end, end, day, until, sql.time(datetime.now(UTC))
 
 
-def _fold_reports(sql: Sql, asked: Asked, after: str, keys: list[str]) -> None:
-    start, until = sql.between(asked)
-    end, last, day, stamp = sql.time(asked.window.end), keys[-1], asked.window.label, sql.time(datetime.now(UTC))
+def _fold_reports(sql: Sql, workload: Workload, after: str, keys: list[str]) -> None:
+    start, until = sql.between(workload)
+    end, last, day, stamp = sql.time(workload.window.end), keys[-1], workload.window.label, sql.time(datetime.now(UTC))
     opening = dict.fromkeys(keys, 0)
     for user, net in sql.rows(NET, after, last, start, end):
         opening[user] = opening.get(user, 0) - net
@@ -160,12 +160,12 @@ def _fold_reports(sql: Sql, asked: Asked, after: str, keys: list[str]) -> None:
                 known[0 if adds else 1] += amount
                 known[2] += 1
         income, expense = by_type.get("income", (0, 0))[0], by_type.get("expense", (0, 0))[1]
-        told = (_told(by_type), _told(by_category), _told(by_pocket))
-        rows.append((user, day, opening[user], opening[user] + net, income, expense, len(mine), *told, until, stamp))
+        values = (_json(by_type), _json(by_category), _json(by_pocket))
+        rows.append((user, day, opening[user], opening[user] + net, income, expense, len(mine), *values, until, stamp))
     sql.upsert("daily_financial_reports", REPORT, 2, rows)
 
 
-def _told(sums: Sums) -> str:
+def _json(sums: Sums) -> str:
     return encode({key: {"in": i, "out": out, "count": n} for key, (i, out, n) in sorted(sums.items())}).decode()
 
 
@@ -196,20 +196,20 @@ ON CONFLICT (user_id, date) DO UPDATE SET total_minor = excluded.total_minor, po
 """
 
 
-def daily_snapshot(asked: Asked) -> int:
-    """Writes what everybody had when the day ended, and the reports that lack its end; returns how many users."""
-    with opened(asked) as (sql, _):
-        start, until = sql.between(asked)
-        end, stamp = sql.time(asked.window.end), sql.time(datetime.now(UTC))
-        day: Any = asked.window.label if sql.is_sqlite else date.fromisoformat(asked.window.label)
+def daily_snapshot(workload: Workload) -> int:
+    """Writes the snapshots of the day and completes its reports; returns the number of users."""
+    with opened(workload) as (sql, _):
+        start, until = sql.between(workload)
+        end, stamp = sql.time(workload.window.end), sql.time(datetime.now(UTC))
+        day: Any = workload.window.label if sql.is_sqlite else date.fromisoformat(workload.window.label)
         late = WRITE_REPORTS.replace("PAGE", BEHIND)
         seen, after = 0, ""
-        for keys in pages(lambda after: sql.rows(WITH_POCKETS, after, end, asked.page)):
+        for keys in pages(lambda after: sql.rows(WITH_POCKETS, after, end, workload.page)):
             last = keys[-1]
             if not sql.is_sqlite:
-                sql.do(late, start, until, day, after, last, *_of_reports(sql, asked))
+                sql.do(late, start, until, day, after, last, *_of_reports(sql, workload))
             elif behind := [row[0] for row in sql.rows(BEHIND_IN_SQLITE, day, after, last, start, until)]:
-                _fold_reports(sql, asked, after, behind)
+                _fold_reports(sql, workload, after, behind)
             mine = (after, last)
             sql.do(WRITE_SNAPSHOTS, day, stamp, *mine, end, until, end, until, until, *mine, start)
             sql.commit()
@@ -250,21 +250,21 @@ SUMMARY = {
 }
 
 
-def monthly_summary(asked: Asked) -> int:
-    """Writes the month of everybody with a pocket; returns how many these are."""
-    with opened(asked) as (sql, _):
-        end = sql.time(asked.window.end)
+def monthly_summary(workload: Workload) -> int:
+    """Writes the summaries of users with a pocket; returns their number."""
+    with opened(workload) as (sql, _):
+        end = sql.time(workload.window.end)
         seen, after = 0, ""
-        for keys in pages(lambda after: sql.rows(WITH_POCKETS, after, end, asked.page)):
-            sql.upsert("monthly_financial_summaries", SUMMARY, 2, list(_summaries(sql, asked, after, keys)))
+        for keys in pages(lambda after: sql.rows(WITH_POCKETS, after, end, workload.page)):
+            sql.upsert("monthly_financial_summaries", SUMMARY, 2, list(_summaries(sql, workload, after, keys)))
             sql.commit()
             seen, after = seen + len(keys), keys[-1]
         return seen
 
 
-def _summaries(sql: Sql, asked: Asked, after: str, keys: list[str]) -> Iterator[tuple[Any, ...]]:
-    start, until = sql.between(asked)
-    end, mine = sql.time(asked.window.end), (after, keys[-1])
+def _summaries(sql: Sql, workload: Workload, after: str, keys: list[str]) -> Iterator[tuple[Any, ...]]:
+    start, until = sql.between(workload)
+    end, mine = sql.time(workload.window.end), (after, keys[-1])
     as_date: Callable[[datetime], Any] = (lambda at: at.date().isoformat()) if sql.is_sqlite else datetime.date
     opening, closing = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
     began = {}
@@ -272,7 +272,7 @@ def _summaries(sql: Sql, asked: Asked, after: str, keys: list[str]) -> Iterator[
         began[pocket] = created_at
         closing[user] += minor
         opening[user] += minor if created_at < start else 0
-    days: dict[str, int] = dict(sql.rows(REPORTED, *mine, as_date(asked.window.start), as_date(asked.window.end)))
+    days: dict[str, int] = dict(sql.rows(REPORTED, *mine, as_date(workload.window.start), as_date(workload.window.end)))
     moved = by_first(sql.rows(BY_POCKET_AND_CATEGORY, *[until] * 6, *mine, start))
     for user in keys:
         by_category, by_pocket = {}, {}  # type: Sums, Sums
@@ -287,5 +287,5 @@ def _summaries(sql: Sql, asked: Asked, after: str, keys: list[str]) -> Iterator[
                     known = sums.setdefault(key, [0, 0, 0])
                     known[0], known[1], known[2] = known[0] + int(came), known[1] + int(went), known[2] + count
         figures = (opening[user], closing[user], income, expense, many)
-        told = (_told(by_category), _told(by_pocket), days.get(user, 0), sql.time(datetime.now(UTC)))
-        yield (user, asked.window.label, *figures, *told)
+        values = (_json(by_category), _json(by_pocket), days.get(user, 0), sql.time(datetime.now(UTC)))
+        yield (user, workload.window.label, *figures, *values)

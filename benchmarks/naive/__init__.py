@@ -1,1 +1,1 @@
-"""Each job as such jobs usually are: the ORM, and for each user a set of queries, a commit and a Redis command."""
+"""Each job as a typical program: the ORM, and per user a set of queries, a commit and a Redis command."""

@@ -1,4 +1,4 @@
-"""The jobs of attempts, user by user."""
+"""The attempts jobs, user by user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import ForeignKey, Select, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, joinedload, mapped_column, relationship
 
 from benchmarks.naive.mapping import active_users, mapped, opened
-from benchmarks.workload import Asked
+from benchmarks.workload import Workload
 from jobs.attempts import tables
 from jobs.attempts.cached_day import AttemptResult
 from jobs.attempts.suggestion_rules import choose_suggestion
@@ -24,7 +24,7 @@ TTL_SECONDS = 7200
 
 
 class Base(DeclarativeBase):
-    """Mapped onto the tables that are there."""
+    """Base class of mappings to existing tables."""
 
 
 class User(Base):
@@ -53,7 +53,7 @@ class Topic(Base):
 
 
 class QuestionSubtopic(Base):
-    """Which subtopics a question has."""
+    """A subtopic of a question."""
 
     __tablename__ = tables.question_subtopics.name
     question_id: Mapped[str] = mapped_column(ForeignKey("questions.id"), primary_key=True)
@@ -69,7 +69,7 @@ class Subtopic(Base):
 
 
 class Question(Base):
-    """A question with what it is about."""
+    """A question with its subject, topic and subtopics."""
 
     __tablename__ = tables.questions.name
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -100,26 +100,26 @@ class Attempt(Base):
     question: Mapped[Question | None] = relationship()
 
 
-def _of_the_day(asked: Asked, user: str) -> Select[Attempt]:
+def _of_the_day(workload: Workload, user: str) -> Select[Attempt]:
     return (
         select(Attempt)
-        .where(Attempt.user_id == user, Attempt.solved_at >= asked.window.start, Attempt.solved_at < asked.until)
+        .where(Attempt.user_id == user, Attempt.solved_at >= workload.window.start, Attempt.solved_at < workload.until)
         .order_by(Attempt.solved_at, Attempt.id)
         .options(joinedload(Attempt.question).joinedload(Question.topic))
     )
 
 
-def cache_day(asked: Asked) -> int:
-    """Caches the day of the first active users; returns how many it went through."""
+def cache_day(workload: Workload) -> int:
+    """Caches the day of the first active users; returns their number."""
     more = (
         joinedload(Attempt.question).joinedload(Question.subject),
         joinedload(Attempt.question).selectinload(Question.subtopics),
     )
-    with opened(asked) as (session, cache):
-        names = session.scalars(active_users(asked)).all()
+    with opened(workload) as (session, cache):
+        names = session.scalars(active_users(workload)).all()
         for user in names:
-            day = session.scalars(_of_the_day(asked, user).options(*more)).all()
-            key = f"date:user:{asked.window.label}:{user}"
+            day = session.scalars(_of_the_day(workload, user).options(*more)).all()
+            key = f"date:user:{workload.window.label}:{user}"
             if day:
                 value = json.dumps([_shown(attempt) for attempt in day], ensure_ascii=False, separators=(",", ":"))
                 cache.setex(key, TTL_SECONDS, value)
@@ -129,52 +129,54 @@ def cache_day(asked: Asked) -> int:
         return len(names)
 
 
-def suggest(asked: Asked) -> int:
-    """Suggests something to the first active users, from their day in the cache; returns how many these are."""
+def suggest(workload: Workload) -> int:
+    """Writes suggestions for the first active users from their cached days; returns their number."""
     mine = mapped(tables.suggestions)
-    day = date.fromisoformat(asked.window.label)
-    with opened(asked) as (session, cache):
+    day = date.fromisoformat(workload.window.label)
+    with opened(workload) as (session, cache):
         means = (
             select(Question.difficulty, func.avg(Attempt.timing))
             .join(Attempt.question)
-            .where(Attempt.solved_at >= asked.window.start, Attempt.solved_at < asked.until)
+            .where(Attempt.solved_at >= workload.window.start, Attempt.solved_at < workload.until)
             .group_by(Question.difficulty)
         )
         expected = {level: round(mean, 6) for level, mean in session.execute(means) if mean is not None}
-        names = session.scalars(active_users(asked)).all()
+        names = session.scalars(active_users(workload)).all()
         for user in names:
-            value: Any = cache.get(f"date:user:{asked.window.label}:{user}")
-            told = choose_suggestion(msgspec.json.decode(value, type=list[AttemptResult]) if value else [], expected)
-            row = {"kind": told.kind.value, "message": told.message, "details": told.details}
+            value: Any = cache.get(f"date:user:{workload.window.label}:{user}")
+            suggestion = choose_suggestion(
+                msgspec.json.decode(value, type=list[AttemptResult]) if value else [], expected
+            )
+            row = {"kind": suggestion.kind.value, "message": suggestion.message, "details": suggestion.details}
             session.merge(mine(user_id=user, date=day, **row, created_at=datetime.now(UTC)))
             session.commit()
         return len(names)
 
 
-def _with_attempts(session: Session, asked: Asked) -> list[str]:
-    """Active users who made an attempt in the window."""
+def _with_attempts(session: Session, workload: Workload) -> list[str]:
+    """Active users with attempts in the window."""
     made = select(Attempt.id).where(
-        Attempt.user_id == users.c.id, Attempt.solved_at >= asked.window.start, Attempt.solved_at < asked.until
+        Attempt.user_id == users.c.id, Attempt.solved_at >= workload.window.start, Attempt.solved_at < workload.until
     )
-    return list(session.scalars(active_users(asked).where(made.exists())))
+    return list(session.scalars(active_users(workload).where(made.exists())))
 
 
-def update_performance(asked: Asked) -> int:
-    """Adds up the day of the first active users with attempts; returns how many these are."""
+def update_performance(workload: Workload) -> int:
+    """Summarizes the day of the first active users with attempts; returns their number."""
     mine = mapped(tables.user_performance)
-    day = date.fromisoformat(asked.window.label)
-    with opened(asked) as (session, cache):
-        names = _with_attempts(session, asked)
+    day = date.fromisoformat(workload.window.label)
+    with opened(workload) as (session, cache):
+        names = _with_attempts(session, workload)
         for user in names:
-            done = session.scalars(_of_the_day(asked, user)).all()
+            done = session.scalars(_of_the_day(workload, user)).all()
             by_subject: dict[str, list[Attempt]] = {}
             for attempt in done:
                 assert attempt.question is not None
                 by_subject.setdefault(attempt.question.subject_id, []).append(attempt)
-            told = {subject: _rates(some) for subject, some in sorted(by_subject.items())}
+            suggestion = {subject: _rates(some) for subject, some in sorted(by_subject.items())}
             reaction = [attempt.reaction_time for attempt in done if attempt.reaction_time is not None]
             row = {**_rates(done), "avg_reaction_time": round(fmean(reaction), 6) if reaction else None}
-            session.merge(mine(user_id=user, date=day, **row, by_subject=told))
+            session.merge(mine(user_id=user, date=day, **row, by_subject=suggestion))
             session.commit()
             cache.delete(f"user:performance:{user}")
         return len(names)
@@ -187,16 +189,16 @@ def _rates(done: Any) -> dict[str, Any]:
     return {"attempts": len(done), "correct": correct, "accuracy": correct / len(done), "avg_timing": mean}
 
 
-def update_mastery(asked: Asked) -> int:
-    """Estimates what the first active users with attempts know; returns how many these are."""
+def update_mastery(workload: Workload) -> int:
+    """Estimates the mastery of the first active users with attempts; returns their number."""
     mine = mapped(tables.topic_mastery)
-    with opened(asked) as (session, cache):
-        names = _with_attempts(session, asked)
+    with opened(workload) as (session, cache):
+        names = _with_attempts(session, workload)
         for user in names:
             tried: Counter[Topic] = Counter()
             right: Counter[Topic] = Counter()
             last: dict[Topic, datetime] = {}
-            for attempt in session.scalars(_of_the_day(asked, user)):
+            for attempt in session.scalars(_of_the_day(workload, user)):
                 assert attempt.question is not None
                 topic = attempt.question.topic
                 tried[topic] += 1
@@ -206,11 +208,11 @@ def update_mastery(asked: Asked) -> int:
                 known = {"mastery": (right[topic] + 1) / (many + 2), "attempts": many, "last_attempt_at": last[topic]}
                 session.merge(mine(user_id=user, topic_id=topic.id, **known, updated_at=datetime.now(UTC)))
             session.commit()
-            cache.delete(*(f"{kind}:{user}:{topic.subject_id}" for kind in MADE_OF_MASTERY for topic in tried))
+            cache.delete(*(f"{kind}:{user}:{topic.subject_id}" for kind in DERIVED_FROM_MASTERY for topic in tried))
         return len(names)
 
 
-MADE_OF_MASTERY = ("current:topics", "weak:concepts", "revision:topics")
+DERIVED_FROM_MASTERY = ("current:topics", "weak:concepts", "revision:topics")
 
 
 def _shown(attempt: Attempt) -> dict[str, Any]:

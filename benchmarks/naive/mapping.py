@@ -1,4 +1,4 @@
-"""What the naive ways share: classes for the packs' tables, and a session and a Redis client."""
+"""Shared by the naive baselines: mapped classes, a session and a Redis client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import redis
 from sqlalchemy import Select, Table, create_engine, select
 from sqlalchemy.orm import Session, registry
 
-from benchmarks.workload import Asked
+from benchmarks.workload import Workload
 from jobs.common import users
 
 _registry = registry()
@@ -19,17 +19,17 @@ _registry = registry()
 
 @cache
 def mapped(table: Table) -> Any:
-    """A class whose attributes are the table's columns."""
+    """A class mapped to the table."""
     made = type(table.name, (), {})
     _registry.map_imperatively(made, table)
     return made
 
 
 @contextmanager
-def opened(asked: Asked) -> Iterator[tuple[Session, redis.Redis]]:
-    """Both connections, until the end of the block."""
-    engine = create_engine(asked.data_url)
-    client = redis.Redis.from_url(asked.redis_url)
+def opened(workload: Workload) -> Iterator[tuple[Session, redis.Redis]]:
+    """Connections to the database and Redis."""
+    engine = create_engine(workload.data_url)
+    client = redis.Redis.from_url(workload.redis_url)
     try:
         with Session(engine) as session:
             yield session, client
@@ -38,6 +38,6 @@ def opened(asked: Asked) -> Iterator[tuple[Session, redis.Redis]]:
         client.close()
 
 
-def active_users(asked: Asked) -> Select[str]:
-    """Every active user, as far as the limit goes."""
-    return select(users.c.id).where(users.c.active).order_by(users.c.id).limit(asked.limit)
+def active_users(workload: Workload) -> Select[str]:
+    """The active users up to the limit."""
+    return select(users.c.id).where(users.c.active).order_by(users.c.id).limit(workload.limit)

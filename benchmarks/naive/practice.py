@@ -1,4 +1,4 @@
-"""The cache that is filled before the morning's practice, user by user: the same queries as one request would make."""
+"""practice.warm_cache, user by user, with the queries of a single request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import select
 
 from benchmarks.naive.mapping import active_users, opened
-from benchmarks.workload import Asked
+from benchmarks.workload import Workload
 from jobs.attempts.tables import attempts
 from jobs.common import users
 from jobs.practice import queries
@@ -17,21 +17,21 @@ from jobs.practice import queries
 HALF_AN_HOUR, AN_HOUR = 1800, 3600
 
 
-def warm_cache(asked: Asked) -> int:
-    """Caches how the first users do who attempted something in the last 7 days; returns how many these are."""
+def warm_cache(workload: Workload) -> int:
+    """Caches the data of the first users active in the last 7 days; returns their number."""
     c = attempts.c
     lately = select(c.id).where(
-        c.user_id == users.c.id, c.solved_at >= asked.as_of - timedelta(days=7), c.solved_at < asked.as_of
+        c.user_id == users.c.id, c.solved_at >= workload.as_of - timedelta(days=7), c.solved_at < workload.as_of
     )
-    with opened(asked) as (session, cache):
-        names = session.scalars(active_users(asked).where(lately.exists())).all()
+    with opened(workload) as (session, cache):
+        names = session.scalars(active_users(workload).where(lately.exists())).all()
         for user in names:
             db, who = session.connection(), queries.only_user(user)
-            performance = queries.performances(db, who, asked.as_of)[user]
+            performance = queries.performances(db, who, workload.as_of)[user]
             cache.setex(f"user:performance:{user}", HALF_AN_HOUR, msgspec.json.encode(performance))
-            current = queries.current_topics(db, who, asked.as_of)
+            current = queries.current_topics(db, who, workload.as_of)
             weak = queries.weak_concepts(db, who)
-            revision = queries.revision_topics(db, who, asked.as_of)
+            revision = queries.revision_topics(db, who, workload.as_of)
             for owner, subject in current:
                 for kind, topics, ttl in (
                     ("current:topics", current, HALF_AN_HOUR),

@@ -1,3 +1,3 @@
-"""These tests are of another project; `tests/authoring/test_outside_pack.py` runs them as that project would."""
+"""Tests of another project, run by `tests/authoring/test_outside_pack.py`."""
 
 collect_ignore_glob = ["*"]
