@@ -13,6 +13,7 @@ from tests.faults.fork_server import ForkServer
 
 ROOT = Path(__file__).parent.parent
 SUCCESS = (0, 3)
+INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
 
 
 def _blocks(document: str, kind: str) -> list[str]:
@@ -30,7 +31,7 @@ def test_every_command_shown_can_be_typed(document: str, fork_server: ForkServer
     for line in typed:
         program, *arguments = shlex.split(line)
         assert program == "opsconsole", line
-        done = fork_server.run(arguments, os.environ, folder=tmp_path)
+        done = fork_server.run(arguments, os.environ | INLINE, folder=tmp_path)
         assert done.returncode in SUCCESS, f"{line}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, line
 

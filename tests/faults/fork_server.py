@@ -27,6 +27,7 @@ from typing import Self
 
 import msgspec
 
+from opsconsole.core.configuration import DEFAULT_PACKS
 from tests.faults.fast_clock import FastClock
 from tests.waiting import PATIENCE_SECONDS
 
@@ -52,8 +53,8 @@ NEEDED = (
     "tests.packs.chaos",
 )
 """What a child imports sooner or later."""
-CONSOLE = ("screens.app", "opsconsole.embedded.redis", "opsconsole.http.server")
-"""What the console and the demo import as well."""
+CONSOLE = ("screens.app", "opsconsole.embedded.redis", "opsconsole.http.server", *DEFAULT_PACKS)
+"""What the console, the demo and the packs that come with opsconsole import as well."""
 
 
 class StartProcess(msgspec.Struct, tag=True):

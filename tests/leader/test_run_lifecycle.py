@@ -43,8 +43,8 @@ def install(installing: Installing, url: str, *, executor: str) -> Installation:
 
 @pytest.fixture
 def slow(place: Installation) -> None:
-    """Six people, of whom each takes nearly half a second."""
-    counting.put(place.data, dict.fromkeys("abcdef", "dawdles"), score=400)
+    """Six items, each of which takes a quarter of a second."""
+    counting.put(place.data, dict.fromkeys("abcdef", "dawdles"), score=250)
 
 
 def log_of(place: Installation, run: int) -> list[str]:
@@ -75,10 +75,8 @@ def test_a_job_waits_for_the_job_it_comes_after(place: Installation) -> None:
         )
         waiting = {progress.run.id: progress.waits for progress in place.service.snapshot().live}
         assert place.service.queries.run(two).state is RunState.QUEUED
-        first, second = (
-            place.service.commands.wait_for_run(one, 20),
-            place.service.commands.wait_for_run(two, PATIENCE_SECONDS),
-        )
+        first = place.service.commands.wait_for_run(one, PATIENCE_SECONDS)
+        second = place.service.commands.wait_for_run(two, PATIENCE_SECONDS)
 
     assert waiting[two] in (
         Wait(WaitReason.AFTER, one, "queue.first", DAY),
@@ -94,6 +92,7 @@ def test_a_job_waits_for_the_job_it_comes_after(place: Installation) -> None:
 
 @pytest.mark.usefixtures("slow")
 def test_a_job_starts_without_the_other_after_its_maximum_wait(place: Installation) -> None:
+    counting.put(place.data, dict.fromkeys("ghijkl", "dawdles"), score=250)
     with place.leading():
         one = place.begin("queue.first", DAY)
         two = place.begin("queue.hasty", DAY)
@@ -107,8 +106,8 @@ def test_a_job_starts_without_the_other_after_its_maximum_wait(place: Installati
     assert any("starting without queue.first, after waiting 1 s for it" in line for line in log_of(place, two))
 
 
-@pytest.mark.usefixtures("slow")
 def test_exclusive_jobs_run_one_at_a_time(place: Installation) -> None:
+    counting.put(place.data, dict.fromkeys("abcdef", "dawdles"), score=50)
     with place.leading():
         numbers = [place.begin(job, day) for job in ("queue.left", "queue.right") for day in (DAY, "2025-01-20")]
         ended = [run for number in numbers if (run := place.service.commands.wait_for_run(number, PATIENCE_SECONDS))]
@@ -252,7 +251,7 @@ def test_matching_runs_for_moments_are_retried_in_turn(place: Installation) -> N
             time.sleep(1.0)  # a moment is a second
         counting.change(place.data, "ben", "fine")
         outcome = place.service.commands.outcome(
-            place.service.commands.retry_matching(RunFilter(job="counting.moment")), 10
+            place.service.commands.retry_matching(RunFilter(job="counting.moment")), PATIENCE_SECONDS
         )
         assert outcome is not None
         ended = [
@@ -273,8 +272,7 @@ def test_times_in_a_pause_are_skipped_and_later_ones_run(place: Installation) ->
     engine = Engine(place.settings, place.store, place.catalog, now=clock)
     engine.start()
     try:
-        eventually(lambda: engine.is_leading, "it leads")
-        time.sleep(0.3)
+        eventually(lambda: is_registered(place, "queue.newest"), "the leader has registered the job")
         for hour in range(4):
             clock.at = NOON + timedelta(hours=hour, seconds=1)
             eventually(lambda hour=hour: len(told(place)) == hour + 1, "the hour is planned")  # type: ignore[misc]

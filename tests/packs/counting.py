@@ -30,6 +30,7 @@ from sqlalchemy import (
 from opsconsole import DAY, Context, Items, Job, Pack, Retry, Scope
 from opsconsole.core.database import Connection, Database
 from opsconsole.sql import key_type
+from tests.waiting import PATIENCE_SECONDS
 
 NEVER = "30 0 29 2 *"  # all but: a test's run is not to meet one of the schedule
 SOON = Retry(times=3, first=timedelta(milliseconds=20), longest=timedelta(milliseconds=200))
@@ -262,10 +263,10 @@ def _dawdles(ctx: Context, item: str) -> None:
 
 
 def _lingers(ctx: Context, item: str) -> None:
-    """Until the test gives it another mood."""
+    """Until the test gives it another mood, or has failed."""
     mine = select(things.c.mood).where(things.c.id == item)
-    mood = "lingers"
-    while mood == "lingers":
+    mood, deadline = "lingers", time.monotonic() + 1.5 * PATIENCE_SECONDS
+    while mood == "lingers" and time.monotonic() < deadline:
         time.sleep(0.02)
         with ctx.reading() as db:
             mood = db.execute(mine).scalar_one()
