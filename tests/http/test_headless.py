@@ -47,7 +47,7 @@ def test_a_client_starts_a_run_and_the_process_shuts_down_cleanly(place: Install
     assert listening_sockets(process.process.pid) == [f"0100007F:{client.host_and_port[1]:04X}"]
     assert HttpClient(client.address, "wrong").get("/readyz").status == 401
     connection = client.connection()
-    connection.request("GET", "/dawdled/0.7", headers={"Authorization": f"Bearer {SECRET}"})
+    connection.request("GET", "/slow/0.7", headers={"Authorization": f"Bearer {SECRET}"})
     assert client.get("/healthz").status == 200
     process.process.send_signal(signal.SIGTERM)
     assert connection.getresponse().status == 200, "active requests are completed"

@@ -300,7 +300,7 @@ def test_a_connection_without_a_request_is_closed(client: HttpClient, monkeypatc
 
     assert client.raw(b"") == b""
     assert client.raw(b"GET /healthz HTTP/1.1\r\nHost: loc") == b""
-    assert client.get("/dawdled/0.3").status == 200
+    assert client.get("/slow/0.3").status == 200
 
 
 @pytest.mark.parametrize(

@@ -213,17 +213,17 @@ def test_a_pack_route_receives_the_body_and_may_return_encoded_json(client: Http
 
 
 def test_errors_of_a_pack_and_of_its_dependencies_are_returned(client: HttpClient) -> None:
-    taken, away = client.request("POST", "/things/fine"), client.get("/away")
+    taken, away = client.request("POST", "/things/fine"), client.get("/unavailable")
 
     assert (taken.status, error(taken)) == (
         409,
-        {"code": "taken", "message": "somebody else has it", "field": "seat"},
+        {"code": "taken", "message": "another user has it", "field": "seat"},
     )
     assert (away.status, away.code) == (503, "unavailable")
     assert error(away)["message"] == "Redis is unreachable: the connection was\\x1b[2J cut"
 
 
-@pytest.mark.parametrize("path", ["/stumbled", "/mistaken", "/unspeakable"])
+@pytest.mark.parametrize("path", ["/failed", "/invalid_sql", "/unserializable"])
 def test_an_exception_in_a_pack_appears_only_in_the_log(
     client: HttpClient, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -248,7 +248,7 @@ def test_unknown_paths_and_methods(client: HttpClient) -> None:
 def test_slow_pack_routes_do_not_delay_other_routes(place: Installation, client: HttpClient) -> None:
     with place.leading() as engine, ThreadPoolExecutor(app.PACK_THREADS + 2) as clients:
         eventually(lambda: engine.is_leading, "it is leading")
-        slow = [clients.submit(client.get, "/dawdled/2.5") for _ in range(app.PACK_THREADS + 2)]
+        slow = [clients.submit(client.get, "/slow/2.5") for _ in range(app.PACK_THREADS + 2)]
         health, run = client.get("/healthz"), client.request("POST", RUN, {"date": DAY})
         unfinished = [request for request in slow if not request.done()]
 
@@ -263,7 +263,7 @@ def test_requests_beyond_the_queue_limit_get_503(place: Installation, monkeypatc
     monkeypatch.setattr(app, "MAX_WAITING", 1)
 
     with served(place) as client, ThreadPoolExecutor(6) as clients:
-        responses = [request.result() for request in [clients.submit(client.get, "/dawdled/1.5") for _ in range(6)]]
+        responses = [request.result() for request in [clients.submit(client.get, "/slow/1.5") for _ in range(6)]]
 
     assert {response.status for response in responses} == {200, 503}
     assert {response.code for response in responses if response.status == 503} == {"busy"}

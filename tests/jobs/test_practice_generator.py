@@ -30,10 +30,10 @@ def test_twenty_questions_are_ten_current_six_weak_and_four_for_revision() -> No
 
 
 def test_missing_questions_of_a_group_come_from_the_subject() -> None:
-    nothing_known = generate(SessionConfig(), POOL, Topics(), (), "asha")
+    null_keys = generate(SessionConfig(), POOL, Topics(), (), "asha")
     only_current = generate(SessionConfig(), POOL, Topics(current=["alg"]), (), "asha")
 
-    assert len(nothing_known) == len(only_current) == 20
+    assert len(null_keys) == len(only_current) == 20
     assert by_topic(only_current)["alg"] >= 10
 
 

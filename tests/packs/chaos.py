@@ -1,6 +1,6 @@
-"""A pack for the fault tests: jobs of every policy, whose effects show whether they were had once, twice or never.
+"""A pack for the fault tests: jobs with every policy, whose effects show whether they happened once, twice or never.
 
-The rule: exactly one effect for each (job, window, item), with the right number in it, whatever was killed or paused.
+The rule: exactly one effect per job, window and item, with the correct number, whatever was killed or paused.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from opsconsole.core.database import Connection, Database
 from opsconsole.sql import UtcTime, key_type
 
 NEVER = "0 0 29 2 *"
-"""For jobs that only a command starts: a campaign is over long before."""
+"""For jobs that only commands start; campaigns end long before the next occurrence."""
 EACH_MINUTE = "* * * * *"
 PATIENCE = minutes(5)
 ITEM_SECONDS = 0.004
-"""So long an item takes before its effect: most kills are to land in the middle of a batch."""
+"""The time per item before its effect, so that most kills hit the middle of a batch."""
 HELD_SECONDS = 0.002
-"""So long an effect is written and not committed: some kills are to land there, too."""
+"""The time between writing and committing an effect, so that some kills hit it."""
 EVERY_COIN = minutes(2)
 NAMES = ("anna", "asha", "ben", "chen", "dora", "emil", "fay")
 
@@ -36,7 +36,7 @@ things = Table(
     metadata,
     Column("id", key_type(), primary_key=True),
     Column("score", Integer, nullable=False),
-    # 1 while the picky job fails it.
+    # 1 while chaos.picky fails the item.
     Column("sick", Integer, nullable=False),
 )
 
@@ -57,8 +57,8 @@ effects = Table(
     Column("n", Integer, nullable=False),
 )
 
-# One row for each time that an effect was applied, in the transaction of the effect. `changed` is 1 when that made it
-# and 0 when it was there: their sum is 1 for every effect, however often it was applied.
+# One row per application of an effect, in its transaction. `changed` is 1 when the effect was new and 0 when it
+# existed: the sum is 1 for every effect, however often it was applied.
 applications = Table(
     "chaos_applications",
     metadata,
@@ -74,33 +74,33 @@ MARKS = Family("chaos.marks", "chaos:mark:{at}:{item}", ttl=hours(48), of=("item
 
 
 def score_of(item: str) -> int:
-    """The number that an item's effect has, in every window."""
+    """The number in an item's effect, in every window."""
     return sum(item.encode()) % 97
 
 
 def put(data: Database, *, at: datetime) -> None:
-    """Writes everybody who the jobs are about, with empty purses that wait for their first coin from `at` on."""
+    """Adds the items, with empty purses whose first coin is due at `at`."""
     with data.writing() as db:
         db.execute(insert(things), [{"id": name, "score": score_of(name), "sick": name == "emil"} for name in NAMES])
         db.execute(insert(purses), [{"id": name, "coins": 0, "next_at": at} for name in NAMES])
 
 
 def heal(data: Database) -> None:
-    """From now on nobody is sick."""
+    """Marks all items as well."""
     with data.writing() as db:
         db.execute(update(things).values(sick=0))
 
 
-# --- who, and what ------------------------------------------------------------------------------------------------
+# --- populations and effects --------------------------------------------------------------------------------------
 
 
-def everybody(scope: Scope) -> Select[tuple[str]]:
-    """Everybody, in every window."""
+def all_items(scope: Scope) -> Select[tuple[str]]:
+    """All items, in every window."""
     return select(things.c.id).order_by(things.c.id)
 
 
 def leave_effects(job: str, *, slow: float = 1.0, picky: bool = False) -> Callable[[Context, Items], None]:
-    """The `apply` of a job of that name: for each item an effect that stays as it is when it is applied again."""
+    """The `apply` of a job: one idempotent effect per item."""
 
     def apply(ctx: Context, items: Items) -> None:
         with ctx.reading() as db:
@@ -120,7 +120,7 @@ def leave_effects(job: str, *, slow: float = 1.0, picky: bool = False) -> Callab
 
 
 def leave_marks(job: str) -> Callable[[Context, Items], None]:
-    """As `leave_effects`, and in Redis what follows from them."""
+    """Like `leave_effects`, and writes derived values to Redis."""
     leave = leave_effects(job)
 
     def apply(ctx: Context, items: Items) -> None:
@@ -135,22 +135,22 @@ def leave_marks(job: str) -> Callable[[Context, Items], None]:
 
 
 def mark_of(as_of: datetime) -> str:
-    """How a run's moment is written in a key."""
+    """The form of a scheduled time in a key."""
     return f"{as_of:%Y%m%d%H%M%S}"
 
 
 def due(as_of: datetime) -> ColumnElement[bool]:
-    """Which purses are to have a coin."""
+    """The condition that a purse is due for a coin."""
     return purses.c.next_at <= as_of
 
 
 def waiting_purses(scope: Scope) -> Select[tuple[str]]:
-    """A population that shrinks while it is worked on."""
+    """The due purses, a population that shrinks while it is processed."""
     return select(purses.c.id).where(due(scope.as_of)).order_by(purses.c.id)
 
 
 def give_coins(ctx: Context, items: Items) -> None:
-    """One coin more for each purse: applied twice without its guard, it would give two."""
+    """Adds a coin to each purse; without the guard a second application would add another."""
     time.sleep(ITEM_SECONDS * len(items))
     with ctx.writing() as db:
         for item in items:
@@ -160,18 +160,18 @@ def give_coins(ctx: Context, items: Items) -> None:
             label = ctx.window.label
             if coins is not None:
                 db.execute(insert(effects).values(job="chaos.purses", window=label, item=item, n=coins))
-            _note(db, "chaos.purses", label, item, changed=coins is not None)
+            _record_application(db, "chaos.purses", label, item, changed=coins is not None)
         time.sleep(HELD_SECONDS)
 
 
 def _leave(db: Connection, job: str, window: str, item: str, n: int) -> None:
-    made = sqlite.insert if db.dialect.name == "sqlite" else postgresql.insert
+    insert_into = sqlite.insert if db.dialect.name == "sqlite" else postgresql.insert
     row = {"job": job, "window": window, "item": item, "n": n}
-    new = db.execute(made(effects).values(row).on_conflict_do_nothing().returning(effects.c.item)).scalar()
-    _note(db, job, window, item, changed=new is not None)
+    new = db.execute(insert_into(effects).values(row).on_conflict_do_nothing().returning(effects.c.item)).scalar()
+    _record_application(db, job, window, item, changed=new is not None)
 
 
-def _note(db: Connection, job: str, window: str, item: str, *, changed: bool) -> None:
+def _record_application(db: Connection, job: str, window: str, item: str, *, changed: bool) -> None:
     row = {"job": job, "window": window, "item": item, "changed": int(changed), "pid": os.getpid()}
     db.execute(insert(applications).values(row))
 
@@ -181,7 +181,7 @@ def _note(db: Connection, job: str, window: str, item: str, *, changed: bool) ->
 
 def _job(name: str, cron: str = EACH_MINUTE, *, slow: float = 1.0, picky: bool = False, **more: object) -> Job:
     apply = leave_effects(name, slow=slow, picky=picky)
-    return Job(name, everybody, apply, cron=cron, batch=3, timeout=timedelta(days=1), **more)  # type: ignore[arg-type]
+    return Job(name, all_items, apply, cron=cron, batch=3, timeout=timedelta(days=1), **more)  # type: ignore[arg-type]
 
 
 JOBS: Sequence[Job] = (
@@ -205,9 +205,9 @@ JOBS: Sequence[Job] = (
         catch_up=all_of(newest=5),
         overlap=Overlap.QUEUE,
     ),
-    Job("chaos.marks", everybody, leave_marks("chaos.marks"), cron="*/2 * * * *", batch=3, timeout=timedelta(days=1)),
+    Job("chaos.marks", all_items, leave_marks("chaos.marks"), cron="*/2 * * * *", batch=3, timeout=timedelta(days=1)),
 )
 BY_HAND = ("chaos.daily", "chaos.moment", "chaos.latest", "chaos.purses", "chaos.left", "chaos.marks")
-"""The jobs that operators start, too."""
+"""The jobs that operators also start."""
 
 pack = Pack("chaos", jobs=tuple(JOBS), families=(MARKS,), metadata=metadata)

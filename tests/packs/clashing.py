@@ -1,4 +1,4 @@
-"""A pack for the tests of HTTP: routes that nobody can reach."""
+"""A pack for the tests of HTTP: routes that clash or are invalid."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from opsconsole import Pack
 from opsconsole.extensions import ExtensionContext, Reply, Request, Route
 
 
-def _nothing(_serving: ExtensionContext, _asked: Request) -> Reply:
+def _nothing(_ctx: ExtensionContext, _request: Request) -> Reply:
     return Reply({})
 
 

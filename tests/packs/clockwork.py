@@ -1,4 +1,4 @@
-"""A pack for the tests of the schedule: the same marks as in `counting`, at instants of their own."""
+"""A pack for the tests of the schedule: the jobs of `counting` with their own schedules."""
 
 from __future__ import annotations
 

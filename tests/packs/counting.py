@@ -1,4 +1,4 @@
-"""A pack for the tests: its jobs leave a mark for every item, unless the item's mood has something against it."""
+"""A pack for tests: its jobs write a mark for every item, unless the item's mood makes it fail."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from opsconsole.core.database import Connection, Database
 from opsconsole.sql import key_type
 from tests.waiting import PATIENCE_SECONDS
 
-NEVER = "30 0 29 2 *"  # all but: a test's run is not to meet one of the schedule
+NEVER = "30 0 29 2 *"  # practically never, so that no scheduled run interferes with a test
 SOON = Retry(times=3, first=timedelta(milliseconds=20), longest=timedelta(milliseconds=200))
 
 metadata = MetaData()
@@ -42,9 +42,9 @@ things = Table(
     metadata,
     Column("id", key_type(), primary_key=True),
     Column("mood", String, nullable=False),
-    # What the mark says; a slow item takes so many milliseconds.
+    # The number in the mark; for slow items the duration in milliseconds.
     Column("score", Integer, nullable=False),
-    # How often a mood that passes is still to show itself.
+    # How many more times a temporary mood takes effect.
     Column("left", Integer, nullable=False),
 )
 
@@ -68,19 +68,19 @@ tries = Table(
 )
 
 
-class Indigestible(Exception):
-    """What an item in the mood `raises` raises."""
+class ItemError(Exception):
+    """Raised for items with the mood `raises`."""
 
 
 def put(data: Database, moods: Mapping[str, str], *, score: int = 1, left: int = 0) -> None:
-    """Writes things: {id: mood}."""
+    """Adds things: {id: mood}."""
     rows = [{"id": id_, "mood": mood, "score": score, "left": left} for id_, mood in moods.items()]
     with data.writing() as db:
         db.execute(insert(things), rows)
 
 
 def change(data: Database, id_: str, mood: str) -> None:
-    """Gives a thing another mood."""
+    """Changes the mood of a thing."""
     with data.writing() as db:
         db.execute(update(things).where(things.c.id == id_).values(mood=mood))
 
@@ -93,69 +93,69 @@ def marks(data: Database, job: str = "counting.count") -> dict[tuple[str, str], 
 
 
 def tried(data: Database, job: str = "counting.count") -> list[tuple[int, str, int]]:
-    """Each call of `apply`, in order: how many items, the first of them, and in which process."""
+    """Each call of `apply` in order: number of items, first item, process id."""
     with data.reading() as db:
         query = select(tries.c["items"], tries.c.first, tries.c.pid).where(tries.c.job == job).order_by(tries.c.id)
         return [(items, first, pid) for items, first, pid in db.execute(query)]
 
 
-# --- what jobs are about ------------------------------------------------------------------------------------------
+# --- populations --------------------------------------------------------------------------------------------------
 
 
 def everything(scope: Scope) -> Select[tuple[str]]:
-    """Every thing."""
+    """All things."""
     return select(things.c.id).order_by(things.c.id)
 
 
 def scores(scope: Scope) -> Select[tuple[str]]:
-    """Numbers, which are no keys."""
+    """An invalid population: numbers."""
     return select(type_coerce(things.c.score, Integer))
 
 
-def nothing_known(scope: Scope) -> Select[tuple[str]]:
-    """NULL, which is no key."""
+def null_keys(scope: Scope) -> Select[tuple[str]]:
+    """An invalid population: NULL."""
     return select(cast(null(), String)).select_from(things)  # type: ignore[return-value]
 
 
 def pairs(scope: Scope) -> Select[tuple[str]]:
-    """Two columns instead of one."""
+    """An invalid population: two columns."""
     return select(things.c.id, things.c.mood)
 
 
 def names(scope: Scope) -> tuple[str, ...]:
-    """Two names that stand in no table."""
+    """A population of names that are in no table."""
     return ("ledger", "index")
 
 
 def numbers(scope: Scope) -> tuple[str, ...]:
-    """Numbers where names should be."""
+    """An invalid population: numbers instead of names."""
     return (1, 2)  # type: ignore[return-value]
 
 
 def misspelt(scope: Scope) -> tuple[str, ...]:
-    """A population with a mistake in its code."""
+    """A population that raises KeyError."""
     return (str(scope.facts["not prepared"]),)
 
 
 def unknown_table(scope: Scope) -> Select[tuple[str]]:
-    """A population of a table that is not there."""
+    """A population of a missing table."""
     return select(Table("nowhere", MetaData(), Column("id", String)).c.id)
 
 
-# --- what jobs do -------------------------------------------------------------------------------------------------
+# --- effects ------------------------------------------------------------------------------------------------------
 
 
 def leave_marks(job: str) -> Callable[[Context, Items], None]:
-    """The `apply` of a job of that name: a mark for each item, after each item's mood had its say."""
+    """The `apply` of a job: acts according to each item's mood, then writes one mark per item."""
 
     def apply(ctx: Context, items: Items) -> None:
-        _note_the_try(ctx, job, items)
+        _record_try(ctx, job, items)
         with ctx.reading() as db:
             query = select(things.c.id, things.c.mood).where(items.among(things.c.id))
             moods = dict(db.execute(query).all())
         for item in items:
-            if (deed := DEEDS.get(moods.get(item, ""))) is not None:
-                deed(ctx, item)
+            if (action := ACTIONS.get(moods.get(item, ""))) is not None:
+                action(ctx, item)
         undone = [*ctx.outcome.failures, *ctx.outcome.skipped]
         with ctx.writing() as db:
             _mark(db, job, ctx, items, undone)
@@ -167,23 +167,23 @@ def leave_marks(job: str) -> Callable[[Context, Items], None]:
 
 
 def check_names(ctx: Context, items: Items) -> None:
-    """Marks names that stand in no table."""
+    """Writes marks for names that are in no table."""
     with ctx.writing() as db:
         for item in items:
             db.execute(insert(effects).values(job="counting.names", window=ctx.window.label, item=item, n=len(item)))
 
 
 def break_down(ctx: Context, items: Items) -> None:
-    """Fails whatever it is given."""
-    _note_the_try(ctx, "counting.broken", items)
+    """Always raises."""
+    _record_try(ctx, "counting.broken", items)
     raise RuntimeError("the printer is on fire")
 
 
-def pass_over(ctx: Context, items: Items) -> None:
-    """Does nothing to anybody."""
+def do_nothing(ctx: Context, items: Items) -> None:
+    """Does nothing."""
 
 
-def _note_the_try(ctx: Context, job: str, items: Items) -> None:
+def _record_try(ctx: Context, job: str, items: Items) -> None:
     row = {"job": job, "items": len(items), "first": next(iter(items)), "pid": os.getpid()}
     with ctx.writing() as db:
         db.execute(insert(tries).values(row))
@@ -191,15 +191,15 @@ def _note_the_try(ctx: Context, job: str, items: Items) -> None:
 
 def _mark(db: Connection, job: str, ctx: Context, items: Items, undone: list[str]) -> None:
     label = ctx.window.label
-    there = exists().where(effects.c.job == job, effects.c.window == label, effects.c.item == things.c.id)
+    existing = exists().where(effects.c.job == job, effects.c.window == label, effects.c.item == things.c.id)
     new = select(literal(job), literal(label), things.c.id, things.c.score).where(
-        items.among(things.c.id), ~there, ~ctx.among(things.c.id, undone)
+        items.among(things.c.id), ~existing, ~ctx.among(things.c.id, undone)
     )
     db.execute(insert(effects).from_select(["job", "window", "item", "n"], new))
 
 
 def _passes(ctx: Context, item: str) -> bool:
-    """Whether a mood that passes has passed; else it will have shown itself once more."""
+    """Whether a temporary mood is over; otherwise counts it down."""
     with ctx.writing() as db:
         mine = (things.c.id == item) & (things.c.left > 0)
         return db.execute(update(things).where(mine).values(left=things.c.left - 1)).rowcount == 0
@@ -217,7 +217,7 @@ def _hangs_on(ctx: Context, item: str) -> None:
 
 def _chats(ctx: Context, item: str) -> None:
     print(f'{{"run": 1, "seq": 1}}\nI am {item}', flush=True)  # noqa: T201 - where a worker's results go, too
-    os.write(1, b"and this comes past Python\n")
+    os.write(1, b"and this bypasses Python\n")
 
 
 def _dies(ctx: Context, item: str) -> None:
@@ -230,11 +230,11 @@ def _stumbles(ctx: Context, item: str) -> None:
 
 
 def _raises(ctx: Context, item: str) -> None:
-    raise Indigestible(f"cannot digest {item}")
+    raise ItemError(f"cannot digest {item}")
 
 
 def _collides(ctx: Context, item: str) -> None:
-    """Writes what another connection has changed since this one read it: a real conflict, as long as any are left."""
+    """Updates a row that another connection changed since it was read: a real serialization conflict."""
     mine = things.c.id == item
     with ctx.reading() as db:
         sqlite, engine = db.dialect.name == "sqlite", db.engine
@@ -263,7 +263,7 @@ def _dawdles(ctx: Context, item: str) -> None:
 
 
 def _lingers(ctx: Context, item: str) -> None:
-    """Until the test gives it another mood, or has failed."""
+    """Waits until the test changes the mood or has failed."""
     mine = select(things.c.mood).where(things.c.id == item)
     mood, deadline = "lingers", time.monotonic() + 1.5 * PATIENCE_SECONDS
     while mood == "lingers" and time.monotonic() < deadline:
@@ -276,7 +276,7 @@ def _devours(ctx: Context, item: str) -> None:
     bytearray(8 << 30)
 
 
-DEEDS: dict[str, Callable[[Context, str], None]] = {
+ACTIONS: dict[str, Callable[[Context, str], None]] = {
     "hangs": _hangs,
     "hangs on": _hangs_on,
     "chats": _chats,
@@ -298,10 +298,10 @@ pack = Pack(
         Job("counting.gross", everything, leave_marks("counting.gross"), cron=NEVER, covers=DAY, batch=500, retry=SOON),
         Job("counting.moment", everything, leave_marks("counting.moment"), cron=NEVER, batch=10),
         Job("counting.broken", everything, break_down, cron=NEVER, covers=DAY, batch=20),
-        Job("counting.wide", everything, pass_over, cron=NEVER, covers=DAY, batch=2000, workers=8, parallel=10),
+        Job("counting.wide", everything, do_nothing, cron=NEVER, covers=DAY, batch=2000, workers=8, parallel=10),
         Job("counting.names", names, check_names, cron=NEVER, covers=DAY),
         Job("counting.scores", scores, break_down, cron=NEVER, covers=DAY),
-        Job("counting.unknown", nothing_known, break_down, cron=NEVER, covers=DAY),
+        Job("counting.unknown", null_keys, break_down, cron=NEVER, covers=DAY),
         Job("counting.pairs", pairs, break_down, cron=NEVER, covers=DAY),
         Job("counting.numbers", numbers, break_down, cron=NEVER, covers=DAY),
         Job("counting.misspelt", misspelt, break_down, cron=NEVER, covers=DAY),

@@ -1,4 +1,4 @@
-"""A pack for the tests of backfills: pages of each day, their sums after them, and days that are spoilt."""
+"""A pack for the tests of backfills: daily pages, sums that depend on them, and days that fail."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ spoilt = Table(
     "spoilt",
     metadata,
     Column("day", String, primary_key=True),
-    Column("how", String, nullable=False),  # `fails`, or so many seconds that each batch takes
+    Column("how", String, nullable=False),  # `fails`, or the seconds that each batch takes
 )
 pages = Table(
     "pages",
@@ -37,30 +37,30 @@ sums = Table(
 
 
 def put(data: Database, names: Iterable[str]) -> None:
-    """Writes writers."""
+    """Adds writers."""
     with data.writing() as db:
         db.execute(writers.insert(), [{"id": name} for name in names])
 
 
 def spoil(data: Database, day: str, how: str = "fails") -> None:
-    """Spoils a day."""
+    """Makes a day fail or take longer."""
     with data.writing() as db:
         db.execute(spoilt.insert().values(day=day, how=how))
 
 
 def all_writers(scope: Scope) -> Select[tuple[str]]:
-    """Everybody."""
+    """All writers."""
     return select(writers.c.id)
 
 
 def without_a_page(scope: Scope) -> Select[tuple[str]]:
-    """Writers who have no page of the day."""
+    """Writers without a page of the day."""
     has_one = select(1).where(pages.c.writer == writers.c.id, pages.c.day == scope.window.label).exists()
     return select(writers.c.id).where(~has_one)
 
 
 def write_pages(ctx: Context, items: Items) -> None:
-    """Writes the page of each writer, with how many pages there were before it."""
+    """Writes a page per writer, with the number of earlier pages."""
     with ctx.reading() as db:
         how = db.execute(select(spoilt.c.how).where(spoilt.c.day == ctx.window.label)).scalar()
     if how == "fails":
@@ -72,14 +72,14 @@ def write_pages(ctx: Context, items: Items) -> None:
     with ctx.writing() as db:
         order = db.execute(select(func.count()).select_from(pages)).scalar_one()
         rows = [{"writer": w, "day": ctx.window.label, "times": 1, "order": order} for w in items]
-        adding = inserting(db, pages)
+        statement = inserting(db, pages)
         db.execute(
-            adding.on_conflict_do_update(index_elements=["writer", "day"], set_={"times": pages.c.times + 1}), rows
+            statement.on_conflict_do_update(index_elements=["writer", "day"], set_={"times": pages.c.times + 1}), rows
         )
 
 
 def add_up(ctx: Context, items: Items) -> None:
-    """Writes how many pages of days up to this one each writer has."""
+    """Writes each writer's number of pages up to the day."""
     with ctx.writing() as db:
         counted = (
             select(pages.c.writer, func.count().label("n"))
@@ -87,16 +87,16 @@ def add_up(ctx: Context, items: Items) -> None:
             .group_by(pages.c.writer)
         )
         found: dict[str, int] = dict(db.execute(counted).all())
-        adding = inserting(db, sums)
+        statement = inserting(db, sums)
         rows = [{"writer": w, "day": ctx.window.label, "pages": found.get(w, 0)} for w in items]
         db.execute(
-            adding.on_conflict_do_update(index_elements=["writer", "day"], set_={"pages": adding.excluded.pages}),
+            statement.on_conflict_do_update(index_elements=["writer", "day"], set_={"pages": statement.excluded.pages}),
             rows,
         )
 
 
-def look_on(ctx: Context, items: Items) -> None:
-    """Changes nothing."""
+def do_nothing(ctx: Context, items: Items) -> None:
+    """Does nothing."""
 
 
 pack = Pack(
@@ -107,7 +107,7 @@ pack = Pack(
         Job("diary.side", all_writers, write_pages, cron="0 1 * * *", covers=DAY_BEFORE, batch=5, parallel=3),
         Job("diary.now", all_writers, add_up, cron="0 3 29 2 *"),
         Job("diary.month", all_writers, add_up, newest_only=True, cron="0 0 29 2 *", covers=FOUR_WEEKS_BEFORE),
-        Job("diary.minute", all_writers, look_on, cron="* * * * *", batch=5),
+        Job("diary.minute", all_writers, do_nothing, cron="* * * * *", batch=5),
     ),
     metadata=metadata,
 )

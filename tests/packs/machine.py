@@ -1,4 +1,4 @@
-"""A pack for the tests of a whole cluster: one job for every way in which runs can stand in each other's way."""
+"""A pack for the cluster tests: one job for every way in which runs can block each other."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.packs.counting import SOON, everything, leave_marks, metadata
 
 
 def _job(name: str, **how: object) -> Job:
-    said = {"tz": "Asia/Kolkata", "batch": 2, "retry": SOON, "timeout": timedelta(days=30), **how}
-    return Job(f"machine.{name}", everything, leave_marks(f"machine.{name}"), **said)  # type: ignore[arg-type]
+    options = {"tz": "Asia/Kolkata", "batch": 2, "retry": SOON, "timeout": timedelta(days=30), **how}
+    return Job(f"machine.{name}", everything, leave_marks(f"machine.{name}"), **options)  # type: ignore[arg-type]
 
 
 pack = Pack(

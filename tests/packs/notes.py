@@ -1,4 +1,4 @@
-"""A pack for the tests: notes that are copied to readers, with an event for each, and out of date when they changed."""
+"""A pack for tests: copies notes with one event each; changed notes are stale."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ copies = Table(
 
 
 def all_notes(scope: Scope) -> Select[tuple[str]]:
-    """Every note."""
+    """All notes."""
     return select(notes.c.id)
 
 
 def changed_notes(scope: Scope) -> Select[tuple[str]]:
-    """Notes whose copy says something else, or is missing."""
+    """Notes whose copy differs or is missing."""
     beside = notes.outerjoin(copies, copies.c.id == notes.c.id)
     return select(notes.c.id).select_from(beside).where(copies.c.text.is_distinct_from(notes.c.text))
 
 
-def how_many(ctx: Context) -> Mapping[str, Any]:
-    """How many notes there are when the run begins."""
+def note_count(ctx: Context) -> Mapping[str, Any]:
+    """The number of notes at the start of the run."""
     with ctx.reading() as db:
         return {"notes": db.execute(select(func.count()).select_from(notes)).scalar_one()}
 
 
 def copy(ctx: Context, items: Items) -> None:
-    """Copies notes, and tells of each; a note `bad` cannot be copied after it was told of."""
+    """Copies notes with one event each; raises after the event of a note `bad`."""
     with ctx.writing() as db:
         for id_, text in db.execute(select(notes.c.id, notes.c.text).where(items.among(notes.c.id))).all():
-            adding = inserting(db, copies).values(id=id_, text=text, beside=str(ctx.facts["notes"]))
-            new = {name: adding.excluded[name] for name in ("text", "beside")}
-            db.execute(adding.on_conflict_do_update(index_elements=["id"], set_=new))
+            statement = inserting(db, copies).values(id=id_, text=text, beside=str(ctx.facts["notes"]))
+            new = {name: statement.excluded[name] for name in ("text", "beside")}
+            db.execute(statement.on_conflict_do_update(index_elements=["id"], set_=new))
             ctx.emit("NoteCopied", f"{id_}:{text}", {"note": id_, "text": text})
             if text == "bad":
                 raise ValueError("this note cannot be copied")
@@ -55,8 +55,10 @@ def copy(ctx: Context, items: Items) -> None:
 pack = Pack(
     "notes",
     jobs=(
-        Job("notes.copy", all_notes, copy, prepare=how_many, stale=changed_notes, cron=NEVER, covers=DAY, batch=4),
-        Job("notes.newest", all_notes, copy, prepare=how_many, newest_only=True, cron=NEVER, covers=FOUR_WEEKS_BEFORE),
+        Job("notes.copy", all_notes, copy, prepare=note_count, stale=changed_notes, cron=NEVER, covers=DAY, batch=4),
+        Job(
+            "notes.newest", all_notes, copy, prepare=note_count, newest_only=True, cron=NEVER, covers=FOUR_WEEKS_BEFORE
+        ),
     ),
     metadata=metadata,
 )

@@ -1,4 +1,4 @@
-"""A pack for the tests of what waits for what: jobs of one day that come after, exclude or replace each other."""
+"""A pack for the tests of admission: jobs that wait for, exclude or replace each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pack for the tests of HTTP: routes that answer, refuse, stumble and take their time."""
+"""A pack for the tests of HTTP: routes that succeed, refuse, fail and are slow."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from opsconsole.extensions import ExtensionContext, Reply, Request, Route
 from tests.packs.counting import NEVER, everything, leave_marks, metadata, things
 
 
-def _counted(serving: ExtensionContext, asked: Request) -> Reply:
-    with serving.reading() as db:
-        found = db.execute(select(func.count()).where(things.c.mood == asked.path["mood"])).scalar_one()
-    return Reply({"success": True, "mood": asked.path["mood"], "things": found, "query": asked.query})
+def _counted(ctx: ExtensionContext, request: Request) -> Reply:
+    with ctx.reading() as db:
+        found = db.execute(select(func.count()).where(things.c.mood == request.path["mood"])).scalar_one()
+    return Reply({"success": True, "mood": request.path["mood"], "things": found, "query": request.query})
 
 
-def _echoed(_serving: ExtensionContext, asked: Request) -> Reply:
-    return Reply({"success": True, "body": asked.body})
+def _echoed(_ctx: ExtensionContext, request: Request) -> Reply:
+    return Reply({"success": True, "body": request.body})
 
 
-def _packed(_serving: ExtensionContext, _asked: Request) -> Reply:
+def _packed(_ctx: ExtensionContext, _request: Request) -> Reply:
     return Reply(b'{"packed":true}')
 
 
-def _refused(_serving: ExtensionContext, _asked: Request) -> Reply:
-    return Reply.error(409, "taken", "somebody else has it", "seat")
+def _refused(_ctx: ExtensionContext, _request: Request) -> Reply:
+    return Reply.error(409, "taken", "another user has it", "seat")
 
 
-def _away(_serving: ExtensionContext, _asked: Request) -> Reply:
+def _unavailable(_ctx: ExtensionContext, _request: Request) -> Reply:
     raise Unavailable("redis", "the connection was\x1b[2J cut")
 
 
-def _stumbled(_serving: ExtensionContext, asked: Request) -> Reply:
-    secret_of_the_code = asked.path
+def _failed(_ctx: ExtensionContext, request: Request) -> Reply:
+    secret_of_the_code = request.path
     raise ValueError(f"hunter2 {secret_of_the_code}")
 
 
-def _mistaken(serving: ExtensionContext, _asked: Request) -> Reply:
-    with serving.reading() as db:
+def _invalid_sql(ctx: ExtensionContext, _request: Request) -> Reply:
+    with ctx.reading() as db:
         db.execute(text("SELECT hunter2 FROM nowhere"))
     return Reply({})
 
 
-def _unspeakable(_serving: ExtensionContext, _asked: Request) -> Reply:
+def _unserializable(_ctx: ExtensionContext, _request: Request) -> Reply:
     return Reply({"body": object()})
 
 
-def _dawdled(_serving: ExtensionContext, asked: Request) -> Reply:
-    time.sleep(float(asked.path["seconds"]))
+def _slow(_ctx: ExtensionContext, request: Request) -> Reply:
+    time.sleep(float(request.path["seconds"]))
     return Reply({"success": True})
 
 
@@ -66,10 +66,10 @@ pack = Pack(
         Route("POST", "/things/{mood}", _refused),
         Route("POST", "/echo", _echoed),
         Route("GET", "/packed", _packed),
-        Route("GET", "/away", _away),
-        Route("GET", "/stumbled", _stumbled),
-        Route("GET", "/mistaken", _mistaken),
-        Route("GET", "/unspeakable", _unspeakable),
-        Route("GET", "/dawdled/{seconds}", _dawdled),
+        Route("GET", "/unavailable", _unavailable),
+        Route("GET", "/failed", _failed),
+        Route("GET", "/invalid_sql", _invalid_sql),
+        Route("GET", "/unserializable", _unserializable),
+        Route("GET", "/slow/{seconds}", _slow),
     ),
 )

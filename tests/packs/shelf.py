@@ -1,4 +1,4 @@
-"""A pack for the tests that has no jobs: three families of cached keys, one of them without an end."""
+"""A pack without jobs: three cache families, one without a TTL."""
 
 from __future__ import annotations
 

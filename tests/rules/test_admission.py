@@ -9,7 +9,7 @@ from opsconsole import DAY, Job, hours, minutes
 from opsconsole.authoring.run import Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.calendar.windows import MOMENT, Covers, Window
 from opsconsole.rules.admission import SLOTS, WaitReason, admissions
-from tests.packs.counting import names, pass_over
+from tests.packs.counting import do_nothing, names
 
 NOON = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
 HOUR = hours(1)
@@ -29,7 +29,7 @@ def job(
     return Job(
         name,
         names,
-        pass_over,
+        do_nothing,
         cron="0 0 * * *",
         covers=covers,
         parallel=parallel,

@@ -19,7 +19,7 @@ from opsconsole.rules.pauses import Pause
 from tests.packs import counting
 from tests.schedules import cron_of
 
-CLOSE = Job("books.close", counting.names, counting.pass_over, cron="0 * * * *")
+CLOSE = Job("books.close", counting.names, counting.do_nothing, cron="0 * * * *")
 CRON = cron_of(CLOSE)
 AT = datetime(2026, 1, 19, 12, 0, tzinfo=UTC)
 NOW = datetime(2026, 1, 19, 18, 0, 30, tzinfo=UTC)

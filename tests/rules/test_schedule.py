@@ -43,7 +43,7 @@ def job(
     return Job(
         name,
         counting.names,
-        counting.pass_over,
+        counting.do_nothing,
         cron=cron,
         tz="Asia/Kolkata",
         catch_up=catch_up,

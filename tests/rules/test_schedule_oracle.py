@@ -212,7 +212,7 @@ def paused_around(at: datetime, drawn: list[tuple[int, int | None]]) -> tuple[In
 
 
 def job(expression: Expression, tz: str, catch_up: CatchUp) -> Job:
-    return Job("books.close", counting.names, counting.pass_over, cron=expression.text, tz=tz, catch_up=catch_up)
+    return Job("books.close", counting.names, counting.do_nothing, cron=expression.text, tz=tz, catch_up=catch_up)
 
 
 def outcomes(
@@ -300,7 +300,7 @@ def years_later(catch_up: CatchUp) -> tuple[list[Schedule], datetime]:
     paused = tuple(Interval(HOUR_CHANGE + (n * 300 + 1) * DAY, HOUR_CHANGE + (n * 300 + 41) * DAY) for n in range(8))
     return [
         Schedule(
-            Job(f"far.job{n}", counting.names, counting.pass_over, cron=text, tz=tz, catch_up=catch_up),
+            Job(f"far.job{n}", counting.names, counting.do_nothing, cron=text, tz=tz, catch_up=catch_up),
             Cron(text, tz),
             HOUR_CHANGE,
             paused if n == 0 else (),

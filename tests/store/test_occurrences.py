@@ -24,7 +24,7 @@ from opsconsole.store.occurrences import OccurrenceFilter
 from tests.packs import counting
 from tests.schedules import cron_of
 
-CLOSE = Job("books.close", counting.names, counting.pass_over, cron="*/10 * * * *", tz="Europe/Berlin")
+CLOSE = Job("books.close", counting.names, counting.do_nothing, cron="*/10 * * * *", tz="Europe/Berlin")
 CRON = cron_of(CLOSE)
 CATALOG = Catalog((Pack("books", jobs=(CLOSE,)),), {CLOSE.name: CLOSE}, {})
 START = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)

@@ -99,12 +99,12 @@ def test_failures_are_stored_by_item_and_counted_by_kind(mixed: Mixed) -> None:
     assert sorted((item, message) for item, _, message in failures) == [
         ("failer1", "out of ink"),
         ("failer2", "out of ink"),
-        ("raiser1", "Indigestible: cannot digest raiser1"),
-        ("raiser2", "Indigestible: cannot digest raiser2"),
+        ("raiser1", "ItemError: cannot digest raiser1"),
+        ("raiser2", "ItemError: cannot digest raiser2"),
     ]
     assert mixed.first.kinds == {
         "out_of_ink": 2,
-        "indigestible": 2,
+        "item_error": 2,
     }
 
 
