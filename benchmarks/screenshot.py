@@ -12,6 +12,7 @@ from opsconsole.cli.session import open_service
 from opsconsole.core import configuration
 from opsconsole.embedded.demo import opening_job, prepared
 from opsconsole.service.service import Service
+from screens import actions
 from screens.app import ConsoleApp
 
 USERS = 10_000
@@ -30,7 +31,7 @@ async def _draw(service: Service, file: Path) -> None:
             if ended > seen and job is not None and not app.snapshot.live:
                 # The run ended between two checks.
                 seen = ended
-                app.trigger(job, None)
+                actions.send_trigger(app, job, None)
         picture = app.export_screenshot(title="opsconsole demo")
         # Without @font-face rules, which would make viewers download fonts.
         file.write_text(re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL), encoding="utf-8")

@@ -1,133 +1,180 @@
-"""What the keys of a page ask for: a question where one is due, then one order to the service."""
+"""What keys and palette commands do: ask for confirmation where it is needed, then send one command."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from opsconsole.service import confirmations as guard
+from opsconsole.rules.backfill_status import Backfill
+from opsconsole.service import confirmations
 from opsconsole.service.snapshot import Run
-from screens.dialogs.clear import ClearDialog, Counted, TypeToConfirm
+from screens.dialogs.clear import ClearDialog, Counted
 from screens.dialogs.dialog import Confirm
 from screens.dialogs.pause import PauseDialog, PauseRequest
+from screens.dialogs.text_dialog import TypeToConfirm
 from screens.dialogs.trigger import TriggerDialog, TriggerRequest
-from screens.panels import clear as clearing, pauses, questions
-from screens.panels.questions import Question
+from screens.host import Host, OnResult
+from screens.panels import backfills, clear as clear_panel, pauses, plan as plan_panel, questions
+from screens.panels.plan import Plan
+from screens.panels.view import zone_of
 
-if TYPE_CHECKING:
-    from opsconsole.cache.clearing import ClearFilter, ClearProgress
-    from screens.app import ConsoleApp
-
-NO_FAMILY = "no pack that is loaded declares a family of cached keys"
-NO_JOB = "there is no job to {}; name a pack under `packs` in the configuration"
+NO_FAMILY = "no loaded pack declares a cache family"
+NO_JOB = "no job to {}; name a pack under `packs` in the configuration"
 
 
-def trigger(app: ConsoleApp, job: str | None) -> None:
+def trigger(host: Host, job: str | None) -> None:
     """Opens the dialog for a job, or for the first one."""
-    if not app.snapshot.jobs:
-        app.say(NO_JOB.format("trigger"), "warn")
+    if not host.snapshot.jobs:
+        host.show_notice(NO_JOB.format("trigger"), "warn")
         return
 
-    def answered(order: TriggerRequest | None) -> None:
-        if order is not None:
-            app.trigger(*order)
+    def answered(request: TriggerRequest | None) -> None:
+        if request is not None:
+            send_trigger(host, *request)
 
-    app.push_screen(TriggerDialog(app.snapshot.jobs, job), answered)
+    host.open_dialog(TriggerDialog(host, host.snapshot.jobs, job), answered)
 
 
-def retry(app: ConsoleApp, run: Run) -> None:
-    """Asks whether what failed in a run shall be done again."""
-    question = questions.retry(run, app.snapshot.environment)
+def send_trigger(host: Host, job: str, date: str | None) -> None:
+    """Triggers a job without a question."""
+    host.send(f"{job} {date}" if date else job, lambda: host.service.commands.trigger(job, date))
+
+
+def retry(host: Host, run: Run) -> None:
+    """Retries what failed in a run, after a question."""
+    question = questions.retry(run, host.snapshot.environment)
     if isinstance(question, str):
-        app.say(question, "warn")
+        host.show_notice(question, "warn")
         return
 
-    def answered(pressed: str | None) -> None:
-        if pressed == question.default:
-            app.orders.give(f"retry of {questions.name(run)}", lambda: app.service.commands.retry(run.id))
+    def answered(button: str | None) -> None:
+        if button == question.default:
+            host.send(f"retry of {questions.run_name(run)}", lambda: host.service.commands.retry(run.id))
 
-    app.push_screen(Confirm(question), answered)
+    host.open_dialog(Confirm(host, question), answered)
 
 
-def cancel(app: ConsoleApp, run: Run) -> None:
-    """Asks whether a run shall end before its time; by force only when it is being cancelled already."""
-    question = questions.cancel(run, app.snapshot.environment, app.now())
+def cancel(host: Host, run: Run) -> None:
+    """Cancels a run after a question; offers to stop it by force once it is being cancelled."""
+    question = questions.cancel(run, host.snapshot.environment, host.now())
     if isinstance(question, str):
-        app.say(question, "warn")
+        host.show_notice(question, "warn")
         return
 
-    def answered(pressed: str | None) -> None:
-        name = questions.name(run)
-        if pressed == questions.CANCEL_RUN:
-            app.orders.give(f"cancel of {name}", lambda: app.service.commands.cancel(run.id))
-        elif pressed == questions.BY_FORCE:
-            app.orders.give(f"end by force of {name}", lambda: app.service.commands.cancel(run.id, force=True))
+    def answered(button: str | None) -> None:
+        name = questions.run_name(run)
+        if button == questions.CANCEL_RUN:
+            host.send(f"cancel of {name}", lambda: host.service.commands.cancel(run.id))
+        elif button == questions.BY_FORCE:
+            host.send(f"forced stop of {name}", lambda: host.service.commands.cancel(run.id, force=True))
 
-    app.push_screen(Confirm(question), answered)
+    host.open_dialog(Confirm(host, question), answered)
 
 
-def pause(app: ConsoleApp, job: str) -> None:
-    """Asks what shall be paused, seen from a job's row, and for how long; `all` for everything."""
-    if not app.snapshot.jobs:
-        app.say(NO_JOB.format("pause"), "warn")
+def pause(host: Host, job: str) -> None:
+    """Asks what to pause, starting from a job, and for how long; `all` offers all jobs only."""
+    if not host.snapshot.jobs:
+        host.show_notice(NO_JOB.format("pause"), "warn")
         return
 
-    def answered(order: PauseRequest | None) -> None:
-        if order is None:
+    def answered(request: PauseRequest | None) -> None:
+        if request is None:
             return
-        until, note = pauses.until(order.length, app.now()), order.note
-        name = f"pause of {pauses.named(order.target)} {order.words}"
-        app.orders.give(name, lambda: app.service.commands.pause(order.target, until=until, note=note))
+        until, target, note = pauses.until(request.duration, host.now()), request.target, request.note
+        name = f"pause of {pauses.target_name(target)} {request.words}"
+        host.send(name, lambda: host.service.commands.pause(target, until=until, note=note))
 
-    app.push_screen(PauseDialog(pauses.targets(job, app.snapshot.jobs)), answered)
+    host.open_dialog(PauseDialog(host, pauses.targets(job, host.snapshot.jobs)), answered)
 
 
-def resume(app: ConsoleApp, job: str) -> None:
-    """Lets a job go on at once. Asks only where that is more than the job: where its pack or everything is paused."""
-    now = app.now()
-    held = pauses.holding(app.snapshot.pauses, job, now)
-    question: Question | None = questions.resume(job, held, now, app.zone_of(job))
+def resume(host: Host, job: str) -> None:
+    """Resumes a job. Asks only where that resumes more than the job: where its pack or all jobs are paused."""
+    now = host.now()
+    active = pauses.active(host.snapshot.pauses, job, now)
+    question = questions.resume(job, active, now, zone_of(host.snapshot, job))
     if question is None:
-        resume_only(app, job)
+        resume_only(host, job)
         return
+    default = question.default
 
-    def answered(pressed: str | None) -> None:
-        if pressed == question.default:
-            for target in dict.fromkeys(pause.target for pause in held):
-                resume_only(app, target)
+    def answered(button: str | None) -> None:
+        if button == default:
+            for target in dict.fromkeys(pause.target for pause in active):
+                resume_only(host, target)
 
-    app.push_screen(Confirm(question), answered)
-
-
-def resume_only(app: ConsoleApp, target: str) -> None:
-    """Lets exactly that job, pack or `all` go on."""
-    app.orders.give(f"resume of {pauses.named(target)}", lambda: app.service.commands.resume(target))
+    host.open_dialog(Confirm(host, question), answered)
 
 
-def clear(app: ConsoleApp) -> None:
-    """Asks whose cached keys shall go, counts them, and asks once more; for a name to be typed where they are many or
-    it is production.
-    """
-    families = app.service.queries.families()
+def resume_only(host: Host, target: str) -> None:
+    """Resumes exactly this job, this pack or `all`."""
+    host.send(f"resume of {pauses.target_name(target)}", lambda: host.service.commands.resume(target))
+
+
+def clear(host: Host) -> None:
+    """Asks which cached keys to clear, counts them, and asks for confirmation."""
+    families = host.service.queries.families()
     if not families:
-        app.say(NO_FAMILY, "warn")
+        host.show_notice(NO_FAMILY, "warn")
         return
 
-    def counted(found: Counted | None) -> None:
-        if found is not None:
-            _confirm_clearing(app, *found)
+    def counted(answer: Counted | None) -> None:
+        if answer is not None:
+            _confirm_clear(host, answer)
 
-    app.push_screen(ClearDialog(families), counted)
+    host.open_dialog(ClearDialog(host, families), counted)
 
 
-def _confirm_clearing(app: ConsoleApp, wanted: ClearFilter, swept: ClearProgress) -> None:
-    environment = app.snapshot.environment
-    question = clearing.question(wanted, swept, environment)
-    word = guard.word_to_clear(wanted, swept.total, environment)
+def _confirm_clear(host: Host, counted: Counted) -> None:
+    environment, selected, total = host.snapshot.environment, counted.filter, counted.progress.total
+    question = clear_panel.question(selected, counted.progress, environment)
+    word = confirmations.word_to_clear(selected, total, environment)
 
-    def answered(pressed: str | None) -> None:
-        if pressed == question.buttons[0]:
-            app.orders.give(
-                f"clearing of {wanted}", lambda: app.service.commands.clear_cache(wanted, counted=swept.total)
-            )
+    def answered(button: str | None) -> None:
+        if button == question.buttons[0]:
+            clear_keys = host.service.commands.clear_cache
+            host.send(f"clearing of {selected}", lambda: clear_keys(selected, counted=total))
 
-    app.push_screen(Confirm(question) if word is None else TypeToConfirm(question, word), answered)
+    host.open_dialog(Confirm(host, question) if word is None else TypeToConfirm(host, question, word), answered)
+
+
+# --- backfills ----------------------------------------------------------------------------------------------------
+
+
+def apply_plan(host: Host, plan: Plan, on_request: Callable[[], None], on_result: OnResult) -> None:
+    """Starts a planned backfill after a question. `on_request` is called when the operator has confirmed."""
+    number, environment = plan.backfill.id, host.snapshot.environment
+    question, word = plan_panel.question(plan, environment), plan_panel.word(plan, environment)
+
+    def answered(button: str | None) -> None:
+        if button == question.buttons[0]:
+            on_request()
+            host.send(f"backfill {number}", lambda: host.service.backfills.apply(number), on_result)
+
+    if word is None:
+        host.open_dialog(Confirm(host, question), answered)
+    else:
+        dialog = TypeToConfirm(host, question, word, consequence="run them", otherwise="nothing is run")
+        host.open_dialog(dialog, answered)
+
+
+def cancel_backfill(host: Host, backfill: Backfill) -> None:
+    """Cancels a backfill after a question."""
+    question = backfills.cancel(backfill, host.snapshot.environment)
+    if isinstance(question, str):
+        host.show_notice(question, "warn")
+        return
+
+    def answered(button: str | None) -> None:
+        if button == backfills.CANCEL_BACKFILL:
+            host.send(f"cancel of backfill {backfill.id}", lambda: host.service.backfills.cancel(backfill.id))
+
+    host.open_dialog(Confirm(host, question), answered)
+
+
+def pause_backfill(host: Host, backfill: Backfill) -> None:
+    """Pauses a backfill: no further window starts."""
+    host.send(f"pause of backfill {backfill.id}", lambda: host.service.backfills.pause(backfill.id))
+
+
+def resume_backfill(host: Host, backfill: Backfill) -> None:
+    """Resumes a backfill: runs what is not done, failed windows included."""
+    host.send(f"resume of backfill {backfill.id}", lambda: host.service.backfills.resume(backfill.id))

@@ -1,90 +1,83 @@
-"""Hands orders to the service, each of them once at a time, and tells what came of it."""
+"""Sends commands to the service, each at most once at a time, and shows their outcome."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.service.snapshot import CommandProgress, Outcome
-from screens.panels import clear as clearing
+from screens.host import Host, OnResult
+from screens.panels import clear as clear_panel
 from screens.threads import run_in_thread
 
-if TYPE_CHECKING:
-    from screens.app import ConsoleApp
-
-LOOK_SECONDS = 0.5
-OUTCOME_SECONDS = 5.0
-"""So long a command may wait for a leader before the console says that it waits; after that it looks as often."""
-
-Then = Callable[[str | None], None]
+POLL_SECONDS = 0.5
+LEADER_SECONDS = 5.0
+"""How long a command may wait for a leader before the console reports that it waits; later the poll interval."""
 
 
 class CommandSender:
-    """What was asked for and is not settled yet, by its name: whoever presses a key again is told so."""
+    """Keeps the commands without an outcome by name, so that a second key press does not send one twice."""
 
-    def __init__(self, app: ConsoleApp) -> None:
-        self._app = app
-        self._open: dict[str, int | None] = {}
-        self._then: dict[str, Then] = {}
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._pending: dict[str, int | None] = {}
+        self._on_result: dict[str, OnResult] = {}
 
-    def give(self, name: str, ask: Callable[[], int], then: Then | None = None) -> None:
-        """Asks for something, acknowledges that at once, and tells what came of it. `name` says it in words; `then` is
-        called with why it was not done, or with None when it was.
-        """
-        if name in self._open:
-            number = self._open[name]
-            known = f", as command {number}, and not carried out yet" if number is not None else ""
-            self._app.say(f"{name} is already asked for{known}", "warn")
+    def send(self, name: str, command: Callable[[], int], on_result: OnResult | None = None) -> None:
+        """Sends a command, acknowledges it at once and shows its outcome later."""
+        if name in self._pending:
+            number = self._pending[name]
+            status = f" (command {number}, still pending)" if number is not None else ""
+            self._host.show_notice(f"{name} is already requested{status}", "warn")
             return
-        self._open[name] = None
-        if then is not None:
-            self._then[name] = then
-        self._app.say(f"asked for: {name}")
+        self._pending[name] = None
+        if on_result is not None:
+            self._on_result[name] = on_result
+        self._host.show_notice(f"requested: {name}")
 
-        def taken(number: int | OpsconsoleError) -> None:
+        def accepted(number: int | OpsconsoleError) -> None:
             if isinstance(number, OpsconsoleError):
-                self._settled(name, number.sentence, "bad")
+                self._finish(name, number.sentence, "bad")
             else:
-                self._open[name] = number
+                self._pending[name] = number
                 self._follow(name, number, 0.0)
 
-        run_in_thread(self._app, ask, taken)
+        run_in_thread(self._host, command, accepted)
 
     def _follow(self, name: str, number: int, waited: float) -> None:
-        """Looks again and again; `waited` is for how many seconds already, as long as it has said nothing of it."""
-        patience = LOOK_SECONDS if waited < OUTCOME_SECONDS else 0.0
-        service = self._app.service
+        """Polls for the outcome; `waited` is the number of seconds since the command was sent."""
+        timeout = POLL_SECONDS if waited < LEADER_SECONDS else 0.0
+        service = self._host.service
 
-        def look() -> Outcome | CommandProgress | None:
-            return service.commands.outcome(number, patience) or service.commands.progress(number)
+        def poll() -> Outcome | CommandProgress | None:
+            return service.commands.outcome(number, timeout) or service.commands.progress(number)
 
-        def told(found: Outcome | CommandProgress | OpsconsoleError | None) -> None:
-            if isinstance(found, OpsconsoleError):
-                self._settled(name, found.sentence, "bad")
-            elif isinstance(found, CommandProgress):
-                self._app.say(clearing.how_far(name, found))
-                self._app.set_timer(LOOK_SECONDS, lambda: self._follow(name, number, OUTCOME_SECONDS))
-            elif found is None:
-                self._wait(name, number, waited + patience, is_new=bool(patience))
-            elif found.refused is not None:
-                self._settled(name, f"refused: {found.refused}", "warn")
+        def polled(result: Outcome | CommandProgress | OpsconsoleError | None) -> None:
+            if isinstance(result, OpsconsoleError):
+                self._finish(name, result.sentence, "bad")
+            elif isinstance(result, CommandProgress):
+                self._host.show_notice(clear_panel.progress_message(name, result))
+                self._host.set_timer(POLL_SECONDS, lambda: self._follow(name, number, LEADER_SECONDS))
+            elif result is None:
+                self._wait(name, number, waited + timeout, is_new=bool(timeout))
+            elif result.refused is not None:
+                self._finish(name, f"refused: {result.refused}", "warn")
             else:
-                self._settled(name, found.done or f"{name}: run {found.run} is started", "ok")
+                self._finish(name, result.done or f"{name}: run {result.run} started", "ok")
 
-        run_in_thread(self._app, look, told)
+        run_in_thread(self._host, poll, polled)
 
     def _wait(self, name: str, number: int, waited: float, *, is_new: bool) -> None:
-        if waited < OUTCOME_SECONDS:
+        if waited < LEADER_SECONDS:
             self._follow(name, number, waited)
             return
         if is_new:
-            waits = "waits for a leader" if self._app.snapshot.leader is None else "is not carried out yet"
-            self._app.say(f"{name} is asked for, as command {number}, and {waits}", "warn")
-        self._app.set_timer(OUTCOME_SECONDS, lambda: self._follow(name, number, OUTCOME_SECONDS))
+            status = "waits for a leader" if self._host.snapshot.leader is None else "is still pending"
+            self._host.show_notice(f"{name}: command {number} {status}", "warn")
+        self._host.set_timer(LEADER_SECONDS, lambda: self._follow(name, number, LEADER_SECONDS))
 
-    def _settled(self, name: str, sentence: str, style: str) -> None:
-        del self._open[name]
-        self._app.say(sentence, style)
-        if (then := self._then.pop(name, None)) is not None:
-            then(None if style == "ok" else sentence)
+    def _finish(self, name: str, message: str, style: str) -> None:
+        del self._pending[name]
+        self._host.show_notice(message, style)
+        if (on_result := self._on_result.pop(name, None)) is not None:
+            on_result(None if style == "ok" else message)

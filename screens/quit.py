@@ -1,114 +1,112 @@
-"""Quits the console, and asks first what shall become of the runs that this would interrupt."""
+"""Quits the console; asks first when quitting would interrupt runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from textual.screen import Screen
 
 from opsconsole.core.errors import OpsconsoleError, Unavailable
 from opsconsole.service.snapshot import Run
 from screens.dialogs.dialog import Confirm
+from screens.host import Host
 from screens.panels import questions
 from screens.threads import run_in_thread
 
-if TYPE_CHECKING:
-    from screens.app import ConsoleApp
+STORE_SECONDS = 2.0
+"""How long quitting waits for the store to report the runs of this process."""
+STOP_NOTE = "its operator quit the console"
 
-QUIT_SECONDS = 2.0
-"""So long quitting waits for the store to say what runs."""
-WHY = "whoever ran it quits the console"
+
+class QuittingHost(Host, Protocol):
+    """A host that can be quit."""
+
+    @property
+    def screen(self) -> Screen[object]: ...
+    def exit(self) -> None: ...
 
 
 class QuitFlow:
-    """Remembers the runs that quitting waits for, and quits when they have ended."""
+    """Keeps the runs that quitting waits for, and quits when they have ended."""
 
-    def __init__(self, app: ConsoleApp) -> None:
-        self._app = app
+    def __init__(self, host: QuittingHost) -> None:
+        self._host = host
         self._runs: tuple[Run, ...] = ()
-        self._looking = False
+        self._polling = False
 
     @property
     def awaited(self) -> tuple[Run, ...]:
-        """The runs that quitting waits for; none when nobody wants to quit."""
+        """The runs that quitting waits for; empty unless the operator chose to wait."""
         return self._runs
 
-    def ask(self) -> None:
-        """Quits at once when nothing runs here; else asks, also when it waits already."""
-        answered: list[bool] = []
+    def start(self) -> None:
+        """Quits at once when nothing runs in this process; otherwise opens the dialog."""
+        is_done = False
 
-        def told(found: tuple[Run, ...] | OpsconsoleError) -> None:
-            if answered or isinstance(self._app.screen, Confirm):
+        def loaded(result: tuple[Run, ...] | OpsconsoleError) -> None:
+            nonlocal is_done
+            if is_done or isinstance(self._host.screen, Confirm):
                 return
-            answered.append(True)
-            if isinstance(found, OpsconsoleError):
-                self._app.push_screen(Confirm(questions.leave_unknown(found.sentence)), self._answered)
-            elif found:
-                environment = self._app.snapshot.environment
-                question = questions.leave(found, environment, waiting=bool(self._runs))
-                self._app.push_screen(Confirm(question), lambda pressed: self._answered(pressed, found))
+            is_done = True
+            if isinstance(result, OpsconsoleError):
+                self._ask(questions.quit_with_unknown_runs(result.sentence))
+            elif result:
+                environment = self._host.snapshot.environment
+                self._ask(questions.quit_with_runs(result, environment, waiting=bool(self._runs)), result)
             else:
-                self._app.exit()
+                self._host.exit()
 
-        silent = Unavailable("store", "it does not answer")
-        self._app.set_timer(QUIT_SECONDS, lambda: told(silent))
-        run_in_thread(self._app, self._app.service.runs_here, told)
+        timed_out = Unavailable("store", "timeout")
+        self._host.set_timer(STORE_SECONDS, lambda: loaded(timed_out))
+        run_in_thread(self._host, self._host.service.runs_here, loaded)
 
-    def look(self) -> None:
-        """Quits when what was waited for has ended; called again and again."""
-        if self._runs and not self._looking:
-            self._looking = True
-            run_in_thread(self._app, self._app.service.runs_here, self._seen)
+    def poll(self) -> None:
+        """Quits when the awaited runs have ended; called once a second."""
+        if self._runs and not self._polling:
+            self._polling = True
+            run_in_thread(self._host, self._host.service.runs_here, self._polled)
 
-    def _seen(self, found: tuple[Run, ...] | OpsconsoleError) -> None:
-        self._looking = False
-        if not self._runs or isinstance(found, OpsconsoleError):
+    def _polled(self, result: tuple[Run, ...] | OpsconsoleError) -> None:
+        self._polling = False
+        if not self._runs or isinstance(result, OpsconsoleError):
             return
-        self._runs = found
-        if not found:
-            self._app.exit()
+        self._runs = result
+        if not result:
+            self._host.exit()
 
-    def _answered(self, pressed: str | None, runs: Sequence[Run] = ()) -> None:
-        if pressed == questions.QUIT:
-            self._app.exit()
-        elif pressed in (questions.WAIT, questions.KEEP_WAITING):
-            self._wait(runs)
-        elif pressed == questions.HAND_OVER:
-            self._hand_over()
-        elif pressed == questions.STOP:
-            self._stop(runs)
-        elif pressed == questions.STAY:
-            self._stay()
+    def _ask(self, question: questions.Question, runs: Sequence[Run] = ()) -> None:
+        def answered(button: str | None) -> None:
+            if button == questions.QUIT:
+                self._host.exit()
+            elif button in (questions.WAIT, questions.KEEP_WAITING):
+                self._wait(runs)
+            elif button == questions.HAND_OVER:
+                self._then(self._host.service.hand_over, "a process that takes over", self._host.exit)
+            elif button == questions.STOP:
+                self._then(lambda: self._stop(runs), "stop of the runs in this process", lambda: self._wait(runs))
+            elif button == questions.STAY and self._runs:
+                self._runs = ()
+                self._host.show_notice("the console stays open")
+
+        self._host.open_dialog(Confirm(self._host, question), answered)
 
     def _wait(self, runs: Sequence[Run]) -> None:
         self._runs = tuple(runs)
-        self._app.say("waits; q asks again", "warn")
-        self.look()
-
-    def _stay(self) -> None:
-        if self._runs:
-            self._runs = ()
-            self._app.say("the console stays open")
-
-    def _hand_over(self) -> None:
-        def handed(told: OpsconsoleError | None) -> None:
-            if isinstance(told, OpsconsoleError):
-                self._app.say(told.sentence, "bad")
-            else:
-                self._app.exit()
-
-        self._app.say("asked for: a process that takes over")
-        run_in_thread(self._app, self._app.service.hand_over, handed)
+        self._host.show_notice("waiting; q asks again", "warn")
+        self.poll()
 
     def _stop(self, runs: Sequence[Run]) -> None:
-        def stop() -> None:
-            for run in runs:
-                self._app.service.commands.cancel(run.id, note=WHY)
+        """In a thread."""
+        for run in runs:
+            self._host.service.commands.cancel(run.id, note=STOP_NOTE)
 
-        def stopping(told: OpsconsoleError | None) -> None:
-            if isinstance(told, OpsconsoleError):
-                self._app.say(told.sentence, "bad")
+    def _then(self, call: Callable[[], None], name: str, on_success: Callable[[], None]) -> None:
+        def done(result: OpsconsoleError | None) -> None:
+            if isinstance(result, OpsconsoleError):
+                self._host.show_notice(result.sentence, "bad")
             else:
-                self._wait(runs)
+                on_success()
 
-        self._app.say("asked for: an end of what runs here")
-        run_in_thread(self._app, stop, stopping)
+        self._host.show_notice(f"requested: {name}")
+        run_in_thread(self._host, call, done)

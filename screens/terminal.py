@@ -1,4 +1,4 @@
-"""Between the console and its terminal: signals, a terminal that stops reading, and one that is gone."""
+"""The console's terminal: signals, a terminal that stops reading, and one that is closed."""
 
 from __future__ import annotations
 
@@ -26,45 +26,45 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HUNG_SECONDS = 12.0
-"""A signal asks the loop to end; after this long the watchdog ends the process instead."""
+"""A signal stops the loop; after this long the watchdog ends the process."""
 
 STALLED_SECONDS = 1.0
-"""A terminal that takes nothing for so long has stopped reading; what is drawn meanwhile is dropped."""
+"""A terminal that accepts nothing for this long has stopped reading; output is dropped until it reads again."""
 
-LAST_WORDS_SECONDS = 2.0
+CLOSE_SECONDS = 2.0
 HANGUP = 128 + signal.SIGHUP
 
 RESTORE = (
     b"\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l"
 )
-"""Everything that the console may have switched on is off again, whatever it was."""
+"""Switches off every terminal mode that the console may have switched on."""
 
 
 class Received:
-    """Ends the console when a signal asks for it: at first in good order, at the second one at once."""
+    """Ends the console on a signal: the first one exits cleanly, the second one at once."""
 
     def __init__(self, app: App[Any]) -> None:
         self.exit_code = 0
         self._app = app
         self._attributes = _attributes()
-        self._over = threading.Event()
+        self._ended = threading.Event()
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler. It runs even while the loop is blocked, which a handler of the loop's would not."""
+        """The signal handler. It runs even while the event loop is blocked, unlike a handler of the loop."""
         if self.exit_code:
             self.end_now()
         self.exit_code = 128 + number
         threading.Thread(target=self._watch, name="console-watchdog", daemon=True).start()
 
-    def over(self) -> None:
-        """The console has ended by itself."""
-        self._over.set()
+    def ended(self) -> None:
+        """Stops the watchdog: the console has exited."""
+        self._ended.set()
 
     def end_now(self) -> None:
-        """Restores the terminal as far as it lets itself, and ends the process."""
-        log.error("the console does not end in good order; it is ended")
+        """Restores the terminal as far as possible, and ends the process."""
+        log.error("the console did not exit cleanly; killing it")
         if sys.__stdin__ is not None:
-            with suppress(OSError, ValueError):  # opened anew, so as not to wait for a reader that has stopped
+            with suppress(OSError, ValueError):  # a new descriptor: non-blocking for this write only
                 terminal = os.open(os.ttyname(sys.__stdin__.fileno()), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
                 os.write(terminal, RESTORE)
             with suppress(termios.error, OSError, ValueError):
@@ -75,16 +75,16 @@ class Received:
     def _watch(self) -> None:
         end = time.monotonic() + HUNG_SECONDS
         while time.monotonic() < end:
-            with suppress(RuntimeError):  # the loop is not there yet, or not any more
+            with suppress(RuntimeError):  # the loop has not started, or has stopped
                 self._app.call_later(self._app.exit, None, self.exit_code)
-            if self._over.wait(0.5):
+            if self._ended.wait(0.5):
                 return
         self.end_now()
 
 
 @contextmanager
 def signals(app: App[Any]) -> Iterator[Received]:
-    """SIGHUP, SIGTERM and SIGINT end the console in good order as long as this lasts."""
+    """Makes SIGHUP, SIGTERM and SIGINT exit the console cleanly within the context."""
     received = Received(app)
     before = {
         number: signal.signal(number, received.receive) for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
@@ -92,100 +92,100 @@ def signals(app: App[Any]) -> Iterator[Received]:
     try:
         yield received
     finally:
-        received.over()
+        received.ended()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-class Outlet:
-    """What the driver writes to: never waits for long, and says when the terminal is gone or reads again.
+class TerminalWriter:
+    """The driver's output: never blocks for long, and reports when the terminal is closed or reads again.
 
-    It opens the terminal anew, so that not waiting is a property of this way to it alone.
+    It opens the terminal again, so that only this descriptor is non-blocking.
     """
 
-    def __init__(self, file: int, *, gone: Callable[[], None], reads_again: Callable[[], None]) -> None:
-        self._gone, self._reads_again = gone, reads_again
+    def __init__(self, file: int, *, on_close: Callable[[], None], on_resume: Callable[[], None]) -> None:
+        self._on_close, self._on_resume = on_close, on_resume
         self._file = file
         with suppress(OSError):
             self._file = os.open(os.ttyname(file), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
-        self._rest = b""
-        self.is_gone = False
+        self._unsent = b""
+        self.is_closed = False
 
     def fileno(self) -> int:
-        """The terminal."""
+        """The descriptor."""
         return self._file
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Does nothing: writes are not buffered."""
 
     def write(self, text: str) -> None:
-        """Writes all of it; while the terminal does not read nothing, but for the end of what was begun."""
-        if self.is_gone:
+        """Writes the text. While the terminal does not read, only the rest of an earlier text is written."""
+        if self.is_closed:
             return
-        if self._rest:
-            self._rest = self._put(self._rest, 0.0)
-            if not self._rest and not self.is_gone:
-                self._reads_again()
+        if self._unsent:
+            self._unsent = self._send(self._unsent, 0.0)
+            if not self._unsent and not self.is_closed:
+                self._on_resume()
             return
-        self._rest = self._put(text.encode(errors="replace"), STALLED_SECONDS)
+        self._unsent = self._send(text.encode(errors="replace"), STALLED_SECONDS)
 
-    def close(self, patience: float = LAST_WORDS_SECONDS) -> None:
-        """The terminal's modes are set back even when it had stopped reading, if it reads again soon."""
-        if self._rest and not self.is_gone:
-            self._put(self._rest + RESTORE, patience)
+    def close(self, timeout: float = CLOSE_SECONDS) -> None:
+        """Restores the terminal's modes even when it had stopped reading, if it reads again within the timeout."""
+        if self._unsent and not self.is_closed:
+            self._send(self._unsent + RESTORE, timeout)
 
-    def _put(self, data: bytes, patience: float) -> bytes:
-        """Writes what the terminal takes; returns the rest."""
+    def _send(self, data: bytes, timeout: float) -> bytes:
+        """Writes what the terminal accepts; returns the rest."""
         while data:
             try:
                 data = data[os.write(self._file, data) :]
             except BlockingIOError:
-                if not select.select([], [self._file], [], patience)[1]:
+                if not select.select([], [self._file], [], timeout)[1]:
                     return data
             except OSError as error:
                 if error.errno != errno.EINTR:
-                    self.is_gone = True
-                    self._gone()
+                    self.is_closed = True
+                    self._on_close()
                     return b""
         return b""
 
 
 class SteadyDriver(LinuxDriver):
-    """Textual's driver, with an Outlet, and without a traceback on a terminal that is gone."""
+    """Textual's driver with a TerminalWriter, and without a traceback when the terminal is closed."""
 
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
         file = self._file.fileno() if self._file is not None else 2
-        self._outlet = Outlet(file, gone=self._end, reads_again=self._draw_anew)
-        self._file = cast("TextIOWrapper", self._outlet)  # it is only written to
+        self._writer = TerminalWriter(file, on_close=self._hang_up, on_resume=self._redraw)
+        self._file = cast("TextIOWrapper", self._writer)  # Textual only writes to it
 
     def close(self) -> None:
-        """Ends the writing; nobody who has hung up is waited for."""
+        """Closes the writer; does not wait for a terminal that has hung up."""
         super().close()
-        self._outlet.close(0.0 if self._app.return_code == HANGUP else LAST_WORDS_SECONDS)
+        self._writer.close(0.0 if self._app.return_code == HANGUP else CLOSE_SECONDS)
 
     def _run_input_thread(self) -> None:
-        threading.Thread(target=self._watch_the_line, name="console-line", daemon=True).start()
+        threading.Thread(target=self._watch_for_hangup, name="console-hangup", daemon=True).start()
         try:
             self.run_input_thread()
         except OSError:
-            self._end()
+            self._hang_up()
 
-    def _watch_the_line(self) -> None:
-        """Reading from a line that is cut gives nothing, at once and for ever, which the framework does not take for
-        its end: it would spin until something is drawn.
+    def _watch_for_hangup(self) -> None:
+        """Reading from a closed terminal returns nothing at once and forever. Textual does not take that for its end
+        and would spin until something is drawn.
         """
-        line = select.poll()
-        line.register(self.fileno, 0)  # no event but that it is gone
+        poll = select.poll()
+        poll.register(self.fileno, 0)  # no events but errors and hang-up
         with suppress(OSError):
-            line.poll()
-            self._end()
+            poll.poll()
+            self._hang_up()
 
-    def _end(self) -> None:
+    def _hang_up(self) -> None:
         with suppress(RuntimeError):
             self._app.call_later(self._app.exit, None, HANGUP)
 
-    def _draw_anew(self) -> None:
+    def _redraw(self) -> None:
         with suppress(RuntimeError):
             self._app.call_later(self._app.refresh)
 

@@ -1,34 +1,40 @@
-"""Asks the service beside the screen's loop: what blocks there blocks no key here."""
+"""Runs blocking calls beside the event loop, so that a slow store delays no key press."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
-
-from textual.message_pump import MessagePump
+from typing import Protocol, TypeVar
 
 from opsconsole.core.errors import OpsconsoleError
 
-Told = TypeVar("Told")
+Result = TypeVar("Result")
 
 
-def run_in_thread(pump: MessagePump, call: Callable[[], Told], then: Callable[[Told | OpsconsoleError], None]) -> None:
-    """Calls `call` in a thread, and `then` with what it returned, or with its error, on the loop of `pump`.
+class Loop(Protocol):
+    """What runs a callback on the event loop: the application, a page or a dialog."""
 
-    The thread is a daemon: a service that hangs does not keep the console from ending. Nothing is told to a screen that
-    has been closed by then.
+    def call_later(self, callback: Callable[..., object], /, *args: object) -> object: ...
+
+
+def run_in_thread(
+    loop: Loop, call: Callable[[], Result], on_result: Callable[[Result | OpsconsoleError], None]
+) -> None:
+    """Runs `call` in a thread, then `on_result` on `loop` with its result or its error.
+
+    The thread is a daemon: a service that hangs does not keep the console from exiting. A page or dialog that has been
+    closed in the meantime receives no result.
     """
 
     def work() -> None:
-        told: Told | OpsconsoleError = OpsconsoleError("that went wrong inside the console; its log has the details")
+        result: Result | OpsconsoleError = OpsconsoleError("unexpected error in the console; see its log")
         try:
-            told = call()
+            result = call()
         except OpsconsoleError as error:
-            told = error
+            result = error
         finally:
-            with suppress(RuntimeError):  # the loop has ended meanwhile
-                pump.call_later(then, told)
+            with suppress(RuntimeError):  # the loop has stopped
+                loop.call_later(on_result, result)
 
-    threading.Thread(target=work, name="console-asks", daemon=True).start()
+    threading.Thread(target=work, name="console-call", daemon=True).start()

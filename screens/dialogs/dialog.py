@@ -1,76 +1,70 @@
-"""Questions that stand before what cannot be undone, and the frame that all dialogs have."""
+"""The frame that all dialogs share, and the dialog that asks for confirmation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+from typing import ClassVar, Generic
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import ModalScreen
 
+from opsconsole.service import confirmations
+from screens.host import Answer, Host
 from screens.panels.questions import CANCEL, Question
-from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, tell, width, wrapped
+from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, width, wrapped
 from screens.widgets.paint import Lines
 
-if TYPE_CHECKING:
-    from screens.app import ConsoleApp
-
-Answer = TypeVar("Answer")
 WIDTH = 72
 INNER = WIDTH - 6
 HINTS = ("enter presses · esc goes back", "esc goes back", "esc back")
 
 
 class Dialog(ModalScreen[Answer], Generic[Answer]):
-    """A few lines and buttons in the middle of the screen. Escape leaves without an answer, as the last button does."""
+    """A few lines and buttons in the middle of the screen. Escape and the last button close it without an answer."""
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back", priority=True),
         Binding("enter", "press", "confirm"),
-        Binding("left,h,shift+tab", "button(-1)", "button before"),
+        Binding("left,h,shift+tab", "button(-1)", "previous button"),
         Binding("right,l,tab", "button(1)", "next button"),
     ]
 
-    def __init__(self, buttons: Sequence[str] = ("OK", CANCEL), *, button: int = 0) -> None:
+    def __init__(self, host: Host, buttons: Sequence[str] = ("OK", CANCEL), *, button: int = 0) -> None:
         super().__init__()
+        self.host = host
         self.buttons = buttons
         self.button = button
 
-    @property
-    def console_app(self) -> ConsoleApp:
-        """The application, by its own type."""
-        return cast("ConsoleApp", self.app)
-
     def compose(self) -> ComposeResult:
         """A frame with lines in it."""
-        with Container(id="frame", classes="ascii" if self.console_app.ascii else ""):
-            yield Lines(ascii=self.console_app.ascii)
+        with Container(id="frame", classes="ascii" if self.host.ascii else ""):
+            yield Lines(ascii=self.host.ascii)
 
     def content(self) -> Sequence[Line]:
         """The lines above the buttons."""
         raise NotImplementedError
 
     def confirm(self) -> None:
-        """A button was pressed that is not the last one."""
+        """Called when any button but the last one is pressed."""
         raise NotImplementedError
 
     def repaint(self) -> None:
-        """Draws the dialog anew."""
-        lines = [crop(each, INNER) for each in (*self.content(), EMPTY, self._buttons())]
+        """Draws the dialog again."""
+        lines = [crop(each, INNER) for each in (*self.content(), EMPTY, self.button_line())]
         widget = self.query_one(Lines)
         if len(lines) != len(widget.lines):
             widget.styles.height = len(lines)
         widget.show(lines)
 
     def on_mount(self) -> None:
-        """The first picture."""
+        """Draws the dialog."""
         self.repaint()
 
     def action_leave(self) -> None:
-        """Leaves without an answer."""
+        """Closes the dialog without an answer."""
         self.dismiss(None)
 
     def action_button(self, step: int) -> None:
@@ -85,30 +79,30 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         else:
             self.action_leave()
 
-    def _buttons(self) -> Line:
+    def button_line(self) -> Line:
+        """The buttons, and a hint about the keys where there is room."""
         pieces: list[Piece] = []
         for index, word in enumerate(self.buttons):
-            chosen = index == self.button
-            pieces += [Piece(f"[ {word} ]", "chosen") if chosen else Piece(f"  {word}  "), Piece("   ")]
+            is_chosen = index == self.button
+            pieces += [Piece(f"[ {word} ]", "chosen") if is_chosen else Piece(f"  {word}  "), Piece("   ")]
         room = INNER - width(pieces)
-        hint = next((told for told in HINTS if len(told) <= room), "")
+        hint = next((hint for hint in HINTS if len(hint) <= room), "")
         return line(*pieces, Piece(hint, "quiet"))
 
 
 class Confirm(Dialog[str]):
     """A question; answers with the button that was pressed, the last one included, or None."""
 
-    def __init__(self, question: Question) -> None:
-        super().__init__(question.buttons, button=question.chosen)
+    def __init__(self, host: Host, question: Question) -> None:
+        super().__init__(host, question.buttons, button=question.chosen)
         self._question = question
 
     def content(self) -> Sequence[Line]:
-        """The title and what it means."""
-        question = self._question
-        return [line(tell(question.title, "title")), EMPTY, *wrapped(question.sentences, INNER)]
+        """The title and the sentences."""
+        return [line(text(self._question.title, "title")), EMPTY, *wrapped(self._question.sentences, INNER)]
 
     def confirm(self) -> None:
-        """Hands the answer on."""
+        """Answers with the button."""
         self.dismiss(self.buttons[self.button])
 
     def action_press(self) -> None:
@@ -116,8 +110,8 @@ class Confirm(Dialog[str]):
         self.confirm()
 
 
-def titled(title: str, environment: str) -> Line:
-    """A dialog's first line: what it is, and where that would be."""
-    production = environment.lower() in ("production", "prod")
-    shown = tell(f" {environment.upper()} " if production else environment, "alarm" if production else "title", 24)
-    return ends(line(Piece(title, "title")), line(shown), INNER)
+def title_line(title: str, environment: str) -> Line:
+    """A dialog's first line: its title and the environment."""
+    if confirmations.is_production(environment):
+        return ends(line(Piece(title, "title")), line(text(f" {environment.upper()} ", "alarm", 24)), INNER)
+    return ends(line(Piece(title, "title")), line(text(environment, "title", 24)), INNER)

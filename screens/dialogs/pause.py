@@ -1,4 +1,4 @@
-"""The dialog that pauses a job, its pack, or everything."""
+"""The dialog that pauses a job, its pack, or all jobs."""
 
 from __future__ import annotations
 
@@ -6,137 +6,121 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar, NamedTuple
 
-from textual import events
 from textual.binding import Binding, BindingType
 
-from screens.dialogs.dialog import INNER, Dialog, titled
+from screens.dialogs.dialog import INNER, title_line
+from screens.dialogs.text_dialog import TextDialog
+from screens.host import Host
 from screens.panels import pauses
 from screens.panels.questions import CANCEL
-from screens.widgets import symbols as look
-from screens.widgets.lines import EMPTY, Line, Piece, left, line, tail, tell, wrapped
+from screens.panels.view import zone_of
+from screens.widgets import symbols
+from screens.widgets.lines import EMPTY, Line, Piece, left, line, wrapped
+from screens.widgets.text_field import TextField
 
 NOTE_LENGTH = 200
 NOTE_CELLS = 52
-TOLD_LINES = 2
-"""The dialog keeps its height, whatever is paused already."""
+EXISTING_LINES = 2
+"""The dialog keeps its height whether or not the target is paused already."""
 
 
 class PauseRequest(NamedTuple):
-    """What to pause, for how long (None: until it is resumed) and how that is said, and why."""
+    """What to pause, for how long (None: until it is resumed), that duration in words, and a note."""
 
     target: str
-    length: timedelta | None
+    duration: timedelta | None
     words: str
     note: str
 
 
-class PauseDialog(Dialog[PauseRequest]):
-    """Arrows choose what and for how long; every letter belongs to the note."""
+class PauseDialog(TextDialog[PauseRequest]):
+    """Arrows choose the target and the duration; letters go to the note."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "target(-1)", "target before"),
+        Binding("up", "target(-1)", "previous target"),
         Binding("down", "target(1)", "next target"),
-        Binding("left", "length(-1)", "shorter"),
-        Binding("right", "length(1)", "longer"),
-        Binding("shift+tab", "button(-1)", "button before"),
-        Binding("tab", "button(1)", "next button"),
-        Binding("backspace", "erase", "erase a letter of the note"),
+        Binding("left", "duration(-1)", "shorter"),
+        Binding("right", "duration(1)", "longer"),
     ]
 
-    def __init__(self, targets: Sequence[tuple[str, str]]) -> None:
-        super().__init__(("Pause", CANCEL))
+    def __init__(self, host: Host, targets: Sequence[tuple[str, str]]) -> None:
+        super().__init__(host, ("Pause", CANCEL))
         self._targets = targets
-        self._target, self._length = 0, pauses.USUAL_LENGTH
-        self._note = ""
+        self._target, self._duration = 0, pauses.DEFAULT_DURATION
+        self._note = TextField(NOTE_LENGTH)
 
     @property
-    def order(self) -> PauseRequest:
-        """What is chosen now."""
-        words, length = pauses.LENGTHS[self._length]
-        words = f"for {words}" if length is not None else words
-        return PauseRequest(self._targets[self._target][0], length, words, self._note.strip())
+    def request(self) -> PauseRequest:
+        """The current choice."""
+        words, duration = pauses.DURATIONS[self._duration]
+        words = f"for {words}" if duration is not None else words
+        return PauseRequest(self._targets[self._target][0], duration, words, self._note.value.strip())
+
+    @property
+    def field(self) -> TextField:
+        """The note."""
+        return self._note
+
+    def changed(self) -> None:
+        """Shows the note."""
+        self.repaint()
 
     def content(self) -> Sequence[Line]:
-        """What, for how long, why; and what is paused there already."""
-        several = "  ↑↓" if len(self._targets) > 1 else ""
-        rows = [
+        """Target, duration and note; and the pause of that target, if there is one."""
+        arrows = "  ↑↓" if len(self._targets) > 1 else ""
+        targets = [
             line(
                 "What     " if index == 0 else "         ",
                 Piece("▸" if index == self._target else " ", "mark"),
                 left(target, 28, "strong" if index == self._target else ""),
                 "  ",
-                Piece(what + several * (index == 0), "quiet"),
+                Piece(description + arrows * (index == 0), "quiet"),
             )
-            for index, (target, what) in enumerate(self._targets)
+            for index, (target, description) in enumerate(self._targets)
         ]
-        note = tail(tell(self._note, limit=NOTE_LENGTH * 2).text, NOTE_CELLS)
         return [
-            titled("Pause", self.console_app.snapshot.environment),
+            title_line("Pause", self.host.snapshot.environment),
             EMPTY,
-            *rows,
+            *targets,
             EMPTY,
-            line("For     ", *self._lengths(), Piece("  ←→", "quiet")),
-            line("Ends     ", Piece(self._ends(), "strong")),
-            line("Note     ", Piece("> ", "key"), Piece(note, "strong"), Piece("_", "quiet")),
+            line("For     ", *self._durations(), Piece("  ←→", "quiet")),
+            line("Ends     ", Piece(self._end(), "strong")),
+            line("Note     ", *self._note.pieces(NOTE_CELLS)),
             EMPTY,
-            *self._already(),
+            *self._existing(),
         ]
 
     def confirm(self) -> None:
-        """Hands the order on."""
-        self.dismiss(self.order)
+        """Answers with the request."""
+        self.dismiss(self.request)
 
     def action_target(self, step: int) -> None:
-        """More or less is paused."""
+        """Chooses another target."""
         self._target = max(0, min(len(self._targets) - 1, self._target + step))
         self.repaint()
 
-    def action_length(self, step: int) -> None:
-        """For a longer or a shorter time."""
-        self._length = max(0, min(len(pauses.LENGTHS) - 1, self._length + step))
+    def action_duration(self, step: int) -> None:
+        """Chooses a longer or a shorter pause."""
+        self._duration = max(0, min(len(pauses.DURATIONS) - 1, self._duration + step))
         self.repaint()
 
-    def action_erase(self) -> None:
-        """One letter less."""
-        self._note = self._note[:-1]
-        self.repaint()
-
-    async def on_event(self, event: events.Event) -> None:
-        """Every letter belongs to the note, also those that are keys elsewhere."""
-        if isinstance(event, events.Key) and event.is_printable and event.character:
-            event.stop()
-            self._type(event.character)
-        else:
-            await super().on_event(event)
-
-    def on_paste(self, event: events.Paste) -> None:
-        """What is pasted belongs to the note, in one line."""
-        self._type(" ".join(event.text.split()))
-
-    def _type(self, text: str) -> None:
-        """A note is kept and shown elsewhere too: only what can be seen gets in."""
-        self._note = (self._note + "".join(c for c in text if c.isprintable()))[:NOTE_LENGTH]
-        self.repaint()
-
-    def _lengths(self) -> list[Piece]:
+    def _durations(self) -> list[Piece]:
         return [
-            Piece(f"[{words}]", "chosen") if index == self._length else Piece(f" {words} ")
-            for index, (words, _) in enumerate(pauses.LENGTHS)
+            Piece(f"[{words}]", "chosen") if index == self._duration else Piece(f" {words} ")
+            for index, (words, _) in enumerate(pauses.DURATIONS)
         ]
 
-    def _ends(self) -> str:
-        app = self.console_app
-        until = pauses.until(self.order.length, app.now())
-        return pauses.end_at(until, app.now(), app.zone_of(self.order.target))
+    def _end(self) -> str:
+        now, request = self.host.now(), self.request
+        return pauses.new_end(pauses.until(request.duration, now), now, zone_of(self.host.snapshot, request.target))
 
-    def _already(self) -> list[Line]:
-        """What this replaces, if the same is paused already."""
-        app = self.console_app
-        target = self.order.target
-        same = [each for each in pauses.holding(app.snapshot.pauses, target, app.now()) if each.target == target]
-        told = [
-            f"{look.PAUSED.symbol} {pauses.sentence(each, target, app.now(), app.zone_of(target))}" for each in same[:1]
-        ]
-        told += ["This pause takes its place."] * len(told)
-        lines = wrapped(told, INNER, look.PAUSED.style)
-        return [*lines, *[EMPTY] * (TOLD_LINES - len(lines))][:TOLD_LINES]
+    def _existing(self) -> list[Line]:
+        """The pause that this one replaces."""
+        snapshot, now, target = self.host.snapshot, self.host.now(), self.request.target
+        existing = next((each for each in pauses.active(snapshot.pauses, target, now) if each.target == target), None)
+        sentences: list[str] = []
+        if existing is not None:
+            sentence = pauses.sentence(existing, target, now, zone_of(snapshot, target))
+            sentences = [f"{symbols.PAUSED.char} {sentence}", "This pause replaces it."]
+        lines = wrapped(sentences, INNER, symbols.PAUSED.style)
+        return [*lines, *[EMPTY] * (EXISTING_LINES - len(lines))][:EXISTING_LINES]

@@ -1,4 +1,4 @@
-"""The dialog that starts a job by hand."""
+"""The dialog that triggers a job."""
 
 from __future__ import annotations
 
@@ -6,138 +6,119 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from textual import events
 from textual.binding import Binding, BindingType
 
 from opsconsole.core import humanize
 from opsconsole.core.errors import BadWindow, OpsconsoleError, UnknownJob
 from opsconsole.service.snapshot import JobCard, Preview
-from screens.dialogs.dialog import INNER, Dialog, titled
+from screens.dialogs.dialog import INNER, title_line
+from screens.dialogs.text_dialog import TextDialog
+from screens.host import Host
 from screens.threads import run_in_thread
-from screens.widgets.lines import EMPTY, Line, Piece, line, tell, wrapped
+from screens.widgets.lines import EMPTY, Line, Piece, line, text, wrapped
+from screens.widgets.text_field import DateField
 
 TriggerRequest = tuple[str, str | None]
-"""A job, and the date that names its window; None for the current one."""
+"""A job, and the date of its window; None for the current window."""
 
-DATE_LENGTH = len("2026-01-19")
-PATIENCE_SECONDS = 0.15
-"""So long the keys must rest before items are counted again."""
+TYPING_SECONDS = 0.15
+"""How long no key may be pressed before items are counted again."""
+PREVIEW_LINES = 3
 
 
-class TriggerDialog(Dialog[TriggerRequest]):
-    """Which job, for which date; says what that would mean, and answers with the order, or None."""
+class TriggerDialog(TextDialog[TriggerRequest]):
+    """Chooses a job and a date, previews the window and its items, and answers with the request, or None."""
 
+    CAPTURES_ALL_LETTERS = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "job(-1)", "job before"),
+        Binding("up,k", "job(-1)", "previous job"),
         Binding("down,j", "job(1)", "next job"),
-        Binding("backspace", "erase", "erase the date's last digit"),
     ]
 
-    def __init__(self, jobs: Sequence[JobCard], chosen: str | None) -> None:
-        super().__init__()
+    def __init__(self, host: Host, jobs: Sequence[JobCard], chosen: str | None) -> None:
+        super().__init__(host)
         self._jobs = jobs
         self._index = next((i for i, card in enumerate(jobs) if card.name == chosen), 0)
-        self._date = ""
-        self._told: Preview | OpsconsoleError | None = None
-        self._complaint = ""
-
-    def on_mount(self) -> None:
-        """Asks at once what the first choice would mean."""
-        super().on_mount()
-        self._preview()
+        self._date = DateField()
+        self._preview: Preview | OpsconsoleError | None = None
+        self._error = ""
 
     @property
-    def order(self) -> TriggerRequest:
-        """What is chosen now."""
-        return self._jobs[self._index].name, self._date or None
+    def field(self) -> DateField:
+        """The date."""
+        return self._date
+
+    @property
+    def request(self) -> TriggerRequest:
+        """The current choice."""
+        return self._jobs[self._index].name, self._date.value or None
+
+    def on_mount(self) -> None:
+        """Loads the preview of the first choice."""
+        self._load_preview()
 
     def content(self) -> Sequence[Line]:
-        """The choice, and what it means."""
+        """The choice and its preview."""
         card = self._jobs[self._index]
-        several = f"  ↑↓ {self._index + 1} of {len(self._jobs)}" if len(self._jobs) > 1 else ""
-        date = Piece(f"[{self._date}{'_' * (DATE_LENGTH - len(self._date))}]", "strong")
+        arrows = f"  ↑↓ {self._index + 1} of {len(self._jobs)}" if len(self._jobs) > 1 else ""
+        lines = self._preview_lines()
         return [
-            titled("Trigger a job", self.console_app.snapshot.environment),
+            title_line("Trigger a job", self.host.snapshot.environment),
             EMPTY,
-            line("Job      ", tell(card.name, "strong", 40), Piece(several, "quiet")),
-            line("         ", tell(card.description, "quiet", 120)),
-            line("Date     ", date, Piece("  type 2026-01-19; empty: the current window", "quiet")),
-            *self._meaning(),
+            line("Job      ", text(card.name, "strong", 40), Piece(arrows, "quiet")),
+            line("         ", text(card.description, "quiet", 120)),
+            line("Date     ", *self._date.pieces(), Piece("  type 2026-01-19; empty: the current window", "quiet")),
+            *[*lines, *[EMPTY] * (PREVIEW_LINES - len(lines))][:PREVIEW_LINES],  # the dialog keeps its height
         ]
 
     def confirm(self) -> None:
-        """Hands the order on, unless it is known to name no window."""
-        if self._date and len(self._date) < DATE_LENGTH:
-            self._complaint = "the date is not complete; write it as 2026-01-19, or leave it empty"
+        """Answers with the request, unless the preview has shown that there is no such window."""
+        if self._date.is_partial:
+            self._error = "the date is incomplete; type it as 2026-01-19, or leave it empty"
             self.repaint()
-        elif not isinstance(self._told, BadWindow | UnknownJob):
-            self.dismiss(self.order)
+        elif not isinstance(self._preview, BadWindow | UnknownJob):
+            self.dismiss(self.request)
 
     def action_job(self, step: int) -> None:
-        """Another job."""
+        """Chooses another job."""
         self._index = (self._index + step) % len(self._jobs)
-        self._changed()
+        self.changed()
 
-    def action_erase(self) -> None:
-        """One character of the date less."""
-        self._date = self._date[:-1]
-        self._changed()
-
-    def on_key(self, event: events.Key) -> None:
-        """Digits and dashes belong to the date."""
-        if event.character is not None and event.character in "0123456789-":
-            event.stop()
-            self._type(event.character)
-
-    def on_paste(self, event: events.Paste) -> None:
-        """A date may be pasted; nothing else of what is pasted gets in."""
-        self._type("".join(c for c in event.text if c in "0123456789-"))
-
-    def _type(self, text: str) -> None:
-        self._date = (self._date + text)[:DATE_LENGTH]
-        self._changed()
-
-    def _changed(self) -> None:
-        self._told, self._complaint = None, ""
+    def changed(self) -> None:
+        """Loads the preview once typing pauses."""
+        self._preview, self._error = None, ""
         self.repaint()
-        if len(self._date) in (0, DATE_LENGTH):
-            order = self.order
-            self.set_timer(PATIENCE_SECONDS, lambda: self._preview() if order == self.order else None)
+        if not self._date.is_partial:
+            request = self.request
+            self.set_timer(TYPING_SECONDS, lambda: self._load_preview() if request == self.request else None)
 
-    def _preview(self) -> None:
-        order = self.order
+    def _load_preview(self) -> None:
+        request = self.request
 
-        def told(found: Preview | OpsconsoleError) -> None:
-            if order == self.order:
-                self._told = found
+        def loaded(result: Preview | OpsconsoleError) -> None:
+            if request == self.request:
+                self._preview = result
                 self.repaint()
 
-        run_in_thread(self, lambda: self.console_app.service.queries.preview(*order), told)
+        run_in_thread(self, lambda: self.host.service.queries.preview(*request), loaded)
 
-    def _meaning(self) -> list[Line]:
-        if self._complaint:
-            return _three(wrapped([self._complaint], INNER, "bad"))
-        if isinstance(self._told, OpsconsoleError):
-            return _three(wrapped([self._told.sentence], INNER, "bad"))
-        if self._told is None:
-            waits = "type the whole date" if 0 < len(self._date) < DATE_LENGTH else "counting items"
-            return _three([line("Window   ", Piece(waits, "quiet"))])
-        window, tz = self._told.window, self._told.tz
+    def _preview_lines(self) -> list[Line]:
+        if self._error:
+            return wrapped([self._error], INNER, "bad")
+        if isinstance(self._preview, OpsconsoleError):
+            return wrapped([self._preview.sentence], INNER, "bad")
+        if self._preview is None:
+            hint = "type the whole date" if self._date.is_partial else "counting items"
+            return [line("Window   ", Piece(hint, "quiet"))]
+        window, tz = self._preview.window, self._preview.tz
         start, end = (at.astimezone(humanize.zone(tz)) for at in (window.start, window.end))
-        covers = f"{_moment(start)} to {_moment(end)}" if end > start else "the moment it runs"
-        return _three(
-            [
-                line("Window   ", tell(window.label, "strong", 30), f"  {covers}"),
-                line("Zone     ", tell(tz, limit=40)),
-                line("Items    ", Piece(f"{self._told.items:,}", "strong")),
-            ]
-        )
+        range_ = f"{_moment(start)} to {_moment(end)}" if end > start else "the moment it runs"
+        return [
+            line("Window   ", text(window.label, "strong", 30), f"  {range_}"),
+            line("Zone     ", text(tz, limit=40)),
+            line("Items    ", Piece(f"{self._preview.items:,}", "strong")),
+        ]
 
 
 def _moment(local: datetime) -> str:
     return f"{humanize.short_date(local, local)} {local:%H:%M}"
-
-
-def _three(lines: list[Line]) -> list[Line]:
-    """The dialog keeps its height whatever it has to say."""
-    return [*lines, *[EMPTY] * (3 - len(lines))][:3]

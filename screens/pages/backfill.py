@@ -1,110 +1,111 @@
-"""The page of one backfill: its windows, those that failed first, each with its run."""
+"""The page of one backfill: its windows, failed ones first, each with its run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
 
 from opsconsole.rules.backfill_status import Backfill, StepView
+from screens.host import Host
 from screens.pages.backfill_actions import BackfillActionsPage
 from screens.panels import backfills
 from screens.panels.view import View
 from screens.widgets.lines import Line, Piece, line
 
-FAR = 1_000_000
+END = 1_000_000
 
 
-class Read(NamedTuple):
-    """What was read."""
+class BackfillData(NamedTuple):
+    """A backfill and its windows."""
 
-    about: Backfill
+    backfill: Backfill
     steps: Sequence[StepView]
 
 
-class BackfillPage(BackfillActionsPage):
-    """Reads its backfill anew while that goes on."""
+class BackfillPage(BackfillActionsPage[BackfillData]):
+    """The windows of a backfill, with a cursor over them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "window above"),
         Binding("down,j", "move(1)", "window below"),
         Binding("pageup", "move_page(-1)", "page above"),
         Binding("pagedown,space", "move_page(1)", "page below"),
-        Binding("home", f"move({-FAR})", "first window"),
-        Binding("end", f"move({FAR})", "last window"),
+        Binding("home", f"move({-END})", "first window"),
+        Binding("end", f"move({END})", "last window"),
         Binding("enter", "open", "open the window's run"),
     ]
 
-    def __init__(self, number: int) -> None:
-        super().__init__()
+    def __init__(self, host: Host, number: int) -> None:
+        super().__init__(host)
         self.number = number
         self._steps: Sequence[StepView] = ()
-        self._seq: int | None = None
+        self._cursor_seq: int | None = None
 
-    def called(self) -> str:
-        """Which backfill is looked at."""
+    def presence_name(self) -> str:
+        """The backfill's number."""
         return f"backfill {self.number}"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
-        """What can be done about it."""
+        """The keys for the backfill."""
         return (
             ("enter", "open"),
-            *self.keys_of_backfill(),
+            *self.backfill_keys(),
             ("esc", "back"),
             ("?", "help"),
             ("^p", "find"),
             ("q", "quit"),
         )
 
-    def body(self, view: View, cells: int, rows: int) -> list[Line]:
-        """Its head, and as many windows as fit."""
-        trouble, about = self.trouble(), self.chosen()
-        if about is None:
-            title = Piece(f"Backfill {self.number}", "title")
-            return trouble or [line(" ", title, Piece("  is being read", "quiet"))]
-        tz = view.zone_of(about.jobs[0]) if about.jobs else "UTC"
-        head = [*backfills.head(about, view.now, cells, tz), *trouble]
-        return [*head, *backfills.windows(self._steps, cells, rows - len(head), self._at())]
+    def content(self, view: View, cells: int, rows: int) -> list[Line]:
+        """The header, and as many windows as fit."""
+        errors, backfill = self.error_lines(), self.chosen()
+        if backfill is None:
+            return errors or [line(" ", Piece(f"Backfill {self.number}", "title"), Piece("  loading", "quiet"))]
+        tz = view.zone_of(backfill.jobs[0]) if backfill.jobs else "UTC"
+        header = [*backfills.header(backfill, view.now, cells, tz), *errors]
+        return [*header, *backfills.window_list(self._steps, cells, rows - len(header), self._index())]
 
-    def read(self) -> Read:
-        """In a thread."""
-        service = self.console_app.service
-        return Read(service.backfills.get(self.number), backfills.worst_first(service.backfills.steps(self.number)))
+    def load(self) -> BackfillData:
+        """The backfill and its windows."""
+        service = self.host.service
+        return BackfillData(
+            service.backfills.get(self.number), backfills.worst_first(service.backfills.steps(self.number))
+        )
 
-    def took(self, found: object) -> None:
-        """The cursor stays on its window, wherever that is now."""
-        about, self._steps = cast("Read", found)
-        self.backfills = (about,)
+    def loaded(self, data: BackfillData) -> None:
+        """Keeps them; the cursor stays on its window."""
+        self.backfills, self._steps = (data.backfill,), data.steps
 
     def chosen(self) -> Backfill | None:
-        """This one."""
+        """This backfill."""
         return self.backfills[0] if self.backfills else None
 
     def job(self) -> str | None:
         """The job of the window under the cursor."""
-        return self._steps[self._at()].step.job if self._steps else None
+        return self._steps[self._index()].step.job if self._steps else None
 
     def action_move(self, step: int) -> None:
-        """Up and down; it stops at both ends."""
+        """Moves the cursor; it stops at both ends."""
         if self._steps:
-            at = max(0, min(len(self._steps) - 1, self._at() + step))
-            self._seq = self._steps[at].seq
+            index = max(0, min(len(self._steps) - 1, self._index() + step))
+            self._cursor_seq = self._steps[index].seq
             self.repaint()
 
     def action_move_page(self, pages: int) -> None:
-        """A page up or down."""
+        """Moves the cursor by pages."""
         self.action_move(pages * max(1, self.size.height - 10))
 
     def action_open(self) -> None:
-        """The run of the window under the cursor."""
+        """Opens the run of the window under the cursor."""
         if not self._steps:
             return
-        view = self._steps[self._at()]
+        view = self._steps[self._index()]
         if view.run is None:
-            self.say(f"{view.step.job} {view.step.window.label} has no run here")
+            self.show_notice(f"{view.step.job} {view.step.window.label} has no run in this backfill")
         else:
-            self.console_app.open_run(view.run)
+            self.host.open_run(view.run)
 
-    def _at(self) -> int:
-        return next((n for n, view in enumerate(self._steps) if view.seq == self._seq), 0)
+    def _index(self) -> int:
+        return next((n for n, view in enumerate(self._steps) if view.seq == self._cursor_seq), 0)

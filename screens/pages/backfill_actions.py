@@ -1,37 +1,26 @@
-"""What the pages about backfills have in common: they read anew while one goes on, and have keys for it."""
+"""The keys for backfills, the same on every page that shows them."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Generic
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.core import humanize
-from opsconsole.core.errors import OpsconsoleError
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState
 from screens import actions
-from screens.dialogs.dialog import Confirm
-from screens.pages.page import Page
+from screens.host import Host
+from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, Data, PollingPage
 from screens.panels import backfills
-from screens.threads import run_in_thread
-from screens.widgets import symbols as look
-from screens.widgets.lines import Line, line, tell
+from screens.widgets import symbols
+from screens.widgets.symbols import Symbol
 
-LOOK_SECONDS = 0.5
-REST_SECONDS = 5.0
-"""So long it rests between two looks while no backfill goes on."""
 NEWEST = 100
 CHOOSE = "choose a backfill with tab and the arrows first"
 
 
-class BackfillActionsPage(Page):
-    """A page that asks the service again and again, and can pause, resume and cancel a backfill.
-
-    What is done on an event adds to what its base classes do on it: the framework calls them all.
-    """
+class BackfillActionsPage(PollingPage[Data], Generic[Data]):
+    """A page that selects a backfill for these keys. It polls fast while a backfill is active."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back"),
@@ -41,148 +30,68 @@ class BackfillActionsPage(Page):
         Binding("u", "resume", "resume the backfill"),
     ]
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
         self.backfills: Sequence[Backfill] = ()
-        self._problem = ""
-        self._asking = False
-        self._asked = 0.0
-        self._read_at: datetime | None = None
-
-    def read(self) -> object:
-        """Asks the service for all that is shown; in a thread."""
-        raise NotImplementedError
-
-    def took(self, found: object) -> None:
-        """Keeps what was read."""
-        raise NotImplementedError
 
     def job(self) -> str | None:
-        """The job that the keys are about."""
+        """The selected job."""
         raise NotImplementedError
 
     def chosen(self) -> Backfill | None:
         """The backfill under the cursor."""
-        return next((about for about in self.backfills if backfills.key(about) == self.cursor), None)
+        return next((each for each in self.backfills if backfills.key(each) == self.cursor), None)
 
-    def backfill_to(self, *states: BackfillState) -> Backfill | None:
-        """The backfill that the keys are about: the one under the cursor, else the only one in one of these states; it
-        is said when there is none.
-        """
-        found = self.chosen()
-        if found is not None:
-            return found
-        able = [about for about in self.backfills if about.state in states]
-        if len(able) == 1:
-            return able[0]
-        self.say(CHOOSE)
-        return None
+    def poll_seconds(self) -> float | None:
+        """Fast while a backfill is active."""
+        return FAST_SECONDS if any(each.state in ACTIVE for each in self.backfills) else SLOW_SECONDS
 
-    def keys_of_backfill(self) -> tuple[tuple[str, str], ...]:
-        """What the footer offers for the backfill under the cursor."""
-        found = self.chosen()
-        if found is None or found.state is BackfillState.RUNNING:
+    def backfill_keys(self) -> tuple[tuple[str, str], ...]:
+        """The footer's keys for the backfill under the cursor."""
+        chosen = self.chosen()
+        if chosen is None or chosen.state is BackfillState.RUNNING:
             return (("x", "cancel"), ("p", "pause"))
         resume = ("u", "resume")
-        return (("x", "cancel"), resume) if found.state in ACTIVE else (resume,)
+        return (("x", "cancel"), resume) if chosen.state in ACTIVE else (resume,)
 
-    def signs(self) -> tuple[tuple[str, look.Symbol], ...]:
-        """Those of windows and of backfills."""
-        shown = [seen for state, seen in look.BACKFILL.items() if state is not BackfillState.PLANNED]
-        of_backfills = (*shown, look.BACKFILL_PART, look.BACKFILL_FAILED)
+    def legend(self) -> tuple[tuple[str, Symbol], ...]:
+        """The symbols of windows and backfills."""
+        states = [symbol for state, symbol in symbols.BACKFILL.items() if state is not BackfillState.PLANNED]
+        outcomes = (*states, symbols.BACKFILL_PARTIAL, symbols.BACKFILL_FAILED)
         return (
-            *(("window", seen) for seen in look.WINDOW.values()),
-            *(("backfill", seen) for seen in of_backfills),
+            *(("window", symbol) for symbol in symbols.WINDOW.values()),
+            *(("backfill", symbol) for symbol in outcomes),
         )
 
-    def trouble(self) -> list[Line]:
-        """What could not be read, and since when what is shown is old."""
-        if not self._problem:
-            return []
-        since = f"; stale since {humanize.clock(self._read_at, seconds=True)}" if self._read_at else ""
-        return [line(" ", tell(f"{self._problem}{since}", "bad"))]
-
-    @property
-    def is_in_front(self) -> bool:
-        """Whether no other page lies above it; a dialog may."""
-        pages = (screen for screen in reversed(self.app.screen_stack) if isinstance(screen, Page))
-        return next(pages, None) is self
-
-    def ask(self) -> None:
-        """Reads at once, unless it is being read."""
-        if self._asking:
-            return
-        self._asking, self._asked = True, time.monotonic()
-        run_in_thread(self, self.read, self._told)
-
-    def on_mount(self) -> None:
-        """Reads at once, then again and again."""
-        self.ask()
-        self.set_interval(LOOK_SECONDS, self._look)
-
-    def on_screen_resume(self) -> None:
-        """Something may have been done about a backfill meanwhile."""
-        self.ask()
-
-    def say(self, text: str, style: str = "") -> None:
-        """A notice is often about a backfill."""
-        super().say(text, style)
-        self.ask()
-
-    def action_back(self) -> None:
-        """To the screen before."""
-        self.dismiss(None)
-
     def action_trigger(self) -> None:
-        """The job, or the first one."""
-        actions.trigger(self.console_app, self.job())
+        """Triggers the job, or the first one."""
+        actions.trigger(self.host, self.job())
 
     def action_cancel(self) -> None:
-        """Asks first."""
-        about = self.backfill_to(*ACTIVE)
-        if about is None:
-            return
-        number = about.id
-        question = backfills.cancel(about, self.console_app.snapshot.environment)
-        if isinstance(question, str):
-            self.say(question, "warn")
-            return
-
-        def answered(pressed: str | None) -> None:
-            if pressed == backfills.CANCEL_IT:
-                app = self.console_app
-                app.orders.give(f"cancel of backfill {number}", lambda: app.service.backfills.cancel(number))
-
-        self.console_app.push_screen(Confirm(question), answered)
+        """Cancels the backfill after a question."""
+        backfill = self._backfill_in(*ACTIVE)
+        if backfill is not None:
+            actions.cancel_backfill(self.host, backfill)
 
     def action_pause(self) -> None:
-        """No further window begins."""
-        about = self.backfill_to(BackfillState.RUNNING)
-        if about is not None:
-            app, number = self.console_app, about.id
-            app.orders.give(f"pause of backfill {number}", lambda: app.service.backfills.pause(number))
+        """Pauses the backfill: no further window starts."""
+        backfill = self._backfill_in(BackfillState.RUNNING)
+        if backfill is not None:
+            actions.pause_backfill(self.host, backfill)
 
     def action_resume(self) -> None:
-        """What is not done is done, windows that failed included."""
-        about = self.backfill_to(BackfillState.PAUSED)
-        if about is not None:
-            app, number = self.console_app, about.id
-            app.orders.give(f"resume of backfill {number}", lambda: app.service.backfills.resume(number))
+        """Resumes the backfill, failed windows included."""
+        backfill = self._backfill_in(BackfillState.PAUSED)
+        if backfill is not None:
+            actions.resume_backfill(self.host, backfill)
 
-    def _look(self) -> None:
-        """Twice a second while a backfill goes on."""
-        if not self.is_in_front:
-            return
-        self.repaint()
-        going = any(about.state in ACTIVE for about in self.backfills)
-        if going or time.monotonic() - self._asked >= REST_SECONDS:
-            self.ask()
-
-    def _told(self, found: object) -> None:
-        self._asking = False
-        if isinstance(found, OpsconsoleError):
-            self._problem = found.sentence
-        else:
-            self._problem, self._read_at = "", self.console_app.now()
-            self.took(found)
-        self.repaint()
+    def _backfill_in(self, *states: BackfillState) -> Backfill | None:
+        """The backfill under the cursor, otherwise the only one in one of these states; a notice when there is none."""
+        chosen = self.chosen()
+        if chosen is not None:
+            return chosen
+        candidates = [each for each in self.backfills if each.state in states]
+        if len(candidates) == 1:
+            return candidates[0]
+        self.show_notice(CHOOSE)
+        return None

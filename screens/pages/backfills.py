@@ -1,9 +1,9 @@
-"""The screen of all jobs that have windows, and of all backfills."""
+"""The page of all jobs that have windows, and of all backfills."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
 
@@ -11,125 +11,127 @@ from opsconsole.core import humanize
 from opsconsole.core.errors import NotBackfillable
 from opsconsole.rules.backfill import check_backfillable
 from opsconsole.rules.backfill_status import Backfill
-from opsconsole.service.backfills import WindowedJob
+from screens.host import Host
 from screens.pages.backfill import BackfillPage
 from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.calendar import CalendarScreen
-from screens.panels import backfills, calendar, dashboard as board, windows as overview
+from screens.panels import backfills, calendar, cursor, windows
 from screens.panels.view import Key, View
-from screens.panels.windows import Standing
+from screens.panels.windows import WindowSummary
 from screens.widgets.lines import Line
 
 
-class Read(NamedTuple):
-    """What was read."""
+class BackfillsData(NamedTuple):
+    """The windows of each job, summarised, and the newest backfills."""
 
-    standings: Mapping[str, Standing]
+    summaries: Mapping[str, WindowSummary]
     backfills: Sequence[Backfill]
 
 
-class BackfillScreen(BackfillActionsPage):
-    """A line a job, and below them the newest backfills."""
+class BackfillScreen(BackfillActionsPage[BackfillsData]):
+    """One line for each job, and the newest backfills below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "row above"),
         Binding("down,j", "move(1)", "row below"),
         Binding("right,l,tab", "panel(1)", "next panel"),
-        Binding("left,h,shift+tab", "panel(-1)", "panel before"),
+        Binding("left,h,shift+tab", "panel(-1)", "previous panel"),
         Binding("enter", "open", "open the row"),
     ]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._cards: Sequence[WindowedJob] = ()
-        self._standings: Mapping[str, Standing] = {}
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        # Jobs that can be backfilled come first.
+        self._calendars = sorted(host.service.backfills.windowed_jobs(), key=lambda each: each.newest_only)
+        self._summaries: Mapping[str, WindowSummary] = {}
+        self.cursor = next(iter(windows.keys(self._calendars)), None)
 
-    def called(self) -> str:
-        """All jobs with windows."""
+    def presence_name(self) -> str:
+        """This page."""
         return "backfill"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
-        """What can be done about a backfill stands there while one is chosen."""
-        of_the_row = self.keys_of_backfill() if self.chosen() else (("t", "trigger"),)
+        """The keys for a backfill while the cursor is on one."""
+        row_keys = self.backfill_keys() if self.chosen() else (("t", "trigger"),)
         return (
             ("enter", "open"),
             ("tab", "panel"),
-            *of_the_row,
+            *row_keys,
             ("esc", "back"),
             ("?", "help"),
             ("^p", "find"),
             ("q", "quit"),
         )
 
-    def on_mount(self) -> None:
-        """The cursor stands on the first job that can be filled."""
-        cards = self.console_app.service.backfills.windowed_jobs()
-        self._cards = sorted(cards, key=lambda card: card.newest_only)  # what can be filled comes first
-        self.cursor = next((key for key in overview.keys(self._cards)), None)
-
-    def body(self, view: View, cells: int, rows: int) -> list[Line]:
-        """Jobs take what they need, down to a third of the screen for backfills."""
-        trouble = self.trouble()
-        room = rows - len(trouble)
-        wants = len(self._cards) + 3
-        jobs = max(min(wants, room - min(room // 3, len(self.backfills) + 2)), 4)
-        drawn = overview.panel(
-            self._cards, self._standings, self.backfills, view.now, cells, min(jobs, wants), self.cursor
+    def content(self, view: View, cells: int, rows: int) -> list[Line]:
+        """The jobs take the rows they need, but leave a third of the screen for the backfills."""
+        errors = self.error_lines()
+        room = rows - len(errors)
+        needed = len(self._calendars) + 3
+        job_rows = max(min(needed, room - min(room // 3, len(self.backfills) + 2)), 4)
+        jobs = windows.panel(
+            self._calendars,
+            self._summaries,
+            self.backfills,
+            view.now,
+            cells,
+            min(job_rows, needed),
+            self.cursor,
         )
-        below = room - len(drawn) - 2
-        listed = backfills.panel(self.backfills, view.now, cells, below, cursor=self.cursor, tz="UTC", named=True)
-        return [*trouble, *drawn, (), *listed]
+        below = room - len(jobs) - 2
+        table = backfills.panel(self.backfills, view.now, cells, below, cursor=self.cursor, tz="UTC", with_jobs=True)
+        return [*errors, *jobs, (), *table]
 
-    def read(self) -> Read:
-        """In a thread: how the windows of each job are, and the backfills."""
-        service, now = self.console_app.service, self.console_app.now()
-        standings = {}
-        for card in self._cards:
-            if not card.newest_only:
-                newest = calendar.stands(card.unit, now.astimezone(humanize.zone(card.tz)).date())
-                standings[card.job] = overview.standing(
-                    service.backfills.windows(card.job, *calendar.page(card.unit, newest, newest))
+    def load(self) -> BackfillsData:
+        """The windows of each job, and the backfills."""
+        service, now = self.host.service.backfills, self.host.now()
+        summaries = {}
+        for each in self._calendars:
+            if not each.newest_only:
+                newest = calendar.date_of_window(each.unit, now.astimezone(humanize.zone(each.tz)).date())
+                summaries[each.job] = windows.summarise(
+                    service.windows(each.job, *calendar.page(each.unit, newest, newest))
                 )
-        return Read(standings, backfills.applied(service.backfills.newest(limit=NEWEST)))
+        return BackfillsData(summaries, backfills.applied(service.newest(limit=NEWEST)))
 
-    def took(self, found: object) -> None:
-        """The cursor stays on its row."""
-        before = self._places()
-        self._standings, self.backfills = cast("Read", found)
-        self.cursor = board.settled(self.cursor, self._places(), before)
+    def loaded(self, data: BackfillsData) -> None:
+        """Keeps them; the cursor stays on its row."""
+        before = self._keys()
+        self._summaries, self.backfills = data
+        self.cursor = cursor.settled(self.cursor, self._keys(), before)
 
     def job(self) -> str | None:
         """The job under the cursor."""
-        return self.cursor[1] if self.cursor is not None and self.cursor[0] == overview.PANEL else None
+        return self.cursor[1] if self.cursor is not None and self.cursor[0] == windows.PANEL else None
 
     def open_calendar(self, job: str) -> None:
-        """The calendar of a job, with the cursor here on its row for whoever comes back."""
-        self.cursor = (overview.PANEL, job)
-        card = next((card for card in self._cards if card.job == job), None)
+        """Opens the calendar of a job, and leaves the cursor on its row."""
+        self.cursor = (windows.PANEL, job)
+        found = next((each for each in self._calendars if each.job == job), None)
         try:
-            check_backfillable(job, has_windows=card is not None, newest_only=card is not None and card.newest_only)
-        except NotBackfillable as refused:
-            self.say(refused.sentence, "warn")
+            check_backfillable(job, has_windows=found is not None, newest_only=found is not None and found.newest_only)
+        except NotBackfillable as error:
+            self.show_notice(error.sentence, "warn")
             return
-        self.console_app.push_screen(CalendarScreen(self._cards, job))
+        self.host.open_page(CalendarScreen(self.host, self._calendars, job))
 
     def action_move(self, step: int) -> None:
-        """Up and down, from panel to panel."""
-        self.cursor = board.moved(self.cursor, self._places(), step)
+        """Moves the cursor up and down, through both panels."""
+        self.cursor = cursor.moved(self.cursor, self._keys(), step)
         self.repaint()
 
     def action_panel(self, step: int) -> None:
-        """To the jobs, or to the backfills."""
-        self.cursor = board.next_panel(self.cursor, self._places(), step)
+        """Moves the cursor to the jobs, or to the backfills."""
+        self.cursor = cursor.next_panel(self.cursor, self._keys(), step)
         self.repaint()
 
     def action_open(self) -> None:
-        """The calendar of the job, or the windows of the backfill."""
-        job, about = self.job(), self.chosen()
+        """Opens the calendar of the job, or the page of the backfill."""
+        job, backfill = self.job(), self.chosen()
         if job is not None:
             self.open_calendar(job)
-        elif about is not None:
-            self.console_app.push_screen(BackfillPage(about.id))
+        elif backfill is not None:
+            self.host.open_page(BackfillPage(self.host, backfill.id))
 
-    def _places(self) -> list[Key]:
-        return [*overview.keys(self._cards), *(backfills.key(about) for about in self.backfills)]
+    def _keys(self) -> list[Key]:
+        return [*windows.keys(self._calendars), *(backfills.key(each) for each in self.backfills)]

@@ -1,10 +1,10 @@
-"""The calendar of a job: mark a range of its windows, see the plan, apply it, watch."""
+"""The calendar of a job: mark a range of its windows, plan a backfill of it, apply the plan, watch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
 
@@ -12,71 +12,76 @@ from opsconsole.core import humanize
 from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service.backfills import WindowedJob
-from screens.dialogs.clear import TypeToConfirm
-from screens.dialogs.dialog import Confirm
+from screens import actions
+from screens.host import Host
 from screens.pages.backfill import BackfillPage
 from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.planning import Planning
-from screens.panels import backfills, calendar, dashboard as board, plan
-from screens.panels.calendar import Sheet, Stretch
-from screens.panels.plan import Draft, Planned
+from screens.panels import backfills, calendar, cursor, plan as plan_panel
+from screens.panels.calendar import DateRange, Sheet
+from screens.panels.plan import Draft, Plan
 from screens.panels.view import View
 from screens.widgets.lines import Line
 
 LEAST_LIST = 3
 CHOICES = tuple(Only)
+PLANNING_SECONDS = 0.5
 
 
-class Read(NamedTuple):
-    """What was read: the windows of a job, and its backfills."""
+class CalendarData(NamedTuple):
+    """The windows of a job, and its backfills."""
 
     job: str
-    seen: Sequence[WindowStatus]
+    windows: Sequence[WindowStatus]
     backfills: Sequence[Backfill]
 
 
-class CalendarScreen(BackfillActionsPage):
-    """Keys move over the windows of one job; [ and ] go to another."""
+class CalendarScreen(BackfillActionsPage[CalendarData]):
+    """Keys move over the windows of one job; [ and ] go to another job."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "move(-1, 0)", "week before"),
+        Binding("left,h", "move(-1, 0)", "previous week"),
         Binding("right,l", "move(1, 0)", "next week"),
-        Binding("up,k", "move(0, -1)", "day before, or row above"),
+        Binding("up,k", "move(0, -1)", "previous day, or row above"),
         Binding("down,j", "move(0, 1)", "next day, or row below"),
-        Binding("pageup", "scroll_year(-1)", "year before"),
+        Binding("pageup", "scroll_year(-1)", "previous year"),
         Binding("pagedown", "scroll_year(1)", "next year"),
         Binding("tab,shift+tab", "panel", "calendar or backfills"),
-        Binding("left_square_bracket", "job(-1)", "job before"),
+        Binding("left_square_bracket", "job(-1)", "previous job"),
         Binding("right_square_bracket", "job(1)", "next job"),
         Binding("space", "mark", "mark: from, then to"),
-        Binding("m", "wanted", "missing, stale, failed, all"),
-        Binding("plus", "add", "jobs after it as well"),
-        Binding("enter", "plan", "plan, begin, or open"),
-        Binding("equals_sign", "command", "the same as a command"),
+        Binding("m", "only", "only missing, stale, failed, or all"),
+        Binding("plus", "add", "include jobs that run after it"),
+        Binding("enter", "plan", "plan, start, or open"),
+        Binding("equals_sign", "command", "show the command line"),
     ]
 
-    def __init__(self, cards: Sequence[WindowedJob], job: str) -> None:
-        super().__init__()
-        self._all = cards
-        self._cards = [card for card in cards if not card.newest_only]
-        self._card = next(card for card in self._cards if card.job == job)
-        self._at: date | None = None
+    def __init__(self, host: Host, calendars: Sequence[WindowedJob], job: str) -> None:
+        super().__init__(host)
+        self._all = calendars
+        self._calendars = [each for each in calendars if not each.newest_only]
+        self._calendar = next(each for each in self._calendars if each.job == job)
+        self._cursor_date: date | None = None
         self._mark: tuple[date, date | None] | None = None
         self._only = Only.MISSING
-        self._adds = False
-        self._seen: dict[date, WindowStatus] = {}
+        self._with_followers = False
+        self._windows: dict[date, WindowStatus] = {}
         self.planning = Planning(self)
 
-    def called(self) -> str:
+    def on_mount(self) -> None:
+        """Shows the progress of a plan."""
+        self.set_interval(PLANNING_SECONDS, lambda: self.repaint() if self.planning.draft is not None else None)
+
+    def presence_name(self) -> str:
         """Whose calendar it is."""
-        return f"backfill of {self._card.job}"
+        return f"backfill of {self._calendar.job}"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
-        """The keys of the panel that the cursor is in."""
+        """The keys of the panel under the cursor."""
         if self.chosen() is not None:
             return (
                 ("enter", "open"),
-                *self.keys_of_backfill(),
+                *self.backfill_keys(),
                 ("tab", "calendar"),
                 ("esc", "back"),
                 ("?", "help"),
@@ -84,90 +89,93 @@ class CalendarScreen(BackfillActionsPage):
             )
         return (
             ("space", "mark"),
-            ("m", "wanted"),
-            ("enter", "begin" if self.planning.planned is not None else "plan"),
+            ("m", "only"),
+            ("enter", "start" if self.planning.plan is not None else "plan"),
             ("tab", "backfills"),
             ("=", "command"),
             ("esc", "back"),
             ("?", "help"),
         )
 
-    def body(self, view: View, cells: int, rows: int) -> list[Line]:
-        """The calendar, the plan, the backfills."""
+    def content(self, view: View, cells: int, rows: int) -> list[Line]:
+        """The calendar, the plan and the backfills."""
         sheet = self._sheet()
-        trouble = self.trouble()
+        errors = self.error_lines()
         lines = [
-            calendar.headline(sheet, self._card.tz, cells, manual=self._card.manual),
+            calendar.headline(sheet, self._calendar.tz, cells, manual=self._calendar.manual),
             *calendar.grid(sheet, cells),
             calendar.legend(cells),
-            *(trouble or [calendar.described(sheet, view.now, cells)]),
+            *(errors or [calendar.cursor_line(sheet, view.now, cells)]),
         ]
-        lines += self._plan(cells, rows - len(lines) - LEAST_LIST)
+        lines += self._plan_lines(cells, rows - len(lines) - LEAST_LIST)
         room = rows - len(lines) - 1
         return [
             *lines,
-            *backfills.panel(self.backfills, view.now, cells, room, cursor=self.cursor, tz=self._card.tz, named=False),
+            *backfills.panel(
+                self.backfills, view.now, cells, room, cursor=self.cursor, tz=self._calendar.tz, with_jobs=False
+            ),
         ]
 
-    def read(self) -> Read:
-        """In a thread."""
-        service, card = self.console_app.service, self._card
-        shown = calendar.page(card.unit, self._day, self._newest())
-        found = backfills.applied(service.backfills.newest(limit=NEWEST))
-        return Read(
-            card.job, service.backfills.windows(card.job, *shown), [about for about in found if card.job in about.jobs]
+    def load(self) -> CalendarData:
+        """The windows on the page of the calendar, and the backfills."""
+        service, shown = self.host.service.backfills, self._calendar
+        page = calendar.page(shown.unit, self._date, self._newest())
+        newest = backfills.applied(service.newest(limit=NEWEST))
+        return CalendarData(
+            shown.job, service.windows(shown.job, *page), [each for each in newest if shown.job in each.jobs]
         )
 
-    def took(self, found: object) -> None:
-        """Unless it is about a job that one has left meanwhile."""
-        job, seen, self.backfills = cast("Read", found)
-        if job != self._card.job:
-            self.ask()
+    def loaded(self, data: CalendarData) -> None:
+        """Keeps them, unless another job is shown by now."""
+        if data.job != self._calendar.job:
+            self.reload()
             return
-        self._seen |= calendar.by_date(seen)
+        self.backfills = data.backfills
+        self._windows |= calendar.by_date(data.windows)
         if self.chosen() is None:
             self.cursor = None
 
     def job(self) -> str | None:
-        """The job whose calendar it is."""
-        return self._card.job
+        """The job of the calendar."""
+        return self._calendar.job
 
     # --- moving -------------------------------------------------------------------------------------------------
 
     def action_move(self, across: int, down: int) -> None:
-        """Over the windows, or over the backfills."""
+        """Moves over the windows, or over the backfills."""
         if self.cursor is not None:
-            rows = [backfills.key(about) for about in self.backfills]
-            self.cursor = board.moved(self.cursor, rows, down)
+            rows = [backfills.key(each) for each in self.backfills]
+            self.cursor = cursor.moved(self.cursor, rows, down)
             self.repaint()
         else:
-            self._go(calendar.moved(self._card.unit, self._day, across, down, self._newest()))
+            self._go(calendar.moved(self._calendar.unit, self._date, across, down, self._newest()))
 
     def action_scroll_year(self, step: int) -> None:
-        """To the same day of another year."""
-        self._go(calendar.pages(self._card.unit, self._day, step, self._newest()))
+        """Moves to the same day of another year."""
+        self._go(calendar.moved_pages(self._calendar.unit, self._date, step, self._newest()))
 
     def action_panel(self) -> None:
-        """Between the calendar and the backfills."""
-        inside = self.cursor is not None or not self.backfills
+        """Moves between the calendar and the backfills."""
+        in_list = self.cursor is not None or not self.backfills
         if not self.backfills:
-            self.say(f"{self._card.job} has no backfill yet")
-        self.cursor = None if inside else backfills.key(self.backfills[0])
+            self.show_notice(f"{self._calendar.job} has no backfill yet")
+        self.cursor = None if in_list else backfills.key(self.backfills[0])
         self.repaint()
 
     def action_job(self, step: int) -> None:
-        """The calendar of another job; nothing is marked there."""
-        at, day = self._cards.index(self._card), self._day
-        self._card = self._cards[(at + step) % len(self._cards)]
+        """Shows the calendar of another job, with nothing marked."""
+        index, day = self._calendars.index(self._calendar), self._date
+        self._calendar = self._calendars[(index + step) % len(self._calendars)]
         self.planning.drop()
-        self._mark, self._adds, self._seen, self.backfills, self.cursor = None, False, {}, (), None
-        self._at = min(calendar.stands(self._card.unit, day), self._newest())
-        self.console_app.service.set_screen(self.called())
+        self._mark, self._with_followers, self.cursor = None, False, None
+        self._windows, self.backfills = {}, ()
+        self._cursor_date = min(calendar.date_of_window(self._calendar.unit, day), self._newest())
+        self.host.service.set_screen(self.presence_name())
         self.repaint()
-        self.ask()
+        self.reload()
 
     def action_back(self) -> None:
-        """Out of the plan, then of what is marked, then of the list, then to the screen before."""
+        """Drops the plan, then the mark, then leaves the list, then the page."""
         if not self.planning.is_empty:
             self.planning.drop()
         elif self._mark is not None:
@@ -179,130 +187,126 @@ class CalendarScreen(BackfillActionsPage):
             return
         self.repaint()
 
-    # --- choosing -----------------------------------------------------------------------------------------------
+    # --- marking ------------------------------------------------------------------------------------------------
 
     def action_mark(self) -> None:
-        """One end of the range, then the other, then a new one."""
+        """Marks the start of a range, then its end, then a new one."""
         self.planning.drop()
-        begins = self._mark is None or self._mark[1] is not None
-        self._mark = (self._day, None) if self._mark is None or begins else (self._mark[0], self._day)
+        starts = self._mark is None or self._mark[1] is not None
+        self._mark = (self._date, None) if self._mark is None or starts else (self._mark[0], self._date)
         self.cursor = None
         self.repaint()
 
-    def action_wanted(self) -> None:
-        """Round and round."""
+    def action_only(self) -> None:
+        """Selects the next kind of window."""
         self.planning.drop()
         self._only = CHOICES[(CHOICES.index(self._only) + 1) % len(CHOICES)]
         self.repaint()
 
     def action_add(self) -> None:
-        """Adds the jobs that come after, or leaves them out again."""
+        """Includes the jobs that run after this one, or leaves them out again."""
         if not self._followers():
-            self.say(f"no job that can be filled comes after {self._card.job}")
+            self.show_notice(f"no job that can be backfilled runs after {self._calendar.job}")
             return
         self.planning.drop()
-        self._adds = not self._adds
+        self._with_followers = not self._with_followers
         self.repaint()
 
     def action_command(self) -> None:
-        """Says it; the terminal's own selection copies it."""
-        made = self.planning.planned
-        self.say(plan.apply_command(made) if made is not None else plan.command(self._draft()))
+        """Shows the command line that does the same."""
+        plan = self.planning.plan
+        draft = self._draft()
+        self.show_notice(plan_panel.apply_command(plan) if plan is not None else plan_panel.run_command(draft))
 
     # --- the plan -----------------------------------------------------------------------------------------------
 
     def action_plan(self) -> None:
-        """Makes the plan; once it is there, asks whether to begin."""
-        about, made = self.chosen(), self.planning.planned
-        if about is not None:
-            self.console_app.push_screen(BackfillPage(about.id))
+        """Creates a plan; once there is one, asks for confirmation and starts it."""
+        backfill, plan = self.chosen(), self.planning.plan
+        if backfill is not None:
+            self.host.open_page(BackfillPage(self.host, backfill.id))
         elif self.planning.draft is not None:
-            self.say("the plan is being made; esc leaves it")
-        elif made is None:
-            self.planning.make(self._draft())
+            self.show_notice("the plan is being created; esc drops it")
+        elif plan is None:
+            self.planning.start(self._draft())
             self.repaint()
-        elif self.planning.is_asked:
-            self.say(f"backfill {made.about.id} is already asked for", "warn")
-        elif not made.about.to_run:
-            self.say("nothing of it is to be run; m wants other windows", "warn")
+        elif self.planning.is_requested:
+            self.show_notice(f"backfill {plan.backfill.id} is already requested", "warn")
+        elif not plan.backfill.to_run:
+            self.show_notice("nothing to run; m selects other windows", "warn")
         else:
-            self._ask_to_begin(made)
+            self._start(plan)
 
-    def _ask_to_begin(self, made: Planned) -> None:
-        app, number = self.console_app, made.about.id
-        environment = app.snapshot.environment
-        question, word = plan.question(made, environment), plan.word(made, environment)
+    def _start(self, plan: Plan) -> None:
+        def requested() -> None:
+            self.planning.is_requested = True
 
-        def applied(refusal: str | None) -> None:
-            if self.planning.planned is not made:
+        def applied(reason: str | None) -> None:
+            if self.planning.plan is not plan:
                 return
-            if refusal is None:
+            if reason is None:
                 self.planning.drop()
-                self._mark, self._adds = None, False
+                self._mark, self._with_followers = None, False
             else:
-                self.planning.refuse(refusal)
+                self.planning.refuse(reason)
             self.repaint()
 
-        def answered(pressed: str | None) -> None:
-            if pressed == question.buttons[0]:
-                self.planning.is_asked = True
-                app.orders.give(f"backfill {number}", lambda: app.service.backfills.apply(number), applied)
+        actions.apply_plan(self.host, plan, requested, applied)
 
-        typed = None if word is None else TypeToConfirm(question, word, to="run them", no="nothing is run")
-        app.push_screen(typed or Confirm(question), answered)
-
-    def _plan(self, cells: int, rows: int) -> list[Line]:
+    def _plan_lines(self, cells: int, rows: int) -> list[Line]:
         planning, draft = self.planning, self._draft()
         if planning.draft is not None:
-            return plan.looking(planning.draft, planning.so_far, cells)
-        if planning.refused:
-            return plan.refused(planning.refused, cells, rows)
-        if planning.planned is not None:
-            return plan.planned(planning.planned, cells, rows, is_asked=planning.is_asked)
+            return plan_panel.progress_lines(planning.draft, planning.progress, cells)
+        if planning.error:
+            return plan_panel.error_lines(planning.error, cells, rows)
+        if planning.plan is not None:
+            return plan_panel.plan_lines(planning.plan, cells, rows, is_requested=planning.is_requested)
         is_open = self._mark is not None and self._mark[1] is None
-        return plan.marked(
+        return plan_panel.mark_lines(
             draft,
-            self._card,
-            self._seen,
+            self._calendar,
+            self._windows,
             self._followers(),
             cells,
             is_marked=self._mark is not None,
             is_open=is_open,
         )
 
-    # --- small ones ---------------------------------------------------------------------------------------------
+    # --- state --------------------------------------------------------------------------------------------------
 
     @property
-    def _day(self) -> date:
-        """Where the cursor stands: on the newest window until it is moved."""
-        return self._at or self._newest()
+    def _date(self) -> date:
+        """The date under the cursor: the newest window until it is moved."""
+        return self._cursor_date or self._newest()
 
     def _go(self, day: date) -> None:
-        before = calendar.page(self._card.unit, self._day, self._newest())
-        self._at = day
+        before = calendar.page(self._calendar.unit, self._date, self._newest())
+        self._cursor_date = day
         self.repaint()
-        if calendar.page(self._card.unit, day, self._newest()) != before:
-            self.ask()
+        if calendar.page(self._calendar.unit, day, self._newest()) != before:
+            self.reload()
 
     def _newest(self) -> date:
-        """Where the newest window stands that has begun."""
-        today = self.console_app.now().astimezone(humanize.zone(self._card.tz)).date()
-        return calendar.stands(self._card.unit, today)
+        """The date of the newest window that has started."""
+        today = self.host.now().astimezone(humanize.zone(self._calendar.tz)).date()
+        return calendar.date_of_window(self._calendar.unit, today)
 
-    def _marked(self) -> Stretch | None:
+    def _marked(self) -> DateRange | None:
         if self._mark is None:
             return None
-        one, other = self._mark[0], self._mark[1] or self._day
-        return Stretch(min(one, other), max(one, other))
+        start, end = self._mark[0], self._mark[1] or self._date
+        return DateRange(min(start, end), max(start, end))
 
     def _followers(self) -> tuple[str, ...]:
-        return plan.followers(self._card.job, self._all)
+        return plan_panel.followers(self._calendar.job, self._all)
 
     def _draft(self) -> Draft:
-        jobs = (self._card.job, *(self._followers() if self._adds else ()))
-        return Draft(jobs, self._marked() or Stretch(self._day, self._day), self._only)
+        jobs = (self._calendar.job, *(self._followers() if self._with_followers else ()))
+        return Draft(jobs, self._marked() or DateRange(self._date, self._date), self._only)
 
     def _sheet(self) -> Sheet:
-        shown = calendar.page(self._card.unit, self._day, self._newest())
-        seen = {day: each for day, each in self._seen.items() if day in shown}
-        return Sheet(self._card.job, self._card.unit, shown, seen, self._day, self._marked(), self.cursor is None)
+        shown = calendar.page(self._calendar.unit, self._date, self._newest())
+        windows = {day: each for day, each in self._windows.items() if day in shown}
+        return Sheet(
+            self._calendar.job, self._calendar.unit, shown, windows, self._date, self._marked(), self.cursor is None
+        )

@@ -1,4 +1,4 @@
-"""The Dashboard: the screen that the console opens with."""
+"""The Dashboard: the page that the console opens with."""
 
 from __future__ import annotations
 
@@ -8,43 +8,42 @@ from textual.binding import Binding, BindingType
 
 from opsconsole.authoring.run import OPEN
 from opsconsole.service.snapshot import Finding, Run, Snapshot
+from screens.host import Host
 from screens.pages.run_actions import CHOOSE, RunActionsPage
-from screens.panels import dashboard as board, health, running
+from screens.panels import cursor, dashboard, health, running
 from screens.panels.view import Key, View
 from screens.widgets.lines import Line
 
 
 class Dashboard(RunActionsPage):
-    """Five panels of one Snapshot, and a cursor over their rows."""
+    """Five panels of the Snapshot, and a cursor over their rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "row above"),
         Binding("down,j", "move(1)", "row below"),
         Binding("right,l,tab", "panel(1)", "next panel"),
-        Binding("left,h,shift+tab", "panel(-1)", "panel before"),
+        Binding("left,h,shift+tab", "panel(-1)", "previous panel"),
         Binding("enter", "open", "open the run"),
     ]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._places: list[Key] = []
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._keys: list[Key] = []
 
     def show(self, snapshot: Snapshot) -> None:
-        """Keeps the cursor on its row, wherever that is now."""
-        before, self._places = self._places, board.places(self.view())
-        self.cursor = board.settled(self.cursor, self._places, before)
+        """Keeps the cursor on its row, wherever the row is now."""
+        before, self._keys = self._keys, dashboard.keys(self.view())
+        self.cursor = cursor.settled(self.cursor, self._keys, before)
         self.repaint()
 
-    def called(self) -> str:
-        """The first screen."""
+    def presence_name(self) -> str:
+        """This page."""
         return "dashboard"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
-        """The keys for what is wrong first; u where the job is paused, p elsewhere, x where a run goes on, r elsewhere:
-        all of them work everywhere.
-        """
-        number = self._run(going=True)
-        run = self.console_app.known_run(number) if number is not None else None
+        """Of cancel and retry, and of pause and resume, the one that fits the row; all of them work on every row."""
+        number = self._run_number(active=True)
+        run = self.view().find_run(number) if number is not None else None
         return (
             ("t", "trigger"),
             ("b", "backfill"),
@@ -56,70 +55,69 @@ class Dashboard(RunActionsPage):
             ("q", "quit"),
         )
 
-    def body(self, view: View, cells: int, rows: int) -> list[Line]:
+    def content(self, view: View, cells: int, rows: int) -> list[Line]:
         """The panels."""
-        return board.dashboard(view, cells, rows)
+        return dashboard.dashboard(view, cells, rows)
 
     def action_move(self, step: int) -> None:
-        """Up and down, from panel to panel."""
-        self._go(board.moved(self.cursor, self._places, step))
+        """Moves the cursor up and down, through all panels."""
+        self._go(cursor.moved(self.cursor, self._keys, step))
 
     def action_panel(self, step: int) -> None:
-        """To another panel's first row."""
-        self._go(board.next_panel(self.cursor, self._places, step))
+        """Moves the cursor to the first row of another panel."""
+        self._go(cursor.next_panel(self.cursor, self._keys, step))
 
     def action_open(self) -> None:
-        """The run of the row under the cursor."""
-        run = self._run()
-        if run is None:
-            self.say(self._nothing("has not run yet; t triggers it"))
+        """Opens the run of the row under the cursor."""
+        number = self._run_number()
+        if number is None:
+            self.show_notice(self._job_or_choose("has not run yet; t triggers it"))
         else:
-            self.console_app.open_run(run)
+            self.host.open_run(number)
 
     def job(self) -> str | None:
-        """The job that the cursor is about."""
+        """The job of the row under the cursor."""
         if self.cursor is None:
             return None
         panel, name = self.cursor
         if panel == running.PANEL:
-            run = self.console_app.known_run(int(name))
+            run = self.view().find_run(int(name))
             return run.job if run else None
         finding = self._finding()
         subject = finding.subject if finding is not None else name if panel != health.PANEL else None
-        return subject if any(card.name == subject for card in self.console_app.snapshot.jobs) else None
+        return subject if any(card.name == subject for card in self.host.snapshot.jobs) else None
 
-    def run_to(self, do: str) -> Run | None:
-        """The run of the row under the cursor; of a job's row the newest one, or the one that can be cancelled."""
-        app = self.console_app
-        number = self._run(going=do == "cancel")
+    def run_for(self, verb: str) -> Run | None:
+        """The run of the row under the cursor. On a job's row, its newest run, or the active one to cancel."""
+        number = self._run_number(active=verb == "cancel")
         if number is None:
-            self.say(self._nothing(f"has no run to {do}"))
+            self.show_notice(self._job_or_choose(f"has no run to {verb}"))
             return None
-        run = app.known_run(number)
+        run = self.view().find_run(number)
         if run is None:
-            app.open_run(number)
-            app.say(f"press the key here again to {do} this run")
+            self.host.open_run(number)
+            self.host.show_notice(f"press the key again on this page to {verb} the run")
         return run
 
-    def _nothing(self, what: str) -> str:
+    def _job_or_choose(self, message: str) -> str:
         job = self.job()
-        return f"{job} {what}" if job else CHOOSE
+        return f"{job} {message}" if job else CHOOSE
 
-    def _go(self, cursor: Key | None) -> None:
-        self.cursor = cursor
+    def _go(self, to: Key | None) -> None:
+        self.cursor = to
         self.repaint()
 
     def _finding(self) -> Finding | None:
-        found = self.console_app.snapshot.findings
-        return next((finding for finding in found if health.key(finding) == self.cursor), None)
+        findings = self.host.snapshot.findings
+        return next((finding for finding in findings if health.key(finding) == self.cursor), None)
 
-    def _run(self, *, going: bool = False) -> int | None:
-        """The run that the cursor is about; of a job the newest one, or one that is `going` on."""
+    def _run_number(self, *, active: bool = False) -> int | None:
+        """The run of the row under the cursor; on a job's row, its newest or its active one."""
         if self.cursor is not None and self.cursor[0] == running.PANEL:
             return int(self.cursor[1])
         finding = self._finding()
         if finding is not None and finding.run is not None:
             return finding.run.id
-        app, job = self.console_app, self.job() or ""
-        found = app.open_run_of(job) if going else app.newest_run(job)
-        return found.id if found else None
+        view, job = self.view(), self.job() or ""
+        run = view.active_run(job) if active else view.newest_run(job)
+        return run.id if run else None

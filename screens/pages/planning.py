@@ -1,28 +1,24 @@
-"""Makes the plan of a backfill beside the screen's loop, and keeps it until it is applied or dropped."""
+"""Creates the plan of a backfill beside the event loop, and keeps it until it is applied or dropped."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from opsconsole.core.errors import OpsconsoleError
-from screens.panels.plan import Draft, Looking, Planned
+from screens.pages.page import Page
+from screens.panels.plan import Draft, Plan, PlanProgress
 from screens.threads import run_in_thread
 
-if TYPE_CHECKING:
-    from screens.pages.page import Page
 
-
-class Left(OpsconsoleError):
-    """Nobody waits for the plan any more."""
+class _Dropped(OpsconsoleError):
+    """Stops a plan that was dropped while it was being created."""
 
     @property
     def sentence(self) -> str:
-        """Shown to nobody."""
-        return "the plan is not wanted any more"
+        """Required by the base class; never shown."""
+        return "the plan was dropped"
 
 
 class Planning:
-    """One plan at most: being made (`draft`), made (`planned`), being applied (`is_asked`), or not to be had."""
+    """At most one plan: being created (`draft`), created (`plan`), requested (`is_requested`), or refused (`error`)."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -31,45 +27,45 @@ class Planning:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to drop."""
-        return self.draft is None and self.planned is None and not self.refused
+        return self.draft is None and self.plan is None and not self.error
 
     def drop(self) -> None:
-        """Forgets it; what is being made is left at its next step."""
+        """Forgets the plan; one that is being created stops at its next step."""
         self.draft: Draft | None = None
-        self.so_far = Looking()
-        self.planned: Planned | None = None
-        self.is_asked = False
-        self.refused = ""
+        self.progress = PlanProgress()
+        self.plan: Plan | None = None
+        self.is_requested = False
+        self.error = ""
 
-    def refuse(self, sentence: str) -> None:
-        """There is no plan, and why."""
+    def refuse(self, message: str) -> None:
+        """Replaces the plan by an error."""
         self.drop()
-        self.refused = sentence
+        self.error = message
 
-    def make(self, draft: Draft) -> None:
-        """Begins to make one."""
+    def start(self, draft: Draft) -> None:
+        """Starts to create a plan."""
         self.drop()
         self.draft = draft
-        service = self._page.console_app.service
+        service = self._page.host.service.backfills
 
-        def looking(job: str, windows: int, of: int) -> None:
+        def report(job: str, windows: int, total: int) -> None:
             if self.draft is not draft:
-                raise Left
-            self.so_far = Looking(job, windows, of)
+                raise _Dropped
+            self.progress = PlanProgress(job, windows, total)
 
-        def work() -> Planned:
-            number = service.backfills.plan(draft.jobs, *draft.stretch, only=draft.only, progress=looking)
-            steps, warnings = service.backfills.steps(number), service.backfills.warnings(number)
-            return Planned(draft, service.backfills.get(number), tuple(steps), tuple(warnings))
+        def create() -> Plan:
+            number = service.plan(draft.jobs, *draft.range, only=draft.only, progress=report)
+            steps, warnings = service.steps(number), service.warnings(number)
+            return Plan(draft, service.get(number), tuple(steps), tuple(warnings))
 
-        def told(found: Planned | OpsconsoleError) -> None:
+        def created(result: Plan | OpsconsoleError) -> None:
             if self.draft is not draft:
                 return
-            if isinstance(found, OpsconsoleError):
-                self.refuse(found.sentence)
+            if isinstance(result, OpsconsoleError):
+                self.refuse(result.sentence)
             else:
                 self.drop()
-                self.planned = found
+                self.plan = result
             self._page.repaint()
 
-        run_in_thread(self._page, work, told)
+        run_in_thread(self._page, create, created)

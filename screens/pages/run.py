@@ -1,4 +1,4 @@
-"""The page of one run, which follows it while it goes on."""
+"""The page of one run, which follows it until it ends."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from opsconsole.authoring.run import OPEN, Run
-from opsconsole.core import humanize
-from opsconsole.core.errors import OpsconsoleError
 from opsconsole.service.snapshot import Progress, RunPage
+from screens.host import Host
+from screens.pages.polling import FAST_SECONDS, PollingPage
 from screens.pages.run_actions import RunActionsPage
-from screens.panels import run as rows_of_run
+from screens.panels import run as run_panel
 from screens.panels.view import View
-from screens.threads import run_in_thread
-from screens.widgets.lines import Line, Piece, line, tell
-
-REFRESH_SECONDS = 0.5
+from screens.widgets.lines import Line, Piece, line
 
 
-class RunScreen(RunActionsPage):
-    """Asks for its run twice a second until that has ended."""
+class RunScreen(PollingPage[RunPage], RunActionsPage):
+    """Batches, failures and log of a run."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back"),
@@ -30,30 +27,28 @@ class RunScreen(RunActionsPage):
         Binding("down,j", "scroll(1)", "newer log lines"),
     ]
 
-    def __init__(self, number: int) -> None:
-        super().__init__()
+    def __init__(self, host: Host, number: int) -> None:
+        super().__init__(host)
         self.number = number
-        self._page: RunPage | None = None
-        self._problem = ""
-        self._asking = False
+        self._data: RunPage | None = None
         self._held_at: int | None = None
 
-    def called(self) -> str:
-        """Which run is looked at."""
+    def presence_name(self) -> str:
+        """The run's number."""
         return f"run {self.number}"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
-        """What can be retried is counted there."""
+        """Cancel and hold for an open run, otherwise retry with the number of failed items."""
         run = self._run()
         failed = run.counts.failed + run.counts.not_reached if run else 0
         is_open = run is not None and run.state in OPEN
-        of_the_run = (
+        run_keys = (
             (("x", "cancel"), ("f", "follow" if self._held_at is not None else "hold"))
             if is_open
             else (("r", f"retry {failed:,} failed" if failed else "retry"),)
         )
         return (
-            *of_the_run,
+            *run_keys,
             ("t", "trigger"),
             self.pause_key(),
             ("esc", "back"),
@@ -62,53 +57,44 @@ class RunScreen(RunActionsPage):
             ("q", "quit"),
         )
 
-    def body(self, view: View, cells: int, rows: int) -> list[Line]:
-        """The page, or what is known of the run before the service has told the rest."""
-        trouble = [line(" ", tell(self._problem, "bad"))] if self._problem else []
+    def content(self, view: View, cells: int, rows: int) -> list[Line]:
+        """The run; before it is loaded, what the Snapshot has of it."""
+        errors = self.error_lines()
         live = next((each for each in view.snapshot.live if each.run.id == self.number), None)
-        if self._page is not None:
-            held = view.pauses_of(self._page.progress.run.job)
-            room = rows - len(trouble)
-            return [
-                *trouble,
-                *rows_of_run.body(self._page_with(live), view.now, cells, room, held_at=self._held_at, held=held),
-            ]
+        if self._data is not None:
+            pauses = view.pauses_of(self._data.progress.run.job)
+            page = _with_wait_reason(self._data, live)
+            room = rows - len(errors)
+            return [*errors, *run_panel.page(page, view.now, cells, room, held_at=self._held_at, pauses=pauses)]
         run = self._run()
         if run is None:
-            return trouble or [line(" ", Piece(f"Run {self.number}", "title"), Piece("  is being read", "quiet"))]
-        known = live or Progress(run, view.zone_of(run.job), None, None)
-        return [*rows_of_run.head(known, view.now, cells), *trouble]
+            return errors or [line(" ", Piece(f"Run {self.number}", "title"), Piece("  loading", "quiet"))]
+        progress = live or Progress(run, view.zone_of(run.job), None, None)
+        return [*run_panel.header(progress, view.now, cells), *errors]
 
-    def on_mount(self) -> None:
-        """Reads the run at once, then again and again."""
-        super().on_mount()
-        self._ask()
-        self.set_interval(REFRESH_SECONDS, self._ask_while_open)
+    def load(self) -> RunPage:
+        """The run with its batches, failures and log."""
+        return self.host.service.queries.run_page(self.number)
 
-    def on_screen_resume(self) -> None:
-        """Something may have been done about the run meanwhile."""
-        super().on_screen_resume()
-        self._ask()
+    def loaded(self, data: RunPage) -> None:
+        """Keeps them."""
+        self._data = data
 
-    def say(self, text: str, style: str = "") -> None:
-        """A notice is often about this run."""
-        super().say(text, style)
-        self._ask()
-
-    def action_back(self) -> None:
-        """To the screen before."""
-        self.dismiss(None)
+    def poll_seconds(self) -> float | None:
+        """Until the run has ended."""
+        is_ended = self._data is not None and self._data.progress.run.state not in OPEN
+        return None if is_ended else FAST_SECONDS
 
     def job(self) -> str | None:
         """The job of this run."""
         run = self._run()
         return run.job if run else None
 
-    def run_to(self, do: str) -> Run | None:
+    def run_for(self, verb: str) -> Run | None:
         """This run."""
         run = self._run()
         if run is None:
-            self.say(f"there is nothing to {do}: run {self.number} has not been read")
+            self.show_notice(f"nothing to {verb}: run {self.number} is not loaded")
         return run
 
     def action_follow(self) -> None:
@@ -117,39 +103,19 @@ class RunScreen(RunActionsPage):
         self.repaint()
 
     def action_scroll(self, step: int) -> None:
-        """Holds the log and moves through it."""
-        at = self._held_at if self._held_at is not None else self._log_length()
-        self._held_at = max(1, min(self._log_length(), at + step))
+        """Holds the log and scrolls it."""
+        position = self._held_at if self._held_at is not None else self._log_length()
+        self._held_at = max(1, min(self._log_length(), position + step))
         self.repaint()
-
-    def _page_with(self, live: Progress | None) -> RunPage:
-        """The page; what the run waits for is known from the other runs, and so from the Snapshot."""
-        assert self._page is not None  # noqa: S101 - asked only when there is one
-        progress = self._page.progress
-        waits = progress.waits or (live.waits if live else None)
-        return replace(self._page, progress=replace(progress, waits=waits))
 
     def _log_length(self) -> int:
-        return len(self._page.log) if self._page else 0
+        return len(self._data.log) if self._data else 0
 
     def _run(self) -> Run | None:
-        return self._page.progress.run if self._page else self.console_app.known_run(self.number)
+        return self._data.progress.run if self._data else self.view().find_run(self.number)
 
-    def _ask_while_open(self) -> None:
-        ended = self._page is not None and self._page.progress.run.state not in OPEN
-        if self.is_current and (self._problem or not ended):
-            self._ask()
 
-    def _ask(self) -> None:
-        if not self._asking:
-            self._asking = True
-            run_in_thread(self, lambda: self.console_app.service.queries.run_page(self.number), self._told)
-
-    def _told(self, found: RunPage | OpsconsoleError) -> None:
-        self._asking = False
-        if isinstance(found, OpsconsoleError):
-            since = f"; stale since {humanize.clock(self._page.at, seconds=True)}" if self._page else ""
-            self._problem = f"{found.sentence}{since}"
-        else:
-            self._page, self._problem = found, ""
-        self.repaint()
+def _with_wait_reason(page: RunPage, live: Progress | None) -> RunPage:
+    """What a run waits for depends on other runs: only the Snapshot has it."""
+    progress = page.progress
+    return replace(page, progress=replace(progress, waits=progress.waits or (live.waits if live else None)))

@@ -1,4 +1,4 @@
-"""A page on which something can be done about a run and its job: the same keys everywhere."""
+"""The keys for a run and its job, the same on every page that shows runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from screens import actions
 from screens.pages.page import Page
 from screens.panels import pauses
 
+CHOOSE = "choose a row with the arrows or tab first"
+
 
 class RunActionsPage(Page):
-    """Says which run and which job its keys are about, and what is said where there is none."""
+    """A page that selects a run and a job for these keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "trigger", "trigger the job"),
@@ -25,57 +27,53 @@ class RunActionsPage(Page):
     ]
 
     def job(self) -> str | None:
-        """The job that the keys are about."""
+        """The selected job."""
         raise NotImplementedError
 
-    def run_to(self, do: str) -> Run | None:
-        """The run that the keys are about; None when there is none to do that to, which is said then."""
+    def run_for(self, verb: str) -> Run | None:
+        """The selected run; None when there is none, which is shown as a notice with the verb."""
         raise NotImplementedError
 
     def action_trigger(self) -> None:
-        """The job, or the first one."""
-        actions.trigger(self.console_app, self.job())
+        """Triggers the job, or the first one."""
+        actions.trigger(self.host, self.job())
 
     async def action_backfill(self) -> None:
-        """The job's calendar, or all jobs."""
-        await self.console_app.open_calendar(self.job())
+        """Opens the job's calendar, or the list of jobs."""
+        await self.host.open_calendar(self.job())
 
     def action_cancel(self) -> None:
-        """The run."""
-        run = self.run_to("cancel")
+        """Cancels the run."""
+        run = self.run_for("cancel")
         if run is not None:
-            actions.cancel(self.console_app, run)
+            actions.cancel(self.host, run)
 
     def action_retry(self) -> None:
-        """What failed in the run."""
-        run = self.run_to("retry")
+        """Retries what failed in the run."""
+        run = self.run_for("retry")
         if run is not None:
-            actions.retry(self.console_app, run)
+            actions.retry(self.host, run)
 
     def action_pause(self) -> None:
-        """The job, its pack, or everything."""
+        """Pauses the job, its pack, or all jobs."""
         job = self.job()
         if job is None:
-            self.say(CHOOSE)
+            self.show_notice(CHOOSE)
         else:
-            actions.pause(self.console_app, job)
+            actions.pause(self.host, job)
 
     def action_resume(self) -> None:
-        """The job; where none is chosen, everything, when everything is paused."""
-        app = self.console_app
+        """Resumes the job; without a job, all jobs if all are paused."""
         job = self.job()
-        if job is None and pauses.of_all(app.snapshot.pauses, app.now()):
+        if job is None and pauses.of_all(self.host.snapshot.pauses, self.host.now()):
             job = pauses.ALL
         if job is None:
-            self.say(CHOOSE)
+            self.show_notice(CHOOSE)
         else:
-            actions.resume(app, job)
+            actions.resume(self.host, job)
 
     def pause_key(self) -> tuple[str, str]:
-        """What the footer offers: a job that is paused can go on."""
+        """The footer's key: resume for a paused job, otherwise pause."""
         job = self.job()
-        held = job is not None and pauses.holding(self.console_app.snapshot.pauses, job, self.console_app.now())
-        return ("u", "resume") if held else ("p", "pause")
-
-
-CHOOSE = "choose a row with the arrows or tab first"
+        is_paused = job is not None and pauses.active(self.host.snapshot.pauses, job, self.host.now())
+        return ("u", "resume") if is_paused else ("p", "pause")

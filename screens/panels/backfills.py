@@ -1,4 +1,4 @@
-"""Backfills that go on and that are over: a line each, and the page of one with its windows."""
+"""Backfills: one line for each, and the page of one with its windows."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from opsconsole.service import wording
 from screens.panels import calendar
 from screens.panels.questions import NO, Question
 from screens.panels.view import Block, Key, fit, hint
-from screens.widgets import symbols as look
-from screens.widgets.lines import EMPTY, Line, Piece, bar, crop, ends, fill, left, line, right, rule, tell, width
+from screens.widgets import symbols
+from screens.widgets.lines import EMPTY, Line, Piece, bar, crop, ends, fill, left, line, right, rule, text, width
 
 PANEL = "backfills"
 WIDE = 110
-"""From this many cells on the range stands beside the job."""
+"""From this width on, the range is shown beside the job."""
 ROOMY = {False: 110, True: 150}
-"""From this many cells on a line has words and a bar, without and with the job."""
-CANCEL_IT = "Cancel the backfill"
-WORST_FIRST = tuple(look.STEP)
+"""From this width on, a line has words and a bar: without and with the job."""
+CANCEL_BACKFILL = "Cancel the backfill"
+WORST_FIRST = tuple(symbols.STEP)
 
 
 def applied(backfills: Sequence[Backfill]) -> list[Backfill]:
-    """Those that were begun; plans that nobody applied are left out."""
-    return [about for about in backfills if about.state is not BackfillState.PLANNED]
+    """The backfills that were started; plans that were not applied are left out."""
+    return [each for each in backfills if each.state is not BackfillState.PLANNED]
 
 
-def key(about: Backfill) -> Key:
-    """The row of a backfill."""
-    return PANEL, str(about.id)
+def key(backfill: Backfill) -> Key:
+    """The key of a backfill's row."""
+    return PANEL, str(backfill.id)
 
 
 def panel(
@@ -44,166 +44,160 @@ def panel(
     *,
     cursor: Key | None,
     tz: str,
-    named: bool,
+    with_jobs: bool,
 ) -> list[Line]:
-    """A rule, and the newest that fit, with times in a zone. With `named` the lines say of which job they are."""
-    blocks = [Block((row(about, now, cells, tz, named=named),), key(about)) for about in backfills]
+    """A rule, and the newest backfills that fit, with times in a zone and optionally their jobs."""
+    blocks = [Block((row(each, now, cells, tz, with_jobs=with_jobs),), key(each)) for each in backfills]
     shown, hidden = fit(blocks or [hint("none yet")], rows, cells, cursor)
-    going = sum(about.state in ACTIVE for about in backfills)
-    note = f"{going} going on" if going else ""
-    more = f"{hidden} more" if hidden else ""
-    told = " · ".join(part for part in (note, more) if part)
-    title = tell(f"Backfills, times in {tz}" if backfills else "Backfills", limit=80).text
-    return [rule(title, cells, line(Piece(told, "quiet")) if told else EMPTY), *shown]
+    active = sum(each.state in ACTIVE for each in backfills)
+    notes = [f"{active} active" if active else "", f"{hidden} more" if hidden else ""]
+    note = " · ".join(part for part in notes if part)
+    title = text(f"Backfills, times in {tz}" if backfills else "Backfills", limit=80).text
+    return [rule(title, cells, line(Piece(note, "quiet")) if note else EMPTY), *shown]
 
 
-def row(about: Backfill, now: datetime, cells: int, tz: str, *, named: bool) -> Line:
-    """One backfill: how it is, when it began, who asked for it, of what, how far it is, how long it took."""
-    seen, wide, roomy = look.of_backfill(about), cells >= WIDE, cells >= ROOMY[named]
-    at, _, _ = humanize.date_and_time(about.started_at or about.created_at, now, tz).rpartition(" ")
-    what = calendar.between(about.since, about.until)
+def row(backfill: Backfill, now: datetime, cells: int, tz: str, *, with_jobs: bool) -> Line:
+    """One backfill: state, start, operator, jobs, range, progress, duration."""
+    symbol, is_wide, is_roomy = symbols.of_backfill(backfill), cells >= WIDE, cells >= ROOMY[with_jobs]
+    at, _, _ = humanize.date_and_time(backfill.started_at or backfill.created_at, now, tz).rpartition(" ")
     start = [
         Piece(" "),
         Piece(" "),
-        Piece(seen.symbol, seen.style),
+        Piece(symbol.char, symbol.style),
         Piece(" "),
-        left(about.id, 4, "strong"),
+        left(backfill.id, 4, "strong"),
         Piece(" "),
-        left(at, 18 if wide else 12),
+        left(at, 18 if is_wide else 12),
         Piece(" "),
-        left(about.requested_by, 12 if wide else 6),
+        left(backfill.requested_by, 12 if is_wide else 6),
     ]
-    if named:
-        start += [Piece(" "), left(jobs(about), 30 if wide else 24)]
-    if wide or not named:
-        start += [Piece(" "), left(what, 24)]
+    if with_jobs:
+        start += [Piece(" "), left(_jobs(backfill), 30 if is_wide else 24)]
+    if is_wide or not with_jobs:
+        start += [Piece(" "), left(calendar.between(backfill.since, backfill.until), 24)]
     start.append(Piece(" "))
-    if roomy and about.state in ACTIVE:
-        start += [*bar(share(about), 20), Piece(" ")]
-    return ends((*start, *progress(about, in_words=roomy)), line(" ", Piece(time(about, now), "quiet"), " "), cells)
+    if is_roomy and backfill.state in ACTIVE:
+        start += [*bar(share(backfill), 20), Piece(" ")]
+    end = line(" ", Piece(duration(backfill, now), "quiet"), " ")
+    return ends((*start, *progress(backfill, in_words=is_roomy)), end, cells)
 
 
-def jobs(about: Backfill) -> str:
-    """Its first job, and how many more there are."""
-    more = f" +{len(about.jobs) - 1}" if len(about.jobs) > 1 else ""
-    return f"{about.jobs[0] if about.jobs else '-'}{more}"
+def share(backfill: Backfill) -> float | None:
+    """The share of its windows that have ended."""
+    return backfill.ended / backfill.to_run if backfill.to_run else None
 
 
-def share(about: Backfill) -> float | None:
-    """How much of it is done."""
-    return about.ended / about.to_run if about.to_run else None
-
-
-def progress(about: Backfill, *, in_words: bool = True) -> Line:
+def progress(backfill: Backfill, *, in_words: bool = True) -> Line:
     """`30 of 30, 1 partial`; `30 of 30 ◐1` where there is little room."""
-    told = [Piece(f"{about.ended:,} of {about.to_run:,}")]
+    parts = [Piece(f"{backfill.ended:,} of {backfill.to_run:,}")]
     for state in (StepState.FAILED, StepState.PARTIAL):
-        if n := about.counts.get(state, 0):
-            seen = look.STEP[state]
-            told.append(Piece(f", {n:,} {seen.word}" if in_words else f" {seen.symbol}{n:,}", seen.style))
-    return tuple(told)
+        if n := backfill.counts.get(state, 0):
+            symbol = symbols.STEP[state]
+            parts.append(Piece(f", {n:,} {symbol.word}" if in_words else f" {symbol.char}{n:,}", symbol.style))
+    return tuple(parts)
 
 
-def time(about: Backfill, now: datetime) -> str:
-    """How long it took, or about how long it still takes."""
-    if about.started_at is None:
+def duration(backfill: Backfill, now: datetime) -> str:
+    """How long it took, or roughly how long it still takes."""
+    if backfill.started_at is None:
         return "-"
-    if about.ended_at is not None:
-        return humanize.short_duration((about.ended_at - about.started_at).total_seconds())
-    if about.state is BackfillState.PAUSED:
+    if backfill.ended_at is not None:
+        return humanize.short_duration((backfill.ended_at - backfill.started_at).total_seconds())
+    if backfill.state is BackfillState.PAUSED:
         return "paused"
-    seconds = left_over(about, now)
-    return "begins" if seconds is None else f"{humanize.duration(seconds)} left"
+    seconds = seconds_left(backfill, now)
+    return "starting" if seconds is None else f"{humanize.duration(round(seconds))} left"
 
 
-def left_over(about: Backfill, now: datetime) -> float | None:
-    """About how many seconds a running backfill still takes: as its windows so far took, else as was planned."""
-    if about.started_at is None or not about.to_run:
+def seconds_left(backfill: Backfill, now: datetime) -> float | None:
+    """Roughly how long a running backfill still takes, judged by its finished windows, otherwise by its plan."""
+    if backfill.started_at is None or not backfill.to_run:
         return None
-    to_do = about.to_run - about.ended
-    if about.ended:
-        return (now - about.started_at).total_seconds() / about.ended * to_do
-    return about.seconds
+    if backfill.ended:
+        return (now - backfill.started_at).total_seconds() / backfill.ended * (backfill.to_run - backfill.ended)
+    return backfill.seconds
 
 
-# --- what is asked ------------------------------------------------------------------------------------------------
-
-
-def cancel(about: Backfill, environment: str) -> Question | str:
-    """Whether a backfill shall end, or why that is settled already."""
+def cancel(backfill: Backfill, environment: str) -> Question | str:
+    """The question before a cancel, or why the backfill cannot be cancelled."""
     try:
-        actions.check_cancel_backfill(about)
-    except Refused as refused:
-        return refused.sentence
+        actions.check_cancel_backfill(backfill)
+    except Refused as error:
+        return error.sentence
     where = f" in {environment}" if environment else ""
-    what = f"{', '.join(about.jobs)} {calendar.between(about.since, about.until)}{where}:"
-    so_far = f"{about.ended:,} of {humanize.count(about.to_run, 'window')} done."
-    after = "What is done stays done, the windows that run are stopped, and resume does the rest."
-    return Question(f"Cancel backfill {about.id}", (what, so_far, "", after), (CANCEL_IT, NO), chosen=1)
+    subject = f"{', '.join(backfill.jobs)} {calendar.between(backfill.since, backfill.until)}{where}:"
+    status = f"{backfill.ended:,} of {humanize.count(backfill.to_run, 'window')} done."
+    effect = "Finished windows stay, running ones are cancelled, and resume runs the rest."
+    buttons = (CANCEL_BACKFILL, NO)
+    return Question(f"Cancel backfill {backfill.id}", (subject, status, "", effect), buttons, chosen=1)
 
 
 # --- the page of one ----------------------------------------------------------------------------------------------
 
 
 def worst_first(steps: Sequence[StepView]) -> list[StepView]:
-    """The windows that failed first, the oldest of each state first."""
+    """The windows by state, failed ones first; the oldest of each state first."""
     return sorted(steps, key=lambda view: (WORST_FIRST.index(view.state), view.seq))
 
 
-def head(about: Backfill, now: datetime, cells: int, tz: str) -> list[Line]:
-    """Which backfill it is, how far it is, and what somebody said when it was paused or cancelled."""
-    seen = look.of_backfill(about)
-    title = line(" ", Piece(f"Backfill {about.id}", "title"), "  ", tell(", ".join(about.jobs), "strong", 120))
-    only = "all windows" if about.only is Only.ALL else f"only {about.only}"
-    what = (
-        f"{calendar.between(about.since, about.until)}, {only}{', stops at a failure' if about.stop_on_failure else ''}"
-    )
-    at = humanize.date_and_time(about.started_at or about.created_at, now, tz)
-    second = ends(
-        line(" ", tell(what)), line(" by ", tell(about.requested_by, limit=40), Piece(f", {at} ", "quiet")), cells
-    )
-    state = line(" ", Piece(f"{seen.symbol} {seen.word.upper()}", seen.style), "  ")
-    if about.state in ACTIVE:
-        state = (*state, *bar(share(about), 20), Piece("  "))
-    skipped = about.counts.get(StepState.SKIPPED, 0)
-    state = (*state, *progress(about), Piece(f" · {skipped:,} skipped" if skipped else "", "quiet"))
-    lines = [crop(title, cells), second, ends(state, line("  ", Piece(time(about, now), "quiet"), " "), cells)]
-    if about.stop is None:
+def header(backfill: Backfill, now: datetime, cells: int, tz: str) -> list[Line]:
+    """Title, range, progress, and the note of a pause or cancel."""
+    symbol = symbols.of_backfill(backfill)
+    title = line(" ", Piece(f"Backfill {backfill.id}", "title"), "  ", text(", ".join(backfill.jobs), "strong", 120))
+    only = "all windows" if backfill.only is Only.ALL else f"only {backfill.only}"
+    dates = calendar.between(backfill.since, backfill.until)
+    subject = f"{dates}, {only}{', stops at a failure' if backfill.stop_on_failure else ''}"
+    at = humanize.date_and_time(backfill.started_at or backfill.created_at, now, tz)
+    by = line(" by ", text(backfill.requested_by, limit=40), Piece(f", {at} ", "quiet"))
+    state = line(" ", Piece(f"{symbol.char} {symbol.word.upper()}", symbol.style), "  ")
+    if backfill.state in ACTIVE:
+        state = (*state, *bar(share(backfill), 20), Piece("  "))
+    skipped = backfill.counts.get(StepState.SKIPPED, 0)
+    state = (*state, *progress(backfill), Piece(f" · {skipped:,} skipped" if skipped else "", "quiet"))
+    lines = [
+        crop(title, cells),
+        ends(line(" ", text(subject)), by, cells),
+        ends(state, line("  ", Piece(duration(backfill, now), "quiet"), " "), cells),
+    ]
+    if backfill.stop is None:
         return lines
-    return [*lines, crop(line("   ", tell(wording.backfill_stop(about.stop), "warn")), cells)]
+    return [*lines, crop(line("   ", text(wording.backfill_stop(backfill.stop), "warn")), cells)]
 
 
-def windows(steps: Sequence[StepView], cells: int, rows: int, at: int) -> list[Line]:
+def window_list(steps: Sequence[StepView], cells: int, rows: int, index: int) -> list[Line]:
     """A rule, and the windows around the one under the cursor."""
     room = max(1, rows - 1)
-    first = max(0, min(at - room // 2, len(steps) - room))
-    end = f"{at + 1} of {len(steps)}" if steps else ""
-    titled = rule(humanize.count(len(steps), "window"), cells, line(Piece(end, "quiet")) if end else EMPTY)
-    name = max((len(view.step.job) for view in steps), default=0)
+    first = max(0, min(index - room // 2, len(steps) - room))
+    place = f"{index + 1} of {len(steps)}" if steps else ""
+    name = min(max((len(view.step.job) for view in steps), default=0), 30)
+    shown = enumerate(steps[first : first + room], first)
     return [
-        titled,
-        *(
-            _window(view, min(name, 30), cells, under_cursor=n == at)
-            for n, view in enumerate(steps[first : first + room], first)
-        ),
+        rule(humanize.count(len(steps), "window"), cells, line(Piece(place, "quiet")) if place else EMPTY),
+        *(_window(view, name, cells, under_cursor=n == index) for n, view in shown),
     ]
 
 
+def _jobs(backfill: Backfill) -> str:
+    """The first job, and the number of others."""
+    more = f" +{len(backfill.jobs) - 1}" if len(backfill.jobs) > 1 else ""
+    return f"{backfill.jobs[0] if backfill.jobs else '-'}{more}"
+
+
 def _window(view: StepView, name: int, cells: int, *, under_cursor: bool) -> Line:
-    seen, step = look.STEP[view.state], view.step
+    symbol, step = symbols.STEP[view.state], view.step
     start = line(
         Piece("▸" if under_cursor else " ", "mark"),
         " ",
-        Piece(f"{seen.symbol} ", seen.style),
+        Piece(f"{symbol.char} ", symbol.style),
         left(step.window.label, 11),
         left(step.job, name, "strong"),
         "  ",
-        Piece(f"{seen.word:<10}", seen.style),
-        tell(wording.step_reason(step), "quiet", 100),
+        Piece(f"{symbol.word:<10}", symbol.style),
+        text(wording.step_reason(step), "quiet", 100),
     )
     run = line("  ", Piece(f"run {view.run} " if view.run is not None else "", "quiet"))
     items = right(humanize.count(step.items, "item") if step.runs else "", 14)
-    drawn = ends(start, line(items, *run) if width(start) + 14 + width(run) <= cells else run, cells)
+    whole = ends(start, line(items, *run) if width(start) + 14 + width(run) <= cells else run, cells)
     if not under_cursor:
-        return drawn
-    return tuple(Piece(text, f"{style} under cursor".strip()) for text, style in fill(drawn, cells))
+        return whole
+    return tuple(Piece(piece.text, f"{piece.style} under cursor".strip()) for piece in fill(whole, cells))

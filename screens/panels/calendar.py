@@ -1,6 +1,6 @@
-"""A job's windows as a calendar: which of them stand where, where the cursor goes, and how all of it is drawn.
+"""A job's windows as a calendar: the date of each window, where the cursor goes, and how it is drawn.
 
-A window stands at a date: a day at itself, a month at its first day, four weeks at their Saturday.
+Each window has one date: a day itself, a month its first day, four weeks their Saturday.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import NamedTuple
 from opsconsole.calendar.windows import SATURDAY, WEEK, Unit
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowState, WindowStatus
-from screens.widgets import symbols as look
-from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, tell, width
-from screens.widgets.symbols import MARKED
+from screens.widgets import symbols
+from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, width
+from screens.widgets.symbols import MARKED, Symbol
 
 WEEKS = 53
 YEARS = 3
-"""So many years of months stand below each other."""
+"""How many years of months a page shows."""
 OLDEST = date(2000, 1, 1)
-"""Nobody goes back further by mistake."""
+"""The cursor stops here: going further back is a mistake."""
 MARGIN = 6
 WIDEST_CELL = 3
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -37,57 +37,58 @@ IN_HEADLINE = (
     WindowState.RUNNING,
 )
 DAY = timedelta(days=1)
+NO_WINDOW = Symbol(" ", "", "")
 
 
-class Stretch(NamedTuple):
+class DateRange(NamedTuple):
     """From one date to another, both included."""
 
     first: date
     last: date
 
     def __contains__(self, at: object) -> bool:
-        """Whether a date lies in it."""
+        """Whether a date is in the range."""
         return isinstance(at, date) and self.first <= at <= self.last
 
     def __str__(self) -> str:
-        """In words, with no year twice."""
+        """In words; a year is written once."""
         return between(self.first.isoformat(), self.last.isoformat())
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What a calendar shows: the windows that are known, the cursor, and what is marked. Without `here` the keys belong
-    to another panel.
+    """What a calendar shows: the loaded windows, the cursor, the marked range. `is_active` is false while the cursor is
+    in another panel.
     """
 
     job: str
     unit: Unit
-    shown: Stretch
-    seen: Mapping[date, WindowStatus]
+    shown: DateRange
+    windows: Mapping[date, WindowStatus]
     cursor: date
-    marked: Stretch | None = None
-    here: bool = True
+    marked: DateRange | None = None
+    is_active: bool = True
 
 
-def stands(unit: Unit, day: date) -> date:
-    """Where the window stands that holds a day."""
+def date_of_window(unit: Unit, day: date) -> date:
+    """The date of the window that contains a day."""
     if unit is Unit.MONTH:
         return day.replace(day=1)
     return day + timedelta(days=(SATURDAY - day.isoweekday()) % 7) if unit is Unit.FOUR_WEEKS else day
 
 
-def dated(label: str) -> date:
-    """Where the window with this label stands."""
+def date_of_label(label: str) -> date:
+    """The date of the window with this label."""
     return date.fromisoformat(label if len(label) > len("2026-01") else f"{label}-01")
 
 
-def by_date(seen: Iterable[WindowStatus]) -> dict[date, WindowStatus]:
-    """Windows by where they stand."""
-    return {dated(each.window.label): each for each in seen}
+def by_date(windows: Iterable[WindowStatus]) -> dict[date, WindowStatus]:
+    """Windows by their date."""
+    return {date_of_label(each.window.label): each for each in windows}
 
 
 def moved(unit: Unit, at: date, across: int, down: int, newest: date) -> date:
-    """Where the cursor is after so many steps; it stops at the newest window and long ago."""
+    """Where the cursor is after some steps; it stops at the newest window and at `OLDEST`."""
     if unit is Unit.MONTH:
         months = at.year * 12 + at.month - 1 + across + 12 * down
         to = date(max(1, months // 12), months % 12 + 1, 1)
@@ -95,30 +96,30 @@ def moved(unit: Unit, at: date, across: int, down: int, newest: date) -> date:
         to = at + WEEK * (across + down)
     else:
         to = at + WEEK * across + DAY * down
-    return max(stands(unit, OLDEST), min(newest, to))
+    return max(date_of_window(unit, OLDEST), min(newest, to))
 
 
-def page(unit: Unit, at: date, newest: date) -> Stretch:
-    """What is shown while the cursor is at `at`: the page of a year, or of some years of months, that it lies on."""
+def page(unit: Unit, at: date, newest: date) -> DateRange:
+    """The page that contains the cursor: a year, or several years of months."""
     if unit is Unit.MONTH:
         back = (newest.year - at.year) // YEARS
         last_year = newest.year - YEARS * back
-        return Stretch(date(last_year - YEARS + 1, 1, 1), newest if back == 0 else date(last_year, 12, 1))
+        return DateRange(date(last_year - YEARS + 1, 1, 1), newest if back == 0 else date(last_year, 12, 1))
     weeks = (_monday(newest) - _monday(at)) // WEEK
     back = max(0, -(-(weeks - WEEKS + 1) // (WEEKS - 1)))
     last_week = _monday(newest) - WEEK * (WEEKS - 1) * back
-    return Stretch(last_week - WEEK * (WEEKS - 1), newest if back == 0 else last_week + 6 * DAY)
+    return DateRange(last_week - WEEK * (WEEKS - 1), newest if back == 0 else last_week + 6 * DAY)
 
 
-def pages(unit: Unit, at: date, step: int, newest: date) -> date:
-    """The cursor a year, or some years of months, further."""
+def moved_pages(unit: Unit, at: date, step: int, newest: date) -> date:
+    """The cursor a year, or several years of months, further."""
     return moved(unit, at, 0, YEARS * step, newest) if unit is Unit.MONTH else moved(unit, at, 52 * step, 0, newest)
 
 
-def dates(unit: Unit, stretch: Stretch) -> list[date]:
-    """Where the windows of a stretch stand."""
-    found = [stands(unit, stretch.first)]
-    while (after := _next(unit, found[-1])) <= stretch.last:
+def dates(unit: Unit, range_: DateRange) -> list[date]:
+    """The dates of the windows in a range."""
+    found = [date_of_window(unit, range_.first)]
+    while (after := _next(unit, found[-1])) <= range_.last:
         found.append(after)
     return found
 
@@ -138,23 +139,22 @@ def name(unit: Unit, at: date) -> str:
     return f"the 4 weeks to {day}" if unit is Unit.FOUR_WEEKS else day
 
 
-# --- drawn ----------------------------------------------------------------------------------------------------------
+# --- lines --------------------------------------------------------------------------------------------------------
 
 
 def headline(sheet: Sheet, tz: str, cells: int, *, manual: bool = False) -> Line:
-    """Which job, and how many of its windows are how, with signs for the words where there is little room; which
-    years, where there is much.
+    """The job and how many of its windows are in each state: symbols instead of words where there is little room, the
+    range and the zone where there is enough.
     """
-    counts = Counter(each.state for each in sheet.seen.values())
-    states = [look.WINDOW[state] for state in IN_HEADLINE if counts[state]]
-    numbers = [counts[state] for state in IN_HEADLINE if counts[state]]
-    words = [Piece(f"{n:,} {seen.word}", seen.style) for n, seen in zip(numbers, states, strict=True)]
-    signs = [Piece(f"{seen.symbol} {n:,}", seen.style) for n, seen in zip(numbers, states, strict=True)]
-    title = line(" ", Piece("Backfill", "title"), "  ", tell(sheet.job, "strong", 40), "   ")
-    start = (*title, *_between(words, " · "))
+    counts = Counter(each.state for each in sheet.windows.values())
+    numbers = [(symbols.WINDOW[state], counts[state]) for state in IN_HEADLINE if counts[state]]
+    words = [Piece(f"{n:,} {symbol.word}", symbol.style) for symbol, n in numbers]
+    short = [Piece(f"{symbol.char} {n:,}", symbol.style) for symbol, n in numbers]
+    title = line(" ", Piece("Backfill", "title"), "  ", text(sheet.job, "strong", 40), "   ")
+    start = (*title, *_joined(words, " · "))
     if width(start) > cells:
-        start = (*title, *_between(signs, "   "))
-    end = line(tell(f"{'manual, ' if manual else ''}{sheet.shown}, {tz}", "quiet", 80), " ")
+        start = (*title, *_joined(short, "   "))
+    end = line(text(f"{'manual, ' if manual else ''}{sheet.shown}, {tz}", "quiet", 80), " ")
     return ends(start, end, cells) if width(start) + 2 + width(end) <= cells else crop(start, cells)
 
 
@@ -164,49 +164,49 @@ def grid(sheet: Sheet, cells: int) -> list[Line]:
 
 
 def legend(cells: int) -> Line:
-    """What the signs mean."""
+    """What the symbols mean."""
     pieces: list[Piece] = []
-    for seen in look.WINDOW.values():
-        pieces += [Piece(" "), Piece(seen.symbol, seen.style), Piece(f" {seen.word} ", "quiet")]
+    for symbol in symbols.WINDOW.values():
+        pieces += [Piece(" "), Piece(symbol.char, symbol.style), Piece(f" {symbol.word} ", "quiet")]
     return crop((*pieces, Piece(" "), Piece("marked", f"quiet {MARKED}")), cells)
 
 
-def described(sheet: Sheet, now: datetime, cells: int) -> Line:
-    """The window under the cursor: how it is, and what is known of it."""
+def cursor_line(sheet: Sheet, now: datetime, cells: int) -> Line:
+    """The window under the cursor: its state and the reason."""
     start = line(" ", Piece(name(sheet.unit, sheet.cursor), "strong"), "  ")
-    seen = sheet.seen.get(sheet.cursor)
-    if seen is None:
-        return (*start, Piece("is being read", "quiet"))
-    sign = look.WINDOW[seen.state]
-    told = (*start, Piece(f"{sign.symbol} {sign.word}", sign.style), Piece(f": {_why(seen)}"))
-    looked = seen.record.checked_at
-    end = line(Piece(f"looked at {humanize.age(now - looked)} ago ", "quiet")) if looked is not None else EMPTY
-    return ends(told, end, cells) if end and width(told) + width(end) < cells else crop(told, cells)
+    window = sheet.windows.get(sheet.cursor)
+    if window is None:
+        return (*start, Piece("loading", "quiet"))
+    symbol = symbols.WINDOW[window.state]
+    start = (*start, Piece(f"{symbol.char} {symbol.word}", symbol.style), Piece(f": {_reason(window)}"))
+    checked = window.record.checked_at
+    end = line(Piece(f"checked {humanize.age(now - checked)} ago ", "quiet")) if checked is not None else EMPTY
+    return ends(start, end, cells) if end and width(start) + width(end) < cells else crop(start, cells)
 
 
-def _between(pieces: Sequence[Piece], gap: str) -> list[Piece]:
+def _joined(pieces: Sequence[Piece], gap: str) -> list[Piece]:
     return [each for piece in pieces for each in (Piece(gap, "quiet"), piece)][1:]
 
 
-def _why(seen: WindowStatus) -> str:
-    known = seen.record
-    run = f"run {known.run}, {humanize.count(known.items, 'item')} in {humanize.elapsed(known.seconds)}"
-    if seen.state is WindowState.RUNNING:
-        return f"run {seen.open_run} is about it"
-    if seen.state is WindowState.NOT_DUE:
-        return "its time has not come yet"
-    if seen.state is WindowState.MISSING:
-        return "no run has been about it"
-    if known.run is None:
-        return "nothing of it is missing"
-    if seen.state is WindowState.STALE:
-        stale = humanize.count(known.stale or 0, "item")
-        return f"{stale} out of date · {run}" if known.stale else f"its data ends before the window does · {run}"
+def _reason(window: WindowStatus) -> str:
+    record = window.record
+    run = f"run {record.run}, {humanize.count(record.items, 'item')} in {humanize.elapsed(record.seconds)}"
+    if window.state is WindowState.RUNNING:
+        return f"run {window.open_run}"
+    if window.state is WindowState.NOT_DUE:
+        return "the window has not ended yet"
+    if window.state is WindowState.MISSING:
+        return "no run covered it"
+    if record.run is None:
+        return "all its data exists"
+    if window.state is WindowState.STALE:
+        stale = humanize.count(record.stale or 0, "item")
+        return f"{stale} out of date · {run}" if record.stale else f"run before the window ended · {run}"
     return run
 
 
 def _weeks(sheet: Sheet, cells: int) -> list[Line]:
-    """Weeks across and weekdays down; of four weeks only the Saturdays."""
+    """A column for each week and a row for each weekday; for four weeks only the Saturdays."""
     each = max(1, min(WIDEST_CELL, (cells - MARGIN - 1) // WEEKS))
     first = _monday(sheet.shown.first)
     mondays = [first + WEEK * n for n in range((sheet.shown.last - first) // WEEK + 1)]
@@ -216,7 +216,7 @@ def _weeks(sheet: Sheet, cells: int) -> list[Line]:
 
 
 def _months(sheet: Sheet) -> list[Line]:
-    """Months across and years down."""
+    """A column for each month and a row for each year."""
     names = "".join(f"{month:<4}" for month in MONTHS)
     years = range(sheet.shown.first.year, sheet.shown.last.year + 1)
     rows = [_row(sheet, str(year), [date(year, month, 1) for month in range(1, 13)], 4, 1) for year in years]
@@ -224,33 +224,34 @@ def _months(sheet: Sheet) -> list[Line]:
 
 
 def _row(sheet: Sheet, title: str, days: Sequence[date], each: int, indent: int) -> Line:
-    here = sheet.here and sheet.cursor in days
-    start = line(Piece("▸" if here else " ", "mark"), Piece(f"{title:<{MARGIN - 1}}", "strong" if here else "quiet"))
+    is_active = sheet.is_active and sheet.cursor in days
+    label = Piece(f"{title:<{MARGIN - 1}}", "strong" if is_active else "quiet")
+    start = line(Piece("▸" if is_active else " ", "mark"), label)
     cells: list[Piece] = []
     for day in days:
-        sign, style = _cell(sheet, day)
-        cells.append(Piece(f"{' ' * indent}{sign}".ljust(each), style))
+        char, style = _cell(sheet, day)
+        cells.append(Piece(f"{' ' * indent}{char}".ljust(each), style))
     grouped = groupby(cells, key=lambda piece: piece.style)
     return (*start, *(Piece("".join(piece.text for piece in run), style) for style, run in grouped))
 
 
 def _cell(sheet: Sheet, day: date) -> tuple[str, str]:
-    seen = sheet.seen.get(day)
-    sign = look.WINDOW[seen.state] if seen is not None and day in sheet.shown else look.Symbol(" ", "", "")
+    window = sheet.windows.get(day)
+    symbol = symbols.WINDOW[window.state] if window is not None and day in sheet.shown else NO_WINDOW
     if day == sheet.cursor:
-        return sign.symbol, "chosen"
+        return symbol.char, "chosen"
     if sheet.marked is not None and day in sheet.marked:
-        return sign.symbol, f"{sign.style} {MARKED}".strip()
-    return sign.symbol, sign.style
+        return symbol.char, f"{symbol.style} {MARKED}".strip()
+    return symbol.char, symbol.style
 
 
 def _month_names(mondays: Sequence[date], each: int) -> str:
-    """The name of each month above the first week that begins in it."""
+    """The name of each month above the first week that starts in it."""
     text = ""
     second = next((n for n, monday in enumerate(mondays) if monday.month != mondays[0].month), len(mondays))
     for n, monday in enumerate(mondays):
-        begins = monday.month != mondays[n - 1].month if n else second * each > len("Jan")
-        if begins:
+        starts = monday.month != mondays[n - 1].month if n else second * each > len("Jan")
+        if starts:
             text = f"{text:<{n * each}}{MONTHS[monday.month - 1]}"
     return text
 

@@ -1,4 +1,4 @@
-"""What is said of cached keys before they are cleared, and while they are: counts, a question, how far it is."""
+"""How cached keys are described before and while they are cleared: counts, a question, progress."""
 
 from __future__ import annotations
 
@@ -7,68 +7,71 @@ from collections.abc import Sequence
 
 from opsconsole.cache.clearing import ClearFilter, ClearProgress
 from opsconsole.core import humanize
-from opsconsole.service import confirmations as guard
+from opsconsole.service import confirmations
 from opsconsole.service.snapshot import CommandProgress
 from screens.panels.questions import CANCEL, Question
-from screens.widgets.lines import EMPTY, Line, Piece, crop, line, right, tell, wrapped
+from screens.widgets.lines import EMPTY, Line, Piece, crop, line, right, text, wrapped
 
 ANY_FAMILY = "any"
-TOLD_LINES = 11
-"""The dialog keeps its height whatever it has to say."""
-FAMILIES, SAMPLES, ALONE = 5, 3, 2
-NOTHING_NAMED = "name a user, a subject, a family or a date; all that is named must be so"
+RESULT_LINES = 11
+"""The dialog keeps its height whatever it shows."""
+FAMILY_LINES, SAMPLES, EXCLUDED_LINES = 5, 3, 2
+NOTHING_SELECTED = "type a user, a subject, a family or a date; a key has to match all of them"
+PARTIAL_DATE = "type the whole date, or none"
 
 
-def found(swept: ClearProgress, wanted: ClearFilter, cells: int) -> list[Line]:
-    """What a count has found, or has found so far: keys of each family, a few of them, families left alone."""
-    there = sorted(((name, keys) for name, keys in swept.found.items() if keys), key=lambda row: (-row[1], row[0]))
-    lines = [_headline(swept, wanted, len(there)), *_families(there)]
-    for index, key in enumerate(swept.samples[:SAMPLES]):
-        lines.append(line(Piece("such as  " if index == 0 else "         ", "quiet"), tell(key, limit=200)))
-    lines += _skipped_families(swept.skipped_families, cells)
+def count_lines(counted: ClearProgress, selected: ClearFilter, cells: int) -> list[Line]:
+    """What a count has found so far: keys of each family, sample keys, families that are excluded."""
+    families = sorted(((name, keys) for name, keys in counted.found.items() if keys), key=lambda row: (-row[1], row[0]))
+    lines = [_headline(counted, selected, len(families)), *_family_lines(families)]
+    for index, key in enumerate(counted.samples[:SAMPLES]):
+        lines.append(line(Piece("such as  " if index == 0 else "         ", "quiet"), text(key, limit=200)))
+    lines += _skipped_families(counted.skipped_families, cells)
     return [crop(each, cells) for each in lines]
 
 
-def of_height(lines: Sequence[Line]) -> list[Line]:
-    """So many lines as the dialog has room for, whatever there is to say."""
-    return [*lines, *[EMPTY] * (TOLD_LINES - len(lines))][:TOLD_LINES]
+def fixed_height(lines: Sequence[Line]) -> list[Line]:
+    """The lines, padded or cut to the height of the dialog."""
+    return [*lines, *[EMPTY] * (RESULT_LINES - len(lines))][:RESULT_LINES]
 
 
-def question(wanted: ClearFilter, counted: ClearProgress, environment: str) -> Question:
-    """Whether what was counted shall go. The cursor stands on Cancel."""
-    same = f"The same: {command(wanted)}"
-    jobs = "What jobs have cached comes back when they run; what is read through the cache, when it is read."
-    asked = guard.clear_question(counted, environment)
-    return Question("Clear cached keys", (asked, f"All of {wanted}.", jobs, "", same), (_button(counted), CANCEL), 1)
+def question(selected: ClearFilter, counted: ClearProgress, environment: str) -> Question:
+    """The question before keys are cleared. The cursor is on Cancel."""
+    same = f"Command: {command_line(selected)}"
+    effect = "Keys that jobs cache come back with their next run; keys cached on read, with the next read."
+    title = confirmations.clear_question(counted, environment)
+    button = f"Clear {humanize.count(counted.total, 'key')}"
+    return Question("Clear cached keys", (title, f"All of {selected}.", effect, "", same), (button, CANCEL), 1)
 
 
-def command(wanted: ClearFilter) -> str:
-    """What does the same, typed at a prompt."""
-    named = {**wanted.parts, "family": wanted.family}
+def command_line(selected: ClearFilter) -> str:
+    """The command line that does the same."""
+    named = {**selected.parts, "family": selected.family}
     options = [f"--{name} {shlex.quote(value)}" for name, value in named.items() if value is not None]
     return " ".join(("opsconsole cache clear", *options))
 
 
-def how_far(name: str, now: CommandProgress) -> str:
-    """How far a command is that goes through the server's keys."""
-    gone = f", {now.cleared:,} cleared" if now.cleared else ""
-    return f"{name}: {now.step}, {now.scanned:,} of {humanize.count(now.of, 'key')} looked at{gone}"
+def progress_message(name: str, progress: CommandProgress) -> str:
+    """How far a command is that scans the server's keys."""
+    cleared = f", {progress.cleared:,} cleared" if progress.cleared else ""
+    total = humanize.count(progress.of, "key")
+    return f"{name}: {progress.step}, {progress.scanned:,} of {total} scanned{cleared}"
 
 
-def _headline(swept: ClearProgress, wanted: ClearFilter, families: int) -> Line:
-    what = f"{humanize.count(swept.total, 'key')} of {humanize.count(families, 'family', 'families')}"
-    if not swept.done:
-        share = f"counting: {swept.scanned:,} of {swept.of:,} keys looked at, {swept.total:,} found"
-        return line(Piece(share, "live"))
-    if swept.total:
-        return line(Piece(what, "strong"))
-    return line(Piece("nothing to clear: ", "quiet"), "no key is cached of ", tell(wanted))
+def _headline(counted: ClearProgress, selected: ClearFilter, families: int) -> Line:
+    if not counted.done:
+        status = f"counting: {counted.scanned:,} of {counted.of:,} keys scanned, {counted.total:,} match"
+        return line(Piece(status, "live"))
+    if counted.total:
+        keys, of = humanize.count(counted.total, "key"), humanize.count(families, "family", "families")
+        return line(Piece(f"{keys} of {of}", "strong"))
+    return line(Piece("nothing to clear: ", "quiet"), "no cached key of ", text(selected))
 
 
-def _families(there: Sequence[tuple[str, int]]) -> list[Line]:
-    shown = there if len(there) <= FAMILIES else there[: FAMILIES - 1]
-    lines = [line(right(f"{keys:,}", 9), "  ", tell(name, limit=60)) for name, keys in shown]
-    more = there[len(shown) :]
+def _family_lines(families: Sequence[tuple[str, int]]) -> list[Line]:
+    shown = families if len(families) <= FAMILY_LINES else families[: FAMILY_LINES - 1]
+    lines = [line(right(f"{keys:,}", 9), "  ", text(name, limit=60)) for name, keys in shown]
+    more = families[len(shown) :]
     if more:
         keys = sum(keys for _, keys in more)
         lines.append(line(right(f"{keys:,}", 9), Piece(f"  of {len(more)} more families", "quiet")))
@@ -76,15 +79,11 @@ def _families(there: Sequence[tuple[str, int]]) -> list[Line]:
 
 
 def _skipped_families(families: Sequence[str], cells: int) -> list[Line]:
-    """All their names where two lines have room for them, else the first and how many there are."""
+    """All names where two lines are enough, otherwise the first and the number of others."""
     if not families:
         return []
-    said = "left alone, having no such part: "
-    whole = wrapped([said + ", ".join(families)], cells, "quiet")
-    if len(whole) <= ALONE:
+    label = "not cleared, without such a part: "
+    whole = wrapped([label + ", ".join(families)], cells, "quiet")
+    if len(whole) <= EXCLUDED_LINES:
         return whole
-    return wrapped([f"{said}{families[0]} and {len(families) - 1} more families"], cells, "quiet")[:ALONE]
-
-
-def _button(counted: ClearProgress) -> str:
-    return f"Clear {humanize.count(counted.total, 'key')}"
+    return wrapped([f"{label}{families[0]} and {len(families) - 1} more families"], cells, "quiet")[:EXCLUDED_LINES]

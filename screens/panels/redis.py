@@ -6,27 +6,27 @@ from datetime import timedelta
 
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import RedisStats
-from screens.panels.top_line import COMES_BACK
+from screens.panels.top_line import RECONNECTS
 from screens.panels.view import WIDE, View
-from screens.widgets.lines import Line, Piece, bar, crop, line, rule, spark, tell
+from screens.widgets.lines import Line, Piece, bar, crop, line, rule, spark, text
 
 HIT_RATES = 20
 
 
 def panel(view: View, cells: int, rows: int) -> list[Line]:
-    """The rule and `rows` lines; what was last known stays when the server is unreachable."""
+    """The rule and `rows` lines; the last known figures stay while the server is unreachable."""
     redis = view.snapshot.redis
     lines: list[Line] = []
     note: Line = ()
     if redis.outage is not None:
         since = humanize.clock(redis.outage.since, seconds=True)
-        note = line(Piece(f"✗ away since {since}", "bad"), ": ", tell(redis.outage.reason, limit=200))
+        note = line(Piece(f"✗ unreachable since {since}", "bad"), ": ", text(redis.outage.reason, limit=200))
     if redis.stats is not None:
         lines = _figures(redis.stats, redis.hit_rates, cells, rows)
-        if redis.outage is not None and len(lines) > 1:  # one line has no room for it; the rule says it
-            lines = [(*lines[0], Piece("   (as it was)", "warn")), *lines[1:]]
+        if redis.outage is not None and len(lines) > 1:  # a single line has no room for it
+            lines = [(*lines[0], Piece("   (last known)", "warn")), *lines[1:]]
     else:
-        lines = [line("   ", Piece("not asked yet" if redis.outage is None else COMES_BACK, "quiet"))]
+        lines = [line("   ", Piece("no figures yet" if redis.outage is None else RECONNECTS, "quiet"))]
     return [rule("Redis", cells, note), *(crop(each, cells) for each in lines[:rows])]
 
 
@@ -42,14 +42,14 @@ def _figures(stats: RedisStats, hit_rates: tuple[float | None, ...], cells: int,
                     f" · up {humanize.age(timedelta(seconds=stats.uptime_seconds))} · ",
                     "quiet",
                 ),
-                tell(stats.version, "quiet", 20),
+                text(stats.version, "quiet", 20),
             ),
         ]
-    wide = cells >= WIDE
+    is_wide = cells >= WIDE
     return [
         line(
             " ",
-            *_memory(stats, 5 if wide else 4),
+            *_memory(stats, 5 if is_wide else 4),
             f"  {stats.keys:,} keys   ",
             *_hits(stats, hit_rates, 7),
             f"   {stats.ops_per_second:,} ops/s   ",

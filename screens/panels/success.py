@@ -1,4 +1,4 @@
-"""The panel of how well each job has been doing."""
+"""The panel of success rates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from opsconsole.core import humanize
 from opsconsole.service.snapshot import JobHistory, Pause
 from screens.panels import pauses
 from screens.panels.view import WIDE, Block, Key, View, fit, hint, stale
-from screens.widgets import symbols as look
+from screens.widgets import symbols
 from screens.widgets.lines import Line, Piece, fill, left, line, right, rule, spark, width
 
 PANEL = "success"
@@ -15,14 +15,14 @@ LAST = 14
 
 
 def keys(view: View) -> list[Key]:
-    """The rows that the cursor can stand on: the jobs."""
+    """The keys of the rows."""
     return [(PANEL, each.job) for each in view.snapshot.histories]
 
 
 def panel(view: View, cells: int, rows: int) -> list[Line]:
-    """The rule with the columns' names, and `rows` lines."""
+    """The rule with the names of the columns, and `rows` lines."""
     blocks = [Block((_row(view, each, cells),), (PANEL, each.job)) for each in view.snapshot.histories]
-    shown, hidden = fit(blocks or [hint("no job is loaded")], rows, cells, view.cursor)
+    shown, hidden = fit(blocks or [hint("no jobs")], rows, cells, view.cursor)
     return [_header(view, cells, hidden), *shown]
 
 
@@ -52,13 +52,13 @@ def _column(title: str, room: int) -> Piece:
 
 def _row(view: View, each: JobHistory, cells: int) -> Line:
     state, name, each_rate, bars, usual = _columns(cells)
-    held = view.pauses_of(each.job)
-    seen = look.PAUSED if held else look.RUN[each.newest[0].state] if each.newest else look.NEVER
-    word = (left(seen.word, state, seen.style),) if state else ()
+    paused = view.pauses_of(each.job)
+    symbol = symbols.PAUSED if paused else symbols.RUN[each.newest[0].state] if each.newest else symbols.NEVER
+    word = (left(symbol.word, state, symbol.style),) if state else ()
     rates = [right(humanize.percent(share), each_rate, _style(share)) for share in _shares(each)]
-    start = line(" ", Piece(seen.symbol, seen.style), " ", *word, left(each.job, name, "strong"), *rates)
-    if held:
-        return (*start, *_paused(view, each.job, held[0], bars + usual, with_word=not state), Piece(" "))
+    start = line(" ", Piece(symbol.char, symbol.style), " ", *word, left(each.job, name, "strong"), *rates)
+    if paused:
+        return (*start, *_paused(view, each.job, paused[0], bars + usual, with_word=not state), Piece(" "))
     return (
         *start,
         Piece(" " * (bars - LAST)),
@@ -69,10 +69,10 @@ def _row(view: View, each: JobHistory, cells: int) -> Line:
 
 
 def _paused(view: View, job: str, pause: Pause, cells: int, *, with_word: bool) -> Line:
-    """Until when, in the place of the bars: nothing moves there for so long."""
-    before = look.PAUSED.word if with_word else ""
-    told = pauses.told(pause, view.now, view.zone_of(job), cells - 1, before)
-    return fill((Piece(" " * min(2, max(1, cells - width(told)))), *told), cells)
+    """The end of the pause, in the place of the bars."""
+    before = symbols.PAUSED.word if with_word else ""
+    status = pauses.status(pause, view.now, view.zone_of(job), cells - 1, before)
+    return fill((Piece(" " * min(2, max(1, cells - width(status)))), *status), cells)
 
 
 def _shares(each: JobHistory) -> tuple[float | None, float | None, float | None]:
@@ -86,12 +86,12 @@ def _style(share: float | None) -> str:
 
 
 def _bars(each: JobHistory) -> Line:
-    """The newest runs, oldest first: how long each took, and a run that went wrong as its symbol."""
+    """The newest runs, oldest first: a bar for the duration, or the symbol of a run that did not succeed."""
     newest = each.newest[:LAST]
     longest = max((run.seconds or 0.0 for run in newest), default=0.0)
     pieces: list[Piece] = [Piece(" " * (LAST - len(newest)))] if len(newest) < LAST else []
     for run in reversed(newest):
-        seen = look.RUN[run.state]
-        good = run.state is RunState.SUCCEEDED
-        pieces.append(Piece(spark([run.seconds or 0.0], longest) if good else seen.symbol, seen.style))
+        symbol = symbols.RUN[run.state]
+        is_success = run.state is RunState.SUCCEEDED
+        pieces.append(Piece(spark([run.seconds or 0.0], longest) if is_success else symbol.char, symbol.style))
     return tuple(pieces)

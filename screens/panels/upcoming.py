@@ -1,4 +1,4 @@
-"""The panel of what runs next."""
+"""The panel of the next scheduled runs."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from opsconsole.core import humanize
 from opsconsole.service.snapshot import JobCard
 from screens.panels import pauses
 from screens.panels.view import WIDE, Block, View, fit, hint, stale
-from screens.widgets import symbols as look
-from screens.widgets.lines import Line, Piece, crop, ends, left, line, right, rule, tell, width
+from screens.widgets import symbols
+from screens.widgets.lines import Line, Piece, crop, ends, left, line, right, rule, text, width
 
 
 def panel(view: View, cells: int, rows: int) -> list[Line]:
-    """The rule and `rows` lines, the nearest first."""
-    soonest = sorted((card for card in view.snapshot.jobs if card.next_at is not None), key=_when)
+    """The rule and `rows` lines, the next one first."""
+    upcoming = sorted((card for card in view.snapshot.jobs if card.next_at is not None), key=_when)
     manual = [card for card in view.snapshot.jobs if card.cron is None]
-    blocks = [Block((_row(view, card, cells),)) for card in soonest]
+    blocks = [Block((_row(view, card, cells),)) for card in upcoming]
     if not blocks and view.snapshot.jobs:
-        blocks = [hint("no schedule fires again · t triggers a job by hand")]
+        blocks = [hint("nothing is scheduled · t triggers a job")]
     blocks += [Block((_manual(view, card, cells),)) for card in manual]
-    shown, hidden = fit(blocks or [hint("no job, no schedule")], rows, cells, None)
+    shown, hidden = fit(blocks or [hint("no jobs")], rows, cells, None)
     return [rule("Next", cells, stale(view) or _note(view, hidden)), *shown]
 
 
 def _note(view: View, hidden: int) -> Line:
     paused = sum(bool(view.pauses_of(card.name)) for card in view.snapshot.jobs)
-    parts = [Piece(f"{paused} paused", look.PAUSED.style)] if paused else []
+    parts = [Piece(f"{paused} paused", symbols.PAUSED.style)] if paused else []
     parts += [Piece(" · ", "quiet")] if paused and hidden else []
     return line(*parts, Piece(f"{hidden} more", "quiet")) if hidden else tuple(parts)
 
@@ -37,18 +37,18 @@ def _row(view: View, card: JobCard, cells: int) -> Line:
     if card.next_at is None:
         return ()
     seconds = (card.next_at - view.now).total_seconds()
-    held = view.pauses_of(card.name)
-    skipped = pauses.skips(held, card.next_at)
-    if skipped or (held and cells >= WIDE):
-        when = right("skipped", 14, "quiet") if skipped else Piece(humanize.countdown(seconds))
+    active = view.pauses_of(card.name)
+    is_skipped = pauses.skips(active, card.next_at)
+    if is_skipped or (active and cells >= WIDE):
+        when = right("skipped", 14, "quiet") if is_skipped else Piece(humanize.countdown(seconds))
         return _paused(view, card, when, cells)
     at = humanize.upcoming_time(card.next_at, view.now, card.tz)
     if cells < WIDE:
         return ends(
-            line(f" {humanize.countdown(seconds)}  ", tell(card.name, "strong", 60)), line("  ", tell(at), " "), cells
+            line(f" {humanize.countdown(seconds)}  ", text(card.name, "strong", 60)), line("  ", text(at), " "), cells
         )
     start = line(f" {humanize.countdown(seconds)}   ", left(card.name, 26, "strong"), " ", left(at, 16), " ")
-    return crop((*start, tell(card.words, "quiet", 120)), cells)
+    return crop((*start, text(card.words, "quiet", 120)), cells)
 
 
 def _manual(view: View, card: JobCard, cells: int) -> Line:
@@ -57,17 +57,17 @@ def _manual(view: View, card: JobCard, cells: int) -> Line:
     if view.pauses_of(card.name) and cells >= WIDE:
         return _paused(view, card, when, cells)
     if cells < WIDE:
-        return crop(line(" ", when, "  ", tell(card.name, "strong", 60)), cells)
+        return crop(line(" ", when, "  ", text(card.name, "strong", 60)), cells)
     return crop(line(" ", when, "   ", left(card.name, 26, "strong")), cells)
 
 
 def _paused(view: View, card: JobCard, when: Piece, cells: int) -> Line:
-    """A job that is paused: its next instant is skipped, or comes when the pause is over."""
+    """A paused job: its next scheduled time is skipped, or lies after the end of the pause."""
     pause = view.pauses_of(card.name)[0]
     if cells < WIDE:
-        name = line(" ", Piece(f"{look.PAUSED.symbol} ", look.PAUSED.style), tell(card.name, "strong", 60), "  ")
-        told = pauses.told(pause, view.now, card.tz, cells - width(name) - 1, look.PAUSED.word)
-        return ends(name, (*told, Piece(" ")), cells)
+        name = line(" ", Piece(f"{symbols.PAUSED.char} ", symbols.PAUSED.style), text(card.name, "strong", 60), "  ")
+        status = pauses.status(pause, view.now, card.tz, cells - width(name) - 1, symbols.PAUSED.word)
+        return ends(name, (*status, Piece(" ")), cells)
     start = line(" ", when, "   ", left(card.name, 26, "strong"), " ")
-    sign = f"{look.PAUSED.symbol} {look.PAUSED.word}"
-    return crop((*start, *pauses.told(pause, view.now, card.tz, cells - width(start), sign)), cells)
+    before = f"{symbols.PAUSED.char} {symbols.PAUSED.word}"
+    return crop((*start, *pauses.status(pause, view.now, card.tz, cells - width(start), before)), cells)

@@ -1,29 +1,30 @@
-"""What every panel is drawn from, and how a panel's rows are fitted into the room it has."""
+"""What every panel is drawn from, and how its rows fit into its room."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from opsconsole.authoring.run import RunState
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import Pause, Run, Snapshot
 from screens.panels import pauses
 from screens.widgets.lines import EMPTY, Line, Piece, fill, line
 
 Key = tuple[str, str]
-"""A row that the cursor can stand on: its panel, and what it is about (a run's number, a job's name, ...)."""
+"""A row that the cursor can stand on: its panel, and its subject (a run's number, a job's name, ...)."""
 
 WIDE = 78
-"""From this many cells on, what belongs to a run or a finding stands in one row."""
+"""From this width on, a run or a finding takes one row."""
 
 OLD_AFTER = timedelta(seconds=5)
-"""A Snapshot of this age is not renewed any more: somebody hangs."""
+"""A Snapshot older than this is stale: the sampler hangs."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A Snapshot, the moment it is looked at, where the cursor stands, and whether whoever looks may do no more."""
+    """A Snapshot, the current time, the cursor, and whether the operator is only a viewer."""
 
     snapshot: Snapshot
     now: datetime
@@ -31,49 +32,76 @@ class View:
     read_only: bool = False
 
     def zone_of(self, job: str) -> str:
-        """The zone of a job; UTC for one that is not known any more."""
-        return next((card.tz for card in self.snapshot.jobs if card.name == job), "UTC")
+        """The zone of a job; UTC for one that is no longer loaded."""
+        return zone_of(self.snapshot, job)
+
+    def find_run(self, number: int) -> Run | None:
+        """A run of the Snapshot by its number."""
+        return next((run for run in self._runs() if run.id == number), None)
+
+    def newest_run(self, job: str) -> Run | None:
+        """The newest run of a job in the Snapshot."""
+        return max((run for run in self._runs() if run.job == job), key=lambda run: run.id, default=None)
+
+    def active_run(self, job: str) -> Run | None:
+        """The run of a job that is running, otherwise one that is queued or interrupted."""
+        runs = [progress.run for progress in self.snapshot.live if progress.run.job == job]
+        return next((run for run in runs if run.state is RunState.RUNNING), next(iter(runs), None))
 
     def pauses_of(self, job: str) -> list[Pause]:
-        """The pauses that hold a job back now, the one that ends last first."""
-        return pauses.holding(self.snapshot.pauses, job, self.now)
+        """The pauses of a job that are active now, the one that ends last first."""
+        return pauses.active(self.snapshot.pauses, job, self.now)
 
     def window_of(self, run: Run, *, named: bool = True) -> str:
         """A run's window, short."""
         return humanize.window_label(run.window.label, self.now, self.zone_of(run.job), named=named)
 
+    def _runs(self) -> Iterator[Run]:
+        snapshot = self.snapshot
+        yield from (progress.run for progress in snapshot.live)
+        yield from snapshot.recent
+        yield from (run for history in snapshot.histories for run in history.newest)
+        yield from (card.last for card in snapshot.jobs if card.last is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The lines of one row; without a key the cursor passes it by."""
+    """The lines of one row; the cursor skips a row without a key."""
 
     lines: tuple[Line, ...]
     key: Key | None = None
 
 
+def zone_of(snapshot: Snapshot, job: str) -> str:
+    """The zone of a job; UTC for one that is not loaded."""
+    return next((card.tz for card in snapshot.jobs if card.name == job), "UTC")
+
+
 def stale(view: View) -> Line:
-    """Since when the panels do not change any more, in words; empty while they are fresh."""
-    away = view.snapshot.store_outage
-    if away is not None:
-        return line(Piece(f"stale since {humanize.clock(away.since, seconds=True)}", "warn"))
+    """Since when the panels are stale; empty while they are fresh."""
+    outage = view.snapshot.store_outage
+    if outage is not None:
+        return line(Piece(f"stale since {humanize.clock(outage.since, seconds=True)}", "warn"))
     if view.now - view.snapshot.at > OLD_AFTER:
         return line(Piece(f"stale since {humanize.clock(view.snapshot.at, seconds=True)}", "warn"))
     return EMPTY
 
 
 def hint(sentence: str) -> Block:
-    """A panel with nothing in it says so, and what to do."""
+    """What an empty panel shows: that it is empty, and what to do."""
     return Block((line("   ", Piece(sentence, "quiet")),))
 
 
 def fit(blocks: Sequence[Block], rows: int, cells: int, cursor: Key | None) -> tuple[list[Line], int]:
-    """As many blocks as fit into `rows`, the one under the cursor among them; and how many are left out.
+    """The lines of the blocks that fit into `rows`, the one under the cursor included; and how many blocks are hidden.
 
     The first line of a block begins with a cell for the cursor's mark.
     """
-    at = next((i for i, block in enumerate(blocks) if block.key is not None and block.key == cursor), None)
+    chosen = next((i for i, block in enumerate(blocks) if block.key is not None and block.key == cursor), None)
     first = 0
-    while at is not None and sum(len(block.lines) for block in blocks[first : at + 1]) > rows and first < at:
+    while (
+        chosen is not None and sum(len(block.lines) for block in blocks[first : chosen + 1]) > rows and first < chosen
+    ):
         first += 1
     shown: list[Line] = []
     count = 0
@@ -81,7 +109,7 @@ def fit(blocks: Sequence[Block], rows: int, cells: int, cursor: Key | None) -> t
         if count and len(shown) + len(block.lines) > rows:
             break
         lines = block.lines[: rows - len(shown)]
-        shown += [_marked(each, cells, i == 0) for i, each in enumerate(lines)] if index == at else lines
+        shown += [_marked(each, cells, i == 0) for i, each in enumerate(lines)] if index == chosen else lines
         count += 1
     return shown, len(blocks) - count
 

@@ -1,4 +1,4 @@
-"""All jobs that have windows, a line each: how their windows are, when that was looked at, and the newest backfill."""
+"""All jobs that have windows: their windows by state, when they were checked, and the newest backfill."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service.backfills import WindowedJob
 from screens.panels import calendar
 from screens.panels.view import Key
-from screens.widgets import symbols as look
-from screens.widgets.lines import Line, Piece, crop, left, line, right, tell
+from screens.widgets import symbols
+from screens.widgets.lines import Line, Piece, crop, left, line, right, text
 
 PANEL = "jobs"
 COLUMNS = {
@@ -24,65 +24,71 @@ COLUMNS = {
     WindowState.FAILED: 7,
     WindowState.MISSING: 8,
 }
-"""How many cells the count of each state has."""
+"""The width of each state's count."""
 WIDE = 110
-NO_JOB = "no job that is loaded has windows; one that covers a day or a month has"
+NO_JOB = "no loaded job has windows; a job that covers a day, four weeks or a month has"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How the windows of a job are, and when the oldest look at what is out of date of them was."""
+class WindowSummary:
+    """The windows of a job by state, and when the oldest check for stale items was."""
 
     counts: Mapping[WindowState, int]
     checked_at: datetime | None
 
 
-def standing(seen: Iterable[WindowStatus]) -> Standing:
-    """What a survey of a job's windows comes to."""
-    each = list(seen)
-    looks = [one.record.checked_at for one in each if one.record.checked_at is not None]
-    return Standing(Counter(one.state for one in each), min(looks, default=None))
+def summarise(windows: Iterable[WindowStatus]) -> WindowSummary:
+    """Counts the windows of a job."""
+    windows = list(windows)
+    checks = [window.record.checked_at for window in windows if window.record.checked_at is not None]
+    return WindowSummary(Counter(window.state for window in windows), min(checks, default=None))
 
 
-def keys(cards: Sequence[WindowedJob]) -> list[Key]:
-    """The rows that the cursor can stand on."""
-    return [(PANEL, card.job) for card in cards]
+def keys(calendars: Sequence[WindowedJob]) -> list[Key]:
+    """The keys of the rows."""
+    return [(PANEL, each.job) for each in calendars]
 
 
 def panel(
-    cards: Sequence[WindowedJob],
-    standings: Mapping[str, Standing],
+    calendars: Sequence[WindowedJob],
+    summaries: Mapping[str, WindowSummary],
     backfills: Sequence[Backfill],
     now: datetime,
     cells: int,
     rows: int,
     cursor: Key | None,
 ) -> list[Line]:
-    """A headline, the columns' names, and a line a job."""
-    reach = f"the last {calendar.WEEKS} weeks, of months {calendar.YEARS} years"
-    told = f"  {humanize.count(len(cards), 'job')} with windows, {reach}"
-    title = line(" ", Piece("Backfill", "title"), Piece(told, "quiet"))
-    if not cards:
+    """A headline, the names of the columns, and one line for each job."""
+    period = f"the last {calendar.WEEKS} weeks, {calendar.YEARS} years for months"
+    subtitle = f"  {humanize.count(len(calendars), 'job')} with windows, {period}"
+    title = line(" ", Piece("Backfill", "title"), Piece(subtitle, "quiet"))
+    if not calendars:
         return [title, line("   ", Piece(NO_JOB, "quiet"))]
-    name = min(max(len(card.job) for card in cards), max(27, cells - 79))
-    head = line("   ", left("", name), *(right(f"{state}", COLUMNS[state], "quiet") for state in COLUMNS))
-    looked = line(Piece("  looked at", "quiet"), Piece("       newest backfill" if cells >= WIDE else "", "quiet"))
-    newest = {job: about for about in reversed(backfills) for job in about.jobs}
-    drawn = [
+    name = min(max(len(each.job) for each in calendars), max(27, cells - 79))
+    header = line("   ", left("", name), *(right(f"{state}", COLUMNS[state], "quiet") for state in COLUMNS))
+    last = line(Piece("  checked  ", "quiet"), Piece("       newest backfill" if cells >= WIDE else "", "quiet"))
+    newest = {job: backfill for backfill in reversed(backfills) for job in backfill.jobs}
+    table = [
         _row(
-            card, standings.get(card.job), newest.get(card.job), now, name, cells, is_chosen=(PANEL, card.job) == cursor
+            each,
+            summaries.get(each.job),
+            newest.get(each.job),
+            now,
+            name,
+            cells,
+            is_chosen=(PANEL, each.job) == cursor,
         )
-        for card in cards
+        for each in calendars
     ]
-    at = next((n for n, key in enumerate(keys(cards)) if key == cursor), 0)
+    index = next((n for n, key in enumerate(keys(calendars)) if key == cursor), 0)
     room = max(1, rows - 2)
-    first = max(0, min(at - room + 1, len(drawn) - room))
-    return [title, crop((*head, *looked), cells), *drawn[first : first + room]]
+    first = max(0, min(index - room + 1, len(table) - room))
+    return [title, crop((*header, *last), cells), *table[first : first + room]]
 
 
 def _row(
-    card: WindowedJob,
-    standing: Standing | None,
+    shown: WindowedJob,
+    summary: WindowSummary | None,
     newest: Backfill | None,
     now: datetime,
     name: int,
@@ -90,32 +96,32 @@ def _row(
     *,
     is_chosen: bool,
 ) -> Line:
-    start = line(Piece(" ▸ " if is_chosen else "   ", "mark"), left(card.job, name, "strong" if is_chosen else ""))
-    if card.newest_only:
-        return crop((*start, Piece("  keeps its newest result only: nothing to fill", "quiet")), cells)
-    if standing is None:
-        return crop((*start, Piece("  is being read", "quiet")), cells)
-    counts = [_count(state, standing.counts.get(state, 0)) for state in COLUMNS]
-    looked = left(_looked(card, standing, now), 16 if cells >= WIDE else 10, "quiet")
-    return crop((*start, *counts, Piece("  "), looked, *_newest(newest, now, card.tz, cells)), cells)
+    start = line(Piece(" ▸ " if is_chosen else "   ", "mark"), left(shown.job, name, "strong" if is_chosen else ""))
+    if shown.newest_only:
+        return crop((*start, Piece("  keeps only its newest result: nothing to backfill", "quiet")), cells)
+    if summary is None:
+        return crop((*start, Piece("  loading", "quiet")), cells)
+    counts = [_count(state, summary.counts.get(state, 0)) for state in COLUMNS]
+    checked = left(_checked(shown, summary, now), 16 if cells >= WIDE else 10, "quiet")
+    return crop((*start, *counts, Piece("  "), checked, *_newest(newest, now, shown.tz, cells)), cells)
 
 
 def _count(state: WindowState, n: int) -> Piece:
-    return right(f"{n:,}" if n else "-", COLUMNS[state], look.WINDOW[state].style if n else "quiet")
+    return right(f"{n:,}" if n else "-", COLUMNS[state], symbols.WINDOW[state].style if n else "quiet")
 
 
-def _looked(card: WindowedJob, standing: Standing, now: datetime) -> str:
-    """How old the oldest look is; without any a job's windows are judged by their runs alone."""
-    if not card.finds_stale:
+def _checked(shown: WindowedJob, summary: WindowSummary, now: datetime) -> str:
+    """How old the oldest check is; without `stale` the windows of a job are judged by their runs."""
+    if not shown.finds_stale:
         return "-"
-    return "never" if standing.checked_at is None else f"{humanize.age(now - standing.checked_at)} ago"
+    return "never" if summary.checked_at is None else f"{humanize.age(now - summary.checked_at)} ago"
 
 
-def _newest(about: Backfill | None, now: datetime, tz: str, cells: int) -> Line:
-    if about is None:
+def _newest(backfill: Backfill | None, now: datetime, tz: str, cells: int) -> Line:
+    if backfill is None:
         return line(Piece("none yet", "quiet")) if cells >= WIDE else line()
-    seen = look.of_backfill(about)
+    symbol = symbols.of_backfill(backfill)
     if cells < WIDE:
-        return line(Piece(seen.symbol, seen.style), f"{about.id}")
-    at = humanize.date_and_time(about.started_at or about.created_at, now, tz)
-    return line(Piece(seen.symbol, seen.style), f" {about.id} {seen.word}", tell(f", {at}", "quiet"))
+        return line(Piece(symbol.char, symbol.style), f"{backfill.id}")
+    at = humanize.date_and_time(backfill.started_at or backfill.created_at, now, tz)
+    return line(Piece(symbol.char, symbol.style), f" {backfill.id} {symbol.word}", text(f", {at}", "quiet"))

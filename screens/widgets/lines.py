@@ -1,4 +1,4 @@
-"""Lines of a screen as plain values: pieces of text with a style's name, measured in terminal cells."""
+"""Lines as plain values: pieces of text with the name of a style, measured in terminal cells."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rich.cells import cell_len, set_cell_size
 from opsconsole.core.text import safe
 
 _VARIATION = re.compile("[\ufe00-\ufe0f]")
-"""Variation selectors: terminals do not agree on how wide they make what stands before them."""
+"""Variation selectors: terminals disagree about the width of the character before one."""
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
 class Piece(NamedTuple):
-    """A stretch of text in one style; `style` is a key of `screens.widgets.paint.STYLES`."""
+    """Text in one style; `style` is a key of `screens.widgets.paint.STYLES`."""
 
     text: str
     style: str = ""
@@ -27,13 +27,13 @@ Line = tuple[Piece, ...]
 EMPTY: Line = ()
 
 
-def tell(text: object, style: str = "", limit: int = 500) -> Piece:
-    """A piece of any text, data included: nothing in it can move the cursor or change a width."""
-    return Piece(_VARIATION.sub("", safe(text, limit)), style)
+def text(value: object, style: str = "", limit: int = 500) -> Piece:
+    """A piece of untrusted text: nothing in it can move the cursor or change a width."""
+    return Piece(_VARIATION.sub("", safe(value, limit)), style)
 
 
 def line(*parts: Piece | str) -> Line:
-    """A line of pieces; plain strings are the program's own words."""
+    """A line of pieces; a plain string must be a literal of this program."""
     return tuple(part if isinstance(part, Piece) else Piece(part) for part in parts)
 
 
@@ -42,32 +42,32 @@ def width(pieces: Iterable[Piece]) -> int:
     return sum(cell_len(piece.text) for piece in pieces)
 
 
-def cut(text: str, cells: int) -> str:
+def cut(value: str, cells: int) -> str:
     """The text, with an ellipsis where it had to be shortened to `cells`."""
-    if cell_len(text) <= cells:
-        return text
-    return set_cell_size(text, cells - 1).rstrip() + "…" if cells > 0 else ""
+    if cell_len(value) <= cells:
+        return value
+    return set_cell_size(value, cells - 1).rstrip() + "…" if cells > 0 else ""
 
 
-def tail(text: str, cells: int) -> str:
-    """The end of a text, with an ellipsis where its beginning had to be left out: for what is being typed."""
-    if cell_len(text) <= cells:
-        return text
-    while cell_len(text) > cells - 1:
-        text = text[1:]
-    return f"…{text}"
+def tail(value: str, cells: int) -> str:
+    """The end of a text, with an ellipsis where its start was cut off: for text fields."""
+    if cell_len(value) <= cells:
+        return value
+    while cell_len(value) > cells - 1:
+        value = value[1:]
+    return f"…{value}"
 
 
-def left(text: object, cells: int, style: str = "") -> Piece:
+def left(value: object, cells: int, style: str = "") -> Piece:
     """A column of `cells`, its text on the left."""
-    piece = tell(text, style)
+    piece = text(value, style)
     shown = cut(piece.text, cells)
     return Piece(shown + " " * (cells - cell_len(shown)), style)
 
 
-def right(text: object, cells: int, style: str = "") -> Piece:
+def right(value: object, cells: int, style: str = "") -> Piece:
     """A column of `cells`, its text on the right: for numbers under each other."""
-    piece = tell(text, style)
+    piece = text(value, style)
     shown = cut(piece.text, cells)
     return Piece(" " * (cells - cell_len(shown)) + shown, style)
 
@@ -79,12 +79,12 @@ def crop(pieces: Line, cells: int) -> Line:
     kept: list[Piece] = []
     room = cells
     for piece in pieces:
-        takes = cell_len(piece.text)
-        if takes >= room:  # something follows, or this piece alone is too long
+        piece_width = cell_len(piece.text)
+        if piece_width >= room:  # something follows, or this piece alone is too long
             kept.append(Piece(cut(piece.text + " ", room), piece.style))
             break
         kept.append(piece)
-        room -= takes
+        room -= piece_width
     return tuple(kept)
 
 
@@ -100,7 +100,7 @@ def wrapped(sentences: Sequence[str], cells: int, style: str = "") -> list[Line]
     lines: list[Line] = []
     for sentence in sentences:
         row = ""
-        for word in tell(sentence, limit=1000).text.split():
+        for word in text(sentence, limit=1000).text.split():
             if row and len(line(row)[0].text) + len(word) + 1 > cells:
                 lines.append(line(Piece(row, style)))
                 row = ""
@@ -117,7 +117,7 @@ def ends(start: Line, end: Line, cells: int) -> Line:
 
 
 def rule(title: str, cells: int, end: Line = EMPTY) -> Line:
-    """A thin rule with the panel's name, and what has to be said about it at its end."""
+    """A thin rule with the panel's title, and a note at its end."""
     start = line(Piece("─ ", "rule"), Piece(title, "title"), Piece(" ", "rule"))
     closing = line(" ", *end, " ", Piece("─", "rule")) if end else EMPTY
     closing = crop(closing, max(0, cells - width(start) - 2))
@@ -128,13 +128,13 @@ def rule(title: str, cells: int, end: Line = EMPTY) -> Line:
 def side_by_side(first: Sequence[Line], first_width: int, second: Sequence[Line], second_width: int) -> list[Line]:
     """Two columns of lines with one cell between them."""
     height = max(len(first), len(second))
-    whole = [*first, *[EMPTY] * (height - len(first))], [*second, *[EMPTY] * (height - len(second))]
+    columns = [*first, *[EMPTY] * (height - len(first))], [*second, *[EMPTY] * (height - len(second))]
     gap = Piece(" ")
-    return [(*fill(one, first_width), gap, *fill(other, second_width)) for one, other in zip(*whole, strict=True)]
+    return [(*fill(a, first_width), gap, *fill(b, second_width)) for a, b in zip(*columns, strict=True)]
 
 
 def bar(share: float | None, cells: int) -> tuple[Piece, Piece]:
-    """A progress bar of `cells`; empty when the share is not known."""
+    """A progress bar of `cells`; empty when the share is unknown."""
     full = round(max(0.0, min(1.0, share or 0.0)) * cells)
     if share is not None and 0 < share < 1:
         full = max(1, min(cells - 1, full))
@@ -142,14 +142,15 @@ def bar(share: float | None, cells: int) -> tuple[Piece, Piece]:
 
 
 def spark(values: Iterable[float | None], highest: float | None = None, lowest: float = 0.0) -> str:
-    """Values as a row of small bars; a value that is not known is a space."""
+    """Values as a row of small bars; an unknown value is a space."""
+    values = list(values)
     known = [value for value in values if value is not None]
     top = highest if highest is not None else max(known, default=0.0)
-    reach = top - lowest
-    return "".join(" " if value is None else _step(value - lowest, reach) for value in values)
+    span = top - lowest
+    return "".join(" " if value is None else _bar_character(value - lowest, span) for value in values)
 
 
-def _step(value: float, reach: float) -> str:
-    if reach <= 0:
+def _bar_character(value: float, span: float) -> str:
+    if span <= 0:
         return SPARKS[0]
-    return SPARKS[max(0, min(len(SPARKS) - 1, int(value / reach * len(SPARKS))))]
+    return SPARKS[max(0, min(len(SPARKS) - 1, int(value / span * len(SPARKS))))]

@@ -1,4 +1,4 @@
-"""How states look: a symbol, a word and a style each, and what all of it becomes on a terminal with plain letters."""
+"""How states are shown: a character, a word and a style each; and the same in ASCII."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from opsconsole.rules.backfill_status import Backfill, BackfillState
 from opsconsole.service.snapshot import BatchCell, Severity
 
 MARKED = "marked"
-"""What the name of a style ends with where something is marked."""
+"""The suffix of a style's name where something is marked."""
 
 
 class Symbol(NamedTuple):
-    """How a state is shown; the symbol is one cell wide and differs in shape, not only in colour."""
+    """How a state is shown. The character is one cell wide; states differ in it, not only in colour."""
 
-    symbol: str
+    char: str
     word: str
     style: str
 
@@ -44,10 +44,10 @@ BATCH = {
     BatchState.RUNNING: Symbol("▶", "running", "live"),
     BatchState.DONE: Symbol("✓", "done", "ok"),
     BatchState.FAILED: Symbol("✗", "failed", "bad"),
-    BatchState.REPLACED: Symbol("+", "cut in smaller ones", "quiet"),
+    BatchState.REPLACED: Symbol("+", "split", "quiet"),
     BatchState.NOT_REACHED: Symbol("-", "not reached", "warn"),
 }
-BATCH_PART = Symbol("◐", "with failures", "warn")
+BATCH_PARTIAL = Symbol("◐", "with failures", "warn")
 
 WINDOW = {
     WindowState.FRESH: Symbol("·", "fresh", "ok"),
@@ -66,7 +66,7 @@ BACKFILL = {
     BackfillState.CANCELLED: Symbol("C", "cancelled", "warn"),
     BackfillState.DONE: Symbol("✓", "done", "ok"),
 }
-BACKFILL_PART = Symbol("◐", "partial", "warn")
+BACKFILL_PARTIAL = Symbol("◐", "partial", "warn")
 BACKFILL_FAILED = Symbol("✗", "failed", "bad")
 
 STEP = {
@@ -78,7 +78,7 @@ STEP = {
     StepState.DONE: Symbol("✓", "done", "ok"),
     StepState.SKIPPED: Symbol("-", "skipped", "quiet"),
 }
-"""How a window of a backfill looks; what needs a look comes first."""
+"""The windows of a backfill, in the order in which they need attention."""
 
 SEVERITY = {
     Severity.WARNING: Symbol("◐", "warning", "warn"),
@@ -87,20 +87,20 @@ SEVERITY = {
 
 
 def of_batch(cell: BatchCell) -> Symbol:
-    """How a batch looks: one that is done but for some of its items is neither done nor failed."""
+    """The symbol of a batch; one in which only some items failed is partial."""
     if cell.state in (BatchState.DONE, BatchState.FAILED) and 0 < cell.failed < cell.items:
-        return BATCH_PART
+        return BATCH_PARTIAL
     if cell.state is BatchState.DONE and cell.failed:
         return BATCH[BatchState.FAILED]
     return BATCH[cell.state]
 
 
-def of_backfill(about: Backfill) -> Symbol:
-    """How a backfill looks: one that is done but for some of its windows is neither done nor failed."""
-    bad = about.counts.get(StepState.FAILED, 0)
-    if about.state is BackfillState.DONE and (bad or about.counts.get(StepState.PARTIAL)):
-        return BACKFILL_FAILED if bad == about.to_run else BACKFILL_PART
-    return BACKFILL[about.state]
+def of_backfill(backfill: Backfill) -> Symbol:
+    """The symbol of a backfill; one in which only some windows failed is partial."""
+    failed = backfill.counts.get(StepState.FAILED, 0)
+    if backfill.state is BackfillState.DONE and (failed or backfill.counts.get(StepState.PARTIAL)):
+        return BACKFILL_FAILED if failed == backfill.to_run else BACKFILL_PARTIAL
+    return BACKFILL[backfill.state]
 
 
 _ASCII = str.maketrans(
@@ -137,9 +137,9 @@ _ASCII = str.maketrans(
 )
 
 
-def plain_letters(text: str) -> str:
+def to_ascii(text: str) -> str:
     """The text in ASCII, as wide as before."""
     if text.isascii():
         return text
-    told = text.translate(_ASCII)
-    return told if told.isascii() else "".join(c if c.isascii() else "?" * cell_len(c) for c in told)
+    translated = text.translate(_ASCII)
+    return translated if translated.isascii() else "".join(c if c.isascii() else "?" * cell_len(c) for c in translated)

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
 from screens.widgets.paint import Lines
-from tests.screens import fakes as world
+from tests.screens import fakes
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -20,7 +20,7 @@ class Opened(NamedTuple):
     """An open console, its service and its keyboard."""
 
     app: ConsoleApp
-    service: world.FakeService
+    service: fakes.FakeService
     pilot: Pilot[None]
 
     @property
@@ -32,8 +32,7 @@ class Opened(NamedTuple):
     @property
     def notice(self) -> str:
         """The notice line of the page, also when a dialog stands before it."""
-        page = next(self.app._pages())
-        return page.notice.text
+        return self.app.notice
 
     async def press(self, *keys: str) -> None:
         """Presses keys and lets the console answer."""
@@ -49,15 +48,15 @@ class Opened(NamedTuple):
 
 @asynccontextmanager
 async def opened(
-    snapshot: Snapshot = world.BUSY,
-    service: world.FakeService | None = None,
+    snapshot: Snapshot = fakes.BUSY,
+    service: fakes.FakeService | None = None,
     size: tuple[int, int] = (80, 24),
     ascii: bool = False,  # noqa: A002 - as the application calls it
     start_run: str | None = None,
 ) -> AsyncIterator[Opened]:
     """A console that shows a Snapshot."""
-    answers = service or world.FakeService()
-    app = ConsoleApp(answers, now=lambda: world.NOW, ascii=ascii, start_run=start_run)
+    answers = service or fakes.FakeService()
+    app = ConsoleApp(answers, now=lambda: fakes.NOW, ascii=ascii, start_run=start_run)
     async with app.run_test(size=size) as pilot:
         app.show(snapshot)
         await pilot.pause()
@@ -66,8 +65,8 @@ async def opened(
 
 def trying(
     what: Callable[[Opened], Awaitable[None]],
-    snapshot: Snapshot = world.BUSY,
-    service: world.FakeService | None = None,
+    snapshot: Snapshot = fakes.BUSY,
+    service: fakes.FakeService | None = None,
     size: tuple[int, int] = (80, 24),
     ascii: bool = False,  # noqa: A002 - as the application calls it
     start_run: str | None = None,

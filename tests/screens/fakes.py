@@ -438,34 +438,38 @@ class FakeService:
     """A service that answers at once with what it was given, and keeps what it was asked."""
 
     def __init__(self, pages: Sequence[RunPage] = (PAGE,)) -> None:
-        self.asked: list[tuple[object, ...]] = []
+        self.calls: list[tuple[object, ...]] = []
         self.pages = {page.progress.run.id: page for page in pages}
-        self.answer: Outcome | None = Outcome("trigger", {"run": 4900})
-        self.here: tuple[Run, ...] = ()
-        self.cannot: OpsconsoleError | None = None
+        self.result: Outcome | None = Outcome("trigger", {"run": 4900})
+        self.local_runs: tuple[Run, ...] = ()
+        self.hand_over_error: OpsconsoleError | None = None
         self.read_only = False
-        self.looked_at: list[str] = []
-        self.refuses: OpsconsoleError | None = None
+        self.presence: list[str] = []
+        self.error: OpsconsoleError | None = None
         self.items = 10_000
-        self.cached: tuple[Family, ...] = FAMILIES
+        self.cache_families: tuple[Family, ...] = FAMILIES
         self.steps: Sequence[ClearProgress] = (BEGUN, HALFWAY, COUNTED)
-        self.counts = threading.Event()
-        self.counts.set()
-        self.away: OpsconsoleError | None = None
-        self.shows: tuple[PanelView, ...] = PANELS
-        self.cards: tuple[WindowedJob, ...] = CALENDARS
-        self.seen: dict[str, Sequence[WindowStatus]] = {REPORT: A_YEAR, SNAPSHOT: A_YEAR[:-9], SUMMARY: MONTHS}
-        self.filled: list[Backfill] = []
-        self.plan, self.plan_steps, self.warnings = PLAN, PLAN_STEPS, ["results go by themselves"]
-        self.advances: list[CommandProgress] = []
-        self.hangs = threading.Event()
-        self.hangs.set()
+        self.counting = threading.Event()
+        self.counting.set()
+        self.unreachable: OpsconsoleError | None = None
+        self.panel_views: tuple[PanelView, ...] = PANELS
+        self.jobs_with_windows: tuple[WindowedJob, ...] = CALENDARS
+        self.window_statuses: dict[str, Sequence[WindowStatus]] = {
+            REPORT: A_YEAR,
+            SNAPSHOT: A_YEAR[:-9],
+            SUMMARY: MONTHS,
+        }
+        self.past_backfills: list[Backfill] = []
+        self.plan, self.plan_steps, self.warnings = PLAN, PLAN_STEPS, ["results expire soon"]
+        self.progress_steps: list[CommandProgress] = []
+        self.answering = threading.Event()
+        self.answering.set()
         self.callback: Callable[[Snapshot], None] | None = None
         self.queries = self.commands = self
         self.backfills = FakeBackfills(self)
 
     def set_screen(self, screen: str, /) -> None:
-        self.looked_at.append(screen)
+        self.presence.append(screen)
 
     def watch(self, callback: Callable[[Snapshot], None], /) -> None:
         self.callback = callback
@@ -474,77 +478,77 @@ class FakeService:
         self.callback = None
 
     def preview(self, job: str, day_: str | None, /) -> Preview:
-        self.ask("preview", job, day_)
+        self.record("preview", job, day_)
         return Preview(job, day(day_ or "2026-01-19"), "Asia/Kolkata", self.items, "staging")
 
     def trigger(self, job: str, day_: str | None, /) -> int:
-        self.ask("trigger", job, day_)
+        self.record("trigger", job, day_)
         return 17
 
     def retry(self, run: int, /) -> int:
-        self.ask("retry", run)
+        self.record("retry", run)
         return 18
 
     def cancel(self, run: int, /, *, force: bool = False, note: str = "") -> int:
-        self.ask("cancel", run, force, note)
+        self.record("cancel", run, force, note)
         return 19
 
     def pause(self, target: str, /, *, until: datetime | None, note: str = "") -> int:
-        self.ask("pause", target, until, note)
+        self.record("pause", target, until, note)
         return 20
 
     def resume(self, target: str, /) -> int:
-        self.ask("resume", target)
+        self.record("resume", target)
         return 21
 
     def families(self) -> tuple[Family, ...]:
-        return self.cached
+        return self.cache_families
 
     def count_keys(self, wanted: ClearFilter, /) -> Iterator[ClearProgress]:
         """Stands still before the last step until it may go on."""
-        self.asked.append(("count_keys", wanted))
-        if self.away is not None:
-            raise self.away
+        self.calls.append(("count_keys", wanted))
+        if self.unreachable is not None:
+            raise self.unreachable
         yield from self.steps[:-1]
-        self.counts.wait(5)
+        self.counting.wait(5)
         yield self.steps[-1]
 
     def clear_cache(self, wanted: ClearFilter, /, *, counted: int | None = None) -> int:
-        self.ask("clear", wanted, counted)
+        self.record("clear", wanted, counted)
         return 22
 
     def panels(self) -> tuple[PanelView, ...]:
-        self.asked.append(("panels",))
-        if self.away is not None:
-            raise self.away
-        return self.shows
+        self.calls.append(("panels",))
+        if self.unreachable is not None:
+            raise self.unreachable
+        return self.panel_views
 
     def progress(self, command: int, /) -> CommandProgress | None:
-        return self.advances.pop(0) if self.advances else None
+        return self.progress_steps.pop(0) if self.progress_steps else None
 
     def outcome(self, command: int, wait_seconds: float, /) -> Outcome | None:
-        self.hangs.wait(30)
-        return self.answer
+        self.answering.wait(30)
+        return self.result
 
     def run_page(self, number: int, /) -> RunPage:
-        self.asked.append(("run_page", number))
+        self.calls.append(("run_page", number))
         if number not in self.pages:
             raise UnknownRun(number)
         return self.pages[number]
 
     def runs_here(self) -> tuple[Run, ...]:
-        self.hangs.wait(5)
-        return self.here
+        self.answering.wait(5)
+        return self.local_runs
 
     def hand_over(self) -> None:
-        self.asked.append(("hand_over",))
-        if self.cannot is not None:
-            raise self.cannot
+        self.calls.append(("hand_over",))
+        if self.hand_over_error is not None:
+            raise self.hand_over_error
 
-    def ask(self, *what: object) -> None:
-        self.asked.append(what)
-        if self.refuses is not None:
-            raise self.refuses
+    def record(self, *what: object) -> None:
+        self.calls.append(what)
+        if self.error is not None:
+            raise self.error
 
 
 class FakeBackfills:
@@ -554,29 +558,29 @@ class FakeBackfills:
         self._fake = fake
 
     def windowed_jobs(self) -> tuple[WindowedJob, ...]:
-        return self._fake.cards
+        return self._fake.jobs_with_windows
 
     def windows(self, job: str, since: date | None, until: date | None, /) -> list[WindowStatus]:
-        self._fake.asked.append(("windows", job, since, until))
-        seen = self._fake.seen.get(job, ())
+        self._fake.calls.append(("windows", job, since, until))
+        seen = self._fake.window_statuses.get(job, ())
         return [each for each in seen if str(since)[: len(each.window.label)] <= each.window.label <= str(until)]
 
     def plan(
         self, jobs: Sequence[str], since: date, until: date, /, *, only: Only, progress: PlanProgress | None
     ) -> int:
         """Looks at two windows, stands still before the third, and has what it is to have."""
-        self._fake.asked.append(("plan_backfill", tuple(jobs), str(since), str(until), only))
+        self._fake.calls.append(("plan_backfill", tuple(jobs), str(since), str(until), only))
         if progress is not None:
             for n in (1, 2):
                 progress(jobs[0], n, 3)
-            self._fake.counts.wait(5)
+            self._fake.counting.wait(5)
             progress(jobs[0], 3, 3)
-        if self._fake.away is not None:
-            raise self._fake.away
+        if self._fake.unreachable is not None:
+            raise self._fake.unreachable
         return self._fake.plan.id
 
     def get(self, number: int, /) -> Backfill:
-        found = next((about for about in (self._fake.plan, *self._fake.filled) if about.id == number), None)
+        found = next((about for about in (self._fake.plan, *self._fake.past_backfills) if about.id == number), None)
         if found is None:
             raise UnknownBackfill(number)
         return found
@@ -588,22 +592,22 @@ class FakeBackfills:
         return list(self._fake.warnings)
 
     def newest(self, *, limit: int) -> list[Backfill]:
-        if self._fake.away is not None:
-            raise self._fake.away
-        return list(self._fake.filled)
+        if self._fake.unreachable is not None:
+            raise self._fake.unreachable
+        return list(self._fake.past_backfills)
 
     def apply(self, number: int, /) -> int:
-        self._fake.ask("apply_backfill", number)
+        self._fake.record("apply_backfill", number)
         return 23
 
     def pause(self, number: int, /, *, note: str = "") -> int:
-        self._fake.ask("pause_backfill", number)
+        self._fake.record("pause_backfill", number)
         return 24
 
     def resume(self, number: int, /) -> int:
-        self._fake.ask("resume_backfill", number)
+        self._fake.record("resume_backfill", number)
         return 25
 
     def cancel(self, number: int, /, *, note: str = "") -> int:
-        self._fake.ask("cancel_backfill", number)
+        self._fake.record("cancel_backfill", number)
         return 26

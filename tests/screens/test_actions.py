@@ -16,7 +16,7 @@ from screens.dialogs.dialog import Confirm
 from screens.dialogs.pause import NOTE_LENGTH, PauseDialog
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
-from tests.screens import fakes as world
+from tests.screens import fakes
 from tests.screens.console import Opened, trying
 
 CACHE_DAY, LIFE_REGEN, REPORT = ("tab", "tab"), ("tab", "tab", "down"), ("tab", "tab", *["down"] * 4)
@@ -24,16 +24,16 @@ CACHE_DAY, LIFE_REGEN, REPORT = ("tab", "tab"), ("tab", "tab", "down"), ("tab", 
 HALF_A_DAY = datetime(2026, 1, 20, 6, 20, tzinfo=UTC)
 
 
-def done(sentence: str) -> world.FakeService:
+def done(sentence: str) -> fakes.FakeService:
     """A service that carries out everything, and says so in these words."""
-    service = world.FakeService()
-    service.answer = world.Done("resume", sentence=sentence)
+    service = fakes.FakeService()
+    service.result = fakes.Done("resume", sentence=sentence)
     return service
 
 
-def of(verb: str, service: world.FakeService) -> list[tuple[object, ...]]:
+def of(verb: str, service: fakes.FakeService) -> list[tuple[object, ...]]:
     """What a service was asked with a verb."""
-    return [asked for asked in service.asked if asked[0] == verb]
+    return [asked for asked in service.calls if asked[0] == verb]
 
 
 # --- cancel -------------------------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ def test_a_run_that_has_not_begun_can_be_cancelled_too() -> None:
     async def look(console: Opened) -> None:
         await console.press("down", "down", "x")
         assert "Cancel run 4813" in console.text
-        assert "queued, nothing of it is done." in console.text
+        assert "Queued, no item is done." in console.text
 
     trying(look)
 
@@ -73,34 +73,34 @@ def test_a_run_that_has_not_begun_can_be_cancelled_too() -> None:
 def test_by_force_is_a_second_choice_and_no_the_default_there_too() -> None:
     async def look(console: Opened) -> None:
         await console.press("down", "x")
-        for words in ("Run 4812 is being cancelled already", "ben asked for it", "force in 7 s", "By force     [ No ]"):
+        for words in ("Run 4812 is already being cancelled", "Requested by ben", "force in 7 s", "By force     [ No ]"):
             assert words in console.text
         assert "Cancel the run" not in console.text
         await console.press("enter", "x", "left", "enter")
         await console.until(lambda: of("cancel", console.service) == [("cancel", 4812, True, "")])
 
-    trying(look, world.HELD)
+    trying(look, fakes.HELD)
 
 
 def test_what_is_ended_by_force_already_is_said() -> None:
-    late = replace(world.BUSY, live=(world.running(stop=msgspec.structs.replace(world.STOP, force_at=world.NOW)),))
+    late = replace(fakes.BUSY, live=(fakes.running(stop=msgspec.structs.replace(fakes.STOP, force_at=fakes.NOW)),))
 
     async def look(console: Opened) -> None:
         await console.press("down", "x")
         assert isinstance(console.app.screen, Dashboard)
-        assert console.notice == "run 4812 of attempts.cache_day is being ended by force already, for ben"
+        assert console.notice == "run 4812 of attempts.cache_day is already being stopped by force, for ben"
 
     trying(look, late)
 
 
 def test_on_a_jobs_row_the_run_that_goes_on_is_meant() -> None:
-    queued = Progress(world.a_run(4815, state=RunState.QUEUED), "Asia/Kolkata", None, None)
+    queued = Progress(fakes.a_run(4815, state=RunState.QUEUED), "Asia/Kolkata", None, None)
 
     async def look(console: Opened) -> None:
         await console.press(*CACHE_DAY[:1], "tab", "x")
         assert "Cancel run 4812" in console.text
 
-    trying(look, replace(world.BUSY, live=(queued, *world.BUSY.live)))
+    trying(look, replace(fakes.BUSY, live=(queued, *fakes.BUSY.live)))
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,13 @@ def test_what_cannot_be_cancelled_is_said_at_once(keys: tuple[str, ...], words: 
 
 
 def test_a_run_that_is_known_only_by_its_number_is_opened_first() -> None:
-    elsewhere = replace(world.QUIET, findings=(replace(world.FAILED, run=world.a_run(77)),))
-    service = world.FakeService([replace(world.PAGE, progress=world.running(77))])
+    elsewhere = replace(fakes.QUIET, findings=(replace(fakes.FAILED, run=fakes.a_run(77)),))
+    service = fakes.FakeService([replace(fakes.PAGE, progress=fakes.running(77))])
 
     async def look(console: Opened) -> None:
         await console.press("tab", "tab", "tab", "x")
         assert isinstance(console.app.screen, RunScreen)
-        assert console.notice == "press the key here again to cancel this run"
+        assert console.notice == "press the key again on this page to cancel the run"
         await console.until(lambda: "RUNNING" in console.text)
         await console.press("x")
         assert "Cancel run 77" in console.text
@@ -136,7 +136,7 @@ def test_a_run_that_is_known_only_by_its_number_is_opened_first() -> None:
 
 
 def test_a_run_is_cancelled_from_its_page() -> None:
-    service = world.FakeService([replace(world.PAGE, progress=world.running())])
+    service = fakes.FakeService([replace(fakes.PAGE, progress=fakes.running())])
 
     async def look(console: Opened) -> None:
         await console.press("down", "enter")
@@ -154,7 +154,7 @@ def test_a_page_that_could_not_be_read_has_nothing_to_cancel() -> None:
         console.app.open_run(99)
         await console.until(lambda: "run 99 does not exist" in console.text)
         await console.press("x")
-        assert console.notice == "there is nothing to cancel: run 99 has not been read"
+        assert console.notice == "nothing to cancel: run 99 is not loaded"
         await console.press("p", "u")
         assert console.notice == "choose a row with the arrows or tab first"
 
@@ -162,13 +162,13 @@ def test_a_page_that_could_not_be_read_has_nothing_to_cancel() -> None:
 
 
 def test_a_run_that_ended_meanwhile_is_refused_in_words() -> None:
-    service = world.FakeService()
-    service.answer = world.refused("run 4812 has already ended: it is succeeded")
+    service = fakes.FakeService()
+    service.result = fakes.refused("run 4812 has already ended: it is succeeded")
 
     async def look(console: Opened) -> None:
         await console.press("down", "x", "left", "enter")
         await console.until(lambda: console.notice == "refused: run 4812 has already ended: it is succeeded")
-        service.refuses = UnknownRun(4812)
+        service.error = UnknownRun(4812)
         await console.press("x", "left", "enter")
         await console.until(lambda: "run 4812 does not exist" in console.notice)
 
@@ -186,7 +186,7 @@ def test_two_keys_pause_a_job_for_half_a_day() -> None:
             "staging",
             "▸game.life_regen               this job",
             "game                          its pack, 3 jobs",
-            "all                           every job, 5 of them",
+            "all                           all 5 jobs",
             "1 h  4 h [12 h] 24 h  until resumed",
             "06:20 UTC, in 11 h 59 min",
             "[ Pause ]",
@@ -211,11 +211,11 @@ def test_two_keys_pause_a_job_for_half_a_day() -> None:
     ],
 )
 def test_arrows_choose_for_how_long(keys: tuple[str, ...], hours: int | None) -> None:
-    end = None if hours is None else world.NOW.replace(second=0) + timedelta(hours=hours)
+    end = None if hours is None else fakes.NOW.replace(second=0) + timedelta(hours=hours)
 
     async def look(console: Opened) -> None:
         await console.press(*LIFE_REGEN, "p", *keys)
-        assert ("when somebody resumes it" in console.text) == (hours is None)
+        assert ("when it is resumed" in console.text) == (hours is None)
         await console.press("enter")
         await console.until(lambda: of("pause", console.service) == [("pause", "game.life_regen", end, "")])
 
@@ -274,13 +274,13 @@ def test_what_is_paused_already_is_said_where_it_would_be_paused_again() -> None
     async def look(console: Opened) -> None:
         await console.press(*LIFE_REGEN, "p")
         assert "◫ game.life_regen is paused by ben until 23:00 UTC" in console.text
-        assert "This pause takes its place." in console.text
+        assert "This pause replaces it." in console.text
         await console.press("down")
-        assert "takes its place" not in console.text
+        assert "replaces it" not in console.text
         await console.press("escape", "down", "down", "down", "p", "down")
         assert "◫ reporting is paused by chen until resumed: ledger is moved" in console.text
 
-    trying(look, world.HELD)
+    trying(look, fakes.HELD)
 
 
 def test_without_a_job_there_is_nothing_to_pause_or_resume() -> None:
@@ -300,7 +300,7 @@ def test_a_finding_that_is_about_no_job_is_not_paused() -> None:
         await console.press("down", "p")
         assert "▸reporting.daily_report" in console.text
 
-    trying(look, world.TROUBLE)
+    trying(look, fakes.TROUBLE)
 
 
 def test_the_job_of_a_run_is_paused_from_its_page() -> None:
@@ -325,12 +325,12 @@ def test_one_key_resumes_a_job() -> None:
         await console.until(lambda: console.notice == "game.life_regen goes on")
         assert of("resume", console.service) == [("resume", "game.life_regen")]
 
-    trying(look, world.HELD, done("game.life_regen goes on"))
+    trying(look, fakes.HELD, done("game.life_regen goes on"))
 
 
 def test_whether_a_job_is_paused_is_for_the_desk_to_say() -> None:
-    service = world.FakeService()
-    service.answer = world.refused("game.life_regen is not paused")
+    service = fakes.FakeService()
+    service.result = fakes.refused("game.life_regen is not paused")
 
     async def look(console: Opened) -> None:
         await console.press(*LIFE_REGEN, "u")
@@ -350,11 +350,11 @@ def test_a_job_that_is_paused_with_its_pack_goes_on_only_with_it() -> None:
         await console.press("u", "enter")
         await console.until(lambda: of("resume", console.service) == [("resume", "reporting")])
 
-    trying(look, world.HELD)
+    trying(look, fakes.HELD)
 
 
 def test_a_job_that_is_paused_twice_is_resumed_twice() -> None:
-    twice = replace(world.HELD, pauses=(world.paused("game"), world.paused("game.life_regen", 9, number=2)))
+    twice = replace(fakes.HELD, pauses=(fakes.paused("game"), fakes.paused("game.life_regen", 9, number=2)))
 
     async def look(console: Opened) -> None:
         await console.press(*LIFE_REGEN, "u")
@@ -367,14 +367,14 @@ def test_a_job_that_is_paused_twice_is_resumed_twice() -> None:
 
 
 def test_everything_is_resumed_from_anywhere() -> None:
-    everything = replace(world.BUSY, pauses=(world.paused("all", note="move to web3"),))
+    everything = replace(fakes.BUSY, pauses=(fakes.paused("all", note="move to web3"),))
 
     async def look(console: Opened) -> None:
         assert "◫ PAUSED  all jobs are paused until 23:00 UTC by ben" in console.text
         assert "u resume" in console.text.splitlines()[1]
         await console.press("u")
         assert "Resume all jobs?" in console.text
-        assert "everything is paused by ben until 23:00 UTC: move to web3." in console.text
+        assert "all jobs are paused by ben until 23:00 UTC: move to web3." in console.text
         await console.press("enter")
         await console.until(lambda: of("resume", console.service) == [("resume", "all")])
 
@@ -385,8 +385,8 @@ def test_everything_is_resumed_from_anywhere() -> None:
 
 
 def test_a_trigger_pressed_twenty_times_is_one_run_and_notices() -> None:
-    service = world.FakeService()
-    service.hangs.clear()
+    service = fakes.FakeService()
+    service.answering.clear()
 
     async def look(console: Opened) -> None:
         said: list[str] = []
@@ -394,10 +394,10 @@ def test_a_trigger_pressed_twenty_times_is_one_run_and_notices() -> None:
             await console.press("t", "enter")
             said.append(console.notice)
         assert of("trigger", service) == [("trigger", "attempts.cache_day", None)]
-        assert said[0] == "asked for: attempts.cache_day"
-        assert all(told.startswith("attempts.cache_day is already asked for") for told in said[1:])
-        service.hangs.set()
-        await console.until(lambda: "run 4900 is started" in console.notice)
+        assert said[0] == "requested: attempts.cache_day"
+        assert all(told.startswith("attempts.cache_day is already requested") for told in said[1:])
+        service.answering.set()
+        await console.until(lambda: "run 4900 started" in console.notice)
         await console.press("t", "enter")
         await console.until(lambda: len(of("trigger", service)) == 2)
 
@@ -405,35 +405,33 @@ def test_a_trigger_pressed_twenty_times_is_one_run_and_notices() -> None:
 
 
 def test_a_resume_pressed_twenty_times_is_one_command() -> None:
-    service = world.FakeService()
-    service.hangs.clear()
+    service = fakes.FakeService()
+    service.answering.clear()
 
     async def look(console: Opened) -> None:
         await console.press(*LIFE_REGEN, *["u"] * 20)
         assert of("resume", service) == [("resume", "game.life_regen")]
-        assert console.notice.startswith("resume of game.life_regen is already asked for")
-        service.hangs.set()
+        assert console.notice.startswith("resume of game.life_regen is already requested")
+        service.answering.set()
 
-    trying(look, world.HELD, service)
+    trying(look, fakes.HELD, service)
 
 
 def test_what_is_not_carried_out_yet_is_followed_until_it_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.commands.OUTCOME_SECONDS", 0.1)
-    service = world.FakeService()
-    service.answer = None
+    monkeypatch.setattr("screens.commands.LEADER_SECONDS", 0.1)
+    service = fakes.FakeService()
+    service.result = None
 
     async def look(console: Opened) -> None:
         await console.press(*LIFE_REGEN, "u")
-        await console.until(lambda: "is asked for, as command 21, and is not carried out yet" in console.notice)
+        await console.until(lambda: "resume of game.life_regen: command 21 is still pending" in console.notice)
         await console.press("u")
-        assert console.notice == (
-            "resume of game.life_regen is already asked for, as command 21, and not carried out yet"
-        )
+        assert console.notice == ("resume of game.life_regen is already requested (command 21, still pending)")
         assert len(of("resume", service)) == 1
-        service.answer = world.Done("resume", sentence="game.life_regen goes on")
+        service.result = fakes.Done("resume", sentence="game.life_regen goes on")
         await console.until(lambda: console.notice == "game.life_regen goes on")
 
-    trying(look, world.HELD, service)
+    trying(look, fakes.HELD, service)
 
 
 # --- who may only look --------------------------------------------------------------------------------------------
@@ -452,8 +450,8 @@ def test_what_is_not_carried_out_yet_is_followed_until_it_is_settled(monkeypatch
 def test_whoever_may_only_look_sees_every_key_and_is_refused_in_the_desks_words(
     verb: str, keys: tuple[str, ...]
 ) -> None:
-    service = world.FakeService()
-    service.refuses = NotAllowed(verb)
+    service = fakes.FakeService()
+    service.error = NotAllowed(verb)
     service.read_only = True
 
     async def look(console: Opened) -> None:
@@ -494,7 +492,7 @@ def test_the_palette_lists_what_can_be_cancelled_paused_and_resumed() -> None:
             assert name in names
         assert "resume attempts.cache_day" not in names
 
-    trying(look, world.HELD)
+    trying(look, fakes.HELD)
 
 
 @pytest.mark.parametrize(
@@ -510,31 +508,32 @@ def test_what_the_palette_finds_is_done(typed: str, asked: tuple[object, ...]) -
         await console.press("ctrl+p", *typed, "enter")
         if isinstance(console.app.screen, PauseDialog):
             await console.press("enter")
-        await console.until(lambda: asked in console.service.asked)
+        await console.until(lambda: asked in console.service.calls)
 
-    trying(look, world.HELD)
+    trying(look, fakes.HELD)
 
 
 def test_with_no_job_there_is_nothing_to_pause() -> None:
     async def look(console: Opened) -> None:
         await console.press("ctrl+p", *"pause all", "enter")
-        assert "there is no job to pause" in console.notice
+        assert "no job to pause" in console.notice
 
-    trying(look, world.EMPTY)
+    trying(look, fakes.EMPTY)
 
 
 @pytest.mark.parametrize(
     ("snapshot", "keys"),
-    [(world.BUSY, ()), (world.HELD, LIFE_REGEN), (world.BUSY, ("down", "enter")), (world.QUIET, ("down", "enter"))],
+    [(fakes.BUSY, ()), (fakes.HELD, LIFE_REGEN), (fakes.BUSY, ("down", "enter")), (fakes.QUIET, ("down", "enter"))],
 )
 def test_the_footer_names_at_most_nine_keys_in_eighty_cells(snapshot: Snapshot, keys: tuple[str, ...]) -> None:
-    many = world.partial(4811, counts=Counts(planned=10**6, ok=0, failed=10**5))
-    service = world.FakeService([replace(world.PAGE, progress=replace(world.PAGE.progress, run=many))])
+    many = fakes.partial(4811, counts=Counts(planned=10**6, ok=0, failed=10**5))
+    service = fakes.FakeService([replace(fakes.PAGE, progress=replace(fakes.PAGE.progress, run=many))])
 
     async def look(console: Opened) -> None:
         await console.press(*keys)
         await console.pilot.pause(0.1)
-        page = next(console.app._pages())
+        page = console.app.front_page
+        assert page is not None
         assert len(page.footer()) <= 9
         assert console.text.splitlines()[-1].endswith("q quit")
 
@@ -542,12 +541,12 @@ def test_the_footer_names_at_most_nine_keys_in_eighty_cells(snapshot: Snapshot, 
 
 
 def test_a_run_that_the_schedule_replaces_says_so() -> None:
-    stop = Stop("schedule", world.NOW, world.NOW + timedelta(seconds=30), StopReason.REPLACED, run=4900)
-    page = replace(world.PAGE, progress=world.running(stop=stop))
+    stop = Stop("schedule", fakes.NOW, fakes.NOW + timedelta(seconds=30), StopReason.REPLACED, run=4900)
+    page = replace(fakes.PAGE, progress=fakes.running(stop=stop))
 
     async def look(console: Opened) -> None:
         assert "being cancelled by schedule · by force in 30 s" in console.text
         await console.press("down", "enter")
         await console.until(lambda: "replaced by run 4900" in console.text)
 
-    trying(look, replace(world.BUSY, live=(world.running(stop=stop),)), world.FakeService([page]))
+    trying(look, replace(fakes.BUSY, live=(fakes.running(stop=stop),)), fakes.FakeService([page]))

@@ -16,8 +16,8 @@ from opsconsole.rules.backfill import Only, StepReason, StepState, WindowState
 from opsconsole.rules.backfill_status import Backfill, BackfillStop, BackfillStopReason
 from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
-from screens.dialogs.clear import TypeToConfirm
 from screens.dialogs.dialog import Confirm
+from screens.dialogs.text_dialog import TypeToConfirm
 from screens.dialogs.trigger import TriggerDialog
 from screens.pages.backfill import BackfillPage
 from screens.pages.backfills import BackfillScreen
@@ -28,7 +28,7 @@ from screens.service import Service
 from screens.widgets.paint import Lines
 from tests.conftest import Installing
 from tests.packs import diary
-from tests.screens import fakes as world
+from tests.screens import fakes
 from tests.screens.console import Opened, trying
 
 Compare = Callable[..., bool]
@@ -36,20 +36,20 @@ REPORT = ("4", "enter")
 """Keys that open the calendar of the daily report."""
 MARKED = (*REPORT, *["left"] * 7, "space", *["down"] * 4, "space")
 """Keys that mark Monday the 1st to Friday the 5th of December on it."""
-OVERWRITING = tuple(world.a_step(n, date(2025, 12, n), overwrites=True, reason=StepReason.FRESH) for n in (1, 2, 3))
+OVERWRITING = tuple(fakes.a_step(n, date(2025, 12, n), overwrites=True, reason=StepReason.FRESH) for n in (1, 2, 3))
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
 
 
-def filled(*about: Backfill) -> world.FakeService:
+def filled(*about: Backfill) -> fakes.FakeService:
     """A service that knows of these backfills."""
-    service = world.FakeService()
-    service.filled = list(about)
+    service = fakes.FakeService()
+    service.past_backfills = list(about)
     return service
 
 
-def verbs(service: world.FakeService, *of: str) -> list[tuple[object, ...]]:
+def verbs(service: fakes.FakeService, *of: str) -> list[tuple[object, ...]]:
     """What a service was asked with some verbs."""
-    return [asked for asked in service.asked if asked[0] in of]
+    return [asked for asked in service.calls if asked[0] in of]
 
 
 async def planned(console: Opened, *keys: str) -> None:
@@ -74,7 +74,7 @@ def test_all_jobs_with_windows_are_the_first_that_is_shown() -> None:
         assert isinstance(console.app.screen, BackfillScreen)
         await console.press("escape")
         assert isinstance(console.app.screen, Dashboard)
-        assert {"backfill", "backfill of reporting.daily_report"} <= set(console.service.looked_at)
+        assert {"backfill", "backfill of reporting.daily_report"} <= set(console.service.presence)
 
     trying(look)
 
@@ -118,12 +118,12 @@ def test_a_job_that_keeps_its_newest_result_has_no_calendar() -> None:
 
 
 def test_where_no_job_has_windows_it_says_so() -> None:
-    service = world.FakeService()
-    service.cards = ()
+    service = fakes.FakeService()
+    service.jobs_with_windows = ()
 
     async def look(console: Opened) -> None:
         await console.press("4")
-        assert "no job that is loaded has windows" in console.text
+        assert "no loaded job has windows" in console.text
         await console.press("enter", "down", "tab", "b", "x")
 
     trying(look, service=service)
@@ -135,12 +135,12 @@ def test_where_no_job_has_windows_it_says_so() -> None:
 def test_the_cursor_moves_over_days_and_tells_how_each_is() -> None:
     async def look(console: Opened) -> None:
         await console.press(*REPORT)
-        await console.until(lambda: "Mon 2026-01-19  - not due: its time has not come yet" in console.text)
+        await console.until(lambda: "Mon 2026-01-19  - not due: the window has not ended yet" in console.text)
         for keys, told in (
             (["left", "h", "h", "h", "h"], "Mon 2025-12-15  · fresh: run 4000, 1,203 items in 2.1 s"),
             (["down", "j"], "Wed 2025-12-17  F failed"),
             (["k", "up", "l", "right"], "Mon 2025-12-29  · fresh"),
-            (["pageup"], "Mon 2024-12-30  is being read"),
+            (["pageup"], "Mon 2024-12-30  loading"),
             (["pagedown", "pagedown"], "Mon 2026-01-19"),
         ):
             await console.press(*keys)
@@ -152,11 +152,11 @@ def test_the_cursor_moves_over_days_and_tells_how_each_is() -> None:
 def test_another_year_is_read_when_the_cursor_gets_there() -> None:
     async def look(console: Opened) -> None:
         await console.press(*REPORT, "pageup")
-        asked = ("windows", world.REPORT, date(2025, 1, 20), date(2026, 1, 19))
-        await console.until(lambda: asked in console.service.asked)
+        asked = ("windows", fakes.REPORT, date(2025, 1, 20), date(2026, 1, 19))
+        await console.until(lambda: asked in console.service.calls)
         await console.press("left")
-        before = ("windows", world.REPORT, date(2024, 1, 22), date(2025, 1, 26))
-        await console.until(lambda: before in console.service.asked)
+        before = ("windows", fakes.REPORT, date(2024, 1, 22), date(2025, 1, 26))
+        await console.until(lambda: before in console.service.calls)
         await console.until(lambda: "Mon 2025-01-13  · fresh" in console.text)
         assert " 2024 " in console.text
 
@@ -178,25 +178,25 @@ def test_brackets_go_to_the_calendar_of_another_job() -> None:
     trying(look)
 
 
-def test_what_is_wanted_goes_round_and_the_jobs_after_are_added() -> None:
+def test_m_cycles_through_the_window_filter_and_plus_includes_the_jobs_that_follow() -> None:
     async def look(console: Opened) -> None:
         await console.press(*MARKED)
-        for told in (
-            "only what is stale",
-            "only what failed, wholly or in part",
+        for words in (
+            "only stale windows",
+            "only failed and partial windows",
             "all windows",
-            "only what is missing",
+            "only missing windows",
         ):
             await console.press("m")
-            assert f"wanted    {told}: " in console.text
-        assert "+ adds them" in console.text
+            assert f"windows   {words}: " in console.text
+        assert "+ includes them" in console.text
         await console.press("plus")
-        assert "+ leaves them out" in console.text
+        assert "+ excludes them" in console.text
         await planned(console, "enter")
-        asked = ("plan_backfill", (world.REPORT, world.SNAPSHOT, world.SUMMARY), "2025-12-01", "2025-12-05", "missing")
+        asked = ("plan_backfill", (fakes.REPORT, fakes.SNAPSHOT, fakes.SUMMARY), "2025-12-01", "2025-12-05", "missing")
         assert verbs(console.service, "plan_backfill") == [asked]
         await console.press("right_square_bracket", "right_square_bracket", "plus")
-        assert "no job that can be filled comes after reporting.monthly_summary" in console.notice
+        assert "no job that can be backfilled runs after reporting.monthly_summary" in console.notice
 
     trying(look)
 
@@ -215,7 +215,7 @@ def test_escape_goes_out_of_the_plan_then_of_the_mark_then_of_the_list_then_back
         await console.press("escape")
         assert isinstance(console.app.screen, BackfillScreen)
 
-    trying(look, service=filled(*world.PAST))
+    trying(look, service=filled(*fakes.PAST))
 
 
 def test_the_command_that_does_the_same_is_told() -> None:
@@ -235,8 +235,8 @@ def test_the_command_that_does_the_same_is_told() -> None:
 
 
 def test_a_range_is_marked_planned_applied_and_watched() -> None:
-    service = filled(*world.PAST)
-    service.answer = world.Done("resume", sentence="backfill 12 begins: 4 windows")
+    service = filled(*fakes.PAST)
+    service.result = fakes.Done("resume", sentence="backfill 12 begins: 4 windows")
 
     async def look(console: Opened) -> None:
         await console.press(*REPORT, *["left"] * 7, "space")
@@ -245,43 +245,43 @@ def test_a_range_is_marked_planned_applied_and_watched() -> None:
         assert "Marked 2025-12-01 to 12-05 …: 5 windows" in console.text
         await console.press("space")
         await planned(console, "enter")
-        asked = ("plan_backfill", (world.REPORT,), "2025-12-01", "2025-12-05", Only.MISSING)
+        asked = ("plan_backfill", (fakes.REPORT,), "2025-12-01", "2025-12-05", Only.MISSING)
         assert verbs(service, "plan_backfill") == [asked]
         assert "runs      4 windows · 4,812 items · about 2 s · overwrites nothing" in console.text
         assert "skips     1 window: fresh" in console.text
-        assert "◐ results go by themselves" in console.text
+        assert "◐ results expire soon" in console.text
         assert verbs(service, "apply_backfill") == []
 
         await console.press("enter")
         assert isinstance(console.app.screen, Confirm)
         assert "[ Run 4 windows ]" in console.text
-        service.filled.insert(0, world.GOING)
+        service.past_backfills.insert(0, fakes.GOING)
         await console.press("enter")
         await console.until(lambda: console.notice == "backfill 12 begins: 4 windows")
         assert verbs(service, "apply_backfill") == [("apply_backfill", 12)]
         await console.until(lambda: "20 of 48 ✗1" in console.text)
         assert "Nothing marked" in console.text
 
-        service.filled[0] = replace(world.GOING, counts={StepState.DONE: 47, StepState.RUNNING: 1})
-        service.seen[world.REPORT] = [world.a_window(world.utc_day(date(2025, 12, 5)), WindowState.RUNNING)]
+        service.past_backfills[0] = replace(fakes.GOING, counts={StepState.DONE: 47, StepState.RUNNING: 1})
+        service.window_statuses[fakes.REPORT] = [fakes.a_window(fakes.utc_day(date(2025, 12, 5)), WindowState.RUNNING)]
         await console.until(lambda: "47 of 48" in console.text)
-        await console.until(lambda: "Fri 2025-12-05  ▶ running: run 4900 is about it" in console.text)
+        await console.until(lambda: "Fri 2025-12-05  ▶ running: run 4900" in console.text)
 
     trying(look, service=service)
 
 
 def test_while_a_plan_is_made_it_says_how_far_and_can_be_left() -> None:
-    service = world.FakeService()
-    service.counts.clear()
+    service = fakes.FakeService()
+    service.counting.clear()
 
     async def look(console: Opened) -> None:
         await console.press(*MARKED, "enter")
-        await console.until(lambda: "2 of 3 windows of reporting.daily_report looked at" in console.text)
+        await console.until(lambda: "2 of 3 windows of reporting.daily_report checked" in console.text)
         await console.press("enter")
-        assert "the plan is being made; esc leaves it" in console.notice
+        assert "the plan is being created; esc drops it" in console.notice
         await console.press("escape")
         assert "Marked 2025-12-01 to 12-05" in console.text
-        service.counts.set()
+        service.counting.set()
         await console.pilot.pause(0.1)
         assert "─ Plan 12" not in console.text
         await planned(console, "enter")
@@ -290,16 +290,16 @@ def test_while_a_plan_is_made_it_says_how_far_and_can_be_left() -> None:
 
 
 def test_when_the_world_has_changed_it_is_told_and_the_plan_is_made_anew() -> None:
-    service = world.FakeService()
+    service = fakes.FakeService()
     why = "backfill 12 is out of date: run 4901 of reporting.daily_report 2025-12-02 has ended since; create a new plan"
-    service.answer = world.refused(why)
+    service.result = fakes.refused(why)
 
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
         await console.press("enter", "enter")
         await console.until(lambda: "─ No plan" in console.text)
         assert "✗ refused: backfill 12 is out of date: run 4901 of" in console.text
-        assert "enter plans it anew" in console.text
+        assert "enter plans again" in console.text
         await planned(console, "enter")
         assert len(verbs(service, "plan_backfill")) == 2
 
@@ -307,11 +307,11 @@ def test_when_the_world_has_changed_it_is_told_and_the_plan_is_made_anew() -> No
 
 
 def test_what_cannot_be_planned_says_why() -> None:
-    service = world.FakeService()
+    service = fakes.FakeService()
 
     async def look(console: Opened) -> None:
         await console.press(*MARKED)
-        service.away = BadWindow("2026-01-20 has not started in Asia/Kolkata; choose dates up to today")
+        service.unreachable = BadWindow("2026-01-20 has not started in Asia/Kolkata; choose dates up to today")
         await console.press("enter")
         await console.until(lambda: "✗ 2026-01-20 has not started in Asia/Kolkata" in console.text)
 
@@ -319,16 +319,16 @@ def test_what_cannot_be_planned_says_why() -> None:
 
 
 def test_an_order_is_given_once_and_is_said_to_be_given() -> None:
-    service = world.FakeService()
-    service.hangs.clear()
+    service = fakes.FakeService()
+    service.answering.clear()
 
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
         await console.press("enter", "enter")
-        assert "it is asked for" in console.text
+        assert "requested" in console.text
         await console.press("enter")
-        assert "backfill 12 is already asked for" in console.notice
-        service.hangs.set()
+        assert "backfill 12 is already requested" in console.notice
+        service.answering.set()
         await console.until(lambda: "Nothing marked" in console.text)
         assert verbs(service, "apply_backfill") == [("apply_backfill", 12)]
 
@@ -336,26 +336,26 @@ def test_an_order_is_given_once_and_is_said_to_be_given() -> None:
 
 
 def test_a_plan_without_windows_to_run_is_not_applied() -> None:
-    service = world.FakeService()
-    service.plan = replace(world.PLAN, counts={StepState.SKIPPED: 5})
+    service = fakes.FakeService()
+    service.plan = replace(fakes.PLAN, counts={StepState.SKIPPED: 5})
 
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
-        assert "nothing to do: m wants others" in console.text
+        assert "nothing to run: m selects other windows" in console.text
         await console.press("enter")
-        assert "nothing of it is to be run" in console.notice
+        assert "nothing to run" in console.notice
         assert isinstance(console.app.screen, CalendarScreen)
 
     trying(look, service=service)
 
 
 def test_what_overwrites_a_little_is_asked_with_the_cursor_on_cancel() -> None:
-    service = world.FakeService()
+    service = fakes.FakeService()
     service.plan_steps = [replace(OVERWRITING[0], step=replace(OVERWRITING[0].step, items=1000))]
 
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
-        assert "overwrites 1 window that had data, 1,000 items" in console.text
+        assert "overwrites 1 window with data, 1,000 items" in console.text
         await console.press("enter")
         assert "[ Cancel ]" in console.text
         await console.press("enter")
@@ -367,9 +367,9 @@ def test_what_overwrites_a_little_is_asked_with_the_cursor_on_cancel() -> None:
     trying(look, service=service)
 
 
-@pytest.mark.parametrize(("environment", "word"), [("staging", world.REPORT), ("production", "production")])
+@pytest.mark.parametrize(("environment", "word"), [("staging", fakes.REPORT), ("production", "production")])
 def test_what_overwrites_much_or_in_production_wants_a_name_typed(environment: str, word: str) -> None:
-    service = world.FakeService()
+    service = fakes.FakeService()
     service.plan_steps = OVERWRITING if environment == "staging" else OVERWRITING[:1]
 
     async def look(console: Opened) -> None:
@@ -378,17 +378,17 @@ def test_what_overwrites_much_or_in_production_wants_a_name_typed(environment: s
         assert isinstance(console.app.screen, TypeToConfirm)
         assert f"Type {word} to run them" in console.text
         await console.press("left", "enter")
-        assert "the name is not typed: nothing is run" in console.text
+        assert "the name does not match: nothing is run" in console.text
         await console.press(*word, "enter")
         await console.until(lambda: verbs(service, "apply_backfill"))
 
-    trying(look, replace(world.BUSY, environment=environment), service)
+    trying(look, replace(fakes.BUSY, environment=environment), service)
 
 
 def test_whoever_may_only_look_sees_the_plan_and_is_refused() -> None:
-    service = filled(world.GOING)
+    service = filled(fakes.GOING)
     service.read_only = True
-    service.refuses = NotAllowed("apply_backfill")
+    service.error = NotAllowed("apply_backfill")
 
     async def look(console: Opened) -> None:
         await planned(console, *MARKED, "enter")
@@ -415,15 +415,15 @@ def test_whoever_may_only_look_sees_the_plan_and_is_refused() -> None:
 def test_a_backfill_is_cancelled_paused_and_resumed_from_every_page(
     where: Sequence[str], keys: Sequence[str], asked: str
 ) -> None:
-    service = filled(world.GOING, *world.PAST)
-    service.plan = world.GOING
-    service.answer = world.Done("resume", sentence="so it is")
+    service = filled(fakes.GOING, *fakes.PAST)
+    service.plan = fakes.GOING
+    service.result = fakes.Done("resume", sentence="so it is")
 
     async def look(console: Opened) -> None:
         for key in where:
             await console.press(key)
             await console.until(lambda: "20 of 48" in console.text or "▸ reporting" in console.text)
-            await console.until(lambda: not console.app.screen._asking)  # type: ignore[attr-defined]
+            await console.until(lambda: not console.app.screen._loading)  # type: ignore[attr-defined]
         await console.press(*keys)
         await console.until(lambda: console.notice == "so it is")
         assert verbs(service, "cancel_backfill", "pause_backfill", "resume_backfill") == [(asked, 12)]
@@ -432,7 +432,7 @@ def test_a_backfill_is_cancelled_paused_and_resumed_from_every_page(
 
 
 def test_a_cancel_asks_first_and_the_only_one_that_goes_on_need_not_be_chosen() -> None:
-    service = filled(world.GOING, *world.PAST)
+    service = filled(fakes.GOING, *fakes.PAST)
 
     async def look(console: Opened) -> None:
         await console.press(*REPORT)
@@ -455,7 +455,7 @@ def test_where_none_goes_on_one_has_to_be_chosen() -> None:
             await console.press(key)
             assert console.notice == "choose a backfill with tab and the arrows first"
 
-    trying(look, service=filled(*world.PAST))
+    trying(look, service=filled(*fakes.PAST))
 
 
 def test_a_job_without_backfills_says_so() -> None:
@@ -467,16 +467,16 @@ def test_a_job_without_backfills_says_so() -> None:
 
 
 def test_its_windows_lead_to_their_runs_those_that_failed_first() -> None:
-    service = filled(world.GOING)
-    service.plan = world.GOING
+    service = filled(fakes.GOING)
+    service.plan = fakes.GOING
     days = [date(2025, 12, n) for n in (1, 2, 3)]
     service.plan_steps = [
-        world.a_step(1, days[0], StepState.DONE),
-        world.a_step(2, days[1], StepState.FAILED),
-        world.a_step(3, days[2]),
+        fakes.a_step(1, days[0], StepState.DONE),
+        fakes.a_step(2, days[1], StepState.FAILED),
+        fakes.a_step(3, days[2]),
     ]
-    run = replace(world.PAGE.progress.run, id=4902)
-    service.pages[4902] = replace(world.PAGE, progress=replace(world.PAGE.progress, run=run))
+    run = replace(fakes.PAGE.progress.run, id=4902)
+    service.pages[4902] = replace(fakes.PAGE, progress=replace(fakes.PAGE.progress, run=run))
 
     async def look(console: Opened) -> None:
         await console.press(*REPORT)
@@ -489,19 +489,19 @@ def test_its_windows_lead_to_their_runs_those_that_failed_first() -> None:
         assert isinstance(console.app.screen, RunScreen)
         await console.until(lambda: "Run 4902" in console.text)
         await console.press("escape", "down", "enter")
-        assert "reporting.daily_report 2025-12-03 has no run here" in console.notice
+        assert "reporting.daily_report 2025-12-03 has no run in this backfill" in console.notice
         await console.press("end", "t")
         assert isinstance(console.app.screen, TriggerDialog)
-        assert "backfill 12" in service.looked_at
+        assert "backfill 12" in service.presence
 
     trying(look, service=service)
 
 
 def test_the_cursor_stays_on_its_window_when_another_fails() -> None:
-    service = filled(world.GOING)
-    service.plan = world.GOING
+    service = filled(fakes.GOING)
+    service.plan = fakes.GOING
     first, second = date(2025, 12, 1), date(2025, 12, 2)
-    service.plan_steps = [world.a_step(1, first, StepState.RUNNING), world.a_step(2, second, StepState.DONE)]
+    service.plan_steps = [fakes.a_step(1, first, StepState.RUNNING), fakes.a_step(2, second, StepState.DONE)]
 
     async def look(console: Opened) -> None:
         await console.press("4")
@@ -510,20 +510,20 @@ def test_the_cursor_stays_on_its_window_when_another_fails() -> None:
         await console.until(lambda: "▸ ▶ 2025-12-01" in console.text)
         await console.press("down")
         assert "▸ ✓ 2025-12-02" in console.text
-        service.plan_steps = [world.a_step(1, first, StepState.DONE), world.a_step(2, second, StepState.FAILED)]
+        service.plan_steps = [fakes.a_step(1, first, StepState.DONE), fakes.a_step(2, second, StepState.FAILED)]
         await console.until(lambda: "▸ ✗ 2025-12-02" in console.text)
 
     trying(look, service=service)
 
 
 def test_it_asks_often_only_while_a_backfill_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.pages.backfill_actions.LOOK_SECONDS", 0.05)
-    service = filled(world.GOING)
+    monkeypatch.setattr("screens.pages.polling.TICK_SECONDS", 0.05)
+    service = filled(fakes.GOING)
 
     async def look(console: Opened) -> None:
         await console.press(*REPORT)
         await console.until(lambda: len(verbs(service, "windows")) > 8)
-        service.filled = list(world.PAST)
+        service.past_backfills = list(fakes.PAST)
         await console.until(lambda: "✓ 11" in console.text)
         asked = len(verbs(service, "windows"))
         await asyncio.sleep(0.3)
@@ -533,16 +533,16 @@ def test_it_asks_often_only_while_a_backfill_goes_on(monkeypatch: pytest.MonkeyP
 
 
 def test_when_the_store_is_away_the_calendar_stays_and_says_since_when() -> None:
-    service = filled(*world.PAST)
+    service = filled(*fakes.PAST)
 
     async def look(console: Opened) -> None:
         await console.press(*REPORT)
         await console.until(lambda: "✓ 11" in console.text)
-        service.away = Unavailable("store", "database is locked")
+        service.unreachable = Unavailable("store", "database is locked")
         await console.press("p")
         await console.until(lambda: "stale since 18:20:07" in console.text)
         assert "· 350   S 8   m 4   p 1   F 1" in console.text
-        service.away = None
+        service.unreachable = None
         await console.press("p")
         await console.until(lambda: "stale since" not in console.text)
 
@@ -554,11 +554,11 @@ HOSTILE = "[@click=app.quit]x[/]\x1b]52;c;aGk=\x07\u202e日本\r\n😀"
 
 def test_hostile_text_is_shown_and_does_nothing() -> None:
     service = filled(
-        replace(world.GOING, requested_by=HOSTILE, stop=BackfillStop(BackfillStopReason.PAUSED, HOSTILE, HOSTILE)),
-        replace(world.PAST[0], jobs=(HOSTILE, HOSTILE)),
+        replace(fakes.GOING, requested_by=HOSTILE, stop=BackfillStop(BackfillStopReason.PAUSED, HOSTILE, HOSTILE)),
+        replace(fakes.PAST[0], jobs=(HOSTILE, HOSTILE)),
     )
-    service.plan = service.filled[0]
-    service.plan_steps = [world.a_step(1, date(2025, 12, 1), job=HOSTILE)]
+    service.plan = service.past_backfills[0]
+    service.plan_steps = [fakes.a_step(1, date(2025, 12, 1), job=HOSTILE)]
     service.warnings = [HOSTILE]
 
     async def look(console: Opened) -> None:
@@ -575,19 +575,19 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
 def test_the_help_knows_the_signs_and_keys_of_the_calendar() -> None:
     async def look(console: Opened) -> None:
         await console.press(*REPORT, "question_mark")
-        for words in ("[", "job before", "mark: from, then to", "window missing", "backfill partial"):
+        for words in ("[", "previous job", "mark: from, then to", "window missing", "backfill partial"):
             assert words in console.text
 
     trying(look)
 
 
-def test_signs_are_plain_letters_where_asked_for() -> None:
+def test_signs_are_to_ascii_where_asked_for() -> None:
     async def look(console: Opened) -> None:
         await console.press(*MARKED)
         await console.until(lambda: ". fresh: run 4000" in console.text)
         assert console.text.isascii()
 
-    trying(look, service=filled(world.GOING, *world.PAST), ascii=True)
+    trying(look, service=filled(fakes.GOING, *fakes.PAST), ascii=True)
 
 
 def test_without_colours_the_marked_days_are_underlined_and_the_cursor_is_reversed(
@@ -626,8 +626,8 @@ def test_days_are_filled_by_keys_with_a_real_desk(
     async def fill() -> None:
         app = ConsoleApp(cast("Service", place.service), now=lambda: now)
         async with app.run_test(size=(80, 24)) as pilot:
-            app.show(Snapshot(at=now, environment="", leader=world.ME))
-            console = Opened(app, cast("world.FakeService", place.service), pilot)
+            app.show(Snapshot(at=now, environment="", leader=fakes.ME))
+            console = Opened(app, cast("fakes.FakeService", place.service), pilot)
             await console.press("4", "enter")
             await console.until(lambda: "Mon 2025-01-20" in console.text and "m missing" in console.text)
             await console.press("left", "space", *["down"] * 5, "space", "plus")
@@ -655,8 +655,8 @@ def test_days_are_filled_by_keys_with_a_real_desk(
     ("keys", "shows"),
     [
         (("4",), "5 min ago"),
-        (REPORT, "its time has not come"),
-        ((*MARKED, "enter"), "enter begins it"),
+        (REPORT, "the window has not ended"),
+        ((*MARKED, "enter"), "enter starts it"),
         ((*REPORT, "tab"), "20 of 48"),
         (("4", "down", "down", "enter"), "2026"),
     ],
@@ -666,21 +666,21 @@ def test_it_looks_like_before(
     snap_compare: Compare, size: str, keys: Sequence[str], shows: str, request: pytest.FixtureRequest
 ) -> None:
     running = "running" in request.node.callspec.id
-    service = filled(*([world.GOING] if running else []), *world.PAST)
+    service = filled(*([fakes.GOING] if running else []), *fakes.PAST)
     assert pictured(snap_compare, service, size, keys, shows)
 
 
 def test_it_looks_like_before_anything_ran(snap_compare: Compare) -> None:
     service = filled()
-    service.seen = {}
+    service.window_statuses = {}
     assert pictured(snap_compare, service, "80x24", ("4",), "none yet")
 
 
-def pictured(snap_compare: Compare, service: world.FakeService, size: str, keys: Sequence[str], shows: str) -> bool:
-    app = ConsoleApp(service, now=lambda: world.NOW)
+def pictured(snap_compare: Compare, service: fakes.FakeService, size: str, keys: Sequence[str], shows: str) -> bool:
+    app = ConsoleApp(service, now=lambda: fakes.NOW)
 
     async def before(pilot: Pilot[None]) -> None:
-        app.show(world.BUSY)
+        app.show(fakes.BUSY)
         await pilot.pause()
         for key in keys:
             await pilot.press(key)

@@ -12,14 +12,14 @@ from hypothesis import given, strategies as st
 from opsconsole.calendar.windows import Unit
 from opsconsole.rules.backfill import Only, StepReason, StepState, WindowState, WindowStatus
 from opsconsole.rules.backfill_status import BackfillState, BackfillStop, BackfillStopReason
-from opsconsole.service import confirmations as guard
+from opsconsole.service import confirmations
 from opsconsole.service.backfills import WindowedJob
-from screens.panels import backfills, calendar, plan, windows as overview
-from screens.panels.calendar import Sheet, Stretch
-from screens.panels.plan import Draft, Looking, Planned
+from screens.panels import backfills, calendar, plan, windows
+from screens.panels.calendar import DateRange, Sheet
+from screens.panels.plan import Draft, Plan, PlanProgress
 from screens.widgets import symbols as look
 from screens.widgets.lines import Line, width
-from tests.screens import fakes as world
+from tests.screens import fakes
 
 TODAY = date(2026, 1, 19)
 DATES = st.dates(date(2000, 1, 1), TODAY)
@@ -31,16 +31,16 @@ def plain(lines: Sequence[Line]) -> str:
     return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
 
 
-def sheet(cursor: date = TODAY, marked: Stretch | None = None, seen: Sequence[WindowStatus] = world.A_YEAR) -> Sheet:
+def sheet(cursor: date = TODAY, marked: DateRange | None = None, seen: Sequence[WindowStatus] = fakes.A_YEAR) -> Sheet:
     """The daily report's year."""
     shown = calendar.page(Unit.DAY, cursor, TODAY)
-    return Sheet(world.REPORT, Unit.DAY, shown, calendar.by_date(seen), cursor, marked)
+    return Sheet(fakes.REPORT, Unit.DAY, shown, calendar.by_date(seen), cursor, marked)
 
 
-def a_plan(**other: object) -> Planned:
+def a_plan(**other: object) -> Plan:
     """What would be done in the first days of December."""
-    draft = Draft((world.REPORT,), Stretch(date(2025, 12, 1), date(2025, 12, 5)), Only.ALL)
-    made = Planned(draft, world.PLAN, tuple(world.PLAN_STEPS), ())
+    draft = Draft((fakes.REPORT,), DateRange(date(2025, 12, 1), date(2025, 12, 5)), Only.ALL)
+    made = Plan(draft, fakes.PLAN, tuple(fakes.PLAN_STEPS), ())
     return replace(made, **other)  # type: ignore[arg-type]
 
 
@@ -49,8 +49,8 @@ def a_plan(**other: object) -> Planned:
 
 @given(UNITS, DATES)
 def test_the_page_of_a_date_holds_it_and_is_no_longer_than_a_year_or_three(unit: Unit, day: date) -> None:
-    newest = calendar.stands(unit, TODAY)
-    at = calendar.stands(unit, min(day, newest))
+    newest = calendar.date_of_window(unit, TODAY)
+    at = calendar.date_of_window(unit, min(day, newest))
 
     shown = calendar.page(unit, at, newest)
 
@@ -61,13 +61,13 @@ def test_the_page_of_a_date_holds_it_and_is_no_longer_than_a_year_or_three(unit:
 
 @given(UNITS, DATES, st.integers(-60, 60), st.integers(-60, 60))
 def test_the_cursor_stays_on_windows_between_long_ago_and_now(unit: Unit, day: date, across: int, down: int) -> None:
-    newest = calendar.stands(unit, TODAY)
-    at = min(calendar.stands(unit, day), newest)
+    newest = calendar.date_of_window(unit, TODAY)
+    at = min(calendar.date_of_window(unit, day), newest)
 
     to = calendar.moved(unit, at, across, down, newest)
 
     assert calendar.OLDEST <= to <= newest
-    assert calendar.stands(unit, to) == to
+    assert calendar.date_of_window(unit, to) == to
 
 
 @pytest.mark.parametrize(
@@ -83,15 +83,15 @@ def test_the_cursor_stays_on_windows_between_long_ago_and_now(unit: Unit, day: d
     ],
 )
 def test_a_step_is_a_week_or_a_day_a_month_or_a_year(unit: Unit, across: int, down: int, to: date) -> None:
-    at = calendar.stands(unit, date(2026, 1, 15))
+    at = calendar.date_of_window(unit, date(2026, 1, 15))
     assert calendar.moved(unit, at, across, down, max(at, TODAY)) == to
 
 
 def test_windows_stand_where_their_labels_say() -> None:
-    assert calendar.dated("2026-01-17") == date(2026, 1, 17)
-    assert calendar.dated("2026-01") == date(2026, 1, 1)
-    assert calendar.stands(Unit.FOUR_WEEKS, date(2026, 1, 14)) == date(2026, 1, 17)
-    assert calendar.dates(Unit.MONTH, Stretch(date(2025, 11, 1), date(2026, 1, 1))) == [
+    assert calendar.date_of_label("2026-01-17") == date(2026, 1, 17)
+    assert calendar.date_of_label("2026-01") == date(2026, 1, 1)
+    assert calendar.date_of_window(Unit.FOUR_WEEKS, date(2026, 1, 14)) == date(2026, 1, 17)
+    assert calendar.dates(Unit.MONTH, DateRange(date(2025, 11, 1), date(2026, 1, 1))) == [
         date(2025, 11, 1),
         date(2025, 12, 1),
         date(2026, 1, 1),
@@ -125,7 +125,7 @@ def test_where_there_is_room_the_weeks_are_wider(cells: int, each: int) -> None:
 
 
 def test_the_cursor_is_told_from_what_is_marked_and_both_from_the_rest() -> None:
-    marked = Stretch(date(2025, 12, 1), date(2025, 12, 3))
+    marked = DateRange(date(2025, 12, 1), date(2025, 12, 3))
     lines = calendar.grid(sheet(date(2025, 12, 3), marked), 80)
 
     styles = {piece.style for each in lines for piece in each if look.MARKED in piece.style}
@@ -144,30 +144,30 @@ def test_the_headline_counts_in_words_and_in_signs_where_there_is_little_room() 
 @pytest.mark.parametrize(
     ("seen", "says"),
     [
-        (world.a_window(world.utc_day(TODAY), WindowState.MISSING), "m missing: no run has been about it"),
-        (world.a_window(world.utc_day(TODAY), WindowState.NOT_DUE), "- not due: its time has not come yet"),
-        (world.a_window(world.utc_day(TODAY), WindowState.RUNNING), "▶ running: run 4900 is about it"),
-        (world.a_window(world.utc_day(TODAY), run=None), "· fresh: nothing of it is missing"),
-        (world.a_window(world.utc_day(TODAY)), "· fresh: run 4000, 1,203 items in 2.1 s"),
+        (fakes.a_window(fakes.utc_day(TODAY), WindowState.MISSING), "m missing: no run covered it"),
+        (fakes.a_window(fakes.utc_day(TODAY), WindowState.NOT_DUE), "- not due: the window has not ended yet"),
+        (fakes.a_window(fakes.utc_day(TODAY), WindowState.RUNNING), "▶ running: run 4900"),
+        (fakes.a_window(fakes.utc_day(TODAY), run=None), "· fresh: all its data exists"),
+        (fakes.a_window(fakes.utc_day(TODAY)), "· fresh: run 4000, 1,203 items in 2.1 s"),
         (
-            world.a_window(world.utc_day(TODAY), WindowState.STALE, stale=1),
+            fakes.a_window(fakes.utc_day(TODAY), WindowState.STALE, stale=1),
             "S stale: 1 item out of date · run 4000, 1,203 items in 2.1 s",
         ),
         (
-            world.a_window(world.utc_day(TODAY), WindowState.STALE, complete=False),
-            "S stale: its data ends before the window does · run 4000",
+            fakes.a_window(fakes.utc_day(TODAY), WindowState.STALE, complete=False),
+            "S stale: run before the window ended · run 4000",
         ),
     ],
 )
 def test_the_window_under_the_cursor_is_told_in_words(seen: WindowStatus, says: str) -> None:
-    told = plain([calendar.described(sheet(seen=[seen]), world.NOW, 100)])
+    told = plain([calendar.cursor_line(sheet(seen=[seen]), fakes.NOW, 100)])
     assert told.startswith(f" Mon 2026-01-19  {says}")
 
 
 def test_months_stand_under_each_other_by_year() -> None:
     newest = date(2026, 1, 1)
     shown = calendar.page(Unit.MONTH, newest, newest)
-    months = Sheet(world.SUMMARY, Unit.MONTH, shown, calendar.by_date(world.MONTHS), newest)
+    months = Sheet(fakes.SUMMARY, Unit.MONTH, shown, calendar.by_date(fakes.MONTHS), newest)
 
     lines = plain(calendar.grid(months, 80)).splitlines()
 
@@ -177,8 +177,8 @@ def test_months_stand_under_each_other_by_year() -> None:
 
 
 def test_of_four_weeks_only_saturdays_are_shown() -> None:
-    newest = calendar.stands(Unit.FOUR_WEEKS, TODAY)
-    weeks = Sheet(world.MASTERY, Unit.FOUR_WEEKS, calendar.page(Unit.FOUR_WEEKS, newest, newest), {}, newest)
+    newest = calendar.date_of_window(Unit.FOUR_WEEKS, TODAY)
+    weeks = Sheet(fakes.MASTERY, Unit.FOUR_WEEKS, calendar.page(Unit.FOUR_WEEKS, newest, newest), {}, newest)
     assert [each[:4] for each in plain(calendar.grid(weeks, 80)).splitlines()[1:]] == ["▸Sat"]
 
 
@@ -186,53 +186,53 @@ def test_of_four_weeks_only_saturdays_are_shown() -> None:
 
 
 def test_jobs_follow_over_several_steps_and_only_those_that_can_be_filled() -> None:
-    assert plan.followers(world.REPORT, world.CALENDARS) == (world.SNAPSHOT, world.SUMMARY)
-    assert plan.followers(world.SUMMARY, world.CALENDARS) == ()
-    only_newest = (*world.CALENDARS, WindowedJob("x.y", "UTC", Unit.DAY, after=(world.SUMMARY,), newest_only=True))
-    assert plan.followers(world.SNAPSHOT, only_newest) == (world.SUMMARY,)
+    assert plan.followers(fakes.REPORT, fakes.CALENDARS) == (fakes.SNAPSHOT, fakes.SUMMARY)
+    assert plan.followers(fakes.SUMMARY, fakes.CALENDARS) == ()
+    only_newest = (*fakes.CALENDARS, WindowedJob("x.y", "UTC", Unit.DAY, after=(fakes.SUMMARY,), newest_only=True))
+    assert plan.followers(fakes.SNAPSHOT, only_newest) == (fakes.SUMMARY,)
 
 
 def test_what_is_marked_is_counted_by_state() -> None:
-    draft = Draft((world.REPORT,), Stretch(date(2025, 11, 29), date(2025, 12, 2)), Only.MISSING)
-    card = world.CALENDARS[1]
-    seen = calendar.by_date(world.A_YEAR)
+    draft = Draft((fakes.REPORT,), DateRange(date(2025, 11, 29), date(2025, 12, 2)), Only.MISSING)
+    card = fakes.CALENDARS[1]
+    seen = calendar.by_date(fakes.A_YEAR)
 
-    text = plain(plan.marked(draft, card, seen, (world.SNAPSHOT,), 80, is_marked=True, is_open=False))
+    text = plain(plan.mark_lines(draft, card, seen, (fakes.SNAPSHOT,), 80, is_marked=True, is_open=False))
     assert "Marked 2025-11-29 to 12-02: 4 windows, all missing" in text
-    assert "only what is missing: 4 of 4   m stale, failed, all" in text
-    assert "+ adds it" in text
-    assert "enter plans it, and does nothing yet" in text
+    assert "only missing windows: 4 of 4   m stale, failed, all" in text
+    assert "+ includes it" in text
+    assert "enter creates the plan, and starts nothing yet" in text
 
-    unknown = replace(draft, stretch=Stretch(date(2020, 1, 1), date(2020, 1, 2)))
-    text = plain(plan.marked(unknown, card, seen, (), 80, is_marked=True, is_open=True))
+    unknown = replace(draft, range=DateRange(date(2020, 1, 1), date(2020, 1, 2)))
+    text = plain(plan.mark_lines(unknown, card, seen, (), 80, is_marked=True, is_open=True))
     assert "Marked 2020-01-01 to 01-02 …: 2 windows ─" in text
-    assert "arrows and space mark where it ends" in text
+    assert "arrows and space mark the end" in text
 
 
 def test_a_plan_says_what_runs_what_is_skipped_and_why_and_what_it_writes_over() -> None:
     reasons = (*[StepReason.FRESH] * 2, *[StepReason.RUNNING] * 2, StepReason.STALE)
     skipped = [
-        world.a_step(n, TODAY - timedelta(days=n), StepState.SKIPPED, reason=reason, stale=12, open_run=n, items=0)
+        fakes.a_step(n, TODAY - timedelta(days=n), StepState.SKIPPED, reason=reason, stale=12, open_run=n, items=0)
         for n, reason in enumerate(reasons)
     ]
-    over = world.a_step(9, TODAY, reason=StepReason.FAILED, overwrites=True, items=1_301)
-    about = replace(world.PLAN, counts={StepState.PENDING: 1, StepState.SKIPPED: 5}, items=1_301, seconds=None)
-    made = a_plan(steps=(*skipped, over), about=about, warnings=("results go by themselves",))
+    over = fakes.a_step(9, TODAY, reason=StepReason.FAILED, overwrites=True, items=1_301)
+    backfill = replace(fakes.PLAN, counts={StepState.PENDING: 1, StepState.SKIPPED: 5}, items=1_301, seconds=None)
+    made = a_plan(steps=(*skipped, over), backfill=backfill, warnings=("results expire soon",))
 
-    text = plain(plan.planned(made, 120, 9, is_asked=False))
+    text = plain(plan.plan_lines(made, 120, 9, is_requested=False))
 
     assert "Plan 12: 2025-12-01 to 12-05, all windows" in text
-    assert "1 window · 1,301 items · time not known yet\n" in text
-    assert "overwrites 1 window that had data, 1,301 items" in text
+    assert "1 window · 1,301 items · unknown duration\n" in text
+    assert "overwrites 1 window with data, 1,301 items" in text
     assert "5 windows: 2 fresh, 2 running, 1 stale" in text
-    assert "◐ results go by themselves" in text
-    assert "it is asked for" in plain(plan.planned(made, 120, 9, is_asked=True))
+    assert "◐ results expire soon" in text
+    assert "requested" in plain(plan.plan_lines(made, 120, 9, is_requested=True))
 
 
 def test_a_plan_of_several_jobs_says_how_many_windows_of_each() -> None:
-    steps = (*world.PLAN_STEPS, world.a_step(6, TODAY, job=world.SNAPSHOT))
-    about = replace(world.PLAN, jobs=(world.REPORT, world.SNAPSHOT))
-    text = plain(plan.planned(a_plan(steps=steps, about=about), 80, 9, is_asked=False))
+    steps = (*fakes.PLAN_STEPS, fakes.a_step(6, TODAY, job=fakes.SNAPSHOT))
+    backfill = replace(fakes.PLAN, jobs=(fakes.REPORT, fakes.SNAPSHOT))
+    text = plain(plan.plan_lines(a_plan(steps=steps, backfill=backfill), 80, 9, is_requested=False))
     assert "reporting.daily_report  4 run, 1 skipped" in text
     assert "reporting.daily_snapshot  1 run, 0 skipped" in text
 
@@ -240,9 +240,9 @@ def test_a_plan_of_several_jobs_says_how_many_windows_of_each() -> None:
 @pytest.mark.parametrize("rows", range(4, 9))
 def test_a_plan_keeps_to_its_rows(rows: int) -> None:
     made = a_plan(warnings=("one", "two", "three"))
-    assert len(plan.planned(made, 80, rows, is_asked=False)) <= rows
-    assert len(plan.refused("a long story " * 40, 80, rows)) <= rows
-    assert len(plan.looking(made.draft, Looking(world.REPORT, 2, 3), 80)) == 3
+    assert len(plan.plan_lines(made, 80, rows, is_requested=False)) <= rows
+    assert len(plan.error_lines("a long story " * 40, 80, rows)) <= rows
+    assert len(plan.progress_lines(made.draft, PlanProgress(fakes.REPORT, 2, 3), 80)) == 3
 
 
 def test_the_cursor_stands_on_cancel_only_where_something_is_written_over() -> None:
@@ -250,11 +250,11 @@ def test_the_cursor_stands_on_cancel_only_where_something_is_written_over() -> N
     assert harmless.default == "Run 4 windows"
     assert "Nothing is overwritten." in harmless.sentences
     assert harmless.sentences[0] == "reporting.daily_report, 2025-12-01 to 12-05 in staging:"
-    assert harmless.sentences[-1] == "The same: opsconsole backfill apply 12"
+    assert harmless.sentences[-1] == "Command: opsconsole backfill apply 12"
 
-    over = plan.question(a_plan(steps=(world.a_step(1, TODAY, overwrites=True),)), "production")
+    over = plan.question(a_plan(steps=(fakes.a_step(1, TODAY, overwrites=True),)), "production")
     assert over.default == "Cancel"
-    assert "1 of them overwrite what is there, 1,203 items." in over.sentences
+    assert "1 of them overwrite data, 1,203 items." in over.sentences
     assert "in PRODUCTION:" in over.sentences[0]
 
 
@@ -264,20 +264,20 @@ def test_the_cursor_stands_on_cancel_only_where_something_is_written_over() -> N
         (0, "production", None),
         (1, "production", "production"),
         (1000, "staging", None),
-        (1001, "staging", world.REPORT),
+        (1001, "staging", fakes.REPORT),
     ],
 )
 def test_a_name_is_typed_in_production_and_where_much_is_written_over(
     items: int, environment: str, word: str | None
 ) -> None:
-    assert guard.word_to_overwrite((world.REPORT, world.SNAPSHOT), items, environment) == word
-    over = world.a_step(1, TODAY, overwrites=True, items=items)
+    assert confirmations.word_to_overwrite((fakes.REPORT, fakes.SNAPSHOT), items, environment) == word
+    over = fakes.a_step(1, TODAY, overwrites=True, items=items)
     assert plan.word(a_plan(steps=(over,)), environment) == word
 
 
 def test_the_command_that_does_the_same_can_be_pasted() -> None:
-    draft = Draft((world.REPORT, "x.a b"), Stretch(date(2025, 12, 1), date(2025, 12, 5)), Only.FAILED)
-    assert plan.command(draft) == (
+    draft = Draft((fakes.REPORT, "x.a b"), DateRange(date(2025, 12, 1), date(2025, 12, 5)), Only.FAILED)
+    assert plan.run_command(draft) == (
         "opsconsole backfill run reporting.daily_report 'x.a b' --from 2025-12-01 --to 2025-12-05 --only failed"
     )
 
@@ -286,45 +286,45 @@ def test_the_command_that_does_the_same_can_be_pasted() -> None:
 
 
 def test_all_jobs_stand_under_each_other_with_their_counts() -> None:
-    standings = {world.REPORT: overview.standing(world.A_YEAR), world.SUMMARY: overview.standing(world.MONTHS)}
-    cards, filled = world.CALENDARS, [world.GOING, *world.PAST]
-    cursor = (overview.PANEL, world.REPORT)
+    summaries = {fakes.REPORT: windows.summarise(fakes.A_YEAR), fakes.SUMMARY: windows.summarise(fakes.MONTHS)}
+    cards, filled = fakes.CALENDARS, [fakes.GOING, *fakes.PAST]
+    cursor = (windows.PANEL, fakes.REPORT)
 
-    narrow = plain(overview.panel(cards, standings, filled, world.NOW, 80, 10, cursor))
-    wide = plain(overview.panel(cards, standings, filled, world.NOW, 120, 10, cursor))
+    narrow = plain(windows.panel(cards, summaries, filled, fakes.NOW, 80, 10, cursor))
+    wide = plain(windows.panel(cards, summaries, filled, fakes.NOW, 120, 10, cursor))
 
     row = next(each for each in narrow.splitlines() if "daily_report" in each)
-    assert row.split() == ["▸", world.REPORT, "366", "8", "1", "1", "4", "5", "min", "ago", "▶12"]
-    assert "attempts.update_mastery    keeps its newest result only" in narrow
-    assert f"{world.SNAPSHOT}   is being read" in narrow
+    assert row.split() == ["▸", fakes.REPORT, "366", "8", "1", "1", "4", "5", "min", "ago", "▶12"]
+    assert "attempts.update_mastery    keeps only its newest result" in narrow
+    assert f"{fakes.SNAPSHOT}   loading" in narrow
     assert "▶ 12 running, 18:19 UTC" in wide
     assert "none yet" in wide
-    assert "no job that is loaded has windows" in plain(overview.panel((), {}, (), world.NOW, 80, 10, None))
+    assert "no loaded job has windows" in plain(windows.panel((), {}, (), fakes.NOW, 80, 10, None))
 
 
 @pytest.mark.parametrize("cells", [80, 120])
-@pytest.mark.parametrize("named", [True, False])
-def test_a_backfill_says_how_far_it_is_and_how_long_it_takes(cells: int, named: bool) -> None:
-    filled = backfills.applied([world.GOING, *world.PAST])
+@pytest.mark.parametrize("with_jobs", [True, False])
+def test_a_backfill_says_how_far_it_is_and_how_long_it_takes(cells: int, with_jobs: bool) -> None:
+    filled = backfills.applied([fakes.GOING, *fakes.PAST])
 
-    lines = backfills.panel(filled, world.NOW, cells, 6, cursor=None, tz="UTC", named=named)
+    lines = backfills.panel(filled, fakes.NOW, cells, 6, cursor=None, tz="UTC", with_jobs=with_jobs)
 
     text = plain(lines)
     assert len(filled) == 3
     assert "20 of 48" in text
     assert "28 s left" in text
     assert "124 of 124, 3 failed, 1 partial" in text or "124 of 124 ✗3 ◐1" in text
-    assert ("+1" in text) is (named and cells == 120)
-    assert "1 going on" in text
+    assert ("+1" in text) is (with_jobs and cells == 120)
+    assert "1 active" in text
     assert all(width(each) <= cells for each in lines)
 
 
 def test_what_is_not_over_says_no_time_that_nobody_knows() -> None:
-    begun = replace(world.GOING, counts={StepState.PENDING: 48}, seconds=None)
-    assert backfills.time(begun, world.NOW) == "begins"
-    assert backfills.time(replace(begun, seconds=65.0), world.NOW) == "1 min 5 s left"
-    assert backfills.time(replace(begun, state=BackfillState.PAUSED), world.NOW) == "paused"
-    assert backfills.time(world.PLAN, world.NOW) == "-"
+    begun = replace(fakes.GOING, counts={StepState.PENDING: 48}, seconds=None)
+    assert backfills.duration(begun, fakes.NOW) == "starting"
+    assert backfills.duration(replace(begun, seconds=65.0), fakes.NOW) == "1 min 5 s left"
+    assert backfills.duration(replace(begun, state=BackfillState.PAUSED), fakes.NOW) == "paused"
+    assert backfills.duration(fakes.PLAN, fakes.NOW) == "-"
 
 
 def test_a_backfill_looks_as_well_as_its_windows_went() -> None:
@@ -334,19 +334,19 @@ def test_a_backfill_looks_as_well_as_its_windows_went() -> None:
         "failed": {StepState.FAILED: 3, StepState.SKIPPED: 1},
     }
     for word, counts in went.items():
-        assert look.of_backfill(world.a_backfill(1, counts=counts)).word == word
+        assert look.of_backfill(fakes.a_backfill(1, counts=counts)).word == word
 
 
 def test_windows_that_failed_stand_first() -> None:
     steps = [
-        world.a_step(n, TODAY - timedelta(days=9 - n), state)
+        fakes.a_step(n, TODAY - timedelta(days=9 - n), state)
         for n, state in enumerate((StepState.DONE, StepState.FAILED, StepState.PENDING, StepState.PARTIAL))
     ]
 
     ordered = backfills.worst_first(steps)
 
     assert [view.state for view in ordered] == ["failed", "partial", "pending", "done"]
-    text = plain(backfills.windows(ordered, 80, 3, 3))
+    text = plain(backfills.window_list(ordered, 80, 3, 3))
     assert "4 of 4" in text
     assert "▸ ✓ 2026-01-10" in text
     assert "failed" not in text
@@ -354,15 +354,15 @@ def test_windows_that_failed_stand_first() -> None:
 
 def test_a_note_and_what_stops_it_stand_on_the_page_of_a_backfill() -> None:
     failed = BackfillStop(BackfillStopReason.WINDOW_FAILED, job="diary.page", window="2025-12-04")
-    held = replace(world.GOING, state=BackfillState.PAUSED, stop_on_failure=True, stop=failed)
-    text = plain(backfills.head(held, world.NOW, 80, "Asia/Kolkata"))
+    held = replace(fakes.GOING, state=BackfillState.PAUSED, stop_on_failure=True, stop=failed)
+    text = plain(backfills.header(held, fakes.NOW, 80, "Asia/Kolkata"))
     for words in ("Backfill 12", "stops at a failure", "◫ PAUSED", "23:49 IST", "diary.page 2025-12-04 failed"):
         assert words in text
 
 
 def test_only_what_goes_on_can_be_cancelled() -> None:
-    question = backfills.cancel(world.GOING, "staging")
+    question = backfills.cancel(fakes.GOING, "staging")
     assert not isinstance(question, str)
     assert question.default == "No"
     assert "20 of 48 windows done." in question.sentences
-    assert backfills.cancel(world.PAST[0], "") == "backfill 11 has already ended: it is done"
+    assert backfills.cancel(fakes.PAST[0], "") == "backfill 11 has already ended: it is done"

@@ -11,12 +11,13 @@ from opsconsole.cache.clearing import BadClearFilter, ClearFilter, ClearProgress
 from opsconsole.cache.families import BadKey
 from opsconsole.core.errors import NotAllowed, OpsconsoleError, Unavailable
 from opsconsole.service.snapshot import CommandProgress
-from screens.dialogs.clear import ClearDialog, TypeToConfirm
+from screens.dialogs.clear import ClearDialog
 from screens.dialogs.dialog import Confirm
+from screens.dialogs.text_dialog import TypeToConfirm
 from screens.pages.dashboard import Dashboard
-from screens.panels import clear as clearing
+from screens.panels import clear
 from screens.widgets.lines import Line, width
-from tests.screens import fakes as world
+from tests.screens import fakes
 from tests.screens.console import Opened, trying
 from tests.screens.test_hostile import ALL, HOSTILE, shows_only_what_can_be_seen
 
@@ -27,16 +28,16 @@ def text(lines: list[Line]) -> str:
     return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
 
 
-def asked(service: world.FakeService, verb: str) -> list[tuple[object, ...]]:
-    return [each[1:] for each in service.asked if each[0] == verb]
+def asked(service: fakes.FakeService, verb: str) -> list[tuple[object, ...]]:
+    return [each[1:] for each in service.calls if each[0] == verb]
 
 
 def cleared(
     sentence: str = "940 keys of 2 families are cleared", steps: ClearProgress | None = None
-) -> world.FakeService:
-    """A service that counts, and carries out what it is asked for."""
-    service = world.FakeService()
-    service.answer = world.Done("resume", sentence=sentence)
+) -> fakes.FakeService:
+    """A service that counts, and carries out what requested."""
+    service = fakes.FakeService()
+    service.result = fakes.Done("resume", sentence=sentence)
     if steps is not None:
         service.steps = (steps,)
     return service
@@ -50,65 +51,65 @@ async def counted(console: Opened, words: str = "940 keys of 2 families") -> Non
 
 
 def test_a_count_shows_families_samples_and_skipped_families() -> None:
-    assert text(clearing.found(world.COUNTED, ASHA, 66)) == (
+    assert text(clear.count_lines(fakes.COUNTED, ASHA, 66)) == (
         "940 keys of 2 families\n"
         "      910  attempts.day\n"
         "       30  practice.level\n"
         "such as  date:user:2026-01-19:asha\n"
         "         date:user:2026-01-18:asha\n"
         "         level:asha:maths\n"
-        "left alone, having no such part: game.board"
+        "not cleared, without such a part: game.board"
     )
 
 
 def test_a_count_that_goes_on_says_how_far_it_is() -> None:
-    first, *_ = text(clearing.found(world.HALFWAY, ASHA, 66)).splitlines()
+    first, *_ = text(clear.count_lines(fakes.HALFWAY, ASHA, 66)).splitlines()
 
-    assert first == "counting: 12,000 of 41,204 keys looked at, 310 found"
+    assert first == "counting: 12,000 of 41,204 keys scanned, 310 match"
 
 
 @pytest.mark.parametrize(
     ("count", "last"),
     [
-        (6, ["left alone, having no such part: family0, family1, family2,", "family3, family4, family5"]),
-        (40, ["left alone, having no such part: family0 and 39 more families"]),
+        (6, ["not cleared, without such a part: family0, family1, family2,", "family3, family4, family5"]),
+        (40, ["not cleared, without such a part: family0 and 39 more families"]),
     ],
 )
 def test_skipped_families_are_named_where_there_is_room(count: int, last: list[str]) -> None:
-    alone = replace(world.COUNTED, skipped_families=tuple(f"family{n}" for n in range(count)))
+    alone = replace(fakes.COUNTED, skipped_families=tuple(f"family{n}" for n in range(count)))
 
-    assert text(clearing.found(alone, ASHA, 66)).splitlines()[6:] == last
+    assert text(clear.count_lines(alone, ASHA, 66)).splitlines()[6:] == last
 
 
 def test_nothing_to_clear_is_said_in_words() -> None:
-    nothing = replace(world.COUNTED, found={"attempts.day": 0}, samples=(), skipped_families=())
+    nothing = replace(fakes.COUNTED, found={"attempts.day": 0}, samples=(), skipped_families=())
 
-    assert text(clearing.found(nothing, ClearFilter(user="dora", date="2026-01-19"), 66)) == (
-        "nothing to clear: no key is cached of user dora, date 2026-01-19"
+    assert text(clear.count_lines(nothing, ClearFilter(user="dora", date="2026-01-19"), 66)) == (
+        "nothing to clear: no cached key of user dora, date 2026-01-19"
     )
 
 
 def test_many_families_fit_and_none_is_forgotten() -> None:
-    many = replace(world.COUNTED, found={f"family{n}": n for n in range(1, 13)})
+    many = replace(fakes.COUNTED, found={f"family{n}": n for n in range(1, 13)})
 
-    lines = text(clearing.found(many, ASHA, 66)).splitlines()
+    lines = text(clear.count_lines(many, ASHA, 66)).splitlines()
 
     assert lines[0] == "78 keys of 12 families"
     assert lines[1:6] == [*(f"{n:>9}  family{n}" for n in (12, 11, 10, 9)), "       36  of 8 more families"]
-    assert len(lines) <= clearing.TOLD_LINES
+    assert len(lines) <= clear.RESULT_LINES
 
 
 def test_the_question_names_numbers_environment_and_the_command_that_does_the_same() -> None:
-    question = clearing.question(ClearFilter(user="asha", family="attempts.day"), world.COUNTED, "production")
+    question = clear.question(ClearFilter(user="asha", family="attempts.day"), fakes.COUNTED, "production")
 
     assert question.sentences[0] == "Clear 940 keys of 2 families in PRODUCTION?"
     assert question.sentences[1] == "All of user asha, family attempts.day."
-    assert question.sentences[-1] == "The same: opsconsole cache clear --user asha --family attempts.day"
+    assert question.sentences[-1] == "Command: opsconsole cache clear --user asha --family attempts.day"
     assert (question.buttons, question.buttons[question.chosen]) == (("Clear 940 keys", "Cancel"), "Cancel")
 
 
 def test_the_command_is_quoted() -> None:
-    assert clearing.command(ClearFilter(user="a'b; rm -rf")) == """opsconsole cache clear --user 'a'"'"'b; rm -rf'"""
+    assert clear.command_line(ClearFilter(user="a'b; rm -rf")) == """opsconsole cache clear --user 'a'"'"'b; rm -rf'"""
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
@@ -116,9 +117,9 @@ def test_nothing_in_keys_and_names_reaches_the_terminal(hostile: str) -> None:
     swept = ClearProgress({hostile: 3, "other": 1}, 1, 2, (hostile, hostile), (hostile,), done=True)
     empty = replace(swept, found={})
 
-    assert shows_only_what_can_be_seen(clearing.found(swept, ClearFilter(user=hostile), 66), 66)
-    assert shows_only_what_can_be_seen(clearing.found(empty, ClearFilter(user=hostile), 66), 66)
-    assert all(width(each) <= 66 for each in clearing.found(swept, ClearFilter(family=hostile), 66))
+    assert shows_only_what_can_be_seen(clear.count_lines(swept, ClearFilter(user=hostile), 66), 66)
+    assert shows_only_what_can_be_seen(clear.count_lines(empty, ClearFilter(user=hostile), 66), 66)
+    assert all(width(each) <= 66 for each in clear.count_lines(swept, ClearFilter(family=hostile), 66))
 
 
 # --- the dialog ---------------------------------------------------------------------------------------------------
@@ -128,7 +129,7 @@ def test_a_users_keys_are_counted_confirmed_and_cleared() -> None:
     async def look(console: Opened) -> None:
         await console.press("c")
         assert isinstance(console.app.screen, ClearDialog)
-        assert "name a user, a subject, a family or a date" in console.text
+        assert "type a user, a subject, a family or a date" in console.text
         await console.press(*"asha")
         await counted(console)
         for words in ("staging", "▸User     > asha_", "910  attempts.day", "level:asha:maths", "game.board"):
@@ -196,17 +197,17 @@ def test_letters_that_are_keys_elsewhere_are_letters_here() -> None:
 
 def test_a_count_shows_how_far_it_is_and_is_given_up_when_something_else_is_wanted() -> None:
     service = cleared()
-    service.counts.clear()
+    service.counting.clear()
 
     async def look(console: Opened) -> None:
         await console.press("c", *"asha")
-        await counted(console, "counting: 12,000 of 41,204 keys looked at, 310 found")
+        await counted(console, "counting: 12,000 of 41,204 keys scanned, 310 match")
         await console.press("enter")
         assert isinstance(console.app.screen, ClearDialog)
-        assert "it is not counted yet; wait a moment" in console.text
+        assert "still counting; wait a moment" in console.text
         await console.press("2")
-        assert "310 found" not in console.text
-        service.counts.set()
+        assert "310 match" not in console.text
+        service.counting.set()
         await counted(console)
         assert asked(service, "count_keys") == [(ASHA,), (ClearFilter(user="asha2"),)]
 
@@ -225,8 +226,8 @@ def test_a_count_shows_how_far_it_is_and_is_given_up_when_something_else_is_want
 def test_what_cannot_be_counted_is_told_and_not_asked_for(
     keys: tuple[str, ...], error: OpsconsoleError, words: str
 ) -> None:
-    service = world.FakeService()
-    service.away = error
+    service = fakes.FakeService()
+    service.unreachable = error
 
     async def look(console: Opened) -> None:
         await console.press("c", *keys)
@@ -242,7 +243,7 @@ def test_what_cannot_be_counted_is_told_and_not_asked_for(
 def test_without_a_condition_or_with_half_a_date_nothing_is_counted() -> None:
     async def look(console: Opened) -> None:
         await console.press("c", "enter")
-        assert "name a user, a subject, a family or a date" in console.text
+        assert "type a user, a subject, a family or a date" in console.text
         await console.press(*["down"] * 3, *"2026-0", "enter")
         assert "type the whole date, or none" in console.text
         assert isinstance(console.app.screen, ClearDialog)
@@ -252,11 +253,11 @@ def test_without_a_condition_or_with_half_a_date_nothing_is_counted() -> None:
 
 
 def test_where_there_is_nothing_there_is_nothing_to_confirm() -> None:
-    nothing = replace(world.COUNTED, found={"attempts.day": 0}, samples=())
+    nothing = replace(fakes.COUNTED, found={"attempts.day": 0}, samples=())
 
     async def look(console: Opened) -> None:
         await console.press("c", *"dora")
-        await counted(console, "nothing to clear: no key is cached of user dora")
+        await counted(console, "nothing to clear: no cached key of user dora")
         await console.press("enter")
         assert isinstance(console.app.screen, ClearDialog)
 
@@ -264,13 +265,13 @@ def test_where_there_is_nothing_there_is_nothing_to_confirm() -> None:
 
 
 def test_without_families_there_is_no_dialog() -> None:
-    service = world.FakeService()
-    service.cached = ()
+    service = fakes.FakeService()
+    service.cache_families = ()
 
     async def look(console: Opened) -> None:
         await console.press("c")
         assert isinstance(console.app.screen, Dashboard)
-        assert console.notice == "no pack that is loaded declares a family of cached keys"
+        assert console.notice == "no loaded pack declares a cache family"
 
     trying(look, service=service)
 
@@ -280,7 +281,7 @@ def test_without_families_there_is_no_dialog() -> None:
 
 @pytest.mark.parametrize(
     ("environment", "swept", "word"),
-    [("production", world.COUNTED, "production"), ("staging", world.MANY, "staging")],
+    [("production", fakes.COUNTED, "production"), ("staging", fakes.MANY, "staging")],
     ids=["production", "many"],
 )
 def test_a_name_has_to_be_typed_in_production_and_for_many_keys(
@@ -297,12 +298,12 @@ def test_a_name_has_to_be_typed_in_production_and_for_many_keys(
         await console.press("c", *"asha")
         await counted(console, "keys of 2 families")
         await console.press("enter", *word[:-1], "left", "enter")
-        assert "the name is not typed: nothing is cleared" in console.text
+        assert "the name does not match: nothing is cleared" in console.text
         assert asked(console.service, "clear") == []
         await console.press(word[-1], "x", "backspace", "enter")
         await console.until(lambda: asked(console.service, "clear") == [(ASHA, swept.total)])
 
-    trying(look, replace(world.BUSY, environment=environment), cleared(steps=swept))
+    trying(look, replace(fakes.BUSY, environment=environment), cleared(steps=swept))
 
 
 # --- what comes of it ---------------------------------------------------------------------------------------------
@@ -315,19 +316,19 @@ async def clear_asha(console: Opened) -> None:
 
 
 def test_progress_is_told_while_keys_are_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.commands.LOOK_SECONDS", 0.05)
-    service = world.FakeService()
-    service.answer = None
-    service.advances = [
+    monkeypatch.setattr("screens.commands.POLL_SECONDS", 0.05)
+    service = fakes.FakeService()
+    service.result = None
+    service.progress_steps = [
         CommandProgress("counting", 9_000, 41_204, 0),
         *[CommandProgress("clearing", 12_000, 41_204, 310)] * 40,
     ]
 
     async def look(console: Opened) -> None:
         await clear_asha(console)
-        so_far = "clearing of user asha: clearing, 12,000 of 41,204 keys looked at, 310 cleared"
+        so_far = "clearing of user asha: clearing, 12,000 of 41,204 keys scanned, 310 cleared"
         await console.until(lambda: console.notice == so_far)
-        service.answer = world.Done("resume", sentence="940 keys of 2 families are cleared")
+        service.result = fakes.Done("resume", sentence="940 keys of 2 families are cleared")
         await console.until(lambda: console.notice == "940 keys of 2 families are cleared")
 
     trying(look, service=service)
@@ -335,8 +336,8 @@ def test_progress_is_told_while_keys_are_cleared(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("grown", ["there are 2,000 keys by now, not 940; look again before clearing them"])
 def test_a_refusal_is_told(grown: str) -> None:
-    service = world.FakeService()
-    service.answer = world.refused(grown, 4)
+    service = fakes.FakeService()
+    service.result = fakes.refused(grown, 4)
 
     async def look(console: Opened) -> None:
         await clear_asha(console)
@@ -346,8 +347,8 @@ def test_a_refusal_is_told(grown: str) -> None:
 
 
 def test_whoever_may_only_look_counts_and_is_refused() -> None:
-    service = world.FakeService()
-    service.refuses, service.read_only = NotAllowed("clear"), True
+    service = fakes.FakeService()
+    service.error, service.read_only = NotAllowed("clear"), True
 
     async def look(console: Opened) -> None:
         assert "c clear" in console.text
@@ -375,4 +376,4 @@ def test_no_dialog_passes_on_what_cannot_be_seen(ascii_only: bool) -> None:
             assert not ascii_only or console.text.isascii()
             await console.press(key)
 
-    trying(look, replace(world.BUSY, environment=ALL), cleared(steps=swept), ascii=ascii_only)
+    trying(look, replace(fakes.BUSY, environment=ALL), cleared(steps=swept), ascii=ascii_only)

@@ -15,28 +15,28 @@ from screens.app import ConsoleApp
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
 from screens.widgets.paint import Lines
-from tests.screens import fakes as world
+from tests.screens import fakes
 from tests.screens.console import Opened, trying
 
 
 def test_a_snapshot_from_the_sampler_reaches_the_screen() -> None:
     async def look(console: Opened) -> None:
         assert console.service.callback is not None
-        threading.Thread(target=console.service.callback, args=(world.BUSY,)).start()
+        threading.Thread(target=console.service.callback, args=(fakes.BUSY,)).start()
         await console.until(lambda: "game.life_regen" in console.text)
 
-    trying(look, world.EMPTY)
+    trying(look, fakes.EMPTY)
 
 
 def test_while_the_loop_is_busy_only_the_newest_snapshot_waits() -> None:
     async def look(console: Opened) -> None:
         shown: list[Snapshot] = []
         console.app.show = shown.append  # type: ignore[method-assign, assignment]
-        newest = [replace(world.BUSY, at=world.NOW + timedelta(seconds=i)) for i in range(1000)]
+        newest = [replace(fakes.BUSY, at=fakes.NOW + timedelta(seconds=i)) for i in range(1000)]
 
         def flood() -> None:
             for each in newest:
-                console.app._hear(each)
+                console.app._receive(each)
 
         thread = threading.Thread(target=flood)
         thread.start()
@@ -56,7 +56,7 @@ def test_every_panel_says_what_an_operator_wants_to_know() -> None:
             "in  9 min 53 s   game.life_regen            18:30 UTC        every 30 minutes",
             "54 of 256 MB",
             "hit 97.2 %",
-            "all is well",
+            "no problems",
             "leading since 06:06  ",
         ):
             assert words in console.text
@@ -72,7 +72,7 @@ def test_nothing_blanks_when_store_and_redis_are_away() -> None:
             "stale since 18:18:07 UTC",
             "attempts.cache_day",
             "in  9 min 53 s",
-            "✗ away since 18:12:07 UTC: Connection refused",
+            "✗ unreachable since 18:12:07 UTC: Connection refused",
             "41,204 keys",
             "PRODUCTION",
             "leader unknown",
@@ -80,23 +80,23 @@ def test_nothing_blanks_when_store_and_redis_are_away() -> None:
             assert words in console.text
         assert console.text.count("stale since") == 3
 
-    trying(look, world.TROUBLE)
+    trying(look, fakes.TROUBLE)
 
 
 def test_a_sampler_that_hangs_is_told() -> None:
     async def look(console: Opened) -> None:
         assert "stale since 18:19:27 UTC" in console.text
-        assert "nothing new is heard from the store" in console.text
+        assert "no news from the store" in console.text
 
-    trying(look, replace(world.QUIET, at=world.ago(seconds=40)))
+    trying(look, replace(fakes.QUIET, at=fakes.ago(seconds=40)))
 
 
 def test_the_data_database_away_is_told_where_runs_are() -> None:
-    away = replace(world.BUSY, data_outage=Outage(world.ago(minutes=3), "timeout"))
+    away = replace(fakes.BUSY, data_outage=Outage(fakes.ago(minutes=3), "timeout"))
 
     async def look(console: Opened) -> None:
-        assert "data database away since 18:17 UTC" in console.text
-        assert "data away since 18:17 UTC" in console.text
+        assert "data unreachable since 18:17 UTC" in console.text
+        assert "data unreachable since 18:17 UTC" in console.text
 
     trying(look, away, size=(120, 40))
 
@@ -105,18 +105,18 @@ def test_another_process_leads() -> None:
     async def look(console: Opened) -> None:
         assert "observing web2/912 since 15:20" in console.text
 
-    trying(look, replace(world.BUSY, leader=world.OTHER))
+    trying(look, replace(fakes.BUSY, leader=fakes.OTHER))
 
 
 def test_empty_panels_say_what_to_do_next() -> None:
     async def look(console: Opened) -> None:
-        assert "no job is loaded · name a pack under `packs` in the configuration" in console.text
+        assert "no jobs · name a pack under `packs` in the configuration" in console.text
         await console.press("enter", "r")
         assert "choose a row" in console.notice
         await console.press("t")
-        assert "there is no job to trigger" in console.notice
+        assert "no job to trigger" in console.notice
 
-    trying(look, world.EMPTY)
+    trying(look, fakes.EMPTY)
 
 
 @pytest.mark.parametrize("size", [(79, 24), (80, 23), (20, 5), (1, 1), (2, 40)])
@@ -153,15 +153,15 @@ def test_the_cursor_goes_through_runs_jobs_and_findings() -> None:
             seen.append(page.cursor[0])
         assert seen == ["running", "running", "success", "health", "running", "running", "health", "success", "running"]
 
-    trying(look, world.TROUBLE)
+    trying(look, fakes.TROUBLE)
 
 
 def test_others_see_which_screen_is_open() -> None:
     async def look(console: Opened) -> None:
         await console.press("down", "enter", "question_mark", "escape", "escape", "t", "escape")
-        seen = list(dict.fromkeys(console.service.looked_at))
+        seen = list(dict.fromkeys(console.service.presence))
         assert seen == ["dashboard", "run 4812", "help"]
-        assert console.service.looked_at[-1] == "dashboard"
+        assert console.service.presence[-1] == "dashboard"
 
     trying(look)
 
@@ -170,11 +170,11 @@ def test_the_cursor_stays_on_its_run_when_that_ends() -> None:
     async def look(console: Opened) -> None:
         await console.press("down")
         assert console.app.screen.cursor == ("running", "4812")  # type: ignore[attr-defined]
-        ended = world.partial(4812)
-        console.app.show(replace(world.BUSY, live=world.BUSY.live[1:], recent=(*world.BUSY.recent[:1], ended)))
+        ended = fakes.partial(4812)
+        console.app.show(replace(fakes.BUSY, live=fakes.BUSY.live[1:], recent=(*fakes.BUSY.recent[:1], ended)))
         await console.pilot.pause()
         assert console.app.screen.cursor == ("running", "4812")  # type: ignore[attr-defined]
-        console.app.show(replace(world.BUSY, live=(), recent=()))
+        console.app.show(replace(fakes.BUSY, live=(), recent=()))
         await console.pilot.pause()
         assert console.app.screen.cursor == ("success", "attempts.cache_day")  # type: ignore[attr-defined]
 
@@ -199,10 +199,10 @@ def test_enter_on_a_finding_opens_its_run_and_on_a_job_that_never_ran_says_so() 
         await console.press("escape", "tab", "tab", "down", "down", "down", "down", "enter")
         assert "reporting.daily_report has not run yet" in console.notice
 
-    trying(look, world.TROUBLE)
+    trying(look, fakes.TROUBLE)
 
 
-def test_it_can_be_read_with_plain_letters_alone() -> None:
+def test_it_can_be_read_with_to_ascii_alone() -> None:
     async def look(console: Opened) -> None:
         await console.press("down")
         assert console.text.isascii()
@@ -222,7 +222,7 @@ def test_no_colour_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "✗ CRITICAL" in console.text
         console.app.export_screenshot()
 
-    trying(look, world.TROUBLE)
+    trying(look, fakes.TROUBLE)
 
 
 def test_a_terminal_with_sixteen_colours_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +234,7 @@ def test_a_terminal_with_sixteen_colours_gets_its_own(monkeypatch: pytest.Monkey
         await console.press("down", "t")
         console.app.export_screenshot()
 
-    trying(look, world.TROUBLE)
+    trying(look, fakes.TROUBLE)
 
 
 def test_what_has_not_changed_is_not_painted_again() -> None:
@@ -248,11 +248,11 @@ def test_what_has_not_changed_is_not_painted_again() -> None:
             return render(y)
 
         lines.render_line = rendered  # type: ignore[method-assign]
-        console.app.show(replace(world.BUSY, at=world.NOW + timedelta(seconds=1)))
+        console.app.show(replace(fakes.BUSY, at=fakes.NOW + timedelta(seconds=1)))
         console.app._tick()
         await console.pilot.pause(0.05)
         assert painted == []
-        console.app.now = lambda: world.NOW + timedelta(seconds=1)
+        console.app.now = lambda: fakes.NOW + timedelta(seconds=1)
         console.app._tick()
         await console.pilot.pause(0.05)
         assert len(set(painted)) == 5  # the clock, three countdowns, a waiting run
@@ -263,15 +263,15 @@ def test_what_has_not_changed_is_not_painted_again() -> None:
 
 def test_the_console_opens_with_a_run_when_it_is_told_to() -> None:
     async def look(console: Opened) -> None:
-        await console.until(lambda: ("trigger", "attempts.cache_day", None) in console.service.asked)
-        await console.until(lambda: "run 4900 is started" in console.notice)
+        await console.until(lambda: ("trigger", "attempts.cache_day", None) in console.service.calls)
+        await console.until(lambda: "run 4900 started" in console.notice)
 
     trying(look, start_run="attempts.cache_day")
 
 
 def test_it_opens_before_the_first_snapshot() -> None:
     async def tried() -> None:
-        app = ConsoleApp(world.FakeService(), now=lambda: world.NOW)
+        app = ConsoleApp(fakes.FakeService(), now=lambda: fakes.NOW)
         async with app.run_test(size=(80, 24)) as pilot:
             await pilot.press("t", "enter", "down", "question_mark", "escape", "r")
             assert "no job" in app.screen.query_one(Lines).text

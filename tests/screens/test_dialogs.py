@@ -10,12 +10,12 @@ import pytest
 from opsconsole.authoring.run import Counts, RunState
 from opsconsole.core.errors import BadWindow, Unavailable
 from screens.dialogs.dialog import Confirm
+from screens.dialogs.palette import Palette
 from screens.dialogs.trigger import TriggerDialog
 from screens.pages.dashboard import Dashboard
 from screens.pages.help import HelpScreen
 from screens.pages.run import RunScreen
-from screens.palette import Palette
-from tests.screens import fakes as world
+from tests.screens import fakes
 from tests.screens.console import Opened, trying
 
 REFUSED = "attempts.cache_day 2026-01-19 already has run 12, which is queued"
@@ -28,32 +28,32 @@ def test_two_keys_trigger_a_job() -> None:
         for words in ("attempts.cache_day", "1 of 5", "staging", "2026-01-19", "Asia/Kolkata", "[ OK ]"):
             assert words in console.text
         await console.press("enter")
-        await console.until(lambda: "run 4900 is started" in console.notice)
-        assert ("trigger", "attempts.cache_day", None) in console.service.asked
+        await console.until(lambda: "run 4900 started" in console.notice)
+        assert ("trigger", "attempts.cache_day", None) in console.service.calls
         assert isinstance(console.app.screen, Dashboard)
 
     trying(look)
 
 
 def test_it_acknowledges_at_once_whatever_the_leader_does() -> None:
-    service = world.FakeService()
-    service.hangs.clear()
+    service = fakes.FakeService()
+    service.answering.clear()
 
     async def look(console: Opened) -> None:
         await console.press("t")
         began = time.monotonic()
         await console.pilot.press("enter")
-        await console.until(lambda: "asked for: attempts.cache_day" in console.notice)
+        await console.until(lambda: "requested: attempts.cache_day" in console.notice)
         assert time.monotonic() - began < 1.0  # a tenth of a second but for the machine that tests
-        service.hangs.set()
+        service.answering.set()
         await console.until(lambda: "run 4900" in console.notice)
 
     trying(look, service=service)
 
 
 def test_what_is_asked_for_already_is_refused_in_words() -> None:
-    service = world.FakeService()
-    service.answer = world.refused(REFUSED)
+    service = fakes.FakeService()
+    service.result = fakes.refused(REFUSED)
 
     async def look(console: Opened) -> None:
         await console.press("t", "enter")
@@ -63,23 +63,23 @@ def test_what_is_asked_for_already_is_refused_in_words() -> None:
 
 
 def test_without_a_leader_the_command_waits() -> None:
-    service = world.FakeService()
-    service.answer = None
+    service = fakes.FakeService()
+    service.result = None
 
     async def look(console: Opened) -> None:
         await console.press("t", "enter")
-        await console.until(lambda: "as command 17, and waits for a leader" in console.notice)
+        await console.until(lambda: "command 17 waits for a leader" in console.notice)
 
-    trying(look, replace(world.BUSY, leader=None), service)
+    trying(look, replace(fakes.BUSY, leader=None), service)
 
 
 def test_a_leader_that_is_slow_is_not_told_to_be_missing() -> None:
-    service = world.FakeService()
-    service.answer = None
+    service = fakes.FakeService()
+    service.result = None
 
     async def look(console: Opened) -> None:
         await console.press("t", "enter")
-        await console.until(lambda: "as command 17, and is not carried out yet" in console.notice)
+        await console.until(lambda: "command 17 is still pending" in console.notice)
 
     trying(look, service=service)
 
@@ -87,11 +87,11 @@ def test_a_leader_that_is_slow_is_not_told_to_be_missing() -> None:
 def test_a_date_names_the_window() -> None:
     async def look(console: Opened) -> None:
         await console.press("t", *"2026-01-17x", "backspace", "8")
-        await console.until(lambda: ("preview", "attempts.cache_day", "2026-01-18") in console.service.asked)
+        await console.until(lambda: ("preview", "attempts.cache_day", "2026-01-18") in console.service.calls)
         assert "[2026-01-18]" in console.text
         await console.until(lambda: "Window   2026-01-18" in console.text)
         await console.press("enter")
-        await console.until(lambda: ("trigger", "attempts.cache_day", "2026-01-18") in console.service.asked)
+        await console.until(lambda: ("trigger", "attempts.cache_day", "2026-01-18") in console.service.calls)
 
     trying(look)
 
@@ -100,15 +100,15 @@ def test_half_a_date_is_not_asked_for() -> None:
     async def look(console: Opened) -> None:
         await console.press("t", *"2026-1", "enter")
         assert isinstance(console.app.screen, TriggerDialog)
-        assert "the date is not complete" in console.text
-        assert not [asked for asked in console.service.asked if asked[0] == "trigger"]
+        assert "the date is incomplete" in console.text
+        assert not [asked for asked in console.service.calls if asked[0] == "trigger"]
 
     trying(look)
 
 
 def test_a_date_that_is_none_is_refused_in_the_dialog() -> None:
-    service = world.FakeService()
-    service.refuses = BadWindow("'2026-13-45' is not a date; write it as 2026-01-19")
+    service = fakes.FakeService()
+    service.error = BadWindow("'2026-13-45' is not a date; write it as 2026-01-19")
 
     async def look(console: Opened) -> None:
         await console.press("t", *"2026-13-45")
@@ -120,8 +120,8 @@ def test_a_date_that_is_none_is_refused_in_the_dialog() -> None:
 
 
 def test_a_data_database_that_is_away_does_not_keep_a_job_from_being_asked_for() -> None:
-    service = world.FakeService()
-    service.refuses = Unavailable("data", "timeout")
+    service = fakes.FakeService()
+    service.error = Unavailable("data", "timeout")
 
     async def look(console: Opened) -> None:
         await console.press("t")
@@ -140,7 +140,7 @@ def test_arrows_choose_the_job_and_the_button() -> None:
         assert console.app.screen.button == 1  # type: ignore[attr-defined]
         await console.press("enter")
         assert isinstance(console.app.screen, Dashboard)
-        assert not [asked for asked in console.service.asked if asked[0] == "trigger"]
+        assert not [asked for asked in console.service.calls if asked[0] == "trigger"]
 
     trying(look)
 
@@ -175,19 +175,19 @@ def test_retry_says_what_it_would_do_and_does_it() -> None:
         ):
             assert words in console.text
         await console.press("enter")
-        await console.until(lambda: "retry of run 4811 of attempts.cache_day: run 4900 is started" in console.notice)
-        assert ("retry", 4811) in console.service.asked
+        await console.until(lambda: "retry of run 4811 of attempts.cache_day: run 4900 started" in console.notice)
+        assert ("retry", 4811) in console.service.calls
 
-    trying(look, world.QUIET)
+    trying(look, fakes.QUIET)
 
 
 def test_a_retry_can_be_cancelled() -> None:
     async def look(console: Opened) -> None:
         await console.press("down", "r", "escape", "r", "right", "enter")
         assert isinstance(console.app.screen, Dashboard)
-        assert console.service.asked == []
+        assert console.service.calls == []
 
-    trying(look, world.QUIET)
+    trying(look, fakes.QUIET)
 
 
 @pytest.mark.parametrize(
@@ -204,13 +204,13 @@ def test_what_cannot_be_retried_is_said_at_once(keys: tuple[str, ...], words: st
 
 
 def test_a_run_that_failed_before_it_was_planned_is_retried_whole() -> None:
-    failed = world.a_run(4900, state=RunState.FAILED, planning_done=False, counts=Counts())
+    failed = fakes.a_run(4900, state=RunState.FAILED, planning_done=False, counts=Counts())
 
     async def look(console: Opened) -> None:
         await console.press("down", "r")
-        assert "every item: it ended before they" in console.text
+        assert "every item: it ended before its" in console.text
 
-    trying(look, replace(world.QUIET, recent=(failed,)))
+    trying(look, replace(fakes.QUIET, recent=(failed,)))
 
 
 def test_the_help_names_the_keys_in_force_and_every_sign() -> None:
@@ -245,7 +245,7 @@ def test_the_palette_has_every_action_and_every_job() -> None:
         for name in ("trigger the job", "retry what failed", "help", "quit", "open newest run of game.life_regen"):
             assert name in names
         for verb in ("trigger", "pause"):
-            each = [f"{verb} {card.name}" for card in world.JOBS]
+            each = [f"{verb} {card.name}" for card in fakes.JOBS]
             assert [name for name in names if name.startswith(f"{verb} ") and "." in name] == each
         await console.press(*"trig daily")
         assert "▸trigger reporting.daily_report" in console.text
@@ -261,7 +261,7 @@ def test_letters_in_the_palette_are_letters() -> None:
         await console.press("ctrl+p", *"qhl", "question_mark", "backspace", "backspace", "backspace")
         assert "> q_" in console.text
         await console.press("x", "x")
-        assert "no command is called like that" in console.text
+        assert "no command matches" in console.text
         await console.press("enter", "down", "up", "enter")
         assert isinstance(console.app.screen, Palette)
         await console.press("escape", "ctrl+p", "down", "down", "up", "enter")

@@ -25,11 +25,11 @@ from opsconsole.service.snapshot import (
     Severity,
     Snapshot,
 )
-from screens.panels import dashboard as board, run as rows_of_run
+from screens.panels import dashboard, run as run_panel
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import View
 from screens.widgets.lines import Line, width
-from tests.screens import fakes as world
+from tests.screens import fakes
 from tests.screens.console import Opened, trying
 
 HOSTILE = [
@@ -54,51 +54,51 @@ ALL = " ".join(HOSTILE)
 
 def hostile_snapshot(text: str) -> Snapshot:
     """A Snapshot in which everything that can be a text is this one."""
-    run = world.a_run(7, text, error=text, host=text, requested_by=text, window=replace(world.day(), label=text))
-    cards = (JobCard(text, text, text, "UTC", text, (text,), world.NOW, run),)
+    run = fakes.a_run(7, text, error=text, host=text, requested_by=text, window=replace(fakes.day(), label=text))
+    cards = (JobCard(text, text, text, "UTC", text, (text,), fakes.NOW, run),)
     findings = (
-        Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, text, world.ago(hours=1), reason=text),
-        Finding(Severity.WARNING, FindingKind.FAILED_RUN, text, world.ago(days=3), run),
+        Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, text, fakes.ago(hours=1), reason=text),
+        Finding(Severity.WARNING, FindingKind.FAILED_RUN, text, fakes.ago(days=3), run),
     )
-    waiting = replace(world.running().run, job=text, kinds={text: 3}, window=run.window)
-    stopped = replace(waiting, stop=Stop(text, world.NOW, world.NOW, note=text))
+    waiting = replace(fakes.running().run, job=text, kinds={text: 3}, window=run.window)
+    stopped = replace(waiting, stop=Stop(text, fakes.NOW, fakes.NOW, note=text))
     queued = replace(waiting, state=RunState.QUEUED)
     return replace(
-        world.BUSY,
+        fakes.BUSY,
         environment=text,
-        leader=replace(world.OTHER, host=text, who=text),
+        leader=replace(fakes.OTHER, host=text, who=text),
         jobs=cards,
         live=(
-            replace(world.running(), run=waiting),
-            replace(world.running(), run=replace(waiting, planning_done=False)),
-            replace(world.running(), run=stopped),
-            replace(world.running(), run=queued, waits=Wait(WaitReason.AFTER, 1, text)),
+            replace(fakes.running(), run=waiting),
+            replace(fakes.running(), run=replace(waiting, planning_done=False)),
+            replace(fakes.running(), run=stopped),
+            replace(fakes.running(), run=queued, waits=Wait(WaitReason.AFTER, 1, text)),
             replace(
-                world.running(), run=replace(queued, state=RunState.INTERRUPTED), waits=Wait(WaitReason.AFTER, 1, text)
+                fakes.running(), run=replace(queued, state=RunState.INTERRUPTED), waits=Wait(WaitReason.AFTER, 1, text)
             ),
         ),
         recent=(run, replace(run, id=8, error=None)),
         histories=(JobHistory(text, Rates(0.5, None, 1.0), (run,), 3.0),),
-        redis=replace(world.BUSY.redis, stats=replace(world.STATS, version=text), outage=Outage(world.NOW, text)),
+        redis=replace(fakes.BUSY.redis, stats=replace(fakes.STATS, version=text), outage=Outage(fakes.NOW, text)),
         findings=findings,
-        store_outage=Outage(world.ago(minutes=1), text),
-        data_outage=Outage(world.ago(minutes=1), text),
+        store_outage=Outage(fakes.ago(minutes=1), text),
+        data_outage=Outage(fakes.ago(minutes=1), text),
         engine_problem=text,
-        pauses=(world.paused("all", who=text, note=text), world.paused(text, None, text, text)),
-        attached=(world.attached(text), world.attached(text + "2", 2)),
+        pauses=(fakes.paused("all", who=text, note=text), fakes.paused(text, None, text, text)),
+        attached=(fakes.attached(text), fakes.attached(text + "2", 2)),
     )
 
 
 def hostile_page(text: str) -> RunPage:
     """A run's page of the same kind."""
-    run = replace(world.partial(7), job=text, error=text, requested_by=text, metrics={text: 3}, kinds={text: 2})
+    run = replace(fakes.partial(7), job=text, error=text, requested_by=text, metrics={text: 3}, kinds={text: 2})
     return _page_of(run, text)
 
 
 def hostile_waiting_page(text: str) -> RunPage:
     """One of a run that waits and is to end."""
     return _page_of(
-        world.a_run(7, text, RunState.QUEUED, stop=Stop(text, world.NOW, world.NOW, note=text)),
+        fakes.a_run(7, text, RunState.QUEUED, stop=Stop(text, fakes.NOW, fakes.NOW, note=text)),
         text,
         Wait(WaitReason.AFTER, 1, text),
     )
@@ -106,12 +106,12 @@ def hostile_waiting_page(text: str) -> RunPage:
 
 def _page_of(run: Run, text: str, waits: Wait | None = None) -> RunPage:
     return replace(
-        world.PAGE,
+        fakes.PAGE,
         progress=replace(
-            world.PAGE.progress, run=replace(run, window=replace(run.window, label=text)), tz=text or "UTC", waits=waits
+            fakes.PAGE.progress, run=replace(run, window=replace(run.window, label=text)), tz=text or "UTC", waits=waits
         ),
         causes=(Cause(text, text, 2, (text, text)),),
-        log=((world.NOW, text),),
+        log=((fakes.NOW, text),),
     )
 
 
@@ -128,19 +128,19 @@ def shows_only_what_can_be_seen(lines: list[Line], cells: int) -> bool:
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 @pytest.mark.parametrize("size", [(80, 20), (120, 36), (200, 56)])
 def test_no_panel_passes_it_on(text: str, size: tuple[int, int]) -> None:
-    view = View(hostile_snapshot(text), world.NOW)
-    view = replace(view, cursor=board.places(view)[0])
-    lines = [top_line(view, size[0]), verdict(view, size[0]), *board.dashboard(view, *size)]
+    view = View(hostile_snapshot(text), fakes.NOW)
+    view = replace(view, cursor=dashboard.keys(view)[0])
+    lines = [top_line(view, size[0]), verdict(view, size[0]), *dashboard.dashboard(view, *size)]
     assert shows_only_what_can_be_seen(lines, size[0])
     held = view.pauses_of(text)
     for page in (hostile_page(text), hostile_waiting_page(text)):
-        assert shows_only_what_can_be_seen(rows_of_run.body(page, world.NOW, *size, held=held), size[0])
+        assert shows_only_what_can_be_seen(run_panel.page(page, fakes.NOW, *size, pauses=held), size[0])
 
 
 @given(st.text(st.characters(), max_size=60), st.integers(80, 210))
 def test_no_text_at_all_breaks_a_line(text: str, cells: int) -> None:
-    view = View(hostile_snapshot(text), world.NOW)
-    assert shows_only_what_can_be_seen(board.dashboard(view, cells, 30), cells)
+    view = View(hostile_snapshot(text), fakes.NOW)
+    assert shows_only_what_can_be_seen(dashboard.dashboard(view, cells, 30), cells)
 
 
 DIALOGS = ("t", "escape", "down", "r", "enter", "ctrl+p", "escape", "u", "enter", "p", "enter", "q")
@@ -151,12 +151,12 @@ PAGES = ("down", "enter", "f", "question_mark", "escape", "escape", "t", "enter"
 @pytest.mark.parametrize("ascii_only", [False, True], ids=["unicode", "ascii"])
 @pytest.mark.parametrize("keys", [DIALOGS, LIVE, PAGES], ids=["dialogs", "live", "pages"])
 def test_no_screen_and_no_dialog_passes_it_on(keys: tuple[str, ...], ascii_only: bool) -> None:
-    service = world.FakeService([hostile_page(ALL)])
-    service.here, service.answer = (world.running(7, job=ALL).run,), world.refused(ALL)
-    service.refuses = service.cannot = BadWindow(ALL)
+    service = fakes.FakeService([hostile_page(ALL)])
+    service.local_runs, service.result = (fakes.running(7, job=ALL).run,), fakes.refused(ALL)
+    service.error = service.hand_over_error = BadWindow(ALL)
     snapshot = hostile_snapshot(ALL)
     if keys is not LIVE:
-        snapshot = replace(snapshot, live=(), recent=(world.partial(7, job=ALL, error=ALL),))
+        snapshot = replace(snapshot, live=(), recent=(fakes.partial(7, job=ALL, error=ALL),))
 
     async def look(console: Opened) -> None:
         for key in keys:
@@ -177,13 +177,13 @@ def test_no_note_is_asked_for_that_cannot_be_seen(text: str) -> None:
         await console.pilot.pause()
         assert console.text.replace("\n", "").isprintable()
         await console.press("enter")
-        await console.until(lambda: console.service.asked)
-        note = console.service.asked[0][3]
+        await console.until(lambda: console.service.calls)
+        note = console.service.calls[0][3]
         assert isinstance(note, str)
         assert note.isprintable()
         assert len(note) <= 200
 
-    trying(look, world.HELD)
+    trying(look, fakes.HELD)
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)

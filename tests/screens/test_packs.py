@@ -10,12 +10,12 @@ import pytest
 from opsconsole.authoring.extensions import PanelContent
 from opsconsole.core.errors import Unavailable
 from opsconsole.service.snapshot import PanelView
-from screens.dialogs.clear import ClearDialog
 from screens.pages.dashboard import Dashboard
+from screens.pages.help import HelpScreen
 from screens.pages.packs import PacksScreen
 from screens.pages.run import RunScreen
 from screens.panels import packs
-from tests.screens import fakes as world
+from tests.screens import fakes
 from tests.screens.console import Opened, trying
 from tests.screens.test_clearing import text
 from tests.screens.test_hostile import ALL, HOSTILE, shows_only_what_can_be_seen
@@ -28,7 +28,7 @@ LONG = (
 
 
 def drawn(shown: PanelContent, cells: int = 60, *, failed: bool = False) -> list[str]:
-    return text(packs.of_panel(PanelView("game", "Players", shown, failed), cells)).splitlines()
+    return text(packs.panel_lines(PanelView("game", "Players", shown, failed), cells)).splitlines()
 
 
 # --- rows, without a screen ---------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def test_a_panel_says_what_it_has_to_say_and_when_it_has_nothing() -> None:
         " day",
         "   no rows",
     ]
-    assert drawn(PanelContent())[1:] == ["   there is nothing to show"]
+    assert drawn(PanelContent())[1:] == ["   nothing to show"]
     assert drawn(PanelContent(message="timeout"), failed=True)[1:] == [" ✗ timeout"]
 
 
@@ -81,8 +81,8 @@ def test_a_long_table_is_cut_where_nobody_reads_on() -> None:
 
 def test_old_panels_say_that_they_are_old() -> None:
     def head(age: int) -> str:
-        at = world.ago(seconds=age)
-        return text(packs.body(world.PANELS, 80, 20, first=0, read_at=at, now=world.NOW)).splitlines()[0]
+        at = fakes.ago(seconds=age)
+        return text(packs.page(fakes.PANELS, 80, 20, first=0, loaded_at=at, now=fakes.NOW)).splitlines()[0]
 
     assert "Packs  4 panels of 3 packs" in head(3)
     assert "as of 18:20:04 UTC" in head(3)
@@ -94,14 +94,14 @@ def test_old_panels_say_that_they_are_old() -> None:
 def test_nothing_that_packs_show_reaches_the_terminal_unseen(hostile: str, cells: int) -> None:
     shown = PanelContent(((hostile, hostile),), (hostile, "b", hostile), ((hostile, hostile, hostile),) * 2, hostile)
 
-    assert shows_only_what_can_be_seen(packs.of_panels([PanelView(hostile, hostile, shown)], cells), cells)
+    assert shows_only_what_can_be_seen(packs.all_lines([PanelView(hostile, hostile, shown)], cells), cells)
 
 
 @pytest.mark.parametrize("count", [40, 300])
 def test_more_columns_than_fit_break_no_line(count: int) -> None:
     shown = PanelContent(columns=tuple(f"column {n}" for n in range(count)), rows=(("日本語",) * count,))
 
-    assert shows_only_what_can_be_seen(packs.of_panels([PanelView("p", "t", shown)], 80), 80)
+    assert shows_only_what_can_be_seen(packs.all_lines([PanelView("p", "t", shown)], 80), 80)
 
 
 # --- the screen ---------------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def test_one_key_opens_it_and_one_leads_back() -> None:
             "no rows",
         ):
             assert words in console.text
-        assert console.service.looked_at[-1] == "packs"
+        assert console.service.presence[-1] == "packs"
         await console.press("7", "1")
         assert isinstance(console.app.screen, Dashboard)
         await console.press("down", "enter", "7", "escape")
@@ -134,8 +134,8 @@ def test_one_key_opens_it_and_one_leads_back() -> None:
 
 
 def test_it_scrolls_to_both_ends_and_no_further() -> None:
-    service = world.FakeService()
-    service.shows = LONG
+    service = fakes.FakeService()
+    service.panel_views = LONG
 
     async def look(console: Opened) -> None:
         await console.press("7")
@@ -155,48 +155,49 @@ def test_it_scrolls_to_both_ends_and_no_further() -> None:
 
 
 def test_it_is_read_again_while_it_is_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.pages.packs.REFRESH_SECONDS", 0.05)
-    service = world.FakeService()
+    monkeypatch.setattr("screens.pages.polling.TICK_SECONDS", 0.05)
+    monkeypatch.setattr("screens.pages.polling.SLOW_SECONDS", 0.05)
+    service = fakes.FakeService()
 
     async def look(console: Opened) -> None:
         await console.press("7")
         await console.until(lambda: "10,000" in console.text)
-        service.shows = LONG
+        service.panel_views = LONG
         await console.until(lambda: "u0003" in console.text)
-        service.away = Unavailable("store", "database is locked")
+        service.unreachable = Unavailable("store", "database is locked")
         await console.until(lambda: "the store is unreachable: database is locked" in console.text)
         assert "u0003" in console.text, "what was read stays"
-        service.away = None
+        service.unreachable = None
         await console.until(lambda: "is locked" not in console.text)
-        await console.press("c")
-        assert isinstance(console.app.screen, ClearDialog)
+        await console.press("question_mark")
+        assert isinstance(console.app.screen, HelpScreen)
         await console.pilot.pause(0.2)
-        before = len(service.asked)
+        before = len(service.calls)
         await console.pilot.pause(0.2)
-        assert len(service.asked) == before, "nobody looks at it"
+        assert len(service.calls) == before, "nobody looks at it"
 
     trying(look, service=service)
 
 
 def test_what_cannot_be_read_at_first_and_packs_without_panels_are_told() -> None:
-    service = world.FakeService()
-    service.away = Unavailable("data", "timeout")
+    service = fakes.FakeService()
+    service.unreachable = Unavailable("data", "timeout")
 
     async def look(console: Opened) -> None:
         await console.press("7")
         await console.until(lambda: "the data database is unreachable: timeout" in console.text)
-        service.away, service.shows = None, ()
+        service.unreachable, service.panel_views = None, ()
         await console.press("escape", "7")
-        await console.until(lambda: "no pack that is loaded shows anything here" in console.text)
+        await console.until(lambda: "no loaded pack has a panel" in console.text)
 
     trying(look, service=service)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 def test_no_panel_passes_on_what_cannot_be_seen(size: tuple[int, int]) -> None:
-    service = world.FakeService()
+    service = fakes.FakeService()
     shown = PanelContent(((ALL, ALL),), (ALL, ALL), ((ALL, ALL), (ALL,)), ALL)
-    service.shows = (PanelView(ALL, ALL, shown), PanelView("p", "t", shown, failed=True))
+    service.panel_views = (PanelView(ALL, ALL, shown), PanelView("p", "t", shown, failed=True))
 
     async def look(console: Opened) -> None:
         await console.press("7")
@@ -204,10 +205,10 @@ def test_no_panel_passes_on_what_cannot_be_seen(size: tuple[int, int]) -> None:
         assert console.text.replace("\n", "").isprintable()
         assert not {c for c in console.app.export_screenshot() if not c.isprintable()} - {"\n"}
 
-    trying(look, replace(world.BUSY, environment=ALL), service, size)
+    trying(look, replace(fakes.BUSY, environment=ALL), service, size)
 
 
 def test_the_age_that_makes_panels_old_is_longer_than_it_takes_to_read_them_again() -> None:
-    from screens.pages.packs import REFRESH_SECONDS
+    from screens.pages.polling import SLOW_SECONDS
 
-    assert timedelta(seconds=2 * REFRESH_SECONDS) < packs.OLD_AFTER
+    assert timedelta(seconds=2 * SLOW_SECONDS) < packs.OLD_AFTER

@@ -14,7 +14,7 @@ from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import Counts, RunState
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import Finding, FindingKind, Outage, Progress, Severity, Snapshot
-from screens.panels import dashboard as board, health, pauses, questions, redis, running, success, upcoming
+from screens.panels import cursor, dashboard, health, pauses, questions, redis, running, success, upcoming
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Block, View, fit
 from screens.widgets import symbols as look
@@ -35,7 +35,7 @@ from screens.widgets.lines import (
     width,
 )
 from screens.widgets.paint import SIXTEEN, STYLES
-from tests.screens import fakes as world
+from tests.screens import fakes
 
 WORDS = st.lists(
     st.tuples(st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=12), st.just("")), max_size=5
@@ -49,7 +49,7 @@ def plain(lines: object) -> str:
 
 def view_of(snapshot: Snapshot, **other: object) -> View:
     """A Snapshot looked at now."""
-    return View(snapshot, world.NOW, **other)  # type: ignore[arg-type]
+    return View(snapshot, fakes.NOW, **other)  # type: ignore[arg-type]
 
 
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs"))), st.integers(0, 30))
@@ -123,11 +123,11 @@ def test_not_quite_all_never_reads_as_all() -> None:
 
 
 def test_times_name_their_zone_and_their_day() -> None:
-    assert humanize.clock(world.NOW, "Asia/Kolkata") == "23:50 IST"
-    assert humanize.clock(world.NOW, "America/Sao_Paulo") == "15:20 UTC-03"
-    assert humanize.clock(world.NOW, "Nowhere/Land") == "18:20 UTC"
-    assert humanize.date_and_time(world.ago(hours=20), world.NOW) == "18 Jan 22:20 UTC"
-    assert humanize.date_and_time(world.NOW - timedelta(days=30), world.NOW) == "20 Dec 2025 18:20 UTC"
+    assert humanize.clock(fakes.NOW, "Asia/Kolkata") == "23:50 IST"
+    assert humanize.clock(fakes.NOW, "America/Sao_Paulo") == "15:20 UTC-03"
+    assert humanize.clock(fakes.NOW, "Nowhere/Land") == "18:20 UTC"
+    assert humanize.date_and_time(fakes.ago(hours=20), fakes.NOW) == "18 Jan 22:20 UTC"
+    assert humanize.date_and_time(fakes.NOW - timedelta(days=30), fakes.NOW) == "20 Dec 2025 18:20 UTC"
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ def test_bars_are_full_only_when_all_is_done() -> None:
 
 def test_every_sign_is_one_cell_wide_and_has_its_own_letter() -> None:
     signs = [*look.RUN.values(), look.NEVER, look.PAUSED]
-    assert all(cell_len(seen.symbol) == 1 for seen in [*signs, *look.BATCH.values(), look.BATCH_PART])
-    letters = [look.plain_letters(seen.symbol) for seen in signs]
+    assert all(cell_len(seen.char) == 1 for seen in [*signs, *look.BATCH.values(), look.BATCH_PARTIAL])
+    letters = [look.to_ascii(seen.char) for seen in signs]
     assert len(set(letters)) == len(letters)
     assert "".join(letters).isascii()
     assert {seen.style for seen in [*signs, *look.BATCH.values()]} <= STYLES.keys() == SIXTEEN.keys()
@@ -166,10 +166,10 @@ def test_every_sign_is_one_cell_wide_and_has_its_own_letter() -> None:
     assert set(look.BATCH) == set(BatchState)
 
 
-def test_plain_letters_are_as_wide() -> None:
+def test_to_ascii_are_as_wide() -> None:
     for text in ("▶ attempts ██░░ · …", "日本語", "▁▂▃▄▅▆▇█ ↑↓"):
-        assert look.plain_letters(text).isascii()
-        assert len(look.plain_letters(text)) == cell_len(text)
+        assert look.to_ascii(text).isascii()
+        assert len(look.to_ascii(text)) == cell_len(text)
 
 
 def test_the_row_under_the_cursor_is_always_in_view() -> None:
@@ -184,11 +184,11 @@ def test_the_row_under_the_cursor_is_always_in_view() -> None:
 @pytest.mark.parametrize("size", [(80, 20), (99, 24), (120, 36), (121, 30), (200, 56), (500, 200)])
 @pytest.mark.parametrize(
     "snapshot",
-    [world.BUSY, world.TROUBLE, world.EMPTY, world.NEW, world.HELD],
+    [fakes.BUSY, fakes.TROUBLE, fakes.EMPTY, fakes.NEW, fakes.HELD],
     ids=["busy", "bad", "empty", "new", "held"],
 )
 def test_the_board_fills_its_room_and_no_more(snapshot: Snapshot, size: tuple[int, int]) -> None:
-    lines = board.dashboard(view_of(snapshot), *size)
+    lines = dashboard.dashboard(view_of(snapshot), *size)
     assert len(lines) <= size[1]
     assert all(width(each) <= size[0] for each in lines)
     for title in ("Running", "Next", "Success", "Redis", "Health"):
@@ -197,29 +197,29 @@ def test_the_board_fills_its_room_and_no_more(snapshot: Snapshot, size: tuple[in
 
 def test_nothing_jumps_when_a_run_starts() -> None:
     def titles(snapshot: Snapshot) -> list[int]:
-        lines = [plain([each]) for each in board.dashboard(view_of(snapshot), 80, 20)]
+        lines = [plain([each]) for each in dashboard.dashboard(view_of(snapshot), 80, 20)]
         return [i for i, text in enumerate(lines) if text.startswith("─ ")]
 
-    assert titles(world.BUSY) == titles(world.QUIET) == titles(world.TROUBLE) == titles(world.HELD)
+    assert titles(fakes.BUSY) == titles(fakes.QUIET) == titles(fakes.TROUBLE) == titles(fakes.HELD)
 
 
 def test_what_is_queued_while_nobody_leads_stands_out() -> None:
-    queued = world.BUSY.live[1:]
+    queued = fakes.BUSY.live[1:]
     for cells in (54, 80):
-        lines = running.panel(view_of(replace(world.BUSY, live=queued, leader=None)), cells, 3)
+        lines = running.panel(view_of(replace(fakes.BUSY, live=queued, leader=None)), cells, 3)
         assert ("queued for 12 s", "warn") in [(piece.text.strip(), piece.style) for piece in lines[1]]
 
 
 def test_a_run_whose_items_are_still_counted_claims_no_share() -> None:
-    run = replace(world.running().run, planning_done=False, counts=Counts(planned=8_000, ok=100))
-    text = plain(running.panel(view_of(replace(world.BUSY, live=(replace(world.running(), run=run),))), 80, 5))
+    run = replace(fakes.running().run, planning_done=False, counts=Counts(planned=8_000, ok=100))
+    text = plain(running.panel(view_of(replace(fakes.BUSY, live=(replace(fakes.running(), run=run),))), 80, 5))
     assert "100/8,000+" in text
     assert "%" not in text
     assert "counting items" in text
 
 
 def test_success_shows_the_kind_of_every_run_that_went_wrong() -> None:
-    lines = success.panel(view_of(world.BUSY), 80, 5)
+    lines = success.panel(view_of(fakes.BUSY), 80, 5)
     assert "▆✗█▆▃" in plain(lines)
     assert "T" in plain(lines[4:5])
     header = plain(lines[:1])
@@ -228,67 +228,67 @@ def test_success_shows_the_kind_of_every_run_that_went_wrong() -> None:
 
 @pytest.mark.parametrize("cells", [53, 65, 80, 120])
 def test_headers_stand_over_their_numbers(cells: int) -> None:
-    lines = success.panel(view_of(world.BUSY), cells, 5)
+    lines = success.panel(view_of(fakes.BUSY), cells, 5)
     header, row = plain(lines[:1]), plain(lines[2:3])
     for title, number in (("24 h", "100.0"), ("usual", "90 ms")):
         assert header.index(title) + len(title) == row.index(number) + len(number)
 
 
 def test_jobs_that_never_fire_again_are_left_out_of_next() -> None:
-    never = tuple(replace(card, next_at=None) for card in world.JOBS)
-    assert "no schedule fires again" in plain(upcoming.panel(view_of(replace(world.BUSY, jobs=never)), 80, 3))
-    late = (replace(world.JOBS[0], next_at=world.ago(seconds=5)),)
-    assert "now" in plain(upcoming.panel(view_of(replace(world.BUSY, jobs=late)), 80, 3))
+    never = tuple(replace(card, next_at=None) for card in fakes.JOBS)
+    assert "nothing is scheduled" in plain(upcoming.panel(view_of(replace(fakes.BUSY, jobs=never)), 80, 3))
+    late = (replace(fakes.JOBS[0], next_at=fakes.ago(seconds=5)),)
+    assert "now" in plain(upcoming.panel(view_of(replace(fakes.BUSY, jobs=late)), 80, 3))
 
 
 @pytest.mark.parametrize("cells", [53, 80, 120])
 def test_manual_jobs_are_the_last_in_next(cells: int) -> None:
-    manual = replace(world.JOBS[0], name="exams.cleanup", cron=None, words="manual", next_at=None)
+    manual = replace(fakes.JOBS[0], name="exams.cleanup", cron=None, words="manual", next_at=None)
 
-    lines = plain(upcoming.panel(view_of(replace(world.BUSY, jobs=(manual, world.JOBS[1]))), cells, 3)).splitlines()
+    lines = plain(upcoming.panel(view_of(replace(fakes.BUSY, jobs=(manual, fakes.JOBS[1]))), cells, 3)).splitlines()
 
-    assert world.JOBS[1].name in lines[1]
+    assert fakes.JOBS[1].name in lines[1]
     assert lines[2].split() == ["manual", "exams.cleanup"]
 
 
 def test_redis_without_a_limit_without_reads_and_unknown() -> None:
-    bare = replace(world.STATS, max_memory=0, hits=0, misses=0, evicted=3)
-    text = plain(redis.panel(view_of(replace(world.BUSY, redis=replace(world.BUSY.redis, stats=bare))), 80, 1))
+    bare = replace(fakes.STATS, max_memory=0, hits=0, misses=0, evicted=3)
+    text = plain(redis.panel(view_of(replace(fakes.BUSY, redis=replace(fakes.BUSY.redis, stats=bare))), 80, 1))
     assert "54 MB, no limit" in text
     assert "no reads yet" in text
-    nothing = replace(world.BUSY.redis, stats=None)
-    assert "not asked yet" in plain(redis.panel(view_of(replace(world.BUSY, redis=nothing)), 80, 1))
-    gone = replace(nothing, outage=Outage(world.NOW, "refused"))
-    assert "reconnects by itself" in plain(redis.panel(view_of(replace(world.BUSY, redis=gone)), 80, 1))
+    nothing = replace(fakes.BUSY.redis, stats=None)
+    assert "no figures yet" in plain(redis.panel(view_of(replace(fakes.BUSY, redis=nothing)), 80, 1))
+    gone = replace(nothing, outage=Outage(fakes.NOW, "refused"))
+    assert "reconnects automatically" in plain(redis.panel(view_of(replace(fakes.BUSY, redis=gone)), 80, 1))
 
 
 def test_the_verdict_names_the_worst_and_what_mends_it() -> None:
-    text = plain([verdict(view_of(replace(world.BUSY, findings=(world.OVERDUE, world.FAILED))), 110)])
+    text = plain([verdict(view_of(replace(fakes.BUSY, findings=(fakes.OVERDUE, fakes.FAILED))), 110)])
     assert "✗ CRITICAL  reporting.daily_report is overdue: its run has not started · 4 min" in text
     assert text.rstrip().endswith("t trigger  +1 more")
-    assert verdict(view_of(world.BUSY), 80) == ()
+    assert verdict(view_of(fakes.BUSY), 80) == ()
 
 
 def test_the_verdict_says_when_nobody_leads_or_this_process_cannot() -> None:
-    alone = replace(world.BUSY, leader=None)
-    assert "nobody leads: no run starts until somebody does" in plain([verdict(view_of(alone), 80)])
-    assert "is overdue" in plain([verdict(view_of(replace(alone, findings=(world.OVERDUE,))), 80)])
-    assert "is overdue" not in plain([verdict(view_of(replace(alone, findings=(world.FAILED,))), 80)])
-    broken = replace(world.BUSY, engine_problem="the lease cannot be renewed")
+    alone = replace(fakes.BUSY, leader=None)
+    assert "no leader: no run starts until a process leads" in plain([verdict(view_of(alone), 80)])
+    assert "is overdue" in plain([verdict(view_of(replace(alone, findings=(fakes.OVERDUE,))), 80)])
+    assert "is overdue" not in plain([verdict(view_of(replace(alone, findings=(fakes.FAILED,))), 80)])
+    broken = replace(fakes.BUSY, engine_problem="the lease cannot be renewed")
     assert "this process cannot lead: the lease cannot be renewed" in plain([verdict(view_of(broken), 80)])
 
 
 @pytest.mark.parametrize("environment", ["production", "PROD"])
 def test_production_is_never_cut_off(environment: str) -> None:
-    everything = replace(world.TROUBLE, environment=environment, data_outage=Outage(world.NOW, "timeout"))
+    everything = replace(fakes.TROUBLE, environment=environment, data_outage=Outage(fakes.NOW, "timeout"))
     pieces = top_line(view_of(everything), 80)
     assert [piece.text for piece in pieces if piece.style == "alarm"] == [f" {environment.upper()} "]
 
 
 def test_who_else_is_attached_gives_way_first() -> None:
     def top(cells: int, names: tuple[str, ...] = ("asha", "ben"), **other: object) -> str:
-        there = tuple(world.attached(who, i) for i, who in enumerate(names))
-        return plain([top_line(view_of(replace(world.BUSY, attached=there, **other)), cells)])  # type: ignore[arg-type]
+        there = tuple(fakes.attached(who, i) for i, who in enumerate(names))
+        return plain([top_line(view_of(replace(fakes.BUSY, attached=there, **other)), cells)])  # type: ignore[arg-type]
 
     assert top(80).startswith(" staging  leading since 06:06  asha, ben ")
     assert "PRODUCTION  leading since 06:06  asha, ben store ok" in top(80, environment="production")
@@ -297,49 +297,49 @@ def test_who_else_is_attached_gives_way_first() -> None:
     crowd = top(80, ("asha", "ben", "chen", "divya"))
     assert "leading since 06:06" in crowd
     assert "asha" not in crowd
-    elsewhere = replace(world.OTHER, host="a-long-host-name-01")
+    elsewhere = replace(fakes.OTHER, host="a-long-host-name-01")
     assert "observing a-long-host-name-01/912 " in top(80, leader=elsewhere)
     assert "asha" not in top(80, leader=elsewhere)
-    assert "observing web2/912 since 15:20" in top(80, leader=world.OTHER)
-    assert "nobody leads  asha, ben" in top(80, leader=None)
-    assert "store away since 18:10 UTC" in top(100, store_outage=Outage(world.ago(minutes=10), "gone"))
+    assert "observing web2/912 since 15:20" in top(80, leader=fakes.OTHER)
+    assert "no leader  asha, ben" in top(80, leader=None)
+    assert "store down since 18:10 UTC" in top(100, store_outage=Outage(fakes.ago(minutes=10), "gone"))
 
 
 def test_a_process_without_a_screen_is_nobody_who_looks() -> None:
-    there = (world.attached("asha"), world.attached("cron", 2, "headless"))
-    assert "asha" not in plain([top_line(view_of(replace(world.BUSY, attached=there)), 120)])
+    there = (fakes.attached("asha"), fakes.attached("cron", 2, "headless"))
+    assert "asha" not in plain([top_line(view_of(replace(fakes.BUSY, attached=there)), 120)])
 
 
 def test_whoever_may_only_look_is_told_so_whoever_leads() -> None:
-    for leader, told in ((world.ME, "leading"), (world.OTHER, "observing web2/912"), (None, "nobody leads")):
-        text = plain([top_line(view_of(replace(world.BUSY, leader=leader), read_only=True), 80)])
+    for leader, told in ((fakes.ME, "leading"), (fakes.OTHER, "observing web2/912"), (None, "no leader")):
+        text = plain([top_line(view_of(replace(fakes.BUSY, leader=leader), read_only=True), 80)])
         assert f" staging  read-only  {told}" in text
 
 
 def test_the_pause_that_ends_last_is_the_one_that_is_told() -> None:
-    three = (world.paused("game.life_regen", 2), world.paused("game", 9), world.paused("all", 4))
-    told = pauses.holding(three, "game.life_regen", world.NOW)
+    three = (fakes.paused("game.life_regen", 2), fakes.paused("game", 9), fakes.paused("all", 4))
+    told = pauses.active(three, "game.life_regen", fakes.NOW)
     assert [pause.target for pause in told] == ["game", "all", "game.life_regen"]
-    open_end = pauses.holding((*three, world.paused("game", None)), "game.life_regen", world.NOW)
+    open_end = pauses.active((*three, fakes.paused("game", None)), "game.life_regen", fakes.NOW)
     assert open_end[0].until is None
-    over = replace(world.paused("game"), until=world.NOW)
-    later = replace(world.paused("game"), since=world.NOW + timedelta(minutes=1))
-    assert pauses.holding((over, later, world.paused("games")), "game.life_regen", world.NOW) == []
-    assert pauses.of_all(three, world.NOW) == three[2]
-    assert pauses.of_all(three[:2], world.NOW) is None
+    over = replace(fakes.paused("game"), until=fakes.NOW)
+    later = replace(fakes.paused("game"), since=fakes.NOW + timedelta(minutes=1))
+    assert pauses.active((over, later, fakes.paused("games")), "game.life_regen", fakes.NOW) == []
+    assert pauses.of_all(three, fakes.NOW) == three[2]
+    assert pauses.of_all(three[:2], fakes.NOW) is None
 
 
 def test_a_pause_ends_on_a_whole_minute() -> None:
-    assert pauses.until(timedelta(hours=1), world.NOW) == world.NOW.replace(hour=19, second=0)
-    assert pauses.until(None, world.NOW) is None
-    soon = world.NOW + timedelta(hours=24)
-    assert pauses.end_at(soon, world.NOW, "Asia/Kolkata") == "23:50 IST, in 24 h 0 min"
-    assert humanize.upcoming_time(soon + timedelta(minutes=1), world.NOW, "Asia/Kolkata") == "20 Jan 23:51 IST"
+    assert pauses.until(timedelta(hours=1), fakes.NOW) == fakes.NOW.replace(hour=19, second=0)
+    assert pauses.until(None, fakes.NOW) is None
+    soon = fakes.NOW + timedelta(hours=24)
+    assert pauses.new_end(soon, fakes.NOW, "Asia/Kolkata") == "23:50 IST, in 1 d"
+    assert humanize.upcoming_time(soon + timedelta(minutes=1), fakes.NOW, "Asia/Kolkata") == "20 Jan 23:51 IST"
 
 
 @pytest.mark.parametrize("cells", [54, 80])
 def test_a_paused_job_says_until_when_and_by_whom(cells: int) -> None:
-    lines = plain(upcoming.panel(view_of(world.HELD), cells, 5)).splitlines()
+    lines = plain(upcoming.panel(view_of(fakes.HELD), cells, 5)).splitlines()
     assert lines[0].rstrip("─ ").endswith("2 paused")
     assert "paused until 23:00 UTC by ben" in lines[1]
     assert "18:30" not in lines[1]
@@ -348,8 +348,8 @@ def test_a_paused_job_says_until_when_and_by_whom(cells: int) -> None:
 
 
 def test_a_pause_that_is_over_before_the_next_instant_skips_none() -> None:
-    until = world.NOW.replace(minute=25)
-    held = replace(world.BUSY, pauses=(replace(world.paused("game.life_regen"), until=until),))
+    until = fakes.NOW.replace(minute=25)
+    held = replace(fakes.BUSY, pauses=(replace(fakes.paused("game.life_regen"), until=until),))
     assert "in  9 min 53 s   game.life_regen            ◫ paused until 18:25 UTC by ben" in plain(
         upcoming.panel(view_of(held), 80, 3)
     )
@@ -358,50 +358,50 @@ def test_a_pause_that_is_over_before_the_next_instant_skips_none() -> None:
 
 def test_success_says_until_when_a_job_is_paused() -> None:
     assert "◫ paused    game.life_regen       100.0  100.0  100.0  until 23:00 UTC by ben" in plain(
-        success.panel(view_of(world.HELD), 80, 5)
+        success.panel(view_of(fakes.HELD), 80, 5)
     )
     for cells in (65, 80):
-        lines = success.panel(view_of(world.HELD), cells, 5)
+        lines = success.panel(view_of(fakes.HELD), cells, 5)
         assert {width(each) for each in lines[1:]} == {cells - 1}
         assert "until resumed" in plain(lines)
 
 
 @pytest.mark.parametrize("cells", [54, 80])
 def test_a_run_that_waits_says_for_what(cells: int) -> None:
-    text = plain(running.panel(view_of(world.HELD), cells, 6))
+    text = plain(running.panel(view_of(fakes.HELD), cells, 6))
     assert "◷ attempts.suggest" in text
     assert "waits for attempts.cache_day" in text
     assert "queued for" not in text
-    interrupted = replace(world.WAITING, run=world.a_run(4814, state=RunState.INTERRUPTED))
-    text = plain(running.panel(view_of(replace(world.HELD, live=(interrupted,))), cells, 6))
+    interrupted = replace(fakes.WAITING, run=fakes.a_run(4814, state=RunState.INTERRUPTED))
+    text = plain(running.panel(view_of(replace(fakes.HELD, live=(interrupted,))), cells, 6))
     assert "interrupted, waits for" in text
 
 
 @pytest.mark.parametrize("cells", [54, 80])
 def test_a_run_that_is_being_cancelled_says_by_whom_and_when_by_force(cells: int) -> None:
     def told(progress: Progress) -> str:
-        return plain(running.panel(view_of(replace(world.HELD, live=(progress,))), cells, 6))
+        return plain(running.panel(view_of(replace(fakes.HELD, live=(progress,))), cells, 6))
 
-    assert "being cancelled by ben · by force in 7 s" in told(world.running(stop=world.STOP))
-    over = msgspec.structs.replace(world.STOP, force_at=world.NOW)
-    assert "being cancelled by ben · by force now" in told(world.running(stop=over))
-    assert "being cancelled by ben" in told(replace(world.WAITING, run=replace(world.WAITING.run, stop=over)))
+    assert "being cancelled by ben · by force in 7 s" in told(fakes.running(stop=fakes.STOP))
+    over = msgspec.structs.replace(fakes.STOP, force_at=fakes.NOW)
+    assert "being cancelled by ben · by force now" in told(fakes.running(stop=over))
+    assert "being cancelled by ben" in told(replace(fakes.WAITING, run=replace(fakes.WAITING.run, stop=over)))
 
 
 def test_a_run_that_has_ended_is_not_being_cancelled() -> None:
-    ended = world.partial(4811, stop=world.STOP)
-    assert running.stopping(ended, world.NOW) == ()
-    assert running.stopping(world.running().run, world.NOW) == ()
+    ended = fakes.partial(4811, stop=fakes.STOP)
+    assert running.stopping(ended, fakes.NOW) == ()
+    assert running.stopping(fakes.running().run, fakes.NOW) == ()
 
 
 def test_a_question_says_where_it_is_asked_only_if_that_has_a_name() -> None:
-    run = world.running().run
-    asked = [questions.cancel(run, where, world.NOW) for where in ("", "production")]
+    run = fakes.running().run
+    asked = [questions.cancel(run, where, fakes.NOW) for where in ("", "production")]
     assert [each.sentences[0] for each in asked if isinstance(each, questions.Question)] == [
         "attempts.cache_day 2026-01-19:",
         "attempts.cache_day 2026-01-19 in production:",
     ]
-    assert questions.leave([run], "", waiting=False).sentences[0] == "1 run goes on in this process:"
+    assert questions.quit_with_runs([run], "", waiting=False).sentences[0] == "1 run is running in this process:"
 
 
 def test_the_end_of_what_is_typed_stays_in_view() -> None:
@@ -411,20 +411,20 @@ def test_the_end_of_what_is_typed_stays_in_view() -> None:
 
 
 def test_health_tells_apart_no_trouble_no_job_and_not_known() -> None:
-    assert "all is well" in plain(health.panel(view_of(world.QUIET), 80, 2))
-    assert "no job is watched" in plain(health.panel(view_of(world.EMPTY), 80, 2))
-    unknown = replace(world.QUIET, store_outage=Outage(world.NOW, "gone"))
-    assert "not known while the store is unreachable" in plain(health.panel(view_of(unknown), 80, 2))
+    assert "no problems" in plain(health.panel(view_of(fakes.QUIET), 80, 2))
+    assert "no jobs" in plain(health.panel(view_of(fakes.EMPTY), 80, 2))
+    unknown = replace(fakes.QUIET, store_outage=Outage(fakes.NOW, "gone"))
+    assert "unknown while the store is unreachable" in plain(health.panel(view_of(unknown), 80, 2))
 
 
 def test_a_finding_keeps_its_identity_while_its_text_changes() -> None:
-    one = Finding(Severity.WARNING, FindingKind.LONG_RUN, "a.b", world.NOW, world.running().run)
-    other = replace(one, run=replace(world.running().run, started_at=world.ago(hours=1)))
+    one = Finding(Severity.WARNING, FindingKind.LONG_RUN, "a.b", fakes.NOW, fakes.running().run)
+    other = replace(one, run=replace(fakes.running().run, started_at=fakes.ago(hours=1)))
     assert health.key(one) == health.key(other)
 
 
-def test_the_cursor_with_nothing_to_stand_on() -> None:
-    assert board.moved(None, [], 1) is None
-    assert board.next_panel(None, [], 1) is None
-    assert board.settled(("running", "1"), [], [("running", "1")]) is None
-    assert board.moved(("running", "1"), [("running", "1")], 5) == ("running", "1")
+def test_the_cursor_without_rows() -> None:
+    assert cursor.moved(None, [], 1) is None
+    assert cursor.next_panel(None, [], 1) is None
+    assert cursor.settled(("running", "1"), [], [("running", "1")]) is None
+    assert cursor.moved(("running", "1"), [("running", "1")], 5) == ("running", "1")

@@ -12,18 +12,18 @@ from screens.dialogs.dialog import Confirm
 from screens.dialogs.trigger import TriggerDialog
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
-from tests.screens import fakes as world
+from tests.screens import fakes
 from tests.screens.console import Opened, trying
 
-RUN = world.running().run
-OTHER = world.running(4820, job="reporting.daily_report").run
+RUN = fakes.running().run
+OTHER = fakes.running(4820, job="reporting.daily_report").run
 AWAITED = "quits when run 4812 of attempts.cache_day has ended"
 
 
-def leading(*runs: object) -> world.FakeService:
+def leading(*runs: object) -> fakes.FakeService:
     """A service whose process has runs going."""
-    service = world.FakeService()
-    service.here = runs or (RUN,)  # type: ignore[assignment]
+    service = fakes.FakeService()
+    service.local_runs = runs or (RUN,)  # type: ignore[assignment]
     return service
 
 
@@ -56,7 +56,7 @@ def test_quitting_over_runs_names_them_and_staying_is_the_default(key: str) -> N
     async def look(console: Opened) -> None:
         await asked(console, key)
         for words in (
-            "2 runs go on in this process (staging):",
+            "2 runs are running in this process (staging):",
             "· run 4812 of attempts.cache_day 2026-01-19, 61% done",
             "· run 4820 of reporting.daily_report 2026-01-19, 61% done",
             "Wait       Hand over       Stop them     [ Stay ]",
@@ -65,7 +65,7 @@ def test_quitting_over_runs_names_them_and_staying_is_the_default(key: str) -> N
         await console.press("enter")
         assert isinstance(console.app.screen, Dashboard)
         assert not console.app._exit
-        assert console.service.asked == []
+        assert console.service.calls == []
         await asked(console, key)
         await console.press("escape")
         assert isinstance(console.app.screen, Dashboard)
@@ -76,15 +76,15 @@ def test_quitting_over_runs_names_them_and_staying_is_the_default(key: str) -> N
 def test_of_many_runs_the_first_are_named_and_the_rest_are_counted() -> None:
     async def look(console: Opened) -> None:
         await asked(console)
-        assert "9 runs go on in this process" in console.text
+        assert "9 runs are running in this process" in console.text
         assert "· and 5 more" in console.text
         await answered(console, "Wait")
         await console.until(lambda: "quits when 9 runs have ended" in console.text)
-        console.service.here = (RUN, OTHER)
+        console.service.local_runs = (RUN, OTHER)
         console.app._tick()
         await console.until(lambda: "quits when runs 4812, 4820 have ended" in console.text)
 
-    trying(look, service=leading(*(world.running(4800 + i).run for i in range(9))))
+    trying(look, service=leading(*(fakes.running(4800 + i).run for i in range(9))))
 
 
 def test_whoever_waits_can_go_on_working_and_leaves_when_the_run_has_ended() -> None:
@@ -92,17 +92,17 @@ def test_whoever_waits_can_go_on_working_and_leaves_when_the_run_has_ended() -> 
         await asked(console)
         await answered(console, "Wait")
         await console.until(lambda: AWAITED in console.text)
-        assert "waits; q asks again" in console.text
+        assert "waiting; q asks again" in console.text
         await console.press("down", "enter")
         assert isinstance(console.app.screen, RunScreen)
         assert AWAITED in console.text
         await console.press("escape", "t")
         assert isinstance(console.app.screen, TriggerDialog)
         await console.press("enter")
-        await console.until(lambda: "attempts.cache_day: run 4900 is started" in console.text)
+        await console.until(lambda: "attempts.cache_day: run 4900 started" in console.text)
         assert "quits after run 4812\n" in console.text
         assert not console.app._exit
-        console.service.here = ()
+        console.service.local_runs = ()
         await console.until(lambda: console.app._exit)
 
     trying(look, service=leading())
@@ -123,7 +123,7 @@ def test_q_asks_again_and_whoever_stays_waits_no_more() -> None:
         await answered(console, "Stay")
         assert AWAITED not in console.text
         assert console.notice == "the console stays open"
-        console.service.here = ()
+        console.service.local_runs = ()
         console.app._tick()
         await asyncio.sleep(0.1)
         assert not console.app._exit
@@ -158,14 +158,14 @@ def test_handing_over_starts_another_process_and_leaves() -> None:
         await asked(console)
         await answered(console, "Hand over")
         await console.until(lambda: console.app._exit)
-        assert console.service.asked == [("hand_over",)]
+        assert console.service.calls == [("hand_over",)]
 
     trying(look, service=leading())
 
 
 def test_what_cannot_be_handed_over_is_said_and_the_console_stays() -> None:
     service = leading()
-    service.cannot = OpsconsoleError("no process could be started: out of memory")
+    service.hand_over_error = OpsconsoleError("no process could be started: out of memory")
 
     async def look(console: Opened) -> None:
         await asked(console)
@@ -181,9 +181,9 @@ def test_stopping_cancels_every_run_and_leaves_when_they_have_ended() -> None:
         await asked(console)
         await answered(console, "Stop them")
         await console.until(lambda: "quits when runs 4812, 4820 have ended" in console.text)
-        assert [each[:3] for each in console.service.asked] == [("cancel", 4812, False), ("cancel", 4820, False)]
+        assert [each[:3] for each in console.service.calls] == [("cancel", 4812, False), ("cancel", 4820, False)]
         assert not console.app._exit
-        console.service.here = ()
+        console.service.local_runs = ()
         await console.until(lambda: console.app._exit)
 
     trying(look, service=leading(RUN, OTHER))
@@ -191,7 +191,7 @@ def test_stopping_cancels_every_run_and_leaves_when_they_have_ended() -> None:
 
 def test_whoever_may_only_look_cannot_stop_them() -> None:
     service = leading()
-    service.refuses = NotAllowed("cancel")
+    service.error = NotAllowed("cancel")
 
     async def look(console: Opened) -> None:
         await asked(console)
@@ -204,16 +204,16 @@ def test_whoever_may_only_look_cannot_stop_them() -> None:
 
 
 def test_a_store_that_hangs_does_not_keep_anyone_from_quitting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.dialogs.quit.QUIT_SECONDS", 0.05)
+    monkeypatch.setattr("screens.quit.STORE_SECONDS", 0.05)
     service = leading()
-    service.hangs.clear()
+    service.answering.clear()
 
     async def look(console: Opened) -> None:
         await asked(console)
-        assert "It is not known what runs here: the store is unreachable" in console.text
+        assert "The runs of this process are unknown: the store is unreachable" in console.text
         await answered(console, "Quit")
         await console.until(lambda: console.app._exit)
-        service.hangs.set()
+        service.answering.set()
 
     trying(look, service=service)
 
@@ -233,12 +233,12 @@ def test_a_run_that_begins_meanwhile_is_waited_for_too() -> None:
     async def look(console: Opened) -> None:
         await asked(console)
         await answered(console, "Wait")
-        console.service.here = (OTHER,)
+        console.service.local_runs = (OTHER,)
         console.app._tick()
         await console.until(lambda: "quits when run 4820 of reporting.daily_report has ended" in console.text)
         assert not console.app._exit
 
-    trying(look, service=leading(world.running().run))
+    trying(look, service=leading(fakes.running().run))
 
 
 def test_an_interrupted_run_is_no_reason_to_stay() -> None:
@@ -248,5 +248,5 @@ def test_an_interrupted_run_is_no_reason_to_stay() -> None:
         await console.press("q")
         await console.until(lambda: console.app._exit)
 
-    assert world.TROUBLE.live[0].run.state is RunState.INTERRUPTED
-    trying(look, world.TROUBLE)
+    assert fakes.TROUBLE.live[0].run.state is RunState.INTERRUPTED
+    trying(look, fakes.TROUBLE)

@@ -15,14 +15,14 @@ from opsconsole.service.snapshot import BatchCell, Cause, RunPage
 from screens.dialogs.dialog import Confirm
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
-from screens.panels import run as rows
-from tests.screens import fakes as world
+from screens.panels import run as run_panel
+from tests.screens import fakes
 from tests.screens.console import Opened, trying
 
 
 def text_of(page: RunPage, cells: int = 80, height: int = 20, held_at: int | None = None) -> str:
     """A page's rows without styles."""
-    lines = rows.body(page, world.NOW, cells, height, held_at=held_at)
+    lines = run_panel.page(page, fakes.NOW, cells, height, held_at=held_at)
     assert len(lines) <= height
     return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
 
@@ -31,12 +31,12 @@ def live_page(**other: object) -> RunPage:
     """A run on its way."""
     cells = [BatchCell(i, BatchState.DONE if i < 122 else BatchState.PENDING, 50, 0) for i in range(200)]
     cells[122] = BatchCell(122, BatchState.RUNNING, 50, 0)
-    page = replace(world.PAGE, progress=world.running(), grid=tuple(cells), causes=())
+    page = replace(fakes.PAGE, progress=fakes.running(), grid=tuple(cells), causes=())
     return replace(page, **other)  # type: ignore[arg-type]
 
 
 def test_it_says_what_an_operator_asks() -> None:
-    text = text_of(world.PAGE)
+    text = text_of(fakes.PAGE)
     for words in (
         "Run 4811  attempts.cache_day  19 Jan",
         "by schedule, 18:18 UTC (23:48 IST)",
@@ -54,32 +54,32 @@ def test_it_says_what_an_operator_asks() -> None:
 
 
 def test_a_run_that_waits_says_for_what() -> None:
-    text = text_of(replace(world.PAGE, progress=world.WAITING, grid=(), causes=()))
+    text = text_of(replace(fakes.PAGE, progress=fakes.WAITING, grid=(), causes=()))
     assert "◷ QUEUED  waits for attempts.cache_day" in text
 
 
 def test_what_it_waits_for_is_known_from_the_other_runs() -> None:
-    unknowing = replace(world.PAGE, progress=replace(world.WAITING, waits=None), grid=(), causes=())
+    unknowing = replace(fakes.PAGE, progress=replace(fakes.WAITING, waits=None), grid=(), causes=())
 
     async def look(console: Opened) -> None:
         await console.press("down", "down", "enter")
         assert "◷ QUEUED  waits for attempts.cache_day" in console.text
-        await console.until(lambda: "none yet: its items are being counted" in console.text)
+        await console.until(lambda: "none yet: counting items" in console.text)
         assert "◷ QUEUED  waits for attempts.cache_day" in console.text
 
-    trying(look, world.HELD, world.FakeService([unknowing]))
+    trying(look, fakes.HELD, fakes.FakeService([unknowing]))
 
 
 def test_a_run_that_is_being_cancelled_says_by_whom_and_why() -> None:
-    text = text_of(live_page(progress=world.running(stop=world.STOP)))
+    text = text_of(live_page(progress=fakes.running(stop=fakes.STOP)))
     assert "\n being cancelled by ben · by force in 7 s · too slow\n" in text
-    silent = msgspec.structs.replace(world.STOP, note="")
-    assert "\n being cancelled by ben · by force in 7 s\n" in text_of(live_page(progress=world.running(stop=silent)))
+    silent = msgspec.structs.replace(fakes.STOP, note="")
+    assert "\n being cancelled by ben · by force in 7 s\n" in text_of(live_page(progress=fakes.running(stop=silent)))
 
 
 def test_that_its_job_is_paused_is_said_on_its_page() -> None:
-    held = [world.paused("attempts", None, "chen", "ledger is moved")]
-    lines = rows.body(world.PAGE, world.NOW, 120, 20, held=held)
+    held = [fakes.paused("attempts", None, "chen", "ledger is moved")]
+    lines = run_panel.page(fakes.PAGE, fakes.NOW, 120, 20, pauses=held)
     text = "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
     assert "◫ attempts.cache_day is paused with all of attempts by chen until resumed: ledger is moved" in text
 
@@ -87,7 +87,7 @@ def test_that_its_job_is_paused_is_said_on_its_page() -> None:
         await console.press(*["down"] * 5, "enter")
         assert "u resume" in console.text
 
-    trying(look, replace(world.HELD, pauses=(world.paused("game"), world.paused("attempts"))))
+    trying(look, replace(fakes.HELD, pauses=(fakes.paused("game"), fakes.paused("attempts"))))
 
 
 def test_a_live_run_shows_how_far_it_is() -> None:
@@ -98,18 +98,18 @@ def test_a_live_run_shows_how_far_it_is() -> None:
     assert "following" in text
 
 
-@pytest.mark.parametrize(("batches", "says"), [(2_000, "2,000 batches, 9 a sign"), (0, "0 batches")])
+@pytest.mark.parametrize(("batches", "says"), [(2_000, "2,000 batches, 9 per symbol"), (0, "0 batches")])
 def test_more_batches_than_signs_are_compressed_and_the_worst_of_them_is_shown(batches: int, says: str) -> None:
     cells = tuple(BatchCell(i, BatchState.DONE, 50, 1 if i == 777 else 0) for i in range(batches))
-    run = replace(world.PAGE.progress.run, batches=batches)
-    text = text_of(replace(world.PAGE, grid=cells, progress=replace(world.PAGE.progress, run=run)))
+    run = replace(fakes.PAGE.progress.run, batches=batches)
+    text = text_of(replace(fakes.PAGE, grid=cells, progress=replace(fakes.PAGE.progress, run=run)))
     assert says in text
     assert ("◐✓" in text) is bool(batches)
 
 
 def test_a_grid_that_is_not_whole_says_so() -> None:
-    run = replace(world.PAGE.progress.run, batches=12_345)
-    page = replace(world.PAGE, progress=replace(world.PAGE.progress, run=run))
+    run = replace(fakes.PAGE.progress.run, batches=12_345)
+    page = replace(fakes.PAGE, progress=replace(fakes.PAGE.progress, run=run))
     assert "first 200 of 12,345 batches" in text_of(page)
 
 
@@ -120,12 +120,12 @@ def test_halves_stand_instead_of_the_batch_they_replaced() -> None:
         BatchCell(2, BatchState.FAILED, 25, 25),
         BatchCell(3, BatchState.NOT_REACHED, 50, 0),
     )
-    assert "\n  ✓✗-\n" in text_of(replace(world.PAGE, grid=cells))
+    assert "\n  ✓✗-\n" in text_of(replace(fakes.PAGE, grid=cells))
 
 
 def test_relations_and_errors_are_told() -> None:
     run = replace(
-        world.PAGE.progress.run,
+        fakes.PAGE.progress.run,
         trigger=Trigger.RETRY,
         parent=4700,
         requested_by="asha",
@@ -133,13 +133,13 @@ def test_relations_and_errors_are_told() -> None:
         state=RunState.FAILED,
         error="Redis is unreachable: Connection refused",
     )
-    text = text_of(replace(world.PAGE, progress=replace(world.PAGE.progress, run=run), retried_by=(4815, 4820)))
+    text = text_of(replace(fakes.PAGE, progress=replace(fakes.PAGE.progress, run=run), retried_by=(4815, 4820)))
     for words in ("retry of run 4700 by asha", "attempt 2", "Redis is unreachable", "by run 4815, 4820", "✗ FAILED"):
         assert words in text
 
 
 def test_a_long_log_shows_its_end_or_where_it_is_held() -> None:
-    page = replace(world.PAGE, log=tuple((world.NOW, f"line {i}") for i in range(200)))
+    page = replace(fakes.PAGE, log=tuple((fakes.NOW, f"line {i}") for i in range(200)))
     assert text_of(page).endswith("line 199")
     held = text_of(page, held_at=100)
     assert held.endswith("line 99")
@@ -148,7 +148,7 @@ def test_a_long_log_shows_its_end_or_where_it_is_held() -> None:
 
 
 def test_failures_and_log_stand_beside_each_other_on_a_wide_terminal() -> None:
-    line = next(line for line in text_of(world.PAGE, 200, 56).splitlines() if "3 failed, 2 causes" in line)
+    line = next(line for line in text_of(fakes.PAGE, 200, 56).splitlines() if "3 failed, 2 causes" in line)
     assert "─ Log" in line
 
 
@@ -156,33 +156,33 @@ def test_failures_and_log_stand_beside_each_other_on_a_wide_terminal() -> None:
 @pytest.mark.parametrize("causes", [0, 1, 40])
 def test_it_never_takes_more_rows_than_there_are(height: int, causes: int) -> None:
     page = replace(
-        world.PAGE,
+        fakes.PAGE,
         causes=tuple(Cause(f"cause_{i}", f"cause {i}", 2, ("u1", "u2")) for i in range(causes)),
-        log=tuple((world.NOW, f"line {i}") for i in range(200)),
+        log=tuple((fakes.NOW, f"line {i}") for i in range(200)),
         retried_by=(1,),
     )
     text_of(page, 80, height)
 
 
 def test_it_asks_again_while_the_run_goes_on_and_stops_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.pages.run.REFRESH_SECONDS", 0.1)
-    service = world.FakeService([live_page()])
+    monkeypatch.setattr("screens.pages.polling.TICK_SECONDS", 0.1)
+    service = fakes.FakeService([live_page()])
 
     async def look(console: Opened) -> None:
         await console.press("down", "enter")
-        await console.until(lambda: service.asked.count(("run_page", 4812)) >= 4)
+        await console.until(lambda: service.calls.count(("run_page", 4812)) >= 4)
         assert "61%" in console.text
-        service.pages[4812] = replace(live_page(), progress=replace(world.running(), run=world.partial(4812)))
+        service.pages[4812] = replace(live_page(), progress=replace(fakes.running(), run=fakes.partial(4812)))
         await console.until(lambda: "PARTIAL" in console.text)
-        asked = len(service.asked)
+        asked = len(service.calls)
         await asyncio.sleep(0.3)
-        assert len(service.asked) <= asked + 1
+        assert len(service.calls) <= asked + 1
 
     trying(look, service=service)
 
 
 def test_it_follows_the_log_until_it_is_held() -> None:
-    service = world.FakeService([replace(live_page(), log=tuple((world.NOW, f"line {i}") for i in range(50)))])
+    service = fakes.FakeService([replace(live_page(), log=tuple((fakes.NOW, f"line {i}") for i in range(50)))])
 
     async def look(console: Opened) -> None:
         await console.press("down", "enter")
@@ -210,7 +210,7 @@ def test_keys_of_the_page() -> None:
         await console.press("escape", "escape")
         assert isinstance(console.app.screen, Dashboard)
 
-    trying(look, world.QUIET)
+    trying(look, fakes.QUIET)
 
 
 def test_the_newest_of_a_jobs_runs_can_be_retried_from_its_page() -> None:
@@ -218,10 +218,10 @@ def test_the_newest_of_a_jobs_runs_can_be_retried_from_its_page() -> None:
         await console.press("down", "enter")
         await console.until(lambda: "question q-7781" in console.text)
         await console.press("r", "enter")
-        await console.until(lambda: "run 4900 is started" in console.notice)
+        await console.until(lambda: "run 4900 started" in console.notice)
         assert isinstance(console.app.screen, RunScreen)
 
-    trying(look, world.QUIET)
+    trying(look, fakes.QUIET)
 
 
 def test_a_run_that_is_not_there_says_so() -> None:
@@ -231,12 +231,12 @@ def test_a_run_that_is_not_there_says_so() -> None:
         await console.press("r", "f", "up", "t", "escape", "escape")
         assert isinstance(console.app.screen, Dashboard)
 
-    trying(look, world.QUIET)
+    trying(look, fakes.QUIET)
 
 
 def test_when_the_store_goes_away_the_page_stays_and_says_since_when(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.pages.run.REFRESH_SECONDS", 0.1)
-    service = world.FakeService([live_page()])
+    monkeypatch.setattr("screens.pages.polling.TICK_SECONDS", 0.1)
+    service = fakes.FakeService([live_page()])
 
     async def look(console: Opened) -> None:
         await console.press("down", "enter")

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
-from tests.screens import fakes as world
+from tests.screens import fakes
 
 Compare = Callable[..., bool]
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
@@ -22,13 +22,13 @@ def looks_like_before(
     size: tuple[int, int],
     *keys: str,
     shows: str = "",
-    service: world.FakeService | None = None,
+    service: fakes.FakeService | None = None,
     then: tuple[str, ...] = (),
 ) -> bool:
     """Compares the console, after some keys, with the picture that is kept of it; waits for words a thread tells, and
     presses more keys then.
     """
-    app = ConsoleApp(service or world.FakeService(), now=lambda: world.NOW)
+    app = ConsoleApp(service or fakes.FakeService(), now=lambda: fakes.NOW)
 
     async def before(pilot: Pilot[None]) -> None:
         app.show(snapshot)
@@ -46,66 +46,66 @@ def looks_like_before(
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("state", ["busy", "new", "empty", "trouble"])
 def test_the_dashboard(snap_compare: Compare, state: str, size: str) -> None:
-    snapshot = {"busy": world.BUSY, "new": world.NEW, "empty": world.EMPTY, "trouble": world.TROUBLE}[state]
+    snapshot = {"busy": fakes.BUSY, "new": fakes.NEW, "empty": fakes.EMPTY, "trouble": fakes.TROUBLE}[state]
     assert looks_like_before(snap_compare, snapshot, SIZES[size], "down")
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_what_is_paused_waits_or_is_being_cancelled(snap_compare: Compare, size: str) -> None:
-    assert looks_like_before(snap_compare, world.HELD, SIZES[size], *["tab"] * 2, "down")
+    assert looks_like_before(snap_compare, fakes.HELD, SIZES[size], *["tab"] * 2, "down")
 
 
 def test_whoever_may_only_look(snap_compare: Compare) -> None:
-    service = world.FakeService()
+    service = fakes.FakeService()
     service.read_only = True
-    snapshot = replace(world.QUIET, environment="production", leader=world.OTHER)
+    snapshot = replace(fakes.QUIET, environment="production", leader=fakes.OTHER)
     assert looks_like_before(snap_compare, snapshot, SIZES["80x24"], service=service)
 
 
 def test_the_dashboard_on_a_large_terminal(snap_compare: Compare) -> None:
-    assert looks_like_before(snap_compare, world.TROUBLE, (200, 60))
+    assert looks_like_before(snap_compare, fakes.TROUBLE, (200, 60))
 
 
 @pytest.mark.parametrize("size", ["80x24", "200x60"])
 def test_a_run(snap_compare: Compare, size: str) -> None:
     large = SIZES.get(size, (200, 60))
-    assert looks_like_before(snap_compare, world.QUIET, large, "down", "enter", shows="question q-7781")
+    assert looks_like_before(snap_compare, fakes.QUIET, large, "down", "enter", shows="question q-7781")
 
 
 def test_the_trigger_dialog(snap_compare: Compare) -> None:
-    assert looks_like_before(snap_compare, world.BUSY, SIZES["80x24"], "t", shows="Items    10,000")
+    assert looks_like_before(snap_compare, fakes.BUSY, SIZES["80x24"], "t", shows="Items    10,000")
 
 
 @pytest.mark.parametrize(
     ("shown", "keys", "words"),
     [
-        (world.BUSY, ("down", "x"), "Cancel run 4812"),
-        (world.HELD, ("down", "x"), "By force"),
-        (world.HELD, ("tab", "tab", "down", "p", *"new disk"), "new disk"),
-        (world.BUSY, ("q",), "Stop them"),
+        (fakes.BUSY, ("down", "x"), "Cancel run 4812"),
+        (fakes.HELD, ("down", "x"), "By force"),
+        (fakes.HELD, ("tab", "tab", "down", "p", *"new disk"), "new disk"),
+        (fakes.BUSY, ("q",), "Stop them"),
     ],
     ids=["cancel", "by force", "pause", "quit"],
 )
 def test_what_is_asked(snap_compare: Compare, shown: Snapshot, keys: tuple[str, ...], words: str) -> None:
-    service = world.FakeService()
-    service.here = (world.running().run, world.running(4820, job="reporting.daily_report").run)
+    service = fakes.FakeService()
+    service.local_runs = (fakes.running().run, fakes.running(4820, job="reporting.daily_report").run)
     assert looks_like_before(snap_compare, shown, SIZES["80x24"], *keys, shows=words, service=service)
 
 
 def test_the_help(snap_compare: Compare) -> None:
-    assert looks_like_before(snap_compare, world.BUSY, SIZES["80x24"], "question_mark")
+    assert looks_like_before(snap_compare, fakes.BUSY, SIZES["80x24"], "question_mark")
 
 
 @pytest.mark.parametrize("state", ["counting", "counted", "confirm", "type"])
 def test_clearing_cached_keys(snap_compare: Compare, state: str) -> None:
-    service = world.FakeService()
+    service = fakes.FakeService()
     keys, words = ("c", *"asha"), "940 keys of 2 families"
-    snapshot = world.BUSY
+    snapshot = fakes.BUSY
     if state == "counting":
-        service.counts.clear()
-        words = "310 found"
+        service.counting.clear()
+        words = "310 match"
     elif state == "type":
-        snapshot = replace(world.BUSY, environment="production")
+        snapshot = replace(fakes.BUSY, environment="production")
     then = ("enter",) if state in ("confirm", "type") else ()
     size = SIZES["80x24"]
     assert looks_like_before(snap_compare, snapshot, size, *keys, shows=words, service=service, then=then)
@@ -113,4 +113,4 @@ def test_clearing_cached_keys(snap_compare: Compare, state: str) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_what_packs_show(snap_compare: Compare, size: str) -> None:
-    assert looks_like_before(snap_compare, world.BUSY, SIZES[size], "7", shows="Leaderboards")
+    assert looks_like_before(snap_compare, fakes.BUSY, SIZES[size], "7", shows="Leaderboards")

@@ -23,11 +23,11 @@ PROGRAM = """
 import sys, threading, time
 from screens import terminal
 from screens.app import ConsoleApp, run
-from tests.screens import fakes as world
+from tests.screens import fakes
 
-class Service(world.FakeService):
+class Service(fakes.FakeService):
     def watch(self, callback):
-        threading.Thread(target=callback, args=(world.BUSY,), daemon=True).start()
+        threading.Thread(target=callback, args=(fakes.BUSY,), daemon=True).start()
 
 def blocks(self):
     time.sleep(60)
@@ -204,7 +204,7 @@ def test_a_mistake_of_its_own_ends_it_with_a_sentence_and_shows_no_values() -> N
     console.press("?")
     assert console.ends() == 1
     assert console.is_restored
-    assert b"the console ended by a mistake of its own (ValueError)" in console.written
+    assert b"internal error in the console (ValueError)" in console.written
     assert b"canary" not in console.written
     console.close()
 
@@ -246,23 +246,25 @@ def test_what_is_drawn_while_nobody_reads_is_dropped_and_all_is_drawn_anew(monke
     monkeypatch.setattr(terminal, "STALLED_SECONDS", 0.05)
     line, inner = os.openpty()
     told: list[str] = []
-    outlet = terminal.Outlet(inner, gone=lambda: told.append("gone"), reads_again=lambda: told.append("reads again"))
-    outlet.write("x" * 100_000)
-    outlet.write("dropped")
+    writer = terminal.TerminalWriter(
+        inner, on_close=lambda: told.append("gone"), on_resume=lambda: told.append("reads again")
+    )
+    writer.write("x" * 100_000)
+    writer.write("dropped")
     while not told:
         taken(line)
-        outlet.write("dropped too")
+        writer.write("dropped too")
     written = taken(line)
-    outlet.write("drawn")
+    writer.write("drawn")
     while not written.endswith(b"n"):
         written += taken(line)
     assert written.strip(b"x") == b"drawn"
     os.close(inner)
     os.close(line)
-    outlet.write("y")
-    outlet.write("y")
+    writer.write("y")
+    writer.write("y")
     assert told == ["reads again", "gone"]
-    outlet.close()
+    writer.close()
 
 
 def test_importing_the_package_costs_nothing() -> None:

@@ -1,0 +1,46 @@
+"""What pages, dialogs and actions may use of the application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from textual.screen import ModalScreen, Screen
+
+from opsconsole.service.snapshot import Run, Snapshot
+from screens.service import Service
+
+Answer = TypeVar("Answer")
+OnResult = Callable[[str | None], None]
+"""Called with the reason why a command was not carried out, or with None when it was."""
+
+
+class Host(Protocol):
+    """The application as its pages see it."""
+
+    @property
+    def service(self) -> Service: ...
+    @property
+    def snapshot(self) -> Snapshot: ...
+    @property
+    def ascii(self) -> bool: ...
+    @property
+    def awaited_runs(self) -> tuple[Run, ...]:
+        """The runs that have to end before the console quits; empty unless the operator chose to wait."""
+
+    def now(self) -> datetime: ...
+    def show_notice(self, message: str, style: str = "", /) -> None:
+        """Shows a message in the notice line of the page in front."""
+
+    def send(self, name: str, command: Callable[[], int], on_result: OnResult | None = None, /) -> None:
+        """Sends a command to the service and shows its outcome; `name` describes it in notices."""
+
+    def open_page(self, page: Screen[None], /) -> None: ...
+    def open_dialog(self, dialog: ModalScreen[Answer], on_answer: Callable[[Answer | None], None], /) -> None: ...
+    def open_run(self, number: int, /) -> None: ...
+    async def open_calendar(self, job: str | None, /) -> None:
+        """Opens the calendar of a job; without a job, the list of jobs that can be backfilled."""
+
+    def call_later(self, callback: Callable[..., object], /, *args: object) -> object: ...
+    def set_timer(self, delay: float, callback: Callable[[], object], /) -> object: ...

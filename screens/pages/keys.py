@@ -1,0 +1,74 @@
+"""The keys of a page as people read them, and the commands that the palette offers on it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from screens import actions
+from screens.dialogs.palette import PaletteCommand
+from screens.pages.page import Page
+from screens.panels import pauses, questions
+
+_KEY_NAMES = {
+    "question_mark": "?",
+    "escape": "esc",
+    "ctrl+p": "^p",
+    "ctrl+c": "^c",
+    "ctrl+q": "^q",
+    "shift+tab": "shift tab",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "equals_sign": "=",
+    "plus": "+",
+}
+_TEXTUAL_ACTIONS = ("screen.copy", "app.focus")
+_CURSOR_ACTIONS = ("move", "panel", "scroll")
+
+
+def keys_of(page: Page) -> list[tuple[str, str]]:
+    """The keys that are active on a page, grouped by description."""
+    keys: dict[str, list[str]] = {}
+    for key, active in page.active_bindings.items():
+        binding = active.binding
+        if binding.description and not binding.action.startswith(_TEXTUAL_ACTIONS):
+            keys.setdefault(binding.description, []).append(_KEY_NAMES.get(key, key))
+    return [(" ".join(names), description) for description, names in keys.items()]
+
+
+def commands_of(page: Page) -> list[PaletteCommand]:
+    """The actions of a page, then those of each live run, each job and each pause."""
+    host, snapshot = page.host, page.host.snapshot
+    commands = [
+        PaletteCommand(description, keys, partial(page.run_action, action))
+        for keys, description in keys_of(page)
+        if (action := _action(page, description)) is not None
+    ]
+    for progress in snapshot.live:
+        cancel = partial(actions.cancel, host, progress.run)
+        commands.append(PaletteCommand(f"cancel {questions.run_name(progress.run)}", "", cancel))
+    for card in snapshot.jobs:
+        commands.append(PaletteCommand(f"trigger {card.name}", "", partial(actions.trigger, host, card.name)))
+        commands.append(PaletteCommand(f"pause {card.name}", "", partial(actions.pause, host, card.name)))
+        newest = page.view().newest_run(card.name)
+        if newest is not None:
+            open_run = partial(host.open_run, newest.id)
+            commands.append(PaletteCommand(f"open newest run of {card.name}", "", open_run))
+    for target in dict.fromkeys(pause.target for pause in snapshot.pauses):
+        resume = partial(actions.resume_only, host, target)
+        commands.append(PaletteCommand(f"resume {pauses.target_name(target)}", "", resume))
+    commands.append(PaletteCommand("pause all jobs", "", partial(actions.pause, host, pauses.ALL)))
+    return commands
+
+
+def _action(page: Page, description: str) -> str | None:
+    """The action with this description; None for one that only moves the cursor."""
+    for active in page.active_bindings.values():
+        binding = active.binding
+        if binding.description == description and not binding.action.startswith(_CURSOR_ACTIONS):
+            namespace = "app." if active.node is page.app else ""
+            return f"{namespace}{binding.action.removeprefix('app.')}"
+    return None

@@ -1,0 +1,50 @@
+"""Everything that relies on private parts of Textual: check this file first after an upgrade."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+
+from rich.console import Console, RenderableType
+from rich.control import Control
+from rich.text import Text
+from textual._compositor import ChopsUpdate, CompositorUpdate
+from textual.app import App
+from textual.screen import Screen
+
+log = logging.getLogger(__name__)
+
+
+class ChangedCells(CompositorUpdate):
+    """Textual's screen update, reduced to the cells that changed: Textual also sends what stands left of them."""
+
+    def __init__(self, update: ChopsUpdate) -> None:
+        self._update = update
+
+    def render_segments(self, console: Console) -> str:
+        """The text for the terminal."""
+        output: list[str] = []
+        for y, first, last in self._update.spans:
+            for end, (x, strip) in zip(self._update.chop_ends[y], self._update.chops[y].items(), strict=False):
+                start, stop = max(x, first), min(end, last)
+                if strip is not None and start < stop:
+                    output.append(Control.move_to(start, y).segment.text)
+                    output.append(strip.crop(start - x, stop - x).render(console))
+        return "".join(output)
+
+
+class BaseApp(App[None]):
+    """A Textual application that writes as little as possible and keeps tracebacks off the terminal."""
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        if isinstance(renderable, ChopsUpdate):
+            renderable = cast("RenderableType", ChangedCells(renderable))  # an update renders itself
+        super()._display(screen, renderable)
+
+    def _fatal_error(self) -> None:
+        """Logs the traceback and prints one line; neither contains values of local variables."""
+        error = self._exception
+        log.critical("internal error in the console", exc_info=error)
+        name = type(error).__name__
+        self._exit_renderables.append(Text(f"opsconsole: internal error in the console ({name}); see its log"))
+        self._close_messages_no_wait()
