@@ -60,7 +60,7 @@ from opsconsole.worker import inline
 from tests.packs import counting
 from tests.packs.machine import pack
 
-EXAMPLES, STEPS = 100, 25
+FEW, MANY, STEPS = 15, 200, 25
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 START = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
 KOLKATA = timedelta(hours=5, minutes=30)
@@ -668,10 +668,13 @@ def test_setting_the_clock_back_before_a_job_changes_runs_no_time_twice(ground: 
     machine.teardown()
 
 
-def test_no_fault_of_a_cluster_loses_or_doubles_work(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.soak)])
+def test_no_fault_of_a_cluster_loses_or_doubles_work(
+    examples: int, ground: Ground, capsys: pytest.CaptureFixture[str]
+) -> None:
     machine = type("Machine", (Cluster,), {"ground": ground, "steps": 0})
     how = settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         stateful_step_count=STEPS,
         deadline=None,
         # A failure takes minutes to shrink, longer than a test may take; its steps are printed as they were.
@@ -683,4 +686,4 @@ def test_no_fault_of_a_cluster_loses_or_doubles_work(ground: Ground, capsys: pyt
     run_state_machine_as_test(machine, settings=how)
 
     with capsys.disabled():
-        print(f"\n{machine.steps:,} steps looked at in {EXAMPLES} examples")  # type: ignore[attr-defined] # noqa: T201
+        print(f"\n{machine.steps:,} steps looked at in {examples} examples")  # type: ignore[attr-defined] # noqa: T201

@@ -20,7 +20,7 @@ from opsconsole.rules.leadership import Identity, Lease
 from opsconsole.store import Store, lease as leases, migrate
 from opsconsole.store.tables import lease
 
-DEPTH = 8
+SHALLOW, DEEP = 6, 8
 AT = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
 NAMES = ("anna", "ben")
 IDENTITIES = tuple(Identity(name, "here", 41 + n, "1", "machine/boot/pid:[1]", name) for n, name in enumerate(NAMES))
@@ -187,26 +187,25 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 HELD = Lease(1, 0, IDENTITIES[0], AT, AT)
+LED = State(HELD, (Process(has_read=True, token=1), Process(has_read=True, last_read=HELD)), (0,))
 
 
 @pytest.mark.parametrize(
-    ("start", "fewest"),
+    ("start", "depth", "fewest"),
     [
-        pytest.param(State(), 300_000, id="no leader yet"),
-        pytest.param(
-            State(HELD, (Process(has_read=True, token=1), Process(has_read=True, last_read=HELD)), (0,)),
-            2_000_000,
-            id="one process leads",
-        ),
+        pytest.param(State(), SHALLOW, 3_000, id="no leader yet"),
+        pytest.param(LED, SHALLOW - 1, 3_000, id="one process leads"),
+        pytest.param(State(), DEEP, 300_000, id="no leader yet, in depth", marks=pytest.mark.soak),
+        pytest.param(LED, DEEP, 2_000_000, id="one process leads, in depth", marks=pytest.mark.soak),
     ],
 )
 def test_in_any_order_of_steps_only_the_leader_writes(
-    bench: Bench, capsys: pytest.CaptureFixture[str], start: State, fewest: int
+    bench: Bench, capsys: pytest.CaptureFixture[str], start: State, depth: int, fewest: int
 ) -> None:
     states: Counter[State] = Counter({start: 1})
     state_count, step_count, interleavings = 1, 0, 0
 
-    for _ in range(DEPTH):
+    for _ in range(depth):
         following: Counter[State] = Counter()
         for state, ways in states.items():
             for who in range(2):
@@ -223,14 +222,14 @@ def test_in_any_order_of_steps_only_the_leader_writes(
         interleavings += states.total()
 
     summary = (
-        f"{interleavings:,} interleavings of up to {DEPTH} steps over {state_count:,} states, "
+        f"{interleavings:,} interleavings of up to {depth} steps over {state_count:,} states, "
         f"{step_count:,} steps executed, "
         f"{bench.accepted:,} writes accepted and {bench.refused:,} refused"
     )
     with capsys.disabled():
         print(f"\n{summary}")  # noqa: T201 - the coverage is part of the result
     assert interleavings >= fewest, summary
-    assert min(bench.accepted, bench.refused) > 100, summary
+    assert min(bench.accepted, bench.refused) > 0, summary
 
 
 def test_a_lease_taken_and_released_meanwhile_cannot_be_taken_as_read(bench: Bench) -> None:

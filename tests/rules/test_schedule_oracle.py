@@ -10,7 +10,7 @@ from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import HealthCheck, assume, given, reject, settings, strategies as st
+from hypothesis import assume, reject, strategies as st
 
 from opsconsole import LATEST, NONE, Job, all_of, hours
 from opsconsole.authoring.job import CatchUp
@@ -18,14 +18,12 @@ from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
 from opsconsole.calendar.cron import Cron
 from opsconsole.core.errors import BadCron
 from opsconsole.rules.schedule import Interval, Schedule, plan
+from tests.exploring import explored
 from tests.packs import counting
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 ZONES = sorted(available_timezones() - {"Factory", "localtime"})
 YEARS = range(1973, 2037)  # until 1972 Liberia had an offset with seconds
-MANY = settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
 
 # --- grammar ------------------------------------------------------------------------------------------------------
 
@@ -155,8 +153,7 @@ def test_many_zones_have_many_clock_changes() -> None:
 # --- schedules ----------------------------------------------------------------------------------------------------
 
 
-@MANY
-@given(crons(), windows(), st.integers(0, 12))
+@explored(crons(), windows(), st.integers(0, 12), few=40, many=400)
 def test_in_every_zone_a_schedule_agrees_with_the_minute_walk(
     expression: Expression, near: tuple[str, list[datetime]], number: int
 ) -> None:
@@ -172,9 +169,14 @@ def test_in_every_zone_a_schedule_agrees_with_the_minute_walk(
         assert cron.previous(b) == expected[-1]
 
 
-@MANY
-@given(
-    crons(), st.sampled_from(ZONES), st.integers(YEARS[0], YEARS[-1] - 4), st.integers(0, 4 * 366), st.integers(0, 9)
+@explored(
+    crons(),
+    st.sampled_from(ZONES),
+    st.integers(YEARS[0], YEARS[-1] - 4),
+    st.integers(0, 4 * 366),
+    st.integers(0, 9),
+    few=40,
+    many=400,
 )
 def test_over_years_count_agrees_with_between(
     expression: Expression, tz: str, year: int, days: int, number: int
@@ -243,8 +245,7 @@ def spread(found: list[Occurrence], times: list[datetime]) -> list[tuple[datetim
     return sorted(single, key=lambda one: one[0])
 
 
-@MANY
-@given(crons(), windows(), catch_ups, pauses)
+@explored(crons(), windows(), catch_ups, pauses, few=40, many=400)
 def test_in_every_zone_each_scheduled_time_has_the_expected_outcome(
     expression: Expression, near: tuple[str, list[datetime]], catch_up: CatchUp, drawn: list[tuple[int, int | None]]
 ) -> None:
@@ -260,8 +261,7 @@ def test_in_every_zone_each_scheduled_time_has_the_expected_outcome(
     assert len(found) <= 2 * (len(paused) * 2 + 1) + runs
 
 
-@MANY
-@given(crons(), windows(3), catch_ups, pauses)
+@explored(crons(), windows(3), catch_ups, pauses, few=40, many=400)
 def test_planning_in_two_steps_records_the_same_times(
     expression: Expression, near: tuple[str, list[datetime]], catch_up: CatchUp, drawn: list[tuple[int, int | None]]
 ) -> None:
@@ -313,7 +313,17 @@ def years_later(catch_up: CatchUp) -> tuple[list[Schedule], datetime]:
     ], now
 
 
-@pytest.mark.parametrize("catch_up", [LATEST, NONE, all_of(newest=31), all_of(newest=10, within=hours(24))], ids=str)
+@pytest.mark.parametrize(
+    "catch_up",
+    [
+        LATEST,
+        *(
+            pytest.param(catch_up, marks=pytest.mark.soak)
+            for catch_up in (NONE, all_of(newest=31), all_of(newest=10, within=hours(24)))
+        ),
+    ],
+    ids=str,
+)
 def test_ten_years_are_planned_in_little_memory_and_few_rows(catch_up: CatchUp) -> None:
     schedules, now = years_later(catch_up)
     found = plan(schedules, now, jumped=True)
