@@ -38,8 +38,9 @@ from opsconsole.authoring.batch import Batch
 from opsconsole.authoring.context import Resources
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
-from opsconsole.cache.clearing import ClearFilter, sweep
+from opsconsole.cache.clearing import sweep
 from opsconsole.cache.client import Cache
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.statistics import survey
 from opsconsole.core import clock
 from opsconsole.extensions import ExtensionContext, Request

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 from opsconsole.calendar.windows import minutes
 
 ON_TIME = minutes(1)
@@ -91,3 +93,12 @@ class Registration:
     registered_at: datetime
     planned_until: datetime
     removed_at: datetime | None
+
+
+class OccurrenceFilter(msgspec.Struct, frozen=True):
+    """Selects scheduled times of a job, in one of these states, in [since, until)."""
+
+    job: str | None = None
+    states: tuple[OccurrenceState, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None

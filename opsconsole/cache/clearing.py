@@ -13,6 +13,7 @@ import redis
 
 from opsconsole.cache.connection import SCAN_COUNT, chunked, translating_errors
 from opsconsole.cache.families import Families, Family, check
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import Exit, OpsconsoleError
 
 SAMPLES = 5
@@ -22,26 +23,6 @@ class BadClearFilter(OpsconsoleError):
     """Conditions that select nothing to clear."""
 
     exit_code = Exit.USAGE
-
-
-@dataclass(frozen=True, slots=True)
-class ClearFilter:
-    """Selects the keys that meet all given conditions. `date` has the form `2026-01-19`."""
-
-    user: str | None = None
-    subject: str | None = None
-    family: str | None = None
-    date: str | None = None
-
-    @property
-    def parts(self) -> dict[str, str]:
-        """The conditions on parts of a key."""
-        conditions = {"user": self.user, "subject": self.subject, "date": self.date}
-        return {part: value for part, value in conditions.items() if value is not None}
-
-    def __str__(self) -> str:
-        conditions = self.parts | ({} if self.family is None else {"family": self.family})
-        return ", ".join(f"{name} {value}" for name, value in conditions.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +164,3 @@ def _remove(client: redis.Redis, keys: list[tuple[str, bytes]]) -> Counter[str]:
             for (name, _), count in zip(commands, pipeline.execute(), strict=True):
                 removed[name] += count
     return removed
-
-
-__all__ = ["BadClearFilter", "ClearFilter", "ClearProgress", "sweep"]

@@ -11,10 +11,11 @@ from typing import Any
 
 import redis
 
-from opsconsole.cache.clearing import ClearFilter, ClearProgress, sweep
+from opsconsole.cache.clearing import ClearProgress, sweep
 from opsconsole.cache.compression import compress, decompress
 from opsconsole.cache.connection import chunked, connect, describe, translating_connection_errors, translating_errors
 from opsconsole.cache.families import BadKey, Family
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.read_through import ReadThroughCache
 from opsconsole.cache.statistics import RecentHitRate, RedisStats, UsageSurvey, sample, survey
 from opsconsole.core.errors import Unavailable

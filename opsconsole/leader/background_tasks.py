@@ -13,7 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
-from opsconsole.cache.clearing import ClearFilter, ClearProgress, sweep
+from opsconsole.cache.clearing import ClearProgress, sweep
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import reason

@@ -10,7 +10,7 @@ import msgspec
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.run import Run, Selection, Stop, StopReason, Trigger
+from opsconsole.authoring.run import Run, RunFilter, Selection, Stop, StopReason, Trigger
 from opsconsole.calendar.windows import Unit
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection
@@ -83,7 +83,7 @@ def _retry(db: Connection, catalog: Catalog, command: Command, at: datetime) -> 
 
 
 def _retry_matching(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
-    matching = msgspec.convert(command.arguments["filter"], runs.RunFilter, strict=False)
+    matching = msgspec.convert(command.arguments["filter"], RunFilter, strict=False)
     queued, refusals, after = [], [], 0
     while page := runs.undone(db, matching, after=after, limit=RETRIES_A_PAGE):
         after = page[-1].id

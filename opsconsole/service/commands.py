@@ -9,8 +9,9 @@ from datetime import datetime
 
 import msgspec
 
-from opsconsole.authoring.run import OPEN, Run, Selection
+from opsconsole.authoring.run import OPEN, Run, RunFilter, Selection
 from opsconsole.cache import clearing
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import NotAllowed
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.settings import Actor
@@ -21,7 +22,6 @@ from opsconsole.service.queries import canonical
 from opsconsole.service.snapshot import CommandProgress, Outcome
 from opsconsole.store import commands, runs
 from opsconsole.store.commands import CommandState
-from opsconsole.store.runs import RunFilter
 
 POLL_SECONDS = 0.05
 
@@ -79,7 +79,7 @@ class Commands:
         """Requests that a paused job, pack, or `all` continues. Raises UnknownJob."""
         return self.send(Verb.RESUME, actions.pause_target(self._backend.catalog, target), {"note": note})
 
-    def clear_cache(self, conditions: clearing.ClearFilter, *, counted: int | None = None) -> int:
+    def clear_cache(self, conditions: ClearFilter, *, counted: int | None = None) -> int:
         """Requests that the matching cached keys are removed, unless there are many more than `counted`. Raises
         BadClearFilter or BadKey at once.
         """

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from opsconsole.cache.clearing import ClearFilter, ClearProgress
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.humanize import count
+
+if TYPE_CHECKING:
+    from opsconsole.cache.clearing import ClearProgress
 
 PRODUCTION = ("production", "prod")
 MANY_KEYS = 1000

@@ -10,7 +10,7 @@ import msgspec
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.occurrence import OccurrenceRecord, OccurrenceState, Reason, Registration
+from opsconsole.authoring.occurrence import OccurrenceFilter, OccurrenceRecord, OccurrenceState, Reason, Registration
 from opsconsole.authoring.run import Run
 from opsconsole.calendar.cron import TICK, Cron, schedule, zone
 from opsconsole.core.database import Connection
@@ -22,7 +22,6 @@ from opsconsole.rules.time_reading import describe, read_time
 from opsconsole.service import wording
 from opsconsole.service.snapshot import Explanation, OccurrenceRow, Occurrences, OccurrenceTotal
 from opsconsole.store import lease, occurrences as history, pauses, runs
-from opsconsole.store.occurrences import OccurrenceFilter
 from opsconsole.store.registrations import registrations
 
 UTC_NAME = "UTC"

@@ -8,23 +8,23 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from opsconsole.authoring.context import ExtensionContext, how_many
+from opsconsole.authoring.occurrence import OccurrenceFilter
 from opsconsole.authoring.pack import Pack
-from opsconsole.authoring.run import Run, RunState, Selection
+from opsconsole.authoring.run import Run, RunFilter, RunState, Selection
 from opsconsole.authoring.scope import Scope
 from opsconsole.cache import clearing
 from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.statistics import RedisStats, UsageSurvey, sample
 from opsconsole.rules import actions
+from opsconsole.rules.audit import AuditEntry, Seal, Verification
 from opsconsole.rules.pauses import Pause
 from opsconsole.service import occurrences, panels, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
 from opsconsole.store import audit, logs, pauses, runs
-from opsconsole.store.audit import AuditEntry, Seal, Verification
 from opsconsole.store.logs import LogLine
-from opsconsole.store.occurrences import OccurrenceFilter
-from opsconsole.store.runs import RunFilter
 from opsconsole.worker.work import population, stale
 
 LOG_PAGE = 1000
@@ -124,7 +124,7 @@ class Queries:
         """Every declared family of cache keys."""
         return self._backend.catalog.families
 
-    def count_keys(self, conditions: clearing.ClearFilter) -> Iterator[ClearProgress]:
+    def count_keys(self, conditions: ClearFilter) -> Iterator[ClearProgress]:
         """Counts the cached keys that `commands.clear_cache` would remove, step by step. Raises BadClearFilter, BadKey,
         Unavailable.
         """

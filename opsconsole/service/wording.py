@@ -10,10 +10,10 @@ from opsconsole.authoring.run import Run, RunState, Stop
 from opsconsole.core.humanize import age, count, duration, words
 from opsconsole.core.text import safe
 from opsconsole.rules.admission import Wait, WaitReason
+from opsconsole.rules.audit import AuditProblem, Seal, Verification
 from opsconsole.rules.backfill import Step, StepReason
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
 from opsconsole.rules.health import Finding, FindingKind
-from opsconsole.store.audit import AuditProblem, Seal, Verification
 
 
 def wait(wait: Wait) -> str:

@@ -3,82 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from opsconsole.core.database import Connection
-from opsconsole.core.errors import BadSeal
 from opsconsole.core.settings import Actor
+from opsconsole.rules.audit import FIRST, AuditEntry, AuditProblem, Seal, Verification
 from opsconsole.store.tables import audit
 
-FIRST = "0" * 64
-"""The hash before the first row."""
 TRIES = 100
 """A try fails only when another process appends at the same moment."""
 PAGE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """A row of the audit trail. `before` holds the arguments of a command, `after` its outcome."""
-
-    id: int
-    at: datetime
-    command: int | None
-    who: str
-    origin: str
-    verb: str
-    target: str
-    outcome: str
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """A row and its hash. A seal kept elsewhere is an anchor: the rows up to it cannot change unnoticed."""
-
-    row: int
-    hash: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Reads `ID:HASH`. Raises BadSeal."""
-        row, _, digest = text.strip().partition(":")
-        if not (row.isascii() and row.isdigit()) or len(digest) != len(FIRST) or set(digest) - set("0123456789abcdef"):
-            raise BadSeal(text)
-        return cls(int(row), digest)
-
-    def __str__(self) -> str:
-        return f"{self.row}:{self.hash}"
-
-
-class AuditProblem(StrEnum):
-    """What is wrong with the audit trail at a row."""
-
-    ROW_CHANGED = "row_changed"
-    PREVIOUS_ROW_MISSING = "previous_row_missing"
-    ANCHOR_MISSING = "anchor_missing"
-    ANCHOR_CHANGED = "anchor_changed"
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """The result of a verification: how many rows are valid, the seal of the last of them, and the first problem with
-    its row.
-    """
-
-    rows: int
-    seal: Seal | None
-    problem: AuditProblem | None = None
-    broken: int | None = None
 
 
 def append(

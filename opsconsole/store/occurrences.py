@@ -7,23 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, update
 
-from opsconsole.authoring.occurrence import Occurrence, OccurrenceRecord, OccurrenceState, Reason
+from opsconsole.authoring.occurrence import Occurrence, OccurrenceFilter, OccurrenceRecord, OccurrenceState, Reason
 from opsconsole.core.database import Connection
 from opsconsole.store.tables import occurrences, runs
 
 RUN_STATES = (OccurrenceState.DUE, OccurrenceState.RAN, OccurrenceState.LATE)
-
-
-class OccurrenceFilter(msgspec.Struct, frozen=True):
-    """Selects scheduled times of a job, in one of these states, in [since, until)."""
-
-    job: str | None = None
-    states: tuple[OccurrenceState, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,22 +12,23 @@ from sqlalchemy import Row, bindparam, case, func, insert, select, update
 from opsconsole.authoring.batch import Failure
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import ON_TIME
-from opsconsole.authoring.run import LIVE, NEEDS_A_LOOK, OPEN, Counts, Run, RunState, Selection, Stop, Trigger
+from opsconsole.authoring.run import (
+    LIVE,
+    NEEDS_A_LOOK,
+    OPEN,
+    Counts,
+    Run,
+    RunFilter,
+    RunState,
+    Selection,
+    Stop,
+    Trigger,
+)
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownRun
 from opsconsole.store import occurrences
 from opsconsole.store.tables import batches, failures, log, runs
-
-
-class RunFilter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Selects runs of a job, in one of these states, created in [since, until). Travels as JSON."""
-
-    job: str | None = None
-    states: tuple[RunState, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
-
 
 # Built once: it is executed with every batch, and building it takes longer than SQLite takes to execute it.
 _ADVANCED = ("planned", "ok", "failed", "skipped", "not_reached", "batches", "batches_done", "planning_done")

@@ -7,8 +7,9 @@ from typing import ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
 
-from opsconsole.cache.clearing import ClearFilter, ClearProgress
+from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import OpsconsoleError
 from screens.dialogs.dialog import INNER, title_line
 from screens.dialogs.text_dialog import TEXT_LENGTH, TextDialog

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from opsconsole.cache.clearing import ClearFilter, ClearProgress
+from opsconsole.cache.clearing import ClearProgress
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.core import humanize
 from opsconsole.service import confirmations
 from opsconsole.service.snapshot import CommandProgress

@@ -9,9 +9,10 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from opsconsole.cache.clearing import BadClearFilter, ClearFilter, ClearProgress, sweep
+from opsconsole.cache.clearing import BadClearFilter, ClearProgress, sweep
 from opsconsole.cache.client import Cache
 from opsconsole.cache.families import BadKey, Family
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import Exit, Unavailable
 
 HOUR = timedelta(hours=1)

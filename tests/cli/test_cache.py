@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from opsconsole.cache.clearing import ClearFilter
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.service import confirmations
 from tests.cli.conftest import RunCli

@@ -10,10 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
-from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
+from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunFilter, RunState
 from opsconsole.core.failpoints import Point
 from opsconsole.store import runs
-from opsconsole.store.runs import RunFilter
 from tests.faults import write_monitor
 from tests.faults.cluster import LEASE_SECONDS, Cluster, Process
 from tests.faults.operators import Operators

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.authoring.occurrence import OccurrenceRecord, Registration
+from opsconsole.authoring.occurrence import OccurrenceFilter, OccurrenceRecord, Registration
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.store import occurrences as accounts
 from opsconsole.store.registrations import registrations
@@ -354,7 +354,7 @@ def is_registered(place: Installation) -> bool:
 def accounted(place: Installation, job: str) -> list[OccurrenceRecord]:
     """What became of a job's instants."""
     with place.store.reading() as db:
-        return accounts.newest(db, accounts.OccurrenceFilter(job), limit=50)
+        return accounts.newest(db, OccurrenceFilter(job), limit=50)
 
 
 def test_row_22_sighup_takes_a_changed_schedule_over_and_keeps_the_last_good_one(

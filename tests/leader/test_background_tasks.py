@@ -11,8 +11,9 @@ import redis
 
 from opsconsole.authoring import outbox
 from opsconsole.authoring.outbox import Event
-from opsconsole.cache.clearing import BadClearFilter, ClearFilter
+from opsconsole.cache.clearing import BadClearFilter
 from opsconsole.cache.families import BadKey
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import Exit
 from opsconsole.core.settings import Actor, Role
 from opsconsole.embedded.redis import EmbeddedRedis

@@ -10,11 +10,10 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import select
 
-from opsconsole.authoring.run import RunState
+from opsconsole.authoring.run import RunFilter, RunState
 from opsconsole.leader.engine import Engine
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.store import pauses, registrations, runs
-from opsconsole.store.runs import RunFilter
 from opsconsole.store.tables import occurrences
 from tests.conftest import Installing
 from tests.installation import Installation

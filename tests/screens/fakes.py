@@ -11,8 +11,9 @@ from typing import Any
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.extensions import PanelContent
 from opsconsole.authoring.run import Counts, Run, RunState, Selection, Stop, Trigger
-from opsconsole.cache.clearing import ClearFilter, ClearProgress
+from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.errors import OpsconsoleError, UnknownBackfill, UnknownRun

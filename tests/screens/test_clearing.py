@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from textual import events
 
-from opsconsole.cache.clearing import BadClearFilter, ClearFilter, ClearProgress
+from opsconsole.cache.clearing import BadClearFilter, ClearProgress
 from opsconsole.cache.families import BadKey
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import NotAllowed, OpsconsoleError, Unavailable
 from opsconsole.service.snapshot import CommandProgress
 from screens.dialogs.clear import ClearDialog

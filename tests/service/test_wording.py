@@ -11,11 +11,11 @@ from opsconsole.authoring.run import Selection, Stop, StopReason
 from opsconsole.calendar.windows import Window
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.admission import Wait, WaitReason
+from opsconsole.rules.audit import AuditProblem, Seal, Verification
 from opsconsole.rules.backfill import Step, StepReason
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
 from opsconsole.service import wording
 from opsconsole.service.snapshot import Outcome
-from opsconsole.store.audit import AuditProblem, Seal, Verification
 
 AT = datetime(2025, 1, 19, 12, tzinfo=UTC)
 SEAL = Seal(8, "ab" * 32)

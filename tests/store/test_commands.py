@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from opsconsole.core.errors import Refused
 from opsconsole.core.settings import Actor
+from opsconsole.rules.audit import FIRST
 from opsconsole.store import Store, commands, migrate
-from opsconsole.store.audit import FIRST
 from opsconsole.store.commands import CommandState
 from opsconsole.store.tables import audit
 

@@ -15,10 +15,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from opsconsole.authoring.occurrence import Reason
+from opsconsole.authoring.occurrence import OccurrenceFilter, Reason
 from opsconsole.core.errors import Exit, SchemaMismatch
 from opsconsole.store import Store, migrate, occurrences, tables as schema
-from opsconsole.store.occurrences import OccurrenceFilter
 from opsconsole.store.registrations import registrations
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)

@@ -9,14 +9,13 @@ import pytest
 from alembic import command
 from sqlalchemy import column, insert, table, text
 
-from opsconsole.authoring.occurrence import Reason
+from opsconsole.authoring.occurrence import OccurrenceFilter, Reason
 from opsconsole.authoring.run import StopReason
 from opsconsole.core.database import Json, UtcTime
 from opsconsole.rules.backfill import StepReason
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
 from opsconsole.store import Store, backfills, commands, migrate, occurrences, registrations, runs
 from opsconsole.store.commands import CommandState
-from opsconsole.store.occurrences import OccurrenceFilter
 
 AT = datetime(2025, 1, 19, 12, tzinfo=UTC)
 LATER = datetime(2025, 1, 19, 12, 0, 10, tzinfo=UTC)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings as hypothesis_settings, stra
 
 from opsconsole import Job, Pack
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.occurrence import Occurrence, OccurrenceRecord, OccurrenceState, Reason
+from opsconsole.authoring.occurrence import Occurrence, OccurrenceFilter, OccurrenceRecord, OccurrenceState, Reason
 from opsconsole.authoring.run import Trigger
 from opsconsole.calendar.cron import TICK
 from opsconsole.calendar.windows import Window
@@ -20,7 +20,6 @@ from opsconsole.core.errors import UnknownJob
 from opsconsole.service import occurrences as history
 from opsconsole.service.snapshot import Occurrences
 from opsconsole.store import Store, migrate, occurrences, registrations, runs
-from opsconsole.store.occurrences import OccurrenceFilter
 from tests.packs import counting
 from tests.schedules import cron_of
 
