@@ -73,7 +73,7 @@ def cli(ctx: click.Context, config: Path | None, debug: bool, ascii_only: bool, 
     """
     ctx.obj = Options(config, debug, ascii_only, observe, read_only)
     if ctx.invoked_subcommand is None:
-        from opsconsole.cli.console import open_console  # loads the whole service, which `--help` does without
+        from opsconsole.cli.console import open_console  # `--help` and the commands do without it
 
         sys.exit(open_console(ctx.obj))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -15,7 +15,9 @@ from opsconsole.core.humanize import count, duration, words
 from opsconsole.rules.backfill import StepState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service import wording
-from opsconsole.service.service import Service
+
+if TYPE_CHECKING:
+    from opsconsole.service.service import Service
 
 MAX_RANGES = 20
 """Ranges of unfinished windows that are printed after a backfill."""

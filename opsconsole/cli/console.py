@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.session import open_service
+from opsconsole.cli.session import create_engine, open_service
 from opsconsole.cli.signals import start_watchdog
 from opsconsole.core.errors import Exit, OpsconsoleError
 from opsconsole.core.settings import Settings, private_folder, terminal
-from opsconsole.leader.engine import Engine
-from opsconsole.service.service import Service
+
+if TYPE_CHECKING:
+    from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ def require_terminal() -> None:
 
 def _lead(service: Service, options: Options) -> int:
     service.successor = lambda: _start_headless(service.settings)
-    engine = Engine(service.settings, service.store, service.catalog)
+    engine = create_engine(service)
     service.use_engine(engine)
     engine.start()
     service.announce("console")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.progress import bar
+from opsconsole.cli.session import create_engine
 from opsconsole.core.errors import Exit, OpsconsoleError, Refused
-from opsconsole.leader.engine import Engine
-from opsconsole.service.service import Service
-from opsconsole.service.snapshot import Outcome
+
+if TYPE_CHECKING:
+    from opsconsole.leader.engine import Engine
+    from opsconsole.service.service import Service
+    from opsconsole.service.snapshot import Outcome
 
 ANSWER_SECONDS = 2.0
 POLL_SECONDS = 0.1
@@ -57,7 +61,7 @@ def carry_out(service: Service, command: int) -> Outcome:
 def leading(service: Service, command: int) -> Iterator[Engine]:
     """Until the end of the block, this process carries out a command and its runs whenever no other process leads."""
     log_to_file(service.settings.folder)
-    engine = Engine(service.settings, service.store, service.catalog, only_command=command)
+    engine = create_engine(service, only_command=command)
     engine.start()
     try:
         yield engine

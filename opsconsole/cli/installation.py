@@ -10,7 +10,7 @@ from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.connection import connect
 from opsconsole.cache.statistics import sample
-from opsconsole.cli.session import store_trouble
+from opsconsole.cli.startup import store_trouble
 from opsconsole.core.database import Database, reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError
 from opsconsole.core.settings import Settings, masked, private_folder

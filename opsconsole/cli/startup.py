@@ -1,4 +1,4 @@
-"""Opens the service for a command: embedded Redis, store, jobs."""
+"""Starts the embedded Redis, prepares the databases, and loads the jobs for the service."""
 
 from __future__ import annotations
 
@@ -27,13 +27,8 @@ CHECK_SECONDS = 1.0
 
 
 @contextmanager
-def open_service(settings: Settings, *, patient: bool = False, note: bool = False) -> Iterator[Service]:
-    """The service, with everything embedded started and up to date.
-
-    With `patient`, an unreachable store is only logged: the caller shows that and waits. With `note`, a note on
-    standard error says that the cache ends with this command, if it does. Raises BadSettings, SchemaMismatch, or
-    Unavailable.
-    """
+def open_service(settings: Settings, *, patient: bool, note: bool) -> Iterator[Service]:
+    """The service until the end of the block: see `session.open_service`."""
     private_folder(settings.folder)
     with _redis(settings, note=note) as complete:
         jobs = catalog.load(complete.packs, complete.overrides, complete.options)

@@ -6,7 +6,6 @@ import sys
 
 import click
 
-from opsconsole.cli.installation import find_notes, find_problems
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json
 from opsconsole.cli.prompts import json_option
@@ -23,6 +22,8 @@ def command(options: Options, as_json: bool) -> None:
     Prints the effective configuration with secrets masked, then every problem and how to fix it. Exits with code 78 if
     there is one.
     """
+    from opsconsole.cli.installation import find_notes, find_problems  # loads SQLAlchemy and redis
+
     settings = load_settings(options)
     problems, notes = find_problems(settings), find_notes(settings)
     if as_json:

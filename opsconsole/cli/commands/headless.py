@@ -18,15 +18,15 @@ import click
 from opsconsole.authoring import catalog
 from opsconsole.cli.log_setup import JsonFormatter, log_to
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.session import open_service
+from opsconsole.cli.session import create_engine, open_service
 from opsconsole.core.errors import BadSettings, Exit
 from opsconsole.core.settings import Settings, private_folder
 from opsconsole.http.listener import BadAddress, Listener, listening, read_address
-from opsconsole.leader.engine import Engine
-from opsconsole.service.service import Service
 
 if TYPE_CHECKING:
     from opsconsole.http.server import Server
+    from opsconsole.leader.engine import Engine
+    from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
     signal.signal(signal.SIGHUP, lambda number, _frame: hangups.put(number))
     settings = load_settings(options)
     with _open_listener(settings, address) as listener, open_service(settings, patient=True) as service:
-        engine = Engine(service.settings, service.store, service.catalog)
+        engine = create_engine(service)
         service.use_engine(engine)
         server = _start_server(listener, service) if listener is not None else None
         engine.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,9 @@ from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
 from opsconsole.core.humanize import relative_time, timestamp
 from opsconsole.rules.pauses import Pause
-from opsconsole.service.snapshot import JobCard
+
+if TYPE_CHECKING:
+    from opsconsole.service.snapshot import JobCard
 
 
 @click.command("jobs")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -14,8 +14,10 @@ from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import count, timestamp
 from opsconsole.core.text import safe
-from opsconsole.service.service import Service
-from opsconsole.store.logs import LogLine
+
+if TYPE_CHECKING:
+    from opsconsole.service.service import Service
+    from opsconsole.store.logs import LogLine
 
 POLL_SECONDS = 0.3
 LONGEST_LINE = 2000

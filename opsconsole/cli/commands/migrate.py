@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from opsconsole.cli.installation import run_migrations
 from opsconsole.cli.options import Options, load_settings
 
 
@@ -13,5 +12,7 @@ from opsconsole.cli.options import Options, load_settings
 @click.pass_obj
 def command(options: Options, with_data: bool) -> None:
     """Upgrade the tables of the store to this version."""
+    from opsconsole.cli.installation import run_migrations  # loads SQLAlchemy
+
     for line in run_migrations(load_settings(options), with_data=with_data):
         click.echo(line)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsconsole.authoring.occurrence import OccurrenceState
+from opsconsole.authoring.occurrence import OccurrenceFilter, OccurrenceState
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import in_zone, print_json, print_table, utc
 from opsconsole.cli.prompts import json_option, past_time
 from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
 from opsconsole.core.humanize import duration, timestamp
-from opsconsole.service.snapshot import OccurrenceRow, OccurrenceTotal
-from opsconsole.store.occurrences import OccurrenceFilter
+
+if TYPE_CHECKING:
+    from opsconsole.service.snapshot import OccurrenceRow, OccurrenceTotal
 
 
 @click.command("occurrences")

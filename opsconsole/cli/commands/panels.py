@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +12,9 @@ from opsconsole.cli.output import print_json, print_table
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.errors import Exit
-from opsconsole.service.snapshot import PanelView
+
+if TYPE_CHECKING:
+    from opsconsole.service.snapshot import PanelView
 
 
 @click.command("panels")

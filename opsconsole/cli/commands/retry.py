@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
+from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunFilter, RunState
 from opsconsole.cli.commands.run import follow
 from opsconsole.cli.following import exit_code, follow_run, leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
@@ -15,8 +16,9 @@ from opsconsole.cli.prompts import dry_run_option, json_option, past_time, requi
 from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
 from opsconsole.core.humanize import count, timestamp
-from opsconsole.service.service import Service
-from opsconsole.store.runs import RunFilter
+
+if TYPE_CHECKING:
+    from opsconsole.service.service import Service
 
 MAX_RUNS = 10_000
 """Matching runs that are counted before the confirmation."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +14,9 @@ from opsconsole.cli.output import print_json, run_document, run_sentence
 from opsconsole.cli.prompts import dry_run_option, json_option, wait_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import count
-from opsconsole.service.service import Service
+
+if TYPE_CHECKING:
+    from opsconsole.service.service import Service
 
 
 @click.command("run")

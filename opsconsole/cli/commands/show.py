@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,9 @@ from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import count, timestamp
 from opsconsole.core.text import safe
 from opsconsole.service import wording
-from opsconsole.service.snapshot import RunPage
+
+if TYPE_CHECKING:
+    from opsconsole.service.snapshot import RunPage
 
 
 @click.command("show")

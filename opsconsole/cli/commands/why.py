@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,9 @@ from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import timestamp
 from opsconsole.core.text import safe
 from opsconsole.rules.explain import Answer, Proof
-from opsconsole.service.snapshot import Explanation
+
+if TYPE_CHECKING:
+    from opsconsole.service.snapshot import Explanation
 
 LONGEST_SENTENCE = 1000
 LONGEST_VALUE = 200

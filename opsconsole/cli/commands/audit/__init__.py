@@ -13,7 +13,7 @@ from opsconsole.cli.output import print_json, print_table, utc
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import timestamp
-from opsconsole.store.audit import AuditEntry
+from opsconsole.rules.audit import AuditEntry
 
 LONGEST_DETAILS = 80
 

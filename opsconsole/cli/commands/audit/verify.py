@@ -11,8 +11,8 @@ from opsconsole.cli.output import print_json
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.errors import Exit
+from opsconsole.rules.audit import Seal
 from opsconsole.service import wording
-from opsconsole.store.audit import Seal
 
 
 @click.command("verify")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +20,9 @@ from opsconsole.core.humanize import count
 from opsconsole.rules.backfill import StepState
 from opsconsole.rules.backfill_status import Backfill, BackfillState
 from opsconsole.service import confirmations
-from opsconsole.service.service import Service
+
+if TYPE_CHECKING:
+    from opsconsole.service.service import Service
 
 POLL_SECONDS = 0.2
 ACTIVE_RUNS = 50

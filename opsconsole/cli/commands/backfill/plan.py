@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +15,9 @@ from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.rules.actions import parse_date_range
 from opsconsole.rules.backfill import Only
-from opsconsole.service.service import Service
+
+if TYPE_CHECKING:
+    from opsconsole.service.service import Service
 
 jobs_argument = click.argument("jobs", metavar="JOB...", nargs=-1, required=True)
 since_option = click.option("--from", "since", metavar="DATE", required=True, help="First date, in each job's zone.")

@@ -6,10 +6,11 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
-from opsconsole.cache.clearing import ClearFilter, ClearProgress
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, print_table
@@ -19,8 +20,11 @@ from opsconsole.cli.session import open_service
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.text import safe
 from opsconsole.service import confirmations
-from opsconsole.service.service import Service
-from opsconsole.service.snapshot import Outcome
+
+if TYPE_CHECKING:
+    from opsconsole.cache.clearing import ClearProgress
+    from opsconsole.service.service import Service
+    from opsconsole.service.snapshot import Outcome
 
 POLL_SECONDS = 0.1
 

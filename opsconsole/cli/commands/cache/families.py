@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from opsconsole.cache.families import Family
-from opsconsole.cache.statistics import UsageSurvey
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, print_table
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import duration
+
+if TYPE_CHECKING:
+    from opsconsole.cache.statistics import UsageSurvey
 
 COUNT_SECONDS = 60.0
 """Counting stops after this time, and the rest is estimated."""

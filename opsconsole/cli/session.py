@@ -1,0 +1,31 @@
+"""Opens the service and creates the engine for a command. Both load their libraries only when they are called."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from opsconsole.core.settings import Settings
+
+if TYPE_CHECKING:
+    from opsconsole.leader.engine import Engine
+    from opsconsole.service.service import Service
+
+
+def open_service(settings: Settings, *, patient: bool = False, note: bool = False) -> AbstractContextManager[Service]:
+    """The service, with everything embedded started and up to date.
+
+    With `patient`, an unreachable store is only logged: the caller shows that and waits. With `note`, a note on
+    standard error says that the cache ends with this command, if it does. Raises BadSettings, SchemaMismatch, or
+    Unavailable.
+    """
+    from opsconsole.cli import startup  # loads SQLAlchemy and redis, which `--help` of a command does without
+
+    return startup.open_service(settings, patient=patient, note=note)
+
+
+def create_engine(service: Service, *, only_command: int | None = None) -> Engine:
+    """The engine for this process, not started. With `only_command`, it executes that command and its runs alone."""
+    from opsconsole.leader.engine import Engine  # loads APScheduler, which commands that only read do without
+
+    return Engine(service.settings, service.store, service.catalog, only_command=only_command)
