@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -14,8 +15,26 @@ from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection, reason
 from opsconsole.core.errors import Unavailable
 from opsconsole.core.settings import Settings
-from opsconsole.leader.engine import Engine
 from opsconsole.store import Store
+
+
+class LocalEngine(Protocol):
+    """What the service needs of the engine in its process. Most processes have none and never load one."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot lead; None while nothing is wrong."""
+
+    @property
+    def owner(self) -> str:
+        """This process's name in the lease."""
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether this process holds the lease."""
+
+    def wake(self) -> None:
+        """Checks for commands and runs now."""
 
 
 @dataclass
@@ -27,7 +46,7 @@ class Backend:
     catalog: Catalog
     resources: Resources
     now: Clock
-    engine: Engine | None = None
+    engine: LocalEngine | None = None
 
     @property
     def owner(self) -> str | None:

@@ -12,8 +12,7 @@ from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import clock
 from opsconsole.core.errors import Refused
 from opsconsole.core.settings import Role, Settings
-from opsconsole.leader.engine import Engine
-from opsconsole.service.backend import Backend
+from opsconsole.service.backend import Backend, LocalEngine
 from opsconsole.service.backfills import Backfills
 from opsconsole.service.commands import Commands
 from opsconsole.service.presence import PresenceAnnouncer
@@ -43,7 +42,7 @@ class Service:
         store: Store,
         catalog: Catalog,
         *,
-        engine: Engine | None = None,
+        engine: LocalEngine | None = None,
         now: clock.Clock = clock.now,
     ) -> None:
         assert settings.redis_url is not None  # noqa: S101 - the session sets a URL before it opens the service
@@ -72,7 +71,7 @@ class Service:
         return self._backend.catalog
 
     @property
-    def engine(self) -> Engine | None:
+    def engine(self) -> LocalEngine | None:
         """The engine of this process."""
         return self._backend.engine
 
@@ -81,7 +80,7 @@ class Service:
         """Whether this process's user may only view."""
         return self.settings.actor.role is not Role.OPERATOR
 
-    def use_engine(self, engine: Engine | None) -> None:
+    def use_engine(self, engine: LocalEngine | None) -> None:
         """Sets the engine of this process: commands wake it, and snapshots show its state."""
         self._backend.engine = engine
 
