@@ -295,14 +295,25 @@ HEAVY = (
 
 RUN_COMMANDS = """
 import sys
+import click
 from opsconsole.cli import cli, main
+
+def paths(command, path=()):
+    yield path
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from paths(command.get_command(context, name), (*path, name))
+
 sys.stdout = open("/dev/null", "w")
-for command in {commands}:
-    sys.argv = ["opsconsole", *command]
+helps = [[*path, "--help"] for path in paths(cli)]
+assert ["backfill", "plan", "--help"] in helps, helps
+for arguments in {commands}:
+    sys.argv = ["opsconsole", *arguments]
     try:
         main()
     except SystemExit as ended:
-        assert not ended.code, (command, ended.code)
+        assert not ended.code, (arguments, ended.code)
 print([name for name in {heavy} if name in sys.modules], file=sys.__stdout__)
 """
 
@@ -312,10 +323,32 @@ def loaded(script: str, folder: Path) -> str:
     return ran.stdout.strip()
 
 
-def test_help_and_the_next_scheduled_times_load_no_heavy_library(tmp_path: Path) -> None:
-    commands = '[["--help"], ["next", "0 0 * * *"]]'
+def test_the_help_of_every_command_loads_no_heavy_library(tmp_path: Path) -> None:
+    heavy = (
+        *HEAVY,
+        "croniter",
+        "cron_descriptor",
+        "opsconsole.service.service",
+        "opsconsole.leader",
+        "opsconsole.store",
+    )
+
+    assert loaded(RUN_COMMANDS.format(commands="helps", heavy=heavy), tmp_path) == "[]"
+
+
+def test_the_next_scheduled_times_load_no_heavy_library(tmp_path: Path) -> None:
+    commands = '[["next", "0 0 * * *"]]'
 
     assert loaded(RUN_COMMANDS.format(commands=commands, heavy=HEAVY), tmp_path) == "[]"
+
+
+def test_commands_that_only_read_load_no_engine(tmp_path: Path) -> None:
+    script = """
+import sys
+import opsconsole.cli.startup
+print([name for name in ("apscheduler", "opsconsole.leader.engine", "opsconsole.leader.runner") if name in sys.modules])
+"""
+    assert loaded(script, tmp_path) == "[]"
 
 
 def test_a_process_without_a_screen_never_loads_one(tmp_path: Path) -> None:
