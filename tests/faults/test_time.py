@@ -24,7 +24,7 @@ from tests.conftest import Installing
 from tests.faults.conftest import Start
 from tests.faults.fork_server import ForkServer
 from tests.installation import Installation
-from tests.leader.test_scheduler import Hands
+from tests.leader.test_scheduler import ManualClock
 from tests.packs import counting
 from tests.schedules import cron_of
 from tests.waiting import PATIENCE_SECONDS, eventually
@@ -54,7 +54,7 @@ def place(database_url: str, installing: Installing) -> Installation:
 
 
 @contextmanager
-def leading(place: Installation, at: Hands) -> Iterator[Engine]:
+def leading(place: Installation, at: ManualClock) -> Iterator[Engine]:
     engine = Engine(place.settings, place.store, place.catalog, now=at)
     engine.start()
     eventually(lambda: engine.is_leading, "it leads")
@@ -91,7 +91,7 @@ def all_ended(place: Installation) -> bool:
 
 @pytest.mark.parametrize("days", [1, 3650])
 def test_row_14_a_clock_set_forward_starts_no_burst(place: Installation, days: int) -> None:
-    at = Hands(START)
+    at = ManualClock(START)
     with leading(place, at):
         at.at = START + timedelta(days=days)
         eventually(lambda: instants(place) == 24 * days, "every hour is accounted for")
@@ -107,7 +107,7 @@ def test_row_14_a_clock_set_forward_starts_no_burst(place: Installation, days: i
 
 @pytest.mark.parametrize("back", [HOUR, 2 * MINUTE])
 def test_row_15_a_clock_set_back_repeats_nothing_and_delays_nothing(place: Installation, back: timedelta) -> None:
-    at = Hands(START + 50 * MINUTE - timedelta(seconds=1))
+    at = ManualClock(START + 50 * MINUTE - timedelta(seconds=1))
     with leading(place, at):
         at.at = START + 50 * MINUTE
         eventually(lambda: instants(place) == 1 and all_ended(place), "one o'clock has run")
@@ -125,10 +125,10 @@ def test_row_15_a_clock_set_back_repeats_nothing_and_delays_nothing(place: Insta
 def test_row_22_what_an_edited_schedule_still_owed_is_accounted_for(
     place: Installation, database_url: str, installing: Installing
 ) -> None:
-    with leading(place, Hands(START)):
+    with leading(place, ManualClock(START)):
         pass
     edited = install(installing, database_url, config=f'[jobs."{HOURLY}"]\ncron = "*/20 * * * *"\n')
-    at = Hands(START + 5 * HOUR)
+    at = ManualClock(START + 5 * HOUR)
     with leading(edited, at):
         time.sleep(1.2)
         assert told(edited) == [(START + 50 * MINUTE, 5, "missed", "not_leading")], "it does not fire at once"
@@ -144,21 +144,21 @@ def test_row_22_what_an_edited_schedule_still_owed_is_accounted_for(
 def test_row_22_a_removed_job_owes_nothing_when_it_comes_back(
     place: Installation, database_url: str, installing: Installing
 ) -> None:
-    with leading(place, Hands(START)):
+    with leading(place, ManualClock(START)):
         pass
     without = install(installing, database_url, packs="tests.packs.counting")
-    with leading(without, Hands(START + 5 * HOUR)):
+    with leading(without, ManualClock(START + 5 * HOUR)):
         eventually(lambda: instants(place) == 5, "what it owed is accounted for")
-    with leading(place, Hands(START + 50 * HOUR)):
+    with leading(place, ManualClock(START + 50 * HOUR)):
         time.sleep(1.2)
 
     assert told(place) == [(START + 50 * MINUTE, 5, "missed", "job_removed")]
 
 
 def test_row_23_starting_exactly_on_an_instant_runs_it_once(place: Installation) -> None:
-    with leading(place, Hands(START)):
+    with leading(place, ManualClock(START)):
         pass
-    at = Hands(START + 50 * MINUTE)
+    at = ManualClock(START + 50 * MINUTE)
     for _ in range(2):
         with leading(place, at):
             eventually(lambda: instants(place) == 1 and all_ended(place), "one o'clock has run")

@@ -132,7 +132,7 @@ def test_windows_run_in_parallel_if_the_job_allows_it(place: Installation) -> No
         executed(place, place.service.backfills.apply(number))
         eventually(
             lambda: place.service.backfills.get(number).counts.get(StepState.RUNNING) == 3,
-            "three windows go on at once",
+            "three windows are running at once",
         )
         ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
 
@@ -261,12 +261,12 @@ def test_a_paused_backfill_starts_no_window_until_it_is_resumed(place: Installat
     assert ended.counts == {StepState.DONE: 10}
 
 
-@pytest.mark.parametrize("deed", ["pause", "resume", "cancel"])
-def test_a_finished_backfill_refuses_pause_resume_and_cancel(place: Installation, deed: str) -> None:
+@pytest.mark.parametrize("action", ["pause", "resume", "cancel"])
+def test_a_finished_backfill_refuses_pause_resume_and_cancel(place: Installation, action: str) -> None:
     with place.leading():
         number = plan(place)
         applied(place, number)
-        refusal(place, getattr(place.service.backfills, deed)(number))
+        refusal(place, getattr(place.service.backfills, action)(number))
 
 
 def test_a_plan_cancelled_before_its_start_cannot_be_resumed(place: Installation) -> None:
@@ -405,7 +405,7 @@ def test_backfills_do_not_affect_health(place: Installation) -> None:
     with place.leading():
         fails = place.run("diary.page", "2025-02-01")
         before = wrong(place)
-        for _ in range(2):  # more than the newest runs that are kept at hand
+        for _ in range(2):  # more runs than the health check reads
             applied(place, plan(place))
         after = wrong(place)
         (rates,) = [each.rates for each in place.service.snapshot().histories if each.job == "diary.page"]

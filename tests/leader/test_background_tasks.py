@@ -143,8 +143,8 @@ def test_an_interrupted_clear_is_finished_by_the_next_leader(place: Installation
 
 def test_events_are_published_again(place: Installation, client: redis.Redis) -> None:
     with place.data.writing() as db:
-        outbox.append(db, [Event("Told", "old", {})], NOON - timedelta(hours=1))
-        outbox.append(db, [Event("Told", "new", {})], NOON)
+        outbox.append(db, [Event("Noted", "old", {})], NOON - timedelta(hours=1))
+        outbox.append(db, [Event("Noted", "new", {})], NOON)
 
     with place.leading():
         eventually(lambda: client.xlen("events") == 2, "both are published")

@@ -1,8 +1,7 @@
-"""A whole cluster in one thread: processes start, die at any boundary, stand still and come back too late, while the
-clock is set, operators ask for things and the configuration changes. What must always hold is looked at
-after each step.
+"""A whole cluster in one thread: processes start, die at any boundary, are paused and resume too late, while clocks are
+set, operators request actions and the configuration changes. The invariants are checked after each step.
 
-The scheduler, the runner, the orders and the lease are the real ones; only the clock is not, nor who turns the crank.
+The scheduler, the runner, the command handlers and the lease are real; the clock and the loop that drives them are not.
 """
 
 from __future__ import annotations
@@ -66,9 +65,9 @@ START = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
 KOLKATA = timedelta(hours=5, minutes=30)
 ANNA = Actor("anna", "here")
 TURN = timedelta(seconds=0.2)
-"""So long the clock goes on with each turn of a process's loop."""
+"""How far the clock advances with each turn of a process's loop."""
 
-# Every schedule that a job may get, with what it means, said a second time; the clock is Kolkata's, which never turns.
+# Every schedule that a job may get, with its meaning in Python; in Kolkata, which has no clock changes.
 MEANINGS: dict[str, Callable[[datetime], bool]] = {
     "0 * * * *": lambda t: t.minute == 0,
     "*/30 * * * *": lambda t: t.minute % 30 == 0,
@@ -87,28 +86,28 @@ people = {"anna": "fine", "ben": "fine", "chen": "fine", "dora": "fine", "emil":
 
 
 class Killed(BaseException):
-    """What a process dies of: nothing in it gets to say a word more."""
+    """Ends a process like kill -9: no code of the program catches it."""
 
 
 @dataclass
 class Clocks:
-    """The wall clock, the steady one, and the boundary at which the process at work dies or a database refuses."""
+    """The wall clock and the steady clock, and the number of boundaries until the process dies or gets an error."""
 
     wall: datetime = START
     steady: float = 0.0
-    doom: int = 0
+    countdown: int = 0
     dies: bool = True
 
     def now(self) -> datetime:
         return self.wall
 
-    def pass_by(self, time: timedelta) -> None:
+    def advance(self, time: timedelta) -> None:
         self.wall += time
         self.steady += time.total_seconds()
 
     def reach(self, point: Point) -> None:
-        self.doom -= 1
-        if self.doom != 0:
+        self.countdown -= 1
+        if self.countdown != 0:
             return
         if self.dies:
             raise Killed(point)
@@ -125,27 +124,27 @@ class Span:
     spec: str
     since: datetime
     until: datetime | None = None
-    instants: list[datetime] = field(default_factory=list)
+    times: list[datetime] = field(default_factory=list)
     walked: datetime | None = None
 
     def walk(self, until: datetime) -> None:
-        """Finds the instants up to a time by looking at each minute."""
+        """Finds the scheduled times up to a time by testing each minute."""
         until = until if self.until is None else min(until, self.until)
         at = self.walked or self.since.replace(second=0, microsecond=0)
         while at + MINUTE <= until:
             at += MINUTE
             if MEANINGS[self.cron]((at + KOLKATA).replace(tzinfo=None)):
-                self.instants.append(at)
+                self.times.append(at)
         self.walked = at
 
     def up_to(self, until: datetime) -> list[datetime]:
         self.walk(until)
-        return [at for at in self.instants if at <= until and (self.until is None or at <= self.until)]
+        return [at for at in self.times if at <= until and (self.until is None or at <= self.until)]
 
 
 @dataclass
-class Ground:
-    """The databases, made once; each example begins with a copy."""
+class Databases:
+    """The databases, created once; each example starts with a copy."""
 
     folder: Path
     store: Store
@@ -158,14 +157,14 @@ class Ground:
             for end in ("-wal", "-shm"):
                 (self.folder / f"{name}.db{end}").unlink(missing_ok=True)
             shutil.copyfile(self.folder / f"{name}.new", self.folder / f"{name}.db")
-        self.clocks.wall, self.clocks.steady, self.clocks.doom = START, 0.0, 0
+        self.clocks.wall, self.clocks.steady, self.clocks.countdown = START, 0.0, 0
 
 
 class Process:
-    """One process that leads, or thinks so."""
+    """A process that leads, or did so until it was paused."""
 
-    def __init__(self, ground: Ground, jobs: dict[str, Job], number: int) -> None:
-        self.clocks, self.store = ground.clocks, ground.store
+    def __init__(self, databases: Databases, jobs: dict[str, Job], number: int) -> None:
+        self.clocks, self.store = databases.clocks, databases.store
         self.catalog = Catalog((pack,), jobs, {})
         self.me = Identity(f"process {number}", "here", number, "1", "machine/boot/pid:[1]", "anna")
         with self.store.reading() as db:
@@ -176,7 +175,7 @@ class Process:
         self.token = token
         tools = Resources("sqlite://", "unix:///nowhere/redis.sock", now=self.clocks.now)
         tools.data.close()
-        tools.data = ground.data
+        tools.data = databases.data
         self.runner = Runner(
             self.store,
             tools,
@@ -188,7 +187,7 @@ class Process:
             now=self.clocks.now,
         )
         self.scheduler = Scheduler(self.store, self.catalog, token, planned=lambda: None, now=self.clocks.now)
-        self.scheduler._ticker.start = lambda: None  # the crank is turned by hand
+        self.scheduler._ticker.start = lambda: None  # the test calls tick()
 
     def open(self) -> None:
         self.runner.open()
@@ -199,13 +198,13 @@ class Process:
         self.runner.admit()
 
     def work(self, turns: int) -> None:
-        """So many turns of the loop that an engine goes through; what has begun is looked at in each."""
+        """Runs an engine's loop for some turns, and checks in each that no runs overlap."""
         for _ in range(turns):
             self.poll()
             none_overlap(self.store)
             self.scheduler.tick()
             self.runner.step()
-            self.clocks.pass_by(TURN)
+            self.clocks.advance(TURN)
 
     def stop(self) -> None:
         self.runner.drain(1.0)
@@ -219,12 +218,12 @@ class Process:
         failpoints.reach(Point.LEASE_RELEASED)
 
     def dies(self) -> None:
-        """Only memory is given back; nothing is written."""
+        """Frees memory; writes nothing."""
         for live in self.runner._live.values():
             live.stop_planning()
 
 
-DEEDS: dict[str, Callable[[Process], object]] = {
+ACTIONS: dict[str, Callable[[Process], object]] = {
     "polls": Process.poll,
     "ticks": lambda process: process.scheduler.tick(),
     "steps": lambda process: process.runner.step(),
@@ -235,15 +234,15 @@ DEEDS: dict[str, Callable[[Process], object]] = {
 
 
 class Cluster(RuleBasedStateMachine):
-    """The rules, and what must hold. The model is: which schedule each job had when, and what was seen to be final."""
+    """The rules and the invariants. The model has the schedules of each job over time, and the runs that have ended."""
 
-    ground: ClassVar[Ground]
+    databases: ClassVar[Databases]
     steps: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
-        self.ground.begin()
-        self.clocks, self.store, self.data = self.ground.clocks, self.ground.store, self.ground.data
+        self.databases.begin()
+        self.clocks, self.store, self.data = self.databases.clocks, self.databases.store, self.databases.data
         self.jobs = dict(JOBS)
         self.leader: Process | None = None
         self.frozen: list[Process] = []
@@ -255,17 +254,17 @@ class Cluster(RuleBasedStateMachine):
 
     # --- processes ----------------------------------------------------------------------------------------------
 
-    @rule(doom=st.one_of(st.just(0), st.integers(1, 4)))
+    @rule(countdown=st.one_of(st.just(0), st.integers(1, 4)))
     @precondition(lambda self: self.leader is None)
-    def start(self, doom: int = 0) -> None:
+    def start(self, countdown: int = 0) -> None:
         self.made += 1
-        process = Process(self.ground, self.jobs, self.made)
-        with self._dying_at(doom, process):
+        process = Process(self.databases, self.jobs, self.made)
+        with self._dying_at(countdown, process):
             with self.store.reading() as db:
                 before = registrations(db)
             self.leader = process
             failpoints.reach(Point.LEASE_TAKEN)
-            self._foresee(before)
+            self._begin_spans(before)
             process.open()
         self._is_planned()
 
@@ -278,22 +277,22 @@ class Cluster(RuleBasedStateMachine):
         with self.store.reading() as db:
             assert commands.requested(db) == [], "every requested command was executed"
 
-    @rule(doom=st.integers(1, 25))
+    @rule(countdown=st.integers(1, 25))
     @precondition(lambda self: self.leader is not None)
-    def kill(self, doom: int) -> None:
+    def kill(self, countdown: int) -> None:
         assert self.leader is not None
         process = self.leader
-        with self._dying_at(doom, process):
+        with self._dying_at(countdown, process):
             process.work(30)
             raise Killed
 
-    @rule(doom=st.integers(1, 25))
+    @rule(countdown=st.integers(1, 25))
     @precondition(lambda self: self.leader is not None)
-    def a_database_refuses(self, doom: int) -> None:
+    def a_database_refuses(self, countdown: int) -> None:
         assert self.leader is not None
         process = self.leader
         try:
-            with self._dying_at(doom, process, dies=False):
+            with self._dying_at(countdown, process, dies=False):
                 process.work(30)
         except SQLAlchemyError:
             process.let_go()
@@ -309,12 +308,12 @@ class Cluster(RuleBasedStateMachine):
             self.a_schedule_is_edited(name, cron)
         self.start()
 
-    @rule(doom=st.one_of(st.just(0), st.integers(1, 3)))
+    @rule(countdown=st.one_of(st.just(0), st.integers(1, 3)))
     @precondition(lambda self: self.leader is not None)
-    def stop(self, doom: int = 0) -> None:
+    def stop(self, countdown: int = 0) -> None:
         assert self.leader is not None
         process = self.leader
-        with self._dying_at(doom, process):
+        with self._dying_at(countdown, process):
             process.stop()
         self.leader = None
 
@@ -325,9 +324,9 @@ class Cluster(RuleBasedStateMachine):
         self.frozen.append(self.leader)
         self.leader = None
 
-    @rule(deed=st.sampled_from(sorted(DEEDS)))
+    @rule(action=st.sampled_from(sorted(ACTIONS)))
     @precondition(lambda self: self.frozen)
-    def thaw(self, deed: str) -> None:
+    def thaw(self, action: str) -> None:
         process = self.frozen.pop()
         with self.store.reading() as db:
             found = lease.read(db)
@@ -337,29 +336,29 @@ class Cluster(RuleBasedStateMachine):
             return
         before = self._written()
         with suppress(Fenced):
-            DEEDS[deed](process)
+            ACTIONS[action](process)
         with pytest.raises(Fenced):
             process.runner.interrupt()
         with self.store.writing() as db:
             assert not lease.renew(db, process.token, process.me.owner, self.clocks.now())
         process.let_go()
-        assert self._written() == before, "who was overtaken changes nothing any more"
+        assert self._written() == before, "a process that lost the lease changes nothing"
 
     # --- time, data, configuration ------------------------------------------------------------------------------
 
     @rule(minutes=st.sampled_from([1, 7, 29, 30, 31, 60, 61, 125]))
     def time_passes(self, minutes: int) -> None:
-        self.clocks.pass_by(minutes * MINUTE)
+        self.clocks.advance(minutes * MINUTE)
 
     @rule()
-    def it_is_exactly_the_next_half_hour(self) -> None:
+    def time_passes_to_the_next_half_hour(self) -> None:
         whole = self.clocks.wall.replace(minute=0, second=0, microsecond=0)
         halves = [half for n in range(1, 4) if (half := whole + n * HOUR / 2) > self.clocks.wall]
-        self.clocks.pass_by(halves[0] - self.clocks.wall)
+        self.clocks.advance(halves[0] - self.clocks.wall)
 
     @rule(days=st.integers(1, 3))
     def days_pass(self, days: int) -> None:
-        self.clocks.pass_by(days * DAY)
+        self.clocks.advance(days * DAY)
 
     @rule(minutes=st.sampled_from([1, 6, 90, 1500]))
     def the_clock_is_set_forward(self, minutes: int) -> None:
@@ -370,7 +369,7 @@ class Cluster(RuleBasedStateMachine):
         self.clocks.wall -= minutes * MINUTE
 
     @rule(item=st.sampled_from(sorted(people)), mood=st.sampled_from(["fine", "fails", "raises", "waits"]))
-    def somebody_feels_otherwise(self, item: str, mood: str) -> None:
+    def a_mood_changes(self, item: str, mood: str) -> None:
         counting.change(self.data, item, mood)
 
     @rule(name=names, cron=st.sampled_from(sorted(MEANINGS)))
@@ -382,7 +381,7 @@ class Cluster(RuleBasedStateMachine):
         self.jobs.pop(name, None)
 
     @rule()
-    def every_job_is_there_again(self) -> None:
+    def removed_jobs_return(self) -> None:
         self.jobs = {**JOBS, **self.jobs}
 
     # --- operators ----------------------------------------------------------------------------------------------
@@ -390,45 +389,45 @@ class Cluster(RuleBasedStateMachine):
     @rule(name=names, days_back=st.sampled_from([None, -1, 0, 1, 2]))
     def trigger(self, name: str, days_back: int | None) -> None:
         day = None if days_back is None else (self.clocks.wall + KOLKATA - days_back * DAY).date().isoformat()
-        self._ask(Verb.TRIGGER, name, {"date": day})
+        self._request(Verb.TRIGGER, name, {"date": day})
 
     @rule(number=st.integers(1, 40), force=st.booleans())
     def cancel(self, number: int, force: bool) -> None:
-        self._ask(Verb.CANCEL, str(number), {"force": force})
+        self._request(Verb.CANCEL, str(number), {"force": force})
 
     @rule(number=st.integers(1, 40), everything=st.booleans())
     def retry(self, number: int, everything: bool) -> None:
-        self._ask(Verb.RETRY, str(number), {"all": everything})
+        self._request(Verb.RETRY, str(number), {"all": everything})
 
     @rule()
     def retry_what_failed(self) -> None:
-        self._ask(Verb.RETRY, MATCHING, {"filter": {"states": ["failed", "partial", "cancelled"]}})
+        self._request(Verb.RETRY, MATCHING, {"filter": {"states": ["failed", "partial", "cancelled"]}})
 
     @rule(whom=targets, minutes=st.sampled_from([None, -5, 45, 3000]))
     def pause(self, whom: str, minutes: int | None) -> None:
         until = None if minutes is None else (self.clocks.wall + minutes * MINUTE).isoformat()
-        self._ask(Verb.PAUSE, whom, {"until": until})
+        self._request(Verb.PAUSE, whom, {"until": until})
 
     @rule(whom=targets)
     def resume(self, whom: str) -> None:
-        self._ask(Verb.RESUME, whom, {})
+        self._request(Verb.RESUME, whom, {})
 
     # --- what must always hold ----------------------------------------------------------------------------------
 
     @invariant()
-    def everything_holds(self) -> None:
+    def invariants_hold(self) -> None:
         type(self).steps += 1
         none_overlap(self.store)
         with self.store.reading() as db:
             self._tokens_grow(db)
-            self._instants_are_accounted_for(db)
+            self._scheduled_times_are_recorded_once(db)
             rows = rows_of(db, schema.runs)
             self._occurrences_have_their_runs(db, rows)
             self._runs_end_once_and_add_up(db, rows)
-            self._commands_leave_two_traces(db)
+            self._commands_have_audit_rows(db)
 
     def teardown(self) -> None:
-        """Everything is made well again; then the cluster must come to rest with nothing left to do."""
+        """Repairs everything; then the cluster must finish all its work."""
         for _ in range(len(self.frozen)):
             if self.leader is None:
                 self.start()
@@ -445,21 +444,21 @@ class Cluster(RuleBasedStateMachine):
             with self.store.reading() as db:
                 if not runs.unfinished(db):
                     break
-            self.clocks.pass_by(MINUTE if round_ < 50 else HOUR)
+            self.clocks.advance(MINUTE if round_ < 50 else HOUR)
         else:
-            raise AssertionError("the cluster does not come to rest")
+            raise AssertionError("the cluster does not finish its work")
         self._is_planned()
-        self.everything_holds()
+        self.invariants_hold()
         with self.store.reading() as db:
             assert commands.requested(db) == []
             checked = audit.verify(db)
             assert (checked.broken, checked.problem) == (None, None)
             for row in rows_of(db, schema.runs):
                 assert row["state"] in TERMINAL
-        self._effects_are_there()
+        self._items_have_their_effects()
         self.leader.dies()
 
-    # --- how it is looked at ------------------------------------------------------------------------------------
+    # --- checks -------------------------------------------------------------------------------------------------
 
     def _tokens_grow(self, db: Connection) -> None:
         found = lease.read(db)
@@ -470,9 +469,9 @@ class Cluster(RuleBasedStateMachine):
             newest = db.execute(select(table.c.token).order_by(table.c.token.desc()).limit(1)).scalar()
             assert (newest or 0) <= token
 
-    def _instants_are_accounted_for(self, db: Connection) -> None:
-        for name, known in registrations(db).items():
-            cursor = known.planned_until
+    def _scheduled_times_are_recorded_once(self, db: Connection) -> None:
+        for name, registration in registrations(db).items():
+            cursor = registration.planned_until
             assert cursor >= self.cursors.get(name, cursor), f"the cursor of {name} went back"
             self.cursors[name] = cursor
             expected = [(at, span.spec) for span in self.spans[name] for at in span.up_to(cursor)]
@@ -481,30 +480,30 @@ class Cluster(RuleBasedStateMachine):
             at = 0
             for row in rows:
                 assert row.instants > 0
-                mine = expected[at : at + row.instants]
-                assert len(mine) == row.instants, f"{name}: {row} stands for instants that there are not"
-                assert (mine[0][0], mine[-1][0]) == (row.due_at, row.last_due_at), f"{name}: {row}"
-                assert {spec for _, spec in mine} == {row.spec}, f"{name}: {row} goes by another schedule"
+                covered = expected[at : at + row.instants]
+                assert len(covered) == row.instants, f"{name}: {row} covers times that are not scheduled"
+                assert (covered[0][0], covered[-1][0]) == (row.due_at, row.last_due_at), f"{name}: {row}"
+                assert {spec for _, spec in covered} == {row.spec}, f"{name}: {row} has another schedule"
                 at += row.instants
-            assert expected[at:] == [], f"{name}: not accounted for"
+            assert expected[at:] == [], f"{name}: times without a row"
 
     def _is_planned(self) -> None:
-        """Whoever leads and has just looked owes no instant."""
+        """Asserts that a leader that has just ticked has planned every scheduled time up to now."""
         if self.leader is None:
             return
         with self.store.reading() as db:
-            known = registrations(db)
-        now = self.clocks.wall - TURN  # the turn ended with a little time
-        for name in self.leader.catalog:
-            cursor = known[name.name].planned_until
-            owed = [at for at in self.spans[name.name][-1].up_to(now) if at > cursor]
-            assert owed == [], f"{name.name} is behind its time"
+            registered = registrations(db)
+        now = self.clocks.wall - TURN  # the last turn advanced the clock after its tick
+        for job in self.leader.catalog:
+            cursor = registered[job.name].planned_until
+            unplanned = [at for at in self.spans[job.name][-1].up_to(now) if at > cursor]
+            assert unplanned == [], f"{job.name} has unplanned times"
 
     def _occurrences_have_their_runs(self, db: Connection, rows: list[dict[str, Any]]) -> None:
-        mine = {row["occurrence_id"]: row for row in rows if row["occurrence_id"] is not None}
-        assert len(mine) == sum(row["trigger"] == "schedule" for row in rows)
+        scheduled = {row["occurrence_id"]: row for row in rows if row["occurrence_id"] is not None}
+        assert len(scheduled) == sum(row["trigger"] == "schedule" for row in rows)
         for row in rows_of(db, schema.occurrences):
-            run = mine.pop(row["id"], None)
+            run = scheduled.pop(row["id"], None)
             if row["state"] in ("missed", "skipped"):
                 assert run is None
                 assert row["reason"] is not None
@@ -512,7 +511,7 @@ class Cluster(RuleBasedStateMachine):
             assert run is not None, f"{row} has no run"
             assert (run["job"], run["as_of"], row["instants"]) == (row["job"], row["due_at"], 1)
             assert (row["state"] == "due") == (run["state"] == RunState.QUEUED)
-        assert mine == {}
+        assert scheduled == {}
 
     def _runs_end_once_and_add_up(self, db: Connection, rows: list[dict[str, Any]]) -> None:
         table = schema.batches
@@ -533,8 +532,8 @@ class Cluster(RuleBasedStateMachine):
                 continue
             self.ended[number] = row
             assert row["ended_at"] is not None
-            told = row["ok"] + row["failed"] + row["skipped"] + row["not_reached"]
-            assert row["planned"] == told, f"run {number} does not add up: {row}"
+            total = row["ok"] + row["failed"] + row["skipped"] + row["not_reached"]
+            assert row["planned"] == total, f"run {number} does not add up: {row}"
             assert {each.state for each in whole} <= {"done", "failed", "not_reached"}
             if row["state"] == RunState.SUCCEEDED:
                 assert (row["failed"], row["not_reached"], row["planning_done"]) == (0, 0, True)
@@ -543,16 +542,16 @@ class Cluster(RuleBasedStateMachine):
                 assert row["failed"]
                 assert row["ok"] or row["skipped"]
 
-    def _commands_leave_two_traces(self, db: Connection) -> None:
-        told: dict[int, list[str]] = {}
+    def _commands_have_audit_rows(self, db: Connection) -> None:
+        outcomes: dict[int, list[str]] = {}
         for row in rows_of(db, schema.audit):
-            told.setdefault(row["command_id"], []).append(row["outcome"])
+            outcomes.setdefault(row["command_id"], []).append(row["outcome"])
         for row in rows_of(db, schema.commands):
             settled = [] if row["state"] == "requested" else [row["state"]]
-            assert told.pop(row["id"]) == ["requested", *settled]
-        assert told == {}
+            assert outcomes.pop(row["id"]) == ["requested", *settled]
+        assert outcomes == {}
 
-    def _effects_are_there(self) -> None:
+    def _items_have_their_effects(self) -> None:
         marked = {name: set(counting.marks(self.data, name)) for name in JOBS}
         with self.store.reading() as db:
             for run in runs.newest(db, limit=10_000):
@@ -562,53 +561,53 @@ class Cluster(RuleBasedStateMachine):
                 undone = run.counts.planned - run.counts.ok
                 assert len(missing) <= undone, f"run {run.id}: {missing} count as ok and have no effect"
 
-    # --- small ones ---------------------------------------------------------------------------------------------
+    # --- helpers ------------------------------------------------------------------------------------------------
 
-    def _foresee(self, before: dict[str, Registration]) -> None:
-        """Which schedules hold from now on: a changed one begins now, and never again where the old one has been."""
+    def _begin_spans(self, before: dict[str, Registration]) -> None:
+        """Begins a span for each changed schedule: now, but not before the time up to which the old one is planned."""
         for name in JOBS:
             spans, job = self.spans[name], self.jobs.get(name)
             begin = max(self.clocks.wall, before[name].planned_until) if name in before else self.clocks.wall
-            going_on = spans[-1] if spans and spans[-1].until is None else None
-            if going_on and (job is None or job.cron != going_on.cron):
-                going_on.until, going_on = begin, None
-            if job is not None and job.cron is not None and going_on is None:
+            current = spans[-1] if spans and spans[-1].until is None else None
+            if current and (job is None or job.cron != current.cron):
+                current.until, current = begin, None
+            if job is not None and job.cron is not None and current is None:
                 spans.append(Span(job.cron, job.spec, begin))
 
-    def _ask(self, verb: Verb, target: str, arguments: dict[str, Any]) -> None:
+    def _request(self, verb: Verb, target: str, arguments: dict[str, Any]) -> None:
         with self.store.writing() as db:
             commands.request(db, verb, target, arguments, ANNA, self.clocks.now())
 
     @contextmanager
-    def _dying_at(self, doom: int, process: Process, *, dies: bool = True) -> Iterator[None]:
-        self.clocks.doom, self.clocks.dies = doom, dies
+    def _dying_at(self, countdown: int, process: Process, *, dies: bool = True) -> Iterator[None]:
+        self.clocks.countdown, self.clocks.dies = countdown, dies
         try:
             yield
         except Killed:
             process.dies()
             self.leader = None
         finally:
-            self.clocks.doom = 0
+            self.clocks.countdown = 0
 
     def _written(self) -> dict[str, list[dict[str, Any]]]:
-        """All that the store remembers."""
+        """All rows of the store."""
         with self.store.reading() as db:
             return {table.name: rows_of(db, table) for table in schema.metadata.sorted_tables}
 
 
 def none_overlap(store: Store) -> None:
-    """Asserts that of one job and window, and of one group, there is one run that goes on."""
+    """Asserts that each window has at most one running run, and so does each group of exclusive jobs."""
     with store.reading() as db:
         live = [run for run in runs.unfinished(db) if run.state is RunState.RUNNING]
     for run in live:
         job = JOBS[run.job]
-        beside = [other for other in live if other is not run]
-        mine = [other for other in beside if other.job == job.name]
-        same = [other for other in mine if job.covers.unit is Unit.MOMENT or other.window.label == run.window.label]
-        assert same == [], f"{job.name}: two runs of one window go on at once"
-        assert len(mine) < job.parallel
-        groups = {JOBS[other.job].exclusive for other in beside if other not in mine}
-        assert job.exclusive is None or job.exclusive not in groups, f"{job.name} goes on beside another"
+        others = [other for other in live if other is not run]
+        of_job = [other for other in others if other.job == job.name]
+        same = [other for other in of_job if job.covers.unit is Unit.MOMENT or other.window.label == run.window.label]
+        assert same == [], f"{job.name}: two runs of one window are running"
+        assert len(of_job) < job.parallel
+        groups = {JOBS[other.job].exclusive for other in others if other not in of_job}
+        assert job.exclusive is None or job.exclusive not in groups, f"{job.name} is running with an exclusive job"
 
 
 def rows_of(db: Connection, table: Table) -> list[dict[str, Any]]:
@@ -616,7 +615,7 @@ def rows_of(db: Connection, table: Table) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
+def databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databases]:
     store, data = Store(f"sqlite:///{tmp_path / 'store.db'}"), Database(f"sqlite:///{tmp_path / 'data.db'}")
     migrate.upgrade(store)
     datatables.create_missing(data, [pack])
@@ -628,30 +627,30 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
         shutil.copyfile(tmp_path / f"{name}.db", tmp_path / f"{name}.new")
     clocks = Clocks()
     monkeypatch.setattr(schedulers, "steady", lambda: clocks.steady)
-    monkeypatch.setattr(failpoints, "_SETTING", "a boundary that a process dies at")
+    monkeypatch.setattr(failpoints, "_SETTING", "set by the test")
     monkeypatch.setattr(failpoints, "_pass", clocks.reach)
-    # A page is waited for, so that the same steps always find the same; nothing else here waits.
+    # Pages are waited for, so that an example is reproducible; nothing else here waits.
     monkeypatch.setattr(runners, "PAGE_WAIT_SECONDS", 30.0)
     monkeypatch.setattr(runners, "FLUSH_SECONDS", -1.0)
     monkeypatch.setattr(inline, "TICK_SECONDS", 0.0)
-    yield Ground(tmp_path, store, data, clocks)
+    yield Databases(tmp_path, store, data, clocks)
     store.close()
     data.close()
 
 
-def befalls(ground: Ground, *steps: tuple[Any, ...]) -> Cluster:
-    """A cluster after these steps, each looked at."""
-    machine: Cluster = type("Machine", (Cluster,), {"ground": ground})()
+def cluster_after(databases: Databases, *steps: tuple[Any, ...]) -> Cluster:
+    """Returns a cluster after these steps, with the invariants checked after each."""
+    machine: Cluster = type("Machine", (Cluster,), {"databases": databases})()
     for name, *arguments in steps:
         getattr(machine, name)(*arguments)
-        machine.everything_holds()
+        machine.invariants_hold()
     return machine
 
 
-@pytest.mark.parametrize("cron", ["*/30 * * * *", None], ids=["edited", "removed and back"])
-def test_setting_the_clock_back_before_a_job_changes_runs_no_time_twice(ground: Ground, cron: str | None) -> None:
-    machine = befalls(
-        ground,
+@pytest.mark.parametrize("cron", ["*/30 * * * *", None], ids=["edited", "removed and restored"])
+def test_setting_the_clock_back_before_a_job_changes_runs_no_time_twice(databases: Databases, cron: str | None) -> None:
+    machine = cluster_after(
+        databases,
         ("start",),
         ("time_passes", 61),
         ("work", 10),
@@ -659,7 +658,7 @@ def test_setting_the_clock_back_before_a_job_changes_runs_no_time_twice(ground: 
         ("the_clock_is_set_back", 130),
         ("start",),
         ("restart_with", "machine.hourly", cron),
-        ("every_job_is_there_again",),
+        ("removed_jobs_return",),
         ("stop",),
         ("start",),
         ("time_passes", 125),
@@ -670,14 +669,14 @@ def test_setting_the_clock_back_before_a_job_changes_runs_no_time_twice(ground: 
 
 @pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.soak)])
 def test_no_fault_of_a_cluster_loses_or_doubles_work(
-    examples: int, ground: Ground, capsys: pytest.CaptureFixture[str]
+    examples: int, databases: Databases, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    machine = type("Machine", (Cluster,), {"ground": ground, "steps": 0})
+    machine = type("Machine", (Cluster,), {"databases": databases, "steps": 0})
     how = settings(
         max_examples=examples,
         stateful_step_count=STEPS,
         deadline=None,
-        # A failure takes minutes to shrink, longer than a test may take; its steps are printed as they were.
+        # A failure takes minutes to shrink, longer than a test may take; its steps are printed without it.
         phases=[Phase.explicit, Phase.reuse, Phase.generate],
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
@@ -686,4 +685,4 @@ def test_no_fault_of_a_cluster_loses_or_doubles_work(
     run_state_machine_as_test(machine, settings=how)
 
     with capsys.disabled():
-        print(f"\n{machine.steps:,} steps looked at in {examples} examples")  # type: ignore[attr-defined] # noqa: T201
+        print(f"\n{machine.steps:,} steps checked in {examples} examples")  # type: ignore[attr-defined] # noqa: T201

@@ -34,7 +34,7 @@ def tools(database_url: str, redis_url: str) -> Iterator[Resources]:
 
 def emit(data: Database, *keys: str, at: datetime = NOON) -> None:
     with data.writing() as db:
-        outbox.append(db, [Event("Told", key, {"n": key}) for key in keys], at)
+        outbox.append(db, [Event("Noted", key, {"n": key}) for key in keys], at)
 
 
 def streamed(url: str) -> list[dict[str, str]]:
@@ -58,7 +58,7 @@ def test_events_are_published_once_in_order(tools: Resources, redis_url: str) ->
     assert [fields["key"] for fields in found] == keys
     first = {name: value for name, value in found[0].items() if name != "id"}
     assert first == {
-        "name": "Told",
+        "name": "Noted",
         "key": "k0000",
         "payload": '{"n":"k0000"}',
         "occurred_at": "2025-01-19T12:00:00.000+00:00",

@@ -1,4 +1,4 @@
-"""The lease: one process leads, everybody knows who, and who has lost it cannot write."""
+"""The lease: one process leads, all processes see which one, and a process that lost the lease cannot write."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def store(database_url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def leading(store: Store) -> Iterator[Leading]:
-    """Makes processes that may lead: each stands for one, though all are this one."""
+    """Makes Leadership objects, each in place of a separate process."""
     made: list[Leadership] = []
 
     def lead(seconds: float = LONG) -> Leadership:
@@ -250,8 +250,8 @@ def test_a_renewal_does_not_wait_for_a_long_write(store: Store, leading: Leading
     token = anna.try_take()
     assert token is not None
 
-    with store.fenced(token), store.writing() as beside:
-        assert lease.renew(beside, token, anna.me.owner, AT)
+    with store.fenced(token), store.writing() as other_transaction:
+        assert lease.renew(other_transaction, token, anna.me.owner, AT)
 
 
 def test_without_a_lease_every_write_is_refused(store: Store) -> None:

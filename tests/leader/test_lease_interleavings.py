@@ -1,7 +1,7 @@
-"""Two processes and one lease: every order in which their steps can fall, with nothing left to chance.
+"""Two processes and one lease: all interleavings of their steps, enumerated.
 
-A step is one transaction of the real lease, or a stretch of time. Orders that lead to the same state go on as one: each
-state is expanded once, by carrying every possible step out on a real store, and the orders are counted.
+A step is one transaction on the real lease, or the passing of time. Interleavings that reach the same state are merged:
+each state is expanded once, by executing every possible step on a real store, and the interleavings are counted.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ effects = Table(
 
 @dataclass(frozen=True)
 class Process:
-    """What one of them remembers. It never forgets a token it was given: the worst that a process can do which was
-    stopped at the wrong moment is to go on as if nothing had happened.
+    """What a process remembers. It never forgets its token: in the worst case, a process that was paused continues as
+    if it still led.
     """
 
     has_read: bool = False
@@ -51,7 +51,7 @@ class Process:
 
 @dataclass(frozen=True)
 class State:
-    """The lease in the store, both processes, and to whom each token was given: the n-th of `given` got token n."""
+    """The lease in the store, both processes, and the process that got each token: `given[n - 1]` got token n."""
 
     row: Lease | None = None
     both: tuple[Process, Process] = (Process(), Process())
@@ -63,43 +63,43 @@ class State:
 
 
 class Bench:
-    """A store that is put into any state, and the steps on it. Each says what the state is like after it, None when it
-    is not possible, and asserts what must hold of it.
+    """A store that can be set to any state, and the steps on it. Each step returns the next state, or None if it is
+    not possible, and asserts what must hold after it.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.accepted = self.refused = 0
-        self._there: Lease | None = None
+        self._written: Lease | None = None
 
     def put(self, row: Lease | None) -> None:
-        """Writes the lease as it is in a state."""
-        if row == self._there:
+        """Writes the lease of a state."""
+        if row == self._written:
             return
         with self.store.writing() as db:
-            if row is None or self._there is None:
+            if row is None or self._written is None:
                 db.execute(delete(lease))
             if row is not None:
                 me = row.holder or IDENTITIES[0]
                 values: dict[str, object] = {**asdict(row), **asdict(me), "owner": row.holder and me.owner}
                 del values["holder"]
-                db.execute(update(lease).values(values) if self._there else insert(lease).values(id=1, **values))
-        self._there = row
+                db.execute(update(lease).values(values) if self._written else insert(lease).values(id=1, **values))
+        self._written = row
 
     def current_row(self) -> Lease | None:
-        """The lease as it is in the store."""
+        """Reads the lease from the store."""
         with self.store.reading() as db:
-            self._there = leases.read(db)
-        return self._there
+            self._written = leases.read(db)
+        return self._written
 
     def read(self, state: State, who: int) -> State | None:
         last_read = self.current_row()
         before = state.both[who]
-        is_unchanged = before.lapsed and before.last_read == last_read  # its beat has not changed since
+        is_unchanged = before.lapsed and before.last_read == last_read  # no beat since
         return state.after(who, replace(before, has_read=True, last_read=last_read, lapsed=is_unchanged), last_read)
 
     def lapse(self, state: State, who: int) -> State | None:
-        """So much time passes that what the process saw last counts as left behind, if it is still like that."""
+        """The lease that the process read last expires, unless it has been renewed since."""
         before = state.both[who]
         if before.lapsed or before.last_read is None or before.last_read.holder is None:
             return None
@@ -130,7 +130,9 @@ class Bench:
         row = self.current_row()
         assert state.row is not None
         assert mine == self._holds(state, who)
-        assert row == (replace(state.row, beat=state.row.beat + 1) if mine else state.row), "another's is not touched"
+        assert row == (replace(state.row, beat=state.row.beat + 1) if mine else state.row), (
+            "the lease of another process is unchanged"
+        )
         return state.after(who, before, row)
 
     def release(self, state: State, who: int) -> State | None:
@@ -144,7 +146,7 @@ class Bench:
         if self._holds(state, who):
             assert row == replace(state.row, beat=state.row.beat + 1, holder=None)
         else:
-            assert row == state.row, "another's is not touched"
+            assert row == state.row, "the lease of another process is unchanged"
         return state.after(who, before, row)
 
     def write(self, state: State, who: int) -> State | None:
@@ -162,7 +164,7 @@ class Bench:
         overtaken = state.given[-1] != who or len(state.given) != token
         assert accepted != overtaken, "a leader may write until another process leads"
         assert [tuple(row) for row in written] == ([(token, who)] if accepted else [])
-        assert not accepted or state.given[token - 1] == who, "a token is one process's"
+        assert not accepted or state.given[token - 1] == who, "a token belongs to one process"
         self.accepted += accepted
         self.refused += not accepted
         assert self.current_row() == state.row

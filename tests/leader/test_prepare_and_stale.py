@@ -1,4 +1,4 @@
-"""What jobs may do besides a batch: find out once what all batches share, tell what is stale, and emit events."""
+"""Optional parts of jobs: facts prepared once for all batches, stale items, and events."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_all_batches_and_retries_share_the_prepared_facts(place: Installation) -
     first = place.run("notes.copy", DAY)
     write(place, ("later", "good"))
     with place.data.writing() as db:
-        db.execute(update(notes).where(notes.c.id == "n99").values(text="mended"))
+        db.execute(update(notes).where(notes.c.id == "n99").values(text="fixed"))
     second = place.retry(first.id)
 
     assert first.facts == second.facts == {"notes": 11}
@@ -52,8 +52,8 @@ def test_an_event_is_committed_with_its_change_or_not_at_all(place: Installation
 
     place.run("notes.copy", DAY)
 
-    told = rows(place, select(outbox.events.c.key, outbox.events.c.payload).order_by(outbox.events.c.key))
-    assert told == [(f"n{i}:good", {"note": f"n{i}", "text": "good"}) for i in range(10)]
+    emitted = rows(place, select(outbox.events.c.key, outbox.events.c.payload).order_by(outbox.events.c.key))
+    assert emitted == [(f"n{i}:good", {"note": f"n{i}", "text": "good"}) for i in range(10)]
 
 
 def test_running_a_window_twice_emits_no_event_twice(place: Installation) -> None:

@@ -1,4 +1,4 @@
-"""A run's life beside others: it waits, excludes, is replaced, cancelled, resumed and retried."""
+"""The life of a run: it waits, excludes others, is replaced, cancelled, resumed and retried."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from opsconsole.store import pauses, registrations, runs
 from opsconsole.store.tables import occurrences
 from tests.conftest import Installing
 from tests.installation import Installation
-from tests.leader.test_scheduler import Hands
+from tests.leader.test_scheduler import ManualClock
 from tests.packs import counting
 from tests.waiting import PATIENCE_SECONDS, eventually
 from tests.worker.test_processes import is_alive
@@ -70,7 +70,8 @@ def test_a_job_waits_for_the_job_it_comes_after(place: Installation) -> None:
         two = place.begin("queue.second", DAY)
         elsewhere = place.begin("queue.second", "2025-01-20")
         eventually(
-            lambda: place.service.queries.run(elsewhere).state is not RunState.QUEUED, "another day's need not wait"
+            lambda: place.service.queries.run(elsewhere).state is not RunState.QUEUED,
+            "the run of another day does not wait",
         )
         waiting = {progress.run.id: progress.waits for progress in place.service.snapshot().live}
         assert place.service.queries.run(two).state is RunState.QUEUED
@@ -118,14 +119,14 @@ def test_exclusive_jobs_run_one_at_a_time(place: Installation) -> None:
 
 @pytest.mark.usefixtures("slow")
 def test_a_new_run_replaces_the_previous_one(place: Installation) -> None:
-    clock = Hands(NOON - timedelta(minutes=5))
+    clock = ManualClock(NOON - timedelta(minutes=5))
     engine = Engine(place.settings, place.store, place.catalog, now=clock)
     place.service.use_engine(engine)
     engine.start()
     try:
         eventually(lambda: is_registered(place, "queue.newest"), "the leader has registered the job")
         clock.at = NOON
-        eventually(lambda: len(counting.tried(place.data, "queue.newest")) >= 1, "the run of noon is at it")
+        eventually(lambda: len(counting.tried(place.data, "queue.newest")) >= 1, "the run of noon has started")
         clock.at = NOON + timedelta(hours=1)
         eventually(
             lambda: len(place.service.queries.runs(limit=9, job="queue.newest")) == 2, "the next hour is planned"
@@ -148,14 +149,14 @@ def test_a_new_run_replaces_the_previous_one(place: Installation) -> None:
 def test_cancelling_ends_a_run_after_the_current_batch_and_records_who_cancelled(place: Installation) -> None:
     with place.leading():
         number = place.begin("queue.first", DAY)
-        eventually(lambda: len(counting.tried(place.data, "queue.first")) == 1, "the first batch is under way")
-        said = done(place, place.service.commands.cancel(number, note="wrong day"))
+        eventually(lambda: len(counting.tried(place.data, "queue.first")) == 1, "the first batch is running")
+        message = done(place, place.service.commands.cancel(number, note="wrong day"))
         ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
         again = place.service.commands.outcome(place.service.commands.cancel(number), PATIENCE_SECONDS)
         retried = place.retry(number)
 
     who = place.settings.actor.name
-    assert said == f"run {number} of queue.first ends when its batches in flight are done"
+    assert message == f"run {number} of queue.first ends when its batches in flight are done"
     assert ended is not None
     assert (ended.state, ended.error) == (RunState.CANCELLED, f"cancelled by {who}: wrong day")
     assert ended.counts.ok >= 1
@@ -177,14 +178,14 @@ def test_cancelling_by_force_ends_an_endless_loop(installing: Installing, databa
         (_, _, pid) = counting.tried(place.data)[0]
         done(place, place.service.commands.cancel(number, force=True))
         ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
-        beside = place.run("counting.names", DAY)
+        other = place.run("counting.names", DAY)
 
     assert ended is not None
     assert (ended.state, ended.counts.not_reached) == (RunState.CANCELLED, 1)
     assert not is_alive(pid)
     assert pid != os.getpid()
     assert f"[counting.count] batch 1: worker process {pid} was ended by SIGTERM" in log_of(place, number)
-    assert beside.state is RunState.SUCCEEDED
+    assert other.state is RunState.SUCCEEDED
 
 
 @pytest.mark.usefixtures("slow")
@@ -205,7 +206,7 @@ def test_a_queued_run_is_cancelled_without_starting(place: Installation) -> None
 def test_an_interrupted_run_is_cancelled_by_another_leader(place: Installation) -> None:
     with place.leading():
         number = place.begin("queue.first", DAY)
-        eventually(lambda: len(counting.tried(place.data, "queue.first")) == 1, "the first batch is under way")
+        eventually(lambda: len(counting.tried(place.data, "queue.first")) == 1, "the first batch is running")
     interrupted = place.service.queries.run(number)
     place.service.commands.cancel(number)
     with place.leading():
@@ -223,16 +224,16 @@ def test_every_matching_run_is_retried_once(place: Installation) -> None:
         failed = [place.run("counting.count", f"2025-01-{day:02}") for day in (1, 2, 3)]
         place.run("counting.names", DAY)
         counting.change(place.data, "ben", "fine")
-        wanted = RunFilter(job="counting.count", states=(RunState.PARTIAL,))
-        meant = place.service.queries.retryable(wanted, limit=10)
-        outcome = place.service.commands.outcome(place.service.commands.retry_matching(wanted), PATIENCE_SECONDS)
+        selected = RunFilter(job="counting.count", states=(RunState.PARTIAL,))
+        retryable = place.service.queries.retryable(selected, limit=10)
+        outcome = place.service.commands.outcome(place.service.commands.retry_matching(selected), PATIENCE_SECONDS)
         assert outcome is not None
         ended = [
             run for number in outcome.runs if (run := place.service.commands.wait_for_run(number, PATIENCE_SECONDS))
         ]
-        again = place.service.commands.outcome(place.service.commands.retry_matching(wanted), PATIENCE_SECONDS)
+        again = place.service.commands.outcome(place.service.commands.retry_matching(selected), PATIENCE_SECONDS)
 
-    assert [run.id for run in meant] == [run.id for run in failed]
+    assert [run.id for run in retryable] == [run.id for run in failed]
     assert outcome.done == "queued 3 runs"
     assert [(run.state, run.counts.planned, run.parent) for run in ended] == [
         (RunState.SUCCEEDED, 1, parent.id) for parent in failed
@@ -265,7 +266,7 @@ def test_matching_runs_for_moments_are_retried_in_turn(place: Installation) -> N
 
 
 def test_times_in_a_pause_are_skipped_and_later_ones_run(place: Installation) -> None:
-    clock = Hands(NOON - timedelta(minutes=5))
+    clock = ManualClock(NOON - timedelta(minutes=5))
     with place.store.writing() as db:
         pauses.add(db, "queue", since=NOON - timedelta(hours=1), until=NOON + timedelta(hours=2), who="ben", note="tea")
     engine = Engine(place.settings, place.store, place.catalog, now=clock)
@@ -274,15 +275,15 @@ def test_times_in_a_pause_are_skipped_and_later_ones_run(place: Installation) ->
         eventually(lambda: is_registered(place, "queue.newest"), "the leader has registered the job")
         for hour in range(4):
             clock.at = NOON + timedelta(hours=hour, seconds=1)
-            eventually(lambda hour=hour: len(told(place)) == hour + 1, "the hour is planned")  # type: ignore[misc]
-            eventually(lambda: ("due", None) not in told(place), "its run has begun")
+            eventually(lambda hour=hour: len(outcomes(place)) == hour + 1, "the hour is planned")  # type: ignore[misc]
+            eventually(lambda: ("due", None) not in outcomes(place), "its run has started")
     finally:
         engine.stop(grace_seconds=1)
 
-    assert told(place) == [("skipped", "paused"), ("skipped", "paused"), ("ran", None), ("ran", None)]
+    assert outcomes(place) == [("skipped", "paused"), ("skipped", "paused"), ("ran", None), ("ran", None)]
 
 
-def told(place: Installation) -> list[tuple[str, str | None]]:
+def outcomes(place: Installation) -> list[tuple[str, str | None]]:
     with place.store.reading() as db:
         query = select(occurrences.c.state, occurrences.c.reason).where(occurrences.c.job == "queue.newest")
         return [(state, reason) for state, reason in db.execute(query.order_by(occurrences.c.due_at))]

@@ -1,4 +1,4 @@
-"""What results add up to."""
+"""The totals of a run, added up from the results of its batches."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def store(database_url: str) -> Iterator[Store]:
 
 
 def test_the_hit_rate_covers_all_batches(store: Store) -> None:
-    tally = RunTotals(run(RunState.RUNNING), JOB)
+    totals = RunTotals(run(RunState.RUNNING), JOB)
 
     with store.writing() as db:
-        tally.add_result(db, 1, BatchResult(7, 1, 1, ok=4, metrics={"cache_hits": 3, "cache_misses": 1, "other": 5}))
-        tally.add_result(db, 2, BatchResult(7, 2, 1, ok=4, metrics={"cache_hits": 4, "cache_misses": 1}))
-        tally.add_result(db, 3, BatchResult(7, 3, 1, ok=4, metrics={"empty_hits": 0}))
+        totals.add_result(db, 1, BatchResult(7, 1, 1, ok=4, metrics={"cache_hits": 3, "cache_misses": 1, "other": 5}))
+        totals.add_result(db, 2, BatchResult(7, 2, 1, ok=4, metrics={"cache_hits": 4, "cache_misses": 1}))
+        totals.add_result(db, 3, BatchResult(7, 3, 1, ok=4, metrics={"empty_hits": 0}))
 
-    assert tally.metrics == {
+    assert totals.metrics == {
         "cache_hits": 7,
         "cache_misses": 2,
         "cache_hit_rate": 0.7778,

@@ -1,4 +1,4 @@
-"""A leader that was away for days: what it catches up with, what it lets be, and what it writes down."""
+"""Scheduled times after a downtime: which ones run late, which are missed, and what is recorded."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from tests.waiting import eventually
 
 THURSDAY = datetime(2025, 1, 16, 12, 10, tzinfo=UTC)
 SUNDAY = datetime(2025, 1, 19, 12, 40, tzinfo=UTC)
-DAY_LONG, HOUR = timedelta(days=1), timedelta(hours=1)
+HOUR = timedelta(hours=1)
 ME = Identity("uuid", "web1", 812, "1", "boot", "asha")
 
 
 @dataclass
-class Hands:
-    """A clock that stands where it is put."""
+class ManualClock:
+    """A clock that shows the time it was set to."""
 
     at: datetime
 
@@ -54,23 +54,23 @@ def place(database_url: str, installing: Installing) -> Installation:
 
 
 @contextmanager
-def leading(place: Installation, clock: Hands) -> Iterator[Engine]:
+def leading(place: Installation, clock: ManualClock) -> Iterator[Engine]:
     engine = Engine(place.settings, place.store, place.catalog, now=clock)
     engine.start()
-    eventually(lambda: registered(place), "the jobs are known to the store")
+    eventually(lambda: is_registered(place), "the jobs are registered")
     try:
         yield engine
     finally:
         engine.stop(grace_seconds=1)
 
 
-def registered(place: Installation) -> bool:
+def is_registered(place: Installation) -> bool:
     with place.store.reading() as db:
         return len(db.execute(select(jobs.c.job)).all()) == 4
 
 
-def told(place: Installation, job: str) -> list[tuple[str, str, int, str, str | None]]:
-    """What is written of a job's instants: (first, last, how many, state, reason)."""
+def occurrence_rows(place: Installation, job: str) -> list[tuple[str, str, int, str, str | None]]:
+    """A job's recorded scheduled times: (first, last, count, state, reason)."""
     with place.store.reading() as db:
         rows = db.execute(select(occurrences).where(occurrences.c.job == job).order_by(occurrences.c.due_at)).all()
     return [
@@ -88,24 +88,24 @@ def all_ended(place: Installation) -> bool:
 
 
 def test_after_three_days_of_downtime_every_time_is_recorded_and_few_run(place: Installation) -> None:
-    with leading(place, Hands(THURSDAY)):
+    with leading(place, ManualClock(THURSDAY)):
         pass
-    clock = Hands(SUNDAY)
+    clock = ManualClock(SUNDAY)
     with leading(place, clock):
-        eventually(lambda: all_ended(place), "everything is caught up with")
+        eventually(lambda: all_ended(place), "all missed times are caught up")
         clock.at = SUNDAY + timedelta(minutes=20, seconds=5)
-        eventually(lambda: len(told(place, "clockwork.hourly")) == 3, "the next hour is planned")
+        eventually(lambda: len(occurrence_rows(place, "clockwork.hourly")) == 3, "the next hour is planned")
         eventually(lambda: all_ended(place), "the next hour's run has ended")
 
-    assert told(place, "clockwork.hourly") == [
+    assert occurrence_rows(place, "clockwork.hourly") == [
         ("16 13:00", "19 11:00", 71, "missed", "superseded"),
         ("19 12:00", "19 12:00", 1, "late", None),
         ("19 13:00", "19 13:00", 1, "ran", None),
     ]
-    assert told(place, "clockwork.forgetful") == [
+    assert occurrence_rows(place, "clockwork.forgetful") == [
         ("16 12:15", "19 12:15", 73, "missed", "not_leading"),
     ]
-    assert told(place, "clockwork.nightly") == [
+    assert occurrence_rows(place, "clockwork.nightly") == [
         ("16 19:00", "16 19:00", 1, "missed", "catch_up_limit"),
         ("17 19:00", "17 19:00", 1, "late", None),
         ("18 19:00", "18 19:00", 1, "late", None),
@@ -124,74 +124,77 @@ def test_after_three_days_of_downtime_every_time_is_recorded_and_few_run(place: 
 
 
 def test_a_restart_does_not_run_a_time_twice(place: Installation) -> None:
-    clock = Hands(THURSDAY)
+    clock = ManualClock(THURSDAY)
     with leading(place, clock):
         clock.at = THURSDAY + HOUR
-        eventually(lambda: len(told(place, "clockwork.hourly")) == 1 and all_ended(place), "the hour's run has ended")
+        eventually(
+            lambda: len(occurrence_rows(place, "clockwork.hourly")) == 1 and all_ended(place),
+            "the hour's run has ended",
+        )
     before = len(place.service.queries.runs(limit=100))
 
-    clock.at = THURSDAY - HOUR  # somebody sets the clock back ...
+    clock.at = THURSDAY - HOUR  # an operator sets the clock back ...
     with leading(place, clock):
-        clock.at = THURSDAY + HOUR + timedelta(minutes=1)  # ... and right again
+        clock.at = THURSDAY + HOUR + timedelta(minutes=1)  # ... and forward again
         time.sleep(1.2)
 
     assert len(place.service.queries.runs(limit=100)) == before
-    assert len(told(place, "clockwork.hourly")) == 1
+    assert len(occurrence_rows(place, "clockwork.hourly")) == 1
 
 
 def test_a_time_during_the_previous_run_is_skipped_or_queued(place: Installation) -> None:
-    counting.put(place.data, {"ben": "collides"}, left=4)  # each hourly run of the two meets it twice or so
-    clock = Hands(THURSDAY)
+    counting.put(place.data, {"ben": "collides"}, left=4)  # about two conflicts for the hourly run of each job
+    clock = ManualClock(THURSDAY)
 
     with leading(place, clock):
         clock.at = one = THURSDAY + timedelta(minutes=50)
-        eventually(lambda: len(counting.tried(place.data, "clockwork.hourly")) == 1, "the run meets a conflict")
-        eventually(lambda: len(counting.tried(place.data, "clockwork.patient")) == 1, "so does the other job's")
+        eventually(lambda: len(counting.tried(place.data, "clockwork.hourly")) == 1, "the run has a conflict")
+        eventually(lambda: len(counting.tried(place.data, "clockwork.patient")) == 1, "the other job's run has one too")
         blocking = place.service.queries.runs(limit=1, job="clockwork.hourly")[0].id
-        clock.at = one + HOUR  # now the conflict is tried again, and met again
-        eventually(lambda: len(told(place, "clockwork.hourly")) == 2, "the next hour is planned")
+        clock.at = one + HOUR  # now the batch is retried, with another conflict
+        eventually(lambda: len(occurrence_rows(place, "clockwork.hourly")) == 2, "the next hour is planned")
         for minute in range(3, 8):
             clock.at = one + HOUR + timedelta(minutes=minute)
             time.sleep(0.2)
         eventually(lambda: all_ended(place), "all runs have ended")
 
-    assert told(place, "clockwork.hourly")[1] == ("16 14:00", "16 14:00", 1, "skipped", "overlap")
+    assert occurrence_rows(place, "clockwork.hourly")[1] == ("16 14:00", "16 14:00", 1, "skipped", "overlap")
     with place.store.reading() as db:
         mine = (occurrences.c.job == "clockwork.hourly") & (occurrences.c.state == "skipped")
         assert db.execute(select(occurrences.c.blocked_by).where(mine)).scalar() == blocking
-    assert told(place, "clockwork.patient")[1] == ("16 14:00", "16 14:00", 1, "late", None)
+    assert occurrence_rows(place, "clockwork.patient")[1] == ("16 14:00", "16 14:00", 1, "late", None)
     assert len(windows_of(place, "clockwork.hourly")) == 1
     first, second = windows_of(place, "clockwork.patient")
     assert (first[1], second[1]) == (RunState.SUCCEEDED, RunState.SUCCEEDED)
     a, b = reversed(place.service.queries.runs(limit=2, job="clockwork.patient"))
     assert a.ended_at is not None
     assert b.started_at is not None
-    assert a.ended_at <= b.started_at, "one of a moment's job at a time"
+    assert a.ended_at <= b.started_at, "a job without windows has one run at a time"
 
 
 def test_a_conflicting_plan_does_not_affect_other_jobs(place: Installation) -> None:
-    with leading(place, Hands(THURSDAY)):
+    with leading(place, ManualClock(THURSDAY)):
         pass
     one = THURSDAY + timedelta(minutes=50)
-    with place.store.writing() as db:  # as if somebody had accounted for one o'clock already
+    with place.store.writing() as db:  # as if another leader had already recorded one o'clock
         row = {"job": "clockwork.hourly", "due_at": one, "last_due_at": one, "instants": 1, "state": "missed"}
         db.execute(occurrences.insert().values(**row, spec="x", token=1, recorded_at=one))
 
-    with leading(place, Hands(one)):
-        eventually(lambda: len(told(place, "clockwork.patient")) == 1, "the other hourly job is planned")
+    with leading(place, ManualClock(one)):
+        eventually(lambda: len(occurrence_rows(place, "clockwork.patient")) == 1, "the other hourly job is planned")
 
-    assert len(told(place, "clockwork.hourly")) == 1
+    assert len(occurrence_rows(place, "clockwork.hourly")) == 1
 
 
 # --- manual jobs --------------------------------------------------------------------------------------------------
 
 
 def plan_once(place: Installation, at: datetime, catalog: Catalog | None = None) -> None:
-    """What a new leader registers and plans."""
+    """Registers and plans the jobs, as a new leader does."""
     with place.store.writing() as db:
         token = lease.take(db, lease.read(db), ME, at)
     assert token is not None
-    scheduler = Scheduler(place.store, catalog or place.catalog, token, planned=lambda: None, now=Hands(at))
+    scheduler = Scheduler(place.store, catalog or place.catalog, token, planned=lambda: None, now=ManualClock(at))
     scheduler.start()
     scheduler.stop()
 
@@ -211,8 +214,8 @@ def test_a_manual_job_is_registered_and_never_fires(database_url: str, installin
     plan_once(place, THURSDAY)
     plan_once(place, THURSDAY + timedelta(days=5 * 366))
 
-    assert told(place, "manual.tidy") == []
-    assert told(place, "clockwork.hourly") != []
+    assert occurrence_rows(place, "manual.tidy") == []
+    assert occurrence_rows(place, "clockwork.hourly") != []
     assert registration(place, "manual.tidy").cron is None
 
 
@@ -223,7 +226,7 @@ def test_a_job_that_becomes_manual_records_the_rest_of_its_schedule(place: Insta
     plan_once(place, THURSDAY + 2 * HOUR, manual)
     plan_once(place, THURSDAY + 9 * HOUR, manual)
 
-    assert told(place, "clockwork.hourly") == [("16 13:00", "16 14:00", 2, "missed", "not_leading")]
+    assert occurrence_rows(place, "clockwork.hourly") == [("16 13:00", "16 14:00", 2, "missed", "not_leading")]
     assert registration(place, "clockwork.hourly").cron is None
 
 
@@ -234,4 +237,4 @@ def test_a_manual_job_that_gets_a_schedule_fires_from_then_on(place: Installatio
     plan_once(place, THURSDAY + 2 * HOUR)
     plan_once(place, THURSDAY + 3 * HOUR)
 
-    assert told(place, "clockwork.hourly") == [("16 15:00", "16 15:00", 1, "due", None)]
+    assert occurrence_rows(place, "clockwork.hourly") == [("16 15:00", "16 15:00", 1, "due", None)]

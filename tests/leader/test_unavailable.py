@@ -1,4 +1,4 @@
-"""What a run does when Redis or the data database goes away under it: real servers, killed, stopped and filled."""
+"""Runs while Redis or the data database is unreachable: real servers, killed, stopped and filled."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 DAY = "2025-01-19"
 NOON = datetime(2025, 1, 19, 6, 30, tzinfo=UTC)
 BORN = datetime(2024, 6, 1, tzinfo=UTC)
-GONE = "Redis is unreachable: the connection was refused or closed"
+UNREACHABLE = "Redis is unreachable: the connection was refused or closed"
 USERS = 10_000
 
 
@@ -39,7 +39,7 @@ def enrol(place: Installation, names: list[str]) -> None:
 
 
 def solve(place: Installation, names: list[str]) -> None:
-    """Everybody in `names` answers one question."""
+    """Adds one answered question for each user in `names`."""
     with place.data.writing() as db:
         db.execute(insert(subjects).values(id="math", name="Mathematics"))
         db.execute(insert(topics).values(id="alg", subject_id="math", name="Algebra"))
@@ -49,7 +49,7 @@ def solve(place: Installation, names: list[str]) -> None:
 
 
 def installed(installing: Installing, redis_url: str, executor: str = "inline") -> Installation:
-    """Ten thousand people who did nothing that day."""
+    """An installation with ten thousand users without attempts on DAY."""
     place = installing(
         database_url=None,
         redis_url=redis_url,
@@ -66,10 +66,10 @@ def pid_of(server: EmbeddedRedis) -> int:
 
 @contextmanager
 def under_way(place: Installation) -> Iterator[int]:
-    """A run that has done some hundred users, and the leader that carries it out."""
+    """Leads, and yields a run that has completed a few hundred users."""
     with place.leading():
         number = place.begin("attempts.cache_day", DAY)
-        eventually(lambda: place.service.queries.run(number).counts.ok >= 200, "some hundred users are done")
+        eventually(lambda: place.service.queries.run(number).counts.ok >= 200, "a few hundred users are done")
         yield number
 
 
@@ -103,13 +103,13 @@ def test_without_redis_the_run_ends_soon_and_a_retry_does_the_rest(
     assert first.ended_at is not None
     assert first.ended_at - killed < timedelta(seconds=10)
     assert first.state is RunState.PARTIAL
-    assert first.error == GONE
+    assert first.error == UNREACHABLE
     assert first.counts.ok + first.counts.failed == first.counts.planned == USERS
     assert first.kinds == {"redis_unreachable": first.counts.failed}
     assert 0 < len(rows) <= 100
-    assert {message for _, _, message in rows} == {GONE}
+    assert {message for _, _, message in rows} == {UNREACHABLE}
     assert (retried.state, retried.counts.ok) == (RunState.SUCCEEDED, first.counts.failed)
-    assert untouched == first.counts.ok, "who was done is not done again"
+    assert untouched == first.counts.ok, "completed users are not processed again"
 
 
 def test_a_redis_outage_of_two_seconds_fails_no_user(own_redis: EmbeddedRedis, installing: Installing) -> None:
@@ -180,12 +180,14 @@ def test_a_wrong_password_is_reported_but_not_shown(own_redis: EmbeddedRedis, in
     assert (found.state, found.counts.failed) == (RunState.FAILED, 2)
     assert found.error == "Redis is unreachable: it refused the user name or password"
     assert "swordfish" not in repr(found) + repr(failure_rows(place, found.id))
-    assert (retried.state, retried.counts.planned) == (RunState.SUCCEEDED, 2), "though they were tried several times"
+    assert (retried.state, retried.counts.planned) == (RunState.SUCCEEDED, 2), (
+        "each user is planned once, however often it was tried"
+    )
 
 
 @pytest.fixture
 def own_postgres() -> Iterator[PrivatePostgres]:
-    """A PostgreSQL server of this test's own, which it may stop."""
+    """A PostgreSQL server that only this test uses, and may stop."""
     try:
         server = PrivatePostgres().start()
     except NoPostgres as error:
@@ -199,7 +201,7 @@ def own_postgres() -> Iterator[PrivatePostgres]:
 def test_an_unreachable_data_database_fails_only_the_remaining_items(
     own_postgres: PrivatePostgres, installing: Installing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(breaker.WAIT_SECONDS, "data", 2.0)  # it is waited for a minute
+    monkeypatch.setitem(breaker.WAIT_SECONDS, "data", 2.0)  # a minute outside the tests
     monkeypatch.setattr(liverun, "PLANNING_RETRY_SECONDS", 2.0)
     place = installing(
         database_url=None,
@@ -212,7 +214,7 @@ def test_an_unreachable_data_database_fails_only_the_remaining_items(
 
     with place.leading() as engine:
         number = place.begin("counting.count", DAY)
-        eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch is under way")
+        eventually(lambda: len(counting.tried(place.data)) == 2, "the second batch is running")
         own_postgres.stop()
         found = ended(place, number)
         still_leading, problem = engine.is_leading, engine.problem
