@@ -80,11 +80,11 @@ def parse_cached_day(value: bytes, window: Window) -> CachedDay | None:
 def attempt_counts(ctx: Context, db: Connection, users: list[str]) -> dict[str, int]:
     """The number of attempts by user in the window until `as_of`, without users who made none."""
     query = (
-        select(attempts.c.user_id, func.count().label("made"))
+        select(attempts.c.user_id, func.count().label("attempt_count"))
         .where(ctx.among(attempts.c.user_id, users), ctx.window.until(ctx.as_of).holds(attempts.c.solved_at))
         .group_by(attempts.c.user_id)
     )
-    return {row.user_id: row.made for row in db.execute(query)}
+    return {row.user_id: row.attempt_count for row in db.execute(query)}
 
 
 def attempts_since_cached(

@@ -57,7 +57,7 @@ class Generator:
         except TriesExhausted as error:
             with self._ctx.writing() as db:
                 drafts.fail(db, exam.key, str(error), self._now())
-            self._ctx.fail(exam.key, str(error))
+            self._ctx.fail(exam.key, str(error), kind="tries_exhausted")
         else:
             with self._ctx.writing() as db:
                 drafts.finish(db, exam, self._now())

@@ -74,7 +74,7 @@ class MessageBatches:
         if exhausted is not None:
             error = f"a part failed {usage.MAX_TRIES} times, the last time: {exhausted}"
             drafts.fail(db, exam.key, error, self._ctx.now)
-            self._ctx.fail(exam.key, error)
+            self._ctx.fail(exam.key, error, kind="tries_exhausted")
             return []
         requests = [(part, prompt.request(self._options, exam.exam, part, exam.accepted, exam.key)) for part in parts]
         if not exam.started:

@@ -22,7 +22,7 @@ AVOID_STEM_LENGTH = 160
 
 # At least 512 tokens, the minimum for prompt caching.
 INSTRUCTIONS = """\
-You write multiple-choice questions for people who prepare for the EPPP, the licensing examination of professional \
+You write multiple-choice questions for candidates preparing for the EPPP, the licensing examination of professional \
 psychology in the United States and Canada. Each question is used as it is, without human review, so it must \
 be correct, clear and complete.
 

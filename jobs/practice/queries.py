@@ -38,7 +38,7 @@ class TopicStats(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Performance(msgspec.Struct, frozen=True, rename="camel"):
-    """UserFilter a user is and how the last 28 whole days went, by topic; topics without attempts are left out."""
+    """A user's stream, grade and results of the last 28 whole days by topic, without topics that have no attempts."""
 
     stream: str | None
     grade: str | None

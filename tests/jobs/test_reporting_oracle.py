@@ -185,7 +185,7 @@ def assert_identities(fixture: ReportingFixture) -> None:
 @postgresql_in_soak
 # Not shrunk: each example takes about fifty runs, and the first failing example is clear enough.
 @settings(
-    max_examples=20,
+    max_examples=10,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
