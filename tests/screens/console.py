@@ -1,4 +1,4 @@
-"""Opens the console without a terminal and reads what it shows."""
+"""Runs the console without a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.screens import fakes
 from tests.waiting import PATIENCE_SECONDS
 
 
-class Opened(NamedTuple):
+class Console(NamedTuple):
     """An open console, its service and its keyboard."""
 
     app: ConsoleApp
@@ -25,22 +25,22 @@ class Opened(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What the screen in front shows."""
+        """The text of the screen in front."""
         lines = self.app.screen.query(Lines)
-        return lines.first().text if lines else ""  # a screen that is being opened shows nothing yet
+        return lines.first().text if lines else ""  # empty while a screen is being opened
 
     @property
     def notice(self) -> str:
-        """The notice line of the page, also when a dialog stands before it."""
+        """The notice of the page, also below a dialog."""
         return self.app.notice
 
     async def press(self, *keys: str) -> None:
-        """Presses keys and lets the console answer."""
+        """Presses keys and lets the console process them."""
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
     async def until(self, claim: Callable[[], object]) -> None:
-        """Waits until a claim is true: for what a thread has to tell first."""
+        """Waits until a claim is true, for results that arrive from a thread."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not claim():
                 await self.pilot.pause(0.01)
@@ -53,18 +53,18 @@ async def opened(
     size: tuple[int, int] = (80, 24),
     ascii: bool = False,  # noqa: A002 - as the application calls it
     start_run: str | None = None,
-) -> AsyncIterator[Opened]:
+) -> AsyncIterator[Console]:
     """A console that shows a Snapshot."""
     answers = service or fakes.FakeService()
     app = ConsoleApp(answers, now=lambda: fakes.NOW, ascii=ascii, start_run=start_run)
     async with app.run_test(size=size) as pilot:
         app.show(snapshot)
         await pilot.pause()
-        yield Opened(app, answers, pilot)
+        yield Console(app, answers, pilot)
 
 
-def trying(
-    what: Callable[[Opened], Awaitable[None]],
+def run_console(
+    what: Callable[[Console], Awaitable[None]],
     snapshot: Snapshot = fakes.BUSY,
     service: fakes.FakeService | None = None,
     size: tuple[int, int] = (80, 24),

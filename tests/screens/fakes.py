@@ -1,4 +1,4 @@
-"""Hand-made Snapshots of one evening, and a service that remembers what it was asked."""
+"""Hand-made Snapshots of one evening, and a service that records its calls."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def day(date: str = "2026-01-19") -> Window:
 
 
 def a_run(number: int, job: str = "attempts.cache_day", state: RunState = RunState.SUCCEEDED, **other: Any) -> Run:
-    """A run with nothing special about it but what is said."""
+    """An ordinary run, with some other values."""
     queued = state is RunState.QUEUED
     live = state in (RunState.QUEUED, RunState.RUNNING, RunState.INTERRUPTED)
     started = None if queued else other.pop("started_at", ago(minutes=2))
@@ -100,7 +100,7 @@ def partial(number: int, **other: Any) -> Run:
 
 
 def running(number: int = 4812, **other: Any) -> Progress:
-    """A run that is on its way."""
+    """A running run."""
     counts = Counts(planned=10_000, ok=6_149, failed=1)
     run = a_run(number, state=RunState.RUNNING, **{"counts": counts, "kinds": {"KeyError": 1}, **other})
     return Progress(run, "Asia/Kolkata", 7400.0, 1.2)
@@ -109,7 +109,7 @@ def running(number: int = 4812, **other: Any) -> Progress:
 def card(
     name: str, minutes: float | None, words: str = "every hour", tz: str = "UTC", last: Run | None = None
 ) -> JobCard:
-    """A job that runs next in so many minutes from half past six."""
+    """A job whose next run is some minutes after half past six."""
     due = None if minutes is None else NOW.replace(minute=30, second=0) + timedelta(minutes=minutes)
     return JobCard(name, f"what {name} does", "0 * * * *", tz, words, (), due, last)
 
@@ -191,13 +191,13 @@ QUIET = replace(BUSY, live=())
 
 
 def paused(target: str, hours: float | None = 5, who: str = "ben", note: str = "", number: int = 1) -> Pause:
-    """A pause that has so many hours to go."""
+    """A pause that ends in some hours."""
     end = None if hours is None else NOW.replace(minute=0, second=0) + timedelta(hours=hours)
     return Pause(number, target, ago(hours=1), end, who, note)
 
 
 def attached(who: str, number: int = 1, face: str = "console", host: str = "web1") -> Attached:
-    """Somebody who has been there for an hour."""
+    """A process that started an hour ago."""
     return Attached(f"{host}-{number}", who, "10.0.0.7", host, 4000 + number, face, "Dashboard", ago(hours=1), NOW)
 
 
@@ -209,7 +209,7 @@ WAITING = Progress(
     Wait(WaitReason.AFTER, 4811, "attempts.cache_day"),
 )
 STOP = Stop("ben", ago(seconds=3), NOW + timedelta(seconds=7), note="too slow")
-HELD = replace(
+PAUSED = replace(
     BUSY,
     live=(running(stop=STOP), WAITING),
     pauses=(paused("game.life_regen"), paused("reporting", None, "chen", "ledger is moved")),
@@ -231,7 +231,7 @@ FAILED = Finding(
     ago(hours=3),
     a_run(4811, state=RunState.PARTIAL, counts=Counts(10_000, 9_997, 3), kinds={"KeyError": 3}),
 )
-REDIS_AWAY = Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, "Redis", ago(minutes=8), reason="Connection refused")
+REDIS_DOWN = Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, "Redis", ago(minutes=8), reason="Connection refused")
 TROUBLE = replace(
     BUSY,
     at=ago(seconds=40),
@@ -241,7 +241,7 @@ TROUBLE = replace(
     redis=replace(BUSY.redis, outage=Outage(ago(minutes=8), "Connection refused")),
     findings=(
         Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, "the store", ago(minutes=2), reason="database is locked"),
-        REDIS_AWAY,
+        REDIS_DOWN,
         OVERDUE,
         FAILED,
     ),
@@ -269,7 +269,7 @@ DAY_FAMILY = Family("attempts.day", "date:user:{date}:{user}", timedelta(hours=2
 LEVEL_FAMILY = Family("practice.level", "level:{user}:{subject}", timedelta(hours=1), of=("user", "subject"))
 BOARD_FAMILY = Family("game.board", "leaderboard:{board}", None)
 FAMILIES = (DAY_FAMILY, LEVEL_FAMILY, BOARD_FAMILY)
-BEGUN = ClearProgress({"attempts.day": 0, "practice.level": 0}, 0, 41_204)
+COUNT_STARTED = ClearProgress({"attempts.day": 0, "practice.level": 0}, 0, 41_204)
 HALFWAY = ClearProgress({"attempts.day": 310, "practice.level": 0}, 12_000, 41_204, ("date:user:2026-01-19:asha",))
 COUNTED = ClearProgress(
     {"attempts.day": 910, "practice.level": 30},
@@ -322,15 +322,15 @@ def utc_day(day_: date) -> Window:
 
 
 def a_window(window: Window, state: WindowState = WindowState.FRESH, **other: Any) -> WindowStatus:
-    """A window that a run was about, unless it is missing."""
+    """A window covered by a run, unless it is missing."""
     if state in (WindowState.MISSING, WindowState.NOT_DUE):
         return WindowStatus(window, state, WindowRecord(**other))
-    known = {"run": 4000, "result": state, "items": 1203, "seconds": 2.1, **other}
-    return WindowStatus(window, state, WindowRecord(**known), 4900 if state is WindowState.RUNNING else None)
+    record = {"run": 4000, "result": state, "items": 1203, "seconds": 2.1, **other}
+    return WindowStatus(window, state, WindowRecord(**record), 4900 if state is WindowState.RUNNING else None)
 
 
 def _odd(n: int) -> WindowState:
-    """How the day is so many days ago."""
+    """The state of the day `n` days ago."""
     states = {0: WindowState.NOT_DUE, 33: WindowState.FAILED, 100: WindowState.PARTIAL}
     missing, stale = range(48, 52), range(200, 208)
     return states.get(n) or (
@@ -398,7 +398,7 @@ PLAN = a_backfill(
     items=4812,
     seconds=2.0,
 )
-PAST = [
+PAST_BACKFILLS = [
     a_backfill(11),
     a_backfill(
         10,
@@ -408,7 +408,7 @@ PAST = [
     ),
     a_backfill(9, BackfillState.PLANNED, started_at=None),
 ]
-GOING = a_backfill(
+ACTIVE_BACKFILL = a_backfill(
     12,
     BackfillState.RUNNING,
     since="2025-12-01",
@@ -436,7 +436,7 @@ def refused(message: str, exit_code: int = 4) -> Outcome:
 
 
 class FakeService:
-    """A service that answers at once with what it was given, and keeps what it was asked."""
+    """A service that returns prepared values and records its calls."""
 
     def __init__(self, pages: Sequence[RunPage] = (PAGE,)) -> None:
         self.calls: list[tuple[object, ...]] = []
@@ -449,7 +449,7 @@ class FakeService:
         self.error: OpsconsoleError | None = None
         self.items = 10_000
         self.cache_families: tuple[Family, ...] = FAMILIES
-        self.steps: Sequence[ClearProgress] = (BEGUN, HALFWAY, COUNTED)
+        self.steps: Sequence[ClearProgress] = (COUNT_STARTED, HALFWAY, COUNTED)
         self.counting = threading.Event()
         self.counting.set()
         self.unreachable: OpsconsoleError | None = None
@@ -505,17 +505,17 @@ class FakeService:
     def families(self) -> tuple[Family, ...]:
         return self.cache_families
 
-    def count_keys(self, wanted: ClearFilter, /) -> Iterator[ClearProgress]:
-        """Stands still before the last step until it may go on."""
-        self.calls.append(("count_keys", wanted))
+    def count_keys(self, selected: ClearFilter, /) -> Iterator[ClearProgress]:
+        """Waits for `counting` before the last step."""
+        self.calls.append(("count_keys", selected))
         if self.unreachable is not None:
             raise self.unreachable
         yield from self.steps[:-1]
         self.counting.wait(5)
         yield self.steps[-1]
 
-    def clear_cache(self, wanted: ClearFilter, /, *, counted: int | None = None) -> int:
-        self.record("clear", wanted, counted)
+    def clear_cache(self, selected: ClearFilter, /, *, counted: int | None = None) -> int:
+        self.record("clear", selected, counted)
         return 22
 
     def panels(self) -> tuple[PanelView, ...]:
@@ -553,7 +553,7 @@ class FakeService:
 
 
 class FakeBackfills:
-    """The backfills of a FakeService, which has what they answer."""
+    """The backfills of a FakeService, which holds their values."""
 
     def __init__(self, fake: FakeService) -> None:
         self._fake = fake
@@ -563,13 +563,13 @@ class FakeBackfills:
 
     def windows(self, job: str, since: date | None, until: date | None, /) -> list[WindowStatus]:
         self._fake.calls.append(("windows", job, since, until))
-        seen = self._fake.window_statuses.get(job, ())
-        return [each for each in seen if str(since)[: len(each.window.label)] <= each.window.label <= str(until)]
+        statuses = self._fake.window_statuses.get(job, ())
+        return [each for each in statuses if str(since)[: len(each.window.label)] <= each.window.label <= str(until)]
 
     def plan(
         self, jobs: Sequence[str], since: date, until: date, /, *, only: Only, progress: PlanProgress | None
     ) -> int:
-        """Looks at two windows, stands still before the third, and has what it is to have."""
+        """Waits for `counting` before the last window."""
         self._fake.calls.append(("plan_backfill", tuple(jobs), str(since), str(until), only))
         if progress is not None:
             for n in (1, 2):

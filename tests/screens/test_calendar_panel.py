@@ -1,4 +1,4 @@
-"""The calendar of a job as values: where windows stand, where the cursor goes, what is said of a plan."""
+"""The calendar of a job, plans and lists of backfills, as values without a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from opsconsole.service.backfills import WindowedJob
 from screens.panels import backfills, calendar, plan, windows
 from screens.panels.calendar import DateRange, Sheet
 from screens.panels.plan import Draft, Plan, PlanProgress
-from screens.widgets import symbols as look
+from screens.widgets import symbols
 from screens.widgets.lines import Line, width
 from tests.screens import fakes
 
@@ -31,10 +31,12 @@ def plain(lines: Sequence[Line]) -> str:
     return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
 
 
-def sheet(cursor: date = TODAY, marked: DateRange | None = None, seen: Sequence[WindowStatus] = fakes.A_YEAR) -> Sheet:
+def sheet(
+    cursor: date = TODAY, marked: DateRange | None = None, statuses: Sequence[WindowStatus] = fakes.A_YEAR
+) -> Sheet:
     """The daily report's year."""
     shown = calendar.page(Unit.DAY, cursor, TODAY)
-    return Sheet(fakes.REPORT, Unit.DAY, shown, calendar.by_date(seen), cursor, marked)
+    return Sheet(fakes.REPORT, Unit.DAY, shown, calendar.by_date(statuses), cursor, marked)
 
 
 def a_plan(**other: object) -> Plan:
@@ -44,11 +46,11 @@ def a_plan(**other: object) -> Plan:
     return replace(made, **other)  # type: ignore[arg-type]
 
 
-# --- where windows stand ------------------------------------------------------------------------------------------
+# --- dates of windows ---------------------------------------------------------------------------------------------
 
 
 @given(UNITS, DATES)
-def test_the_page_of_a_date_holds_it_and_is_no_longer_than_a_year_or_three(unit: Unit, day: date) -> None:
+def test_the_page_of_a_date_contains_it_and_spans_one_year_or_three(unit: Unit, day: date) -> None:
     newest = calendar.date_of_window(unit, TODAY)
     at = calendar.date_of_window(unit, min(day, newest))
 
@@ -60,7 +62,7 @@ def test_the_page_of_a_date_holds_it_and_is_no_longer_than_a_year_or_three(unit:
 
 
 @given(UNITS, DATES, st.integers(-60, 60), st.integers(-60, 60))
-def test_the_cursor_stays_on_windows_between_long_ago_and_now(unit: Unit, day: date, across: int, down: int) -> None:
+def test_the_cursor_stays_between_oldest_and_newest_window(unit: Unit, day: date, across: int, down: int) -> None:
     newest = calendar.date_of_window(unit, TODAY)
     at = min(calendar.date_of_window(unit, day), newest)
 
@@ -87,7 +89,7 @@ def test_a_step_is_a_week_or_a_day_a_month_or_a_year(unit: Unit, across: int, do
     assert calendar.moved(unit, at, across, down, max(at, TODAY)) == to
 
 
-def test_windows_stand_where_their_labels_say() -> None:
+def test_the_date_of_a_window_follows_from_its_label() -> None:
     assert calendar.date_of_label("2026-01-17") == date(2026, 1, 17)
     assert calendar.date_of_label("2026-01") == date(2026, 1, 1)
     assert calendar.date_of_window(Unit.FOUR_WEEKS, date(2026, 1, 14)) == date(2026, 1, 17)
@@ -98,7 +100,7 @@ def test_windows_stand_where_their_labels_say() -> None:
     ]
 
 
-def test_ranges_are_told_without_a_year_twice() -> None:
+def test_ranges_show_a_year_once() -> None:
     assert calendar.between("2025-12-01", "2025-12-31") == "2025-12-01 to 12-31"
     assert calendar.between("2025-12-31", "2026-01-01") == "2025-12-31 to 2026-01-01"
     assert calendar.between("2025-12-01", "2025-12-01") == "2025-12-01"
@@ -119,22 +121,22 @@ def test_a_year_fits_into_eighty_cells_with_a_letter_for_each_state() -> None:
 
 
 @pytest.mark.parametrize(("cells", "each"), [(80, 1), (120, 2), (200, 3)])
-def test_where_there_is_room_the_weeks_are_wider(cells: int, each: int) -> None:
+def test_weeks_are_wider_on_a_wide_terminal(cells: int, each: int) -> None:
     monday = calendar.grid(sheet(), cells)[1]
     assert width(monday) == 6 + 53 * each
 
 
-def test_the_cursor_is_told_from_what_is_marked_and_both_from_the_rest() -> None:
+def test_cursor_and_marked_range_have_their_own_styles() -> None:
     marked = DateRange(date(2025, 12, 1), date(2025, 12, 3))
     lines = calendar.grid(sheet(date(2025, 12, 3), marked), 80)
 
-    styles = {piece.style for each in lines for piece in each if look.MARKED in piece.style}
+    styles = {piece.style for each in lines for piece in each if symbols.MARKED in piece.style}
     assert styles == {"marked"}
     assert [piece.text for piece in lines[3] if piece.style == "chosen"] == ["·"]
     assert lines[3][0].text == "▸"
 
 
-def test_the_headline_counts_in_words_and_in_signs_where_there_is_little_room() -> None:
+def test_the_headline_counts_in_words_or_in_symbols_on_a_narrow_terminal() -> None:
     wide, narrow = (plain([calendar.headline(sheet(), "UTC", cells)]) for cells in (120, 80))
     assert "350 fresh" not in narrow
     assert "fresh · 8 stale · 4 missing · 1 partial · 1 failed" in wide
@@ -142,7 +144,7 @@ def test_the_headline_counts_in_words_and_in_signs_where_there_is_little_room() 
 
 
 @pytest.mark.parametrize(
-    ("seen", "says"),
+    ("status", "words"),
     [
         (fakes.a_window(fakes.utc_day(TODAY), WindowState.MISSING), "m missing: no run covered it"),
         (fakes.a_window(fakes.utc_day(TODAY), WindowState.NOT_DUE), "- not due: the window has not ended yet"),
@@ -159,12 +161,12 @@ def test_the_headline_counts_in_words_and_in_signs_where_there_is_little_room() 
         ),
     ],
 )
-def test_the_window_under_the_cursor_is_told_in_words(seen: WindowStatus, says: str) -> None:
-    told = plain([calendar.cursor_line(sheet(seen=[seen]), fakes.NOW, 100)])
-    assert told.startswith(f" Mon 2026-01-19  {says}")
+def test_the_window_under_the_cursor_is_described(status: WindowStatus, words: str) -> None:
+    text = plain([calendar.cursor_line(sheet(statuses=[status]), fakes.NOW, 100)])
+    assert text.startswith(f" Mon 2026-01-19  {words}")
 
 
-def test_months_stand_under_each_other_by_year() -> None:
+def test_months_have_a_row_for_each_year() -> None:
     newest = date(2026, 1, 1)
     shown = calendar.page(Unit.MONTH, newest, newest)
     months = Sheet(fakes.SUMMARY, Unit.MONTH, shown, calendar.by_date(fakes.MONTHS), newest)
@@ -185,31 +187,31 @@ def test_of_four_weeks_only_saturdays_are_shown() -> None:
 # --- the plan -----------------------------------------------------------------------------------------------------
 
 
-def test_jobs_follow_over_several_steps_and_only_those_that_can_be_filled() -> None:
+def test_followers_are_found_over_several_steps_if_they_can_be_backfilled() -> None:
     assert plan.followers(fakes.REPORT, fakes.CALENDARS) == (fakes.SNAPSHOT, fakes.SUMMARY)
     assert plan.followers(fakes.SUMMARY, fakes.CALENDARS) == ()
     only_newest = (*fakes.CALENDARS, WindowedJob("x.y", "UTC", Unit.DAY, after=(fakes.SUMMARY,), newest_only=True))
     assert plan.followers(fakes.SNAPSHOT, only_newest) == (fakes.SUMMARY,)
 
 
-def test_what_is_marked_is_counted_by_state() -> None:
+def test_the_marked_range_is_counted_by_state() -> None:
     draft = Draft((fakes.REPORT,), DateRange(date(2025, 11, 29), date(2025, 12, 2)), Only.MISSING)
     card = fakes.CALENDARS[1]
-    seen = calendar.by_date(fakes.A_YEAR)
+    statuses = calendar.by_date(fakes.A_YEAR)
 
-    text = plain(plan.mark_lines(draft, card, seen, (fakes.SNAPSHOT,), 80, is_marked=True, is_open=False))
+    text = plain(plan.mark_lines(draft, card, statuses, (fakes.SNAPSHOT,), 80, is_marked=True, is_open=False))
     assert "Marked 2025-11-29 to 12-02: 4 windows, all missing" in text
     assert "only missing windows: 4 of 4   m stale, failed, all" in text
     assert "+ includes it" in text
     assert "enter creates the plan, and starts nothing yet" in text
 
     unknown = replace(draft, range=DateRange(date(2020, 1, 1), date(2020, 1, 2)))
-    text = plain(plan.mark_lines(unknown, card, seen, (), 80, is_marked=True, is_open=True))
+    text = plain(plan.mark_lines(unknown, card, statuses, (), 80, is_marked=True, is_open=True))
     assert "Marked 2020-01-01 to 01-02 …: 2 windows ─" in text
     assert "arrows and space mark the end" in text
 
 
-def test_a_plan_says_what_runs_what_is_skipped_and_why_and_what_it_writes_over() -> None:
+def test_a_plan_lists_windows_to_run_to_skip_and_to_overwrite() -> None:
     reasons = (*[StepReason.FRESH] * 2, *[StepReason.RUNNING] * 2, StepReason.STALE)
     skipped = [
         fakes.a_step(n, TODAY - timedelta(days=n), StepState.SKIPPED, reason=reason, stale=12, open_run=n, items=0)
@@ -229,7 +231,7 @@ def test_a_plan_says_what_runs_what_is_skipped_and_why_and_what_it_writes_over()
     assert "requested" in plain(plan.plan_lines(made, 120, 9, is_requested=True))
 
 
-def test_a_plan_of_several_jobs_says_how_many_windows_of_each() -> None:
+def test_a_plan_of_several_jobs_counts_the_windows_of_each() -> None:
     steps = (*fakes.PLAN_STEPS, fakes.a_step(6, TODAY, job=fakes.SNAPSHOT))
     backfill = replace(fakes.PLAN, jobs=(fakes.REPORT, fakes.SNAPSHOT))
     text = plain(plan.plan_lines(a_plan(steps=steps, backfill=backfill), 80, 9, is_requested=False))
@@ -238,14 +240,14 @@ def test_a_plan_of_several_jobs_says_how_many_windows_of_each() -> None:
 
 
 @pytest.mark.parametrize("rows", range(4, 9))
-def test_a_plan_keeps_to_its_rows(rows: int) -> None:
+def test_a_plan_never_exceeds_its_rows(rows: int) -> None:
     made = a_plan(warnings=("one", "two", "three"))
     assert len(plan.plan_lines(made, 80, rows, is_requested=False)) <= rows
     assert len(plan.error_lines("a long story " * 40, 80, rows)) <= rows
     assert len(plan.progress_lines(made.draft, PlanProgress(fakes.REPORT, 2, 3), 80)) == 3
 
 
-def test_the_cursor_stands_on_cancel_only_where_something_is_written_over() -> None:
+def test_the_cursor_is_on_cancel_only_when_data_is_overwritten() -> None:
     harmless = plan.question(a_plan(), "staging")
     assert harmless.default == "Run 4 windows"
     assert "Nothing is overwritten." in harmless.sentences
@@ -267,7 +269,7 @@ def test_the_cursor_stands_on_cancel_only_where_something_is_written_over() -> N
         (1001, "staging", fakes.REPORT),
     ],
 )
-def test_a_name_is_typed_in_production_and_where_much_is_written_over(
+def test_a_name_is_required_in_production_and_for_many_overwritten_items(
     items: int, environment: str, word: str | None
 ) -> None:
     assert confirmations.word_to_overwrite((fakes.REPORT, fakes.SNAPSHOT), items, environment) == word
@@ -275,7 +277,7 @@ def test_a_name_is_typed_in_production_and_where_much_is_written_over(
     assert plan.word(a_plan(steps=(over,)), environment) == word
 
 
-def test_the_command_that_does_the_same_can_be_pasted() -> None:
+def test_the_command_line_is_quoted_for_a_shell() -> None:
     draft = Draft((fakes.REPORT, "x.a b"), DateRange(date(2025, 12, 1), date(2025, 12, 5)), Only.FAILED)
     assert plan.run_command(draft) == (
         "opsconsole backfill run reporting.daily_report 'x.a b' --from 2025-12-01 --to 2025-12-05 --only failed"
@@ -285,13 +287,13 @@ def test_the_command_that_does_the_same_can_be_pasted() -> None:
 # --- lists --------------------------------------------------------------------------------------------------------
 
 
-def test_all_jobs_stand_under_each_other_with_their_counts() -> None:
+def test_jobs_are_listed_with_their_counts() -> None:
     summaries = {fakes.REPORT: windows.summarise(fakes.A_YEAR), fakes.SUMMARY: windows.summarise(fakes.MONTHS)}
-    cards, filled = fakes.CALENDARS, [fakes.GOING, *fakes.PAST]
+    jobs, past = fakes.CALENDARS, [fakes.ACTIVE_BACKFILL, *fakes.PAST_BACKFILLS]
     cursor = (windows.PANEL, fakes.REPORT)
 
-    narrow = plain(windows.panel(cards, summaries, filled, fakes.NOW, 80, 10, cursor))
-    wide = plain(windows.panel(cards, summaries, filled, fakes.NOW, 120, 10, cursor))
+    narrow = plain(windows.panel(jobs, summaries, past, fakes.NOW, 80, 10, cursor))
+    wide = plain(windows.panel(jobs, summaries, past, fakes.NOW, 120, 10, cursor))
 
     row = next(each for each in narrow.splitlines() if "daily_report" in each)
     assert row.split() == ["▸", fakes.REPORT, "366", "8", "1", "1", "4", "5", "min", "ago", "▶12"]
@@ -304,13 +306,13 @@ def test_all_jobs_stand_under_each_other_with_their_counts() -> None:
 
 @pytest.mark.parametrize("cells", [80, 120])
 @pytest.mark.parametrize("with_jobs", [True, False])
-def test_a_backfill_says_how_far_it_is_and_how_long_it_takes(cells: int, with_jobs: bool) -> None:
-    filled = backfills.applied([fakes.GOING, *fakes.PAST])
+def test_a_backfill_shows_its_progress_and_the_time_left(cells: int, with_jobs: bool) -> None:
+    applied = backfills.applied([fakes.ACTIVE_BACKFILL, *fakes.PAST_BACKFILLS])
 
-    lines = backfills.panel(filled, fakes.NOW, cells, 6, cursor=None, tz="UTC", with_jobs=with_jobs)
+    lines = backfills.panel(applied, fakes.NOW, cells, 6, cursor=None, tz="UTC", with_jobs=with_jobs)
 
     text = plain(lines)
-    assert len(filled) == 3
+    assert len(applied) == 3
     assert "20 of 48" in text
     assert "28 s left" in text
     assert "124 of 124, 3 failed, 1 partial" in text or "124 of 124 ✗3 ◐1" in text
@@ -319,25 +321,25 @@ def test_a_backfill_says_how_far_it_is_and_how_long_it_takes(cells: int, with_jo
     assert all(width(each) <= cells for each in lines)
 
 
-def test_what_is_not_over_says_no_time_that_nobody_knows() -> None:
-    begun = replace(fakes.GOING, counts={StepState.PENDING: 48}, seconds=None)
-    assert backfills.duration(begun, fakes.NOW) == "starting"
-    assert backfills.duration(replace(begun, seconds=65.0), fakes.NOW) == "1 min 5 s left"
-    assert backfills.duration(replace(begun, state=BackfillState.PAUSED), fakes.NOW) == "paused"
+def test_an_unfinished_backfill_shows_no_unknown_duration() -> None:
+    started = replace(fakes.ACTIVE_BACKFILL, counts={StepState.PENDING: 48}, seconds=None)
+    assert backfills.duration(started, fakes.NOW) == "starting"
+    assert backfills.duration(replace(started, seconds=65.0), fakes.NOW) == "1 min 5 s left"
+    assert backfills.duration(replace(started, state=BackfillState.PAUSED), fakes.NOW) == "paused"
     assert backfills.duration(fakes.PLAN, fakes.NOW) == "-"
 
 
-def test_a_backfill_looks_as_well_as_its_windows_went() -> None:
+def test_the_symbol_of_a_backfill_follows_from_its_windows() -> None:
     went = {
         "done": {StepState.DONE: 3},
         "partial": {StepState.DONE: 2, StepState.PARTIAL: 1},
         "failed": {StepState.FAILED: 3, StepState.SKIPPED: 1},
     }
     for word, counts in went.items():
-        assert look.of_backfill(fakes.a_backfill(1, counts=counts)).word == word
+        assert symbols.of_backfill(fakes.a_backfill(1, counts=counts)).word == word
 
 
-def test_windows_that_failed_stand_first() -> None:
+def test_failed_windows_come_first() -> None:
     steps = [
         fakes.a_step(n, TODAY - timedelta(days=9 - n), state)
         for n, state in enumerate((StepState.DONE, StepState.FAILED, StepState.PENDING, StepState.PARTIAL))
@@ -352,17 +354,17 @@ def test_windows_that_failed_stand_first() -> None:
     assert "failed" not in text
 
 
-def test_a_note_and_what_stops_it_stand_on_the_page_of_a_backfill() -> None:
+def test_the_page_of_a_backfill_shows_why_it_stopped() -> None:
     failed = BackfillStop(BackfillStopReason.WINDOW_FAILED, job="diary.page", window="2025-12-04")
-    held = replace(fakes.GOING, state=BackfillState.PAUSED, stop_on_failure=True, stop=failed)
-    text = plain(backfills.header(held, fakes.NOW, 80, "Asia/Kolkata"))
+    stopped = replace(fakes.ACTIVE_BACKFILL, state=BackfillState.PAUSED, stop_on_failure=True, stop=failed)
+    text = plain(backfills.header(stopped, fakes.NOW, 80, "Asia/Kolkata"))
     for words in ("Backfill 12", "stops at a failure", "◫ PAUSED", "23:49 IST", "diary.page 2025-12-04 failed"):
         assert words in text
 
 
-def test_only_what_goes_on_can_be_cancelled() -> None:
-    question = backfills.cancel(fakes.GOING, "staging")
+def test_only_an_active_backfill_can_be_cancelled() -> None:
+    question = backfills.cancel(fakes.ACTIVE_BACKFILL, "staging")
     assert not isinstance(question, str)
     assert question.default == "No"
     assert "20 of 48 windows done." in question.sentences
-    assert backfills.cancel(fakes.PAST[0], "") == "backfill 11 has already ended: it is done"
+    assert backfills.cancel(fakes.PAST_BACKFILLS[0], "") == "backfill 11 has already ended: it is done"

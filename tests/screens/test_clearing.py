@@ -1,4 +1,4 @@
-"""Clearing cached keys: what the dialog counts and asks, what the service is told, and what is said of it."""
+"""Clearing cached keys: the count, the question, the command and the notices."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from screens.pages.dashboard import Dashboard
 from screens.panels import clear
 from screens.widgets.lines import Line, width
 from tests.screens import fakes
-from tests.screens.console import Opened, trying
-from tests.screens.test_hostile import ALL, HOSTILE, shows_only_what_can_be_seen
+from tests.screens.console import Console, run_console
+from tests.screens.test_hostile import ALL, HOSTILE, has_only_visible_characters
 
 ASHA = ClearFilter(user="asha")
 
@@ -29,7 +29,7 @@ def text(lines: list[Line]) -> str:
     return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
 
 
-def asked(service: fakes.FakeService, verb: str) -> list[tuple[object, ...]]:
+def arguments_of(service: fakes.FakeService, verb: str) -> list[tuple[object, ...]]:
     return [each[1:] for each in service.calls if each[0] == verb]
 
 
@@ -44,11 +44,11 @@ def cleared(
     return service
 
 
-async def counted(console: Opened, words: str = "940 keys of 2 families") -> None:
+async def counted(console: Console, words: str = "940 keys of 2 families") -> None:
     await console.until(lambda: words in console.text)
 
 
-# --- what is said, without a screen -------------------------------------------------------------------------------
+# --- texts, without a terminal -----------------------------------------------------------------------------------
 
 
 def test_a_count_shows_families_samples_and_skipped_families() -> None:
@@ -63,7 +63,7 @@ def test_a_count_shows_families_samples_and_skipped_families() -> None:
     )
 
 
-def test_a_count_that_goes_on_says_how_far_it_is() -> None:
+def test_an_unfinished_count_shows_its_progress() -> None:
     first, *_ = text(clear.count_lines(fakes.HALFWAY, ASHA, 66)).splitlines()
 
     assert first == "counting: 12,000 of 41,204 keys scanned, 310 match"
@@ -76,13 +76,13 @@ def test_a_count_that_goes_on_says_how_far_it_is() -> None:
         (40, ["not cleared, without such a part: family0 and 39 more families"]),
     ],
 )
-def test_skipped_families_are_named_where_there_is_room(count: int, last: list[str]) -> None:
+def test_skipped_families_are_listed_where_there_is_room(count: int, last: list[str]) -> None:
     alone = replace(fakes.COUNTED, skipped_families=tuple(f"family{n}" for n in range(count)))
 
     assert text(clear.count_lines(alone, ASHA, 66)).splitlines()[6:] == last
 
 
-def test_nothing_to_clear_is_said_in_words() -> None:
+def test_a_count_without_matches_is_described() -> None:
     nothing = replace(fakes.COUNTED, found={"attempts.day": 0}, samples=(), skipped_families=())
 
     assert text(clear.count_lines(nothing, ClearFilter(user="dora", date="2026-01-19"), 66)) == (
@@ -90,7 +90,7 @@ def test_nothing_to_clear_is_said_in_words() -> None:
     )
 
 
-def test_many_families_fit_and_none_is_forgotten() -> None:
+def test_many_families_are_summed_up() -> None:
     many = replace(fakes.COUNTED, found={f"family{n}": n for n in range(1, 13)})
 
     lines = text(clear.count_lines(many, ASHA, 66)).splitlines()
@@ -100,7 +100,7 @@ def test_many_families_fit_and_none_is_forgotten() -> None:
     assert len(lines) <= clear.RESULT_LINES
 
 
-def test_the_question_names_numbers_environment_and_the_command_that_does_the_same() -> None:
+def test_the_clear_question_shows_counts_environment_and_command_line() -> None:
     question = clear.question(ClearFilter(user="asha", family="attempts.day"), fakes.COUNTED, "production")
 
     assert question.sentences[0] == "Clear 940 keys of 2 families in PRODUCTION?"
@@ -114,12 +114,12 @@ def test_the_command_is_quoted() -> None:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
-def test_nothing_in_keys_and_names_reaches_the_terminal(hostile: str) -> None:
+def test_hostile_keys_and_names_are_shown_safely(hostile: str) -> None:
     swept = ClearProgress({hostile: 3, "other": 1}, 1, 2, (hostile, hostile), (hostile,), done=True)
     empty = replace(swept, found={})
 
-    assert shows_only_what_can_be_seen(clear.count_lines(swept, ClearFilter(user=hostile), 66), 66)
-    assert shows_only_what_can_be_seen(clear.count_lines(empty, ClearFilter(user=hostile), 66), 66)
+    assert has_only_visible_characters(clear.count_lines(swept, ClearFilter(user=hostile), 66), 66)
+    assert has_only_visible_characters(clear.count_lines(empty, ClearFilter(user=hostile), 66), 66)
     assert all(width(each) <= 66 for each in clear.count_lines(swept, ClearFilter(family=hostile), 66))
 
 
@@ -127,7 +127,7 @@ def test_nothing_in_keys_and_names_reaches_the_terminal(hostile: str) -> None:
 
 
 def test_a_users_keys_are_counted_confirmed_and_cleared() -> None:
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("c")
         assert isinstance(console.app.screen, ClearDialog)
         assert "type a user, a subject, a family or a date" in console.text
@@ -141,66 +141,66 @@ def test_a_users_keys_are_counted_confirmed_and_cleared() -> None:
         assert "[ Cancel ]" in console.text
         await console.press("left", "enter")
         await console.until(lambda: console.notice == "940 keys of 2 families are cleared")
-        assert asked(console.service, "clear") == [(ASHA, 940)]
-        assert asked(console.service, "count_keys") == [(ASHA,)], "it was counted once the keys rested"
+        assert arguments_of(console.service, "clear") == [(ASHA, 940)]
+        assert arguments_of(console.service, "count_keys") == [(ASHA,)], "counted once typing paused"
         assert isinstance(console.app.screen, Dashboard)
 
-    trying(look, service=cleared())
+    run_console(scenario, service=cleared())
 
 
 def test_cancel_is_the_default_and_nothing_is_cleared() -> None:
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("c", *"asha")
         await counted(console)
         await console.press("enter", "enter")
         assert isinstance(console.app.screen, Dashboard)
         await console.press("c", "escape")
         assert isinstance(console.app.screen, Dashboard)
-        assert asked(console.service, "clear") == []
+        assert arguments_of(console.service, "clear") == []
 
-    trying(look, service=cleared())
+    run_console(scenario, service=cleared())
 
 
-def test_subject_family_and_date_are_fields_too() -> None:
-    wanted = ClearFilter(subject="maths", family="practice.level", date="2026-01-19")
+def test_keys_can_be_selected_by_subject_family_and_date() -> None:
+    selected = ClearFilter(subject="maths", family="practice.level", date="2026-01-19")
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("c", "down", *"mathss", "backspace", "down", "left", "left")
         assert "▸Family   game.board  ←→ 2 of 3" in console.text
         await console.press("right", "down", *"2026-01-1x9")
         assert "[2026-01-19]" in console.text
-        await console.until(lambda: (wanted,) in asked(console.service, "count_keys"))
+        await console.until(lambda: (selected,) in arguments_of(console.service, "count_keys"))
         await counted(console)
         await console.press("down", "up", "up", "up", "up", *"asha")
-        await console.until(lambda: (replace(wanted, user="asha"),) in asked(console.service, "count_keys"))
+        await console.until(lambda: (replace(selected, user="asha"),) in arguments_of(console.service, "count_keys"))
 
-    trying(look, service=cleared())
+    run_console(scenario, service=cleared())
 
 
-def test_letters_find_a_family() -> None:
-    async def look(console: Opened) -> None:
+def test_typing_finds_a_family() -> None:
+    async def scenario(console: Console) -> None:
         await console.press("c", "down", "down", *"levx")
         assert "▸Family   practice.level  ←→ 3 of 3" in console.text
         await console.press(*["backspace"] * 4)
         assert "▸Family   any  ←→ of 3" in console.text
 
-    trying(look)
+    run_console(scenario)
 
 
-def test_letters_that_are_keys_elsewhere_are_letters_here() -> None:
-    async def look(console: Opened) -> None:
+def test_letters_that_are_keys_elsewhere_are_typed() -> None:
+    async def scenario(console: Console) -> None:
         await console.press("c", *"qhjkl17c")
         assert "▸User     > qhjkl17c_" in console.text
         assert not console.app._exit
 
-    trying(look)
+    run_console(scenario)
 
 
-def test_a_count_shows_how_far_it_is_and_is_given_up_when_something_else_is_wanted() -> None:
+def test_a_count_shows_progress_and_stops_when_the_filter_changes() -> None:
     service = cleared()
     service.counting.clear()
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("c", *"asha")
         await counted(console, "counting: 12,000 of 41,204 keys scanned, 310 match")
         await console.press("enter")
@@ -210,9 +210,9 @@ def test_a_count_shows_how_far_it_is_and_is_given_up_when_something_else_is_want
         assert "310 match" not in console.text
         service.counting.set()
         await counted(console)
-        assert asked(service, "count_keys") == [(ASHA,), (ClearFilter(user="asha2"),)]
+        assert arguments_of(service, "count_keys") == [(ASHA,), (ClearFilter(user="asha2"),)]
 
-    trying(look, service=service)
+    run_console(scenario, service=service)
 
 
 @pytest.mark.parametrize(
@@ -222,59 +222,59 @@ def test_a_count_shows_how_far_it_is_and_is_given_up_when_something_else_is_want
         ((*["down"] * 3, *"2026-13-45"), BadClearFilter("'2026-13-45' is not a date"), "'2026-13-45' is not a date"),
         ((*"asha",), Unavailable("redis", "no answer within 1 s"), "Redis is unreachable: no answer within 1 s"),
     ],
-    ids=["glob", "date", "away"],
+    ids=["glob", "date", "unreachable"],
 )
-def test_what_cannot_be_counted_is_told_and_not_asked_for(
+def test_a_failed_count_is_shown_and_nothing_is_cleared(
     keys: tuple[str, ...], error: OpsconsoleError, words: str
 ) -> None:
     service = fakes.FakeService()
     service.unreachable = error
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("c", *keys)
         await counted(console, words)
         await console.press("enter")
         assert isinstance(console.app.screen, ClearDialog)
         assert words in console.text
-        assert asked(service, "clear") == []
+        assert arguments_of(service, "clear") == []
 
-    trying(look, service=service)
+    run_console(scenario, service=service)
 
 
-def test_without_a_condition_or_with_half_a_date_nothing_is_counted() -> None:
-    async def look(console: Opened) -> None:
+def test_nothing_is_counted_without_a_filter_or_with_a_partial_date() -> None:
+    async def scenario(console: Console) -> None:
         await console.press("c", "enter")
         assert "type a user, a subject, a family or a date" in console.text
         await console.press(*["down"] * 3, *"2026-0", "enter")
         assert "type the whole date, or none" in console.text
         assert isinstance(console.app.screen, ClearDialog)
-        assert asked(console.service, "count_keys") == []
+        assert arguments_of(console.service, "count_keys") == []
 
-    trying(look)
+    run_console(scenario)
 
 
-def test_where_there_is_nothing_there_is_nothing_to_confirm() -> None:
+def test_without_matches_there_is_nothing_to_confirm() -> None:
     nothing = replace(fakes.COUNTED, found={"attempts.day": 0}, samples=())
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("c", *"dora")
         await counted(console, "nothing to clear: no cached key of user dora")
         await console.press("enter")
         assert isinstance(console.app.screen, ClearDialog)
 
-    trying(look, service=cleared(steps=nothing))
+    run_console(scenario, service=cleared(steps=nothing))
 
 
 def test_without_families_there_is_no_dialog() -> None:
     service = fakes.FakeService()
     service.cache_families = ()
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("c")
         assert isinstance(console.app.screen, Dashboard)
         assert console.notice == "no loaded pack declares a cache family"
 
-    trying(look, service=service)
+    run_console(scenario, service=service)
 
 
 # --- a name to type -----------------------------------------------------------------------------------------------
@@ -288,35 +288,35 @@ def test_without_families_there_is_no_dialog() -> None:
 def test_a_name_has_to_be_typed_in_production_and_for_many_keys(
     environment: str, swept: ClearProgress, word: str
 ) -> None:
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("c", *"asha")
         await counted(console, "keys of 2 families")
         await console.press("enter")
         assert isinstance(console.app.screen, TypeToConfirm)
         assert f"Type {word} to clear them" in console.text
         await console.press("enter")
-        assert isinstance(console.app.screen, Dashboard), "the cursor stands on Cancel"
+        assert isinstance(console.app.screen, Dashboard), "the cursor is on Cancel"
         await console.press("c", *"asha")
         await counted(console, "keys of 2 families")
         await console.press("enter", *word[:-1], "left", "enter")
         assert "the name does not match: nothing is cleared" in console.text
-        assert asked(console.service, "clear") == []
+        assert arguments_of(console.service, "clear") == []
         await console.press(word[-1], "x", "backspace", "enter")
-        await console.until(lambda: asked(console.service, "clear") == [(ASHA, swept.total)])
+        await console.until(lambda: arguments_of(console.service, "clear") == [(ASHA, swept.total)])
 
-    trying(look, replace(fakes.BUSY, environment=environment), cleared(steps=swept))
+    run_console(scenario, replace(fakes.BUSY, environment=environment), cleared(steps=swept))
 
 
 # --- what comes of it ---------------------------------------------------------------------------------------------
 
 
-async def clear_asha(console: Opened) -> None:
+async def clear_asha(console: Console) -> None:
     await console.press("c", *"asha")
     await counted(console)
     await console.press("enter", "left", "enter")
 
 
-def test_progress_is_told_while_keys_are_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_shown_while_keys_are_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("screens.commands.POLL_SECONDS", 0.05)
     service = fakes.FakeService()
     service.result = None
@@ -325,48 +325,48 @@ def test_progress_is_told_while_keys_are_cleared(monkeypatch: pytest.MonkeyPatch
         *[CommandProgress("clearing", 12_000, 41_204, 310)] * 40,
     ]
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await clear_asha(console)
         so_far = "clearing of user asha: clearing, 12,000 of 41,204 keys scanned, 310 cleared"
         await console.until(lambda: console.notice == so_far)
         service.result = fakes.Done("resume", sentence="940 keys of 2 families are cleared")
         await console.until(lambda: console.notice == "940 keys of 2 families are cleared")
 
-    trying(look, service=service)
+    run_console(scenario, service=service)
 
 
-@pytest.mark.parametrize("grown", ["there are 2,000 keys by now, not 940; look again before clearing them"])
-def test_a_refusal_is_told(grown: str) -> None:
+@pytest.mark.parametrize("grown", ["2,000 keys match now, not 940; count again"])
+def test_a_refused_clear_is_shown(grown: str) -> None:
     service = fakes.FakeService()
     service.result = fakes.refused(grown, 4)
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await clear_asha(console)
         await console.until(lambda: console.notice == f"refused: {grown}")
 
-    trying(look, service=service)
+    run_console(scenario, service=service)
 
 
-def test_whoever_may_only_look_counts_and_is_refused() -> None:
+def test_a_viewer_can_count_and_cannot_clear() -> None:
     service = fakes.FakeService()
     service.error, service.read_only = NotAllowed("clear"), True
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         assert "c clear" in console.text
         await clear_asha(console)
         await console.until(lambda: "clear is not allowed in read-only mode" in console.notice)
 
-    trying(look, service=service)
+    run_console(scenario, service=service)
 
 
 # --- hostile text -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ascii_only", [False, True], ids=["unicode", "ascii"])
-def test_no_dialog_passes_on_what_cannot_be_seen(ascii_only: bool) -> None:
+def test_no_dialog_shows_invisible_characters(ascii_only: bool) -> None:
     swept = ClearProgress({ALL: 3, "other": 2000}, 41_204, 41_204, (ALL,), (ALL,), done=True)
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("c")
         console.app.screen.post_message(events.Paste(ALL))
         await console.press("down", "down", "right", "enter")
@@ -377,4 +377,4 @@ def test_no_dialog_passes_on_what_cannot_be_seen(ascii_only: bool) -> None:
             assert not ascii_only or console.text.isascii()
             await console.press(key)
 
-    trying(look, replace(fakes.BUSY, environment=ALL), cleared(steps=swept), ascii=ascii_only)
+    run_console(scenario, replace(fakes.BUSY, environment=ALL), cleared(steps=swept), ascii=ascii_only)

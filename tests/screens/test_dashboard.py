@@ -16,20 +16,20 @@ from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
 from screens.widgets.paint import Lines
 from tests.screens import fakes
-from tests.screens.console import Opened, trying
+from tests.screens.console import Console, run_console
 
 
 def test_a_snapshot_from_the_sampler_reaches_the_screen() -> None:
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         assert console.service.callback is not None
         threading.Thread(target=console.service.callback, args=(fakes.BUSY,)).start()
         await console.until(lambda: "game.life_regen" in console.text)
 
-    trying(look, fakes.EMPTY)
+    run_console(scenario, fakes.EMPTY)
 
 
-def test_while_the_loop_is_busy_only_the_newest_snapshot_waits() -> None:
-    async def look(console: Opened) -> None:
+def test_while_the_loop_is_busy_only_the_newest_snapshot_is_kept() -> None:
+    async def scenario(console: Console) -> None:
         shown: list[Snapshot] = []
         console.app.show = shown.append  # type: ignore[method-assign, assignment]
         newest = [replace(fakes.BUSY, at=fakes.NOW + timedelta(seconds=i)) for i in range(1000)]
@@ -44,11 +44,11 @@ def test_while_the_loop_is_busy_only_the_newest_snapshot_waits() -> None:
         await console.pilot.pause()
         assert shown == newest[-1:]
 
-    trying(look)
+    run_console(scenario)
 
 
-def test_every_panel_says_what_an_operator_wants_to_know() -> None:
-    async def look(console: Opened) -> None:
+def test_every_panel_shows_its_figures() -> None:
+    async def scenario(console: Console) -> None:
         for words in (
             "6,150/10,000  61%",
             "6,149 ok · 1 failed · 7.4k/s · 1 s left",
@@ -61,11 +61,11 @@ def test_every_panel_says_what_an_operator_wants_to_know() -> None:
         ):
             assert words in console.text
 
-    trying(look)
+    run_console(scenario)
 
 
-def test_nothing_blanks_when_store_and_redis_are_away() -> None:
-    async def look(console: Opened) -> None:
+def test_panels_keep_their_content_while_store_and_redis_are_unreachable() -> None:
+    async def scenario(console: Console) -> None:
         for words in (
             "CRITICAL  the store is unreachable: database is locked",
             "Running ─",
@@ -80,48 +80,48 @@ def test_nothing_blanks_when_store_and_redis_are_away() -> None:
             assert words in console.text
         assert console.text.count("stale since") == 3
 
-    trying(look, fakes.TROUBLE)
+    run_console(scenario, fakes.TROUBLE)
 
 
-def test_a_sampler_that_hangs_is_told() -> None:
-    async def look(console: Opened) -> None:
+def test_a_sampler_that_hangs_is_reported() -> None:
+    async def scenario(console: Console) -> None:
         assert "stale since 18:19:27 UTC" in console.text
         assert "no news from the store" in console.text
 
-    trying(look, replace(fakes.QUIET, at=fakes.ago(seconds=40)))
+    run_console(scenario, replace(fakes.QUIET, at=fakes.ago(seconds=40)))
 
 
-def test_the_data_database_away_is_told_where_runs_are() -> None:
-    away = replace(fakes.BUSY, data_outage=Outage(fakes.ago(minutes=3), "timeout"))
+def test_an_unreachable_data_database_is_shown_in_the_running_panel() -> None:
+    unreachable = replace(fakes.BUSY, data_outage=Outage(fakes.ago(minutes=3), "timeout"))
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         assert "data unreachable since 18:17 UTC" in console.text
         assert "data unreachable since 18:17 UTC" in console.text
 
-    trying(look, away, size=(120, 40))
+    run_console(scenario, unreachable, size=(120, 40))
 
 
 def test_another_process_leads() -> None:
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         assert "observing web2/912 since 15:20" in console.text
 
-    trying(look, replace(fakes.BUSY, leader=fakes.OTHER))
+    run_console(scenario, replace(fakes.BUSY, leader=fakes.OTHER))
 
 
 def test_empty_panels_say_what_to_do_next() -> None:
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         assert "no jobs · name a pack under `packs` in the configuration" in console.text
         await console.press("enter", "r")
         assert "choose a row" in console.notice
         await console.press("t")
         assert "no job to trigger" in console.notice
 
-    trying(look, fakes.EMPTY)
+    run_console(scenario, fakes.EMPTY)
 
 
 @pytest.mark.parametrize("size", [(79, 24), (80, 23), (20, 5), (1, 1), (2, 40)])
-def test_too_small_says_so_and_comes_back(size: tuple[int, int]) -> None:
-    async def look(console: Opened) -> None:
+def test_a_small_terminal_shows_the_required_size(size: tuple[int, int]) -> None:
+    async def scenario(console: Console) -> None:
         await console.pilot.resize_terminal(*size)
         await console.pilot.pause()
         assert "Running" not in console.text
@@ -130,19 +130,19 @@ def test_too_small_says_so_and_comes_back(size: tuple[int, int]) -> None:
         await console.until(lambda: "Running" in console.text)
         assert "─ Success" in console.text.splitlines()[2]
 
-    trying(look)
+    run_console(scenario)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (500, 200)])
 def test_the_screen_is_filled_exactly(size: tuple[int, int]) -> None:
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         assert len(console.text.split("\n")) == size[1]
 
-    trying(look, size=size)
+    run_console(scenario, size=size)
 
 
-def test_the_cursor_goes_through_runs_jobs_and_findings() -> None:
-    async def look(console: Opened) -> None:
+def test_the_cursor_moves_through_runs_jobs_and_findings() -> None:
+    async def scenario(console: Console) -> None:
         page = console.app.screen
         assert isinstance(page, Dashboard)
         assert page.cursor is None
@@ -153,21 +153,21 @@ def test_the_cursor_goes_through_runs_jobs_and_findings() -> None:
             seen.append(page.cursor[0])
         assert seen == ["running", "running", "success", "health", "running", "running", "health", "success", "running"]
 
-    trying(look, fakes.TROUBLE)
+    run_console(scenario, fakes.TROUBLE)
 
 
-def test_others_see_which_screen_is_open() -> None:
-    async def look(console: Opened) -> None:
+def test_the_open_page_is_announced_to_other_operators() -> None:
+    async def scenario(console: Console) -> None:
         await console.press("down", "enter", "question_mark", "escape", "escape", "t", "escape")
         seen = list(dict.fromkeys(console.service.presence))
         assert seen == ["dashboard", "run 4812", "help"]
         assert console.service.presence[-1] == "dashboard"
 
-    trying(look)
+    run_console(scenario)
 
 
-def test_the_cursor_stays_on_its_run_when_that_ends() -> None:
-    async def look(console: Opened) -> None:
+def test_the_cursor_stays_on_its_run_when_the_run_ends() -> None:
+    async def scenario(console: Console) -> None:
         await console.press("down")
         assert console.app.screen.cursor == ("running", "4812")  # type: ignore[attr-defined]
         ended = fakes.partial(4812)
@@ -178,32 +178,32 @@ def test_the_cursor_stays_on_its_run_when_that_ends() -> None:
         await console.pilot.pause()
         assert console.app.screen.cursor == ("success", "attempts.cache_day")  # type: ignore[attr-defined]
 
-    trying(look)
+    run_console(scenario)
 
 
 @pytest.mark.parametrize(("keys", "run"), [(("down",), 4812), (("tab", "tab"), 4812), (("tab", "tab", "down"), 4813)])
 def test_enter_opens_the_run_of_a_row(keys: tuple[str, ...], run: int) -> None:
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press(*keys, "enter")
         assert isinstance(console.app.screen, RunScreen)
         assert console.app.screen.number == run
 
-    trying(look)
+    run_console(scenario)
 
 
-def test_enter_on_a_finding_opens_its_run_and_on_a_job_that_never_ran_says_so() -> None:
-    async def look(console: Opened) -> None:
+def test_enter_opens_the_run_of_a_finding_and_not_of_a_job_that_never_ran() -> None:
+    async def scenario(console: Console) -> None:
         await console.press("tab", "tab", "tab", "down", "down", "down", "enter")
         assert isinstance(console.app.screen, RunScreen)
         assert console.app.screen.number == 4811
         await console.press("escape", "tab", "tab", "down", "down", "down", "down", "enter")
         assert "reporting.daily_report has not run yet" in console.notice
 
-    trying(look, fakes.TROUBLE)
+    run_console(scenario, fakes.TROUBLE)
 
 
-def test_it_can_be_read_with_to_ascii_alone() -> None:
-    async def look(console: Opened) -> None:
+def test_the_dashboard_can_be_shown_in_ascii() -> None:
+    async def scenario(console: Console) -> None:
         await console.press("down")
         assert console.text.isascii()
         for words in ("> r attempts.cache_day".replace("> r", ">r"), "#", "p partial", "- Success"):
@@ -211,34 +211,34 @@ def test_it_can_be_read_with_to_ascii_alone() -> None:
         await console.press("t")
         assert console.text.isascii()
 
-    trying(look, ascii=True)
+    run_console(scenario, ascii=True)
 
 
-def test_no_colour_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_states_differ_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         assert "PRODUCTION" in console.text
         assert "✗ CRITICAL" in console.text
         console.app.export_screenshot()
 
-    trying(look, fakes.TROUBLE)
+    run_console(scenario, fakes.TROUBLE)
 
 
-def test_a_terminal_with_sixteen_colours_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_with_16_colours_gets_its_own_palette(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("COLORTERM")
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         assert console.app.theme == "ansi-dark"
         await console.press("down", "t")
         console.app.export_screenshot()
 
-    trying(look, fakes.TROUBLE)
+    run_console(scenario, fakes.TROUBLE)
 
 
-def test_what_has_not_changed_is_not_painted_again() -> None:
-    async def look(console: Opened) -> None:
+def test_unchanged_cells_are_not_painted_again() -> None:
+    async def scenario(console: Console) -> None:
         lines = console.app.screen.query_one(Lines)
         painted: list[int] = []
         render = lines.render_line
@@ -258,18 +258,18 @@ def test_what_has_not_changed_is_not_painted_again() -> None:
         assert len(set(painted)) == 5  # the clock, three countdowns, a waiting run
         assert 0 in painted
 
-    trying(look)
+    run_console(scenario)
 
 
-def test_the_console_opens_with_a_run_when_it_is_told_to() -> None:
-    async def look(console: Opened) -> None:
+def test_the_console_can_trigger_a_run_on_start() -> None:
+    async def scenario(console: Console) -> None:
         await console.until(lambda: ("trigger", "attempts.cache_day", None) in console.service.calls)
         await console.until(lambda: "run 4900 started" in console.notice)
 
-    trying(look, start_run="attempts.cache_day")
+    run_console(scenario, start_run="attempts.cache_day")
 
 
-def test_it_opens_before_the_first_snapshot() -> None:
+def test_the_console_opens_before_the_first_snapshot() -> None:
     async def tried() -> None:
         app = ConsoleApp(fakes.FakeService(), now=lambda: fakes.NOW)
         async with app.run_test(size=(80, 24)) as pilot:

@@ -1,4 +1,4 @@
-"""Text that somebody else wrote: nothing of it reaches the terminal but what can be seen."""
+"""Untrusted text: only visible characters reach the terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from screens.panels.top_line import top_line, verdict
 from screens.panels.view import View
 from screens.widgets.lines import Line, width
 from tests.screens import fakes
-from tests.screens.console import Opened, trying
+from tests.screens.console import Console, run_console
 
 HOSTILE = [
     "[/",
@@ -115,32 +115,32 @@ def _page_of(run: Run, text: str, waits: Wait | None = None) -> RunPage:
     )
 
 
-def shows_only_what_can_be_seen(lines: list[Line], cells: int) -> bool:
+def has_only_visible_characters(lines: list[Line], cells: int) -> bool:
     """No control character, no invisible one, no line that is too wide."""
     for each in lines:
-        told = "".join(piece.text for piece in each)
-        assert safe(told, 10_000) == told, ascii(told)
-        assert width(each) <= cells, (width(each), told)
-        assert cell_len(told) <= cells
+        shown = "".join(piece.text for piece in each)
+        assert safe(shown, 10_000) == shown, ascii(shown)
+        assert width(each) <= cells, (width(each), shown)
+        assert cell_len(shown) <= cells
     return True
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 @pytest.mark.parametrize("size", [(80, 20), (120, 36), (200, 56)])
-def test_no_panel_passes_it_on(text: str, size: tuple[int, int]) -> None:
+def test_no_panel_shows_hostile_characters(text: str, size: tuple[int, int]) -> None:
     view = View(hostile_snapshot(text), fakes.NOW)
     view = replace(view, cursor=dashboard.keys(view)[0])
     lines = [top_line(view, size[0]), verdict(view, size[0]), *dashboard.dashboard(view, *size)]
-    assert shows_only_what_can_be_seen(lines, size[0])
-    held = view.pauses_of(text)
+    assert has_only_visible_characters(lines, size[0])
+    paused = view.pauses_of(text)
     for page in (hostile_page(text), hostile_waiting_page(text)):
-        assert shows_only_what_can_be_seen(run_panel.page(page, fakes.NOW, *size, pauses=held), size[0])
+        assert has_only_visible_characters(run_panel.page(page, fakes.NOW, *size, pauses=paused), size[0])
 
 
 @given(st.text(st.characters(), max_size=60), st.integers(80, 210))
-def test_no_text_at_all_breaks_a_line(text: str, cells: int) -> None:
+def test_no_text_breaks_the_layout(text: str, cells: int) -> None:
     view = View(hostile_snapshot(text), fakes.NOW)
-    assert shows_only_what_can_be_seen(dashboard.dashboard(view, cells, 30), cells)
+    assert has_only_visible_characters(dashboard.dashboard(view, cells, 30), cells)
 
 
 DIALOGS = ("t", "escape", "down", "r", "enter", "ctrl+p", "escape", "u", "enter", "p", "enter", "q")
@@ -150,7 +150,7 @@ PAGES = ("down", "enter", "f", "question_mark", "escape", "escape", "t", "enter"
 
 @pytest.mark.parametrize("ascii_only", [False, True], ids=["unicode", "ascii"])
 @pytest.mark.parametrize("keys", [DIALOGS, LIVE, PAGES], ids=["dialogs", "live", "pages"])
-def test_no_screen_and_no_dialog_passes_it_on(keys: tuple[str, ...], ascii_only: bool) -> None:
+def test_no_page_and_no_dialog_shows_hostile_characters(keys: tuple[str, ...], ascii_only: bool) -> None:
     service = fakes.FakeService([hostile_page(ALL)])
     service.local_runs, service.result = (fakes.running(7, job=ALL).run,), fakes.refused(ALL)
     service.error = service.hand_over_error = BadWindow(ALL)
@@ -158,20 +158,20 @@ def test_no_screen_and_no_dialog_passes_it_on(keys: tuple[str, ...], ascii_only:
     if keys is not LIVE:
         snapshot = replace(snapshot, live=(), recent=(fakes.partial(7, job=ALL, error=ALL),))
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         for key in keys:
             await console.press(key)
-            told = console.app.export_screenshot()
-            assert not {c for c in told if not c.isprintable()} - {"\n"}
+            picture = console.app.export_screenshot()
+            assert not {c for c in picture if not c.isprintable()} - {"\n"}
             assert console.text.replace("\n", "").isprintable()
             assert not ascii_only or console.text.isascii()
 
-    trying(look, snapshot, service, ascii=ascii_only)
+    run_console(scenario, snapshot, service, ascii=ascii_only)
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
-def test_no_note_is_asked_for_that_cannot_be_seen(text: str) -> None:
-    async def look(console: Opened) -> None:
+def test_a_note_has_no_invisible_characters(text: str) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("down", "p")
         console.app.post_message(events.Paste(text))
         await console.pilot.pause()
@@ -183,12 +183,12 @@ def test_no_note_is_asked_for_that_cannot_be_seen(text: str) -> None:
         assert note.isprintable()
         assert len(note) <= 200
 
-    trying(look, fakes.HELD)
+    run_console(scenario, fakes.PAUSED)
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
-def test_what_is_pasted_into_a_dialog_is_only_text(text: str) -> None:
-    async def look(console: Opened) -> None:
+def test_pasting_into_a_dialog_inserts_plain_text(text: str) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("t")
         console.app.screen.post_message(events.Paste(text + "2026-01-19"))
         await console.pilot.pause()
@@ -199,4 +199,4 @@ def test_what_is_pasted_into_a_dialog_is_only_text(text: str) -> None:
         assert console.text.replace("\n", "").isprintable()
         assert not console.app._exit
 
-    trying(look)
+    run_console(scenario)

@@ -16,9 +16,9 @@ from screens.pages.packs import PacksScreen
 from screens.pages.run import RunScreen
 from screens.panels import packs
 from tests.screens import fakes
-from tests.screens.console import Opened, trying
+from tests.screens.console import Console, run_console
 from tests.screens.test_clearing import text
-from tests.screens.test_hostile import ALL, HOSTILE, shows_only_what_can_be_seen
+from tests.screens.test_hostile import ALL, HOSTILE, has_only_visible_characters
 
 LONG = (
     PanelView(
@@ -34,7 +34,7 @@ def drawn(shown: PanelContent, cells: int = 60, *, failed: bool = False) -> list
 # --- rows, without a screen ---------------------------------------------------------------------------------------
 
 
-def test_facts_stand_beside_each_other_as_many_as_fit() -> None:
+def test_facts_use_as_many_columns_as_fit() -> None:
     facts = (("lives due", "1,204"), ("streaks in danger", "3"), ("sessions", "12"))
 
     assert drawn(PanelContent(facts=facts), 60) == [
@@ -44,7 +44,7 @@ def test_facts_stand_beside_each_other_as_many_as_fit() -> None:
     ]
 
 
-def test_numbers_stand_under_each_other_and_wide_columns_give_way() -> None:
+def test_numbers_are_right_aligned_and_wide_columns_are_cut() -> None:
     shown = PanelContent(
         columns=("board", "players", "first"),
         rows=(("all time", "10,000", "a name that is much too long for this place"), ("week", "812", "")),
@@ -57,12 +57,12 @@ def test_numbers_stand_under_each_other_and_wide_columns_give_way() -> None:
     ]
 
 
-def test_rows_that_are_longer_or_shorter_than_their_head_are_shown() -> None:
+def test_rows_longer_or_shorter_than_the_header_are_shown() -> None:
     assert drawn(PanelContent(columns=("a",), rows=(("x", "y"), ())))[1:] == [" a", " x  y", ""]
     assert drawn(PanelContent(rows=(("x", "y"),)))[1:] == [" x  y"]
 
 
-def test_a_panel_says_what_it_has_to_say_and_when_it_has_nothing() -> None:
+def test_a_panel_shows_its_message_or_that_it_is_empty() -> None:
     assert drawn(PanelContent(message="no day is reported yet", columns=("day",)))[1:] == [
         " no day is reported yet",
         " day",
@@ -72,14 +72,14 @@ def test_a_panel_says_what_it_has_to_say_and_when_it_has_nothing() -> None:
     assert drawn(PanelContent(message="timeout"), failed=True)[1:] == [" ✗ timeout"]
 
 
-def test_a_long_table_is_cut_where_nobody_reads_on() -> None:
+def test_a_long_table_is_cut() -> None:
     lines = drawn(PanelContent(columns=("n",), rows=tuple((str(n),) for n in range(2500))))
 
     assert len(lines) == 1 + 1 + packs.ROWS + 1
     assert lines[-1] == "   and 1,500 more"
 
 
-def test_old_panels_say_that_they_are_old() -> None:
+def test_stale_panels_are_labelled() -> None:
     def head(age: int) -> str:
         at = fakes.ago(seconds=age)
         return text(packs.page(fakes.PANELS, 80, 20, first=0, loaded_at=at, now=fakes.NOW)).splitlines()[0]
@@ -91,24 +91,24 @@ def test_old_panels_say_that_they_are_old() -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
 @pytest.mark.parametrize("cells", [80, 120])
-def test_nothing_that_packs_show_reaches_the_terminal_unseen(hostile: str, cells: int) -> None:
+def test_hostile_text_in_panels_is_shown_safely(hostile: str, cells: int) -> None:
     shown = PanelContent(((hostile, hostile),), (hostile, "b", hostile), ((hostile, hostile, hostile),) * 2, hostile)
 
-    assert shows_only_what_can_be_seen(packs.all_lines([PanelView(hostile, hostile, shown)], cells), cells)
+    assert has_only_visible_characters(packs.all_lines([PanelView(hostile, hostile, shown)], cells), cells)
 
 
 @pytest.mark.parametrize("count", [40, 300])
-def test_more_columns_than_fit_break_no_line(count: int) -> None:
+def test_more_columns_than_fit_do_not_break_the_layout(count: int) -> None:
     shown = PanelContent(columns=tuple(f"column {n}" for n in range(count)), rows=(("日本語",) * count,))
 
-    assert shows_only_what_can_be_seen(packs.all_lines([PanelView("p", "t", shown)], 80), 80)
+    assert has_only_visible_characters(packs.all_lines([PanelView("p", "t", shown)], 80), 80)
 
 
 # --- the screen ---------------------------------------------------------------------------------------------------
 
 
-def test_one_key_opens_it_and_one_leads_back() -> None:
-    async def look(console: Opened) -> None:
+def test_one_key_opens_the_packs_and_escape_closes_them() -> None:
+    async def scenario(console: Console) -> None:
         await console.press("7")
         assert isinstance(console.app.screen, PacksScreen)
         await console.until(lambda: "game: Players" in console.text)
@@ -130,14 +130,14 @@ def test_one_key_opens_it_and_one_leads_back() -> None:
         assert isinstance(console.app.screen, Dashboard)
         assert len(console.app.screen_stack) == 1
 
-    trying(look)
+    run_console(scenario)
 
 
-def test_it_scrolls_to_both_ends_and_no_further() -> None:
+def test_scrolling_stops_at_both_ends() -> None:
     service = fakes.FakeService()
     service.panel_views = LONG
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("7")
         await console.until(lambda: "lines 1 to 19 of 103" in console.text)
         await console.press("up", "down", "j", "k")
@@ -151,15 +151,15 @@ def test_it_scrolls_to_both_ends_and_no_further() -> None:
         await console.press("pageup", "home")
         assert "lines 1 to 19 of 103" in console.text
 
-    trying(look, service=service)
+    run_console(scenario, service=service)
 
 
-def test_it_is_read_again_while_it_is_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_panels_are_polled_while_the_page_is_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("screens.pages.polling.TICK_SECONDS", 0.05)
     monkeypatch.setattr("screens.pages.polling.SLOW_SECONDS", 0.05)
     service = fakes.FakeService()
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("7")
         await console.until(lambda: "10,000" in console.text)
         service.panel_views = LONG
@@ -174,41 +174,41 @@ def test_it_is_read_again_while_it_is_in_front(monkeypatch: pytest.MonkeyPatch) 
         await console.pilot.pause(0.2)
         before = len(service.calls)
         await console.pilot.pause(0.2)
-        assert len(service.calls) == before, "nobody looks at it"
+        assert len(service.calls) == before
 
-    trying(look, service=service)
+    run_console(scenario, service=service)
 
 
-def test_what_cannot_be_read_at_first_and_packs_without_panels_are_told() -> None:
+def test_a_failed_load_and_packs_without_panels_are_explained() -> None:
     service = fakes.FakeService()
     service.unreachable = Unavailable("data", "timeout")
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("7")
         await console.until(lambda: "the data database is unreachable: timeout" in console.text)
         service.unreachable, service.panel_views = None, ()
         await console.press("escape", "7")
         await console.until(lambda: "no loaded pack has a panel" in console.text)
 
-    trying(look, service=service)
+    run_console(scenario, service=service)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
-def test_no_panel_passes_on_what_cannot_be_seen(size: tuple[int, int]) -> None:
+def test_no_panel_shows_invisible_characters(size: tuple[int, int]) -> None:
     service = fakes.FakeService()
     shown = PanelContent(((ALL, ALL),), (ALL, ALL), ((ALL, ALL), (ALL,)), ALL)
     service.panel_views = (PanelView(ALL, ALL, shown), PanelView("p", "t", shown, failed=True))
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("7")
         await console.until(lambda: "2 panels of 2 packs" in console.text)
         assert console.text.replace("\n", "").isprintable()
         assert not {c for c in console.app.export_screenshot() if not c.isprintable()} - {"\n"}
 
-    trying(look, replace(fakes.BUSY, environment=ALL), service, size)
+    run_console(scenario, replace(fakes.BUSY, environment=ALL), service, size)
 
 
-def test_the_age_that_makes_panels_old_is_longer_than_it_takes_to_read_them_again() -> None:
+def test_panels_become_stale_later_than_the_next_poll() -> None:
     from screens.pages.polling import SLOW_SECONDS
 
     assert timedelta(seconds=2 * SLOW_SECONDS) < packs.OLD_AFTER

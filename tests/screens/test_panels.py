@@ -17,7 +17,7 @@ from opsconsole.service.snapshot import Finding, FindingKind, Outage, Progress, 
 from screens.panels import cursor, dashboard, health, pauses, questions, redis, running, success, upcoming
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Block, View, fit
-from screens.widgets import symbols as look
+from screens.widgets import symbols
 from screens.widgets.lines import (
     Piece,
     bar,
@@ -60,7 +60,7 @@ def test_a_text_is_cut_by_cells(text: str, cells: int) -> None:
 
 
 @given(WORDS, WORDS, st.integers(0, 60))
-def test_lines_keep_to_their_cells(one: list[tuple[str, str]], other: list[tuple[str, str]], cells: int) -> None:
+def test_lines_never_exceed_their_cells(one: list[tuple[str, str]], other: list[tuple[str, str]], cells: int) -> None:
     start, end = tuple(Piece(*p) for p in one), tuple(Piece(*p) for p in other)
     assert width(crop(start, cells)) <= cells
     assert width(fill(start, cells)) == cells
@@ -69,14 +69,14 @@ def test_lines_keep_to_their_cells(one: list[tuple[str, str]], other: list[tuple
     assert all(width(each) == 2 * cells + 1 for each in side_by_side([start], cells, [end, start], cells))
 
 
-def test_wide_letters_do_not_break_a_column() -> None:
+def test_wide_characters_do_not_break_a_column() -> None:
     assert left("日本語", 5).text == "日本…"
     assert cell_len(left("日本語", 5).text) == 5
     assert cell_len(right("日本語", 8).text) == 8
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "expected"),
     [
         (0, "           now"),
         (53, "in        53 s"),
@@ -87,12 +87,12 @@ def test_wide_letters_do_not_break_a_column() -> None:
         (3 * 86400 + 4 * 3600, "in     3 d  4 h"),
     ],
 )
-def test_countdowns_stand_under_each_other(seconds: float, told: str) -> None:
-    assert humanize.countdown(seconds).split() == told.split()
+def test_countdowns_are_aligned(seconds: float, expected: str) -> None:
+    assert humanize.countdown(seconds).split() == expected.split()
     assert len(humanize.countdown(seconds)) == 14
 
 
-def test_figures_as_a_person_reads_them() -> None:
+def test_figures_are_formatted_for_people() -> None:
     assert humanize.elapsed(0.09) == "90 ms"
     assert humanize.elapsed(1.31) == "1.3 s"
     assert humanize.elapsed(125) == "2 min 5 s"
@@ -117,12 +117,12 @@ def test_figures_as_a_person_reads_them() -> None:
     assert humanize.count(2000, "item") == "2,000 items"
 
 
-def test_not_quite_all_never_reads_as_all() -> None:
+def test_almost_100_percent_is_never_shown_as_100() -> None:
     assert humanize.percent(0.99999) == "99.9"
     assert humanize.percent(1.0) == "100.0"
 
 
-def test_times_name_their_zone_and_their_day() -> None:
+def test_times_show_their_zone_and_their_day() -> None:
     assert humanize.clock(fakes.NOW, "Asia/Kolkata") == "23:50 IST"
     assert humanize.clock(fakes.NOW, "America/Sao_Paulo") == "15:20 UTC-03"
     assert humanize.clock(fakes.NOW, "Nowhere/Land") == "18:20 UTC"
@@ -131,7 +131,7 @@ def test_times_name_their_zone_and_their_day() -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "told"),
+    ("label", "expected"),
     [
         ("2026-01-19", "19 Jan"),
         ("2025-12-31", "31 Dec 2025"),
@@ -143,9 +143,9 @@ def test_times_name_their_zone_and_their_day() -> None:
         ("anything", "anything"),
     ],
 )
-def test_windows_are_short(label: str, told: str) -> None:
+def test_window_labels_are_short(label: str, expected: str) -> None:
     now = datetime(2026, 1, 19, 19, 0, tzinfo=UTC)
-    assert humanize.window_label(label, now, "Asia/Kolkata") == told
+    assert humanize.window_label(label, now, "Asia/Kolkata") == expected
 
 
 def test_bars_are_full_only_when_all_is_done() -> None:
@@ -155,24 +155,24 @@ def test_bars_are_full_only_when_all_is_done() -> None:
     assert spark([0, 0]) == "▁▁"
 
 
-def test_every_sign_is_one_cell_wide_and_has_its_own_letter() -> None:
-    signs = [*look.RUN.values(), look.NEVER, look.PAUSED]
-    assert all(cell_len(seen.char) == 1 for seen in [*signs, *look.BATCH.values(), look.BATCH_PARTIAL])
-    letters = [look.to_ascii(seen.char) for seen in signs]
+def test_every_symbol_is_one_cell_wide_and_has_its_own_ascii_character() -> None:
+    states = [*symbols.RUN.values(), symbols.NEVER, symbols.PAUSED]
+    assert all(cell_len(symbol.char) == 1 for symbol in [*states, *symbols.BATCH.values(), symbols.BATCH_PARTIAL])
+    letters = [symbols.to_ascii(symbol.char) for symbol in states]
     assert len(set(letters)) == len(letters)
     assert "".join(letters).isascii()
-    assert {seen.style for seen in [*signs, *look.BATCH.values()]} <= STYLES.keys() == SIXTEEN.keys()
-    assert set(look.RUN) == set(RunState)
-    assert set(look.BATCH) == set(BatchState)
+    assert {symbol.style for symbol in [*states, *symbols.BATCH.values()]} <= STYLES.keys() == SIXTEEN.keys()
+    assert set(symbols.RUN) == set(RunState)
+    assert set(symbols.BATCH) == set(BatchState)
 
 
-def test_to_ascii_are_as_wide() -> None:
+def test_ascii_text_has_the_same_width() -> None:
     for text in ("▶ attempts ██░░ · …", "日本語", "▁▂▃▄▅▆▇█ ↑↓"):
-        assert look.to_ascii(text).isascii()
-        assert len(look.to_ascii(text)) == cell_len(text)
+        assert symbols.to_ascii(text).isascii()
+        assert len(symbols.to_ascii(text)) == cell_len(text)
 
 
-def test_the_row_under_the_cursor_is_always_in_view() -> None:
+def test_the_row_under_the_cursor_is_always_visible() -> None:
     blocks = [Block((line(f" row {i}"), line(" more")), ("running", str(i))) for i in range(9)]
     for i in range(9):
         shown, hidden = fit(blocks, 5, 20, ("running", str(i)))
@@ -184,10 +184,10 @@ def test_the_row_under_the_cursor_is_always_in_view() -> None:
 @pytest.mark.parametrize("size", [(80, 20), (99, 24), (120, 36), (121, 30), (200, 56), (500, 200)])
 @pytest.mark.parametrize(
     "snapshot",
-    [fakes.BUSY, fakes.TROUBLE, fakes.EMPTY, fakes.NEW, fakes.HELD],
+    [fakes.BUSY, fakes.TROUBLE, fakes.EMPTY, fakes.NEW, fakes.PAUSED],
     ids=["busy", "bad", "empty", "new", "held"],
 )
-def test_the_board_fills_its_room_and_no_more(snapshot: Snapshot, size: tuple[int, int]) -> None:
+def test_the_dashboard_fills_exactly_its_rows(snapshot: Snapshot, size: tuple[int, int]) -> None:
     lines = dashboard.dashboard(view_of(snapshot), *size)
     assert len(lines) <= size[1]
     assert all(width(each) <= size[0] for each in lines)
@@ -195,22 +195,22 @@ def test_the_board_fills_its_room_and_no_more(snapshot: Snapshot, size: tuple[in
         assert f"─ {title}" in plain(lines)
 
 
-def test_nothing_jumps_when_a_run_starts() -> None:
+def test_panels_do_not_move_when_a_run_starts() -> None:
     def titles(snapshot: Snapshot) -> list[int]:
         lines = [plain([each]) for each in dashboard.dashboard(view_of(snapshot), 80, 20)]
         return [i for i, text in enumerate(lines) if text.startswith("─ ")]
 
-    assert titles(fakes.BUSY) == titles(fakes.QUIET) == titles(fakes.TROUBLE) == titles(fakes.HELD)
+    assert titles(fakes.BUSY) == titles(fakes.QUIET) == titles(fakes.TROUBLE) == titles(fakes.PAUSED)
 
 
-def test_what_is_queued_while_nobody_leads_stands_out() -> None:
+def test_a_queued_run_without_a_leader_is_highlighted() -> None:
     queued = fakes.BUSY.live[1:]
     for cells in (54, 80):
         lines = running.panel(view_of(replace(fakes.BUSY, live=queued, leader=None)), cells, 3)
         assert ("queued for 12 s", "warn") in [(piece.text.strip(), piece.style) for piece in lines[1]]
 
 
-def test_a_run_whose_items_are_still_counted_claims_no_share() -> None:
+def test_a_run_that_counts_items_shows_no_percentage() -> None:
     run = replace(fakes.running().run, planning_done=False, counts=Counts(planned=8_000, ok=100))
     text = plain(running.panel(view_of(replace(fakes.BUSY, live=(replace(fakes.running(), run=run),))), 80, 5))
     assert "100/8,000+" in text
@@ -218,7 +218,7 @@ def test_a_run_whose_items_are_still_counted_claims_no_share() -> None:
     assert "counting items" in text
 
 
-def test_success_shows_the_kind_of_every_run_that_went_wrong() -> None:
+def test_success_shows_the_symbol_of_every_unsuccessful_run() -> None:
     lines = success.panel(view_of(fakes.BUSY), 80, 5)
     assert "▆✗█▆▃" in plain(lines)
     assert "T" in plain(lines[4:5])
@@ -227,14 +227,14 @@ def test_success_shows_the_kind_of_every_run_that_went_wrong() -> None:
 
 
 @pytest.mark.parametrize("cells", [53, 65, 80, 120])
-def test_headers_stand_over_their_numbers(cells: int) -> None:
+def test_headers_are_aligned_with_their_numbers(cells: int) -> None:
     lines = success.panel(view_of(fakes.BUSY), cells, 5)
     header, row = plain(lines[:1]), plain(lines[2:3])
     for title, number in (("24 h", "100.0"), ("usual", "90 ms")):
         assert header.index(title) + len(title) == row.index(number) + len(number)
 
 
-def test_jobs_that_never_fire_again_are_left_out_of_next() -> None:
+def test_jobs_without_a_next_run_are_left_out_of_next() -> None:
     never = tuple(replace(card, next_at=None) for card in fakes.JOBS)
     assert "nothing is scheduled" in plain(upcoming.panel(view_of(replace(fakes.BUSY, jobs=never)), 80, 3))
     late = (replace(fakes.JOBS[0], next_at=fakes.ago(seconds=5)),)
@@ -242,7 +242,7 @@ def test_jobs_that_never_fire_again_are_left_out_of_next() -> None:
 
 
 @pytest.mark.parametrize("cells", [53, 80, 120])
-def test_manual_jobs_are_the_last_in_next(cells: int) -> None:
+def test_manual_jobs_come_last_in_next(cells: int) -> None:
     manual = replace(fakes.JOBS[0], name="exams.cleanup", cron=None, words="manual", next_at=None)
 
     lines = plain(upcoming.panel(view_of(replace(fakes.BUSY, jobs=(manual, fakes.JOBS[1]))), cells, 3)).splitlines()
@@ -258,18 +258,18 @@ def test_redis_without_a_limit_without_reads_and_unknown() -> None:
     assert "no reads yet" in text
     nothing = replace(fakes.BUSY.redis, stats=None)
     assert "no figures yet" in plain(redis.panel(view_of(replace(fakes.BUSY, redis=nothing)), 80, 1))
-    gone = replace(nothing, outage=Outage(fakes.NOW, "refused"))
-    assert "reconnects automatically" in plain(redis.panel(view_of(replace(fakes.BUSY, redis=gone)), 80, 1))
+    unreachable = replace(nothing, outage=Outage(fakes.NOW, "refused"))
+    assert "reconnects automatically" in plain(redis.panel(view_of(replace(fakes.BUSY, redis=unreachable)), 80, 1))
 
 
-def test_the_verdict_names_the_worst_and_what_mends_it() -> None:
+def test_the_verdict_shows_the_worst_finding_and_its_remedy() -> None:
     text = plain([verdict(view_of(replace(fakes.BUSY, findings=(fakes.OVERDUE, fakes.FAILED))), 110)])
     assert "✗ CRITICAL  reporting.daily_report is overdue: its run has not started · 4 min" in text
     assert text.rstrip().endswith("t trigger  +1 more")
     assert verdict(view_of(fakes.BUSY), 80) == ()
 
 
-def test_the_verdict_says_when_nobody_leads_or_this_process_cannot() -> None:
+def test_the_verdict_reports_a_missing_leader_and_a_process_that_cannot_lead() -> None:
     alone = replace(fakes.BUSY, leader=None)
     assert "no leader: no run starts until a process leads" in plain([verdict(view_of(alone), 80)])
     assert "is overdue" in plain([verdict(view_of(replace(alone, findings=(fakes.OVERDUE,))), 80)])
@@ -279,13 +279,13 @@ def test_the_verdict_says_when_nobody_leads_or_this_process_cannot() -> None:
 
 
 @pytest.mark.parametrize("environment", ["production", "PROD"])
-def test_production_is_never_cut_off(environment: str) -> None:
+def test_production_is_never_cut_off_in_the_top_line(environment: str) -> None:
     everything = replace(fakes.TROUBLE, environment=environment, data_outage=Outage(fakes.NOW, "timeout"))
     pieces = top_line(view_of(everything), 80)
     assert [piece.text for piece in pieces if piece.style == "alarm"] == [f" {environment.upper()} "]
 
 
-def test_who_else_is_attached_gives_way_first() -> None:
+def test_other_operators_are_left_out_first_on_a_narrow_terminal() -> None:
     def top(cells: int, names: tuple[str, ...] = ("asha", "ben"), **other: object) -> str:
         there = tuple(fakes.attached(who, i) for i, who in enumerate(names))
         return plain([top_line(view_of(replace(fakes.BUSY, attached=there, **other)), cells)])  # type: ignore[arg-type]
@@ -305,21 +305,21 @@ def test_who_else_is_attached_gives_way_first() -> None:
     assert "store down since 18:10 UTC" in top(100, store_outage=Outage(fakes.ago(minutes=10), "gone"))
 
 
-def test_a_process_without_a_screen_is_nobody_who_looks() -> None:
+def test_headless_processes_are_not_listed_as_operators() -> None:
     there = (fakes.attached("asha"), fakes.attached("cron", 2, "headless"))
     assert "asha" not in plain([top_line(view_of(replace(fakes.BUSY, attached=there)), 120)])
 
 
-def test_whoever_may_only_look_is_told_so_whoever_leads() -> None:
-    for leader, told in ((fakes.ME, "leading"), (fakes.OTHER, "observing web2/912"), (None, "no leader")):
+def test_read_only_is_shown_with_any_leader() -> None:
+    for leader, words in ((fakes.ME, "leading"), (fakes.OTHER, "observing web2/912"), (None, "no leader")):
         text = plain([top_line(view_of(replace(fakes.BUSY, leader=leader), read_only=True), 80)])
-        assert f" staging  read-only  {told}" in text
+        assert f" staging  read-only  {words}" in text
 
 
-def test_the_pause_that_ends_last_is_the_one_that_is_told() -> None:
+def test_the_pause_that_ends_last_is_shown() -> None:
     three = (fakes.paused("game.life_regen", 2), fakes.paused("game", 9), fakes.paused("all", 4))
-    told = pauses.active(three, "game.life_regen", fakes.NOW)
-    assert [pause.target for pause in told] == ["game", "all", "game.life_regen"]
+    active = pauses.active(three, "game.life_regen", fakes.NOW)
+    assert [pause.target for pause in active] == ["game", "all", "game.life_regen"]
     open_end = pauses.active((*three, fakes.paused("game", None)), "game.life_regen", fakes.NOW)
     assert open_end[0].until is None
     over = replace(fakes.paused("game"), until=fakes.NOW)
@@ -338,54 +338,54 @@ def test_a_pause_ends_on_a_whole_minute() -> None:
 
 
 @pytest.mark.parametrize("cells", [54, 80])
-def test_a_paused_job_says_until_when_and_by_whom(cells: int) -> None:
-    lines = plain(upcoming.panel(view_of(fakes.HELD), cells, 5)).splitlines()
+def test_a_paused_job_shows_the_end_and_the_operator(cells: int) -> None:
+    lines = plain(upcoming.panel(view_of(fakes.PAUSED), cells, 5)).splitlines()
     assert lines[0].rstrip("─ ").endswith("2 paused")
     assert "paused until 23:00 UTC by ben" in lines[1]
     assert "18:30" not in lines[1]
-    told = "paused until resumed" if cells == 54 else "paused by chen until resumed"
-    assert told in next(text for text in lines if "daily_report" in text)
+    words = "paused until resumed" if cells == 54 else "paused by chen until resumed"
+    assert words in next(text for text in lines if "daily_report" in text)
 
 
-def test_a_pause_that_is_over_before_the_next_instant_skips_none() -> None:
+def test_a_pause_that_ends_before_the_next_scheduled_time_skips_nothing() -> None:
     until = fakes.NOW.replace(minute=25)
-    held = replace(fakes.BUSY, pauses=(replace(fakes.paused("game.life_regen"), until=until),))
+    paused = replace(fakes.BUSY, pauses=(replace(fakes.paused("game.life_regen"), until=until),))
     assert "in  9 min 53 s   game.life_regen            ◫ paused until 18:25 UTC by ben" in plain(
-        upcoming.panel(view_of(held), 80, 3)
+        upcoming.panel(view_of(paused), 80, 3)
     )
-    assert "in  9 min 53 s  game.life_regen" in plain(upcoming.panel(view_of(held), 54, 3))
+    assert "in  9 min 53 s  game.life_regen" in plain(upcoming.panel(view_of(paused), 54, 3))
 
 
-def test_success_says_until_when_a_job_is_paused() -> None:
+def test_success_shows_the_end_of_a_pause() -> None:
     assert "◫ paused    game.life_regen       100.0  100.0  100.0  until 23:00 UTC by ben" in plain(
-        success.panel(view_of(fakes.HELD), 80, 5)
+        success.panel(view_of(fakes.PAUSED), 80, 5)
     )
     for cells in (65, 80):
-        lines = success.panel(view_of(fakes.HELD), cells, 5)
+        lines = success.panel(view_of(fakes.PAUSED), cells, 5)
         assert {width(each) for each in lines[1:]} == {cells - 1}
         assert "until resumed" in plain(lines)
 
 
 @pytest.mark.parametrize("cells", [54, 80])
-def test_a_run_that_waits_says_for_what(cells: int) -> None:
-    text = plain(running.panel(view_of(fakes.HELD), cells, 6))
+def test_a_waiting_run_shows_what_it_waits_for(cells: int) -> None:
+    text = plain(running.panel(view_of(fakes.PAUSED), cells, 6))
     assert "◷ attempts.suggest" in text
     assert "waits for attempts.cache_day" in text
     assert "queued for" not in text
     interrupted = replace(fakes.WAITING, run=fakes.a_run(4814, state=RunState.INTERRUPTED))
-    text = plain(running.panel(view_of(replace(fakes.HELD, live=(interrupted,))), cells, 6))
+    text = plain(running.panel(view_of(replace(fakes.PAUSED, live=(interrupted,))), cells, 6))
     assert "interrupted, waits for" in text
 
 
 @pytest.mark.parametrize("cells", [54, 80])
-def test_a_run_that_is_being_cancelled_says_by_whom_and_when_by_force(cells: int) -> None:
-    def told(progress: Progress) -> str:
-        return plain(running.panel(view_of(replace(fakes.HELD, live=(progress,))), cells, 6))
+def test_a_run_being_cancelled_shows_the_operator_and_the_time_until_force(cells: int) -> None:
+    def shown(progress: Progress) -> str:
+        return plain(running.panel(view_of(replace(fakes.PAUSED, live=(progress,))), cells, 6))
 
-    assert "being cancelled by ben · by force in 7 s" in told(fakes.running(stop=fakes.STOP))
+    assert "being cancelled by ben · by force in 7 s" in shown(fakes.running(stop=fakes.STOP))
     over = msgspec.structs.replace(fakes.STOP, force_at=fakes.NOW)
-    assert "being cancelled by ben · by force now" in told(fakes.running(stop=over))
-    assert "being cancelled by ben" in told(replace(fakes.WAITING, run=replace(fakes.WAITING.run, stop=over)))
+    assert "being cancelled by ben · by force now" in shown(fakes.running(stop=over))
+    assert "being cancelled by ben" in shown(replace(fakes.WAITING, run=replace(fakes.WAITING.run, stop=over)))
 
 
 def test_a_run_that_has_ended_is_not_being_cancelled() -> None:
@@ -394,23 +394,23 @@ def test_a_run_that_has_ended_is_not_being_cancelled() -> None:
     assert running.stopping(fakes.running().run, fakes.NOW) == ()
 
 
-def test_a_question_says_where_it_is_asked_only_if_that_has_a_name() -> None:
+def test_questions_show_the_environment_only_if_it_has_a_name() -> None:
     run = fakes.running().run
-    asked = [questions.cancel(run, where, fakes.NOW) for where in ("", "production")]
-    assert [each.sentences[0] for each in asked if isinstance(each, questions.Question)] == [
+    found = [questions.cancel(run, where, fakes.NOW) for where in ("", "production")]
+    assert [each.sentences[0] for each in found if isinstance(each, questions.Question)] == [
         "attempts.cache_day 2026-01-19:",
         "attempts.cache_day 2026-01-19 in production:",
     ]
     assert questions.quit_with_runs([run], "", waiting=False).sentences[0] == "1 run is running in this process:"
 
 
-def test_the_end_of_what_is_typed_stays_in_view() -> None:
+def test_the_end_of_a_typed_text_stays_visible() -> None:
     assert tail("short", 9) == "short"
     assert tail("a long note", 6) == "… note"
     assert cell_len(tail("日本語日本語", 6)) <= 6
 
 
-def test_health_tells_apart_no_trouble_no_job_and_not_known() -> None:
+def test_health_distinguishes_no_problems_no_jobs_and_unknown() -> None:
     assert "no problems" in plain(health.panel(view_of(fakes.QUIET), 80, 2))
     assert "no jobs" in plain(health.panel(view_of(fakes.EMPTY), 80, 2))
     unknown = replace(fakes.QUIET, store_outage=Outage(fakes.NOW, "gone"))

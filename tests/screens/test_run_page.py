@@ -17,7 +17,7 @@ from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
 from screens.panels import run as run_panel
 from tests.screens import fakes
-from tests.screens.console import Opened, trying
+from tests.screens.console import Console, run_console
 
 
 def text_of(page: RunPage, cells: int = 80, height: int = 20, held_at: int | None = None) -> str:
@@ -35,7 +35,7 @@ def live_page(**other: object) -> RunPage:
     return replace(page, **other)  # type: ignore[arg-type]
 
 
-def test_it_says_what_an_operator_asks() -> None:
+def test_the_run_page_shows_state_counts_batches_causes_and_log() -> None:
     text = text_of(fakes.PAGE)
     for words in (
         "Run 4811  attempts.cache_day  19 Jan",
@@ -53,44 +53,44 @@ def test_it_says_what_an_operator_asks() -> None:
         assert words in text
 
 
-def test_a_run_that_waits_says_for_what() -> None:
+def test_a_waiting_run_shows_what_it_waits_for() -> None:
     text = text_of(replace(fakes.PAGE, progress=fakes.WAITING, grid=(), causes=()))
     assert "◷ QUEUED  waits for attempts.cache_day" in text
 
 
-def test_what_it_waits_for_is_known_from_the_other_runs() -> None:
+def test_the_run_page_takes_the_wait_reason_from_the_snapshot() -> None:
     unknowing = replace(fakes.PAGE, progress=replace(fakes.WAITING, waits=None), grid=(), causes=())
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("down", "down", "enter")
         assert "◷ QUEUED  waits for attempts.cache_day" in console.text
         await console.until(lambda: "none yet: counting items" in console.text)
         assert "◷ QUEUED  waits for attempts.cache_day" in console.text
 
-    trying(look, fakes.HELD, fakes.FakeService([unknowing]))
+    run_console(scenario, fakes.PAUSED, fakes.FakeService([unknowing]))
 
 
-def test_a_run_that_is_being_cancelled_says_by_whom_and_why() -> None:
+def test_the_run_page_shows_who_cancels_and_why() -> None:
     text = text_of(live_page(progress=fakes.running(stop=fakes.STOP)))
     assert "\n being cancelled by ben · by force in 7 s · too slow\n" in text
     silent = msgspec.structs.replace(fakes.STOP, note="")
     assert "\n being cancelled by ben · by force in 7 s\n" in text_of(live_page(progress=fakes.running(stop=silent)))
 
 
-def test_that_its_job_is_paused_is_said_on_its_page() -> None:
-    held = [fakes.paused("attempts", None, "chen", "ledger is moved")]
-    lines = run_panel.page(fakes.PAGE, fakes.NOW, 120, 20, pauses=held)
+def test_the_run_page_shows_that_its_job_is_paused() -> None:
+    active = [fakes.paused("attempts", None, "chen", "ledger is moved")]
+    lines = run_panel.page(fakes.PAGE, fakes.NOW, 120, 20, pauses=active)
     text = "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
     assert "◫ attempts.cache_day is paused with all of attempts by chen until resumed: ledger is moved" in text
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press(*["down"] * 5, "enter")
         assert "u resume" in console.text
 
-    trying(look, replace(fakes.HELD, pauses=(fakes.paused("game"), fakes.paused("attempts"))))
+    run_console(scenario, replace(fakes.PAUSED, pauses=(fakes.paused("game"), fakes.paused("attempts"))))
 
 
-def test_a_live_run_shows_how_far_it_is() -> None:
+def test_a_live_run_shows_its_progress() -> None:
     text = text_of(live_page())
     assert "▶ RUNNING  ███████░░░░░ 61%  6,149 ok · 1 failed of 10,000 · 7.4k/s" in text
     assert "7.4k/s · 1 s left" in text
@@ -98,22 +98,22 @@ def test_a_live_run_shows_how_far_it_is() -> None:
     assert "following" in text
 
 
-@pytest.mark.parametrize(("batches", "says"), [(2_000, "2,000 batches, 9 per symbol"), (0, "0 batches")])
-def test_more_batches_than_signs_are_compressed_and_the_worst_of_them_is_shown(batches: int, says: str) -> None:
+@pytest.mark.parametrize(("batches", "words"), [(2_000, "2,000 batches, 9 per symbol"), (0, "0 batches")])
+def test_many_batches_share_a_symbol_that_shows_the_worst(batches: int, words: str) -> None:
     cells = tuple(BatchCell(i, BatchState.DONE, 50, 1 if i == 777 else 0) for i in range(batches))
     run = replace(fakes.PAGE.progress.run, batches=batches)
     text = text_of(replace(fakes.PAGE, grid=cells, progress=replace(fakes.PAGE.progress, run=run)))
-    assert says in text
+    assert words in text
     assert ("◐✓" in text) is bool(batches)
 
 
-def test_a_grid_that_is_not_whole_says_so() -> None:
+def test_a_partial_grid_is_labelled() -> None:
     run = replace(fakes.PAGE.progress.run, batches=12_345)
     page = replace(fakes.PAGE, progress=replace(fakes.PAGE.progress, run=run))
     assert "first 200 of 12,345 batches" in text_of(page)
 
 
-def test_halves_stand_instead_of_the_batch_they_replaced() -> None:
+def test_halves_replace_the_batch_that_was_split() -> None:
     cells = (
         BatchCell(0, BatchState.REPLACED, 50, 0),
         BatchCell(1, BatchState.DONE, 25, 0),
@@ -123,7 +123,7 @@ def test_halves_stand_instead_of_the_batch_they_replaced() -> None:
     assert "\n  ✓✗-\n" in text_of(replace(fakes.PAGE, grid=cells))
 
 
-def test_relations_and_errors_are_told() -> None:
+def test_retries_and_errors_are_shown() -> None:
     run = replace(
         fakes.PAGE.progress.run,
         trigger=Trigger.RETRY,
@@ -138,7 +138,7 @@ def test_relations_and_errors_are_told() -> None:
         assert words in text
 
 
-def test_a_long_log_shows_its_end_or_where_it_is_held() -> None:
+def test_a_long_log_shows_its_end_or_is_held() -> None:
     page = replace(fakes.PAGE, log=tuple((fakes.NOW, f"line {i}") for i in range(200)))
     assert text_of(page).endswith("line 199")
     held = text_of(page, held_at=100)
@@ -147,14 +147,14 @@ def test_a_long_log_shows_its_end_or_where_it_is_held() -> None:
     assert "line 0" in text_of(page, held_at=1)
 
 
-def test_failures_and_log_stand_beside_each_other_on_a_wide_terminal() -> None:
+def test_failures_and_log_are_side_by_side_on_a_wide_terminal() -> None:
     line = next(line for line in text_of(fakes.PAGE, 200, 56).splitlines() if "3 failed, 2 causes" in line)
     assert "─ Log" in line
 
 
 @pytest.mark.parametrize("height", range(20, 60, 7))
 @pytest.mark.parametrize("causes", [0, 1, 40])
-def test_it_never_takes_more_rows_than_there_are(height: int, causes: int) -> None:
+def test_the_run_page_never_exceeds_its_rows(height: int, causes: int) -> None:
     page = replace(
         fakes.PAGE,
         causes=tuple(Cause(f"cause_{i}", f"cause {i}", 2, ("u1", "u2")) for i in range(causes)),
@@ -164,27 +164,27 @@ def test_it_never_takes_more_rows_than_there_are(height: int, causes: int) -> No
     text_of(page, 80, height)
 
 
-def test_it_asks_again_while_the_run_goes_on_and_stops_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_run_page_polls_until_the_run_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("screens.pages.polling.TICK_SECONDS", 0.1)
     service = fakes.FakeService([live_page()])
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("down", "enter")
         await console.until(lambda: service.calls.count(("run_page", 4812)) >= 4)
         assert "61%" in console.text
         service.pages[4812] = replace(live_page(), progress=replace(fakes.running(), run=fakes.partial(4812)))
         await console.until(lambda: "PARTIAL" in console.text)
-        asked = len(service.calls)
+        before = len(service.calls)
         await asyncio.sleep(0.3)
-        assert len(service.calls) <= asked + 1
+        assert len(service.calls) <= before + 1
 
-    trying(look, service=service)
+    run_console(scenario, service=service)
 
 
-def test_it_follows_the_log_until_it_is_held() -> None:
+def test_the_log_is_followed_until_it_is_held() -> None:
     service = fakes.FakeService([replace(live_page(), log=tuple((fakes.NOW, f"line {i}") for i in range(50)))])
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("down", "enter")
         await console.until(lambda: "line 49" in console.text)
         await console.press("f")
@@ -195,11 +195,11 @@ def test_it_follows_the_log_until_it_is_held() -> None:
         await console.press("down", "j", "f")
         assert "following" in console.text
 
-    trying(look, service=service)
+    run_console(scenario, service=service)
 
 
 def test_keys_of_the_page() -> None:
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("down", "enter")
         await console.until(lambda: "question q-7781" in console.text)
         assert "r retry 3 failed" in console.text
@@ -210,41 +210,41 @@ def test_keys_of_the_page() -> None:
         await console.press("escape", "escape")
         assert isinstance(console.app.screen, Dashboard)
 
-    trying(look, fakes.QUIET)
+    run_console(scenario, fakes.QUIET)
 
 
 def test_the_newest_of_a_jobs_runs_can_be_retried_from_its_page() -> None:
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("down", "enter")
         await console.until(lambda: "question q-7781" in console.text)
         await console.press("r", "enter")
         await console.until(lambda: "run 4900 started" in console.notice)
         assert isinstance(console.app.screen, RunScreen)
 
-    trying(look, fakes.QUIET)
+    run_console(scenario, fakes.QUIET)
 
 
-def test_a_run_that_is_not_there_says_so() -> None:
-    async def look(console: Opened) -> None:
+def test_an_unknown_run_is_reported() -> None:
+    async def scenario(console: Console) -> None:
         console.app.open_run(99)
         await console.until(lambda: "run 99 does not exist" in console.text)
         await console.press("r", "f", "up", "t", "escape", "escape")
         assert isinstance(console.app.screen, Dashboard)
 
-    trying(look, fakes.QUIET)
+    run_console(scenario, fakes.QUIET)
 
 
-def test_when_the_store_goes_away_the_page_stays_and_says_since_when(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_run_page_stays_and_shows_its_age_while_the_store_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("screens.pages.polling.TICK_SECONDS", 0.1)
     service = fakes.FakeService([live_page()])
 
-    async def look(console: Opened) -> None:
+    async def scenario(console: Console) -> None:
         await console.press("down", "enter")
         await console.until(lambda: "200 batches" in console.text)
-        gone = Unavailable("store", "database is locked")
+        error = Unavailable("store", "database is locked")
 
         def refuses(number: int) -> RunPage:
-            raise gone
+            raise error
 
         read, service.run_page = service.run_page, refuses  # type: ignore[method-assign]
         await console.until(
@@ -254,4 +254,4 @@ def test_when_the_store_goes_away_the_page_stays_and_says_since_when(monkeypatch
         service.run_page = read  # type: ignore[method-assign]
         await console.until(lambda: "stale since" not in console.text)
 
-    trying(look, service=service)
+    run_console(scenario, service=service)

@@ -1,7 +1,8 @@
-"""The screens as pictures."""
+"""The pages and dialogs as pictures."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,13 +11,15 @@ from textual.pilot import Pilot
 
 from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
+from screens.widgets.paint import Lines
 from tests.screens import fakes
+from tests.waiting import PATIENCE_SECONDS
 
 Compare = Callable[..., bool]
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
 
 
-def looks_like_before(
+def matches_snapshot(
     snap_compare: Compare,
     snapshot: Snapshot,
     size: tuple[int, int],
@@ -25,19 +28,16 @@ def looks_like_before(
     service: fakes.FakeService | None = None,
     then: tuple[str, ...] = (),
 ) -> bool:
-    """Compares the console, after some keys, with the picture that is kept of it; waits for words a thread tells, and
-    presses more keys then.
-    """
+    """Compares the console with its snapshot after some keys. Waits for the words `shows`, then presses `then`."""
     app = ConsoleApp(service or fakes.FakeService(), now=lambda: fakes.NOW)
 
     async def before(pilot: Pilot[None]) -> None:
         app.show(snapshot)
         await pilot.pause()
         await pilot.press(*keys)
-        for _ in range(500):
-            await pilot.pause(0.01)
-            if shows in app.screen.query_one("Lines").text:  # type: ignore[attr-defined]
-                break
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while shows not in app.screen.query_one(Lines).text:
+                await pilot.pause(0.01)
         await pilot.press(*then)
 
     return snap_compare(app, terminal_size=size, run_before=before)
@@ -47,53 +47,53 @@ def looks_like_before(
 @pytest.mark.parametrize("state", ["busy", "new", "empty", "trouble"])
 def test_the_dashboard(snap_compare: Compare, state: str, size: str) -> None:
     snapshot = {"busy": fakes.BUSY, "new": fakes.NEW, "empty": fakes.EMPTY, "trouble": fakes.TROUBLE}[state]
-    assert looks_like_before(snap_compare, snapshot, SIZES[size], "down")
+    assert matches_snapshot(snap_compare, snapshot, SIZES[size], "down")
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_is_paused_waits_or_is_being_cancelled(snap_compare: Compare, size: str) -> None:
-    assert looks_like_before(snap_compare, fakes.HELD, SIZES[size], *["tab"] * 2, "down")
+def test_paused_waiting_and_cancelled_runs(snap_compare: Compare, size: str) -> None:
+    assert matches_snapshot(snap_compare, fakes.PAUSED, SIZES[size], *["tab"] * 2, "down")
 
 
-def test_whoever_may_only_look(snap_compare: Compare) -> None:
+def test_a_read_only_console(snap_compare: Compare) -> None:
     service = fakes.FakeService()
     service.read_only = True
     snapshot = replace(fakes.QUIET, environment="production", leader=fakes.OTHER)
-    assert looks_like_before(snap_compare, snapshot, SIZES["80x24"], service=service)
+    assert matches_snapshot(snap_compare, snapshot, SIZES["80x24"], service=service)
 
 
 def test_the_dashboard_on_a_large_terminal(snap_compare: Compare) -> None:
-    assert looks_like_before(snap_compare, fakes.TROUBLE, (200, 60))
+    assert matches_snapshot(snap_compare, fakes.TROUBLE, (200, 60))
 
 
 @pytest.mark.parametrize("size", ["80x24", "200x60"])
 def test_a_run(snap_compare: Compare, size: str) -> None:
     large = SIZES.get(size, (200, 60))
-    assert looks_like_before(snap_compare, fakes.QUIET, large, "down", "enter", shows="question q-7781")
+    assert matches_snapshot(snap_compare, fakes.QUIET, large, "down", "enter", shows="question q-7781")
 
 
 def test_the_trigger_dialog(snap_compare: Compare) -> None:
-    assert looks_like_before(snap_compare, fakes.BUSY, SIZES["80x24"], "t", shows="Items    10,000")
+    assert matches_snapshot(snap_compare, fakes.BUSY, SIZES["80x24"], "t", shows="Items    10,000")
 
 
 @pytest.mark.parametrize(
     ("shown", "keys", "words"),
     [
         (fakes.BUSY, ("down", "x"), "Cancel run 4812"),
-        (fakes.HELD, ("down", "x"), "By force"),
-        (fakes.HELD, ("tab", "tab", "down", "p", *"new disk"), "new disk"),
+        (fakes.PAUSED, ("down", "x"), "By force"),
+        (fakes.PAUSED, ("tab", "tab", "down", "p", *"new disk"), "new disk"),
         (fakes.BUSY, ("q",), "Stop them"),
     ],
     ids=["cancel", "by force", "pause", "quit"],
 )
-def test_what_is_asked(snap_compare: Compare, shown: Snapshot, keys: tuple[str, ...], words: str) -> None:
+def test_questions(snap_compare: Compare, shown: Snapshot, keys: tuple[str, ...], words: str) -> None:
     service = fakes.FakeService()
     service.local_runs = (fakes.running().run, fakes.running(4820, job="reporting.daily_report").run)
-    assert looks_like_before(snap_compare, shown, SIZES["80x24"], *keys, shows=words, service=service)
+    assert matches_snapshot(snap_compare, shown, SIZES["80x24"], *keys, shows=words, service=service)
 
 
 def test_the_help(snap_compare: Compare) -> None:
-    assert looks_like_before(snap_compare, fakes.BUSY, SIZES["80x24"], "question_mark")
+    assert matches_snapshot(snap_compare, fakes.BUSY, SIZES["80x24"], "question_mark")
 
 
 @pytest.mark.parametrize("state", ["counting", "counted", "confirm", "type"])
@@ -108,9 +108,9 @@ def test_clearing_cached_keys(snap_compare: Compare, state: str) -> None:
         snapshot = replace(fakes.BUSY, environment="production")
     then = ("enter",) if state in ("confirm", "type") else ()
     size = SIZES["80x24"]
-    assert looks_like_before(snap_compare, snapshot, size, *keys, shows=words, service=service, then=then)
+    assert matches_snapshot(snap_compare, snapshot, size, *keys, shows=words, service=service, then=then)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_packs_show(snap_compare: Compare, size: str) -> None:
-    assert looks_like_before(snap_compare, fakes.BUSY, SIZES[size], "7", shows="Leaderboards")
+def test_packs_page(snap_compare: Compare, size: str) -> None:
+    assert matches_snapshot(snap_compare, fakes.BUSY, SIZES[size], "7", shows="Leaderboards")
