@@ -1,4 +1,4 @@
-"""What every test may ask for: databases, a Redis server, and an installation on them."""
+"""Fixtures for all tests: databases, a Redis server, and an installation on them."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _STARTED = pytest.StashKey[float]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds `--budget`, with which a part of the soak tests fits into a limited time: the order is random."""
+    """Adds `--budget`: the soak tests run in random order until the time is spent."""
     parser.addoption("--budget", type=float, metavar="SECONDS", help="skip the tests that have not started by then")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Notes when the session started."""
+    """Records when the session started."""
     config.stash[_STARTED] = time.monotonic()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skips a test that comes after the budget is spent."""
+    """Skips the test if the budget is spent."""
     budget: float | None = item.config.getoption("--budget")
     if budget is not None and time.monotonic() - item.config.stash[_STARTED] > budget:
         pytest.skip(f"the budget of {budget:g} s is spent")
@@ -44,7 +44,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def _private_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees or changes what the user who runs it has configured."""
+    """Hides the configuration of the user who runs the tests, and protects it."""
     for name in [name for name in os.environ if name.startswith(("OPSCONSOLE_", "XDG_")) or name.endswith("_URL")]:
         monkeypatch.delenv(name)
     monkeypatch.delenv("CRON_SECRET", raising=False)
@@ -62,7 +62,7 @@ def _shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(_shared_redis: str) -> str:
-    """An empty Redis server that other tests use after this one: not to be stopped."""
+    """An empty Redis server, shared with other tests: do not stop it."""
     with redis.Redis.from_url(_shared_redis) as client:
         client.flushall()
     return _shared_redis
@@ -70,7 +70,7 @@ def redis_url(_shared_redis: str) -> str:
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """A Redis server of this test's own, which it may stop and start."""
+    """A Redis server that only this test uses, and may stop and start."""
     server = EmbeddedRedis(tmp_path / "redis")
     server.ensure()
     yield server

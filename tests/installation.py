@@ -1,4 +1,4 @@
-"""An installation of opsconsole for one test: a store, data, a Redis server, jobs, and an engine when asked for."""
+"""An installation of opsconsole for one test: a store, data, a Redis server, jobs, and an engine on request."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.waiting import PATIENCE_SECONDS
 
 
 class Installation:
-    """What an operator has after `opsconsole migrate --data`. `environ` are OPSCONSOLE_ variables, `config` is the text
-    of a configuration file.
+    """An installation after `opsconsole migrate --data`. `environ` has OPSCONSOLE_ variables, `config` is the text of a
+    configuration file.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Installation:
 
     @contextmanager
     def leading(self) -> Iterator[Engine]:
-        """An engine that leads and schedules, until the end of the block."""
+        """Runs an engine that leads and schedules until the end of the block."""
         engine = Engine(self.settings, self.store, self.catalog)
         self.service.use_engine(engine)
         engine.start()
@@ -63,19 +63,19 @@ class Installation:
             self.service.use_engine(None)
 
     def run(self, job: str, day: str | None = None) -> Run:
-        """Runs a job by hand, to its end, in an engine of its own when none leads."""
-        return self.carried_out(self.service.commands.trigger(job, day))
+        """Triggers a job and waits until its run has ended; starts an engine if none is leading."""
+        return self.ended_run(self.service.commands.trigger(job, day))
 
     def begin(self, job: str, day: str | None = None) -> int:
-        """Asks whoever leads for a run; its number."""
+        """Triggers a job in the leading engine and returns the number of its run."""
         return self._made(self.service.commands.trigger(job, day))
 
     def retry(self, run: int, *, everything: bool = False) -> Run:
-        """Retries a run, to its end."""
-        return self.carried_out(self.service.commands.retry(run, everything=everything))
+        """Retries a run and waits until the retry has ended."""
+        return self.ended_run(self.service.commands.retry(run, everything=everything))
 
-    def carried_out(self, command: int) -> Run:
-        """What a command's run came to, in an engine of its own when none leads."""
+    def ended_run(self, command: int) -> Run:
+        """Waits until the run of a command has ended; starts an engine if none is leading."""
         if self.service.engine is not None:
             return self._ended(command)
         engine = Engine(self.settings, self.store, self.catalog, only_command=command)
@@ -87,7 +87,7 @@ class Installation:
 
     def _made(self, command: int) -> int:
         outcome = self.service.commands.outcome(command, PATIENCE_SECONDS)
-        assert outcome is not None, "nobody carried the command out"
+        assert outcome is not None, "no leader executed the command"
         assert outcome.run is not None, outcome.refused
         return outcome.run
 

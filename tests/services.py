@@ -1,4 +1,4 @@
-"""Servers of one's own for tests and benchmarks: started on demand, and gone with whoever started them."""
+"""Private servers for tests and benchmarks: started on demand, and stopped when the process that started them ends."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ import psycopg
 from psycopg import sql
 
 START_SECONDS = 20.0
-STARTS = 3  # somebody else may take the free port first
+STARTS = 3  # another process may take the free port first
 STOP_SECONDS = 10.0
 OWNER = "opsconsole"
 MEMORY = "/dev/shm"  # noqa: S108 - of Linux; elsewhere the data is on disk
 MEMORY_NEEDED = 1 << 30
 SERVER_USER = "postgres"
-"""Who the server runs as when root asks for it: it refuses to run as root."""
+"""The user that the server runs as when it is started by root: it refuses to run as root."""
 
-# Started first, as the server's user: it waits for its standard input to end, which happens however the process that
-# holds the other end ends, and then ends the server. When the server has ended, so does it, and takes the data along.
+# Runs the server, as the server's user, and waits for the end of standard input: the pipe closes however the process
+# that started it ends. It then stops the server. When the server has ended, it removes the data.
 WATCH = """
 folder=$1; shift
 exec 3<&0
@@ -42,12 +42,13 @@ exit $code
 
 
 class NoPostgres(Exception):
-    """There is no PostgreSQL server on this machine, or it could not be started; the text says what to do."""
+    """No PostgreSQL server is installed, or it could not be started; the message has the cause."""
 
 
 def find_postgres() -> Path:
-    """The folder with PostgreSQL's programs: on PATH, else the newest in the places of the distributions. Raises
-    NoPostgres.
+    """The folder with PostgreSQL's programs: on PATH, otherwise the newest version where distributions install it.
+
+    Raises NoPostgres.
     """
     if found := shutil.which("initdb"):
         return Path(found).resolve().parent
@@ -55,7 +56,7 @@ def find_postgres() -> Path:
     for folder in sorted(places, key=_version_in, reverse=True):
         if os.access(folder / "initdb", os.X_OK):
             return folder
-    raise NoPostgres("there is no PostgreSQL server here (initdb on PATH, or /usr/lib/postgresql); install one")
+    raise NoPostgres("found no PostgreSQL server (initdb on PATH, or /usr/lib/postgresql); install one")
 
 
 def _version_in(folder: Path) -> int:
@@ -63,10 +64,10 @@ def _version_in(folder: Path) -> int:
 
 
 class PrivatePostgres:
-    """A PostgreSQL server on a free port of 127.0.0.1, with a random password and data of its own.
+    """A PostgreSQL server on a free port of 127.0.0.1, with a random password and a private data folder.
 
-    `durable` leaves the server's defaults alone, for measuring; without it nothing waits for the disk, for tests. Also
-    a context manager.
+    `durable` keeps the server's defaults, for benchmarks; otherwise nothing waits for the disk, for tests. Also a
+    context manager.
     """
 
     def __init__(self, *, durable: bool = False) -> None:
@@ -77,7 +78,7 @@ class PrivatePostgres:
         self._names = count(1)
 
     def start(self) -> Self:
-        """Returns when the server answers. Raises NoPostgres."""
+        """Starts the server and waits until it accepts connections. Raises NoPostgres."""
         programs = find_postgres()
         for attempt in range(1, STARTS + 1):
             try:
@@ -91,7 +92,7 @@ class PrivatePostgres:
         return self
 
     def stop(self) -> None:
-        """Ends the server and removes its data. Harmless when there is none."""
+        """Stops the server and removes its data. Does nothing if it is not running."""
         process, self._process = self._process, None
         atexit.unregister(self.stop)
         if process is None:
@@ -112,20 +113,20 @@ class PrivatePostgres:
 
     @property
     def url(self) -> str:
-        """The SQLAlchemy URL of the database that is there from the start."""
+        """The SQLAlchemy URL of the default database."""
         return self._url("postgres")
 
     @property
     def version(self) -> str:
-        """What the server says it is, such as `17.2`."""
+        """The server's version, such as `17.2`."""
         with self._connect() as db:
             found = db.execute("SHOW server_version").fetchone()
         assert found is not None
         return str(found[0]).split()[0]
 
     def new_database(self, template: str | None = None) -> str:
-        """Creates a database and returns its SQLAlchemy URL. It is empty, or a copy of the database that the URL
-        `template` names, which must have no connections.
+        """Creates a database and returns its SQLAlchemy URL. It is empty, or a copy of the database at the URL
+        `template`, which must have no connections.
         """
         name = f"opsconsole_{os.getpid()}_{next(self._names)}"
         source = "template1" if template is None else template.rpartition("/")[2]
@@ -162,7 +163,7 @@ class PrivatePostgres:
                     stderr=log,
                     cwd=folder,
                     env=_environment(folder),
-                    start_new_session=True,  # the terminal's Ctrl-C is not for it
+                    start_new_session=True,  # so that Ctrl-C in the terminal does not reach it
                     user=owner,
                     group=owner,
                     extra_groups=None if owner is None else [],
@@ -203,7 +204,7 @@ class PrivatePostgres:
         )
         password.unlink()
         if made.returncode != 0:
-            raise NoPostgres(f"initdb could not make a database: {_last_line(log)}")
+            raise NoPostgres(f"initdb could not create a database: {_last_line(log)}")
 
     def _options(self) -> list[str]:
         set_to = {"listen_addresses": "127.0.0.1", "port": str(self._port), "unix_socket_directories": ""}
@@ -227,9 +228,9 @@ class PrivatePostgres:
 
 
 def _folder_of(owner: str | None, *, in_memory: bool) -> Path:
-    """A new folder that `owner` can reach: a temporary folder of root's own may be closed to others.
+    """A new folder that `owner` can reach: root's temporary folder may be closed to other users.
 
-    A database is some 300 files: in memory, where there is room, it is created ten times as fast as on a busy disk.
+    A database has about 300 files: in memory, if there is room, it is created ten times as fast as on a busy disk.
     """
     parent = "/tmp" if owner else None  # noqa: S108
     if in_memory and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED:
@@ -249,12 +250,12 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return int(asked.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _last_line(log: IO[bytes]) -> str:
     log.seek(0)
     lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it wrote nothing"
+    return lines[-1] if lines else "no output"

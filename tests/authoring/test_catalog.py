@@ -50,7 +50,7 @@ def packing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Packing:
 
 
 def catalog(*packs: str, **overrides: JobOverride) -> Catalog:
-    return load(packs, {f"books.{name}": said for name, said in overrides.items()}, {"books": {"ink": "blue"}})
+    return load(packs, {f"books.{name}": override for name, override in overrides.items()}, {"books": {"ink": "blue"}})
 
 
 def problems(*packs: str, **overrides: JobOverride) -> list[str]:

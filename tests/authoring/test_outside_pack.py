@@ -48,10 +48,10 @@ VARYING = r"\d+\\ ms,\\ \d+/s"
 def test_the_page_shows_the_current_files() -> None:
     shown = {block["file"]: block["text"] for block in BLOCK.finditer(PAGE) if block["file"]}
 
-    told = {path: shown[path] for path in shown if (PROJECT / path).read_text(encoding="utf-8") != shown[path]}
+    outdated = {path: shown[path] for path in shown if (PROJECT / path).read_text(encoding="utf-8") != shown[path]}
     files = {str(path.relative_to(PROJECT)) for path in PROJECT.rglob("*") if path.suffix in (".py", ".toml")}
-    assert told == {}
-    assert files - set(shown) == {"acme/__init__.py"}, "the page makes this one, which is empty"
+    assert outdated == {}
+    assert files - set(shown) == {"acme/__init__.py"}, "an empty file, created by a command on the page"
 
 
 def test_following_the_page_works(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_following_the_page_works(tmp_path: Path) -> None:
             with (folder / "opsconsole.toml").open("a") as file:
                 file.write("\n" + block["text"])
         elif block["kind"] == "console":
-            for line, said in _typed(block["text"]):
+            for line, output in _typed(block["text"]):
                 typed += 1
                 if line.startswith("export "):
                     for setting in line.removeprefix("export ").split():
@@ -81,7 +81,7 @@ def test_following_the_page_works(tmp_path: Path) -> None:
                     continue
                 done = _ran(["sh", "-c", line], folder, surroundings)
                 assert done.returncode in (0, 3), f"{line}\n{done.stdout}\n{done.stderr}"
-                for words in said:
+                for words in output:
                     pattern = re.sub(VARYING, r"[\\d.]+ m?s, [\\d.]+k?/s", re.escape(words))
                     assert re.search(pattern, done.stdout), f"{line}\n{done.stdout}\nis not\n{words}"
 
@@ -105,7 +105,7 @@ def _ran(command: list[str], folder: Path, environ: dict[str, str]) -> subproces
     )
 
 
-# --- the pack, loaded in both ways by real processes --------------------------------------------------------------
+# --- the pack, configured and installed, in real processes --------------------------------------------------------
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that the project is installed into, as pip does it."""
     place = tmp_path_factory.mktemp("installed")
-    # The build would leave its traces in the project.
+    # The build writes files into the project.
     shutil.copytree(PROJECT, place / "project", ignore=shutil.ignore_patterns("__pycache__"))
     pip = [sys.executable, "-m", "pip", "-qq", "--disable-pip-version-check", "--no-input", "install"]
     offline = ["--no-index", "--no-deps", "--no-build-isolation", "--no-compile"]
@@ -127,7 +127,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Shell:
-    """Somebody who types opsconsole's commands in a folder."""
+    """Runs opsconsole's commands in a folder."""
 
     folder: Path
     environ: dict[str, str]
@@ -170,8 +170,8 @@ def test_a_job_from_outside_runs_in_a_real_process(
 
     assert JOB in [job["job"] for job in json.loads(listed.stdout)], listed.stderr
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    told = json.loads(ran.stdout)
-    assert (told["state"], told["ok"], told["metrics"]["charges"]) == ("succeeded", 1, 1)
+    result = json.loads(ran.stdout)
+    assert (result["state"], result["ok"], result["metrics"]["charges"]) == ("succeeded", 1, 1)
     assert statements(place) == [("asha", DAY, 1, 1250)]
 
 
@@ -216,7 +216,9 @@ def cached(url: str) -> dict[bytes, Any]:
         return {key: json.loads(client.get(key) or b"") for key in client.scan_iter("billing:*")}
 
 
-def test_a_night_leaves_a_row_an_event_and_a_key_for_everyone_but_chen(place: Installation, redis_url: str) -> None:
+def test_a_run_writes_a_row_an_event_and_a_key_for_each_customer_without_a_failure(
+    place: Installation, redis_url: str
+) -> None:
     for customer, amount, currency in (("asha", 1250, "EUR"), ("asha", 399, "EUR"), ("chen", 5000, "USD")):
         charge(place, customer, amount, currency)
 
@@ -231,7 +233,7 @@ def test_a_night_leaves_a_row_an_event_and_a_key_for_everyone_but_chen(place: In
     }
 
 
-def test_the_same_night_twice_changes_nothing_and_a_late_charge_only_its_customer(
+def test_a_second_run_changes_nothing_and_a_late_charge_changes_only_its_customer(
     place: Installation, redis_url: str
 ) -> None:
     charge(place, "asha", 1250)
@@ -250,10 +252,10 @@ def test_the_same_night_twice_changes_nothing_and_a_late_charge_only_its_custome
 
 
 def _stale(place: Installation) -> Run:
-    return place.carried_out(place.service.commands.trigger(JOB, DAY, only=Selection.STALE))
+    return place.ended_run(place.service.commands.trigger(JOB, DAY, only=Selection.STALE))
 
 
-def test_a_statement_is_answered_from_the_cache_and_without_it(place: Installation, redis_url: str) -> None:
+def test_a_statement_is_served_with_and_without_the_cache(place: Installation, redis_url: str) -> None:
     charge(place, "asha", 1250)
     charge(place, "asha", 399)
     place.run(JOB, DAY)
@@ -262,12 +264,12 @@ def test_a_statement_is_answered_from_the_cache_and_without_it(place: Installati
         kept = wire.get(f"/billing/statement/asha/{DAY}")
         with redis.Redis.from_url(redis_url) as client:
             client.flushall()
-        anew = wire.get(f"/billing/statement/asha/{DAY}")
-        nobody = wire.get(f"/billing/statement/dana/{DAY}")
+        recomputed = wire.get(f"/billing/statement/asha/{DAY}")
+        unknown = wire.get(f"/billing/statement/dana/{DAY}")
 
-    assert kept.body == anew.body == b'{"charges":2,"amount_minor":1649,"currency":"EUR"}'
+    assert kept.body == recomputed.body == b'{"charges":2,"amount_minor":1649,"currency":"EUR"}'
     assert kept.body.decode() in PAGE
-    assert (nobody.status, nobody.code) == (404, "not_found")
+    assert (unknown.status, unknown.code) == (404, "not_found")
 
 
 def test_the_panel_shows_the_newest_day(place: Installation) -> None:
@@ -288,13 +290,13 @@ def test_the_panel_shows_the_newest_day(place: Installation) -> None:
 PACK = """
 from opsconsole import Job, Pack
 
-def nobody(scope):
+def no_items(scope):
     return ()
 
 def rest(ctx, batch):
     pass
 
-pack = Pack({name!r}, jobs=(Job({name!r} + ".rest", nobody, rest, cron="0 0 * * *"),))
+pack = Pack({name!r}, jobs=(Job({name!r} + ".rest", no_items, rest, cron="0 0 * * *"),))
 """
 
 Distributing = Callable[..., Path]
@@ -314,7 +316,7 @@ def distributing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distributin
         lines = "".join(f"{pack} = {path}\n" for pack, path in packs.items())
         (about / "entry_points.txt").write_text(f"[opsconsole.packs]\n{lines}")
         (folder / f"{module}.py").write_text(source)
-        # A module of that name may have been another test's.
+        # Another test may have imported a module of that name.
         monkeypatch.delitem(sys.modules, module, raising=False)
         return folder
 
@@ -322,9 +324,9 @@ def distributing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distributin
 
 
 def load(**environ: str) -> Catalog:
-    """What is loaded beside `tests.packs.berlin`, unless something else is said."""
-    said = {"OPSCONSOLE_JOBS__PACKS": "tests.packs.berlin", **environ}
-    read = configuration.load(environ=said, search=False)
+    """The catalog with `tests.packs.berlin` as the configured pack, unless `environ` has another."""
+    variables = {"OPSCONSOLE_JOBS__PACKS": "tests.packs.berlin", **environ}
+    read = configuration.load(environ=variables, search=False)
     return catalog.load(read.packs, read.overrides, read.options)
 
 
@@ -344,7 +346,7 @@ def test_an_installed_pack_is_loaded_beside_the_configured_ones(distributing: Di
     assert names(load()) == ["berlin", "tea"]
 
 
-def test_a_pack_may_be_an_attribute_and_ask_for_extras(distributing: Distributing) -> None:
+def test_a_pack_may_be_an_attribute_and_require_extras(distributing: Distributing) -> None:
     source = PACK.format(name="tea").replace("pack =", "leaves =")
     distributing("acme-tea", "acme_tea", source, tea="acme_tea:leaves [hot]")
 

@@ -59,7 +59,7 @@ def test_resume_ends_a_pause_and_a_refusal_lists_active_pauses(cli: RunCli, inst
     paused(installation, "clockwork", NOON, None)
 
     refused = cli("resume", "all")
-    done = cli("resume", "clockwork", "--note", "it stands")
+    done = cli("resume", "clockwork", "--note", "the printer is back")
 
     assert (refused.code, refused.out) == (4, "")
     assert refused.err == "opsconsole: all is not paused; paused now: clockwork\n"

@@ -12,12 +12,12 @@ from opsconsole.core.database import Database
 
 
 def test_tables_are_created_in_embedded_databases_only(tmp_path: Path, redis_url: str) -> None:
-    somebodys = f"sqlite:///{tmp_path / 'production.db'}"
-    environ = {"REDIS_URL": redis_url, "OPSCONSOLE_DATA__URL": somebodys}
+    external_url = f"sqlite:///{tmp_path / 'production.db'}"
+    environ = {"REDIS_URL": redis_url, "OPSCONSOLE_DATA__URL": external_url}
 
     with open_service(configuration.load(folder=tmp_path / "own", environ=environ, search=False)) as service:
         assert service.queries.runs(limit=1) == []
-    data = Database(somebodys)
+    data = Database(external_url)
     assert inspect(data.engine).get_table_names() == []
     data.close()
 

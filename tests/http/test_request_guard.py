@@ -244,8 +244,8 @@ def test_a_unix_socket_is_private_and_removed_at_the_end(place: Installation, tm
 
 def test_only_the_socket_of_an_ended_process_is_replaced(tmp_path: Path) -> None:
     dead, living, file = tmp_path / "dead.sock", tmp_path / "living.sock", tmp_path / "notes.txt"
-    with socket.socket(socket.AF_UNIX) as gone:
-        gone.bind(str(dead))
+    with socket.socket(socket.AF_UNIX) as closed_socket:
+        closed_socket.bind(str(dead))
     file.write_text("mine")
 
     with listening_on(f"unix:{dead}"), listening_on(f"unix:{living}"):
@@ -276,7 +276,7 @@ def test_the_secret_is_read_from_the_environment_and_never_shown(tmp_path: Path)
     assert SECRET not in f"{found!r} {found.effective()} {found.for_workers()}"
     assert load(folder=tmp_path, environ={"CRON_SECRET": ""}, search=False).http_secret is None
     for wrong in ("ge heim", "geheim\n", "gehëim"):
-        with pytest.raises(BadSettings, match="CRON_SECRET has letters") as refused:
+        with pytest.raises(BadSettings, match="CRON_SECRET has characters") as refused:
             load(folder=tmp_path, environ={"CRON_SECRET": wrong}, search=False)
         assert wrong not in str(refused.value)
 

@@ -213,14 +213,14 @@ def test_a_pack_route_receives_the_body_and_may_return_encoded_json(client: Http
 
 
 def test_errors_of_a_pack_and_of_its_dependencies_are_returned(client: HttpClient) -> None:
-    taken, away = client.request("POST", "/things/fine"), client.get("/unavailable")
+    taken, unavailable = client.request("POST", "/things/fine"), client.get("/unavailable")
 
     assert (taken.status, error(taken)) == (
         409,
         {"code": "taken", "message": "another user has it", "field": "seat"},
     )
-    assert (away.status, away.code) == (503, "unavailable")
-    assert error(away)["message"] == "Redis is unreachable: the connection was\\x1b[2J cut"
+    assert (unavailable.status, unavailable.code) == (503, "unavailable")
+    assert error(unavailable)["message"] == "Redis is unreachable: the connection was\\x1b[2J cut"
 
 
 @pytest.mark.parametrize("path", ["/failed", "/invalid_sql", "/unserializable"])

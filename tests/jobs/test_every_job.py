@@ -122,7 +122,7 @@ def test_every_job_runs_by_hand_and_is_idempotent(
 
     def run_all() -> list[Run]:
         with led_at(place, MONDAY):
-            return [place.carried_out(place.service.commands.trigger(job.name)) for job in order]
+            return [place.ended_run(place.service.commands.trigger(job.name)) for job in order]
 
     first = run_all()
     after_first = everything(place, redis_url)

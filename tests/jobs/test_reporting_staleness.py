@@ -201,7 +201,7 @@ def test_a_stale_backfill_plans_only_affected_users(
     fixture.move("a", "expense", 5, f"{DAY} 12:00", recorded="2026-04-20 09:00")
 
     ended, once_more = (
-        place.carried_out(place.service.commands.trigger("reporting.daily_report", DAY, only=Selection.STALE))
+        place.ended_run(place.service.commands.trigger("reporting.daily_report", DAY, only=Selection.STALE))
         for _ in range(2)
     )
 

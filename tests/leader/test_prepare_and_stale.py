@@ -72,7 +72,7 @@ def test_a_run_over_stale_items_touches_no_others(place: Installation) -> None:
         db.execute(update(notes).where(notes.c.id == "n3").values(text="new"))
         db.execute(delete(copies).where(copies.c.id == "n5"))
 
-    run = place.carried_out(place.service.commands.trigger("notes.copy", DAY, only=Selection.STALE))
+    run = place.ended_run(place.service.commands.trigger("notes.copy", DAY, only=Selection.STALE))
 
     assert (run.state, run.counts.planned) == (RunState.SUCCEEDED, 2)
     assert rows(place, select(copies.c.text).where(copies.c.id.in_(("n3", "n5"))).order_by(copies.c.id)) == [

@@ -258,10 +258,10 @@ def test_a_job_without_a_registration() -> None:
 
 
 def test_a_removed_job_has_no_scheduled_times() -> None:
-    gone = replace(REGISTERED, removed_at=AT - hours(1), planned_until=AT - hours(1))
+    removed_job = replace(REGISTERED, removed_at=AT - hours(1), planned_until=AT - hours(1))
 
-    removed = why(None, registration=gone, loaded=None)
-    back = why(None, registration=gone)
+    removed = why(None, registration=removed_job, loaded=None)
+    back = why(None, registration=removed_job)
 
     assert removed.explanation == (
         "no pack has defined the job since 2026-01-19 11:00 UTC; later times are not scheduled",

@@ -1,4 +1,4 @@
-"""Commands, and the audit trail, which only grows."""
+"""Commands, and the append-only audit trail."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def request(store: Store, target: str = "books.close") -> int:
 
 
 def chain(store: Store) -> list[dict[str, object]]:
-    """The audit trail in order, with each row's computed hash beside the stored one."""
+    """The audit trail in order, with each row's computed hash next to the stored one."""
     with store.reading() as db:
         rows = [dict(row) for row in db.execute(select(audit).order_by(audit.c.id)).mappings()]
     for row in rows:

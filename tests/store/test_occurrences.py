@@ -1,4 +1,4 @@
-"""What became of scheduled instants, read back and summed up."""
+"""Recorded scheduled times: rows, and totals of any range."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ def store(database_url: str) -> Iterator[Store]:
 
 
 def put(store: Store, first: datetime, last: datetime, state: OccurrenceState, reason: Reason | None = None) -> int:
-    """One row for all instants from `first` to `last`."""
-    instants = CRON.count(first - TICK, last)
-    row = Occurrence(CLOSE.name, CLOSE.spec, first, last, instants, state, reason)
+    """Records the scheduled times from `first` to `last` in one row."""
+    count = CRON.count(first - TICK, last)
+    row = Occurrence(CLOSE.name, CLOSE.spec, first, last, count, state, reason)
     with store.writing() as db:
         return occurrences.record(db, row, token=1, at=last)
 
 
-def account_for(store: Store, hours: int, cuts: list[int]) -> None:
-    """Accounts for so many hours: a row of its own for the first instants after each cut, one for the rest."""
+def record_hours(store: Store, hours: int, cuts: list[int]) -> None:
+    """Records the scheduled times of some hours: after each cut, one row for the first time and one for the rest."""
     with store.writing() as db:
         registrations.register(db, CLOSE, START)
-        instants = list(CRON.between(START, START + hours * HOUR))
-        edges = sorted({0, *(cut % len(instants) for cut in cuts), len(instants)})
+        times = list(CRON.between(START, START + hours * HOUR))
+        edges = sorted({0, *(cut % len(times) for cut in cuts), len(times)})
         for one, two in pairwise(edges):
-            stretch = instants[one:two]
+            stretch = times[one:two]
             single = Occurrence(CLOSE.name, CLOSE.spec, stretch[0], stretch[0], 1, RAN)
             occurrences.record(db, single, token=1, at=START)
             if rest := stretch[1:]:
@@ -76,10 +76,10 @@ def query(store: Store, **selected: object) -> Occurrences:
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A store with a day and a half in which Berlin's clocks are put forward, accounted for in a few rows."""
+    """A store with a day and a half in which Berlin's clocks are put forward, recorded in a few rows."""
     made = Store(f"sqlite:///{Path(tmp_path_factory.mktemp('night')) / 'store.db'}")
     migrate.upgrade(made)
-    account_for(made, 36, [20, 77, 78, 150])
+    record_hours(made, 36, [20, 77, 78, 150])
     yield made
     made.close()
 
@@ -92,8 +92,8 @@ def test_totals_of_any_range_match_the_schedule(night: Store, since: int, minute
 
     found = query(night, since=first, until=after)
 
-    known = min(after, START + 36 * HOUR + TICK), max(first, START + TICK)
-    expected = CRON.count(known[1] - TICK, known[0] - TICK) if known[1] < known[0] else 0
+    start, end = max(first, START + TICK), min(after, START + 36 * HOUR + TICK)
+    expected = CRON.count(start - TICK, end - TICK) if start < end else 0
     assert sum(total.instants for total in found.totals) == expected
     assert sum(row.instants for row in found.rows) == expected
     assert all(total.exact for total in found.totals)

@@ -37,7 +37,7 @@ def accounted(run: Run) -> bool:
 
 @dataclass
 class Mixed:
-    """A run over things of all moods, the retry of what failed in it, and the same window once more."""
+    """A run over things of all moods, the retry of its failed items, and another run of the same window."""
 
     place: Installation
     first: Run
@@ -115,7 +115,7 @@ def test_exactly_the_items_that_were_ok_have_an_effect(mixed: Mixed) -> None:
 
 
 def test_metrics_count_only_tries_that_returned(mixed: Mixed) -> None:
-    # Those who failed by `fail`, or waited, were in tries that returned; those who raised were not.
+    # Items that called `fail`, or waited, were in tries that returned; items that raised were not.
     assert mixed.first.metrics == {"marks": 32, "weight": (37 - 2) * 0.5}
 
 
@@ -189,7 +189,7 @@ def test_a_job_that_fails_for_every_item_is_stopped_early(executor: str, install
     assert accounted(ended)
     assert 60 <= ended.counts.failed <= 80
     assert ended.counts.not_reached == 2000 - ended.counts.failed
-    assert retried.counts.planned == 2000, "what was not reached is tried again as well"
+    assert retried.counts.planned == 2000, "items that were not reached are retried as well"
 
 
 def test_a_permanent_conflict_fails_its_batch_after_the_last_attempt(installing: Installing) -> None:
@@ -269,14 +269,14 @@ def test_an_invalid_population_fails_only_its_run(job: str, problem: str, instal
 
     with place.leading() as engine:
         ended = place.run(job, DAY)
-        beside = place.run("counting.count", DAY)
+        other = place.run("counting.count", DAY)
 
     assert ended.state is RunState.FAILED
     assert ended.error is not None
     assert problem in ended.error
     assert ended.attempt == 1
     assert engine.problem is None
-    assert beside.state is RunState.SUCCEEDED
+    assert other.state is RunState.SUCCEEDED
 
 
 def test_a_retry_of_everything_plans_each_item_once(tmp_path: Path, installing: Installing) -> None:

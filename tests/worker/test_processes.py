@@ -64,14 +64,14 @@ def with_workers(installing: Installing, url: str, count: int, **limits: float) 
         database_url=url,
         redis_url="unix:///nowhere/redis.sock",
         packs="tests.packs.counting",
-        # So long a lease does not lapse within a test: who takes over saw that its holder has ended.
+        # The lease does not expire within a test: a takeover is possible because its holder has ended.
         environ={"OPSCONSOLE_ENGINE__WORKERS": str(count), "OPSCONSOLE_ENGINE__LEASE_SECONDS": "600"},
         config=f'[jobs."counting.count"]\n{lines}\n',
     )
 
 
 def without_limits(installing: Installing, url: str) -> Installation:
-    """Another installation on the same databases, that needs no worker processes."""
+    """Another installation on the same databases, without worker processes."""
     return installing(
         database_url=url,
         redis_url="unix:///nowhere/redis.sock",
@@ -114,11 +114,13 @@ def test_a_batch_in_an_endless_loop_is_ended_at_its_timeout(installing: Installi
 
     with place.leading():
         number = place.begin("counting.count", DAY)
-        eventually(lambda: len(counting.tried(place.data)) == 1, "the worker is at it")
+        eventually(lambda: len(counting.tried(place.data)) == 1, "the worker has started the batch")
         (_, _, pid) = counting.tried(place.data)[0]
-        eventually(lambda: not is_alive(pid), "the worker is gone")
+        eventually(lambda: not is_alive(pid), "the worker has ended")
 
-        eventually(lambda: any("took longer than 1 s" in line for _, line in log_of(place, number)), "the log says so")
+        eventually(
+            lambda: any("took longer than 1 s" in line for _, line in log_of(place, number)), "the log has the timeout"
+        )
 
 
 def test_a_run_past_its_timeout_ends_even_if_a_worker_ignores_sigterm(installing: Installing, url: str) -> None:
@@ -162,7 +164,7 @@ def test_stopping_leaves_no_worker_and_the_next_leader_continues_the_run(install
     assert interrupted.counts.ok == 10
     assert ended is not None
     assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 11)
-    assert len(counting.tried(place.data)) == 3, "the batch that was done is not done again"
+    assert len(counting.tried(place.data)) == 3, "the completed batch is not repeated"
 
 
 @pytest.fixture
@@ -195,10 +197,10 @@ def test_sigkill_of_the_leader_ends_its_workers_and_another_leader_continues(
     leader.kill()
     leader.wait()
 
-    eventually(lambda: not is_alive(worker), "the worker went with its leader")
+    eventually(lambda: not is_alive(worker), "the worker has ended with its leader")
     counting.change(place.data, "b", "fine")
     with without_limits(installing, url).leading() as engine:
-        eventually(lambda: engine.is_leading, "another leads")
+        eventually(lambda: engine.is_leading, "another process leads")
         ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
     assert ended is not None
     assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 11)
