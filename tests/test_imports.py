@@ -37,7 +37,7 @@ jobs       the packs: public names, their own modules, and shared tables only
 ORDER = [line.split()[0] for line in LAYERS.strip().splitlines()[2:]]
 
 SCREEN_LAYERS = ["widgets", "panels", "dialogs", "pages"]
-"""The layers inside `screens`: each imports only those before it. Modules beside the folders serve all of them."""
+"""The layers inside `screens`: each imports only those before it. All may import the modules next to the folders."""
 
 BUILDS_SELECT = {
     "authoring": "the condition that a column is one of the keys, their number, and the table of events",
@@ -71,7 +71,7 @@ class Import:
 
     @property
     def target(self) -> str:
-        """The module of ours that is imported: the name itself when it is one."""
+        """The imported module of this project: the name itself if it is a module."""
         full = f"{self.module}.{self.name}"
         return full if full in modules() else self.module
 
@@ -161,7 +161,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     for found in ours():
         if found.target != found.importer and found.target in graph:
             graph[found.importer].add(found.target)
-    # The public homes hand names on: nothing below depends on them but packs, and `screens` loads its app on demand.
+    # The public modules only re-export names, which only packs import, and `screens` loads its app on demand.
     for home in (*HOMES, "screens"):
         graph[home] = set()
     try:

@@ -1,4 +1,4 @@
-"""The jobs that are loaded: clashes and schedules that cannot be kept are refused at the start, all at once."""
+"""Loading jobs: clashes and invalid schedules are refused at startup, all at once."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ CHANGES = [
 
 @dataclass(frozen=True)
 class Text:
-    """A generated text, and what it means: the sets are made beside it, not read from it.
+    """A generated cron text and its meaning: the sets are generated with the text, not parsed from it.
 
     In `dates` 0 is the last day; in `weekdays` (5, 2) is the second Friday, (5, 0) the last one.
     """

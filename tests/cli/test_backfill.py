@@ -123,7 +123,7 @@ def test_invalid_input_is_refused_in_one_line(
     assert installation.service.backfills.newest(limit=1) == []
 
 
-# --- doing it -------------------------------------------------------------------------------------------------------
+# --- running ------------------------------------------------------------------------------------------------------
 
 
 def test_a_range_runs_once_to_its_end_without_another_leader(cli: RunCli, installation: Installation) -> None:
@@ -138,7 +138,7 @@ def test_a_range_runs_once_to_its_end_without_another_leader(cli: RunCli, instal
     assert all(each["run"] for each in result["windows"])
     assert result["seconds"] > 0
     assert (again.json["state"], again.json["to_run"], again.json["to_skip"]) == ("done", 0, 4)
-    assert installation.service.queries.leader() is None, "the lease was given back"
+    assert installation.service.queries.leader() is None, "the lease was released"
 
 
 def test_the_plan_and_the_result_are_printed(cli: RunCli, installation: Installation) -> None:
@@ -207,16 +207,18 @@ def test_another_leader_runs_it_and_resume_follows_it(cli: RunCli, installation:
         diary.spoil(installation.data, day, "0.2")
     with installation.leading() as engine:
         eventually(lambda: engine.is_leading, "the engine leads")
-        begun = cli(*RUN, "--yes")
+        start_slow_backfill = cli(*RUN, "--yes")
         followed = cli("backfill", "resume", "1", "--wait")
         assert engine.is_leading
 
-    assert begun.out.endswith("started backfill 1: 4 windows; `opsconsole backfill show 1` shows its progress\n")
+    assert start_slow_backfill.out.endswith(
+        "started backfill 1: 4 windows; `opsconsole backfill show 1` shows its progress\n"
+    )
     assert followed.code == 0
     assert pages(installation) == dict.fromkeys(DAYS, 1)
 
 
-# --- asking ---------------------------------------------------------------------------------------------------------
+# --- confirmation -------------------------------------------------------------------------------------------------
 
 
 def test_run_asks_for_confirmation_after_the_plan(cli: RunCli, installation: Installation) -> None:
@@ -267,10 +269,10 @@ def test_a_viewer_can_plan_but_not_apply(cli: RunCli, installation: Installation
     assert installation.service.backfills.get(1).state is BackfillState.PLANNED
 
 
-# --- holding up, ending and looking ---------------------------------------------------------------------------------
+# --- pausing, cancelling and listing ------------------------------------------------------------------------------
 
 
-def begun(cli: RunCli, installation: Installation) -> None:
+def start_slow_backfill(cli: RunCli, installation: Installation) -> None:
     """Starts a backfill whose first window is done and whose other windows are slow."""
     for day in DAYS[1:]:
         diary.spoil(installation.data, day, "0.5")
@@ -280,7 +282,7 @@ def begun(cli: RunCli, installation: Installation) -> None:
 
 def test_a_paused_backfill_is_resumed(cli: RunCli, installation: Installation) -> None:
     with installation.leading():
-        begun(cli, installation)
+        start_slow_backfill(cli, installation)
         paused = cli("backfill", "pause", "1", "--note", "nightly maintenance")
         stop = installation.service.backfills.get(1).stop
         resumed = cli("backfill", "resume", "1", "--wait", "--json")
@@ -294,7 +296,7 @@ def test_a_paused_backfill_is_resumed(cli: RunCli, installation: Installation) -
 
 def test_cancel_ends_active_runs_and_resume_runs_the_rest(cli: RunCli, installation: Installation) -> None:
     with installation.leading():
-        begun(cli, installation)
+        start_slow_backfill(cli, installation)
         no = cli("backfill", "cancel", "1", answers="n")
         cancelled = cli("backfill", "cancel", "1", "--wait", "--json", "--note", "too much")
         ended = installation.service.backfills.get(1)
@@ -314,7 +316,7 @@ def test_cancel_ends_active_runs_and_resume_runs_the_rest(cli: RunCli, installat
 
 def test_pause_and_cancel_work_without_another_leader(cli: RunCli, installation: Installation) -> None:
     with installation.leading():
-        begun(cli, installation)
+        start_slow_backfill(cli, installation)
     paused = cli("backfill", "pause", "1")
     cancelled = cli("backfill", "cancel", "1")
 

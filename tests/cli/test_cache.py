@@ -86,7 +86,7 @@ def test_keys_are_cleared_without_another_leader(cli: RunCli, installation: Inst
     assert (result.code, result.err) == (0, "")
     assert result.out.endswith("\ncleared 2 keys of 2 families\n")
     assert set(client.keys()) == {*DAYS, *LEVELS, *OTHERS} - {"shelf:day:2026-01-19:asha", "shelf:level:asha:maths"}
-    assert installation.service.queries.leader() is None, "the lease was given back"
+    assert installation.service.queries.leader() is None, "the lease was released"
     assert [(row.verb, row.target, row.outcome) for row in installation.service.queries.audit_entries(limit=9)] == [
         ("clear", "user asha", "done"),
         ("clear", "user asha", "requested"),

@@ -14,7 +14,7 @@ def test_another_leader_cancels_an_active_run(cli: RunCli, installation: Install
     counting.put(installation.data, {f"slow{n:03}": "dawdles" for n in range(200)}, score=20)
     with installation.leading():
         run = installation.begin("counting.count")
-        eventually(lambda: installation.service.queries.run(run).counts.ok > 0, "it has begun")
+        eventually(lambda: installation.service.queries.run(run).counts.ok > 0, "the run has started")
 
         result = cli("cancel", str(run), "--wait", "--note", "wrong day")
 

@@ -15,7 +15,7 @@ from tests.installation import Installation
 from tests.waiting import eventually
 
 
-def held(installation: Installation) -> list[Pause]:
+def active_pauses(installation: Installation) -> list[Pause]:
     with installation.store.reading() as db:
         return pauses.in_force(db, clock.now())
 
@@ -25,21 +25,21 @@ def test_a_pause_takes_effect_without_another_leader(cli: RunCli, installation: 
 
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith("paused clockwork.hourly until ")
-    (pause,) = held(installation)
+    (pause,) = active_pauses(installation)
     assert (pause.target, pause.note) == ("clockwork.hourly", "the printer is moved")
     assert pause.until is not None
     assert timedelta(hours=11, minutes=59) < pause.until - clock.now() <= timedelta(hours=12)
-    assert installation.service.queries.leader() is None, "the lease was given back"
+    assert installation.service.queries.leader() is None, "the lease was released"
 
 
-def test_another_leader_carries_out_a_pause(cli: RunCli, installation: Installation) -> None:
+def test_another_leader_executes_a_pause(cli: RunCli, installation: Installation) -> None:
     with installation.leading() as engine:
         eventually(lambda: engine.is_leading, "the engine leads")
         result = cli("pause", "clockwork", "--for", "90m", "--json").json
 
         assert result == {"command": result["command"], "state": "done", "message": result["message"]}
         assert engine.is_leading
-    (pause,) = held(installation)
+    (pause,) = active_pauses(installation)
     assert pause.target == "clockwork"
     assert pause.until is not None
     assert timedelta(minutes=89) < pause.until - clock.now() <= timedelta(minutes=90)
@@ -49,7 +49,7 @@ def test_a_pause_lasts_until_a_time_in_the_jobs_zone_or_until_resumed(cli: RunCl
     assert cli("pause", "clockwork.nightly", "--until", "2099-01-19 23:50").code == 0
     assert cli("pause", "all", "--until-resumed").out == "paused all until it is resumed\n"
 
-    assert {pause.target: pause.until for pause in held(installation)} == {
+    assert {pause.target: pause.until for pause in active_pauses(installation)} == {
         "clockwork.nightly": datetime(2099, 1, 19, 18, 20, tzinfo=UTC),
         "all": None,
     }
@@ -64,7 +64,7 @@ def test_resume_ends_a_pause_and_a_refusal_lists_active_pauses(cli: RunCli, inst
     assert (refused.code, refused.out) == (4, "")
     assert refused.err == "opsconsole: all is not paused; paused now: clockwork\n"
     assert (done.code, done.out) == (0, "resumed clockwork\n")
-    assert held(installation) == []
+    assert active_pauses(installation) == []
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_viewer_changes_nothing(cli: RunCli, installation: Installation) -> No
         result = cli("--read-only", *arguments)
         assert (result.code, result.out) == (77, "")
         assert "not allowed in read-only mode" in result.err
-    assert held(installation) == []
+    assert active_pauses(installation) == []
     assert installation.service.queries.run(run).stop is None
 
 

@@ -63,7 +63,7 @@ def test_the_demo_opens_and_runs_a_triggered_job(opening: OPEN) -> None:
     terminal.wait_for("Items")
     terminal.wait_until(lambda: re.search(r"Items\s+\d+", terminal.text) is not None)
     terminal.type(ENTER)
-    terminal.wait_for("is started")
+    terminal.wait_until(lambda: re.search(r"attempts\.cache_day: run \d+ started", terminal.text) is not None)
     # The demo ran today's window when it opened; this is a second run of it, with the same failed user.
     terminal.wait_until(lambda: len(re.findall(r"cache_day +\d+ \w+ +1 failed", terminal.text)) == 2)
 

@@ -144,7 +144,7 @@ def error_of(data: Database, *lines: str) -> SQLAlchemyError:
                 db.execute(text(line))
     except SQLAlchemyError as error:
         return error
-    raise AssertionError("nothing was wrong")
+    raise AssertionError("no error was raised")
 
 
 def test_an_error_of_the_statement_is_not_retried(data: Database) -> None:
@@ -174,7 +174,7 @@ def test_a_cut_connection_means_that_the_database_is_unreachable(data: Database)
     assert error_kind(error) is ErrorKind.UNREACHABLE
     assert "SELECT" not in reason(error)
     with data.reading() as db:
-        assert db.execute(select(notes.c.n)).scalar_one() == 0, "the next one gets a connection that works"
+        assert db.execute(select(notes.c.n)).scalar_one() == 0, "the next transaction gets a working connection"
 
 
 @pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)

@@ -115,7 +115,7 @@ def started(jobs: list[Job], open_runs: list[Run], now: datetime = NOON) -> list
     return [number for number, why in decided(jobs, open_runs, now) if why is None]
 
 
-# --- a job and itself ---------------------------------------------------------------------------------------------
+# --- runs of one job ----------------------------------------------------------------------------------------------
 
 
 def test_a_job_without_windows_has_one_run_at_a_time() -> None:
@@ -198,7 +198,7 @@ def test_a_waiting_manual_run_does_not_delay_scheduled_ones() -> None:
     assert started([job("a.daily", parallel=2)], open_runs) == [3]
 
 
-# --- a job and others ---------------------------------------------------------------------------------------------
+# --- jobs that exclude or follow each other -----------------------------------------------------------------------
 
 
 def test_of_exclusive_jobs_one_runs() -> None:
@@ -259,7 +259,7 @@ def test_a_run_that_waits_for_another_job_delays_later_runs_of_its_own_job() -> 
     assert decided(jobs, open_runs) == [(2, after(1)), (3, EARLIER)]
 
 
-# --- places -------------------------------------------------------------------------------------------------------
+# --- slots --------------------------------------------------------------------------------------------------------
 
 
 def crowd(pack: str, number: int) -> tuple[list[Job], list[Run]]:
@@ -301,7 +301,7 @@ def test_a_run_that_waits_for_another_reason_takes_no_slot() -> None:
     assert started([*jobs, job("a.next")], [*running, blocked, run(2, "a.next")]) == [2]
 
 
-# --- ends ---------------------------------------------------------------------------------------------------------
+# --- stop requests ------------------------------------------------------------------------------------------------
 
 STOP = Stop(
     "ben",

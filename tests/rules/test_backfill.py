@@ -73,7 +73,7 @@ def test_an_invalid_range_is_refused(of: Job, since: str, until: str, error: typ
         (job(), "2025-03-09", datetime(2025, 3, 9, 23, 59, tzinfo=UTC)),
         (job(cron="0 0 * * *", covers=DAY_BEFORE), "2025-03-09", datetime(2025, 3, 10, tzinfo=UTC)),
         (job(cron="1 0 1 * *", covers=MONTH_BEFORE), "2025-02-09", datetime(2025, 3, 1, 0, 1, tzinfo=UTC)),
-        (job(cron="0 0 29 2 *"), "2025-03-09", datetime(2025, 3, 10, tzinfo=UTC)),  # never about this day
+        (job(cron="0 0 29 2 *"), "2025-03-09", datetime(2025, 3, 10, tzinfo=UTC)),  # never fires for this day
     ],
 )
 def test_a_window_is_due_at_its_scheduled_time(of: Job, label: str, due: datetime) -> None:
@@ -84,7 +84,7 @@ def test_a_window_is_due_at_its_scheduled_time(of: Job, label: str, due: datetim
     ("label", "record", "open_run", "state"),
     [
         ("2025-03-01", NO_RECORD, None, WindowState.MISSING),
-        ("2025-03-01", replace(NO_RECORD, stale=0, checked_at=NOW), None, WindowState.FRESH),  # others wrote its rows
+        ("2025-03-01", replace(NO_RECORD, stale=0, checked_at=NOW), None, WindowState.FRESH),  # rows of another origin
         ("2025-03-01", replace(NO_RECORD, stale=5, checked_at=NOW), None, WindowState.MISSING),
         ("2025-03-01", CHECKED, None, WindowState.FRESH),
         ("2025-03-01", replace(CHECKED, stale=None), None, WindowState.FRESH),
@@ -134,9 +134,9 @@ def test_a_plan_runs_selected_windows_and_gives_reasons_for_the_others(only: Onl
 
 
 def test_a_stale_window_runs_only_its_stale_items_if_the_job_has_stale() -> None:
-    can_tell = job(stale=counting.names)
+    with_stale = job(stale=counting.names)
 
-    (step,) = [step for step in decide(can_tell, RANGE, Only.STALE, Pace(100, 50.0)) if step.runs]
+    (step,) = [step for step in decide(with_stale, RANGE, Only.STALE, Pace(100, 50.0)) if step.runs]
     (whole,) = [step for step in decide(job(), RANGE, Only.STALE, Pace(100, 50.0)) if step.runs]
 
     assert (step.selection, step.items, step.reason, step.stale) == (Selection.STALE, 3, StepReason.STALE, 3)
@@ -149,7 +149,7 @@ def test_jobs_are_sorted_after_those_they_wait_for() -> None:
     assert [found.name for found in in_order([a, b, c])] == ["p.c", "p.b", "p.a"]
 
 
-# --- which window is next -------------------------------------------------------------------------------------------
+# --- the next window ----------------------------------------------------------------------------------------------
 
 REPORT = job("p.report")
 SNAPSHOT = job("p.snapshot", after=("p.report",))
@@ -200,7 +200,7 @@ def test_the_schedule_is_not_checked_for_old_windows() -> None:
     assert NOW - day("2025-03-01", of).end > timedelta(days=3)
 
 
-# --- ends of months, leap days, and days that are longer than others ------------------------------------------------
+# --- month ends, leap days and clock changes ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tz", ["UTC", "Asia/Kolkata", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe"])
