@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class ChangedCells(CompositorUpdate):
-    """Textual's screen update, reduced to the cells that changed: Textual also sends what stands left of them."""
+    """Textual's screen update, reduced to the cells that changed: Textual also sends the cells left of them."""
 
     def __init__(self, update: ChopsUpdate) -> None:
         self._update = update

@@ -1,1 +1,1 @@
-"""Questions that stand in front of a page."""
+"""Dialogs above a page."""

@@ -1,1 +1,1 @@
-"""Full screens, one module each."""
+"""Pages: full screens, one module each."""

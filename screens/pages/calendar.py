@@ -9,22 +9,21 @@ from typing import ClassVar, NamedTuple
 from textual.binding import Binding, BindingType
 
 from opsconsole.core import humanize
-from opsconsole.rules.backfill import Only, WindowStatus
+from opsconsole.rules.backfill import WindowStatus
 from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service.backfills import WindowedJob
-from screens import actions
 from screens.host import Host
 from screens.pages.backfill import BackfillPage
 from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.planning import Planning
+from screens.pages.selection import WindowSelection
 from screens.panels import backfills, calendar, cursor, plan as plan_panel
 from screens.panels.calendar import DateRange, Sheet
-from screens.panels.plan import Draft, Plan
+from screens.panels.plan import Draft
 from screens.panels.view import View
 from screens.widgets.lines import Line
 
 LEAST_LIST = 3
-CHOICES = tuple(Only)
 PLANNING_SECONDS = 0.5
 
 
@@ -59,12 +58,10 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
     def __init__(self, host: Host, calendars: Sequence[WindowedJob], job: str) -> None:
         super().__init__(host)
         self._all = calendars
-        self._calendars = [each for each in calendars if not each.newest_only]
-        self._calendar = next(each for each in self._calendars if each.job == job)
+        self._jobs = [each for each in calendars if not each.newest_only]
+        self._shown = next(each for each in self._jobs if each.job == job)
         self._cursor_date: date | None = None
-        self._mark: tuple[date, date | None] | None = None
-        self._only = Only.MISSING
-        self._with_followers = False
+        self._selection = WindowSelection()
         self._windows: dict[date, WindowStatus] = {}
         self.planning = Planning(self)
 
@@ -74,7 +71,7 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
 
     def presence_name(self) -> str:
         """Whose calendar it is."""
-        return f"backfill of {self._calendar.job}"
+        return f"backfill of {self._shown.job}"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
         """The keys of the panel under the cursor."""
@@ -102,7 +99,7 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         sheet = self._sheet()
         errors = self.error_lines()
         lines = [
-            calendar.headline(sheet, self._calendar.tz, cells, manual=self._calendar.manual),
+            calendar.headline(sheet, self._shown.tz, cells, manual=self._shown.manual),
             *calendar.grid(sheet, cells),
             calendar.legend(cells),
             *(errors or [calendar.cursor_line(sheet, view.now, cells)]),
@@ -112,13 +109,13 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         return [
             *lines,
             *backfills.panel(
-                self.backfills, view.now, cells, room, cursor=self.cursor, tz=self._calendar.tz, with_jobs=False
+                self.backfills, view.now, cells, room, cursor=self.cursor, tz=self._shown.tz, with_jobs=False
             ),
         ]
 
     def load(self) -> CalendarData:
         """The windows on the page of the calendar, and the backfills."""
-        service, shown = self.host.service.backfills, self._calendar
+        service, shown = self.host.service.backfills, self._shown
         page = calendar.page(shown.unit, self._date, self._newest())
         newest = backfills.applied(service.newest(limit=NEWEST))
         return CalendarData(
@@ -127,7 +124,7 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
 
     def loaded(self, data: CalendarData) -> None:
         """Keeps them, unless another job is shown by now."""
-        if data.job != self._calendar.job:
+        if data.job != self._shown.job:
             self.reload()
             return
         self.backfills = data.backfills
@@ -137,7 +134,7 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
 
     def job(self) -> str | None:
         """The job of the calendar."""
-        return self._calendar.job
+        return self._shown.job
 
     # --- moving -------------------------------------------------------------------------------------------------
 
@@ -148,28 +145,28 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
             self.cursor = cursor.moved(self.cursor, rows, down)
             self.repaint()
         else:
-            self._go(calendar.moved(self._calendar.unit, self._date, across, down, self._newest()))
+            self._go(calendar.moved(self._shown.unit, self._date, across, down, self._newest()))
 
     def action_scroll_year(self, step: int) -> None:
         """Moves to the same day of another year."""
-        self._go(calendar.moved_pages(self._calendar.unit, self._date, step, self._newest()))
+        self._go(calendar.moved_pages(self._shown.unit, self._date, step, self._newest()))
 
     def action_panel(self) -> None:
         """Moves between the calendar and the backfills."""
         in_list = self.cursor is not None or not self.backfills
         if not self.backfills:
-            self.show_notice(f"{self._calendar.job} has no backfill yet")
+            self.show_notice(f"{self._shown.job} has no backfill yet")
         self.cursor = None if in_list else backfills.key(self.backfills[0])
         self.repaint()
 
     def action_job(self, step: int) -> None:
         """Shows the calendar of another job, with nothing marked."""
-        index, day = self._calendars.index(self._calendar), self._date
-        self._calendar = self._calendars[(index + step) % len(self._calendars)]
+        index, day = self._jobs.index(self._shown), self._date
+        self._shown = self._jobs[(index + step) % len(self._jobs)]
         self.planning.drop()
-        self._mark, self._with_followers, self.cursor = None, False, None
-        self._windows, self.backfills = {}, ()
-        self._cursor_date = min(calendar.date_of_window(self._calendar.unit, day), self._newest())
+        self._selection.clear()
+        self._windows, self.backfills, self.cursor = {}, (), None
+        self._cursor_date = min(calendar.date_of_window(self._shown.unit, day), self._newest())
         self.host.service.set_screen(self.presence_name())
         self.repaint()
         self.reload()
@@ -178,8 +175,8 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         """Drops the plan, then the mark, then leaves the list, then the page."""
         if not self.planning.is_empty:
             self.planning.drop()
-        elif self._mark is not None:
-            self._mark = None
+        elif self._selection.is_marked:
+            self._selection.unmark()
         elif self.cursor is not None:
             self.cursor = None
         else:
@@ -192,24 +189,23 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
     def action_mark(self) -> None:
         """Marks the start of a range, then its end, then a new one."""
         self.planning.drop()
-        starts = self._mark is None or self._mark[1] is not None
-        self._mark = (self._date, None) if self._mark is None or starts else (self._mark[0], self._date)
+        self._selection.mark(self._date)
         self.cursor = None
         self.repaint()
 
     def action_only(self) -> None:
         """Selects the next kind of window."""
         self.planning.drop()
-        self._only = CHOICES[(CHOICES.index(self._only) + 1) % len(CHOICES)]
+        self._selection.next_only()
         self.repaint()
 
     def action_add(self) -> None:
         """Includes the jobs that run after this one, or leaves them out again."""
         if not self._followers():
-            self.show_notice(f"no job that can be backfilled runs after {self._calendar.job}")
+            self.show_notice(f"no job that can be backfilled runs after {self._shown.job}")
             return
         self.planning.drop()
-        self._with_followers = not self._with_followers
+        self._selection.with_followers = not self._selection.with_followers
         self.repaint()
 
     def action_command(self) -> None:
@@ -221,55 +217,25 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
     # --- the plan -----------------------------------------------------------------------------------------------
 
     def action_plan(self) -> None:
-        """Creates a plan; once there is one, asks for confirmation and starts it."""
-        backfill, plan = self.chosen(), self.planning.plan
+        """Creates a plan, then starts it after a question. In the list, opens the backfill."""
+        backfill = self.chosen()
         if backfill is not None:
             self.host.open_page(BackfillPage(self.host, backfill.id))
-        elif self.planning.draft is not None:
-            self.show_notice("the plan is being created; esc drops it")
-        elif plan is None:
-            self.planning.start(self._draft())
-            self.repaint()
-        elif self.planning.is_requested:
-            self.show_notice(f"backfill {plan.backfill.id} is already requested", "warn")
-        elif not plan.backfill.to_run:
-            self.show_notice("nothing to run; m selects other windows", "warn")
         else:
-            self._start(plan)
-
-    def _start(self, plan: Plan) -> None:
-        def requested() -> None:
-            self.planning.is_requested = True
-
-        def applied(reason: str | None) -> None:
-            if self.planning.plan is not plan:
-                return
-            if reason is None:
-                self.planning.drop()
-                self._mark, self._with_followers = None, False
-            else:
-                self.planning.refuse(reason)
-            self.repaint()
-
-        actions.apply_plan(self.host, plan, requested, applied)
+            self.planning.advance(self._draft(), self._selection.clear)
 
     def _plan_lines(self, cells: int, rows: int) -> list[Line]:
-        planning, draft = self.planning, self._draft()
-        if planning.draft is not None:
-            return plan_panel.progress_lines(planning.draft, planning.progress, cells)
-        if planning.error:
-            return plan_panel.error_lines(planning.error, cells, rows)
-        if planning.plan is not None:
-            return plan_panel.plan_lines(planning.plan, cells, rows, is_requested=planning.is_requested)
-        is_open = self._mark is not None and self._mark[1] is None
+        lines = self.planning.lines(cells, rows)
+        if lines is not None:
+            return lines
         return plan_panel.mark_lines(
-            draft,
-            self._calendar,
+            self._draft(),
+            self._shown,
             self._windows,
             self._followers(),
             cells,
-            is_marked=self._mark is not None,
-            is_open=is_open,
+            is_marked=self._selection.is_marked,
+            is_open=self._selection.is_open,
         )
 
     # --- state --------------------------------------------------------------------------------------------------
@@ -280,33 +246,27 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         return self._cursor_date or self._newest()
 
     def _go(self, day: date) -> None:
-        before = calendar.page(self._calendar.unit, self._date, self._newest())
+        before = calendar.page(self._shown.unit, self._date, self._newest())
         self._cursor_date = day
         self.repaint()
-        if calendar.page(self._calendar.unit, day, self._newest()) != before:
+        if calendar.page(self._shown.unit, day, self._newest()) != before:
             self.reload()
 
     def _newest(self) -> date:
         """The date of the newest window that has started."""
-        today = self.host.now().astimezone(humanize.zone(self._calendar.tz)).date()
-        return calendar.date_of_window(self._calendar.unit, today)
-
-    def _marked(self) -> DateRange | None:
-        if self._mark is None:
-            return None
-        start, end = self._mark[0], self._mark[1] or self._date
-        return DateRange(min(start, end), max(start, end))
+        today = self.host.now().astimezone(humanize.zone(self._shown.tz)).date()
+        return calendar.date_of_window(self._shown.unit, today)
 
     def _followers(self) -> tuple[str, ...]:
-        return plan_panel.followers(self._calendar.job, self._all)
+        return plan_panel.followers(self._shown.job, self._all)
 
     def _draft(self) -> Draft:
-        jobs = (self._calendar.job, *(self._followers() if self._with_followers else ()))
-        return Draft(jobs, self._marked() or DateRange(self._date, self._date), self._only)
+        selection, day = self._selection, self._date
+        jobs = (self._shown.job, *(self._followers() if selection.with_followers else ()))
+        return Draft(jobs, selection.range(day) or DateRange(day, day), selection.only)
 
     def _sheet(self) -> Sheet:
-        shown = calendar.page(self._calendar.unit, self._date, self._newest())
+        shown = calendar.page(self._shown.unit, self._date, self._newest())
         windows = {day: each for day, each in self._windows.items() if day in shown}
-        return Sheet(
-            self._calendar.job, self._calendar.unit, shown, windows, self._date, self._marked(), self.cursor is None
-        )
+        job, marked = self._shown, self._selection.range(self._date)
+        return Sheet(job.job, job.unit, shown, windows, self._date, marked, is_active=self.cursor is None)

@@ -1,11 +1,16 @@
-"""Creates the plan of a backfill beside the event loop, and keeps it until it is applied or dropped."""
+"""The way of a plan: created beside the event loop, then applied after a question, or dropped."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from opsconsole.core.errors import OpsconsoleError
+from screens import actions
 from screens.pages.page import Page
+from screens.panels import plan as plan_panel
 from screens.panels.plan import Draft, Plan, PlanProgress
 from screens.threads import run_in_thread
+from screens.widgets.lines import Line
 
 
 class _Dropped(OpsconsoleError):
@@ -37,13 +42,50 @@ class Planning:
         self.is_requested = False
         self.error = ""
 
-    def refuse(self, message: str) -> None:
-        """Replaces the plan by an error."""
+    def advance(self, draft: Draft, on_applied: Callable[[], None]) -> None:
+        """Creates a plan; once there is one, asks for confirmation and applies it."""
+        if self.draft is not None:
+            self._page.show_notice("the plan is being created; esc drops it")
+        elif self.plan is None:
+            self._create(draft)
+        elif self.is_requested:
+            self._page.show_notice(f"backfill {self.plan.backfill.id} is already requested", "warn")
+        elif not self.plan.backfill.to_run:
+            self._page.show_notice("nothing to run; m selects other windows", "warn")
+        else:
+            self._apply(self.plan, on_applied)
+
+    def lines(self, cells: int, rows: int) -> list[Line] | None:
+        """The plan, its progress or its error; None when there is none of them."""
+        if self.draft is not None:
+            return plan_panel.progress_lines(self.draft, self.progress, cells)
+        if self.error:
+            return plan_panel.error_lines(self.error, cells, rows)
+        if self.plan is not None:
+            return plan_panel.plan_lines(self.plan, cells, rows, is_requested=self.is_requested)
+        return None
+
+    def _refuse(self, message: str) -> None:
         self.drop()
         self.error = message
 
-    def start(self, draft: Draft) -> None:
-        """Starts to create a plan."""
+    def _apply(self, plan: Plan, on_applied: Callable[[], None]) -> None:
+        def requested() -> None:
+            self.is_requested = True
+
+        def finished(reason: str | None) -> None:
+            if self.plan is not plan:
+                return
+            if reason is None:
+                self.drop()
+                on_applied()
+            else:
+                self._refuse(reason)
+            self._page.repaint()
+
+        actions.apply_plan(self._page.host, plan, requested, finished)
+
+    def _create(self, draft: Draft) -> None:
         self.drop()
         self.draft = draft
         service = self._page.host.service.backfills
@@ -62,10 +104,11 @@ class Planning:
             if self.draft is not draft:
                 return
             if isinstance(result, OpsconsoleError):
-                self.refuse(result.sentence)
+                self._refuse(result.sentence)
             else:
                 self.drop()
                 self.plan = result
             self._page.repaint()
 
         run_in_thread(self._page, create, created)
+        self._page.repaint()

@@ -16,7 +16,7 @@ from screens.widgets.lines import Line, line, text
 Data = TypeVar("Data")
 TICK_SECONDS = 0.5
 FAST_SECONDS = 0.0
-"""As often as the timer ticks: for what changes while one looks at it."""
+"""At every tick of the timer: for data that is changing."""
 SLOW_SECONDS = 5.0
 
 

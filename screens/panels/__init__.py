@@ -1,1 +1,1 @@
-"""What stands in every row of the screens: pure functions from plain values to lines, with no Textual in them."""
+"""Pure functions from values to the lines of a panel. No Textual in them."""

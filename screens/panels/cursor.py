@@ -8,7 +8,7 @@ from screens.panels.view import Key
 
 
 def settled(cursor: Key | None, now: Sequence[Key], before: Sequence[Key]) -> Key | None:
-    """Where the cursor stands after the rows have changed: on the same row, otherwise on the one in its place."""
+    """Where the cursor is after the rows have changed: on the same row, otherwise on the one in its place."""
     if cursor is None or cursor in now:
         return cursor
     rows, others = ([key for key in keys if key[0] == cursor[0]] for keys in (now, before))

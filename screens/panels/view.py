@@ -95,7 +95,7 @@ def hint(sentence: str) -> Block:
 def fit(blocks: Sequence[Block], rows: int, cells: int, cursor: Key | None) -> tuple[list[Line], int]:
     """The lines of the blocks that fit into `rows`, the one under the cursor included; and how many blocks are hidden.
 
-    The first line of a block begins with a cell for the cursor's mark.
+    The first line of a block starts with a cell for the cursor's mark.
     """
     chosen = next((i for i, block in enumerate(blocks) if block.key is not None and block.key == cursor), None)
     first = 0
