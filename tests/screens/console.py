@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
 from screens.widgets.paint import Lines
-from tests.screens import fakes
+from tests.screens import fakes, samples
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -48,7 +48,7 @@ class Console(NamedTuple):
 
 @asynccontextmanager
 async def opened(
-    snapshot: Snapshot = fakes.BUSY,
+    snapshot: Snapshot = samples.BUSY,
     service: fakes.FakeService | None = None,
     size: tuple[int, int] = (80, 24),
     ascii: bool = False,  # noqa: A002 - as the application calls it
@@ -56,7 +56,7 @@ async def opened(
 ) -> AsyncIterator[Console]:
     """A console that shows a Snapshot."""
     answers = service or fakes.FakeService()
-    app = ConsoleApp(answers, now=lambda: fakes.NOW, ascii=ascii, start_run=start_run)
+    app = ConsoleApp(answers, now=lambda: samples.NOW, ascii=ascii, start_run=start_run)
     async with app.run_test(size=size) as pilot:
         app.show(snapshot)
         await pilot.pause()
@@ -65,7 +65,7 @@ async def opened(
 
 def run_console(
     what: Callable[[Console], Awaitable[None]],
-    snapshot: Snapshot = fakes.BUSY,
+    snapshot: Snapshot = samples.BUSY,
     service: fakes.FakeService | None = None,
     size: tuple[int, int] = (80, 24),
     ascii: bool = False,  # noqa: A002 - as the application calls it

@@ -19,7 +19,7 @@ from screens.panels.calendar import DateRange, Sheet
 from screens.panels.plan import Draft, Plan, PlanProgress
 from screens.widgets import symbols
 from screens.widgets.lines import Line, width
-from tests.screens import fakes
+from tests.screens import past, samples
 
 TODAY = date(2026, 1, 19)
 DATES = st.dates(date(2000, 1, 1), TODAY)
@@ -32,17 +32,17 @@ def plain(lines: Sequence[Line]) -> str:
 
 
 def sheet(
-    cursor: date = TODAY, marked: DateRange | None = None, statuses: Sequence[WindowStatus] = fakes.A_YEAR
+    cursor: date = TODAY, marked: DateRange | None = None, statuses: Sequence[WindowStatus] = past.A_YEAR
 ) -> Sheet:
     """The daily report's year."""
     shown = calendar.page(Unit.DAY, cursor, TODAY)
-    return Sheet(fakes.REPORT, Unit.DAY, shown, calendar.by_date(statuses), cursor, marked)
+    return Sheet(past.REPORT, Unit.DAY, shown, calendar.by_date(statuses), cursor, marked)
 
 
 def a_plan(**other: object) -> Plan:
     """What would be done in the first days of December."""
-    draft = Draft((fakes.REPORT,), DateRange(date(2025, 12, 1), date(2025, 12, 5)), Only.ALL)
-    made = Plan(draft, fakes.PLAN, tuple(fakes.PLAN_STEPS), ())
+    draft = Draft((past.REPORT,), DateRange(date(2025, 12, 1), date(2025, 12, 5)), Only.ALL)
+    made = Plan(draft, past.PLAN, tuple(past.PLAN_STEPS), ())
     return replace(made, **other)  # type: ignore[arg-type]
 
 
@@ -106,7 +106,7 @@ def test_ranges_show_a_year_once() -> None:
     assert calendar.between("2025-12-01", "2025-12-01") == "2025-12-01"
 
 
-# --- drawn --------------------------------------------------------------------------------------------------------
+# --- lines --------------------------------------------------------------------------------------------------------
 
 
 def test_a_year_fits_into_eighty_cells_with_a_letter_for_each_state() -> None:
@@ -146,30 +146,30 @@ def test_the_headline_counts_in_words_or_in_symbols_on_a_narrow_terminal() -> No
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (fakes.a_window(fakes.utc_day(TODAY), WindowState.MISSING), "m missing: no run covered it"),
-        (fakes.a_window(fakes.utc_day(TODAY), WindowState.NOT_DUE), "- not due: the window has not ended yet"),
-        (fakes.a_window(fakes.utc_day(TODAY), WindowState.RUNNING), "▶ running: run 4900"),
-        (fakes.a_window(fakes.utc_day(TODAY), run=None), "· fresh: all its data exists"),
-        (fakes.a_window(fakes.utc_day(TODAY)), "· fresh: run 4000, 1,203 items in 2.1 s"),
+        (past.a_window(past.utc_day(TODAY), WindowState.MISSING), "m missing: no run covered it"),
+        (past.a_window(past.utc_day(TODAY), WindowState.NOT_DUE), "- not due: the window has not ended yet"),
+        (past.a_window(past.utc_day(TODAY), WindowState.RUNNING), "▶ running: run 4900"),
+        (past.a_window(past.utc_day(TODAY), run=None), "· fresh: all its data exists"),
+        (past.a_window(past.utc_day(TODAY)), "· fresh: run 4000, 1,203 items in 2.1 s"),
         (
-            fakes.a_window(fakes.utc_day(TODAY), WindowState.STALE, stale=1),
+            past.a_window(past.utc_day(TODAY), WindowState.STALE, stale=1),
             "S stale: 1 item out of date · run 4000, 1,203 items in 2.1 s",
         ),
         (
-            fakes.a_window(fakes.utc_day(TODAY), WindowState.STALE, complete=False),
+            past.a_window(past.utc_day(TODAY), WindowState.STALE, complete=False),
             "S stale: run before the window ended · run 4000",
         ),
     ],
 )
 def test_the_window_under_the_cursor_is_described(status: WindowStatus, words: str) -> None:
-    text = plain([calendar.cursor_line(sheet(statuses=[status]), fakes.NOW, 100)])
+    text = plain([calendar.cursor_line(sheet(statuses=[status]), samples.NOW, 100)])
     assert text.startswith(f" Mon 2026-01-19  {words}")
 
 
 def test_months_have_a_row_for_each_year() -> None:
     newest = date(2026, 1, 1)
     shown = calendar.page(Unit.MONTH, newest, newest)
-    months = Sheet(fakes.SUMMARY, Unit.MONTH, shown, calendar.by_date(fakes.MONTHS), newest)
+    months = Sheet(past.SUMMARY, Unit.MONTH, shown, calendar.by_date(past.MONTHS), newest)
 
     lines = plain(calendar.grid(months, 80)).splitlines()
 
@@ -180,7 +180,7 @@ def test_months_have_a_row_for_each_year() -> None:
 
 def test_of_four_weeks_only_saturdays_are_shown() -> None:
     newest = calendar.date_of_window(Unit.FOUR_WEEKS, TODAY)
-    weeks = Sheet(fakes.MASTERY, Unit.FOUR_WEEKS, calendar.page(Unit.FOUR_WEEKS, newest, newest), {}, newest)
+    weeks = Sheet(past.MASTERY, Unit.FOUR_WEEKS, calendar.page(Unit.FOUR_WEEKS, newest, newest), {}, newest)
     assert [each[:4] for each in plain(calendar.grid(weeks, 80)).splitlines()[1:]] == ["▸Sat"]
 
 
@@ -188,18 +188,18 @@ def test_of_four_weeks_only_saturdays_are_shown() -> None:
 
 
 def test_followers_are_found_over_several_steps_if_they_can_be_backfilled() -> None:
-    assert plan.followers(fakes.REPORT, fakes.CALENDARS) == (fakes.SNAPSHOT, fakes.SUMMARY)
-    assert plan.followers(fakes.SUMMARY, fakes.CALENDARS) == ()
-    only_newest = (*fakes.CALENDARS, WindowedJob("x.y", "UTC", Unit.DAY, after=(fakes.SUMMARY,), newest_only=True))
-    assert plan.followers(fakes.SNAPSHOT, only_newest) == (fakes.SUMMARY,)
+    assert plan.followers(past.REPORT, past.CALENDARS) == (past.SNAPSHOT, past.SUMMARY)
+    assert plan.followers(past.SUMMARY, past.CALENDARS) == ()
+    only_newest = (*past.CALENDARS, WindowedJob("x.y", "UTC", Unit.DAY, after=(past.SUMMARY,), newest_only=True))
+    assert plan.followers(past.SNAPSHOT, only_newest) == (past.SUMMARY,)
 
 
 def test_the_marked_range_is_counted_by_state() -> None:
-    draft = Draft((fakes.REPORT,), DateRange(date(2025, 11, 29), date(2025, 12, 2)), Only.MISSING)
-    card = fakes.CALENDARS[1]
-    statuses = calendar.by_date(fakes.A_YEAR)
+    draft = Draft((past.REPORT,), DateRange(date(2025, 11, 29), date(2025, 12, 2)), Only.MISSING)
+    card = past.CALENDARS[1]
+    statuses = calendar.by_date(past.A_YEAR)
 
-    text = plain(plan.mark_lines(draft, card, statuses, (fakes.SNAPSHOT,), 80, is_marked=True, is_open=False))
+    text = plain(plan.mark_lines(draft, card, statuses, (past.SNAPSHOT,), 80, is_marked=True, is_open=False))
     assert "Marked 2025-11-29 to 12-02: 4 windows, all missing" in text
     assert "only missing windows: 4 of 4   m stale, failed, all" in text
     assert "+ includes it" in text
@@ -214,11 +214,11 @@ def test_the_marked_range_is_counted_by_state() -> None:
 def test_a_plan_lists_windows_to_run_to_skip_and_to_overwrite() -> None:
     reasons = (*[StepReason.FRESH] * 2, *[StepReason.RUNNING] * 2, StepReason.STALE)
     skipped = [
-        fakes.a_step(n, TODAY - timedelta(days=n), StepState.SKIPPED, reason=reason, stale=12, open_run=n, items=0)
+        past.a_step(n, TODAY - timedelta(days=n), StepState.SKIPPED, reason=reason, stale=12, open_run=n, items=0)
         for n, reason in enumerate(reasons)
     ]
-    over = fakes.a_step(9, TODAY, reason=StepReason.FAILED, overwrites=True, items=1_301)
-    backfill = replace(fakes.PLAN, counts={StepState.PENDING: 1, StepState.SKIPPED: 5}, items=1_301, seconds=None)
+    over = past.a_step(9, TODAY, reason=StepReason.FAILED, overwrites=True, items=1_301)
+    backfill = replace(past.PLAN, counts={StepState.PENDING: 1, StepState.SKIPPED: 5}, items=1_301, seconds=None)
     made = a_plan(steps=(*skipped, over), backfill=backfill, warnings=("results expire soon",))
 
     text = plain(plan.plan_lines(made, 120, 9, is_requested=False))
@@ -232,8 +232,8 @@ def test_a_plan_lists_windows_to_run_to_skip_and_to_overwrite() -> None:
 
 
 def test_a_plan_of_several_jobs_counts_the_windows_of_each() -> None:
-    steps = (*fakes.PLAN_STEPS, fakes.a_step(6, TODAY, job=fakes.SNAPSHOT))
-    backfill = replace(fakes.PLAN, jobs=(fakes.REPORT, fakes.SNAPSHOT))
+    steps = (*past.PLAN_STEPS, past.a_step(6, TODAY, job=past.SNAPSHOT))
+    backfill = replace(past.PLAN, jobs=(past.REPORT, past.SNAPSHOT))
     text = plain(plan.plan_lines(a_plan(steps=steps, backfill=backfill), 80, 9, is_requested=False))
     assert "reporting.daily_report  4 run, 1 skipped" in text
     assert "reporting.daily_snapshot  1 run, 0 skipped" in text
@@ -244,7 +244,7 @@ def test_a_plan_never_exceeds_its_rows(rows: int) -> None:
     made = a_plan(warnings=("one", "two", "three"))
     assert len(plan.plan_lines(made, 80, rows, is_requested=False)) <= rows
     assert len(plan.error_lines("a long story " * 40, 80, rows)) <= rows
-    assert len(plan.progress_lines(made.draft, PlanProgress(fakes.REPORT, 2, 3), 80)) == 3
+    assert len(plan.progress_lines(made.draft, PlanProgress(past.REPORT, 2, 3), 80)) == 3
 
 
 def test_the_cursor_is_on_cancel_only_when_data_is_overwritten() -> None:
@@ -254,7 +254,7 @@ def test_the_cursor_is_on_cancel_only_when_data_is_overwritten() -> None:
     assert harmless.sentences[0] == "reporting.daily_report, 2025-12-01 to 12-05 in staging:"
     assert harmless.sentences[-1] == "Command: opsconsole backfill apply 12"
 
-    over = plan.question(a_plan(steps=(fakes.a_step(1, TODAY, overwrites=True),)), "production")
+    over = plan.question(a_plan(steps=(past.a_step(1, TODAY, overwrites=True),)), "production")
     assert over.default == "Cancel"
     assert "1 of them overwrite data, 1,203 items." in over.sentences
     assert "in PRODUCTION:" in over.sentences[0]
@@ -266,19 +266,19 @@ def test_the_cursor_is_on_cancel_only_when_data_is_overwritten() -> None:
         (0, "production", None),
         (1, "production", "production"),
         (1000, "staging", None),
-        (1001, "staging", fakes.REPORT),
+        (1001, "staging", past.REPORT),
     ],
 )
 def test_a_name_is_required_in_production_and_for_many_overwritten_items(
     items: int, environment: str, word: str | None
 ) -> None:
-    assert confirmations.word_to_overwrite((fakes.REPORT, fakes.SNAPSHOT), items, environment) == word
-    over = fakes.a_step(1, TODAY, overwrites=True, items=items)
+    assert confirmations.word_to_overwrite((past.REPORT, past.SNAPSHOT), items, environment) == word
+    over = past.a_step(1, TODAY, overwrites=True, items=items)
     assert plan.word(a_plan(steps=(over,)), environment) == word
 
 
 def test_the_command_line_is_quoted_for_a_shell() -> None:
-    draft = Draft((fakes.REPORT, "x.a b"), DateRange(date(2025, 12, 1), date(2025, 12, 5)), Only.FAILED)
+    draft = Draft((past.REPORT, "x.a b"), DateRange(date(2025, 12, 1), date(2025, 12, 5)), Only.FAILED)
     assert plan.run_command(draft) == (
         "opsconsole backfill run reporting.daily_report 'x.a b' --from 2025-12-01 --to 2025-12-05 --only failed"
     )
@@ -288,28 +288,28 @@ def test_the_command_line_is_quoted_for_a_shell() -> None:
 
 
 def test_jobs_are_listed_with_their_counts() -> None:
-    summaries = {fakes.REPORT: windows.summarise(fakes.A_YEAR), fakes.SUMMARY: windows.summarise(fakes.MONTHS)}
-    jobs, past = fakes.CALENDARS, [fakes.ACTIVE_BACKFILL, *fakes.PAST_BACKFILLS]
-    cursor = (windows.PANEL, fakes.REPORT)
+    summaries = {past.REPORT: windows.summarise(past.A_YEAR), past.SUMMARY: windows.summarise(past.MONTHS)}
+    jobs, backfill_list = past.CALENDARS, [past.ACTIVE_BACKFILL, *past.PAST_BACKFILLS]
+    cursor = (windows.PANEL, past.REPORT)
 
-    narrow = plain(windows.panel(jobs, summaries, past, fakes.NOW, 80, 10, cursor))
-    wide = plain(windows.panel(jobs, summaries, past, fakes.NOW, 120, 10, cursor))
+    narrow = plain(windows.panel(jobs, summaries, backfill_list, samples.NOW, 80, 10, cursor))
+    wide = plain(windows.panel(jobs, summaries, backfill_list, samples.NOW, 120, 10, cursor))
 
     row = next(each for each in narrow.splitlines() if "daily_report" in each)
-    assert row.split() == ["▸", fakes.REPORT, "366", "8", "1", "1", "4", "5", "min", "ago", "▶12"]
+    assert row.split() == ["▸", past.REPORT, "366", "8", "1", "1", "4", "5", "min", "ago", "▶12"]
     assert "attempts.update_mastery    keeps only its newest result" in narrow
-    assert f"{fakes.SNAPSHOT}   loading" in narrow
+    assert f"{past.SNAPSHOT}   loading" in narrow
     assert "▶ 12 running, 18:19 UTC" in wide
     assert "none yet" in wide
-    assert "no loaded job has windows" in plain(windows.panel((), {}, (), fakes.NOW, 80, 10, None))
+    assert "no loaded job has windows" in plain(windows.panel((), {}, (), samples.NOW, 80, 10, None))
 
 
 @pytest.mark.parametrize("cells", [80, 120])
 @pytest.mark.parametrize("with_jobs", [True, False])
 def test_a_backfill_shows_its_progress_and_the_time_left(cells: int, with_jobs: bool) -> None:
-    applied = backfills.applied([fakes.ACTIVE_BACKFILL, *fakes.PAST_BACKFILLS])
+    applied = backfills.applied([past.ACTIVE_BACKFILL, *past.PAST_BACKFILLS])
 
-    lines = backfills.panel(applied, fakes.NOW, cells, 6, cursor=None, tz="UTC", with_jobs=with_jobs)
+    lines = backfills.panel(applied, samples.NOW, cells, 6, cursor=None, tz="UTC", with_jobs=with_jobs)
 
     text = plain(lines)
     assert len(applied) == 3
@@ -322,11 +322,11 @@ def test_a_backfill_shows_its_progress_and_the_time_left(cells: int, with_jobs: 
 
 
 def test_an_unfinished_backfill_shows_no_unknown_duration() -> None:
-    started = replace(fakes.ACTIVE_BACKFILL, counts={StepState.PENDING: 48}, seconds=None)
-    assert backfills.duration(started, fakes.NOW) == "starting"
-    assert backfills.duration(replace(started, seconds=65.0), fakes.NOW) == "1 min 5 s left"
-    assert backfills.duration(replace(started, state=BackfillState.PAUSED), fakes.NOW) == "paused"
-    assert backfills.duration(fakes.PLAN, fakes.NOW) == "-"
+    started = replace(past.ACTIVE_BACKFILL, counts={StepState.PENDING: 48}, seconds=None)
+    assert backfills.duration(started, samples.NOW) == "starting"
+    assert backfills.duration(replace(started, seconds=65.0), samples.NOW) == "1 min 5 s left"
+    assert backfills.duration(replace(started, state=BackfillState.PAUSED), samples.NOW) == "paused"
+    assert backfills.duration(past.PLAN, samples.NOW) == "-"
 
 
 def test_the_symbol_of_a_backfill_follows_from_its_windows() -> None:
@@ -336,12 +336,12 @@ def test_the_symbol_of_a_backfill_follows_from_its_windows() -> None:
         "failed": {StepState.FAILED: 3, StepState.SKIPPED: 1},
     }
     for word, counts in went.items():
-        assert symbols.of_backfill(fakes.a_backfill(1, counts=counts)).word == word
+        assert symbols.of_backfill(past.a_backfill(1, counts=counts)).word == word
 
 
 def test_failed_windows_come_first() -> None:
     steps = [
-        fakes.a_step(n, TODAY - timedelta(days=9 - n), state)
+        past.a_step(n, TODAY - timedelta(days=9 - n), state)
         for n, state in enumerate((StepState.DONE, StepState.FAILED, StepState.PENDING, StepState.PARTIAL))
     ]
 
@@ -356,15 +356,15 @@ def test_failed_windows_come_first() -> None:
 
 def test_the_page_of_a_backfill_shows_why_it_stopped() -> None:
     failed = BackfillStop(BackfillStopReason.WINDOW_FAILED, job="diary.page", window="2025-12-04")
-    stopped = replace(fakes.ACTIVE_BACKFILL, state=BackfillState.PAUSED, stop_on_failure=True, stop=failed)
-    text = plain(backfills.header(stopped, fakes.NOW, 80, "Asia/Kolkata"))
+    stopped = replace(past.ACTIVE_BACKFILL, state=BackfillState.PAUSED, stop_on_failure=True, stop=failed)
+    text = plain(backfills.header(stopped, samples.NOW, 80, "Asia/Kolkata"))
     for words in ("Backfill 12", "stops at a failure", "◫ PAUSED", "23:49 IST", "diary.page 2025-12-04 failed"):
         assert words in text
 
 
 def test_only_an_active_backfill_can_be_cancelled() -> None:
-    question = backfills.cancel(fakes.ACTIVE_BACKFILL, "staging")
+    question = backfills.cancel(past.ACTIVE_BACKFILL, "staging")
     assert not isinstance(question, str)
     assert question.default == "No"
     assert "20 of 48 windows done." in question.sentences
-    assert backfills.cancel(fakes.PAST_BACKFILLS[0], "") == "backfill 11 has already ended: it is done"
+    assert backfills.cancel(past.PAST_BACKFILLS[0], "") == "backfill 11 has already ended: it is done"

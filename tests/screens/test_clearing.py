@@ -18,7 +18,7 @@ from screens.dialogs.text_dialog import TypeToConfirm
 from screens.pages.dashboard import Dashboard
 from screens.panels import clear
 from screens.widgets.lines import Line, width
-from tests.screens import fakes
+from tests.screens import fakes, samples
 from tests.screens.console import Console, run_console
 from tests.screens.test_hostile import ALL, HOSTILE, has_only_visible_characters
 
@@ -52,7 +52,7 @@ async def counted(console: Console, words: str = "940 keys of 2 families") -> No
 
 
 def test_a_count_shows_families_samples_and_skipped_families() -> None:
-    assert text(clear.count_lines(fakes.COUNTED, ASHA, 66)) == (
+    assert text(clear.count_lines(samples.COUNTED, ASHA, 66)) == (
         "940 keys of 2 families\n"
         "      910  attempts.day\n"
         "       30  practice.level\n"
@@ -64,7 +64,7 @@ def test_a_count_shows_families_samples_and_skipped_families() -> None:
 
 
 def test_an_unfinished_count_shows_its_progress() -> None:
-    first, *_ = text(clear.count_lines(fakes.HALFWAY, ASHA, 66)).splitlines()
+    first, *_ = text(clear.count_lines(samples.HALFWAY, ASHA, 66)).splitlines()
 
     assert first == "counting: 12,000 of 41,204 keys scanned, 310 match"
 
@@ -77,13 +77,13 @@ def test_an_unfinished_count_shows_its_progress() -> None:
     ],
 )
 def test_skipped_families_are_listed_where_there_is_room(count: int, last: list[str]) -> None:
-    alone = replace(fakes.COUNTED, skipped_families=tuple(f"family{n}" for n in range(count)))
+    alone = replace(samples.COUNTED, skipped_families=tuple(f"family{n}" for n in range(count)))
 
     assert text(clear.count_lines(alone, ASHA, 66)).splitlines()[6:] == last
 
 
 def test_a_count_without_matches_is_described() -> None:
-    nothing = replace(fakes.COUNTED, found={"attempts.day": 0}, samples=(), skipped_families=())
+    nothing = replace(samples.COUNTED, found={"attempts.day": 0}, samples=(), skipped_families=())
 
     assert text(clear.count_lines(nothing, ClearFilter(user="dora", date="2026-01-19"), 66)) == (
         "nothing to clear: no cached key of user dora, date 2026-01-19"
@@ -91,7 +91,7 @@ def test_a_count_without_matches_is_described() -> None:
 
 
 def test_many_families_are_summed_up() -> None:
-    many = replace(fakes.COUNTED, found={f"family{n}": n for n in range(1, 13)})
+    many = replace(samples.COUNTED, found={f"family{n}": n for n in range(1, 13)})
 
     lines = text(clear.count_lines(many, ASHA, 66)).splitlines()
 
@@ -101,7 +101,7 @@ def test_many_families_are_summed_up() -> None:
 
 
 def test_the_clear_question_shows_counts_environment_and_command_line() -> None:
-    question = clear.question(ClearFilter(user="asha", family="attempts.day"), fakes.COUNTED, "production")
+    question = clear.question(ClearFilter(user="asha", family="attempts.day"), samples.COUNTED, "production")
 
     assert question.sentences[0] == "Clear 940 keys of 2 families in PRODUCTION?"
     assert question.sentences[1] == "All of user asha, family attempts.day."
@@ -254,7 +254,7 @@ def test_nothing_is_counted_without_a_filter_or_with_a_partial_date() -> None:
 
 
 def test_without_matches_there_is_nothing_to_confirm() -> None:
-    nothing = replace(fakes.COUNTED, found={"attempts.day": 0}, samples=())
+    nothing = replace(samples.COUNTED, found={"attempts.day": 0}, samples=())
 
     async def scenario(console: Console) -> None:
         await console.press("c", *"dora")
@@ -282,7 +282,7 @@ def test_without_families_there_is_no_dialog() -> None:
 
 @pytest.mark.parametrize(
     ("environment", "swept", "word"),
-    [("production", fakes.COUNTED, "production"), ("staging", fakes.MANY, "staging")],
+    [("production", samples.COUNTED, "production"), ("staging", samples.MANY, "staging")],
     ids=["production", "many"],
 )
 def test_a_name_has_to_be_typed_in_production_and_for_many_keys(
@@ -304,7 +304,7 @@ def test_a_name_has_to_be_typed_in_production_and_for_many_keys(
         await console.press(word[-1], "x", "backspace", "enter")
         await console.until(lambda: arguments_of(console.service, "clear") == [(ASHA, swept.total)])
 
-    run_console(scenario, replace(fakes.BUSY, environment=environment), cleared(steps=swept))
+    run_console(scenario, replace(samples.BUSY, environment=environment), cleared(steps=swept))
 
 
 # --- what comes of it ---------------------------------------------------------------------------------------------
@@ -377,4 +377,4 @@ def test_no_dialog_shows_invisible_characters(ascii_only: bool) -> None:
             assert not ascii_only or console.text.isascii()
             await console.press(key)
 
-    run_console(scenario, replace(fakes.BUSY, environment=ALL), cleared(steps=swept), ascii=ascii_only)
+    run_console(scenario, replace(samples.BUSY, environment=ALL), cleared(steps=swept), ascii=ascii_only)

@@ -15,24 +15,24 @@ from screens.app import ConsoleApp
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
 from screens.widgets.paint import Lines
-from tests.screens import fakes
+from tests.screens import fakes, samples
 from tests.screens.console import Console, run_console
 
 
 def test_a_snapshot_from_the_sampler_reaches_the_screen() -> None:
     async def scenario(console: Console) -> None:
         assert console.service.callback is not None
-        threading.Thread(target=console.service.callback, args=(fakes.BUSY,)).start()
+        threading.Thread(target=console.service.callback, args=(samples.BUSY,)).start()
         await console.until(lambda: "game.life_regen" in console.text)
 
-    run_console(scenario, fakes.EMPTY)
+    run_console(scenario, samples.EMPTY)
 
 
 def test_while_the_loop_is_busy_only_the_newest_snapshot_is_kept() -> None:
     async def scenario(console: Console) -> None:
         shown: list[Snapshot] = []
         console.app.show = shown.append  # type: ignore[method-assign, assignment]
-        newest = [replace(fakes.BUSY, at=fakes.NOW + timedelta(seconds=i)) for i in range(1000)]
+        newest = [replace(samples.BUSY, at=samples.NOW + timedelta(seconds=i)) for i in range(1000)]
 
         def flood() -> None:
             for each in newest:
@@ -80,7 +80,7 @@ def test_panels_keep_their_content_while_store_and_redis_are_unreachable() -> No
             assert words in console.text
         assert console.text.count("stale since") == 3
 
-    run_console(scenario, fakes.TROUBLE)
+    run_console(scenario, samples.TROUBLE)
 
 
 def test_a_sampler_that_hangs_is_reported() -> None:
@@ -88,11 +88,11 @@ def test_a_sampler_that_hangs_is_reported() -> None:
         assert "stale since 18:19:27 UTC" in console.text
         assert "no news from the store" in console.text
 
-    run_console(scenario, replace(fakes.QUIET, at=fakes.ago(seconds=40)))
+    run_console(scenario, replace(samples.QUIET, at=samples.ago(seconds=40)))
 
 
 def test_an_unreachable_data_database_is_shown_in_the_running_panel() -> None:
-    unreachable = replace(fakes.BUSY, data_outage=Outage(fakes.ago(minutes=3), "timeout"))
+    unreachable = replace(samples.BUSY, data_outage=Outage(samples.ago(minutes=3), "timeout"))
 
     async def scenario(console: Console) -> None:
         assert "data unreachable since 18:17 UTC" in console.text
@@ -105,7 +105,7 @@ def test_another_process_leads() -> None:
     async def scenario(console: Console) -> None:
         assert "observing web2/912 since 15:20" in console.text
 
-    run_console(scenario, replace(fakes.BUSY, leader=fakes.OTHER))
+    run_console(scenario, replace(samples.BUSY, leader=samples.OTHER))
 
 
 def test_empty_panels_say_what_to_do_next() -> None:
@@ -116,7 +116,7 @@ def test_empty_panels_say_what_to_do_next() -> None:
         await console.press("t")
         assert "no job to trigger" in console.notice
 
-    run_console(scenario, fakes.EMPTY)
+    run_console(scenario, samples.EMPTY)
 
 
 @pytest.mark.parametrize("size", [(79, 24), (80, 23), (20, 5), (1, 1), (2, 40)])
@@ -153,7 +153,7 @@ def test_the_cursor_moves_through_runs_jobs_and_findings() -> None:
             seen.append(page.cursor[0])
         assert seen == ["running", "running", "success", "health", "running", "running", "health", "success", "running"]
 
-    run_console(scenario, fakes.TROUBLE)
+    run_console(scenario, samples.TROUBLE)
 
 
 def test_the_open_page_is_announced_to_other_operators() -> None:
@@ -170,11 +170,11 @@ def test_the_cursor_stays_on_its_run_when_the_run_ends() -> None:
     async def scenario(console: Console) -> None:
         await console.press("down")
         assert console.app.screen.cursor == ("running", "4812")  # type: ignore[attr-defined]
-        ended = fakes.partial(4812)
-        console.app.show(replace(fakes.BUSY, live=fakes.BUSY.live[1:], recent=(*fakes.BUSY.recent[:1], ended)))
+        ended = samples.partial(4812)
+        console.app.show(replace(samples.BUSY, live=samples.BUSY.live[1:], recent=(*samples.BUSY.recent[:1], ended)))
         await console.pilot.pause()
         assert console.app.screen.cursor == ("running", "4812")  # type: ignore[attr-defined]
-        console.app.show(replace(fakes.BUSY, live=(), recent=()))
+        console.app.show(replace(samples.BUSY, live=(), recent=()))
         await console.pilot.pause()
         assert console.app.screen.cursor == ("success", "attempts.cache_day")  # type: ignore[attr-defined]
 
@@ -199,7 +199,7 @@ def test_enter_opens_the_run_of_a_finding_and_not_of_a_job_that_never_ran() -> N
         await console.press("escape", "tab", "tab", "down", "down", "down", "down", "enter")
         assert "reporting.daily_report has not run yet" in console.notice
 
-    run_console(scenario, fakes.TROUBLE)
+    run_console(scenario, samples.TROUBLE)
 
 
 def test_the_dashboard_can_be_shown_in_ascii() -> None:
@@ -222,7 +222,7 @@ def test_states_differ_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "✗ CRITICAL" in console.text
         console.app.export_screenshot()
 
-    run_console(scenario, fakes.TROUBLE)
+    run_console(scenario, samples.TROUBLE)
 
 
 def test_a_terminal_with_16_colours_gets_its_own_palette(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +234,7 @@ def test_a_terminal_with_16_colours_gets_its_own_palette(monkeypatch: pytest.Mon
         await console.press("down", "t")
         console.app.export_screenshot()
 
-    run_console(scenario, fakes.TROUBLE)
+    run_console(scenario, samples.TROUBLE)
 
 
 def test_unchanged_cells_are_not_painted_again() -> None:
@@ -248,11 +248,11 @@ def test_unchanged_cells_are_not_painted_again() -> None:
             return render(y)
 
         lines.render_line = rendered  # type: ignore[method-assign]
-        console.app.show(replace(fakes.BUSY, at=fakes.NOW + timedelta(seconds=1)))
+        console.app.show(replace(samples.BUSY, at=samples.NOW + timedelta(seconds=1)))
         console.app._tick()
         await console.pilot.pause(0.05)
         assert painted == []
-        console.app.now = lambda: fakes.NOW + timedelta(seconds=1)
+        console.app.now = lambda: samples.NOW + timedelta(seconds=1)
         console.app._tick()
         await console.pilot.pause(0.05)
         assert len(set(painted)) == 5  # the clock, three countdowns, a waiting run
@@ -271,7 +271,7 @@ def test_the_console_can_trigger_a_run_on_start() -> None:
 
 def test_the_console_opens_before_the_first_snapshot() -> None:
     async def tried() -> None:
-        app = ConsoleApp(fakes.FakeService(), now=lambda: fakes.NOW)
+        app = ConsoleApp(fakes.FakeService(), now=lambda: samples.NOW)
         async with app.run_test(size=(80, 24)) as pilot:
             await pilot.press("t", "enter", "down", "question_mark", "escape", "r")
             assert "no job" in app.screen.query_one(Lines).text

@@ -14,7 +14,7 @@ from screens.dialogs.trigger import TriggerDialog
 from screens.pages.dashboard import Dashboard
 from screens.pages.help import HelpScreen
 from screens.pages.run import RunScreen
-from tests.screens import fakes
+from tests.screens import fakes, samples
 from tests.screens.console import Console, run_console
 
 REFUSED = "attempts.cache_day 2026-01-19 already has run 12, which is queued"
@@ -67,7 +67,7 @@ def test_without_a_leader_the_command_waits() -> None:
         await console.press("t", "enter")
         await console.until(lambda: "command 17 waits for a leader" in console.notice)
 
-    run_console(scenario, replace(fakes.BUSY, leader=None), service)
+    run_console(scenario, replace(samples.BUSY, leader=None), service)
 
 
 def test_a_slow_leader_is_not_reported_as_missing() -> None:
@@ -175,7 +175,7 @@ def test_retry_describes_its_effect_and_retries() -> None:
         await console.until(lambda: "retry of run 4811 of attempts.cache_day: run 4900 started" in console.notice)
         assert ("retry", 4811) in console.service.calls
 
-    run_console(scenario, fakes.QUIET)
+    run_console(scenario, samples.QUIET)
 
 
 def test_a_retry_can_be_cancelled() -> None:
@@ -184,7 +184,7 @@ def test_a_retry_can_be_cancelled() -> None:
         assert isinstance(console.app.screen, Dashboard)
         assert console.service.calls == []
 
-    run_console(scenario, fakes.QUIET)
+    run_console(scenario, samples.QUIET)
 
 
 @pytest.mark.parametrize(
@@ -201,13 +201,13 @@ def test_a_retry_that_is_impossible_is_refused_at_once(keys: tuple[str, ...], wo
 
 
 def test_a_run_that_failed_before_planning_is_retried_completely() -> None:
-    failed = fakes.a_run(4900, state=RunState.FAILED, planning_done=False, counts=Counts())
+    failed = samples.a_run(4900, state=RunState.FAILED, planning_done=False, counts=Counts())
 
     async def scenario(console: Console) -> None:
         await console.press("down", "r")
         assert "every item: it ended before its" in console.text
 
-    run_console(scenario, replace(fakes.QUIET, recent=(failed,)))
+    run_console(scenario, replace(samples.QUIET, recent=(failed,)))
 
 
 def test_the_help_lists_active_keys_and_all_symbols() -> None:
@@ -242,7 +242,7 @@ def test_the_palette_lists_every_action_and_every_job() -> None:
         for name in ("trigger the job", "retry what failed", "help", "quit", "open newest run of game.life_regen"):
             assert name in names
         for verb in ("trigger", "pause"):
-            each = [f"{verb} {card.name}" for card in fakes.JOBS]
+            each = [f"{verb} {card.name}" for card in samples.JOBS]
             assert [name for name in names if name.startswith(f"{verb} ") and "." in name] == each
         await console.press(*"trig daily")
         assert "▸trigger reporting.daily_report" in console.text

@@ -29,7 +29,7 @@ from screens.panels import dashboard, run as run_panel
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import View
 from screens.widgets.lines import Line, width
-from tests.screens import fakes
+from tests.screens import fakes, samples
 from tests.screens.console import Console, run_console
 
 HOSTILE = [
@@ -54,51 +54,53 @@ ALL = " ".join(HOSTILE)
 
 def hostile_snapshot(text: str) -> Snapshot:
     """A Snapshot in which everything that can be a text is this one."""
-    run = fakes.a_run(7, text, error=text, host=text, requested_by=text, window=replace(fakes.day(), label=text))
-    cards = (JobCard(text, text, text, "UTC", text, (text,), fakes.NOW, run),)
+    run = samples.a_run(7, text, error=text, host=text, requested_by=text, window=replace(samples.day(), label=text))
+    cards = (JobCard(text, text, text, "UTC", text, (text,), samples.NOW, run),)
     findings = (
-        Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, text, fakes.ago(hours=1), reason=text),
-        Finding(Severity.WARNING, FindingKind.FAILED_RUN, text, fakes.ago(days=3), run),
+        Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, text, samples.ago(hours=1), reason=text),
+        Finding(Severity.WARNING, FindingKind.FAILED_RUN, text, samples.ago(days=3), run),
     )
-    waiting = replace(fakes.running().run, job=text, kinds={text: 3}, window=run.window)
-    stopped = replace(waiting, stop=Stop(text, fakes.NOW, fakes.NOW, note=text))
+    waiting = replace(samples.running().run, job=text, kinds={text: 3}, window=run.window)
+    stopped = replace(waiting, stop=Stop(text, samples.NOW, samples.NOW, note=text))
     queued = replace(waiting, state=RunState.QUEUED)
     return replace(
-        fakes.BUSY,
+        samples.BUSY,
         environment=text,
-        leader=replace(fakes.OTHER, host=text, who=text),
+        leader=replace(samples.OTHER, host=text, who=text),
         jobs=cards,
         live=(
-            replace(fakes.running(), run=waiting),
-            replace(fakes.running(), run=replace(waiting, planning_done=False)),
-            replace(fakes.running(), run=stopped),
-            replace(fakes.running(), run=queued, waits=Wait(WaitReason.AFTER, 1, text)),
+            replace(samples.running(), run=waiting),
+            replace(samples.running(), run=replace(waiting, planning_done=False)),
+            replace(samples.running(), run=stopped),
+            replace(samples.running(), run=queued, waits=Wait(WaitReason.AFTER, 1, text)),
             replace(
-                fakes.running(), run=replace(queued, state=RunState.INTERRUPTED), waits=Wait(WaitReason.AFTER, 1, text)
+                samples.running(),
+                run=replace(queued, state=RunState.INTERRUPTED),
+                waits=Wait(WaitReason.AFTER, 1, text),
             ),
         ),
         recent=(run, replace(run, id=8, error=None)),
         histories=(JobHistory(text, Rates(0.5, None, 1.0), (run,), 3.0),),
-        redis=replace(fakes.BUSY.redis, stats=replace(fakes.STATS, version=text), outage=Outage(fakes.NOW, text)),
+        redis=replace(samples.BUSY.redis, stats=replace(samples.STATS, version=text), outage=Outage(samples.NOW, text)),
         findings=findings,
-        store_outage=Outage(fakes.ago(minutes=1), text),
-        data_outage=Outage(fakes.ago(minutes=1), text),
+        store_outage=Outage(samples.ago(minutes=1), text),
+        data_outage=Outage(samples.ago(minutes=1), text),
         engine_problem=text,
-        pauses=(fakes.paused("all", who=text, note=text), fakes.paused(text, None, text, text)),
-        attached=(fakes.attached(text), fakes.attached(text + "2", 2)),
+        pauses=(samples.paused("all", who=text, note=text), samples.paused(text, None, text, text)),
+        attached=(samples.attached(text), samples.attached(text + "2", 2)),
     )
 
 
 def hostile_page(text: str) -> RunPage:
     """A run's page of the same kind."""
-    run = replace(fakes.partial(7), job=text, error=text, requested_by=text, metrics={text: 3}, kinds={text: 2})
+    run = replace(samples.partial(7), job=text, error=text, requested_by=text, metrics={text: 3}, kinds={text: 2})
     return _page_of(run, text)
 
 
 def hostile_waiting_page(text: str) -> RunPage:
     """One of a run that waits and is to end."""
     return _page_of(
-        fakes.a_run(7, text, RunState.QUEUED, stop=Stop(text, fakes.NOW, fakes.NOW, note=text)),
+        samples.a_run(7, text, RunState.QUEUED, stop=Stop(text, samples.NOW, samples.NOW, note=text)),
         text,
         Wait(WaitReason.AFTER, 1, text),
     )
@@ -106,12 +108,15 @@ def hostile_waiting_page(text: str) -> RunPage:
 
 def _page_of(run: Run, text: str, waits: Wait | None = None) -> RunPage:
     return replace(
-        fakes.PAGE,
+        samples.PAGE,
         progress=replace(
-            fakes.PAGE.progress, run=replace(run, window=replace(run.window, label=text)), tz=text or "UTC", waits=waits
+            samples.PAGE.progress,
+            run=replace(run, window=replace(run.window, label=text)),
+            tz=text or "UTC",
+            waits=waits,
         ),
         causes=(Cause(text, text, 2, (text, text)),),
-        log=((fakes.NOW, text),),
+        log=((samples.NOW, text),),
     )
 
 
@@ -128,18 +133,18 @@ def has_only_visible_characters(lines: list[Line], cells: int) -> bool:
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 @pytest.mark.parametrize("size", [(80, 20), (120, 36), (200, 56)])
 def test_no_panel_shows_hostile_characters(text: str, size: tuple[int, int]) -> None:
-    view = View(hostile_snapshot(text), fakes.NOW)
+    view = View(hostile_snapshot(text), samples.NOW)
     view = replace(view, cursor=dashboard.keys(view)[0])
     lines = [top_line(view, size[0]), verdict(view, size[0]), *dashboard.dashboard(view, *size)]
     assert has_only_visible_characters(lines, size[0])
     paused = view.pauses_of(text)
     for page in (hostile_page(text), hostile_waiting_page(text)):
-        assert has_only_visible_characters(run_panel.page(page, fakes.NOW, *size, pauses=paused), size[0])
+        assert has_only_visible_characters(run_panel.page(page, samples.NOW, *size, pauses=paused), size[0])
 
 
 @given(st.text(st.characters(), max_size=60), st.integers(80, 210))
 def test_no_text_breaks_the_layout(text: str, cells: int) -> None:
-    view = View(hostile_snapshot(text), fakes.NOW)
+    view = View(hostile_snapshot(text), samples.NOW)
     assert has_only_visible_characters(dashboard.dashboard(view, cells, 30), cells)
 
 
@@ -152,11 +157,11 @@ PAGES = ("down", "enter", "f", "question_mark", "escape", "escape", "t", "enter"
 @pytest.mark.parametrize("keys", [DIALOGS, LIVE, PAGES], ids=["dialogs", "live", "pages"])
 def test_no_page_and_no_dialog_shows_hostile_characters(keys: tuple[str, ...], ascii_only: bool) -> None:
     service = fakes.FakeService([hostile_page(ALL)])
-    service.local_runs, service.result = (fakes.running(7, job=ALL).run,), fakes.refused(ALL)
+    service.local_runs, service.result = (samples.running(7, job=ALL).run,), fakes.refused(ALL)
     service.error = service.hand_over_error = BadWindow(ALL)
     snapshot = hostile_snapshot(ALL)
     if keys is not LIVE:
-        snapshot = replace(snapshot, live=(), recent=(fakes.partial(7, job=ALL, error=ALL),))
+        snapshot = replace(snapshot, live=(), recent=(samples.partial(7, job=ALL, error=ALL),))
 
     async def scenario(console: Console) -> None:
         for key in keys:
@@ -183,7 +188,7 @@ def test_a_note_has_no_invisible_characters(text: str) -> None:
         assert note.isprintable()
         assert len(note) <= 200
 
-    run_console(scenario, fakes.PAUSED)
+    run_console(scenario, samples.PAUSED)
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)

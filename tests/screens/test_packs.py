@@ -15,7 +15,7 @@ from screens.pages.help import HelpScreen
 from screens.pages.packs import PacksScreen
 from screens.pages.run import RunScreen
 from screens.panels import packs
-from tests.screens import fakes
+from tests.screens import fakes, samples
 from tests.screens.console import Console, run_console
 from tests.screens.test_clearing import text
 from tests.screens.test_hostile import ALL, HOSTILE, has_only_visible_characters
@@ -81,8 +81,8 @@ def test_a_long_table_is_cut() -> None:
 
 def test_stale_panels_are_labelled() -> None:
     def head(age: int) -> str:
-        at = fakes.ago(seconds=age)
-        return text(packs.page(fakes.PANELS, 80, 20, first=0, loaded_at=at, now=fakes.NOW)).splitlines()[0]
+        at = samples.ago(seconds=age)
+        return text(packs.page(samples.PANELS, 80, 20, first=0, loaded_at=at, now=samples.NOW)).splitlines()[0]
 
     assert "Packs  4 panels of 3 packs" in head(3)
     assert "as of 18:20:04 UTC" in head(3)
@@ -205,7 +205,7 @@ def test_no_panel_shows_invisible_characters(size: tuple[int, int]) -> None:
         assert console.text.replace("\n", "").isprintable()
         assert not {c for c in console.app.export_screenshot() if not c.isprintable()} - {"\n"}
 
-    run_console(scenario, replace(fakes.BUSY, environment=ALL), service, size)
+    run_console(scenario, replace(samples.BUSY, environment=ALL), service, size)
 
 
 def test_panels_become_stale_later_than_the_next_poll() -> None:

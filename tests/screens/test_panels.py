@@ -35,7 +35,7 @@ from screens.widgets.lines import (
     width,
 )
 from screens.widgets.paint import SIXTEEN, STYLES
-from tests.screens import fakes
+from tests.screens import samples
 
 WORDS = st.lists(
     st.tuples(st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=12), st.just("")), max_size=5
@@ -49,7 +49,7 @@ def plain(lines: object) -> str:
 
 def view_of(snapshot: Snapshot, **other: object) -> View:
     """A Snapshot looked at now."""
-    return View(snapshot, fakes.NOW, **other)  # type: ignore[arg-type]
+    return View(snapshot, samples.NOW, **other)  # type: ignore[arg-type]
 
 
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs"))), st.integers(0, 30))
@@ -123,11 +123,11 @@ def test_almost_100_percent_is_never_shown_as_100() -> None:
 
 
 def test_times_show_their_zone_and_their_day() -> None:
-    assert humanize.clock(fakes.NOW, "Asia/Kolkata") == "23:50 IST"
-    assert humanize.clock(fakes.NOW, "America/Sao_Paulo") == "15:20 UTC-03"
-    assert humanize.clock(fakes.NOW, "Nowhere/Land") == "18:20 UTC"
-    assert humanize.date_and_time(fakes.ago(hours=20), fakes.NOW) == "18 Jan 22:20 UTC"
-    assert humanize.date_and_time(fakes.NOW - timedelta(days=30), fakes.NOW) == "20 Dec 2025 18:20 UTC"
+    assert humanize.clock(samples.NOW, "Asia/Kolkata") == "23:50 IST"
+    assert humanize.clock(samples.NOW, "America/Sao_Paulo") == "15:20 UTC-03"
+    assert humanize.clock(samples.NOW, "Nowhere/Land") == "18:20 UTC"
+    assert humanize.date_and_time(samples.ago(hours=20), samples.NOW) == "18 Jan 22:20 UTC"
+    assert humanize.date_and_time(samples.NOW - timedelta(days=30), samples.NOW) == "20 Dec 2025 18:20 UTC"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_the_row_under_the_cursor_is_always_visible() -> None:
 @pytest.mark.parametrize("size", [(80, 20), (99, 24), (120, 36), (121, 30), (200, 56), (500, 200)])
 @pytest.mark.parametrize(
     "snapshot",
-    [fakes.BUSY, fakes.TROUBLE, fakes.EMPTY, fakes.NEW, fakes.PAUSED],
+    [samples.BUSY, samples.TROUBLE, samples.EMPTY, samples.NEW, samples.PAUSED],
     ids=["busy", "bad", "empty", "new", "held"],
 )
 def test_the_dashboard_fills_exactly_its_rows(snapshot: Snapshot, size: tuple[int, int]) -> None:
@@ -200,26 +200,26 @@ def test_panels_do_not_move_when_a_run_starts() -> None:
         lines = [plain([each]) for each in dashboard.dashboard(view_of(snapshot), 80, 20)]
         return [i for i, text in enumerate(lines) if text.startswith("─ ")]
 
-    assert titles(fakes.BUSY) == titles(fakes.QUIET) == titles(fakes.TROUBLE) == titles(fakes.PAUSED)
+    assert titles(samples.BUSY) == titles(samples.QUIET) == titles(samples.TROUBLE) == titles(samples.PAUSED)
 
 
 def test_a_queued_run_without_a_leader_is_highlighted() -> None:
-    queued = fakes.BUSY.live[1:]
+    queued = samples.BUSY.live[1:]
     for cells in (54, 80):
-        lines = running.panel(view_of(replace(fakes.BUSY, live=queued, leader=None)), cells, 3)
+        lines = running.panel(view_of(replace(samples.BUSY, live=queued, leader=None)), cells, 3)
         assert ("queued for 12 s", "warn") in [(piece.text.strip(), piece.style) for piece in lines[1]]
 
 
 def test_a_run_that_counts_items_shows_no_percentage() -> None:
-    run = replace(fakes.running().run, planning_done=False, counts=Counts(planned=8_000, ok=100))
-    text = plain(running.panel(view_of(replace(fakes.BUSY, live=(replace(fakes.running(), run=run),))), 80, 5))
+    run = replace(samples.running().run, planning_done=False, counts=Counts(planned=8_000, ok=100))
+    text = plain(running.panel(view_of(replace(samples.BUSY, live=(replace(samples.running(), run=run),))), 80, 5))
     assert "100/8,000+" in text
     assert "%" not in text
     assert "counting items" in text
 
 
 def test_success_shows_the_symbol_of_every_unsuccessful_run() -> None:
-    lines = success.panel(view_of(fakes.BUSY), 80, 5)
+    lines = success.panel(view_of(samples.BUSY), 80, 5)
     assert "▆✗█▆▃" in plain(lines)
     assert "T" in plain(lines[4:5])
     header = plain(lines[:1])
@@ -228,67 +228,67 @@ def test_success_shows_the_symbol_of_every_unsuccessful_run() -> None:
 
 @pytest.mark.parametrize("cells", [53, 65, 80, 120])
 def test_headers_are_aligned_with_their_numbers(cells: int) -> None:
-    lines = success.panel(view_of(fakes.BUSY), cells, 5)
+    lines = success.panel(view_of(samples.BUSY), cells, 5)
     header, row = plain(lines[:1]), plain(lines[2:3])
     for title, number in (("24 h", "100.0"), ("usual", "90 ms")):
         assert header.index(title) + len(title) == row.index(number) + len(number)
 
 
 def test_jobs_without_a_next_run_are_left_out_of_next() -> None:
-    never = tuple(replace(card, next_at=None) for card in fakes.JOBS)
-    assert "nothing is scheduled" in plain(upcoming.panel(view_of(replace(fakes.BUSY, jobs=never)), 80, 3))
-    late = (replace(fakes.JOBS[0], next_at=fakes.ago(seconds=5)),)
-    assert "now" in plain(upcoming.panel(view_of(replace(fakes.BUSY, jobs=late)), 80, 3))
+    never = tuple(replace(card, next_at=None) for card in samples.JOBS)
+    assert "nothing is scheduled" in plain(upcoming.panel(view_of(replace(samples.BUSY, jobs=never)), 80, 3))
+    late = (replace(samples.JOBS[0], next_at=samples.ago(seconds=5)),)
+    assert "now" in plain(upcoming.panel(view_of(replace(samples.BUSY, jobs=late)), 80, 3))
 
 
 @pytest.mark.parametrize("cells", [53, 80, 120])
 def test_manual_jobs_come_last_in_next(cells: int) -> None:
-    manual = replace(fakes.JOBS[0], name="exams.cleanup", cron=None, words="manual", next_at=None)
+    manual = replace(samples.JOBS[0], name="exams.cleanup", cron=None, words="manual", next_at=None)
 
-    lines = plain(upcoming.panel(view_of(replace(fakes.BUSY, jobs=(manual, fakes.JOBS[1]))), cells, 3)).splitlines()
+    lines = plain(upcoming.panel(view_of(replace(samples.BUSY, jobs=(manual, samples.JOBS[1]))), cells, 3)).splitlines()
 
-    assert fakes.JOBS[1].name in lines[1]
+    assert samples.JOBS[1].name in lines[1]
     assert lines[2].split() == ["manual", "exams.cleanup"]
 
 
 def test_redis_without_a_limit_without_reads_and_unknown() -> None:
-    bare = replace(fakes.STATS, max_memory=0, hits=0, misses=0, evicted=3)
-    text = plain(redis.panel(view_of(replace(fakes.BUSY, redis=replace(fakes.BUSY.redis, stats=bare))), 80, 1))
+    bare = replace(samples.STATS, max_memory=0, hits=0, misses=0, evicted=3)
+    text = plain(redis.panel(view_of(replace(samples.BUSY, redis=replace(samples.BUSY.redis, stats=bare))), 80, 1))
     assert "54 MB, no limit" in text
     assert "no reads yet" in text
-    nothing = replace(fakes.BUSY.redis, stats=None)
-    assert "no figures yet" in plain(redis.panel(view_of(replace(fakes.BUSY, redis=nothing)), 80, 1))
-    unreachable = replace(nothing, outage=Outage(fakes.NOW, "refused"))
-    assert "reconnects automatically" in plain(redis.panel(view_of(replace(fakes.BUSY, redis=unreachable)), 80, 1))
+    nothing = replace(samples.BUSY.redis, stats=None)
+    assert "no figures yet" in plain(redis.panel(view_of(replace(samples.BUSY, redis=nothing)), 80, 1))
+    unreachable = replace(nothing, outage=Outage(samples.NOW, "refused"))
+    assert "reconnects automatically" in plain(redis.panel(view_of(replace(samples.BUSY, redis=unreachable)), 80, 1))
 
 
 def test_the_verdict_shows_the_worst_finding_and_its_remedy() -> None:
-    text = plain([verdict(view_of(replace(fakes.BUSY, findings=(fakes.OVERDUE, fakes.FAILED))), 110)])
+    text = plain([verdict(view_of(replace(samples.BUSY, findings=(samples.OVERDUE, samples.FAILED))), 110)])
     assert "✗ CRITICAL  reporting.daily_report is overdue: its run has not started · 4 min" in text
     assert text.rstrip().endswith("t trigger  +1 more")
-    assert verdict(view_of(fakes.BUSY), 80) == ()
+    assert verdict(view_of(samples.BUSY), 80) == ()
 
 
 def test_the_verdict_reports_a_missing_leader_and_a_process_that_cannot_lead() -> None:
-    alone = replace(fakes.BUSY, leader=None)
+    alone = replace(samples.BUSY, leader=None)
     assert "no leader: no run starts until a process leads" in plain([verdict(view_of(alone), 80)])
-    assert "is overdue" in plain([verdict(view_of(replace(alone, findings=(fakes.OVERDUE,))), 80)])
-    assert "is overdue" not in plain([verdict(view_of(replace(alone, findings=(fakes.FAILED,))), 80)])
-    broken = replace(fakes.BUSY, engine_problem="the lease cannot be renewed")
+    assert "is overdue" in plain([verdict(view_of(replace(alone, findings=(samples.OVERDUE,))), 80)])
+    assert "is overdue" not in plain([verdict(view_of(replace(alone, findings=(samples.FAILED,))), 80)])
+    broken = replace(samples.BUSY, engine_problem="the lease cannot be renewed")
     assert "this process cannot lead: the lease cannot be renewed" in plain([verdict(view_of(broken), 80)])
 
 
 @pytest.mark.parametrize("environment", ["production", "PROD"])
 def test_production_is_never_cut_off_in_the_top_line(environment: str) -> None:
-    everything = replace(fakes.TROUBLE, environment=environment, data_outage=Outage(fakes.NOW, "timeout"))
+    everything = replace(samples.TROUBLE, environment=environment, data_outage=Outage(samples.NOW, "timeout"))
     pieces = top_line(view_of(everything), 80)
     assert [piece.text for piece in pieces if piece.style == "alarm"] == [f" {environment.upper()} "]
 
 
 def test_other_operators_are_left_out_first_on_a_narrow_terminal() -> None:
     def top(cells: int, names: tuple[str, ...] = ("asha", "ben"), **other: object) -> str:
-        there = tuple(fakes.attached(who, i) for i, who in enumerate(names))
-        return plain([top_line(view_of(replace(fakes.BUSY, attached=there, **other)), cells)])  # type: ignore[arg-type]
+        there = tuple(samples.attached(who, i) for i, who in enumerate(names))
+        return plain([top_line(view_of(replace(samples.BUSY, attached=there, **other)), cells)])  # type: ignore[arg-type]
 
     assert top(80).startswith(" staging  leading since 06:06  asha, ben ")
     assert "PRODUCTION  leading since 06:06  asha, ben store ok" in top(80, environment="production")
@@ -297,49 +297,49 @@ def test_other_operators_are_left_out_first_on_a_narrow_terminal() -> None:
     crowd = top(80, ("asha", "ben", "chen", "divya"))
     assert "leading since 06:06" in crowd
     assert "asha" not in crowd
-    elsewhere = replace(fakes.OTHER, host="a-long-host-name-01")
+    elsewhere = replace(samples.OTHER, host="a-long-host-name-01")
     assert "observing a-long-host-name-01/912 " in top(80, leader=elsewhere)
     assert "asha" not in top(80, leader=elsewhere)
-    assert "observing web2/912 since 15:20" in top(80, leader=fakes.OTHER)
+    assert "observing web2/912 since 15:20" in top(80, leader=samples.OTHER)
     assert "no leader  asha, ben" in top(80, leader=None)
-    assert "store down since 18:10 UTC" in top(100, store_outage=Outage(fakes.ago(minutes=10), "gone"))
+    assert "store down since 18:10 UTC" in top(100, store_outage=Outage(samples.ago(minutes=10), "gone"))
 
 
 def test_headless_processes_are_not_listed_as_operators() -> None:
-    there = (fakes.attached("asha"), fakes.attached("cron", 2, "headless"))
-    assert "asha" not in plain([top_line(view_of(replace(fakes.BUSY, attached=there)), 120)])
+    there = (samples.attached("asha"), samples.attached("cron", 2, "headless"))
+    assert "asha" not in plain([top_line(view_of(replace(samples.BUSY, attached=there)), 120)])
 
 
 def test_read_only_is_shown_with_any_leader() -> None:
-    for leader, words in ((fakes.ME, "leading"), (fakes.OTHER, "observing web2/912"), (None, "no leader")):
-        text = plain([top_line(view_of(replace(fakes.BUSY, leader=leader), read_only=True), 80)])
+    for leader, words in ((samples.ME, "leading"), (samples.OTHER, "observing web2/912"), (None, "no leader")):
+        text = plain([top_line(view_of(replace(samples.BUSY, leader=leader), read_only=True), 80)])
         assert f" staging  read-only  {words}" in text
 
 
 def test_the_pause_that_ends_last_is_shown() -> None:
-    three = (fakes.paused("game.life_regen", 2), fakes.paused("game", 9), fakes.paused("all", 4))
-    active = pauses.active(three, "game.life_regen", fakes.NOW)
+    three = (samples.paused("game.life_regen", 2), samples.paused("game", 9), samples.paused("all", 4))
+    active = pauses.active(three, "game.life_regen", samples.NOW)
     assert [pause.target for pause in active] == ["game", "all", "game.life_regen"]
-    open_end = pauses.active((*three, fakes.paused("game", None)), "game.life_regen", fakes.NOW)
+    open_end = pauses.active((*three, samples.paused("game", None)), "game.life_regen", samples.NOW)
     assert open_end[0].until is None
-    over = replace(fakes.paused("game"), until=fakes.NOW)
-    later = replace(fakes.paused("game"), since=fakes.NOW + timedelta(minutes=1))
-    assert pauses.active((over, later, fakes.paused("games")), "game.life_regen", fakes.NOW) == []
-    assert pauses.of_all(three, fakes.NOW) == three[2]
-    assert pauses.of_all(three[:2], fakes.NOW) is None
+    over = replace(samples.paused("game"), until=samples.NOW)
+    later = replace(samples.paused("game"), since=samples.NOW + timedelta(minutes=1))
+    assert pauses.active((over, later, samples.paused("games")), "game.life_regen", samples.NOW) == []
+    assert pauses.of_all(three, samples.NOW) == three[2]
+    assert pauses.of_all(three[:2], samples.NOW) is None
 
 
 def test_a_pause_ends_on_a_whole_minute() -> None:
-    assert pauses.until(timedelta(hours=1), fakes.NOW) == fakes.NOW.replace(hour=19, second=0)
-    assert pauses.until(None, fakes.NOW) is None
-    soon = fakes.NOW + timedelta(hours=24)
-    assert pauses.new_end(soon, fakes.NOW, "Asia/Kolkata") == "23:50 IST, in 1 d"
-    assert humanize.upcoming_time(soon + timedelta(minutes=1), fakes.NOW, "Asia/Kolkata") == "20 Jan 23:51 IST"
+    assert pauses.until(timedelta(hours=1), samples.NOW) == samples.NOW.replace(hour=19, second=0)
+    assert pauses.until(None, samples.NOW) is None
+    soon = samples.NOW + timedelta(hours=24)
+    assert pauses.new_end(soon, samples.NOW, "Asia/Kolkata") == "23:50 IST, in 1 d"
+    assert humanize.upcoming_time(soon + timedelta(minutes=1), samples.NOW, "Asia/Kolkata") == "20 Jan 23:51 IST"
 
 
 @pytest.mark.parametrize("cells", [54, 80])
 def test_a_paused_job_shows_the_end_and_the_operator(cells: int) -> None:
-    lines = plain(upcoming.panel(view_of(fakes.PAUSED), cells, 5)).splitlines()
+    lines = plain(upcoming.panel(view_of(samples.PAUSED), cells, 5)).splitlines()
     assert lines[0].rstrip("─ ").endswith("2 paused")
     assert "paused until 23:00 UTC by ben" in lines[1]
     assert "18:30" not in lines[1]
@@ -348,8 +348,8 @@ def test_a_paused_job_shows_the_end_and_the_operator(cells: int) -> None:
 
 
 def test_a_pause_that_ends_before_the_next_scheduled_time_skips_nothing() -> None:
-    until = fakes.NOW.replace(minute=25)
-    paused = replace(fakes.BUSY, pauses=(replace(fakes.paused("game.life_regen"), until=until),))
+    until = samples.NOW.replace(minute=25)
+    paused = replace(samples.BUSY, pauses=(replace(samples.paused("game.life_regen"), until=until),))
     assert "in  9 min 53 s   game.life_regen            ◫ paused until 18:25 UTC by ben" in plain(
         upcoming.panel(view_of(paused), 80, 3)
     )
@@ -358,45 +358,45 @@ def test_a_pause_that_ends_before_the_next_scheduled_time_skips_nothing() -> Non
 
 def test_success_shows_the_end_of_a_pause() -> None:
     assert "◫ paused    game.life_regen       100.0  100.0  100.0  until 23:00 UTC by ben" in plain(
-        success.panel(view_of(fakes.PAUSED), 80, 5)
+        success.panel(view_of(samples.PAUSED), 80, 5)
     )
     for cells in (65, 80):
-        lines = success.panel(view_of(fakes.PAUSED), cells, 5)
+        lines = success.panel(view_of(samples.PAUSED), cells, 5)
         assert {width(each) for each in lines[1:]} == {cells - 1}
         assert "until resumed" in plain(lines)
 
 
 @pytest.mark.parametrize("cells", [54, 80])
 def test_a_waiting_run_shows_what_it_waits_for(cells: int) -> None:
-    text = plain(running.panel(view_of(fakes.PAUSED), cells, 6))
+    text = plain(running.panel(view_of(samples.PAUSED), cells, 6))
     assert "◷ attempts.suggest" in text
     assert "waits for attempts.cache_day" in text
     assert "queued for" not in text
-    interrupted = replace(fakes.WAITING, run=fakes.a_run(4814, state=RunState.INTERRUPTED))
-    text = plain(running.panel(view_of(replace(fakes.PAUSED, live=(interrupted,))), cells, 6))
+    interrupted = replace(samples.WAITING, run=samples.a_run(4814, state=RunState.INTERRUPTED))
+    text = plain(running.panel(view_of(replace(samples.PAUSED, live=(interrupted,))), cells, 6))
     assert "interrupted, waits for" in text
 
 
 @pytest.mark.parametrize("cells", [54, 80])
 def test_a_run_being_cancelled_shows_the_operator_and_the_time_until_force(cells: int) -> None:
     def shown(progress: Progress) -> str:
-        return plain(running.panel(view_of(replace(fakes.PAUSED, live=(progress,))), cells, 6))
+        return plain(running.panel(view_of(replace(samples.PAUSED, live=(progress,))), cells, 6))
 
-    assert "being cancelled by ben · by force in 7 s" in shown(fakes.running(stop=fakes.STOP))
-    over = msgspec.structs.replace(fakes.STOP, force_at=fakes.NOW)
-    assert "being cancelled by ben · by force now" in shown(fakes.running(stop=over))
-    assert "being cancelled by ben" in shown(replace(fakes.WAITING, run=replace(fakes.WAITING.run, stop=over)))
+    assert "being cancelled by ben · by force in 7 s" in shown(samples.running(stop=samples.STOP))
+    over = msgspec.structs.replace(samples.STOP, force_at=samples.NOW)
+    assert "being cancelled by ben · by force now" in shown(samples.running(stop=over))
+    assert "being cancelled by ben" in shown(replace(samples.WAITING, run=replace(samples.WAITING.run, stop=over)))
 
 
 def test_a_run_that_has_ended_is_not_being_cancelled() -> None:
-    ended = fakes.partial(4811, stop=fakes.STOP)
-    assert running.stopping(ended, fakes.NOW) == ()
-    assert running.stopping(fakes.running().run, fakes.NOW) == ()
+    ended = samples.partial(4811, stop=samples.STOP)
+    assert running.stopping(ended, samples.NOW) == ()
+    assert running.stopping(samples.running().run, samples.NOW) == ()
 
 
 def test_questions_show_the_environment_only_if_it_has_a_name() -> None:
-    run = fakes.running().run
-    found = [questions.cancel(run, where, fakes.NOW) for where in ("", "production")]
+    run = samples.running().run
+    found = [questions.cancel(run, where, samples.NOW) for where in ("", "production")]
     assert [each.sentences[0] for each in found if isinstance(each, questions.Question)] == [
         "attempts.cache_day 2026-01-19:",
         "attempts.cache_day 2026-01-19 in production:",
@@ -411,15 +411,15 @@ def test_the_end_of_a_typed_text_stays_visible() -> None:
 
 
 def test_health_distinguishes_no_problems_no_jobs_and_unknown() -> None:
-    assert "no problems" in plain(health.panel(view_of(fakes.QUIET), 80, 2))
-    assert "no jobs" in plain(health.panel(view_of(fakes.EMPTY), 80, 2))
-    unknown = replace(fakes.QUIET, store_outage=Outage(fakes.NOW, "gone"))
+    assert "no problems" in plain(health.panel(view_of(samples.QUIET), 80, 2))
+    assert "no jobs" in plain(health.panel(view_of(samples.EMPTY), 80, 2))
+    unknown = replace(samples.QUIET, store_outage=Outage(samples.NOW, "gone"))
     assert "unknown while the store is unreachable" in plain(health.panel(view_of(unknown), 80, 2))
 
 
 def test_a_finding_keeps_its_identity_while_its_text_changes() -> None:
-    one = Finding(Severity.WARNING, FindingKind.LONG_RUN, "a.b", fakes.NOW, fakes.running().run)
-    other = replace(one, run=replace(fakes.running().run, started_at=fakes.ago(hours=1)))
+    one = Finding(Severity.WARNING, FindingKind.LONG_RUN, "a.b", samples.NOW, samples.running().run)
+    other = replace(one, run=replace(samples.running().run, started_at=samples.ago(hours=1)))
     assert health.key(one) == health.key(other)
 
 

@@ -12,11 +12,11 @@ from screens.dialogs.dialog import Confirm
 from screens.dialogs.trigger import TriggerDialog
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
-from tests.screens import fakes
+from tests.screens import fakes, samples
 from tests.screens.console import Console, run_console
 
-RUN = fakes.running().run
-OTHER = fakes.running(4820, job="reporting.daily_report").run
+RUN = samples.running().run
+OTHER = samples.running(4820, job="reporting.daily_report").run
 AWAITED = "quits when run 4812 of attempts.cache_day has ended"
 
 
@@ -84,7 +84,7 @@ def test_of_many_runs_the_first_are_listed_and_the_rest_counted() -> None:
         console.app._tick()
         await console.until(lambda: "quits when runs 4812, 4820 have ended" in console.text)
 
-    run_console(scenario, service=leading(*(fakes.running(4800 + i).run for i in range(9))))
+    run_console(scenario, service=leading(*(samples.running(4800 + i).run for i in range(9))))
 
 
 def test_waiting_keeps_the_console_usable_and_quits_when_the_run_ends() -> None:
@@ -238,7 +238,7 @@ def test_quitting_also_waits_for_runs_that_start_later() -> None:
         await console.until(lambda: "quits when run 4820 of reporting.daily_report has ended" in console.text)
         assert not console.app._exit
 
-    run_console(scenario, service=leading(fakes.running().run))
+    run_console(scenario, service=leading(samples.running().run))
 
 
 def test_an_interrupted_run_does_not_prevent_quitting() -> None:
@@ -248,5 +248,5 @@ def test_an_interrupted_run_does_not_prevent_quitting() -> None:
         await console.press("q")
         await console.until(lambda: console.app._exit)
 
-    assert fakes.TROUBLE.live[0].run.state is RunState.INTERRUPTED
-    run_console(scenario, fakes.TROUBLE)
+    assert samples.TROUBLE.live[0].run.state is RunState.INTERRUPTED
+    run_console(scenario, samples.TROUBLE)

@@ -16,13 +16,13 @@ from screens.dialogs.dialog import Confirm
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
 from screens.panels import run as run_panel
-from tests.screens import fakes
+from tests.screens import fakes, samples
 from tests.screens.console import Console, run_console
 
 
 def text_of(page: RunPage, cells: int = 80, height: int = 20, held_at: int | None = None) -> str:
     """A page's rows without styles."""
-    lines = run_panel.page(page, fakes.NOW, cells, height, held_at=held_at)
+    lines = run_panel.page(page, samples.NOW, cells, height, held_at=held_at)
     assert len(lines) <= height
     return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
 
@@ -31,12 +31,12 @@ def live_page(**other: object) -> RunPage:
     """A run on its way."""
     cells = [BatchCell(i, BatchState.DONE if i < 122 else BatchState.PENDING, 50, 0) for i in range(200)]
     cells[122] = BatchCell(122, BatchState.RUNNING, 50, 0)
-    page = replace(fakes.PAGE, progress=fakes.running(), grid=tuple(cells), causes=())
+    page = replace(samples.PAGE, progress=samples.running(), grid=tuple(cells), causes=())
     return replace(page, **other)  # type: ignore[arg-type]
 
 
 def test_the_run_page_shows_state_counts_batches_causes_and_log() -> None:
-    text = text_of(fakes.PAGE)
+    text = text_of(samples.PAGE)
     for words in (
         "Run 4811  attempts.cache_day  19 Jan",
         "by schedule, 18:18 UTC (23:48 IST)",
@@ -54,12 +54,12 @@ def test_the_run_page_shows_state_counts_batches_causes_and_log() -> None:
 
 
 def test_a_waiting_run_shows_what_it_waits_for() -> None:
-    text = text_of(replace(fakes.PAGE, progress=fakes.WAITING, grid=(), causes=()))
+    text = text_of(replace(samples.PAGE, progress=samples.WAITING, grid=(), causes=()))
     assert "◷ QUEUED  waits for attempts.cache_day" in text
 
 
 def test_the_run_page_takes_the_wait_reason_from_the_snapshot() -> None:
-    unknowing = replace(fakes.PAGE, progress=replace(fakes.WAITING, waits=None), grid=(), causes=())
+    unknowing = replace(samples.PAGE, progress=replace(samples.WAITING, waits=None), grid=(), causes=())
 
     async def scenario(console: Console) -> None:
         await console.press("down", "down", "enter")
@@ -67,19 +67,19 @@ def test_the_run_page_takes_the_wait_reason_from_the_snapshot() -> None:
         await console.until(lambda: "none yet: counting items" in console.text)
         assert "◷ QUEUED  waits for attempts.cache_day" in console.text
 
-    run_console(scenario, fakes.PAUSED, fakes.FakeService([unknowing]))
+    run_console(scenario, samples.PAUSED, fakes.FakeService([unknowing]))
 
 
 def test_the_run_page_shows_who_cancels_and_why() -> None:
-    text = text_of(live_page(progress=fakes.running(stop=fakes.STOP)))
+    text = text_of(live_page(progress=samples.running(stop=samples.STOP)))
     assert "\n being cancelled by ben · by force in 7 s · too slow\n" in text
-    silent = msgspec.structs.replace(fakes.STOP, note="")
-    assert "\n being cancelled by ben · by force in 7 s\n" in text_of(live_page(progress=fakes.running(stop=silent)))
+    silent = msgspec.structs.replace(samples.STOP, note="")
+    assert "\n being cancelled by ben · by force in 7 s\n" in text_of(live_page(progress=samples.running(stop=silent)))
 
 
 def test_the_run_page_shows_that_its_job_is_paused() -> None:
-    active = [fakes.paused("attempts", None, "chen", "ledger is moved")]
-    lines = run_panel.page(fakes.PAGE, fakes.NOW, 120, 20, pauses=active)
+    active = [samples.paused("attempts", None, "chen", "ledger is moved")]
+    lines = run_panel.page(samples.PAGE, samples.NOW, 120, 20, pauses=active)
     text = "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
     assert "◫ attempts.cache_day is paused with all of attempts by chen until resumed: ledger is moved" in text
 
@@ -87,7 +87,7 @@ def test_the_run_page_shows_that_its_job_is_paused() -> None:
         await console.press(*["down"] * 5, "enter")
         assert "u resume" in console.text
 
-    run_console(scenario, replace(fakes.PAUSED, pauses=(fakes.paused("game"), fakes.paused("attempts"))))
+    run_console(scenario, replace(samples.PAUSED, pauses=(samples.paused("game"), samples.paused("attempts"))))
 
 
 def test_a_live_run_shows_its_progress() -> None:
@@ -101,15 +101,15 @@ def test_a_live_run_shows_its_progress() -> None:
 @pytest.mark.parametrize(("batches", "words"), [(2_000, "2,000 batches, 9 per symbol"), (0, "0 batches")])
 def test_many_batches_share_a_symbol_that_shows_the_worst(batches: int, words: str) -> None:
     cells = tuple(BatchCell(i, BatchState.DONE, 50, 1 if i == 777 else 0) for i in range(batches))
-    run = replace(fakes.PAGE.progress.run, batches=batches)
-    text = text_of(replace(fakes.PAGE, grid=cells, progress=replace(fakes.PAGE.progress, run=run)))
+    run = replace(samples.PAGE.progress.run, batches=batches)
+    text = text_of(replace(samples.PAGE, grid=cells, progress=replace(samples.PAGE.progress, run=run)))
     assert words in text
     assert ("◐✓" in text) is bool(batches)
 
 
 def test_a_partial_grid_is_labelled() -> None:
-    run = replace(fakes.PAGE.progress.run, batches=12_345)
-    page = replace(fakes.PAGE, progress=replace(fakes.PAGE.progress, run=run))
+    run = replace(samples.PAGE.progress.run, batches=12_345)
+    page = replace(samples.PAGE, progress=replace(samples.PAGE.progress, run=run))
     assert "first 200 of 12,345 batches" in text_of(page)
 
 
@@ -120,12 +120,12 @@ def test_halves_replace_the_batch_that_was_split() -> None:
         BatchCell(2, BatchState.FAILED, 25, 25),
         BatchCell(3, BatchState.NOT_REACHED, 50, 0),
     )
-    assert "\n  ✓✗-\n" in text_of(replace(fakes.PAGE, grid=cells))
+    assert "\n  ✓✗-\n" in text_of(replace(samples.PAGE, grid=cells))
 
 
 def test_retries_and_errors_are_shown() -> None:
     run = replace(
-        fakes.PAGE.progress.run,
+        samples.PAGE.progress.run,
         trigger=Trigger.RETRY,
         parent=4700,
         requested_by="asha",
@@ -133,13 +133,13 @@ def test_retries_and_errors_are_shown() -> None:
         state=RunState.FAILED,
         error="Redis is unreachable: Connection refused",
     )
-    text = text_of(replace(fakes.PAGE, progress=replace(fakes.PAGE.progress, run=run), retried_by=(4815, 4820)))
+    text = text_of(replace(samples.PAGE, progress=replace(samples.PAGE.progress, run=run), retried_by=(4815, 4820)))
     for words in ("retry of run 4700 by asha", "attempt 2", "Redis is unreachable", "by run 4815, 4820", "✗ FAILED"):
         assert words in text
 
 
 def test_a_long_log_shows_its_end_or_is_held() -> None:
-    page = replace(fakes.PAGE, log=tuple((fakes.NOW, f"line {i}") for i in range(200)))
+    page = replace(samples.PAGE, log=tuple((samples.NOW, f"line {i}") for i in range(200)))
     assert text_of(page).endswith("line 199")
     held = text_of(page, held_at=100)
     assert held.endswith("line 99")
@@ -148,7 +148,7 @@ def test_a_long_log_shows_its_end_or_is_held() -> None:
 
 
 def test_failures_and_log_are_side_by_side_on_a_wide_terminal() -> None:
-    line = next(line for line in text_of(fakes.PAGE, 200, 56).splitlines() if "3 failed, 2 causes" in line)
+    line = next(line for line in text_of(samples.PAGE, 200, 56).splitlines() if "3 failed, 2 causes" in line)
     assert "─ Log" in line
 
 
@@ -156,9 +156,9 @@ def test_failures_and_log_are_side_by_side_on_a_wide_terminal() -> None:
 @pytest.mark.parametrize("causes", [0, 1, 40])
 def test_the_run_page_never_exceeds_its_rows(height: int, causes: int) -> None:
     page = replace(
-        fakes.PAGE,
+        samples.PAGE,
         causes=tuple(Cause(f"cause_{i}", f"cause {i}", 2, ("u1", "u2")) for i in range(causes)),
-        log=tuple((fakes.NOW, f"line {i}") for i in range(200)),
+        log=tuple((samples.NOW, f"line {i}") for i in range(200)),
         retried_by=(1,),
     )
     text_of(page, 80, height)
@@ -172,7 +172,7 @@ def test_the_run_page_polls_until_the_run_has_ended(monkeypatch: pytest.MonkeyPa
         await console.press("down", "enter")
         await console.until(lambda: service.calls.count(("run_page", 4812)) >= 4)
         assert "61%" in console.text
-        service.pages[4812] = replace(live_page(), progress=replace(fakes.running(), run=fakes.partial(4812)))
+        service.pages[4812] = replace(live_page(), progress=replace(samples.running(), run=samples.partial(4812)))
         await console.until(lambda: "PARTIAL" in console.text)
         before = len(service.calls)
         await asyncio.sleep(0.3)
@@ -182,7 +182,7 @@ def test_the_run_page_polls_until_the_run_has_ended(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_log_is_followed_until_it_is_held() -> None:
-    service = fakes.FakeService([replace(live_page(), log=tuple((fakes.NOW, f"line {i}") for i in range(50)))])
+    service = fakes.FakeService([replace(live_page(), log=tuple((samples.NOW, f"line {i}") for i in range(50)))])
 
     async def scenario(console: Console) -> None:
         await console.press("down", "enter")
@@ -210,7 +210,7 @@ def test_keys_of_the_page() -> None:
         await console.press("escape", "escape")
         assert isinstance(console.app.screen, Dashboard)
 
-    run_console(scenario, fakes.QUIET)
+    run_console(scenario, samples.QUIET)
 
 
 def test_the_newest_of_a_jobs_runs_can_be_retried_from_its_page() -> None:
@@ -221,7 +221,7 @@ def test_the_newest_of_a_jobs_runs_can_be_retried_from_its_page() -> None:
         await console.until(lambda: "run 4900 started" in console.notice)
         assert isinstance(console.app.screen, RunScreen)
 
-    run_console(scenario, fakes.QUIET)
+    run_console(scenario, samples.QUIET)
 
 
 def test_an_unknown_run_is_reported() -> None:
@@ -231,7 +231,7 @@ def test_an_unknown_run_is_reported() -> None:
         await console.press("r", "f", "up", "t", "escape", "escape")
         assert isinstance(console.app.screen, Dashboard)
 
-    run_console(scenario, fakes.QUIET)
+    run_console(scenario, samples.QUIET)
 
 
 def test_the_run_page_stays_and_shows_its_age_while_the_store_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
 from screens.widgets.paint import Lines
-from tests.screens import fakes
+from tests.screens import fakes, samples
 from tests.waiting import PATIENCE_SECONDS
 
 Compare = Callable[..., bool]
@@ -29,7 +29,7 @@ def matches_snapshot(
     then: tuple[str, ...] = (),
 ) -> bool:
     """Compares the console with its snapshot after some keys. Waits for the words `shows`, then presses `then`."""
-    app = ConsoleApp(service or fakes.FakeService(), now=lambda: fakes.NOW)
+    app = ConsoleApp(service or fakes.FakeService(), now=lambda: samples.NOW)
 
     async def before(pilot: Pilot[None]) -> None:
         app.show(snapshot)
@@ -46,66 +46,66 @@ def matches_snapshot(
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("state", ["busy", "new", "empty", "trouble"])
 def test_the_dashboard(snap_compare: Compare, state: str, size: str) -> None:
-    snapshot = {"busy": fakes.BUSY, "new": fakes.NEW, "empty": fakes.EMPTY, "trouble": fakes.TROUBLE}[state]
+    snapshot = {"busy": samples.BUSY, "new": samples.NEW, "empty": samples.EMPTY, "trouble": samples.TROUBLE}[state]
     assert matches_snapshot(snap_compare, snapshot, SIZES[size], "down")
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_paused_waiting_and_cancelled_runs(snap_compare: Compare, size: str) -> None:
-    assert matches_snapshot(snap_compare, fakes.PAUSED, SIZES[size], *["tab"] * 2, "down")
+    assert matches_snapshot(snap_compare, samples.PAUSED, SIZES[size], *["tab"] * 2, "down")
 
 
 def test_a_read_only_console(snap_compare: Compare) -> None:
     service = fakes.FakeService()
     service.read_only = True
-    snapshot = replace(fakes.QUIET, environment="production", leader=fakes.OTHER)
+    snapshot = replace(samples.QUIET, environment="production", leader=samples.OTHER)
     assert matches_snapshot(snap_compare, snapshot, SIZES["80x24"], service=service)
 
 
 def test_the_dashboard_on_a_large_terminal(snap_compare: Compare) -> None:
-    assert matches_snapshot(snap_compare, fakes.TROUBLE, (200, 60))
+    assert matches_snapshot(snap_compare, samples.TROUBLE, (200, 60))
 
 
 @pytest.mark.parametrize("size", ["80x24", "200x60"])
 def test_a_run(snap_compare: Compare, size: str) -> None:
     large = SIZES.get(size, (200, 60))
-    assert matches_snapshot(snap_compare, fakes.QUIET, large, "down", "enter", shows="question q-7781")
+    assert matches_snapshot(snap_compare, samples.QUIET, large, "down", "enter", shows="question q-7781")
 
 
 def test_the_trigger_dialog(snap_compare: Compare) -> None:
-    assert matches_snapshot(snap_compare, fakes.BUSY, SIZES["80x24"], "t", shows="Items    10,000")
+    assert matches_snapshot(snap_compare, samples.BUSY, SIZES["80x24"], "t", shows="Items    10,000")
 
 
 @pytest.mark.parametrize(
     ("shown", "keys", "words"),
     [
-        (fakes.BUSY, ("down", "x"), "Cancel run 4812"),
-        (fakes.PAUSED, ("down", "x"), "By force"),
-        (fakes.PAUSED, ("tab", "tab", "down", "p", *"new disk"), "new disk"),
-        (fakes.BUSY, ("q",), "Stop them"),
+        (samples.BUSY, ("down", "x"), "Cancel run 4812"),
+        (samples.PAUSED, ("down", "x"), "By force"),
+        (samples.PAUSED, ("tab", "tab", "down", "p", *"new disk"), "new disk"),
+        (samples.BUSY, ("q",), "Stop them"),
     ],
     ids=["cancel", "by force", "pause", "quit"],
 )
 def test_questions(snap_compare: Compare, shown: Snapshot, keys: tuple[str, ...], words: str) -> None:
     service = fakes.FakeService()
-    service.local_runs = (fakes.running().run, fakes.running(4820, job="reporting.daily_report").run)
+    service.local_runs = (samples.running().run, samples.running(4820, job="reporting.daily_report").run)
     assert matches_snapshot(snap_compare, shown, SIZES["80x24"], *keys, shows=words, service=service)
 
 
 def test_the_help(snap_compare: Compare) -> None:
-    assert matches_snapshot(snap_compare, fakes.BUSY, SIZES["80x24"], "question_mark")
+    assert matches_snapshot(snap_compare, samples.BUSY, SIZES["80x24"], "question_mark")
 
 
 @pytest.mark.parametrize("state", ["counting", "counted", "confirm", "type"])
 def test_clearing_cached_keys(snap_compare: Compare, state: str) -> None:
     service = fakes.FakeService()
     keys, words = ("c", *"asha"), "940 keys of 2 families"
-    snapshot = fakes.BUSY
+    snapshot = samples.BUSY
     if state == "counting":
         service.counting.clear()
         words = "310 match"
     elif state == "type":
-        snapshot = replace(fakes.BUSY, environment="production")
+        snapshot = replace(samples.BUSY, environment="production")
     then = ("enter",) if state in ("confirm", "type") else ()
     size = SIZES["80x24"]
     assert matches_snapshot(snap_compare, snapshot, size, *keys, shows=words, service=service, then=then)
@@ -113,4 +113,4 @@ def test_clearing_cached_keys(snap_compare: Compare, state: str) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_packs_page(snap_compare: Compare, size: str) -> None:
-    assert matches_snapshot(snap_compare, fakes.BUSY, SIZES[size], "7", shows="Leaderboards")
+    assert matches_snapshot(snap_compare, samples.BUSY, SIZES[size], "7", shows="Leaderboards")

@@ -25,11 +25,11 @@ PROGRAM = """
 import sys, threading, time
 from screens import terminal
 from screens.app import ConsoleApp, run
-from tests.screens import fakes
+from tests.screens import fakes, samples
 
 class Service(fakes.FakeService):
     def watch(self, callback):
-        threading.Thread(target=callback, args=(fakes.BUSY,), daemon=True).start()
+        threading.Thread(target=callback, args=(samples.BUSY,), daemon=True).start()
 
 def blocks(self):
     time.sleep(3600)
