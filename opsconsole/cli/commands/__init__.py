@@ -1,6 +1,7 @@
 """One module per command, named after it and imported when the command is called.
 
-Each module has its click command as `command`. A group of commands is a package of the same form.
+Each module has its click command as `command`. A group of commands is a package of the same form. No module imports
+SQLAlchemy, redis or the service at its top, so that `--help` is fast: `cli/session.py` loads them when a command runs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
-    """Commands that are imported by name from `package`, which may load databases and Redis.
+    """Commands that are imported by name from `package` when they are called.
 
     `summaries` has a line of help for each, so that the group's help and completion import none of them.
     """

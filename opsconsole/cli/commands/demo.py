@@ -13,7 +13,6 @@ from opsconsole.cli.options import Options
 from opsconsole.cli.session import open_service
 from opsconsole.core.configuration import load_embedded
 from opsconsole.core.settings import JobOverride, Settings, data_home, private_folder
-from opsconsole.embedded.claude import sample_claude
 
 SMALL_BATCHES = "attempts.update_performance"
 """This job is slow in the demo, because of a batch size that its run's page lets an operator find."""
@@ -27,7 +26,9 @@ def command(options: Options, users: int) -> None:
 
     Real jobs run on sample rows, in a separate folder. Nothing has to be installed or configured.
     """
-    from opsconsole.embedded.demo import opening_job, prepared  # loads SQLAlchemy, redis and APScheduler
+    # They load SQLAlchemy, redis, APScheduler and an HTTP server.
+    from opsconsole.embedded.claude import sample_claude
+    from opsconsole.embedded.demo import opening_job, prepared
 
     require_terminal()
     settings = demo_settings(users)
