@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 OURS = ("opsconsole", "screens", "jobs")
 
 LAYERS = """
-layer      holds                                                        imports only itself and what stands above it
+layer      holds                                                        imports only itself and the layers above it
 ---------  --------------------------------------------------------------------------------------------------------
 core       errors, clock, text, formatting for people, settings, databases, circuit breaker
 calendar   cron expressions, clock changes, windows
@@ -27,7 +27,7 @@ rules      decisions as pure functions over values
 worker     one batch to one result, and the executors
 store      tables and queries of opsconsole's own database
 leader     lease, schedule, runs, background tasks
-service    the one front door for every interface
+service    the queries and commands behind every interface
 embedded   the embedded Redis, sample data, the demo
 http       the HTTP interface
 cli        the command line

@@ -171,7 +171,7 @@ def test_the_lease_of_a_remote_leader_expires_without_beats(
     time.sleep(0.5)
     with store.writing() as db:
         assert lease.renew(db, token, "ended", AT)
-    assert ben.try_take() is None, "it beats"
+    assert ben.try_take() is None, "the lease was renewed"
     time.sleep(0.5)
     assert ben.try_take() == 2
 
@@ -182,11 +182,11 @@ def test_a_process_that_lost_the_lease_can_neither_renew_nor_release_it(store: S
     token = anna.try_take()
     assert token == 1
     anna.keep(lost.set, lambda: True)
-    assert not lost.wait(0.3), "it renews"
+    assert not lost.wait(0.3), "the lease is renewed"
 
     held_by(store, replace(identity("here", "ben"), owner="ben"))
 
-    assert lost.wait(PATIENCE_SECONDS), "it notices"
+    assert lost.wait(PATIENCE_SECONDS), "the process detects that it lost the lease"
     assert (anna.may_start_work, anna.is_held) == (False, False)
     with store.writing() as db:
         assert not lease.renew(db, 1, anna.me.owner, AT)

@@ -174,7 +174,7 @@ def test_unreachable_services_are_critical_and_the_worst_comes_first() -> None:
     partial = run(RunState.PARTIAL, Counts(planned=100, ok=99, failed=1))
 
     found = findings(
-        [replace(WELL, newest=(partial,))], {"Redis": (ago(minutes=5), "cut"), "the store": (NOW, "gone")}, NOW
+        [replace(WELL, newest=(partial,))], {"Redis": (ago(minutes=5), "cut"), "the store": (NOW, "lost")}, NOW
     )
 
     assert [(finding.severity.name, finding.subject) for finding in found] == [
