@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import OPEN, Run, Selection
 from opsconsole.calendar.cron import zone
@@ -18,6 +18,9 @@ from opsconsole.core.errors import BadWindow, NotAllowed, Refused, StaleNotSuppo
 from opsconsole.core.settings import Actor, Role
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState
 from opsconsole.rules.pauses import ALL, Pause
+
+if TYPE_CHECKING:
+    from opsconsole.authoring.catalog import Catalog
 
 
 class Verb(StrEnum):
