@@ -79,10 +79,10 @@ def test_row_6_who_looks_on_acts_through_the_leader(
     ben.wait_for("Items")
     ben.type(ENTER)
     settle(place, "trigger")
-    ben.wait_for("run 1 is started")
+    ben.wait_for("run 1 started")
     (run,) = place.service.queries.runs(limit=5)
     ben.wait_until(lambda: place.service.queries.run(run.id).state is RunState.RUNNING)
-    ben.wait_until(lambda: "nothing runs now" not in ben.text)
+    ben.wait_until(lambda: "no run yet" not in ben.text)
     ben.read(0.5)  # the row can be chosen as soon as it is drawn
 
     ben.type(TAB)
@@ -151,7 +151,7 @@ def test_row_6_who_only_observes_never_leads(
 
     anna.type("q")
     assert anna.ended() == 0
-    ben.wait_for("nobody leads")
+    ben.wait_for("no leader")
     ben.read(3.0)
     assert leader_of(place) is None
     held = lease_of(place)
@@ -230,7 +230,7 @@ def test_row_6_who_may_only_look_is_told_so_in_the_console(
     assert {entry.outcome for entry in place.service.queries.audit_entries(limit=10)} == {"requested", "refused"}
     leader.terminate()
     assert leader.wait(timeout=PATIENCE_SECONDS) == 143
-    ben.wait_for("nobody leads")
+    ben.wait_for("no leader")
     ben.read(2.5)
     assert leader_of(place) is None, "whoever may only look does not lead"
     ben.type("q")

@@ -27,7 +27,7 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 from tests.worker.test_processes import is_alive, workers_of
 
 DAY = "2025-01-19"
-NOTICES_SECONDS = 0.7
+NOTICES_SECONDS = 1.0
 IDLE_SECONDS = 1.0
 NO_REDIS = "unix:///nowhere/redis.sock"
 
