@@ -23,7 +23,7 @@ from tests.faults import accounting
 from tests.faults.accounting import Account
 from tests.faults.cluster import Cluster
 from tests.faults.fork_server import ForkServer
-from tests.faults.storm import Lost, Storm
+from tests.faults.fault_injection import Lost, Storm
 from tests.services import PrivatePostgres
 
 CLUSTERS = 3
