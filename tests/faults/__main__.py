@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: the long campaign, the double starts and the mutants; says what it did and found."""
+"""`python -m tests.faults`: the long campaign, the double starts and the mutants; prints a report."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ PARTS = ("campaign", "double-starts", "mutants")
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Does what is asked for, all of it by default; 1 when something was doubled, lost, or not noticed."""
-    asked = _parsed(words)
+    """Runs the given parts, by default all; 1 when something was doubled, lost, or not noticed."""
+    options = _parsed(words)
     good = True
-    for database in asked.database or DATABASES:
-        if "campaign" in asked.parts or "double-starts" in asked.parts:
-            good = _against(database, asked) and good
-    if "mutants" in asked.parts:
-        good = _told(hunt(asked.mutant)) and good
+    for database in options.database or DATABASES:
+        if "campaign" in options.parts or "double-starts" in options.parts:
+            good = _against(database, options) and good
+    if "mutants" in options.parts:
+        good = _reported(hunt(options.mutant)) and good
     return 0 if good else 1
 
 
-def _against(database: str, asked: argparse.Namespace) -> bool:
+def _against(database: str, options: argparse.Namespace) -> bool:
     good = True
     with servers(database) as (folder, new_database, server):
-        if "double-starts" in asked.parts:
-            twice = start_twice(asked.double_starts, database, asked.seed, folder, new_database, server)
+        if "double-starts" in options.parts:
+            twice = start_twice(options.double_starts, database, options.seed, folder, new_database, server)
             _print(twice.lines())
             good = not twice.violations
-        if "campaign" in asked.parts:
-            plan = Plan(asked.kills, asked.pauses, database, asked.seed, asked.executor, asked.clusters)
+        if "campaign" in options.parts:
+            plan = Plan(options.kills, options.pauses, database, options.seed, options.executor, options.clusters)
             report = campaign(plan, folder, new_database, server)
             _print(report.lines())
             good = good and report.holds
     if good:
         shutil.rmtree(folder, ignore_errors=True)
     else:
-        _print([f"what the processes wrote is in {folder}"])
+        _print([f"the logs of the processes are in {folder}"])
     return good
 
 
-def _told(lines: Iterator[tuple[bool, str]]) -> bool:
+def _reported(lines: Iterator[tuple[bool, str]]) -> bool:
     good = True
     for holds, line in lines:
         good = good and holds
@@ -69,15 +69,15 @@ def _parsed(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pauses", type=int, default=300, help="on each database (default: %(default)s)")
     parser.add_argument("--double-starts", type=int, default=100, help="on each database (default: %(default)s)")
     parser.add_argument("--database", action="append", choices=DATABASES, help="may be given twice (default: both)")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="default: by chance")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="default: random")
     parser.add_argument("--executor", choices=("inline", "processes", "mixed"), default="mixed")
     parser.add_argument("--clusters", type=int, default=max(CLUSTERS, 2 * (os.cpu_count() or 1)))
     parser.add_argument("--mutant", action="append", default=[], help="only these mutants (default: all)")
-    asked = parser.parse_args(words)
-    asked.parts = asked.parts or list(PARTS)
-    if unknown := set(asked.parts) - set(PARTS):
+    options = parser.parse_args(words)
+    options.parts = options.parts or list(PARTS)
+    if unknown := set(options.parts) - set(PARTS):
         parser.error(f"there is no {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")
-    return asked
+    return options
 
 
 if __name__ == "__main__":

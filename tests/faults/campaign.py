@@ -1,5 +1,5 @@
-"""A campaign against real processes: they are killed and paused at random moments while schedules and operators go on,
-and then every instant, every run and every effect is to be accounted for.
+"""A campaign against real processes: they are killed and paused at random while schedules and operators continue, and
+then every scheduled time, every run and every effect must be accounted for.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from opsconsole.embedded.redis import EmbeddedRedis
 from tests.faults import accounting
 from tests.faults.accounting import Account
 from tests.faults.cluster import Cluster
+from tests.faults.fault_injection import FaultInjection, NoRecovery
 from tests.faults.fork_server import ForkServer
-from tests.faults.fault_injection import Lost, Storm
 from tests.services import PrivatePostgres
 
 CLUSTERS = 3
-"""So many clusters are under fire at once: while one waits for a takeover, another works."""
+"""How many clusters get faults at once: while one waits for a takeover, another works."""
 MOST_CLUSTERS = 16
-"""So many databases a Redis server has."""
+"""The databases of a Redis server."""
 SLOW_SHARE = 8
-"""A cluster with worker processes gets one kill where another gets so many: its leaders take a second to begin."""
+"""The kills of another cluster for one kill of a cluster with worker processes, whose leaders start slowly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a campaign does. `executor` is inline, processes, or mixed: one cluster of those with worker processes."""
+    """The size of a campaign. `executor` is inline, processes, or mixed: one of the clusters has worker processes."""
 
     kills: int
     pauses: int
@@ -46,7 +46,7 @@ class Plan:
     clusters: int = CLUSTERS
 
     def shares(self) -> list[tuple[str, int, int]]:
-        """For each cluster its executor, and how many kills and pauses it gets."""
+        """The executor, kills and pauses of each cluster."""
         n = max(1, min(self.clusters, self.kills + self.pauses, MOST_CLUSTERS))
         executors = [self.executor if self.executor != "mixed" else "inline"] * n
         if self.executor == "mixed" and n > 1:
@@ -57,11 +57,11 @@ class Plan:
 
 @dataclass
 class Report:
-    """What a campaign did and found."""
+    """The actions and the findings of a campaign."""
 
     plan: Plan
     account: Account = field(default_factory=Account)
-    deeds: Counter[str] = field(default_factory=Counter)
+    actions: Counter[str] = field(default_factory=Counter)
     takeovers: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -72,59 +72,59 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """The report, in lines."""
-        plan, kills = self.plan, self.deeds["kills"]
+        plan, kills = self.plan, self.actions["kills"]
         yield (
-            f"campaign on {plan.database}, seed {plan.seed}: {kills:,} kills and {self.deeds['pauses']:,} pauses "
+            f"campaign on {plan.database}, seed {plan.seed}: {kills:,} kills and {self.actions['pauses']:,} pauses "
             f"in {self.seconds:.1f} s, {self.seconds / max(1, kills):.2f} s a kill"
         )
         yield f"  takeover after kill -9 of the leader: {_spread(self.takeovers)}"
-        for name, n in sorted(self.deeds.items()):
+        for name, n in sorted(self.actions.items()):
             yield f"  {name:<44} {n:>9,}"
         yield from self.account.lines()
 
 
 def campaign(plan: Plan, folder: Path, new_database: Callable[[], str] | None, server: EmbeddedRedis) -> Report:
-    """Carries a plan out. `new_database` gives an empty PostgreSQL database; None for SQLite files in `folder`."""
+    """Runs a plan. `new_database` gives an empty PostgreSQL database; None for SQLite files in `folder`."""
     report, began = Report(plan), time.monotonic()
     with ForkServer(folder / "fork_server.log") as fork_server, ThreadPoolExecutor(plan.clusters) as pool:
-        frays = []
+        futures = []
         for n, (executor, kills, pauses) in enumerate(plan.shares()):
             place = folder / f"cluster{n}"
             place.mkdir()
             url = new_database() if new_database else None
             cluster = Cluster(place, fork_server, server.url.replace("db=0", f"db={n}"), url, executor)
-            storm = Storm(cluster, random.Random(f"{plan.seed}/{plan.database}/{n}"), kills, pauses)
-            frays.append(pool.submit(_weathered, storm))
-        for fray in frays:
-            storm, account = fray.result()
+            injection = FaultInjection(cluster, random.Random(f"{plan.seed}/{plan.database}/{n}"), kills, pauses)
+            futures.append(pool.submit(_run_cluster, injection))
+        for future in futures:
+            injection, account = future.result()
             report.account.add(account)
-            report.deeds.update(storm.deeds)
-            report.takeovers += storm.takeovers
+            report.actions.update(injection.actions)
+            report.takeovers += injection.takeovers
     report.seconds = time.monotonic() - began
     return report
 
 
-def _weathered(storm: Storm) -> tuple[Storm, Account]:
-    """One cluster's part, from its first process to its account."""
-    cluster, account = storm.cluster, Account()
+def _run_cluster(injection: FaultInjection) -> tuple[FaultInjection, Account]:
+    """Runs one cluster, from its first process to its account."""
+    cluster, account = injection.cluster, Account()
     try:
-        storm.rage()
-        planned_past = storm.calm()
+        injection.inject()
+        planned_past = injection.settle()
         with redis.Redis.from_url(cluster.redis_url) as cache:
             account = accounting.audited(cluster.place.store, cluster.place.data, cache, planned_past=planned_past)
-    except (Lost, OpsconsoleError) as error:
+    except (NoRecovery, OpsconsoleError) as error:
         account.violations.append(f"{type(error).__name__}: {error}")
     finally:
-        storm.break_off()
-        account.violations += [f"{violation} ({cluster.folder.name})" for violation in storm.violations]
+        injection.abort()
+        account.violations += [f"{violation} ({cluster.folder.name})" for violation in injection.violations]
         cluster.close()
-    return storm, account
+    return injection, account
 
 
 @contextmanager
 def servers(database: str) -> Iterator[tuple[Path, Callable[[], str] | None, EmbeddedRedis]]:
-    """What a campaign needs, for the length of the block: a new folder, which stays, who makes PostgreSQL databases, if
-    it is to be those, and a Redis server.
+    """What a campaign needs, until the end of the block: a new folder, which stays, a function that creates PostgreSQL
+    databases (None for SQLite), and a Redis server.
     """
     folder = Path(tempfile.mkdtemp(prefix="opsconsole-chaos-"))
     server = EmbeddedRedis(folder / "redis")

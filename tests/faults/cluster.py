@@ -1,4 +1,4 @@
-"""Several real processes on one store: who leads, who lives, and what is done to them."""
+"""Several real processes on one store: their leader, their states, and the signals sent to them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from tests.faults.fast_clock import FastClock, starting_at
 from tests.faults.fork_server import ForkServer
 from tests.installation import Installation
 from tests.packs import chaos
+from tests.waiting import PATIENCE_SECONDS
 
 LEASE_SECONDS = 0.5
 MINUTES_A_SECOND = 60.0
 FIRST_DAY = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
-END_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """Who holds the lease."""
+    """The holder of the lease."""
 
     pid: int
     token: int
@@ -39,9 +39,7 @@ class Leader:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One of the cluster's processes, when it began by the kernel's count, the file that it logs to, and the fail point
-    that it carries.
-    """
+    """One of the cluster's processes: when it started by the kernel's count, its log file and its fail point."""
 
     pid: int
     began: str
@@ -50,22 +48,22 @@ class Process:
 
     @property
     def state(self) -> str:
-        """As the kernel says it in one letter: T is stopped, Z ended; empty when it is gone."""
-        letter, began = _looked_up(self.pid)
+        """The kernel's letter: T is stopped, Z ended; empty when it no longer exists."""
+        letter, began = _stat(self.pid)
         return letter if began == self.began else ""  # else its number is another's now
 
     @property
-    def lives(self) -> bool:
+    def is_running(self) -> bool:
         """Whether it has not ended."""
         return self.state not in ("", "Z", "X")
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it stands still."""
+        """Whether it is stopped by a signal."""
         return self.state == "T"
 
-    def says(self, words: str) -> bool:
-        """Whether its log has these words."""
+    def has_logged(self, words: str) -> bool:
+        """Whether its log contains these words."""
         return words in self.log.read_text()
 
 
@@ -119,37 +117,37 @@ class Cluster:
         if failpoint:
             environ["FAILPOINT"] = failpoint
         pid = self.fork_server.start(["headless"], environ, output=log, clock=self.clock, begin_at=begin_at).pid
-        made = Process(pid, _looked_up(pid)[1], log, failpoint)
+        made = Process(pid, _stat(pid)[1], log, failpoint)
         self.processes.append(made)
         return made
 
-    # --- who is there -------------------------------------------------------------------------------------------
+    # --- processes -------------------------------------------------------------------------------------------
 
-    def alive(self) -> list[Process]:
+    def running(self) -> list[Process]:
         """The processes that have not ended, oldest first."""
-        return [process for process in self.processes if process.lives]
+        return [process for process in self.processes if process.is_running]
 
     def leader(self) -> Leader | None:
-        """Who holds the lease, None when it is free or the store cannot say."""
+        """The holder of the lease; None when it is free or the store is unreachable."""
         with contextlib.suppress(SQLAlchemyError), self.place.store.reading() as db:
             found = lease.read(db)
             if found is not None and found.holder is not None:
                 return Leader(found.holder.pid, found.token)
         return None
 
-    def led_by(self) -> Process | None:
+    def leading_process(self) -> Process | None:
         """The living process that holds the lease."""
         leader = self.leader()
-        return next((process for process in self.alive() if leader and process.pid == leader.pid), None)
+        return next((process for process in self.running() if leader and process.pid == leader.pid), None)
 
     def await_leader(self, seconds: float) -> Process | None:
-        """The living process that holds the lease, as soon as there is one; None when there is none within so long."""
+        """Waits for a running process that holds the lease; None when there is none within `seconds`."""
         end = time.monotonic() + seconds
-        while (found := self.led_by()) is None and time.monotonic() < end:
+        while (found := self.leading_process()) is None and time.monotonic() < end:
             time.sleep(0.02)
         return found
 
-    # --- what is done to them -----------------------------------------------------------------------------------
+    # --- signals -----------------------------------------------------------------------------------
 
     def kill(self, process: Process) -> float:
         """Kills it with signal 9, which nothing can prepare for; when that was, in seconds since 1970. It is dead when
@@ -157,7 +155,7 @@ class Cluster:
         """
         at = time.time()
         self._send(process, signal.SIGKILL)
-        while process.lives:
+        while process.is_running:
             time.sleep(0.001)
         return at
 
@@ -166,12 +164,12 @@ class Cluster:
         self._send(process, signal.SIGSTOP)
 
     def resume(self, process: Process) -> None:
-        """Lets it go on as if no time had passed."""
+        """Resumes it as if no time had passed."""
         self._send(process, signal.SIGCONT)
 
-    def end(self, seconds: float = END_SECONDS) -> dict[int, int]:
-        """Asks every process to end, in good order; their exit codes. Who does not end is killed and has none."""
-        ending = self.alive()
+    def end(self, seconds: float = PATIENCE_SECONDS) -> dict[int, int]:
+        """Sends every process SIGTERM and returns the exit codes, without those that had to be killed."""
+        ending = self.running()
         for process in ending:
             self.resume(process)
             self._send(process, signal.SIGTERM)
@@ -185,8 +183,8 @@ class Cluster:
         return codes
 
     def kill_all(self) -> None:
-        """Ends whatever still lives."""
-        for process in self.alive():
+        """Kills every process that is still running."""
+        for process in self.running():
             self.kill(process)
 
     def close(self) -> None:
@@ -205,12 +203,12 @@ class Cluster:
 
     @staticmethod
     def _send(process: Process, number: int) -> None:
-        if process.lives:
+        if process.is_running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, number)
 
 
-def _looked_up(pid: int) -> tuple[str, str]:
+def _stat(pid: int) -> tuple[str, str]:
     """A process's state, and when it began."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""What tests of faults may use: processes of the program on an installation's databases."""
+"""Fixtures of the fault tests: processes of the program on an installation's databases."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Takes out one guard at a time, in a copy of the source, and looks whether the tests notice.
+"""Removes one guard at a time, in a copy of the source, and checks that the tests notice.
 
-`python -m tests.faults mutants` prints what was taken out and which test noticed it; a mutant that no test notices
-means that a guard is there by luck.
+`python -m tests.faults mutants` prints each mutant and the test that noticed it; a mutant that no test notices means
+that no test covers its guard.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ RUN_SECONDS = 900.0
 
 
 class DoesNotFit(Exception):
-    """The source has no place, or several, where a mutant belongs: the mutant is to be written anew."""
+    """A mutant matches no place of the source, or several: it has to be rewritten."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A guard to take out: what to replace in which files, each exactly once, and the tests that must notice."""
+    """A guard to remove: what to replace in which files, each exactly once, and the tests that must notice."""
 
     name: str
-    says: str
+    description: str
     changes: tuple[tuple[str, str, str], ...]
     tests: tuple[str, ...]
 
@@ -116,13 +116,13 @@ MUTANTS = (
     ),
     Mutant(
         "poison",
-        "a key that ends its workers is tried for ever",
+        "a key that ends its workers is retried forever",
         (("opsconsole/leader/live_run.py", r"^MAX_DEATHS = 3$", "MAX_DEATHS = 1_000_000"),),
         ("tests/worker/test_processes.py::test_items_that_hang_or_end_their_worker_fail_alone",),
     ),
     Mutant(
         "recoveries",
-        "a run that ends its leader is taken up for ever",
+        "a run that ends its leader is resumed forever",
         (("opsconsole/leader/runner.py", r"^MAX_RECOVERIES = 3$", "MAX_RECOVERIES = 1_000_000"),),
         ("tests/faults/test_processes.py::test_a_run_that_is_cut_off_without_getting_on_is_given_up",),
     ),
@@ -133,19 +133,19 @@ def hunt(names: Sequence[str] = ()) -> Iterator[tuple[bool, str]]:
     """Tries the mutants of these names, all by default: whether each was noticed, and the line that tells it. The first
     is the control: without a mutant every test must pass.
     """
-    wanted = [mutant for mutant in MUTANTS if not names or mutant.name in names]
-    tests = tuple(dict.fromkeys(test for mutant in wanted for test in mutant.tests))
+    selected = [mutant for mutant in MUTANTS if not names or mutant.name in names]
+    tests = tuple(dict.fromkeys(test for mutant in selected for test in mutant.tests))
     control = Mutant("none", "the source as it is", (), tests)
     failed, seconds = _tried(control)
     yield failed is None, f"mutant {'none':<28} {failed or 'all tests pass':<70} {seconds:6.1f} s"
-    for mutant in wanted:
+    for mutant in selected:
         try:
             failed, seconds = _tried(mutant)
         except DoesNotFit as error:
             yield False, f"mutant {mutant.name:<28} {error}"
             continue
-        told = f"noticed by {failed}" if failed else f"NOT NOTICED: {mutant.says}"
-        yield failed is not None, f"mutant {mutant.name:<28} {told:<70} {seconds:6.1f} s"
+        output = f"noticed by {failed}" if failed else f"NOT NOTICED: {mutant.description}"
+        yield failed is not None, f"mutant {mutant.name:<28} {output:<70} {seconds:6.1f} s"
 
 
 def _tried(mutant: Mutant) -> tuple[str | None, float]:
@@ -177,7 +177,7 @@ def _noticed_by(tree: Path, tests: Sequence[str]) -> str | None:
         start_new_session=True,
     )
     try:
-        told, _ = process.communicate(timeout=RUN_SECONDS)
+        output, _ = process.communicate(timeout=RUN_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, 9)
         process.communicate()
@@ -186,15 +186,15 @@ def _noticed_by(tree: Path, tests: Sequence[str]) -> str | None:
         return None
     if process.returncode < 0:
         return f"the end of all tests, by signal {-process.returncode}"
-    found = re.search(r"^(?:FAILED|ERROR) \S*?([^/\s]+::\S+)", told, re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) \S*?([^/\s]+::\S+)", output, re.MULTILINE)
     if found is None or process.returncode != 1:
-        raise RuntimeError(f"the tests could not be run: {told[-2000:]}")
+        raise RuntimeError(f"the tests could not be run: {output[-2000:]}")
     return found[1]
 
 
 def _require_the_copy(tree: Path, environ: dict[str, str]) -> None:
     """The tests must be about the copy, whatever is installed."""
-    asked = [sys.executable, "-c", "import opsconsole; print(opsconsole.__file__)"]
-    told = subprocess.run(asked, cwd=tree, env=environ, capture_output=True, text=True, check=True).stdout
-    if not Path(told.strip()).is_relative_to(tree):
-        raise RuntimeError(f"{told.strip()} would be tested, and not the copy in {tree}")
+    command = [sys.executable, "-c", "import opsconsole; print(opsconsole.__file__)"]
+    output = subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, check=True).stdout
+    if not Path(output.strip()).is_relative_to(tree):
+        raise RuntimeError(f"{output.strip()} would be tested, and not the copy in {tree}")

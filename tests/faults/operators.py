@@ -1,4 +1,4 @@
-"""People at their keyboards while everything falls over: they start, cancel, retry and pause, and never wait."""
+"""Operators during a campaign: they start, cancel, retry and pause jobs, and never wait for the outcome."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from tests.packs import chaos
 
 
 class Operators:
-    """Ask for something every now and then, in a thread of their own: on PostgreSQL, whoever asks waits for a leader
-    that stopped while it wrote down what came of another command.
+    """Send commands at random times, in a separate thread: on PostgreSQL a command waits for a leader that stopped
+    while it recorded the outcome of another.
     """
 
     def __init__(self, cluster: Cluster, rng: random.Random) -> None:
-        self.deeds: Counter[str] = Counter()
+        self.actions: Counter[str] = Counter()
         self._cluster, self._rng = cluster, rng
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._work, name="operators", daemon=True)
 
-    def begin(self) -> None:
-        """They sit down."""
+    def start(self) -> None:
+        """Starts the thread."""
         self._thread.start()
 
-    def leave(self) -> None:
-        """They go, when what they have asked for is written down."""
+    def stop(self) -> None:
+        """Ends the thread when its current command is written."""
         self._done.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -48,7 +48,7 @@ class Operators:
             try:
                 act()
             except OpsconsoleError:
-                self.deeds["commands that found the store away"] += 1
+                self.actions["commands refused by an unreachable store"] += 1
 
     def _trigger(self) -> None:
         self._cluster.service.commands.trigger(self._rng.choice(chaos.BY_HAND))

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own that can be stopped, started again with its data, and crowded."""
+"""A PostgreSQL server for one test file that can be stopped, restarted with its data, and filled with connections."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Restartable(PrivatePostgres):
         self._halted: Path | None = None
 
     def halt(self, how: signal.Signals) -> None:
-        """Ends the server and leaves its data; returns when it is gone."""
+        """Ends the server and keeps its data; returns when it has ended."""
         assert self._process is not None
         with self._connect() as db:
             row = db.execute("SHOW data_directory").fetchone()
@@ -37,7 +37,7 @@ class Restartable(PrivatePostgres):
         data = Path(str(row[0]))
         file = data / "postmaster.pid"
         server = int(file.read_text().split()[0])
-        # Whoever watches it would remove the data: it stands still until it is ended itself.
+        # The shell that watches it would remove the data: it is stopped until it is killed.
         self._process.send_signal(signal.SIGSTOP)
         os.kill(server, how)
         eventually(lambda: not file.exists(), "the server has ended")
@@ -86,12 +86,12 @@ class Restartable(PrivatePostgres):
 
     @contextmanager
     def crowded(self, *, cutting: str) -> Iterator[int]:
-        """Others hold every connection that is left, and those of the database `cutting`; how many they hold."""
+        """Holds every free connection, and those of the database `cutting`; how many."""
         held: list[psycopg.Connection[tuple[object, ...]]] = []
         try:
             self._fill(held)
-            wanted = len(held) + _cut(held[0], cutting)
-            eventually(lambda: self._fill(held) >= wanted, "what was cut is held by others")
+            target = len(held) + _cut(held[0], cutting)
+            eventually(lambda: self._fill(held) >= target, "what was cut is held by others")
             yield len(held)
         finally:
             for connection in held:

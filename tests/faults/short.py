@@ -1,4 +1,4 @@
-"""What the short versions of the campaigns share, those that are among the tests."""
+"""Shared by the short campaigns among the tests."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 
 
 def databases(request: pytest.FixtureRequest, database: str) -> Callable[[], str] | None:
-    """Who makes empty databases of that kind; None for SQLite, where a file is enough."""
+    """A function that creates empty databases of that kind; None for SQLite, where a file is enough."""
     if database == "sqlite":
         return None
     server: PrivatePostgres = request.getfixturevalue("_shared_postgres")
     return server.new_database
 
 
-def tell(capsys: pytest.CaptureFixture[str], lines: Iterable[str]) -> None:
+def show(capsys: pytest.CaptureFixture[str], lines: Iterable[str]) -> None:
     """Prints a report, also when the test passes."""
     with capsys.disabled():
         sys.stdout.write("\n" + "\n".join(lines) + "\n")

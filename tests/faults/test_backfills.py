@@ -1,4 +1,4 @@
-"""Backfills under fire: leaders that die on the way, schedules that go on beside them, minds that are changed."""
+"""Backfills and faults: leaders that die, schedules that run meanwhile, backfills that are cancelled and resumed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DAYS = [f"2025-01-{n}" for n in range(10, 15)]
 PEOPLE = [f"item{i:02}" for i in range(25)]
 BATCHES = 3 * len(DAYS)
 LONG = 1.0
-"""A batch that takes so long gives everybody time to do something meanwhile, with a grace to spare."""
+"""Seconds of a batch during which a test can act, with time to spare."""
 RANGE = ("--from", FIRST.isoformat(), "--to", LAST.isoformat())
 
 
@@ -51,13 +51,13 @@ def place(tmp_path: Path, installing: Installing) -> Installation:
 
 
 def slow(place: Installation, days: list[str], seconds: float) -> None:
-    """Each batch of these days takes so long."""
+    """Each batch of these days takes `seconds`."""
     with place.data.writing() as db:
         db.execute(diary.spoilt.insert(), [{"day": day, "how": f"{seconds}"} for day in days])
 
 
 def in_a_hurry(place: Installation) -> None:
-    """From now on no day takes long."""
+    """Makes every day fast again."""
     with place.data.writing() as db:
         db.execute(diary.spoilt.delete())
 
@@ -153,7 +153,7 @@ def test_another_process_takes_over(place: Installation, start: Start) -> None:
     as_if_nothing_had_happened(place, number)
 
 
-# --- the schedule goes on -------------------------------------------------------------------------------------------
+# --- schedules during a backfill -------------------------------------------------------------------------------------
 
 
 def test_a_job_due_every_minute_starts_meanwhile(place: Installation, start: Start) -> None:
@@ -204,7 +204,7 @@ def others_of(place: Installation) -> list[Run]:
     return place.service.queries.runs(limit=9, job="diary.side")
 
 
-# --- people who change their minds ----------------------------------------------------------------------------------
+# --- cancelling and resuming ----------------------------------------------------------------------------------------
 
 
 def test_called_off_at_two_fifths_nothing_goes_on_and_the_rest_is_done_later(place: Installation, start: Start) -> None:
@@ -263,8 +263,8 @@ def test_who_stops_waiting_is_told_that_it_goes_on(place: Installation, start: S
     following = start(place, "backfill", "resume", "1", "--wait")
     assert following.wait(timeout=PATIENCE_SECONDS) == 0
 
-    said = start.log.read_bytes()
-    assert b"backfill 1 continues when a process leads" in said
+    output = start.log.read_bytes()
+    assert b"backfill 1 continues when a process leads" in output
     assert between is BackfillState.RUNNING
     as_if_nothing_had_happened(place, 1)
 
@@ -275,17 +275,17 @@ def test_who_waits_leads_on_with_what_was_paused_and_resumed_when_the_leader_die
     anna = start(place, "headless")
     eventually(lambda: leader_of(place) == anna.pid, "Anna leads")
     ben = at_its_second_day(place, start)
-    asked_first = place.service.backfills.get(1).command
+    first_command = place.service.backfills.get(1).command
 
     place.service.backfills.pause(1)
     resumed = place.service.backfills.resume(1)
-    eventually(lambda: place.service.backfills.get(1).command == resumed, "it was paused and goes on")
+    eventually(lambda: place.service.backfills.get(1).command == resumed, "it was paused and resumed")
     anna.kill()
     anna.wait()
     in_a_hurry(place)
     code = ben.wait(timeout=PATIENCE_SECONDS)
 
-    assert resumed != asked_first
+    assert resumed != first_command
     assert code == 0
     assert place.service.backfills.get(1).counts == {StepState.DONE: len(DAYS)}
     assert [run.window.label for run in backfilled(place)] == DAYS

@@ -48,11 +48,11 @@ BY_A_RUN = {  # with which passing of the point, by which executor
 }
 BY_AN_INSTANT = (Point.PLAN_WRITTEN, Point.PLAN_COMMITTED)
 BY_ENDING = (Point.RUNS_INTERRUPTED, Point.LEASE_RELEASED)
-BY_ASKING = (Point.COMMAND_REQUESTED,)
+BY_REQUESTING = (Point.COMMAND_REQUESTED,)
 BY_EMITTING = (Point.EVENTS_PUBLISHED,)
-BY_FILLING = (Point.BACKFILL_WRITTEN, Point.BACKFILL_ADVANCED)
+BY_BACKFILLING = (Point.BACKFILL_WRITTEN, Point.BACKFILL_ADVANCED)
 IN_A_WORKER = (Point.RESULT_READY,)
-"""There it is the worker that dies, and its leader goes on."""
+"""At these points the worker dies, and its leader continues."""
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def newest(place: Installation) -> Run | None:
 
 
 def as_if_nothing_had_happened(place: Installation, ended: Run, job: str = "counting.count") -> None:
-    """What must be so after every fault."""
+    """What must hold after every fault."""
     assert ended.state is RunState.SUCCEEDED
     counts = ended.counts
     assert (counts.planned, counts.ok, counts.failed, counts.skipped, counts.not_reached) == (25, 25, 0, 0, 0)
@@ -82,14 +82,14 @@ def as_if_nothing_had_happened(place: Installation, ended: Run, job: str = "coun
     with place.store.reading() as db:
         assert runs.unfinished(db) == []
         checked = audit.verify(db)
-        asked = db.execute(select(commands.c.id, commands.c.state)).all()
+        requested = db.execute(select(commands.c.id, commands.c.state)).all()
     assert checked.broken is None
-    assert checked.rows == 2 * len(asked), "one row when it was asked for, one for what came of it"
-    assert {state for _, state in asked} <= {"done"}
+    assert checked.rows == 2 * len(requested), "one row for the request, one for the outcome"
+    assert {state for _, state in requested} <= {"done"}
 
 
 def test_every_boundary_has_a_test() -> None:
-    assert {*BY_A_RUN, *BY_AN_INSTANT, *BY_ENDING, *BY_ASKING, *BY_EMITTING, *BY_FILLING} == set(Point)
+    assert {*BY_A_RUN, *BY_AN_INSTANT, *BY_ENDING, *BY_REQUESTING, *BY_EMITTING, *BY_BACKFILLING} == set(Point)
 
 
 @pytest.mark.parametrize("point", BY_A_RUN)
@@ -171,13 +171,13 @@ def test_row_2_killed_while_it_ends(point: Point, place: Installation, start: St
     assert len(counting.marks(place.data)) == 26
 
 
-@pytest.mark.parametrize("point", BY_ASKING)
+@pytest.mark.parametrize("point", BY_REQUESTING)
 def test_row_2_killed_after_asking(point: Point, place: Installation, start: Start) -> None:
-    asking = start(place, "run", "counting.count", "--date", DAY, point=f"{point}:1:kill")
+    requesting = start(place, "run", "counting.count", "--date", DAY, point=f"{point}:1:kill")
 
-    assert asking.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
+    assert requesting.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
     with place.leading():
-        eventually(lambda: (found := newest(place)) is not None and found.ended_at is not None, "it is carried out")
+        eventually(lambda: (found := newest(place)) is not None and found.ended_at is not None, "it is executed")
     found = newest(place)
     assert found is not None
     as_if_nothing_had_happened(place, found)

@@ -1,4 +1,4 @@
-"""Rows 40, 42 and 43: rows that are poison, nobody or nothing to work on, and people who come and go meanwhile.
+"""Rows 40, 42 and 43: poisonous rows, empty populations, and items that appear and disappear during a run.
 
 Row 41 is in `engine/test_workers.py`; memory with many users in `jobs/test_sample.py`.
 """
@@ -94,12 +94,12 @@ def _fails_alone(place: Installation, poison: Callable[[Connection], None]) -> N
 
     found = place.run(JOB, DAY)
 
-    told = failures_of(place, found)
+    failures = failures_of(place, found)
     assert (found.state, found.counts.ok, found.counts.failed) == (RunState.PARTIAL, 39, 1), found
-    assert [item for item, _ in told] == [CHEN]
+    assert [item for item, _ in failures] == [CHEN]
     assert len(next(iter(found.kinds))) <= 60
-    assert len(told[0][1]) <= 500
-    assert told[0][1].isprintable()
+    assert len(failures[0][1]) <= 500
+    assert failures[0][1].isprintable()
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_row_43_who_comes_or_goes_while_a_run_goes_on_changes_no_count(
     assert done_before < 50
     assert found is not None
     counts = found.counts
-    assert (counts.planned, counts.ok + counts.failed + counts.skipped) == (60, 60), "who was planned, and nobody else"
+    assert (counts.planned, counts.ok + counts.failed + counts.skipped) == (60, 60), "the planned items, and no others"
     marked = {item for window, item in counting.marks(place.data) if window == DAY}
     assert marked == {f"a{i:02}" for i in range(50)}, "who left in time has no mark, who came has none yet"
     assert after.counts.planned == 49 + 61
@@ -269,9 +269,9 @@ def test_row_43_a_backfill_over_the_day_that_runs_leaves_each_effect_once(
     with place.leading():
         daily = place.begin("counting.count", DAY)
         eventually(lambda: place.service.queries.run(daily).counts.ok >= 10, "the daily run is under way")
-        asked = place.service.commands.trigger("counting.count", DAY, backfill=True)
+        command = place.service.commands.trigger("counting.count", DAY, backfill=True)
         found = place.service.commands.wait_for_run(daily, PATIENCE_SECONDS)
-        outcome = place.service.commands.outcome(asked, PATIENCE_SECONDS)
+        outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
         assert outcome is not None
         backfill = place.service.commands.wait_for_run(outcome.run, PATIENCE_SECONDS) if outcome.run else None
 

@@ -8,7 +8,7 @@ import pytest
 
 from opsconsole.embedded.redis import EmbeddedRedis
 from tests.faults.double_start import start_twice
-from tests.faults.short import SEED, databases, on_both, tell
+from tests.faults.short import SEED, databases, on_both, show
 
 
 @on_both
@@ -23,6 +23,6 @@ def test_of_two_that_start_at_once_one_leads(
 ) -> None:
     twice = start_twice(times, database, SEED, tmp_path, databases(request, database), own_redis)
 
-    tell(capsys, twice.lines())
+    show(capsys, twice.lines())
     assert twice.violations == []
-    assert twice.deeds["double starts"] == times
+    assert twice.actions["double starts"] == times

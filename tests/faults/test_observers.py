@@ -1,4 +1,4 @@
-"""Row 6, for whoever looks on: a console beside the leader, one that never leads, and one that may only look."""
+"""Row 6, for observers: a console beside the leader, one that never leads, and one that is read-only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 opening = test_signals.opening
 
 ENTER, LEFT, TAB = "\r", "\x1b[D", "\t"
-WRITTEN_BY_ASKING = ("ops_audit", "ops_commands", "ops_presence")
+WRITTEN_BY_REQUESTS = ("ops_audit", "ops_commands", "ops_presence")
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def place(tmp_path: Path, installing: Installing) -> Installation:
 
 
 def release(place: Installation) -> None:
-    """Lets the third item end, after a while in which the process notices what was done to it."""
+    """Lets the third item end, after a while in which the process notices the signal."""
     time.sleep(NOTICES_SECONDS)
     counting.change(place.data, "a02", "fine")
 
@@ -61,7 +61,7 @@ def settle(place: Installation, verb: str) -> None:
 
 
 def observing(terminal: Terminal, pid: int) -> None:
-    """Waits until a console says who leads."""
+    """Waits until a console shows the leader."""
     terminal.wait_for(f"observing {socket.gethostname()}/{pid}")
 
 
@@ -114,7 +114,7 @@ def test_row_6_who_looks_on_acts_through_the_leader(
     assert held is not None
     assert (held.token, leader_of(place)) == (token.token, anna.process.pid), "Anna led all the time"
     ben.type("q")
-    assert ben.ended() == 0, "Ben is asked nothing: nothing runs in his process"
+    assert ben.ended() == 0, "Ben gets no dialog: nothing runs in his process"
     assert_restored(ben)
 
 
@@ -127,7 +127,7 @@ def test_row_6_who_looks_on_takes_over_when_the_leader_ends(
     ben = opening(place)
     observing(ben, anna.process.pid)
     number = run_of(place, place.service.commands.trigger("queue.first", "2025-01-19"))
-    eventually(lambda: len(counting.tried(place.data, "queue.first")) == 3, "the run goes on")
+    eventually(lambda: len(counting.tried(place.data, "queue.first")) == 3, "the run continues")
 
     anna.process.send_signal(signal.SIGTERM)
     release(place)
@@ -169,12 +169,12 @@ def test_row_6_who_only_observes_never_leads(
 
 
 def rows(place: Installation) -> dict[str, int]:
-    """How many rows each table of the store has that looking on must not touch."""
+    """How many rows each table of the store has that an observer must not change."""
     with place.store.reading() as db:
         return {
             table.name: db.execute(select(func.count()).select_from(table)).scalar_one()
             for table in metadata.sorted_tables
-            if table.name not in WRITTEN_BY_ASKING
+            if table.name not in WRITTEN_BY_REQUESTS
         }
 
 
@@ -192,15 +192,15 @@ def test_row_6_who_may_only_look_is_refused_in_a_sentence(
     assert place.service.commands.wait_for_run(number, PATIENCE_SECONDS) is not None
     before, trail = rows(place), len(place.service.queries.audit_entries(limit=100))
 
-    told = fork_server.run(["--read-only", *words], os.environ | place.environ, folder=tmp_path)
+    result = fork_server.run(["--read-only", *words], os.environ | place.environ, folder=tmp_path)
 
-    assert told.returncode == 77
-    assert told.stdout == ""
-    assert re.fullmatch(r"opsconsole: .+\n", told.stderr)
+    assert result.returncode == 77
+    assert result.stdout == ""
+    assert re.fullmatch(r"opsconsole: .+\n", result.stderr)
     assert rows(place) == before
-    refused, asked, *others = place.service.queries.audit_entries(limit=100)
+    refused, requested, *others = place.service.queries.audit_entries(limit=100)
     verb = "trigger" if words[0] == "run" else words[0]
-    assert [(each.verb, each.outcome) for each in (asked, refused)] == [(verb, "requested"), (verb, "refused")]
+    assert [(each.verb, each.outcome) for each in (requested, refused)] == [(verb, "requested"), (verb, "refused")]
     assert len(others) == trail
     assert leader.poll() is None
 
@@ -211,7 +211,7 @@ def test_row_6_who_may_only_look_is_told_so_in_the_console(
     opening: Opening,
 ) -> None:
     leader = start(place, "headless")
-    eventually(lambda: leader_of(place) == leader.pid, "somebody leads")
+    eventually(lambda: leader_of(place) == leader.pid, "the process leads")
     ben = opening(place, "--read-only")
     observing(ben, leader.pid)
     before = rows(place)
@@ -232,7 +232,7 @@ def test_row_6_who_may_only_look_is_told_so_in_the_console(
     assert leader.wait(timeout=PATIENCE_SECONDS) == 143
     ben.wait_for("no leader")
     ben.read(2.5)
-    assert leader_of(place) is None, "whoever may only look does not lead"
+    assert leader_of(place) is None, "a read-only console does not lead"
     ben.type("q")
     assert ben.ended() == 0
     assert_restored(ben)

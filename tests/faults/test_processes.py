@@ -1,4 +1,4 @@
-"""Rows 7 to 13: processes that stand still, that hold a lock, that eat too much, and jobs that hang."""
+"""Rows 7 to 13: processes that are stopped, that hold a lock, that use too much memory, and jobs that hang."""
 
 from __future__ import annotations
 
@@ -97,14 +97,14 @@ def test_row_8_a_leader_stopped_inside_its_transaction_is_waited_for(place: Inst
     counting.put(place.data, {f"a{i:02}": "fine" for i in range(30)})
     command = place.service.commands.trigger("counting.count", DAY)
     anna = start(place, "headless", lease=SHORT, point="result_written:2:stop")
-    eventually(lambda: b"failpoint" in start.log.read_bytes(), "Anna stands still with the lock in her hand")
+    eventually(lambda: b"failpoint" in start.log.read_bytes(), "Anna is stopped while she holds the lock")
     token = token_of(place)
     ben = start(place, "headless", lease=SHORT)
     time.sleep(3 * SHORT)
 
     seen = place.service.snapshot()
     assert seen.leader is not None
-    assert seen.leader.pid == anna.pid, "whoever looks sees who holds it"
+    assert seen.leader.pid == anna.pid, "readers see the holder"
     assert (token_of(place), ben.poll()) == (token, None)
 
     anna.kill()
@@ -120,7 +120,7 @@ def test_row_8_a_leader_that_goes_on_inside_its_transaction_commits_rightly(plac
     counting.put(place.data, {f"a{i:02}": "fine" for i in range(30)})
     command = place.service.commands.trigger("counting.count", DAY)
     anna = start(place, "headless", lease=SHORT, point="result_written:2:stop")
-    eventually(lambda: b"failpoint" in start.log.read_bytes(), "Anna stands still with the lock in her hand")
+    eventually(lambda: b"failpoint" in start.log.read_bytes(), "Anna is stopped while she holds the lock")
     time.sleep(2 * SHORT)
     os.kill(anna.pid, signal.SIGCONT)
     ended = place.service.commands.wait_for_run(run_of(place, command), PATIENCE_SECONDS)

@@ -56,7 +56,7 @@ def connected(server: EmbeddedRedis) -> Iterator[redis.Redis]:
         yield client
 
 
-def told_of(place: Installation, run: Run) -> str:
+def everything_shown(place: Installation, run: Run) -> str:
     """All that an operator can read about a run."""
     with place.store.reading() as db:
         lines = runs.log_lines(db, run.id, limit=1000)
@@ -66,9 +66,9 @@ def told_of(place: Installation, run: Run) -> str:
 
 def writes(client: redis.Redis) -> tuple[int, int]:
     """How many SETs the server carried out, and how many it refused."""
-    told = client.info("commandstats").get("cmdstat_set", {})
-    refused = int(told.get("rejected_calls", 0)) + int(told.get("failed_calls", 0))
-    return int(told.get("calls", 0)), refused
+    statistics = client.info("commandstats").get("cmdstat_set", {})
+    refused = int(statistics.get("rejected_calls", 0)) + int(statistics.get("failed_calls", 0))
+    return int(statistics.get("calls", 0)), refused
 
 
 def allow(client: redis.Redis, *rules: str) -> None:
@@ -104,7 +104,7 @@ def test_row_25_a_hung_redis_fails_no_user(
     tools.close()
 
     assert (result.broken, result.ok, result.failed) == ("redis", 0, [])
-    assert sorted(result.again) == keys, "nobody is failed by it, all are tried again"
+    assert sorted(result.again) == keys, "no user is failed by it, all are retried"
 
 
 def test_row_27_what_redis_evicts_is_counted_and_stops_no_run(own_redis: EmbeddedRedis, installing: Installing) -> None:
@@ -168,7 +168,7 @@ def test_row_28_a_replica_that_is_promoted_in_time_costs_no_user(
 
 
 @pytest.mark.parametrize(
-    ("may", "says"),
+    ("rules", "error"),
     [
         ("~other:* +@all", "Redis refused the command: No permissions to access "),
         ("~* +@all -set", "no permissions to run the 'set' command"),
@@ -176,11 +176,11 @@ def test_row_28_a_replica_that_is_promoted_in_time_costs_no_user(
     ],
 )
 def test_row_29_what_the_acl_denies_is_named_once_and_not_retried(
-    may: str, says: str, own_redis: EmbeddedRedis, installing: Installing
+    rules: str, error: str, own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
     place = school(installing, own_redis.url.replace("unix://", f"unix://ops:{SECRET}@"), 60)
     with connected(own_redis) as client:
-        allow(client, f">{SECRET}", *may.split())
+        allow(client, f">{SECRET}", *rules.split())
 
         found = place.run(JOB, DAY)
         done, refused = writes(client)
@@ -189,10 +189,10 @@ def test_row_29_what_the_acl_denies_is_named_once_and_not_retried(
 
     assert (found.state, found.counts.failed) == (RunState.FAILED, 60)
     assert len(found.kinds) == 1, "one cause, however many users"
-    assert says in told_of(place, found)
-    assert SECRET not in told_of(place, found)
+    assert error in everything_shown(place, found)
+    assert SECRET not in everything_shown(place, found)
     assert done == 0
-    assert refused <= 60, "nobody is tried twice"
+    assert refused <= 60, "no user is retried"
     assert (retried.state, retried.counts.ok) == (RunState.SUCCEEDED, 60)
 
 
@@ -205,7 +205,7 @@ def test_row_29_a_password_that_is_refused_is_not_shown(own_redis: EmbeddedRedis
 
     assert (found.state, found.counts.failed) == (RunState.FAILED, 30)
     assert found.error == "Redis is unreachable: it refused the user name or password"
-    assert SECRET not in told_of(place, found)
+    assert SECRET not in everything_shown(place, found)
 
 
 def test_row_29_redis_that_cannot_save_says_so_and_is_not_tried_again(
@@ -234,7 +234,7 @@ def test_row_29_redis_that_cannot_save_says_so_and_is_not_tried_again(
 
 @contextmanager
 def loading_slowly(server: EmbeddedRedis) -> Iterator[None]:
-    """The server, started anew with what it had: it takes a second and a half to load, and says so to who asks."""
+    """The server, restarted with its data: it takes a second and a half to load, and reports that to clients."""
     with connected(server) as client:
         client.mset({f"ballast:{i}": "x" * 100 for i in range(1000)})
         client.save()

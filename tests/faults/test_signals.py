@@ -50,9 +50,9 @@ def opening(fork_server: ForkServer, tmp_path: Path) -> Iterator[Opening]:
     """Opens `opsconsole WORDS` on an installation's databases and a terminal of its own."""
     opened: list[Terminal] = []
 
-    def open_one(place: Installation, *words: str, **said: str) -> Terminal:
+    def open_one(place: Installation, *words: str, **environ: str) -> Terminal:
         workers = {"OPSCONSOLE_ENGINE__EXECUTOR": "processes", "OPSCONSOLE_ENGINE__WORKERS": "1"}
-        environ = os.environ | place.environ | workers | said
+        environ = os.environ | place.environ | workers | environ
         opened.append(Terminal(words, env=environ, cwd=tmp_path, columns=100, rows=30, fork_server=fork_server))
         return opened[-1]
 
@@ -69,7 +69,7 @@ def put_three_batches(place: Installation, second: str = "lingers") -> None:
 
 
 def release(place: Installation) -> None:
-    """Lets the second batch end, after a while in which the process notices what was done to it."""
+    """Lets the second batch end, after a while in which the process notices the signal."""
     time.sleep(NOTICES_SECONDS)
     counting.change(place.data, "b", "fine")
 
@@ -82,7 +82,7 @@ def at_the_second_batch(place: Installation, command: int) -> int:
 
 
 def assert_drained(place: Installation, number: int, done: int = 20) -> None:
-    """The batch in flight was committed, the run waits for its next leader, and nobody holds the lease."""
+    """The batch in flight was committed, the run waits for its next leader, and no process holds the lease."""
     run = place.service.queries.run(number)
     assert (run.state, run.counts.ok, run.counts.failed) == (RunState.INTERRUPTED, done, 0)
     assert len(counting.marks(place.data)) == done
@@ -99,7 +99,7 @@ def resumed(place: Installation, number: int) -> Run:
 
 
 def assert_resumable(place: Installation, number: int, *, calls: int = 3) -> None:
-    """Its next attempt does the rest: in all there are so many calls of job code, and one mark for each thing."""
+    """Checks that the next attempt does the rest: `calls` of job code in all, and one mark for each thing."""
     ended = resumed(place, number)
     assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 30)
     assert len(counting.marks(place.data)) == 30
@@ -107,9 +107,9 @@ def assert_resumable(place: Installation, number: int, *, calls: int = 3) -> Non
 
 
 def cpu_seconds(pid: int) -> float:
-    """How much a process has worked so far."""
-    told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+    """The CPU seconds of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # --- row 3 --------------------------------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def test_row_4_a_batch_that_does_not_end_is_not_waited_for_for_ever(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_row_4_whoever_waits_for_a_run_leaves_it_interrupted(
+def test_row_4_a_waiting_command_that_ends_leaves_it_interrupted(
     place: Installation, start: Start, number: signal.Signals, code: int
 ) -> None:
     put_three_batches(place)
@@ -325,7 +325,7 @@ def test_row_4_whoever_waits_for_a_run_leaves_it_interrupted(
     assert_resumable(place, run.id)
 
 
-# --- row 22, and a configuration that is read again -----------------------------------------------------------------
+# --- row 22, and a configuration that is reloaded -----------------------------------------------------------------
 
 EACH_HOUR = '[jobs."counting.names"]\ncron = "0 * * * *"\n'
 EACH_MINUTE = '[jobs."counting.names"]\ncron = "* * * * *"\n'
@@ -333,9 +333,10 @@ ONCE_A_YEAR = '[jobs."counting.names"]\ncron = "17 3 1 1 *"\n'
 BROKEN = '[jobs."counting.names"]\ncron = "every day"\n[jobs."counting.count"]\nbatch = 0\n'
 
 
-def told(start: Start) -> list[dict[str, str]]:
-    """What a process without a screen said."""
-    return [json.loads(line) for line in start.log.read_bytes().splitlines() if line.startswith(b"{")]
+def logged(start: Start, words: str) -> int:
+    """How many messages of a process without a screen have these words."""
+    lines = [json.loads(line) for line in start.log.read_bytes().splitlines() if line.startswith(b"{")]
+    return sum(words in line["message"] for line in lines)
 
 
 def registered(place: Installation, job: str) -> Registration:
@@ -352,7 +353,7 @@ def is_registered(place: Installation) -> bool:
 
 
 def accounted(place: Installation, job: str) -> list[OccurrenceRecord]:
-    """What became of a job's instants."""
+    """The outcomes of a job's scheduled times."""
     with place.store.reading() as db:
         return accounts.newest(db, OccurrenceFilter(job), limit=50)
 
@@ -376,13 +377,13 @@ def test_row_22_sighup_takes_a_changed_schedule_over_and_keeps_the_last_good_one
     file.write_text(ONCE_A_YEAR)
     process.send_signal(signal.SIGHUP)
     release(place)
-    eventually(lambda: any("was reloaded" in line["message"] for line in told(start)), "it has read its file again")
+    eventually(lambda: logged(start, "was reloaded") == 1, "it has reloaded its file")
     eventually(lambda: registered(place, "counting.names").cron == "17 3 1 1 *", "the new schedule is in force")
     taken_over = registered(place, "counting.names")
     ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
     file.write_text(BROKEN)
     process.send_signal(signal.SIGHUP)
-    eventually(lambda: sum("is ignored" in line["message"] for line in told(start)) == 2, "both problems are told")
+    eventually(lambda: logged(start, "is ignored") == 2, "both problems are logged")
     later = place.service.commands.wait_for_run(
         run_of(place, place.service.commands.trigger("counting.gross", DAY)), PATIENCE_SECONDS
     )
@@ -411,7 +412,7 @@ def test_row_22_a_pack_that_cannot_be_imported_is_no_reason_to_end(
 
     file.write_text('[jobs]\npacks = ["tests.packs.counting", "half_written"]\n')
     process.send_signal(signal.SIGHUP)
-    eventually(lambda: any("is ignored" in line["message"] for line in told(start)), "it says what is wrong")
+    eventually(lambda: logged(start, "is ignored") > 0, "it logs the problem")
     ended = place.service.commands.wait_for_run(
         run_of(place, place.service.commands.trigger("counting.names", DAY)), PATIENCE_SECONDS
     )
@@ -432,7 +433,7 @@ batch = 0
 [jobs."counting.absent"]
 priority = 1
 """
-SAID = (
+EXPECTED = (
     "counting.count: schedule '61 * * * *' is invalid",
     "Mars/Olympus",
     "counting.gross: batch must be 1 or more",
@@ -450,7 +451,7 @@ def test_row_52_a_configuration_that_cannot_be_used_is_refused_whole_and_nothing
     code = process.wait()
 
     assert code == 78
-    for part in SAID:
+    for part in EXPECTED:
         assert part in start.log.read_text()
     assert "Traceback" not in start.log.read_text()
     assert lease_of(place) is None

@@ -298,13 +298,13 @@ def test_row_35_what_an_error_means_is_told_by_its_state(
     counting.metadata.create_all(data.engine)
 
     with pytest.raises(SQLAlchemyError) as raised:
-        _say(data, *lines)
+        _execute(data, *lines)
     data.close()
 
     assert error_kind(raised.value) is what
 
 
-def _say(data: Database, *lines: str) -> None:
+def _execute(data: Database, *lines: str) -> None:
     with data.writing() as db:
         for line in lines:
             db.execute(text(line))
@@ -420,7 +420,7 @@ def test_row_37_a_lock_held_longer_than_the_lease_is_conceded_to_and_all_goes_on
         eventually(lambda: engine.is_leading and engine.problem is None, "it leads again")
         found = ended(place, number)
 
-    assert readable is RunState.RUNNING, "whoever looks is not kept waiting"
+    assert readable is RunState.RUNNING, "readers do not wait"
     assert (found.state, found.counts.ok, found.counts.planned) == (RunState.SUCCEEDED, 50, 50)
     assert set(counting.marks(place.data)) == expected
 
@@ -444,7 +444,7 @@ def digest(file: Path) -> str:
 
 
 def quiet_copy(folder: Path) -> Path:
-    """A store at the newest version, in one file, that nobody has open."""
+    """A store at the newest version, in one file, that no connection has open."""
     store = Store(f"sqlite:///{folder / 'store.db'}")
     migrate.upgrade(store)
     store.close()
@@ -475,12 +475,12 @@ def test_row_38_a_broken_store_is_refused_and_left_as_it_is(
         "OPSCONSOLE_JOBS__PACKS": "tests.packs.counting",
     }
 
-    told = typed(environ, *words)
+    result = typed(environ, *words)
 
-    assert told.returncode == Exit.CONFIGURATION, told.stderr
-    assert "Traceback" not in told.stderr
-    assert str(file) in told.stderr
-    assert "it was not changed, restore it from a backup" in told.stderr
+    assert result.returncode == Exit.CONFIGURATION, result.stderr
+    assert "Traceback" not in result.stderr
+    assert str(file) in result.stderr
+    assert "it was not changed, restore it from a backup" in result.stderr
     assert digest(file) == before
 
 
@@ -489,10 +489,10 @@ def test_row_38_a_broken_store_is_not_migrated(page: int, tmp_path: Path, typed:
     file = broken(quiet_copy(tmp_path), page)
     before = digest(file)
 
-    told = typed({"DATABASE_URL": f"sqlite:///{file}", "REDIS_URL": NO_REDIS}, "migrate")
+    result = typed({"DATABASE_URL": f"sqlite:///{file}", "REDIS_URL": NO_REDIS}, "migrate")
 
-    assert told.returncode not in (Exit.DONE, None)
-    assert told.stderr.startswith("opsconsole: the store ")
+    assert result.returncode not in (Exit.DONE, None)
+    assert result.stderr.startswith("opsconsole: the store ")
     assert digest(file) == before
 
 
@@ -519,7 +519,7 @@ def test_row_38_a_store_that_cannot_be_written_is_named_and_left_as_it_is(
     place.store = Store(f"sqlite:///file:{file}?mode=ro&uri=true")
 
     with place.leading() as engine:
-        eventually(lambda: engine.problem is not None, "it says why it does not lead")
+        eventually(lambda: engine.problem is not None, "it reports why it does not lead")
         problem, leads = engine.problem, engine.is_leading
 
     assert problem == "the store is unreachable: attempt to write a readonly database"
@@ -560,7 +560,7 @@ def test_row_39_a_migration_that_is_killed_leaves_nothing_and_is_completed_by_th
     between = migrate.version(store)
     store.close()
 
-    told = typed({"DATABASE_URL": empty_database_url, "REDIS_URL": NO_REDIS}, "migrate")
+    result = typed({"DATABASE_URL": empty_database_url, "REDIS_URL": NO_REDIS}, "migrate")
     store = Store(empty_database_url)
     after = migrate.version(store)
     migrate.require(store)
@@ -568,7 +568,7 @@ def test_row_39_a_migration_that_is_killed_leaves_nothing_and_is_completed_by_th
 
     assert killed.returncode == -signal.SIGKILL
     assert between is None, "not one table is there"
-    assert told.returncode == Exit.DONE, told.stderr
+    assert result.returncode == Exit.DONE, result.stderr
     assert after == migrate.NEWEST
 
 
@@ -582,7 +582,7 @@ def test_row_39_a_newer_store_is_refused_by_every_command(tmp_path: Path, typed:
     before = digest(file)
 
     for words in (("runs",), ("headless",), ("migrate",)):
-        told = typed({"DATABASE_URL": f"sqlite:///{file}", "REDIS_URL": NO_REDIS}, *words)
-        assert told.returncode == Exit.CONFIGURATION
-        assert "install a newer opsconsole" in told.stderr
+        result = typed({"DATABASE_URL": f"sqlite:///{file}", "REDIS_URL": NO_REDIS}, *words)
+        assert result.returncode == Exit.CONFIGURATION
+        assert "install a newer opsconsole" in result.stderr
     assert digest(file) == before

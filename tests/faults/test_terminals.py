@@ -1,4 +1,4 @@
-"""Rows 5, 11, 49, 50, 51, 53: keys, terminals that misbehave, logs that cannot be written, jobs that say much."""
+"""Rows 5, 11, 49, 50, 51, 53: keys, terminals that misbehave, logs that cannot be written, jobs that log too much."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ ENTER, LEFT = "\r", "\x1b[D"
 BATCHES = 8
 HELD_UP = ("1-9", "2-9")
 
-# --- a job that says much -----------------------------------------------------------------------------------------
+# --- a job that logs too much -------------------------------------------------------------------------------------
 
 LINES = 20_000
 MESSAGE = "x" * 1_000_000
 
 
 def chatter(ctx: Context, items: Items) -> None:
-    """Logs without end, and gives a reason of a megabyte for each item that fails."""
+    """Logs without end, and fails with an error of a megabyte for each item that fails."""
     for item in items:
         for number in range(LINES // len(items)):
             ctx.log(f"{item} {number} " + "y" * 200)
@@ -72,7 +72,7 @@ def put_batches(place: Installation) -> None:
 
 
 def release(place: Installation) -> None:
-    """Lets the batches end, each after a while in which the process notices what was done to it."""
+    """Lets the batches end, each after a while in which the process notices the request."""
     for item in HELD_UP:
         time.sleep(NOTICES_SECONDS)
         counting.change(place.data, item, "fine")
@@ -85,8 +85,8 @@ def begun(place: Installation) -> int:
     return number
 
 
-def asked_to_quit(terminal: Terminal, number: int, button: str) -> None:
-    """Presses q, reads the question, and presses a button."""
+def quit_with(terminal: Terminal, number: int, button: str) -> None:
+    """Presses q, waits for the dialog, and presses a button."""
     terminal.wait_for(f"run {number}")
     terminal.type("q")
     terminal.wait_for("Quit the console?")
@@ -106,7 +106,7 @@ def test_row_5_whoever_stops_what_runs_is_in_the_trail(place: Installation, open
     terminal.wait_for("leading since")
     number = begun(place)
 
-    asked_to_quit(terminal, number, "Stop them")
+    quit_with(terminal, number, "Stop them")
     release(place)
     code = terminal.ended()
 
@@ -130,10 +130,10 @@ def test_row_5_whoever_hands_over_leaves_a_process_that_finishes_the_run(
     terminal.wait_for("leading since")
     number = begun(place)
 
-    asked_to_quit(terminal, number, "Hand over")
+    quit_with(terminal, number, "Hand over")
     release(place)
     code = terminal.ended()
-    eventually(lambda: leader_of(place) not in (None, terminal.process.pid), "somebody else leads")
+    eventually(lambda: leader_of(place) not in (None, terminal.process.pid), "another process leads")
     heir = leader_of(place)
     assert heir is not None
     try:
@@ -148,7 +148,7 @@ def test_row_5_whoever_hands_over_leaves_a_process_that_finishes_the_run(
     assert ended is not None
     assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.SUCCEEDED, 2, 10 * BATCHES)
     assert len(counting.tried(place.data)) == BATCHES, "no batch was done twice"
-    eventually(lambda: not is_alive(heir), "it ends when it is told to")
+    eventually(lambda: not is_alive(heir), "it ends when it is found to")
     assert leader_of(place) is None
 
 
@@ -158,7 +158,7 @@ def test_row_5_whoever_stays_stays(place: Installation, opening: Opening) -> Non
     terminal.wait_for("leading since")
     number = begun(place)
 
-    asked_to_quit(terminal, number, "Stay")
+    quit_with(terminal, number, "Stay")
     terminal.wait_until(lambda: "Quit the console?" not in terminal.text)
     release(place)
     terminal.wait_until(lambda: place.service.queries.run(number).state is RunState.SUCCEEDED)
@@ -198,10 +198,10 @@ def test_row_11_twenty_triggers_in_a_row_are_one_run(
     made = place.service.queries.runs(limit=50)
     assert [(run.state, run.attempt) for run in made] == [(RunState.RUNNING, 1)]
     trail = place.service.queries.audit_entries(limit=100)
-    asked = len({entry.command for entry in trail})
-    assert asked <= 20
+    requests = len({entry.command for entry in trail})
+    assert requests <= 20
     refused = {entry.command for entry in trail if entry.outcome == "refused"}
-    assert len(refused) == asked - 1
+    assert len(refused) == requests - 1
 
 
 # --- rows 49 and 50 -----------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def resize(terminal: Terminal, columns: int, rows: int) -> None:
 
 
 def swallow(terminal: Terminal, seconds: float) -> None:
-    """Reads what comes within so long, without drawing it."""
+    """Reads for a while without drawing."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         if select.select([terminal._ours], [], [], left)[0]:
@@ -226,7 +226,7 @@ def a_console_before_the_minute(
     tmp_path: Path,
     seconds: float,
 ) -> Terminal:
-    """A console whose clock shows so many seconds before a minute, at which a job is due."""
+    """A console whose clock is `seconds` before a minute, at which a job is due."""
     file = tmp_path / "opsconsole.toml"
     file.write_text(EACH_MINUTE)
     ahead = (60 - time.time() % 60) - seconds
@@ -384,9 +384,9 @@ def test_row_51_runs_go_on_though_the_log_cannot_be_written(
 
 def megabytes(pid: int) -> float:
     """The most memory that a process has held."""
-    told = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    assert told is not None
-    return int(told[1]) / 1024
+    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024
 
 
 def test_row_53_a_job_that_says_much_is_cut_short(
@@ -412,12 +412,12 @@ def test_row_53_a_job_that_says_much_is_cut_short(
     terminal.type(f"\t{ENTER}")
     terminal.wait_for(f"Run {number}")
     grown = megabytes(terminal.process.pid) - before
-    lines, told = log_of(place, number), failures_of(place, number)
+    lines, found = log_of(place, number), failures_of(place, number)
 
     assert place.service.queries.run(number).counts.failed == 50
     assert len(lines) <= 1001
     assert max(len(line) for _, line in lines) < 1000
-    assert max(len(message) for message in told.values()) <= 500
+    assert max(len(message) for message in found.values()) <= 500
     assert grown < 30.0
     terminal.type("\x1b")
     terminal.read(0.3)

@@ -1,4 +1,4 @@
-"""Rows 14, 15, 21, 22 and 23: clocks that jump, days without a leader, schedules that change meanwhile."""
+"""Rows 14, 15, 21, 22 and 23: clocks that jump, days without a leader, schedules that change."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def leading(place: Installation, at: ManualClock) -> Iterator[Engine]:
     engine = Engine(place.settings, place.store, place.catalog, now=at)
     engine.start()
     eventually(lambda: engine.is_leading, "it leads")
-    eventually(lambda: is_registered(place), "the jobs are known")
+    eventually(lambda: is_registered(place), "the jobs are registered")
     try:
         yield engine
     finally:
@@ -66,13 +66,13 @@ def leading(place: Installation, at: ManualClock) -> Iterator[Engine]:
 
 
 def is_registered(place: Installation) -> bool:
-    wanted = {job.name: job.cron for job in place.catalog}
+    expected = {job.name: job.cron for job in place.catalog}
     with place.store.reading() as db:
-        known = dict(db.execute(select(jobs.c.job, jobs.c.cron)).all())
-    return {name: known.get(name) for name in wanted} == wanted
+        found = dict(db.execute(select(jobs.c.job, jobs.c.cron)).all())
+    return {name: found.get(name) for name in expected} == expected
 
 
-def told(place: Installation, job: str = HOURLY) -> list[tuple[datetime, int, str, str | None]]:
+def recorded(place: Installation, job: str = HOURLY) -> list[tuple[datetime, int, str, str | None]]:
     with place.store.reading() as db:
         query = select(occurrences.c.due_at, occurrences.c.instants, occurrences.c.state, occurrences.c.reason).where(
             occurrences.c.job == job
@@ -81,7 +81,7 @@ def told(place: Installation, job: str = HOURLY) -> list[tuple[datetime, int, st
 
 
 def instants(place: Installation, job: str = HOURLY) -> int:
-    return sum(n for _, n, _, _ in told(place, job))
+    return sum(n for _, n, _, _ in recorded(place, job))
 
 
 def all_ended(place: Installation) -> bool:
@@ -99,7 +99,7 @@ def test_row_14_a_clock_set_forward_starts_no_burst(place: Installation, days: i
         hourly = len(place.service.queries.runs(limit=99, job=HOURLY))
 
     assert hourly == 1
-    missed, ran = told(place)
+    missed, ran = recorded(place)
     assert missed[1:] == (24 * days - 1, "missed", "clock_jump")
     assert ran[1:] == (1, "late", None)
     assert len(place.service.queries.runs(limit=99)) <= 1 + 1 + 2, "one each, two of the job that catches up with two"
@@ -118,7 +118,7 @@ def test_row_15_a_clock_set_back_repeats_nothing_and_delays_nothing(place: Insta
         eventually(lambda: instants(place) == 2, "two o'clock is planned")
         eventually(lambda: all_ended(place), "it has run")
 
-    assert [n for _, n, _, _ in told(place)] == [1, 1]
+    assert [n for _, n, _, _ in recorded(place)] == [1, 1]
     assert len(place.service.queries.runs(limit=9, job=HOURLY)) == 2
 
 
@@ -131,11 +131,11 @@ def test_row_22_what_an_edited_schedule_still_owed_is_accounted_for(
     at = ManualClock(START + 5 * HOUR)
     with leading(edited, at):
         time.sleep(1.2)
-        assert told(edited) == [(START + 50 * MINUTE, 5, "missed", "not_leading")], "it does not fire at once"
+        assert recorded(edited) == [(START + 50 * MINUTE, 5, "missed", "not_leading")], "it does not fire at once"
         at.at = START + 5 * HOUR + 10 * MINUTE
         eventually(lambda: instants(edited) == 6 and all_ended(edited), "the new schedule fires")
 
-    assert told(edited)[-1] == (START + 5 * HOUR + 10 * MINUTE, 1, "ran", None)
+    assert recorded(edited)[-1] == (START + 5 * HOUR + 10 * MINUTE, 1, "ran", None)
     with edited.store.reading() as db:
         specs = db.execute(select(occurrences.c.spec).where(occurrences.c.job == HOURLY).order_by(occurrences.c.id))
         assert [spec == edited.catalog.find(HOURLY).spec for (spec,) in specs] == [False, True]
@@ -152,7 +152,7 @@ def test_row_22_a_removed_job_owes_nothing_when_it_comes_back(
     with leading(place, ManualClock(START + 50 * HOUR)):
         time.sleep(1.2)
 
-    assert told(place) == [(START + 50 * MINUTE, 5, "missed", "job_removed")]
+    assert recorded(place) == [(START + 50 * MINUTE, 5, "missed", "job_removed")]
 
 
 def test_row_23_starting_exactly_on_an_instant_runs_it_once(place: Installation) -> None:
@@ -163,7 +163,7 @@ def test_row_23_starting_exactly_on_an_instant_runs_it_once(place: Installation)
         with leading(place, at):
             eventually(lambda: instants(place) == 1 and all_ended(place), "one o'clock has run")
 
-    assert [(n, state) for _, n, state, _ in told(place)] == [(1, "ran")]
+    assert [(n, state) for _, n, state, _ in recorded(place)] == [(1, "ran")]
     assert len(place.service.queries.runs(limit=9, job=HOURLY)) == 1
 
 
@@ -172,7 +172,7 @@ def test_row_21_after_three_days_without_a_leader_every_instant_has_its_row(
 ) -> None:
     began = clock.now()
     first = start(place, "headless")
-    eventually(lambda: is_registered(place), "the jobs are known")
+    eventually(lambda: is_registered(place), "the jobs are registered")
     first.terminate()
     assert first.wait(timeout=PATIENCE_SECONDS) == 143
     # Away from the full hour, so that nothing comes due while it is looked at.
@@ -187,9 +187,9 @@ def test_row_21_after_three_days_without_a_leader_every_instant_has_its_row(
     def counted(job: str) -> int:
         environ = os.environ | place.environ
         words = ["occurrences", "--job", job, "--json", "--since", registered[job].isoformat()]
-        told = fork_server.run(words, environ, folder=tmp_path)
-        assert told.returncode == 0, told.stderr
-        return sum(each["count"] for each in json.loads(told.stdout)["totals"])
+        result = fork_server.run(words, environ, folder=tmp_path)
+        assert result.returncode == 0, result.stderr
+        return sum(each["count"] for each in json.loads(result.stdout)["totals"])
 
     for name in (HOURLY, "clockwork.nightly", "clockwork.forgetful"):
         job = place.catalog.find(name)

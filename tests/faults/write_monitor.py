@@ -1,4 +1,4 @@
-"""A write monitor inside the store's database: records who wrote what, whatever the program itself believes.
+"""A write monitor inside the store's database: records which process wrote what, independently of the program.
 
 Triggers note each change of the lease's token and of a run's state, and every write to what only the leader may write
 by a process that does not hold the lease at that moment. A process signs its connections with its number.
@@ -35,8 +35,8 @@ _SQLITE_NOW = "(julianday('now') - 2440587.5) * 86400.0"
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """The lease got a new token: which came before, whose it is, and when, in seconds since 1970."""
+class TokenChange:
+    """A change of the lease's token: the previous one, its process, and when, in seconds since 1970."""
 
     before: int | None
     token: int
@@ -45,8 +45,8 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
-    """A run got a new state, written while `token` was the lease's."""
+class Transition:
+    """A change of a run's state, written while `token` was the lease's."""
 
     run: int
     before: str | None
@@ -55,7 +55,7 @@ class Turned:
 
 
 def sign_connections() -> None:
-    """From now on this process, and those that it forks, sign their connections; on PostgreSQL they do by PGAPPNAME."""
+    """Makes this process, and those that it forks, sign their connections; on PostgreSQL PGAPPNAME does."""
 
     def sign(connection: object, _record: object) -> None:
         if isinstance(connection, sqlite3.Connection):
@@ -71,25 +71,27 @@ def install(store: Store) -> None:
             db.exec_driver_sql(statement)
 
 
-def tokens(db: Connection) -> list[Taken]:
+def tokens(db: Connection) -> list[TokenChange]:
     """Every change of the token, in order."""
-    return [Taken(*row) for row in db.execute(text("SELECT before, token, pid, at FROM monitor_tokens ORDER BY id"))]
-
-
-def states(db: Connection) -> list[Turned]:
-    """Every change of a run's state, in order."""
     return [
-        Turned(*row) for row in db.execute(text("SELECT run, before, state, token FROM monitor_states ORDER BY id"))
+        TokenChange(*row) for row in db.execute(text("SELECT before, token, pid, at FROM monitor_tokens ORDER BY id"))
     ]
 
 
-def wrongs(db: Connection) -> list[str]:
-    """What should not have been written, in sentences."""
+def states(db: Connection) -> list[Transition]:
+    """Every change of a run's state, in order."""
+    return [
+        Transition(*row) for row in db.execute(text("SELECT run, before, state, token FROM monitor_states ORDER BY id"))
+    ]
+
+
+def wrong_writes(db: Connection) -> list[str]:
+    """The writes by processes that did not lead, as sentences."""
     query = text(
         "SELECT what, writer, leader, token, count(*) FROM monitor_violations GROUP BY 1, 2, 3, 4 ORDER BY 1, 2"
     )
     return [
-        f"{what} by process {writer} while process {leader} held token {token} ({n} times)"
+        f"{what} by process {writer} while process {leader} contents token {token} ({n} times)"
         for what, writer, leader, token, n in db.execute(query)
     ]
 
