@@ -110,7 +110,7 @@ def _grouped(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, list[Any]]:
     return found
 
 
-# --- scheduled times -----------------------------------------------------------------------------------------------------
+# --- scheduled times ----------------------------------------------------------------------------------------------
 
 
 def _instants(account: Account, contents: _Contents, planned_past: datetime) -> None:

@@ -207,7 +207,7 @@ def others_of(place: Installation) -> list[Run]:
 # --- cancelling and resuming ----------------------------------------------------------------------------------------
 
 
-def test_called_off_at_two_fifths_nothing_goes_on_and_the_rest_is_done_later(place: Installation, start: Start) -> None:
+def test_a_backfill_cancelled_halfway_stops_and_can_be_resumed(place: Installation, start: Start) -> None:
     slow(place, DAYS[2:], LONG)
     number = plan(place)
     place.service.backfills.apply(number)
@@ -240,7 +240,7 @@ def at_its_second_day(place: Installation, start: Start) -> Child:
     return waiting
 
 
-def test_who_leads_for_a_backfill_of_his_own_hears_that_it_is_called_off(place: Installation, start: Start) -> None:
+def test_a_command_that_leads_for_its_backfill_ends_when_it_is_cancelled(place: Installation, start: Start) -> None:
     leading = at_its_second_day(place, start)
 
     cancelling = start(place, "backfill", "cancel", "1")
@@ -253,7 +253,7 @@ def test_who_leads_for_a_backfill_of_his_own_hears_that_it_is_called_off(place: 
     assert leader_of(place) is None
 
 
-def test_who_stops_waiting_is_told_that_it_goes_on(place: Installation, start: Start) -> None:
+def test_an_interrupted_wait_leaves_the_backfill_active(place: Installation, start: Start) -> None:
     leading = at_its_second_day(place, start)
 
     leading.send_signal(signal.SIGINT)
@@ -269,7 +269,7 @@ def test_who_stops_waiting_is_told_that_it_goes_on(place: Installation, start: S
     as_if_nothing_had_happened(place, 1)
 
 
-def test_who_waits_leads_on_with_what_was_paused_and_resumed_when_the_leader_dies(
+def test_a_waiting_command_leads_when_the_leader_dies_also_after_pause_and_resume(
     place: Installation, start: Start
 ) -> None:
     anna = start(place, "headless")

@@ -93,7 +93,7 @@ def test_every_boundary_has_a_test() -> None:
 
 
 @pytest.mark.parametrize("point", BY_A_RUN)
-def test_row_2_killed_while_a_run_goes_on(point: Point, place: Installation, start: Start) -> None:
+def test_row_2_killed_during_a_run(point: Point, place: Installation, start: Start) -> None:
     number, executor = BY_A_RUN[point]
     command = place.service.commands.trigger("counting.count", DAY)
 
@@ -116,7 +116,7 @@ def test_row_2_killed_while_a_run_goes_on(point: Point, place: Installation, sta
 
 
 @pytest.mark.parametrize("point", BY_AN_INSTANT)
-def test_row_2_killed_while_an_instant_is_planned(point: Point, place: Installation, start: Start) -> None:
+def test_row_2_killed_while_a_scheduled_time_is_planned(point: Point, place: Installation, start: Start) -> None:
     with place.leading() as engine:
         eventually(lambda: engine.is_leading, "the jobs are registered")
     at = clock.now()

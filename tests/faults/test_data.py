@@ -114,7 +114,7 @@ def _fails_alone(place: Installation, poison: Callable[[Connection], None]) -> N
     ],
     ids=["ten megabytes", "escapes", "nan", "infinity", "negative", "empty"],
 )
-def test_row_40_what_is_odd_but_can_be_written_fails_nobody(
+def test_row_40_unusual_values_that_can_be_written_fail_no_item(
     column: str, value: object, database_url: str, redis_url: str, installing: Installing
 ) -> None:
     place = school(installing, database_url, redis_url)
@@ -131,9 +131,7 @@ def test_row_40_what_is_odd_but_can_be_written_fails_nobody(
 
 @ON_SQLITE
 @pytest.mark.parametrize("id_", ["-7", "a\x1b[2Jb", "x" * 100_000, "it's:1", "a b"])
-def test_row_40_an_odd_id_harms_nobody_else(
-    id_: str, database_url: str, redis_url: str, installing: Installing
-) -> None:
+def test_row_40_an_invalid_id_fails_alone(id_: str, database_url: str, redis_url: str, installing: Installing) -> None:
     place = school(installing, database_url, redis_url)
     with place.data.writing() as db:
         db.execute(insert(users).values(id=id_, name=id_, active=True, created_at=BORN))
@@ -149,7 +147,7 @@ def test_row_40_an_odd_id_harms_nobody_else(
         assert len(message) <= 500
 
 
-def test_row_40_an_id_that_is_no_text_fails_the_run_and_says_so(
+def test_row_40_an_id_that_is_not_text_fails_the_run_with_an_error(
     tmp_path_factory: pytest.TempPathFactory, redis_url: str, installing: Installing
 ) -> None:
     place = school(installing, f"sqlite:///{tmp_path_factory.mktemp('data') / 'd.db'}", redis_url)
@@ -163,7 +161,7 @@ def test_row_40_an_id_that_is_no_text_fails_the_run_and_says_so(
 
 
 @pytest.mark.parametrize("executor", ["inline", "processes"])
-def test_row_42_nobody_to_work_on_is_told_as_such(executor: str, database_url: str, installing: Installing) -> None:
+def test_row_42_an_empty_population_is_reported(executor: str, database_url: str, installing: Installing) -> None:
     place = installing(
         database_url=database_url,
         redis_url="unix:///nowhere/redis.sock",
@@ -218,7 +216,7 @@ def things_of(installing: Installing, database_url: str) -> Installation:
     )
 
 
-def test_row_43_who_comes_or_goes_while_a_run_goes_on_changes_no_count(
+def test_row_43_items_that_appear_or_disappear_during_a_run_change_no_count(
     database_url: str, installing: Installing
 ) -> None:
     place = things_of(installing, database_url)
@@ -244,7 +242,7 @@ def test_row_43_who_comes_or_goes_while_a_run_goes_on_changes_no_count(
     assert after.counts.planned == 49 + 61
 
 
-def test_row_43_who_is_deleted_inside_a_batch_is_reported_like_the_others(
+def test_row_43_an_item_deleted_during_its_batch_is_reported(
     database_url: str, redis_url: str, installing: Installing
 ) -> None:
     place = school(installing, database_url, redis_url)

@@ -31,7 +31,7 @@ def store(database_url: str) -> Iterator[Store]:
     made.close()
 
 
-def test_an_instant_has_one_row_whoever_writes_it(store: Store) -> None:
+def test_a_scheduled_time_has_one_row_whichever_process_writes_it(store: Store) -> None:
     due = Occurrence(HOURLY, "spec", NOON, NOON, 1, OccurrenceState.DUE)
     with store.writing() as db:
         occurrences.record(db, due, token=1, at=NOON)
@@ -40,7 +40,7 @@ def test_an_instant_has_one_row_whoever_writes_it(store: Store) -> None:
         occurrences.record(db, due, token=2, at=NOON)
 
 
-def test_who_begins_to_write_to_sqlite_has_its_lock_though_nothing_is_written_yet(tmp_path: Path) -> None:
+def test_a_write_transaction_on_sqlite_takes_the_lock_at_once(tmp_path: Path) -> None:
     anna, ben = (Database(f"sqlite:///{tmp_path / 'shared.db'}") for _ in range(2))
     written = threading.Event()
 

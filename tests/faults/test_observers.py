@@ -65,7 +65,7 @@ def observing(terminal: Terminal, pid: int) -> None:
     terminal.wait_for(f"observing {socket.gethostname()}/{pid}")
 
 
-def test_row_6_who_looks_on_acts_through_the_leader(
+def test_row_6_an_observer_acts_through_the_leader(
     place: Installation,
     opening: Opening,
 ) -> None:
@@ -118,7 +118,7 @@ def test_row_6_who_looks_on_acts_through_the_leader(
     assert_restored(ben)
 
 
-def test_row_6_who_looks_on_takes_over_when_the_leader_ends(
+def test_row_6_an_observer_takes_over_when_the_leader_ends(
     place: Installation,
     opening: Opening,
 ) -> None:
@@ -140,7 +140,7 @@ def test_row_6_who_looks_on_takes_over_when_the_leader_ends(
     assert len(counting.tried(place.data, "queue.first")) == 16
 
 
-def test_row_6_who_only_observes_never_leads(
+def test_row_6_a_console_with_observe_never_leads(
     place: Installation,
     opening: Opening,
 ) -> None:
@@ -181,7 +181,7 @@ def rows(place: Installation) -> dict[str, int]:
 @pytest.mark.parametrize(
     "words", [("run", "queue.first"), ("pause", "queue.first"), ("retry", "1"), ("resume", "queue.first")]
 )
-def test_row_6_who_may_only_look_is_refused_in_a_sentence(
+def test_row_6_read_only_commands_are_refused_with_one_line(
     fork_server: ForkServer, place: Installation, start: Start, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     leader = start(place, "headless")
@@ -205,7 +205,7 @@ def test_row_6_who_may_only_look_is_refused_in_a_sentence(
     assert leader.poll() is None
 
 
-def test_row_6_who_may_only_look_is_told_so_in_the_console(
+def test_row_6_a_read_only_console_reports_refusals(
     place: Installation,
     start: Start,
     opening: Opening,

@@ -63,7 +63,7 @@ def run_of(place: Installation, command: int) -> int:
     return outcome.run
 
 
-def test_row_7_a_leader_that_was_paused_writes_nothing_when_it_goes_on(
+def test_row_7_a_leader_that_was_paused_writes_nothing_when_it_resumes(
     database_url: str, installing: Installing, start: Start
 ) -> None:
     place = make(installing, database_url)
@@ -116,7 +116,7 @@ def test_row_8_a_leader_stopped_inside_its_transaction_is_waited_for(place: Inst
     assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 30)
 
 
-def test_row_8_a_leader_that_goes_on_inside_its_transaction_commits_rightly(place: Installation, start: Start) -> None:
+def test_row_8_a_leader_that_resumes_inside_its_transaction_commits_it(place: Installation, start: Start) -> None:
     counting.put(place.data, {f"a{i:02}": "fine" for i in range(30)})
     command = place.service.commands.trigger("counting.count", DAY)
     anna = start(place, "headless", lease=SHORT, point="result_written:2:stop")

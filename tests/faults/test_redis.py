@@ -132,7 +132,7 @@ def test_row_27_what_redis_evicts_is_counted_and_stops_no_run(own_redis: Embedde
     assert {read for read in reads if read is not None} != set()
 
 
-def test_row_28_a_replica_is_named_and_asked_no_more_than_four_times(
+def test_row_28_a_replica_is_reported_and_tried_at_most_four_times(
     own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
     place = school(installing, own_redis.url, 50)
@@ -175,7 +175,7 @@ def test_row_28_a_replica_that_is_promoted_in_time_costs_no_user(
         ("~* +ping +get", "no permissions to run the 'client|set"),
     ],
 )
-def test_row_29_what_the_acl_denies_is_named_once_and_not_retried(
+def test_row_29_what_the_acl_denies_is_reported_once_and_not_retried(
     rules: str, error: str, own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
     place = school(installing, own_redis.url.replace("unix://", f"unix://ops:{SECRET}@"), 60)
@@ -208,7 +208,7 @@ def test_row_29_a_password_that_is_refused_is_not_shown(own_redis: EmbeddedRedis
     assert SECRET not in everything_shown(place, found)
 
 
-def test_row_29_redis_that_cannot_save_says_so_and_is_not_tried_again(
+def test_row_29_redis_that_cannot_save_is_reported_and_not_retried(
     own_redis: EmbeddedRedis, installing: Installing
 ) -> None:
     place = school(installing, own_redis.url, 60)

@@ -116,9 +116,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 @pytest.mark.parametrize("how", ["line cut", "SIGHUP"])
-def test_row_3_a_dropped_line_lets_the_batch_in_flight_end_and_hands_the_run_on(
-    place: Installation, opening: Opening, how: str
-) -> None:
+def test_row_3_a_dropped_line_drains_the_batch_in_flight(place: Installation, opening: Opening, how: str) -> None:
     put_three_batches(place)
     terminal = opening(place)
     terminal.wait_for("leading since")
@@ -144,7 +142,7 @@ def test_row_3_a_dropped_line_lets_the_batch_in_flight_end_and_hands_the_run_on(
 
 
 @pytest.mark.parametrize("how", ["line cut", "SIGHUP"])
-def test_row_3_a_console_told_to_continue_goes_on_without_its_terminal(
+def test_row_3_a_console_set_to_continue_runs_without_its_terminal(
     place: Installation, opening: Opening, how: str
 ) -> None:
     put_three_batches(place)
@@ -186,9 +184,7 @@ def test_row_3_a_console_told_to_continue_goes_on_without_its_terminal(
     assert (code, leader_of(place)) == (143, None)
 
 
-def test_row_3_a_console_that_goes_on_without_its_terminal_drains_at_sigterm(
-    place: Installation, opening: Opening
-) -> None:
+def test_row_3_a_console_without_its_terminal_drains_at_sigterm(place: Installation, opening: Opening) -> None:
     put_three_batches(place)
     terminal = opening(place, OPSCONSOLE_CONSOLE__ON_HANGUP="continue")
     terminal.wait_for("leading since")
@@ -290,7 +286,7 @@ def test_row_4_a_second_signal_ends_a_process_without_a_screen_at_once(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("executor", ["inline", "processes"])
-def test_row_4_a_batch_that_does_not_end_is_not_waited_for_for_ever(
+def test_row_4_a_batch_that_hangs_does_not_keep_the_process_from_ending(
     place: Installation, start: Start, executor: str
 ) -> None:
     """Worker processes are ended after the grace; a batch in the process itself only ends with it."""

@@ -103,7 +103,7 @@ def put_slow(place: Installation, *, fast: int, slow: int) -> set[tuple[str, str
 
 
 @pytest.mark.parametrize("how", [FAST, IMMEDIATE], ids=["fast", "immediate"])
-def test_row_31_a_restart_of_the_data_database_costs_nobody_anything(
+def test_row_31_a_restart_of_the_data_database_fails_no_item(
     how: signal.Signals, own_postgres: Restartable, installing: Installing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(breaker.WAIT_SECONDS, "data", 20.0)  # a third of the minute
@@ -124,7 +124,7 @@ def test_row_31_a_restart_of_the_data_database_costs_nobody_anything(
 
 
 @pytest.mark.soak
-def test_row_31_a_data_database_that_is_back_late_in_its_wait_costs_nobody_anything(
+def test_row_31_a_data_database_that_recovers_late_fails_no_item(
     own_postgres: Restartable, installing: Installing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wait = 40.0
@@ -169,9 +169,7 @@ def test_row_31_a_restart_of_the_store_hands_the_run_on(
     assert set(counting.marks(place.data)) == expected
 
 
-def test_row_32_connections_that_were_cut_while_idle_are_noticed_by_nobody(
-    own_postgres: Restartable, installing: Installing
-) -> None:
+def test_row_32_idle_connections_that_are_cut_fail_no_run(own_postgres: Restartable, installing: Installing) -> None:
     store, data = own_postgres.new_database(), own_postgres.new_database()
     place = make(installing, store, data, lease_seconds=2.0)
     counting.put(place.data, {f"a{i}": "fine" for i in range(5)})
@@ -291,7 +289,7 @@ def test_row_35_a_statement_that_takes_too_long_is_tried_with_fewer_items(
         (("DO $$ BEGIN RAISE SQLSTATE '08006'; END $$",), ErrorKind.UNREACHABLE),
     ],
 )
-def test_row_35_what_an_error_means_is_told_by_its_state(
+def test_row_35_the_sql_state_of_an_error_decides_what_it_means(
     lines: tuple[str, ...], what: ErrorKind, own_postgres: Restartable
 ) -> None:
     data = Database(own_postgres.new_database())
@@ -376,9 +374,7 @@ def test_row_36_a_data_database_without_room_fails_the_run_with_that_cause(
 
 
 @pytest.mark.parametrize("tries", [2, pytest.param(6, marks=pytest.mark.soak)])
-def test_row_36_a_run_stays_while_the_store_has_no_room_and_goes_on_after_it(
-    tries: int, installing: Installing
-) -> None:
+def test_row_36_a_run_waits_while_the_store_is_full_and_continues(tries: int, installing: Installing) -> None:
     place = make(installing, None, lease_seconds=1.0)
     counting.put(place.data, {f"a{i:05}": "fine" for i in range(3000)})
     with filling(place.settings.store_url.reveal()) as full, place.leading() as engine:
@@ -400,7 +396,7 @@ def test_row_36_a_run_stays_while_the_store_has_no_room_and_goes_on_after_it(
     assert len(counting.marks(place.data)) == 3000
 
 
-def test_row_37_a_lock_held_longer_than_the_lease_is_conceded_to_and_all_goes_on_after_it(
+def test_row_37_a_lock_held_longer_than_the_lease_ends_the_leadership_until_it_is_released(
     installing: Installing,
 ) -> None:
     place = make(installing, None, lease_seconds=1.0)

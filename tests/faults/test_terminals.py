@@ -100,7 +100,7 @@ def quit_with(terminal: Terminal, number: int, button: str) -> None:
 # --- row 5 --------------------------------------------------------------------------------------------------------
 
 
-def test_row_5_whoever_stops_what_runs_is_in_the_trail(place: Installation, opening: Opening) -> None:
+def test_row_5_stopping_runs_on_quit_is_audited(place: Installation, opening: Opening) -> None:
     put_batches(place)
     terminal = opening(place, SUDO_USER="asha")
     terminal.wait_for("leading since")
@@ -121,7 +121,7 @@ def test_row_5_whoever_stops_what_runs_is_in_the_trail(place: Installation, open
     assert_restored(terminal)
 
 
-def test_row_5_whoever_hands_over_leaves_a_process_that_finishes_the_run(
+def test_row_5_handing_over_leaves_a_process_that_finishes_the_run(
     place: Installation,
     opening: Opening,
 ) -> None:
@@ -152,7 +152,7 @@ def test_row_5_whoever_hands_over_leaves_a_process_that_finishes_the_run(
     assert leader_of(place) is None
 
 
-def test_row_5_whoever_stays_stays(place: Installation, opening: Opening) -> None:
+def test_row_5_staying_keeps_the_console_open(place: Installation, opening: Opening) -> None:
     put_batches(place)
     terminal = opening(place)
     terminal.wait_for("leading since")
@@ -317,7 +317,9 @@ def test_row_50_runs_start_while_nothing_reads_the_terminal(
 
 
 @pytest.mark.parametrize("where", ["closed pipe", "full disk"])
-def test_row_50_a_process_whose_output_nobody_takes_goes_on(place: Installation, tmp_path: Path, where: str) -> None:
+def test_row_50_a_process_whose_output_cannot_be_written_continues(
+    place: Installation, tmp_path: Path, where: str
+) -> None:
     reading, writing = os.pipe()
     if where == "full disk":
         os.close(writing)
@@ -389,7 +391,7 @@ def megabytes(pid: int) -> float:
     return int(found[1]) / 1024
 
 
-def test_row_53_a_job_that_says_much_is_cut_short(
+def test_row_53_a_job_that_logs_too_much_is_truncated(
     installing: Installing,
     tmp_path: Path,
     opening: Opening,

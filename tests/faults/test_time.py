@@ -155,7 +155,7 @@ def test_row_22_a_removed_job_owes_nothing_when_it_comes_back(
     assert recorded(place) == [(START + 50 * MINUTE, 5, "missed", "job_removed")]
 
 
-def test_row_23_starting_exactly_on_an_instant_runs_it_once(place: Installation) -> None:
+def test_row_23_starting_exactly_at_a_scheduled_time_runs_it_once(place: Installation) -> None:
     with leading(place, ManualClock(START)):
         pass
     at = ManualClock(START + 50 * MINUTE)
@@ -167,7 +167,7 @@ def test_row_23_starting_exactly_on_an_instant_runs_it_once(place: Installation)
     assert len(place.service.queries.runs(limit=9, job=HOURLY)) == 1
 
 
-def test_row_21_after_three_days_without_a_leader_every_instant_has_its_row(
+def test_row_21_after_three_days_without_a_leader_every_scheduled_time_has_a_row(
     fork_server: ForkServer, place: Installation, start: Start, tmp_path: Path
 ) -> None:
     began = clock.now()
