@@ -18,9 +18,10 @@ from typing import IO, Self
 import psycopg
 from psycopg import sql
 
-START_SECONDS = 20.0
+from tests.waiting import PATIENCE_SECONDS
+
 STARTS = 3  # another process may take the free port first
-STOP_SECONDS = 10.0
+
 OWNER = "opsconsole"
 MEMORY = "/dev/shm"  # noqa: S108 - of Linux; elsewhere the data is on disk
 MEMORY_NEEDED = 1 << 30
@@ -100,7 +101,7 @@ class PrivatePostgres:
         assert process.stdin is not None
         process.stdin.close()
         try:
-            process.wait(STOP_SECONDS)
+            process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             process.wait()
@@ -145,7 +146,7 @@ class PrivatePostgres:
         return f"postgresql+psycopg://{OWNER}:{self._password}@127.0.0.1:{self._port}/{name}"
 
     def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(self._url("postgres").replace("+psycopg", ""), autocommit=True, connect_timeout=3)
+        return psycopg.connect(self._url("postgres").replace("+psycopg", ""), autocommit=True, connect_timeout=10)
 
     def _start(self, programs: Path) -> None:
         owner = SERVER_USER if os.geteuid() == 0 else None
@@ -215,7 +216,7 @@ class PrivatePostgres:
 
     def _await(self, log: IO[bytes]) -> None:
         assert self._process is not None
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 self._connect().close()

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import Installing
 from tests.http.client import served
 from tests.http.conftest import SECRET
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference.md"
 DOCUMENTED_ADDRESS = "http://127.0.0.1:8080"
@@ -46,7 +46,7 @@ def test_every_documented_response_is_the_actual_one(installing: Installing, tmp
             actual_command = command.replace(DOCUMENTED_ADDRESS, client.address)
             environ = os.environ | {"CRON_SECRET": SECRET}
             result = subprocess.run(
-                ["sh", "-c", actual_command], env=environ, capture_output=True, check=True, timeout=30
+                ["sh", "-c", actual_command], env=environ, capture_output=True, check=True, timeout=PATIENCE_SECONDS
             )
             response = json.loads(result.stdout)
             if "run" in response:

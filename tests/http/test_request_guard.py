@@ -288,7 +288,7 @@ def test_connections_without_requests_are_limited(client: HttpClient, monkeypatc
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 5)
     with ExitStack() as connections:
         for _ in range(5):
-            connections.enter_context(socket.create_connection(client.host_and_port, timeout=10))
+            connections.enter_context(socket.create_connection(client.host_and_port, timeout=PATIENCE_SECONDS))
         with pytest.raises((ConnectionError, OSError)):
             client.get("/healthz")
 

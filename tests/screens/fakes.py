@@ -24,6 +24,7 @@ from opsconsole.service.snapshot import (
     Snapshot,
 )
 from tests.screens import past, samples
+from tests.waiting import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class FakeService:
         if self.unreachable is not None:
             raise self.unreachable
         yield from self.steps[:-1]
-        self.counting.wait(5)
+        self.counting.wait(PATIENCE_SECONDS)
         yield self.steps[-1]
 
     def clear_cache(self, selected: ClearFilter, /, *, counted: int | None = None) -> int:
@@ -135,7 +136,7 @@ class FakeService:
         return self.progress_steps.pop(0) if self.progress_steps else None
 
     def outcome(self, command: int, wait_seconds: float, /) -> Outcome | None:
-        self.answering.wait(30)
+        self.answering.wait(PATIENCE_SECONDS)
         return self.result
 
     def run_page(self, number: int, /) -> RunPage:
@@ -145,7 +146,7 @@ class FakeService:
         return self.pages[number]
 
     def runs_here(self) -> tuple[Run, ...]:
-        self.answering.wait(5)
+        self.answering.wait(PATIENCE_SECONDS)
         return self.local_runs
 
     def hand_over(self) -> None:
@@ -185,7 +186,7 @@ class FakeBackfills:
         if progress is not None:
             for n in (1, 2):
                 progress(jobs[0], n, 3)
-            self._fake.counting.wait(5)
+            self._fake.counting.wait(PATIENCE_SECONDS)
             progress(jobs[0], 3, 3)
         if self._fake.unreachable is not None:
             raise self._fake.unreachable
