@@ -43,7 +43,7 @@ class Catalog:
         """The job with that name or alias. Raises UnknownJob, which suggests similar names."""
         full_name = self._names.get(name)
         if full_name is None:
-            raise UnknownJob(name, get_close_matches(name, self._names, n=3) or list(self._jobs))
+            raise UnknownJob(name, list(self._jobs), similar=get_close_matches(name, self._names, n=3))
         return self._jobs[full_name]
 
     def cron(self, job: Job) -> Cron | None:
@@ -143,7 +143,7 @@ def _named_by(path: str) -> str:
 def _options(pack: Pack, given: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any]:
     """A pack's section of the configuration, with defaults."""
     if pack.settings is None:
-        problems += [f"{pack.name}.{key} is not a setting; [{pack.name}] has none" for key in given]
+        problems += [f"{pack.name}.{key} is not a setting; [{pack.name}] has no settings" for key in given]
         return {}
     return msgspec.structs.asdict(section(pack.name, pack.settings, given, problems))
 

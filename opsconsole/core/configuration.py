@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -126,7 +126,15 @@ def load_embedded(folder: Path, *, name: str) -> Settings:
     return load(folder=folder, environ=env, search=False)
 
 
-_EXPECTED = {"int": "a whole number", "float": "a number", "str": "a string"}
+_EXPECTED = {
+    "tuple": "a list",
+    "dict": "a section",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "Decimal": "a number",
+}
+"""What a setting must be, by a part of its type's name; the first one counts."""
 
 
 def _find(env: Mapping[str, str]) -> Path | None:
@@ -167,9 +175,14 @@ def section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[st
         try:
             valid[key] = msgspec.convert(value, types[key], strict=False)
         except msgspec.ValidationError:
-            expected = next((words for kind_of, words in _EXPECTED.items() if kind_of in str(types[key])), "a string")
-            problems.append(f"{name}.{key} must be {expected}, not {value!r}")
+            problems.append(f"{name}.{key} must be {_expected(types[key])}, not {value!r}")
     return kind(**valid)
+
+
+def _expected(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(get_args(kind))
+    return next((words for part, words in _EXPECTED.items() if part in str(kind)), "a string")
 
 
 @dataclass(frozen=True)

@@ -71,14 +71,19 @@ class BadWindow(OpsconsoleError):
 
 
 class UnknownJob(OpsconsoleError):
-    """A job name or alias that no loaded pack defines."""
+    """A job name or alias that no loaded pack defines. `packs` are given where a pack would do too."""
 
     exit_code = Exit.USAGE
 
-    def __init__(self, name: str, candidates: list[str]) -> None:
-        super().__init__(
-            f"unknown job {name!r}; available jobs: {', '.join(candidates) or 'none, because no pack is loaded'}"
-        )
+    def __init__(self, name: str, jobs: list[str], *, similar: list[str], packs: list[str] | None = None) -> None:
+        self.name, self.jobs, self.similar = name, jobs, similar
+        if similar:
+            hint = f"did you mean {' or '.join(similar)}?"
+        elif packs:
+            hint = f"the packs are {', '.join(packs)}; `opsconsole jobs` lists the jobs"
+        else:
+            hint = f"the jobs are {', '.join(jobs)}" if jobs else "no pack is loaded"
+        super().__init__(f"unknown {'job' if packs is None else 'job or pack'} {name!r}; {hint}")
 
 
 class UnknownRun(OpsconsoleError):
@@ -129,7 +134,9 @@ class NotAllowed(OpsconsoleError):
     exit_code = Exit.NOT_ALLOWED
 
     def __init__(self, verb: str) -> None:
-        super().__init__(f"{verb.replace('_', ' ')} is not allowed in read-only mode")
+        super().__init__(
+            f"{verb.replace('_', ' ')} is not allowed in read-only mode; start opsconsole without --read-only"
+        )
 
 
 class BadSeal(OpsconsoleError):

@@ -18,7 +18,7 @@ from opsconsole.authoring.run import Run, RunState, Selection, Trigger
 from opsconsole.authoring.scope import Scope
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import ErrorKind, error_kind, reason
-from opsconsole.core.errors import OpsconsoleError, Unavailable, UnknownJob
+from opsconsole.core.errors import OpsconsoleError, Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import duration
 from opsconsole.leader import backfills as backfilling
@@ -149,7 +149,7 @@ class Runner:
     def _start(self, run: Run, open_runs: Sequence[Run]) -> None:
         job = self._job(run.job)
         if job is None:
-            self._end_waiting(run, RunState.FAILED, UnknownJob(run.job, []).sentence)
+            self._end_waiting(run, RunState.FAILED, f"no loaded pack defines {run.job}")
             return
         if run.stop is not None:
             self._end_waiting(run, RunState.CANCELLED, run.stop.message)

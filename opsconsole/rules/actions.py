@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import OPEN, Run, Selection
 from opsconsole.calendar.cron import zone
 from opsconsole.calendar.windows import Window
-from opsconsole.core.errors import BadWindow, NotAllowed, Refused, StaleNotSupported
+from opsconsole.core.errors import BadWindow, NotAllowed, Refused, StaleNotSupported, UnknownJob
 from opsconsole.core.settings import Actor, Role
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState
 from opsconsole.rules.pauses import ALL, Pause
@@ -78,7 +79,7 @@ class RunEnded(Refused):
     """A run that has ended cannot be cancelled."""
 
     def __init__(self, run: Run) -> None:
-        super().__init__(f"run {run.id} has already ended: it is {run.state.value.replace('_', ' ')}")
+        super().__init__(f"run {run.id} has already ended as {run.state.value.replace('_', ' ')}")
 
 
 class WindowActive(Refused):
@@ -92,7 +93,7 @@ class PauseInPast(Refused):
     """A pause must end in the future."""
 
     def __init__(self, until: datetime) -> None:
-        super().__init__(f"the pause would end at {until:%Y-%m-%d %H:%M} UTC, which is in the past")
+        super().__init__(f"the pause would end at {until:%Y-%m-%d %H:%M %Z}, which is in the past; choose a later time")
 
 
 class NotPaused(Refused):
@@ -121,9 +122,14 @@ def check_actor(verb: Verb, actor: Actor) -> None:
 
 def pause_target(catalog: Catalog, name: str) -> str:
     """What a pause applies to: a job (by name or alias), a pack, or `all`. Raises UnknownJob."""
-    if name == ALL or any(name == pack.name for pack in catalog.packs):
+    packs = [pack.name for pack in catalog.packs]
+    if name in (ALL, *packs):
         return name
-    return catalog.find(name).name
+    try:
+        return catalog.find(name).name
+    except UnknownJob as error:
+        similar = error.similar or get_close_matches(name, packs, n=2)
+        raise UnknownJob(name, error.jobs, similar=similar, packs=packs) from None
 
 
 def parse_date(text: str) -> date:
@@ -259,4 +265,4 @@ def check_backfill_remainder(backfill: Backfill, remaining: int, overlapping: Se
 def check_cancel_backfill(backfill: Backfill) -> None:
     """Raises BackfillRefused for one that is done or cancelled. A plan can be cancelled."""
     if backfill.state is not BackfillState.PLANNED and backfill.state not in ACTIVE:
-        raise BackfillRefused(backfill.id, f"has already ended: it is {backfill.state}")
+        raise BackfillRefused(backfill.id, f"is already {backfill.state}")

@@ -138,7 +138,7 @@ def _cancelled(outcome: Mapping[str, Any]) -> str:
 
 def _paused(outcome: Mapping[str, Any]) -> str:
     until = outcome["until"]
-    how = f"until {datetime.fromisoformat(until):%Y-%m-%d %H:%M} UTC" if until else "until it is resumed"
+    how = f"until {datetime.fromisoformat(until):%Y-%m-%d %H:%M %Z}" if until else "until it is resumed"
     return f"paused {outcome['target']} {how}"
 
 

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
 import msgspec
 import pytest
@@ -31,6 +33,8 @@ class Ink(msgspec.Struct):
 
     ink: str = "black"
     pages: int = 12
+    paper: Literal["plain", "lined"] = "plain"
+    price: Decimal | None = None
 
 
 @pytest.fixture
@@ -65,26 +69,28 @@ def test_jobs_are_ordered_and_found_by_name_and_alias(packing: Packing) -> None:
     assert [job.name for job in found] == ["books.close", "books.send"]
     assert found.find("books.send") == found.find("post") == SEND
     assert "books.close" in found
-    assert found.options(SEND) == {"ink": "blue", "pages": 12}
+    assert found.options(SEND) == {"ink": "blue", "pages": 12, "paper": "plain", "price": None}
     assert cron_of(found.find(CLOSE.name)).tz == "Asia/Kolkata"
 
 
 def test_unknown_and_invalid_settings_of_a_pack_are_refused(packing: Packing) -> None:
     with pytest.raises(BadSettings) as refused:
-        load((packing(SEND),), {}, {"books": {"inc": "blue", "pages": "many"}})
+        load((packing(SEND),), {}, {"books": {"inc": "blue", "pages": "many", "paper": "pink", "price": "low"}})
 
     assert refused.value.problems == [
-        "books.inc is not a setting; [books] has ink, pages",
+        "books.inc is not a setting; [books] has ink, pages, paper, price",
         "books.pages must be a whole number, not 'many'",
+        "books.paper must be plain or lined, not 'pink'",
+        "books.price must be a number, not 'low'",
     ]
 
 
 def test_a_misspelled_job_suggests_similar_names(packing: Packing) -> None:
     found = catalog(packing(SEND, CLOSE))
 
-    with pytest.raises(UnknownJob, match=r"unknown job 'books\.clsoe'; available jobs: books\.close"):
+    with pytest.raises(UnknownJob, match=r"unknown job 'books\.clsoe'; did you mean books\.close or books\.send\?"):
         found.find("books.clsoe")
-    with pytest.raises(UnknownJob, match=r"available jobs: books\.close, books\.send"):
+    with pytest.raises(UnknownJob, match=r"the jobs are books\.close, books\.send"):
         found.find("xyzzy")
 
 

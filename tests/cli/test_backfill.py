@@ -340,7 +340,7 @@ def test_actions_that_the_state_does_not_allow_are_refused(cli: RunCli, installa
         assert "backfill 1 has already been applied: it is done" in refused(cli("backfill", "apply", "1"))
         assert "backfill 1 is not running: it is done" in refused(cli("backfill", "pause", "1"))
         assert "backfill 1 has no windows left" in refused(cli("backfill", "resume", "1"))
-        assert "backfill 1 has already ended: it is done" in refused(cli("backfill", "cancel", "1"))
+        assert "backfill 1 is already done" in refused(cli("backfill", "cancel", "1"))
     unknown = cli("backfill", "show", "7")
     assert (unknown.code, unknown.err) == (
         2,

@@ -60,5 +60,5 @@ def test_an_ended_run_cannot_be_cancelled(cli: RunCli, installation: Installatio
 
     ended, unknown = cli("cancel", str(run)), cli("cancel", "99")
 
-    assert (ended.code, ended.err) == (4, f"opsconsole: run {run} has already ended: it is succeeded\n")
+    assert (ended.code, ended.err) == (4, f"opsconsole: run {run} has already ended as succeeded\n")
     assert (unknown.code, unknown.err) == (2, "opsconsole: run 99 does not exist; `opsconsole runs` lists the newest\n")

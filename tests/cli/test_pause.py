@@ -46,9 +46,10 @@ def test_another_leader_executes_a_pause(cli: RunCli, installation: Installation
 
 
 def test_a_pause_lasts_until_a_time_in_the_jobs_zone_or_until_resumed(cli: RunCli, installation: Installation) -> None:
-    assert cli("pause", "clockwork.nightly", "--until", "2099-01-19 23:50").code == 0
+    nightly = cli("pause", "clockwork.nightly", "--until", "2099-01-19 23:50")
     assert cli("pause", "all", "--until-resumed").out == "paused all until it is resumed\n"
 
+    assert nightly.out == "paused clockwork.nightly until 2099-01-19 23:50 UTC+05:30\n"
     assert {pause.target: pause.until for pause in active_pauses(installation)} == {
         "clockwork.nightly": datetime(2099, 1, 19, 18, 20, tzinfo=UTC),
         "all": None,
@@ -93,10 +94,10 @@ def test_a_pause_in_the_past_and_an_unknown_job_are_refused(cli: RunCli, install
 
     assert (over.code, over.err) == (
         4,
-        "opsconsole: the pause would end at 2020-01-01 00:00 UTC, which is in the past\n",
+        "opsconsole: the pause would end at 2020-01-01 00:00 UTC, which is in the past; choose a later time\n",
     )
     assert unknown.code == 2
-    assert "unknown job 'clockwork.hourley'; available jobs: clockwork.hourly" in unknown.err
+    assert "unknown job or pack 'clockwork.hourley'; did you mean clockwork.hourly" in unknown.err
 
 
 def test_a_viewer_changes_nothing(cli: RunCli, installation: Installation) -> None:

@@ -163,7 +163,7 @@ def test_cancelling_ends_a_run_after_the_current_batch_and_records_who_cancelled
     assert ended.counts.planned == ended.counts.ok + ended.counts.not_reached == 6
     assert any("no batch was in flight when it ended" in line for line in log_of(place, number))
     assert again is not None
-    assert again.refused == f"run {number} has already ended: it is cancelled"
+    assert again.refused == f"run {number} has already ended as cancelled"
     assert (retried.state, retried.counts.planned) == (RunState.SUCCEEDED, ended.counts.not_reached)
     assert len(counting.marks(place.data, "queue.first")) == 6
 

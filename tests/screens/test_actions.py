@@ -97,7 +97,7 @@ def test_a_viewer_sees_all_keys_and_the_service_refuses_its_commands(verb: str, 
         for key in ("t trigger", "b backfill", "r retry", "p pause", "? help", "^p find", "q quit"):
             assert key in console.text
         await console.press(*keys)
-        await console.until(lambda: console.notice == f"{verb} is not allowed in read-only mode")
+        await console.until(lambda: console.notice == NotAllowed(verb).sentence)
         assert isinstance(console.app.screen, Dashboard)
 
     run_console(scenario, service=service)

@@ -147,7 +147,7 @@ def test_the_only_active_backfill_is_cancelled_without_choosing_it() -> None:
         for words in ("Cancel backfill 12", "reporting.daily_report 2025-12-01 to 2026-01-18 in staging", "[ No ]"):
             assert words in console.text
         await console.press("enter", "tab", "down", "x")
-        assert "backfill 11 has already ended: it is done" in console.notice
+        assert "backfill 11 is already done" in console.notice
         assert service.calls_of("cancel_backfill") == []
 
     run_console(scenario, service=service)

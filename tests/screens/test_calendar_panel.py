@@ -367,4 +367,4 @@ def test_only_an_active_backfill_can_be_cancelled() -> None:
     assert not isinstance(question, str)
     assert question.default == "No"
     assert "20 of 48 windows done." in question.sentences
-    assert backfills.cancel(past.PAST_BACKFILLS[0], "") == "backfill 11 has already ended: it is done"
+    assert backfills.cancel(past.PAST_BACKFILLS[0], "") == "backfill 11 is already done"

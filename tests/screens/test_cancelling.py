@@ -91,7 +91,7 @@ def test_cancel_on_a_jobs_row_selects_its_running_run() -> None:
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        (("down", "down", "down"), "run 4811 has already ended: it is partial"),
+        (("down", "down", "down"), "run 4811 has already ended as partial"),
         (REPORT, "reporting.daily_report has no run to cancel"),
         ((), "choose a row with the arrows or tab first"),
     ],
@@ -148,11 +148,11 @@ def test_a_run_page_that_failed_to_load_has_nothing_to_cancel() -> None:
 
 def test_cancelling_a_run_that_has_just_ended_shows_the_refusal() -> None:
     service = fakes.FakeService()
-    service.result = fakes.refused("run 4812 has already ended: it is succeeded")
+    service.result = fakes.refused("run 4812 has already ended as succeeded")
 
     async def scenario(console: Console) -> None:
         await console.press("down", "x", "left", "enter")
-        await console.until(lambda: console.notice == "refused: run 4812 has already ended: it is succeeded")
+        await console.until(lambda: console.notice == "refused: run 4812 has already ended as succeeded")
         service.error = UnknownRun(4812)
         await console.press("x", "left", "enter")
         await console.until(lambda: "run 4812 does not exist" in console.notice)
