@@ -11,10 +11,10 @@ from opsconsole import __version__
 from opsconsole.cli.commands import LazyGroup
 from opsconsole.cli.options import Options
 from opsconsole.cli.signals import install_handlers
-from opsconsole.core.errors import BadSettings, OpsconsoleError
+from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
 
 SUMMARIES = {
-    "audit": "List who requested what, and with which outcome.",
+    "audit": "List who requested what, and the outcomes.",
     "backfill": "Run past windows of jobs, oldest first.",
     "cache": "Show and clear what is cached in Redis.",
     "cancel": "Cancel a run.",
@@ -49,6 +49,12 @@ Examples:
   opsconsole pause attempts.cache_day --for 2h        skip its scheduled times for two hours
   opsconsole cache clear --user u0417                 clear the cached keys of one user
 """
+
+URL_HINTS = {
+    dependency: f"; check {dependency}.url, which `opsconsole check` prints"
+    for dependency in ("store", "data", "redis")
+}
+"""What to do about a dependency that is unreachable."""
 
 
 @click.group(
@@ -102,7 +108,8 @@ def main() -> None:
     except OpsconsoleError as error:
         if debug:
             raise
-        click.echo(f"opsconsole: {error.sentence}", err=True)
+        hint = URL_HINTS.get(error.dependency, "") if isinstance(error, Unavailable) else ""
+        click.echo(f"opsconsole: {error.sentence}{hint}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of the output has closed it; an error message would have no reader either.

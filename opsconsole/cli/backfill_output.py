@@ -114,7 +114,7 @@ def time_taken(backfill: Backfill) -> timedelta | None:
 
 
 def ranges(labelled: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Joins neighbouring windows of one kind: `2026-02-03 to 2026-02-06: 4 windows, all missing`."""
+    """Joins adjacent windows of one kind: `2026-02-03 to 2026-02-06: 4 windows, all missing`."""
     for kind, some in groupby(labelled, key=lambda pair: pair[1]):
         labels = [label for label, _ in some]
         if len(labels) == 1:

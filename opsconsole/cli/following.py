@@ -97,7 +97,7 @@ def print_waiting(command: int) -> None:
     """Prints on standard error that a command waits for a leader."""
     click.echo(
         f"command {command} is waiting: no process is leading. A console or `opsconsole headless` will carry it out; "
-        "--wait does it here",
+        "with --wait, the command carries it out itself",
         err=True,
     )
 

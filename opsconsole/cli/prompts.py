@@ -17,7 +17,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Output JSON.
 note_option = click.option("--note", default="", metavar="TEXT", help="Reason, recorded with the action.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
 wait_option = click.option(
-    "--wait", is_flag=True, help="Wait for the end and exit with its result. Does the work here if no process leads."
+    "--wait",
+    is_flag=True,
+    help="Wait for the end and exit with its result. If no process leads, do the work in this one.",
 )
 
 
@@ -56,6 +58,12 @@ def future_time(option: str, text: str | None, place: ZoneInfo, now: datetime) -
         return None if text is None else parse_future_time(text, place, now)
     except BadTime as error:
         raise click.BadParameter(error.sentence, param_hint=f"'{option}'") from None
+
+
+def check_order(since: datetime | None, until: datetime | None) -> None:
+    """Ends the command when --since is not before --until."""
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--since must be earlier than --until")
 
 
 def past_time(option: str, text: str | None, place: ZoneInfo, now: datetime) -> datetime | None:

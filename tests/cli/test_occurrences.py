@@ -106,6 +106,7 @@ def test_occurrences_are_filtered_by_state(cli: RunCli, history: dict[str, int])
     [
         (("--state", "lost"), "'lost' is not one of 'due', 'ran', 'late', 'skipped', 'missed'"),
         (("--since", "soon"), "'soon' is not a time; write it as 2026-01-19T18:20:00Z"),
+        (("--since", "1d", "--until", "2d"), "--since must be earlier than --until"),
         (("--job", "clockwork.hourley"), "unknown job 'clockwork.hourley'"),
     ],
 )

@@ -9,7 +9,7 @@ import click
 from opsconsole.authoring.occurrence import OccurrenceFilter, OccurrenceState
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import in_zone, print_json, print_table, utc
-from opsconsole.cli.prompts import json_option, past_time
+from opsconsole.cli.prompts import check_order, json_option, past_time
 from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
 from opsconsole.core.humanize import duration, timestamp
@@ -45,8 +45,8 @@ def command(
 ) -> None:
     """List scheduled times and their outcomes, with totals.
 
-    Neighbouring scheduled times with one outcome share a row; only those between --since and --until are counted. Times
-    without a zone are in the job's zone, or in UTC without --job.
+    Adjacent scheduled times with the same outcome share a row; only those between --since and --until are counted.
+    Times without a zone are in the job's zone, or in UTC without --job.
     """
     with open_service(load_settings(options)) as service:
         zone, at = service.queries.zone(job), now()
@@ -56,6 +56,7 @@ def command(
             past_time("--since", since, zone, at),
             past_time("--until", until, zone, at),
         )
+        check_order(selected.since, selected.until)
         result = service.queries.occurrences(selected, limit=limit)
     if as_json:
         print_json(

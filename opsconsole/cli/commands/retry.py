@@ -12,7 +12,15 @@ from opsconsole.cli.commands.run import follow
 from opsconsole.cli.following import exit_code, follow_run, leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, print_table, run_document, run_sentence
-from opsconsole.cli.prompts import dry_run_option, json_option, past_time, require_yes, wait_option, yes_option
+from opsconsole.cli.prompts import (
+    check_order,
+    dry_run_option,
+    json_option,
+    past_time,
+    require_yes,
+    wait_option,
+    yes_option,
+)
 from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
 from opsconsole.core.humanize import count, timestamp
@@ -86,6 +94,7 @@ def command(
                 past_time("--since", since, place, at),
                 past_time("--until", until, place, at),
             )
+            check_order(matching.since, matching.until)
             if dry_run:
                 _print_matching(service, matching, everything=everything, as_json=as_json)
             else:

@@ -1,4 +1,4 @@
-"""`audit`: who requested what, and with which outcome."""
+"""`audit`: who requested what, and the outcomes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SUMMARIES = {
 @json_option
 @click.pass_context
 def command(ctx: click.Context, limit: int, as_json: bool) -> None:
-    """List who requested what, and with which outcome.
+    """List who requested what, and the outcomes.
 
     Newest first. Each action has two rows: one for the request, one for its outcome.
     """

@@ -10,7 +10,7 @@ SUMMARIES = {
     "plan": "Plan which past windows to run.",
     "apply": "Run exactly what was planned.",
     "run": "Plan, confirm, and apply the plan.",
-    "pause": "Start no further window of a backfill.",
+    "pause": "Pause a backfill.",
     "resume": "Run the unfinished windows of a backfill.",
     "cancel": "Cancel a backfill and its active runs.",
     "list": "List the newest backfills and plans.",
@@ -23,7 +23,7 @@ SUMMARIES = {
 def command() -> None:
     """Run past windows of jobs, oldest first.
 
-    A backfill does exactly what its plan says, and is refused if something has changed since.
+    A backfill runs exactly what its plan lists, and is refused if something has changed since.
 
     \b
     Examples:

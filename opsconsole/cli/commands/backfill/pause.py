@@ -1,4 +1,4 @@
-"""`backfill pause`: starts no further window."""
+"""`backfill pause`: pauses a backfill."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from opsconsole.cli.session import open_service
 @json_option
 @click.pass_obj
 def command(options: Options, number: int, note: str, as_json: bool) -> None:
-    """Start no further window of a backfill.
+    """Pause a backfill.
 
-    Running windows are finished. `opsconsole backfill resume ID` continues.
+    Running windows finish; no further window starts. `opsconsole backfill resume ID` continues.
     """
     with open_service(load_settings(options)) as service:
         request = service.backfills.pause(number, note=note)

@@ -19,7 +19,7 @@ from opsconsole.rules.backfill_status import BackfillState
 def command(options: Options, number: int, wait: bool, as_json: bool) -> None:
     """Run the unfinished windows of a backfill.
 
-    The backfill was paused or cancelled, or windows failed. With --wait, also follows one that is running.
+    For a backfill that was paused or cancelled, or that has failed windows. With --wait, also follows a running one.
     """
     with open_service(load_settings(options), note=wait) as service:
         backfill = service.backfills.get(number)
