@@ -49,7 +49,7 @@ from opsconsole.worker.work import work
 RESULTS = Path(__file__).parent / "results"
 SUBJECT = "s1"
 GOALS = {"user look-up": 0.95, "question selection": 0.90, "session generation": 0.80, "whole response": 0.70}
-NOBODY = "unix:///nowhere/redis.sock"
+UNREACHABLE = "unix:///nowhere/redis.sock"
 
 
 @dataclass
@@ -68,16 +68,16 @@ class Pair:
     @property
     def spread(self) -> float:
         """The difference of the best and the worst round's saving."""
-        gains = [1 - fast / slow for fast, slow in zip(self.cached, self.uncached, strict=True)]
-        return max(gains) - min(gains)
+        savings = [1 - fast / slow for fast, slow in zip(self.cached, self.uncached, strict=True)]
+        return max(savings) - min(savings)
 
 
 def measure(here: Environment, *, users: int, calls: int, rounds: int) -> list[Pair]:
     """Measures every pair in interleaved calls, `rounds` times after a warm-up round."""
-    with extension_context(here, here.redis_url) as cached, extension_context(here, NOBODY) as uncached:
+    with extension_context(here, here.redis_url) as cached, extension_context(here, UNREACHABLE) as uncached:
         pairs = {name: Pair(name) for name in GOALS}
         rng = Random(7)
-        for turn in range(rounds + 1):
+        for number in range(rounds + 1):
             here.cache.flushall()
             names = [user_id(n) for n in rng.sample([n for n in range(1, users + 1) if is_active(n)], calls)]
             taken: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in GOALS}
@@ -86,7 +86,7 @@ def measure(here: Environment, *, users: int, calls: int, rounds: int) -> list[P
                     operation(cached)  # fills the cache
                     taken[name][0].append(timed(operation, cached))
                     taken[name][1].append(timed(operation, uncached))
-            if turn:
+            if number:
                 for name, (fast, slow) in taken.items():
                     pairs[name].cached.append(statistics.median(fast))
                     pairs[name].uncached.append(statistics.median(slow))
@@ -186,7 +186,7 @@ def measure_warming(here: Environment, as_of: datetime, rounds: int) -> tuple[li
     """Users per second of practice.warm_cache, and of a baseline with the same queries and plain pipelines."""
     moment = MOMENT.at(as_of, ZONE)
     rates, bare = [], []
-    for turn in range(rounds + 1):
+    for number in range(rounds + 1):
         here.cache.flushall()
         began = time.perf_counter()
         users = run_job(here, warm_cache, moment, as_of)
@@ -195,7 +195,7 @@ def measure_warming(here: Environment, as_of: datetime, rounds: int) -> tuple[li
         here.cache.flushall()
         began = time.perf_counter()
         send_bare(here, as_of, found, users)
-        if turn:
+        if number:
             rates.append(users / took)
             bare.append(users / (time.perf_counter() - began))
     return rates, bare
@@ -238,7 +238,7 @@ def measure_clearing(here: Environment, keys: int) -> list[tuple[str, float, int
         )
     here.cache.config_set("slowlog-log-slower-than", 10_000)
     cache = Cache(here.redis_url)
-    walks: dict[str, Callable[[], Any]] = {
+    scans: dict[str, Callable[[], Any]] = {
         "figures of each family": lambda: list(survey(cache.client, pack.families))[-1].scanned,
         "count one user": lambda: matching_keys(cache.client, ClearFilter(user="u0000001"), remove=False),
         "clear one user": lambda: matching_keys(cache.client, ClearFilter(user="u0000001"), remove=True),
@@ -247,15 +247,15 @@ def measure_clearing(here: Environment, keys: int) -> list[tuple[str, float, int
             cache.client, ClearFilter(family="practice.current_topics"), remove=True
         ),
     }
-    walked = []
-    for name, walk in walks.items():
+    timings = []
+    for name, scan in scans.items():
         here.cache.slowlog_reset()
         began = time.perf_counter()
-        found = walk()
-        walked.append((name, time.perf_counter() - began, found, len(here.cache.slowlog_get())))
+        found = scan()
+        timings.append((name, time.perf_counter() - began, found, len(here.cache.slowlog_get())))
     cache.close()
     here.cache.flushall()
-    return walked
+    return timings
 
 
 def matching_keys(client: redis.Redis, selection: ClearFilter, *, remove: bool) -> int:
@@ -299,9 +299,9 @@ def main() -> int:
                 "pairs": [asdict(pair) | {"faster": pair.faster} for pair in pairs],
                 "warming": {"users per second": rates, "bare": bare},
             }
-            if "walks" not in results:
-                results["walks"] = walks = measure_clearing(here, args.keys)
-                console.print(walks_table(args.keys, walks))
+            if "scans" not in results:
+                results["scans"] = scans = measure_clearing(here, args.keys)
+                console.print(scans_table(args.keys, scans))
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"caches-{began:%Y%m%dT%H%M%SZ}.json"
     file.write_text(json.dumps(results, indent=1) + "\n")
@@ -328,13 +328,13 @@ def pairs_table(title: str, pairs: list[Pair]) -> Table:
     return table
 
 
-def walks_table(keys: int, walks: list[tuple[str, float, int, int]]) -> Table:
+def scans_table(keys: int, scans: list[tuple[str, float, int, int]]) -> Table:
     """The table of scan times."""
     table = Table(title=f"{keys:,} keys in Redis", title_justify="left", show_edge=False)
     table.add_column("")
     for heading in ("s", "keys", "commands over 10 ms"):
         table.add_column(heading, justify="right")
-    for name, seconds, found, slow in walks:
+    for name, seconds, found, slow in scans:
         table.add_row(name, f"{seconds:.2f}", f"{found:,}", str(slow))
     return table
 

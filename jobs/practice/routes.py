@@ -94,8 +94,8 @@ def cache_stats(ctx: ExtensionContext, request: Request) -> Reply:
         "evicted": stats.evicted,
         "expired": stats.expired,
     }
-    walk = {"keys": survey.scanned, "of": survey.of, "whole": survey.done, "others": survey.others}
-    return Reply({"success": True, "stats": {"connected": True, **server, "families": families, "walk": walk}})
+    scan = {"keys": survey.scanned, "of": survey.of, "complete": survey.done, "others": survey.others}
+    return Reply({"success": True, "stats": {"connected": True, **server, "families": families, "scan": scan}})
 
 
 def clear_cache(ctx: ExtensionContext, request: Request) -> Reply:

@@ -53,7 +53,7 @@ def record_window(db: Connection, catalog: Catalog, run: Run, ended_at: datetime
     parent = runs.get(db, run.parent) if run.parent is not None else None
     complete = run.as_of >= run.window.end or run.as_of >= rules.scheduled_time(job, catalog.cron(job), run.window)
     seconds = (ended_at - (run.started_at or ended_at)).total_seconds()
-    windows.ended(db, run, rules.result_of(run, parent), complete=complete, seconds=seconds)
+    windows.record_end(db, run, rules.result_of(run, parent), complete=complete, seconds=seconds)
 
 
 def changes(db: Connection, catalog: Catalog, plan: Backfill, now: datetime) -> list[str]:

@@ -19,7 +19,7 @@ from opsconsole.store import Store
 
 
 class LocalEngine(Protocol):
-    """What the service needs of the engine in its process. Most processes have none and never load one."""
+    """What the service needs from the engine in its process. Most processes have none and never load one."""
 
     @property
     def problem(self) -> str | None:

@@ -14,8 +14,8 @@ from opsconsole.rules.backfill import WindowRecord, WindowState
 from opsconsole.store.tables import runs, windows
 
 
-def ended(db: Connection, run: Run, result: WindowState, *, complete: bool, seconds: float) -> None:
-    """Writes the result of a window's newest run. After a good one the stale items are unknown until the next check."""
+def record_end(db: Connection, run: Run, result: WindowState, *, complete: bool, seconds: float) -> None:
+    """Writes the result of a window's newest run. After a success, stale items are unknown until the next check."""
     values = {
         "start": run.window.start,
         "end": run.window.end,

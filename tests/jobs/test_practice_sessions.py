@@ -115,7 +115,7 @@ def test_a_category_can_be_any_text(category: str) -> None:
     assert key_part(category) != ANY
 
 
-# --- what is looked up --------------------------------------------------------------------------------------------
+# --- look-ups -----------------------------------------------------------------------------------------------------
 
 
 def test_current_topics_are_those_of_the_last_seven_days(fixture: PracticeFixture, serving: ExtensionContext) -> None:
@@ -168,7 +168,7 @@ def test_performance_covers_the_28_local_days_before_today(fixture: PracticeFixt
     fixture.solve("asha", "alg-03", midnight + 28 * DAY, status="unsolved", timing=None)
     fixture.solve("asha", "alg-03", midnight + 28 * DAY + SECOND)
     fixture.solve("asha", "geo-01", DAY, status="correct", timing=None)
-    fixture.solve("asha", "gone", DAY)
+    fixture.solve("asha", "deleted-question", DAY)
 
     performance, _ = read_learner(serving, "asha", "math")
 
@@ -178,10 +178,10 @@ def test_performance_covers_the_28_local_days_before_today(fixture: PracticeFixt
 def test_unknown_and_inactive_users_have_no_performance(
     fixture: PracticeFixture, serving: ExtensionContext, server: redis.Redis
 ) -> None:
-    fixture.enrol("gone", active=False)
+    fixture.enrol("inactive", active=False)
 
     assert read_learner(serving, "unknown", "math")[0] is None
-    assert read_learner(serving, "gone", "math")[0] is None
+    assert read_learner(serving, "inactive", "math")[0] is None
     assert server.get("user:performance:unknown") == b"null"
 
 
@@ -242,7 +242,9 @@ def test_the_session_config_sets_size_and_filters(
     }
 
 
-@pytest.mark.parametrize("config", ["no object", {"questions": -5}, {"questions": "many"}, [1], {"current": "half"}])
+@pytest.mark.parametrize(
+    "config", ["not an object", {"questions": -5}, {"questions": "many"}, [1], {"current": "half"}]
+)
 def test_an_invalid_config_is_ignored(fixture: PracticeFixture, serving: ExtensionContext, config: Any) -> None:
     fixture.configure("science", "10", config)
     learner(fixture, stream="science", grade="10")
@@ -261,9 +263,7 @@ def test_a_config_that_is_not_json_is_ignored(
     assert len(new_session(serving, "asha", "math", "s1").questions) == 20
 
 
-def test_a_question_solved_a_moment_ago_does_not_come_again(
-    fixture: PracticeFixture, serving: ExtensionContext
-) -> None:
+def test_recently_solved_questions_are_not_repeated(fixture: PracticeFixture, serving: ExtensionContext) -> None:
     fixture.enrol("asha")
     read_learner(serving, "asha", "math")
     for topic in MATHS:
@@ -277,7 +277,7 @@ def test_a_question_solved_a_moment_ago_does_not_come_again(
     ]
 
 
-def test_questions_solved_incorrectly_or_long_ago_may_come_again(
+def test_questions_solved_incorrectly_or_long_ago_may_be_repeated(
     fixture: PracticeFixture, serving: ExtensionContext
 ) -> None:
     fixture.enrol("asha")
@@ -307,12 +307,12 @@ def test_unknown_users_and_empty_subjects_have_no_session(
     fixture: PracticeFixture, serving: ExtensionContext, tools: Resources
 ) -> None:
     fixture.enrol("asha")
-    fixture.enrol("gone", active=False)
+    fixture.enrol("inactive", active=False)
 
-    for user, subject, what in (("gone", "math", "userId"), ("x", "math", "userId"), ("asha", "law", "subjectId")):
+    for user, subject, field in (("inactive", "math", "userId"), ("x", "math", "userId"), ("asha", "law", "subjectId")):
         with pytest.raises(NotFound) as missing:
             new_session(serving, user, subject, "s1")
-        assert missing.value.field == what
+        assert missing.value.field == field
     assert rows_of(tools, practice_sessions) == []
 
 
@@ -384,11 +384,11 @@ def test_changed_mastery_invalidates_the_topics(
     fixture.set_mastery("asha", "cal", 0.1)
     before = read_learner(serving, "asha", "math")[1].weak
 
-    gone = tools.cache.forget(pack.families, "topic_mastery", user=["asha"], subject=["math"])
+    of_topics = tools.cache.forget(pack.families, "topic_mastery", user=["asha"], subject=["math"])
     of_user = tools.cache.forget(pack.families, "user_performance", user=["asha"])
 
     assert (before, read_learner(serving, "asha", "math")[1].weak) == (["geo"], ["cal", "geo"])
-    assert (gone, of_user) == (3, 1)
+    assert (of_topics, of_user) == (3, 1)
 
 
 def test_the_queries_use_their_indexes(fixture: PracticeFixture, serving: ExtensionContext, tools: Resources) -> None:
@@ -480,7 +480,7 @@ def test_cache_statistics_include_each_family(
     assert weak["memory"] > 0
     assert 3590 <= weak["ttl"]["shortest"] <= weak["ttl"]["longest"] <= 3600
     assert len(stats["families"]) == len(FAMILIES)
-    assert (stats["totalKeys"], stats["walk"]) == (4, {"keys": 4, "of": 4, "whole": True, "others": 0})
+    assert (stats["totalKeys"], stats["scan"]) == (4, {"keys": 4, "of": 4, "complete": True, "others": 0})
     with pytest.raises(Unavailable):
         ask(without_cache, "GET", "/api/cache/stats")
 
@@ -516,7 +516,7 @@ def test_clearing_a_user_removes_only_its_keys(
 # --- on the screen ------------------------------------------------------------------------------------------------
 
 
-def test_the_panel_shows_each_family_also_without_redis(
+def test_the_panel_shows_each_family_with_and_without_redis(
     fixture: PracticeFixture, serving: ExtensionContext, without_cache: ExtensionContext
 ) -> None:
     learner(fixture)

@@ -39,10 +39,10 @@ class Console(NamedTuple):
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
-    async def until(self, claim: Callable[[], object]) -> None:
-        """Waits until a claim is true, for results that arrive from a thread."""
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Waits until a condition is true, for results that arrive from a thread."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not claim():
+            while not condition():
                 await self.pilot.pause(0.01)
 
 
@@ -55,26 +55,26 @@ async def opened(
     start_run: str | None = None,
 ) -> AsyncIterator[Console]:
     """A console that shows a Snapshot."""
-    answers = service or fakes.FakeService()
-    app = ConsoleApp(answers, now=lambda: samples.NOW, ascii=ascii, start_run=start_run)
+    fake = service or fakes.FakeService()
+    app = ConsoleApp(fake, now=lambda: samples.NOW, ascii=ascii, start_run=start_run)
     async with app.run_test(size=size) as pilot:
         app.show(snapshot)
         await pilot.pause()
-        yield Console(app, answers, pilot)
+        yield Console(app, fake, pilot)
 
 
 def run_console(
-    what: Callable[[Console], Awaitable[None]],
+    scenario: Callable[[Console], Awaitable[None]],
     snapshot: Snapshot = samples.BUSY,
     service: fakes.FakeService | None = None,
     size: tuple[int, int] = (80, 24),
     ascii: bool = False,  # noqa: A002 - as the application calls it
     start_run: str | None = None,
 ) -> None:
-    """Opens a console and tries something with it."""
+    """Opens a console and runs a scenario in it."""
 
-    async def tried() -> None:
+    async def run() -> None:
         async with opened(snapshot, service, size, ascii, start_run) as console:
-            await what(console)
+            await scenario(console)
 
-    asyncio.run(tried())
+    asyncio.run(run())

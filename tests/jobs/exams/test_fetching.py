@@ -72,9 +72,9 @@ def test_a_missing_exam_is_requested_once(fixture: ExamsFixture) -> None:
     fixture.users("asha")
 
     first, second = fetch(fixture), fetch(fixture)
-    strange = fetch(fixture, user="unknown")
+    unknown = fetch(fixture, user="unknown")
 
-    assert {reply.status for reply in (first, second, strange)} == {404}
+    assert {reply.status for reply in (first, second, unknown)} == {404}
     (request,) = fixture.rows(exam_requests)
     assert (request["user_id"], request["exam_type"], request["requested_by"]) == ("asha", "diagnostic", "http")
 
@@ -96,17 +96,17 @@ def test_fifty_concurrent_callers_get_fifty_different_exams(fixture: ExamsFixtur
     for n in range(50):
         fixture.exam("asha", id=f"e{n:02}", created_at=NOON + timedelta(seconds=n))
 
-    crowd = Database(database_url, pool=25)
+    shared = Database(database_url, pool=25)
 
-    def one(_: int) -> str | None:
-        with crowd.writing() as db:
+    def take_one(_: int) -> str | None:
+        with shared.writing() as db:
             found = take_oldest(db, "asha", "diagnostic", NOON)
         return None if found is None else str(found.id)
 
     with ThreadPoolExecutor(50) as callers:
-        got = list(callers.map(one, range(50)))
-    left = one(0)
-    crowd.close()
+        got = list(callers.map(take_one, range(50)))
+    left = take_one(0)
+    shared.close()
 
     assert sorted(str(each) for each in got) == [f"e{n:02}" for n in range(50)]
     assert left is None
@@ -123,9 +123,9 @@ def test_requesting_an_exam_twice_makes_one_request(fixture: ExamsFixture) -> No
     assert first.body == second.body
     assert len(fixture.rows(exam_requests)) == 1
 
-    fixture.exam("asha", "practice", id="there")
+    fixture.exam("asha", "practice", id="stored")
     third = fixture.ask("POST", REQUEST, body=body)
-    assert (third.status, third.body) == (200, {"success": True, "state": "ready", "examId": "there"})
+    assert (third.status, third.body) == (200, {"success": True, "state": "ready", "examId": "stored"})
 
 
 @pytest.mark.parametrize(
@@ -247,18 +247,18 @@ def test_migrating_creates_the_tables_with_their_policy(empty_database_url: str)
 
 
 def test_the_cron_route_starts_generation(installing: Installing, tmp_path: Any, redis_url: str) -> None:
-    place = installing(
+    installation = installing(
         database_url=f"sqlite:///{tmp_path / 'ops.db'}",
         redis_url=redis_url,
         packs="jobs.exams",
         environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
     )
-    with place.leading(), served(place) as wire:
+    with installation.leading(), served(installation) as client:
         for method in ("GET", "POST"):
-            heard = wire.request(method, "/api/cron/generate-exams")
-            assert (heard.status, heard.json["run"]["job"]) == (202, "exams.generate")
-            run = place.service.commands.wait_for_run(heard.json["run"]["id"], PATIENCE_SECONDS)
+            reply = client.request(method, "/api/cron/generate-exams")
+            assert (reply.status, reply.json["run"]["job"]) == (202, "exams.generate")
+            run = installation.service.commands.wait_for_run(reply.json["run"]["id"], PATIENCE_SECONDS)
             assert run is not None
             assert run.state is RunState.SUCCEEDED
-        assert wire.get(FETCH + "?userId=asha&examType=diagnostic").code == "no_exam"
-        assert wire.get("/api/pre-gen-analytics").json["success"] is True
+        assert client.get(FETCH + "?userId=asha&examType=diagnostic").code == "no_exam"
+        assert client.get("/api/pre-gen-analytics").json["success"] is True
