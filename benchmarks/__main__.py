@@ -120,10 +120,10 @@ def _backfill(name: str, args: argparse.Namespace, console: Console) -> dict[str
         _prepared(name, args.backfill_users, {"reporting"}, money_days=days) as (here, dates),
         running_engine(here) as engine,
     ):
-        filled = backfill.measure(here, engine, dates.paid, days, args.backfill_rounds)
+        backfilled = backfill.measure(here, engine, dates.paid, days, args.backfill_rounds)
         about = _versions(here)
-    console.print(_backfill_line(name, args, filled))
-    return about | {"backfill": asdict(filled) | {"users": args.backfill_users, "ratio to bare": filled.ratio}}
+    console.print(_backfill_line(name, args, backfilled))
+    return about | {"backfill": asdict(backfilled) | {"users": args.backfill_users, "ratio to bare": backfilled.ratio}}
 
 
 @contextmanager
@@ -186,13 +186,11 @@ def _table(title: str, measured: Measured) -> Table:
     return table
 
 
-def _backfill_line(name: str, args: argparse.Namespace, filled: Backfilled) -> str:
-    seconds, bare, planning = (
-        statistics.median(each) for each in (filled.engine_seconds, filled.bare, filled.planning)
-    )
+def _backfill_line(name: str, args: argparse.Namespace, done: Backfilled) -> str:
+    seconds, bare, planning = (statistics.median(each) for each in (done.engine_seconds, done.bare, done.planning))
     return (
-        f"{name}: {filled.days} days of {backfill.JOB} for {args.backfill_users:,} users, {filled.items:,} reports: "
-        f"{seconds:.1f} s, bare {bare:.1f} s, ratio {filled.ratio:.2f}; planning {planning:.1f} s\n"
+        f"{name}: {done.days} days of {backfill.JOB} for {args.backfill_users:,} users, {done.items:,} reports: "
+        f"{seconds:.1f} s, bare {bare:.1f} s, ratio {done.ratio:.2f}; planning {planning:.1f} s\n"
     )
 
 

@@ -27,7 +27,7 @@ def fixture(database_url: str) -> Iterator[ReportingFixture]:
     made.close()
 
 
-def filled(fixture: ReportingFixture) -> ReportingFixture:
+def with_data(fixture: ReportingFixture) -> ReportingFixture:
     """150 users over 12 days with reports, snapshots and a summary."""
     add_reporting(fixture.data, 150, UNTIL - timedelta(days=12), UNTIL)
     for job in JOBS:
@@ -51,7 +51,7 @@ def scans(fixture: ReportingFixture, statement: str, parameters: object) -> list
 
 
 def test_no_statement_of_a_batch_reads_a_whole_table(fixture: ReportingFixture) -> None:
-    filled(fixture)
+    with_data(fixture)
     executed: list[tuple[str, object]] = []
 
     def see(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
@@ -70,7 +70,7 @@ def test_no_statement_of_a_batch_reads_a_whole_table(fixture: ReportingFixture) 
 
 
 def test_late_transactions_are_found_by_their_index(fixture: ReportingFixture) -> None:
-    filled(fixture)
+    with_data(fixture)
     mine = window(daily_report, "2026-03-10")
     assert daily_report.stale is not None
     query = daily_report.stale(Scope(mine, mine.end, {}, {}))

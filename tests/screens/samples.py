@@ -140,9 +140,11 @@ JOBS = (
 )
 
 
-def _history(job: str, first: int, odd: dict[int, RunState]) -> tuple[Run, ...]:
+def _history(job: str, first: int, states: dict[int, RunState]) -> tuple[Run, ...]:
     return tuple(
-        a_run(first - i, job, odd.get(i, RunState.SUCCEEDED), started_at=ago(days=i, minutes=30), seconds=1.2 + i % 3)
+        a_run(
+            first - i, job, states.get(i, RunState.SUCCEEDED), started_at=ago(days=i, minutes=30), seconds=1.2 + i % 3
+        )
         for i in range(14)
     )
 
@@ -196,9 +198,9 @@ def paused(target: str, hours: float | None = 5, who: str = "ben", note: str = "
     return Pause(number, target, ago(hours=1), end, who, note)
 
 
-def attached(who: str, number: int = 1, face: str = "console", host: str = "web1") -> Attached:
+def attached(who: str, number: int = 1, interface: str = "console", host: str = "web1") -> Attached:
     """A process that started an hour ago."""
-    return Attached(f"{host}-{number}", who, "10.0.0.7", host, 4000 + number, face, "Dashboard", ago(hours=1), NOW)
+    return Attached(f"{host}-{number}", who, "10.0.0.7", host, 4000 + number, interface, "Dashboard", ago(hours=1), NOW)
 
 
 WAITING = Progress(

@@ -16,7 +16,7 @@ from tests.jobs.exams.fixtures import COUNTS, DOMAINS, NOON
 DAY = timedelta(days=1)
 
 
-def filled(path: Path, *cuts: int) -> list[dict[str, object]]:
+def sample_rows(path: Path, *cuts: int) -> list[dict[str, object]]:
     """The rows after writing periods that end these numbers of days after the start."""
     data = Database(f"sqlite:///{path}")
     metadata.create_all(data.engine)
@@ -31,9 +31,9 @@ def filled(path: Path, *cuts: int) -> list[dict[str, object]]:
 
 
 def test_consecutive_periods_add_up_and_include_every_kind_of_exam(tmp_path: Path) -> None:
-    whole = filled(tmp_path / "whole.db", 5)
-    parts = filled(tmp_path / "parts.db", 1, 3, 5)
-    again = filled(tmp_path / "parts.db", 5)
+    whole = sample_rows(tmp_path / "whole.db", 5)
+    parts = sample_rows(tmp_path / "parts.db", 1, 3, 5)
+    again = sample_rows(tmp_path / "parts.db", 5)
 
     stamps = ("used", "used_at")  # use after the end of a period is not known in that period
     assert [{k: v for k, v in row.items() if k not in stamps} for row in whole] == [
