@@ -45,7 +45,7 @@ def print_plan(service: Service, number: int, *, each_window: bool) -> None:
                     click.echo(f"  {'run ' if runs else 'skip'}  {line}")
     overwritten = sum(view.step.overwrites for view in steps)
     total = (
-        f"{plan.to_run:,} to run, {len(steps) - plan.to_run:,} to skip; {count(plan.items, 'item')}; {_estimate(plan)}"
+        f"{plan.to_run:,} to run, {len(steps) - plan.to_run:,} to skip; {count(plan.items, 'item')}{_estimate(plan)}"
     )
     click.echo(f"{total}; overwrites {count(overwritten, 'window') if overwritten else 'nothing'}")
     for warning in service.backfills.warnings(number):
@@ -125,8 +125,8 @@ def ranges(labelled: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 def _estimate(plan: Backfill) -> str:
     if not plan.to_run:
-        return "no time"
-    return "duration unknown" if plan.seconds is None else f"about {duration(plan.seconds)}"
+        return ""
+    return "; duration unknown" if plan.seconds is None else f"; about {duration(plan.seconds)}"
 
 
 # --- for programs ---------------------------------------------------------------------------------------------------

@@ -153,12 +153,14 @@ def short_date(local: datetime, today: datetime) -> str:
 
 
 def window_label(label: str, now: datetime, zone_name: str = "UTC", *, named: bool = True) -> str:
-    """A shorter window label: `19 Jan`, `Jan 2026`, `18:30 UTC` (with the zone if `named`); other labels unchanged."""
+    """A shorter window label: `19 Jan`, `Jan 2026`, `18:30 UTC`; without `named`, at most seven characters: `2026-01`,
+    `18:30`. Other labels are returned unchanged.
+    """
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", label):
             return short_date(datetime.fromisoformat(label).replace(tzinfo=UTC), now.astimezone(zone(zone_name)))
         if re.fullmatch(r"\d{4}-\d\d", label):
-            return f"{_MONTHS[int(label[5:]) - 1]} {label[:4]}"
+            return f"{_MONTHS[int(label[5:]) - 1]} {label[:4]}" if named else label
         if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", label):
             local, today = (at.astimezone(zone(zone_name)) for at in (datetime.fromisoformat(label), now))
             is_today = local.date() == today.date()

@@ -18,7 +18,7 @@ from screens.widgets.paint import Lines
 
 WIDTH = 72
 INNER = WIDTH - 6
-HINTS = ("enter presses · esc goes back", "esc goes back", "esc back")
+HINTS = ("enter selects · esc goes back", "esc goes back", "esc back")
 
 
 class Dialog(ModalScreen[Answer], Generic[Answer]):

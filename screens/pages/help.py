@@ -50,7 +50,9 @@ class HelpScreen(Page):
         batches += [
             _symbol(symbol, "batch") for state, symbol in symbols.BATCH.items() if state is not BatchState.REPLACED
         ]
-        bars = line("  ", Piece("▁▃█", "ok"), "  the latest runs: a higher bar took longer, a symbol did not succeed")
+        bars = line(
+            "  ", Piece("▁▃█", "ok"), "  recent runs: bar height is duration; a symbol marks an unsuccessful run"
+        )
         return [*lines, *_columns([runs[:5], runs[5:], batches], cells), bars]
 
     def action_back(self) -> None:

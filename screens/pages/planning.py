@@ -1,4 +1,4 @@
-"""The way of a plan: created beside the event loop, then applied after a question, or dropped."""
+"""The life of a plan: created beside the event loop, then applied after confirmation, or discarded."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Planning:
     def advance(self, draft: Draft, on_applied: Callable[[], None]) -> None:
         """Creates a plan; once there is one, asks for confirmation and applies it."""
         if self.draft is not None:
-            self._page.show_notice("the plan is being created; esc drops it")
+            self._page.show_notice("the plan is being created; esc discards it")
         elif self.plan is None:
             self._create(draft)
         elif self.is_requested:

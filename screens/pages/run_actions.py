@@ -21,7 +21,7 @@ class RunActionsPage(Page):
         Binding("t", "trigger", "trigger the job"),
         Binding("b", "backfill", "backfill the job"),
         Binding("x", "cancel", "cancel the run"),
-        Binding("r", "retry", "retry what failed"),
+        Binding("r", "retry", "retry failed items"),
         Binding("p", "pause", "pause the job"),
         Binding("u", "resume", "resume the job"),
     ]

@@ -115,7 +115,7 @@ def progress_lines(draft: Draft, progress: PlanProgress, cells: int) -> list[Lin
     return [
         rule(f"Planning {draft.range}", cells),
         crop(line(" ", text(status, "live")), cells),
-        line(Piece(" esc drops it", "quiet")),
+        line(Piece(" esc discards it", "quiet")),
     ]
 
 
@@ -125,7 +125,7 @@ def error_lines(message: str, cells: int, rows: int) -> list[Line]:
     return [
         rule("No plan", cells),
         *(line(" ", *each) for each in sentences),
-        line(Piece(" enter plans again · esc drops it", "quiet")),
+        line(Piece(" enter plans again · esc discards it", "quiet")),
     ]
 
 
@@ -138,7 +138,7 @@ def plan_lines(plan: Plan, cells: int, rows: int, *, is_requested: bool) -> list
     for warning in plan.warnings:
         lines.append(line(" ", Piece("◐ ", "warn"), text(warning, "warn")))
     end = "enter starts it" if backfill.to_run else "nothing to run: m selects other windows"
-    last = line(Piece(f" {'requested' if is_requested else f'{end} · esc drops it'}", "quiet"))
+    last = line(Piece(f" {'requested' if is_requested else f'{end} · esc discards it'}", "quiet"))
     if len(lines) > rows - 2:
         lines = [*lines[: rows - 3], line(Piece(f" and {len(lines) - rows + 3} more lines", "quiet"))]
     return [rule(title, cells), *(crop(each, cells) for each in lines), last]
@@ -163,12 +163,11 @@ def _followers_line(draft: Draft, after: Sequence[str], cells: int) -> Line:
 
 def _runs(plan: Plan) -> Line:
     backfill = plan.backfill
-    time = "unknown duration" if backfill.seconds is None else _about(backfill.seconds)
     nothing = "" if any(view.step.overwrites for view in plan.steps) else " · overwrites nothing"
     return line(
         Piece(" runs      ", "quiet"),
         Piece(humanize.count(backfill.to_run, "window"), "strong"),
-        f" · {humanize.count(backfill.items, 'item')} · {time}{nothing}",
+        f" · {humanize.count(backfill.items, 'item')}{_estimate(backfill)}{nothing}",
     )
 
 
@@ -191,6 +190,12 @@ def _skips(plan: Plan) -> list[Line]:
             text(f": {', '.join(shown)}{f', {more:,} for other reasons' if more else ''}"),
         )
     ]
+
+
+def _estimate(backfill: Backfill) -> str:
+    if not backfill.to_run:
+        return ""
+    return " · duration unknown" if backfill.seconds is None else f" · {_about(backfill.seconds)}"
 
 
 def _about(seconds: float) -> str:

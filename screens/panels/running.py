@@ -95,11 +95,11 @@ def _live(view: View, progress: Progress, cells: int) -> Block:
             second = line("   ", *cancel, Piece(" · ", "quiet"), *done(run.counts))
             return Block((first, ends(second, _number(run), cells)), _key(run))
         return Block((first, ends((Piece("   "), *_speed(progress)), _run_and_cause(run, 34), cells)), _key(run))
-    first = ends(_name(view, run, cells), line(right(percent, 5), right(_left(progress), 15), " "), cells)
+    first = ends(_name(view, run, cells), line(right(_left(progress), 16), " "), cells)
     if cancel:
-        return Block((first, line("   ", *cancel)), _key(run))
-    room = max(6, cells - 4 - width((*_speed(progress, False), Piece(counts))) - 5)
-    second = line("   ", *bar(part, min(20, room)), f" {counts} ", *_speed(progress, False))
+        return Block((first, ends(line("   ", *cancel), line(right(percent, 5), " "), cells)), _key(run))
+    room = max(6, cells - 4 - width((*_speed(progress, False), Piece(counts))) - 10)
+    second = line("   ", *bar(part, min(20, room)), right(percent, 5), f" {counts} ", *_speed(progress, False))
     return Block((first, second), _key(run))
 
 
@@ -152,7 +152,8 @@ def _name(view: View, run: Run, cells: int) -> Line:
     style = symbol.style if run.stop is None or run.state not in OPEN else "warn"
     is_wide = cells >= WIDE
     window = left(view.window_of(run, named=is_wide), 12 if is_wide else 7)
-    return line(" ", Piece(symbol.char, style), " ", left(run.job, 22, "strong"), " ", window, " " if is_wide else "")
+    job = left(run.job, 22 if is_wide else 21, "strong")
+    return line(" ", Piece(symbol.char, style), " ", job, " ", window, " ")
 
 
 def _speed(progress: Progress, with_ok: bool = True) -> Line:

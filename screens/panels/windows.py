@@ -59,7 +59,7 @@ def panel(
     cursor: Key | None,
 ) -> list[Line]:
     """A headline, the names of the columns, and one line for each job."""
-    period = f"the last {calendar.WEEKS} weeks, {calendar.YEARS} years for months"
+    period = f"the last {calendar.WEEKS} weeks, {calendar.YEARS} years for monthly jobs"
     subtitle = f"  {humanize.count(len(calendars), 'job')} with windows, {period}"
     title = line(" ", Piece("Backfill", "title"), Piece(subtitle, "quiet"))
     if not calendars:

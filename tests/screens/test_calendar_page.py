@@ -169,7 +169,7 @@ def test_planning_shows_progress_and_can_be_dropped() -> None:
         await console.press(*MARKED, "enter")
         await console.until(lambda: "2 of 3 windows of reporting.daily_report checked" in console.text)
         await console.press("enter")
-        assert "the plan is being created; esc drops it" in console.notice
+        assert "the plan is being created; esc discards it" in console.notice
         await console.press("escape")
         assert "Marked 2025-12-01 to 12-05" in console.text
         service.counting.set()

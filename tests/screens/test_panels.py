@@ -12,6 +12,7 @@ from rich.cells import cell_len
 
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import Counts, RunState
+from opsconsole.calendar.windows import Window
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import Finding, FindingKind, Outage, Progress, Severity, Snapshot
 from screens.panels import cursor, dashboard, health, pauses, questions, redis, running, success, upcoming
@@ -146,6 +147,16 @@ def test_times_show_their_zone_and_their_day() -> None:
 def test_window_labels_are_short(label: str, expected: str) -> None:
     now = datetime(2026, 1, 19, 19, 0, tzinfo=UTC)
     assert humanize.window_label(label, now, "Asia/Kolkata") == expected
+
+
+def test_columns_of_the_running_panel_stay_apart_where_there_is_little_room() -> None:
+    month = Window(samples.ago(days=50), samples.ago(days=19), "2025-12")
+    summary = replace(samples.a_run(4810, "reporting.monthly_summary"), window=month)
+    progress = replace(samples.running(), seconds_left=891)
+    text = plain(running.panel(view_of(replace(samples.BUSY, live=(progress,), recent=(summary,))), 54, 6))
+
+    assert " 14 min 51 s left " in text
+    assert " reporting.monthly_su… 2025-12 " in text
 
 
 def test_bars_are_full_only_when_all_is_done() -> None:
