@@ -70,7 +70,7 @@ def _store(settings: Settings) -> Iterator[str]:
     except OpsconsoleError as error:
         yield error.sentence
     except SQLAlchemyError as error:
-        yield f"store {masked(settings.store_url)}: {reason(error)}; is it running, and is the URL right?"
+        yield f"store {masked(settings.store_url)}: {reason(error)}; check that it is running and that the URL is right"
     finally:
         store.close()
 
@@ -82,7 +82,7 @@ def _data(settings: Settings, packs: tuple[Pack, ...]) -> Iterator[str]:
     try:
         yield from data_tables.differences(data, packs)
     except SQLAlchemyError as error:
-        yield f"data {masked(settings.data_url)}: {reason(error)}; is it running, and is the URL right?"
+        yield f"data {masked(settings.data_url)}: {reason(error)}; check that it is running and that the URL is right"
     finally:
         data.close()
 

@@ -128,7 +128,7 @@ def pause_target(catalog: Catalog, name: str) -> str:
     try:
         return catalog.find(name).name
     except UnknownJob as error:
-        similar = error.similar or get_close_matches(name, packs, n=2)
+        similar = get_close_matches(name, [*packs, *error.jobs], n=3) or error.similar
         raise UnknownJob(name, error.jobs, similar=similar, packs=packs) from None
 
 

@@ -37,7 +37,8 @@ def command(options: Options, run_number: int, as_json: bool) -> None:
 
 def _print_page(page: RunPage) -> None:
     run, tz = page.progress.run, page.progress.tz
-    by = "the schedule" if run.trigger is Trigger.SCHEDULE else f"{run.requested_by} ({run.trigger})"
+    how = f" ({run.trigger})" if run.trigger in (Trigger.RETRY, Trigger.BACKFILL) else ""
+    by = "the schedule" if run.trigger is Trigger.SCHEDULE else f"{run.requested_by}{how}"
     click.echo(run_sentence(run))
     click.echo(f"requested by {by}, data as of {timestamp(run.as_of, tz)}, {_attempt(run)}")
     if page.progress.waits:

@@ -62,7 +62,8 @@ def command(
             print_json(document(service, number))
         else:
             print_plan(service, number, each_window=each_window)
-            click.echo(f"apply it with `opsconsole backfill apply {number}`")
+            if service.backfills.get(number).to_run:
+                click.echo(f"apply it with `opsconsole backfill apply {number}`")
 
 
 def make_plan(
