@@ -59,6 +59,7 @@ class Scheduler:
         Raises Fenced when this process no longer leads.
         """
         now = self._now()
+        self._last_tick = now, steady()  # a clock set between the registration and the first tick has jumped, too
         with self._store.fenced(self._token) as db:
             self._register(db, now)
             registered = registrations.registrations(db)
