@@ -95,7 +95,7 @@ def _day(
     moments = sorted(int((hour + chance()) * 3600e6) for hour in hours)
     prefix = f"{user}-{day.label[2:].replace('-', '')}-"
     for n, moment in enumerate(moments):
-        # Drawn for the whole day, whatever part of it is requested.
+        # Drawn for the whole day, even if only a part of it is requested.
         question, luck, skill, slow, other = int(chance() * QUESTIONS), chance(), chance(), chance(), chance()
         solved_at = day.start + timedelta(microseconds=moment)
         if not period.start <= solved_at < period.end:

@@ -49,7 +49,7 @@ def lock(db: Connection) -> None:
 def require_available(db: Connection, run: int) -> None:
     """Raises Unavailable when the last calls of this run show that the service is down or refuses our key.
 
-    Another run makes one call first, whatever happened before.
+    Another run always makes one call first.
     """
     ended = c.outcome != Outcome.PENDING.value
     last = db.execute(

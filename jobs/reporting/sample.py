@@ -137,7 +137,7 @@ def _transactions(
                 recorded_at = day.end + timedelta(hours=9, seconds=40 * n)
             elif late and n == 0:
                 recorded_at = day.end + timedelta(seconds=rng.randrange((MAX_DELAY_DAYS - 1) * 86400))
-            # Drawn for the whole day, whatever part of it is requested.
+            # Drawn for the whole day, even if only a part of it is requested.
             rows = list(_payment(f"{prefix}{n:02}", moment, pockets_of_user, rng))
             if period.start <= recorded_at < period.end:
                 yield from ({**row, "recorded_at": recorded_at} for row in rows)

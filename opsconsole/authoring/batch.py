@@ -58,7 +58,7 @@ class Failure(msgspec.Struct, frozen=True):
 class BatchResult(msgspec.Struct):
     """The outcome of a batch; sent as JSON. `ok + failed + skipped + again` are its keys.
 
-    `broken` names an unreachable dependency and `lost` tells that the worker ended without a result; `reason` is the
+    `broken` names an unreachable dependency and `lost` means that the worker ended without a result; `reason` is the
     message for either. `ended` names that worker's process and how it ended.
     """
 

@@ -266,7 +266,7 @@ def requested_part(body: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def sample_claude() -> Iterator[None]:
-    """Until the end of the block, this process and its workers use a sample server, whatever key is configured."""
+    """Until the end of the block, this process and its workers use a sample server, and ignore a configured key."""
     server = ClaudeServer(seconds=(1.0, 6.0))
     try:
         set_for_workers(ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=server.url, NO_PROXY="127.0.0.1")

@@ -15,7 +15,7 @@ from screens.widgets.lines import EMPTY, Line, Piece, crop, line, right, text, w
 
 ANY_FAMILY = "any"
 RESULT_LINES = 11
-"""The dialog keeps its height whatever it shows."""
+"""The height of the dialog, the same for all contents."""
 FAMILY_LINES, SAMPLES, EXCLUDED_LINES = 5, 3, 2
 NOTHING_SELECTED = "type a user, a subject, a family or a date; a key has to match all of them"
 PARTIAL_DATE = "type the whole date, or none"

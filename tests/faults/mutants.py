@@ -193,7 +193,7 @@ def _noticed_by(tree: Path, tests: Sequence[str]) -> str | None:
 
 
 def _require_the_copy(tree: Path, environ: dict[str, str]) -> None:
-    """The tests must be about the copy, whatever is installed."""
+    """The tests must import the copy, not an installed package."""
     command = [sys.executable, "-c", "import opsconsole; print(opsconsole.__file__)"]
     output = subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, check=True).stdout
     if not Path(output.strip()).is_relative_to(tree):

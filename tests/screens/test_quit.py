@@ -242,7 +242,7 @@ def test_quitting_also_waits_for_runs_that_start_later() -> None:
 
 
 def test_an_interrupted_run_does_not_prevent_quitting() -> None:
-    """The service reports what this process would interrupt; a viewer quits at once, whatever runs elsewhere."""
+    """The service reports what this process would interrupt; a viewer quits at once, even if others have runs."""
 
     async def scenario(console: Console) -> None:
         await console.press("q")

@@ -41,7 +41,7 @@ def command(options: Options, users: int) -> None:
 
 
 def demo_settings(users: int) -> Settings:
-    """The demo's configuration, whatever else is configured: everything in one folder, and a deliberate mistake."""
+    """The demo's own configuration: everything in one folder, and one deliberate mistake."""
     settings = load_embedded(data_home() / f"demo-{users}", name="demo")
     return replace(settings, overrides={SMALL_BATCHES: JobOverride(batch=5)})
 

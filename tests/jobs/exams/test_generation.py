@@ -1,4 +1,4 @@
-"""Exams are stored complete or not at all, whatever the service does."""
+"""Exams are stored complete or not at all, under every fault of the service."""
 
 from __future__ import annotations
 
