@@ -101,6 +101,19 @@ class Terminal:
         self.read(0.1)
         return self.process.wait()
 
+    def quit(self) -> int:
+        """Presses q in the console, stops the run that the console may ask about, and returns the exit code.
+
+        A job that is scheduled every minute may be running whenever a test quits.
+        """
+        self.type("q")
+        self.wait_until(lambda: self.process.poll() is not None or "Quit the console?" in self.text)
+        if self.process.poll() is None:
+            self.type("\x1b[D")  # from Stay to its left neighbour, Stop them
+            self.wait_until(lambda: self.process.poll() is not None or "[ Stop them ]" in self.text)
+            self.type("\r")
+        return self.ended()
+
     @property
     def text(self) -> str:
         """The text on the screen."""

@@ -51,17 +51,6 @@ def assert_restored(terminal: Terminal) -> None:
     assert terminal.modes == terminal.modes_before
 
 
-def quit_console(terminal: Terminal) -> int:
-    """Quits, stopping a running job if there is one, and returns the exit code: one job of the demo runs minutely."""
-    terminal.type("q")
-    terminal.wait_until(lambda: terminal.process.poll() is not None or "Quit the console?" in terminal.text)
-    if terminal.process.poll() is None:
-        terminal.type("\x1b[D")  # from Stay to its left neighbour, Stop them
-        terminal.wait_for("[ Stop them ]")
-        terminal.type(ENTER)
-    return terminal.ended()
-
-
 def test_the_demo_opens_and_runs_a_triggered_job(opening: OPEN) -> None:
     terminal = opening(*DEMO, columns=120, rows=40)
     settle(terminal)
@@ -78,7 +67,7 @@ def test_the_demo_opens_and_runs_a_triggered_job(opening: OPEN) -> None:
     # The demo ran today's window when it opened; this is a second run of it, with the same failed user.
     terminal.wait_until(lambda: len(re.findall(r"cache_day +\d+ \w+ +1 failed", terminal.text)) == 2)
 
-    assert quit_console(terminal) == 0
+    assert terminal.quit() == 0
     assert_restored(terminal)
 
 
@@ -89,7 +78,7 @@ def test_a_terminal_that_is_too_small_shows_the_required_size(opening: OPEN) -> 
     terminal.wait_for("needs 80x24")
     terminal.resize(120, 40)
     terminal.wait_for("Success")
-    assert quit_console(terminal) == 0
+    assert terminal.quit() == 0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])

@@ -149,8 +149,7 @@ def test_row_6_a_console_with_observe_never_leads(
     ben = opening(place, "--observe")
     observing(ben, anna.process.pid)
 
-    anna.type("q")
-    assert anna.ended() == 0
+    assert anna.quit() == 0
     ben.wait_for("no leader")
     ben.read(3.0)
     assert leader_of(place) is None

@@ -166,8 +166,7 @@ def test_row_5_staying_keeps_the_console_open(place: Installation, opening: Open
     assert terminal.process.poll() is None
     assert place.service.queries.run(number).attempt == 1
     terminal.wait_until(lambda: f"run {number}" not in terminal.text)
-    terminal.type("q")
-    assert terminal.ended() == 0
+    assert terminal.quit() == 0
 
 
 # --- row 11 -------------------------------------------------------------------------------------------------------
@@ -281,8 +280,7 @@ def test_row_49_a_burst_of_sizes_does_not_touch_the_schedule(
         terminal.wait_for("leading since")
 
         assert set(states(place)) <= {"ran", "due"}
-        terminal.type("q")
-        assert terminal.ended() == 0
+        assert terminal.quit() == 0
         assert_restored(terminal)
     finally:
         terminal.close()
@@ -309,8 +307,7 @@ def test_row_50_runs_start_while_nothing_reads_the_terminal(
         assert set(states(place)) <= {"ran", "due"}
         terminal.resize(100, 30)
         terminal.wait_for("leading since")
-        terminal.type("q")
-        assert terminal.ended() == 0
+        assert terminal.quit() == 0
         assert_restored(terminal)
     finally:
         terminal.close()
@@ -376,8 +373,7 @@ def test_row_51_runs_go_on_though_the_log_cannot_be_written(
     assert first.state is RunState.SUCCEEDED
     ended = place.service.queries.run(number)
     assert (ended.state, ended.attempt, ended.counts.ok) == (RunState.PARTIAL, 1, 29)
-    terminal.type("q")
-    assert terminal.ended() == 0
+    assert terminal.quit() == 0
     assert_restored(terminal)
 
 
@@ -423,5 +419,4 @@ def test_row_53_a_job_that_logs_too_much_is_truncated(
     assert grown < 30.0
     terminal.type("\x1b")
     terminal.read(0.3)
-    terminal.type("q")
-    assert terminal.ended() == 0
+    assert terminal.quit() == 0
