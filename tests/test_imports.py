@@ -24,7 +24,7 @@ calendar   cron expressions, clock changes, windows
 cache      Redis: connection, families, reads and writes, clearing, statistics
 authoring  what job authors write and receive, and the values that travel
 rules      decisions as pure functions over values
-worker     one batch to one result, and the executors
+worker     everything that calls job code: batches, plannings, counts; the executors
 store      tables and queries of opsconsole's own database
 leader     lease, schedule, runs, background tasks
 service    the queries and commands behind every interface

@@ -25,7 +25,7 @@ class BatchState(StrEnum):
     NOT_REACHED = "not_reached"
 
 
-class Batch(msgspec.Struct, frozen=True):
+class Batch(msgspec.Struct, frozen=True, tag=True):
     """Everything that a worker needs to process a batch; sent as JSON."""
 
     run: int
@@ -55,7 +55,7 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
 
 
-class BatchResult(msgspec.Struct):
+class BatchResult(msgspec.Struct, tag=True):
     """The outcome of a batch; sent as JSON. `ok + failed + skipped + again` are its keys.
 
     `broken` names an unreachable dependency and `lost` means that the worker ended without a result; `reason` is the

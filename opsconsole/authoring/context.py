@@ -31,13 +31,15 @@ LOG_LINES = 20
 
 
 def how_many(data: Database, items: Select[tuple[str]] | tuple[str, ...]) -> int:
-    """The number of items. Raises Unavailable for any database error."""
+    """The number of items. Raises Unavailable, and SQLAlchemyError for a wrong query."""
     if isinstance(items, tuple):
         return len(items)
     try:
         with data.reading() as db:
             return int(db.execute(select(func.count()).select_from(items.subquery())).scalar_one())
     except SQLAlchemyError as error:
+        if error_kind(error) is ErrorKind.STATEMENT:
+            raise
         raise Unavailable("data", reason(error)) from error
 
 

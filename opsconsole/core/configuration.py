@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 FILE = "opsconsole.toml"
 PREFIX = "OPSCONSOLE_"
 DEFAULT_PACKS = ("jobs.attempts", "jobs.exams", "jobs.game", "jobs.practice", "jobs.reporting")
+LEAST_WORKER_MB = 256
+"""Less memory than this is not enough to load the packs."""
 ENTRY_POINTS = "opsconsole.packs"
 """The entry point group of packs in installed distributions."""
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -84,6 +86,9 @@ def load(
         problems.append(f"engine.executor is {engine.executor!r}; use processes or inline")
     if engine.workers < 0:
         problems.append(f"engine.workers is {engine.workers}; use 0 (a process for each processor) or more")
+    if engine.worker_memory_mb and not engine.worker_memory_mb >= LEAST_WORKER_MB:
+        least = f"use {LEAST_WORKER_MB} or more, or 0 for no limit"
+        problems.append(f"engine.worker_memory_mb is {engine.worker_memory_mb}; {least}")
     if not engine.lease_seconds > 0:
         problems.append(f"engine.lease_seconds is {engine.lease_seconds:g}; it must be more than 0")
     shared = env.get("DATABASE_URL") or EMBEDDED

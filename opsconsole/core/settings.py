@@ -71,10 +71,13 @@ class RedisSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[engine]`: how batches run, and how long a leader that does not renew its lease keeps it."""
+    """`[engine]`: how batches run, and how long a leader that does not renew its lease keeps it. `worker_memory_mb` is
+    what a worker process may allocate; 0 for any amount.
+    """
 
     executor: str = "processes"
     workers: int = 0
+    worker_memory_mb: int = 4096
     lease_seconds: float = 10.0
 
     @property
@@ -155,6 +158,7 @@ class Settings:
             "packs": list(self.packs),
             "overrides": self.overrides,
             "options": self.options,
+            "memory_mb": self.engine.worker_memory_mb,
         }
 
     def effective(self) -> dict[str, str]:
@@ -170,6 +174,7 @@ class Settings:
             "redis.url": redis,
             "engine.executor": self.engine.executor,
             "engine.workers": str(self.engine.worker_count),
+            "engine.worker_memory_mb": str(self.engine.worker_memory_mb),
             "engine.lease_seconds": f"{self.engine.lease_seconds:g}",
             "http.bind": self.http.bind or "-",
             "CRON_SECRET": str(self.http_secret or "-"),

@@ -24,7 +24,7 @@ from opsconsole.core.humanize import count
 from opsconsole.rules.actions import BACKGROUND_VERBS, Verb, check_actor
 from opsconsole.store import Store, commands, events, windows
 from opsconsole.store.commands import Command
-from opsconsole.worker import staleness
+from opsconsole.worker.counting import Counter, request
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class BackgroundTasks:
         store: Store,
         tools: Resources,
         catalog: Catalog,
+        counter: Counter,
         token: int,
         *,
         may_start_work: Callable[[], bool],
@@ -61,6 +62,7 @@ class BackgroundTasks:
         only_command: int | None = None,
     ) -> None:
         self._store, self._tools, self._catalog, self._token = store, tools, catalog, token
+        self._counter = counter
         self._now, self._only_command = now, only_command
         self._may_start_work = may_start_work
         self._stopping, self._wake = threading.Event(), threading.Event()
@@ -78,6 +80,7 @@ class BackgroundTasks:
         """Stops after the current step, and closes its connections."""
         self._stopping.set()
         self._wake.set()
+        self._counter.close()
         self._thread.join(JOIN_SECONDS)
         self._tools.close()
 
@@ -108,7 +111,8 @@ class BackgroundTasks:
             return
         name, window = due
         try:
-            stale = staleness.count(self._tools.data, self._catalog, self._catalog.find(name), window, now)
+            counting = request(self._catalog.find(name), window, min(window.end, now), stale=True)
+            stale = self._counter.count(counting)
         except OpsconsoleError as error:
             log.warning("%s %s: stale items could not be counted: %s", name, window.label, error.sentence)
             return

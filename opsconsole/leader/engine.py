@@ -24,6 +24,7 @@ from opsconsole.leader.lease import Leadership, identity
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
 from opsconsole.store import Store, audit, migrate
+from opsconsole.worker.counting import counter
 from opsconsole.worker.executor import Executor
 from opsconsole.worker.inline import Inline
 from opsconsole.worker.processes import Processes
@@ -140,10 +141,8 @@ class Engine:
         self._beat = time.monotonic() + OPENING_SECONDS
         self._leadership.keep(lost=self.wake, is_alive=self._is_alive)
         self._store.preconnect(STORE_CONNECTIONS)
-        tools = self._tools()
         runner = Runner(
             self._store,
-            tools,
             self._catalog,
             self._executor(),
             token=token,
@@ -154,10 +153,12 @@ class Engine:
         )
         scheduler = Scheduler(self._store, self._catalog, token, planned=self.wake, now=self._now)
         relay = EventRelay(self._tools(), may_start_work=lambda: self._leadership.may_start_work)
+        tools = self._tools()
         background_tasks = self._background_tasks = BackgroundTasks(
             self._store,
-            self._tools(),
+            tools,
             self._catalog,
+            counter(self._settings, self._catalog, tools),
             token,
             may_start_work=lambda: self._leadership.may_start_work,
             now=self._now,
@@ -185,7 +186,6 @@ class Engine:
             scheduler.stop()
             relay.stop()
             background_tasks.stop()
-            tools.close()
             self._leadership.release()
             reach(Point.LEASE_RELEASED)
             log.info("no longer leading with token %s", token)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,10 +16,11 @@ from opsconsole.core.breaker import CircuitBreaker, recovery_of
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import Unavailable
 from opsconsole.core.humanize import count, duration, words
-from opsconsole.leader.population_reader import Empty, Facts, Page, PopulationReader
+from opsconsole.leader.run_planner import RunPlanner
 from opsconsole.leader.run_totals import RunTotals
 from opsconsole.store import batches, runs
 from opsconsole.store.batches import Row
+from opsconsole.worker.messages import Planning, PlanningResult
 
 RETRIES_EXHAUSTED = "retries_exhausted"
 """The kind of failure of an item whose attempts all failed for reasons that may pass."""
@@ -30,9 +30,6 @@ BROKEN_BATCHES = 3
 """A job is broken when this many batches in a row fail completely, all with one kind of failure..."""
 BROKEN_BATCH_SIZE = 20
 """... and each has at least this many items."""
-PLANNING_RETRY_SECONDS = 60.0
-"""How long planning is retried while the data database is unreachable."""
-PLANNING_RETRY_WAIT_SECONDS = 2.0
 
 
 class LiveRun:
@@ -42,24 +39,12 @@ class LiveRun:
     `requested_stop` is an operator's or the schedule's request to end the run.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        job: Job,
-        read_pages: Callable[[], Iterator[Page]] | None,
-        *,
-        last_seq: int,
-        waiting: int,
-        at: datetime,
-    ) -> None:
+    def __init__(self, run: Run, job: Job, *, last_seq: int, waiting: int, at: datetime) -> None:
         self.run, self.job = run, job
+        self.planner = RunPlanner(run, job, interrupted=last_seq > 0)
         self.ending: tuple[RunState, str] | None = None
         self.requested_stop: Stop | None = None
         self._unreachable: Unavailable | None = None
-        self._read_pages = read_pages
-        self._reader = PopulationReader(read_pages) if read_pages else None
-        self._planning_failed_at: float | None = None
-        self._planning_not_before = 0.0
         self._last_seq, self._last_loaded_seq = last_seq, 0
         self._waiting = waiting
         self._ready: deque[Row] = deque()
@@ -119,58 +104,45 @@ class LiveRun:
 
     # --- planning -----------------------------------------------------------------------------------------------
 
-    @property
-    def is_planning(self) -> bool:
-        """Whether the population has not been read to its end."""
-        return self._reader is not None
+    def next_planning(self) -> Planning | None:
+        """What a worker is to read for the plan now, if anything."""
+        if self.ending or self.requested_stop:
+            return None
+        return self.planner.next_planning(time.monotonic())
 
-    def next_page(self, wait_seconds: float) -> Page | None:
-        """The prepared facts, then the next keys of the population, None after the last. Raises Empty when there are
-        none within `wait_seconds`, and what reading them raises.
-        """
-        assert self._reader is not None  # noqa: S101 - called only while planning
-        if time.monotonic() < self._planning_not_before:
-            raise Empty
-        page = self._reader.take(wait_seconds)
-        self._planning_failed_at = None
-        return page
+    def plan_from_store(self, db: Connection, at: datetime) -> None:
+        """Plans the next keys of a retry."""
+        self._plan(db, self.planner.step(db), at)
 
-    def retry_planning(self, reason: str) -> None:
-        """Retries planning soon, after an error that may pass; after a minute of errors the run fails."""
-        now = time.monotonic()
-        self.stop_planning()
-        self._planning_failed_at = self._planning_failed_at or now
-        if now - self._planning_failed_at > PLANNING_RETRY_SECONDS:
-            self.stop(RunState.FAILED, f"its population could not be read: {reason}")
-        elif self._read_pages is not None:
-            self._reader = PopulationReader(self._read_pages)
-            self._planning_not_before = now + PLANNING_RETRY_WAIT_SECONDS
-
-    def add_page(self, db: Connection, page: Page | None, at: datetime) -> None:
-        """Writes the prepared facts, or a page of keys as pending batches; None ends the planning."""
-        if isinstance(page, Facts):
-            self.run = replace(self.run, facts=page.values)
-            runs.store_facts(db, self.run.id, page.values)
+    def record_planning(self, db: Connection, result: PlanningResult, at: datetime) -> None:
+        """Writes the prepared facts, or a page of keys as pending batches."""
+        self._totals.log(db, at, *result.log)
+        keys = self.planner.take(result, time.monotonic())
+        if self.ending:
+            self._ended_workers += [f"planning: {result.ended}"] if result.ended else []
             return
-        if page is None:
-            self._reader = None
+        if result.lost is not None:
+            self._totals.log(db, at, f"planning: {result.reason}")
+        if result.facts is not None:
+            self.run = replace(self.run, facts=result.facts)
+            runs.store_facts(db, self.run.id, result.facts)
+        self._plan(db, keys, at)
+
+    def _plan(self, db: Connection, keys: list[str], at: datetime) -> None:
+        size = self.job.batch
+        self._add(db, [Row(0, keys[i : i + size]) for i in range(0, len(keys), size)])
+        self._totals.add(planned=len(keys))
+        if self.planner.is_done:
             planned = f"{count(self._totals.counts.planned, 'item')} in {count(self._batches, 'batch', 'batches')}"
             self._totals.log(db, at, planned)
-        else:
-            size = self.job.batch
-            self._add(db, [Row(0, page[i : i + size]) for i in range(0, len(page), size)])
-            self._totals.add(planned=len(page))
+        if self.planner.problem is not None:
+            self.stop(RunState.FAILED, self.planner.problem)
         self._advance(db, at)
 
     def add_log(self, db: Connection, at: datetime, *lines: str) -> None:
         """Adds lines to the run's log."""
         self._totals.log(db, at, *lines)
         self._advance(db, at)
-
-    def stop_planning(self) -> None:
-        """Stops reading the population."""
-        if self._reader is not None:
-            self._reader.close()
 
     # --- results ------------------------------------------------------------------------------------------------
 
@@ -268,11 +240,11 @@ class LiveRun:
     @property
     def is_over(self) -> bool:
         """Whether only its end is left to write."""
-        if self._in_flight:
+        if self._in_flight or self.planner.in_flight:
             return False
         if self.ending:
             return True
-        return not self.is_planning and (self._unreachable is not None or self._waiting == 0)
+        return self.planner.is_done and (self._unreachable is not None or self._waiting == 0)
 
     def end(self, db: Connection, token: int, at: datetime) -> RunState:
         """Writes the terminal state and returns it."""
@@ -337,7 +309,7 @@ class LiveRun:
             counts=self._totals.counts,
             batches_total=self._batches,
             batches_done=self._batches_done,
-            planning_done=not self.is_planning,
+            planning_done=self.planner.is_done,
             kinds=self._totals.kinds,
             metrics=self._totals.metrics,
             log_lines=self._totals.log_lines,

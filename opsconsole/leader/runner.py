@@ -4,39 +4,29 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from opsconsole import __version__
-from opsconsole.authoring.batch import Batch, BatchState
+from opsconsole.authoring.batch import BatchResult, BatchState
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Resources
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.run import Run, RunState, Selection, Trigger
-from opsconsole.authoring.scope import Scope
+from opsconsole.authoring.run import Run, RunState, Trigger
 from opsconsole.core.clock import Clock
-from opsconsole.core.database import ErrorKind, error_kind, reason
-from opsconsole.core.errors import OpsconsoleError, Unavailable
+from opsconsole.core.errors import UnknownRun
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import duration
 from opsconsole.leader import backfills as backfilling
 from opsconsole.leader.live_run import LiveRun
-from opsconsole.leader.population_reader import Empty, Facts, Page
 from opsconsole.rules.admission import admissions, predecessors
 from opsconsole.store import Store, batches, runs
 from opsconsole.worker.executor import Executor
-from opsconsole.worker.work import BadPopulation, population, prepared, stale, texts
+from opsconsole.worker.messages import PlanningResult, Work
 
 log = logging.getLogger(__name__)
 
-PAGE_KEYS = 5000
-"""How many keys are planned between two results, so that planning a large run delays nothing else."""
-MAX_PLANNING = 3
-"""How many populations are read at once: each holds a connection until its last page."""
-PAGE_WAIT_SECONDS = 0.05
-"""How long to wait for a page while no batch is in flight."""
+PLAN_SECONDS = 0.05
+"""How long a run's keys are read from the store between two results, so that planning delays nothing else."""
 MAX_RECOVERIES = 3
 """A run that is interrupted more often, without a batch done in between, is abandoned."""
 FLUSH_SECONDS = 0.25
@@ -55,7 +45,6 @@ class Runner:
     def __init__(
         self,
         store: Store,
-        tools: Resources,
         catalog: Catalog,
         executor: Executor,
         *,
@@ -65,7 +54,7 @@ class Runner:
         now: Clock,
         only_command: int | None = None,
     ) -> None:
-        self._store, self._tools, self._catalog = store, tools, catalog
+        self._store, self._catalog = store, catalog
         self._token, self._host, self._now = token, host, now
         self._may_start_work, self._only_command = may_start_work, only_command
         self._live: dict[int, LiveRun] = {}
@@ -83,6 +72,11 @@ class Runner:
         with self._store.fenced(self._token) as db:
             runs.interrupt_others(db, self._token, conceded=conceded)
         next(self._results)
+
+    @property
+    def problem(self) -> str | None:
+        """Why there are fewer workers than there should be; None while nothing is wrong."""
+        return self._executor.problem
 
     @property
     def has_freed_slot(self) -> bool:
@@ -107,7 +101,11 @@ class Runner:
             return False
         result = next(self._results)
         now = self._now()
-        if result is not None and result.run in self._live:
+        if isinstance(result, PlanningResult) and result.run in self._live:
+            with self._store.fenced(self._token) as db:
+                self._live[result.run].record_planning(db, result, now)
+            reach(Point.PAGE_PLANNED)
+        elif isinstance(result, BatchResult) and result.run in self._live:
             reach(Point.RESULT_RECEIVED)
             with self._store.fenced(self._token) as db:
                 self._live[result.run].record(db, result, now)
@@ -129,9 +127,8 @@ class Runner:
 
     def close(self) -> None:
         """Ends the executor and forgets every run."""
-        for live in self._live.values():
-            live.stop_planning()
         self._live.clear()
+        self._results.close()
         self._executor.close()
 
     def interrupt(self) -> None:
@@ -160,7 +157,6 @@ class Runner:
             live = LiveRun(
                 run,
                 job,
-                None if run.planning_done else lambda: self._pages(run, job),
                 last_seq=batches.last_seq(db, run.id),
                 waiting=batches.count_waiting(db, run.id),
                 at=self._now(),
@@ -189,13 +185,12 @@ class Runner:
 
     def _advance(self, live: LiveRun, now: datetime, *, flush: bool) -> None:
         live.check_limits(time.monotonic(), now)
-        if live.is_planning and not live.ending and self._may_plan(live):
-            self._plan_page(live, now)
+        if live.planner.needs_store and not live.ending:
+            self._plan_from_store(live, now)
         if live.needs_rows and not live.ending:
             with self._store.reading() as db:
                 live.load(db)
         if live.is_over:
-            live.stop_planning()
             with self._store.fenced(self._token) as db:
                 at = self._now()
                 state = live.end(db, self._token, at)
@@ -210,95 +205,40 @@ class Runner:
             with self._store.fenced(self._token) as db:
                 live.flush(db, now)
 
-    def _may_plan(self, live: LiveRun) -> bool:
-        planning = [each for each in self._live.values() if each.is_planning and not each.ending]
-        return live in planning[:MAX_PLANNING]
-
-    def _plan_page(self, live: LiveRun, now: datetime) -> None:
-        is_idle = not any(each.has_in_flight for each in self._live.values())
+    def _plan_from_store(self, live: LiveRun, now: datetime) -> None:
+        """Plans what the store has, for a short time: a page at a time, so that no other write waits long."""
+        end = time.monotonic() + PLAN_SECONDS
         try:
-            page = live.next_page(PAGE_WAIT_SECONDS if is_idle else 0.0)
-        except Empty:
-            return
-        except Unavailable as error:
-            live.retry_planning(error.reason)
-        except OpsconsoleError as error:
+            while live.planner.needs_store and time.monotonic() < end:
+                with self._store.fenced(self._token) as db:
+                    live.plan_from_store(db, now)
+                reach(Point.PAGE_PLANNED)
+        except UnknownRun as error:
             live.stop(RunState.FAILED, error.sentence)
-        else:
-            with self._store.fenced(self._token) as db:
-                live.add_page(db, page, now)
-            reach(Point.PAGE_PLANNED)
 
-    def _pages(self, run: Run, job: Job) -> Iterator[Page]:
-        """The prepared facts, then the keys in pages of whole batches: the population, or its parent's undone keys.
-
-        An interrupted run keeps its prepared facts, and plans only keys that are not planned yet.
-        """
-        if job.prepare is not None and not run.facts:
-            yield Facts(prepared(job, self._scope(run, job), self._tools, run.id))
-        planned: set[str] = set()
-        with self._store.reading() as db:
-            for page in batches.planned_keys(db, run.id):
-                planned.update(page)
-        size = max(1, PAGE_KEYS // job.batch) * job.batch
-        rest: list[str] = []
-        for page in self._keys(run, job):
-            rest += [key for key in page if key not in planned] if planned else page
-            whole = len(rest) // size * size
-            for i in range(0, whole, size):
-                yield rest[i : i + size]
-            rest = rest[whole:]
-        if rest:
-            yield rest
-
-    def _keys(self, run: Run, job: Job) -> Iterator[list[str]]:
-        if run.parent is not None:
-            with self._store.reading() as db:
-                if runs.get(db, run.parent).planning_done:
-                    read = batches.undone_keys if run.selection is Selection.FAILED else batches.planned_keys
-                    yield from read(db, run.parent)
-                    return
-        scope = self._scope(run, job)
-        items = stale(job, scope) if run.selection is Selection.STALE else population(job, scope)
-        if isinstance(items, tuple):
-            yield list(items)
-            return
-        try:
-            with self._tools.data.reading() as db:
-                rows = db.execution_options(stream_results=True, max_row_buffer=PAGE_KEYS).execute(items)
-                for part in rows.partitions(PAGE_KEYS):
-                    yield texts(job, [key for (key,) in part])
-        except SQLAlchemyError as error:
-            if error_kind(error) is ErrorKind.STATEMENT:
-                raise BadPopulation(job.name, f"could not be read: {reason(error)}") from error
-            raise Unavailable("data", reason(error)) from error
-
-    def _scope(self, run: Run, job: Job) -> Scope:
-        return Scope(run.window, run.as_of, {}, self._catalog.options(job))
-
-    def _feed(self) -> Generator[Batch | None, bool | None, None]:
-        """A batch of each live run in turn, so that long runs do not delay short ones. Sent True, it yields a batch
-        only of a run that has none in flight.
+    def _feed(self) -> Generator[Work | None, bool | None, None]:
+        """The planning or a batch of each live run in turn, so that long runs do not delay short ones. Sent True, it
+        yields only work of a run that has no batch in flight.
         """
         starving_only = False
         while True:
             may_start = not self._draining and self._may_start_work()
-            starving_only = bool((yield self._next_batch(starving_only) if may_start else None))
+            starving_only = bool((yield self._next_work(starving_only) if may_start else None))
 
-    def _next_batch(self, starving_only: bool) -> Batch | None:
+    def _next_work(self, starving_only: bool) -> Work | None:
         now = self._now()
         backfills_first = self._since_backfill >= BACKFILL_SHARE
         backfilled = {number for number in self._turns if self._live[number].run.trigger is Trigger.BACKFILL}
         for number in sorted(self._turns, key=lambda number: (number in backfilled) is not backfills_first):
             live = self._live[number]
-            batch = None if starving_only and live.has_in_flight else live.next_batch(now)
-            if batch is not None:
+            work = None if starving_only and live.has_in_flight else live.next_planning() or live.next_batch(now)
+            if work is not None:
                 self._turns.remove(number)
                 self._turns.append(number)
                 self._since_backfill = 0 if number in backfilled else self._since_backfill + bool(backfilled)
-                return batch
+                return work
         return None
 
-    def _is_stopped(self, batch: Batch) -> bool:
-        live = self._live.get(batch.run)
+    def _is_stopped(self, work: Work) -> bool:
+        live = self._live.get(work.run)
         return live is None or live.ending is not None

@@ -16,6 +16,7 @@ from opsconsole.core.database import Connection, reason
 from opsconsole.core.errors import Unavailable
 from opsconsole.core.settings import Settings
 from opsconsole.store import Store
+from opsconsole.worker.counting import Counter
 
 
 class LocalEngine(Protocol):
@@ -39,12 +40,15 @@ class LocalEngine(Protocol):
 
 @dataclass
 class Backend:
-    """`engine` is the one in this process, if any. A reload of the configuration replaces `settings` and `catalog`."""
+    """`engine` is the one in this process, if any. A reload of the configuration replaces `settings`, `catalog` and
+    `counter`.
+    """
 
     settings: Settings
     store: Store
     catalog: Catalog
     resources: Resources
+    counter: Counter
     now: Clock
     engine: LocalEngine | None = None
 

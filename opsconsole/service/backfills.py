@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from opsconsole.authoring.context import how_many
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import RunState, Selection
-from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.cron import zone
 from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.database import Connection
@@ -24,8 +22,8 @@ from opsconsole.service.backend import Backend
 from opsconsole.service.commands import POLL_SECONDS, Commands
 from opsconsole.service.wording import short_lived_results
 from opsconsole.store import backfills, runs, windows
-from opsconsole.worker import staleness
-from opsconsole.worker.work import BadPopulation, population
+from opsconsole.worker import counting
+from opsconsole.worker.counting import CannotCount
 
 PlanProgress = Callable[[str, int, int], None]
 """Called with a job's name, how many of its windows have been checked for stale items, and out of how many."""
@@ -138,7 +136,8 @@ class Backfills:
         progress: PlanProgress | None = None,
     ) -> int:
         """Stores a plan for these jobs' windows between two dates, both included; returns its number. With
-        `stop_on_failure` a failed window pauses the rest. Raises UnknownJob, NotBackfillable, BadWindow, Unavailable.
+        `stop_on_failure` a failed window pauses the rest. Raises UnknownJob, NotBackfillable, BadWindow, Unavailable,
+        CannotCount.
         """
         catalog, now = self._backend.catalog, self._backend.now()
         ordered = backfill.in_order({catalog.find(name).name: catalog.find(name) for name in jobs}.values())
@@ -177,7 +176,7 @@ class Backfills:
         with_data = (WindowState.FRESH, WindowState.STALE, WindowState.MISSING)
         unchecked = [each.window for each in surveyed if each.record.checked_at is None and each.state in with_data]
         for n, window in enumerate(unchecked, 1):
-            stale = staleness.count(self._backend.resources.data, self._backend.catalog, job, window, now)
+            stale = self._backend.counter.count(counting.request(job, window, min(window.end, now), stale=True))
             with self._backend.writing() as db:
                 windows.record_check(db, job.name, window, stale, now)
             if progress is not None:
@@ -189,10 +188,9 @@ class Backfills:
         return backfill.pace(newest)
 
     def _count_items(self, job: Job, window: Window, now: datetime) -> int:
-        scope = Scope(window, min(window.end, now), {}, self._backend.catalog.options(job))
         try:
-            return how_many(self._backend.resources.data, population(job, scope))
-        except (BadPopulation, Unavailable):
+            return self._backend.counter.count(counting.request(job, window, min(window.end, now)))
+        except (CannotCount, Unavailable):
             return 0  # only an estimate; the run will report the problem
 
     # --- requests -----------------------------------------------------------------------------------------------

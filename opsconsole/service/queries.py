@@ -7,11 +7,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from opsconsole.authoring.context import ExtensionContext, how_many
+from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.occurrence import OccurrenceFilter
 from opsconsole.authoring.pack import Pack
 from opsconsole.authoring.run import Run, RunFilter, RunState, Selection
-from opsconsole.authoring.scope import Scope
 from opsconsole.cache import clearing
 from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
@@ -25,7 +24,7 @@ from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
 from opsconsole.store import audit, logs, pauses, runs
 from opsconsole.store.logs import LogLine
-from opsconsole.worker.work import population, stale
+from opsconsole.worker import counting
 
 LOG_PAGE = 1000
 """Log lines per page."""
@@ -75,14 +74,12 @@ class Queries:
 
     def preview(self, job: str, day: str | None = None, *, only: Selection = Selection.ALL) -> Preview:
         """What a trigger would do now: its window and its number of items. Raises BadWindow, UnknownJob,
-        StaleNotSupported, Unavailable.
+        StaleNotSupported, Unavailable, CannotCount.
         """
         backend = self._backend
         found, now = backend.catalog.find(job), backend.now()
         window = actions.trigger_window(found, day, now)
-        scope = Scope(window, now, {}, backend.catalog.options(found))
-        selected = stale(found, scope) if only is Selection.STALE else population(found, scope)
-        items = how_many(backend.resources.data, selected)
+        items = backend.counter.count(counting.request(found, window, now, stale=only is Selection.STALE))
         return Preview(found.name, window, found.tz, items, backend.settings.console.environment)
 
     # --- schedules ----------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from opsconsole.service.sampler import Sampler
 from opsconsole.service.snapshot import Snapshot
 from opsconsole.store import Store, runs
 from opsconsole.store.presence import Attached
+from opsconsole.worker.counting import counter
 
 
 class CannotHandOver(Refused):
@@ -47,7 +48,8 @@ class Service:
     ) -> None:
         assert settings.redis_url is not None  # noqa: S101 - the session sets a URL before it opens the service
         resources = Resources(settings.data_url.reveal(), settings.redis_url.reveal(), now=now)
-        self._backend = Backend(settings, store, catalog, resources, now, engine)
+        counting = counter(settings, catalog, resources)
+        self._backend = Backend(settings, store, catalog, resources, counting, now, engine)
         self.queries = Queries(self._backend)
         self.commands = Commands(self._backend, sent=self._command_sent)
         self.backfills = Backfills(self._backend, self.commands)
@@ -87,6 +89,9 @@ class Service:
     def reload(self, settings: Settings, catalog: Catalog) -> None:
         """Continues with another configuration."""
         self._backend.settings, self._backend.catalog = settings, catalog
+        previous = self._backend.counter
+        self._backend.counter = counter(settings, catalog, self._backend.resources)
+        previous.close()
 
     def snapshot(self) -> Snapshot:
         """Everything the Dashboard shows."""
@@ -126,6 +131,7 @@ class Service:
         if self._presence is not None:
             self._presence.stop()
         self._sampler.stop()
+        self._backend.counter.close()
         self._backend.resources.close()
 
     def _command_sent(self) -> None:

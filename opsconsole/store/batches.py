@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Select, bindparam, func, insert, null, select, update
 
 from opsconsole.authoring.batch import BatchResult, BatchState
 from opsconsole.core.database import Connection
@@ -39,6 +40,14 @@ class Row:
     attempt: int = 1
     deaths: int = 0
     not_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPage:
+    """Some keys of a run, in the order of its batches; `last` is the number of the last of these."""
+
+    keys: list[str]
+    last: int
 
 
 def add(db: Connection, run: int, rows: Sequence[Row]) -> None:
@@ -134,31 +143,24 @@ def count_waiting(db: Connection, run: int) -> int:
     return db.execute(query).scalar_one()
 
 
-def planned_keys(db: Connection, run: int) -> Iterator[list[str]]:
-    """Every planned key of a run, each once, in pages."""
-    after = 0
-    query = (
-        select(batches.c.seq, batches.c["keys"])
-        .where(batches.c.run_id == run, batches.c.attempt == 1, batches.c.deaths == 0, batches.c.not_before.is_(None))
-        .order_by(batches.c.seq)
-    )
-    while page := db.execute(query.where(batches.c.seq > after).limit(PAGE)).all():
-        yield [key for _, keys in page for key in keys]
-        after = page[-1].seq
+def planned_keys(db: Connection, run: int, *, after: int = 0) -> KeyPage | None:
+    """A page of a run's planned keys, each once, from the batches with a number above `after`; None after the last."""
+    first_try = (batches.c.attempt == 1) & (batches.c.deaths == 0) & batches.c.not_before.is_(None)
+    return _page(db, select(batches.c.seq, batches.c["keys"], null()).where(first_try), run, after)
 
 
-def undone_keys(db: Connection, run: int) -> Iterator[list[str]]:
-    """The keys of a run that failed or were not reached, in pages."""
-    after = 0
-    not_reached = batches.c.state == BatchState.NOT_REACHED
-    query = (
-        select(batches.c.seq, batches.c["keys"], batches.c.failed_keys)
-        .where(batches.c.run_id == run, not_reached | (batches.c.failed > 0))
-        .order_by(batches.c.seq)
-    )
-    while page := db.execute(query.where(batches.c.seq > after).limit(PAGE)).all():
-        yield [key for _, keys, failed in page for key in (keys if failed is None else failed)]
-        after = page[-1].seq
+def undone_keys(db: Connection, run: int, *, after: int = 0) -> KeyPage | None:
+    """A page of the keys of a run that failed or were not reached, as `planned_keys` does."""
+    undone = (batches.c.state == BatchState.NOT_REACHED) | (batches.c.failed > 0)
+    return _page(db, select(batches.c.seq, batches.c["keys"], batches.c.failed_keys).where(undone), run, after)
+
+
+def _page(db: Connection, query: Select[tuple[Any, ...]], run: int, after: int) -> KeyPage | None:
+    mine = query.where(batches.c.run_id == run, batches.c.seq > after).order_by(batches.c.seq).limit(PAGE)
+    rows = db.execute(mine).all()
+    if not rows:
+        return None
+    return KeyPage([key for _, keys, failed in rows for key in (keys if failed is None else failed)], rows[-1][0])
 
 
 def grid(db: Connection, run: int, *, limit: int) -> list[tuple[int, BatchState, int, int]]:

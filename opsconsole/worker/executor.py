@@ -1,34 +1,43 @@
-"""The interface of executors: functions from an iterator of batches to an iterator of results."""
+"""The interface of executors: functions from an iterator of work to an iterator of results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Protocol, Self
 
-from opsconsole.authoring.batch import Batch, BatchResult
+from opsconsole.worker.messages import Result, Work
 
 
 class Feed(Protocol):
-    """The batches to execute, as a generator; None when there is none now. Sent True, it yields only a batch of a run
-    that has none in flight.
+    """The work to execute, as a generator; None when there is none now. Sent True, it yields only work of a run that
+    has no batch in flight.
     """
 
     def __iter__(self) -> Self: ...
 
-    def __next__(self) -> Batch | None: ...
+    def __next__(self) -> Work | None: ...
 
-    def send(self, starving_only: bool, /) -> Batch | None: ...
+    def send(self, starving_only: bool, /) -> Work | None: ...
 
 
-Stopped = Callable[[Batch], bool]
-"""Whether a running batch is to be ended."""
+Stopped = Callable[[Work], bool]
+"""Whether running work is to be ended."""
+
+
+Results = Generator[Result | None, None, None]
+"""What comes of the work, and None regularly while there is nothing."""
 
 
 class Executor(Protocol):
-    """Takes batches from `feed` and yields their results, or None regularly while there are none, so that the caller
-    keeps control. Closing it ends running batches.
+    """Takes batches and plannings from `feed` and yields their results, or None regularly while there are none, so that
+    the caller keeps control. Closing it, or its results, ends running work.
+
+    `problem` says why it has fewer workers than it should; None while nothing is wrong.
     """
 
-    def __call__(self, feed: Feed, stopped: Stopped, /) -> Iterator[BatchResult | None]: ...
+    @property
+    def problem(self) -> str | None: ...
+
+    def __call__(self, feed: Feed, stopped: Stopped, /) -> Results: ...
 
     def close(self) -> None: ...

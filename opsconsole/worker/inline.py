@@ -1,34 +1,45 @@
-"""Executes batches in the calling thread, one after the other: for tests and for debugging a job."""
+"""Executes work in the calling thread, one after the other: for tests and for debugging a job."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
-from opsconsole.authoring.batch import BatchResult
+from opsconsole.authoring.batch import Batch, Lost
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
-from opsconsole.worker.executor import Feed, Stopped
+from opsconsole.worker.executor import Feed, Results, Stopped
+from opsconsole.worker.messages import PlanningResult
+from opsconsole.worker.planning import plan
 from opsconsole.worker.work import work
 
 TICK_SECONDS = 0.01
 
 
 class Inline:
-    """The executor without processes. It cannot enforce a batch's timeout."""
+    """The executor without processes. It cannot enforce time limits."""
+
+    problem: str | None = None
 
     def __init__(self, catalog: Catalog, tools: Resources) -> None:
         self._catalog, self._tools = catalog, tools
 
-    def __call__(self, feed: Feed, _stopped: Stopped, /) -> Iterator[BatchResult | None]:
-        """Yields the result of each batch, None while there is none."""
-        for batch in feed:
-            if batch is None:
+    def __call__(self, feed: Feed, stopped: Stopped, /) -> Results:
+        """Yields the results of each batch and planning, None while there is none."""
+        for given in feed:
+            if given is None:
                 time.sleep(TICK_SECONDS)
                 yield None
-            else:
-                job = self._catalog.find(batch.job)
-                yield work(batch, job, self._tools, self._catalog.options(job))
+                continue
+            job = self._catalog.find(given.job)
+            options = self._catalog.options(job)
+            if isinstance(given, Batch):
+                yield work(given, job, self._tools, options)
+                continue
+            for answer in plan(given, job, self._tools, options):
+                yield answer
+                if not answer.is_last and stopped(given):
+                    yield PlanningResult(given.run, lost=Lost.STOPPED, reason="it was stopped")
+                    break
 
     def close(self) -> None:
         """Closes the connections of the jobs."""

@@ -1,88 +1,128 @@
-"""A worker process: reads batches as JSON lines, executes them, and writes results as JSON lines."""
+"""A worker process: reads work as JSON lines, executes it, and writes the results as JSON lines."""
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
+import resource
 import signal
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from opsconsole.authoring.batch import Batch
+from opsconsole.authoring.batch import Batch, BatchResult
 from opsconsole.core.failpoints import Point, reach
-from opsconsole.core.settings import JobOverride
+from opsconsole.core.humanize import count
+from opsconsole.worker.descendants import adopt_orphans, die_with, end_children
+from opsconsole.worker.messages import Counted, Counting, Hello, Planning, Result, Wiring, Work
 
-PR_SET_PDEATHSIG = 1
+if TYPE_CHECKING:
+    from opsconsole.authoring.catalog import Catalog
+    from opsconsole.authoring.context import Resources
+
 NICENESS = 5
-
-
-class Wiring(msgspec.Struct):
-    """The first line a worker reads: its connections and packs."""
-
-    parent: int
-    path: list[str]
-    data_url: str
-    redis_url: str
-    packs: list[str]
-    overrides: dict[str, JobOverride]
-    options: dict[str, dict[str, Any]]
-
-
-class Hello(msgspec.Struct, omit_defaults=True):
-    """The first line a worker writes; `problem` is set when it cannot work."""
-
-    problem: str | None = None
+MOST_EXPENDABLE = "800"
+"""Of 1,000: when the machine runs out of memory, Linux ends a worker before the leader or a database."""
 
 
 def main() -> None:
-    """Executes batches until the input ends."""
+    """Executes work until the input ends."""
     # The leader decides when a worker stops, not Ctrl-C or a closed terminal.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # The output of a job must not mix with the results.
-    source, results = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
+    source = os.fdopen(os.dup(0), "rb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)
     # The console and the scheduler have priority over jobs.
     os.nice(NICENESS)
     wiring = msgspec.json.decode(source.readline(), type=Wiring)
-    _die_with(wiring.parent)
+    die_with(wiring.parent)
+    adopt_orphans()
+    _keep_private(source, wiring.answers)
+    _limit_memory(wiring.memory_mb)
     sys.path[:] = wiring.path
 
-    import opsconsole.cache.client  # noqa: F401 - takes half a second, before the first batch
+    import opsconsole.cache.client  # takes half a second, before the first batch
+    import opsconsole.worker.planning  # noqa: F401
     from opsconsole.authoring.catalog import load
     from opsconsole.authoring.context import Resources
     from opsconsole.core.errors import OpsconsoleError
-    from opsconsole.worker.work import work
 
     try:
         catalog = load(tuple(wiring.packs), wiring.overrides, wiring.options)
         tools = Resources(wiring.data_url, wiring.redis_url, families=catalog.families)
     except OpsconsoleError as error:
-        results.write(msgspec.json.encode(Hello(error.sentence)) + b"\n")
+        _send(wiring.answers, Hello(error.sentence))
         return
     # A batch makes many rows and no cycles: the default rate of collections costs a tenth of a worker's time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    results.write(msgspec.json.encode(Hello()) + b"\n")
-    decoder = msgspec.json.Decoder(Batch)
+    _send(wiring.answers, Hello())
+    decoder: msgspec.json.Decoder[Work | Counting] = msgspec.json.Decoder(Work | Counting)
     for line in source:
-        batch = decoder.decode(line)
-        job = catalog.find(batch.job)
-        result = msgspec.json.encode(work(batch, job, tools, catalog.options(job))) + b"\n"
-        reach(Point.RESULT_READY)
-        results.write(result)
+        for answer in _execute(decoder.decode(line), catalog, tools):
+            if isinstance(answer, BatchResult):
+                reach(Point.RESULT_READY)
+            _send(wiring.answers, answer)
 
 
-def _die_with(parent: int) -> None:
-    """Ends this process when `parent` ends, even during a batch. Only Linux can; elsewhere it ends after the batch."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
+def _execute(work: Work | Counting, catalog: Catalog, tools: Resources) -> Iterator[Result | Counted]:
+    from opsconsole.worker.planning import counted, plan
+    from opsconsole.worker.work import work as execute
+
+    job = catalog.find(work.job)
+    options = catalog.options(job)
+    match work:
+        case Batch():
+            result = execute(work, job, tools, options)
+            result.log += _end_leftovers()
+            yield result
+        case Planning():
+            for answer in plan(work, job, tools, options):
+                if answer.is_last:
+                    answer.log += _end_leftovers()
+                yield answer
+        case Counting():
+            yield counted(work, job, tools, options)
+
+
+def _end_leftovers() -> list[str]:
+    """Ends the processes that the job has left, and returns a line about them for the run's log."""
+    ended = end_children()
+    return [f"ended {count(ended, 'process', 'processes')} that the job had started and left running"] if ended else []
+
+
+def _send(answers: int, answer: Hello | Result | Counted) -> None:
+    unsent = memoryview(msgspec.json.encode(answer) + b"\n")
+    while unsent:
+        unsent = unsent[os.write(answers, unsent) :]
+
+
+def _keep_private(source: IO[bytes], answers: int) -> None:
+    """Keeps the pipes to the leader from the processes that jobs start: a copy of this process must neither read a
+    batch nor send a result, and a pipe that is open elsewhere does not end with this process.
+    """
+    os.set_inheritable(answers, False)
+
+    def close() -> None:
+        os.close(answers)
+        os.close(source.fileno())
+
+    os.register_at_fork(after_in_child=close)
+
+
+def _limit_memory(megabytes: int) -> None:
+    with suppress(OSError):  # only on Linux
+        descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(descriptor, MOST_EXPENDABLE.encode())
+        os.close(descriptor)
+    if megabytes:
+        limit = megabytes << 20
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 if __name__ == "__main__":

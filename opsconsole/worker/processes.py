@@ -1,134 +1,38 @@
-"""Executes batches in worker processes: neither the console nor the scheduler waits for job code, and a batch that
-hangs is ended with its process."""
+"""Executes batches and plannings in worker processes: neither the console nor the scheduler waits for job code, and
+work that hangs is ended with its process."""
 
 from __future__ import annotations
 
 import logging
-import os
 import selectors
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import msgspec
-
-from opsconsole.authoring.batch import Batch, BatchResult, Lost
+from opsconsole.authoring.batch import Lost
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
-from opsconsole.worker.executor import Feed, Stopped
-from opsconsole.worker.process import Hello
+from opsconsole.worker.descendants import end_abandoned
+from opsconsole.worker.executor import Feed, Results, Stopped
+from opsconsole.worker.handle import NotAnAnswer, Worker, lost
+from opsconsole.worker.messages import Counted, Result, Work
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05
-GRACE_SECONDS = 5.0
-"""Between SIGTERM and SIGKILL."""
-START_SECONDS = 15.0
+OPEN_SECONDS = 15.0
+"""How long to wait for the first workers."""
 MAX_FAILED_STARTS = 3
+RESTART_SECONDS, MAX_RESTART_SECONDS = 0.5, 60.0
+"""The wait before a worker is started again after it could not start; it doubles with each failure."""
 BUSY_SECONDS = 1.0
-"""When every worker has had its batch for this long, a run without a batch in flight gets an extra worker..."""
+"""When every worker has had its work for this long, a run without a batch in flight gets an extra worker..."""
 MAX_EXTRA_WORKERS = 4
 """... up to this number, so that jobs that hang do not keep others from starting."""
 
 
 class WorkersCannotStart(OpsconsoleError):
     """Worker processes end before they are ready."""
-
-
-class Worker:
-    """A worker process. `batch` is the one it executes, `deadline` its time limit on the steady clock."""
-
-    def __init__(self, wiring: bytes, errors: Path) -> None:
-        with _appending(errors) as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "opsconsole.worker.process"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                bufsize=0,
-            )
-        self.ready = False
-        self.problem: str | None = None
-        self.batch: Batch | None = None
-        self.batch_started = self.deadline = 0.0
-        self.terminated_at: float | None = None
-        self.end_reason: tuple[Lost, str] | None = None
-        self._partial = b""
-        self._write(wiring)
-
-    @property
-    def idle(self) -> bool:
-        """Whether it can take a batch."""
-        return self.ready and self.batch is None and self.terminated_at is None
-
-    @property
-    def output(self) -> int:
-        """The file descriptor of its results."""
-        assert self.process.stdout is not None  # noqa: S101 - it was opened with a pipe
-        return self.process.stdout.fileno()
-
-    def take(self, batch: Batch) -> None:
-        """Sends a batch; a worker that is not ready reads it when it is."""
-        self.batch = batch
-        if self.ready:
-            self.start_timer()
-        self._write(msgspec.json.encode(batch))
-
-    def start_timer(self) -> None:
-        """Starts the time limit of its batch."""
-        self.batch_started = time.monotonic()
-        self.deadline = self.batch_started + self.batch.timeout_seconds if self.batch else 0.0
-
-    def lines(self) -> list[bytes] | None:
-        """The complete lines received; None when the process has ended."""
-        chunk = os.read(self.output, 1 << 20)
-        if not chunk:
-            return None
-        *whole, self._partial = (self._partial + chunk).split(b"\n")
-        return whole
-
-    def end(self, why: Lost, message: str) -> None:
-        """Terminates the process, and kills it when it does not end within the grace period."""
-        now = time.monotonic()
-        if self.terminated_at is None:
-            self.terminated_at, self.end_reason = now, (why, message)
-            self.process.terminate()
-        elif now - self.terminated_at > GRACE_SECONDS:
-            self.process.kill()
-
-    def wait(self) -> tuple[Lost, str, str]:
-        """Waits for its end: why it ended, a message for that, and the process with its exit status."""
-        code = self.process.wait()
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        why, message = self.end_reason or (Lost.WORKER_DIED, f"its worker {how}")
-        return why, message, f"worker process {self.process.pid} {how}"
-
-    def close(self) -> None:
-        """Closes the pipes and reaps the process."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self.process.wait()
-
-    def _write(self, line: bytes) -> None:
-        assert self.process.stdin is not None  # noqa: S101 - it was opened with a pipe
-        try:
-            self.process.stdin.write(line + b"\n")
-        except BrokenPipeError:
-            log.warning("worker %s ended before it read its batch", self.process.pid)
-
-
-def _appending(file: Path) -> IO[bytes]:
-    """The file, or the null device: a log that cannot be written must not stop the workers."""
-    try:
-        return file.open("ab")
-    except OSError as error:
-        log.warning("the output of workers is not logged: %s: %s", file, error.strerror)
-        return Path(os.devnull).open("ab")
 
 
 class Processes:
@@ -142,23 +46,26 @@ class Processes:
         self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
         self._failed_starts = 0
+        self._start_not_before = 0.0
+        self.problem: str | None = None
 
-    def __call__(self, feed: Feed, stopped: Stopped) -> Iterator[BatchResult | None]:
+    def __call__(self, feed: Feed, stopped: Stopped) -> Results:
         """Yields results, or None every 50 ms without one; the first when the workers are ready.
 
-        A batch whose worker ended has all its keys in `again`, and `lost` set. Raises WorkersCannotStart when the
-        workers end before they are ready.
+        A batch whose worker ended has all its keys in `again`, and `lost` set; a planning has `lost` set. Raises
+        WorkersCannotStart when no worker is ready and several in a row could not start.
         """
         try:
+            end_abandoned()
             self._wait_until_ready()
             while True:
                 self._start_missing()
                 self._hand_out(feed)
                 results = self._collect()
-                self._enforce(stopped)
-                # Idle workers get their next batch before the results are recorded.
+                results += self._enforce(stopped)
+                # Idle workers get their next work before the results are recorded.
                 self._hand_out(feed)
-                self._adjust_extra_workers(feed)
+                results += self._adjust_extra_workers(feed)
                 yield from results or (None,)
         finally:
             self.close()
@@ -166,96 +73,145 @@ class Processes:
     def close(self) -> None:
         """Ends every worker now."""
         for worker in self._workers:
-            worker.process.kill()
-            self._selector.unregister(worker.output)
-            worker.close()
-        self._workers = []
+            worker.kill()
+        for worker in list(self._workers):
+            self._forget(worker)
 
     def _wait_until_ready(self) -> None:
-        """Waits until all workers can take a batch, so that no run's timeout starts earlier."""
-        end = time.monotonic() + START_SECONDS
+        """Waits until all workers can take work, so that no run's timeout starts earlier."""
+        end = time.monotonic() + OPEN_SECONDS
         while time.monotonic() < end:
             self._start_missing()
             self._collect()
+            self._enforce(lambda _work: False)
             if len(self._workers) == self._count and all(worker.ready for worker in self._workers):
                 return
 
     def _start_missing(self) -> None:
-        while len(self._workers) < self._count:
-            self._start()
+        while len(self._workers) < self._count and time.monotonic() >= self._start_not_before:
+            try:
+                self._start()
+            except OSError as error:
+                self._record_failed_start(str(error))
 
     def _start(self) -> Worker:
-        line = msgspec.json.encode({**self._wiring, "parent": os.getpid(), "path": sys.path})
-        worker = Worker(line, self._errors)
+        worker = Worker(self._wiring, self._errors)
         self._workers.append(worker)
-        self._selector.register(worker.output, selectors.EVENT_READ, worker)
+        self._selector.register(worker.answers, selectors.EVENT_READ, worker)
+        self._watch_input(worker)
         return worker
 
-    def _adjust_extra_workers(self, feed: Feed) -> None:
-        """Starts an extra worker for a run that would wait for jobs that hang, and ends those that are idle."""
+    def _watch_input(self, worker: Worker) -> None:
+        """Has the selector report when a worker's pipe has room again, as long as something waits for it."""
+        watched = worker.input in self._selector.get_map()
+        if worker.has_unsent and not watched:
+            self._selector.register(worker.input, selectors.EVENT_WRITE, worker)
+        elif watched and not worker.has_unsent:
+            self._selector.unregister(worker.input)
+
+    def _adjust_extra_workers(self, feed: Feed) -> list[Result]:
+        """Starts an extra worker for a run that would wait for jobs that hang, and ends those that are idle. Returns
+        the work that it was to get, if it cannot be started.
+        """
         limit = time.monotonic() - BUSY_SECONDS
         room = self._count + MAX_EXTRA_WORKERS - len(self._workers)
-        if room > 0 and all(worker.ready and worker.batch and worker.batch_started < limit for worker in self._workers):
-            batch = feed.send(True)
-            if batch is not None:
-                self._start().take(batch)
-                reach(Point.BATCH_SENT)
+        unstarted: list[Result] = []
+        if room > 0 and all(worker.ready and worker.work and worker.work_started < limit for worker in self._workers):
+            work = feed.send(True)
+            if work is not None:
+                unstarted = self._start_for(work)
         for worker in [worker for worker in self._workers if worker.idle][: max(0, -room + MAX_EXTRA_WORKERS)]:
-            worker.process.kill()
-            self._remove(worker)
+            self._forget(worker)
+        return unstarted
+
+    def _start_for(self, work: Work) -> list[Result]:
+        try:
+            worker = self._start()
+        except OSError as error:
+            return [lost(work, Lost.WORKER_DIED, f"its worker could not be started: {error}", "no worker process")]
+        worker.take(work)
+        self._watch_input(worker)
+        reach(Point.BATCH_SENT)
+        return []
 
     def _hand_out(self, feed: Feed) -> None:
         for worker in self._workers:
             if worker.idle:
-                batch = next(feed)
-                if batch is None:
+                work = next(feed)
+                if work is None:
                     return
-                worker.take(batch)
+                worker.take(work)
+                self._watch_input(worker)
                 reach(Point.BATCH_SENT)
 
-    def _collect(self) -> list[BatchResult]:
-        results = []
+    def _collect(self) -> list[Result]:
+        results: list[Result] = []
         for key, _ in self._selector.select(TICK_SECONDS):
             worker: Worker = key.data
-            lines = worker.lines()
-            if lines is None:
-                results += self._remove(worker)
-                continue
-            for line in lines:
-                if worker.ready:
-                    results.append(msgspec.json.decode(line, type=BatchResult))
-                    worker.batch = None
-                else:
-                    worker.problem = msgspec.json.decode(line, type=Hello).problem
-                    worker.ready = worker.problem is None
-                    worker.start_timer()
-                    self._failed_starts = 0 if worker.ready else self._failed_starts
+            if key.fd == worker.input:
+                worker.flush()
+                self._watch_input(worker)
+            else:
+                results += self._read(worker)
         return results
 
-    def _remove(self, worker: Worker) -> list[BatchResult]:
-        self._selector.unregister(worker.output)
-        self._workers.remove(worker)
-        why, message, ended = worker.wait()
-        worker.close()
-        batch = worker.batch
-        if not worker.ready:
-            self._failed_starts += 1
-            if self._failed_starts >= MAX_FAILED_STARTS:
-                raise WorkersCannotStart(
-                    f"no worker process can start: {worker.problem or message}; see {self._errors}"
-                )
-        if batch is None:
+    def _read(self, worker: Worker) -> list[Result]:
+        """The answers that a worker has sent; what is no answer ends it."""
+        was_ready = worker.ready
+        try:
+            answers = worker.read()
+        except NotAnAnswer as error:
+            answers = None
+            worker.end(Lost.WORKER_DIED, str(error))
+        if answers is None:
+            self._selector.unregister(worker.answers)
             return []
-        return [
-            BatchResult(batch.run, batch.seq, batch.attempt, again=batch.keys, lost=why, reason=message, ended=ended)
-        ]
+        if worker.ready and not was_ready:
+            self._failed_starts, self.problem = 0, None
+        return [answer for answer in answers if not isinstance(answer, Counted)]
 
-    def _enforce(self, stopped: Stopped) -> None:
+    def _enforce(self, stopped: Stopped) -> list[Result]:
+        """Ends workers that are over a limit or whose run has ended; returns the lost work of those that are gone."""
         now = time.monotonic()
-        for worker in self._workers:
-            if worker.batch is None:
-                continue
-            if worker.terminated_at is not None or stopped(worker.batch):
+        results: list[Result] = []
+        for worker in list(self._workers):
+            if worker.process.poll() is not None:
+                results += self._bury(worker)
+            elif worker.terminated_at is not None or (isinstance(worker.work, Work) and stopped(worker.work)):
                 worker.end(Lost.STOPPED, "it was stopped")
-            elif worker.ready and now > worker.deadline:
-                worker.end(Lost.BATCH_TIMEOUT, f"it took longer than {worker.batch.timeout_seconds:g} s")
+            elif (late := worker.is_late(now)) is not None:
+                worker.end(*late)
+        return results
+
+    def _bury(self, worker: Worker) -> list[Result]:
+        """Removes a process that has ended: its last answers, and its work if that has none."""
+        results: list[Result] = []
+        while worker.answers in self._selector.get_map():
+            answers = self._read(worker)
+            if not answers:
+                break
+            results += answers
+        results += worker.lost()
+        self._forget(worker)
+        why, message = worker.end_reason or (Lost.WORKER_DIED, worker.how_it_ended)
+        if why is not Lost.STOPPED:
+            log.warning("worker process %s is replaced: %s", worker.process.pid, message)
+            if not worker.ready:
+                self._record_failed_start(worker.problem or message)
+        return results
+
+    def _record_failed_start(self, why: str) -> None:
+        self._failed_starts += 1
+        wait = min(MAX_RESTART_SECONDS, RESTART_SECONDS * 2.0 ** min(self._failed_starts - 1, 10))
+        self._start_not_before = time.monotonic() + wait
+        self.problem = f"no worker process can start: {why}; see {self._errors}"
+        log.warning("%s", self.problem)
+        if self._failed_starts >= MAX_FAILED_STARTS and not any(each.ready for each in self._workers):
+            raise WorkersCannotStart(self.problem)
+
+    def _forget(self, worker: Worker) -> None:
+        for descriptor in (worker.answers, worker.input):
+            if descriptor in self._selector.get_map():
+                self._selector.unregister(descriptor)
+        self._workers.remove(worker)
+        worker.close()

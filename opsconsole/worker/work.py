@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import Any
 
 from opsconsole.authoring.batch import DETAILED_FAILURES, Batch, BatchResult, Failure
 from opsconsole.authoring.context import Context, Items, Resources, TryOutcome
@@ -15,72 +13,7 @@ from opsconsole.authoring.failures import failure
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.core.database import ErrorKind, error_kind, reason
-from opsconsole.core.errors import OpsconsoleError, StaleNotSupported, Unavailable
-from opsconsole.core.text import safe
-
-if TYPE_CHECKING:
-    from sqlalchemy.sql import Select
-
-
-class BadPopulation(OpsconsoleError):
-    """A population that cannot be used."""
-
-    def __init__(self, job: str, why: str) -> None:
-        super().__init__(f"the population of {job} {why}")
-
-
-def population(job: Job, scope: Scope) -> Select[tuple[str]] | tuple[str, ...]:
-    """The items of a run. Raises BadPopulation, also for any exception of the job."""
-    try:
-        items = job.population(scope)
-    except Exception as error:
-        raise BadPopulation(job.name, f"raised {type(error).__name__}: {safe(error, 200)}") from error
-    if isinstance(items, tuple):
-        texts(job, list(items))
-    elif len(items.selected_columns) != 1:
-        raise BadPopulation(job.name, f"must select one column, not {len(items.selected_columns)}")
-    return items
-
-
-class BadPreparation(OpsconsoleError):
-    """A preparation that failed."""
-
-    def __init__(self, job: str, why: str) -> None:
-        super().__init__(f"the preparation of {job} failed: {why}")
-
-
-def prepared(job: Job, scope: Scope, tools: Resources, run: int) -> dict[str, Any]:
-    """The facts that all batches of a run share. Raises BadPreparation, or Unavailable when a retry may help."""
-    assert job.prepare is not None  # noqa: S101 - called only for jobs that prepare
-    try:
-        facts = dict(job.prepare(Context(scope, tools, run=run)) or {})
-        msgspec.json.encode(facts)
-    except Exception as error:
-        unreachable = _unreachable(error)
-        if unreachable is not None:
-            raise unreachable from error
-        if error_kind(error) is ErrorKind.TRANSIENT:
-            raise Unavailable("data", reason(error)) from error
-        raise BadPreparation(job.name, failure("", error).message) from error
-    return facts
-
-
-def stale(job: Job, scope: Scope) -> Select[tuple[str]]:
-    """The items that are missing or out of date. Raises StaleNotSupported, or BadPopulation for other exceptions."""
-    if job.stale is None:
-        raise StaleNotSupported(job.name)
-    try:
-        return job.stale(scope)
-    except Exception as error:
-        raise BadPopulation(job.name, f"raised {type(error).__name__}: {safe(error, 200)}") from error
-
-
-def texts(job: Job, keys: list[Any]) -> list[str]:
-    """The keys, if all are strings. Raises BadPopulation."""
-    for key in keys:
-        if type(key) is not str:
-            raise BadPopulation(job.name, f"must yield strings, not {type(key).__name__}")
-    return keys
+from opsconsole.core.errors import Unavailable
 
 
 def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | None = None) -> BatchResult:
@@ -100,9 +33,9 @@ def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | 
         try:
             job.apply(ctx, Items(keys, sqlite=tools.data.is_sqlite))
         except Exception as error:
-            unreachable = _unreachable(error)
-            if unreachable is not None:
-                result.broken, result.reason = unreachable.dependency, unreachable.reason
+            gone = unreachable(error)
+            if gone is not None:
+                result.broken, result.reason = gone.dependency, gone.reason
                 result.again += [key for part in (keys, *reversed(waiting)) for key in part]
                 break
             if error_kind(error) is ErrorKind.TRANSIENT:
@@ -120,7 +53,8 @@ def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | 
     return result
 
 
-def _unreachable(error: Exception) -> Unavailable | None:
+def unreachable(error: Exception) -> Unavailable | None:
+    """The dependency whose absence an exception means, if any."""
     if isinstance(error, Unavailable):
         return error
     return Unavailable("data", reason(error)) if error_kind(error) is ErrorKind.UNREACHABLE else None

@@ -101,6 +101,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         [engine]
         executor = "threads"
         workers = -1
+        worker_memory_mb = 16
         lease_seconds = 0
         speed = 9
         [store]
@@ -123,8 +124,9 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     for part in (
         "engine.executor is 'threads'; use processes or inline",
         "engine.workers is -1; use 0",
+        "engine.worker_memory_mb is 16; use 256 or more, or 0 for no limit",
         "engine.lease_seconds is 0; it must be more than 0",
-        "engine.speed is not a setting; [engine] has executor, workers, lease_seconds",
+        "engine.speed is not a setting; [engine] has executor, workers, worker_memory_mb, lease_seconds",
         "store.url must be a URL that starts with sqlite:/// or postgresql://, not 'mysql'",
         "redis.url must be a URL that starts with redis://, rediss:// or unix://, not 'memcached'",
         "console.environment must be a string, not",
@@ -134,7 +136,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         "[enigne] is not a section; the sections are attempts, console, data, engine, exams, game, http, jobs, ",
     ):
         assert part in lines, lines
-    assert len(found) == 11
+    assert len(found) == 12
 
 
 @pytest.mark.parametrize(
@@ -248,4 +250,5 @@ def test_the_settings_of_workers(tmp_path: Path) -> None:
         "packs": list(DEFAULT_PACKS),
         "overrides": {},
         "options": {"attempts": {"paper": "A4"}},
+        "memory_mb": 4096,
     }

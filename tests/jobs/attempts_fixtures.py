@@ -22,7 +22,8 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.cache.families import Family
 from opsconsole.core.database import Database
-from opsconsole.worker.work import prepared, work
+from opsconsole.worker.planning import prepared
+from opsconsole.worker.work import work
 
 KOLKATA = ZoneInfo("Asia/Kolkata")
 DAY = "2025-01-19"

@@ -20,7 +20,8 @@ from opsconsole.authoring.context import Resources
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import MOMENT
-from opsconsole.worker.work import population, work
+from opsconsole.worker.planning import population
+from opsconsole.worker.work import work
 
 JOBS = {job.name.removeprefix("game."): job for job in pack.jobs}
 TABLES = (lives, player_progress, quiz_sessions, rankings, ranking_archive)

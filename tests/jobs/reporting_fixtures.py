@@ -26,7 +26,8 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Database
-from opsconsole.worker.work import population, work
+from opsconsole.worker.planning import population
+from opsconsole.worker.work import work
 
 TABLE = {
     daily_report.name: daily_financial_reports,

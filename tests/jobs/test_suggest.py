@@ -21,7 +21,7 @@ from jobs.attempts.tables import questions, suggestions
 from opsconsole.authoring.context import Resources
 from opsconsole.authoring.run import RunState
 from opsconsole.authoring.scope import Scope
-from opsconsole.worker.work import prepared
+from opsconsole.worker.planning import prepared
 from tests.conftest import Installing
 from tests.jobs.attempts_fixtures import (
     DAY,

@@ -178,7 +178,6 @@ class Process:
         tools.data = databases.data
         self.runner = Runner(
             self.store,
-            tools,
             self.catalog,
             inline.Inline(self.catalog, tools),
             token=token,
@@ -219,8 +218,7 @@ class Process:
 
     def dies(self) -> None:
         """Frees memory; writes nothing."""
-        for live in self.runner._live.values():
-            live.stop_planning()
+        self.runner._results.close()
 
 
 ACTIONS: dict[str, Callable[[Process], object]] = {
@@ -555,7 +553,8 @@ class Cluster(RuleBasedStateMachine):
         marked = {name: set(counting.marks(self.data, name)) for name in JOBS}
         with self.store.reading() as db:
             for run in runs.newest(db, limit=10_000):
-                keys = {key for page in batches.planned_keys(db, run.id) for key in page}
+                page = batches.planned_keys(db, run.id)
+                keys = set(page.keys if page else ())
                 assert len(keys) == run.counts.planned, f"run {run.id} planned an item twice"
                 missing = [key for key in keys if (run.window.label, key) not in marked[run.job]]
                 undone = run.counts.planned - run.counts.ok
@@ -629,8 +628,8 @@ def databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Datab
     monkeypatch.setattr(schedulers, "steady", lambda: clocks.steady)
     monkeypatch.setattr(failpoints, "_SETTING", "set by the test")
     monkeypatch.setattr(failpoints, "_pass", clocks.reach)
-    # Pages are waited for, so that an example is reproducible; nothing else here waits.
-    monkeypatch.setattr(runners, "PAGE_WAIT_SECONDS", 30.0)
+    # What the store has is planned in one turn, so that an example is reproducible; nothing here waits.
+    monkeypatch.setattr(runners, "PLAN_SECONDS", 30.0)
     monkeypatch.setattr(runners, "FLUSH_SECONDS", -1.0)
     monkeypatch.setattr(inline, "TICK_SECONDS", 0.0)
     yield Databases(tmp_path, store, data, clocks)

@@ -18,7 +18,7 @@ from jobs.common import users
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import breaker
 from opsconsole.embedded.redis import EmbeddedRedis
-from opsconsole.leader import live_run
+from opsconsole.leader import run_planner
 from opsconsole.store import runs
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -202,7 +202,7 @@ def test_an_unreachable_data_database_fails_only_the_remaining_items(
     own_postgres: PrivatePostgres, installing: Installing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(breaker.WAIT_SECONDS, "data", 2.0)  # a minute outside the tests
-    monkeypatch.setattr(live_run, "PLANNING_RETRY_SECONDS", 2.0)
+    monkeypatch.setattr(run_planner, "RETRY_SECONDS", 2.0)
     place = installing(
         database_url=None,
         redis_url="unix:///nowhere/redis.sock",

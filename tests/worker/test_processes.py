@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from opsconsole.authoring.batch import Batch
+from opsconsole.authoring.batch import Batch, BatchResult, Lost
 from opsconsole.authoring.run import RunState
 from opsconsole.calendar.windows import Window
 from opsconsole.store import runs
@@ -41,7 +42,7 @@ def workers_of(parent: int) -> list[int]:
 
 
 def feed_of(*batches: Batch | None) -> Generator[Batch | None, bool, None]:
-    yield from batches
+    yield from (batch for batch in batches)  # a generator, which takes what is sent
 
 
 def is_alive(pid: int) -> bool:
@@ -219,6 +220,47 @@ def test_workers_that_cannot_start_report_the_problem(tmp_path: Path) -> None:
     assert workers_of(os.getpid()) == []
 
 
+def test_workers_that_hang_while_they_are_imported_are_ended_and_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opsconsole.worker.handle.START_SECONDS", 0.5)
+    wiring = {"data_url": "sqlite://", "redis_url": "unix:///nowhere", "packs": ["tests.packs.asleep"]}
+    executor = Processes(wiring | {"overrides": {}, "options": {}}, 1, errors=tmp_path / "workers.log")
+
+    with pytest.raises(WorkersCannotStart, match=r"no worker process can start: a worker was not ready after 0\.5 s"):
+        for _ in executor(feed_of(*[None] * 10_000), lambda batch: False):
+            pass
+
+    assert executor.problem is not None
+    assert workers_of(os.getpid()) == []
+
+
+@pytest.mark.parametrize("keys", [2, 50_000])
+def test_a_stopped_worker_delays_nobody_and_is_replaced(
+    keys: int, installing: Installing, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opsconsole.worker.handle.TAKE_SECONDS", 0.3)
+    place = with_workers(installing, url, 1)
+    at = datetime(2026, 1, 18, 18, 30, tzinfo=UTC)
+    batch = Batch(1, 1, 1, "counting.gross", Window(at, at, DAY), at, [f"user{i:06}" for i in range(keys)], {}, 60.0)
+    executor = Processes(place.settings.for_workers(), 1, errors=tmp_path / "workers.log")
+    results = executor(feed_of(None, None, batch, *[None] * 2_000, batch, *[None] * 10_000), lambda batch: False)
+
+    assert next(results) is None
+    (stopped,) = workers_of(os.getpid())
+    os.kill(stopped, signal.SIGSTOP)
+    lost = next(result for result in results if result is not None)
+    done = next(result for result in results if result is not None)
+    executor.close()
+
+    assert isinstance(lost, BatchResult)
+    assert (lost.lost, lost.again) == (Lost.WORKER_DIED, batch.keys)
+    assert lost.reason == "its worker did not read it within 0.3 s"
+    assert isinstance(done, BatchResult)
+    assert done.ok == keys
+    assert not is_alive(stopped)
+
+
 def test_a_worker_takes_a_batch_larger_than_a_pipe(installing: Installing, url: str, tmp_path: Path) -> None:
     place = with_workers(installing, url, 1)
     at = datetime(2026, 1, 18, 18, 30, tzinfo=UTC)
@@ -230,5 +272,6 @@ def test_a_worker_takes_a_batch_larger_than_a_pipe(installing: Installing, url: 
     result = next(result for result in executor(feed, lambda batch: False) if result is not None)
     executor.close()
 
+    assert isinstance(result, BatchResult)
     assert (result.ok, result.failed) == (20_000, [])
     assert len(json.dumps(keys)) > 65_536

@@ -22,7 +22,8 @@ from opsconsole.authoring.context import ExtensionContext, Resources
 from opsconsole.authoring.extensions import Panel, PanelContent, Reply, Request
 from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import MOMENT
-from opsconsole.worker.work import population, work
+from opsconsole.worker.planning import population
+from opsconsole.worker.work import work
 from tests.jobs.exams.claude import Fault, Logged, Script
 
 JOBS = {job.name.removeprefix("exams."): job for job in pack.jobs}
