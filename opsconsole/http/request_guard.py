@@ -44,7 +44,9 @@ class RequestGuard:
         """The reply to a request from the address `origin` that is not allowed; None when it is. A `public` path needs
         no secret.
         """
-        if self._hosts is not None and _host_name(_single(headers, b"host")) not in self._hosts:
+        # Browsers send a host name; what sends none (HTTP/1.0) is no page of another site.
+        has_host = any(name == b"host" for name, _ in headers)
+        if self._hosts is not None and has_host and _host_name(_single(headers, b"host")) not in self._hosts:
             return Reply.error(
                 403, "wrong_host", "this API serves this machine only; use a local host name such as localhost"
             )
@@ -52,11 +54,11 @@ class RequestGuard:
             return Reply.error(403, "cross_site", "requests from web pages of other sites are not allowed")
         if public or self._digest is None:
             return None
-        if self._is_blocked(origin):
-            return Reply.error(429, "too_many_attempts", "too many wrong secrets from this address; wait a minute")
         secrets = [value for name, value in headers if name == b"authorization"]
         if len(secrets) == 1 and self._is_correct(secrets[0]):
-            return None
+            return None  # also from an address with many wrong ones: behind a proxy, all clients have one address
+        if secrets and self._is_blocked(origin):
+            return Reply.error(429, "too_many_attempts", "too many wrong secrets from this address; wait a minute")
         if secrets:
             self._count_wrong(origin)
         return Reply.error(401, "unauthorized", "send the secret as `Authorization: Bearer SECRET`")
@@ -83,7 +85,7 @@ class RequestGuard:
         attempts.append(self._monotonic())
         if len(attempts) == MAX_WRONG_SECRETS:
             log.warning(
-                "http: %s wrong secrets from %s within a minute; the address is blocked for a minute",
+                "http: %s wrong secrets from %s within a minute; more are refused with the status 429",
                 MAX_WRONG_SECRETS,
                 origin,
             )
