@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import TypeVar
 
-import anyio.to_thread
-from anyio import CapacityLimiter
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect, Request as StarletteRequest
 from starlette.routing import Route as StarletteRoute, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import ExtensionContext, Resources
@@ -25,7 +23,8 @@ from opsconsole.core.errors import BadSettings, OpsconsoleError
 from opsconsole.core.text import safe
 from opsconsole.http import requests, runs
 from opsconsole.http.request_guard import RequestGuard
-from opsconsole.http.responses import FAILED, HttpError, encode, error_reply, response
+from opsconsole.http.responses import FAILED, Busy, encode, error_reply, response
+from opsconsole.http.threads import Threads
 from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
@@ -34,34 +33,14 @@ SERVICE_THREADS = 2
 """Fewer than the store has connections: the engine needs the others."""
 PACK_THREADS = 5
 """One per connection to the data database."""
-MAX_WAITING = 50
-"""Requests that may wait for a thread. Further ones get the status 503."""
+MAX_STARTING = 50
+"""Requests that may wait for the start of a run. Further ones get the status 503."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 UNIX_ORIGIN = "unix"
 HEALTH = "/healthz"
 
-T = TypeVar("T")
 Handler = Callable[[Request, str], Awaitable[Reply]]
 """Handles a request from a client address."""
-
-
-class _Threads:
-    """Runs blocking calls in a limited number of threads, and refuses calls when too many are waiting."""
-
-    def __init__(self, count: int) -> None:
-        self._limiter = CapacityLimiter(count)
-        self._capacity = count + MAX_WAITING
-        self._pending = 0
-
-    async def run(self, call: Callable[[], T]) -> T:
-        """The result of the call. Raises HttpError when too many calls are waiting."""
-        if self._pending >= self._capacity:
-            raise HttpError(503, "busy", "too many requests are waiting; try again later")
-        self._pending += 1
-        try:
-            return await anyio.to_thread.run_sync(call, limiter=self._limiter, abandon_on_cancel=True)
-        finally:
-            self._pending -= 1
 
 
 class App:
@@ -70,17 +49,19 @@ class App:
     def __init__(self, service: Service, guard: RequestGuard) -> None:
         self._service = service
         self._guard = guard
-        self._service_threads, self._pack_threads = _Threads(SERVICE_THREADS), _Threads(PACK_THREADS)
+        self._service_threads, self._pack_threads = Threads(SERVICE_THREADS), Threads(PACK_THREADS)
+        self._starting = 0
         self._resources, self._router = self._build(service.catalog)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
         origin = scope["client"][0] if scope["client"] else UNIX_ORIGIN
         refusal = self._guard.refusal(scope["headers"], origin, public=scope["path"] == HEALTH)
-        if refusal is not None:
-            await response(refusal, {"connection": "close"})(scope, receive, send)
-            return
-        await self._router(scope, receive, send)
+        handler = self._router if refusal is None else response(refusal)
+        try:
+            await handler(scope, *_reading_whole_body(receive, send))
+        except asyncio.CancelledError:
+            log.warning("http: %s %s was cut off by the end of this process", scope["method"], safe(scope["path"], 200))
 
     def reload(self, catalog: Catalog) -> None:
         """Serves the packs of another catalog. Raises BadSettings and changes nothing when their routes conflict."""
@@ -121,7 +102,13 @@ class App:
         return await self._service_threads.run(lambda: runs.readiness(self._service))
 
     async def _run(self, request: Request, origin: str) -> Reply:
-        return await runs.start_run(self._service, request, origin, self._service_threads.run)
+        if self._starting >= MAX_STARTING:
+            raise Busy
+        self._starting += 1
+        try:
+            return await runs.start_run(self._service, request, origin, self._service_threads.run)
+        finally:
+            self._starting -= 1
 
     async def _pack_route(self, route: Route, context: ExtensionContext, request: Request, origin: str) -> Reply:
         if isinstance(route.handler, StartRun):
@@ -160,8 +147,32 @@ class _Endpoint:
                 "http: %s %s failed: %s: %s", method, safe(scope["path"], 200), type(error).__name__, safe(error, 200)
             )
             reply = FAILED
-        closing = {"connection": "close"} if reply.status in (408, 413) else None
-        await response(reply, closing)(scope, receive, send)
+        if reply.status == 504:
+            log.warning("http: %s %s has not answered in time; its thread is busy", method, safe(scope["path"], 200))
+        await response(reply)(scope, receive, send)
+
+
+def _reading_whole_body(receive: Receive, send: Send) -> tuple[Receive, Send]:
+    """Reads what is left of a request's body between the response and its end: a client that sends everything first
+    then still gets the response, and not a reset connection. The connection limits this in time and size.
+    """
+    has_more = True
+
+    async def receive_and_note() -> Message:
+        nonlocal has_more
+        message = await receive()
+        has_more = message.get("more_body", False)
+        return message
+
+    async def send_then_read(message: Message) -> None:
+        if message["type"] == "http.response.body" and has_more:
+            await send({**message, "more_body": True})
+            while has_more:
+                await receive_and_note()
+            message = {"type": "http.response.body"}
+        await send(message)
+
+    return receive_and_note, send_then_read
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

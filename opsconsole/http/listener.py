@@ -14,7 +14,8 @@ from pathlib import Path
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.core.text import safe
 
-BACKLOG = 128
+BACKLOG = 64
+"""Also the number of connections accepted at once: far fewer than may be open, so that none is closed unread."""
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 UNIX = "unix:"
 

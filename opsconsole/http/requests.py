@@ -12,8 +12,6 @@ from opsconsole.authoring.extensions import Request
 from opsconsole.http.responses import HttpError
 
 MAX_BODY_BYTES = 64 * 1024
-MAX_READ_BYTES = 1024 * 1024
-"""A larger body is still read up to here, because a client that is still sending would not read the error."""
 BODY_SECONDS = 10.0
 
 
@@ -28,20 +26,22 @@ async def read(request: StarletteRequest) -> Request:
 
 
 async def _body(request: StarletteRequest) -> bytes:
-    body, received = bytearray(), 0
+    if int(request.headers.get("content-length", 0)) > MAX_BODY_BYTES:
+        raise _too_large()
+    body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
-                received += len(chunk)
-                if received <= MAX_BODY_BYTES:
-                    body += chunk
-                elif received > MAX_READ_BYTES:
-                    break
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise _too_large()
     except TimeoutError:
         raise HttpError(408, "timeout", f"the body did not arrive within {BODY_SECONDS:g} s") from None
-    if received > MAX_BODY_BYTES:
-        raise HttpError(413, "too_large", f"the body is larger than {MAX_BODY_BYTES:,} bytes")
     return bytes(body)
+
+
+def _too_large() -> HttpError:
+    return HttpError(413, "too_large", f"the body is larger than {MAX_BODY_BYTES:,} bytes")
 
 
 def _parse(body: bytes) -> Any:

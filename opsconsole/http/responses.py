@@ -10,7 +10,13 @@ from opsconsole.core.errors import BadWindow, Exit, OpsconsoleError, Unavailable
 from opsconsole.core.text import safe
 
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-_STATUS_HEADERS = {401: {"www-authenticate": "Bearer"}, 429: {"retry-after": "60"}, 503: {"retry-after": "5"}}
+_STATUS_HEADERS = {
+    401: {"www-authenticate": "Bearer"},
+    408: {"connection": "close"},
+    429: {"retry-after": "60"},
+    503: {"retry-after": "5"},
+}
+_NO_BODY = (204, 304)
 _BY_EXIT_CODE = {
     Exit.USAGE: (400, "bad_request"),
     Exit.REFUSED: (409, "refused"),
@@ -29,8 +35,22 @@ class HttpError(OpsconsoleError):
         super().__init__(message)
 
 
+class Busy(HttpError):
+    """A request beyond the number that may wait."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "busy", "too many requests are waiting; try again later")
+
+
 def encode(reply: Reply) -> Reply:
-    """The reply with its body as JSON. Raises TypeError or ValueError for a body that JSON cannot represent."""
+    """The reply with its body as JSON.
+
+    Raises TypeError or ValueError for a body that JSON cannot represent, and for a status that HTTP does not have.
+    """
+    if reply.status not in range(200, 600):
+        raise ValueError(f"{reply.status!r} is not the status of a response")
+    if reply.status in _NO_BODY:
+        return Reply(b"", reply.status)
     return reply if isinstance(reply.body, bytes) else Reply(msgspec.json.encode(reply.body), reply.status)
 
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.http.app import App
+from opsconsole.http.connection import GRACE_SECONDS, Connection
 from opsconsole.http.listener import BACKLOG, Listener
 from opsconsole.http.request_guard import RequestGuard
 from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 2
-"""How long active requests may take when the process ends; runs are waited for afterwards."""
-MAX_CONNECTIONS = 100
-"""Each is an open file, and the databases need some as well."""
-FIRST_REQUEST_SECONDS = 10.0
 MIN_SECRET_LENGTH = 16
 """A shorter secret can be guessed."""
 
@@ -35,7 +29,7 @@ class Server:
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 self._app,
-                http=_Connection,
+                http=Connection,
                 loop="asyncio",
                 backlog=BACKLOG,
                 ws="none",
@@ -65,22 +59,3 @@ class Server:
         self._uvicorn.should_exit = True
         self._thread.join()
         self._app.close()
-
-
-class _Connection(H11Protocol):
-    """Limits the number of connections, and the time until the first request on each.
-
-    uvicorn's `limit_concurrency` counts requests only: connections without a request would still exhaust the open files
-    that the databases need.
-    """
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
-            transport.abort()
-        else:
-            self.loop.call_later(FIRST_REQUEST_SECONDS, self._close_if_idle)
-
-    def _close_if_idle(self) -> None:
-        if self.cycle is None:
-            self.transport.abort()

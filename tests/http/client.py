@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from opsconsole.http.listener import listening, read_address
+from opsconsole.http.listener import UNIX, listening, read_address
 from opsconsole.http.server import Server
 from tests.installation import Installation
 
@@ -66,9 +66,18 @@ class HttpClient:
         assert match is not None
         return match[1].strip("[]"), int(match[2])
 
+    def connect(self) -> socket.socket:
+        """A connection without a request."""
+        if not self.address.startswith(UNIX):
+            return socket.create_connection(self.host_and_port, timeout=SECONDS)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(SECONDS)
+        connection.connect(self.address.removeprefix(UNIX))
+        return connection
+
     def connection(self) -> http.client.HTTPConnection:
-        if self.address.startswith("unix:"):
-            return _OverUnix(self.address.removeprefix("unix:"))
+        if self.address.startswith(UNIX):
+            return _OverUnix(self.address.removeprefix(UNIX))
         return http.client.HTTPConnection(*self.host_and_port, timeout=SECONDS)
 
     def request(
@@ -92,7 +101,7 @@ class HttpClient:
 
     def raw(self, sent: bytes) -> bytes:
         """Everything that the server sends in response to these bytes until it closes the connection."""
-        with socket.create_connection(self.host_and_port, timeout=SECONDS) as connection:
+        with self.connect() as connection:
             connection.sendall(sent)
             received = b""
             while more := connection.recv(65536):

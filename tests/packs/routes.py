@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from asyncio import CancelledError
+from typing import Any
 
 from sqlalchemy import func, select, text
 
@@ -53,6 +55,41 @@ def _slow(_ctx: ExtensionContext, request: Request) -> Reply:
     return Reply({"success": True})
 
 
+def _big(_ctx: ExtensionContext, request: Request) -> Reply:
+    return Reply(b'"%s"' % (b"a" * int(request.path["bytes"])))
+
+
+RAISED = {
+    "exit": SystemExit(3),
+    "interrupt": KeyboardInterrupt(),
+    "stop": StopIteration("hunter2"),
+    "timeout": TimeoutError("hunter2"),
+    "cancelled": CancelledError("hunter2"),
+}
+
+
+def _raised(_ctx: ExtensionContext, request: Request) -> Reply:
+    raise RAISED[request.path["what"]]
+
+
+ODD: dict[str, Any] = {
+    "none": None,
+    "dict": {"success": True},
+    "early": Reply({}, 103),
+    "beyond": Reply({}, 999),
+    "text": Reply({}, "200"),  # type: ignore[arg-type]
+    "surrogate": Reply({"name": "\ud800"}),
+}
+
+
+def _odd(_ctx: ExtensionContext, request: Request) -> Any:
+    return ODD[request.path["what"]]
+
+
+def _empty(_ctx: ExtensionContext, _request: Request) -> Reply:
+    return Reply({"success": True}, 204)
+
+
 daily = Job(
     "asking.daily", everything, leave_marks("asking.daily"), cron=NEVER, covers=DAY, aliases=("daily-count",), batch=1
 )
@@ -71,5 +108,9 @@ pack = Pack(
         Route("GET", "/invalid_sql", _invalid_sql),
         Route("GET", "/unserializable", _unserializable),
         Route("GET", "/slow/{seconds}", _slow),
+        Route("GET", "/big/{bytes}", _big),
+        Route("GET", "/raised/{what}", _raised),
+        Route("GET", "/odd/{what}", _odd),
+        Route("GET", "/empty", _empty),
     ),
 )
