@@ -13,6 +13,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from opsconsole.calendar.clock_changes import DAY, LONGEST_GAP, SECOND, ClockChange, clock_changes, offset
+from opsconsole.calendar.cron_text import FIELDS, FIVE, fields_of, in_words, matches_either_day
 from opsconsole.core.errors import BadCron, BadZone
 
 TICK = datetime.resolution
@@ -23,30 +24,7 @@ BEGINNING, END = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 ANY_CALENDAR = datetime(2000, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
 """Weekdays and leap years repeat after 28 years: an expression without a match in these never fires."""
 
-FIELDS = (
-    ("minute", "it takes 0-59"),
-    ("hour", "it takes 0-23"),
-    ("day of month", "it takes 1-31, or L for the last day"),
-    ("month", "it takes 1-12 or JAN-DEC"),
-    ("day of week", "it takes 0-7 or SUN-SAT (0 and 7 are Sunday), 5#2 for the second Friday, L5 for the last"),
-)
-FIVE = "use five: minute, hour, day of month, month, day of week"
-SHORTHANDS = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
-
 _OFFSET = re.compile(r"(utc|gmt|z)?\s*[+-]?\d", re.IGNORECASE)
-_NAME = re.compile(r"\b[a-z]{3}(?=l?\b)", re.ASCII)
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_RANGE_OF_ONE = re.compile(r"(?<![^,])0*(\d+)-0*\1(/\d+)?(?![^,])", re.ASCII)
-_LAST_WEEKDAY = re.compile(r"(?<![^,])([0-7])l(?![^,])", re.ASCII)
 
 
 def zone(name: str) -> ZoneInfo:
@@ -114,26 +92,7 @@ class Cron:
 
     def describe(self) -> str:
         """The schedule in words, such as "At 23:50"; the expression itself if it cannot be described correctly."""
-        # Imported here: most commands describe no schedule, and the import takes a third of the start-up budget.
-        from cron_descriptor import FormatError, MissingFieldError, Options, WrongArgumentError, get_description
-
-        fields = _fields(self.text)
-        as_written = " ".join(self.text.split())
-        options = Options()
-        options.locale_code = "en_US"
-        options.use_24hour_time_format = True
-        try:
-            words: str = get_description(" ".join(fields).upper(), options)
-        except (FormatError, MissingFieldError, WrongArgumentError):
-            return as_written
-        _, _, dates, _, weekdays = fields
-        if "#" in weekdays and "," in weekdays:
-            return as_written  # the library drops the numbers
-        if dates == "*" or weekdays == "*":
-            return words
-        if _is_either(fields):
-            return words if ", or on " in words else as_written  # the library would say "and"
-        return words.replace(", or on ", ", but only on ")
+        return in_words(self.text)
 
     def _walk(self, start: datetime, end: datetime, step: int = 1) -> Iterator[datetime]:
         """The scheduled times in `start <= t < end`, newest first if `step` is -1."""
@@ -271,39 +230,13 @@ def _segments(tz: str, year: int) -> tuple[_Segment, ...]:
     )
 
 
-def _fields(text: str) -> list[str]:
-    """The five fields in lower case, with shorthands, names and unusual spellings resolved."""
-    lower = text.strip().lower()
-    fields = SHORTHANDS.get(lower, lower).split()
-    if lower.startswith("@") and len(fields) == 1:
-        raise BadCron(text, f"the shorthands are {', '.join(SHORTHANDS)}")
-    if len(fields) in (6, 7):
-        raise BadCron(text, f"it has {len(fields)} fields, but seconds and years are not supported; {FIVE}")
-    if len(fields) != 5:
-        raise BadCron(text, f"it has {len(fields)} field{'' if len(fields) == 1 else 's'}; {FIVE}")
-    fields[3] = _NAME.sub(lambda name: _number(name[0], _MONTHS, 1), fields[3])
-    fields[4] = _NAME.sub(lambda name: _number(name[0], _WEEKDAYS, 0), fields[4])
-    fields = [_RANGE_OF_ONE.sub(r"\1", field) for field in fields]  # croniter reads 5-5 as every value
-    fields[4] = _LAST_WEEKDAY.sub(r"l\1", fields[4])
-    return fields
-
-
-def _number(name: str, names: Sequence[str], first: int) -> str:
-    return str(names.index(name) + first) if name in names else name
-
-
-def _is_either(fields: Sequence[str]) -> bool:
-    """Cron's rule for days: date *or* weekday, unless one of them starts with a star."""
-    return not any(field.startswith(("*", "?")) for field in (fields[2], fields[4]))
-
-
 @lru_cache(maxsize=16_384)
 def _parse(text: str) -> _Wall:
     """Parses an expression. Raises BadCron. croniter parses the grammar; its handling of clock changes is not used."""
     # Imported here: it takes 0.1 s, and commands that print help or query the store need no schedule.
     from croniter import croniter
 
-    fields = _fields(text)
+    fields = fields_of(text)
     if any(field.startswith(("r", "h")) for field in fields):
         raise BadCron(text, "R and H mean random times; write the time itself")
     if "w" in fields[2]:
@@ -329,7 +262,7 @@ def _parse(text: str) -> _Wall:
         last_date="l" in dates,
         weekdays=frozenset() if nth else _numbers(weekdays, range(7)),
         nth_weekdays=nth,
-        either=_is_either(fields),
+        either=matches_either_day(fields),
     )
     if next(wall.times(*ANY_CALENDAR), None) is None:
         raise BadCron(text, "it never fires because no year has such a date")

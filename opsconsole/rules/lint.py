@@ -13,7 +13,8 @@ from typing import NamedTuple
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job, Overlap
 from opsconsole.calendar.clock_changes import DAY, ClockChange, clock_changes
-from opsconsole.calendar.cron import SHORTHANDS, TICK, Cron, schedule, zone
+from opsconsole.calendar.cron import TICK, Cron, schedule, zone
+from opsconsole.calendar.cron_text import SHORTHANDS, uneven_steps
 from opsconsole.calendar.windows import Unit, hours
 from opsconsole.core.humanize import duration, local_time
 from opsconsole.rules.pauses import ALL
@@ -36,6 +37,7 @@ class Rule(StrEnum):
     """What a warning is about."""
 
     RARE = "rare"
+    STEP = "step"
     COLLIDES = "collides"
     CROWD = "crowd"
     GAP = "gap"
@@ -68,6 +70,7 @@ def lint(catalog: Catalog, now: datetime) -> list[LintWarning]:
         if cron is None:
             continue
         found += _rare(job, cron, now)
+        found += _steps(job, cron)
         found += _clock_changes(job, cron, now)
         found += _windows(job, as_written.get(job.name, job), cron, now)
         for other in (catalog.find(name) for name in job.after if name in catalog and name != job.name):
@@ -89,6 +92,14 @@ def _rare(job: Job, cron: Cron, now: datetime) -> Iterator[LintWarning]:
     how = "only on 29 February" if (date.month, date.day) == (2, 29) else "less than once a year"
     message = f"{cron.text!r} fires {how}: at {local_time(first, cron.tz)} and then at {local_time(second, cron.tz)}"
     yield LintWarning(job.name, Rule.RARE, message, (first, second))
+
+
+def _steps(job: Job, cron: Cron) -> Iterator[LintWarning]:
+    """Steps that do not mean what they seem to, such as `*/45` for every 45 minutes."""
+    for name, field, values in uneven_steps(cron.text):
+        fires = f"{name} {_list([str(value) for value in values])}"
+        message = f"the step of {field!r} does not divide its range evenly: it fires at {fires}, and then starts again"
+        yield LintWarning(job.name, Rule.STEP, message)
 
 
 def _simultaneous(catalog: Catalog, now: datetime) -> Iterator[LintWarning]:

@@ -90,6 +90,25 @@ def test_one_schedule_can_be_written_in_two_ways(text: str, same: str) -> None:
     assert list(Cron(text).between(start, end)) == list(Cron(same).between(start, end)) != []
 
 
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("0 17-2/3 * * *", "0 2,17,20,23 * * *"),
+        ("0 22-2 * * *", "0 22,23,0,1,2 * * *"),
+        ("50-10/7 * * * *", "50,57,4 * * * *"),
+        ("0 0 1 OCT-MAR/2 *", "0 0 1 10,12,2 *"),
+        ("0 0 28-3/2 * *", "0 0 28,30,1,3 * *"),
+        ("0 0 * * FRI-MON", "0 0 * * 5,6,0,1"),
+        ("0 0 * * SAT-TUE/2", "0 0 * * 6,1"),
+        ("0 6,22-1/2 * * *", "0 6,22,0 * * *"),
+    ],
+)
+def test_a_range_that_wraps_around_goes_through_the_end(text: str, same: str) -> None:
+    begin, end = utc(2026, 1, 1), utc(2027, 1, 1)
+
+    assert list(Cron(text).between(begin, end)) == list(Cron(same).between(begin, end))
+
+
 def test_a_date_and_a_weekday_mean_either() -> None:
     assert dates("0 0 13 * FRI", utc(2026, 1, 31), utc(2026, 3, 1)) == [
         "2026-02-06",
@@ -249,7 +268,17 @@ def test_an_evening_repeated_at_new_year_fires_once() -> None:
         ("0 0 * *", "it has 4 fields; use five"),
         ("0 0 0 * * *", "it has 6 fields, but seconds and years are not supported; use five"),
         ("0 0 0 * * * 2026", "it has 7 fields, but seconds and years are not supported; use five"),
-        ("@reboot", "the shorthands are @hourly, @daily, @midnight"),
+        ("@reboot", "a start of the machine is not a time"),
+        ("@every 5m", "intervals are not supported; write times, such as */5 * * * *"),
+        ("@daily /usr/bin/backup", "the shorthands are @hourly, @daily, @midnight"),
+        ("@fortnightly", "the shorthands are @hourly, @daily, @midnight"),
+        ("CRON_TZ=Europe/Berlin 0 2 * * *", "it sets a variable like a line of a crontab"),
+        ("MAILTO = ops", "it sets a variable like a line of a crontab"),
+        ("0 2 * * * # nightly", "it has a comment like a line of a crontab"),
+        ("0 2 * * * /usr/bin/backup", "it ends with a command like a line of a crontab"),
+        ("0 2 * * * root backup --all", "it ends with a command like a line of a crontab"),
+        ("0 0 * * 1-5/0", "its day of week '1-5/0' is invalid"),
+        ("0 5-2/0 * * *", "its hour '5-2/0' is invalid"),
         ("60 * * * *", "its minute '60' is invalid; it takes 0-59"),
         ("*/0 * * * *", "its minute '*/0' is invalid"),
         ("0 24 * * *", "its hour '24' is invalid; it takes 0-23"),
@@ -350,7 +379,18 @@ def test_a_year_of_half_hours_is_a_stream() -> None:
         ("0 0 L * *", "At 00:00, on the last day of the month"),
         ("0 0 * * 5L", "At 00:00, on the last Friday of the month"),
         ("0 0 13 * FRI", "At 00:00, on day 13 of the month, or on Friday"),
-        ("0 0 */2 * MON", "At 00:00, every 2 days, but only on Monday"),
+        ("0 0 */2 * MON", "At 00:00, every 2 days, between day 1 and 31 of the month, but only on Monday"),
+        ("0 0 */2 * *", "At 00:00, every 2 days, between day 1 and 31 of the month"),
+        ("*/90 * * * *", "Every hour"),
+        ("*/45 * * * *", "At 0 and 45 minutes past the hour"),
+        ("0 */36 * * *", "At 00:00"),
+        ("0 */5 * * *", "At 00:00, 05:00, 10:00, 15:00 and 20:00"),
+        ("5/15 * * * *", "Every 15 minutes, starting at 5 minutes past the hour"),
+        ("5/25 * * * *", "At 5, 30, and 55 minutes past the hour"),
+        ("0 0 1 */5 *", "At 00:00, on day 1 of the month, only in January, June, and November"),
+        ("0 0 * * */2", "At 00:00, only on Sunday, Tuesday, Thursday, and Saturday"),
+        ("0 17-2/3 * * *", "At 17:00, 20:00, 23:00 and 02:00"),
+        ("0 0 * * FRI-MON", "At 00:00, only on Friday, Saturday, Sunday, and Monday"),
         ("0 0 13 * 1-5", "0 0 13 * 1-5"),
         ("0 0 * * 1#1,1#3", "0 0 * * 1#1,1#3"),
     ],

@@ -30,6 +30,28 @@ def rules(*jobs: Job, **how: Any) -> list[tuple[str, Rule]]:
     return [(each.job, each.rule) for each in lint(*jobs, **how)]
 
 
+@pytest.mark.parametrize(
+    ("cron", "fires"),
+    [
+        ("*/45 * * * *", "minute 0, 45"),
+        ("*/90 * * * *", "minute 0"),
+        ("0 */36 * * *", "hour 0"),
+        ("5/25 * * * *", "minute 5, 30, 55"),
+        ("0 0 1 */5 *", "month 1, 6, 11"),
+    ],
+)
+def test_a_step_that_does_not_divide_its_range_is_reported(cron: str, fires: str) -> None:
+    (warning,) = lint(job("tidy", cron, timeout=minutes(10)))
+
+    assert warning.rule is Rule.STEP
+    assert warning.message.endswith(f"it fires at {fires}, and then starts again")
+
+
+@pytest.mark.parametrize("cron", ["*/15 * * * *", "5/15 * * * *", "0 */6 * * *", "0 0 */2 * *", "0 8-18/3 * * *"])
+def test_a_step_that_means_what_it_says_is_not_reported(cron: str) -> None:
+    assert Rule.STEP not in [rule for _, rule in rules(job("tidy", cron, timeout=minutes(10)))]
+
+
 def test_ordinary_jobs_have_no_warnings() -> None:
     close = job("close", "50 23 * * *", tz="Asia/Kolkata", covers=DAY)
     send = job("send", "0 5 * * *", tz="Asia/Kolkata", covers=DAY_BEFORE, after=("books.close",), aliases=("post",))
