@@ -6,12 +6,30 @@ SQLAlchemy, redis or the service at its top, so that `--help` is fast: `cli/sess
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+
+
+class Command(click.Command):
+    """A command that refuses an option given twice: click would ignore the first value."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses the arguments. Raises UsageError."""
+        refuse_repeated_options(self, ctx, args)
+        return super().parse_args(ctx, args)
+
+
+def refuse_repeated_options(command: click.Command, ctx: click.Context, args: list[str]) -> None:
+    """Raises UsageError for an option with a single value that is given more than once."""
+    _, _, order = command.make_parser(ctx).parse_args(list(args))
+    for parameter, times in Counter(order).items():
+        if isinstance(parameter, click.Option) and times > 1 and not (parameter.multiple or parameter.is_flag):
+            raise click.UsageError(f"{max(parameter.opts, key=len)} is given {times} times; give it once", ctx)
 
 
 class LazyGroup(click.Group):
@@ -23,6 +41,11 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, package: str, summaries: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.package, self.summaries = package, summaries
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses the arguments before the command's name. Raises UsageError."""
+        refuse_repeated_options(self, ctx, args)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """The names of the commands."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from opsconsole.authoring.run import Run
+from opsconsole.cli.commands import Command
 from opsconsole.cli.following import ANSWER_SECONDS, NotEnded, leading, outcome_of, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, run_document, run_sentence
@@ -16,7 +17,7 @@ END_SECONDS = 20.0
 """Longer than the grace period of a run and the time to end a worker."""
 
 
-@click.command("cancel")
+@click.command("cancel", cls=Command)
 @click.argument("run_number", metavar="RUN", type=int)
 @click.option("--force", is_flag=True, help="Do not wait for batches in flight: end their workers.")
 @click.option("--wait", is_flag=True, help="Wait until the run has ended.")

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json
 from opsconsole.cli.prompts import json_option
@@ -13,7 +14,7 @@ from opsconsole.core.errors import Exit
 from opsconsole.core.humanize import count
 
 
-@click.command("check")
+@click.command("check", cls=Command)
 @json_option
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.console import draw, require_terminal
 from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options
@@ -18,7 +19,7 @@ SMALL_BATCHES = "attempts.update_performance"
 """This job is slow in the demo, because of a batch size that its run's page lets an operator find."""
 
 
-@click.command("demo")
+@click.command("demo", cls=Command)
 @click.option("--users", default=2000, show_default=True, type=click.IntRange(10, 1_000_000), help="Number of users.")
 @click.pass_obj
 def command(options: Options, users: int) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opsconsole.authoring import catalog
+from opsconsole.cli.commands import Command
 from opsconsole.cli.log_setup import JsonFormatter, log_to
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.session import create_engine, open_service
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 STANDBY_SECONDS = 2.0
 
 
-@click.command("headless")
+@click.command("headless", cls=Command)
 @click.option("--http", "address", metavar="ADDRESS", help="Serve the HTTP API at HOST:PORT or unix:/path.")
 @click.option("--no-standby", is_flag=True, help="Exit with code 75 if another process leads, instead of waiting.")
 @click.pass_obj

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, print_table, run_document, utc
 from opsconsole.cli.prompts import json_option
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from opsconsole.service.snapshot import JobCard
 
 
-@click.command("jobs")
+@click.command("jobs", cls=Command)
 @json_option
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:

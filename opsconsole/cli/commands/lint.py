@@ -7,6 +7,7 @@ import sys
 import click
 
 from opsconsole.authoring import catalog
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, utc
 from opsconsole.cli.prompts import json_option
@@ -16,7 +17,7 @@ from opsconsole.core.humanize import count
 from opsconsole.rules.lint import lint
 
 
-@click.command("lint")
+@click.command("lint", cls=Command)
 @json_option
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:

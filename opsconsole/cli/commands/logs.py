@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, utc
 from opsconsole.cli.prompts import json_option
@@ -23,7 +24,7 @@ POLL_SECONDS = 0.3
 LONGEST_LINE = 2000
 
 
-@click.command("logs")
+@click.command("logs", cls=Command)
 @click.argument("run_number", metavar="RUN", type=int)
 @click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until the run ends.")
 @json_option

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 
 
-@click.command("migrate")
+@click.command("migrate", cls=Command)
 @click.option("--data", "with_data", is_flag=True, help="Also create missing tables and indexes of the packs.")
 @click.pass_obj
 def command(options: Options, with_data: bool) -> None:

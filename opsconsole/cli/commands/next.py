@@ -8,6 +8,7 @@ import click
 
 from opsconsole.authoring import catalog
 from opsconsole.calendar.cron import Cron, schedule, zone
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import in_zone, print_json, utc
 from opsconsole.cli.prompts import json_option, past_time
@@ -15,7 +16,7 @@ from opsconsole.core.clock import now
 from opsconsole.core.humanize import relative_time
 
 
-@click.command("next")
+@click.command("next", cls=Command)
 @click.argument("job_or_cron")
 @click.option("--tz", metavar="ZONE", help="Evaluate the schedule in this zone.")
 @click.option("--from", "start", metavar="TIME", help="List scheduled times after this time (default: now).")

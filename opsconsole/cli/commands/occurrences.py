@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opsconsole.authoring.occurrence import OccurrenceFilter, OccurrenceState
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import in_zone, print_json, print_table, utc
 from opsconsole.cli.prompts import check_order, json_option, past_time
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from opsconsole.service.snapshot import OccurrenceRow, OccurrenceTotal
 
 
-@click.command("occurrences")
+@click.command("occurrences", cls=Command)
 @click.option("--job", metavar="JOB", help="List only scheduled times of this job.")
 @click.option("--since", metavar="TIME", help="List scheduled times from this time on; 24h means a day ago.")
 @click.option("--until", metavar="TIME", help="List scheduled times before this time.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, print_table
 from opsconsole.cli.prompts import json_option
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from opsconsole.service.snapshot import PanelView
 
 
-@click.command("panels")
+@click.command("panels", cls=Command)
 @click.argument("pack", required=False)
 @json_option
 @click.pass_obj

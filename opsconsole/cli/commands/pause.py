@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from opsconsole.calendar.windows import hours
+from opsconsole.cli.commands import Command
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_outcome
@@ -16,7 +17,7 @@ DEFAULT_DURATION = hours(12)
 """A forgotten pause must end."""
 
 
-@click.command("pause")
+@click.command("pause", cls=Command)
 @click.argument("target", metavar="JOB|PACK|all")
 @click.option("--for", "length", metavar="DURATION", help="Duration of the pause, such as 90m or 2h (default: 12h).")
 @click.option("--until", metavar="TIME", help="End of the pause, in the job's zone.")

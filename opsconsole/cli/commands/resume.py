@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_outcome
@@ -11,7 +12,7 @@ from opsconsole.cli.prompts import json_option, note_option
 from opsconsole.cli.session import open_service
 
 
-@click.command("resume")
+@click.command("resume", cls=Command)
 @click.argument("target", metavar="JOB|PACK|all")
 @note_option
 @json_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunFilter, RunState
+from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.run import follow
 from opsconsole.cli.following import exit_code, follow_run, leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
@@ -34,7 +35,7 @@ MAX_LISTED = 20
 """Ended runs that are printed one by one."""
 
 
-@click.command("retry")
+@click.command("retry", cls=Command)
 @click.argument("run_number", metavar="[RUN]", type=int, required=False)
 @click.option("--job", metavar="JOB", help="Retry runs of this job.")
 @click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opsconsole.authoring.run import Selection
+from opsconsole.cli.commands import Command
 from opsconsole.cli.following import exit_code, follow_run, leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, run_document, run_sentence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from opsconsole.service.service import Service
 
 
-@click.command("run")
+@click.command("run", cls=Command)
 @click.argument("job")
 @click.option("--date", "day", metavar="DATE", help="Run the window that contains this date, in the job's zone.")
 @click.option("--only", type=click.Choice(["stale"]), help="Run only items with a missing or outdated result.")

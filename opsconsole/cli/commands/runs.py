@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from opsconsole.authoring.run import RunState, Trigger
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, print_table, run_document
 from opsconsole.cli.prompts import json_option
@@ -12,7 +13,7 @@ from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import elapsed, timestamp
 
 
-@click.command("runs")
+@click.command("runs", cls=Command)
 @click.option("--job", metavar="JOB", help="List only runs of this job.")
 @click.option(
     "--state",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opsconsole.authoring.run import Run, Stop, Trigger
+from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.logs import LONGEST_LINE
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, run_document, run_sentence, utc
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from opsconsole.service.snapshot import RunPage
 
 
-@click.command("show")
+@click.command("show", cls=Command)
 @click.argument("run_number", metavar="RUN", type=int)
 @json_option
 @click.pass_obj

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import in_zone, print_json, utc
 from opsconsole.cli.prompts import json_option
@@ -22,7 +23,7 @@ LONGEST_SENTENCE = 1000
 LONGEST_VALUE = 200
 
 
-@click.command("why")
+@click.command("why", cls=Command)
 @click.argument("job")
 @click.option("--at", "at", required=True, metavar="TIME", help="ISO 8601, 2026-03-29 02:30, or 02:30 for today.")
 @json_option

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 
 
-@click.command("seal")
+@click.command("seal", cls=Command)
 @json_option
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json
 from opsconsole.cli.prompts import json_option
@@ -15,7 +16,7 @@ from opsconsole.rules.audit import Seal
 from opsconsole.service import wording
 
 
-@click.command("verify")
+@click.command("verify", cls=Command)
 @click.option("--seal", "anchor", metavar="ID:HASH", help="Compare with a seal that `audit seal` printed earlier.")
 @json_option
 @click.pass_obj

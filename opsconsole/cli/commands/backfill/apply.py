@@ -9,6 +9,7 @@ import click
 
 from opsconsole.authoring.run import LIVE
 from opsconsole.cli.backfill_output import document, print_result
+from opsconsole.cli.commands import Command
 from opsconsole.cli.following import leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json
@@ -29,7 +30,7 @@ ACTIVE_RUNS = 50
 """Active runs among which those of one backfill are looked for."""
 
 
-@click.command("apply")
+@click.command("apply", cls=Command)
 @click.argument("number", metavar="PLAN", type=int)
 @yes_option
 @wait_option

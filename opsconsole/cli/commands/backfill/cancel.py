@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.backfill.apply import print_command
 from opsconsole.cli.following import NotEnded, leading, outcome_of, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
@@ -15,7 +16,7 @@ END_SECONDS = 20.0
 """Longer than the grace period of a run and the time to end a worker."""
 
 
-@click.command("cancel")
+@click.command("cancel", cls=Command)
 @click.argument("number", metavar="ID", type=int)
 @click.option("--wait", is_flag=True, help="Wait until none of its windows is running.")
 @note_option

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from opsconsole.cli.backfill_output import backfill_document, progress, time_taken
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, print_table
 from opsconsole.cli.prompts import json_option
@@ -12,7 +13,7 @@ from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import duration, timestamp
 
 
-@click.command("list")
+@click.command("list", cls=Command)
 @click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Number of backfills.")
 @json_option
 @click.pass_obj

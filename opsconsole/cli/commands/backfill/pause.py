@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.backfill.apply import print_command
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
@@ -11,7 +12,7 @@ from opsconsole.cli.prompts import json_option, note_option
 from opsconsole.cli.session import open_service
 
 
-@click.command("pause")
+@click.command("pause", cls=Command)
 @click.argument("number", metavar="ID", type=int)
 @note_option
 @json_option

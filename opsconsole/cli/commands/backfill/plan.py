@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opsconsole.cli.backfill_output import document, print_plan
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json
 from opsconsole.cli.progress import bar
@@ -33,7 +34,7 @@ stop_option = click.option("--stop-on-failure", is_flag=True, help="Pause the ba
 windows_option = click.option("--windows", "each_window", is_flag=True, help="List each window instead of ranges.")
 
 
-@click.command("plan")
+@click.command("plan", cls=Command)
 @jobs_argument
 @since_option
 @until_option

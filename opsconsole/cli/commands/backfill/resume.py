@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.backfill.apply import follow
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.prompts import json_option, wait_option
@@ -11,7 +12,7 @@ from opsconsole.cli.session import open_service
 from opsconsole.rules.backfill_status import BackfillState
 
 
-@click.command("resume")
+@click.command("resume", cls=Command)
 @click.argument("number", metavar="ID", type=int)
 @wait_option
 @json_option

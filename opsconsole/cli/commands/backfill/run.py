@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from opsconsole.cli.backfill_output import print_plan
+from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.backfill.apply import follow, question
 from opsconsole.cli.commands.backfill.plan import (
     jobs_argument,
@@ -20,7 +21,7 @@ from opsconsole.cli.prompts import json_option, require_yes, wait_option, yes_op
 from opsconsole.cli.session import open_service
 
 
-@click.command("run")
+@click.command("run", cls=Command)
 @jobs_argument
 @since_option
 @until_option

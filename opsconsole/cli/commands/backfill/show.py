@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from opsconsole.cli.backfill_output import document, print_steps, ranges, summary
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json
 from opsconsole.cli.prompts import json_option
@@ -14,7 +15,7 @@ from opsconsole.core.text import safe
 from opsconsole.service import wording
 
 
-@click.command("show")
+@click.command("show", cls=Command)
 @click.argument("number", metavar="ID", type=int)
 @click.option("--windows", "each_window", is_flag=True, help="List each window instead of ranges.")
 @json_option

@@ -7,6 +7,7 @@ from collections import Counter
 import click
 
 from opsconsole.cli.backfill_output import ranges, window_document
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json
 from opsconsole.cli.prompts import json_option
@@ -15,7 +16,7 @@ from opsconsole.core.humanize import words
 from opsconsole.rules.actions import parse_date
 
 
-@click.command("windows")
+@click.command("windows", cls=Command)
 @click.argument("job")
 @click.option("--from", "since", metavar="DATE", help="First date (default: 53 weeks ago).")
 @click.option("--to", "until", metavar="DATE", help="Last date, included (default: today).")

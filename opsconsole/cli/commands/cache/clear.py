@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opsconsole.cache.filters import ClearFilter
+from opsconsole.cli.commands import Command
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, print_table
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.1
 
 
-@click.command("clear")
+@click.command("clear", cls=Command)
 @click.option("--user", metavar="ID", help="Clear keys of this user.")
 @click.option("--subject", metavar="ID", help="Clear keys of this subject.")
 @click.option("--family", metavar="NAME", help="Clear keys of this family; see `opsconsole cache families`.")

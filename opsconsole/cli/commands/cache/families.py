@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opsconsole.cache.families import Family
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, print_table
 from opsconsole.cli.prompts import json_option
@@ -20,7 +21,7 @@ COUNT_SECONDS = 60.0
 """Counting stops after this time, and the rest is estimated."""
 
 
-@click.command("families")
+@click.command("families", cls=Command)
 @click.option(
     "--count", "with_count", is_flag=True, help="Count the keys of each family. Scans all keys of the server."
 )

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_json, print_table
 from opsconsole.cli.prompts import json_option
@@ -13,7 +14,7 @@ from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import duration, megabytes, percent
 
 
-@click.command("stats")
+@click.command("stats", cls=Command)
 @json_option
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:
