@@ -133,7 +133,7 @@ def _pause(db: Connection, catalog: Catalog, command: Command, at: datetime) -> 
     target = actions.pause_target(catalog, command.target)
     given = command.arguments.get("until")
     until = datetime.fromisoformat(given) if given else None
-    actions.check_pause(until, at)
+    actions.check_pause(target, until, pauses.in_force(db, at), at)
     replaced = pauses.end(db, target, at)
     note = command.arguments.get("note") or ""
     number = pauses.add(db, target, since=at, until=until, who=command.actor.name, note=note)

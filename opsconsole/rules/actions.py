@@ -96,6 +96,15 @@ class PauseInPast(Refused):
         super().__init__(f"the pause would end at {until:%Y-%m-%d %H:%M %Z}, which is in the past; choose a later time")
 
 
+class PausedForLonger(Refused):
+    """A pause must not shorten another one: somebody relies on it."""
+
+    def __init__(self, pause: Pause) -> None:
+        until = f"until {pause.until:%Y-%m-%d %H:%M %Z}" if pause.until else "until it is resumed"
+        note = f" ({pause.note})" if pause.note else ""
+        super().__init__(f"{pause.target} is paused by {pause.who} {until}{note}; to shorten that, resume it first")
+
+
 class NotPaused(Refused):
     """A target without an active pause cannot be resumed."""
 
@@ -202,10 +211,15 @@ def check_cancel(run: Run) -> None:
 # --- pauses -------------------------------------------------------------------------------------------------------
 
 
-def check_pause(until: datetime | None, now: datetime) -> None:
-    """Raises PauseInPast."""
-    if until is not None and until <= now:
+def check_pause(target: str, until: datetime | None, active: Sequence[Pause], now: datetime) -> None:
+    """Raises PauseInPast, or PausedForLonger when an active pause of exactly this target ends later."""
+    if until is None:
+        return
+    if until <= now:
         raise PauseInPast(until)
+    for pause in active:
+        if pause.target == target and (pause.until is None or pause.until > until):
+            raise PausedForLonger(pause)
 
 
 def check_resume(target: str, active: Sequence[Pause]) -> None:

@@ -139,7 +139,7 @@ def _cancelled(outcome: Mapping[str, Any]) -> str:
 def _paused(outcome: Mapping[str, Any]) -> str:
     until = outcome["until"]
     how = f"until {datetime.fromisoformat(until):%Y-%m-%d %H:%M %Z}" if until else "until it is resumed"
-    return f"paused {outcome['target']} {how}"
+    return f"paused {outcome['target']} {how}" + ("; this extends an earlier pause" if outcome.get("replaced") else "")
 
 
 def _cleared(outcome: Mapping[str, Any]) -> str:

@@ -56,6 +56,26 @@ def test_a_pause_lasts_until_a_time_in_the_jobs_zone_or_until_resumed(cli: RunCl
     }
 
 
+def test_a_second_pause_extends_the_first_but_never_shortens_it(cli: RunCli, installation: Installation) -> None:
+    first = cli("pause", "clockwork.nightly", "--until", "2099-01-19 23:50", "--note", "the database moves")
+    shorter = cli("pause", "clockwork.nightly", "--for", "2h")
+    longer = cli("pause", "clockwork.nightly", "--until-resumed")
+    ended = cli("pause", "clockwork.nightly", "--until", "2099-01-19 23:50")
+    other = cli("pause", "clockwork", "--for", "2h")
+
+    assert first.code == 0
+    assert (shorter.code, shorter.out) == (4, "")
+    assert "is paused by" in shorter.err
+    assert "until 2099-01-19 18:20 UTC (the database moves); to shorten that, resume it first" in shorter.err
+    assert longer.out == "paused clockwork.nightly until it is resumed; this extends an earlier pause\n"
+    assert "until it is resumed; to shorten that, resume it first" in ended.err
+    assert other.code == 0, "a pause of the pack is another pause"
+    assert {pause.target: pause.until is None for pause in active_pauses(installation)} == {
+        "clockwork.nightly": True,
+        "clockwork": False,
+    }
+
+
 def test_resume_ends_a_pause_and_a_refusal_lists_active_pauses(cli: RunCli, installation: Installation) -> None:
     paused(installation, "clockwork", NOON, None)
 
