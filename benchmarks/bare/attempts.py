@@ -47,7 +47,7 @@ class Attempt(msgspec.Struct, rename="camel"):
     timing: float | None
     reaction_time: float | None
     status: str
-    hints_used: int | None
+    hints_used: bool | None
     solved_at: str
 
 
@@ -73,8 +73,9 @@ def cache_day(workload: Workload) -> int:
 
 def _part(row: tuple[Any, ...], encoded: dict[str, bytes], format_time: Callable[[Any], str]) -> bytes:
     _, id_, question, type_, answer, mistake, timing, reaction, status, hints, solved_at = row
+    used = None if hints is None else bool(hints)
     head = encode(
-        Attempt(id_, question, type_, answer, mistake, timing, reaction, status, hints, format_time(solved_at))
+        Attempt(id_, question, type_, answer, mistake, timing, reaction, status, used, format_time(solved_at))
     )
     return head[:-1] + encoded[question]
 

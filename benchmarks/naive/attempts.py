@@ -75,7 +75,7 @@ class Question(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     subject_id: Mapped[str] = mapped_column(ForeignKey("subjects.id"))
     topic_id: Mapped[str] = mapped_column(ForeignKey("topics.id"))
-    difficulty: Mapped[str | None]
+    difficulty: Mapped[int | None]
     categories: Mapped[Any] = mapped_column(Json)
     subject: Mapped[Subject] = relationship()
     topic: Mapped[Topic] = relationship()
@@ -95,7 +95,7 @@ class Attempt(Base):
     timing: Mapped[float | None]
     reaction_time: Mapped[float | None]
     status: Mapped[str]
-    hints_used: Mapped[int | None]
+    hints_used: Mapped[bool | None]
     solved_at: Mapped[datetime] = mapped_column(UtcTime)
     question: Mapped[Question | None] = relationship()
 

@@ -10,7 +10,7 @@ from operator import add, itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, Text, case, func, select, type_coerce
+from sqlalchemy import Connection, Integer, Row, Select, Text, case, func, select, type_coerce
 
 from jobs.attempts.cached_day import (
     DAY_ATTEMPTS,
@@ -36,7 +36,7 @@ class Question(msgspec.Struct):
     subject: Named
     topic: Named
     subtopic: list[Named]
-    difficulty: str | None
+    difficulty: int | float | None
     category: list[str]
 
 
@@ -51,7 +51,7 @@ class Attempt(msgspec.Struct, rename="camel"):
     timing: float | None
     reaction_time: float | None
     status: str
-    hints_used: int | None
+    hints_used: bool | None
     solved_at: str
 
 
@@ -110,8 +110,9 @@ def encode_day(day: list[Any], encoded: dict[str, bytes]) -> bytes:
     day.sort(key=itemgetter(SOLVED, ID))
     parts = []
     for _, id_, question, type_, answer, mistake, timing, reaction, status, hints, solved in day:
+        used = None if hints is None else bool(hints)
         head = _encode(
-            Attempt(id_, question, type_, answer, mistake, timing, reaction, status, hints, _milliseconds(solved))
+            Attempt(id_, question, type_, answer, mistake, timing, reaction, status, used, _milliseconds(solved))
         )
         parts.append(head[:-1] + b"," + encoded[question])
     return b"[" + b",".join(parts) + b"]"
@@ -158,7 +159,8 @@ def _attempts_of(ctx: Context, db: Connection, users: list[str], window: Window)
         c.timing,
         c.reaction_time,
         c.status,
-        c.hints_used,
+        # As the driver returns it: SQLite may have a number of hints here.
+        type_coerce(c.hints_used, Integer).label("hints_used"),
         # As the driver returns it: parsing SQLite's text only to format it again would be slow.
         type_coerce(c.solved_at, Text).label("solved_at"),
     ).where(ctx.among(c.user_id, users), window.holds(c.solved_at))

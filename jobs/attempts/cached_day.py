@@ -34,7 +34,7 @@ class AttemptResult(msgspec.Struct, rename="camel"):
     status: str
     timing: float | None
     topic: Named
-    difficulty: str | None
+    difficulty: int | float | None
 
 
 class CachedAttempt(AttemptResult, rename="camel"):

@@ -30,7 +30,8 @@ SUBJECTS = {
 }
 LEVELS = ("first steps", "methods", "harder problems")
 QUESTIONS = 2000
-DIFFICULTIES = ("easy", "easy", "medium", "medium", "hard")
+DIFFICULTIES = (1, 1, 2, 2, 3)
+"""From easy to hard."""
 CATEGORIES = ("board exam", "olympiad", "revision", "concept", "application", "previous year")
 TYPES = ("mcq", "mcq", "mcq", "numeric", "text")
 MISTAKES = ("sign error", "misread the question", "wrong formula", "unit missing", "guessed", "कदम छूट गया", None, None)
@@ -115,7 +116,7 @@ def _day(
             "timing": None if status == "unsolved" and slow < 0.5 else timing,
             "reaction_time": round(0.4 + 4 * skill, 3) if slow > 0.05 else None,
             "status": status,
-            "hints_used": int(3 * slow) if other > 0.1 else None,
+            "hints_used": slow > 1 / 3 if other > 0.1 else None,
             "solved_at": solved_at,
         }
 
@@ -137,7 +138,7 @@ def _add_invalid_attempt(data: Database, number: int, day_starts: datetime) -> N
         "timing": 12.5,
         "reaction_time": 0.9,
         "status": "correct",
-        "hints_used": 0,
+        "hints_used": False,
         "solved_at": day_starts,
     }
     statement = inserting(data, attempts).values(row)

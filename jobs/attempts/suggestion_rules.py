@@ -36,7 +36,7 @@ class Suggestion:
     details: dict[str, Any]
 
 
-def choose_suggestion(day: Sequence[AttemptResult], expected: Mapping[str | None, float]) -> Suggestion:
+def choose_suggestion(day: Sequence[AttemptResult], expected: Mapping[float | None, float]) -> Suggestion:
     """The suggestion for a day of attempts, in any order.
 
     `expected` is the mean timing of all users in seconds, by difficulty. Raises ValueError for an unknown status.
@@ -80,7 +80,7 @@ def _most_incorrect(day: Sequence[AttemptResult]) -> tuple[str, str, int]:
     return id_, name, n
 
 
-def _timings(day: Sequence[AttemptResult], expected: Mapping[str | None, float]) -> tuple[float | None, float | None]:
+def _timings(day: Sequence[AttemptResult], expected: Mapping[float | None, float]) -> tuple[float | None, float | None]:
     """The mean timing and the expected one for these difficulties, in seconds; None without measurements."""
     taken = [attempt.timing for attempt in day if attempt.timing is not None]
     typical = [expected[attempt.difficulty] for attempt in day if attempt.difficulty in expected]

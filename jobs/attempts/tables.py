@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import Column, Date, Float, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, Date, Float, Index, Integer, String, Table, Text
 
 from jobs.common import metadata
 from opsconsole.sql import Json, UtcTime, key_type
@@ -38,7 +38,7 @@ questions = Table(
     Column("id", key_type(), primary_key=True),
     Column("subject_id", key_type(), nullable=False),
     Column("topic_id", key_type(), nullable=False),
-    Column("difficulty", String, nullable=True),
+    Column("difficulty", Integer, nullable=True),
     Column("categories", Json, nullable=True),
 )
 
@@ -70,7 +70,7 @@ attempts = Table(
     Column("timing", Float, nullable=True),
     Column("reaction_time", Float, nullable=True),
     Column("status", String, nullable=False),
-    Column("hints_used", Integer, nullable=True),
+    Column("hints_used", Boolean, nullable=True),
     Column("solved_at", UtcTime, nullable=False),
     Index(None, "user_id", "solved_at"),
 )

@@ -73,6 +73,6 @@ ANY = "@any"
 """Replaces a missing category in a key; `key_part` never returns this for a text."""
 
 
-def key_part(text: str | None) -> str:
+def key_part(value: str | float | None) -> str:
     """Quotes a category or difficulty for use in a key: free text may contain blanks and colons."""
-    return ANY if text is None else quote(text, safe="")
+    return ANY if value is None else quote(str(value), safe="")

@@ -19,7 +19,7 @@ class SessionConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     weak: Share = 0.3
     revision: Share = 0.2
     category: str | None = None
-    difficulty: str | None = None
+    difficulty: int | float | None = None
 
 
 class Topics(msgspec.Struct, frozen=True):

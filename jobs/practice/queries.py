@@ -128,7 +128,7 @@ def recently_solved(db: Connection, user: str, now: datetime) -> set[str]:
 
 
 def questions_of(
-    db: Connection, subject: str, category: str | None = None, difficulty: str | None = None
+    db: Connection, subject: str, category: str | None = None, difficulty: float | None = None
 ) -> dict[str, list[str]]:
     """A subject's questions by topic, optionally of one category and difficulty."""
     query = select(questions.c.id, questions.c.topic_id, type_coerce(questions.c.categories, Text).label("categories"))

@@ -25,7 +25,7 @@ CONFIGS = (
     {"questions": 20},
     {"questions": 15, "current": 0.6, "weak": 0.4, "revision": 0.0},
     {"questions": 25, "current": 0.4, "weak": 0.3, "revision": 0.3},
-    {"questions": 10, "difficulty": "medium"},
+    {"questions": 10, "difficulty": 2},
     {"questions": 20, "category": "board exam"},
 )
 

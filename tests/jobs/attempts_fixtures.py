@@ -61,7 +61,7 @@ class AttemptsFixture:
                 "id": "q1",
                 "subject_id": "math",
                 "topic_id": "alg",
-                "difficulty": "hard",
+                "difficulty": 3,
                 "categories": ["exam", "naïve"],
             },
             {"id": "q2", "subject_id": "hin", "topic_id": "vya", "difficulty": None, "categories": []},
@@ -84,7 +84,7 @@ class AttemptsFixture:
             "timing": 12.5,
             "reaction_time": 1.0,
             "status": "correct",
-            "hints_used": 0,
+            "hints_used": False,
         }
         mine = {"id": id_ or f"a{self._made:04}", "user_id": user, "solved_at": solved_at}
         self._add(attempts, {**defaults, **mine, **values})

@@ -87,7 +87,7 @@ def _shown(dataset: Dataset, a: Attempt) -> dict[str, Any]:
         **{name: a[name] for name in ("type", "answer", "mistake", "timing")},
         "reactionTime": a["reaction_time"],
         "status": a["status"],
-        "hintsUsed": a["hints_used"],
+        "hintsUsed": None if a["hints_used"] is None else bool(a["hints_used"]),
         "solvedAt": a.at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{a.at.microsecond // 1000:03}Z",
         "subject": {"id": q["subject_id"], "name": dataset.names[q["subject_id"]]},
         "topic": {"id": q["topic_id"], "name": dataset.names[q["topic_id"]]},

@@ -45,7 +45,7 @@ class PracticeFixture:
                     "id": f"{topic}-{n:02}",
                     "subject_id": subject,
                     "topic_id": topic,
-                    "difficulty": ("easy", "hard")[n % 2],
+                    "difficulty": (1, 3)[n % 2],
                     "categories": ["board exam", "other"] if n % 3 == 0 else None if n % 3 == 1 else [],
                 }
                 for subject, topic, many in (

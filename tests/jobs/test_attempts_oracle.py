@@ -60,7 +60,7 @@ def fill(tools: Resources, user_count: int, chance: random.Random) -> None:
             "id": f"q{n}",
             "subject_id": f"s{n % 3}",
             "topic_id": f"t{n % 6}",
-            "difficulty": (None, "easy", "hard", "rare")[n % 4 if n < 20 else 3],
+            "difficulty": (None, 1, 3, 5)[n % 4 if n < 20 else 3],
             "categories": [None, [], ["exam", "naïve"]][n % 3],
         }
         for n in range(24)
@@ -95,7 +95,7 @@ def _made(who: list[str], chance: random.Random) -> Iterator[dict[str, Any]]:
                     "timing": None if chance.random() < 0.1 else round(pace * chance.uniform(1, 60), 2),
                     "reaction_time": chance.choice([None, 0.5, 1.25]),
                     "status": chance.choice(["unsolved", "incorrect"] if not known else ["correct"]),
-                    "hints_used": chance.choice([None, 0, 2]),
+                    "hints_used": chance.choice([None, False, True]),
                     "solved_at": begins + chance.choice(EDGES) + chance.randrange(3) * MICROSECOND
                     if chance.random() < 0.2
                     else begins + timedelta(seconds=chance.randrange(86400)),

@@ -112,7 +112,7 @@ def as_json(rows: list[Any], below: Any) -> bytes:
             "timing": row["timing"],
             "reactionTime": row["reaction_time"],
             "status": row["status"],
-            "hintsUsed": row["hints_used"],
+            "hintsUsed": None if row["hints_used"] is None else bool(row["hints_used"]),
             "solvedAt": row["solved"][:10] + "T" + row["solved"][11:23] + "Z",
             "subject": {"id": row["s_id"], "name": row["s_name"]},
             "topic": {"id": row["t_id"], "name": row["t_name"]},
@@ -149,7 +149,7 @@ def test_forty_users_have_their_day_byte_for_byte(
                 timing=chance.choice([None, 0.0, 1.0, 12.5, 0.1, 86400.25, 123456789.125]),
                 reaction_time=chance.choice([None, 2.0, 0.75]),
                 status=chance.choice(["correct", "incorrect", "unsolved"]),
-                hints_used=chance.choice([None, 0, 3, 2_000_000_000]),
+                hints_used=chance.choice([None, False, True]),
             )
     before = time.monotonic()
 
@@ -171,7 +171,9 @@ def test_the_cached_value_matches_the_golden_file(
 ) -> None:
     fixture.enrol("asha")
     fixture.solve("asha", NOON, "a2", question_id="q2", timing=None, reaction_time=0.0, status="unsolved", answer=None)
-    fixture.solve("asha", NOON, "a10", answer="x² ≥ 2 🦊", mistake='forgot the "±"', status="incorrect", hints_used=2)
+    fixture.solve(
+        "asha", NOON, "a10", answer="x² ≥ 2 🦊", mistake='forgot the "±"', status="incorrect", hints_used=True
+    )
     fixture.solve("asha", MIDNIGHT + timedelta(microseconds=999_999), "a3", timing=45.25, hints_used=None)
 
     place.run("attempts.cache_day", DAY)
@@ -182,6 +184,21 @@ def test_the_cached_value_matches_the_golden_file(
         "id", "questionId", "type", "answer", "mistake", "timing", "reactionTime", "status", "hintsUsed", "solvedAt",
         "subject", "topic", "subtopic", "difficulty", "category",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("stored", "shown"), [(0, False), (1, True), (7, True), (None, None)])
+def test_a_number_of_hints_in_sqlite_is_a_boolean_in_the_json(
+    place: Installation, fixture: AttemptsFixture, cache: redis.Redis, stored: int | None, shown: bool | None
+) -> None:
+    fixture.enrol("asha")
+    fixture.solve("asha", NOON, "a1")
+    with place.data.writing() as db:
+        db.execute(text("UPDATE attempts SET hints_used = :stored"), {"stored": stored})
+
+    place.run("attempts.cache_day", DAY)
+
+    assert [attempt["hintsUsed"] for attempt in json.loads(cache.get(key("asha")) or b"")] == [shown]
 
 
 def test_attempts_of_the_same_time_are_ordered_by_id(

@@ -85,7 +85,7 @@ def did(
     correct: int = 0, incorrect: int = 0, unsolved: int = 0, *, topic: Named = ALGEBRA, timing: float | None = 10.0
 ) -> list[AttemptResult]:
     statuses = ["correct"] * correct + ["incorrect"] * incorrect + ["unsolved"] * unsolved
-    return [AttemptResult(status, timing, topic, "easy") for status in statuses]
+    return [AttemptResult(status, timing, topic, 1) for status in statuses]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def did(
     ],
 )
 def test_the_first_matching_rule_decides(day: list[AttemptResult], kind: SuggestionKind) -> None:
-    assert choose_suggestion(day, {"easy": 10.0}).kind is kind
+    assert choose_suggestion(day, {1: 10.0}).kind is kind
 
 
 def test_the_message_names_the_topic_with_most_incorrect_answers() -> None:
@@ -126,13 +126,13 @@ def test_the_message_names_the_topic_with_most_incorrect_answers() -> None:
 
 
 def test_the_expected_timing_depends_on_difficulty() -> None:
-    expected = {"easy": 10.0, "hard": 50.0, None: 30.0}
-    mixed = [AttemptResult("correct", 60.0, ALGEBRA, level) for level in ("easy", "hard", None, "unheard of")]
-    easy = [AttemptResult("correct", 60.0, ALGEBRA, "easy")]
+    expected = {1: 10.0, 3: 50.0, None: 30.0}
+    mixed = [AttemptResult("correct", 60.0, ALGEBRA, level) for level in (1, 3, None, 9)]
+    easy = [AttemptResult("correct", 60.0, ALGEBRA, 1)]
 
     assert choose_suggestion(mixed, expected).kind is SuggestionKind.TIMING
     assert choose_suggestion(mixed, expected).details == {"attempts": 4, "timing": 60.0, "expected": 30.0}
-    assert choose_suggestion(mixed, {**expected, "easy": 60.0}).kind is SuggestionKind.KEEP_GOING
+    assert choose_suggestion(mixed, {**expected, 1: 60.0}).kind is SuggestionKind.KEEP_GOING
     assert (
         choose_suggestion(easy, expected).message
         == "You took 60 s per question; 10 s is typical. Practise against the clock."
@@ -179,7 +179,7 @@ def test_expected_timings_are_computed_once_without_invalid_values(tools: Resour
 
     facts = carried_facts(tools)
 
-    assert facts == {"expected": [["hard", 15.0]]}
+    assert facts == {"expected": [[3, 15.0]]}
 
 
 def carried_facts(tools: Resources) -> dict[str, Any]:
@@ -467,7 +467,7 @@ def test_a_night_caches_and_suggests(database_url: str, redis_url: str, installi
         kinds = {row.user_id: row.kind for row in db.execute(text("SELECT user_id, kind FROM suggestions"))}
     assert (ended.state, ended.counts.planned, ended.counts.failed) == (RunState.PARTIAL, 3, 1)
     assert kinds == {"asha": "keep_going", "ben": "come_back"}
-    assert ended.facts == {"expected": [["hard", 12.5]]}
+    assert ended.facts == {"expected": [[3, 12.5]]}
     assert (ended.metrics["cache_hits"], ended.metrics["cache_misses"]) == (1, 1)
 
 
