@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, and_, case, cast, func, or_, select
+from sqlalchemy import BigInteger, Connection, and_, case, cast, func, or_, select, union
 
-from jobs.common import users
 from jobs.reporting.tables import pockets, transactions
 from opsconsole import Context
 
@@ -89,9 +88,11 @@ def day_figures(ctx: Context, db: Connection, keys: list[str]) -> list[Any]:
         .cte("moved")
     )
     h, m = held.c, moved.c
+    owners = union(select(h.user_id), select(m.user_id)).subquery()
+    user = owners.c.user_id
     rows = db.execute(
         select(
-            users.c.id.label("user_id"),
+            user,
             func.coalesce(h.pockets, 0).label("pockets"),
             minor_units(func.coalesce(h.balance, 0) - func.coalesce(m.since_start, 0)).label("opening"),
             minor_units(func.coalesce(h.balance, 0) - func.coalesce(m.since_end, 0)).label("total"),
@@ -101,10 +102,9 @@ def day_figures(ctx: Context, db: Connection, keys: list[str]) -> list[Any]:
             m.latest,
             func.coalesce(m.invalid, 0).label("invalid"),
         )
-        .outerjoin_from(users, held, h.user_id == users.c.id)
-        .outerjoin(moved, m.user_id == users.c.id)
-        .where(ctx.among(users.c.id, keys))
-        .order_by(users.c.id)
+        .outerjoin_from(owners, held, h.user_id == user)
+        .outerjoin(moved, m.user_id == user)
+        .order_by(user)
     ).all()
     fail_invalid_users(ctx, db, [row.user_id for row in rows if row.invalid], day.start)
     return [row for row in rows if not row.invalid]

@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, exists, func, select
 
-from jobs.common import users
 from jobs.reporting.balances import day_figures
 from jobs.reporting.daily_report import reports_of
 from jobs.reporting.staleness import has_late_transactions, rows_to_write, upsert
@@ -16,21 +15,22 @@ from opsconsole import DAY_BEFORE, Context, Items, Job, Limits, Scope, all_of, m
 
 
 def users_with_pockets(scope: Scope) -> Select[tuple[str]]:
-    """Users with a pocket at the end of the day."""
-    has_pocket = exists().where(pockets.c.user_id == users.c.id, pockets.c.created_at < scope.window.end)
-    return select(users.c.id).where(has_pocket)
+    """Users with a pocket at the end of the day, whether they are in `users` or not."""
+    return select(pockets.c.user_id).where(pockets.c.created_at < scope.window.end).distinct()
 
 
 def stale_users(scope: Scope) -> Select[tuple[str]]:
     """Those whose snapshot is missing, counts other pockets, or precedes a late transaction."""
-    pocket_count = select(func.count()).where(pockets.c.user_id == users.c.id, pockets.c.created_at < scope.window.end)
+    owners = users_with_pockets(scope).subquery()
+    p = pockets.c
+    pocket_count = select(func.count()).where(p.user_id == owners.c.user_id, p.created_at < scope.window.end)
     is_fresh = exists().where(
-        snapshots.c.user_id == users.c.id,
+        snapshots.c.user_id == owners.c.user_id,
         snapshots.c.date == date.fromisoformat(scope.window.label),
         snapshots.c.pockets == pocket_count.correlate_except(pockets).scalar_subquery(),
         ~has_late_transactions(snapshots, scope.window.end),
     )
-    return users_with_pockets(scope).where(~is_fresh)
+    return select(owners.c.user_id).where(~is_fresh)
 
 
 def write_snapshots(ctx: Context, batch: Items) -> None:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, exists, func, or_, select
+from sqlalchemy import Connection, Select, case, exists, func, or_, select, union
 
-from jobs.common import users
 from jobs.reporting.balances import (
     EXPENSE,
     INCOME,
@@ -35,23 +34,25 @@ from opsconsole import MONTH_BEFORE, Context, Items, Job, Limits, Scope, Window,
 
 
 def users_with_pockets_or_reports(scope: Scope) -> Select[tuple[str]]:
-    """Users with a pocket at the end of the month, or with a report in it."""
-    has_pocket = exists().where(pockets.c.user_id == users.c.id, pockets.c.created_at < scope.window.end)
-    has_report = exists().where(reports.c.user_id == users.c.id, _in_month(reports, scope.window))
-    return select(users.c.id).where(or_(has_pocket, has_report))
+    """Users with a pocket at the end of the month, or with a report in it, whether they are in `users` or not."""
+    with_pocket = select(pockets.c.user_id).where(pockets.c.created_at < scope.window.end)
+    with_report = select(reports.c.user_id).where(_in_month(reports, scope.window))
+    owners = union(with_pocket, with_report).subquery()
+    return select(owners.c.user_id)
 
 
 def stale_users(scope: Scope) -> Select[tuple[str]]:
     """Those whose summary is missing, counts other transactions, precedes a late transaction, or is older than a
     report or snapshot of its month.
     """
+    owners = users_with_pockets_or_reports(scope).subquery()
     is_fresh = exists().where(
-        summaries.c.user_id == users.c.id,
+        summaries.c.user_id == owners.c.user_id,
         summaries.c.month == scope.window.label,
-        summaries.c.transactions == transaction_count(users.c.id, scope.window.until(scope.as_of)),
+        summaries.c.transactions == transaction_count(owners.c.user_id, scope.window.until(scope.as_of)),
         ~_is_outdated(scope.window),
     )
-    return users_with_pockets_or_reports(scope).where(~is_fresh)
+    return select(owners.c.user_id).where(~is_fresh)
 
 
 def _in_month(table: Any, month: Window) -> Any:

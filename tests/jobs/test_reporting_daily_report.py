@@ -11,6 +11,7 @@ from sqlalchemy import delete, select
 
 from jobs.reporting.daily_report import daily_report
 from jobs.reporting.daily_snapshot import daily_snapshot
+from jobs.reporting.monthly_summary import monthly_summary
 from jobs.reporting.tables import daily_financial_reports, pockets, transactions
 from tests.jobs.reporting_fixtures import ReportingFixture, at
 
@@ -58,6 +59,24 @@ def test_a_day_with_income_expenses_and_a_transfer(fixture: ReportingFixture) ->
     for name in ("by_type", "by_category", "by_pocket"):
         assert list(report[name]) == sorted(report[name])
     assert (report["through"], report["generated_at"]) == (at("2026-03-09 00:00"), fixture.now)
+
+
+def test_owners_who_are_not_in_users_have_reports_too(fixture: ReportingFixture) -> None:
+    fixture.open("a", "asha", 10)
+    fixture.open("s", "stranger", 200)
+    fixture.move("a", "income", 5, f"{DAY} 09:00")
+    fixture.move("s", "expense", 50, f"{DAY} 10:00")
+    fixture.move("a", "income", 7, f"{DAY} 11:00", user="nobody", id_="t-nobody")
+
+    result = fixture.run(daily_report, DAY)
+    fixture.run(daily_snapshot, DAY)
+    fixture.run(monthly_summary, DAY[:7])
+
+    assert result.failed == ["nobody"], "a transaction of a user without a pocket is invalid, and is not ignored"
+    assert fixture.rows(daily_report).keys() == {("asha", DAY), ("stranger", DAY)}
+    assert fixture.row(daily_report, "stranger", DAY)["closing_minor"] == 150
+    assert fixture.row(daily_snapshot, "stranger", DAY)["total_minor"] == 150
+    assert fixture.row(monthly_summary, "stranger", DAY[:7])["expense_minor"] == 50
 
 
 def test_only_users_with_transactions_on_the_day_have_a_report(fixture: ReportingFixture) -> None:
