@@ -5,7 +5,7 @@ from __future__ import annotations
 from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.extensions import Panel, PanelContent, Reply, Request, Route, StartRun
 from opsconsole.core.humanize import count, duration, megabytes
-from opsconsole.core.settings import is_set
+from opsconsole.core.settings import secret
 from opsconsole.core.text import safe
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "StartRun",
     "count",
     "duration",
-    "is_set",
     "megabytes",
     "safe",
+    "secret",
 ]

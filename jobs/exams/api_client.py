@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from opsconsole.extensions import safe
+from jobs.exams.options import KEY
+from opsconsole.extensions import safe, secret
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -24,6 +26,9 @@ _RETRYABLE_STATUSES = (408, 409, 425, 429)
 _RETRYABLE_TYPES = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
 # Sent with a 429 when a spending limit is reached: waiting does not help.
 _SPEND_LIMIT_CODES = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
+# An account without credit is answered with a 400 whose type is that of an invalid request; only the text tells.
+_NO_CREDIT = "credit balance"
+_ACCOUNT_STATUSES = (401, 402, 403, 404)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +124,16 @@ class ApiClient:
 
 @asynccontextmanager
 async def connect() -> AsyncIterator[ApiClient]:
-    """A client whose connection closes after the block."""
+    """A client whose connection closes after the block. Raises CallFailed when the environment is unusable."""
     # Imported here: the SDK takes seconds to load, and only processes that generate exams need it.
-    from anthropic import AsyncAnthropic
+    from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
     # This pack decides about retries: by default the SDK would try three times, for ten minutes each.
-    async with AsyncAnthropic(max_retries=0) as client:
+    try:
+        client = AsyncAnthropic(api_key=secret(KEY), max_retries=0, http_client=DefaultAsyncHttpxClient())
+    except Exception as error:  # httpx and ssl raise many types for a bad proxy, URL or certificate file
+        raise _misconfigured(error) from error
+    async with client:
         yield ApiClient(client)
 
 
@@ -143,12 +152,44 @@ async def _translated_errors() -> AsyncIterator[None]:
     except anthropic.APITimeoutError as error:
         raise _timed_out() from error
     except anthropic.APIConnectionError as error:
-        raise CallFailed("connection failed or interrupted", retryable=True, may_be_billed=True) from error
+        raise _connection_error(error) from error
     except (anthropic.APIResponseValidationError, ValueError) as error:
         raise CallFailed(_INVALID_RESPONSE, retryable=True, may_be_billed=True) from error
     except (anthropic.AnthropicError, TypeError) as error:
         # The SDK raises TypeError when no API key is set.
         raise CallFailed(f"the call could not be made: {safe(error, 200)}", retryable=False) from error
+
+
+def _connection_error(error: BaseException) -> CallFailed:
+    """Classifies a connection that failed: with what the environment says no call can be made, or it was not made."""
+    import ssl
+
+    import httpx2 as httpx
+
+    causes = list(_causes(error))
+    unusable = (ssl.SSLCertVerificationError, httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.ProxyError)
+    for cause in causes:
+        if isinstance(cause, unusable):
+            return _misconfigured(cause)
+    not_sent = any(isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout) for cause in causes)
+    return CallFailed("connection failed or interrupted", retryable=True, may_be_billed=not not_sent)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        yield cause
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+
+
+def _misconfigured(error: BaseException) -> CallFailed:
+    return CallFailed(
+        f"the call could not be made; check ANTHROPIC_BASE_URL, the proxy and the certificates in the environment: "
+        f"{type(error).__name__}: {safe(error, 150)}",
+        retryable=False,
+    )
 
 
 _INVALID_RESPONSE = "not a valid Messages API response"
@@ -165,21 +206,33 @@ def _status_error(error: Any) -> CallFailed:
     if error.error_code in _SPEND_LIMIT_CODES:
         return CallFailed(f"{cause}: {safe(error.error_code, 60)}", retryable=False)
     if status in _RETRYABLE_STATUSES or status >= 500 or kind in _RETRYABLE_TYPES:
-        return CallFailed(cause, retryable=True, retry_after=_retry_after(error.response.headers.get("retry-after")))
-    detail = f": {safe(error.api_message, 150)}" if error.api_message and status != 401 else ""
+        headers = error.response.headers
+        return CallFailed(
+            cause, retryable=True, retry_after=_retry_after(headers.get("retry-after"), headers.get("date"))
+        )
+    message = error.api_message or ""
+    concerns_account = status in _ACCOUNT_STATUSES or kind == "billing_error" or _NO_CREDIT in message.lower()
     return CallFailed(
-        cause + detail,
+        cause + (f": {safe(message, 150)}" if message and status != 401 else ""),
         retryable=False,
-        request_invalid=status not in (401, 402, 403, 404),
+        request_invalid=not concerns_account,
         not_found=status == 404,
     )
 
 
-def _retry_after(header: str | None) -> float | None:
-    """Seconds of a `Retry-After` header, None for a date and for anything unreadable."""
-    if header is None or not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", header.strip()):
+def _retry_after(header: str | None, sent_at: str | None) -> float | None:
+    """Seconds of a `Retry-After` header: a number, or a time relative to the response's own `Date`. None for anything
+    unreadable.
+    """
+    if header is None:
         return None
-    return min(float(header), MAX_RETRY_AFTER_SECONDS)
+    if re.fullmatch(r"\d{1,9}(\.\d{1,6})?", header.strip()):
+        return min(float(header), MAX_RETRY_AFTER_SECONDS)
+    try:
+        wait = parsedate_to_datetime(header) - parsedate_to_datetime(sent_at or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return min(max(0.0, wait.total_seconds()), MAX_RETRY_AFTER_SECONDS)
 
 
 def _completion(message: Message) -> Completion:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from opsconsole.extensions import is_set
+from opsconsole.extensions import secret
 
 KEY = "ANTHROPIC_API_KEY"
 NOT_CONFIGURED = f"exams are not configured: set {KEY} in the environment of this process and of its workers"
@@ -71,8 +71,11 @@ def price_of(options: Options) -> Price | None:
 
 def configuration_problem(options: Options) -> str | None:
     """What to set before exams can be generated; None when nothing is missing."""
-    if not is_set(KEY):
+    key = secret(KEY)
+    if key is None:
         return NOT_CONFIGURED
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        return f"exams are not configured: {KEY} has characters that no key has; copy the key again"
     if price_of(options) is None:
         return f'exams are not configured: set the price of {options.model} in [exams.prices."{options.model}"]'
     return None

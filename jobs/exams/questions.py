@@ -18,7 +18,12 @@ DIFFICULTIES = ("easy", "medium", "hard")
 LENGTHS = {"stem": (10, 2000), "option": (1, 500), "explanation": (10, 4000)}
 """Minimum and maximum number of characters."""
 
-_TAG = re.compile(r"<[A-Za-z/!?][^<>]*>")
+# "a<b or b>c" is no tag: one has a name and attributes with values, or opens with !, ? or /.
+_TAG = re.compile(
+    r"""<(?:[!?][^<>]*|/[A-Za-z][\w:-]*\s*|[A-Za-z][\w:-]*(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+))*\s*/?)>"""
+)
+# Soft hyphens, the joiners of emoji and of Indic and Persian scripts, and the selectors of emoji.
+_HARMLESS = re.compile("[\u00ad\u200c\u200d\ufe0e\ufe0f]")
 _WHITE_SPACE = re.compile(r"\s+")
 
 
@@ -42,9 +47,10 @@ class _Payload(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def parse(text: str, counts: Counts) -> list[Question]:
-    """The questions of a response, without duplicates and at most `counts` of each domain.
+    """The valid questions of a response, without duplicates and at most `counts` of each domain.
 
-    Raises InvalidAnswer when any question is invalid or none can be used.
+    An invalid question is left out, and is requested again with the missing ones. Raises InvalidAnswer when no question
+    can be used, with the problem of the first invalid one.
     """
     try:
         questions = msgspec.json.decode(text, type=_Payload).questions
@@ -52,15 +58,11 @@ def parse(text: str, counts: Counts) -> list[Question]:
         raise InvalidAnswer("its JSON does not match the schema") from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise InvalidAnswer("it is not JSON") from None
-    for question in questions:
-        problem = _problem(question)
-        if problem is not None:
-            raise InvalidAnswer(problem)
-        if question.domain not in counts:
-            raise InvalidAnswer("a question has a domain that was not requested")
-    selected = select_questions(questions, counts)
+    problems = [_problem(question, counts) for question in questions]
+    usable = [question for question, problem in zip(questions, problems, strict=True) if problem is None]
+    selected = select_questions(usable, counts)
     if not selected:
-        raise InvalidAnswer("it has none of the requested questions")
+        raise InvalidAnswer(next(filter(None, problems), "it has none of the requested questions"))
     return selected
 
 
@@ -96,14 +98,14 @@ def normalize(stem: str) -> str:
     return _WHITE_SPACE.sub(" ", stem).strip().casefold()
 
 
-def _problem(question: Question) -> str | None:
+def _problem(question: Question, counts: Counts) -> str | None:
     texts = [("stem", question.stem), ("explanation", question.explanation)]
     texts += [("option", option) for option in question.options]
     for name, text in texts:
         shortest, longest = LENGTHS[name]
         if not shortest <= len(text.strip()) <= longest:
             return f"a question's {name} is too short or too long"
-        plain = re.sub(r"[\n\t]", " ", text)
+        plain = _HARMLESS.sub("", re.sub(r"[\n\t]", " ", text))
         if safe(plain, longest + shortest) != plain or _TAG.search(text):
             return f"a question's {name} has control characters or markup"
     if len(question.options) != OPTIONS or len({normalize(option) for option in question.options}) != OPTIONS:
@@ -112,6 +114,8 @@ def _problem(question: Question) -> str | None:
         return "a question's answer is not the index of an option"
     if question.domain not in SHARES:
         return "a question has an unknown domain"
+    if question.domain not in counts:
+        return "a question has a domain that was not requested"
     if question.difficulty not in DIFFICULTIES:
         return "a question's difficulty is not one of " + ", ".join(DIFFICULTIES)
     return None

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from sqlalchemy import Select, case, select
 
 from jobs.exams import drafts
-from jobs.exams.api_client import connect
+from jobs.exams.api_client import ApiClient, CallFailed, connect
 from jobs.exams.drafts import Draft
 from jobs.exams.generation import Generator
 from jobs.exams.message_batches import MessageBatches
 from jobs.exams.options import KEY, Options, Price, configuration_problem, price_of, read_options
 from jobs.exams.tables import OPEN, RequestState, exam_calls, exam_requests
-from opsconsole import Context, Items, Job, Limits, Scope, hours, minutes
+from opsconsole import Context, Items, Job, Limits, Scope, Unavailable, hours, minutes
 
 REQUESTED_BY_JOB = "generate"
 """`requested_by` of requests that exams.generate made."""
@@ -56,7 +58,7 @@ async def _generate(ctx: Context, options: Options, price: Price, which: Any) ->
     exams = _load(ctx, which)
     if not exams:
         return
-    async with connect() as client:
+    async with _connected() as client:
         batches = MessageBatches(ctx, options, price, client)
         submitted = [exam for exam in exams if exam.state is RequestState.SUBMITTED]
         if submitted:
@@ -69,6 +71,17 @@ async def _generate(ctx: Context, options: Options, price: Price, which: Any) ->
         generator = Generator(ctx, options, price, client)
         for exam in ready:
             await generator.generate(exam)
+
+
+@asynccontextmanager
+async def _connected() -> AsyncIterator[ApiClient]:
+    """A client. Raises Unavailable when the environment is unusable, so that no request fails for it."""
+    async with AsyncExitStack() as stack:
+        try:
+            client = await stack.enter_async_context(connect())
+        except CallFailed as error:
+            raise Unavailable("claude", error.cause) from error
+        yield client
 
 
 def _load(ctx: Context, which: Any) -> list[Draft]:

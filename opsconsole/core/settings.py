@@ -204,9 +204,11 @@ def failpoint() -> str:
     return os.environ.get("FAILPOINT", "")
 
 
-def is_set(variable: str) -> bool:
-    """Whether an environment variable is set that a library reads itself, such as an API key."""
-    return bool(os.environ.get(variable))
+def secret(variable: str) -> str | None:
+    """The value of an environment variable for a library, such as an API key, without surrounding white space; None
+    when it is missing or empty. A file with a newline at its end is a common source of such values.
+    """
+    return os.environ.get(variable, "").strip() or None
 
 
 def set_for_workers(**variables: str) -> None:

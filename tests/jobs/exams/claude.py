@@ -35,6 +35,7 @@ class Fault(StrEnum):
     OVERLOADED_200 = "529 as 200"
     BAD_REQUEST = "400"
     FORBIDDEN = "403"
+    NO_CREDIT = "400 about the balance"
     HANG = "hang"
     DRIP = "slow drip"
     RESET = "reset"
@@ -47,6 +48,8 @@ class Fault(StrEnum):
     OUT_OF_RANGE = "answer out of range"
     ESCAPES = "escape sequences"
     MARKUP = "markup"
+    MARKUP_EVERYWHERE = "markup everywhere"
+    UNUSUAL = "unusual but valid characters"
     EXPIRED = "expired"
     """For message batches only, like `errored`."""
     ERRORED = "errored"
@@ -117,7 +120,11 @@ class ClaudeServer(claude.ClaudeServer):
         fault = self._next_fault()
         self.seconds = self.script.seconds
         self.pause()
-        if fault in _ERRORS:
+        if fault is Fault.NO_CREDIT:
+            self._log(body, fault, 400)
+            error = {"type": "invalid_request_error", "message": "Your credit balance is too low to access the API."}
+            handler.send_json(400, {"type": "error", "error": error})
+        elif fault in _ERRORS:
             status, kind = _ERRORS[fault]
             self._log(body, fault, status)
             wait = {"retry-after": self.script.retry_after} if fault is Fault.RATE_LIMITED_FOR else {}
@@ -168,6 +175,13 @@ class ClaudeServer(claude.ClaudeServer):
                 questions[-1]["answer"] = 4
             case Fault.ESCAPES:
                 questions[-1]["stem"] += " \x1b]0;owned\x07\x1b[2J"
+            case Fault.UNUSUAL:
+                questions[0]["stem"] += " What follows from a<b or b>c?"
+                questions[1]["options"][0] += " sub\u00adjec\u00adtive"
+                questions[2]["explanation"] += " \N{MAN}\u200d\N{WOMAN}\u200d\N{GIRL} \N{HEAVY BLACK HEART}\ufe0f"
+            case Fault.MARKUP_EVERYWHERE:
+                for question in questions:
+                    question["explanation"] += " <a href='https://example.com'>more</a>"
             case Fault.MARKUP:
                 questions[-1]["explanation"] += " <script>alert(1)</script>"
             case _:

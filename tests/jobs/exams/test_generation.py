@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
+from email.utils import formatdate
+from typing import Any
 
 import pytest
 
+from jobs.exams.api_client import CallFailed, connect
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests
-from tests.jobs.exams.claude import ClaudeServer, Fault
+from tests.jobs.exams.claude import KEY, ClaudeServer, Fault
 from tests.jobs.exams.fixtures import DOMAINS, PARTS, ExamsFixture, faults, is_whole, max_tries_of_a_part
 from tests.jobs.soak import postgresql_in_soak
 
@@ -96,6 +101,15 @@ def test_requests_are_data_and_do_not_identify_the_user(fixture: ExamsFixture, c
     assert all(domain in first["system"][0]["text"] for domain in DOMAINS)
 
 
+BODY: dict[str, Any] = {
+    "model": "claude-sonnet-5-5",
+    "max_tokens": 1000,
+    "system": "sample",
+    "messages": [
+        {"role": "user", "content": '<part>{"exam": "e", "part": 0, "domains": {"assessment_and_diagnosis": 1}}</part>'}
+    ],
+}
+
 AGAIN = [
     (Fault.RATE_LIMITED, "away", "429 rate_limit_error"),
     (Fault.RATE_LIMITED_FOR, "away", "429 rate_limit_error"),
@@ -107,9 +121,7 @@ AGAIN = [
     (Fault.MAX_TOKENS, "unfit", "it is incomplete: max_tokens"),
     (Fault.REFUSAL, "unfit", "it is incomplete: refusal"),
     (Fault.NOT_JSON, "unfit", "it is not JSON"),
-    (Fault.OUT_OF_RANGE, "unfit", "a question's answer is not the index of an option"),
-    (Fault.ESCAPES, "unfit", "a question's stem has control characters or markup"),
-    (Fault.MARKUP, "unfit", "a question's explanation has control characters or markup"),
+    (Fault.MARKUP_EVERYWHERE, "unfit", "a question's explanation has control characters or markup"),
 ]
 KINDS = [fault for fault, _, _ in AGAIN]
 
@@ -163,8 +175,10 @@ def test_three_faults_fail_the_request_and_keep_its_parts(
 
 
 @postgresql_in_soak
-@pytest.mark.parametrize("fault", [Fault.SHORT, Fault.ALIKE])
-def test_missing_or_duplicate_questions_come_in_a_smaller_last_part(
+@pytest.mark.parametrize(
+    "fault", [Fault.SHORT, Fault.ALIKE, Fault.OUT_OF_RANGE, Fault.ESCAPES, Fault.MARKUP], ids=lambda fault: fault.name
+)
+def test_missing_duplicate_and_invalid_questions_come_in_a_smaller_last_part(
     fixture: ExamsFixture, claude: ClaudeServer, fault: Fault
 ) -> None:
     fixture.users("asha")
@@ -177,6 +191,105 @@ def test_missing_or_duplicate_questions_come_in_a_smaller_last_part(
     assert [request.part for request in claude.log][:4] == [0, 1, 2, 3]
     assert claude.log[-1].questions < 21
     paid(fixture, claude)
+
+
+def test_unusual_characters_are_no_markup(fixture: ExamsFixture, claude: ClaudeServer) -> None:
+    fixture.users("asha")
+    fixture.request("asha")
+    claude.script.otherwise = Fault.UNUSUAL
+
+    fixture.work_off()
+
+    assert is_whole(fixture.exams()[0])
+    assert [request.part for request in claude.log] == [0, 1, 2]
+
+
+def test_an_account_without_credit_ends_the_run_and_keeps_every_request(
+    fixture: ExamsFixture, claude: ClaudeServer
+) -> None:
+    fixture.users("asha", "ben")
+    fixture.request("asha")
+    fixture.request("ben")
+    claude.script.otherwise = Fault.NO_CREDIT
+
+    result = fixture.work_off()
+
+    assert (result.broken, result.failed, len(claude.log)) == ("claude", [], 1)
+    assert result.reason == "400 invalid_request_error: Your credit balance is too low to access the API."
+    assert set(fixture.states().values()) == {"waiting"}
+    (call,) = fixture.rows(exam_calls)
+    assert call["cost_micros"] == 0, "nothing of the budget stays reserved"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTPS_PROXY", "nonsense://proxy"),
+        ("SSL_CERT_FILE", "/no/such/certificates.pem"),
+        ("ANTHROPIC_BASE_URL", "ftp://127.0.0.1:1"),
+        ("ANTHROPIC_BASE_URL", "not an address"),
+    ],
+)
+def test_an_unusable_environment_ends_the_run_and_keeps_the_request(
+    fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    fixture.users("asha")
+    fixture.request("asha")
+
+    result = fixture.work_off()
+
+    assert (result.broken, result.failed) == ("claude", [])
+    assert fixture.states() == {"r-asha-diagnostic": "waiting"}
+    assert [call["cost_micros"] for call in fixture.rows(exam_calls)] in ([], [0])
+
+
+def test_white_space_around_the_key_is_ignored(
+    fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", f" {KEY}\n")
+    fixture.users("asha")
+    fixture.request("asha")
+
+    assert fixture.work_off().ok == 1
+
+
+def test_a_key_with_characters_that_no_key_has_is_refused_before_a_call(
+    fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-canary\nX-Injected: 1")
+    fixture.users("asha")
+    fixture.request("asha")
+
+    result = fixture.work_off()
+
+    assert claude.log == []
+    assert result.skipped == {
+        "exams are not configured: ANTHROPIC_API_KEY has characters that no key has; copy the key again": 1
+    }
+
+
+@pytest.mark.parametrize(
+    ("header", "at_least", "at_most"),
+    [("7", 7, 7), ("3600", 60, 60), (50, 1, 51), (-30, 0, 0), (86_400, 60, 60)],
+    ids=["seconds", "too long", "a time", "a past time", "a far time"],
+)
+def test_retry_after_is_a_number_of_seconds_or_a_time(
+    claude: ClaudeServer, header: str | int, at_least: int, at_most: int
+) -> None:
+    claude.script.retry_after = header if isinstance(header, str) else formatdate(time.time() + header, usegmt=True)
+    claude.script.otherwise = Fault.RATE_LIMITED_FOR
+
+    async def call() -> CallFailed:
+        async with connect() as client:
+            with pytest.raises(CallFailed) as failed:
+                await client.create_message(BODY)
+        return failed.value
+
+    wait = asyncio.run(call()).retry_after
+
+    assert wait is not None
+    assert at_least <= wait <= at_most
 
 
 def test_a_service_that_always_returns_too_few_questions_makes_no_exam(
