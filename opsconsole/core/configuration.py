@@ -27,6 +27,7 @@ from opsconsole.core.settings import (
     Settings,
     environment,
 )
+from opsconsole.core.urls import BadUrl, database_url, redis_url, sqlite_url
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -60,7 +61,7 @@ def load(
 
     Raises BadSettings with all problems.
     """
-    env = environment() if environ is None else environ
+    env = {name: value.strip() for name, value in (environment() if environ is None else environ).items()}
     problems: list[str] = []
     source = config or (_find(env) if search else None)
     raw = _read(source, problems) if source else {}
@@ -95,7 +96,7 @@ def load(
     store = _database_url("store.url", sections["store"].url, shared, home / "store.db", problems)
     data = _database_url("data.url", sections["data"].url, shared, home / "data.db", problems)
     secret = _http_secret(env, problems)
-    redis_url = _redis_url(redis.url if redis.url != EMBEDDED else env.get("REDIS_URL") or EMBEDDED, problems)
+    cache = _redis_url(redis.url if redis.url != EMBEDDED else env.get("REDIS_URL") or EMBEDDED, problems)
     if problems:
         raise BadSettings([f"{source}: {line}" if source else line for line in problems])
     return Settings(
@@ -110,9 +111,9 @@ def load(
         http_secret=secret,
         store_url=store,
         data_url=data,
-        redis_url=redis_url,
-        embedded_store=store.reveal() == f"sqlite:///{home / 'store.db'}",
-        embedded_data=data.reveal() == f"sqlite:///{home / 'data.db'}",
+        redis_url=cache,
+        embedded_store=store.reveal() == sqlite_url(home / "store.db"),
+        embedded_data=data.reveal() == sqlite_url(home / "data.db"),
         packs=(*packs, *extra),
         entry_points=entry_points,
         overrides=overrides,
@@ -180,7 +181,8 @@ def section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[st
         try:
             valid[key] = msgspec.convert(value, types[key], strict=False)
         except msgspec.ValidationError:
-            problems.append(f"{name}.{key} must be {_expected(types[key])}, not {value!r}")
+            shown = f"a {type(value).__name__}" if key == "url" else repr(value)
+            problems.append(f"{name}.{key} must be {_expected(types[key])}, not {shown}")
     return kind(**valid)
 
 
@@ -241,23 +243,22 @@ def _packs(given: Any, problems: list[str]) -> tuple[str, ...]:
 def _database_url(name: str, own: str, shared: str, file: Path, problems: list[str]) -> Secret:
     url = own if own != EMBEDDED else shared
     if url == EMBEDDED:
-        return Secret(f"sqlite:///{file}")
-    scheme, separator, rest = url.partition("://")
-    if separator and scheme in ("postgres", "postgresql", "postgresql+psycopg"):
-        return Secret(f"postgresql+psycopg://{rest}")
-    if separator and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
-        return Secret(url)
-    problems.append(f"{name} must be a URL that starts with sqlite:/// or postgresql://, not {_scheme(url)}")
-    return Secret("sqlite:///")
+        return Secret(sqlite_url(file))
+    try:
+        return Secret(database_url(url))
+    except BadUrl as error:
+        problems.append(f"{name} {error}")
+        return Secret("sqlite:///")
 
 
 def _redis_url(url: str, problems: list[str]) -> Secret | None:
     if url == EMBEDDED:
         return None
-    scheme = url.partition("://")[0]
-    if scheme not in ("redis", "rediss", "unix"):
-        problems.append(f"redis.url must be a URL that starts with redis://, rediss:// or unix://, not {_scheme(url)}")
-    return Secret(url)
+    try:
+        return Secret(redis_url(url))
+    except BadUrl as error:
+        problems.append(f"redis.url {error}")
+        return None
 
 
 def _http_secret(env: Mapping[str, str], problems: list[str]) -> Secret | None:
@@ -267,11 +268,6 @@ def _http_secret(env: Mapping[str, str], problems: list[str]) -> Secret | None:
             "CRON_SECRET has characters that HTTP headers cannot contain; use printable ASCII without spaces"
         )
     return Secret(secret) if secret else None
-
-
-def _scheme(url: str) -> str:
-    scheme, separator, _ = url.partition("://")
-    return repr(scheme) if separator else "a URL without ://"
 
 
 def _actor(env: Mapping[str, str]) -> Actor:

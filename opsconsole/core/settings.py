@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from opsconsole.core.urls import masked_url
 
 EMBEDDED = "embedded"
 """The URL of a service that runs in this process."""
@@ -42,9 +43,7 @@ class Secret:
 
 def masked(url: Secret) -> str:
     """A URL without its password."""
-    # Up to the last @, because a password can contain others, and slashes, unquoted.
-    shown = re.sub(r"(?<=://)([^:/?]*):.*@", r"\1:***@", url.reveal())
-    return re.sub(r"(?i)([?&][^=&]*pass[^=&]*=)[^&]*", r"\1***", shown)
+    return masked_url(url.reveal())
 
 
 class ConsoleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

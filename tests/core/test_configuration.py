@@ -127,8 +127,8 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         "engine.worker_memory_mb is 16; use 256 or more, or 0 for no limit",
         "engine.lease_seconds is 0; it must be more than 0",
         "engine.speed is not a setting; [engine] has executor, workers, worker_memory_mb, lease_seconds",
-        "store.url must be a URL that starts with sqlite:/// or postgresql://, not 'mysql'",
-        "redis.url must be a URL that starts with redis://, rediss:// or unix://, not 'memcached'",
+        "store.url must be a URL that starts with sqlite:/// or postgresql://",
+        "redis.url must be a URL that starts with redis://, rediss:// or unix://",
         "console.environment must be a string, not",
         "jobs.packs must be a list of module names",
         'jobs."attempts.cache_day".batch must be a whole number',
@@ -168,51 +168,23 @@ def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     [
         ("postgres://a@b/c", "postgresql+psycopg://a@b/c"),
         ("postgresql://a@b/c?sslmode=require", "postgresql+psycopg://a@b/c?sslmode=require"),
-        ("postgresql+psycopg://a@b/c", "postgresql+psycopg://a@b/c"),
-        ("sqlite:////srv/data.db", "sqlite:////srv/data.db"),
+        (" postgresql+psycopg://a@b/c\n", "postgresql+psycopg://a@b/c"),
+        ("sqlite:////srv/data.db\n", "sqlite:////srv/data.db"),
     ],
 )
 def test_database_urls_are_normalized(tmp_path: Path, given: str, normalized: str) -> None:
     assert read(tmp_path, OPSCONSOLE_DATA__URL=given).data_url == Secret(normalized)
 
 
-URLS = [
-    f"postgresql://ops:{SECRET}@db/store",
-    f"postgresql://ops:{SECRET}/x@db/store",
-    f"postgresql://ops:x@{SECRET}@db/store",
-    f"postgresql://ops@corp:{SECRET}@db/store",
-    f"postgresql://ops:x:{SECRET}@db:5432/store?sslmode=require",
-    f"postgresql://:{SECRET}@db/store",
-    f"postgresql://db/store?user=ops&password={SECRET}",
-    f"postgresql://db/store?sslmode=require&sslpassword={SECRET}&sslkey=a",
-]
-
-
-@pytest.mark.parametrize("url", URLS)
-def test_no_password_is_shown(tmp_path: Path, url: str) -> None:
-    cache = url.replace("postgresql", "rediss")
-    found = read(tmp_path, OPSCONSOLE_STORE__URL=url, DATABASE_URL=url, REDIS_URL=cache)
+def test_no_password_is_shown(tmp_path: Path) -> None:
+    store = f"postgresql://ops:{SECRET}@db/store?sslpassword={SECRET}"
+    cache = f"rediss://:{SECRET}@cache/1"
+    found = read(tmp_path, OPSCONSOLE_STORE__URL=store, DATABASE_URL=store, REDIS_URL=cache)
 
     assert found.redis_url == Secret(cache)
     for shown in (repr(found), str(found), repr(found.effective()), masked(found.store_url), f"{found.data_url}"):
         assert SECRET not in shown
-    assert found.effective()["store.url"].startswith("postgresql+psycopg://")
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("sqlite:////srv/a@b/data.db", "sqlite:////srv/a@b/data.db"),
-        ("postgresql://db:5432/store", "postgresql://db:5432/store"),
-        (
-            f"postgresql://ops:{SECRET}@db:5432/store?sslmode=require",
-            "postgresql://ops:***@db:5432/store?sslmode=require",
-        ),
-        (f"unix://:{SECRET}@/run/redis.sock?db=0", "unix://:***@/run/redis.sock?db=0"),
-    ],
-)
-def test_the_rest_of_a_url_is_shown(url: str, shown: str) -> None:
-    assert masked(Secret(url)) == shown
+    assert found.effective()["store.url"] == "postgresql+psycopg://ops:***@db/store?sslpassword=***"
 
 
 @pytest.mark.parametrize(
@@ -223,6 +195,17 @@ def test_no_password_is_in_a_problem(tmp_path: Path, url: str) -> None:
 
     assert len(found) == 2
     assert SECRET not in "\n".join(found)
+
+
+@pytest.mark.parametrize("given", [[f"postgresql://ops:{SECRET}@db/x"], {"is": SECRET}, 5])
+def test_a_url_of_another_type_is_not_shown(tmp_path: Path, given: object) -> None:
+    problem = f"store.url must be a string, not a {type(given).__name__}"
+
+    assert problems(tmp_path, f"[store]\nurl = {toml(given)}\n") == [problem]
+
+
+def toml(value: object) -> str:
+    return f'{{is = "{value["is"]}"}}' if isinstance(value, dict) else repr(value)
 
 
 def test_a_secret_is_never_printed() -> None:

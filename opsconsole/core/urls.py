@@ -1,0 +1,181 @@
+"""URLs of databases and of Redis, as operators write them: checked, normalized, and shown without secrets.
+
+No message repeats a part of a URL, as any part may be a piece of a password that was not percent-encoded.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+POSTGRES = "postgresql+psycopg"
+POSTGRES_SCHEMES = ("postgres", "postgresql", POSTGRES)
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+ENCODE = "encode special characters of the user and the password: @ as %40, : as %3A, / as %2F, ? as %3F, # as %23"
+
+LIBPQ_OPTIONS = re.compile(
+    r"application_name|channel_binding|client_encoding|connect_timeout|dbname|gssencmode|host|hostaddr|keepalives\w*|"
+    r"krbsrvname|load_balance_hosts|options|passfile|password|port|require_auth|service|ssl\w+|target_session_attrs|"
+    r"tcp_user_timeout|user"
+)
+IGNORED_OPTIONS = ("pgbouncer", "supa")
+"""Options for other clients: how opsconsole uses connections suits a pooler anyway."""
+PRISMA_OPTIONS = (
+    "connection_limit",
+    "pool_timeout",
+    "socket_timeout",
+    "sslaccept",
+    "sslidentity",
+    "statement_cache_size",
+)
+REDIS_OPTIONS = re.compile(r"client_name|db|health_check_interval|password|protocol|socket_\w*timeout|ssl_\w+|username")
+_SECRET_OPTIONS = re.compile(r"pass|secret|key_?word|token", re.IGNORECASE)
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%[\w.]+)?\]", re.ASCII)
+
+
+class BadUrl(ValueError):
+    """A URL that cannot be used; the message follows the name of its setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The decoded parts of a URL. `hosts` has one pair of host and port for each server."""
+
+    scheme: str
+    user: str | None
+    password: str | None
+    hosts: tuple[tuple[str, int | None], ...]
+    path: str
+    options: tuple[tuple[str, str], ...]
+
+
+def sqlite_url(file: Path) -> str:
+    """The URL of an SQLite file."""
+    return f"sqlite:///{quote(str(file))}"
+
+
+def database_url(text: str) -> str:
+    """The URL of a database in the form of SQLAlchemy. Raises BadUrl."""
+    text = text.strip()
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        if "?" in rest:
+            raise BadUrl("has options, but an SQLite URL takes none; write a ? in a file's name as %3F")
+        return f"sqlite:///{quote(unquote(rest[1:]))}"
+    if not separator or scheme not in POSTGRES_SCHEMES:
+        raise BadUrl("must be a URL that starts with sqlite:/// or postgresql://")
+    return _render_postgres(_parse(POSTGRES, rest))
+
+
+def redis_url(text: str) -> str:
+    """The URL of a Redis server. Raises BadUrl."""
+    text = text.strip()
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in REDIS_SCHEMES:
+        raise BadUrl("must be a URL that starts with redis://, rediss:// or unix://")
+    parts = _parse(scheme, rest)
+    if len(parts.hosts) > 1:
+        raise BadUrl("names several servers; name one, as a cluster is not supported")
+    _check_options(parts, REDIS_OPTIONS, "the Redis client")
+    if scheme != "unix" and not re.fullmatch(r"/?\d{0,5}", parts.path):
+        raise BadUrl("must end with the number of a database, such as /0")
+    if scheme == "unix" and len(parts.path) < 2:
+        raise BadUrl("must have the path of a socket, such as unix:///run/redis/redis.sock")
+    return _render(parts)
+
+
+def masked_url(url: str) -> str:
+    """A normalized URL without user names of Redis, passwords and secret options."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite":
+        return unquote(url)
+    authority, _, tail = rest.rpartition("@")
+    location, separator, query = tail.partition("?")
+    user, colon, _ = authority.partition(":")
+    shown = "***@" if authority and (not colon or not user) and scheme != POSTGRES else ""
+    if authority and not shown:
+        shown = f"{user}:***@" if colon else f"{user}@"
+    options = [(name, "***" if _SECRET_OPTIONS.search(name) else value) for name, value in parse_qsl(query)]
+    return f"{scheme}://{shown}{location}{separator}{urlencode(options, safe='/*:,=')}"
+
+
+def _parse(scheme: str, rest: str) -> _Parts:
+    authority, path, query = _split(rest)
+    userinfo, at, location = authority.rpartition("@")
+    if "@" in path or "@" in query:
+        raise BadUrl(f"has an @ that cannot be read; {ENCODE}")
+    user, colon, password = userinfo.partition(":")
+    hosts = () if scheme == "unix" else tuple(_host(each) for each in location.split(",")) if location else ()
+    if scheme == "unix":
+        path = location + path
+    options = tuple(parse_qsl(query, keep_blank_values=True))
+    return _Parts(
+        scheme,
+        unquote(user) if at else None,
+        unquote(password) if colon else None,
+        hosts,
+        unquote(path),
+        options,
+    )
+
+
+def _split(rest: str) -> tuple[str, str, str]:
+    """The authority, the path and the query of what follows `://`."""
+    if "#" in rest:
+        raise BadUrl(f"has a # that cannot be read; {ENCODE}")
+    if any(character.isspace() or not character.isprintable() for character in rest):
+        raise BadUrl("has white space or control characters; encode a blank as %20")
+    before, _, query = rest.partition("?")
+    authority, slash, path = before.partition("/")
+    return authority, slash + path, query
+
+
+def _host(text: str) -> tuple[str, int | None]:
+    host, colon, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
+    if not colon:
+        host, port = text, ""
+    if not _HOST.fullmatch(host) or (colon and not re.fullmatch(r"\d{1,5}", port, re.ASCII)):
+        raise BadUrl(f"has a host or port that cannot be read; {ENCODE}")
+    if port and not 0 < int(port) < 65_536:
+        raise BadUrl("has a port that does not exist; ports are 1 to 65535")
+    return host, int(port) if port else None
+
+
+def _check_options(parts: _Parts, known: re.Pattern[str], service: str) -> None:
+    names = [name for name, _ in parts.options]
+    if prisma := sorted({name for name in names if name in PRISMA_OPTIONS}):
+        raise BadUrl(f"has options that only Prisma reads: {', '.join(prisma)}; leave them out")
+    if not all(known.fullmatch(name) for name in names):
+        raise BadUrl(f"has an option that {service} does not have; leave it out")
+
+
+def _render_postgres(parts: _Parts) -> str:
+    options = [(name, value) for name, value in parts.options if name not in IGNORED_OPTIONS]
+    schema = next((value for name, value in options if name == "schema"), None)
+    options = [(name, value) for name, value in options if name != "schema"]
+    if schema is not None:
+        if not re.fullmatch(r"[A-Za-z_][\w$]{0,62}", schema):
+            raise BadUrl(
+                "has a schema whose name cannot be used in a search path; rename it or set search_path by role"
+            )
+        given = next((value for name, value in options if name == "options"), "")
+        options = [(name, value) for name, value in options if name != "options"]
+        options.append(("options", f"{given} -csearch_path={schema}".strip()))
+    parts = _Parts(POSTGRES, parts.user, parts.password, parts.hosts, parts.path, tuple(options))
+    _check_options(parts, LIBPQ_OPTIONS, "the PostgreSQL client")
+    if len(parts.hosts) > 1:
+        several = tuple(("host", f"{host}:{port or 5432}") for host, port in parts.hosts)
+        parts = _Parts(POSTGRES, parts.user, parts.password, (), parts.path, several + parts.options)
+    return _render(parts)
+
+
+def _render(parts: _Parts) -> str:
+    login = ""
+    if parts.user is not None or parts.password is not None:
+        login = quote(parts.user or "", safe="")
+        login += f":{quote(parts.password, safe='')}@" if parts.password is not None else "@"
+    hosts = ",".join(host if port is None else f"{host}:{port}" for host, port in parts.hosts)
+    query = f"?{urlencode(parts.options, quote_via=quote, safe='/:,')}" if parts.options else ""
+    return f"{parts.scheme}://{login}{hosts}{quote(parts.path)}{query}"
