@@ -16,7 +16,7 @@ from pathlib import Path
 
 from opsconsole.authoring.catalog import load as load_catalog
 from opsconsole.authoring.run import Trigger
-from opsconsole.core import clock, configuration, settings
+from opsconsole.core import clock, configuration, trust
 from opsconsole.core.database import Database
 from opsconsole.embedded import sample
 from opsconsole.rules.actions import Verb
@@ -36,7 +36,7 @@ class Place:
         (folder / "opsconsole.toml").write_text(EVERY_MINUTE)
         self.env = {**os.environ, "XDG_DATA_HOME": str(folder), "PYTHONPATH": str(Path(__file__).parent.parent)}
         self.settings = found = configuration.load(folder=folder / "opsconsole", environ={}, search=False)
-        settings.private_folder(found.folder)
+        trust.make_private(found.folder)
         catalog = load_catalog(found.packs, {}, {})
         data = Database(found.data_url.reveal())
         datatables.create_missing(data, catalog.packs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -70,14 +71,15 @@ URL_HINTS = {
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw the console with ASCII characters only.")
 @click.option("--observe", is_flag=True, help="Open the console without ever becoming the leader.")
 @click.option("--read-only", is_flag=True, help="Refuse every action that changes something.")
+@click.option("--trust", is_flag=True, envvar="OPSCONSOLE_TRUST", help="Load files that other users may change.")
 @click.version_option(__version__, prog_name="opsconsole")
 @click.pass_context
-def cli(ctx: click.Context, config: Path | None, debug: bool, ascii_only: bool, observe: bool, read_only: bool) -> None:
+def cli(ctx: click.Context, **options: Any) -> None:
     """Schedule and run batch jobs, and see what they do.
 
     Without a command, open the console.
     """
-    ctx.obj = Options(config, debug, ascii_only, observe, read_only)
+    ctx.obj = Options(**options)
     if ctx.invoked_subcommand is None:
         from opsconsole.cli.console import open_console  # `--help` and the commands do without it
 

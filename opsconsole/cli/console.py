@@ -15,7 +15,8 @@ from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.session import create_engine, open_service
 from opsconsole.cli.signals import start_watchdog
 from opsconsole.core.errors import Exit, OpsconsoleError
-from opsconsole.core.settings import Settings, private_folder, terminal
+from opsconsole.core.settings import Settings, terminal
+from opsconsole.core.trust import make_private
 
 if TYPE_CHECKING:
     from opsconsole.service.service import Service
@@ -35,7 +36,7 @@ def open_console(options: Options) -> int:
     """Opens the console and returns its exit code."""
     require_terminal()
     settings = load_settings(options)
-    private_folder(settings.folder)
+    make_private(settings.folder)
     log_to_file(settings.folder)
     with open_service(settings, patient=True) as service:
         if options.observe or options.read_only:

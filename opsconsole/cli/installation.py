@@ -13,7 +13,8 @@ from opsconsole.cache.statistics import sample
 from opsconsole.cli.startup import store_trouble
 from opsconsole.core.database import Database, reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError
-from opsconsole.core.settings import Settings, masked, private_folder
+from opsconsole.core.settings import Settings, masked
+from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import find_server
 from opsconsole.store import Store, data_tables, migrate
 
@@ -43,7 +44,7 @@ def find_notes(settings: Settings) -> list[str]:
 
 def run_migrations(settings: Settings, *, with_data: bool) -> Iterator[str]:
     """Migrates, and yields a line for each thing done. Raises SchemaMismatch or Unavailable."""
-    private_folder(settings.folder)
+    make_private(settings.folder)
     packs = catalog.load(settings.packs, settings.overrides, settings.options).packs
     store, data = Store(settings.store_url.reveal()), Database(settings.data_url.reveal())
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from opsconsole.core.configuration import load
 from opsconsole.core.settings import Role, Settings
+from opsconsole.core.trust import require_trusted
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,21 @@ class Options:
     ascii_only: bool = False
     observe: bool = False
     read_only: bool = False
+    trust: bool = False
 
 
 def load_settings(options: Options) -> Settings:
-    """The configuration; from then on, packs beside its file can be imported. Raises BadSettings."""
+    """The configuration; from then on, packs beside its file can be imported, unless another module has their name.
+
+    Raises BadSettings.
+    """
     settings = load(options.config)
     if options.read_only:
         settings = replace(settings, actor=replace(settings.actor, role=Role.VIEWER))
     if settings.source is not None:
-        sys.path.insert(0, str(settings.source.resolve().parent))
+        if not options.trust:
+            require_trusted(settings.source, settings.packs)
+        folder = str(settings.source.resolve().parent)
+        if folder not in sys.path:
+            sys.path.append(folder)
     return settings

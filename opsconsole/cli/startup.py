@@ -15,7 +15,8 @@ from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
 from opsconsole.core.database import Database, ErrorKind, error_kind, reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
-from opsconsole.core.settings import Secret, Settings, masked, private_folder
+from opsconsole.core.settings import Secret, Settings, masked
+from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.service.service import Service
 from opsconsole.store import Store, data_tables, migrate
@@ -29,7 +30,7 @@ CHECK_SECONDS = 1.0
 @contextmanager
 def open_service(settings: Settings, *, patient: bool, note: bool) -> Iterator[Service]:
     """The service until the end of the block: see `session.open_service`."""
-    private_folder(settings.folder)
+    make_private(settings.folder)
     with _redis(settings, note=note) as complete:
         jobs = catalog.load(complete.packs, complete.overrides, complete.options)
         store = Store(complete.store_url.reveal())

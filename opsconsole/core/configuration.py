@@ -6,10 +6,11 @@ import os
 import pwd
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import unquote
 
 import msgspec
 
@@ -26,8 +27,10 @@ from opsconsole.core.settings import (
     Secret,
     Settings,
     environment,
+    masked,
 )
-from opsconsole.core.urls import BadUrl, database_url, redis_url, sqlite_url
+from opsconsole.core.trust import is_readable_by_others
+from opsconsole.core.urls import BadUrl, database_url, password_of, redis_url, sqlite_url
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -39,6 +42,8 @@ LEAST_WORKER_MB = 256
 """Less memory than this is not enough to load the packs."""
 ENTRY_POINTS = "opsconsole.packs"
 """The entry point group of packs in installed distributions."""
+SHORTEST_SECRET = 16
+"""Characters of a CRON_SECRET that no warning is given for."""
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "console": ConsoleSection,
     "store": DatabaseSection,
@@ -118,7 +123,18 @@ def load(
         entry_points=entry_points,
         overrides=overrides,
         options={name: value for name, value in raw.items() if name in pack_names},
+        warnings=tuple(_warnings(source, secret, (store, data, cache))),
     )
+
+
+def _warnings(source: Path | None, secret: Secret | None, urls: Iterable[Secret | None]) -> Iterator[str]:
+    if source is not None and is_readable_by_others(source):
+        written = source.read_text(encoding="utf-8")
+        passwords = [url.reveal() for url in urls if url is not None and masked(url) != url.reveal()]
+        if any(password_of(url) in written or unquote(password_of(url)) in written for url in passwords):
+            yield f"{source} has a password and other users may read it; run chmod 600 {source}"
+    if secret is not None and len(secret.reveal()) < SHORTEST_SECRET:
+        yield f"CRON_SECRET has fewer than {SHORTEST_SECRET} characters and can be guessed; make a longer one"
 
 
 def load_embedded(folder: Path, *, name: str) -> Settings:

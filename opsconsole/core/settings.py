@@ -128,7 +128,9 @@ class Actor:
 
 @dataclass(frozen=True)
 class Settings:
-    """The whole configuration, validated. `folder` is the private data folder, `source` the configuration file."""
+    """The whole configuration, validated. `folder` is the private data folder, `source` the configuration file;
+    `warnings` are what works and should be changed all the same.
+    """
 
     folder: Path
     source: Path | None
@@ -148,6 +150,7 @@ class Settings:
     entry_points: bool
     overrides: Mapping[str, JobOverride]
     options: Mapping[str, Mapping[str, Any]]
+    warnings: tuple[str, ...] = ()
 
     def for_workers(self) -> dict[str, Any]:
         """What a worker process needs, as JSON. It is sent through a private pipe, never on a command line."""
@@ -190,12 +193,6 @@ def environment() -> Mapping[str, str]:
 def data_home() -> Path:
     """The folder that contains the data folders of this user's installations."""
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "opsconsole"
-
-
-def private_folder(folder: Path) -> None:
-    """Creates a data folder that only this user can read, and makes new files of this process private."""
-    os.umask(0o077)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def failpoint() -> str:

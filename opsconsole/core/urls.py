@@ -101,6 +101,13 @@ def masked_url(url: str) -> str:
     return f"{scheme}://{shown}{location}{separator}{urlencode(options, safe='/*:,=')}"
 
 
+def password_of(url: str) -> str:
+    """The password in a normalized URL as it was probably written; empty without one."""
+    authority = url.partition("://")[2].rpartition("@")[0]
+    user, colon, password = authority.partition(":")
+    return password if colon else user
+
+
 def _parse(scheme: str, rest: str) -> _Parts:
     authority, path, query = _split(rest)
     userinfo, at, location = authority.rpartition("@")

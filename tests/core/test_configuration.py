@@ -208,6 +208,19 @@ def toml(value: object) -> str:
     return f'{{is = "{value["is"]}"}}' if isinstance(value, dict) else repr(value)
 
 
+def test_a_readable_file_with_a_password_and_a_short_secret_are_warnings(tmp_path: Path) -> None:
+    text = '[store]\nurl = "postgresql://ops:p%40ss@db/x"\n'
+    found = read(tmp_path, text, CRON_SECRET="short")
+    (tmp_path / "opsconsole.toml").chmod(0o644)
+    readable = read(tmp_path, text, CRON_SECRET="a" * 16)
+    without = read(tmp_path, '[store]\nurl = "postgresql://ops@db/x"\n', DATABASE_URL="postgresql://ops:pw@db/x")
+
+    assert any(line.startswith("CRON_SECRET has fewer than 16 characters") for line in found.warnings)
+    assert [line for line in readable.warnings if "p%40ss" in line or "CRON_SECRET" in line] == []
+    assert "has a password and other users may read it; run chmod 600" in readable.warnings[0]
+    assert without.warnings == ()
+
+
 def test_a_secret_is_never_printed() -> None:
     secret = Secret(SECRET)
 

@@ -26,7 +26,7 @@ def command(options: Options, as_json: bool) -> None:
     from opsconsole.cli.installation import find_notes, find_problems  # loads SQLAlchemy and redis
 
     settings = load_settings(options)
-    problems, notes = find_problems(settings), find_notes(settings)
+    problems, notes = find_problems(settings), [*settings.warnings, *find_notes(settings)]
     if as_json:
         print_json({"ok": not problems, "problems": problems, "notes": notes, "settings": settings.effective()})
     else:

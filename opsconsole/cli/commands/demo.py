@@ -13,7 +13,8 @@ from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options
 from opsconsole.cli.session import open_service
 from opsconsole.core.configuration import load_embedded
-from opsconsole.core.settings import JobOverride, Settings, data_home, private_folder
+from opsconsole.core.settings import JobOverride, Settings, data_home
+from opsconsole.core.trust import make_private
 
 SMALL_BATCHES = "attempts.update_performance"
 """This job is slow in the demo, because of a batch size that its run's page lets an operator find."""
@@ -33,7 +34,7 @@ def command(options: Options, users: int) -> None:
 
     require_terminal()
     settings = demo_settings(users)
-    private_folder(settings.folder)
+    make_private(settings.folder)
     log_to_file(settings.folder)
     with sample_claude(), open_service(settings) as service, prepared(service, users, report=_print):
         service.announce("console")

@@ -21,7 +21,8 @@ from opsconsole.cli.log_setup import JsonFormatter, log_to
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.session import create_engine, open_service
 from opsconsole.core.errors import BadSettings, Exit
-from opsconsole.core.settings import Settings, private_folder
+from opsconsole.core.settings import Settings
+from opsconsole.core.trust import make_private
 from opsconsole.http.listener import BadAddress, Listener, listening, read_address
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
     hangups: SimpleQueue[int] = SimpleQueue()
     signal.signal(signal.SIGHUP, lambda number, _frame: hangups.put(number))
     settings = load_settings(options)
+    for warning in settings.warnings:
+        log.warning("%s", warning)
     with _open_listener(settings, address) as listener, open_service(settings, patient=True) as service:
         engine = create_engine(service)
         service.use_engine(engine)
@@ -97,7 +100,7 @@ def _open_listener(settings: Settings, address: str | None) -> Iterator[Listener
         if address is not None:
             raise
         raise BadSettings([f"http.bind: {error.sentence}"]) from error
-    private_folder(settings.folder)
+    make_private(settings.folder)
     with listening(place, protected=settings.http_secret is not None) as listener:
         yield listener
 
