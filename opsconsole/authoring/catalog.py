@@ -16,6 +16,7 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.families import Family, clashes
 from opsconsole.calendar.cron import Cron, schedule
+from opsconsole.core.bundle import hidden_by
 from opsconsole.core.configuration import installed_packs, section
 from opsconsole.core.errors import BadSettings, OpsconsoleError, UnknownJob
 from opsconsole.core.settings import JobOverride
@@ -123,8 +124,10 @@ def _imported(path: str) -> Pack:
     try:
         found = import_module(module)
     except ModuleNotFoundError as error:
-        raise NoPack(f"cannot be imported: {error}") from error
-    except Exception as error:  # a pack can raise anything on import
+        hiding = hidden_by(module.partition(".")[0])
+        hint = f"; {hiding} hides the package of the same name that comes with opsconsole, rename one" if hiding else ""
+        raise NoPack(f"cannot be imported: {error}{hint}") from error
+    except (Exception, SystemExit) as error:  # a pack can raise anything on import
         raise NoPack(f"cannot be imported: {type(error).__name__}: {safe(error, 200)}") from error
     pack = getattr(found, attribute, None)
     if not isinstance(pack, Pack):

@@ -12,6 +12,7 @@ from opsconsole import __version__
 from opsconsole.cli.commands import LazyGroup
 from opsconsole.cli.options import Options
 from opsconsole.cli.signals import install_handlers
+from opsconsole.core import bundle
 from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
 
 SUMMARIES = {
@@ -90,6 +91,7 @@ def main() -> None:
     """Runs the command line and ends the process with its exit code."""
     debug = "--debug" in sys.argv
     install_handlers()
+    bundle.add_to_path()
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except click.exceptions.Exit as error:

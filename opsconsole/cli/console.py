@@ -14,7 +14,8 @@ from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.session import create_engine, open_service
 from opsconsole.cli.signals import start_watchdog
-from opsconsole.core.errors import Exit, OpsconsoleError
+from opsconsole.core.bundle import hidden_by
+from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.core.settings import Settings, terminal
 from opsconsole.core.trust import make_private
 
@@ -47,6 +48,8 @@ def open_console(options: Options) -> int:
 
 def draw(service: Service, options: Options, *, start_run: str | None = None) -> int:
     """Shows the console until it is closed, and returns its exit code."""
+    if hiding := hidden_by("screens"):
+        raise BadSettings([f"{hiding} hides the console's package of the same name; rename it, or move it elsewhere"])
     from screens.app import run  # Textual, which no other command loads
 
     return run(service, start_run=start_run, ascii=options.ascii_only)
