@@ -14,13 +14,13 @@ from sqlalchemy import (
     Text,
     and_,
     case,
+    cast,
     delete,
     false,
     func,
     literal,
     or_,
     select,
-    type_coerce,
     union_all,
     update,
 )
@@ -144,7 +144,7 @@ def take_oldest(db: Connection, user: str, exam: str, now: datetime) -> Row[Any]
         .scalar_subquery()
     )
     taken = update(pre_generated_exams).where(e.id == oldest, unused()).values(used=True, used_at=now)
-    columns = (e.id, e.exam_type, e.created_at, e.expires_at, type_coerce(e.questions, Text).label("questions"))
+    columns = (e.id, e.exam_type, e.created_at, e.expires_at, cast(e.questions, Text).label("questions"))
     return db.execute(taken.returning(*columns)).first()
 
 

@@ -35,8 +35,13 @@ def get_exam(ctx: ExtensionContext, request: Request) -> Reply:
         if row is None and configuration_problem(read_options(ctx.options)) is None:
             # A client that polls must not reopen, and pay for, a failed request with every poll.
             request_missing(db, lambda column: column == user, ctx.now, REQUESTED_BY_HTTP, (exam,), reopen_failed=False)
-    if row is None:
-        return Reply.error(404, "no_exam", "this user has no valid exam of this type")
+        # Encoded before the exam counts as used: an answer that cannot be made must not cost the user an exam.
+        reply = _exam_reply(row) if row is not None else None
+    return reply or Reply.error(404, "no_exam", "this user has no valid exam of this type")
+
+
+def _exam_reply(row: Any) -> Reply:
+    msgspec.json.decode(row.questions)
     body = {
         "id": row.id,
         "examType": row.exam_type,

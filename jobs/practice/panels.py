@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import Text, func, select, type_coerce
+from sqlalchemy import Text, cast, func, select
 
 from jobs.practice.queries import parse_config
 from jobs.practice.tables import practice_sessions, session_configs
@@ -56,7 +56,7 @@ def _facts(ctx: ExtensionContext) -> tuple[tuple[str, str], ...]:
                 practice_sessions.c.created_at >= since
             )
         ).one()
-        configs = db.execute(select(type_coerce(session_configs.c.config, Text))).scalars().all()
+        configs = db.execute(select(cast(session_configs.c.config, Text))).scalars().all()
     invalid = sum(parse_config(stored) is None for stored in configs)
     suffix = f", {invalid:,} of them invalid" if invalid else ""
     return (

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import Connection, Subquery, Text, and_, case, func, select, type_coerce
+from sqlalchemy import Connection, Subquery, Text, and_, case, cast, func, select
 
 from jobs.attempts.tables import Status, attempts, questions, topic_mastery, topics
 from jobs.common import users
@@ -131,7 +131,7 @@ def questions_of(
     db: Connection, subject: str, category: str | None = None, difficulty: float | None = None
 ) -> dict[str, list[str]]:
     """A subject's questions by topic, optionally of one category and difficulty."""
-    query = select(questions.c.id, questions.c.topic_id, type_coerce(questions.c.categories, Text).label("categories"))
+    query = select(questions.c.id, questions.c.topic_id, cast(questions.c.categories, Text).label("categories"))
     query = query.where(questions.c.subject_id == subject).order_by(questions.c.id)
     if difficulty is not None:
         query = query.where(questions.c.difficulty == difficulty)
@@ -145,9 +145,7 @@ def questions_of(
 def session_config(db: Connection, stream: str, grade: str) -> SessionConfig | None:
     """The session config of a stream and grade; None when it is missing or invalid."""
     c = session_configs.c
-    stored = db.execute(
-        select(type_coerce(c.config, Text)).where(c.stream == stream, c.grade == grade)
-    ).scalar_one_or_none()
+    stored = db.execute(select(cast(c.config, Text)).where(c.stream == stream, c.grade == grade)).scalar_one_or_none()
     return None if stored is None else parse_config(stored)
 
 

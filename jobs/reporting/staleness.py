@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    JSON,
     Connection,
     FunctionElement,
     String,
@@ -20,10 +21,11 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.types import TypeEngine
 
 from jobs.reporting.tables import transactions
 from opsconsole import Context, Window
-from opsconsole.sql import UtcTime, inserting
+from opsconsole.sql import Json, UtcTime, inserting
 
 Rows = list[dict[str, Any]]
 
@@ -115,10 +117,16 @@ def upsert(db: Connection, table: Table, rows: Rows) -> None:
     db.execute(statement.on_conflict_do_update(index_elements=keys, set_=values, where=is_newer))
 
 
+def _type_in_document(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    if isinstance(type_, Json):
+        return JSON()
+    return Text() if isinstance(type_, String) else type_
+
+
 def _as_table(table: Table, rows: Rows) -> TableValuedAlias:
     """The rows as a PostgreSQL table expression."""
-    texts = {column.name: Text() for column in table.c if isinstance(column.type, String)}  # without a collation
-    columns = (column(each.name, texts.get(each.name, each.type)) for each in table.c)
+    # Texts without a collation, and JSON as JSON: PostgreSQL turns it into what the table's column is.
+    columns = (column(each.name, _type_in_document(each.type)) for each in table.c)
     document = literal(msgspec.json.encode(rows).decode(), Text)
     source = func.json_to_recordset(document.op("::")(literal_column("json")))
     return source.table_valued(*columns).render_derived(with_types=True)

@@ -75,7 +75,7 @@ URL_HINTS = {
 @click.option("--trust", is_flag=True, envvar="OPSCONSOLE_TRUST", help="Load files that other users may change.")
 @click.version_option(__version__, prog_name="opsconsole")
 @click.pass_context
-def cli(ctx: click.Context, **options: Any) -> None:
+def cli(ctx: click.Context, /, **options: Any) -> None:
     """Schedule and run batch jobs, and see what they do.
 
     Without a command, open the console.

@@ -10,10 +10,10 @@ from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.connection import connect
 from opsconsole.cache.statistics import sample
-from opsconsole.cli.startup import store_trouble
-from opsconsole.core.database import Database, reason
-from opsconsole.core.errors import BadSettings, OpsconsoleError
-from opsconsole.core.settings import Settings, masked
+from opsconsole.cli.startup import data_trouble, store_trouble
+from opsconsole.core.database import Database
+from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
+from opsconsole.core.settings import Secret, Settings, masked
 from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import find_server
 from opsconsole.store import Store, data_tables, migrate
@@ -71,7 +71,7 @@ def _store(settings: Settings) -> Iterator[str]:
     except OpsconsoleError as error:
         yield error.sentence
     except SQLAlchemyError as error:
-        yield f"store {masked(settings.store_url)}: {reason(error)}; check that it is running and that the URL is right"
+        yield _line(settings.store_url, store_trouble(settings, error))
     finally:
         store.close()
 
@@ -83,9 +83,16 @@ def _data(settings: Settings, packs: tuple[Pack, ...]) -> Iterator[str]:
     try:
         yield from data_tables.differences(data, packs)
     except SQLAlchemyError as error:
-        yield f"data {masked(settings.data_url)}: {reason(error)}; check that it is running and that the URL is right"
+        yield _line(settings.data_url, data_trouble(settings, error))
     finally:
         data.close()
+
+
+def _line(url: Secret, trouble: OpsconsoleError) -> str:
+    if not isinstance(trouble, Unavailable):
+        return trouble.sentence
+    file = "its file and folder" if masked(url).startswith("sqlite") else "that it is running and that the URL is right"
+    return f"{trouble.dependency} {masked(url)}: {trouble.reason}; check {file}"
 
 
 def _redis(settings: Settings) -> Iterator[str]:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
-from opsconsole.core.database import Database, ErrorKind, error_kind, reason
+from opsconsole.core.database import Database, ErrorKind, error_kind, lacks_right, reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
 from opsconsole.core.settings import Secret, Settings, masked
 from opsconsole.core.trust import make_private
@@ -25,6 +25,13 @@ log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
 """Between two checks that the embedded Redis is running."""
+GRANTS = {
+    "store": "let its owner run: GRANT CREATE, USAGE ON SCHEMA public TO this role; "
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO this role",
+    "data": "let its owner run: GRANT SELECT ON the tables that jobs read, and SELECT, INSERT, UPDATE, DELETE ON those "
+    "that they write, TO this role",
+}
+"""What to do when the role of a database may not do something."""
 
 
 @contextmanager
@@ -52,9 +59,21 @@ def open_service(settings: Settings, *, patient: bool, note: bool) -> Iterator[S
 
 def store_trouble(settings: Settings, error: SQLAlchemyError) -> OpsconsoleError:
     """The error to show for an error of the store: it is unreachable, or it is unusable."""
-    if error_kind(error) is ErrorKind.STATEMENT:
-        return _unusable(settings, reason(error))
-    return Unavailable("store", reason(error))
+    return _trouble("store", settings.store_url, error)
+
+
+def data_trouble(settings: Settings, error: SQLAlchemyError) -> OpsconsoleError:
+    """The error to show for an error of the data database."""
+    return _trouble("data", settings.data_url, error)
+
+
+def _trouble(name: str, url: Secret, error: SQLAlchemyError) -> OpsconsoleError:
+    if error_kind(error) is not ErrorKind.STATEMENT:
+        return Unavailable(name, reason(error))
+    where = f"{name} {masked(url)}"
+    if lacks_right(error):
+        return BadSettings([f"{where}: {reason(error)}; {GRANTS[name]}"])
+    return BadSettings([f"{where} is not usable: {reason(error)}; it was not changed, restore it from a backup"])
 
 
 def _prepare(settings: Settings, store: Store, packs: tuple[Pack, ...]) -> None:
@@ -64,17 +83,16 @@ def _prepare(settings: Settings, store: Store, packs: tuple[Pack, ...]) -> None:
             migrate.upgrade(store)
         else:
             migrate.require(store)
-        if settings.embedded_data:
-            data = Database(settings.data_url.reveal())
-            data_tables.create_missing(data, packs)
-            data.close()
     except SQLAlchemyError as error:
         raise store_trouble(settings, error) from error
-
-
-def _unusable(settings: Settings, why: str) -> BadSettings:
-    where = masked(settings.store_url)
-    return BadSettings([f"the store {where} is not usable: {why}; it was not changed, restore it from a backup"])
+    if settings.embedded_data:
+        data = Database(settings.data_url.reveal())
+        try:
+            data_tables.create_missing(data, packs)
+        except SQLAlchemyError as error:
+            raise data_trouble(settings, error) from error
+        finally:
+            data.close()
 
 
 def _require_intact(settings: Settings, store: Store) -> None:
@@ -84,7 +102,8 @@ def _require_intact(settings: Settings, store: Store) -> None:
     except SQLAlchemyError as error:
         raise store_trouble(settings, error) from error
     if fault is not None:
-        raise _unusable(settings, fault)
+        where = f"store {masked(settings.store_url)}"
+        raise BadSettings([f"{where} is not usable: {fault}; it was not changed, restore it from a backup"])
 
 
 @contextmanager

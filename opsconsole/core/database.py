@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, DateTime, Dialect, String, Table, Text, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError as PoolTimeoutError
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from opsconsole.core.text import safe
 
@@ -45,17 +45,30 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class _UncastText(UserDefinedType[str]):
+    """Text that is sent without a type, so that PostgreSQL takes it for a text, json or jsonb column alike."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_how: Any) -> str:
+        return "TEXT"
+
+
 class Json(TypeDecorator[Any]):
-    """A JSON value in a text column."""
+    """A JSON value: in a text column, and on PostgreSQL in a json or jsonb column of another program, too."""
 
     impl = Text
     cache_ok = True
 
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(_UncastText() if dialect.name == "postgresql" else Text())
+
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else msgspec.json.encode(value).decode()
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else msgspec.json.decode(value)
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        # The driver has already decoded json and jsonb.
+        return msgspec.json.decode(value) if isinstance(value, str) else value
 
 
 def inserting(db: Connection, table: Table) -> Any:
@@ -87,6 +100,9 @@ _SQLITE_TRANSIENT = (5, 6)  # busy, locked
 _SQLITE_UNREACHABLE = (10, 13, 14)  # input/output error, disk full, cannot open
 
 
+INSUFFICIENT_PRIVILEGE = "42501"
+
+
 def error_kind(error: BaseException) -> ErrorKind:
     """Whether a retry can help, the database is unreachable, or the statement itself is at fault."""
     if isinstance(error, PoolTimeoutError):
@@ -112,6 +128,11 @@ def error_kind(error: BaseException) -> ErrorKind:
     if state.startswith(_TRANSIENT):
         return ErrorKind.TRANSIENT
     return ErrorKind.UNREACHABLE if error.connection_invalidated else ErrorKind.STATEMENT
+
+
+def lacks_right(error: BaseException) -> bool:
+    """Whether the role of the connection may not do what was tried."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == INSUFFICIENT_PRIVILEGE
 
 
 def reason(error: BaseException) -> str:

@@ -3,12 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from sqlalchemy import Connection, MetaData, Table, inspect, literal_column, select
+from sqlalchemy import (
+    JSON,
+    UUID,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    DateTime,
+    Enum,
+    Float,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    inspect,
+    literal_column,
+    select,
+)
+from sqlalchemy.types import TypeEngine
 
 from opsconsole.authoring import outbox
 from opsconsole.authoring.pack import Pack
-from opsconsole.core.database import Database, UtcTime
+from opsconsole.core.database import Database, Json, UtcTime
+
+_KINDS: tuple[tuple[type[TypeEngine[Any]], str], ...] = (
+    (Json, "json"),
+    (JSON, "json"),
+    (UUID, "uuid"),
+    (Enum, "enum"),
+    (Boolean, "boolean"),
+    (Integer, "integer"),
+    (Float, "number"),
+    (Numeric, "decimal"),
+    (UtcTime, "time"),
+    (DateTime, "time"),
+    (Date, "date"),
+    (String, "text"),
+)
+"""The kinds of column types; the first that applies counts, as an Enum is a String and a Float is a Numeric."""
+_ACCEPTED = {"json": ("json", "text"), "number": ("number", "integer")}
+"""The kinds that a column of a pack may have besides its own."""
 
 _TIME_FORM = "'____-__-__ __:__:__.______'"
 
@@ -43,11 +81,13 @@ def _differences(db: Connection, table: Table, *, sqlite: bool) -> Iterator[str]
     if not present.has_table(table.name):
         yield f"table {table.name} is missing; run `opsconsole migrate --data`"
         return
-    columns = {column["name"] for column in present.get_columns(table.name)}
+    columns = {column["name"]: column["type"] for column in present.get_columns(table.name)}
     for column in table.columns:
         if column.name not in columns:
             yield f"column {table.name}.{column.name} is missing; add it, opsconsole does not alter tables"
-        elif sqlite and isinstance(column.type, UtcTime):
+        elif not sqlite:
+            yield from _type_difference(db, column, columns[column.name])
+        elif isinstance(column.type, UtcTime):
             other_form = column.is_not(None) & literal_column(f'"{column.name}" NOT LIKE {_TIME_FORM}')
             if db.execute(select(1).select_from(table).where(other_form).limit(1)).scalar():
                 yield (
@@ -58,6 +98,21 @@ def _differences(db: Connection, table: Table, *, sqlite: bool) -> Iterator[str]
     for index in table.indexes:
         if index.name not in indexes:
             yield f"index {index.name} is missing and queries may be slow; run `opsconsole migrate --data`"
+
+
+def _type_difference(db: Connection, column: Column[Any], present: TypeEngine[Any]) -> Iterator[str]:
+    """A column whose type in the database cannot be read or compared as the pack does. SQLite has no such types."""
+    needed, found = _kind(column.type), _kind(present)
+    if found in _ACCEPTED.get(needed, (needed,)):
+        return
+    name, wanted = f"{column.table.name}.{column.name}", column.type.compile(db.dialect).partition(" COLLATE")[0]
+    value = f"{column.name} <> 0" if (needed, found) == ("boolean", "integer") else f"{column.name}::{wanted}"
+    mend = f"ALTER TABLE {column.table.name} ALTER COLUMN {column.name} TYPE {wanted} USING {value}"
+    yield f"column {name} is {present.compile(db.dialect)}, but jobs need {wanted}; run: {mend}"
+
+
+def _kind(type_: TypeEngine[Any]) -> str:
+    return next((kind for class_, kind in _KINDS if isinstance(type_, class_)), type(type_).__name__.lower())
 
 
 def _tables(packs: Iterable[Pack]) -> list[Table]:

@@ -126,7 +126,7 @@ def test_the_message_names_the_topic_with_most_incorrect_answers() -> None:
 
 
 def test_the_expected_timing_depends_on_difficulty() -> None:
-    expected = {1: 10.0, 3: 50.0, None: 30.0}
+    expected: dict[float | None, float] = {1: 10.0, 3: 50.0, None: 30.0}
     mixed = [AttemptResult("correct", 60.0, ALGEBRA, level) for level in (1, 3, None, 9)]
     easy = [AttemptResult("correct", 60.0, ALGEBRA, 1)]
 
