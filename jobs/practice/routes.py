@@ -5,11 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from jobs.practice.families import WEAK
 from jobs.practice.sessions import NotFound, find_session, new_session
 from opsconsole import Unavailable
-from opsconsole.cache import BadKey
-from opsconsole.extensions import ExtensionContext, Reply, Request, Route
+from opsconsole.extensions import ClearCache, ExtensionContext, Reply, Request, Route
 
 SURVEY_SECONDS = 1.0
 """The time to scan keys for a response; when it is not enough, the figures are extrapolated."""
@@ -98,26 +96,6 @@ def cache_stats(ctx: ExtensionContext, request: Request) -> Reply:
     return Reply({"success": True, "stats": {"connected": True, **server, "families": families, "scan": scan}})
 
 
-def clear_cache(ctx: ExtensionContext, request: Request) -> Reply:
-    """Removes the keys of `userId`, `subjectId`, or both combined, from all declared families.
-
-    400 when neither is given or an id cannot be part of a key. Raises Unavailable.
-    """
-    fields = _text_fields(request.body, ("userId", "subjectId"))
-    if isinstance(fields, Reply):
-        return fields
-    if not fields:
-        return Reply.error(400, "missing", "userId or subjectId is required", field="userId")
-    for name, value in fields.items():
-        try:
-            WEAK.glob(user=value)
-        except BadKey as error:
-            return Reply.error(400, "bad_field", error.sentence, field=name)
-    parts = {"userId": "user", "subjectId": "subject"}
-    cleared = ctx.cache.clear(ctx.families, **{parts[name]: value for name, value in fields.items()})
-    return Reply({"success": True, "cleared": cleared.total, "families": dict(cleared.found)})
-
-
 def _memory_usage(size: int) -> str:
     """Bytes in the form of the JSON field `memoryUsage`: `2.5MB`."""
     return f"{size / 1_000_000:.1f}MB"
@@ -145,5 +123,5 @@ ROUTES = (
     Route("GET", "/api/practice/session/{user}/{session}", show_session),
     Route("GET", "/api/health/redis", redis_health),
     Route("GET", "/api/cache/stats", cache_stats),
-    Route("POST", "/api/cache/clear", clear_cache),
+    Route("POST", "/api/cache/clear", ClearCache({"userId": "user", "subjectId": "subject"})),
 )

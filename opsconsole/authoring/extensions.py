@@ -43,16 +43,33 @@ class StartRun:
     job: str
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class ClearCache:
+    """A handler that clears cached keys by the fields of the body: `fields` maps their names to `user`, `subject`,
+    `family` or `date`. At least one must be given.
+    """
+
+    fields: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """An HTTP route of a pack. `path` has its parameters in braces: `/cache/attempt-day/{user}/{date}`.
 
-    `handler` is called in a thread and may raise OpsconsoleError.
+    `handler` is called in a thread and may raise OpsconsoleError. `changes` means that a call changes something, which
+    a viewer may not do; without it, every method but GET does.
     """
 
     method: str
     path: str
-    handler: Callable[[ExtensionContext, Request], Reply] | StartRun
+    handler: Callable[[ExtensionContext, Request], Reply] | StartRun | ClearCache
+    changes: bool | None = None
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether a call changes something."""
+        return self.method != "GET" if self.changes is None else self.changes
 
 
 @dataclass(frozen=True, slots=True)

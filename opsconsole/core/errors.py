@@ -133,9 +133,9 @@ class NotAllowed(OpsconsoleError):
 
     exit_code = Exit.NOT_ALLOWED
 
-    def __init__(self, verb: str) -> None:
+    def __init__(self, action: str) -> None:
         super().__init__(
-            f"{verb.replace('_', ' ')} is not allowed in read-only mode; start opsconsole without --read-only"
+            f"{action.replace('_', ' ')} is not allowed in read-only mode; start opsconsole without --read-only"
         )
 
 

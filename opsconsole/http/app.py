@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import ExtensionContext, Resources
-from opsconsole.authoring.extensions import Reply, Request, Route, StartRun
+from opsconsole.authoring.extensions import ClearCache, Reply, Request, Route, StartRun
 from opsconsole.authoring.pack import Pack
 from opsconsole.core.database import reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError
@@ -25,6 +25,7 @@ from opsconsole.http import requests, runs
 from opsconsole.http.request_guard import RequestGuard
 from opsconsole.http.responses import FAILED, Busy, encode, error_reply, response
 from opsconsole.http.threads import Threads
+from opsconsole.rules.actions import check_actor
 from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
@@ -111,9 +112,13 @@ class App:
             self._starting -= 1
 
     async def _pack_route(self, route: Route, context: ExtensionContext, request: Request, origin: str) -> Reply:
-        if isinstance(route.handler, StartRun):
-            return await self._run(replace(request, path={"job": route.handler.job}), origin)
         handler = route.handler
+        if isinstance(handler, StartRun):
+            return await self._run(replace(request, path={"job": handler.job}), origin)
+        if isinstance(handler, ClearCache):
+            return await runs.clear_cache(self._service, handler.fields, request, origin, self._service_threads.run)
+        if route.has_effect:
+            check_actor(f"{route.method} {route.path}", self._service.settings.actor)
         return await self._pack_threads.run(lambda: encode(handler(context, request)))
 
 

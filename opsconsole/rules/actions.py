@@ -123,10 +123,10 @@ class BackfillRefused(Refused):
 # --- who and what -------------------------------------------------------------------------------------------------
 
 
-def check_actor(verb: Verb, actor: Actor) -> None:
+def check_actor(action: str, actor: Actor) -> None:
     """Raises NotAllowed when the actor may only view."""
     if actor.role is not Role.OPERATOR:
-        raise NotAllowed(verb)
+        raise NotAllowed(action)
 
 
 def pause_target(catalog: Catalog, name: str) -> str:

@@ -14,7 +14,7 @@ from opsconsole.calendar.windows import Unit, Window
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import Unavailable
 from opsconsole.leader import backfills as backfilling
-from opsconsole.rules import backfill
+from opsconsole.rules import actions, backfill
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.backfill import Only, Pace, Step, StepState, WindowState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, BackfillState, StepView
@@ -137,8 +137,9 @@ class Backfills:
     ) -> int:
         """Stores a plan for these jobs' windows between two dates, both included; returns its number. With
         `stop_on_failure` a failed window pauses the rest. Raises UnknownJob, NotBackfillable, BadWindow, Unavailable,
-        CannotCount.
+        CannotCount, or NotAllowed for an actor who may only view.
         """
+        actions.check_actor(Verb.APPLY_BACKFILL, self._backend.settings.actor)
         catalog, now = self._backend.catalog, self._backend.now()
         ordered = backfill.in_order({catalog.find(name).name: catalog.find(name) for name in jobs}.values())
         planned: list[tuple[datetime, int, Step]] = []

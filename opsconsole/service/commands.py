@@ -79,14 +79,17 @@ class Commands:
         """Requests that a paused job, pack, or `all` continues. Raises UnknownJob."""
         return self.send(Verb.RESUME, actions.pause_target(self._backend.catalog, target), {"note": note})
 
-    def clear_cache(self, conditions: ClearFilter, *, counted: int | None = None) -> int:
+    def clear_cache(self, conditions: ClearFilter, *, counted: int | None = None, actor: Actor | None = None) -> int:
         """Requests that the matching cached keys are removed, unless there are many more than `counted`. Raises
         BadClearFilter or BadKey at once.
         """
+        self.check_clear(conditions)
+        return self.send(Verb.CLEAR, str(conditions), {**asdict(conditions), "counted": counted}, actor)
+
+    def check_clear(self, conditions: ClearFilter) -> None:
+        """Raises BadClearFilter or BadKey for conditions that can match no key. Scans nothing."""
         backend = self._backend
-        # Rejects bad conditions at once; scans nothing before the first step.
         clearing.sweep(backend.resources.cache.client, backend.catalog.families, conditions, remove=False)
-        return self.send(Verb.CLEAR, str(conditions), {**asdict(conditions), "counted": counted})
 
     def replay_events(self, since: datetime) -> int:
         """Requests that the events that happened at `since` or later are published again."""

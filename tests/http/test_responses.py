@@ -95,6 +95,18 @@ def test_a_run_is_started_for_a_date(installing: Installing, database_url: str, 
     assert set(counting.marks(place.data, "asking.daily")) == {(DAY, "asha"), (DAY, "ben")}
 
 
+def test_a_date_in_the_query_selects_the_window(place: Installation, client: HttpClient) -> None:
+    with place.leading():
+        run = client.request("POST", f"{RUN}?date={DAY}").json["run"]
+        place.service.commands.wait_for_run(run["id"], PATIENCE_SECONDS)
+        both = client.request("POST", f"{RUN}?date={DAY}", {"date": DAY})
+        other = client.request("POST", f"{RUN}?day={DAY}")
+
+    assert run["window"] == DAY
+    assert (both.status, both.code) == (400, "bad_query")
+    assert (other.status, other.code, error(other)["field"]) == (400, "unknown_field", "day")
+
+
 def test_an_alias_starts_the_job_for_the_current_window(place: Installation, client: HttpClient) -> None:
     with place.leading():
         plain = client.request("POST", "/api/cron/run/daily-count")

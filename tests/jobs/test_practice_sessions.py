@@ -485,34 +485,6 @@ def test_cache_statistics_include_each_family(
         ask(without_cache, "GET", "/api/cache/stats")
 
 
-def test_clearing_a_user_removes_only_its_keys(
-    fixture: PracticeFixture, serving: ExtensionContext, server: redis.Redis
-) -> None:
-    for name in ("asha", "ben"):
-        learner(fixture, name)
-        read_learner(serving, name, "math")
-        read_learner(serving, name, "art")
-    server.set("cart:asha", "another application's")
-
-    of_asha = ask(serving, "POST", "/api/cache/clear", {"userId": "asha"})
-    of_math = ask(serving, "POST", "/api/cache/clear", {"subjectId": "math"})
-    of_both = ask(serving, "POST", "/api/cache/clear", {"subjectId": "art", "userId": "ben"})
-
-    assert (of_asha.body["success"], of_asha.body["cleared"]) == (True, 7)
-    assert of_asha.body["families"]["practice.weak_concepts"] == 2
-    assert (of_math.body["cleared"], of_both.body["cleared"]) == (3, 3)
-    assert keys(server) == {"cart:asha", "user:performance:ben"}
-    for body, field in (
-        ({}, "userId"),
-        ({"userId": None}, "userId"),
-        ({"userId": 5}, "userId"),
-        ({"userId": "ben", "subjectId": "*"}, "subjectId"),
-        (None, "userId"),
-    ):
-        refused = ask(serving, "POST", "/api/cache/clear", body)
-        assert (refused.status, refused.body["error"]["field"]) == (400, field)
-
-
 # --- on the screen ------------------------------------------------------------------------------------------------
 
 
