@@ -96,9 +96,9 @@ def cache_stats(ctx: ExtensionContext, request: Request) -> Reply:
     return Reply({"success": True, "stats": {"connected": True, **server, "families": families, "scan": scan}})
 
 
-def _memory_usage(size: int) -> str:
-    """Bytes in the form of the JSON field `memoryUsage`: `2.5MB`."""
-    return f"{size / 1_000_000:.1f}MB"
+def _memory_usage(size: int | None) -> str | None:
+    """Bytes in the form of the JSON field `memoryUsage`: `2.5MB`; None when the Redis user may not ask."""
+    return None if size is None else f"{size / 1_000_000:.1f}MB"
 
 
 def _text_fields(body: Any, names: tuple[str, ...]) -> dict[str, str] | Reply:

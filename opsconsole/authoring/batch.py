@@ -58,8 +58,8 @@ class Failure(msgspec.Struct, frozen=True):
 class BatchResult(msgspec.Struct, tag=True):
     """The outcome of a batch; sent as JSON. `ok + failed + skipped + again` are its keys.
 
-    `broken` names an unreachable dependency and `lost` means that the worker ended without a result; `reason` is the
-    message for either. `ended` names that worker's process and how it ended.
+    `broken` names an unreachable dependency, one that stays so if `permanent`, and `lost` means that the worker ended
+    without a result; `reason` is the message for either. `ended` names that worker's process and how it ended.
     """
 
     run: int
@@ -70,6 +70,7 @@ class BatchResult(msgspec.Struct, tag=True):
     skipped: dict[str, int] = {}
     again: list[str] = []
     broken: str | None = None
+    permanent: bool = False
     reason: str | None = None
     lost: Lost | None = None
     ended: str | None = None

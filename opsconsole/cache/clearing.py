@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 
-from opsconsole.cache.connection import SCAN_COUNT, chunked, translating_errors
+from opsconsole.cache.connection import SCAN_COUNT, chunked, key_count, scan, translating_errors
 from opsconsole.cache.families import Families, Family, check
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import Exit, OpsconsoleError
@@ -27,8 +27,9 @@ class BadClearFilter(OpsconsoleError):
 
 @dataclass(frozen=True, slots=True)
 class ClearProgress:
-    """Progress of a sweep: keys found, or removed, per family; how many keys were `scanned` out of `of`; samples of the
-    keys found; the families that lack a given part and are skipped.
+    """Progress of a sweep: keys found, or removed, per family; how many keys were `scanned` out of `of`, which grows
+    when the Redis user may not run DBSIZE; samples of the keys found; the families that lack a given part and are
+    skipped.
     """
 
     found: Mapping[str, int]
@@ -102,8 +103,7 @@ def _sweep(
     found = Counter({family.name: 0 for family in families})
     samples: list[str] = []
     counted: set[int] = set()  # SCAN may return a key twice while the server's table grows
-    with translating_errors():
-        of = client.dbsize()
+    of = key_count(client)
 
     def handle(keys: Iterable[Any]) -> None:
         matches = list(_matches(keys, families, parts))
@@ -114,19 +114,19 @@ def _sweep(
         samples.extend(key.decode() for _, key in matches[: SAMPLES - len(samples)])
 
     def progress(scanned: int, *, done: bool) -> ClearProgress:
-        return ClearProgress(dict(found), min(scanned, of), of, tuple(samples), skipped_families, done)
+        total = of or scanned
+        return ClearProgress(dict(found), min(scanned, total), total, tuple(samples), skipped_families, done)
 
     handle(_existing(client, exact))
     cursor, scanned = 0, 0
     while match is not None:
-        with translating_errors():
-            cursor, keys = client.scan(cursor, match=match, count=SCAN_COUNT)
+        cursor, keys = scan(client, cursor, match)
         handle(keys)
         scanned += SCAN_COUNT
         if not cursor:
             break
         yield progress(scanned, done=False)
-    yield progress(of, done=True)
+    yield progress(of or scanned, done=True)
 
 
 def _existing(client: redis.Redis, keys: list[str]) -> list[bytes]:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import product
 from typing import Any
 
-import redis
+from redis.client import Pipeline
 
 from opsconsole.cache.clearing import ClearProgress, sweep
 from opsconsole.cache.compression import compress, decompress
-from opsconsole.cache.connection import chunked, connect, describe, translating_connection_errors, translating_errors
+from opsconsole.cache.connection import chunked, connect, translating_connection_errors, translating_errors
 from opsconsole.cache.families import BadKey, Family
+from opsconsole.cache.faults import Effect, fault, unavailable
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.read_through import ReadThroughCache
 from opsconsole.cache.statistics import RecentHitRate, RedisStats, UsageSurvey, sample, survey
-from opsconsole.core.errors import Unavailable
 
 
 class Cache:
@@ -55,21 +55,19 @@ class Cache:
         threshold = family.compress_over if compress_over is None else compress_over
         refused: dict[str, str] = {}
         sent: list[str] = []
-        with translating_connection_errors():
-            pipeline = self.client.pipeline(transaction=False)
-            for owner, value in values.items():
-                try:
-                    key = family.key(**parts, **{by: owner})
-                except BadKey as error:
-                    refused[owner] = error.why
-                    continue
-                if value is None:
-                    pipeline.unlink(key)
-                else:
-                    pipeline.set(key, compress(value, threshold), ex=own_ttl.get(owner, usual_ttl))
-                sent.append(owner)
-            results = pipeline.execute(raise_on_error=False)
-        refused.update(_refusals(sent, results))
+        pipeline = self.client.pipeline(transaction=False)
+        for owner, value in values.items():
+            try:
+                key = family.key(**parts, **{by: owner})
+            except BadKey as error:
+                refused[owner] = error.why
+                continue
+            if value is None:
+                pipeline.unlink(key)
+            else:
+                pipeline.set(key, compress(value, threshold), ex=own_ttl.get(owner, usual_ttl))
+            sent.append(owner)
+        refused.update(_refusals(sent, pipeline))
         return refused
 
     def fill(self, entries: Iterable[tuple[Family, Mapping[str, str], bytes]]) -> list[str | None]:
@@ -78,19 +76,17 @@ class Cache:
         """
         refused: list[str | None] = []
         sent: list[int] = []
-        with translating_connection_errors():
-            pipeline = self.client.pipeline(transaction=False)
-            for n, (family, parts, value) in enumerate(entries):
-                try:
-                    key = family.key(**parts)
-                except BadKey as error:
-                    refused.append(error.why)
-                    continue
-                refused.append(None)
-                pipeline.set(key, compress(value, family.compress_over), ex=family.ttl_seconds)
-                sent.append(n)
-            results = pipeline.execute(raise_on_error=False)
-        for n, reason in _refusals(sent, results):
+        pipeline = self.client.pipeline(transaction=False)
+        for n, (family, parts, value) in enumerate(entries):
+            try:
+                key = family.key(**parts)
+            except BadKey as error:
+                refused.append(error.why)
+                continue
+            refused.append(None)
+            pipeline.set(key, compress(value, family.compress_over), ex=family.ttl_seconds)
+            sent.append(n)
+        for n, reason in _refusals(sent, pipeline):
             refused[n] = reason
         return refused
 
@@ -112,8 +108,8 @@ class Cache:
                 pipeline = self.client.pipeline(transaction=False)
                 for chunk in chunked(keys.values()):
                     pipeline.mget(chunk)
-                stored = [value for result in pipeline.execute() for value in result]
-            values.update(zip(keys, map(decompress, stored), strict=True))
+                stored = [decompress(value) for result in pipeline.execute() for value in result]
+                values.update(zip(keys, stored, strict=True))
         return values
 
     def forget(self, families: Iterable[Family], source: str, **parts: Iterable[str]) -> int:
@@ -172,13 +168,19 @@ class Cache:
             self.reader.close()
 
 
-def _refusals(sent: Iterable[Any], results: Iterable[Any]) -> Iterator[tuple[Any, str]]:
-    """The commands of a pipeline that the server refused, with the reason. Raises Unavailable."""
+def _refusals(sent: Sequence[Any], pipeline: Pipeline) -> Iterator[tuple[Any, str]]:
+    """Executes the pipeline. Returns the commands that the server refused, with the reason. Raises Unavailable, also
+    for a refusal that concerns the whole server.
+    """
+    with translating_connection_errors():
+        results = pipeline.execute(raise_on_error=False)
+        if len(results) != len(sent) or any(result is None or result is False for result in results):
+            raise ValueError("not one answer a command")
     for command, result in zip(sent, results, strict=True):
-        if isinstance(result, redis.ConnectionError | redis.TimeoutError | redis.ReadOnlyError):
-            raise Unavailable("redis", describe(result)) from result
         if isinstance(result, Exception):
-            yield command, describe(result)
+            if fault(result).effect is not Effect.ITEM:
+                raise unavailable(result) from result
+            yield command, fault(result).reason
 
 
 def _keys(family: Family, given: Mapping[str, tuple[str, ...]]) -> Iterator[str]:

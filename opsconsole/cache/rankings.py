@@ -41,28 +41,35 @@ def swap_ranking(cache: Cache, key: str, names_key: str, read: Callable[[], Iter
     replaces the set after `read` was called, `read` is called again, so that the last to swap is always the last to
     have read. Raises Unavailable, Contended, and what `read` raises.
     """
-    import redis
+    for _ in range(ATTEMPTS):
+        members = _swap_once(cache.client, key, names_key, read)
+        if members is not None:
+            return members
+    raise Contended(key)
 
+
+def _swap_once(client: redis.Redis, key: str, names_key: str, read: Callable[[], Iterable[Entry]]) -> int | None:
+    """Stages the entries and swaps them in. None when a key changed meanwhile. Raises Unavailable."""
     from opsconsole.cache.connection import translating_errors
 
-    for _ in range(ATTEMPTS):
-        with cache.client.pipeline() as watched:
+    staging = _Staging(client, key, names_key)
+    watched = client.pipeline()
+    try:
+        with translating_errors():
+            watched.watch(key, names_key)  # type: ignore[no-untyped-call]
+        entries = iter(read())
+        while chunk := list(islice(entries, CHUNK)):
             with translating_errors():
-                watched.watch(key, names_key)  # type: ignore[no-untyped-call]
-            staging = _Staging(cache.client, key, names_key)
-            try:
-                entries = iter(read())
-                while chunk := list(islice(entries, CHUNK)):
-                    with translating_errors():
-                        staging.add(chunk)
-                with translating_errors():
-                    staging.swap_in(watched)
-            except redis.WatchError:
-                continue
-            finally:
-                staging.remove()
-            return staging.members
-    raise Contended(key)
+                staging.add(chunk)
+        with translating_errors():
+            swapped = staging.swap_in(watched)
+        return staging.members if swapped else None
+    finally:
+        connection: Any = watched.connection
+        if connection is not None:
+            connection.disconnect()  # ends the WATCH, without another command
+        watched.reset()
+        staging.remove()
 
 
 class _Staging:
@@ -91,8 +98,10 @@ class _Staging:
         self.members += len(entries)
         self._names += len(names)
 
-    def swap_in(self, watched: redis.client.Pipeline) -> None:
-        """Renames the staged keys to the live ones. Raises WatchError when a live key changed since it was watched."""
+    def swap_in(self, watched: redis.client.Pipeline) -> bool:
+        """Renames the staged keys to the live ones. Returns whether no live key changed since it was watched."""
+        import redis
+
         if (watched.zcard(self._new[0]), watched.hlen(self._new[1])) != (self.members, self._names):
             raise Unavailable("redis", "it evicted part of a ranking while it was built; its memory limit is too small")
         existed = [bool(watched.exists(live)) for live in self._live]
@@ -106,11 +115,17 @@ class _Staging:
             if size:
                 watched.rename(new, live)
                 watched.persist(live)
-        watched.execute()
+        try:
+            watched.execute()
+        except redis.WatchError as error:
+            if isinstance(error.__context__, redis.ConnectionError | redis.TimeoutError):
+                raise  # the connection was lost
+            return False
+        return True
 
     def remove(self) -> None:
         """Removes the temporary keys. Those that cannot be removed now expire."""
-        import redis
+        from opsconsole.cache.faults import ERRORS
 
-        with suppress(redis.RedisError, OSError):
+        with suppress(*ERRORS):
             self._client.unlink(*self._new, *self._old)

@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import redis
 
 from opsconsole.cache.compression import compress, decompress
 from opsconsole.cache.connection import connect
 from opsconsole.cache.families import BadKey, CacheRequest, Family
+from opsconsole.cache.faults import ERRORS
 from opsconsole.core.breaker import CircuitBreaker, Recovery
 
 BUDGET_SECONDS = 0.05
 """Timeout of a command: computing the value from the database takes about as long."""
 PROBE_SECONDS = 2.0
 """While the circuit breaker is open, one reader probes Redis in each such interval."""
-REDIS_ERRORS = (redis.RedisError, OSError, AttributeError, TypeError, ValueError)
-"""redis-py raises the last three when the server does not speak the Redis protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +172,14 @@ class ReadThroughCache:
         if not self._breaker.allows_request(time.monotonic()):
             return None
         try:
-            stored: list[Any] = list(self._client.mget(keys))
-        except REDIS_ERRORS:
+            stored: dict[str, Any] = dict(zip(keys, self._client.mget(keys), strict=True))
+            if not all(isinstance(value, bytes | None) for value in stored.values()):
+                raise TypeError("not an answer to MGET")
+        except ERRORS:
             self._breaker.record_failure(time.monotonic())
             return None
         self._breaker.record_success()
-        return dict(zip(keys, stored, strict=True))
+        return stored
 
     def _store(self, requests: Sequence[CacheRequest], computed: list[_InFlight]) -> None:
         """Stores computed values, if Redis is reachable."""
@@ -193,7 +193,7 @@ class ReadThroughCache:
             for family, key, value in entries:
                 pipeline.set(key, compress(msgspec.json.encode(value), family.compress_over), ex=family.ttl_seconds)
             pipeline.execute()
-        except REDIS_ERRORS:
+        except ERRORS:
             self._breaker.record_failure(time.monotonic())
         else:
             self._breaker.record_success()

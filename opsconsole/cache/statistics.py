@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -11,8 +12,9 @@ from typing import Any
 
 import redis
 
-from opsconsole.cache.connection import SCAN_COUNT, translating_connection_errors, translating_errors
+from opsconsole.cache.connection import if_permitted, key_count, scan, translating_connection_errors
 from opsconsole.cache.families import Families, Family
+from opsconsole.core.text import safe
 
 SAMPLES = 100
 """Keys of a family whose size and TTL are read."""
@@ -21,60 +23,85 @@ RECENT_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class RedisStats:
-    """Figures at one time. Memory in bytes, `max_memory` 0 for no limit; `hits` and `misses` since the start."""
+    """Figures at one time. Memory in bytes, `max_memory` 0 for no limit; `hits` and `misses` since the start.
 
-    version: str
-    uptime_seconds: int
+    A figure is None where the server does not tell it; `denied` are the commands that the Redis user may not run.
+    """
+
     ping_ms: float
-    memory: int
-    peak_memory: int
-    max_memory: int
-    fragmentation: float
-    clients: int
-    ops_per_second: int
-    hits: int
-    misses: int
-    evicted: int
-    expired: int
-    keys: int
+    version: str | None = None
+    uptime_seconds: int | None = None
+    memory: int | None = None
+    peak_memory: int | None = None
+    max_memory: int | None = None
+    fragmentation: float | None = None
+    clients: int | None = None
+    ops_per_second: int | None = None
+    hits: int | None = None
+    misses: int | None = None
+    evicted: int | None = None
+    expired: int | None = None
+    keys: int | None = None
+    denied: tuple[str, ...] = ()
 
     @property
     def hit_rate(self) -> float | None:
-        """Share of reads since the server's start that were hits; None before the first read."""
+        """Share of reads since the server's start that were hits; None before the first read, or if not known."""
+        if self.hits is None or self.misses is None:
+            return None
         reads = self.hits + self.misses
         return self.hits / reads if reads else None
 
 
 def sample(client: redis.Redis) -> RedisStats:
-    """The server's figures now. Raises Unavailable when it does not answer."""
-    with translating_connection_errors():
-        started = time.perf_counter()
-        client.ping()
-        ping_ms = (time.perf_counter() - started) * 1000
-        info: dict[str, Any] = client.info()
-        keys = client.dbsize()
+    """The server's figures now, as far as the Redis user may read them. Raises Unavailable when it does not answer."""
+    started = time.perf_counter()
+    _, no_ping = if_permitted(client.ping)
+    ping_ms = (time.perf_counter() - started) * 1000  # a refusal takes the same way
+    info, no_info = if_permitted(lambda: dict(client.info()))
+    keys, no_keys = if_permitted(client.dbsize)
+    told = info or {}
+    version = told.get("valkey_version") or told.get("redis_version")
     return RedisStats(
-        version=str(info.get("valkey_version") or info.get("redis_version", "?")),
-        uptime_seconds=int(info["uptime_in_seconds"]),
         ping_ms=ping_ms,
-        memory=int(info["used_memory"]),
-        peak_memory=int(info["used_memory_peak"]),
-        max_memory=int(info.get("maxmemory", 0)),
-        fragmentation=float(info.get("mem_fragmentation_ratio", 0)),
-        clients=int(info["connected_clients"]),
-        ops_per_second=int(info["instantaneous_ops_per_sec"]),
-        hits=int(info["keyspace_hits"]),
-        misses=int(info["keyspace_misses"]),
-        evicted=int(info["evicted_keys"]),
-        expired=int(info["expired_keys"]),
-        keys=int(keys),
+        version=None if version is None else safe(version, 40),
+        uptime_seconds=_whole(told.get("uptime_in_seconds")),
+        memory=_whole(told.get("used_memory")),
+        peak_memory=_whole(told.get("used_memory_peak")),
+        max_memory=_whole(told.get("maxmemory")),
+        fragmentation=_number(told.get("mem_fragmentation_ratio")),
+        clients=_whole(told.get("connected_clients")),
+        ops_per_second=_whole(told.get("instantaneous_ops_per_sec")),
+        hits=_whole(told.get("keyspace_hits")),
+        misses=_whole(told.get("keyspace_misses")),
+        evicted=_whole(told.get("evicted_keys")),
+        expired=_whole(told.get("expired_keys")),
+        keys=_whole(keys),
+        denied=tuple(command for command in (no_ping, no_info, no_keys) if command is not None),
     )
+
+
+def _whole(figure: object) -> int | None:
+    number = _number(figure)
+    return None if number is None else int(number)
+
+
+def _number(figure: object) -> float | None:
+    return figure if isinstance(figure, int | float) and math.isfinite(figure) else None
+
+
+def has_restarted(earlier: RedisStats, later: RedisStats) -> bool:
+    """Whether the server was restarted between two samples, as far as they tell."""
+    before, after = earlier.uptime_seconds, later.uptime_seconds
+    return before is not None and after is not None and after < before
 
 
 def hit_rate_between(earlier: RedisStats, later: RedisStats) -> float | None:
     """Share of hits among the reads between two samples; None without reads, or after a restart in between."""
+    if earlier.hits is None or earlier.misses is None or later.hits is None or later.misses is None:
+        return None
     hits, misses = later.hits - earlier.hits, later.misses - earlier.misses
-    restarted = later.uptime_seconds < earlier.uptime_seconds or hits < 0 or misses < 0
+    restarted = has_restarted(earlier, later) or hits < 0 or misses < 0
     return None if restarted or hits + misses == 0 else hits / (hits + misses)
 
 
@@ -112,7 +139,7 @@ class FamilyUsage:
 @dataclass(frozen=True, slots=True)
 class UsageSurvey:
     """What a server holds of each family, and how many keys of `others`. Unless `done`, the numbers are estimates from
-    the `scanned` keys of `of`.
+    the `scanned` keys of `of`, which grows with them when the Redis user may not run DBSIZE.
     """
 
     families: Mapping[str, FamilyUsage]
@@ -131,13 +158,11 @@ def survey(client: redis.Redis, families: Iterable[Family]) -> Iterator[UsageSur
     samples: dict[str, list[Any]] = {family.name: [] for family in declared}
     sizes: dict[str, list[tuple[Any, Any]]] = {family.name: [] for family in declared}
     cursor, scanned, started = 0, 0, False
-    with translating_errors():
-        of = client.dbsize()
+    of = key_count(client)
     while cursor or not started:
         started = True
         sampled: list[tuple[str, Any]] = []
-        with translating_errors():
-            cursor, keys = client.scan(cursor, count=SCAN_COUNT)
+        cursor, keys = scan(client, cursor)
         for key in keys:
             owner = declared.owning(key)
             counts[owner.name if owner else ""] += 1
@@ -147,6 +172,7 @@ def survey(client: redis.Redis, families: Iterable[Family]) -> Iterator[UsageSur
         for (name, _), size in zip(sampled, _sizes(client, [key for _, key in sampled]), strict=True):
             sizes[name].append(size)
         scanned += len(keys)
+        of = max(of, scanned) if cursor else of
         share = 1.0 if not cursor else min(1.0, scanned / max(of, 1))
         usage = {family.name: _usage(counts[family.name], share, sizes[family.name]) for family in declared}
         yield UsageSurvey(usage, round(counts[""] / (share or 1.0)), scanned, of, done=not cursor)
@@ -160,7 +186,7 @@ def _sizes(client: redis.Redis, keys: list[Any]) -> list[tuple[Any, Any]]:
             pipeline.memory_usage(key)
             pipeline.ttl(key)
         results = pipeline.execute(raise_on_error=False) if keys else []
-    return list(zip(results[::2], results[1::2], strict=True))
+        return list(zip(results[::2], results[1::2], strict=True))
 
 
 def _usage(counted: int, share: float, sizes: list[tuple[Any, Any]]) -> FamilyUsage:

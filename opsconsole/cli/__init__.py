@@ -112,7 +112,7 @@ def main() -> None:
     except OpsconsoleError as error:
         if debug:
             raise
-        hint = URL_HINTS.get(error.dependency, "") if isinstance(error, Unavailable) else ""
+        hint = URL_HINTS.get(error.dependency, "") if type(error) is Unavailable else ""
         click.echo(f"opsconsole: {error.sentence}{hint}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
-from opsconsole.cache.connection import connect
-from opsconsole.cache.statistics import sample
+from opsconsole.cache.inspection import UNSUPPORTED, Server, ServerKind, inspect
 from opsconsole.cli.startup import data_trouble, store_trouble
 from opsconsole.core.database import Database
-from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
+from opsconsole.core.errors import BadSettings, NotPermitted, OpsconsoleError, Unavailable
 from opsconsole.core.settings import Secret, Settings, masked
 from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import find_server
@@ -29,17 +29,20 @@ def find_problems(settings: Settings) -> list[str]:
         problems += error.problems
     problems += _store(settings)
     problems += _data(settings, packs)
-    problems += _redis(settings)
+    problems += _redis_problems(settings)
     return problems
 
 
 def find_notes(settings: Settings) -> list[str]:
-    """What packs do without, one sentence each, which is no problem. Empty when they cannot be loaded."""
-    try:
+    """What packs do without, and what Redis is, one sentence each, which is no problem."""
+    notes: list[str] = []
+    with suppress(BadSettings):
         loaded = catalog.load(settings.packs, settings.overrides, settings.options)
-    except BadSettings:
-        return []
-    return [line for pack in loaded.packs if pack.notes is not None for line in pack.notes(loaded.options(pack))]
+        notes += (line for pack in loaded.packs if pack.notes is not None for line in pack.notes(loaded.options(pack)))
+    with suppress(OpsconsoleError):
+        if settings.redis_url is not None:
+            notes += _redis_notes(inspect(settings.redis_url.reveal()))
+    return notes
 
 
 def run_migrations(settings: Settings, *, with_data: bool) -> Iterator[str]:
@@ -95,11 +98,24 @@ def _line(url: Secret, trouble: OpsconsoleError) -> str:
     return f"{trouble.dependency} {masked(url)}: {trouble.reason}; check {file}"
 
 
-def _redis(settings: Settings) -> Iterator[str]:
+def _redis_problems(settings: Settings) -> Iterator[str]:
     try:
         if settings.redis_url is None:
             find_server()
-        else:
-            sample(connect(settings.redis_url.reveal()))
+            return
+        server = inspect(settings.redis_url.reveal())
     except OpsconsoleError as error:
         yield error.sentence
+        return
+    if server.kind is ServerKind.REPLICA:
+        yield "Redis is a read-only replica; give the address of its primary, or one that follows it"
+    elif server.kind in UNSUPPORTED:
+        yield f"redis.url {masked(settings.redis_url)}: {UNSUPPORTED[server.kind]}"
+
+
+def _redis_notes(server: Server) -> Iterator[str]:
+    yield f"Redis {server.version or 'of unknown version'}, maxmemory-policy {server.policy or 'unknown'}"
+    for command in server.denied:
+        yield f"{NotPermitted(command).reason}: what needs it is shown as unknown, or refused"
+    if server.policy is not None and server.policy.startswith("allkeys-"):
+        yield f"with maxmemory-policy {server.policy} Redis may evict leaderboards and events, which have no TTL"

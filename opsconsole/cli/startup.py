@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
+from opsconsole.cache.inspection import why_unsupported
 from opsconsole.core.database import Database, ErrorKind, error_kind, lacks_right, reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
 from opsconsole.core.settings import Secret, Settings, masked
@@ -38,7 +39,7 @@ GRANTS = {
 def open_service(settings: Settings, *, patient: bool, note: bool) -> Iterator[Service]:
     """The service until the end of the block: see `session.open_service`."""
     make_private(settings.folder)
-    with _redis(settings, note=note) as complete:
+    with _redis(settings, patient=patient, note=note) as complete:
         jobs = catalog.load(complete.packs, complete.overrides, complete.options)
         store = Store(complete.store_url.reveal())
         try:
@@ -107,11 +108,13 @@ def _require_intact(settings: Settings, store: Store) -> None:
 
 
 @contextmanager
-def _redis(settings: Settings, *, note: bool) -> Iterator[Settings]:
+def _redis(settings: Settings, *, patient: bool, note: bool) -> Iterator[Settings]:
     """The configuration with the URL of a running Redis server: the configured one, or an embedded one that runs at
-    least as long as this process needs it.
+    least as long as this process needs it. Raises BadSettings for a configured one of a kind that never works.
     """
     if settings.redis_url is not None:
+        if patient and (why := why_unsupported(settings.redis_url.reveal())):
+            raise BadSettings([f"redis.url {masked(settings.redis_url)}: {why}"])
         yield settings
         return
     limits = settings.redis_limits

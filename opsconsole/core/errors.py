@@ -164,13 +164,28 @@ class SchemaMismatch(OpsconsoleError):
 class Unavailable(OpsconsoleError):
     """A dependency is unreachable.
 
-    `dependency` is `redis`, `data`, `store`, or a service that a pack uses; `reason` is safe to show.
+    `dependency` is `redis`, `data`, `store`, or a service that a pack uses; `reason` is safe to show. `permanent` means
+    that it stays so until somebody changes the configuration or the server: waiting does not help.
     """
 
-    def __init__(self, dependency: str, reason: str) -> None:
+    def __init__(self, dependency: str, reason: str, *, permanent: bool = False) -> None:
         self.dependency = dependency
         self.reason = reason
+        self.permanent = permanent
         super().__init__(f"{NAMES.get(dependency, dependency)} is unreachable: {reason}")
+
+
+class NotPermitted(Unavailable):
+    """The Redis user may not run a command, such as `INFO` or `CLIENT SETNAME`."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+        super().__init__("redis", f"the Redis user may not run {command}", permanent=True)
+
+    @property
+    def sentence(self) -> str:
+        """The whole message, one line: the server is reachable."""
+        return f"{self.reason}; the Redis ACL in docs/operations.md allows what opsconsole needs"
 
 
 NAMES = {"redis": "Redis", "data": "the data database", "store": "the store", "claude": "the Claude API"}

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+from opsconsole.core.redis_options import option_problem
+
 POSTGRES = "postgresql+psycopg"
 POSTGRES_SCHEMES = ("postgres", "postgresql", POSTGRES)
 REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -30,7 +32,6 @@ PRISMA_OPTIONS = (
     "sslidentity",
     "statement_cache_size",
 )
-REDIS_OPTIONS = re.compile(r"client_name|db|health_check_interval|password|protocol|socket_\w*timeout|ssl_\w+|username")
 _SECRET_OPTIONS = re.compile(r"pass|secret|key_?word|token", re.IGNORECASE)
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%[\w.]+)?\]", re.ASCII)
 
@@ -74,11 +75,13 @@ def redis_url(text: str) -> str:
     text = text.strip()
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in REDIS_SCHEMES:
-        raise BadUrl("must be a URL that starts with redis://, rediss:// or unix://")
+        hint = "; for Sentinel, give the address of the primary, or one that follows it" if "sentinel" in scheme else ""
+        raise BadUrl(f"must be a URL that starts with redis://, rediss:// or unix://{hint}")
     parts = _parse(scheme, rest)
     if len(parts.hosts) > 1:
         raise BadUrl("names several servers; name one, as a cluster is not supported")
-    _check_options(parts, REDIS_OPTIONS, "the Redis client")
+    if problem := option_problem(scheme, parts.options):
+        raise BadUrl(problem)
     if scheme != "unix" and not re.fullmatch(r"/?\d{0,5}", parts.path):
         raise BadUrl("must end with the number of a database, such as /0")
     if scheme == "unix" and len(parts.path) < 2:

@@ -154,7 +154,7 @@ class LiveRun:
         if result.lost is not None:
             self._record_lost(db, row, result, at)
         elif result.broken is not None:
-            self._broken_dependency = Unavailable(result.broken, result.reason or "")
+            self._broken_dependency = Unavailable(result.broken, result.reason or "", permanent=result.permanent)
             self._breaker.record_failure(time.monotonic(), recovery_of(result.broken))
             self._add(db, [Row(0, result.again, row.attempt, row.deaths, self._retry_at(row, at))])
         else:
@@ -234,8 +234,9 @@ class LiveRun:
             self.stop(RunState.CANCELLED, stop.message)
         if now > self._deadline:
             self.stop(RunState.TIMED_OUT, f"it took longer than its timeout of {duration(self.job.timeout)}")
-        if self._breaker.has_given_up(now) and self._unreachable is None:
-            self._unreachable = self._broken_dependency
+        broken = self._broken_dependency
+        if self._unreachable is None and broken and (broken.permanent or self._breaker.has_given_up(now)):
+            self._unreachable = broken
 
     @property
     def is_over(self) -> bool:

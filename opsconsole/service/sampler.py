@@ -14,7 +14,7 @@ from itertools import pairwise
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.cache.statistics import RedisStats, hit_rate_between, sample
+from opsconsole.cache.statistics import RedisStats, has_restarted, hit_rate_between, sample
 from opsconsole.core.database import reason
 from opsconsole.core.errors import NAMES, Unavailable
 from opsconsole.rules.health import FindingKind, findings
@@ -116,7 +116,7 @@ class Sampler:
         except Unavailable as error:
             since = before.outage.since if before.outage else now
             return replace(before, outage=Outage(since, error.reason))
-        if self._redis_stats and stats.uptime_seconds < self._redis_stats[-1].uptime_seconds:
+        if self._redis_stats and has_restarted(self._redis_stats[-1], stats):
             self._redis_stats.clear()
         self._redis_stats.append(stats)
         return RedisView(stats, None, _hit_rates(self._redis_stats))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -146,6 +146,11 @@ def _cleared(outcome: Mapping[str, Any]) -> str:
     families = outcome["families"]
     of = f" of {count(len(families), 'family', 'families')}" if families else ""
     return f"cleared {count(outcome['cleared'], 'key')}{of}"
+
+
+def unknown(denied: Sequence[str]) -> str:
+    """A figure of Redis that is not known, because its user may not run these commands if there are any."""
+    return f"unknown: the Redis user may not run {' and '.join(denied)}" if denied else "unknown"
 
 
 _DONE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {

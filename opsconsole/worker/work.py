@@ -36,6 +36,7 @@ def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | 
             gone = unreachable(error)
             if gone is not None:
                 result.broken, result.reason = gone.dependency, gone.reason
+                result.permanent = gone.permanent
                 result.again += [key for part in (keys, *reversed(waiting)) for key in part]
                 break
             if error_kind(error) is ErrorKind.TRANSIENT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from opsconsole.core import humanize
+from opsconsole.service import wording
 from opsconsole.service.snapshot import RedisStats
 from screens.panels.top_line import RECONNECTS
 from screens.panels.view import WIDE, View
@@ -31,40 +32,51 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
 
 
 def _figures(stats: RedisStats, hit_rates: tuple[float | None, ...], cells: int, rows: int) -> list[Line]:
+    ping = f"ping {stats.ping_ms:.1f} ms"
+    if stats.memory is None:
+        why = Piece(wording.unknown(stats.denied), "warn")
+        if rows >= 3:
+            return [
+                line(" memory   ", why),
+                line(f" keys     {_whole(stats.keys)}"),
+                line(Piece(f" server   {ping}", "quiet")),
+            ]
+        return [line(f" {_whole(stats.keys)} keys   {ping}   ", why)]
+    operations = f"{_whole(stats.ops_per_second)} ops/s   "
     if rows >= 3:
+        peak = "?" if stats.peak_memory is None else humanize.megabytes(stats.peak_memory)
+        clients = "? clients" if stats.clients is None else humanize.count(stats.clients, "client")
+        up = "?" if stats.uptime_seconds is None else humanize.age(timedelta(seconds=stats.uptime_seconds))
         return [
-            line(" memory   ", *_memory(stats, 16), f"   peak {humanize.megabytes(stats.peak_memory)}"),
-            line(" hits     ", *_hits(stats, hit_rates, HIT_RATES), Piece(f"   {stats.keys:,} keys")),
-            line(f" traffic  {stats.ops_per_second:,} ops/s   ", _evicted(stats), f"   {stats.expired:,} expired"),
-            line(
-                Piece(
-                    f" server   {humanize.count(stats.clients, 'client')} · ping {stats.ping_ms:.1f} ms"
-                    f" · up {humanize.age(timedelta(seconds=stats.uptime_seconds))} · ",
-                    "quiet",
-                ),
-                text(stats.version, "quiet", 20),
-            ),
+            line(" memory   ", *_memory(stats.memory, stats.max_memory, 16), f"   peak {peak}"),
+            line(" hits     ", *_hits(stats, hit_rates, HIT_RATES), Piece(f"   {_whole(stats.keys)} keys")),
+            line(f" traffic  {operations}", _evicted(stats), f"   {_whole(stats.expired)} expired"),
+            line(Piece(f" server   {clients} · {ping} · up {up} · ", "quiet"), text(stats.version or "?", "quiet", 20)),
         ]
-    is_wide = cells >= WIDE
     return [
         line(
             " ",
-            *_memory(stats, 5 if is_wide else 4),
-            f"  {stats.keys:,} keys   ",
+            *_memory(stats.memory, stats.max_memory, 5 if cells >= WIDE else 4),
+            f"  {_whole(stats.keys)} keys   ",
             *_hits(stats, hit_rates, 7),
-            f"   {stats.ops_per_second:,} ops/s   ",
+            f"   {operations}",
             _evicted(stats),
         )
     ]
 
 
-def _memory(stats: RedisStats, cells: int) -> Line:
-    if not stats.max_memory:
-        return line(f"{humanize.megabytes(stats.memory)}, no limit")
-    share = stats.memory / stats.max_memory
+def _whole(figure: int | None) -> str:
+    return "?" if figure is None else f"{figure:,}"
+
+
+def _memory(memory: int, max_memory: int | None, cells: int) -> Line:
+    if not max_memory:
+        limit = "no limit" if max_memory == 0 else "limit unknown"
+        return line(f"{humanize.megabytes(memory)}, {limit}")
+    share = memory / max_memory
     full, rest = bar(share, cells)
     style = "bad" if share > 0.95 else "warn" if share > 0.85 else "live"
-    used, limit = humanize.megabytes(stats.memory), humanize.megabytes(stats.max_memory)
+    used, limit = humanize.megabytes(memory), humanize.megabytes(max_memory)
     if used[-2:] == limit[-2:]:
         used = used[:-3]
     edges = Piece("▕", "rule"), Piece("▏", "rule")
@@ -73,10 +85,10 @@ def _memory(stats: RedisStats, cells: int) -> Line:
 
 def _hits(stats: RedisStats, hit_rates: tuple[float | None, ...], count: int) -> Line:
     if stats.hit_rate is None:
-        return line(Piece("no reads yet", "quiet"))
+        return line(Piece("no reads yet" if stats.hits is not None else "hit rate unknown", "quiet"))
     newest = [rate for rate in hit_rates if rate is not None][-count:]
     return line(f"hit {humanize.percent(stats.hit_rate)} % ", Piece(spark(newest, 1.0), "live"))
 
 
 def _evicted(stats: RedisStats) -> Piece:
-    return Piece(f"{stats.evicted:,} evicted", "warn" if stats.evicted else "")
+    return Piece(f"{_whole(stats.evicted)} evicted", "warn" if stats.evicted else "")

@@ -124,9 +124,9 @@ def test_row_27_what_redis_evicts_is_counted_and_stops_no_run(own_redis: Embedde
         (RunState.SUCCEEDED, 500, 500),
         (RunState.SUCCEEDED, 500, 500),
     ]
-    assert 0 < after_first.evicted < after_second.evicted
-    assert after_second.keys < 500
-    assert after_second.memory < after_second.max_memory * 1.2
+    assert 0 < (after_first.evicted or 0) < (after_second.evicted or 0)
+    assert (after_second.keys or 500) < 500
+    assert 0 < (after_second.memory or 0) < (after_second.max_memory or 0) * 1.2
     assert after_reads.hit_rate is not None
     assert after_reads.hit_rate < 1, "readers miss what is gone"
     assert {read for read in reads if read is not None} != set()
@@ -170,9 +170,9 @@ def test_row_28_a_replica_that_is_promoted_in_time_costs_no_user(
 @pytest.mark.parametrize(
     ("rules", "error"),
     [
-        ("~other:* +@all", "Redis refused the command: No permissions to access "),
-        ("~* +@all -set", "no permissions to run the 'set' command"),
-        ("~* +ping +get", "no permissions to run the 'client|set"),
+        ("~other:* +@all", "Redis is unreachable: the Redis user may not access these keys"),
+        ("~* +@all -set", "Redis is unreachable: the Redis user may not run SET"),
+        ("~* +ping +get", "Redis is unreachable: the Redis user may not run SET"),
     ],
 )
 def test_row_29_what_the_acl_denies_is_reported_once_and_not_retried(
@@ -226,8 +226,8 @@ def test_row_29_redis_that_cannot_save_is_reported_and_not_retried(
         retried = place.retry(found.id)
 
     assert (found.state, found.counts.failed) == (RunState.FAILED, 60)
-    assert len(found.kinds) == 1
-    assert next(iter(found.kinds)).startswith("redis_refused_the_command_misconf_")
+    assert found.error == "Redis is unreachable: it refuses writes because it cannot save them to disk"
+    assert found.kinds == {"redis_unreachable": 60}
     assert (done, refused) == (0, 60)
     assert (retried.state, retried.counts.ok) == (RunState.SUCCEEDED, 60)
 

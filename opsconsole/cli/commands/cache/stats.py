@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 import click
@@ -12,6 +13,7 @@ from opsconsole.cli.output import print_json, print_table
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import duration, megabytes, percent
+from opsconsole.service import wording
 
 
 @click.command("stats", cls=Command)
@@ -24,19 +26,28 @@ def command(options: Options, as_json: bool) -> None:
     if as_json:
         print_json({**asdict(stats), "hit_rate": stats.hit_rate})
         return
-    limit = f" of {megabytes(stats.max_memory)}" if stats.max_memory else ""
+    unknown = wording.unknown(stats.denied)
+    memory = unknown
+    if stats.memory is not None:
+        limit = f" of {megabytes(stats.max_memory)}" if stats.max_memory else ""
+        memory = f"{megabytes(stats.memory)}{limit}, peak {_figure(stats.peak_memory, megabytes, '?')}"
+    hit_rate = "no reads yet" if stats.hits == stats.misses == 0 else unknown
     print_table(
-        ("REDIS", stats.version),
+        ("REDIS", stats.version or "unknown"),
         [
-            ("uptime", duration(stats.uptime_seconds)),
+            ("uptime", _figure(stats.uptime_seconds, duration, unknown)),
             ("ping", f"{stats.ping_ms:.1f} ms"),
-            ("memory", f"{megabytes(stats.memory)}{limit}, peak {megabytes(stats.peak_memory)}"),
-            ("fragmentation", f"{stats.fragmentation:.2f}"),
-            ("keys", f"{stats.keys:,}"),
-            ("hit rate", "no reads yet" if stats.hit_rate is None else f"{percent(stats.hit_rate)} %"),
-            ("operations", f"{stats.ops_per_second:,}/s"),
-            ("clients", f"{stats.clients:,}"),
-            ("evicted", f"{stats.evicted:,}"),
-            ("expired", f"{stats.expired:,}"),
+            ("memory", memory),
+            ("fragmentation", _figure(stats.fragmentation, "{:.2f}".format, unknown)),
+            ("keys", _figure(stats.keys, "{:,}".format, unknown)),
+            ("hit rate", _figure(stats.hit_rate, lambda rate: f"{percent(rate)} %", hit_rate)),
+            ("operations", _figure(stats.ops_per_second, "{:,}/s".format, unknown)),
+            ("clients", _figure(stats.clients, "{:,}".format, unknown)),
+            ("evicted", _figure(stats.evicted, "{:,}".format, unknown)),
+            ("expired", _figure(stats.expired, "{:,}".format, unknown)),
         ],
     )
+
+
+def _figure(figure: float | None, form: Callable[[float], str], unknown: str) -> str:
+    return unknown if figure is None else form(figure)
