@@ -56,10 +56,11 @@ def plan(planning: Planning, job: Job, tools: Resources, options: Mapping[str, A
                 yield PlanningResult(run, keys=last)
             last = page
         yield PlanningResult(run, keys=last, done=True)
-    except Unavailable as error:
-        yield PlanningResult(run, broken=error.dependency, reason=error.reason)
     except OpsconsoleError as error:
-        yield PlanningResult(run, reason=error.sentence)
+        if isinstance(error, Unavailable) and not error.permanent:
+            yield PlanningResult(run, broken=error.dependency, reason=error.reason)
+        else:
+            yield PlanningResult(run, reason=error.sentence)
     except Exception as error:  # such as a column type that cannot convert a value
         yield PlanningResult(run, reason=BadPopulation(job.name, f"could not be read: {_cause(error)}").sentence)
 
