@@ -12,7 +12,7 @@ _BOOLEANS = {"true", "false", "yes", "no", "1", "0"}
 
 
 def option_problem(scheme: str, options: Iterable[tuple[str, str]]) -> str | None:
-    """What is wrong with the options, after the name of the setting; never repeats a value, or a name that is unknown."""
+    """What is wrong with the options, after the name of the setting. Repeats no value, and no unknown name."""
     for name, value in options:
         allowed = _OPTIONS.get(name)
         if allowed is None:

@@ -33,8 +33,14 @@ def test_supported_options_stay(url: str) -> None:
         ("redis+cluster://a,b,c", "must be a URL that starts with redis://, rediss:// or unix://"),
         ("redis://cache?db=first", "has the option db, which must be the number of a database"),
         ("redis://cache?db=", "has the option db, which must be the number of a database"),
-        ("redis://cache/0?socket_timeout=60", "has the option socket_timeout, which must be a number of seconds up to 3"),
-        ("redis://cache/0?socket_timeout=nan", "has the option socket_timeout, which must be a number of seconds up to 3"),
+        (
+            "redis://cache/0?socket_timeout=60",
+            "has the option socket_timeout, which must be a number of seconds up to 3",
+        ),
+        (
+            "redis://cache/0?socket_timeout=nan",
+            "has the option socket_timeout, which must be a number of seconds up to 3",
+        ),
         ("redis://cache/0?socket_connect_timeout=0", "which must be a number of seconds up to 3"),
         ("redis://cache/0?protocol=4", "has the option protocol, which must be 2 or 3"),
         ("redis://cache/0?decode_responses=true", "has an option that opsconsole does not support for Redis"),
