@@ -30,6 +30,7 @@ PLAN_SECONDS = 0.05
 MAX_RECOVERIES = 3
 """A run that is interrupted more often, without a batch done in between, is abandoned."""
 FLUSH_SECONDS = 0.25
+TEND_SECONDS = 1.0
 BACKFILL_SHARE = 4
 """How many batches of other runs come before one of a backfill."""
 
@@ -60,7 +61,7 @@ class Runner:
         self._live: dict[int, LiveRun] = {}
         self._turns: list[int] = []
         self._draining = self._freed_slot = False
-        self._flushed = 0.0
+        self._flushed = self._tended = 0.0
         self._since_backfill = 0
         self._executor = executor
         self._results = executor(self._feed(), self._is_stopped)
@@ -98,6 +99,7 @@ class Runner:
     def step(self) -> bool:
         """Waits briefly for one result, and advances every live run; False when there is none."""
         if not self._live:
+            self._tend_workers()
             return False
         result = next(self._results)
         now = self._now()
@@ -117,6 +119,13 @@ class Runner:
         if flush:
             self._flushed = time.monotonic()
         return True
+
+    def _tend_workers(self) -> None:
+        """Replaces workers that have ended, now and then while nothing runs: this may wait for a moment."""
+        now = time.monotonic()
+        if now - self._tended > TEND_SECONDS:
+            self._tended = now
+            next(self._results)
 
     def drain(self, grace_seconds: float) -> None:
         """Waits for the batches in flight without starting others."""

@@ -18,6 +18,7 @@ from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import count
 from opsconsole.worker.descendants import adopt_orphans, die_with, end_children
 from opsconsole.worker.messages import Counted, Counting, Hello, Planning, Result, Wiring, Work
+from opsconsole.worker.process_state import ProcessState
 
 if TYPE_CHECKING:
     from opsconsole.authoring.catalog import Catalog
@@ -60,12 +61,14 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     _send(wiring.answers, Hello())
+    state = ProcessState()
     decoder: msgspec.json.Decoder[Work | Counting] = msgspec.json.Decoder(Work | Counting)
     for line in source:
         for answer in _execute(decoder.decode(line), catalog, tools):
             if isinstance(answer, BatchResult):
                 reach(Point.RESULT_READY)
             _send(wiring.answers, answer)
+        state.restore()
 
 
 def _execute(work: Work | Counting, catalog: Catalog, tools: Resources) -> Iterator[Result | Counted]:

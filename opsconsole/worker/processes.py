@@ -4,6 +4,7 @@ work that hangs is ended with its process."""
 from __future__ import annotations
 
 import logging
+import os
 import selectors
 import time
 from pathlib import Path
@@ -30,6 +31,9 @@ BUSY_SECONDS = 1.0
 MAX_EXTRA_WORKERS = 4
 """... up to this number, so that jobs that hang do not keep others from starting."""
 
+MAX_OUTPUT_BYTES = 64 << 20
+OUTPUT_CHECK_SECONDS = 1.0
+
 
 class WorkersCannotStart(OpsconsoleError):
     """Worker processes end before they are ready."""
@@ -46,7 +50,7 @@ class Processes:
         self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
         self._failed_starts = 0
-        self._start_not_before = 0.0
+        self._start_not_before = self._output_checked = 0.0
         self.problem: str | None = None
 
     def __call__(self, feed: Feed, stopped: Stopped) -> Results:
@@ -136,7 +140,7 @@ class Processes:
 
     def _hand_out(self, feed: Feed) -> None:
         for worker in self._workers:
-            if worker.idle:
+            if worker.idle and worker.process.poll() is None:
                 work = next(feed)
                 if work is None:
                     return
@@ -181,7 +185,19 @@ class Processes:
                 worker.end(Lost.STOPPED, "it was stopped")
             elif (late := worker.is_late(now)) is not None:
                 worker.end(*late)
+        if now - self._output_checked > OUTPUT_CHECK_SECONDS:
+            self._output_checked = now
+            self._limit_output()
         return results
+
+    def _limit_output(self) -> None:
+        """Empties the file of the workers' output when it is too large: a job that prints must not fill the disk."""
+        try:
+            if self._errors.stat().st_size > MAX_OUTPUT_BYTES:
+                os.truncate(self._errors, 0)
+                log.warning("%s was emptied: jobs had printed more than %s MB", self._errors, MAX_OUTPUT_BYTES >> 20)
+        except OSError:  # there is none, as it cannot be written
+            return
 
     def _bury(self, worker: Worker) -> list[Result]:
         """Removes a process that has ended: its last answers, and its work if that has none."""

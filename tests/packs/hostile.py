@@ -253,6 +253,34 @@ def _returns_twice(ctx: Context, items: Items) -> None:
     os.fork()
 
 
+def _disturbs(ctx: Context, items: Items) -> None:
+    """Changes what the next job in this process uses, too."""
+    sys.stdout.close()
+    sys.stderr.close()
+    os.chdir("/")
+    os.umask(0)
+    os.environ["TZ"] = "Mars/Olympus"
+    os.environ.pop("PATH")
+    sys.path.clear()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, lambda number, frame: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+
+
+def _reports(ctx: Context, items: Items) -> None:
+    """Logs the state of its process."""
+    print("this is not closed", flush=True)  # noqa: T201 - it must not raise
+    mode = os.umask(0o077)
+    os.umask(mode)
+    signals = signal.getsignal(signal.SIGTERM), signal.getitimer(signal.ITIMER_REAL)
+    ctx.log(f"state: {Path.cwd()} {mode} {os.environ.get('TZ')} {'PATH' in os.environ} {len(sys.path)} {signals}")
+
+
+def _talks(ctx: Context, items: Items) -> None:
+    """Prints a megabyte."""
+    print("x" * (1 << 20), flush=True)  # noqa: T201 - it goes to the log of the workers
+
+
 def _job(name: str, population: Any = names, apply: Any = nothing, **options: Any) -> Job:
     return Job(f"hostile.{name}", population, apply, cron=NEVER, covers=DAY, **options)
 
@@ -275,6 +303,9 @@ pack = Pack(
         _job("leaves_a_daemon", apply=_leaves_a_daemon),
         _job("leaves_a_daemon_and_dies", apply=_leaves_a_daemon_and_dies),
         _job("returns_twice", apply=_returns_twice),
+        _job("disturbs", apply=_disturbs),
+        _job("reports", apply=_reports),
+        _job("talks", apply=_talks),
     ),
     metadata=MetaData(),
 )

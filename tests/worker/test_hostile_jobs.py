@@ -203,6 +203,31 @@ def test_a_job_that_returns_in_a_copy_of_its_process_counts_once(place: Installa
     assert leader.problem is None
 
 
+def test_the_next_job_does_not_find_what_another_has_changed(place: Installation, leader: Engine) -> None:
+    before = place.run("hostile.reports", DAY)
+    disturbing = place.run("hostile.disturbs", DAY)
+    after = place.run("hostile.reports", DAY)
+
+    assert [run.state for run in (before, disturbing, after)] == [RunState.SUCCEEDED] * 3
+    assert reported(place, after) == reported(place, before) != []
+
+
+def reported(place: Installation, run: Run) -> list[str]:
+    return [line for line in log_of(place, run) if "state: " in line]
+
+
+def test_the_output_of_jobs_does_not_fill_the_disk(
+    place: Installation, leader: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opsconsole.worker.processes.MAX_OUTPUT_BYTES", 100_000)
+    output = place.settings.folder / "workers.log"
+
+    run = place.run("hostile.talks", DAY)
+
+    assert run.state is RunState.SUCCEEDED
+    eventually(lambda: output.stat().st_size < 100_000, "the output has been emptied")
+
+
 def test_a_key_that_cannot_be_sent_fails_its_run(place: Installation, leader: Engine) -> None:
     run = place.run("hostile.huge_key", DAY)
 

@@ -235,6 +235,22 @@ def test_workers_that_hang_while_they_are_imported_are_ended_and_reported(
     assert workers_of(os.getpid()) == []
 
 
+def test_a_worker_that_is_killed_while_nothing_runs_is_replaced(installing: Installing, url: str) -> None:
+    place = with_workers(installing, url, 1)
+    counting.put(place.data, {"anna": "fine"})
+
+    with place.leading() as engine:
+        eventually(lambda: len(workers_of(os.getpid())) == 1, "there is a worker")
+        (killed,) = workers_of(os.getpid())
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: workers_of(os.getpid()) not in ([], [killed]), "there is another worker")
+        ended = place.run("counting.count", DAY)
+
+    assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 1)
+    assert not any("worker" in line for _, line in log_of(place, ended.id)), "no batch was lost"
+    assert engine.problem is None
+
+
 @pytest.mark.parametrize("keys", [2, 50_000])
 def test_a_stopped_worker_delays_nobody_and_is_replaced(
     keys: int, installing: Installing, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
