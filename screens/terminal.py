@@ -20,6 +20,9 @@ from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 
+from opsconsole.core.supervision import log_failure
+from screens.keyboard import MAX_COLUMNS, MAX_ROWS, read_keys
+
 if TYPE_CHECKING:
     from io import TextIOWrapper
 
@@ -32,6 +35,7 @@ STALLED_SECONDS = 1.0
 """A terminal that accepts nothing for this long has stopped reading; output is dropped until it reads again."""
 
 CLOSE_SECONDS = 2.0
+RETRY_SECONDS = 0.1
 HANGUP = 128 + signal.SIGHUP
 
 RESTORE = (
@@ -54,7 +58,10 @@ class Received:
         if self.exit_code:
             self.end_now()
         self.exit_code = 128 + number
-        threading.Thread(target=self._watch, name="console-watchdog", daemon=True).start()
+        try:
+            threading.Thread(target=self._watch, name="console-watchdog", daemon=True).start()
+        except RuntimeError:  # the process can start no thread
+            self.end_now()
 
     def ended(self) -> None:
         """Stops the watchdog: the console has exited."""
@@ -75,7 +82,7 @@ class Received:
     def _watch(self) -> None:
         end = time.monotonic() + HUNG_SECONDS
         while time.monotonic() < end:
-            with suppress(RuntimeError):  # the loop has not started, or has stopped
+            with suppress(Exception):  # the loop has not started, or has stopped
                 self._app.call_later(self._app.exit, None, self.exit_code)
             if self._ended.wait(0.5):
                 return
@@ -84,8 +91,11 @@ class Received:
 
 @contextmanager
 def signals(app: App[Any]) -> Iterator[Received]:
-    """Makes SIGHUP, SIGTERM and SIGINT exit the console cleanly within the context."""
+    """Makes SIGHUP, SIGTERM and SIGINT exit the console cleanly within the context. Undoes what Textual's driver does
+    about other signals: its handlers raise an exception when there is no event loop.
+    """
     received = Received(app)
+    others = {number: signal.getsignal(number) for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)}
     before = {
         number: signal.signal(number, received.receive) for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
     }
@@ -93,7 +103,7 @@ def signals(app: App[Any]) -> Iterator[Received]:
         yield received
     finally:
         received.ended()
-        for number, handler in before.items():
+        for number, handler in (*before.items(), *others.items()):
             signal.signal(number, handler)
 
 
@@ -119,7 +129,16 @@ class TerminalWriter:
         """Does nothing: writes are not buffered."""
 
     def write(self, text: str) -> None:
-        """Writes the text. While the terminal does not read, only the rest of an earlier text is written."""
+        """Writes the text. While the terminal does not read, only the rest of an earlier text is written.
+
+        Raises nothing: Textual's thread would end, and the console wait for it for ever.
+        """
+        try:
+            self._write(text)
+        except BaseException as error:  # noqa: BLE001 - see above
+            log_failure("writing to the terminal", error)
+
+    def _write(self, text: str) -> None:
         if self.is_closed:
             return
         if self._unsent:
@@ -140,7 +159,9 @@ class TerminalWriter:
             try:
                 data = data[os.write(self._file, data) :]
             except BlockingIOError:
-                if not select.select([], [self._file], [], timeout)[1]:
+                poll = select.poll()  # unlike `select`, for any number of open files
+                poll.register(self._file, select.POLLOUT)
+                if not poll.poll(1000 * timeout):
                     return data
             except OSError as error:
                 if error.errno != errno.EINTR:
@@ -155,6 +176,7 @@ class SteadyDriver(LinuxDriver):
 
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
+        self._is_suspended = False
         file = self._file.fileno() if self._file is not None else 2
         self._writer = TerminalWriter(file, on_close=self._hang_up, on_resume=self._redraw)
         self._file = cast("TextIOWrapper", self._writer)  # Textual only writes to it
@@ -166,10 +188,34 @@ class SteadyDriver(LinuxDriver):
 
     def _run_input_thread(self) -> None:
         threading.Thread(target=self._watch_for_hangup, name="console-hangup", daemon=True).start()
-        try:
-            self.run_input_thread()
-        except OSError:
-            self._hang_up()
+        while not self.exit_event.is_set():
+            try:
+                read_keys(self.fileno, self.exit_event, self.process_message)
+            except OSError:
+                self._hang_up()
+                return
+            except BaseException as error:  # noqa: BLE001 - without this thread, no key works any more
+                log_failure("reading the keyboard", error)
+                self.exit_event.wait(RETRY_SECONDS)
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        columns, rows = super()._get_terminal_size()
+        return min(columns, MAX_COLUMNS), min(rows, MAX_ROWS)
+
+    def suspend_application_mode(self) -> None:
+        """Gives the terminal back, as before a stop by SIGTSTP."""
+        self._is_suspended = True
+        super().suspend_application_mode()
+
+    def _sigcont_application(self, *_arguments: object) -> None:
+        """Takes the terminal again only after it was given back: Textual would start all threads a second time after a
+        SIGSTOP, which gives nothing back.
+        """
+        if self._is_suspended:
+            self._is_suspended = False
+            super()._sigcont_application()
+        else:
+            self._redraw()
 
     def _watch_for_hangup(self) -> None:
         """Reading from a closed terminal returns nothing at once and forever. Textual does not take that for its end

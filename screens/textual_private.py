@@ -9,6 +9,7 @@ from rich.console import Console, RenderableType
 from rich.control import Control
 from rich.text import Text
 from textual._compositor import ChopsUpdate, CompositorUpdate
+from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.screen import Screen
 
@@ -48,3 +49,6 @@ class BaseApp(App[None]):
         name = type(error).__name__
         self._exit_renderables.append(Text(f"opsconsole: internal error in the console ({name}); see its log"))
         self._close_messages_no_wait()
+
+
+__all__ = ["BaseApp", "ChangedCells", "XTermParser"]

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from opsconsole.core.errors import OpsconsoleError
+from opsconsole.core.supervision import log_failure
 
 Result = TypeVar("Result")
 
@@ -33,8 +34,9 @@ def run_in_thread(
             result = call()
         except OpsconsoleError as error:
             result = error
-        finally:
-            with suppress(RuntimeError):  # the loop has stopped
-                loop.call_later(on_result, result)
+        except BaseException as error:  # noqa: BLE001 - it may call code of a pack
+            log_failure("a call of the console", error)
+        with suppress(RuntimeError):  # the loop has stopped
+            loop.call_later(on_result, result)
 
     threading.Thread(target=work, name="console-call", daemon=True).start()

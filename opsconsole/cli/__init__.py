@@ -22,7 +22,7 @@ SUMMARIES = {
     "cancel": "Cancel a run.",
     "check": "Check configuration, connections, tables and jobs.",
     "demo": "Open the console on sample data.",
-    "events": "Publish events again.",
+    "events": "List events that failed; publish events again.",
     "headless": "Schedule and run jobs without a console.",
     "jobs": "List jobs with their schedules, next and last runs.",
     "lint": "Warn about questionable schedules, windows and limits.",

@@ -36,7 +36,10 @@ def log_to_file(folder: Path) -> None:
 
 
 def log_to(handler: logging.Handler) -> None:
-    """Sends the program's log to `handler` alone."""
+    """Sends the program's log to `handler` alone, with the exceptions that end a thread."""
+    from opsconsole.core.supervision import log_unexpected_ends  # loads SQLAlchemy, which `--help` does without
+
+    log_unexpected_ends()
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

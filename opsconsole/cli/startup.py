@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,9 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.inspection import why_unsupported
+from opsconsole.core.clock import now
 from opsconsole.core.database import Database, ErrorKind, error_kind, lacks_right, reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
+from opsconsole.core.problems import Work
 from opsconsole.core.settings import Secret, Settings, masked
+from opsconsole.core.supervision import Loop, Supervisor
 from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.service.service import Service
@@ -39,7 +41,8 @@ GRANTS = {
 def open_service(settings: Settings, *, patient: bool, note: bool) -> Iterator[Service]:
     """The service until the end of the block: see `session.open_service`."""
     make_private(settings.folder)
-    with _redis(settings, patient=patient, note=note) as complete:
+    supervisor = Supervisor(now)
+    with _redis(settings, supervisor, patient=patient, note=note) as complete:
         jobs = catalog.load(complete.packs, complete.overrides, complete.options)
         store = Store(complete.store_url.reveal())
         try:
@@ -50,7 +53,7 @@ def open_service(settings: Settings, *, patient: bool, note: bool) -> Iterator[S
             if not patient:
                 raise
             log.warning("%s", error.sentence)
-        service = Service(complete, store, jobs)
+        service = Service(complete, store, jobs, supervisor=supervisor)
         try:
             yield service
         finally:
@@ -108,7 +111,7 @@ def _require_intact(settings: Settings, store: Store) -> None:
 
 
 @contextmanager
-def _redis(settings: Settings, *, patient: bool, note: bool) -> Iterator[Settings]:
+def _redis(settings: Settings, supervisor: Supervisor, *, patient: bool, note: bool) -> Iterator[Settings]:
     """The configuration with the URL of a running Redis server: the configured one, or an embedded one that runs at
     least as long as this process needs it. Raises BadSettings for a configured one of a kind that never works.
     """
@@ -122,22 +125,19 @@ def _redis(settings: Settings, *, patient: bool, note: bool) -> Iterator[Setting
     if server.ensure() and note:
         message = "note: the embedded Redis and its keys end with this command; set REDIS_URL to keep them"
         click.echo(message, err=True)
-    done = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(server, done), name="redis-keeper", daemon=True)
+    keeper = Loop(
+        Work.REDIS_KEEPER, lambda: _keep(server), seconds=CHECK_SECONDS, now=now, outage_seconds=CHECK_SECONDS
+    )
+    supervisor.watch(keeper)
     keeper.start()
     try:
         yield replace(settings, redis_url=Secret(server.url))
     finally:
-        done.set()
-        keeper.join()
+        keeper.stop(timeout=None)
         server.stop()
 
 
-def _keep(server: EmbeddedRedis, done: threading.Event) -> None:
+def _keep(server: EmbeddedRedis) -> None:
     """Restarts the server when it has ended, also together with the process that had started it."""
-    while not done.wait(CHECK_SECONDS):
-        try:
-            if server.ensure():
-                log.warning("the embedded Redis had ended; it was restarted, empty")
-        except OpsconsoleError as error:
-            log.warning("%s", error.sentence)
+    if server.ensure():
+        log.warning("the embedded Redis had ended; it was restarted, empty")

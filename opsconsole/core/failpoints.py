@@ -1,4 +1,6 @@
-"""Fail points: where tests can kill or stop this process. Without FAILPOINT in the environment they do nothing."""
+"""Fail points: where tests can kill or stop this process, or make it fail. Without FAILPOINT in the environment they do
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -40,26 +42,37 @@ class Point(StrEnum):
 
 
 _SETTING = failpoint()
-"""`point:n:action`: at the n-th pass of a point, `kill`, `stop` (SIGSTOP) or `hang` (for 10 minutes)."""
+"""`point:n:action`: at the n-th pass of a point, `kill`, `stop` (SIGSTOP), `hang` (for 10 minutes), `raise` an
+exception, or `exit` as foreign code may: by raising SystemExit. `n+` is the n-th pass and every later one.
+"""
 _passes = 0
 
 
-def reach(point: Point) -> None:
-    """Performs the action that the environment requests for this point."""
+class Injected(Exception):
+    """The exception of a fail point."""
+
+
+def reach(point: str) -> None:
+    """Performs the action that the environment requests for this point: a Point, or the name of repeated work."""
     if _SETTING:
         _pass(point)
 
 
-def _pass(point: Point) -> None:
+def _pass(point: str) -> None:
     global _passes
     name, number, action = _SETTING.split(":")
     if point != name:
         return
     _passes += 1
-    if _passes != int(number):
+    first = int(number.removesuffix("+"))
+    if _passes < first or (_passes > first and not number.endswith("+")):
         return
     sys.stderr.write(f"failpoint {_SETTING} in {os.getpid()}\n")
     sys.stderr.flush()
+    if action == "raise":
+        raise Injected(f"at {point}")
+    if action == "exit":
+        raise SystemExit(f"at {point}")
     if action == "hang":
         time.sleep(600)
     # To this thread: another thread could take a signal to the process, and this one would continue until then.

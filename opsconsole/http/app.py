@@ -21,7 +21,7 @@ from opsconsole.authoring.pack import Pack
 from opsconsole.core.database import reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError
 from opsconsole.core.text import safe
-from opsconsole.http import requests, runs
+from opsconsole.http import health, requests, runs
 from opsconsole.http.request_guard import RequestGuard
 from opsconsole.http.responses import FAILED, Busy, encode, error_reply, response
 from opsconsole.http.threads import Threads
@@ -97,10 +97,11 @@ class App:
         return resources, Router(routes, redirect_slashes=False, default=_not_found)
 
     async def _healthz(self, _request: Request, _origin: str) -> Reply:
-        return Reply({"success": True})
+        return health.liveness(self._service)
 
-    async def _readyz(self, _request: Request, _origin: str) -> Reply:
-        return await self._service_threads.run(lambda: runs.readiness(self._service))
+    async def _readyz(self, request: Request, _origin: str) -> Reply:
+        verbose = "verbose" in request.query
+        return await self._service_threads.run(lambda: health.readiness(self._service, verbose=verbose))
 
     async def _run(self, request: Request, origin: str) -> Reply:
         if self._starting >= MAX_STARTING:

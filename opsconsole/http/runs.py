@@ -1,4 +1,4 @@
-"""Carries out commands of other programs, and reports whether this process is ready."""
+"""Carries out commands of other programs."""
 
 from __future__ import annotations
 
@@ -94,30 +94,6 @@ def _conditions(service: Service, body: Any, fields: Mapping[str, str]) -> Clear
         except OpsconsoleError as error:
             raise HttpError(400, "bad_field", error.sentence, name) from error
     return ClearFilter(**{fields[name]: value for name, value in given.items()})
-
-
-def readiness(service: Service) -> Reply:
-    """Whether this process is leading or following a leader, and reaches the store and Redis; 503 when it does not."""
-    problems: list[str] = []
-    status = {"state": "waiting", "store": "ok", "redis": "ok"}
-    try:
-        leader = service.queries.leader()
-        status["state"] = "leading" if leader and leader.is_me else "following" if leader else "waiting"
-    except OpsconsoleError as error:
-        problems.append(error.sentence)
-        status["store"] = "unreachable"
-    try:
-        service.queries.redis_stats()
-    except OpsconsoleError as error:
-        problems.append(error.sentence)
-        status["redis"] = "unreachable"
-    if service.engine is not None and service.engine.problem is not None:
-        problems.append(service.engine.problem)
-    if not problems and status["state"] == "waiting":
-        problems.append("no process is leading yet")
-    if not problems:
-        return Reply({"success": True, **status})
-    return Reply({**Reply.error(503, "not_ready", safe("; ".join(problems))).body, **status}, 503)
 
 
 def _day(request: Request) -> str | None:

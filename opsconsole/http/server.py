@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 import uvicorn
 
 from opsconsole.authoring.catalog import Catalog
+from opsconsole.core.errors import OpsconsoleError
+from opsconsole.core.problems import Work
+from opsconsole.core.supervision import Loop
 from opsconsole.http.app import App
 from opsconsole.http.connection import GRACE_SECONDS, Connection
 from opsconsole.http.listener import BACKLOG, Listener
@@ -20,30 +22,35 @@ MIN_SECRET_LENGTH = 16
 """A shorter secret can be guessed."""
 
 
+class ServerEnded(OpsconsoleError):
+    """The server ended although nobody stopped it."""
+
+
 class Server:
     """Serves requests on `listener` until `stop`. Raises BadSettings when the packs' routes conflict."""
 
     def __init__(self, listener: Listener, service: Service) -> None:
         secret = service.settings.http_secret
         self._app = App(service, RequestGuard(secret, listener.hosts))
-        self._uvicorn = uvicorn.Server(
-            uvicorn.Config(
-                self._app,
-                http=Connection,
-                loop="asyncio",
-                backlog=BACKLOG,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="error",
-                access_log=False,
-                proxy_headers=False,  # any client could put another address into them
-                server_header=False,
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
+        self._config = uvicorn.Config(
+            self._app,
+            http=Connection,
+            loop="asyncio",
+            backlog=BACKLOG,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            proxy_headers=False,  # any client could put another address into them
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
         )
-        self._thread = threading.Thread(target=self._uvicorn.run, args=([listener.socket],), name="http", daemon=True)
-        self._thread.start()
+        self._socket = listener.socket
+        self._uvicorn = uvicorn.Server(self._config)
+        self._loop = Loop(Work.HTTP, self._serve, seconds=0.0, now=service.now, stalled_seconds=None)
+        service.supervisor.watch(self._loop)
+        self._loop.start()
         log.info("http: listening on %s", listener.address)
         if secret is None:
             log.warning("http: open to every user of this machine; set CRON_SECRET to require a secret")
@@ -56,6 +63,15 @@ class Server:
 
     def stop(self) -> None:
         """Accepts no more requests, and returns when the active ones are done or the grace period is over."""
+        self._loop.request_stop()
         self._uvicorn.should_exit = True
-        self._thread.join()
+        self._loop.stop(timeout=None)
         self._app.close()
+
+    def _serve(self) -> None:
+        """Serves until `stop`, or until something ends the server, which then starts again."""
+        self._uvicorn = uvicorn.Server(self._config)
+        self._uvicorn.should_exit = self._loop.is_stopping
+        self._uvicorn.run([self._socket.dup()])  # it closes the socket when it ends
+        if not self._loop.is_stopping:
+            raise ServerEnded("the HTTP server ended; it starts again")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -21,19 +19,22 @@ from opsconsole.core.database import reason
 from opsconsole.core.errors import Exit, Fenced, OpsconsoleError, Refused, Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import count
+from opsconsole.core.problems import Work
+from opsconsole.core.supervision import Loop, Supervisor, describe, log_failure
+from opsconsole.leader.command_handlers import refuse_failed
 from opsconsole.rules.actions import BACKGROUND_VERBS, Verb, check_actor
-from opsconsole.store import Store, commands, events, windows
+from opsconsole.store import Store, commands, events, set_aside, windows
 from opsconsole.store.commands import Command
+from opsconsole.store.set_aside import Kind, SetAside
 from opsconsole.worker.counting import Counter, request
-
-log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 CHECK_SECONDS = 5.0
 CHECK_AGAIN = minutes(10)
 """The shortest time between two checks of a window."""
 PROGRESS_SECONDS = 0.25
-JOIN_SECONDS = 5.0
+MAX_SET_ASIDE = 10_000
+"""How many events that were set aside a replay forgets."""
 TOLERANCE = 0.1
 FEW_KEYS = 10
 """A clear is refused when it would remove over a tenth more keys than were counted before, and more than a few."""
@@ -57,6 +58,7 @@ class BackgroundTasks:
         counter: Counter,
         token: int,
         *,
+        supervisor: Supervisor,
         may_start_work: Callable[[], bool],
         now: Clock,
         only_command: int | None = None,
@@ -65,44 +67,38 @@ class BackgroundTasks:
         self._counter = counter
         self._now, self._only_command = now, only_command
         self._may_start_work = may_start_work
-        self._stopping, self._wake = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._main, name="background-tasks", daemon=True)
+        self._checks = supervisor.repeated(Work.STALENESS_CHECKS)
+        self._checked = time.monotonic()
+        self._loop = Loop(Work.BACKGROUND_COMMANDS, self._step, seconds=POLL_SECONDS, now=now)
+        supervisor.watch(self._loop)
 
     def start(self) -> None:
         """Starts with the commands of earlier leaders."""
-        self._thread.start()
+        self._loop.start()
 
     def wake(self) -> None:
         """Checks for commands now."""
-        self._wake.set()
+        self._loop.wake()
 
     def stop(self) -> None:
         """Stops after the current step, and closes its connections."""
-        self._stopping.set()
-        self._wake.set()
+        self._loop.request_stop()
         self._counter.close()
-        self._thread.join(JOIN_SECONDS)
+        self._loop.stop()
         self._tools.close()
 
-    def _main(self) -> None:
-        checked = time.monotonic()
-        while not self._stopping.is_set():
-            self._wake.clear()
-            try:
-                for command in self._waiting():
-                    self._execute(command)
-                due = time.monotonic() - checked > CHECK_SECONDS
-                if due and self._only_command is None and self._may_start_work():
-                    checked = time.monotonic()
-                    self._check_a_window()
-            except Fenced:
-                return
-            except SQLAlchemyError as error:
-                log.warning("background tasks wait: the store is unreachable: %s", reason(error))
-            self._wake.wait(POLL_SECONDS)
+    def _step(self) -> None:
+        for number in self._waiting():
+            self._execute(number)
+        due = time.monotonic() - self._checked > CHECK_SECONDS
+        if due and self._only_command is None and self._may_start_work() and not self._loop.is_stopping:
+            self._checked = time.monotonic()
+            self._checks.attempt(self._check_a_window)
 
     def _check_a_window(self) -> None:
-        """Counts the stale items of the window with the oldest check."""
+        """Counts the stale items of the window with the oldest check. One that cannot be counted is set aside, so that
+        the others get their turn.
+        """
         now = self._now()
         jobs = [job.name for job in self._catalog if job.stale is not None]
         with self._store.reading() as db:
@@ -110,30 +106,49 @@ class BackgroundTasks:
         if due is None:
             return
         name, window = due
+        subject = f"{name} {window.label}"
+        stale, why = None, ""
         try:
             counting = request(self._catalog.find(name), window, min(window.end, now), stale=True)
             stale = self._counter.count(counting)
-        except OpsconsoleError as error:
-            log.warning("%s %s: stale items could not be counted: %s", name, window.label, error.sentence)
-            return
+        except Unavailable:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is code of the pack
+            if self._loop.is_stopping:
+                return  # which ends the count
+            why = describe(error)[0]
+            log_failure(f"counting the stale items of {subject}", error)
         with self._store.fenced(self._token) as db:
             windows.record_check(db, name, window, stale, now)
+            if why:
+                set_aside.add(db, SetAside(Kind.STALENESS_CHECK, subject, subject, now, why))
+            else:
+                set_aside.remove(db, Kind.STALENESS_CHECK, [subject])
 
-    def _waiting(self) -> list[Command]:
+    def _waiting(self) -> list[int]:
         if not self._may_start_work():
             return []
         with self._store.reading() as db:
             unfinished = commands.unfinished(db, BACKGROUND_VERBS)
-        return [command for command in unfinished if self._only_command in (None, command.id)]
+        return [number for number in unfinished if self._only_command in (None, number)]
 
-    def _execute(self, command: Command) -> None:
+    def _execute(self, number: int) -> None:
+        try:
+            self._execute_steps(number)
+        except BaseException as error:  # noqa: BLE001 - raised again, or the reason why the command is refused
+            refuse_failed(self._store, self._token, number, error, self._now())
+
+    def _execute_steps(self, number: int) -> None:
+        with self._store.reading() as db:
+            command = commands.get(db, number)
         progress: Mapping[str, Any] = {}
         recorded = 0.0
         refusal: OpsconsoleError | None = None
         try:
             check_actor(Verb(command.verb), command.actor)
             for progress in self._steps(command):
-                if self._stopping.is_set() or not self._may_start_work():
+                self._loop.repeated.progress()
+                if self._loop.is_stopping or not self._may_start_work():
                     return
                 if time.monotonic() - recorded > PROGRESS_SECONDS:
                     recorded = time.monotonic()
@@ -176,11 +191,16 @@ class BackgroundTasks:
 
     def _replay(self, command: Command) -> Steps:
         since = datetime.fromisoformat(command.arguments["since"])
+        with self._store.reading() as db:
+            aside = [int(item.subject) for item in set_aside.newest(db, Kind.EVENT, limit=MAX_SET_ASIDE)]
         try:
             with self._tools.data.writing() as db:
                 again = events.publish_again(db, since)
+                tried_again = events.requeued(db, aside)
         except SQLAlchemyError as error:
             raise Unavailable("data", reason(error)) from error
+        with self._store.fenced(self._token) as db:
+            set_aside.remove(db, Kind.EVENT, list(map(str, tried_again)))
         yield {"events": again}
 
 

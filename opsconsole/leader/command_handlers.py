@@ -14,8 +14,9 @@ from opsconsole.authoring.run import Run, RunFilter, Selection, Stop, StopReason
 from opsconsole.calendar.windows import Unit
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection
-from opsconsole.core.errors import OpsconsoleError, Refused
+from opsconsole.core.errors import Fenced, OpsconsoleError, Refused
 from opsconsole.core.failpoints import Point, reach
+from opsconsole.core.supervision import describe, is_outage, log_failure
 from opsconsole.leader import backfills as backfilling
 from opsconsole.rules import actions
 from opsconsole.rules.actions import BACKGROUND_VERBS, MATCHING, STOPPING_VERBS, Verb
@@ -28,22 +29,32 @@ LISTED_REFUSALS = 20
 RETRIES_A_PAGE = 500
 
 
+class CommandFailed(OpsconsoleError):
+    """A command whose execution raised an unexpected exception."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"it could not be executed: {describe(error)[0]}; see the log of the leader")
+
+
 def execute_commands(
     store: Store, catalog: Catalog, token: int, now: Clock, *, only_command: int | None = None
 ) -> None:
     """Executes the requested commands, each in its own transaction. With `only_command` it executes the command with
-    that number and those that pause or end something.
+    that number and those that pause or end something. A command that cannot be executed is refused.
     """
     with store.reading() as db:
-        waiting = [
-            command
-            for command in commands.requested(db)
-            if only_command in (None, command.id) or command.verb in STOPPING_VERBS
-            if command.verb not in BACKGROUND_VERBS
-        ]
-    for command in waiting:
+        waiting = commands.requested(db, without=BACKGROUND_VERBS)
+        stopping = commands.requested(db, among=STOPPING_VERBS) if only_command is not None else waiting
+    for number in waiting:
+        if number == only_command or number in stopping:
+            _execute(store, catalog, token, number, now)
+
+
+def _execute(store: Store, catalog: Catalog, token: int, number: int, now: Clock) -> None:
+    try:
         with store.fenced(token) as db:
             at = now()
+            command = commands.get(db, number)
             try:
                 actions.check_actor(Verb(command.verb), command.actor)
                 outcome = _VERBS[Verb(command.verb)](db, catalog, command, at)
@@ -52,7 +63,33 @@ def execute_commands(
             else:
                 commands.finish(db, command, outcome, at)
             reach(Point.COMMAND_WRITTEN)
-        reach(Point.COMMAND_SETTLED)
+    except BaseException as error:  # noqa: BLE001 - raised again, or the reason why the command is refused
+        refuse_failed(store, token, number, error, now())
+    reach(Point.COMMAND_SETTLED)
+
+
+def refuse_failed(store: Store, token: int, number: int, error: BaseException, at: datetime) -> None:
+    """Refuses a command with the unexpected exception that it raised, so that the next one is executed. Raises the
+    exception again when the store or the lease is at fault.
+    """
+    if ends_leadership(error):
+        raise error
+    log_failure(f"command {number}", error)
+    failure = CommandFailed(error)
+    try:
+        with store.fenced(token) as db:
+            commands.refuse(db, commands.get(db, number), failure, at)
+    except Exception as refusing:
+        if ends_leadership(refusing):
+            raise
+        # Another program may have written anything into its row.
+        with store.fenced(token) as db:
+            commands.refuse_unreadable(db, number, failure, at)
+
+
+def ends_leadership(error: BaseException) -> bool:
+    """Whether the lease is lost, or the store is unreachable."""
+    return isinstance(error, Fenced) or is_outage(error)
 
 
 def _trigger(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:

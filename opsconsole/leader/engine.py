@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import date
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,12 +15,15 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
 from opsconsole.core import clock
 from opsconsole.core.database import reason
-from opsconsole.core.errors import Fenced, OpsconsoleError
+from opsconsole.core.errors import Fenced, Unavailable
 from opsconsole.core.failpoints import Point, reach
+from opsconsole.core.humanize import words
+from opsconsole.core.problems import Problem, Status, Work
 from opsconsole.core.settings import Settings
-from opsconsole.core.text import safe
-from opsconsole.leader import backfills, command_handlers
+from opsconsole.core.supervision import STALLED_SECONDS, Loop, Supervisor
+from opsconsole.leader import backfills
 from opsconsole.leader.background_tasks import BackgroundTasks
+from opsconsole.leader.command_handlers import ends_leadership, execute_commands
 from opsconsole.leader.event_relay import EventRelay
 from opsconsole.leader.lease import Leadership, identity
 from opsconsole.leader.runner import Runner
@@ -40,6 +45,8 @@ STORE_CONNECTIONS = 4
 """The engine, the scheduler, the background tasks and the console each have a thread that queries the store."""
 OPENING_SECONDS = 20.0
 """How long starting the workers and catching up may take before the engine counts as stalled."""
+STABLE_SECONDS = 5.0
+"""A leadership that has lasted for this long works."""
 
 
 class Engine:
@@ -65,16 +72,22 @@ class Engine:
         me = identity(settings.host, settings.actor.name)
         self._leadership = Leadership(self._lease_store, me, seconds=seconds, now=now)
         self._try_seconds = min(TRY_SECONDS, seconds / 4)
-        self._stopping = threading.Event()
+        self._supervisor = Supervisor(now)
+        self._loop = Loop(
+            Work.ENGINE,
+            self._try_to_lead,
+            seconds=self._try_seconds,
+            now=now,
+            outage_seconds=self._try_seconds,
+            stalled_seconds=None if settings.engine.executor == "inline" else STALLED_SECONDS,  # a batch blocks it
+        )
         self._wake = threading.Event()
         self._reloaded: tuple[Settings, Catalog] | None = None
         self._beat = 0.0
         self._conceded: int | None = None
         self._grace = GRACE_SECONDS
         self._background_tasks: BackgroundTasks | None = None
-        self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self._seal_logged_on: date | None = None
-        self.problem: str | None = None
 
     @property
     def owner(self) -> str:
@@ -86,9 +99,23 @@ class Engine:
         """Whether this process holds the lease."""
         return self._leadership.is_held
 
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot lead; None while nothing is wrong."""
+        problem = self._loop.status().problem
+        return None if problem is None else problem.reason or words(problem.fault)
+
+    def status(self) -> tuple[Status, ...]:
+        """How the engine is doing, and the work of its leadership."""
+        return (self._loop.status(), *self._supervisor.status())
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What is not being done."""
+        return tuple(status.problem for status in self.status() if status.problem is not None)
+
     def start(self) -> None:
         """Starts the thread, which leads as soon as the lease is free."""
-        self._thread.start()
+        self._loop.start()
 
     def wake(self) -> None:
         """Checks for commands and runs now."""
@@ -101,9 +128,9 @@ class Engine:
         runs and releases the lease. Returns when that is done.
         """
         self._grace = grace_seconds
-        self._stopping.set()
+        self._loop.request_stop()
         self._wake.set()
-        self._thread.join()
+        self._loop.stop(timeout=None)
         if self._lease_store is not self._store:
             self._lease_store.close()
 
@@ -112,47 +139,46 @@ class Engine:
         self._reloaded = settings, catalog
         self._wake.set()
 
-    def _main(self) -> None:
-        while not self._stopping.is_set():
-            if self._reloaded is not None:
-                self._settings, self._catalog = self._reloaded
-                self._reloaded = None
-            try:
-                migrate.require(self._store)
-                token = self._leadership.try_take()
-                if token is not None:
-                    self._lead(token)
-                self.problem = None
-            except SQLAlchemyError as error:
-                self.problem = f"the store is unreachable: {reason(error)}"
-                log.warning("%s", self.problem)
-            except OpsconsoleError as error:
-                self.problem = error.sentence
-                log.warning("%s", self.problem)
-            except Exception as error:
-                self.problem = f"the engine failed and restarts: {type(error).__name__}: {safe(error, 200)}"
-                log.exception("%s", self.problem)
-            if self._reloaded is None:
-                self._stopping.wait(self._try_seconds)
+    def _try_to_lead(self) -> float | None:
+        if self._reloaded is not None:
+            self._settings, self._catalog = self._reloaded
+            self._reloaded = None
+        try:
+            migrate.require(self._store)
+            token = self._leadership.try_take()
+        except SQLAlchemyError as error:
+            raise Unavailable("store", reason(error)) from error
+        if self._loop.repeated.is_waiting_for_outage:
+            self._loop.repeated.succeeded()
+        if token is not None:
+            self._lead(token)
+        return 0.0 if self._is_reloading else None
+
+    @property
+    def _is_reloading(self) -> bool:
+        return self._reloaded is not None
 
     def _lead(self, token: int) -> None:
-        reach(Point.LEASE_TAKEN)
-        log.info("leading with token %s", token)
         self._beat = time.monotonic() + OPENING_SECONDS
-        self._leadership.keep(lost=self.wake, is_alive=self._is_alive)
-        self._store.preconnect(STORE_CONNECTIONS)
-        runner = Runner(
-            self._store,
-            self._catalog,
-            self._executor(),
-            token=token,
-            host=self._settings.host,
-            may_start_work=lambda: self._leadership.may_start_work,
-            now=self._now,
-            only_command=self._only_command,
-        )
-        scheduler = Scheduler(self._store, self._catalog, token, planned=self.wake, now=self._now)
-        relay = EventRelay(self._tools(), may_start_work=lambda: self._leadership.may_start_work)
+        with ExitStack() as closing:  # each part is closed, whatever the others raise
+            closing.callback(log.info, "no longer leading with token %s", token)
+            closing.callback(reach, Point.LEASE_RELEASED)
+            closing.callback(self._leadership.release)
+            closing.callback(self._supervisor.clear)
+            reach(Point.LEASE_TAKEN)
+            log.info("leading with token %s", token)
+            self._supervisor.watch(self._leadership.renewals)
+            self._leadership.keep(lost=self.wake, is_alive=self._is_alive, problems=self.problems)
+            self._store.preconnect(STORE_CONNECTIONS)
+            try:
+                self._lead_with(token, closing)
+            except Fenced as error:
+                log.warning("%s", error.sentence)
+            except SQLAlchemyError:
+                self._conceded = token
+                raise
+
+    def _lead_with(self, token: int, closing: ExitStack) -> None:
         tools = self._tools()
         background_tasks = self._background_tasks = BackgroundTasks(
             self._store,
@@ -160,55 +186,72 @@ class Engine:
             self._catalog,
             counter(self._settings, self._catalog, tools),
             token,
-            may_start_work=lambda: self._leadership.may_start_work,
+            supervisor=self._supervisor,
+            may_start_work=self._may_start_work,
             now=self._now,
             only_command=self._only_command,
         )
-        try:
-            relay.start()
-            background_tasks.start()
-            # The schedule first: due runs are queued while the workers are still starting.
-            if self._only_command is None:
-                scheduler.start()
-            runner.open(conceded=self._conceded)
-            self._work(runner, scheduler, token)
-            if self._leadership.is_held:
-                self._beat = time.monotonic() + self._grace
-                runner.drain(self._grace)
-                runner.interrupt()
-        except Fenced as error:
-            log.warning("%s", error.sentence)
-        except SQLAlchemyError:
-            self._conceded = token
-            raise
-        finally:
-            runner.close()
-            scheduler.stop()
-            relay.stop()
-            background_tasks.stop()
-            self._leadership.release()
-            reach(Point.LEASE_RELEASED)
-            log.info("no longer leading with token %s", token)
+        closing.callback(background_tasks.stop)
+        relay = EventRelay(self._store, self._tools(), token, may_start_work=self._may_start_work)
+        self._supervisor.watch(relay.loop)
+        closing.callback(relay.stop)
+        scheduler = Scheduler(self._store, self._catalog, token, planned=self.wake, now=self._now)
+        closing.callback(scheduler.stop)
+        runner = Runner(
+            self._store,
+            self._catalog,
+            self._executor(),
+            token=token,
+            host=self._settings.host,
+            may_start_work=self._may_start_work,
+            now=self._now,
+            only_command=self._only_command,
+        )
+        closing.callback(runner.close)
+        relay.start()
+        background_tasks.start()
+        # The schedule first: due runs are queued while the workers are still starting.
+        if self._only_command is None:
+            scheduler.start()
+        runner.open(conceded=self._conceded)
+        self._work(runner, scheduler, token)
+        if self._leadership.is_held:
+            self._beat = time.monotonic() + self._grace
+            runner.drain(self._grace)
+            runner.interrupt()
 
     def _work(self, runner: Runner, scheduler: Scheduler, token: int) -> None:
-        polled = heartbeat = 0.0
-        while self._leadership.is_held and not self._stopping.is_set() and self._reloaded is None:
+        store, catalog, only = self._store, self._catalog, self._only_command
+        steps: dict[Work, Callable[[], object]] = {
+            Work.COMMANDS: lambda: execute_commands(store, catalog, token, self._now, only_command=only),
+            Work.BACKFILLS: lambda: backfills.advance(store, catalog, token, self._now, only_command=only),
+            Work.ADMISSION: runner.admit,
+        }
+        every_second = (
+            {} if only is not None else {Work.SCHEDULE: scheduler.heartbeat, Work.AUDIT_SEAL: self._log_daily_seal}
+        )
+        watched = {work: self._supervisor.repeated(work) for work in (*steps, *every_second)}
+        started = polled = heartbeat = time.monotonic() - 1.0
+        while self._leadership.is_held and not self._loop.is_stopping and self._reloaded is None:
             now = self._beat = time.monotonic()
+            self._loop.repeated.progress()
             if self._wake.is_set() or runner.has_freed_slot or now - polled >= IDLE_SECONDS:
                 self._wake.clear()
                 polled = now
                 if self._leadership.may_start_work:
-                    command_handlers.execute_commands(
-                        self._store, self._catalog, token, self._now, only_command=self._only_command
-                    )
-                    backfills.advance(self._store, self._catalog, token, self._now, only_command=self._only_command)
-                    runner.admit()
-            if now - heartbeat >= 1.0 and self._only_command is None:
+                    for work, step in steps.items():
+                        watched[work].attempt(step, passing=ends_leadership)
+            if now - heartbeat >= 1.0:
                 heartbeat = now
-                scheduler.heartbeat()
-                self._log_daily_seal()
+                for work, step in every_second.items():
+                    watched[work].attempt(step, passing=_is_fenced)
+                if now - started > STABLE_SECONDS:
+                    self._loop.repeated.succeeded()
             if not runner.step():
                 self._wake.wait(IDLE_SECONDS)
+
+    def _may_start_work(self) -> bool:
+        return self._leadership.may_start_work
 
     def _log_daily_seal(self) -> None:
         """Logs the last seal of the audit trail once a day, so that a log kept elsewhere has anchors for it."""
@@ -241,3 +284,7 @@ class Engine:
             self._settings.engine.worker_count,
             errors=self._settings.folder / "workers.log",
         )
+
+
+def _is_fenced(error: BaseException) -> bool:
+    return isinstance(error, Fenced)

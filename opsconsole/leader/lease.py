@@ -14,6 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import reason
+from opsconsole.core.failpoints import reach
+from opsconsole.core.problems import Problem, Work
+from opsconsole.core.supervision import Repeated
 from opsconsole.rules.leadership import Identity, Lease
 from opsconsole.store import Store, lease as leases
 
@@ -61,6 +64,7 @@ class Leadership:
         self._last_beat: tuple[tuple[int, int], float] | None = None
         self._token: int | None = None
         self._renewed = 0.0
+        self.renewals = Repeated(Work.LEASE, now=now)
         self._released = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -90,12 +94,20 @@ class Leadership:
             self._token, self._renewed, self._last_beat = token, started, None
         return token
 
-    def keep(self, lost: Callable[[], None], is_alive: Callable[[], bool]) -> None:
-        """Renews the lease in a background thread until `release`; calls `lost` once when it is lost. While `is_alive`
-        is False the lease is not renewed, so that another process can take over.
+    def keep(
+        self,
+        lost: Callable[[], None],
+        is_alive: Callable[[], bool],
+        problems: Callable[[], tuple[Problem, ...]] = tuple,
+    ) -> None:
+        """Renews the lease in a background thread until `release`, and writes this process's `problems` with it; calls
+        `lost` once when it is lost. While `is_alive` is False the lease is not renewed, so that another process can
+        take over.
         """
         self._released.clear()
-        self._thread = threading.Thread(target=self._renewing, args=(lost, is_alive), name="lease", daemon=True)
+        self._thread = threading.Thread(
+            target=self._renewing, args=(lost, is_alive, problems), name="lease", daemon=True
+        )
         self._thread.start()
 
     def release(self) -> None:
@@ -112,13 +124,20 @@ class Leadership:
         except SQLAlchemyError as error:
             log.warning("the lease could not be released, it will expire: %s", reason(error))
 
-    def _renewing(self, lost: Callable[[], None], is_alive: Callable[[], bool]) -> None:
+    def _renewing(
+        self, lost: Callable[[], None], is_alive: Callable[[], bool], problems: Callable[[], tuple[Problem, ...]]
+    ) -> None:
         token = self._token
         while token is not None and not self._released.wait(self._seconds / 4):
-            if is_alive():
-                is_held = self._renew(token)
-            else:
-                log.warning("the engine is stalled; the lease is not renewed")
+            is_held = False
+            try:
+                if is_alive():
+                    is_held = self._renew(token, problems())
+                else:
+                    log.warning("the engine is stalled; the lease is not renewed")
+                    is_held = self.is_held
+            except BaseException as error:  # noqa: BLE001 - not renewed, for whatever reason; it is held until it lapses
+                self.renewals.failed(error)
                 is_held = self.is_held
             if not is_held:
                 log.warning("this process no longer leads")
@@ -126,16 +145,18 @@ class Leadership:
                 lost()
                 return
 
-    def _renew(self, token: int) -> bool:
+    def _renew(self, token: int, problems: tuple[Problem, ...]) -> bool:
         started = time.monotonic()
+        reach(Work.LEASE)
         try:
             with self._store.writing() as db:
-                mine = leases.renew(db, token, self.me.owner, self._now())
+                mine = leases.renew(db, token, self.me.owner, self._now(), problems)
         except SQLAlchemyError as error:
             log.warning("the lease could not be renewed: %s", reason(error))
             return self.is_held
         if mine:
             self._renewed = started
+            self.renewals.succeeded()
         return mine
 
     def _is_free(self, lease: Lease | None, now: float) -> bool:

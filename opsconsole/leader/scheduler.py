@@ -78,10 +78,18 @@ class Scheduler:
     def heartbeat(self) -> None:
         """Call it about once a second: after a clock jump APScheduler would wait for the old time."""
         self._ticker.wakeup()
-        self.tick()
+        self._tick()
 
     def tick(self) -> None:
-        """Plans the due times of all jobs. A plan that cannot be written is made again at the next tick."""
+        """Plans the due times of all jobs. A plan that cannot be written is made again at the next heartbeat."""
+        try:
+            self._tick()
+        except Fenced as error:
+            log.warning("%s", error.sentence)
+        except SQLAlchemyError as error:
+            log.warning("the plan could not be written: %s", reason(error))
+
+    def _tick(self) -> None:
         with self._lock:
             now, last_tick = self._now(), self._last_tick
             jumped = self._has_jumped(now)
@@ -90,13 +98,9 @@ class Scheduler:
                 return
             try:
                 queued = self._plan(due, now, jumped)
-            except Fenced as error:
-                log.warning("%s", error.sentence)
-                return
-            except SQLAlchemyError as error:
-                log.warning("the plan could not be written: %s", reason(error))
+            except Exception:
                 self._last_tick = last_tick
-                return
+                raise
             reach(Point.PLAN_COMMITTED)
         if queued:
             self._planned()

@@ -10,6 +10,8 @@ from enum import IntEnum, StrEnum
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.calendar.windows import minutes
+from opsconsole.core.errors import NAMES
+from opsconsole.core.problems import Fault, Problem, Work
 
 START_WITHIN = minutes(1)
 """A scheduled time whose run has not started by then is overdue."""
@@ -31,6 +33,8 @@ class FindingKind(StrEnum):
     NO_GOOD_RUN = "no_good_run"
     LONG_RUN = "long_run"
     FAILED_RUN = "failed_run"
+    DEGRADED = "degraded"  # a part of this program does not do its work
+    SET_ASIDE = "set_aside"  # something could not be processed and was left out
 
 
 class Remedy(StrEnum):
@@ -42,8 +46,9 @@ class Remedy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem with a job or a service (`subject`), and when it began. `run` is the run concerned, `reason` why a
-    service is unreachable, `good_until` when the job's last good run ended.
+    """A problem with a job, a service or a part of this program (`subject`), and when it began. `run` is the run
+    concerned, `reason` why a service is unreachable or work is not done, `fault` what is wrong with that work,
+    `good_until` when the job's last good run ended, `count` how many were set aside.
     """
 
     severity: Severity
@@ -53,6 +58,8 @@ class Finding:
     run: Run | None = None
     reason: str = ""
     good_until: datetime | None = None
+    fault: Fault | None = None
+    count: int = 1
 
     @property
     def remedy(self) -> Remedy | None:
@@ -80,10 +87,32 @@ class JobFacts:
     resumed_at: datetime | None = None
 
 
+ESSENTIAL = (Work.ENGINE, Work.LEASE, Work.SCHEDULE, Work.COMMANDS, Work.ADMISSION, Work.BACKFILLS)
+"""Without these no run starts."""
+
+
+def degraded(problems: Iterable[Problem], unreachable: Iterable[str]) -> tuple[Finding, ...]:
+    """A finding for each kind of work that is not done, but for what an unreachable service explains."""
+    explained = set(unreachable)
+    found: dict[str, Finding] = {}
+    for problem in problems:
+        if problem.dependency is None or NAMES.get(problem.dependency, problem.dependency) not in explained:
+            severity = Severity.CRITICAL if problem.work in ESSENTIAL else Severity.WARNING
+            found[problem.work] = Finding(
+                severity,
+                FindingKind.DEGRADED,
+                problem.work,
+                problem.since,
+                reason=problem.reason,
+                fault=problem.fault,
+            )
+    return tuple(found.values())
+
+
 def findings(
     jobs: Iterable[JobFacts], unreachable: Mapping[str, tuple[datetime, str]], now: datetime
 ) -> tuple[Finding, ...]:
-    """All findings. `unreachable` maps services that do not respond to (since, reason)."""
+    """The findings about jobs and services. `unreachable` maps services that do not respond to (since, reason)."""
     found = [
         Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, name, since, reason=reason)
         for name, (since, reason) in unreachable.items()
@@ -92,6 +121,11 @@ def findings(
         found += _overdue(facts, now)
         found += _long_running(facts, now)
         found += _failed(facts)
+    return worst_first(found)
+
+
+def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings in the order in which they are shown."""
     return tuple(sorted(found, key=lambda finding: (-finding.severity, finding.since)))
 
 

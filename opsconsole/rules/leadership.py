@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from opsconsole.core.problems import Problem
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -20,10 +22,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The stored lease. `holder` is None while it is free; every renewal increments `beat`."""
+    """The stored lease. `holder` is None while it is free; every renewal increments `beat`, and writes the `problems`
+    that the holder has with its own work.
+    """
 
     token: int
     beat: int
     holder: Identity | None
     since: datetime | None
     renewed_at: datetime | None
+    problems: tuple[Problem, ...] = ()

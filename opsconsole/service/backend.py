@@ -14,7 +14,10 @@ from opsconsole.authoring.context import Resources
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection, reason
 from opsconsole.core.errors import Unavailable
+from opsconsole.core.problems import Status
 from opsconsole.core.settings import Settings
+from opsconsole.core.supervision import Supervisor
+from opsconsole.service.leader import LeaseWatch
 from opsconsole.store import Store
 from opsconsole.worker.counting import Counter
 
@@ -25,6 +28,9 @@ class LocalEngine(Protocol):
     @property
     def problem(self) -> str | None:
         """Why it cannot lead; None while nothing is wrong."""
+
+    def status(self) -> tuple[Status, ...]:
+        """How its work is doing."""
 
     @property
     def owner(self) -> str:
@@ -40,8 +46,8 @@ class LocalEngine(Protocol):
 
 @dataclass
 class Backend:
-    """`engine` is the one in this process, if any. A reload of the configuration replaces `settings`, `catalog` and
-    `counter`.
+    """`engine` is the one in this process, if any; `supervisor` has the other work of this process. A reload of the
+    configuration replaces `settings`, `catalog` and `counter`.
     """
 
     settings: Settings
@@ -50,12 +56,18 @@ class Backend:
     resources: Resources
     counter: Counter
     now: Clock
+    supervisor: Supervisor
+    lease_watch: LeaseWatch
     engine: LocalEngine | None = None
 
     @property
     def owner(self) -> str | None:
         """This process's name in the lease; None when it has no engine."""
         return self.engine.owner if self.engine is not None else None
+
+    def status(self) -> tuple[Status, ...]:
+        """How the work of this process is doing, its engine's included."""
+        return (*self.supervisor.status(), *(self.engine.status() if self.engine is not None else ()))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

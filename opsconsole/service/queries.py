@@ -19,11 +19,13 @@ from opsconsole.cache.statistics import RedisStats, UsageSurvey, sample
 from opsconsole.rules import actions
 from opsconsole.rules.audit import AuditEntry, Seal, Verification
 from opsconsole.rules.pauses import Pause
-from opsconsole.service import occurrences, panels, runs as run_views
+from opsconsole.service import occurrences, runs as run_views
 from opsconsole.service.backend import Backend
+from opsconsole.service.panels import PanelReader
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
-from opsconsole.store import audit, logs, pauses, runs
+from opsconsole.store import audit, logs, pauses, runs, set_aside
 from opsconsole.store.logs import LogLine
+from opsconsole.store.set_aside import Kind, SetAside
 from opsconsole.worker import counting
 
 LOG_PAGE = 1000
@@ -37,6 +39,7 @@ class Queries:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._panels = PanelReader()
 
     # --- jobs and runs ------------------------------------------------------------------------------------------
 
@@ -107,9 +110,9 @@ class Queries:
             return pauses.in_force(db, self._backend.now())
 
     def leader(self) -> Leader | None:
-        """The holder of the lease, even if that process has died since; None when the lease is free."""
+        """The leading process; None when the lease is free or has expired, or its holder has died."""
         with self._backend.reading() as db:
-            return run_views.leader(db, self._backend.owner)
+            return self._backend.lease_watch.leader(db, self._backend.owner, self._backend.now())
 
     # --- cache --------------------------------------------------------------------------------------------------
 
@@ -133,12 +136,17 @@ class Queries:
         """What Redis holds of each family, as far as it can be counted in `seconds`. Raises Unavailable."""
         return self._backend.resources.cache.survey(self._backend.catalog.families, seconds=seconds)
 
+    def failed_events(self, *, limit: int) -> list[SetAside]:
+        """The events that could not be published, newest first."""
+        with self._backend.reading() as db:
+            return set_aside.newest(db, Kind.EVENT, limit=limit)
+
     # --- packs and audit ----------------------------------------------------------------------------------------
 
     def panels(self) -> tuple[PanelView, ...]:
         """The panels of all packs, read from their databases now. A panel that cannot be read shows the cause."""
-        return tuple(
-            panels.view(pack.name, panel, self.extension_context(pack))
+        return self._panels.read(
+            (pack.name, panel, self.extension_context(pack))
             for pack in self._backend.catalog.packs
             for panel in pack.panels
         )

@@ -13,23 +13,14 @@ from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
 from opsconsole.rules.admission import admissions
 from opsconsole.rules.health import JobFacts
-from opsconsole.service.snapshot import BatchCell, Cause, JobCard, JobHistory, Leader, Progress, RunPage
-from opsconsole.store import batches, lease, pauses, runs, statistics
+from opsconsole.service.snapshot import BatchCell, Cause, JobCard, JobHistory, Progress, RunPage
+from opsconsole.store import batches, pauses, runs, statistics
 from opsconsole.store.registrations import registrations
 
 NEWEST_RUNS = 14
 MAX_BATCHES = 2000
 LOG_LINES = 200
 ITEMS_PER_CAUSE = 8
-
-
-def leader(db: Connection, own: str | None) -> Leader | None:
-    """The leader; `own` is this process's name in the lease."""
-    held = lease.read(db)
-    if held is None or held.holder is None or held.since is None:
-        return None
-    holder = held.holder
-    return Leader(holder.owner == own, holder.who, holder.host, holder.pid, held.since)
 
 
 def cards(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobCard, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,13 +15,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from opsconsole.cache.statistics import RedisStats, has_restarted, hit_rate_between, sample
 from opsconsole.core.database import reason
 from opsconsole.core.errors import NAMES, Unavailable
-from opsconsole.rules.health import FindingKind, findings
-from opsconsole.service import runs as run_views
+from opsconsole.core.problems import Work
+from opsconsole.core.supervision import Loop, describe, log_failure
+from opsconsole.rules.health import Finding, degraded, findings, worst_first
+from opsconsole.service import parts
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Outage, RedisView, Snapshot
-from opsconsole.store import pauses, presence, runs
-
-log = logging.getLogger(__name__)
 
 BUSY_SECONDS, QUIET_SECONDS = 0.5, 1.0
 HURRIED_SECONDS, HURRY_SECONDS = 0.2, 2.0
@@ -31,7 +28,6 @@ HURRIED_SECONDS, HURRY_SECONDS = 0.2, 2.0
 REDIS_SECONDS = 2.0
 DATA_SECONDS = 2.0
 HIT_RATES = 20
-RECENT = 20
 
 
 class Sampler:
@@ -42,26 +38,24 @@ class Sampler:
         self._last = Snapshot(at=backend.now(), environment=backend.settings.console.environment, leader=None)
         self._redis_stats: deque[RedisStats] = deque(maxlen=HIT_RATES + 1)
         self._redis_checked = self._data_checked = float("-inf")
-        self._stopping, self._wake = threading.Event(), threading.Event()
         self._hurry_until = float("-inf")
-        self._thread: threading.Thread | None = None
+        self._callback: Callable[[Snapshot], None] | None = None
+        self._loop = Loop(Work.SAMPLER, self._step, seconds=QUIET_SECONDS, now=backend.now)
 
     def start(self, callback: Callable[[Snapshot], None]) -> None:
         """Calls back with every new Snapshot from a background thread."""
-        self._thread = threading.Thread(target=self._watch, args=(callback,), name="sampler", daemon=True)
-        self._thread.start()
+        self._callback = callback
+        self._backend.supervisor.watch(self._loop)
+        self._loop.start()
 
     def stop(self) -> None:
         """Stops the callbacks: none starts after this."""
-        self._stopping.set()
-        self._wake.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout=5)
+        self._loop.stop()
 
     def hurry(self) -> None:
         """Takes snapshots more often for a while, because a command was requested."""
         self._hurry_until = time.monotonic() + HURRY_SECONDS
-        self._wake.set()
+        self._loop.wake()
 
     def take(self) -> Snapshot:
         """A Snapshot of now. Values that cannot be read stay as they were, with the time since when."""
@@ -76,38 +70,25 @@ class Sampler:
         before = replace(self._last, at=now, redis=redis, data_outage=data_outage, engine_problem=problem)
         outages = {NAMES["redis"]: redis.outage, NAMES["data"]: data_outage}
         try:
-            self._last = self._read(before, outages, now)
+            read = parts.read(self._backend, replace(before, unknown=()), before.unknown, now)
+            self._last = replace(read, store_outage=None)
         except SQLAlchemyError as error:
-            since = self._last.store_outage.since if self._last.store_outage else now
-            outage = Outage(since, reason(error))
-            unreachable = findings((), _present({NAMES["store"]: outage, **outages}), now)
-            about_jobs = tuple(each for each in self._last.findings if each.kind is not FindingKind.UNREACHABLE)
-            self._last = replace(before, store_outage=outage, findings=unreachable + about_jobs)
+            since = before.store_outage.since if before.store_outage else now
+            outages[NAMES["store"]] = outage = Outage(since, reason(error))
+            self._last = replace(before, store_outage=outage, set_aside=())
+        self._last = replace(self._last, findings=self._findings(self._last, _present(outages), now))
         return self._last
 
-    def _read(self, before: Snapshot, outages: dict[str, Outage | None], now: datetime) -> Snapshot:
-        with self._backend.store.reading() as db:
-            live = run_views.live(db, self._backend.catalog, now)
-            recent = tuple(runs.newest(db, limit=RECENT))
-            changed = recent != before.recent or now.minute != before.at.minute or not before.histories
-            histories = run_views.histories(db, self._backend.catalog, now) if changed else before.histories
-            cards = run_views.cards(db, self._backend.catalog, now)
-            facts = run_views.job_facts(db, self._backend.catalog, histories, now)
-            leader = run_views.leader(db, self._backend.owner)
-            paused = tuple(pauses.in_force(db, now))
-            attached = tuple(presence.attached(db, now))
-        return replace(
-            before,
-            leader=leader,
-            jobs=cards,
-            live=live,
-            recent=recent,
-            histories=histories,
-            findings=findings(facts, _present(outages), now),
-            store_outage=None,
-            pauses=paused,
-            attached=attached,
-        )
+    def _findings(
+        self, snapshot: Snapshot, unreachable: dict[str, tuple[datetime, str]], now: datetime
+    ) -> tuple[Finding, ...]:
+        problems = [status.problem for status in self._backend.status() if status.problem is not None]
+        problems += snapshot.unknown
+        leader = snapshot.leader
+        if leader is not None and not leader.is_me and snapshot.store_outage is None:
+            problems += leader.problems
+        found = [*findings((), unreachable, now), *degraded(problems, unreachable)]
+        return worst_first([*found, *snapshot.job_findings, *snapshot.set_aside])
 
     def _check_redis(self, now: datetime) -> RedisView:
         before = self._last.redis
@@ -116,6 +97,10 @@ class Sampler:
         except Unavailable as error:
             since = before.outage.since if before.outage else now
             return replace(before, outage=Outage(since, error.reason))
+        except Exception as error:  # noqa: BLE001 - a server that answers otherwise than Redis does
+            if before.unknown is None:
+                log_failure("reading the figures of Redis", error)
+            return RedisView(None, None, unknown=describe(error)[0])
         if self._redis_stats and has_restarted(self._redis_stats[-1], stats):
             self._redis_stats.clear()
         self._redis_stats.append(stats)
@@ -128,16 +113,16 @@ class Sampler:
                 db.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
             return Outage(before.since if before else now, reason(error))
+        except Exception as error:  # noqa: BLE001 - a server may answer anything
+            return Outage(before.since if before else now, describe(error)[0])
         return None
 
-    def _watch(self, callback: Callable[[Snapshot], None]) -> None:
-        while not self._stopping.is_set():
-            snapshot = self.take()
-            if not self._stopping.is_set():
-                callback(snapshot)
-            hurrying = time.monotonic() < self._hurry_until
-            self._wake.wait(HURRIED_SECONDS if hurrying else BUSY_SECONDS if snapshot.live else QUIET_SECONDS)
-            self._wake.clear()
+    def _step(self) -> float:
+        snapshot = self.take()
+        if self._callback is not None and not self._loop.is_stopping:
+            self._callback(snapshot)
+        hurrying = time.monotonic() < self._hurry_until
+        return HURRIED_SECONDS if hurrying else BUSY_SECONDS if snapshot.live else QUIET_SECONDS
 
 
 def _present(outages: dict[str, Outage | None]) -> dict[str, tuple[datetime, str]]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import clock
 from opsconsole.core.errors import Refused
+from opsconsole.core.problems import Status
 from opsconsole.core.settings import Role, Settings
+from opsconsole.core.supervision import Supervisor
 from opsconsole.service.backend import Backend, LocalEngine
 from opsconsole.service.backfills import Backfills
 from opsconsole.service.commands import Commands
+from opsconsole.service.leader import LeaseWatch
 from opsconsole.service.presence import PresenceAnnouncer
 from opsconsole.service.queries import Queries
 from opsconsole.service.sampler import Sampler
@@ -34,7 +38,8 @@ class CannotHandOver(Refused):
 class Service:
     """`queries` read, `commands` act, `backfills` do both for past windows; the rest is about this process.
 
-    `successor` starts a process that can take over from this one, where there can be one.
+    `successor` starts a process that can take over from this one, where there can be one. `supervisor` has the threads
+    of this process.
     """
 
     def __init__(
@@ -44,12 +49,15 @@ class Service:
         catalog: Catalog,
         *,
         engine: LocalEngine | None = None,
+        supervisor: Supervisor | None = None,
         now: clock.Clock = clock.now,
     ) -> None:
         assert settings.redis_url is not None  # noqa: S101 - the session sets a URL before it opens the service
         resources = Resources(settings.data_url.reveal(), settings.redis_url.reveal(), now=now)
         counting = counter(settings, catalog, resources)
-        self._backend = Backend(settings, store, catalog, resources, counting, now, engine)
+        self.supervisor = supervisor or Supervisor(now)
+        watch = LeaseWatch(settings.host, seconds=settings.engine.lease_seconds)
+        self._backend = Backend(settings, store, catalog, resources, counting, now, self.supervisor, watch, engine)
         self.queries = Queries(self._backend)
         self.commands = Commands(self._backend, sent=self._command_sent)
         self.backfills = Backfills(self._backend, self.commands)
@@ -97,6 +105,14 @@ class Service:
         """Everything the Dashboard shows."""
         return self._sampler.take()
 
+    def now(self) -> datetime:
+        """The time by this process's clock."""
+        return self._backend.now()
+
+    def status(self) -> tuple[Status, ...]:
+        """How the work of this process is doing."""
+        return self._backend.status()
+
     def watch(self, callback: Callable[[Snapshot], None]) -> None:
         """Calls back with each new Snapshot from a background thread, twice a second while a run is active."""
         self._sampler.start(callback)
@@ -107,6 +123,7 @@ class Service:
         owner = self._backend.owner or uuid.uuid4().hex
         own = Attached(owner, actor.name, actor.origin, self.settings.host, pid, interface, "", at, at)
         self._presence = PresenceAnnouncer(self.store, own, now=self._backend.now)
+        self.supervisor.watch(self._presence.loop)
 
     def set_screen(self, screen: str) -> None:
         """Announces which screen is open."""

@@ -13,6 +13,7 @@ from opsconsole.authoring.occurrence import OccurrenceRecord, OccurrenceState, R
 from opsconsole.authoring.run import Run
 from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Window
+from opsconsole.core.problems import Problem, Work
 from opsconsole.rules.admission import Wait
 from opsconsole.rules.explain import Answer
 from opsconsole.rules.health import Finding, FindingKind, Severity
@@ -32,13 +33,17 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """The leader; `is_me` when it is this process."""
+    """The leader; `is_me` when it is this process. `problems` are what it cannot do, from its last renewal of the
+    lease, at `renewed_at` by its clock.
+    """
 
     is_me: bool
     who: str
     host: str
     pid: int
     since: datetime
+    renewed_at: datetime | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +90,22 @@ class JobHistory:
 
 @dataclass(frozen=True, slots=True)
 class RedisView:
-    """The newest figures of Redis. `hit_rates` are those of the last intervals, oldest first, None without reads."""
+    """The newest figures of Redis. `hit_rates` are those of the last intervals, oldest first, None without reads;
+    `unknown` is why a server that answers has no figures.
+    """
 
     stats: RedisStats | None
     outage: Outage | None
     hit_rates: tuple[float | None, ...] = ()
+    unknown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything the Dashboard shows, at one time. During a `store_outage` it keeps the previous values."""
+    """Everything the Dashboard shows, at one time. During a `store_outage` it keeps the previous values; so does each
+    part that cannot be read, which is one of the `unknown`. `findings` are all of them, worst first; those about jobs
+    and about what was set aside are also on their own.
+    """
 
     at: datetime
     environment: str
@@ -103,6 +114,7 @@ class Snapshot:
     live: tuple[Progress, ...] = ()
     recent: tuple[Run, ...] = ()
     histories: tuple[JobHistory, ...] = ()
+    histories_at: datetime | None = None
     redis: RedisView = RedisView(None, None)
     findings: tuple[Finding, ...] = ()
     store_outage: Outage | None = None
@@ -110,6 +122,13 @@ class Snapshot:
     engine_problem: str | None = None
     pauses: tuple[Pause, ...] = ()
     attached: tuple[Attached, ...] = ()
+    unknown: tuple[Problem, ...] = ()
+    job_findings: tuple[Finding, ...] = ()
+    set_aside: tuple[Finding, ...] = ()
+
+    def why_unknown(self, part: Work) -> str | None:
+        """Why a part could not be read; None when it is known."""
+        return next((problem.reason for problem in self.unknown if problem.work == part), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +299,7 @@ __all__ = [
     "Outcome",
     "Pause",
     "Preview",
+    "Problem",
     "Progress",
     "Rates",
     "RedisStats",
@@ -288,4 +308,5 @@ __all__ = [
     "RunPage",
     "Severity",
     "Snapshot",
+    "Work",
 ]

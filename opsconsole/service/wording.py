@@ -8,6 +8,7 @@ from typing import Any
 
 from opsconsole.authoring.run import Run, RunState, Stop
 from opsconsole.core.humanize import age, count, duration, words
+from opsconsole.core.problems import Fault
 from opsconsole.core.text import safe
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.rules.audit import AuditProblem, Seal, Verification
@@ -90,6 +91,11 @@ def short_lived_results(job: str, lifetime: timedelta, windows: int) -> str:
     return f"results of {job} expire after {duration(lifetime)}; this plan creates {count(windows, 'window')} of them"
 
 
+def subject(finding: Finding) -> str:
+    """What a finding is about: a job, a service, or a part of this program."""
+    return words(finding.subject) if finding.kind is FindingKind.DEGRADED else finding.subject
+
+
 def finding(finding: Finding, now: datetime) -> str:
     """What is wrong, after the subject: `is unreachable: connection refused`."""
     run = finding.run
@@ -107,6 +113,25 @@ def finding(finding: Finding, now: datetime) -> str:
             return f"has been running for {age(now - (started or finding.since))}"
         case FindingKind.FAILED_RUN:
             return _failure(run) if run is not None else "failed"
+        case FindingKind.DEGRADED:
+            return degraded(finding)
+        case FindingKind.SET_ASIDE:
+            if finding.count == 1:
+                return f"was set aside: {finding.reason}"
+            return f"and {count(finding.count - 1, 'other')} were set aside: {finding.reason}"
+
+
+def degraded(finding: Finding) -> str:
+    """What is wrong with a part of this program, after its name: `keeps failing: ...`."""
+    match finding.fault:
+        case Fault.STALLED:
+            return "is stalled: its current step does not return"
+        case Fault.ENDED:
+            return "has ended unexpectedly; restart this process"
+        case Fault.UNKNOWN:
+            return f"cannot be read: {finding.reason}"
+        case _:
+            return f"keeps failing: {finding.reason}"
 
 
 def _failure(run: Run) -> str:

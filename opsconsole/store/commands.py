@@ -74,17 +74,18 @@ def get(db: Connection, number: int) -> Command:
     return _value(db.execute(select(commands).where(commands.c.id == number)).one())
 
 
-def requested(db: Connection) -> list[Command]:
-    """Commands that have not been started, oldest first."""
-    query = select(commands).where(commands.c.state == CommandState.REQUESTED).order_by(commands.c.id)
-    return [_value(row) for row in db.execute(query)]
+def requested(db: Connection, *, among: Sequence[str] | None = None, without: Sequence[str] = ()) -> list[int]:
+    """The numbers of the commands that have not been started, oldest first; with `among`, only those of these verbs."""
+    c = commands.c
+    query = select(c.id).where(c.state == CommandState.REQUESTED, c.verb.not_in(without)).order_by(c.id)
+    return list(db.execute(query if among is None else query.where(c.verb.in_(among))).scalars())
 
 
-def unfinished(db: Connection, verbs: Sequence[str]) -> list[Command]:
-    """Commands with one of these verbs that have not ended, oldest first."""
+def unfinished(db: Connection, verbs: Sequence[str]) -> list[int]:
+    """The numbers of the commands with one of these verbs that have not ended, oldest first."""
     ended = (CommandState.DONE, CommandState.REFUSED)
-    query = select(commands).where(commands.c.verb.in_(verbs), commands.c.state.not_in(ended)).order_by(commands.c.id)
-    return [_value(row) for row in db.execute(query)]
+    query = select(commands.c.id).where(commands.c.verb.in_(verbs), commands.c.state.not_in(ended))
+    return list(db.execute(query.order_by(commands.c.id)).scalars())
 
 
 def record_progress(db: Connection, command: Command, progress: Mapping[str, Any]) -> None:
@@ -100,8 +101,18 @@ def finish(db: Connection, command: Command, outcome: Mapping[str, Any], at: dat
 
 def refuse(db: Connection, command: Command, error: OpsconsoleError, at: datetime) -> None:
     """Marks a command as refused, with the error's code and message, and adds a row to the audit trail."""
-    outcome = {"error": error.code, "message": error.sentence, "exit_code": int(error.exit_code)}
-    _end(db, command, CommandState.REFUSED, outcome, at)
+    _end(db, command, CommandState.REFUSED, _refusal(error), at)
+
+
+def refuse_unreadable(db: Connection, number: int, error: OpsconsoleError, at: datetime) -> None:
+    """Refuses a command whose row cannot be read; the audit trail names its number alone."""
+    nobody = Actor("unknown", "unknown", Role.VIEWER)
+    command = Command(number, "unreadable", str(number), {}, nobody, at, CommandState.REQUESTED, {})
+    _end(db, command, CommandState.REFUSED, _refusal(error), at)
+
+
+def _refusal(error: OpsconsoleError) -> dict[str, Any]:
+    return {"error": error.code, "message": error.sentence, "exit_code": int(error.exit_code)}
 
 
 def _end(db: Connection, command: Command, state: CommandState, outcome: Mapping[str, Any], at: datetime) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from opsconsole.core.database import Connection
+from opsconsole.core.problems import Problem
 from opsconsole.rules.leadership import Identity, Lease
 from opsconsole.store.tables import lease
 
@@ -20,7 +23,7 @@ def read(db: Connection) -> Lease | None:
     holder = None
     if row.owner is not None:
         holder = Identity(row.owner, row.host, row.pid, row.pid_started, row.boot, row.who)
-    return Lease(row.token, row.beat, holder, row.since, row.renewed_at)
+    return Lease(row.token, row.beat, holder, row.since, row.renewed_at, _decoded(row.problems))
 
 
 def take(db: Connection, current: Lease | None, me: Identity, at: datetime) -> int | None:
@@ -35,6 +38,7 @@ def take(db: Connection, current: Lease | None, me: Identity, at: datetime) -> i
         "who": me.who,
         "since": at,
         "renewed_at": at,
+        "problems": None,
     }
     if current is None:
         try:
@@ -47,13 +51,21 @@ def take(db: Connection, current: Lease | None, me: Identity, at: datetime) -> i
     return current.token + 1 if changed.rowcount == 1 else None
 
 
-def renew(db: Connection, token: int, owner: str, at: datetime) -> bool:
-    """Increments the beat; False when the lease has another holder."""
+def renew(db: Connection, token: int, owner: str, at: datetime, problems: Sequence[Problem] = ()) -> bool:
+    """Increments the beat and writes what the holder cannot do; False when the lease has another holder."""
     mine = (lease.c.id == 1) & (lease.c.token == token) & (lease.c.owner == owner)
-    return db.execute(update(lease).where(mine).values(beat=lease.c.beat + 1, renewed_at=at)).rowcount == 1
+    row = {"renewed_at": at, "problems": msgspec.json.encode(problems).decode() if problems else None}
+    return db.execute(update(lease).where(mine).values(beat=lease.c.beat + 1, **row)).rowcount == 1
 
 
 def release(db: Connection, token: int, owner: str) -> None:
     """Releases the lease, unless it has another holder already."""
     mine = (lease.c.id == 1) & (lease.c.token == token) & (lease.c.owner == owner)
     db.execute(update(lease).where(mine).values(beat=lease.c.beat + 1, owner=None))
+
+
+def _decoded(problems: str | None) -> tuple[Problem, ...]:
+    try:
+        return msgspec.json.decode(problems, type=tuple[Problem, ...]) if problems else ()
+    except msgspec.DecodeError:  # another version wrote it
+        return ()

@@ -49,6 +49,8 @@ lease = Table(
     Column("who", String, nullable=True),
     Column("since", UtcTime, nullable=True),
     Column("renewed_at", UtcTime, nullable=True),
+    # What the holder cannot do, from its newest renewal.
+    Column("problems", Text, nullable=True),
     CheckConstraint("id = 1", name="one_row"),
 )
 
@@ -251,6 +253,17 @@ windows = Table(
     Column("stale", Integer, nullable=True),
     Column("checked_at", UtcTime, nullable=True),
     Index(None, "job", "start"),
+)
+
+# What could not be processed and is left out, so that it does not hold up the rest: events, and checks of windows.
+set_aside = Table(
+    "ops_set_aside",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("reason", Text, nullable=False),
 )
 
 backfills = Table(

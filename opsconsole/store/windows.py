@@ -30,8 +30,8 @@ def record_end(db: Connection, run: Run, result: WindowState, *, complete: bool,
     _put(db, run.job, run.window.label, values)
 
 
-def record_check(db: Connection, job: str, window: Window, stale: int, at: datetime) -> None:
-    """Writes how many items of a window are stale, whether it has had a run or not."""
+def record_check(db: Connection, job: str, window: Window, stale: int | None, at: datetime) -> None:
+    """Writes how many items of a window are stale, whether it has had a run or not; None when the check failed."""
     row = {"start": window.start, "end": window.end, "stale": stale, "checked_at": at}
     no_run = {"result": WindowState.MISSING, "complete": True, "items": 0}
     adding = inserting(db, windows).values(job=job, label=window.label, **row, **no_run)

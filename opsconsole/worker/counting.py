@@ -21,6 +21,7 @@ from opsconsole.authoring.job import Job
 from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import OpsconsoleError, StaleNotSupported, Unavailable
 from opsconsole.core.settings import Settings
+from opsconsole.core.supervision import log_failure
 from opsconsole.worker.handle import CLOSE_SECONDS, START_SECONDS, NotAnAnswer, Worker
 from opsconsole.worker.messages import Counted, Counting
 from opsconsole.worker.planning import counted
@@ -115,6 +116,9 @@ class CountingProcess:
                 future.set_exception(error)
             except (NotAnAnswer, OSError) as error:
                 future.set_exception(CannotCount(f"the items of {counting.job} could not be counted: {error}"))
+            except BaseException as error:  # noqa: BLE001 - who waits for the count would wait for ever
+                log_failure("counting items", error)
+                future.set_exception(CannotCount(f"the items of {counting.job} could not be counted; see the log"))
             if self._worker is not None and not self._worker.idle:
                 self._end()
         self._end()

@@ -45,7 +45,10 @@ def _lines(view: View, finding: Finding, cells: int) -> tuple[Line, ...]:
     since = humanize.date_and_time(finding.since, view.now)
     ago = Piece(f"  {humanize.age(view.now - finding.since):>6}", "quiet")
     remedy = (Piece("  "), Piece(REMEDIES[finding.remedy], "key")) if finding.remedy else ()
-    subject, sentence = text(finding.subject, "strong", 80), text(wording.finding(finding, view.now), limit=300)
+    subject, sentence = (
+        text(wording.subject(finding), "strong", 80),
+        text(wording.finding(finding, view.now), limit=300),
+    )
     mark = line(" ", Piece(symbol.char, symbol.style), " ")
     if cells >= WIDE:
         return (ends((*mark, Piece(f"{since}  "), subject, Piece(" "), sentence), (ago, *remedy, Piece(" ")), cells),)

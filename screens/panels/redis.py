@@ -26,6 +26,8 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
         lines = _figures(redis.stats, redis.hit_rates, cells, rows)
         if redis.outage is not None and len(lines) > 1:  # a single line has no room for it
             lines = [(*lines[0], Piece("   (last known)", "warn")), *lines[1:]]
+    elif redis.unknown is not None:
+        lines = [line("   ", Piece("no figures: ", "warn"), text(redis.unknown, "warn", 200))]
     else:
         lines = [line("   ", Piece("no figures yet" if redis.outage is None else RECONNECTS, "quiet"))]
     return [rule("Redis", cells, note), *(crop(each, cells) for each in lines[:rows])]

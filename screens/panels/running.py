@@ -7,8 +7,8 @@ from datetime import datetime
 from opsconsole.authoring.run import OPEN, Counts, RunState
 from opsconsole.core import humanize
 from opsconsole.service import wording
-from opsconsole.service.snapshot import Progress, Run
-from screens.panels.view import WIDE, Block, Key, View, fit, hint, stale
+from opsconsole.service.snapshot import Progress, Run, Work
+from screens.panels.view import WIDE, Block, Key, View, empty, fit, stale
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, bar, ends, left, line, right, rule, text, width
 
@@ -75,8 +75,9 @@ def _blocks(view: View, cells: int) -> list[Block]:
     blocks = [_live(view, each, cells) for each in snapshot.live]
     blocks += [_ended(view, run, cells) for run in snapshot.recent if run.id not in live]
     if not blocks and snapshot.jobs:
-        return [hint("no run yet · t triggers a job, or wait for the next scheduled run")]
-    return blocks or [hint("no jobs · name a pack under `packs` in the configuration")]
+        unread = Work.LIVE_RUNS if snapshot.why_unknown(Work.LIVE_RUNS) else Work.RECENT_RUNS
+        return [empty(view, unread, "no run yet · t triggers a job, or wait for the next scheduled run")]
+    return blocks or [empty(view, Work.JOBS, "no jobs · name a pack under `packs` in the configuration")]
 
 
 def _live(view: View, progress: Progress, cells: int) -> Block:

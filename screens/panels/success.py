@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from opsconsole.authoring.run import RunState
 from opsconsole.core import humanize
-from opsconsole.service.snapshot import JobHistory, Pause
+from opsconsole.service.snapshot import JobHistory, Pause, Work
 from screens.panels import pauses
-from screens.panels.view import WIDE, Block, Key, View, fit, hint, stale
+from screens.panels.view import WIDE, Block, Key, View, empty, fit, stale
 from screens.widgets import symbols
 from screens.widgets.lines import Line, Piece, fill, left, line, right, rule, spark, width
 
@@ -22,7 +22,7 @@ def keys(view: View) -> list[Key]:
 def panel(view: View, cells: int, rows: int) -> list[Line]:
     """The rule with the names of the columns, and `rows` lines."""
     blocks = [Block((_row(view, each, cells),), (PANEL, each.job)) for each in view.snapshot.histories]
-    shown, hidden = fit(blocks or [hint("no jobs")], rows, cells, view.cursor)
+    shown, hidden = fit(blocks or [empty(view, Work.HISTORIES, "no jobs")], rows, cells, view.cursor)
     return [_header(view, cells, hidden), *shown]
 
 

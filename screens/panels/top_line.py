@@ -7,7 +7,7 @@ from itertools import product
 
 from opsconsole.core import humanize
 from opsconsole.service import confirmations, wording
-from opsconsole.service.snapshot import Finding, FindingKind, Outage, Severity
+from opsconsole.service.snapshot import Finding, FindingKind, Outage, Severity, Work
 from screens.panels import pauses
 from screens.panels.health import REMEDIES
 from screens.panels.view import View, stale
@@ -74,10 +74,13 @@ def _verdicts(view: View) -> list[tuple[symbols.Symbol, Line, str]]:
     snapshot = view.snapshot
     critical, warning = symbols.SEVERITY[Severity.CRITICAL], symbols.SEVERITY[Severity.WARNING]
     found: list[tuple[symbols.Symbol, Line, str]] = []
-    if snapshot.engine_problem:
+    is_leading = snapshot.leader is not None and snapshot.leader.is_me
+    is_found = any(finding.subject == Work.ENGINE for finding in snapshot.findings)
+    if snapshot.engine_problem and not is_leading and not is_found:
         found.append((critical, line("this process cannot lead: ", text(snapshot.engine_problem, limit=300)), ""))
     found += [_finding(view, finding) for finding in snapshot.findings]
-    if snapshot.leader is None and snapshot.store_outage is None and snapshot.jobs:
+    is_known = snapshot.store_outage is None and snapshot.why_unknown(Work.LEADER) is None
+    if snapshot.leader is None and is_known and snapshot.jobs:
         no_leader = (warning, line("no leader: no run starts until a process leads"), "")
         found.insert(sum(severity is critical for severity, *_ in found), no_leader)
     pause = pauses.of_all(snapshot.pauses, view.now)
@@ -92,7 +95,7 @@ def _verdicts(view: View) -> list[tuple[symbols.Symbol, Line, str]]:
 def _finding(view: View, finding: Finding) -> tuple[symbols.Symbol, Line, str]:
     ago = humanize.age(view.now - finding.since)
     sentence = text(wording.finding(finding, view.now), limit=300)
-    message = line(text(finding.subject, "strong", 80), " ", sentence, Piece(f" · {ago}", "quiet"))
+    message = line(text(wording.subject(finding), "strong", 80), " ", sentence, Piece(f" · {ago}", "quiet"))
     if finding.kind is FindingKind.UNREACHABLE:
         return symbols.SEVERITY[finding.severity], message, RECONNECTS
     return symbols.SEVERITY[finding.severity], message, REMEDIES[finding.remedy] if finding.remedy else ""
@@ -100,7 +103,7 @@ def _finding(view: View, finding: Finding) -> tuple[symbols.Symbol, Line, str]:
 
 def _leader(view: View, since: str) -> Piece:
     leader = view.snapshot.leader
-    if view.snapshot.store_outage is not None:
+    if view.snapshot.store_outage is not None or view.snapshot.why_unknown(Work.LEADER) is not None or stale(view):
         # The lease that was last read may have expired.
         return Piece("leader unknown", "warn")
     if leader is None:
@@ -118,7 +121,8 @@ def _services(view: View, form: str) -> Line:
         parts += [Piece(" · ", "quiet"), _service("data", snapshot.data_outage, form)]
     redis = snapshot.redis
     is_known = redis.outage is not None or redis.stats is not None
-    status = _service("redis", redis.outage, form) if is_known else Piece("redis unknown", "quiet")
+    unknown = Piece("redis unknown", "quiet" if redis.unknown is None else "warn")
+    status = _service("redis", redis.outage, form) if is_known else unknown
     parts += [Piece(" · ", "quiet"), status]
     return line(*parts, Piece(" · ", "quiet"), humanize.clock(view.now, seconds=True), " ")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from opsconsole.core import humanize
-from opsconsole.service.snapshot import JobCard
+from opsconsole.service.snapshot import JobCard, Work
 from screens.panels import pauses
-from screens.panels.view import WIDE, Block, View, fit, hint, stale
+from screens.panels.view import WIDE, Block, View, empty, fit, hint, stale
 from screens.widgets import symbols
 from screens.widgets.lines import Line, Piece, crop, ends, left, line, right, rule, text, width
 
@@ -18,7 +18,7 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
     if not blocks and view.snapshot.jobs:
         blocks = [hint("nothing is scheduled · t triggers a job")]
     blocks += [Block((_manual(view, card, cells),)) for card in manual]
-    shown, hidden = fit(blocks or [hint("no jobs")], rows, cells, None)
+    shown, hidden = fit(blocks or [empty(view, Work.JOBS, "no jobs")], rows, cells, None)
     return [rule("Next", cells, stale(view) or _note(view, hidden)), *shown]
 
 

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from opsconsole.authoring.run import RunState
 from opsconsole.core import humanize
-from opsconsole.service.snapshot import Pause, Run, Snapshot
+from opsconsole.service.snapshot import Pause, Run, Snapshot, Work
 from screens.panels import pauses
-from screens.widgets.lines import EMPTY, Line, Piece, fill, line
+from screens.widgets.lines import EMPTY, Line, Piece, fill, line, text
 
 Key = tuple[str, str]
 """A row that the cursor can stand on: its panel, and its subject (a run's number, a job's name, ...)."""
@@ -90,6 +90,16 @@ def stale(view: View) -> Line:
 def hint(sentence: str) -> Block:
     """What an empty panel shows: that it is empty, and what to do."""
     return Block((line("   ", Piece(sentence, "quiet")),))
+
+
+def empty(view: View, part: Work, sentence: str) -> Block:
+    """What a panel without rows shows: `sentence`, or that nothing is known."""
+    why = view.snapshot.why_unknown(part)
+    if why is not None:
+        return Block((line("   ", text(f"unknown: {why}", "warn", 300)),))
+    if view.snapshot.store_outage is not None:
+        return Block((line("   ", Piece("unknown while the store is unreachable", "warn")),))
+    return hint(sentence)
 
 
 def fit(blocks: Sequence[Block], rows: int, cells: int, cursor: Key | None) -> tuple[list[Line], int]:

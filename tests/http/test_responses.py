@@ -53,7 +53,7 @@ def test_readyz_succeeds_while_any_process_is_leading(place: Installation, clien
     without_leader = client.get("/readyz")
     with place.leading() as engine:
         eventually(lambda: engine.is_leading, "it is leading")
-        leading = client.get("/readyz")
+        leading, verbose = client.get("/readyz"), client.get("/readyz?verbose")
         place.service.use_engine(None)
         following = client.get("/readyz")
 
@@ -61,6 +61,9 @@ def test_readyz_succeeds_while_any_process_is_leading(place: Installation, clien
     assert error(without_leader)["message"] == "no process is leading yet"
     assert without_leader.headers["retry-after"] == "5"
     assert leading.json == {"success": True, "state": "leading", "store": "ok", "redis": "ok"}
+    assert verbose.json["lease_age_seconds"] is not None
+    assert {"engine", "lease", "event_relay"} <= verbose.json["loops"].keys()
+    assert all(loop["ok"] for loop in verbose.json["loops"].values())
     assert (following.status, following.json["state"]) == (200, "following")
 
 

@@ -285,7 +285,7 @@ def test_the_verdict_reports_a_missing_leader_and_a_process_that_cannot_lead() -
     assert "no leader: no run starts until a process leads" in plain([verdict(view_of(alone), 80)])
     assert "is overdue" in plain([verdict(view_of(replace(alone, findings=(samples.OVERDUE,))), 80)])
     assert "is overdue" not in plain([verdict(view_of(replace(alone, findings=(samples.FAILED,))), 80)])
-    broken = replace(samples.BUSY, engine_problem="the lease cannot be renewed")
+    broken = replace(alone, engine_problem="the lease cannot be renewed")
     assert "this process cannot lead: the lease cannot be renewed" in plain([verdict(view_of(broken), 80)])
 
 

@@ -6,9 +6,12 @@ import click
 
 from opsconsole.cli.commands import LazyGroup
 
-SUMMARIES = {"replay": "Publish the events since a time again."}
+SUMMARIES = {
+    "failed": "List the events that could not be published.",
+    "replay": "Publish the events since a time again.",
+}
 
 
 @click.group("events", cls=LazyGroup, package=__name__, summaries=SUMMARIES)
 def command() -> None:
-    """Publish events again."""
+    """List events that failed; publish events again."""

@@ -1,0 +1,42 @@
+"""`events failed`: the events that could not be published."""
+
+from __future__ import annotations
+
+import click
+
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import print_json, print_table, utc
+from opsconsole.cli.prompts import json_option
+from opsconsole.cli.session import open_service
+from opsconsole.core.humanize import local_time
+
+
+@click.command("failed")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The number of events.")
+@json_option
+@click.pass_obj
+def command(options: Options, limit: int, as_json: bool) -> None:
+    """List the events that could not be published, newest first.
+
+    They were set aside, so that those behind them are published. After you have corrected them in the table `events`,
+    publish them with `opsconsole events replay`.
+
+    \b
+    Examples:
+      opsconsole events failed
+      opsconsole events failed --json
+    """
+    with open_service(load_settings(options)) as service:
+        found = service.queries.failed_events(limit=limit)
+    if as_json:
+        print_json(
+            [
+                {"id": int(each.subject), "event": each.name, "since": utc(each.since), "reason": each.reason}
+                for each in found
+            ]
+        )
+    elif found:
+        rows = [(each.subject, each.name, local_time(each.since, "UTC"), each.reason) for each in found]
+        print_table(("id", "event", "since", "reason"), rows)
+    else:
+        click.echo("no event has failed")

@@ -1,0 +1,71 @@
+"""What is wrong with work that is repeated for as long as a process lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Work(StrEnum):
+    """What is repeated."""
+
+    # what a Snapshot is made of
+    LEADER = "leader"
+    JOBS = "jobs"
+    LIVE_RUNS = "live_runs"
+    RECENT_RUNS = "recent_runs"
+    HISTORIES = "histories"
+    HEALTH = "health"
+    PAUSES = "pauses"
+    ATTACHED = "attached_consoles"
+    SET_ASIDE = "set_aside"
+    REDIS_FIGURES = "redis_figures"
+    # in every process
+    SAMPLER = "sampler"
+    PRESENCE = "presence"
+    HTTP = "http_server"
+    REDIS_KEEPER = "embedded_redis"
+    ENGINE = "engine"
+    # in the leader
+    LEASE = "lease"
+    SCHEDULE = "schedule"
+    COMMANDS = "commands"
+    BACKFILLS = "backfills"
+    ADMISSION = "admission"
+    AUDIT_SEAL = "audit_seal"
+    BACKGROUND_COMMANDS = "background_commands"
+    STALENESS_CHECKS = "staleness_checks"
+    EVENT_RELAY = "event_relay"
+
+
+class Fault(StrEnum):
+    """What is wrong with repeated work."""
+
+    FAILING = "failing"
+    UNKNOWN = "unknown"  # it cannot be read
+    STALLED = "stalled"  # a step does not return
+    ENDED = "ended"  # its thread no longer exists
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Repeated work that is not done. `reason` is why it failed last; `dependency` is what it could not reach."""
+
+    work: str
+    fault: Fault
+    since: datetime
+    reason: str = ""
+    dependency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How repeated work is doing: seconds since it last succeeded (None if it never has) and since it last made any
+    progress, and what is wrong.
+    """
+
+    work: str
+    succeeded_seconds: float | None
+    progress_seconds: float
+    problem: Problem | None

@@ -1,0 +1,48 @@
+"""The process that leads, as far as its lease proves it."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+from opsconsole.core.database import Connection
+from opsconsole.leader.lease import identity, is_dead
+from opsconsole.rules.leadership import Lease
+from opsconsole.service.snapshot import Leader
+from opsconsole.store import lease as leases
+
+UNRENEWED = timedelta(minutes=1)
+"""A lease that this process sees for the first time counts as expired when it was last renewed so long ago. The clocks
+of two machines differ, so that less proves nothing; afterwards the steady clock of this process decides."""
+SLACK_SECONDS = 1.0
+
+
+class LeaseWatch:
+    """Reads the lease again and again, and notices when it is no longer renewed."""
+
+    def __init__(self, host: str, *, seconds: float) -> None:
+        self._me = identity(host, "")
+        self._seconds = seconds
+        self._seen: tuple[tuple[int, int], float] | None = None
+
+    def leader(self, db: Connection, own: str | None, now: datetime) -> Leader | None:
+        """The holder of the lease; None when there is none, it has died, or the lease has expired. `own` is this
+        process's name in the lease.
+        """
+        lease = leases.read(db)
+        if lease is None or lease.holder is None or lease.since is None:
+            return None
+        holder = lease.holder
+        is_me = holder.owner == own
+        if not is_me and (self._has_expired(lease, now) or is_dead(holder, self._me)):
+            return None
+        return Leader(is_me, holder.who, holder.host, holder.pid, lease.since, lease.renewed_at, lease.problems)
+
+    def _has_expired(self, lease: Lease, now: datetime) -> bool:
+        beat, at = (lease.token, lease.beat), time.monotonic()
+        if self._seen is None:
+            long_ago = lease.renewed_at is not None and now - lease.renewed_at > UNRENEWED
+            self._seen = beat, float("-inf") if long_ago else at
+        elif self._seen[0] != beat:
+            self._seen = beat, at
+        return at - self._seen[1] > self._seconds + SLACK_SECONDS

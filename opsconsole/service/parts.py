@@ -1,0 +1,118 @@
+"""The parts of a Snapshot that come from the store: one that cannot be read does not hide the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from opsconsole.core.database import Connection
+from opsconsole.core.humanize import words
+from opsconsole.core.problems import Fault, Problem, Work
+from opsconsole.core.supervision import describe, is_outage, log_failure
+from opsconsole.rules.health import Finding, FindingKind, Severity, findings
+from opsconsole.service import runs as run_views
+from opsconsole.service.backend import Backend
+from opsconsole.service.snapshot import Snapshot
+from opsconsole.store import pauses, presence, runs, set_aside
+from opsconsole.store.set_aside import Kind
+
+RECENT = 20
+
+Part = Callable[[Backend, Connection, Snapshot, datetime], dict[str, Any]]
+"""Reads new values for fields of the Snapshot so far."""
+
+
+def read(backend: Backend, before: Snapshot, known: tuple[Problem, ...], now: datetime) -> Snapshot:
+    """A Snapshot with what the store has now, and the previous values of the parts that cannot be read. `known` are
+    those that could not be read the last time. Raises SQLAlchemyError when the store is unreachable.
+    """
+    try:
+        with backend.store.reading() as db:
+            snapshot = before
+            for part in PARTS.values():
+                snapshot = replace(snapshot, **part(backend, db, snapshot, now))
+            return snapshot
+    except Exception as error:
+        if is_outage(error):
+            raise
+    return _read_each(backend, before, {problem.work: problem for problem in known}, now)
+
+
+def _read_each(backend: Backend, snapshot: Snapshot, known: dict[str, Problem], now: datetime) -> Snapshot:
+    """Reads each part in its own transaction: PostgreSQL ends one with the first error."""
+    unknown: list[Problem] = []
+    for work, part in PARTS.items():
+        try:
+            with backend.store.reading() as db:
+                snapshot = replace(snapshot, **part(backend, db, snapshot, now))
+        except Exception as error:
+            if is_outage(error) or len(unknown) == len(PARTS) - 1:
+                raise
+            if work not in known:
+                log_failure(f"reading the {words(work)}", error)
+            since = known[work].since if work in known else now
+            unknown.append(Problem(work, Fault.UNKNOWN, since, describe(error)[0]))
+    return replace(snapshot, unknown=tuple(unknown))
+
+
+def _leader(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
+    return {"leader": backend.lease_watch.leader(db, backend.owner, now)}
+
+
+def _jobs(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
+    return {"jobs": run_views.cards(db, backend.catalog, now)}
+
+
+def _live_runs(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
+    return {"live": run_views.live(db, backend.catalog, now)}
+
+
+def _recent_runs(_backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:
+    """The newest runs; when they have changed, the histories of the jobs are read again."""
+    recent = tuple(runs.newest(db, limit=RECENT))
+    is_new_minute = so_far.histories_at is None or now.minute != so_far.histories_at.minute
+    return {"recent": recent} | ({"histories_at": None} if recent != so_far.recent or is_new_minute else {})
+
+
+def _histories(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:
+    if so_far.histories_at is not None and so_far.histories:
+        return {}
+    return {"histories": run_views.histories(db, backend.catalog, now), "histories_at": now}
+
+
+def _health(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:
+    return {"job_findings": findings(run_views.job_facts(db, backend.catalog, so_far.histories, now), {}, now)}
+
+
+def _pauses(_backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
+    return {"pauses": tuple(pauses.in_force(db, now))}
+
+
+def _attached(_backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
+    return {"attached": tuple(presence.attached(db, now))}
+
+
+def _set_aside(_backend: Backend, db: Connection, _so_far: Snapshot, _now: datetime) -> dict[str, Any]:
+    found = []
+    for kind, count in set_aside.counts(db).items():
+        (newest,) = set_aside.newest(db, kind, limit=1)
+        subject = f"event {newest.subject} ({newest.name})" if kind is Kind.EVENT else f"the check of {newest.name}"
+        found.append(
+            Finding(Severity.WARNING, FindingKind.SET_ASIDE, subject, newest.since, reason=newest.reason, count=count)
+        )
+    return {"set_aside": tuple(found)}
+
+
+PARTS: dict[Work, Part] = {
+    Work.LEADER: _leader,
+    Work.JOBS: _jobs,
+    Work.LIVE_RUNS: _live_runs,
+    Work.RECENT_RUNS: _recent_runs,
+    Work.HISTORIES: _histories,
+    Work.HEALTH: _health,
+    Work.PAUSES: _pauses,
+    Work.ATTACHED: _attached,
+    Work.SET_ASIDE: _set_aside,
+}

@@ -1,0 +1,127 @@
+"""Reads the keyboard: whatever a terminal sends, the next key still counts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import time
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from threading import Event
+
+from textual import events
+from textual.message import Message
+
+from screens.textual_private import XTermParser
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = 4096
+POLL_SECONDS = 0.1
+PASTE_SECONDS = 1.0
+"""A paste of which nothing more arrives for this long has ended, although its end was not sent."""
+PASTE_CHARACTERS = 100_000
+"""The rest of a longer paste is dropped: no field takes so much."""
+MAX_COLUMNS, MAX_ROWS = 1000, 500
+"""A larger size is an error of the terminal, and would take gigabytes to draw."""
+
+ESCAPE, START, END = "\x1b", "\x1b[200~", "\x1b[201~"
+
+
+class PasteLimiter:
+    """Passes characters on, and limits pastes: in size, in time, and to text. Without it, an escape character in a
+    paste would make keys of what follows, and an unfinished paste would swallow every key.
+    """
+
+    def __init__(self) -> None:
+        self._pending = ""
+        self._room: int | None = None
+        self._last = 0.0
+
+    def feed(self, data: str, now: float) -> str:
+        """The characters to parse."""
+        self._last = now
+        data, self._pending = self._pending + data, ""
+        parts: list[str] = []
+        while data:
+            if self._room is None:
+                before, start, data = data.partition(START)
+                parts += [before, start]
+                self._room = PASTE_CHARACTERS if start else None
+                continue
+            text, end, rest = data.partition(END)
+            if not end:  # its end may have arrived in part
+                text, self._pending = _split(text)
+            parts.append(text.replace(ESCAPE, "")[: self._room])
+            self._room = max(0, self._room - len(text))
+            if end:
+                parts.append(end)
+                self._room = None
+            data = rest
+        return "".join(parts)
+
+    def tick(self, now: float) -> str:
+        """The end of a paste that was not finished, once it is due."""
+        if self._room is None or now - self._last < PASTE_SECONDS:
+            return ""
+        self._room, self._pending = None, ""
+        return END
+
+
+def _split(text: str) -> tuple[str, str]:
+    """A text, and what may be the start of the end of a paste."""
+    for length in range(min(len(END) - 1, len(text)), 0, -1):
+        if END.startswith(text[-length:]):
+            return text[:-length], text[-length:]
+    return text, ""
+
+
+class Keyboard:
+    """The keys and other messages of a terminal, from the bytes that it sends."""
+
+    def __init__(self) -> None:
+        self._decoder = getincrementaldecoder("utf-8")(errors="replace")
+        self._pastes = PasteLimiter()
+        self._parser = XTermParser()
+
+    def feed(self, data: bytes, now: float) -> Iterator[Message]:
+        """The messages of these bytes."""
+        yield from self._parse(self._pastes.feed(self._decoder.decode(data), now))
+
+    def tick(self, now: float) -> Iterator[Message]:
+        """Messages that became due: of an escape key, or of a paste that was not finished."""
+        yield from self._parse(self._pastes.tick(now))
+        yield from self._guarded(self._parser.tick)
+
+    def _parse(self, text: str) -> Iterator[Message]:
+        # One at a time: a sequence that the parser cannot take must not take the keys behind it along.
+        for character in text:
+            yield from self._guarded(partial(self._parser.feed, character))
+
+    def _guarded(self, parse: Callable[[], Iterable[Message]]) -> Iterator[Message]:
+        try:
+            yield from [message for message in parse() if is_sane(message)]
+        except Exception:
+            log.warning("the terminal sent a sequence that cannot be read", exc_info=True)
+            self._parser = XTermParser()  # after an exception it reads nothing more
+
+
+def is_sane(message: Message) -> bool:
+    """Whether a message can be handled: not a size that nobody can draw."""
+    if not isinstance(message, events.Resize):
+        return True
+    return 0 < message.size.width <= MAX_COLUMNS and 0 < message.size.height <= MAX_ROWS
+
+
+def read_keys(file: int, ended: Event, process: Callable[[Message], None]) -> None:
+    """Reads until `ended`. Raises OSError when the terminal is closed."""
+    keyboard = Keyboard()
+    with selectors.DefaultSelector() as selector:
+        selector.register(file, selectors.EVENT_READ)
+        while not ended.is_set():
+            data = os.read(file, READ_BYTES) if selector.select(POLL_SECONDS) else b""
+            for messages in (keyboard.feed(data, time.monotonic()) if data else (), keyboard.tick(time.monotonic())):
+                for message in messages:
+                    process(message)

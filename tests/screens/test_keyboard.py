@@ -1,0 +1,116 @@
+"""The keyboard: whatever a terminal sends, the next key still counts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from textual import events
+
+from screens.keyboard import END, PASTE_CHARACTERS, PASTE_SECONDS, START, Keyboard
+
+SEQUENCES = {
+    "not UTF-8": b"\xff",
+    "half a character": b"\xe2\x82",
+    "an overlong character": b"\xc0\x80",
+    "a surrogate": b"\xed\xa0\x80",
+    "Latin-1": "\u00e9".encode("latin-1"),
+    "NUL": b"\x00",
+    "an escape": b"\x1b",
+    "half a sequence": b"\x1b[",
+    "a sequence without an end": b"\x1b[1;2;3;4;5;6;7;8;9;10;11;12;13;14;15;16;17",
+    "a code point that does not exist": b"\x1b[99999999u",
+    "a negative code point": b"\x1b[1114112;2u",
+    "a modifier with a colon": b"\x1b[97;1:3u",
+    "a key with a colon": b"\x1b[97:65;2u",
+    "text with a code point that does not exist": b"\x1b[97;2;99999999u",
+    "a size of nothing": b"\x1b[48;0;0;0;0t",
+    "a huge size": b"\x1b[48;99999;99999;9;9t",
+    "a mouse beside a size of nothing": b"\x1b[48;0;0;0;0t\x1b[<0;5;5M",
+    "a mouse of no pixels": b"\x1b[48;24;80;0;0t\x1b[<0;5;5M",
+    "half a mouse": b"\x1b[M",
+    "a mouse far away": b"\x1b[<0;99999999999999999;1M",
+    "a mode report": b"\x1b[?2026;9$y",
+    "a device control string": b"\x1bP+q544e\x1b\\",
+    "an unfinished command to the terminal": b"\x1b]0;title",
+}
+
+
+def keys(keyboard: Keyboard, data: bytes, at: float) -> list[str]:
+    return [message.key for message in keyboard.feed(data, at) if isinstance(message, events.Key)]
+
+
+def later(keyboard: Keyboard, at: float) -> None:
+    """What becomes due when nothing is pressed for a while."""
+    keyboard._parser._timeout_time = 0.0 if keyboard._parser._timeout_time is not None else None
+    list(keyboard.tick(at))
+
+
+@pytest.mark.parametrize("sent", SEQUENCES.values(), ids=SEQUENCES.keys())
+def test_the_key_after_any_sequence_counts(sent: bytes) -> None:
+    keyboard = Keyboard()
+
+    list(keyboard.feed(sent, 0.0))
+    later(keyboard, 0.1)
+
+    assert keys(keyboard, b"q", 0.2)[-1:] == ["q"]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_key_after_random_bytes_counts(seed: int) -> None:
+    rng, keyboard = random.Random(seed), Keyboard()
+
+    for _ in range(20):
+        list(keyboard.feed(rng.randbytes(rng.randint(1, 200)), 0.0))
+        starts = (b"\x1b[", b"\x1b[<", b"\x1b[48;", b"\x1b[200~", b"\x1b[M", b"\x1bO")
+        list(keyboard.feed(rng.choice(starts) + bytes(rng.choices(b"0123456789;:<mMtu~R", k=12)), 0.0))
+    later(keyboard, 2 * PASTE_SECONDS)
+    later(keyboard, 2 * PASTE_SECONDS)
+
+    assert keys(keyboard, b"q", 3 * PASTE_SECONDS)[-1:] == ["q"]
+
+
+def pastes(messages: Iterator[object]) -> list[str]:
+    return [message.text for message in messages if isinstance(message, events.Paste)]
+
+
+def test_a_paste_arrives_whole_however_it_is_cut() -> None:
+    sent = f"{START}one two{END}q".encode()
+
+    for cut in range(1, len(sent)):
+        keyboard = Keyboard()
+        found = [*keyboard.feed(sent[:cut], 0.0), *keyboard.feed(sent[cut:], 0.1)]
+
+        assert pastes(iter(found)) == ["one two"]
+        assert [message.key for message in found if isinstance(message, events.Key)] == ["q"]
+
+
+def test_an_unfinished_paste_ends_when_nothing_more_arrives() -> None:
+    keyboard = Keyboard()
+    list(keyboard.feed(START.encode() + b"abc", 0.0))
+
+    assert keys(keyboard, b"q", 0.5) == [], "it is text of the paste"
+
+    assert pastes(keyboard.tick(0.5 + PASTE_SECONDS)) == ["abcq"]
+    assert keys(keyboard, b"q", 3.0) == ["q"]
+
+
+def test_what_is_pasted_presses_no_key() -> None:
+    keyboard = Keyboard()
+
+    found = list(keyboard.feed(f"{START}a\x1bq\x1b[Bt{END}".encode() + b"x", 0.0))
+
+    assert [message.key for message in found if isinstance(message, events.Key)] == ["x"]
+    assert pastes(iter(found)) == ["aq[Bt"]
+
+
+def test_a_paste_without_end_takes_no_more_memory_than_a_field_could() -> None:
+    keyboard = Keyboard()
+    list(keyboard.feed(START.encode(), 0.0))
+    for _ in range(50):
+        list(keyboard.feed(b"x" * 10_000, 0.0))
+    found = list(keyboard.feed(END.encode() + b"q", 0.0))
+
+    assert [len(text) for text in pastes(iter(found))] == [PASTE_CHARACTERS]
+    assert [message.key for message in found if isinstance(message, events.Key)] == ["q"]
