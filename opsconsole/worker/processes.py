@@ -209,9 +209,9 @@ class Processes:
             results += answers
         results += worker.lost()
         self._forget(worker)
-        why, message = worker.end_reason or (Lost.WORKER_DIED, worker.how_it_ended)
+        why, message = worker.end_reason or (Lost.WORKER_DIED, f"its worker {worker.how_it_ended}")
         if why is not Lost.STOPPED:
-            log.warning("worker process %s is replaced: %s", worker.process.pid, message)
+            log.warning("worker process %s %s (%s)", worker.process.pid, worker.how_it_ended, message)
             if not worker.ready:
                 self._record_failed_start(worker.problem or message)
         return results

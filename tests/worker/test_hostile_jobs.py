@@ -30,7 +30,7 @@ CAUSES = {
     "crashes": "its worker was ended by SIGSEGV",
     "loops": "it took longer than 0.5 s",
     "stops": "it took longer than 0.5 s",
-    "interrupts": "its worker ended with exit code 1",
+    "interrupts": "its worker was ended by SIGINT",
     "closes": "its worker closed the pipe for its result",
     "answers": "its worker sent something that is not its result",
     "floods": "its worker sent more than 16 MB in one answer",
