@@ -51,7 +51,7 @@ def test_tls_of_the_server_itself(program: Path, tmp_path: Path) -> None:
         with closing(Cache(f"{url}&ssl_certfile={own}&ssl_keyfile={own_key}")) as cache:
             assert cache.replace(DAY_ATTEMPTS, {"asha": b"[]"}, by="user", date=DAY) == {}
 
-    assert reasons[0] == "it requires a client certificate; give ssl_certfile and ssl_keyfile"
+    assert "client certificate" in reasons[0]
     assert reasons[1] in ("it expects TLS; write rediss:// in the URL", "the connection was refused or closed")
 
 
@@ -88,10 +88,11 @@ def sentinels(folder: Path, program: Path, primary: RedisServer) -> Iterator[lis
 
 def _told(sentinel: RedisServer, field: str) -> int:
     """A figure of the primary that a Sentinel watches."""
-    return int(sentinel.call("SENTINEL", "MASTER", "main")[field])
+    told = sentinel.call("SENTINEL", "MASTER", "main")
+    return int(dict(zip(told[::2], told[1::2], strict=True))[field.encode()])
 
 
-def test_real_sentinels_move_the_primary_while_a_run_is_active(
+def test_a_run_succeeds_after_real_sentinels_moved_the_primary(
     program: Path, installing: Installing, tmp_path: Path
 ) -> None:
     with (

@@ -14,7 +14,7 @@ from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import Counts, RunState
 from opsconsole.calendar.windows import Window
 from opsconsole.core import humanize
-from opsconsole.service.snapshot import Finding, FindingKind, Outage, Progress, Severity, Snapshot
+from opsconsole.service.snapshot import Finding, FindingKind, Outage, Progress, RedisStats, Severity, Snapshot
 from screens.panels import cursor, dashboard, health, pauses, questions, redis, running, success, upcoming
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Block, View, fit
@@ -271,6 +271,35 @@ def test_redis_without_a_limit_without_reads_and_unknown() -> None:
     assert "no figures yet" in plain(redis.panel(view_of(replace(samples.BUSY, redis=nothing)), 80, 1))
     unreachable = replace(nothing, outage=Outage(samples.NOW, "refused"))
     assert "reconnects automatically" in plain(redis.panel(view_of(replace(samples.BUSY, redis=unreachable)), 80, 1))
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_figures_of_redis_that_its_user_may_not_read_say_why(rows: int) -> None:
+    few = RedisStats(ping_ms=0.3, keys=7, denied=("INFO",))
+    none = RedisStats(ping_ms=0.3, denied=("INFO", "DBSIZE"))
+
+    with_keys, without = (
+        plain(redis.panel(view_of(replace(samples.BUSY, redis=replace(samples.BUSY.redis, stats=stats))), 100, rows))
+        for stats in (few, none)
+    )
+
+    assert "unknown: the Redis user may not run INFO" in with_keys
+    assert "7" in with_keys
+    assert "unknown: the Redis user may not run INFO and DBSIZE" in without
+    assert "ping 0.3 ms" in without
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_figures_of_redis_that_the_server_does_not_have_are_left_open(rows: int) -> None:
+    partly = RedisStats(ping_ms=0.3, memory=54 * 1024 * 1024)
+
+    text = plain(
+        redis.panel(view_of(replace(samples.BUSY, redis=replace(samples.BUSY.redis, stats=partly))), 100, rows)
+    )
+
+    assert "limit unknown" in text
+    assert "? keys" in text
+    assert "? ops/s" in text
 
 
 def test_the_verdict_shows_the_worst_finding_and_its_remedy() -> None:
