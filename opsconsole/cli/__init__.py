@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import click
 from opsconsole import __version__
 from opsconsole.cli.commands import LazyGroup
 from opsconsole.cli.options import Options
+from opsconsole.cli.output import echo
 from opsconsole.cli.signals import install_handlers
 from opsconsole.core import bundle
 from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
@@ -92,28 +95,29 @@ def main() -> None:
     debug = "--debug" in sys.argv
     install_handlers()
     bundle.add_to_path()
+    _open_standard_streams()
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        echo("interrupted", err=True)
         sys.exit(130)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        click.echo(f"opsconsole: {_one_line(error)}", err=True)
+        echo(f"opsconsole: {_one_line(error)}", err=True)
         sys.exit(error.exit_code)
     except BadSettings as error:
         for problem in error.problems:
-            click.echo(f"opsconsole: {problem}", err=True)
+            echo(f"opsconsole: {problem}", err=True)
         sys.exit(error.exit_code)
     except OpsconsoleError as error:
         if debug:
             raise
         hint = URL_HINTS.get(error.dependency, "") if type(error) is Unavailable else ""
-        click.echo(f"opsconsole: {error.sentence}{hint}", err=True)
+        echo(f"opsconsole: {error.sentence}{hint}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of the output has closed it; an error message would have no reader either.
@@ -123,8 +127,24 @@ def main() -> None:
         if debug:
             raise
         message = f"{type(error).__name__}: {error}; add --debug before the command for the traceback"
-        click.echo(f"opsconsole: {message}", err=True)
+        echo(f"opsconsole: {message}", err=True)
         sys.exit(1)
+
+
+def _open_standard_streams() -> None:
+    """Opens the null device for standard streams that the caller closed, and lets every character be printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or os.fdopen(number, mode)
+        for number, (stream, mode) in enumerate(((sys.stdin, "r"), (sys.stdout, "w"), (sys.stderr, "w")))
+    )
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _one_line(error: click.ClickException) -> str:

@@ -7,10 +7,9 @@ from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-import click
 import msgspec
 
-from opsconsole.cli.output import print_table, utc
+from opsconsole.cli.output import echo, print_table, utc
 from opsconsole.core.humanize import count, duration, words
 from opsconsole.rules.backfill import StepState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
@@ -32,24 +31,24 @@ _ONLY = {
 def print_plan(service: Service, number: int, *, each_window: bool) -> None:
     """Prints what a plan would run and skip and why, in ranges or window by window; warnings on standard error."""
     plan, steps = service.backfills.get(number), service.backfills.steps(number)
-    click.echo(f"plan {number}: {plan.since} to {plan.until}, {_ONLY[plan.only]}")
+    echo(f"plan {number}: {plan.since} to {plan.until}, {_ONLY[plan.only]}")
     if each_window:
         print_steps(steps)
     else:
         for job in plan.jobs:
             own = [view.step for view in steps if view.step.job == job]
             to_run = sum(step.runs for step in own)
-            click.echo(f"{job}: {to_run:,} to run, {len(own) - to_run:,} to skip")
+            echo(f"{job}: {to_run:,} to run, {len(own) - to_run:,} to skip")
             for runs, some in groupby(own, key=lambda step: step.runs):
                 for line in ranges((step.window.label, words(step.reason)) for step in some):
-                    click.echo(f"  {'run ' if runs else 'skip'}  {line}")
+                    echo(f"  {'run ' if runs else 'skip'}  {line}")
     overwritten = sum(view.step.overwrites for view in steps)
     total = (
         f"{plan.to_run:,} to run, {len(steps) - plan.to_run:,} to skip; {count(plan.items, 'item')}{_estimate(plan)}"
     )
-    click.echo(f"{total}; overwrites {count(overwritten, 'window') if overwritten else 'nothing'}")
+    echo(f"{total}; overwrites {count(overwritten, 'window') if overwritten else 'nothing'}")
     for warning in service.backfills.warnings(number):
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
 
 
 def print_steps(steps: Sequence[StepView]) -> None:
@@ -73,7 +72,7 @@ def print_steps(steps: Sequence[StepView]) -> None:
 
 def print_result(ended: Backfill, steps: Sequence[StepView]) -> None:
     """Prints the result of a backfill, its unfinished windows, and how to run them."""
-    click.echo(summary(ended))
+    echo(summary(ended))
     undone = [view for view in steps if view.state not in (StepState.DONE, StepState.SKIPPED)]
     lines = [
         f"{job}  {line}"
@@ -81,13 +80,13 @@ def print_result(ended: Backfill, steps: Sequence[StepView]) -> None:
         for line in ranges((view.step.window.label, view.state) for view in undone if view.step.job == job)
     ]
     for line in lines[:MAX_RANGES]:
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     if len(lines) > MAX_RANGES:
-        click.echo(f"  and {count(len(lines) - MAX_RANGES, 'more range')}")
+        echo(f"  and {count(len(lines) - MAX_RANGES, 'more range')}")
     if undone:
         runs = [view.run for view in undone if view.run is not None]
         cause = f"`opsconsole show {runs[0]}` shows the cause, and " if runs else ""
-        click.echo(f"{cause}`opsconsole backfill resume {ended.id} --wait` runs the unfinished windows")
+        echo(f"{cause}`opsconsole backfill resume {ended.id} --wait` runs the unfinished windows")
 
 
 def summary(backfill: Backfill) -> str:

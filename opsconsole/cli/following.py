@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.cli.log_setup import log_to_file
+from opsconsole.cli.output import echo
 from opsconsole.cli.progress import bar
 from opsconsole.cli.session import create_engine
 from opsconsole.core.errors import Exit, OpsconsoleError, Refused
@@ -95,7 +94,7 @@ def follow_run(service: Service, number: int) -> Run:
 
 def print_waiting(command: int) -> None:
     """Prints on standard error that a command waits for a leader."""
-    click.echo(
+    echo(
         f"command {command} is waiting: no process is leading. A console or `opsconsole headless` will carry it out; "
         "with --wait, the command carries it out itself",
         err=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -16,6 +17,7 @@ from opsconsole.core.errors import BadSettings, NotPermitted, OpsconsoleError, U
 from opsconsole.core.settings import Secret, Settings, masked
 from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import find_server
+from opsconsole.http.listener import read_address
 from opsconsole.store import Store, data_tables, migrate
 
 
@@ -27,6 +29,8 @@ def find_problems(settings: Settings) -> list[str]:
         packs = catalog.load(settings.packs, settings.overrides, settings.options).packs
     except BadSettings as error:
         problems += error.problems
+    problems += _folder(settings)
+    problems += _address(settings)
     problems += _store(settings)
     problems += _data(settings, packs)
     problems += _redis_problems(settings)
@@ -63,6 +67,20 @@ def run_migrations(settings: Settings, *, with_data: bool) -> Iterator[str]:
     finally:
         store.close()
         data.close()
+
+
+def _folder(settings: Settings) -> Iterator[str]:
+    existing = next(path for path in (settings.folder, *settings.folder.parents) if path.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        yield f"the data folder {settings.folder} cannot be written; change its mode, or set XDG_DATA_HOME"
+
+
+def _address(settings: Settings) -> Iterator[str]:
+    if settings.http.bind:
+        try:
+            read_address(settings.http.bind)
+        except OpsconsoleError as error:
+            yield f"http.bind: {error.sentence}"
 
 
 def _store(settings: Settings) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from opsconsole.core.configuration import load
+from opsconsole.core.errors import BadConfiguration, BadSettings
 from opsconsole.core.settings import Role, Settings
 from opsconsole.core.trust import require_trusted
 
@@ -28,13 +29,33 @@ def load_settings(options: Options) -> Settings:
 
     Raises BadSettings.
     """
-    settings = load(options.config)
+    try:
+        settings = load(options.config)
+    except BadConfiguration as error:
+        raise BadSettings([*error.problems, *_problems_of_packs(error, options)]) from error
     if options.read_only:
         settings = replace(settings, actor=replace(settings.actor, role=Role.VIEWER))
     if settings.source is not None:
-        if not options.trust:
-            require_trusted(settings.source, settings.packs)
-        folder = str(settings.source.resolve().parent)
-        if folder not in sys.path:
-            sys.path.append(folder)
+        _import_from(settings.source, settings.packs, options)
     return settings
+
+
+def _import_from(source: Path, packs: tuple[str, ...], options: Options) -> None:
+    if not options.trust:
+        require_trusted(source, packs)
+    folder = str(source.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
+def _problems_of_packs(error: BadConfiguration, options: Options) -> list[str]:
+    """The problems of the jobs, too, so that one round shows everything."""
+    from opsconsole.authoring import catalog  # loads the packs
+
+    try:
+        if error.source is not None and error.source.exists():
+            _import_from(error.source, error.packs, options)
+        catalog.load(error.packs, error.overrides, error.options)
+    except BadSettings as more:
+        return more.problems
+    return []

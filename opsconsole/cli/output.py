@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from opsconsole.core.humanize import elapsed, rate
-from opsconsole.core.text import safe
+from opsconsole.core.text import printable, printable_json, safe
 
 if TYPE_CHECKING:
     from opsconsole.authoring.run import Run
@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 LONGEST_CELL = 200
 
 
+def echo(text: str | None = "", *, err: bool = False) -> None:
+    """Prints a text without anything in it that could control the terminal, whatever data it was made from."""
+    click.echo(printable(text or ""), err=err)
+
+
 def print_json(value: Any) -> None:
     """Prints a value as JSON."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    click.echo(printable_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
@@ -31,7 +36,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right:
     widths = [max(len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
     for row in [list(head), *cells]:
         padded = [cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(row)]
-        click.echo("  ".join(padded).rstrip())
+        echo("  ".join(padded).rstrip())
 
 
 def print_outcome(command: int, outcome: Outcome, *, as_json: bool) -> None:
@@ -39,7 +44,7 @@ def print_outcome(command: int, outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
         print_json({"command": command, "state": "done", "message": outcome.done})
     else:
-        click.echo(outcome.done)
+        echo(outcome.done)
 
 
 def utc(at: datetime | None) -> str | None:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from opsconsole.cli.output import echo
 from opsconsole.core.errors import Exit
 from opsconsole.core.times import BadTime, parse_duration, parse_future_time, parse_past_time
 
@@ -40,7 +41,7 @@ def require_yes(question: str, *, yes: bool) -> None:
 
 def abort() -> NoReturn:
     """Ends the command after an operator did not confirm it."""
-    click.echo("not confirmed; nothing was changed", err=True)
+    echo("not confirmed; nothing was changed", err=True)
     raise click.exceptions.Exit(Exit.FAILED)
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.inspection import why_unsupported
+from opsconsole.cli.output import echo
 from opsconsole.core.clock import now
 from opsconsole.core.database import Database, ErrorKind, error_kind, lacks_right, reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
@@ -124,7 +124,7 @@ def _redis(settings: Settings, supervisor: Supervisor, *, patient: bool, note: b
     server = EmbeddedRedis(settings.folder, max_memory=limits.max_memory, policy=limits.policy)
     if server.ensure() and note:
         message = "note: the embedded Redis and its keys end with this command; set REDIS_URL to keep them"
-        click.echo(message, err=True)
+        echo(message, err=True)
     keeper = Loop(
         Work.REDIS_KEEPER, lambda: _keep(server), seconds=CHECK_SECONDS, now=now, outage_seconds=CHECK_SECONDS
     )

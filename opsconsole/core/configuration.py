@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import socket
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
@@ -14,7 +16,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from opsconsole.core.errors import BadSettings
+from opsconsole.core.errors import BadConfiguration, BadSettings
 from opsconsole.core.settings import (
     EMBEDDED,
     Actor,
@@ -42,6 +44,11 @@ LEAST_WORKER_MB = 256
 """Less memory than this is not enough to load the packs."""
 ENTRY_POINTS = "opsconsole.packs"
 """The entry point group of packs in installed distributions."""
+EVICTION_POLICIES = (
+    "noeviction",
+    *(f"{keys}-{rule}" for keys in ("allkeys", "volatile") for rule in ("lru", "lfu", "random")),
+    "volatile-ttl",
+)
 SHORTEST_SECRET = 16
 """Characters of a CRON_SECRET that no warning is given for."""
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -84,7 +91,7 @@ def load(
     for name in sorted(set(raw) - pack_names):
         valid = ", ".join(sorted({*_SECTIONS, "jobs", *pack_names}))
         problems.append(f"[{name}] is not a section; the sections are {valid}")
-    home = folder or Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "opsconsole"
+    home = folder or data_home(env)
     engine, redis = sections["engine"], sections["redis"]
     if sections["console"].on_hangup not in ("stop", "continue"):
         problems.append(f"console.on_hangup is {sections['console'].on_hangup!r}; use stop or continue")
@@ -95,6 +102,10 @@ def load(
     if engine.worker_memory_mb and not engine.worker_memory_mb >= LEAST_WORKER_MB:
         least = f"use {LEAST_WORKER_MB} or more, or 0 for no limit"
         problems.append(f"engine.worker_memory_mb is {engine.worker_memory_mb}; {least}")
+    if redis.policy not in EVICTION_POLICIES:
+        problems.append(f"redis.policy is {redis.policy!r}; use one of {', '.join(EVICTION_POLICIES)}")
+    if not re.fullmatch(r"[1-9]\d{0,11}([kmg]b?)?", redis.max_memory, re.IGNORECASE):
+        problems.append(f"redis.max_memory is {redis.max_memory!r}; use a size such as 256mb")
     if not engine.lease_seconds > 0:
         problems.append(f"engine.lease_seconds is {engine.lease_seconds:g}; it must be more than 0")
     shared = env.get("DATABASE_URL") or EMBEDDED
@@ -102,8 +113,9 @@ def load(
     data = _database_url("data.url", sections["data"].url, shared, home / "data.db", problems)
     secret = _http_secret(env, problems)
     cache = _redis_url(redis.url if redis.url != EMBEDDED else env.get("REDIS_URL") or EMBEDDED, problems)
+    options = {name: value for name, value in raw.items() if name in pack_names}
     if problems:
-        raise BadSettings([f"{source}: {line}" if source else line for line in problems])
+        raise BadConfiguration(problems, source, (*packs, *extra), overrides, options)
     return Settings(
         folder=home,
         source=source,
@@ -122,7 +134,7 @@ def load(
         packs=(*packs, *extra),
         entry_points=entry_points,
         overrides=overrides,
-        options={name: value for name, value in raw.items() if name in pack_names},
+        options=options,
         warnings=tuple(_warnings(source, secret, (store, data, cache))),
     )
 
@@ -161,13 +173,29 @@ _EXPECTED = {
 
 def _find(env: Mapping[str, str]) -> Path | None:
     local = Path(FILE)
-    per_user = Path(env.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "opsconsole" / FILE
-    return next((path for path in (local, per_user) if path.is_file()), None)
+    per_user = [Path(env["XDG_CONFIG_HOME"])] if env.get("XDG_CONFIG_HOME") else [home / ".config" for home in _home()]
+    files = (local, *(folder / "opsconsole" / FILE for folder in per_user))
+    return next((path for path in files if path.is_file()), None)
+
+
+def _home() -> Iterator[Path]:
+    """The home of this user, if it has one: an account without an entry has none."""
+    with suppress(RuntimeError):
+        yield Path.home()
+
+
+def data_home(env: Mapping[str, str] | None = None) -> Path:
+    """The folder that contains the data folders of this user's installations. Raises BadSettings without a home."""
+    given = (environment() if env is None else env).get("XDG_DATA_HOME", "").strip()
+    home = Path(given) if given else next((home / ".local" / "share" for home in _home()), None)
+    if home is None:
+        raise BadSettings(["this user has no home folder; set XDG_DATA_HOME to a folder for the data"])
+    return home / "opsconsole"
 
 
 def _read(source: Path, problems: list[str]) -> dict[str, Any]:
     try:
-        return tomllib.loads(source.read_text(encoding="utf-8"))
+        return tomllib.loads(source.read_text(encoding="utf-8-sig"))
     except OSError as error:
         problems.append(f"cannot be read: {error.strerror}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

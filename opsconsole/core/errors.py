@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from pathlib import Path
+from typing import Any
 
 from opsconsole.core.text import snake_case
 
@@ -62,6 +65,23 @@ class BadSettings(OpsconsoleError):
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         super().__init__("; ".join(problems))
+
+
+class BadConfiguration(BadSettings):
+    """Problems of the configuration file and the environment. `source` is the file; `packs`, `overrides` and `options`
+    are what could be read, so that their problems can be reported as well.
+    """
+
+    def __init__(
+        self,
+        problems: list[str],
+        source: Path | None,
+        packs: tuple[str, ...],
+        overrides: Mapping[str, Any],
+        options: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self.source, self.packs, self.overrides, self.options = source, packs, overrides, options
+        super().__init__([f"{source}: {line}" if source else line for line in problems])
 
 
 class BadWindow(OpsconsoleError):

@@ -190,11 +190,6 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
-def data_home() -> Path:
-    """The folder that contains the data folders of this user's installations."""
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "opsconsole"
-
-
 def failpoint() -> str:
     """The fail point that a test sets for this process, see opsconsole.core.failpoints; empty otherwise."""
     return os.environ.get("FAILPOINT", "")

@@ -27,6 +27,21 @@ def safe(text: object, limit: int = 500) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def printable(text: str) -> str:
+    """`text` with control, bidi and invisible characters as escapes; its lines and tabs stay."""
+    return _UNSAFE.sub(lambda match: match[0] if match[0] in "\n\t" else _visible(match), text)
+
+
+def printable_json(document: str) -> str:
+    """A JSON document in which such characters, which can only be in strings, are escaped as JSON does it."""
+    return _UNSAFE.sub(lambda match: match[0] if match[0] in "\n\t" else _escaped(match), document)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    units = match.group().encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[n]:02x}{units[n + 1]:02x}" for n in range(0, len(units), 2))
+
+
 def snake_case(name: str) -> str:
     """`UniqueViolation` as `unique_violation`."""
     return _WORD_START.sub("_", name).lower()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import RunCli
@@ -28,3 +33,44 @@ def test_a_usage_error_is_one_line(cli: RunCli, arguments: tuple[str, ...], mess
     assert result.err.startswith("opsconsole: ")
     assert message in result.err
     assert result.err.count("\n") == 1
+
+
+def test_problems_of_the_configuration_and_of_the_jobs_are_listed_in_one_round(tmp_path: Path) -> None:
+    file = tmp_path / "opsconsole.toml"
+    file.write_text(
+        '[engine]\nexecutor = "threads"\n[http]\nbind = 5\n'
+        '[jobs]\npacks = ["jobs.attempts", "no.such.pack"]\n[jobs."attempts.cache_day"]\ncron = "61 * * * *"\n'
+    )
+
+    checked = opsconsole("--config", str(file), "check", folder=tmp_path)
+
+    lines = checked.stderr.splitlines()
+    assert checked.returncode == 78
+    parts = ["engine.executor", "http.bind", "no.such.pack", "61 * * * *"]
+    assert [part for part in parts if part not in checked.stderr] == []
+    assert all(line.startswith("opsconsole: ") for line in lines)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_failure(tmp_path: Path, closed: str) -> None:
+    program = f"{sys.executable} -m opsconsole next '0 3 * * *' {closed}"
+
+    ended = subprocess.run(["sh", "-c", program], capture_output=True, text=True, env=ENVIRON | {"HOME": str(tmp_path)})
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_latin_1_terminal_gets_escapes_instead_of_a_failure(tmp_path: Path) -> None:
+    checked = opsconsole("check", folder=tmp_path, PYTHONIOENCODING="latin-1", LC_ALL="C")
+
+    assert "UnicodeEncodeError" not in checked.stderr
+    assert "no problems" in checked.stdout
+
+
+ENVIRON = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def opsconsole(*arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "opsconsole", *arguments]
+    env = ENVIRON | {"HOME": str(folder), **environ}
+    return subprocess.run(command, capture_output=True, encoding="latin-1", cwd=folder, env=env)

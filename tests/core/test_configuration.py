@@ -221,6 +221,35 @@ def test_a_readable_file_with_a_password_and_a_short_secret_are_warnings(tmp_pat
     assert without.warnings == ()
 
 
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
+    assert read(tmp_path, "\ufeff[engine]\nworkers = 3\n").engine.workers == 3
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+
+    with pytest.raises(BadSettings, match="this user has no home folder; set XDG_DATA_HOME"):
+        load(environ={})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[redis]\npolicy = "lru"\n', "redis.policy is 'lru'; use one of noeviction, allkeys-lru"),
+        ('[redis]\nmax_memory = "lots"\n', "redis.max_memory is 'lots'; use a size such as 256mb"),
+        ('[redis]\nmax_memory = "0"\n', "redis.max_memory is '0'"),
+        ('[redis]\nmax_memory = "256mb --maxclients 1"\n', "redis.max_memory is '256mb --maxclients 1'"),
+    ],
+)
+def test_limits_of_the_embedded_redis_are_checked(tmp_path: Path, text: str, problem: str) -> None:
+    (found,) = problems(tmp_path, text)
+
+    assert found.startswith(problem)
+
+
 def test_a_secret_is_never_printed() -> None:
     secret = Secret(SECRET)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given, strategies as st
 
-from opsconsole.core.text import safe
+from opsconsole.core.text import printable, printable_json, safe
 
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
@@ -56,3 +57,20 @@ def test_ordinary_text_is_unchanged(text: str) -> None:
 )
 def test_unsafe_characters_are_escaped(text: object, shown: str) -> None:
     assert safe(text) == shown
+
+
+@given(st.one_of(anything, hostile))
+def test_printed_text_keeps_its_lines_and_cannot_control_the_terminal(text: str) -> None:
+    shown = printable(text)
+
+    assert shown.count("\n") == text.count("\n")
+    assert safe(shown.replace("\n", "").replace("\t", ""), 10_000) == shown.replace("\n", "").replace("\t", "")
+
+
+@given(st.recursive(st.one_of(st.text(max_size=20), hostile), lambda inner: st.lists(inner, max_size=4)))
+def test_printed_json_has_the_same_value_and_only_visible_characters(value: object) -> None:
+    document = json.dumps(value, ensure_ascii=False, indent=2)
+    shown = printable_json(document)
+
+    assert json.loads(shown) == value
+    assert safe(shown.replace("\n", ""), 100_000) == shown.replace("\n", "")

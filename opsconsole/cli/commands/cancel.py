@@ -8,7 +8,7 @@ from opsconsole.authoring.run import Run
 from opsconsole.cli.commands import Command
 from opsconsole.cli.following import ANSWER_SECONDS, NotEnded, leading, outcome_of, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json, run_document, run_sentence
+from opsconsole.cli.output import echo, print_json, run_document, run_sentence
 from opsconsole.cli.prompts import confirm, json_option, note_option, yes_option
 from opsconsole.cli.session import open_service
 from opsconsole.rules.actions import check_cancel
@@ -50,7 +50,7 @@ def command(options: Options, run_number: int, force: bool, wait: bool, note: st
             document = run_document(ended or service.queries.run(run_number))
             print_json({"command": number, "message": outcome.done, **document})
         else:
-            click.echo(run_sentence(ended) if ended else outcome.done)
+            echo(run_sentence(ended) if ended else outcome.done)
 
 
 def _progress(run: Run) -> str:

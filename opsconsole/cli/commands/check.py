@@ -8,7 +8,7 @@ import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json
+from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
 from opsconsole.core.errors import Exit
 from opsconsole.core.humanize import count
@@ -31,10 +31,10 @@ def command(options: Options, as_json: bool) -> None:
         print_json({"ok": not problems, "problems": problems, "notes": notes, "settings": settings.effective()})
     else:
         for name, value in settings.effective().items():
-            click.echo(f"{name:<22} {value}")
+            echo(f"{name:<22} {value}")
         for note in notes:
-            click.echo(f"· {note}")
+            echo(f"· {note}")
         for problem in problems:
-            click.echo(f"✗ {problem}")
-        click.echo(count(len(problems), "problem") if problems else "✓ no problems")
+            echo(f"✗ {problem}")
+        echo(count(len(problems), "problem") if problems else "✓ no problems")
     sys.exit(Exit.CONFIGURATION if problems else Exit.DONE)

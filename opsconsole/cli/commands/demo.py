@@ -11,9 +11,10 @@ from opsconsole.cli.commands import Command
 from opsconsole.cli.console import draw, require_terminal
 from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options
+from opsconsole.cli.output import echo
 from opsconsole.cli.session import open_service
-from opsconsole.core.configuration import load_embedded
-from opsconsole.core.settings import JobOverride, Settings, data_home
+from opsconsole.core.configuration import data_home, load_embedded
+from opsconsole.core.settings import JobOverride, Settings
 from opsconsole.core.trust import make_private
 
 SMALL_BATCHES = "attempts.update_performance"
@@ -49,4 +50,4 @@ def demo_settings(users: int) -> Settings:
 
 
 def _print(line: str) -> None:
-    click.echo(line, err=True)
+    echo(line, err=True)

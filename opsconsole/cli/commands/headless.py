@@ -19,6 +19,7 @@ from opsconsole.authoring import catalog
 from opsconsole.cli.commands import Command
 from opsconsole.cli.log_setup import JsonFormatter, log_to
 from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import echo
 from opsconsole.cli.session import create_engine, open_service
 from opsconsole.core.errors import BadSettings, Exit
 from opsconsole.core.settings import Settings
@@ -70,7 +71,7 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
         service.announce("headless")
         try:
             if no_standby and not _leads_within(engine, STANDBY_SECONDS):
-                click.echo("opsconsole: another process is leading; omit --no-standby to wait for its end", err=True)
+                echo("opsconsole: another process is leading; omit --no-standby to wait for its end", err=True)
                 sys.exit(Exit.NOT_LEADING)
             while True:
                 with suppress(Empty):

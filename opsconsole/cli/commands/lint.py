@@ -9,7 +9,7 @@ import click
 from opsconsole.authoring import catalog
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json, utc
+from opsconsole.cli.output import echo, print_json, utc
 from opsconsole.cli.prompts import json_option
 from opsconsole.core.clock import now
 from opsconsole.core.errors import Exit
@@ -37,6 +37,6 @@ def command(options: Options, as_json: bool) -> None:
         )
     else:
         for each in warnings:
-            click.echo(f"{each.job}: {each.message} [{each.rule}]")
-        click.echo(count(len(warnings), "warning") if warnings else "no warnings")
+            echo(f"{each.job}: {each.message} [{each.rule}]")
+        echo(count(len(warnings), "warning") if warnings else "no warnings")
     sys.exit(Exit.FAILED if warnings else Exit.DONE)

@@ -10,7 +10,7 @@ import msgspec
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json, utc
+from opsconsole.cli.output import echo, print_json, utc
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import count, timestamp
@@ -43,10 +43,10 @@ def command(options: Options, run_number: int, follow: bool, as_json: bool) -> N
         for line in _lines(service, run_number, follow=follow):
             printed += 1
             text = f"{timestamp(line.at, tz)}  {safe(line.line, LONGEST_LINE)}"
-            click.echo(msgspec.json.encode(_document(line)).decode() if as_json else text)
+            echo(msgspec.json.encode(_document(line)).decode() if as_json else text)
         dropped = service.queries.run(run_number).log_lines - printed
         if dropped > 0:
-            click.echo(f"{count(dropped, 'more line')} not kept", err=True)
+            echo(f"{count(dropped, 'more line')} not kept", err=True)
 
 
 def _stored(service: Service, run: int, after: int) -> Iterator[LogLine]:

@@ -6,6 +6,7 @@ import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import echo
 
 
 @click.command("migrate", cls=Command)
@@ -16,4 +17,4 @@ def command(options: Options, with_data: bool) -> None:
     from opsconsole.cli.installation import run_migrations  # loads SQLAlchemy
 
     for line in run_migrations(load_settings(options), with_data=with_data):
-        click.echo(line)
+        echo(line)

@@ -10,7 +10,7 @@ from opsconsole.authoring import catalog
 from opsconsole.calendar.cron import Cron, schedule, zone
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import in_zone, print_json, utc
+from opsconsole.cli.output import echo, in_zone, print_json, utc
 from opsconsole.cli.prompts import json_option, past_time
 from opsconsole.core.clock import now
 from opsconsole.core.humanize import relative_time
@@ -39,17 +39,17 @@ def command(options: Options, job_or_cron: str, tz: str | None, start: str | Non
         if as_json:
             print_json([])
         else:
-            click.echo(f"{job_or_cron} has no schedule; it runs only by hand: `opsconsole run {job_or_cron}`")
+            echo(f"{job_or_cron} has no schedule; it runs only by hand: `opsconsole run {job_or_cron}`")
         return
     at = now()
     scheduled = _after(cron, past_time("--from", start, zone(cron.tz), at) or at, limit)
     if as_json:
         print_json([{"utc": utc(due), "local": in_zone(due, cron.tz), "tz": cron.tz} for due in scheduled])
         return
-    click.echo(f"{cron.describe()} ({cron.tz})")
+    echo(f"{cron.describe()} ({cron.tz})")
     for due in scheduled:
         local = due.astimezone(zone(cron.tz))
-        click.echo(f"{local:%a %Y-%m-%d %H:%M %Z}   {utc(due)}   {relative_time(due, at)}")
+        echo(f"{local:%a %Y-%m-%d %H:%M %Z}   {utc(due)}   {relative_time(due, at)}")
 
 
 def _schedule(options: Options, job_or_cron: str, tz: str | None) -> Cron | None:

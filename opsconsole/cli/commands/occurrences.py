@@ -9,7 +9,7 @@ import click
 from opsconsole.authoring.occurrence import OccurrenceFilter, OccurrenceState
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import in_zone, print_json, print_table, utc
+from opsconsole.cli.output import echo, in_zone, print_json, print_table, utc
 from opsconsole.cli.prompts import check_order, json_option, past_time
 from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
@@ -71,7 +71,7 @@ def command(
         )
         return
     if not result.totals:
-        click.echo("no scheduled times are recorded for this selection; `opsconsole jobs` shows the next ones")
+        echo("no scheduled times are recorded for this selection; `opsconsole jobs` shows the next ones")
         return
     if not summary:
         _print_rows(result.rows)
@@ -104,7 +104,7 @@ def _print_rows(rows: tuple[OccurrenceRow, ...]) -> None:
         ],
         right=(0, 5, 6, 7, 8),
     )
-    click.echo()
+    echo()
 
 
 def _scheduled(row: OccurrenceRow) -> str:

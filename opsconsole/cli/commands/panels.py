@@ -9,7 +9,7 @@ import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json, print_table
+from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.errors import Exit
@@ -55,19 +55,19 @@ def command(options: Options, pack: str | None, as_json: bool) -> None:
     else:
         for number, panel in enumerate(panels):
             if number:
-                click.echo()
+                echo()
             _print_panel(panel)
     if any(panel.failed for panel in panels):
         sys.exit(Exit.FAILED)
 
 
 def _print_panel(panel: PanelView) -> None:
-    click.echo(f"{panel.pack}: {panel.title}")
+    echo(f"{panel.pack}: {panel.title}")
     if panel.content.message:
-        click.echo(panel.content.message)
+        echo(panel.content.message)
     if panel.content.facts:
         width = max(len(name) for name, _ in panel.content.facts)
         for name, value in panel.content.facts:
-            click.echo(f"  {name.ljust(width)}  {value}")
+            echo(f"  {name.ljust(width)}  {value}")
     if panel.content.columns:
         print_table(panel.content.columns, panel.content.rows)

@@ -12,7 +12,7 @@ from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.run import follow
 from opsconsole.cli.following import exit_code, follow_run, leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json, print_table, run_document, run_sentence
+from opsconsole.cli.output import echo, print_json, print_table, run_document, run_sentence
 from opsconsole.cli.prompts import (
     check_order,
     dry_run_option,
@@ -84,7 +84,7 @@ def command(
             if as_json:
                 print_json({"run": run_number, "items": items})
             else:
-                click.echo(f"would retry {count(items, 'item')} of run {run_number}")
+                echo(f"would retry {count(items, 'item')} of run {run_number}")
         elif run_number is not None:
             follow(service, service.commands.retry(run_number, everything=everything), wait=wait, as_json=as_json)
         else:
@@ -118,7 +118,7 @@ def _print_matching(service: Service, matching: RunFilter, *, everything: bool, 
             ],
             right=(0, 4),
         )
-    click.echo(f"would retry {_amount(runs, everything=everything)}")
+    echo(f"would retry {_amount(runs, everything=everything)}")
 
 
 def _retry_matching(
@@ -144,16 +144,16 @@ def _retry_matching(
         documents = [run_document(service.queries.run(run)) for run in outcome.runs] if outcome else []
         print_json({"command": number, "state": "done" if outcome else "requested", "runs": documents})
     elif outcome is not None:
-        click.echo(f"{outcome.done}; `opsconsole runs` shows their progress")
+        echo(f"{outcome.done}; `opsconsole runs` shows their progress")
 
 
 def _print_ended(ended: list[Run]) -> None:
     bad = [run for run in ended if run.state is not RunState.SUCCEEDED]
     for run in ended if len(ended) <= MAX_LISTED else bad[:MAX_LISTED]:
-        click.echo(run_sentence(run))
+        echo(run_sentence(run))
     if len(ended) > 1:
         ok, failed = sum(run.counts.ok for run in ended), sum(run.counts.failed for run in ended)
-        click.echo(f"{len(ended) - len(bad):,} of {count(len(ended), 'run')} succeeded: {ok:,} ok, {failed:,} failed")
+        echo(f"{len(ended) - len(bad):,} of {count(len(ended), 'run')} succeeded: {ok:,} ok, {failed:,} failed")
 
 
 def _amount(runs: list[Run], *, everything: bool) -> str:

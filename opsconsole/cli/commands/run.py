@@ -11,7 +11,7 @@ from opsconsole.authoring.run import Selection
 from opsconsole.cli.commands import Command
 from opsconsole.cli.following import exit_code, follow_run, leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json, run_document, run_sentence
+from opsconsole.cli.output import echo, print_json, run_document, run_sentence
 from opsconsole.cli.prompts import dry_run_option, json_option, wait_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import count
@@ -48,7 +48,7 @@ def command(
                 print_json({"job": preview.job, "window": preview.window.label, "items": preview.items})
             else:
                 what = f"{preview.job} for {preview.window.label} ({preview.tz})"
-                click.echo(f"would run {what}: {count(preview.items, 'item')}")
+                echo(f"would run {what}: {count(preview.items, 'item')}")
             return
         follow(service, service.commands.trigger(job, day, only=selection), wait=wait, as_json=as_json)
 
@@ -63,7 +63,7 @@ def follow(service: Service, number: int, *, wait: bool, as_json: bool) -> None:
         if as_json:
             print_json(run_document(ended))
         else:
-            click.echo(run_sentence(ended))
+            echo(run_sentence(ended))
         sys.exit(exit_code([ended]))
     outcome = outcome_of(service, number)
     if outcome is None or outcome.run is None:
@@ -73,4 +73,4 @@ def follow(service: Service, number: int, *, wait: bool, as_json: bool) -> None:
     elif as_json:
         print_json(run_document(service.queries.run(outcome.run)))
     else:
-        click.echo(f"run {outcome.run} is queued; `opsconsole show {outcome.run}` shows its progress")
+        echo(f"run {outcome.run} is queued; `opsconsole show {outcome.run}` shows its progress")

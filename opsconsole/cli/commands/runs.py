@@ -7,7 +7,7 @@ import click
 from opsconsole.authoring.run import RunState, Trigger
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json, print_table, run_document
+from opsconsole.cli.output import echo, print_json, print_table, run_document
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import elapsed, timestamp
@@ -34,7 +34,7 @@ def command(options: Options, job: str | None, states: tuple[str, ...], limit: i
         return
     if not runs:
         filtered = job is not None or bool(states)
-        click.echo("no runs match" if filtered else "no runs yet; start one with `opsconsole run JOB --wait`")
+        echo("no runs match" if filtered else "no runs yet; start one with `opsconsole run JOB --wait`")
         return
     print_table(
         ("RUN", "JOB", "WINDOW", "STATE", "BY", "OK", "FAILED", "OF", "TOOK", "STARTED"),

@@ -11,7 +11,7 @@ from opsconsole.authoring.run import Run, Stop, Trigger
 from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.logs import LONGEST_LINE
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json, run_document, run_sentence, utc
+from opsconsole.cli.output import echo, print_json, run_document, run_sentence, utc
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import count, timestamp
@@ -40,23 +40,23 @@ def _print_page(page: RunPage) -> None:
     run, tz = page.progress.run, page.progress.tz
     how = f" ({run.trigger})" if run.trigger in (Trigger.RETRY, Trigger.BACKFILL) else ""
     by = "the schedule" if run.trigger is Trigger.SCHEDULE else f"{run.requested_by}{how}"
-    click.echo(run_sentence(run))
-    click.echo(f"requested by {by}, data as of {timestamp(run.as_of, tz)}, {_attempt(run)}")
+    echo(run_sentence(run))
+    echo(f"requested by {by}, data as of {timestamp(run.as_of, tz)}, {_attempt(run)}")
     if page.progress.waits:
-        click.echo(f"waiting for {wording.wait(page.progress.waits)}")
+        echo(f"waiting for {wording.wait(page.progress.waits)}")
     if run.stop:
         end = "" if run.ended_at else f"; forced at {timestamp(run.stop.force_at, tz)}"
-        click.echo(f"stop requested {timestamp(run.stop.at, tz)}: {safe(run.stop.message)}{end}")
+        echo(f"stop requested {timestamp(run.stop.at, tz)}: {safe(run.stop.message)}{end}")
     if run.parent:
-        click.echo(f"retry of run {run.parent}")
+        echo(f"retry of run {run.parent}")
     if page.retried_by:
-        click.echo(f"retried by {', '.join(f'run {child}' for child in page.retried_by)}")
+        echo(f"retried by {', '.join(f'run {child}' for child in page.retried_by)}")
     if run.metrics:
-        click.echo(", ".join(f"{name} {n:,}" for name, n in run.metrics.items()))
+        echo(", ".join(f"{name} {n:,}" for name, n in run.metrics.items()))
     for cause in page.causes:
-        click.echo(f"{cause.count:>7,}  {cause.message}   {' '.join(safe(item, 60) for item in cause.items)}")
+        echo(f"{cause.count:>7,}  {cause.message}   {' '.join(safe(item, 60) for item in cause.items)}")
     for at, line in page.log:
-        click.echo(f"{timestamp(at, tz)}  {safe(line, LONGEST_LINE)}")
+        echo(f"{timestamp(at, tz)}  {safe(line, LONGEST_LINE)}")
 
 
 def _attempt(run: Run) -> str:

@@ -9,7 +9,7 @@ import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import in_zone, print_json, utc
+from opsconsole.cli.output import echo, in_zone, print_json, utc
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import timestamp
@@ -45,16 +45,16 @@ def command(options: Options, job: str, at: str, as_json: bool) -> None:
         print_json(_document(explanation))
         return
     for sentence in explanation.notes:
-        click.echo(safe(sentence, LONGEST_SENTENCE))
+        echo(safe(sentence, LONGEST_SENTENCE))
     for answer in explanation.answers:
         what = "a scheduled time" if answer.is_scheduled else "no scheduled time"
-        click.echo(f"{timestamp(answer.at, explanation.tz)} ({utc(answer.at)}): {what} of {explanation.job}")
+        echo(f"{timestamp(answer.at, explanation.tz)} ({utc(answer.at)}): {what} of {explanation.job}")
         for sentence in answer.explanation:
-            click.echo(f"  {safe(sentence, LONGEST_SENTENCE)}")
+            echo(f"  {safe(sentence, LONGEST_SENTENCE)}")
         for row in answer.rows:
-            click.echo(f"  row {row.key} of {row.table}: {_content(row)}")
+            echo(f"  row {row.key} of {row.table}: {_content(row)}")
     previous, following = timestamp(explanation.previous, explanation.tz), timestamp(explanation.next, explanation.tz)
-    click.echo(f"previous: {previous}   next: {following}")
+    echo(f"previous: {previous}   next: {following}")
 
 
 def _document(explanation: Explanation) -> dict[str, Any]:

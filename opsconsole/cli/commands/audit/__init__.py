@@ -9,7 +9,7 @@ import msgspec
 
 from opsconsole.cli.commands import LazyGroup
 from opsconsole.cli.options import load_settings
-from opsconsole.cli.output import print_json, print_table, utc
+from opsconsole.cli.output import echo, print_json, print_table, utc
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import timestamp
@@ -46,7 +46,7 @@ def command(ctx: click.Context, limit: int, as_json: bool) -> None:
         print_json([_document(entry) for entry in entries])
         return
     if not entries:
-        click.echo("the audit trail is empty")
+        echo("the audit trail is empty")
         return
     print_table(
         ("ROW", "AT", "ACTOR", "ORIGIN", "ACTION", "TARGET", "OUTCOME", "COMMAND", "DETAILS"),

@@ -6,7 +6,7 @@ import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json
+from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 
@@ -24,4 +24,4 @@ def command(options: Options, as_json: bool) -> None:
     if as_json:
         print_json({"seal": str(seal) if seal else None})
     else:
-        click.echo(seal or "the audit trail is empty")
+        echo(str(seal or "the audit trail is empty"))

@@ -8,7 +8,7 @@ import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json
+from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.errors import Exit
@@ -41,5 +41,5 @@ def command(options: Options, anchor: str | None, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(wording.audit_verification(result, seal))
+        echo(wording.audit_verification(result, seal))
     sys.exit(Exit.FAILED if result.problem else Exit.DONE)

@@ -12,7 +12,7 @@ from opsconsole.cli.backfill_output import document, print_result
 from opsconsole.cli.commands import Command
 from opsconsole.cli.following import leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json
+from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.progress import bar
 from opsconsole.cli.prompts import confirm, json_option, require_yes, wait_option, yes_option
 from opsconsole.cli.session import open_service
@@ -78,7 +78,7 @@ def print_command(service: Service, number: int, command: int, message: str | No
     if as_json:
         print_json({**document(service, number), "command": command, "message": message})
     elif message is not None:
-        click.echo(message)
+        echo(message)
 
 
 def _wait_for_end(service: Service, number: int, command: int) -> Backfill:
@@ -100,7 +100,7 @@ def _wait_for_end(service: Service, number: int, command: int) -> Backfill:
                     return ended
             except KeyboardInterrupt:
                 hint = f"backfill {number} continues when a process leads"
-                click.echo(f"{hint}; end it with `opsconsole backfill cancel {number}`", err=True)
+                echo(f"{hint}; end it with `opsconsole backfill cancel {number}`", err=True)
                 raise
 
 

@@ -7,7 +7,7 @@ import click
 from opsconsole.cli.backfill_output import backfill_document, progress, time_taken
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json, print_table
+from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import duration, timestamp
@@ -25,7 +25,7 @@ def command(options: Options, limit: int, as_json: bool) -> None:
         print_json([backfill_document(each) for each in backfills])
         return
     if not backfills:
-        click.echo("no backfills yet; plan one with `opsconsole backfill plan JOB --from DATE --to DATE`")
+        echo("no backfills yet; plan one with `opsconsole backfill plan JOB --from DATE --to DATE`")
         return
     print_table(
         ("ID", "STATE", "JOBS", "FROM", "TO", "ONLY", "WINDOWS", "BY", "CREATED", "TOOK"),

@@ -10,7 +10,7 @@ import click
 from opsconsole.cli.backfill_output import document, print_plan
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json
+from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.progress import bar
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
@@ -64,7 +64,7 @@ def command(
         else:
             print_plan(service, number, each_window=each_window)
             if service.backfills.get(number).to_run:
-                click.echo(f"apply it with `opsconsole backfill apply {number}`")
+                echo(f"apply it with `opsconsole backfill apply {number}`")
 
 
 def make_plan(

@@ -7,7 +7,7 @@ import click
 from opsconsole.cli.backfill_output import document, print_steps, ranges, summary
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json
+from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import timestamp
@@ -28,15 +28,15 @@ def command(options: Options, number: int, each_window: bool, as_json: bool) -> 
             return
         backfill, steps = service.backfills.get(number), service.backfills.steps(number)
         tz = str(service.queries.zone(backfill.jobs[0]))
-    click.echo(summary(backfill))
+    echo(summary(backfill))
     started = f", started {timestamp(backfill.started_at, tz)}" if backfill.started_at else ""
-    click.echo(f"planned {timestamp(backfill.created_at, tz)} by {backfill.requested_by}{started}")
+    echo(f"planned {timestamp(backfill.created_at, tz)} by {backfill.requested_by}{started}")
     if backfill.stop is not None:
-        click.echo(safe(wording.backfill_stop(backfill.stop)))
+        echo(safe(wording.backfill_stop(backfill.stop)))
     if each_window:
         print_steps(steps)
         return
     for job in backfill.jobs:
-        click.echo(f"{job}:")
+        echo(f"{job}:")
         for line in ranges((view.step.window.label, view.state) for view in steps if view.step.job == job):
-            click.echo(f"  {line}")
+            echo(f"  {line}")

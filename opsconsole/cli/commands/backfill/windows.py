@@ -9,7 +9,7 @@ import click
 from opsconsole.cli.backfill_output import ranges, window_document
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json
+from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import words
@@ -37,6 +37,6 @@ def command(options: Options, job: str, since: str | None, until: str | None, as
         documents = [window_document(status) for status in windows]
         print_json({"job": name, "tz": tz, "counts": counts, "windows": documents})
         return
-    click.echo(f"{name} ({tz}): {', '.join(f'{n:,} {words(state)}' for state, n in counts.most_common())}")
+    echo(f"{name} ({tz}): {', '.join(f'{n:,} {words(state)}' for state, n in counts.most_common())}")
     for line in ranges((status.window.label, words(status.state)) for status in windows):
-        click.echo(f"  {line}")
+        echo(f"  {line}")

@@ -14,7 +14,7 @@ from opsconsole.cache.filters import ClearFilter
 from opsconsole.cli.commands import Command
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json, print_table
+from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.progress import Bar, bar
 from opsconsole.cli.prompts import abort, dry_run_option, json_option, require_yes, yes_option
 from opsconsole.cli.session import open_service
@@ -75,7 +75,7 @@ def command(
     if as_json:
         _print_document(found, outcome.facts["families"], command=number, message=outcome.done)
     else:
-        click.echo(outcome.done)
+        echo(outcome.done)
 
 
 def _count(service: Service, selected: ClearFilter) -> ClearProgress:
@@ -92,11 +92,11 @@ def _print_count(found: ClearProgress, selected: ClearFilter) -> None:
         rows = [(name, f"{keys:,}") for name, keys in sorted(families.items(), key=lambda row: -row[1])]
         print_table(("FAMILY", "KEYS"), [*rows, ("total", f"{found.total:,}")], right=(1,))
         for key in found.samples:
-            click.echo(f"example: {safe(key, 300)}")
+            echo(f"example: {safe(key, 300)}")
     else:
-        click.echo(f"nothing to clear: no cached key matches {safe(selected, 300)}")
+        echo(f"nothing to clear: no cached key matches {safe(selected, 300)}")
     if found.skipped_families:
-        click.echo(f"skipped families without such an id: {', '.join(found.skipped_families)}")
+        echo(f"skipped families without such an id: {', '.join(found.skipped_families)}")
 
 
 def _print_document(

@@ -9,7 +9,7 @@ import click
 from opsconsole.cache.families import Family
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json, print_table
+from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import duration
@@ -39,7 +39,7 @@ def command(options: Options, with_count: bool, as_json: bool) -> None:
         print_json([_document(family, usage) for family in families])
         return
     if not families:
-        click.echo("no pack declares a family of cache keys")
+        echo("no pack declares a family of cache keys")
         return
     head = ["FAMILY", "PATTERN", "TTL", "BELONGS TO", "COMPUTED FROM"]
     rows = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json, print_table, utc
+from opsconsole.cli.output import echo, print_json, print_table, utc
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import local_time
@@ -39,4 +39,4 @@ def command(options: Options, limit: int, as_json: bool) -> None:
         rows = [(each.subject, each.name, local_time(each.since, "UTC"), each.reason) for each in found]
         print_table(("id", "event", "since", "reason"), rows)
     else:
-        click.echo("no event has failed")
+        echo("no event has failed")

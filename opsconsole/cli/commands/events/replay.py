@@ -7,7 +7,7 @@ import click
 from opsconsole.cli.commands import Command
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import print_json
+from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import confirm, json_option, past_time, yes_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.clock import now
@@ -41,4 +41,4 @@ def command(options: Options, since: str, yes: bool, as_json: bool) -> None:
         document = {"command": number, "state": "done", "message": outcome.done}
         print_json({**document, "events": outcome.facts["events"]})
     else:
-        click.echo(outcome.done)
+        echo(outcome.done)
