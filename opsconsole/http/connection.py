@@ -20,7 +20,7 @@ CLIENT_SECONDS = 15.0
 `requests` allows a body, so that a slow one gets a response.
 """
 MAX_HEAD_BYTES = 16 * 1024
-MAX_UNREAD_BYTES = 32 * 1024 * 1024
+MAX_UNREAD_BYTES = 16 * 1024 * 1024
 """Of all responses that clients do not read."""
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
 """Whatever the response is: how much of a request is read before the connection is cut."""

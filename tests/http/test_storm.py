@@ -19,8 +19,10 @@ log = logging.getLogger(__name__)
 
 PACKS = "tests.packs.routes,tests.packs.diary"
 ATTACKERS = 4
-GROWTH_MB = 64
-"""What a process may keep after a storm: a hundred connections with full buffers, and what the allocator holds back."""
+GROWTH_MB = 128
+"""What a process may take during a storm: unread responses of 16 MiB, those that wait behind them, and what the
+allocator holds back.
+"""
 LATE_SECONDS = 2.0
 
 
