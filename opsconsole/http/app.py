@@ -6,7 +6,8 @@ import asyncio
 import functools
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -34,8 +35,8 @@ SERVICE_THREADS = 2
 """Fewer than the store has connections: the engine needs the others."""
 PACK_THREADS = 5
 """One per connection to the data database."""
-MAX_STARTING = 50
-"""Requests that may wait for the start of a run. Further ones get the status 503."""
+MAX_COMMANDS = 50
+"""Requests that may wait for the leader to carry out a command. Further ones get the status 503."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 UNIX_ORIGIN = "unix"
 HEALTH = "/healthz"
@@ -51,7 +52,7 @@ class App:
         self._service = service
         self._guard = guard
         self._service_threads, self._pack_threads = Threads(SERVICE_THREADS), Threads(PACK_THREADS)
-        self._starting = 0
+        self._commands = 0
         self._resources, self._router = self._build(service.catalog)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,20 +105,27 @@ class App:
         return await self._service_threads.run(lambda: health.readiness(self._service, verbose=verbose))
 
     async def _run(self, request: Request, origin: str) -> Reply:
-        if self._starting >= MAX_STARTING:
-            raise Busy
-        self._starting += 1
-        try:
+        with self._waiting_for_leader():
             return await runs.start_run(self._service, request, origin, self._service_threads.run)
+
+    @contextmanager
+    def _waiting_for_leader(self) -> Iterator[None]:
+        """Counts a request that waits for the leader. Raises Busy when too many do."""
+        if self._commands >= MAX_COMMANDS:
+            raise Busy
+        self._commands += 1
+        try:
+            yield
         finally:
-            self._starting -= 1
+            self._commands -= 1
 
     async def _pack_route(self, route: Route, context: ExtensionContext, request: Request, origin: str) -> Reply:
         handler = route.handler
         if isinstance(handler, StartRun):
             return await self._run(replace(request, path={"job": handler.job}), origin)
         if isinstance(handler, ClearCache):
-            return await runs.clear_cache(self._service, handler.fields, request, origin, self._service_threads.run)
+            with self._waiting_for_leader():
+                return await runs.clear_cache(self._service, handler.fields, request, origin, self._service_threads.run)
         if route.has_effect:
             check_actor(f"{route.method} {route.path}", self._service.settings.actor)
         return await self._pack_threads.run(lambda: encode(handler(context, request)))

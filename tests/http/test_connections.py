@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.http import connection as connections, threads
+from opsconsole.http import app, connection as connections, threads
 from tests.http.bad_clients import (
     BIG,
     GET,
@@ -176,6 +176,18 @@ def test_a_thread_is_free_again_when_its_call_ends(place: Installation, monkeypa
         for _ in range(6):
             assert client.get("/slow/0.3").status == 504
         assert client.get("/packed").status == 200
+
+
+def test_requests_that_wait_for_a_leader_are_limited(
+    place: Installation, client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "MAX_COMMANDS", 2)
+    with ThreadPoolExecutor(6) as clients:
+        starting = [clients.submit(client.request, "POST", "/api/cron/run/asking.daily") for _ in range(6)]
+        codes = {request.result().code for request in starting}
+
+    assert codes == {"busy", "no_leader"}
+    assert client.get("/readyz").code == "not_ready"
 
 
 def test_clients_that_disconnect_early_leave_nothing_behind(
