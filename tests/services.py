@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -113,6 +114,11 @@ class PrivatePostgres:
         self.stop()
 
     @property
+    def port(self) -> int:
+        """The port of 127.0.0.1."""
+        return self._port
+
+    @property
     def url(self) -> str:
         """The SQLAlchemy URL of the default database."""
         return self._url("postgres")
@@ -120,21 +126,29 @@ class PrivatePostgres:
     @property
     def version(self) -> str:
         """The server's version, such as `17.2`."""
-        with self._connect() as db:
-            found = db.execute("SHOW server_version").fetchone()
-        assert found is not None
-        return str(found[0]).split()[0]
+        return str(self.ask("SHOW server_version")).split()[0]
 
-    def new_database(self, template: str | None = None) -> str:
+    def new_database(self, template: str | None = None, *, encoding: str = "UTF8") -> str:
         """Creates a database and returns its SQLAlchemy URL. It is empty, or a copy of the database at the URL
         `template`, which must have no connections.
         """
         name = f"opsconsole_{os.getpid()}_{next(self._names)}"
-        source = "template1" if template is None else template.rpartition("/")[2]
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        source = "template0" if template is None else template.rpartition("/")[2]
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} ENCODING {}")
         with self._connect() as db:
-            db.execute(statement.format(sql.Identifier(name), sql.Identifier(source)))
+            db.execute(statement.format(sql.Identifier(name), sql.Identifier(source), encoding))
         return self._url(name)
+
+    def execute(self, statement: str) -> None:
+        """Executes a statement of the administrator."""
+        with self._connect() as db:
+            db.execute(statement.encode())
+
+    def ask(self, query: str) -> object:
+        """The first value that a query of the administrator returns."""
+        with self._connect() as db:
+            row = db.execute(query.encode()).fetchone()
+        return None if row is None else row[0]
 
     def drop_database(self, url: str) -> None:
         """Drops a database and ends the connections to it."""
@@ -151,7 +165,7 @@ class PrivatePostgres:
     def _start(self, programs: Path) -> None:
         owner = SERVER_USER if os.geteuid() == 0 else None
         folder = _folder_of(owner, in_memory=not self._durable)
-        self._port = _free_port()
+        self._port = free_port()
         log: IO[bytes]
         with tempfile.TemporaryFile() as log:
             try:
@@ -180,32 +194,30 @@ class PrivatePostgres:
         password.write_text(self._password)
         if owner is not None:
             shutil.chown(password, owner)
-        command: list[str | Path] = [
-            programs / "initdb",
-            "-D",
-            folder / "data",
-            "-U",
-            "opsconsole",
-            "--pwfile",
-            password,
-        ]
+        command: list[str | Path] = [programs / "initdb", "-D", folder / "data", "-U", OWNER, "--pwfile", password]
         command += ["-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-instructions"]
         if not self._durable:
             command.append("--no-sync")
-        made = subprocess.run(
+        self._run(command, folder, owner, log)
+        password.unlink()
+
+    def _run(
+        self, command: Sequence[str | Path], folder: Path, owner: str | None, log: IO[bytes], **environ: str
+    ) -> None:
+        """Runs one of the server's programs as its user. Raises NoPostgres."""
+        done = subprocess.run(
             command,
             stdout=log,
             stderr=log,
             cwd=folder,
-            env=_environment(folder),
+            env=_environment(folder) | environ,
             check=False,
             user=owner,
             group=owner,
             extra_groups=None if owner is None else [],
         )
-        password.unlink()
-        if made.returncode != 0:
-            raise NoPostgres(f"initdb could not create a database: {_last_line(log)}")
+        if done.returncode != 0:
+            raise NoPostgres(f"{Path(command[0]).name} could not create a server's data: {_last_line(log)}")
 
     def _options(self) -> list[str]:
         set_to = {"listen_addresses": "127.0.0.1", "port": str(self._port), "unix_socket_directories": ""}
@@ -250,7 +262,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C"}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from opsconsole.cache.families import Family  # redis takes half a second to import, and schedules do without
 
 LOG_LINES = 20
+SHORT_SECONDS = 60.0
+"""The limit of a statement on the data database that is not a job's, such as a panel's or the event relay's."""
 
 
 def how_many(data: Database, items: Select[tuple[str]] | tuple[str, ...]) -> int:
@@ -70,12 +72,21 @@ def among(column: Any, keys: list[str], *, sqlite: bool) -> Any:
 
 
 class Resources:
-    """What a process uses for all of its batches: connections, a clock, and the memory of a run."""
+    """What a process uses for all of its batches: connections, a clock, and the memory of a run.
+
+    `statement_seconds` limits the statements on the data database; a batch has its own timeout.
+    """
 
     def __init__(
-        self, data_url: str, redis_url: str, *, families: tuple[Family, ...] = (), now: clock.Clock = clock.now
+        self,
+        data_url: str,
+        redis_url: str,
+        *,
+        families: tuple[Family, ...] = (),
+        now: clock.Clock = clock.now,
+        statement_seconds: float | None = None,
     ) -> None:
-        self.data = Database(data_url)
+        self.data = Database(data_url, primary_only=True, statement_seconds=statement_seconds)
         self._redis_url = redis_url
         self.families = families
         self.now = now

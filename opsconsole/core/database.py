@@ -8,18 +8,26 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, DateTime, Dialect, String, Table, Text, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError as PoolTimeoutError
+from sqlalchemy import Connection, DateTime, Dialect, Engine, RootTransaction, String, Table, Text, create_engine, event
+from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    TimeoutError as PoolTimeoutError,
+)
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from opsconsole.core.text import safe
 
+if TYPE_CHECKING:
+    from opsconsole.core.postgres import Waits  # psycopg takes 0.1 s that SQLite can save
+
 SQLITE_BUSY_SECONDS = 5
-CONNECT_SECONDS = 3
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -92,9 +100,10 @@ class ErrorKind(StrEnum):
     STATEMENT = "statement"  # the statement itself is at fault
 
 
-# PostgreSQL's classes: 08 connection, 53 resources, 57P admin shutdown or starting up, 40 rolled back, 55P03 lock,
-# 25P0[23] a transaction that the server ended.
-_UNREACHABLE = ("08", "57P")
+# PostgreSQL's classes: 08 connection, 28 login, 53 resources (53100: disk full), 57P admin shutdown or starting up,
+# 58 input/output, 40 rolled back, 55P03 lock, 25P0[23] a transaction that the server ended.
+_UNREACHABLE = ("08", "28", "53100", "57P", "58")
+_READ_ONLY, _CANCELLED = "25006", "57014"
 _TRANSIENT = ("40", "53", "55P03", "25P02", "25P03")
 _SQLITE_TRANSIENT = (5, 6)  # busy, locked
 _SQLITE_UNREACHABLE = (10, 13, 14)  # input/output error, disk full, cannot open
@@ -107,6 +116,8 @@ def error_kind(error: BaseException) -> ErrorKind:
     """Whether a retry can help, the database is unreachable, or the statement itself is at fault."""
     if isinstance(error, PoolTimeoutError):
         return ErrorKind.TRANSIENT
+    if isinstance(error, PendingRollbackError):
+        return ErrorKind.UNREACHABLE  # the connection was lost before, and that error was caught
     if not isinstance(error, DBAPIError):
         return ErrorKind.STATEMENT
     origin = error.orig
@@ -147,12 +158,25 @@ class Database:
 
     `url` is a SQLAlchemy URL with the driver `sqlite` or `postgresql+psycopg`. Thread-safe: each transaction has its
     own connection.
+
+    On PostgreSQL a write transaction begins only on a server that accepts writes; with `primary_only` the same holds
+    for reads, as a standby may be behind. `statement_seconds` limits each statement, and how long a silent server is
+    waited for; half of it each wait for a lock. Without it a statement may take its time, as long as the server answers
+    new connections.
     """
 
-    def __init__(self, url: str, *, pool: int = 5) -> None:
+    name = "the data database"
+    escapes_text = False
+
+    def __init__(
+        self, url: str, *, pool: int = 5, primary_only: bool = False, statement_seconds: float | None = None
+    ) -> None:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.primary_only = primary_only
+        self._statement_seconds = statement_seconds
         self._writer = threading.RLock()
+        self._waits: Waits | None = None
         if self.is_sqlite:
             self.engine = create_engine(
                 parsed, pool_size=pool, connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None}
@@ -160,48 +184,132 @@ class Database:
             event.listen(self.engine, "connect", _tune_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
-            self.engine = create_engine(
-                parsed,
-                pool_size=pool,
-                max_overflow=0,
-                pool_timeout=5,
-                pool_pre_ping=True,
-                connect_args={"options": "-c timezone=utc", "connect_timeout": CONNECT_SECONDS},
-            )
+            self.engine = self._create_postgresql(parsed, pool)
+
+    def _create_postgresql(self, url: URL, pool: int) -> Engine:
+        from opsconsole.core import postgres
+
+        waits = self._waits = postgres.Waits(self.name)
+        given = {name: value for name, value in postgres.PARAMETERS.items() if name not in url.query}
+        if "," in str(url.query.get("host", "")):
+            given["target_session_attrs"] = url.query.get("target_session_attrs", "read-write")
+        engine = create_engine(
+            url, pool_size=pool, max_overflow=0, pool_timeout=5, isolation_level="READ COMMITTED", connect_args=given
+        )
+
+        def connect(dialect: Dialect, record: object, words: object, parameters: dict[str, Any]) -> Any:
+            limit = postgres.silence_limit(self._statement_seconds)
+            return postgres.open_session(parameters, waits, limit=limit, escapes=self.escapes_text)
+
+        event.listen(engine, "do_connect", connect)
+        event.listen(engine, "begin", self._begin_postgresql)
+        event.listen(engine, "handle_error", self._recognise_lost_session)
+        return engine
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long the server has not answered; 0 when that is not longer than usual, and on SQLite."""
+        return self._waits.longest if self._waits is not None else 0.0
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read snapshot without a write lock."""
-        with self.engine.connect() as connection:
-            if not self.is_sqlite:
-                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            with connection.begin():
-                yield connection
+        options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self._transaction(options) as connection:
+            yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A write transaction: committed at the end of the block, rolled back if it raises.
+    def writing(self, *, patient: bool = False) -> Iterator[Connection]:
+        """A write transaction: committed at the end of the block, rolled back if it raises. With `patient` its
+        statements have no limits, as for a migration. Raises RuntimeError when PostgreSQL can commit nothing, because
+        the block caught the error of a statement.
 
         On SQLite it takes the write lock at once, and a process has one such transaction at a time.
         """
         if not self.is_sqlite:
-            with self.engine.begin() as connection:
+            with self._transaction({"patient": patient}) as connection:
                 yield connection
+                self._require_intact(connection)
             return
-        with self._writer, self.engine.connect() as connection:
-            connection = connection.execution_options(writes=True)
-            with connection.begin():
+        if not self._writer.acquire(timeout=SQLITE_BUSY_SECONDS):
+            raise PoolTimeoutError("another transaction of this process has the write lock")
+        try:
+            with self._transaction({"writes": True}) as connection:
                 yield connection
+        finally:
+            self._writer.release()
 
     def preconnect(self, connections: int) -> None:
         """Opens connections and keeps them in the pool, as a busy server may refuse new ones later."""
         with ExitStack() as stack:
             for _ in range(connections):
-                stack.enter_context(self.engine.connect())
+                stack.enter_context(self.engine.connect()).info["used"] = True
 
     def close(self) -> None:
         """Closes the pooled connections."""
         self.engine.dispose()
+
+    @contextmanager
+    def _transaction(self, options: dict[str, Any]) -> Iterator[Connection]:
+        """A connection with a transaction. Sessions of the pool that were lost meanwhile are replaced."""
+        connection, transaction = self._begin(options)
+        with connection, transaction:
+            yield connection
+
+    def _begin(self, options: dict[str, Any]) -> tuple[Connection, RootTransaction]:
+        while True:
+            connection = self.engine.connect()
+            is_new = not connection.info.get("used")
+            connection.info["used"] = True
+            try:
+                return connection, connection.execution_options(**options).begin()
+            except BaseException as error:
+                connection.close()
+                if is_new or not self._is_lost(error):
+                    raise
+
+    def _require_intact(self, connection: Connection) -> None:
+        if not connection.invalidated:
+            session: Any = connection.connection.driver_connection
+            if session.info.transaction_status.name == "INERROR":
+                raise RuntimeError("a statement failed inside writing() and its error was caught: nothing is written")
+
+    def _is_lost(self, error: BaseException) -> bool:
+        """Whether another session may do. A silent server is not tried again, it would be waited for as long."""
+        if self.is_sqlite or not isinstance(error, DBAPIError):
+            return False
+        from opsconsole.core.postgres import NoAnswer
+
+        return error.connection_invalidated and not isinstance(error.orig, NoAnswer)
+
+    def _begin_postgresql(self, connection: Connection) -> None:
+        """Begins a transaction with its limits, on a server that is asked whether it accepts writes."""
+        from opsconsole.core import postgres
+
+        options = connection.get_execution_options()
+        only_reads = options.get("postgresql_readonly", False)
+        limit = None if options.get("patient") else self._statement_seconds
+        session: Any = connection.connection.driver_connection
+        session.limit = postgres.silence_limit(limit)
+        refuses = connection.exec_driver_sql(postgres.first_statement(limit, only_reads=only_reads)).scalar()
+        if refuses in (True, "on") and (self.primary_only or not only_reads):
+            is_standby = connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()
+            connection.invalidate()
+            why = "is a standby" if is_standby else "has default_transaction_read_only on"
+            error = postgres.ReadOnlyServer(f"the server {why} and accepts no writes")
+            lost = DBAPIError.instance(None, None, error, Exception, connection_invalidated=True)
+            raise lost
+
+    def _recognise_lost_session(self, context: ExceptionContext) -> None:
+        """A write that the server refuses means a standby, except in a transaction of `reading()`. A statement over our
+        own limit means a server that is as good as silent.
+        """
+        options = context.connection.get_execution_options() if context.connection is not None else {}
+        state = getattr(context.original_exception, "sqlstate", None)
+        if state == _READ_ONLY:
+            context.is_disconnect = not options.get("postgresql_readonly", False)
+        elif state == _CANCELLED and self._statement_seconds is not None:
+            context.is_disconnect = not options.get("patient", False)
 
 
 def _tune_sqlite(connection: Any, record: object) -> None:

@@ -16,7 +16,7 @@ from starlette.routing import Route as StarletteRoute, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import ExtensionContext, Resources
+from opsconsole.authoring.context import SHORT_SECONDS, ExtensionContext, Resources
 from opsconsole.authoring.extensions import ClearCache, Reply, Request, Route, StartRun
 from opsconsole.authoring.pack import Pack
 from opsconsole.core.database import reason
@@ -80,7 +80,8 @@ class App:
     def _build(self, catalog: Catalog) -> tuple[Resources, ASGIApp]:
         settings = self._service.settings
         assert settings.redis_url is not None  # noqa: S101 - the session sets a URL before it opens the service
-        resources = Resources(settings.data_url.reveal(), settings.redis_url.reveal(), families=catalog.families)
+        urls = settings.data_url.reveal(), settings.redis_url.reveal()
+        resources = Resources(*urls, families=catalog.families, statement_seconds=SHORT_SECONDS)
         paths: dict[str, dict[str, Handler]] = {
             HEALTH: {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},

@@ -12,7 +12,7 @@ from datetime import date
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Resources
+from opsconsole.authoring.context import SHORT_SECONDS, Resources
 from opsconsole.core import clock
 from opsconsole.core.database import reason
 from opsconsole.core.errors import Fenced, Unavailable
@@ -43,6 +43,8 @@ IDLE_SECONDS = 0.5
 GRACE_SECONDS = 10.0
 STORE_CONNECTIONS = 4
 """The engine, the scheduler, the background tasks and the console each have a thread that queries the store."""
+SHORTEST_RENEWAL_SECONDS = 1.0
+"""A renewal may take a fifth of the lease, but a busy server needs so long even for a short lease."""
 OPENING_SECONDS = 20.0
 """How long starting the workers and catching up may take before the engine counts as stalled."""
 STABLE_SECONDS = 5.0
@@ -66,9 +68,14 @@ class Engine:
     ) -> None:
         self._settings, self._store, self._catalog, self._now = settings, store, catalog, now
         self._only_command = only_command
-        # On PostgreSQL the lease has its own connection, so that queries cannot delay a renewal.
-        self._lease_store = store if store.is_sqlite else Store(settings.store_url.reveal(), pool=1)
         seconds = settings.engine.lease_seconds
+        store.primary_only = True  # what a leader decides must not depend on a standby that is behind
+        # On PostgreSQL the lease has its own connection, so that queries cannot delay a renewal. A renewal gives up in
+        # time for another one.
+        self._lease_store = store
+        if not store.is_sqlite:
+            limit = max(SHORTEST_RENEWAL_SECONDS, seconds / 5)
+            self._lease_store = Store(settings.store_url.reveal(), pool=1, primary_only=True, statement_seconds=limit)
         me = identity(settings.host, settings.actor.name)
         self._leadership = Leadership(self._lease_store, me, seconds=seconds, now=now)
         self._try_seconds = min(TRY_SECONDS, seconds / 4)
@@ -101,9 +108,12 @@ class Engine:
 
     @property
     def problem(self) -> str | None:
-        """Why it cannot lead; None while nothing is wrong."""
+        """Why it cannot lead, or what it waits for; None while nothing is wrong."""
         problem = self._loop.status().problem
-        return None if problem is None else problem.reason or words(problem.fault)
+        if problem is not None:
+            return problem.reason or words(problem.fault)
+        silent = max(self._store.silent_seconds, self._lease_store.silent_seconds)
+        return f"the store has not answered for {silent:.0f} s" if silent else None
 
     def status(self) -> tuple[Status, ...]:
         """How the engine is doing, and the work of its leadership."""
@@ -179,7 +189,7 @@ class Engine:
                 raise
 
     def _lead_with(self, token: int, closing: ExitStack) -> None:
-        tools = self._tools()
+        tools = self._tools(SHORT_SECONDS)
         background_tasks = self._background_tasks = BackgroundTasks(
             self._store,
             tools,
@@ -192,7 +202,7 @@ class Engine:
             only_command=self._only_command,
         )
         closing.callback(background_tasks.stop)
-        relay = EventRelay(self._store, self._tools(), token, may_start_work=self._may_start_work)
+        relay = EventRelay(self._store, self._tools(SHORT_SECONDS), token, may_start_work=self._may_start_work)
         self._supervisor.watch(relay.loop)
         closing.callback(relay.stop)
         scheduler = Scheduler(self._store, self._catalog, token, planned=self.wake, now=self._now)
@@ -270,11 +280,11 @@ class Engine:
             return True  # a batch blocks the loop
         return time.monotonic() - self._beat < 2 * self._settings.engine.lease_seconds
 
-    def _tools(self) -> Resources:
+    def _tools(self, statement_seconds: float | None = None) -> Resources:
         settings = self._settings
         assert settings.redis_url is not None  # noqa: S101 - the session sets it before an engine starts
         urls = settings.data_url.reveal(), settings.redis_url.reveal()
-        return Resources(*urls, families=self._catalog.families, now=self._now)
+        return Resources(*urls, families=self._catalog.families, now=self._now, statement_seconds=statement_seconds)
 
     def _executor(self) -> Executor:
         if self._settings.engine.executor == "inline":

@@ -127,9 +127,9 @@ class Leadership:
     def _renewing(
         self, lost: Callable[[], None], is_alive: Callable[[], bool], problems: Callable[[], tuple[Problem, ...]]
     ) -> None:
-        token = self._token
-        while token is not None and not self._released.wait(self._seconds / 4):
-            is_held = False
+        token, wait = self._token, self._seconds / 4
+        while token is not None and not self._released.wait(wait):
+            is_held, started = False, time.monotonic()
             try:
                 if is_alive():
                     is_held = self._renew(token, problems())
@@ -139,6 +139,8 @@ class Leadership:
             except BaseException as error:  # noqa: BLE001 - not renewed, for whatever reason; it is held until it lapses
                 self.renewals.failed(error)
                 is_held = self.is_held
+            # After a failure soon: a lost connection can be replaced before the lease is lost.
+            wait = self._seconds / (4 if self._renewed >= started else 20)
             if not is_held:
                 log.warning("this process no longer leads")
                 self._token = None
@@ -162,6 +164,8 @@ class Leadership:
     def _is_free(self, lease: Lease | None, now: float) -> bool:
         if lease is None or lease.holder is None or is_dead(lease.holder, self.me):
             return True
+        if lease.holder.owner == self.me.owner:
+            return True  # it was conceded, and could not be released while the store was unreachable
         beat = (lease.token, lease.beat)
         if self._last_beat is None or self._last_beat[0] != beat:
             self._last_beat = (beat, now)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import Resources
+from opsconsole.authoring.context import SHORT_SECONDS, Resources
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import clock
 from opsconsole.core.errors import Refused
@@ -53,7 +53,8 @@ class Service:
         now: clock.Clock = clock.now,
     ) -> None:
         assert settings.redis_url is not None  # noqa: S101 - the session sets a URL before it opens the service
-        resources = Resources(settings.data_url.reveal(), settings.redis_url.reveal(), now=now)
+        urls = settings.data_url.reveal(), settings.redis_url.reveal()
+        resources = Resources(*urls, now=now, statement_seconds=SHORT_SECONDS)
         counting = counter(settings, catalog, resources)
         self.supervisor = supervisor or Supervisor(now)
         watch = LeaseWatch(settings.host, seconds=settings.engine.lease_seconds)

@@ -12,12 +12,27 @@ from opsconsole.core.errors import Fenced
 from opsconsole.core.text import safe
 from opsconsole.store import tables as schema
 
+STATEMENT_SECONDS = 10.0
+
 # KEY SHARE conflicts with a takeover, which changes the unique token, and not with renewals.
 _TOKEN = select(schema.lease.c.token).where(schema.lease.c.id == 1).with_for_update(key_share=True, read=True)
 
 
 class Store(Database):
-    """The store's database, with transactions for the leader."""
+    """The store's database, with transactions for the leader.
+
+    Its statements are short: what takes longer waits for something that is broken. Any text can be stored in it,
+    whatever the database's encoding.
+    """
+
+    name = "the store"
+    escapes_text = True
+
+    def __init__(
+        self, url: str, *, pool: int = 5, primary_only: bool = False, statement_seconds: float | None = None
+    ) -> None:
+        limit = statement_seconds or STATEMENT_SECONDS
+        super().__init__(url, pool=pool, primary_only=primary_only, statement_seconds=limit)
 
     @contextmanager
     def fenced(self, token: int) -> Iterator[Connection]:

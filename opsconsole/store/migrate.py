@@ -35,7 +35,7 @@ def upgrade(store: Store) -> bool:
     """Migrates in one transaction; False when nothing was to do. Raises SchemaMismatch for a newer store."""
     if version(store) == NEWEST:
         return False
-    with store.writing() as db:
+    with store.writing(patient=True) as db:
         found = _version(db)
         if found == NEWEST:
             return False

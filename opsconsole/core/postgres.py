@@ -1,0 +1,203 @@
+"""Sessions on PostgreSQL: how they are opened, how long they wait, and what makes one unusable.
+
+Nothing here depends on state that a session keeps between transactions, so that PgBouncer may be in between in
+transaction mode: what a transaction needs is set in it, and what is set at the start is what PgBouncer restores.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator, Mapping
+from typing import Any, NoReturn, TypeVar
+
+import psycopg
+from psycopg.types.string import StrDumperUnknown
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 3
+SLOW_SECONDS = 3.0
+"""A wait that is longer is logged, and reported as what the process waits for."""
+PROBE_SECONDS = 10.0
+"""How often another connection is tried during a statement that may take its time."""
+
+PARAMETERS: Mapping[str, Any] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "client_encoding": "utf8",  # PGCLIENTENCODING would win otherwise
+    "prepare_threshold": None,  # PgBouncer gives each transaction another session
+    # A server that vanished is noticed within 20 s, also while a statement takes its time.
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""Connection parameters, unless the URL has others."""
+
+# The first four are reported by the server, so that PgBouncer follows them. The others let the server notice that this
+# machine vanished, and release its locks: by default after two hours.
+_SETTINGS = (
+    "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; "
+    "SET standard_conforming_strings = on; "
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
+)
+
+_RV = TypeVar("_RV")
+
+
+class NoAnswer(psycopg.OperationalError):
+    """The server accepted a statement, and has not answered within the limit."""
+
+
+class ReadOnlyServer(psycopg.errors.ReadOnlySqlTransaction):
+    """The session reached a server that accepts no writes, such as a standby."""
+
+
+class Waits:
+    """Since when the sessions of one database wait for answers. `name` is the database in messages."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._since: dict[int, float] = {}
+
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest current wait; 0 when none is longer than usual."""
+        since = list(self._since.values())
+        seconds = time.monotonic() - min(since) if since else 0.0
+        return seconds if seconds > SLOW_SECONDS else 0.0
+
+    def start(self, session: int) -> float:
+        """A session waits from now on; returns the time of the steady clock."""
+        now = self._since[session] = time.monotonic()
+        return now
+
+    def end(self, session: int) -> None:
+        """The session has its answer, or gave up."""
+        self._since.pop(session, None)
+
+
+class Session(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that does not wait for ever for a server that is silent.
+
+    `limit` is in seconds without a byte from the server. Without one, it waits as long as the server answers new
+    connections.
+    """
+
+    waits = Waits("the database")
+    limit: float | None = None
+    parameters: Mapping[str, Any] = {}
+
+    def wait(self, gen: Any, *args: Any, **how: Any) -> Any:
+        """See psycopg.Connection. Raises NoAnswer, and closes the connection, when the server stays silent."""
+        return super().wait(self._watched(gen), *args, **how)
+
+    def _watched(self, gen: Generator[Any, Any, _RV]) -> Generator[Any, Any, _RV]:
+        since = probed = self.waits.start(id(self))
+        is_slow = False
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                now = time.monotonic()
+                if ready:
+                    since = probed = now
+                elif now - since > SLOW_SECONDS and not is_slow:
+                    is_slow = True
+                    log.warning("%s has not answered for %.0f s", self.waits.name, now - since)
+                elif self.limit is not None and now - since > self.limit:
+                    self._give_up(now - since)
+                elif self.limit is None and now - probed > PROBE_SECONDS:
+                    probed = now
+                    if not self._is_reachable():
+                        self._give_up(now - since)
+                wanted = gen.send(ready)
+        except StopIteration as done:
+            result: _RV = done.value
+            return result
+        finally:
+            self.waits.end(id(self))
+
+    def _give_up(self, seconds: float) -> NoReturn:
+        self.close()
+        raise NoAnswer(f"it has not answered for {seconds:.0f} s")
+
+    def _is_reachable(self) -> bool:
+        """Whether the server answers a new connection, even with a refusal."""
+        try:
+            psycopg.connect(**self.parameters).close()
+        except psycopg.errors.ConnectionTimeout:
+            return False
+        except psycopg.Error:
+            pass
+        return True
+
+
+class StoredText(StrDumperUnknown):
+    """A text of which every character can be stored: lone surrogates and NUL become escapes of JSON."""
+
+    codec = "utf-8"
+
+    def dump(self, obj: str) -> Any:
+        """See psycopg.adapt.Dumper."""
+        return super().dump(escaped(obj, self.codec))
+
+
+class AsciiText(StoredText):
+    """The same for a database whose encoding has not all characters."""
+
+    codec = "ascii"
+
+
+def escaped(text: str, codec: str) -> str:
+    r"""The text with `\uXXXX` for what `codec` cannot encode, and for NUL: still the same value inside JSON."""
+    try:
+        text.encode(codec)
+    except UnicodeEncodeError:
+        text = "".join(_escape(letter, codec) for letter in text)
+    return text.replace("\0", "\\u0000")
+
+
+def _escape(letter: str, codec: str) -> str:
+    try:
+        letter.encode(codec)
+    except UnicodeEncodeError:
+        units = letter.encode("utf-16-be", "surrogatepass")
+        return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
+    return letter
+
+
+def open_session(parameters: Mapping[str, Any], waits: Waits, *, limit: float | None, escapes: bool) -> Session:
+    """Connects. With `escapes`, every text can be stored. Raises psycopg.Error."""
+    session = Session.connect(**parameters)
+    try:
+        session.waits, session.parameters, session.limit = waits, parameters, limit
+        if escapes:
+            is_complete = session.info.parameter_status("server_encoding") in ("UTF8", "SQL_ASCII")
+            session.adapters.register_dumper(str, StoredText if is_complete else AsciiText)
+        session.autocommit = True
+        session.execute(_SETTINGS)
+        session.autocommit = False
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def first_statement(limit: float | None, *, only_reads: bool) -> str:
+    """The first statement of a transaction: sets its limits, and returns whether the server refuses writes: `on` or
+    True. A transaction that only reads refuses them itself, so there it returns whether the server is a standby.
+    """
+    if limit is None and not only_reads:
+        return "SHOW transaction_read_only"  # no query: jobs may still choose their isolation level
+    columns = ["pg_is_in_recovery()" if only_reads else "current_setting('transaction_read_only') = 'on'"]
+    if limit is not None:
+        # The last one: a process that vanished inside a transaction must not keep its locks.
+        limits = {"statement_timeout": limit, "lock_timeout": limit / 2, "idle_in_transaction_session_timeout": limit}
+        columns += [f"set_config('{name}', '{seconds * 1000:.0f}', true)" for name, seconds in limits.items()]
+    return f"SELECT {', '.join(columns)}"
+
+
+def silence_limit(statement_seconds: float | None) -> float | None:
+    """How long to wait for an answer: somewhat longer than the server takes to cancel the statement."""
+    return None if statement_seconds is None else 1.2 * statement_seconds
