@@ -95,6 +95,12 @@ def _shared_postgres() -> Iterator[PrivatePostgres]:
     server.stop()
 
 
+@pytest.fixture
+def postgres_server(_shared_postgres: PrivatePostgres) -> PrivatePostgres:
+    """A PostgreSQL server, shared with other tests: do not stop it."""
+    return _shared_postgres
+
+
 @pytest.fixture(scope="session")
 def _postgres_template(_shared_postgres: PrivatePostgres) -> str:
     url = _shared_postgres.new_database()

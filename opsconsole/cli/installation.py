@@ -12,7 +12,7 @@ from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.inspection import UNSUPPORTED, Server, ServerKind, inspect
 from opsconsole.cli.startup import data_trouble, store_trouble
-from opsconsole.core.database import Database
+from opsconsole.core.database import UTF8, Database
 from opsconsole.core.errors import BadSettings, NotPermitted, OpsconsoleError, Unavailable
 from opsconsole.core.settings import Secret, Settings, masked
 from opsconsole.core.trust import make_private
@@ -38,8 +38,8 @@ def find_problems(settings: Settings) -> list[str]:
 
 
 def find_notes(settings: Settings) -> list[str]:
-    """What packs do without, and what Redis is, one sentence each, which is no problem."""
-    notes: list[str] = []
+    """What is no problem but good to know, one sentence each: encodings, what packs do without, and what Redis is."""
+    notes = list(_encodings(settings))
     with suppress(BadSettings):
         loaded = catalog.load(settings.packs, settings.overrides, settings.options)
         notes += (line for pack in loaded.packs if pack.notes is not None for line in pack.notes(loaded.options(pack)))
@@ -83,10 +83,26 @@ def _address(settings: Settings) -> Iterator[str]:
             yield f"http.bind: {error.sentence}"
 
 
+def _encodings(settings: Settings) -> Iterator[str]:
+    """A sentence for each database that is not in UTF8."""
+    for name, url in (("store", settings.store_url), ("data", settings.data_url)):
+        database = Database(url.reveal())
+        try:
+            encoding = database.encoding()
+        except SQLAlchemyError:
+            continue  # that is a problem, not a note
+        finally:
+            database.close()
+        if encoding == UTF8 or (name, encoding) == ("store", "SQL_ASCII"):  # which keeps the bytes it gets
+            continue
+        effect = "characters outside ASCII are stored as escapes" if name == "store" else "other texts fail their items"
+        yield f"{name} {masked(url)} is encoded in {encoding}: {effect}; a database in UTF8 has no such limit"
+
+
 def _store(settings: Settings) -> Iterator[str]:
     if settings.embedded_store and not (settings.folder / "store.db").exists():
         return
-    store = Store(settings.store_url.reveal())
+    store = Store(settings.store_url.reveal(), primary_only=True)
     try:
         migrate.require(store)
     except OpsconsoleError as error:
@@ -100,7 +116,7 @@ def _store(settings: Settings) -> Iterator[str]:
 def _data(settings: Settings, packs: tuple[Pack, ...]) -> Iterator[str]:
     if settings.embedded_data and not (settings.folder / "data.db").exists():
         return
-    data = Database(settings.data_url.reveal())
+    data = Database(settings.data_url.reveal(), primary_only=True)
     try:
         yield from data_tables.differences(data, packs)
     except SQLAlchemyError as error:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from opsconsole.core.postgres import Waits  # psycopg takes 0.1 s that SQLite can save
 
 SQLITE_BUSY_SECONDS = 5
+UTF8 = "UTF8"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -211,6 +212,13 @@ class Database:
         """How long the server has not answered; 0 when that is not longer than usual, and on SQLite."""
         return self._waits.longest if self._waits is not None else 0.0
 
+    def encoding(self) -> str:
+        """The encoding of its texts, such as `UTF8`. Raises SQLAlchemyError."""
+        if self.is_sqlite:
+            return UTF8
+        with self.reading() as db:
+            return str(db.exec_driver_sql("SHOW server_encoding").scalar())
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read snapshot without a write lock."""
@@ -323,6 +331,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 __all__ = [
+    "UTF8",
     "Connection",
     "Database",
     "ErrorKind",

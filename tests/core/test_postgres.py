@@ -39,17 +39,12 @@ Opening = Callable[..., Database]
 
 
 @pytest.fixture
-def server(_shared_postgres: PrivatePostgres) -> PrivatePostgres:
-    return _shared_postgres
-
-
-@pytest.fixture
-def url(server: PrivatePostgres) -> Iterator[str]:
+def url(postgres_server: PrivatePostgres) -> Iterator[str]:
     """An empty database with the table `notes`."""
-    made = server.new_database()
+    made = postgres_server.new_database()
     prepare(made)
     yield made
-    server.drop_database(made)
+    postgres_server.drop_database(made)
 
 
 def prepare(url: str) -> None:
@@ -89,16 +84,16 @@ def alter(server: PrivatePostgres, url: str, *settings: str) -> None:
 
 
 def test_a_server_that_refuses_writes_is_unreachable_until_it_accepts_them(
-    server: PrivatePostgres, url: str, opening: Opening
+    postgres_server: PrivatePostgres, url: str, opening: Opening
 ) -> None:
-    alter(server, url, "default_transaction_read_only = on")
+    alter(postgres_server, url, "default_transaction_read_only = on")
     data = opening(url)
 
     with pytest.raises(SQLAlchemyError) as refused:
         count_up(data)
     with data.reading() as db:
         read = db.execute(select(notes.c.n)).scalar_one()
-    alter(server, url, "default_transaction_read_only = off")
+    alter(postgres_server, url, "default_transaction_read_only = off")
 
     assert error_kind(refused.value) is ErrorKind.UNREACHABLE
     assert reason(refused.value) == "the server has default_transaction_read_only on and accepts no writes"
@@ -170,12 +165,12 @@ def test_states_of_a_server_that_cannot_work_mean_unreachable(state: str, url: s
     assert error_kind(raised.value) is ErrorKind.UNREACHABLE
 
 
-def test_every_pooled_session_may_be_cut_at_once(server: PrivatePostgres, url: str, opening: Opening) -> None:
+def test_every_pooled_session_may_be_cut_at_once(postgres_server: PrivatePostgres, url: str, opening: Opening) -> None:
     data = opening(url)
     data.preconnect(5)
     name = make_url(url).database
 
-    server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")  # noqa: S608
+    postgres_server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")  # noqa: S608
 
     assert [count_up(data) for _ in range(6)] == [1, 2, 3, 4, 5, 6]
 
@@ -200,9 +195,9 @@ def test_every_pooled_session_may_be_cut_at_once(server: PrivatePostgres, url: s
     ],
 )
 def test_settings_of_the_database_change_nothing_for_the_store(
-    setting: str, server: PrivatePostgres, url: str, opening: Opening
+    setting: str, postgres_server: PrivatePostgres, url: str, opening: Opening
 ) -> None:
-    alter(server, url, setting)
+    alter(postgres_server, url, setting)
     row = {
         "n": 7,
         "at": NOON,
@@ -238,8 +233,10 @@ def test_the_encoding_of_the_environment_is_ignored(
 
 
 @pytest.mark.parametrize("encoding", ["UTF8", "SQL_ASCII", "LATIN1", "WIN1252", "EUC_JP"])
-def test_a_store_takes_any_text_in_any_encoding(encoding: str, server: PrivatePostgres, opening: Opening) -> None:
-    url = server.new_database(encoding=encoding)
+def test_a_store_takes_any_text_in_any_encoding(
+    encoding: str, postgres_server: PrivatePostgres, opening: Opening
+) -> None:
+    url = postgres_server.new_database(encoding=encoding)
     prepare(url)
     store = opening(url, Store)
     document = {"keys": ["आशा", "é", "€", "😀", "\0", 'a"b\\']}
@@ -262,9 +259,9 @@ def test_escapes_are_those_of_json() -> None:
 
 
 def test_a_text_that_the_data_database_cannot_store_is_the_fault_of_the_statement(
-    server: PrivatePostgres, opening: Opening
+    postgres_server: PrivatePostgres, opening: Opening
 ) -> None:
-    url = server.new_database(encoding="LATIN1")
+    url = postgres_server.new_database(encoding="LATIN1")
     prepare(url)
     data = opening(url)
 
@@ -279,8 +276,8 @@ def test_a_text_that_the_data_database_cannot_store_is_the_fault_of_the_statemen
 
 
 @pytest.fixture
-def wire(server: PrivatePostgres) -> Iterator[Wire]:
-    with Wire(server.port) as made:
+def wire(postgres_server: PrivatePostgres) -> Iterator[Wire]:
+    with Wire(postgres_server.port) as made:
         yield made
 
 

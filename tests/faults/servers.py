@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
@@ -86,6 +86,23 @@ class Restartable(PrivatePostgres):
         """Ends the idle sessions of a database; how many."""
         with self._connect() as db:
             return _cut(db, database_url)
+
+    def sessions(self, *database_urls: str) -> list[int]:
+        """The process ids of the sessions on these databases, oldest first."""
+        with self._connect() as db:
+            return _sessions(db, database_urls)
+
+    @contextmanager
+    def locking_out(self, *database_urls: str) -> Iterator[None]:
+        """Refuses the password, and has cut the sessions on these databases."""
+        role, password = make_url(self.url).username, make_url(self.url).password
+        with self._connect() as db:
+            db.execute(f"ALTER ROLE {role} PASSWORD 'another'".encode())
+            db.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s) AS pid", [_sessions(db, database_urls)])
+            try:
+                yield
+            finally:
+                db.execute(f"ALTER ROLE {role} PASSWORD '{password}'".encode())
 
     @contextmanager
     def crowded(self, *, cutting: str) -> Iterator[int]:
@@ -230,6 +247,12 @@ class PgBouncer:
         except psycopg.OperationalError:
             return False
         return True
+
+
+def _sessions(db: psycopg.Connection[tuple[object, ...]], database_urls: Sequence[str]) -> list[int]:
+    names = [make_url(url).database for url in database_urls]
+    query = "SELECT pid FROM pg_stat_activity WHERE datname = ANY(%s) ORDER BY backend_start"
+    return [int(str(pid)) for (pid,) in db.execute(query, [names]).fetchall()]
 
 
 def _cut(db: psycopg.Connection[tuple[object, ...]], database_url: str) -> int:

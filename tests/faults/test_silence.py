@@ -22,8 +22,8 @@ DAY = "2025-01-19"
 
 
 @pytest.fixture
-def wire(_shared_postgres: PrivatePostgres) -> Iterator[Wire]:
-    with Wire(_shared_postgres.port) as made:
+def wire(postgres_server: PrivatePostgres) -> Iterator[Wire]:
+    with Wire(postgres_server.port) as made:
         yield made
 
 
