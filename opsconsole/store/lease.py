@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select, update
 
-from opsconsole.core.database import Connection
+from opsconsole.core.database import Connection, inserting
 from opsconsole.core.problems import Problem
 from opsconsole.rules.leadership import Identity, Lease
 from opsconsole.store.tables import lease
@@ -41,11 +40,9 @@ def take(db: Connection, current: Lease | None, me: Identity, at: datetime) -> i
         "problems": None,
     }
     if current is None:
-        try:
-            db.execute(insert(lease).values(id=1, token=1, **mine))
-        except IntegrityError:
-            return None
-        return 1
+        first = inserting(db, lease).values(id=1, token=1, **mine).on_conflict_do_nothing()
+        token: int | None = db.execute(first.returning(lease.c.token)).scalar()
+        return token
     same = (lease.c.id == 1) & (lease.c.token == current.token) & (lease.c.beat == current.beat)
     changed = db.execute(update(lease).where(same).values(token=current.token + 1, **mine))
     return current.token + 1 if changed.rowcount == 1 else None
