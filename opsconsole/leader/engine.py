@@ -20,7 +20,7 @@ from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import words
 from opsconsole.core.problems import Problem, Status, Work
 from opsconsole.core.settings import Settings
-from opsconsole.core.supervision import STALLED_SECONDS, Loop, Supervisor
+from opsconsole.core.supervision import STALLED_SECONDS, Loop, Supervisor, is_outage
 from opsconsole.leader import backfills
 from opsconsole.leader.background_tasks import BackgroundTasks
 from opsconsole.leader.command_handlers import ends_leadership, execute_commands
@@ -184,8 +184,10 @@ class Engine:
                 self._lead_with(token, closing)
             except Fenced as error:
                 log.warning("%s", error.sentence)
-            except SQLAlchemyError:
+            except SQLAlchemyError as error:
                 self._conceded = token
+                if is_outage(error):
+                    raise Unavailable("store", reason(error)) from error
                 raise
 
     def _lead_with(self, token: int, closing: ExitStack) -> None:
