@@ -12,15 +12,18 @@ from typing import Any
 
 import msgspec
 
-from opsconsole.authoring.job import Job
+from opsconsole.authoring import definition
+from opsconsole.authoring.job import Job, Limits
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.families import Family, clashes
-from opsconsole.calendar.cron import Cron, schedule
+from opsconsole.calendar.cron import Cron
+from opsconsole.core.bounds import name_problem, shown
 from opsconsole.core.bundle import hidden_by
 from opsconsole.core.configuration import installed_packs, section
 from opsconsole.core.errors import BadSettings, OpsconsoleError, UnknownJob
 from opsconsole.core.settings import JobOverride
 from opsconsole.core.text import safe
+from opsconsole.core.times import LONGEST
 
 
 class Catalog:
@@ -96,16 +99,19 @@ def load(
         problems += [f"[{name}] is not the section of a pack; the packs are {names}" for name in sorted(unknown)]
     jobs: dict[str, Job] = {}
     taken: dict[str, str] = {}
-    for job in (job for pack in loaded for job in pack.jobs):
-        changed = _overridden(job, overrides.get(job.name))
-        problems += [f"{job.name}: {line}" for line in _problems(changed)]
-        for name in (job.name, *job.aliases):
-            if name in taken:
-                problems.append(f"{job.name}: the name {name} is taken by {taken[name]}")
-            taken[name] = job.name
-        jobs[job.name] = changed
+    for pack in loaded:
+        for job in _jobs_of(pack, problems):
+            changed = _overridden(job, overrides.get(job.name), problems)
+            problems += [f"{job.name}: {line}" for line in definition.problems(changed)]
+            aliases = () if definition.names_problem(job.aliases) else job.aliases
+            for name in (job.name, *aliases):
+                if name in taken:
+                    problems.append(f"{job.name}: the name {name} is taken by {taken[name]}")
+                taken[name] = job.name
+            jobs[job.name] = changed
     problems += [f'[jobs."{name}"]: there is no such job' for name in overrides if name not in jobs]
-    problems += _after_problems(jobs)
+    if all(definition.names_problem(job.after) is None for job in jobs.values()):
+        problems += _after_problems(jobs)
     problems += clashes(family for pack in loaded for family in pack.families)
     settled = {pack.name: _options(pack, options.get(pack.name, {}), problems) for pack in loaded}
     if problems:
@@ -151,39 +157,40 @@ def _options(pack: Pack, given: Mapping[str, Any], problems: list[str]) -> Mappi
     return msgspec.structs.asdict(section(pack.name, pack.settings, given, problems))
 
 
-def _overridden(job: Job, override: JobOverride | None) -> Job:
+def _jobs_of(pack: Pack, problems: list[str]) -> Iterator[Job]:
+    """The jobs of a pack that have a name."""
+    if not isinstance(pack.jobs, tuple):
+        problems.append(f"{pack.name}: jobs must be a tuple of jobs, not {shown(pack.jobs)}")
+        return
+    for job in pack.jobs:
+        if not isinstance(job, Job):
+            problems.append(f"{pack.name}: jobs must be a tuple of jobs, not of {shown(job)}")
+        elif problem := name_problem(job.name):
+            problems.append(f"{pack.name}: the name of a job {problem}")
+        else:
+            before, dot, after = job.name.partition(".")
+            if not (before and dot and after):
+                problems.append(f"{job.name}: a job's name must be its pack's name, a dot, and its own name")
+            yield job
+
+
+def _overridden(job: Job, override: JobOverride | None, problems: list[str]) -> Job:
     if override is None:
         return job
     values: dict[str, Any] = {
         name: value for name in override.__struct_fields__ if (value := getattr(override, name)) is not None
     }
     for name in ("batch_timeout", "timeout", "after_wait", "max_age", "longest"):
-        if name in values:
-            values[name] = timedelta(seconds=values[name])
+        seconds = values.get(name, 0.0)
+        if abs(seconds) <= LONGEST.total_seconds():
+            values |= {name: timedelta(seconds=seconds)} if name in values else {}
+        else:
+            problems.append(f"{job.name}: {name} must be a number of seconds up to 10 years, not {seconds:g}")
+            del values[name]
     limits = {name: values.pop(name) for name in ("max_age", "longest", "critical_below") if name in values}
-    return replace(job, **values, limits=replace(job.limits, **limits))
-
-
-def _problems(job: Job) -> Iterator[str]:
-    pack, dot, name = job.name.partition(".")
-    if not (pack and dot and name):
-        yield "a job's name must be its pack's name, a dot, and its own name"
-    try:
-        schedule(job.cron, job.tz)
-    except OpsconsoleError as error:
-        yield error.sentence
-    for what in ("batch", "workers", "parallel"):
-        if getattr(job, what) < 1:
-            yield f"{what} must be 1 or more, not {getattr(job, what)}"
-    limits = {"max_age": job.limits.max_age, "longest": job.limits.longest}
-    times = {"batch_timeout": job.batch_timeout, "timeout": job.timeout, **limits}
-    for name, length in times.items():
-        if length is not None and length <= timedelta(0):
-            yield f"{name} must be more than 0"
-    if job.after_wait < timedelta(0):
-        yield "after_wait must be 0 or more"
-    if not 0 <= job.limits.critical_below <= 1:
-        yield f"critical_below must be between 0 and 1, not {job.limits.critical_below:g}"
+    if limits and isinstance(job.limits, Limits):
+        values["limits"] = replace(job.limits, **limits)
+    return replace(job, **values)
 
 
 def _after_problems(jobs: Mapping[str, Job]) -> Iterator[str]:

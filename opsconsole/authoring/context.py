@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,13 +13,14 @@ import msgspec
 from sqlalchemy import ARRAY, Select, Text, any_, bindparam, cast, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.authoring import outbox
+from opsconsole.authoring import metrics, outbox
 from opsconsole.authoring.batch import Failure
 from opsconsole.authoring.failures import failure
 from opsconsole.authoring.scope import Scope
 from opsconsole.core import clock
+from opsconsole.core.bounds import json_problem, key_problem, name_problem, number_problem, shown
 from opsconsole.core.database import Connection, Database, ErrorKind, error_kind, reason
-from opsconsole.core.errors import Unavailable
+from opsconsole.core.errors import BadValue, Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.text import safe
 
@@ -127,10 +128,10 @@ class Context:
 
     `run` is the run's number. `now` is the wall clock when the try began, for stamps only; rules use `as_of`. `memory`
     is a dict that lives as long as the run does in this process: for what is costly to read and the same for every
-    batch.
+    batch. Methods that report something raise BadValue for what cannot be stored.
     """
 
-    def __init__(self, scope: Scope, tools: Resources, *, run: int = 0) -> None:
+    def __init__(self, scope: Scope, tools: Resources, *, run: int = 0, keys: Sequence[str] = ()) -> None:
         self.window = scope.window
         self.as_of = scope.as_of
         self.facts = scope.facts
@@ -140,6 +141,7 @@ class Context:
         self.memory = tools.memory(run)
         self.outcome = TryOutcome()
         self._tools = tools
+        self._keys = frozenset(keys)
         self._in_write = False
         self._emitted: list[outbox.Event] = []
 
@@ -179,11 +181,16 @@ class Context:
 
     def emit(self, event: str, key: str, payload: Mapping[str, Any]) -> None:
         """Emits an event about the change of the enclosing `writing()`: written in its transaction, and published at
-        least once after it. An event with the name and key of an earlier one is ignored. Raises RuntimeError outside
-        `writing()`.
+        least once after it. An event with the name and key of an earlier one is ignored. The payload is a JSON object.
+        Raises RuntimeError outside `writing()`.
         """
         if not self._in_write:
             raise RuntimeError("emit() outside writing(): an event belongs to the transaction of its change")
+        _check("the name of an event", name_problem(event))
+        _check("the key of an event", key_problem(key))
+        if not isinstance(payload, Mapping):
+            raise BadValue(f"the payload of an event must be a dict, not {type(payload).__name__}")
+        _check("the payload of an event", json_problem(dict(payload)))
         self._emitted.append(outbox.Event(event, key, payload))
 
     def forget(self, source: str, **parts: Iterable[str]) -> int:
@@ -193,23 +200,38 @@ class Context:
         return self.cache.forget(self._tools.families, source, **parts)
 
     def fail(self, item: str, error: str | Exception, kind: str | None = None) -> None:
-        """Marks `item` as failed. Failures are grouped by `kind`, a token such as `question_missing`; without one it is
-        derived from `error`.
+        """Marks `item`, one of the keys of this try, as failed. Failures are grouped by `kind`, a token such as
+        `question_missing`; without one it is derived from `error`.
         """
+        self._check_item(item, "fail")
         self.outcome.failures[item] = failure(item, error, kind)
 
     def skip(self, item: str, why: str) -> None:
-        """Marks `item` as skipped by the job itself."""
+        """Marks `item`, one of the keys of this try, as skipped by the job itself."""
+        self._check_item(item, "skip")
         self.outcome.skipped[item] = safe(why, 120)
 
     def count(self, metric: str, n: float = 1) -> None:
-        """Adds `n` to a metric of the run. For `x_hits` and `x_misses` the run also shows `x_hit_rate`."""
-        self.outcome.metrics[metric] = self.outcome.metrics.get(metric, 0) + n
+        """Adds `n` to a metric of the run. For `x_hits` and `x_misses` the run also shows `x_hit_rate`. A run keeps the
+        first hundred metrics; further ones are counted together.
+        """
+        _check("the name of a metric", name_problem(metric))
+        _check(f"metric {metric}", number_problem(n))
+        metrics.add(self.outcome.metrics, metric, n)
 
     def log(self, line: str) -> None:
         """Adds a line to the run's log; at most twenty per try."""
         if len(self.outcome.log) < LOG_LINES:
             self.outcome.log.append(safe(line))
+
+    def _check_item(self, item: object, method: str) -> None:
+        if not isinstance(item, str) or item not in self._keys:
+            raise BadValue(f"{method}() was called for {shown(item)}, which is not an item of this batch")
+
+
+def _check(name: str, problem: str | None) -> None:
+    if problem is not None:
+        raise BadValue(f"{name} {problem}")
 
 
 class ExtensionContext:

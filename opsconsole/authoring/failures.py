@@ -7,32 +7,35 @@ import re
 from sqlalchemy.exc import DBAPIError
 
 from opsconsole.authoring.batch import Failure
+from opsconsole.core.bounds import shown
 from opsconsole.core.database import reason
-from opsconsole.core.errors import OpsconsoleError, Unavailable
+from opsconsole.core.errors import BadValue, OpsconsoleError, Unavailable
 from opsconsole.core.text import safe, snake_case
 
 UNKNOWN = "failed"
 LONGEST_KIND = 60
+LONGEST_MESSAGE = 500
 
 _QUOTED = re.compile(r"""(?<!\w)'[^']*'(?!\w)|"[^"]*"|`[^`]*`""")
 _WORD = re.compile(r"[^\W\d_]+")
 _TOKEN = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def failure(item: str, error: str | Exception, kind: str | None = None) -> Failure:
-    """A failed item with its kind and a message that is safe to show. Raises ValueError if `kind` is not a token."""
-    if kind is not None and not _TOKEN.fullmatch(kind):
-        raise ValueError(f"{kind!r} is not a failure kind; use lower-case letters, digits and underscores")
+def failure(item: str, error: str | BaseException, kind: str | None = None) -> Failure:
+    """A failed item with its kind and a message that is safe to show. Raises BadValue if `kind` is not a token."""
+    if kind is not None and not _is_token(kind):
+        allowed = f"at most {LONGEST_KIND} lower-case letters, digits and underscores"
+        raise BadValue(f"{shown(kind)} is not a failure kind; use {allowed}")
     if isinstance(error, str):
-        message = error
+        message = error = error[:LONGEST_MESSAGE]
     elif isinstance(error, OpsconsoleError):
         message = error.sentence
     else:
         message = f"{type(error).__name__}: {reason(error)}"
-    return Failure(item, kind or failure_kind(error, item), safe(message, 500))
+    return Failure(item, kind or failure_kind(error, item), safe(message, LONGEST_MESSAGE))
 
 
-def failure_kind(error: str | Exception, item: str = "") -> str:
+def failure_kind(error: str | BaseException, item: str = "") -> str:
     """A token for the cause of a failure, the same for every item that fails for that cause.
 
     For an exception it is the name of its class; for a database error the name that the database gives it; for a
@@ -44,14 +47,22 @@ def failure_kind(error: str | Exception, item: str = "") -> str:
     if isinstance(error, Unavailable):
         return unreachable(error.dependency)
     if isinstance(error, DBAPIError) and error.orig is not None:
-        name = getattr(error.orig, "sqlite_errorname", None) or snake_case(type(error.orig).__name__)
-        return str(name).lower()
-    return snake_case(type(error).__name__)
+        return _token(getattr(error.orig, "sqlite_errorname", None) or type(error.orig).__name__)
+    return _token(type(error).__name__)
 
 
 def unreachable(dependency: str) -> str:
     """The kind of failure that an unreachable dependency causes, such as `redis_unreachable`."""
     return f"{_words(dependency, '') or 'dependency'}_unreachable"
+
+
+def _token(name: str) -> str:
+    token = snake_case(name[:LONGEST_KIND])[:LONGEST_KIND]
+    return token if _is_token(token) else UNKNOWN
+
+
+def _is_token(kind: object) -> bool:
+    return isinstance(kind, str) and len(kind) <= LONGEST_KIND and _TOKEN.fullmatch(kind) is not None
 
 
 def _words(message: str, item: str) -> str:

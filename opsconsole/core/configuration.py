@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from opsconsole.core.bounds import MAX_INTEGER, MAX_NAME, json_problem, shown
 from opsconsole.core.errors import BadConfiguration, BadSettings
 from opsconsole.core.settings import (
     EMBEDDED,
@@ -31,6 +32,7 @@ from opsconsole.core.settings import (
     environment,
     masked,
 )
+from opsconsole.core.text import safe
 from opsconsole.core.trust import is_readable_by_others
 from opsconsole.core.urls import BadUrl, database_url, password_of, redis_url, sqlite_url
 
@@ -51,6 +53,8 @@ EVICTION_POLICIES = (
 )
 SHORTEST_SECRET = 16
 """Characters of a CRON_SECRET that no warning is given for."""
+MAX_WORKERS = 1000
+MAX_LEASE_SECONDS = 3600
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "console": ConsoleSection,
     "store": DatabaseSection,
@@ -97,17 +101,19 @@ def load(
         problems.append(f"console.on_hangup is {sections['console'].on_hangup!r}; use stop or continue")
     if engine.executor not in ("processes", "inline"):
         problems.append(f"engine.executor is {engine.executor!r}; use processes or inline")
-    if engine.workers < 0:
-        problems.append(f"engine.workers is {engine.workers}; use 0 (a process for each processor) or more")
-    if engine.worker_memory_mb and not engine.worker_memory_mb >= LEAST_WORKER_MB:
+    if not 0 <= engine.workers <= MAX_WORKERS:
+        how = "use 0 (a process for each processor) or more" if engine.workers < 0 else f"use at most {MAX_WORKERS:,}"
+        problems.append(f"engine.workers is {engine.workers}; {how}")
+    if engine.worker_memory_mb and not LEAST_WORKER_MB <= engine.worker_memory_mb <= MAX_INTEGER:
         least = f"use {LEAST_WORKER_MB} or more, or 0 for no limit"
         problems.append(f"engine.worker_memory_mb is {engine.worker_memory_mb}; {least}")
     if redis.policy not in EVICTION_POLICIES:
         problems.append(f"redis.policy is {redis.policy!r}; use one of {', '.join(EVICTION_POLICIES)}")
     if not re.fullmatch(r"[1-9]\d{0,11}([kmg]b?)?", redis.max_memory, re.IGNORECASE):
         problems.append(f"redis.max_memory is {redis.max_memory!r}; use a size such as 256mb")
-    if not engine.lease_seconds > 0:
-        problems.append(f"engine.lease_seconds is {engine.lease_seconds:g}; it must be more than 0")
+    if not 0 < engine.lease_seconds <= MAX_LEASE_SECONDS:
+        how = f"at most {MAX_LEASE_SECONDS:,}" if engine.lease_seconds > 0 else "more than 0"
+        problems.append(f"engine.lease_seconds is {engine.lease_seconds:g}; it must be {how}")
     shared = env.get("DATABASE_URL") or EMBEDDED
     store = _database_url("store.url", sections["store"].url, shared, home / "store.db", problems)
     data = _database_url("data.url", sections["data"].url, shared, home / "data.db", problems)
@@ -198,7 +204,7 @@ def _read(source: Path, problems: list[str]) -> dict[str, Any]:
         return tomllib.loads(source.read_text(encoding="utf-8-sig"))
     except OSError as error:
         problems.append(f"cannot be read: {error.strerror}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also for bytes that are no UTF-8, and 5,000 digits
         problems.append(f"is not valid TOML: {error}")
     return {}
 
@@ -223,10 +229,16 @@ def section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[st
             problems.append(f"{name}.{key} is not a setting; [{name}] has {', '.join(types)}")
             continue
         try:
-            valid[key] = msgspec.convert(value, types[key], strict=False)
+            converted = msgspec.convert(value, types[key], strict=False)
         except msgspec.ValidationError:
-            shown = f"a {type(value).__name__}" if key == "url" else repr(value)
-            problems.append(f"{name}.{key} must be {_expected(types[key])}, not {shown}")
+            given_as = f"a {type(value).__name__}" if key == "url" else shown(value)
+            problems.append(f"{name}.{key} must be {_expected(types[key])}, not {given_as}")
+            continue
+        problem = json_problem(value) or json_problem(converted)
+        if problem is None:
+            valid[key] = converted
+        else:
+            problems.append(f"{name}.{key} {problem}")
     return kind(**valid)
 
 
@@ -321,4 +333,5 @@ def _actor(env: Mapping[str, str]) -> Actor:
         user = str(os.getuid())
     sudo_user = env.get("SUDO_USER")
     origin = env.get("SSH_CONNECTION", "").partition(" ")[0]
-    return Actor(f"{sudo_user} as {user}" if sudo_user and sudo_user != user else user, origin or "local")
+    name = f"{sudo_user} as {user}" if sudo_user and sudo_user != user else user
+    return Actor(safe(name, MAX_NAME), safe(origin or "local", MAX_NAME))

@@ -22,7 +22,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
-from opsconsole.core.text import safe
+from opsconsole.core.text import as_text, safe
 
 if TYPE_CHECKING:
     from opsconsole.core.postgres import Waits  # psycopg takes 0.1 s that SQLite can save
@@ -150,7 +150,7 @@ def lacks_right(error: BaseException) -> bool:
 def reason(error: BaseException) -> str:
     """A database error as one safe line, without the statement and its parameters."""
     origin = getattr(error, "orig", None) or error
-    lines = [line.strip() for line in str(origin).splitlines() if line.strip()]
+    lines = [line.strip() for line in as_text(origin)[:2000].splitlines() if line.strip()]
     return safe(lines[0] if lines else type(origin).__name__, 200)
 
 

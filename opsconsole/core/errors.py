@@ -130,6 +130,12 @@ class Refused(OpsconsoleError):
     exit_code = Exit.REFUSED
 
 
+class BadValue(OpsconsoleError):
+    """A value that cannot be stored or sent: from job code, or from an operator."""
+
+    exit_code = Exit.USAGE
+
+
 class NotBackfillable(OpsconsoleError):
     """A job without past windows."""
 

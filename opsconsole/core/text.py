@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # C0, DEL, C1: terminal control
@@ -23,7 +24,7 @@ def _visible(match: re.Match[str]) -> str:
 
 def safe(text: object, limit: int = 500) -> str:
     """`text` with control, bidi and invisible characters as escapes, cut to `limit` characters."""
-    shown = _UNSAFE.sub(_visible, str(text)[: limit + 1])
+    shown = _UNSAFE.sub(_visible, as_text(text)[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
@@ -40,6 +41,13 @@ def printable_json(document: str) -> str:
 def _escaped(match: re.Match[str]) -> str:
     units = match.group().encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[n]:02x}{units[n + 1]:02x}" for n in range(0, len(units), 2))
+
+
+def as_text(value: object) -> str:
+    """`str(value)`, or the name of its type if that raises, as the exceptions of a job can."""
+    with suppress(Exception):
+        return str(value)
+    return f"<{type(value).__name__}>"
 
 
 def snake_case(name: str) -> str:

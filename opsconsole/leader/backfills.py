@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from opsconsole.authoring.catalog import Catalog
@@ -14,6 +15,7 @@ from opsconsole.calendar.windows import Window
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection
 from opsconsole.core.failpoints import Point, reach
+from opsconsole.leader.containment import Containment
 from opsconsole.rules import actions, backfill as rules
 from opsconsole.rules.backfill import NO_RECORD, ActiveStep, Step, StepState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, BackfillState, BackfillStop, BackfillStopReason
@@ -129,23 +131,33 @@ def cancel(db: Connection, number: int, stop: Stop, at: datetime) -> dict[str, A
 # --- progress -------------------------------------------------------------------------------------------------------
 
 
-def advance(store: Store, catalog: Catalog, token: int, now: Clock, *, only_command: int | None = None) -> None:
+def advance(
+    store: Store, catalog: Catalog, token: int, now: Clock, containment: Containment, *, only_command: int | None = None
+) -> None:
     """Records windows that have ended and starts the next ones. With `only_command` it starts windows only for that
-    command's backfill. Raises Fenced.
+    command's backfill. A backfill that raises something unexpected is paused. Raises Fenced.
     """
     with store.reading() as db:
         active = [
             (number, state, command)
             for number, state, command in backfills.active(db)
             if only_command in (None, command) or state is not BackfillState.RUNNING
+            if not containment.has_set_aside(f"backfill {number}")
         ]
-        moves = [(number, state, command, _moves(db, catalog, number, state)) for number, state, command in active]
-    for number, state, command, (ended, ready, finished) in moves:
-        if ended or ready or finished:
-            with store.fenced(token) as db:
-                _move(db, catalog, number, state, command, ended, ready, finished=finished, at=now())
-                reach(Point.BACKFILL_WRITTEN)
-            reach(Point.BACKFILL_ADVANCED)
+    for number, state, command in active:
+        with containment.around(f"backfill {number}", partial(_pause_broken, store, token, now, number)):
+            with store.reading() as db:
+                ended, ready, finished = _moves(db, catalog, number, state)
+            if ended or ready or finished:
+                with store.fenced(token) as db:
+                    _move(db, catalog, number, state, command, ended, ready, finished=finished, at=now())
+                    reach(Point.BACKFILL_WRITTEN)
+                reach(Point.BACKFILL_ADVANCED)
+
+
+def _pause_broken(store: Store, token: int, now: Clock, number: int, cause: str) -> None:
+    with store.fenced(token) as db:
+        pause(db, number, "the leader", cause, now())
 
 
 Ended = list[tuple[ActiveStep, StepState]]

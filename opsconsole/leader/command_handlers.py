@@ -14,10 +14,11 @@ from opsconsole.authoring.run import Run, RunFilter, Selection, Stop, StopReason
 from opsconsole.calendar.windows import Unit
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection
-from opsconsole.core.errors import Fenced, OpsconsoleError, Refused
+from opsconsole.core.errors import OpsconsoleError, Refused
 from opsconsole.core.failpoints import Point, reach
-from opsconsole.core.supervision import describe, is_outage, log_failure
+from opsconsole.core.supervision import describe, log_failure
 from opsconsole.leader import backfills as backfilling
+from opsconsole.leader.containment import ends_leadership
 from opsconsole.rules import actions
 from opsconsole.rules.actions import BACKGROUND_VERBS, MATCHING, STOPPING_VERBS, Verb
 from opsconsole.store import Store, batches, commands, pauses, runs
@@ -85,11 +86,6 @@ def refuse_failed(store: Store, token: int, number: int, error: BaseException, a
         # Another program may have written anything into its row.
         with store.fenced(token) as db:
             commands.refuse_unreadable(db, number, failure, at)
-
-
-def ends_leadership(error: BaseException) -> bool:
-    """Whether the lease is lost, or the store is unreachable."""
-    return isinstance(error, Fenced) or is_outage(error)
 
 
 def _trigger(db: Connection, catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:

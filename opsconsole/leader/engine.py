@@ -23,7 +23,8 @@ from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import STALLED_SECONDS, Loop, Supervisor, is_outage
 from opsconsole.leader import backfills
 from opsconsole.leader.background_tasks import BackgroundTasks
-from opsconsole.leader.command_handlers import ends_leadership, execute_commands
+from opsconsole.leader.command_handlers import execute_commands
+from opsconsole.leader.containment import Containment, ends_leadership
 from opsconsole.leader.event_relay import EventRelay
 from opsconsole.leader.lease import Leadership, identity
 from opsconsole.leader.runner import Runner
@@ -91,7 +92,7 @@ class Engine:
         self._wake = threading.Event()
         self._reloaded: tuple[Settings, Catalog] | None = None
         self._beat = 0.0
-        self._conceded: int | None = None
+        self._containment = Containment(now)
         self._grace = GRACE_SECONDS
         self._background_tasks: BackgroundTasks | None = None
         self._seal_logged_on: date | None = None
@@ -121,7 +122,8 @@ class Engine:
 
     def problems(self) -> tuple[Problem, ...]:
         """What is not being done."""
-        return tuple(status.problem for status in self.status() if status.problem is not None)
+        found = tuple(status.problem for status in self.status() if status.problem is not None)
+        return (*found, *self._containment.problems())
 
     def start(self) -> None:
         """Starts the thread, which leads as soon as the lease is free."""
@@ -185,7 +187,6 @@ class Engine:
             except Fenced as error:
                 log.warning("%s", error.sentence)
             except SQLAlchemyError as error:
-                self._conceded = token
                 if is_outage(error):
                     raise Unavailable("store", reason(error)) from error
                 raise
@@ -207,7 +208,10 @@ class Engine:
         relay = EventRelay(self._store, self._tools(SHORT_SECONDS), token, may_start_work=self._may_start_work)
         self._supervisor.watch(relay.loop)
         closing.callback(relay.stop)
-        scheduler = Scheduler(self._store, self._catalog, token, planned=self.wake, now=self._now)
+        containment = self._containment = Containment(self._now)
+        scheduler = Scheduler(
+            self._store, self._catalog, token, planned=self.wake, now=self._now, containment=containment
+        )
         closing.callback(scheduler.stop)
         runner = Runner(
             self._store,
@@ -217,6 +221,7 @@ class Engine:
             host=self._settings.host,
             may_start_work=self._may_start_work,
             now=self._now,
+            containment=containment,
             only_command=self._only_command,
         )
         closing.callback(runner.close)
@@ -225,7 +230,7 @@ class Engine:
         # The schedule first: due runs are queued while the workers are still starting.
         if self._only_command is None:
             scheduler.start()
-        runner.open(conceded=self._conceded)
+        runner.open(leader_died=self._leadership.predecessor_died)
         self._work(runner, scheduler, token)
         if self._leadership.is_held:
             self._beat = time.monotonic() + self._grace
@@ -233,10 +238,10 @@ class Engine:
             runner.interrupt()
 
     def _work(self, runner: Runner, scheduler: Scheduler, token: int) -> None:
-        store, catalog, only = self._store, self._catalog, self._only_command
+        leading, only = (self._store, self._catalog, token, self._now), self._only_command
         steps: dict[Work, Callable[[], object]] = {
-            Work.COMMANDS: lambda: execute_commands(store, catalog, token, self._now, only_command=only),
-            Work.BACKFILLS: lambda: backfills.advance(store, catalog, token, self._now, only_command=only),
+            Work.COMMANDS: lambda: execute_commands(*leading, only_command=only),
+            Work.BACKFILLS: lambda: backfills.advance(*leading, self._containment, only_command=only),
             Work.ADMISSION: runner.admit,
         }
         every_second = (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,26 +31,38 @@ def identity(host: str, who: str) -> Identity:
     return Identity(uuid.uuid4().hex, host, pid, _started(pid), _boot(), who)
 
 
-def is_dead(holder: Identity, me: Identity) -> bool:
-    """Whether a holder has certainly ended: its machine has rebooted, or its process no longer exists.
+class Fate(StrEnum):
+    """What is known about the process of a holder."""
 
-    A reused process id counts as ended. A holder on another machine never does.
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+
+
+def fate(holder: Identity, me: Identity) -> Fate:
+    """Whether a holder has ended: its machine has rebooted, or its process no longer exists. A reused process id counts
+    as ended. A holder on another machine, or in another container, is unknown.
     """
     machine, boot, numbers = holder.boot.split("/")
     my_machine, my_boot, my_numbers = me.boot.split("/")
     if (holder.host, machine) != (me.host, my_machine):
-        return False
+        return Fate.UNKNOWN
     if boot != my_boot:
-        return True
+        return Fate.DEAD
     if numbers != my_numbers:
-        return False
+        return Fate.UNKNOWN
     try:
         os.kill(holder.pid, 0)
     except ProcessLookupError:
-        return True
+        return Fate.DEAD
     except PermissionError:
         pass
-    return _started(holder.pid) != holder.pid_started
+    return Fate.ALIVE if _started(holder.pid) == holder.pid_started else Fate.DEAD
+
+
+def is_dead(holder: Identity, me: Identity) -> bool:
+    """Whether a holder has certainly ended."""
+    return fate(holder, me) is Fate.DEAD
 
 
 class Leadership:
@@ -63,10 +77,12 @@ class Leadership:
         self._store, self._seconds, self._now = store, seconds, now
         self._last_beat: tuple[tuple[int, int], float] | None = None
         self._token: int | None = None
-        self._renewed = 0.0
+        self._renewed = self._store_failed = -math.inf
         self.renewals = Repeated(Work.LEASE, now=now)
         self._released = threading.Event()
         self._thread: threading.Thread | None = None
+        self.predecessor_died = False
+        """Whether the last leader's process has probably died, and did not just lose the store or its lease."""
 
     @property
     def may_start_work(self) -> bool:
@@ -84,14 +100,19 @@ class Leadership:
         Raises SQLAlchemyError when the store is unreachable.
         """
         started = time.monotonic()
-        with self._store.reading() as db:
-            current = leases.read(db)
-        if not self._is_free(current, started):
-            return None
-        with self._store.writing() as db:
-            token = leases.take(db, current, self.me, self._now())
+        try:
+            with self._store.reading() as db:
+                current = leases.read(db)
+            if not self._is_free(current, started):
+                return None
+            with self._store.writing() as db:
+                token = leases.take(db, current, self.me, self._now())
+        except SQLAlchemyError:
+            self._store_failed = time.monotonic()
+            raise
         if token is not None:
             self._token, self._renewed, self._last_beat = token, started, None
+            self.predecessor_died = self._has_died(current, started)
         return token
 
     def keep(
@@ -160,6 +181,13 @@ class Leadership:
             self._renewed = started
             self.renewals.succeeded()
         return mine
+
+    def _has_died(self, lease: Lease | None, now: float) -> bool:
+        if lease is None or lease.holder is None:
+            return False  # a process that releases the lease is alive
+        known = fate(lease.holder, self.me)
+        # A holder elsewhere that lost the lease when this process lost the store, lost the store, too.
+        return known is Fate.DEAD or (known is Fate.UNKNOWN and now - self._store_failed > 2 * self._seconds)
 
     def _is_free(self, lease: Lease | None, now: float) -> bool:
         if lease is None or lease.holder is None or is_dead(lease.holder, self.me):

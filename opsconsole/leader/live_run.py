@@ -8,7 +8,15 @@ from collections import deque
 from dataclasses import replace
 from datetime import datetime
 
-from opsconsole.authoring.batch import DETAILED_FAILURES, Batch, BatchResult, BatchState, Failure
+from opsconsole.authoring.batch import (
+    DETAILED_FAILURES,
+    Batch,
+    BatchResult,
+    BatchState,
+    Failure,
+    Lost,
+    result_problem,
+)
 from opsconsole.authoring.failures import unreachable
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Stop
@@ -16,6 +24,7 @@ from opsconsole.core.breaker import CircuitBreaker, recovery_of
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import Unavailable
 from opsconsole.core.humanize import count, duration, words
+from opsconsole.core.text import safe
 from opsconsole.leader.run_planner import RunPlanner
 from opsconsole.leader.run_totals import RunTotals
 from opsconsole.store import batches, runs
@@ -151,6 +160,11 @@ class LiveRun:
         row = self._in_flight.pop(result.seq, None)
         if row is None:
             return
+        problem = result_problem(result, row.keys)
+        if problem is not None:
+            refused = f"the result of its worker was refused: {problem}"
+            lost = Lost.BAD_RESULT
+            result = BatchResult(self.run.id, row.seq, row.attempt, again=row.keys, lost=lost, reason=refused)
         if result.lost is not None:
             self._record_lost(db, row, result, at)
         elif result.broken is not None:
@@ -168,7 +182,7 @@ class LiveRun:
     def _record_lost(self, db: Connection, row: Row, result: BatchResult, at: datetime) -> None:
         assert result.lost is not None  # noqa: S101 - checked by the caller
         if self.ending:
-            self._ended_workers.append(f"batch {row.seq}: {result.ended}")
+            self._ended_workers.append(f"batch {row.seq}: {result.ended or result.reason}")
             return
         deaths = row.deaths + 1
         self._totals.log(db, at, f"batch {row.seq}: {result.reason}")
@@ -204,7 +218,7 @@ class LiveRun:
             summary = f"batch {row.seq} of {self._batches}: {result.ok} ok, {len(result.failed)} failed"
             self._totals.log(db, at, summary, *result.log)
         batches.close(db, result, state, result.reason)
-        self._totals.add_result(db, row.seq, result)
+        self._totals.add_result(db, row.seq, result, at)
         self._waiting -= 1
         self._check_for_broken_job(row, result)
 
@@ -223,7 +237,7 @@ class LiveRun:
 
     def stop(self, state: RunState, error: str) -> None:
         """Starts no new batch, ends those in flight, and then the run in this state."""
-        self.ending = self.ending or (state, error)
+        self.ending = self.ending or (state, safe(error))
 
     def check_limits(self, now: float, at: datetime) -> None:
         """Stops the run when its timeout is over, a stop was requested, or a dependency stays unreachable. `now` is of

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from opsconsole.authoring import metrics
 from opsconsole.authoring.batch import DETAILED_FAILURES, BatchResult, Failure
 from opsconsole.authoring.job import Job
+from opsconsole.authoring.metrics import MAX_METRICS, OTHER_METRICS
 from opsconsole.authoring.run import Counts, Run, RunState
 from opsconsole.core.database import Connection
+from opsconsole.core.text import safe
 from opsconsole.store import runs
 
 LOG_LINES = 1000
+LONGEST_LINE = 1000
 MAX_KINDS = 50
 OTHER_KINDS = "other"
 HITS = "_hits"
@@ -37,13 +41,16 @@ class RunTotals:
         """Counts more items as planned, ok, failed, skipped or not_reached."""
         self.counts = replace(self.counts, **{name: getattr(self.counts, name) + n for name, n in more.items()})
 
-    def add_result(self, db: Connection, seq: int, result: BatchResult) -> None:
+    def add_result(self, db: Connection, seq: int, result: BatchResult, at: datetime) -> None:
         """Adds the result of a batch."""
         self.add(ok=result.ok, failed=len(result.failed), skipped=sum(result.skipped.values()))
         self.add_failures(db, seq, result.failures, result.kinds)
+        had_room = OTHER_METRICS not in self.metrics
         for metric, n in result.metrics.items():
-            self.metrics[metric] = self.metrics.get(metric, 0) + n
-        for hits in [name for name in result.metrics if name.endswith(HITS)]:
+            metrics.add(self.metrics, metric, n)
+        if had_room and OTHER_METRICS in self.metrics:
+            self.log(db, at, f"more than {MAX_METRICS} metrics: further ones are counted as {OTHER_METRICS}")
+        for hits in [name for name in result.metrics if name.endswith(HITS) and name in self.metrics]:
             of = hits.removesuffix(HITS)
             tried = self.metrics[hits] + self.metrics.get(f"{of}_misses", 0)
             if tried:
@@ -62,7 +69,7 @@ class RunTotals:
     def log(self, db: Connection, at: datetime, *lines: str, force: bool = False) -> None:
         """Adds lines to the run's log while it has room, or always with `force`; all are counted."""
         kept = lines if force else lines[: max(0, LOG_LINES - self.log_lines)]
-        runs.add_log(db, self._run, at, [f"{self._tag} {line}" for line in kept])
+        runs.add_log(db, self._run, at, [f"{self._tag} {safe(line, LONGEST_LINE)}" for line in kept])
         self.log_lines += len(lines)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from opsconsole import __version__
@@ -16,7 +17,9 @@ from opsconsole.core.clock import Clock
 from opsconsole.core.errors import UnknownRun
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import duration
+from opsconsole.core.text import safe
 from opsconsole.leader import backfills as backfilling
+from opsconsole.leader.containment import Containment
 from opsconsole.leader.live_run import LiveRun
 from opsconsole.rules.admission import admissions, predecessors
 from opsconsole.store import Store, batches, runs
@@ -40,7 +43,7 @@ class Runner:
 
     `may_start_work` returns whether the lease allows new work; `only_command` limits it to the runs of one command.
     Every method may raise Fenced, or SQLAlchemyError when the store is unreachable: then close the Runner, the store
-    has the complete state.
+    has the complete state. Whatever else the work on a run raises ends that run as failed.
     """
 
     def __init__(
@@ -53,9 +56,11 @@ class Runner:
         host: str,
         may_start_work: Callable[[], bool],
         now: Clock,
+        containment: Containment,
         only_command: int | None = None,
     ) -> None:
         self._store, self._catalog = store, catalog
+        self._containment = containment
         self._token, self._host, self._now = token, host, now
         self._may_start_work, self._only_command = may_start_work, only_command
         self._live: dict[int, LiveRun] = {}
@@ -66,12 +71,12 @@ class Runner:
         self._executor = executor
         self._results = executor(self._feed(), self._is_stopped)
 
-    def open(self, *, conceded: int | None = None) -> None:
-        """Starts the executor, and marks the runs of earlier leaders as interrupted. Those of the token `conceded`,
-        which this process gave up when the store was unreachable, do not count as recovered.
+    def open(self, *, leader_died: bool) -> None:
+        """Starts the executor, and marks the runs of earlier leaders as interrupted. It counts as a recovery of the run
+        if the process that executed it died.
         """
         with self._store.fenced(self._token) as db:
-            runs.interrupt_others(db, self._token, conceded=conceded)
+            runs.interrupt_others(db, self._token, recovered=leader_died)
         next(self._results)
 
     @property
@@ -93,8 +98,9 @@ class Runner:
             if run.id in self._live:
                 self._live[run.id].requested_stop = run.stop
         for run, wait in admissions(open_runs, self._job, self._now()):
-            if wait is None:
-                self._start(run, open_runs)
+            if wait is None and not self._containment.has_set_aside(_name(run)):
+                with self._contained(run):
+                    self._start(run, open_runs)
 
     def step(self) -> bool:
         """Waits briefly for one result, and advances every live run; False when there is none."""
@@ -103,19 +109,23 @@ class Runner:
             return False
         result = next(self._results)
         now = self._now()
-        if isinstance(result, PlanningResult) and result.run in self._live:
-            with self._store.fenced(self._token) as db:
-                self._live[result.run].record_planning(db, result, now)
-            reach(Point.PAGE_PLANNED)
-        elif isinstance(result, BatchResult) and result.run in self._live:
+        live = self._live.get(result.run) if result is not None else None
+        if isinstance(result, PlanningResult) and live is not None:
+            with self._contained(live.run):
+                with self._store.fenced(self._token) as db:
+                    live.record_planning(db, result, now)
+                reach(Point.PAGE_PLANNED)
+        elif isinstance(result, BatchResult) and live is not None:
             reach(Point.RESULT_RECEIVED)
-            with self._store.fenced(self._token) as db:
-                self._live[result.run].record(db, result, now)
-                reach(Point.RESULT_WRITTEN)
-            reach(Point.RESULT_RECORDED)
+            with self._contained(live.run):
+                with self._store.fenced(self._token) as db:
+                    live.record(db, result, now)
+                    reach(Point.RESULT_WRITTEN)
+                reach(Point.RESULT_RECORDED)
         flush = time.monotonic() - self._flushed > FLUSH_SECONDS
-        for live in list(self._live.values()):
-            self._advance(live, now, flush=flush)
+        for each in list(self._live.values()):
+            with self._contained(each.run):
+                self._advance(each, now, flush=flush)
         if flush:
             self._flushed = time.monotonic()
         return True
@@ -155,10 +165,10 @@ class Runner:
     def _start(self, run: Run, open_runs: Sequence[Run]) -> None:
         job = self._job(run.job)
         if job is None:
-            self._end_waiting(run, RunState.FAILED, f"no loaded pack defines {run.job}")
+            self._end_now(run, RunState.FAILED, f"no loaded pack defines {run.job}")
             return
         if run.stop is not None:
-            self._end_waiting(run, RunState.CANCELLED, run.stop.message)
+            self._end_now(run, RunState.CANCELLED, run.stop.message)
             return
         outlasted = predecessors(run, job, open_runs)
         with self._store.fenced(self._token) as db:
@@ -183,13 +193,26 @@ class Runner:
         self._turns.append(run.id)
         self._advance(live, self._now(), flush=False)  # its first batches need not wait for a result of another run
 
-    def _end_waiting(self, run: Run, state: RunState, error: str) -> None:
-        """Ends a queued or interrupted run; its remaining items are not reached."""
+    def _contained(self, run: Run) -> AbstractContextManager[None]:
+        return self._containment.around(_name(run), lambda cause: self._fail(run, cause))
+
+    def _fail(self, run: Run, cause: str) -> None:
+        """Ends a run whose state in memory can no longer be used; its workers are ended."""
+        live = self._live.pop(run.id, None)
+        if live is not None:
+            self._turns.remove(run.id)
+            self._freed_slot = True
+        self._end_now(live.run if live else run, RunState.FAILED, f"the leader could not continue it: {cause}")
+
+    def _end_now(self, run: Run, state: RunState, error: str) -> None:
+        """Ends a run from what the store has; its remaining items are not reached."""
+        error = safe(error)
         with self._store.fenced(self._token) as db:
+            at = self._now()
             not_reached = batches.close_waiting(db, run.id, BatchState.NOT_REACHED, error)
-            runs.end_waiting(
-                db, run, token=self._token, state=state, at=self._now(), error=error, not_reached=not_reached
-            )
+            runs.end_now(db, run, token=self._token, state=state, at=at, error=error, not_reached=not_reached)
+            with self._containment.around(f"the window of {_name(run)}", lambda _: None), db.begin_nested():
+                backfilling.record_window(db, self._catalog, runs.get(db, run.id), at)
         log.info("%s %s: %s", run.job, run.window.label, state)
 
     def _advance(self, live: LiveRun, now: datetime, *, flush: bool) -> None:
@@ -240,7 +263,9 @@ class Runner:
         backfilled = {number for number in self._turns if self._live[number].run.trigger is Trigger.BACKFILL}
         for number in sorted(self._turns, key=lambda number: (number in backfilled) is not backfills_first):
             live = self._live[number]
-            work = None if starving_only and live.has_in_flight else live.next_planning() or live.next_batch(now)
+            work = None
+            with self._contained(live.run):
+                work = None if starving_only and live.has_in_flight else live.next_planning() or live.next_batch(now)
             if work is not None:
                 self._turns.remove(number)
                 self._turns.append(number)
@@ -251,3 +276,7 @@ class Runner:
     def _is_stopped(self, work: Work) -> bool:
         live = self._live.get(work.run)
         return live is None or live.ending is not None
+
+
+def _name(run: Run) -> str:
+    return f"run {run.id}"

@@ -7,10 +7,11 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
@@ -22,6 +23,7 @@ from opsconsole.core.database import Connection, reason
 from opsconsole.core.errors import Fenced, OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import duration
+from opsconsole.leader.containment import Containment, ends_leadership
 from opsconsole.leader.trigger import CronTrigger
 from opsconsole.rules.admission import WaitReason, admissions
 from opsconsole.rules.schedule import Interval, OpenRun, Schedule, plan, record_unrun
@@ -32,13 +34,26 @@ log = logging.getLogger(__name__)
 JUMP = timedelta(minutes=5)
 """A clock that gained this much on the steady clock since the last tick was set forward."""
 REPLACED_GRACE = timedelta(seconds=10)
+RETRY_SECONDS = 60.0
+"""The time between two tries to plan a job whose plan raises something unexpected."""
 
 
 class Scheduler:
     """Plans while this process leads with `token`. Calls `planned` after it has queued runs."""
 
-    def __init__(self, store: Store, catalog: Catalog, token: int, *, planned: Callable[[], None], now: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        token: int,
+        *,
+        planned: Callable[[], None],
+        now: Clock,
+        containment: Containment,
+    ) -> None:
         self._store, self._catalog, self._token = store, catalog, token
+        self._containment = containment
+        self._not_before: dict[str, float] = {}
         self._planned, self._now = planned, now
         self._jobs = {job.name: job for job in catalog}
         self._crons = {job.name: cron for job in catalog if (cron := catalog.cron(job)) is not None}
@@ -93,7 +108,11 @@ class Scheduler:
         with self._lock:
             now, last_tick = self._now(), self._last_tick
             jumped = self._has_jumped(now)
-            due = [(self._jobs[name], self._crons[name]) for name, due_at in self._due.items() if due_at <= now]
+            due = [
+                (self._jobs[name], self._crons[name])
+                for name, due_at in self._due.items()
+                if due_at <= now and self._not_before.get(name, 0.0) <= steady()
+            ]
             if not due:
                 return
             try:
@@ -106,19 +125,26 @@ class Scheduler:
             self._planned()
 
     def _plan(self, due: list[tuple[Job, Cron]], now: datetime, jumped: bool) -> int:
-        """Plans all due jobs in one transaction; after a conflict each in its own, without the one that conflicts."""
+        """Plans all due jobs in one transaction; if that raises, each in its own, so that a job whose plan is at fault
+        does not stop the others.
+        """
         try:
             return self._write(due, now, jumped)
-        except IntegrityError:
-            if len(due) == 1:
+        except Exception as error:
+            if ends_leadership(error):
                 raise
+            log.warning("the due jobs are planned one by one: %s", reason(error))
         queued = 0
         for one in due:
-            try:
+            name = one[0].name
+            with self._containment.around(f"the schedule of {name}", partial(self._postpone, name)):
                 queued += self._write([one], now, jumped)
-            except IntegrityError as error:
-                log.error("the plan of %s conflicts: %s", one[0].name, reason(error))
+                self._containment.take_back(f"the schedule of {name}")
         return queued
+
+    def _postpone(self, name: str, cause: str) -> None:
+        self._not_before[name] = steady() + RETRY_SECONDS
+        self._containment.set_aside(f"the schedule of {name}", cause)
 
     # --- registering --------------------------------------------------------------------------------------------
 

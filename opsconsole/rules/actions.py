@@ -17,6 +17,7 @@ from opsconsole.calendar.cron import zone
 from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import BadWindow, NotAllowed, Refused, StaleNotSupported, UnknownJob
 from opsconsole.core.settings import Actor, Role
+from opsconsole.core.times import YEARS
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState
 from opsconsole.rules.pauses import ALL, Pause
 
@@ -144,7 +145,10 @@ def pause_target(catalog: Catalog, name: str) -> str:
 def parse_date(text: str) -> date:
     """A date written as 2026-01-19. Raises BadWindow."""
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
+        if found.year not in YEARS:
+            raise ValueError(found.year)
+        return found
     except ValueError:
         raise BadWindow(f"{text!r} is not a date; write it as 2026-01-19") from None
 

@@ -12,7 +12,8 @@ import msgspec
 from opsconsole.authoring.run import OPEN, Run, RunFilter, Selection
 from opsconsole.cache import clearing
 from opsconsole.cache.filters import ClearFilter
-from opsconsole.core.errors import NotAllowed
+from opsconsole.core.bounds import MAX_NOTE, json_problem, text_problem
+from opsconsole.core.errors import BadValue, NotAllowed
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.settings import Actor
 from opsconsole.rules import actions
@@ -96,7 +97,10 @@ class Commands:
         return self.send(Verb.REPLAY, f"events since {since.isoformat()}", {"since": since.isoformat()})
 
     def send(self, verb: Verb, target: str, arguments: Mapping[str, object], actor: Actor | None = None) -> int:
-        """Writes a command row, and returns its number. Raises NotAllowed, Unavailable."""
+        """Writes a command row, and returns its number. Raises BadValue, NotAllowed, Unavailable."""
+        for name, value in {"target": target, **arguments}.items():
+            if problem := text_problem(value, MAX_NOTE) if isinstance(value, str) else json_problem(value):
+                raise BadValue(f"the {name} {problem}")
         actor, at = actor or self._backend.settings.actor, self._backend.now()
         refusal: NotAllowed | None = None
         try:

@@ -11,6 +11,7 @@ from sqlalchemy import Row, case, func, insert, or_, select, update
 
 from opsconsole.authoring.run import Selection
 from opsconsole.calendar.windows import Window
+from opsconsole.core.bounds import MAX_ID
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownBackfill
 from opsconsole.rules.backfill import UNDONE, ActiveStep, Only, Step, StepReason, StepState
@@ -70,7 +71,7 @@ def add(
 
 def get(db: Connection, number: int) -> Backfill:
     """One backfill. Raises UnknownBackfill."""
-    backfill = next(iter(_load(db, [number])), None)
+    backfill = next(iter(_load(db, [number])), None) if 0 < number <= MAX_ID else None
     if backfill is None:
         raise UnknownBackfill(number)
     return backfill

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, case, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from opsconsole.authoring.batch import Failure
 from opsconsole.authoring.job import Job
@@ -25,6 +25,7 @@ from opsconsole.authoring.run import (
     Trigger,
 )
 from opsconsole.calendar.windows import Window
+from opsconsole.core.bounds import MAX_ID
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownRun
 from opsconsole.store import occurrences
@@ -82,7 +83,7 @@ def create(
 
 def get(db: Connection, run: int) -> Run:
     """One run. Raises UnknownRun."""
-    row = db.execute(select(runs).where(runs.c.id == run)).one_or_none()
+    row = db.execute(select(runs).where(runs.c.id == run)).one_or_none() if 0 < run <= MAX_ID else None
     if row is None:
         raise UnknownRun(run)
     return _value(row)
@@ -174,11 +175,9 @@ def interrupt(db: Connection, token: int) -> None:
     )
 
 
-def interrupt_others(db: Connection, token: int, *, conceded: int | None) -> None:
-    """Marks the running runs of other tokens as interrupted and counts a recovery for each, except for those of the
-    token `conceded`.
-    """
-    recoveries = case((runs.c.token == conceded, runs.c.recoveries), else_=runs.c.recoveries + 1)
+def interrupt_others(db: Connection, token: int, *, recovered: bool) -> None:
+    """Marks the running runs of other tokens as interrupted, and with `recovered` counts a recovery for each."""
+    recoveries = runs.c.recoveries + 1 if recovered else runs.c.recoveries
     interrupted = {"state": RunState.INTERRUPTED, "recoveries": recoveries}
     db.execute(update(runs).where(runs.c.state == RunState.RUNNING, runs.c.token != token).values(interrupted))
 
@@ -209,18 +208,21 @@ def assign_command(db: Connection, numbers: Sequence[int], command: int) -> None
     db.execute(update(runs).where(runs.c.id.in_(numbers)).values(command_id=command))
 
 
-def end_waiting(
+def end_now(
     db: Connection, run: Run, *, token: int, state: RunState, at: datetime, error: str, not_reached: int
 ) -> None:
-    """Gives a queued or interrupted run its terminal state."""
+    """Gives an open run its terminal state, whatever it has reached; `not_reached` are its remaining items. `error` is
+    safe to store.
+    """
     if run.occurrence is not None and run.state is RunState.QUEUED:
         occurrences.record_start(db, run.occurrence, at, on_time=ON_TIME)
-    left = {"not_reached": runs.c.not_reached + not_reached}
+    added = {"not_reached": runs.c.not_reached + not_reached, "log_lines": runs.c.log_lines + 1}
     db.execute(
         update(runs)
-        .where(runs.c.id == run.id, runs.c.state.in_((RunState.QUEUED, RunState.INTERRUPTED)))
-        .values(state=state, token=token, ended_at=at, error=error, **left)
+        .where(runs.c.id == run.id, runs.c.state.in_(OPEN))
+        .values(state=state, token=token, ended_at=at, error=error, **added)
     )
+    add_log(db, run.id, at, [f"[{run.job}] {state}: {error}"])
 
 
 def store_facts(db: Connection, run: int, facts: Mapping[str, Any]) -> None:

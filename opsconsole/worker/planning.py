@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,8 +14,9 @@ from opsconsole.authoring.failures import failure
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Selection
 from opsconsole.authoring.scope import Scope
+from opsconsole.core.bounds import json_problem, keys_problem
 from opsconsole.core.database import ErrorKind, error_kind, reason
-from opsconsole.core.errors import OpsconsoleError, StaleNotSupported, Unavailable
+from opsconsole.core.errors import BadValue, OpsconsoleError, StaleNotSupported, Unavailable
 from opsconsole.core.text import safe
 from opsconsole.worker.messages import Counted, Counting, Planning, PlanningResult
 from opsconsole.worker.work import unreachable
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 PAGE_KEYS = 5000
 PAGE_CHARACTERS = 1 << 20
 """The keys of one answer: no more than either, so that its size does not depend on the population."""
-MAX_FACTS_BYTES = 1 << 20
-"""The facts are stored with the run and sent with each batch."""
 
 
 class BadPopulation(OpsconsoleError):
@@ -98,10 +97,10 @@ def _checked(
     items: Any
     try:
         items = select(scope)
-    except Exception as error:
+    except BaseException as error:  # SystemExit too
         raise BadPopulation(job.name, f"raised {_cause(error)}") from error
     if isinstance(items, tuple):
-        texts(job, list(items))
+        texts(job, items)
     elif not isinstance(items, SelectBase):
         raise BadPopulation(job.name, f"must be a SELECT or a tuple of strings, not {type(items).__name__}")
     elif len(items.selected_columns) != 1:
@@ -116,30 +115,29 @@ def prepared(job: Job, scope: Scope, tools: Resources, run: int) -> dict[str, An
     """
     assert job.prepare is not None  # noqa: S101 - called only for jobs that prepare
     try:
-        encoded = msgspec.json.encode(dict(job.prepare(Context(scope, tools, run=run)) or {}))
-    except Exception as error:
+        found = job.prepare(Context(scope, tools, run=run))
+        if found is not None and not isinstance(found, Mapping):
+            raise BadValue(f"it must return a dict or None, not {type(found).__name__}")
+        facts = dict(found or {})
+        if problem := json_problem(facts):
+            raise BadValue(f"its facts {problem}")
+    except BaseException as error:  # SystemExit too
         broken = unreachable(error)
         if broken is not None:
             raise broken from error
         if error_kind(error) is ErrorKind.TRANSIENT:
             raise Unavailable("data", reason(error)) from error
         raise BadPreparation(job.name, failure("", error).message) from error
-    if len(encoded) > MAX_FACTS_BYTES:
-        raise BadPreparation(job.name, f"it returned {len(encoded):,} bytes; at most {MAX_FACTS_BYTES:,} are kept")
-    facts: dict[str, Any] = msgspec.json.decode(encoded)
-    return facts
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(facts))
+    return plain
 
 
-def texts(job: Job, keys: list[Any]) -> list[str]:
-    """The keys, if all are strings that can be sent and stored. Raises BadPopulation."""
-    for key in keys:
-        if type(key) is not str:
-            raise BadPopulation(job.name, f"must yield strings, not {type(key).__name__}")
-    try:
-        "".join(keys).encode()
-    except UnicodeEncodeError:
-        raise BadPopulation(job.name, "has a key that is not valid Unicode text") from None
-    return keys
+def texts(job: Job, keys: Sequence[Any]) -> list[str]:
+    """The keys, if each is valid and occurs once. Raises BadPopulation."""
+    problem = keys_problem(keys)
+    if problem is not None:
+        raise BadPopulation(job.name, f"must yield {problem}")
+    return list(keys)
 
 
 def _pages(job: Job, selection: Selection | None, scope: Scope, tools: Resources) -> Iterator[list[str]]:
@@ -174,5 +172,5 @@ def _split(keys: list[str]) -> Iterator[list[str]]:
         yield page
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {safe(error, 200)}"

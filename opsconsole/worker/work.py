@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from opsconsole.authoring.batch import DETAILED_FAILURES, Batch, BatchResult, Failure
+from opsconsole.authoring import metrics
+from opsconsole.authoring.batch import DETAILED_FAILURES, Batch, BatchResult, Failure, result_problem
 from opsconsole.authoring.context import Context, Items, Resources, TryOutcome
 from opsconsole.authoring.failures import failure
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
+from opsconsole.core.bounds import MAX_NAME
 from opsconsole.core.database import ErrorKind, error_kind, reason
-from opsconsole.core.errors import Unavailable
+from opsconsole.core.errors import BadValue, Unavailable
+from opsconsole.core.text import safe
 
 
 def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | None = None) -> BatchResult:
@@ -29,14 +32,15 @@ def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | 
     waiting = [batch.keys]
     while waiting:
         keys = waiting.pop()
-        ctx = Context(scope, tools, run=batch.run)
+        ctx = Context(scope, tools, run=batch.run, keys=keys)
         try:
             job.apply(ctx, Items(keys, sqlite=tools.data.is_sqlite))
-        except Exception as error:
+            tried = _result_of(batch, ctx.outcome, keys)
+        except BaseException as error:  # SystemExit and CancelledError too
             gone = unreachable(error)
             if gone is not None:
-                result.broken, result.reason = gone.dependency, gone.reason
-                result.permanent = gone.permanent
+                result.broken, result.reason = safe(gone.dependency, MAX_NAME), safe(gone.reason)
+                result.permanent = gone.permanent is True
                 result.again += [key for part in (keys, *reversed(waiting)) for key in part]
                 break
             if error_kind(error) is ErrorKind.TRANSIENT:
@@ -48,33 +52,47 @@ def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | 
                 middle = len(keys) // 2
                 waiting += [keys[middle:], keys[:middle]]
         else:
-            _add_outcome(result, ctx.outcome, keys)
-    _add_failures(result, failures)
+            _add(result, tried)
+    _add_failures(result, failures.values())
     result.seconds = time.perf_counter() - started
     return result
 
 
-def unreachable(error: Exception) -> Unavailable | None:
+def unreachable(error: BaseException) -> Unavailable | None:
     """The dependency whose absence an exception means, if any."""
     if isinstance(error, Unavailable):
         return error
     return Unavailable("data", reason(error)) if error_kind(error) is ErrorKind.UNREACHABLE else None
 
 
-def _add_outcome(result: BatchResult, outcome: TryOutcome, keys: list[str]) -> None:
-    in_try = set(keys)
-    failures = {key: failed for key, failed in outcome.failures.items() if key in in_try}
-    skipped = {key: why for key, why in outcome.skipped.items() if key in in_try and key not in failures}
-    result.ok += len(keys) - len(failures) - len(skipped)
-    result.skipped = dict(Counter(result.skipped) + Counter(skipped.values()))
-    for metric, n in outcome.metrics.items():
-        result.metrics[metric] = result.metrics.get(metric, 0) + n
-    result.log += outcome.log
-    _add_failures(result, failures)
+def _result_of(batch: Batch, outcome: TryOutcome, keys: list[str]) -> BatchResult:
+    """The result of a try that returned. Raises BadValue when job code has changed the outcome by itself."""
+    skipped = Counter(why for key, why in outcome.skipped.items() if key not in outcome.failures)
+    result = BatchResult(batch.run, batch.seq, batch.attempt, skipped=dict(skipped), log=outcome.log)
+    result.ok = len(keys) - len(outcome.failures) - skipped.total()
+    result.metrics = outcome.metrics
+    _add_failures(result, outcome.failures.values())
+    if not set(keys).issuperset(outcome.skipped):
+        raise BadValue("it skipped items that are not in the batch")
+    if problem := result_problem(result, keys):
+        raise BadValue(f"what it reported cannot be used: {problem}")
+    return result
 
 
-def _add_failures(result: BatchResult, failures: Mapping[str, Failure]) -> None:
-    for failed in failures.values():
+def _add(result: BatchResult, tried: BatchResult) -> None:
+    result.ok += tried.ok
+    result.skipped = dict(Counter(result.skipped) + Counter(tried.skipped))
+    for metric, n in tried.metrics.items():
+        metrics.add(result.metrics, metric, n)
+    result.log += tried.log
+    result.failed += tried.failed
+    result.failures += tried.failures[: DETAILED_FAILURES - len(result.failures)]
+    for kind, n in tried.kinds.items():
+        result.kinds[kind] = result.kinds.get(kind, 0) + n
+
+
+def _add_failures(result: BatchResult, failures: Iterable[Failure]) -> None:
+    for failed in failures:
         result.failed.append(failed.item)
         result.kinds[failed.kind] = result.kinds.get(failed.kind, 0) + 1
         if len(result.failures) < DETAILED_FAILURES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,12 +10,12 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
-from opsconsole import DAY, Job, Limits, Pack, hours
+from opsconsole import DAY, Job, Limits, Pack, Retry, all_of, hours
 from opsconsole.authoring.catalog import Catalog, load
 from opsconsole.cache import Family
 from opsconsole.core.errors import BadSettings, UnknownJob
@@ -24,6 +25,8 @@ from tests.schedules import cron_of
 
 Packing = Callable[..., str]
 
+AnyRetry: Any = Retry
+AnyLimits: Any = Limits
 CLOSE = Job("books.close", counting.names, counting.do_nothing, cron="0 22 * * *", tz="Asia/Kolkata", covers=DAY)
 SEND = Job("books.send", counting.names, counting.do_nothing, cron="0 23 * * *", aliases=("post",))
 
@@ -200,10 +203,84 @@ def test_invalid_limits_are_refused(packing: Packing) -> None:
     override = JobOverride(after_wait=-1.0, max_age=0.0, critical_below=90.0)
 
     assert problems(packing(CLOSE), close=override) == [
-        "books.close: max_age must be more than 0",
         "books.close: after_wait must be 0 or more",
+        "books.close: max_age must be more than 0",
         "books.close: critical_below must be between 0 and 1, not 90",
     ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("population", None, "population must be a function, not None"),
+        ("apply", "close", "apply must be a function, not 'close'"),
+        ("prepare", {}, "prepare must be a function, not {}"),
+        ("newest_only", 1, "newest_only must be True or False, not 1"),
+        ("cron", 5, "cron must be a schedule, not 5"),
+        ("tz", None, "tz must be a timezone, not None"),
+        ("covers", "day", "covers must be a window such as DAY, not 'day'"),
+        ("batch", 2.5, "batch must be a whole number, not 2.5"),
+        ("batch", True, "batch must be a whole number, not True"),
+        pytest.param("batch", 10**5000, "batch must be 10,000 or less, not <int>", id="batch of 5,000 digits"),
+        ("workers", "4", "workers must be a whole number, not '4'"),
+        ("parallel", math.nan, "parallel must be a whole number, not nan"),
+        ("priority", 2**63, "priority must be 2,147,483,647 or less, not 9223372036854775808"),
+        ("timeout", 3600.0, "timeout must be a timedelta such as minutes(5), not 3600.0"),
+        ("timeout", timedelta.max, "timeout must be at most 10 years"),
+        ("batch_timeout", timedelta(seconds=-1), "batch_timeout must be more than 0"),
+        ("after_wait", timedelta(seconds=-1), "after_wait must be 0 or more"),
+        ("after_wait", None, "after_wait must be a timedelta such as minutes(5), not None"),
+        ("results_ttl", 60, "results_ttl must be a timedelta such as minutes(5), not 60"),
+        ("retry", 5, "retry must be a Retry, not 5"),
+        ("retry", AnyRetry(times=2.5), "retry.times must be a whole number, not 2.5"),
+        ("retry", AnyRetry(first=0.5), "retry.first must be a timedelta such as minutes(5), not 0.5"),
+        ("retry", AnyRetry(longest=timedelta.max), "retry.longest must be at most 10 years"),
+        ("retry", AnyRetry(jitter=math.inf), "retry.jitter must be a number up to 9,007,199,254,740,992, not inf"),
+        ("retry", AnyRetry(jitter=2.0), "retry.jitter must be between 0 and 1, not 2"),
+        ("limits", None, "limits must be a Limits, not None"),
+        ("limits", AnyLimits(max_age=5), "max_age must be a timedelta such as minutes(5), not 5"),
+        ("limits", AnyLimits(critical_below=math.nan), "critical_below must be a number up to"),
+        ("limits", AnyLimits(critical_below=True), "critical_below must be an int or a float, not bool"),
+        ("catch_up", 1, "catch_up must be LATEST, NONE or all_of(...), not 1"),
+        ("catch_up", all_of(newest=-1), "catch_up.newest must be 0 or more, not -1"),
+        ("overlap", "skip", "overlap must be SKIP, QUEUE or REPLACE, not 'skip'"),
+        ("exclusive", "a\nb", "exclusive must have 1 to 100 printable characters, not 'a\\nb'"),
+        ("after", "books.send", "after must be a tuple of names, not 'books.send'"),
+        ("after", (5,), "after must be a string, not 5"),
+        ("aliases", ["a"], "aliases must be a tuple of names, not ['a']"),
+        ("aliases", ("\ud800",), "aliases must have 1 to 100 printable characters, not '\\ud800'"),
+        ("tag", "x" * 101, "tag must have 1 to 100 printable characters"),
+        ("tag", "\x1b[2J", "tag must have 1 to 100 printable characters, not '\\x1b[2J'"),
+        ("description", "two\nlines", "description must have 1 to 500 printable characters, not 'two\\nlines'"),
+        ("description", None, "description must be a string, not None"),
+        ("name", "books.a\x00", "books: the name of a job must have 1 to 100 printable characters"),
+        ("name", 5, "books: the name of a job must be a string, not 5"),
+    ],
+)
+def test_a_field_of_another_type_or_size_is_refused(packing: Packing, field: str, value: Any, message: str) -> None:
+    (line,) = problems(packing(replace(CLOSE, **{field: value})))
+
+    assert message in line
+    assert line.startswith("books.close: " if field != "name" else "books: ")
+
+
+@pytest.mark.parametrize("jobs", [None, [CLOSE], (CLOSE, "books.send"), (lambda: CLOSE,)])
+def test_jobs_that_are_no_jobs_are_refused(jobs: Any, packing: Packing, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = packing(CLOSE)
+    monkeypatch.setattr(sys.modules[name], "pack", Pack("books", jobs=jobs))
+
+    with pytest.raises(BadSettings, match="books: jobs must be a tuple of jobs, not "):
+        load((name,), {}, {})
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, 1e300])
+@pytest.mark.parametrize("field", ["timeout", "batch_timeout", "after_wait", "max_age", "longest"])
+def test_an_override_that_is_no_duration_is_refused(packing: Packing, field: str, seconds: float) -> None:
+    override: Any = {field: seconds}
+
+    (line,) = problems(packing(CLOSE), close=JobOverride(**override))
+
+    assert line.startswith(f"books.close: {field} must be a number of seconds up to 10 years, not ")
 
 
 def test_families_that_would_share_a_key_are_refused(packing: Packing, monkeypatch: pytest.MonkeyPatch) -> None:

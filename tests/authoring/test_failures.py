@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from opsconsole.authoring.failures import LONGEST_KIND, failure, failure_kind
 from opsconsole.core.database import Database
-from opsconsole.core.errors import BadWindow, Unavailable
+from opsconsole.core.errors import BadValue, BadWindow, Unavailable
 
 
 class HTTPError(Exception):
@@ -72,7 +72,7 @@ def test_a_database_error_has_the_name_that_the_database_gives_it(database_url: 
 
 def test_a_job_can_name_the_kind() -> None:
     assert failure("u1", "question q1 is missing", "question_missing").kind == "question_missing"
-    with pytest.raises(ValueError, match="is not a failure kind"):
+    with pytest.raises(BadValue, match="is not a failure kind"):
         failure("u1", "question q1 is missing", "Question missing!")
 
 

@@ -20,7 +20,7 @@ def test_show_has_the_attempt_and_the_stop_request(cli: RunCli, installation: In
     stop = Stop("asha", NOON, NOON + 10 * SECOND, note="wrong day")
     with installation.store.writing() as db:
         runs.start(db, runs.get(db, run), token=1, host="web1", version="1", at=NOON)
-        runs.interrupt_others(db, 2, conceded=None)
+        runs.interrupt_others(db, 2, recovered=True)
         runs.request_stop(db, run, stop)
 
     result, facts = cli("show", str(run)), cli("show", str(run), "--json").json

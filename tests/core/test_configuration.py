@@ -147,7 +147,11 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         ("attempts = 3", "[attempts] must be a section with keys"),
         ('[jobs]\n"attempts.cache_day" = 3', '[jobs."attempts.cache_day"] must be a section with keys'),
         ("[engine", "is not valid TOML"),
-        ("[engine]\nlease_seconds = nan", "engine.lease_seconds is nan; it must be more than 0"),
+        ("[engine]\nlease_seconds = nan", "engine.lease_seconds must be finite, not nan"),
+        ("[engine]\nlease_seconds = inf", "engine.lease_seconds must be finite, not inf"),
+        ("[engine]\nlease_seconds = 1e300", "engine.lease_seconds is 1e+300; it must be at most 3,600"),
+        pytest.param("[engine]\nworkers = 1" + 5000 * "0", "is not valid TOML", id="5,000 digits"),
+        pytest.param("a = " + 10_000 * "[", "is not valid TOML", id="10,000 brackets"),
     ],
 )
 def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -156,6 +160,13 @@ def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str, message: 
         any(message in line for line in problems(tmp_path, text, OPSCONSOLE_ENGINE__WORKERS="2"))
         or text == "engine = 3"
     )
+
+
+@pytest.mark.parametrize("workers", ["9223372036854775807", "-9223372036854775809", "1" + 30 * "0"])
+def test_a_number_that_is_too_large_is_refused(tmp_path: Path, workers: str) -> None:
+    (line,) = problems(tmp_path, f"[engine]\nworkers = {workers}")
+
+    assert "engine.workers " in line
 
 
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from opsconsole.core.errors import Fenced
 from opsconsole.core.failpoints import Point
 from opsconsole.core.settings import Actor
 from opsconsole.leader import command_handlers, runner as runners, scheduler as schedulers
+from opsconsole.leader.containment import Containment
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
 from opsconsole.rules.actions import MATCHING, Verb
@@ -176,6 +177,7 @@ class Process:
         tools = Resources("sqlite://", "unix:///nowhere/redis.sock", now=self.clocks.now)
         tools.data.close()
         tools.data = databases.data
+        self.containment = Containment(self.clocks.now)
         self.runner = Runner(
             self.store,
             self.catalog,
@@ -184,12 +186,20 @@ class Process:
             host="here",
             may_start_work=lambda: True,
             now=self.clocks.now,
+            containment=self.containment,
         )
-        self.scheduler = Scheduler(self.store, self.catalog, token, planned=lambda: None, now=self.clocks.now)
+        self.scheduler = Scheduler(
+            self.store,
+            self.catalog,
+            token,
+            planned=lambda: None,
+            now=self.clocks.now,
+            containment=self.containment,
+        )
         self.scheduler._ticker.start = lambda: None  # the test calls tick()
 
     def open(self) -> None:
-        self.runner.open()
+        self.runner.open(leader_died=True)
         self.scheduler.start()
 
     def poll(self) -> None:
@@ -226,7 +236,7 @@ ACTIONS: dict[str, Callable[[Process], object]] = {
     "ticks": lambda process: process.scheduler.tick(),
     "steps": lambda process: process.runner.step(),
     "works": lambda process: process.work(3),
-    "opens": lambda process: process.runner.open(),
+    "opens": lambda process: process.runner.open(leader_died=True),
     "interrupts": lambda process: process.runner.interrupt(),
 }
 

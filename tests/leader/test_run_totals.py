@@ -10,7 +10,7 @@ from opsconsole.authoring.batch import BatchResult
 from opsconsole.authoring.run import RunState
 from opsconsole.leader.run_totals import RunTotals
 from opsconsole.store import Store, migrate
-from tests.rules.test_health import JOB, run
+from tests.rules.test_health import JOB, NOW, run
 
 
 @pytest.fixture
@@ -25,9 +25,11 @@ def test_the_hit_rate_covers_all_batches(store: Store) -> None:
     totals = RunTotals(run(RunState.RUNNING), JOB)
 
     with store.writing() as db:
-        totals.add_result(db, 1, BatchResult(7, 1, 1, ok=4, metrics={"cache_hits": 3, "cache_misses": 1, "other": 5}))
-        totals.add_result(db, 2, BatchResult(7, 2, 1, ok=4, metrics={"cache_hits": 4, "cache_misses": 1}))
-        totals.add_result(db, 3, BatchResult(7, 3, 1, ok=4, metrics={"empty_hits": 0}))
+        totals.add_result(
+            db, 1, BatchResult(7, 1, 1, ok=4, metrics={"cache_hits": 3, "cache_misses": 1, "other": 5}), NOW
+        )
+        totals.add_result(db, 2, BatchResult(7, 2, 1, ok=4, metrics={"cache_hits": 4, "cache_misses": 1}), NOW)
+        totals.add_result(db, 3, BatchResult(7, 3, 1, ok=4, metrics={"empty_hits": 0}), NOW)
 
     assert totals.metrics == {
         "cache_hits": 7,

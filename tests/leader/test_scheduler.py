@@ -14,6 +14,7 @@ from sqlalchemy import select
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.occurrence import Registration
 from opsconsole.authoring.run import RunState, Trigger
+from opsconsole.leader.containment import Containment
 from opsconsole.leader.engine import Engine
 from opsconsole.leader.scheduler import Scheduler
 from opsconsole.rules.leadership import Identity
@@ -194,7 +195,14 @@ def plan_once(place: Installation, at: datetime, catalog: Catalog | None = None)
     with place.store.writing() as db:
         token = lease.take(db, lease.read(db), ME, at)
     assert token is not None
-    scheduler = Scheduler(place.store, catalog or place.catalog, token, planned=lambda: None, now=ManualClock(at))
+    scheduler = Scheduler(
+        place.store,
+        catalog or place.catalog,
+        token,
+        planned=lambda: None,
+        now=ManualClock(at),
+        containment=Containment(ManualClock(at)),
+    )
     scheduler.start()
     scheduler.stop()
 

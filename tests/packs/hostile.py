@@ -213,7 +213,7 @@ WRONG: dict[str, tuple[Callable[[Scope], Any], str]] = {
     "generator": (_a_generator, "must be a SELECT or a tuple of strings, not generator"),
     "number": (_a_number, "must be a SELECT or a tuple of strings, not int"),
     "class": (_the_class, "must be a SELECT or a tuple of strings, not type"),
-    "surrogate": (_a_surrogate, "has a key that is not valid Unicode text"),
+    "surrogate": (_a_surrogate, "must yield keys that can be stored: "),
     "bytes": (_bytes, "must yield strings, not bytes"),
     "no_column": (_no_column, "must select one column, not 0"),
     "wrong_sql": (_wrong_sql, "could not be read: no such function: no_such_function"),

@@ -30,8 +30,8 @@ def endless(scope: Scope) -> Select[tuple[str]]:
 
 
 def long_keys(scope: Scope) -> Select[tuple[str]]:
-    """Three thousand items with keys of a thousand characters."""
-    return select(func.printf("%01000d", _numbers(3_000).c.i))
+    """Three thousand items with keys of four hundred characters."""
+    return select(func.printf("%0400d", _numbers(3_000).c.i))
 
 
 def unfinished(scope: Scope) -> Select[tuple[str]]:
@@ -54,9 +54,9 @@ def nothing(ctx: Context, items: Items) -> None:
     """Does nothing."""
 
 
-def facts(ctx: Context) -> Mapping[Any, Any]:
+def facts(ctx: Context) -> Mapping[str, Any]:
     """Facts that change on their way through JSON."""
-    return {1: (1, 2), "day": ctx.window.label}
+    return {"1": (1, 2), "day": ctx.window.label}
 
 
 def immense(ctx: Context) -> Mapping[str, Any]:

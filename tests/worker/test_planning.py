@@ -111,8 +111,8 @@ def test_an_empty_population_is_one_answer(place: Installation, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("job", "cause"),
     [
-        ("planned.immense", "the preparation of planned.immense failed: it returned "),
-        ("planned.strange", "the preparation of planned.strange failed: TypeError: "),
+        ("planned.immense", "the preparation of planned.immense failed: its facts must have at most "),
+        ("planned.strange", "the preparation of planned.strange failed: its facts cannot be encoded as JSON: "),
         ("planned.unfinished", "the population of planned.unfinished must yield strings, not int"),
     ],
 )
