@@ -299,6 +299,8 @@ class Database:
         limit = None if options.get("patient") else self._statement_seconds
         session: Any = connection.connection.driver_connection
         session.limit = postgres.silence_limit(limit)
+        if not only_reads and session.read_only is not None:
+            session.read_only = None  # left by `reading()`: it would override default_transaction_read_only
         refuses = connection.exec_driver_sql(postgres.first_statement(limit, only_reads=only_reads)).scalar()
         if refuses in (True, "on") and (self.primary_only or not only_reads):
             is_standby = connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()

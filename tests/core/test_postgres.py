@@ -87,12 +87,12 @@ def test_a_server_that_refuses_writes_is_unreachable_until_it_accepts_them(
     postgres_server: PrivatePostgres, url: str, opening: Opening
 ) -> None:
     alter(postgres_server, url, "default_transaction_read_only = on")
-    data = opening(url)
+    data = opening(url, pool=1)
 
-    with pytest.raises(SQLAlchemyError) as refused:
-        count_up(data)
     with data.reading() as db:
         read = db.execute(select(notes.c.n)).scalar_one()
+    with pytest.raises(SQLAlchemyError) as refused:
+        count_up(data)
     alter(postgres_server, url, "default_transaction_read_only = off")
 
     assert error_kind(refused.value) is ErrorKind.UNREACHABLE
