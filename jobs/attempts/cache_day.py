@@ -25,6 +25,7 @@ from jobs.attempts.options import Options
 from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
 from jobs.common import users
 from opsconsole import DAY, Context, Items, Job, Limits, Scope, Window, hours, minutes
+from opsconsole.extensions import count
 
 ACTIVITY_DAYS = 7
 """Days of recent activity that can extend the TTL."""
@@ -99,6 +100,10 @@ def cache_attempts(ctx: Context, batch: Items) -> None:
         del values[user]
     ctx.count("keys", len(values) - list(values.values()).count(None))
     ctx.count("attempts", len(rows) + sum(len(cached[user].attempts) for user in appended))
+    if options.log_users:
+        for user in [user for user, value in values.items() if value is not None]:
+            total = len(days[user]) + (len(cached[user].attempts) if user in appended else 0)
+            ctx.log(f"cached {count(total, 'attempt')} for {user}")
 
 
 def encode_day(day: list[Any], encoded: dict[str, bytes]) -> bytes:

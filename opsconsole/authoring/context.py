@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from opsconsole.cache.families import Family  # redis takes half a second to import, and schedules do without
 
 LOG_LINES = 20
+"""Lines that a try may log besides one for each of its items."""
+MAX_LOG_LINES = 1000
+"""No run keeps more."""
 SHORT_SECONDS = 60.0
 """The limit of a statement on the data database that is not a job's, such as a panel's or the event relay's."""
 
@@ -142,6 +145,7 @@ class Context:
         self.outcome = TryOutcome()
         self._tools = tools
         self._keys = frozenset(keys)
+        self._log_lines = min(LOG_LINES + len(keys), MAX_LOG_LINES)
         self._in_write = False
         self._emitted: list[outbox.Event] = []
 
@@ -220,8 +224,8 @@ class Context:
         metrics.add(self.outcome.metrics, metric, n)
 
     def log(self, line: str) -> None:
-        """Adds a line to the run's log; at most twenty per try."""
-        if len(self.outcome.log) < LOG_LINES:
+        """Adds a line to the run's log; at most one for each item of the try, and twenty more."""
+        if len(self.outcome.log) < self._log_lines:
             self.outcome.log.append(safe(line))
 
     def _check_item(self, item: object, method: str) -> None:

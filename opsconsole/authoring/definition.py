@@ -27,6 +27,8 @@ MAX_AT_ONCE = 1000
 MAX_INSTANTS = 10_000
 """The most missed times that run after downtime."""
 MAX_ATTEMPTS = 1000
+MAX_TAG = 40
+"""Characters of a tag, which begins every line of a log."""
 
 Check = Callable[[Any], str | None]
 """What is wrong with a value, or None."""
@@ -116,7 +118,7 @@ _CHECKS: dict[str, Check] = {
     "after_wait": _wait,
     "priority": _whole(-MAX_INTEGER, MAX_INTEGER),
     "aliases": names_problem,
-    "tag": _optional(name_problem),
+    "tag": _optional(lambda value: name_problem(value, MAX_TAG)),
     "description": _line,
 }
 _PARTS: dict[str, dict[str, Check]] = {

@@ -103,7 +103,7 @@ class Job:
     `cron` is None for a manual job, which runs only when an operator starts it. `batch` is the number of items in a
     batch, `workers` how many batches of a run are processed at once, `parallel` how many windows. Of all jobs with the
     same `exclusive` name, one runs at a time. A job waits for runs of the jobs in `after` whose window ends when its
-    own does, at most `after_wait`. `tag` precedes its log lines; the job's name if None.
+    own does, at most `after_wait`. `tag` precedes its log lines; the job's name in brackets if None.
     """
 
     name: str
@@ -137,6 +137,11 @@ class Job:
     def pack(self) -> str:
         """The pack's name: the part before the dot."""
         return self.name.partition(".")[0]
+
+    @property
+    def log_tag(self) -> str:
+        """What its log lines begin with."""
+        return f"[{self.name}]" if self.tag is None else self.tag
 
     @property
     def spec(self) -> str:

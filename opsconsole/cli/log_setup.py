@@ -10,21 +10,22 @@ from pathlib import Path
 import msgspec
 
 LOG_BYTES, LOG_FILES = 1_000_000, 3
+FIELDS = ("tag", "job", "run", "seal")
+"""What a line is about: a run of a job, or a seal of the audit trail."""
 
 
 class JsonFormatter(logging.Formatter):
     """Log records as JSON, one per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """`{"at", "level", "logger", "message"}`, with `seal` where a line carries one of the audit trail."""
-        line = {
+        """`{"at", "level", "logger", "message"}`, with the fields of lines about runs and the audit trail."""
+        line: dict[str, object] = {
             "at": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if seal := getattr(record, "seal", None):
-            line["seal"] = seal
+        line |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
         return msgspec.json.encode(line).decode()
 
 

@@ -93,7 +93,7 @@ class HttpSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class JobOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[jobs."pack.job"]`: settings that override those in a job's code. Durations are in seconds. `max_age`, `longest`
-    and `critical_below` override its limits.
+    and `critical_below` override its limits; `tag` is what its log lines begin with.
     """
 
     cron: str | None = None
@@ -108,6 +108,7 @@ class JobOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     max_age: float | None = None
     longest: float | None = None
     critical_below: float | None = None
+    tag: str | None = None
 
 
 class Role(StrEnum):

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from opsconsole.authoring import metrics
 from opsconsole.authoring.batch import DETAILED_FAILURES, BatchResult, Failure
+from opsconsole.authoring.context import MAX_LOG_LINES
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.metrics import MAX_METRICS, OTHER_METRICS
 from opsconsole.authoring.run import Counts, Run, RunState
@@ -15,7 +16,6 @@ from opsconsole.core.database import Connection
 from opsconsole.core.text import safe
 from opsconsole.store import runs
 
-LOG_LINES = 1000
 LONGEST_LINE = 1000
 MAX_KINDS = 50
 OTHER_KINDS = "other"
@@ -29,7 +29,7 @@ class RunTotals:
         self.counts: Counts = run.counts
         self.kinds, self.metrics = dict(run.kinds), dict(run.metrics)
         self.log_lines = run.log_lines
-        self._run, self._tag = run.id, job.tag or f"[{job.name}]"
+        self._run, self._tag = run.id, job.log_tag
         self._kept = 0
 
     @property
@@ -68,7 +68,7 @@ class RunTotals:
 
     def log(self, db: Connection, at: datetime, *lines: str, force: bool = False) -> None:
         """Adds lines to the run's log while it has room, or always with `force`; all are counted."""
-        kept = lines if force else lines[: max(0, LOG_LINES - self.log_lines)]
+        kept = lines if force else lines[: max(0, MAX_LOG_LINES - self.log_lines)]
         runs.add_log(db, self._run, at, [f"{self._tag} {safe(line, LONGEST_LINE)}" for line in kept])
         self.log_lines += len(lines)
 

@@ -213,7 +213,7 @@ class Runner:
             runs.end_now(db, run, token=self._token, state=state, at=at, error=error, not_reached=not_reached)
             with self._containment.around(f"the window of {_name(run)}", lambda _: None), db.begin_nested():
                 backfilling.record_window(db, self._catalog, runs.get(db, run.id), at)
-        log.info("%s %s: %s", run.job, run.window.label, state)
+        _log_end(run, self._job(run.job), state)
 
     def _advance(self, live: LiveRun, now: datetime, *, flush: bool) -> None:
         live.check_limits(time.monotonic(), now)
@@ -229,7 +229,7 @@ class Runner:
                 backfilling.record_window(db, self._catalog, runs.get(db, live.run.id), at)
                 reach(Point.END_WRITTEN)
             reach(Point.RUN_ENDED)
-            log.info("%s %s: %s", live.job.name, live.run.window.label, state)
+            _log_end(live.run, live.job, state)
             self._freed_slot = True
             del self._live[live.run.id]
             self._turns.remove(live.run.id)
@@ -280,3 +280,10 @@ class Runner:
 
 def _name(run: Run) -> str:
     return f"run {run.id}"
+
+
+def _log_end(run: Run, job: Job | None, state: RunState) -> None:
+    """Logs the end of a run with its tag, as text for people who search for it and as a field for programs."""
+    tag = f"[{run.job}]" if job is None else job.log_tag
+    fields = {"tag": tag, "job": run.job, "run": run.id}
+    log.info("%s run %s of %s for %s: %s", tag, run.id, run.job, run.window.label, state, extra=fields)

@@ -249,8 +249,8 @@ def test_invalid_limits_are_refused(packing: Packing) -> None:
         ("after", (5,), "after must be a string, not 5"),
         ("aliases", ["a"], "aliases must be a tuple of names, not ['a']"),
         ("aliases", ("\ud800",), "aliases must have 1 to 100 printable characters, not '\\ud800'"),
-        ("tag", "x" * 101, "tag must have 1 to 100 printable characters"),
-        ("tag", "\x1b[2J", "tag must have 1 to 100 printable characters, not '\\x1b[2J'"),
+        ("tag", "x" * 101, "tag must have 1 to 40 printable characters"),
+        ("tag", "\x1b[2J", "tag must have 1 to 40 printable characters, not '\\x1b[2J'"),
         ("description", "two\nlines", "description must have 1 to 500 printable characters, not 'two\\nlines'"),
         ("description", None, "description must be a string, not None"),
         ("name", "books.a\x00", "books: the name of a job must have 1 to 100 printable characters"),
@@ -281,6 +281,21 @@ def test_an_override_that_is_no_duration_is_refused(packing: Packing, field: str
     (line,) = problems(packing(CLOSE), close=JobOverride(**override))
 
     assert line.startswith(f"books.close: {field} must be a number of seconds up to 10 years, not ")
+
+
+@pytest.mark.parametrize("tag", ["[Cron]", "[Pre-Gen]", "[BGJob]", "[DailyReportGenerator]", "résumé:", "x" * 40])
+def test_the_tag_of_a_job_may_be_overridden(packing: Packing, tag: str) -> None:
+    assert catalog(packing(CLOSE)).find("books.close").log_tag == "[books.close]"
+    assert catalog(packing(CLOSE), close=JobOverride(tag=tag)).find("books.close").log_tag == tag
+
+
+@pytest.mark.parametrize("tag", ["", "x" * 41, "two\nlines", "\x1b[31m", "\u202eback", "soft\u00adhyphen"])
+def test_a_tag_that_would_spoil_the_log_is_refused(packing: Packing, tag: str) -> None:
+    (problem,) = problems(packing(CLOSE), close=JobOverride(tag=tag))
+
+    assert problem.startswith("books.close: tag must have 1 to 40 printable characters, not ")
+    assert problem.isprintable()
+    assert problems(packing(replace(CLOSE, tag=tag))) == [problem]
 
 
 def test_families_that_would_share_a_key_are_refused(packing: Packing, monkeypatch: pytest.MonkeyPatch) -> None:

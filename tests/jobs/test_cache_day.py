@@ -25,7 +25,7 @@ from opsconsole.cache.client import Cache
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Database
 from opsconsole.extensions import ExtensionContext, PanelContent, Reply, Request
-from opsconsole.store import runs
+from opsconsole.store import logs, runs
 from opsconsole.worker.work import work
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -465,6 +465,50 @@ def test_the_ttl_grows_with_recent_activity(fixture: AttemptsFixture, tools: Res
 
     lives = {user: -(-cache.ttl(key(user)) // 3600) for user in ("daily", "halfway", "once")}
     assert lives == {"daily": 14, "halfway": 8, "once": 2}
+
+
+@pytest.mark.parametrize("incremental", [False, True])
+def test_on_request_the_log_has_a_line_for_each_cached_user(
+    fixture: AttemptsFixture, tools: Resources, cache: redis.Redis, incremental: bool
+) -> None:
+    names = [f"u{n:04}" for n in range(60)]
+    fixture.enrol(*names, "idle")
+    for user in names:
+        fixture.solve(user, NOON)
+    fixture.solve("u0007", NOON + timedelta(hours=1))
+    options = {"log_users": True, "incremental": incremental}
+
+    for _ in range(2):
+        result = run_batch(tools, cache_day, LAST_INSTANT, [*names, "idle"], options)
+        assert result.log == [f"cached {'2 attempts' if user == 'u0007' else '1 attempt'} for {user}" for user in names]
+
+    assert run_batch(tools, cache_day, LAST_INSTANT, names).log == []
+
+
+def test_the_lines_of_users_carry_the_tag_and_are_bounded(
+    database_url: str, redis_url: str, installing: Installing
+) -> None:
+    place = installing(
+        database_url=database_url,
+        redis_url=redis_url,
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+        config='[attempts]\nlog_users = true\n[jobs."attempts.cache_day"]\ntag = "[Cron]"\n',
+    )
+    fixture = AttemptsFixture(place.data)
+    names = [f"u{n:04}" for n in range(1200)]
+    fixture.enrol(*names)
+    for user in names:
+        fixture.solve(user, NOON)
+
+    run = place.run("attempts.cache_day", DAY)
+
+    with place.store.reading() as db:
+        lines = [line.line for line in logs.after(db, run.id, 0, limit=5000)]
+    assert run.counts.ok == 1200
+    assert len(lines) == 1001, "a thousand lines, and the one about the end"
+    assert all(line.startswith("[Cron] ") for line in lines)
+    assert "[Cron] cached 1 attempt for u0417" in lines
+    assert lines[-1].startswith("[Cron] succeeded: 1,200 ok, 0 failed of 1,200")
 
 
 def test_a_maximum_ttl_below_the_default_has_no_effect(
