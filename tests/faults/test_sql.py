@@ -488,7 +488,7 @@ def test_row_38_a_broken_store_is_not_migrated(page: int, tmp_path: Path, typed:
     result = typed({"DATABASE_URL": f"sqlite:///{file}", "REDIS_URL": NO_REDIS}, "migrate")
 
     assert result.returncode not in (Exit.DONE, None)
-    assert result.stderr.startswith("opsconsole: the store ")
+    assert result.stderr.startswith("opsconsole: store ")
     assert digest(file) == before
 
 
