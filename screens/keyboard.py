@@ -22,6 +22,8 @@ READ_BYTES = 4096
 POLL_SECONDS = 0.1
 PASTE_SECONDS = 1.0
 """A paste of which nothing more arrives for this long has ended, although its end was not sent."""
+KEY_CHARACTERS = 8
+"""So few characters at a time are keys that somebody presses: they do not prolong a paste that was not finished."""
 PASTE_CHARACTERS = 100_000
 """The rest of a longer paste is dropped: no field takes so much."""
 MAX_COLUMNS, MAX_ROWS = 1000, 500
@@ -42,7 +44,8 @@ class PasteLimiter:
 
     def feed(self, data: str, now: float) -> str:
         """The characters to parse."""
-        self._last = now
+        if self._room is None or len(data) > KEY_CHARACTERS:
+            self._last = now
         data, self._pending = self._pending + data, ""
         parts: list[str] = []
         while data:

@@ -161,8 +161,8 @@ class Loop:
 
     def start(self) -> None:
         """Starts the thread."""
-        self._started = True
         self._thread.start()
+        self._started = True  # not before: a thread that has not begun is not one that has ended
 
     def wake(self) -> None:
         """Repeats the step now, unless it has just failed."""

@@ -92,7 +92,7 @@ def test_an_unfinished_paste_ends_when_nothing_more_arrives() -> None:
 
     assert keys(keyboard, b"q", 0.5) == [], "it is text of the paste"
 
-    assert pastes(keyboard.tick(0.5 + PASTE_SECONDS)) == ["abcq"]
+    assert pastes(keyboard.tick(PASTE_SECONDS)) == ["abcq"]
     assert keys(keyboard, b"q", 3.0) == ["q"]
 
 

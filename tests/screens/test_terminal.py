@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import select
 import signal
 import struct
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from screens import terminal
+from tests.screens.test_keyboard import SEQUENCES
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -286,3 +288,59 @@ def test_importing_the_package_costs_nothing() -> None:
         check=True,
     )
     assert result.stdout.strip() == "False"
+
+
+# --- what a terminal may send -------------------------------------------------------------------------------------
+
+
+def quits(console: Pty) -> bool:
+    """Presses q until the console has exited: what is not finished may swallow some keys at first."""
+
+    def has_exited() -> bool:
+        if console.process.poll() is None:
+            console.press("q")
+        console.read(0.2)
+        return console.process.poll() is not None
+
+    eventually(has_exited, "q quits the console")
+    console.read()
+    return console.process.returncode == 0 and console.is_restored
+
+
+@pytest.mark.parametrize("sent", ["all sequences", "random bytes", "an unfinished paste", "half a character"])
+def test_q_quits_after_anything_that_a_terminal_may_send(sent: str, console: Pty) -> None:
+    rng = random.Random(12)
+    data = {
+        "all sequences": list(SEQUENCES.values()),
+        "random bytes": [rng.randbytes(500).replace(b"q", b"x") for _ in range(20)],
+        "an unfinished paste": [b"\x1b[200~", b"pasted \x1bq \xff" * 2000],
+        "half a character": [b"\xe2", b"\x82"],
+    }[sent]
+    for piece in data:
+        os.write(console.line, piece)
+        console.read(0.05)
+
+    assert quits(console)
+
+
+def test_a_console_that_was_stopped_and_continued_reads_keys_with_one_thread(console: Pty) -> None:
+    tasks = Path(f"/proc/{console.process.pid}/task")
+    threads = len(list(tasks.iterdir()))
+
+    for _ in range(3):
+        os.kill(console.process.pid, signal.SIGSTOP)
+        time.sleep(0.1)
+        os.kill(console.process.pid, signal.SIGCONT)
+        console.read(0.3)
+
+    assert len(list(tasks.iterdir())) <= threads
+    assert quits(console)
+
+
+def test_a_size_that_nobody_can_draw_is_ignored(console: Pty) -> None:
+    for columns, rows in ((65535, 65535), (0, 65535), (65535, 0), (80, 24)):
+        console.resize(columns, rows)
+        os.kill(console.process.pid, signal.SIGWINCH)
+        console.read(0.3)
+
+    assert quits(console)

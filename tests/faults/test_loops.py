@@ -1,0 +1,96 @@
+"""Every loop of a process goes on after an exception at any of its passes, and health shows the problem meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from opsconsole.authoring.run import RunState
+from opsconsole.core.problems import Work
+from opsconsole.http import health
+from opsconsole.http.responses import Reply
+from tests.conftest import Installing
+from tests.faults.conftest import Start
+from tests.installation import Installation
+from tests.packs import counting
+from tests.waiting import PATIENCE_SECONDS, eventually
+
+DAY = "2025-01-19"
+LEADERS_WORK = (
+    Work.SCHEDULE,
+    Work.COMMANDS,
+    Work.BACKFILLS,
+    Work.ADMISSION,
+    Work.AUDIT_SEAL,
+    Work.BACKGROUND_COMMANDS,
+    Work.EVENT_RELAY,
+)
+OTHER_WORK = (Work.ENGINE, Work.LEASE, Work.PRESENCE)
+
+
+@pytest.fixture
+def place(tmp_path: Path, installing: Installing, redis_url: str) -> Installation:
+    made = installing(
+        database_url=f"sqlite:///{tmp_path / 'shared.db'}",
+        redis_url=redis_url,
+        packs="tests.packs.counting",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+    counting.put(made.data, {"asha": "fine", "ben": "fine"})
+    return made
+
+
+def runs_a_job(place: Installation) -> bool:
+    command = place.service.commands.trigger("counting.count", DAY)
+    outcome = place.service.commands.outcome(command, PATIENCE_SECONDS)
+    assert outcome is not None
+    assert outcome.run is not None, outcome.refused
+    ended = place.service.commands.wait_for_run(outcome.run, PATIENCE_SECONDS)
+    return ended is not None and ended.state is RunState.SUCCEEDED
+
+
+@pytest.mark.parametrize("action", ["raise", "exit"])
+@pytest.mark.parametrize("work", LEADERS_WORK)
+def test_a_loop_of_the_leader_fails_alone_and_observers_see_it(
+    work: Work, action: str, place: Installation, start: Start
+) -> None:
+    start(place, "headless", point=f"{work}:1+:{action}", lease=1.0)
+
+    eventually(lambda: work in problems(place), "the finding")
+    finding = problems(place)[work]
+    ready = readiness(place)
+
+    assert finding.startswith(("keeps failing: Injected: at", "keeps failing: SystemExit: at"))
+    assert ready.body["degraded"][work] == finding
+    assert ready.body["state"] == "following"
+    log = start.log.read_text()
+    assert log.count(f"{work} fails: ") == 1, "one problem is logged once"
+    assert [line for line in log.splitlines() if "no longer leading" in line] == []
+
+
+@pytest.mark.parametrize("passing", [1, 2, 5])
+@pytest.mark.parametrize("work", [*LEADERS_WORK, *OTHER_WORK])
+def test_a_loop_goes_on_after_an_exception_at_any_pass(
+    work: Work, passing: int, place: Installation, start: Start
+) -> None:
+    if work in (Work.ENGINE, Work.AUDIT_SEAL) and passing > 1:
+        pytest.skip("one pass lasts as long as the leadership, or is made once a day")
+    start(place, "headless", point=f"{work}:{passing}:raise", lease=1.0)
+
+    eventually(lambda: f"failpoint {work}:{passing}:raise" in start.log.read_text(), "it has raised")
+    if work is not Work.LEASE:  # that the next renewal succeeds is not logged by all means
+        eventually(lambda: f"{work} works again" in start.log.read_text(), "it works again")
+
+    assert runs_a_job(place)
+    eventually(lambda: not problems(place), "the finding resolves itself")
+
+
+def problems(place: Installation) -> dict[str, str]:
+    """What the process that leads reports about itself, as an observer sees it."""
+    reply = readiness(place)
+    return dict(reply.body.get("degraded", {}))
+
+
+def readiness(place: Installation) -> Reply:
+    return health.readiness(place.service, verbose=True)
