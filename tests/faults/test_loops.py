@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from opsconsole.authoring.extensions import Reply
 from opsconsole.authoring.run import RunState
 from opsconsole.core.problems import Work
 from opsconsole.http import health
-from opsconsole.http.responses import Reply
 from tests.conftest import Installing
 from tests.faults.conftest import Start
 from tests.installation import Installation
