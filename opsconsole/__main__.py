@@ -1,4 +1,4 @@
-"""`python -m opsconsole`."""
+"""`opsconsole`, and `python -m opsconsole`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ import sys
 from pathlib import Path
 
 # Python puts the working folder first: a redis.py there must not replace the library.
-if Path(sys.path[0] or ".").resolve() != Path(__file__).resolve().parent.parent:
+if __name__ == "__main__" and Path(sys.path[0] or ".").resolve() != Path(__file__).resolve().parent.parent:
     del sys.path[0]
 
-from opsconsole.cli import main
+from opsconsole.core.signals import install_handlers
+
+
+def main() -> None:
+    """Runs the command line, with signals handled before it is imported."""
+    try:
+        install_handlers()
+        from opsconsole.cli import main as command_line  # takes a tenth of a second
+
+        command_line()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

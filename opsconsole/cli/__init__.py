@@ -14,9 +14,9 @@ from opsconsole import __version__
 from opsconsole.cli.commands import LazyGroup
 from opsconsole.cli.options import Options
 from opsconsole.cli.output import echo
-from opsconsole.cli.signals import install_handlers
 from opsconsole.core import bundle
 from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
+from opsconsole.core.signals import end_on_hangup, install_handlers
 
 SUMMARIES = {
     "audit": "List who requested what, and the outcomes.",
@@ -84,6 +84,8 @@ def cli(ctx: click.Context, /, **options: Any) -> None:
     Without a command, open the console.
     """
     ctx.obj = Options(**options)
+    if ctx.invoked_subcommand != "headless":
+        end_on_hangup()
     if ctx.invoked_subcommand is None:
         from opsconsole.cli.console import open_console  # `--help` and the commands do without it
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.session import create_engine, open_service
-from opsconsole.cli.signals import start_watchdog
 from opsconsole.core.bundle import hidden_by
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.core.settings import Settings, terminal
+from opsconsole.core.signals import start_watchdog
 from opsconsole.core.trust import make_private
 
 if TYPE_CHECKING:

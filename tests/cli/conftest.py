@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from opsconsole.cli import main
-from opsconsole.cli.signals import ENDING
+from opsconsole.core.signals import ENDING
 from tests.conftest import Installing
 from tests.installation import Installation
 

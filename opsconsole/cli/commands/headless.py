@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.util import find_spec
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import TYPE_CHECKING
 
 import click
 
 from opsconsole.authoring import catalog
 from opsconsole.cli.commands import Command
+from opsconsole.cli.following import CannotLead
 from opsconsole.cli.log_setup import JsonFormatter, log_to
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import echo
 from opsconsole.cli.session import create_engine, open_service
-from opsconsole.core.errors import BadSettings, Exit
+from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.core.settings import Settings
+from opsconsole.core.signals import keep_hangups
 from opsconsole.core.trust import make_private
 from opsconsole.http.listener import BadAddress, Listener, listening, read_address
 
@@ -30,10 +30,22 @@ if TYPE_CHECKING:
     from opsconsole.http.server import Server
     from opsconsole.leader.engine import Engine
     from opsconsole.service.service import Service
+    from opsconsole.service.snapshot import Leader
 
 log = logging.getLogger(__name__)
 
 STANDBY_SECONDS = 2.0
+"""How long --no-standby waits for the lease of a process that has just ended."""
+
+
+class AnotherLeads(OpsconsoleError):
+    """Another process leads, and this one is not to wait for its end."""
+
+    exit_code = Exit.NOT_LEADING
+
+    def __init__(self, leader: Leader) -> None:
+        who = f"{leader.who} on {leader.host}, pid {leader.pid}"
+        super().__init__(f"another process is leading ({who}); omit --no-standby to wait for its end")
 
 
 @click.command("headless", cls=Command)
@@ -58,8 +70,7 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     log_to(handler)
-    hangups: SimpleQueue[int] = SimpleQueue()
-    signal.signal(signal.SIGHUP, lambda number, _frame: hangups.put(number))
+    hangups = keep_hangups()
     settings = load_settings(options)
     for warning in settings.warnings:
         log.warning("%s", warning)
@@ -70,9 +81,8 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
         engine.start()
         service.announce("headless")
         try:
-            if no_standby and not _leads_within(engine, STANDBY_SECONDS):
-                echo("opsconsole: another process is leading; omit --no-standby to wait for its end", err=True)
-                sys.exit(Exit.NOT_LEADING)
+            if no_standby:
+                _wait_until_leading(service, engine)
             while True:
                 with suppress(Empty):
                     hangups.get(timeout=1.0)
@@ -112,11 +122,18 @@ def _start_server(listener: Listener, service: Service) -> Server:
     return Server(listener, service)
 
 
-def _leads_within(engine: Engine, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not engine.is_leading and time.monotonic() < end:
+def _wait_until_leading(service: Service, engine: Engine) -> None:
+    """Raises AnotherLeads, or CannotLead or Unavailable when this process cannot lead."""
+    end = time.monotonic() + STANDBY_SECONDS
+    while not engine.is_leading:
+        is_late, problem = time.monotonic() > end, engine.problem
+        if is_late or problem is not None:
+            leader = service.queries.leader()
+            if problem is not None:
+                raise CannotLead(problem)
+            if leader is not None and not leader.is_me:
+                raise AnotherLeads(leader)
         time.sleep(0.05)
-    return engine.is_leading
 
 
 def _reload(options: Options, service: Service, engine: Engine, server: Server | None) -> None:

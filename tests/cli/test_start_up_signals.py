@@ -1,0 +1,183 @@
+"""Signals while a process starts, migrates or waits: it ends with the code of the signal, or does what it should."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Installing
+from tests.installation import Installation
+from tests.waiting import PATIENCE_SECONDS, eventually
+
+NO_REDIS = "unix:///nowhere/redis.sock"
+ENTRY = """
+import os, signal, sys
+sys.argv[0] = "opsconsole"
+from opsconsole.__main__ import main
+from opsconsole.core import signals
+install = signals.install_handlers
+def interrupted():
+    install()
+    os.kill(os.getpid(), NUMBER)
+import opsconsole.__main__ as entry
+entry.install_handlers = interrupted
+main()
+"""
+"""The command line, with a signal that comes as soon as one can be handled: before the first import."""
+
+Starting = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def place(tmp_path: Path, installing: Installing) -> Installation:
+    return installing(
+        database_url=f"sqlite:///{tmp_path / 'ops.db'}",
+        redis_url=NO_REDIS,
+        packs="tests.packs.counting",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
+
+
+@pytest.fixture
+def starting(place: Installation, tmp_path: Path) -> Iterator[Starting]:
+    """Starts `opsconsole WORDS` in a new interpreter, with a signal at once if one is given."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(
+        *words: str, at_once: int | None = None, before: Callable[[], object] | None = None
+    ) -> subprocess.Popen[str]:
+        python = ["-m", "opsconsole"] if at_once is None else ["-c", ENTRY.replace("NUMBER", str(at_once))]
+        with (tmp_path / "output.log").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, *python, *words],
+                env=os.environ | place.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=Path(__file__).parents[2],
+                text=True,
+                preexec_fn=before,
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def output(tmp_path: Path) -> str:
+    return (tmp_path / "output.log").read_text()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_a_signal_before_the_first_import_ends_a_command(
+    starting: Starting, tmp_path: Path, number: int, code: int
+) -> None:
+    process = starting("jobs", at_once=number)
+
+    assert process.wait(PATIENCE_SECONDS) == code
+    assert "Traceback" not in output(tmp_path)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_before_the_first_import_ends_headless(
+    starting: Starting, tmp_path: Path, number: int, code: int
+) -> None:
+    process = starting("headless", at_once=number)
+
+    assert process.wait(PATIENCE_SECONDS) == code
+    assert "Traceback" not in output(tmp_path)
+
+
+def test_a_hang_up_before_the_first_import_reloads_headless(starting: Starting, tmp_path: Path) -> None:
+    process = starting("headless", at_once=signal.SIGHUP)
+
+    eventually(lambda: "the configuration was reloaded" in output(tmp_path), "it reloads its configuration")
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(PATIENCE_SECONDS) == 143
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGCONT])
+def test_signals_without_meaning_end_nothing(starting: Starting, tmp_path: Path, number: int) -> None:
+    process = starting("headless", at_once=number)
+
+    eventually(lambda: "leading with token" in output(tmp_path), "it leads")
+    process.send_signal(number)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(PATIENCE_SECONDS) == 143
+
+
+def test_a_process_that_was_started_by_nohup_ignores_hang_ups(starting: Starting, tmp_path: Path) -> None:
+    process = starting(
+        "run",
+        "counting.names",
+        "--wait",
+        at_once=signal.SIGHUP,
+        before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+
+    assert process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_a_stopped_process_continues(starting: Starting, tmp_path: Path) -> None:
+    process = starting("headless")
+    eventually(lambda: "leading with token" in output(tmp_path), "it leads")
+
+    process.send_signal(signal.SIGTSTP)
+    eventually(lambda: stat_of(process.pid) == "T", "it is stopped")
+    process.send_signal(signal.SIGCONT)
+    eventually(lambda: stat_of(process.pid) != "T", "it continues")
+    process.terminate()
+
+    assert process.wait(PATIENCE_SECONDS) == 143
+    assert "Traceback" not in output(tmp_path)
+
+
+def stat_of(pid: int) -> str:
+    """The state of a process, as one letter."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+# --- who leads, and why not this one ------------------------------------------------------------------------------
+
+
+def test_no_standby_names_the_process_that_leads(place: Installation, starting: Starting, tmp_path: Path) -> None:
+    with place.leading() as engine:
+        eventually(lambda: engine.is_leading, "the test leads")
+        process = starting("headless", "--no-standby")
+        code = process.wait(PATIENCE_SECONDS)
+
+    assert code == 75
+    assert f"pid {os.getpid()}" in output(tmp_path)
+
+
+def test_no_standby_with_the_store_away_says_that(starting: Starting, place: Installation, tmp_path: Path) -> None:
+    place.environ["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/nothing"
+    process = starting("headless", "--no-standby")
+
+    assert process.wait(PATIENCE_SECONDS) == 1
+    last = output(tmp_path).splitlines()[-1]
+    assert last.startswith("opsconsole: the store is unreachable")
+    assert "leading" not in last
+
+
+def test_no_standby_leads_when_nobody_else_does(starting: Starting, place: Installation, tmp_path: Path) -> None:
+    process = starting("headless", "--no-standby")
+
+    eventually(lambda: "leading with token" in output(tmp_path), "it leads")
+    process.terminate()
+    assert process.wait(PATIENCE_SECONDS) == 143
+    assert all(json.loads(line) for line in output(tmp_path).splitlines())
