@@ -69,6 +69,7 @@ class Generator:
         while True:
             call, attempt = await self._admit(exam, part, prompt.estimated_tokens(body, part))
             self._ctx.count("calls")
+            self._ctx.check_lease()  # the call is paid for
             try:
                 completion = await self._client.create_message(body)
             except CallFailed as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -79,6 +79,7 @@ class Resources:
     """What a process uses for all of its batches: connections, a clock, and the memory of a run.
 
     `statement_seconds` limits the statements on the data database; a batch has its own timeout.
+    `check_lease` returns only while its leader holds the lease; in a leader it raises LeaseExpired.
     """
 
     def __init__(
@@ -89,11 +90,13 @@ class Resources:
         families: tuple[Family, ...] = (),
         now: clock.Clock = clock.now,
         statement_seconds: float | None = None,
+        check_lease: Callable[[], None] = lambda: None,
     ) -> None:
         self.data = Database(data_url, primary_only=True, statement_seconds=statement_seconds)
         self._redis_url = redis_url
         self.families = families
         self.now = now
+        self.check_lease = check_lease
         self._memory: tuple[int, dict[str, Any]] = (0, {})
 
     @cached_property
@@ -157,7 +160,9 @@ class Context:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A short write transaction on the data database. Raises RuntimeError if nested."""
+        """A short write transaction on the data database, committed only while the leader of this run holds its lease.
+        Raises RuntimeError if nested.
+        """
         if self._in_write:
             raise RuntimeError("writing() inside writing(): put everything that must be atomic into one block")
         self._in_write = True
@@ -168,9 +173,16 @@ class Context:
                 if self._emitted:
                     outbox.append(connection, self._emitted, self.now)
                 reach(Point.EFFECT_WRITTEN)
+                self.check_lease()
             reach(Point.EFFECT_COMMITTED)
         finally:
             self._in_write = False
+
+    def check_lease(self) -> None:
+        """Goes no further if another process may be at this run by now. Call it right before what cannot be taken back,
+        such as a call that is paid for; `writing()` does so before it commits.
+        """
+        self._tools.check_lease()
 
     @property
     def cache(self) -> Cache:

@@ -181,6 +181,13 @@ class Fenced(OpsconsoleError):
         super().__init__(f"this process no longer leads: its fencing token {token} is outdated")
 
 
+class LeaseExpired(OpsconsoleError):
+    """This process could not renew its lease in time: it was stopped, or the store was slow."""
+
+    def __init__(self) -> None:
+        super().__init__("this process no longer leads: it could not renew its lease in time")
+
+
 class SchemaMismatch(OpsconsoleError):
     """The store's tables have another version than this program."""
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from opsconsole.core.clock import Clock
-from opsconsole.core.errors import Fenced
+from opsconsole.core.errors import Fenced, LeaseExpired
 from opsconsole.core.problems import Fault, Problem
 from opsconsole.core.supervision import describe, is_outage, log_failure
 
 
 def ends_leadership(error: BaseException) -> bool:
     """Whether the lease is lost, or the store is unreachable."""
-    return isinstance(error, Fenced) or is_outage(error)
+    return isinstance(error, Fenced | LeaseExpired) or is_outage(error)
 
 
 class Containment:

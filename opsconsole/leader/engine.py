@@ -15,7 +15,7 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import SHORT_SECONDS, Resources
 from opsconsole.core import clock
 from opsconsole.core.database import reason
-from opsconsole.core.errors import Fenced, Unavailable
+from opsconsole.core.errors import Fenced, LeaseExpired, Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import words
 from opsconsole.core.problems import Problem, Status, Work
@@ -186,6 +186,8 @@ class Engine:
                 self._lead_with(token, closing)
             except Fenced as error:
                 log.warning("%s", error.sentence)
+            except LeaseExpired as error:
+                log.warning("%s", error.sentence)
             except SQLAlchemyError as error:
                 if is_outage(error):
                     raise Unavailable("store", reason(error)) from error
@@ -223,6 +225,7 @@ class Engine:
             now=self._now,
             containment=containment,
             only_command=self._only_command,
+            check_lease=self._leadership.check,
         )
         closing.callback(runner.close)
         relay.start()
@@ -232,10 +235,10 @@ class Engine:
             scheduler.start()
         runner.open(leader_died=self._leadership.predecessor_died)
         self._work(runner, scheduler, token)
-        if self._leadership.is_held:
-            self._beat = time.monotonic() + self._grace
-            runner.drain(self._grace)
-            runner.interrupt()
+        self._leadership.check()
+        self._beat = time.monotonic() + self._grace
+        runner.drain(self._grace)
+        runner.interrupt()
 
     def _work(self, runner: Runner, scheduler: Scheduler, token: int) -> None:
         leading, only = (self._store, self._catalog, token, self._now), self._only_command
@@ -291,7 +294,13 @@ class Engine:
         settings = self._settings
         assert settings.redis_url is not None  # noqa: S101 - the session sets it before an engine starts
         urls = settings.data_url.reveal(), settings.redis_url.reveal()
-        return Resources(*urls, families=self._catalog.families, now=self._now, statement_seconds=statement_seconds)
+        return Resources(
+            *urls,
+            families=self._catalog.families,
+            now=self._now,
+            statement_seconds=statement_seconds,
+            check_lease=self._leadership.check,
+        )
 
     def _executor(self) -> Executor:
         if self._settings.engine.executor == "inline":
@@ -300,6 +309,7 @@ class Engine:
             self._settings.for_workers(),
             self._settings.engine.worker_count,
             errors=self._settings.folder / "workers.log",
+            lease=self._leadership.deadline,
         )
 
 

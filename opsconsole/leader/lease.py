@@ -6,7 +6,6 @@ import logging
 import math
 import os
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from enum import StrEnum
@@ -14,15 +13,20 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.core.clock import Clock
+from opsconsole.core.clock import Clock, boottime
 from opsconsole.core.database import reason
+from opsconsole.core.errors import LeaseExpired
 from opsconsole.core.failpoints import reach
 from opsconsole.core.problems import Problem, Work
 from opsconsole.core.supervision import Repeated
 from opsconsole.rules.leadership import Identity, Lease
 from opsconsole.store import Store, lease as leases
+from opsconsole.worker.lease_deadline import LeaseDeadline
 
 log = logging.getLogger(__name__)
+
+HELD_SHARE = 0.8
+"""The part of the lease after which its holder and its workers stop; the rest is for them to stop in."""
 
 
 def identity(host: str, who: str) -> Identity:
@@ -45,10 +49,10 @@ def fate(holder: Identity, me: Identity) -> Fate:
     """
     machine, boot, numbers = holder.boot.split("/")
     my_machine, my_boot, my_numbers = me.boot.split("/")
-    if (holder.host, machine) != (me.host, my_machine):
-        return Fate.UNKNOWN
-    if boot != my_boot:
-        return Fate.DEAD
+    if not boot or boot != my_boot:
+        # Containers of one image on two machines have the same name, and often no machine id.
+        is_same = (holder.host, machine) == (me.host, my_machine)
+        return Fate.DEAD if is_same and all((machine, boot, my_boot)) else Fate.UNKNOWN
     if numbers != my_numbers:
         return Fate.UNKNOWN
     try:
@@ -68,8 +72,9 @@ def is_dead(holder: Identity, me: Identity) -> bool:
 class Leadership:
     """Takes the lease for this process and renews it.
 
-    A lease whose beat has not changed for `seconds`, by this process's steady clock, has expired. Clocks of two
-    machines are never compared, and setting a clock has no effect.
+    A lease whose beat has not changed for `seconds`, by this process's steady clock, has expired. Its holder and the
+    workers that share its `deadline` stop before that, and do not continue: the process takes the lease anew. Clocks
+    of two machines are never compared, and setting a clock has no effect.
     """
 
     def __init__(self, store: Store, me: Identity, *, seconds: float, now: Clock) -> None:
@@ -77,8 +82,10 @@ class Leadership:
         self._store, self._seconds, self._now = store, seconds, now
         self._last_beat: tuple[tuple[int, int], float] | None = None
         self._token: int | None = None
+        self._taken: int | None = None
         self._renewed = self._store_failed = -math.inf
         self.renewals = Repeated(Work.LEASE, now=now)
+        self.deadline = LeaseDeadline()
         self._released = threading.Event()
         self._thread: threading.Thread | None = None
         self.predecessor_died = False
@@ -87,19 +94,24 @@ class Leadership:
     @property
     def may_start_work(self) -> bool:
         """Whether the lease was renewed recently enough to start new work."""
-        return self._token is not None and time.monotonic() - self._renewed < self._seconds / 2
+        return self._token is not None and boottime() - self._renewed < self._seconds / 2
 
     @property
     def is_held(self) -> bool:
         """Whether this process still holds the lease; all its work must stop when it does not."""
-        return self._token is not None and time.monotonic() - self._renewed < self._seconds * 0.8
+        return self._token is not None and not self.deadline.is_over
+
+    def check(self) -> None:
+        """Raises LeaseExpired unless this process holds the lease."""
+        if not self.is_held:
+            raise LeaseExpired
 
     def try_take(self) -> int | None:
         """Takes the lease if it is free, expired, or its holder has ended. Returns the token, or None.
 
         Raises SQLAlchemyError when the store is unreachable.
         """
-        started = time.monotonic()
+        started = boottime()
         try:
             with self._store.reading() as db:
                 current = leases.read(db)
@@ -108,11 +120,14 @@ class Leadership:
             with self._store.writing() as db:
                 token = leases.take(db, current, self.me, self._now())
         except SQLAlchemyError:
-            self._store_failed = time.monotonic()
+            self._store_failed = boottime()
             raise
         if token is not None:
-            self._token, self._renewed, self._last_beat = token, started, None
+            self._token = self._taken = token
             self.predecessor_died = self._has_died(current, started)
+            self._last_beat = None
+            self.deadline = LeaseDeadline()  # a worker of an earlier term must not live on in this one
+            self._extend(started)
         return token
 
     def keep(
@@ -136,7 +151,7 @@ class Leadership:
         self._released.set()
         if self._thread is not None:
             self._thread.join()
-        token, self._token = self._token, None
+        token, self._token, self._taken = self._taken, None, None
         if token is None:
             return
         try:
@@ -150,35 +165,34 @@ class Leadership:
     ) -> None:
         token, wait = self._token, self._seconds / 4
         while token is not None and not self._released.wait(wait):
-            is_held, started = False, time.monotonic()
+            is_mine, started = True, boottime()
             try:
-                if is_alive():
-                    is_held = self._renew(token, problems())
-                else:
+                if not is_alive():
                     log.warning("the engine is stalled; the lease is not renewed")
-                    is_held = self.is_held
+                elif self.is_held:
+                    is_mine = self._renew(token, problems())
             except BaseException as error:  # noqa: BLE001 - not renewed, for whatever reason; it is held until it lapses
                 self.renewals.failed(error)
-                is_held = self.is_held
             # After a failure soon: a lost connection can be replaced before the lease is lost.
             wait = self._seconds / (4 if self._renewed >= started else 20)
-            if not is_held:
+            if not (is_mine and self.is_held):
                 log.warning("this process no longer leads")
                 self._token = None
                 lost()
                 return
 
     def _renew(self, token: int, problems: tuple[Problem, ...]) -> bool:
-        started = time.monotonic()
+        """Renews the lease; False when another process has taken it."""
+        started = boottime()
         reach(Work.LEASE)
         try:
             with self._store.writing() as db:
                 mine = leases.renew(db, token, self.me.owner, self._now(), problems)
         except SQLAlchemyError as error:
             log.warning("the lease could not be renewed: %s", reason(error))
-            return self.is_held
-        if mine:
-            self._renewed = started
+            return True
+        if mine and self.is_held:
+            self._extend(started)
             self.renewals.succeeded()
         return mine
 
@@ -189,11 +203,16 @@ class Leadership:
         # A holder elsewhere that lost the lease when this process lost the store, lost the store, too.
         return known is Fate.DEAD or (known is Fate.UNKNOWN and now - self._store_failed > 2 * self._seconds)
 
+    def _extend(self, started: float) -> None:
+        """Counts from when the renewal began: other processes have seen it later, if at all."""
+        self._renewed = started
+        self.deadline.extend(started + self._seconds * HELD_SHARE)
+
     def _is_free(self, lease: Lease | None, now: float) -> bool:
         if lease is None or lease.holder is None or is_dead(lease.holder, self.me):
             return True
         if lease.holder.owner == self.me.owner:
-            return True  # it was conceded, and could not be released while the store was unreachable
+            return True  # of a term that has ended here, and could not be released
         beat = (lease.token, lease.beat)
         if self._last_beat is None or self._last_beat[0] != beat:
             self._last_beat = (beat, now)
@@ -201,11 +220,16 @@ class Leadership:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in kernel ticks; empty when it has ended, or on a system without /proc."""
+    """When a process started, in kernel ticks; empty when it has ended with all its threads, or on a system without
+    /proc. A worker ends with the thread that started it.
+    """
     stat = _read(f"/proc/{pid}/stat")
-    # The name in parentheses may hold anything; the state is the 3rd field, the start time the 22nd.
+    # The name in parentheses may hold anything. The state is the 3rd field, the number of threads the 20th, the start
+    # time the 22nd.
     fields = stat.rpartition(")")[2].split()
-    return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else ""
+    if len(fields) <= 19 or (fields[0] in "ZX" and fields[17] in ("0", "1")):
+        return ""
+    return fields[19]
 
 
 def _boot() -> str:

@@ -6,7 +6,7 @@ import heapq
 import time
 from collections import deque
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from opsconsole.authoring.batch import (
     DETAILED_FAILURES,
@@ -21,6 +21,7 @@ from opsconsole.authoring.failures import unreachable
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Stop
 from opsconsole.core.breaker import CircuitBreaker, recovery_of
+from opsconsole.core.clock import steady
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import Unavailable
 from opsconsole.core.humanize import count, duration, words
@@ -44,20 +45,19 @@ BROKEN_BATCH_SIZE = 20
 class LiveRun:
     """The state of a running run in memory. `db` is always a fenced transaction of the store. When one fails, discard
     the LiveRun: the store has the complete state.
-
-    `requested_stop` is an operator's or the schedule's request to end the run.
     """
 
     def __init__(self, run: Run, job: Job, *, last_seq: int, waiting: int, at: datetime) -> None:
         self.run, self.job = run, job
         self.planner = RunPlanner(run, job, interrupted=last_seq > 0)
         self.ending: tuple[RunState, str] | None = None
-        self.requested_stop: Stop | None = None
+        self._requested_stop: Stop | None = None
+        self._forced_at = 0.0
         self._unreachable: Unavailable | None = None
         self._last_seq, self._last_loaded_seq = last_seq, 0
         self._waiting = waiting
         self._ready: deque[Row] = deque()
-        self._delayed: list[tuple[datetime, int, Row]] = []
+        self._delayed: list[tuple[float, int, Row]] = []
         self._in_flight: dict[int, Row] = {}
         self._unsaved_starts: list[int] = []
         self._totals = RunTotals(run, job)
@@ -69,15 +69,15 @@ class LiveRun:
         self._broken_streak: tuple[str, int] = ("", 0)
         # The timeout counts from the run's first start, also after a change of leader.
         elapsed = at - (run.started_at or at)
-        self._deadline = time.monotonic() + (job.timeout - elapsed).total_seconds()
+        self._deadline = time.monotonic() + (job.timeout - max(elapsed, timedelta(0))).total_seconds()
 
     # --- batches ------------------------------------------------------------------------------------------------
 
-    def next_batch(self, now: datetime) -> Batch | None:
+    def next_batch(self) -> Batch | None:
         """The next batch to start, None when there is none now."""
-        if self.ending or self._unreachable or self.requested_stop or len(self._in_flight) >= self.job.workers:
+        if self.ending or self._unreachable or self._requested_stop or len(self._in_flight) >= self.job.workers:
             return None
-        while self._delayed and self._delayed[0][0] <= now:
+        while self._delayed and self._delayed[0][0] <= steady():
             self._ready.append(heapq.heappop(self._delayed)[2])
         if not self._ready or not self._breaker.allows_request(time.monotonic()):
             return None
@@ -102,20 +102,22 @@ class LiveRun:
         loaded = len(self._ready) + len(self._delayed) + len(self._in_flight)
         return len(self._ready) < batches.PAGE // 2 and self._waiting > loaded
 
-    def load(self, db: Connection) -> None:
-        """Loads the next page of pending rows."""
+    def load(self, db: Connection, at: datetime) -> None:
+        """Loads the next page of pending rows. From here on their delays are measured with the steady clock."""
         for row in batches.pending(db, self.run.id, after=self._last_loaded_seq):
             self._last_loaded_seq = row.seq
             if row.not_before is None:
                 self._ready.append(row)
             else:
-                heapq.heappush(self._delayed, (row.not_before, row.seq, row))
+                # Never longer than the longest delay: the clock may have been set back since the row was written.
+                delay = min(row.not_before - at, self.job.retry.longest)
+                heapq.heappush(self._delayed, (steady() + delay.total_seconds(), row.seq, row))
 
     # --- planning -----------------------------------------------------------------------------------------------
 
     def next_planning(self) -> Planning | None:
         """What a worker is to read for the plan now, if anything."""
-        if self.ending or self.requested_stop:
+        if self.ending or self._requested_stop:
             return None
         return self.planner.next_planning(time.monotonic())
 
@@ -239,12 +241,19 @@ class LiveRun:
         """Starts no new batch, ends those in flight, and then the run in this state."""
         self.ending = self.ending or (state, safe(error))
 
-    def check_limits(self, now: float, at: datetime) -> None:
+    def request_stop(self, stop: Stop | None, at: datetime) -> None:
+        """Stops the run at the next batch boundary, or by force after the grace period of the request."""
+        if stop is not None and stop != self._requested_stop:
+            grace = min(stop.force_at - at, stop.force_at - stop.at)
+            self._forced_at = steady() + grace.total_seconds()
+        self._requested_stop = stop
+
+    def check_limits(self, now: float) -> None:
         """Stops the run when its timeout is over, a stop was requested, or a dependency stays unreachable. `now` is of
-        the steady clock, `at` the time.
+        the monotonic clock.
         """
-        stop = self.requested_stop
-        if stop is not None and (not self._in_flight or at >= stop.force_at):
+        stop = self._requested_stop
+        if stop is not None and (not self._in_flight or steady() >= self._forced_at):
             self.stop(RunState.CANCELLED, stop.message)
         if now > self._deadline:
             self.stop(RunState.TIMED_OUT, f"it took longer than its timeout of {duration(self.job.timeout)}")

@@ -42,8 +42,9 @@ class Runner:
     """Executes runs with its leader's fencing token.
 
     `may_start_work` returns whether the lease allows new work; `only_command` limits it to the runs of one command.
-    Every method may raise Fenced, or SQLAlchemyError when the store is unreachable: then close the Runner, the store
-    has the complete state. Whatever else the work on a run raises ends that run as failed.
+    Every method may raise Fenced, what `check_lease` raises when the lease is over, or SQLAlchemyError when the store
+    is unreachable: then close the Runner, the store has the complete state. Whatever else the work on a run raises ends
+    that run as failed.
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class Runner:
         now: Clock,
         containment: Containment,
         only_command: int | None = None,
+        check_lease: Callable[[], None] = lambda: None,
     ) -> None:
         self._store, self._catalog = store, catalog
         self._containment = containment
         self._token, self._host, self._now = token, host, now
         self._may_start_work, self._only_command = may_start_work, only_command
+        self._check_lease = check_lease
         self._live: dict[int, LiveRun] = {}
         self._turns: list[int] = []
         self._draining = self._freed_slot = False
@@ -96,7 +99,7 @@ class Runner:
             open_runs = [run for run in runs.unfinished(db) if self._is_mine(run)]
         for run in open_runs:
             if run.id in self._live:
-                self._live[run.id].requested_stop = run.stop
+                self._live[run.id].request_stop(run.stop, self._now())
         for run, wait in admissions(open_runs, self._job, self._now()):
             if wait is None and not self._containment.has_set_aside(_name(run)):
                 with self._contained(run):
@@ -108,6 +111,8 @@ class Runner:
             self._tend_workers()
             return False
         result = next(self._results)
+        if result is not None:
+            self._check_lease()  # workers that ended with the lease are no fault of their run
         now = self._now()
         live = self._live.get(result.run) if result is not None else None
         if isinstance(result, PlanningResult) and live is not None:
@@ -216,12 +221,12 @@ class Runner:
         _log_end(run, self._job(run.job), state)
 
     def _advance(self, live: LiveRun, now: datetime, *, flush: bool) -> None:
-        live.check_limits(time.monotonic(), now)
+        live.check_limits(time.monotonic())
         if live.planner.needs_store and not live.ending:
             self._plan_from_store(live, now)
         if live.needs_rows and not live.ending:
             with self._store.reading() as db:
-                live.load(db)
+                live.load(db, now)
         if live.is_over:
             with self._store.fenced(self._token) as db:
                 at = self._now()
@@ -258,14 +263,13 @@ class Runner:
             starving_only = bool((yield self._next_work(starving_only) if may_start else None))
 
     def _next_work(self, starving_only: bool) -> Work | None:
-        now = self._now()
         backfills_first = self._since_backfill >= BACKFILL_SHARE
         backfilled = {number for number in self._turns if self._live[number].run.trigger is Trigger.BACKFILL}
         for number in sorted(self._turns, key=lambda number: (number in backfilled) is not backfills_first):
             live = self._live[number]
             work = None
             with self._contained(live.run):
-                work = None if starving_only and live.has_in_flight else live.next_planning() or live.next_batch(now)
+                work = None if starving_only and live.has_in_flight else live.next_planning() or live.next_batch()
             if work is not None:
                 self._turns.remove(number)
                 self._turns.append(number)

@@ -22,6 +22,7 @@ import msgspec
 from opsconsole.authoring.batch import Batch, BatchResult, Lost
 from opsconsole.core.settings import environment
 from opsconsole.worker.descendants import MARK, end_marked, mark
+from opsconsole.worker.lease_deadline import LeaseDeadline
 from opsconsole.worker.messages import MAX_LINE_BYTES, Counted, Counting, Hello, PlanningResult, Result, Work
 
 log = logging.getLogger(__name__)
@@ -49,12 +50,14 @@ class NotAnAnswer(Exception):
 
 
 class Worker:
-    """A worker process, the leader of a session of its own. `work` is what it executes.
+    """A worker process, the leader of a session of its own. `work` is what it executes. It ends itself when its `lease`
+    is over.
 
     Nothing here waits for the process, except `close`. Raises OSError when it cannot be started.
     """
 
-    def __init__(self, wiring: Mapping[str, Any], errors: Path) -> None:
+    def __init__(self, wiring: Mapping[str, Any], errors: Path, *, lease: LeaseDeadline | None = None) -> None:
+        inherited = () if lease is None else (lease.file,)
         self._mark = mark(next(_numbers))
         self.answers, writable = os.pipe()
         try:
@@ -65,7 +68,7 @@ class Worker:
                     stdout=output,
                     stderr=output,
                     bufsize=0,
-                    pass_fds=(writable,),
+                    pass_fds=(writable, *inherited),
                     start_new_session=True,
                     env={**environment(), MARK: self._mark},
                 )
@@ -87,7 +90,8 @@ class Worker:
         self._closed_at: float | None = None
         self._unsent = b""
         self._unread = bytearray()
-        self._write({**wiring, "parent": os.getpid(), "path": sys.path, "answers": writable})
+        own = {"parent": os.getpid(), "path": sys.path, "answers": writable}
+        self._write({**wiring, **own, "lease": None if lease is None else lease.file})
 
     @property
     def idle(self) -> bool:

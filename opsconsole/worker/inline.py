@@ -24,12 +24,13 @@ class Inline:
         self._catalog, self._tools = catalog, tools
 
     def __call__(self, feed: Feed, stopped: Stopped, /) -> Results:
-        """Yields the results of each batch and planning, None while there is none."""
+        """Yields the results of each batch and planning, None while there is none. Raises LeaseExpired."""
         for given in feed:
             if given is None:
                 time.sleep(TICK_SECONDS)
                 yield None
                 continue
+            self._tools.check_lease()
             job = self._catalog.find(given.job)
             options = self._catalog.options(job)
             if isinstance(given, Batch):

@@ -18,7 +18,7 @@ MAX_LINE_BYTES = 16 << 20
 
 class Wiring(msgspec.Struct):
     """The first line a worker reads: its connections, packs and limits. `answers` is the file descriptor it writes to,
-    `memory_mb` the memory it may allocate, 0 for any amount.
+    `lease` that of its leader's LeaseDeadline, and `memory_mb` the memory it may allocate, 0 for any amount.
     """
 
     parent: int
@@ -30,6 +30,7 @@ class Wiring(msgspec.Struct):
     overrides: dict[str, JobOverride]
     options: dict[str, dict[str, Any]]
     memory_mb: int = 0
+    lease: int | None = None
 
 
 class Hello(msgspec.Struct, omit_defaults=True):

@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from opsconsole.authoring.batch import Batch, BatchResult
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import count
 from opsconsole.worker.descendants import adopt_orphans, die_with, end_children
+from opsconsole.worker.lease_deadline import LeaseDeadline
 from opsconsole.worker.messages import Counted, Counting, Hello, Planning, Result, Wiring, Work
 from opsconsole.worker.process_state import ProcessState
 
@@ -53,7 +54,9 @@ def main() -> None:
 
     try:
         catalog = load(tuple(wiring.packs), wiring.overrides, wiring.options)
-        tools = Resources(wiring.data_url, wiring.redis_url, families=catalog.families)
+        tools = Resources(
+            wiring.data_url, wiring.redis_url, families=catalog.families, check_lease=_under_lease(wiring.lease)
+        )
     except OpsconsoleError as error:
         _send(wiring.answers, Hello(error.sentence))
         return
@@ -101,6 +104,15 @@ def _send(answers: int, answer: Hello | Result | Counted) -> None:
     unsent = memoryview(msgspec.json.encode(answer) + b"\n")
     while unsent:
         unsent = unsent[os.write(answers, unsent) :]
+
+
+def _under_lease(file: int | None) -> Callable[[], None]:
+    """Ends this process with its leader's lease; returns what does so at once if it is over already."""
+    if file is None:
+        return lambda: None
+    deadline = LeaseDeadline(file)
+    deadline.enforce()
+    return deadline.end_if_over
 
 
 def _keep_private(source: IO[bytes], answers: int) -> None:

@@ -16,6 +16,7 @@ from opsconsole.core.failpoints import Point, reach
 from opsconsole.worker.descendants import end_abandoned
 from opsconsole.worker.executor import Feed, Results, Stopped
 from opsconsole.worker.handle import NotAnAnswer, Worker, lost
+from opsconsole.worker.lease_deadline import LeaseDeadline
 from opsconsole.worker.messages import Counted, Result, Work
 
 log = logging.getLogger(__name__)
@@ -42,11 +43,12 @@ class WorkersCannotStart(OpsconsoleError):
 class Processes:
     """The default executor: `count` worker processes, replaced when they end.
 
-    `wiring` is the value of `Settings.for_workers`; `errors` is a file for the output of the workers.
+    `wiring` is the value of `Settings.for_workers`; `errors` is a file for the output of the workers. They end
+    themselves when the `lease` is over.
     """
 
-    def __init__(self, wiring: dict[str, Any], count: int, *, errors: Path) -> None:
-        self._wiring, self._count, self._errors = wiring, count, errors
+    def __init__(self, wiring: dict[str, Any], count: int, *, errors: Path, lease: LeaseDeadline | None = None) -> None:
+        self._wiring, self._count, self._errors, self._lease = wiring, count, errors, lease
         self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
         self._failed_starts = 0
@@ -99,7 +101,7 @@ class Processes:
                 self._record_failed_start(str(error))
 
     def _start(self) -> Worker:
-        worker = Worker(self._wiring, self._errors)
+        worker = Worker(self._wiring, self._errors, lease=self._lease)
         self._workers.append(worker)
         self._selector.register(worker.answers, selectors.EVENT_READ, worker)
         self._watch_input(worker)

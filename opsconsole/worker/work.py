@@ -15,7 +15,7 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.core.bounds import MAX_NAME
 from opsconsole.core.database import ErrorKind, error_kind, reason
-from opsconsole.core.errors import BadValue, Unavailable
+from opsconsole.core.errors import BadValue, LeaseExpired, Unavailable
 from opsconsole.core.text import safe
 
 
@@ -23,7 +23,7 @@ def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | 
     """Executes a batch and returns the outcome of each of its keys. Never raises an exception of job code.
 
     After a transient error the keys are in `again`; an unreachable dependency ends the batch, and what was done before
-    counts; any other error halves the keys until the items that cause it are alone.
+    counts; any other error halves the keys until the items that cause it are alone. Raises LeaseExpired.
     """
     started = time.perf_counter()
     scope = Scope(batch.window, batch.as_of, batch.facts, options or {})
@@ -36,6 +36,8 @@ def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | 
         try:
             job.apply(ctx, Items(keys, sqlite=tools.data.is_sqlite))
             tried = _result_of(batch, ctx.outcome, keys)
+        except LeaseExpired:
+            raise
         except BaseException as error:  # SystemExit and CancelledError too
             gone = unreachable(error)
             if gone is not None:

@@ -63,6 +63,10 @@ def run_of(place: Installation, command: int) -> int:
     return outcome.run
 
 
+def await_tries(place: Installation, number: int) -> None:
+    eventually(lambda: len(counting.tried(place.data)) == number, f"the batch was begun {number} times")
+
+
 def test_row_7_a_leader_that_was_paused_writes_nothing_when_it_resumes(
     database_url: str, installing: Installing, start: Start
 ) -> None:
@@ -91,6 +95,54 @@ def test_row_7_a_leader_that_was_paused_writes_nothing_when_it_resumes(
     assert (token_of(place), leader_of(place)) == (token, ben.pid)
     assert place.service.queries.run(number) == ended, "nothing of it was written again"
     assert anna.poll() is None, "it stands by"
+
+
+@pytest.mark.parametrize("stopped", ["the leader", "the leader and its worker"])
+def test_row_7_no_two_workers_are_at_one_run(place: Installation, start: Start, stopped: str) -> None:
+    counting.put(place.data, {"a": "lingers"})
+    command = place.service.commands.trigger("counting.count", DAY)
+    anna = start(place, "headless", lease=SHORT, executor="processes")
+    eventually(lambda: len(counting.tried(place.data)) == 1, "Anna's worker is at the batch")
+    token, number = token_of(place), run_of(place, command)
+    (worker,) = workers_of(anna.pid)
+    start(place, "headless", lease=SHORT, executor="processes")
+
+    for pid in (anna.pid, worker)[: 1 if stopped == "the leader" else 2]:
+        os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: token_of(place) > token, "Ben leads")
+    if stopped == "the leader":
+        assert not is_alive(worker), "it has ended before"
+    eventually(lambda: len(counting.tried(place.data)) == 2, "Ben's worker is at the batch")
+    counting.change(place.data, "a", "fine")
+    ended = place.service.commands.wait_for_run(number, PATIENCE_SECONDS)
+    if stopped != "the leader":
+        os.kill(worker, signal.SIGCONT)
+        eventually(lambda: not is_alive(worker), "it ends when it resumes")
+    os.kill(anna.pid, signal.SIGCONT)
+    eventually(lambda: b"no longer leads" in start.log.read_bytes(), "Anna notices")
+
+    assert ended is not None
+    assert (ended.state, ended.attempt) == (RunState.SUCCEEDED, 2)
+    assert len(counting.marks(place.data)) == 1
+    assert len(counting.tried(place.data)) == 2
+
+
+def test_row_7_a_leader_that_was_paused_alone_blames_no_item(place: Installation, start: Start) -> None:
+    counting.put(place.data, {"a": "lingers"})
+    command = place.service.commands.trigger("counting.count", DAY)
+    anna = start(place, "headless", lease=SHORT, executor="processes")
+    for pauses in range(4):  # more often than an item may lose its worker
+        await_tries(place, pauses + 1)
+        os.kill(anna.pid, signal.SIGSTOP)
+        eventually(lambda: workers_of(anna.pid) == [], "its worker has ended")
+        os.kill(anna.pid, signal.SIGCONT)
+    await_tries(place, 5)
+    counting.change(place.data, "a", "fine")
+    ended = place.service.commands.wait_for_run(run_of(place, command), PATIENCE_SECONDS)
+
+    assert ended is not None
+    assert (ended.state, ended.counts.ok, ended.recoveries) == (RunState.SUCCEEDED, 1, 0)
+    assert anna.poll() is None
 
 
 def test_row_8_a_leader_stopped_inside_its_transaction_is_waited_for(place: Installation, start: Start) -> None:
