@@ -24,8 +24,12 @@ class OccurrenceState(StrEnum):
     MISSED = "missed"
 
 
+RUN_STATES = (OccurrenceState.DUE, OccurrenceState.RAN, OccurrenceState.LATE)
+"""The outcomes with a run."""
+
+
 class Reason(StrEnum):
-    """Why a scheduled time has no run."""
+    """Why a scheduled time has no run, or no second one."""
 
     OVERLAP = "overlap"
     PAUSED = "paused"
@@ -35,6 +39,7 @@ class Reason(StrEnum):
     CLOCK_JUMP = "clock_jump"
     JOB_REMOVED = "job_removed"
     NOT_LEADING = "not_leading"
+    CLOCK_SET_BACK = "clock_set_back"  # it has a run, from before the clock was set back; it came again without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,11 @@ class OccurrenceRecord:
     recorded_at: datetime
     started_at: datetime | None
     run: int | None
+
+    @property
+    def has_run(self) -> bool:
+        """Whether it has a run, or had one that was deleted."""
+        return self.state in RUN_STATES
 
 
 @dataclass(frozen=True, slots=True)

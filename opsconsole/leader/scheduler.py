@@ -22,17 +22,19 @@ from opsconsole.core.clock import Clock, steady
 from opsconsole.core.database import Connection, reason
 from opsconsole.core.errors import Fenced, OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
-from opsconsole.core.humanize import duration
+from opsconsole.core.humanize import count, duration
 from opsconsole.leader.containment import Containment, ends_leadership
 from opsconsole.leader.trigger import CronTrigger
 from opsconsole.rules.admission import WaitReason, admissions
-from opsconsole.rules.schedule import Interval, OpenRun, Schedule, plan, record_unrun
-from opsconsole.store import Store, occurrences, pauses, registrations, runs
+from opsconsole.rules.schedule import Interval, OpenRun, Recorded, Schedule, plan, record_unrun, revise
+from opsconsole.store import Store, occurrences, pauses, registrations, runs, windows
 
 log = logging.getLogger(__name__)
 
 JUMP = timedelta(minutes=5)
 """A clock that gained this much on the steady clock since the last tick was set forward."""
+STEP = timedelta(seconds=1)
+"""A clock that lost this much on the steady clock since the last tick was set back."""
 REPLACED_GRACE = timedelta(seconds=10)
 RETRY_SECONDS = 60.0
 """The time between two tries to plan a job whose plan raises something unexpected."""
@@ -58,6 +60,8 @@ class Scheduler:
         self._jobs = {job.name: job for job in catalog}
         self._crons = {job.name: cron for job in catalog if (cron := catalog.cron(job)) is not None}
         self._cursors: dict[str, datetime] = {}
+        self._beyond: dict[str, datetime] = {}
+        """The last recorded time of the jobs that have rows later than their cursor: see `_set_back`."""
         self._due: dict[str, datetime] = {}
         self._lock = threading.Lock()
         self._last_tick: tuple[datetime, float] | None = None
@@ -76,10 +80,9 @@ class Scheduler:
         now = self._now()
         self._last_tick = now, steady()  # a clock set between the registration and the first tick has jumped, too
         with self._store.fenced(self._token) as db:
+            self._set_back(db, now)
             self._register(db, now)
-            registered = registrations.registrations(db)
-        self._cursors = {name: registered[name].planned_until for name in self._crons}
-        self._look_ahead(self._cursors)
+            self._read_cursors(db)
         for name, cron in self._crons.items():
             self._ticker.add_job(self.tick, CronTrigger(cron), id=name)
         self.tick()
@@ -107,22 +110,48 @@ class Scheduler:
     def _tick(self) -> None:
         with self._lock:
             now, last_tick = self._now(), self._last_tick
-            jumped = self._has_jumped(now)
-            due = [
-                (self._jobs[name], self._crons[name])
-                for name, due_at in self._due.items()
-                if due_at <= now and self._not_before.get(name, 0.0) <= steady()
-            ]
-            if not due:
-                return
+            gained = self._gained(now)
             try:
-                queued = self._plan(due, now, jumped)
+                if gained < -STEP or any(cursor > now for cursor in self._cursors.values()):
+                    with self._store.fenced(self._token) as db:
+                        self._set_back(db, now)
+                        self._read_cursors(db)
+                due = [
+                    (self._jobs[name], self._crons[name])
+                    for name, due_at in self._due.items()
+                    if due_at <= now and self._not_before.get(name, 0.0) <= steady()
+                ]
+                queued = self._plan(due, now, gained > JUMP) if due else 0
             except Exception:
                 self._last_tick = last_tick
                 raise
             reach(Point.PLAN_COMMITTED)
         if queued:
             self._planned()
+
+    def _set_back(self, db: Connection, now: datetime) -> None:
+        """Repairs what a clock wrote that was ahead, or is behind now: cursors and pending stamps later than `now`.
+
+        The rows of scheduled times later than `now` stay until their time comes: a time that ran does not run again,
+        and any other is planned anew.
+        """
+        for store in (runs, pauses, windows):
+            store.set_back(db, now)
+        cursors = registrations.set_back(db, now)
+        ahead = max(cursors.values(), default=now) - now
+        if ahead > ON_TIME:
+            log.warning(
+                "the schedules of %s were planned up to %s from now: the clock was ahead, or is behind; "
+                "they are planned from now on, and no time that ran runs again",
+                count(len(cursors), "job"),
+                duration(ahead),
+            )
+
+    def _read_cursors(self, db: Connection) -> None:
+        registered = registrations.registrations(db)
+        self._cursors = {name: registered[name].planned_until for name in self._crons}
+        self._beyond = occurrences.beyond_cursors(db)
+        self._look_ahead(self._cursors)
 
     def _plan(self, due: list[tuple[Job, Cron]], now: datetime, jumped: bool) -> int:
         """Plans all due jobs in one transaction; if that raises, each in its own, so that a job whose plan is at fault
@@ -156,16 +185,14 @@ class Scheduler:
         for name, old in registered.items():
             if name not in self._jobs and old.removed_at is None:
                 self._record_remaining(db, old, now, Reason.JOB_REMOVED)
-                registrations.remove(db, name, max(now, old.planned_until))
+                registrations.remove(db, name, now)
         for name, job in self._jobs.items():
             current = registered.get(name)
-            # The clock may have been set back: no scheduled time is planned twice.
-            since = max(now, current.planned_until) if current else now
             if current is None or current.removed_at is not None:
-                registrations.register(db, job, since)
+                registrations.register(db, job, now)
             elif (current.cron, current.tz) != (job.cron, job.tz):
                 self._record_remaining(db, current, now, Reason.NOT_LEADING)
-                registrations.register(db, job, since)
+                registrations.register(db, job, now)
             elif current.spec != job.spec:
                 registrations.respecify(db, job)
 
@@ -182,7 +209,9 @@ class Scheduler:
             for pause in pauses.since(db, old.planned_until)
             if pause.applies_to(old.job)
         ]
-        for occurrence in record_unrun(old.job, old.spec, cron, old.planned_until, now, paused, reason):
+        recorded = self._recorded(db, old.job, cron, old.planned_until, now)
+        since = old.planned_until
+        for occurrence in record_unrun(old.job, old.spec, cron, since, now, paused, reason, recorded):
             occurrences.record(db, occurrence, token=self._token, at=now)
 
     # --- planning -----------------------------------------------------------------------------------------------
@@ -190,22 +219,22 @@ class Scheduler:
     def _write(self, due: list[tuple[Job, Cron]], now: datetime, jumped: bool) -> int:
         queued = 0
         with self._store.fenced(self._token) as db:
-            planned = plan(self._schedules(db, due, now), now, jumped=jumped)
+            planned = plan(self._schedules(db, due, now, jumped=jumped), now, jumped=jumped)
             for occurrence in planned:
                 number = occurrences.record(db, occurrence, token=self._token, at=now)
                 if occurrence.runs:
                     self._queue(db, occurrence, number, now)
                     queued += 1
-            # The occurrences are in the order of due_at, so the newest one of each job wins.
-            ends = {occurrence.job: occurrence.last_due_at for occurrence in planned}
+            ends = {job.name: until for job, cron in due if (until := cron.previous(now)) is not None}
             for name, until in ends.items():
                 registrations.advance(db, name, until)
             reach(Point.PLAN_WRITTEN)
         self._cursors.update(ends)
+        self._beyond = {name: last for name, last in self._beyond.items() if last > self._cursors.get(name, now)}
         self._look_ahead(ends)
         return queued
 
-    def _schedules(self, db: Connection, due: list[tuple[Job, Cron]], now: datetime) -> list[Schedule]:
+    def _schedules(self, db: Connection, due: list[tuple[Job, Cron]], now: datetime, *, jumped: bool) -> list[Schedule]:
         open_runs = runs.unfinished(db)
         waiting_for_slot = {
             run.id
@@ -226,9 +255,24 @@ class Scheduler:
                 self._cursors[job.name],
                 tuple(Interval(pause.since, pause.until) for pause in paused if pause.applies_to(job.name)),
                 tuple(scheduled[job.name]),
+                self._recorded(db, job.name, cron, self._cursors[job.name], now, jumped=jumped)
+                if job.name in self._beyond
+                else (),
             )
             for job, cron in due
         ]
+
+    def _recorded(
+        self, db: Connection, job: str, cron: Cron, cursor: datetime, now: datetime, *, jumped: bool = False
+    ) -> tuple[Recorded, ...]:
+        """The times in (cursor, now] that keep their rows. The other rows lose them, to be planned anew."""
+        has_returned = jumped and now >= self._beyond.get(job, now)
+        revision = revise(occurrences.between(db, job, cursor, now), cron, cursor, now, has_returned=has_returned)
+        for number, left in revision.shortened.items():
+            occurrences.shorten(db, number, left)
+        for number in revision.repeated:
+            occurrences.record_repetition(db, number)
+        return revision.keep
 
     def _queue(self, db: Connection, occurrence: Occurrence, number: int, now: datetime) -> None:
         job, cron = self._jobs[occurrence.job], self._crons[occurrence.job]
@@ -249,14 +293,15 @@ class Scheduler:
     def _job(self, name: str) -> Job | None:
         return self._jobs.get(name)
 
-    def _has_jumped(self, now: datetime) -> bool:
+    def _gained(self, now: datetime) -> timedelta:
+        """How far the clock was set forward since the last tick; negative when it was set back."""
         before, self._last_tick = self._last_tick, (now, steady())
         if before is None:
-            return False
+            return timedelta(0)
         gained = (now - before[0]) - timedelta(seconds=self._last_tick[1] - before[1])
         if abs(gained) > JUMP:
             log.warning("the clock was set %s by %s", "forward" if gained > JUMP else "back", duration(abs(gained)))
-        return gained > JUMP
+        return gained
 
     def _look_ahead(self, cursors: dict[str, datetime]) -> None:
         for name, cursor in cursors.items():

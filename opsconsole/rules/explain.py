@@ -81,6 +81,8 @@ def explain(at: datetime, evidence: Evidence) -> Answer:
     """What happened at a moment, and why."""
     is_scheduled = evidence.cron is not None and evidence.cron.previous(at) == at
     record = _record_of(at, is_scheduled, evidence)
+    if record is not None and at > evidence.now and not record.has_run:
+        record = None  # it will be planned anew
     if record is not None:
         found = [*_recorded(record, evidence), *_recorded_by(at, record, evidence)]
     elif is_scheduled:
@@ -115,6 +117,10 @@ def _record_of(at: datetime, is_scheduled: bool, evidence: Evidence) -> Occurren
 def _recorded(record: OccurrenceRecord, evidence: Evidence) -> Parts:
     tz = evidence.tz
     yield Proof("ops_occurrences", record.id, asdict(record))
+    if record.due_at > evidence.now:
+        yield "it has run already, before the clock was set back; it does not run again when its time comes"
+    elif record.reason is Reason.CLOCK_SET_BACK:
+        yield "its time came twice, as the clock was set back; it ran the first time only"
     if record.state is OccurrenceState.DUE:
         yield from _due(evidence)
     elif record.state in (OccurrenceState.RAN, OccurrenceState.LATE):
@@ -253,6 +259,9 @@ def _unrecorded(at: datetime, evidence: Evidence) -> Parts:
         yield _proof_of_registration(found)
     elif at > evidence.now:
         yield f"it is due in {duration(at - evidence.now)}"
+        if found.planned_until > evidence.now or evidence.record is not None:
+            yield "it was planned before, by a clock that was ahead, and did not run; it is planned again"
+            yield _proof_of_registration(found)
         if evidence.pauses:
             yield "it will be skipped unless the job is resumed before then"
             yield from _paused(evidence)
@@ -301,7 +310,7 @@ def _leadership(evidence: Evidence) -> Parts:
         yield f"no process has led{since} (the last token was {lease.token}); {start}"
     else:
         who = f"{lease.holder.who} on {lease.holder.host}, pid {lease.holder.pid}, token {lease.token}"
-        if lease.renewed_at is not None and evidence.now - lease.renewed_at > SILENT:
+        if lease.renewed_at is not None and abs(evidence.now - lease.renewed_at) > SILENT:
             yield f"{who}, leads, but last renewed its lease at {local_time(lease.renewed_at, tz)}"
         else:
             since = f" since {local_time(lease.since, tz)}" if lease.since else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -15,6 +15,10 @@ from opsconsole.core.problems import Fault, Problem, Work
 
 START_WITHIN = minutes(1)
 """A scheduled time whose run has not started by then is overdue."""
+
+
+CLOCK = "the clock"
+"""The subject of a finding about the times that are recorded."""
 
 
 class Severity(IntEnum):
@@ -35,6 +39,7 @@ class FindingKind(StrEnum):
     FAILED_RUN = "failed_run"
     DEGRADED = "degraded"  # a part of this program does not do its work
     SET_ASIDE = "set_aside"  # something could not be processed and was left out
+    CLOCK_AHEAD = "clock_ahead"  # what is recorded is later than now
 
 
 class Remedy(StrEnum):
@@ -48,7 +53,8 @@ class Remedy(StrEnum):
 class Finding:
     """A problem with a job, a service or a part of this program (`subject`), and when it began. `run` is the run
     concerned, `reason` why a service is unreachable or work is not done, `fault` what is wrong with that work,
-    `good_until` when the job's last good run ended, `count` how many were set aside.
+    `good_until` when the job's last good run ended, `count` how many were set aside, `recorded_until` the last
+    scheduled time of `jobs` that is recorded and still to come.
     """
 
     severity: Severity
@@ -60,6 +66,8 @@ class Finding:
     good_until: datetime | None = None
     fault: Fault | None = None
     count: int = 1
+    recorded_until: datetime | None = None
+    jobs: tuple[str, ...] = ()
 
     @property
     def remedy(self) -> Remedy | None:
@@ -73,7 +81,7 @@ class JobFacts:
 
     `due` is its last scheduled time, None for a manual job; `accounted_until` is up to when its scheduled times are
     recorded. `newest` are its newest ended runs, newest first, and `open` its active or queued run; neither includes
-    backfills. `resumed_at` is when its last pause ended.
+    backfills. `resumed_at` is when its last pause ended. `ran_ahead` are scheduled times later than now that have run.
     """
 
     job: Job
@@ -85,6 +93,7 @@ class JobFacts:
     last_good: datetime | None
     paused: bool = False
     resumed_at: datetime | None = None
+    ran_ahead: tuple[datetime, ...] = ()
 
 
 ESSENTIAL = (Work.ENGINE, Work.LEASE, Work.SCHEDULE, Work.COMMANDS, Work.ADMISSION, Work.BACKFILLS)
@@ -117,7 +126,9 @@ def findings(
         Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, name, since, reason=reason)
         for name, (since, reason) in unreachable.items()
     ]
-    for facts in jobs:
+    facts_of_all = list(jobs)
+    found += _clock(facts_of_all, now)
+    for facts in facts_of_all:
         found += _overdue(facts, now)
         found += _long_running(facts, now)
         found += _failed(facts)
@@ -139,6 +150,21 @@ def _overdue(facts: JobFacts, now: datetime) -> Iterator[Finding]:
     good = max(filter(None, (facts.last_good or facts.registered_at, facts.resumed_at)), default=None)
     if max_age is not None and good is not None and now - good > max_age and not facts.paused:
         yield Finding(Severity.CRITICAL, FindingKind.NO_GOOD_RUN, job.name, good + max_age, good_until=good)
+
+
+def _clock(jobs: Sequence[JobFacts], now: datetime) -> Iterator[Finding]:
+    """Jobs that a leader planned whose clock was ahead, or was right while the clock here is behind. Critical until a
+    leader plans them by this clock.
+    """
+    planned = [facts for facts in jobs if facts.accounted_until and facts.accounted_until > now + START_WITHIN]
+    ran = [facts for facts in jobs if facts.ran_ahead]
+    untils = [facts.accounted_until for facts in planned] or [facts.ran_ahead[-1] for facts in ran]
+    if not untils:
+        return
+    since = min((facts.due for facts in planned or ran if facts.due is not None), default=now)
+    severity = Severity.CRITICAL if planned else Severity.WARNING
+    names = tuple(facts.job.name for facts in planned or ran)
+    yield Finding(severity, FindingKind.CLOCK_AHEAD, CLOCK, since, recorded_until=max(filter(None, untils)), jobs=names)
 
 
 def _long_running(facts: JobFacts, now: datetime) -> Iterator[Finding]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from opsconsole.authoring.job import CatchUp, Job, Overlap
-from opsconsole.authoring.occurrence import ON_TIME, Occurrence, OccurrenceState, Reason
-from opsconsole.calendar.cron import Cron
+from opsconsole.authoring.occurrence import (
+    ON_TIME,
+    Occurrence,
+    OccurrenceRecord,
+    OccurrenceState,
+    Reason,
+)
+from opsconsole.calendar.cron import TICK, Cron
+from opsconsole.rules.explain import matches
 
 
 class Interval(NamedTuple):
@@ -17,6 +24,13 @@ class Interval(NamedTuple):
 
     since: datetime
     until: datetime | None
+
+
+class Recorded(NamedTuple):
+    """The scheduled times [first, last] that have a row already."""
+
+    first: datetime
+    last: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +48,8 @@ class OpenRun:
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """The planner's input for a job: up to when its scheduled times are recorded (`cursor`), when it is paused (in any
-    order), and its open scheduled runs.
+    order), its open scheduled runs, and the times after the cursor that are recorded all the same, in order, because
+    the clock was set back.
     """
 
     job: Job
@@ -42,13 +57,14 @@ class Schedule:
     cursor: datetime
     paused: tuple[Interval, ...] = ()
     open: tuple[OpenRun, ...] = ()
+    recorded: tuple[Recorded, ...] = ()
 
 
 def plan(schedules: Iterable[Schedule], now: datetime, *, jumped: bool = False) -> list[Occurrence]:
     """The outcome of all scheduled times after their job's cursor and up to `now`, in the order the runs start in.
 
-    Each scheduled time is in exactly one occurrence. If the clock was set forward since the last plan (`jumped`), that
-    is the reason for times that do not run.
+    Each scheduled time without a row is in exactly one occurrence. If the clock was set forward since the last plan
+    (`jumped`), that is the reason for times that do not run.
     """
     priorities: dict[str, int] = {}
     found: list[Occurrence] = []
@@ -59,13 +75,23 @@ def plan(schedules: Iterable[Schedule], now: datetime, *, jumped: bool = False) 
 
 
 def record_unrun(
-    job: str, spec: str, cron: Cron, since: datetime, until: datetime, paused: Sequence[Interval], reason: Reason
+    job: str,
+    spec: str,
+    cron: Cron,
+    since: datetime,
+    until: datetime,
+    paused: Sequence[Interval],
+    reason: Reason,
+    recorded: Sequence[Recorded] = (),
 ) -> list[Occurrence]:
-    """Records all scheduled times later than `since` and not later than `until` without running them."""
+    """Records all scheduled times later than `since` and not later than `until` without running them, except for those
+    that are `recorded`.
+    """
     return [
         occurrence
         for piece in _cut(since, until, paused)
-        for occurrence in _unrun(job, spec, cron, piece, Reason.PAUSED if piece.paused else reason)
+        for part in _unrecorded(piece, recorded)
+        for occurrence in _unrun(job, spec, cron, part, Reason.PAUSED if part.paused else reason)
     ]
 
 
@@ -84,7 +110,10 @@ def _of(schedule: Schedule, now: datetime, jumped: bool) -> list[Occurrence]:
     reason = _why_not_run(job.catch_up, jumped)
     found: list[Occurrence] = []
     # From the newest back, because the newest ones run.
-    for piece in reversed(_cut(schedule.cursor, now, schedule.paused)):
+    pieces = [
+        part for piece in _cut(schedule.cursor, now, schedule.paused) for part in _unrecorded(piece, schedule.recorded)
+    ]
+    for piece in reversed(pieces):
         if piece.paused:
             found = _unrun(job.name, job.spec, cron, piece, Reason.PAUSED) + found
             continue
@@ -94,6 +123,66 @@ def _of(schedule: Schedule, now: datetime, jumped: bool) -> list[Occurrence]:
         runs = [_started(schedule, due_at) for due_at in kept]
         found = _unrun(job.name, job.spec, cron, dropped, reason) + runs + found
     return found
+
+
+def next_run(cron: Cron, now: datetime, ran: Collection[datetime]) -> datetime | None:
+    """The next scheduled time that will run: without those that ran before the clock was set back to `now`."""
+    due_at = cron.next(now)
+    while due_at is not None and due_at in ran:
+        due_at = cron.next(due_at)
+    return due_at
+
+
+class Shortened(NamedTuple):
+    """A row without a run that covers fewer times than before, of the same schedule."""
+
+    id: int
+    due_at: datetime
+    last_due_at: datetime
+    instants: int
+
+
+class Revision(NamedTuple):
+    """What becomes of rows whose times come again: the times that `keep` their rows, what is left of each row that
+    loses times (None for nothing), and the rows with a run whose time came twice.
+    """
+
+    keep: tuple[Recorded, ...]
+    shortened: dict[int, Shortened | None]
+    repeated: tuple[int, ...]
+
+
+def revise(
+    records: Iterable[OccurrenceRecord], cron: Cron, cursor: datetime, now: datetime, *, has_returned: bool
+) -> Revision:
+    """Decides about the rows with times in (cursor, now], in order, which were written before the clock was set back.
+
+    A time that ran does not run again. The others are planned anew, unless the clock `has_returned` past all of them
+    with a jump: it was right when it wrote them, and was behind meanwhile.
+    """
+    records = list(records)
+    kept = [each for each in records if each.has_run or has_returned]
+    return Revision(
+        tuple(Recorded(each.due_at, each.last_due_at) for each in kept),
+        {each.id: _shorten(each, cron, cursor, now) for each in records if each not in kept},
+        tuple(each.id for each in kept if each.has_run),
+    )
+
+
+def _shorten(record: OccurrenceRecord, cron: Cron, cursor: datetime, now: datetime) -> Shortened | None:
+    """What is left of a row without its times in (cursor, now]: those up to the cursor, or else those after `now`.
+
+    A row of another schedule stays as it is if it began before the cursor, and otherwise disappears.
+    """
+    first, last = record.due_at, record.last_due_at
+    if not matches(record, cron):
+        return Shortened(record.id, first, last, record.instants) if first <= cursor else None
+    start, end = (first - TICK, cursor) if first <= cursor else (now, last)
+    instants = cron.count(start, end) if start < end else 0
+    new_first, new_last = cron.next(start), cron.previous(end)
+    if not instants or new_first is None or new_last is None:
+        return None
+    return Shortened(record.id, new_first, new_last, instants)
 
 
 def _oldest_to_run(catch_up: CatchUp, now: datetime) -> datetime:
@@ -150,6 +239,18 @@ def _cut(since: datetime, until: datetime, paused: Sequence[Interval]) -> list[_
     if at < until:
         pieces.append(_Piece(at, until, paused=False))
     return pieces
+
+
+def _unrecorded(piece: _Piece, recorded: Iterable[Recorded]) -> Iterator[_Piece]:
+    """The parts of a piece without the times that have a row."""
+    since = piece.since
+    for first, last in recorded:
+        until = min(first - timedelta.resolution, piece.until)
+        if since < until:
+            yield piece._replace(since=since, until=until)
+        since = max(since, min(last, piece.until))
+    if since < piece.until:
+        yield piece._replace(since=since)
 
 
 def _unrun(job: str, spec: str, cron: Cron, piece: _Piece, reason: Reason) -> list[Occurrence]:

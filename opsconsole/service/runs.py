@@ -13,8 +13,9 @@ from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
 from opsconsole.rules.admission import admissions
 from opsconsole.rules.health import JobFacts
+from opsconsole.rules.schedule import next_run
 from opsconsole.service.snapshot import BatchCell, Cause, JobCard, JobHistory, Progress, RunPage
-from opsconsole.store import batches, pauses, runs, statistics
+from opsconsole.store import batches, occurrences, pauses, runs, statistics
 from opsconsole.store.registrations import registrations
 
 NEWEST_RUNS = 14
@@ -25,6 +26,7 @@ ITEMS_PER_CAUSE = 8
 
 def cards(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobCard, ...]:
     """Every job with its next scheduled time and its newest run."""
+    ahead = occurrences.ran_ahead(db, now)
     return tuple(
         JobCard(
             name=job.name,
@@ -33,7 +35,7 @@ def cards(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobCard, ...
             tz=job.tz,
             words=catalog.describe_schedule(job),
             aliases=job.aliases,
-            next_at=cron.next(now) if (cron := catalog.cron(job)) is not None else None,
+            next_at=next_run(cron, now, ahead.get(job.name, ())) if (cron := catalog.cron(job)) is not None else None,
             last=next(iter(runs.newest(db, limit=1, job=job.name)), None),
         )
         for job in catalog
@@ -67,11 +69,12 @@ def histories(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobHisto
 
 def job_facts(db: Connection, catalog: Catalog, found: tuple[JobHistory, ...], now: datetime) -> list[JobFacts]:
     """The facts about every job that the health rules need."""
-    registered = registrations(db)
+    registered, ahead = registrations(db), occurrences.ran_ahead(db, now)
     aging = {job.name: job.limits for job in catalog if job.limits.max_age is not None}
     good = statistics.last_good(
         db,
         {name: limits.critical_below for name, limits in aging.items()},
+        now=now,
         manual=[job.name for job in catalog if job.cron is None],
     )
     ages = [limits.max_age for limits in aging.values() if limits.max_age is not None]
@@ -91,6 +94,7 @@ def job_facts(db: Connection, catalog: Catalog, found: tuple[JobHistory, ...], n
             resumed_at=max(
                 (p.until for p in held if p.until and p.until <= now and p.applies_to(job.name)), default=None
             ),
+            ran_ahead=ahead.get(job.name, ()),
         )
         for job in catalog
         for registration in (registered.get(job.name),)

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from opsconsole.authoring.run import Run, RunState, Stop
-from opsconsole.core.humanize import age, count, duration, words
+from opsconsole.core.humanize import age, count, duration, local_time, words
 from opsconsole.core.problems import Fault
 from opsconsole.core.text import safe
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.rules.audit import AuditProblem, Seal, Verification
 from opsconsole.rules.backfill import Step, StepReason
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
-from opsconsole.rules.health import Finding, FindingKind
+from opsconsole.rules.health import Finding, FindingKind, Severity
 
 
 def wait(wait: Wait) -> str:
@@ -111,6 +111,11 @@ def finding(finding: Finding, now: datetime) -> str:
         case FindingKind.LONG_RUN:
             started = run.started_at if run is not None else None
             return f"has been running for {age(now - (started or finding.since))}"
+        case FindingKind.CLOCK_AHEAD:
+            jobs, until = count(len(finding.jobs), "job"), local_time(finding.recorded_until or finding.since, "UTC")
+            if finding.severity is Severity.CRITICAL:
+                return f"is behind: a leader planned {jobs} up to {until}; set it right, or start a leader with it"
+            return f"was set back: {jobs} ran for times up to {until} already; those times do not run again"
         case FindingKind.FAILED_RUN:
             return _failure(run) if run is not None else "failed"
         case FindingKind.DEGRADED:

@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, or_, select, update
 
-from opsconsole.authoring.occurrence import Occurrence, OccurrenceFilter, OccurrenceRecord, OccurrenceState, Reason
+from opsconsole.authoring.occurrence import (
+    RUN_STATES,
+    Occurrence,
+    OccurrenceFilter,
+    OccurrenceRecord,
+    OccurrenceState,
+    Reason,
+)
 from opsconsole.core.database import Connection
-from opsconsole.store.tables import occurrences, runs
-
-RUN_STATES = (OccurrenceState.DUE, OccurrenceState.RAN, OccurrenceState.LATE)
+from opsconsole.rules.schedule import Shortened
+from opsconsole.store.tables import jobs, occurrences, runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,47 @@ def record_start(db: Connection, number: int, at: datetime, *, on_time: timedelt
     if due is not None:
         state = OccurrenceState.LATE if at - due > on_time else OccurrenceState.RAN
         db.execute(update(occurrences).where(mine).values(state=state, started_at=at))
+
+
+def beyond_cursors(db: Connection) -> dict[str, datetime]:
+    """The last recorded time of each job that has rows later than its cursor: the clock was set back since."""
+    of_job = select(occurrences.c.last_due_at).where(occurrences.c.job == jobs.c.job)
+    last = of_job.order_by(occurrences.c.due_at.desc()).limit(1).scalar_subquery().label("last")
+    found = db.execute(select(jobs.c.job, jobs.c.planned_until, last)).all()
+    return {row.job: row.last for row in found if row.last is not None and row.last > row.planned_until}
+
+
+def ran_ahead(db: Connection, now: datetime) -> dict[str, tuple[datetime, ...]]:
+    """The scheduled times later than `now` that ran already, of each job that has any: the clock was set back since."""
+    mine = (occurrences.c.job == jobs.c.job) & (occurrences.c.due_at > now)
+    query = select(occurrences.c.job, occurrences.c.due_at).select_from(jobs.join(occurrences, mine))
+    found: dict[str, tuple[datetime, ...]] = {}
+    for job, due_at in db.execute(query.where(occurrences.c.state.in_(RUN_STATES)).order_by(occurrences.c.due_at)):
+        found[job] = (*found.get(job, ()), due_at)
+    return found
+
+
+def between(db: Connection, job: str, after: datetime, until: datetime) -> list[OccurrenceRecord]:
+    """The rows with times in (after, until], oldest first."""
+    earlier = select(func.max(occurrences.c.due_at)).where(occurrences.c.job == job, occurrences.c.due_at <= after)
+    begins = occurrences.c.due_at.between(func.coalesce(earlier.scalar_subquery(), after), until)
+    mine = (occurrences.c.job == job, begins, occurrences.c.last_due_at > after)
+    return [_value(row) for row in db.execute(_rows().where(*mine).order_by(occurrences.c.due_at))]
+
+
+def shorten(db: Connection, number: int, left: Shortened | None) -> None:
+    """Takes times away from a row without a run; with None, the whole row."""
+    mine = occurrences.c.id == number
+    if left is None:
+        db.execute(delete(occurrences).where(mine))
+    else:
+        db.execute(update(occurrences).where(mine).values(left._asdict()))
+
+
+def record_repetition(db: Connection, number: int) -> None:
+    """Marks an occurrence that ran as one whose time came again after the clock was set back."""
+    values = {"reason": Reason.CLOCK_SET_BACK}
+    db.execute(update(occurrences).where(occurrences.c.id == number).values(values))
 
 
 def newest(db: Connection, selected: OccurrenceFilter, *, limit: int) -> list[OccurrenceRecord]:

@@ -7,8 +7,9 @@ from datetime import datetime
 from sqlalchemy import insert, or_, select, update
 
 from opsconsole.core.database import Connection
+from opsconsole.rules.actions import Verb
 from opsconsole.rules.pauses import Pause
-from opsconsole.store.tables import pauses
+from opsconsole.store.tables import commands, pauses
 
 
 def add(db: Connection, target: str, *, since: datetime, until: datetime | None, who: str, note: str) -> int:
@@ -22,6 +23,19 @@ def end(db: Connection, target: str, at: datetime) -> int:
     """Ends the active pauses of exactly that target; returns how many."""
     mine = (pauses.c.target == target) & or_(pauses.c.until.is_(None), pauses.c.until > at)
     return db.execute(update(pauses).where(mine).values(until=at)).rowcount
+
+
+def set_back(db: Connection, now: datetime) -> None:
+    """Moves what a clock that was ahead wrote back to `now`: a pause that had begun is in force for as long as it was
+    to last, and one that an operator had ended has ended.
+    """
+    ended = select(commands.c.done_at).where(commands.c.verb.in_((Verb.PAUSE, Verb.RESUME)), commands.c.done_at > now)
+    db.execute(update(pauses).where(pauses.c.until > now, pauses.c.until.in_(ended)).values(until=now))
+    for pause in since(db, now):
+        if pause.since > now:
+            until = None if pause.until is None else now + (pause.until - pause.since)
+            db.execute(update(pauses).where(pauses.c.id == pause.id).values(since=now, until=until))
+    db.execute(update(pauses).where(pauses.c.since > now).values(since=now))
 
 
 def in_force(db: Connection, at: datetime) -> list[Pause]:

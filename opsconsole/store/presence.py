@@ -47,5 +47,7 @@ def leave(db: Connection, owner: str) -> None:
 
 def attached(db: Connection, now: datetime) -> list[Attached]:
     """The attached processes, oldest first."""
-    query = select(presence).where(presence.c.seen_at > now - GONE_AFTER).order_by(presence.c.since)
+    # A stamp far ahead is from a process that ended before the clock was set back.
+    is_recent = presence.c.seen_at.between(now - GONE_AFTER, now + GONE_AFTER)
+    query = select(presence).where(is_recent).order_by(presence.c.since)
     return [Attached(*row) for row in db.execute(query)]

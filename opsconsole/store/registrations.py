@@ -43,6 +43,18 @@ def remove(db: Connection, job: str, at: datetime) -> None:
     db.execute(update(jobs).where(jobs.c.job == job).values(removed_at=at, planned_until=at))
 
 
+def set_back(db: Connection, now: datetime) -> dict[str, datetime]:
+    """Moves the cursors that are later than `now` back to it, and returns where they were, by job. The clock has been
+    set back since they were written.
+    """
+    ahead = jobs.c.planned_until > now
+    found = dict(db.execute(select(jobs.c.job, jobs.c.planned_until).where(ahead)).all())
+    if found:
+        for column in (jobs.c.registered_at, jobs.c.removed_at, jobs.c.planned_until):
+            db.execute(update(jobs).where(column > now).values({column.name: now}))
+    return found
+
+
 def advance(db: Connection, job: str, until: datetime) -> None:
     """Moves the time up to which the job's scheduled times are recorded; it never moves back."""
     mine = (jobs.c.job == job) & (jobs.c.planned_until < until)

@@ -192,6 +192,12 @@ def end(db: Connection, run: int, *, token: int, state: RunState, at: datetime, 
     return changed.rowcount == 1
 
 
+def set_back(db: Connection, now: datetime) -> None:
+    """Moves the stamps of open runs that are later than `now` back to it: what waits or lasts is measured from them."""
+    for column in (runs.c.created_at, runs.c.started_at):
+        db.execute(update(runs).where(runs.c.state.in_(OPEN), column > now).values({column.name: now}))
+
+
 def request_stop(db: Connection, run: int, stop: Stop) -> bool:
     """Requests that a run ends; False when it has ended. An earlier request stays, unless this one is sooner."""
     row = db.execute(select(runs.c.stop).where(runs.c.id == run, runs.c.state.in_(OPEN))).one_or_none()

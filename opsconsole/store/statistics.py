@@ -49,8 +49,11 @@ def newest_judged(db: Connection, job: str, *, limit: int) -> list[Run]:
     return run_store.newest(db, limit=limit, job=job, states=TERMINAL, without=Trigger.BACKFILL)
 
 
-def last_good(db: Connection, least_rates: Mapping[str, float], *, manual: Collection[str] = ()) -> dict[str, datetime]:
+def last_good(
+    db: Connection, least_rates: Mapping[str, float], *, manual: Collection[str] = (), now: datetime | None = None
+) -> dict[str, datetime]:
     """When each of these jobs last had a good run: one that succeeded, or whose success rate was not below the job's.
+    One that ended later than `now`, by a clock that was ahead, proves nothing yet.
 
     Only scheduled runs and retries count, and for `manual` jobs those that operators started.
     """
@@ -61,8 +64,12 @@ def last_good(db: Connection, least_rates: Mapping[str, float], *, manual: Colle
     counted = runs.c.trigger.in_((Trigger.SCHEDULE, Trigger.RETRY))
     by_hand = (runs.c.trigger == Trigger.HAND) & runs.c.job.in_(manual)
     query = select(runs.c.job, func.max(runs.c.ended_at)).where(
-        runs.c.job.in_(least_rates), counted | by_hand, or_(runs.c.state == RunState.SUCCEEDED, partly)
+        runs.c.job.in_(least_rates),
+        counted | by_hand,
+        or_(runs.c.state == RunState.SUCCEEDED, partly),
     )
+    if now is not None:
+        query = query.where(runs.c.ended_at <= now)
     return dict(db.execute(query.group_by(runs.c.job)).all())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from opsconsole.authoring.run import OPEN, Run
 from opsconsole.calendar.windows import Window
@@ -36,6 +36,15 @@ def record_check(db: Connection, job: str, window: Window, stale: int | None, at
     no_run = {"result": WindowState.MISSING, "complete": True, "items": 0}
     adding = inserting(db, windows).values(job=job, label=window.label, **row, **no_run)
     db.execute(adding.on_conflict_do_update(index_elements=["job", "label"], set_={"stale": stale, "checked_at": at}))
+
+
+def set_back(db: Connection, now: datetime) -> None:
+    """Checks windows again that were checked by a clock that was ahead, and takes back that they are complete if their
+    run saw less time pass than it thought.
+    """
+    db.execute(update(windows).where(windows.c.checked_at > now).values(checked_at=None))
+    too_early = select(runs.c.id).where(runs.c.id == windows.c.run_id, runs.c.as_of > now)
+    db.execute(update(windows).where(windows.c.complete, too_early.exists()).values(complete=False))
 
 
 def next_to_check(db: Connection, jobs: Sequence[str], before: datetime) -> tuple[str, Window] | None:

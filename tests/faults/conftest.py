@@ -15,7 +15,7 @@ from tests.installation import Installation
 
 class Start:
     """Starts `opsconsole WORDS` on an installation's databases, to fail at `point` if one is given, with a clock that
-    is `ahead` by some seconds. What the processes print is in `log`.
+    is `ahead` by some seconds, or another `clock`. What the processes print is in `log`.
     """
 
     def __init__(self, fork_server: ForkServer, folder: Path) -> None:
@@ -34,6 +34,7 @@ class Start:
         workers: int = 1,
         lease: float = 10.0,
         ahead: float = 0.0,
+        clock: FastClock | None = None,
     ) -> Child:
         environ = {
             "FAILPOINT": point,
@@ -46,7 +47,7 @@ class Start:
             words,
             os.environ | place.environ | environ,
             output=self.log,
-            clock=FastClock(offset_seconds=ahead),
+            clock=clock or FastClock(offset_seconds=ahead),
         )
         self.started.append(child)
         return child

@@ -13,15 +13,20 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim
+from msgspec.structs import replace
 from sqlalchemy import select
 
+from opsconsole.authoring.occurrence import Reason
 from opsconsole.authoring.run import RunState
 from opsconsole.core import clock
 from opsconsole.leader.engine import Engine
+from opsconsole.rules.health import FindingKind, Severity
+from opsconsole.service.service import Service
 from opsconsole.store import runs
 from opsconsole.store.tables import jobs, occurrences
 from tests.conftest import Installing
 from tests.faults.conftest import Start
+from tests.faults.fast_clock import starting_at
 from tests.faults.fork_server import ForkServer
 from tests.installation import Installation
 from tests.leader.test_scheduler import ManualClock
@@ -32,6 +37,9 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 HOURLY = "clockwork.hourly"
 START = datetime(2025, 1, 16, 12, 10, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+SCALE = 30.0
+"""A minute takes two seconds."""
+DAY_SECONDS = 86_400
 
 
 def install(
@@ -103,6 +111,109 @@ def test_row_14_a_clock_set_forward_starts_no_burst(place: Installation, days: i
     assert missed[1:] == (24 * days - 1, "missed", "clock_jump")
     assert ran[1:] == (1, "late", None)
     assert len(place.service.queries.runs(limit=99)) <= 1 + 1 + 2, "one each, two of the job that catches up with two"
+
+
+def cursor(place: Installation, job: str = HOURLY) -> datetime:
+    with place.store.reading() as db:
+        found: datetime = db.execute(select(jobs.c.planned_until).where(jobs.c.job == job)).scalar_one()
+        return found
+
+
+@contextmanager
+def service_at(place: Installation, at: ManualClock) -> Iterator[Service]:
+    service = Service(place.settings, place.store, place.catalog, now=at)
+    yield service
+    service.close()
+
+
+def clock_findings(place: Installation, at: ManualClock) -> list[tuple[Severity, tuple[str, ...]]]:
+    with service_at(place, at) as service:
+        found = service.snapshot().findings
+    return [(each.severity, each.jobs) for each in found if each.kind is FindingKind.CLOCK_AHEAD]
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["while it leads", "before it leads"])
+@pytest.mark.parametrize("days", [1, 3650])
+def test_row_14_a_clock_that_was_ahead_stops_no_schedule_and_repeats_nothing(
+    place: Installation, days: int, restarts: bool
+) -> None:
+    ahead, at = START + timedelta(days=days), ManualClock(START)
+    with leading(place, at):
+        at.at = ahead
+        eventually(lambda: instants(place) == 24 * days, "every hour is accounted for")
+        eventually(lambda: all_ended(place), "what is caught up with has ended")
+        if not restarts:
+            at.at = START + timedelta(seconds=4)
+            eventually(lambda: cursor(place) <= at.at, "the schedule is planned from now on")
+    at.at = START + timedelta(seconds=4)
+    if restarts:
+        ((severity, names),) = clock_findings(place, at)
+        assert severity is Severity.CRITICAL
+        assert HOURLY in names
+    ran_ahead = ahead.replace(minute=0)
+    hours = [START + n * HOUR + 50 * MINUTE for n in range(3)]
+    with leading(place, at):
+        eventually(lambda: cursor(place) <= at.at, "the schedule is planned from now on")
+        ((severity, names),) = clock_findings(place, at)
+        assert severity is Severity.WARNING
+        assert HOURLY in names
+        for hour in hours:
+            at.at = hour
+            eventually(lambda: times_run(place)[-2:-1] == [at.at] and all_ended(place), "the hour has run")
+        at.at = ran_ahead
+        eventually(lambda: cursor(place) == at.at and all_ended(place), "the time that ran has come again")
+
+    ran = times_run(place)
+    assert ran[:3] == hours
+    assert ran[-1] == ran_ahead
+    assert len(ran) == len(set(ran)) <= 5, "no time ran twice, and there was no burst"
+    assert len(place.service.queries.runs(limit=99, job=HOURLY)) == len(ran)
+    assert instants(place) == 24 * days
+    with service_at(place, at) as service:
+        answer = service.queries.why(HOURLY, ran_ahead.isoformat()).answers[0]
+    assert answer.reason is Reason.CLOCK_SET_BACK
+    assert "came twice" in answer.explanation[0]
+
+
+def times_run(place: Installation, job: str = HOURLY) -> list[datetime]:
+    return [due for due, _, state, _ in recorded(place, job) if state in ("ran", "late")]
+
+
+def test_row_14_a_process_whose_clock_is_ahead_for_a_moment_misses_no_minute(
+    database_url: str, installing: Installing, start: Start, tmp_path: Path
+) -> None:
+    place = install(installing, database_url, config=f'[jobs."{HOURLY}"]\ncron = "* * * * *"\n')
+    setting = tmp_path / "clock"
+    setting.write_text("0")
+    shown = replace(starting_at(clock.now(), scale=SCALE), set_by=str(setting))
+    process = start(place, "--config", str(place.settings.source), "headless", clock=shown)
+    eventually(lambda: len(times_run(place)) >= 1, "a minute has run")
+    here = shown.now()
+
+    put(setting, DAY_SECONDS)
+    eventually(lambda: times_run(place)[-1] > here + 12 * HOUR, "a minute of tomorrow has run")
+    put(setting, 0)
+    back = shown.now()
+    eventually(lambda: len(since(place, back)) >= 3, "three minutes have run since")
+    process.terminate()
+    assert process.wait(timeout=PATIENCE_SECONDS) == 143
+
+    first, *rest = since(place, back)
+    assert first - back < 5 * MINUTE, "one of the next minutes, not the next day"
+    assert rest == [first + n * MINUTE for n in range(1, len(rest) + 1)], "each of them"
+    assert b"the clock was ahead, or is behind" in start.log.read_bytes()
+
+
+def put(setting: Path, seconds: float) -> None:
+    """Sets the clock, without a moment in which the file is empty."""
+    following = setting.with_name("next")
+    following.write_text(str(seconds))
+    following.replace(setting)
+
+
+def since(place: Installation, at: datetime) -> list[datetime]:
+    """The times that ran in the hours after a moment."""
+    return [due for due in times_run(place) if at < due < at + 12 * HOUR]
 
 
 @pytest.mark.parametrize("back", [HOUR, 2 * MINUTE])
