@@ -12,12 +12,16 @@ from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.inspection import UNSUPPORTED, Server, ServerKind, inspect
 from opsconsole.cli.startup import data_trouble, store_trouble
+from opsconsole.core.clock import now
 from opsconsole.core.database import UTF8, Database
 from opsconsole.core.errors import BadSettings, NotPermitted, OpsconsoleError, Unavailable
 from opsconsole.core.settings import Secret, Settings, masked
 from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import find_server
 from opsconsole.http.listener import read_address
+from opsconsole.rules.health import degraded
+from opsconsole.service import wording
+from opsconsole.service.leader import LeaseWatch
 from opsconsole.store import Store, data_tables, migrate
 
 
@@ -46,7 +50,25 @@ def find_notes(settings: Settings) -> list[str]:
     with suppress(OpsconsoleError):
         if settings.redis_url is not None:
             notes += _redis_notes(inspect(settings.redis_url.reveal()))
+    notes += _leader_notes(settings)
     return notes
+
+
+def _leader_notes(settings: Settings) -> list[str]:
+    """What the leading process cannot do, as it reports itself."""
+    if settings.embedded_store and not (settings.folder / "store.db").exists():
+        return []
+    store = Store(settings.store_url.reveal())
+    try:
+        with store.reading() as db:
+            watch = LeaseWatch(settings.host, seconds=settings.engine.lease_seconds)
+            leader = watch.leader(db, None, now())
+    except SQLAlchemyError:
+        return []  # a problem, which is listed
+    finally:
+        store.close()
+    found = degraded(leader.problems if leader is not None else (), ())
+    return [f"the leader: {wording.subject(each)} {wording.degraded(each)}" for each in found]
 
 
 def run_migrations(settings: Settings, *, with_data: bool) -> Iterator[str]:
