@@ -34,6 +34,7 @@ class Work(StrEnum):
     BACKFILLS = "backfills"
     ADMISSION = "admission"
     AUDIT_SEAL = "audit_seal"
+    WORKERS = "workers"
     BACKGROUND_COMMANDS = "background_commands"
     STALENESS_CHECKS = "staleness_checks"
     EVENT_RELAY = "event_relay"

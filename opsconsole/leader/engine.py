@@ -247,9 +247,9 @@ class Engine:
             Work.BACKFILLS: lambda: backfills.advance(*leading, self._containment, only_command=only),
             Work.ADMISSION: runner.admit,
         }
-        every_second = (
-            {} if only is not None else {Work.SCHEDULE: scheduler.heartbeat, Work.AUDIT_SEAL: self._log_daily_seal}
-        )
+        every_second: dict[Work, Callable[[], object]] = {Work.WORKERS: runner.check_workers}
+        if only is None:
+            every_second |= {Work.SCHEDULE: scheduler.heartbeat, Work.AUDIT_SEAL: self._log_daily_seal}
         watched = {work: self._supervisor.repeated(work) for work in (*steps, *every_second)}
         started = polled = heartbeat = time.monotonic() - 1.0
         while self._leadership.is_held and not self._loop.is_stopping and self._reloaded is None:

@@ -14,7 +14,7 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Trigger
 from opsconsole.core.clock import Clock
-from opsconsole.core.errors import UnknownRun
+from opsconsole.core.errors import OpsconsoleError, UnknownRun
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import duration
 from opsconsole.core.text import safe
@@ -36,6 +36,10 @@ FLUSH_SECONDS = 0.25
 TEND_SECONDS = 1.0
 BACKFILL_SHARE = 4
 """How many batches of other runs come before one of a backfill."""
+
+
+class TooFewWorkers(OpsconsoleError):
+    """There are fewer worker processes than configured."""
 
 
 class Runner:
@@ -82,10 +86,10 @@ class Runner:
             runs.interrupt_others(db, self._token, recovered=leader_died)
         next(self._results)
 
-    @property
-    def problem(self) -> str | None:
-        """Why there are fewer workers than there should be; None while nothing is wrong."""
-        return self._executor.problem
+    def check_workers(self) -> None:
+        """Raises TooFewWorkers when worker processes do not start."""
+        if self._executor.problem is not None:
+            raise TooFewWorkers(self._executor.problem)
 
     @property
     def has_freed_slot(self) -> bool:

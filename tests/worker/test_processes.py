@@ -14,6 +14,7 @@ import pytest
 from opsconsole.authoring.batch import Batch, BatchResult, Lost
 from opsconsole.authoring.run import RunState
 from opsconsole.calendar.windows import Window
+from opsconsole.core.problems import Work
 from opsconsole.store import runs
 from opsconsole.worker.processes import Processes, WorkersCannotStart
 from tests.conftest import Installing
@@ -50,6 +51,10 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 @pytest.fixture
@@ -251,6 +256,35 @@ def test_a_worker_that_is_killed_while_nothing_runs_is_replaced(installing: Inst
     assert engine.problem is None
 
 
+def test_workers_that_cannot_be_replaced_are_a_problem_until_they_can(
+    installing: Installing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    monkeypatch.setenv("FRAGILE", str(broken))
+    place = installing(
+        database_url=None,
+        redis_url="unix:///nowhere/redis.sock",
+        packs="tests.packs.fragile",
+        environ={"OPSCONSOLE_ENGINE__WORKERS": "2", "OPSCONSOLE_ENGINE__LEASE_SECONDS": "600"},
+    )
+
+    def problems() -> list[str]:
+        return [problem.reason for problem in engine.problems() if problem.work == Work.WORKERS]
+
+    with place.leading() as engine:
+        place.run("fragile.harmless", DAY)
+        broken.touch()
+        os.kill(workers_of(os.getpid())[0], signal.SIGKILL)
+        eventually(lambda: problems() != [], "it is reported")
+        reported = problems()
+        ended = place.run("fragile.harmless", DAY)
+        broken.unlink()
+        eventually(lambda: problems() == [] and len(workers_of(os.getpid())) == 2, "the worker has been replaced")
+
+    assert "tests.packs.fragile cannot be imported: ImportError: the file exists" in reported[0]
+    assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 2)
+
+
 @pytest.mark.parametrize("keys", [2, 50_000])
 def test_a_stopped_worker_delays_nobody_and_is_replaced(
     keys: int, installing: Installing, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -265,6 +299,7 @@ def test_a_stopped_worker_delays_nobody_and_is_replaced(
     assert next(results) is None
     (stopped,) = workers_of(os.getpid())
     os.kill(stopped, signal.SIGSTOP)
+    eventually(lambda: is_stopped(stopped), "it reads nothing more")
     lost = next(result for result in results if result is not None)
     done = next(result for result in results if result is not None)
     executor.close()
