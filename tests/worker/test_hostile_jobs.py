@@ -24,13 +24,13 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 DAY = "2025-01-19"
 CAUSES = {
     "exits": "its worker ended with exit code 7",
-    "leaves": "its worker ended with exit code 1",
+    "leaves": "SystemExit: enough",
     "is_killed": "its worker was ended by SIGKILL",
     "kills_its_group": "its worker was ended by SIGKILL",
     "crashes": "its worker was ended by SIGSEGV",
     "loops": "it took longer than 0.5 s",
     "stops": "it took longer than 0.5 s",
-    "interrupts": "its worker was ended by SIGINT",
+    "interrupts": "KeyboardInterrupt",
     "closes": "its worker closed the pipe for its result",
     "answers": "its worker sent something that is not its result",
     "floods": "its worker sent more than 16 MB in one answer",
@@ -139,7 +139,8 @@ def test_a_population_that_is_none_fails_its_run(wrong: str, place: Installation
     run = place.run(f"hostile.wrong_{wrong}", DAY)
 
     assert run.state is RunState.FAILED
-    assert run.error == f"the population of hostile.wrong_{wrong} {hostile.WRONG[wrong][1]}"
+    assert run.error is not None
+    assert run.error.startswith(f"the population of hostile.wrong_{wrong} {hostile.WRONG[wrong][1]}")
     assert leader.problem is None
 
 
@@ -170,7 +171,7 @@ def test_a_population_that_is_none_is_not_counted(wrong: str, place: Installatio
     with pytest.raises(CannotCount) as raised:
         place.service.queries.preview(f"hostile.wrong_{wrong}", DAY)
 
-    assert raised.value.sentence == f"the population of hostile.wrong_{wrong} {hostile.WRONG[wrong][1]}"
+    assert raised.value.sentence.startswith(f"the population of hostile.wrong_{wrong} {hostile.WRONG[wrong][1]}")
 
 
 def test_processes_that_a_job_leaves_end_with_its_batch(place: Installation, leader: Engine) -> None:
