@@ -247,6 +247,12 @@ class Database:
         finally:
             self._writer.release()
 
+    @property
+    def has_open_connections(self) -> bool:
+        """Whether a connection is in use."""
+        pool: Any = self.engine.pool
+        return bool(pool.checkedout())
+
     def preconnect(self, connections: int) -> None:
         """Opens connections and keeps them in the pool, as a busy server may refuse new ones later."""
         with ExitStack() as stack:

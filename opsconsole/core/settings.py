@@ -208,12 +208,6 @@ def set_for_workers(**variables: str) -> None:
     os.environ.update(variables)
 
 
-def set_environment(variables: Mapping[str, str]) -> None:
-    """Replaces the environment variables of this process."""
-    os.environ.clear()
-    os.environ.update(variables)
-
-
 def terminal() -> str:
     """The terminal type; empty if the environment does not name one."""
     return os.environ.get("TERM", "")

@@ -22,7 +22,7 @@ from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import OpsconsoleError, StaleNotSupported, Unavailable
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import log_failure
-from opsconsole.worker.handle import CLOSE_SECONDS, START_SECONDS, NotAnAnswer, Worker
+from opsconsole.worker.handle import CLOSE_SECONDS, CLOSED, START_SECONDS, NotAnAnswer, Worker
 from opsconsole.worker.messages import Counted, Counting
 from opsconsole.worker.planning import counted
 
@@ -187,7 +187,7 @@ def _end_of(worker: Worker) -> str:
     try:
         worker.process.wait(CLOSE_SECONDS)
     except subprocess.TimeoutExpired:
-        return "its worker closed the pipe for its result"
+        return CLOSED
     return f"its worker {worker.how_it_ended}"
 
 

@@ -23,7 +23,18 @@ from opsconsole.authoring.batch import Batch, BatchResult, Lost
 from opsconsole.core.settings import environment
 from opsconsole.worker.descendants import MARK, end_marked, mark
 from opsconsole.worker.lease_deadline import LeaseDeadline
-from opsconsole.worker.messages import MAX_LINE_BYTES, Counted, Counting, Hello, PlanningResult, Result, Work
+from opsconsole.worker.messages import (
+    MAX_LINE_BYTES,
+    Counted,
+    Counting,
+    Ended,
+    Hello,
+    Planning,
+    PlanningResult,
+    Result,
+    Trouble,
+    Work,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +49,12 @@ TAKE_SECONDS = 15.0
 CLOSE_SECONDS = 1.0
 """A worker that lives longer than its pipe is replaced; one that ends normally closes it first."""
 
+CLOSED = "its worker closed the pipe for its result"
 FOREIGN = "its worker sent something that is not its result"
 
 _numbers = itertools.count(1)
 _hello = msgspec.json.Decoder(Hello)
-_answers: msgspec.json.Decoder[Result | Counted] = msgspec.json.Decoder(Result | Counted)
+_answers: msgspec.json.Decoder[Result | Counted | Ended] = msgspec.json.Decoder(Result | Counted | Ended)
 
 
 class NotAnAnswer(Exception):
@@ -141,7 +153,7 @@ class Worker:
         taken too long.
         """
         if self._closed_at is not None and now - self._closed_at > CLOSE_SECONDS:
-            return Lost.WORKER_DIED, "its worker closed the pipe for its result"
+            return Lost.WORKER_DIED, CLOSED
         if not self.ready:
             slow = now - self.started > START_SECONDS
             return (Lost.WORKER_DIED, f"a worker was not ready after {START_SECONDS:g} s") if slow else None
@@ -166,8 +178,7 @@ class Worker:
     @property
     def how_it_ended(self) -> str:
         """Its exit status in words, once it has ended."""
-        code = self.process.returncode
-        return f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+        return _ending(self.process.returncode)
 
     def lost(self) -> list[Result]:
         """The answer to its work when it has ended without one."""
@@ -205,6 +216,11 @@ class Worker:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise NotAnAnswer(FOREIGN) from error
         work, self._progressed = self.work, time.monotonic()
+        if isinstance(answer, Ended):
+            self.work, message, ended = None, *_words(answer)
+            if isinstance(work, Batch | Planning):
+                return lost(work, Lost.WORKER_DIED, message, ended)
+            raise NotAnAnswer(message)
         match work, answer:
             case Batch(run, seq, attempt, _, _, _, keys), BatchResult():
                 is_for = (answer.run, answer.seq, answer.attempt) == (run, seq, attempt)
@@ -247,6 +263,19 @@ def _accounts_for(result: BatchResult, keys: list[str]) -> bool:
     counts = (result.ok, *skipped)
     named = [*result.failed, *result.again]
     return min(counts) >= 0 and sum(counts) + len(named) == len(keys) and (not named or set(named) <= set(keys))
+
+
+def _ending(code: int) -> str:
+    """An exit code in words; a negative one is a signal."""
+    return f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+
+
+def _words(ended: Ended) -> tuple[str, str]:
+    """Why work was lost with a worker's child, and how that ended."""
+    if ended.code is None:
+        why = CLOSED if ended.trouble is Trouble.CLOSED else FOREIGN
+        return why, f"worker process {ended.pid} {_ending(-signal.SIGKILL)}"
+    return f"its worker {_ending(ended.code)}", f"worker process {ended.pid} {_ending(ended.code)}"
 
 
 def _signal_name(number: int) -> str:

@@ -10,14 +10,10 @@ import os
 import signal
 import sys
 import tempfile
-import threading
-import time
 import weakref
 
 from opsconsole.core.clock import boottime
 
-WATCH_SECONDS = 0.2
-"""The longest time between two looks at the clock: a sleeping thread does not notice that the machine slept as well."""
 _SIZE = 8
 
 
@@ -43,21 +39,12 @@ class LeaseDeadline:
         """Moves the deadline, after the lease was taken or renewed."""
         self._until[0] = until
 
-    def enforce(self) -> None:
-        """Ends this process when the deadline is over, from a thread."""
-        threading.Thread(target=self._enforce, name="lease-deadline", daemon=True).start()
-
     def end_if_over(self) -> None:
         """Ends this process, and those it has started in its own process group, if the deadline is over."""
         if self.is_over:
             if os.getpgrp() == os.getpid():
                 os.killpg(0, signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
-
-    def _enforce(self) -> None:
-        while True:
-            self.end_if_over()
-            time.sleep(min(WATCH_SECONDS, max(0.0, self._until[0] - boottime())))
 
 
 def _new_memory() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -93,6 +94,23 @@ class Counted(msgspec.Struct, tag=True, omit_defaults=True):
     items: int = 0
     broken: str | None = None
     reason: str | None = None
+
+
+class Trouble(StrEnum):
+    """What was wrong with a process that executed work: its pipe was closed, or it wrote what is no report."""
+
+    CLOSED = "closed"
+    FOREIGN = "foreign"
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """What a worker sends instead of an answer when the process that executed the work is gone; the worker goes on.
+    `code` is its exit code, negative for a signal, and None when it had to be killed.
+    """
+
+    pid: int
+    trouble: Trouble
+    code: int | None
 
 
 Work = Batch | Planning

@@ -7,9 +7,9 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,8 +17,9 @@ from opsconsole.authoring.batch import Batch, BatchResult
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import count
 from opsconsole.worker.descendants import adopt_orphans, die_with, end_children
+from opsconsole.worker.isolation import Isolation
 from opsconsole.worker.lease_deadline import LeaseDeadline
-from opsconsole.worker.messages import Counted, Counting, Hello, Planning, Result, Wiring, Work
+from opsconsole.worker.messages import Counted, Counting, Ended, Hello, Planning, Result, Wiring, Work
 from opsconsole.worker.process_state import ProcessState
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ def main() -> None:
     # The leader decides when a worker stops, not Ctrl-C or a closed terminal.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    source = os.fdopen(os.dup(0), "rb")
+    source = os.fdopen(os.dup(0), "rb", buffering=0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     # The console and the scheduler have priority over jobs.
     os.nice(NICENESS)
     wiring = msgspec.json.decode(source.readline(), type=Wiring)
     die_with(wiring.parent)
     adopt_orphans()
-    _keep_private(source, wiring.answers)
+    os.set_inheritable(wiring.answers, False)
     _limit_memory(wiring.memory_mb)
     sys.path[:] = wiring.path
 
@@ -52,11 +53,10 @@ def main() -> None:
     from opsconsole.authoring.context import Resources
     from opsconsole.core.errors import OpsconsoleError
 
+    check_lease = _nothing if wiring.lease is None else LeaseDeadline(wiring.lease).end_if_over
     try:
         catalog = load(tuple(wiring.packs), wiring.overrides, wiring.options)
-        tools = Resources(
-            wiring.data_url, wiring.redis_url, families=catalog.families, check_lease=_under_lease(wiring.lease)
-        )
+        tools = Resources(wiring.data_url, wiring.redis_url, families=catalog.families, check_lease=check_lease)
     except OpsconsoleError as error:
         _send(wiring.answers, Hello(error.sentence))
         return
@@ -66,12 +66,21 @@ def main() -> None:
     _send(wiring.answers, Hello())
     state = ProcessState()
     decoder: msgspec.json.Decoder[Work | Counting] = msgspec.json.Decoder(Work | Counting)
-    for line in source:
+
+    def execute(line: bytes) -> bool:
         for answer in _execute(decoder.decode(line), catalog, tools):
             if isinstance(answer, BatchResult):
                 reach(Point.RESULT_READY)
             _send(wiring.answers, answer)
-        state.restore()
+        return state.is_unchanged() and not tools.data.has_open_connections
+
+    Isolation(
+        source.fileno(),
+        execute,
+        report_end=lambda ended: _send(wiring.answers, ended),
+        close_answers=lambda: os.close(wiring.answers),
+        check_lease=check_lease,
+    ).serve()
 
 
 def _execute(work: Work | Counting, catalog: Catalog, tools: Resources) -> Iterator[Result | Counted]:
@@ -100,32 +109,14 @@ def _end_leftovers() -> list[str]:
     return [f"ended {count(ended, 'process', 'processes')} that the job had started and left running"] if ended else []
 
 
-def _send(answers: int, answer: Hello | Result | Counted) -> None:
+def _send(answers: int, answer: Hello | Result | Counted | Ended) -> None:
     unsent = memoryview(msgspec.json.encode(answer) + b"\n")
     while unsent:
         unsent = unsent[os.write(answers, unsent) :]
 
 
-def _under_lease(file: int | None) -> Callable[[], None]:
-    """Ends this process with its leader's lease; returns what does so at once if it is over already."""
-    if file is None:
-        return lambda: None
-    deadline = LeaseDeadline(file)
-    deadline.enforce()
-    return deadline.end_if_over
-
-
-def _keep_private(source: IO[bytes], answers: int) -> None:
-    """Keeps the pipes to the leader from the processes that jobs start: a copy of this process must neither read a
-    batch nor send a result, and a pipe that is open elsewhere does not end with this process.
-    """
-    os.set_inheritable(answers, False)
-
-    def close() -> None:
-        os.close(answers)
-        os.close(source.fileno())
-
-    os.register_at_fork(after_in_child=close)
+def _nothing() -> None:
+    """What keeps a worker within its lease when it has none."""
 
 
 def _limit_memory(megabytes: int) -> None:

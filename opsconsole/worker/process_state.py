@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
+import gc
+import locale
+import logging
 import os
+import resource
 import signal
+import socket
 import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
-from opsconsole.core.settings import environment, set_environment
+from opsconsole.core.settings import environment
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM, signal.SIGCHLD, signal.SIGPIPE)
+LIMITED = (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU, resource.RLIMIT_DATA)
 
 
 class ProcessState:
-    """The working directory, environment, output, signals, timers and file mode of this process, to be put back."""
+    """The state of this process, to notice a change. It covers what is shared and easily changed, not what a job may
+    replace within Python.
+    """
 
     def __init__(self) -> None:
-        self._folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY)  # also when it is renamed
-        self._output = os.dup(1)
-        self._environment = dict(environment())
-        self._path = list(sys.path)
-        self._handlers = {number: signal.getsignal(number) for number in HANDLED}
-        self._mode = os.umask(0o077)
-        os.umask(self._mode)
+        self._before = _state()
 
-    def restore(self) -> None:
-        """Puts everything back that has changed."""
-        os.fchdir(self._folder)
-        os.umask(self._mode)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in self._handlers.items():
-            if signal.getsignal(number) != handler:
-                signal.signal(number, handler)
-        if self._environment != environment():
-            set_environment(self._environment)
-        sys.path[:] = self._path
-        if any(stream is None or stream.closed for stream in (sys.stdout, sys.stderr)):
-            for descriptor in (1, 2):
-                os.dup2(self._output, descriptor)
-            sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - as long as the process lives
-            sys.stderr = open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
+    def is_unchanged(self) -> bool:
+        """Whether nothing has changed."""
+        with suppress(Exception):  # such as for a closed descriptor, or a function of Python that was replaced
+            return _state() == self._before
+        return False
+
+
+def _state() -> tuple[Any, ...]:
+    mode = os.umask(0o077)
+    os.umask(mode)
+    return (
+        mode,
+        [file[:3] for file in (Path().stat(), os.fstat(1), os.fstat(2))],
+        dict(environment()),
+        list(sys.path),
+        [(stream, stream.closed) for stream in (sys.stdout, sys.stderr)],
+        [signal.getsignal(number) for number in HANDLED],
+        signal.getitimer(signal.ITIMER_REAL),
+        [resource.getrlimit(limit) for limit in LIMITED],
+        threading.enumerate(),
+        (time.tzname, locale.setlocale(locale.LC_ALL)),
+        (gc.isenabled(), sys.getrecursionlimit(), sys.getswitchinterval(), socket.getdefaulttimeout()),
+        (sys.getprofile(), sys.gettrace(), logging.root.manager.disable, list(logging.root.handlers)),
+    )

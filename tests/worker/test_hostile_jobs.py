@@ -33,7 +33,7 @@ CAUSES = {
     "interrupts": "KeyboardInterrupt",
     "closes": "its worker closed the pipe for its result",
     "answers": "its worker sent something that is not its result",
-    "floods": "its worker sent more than 16 MB in one answer",
+    "floods": "its worker sent ",
     "devours": "MemoryError",
 }
 """What a run says about each act."""

@@ -28,11 +28,13 @@ from tests.worker.test_processes import feed_of, is_alive
 SLEEPER = """
 import os, sys, time
 from opsconsole.worker.lease_deadline import LeaseDeadline
-LeaseDeadline(int(sys.argv[1])).enforce()
+deadline = LeaseDeadline(int(sys.argv[1]))
 print("ready", flush=True)
-time.sleep(600)
+while True:
+    deadline.end_if_over()
+    time.sleep(0.05)
 """
-"""A process with the deadline of its leader, whose main thread waits for something."""
+"""A process with the deadline of its leader."""
 
 Sleeper = subprocess.Popen[str]
 
