@@ -26,6 +26,7 @@ SUMMARIES = {
     "check": "Check configuration, connections, tables and jobs.",
     "demo": "Open the console on sample data.",
     "events": "List events that failed; publish events again.",
+    "failures": "List which items failed in how many of a job's last runs.",
     "headless": "Schedule and run jobs without a console.",
     "jobs": "List jobs with their schedules, next and last runs.",
     "lint": "Warn about questionable schedules, windows and limits.",

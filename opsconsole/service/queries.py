@@ -23,7 +23,8 @@ from opsconsole.service import occurrences, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.panels import PanelReader
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
-from opsconsole.store import audit, logs, pauses, runs, set_aside
+from opsconsole.store import audit, failing, logs, pauses, runs, set_aside
+from opsconsole.store.failing import FailingItems
 from opsconsole.store.logs import LogLine
 from opsconsole.store.set_aside import Kind, SetAside
 from opsconsole.worker import counting
@@ -69,6 +70,14 @@ class Queries:
         with self._backend.reading() as db:
             runs.get(db, run)
             return logs.after(db, run, after, limit=LOG_PAGE)
+
+    def failing_items(self, job: str, *, last: int, least: int, limit: int) -> FailingItems:
+        """The items that failed in `least` or more of a job's last runs, those that failed most often first. Raises
+        UnknownJob.
+        """
+        name = self._backend.catalog.find(job).name
+        with self._backend.reading() as db:
+            return failing.failing_items(db, name, last=last, least=least, limit=limit)
 
     def retryable(self, filter_: RunFilter, *, limit: int) -> list[Run]:
         """The runs that `commands.retry_matching` would retry, oldest first."""

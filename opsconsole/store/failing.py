@@ -1,0 +1,69 @@
+"""Which items failed in how many of a job's last runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from heapq import nsmallest
+
+from sqlalchemy import func, select
+
+from opsconsole.authoring.run import TERMINAL, Trigger
+from opsconsole.core.database import Connection
+from opsconsole.store.tables import batches, failures, runs
+
+PAGE = 200
+"""Batches that are read at a time: memory grows with the items that failed, not with the runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailingItem:
+    """An item, in how many runs it failed, and the newest of these, with the message if it was stored."""
+
+    item: str
+    failed: int
+    last_run: int
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailingItems:
+    """The items that failed in most of `runs`, a job's last ones, newest first; and how many failed in `least`."""
+
+    runs: tuple[int, ...]
+    total: int
+    items: tuple[FailingItem, ...]
+
+
+def failing_items(db: Connection, job: str, *, last: int, least: int, limit: int) -> FailingItems:
+    """The items that failed in `least` or more of the last `last` ended runs, without backfills."""
+    ended = select(runs.c.id).where(runs.c.job == job, runs.c.state.in_(TERMINAL), runs.c.trigger != Trigger.BACKFILL)
+    numbers = tuple(db.execute(ended.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(last)).scalars())
+    failed_in: dict[str, int] = {}  # a bit for each run, the lowest for the newest
+    for bit, number in enumerate(numbers):
+        _add_failed(db, number, failed_in, 1 << bit)
+    failing = {item: bits for item, bits in failed_in.items() if bits.bit_count() >= least}
+    worst = nsmallest(
+        limit, failing, key=lambda item: (-failing[item].bit_count(), failing[item] & -failing[item], item)
+    )
+    newest = {item: numbers[(failing[item] & -failing[item]).bit_length() - 1] for item in worst}
+    messages = _messages(db, newest)
+    items = tuple(
+        FailingItem(item, failing[item].bit_count(), newest[item], messages.get((newest[item], item))) for item in worst
+    )
+    return FailingItems(numbers, len(failing), items)
+
+
+def _add_failed(db: Connection, run: int, failed_in: dict[str, int], bit: int) -> None:
+    # Unpacked here and not by the database: one that is not in UTF-8 cannot unpack every key.
+    query = select(func.coalesce(batches.c.failed_keys, batches.c["keys"], type_=batches.c["keys"].type))
+    rows = db.execution_options(yield_per=PAGE).execute(query.where(batches.c.run_id == run, batches.c.failed > 0))
+    for (keys,) in rows:
+        for key in keys:
+            failed_in[key] = failed_in.get(key, 0) | bit
+
+
+def _messages(db: Connection, newest: dict[str, int]) -> dict[tuple[int, str], str]:
+    """The messages by run and item: each run has stored the first hundred."""
+    query = select(failures.c.run_id, failures.c.item, failures.c.message)
+    rows = db.execute(query.where(failures.c.run_id.in_(sorted(set(newest.values())))))
+    return {(run, item): message for run, item, message in rows}
