@@ -15,7 +15,13 @@ from opsconsole import Context, Window, hours
 from opsconsole.cache import Family
 
 TTL = hours(2)
-DAY_ATTEMPTS = Family("attempts.day", "date:user:{date}:{user}", ttl=TTL, of=("user",), computed_from=("attempts",))
+DAY_ATTEMPTS = Family(
+    "attempts.day",
+    "date:user:{date}:{user}",
+    ttl=TTL,
+    of=("user",),
+    computed_from=("subjects", "topics", "subtopics", "questions", "attempts"),
+)
 
 MAX_TIMING = 1e100
 """Seconds. Larger values are invalid; sums of valid ones never overflow."""

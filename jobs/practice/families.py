@@ -16,7 +16,7 @@ PERFORMANCE = Family(
     "user:performance:{user}",
     ttl=minutes(30),
     of=USER,
-    computed_from=("attempts", "user_performance"),
+    computed_from=("users", "questions", "attempts", "user_performance"),
 )
 CONFIG = Family(
     "practice.config",
@@ -43,21 +43,21 @@ CURRENT = Family(
     "current:topics:{user}:{subject}",
     ttl=minutes(30),
     of=USER_AND_SUBJECT,
-    computed_from=("attempts", "topic_mastery"),
+    computed_from=("questions", "attempts", "topic_mastery"),
 )
 WEAK = Family(
     "practice.weak_concepts",
     "weak:concepts:{user}:{subject}",
     ttl=hours(1),
     of=USER_AND_SUBJECT,
-    computed_from=("topic_mastery",),
+    computed_from=("topics", "topic_mastery"),
 )
 REVISION = Family(
     "practice.revision_topics",
     "revision:topics:{user}:{subject}",
     ttl=hours(1),
     of=USER_AND_SUBJECT,
-    computed_from=("attempts", "topic_mastery"),
+    computed_from=("questions", "attempts", "topic_mastery"),
 )
 SESSION = Family(
     "practice.session",

@@ -124,4 +124,5 @@ ROUTES = (
     Route("GET", "/api/health/redis", redis_health),
     Route("GET", "/api/cache/stats", cache_stats),
     Route("POST", "/api/cache/clear", ClearCache({"userId": "user", "subjectId": "subject"})),
+    Route("POST", "/api/cache/invalidate", ClearCache({"userId": "user", "subjectId": "subject", "source": "source"})),
 )

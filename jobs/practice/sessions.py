@@ -120,13 +120,16 @@ def session_config(ctx: ExtensionContext, performance: Performance) -> SessionCo
 
 def questions(ctx: ExtensionContext, subject: str, config: SessionConfig) -> dict[str, list[str]]:
     """The questions that match a config, by topic."""
-    compute = _from_database(ctx, lambda db: queries.questions_of(db, subject, config.category, config.difficulty))
+    # None for no questions, which is not kept as long: a new subject gets its questions soon.
+    compute = _from_database(
+        ctx, lambda db: queries.questions_of(db, subject, config.category, config.difficulty) or None
+    )
     parts = {"subject": subject, "category": key_part(config.category)}
     family = BY_SUBJECT
     if config.difficulty is not None:
         family, parts = BY_DIFFICULTY, parts | {"difficulty": key_part(config.difficulty)}
-    cached: dict[str, list[str]] = ctx.cache.reader.get(family, dict[str, list[str]], compute, **parts)
-    return cached
+    cached: dict[str, list[str]] | None = ctx.cache.reader.get(family, dict[str, list[str]] | None, compute, **parts)
+    return cached or {}
 
 
 def _from_database(ctx: ExtensionContext, read: Callable[[Connection], Any]) -> Callable[[], Any]:

@@ -47,7 +47,7 @@ class StartRun:
 @dataclass(frozen=True, slots=True)
 class ClearCache:
     """A handler that clears cached keys by the fields of the body: `fields` maps their names to `user`, `subject`,
-    `family` or `date`. At least one must be given.
+    `family`, `date` or `source`. At least one must be given.
     """
 
     fields: Mapping[str, str]

@@ -65,7 +65,7 @@ def sweep(
 
 def _select(families: tuple[Family, ...], conditions: ClearFilter) -> tuple[list[Family], tuple[str, ...]]:
     """The families to search, and the names of those that lack one of the parts."""
-    if not conditions.parts and conditions.family is None:
+    if not conditions.parts and conditions.family is None and conditions.source is None:
         raise BadClearFilter("give a user, a subject, a family or a date: nothing is cleared without a condition")
     if conditions.date is not None:
         try:
@@ -80,14 +80,26 @@ def _select(families: tuple[Family, ...], conditions: ClearFilter) -> tuple[list
         raise BadClearFilter(
             f"there is no cache family {conditions.family!r}; the families are {', '.join(close) or 'none'}"
         )
-    named = [family for family in families if conditions.family in (None, family.name)]
+    sources = sorted({source for family in families for source in family.computed_from})
+    if conditions.source is not None and conditions.source not in sources:
+        close = get_close_matches(conditions.source, sources, n=3) or sources
+        raise BadClearFilter(
+            f"no cached value is computed from {conditions.source!r}, but from {', '.join(close) or 'nothing'}"
+        )
+    named = [
+        family
+        for family in families
+        if conditions.family in (None, family.name) and conditions.source in (None, *family.computed_from)
+    ]
     selected = [family for family in named if conditions.parts.keys() <= set(family.parts)]
     return selected, tuple(family.name for family in named if family not in selected)
 
 
 def _match(families: list[Family], parts: Mapping[str, str]) -> str:
     """A SCAN pattern for all keys to find: the pattern of a single family; for several, one with the longest part."""
-    return families[0].glob(**parts) if len(families) == 1 else f"*{max(parts.values(), key=len)}*"
+    if len(families) == 1:
+        return families[0].glob(**parts)
+    return f"*{max(parts.values(), key=len)}*" if parts else "*"
 
 
 def _sweep(

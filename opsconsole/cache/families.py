@@ -107,7 +107,7 @@ class Family:
 @dataclass(frozen=True, slots=True)
 class CacheRequest:
     """One value to read through the cache: its family and parts, the type that its JSON must have, and the function
-    that computes it on a miss. None is a valid value.
+    that computes it on a miss. None is a valid value, which is kept for a minute at most.
     """
 
     family: Family

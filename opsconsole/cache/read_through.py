@@ -20,6 +20,8 @@ from opsconsole.core.breaker import CircuitBreaker, Recovery
 
 BUDGET_SECONDS = 0.05
 """Timeout of a command: computing the value from the database takes about as long."""
+NEGATIVE_SECONDS = 60
+"""The longest TTL of None: what is missing now may be added at any time, by programs that do not invalidate it."""
 PROBE_SECONDS = 2.0
 """While the circuit breaker is open, one reader probes Redis in each such interval."""
 
@@ -191,12 +193,18 @@ class ReadThroughCache:
         try:
             pipeline = self._client.pipeline(transaction=False)
             for family, key, value in entries:
-                pipeline.set(key, compress(msgspec.json.encode(value), family.compress_over), ex=family.ttl_seconds)
+                pipeline.set(key, compress(msgspec.json.encode(value), family.compress_over), ex=_ttl(family, value))
             pipeline.execute()
         except ERRORS:
             self._breaker.record_failure(time.monotonic())
         else:
             self._breaker.record_success()
+
+
+def _ttl(family: Family, value: Any) -> int | None:
+    if value is not None:
+        return family.ttl_seconds
+    return NEGATIVE_SECONDS if family.ttl_seconds is None else min(NEGATIVE_SECONDS, family.ttl_seconds)
 
 
 def _key(family: Family, parts: Mapping[str, str]) -> str | None:

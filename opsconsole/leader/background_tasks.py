@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -172,7 +173,7 @@ class BackgroundTasks:
 
     def _clear(self, command: Command) -> Steps:
         """Counts the matching keys again and clears them. Raises Refused when there are many more than before."""
-        selected = ClearFilter(**{name: command.arguments.get(name) for name in ("user", "subject", "family", "date")})
+        selected = ClearFilter(**{each.name: command.arguments.get(each.name) for each in fields(ClearFilter)})
         client, families = self._tools.cache.client, self._tools.families
         counted = command.arguments.get("counted")
         if counted is not None:

@@ -17,9 +17,13 @@ from opsconsole.core.errors import Exit, Unavailable
 
 HOUR = timedelta(hours=1)
 DAYS = Family("attempts.day", "date:user:{date}:{user}", HOUR, of=("user",))
-LEVEL = Family("practice.level", "user:level:{user}", HOUR, of=("user",))
-WEAK = Family("practice.weak", "weak:concepts:{user}:{subject}", HOUR, of=("user", "subject"))
-QUESTIONS = Family("practice.questions", "questions:subject:{subject}:{category}", HOUR, of=("subject",))
+LEVEL = Family("practice.level", "user:level:{user}", HOUR, of=("user",), computed_from=("users", "mastery"))
+WEAK = Family(
+    "practice.weak", "weak:concepts:{user}:{subject}", HOUR, of=("user", "subject"), computed_from=("mastery",)
+)
+QUESTIONS = Family(
+    "practice.questions", "questions:subject:{subject}:{category}", HOUR, of=("subject",), computed_from=("questions",)
+)
 BOARD = Family("game.board", "leaderboard:{board}", HOUR)
 ALL = (DAYS, LEVEL, WEAK, QUESTIONS, BOARD)
 
@@ -80,6 +84,16 @@ def last(steps: Iterator[ClearProgress]) -> ClearProgress:
         (ClearFilter(family="practice.weak", subject="math"), {"weak:concepts:asha:math", "weak:concepts:ben:math"}),
         (ClearFilter(family="game.board"), {"leaderboard:global"}),
         (ClearFilter(family="game.board", user="asha"), set()),
+        (ClearFilter(source="mastery"), {key for key in OURS if key.startswith(("user:level:", "weak:"))}),
+        (ClearFilter(source="questions"), {key for key in OURS if key.startswith("questions:")}),
+        (ClearFilter(source="users", user="ben"), {"user:level:ben"}),
+        (
+            ClearFilter(source="mastery", user="asha"),
+            {"user:level:asha", "weak:concepts:asha:math", "weak:concepts:asha:art"},
+        ),
+        (ClearFilter(source="mastery", subject="math"), {"weak:concepts:asha:math", "weak:concepts:ben:math"}),
+        (ClearFilter(source="mastery", family="practice.level"), {"user:level:asha", "user:level:ben"}),
+        (ClearFilter(source="questions", user="asha"), set()),
         (ClearFilter(user="nobody"), set()),
         (ClearFilter(user="as"), set()),
     ],
@@ -118,6 +132,8 @@ def test_families_without_a_given_part_are_skipped_and_reported(server: redis.Re
             ClearFilter(family="practice.weka"),
             "there is no cache family 'practice.weka'; the families are practice.weak",
         ),
+        (ClearFilter(source="masteri"), "no cached value is computed from 'masteri', but from mastery"),
+        (ClearFilter(source=""), "no cached value is computed from '', but from mastery, questions, users"),
         (ClearFilter(date="20260119"), "'20260119' is not a date; write it as 2026-01-19"),
         (ClearFilter(date="yesterday"), "'yesterday' is not a date; write it as 2026-01-19"),
     ],

@@ -95,6 +95,25 @@ def test_none_and_empty_results_are_cached_too(reader: ReadThroughCache) -> None
     assert (none.queries, empty.queries) == (1, 1)
 
 
+def test_what_is_missing_is_kept_for_a_minute_at_most(reader: ReadThroughCache, server: redis.Redis) -> None:
+    for name, ttl in (("long", timedelta(hours=2)), ("short", timedelta(seconds=20)), ("endless", None)):
+        family = Family(name, f"{name}:{{user}}", ttl, of=("user",))
+        for user, value in (("asha", None), ("ben", 3)):
+            reader.get(family, int | None, Database(value), user=user)
+            reader.put(family, value, user=f"{user}-put")
+
+    kept = {key.decode(): server.ttl(key) for key in server.scan_iter()}
+
+    for user in ("asha", "asha-put"):
+        assert 55 < kept[f"long:{user}"] <= 60
+        assert 15 < kept[f"short:{user}"] <= 20
+        assert 55 < kept[f"endless:{user}"] <= 60
+    for user in ("ben", "ben-put"):
+        assert kept[f"long:{user}"] > 7190
+        assert 15 < kept[f"short:{user}"] <= 20
+        assert kept[f"endless:{user}"] == -1
+
+
 def test_several_values_are_read_in_one_round_trip_and_written_in_another(
     reader: ReadThroughCache, server: redis.Redis
 ) -> None:

@@ -286,6 +286,53 @@ def test_the_keys_of_families_are_counted_on_request(cli: RunCli, client: redis.
     assert "keys" not in cli("cache", "families", "--json").json[0]
 
 
+# --- invalidating -------------------------------------------------------------------------------------------------
+
+
+def test_what_was_computed_from_changed_data_is_removed_without_a_question(
+    cli: RunCli, client: redis.Redis, installation: Installation
+) -> None:
+    of_ben = cli("cache", "invalidate", "--user", "ben")
+    of_books = cli("cache", "invalidate", "--source", "books", "--user", "asha", "--json").json
+    of_maths = cli("cache", "invalidate", "--subject", "maths")
+
+    assert (of_ben.code, of_ben.err) == (0, "")
+    assert of_ben.out == "cleared 2 keys of 2 families\nskipped families without such an id: shelf.board\n"
+    assert of_books == {
+        "command": 2,
+        "message": "cleared 1 key of 1 family",
+        "cleared": 1,
+        "families": {"shelf.day": 1},
+        "skipped_families": [],
+    }
+    assert of_maths.out.splitlines()[0] == "cleared 1 key of 1 family"
+    assert set(client.scan_iter()) == {"shelf:day:2026-01-19:chen", *OTHERS}
+    trail = installation.service.queries.audit_entries(limit=20)
+    assert [(entry.verb, entry.target) for entry in reversed(trail) if entry.outcome == "done"] == [
+        ("clear", "user ben"),
+        ("clear", "user asha, source books"),
+        ("clear", "subject maths"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "give a user, a subject, a family or a date"),
+        (("--source", "boks"), "no cached value is computed from 'boks', but from books"),
+        (("--user", "*"), "cannot be part of a cache key"),
+    ],
+)
+def test_a_wrong_invalidation_is_refused(
+    cli: RunCli, client: redis.Redis, arguments: tuple[str, ...], message: str
+) -> None:
+    refused = cli("cache", "invalidate", *arguments)
+
+    assert refused.code == 2
+    assert message in refused.err
+    assert client.dbsize() == 7
+
+
 def test_server_statistics_are_shown(cli: RunCli, client: redis.Redis) -> None:
     result = cli("cache", "stats")
 

@@ -15,7 +15,7 @@ from tests.conftest import Installing
 from tests.http.client import HttpClient, served
 from tests.installation import Installation
 
-CLEAR = "/api/cache/clear"
+CLEAR, INVALIDATE = "/api/cache/clear", "/api/cache/invalidate"
 
 
 @pytest.fixture
@@ -65,6 +65,23 @@ def test_keys_of_a_user_or_subject_are_cleared_and_audited(
     ]
 
 
+def test_what_was_computed_from_changed_data_is_removed(client: HttpClient, server: redis.Redis) -> None:
+    server.set("session:config:science:10", b"null")
+    left = {"cart:asha", "user:performance:ben", "weak:concepts:ben:math", "current:topics:ben:math"}
+
+    of_asha = client.request("POST", INVALIDATE, {"userId": "asha"})
+    of_topics = client.request("POST", INVALIDATE, {"source": "topic_mastery", "subjectId": "art"})
+    of_configs = client.request("POST", INVALIDATE, {"source": "session_configs"})
+    nothing = client.request("POST", INVALIDATE, {"source": "questions", "subjectId": "art", "userId": "ben"})
+
+    assert [reply.json["cleared"] for reply in (of_asha, of_topics, of_configs, nothing)] == [5, 2, 1, 0]
+    assert of_configs.json == {"success": True, "cleared": 1, "families": {"practice.config": 1}}
+    assert {key.decode() for key in server.scan_iter()} == left
+    for body, field in (({}, "userId"), ({"source": "lives"}, "source"), ({"source": 5}, "source")):
+        refused = client.request("POST", INVALIDATE, body)
+        assert (refused.status, refused.json["error"]["field"]) == (400, field)
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -98,6 +115,7 @@ def test_a_viewer_changes_nothing_over_http(
     with served(place) as client:
         replies = [
             client.request("POST", CLEAR, {"userId": "asha"}),
+            client.request("POST", INVALIDATE, {"userId": "asha"}),
             client.request("POST", "/api/practice/session", {"userId": "asha", "subjectId": "math"}),
             client.get("/api/get-pre-generated-exam?userId=asha&examType=diagnostic"),
             client.request("POST", "/api/pre-generate-exam", {"userId": "asha", "examType": "diagnostic"}),
@@ -106,6 +124,6 @@ def test_a_viewer_changes_nothing_over_http(
         ]
         looked = client.get("/api/pre-gen-analytics")
 
-    assert [reply.status for reply in replies] == [403] * 6
+    assert [reply.status for reply in replies] == [403] * 7
     assert server.dbsize() == before
     assert looked.status == 200

@@ -25,9 +25,10 @@ from jobs.practice.families import (
     WEAK,
     key_part,
 )
+from jobs.practice.generator import SessionConfig
 from jobs.practice.panels import practice_content
 from jobs.practice.queries import Performance, TopicStats
-from jobs.practice.sessions import NotFound, find_session, new_session, read_learner
+from jobs.practice.sessions import NotFound, find_session, new_session, questions, read_learner
 from jobs.practice.tables import practice_sessions
 from opsconsole.authoring.context import Resources
 from opsconsole.cache.families import clashes
@@ -240,6 +241,24 @@ def test_the_session_config_sets_size_and_filters(
         "questions:subject:math:@any",
         BY_DIFFICULTY.key(subject="math", category="@any", difficulty="3"),
     }
+
+
+def test_a_missing_config_and_a_subject_without_questions_are_noticed_within_a_minute(
+    fixture: PracticeFixture, serving: ExtensionContext, server: redis.Redis
+) -> None:
+    learner(fixture, "asha", stream="science", grade="10")
+    learner(fixture, "ben", stream="arts", grade="9")
+    fixture.configure("arts", "9", {"questions": 4})
+
+    for user in ("asha", "ben"):
+        new_session(serving, user, "math", user)
+    for subject in ("music", "math"):
+        assert bool(questions(serving, subject, SessionConfig())) is (subject == "math")
+
+    assert 0 < server.ttl("session:config:science:10") <= 60
+    assert server.ttl("session:config:arts:9") > 7000
+    assert 0 < server.ttl("questions:subject:music:@any") <= 60
+    assert server.ttl("questions:subject:math:@any") > 3000
 
 
 @pytest.mark.parametrize(

@@ -379,6 +379,13 @@ def _cache(site: Site, server: redis.Redis) -> None:
     assert shapes(cleared) == {"success": "bool", "cleared": "number", "families": shapes(cleared["families"])}
     assert cleared["cleared"] == sum(cleared["families"].values()) == len(of_user)
     assert not [key for key in server.scan_iter() if "u00001" in key]
+
+    of_user = [key for key in server.scan_iter() if re.search(r":u00002\b", key) and not key.startswith("practice:")]
+    changed = site.get("""-X POST /api/cache/invalidate -d '{"userId": "u00002", "source": "questions"}'""")
+    assert shapes(changed) == shapes(cleared | {"families": changed["families"]})
+    assert changed["cleared"] == sum(changed["families"].values()) > 0
+    assert 0 <= len(of_user) - changed["cleared"] <= 1, "mastery is not computed from questions"
+    assert site.get("""-X POST /api/cache/invalidate -d '{"source": "session_configs"}'""")["cleared"] > 0
     assert site.get("""-X POST /api/cache/clear -d '{"userId": "u00001"}'""")["cleared"] == 0
 
 

@@ -24,7 +24,7 @@ MAX_RUNS = 100
 @json_option
 @click.pass_obj
 def command(options: Options, job: str, last: int, least: int, limit: int, as_json: bool) -> None:
-    """List which items failed in how many of the last runs of JOB.
+    """List which items failed in how many of a job's last runs.
 
     Backfills do not count. Items that failed in most runs come first.
 

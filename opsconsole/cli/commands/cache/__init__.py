@@ -9,6 +9,7 @@ from opsconsole.cli.commands import LazyGroup
 SUMMARIES = {
     "clear": "Clear cached keys of a user, subject, family or date.",
     "families": "List the declared families of cache keys.",
+    "invalidate": "Remove cached values after another program has changed data.",
     "stats": "Show statistics of the Redis server.",
 }
 
