@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping
 from typing import Any
 
 from opsconsole.authoring import metrics
@@ -15,7 +15,7 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.core.bounds import MAX_NAME
 from opsconsole.core.database import ErrorKind, error_kind, reason
-from opsconsole.core.errors import BadValue, LeaseExpired, Unavailable
+from opsconsole.core.errors import BadValue, LeaseExpired, OpsconsoleError, Unavailable
 from opsconsole.core.text import safe
 
 
@@ -34,11 +34,13 @@ def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | 
         keys = waiting.pop()
         ctx = Context(scope, tools, run=batch.run, keys=keys)
         try:
-            job.apply(ctx, Items(keys, sqlite=tools.data.is_sqlite))
+            apply: Callable[[Context, Items], object] = job.apply
+            _check_was_executed(apply(ctx, Items(keys, sqlite=tools.data.is_sqlite)))
             tried = _result_of(batch, ctx.outcome, keys)
         except LeaseExpired:
             raise
-        except BaseException as error:  # SystemExit and CancelledError too
+        except BaseException as raised:  # SystemExit and CancelledError too
+            error = _describable(raised)
             gone = unreachable(error)
             if gone is not None:
                 result.broken, result.reason = safe(gone.dependency, MAX_NAME), safe(gone.reason)
@@ -58,6 +60,32 @@ def work(batch: Batch, job: Job, tools: Resources, options: Mapping[str, Any] | 
     _add_failures(result, failures.values())
     result.seconds = time.perf_counter() - started
     return result
+
+
+def _check_was_executed(returned: object) -> None:
+    """Raises BadValue for what a function returns that has not been executed: `async def`, or one with `yield`."""
+    if isinstance(returned, Coroutine | Generator):
+        returned.close()
+    if isinstance(returned, Coroutine | Generator | AsyncGenerator):
+        raise BadValue("apply must be a plain function, without `async` and `yield`")
+
+
+class BadException(OpsconsoleError):
+    """An exception of a job that raises when it is looked at."""
+
+    def __init__(self) -> None:
+        super().__init__("the job raised an exception that cannot be described")
+
+
+def _describable(error: BaseException) -> BaseException:
+    """The exception, or BadException when it cannot be classified and described."""
+    try:
+        unreachable(error)
+        error_kind(error)
+        failure("", error)
+    except Exception:
+        return BadException()
+    return error
 
 
 def unreachable(error: BaseException) -> Unavailable | None:
