@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: the long campaign, the double starts and the mutants; prints a report."""
+"""`python -m tests.faults`: the long campaign, the double starts, the hostile pack and the mutants; prints a report."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+from opsconsole.embedded.redis import EmbeddedRedis
 from tests.faults.campaign import CLUSTERS, Plan, campaign, servers
 from tests.faults.double_start import start_twice
+from tests.faults.fork_server import ForkServer
+from tests.faults.hostile.campaign import Campaign
+from tests.faults.hostile.pack import CASES
 from tests.faults.mutants import hunt
 
 DATABASES = ("sqlite", "postgresql")
-PARTS = ("campaign", "double-starts", "mutants")
+PARTS = ("campaign", "double-starts", "hostile", "mutants")
+ON_A_DATABASE = {"campaign", "double-starts", "hostile"}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -22,7 +28,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options = _parsed(words)
     good = True
     for database in options.database or DATABASES:
-        if "campaign" in options.parts or "double-starts" in options.parts:
+        if ON_A_DATABASE & set(options.parts):
             good = _against(database, options) and good
     if "mutants" in options.parts:
         good = _reported(hunt(options.mutant)) and good
@@ -41,11 +47,26 @@ def _against(database: str, options: argparse.Namespace) -> bool:
             report = campaign(plan, folder, new_database, server)
             _print(report.lines())
             good = good and report.holds
+        if "hostile" in options.parts:
+            good = _hostile(options, folder, new_database, server) and good
     if good:
         shutil.rmtree(folder, ignore_errors=True)
     else:
         _print([f"the logs of the processes are in {folder}"])
     return good
+
+
+def _hostile(
+    options: argparse.Namespace, folder: Path, new_database: Callable[[], str] | None, server: EmbeddedRedis
+) -> bool:
+    wanted = [case for case in CASES if not options.job or case.job.name.partition(".")[2] in options.job]
+    with ForkServer(folder / "fork_server.log") as fork_server:
+        hostile = Campaign(
+            folder, fork_server, server.url, new_database, wanted, options.seed, options.seconds, latest_seconds=2.0
+        )
+        report = hostile.run()
+    _print(report.lines())
+    return not report.violations
 
 
 def _reported(lines: Iterator[tuple[bool, str]]) -> bool:
@@ -72,6 +93,8 @@ def _parsed(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="default: random")
     parser.add_argument("--executor", choices=("inline", "processes", "mixed"), default="mixed")
     parser.add_argument("--clusters", type=int, default=max(CLUSTERS, 2 * (os.cpu_count() or 1)))
+    parser.add_argument("--seconds", type=float, default=600.0, help="of the hostile pack (default: %(default)s)")
+    parser.add_argument("--job", action="append", default=[], help="only these jobs of the hostile pack (default: all)")
     parser.add_argument("--mutant", action="append", default=[], help="only these mutants (default: all)")
     options = parser.parse_args(words)
     options.parts = options.parts or list(PARTS)
