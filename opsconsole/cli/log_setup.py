@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from opsconsole.core.text import printable, printable_json, safe
+
+MAX_MESSAGE = 4000
 LOG_BYTES, LOG_FILES = 1_000_000, 3
 FIELDS = ("tag", "job", "run", "seal")
 """What a line is about: a run of a job, or a seal of the audit trail."""
@@ -23,16 +27,26 @@ class JsonFormatter(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": safe(record.getMessage(), MAX_MESSAGE),
         }
         line |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
-        return msgspec.json.encode(line).decode()
+        return printable_json(msgspec.json.encode(line).decode())
+
+
+class TextFormatter(logging.Formatter):
+    """Log records as text that can be looked at on a terminal, one per line, with the traceback of an exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, which a message cannot end early, and the traceback."""
+        record = copy.copy(record)
+        record.msg, record.args = safe(record.getMessage(), MAX_MESSAGE), None
+        return printable(super().format(record))
 
 
 def log_to_file(folder: Path) -> None:
     """Sends the program's log to a file in `folder` alone, so that nothing of it reaches the terminal."""
     handler = RotatingFileHandler(folder / "opsconsole.log", maxBytes=LOG_BYTES, backupCount=LOG_FILES)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(TextFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     log_to(handler)
 
 

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from opsconsole.core.humanize import elapsed, rate
+from opsconsole.core.redaction import redacted
 from opsconsole.core.text import printable, printable_json, safe
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def echo(text: str | None = "", *, err: bool = False) -> None:
 
 def print_json(value: Any) -> None:
     """Prints a value as JSON."""
-    click.echo(printable_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
+    click.echo(printable_json(redacted(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:

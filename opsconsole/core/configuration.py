@@ -18,6 +18,7 @@ import msgspec
 
 from opsconsole.core.bounds import MAX_INTEGER, MAX_NAME, json_problem, shown
 from opsconsole.core.errors import BadConfiguration, BadSettings
+from opsconsole.core.redaction import remember, secrets_in
 from opsconsole.core.settings import (
     EMBEDDED,
     Actor,
@@ -34,7 +35,7 @@ from opsconsole.core.settings import (
 )
 from opsconsole.core.text import safe
 from opsconsole.core.trust import is_readable_by_others
-from opsconsole.core.urls import BadUrl, database_url, password_of, redis_url, sqlite_url
+from opsconsole.core.urls import BadUrl, database_url, password_of, redis_url, secrets_of, sqlite_url
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -78,6 +79,7 @@ def load(
     Raises BadSettings with all problems.
     """
     env = {name: value.strip() for name, value in (environment() if environ is None else environ).items()}
+    remember(secrets_in(env))
     problems: list[str] = []
     source = config or (_find(env) if search else None)
     raw = _read(source, problems) if source else {}
@@ -119,6 +121,7 @@ def load(
     data = _database_url("data.url", sections["data"].url, shared, home / "data.db", problems)
     secret = _http_secret(env, problems)
     cache = _redis_url(redis.url if redis.url != EMBEDDED else env.get("REDIS_URL") or EMBEDDED, problems)
+    remember(secret for url in (store, data, cache) if url is not None for secret in secrets_of(url.reveal()))
     options = {name: value for name, value in raw.items() if name in pack_names}
     if problems:
         raise BadConfiguration(problems, source, (*packs, *extra), overrides, options)

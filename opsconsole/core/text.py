@@ -1,13 +1,19 @@
-"""Makes text from data safe to show: it cannot move the cursor, hide itself or act as markup."""
+"""Makes text from data safe to show: it cannot move the cursor, hide itself, act as markup or repeat a secret."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
 
+from opsconsole.core.redaction import redacted
+
+MAX_READ = 100_000
+"""Characters of a text that are looked at before it is cut: a secret may lie across the cut."""
+
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # C0, DEL, C1: terminal control
     "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible, bidi controls
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # fillers
     "\ud800-\udfff"  # lone surrogates
     "\U000e0000-\U000e007f]"  # tag characters
 )
@@ -23,18 +29,20 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def safe(text: object, limit: int = 500) -> str:
-    """`text` with control, bidi and invisible characters as escapes, cut to `limit` characters."""
-    shown = _UNSAFE.sub(_visible, as_text(text)[: limit + 1])
+    """`text` without secrets and with control, bidi and invisible characters as escapes, cut to `limit` characters."""
+    shown = _UNSAFE.sub(_visible, redacted(as_text(text)[: limit + MAX_READ])[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def printable(text: str) -> str:
-    """`text` with control, bidi and invisible characters as escapes; its lines and tabs stay."""
-    return _UNSAFE.sub(lambda match: match[0] if match[0] in "\n\t" else _visible(match), text)
+    """`text` without secrets and with control, bidi and invisible characters as escapes; its lines and tabs stay."""
+    return _UNSAFE.sub(lambda match: match[0] if match[0] in "\n\t" else _visible(match), redacted(text))
 
 
 def printable_json(document: str) -> str:
     """A JSON document in which such characters, which can only be in strings, are escaped as JSON does it."""
+    if document.isascii() and "\x7f" not in document:
+        return document
     return _UNSAFE.sub(lambda match: match[0] if match[0] in "\n\t" else _escaped(match), document)
 
 

@@ -104,6 +104,17 @@ def masked_url(url: str) -> str:
     return f"{scheme}://{shown}{location}{separator}{urlencode(options, safe='/*:,=')}"
 
 
+def secrets_of(url: str) -> list[str]:
+    """The secrets in a normalized URL, decoded. A password that is also the name of the user is none."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite":
+        return []
+    user, _, _ = rest.rpartition("@")[0].partition(":")
+    options = parse_qsl(rest.partition("?")[2])
+    found = [unquote(password_of(url)), *(value for name, value in options if _SECRET_OPTIONS.search(name))]
+    return [secret for secret in found if secret != unquote(user) or scheme != POSTGRES]
+
+
 def password_of(url: str) -> str:
     """The password in a normalized URL as it was probably written; empty without one."""
     authority = url.partition("://")[2].rpartition("@")[0]

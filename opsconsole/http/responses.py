@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from opsconsole.authoring.extensions import Reply
 from opsconsole.core.errors import BadWindow, Exit, OpsconsoleError, Unavailable, UnknownJob, UnknownRun
-from opsconsole.core.text import safe
+from opsconsole.core.text import printable_json, safe
 
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _STATUS_HEADERS = {
@@ -51,7 +51,14 @@ def encode(reply: Reply) -> Reply:
         raise ValueError(f"{reply.status!r} is not the status of a response")
     if reply.status in _NO_BODY:
         return Reply(b"", reply.status)
-    return reply if isinstance(reply.body, bytes) else Reply(msgspec.json.encode(reply.body), reply.status)
+    body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
+    is_plain = body.isascii() and b"\x7f" not in body
+    return Reply(body if is_plain else _visible(body), reply.status)
+
+
+def _visible(document: bytes) -> bytes:
+    """A JSON document that a terminal can show: clients print what they receive."""
+    return printable_json(document.decode(errors="replace")).encode()
 
 
 def response(reply: Reply, headers: dict[str, str] | None = None) -> Response:

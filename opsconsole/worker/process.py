@@ -16,6 +16,9 @@ import msgspec
 from opsconsole.authoring.batch import Batch, BatchResult
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import count
+from opsconsole.core.redaction import remember, secrets_in
+from opsconsole.core.settings import environment
+from opsconsole.core.urls import secrets_of
 from opsconsole.worker.descendants import adopt_orphans, die_with, end_children
 from opsconsole.worker.isolation import Isolation
 from opsconsole.worker.lease_deadline import LeaseDeadline
@@ -46,6 +49,7 @@ def main() -> None:
     os.set_inheritable(wiring.answers, False)
     _limit_memory(wiring.memory_mb)
     sys.path[:] = wiring.path
+    remember([*secrets_in(environment()), *secrets_of(wiring.data_url), *secrets_of(wiring.redis_url)])
 
     import opsconsole.cache.client  # takes half a second, before the first batch
     import opsconsole.worker.planning  # noqa: F401
