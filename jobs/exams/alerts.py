@@ -12,7 +12,7 @@ from jobs.exams.options import Options, configuration_problem, dollars, micros
 from jobs.exams.tables import OPEN, ExamType, RequestState, exam_requests, pre_generated_exams
 from jobs.exams.usage import spent, start_of_day
 from opsconsole import hours
-from opsconsole.extensions import count
+from opsconsole.extensions import ExtensionContext, count
 
 e, r = pre_generated_exams.c, exam_requests.c
 
@@ -26,11 +26,16 @@ CLEANUP_GRACE = hours(7)
 """exams.generate cleans up every six hours."""
 
 
+def lacking(ctx: ExtensionContext, options: Options) -> str | None:
+    """What keeps exams from being generated: in the process that leads, or in this one when none does."""
+    if ctx.leader_notes is not None:
+        return "; ".join(ctx.leader_notes) or None
+    problem = configuration_problem(options)
+    return None if problem is None else f"this process: {problem}"
+
+
 def current_alerts(db: Connection, options: Options, now: datetime) -> Iterator[str]:
     """The current alerts, most urgent first."""
-    problem = configuration_problem(options)
-    if problem is not None:
-        yield problem
     budget, today = micros(options.daily_budget), spent(db, since=start_of_day(now))
     if today >= budget:
         yield f"the daily budget is reached: {dollars(today)} of {dollars(budget)}"

@@ -11,7 +11,7 @@ import msgspec
 from opsconsole.extensions import secret
 
 KEY = "ANTHROPIC_API_KEY"
-NOT_CONFIGURED = f"exams are not configured: set {KEY} in the environment of this process and of its workers"
+NOT_CONFIGURED = f"exams are not configured: set {KEY} in the environment of the process that leads"
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

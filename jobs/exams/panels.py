@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from sqlalchemy import case, func, select
 
-from jobs.exams.alerts import current_alerts, mean_size
+from jobs.exams.alerts import current_alerts, lacking, mean_size
 from jobs.exams.inventory import EXPIRES_SOON, unused, valid
-from jobs.exams.options import configuration_problem, dollars, micros, read_options
+from jobs.exams.options import dollars, micros, read_options
 from jobs.exams.tables import OPEN, ExamType, Outcome, RequestState, exam_calls, exam_requests, pre_generated_exams
 from jobs.exams.usage import spent, start_of_day
 from opsconsole.extensions import ExtensionContext, Panel, PanelContent, duration
@@ -35,9 +35,10 @@ def request_queue(ctx: ExtensionContext) -> PanelContent:
         }
         oldest = db.execute(select(func.min(r.created_at)).where(r.state.in_([state.value for state in OPEN]))).scalar()
         today = spent(db, since=start_of_day(now))
-        alerts = list(current_alerts(db, options, now))
+        problem = lacking(ctx, options)
+        alerts = [*([problem] if problem else []), *current_alerts(db, options, now)]
     facts = (
-        ("generation", "not configured" if configuration_problem(options) else f"{options.model}, mode {options.mode}"),
+        ("generation", "not configured" if problem else f"{options.model}, mode {options.mode}"),
         ("oldest open request", "-" if oldest is None else duration(now - oldest)),
         ("cost today", f"{dollars(today)} of {dollars(micros(options.daily_budget))}"),
     )

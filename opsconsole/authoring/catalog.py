@@ -70,6 +70,10 @@ class Catalog:
         """The settings of a pack, or of a job's pack."""
         return self._options.get(of.pack if isinstance(of, Job) else of.name, {})
 
+    def notes(self) -> tuple[tuple[str, str], ...]:
+        """The settings that keep jobs from working in this process, as its packs say it: (pack, sentence)."""
+        return tuple((pack.name, safe(note)) for pack in self.packs for note in _notes(pack, self.options(pack)))
+
 
 def load(
     packs: tuple[str, ...], overrides: Mapping[str, JobOverride], options: Mapping[str, Mapping[str, Any]]
@@ -172,6 +176,13 @@ def _jobs_of(pack: Pack, problems: list[str]) -> Iterator[Job]:
             if not (before and dot and after):
                 problems.append(f"{job.name}: a job's name must be its pack's name, a dot, and its own name")
             yield job
+
+
+def _notes(pack: Pack, options: Mapping[str, Any]) -> tuple[str, ...]:
+    try:
+        return pack.notes(options) if pack.notes is not None else ()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a pack can raise anything
+        return (f"the pack {pack.name} cannot say what it lacks: {type(error).__name__}: {error}",)
 
 
 def _overridden(job: Job, override: JobOverride | None, problems: list[str]) -> Job:

@@ -251,10 +251,22 @@ def _check(name: str, problem: str | None) -> None:
 
 
 class ExtensionContext:
-    """What routes and panels of a pack receive: its settings, the data database and the cache."""
+    """What routes and panels of a pack receive: its settings, the data database and the cache.
 
-    def __init__(self, tools: Resources, options: Mapping[str, Any], families: tuple[Family, ...]) -> None:
+    `leader_notes` are the `notes` of the pack in the process that leads, whose environment may be another one; None
+    while no process leads.
+    """
+
+    def __init__(
+        self,
+        tools: Resources,
+        options: Mapping[str, Any],
+        families: tuple[Family, ...],
+        *,
+        leader_notes: tuple[str, ...] | None = None,
+    ) -> None:
         self.options = options
+        self.leader_notes = leader_notes
         self.families = families
         self._tools = tools
 

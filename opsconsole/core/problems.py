@@ -47,11 +47,14 @@ class Fault(StrEnum):
     UNKNOWN = "unknown"  # it cannot be read
     STALLED = "stalled"  # a step does not return
     ENDED = "ended"  # its thread no longer exists
+    NOT_CONFIGURED = "not_configured"  # a pack that lacks a setting in the process that leads
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Repeated work that is not done. `reason` is why it failed last; `dependency` is what it could not reach."""
+    """Repeated work that is not done, or a pack whose jobs do not work, as `work`. `reason` is why it failed last, or
+    what the pack lacks; `dependency` is what it could not reach.
+    """
 
     work: str
     fault: Fault

@@ -18,7 +18,7 @@ from opsconsole.core.database import reason
 from opsconsole.core.errors import Fenced, LeaseExpired, Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import words
-from opsconsole.core.problems import Problem, Status, Work
+from opsconsole.core.problems import Fault, Problem, Status, Work
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import STALLED_SECONDS, Loop, Supervisor, is_outage
 from opsconsole.leader import backfills
@@ -96,6 +96,7 @@ class Engine:
         self._grace = GRACE_SECONDS
         self._background_tasks: BackgroundTasks | None = None
         self._seal_logged_on: date | None = None
+        self._lacking: tuple[Problem, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -121,9 +122,9 @@ class Engine:
         return (self._loop.status(), *self._supervisor.status())
 
     def problems(self) -> tuple[Problem, ...]:
-        """What is not being done."""
+        """What is not being done, and what the packs lack in this process, which others cannot know."""
         found = tuple(status.problem for status in self.status() if status.problem is not None)
-        return (*found, *self._containment.problems())
+        return (*found, *self._containment.problems(), *self._lacking)
 
     def start(self) -> None:
         """Starts the thread, which leads as soon as the lease is free."""
@@ -180,6 +181,8 @@ class Engine:
             reach(Point.LEASE_TAKEN)
             log.info("leading with token %s", token)
             self._supervisor.watch(self._leadership.renewals)
+            at = self._now()
+            self._lacking = tuple(Problem(pack, Fault.NOT_CONFIGURED, at, note) for pack, note in self._catalog.notes())
             self._leadership.keep(lost=self.wake, is_alive=self._is_alive, problems=self.problems)
             self._store.preconnect(STORE_CONNECTIONS)
             try:

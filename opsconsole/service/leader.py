@@ -6,6 +6,7 @@ import time
 from datetime import datetime, timedelta
 
 from opsconsole.core.database import Connection
+from opsconsole.core.problems import Fault
 from opsconsole.leader.lease import identity, is_dead
 from opsconsole.rules.leadership import Lease
 from opsconsole.service.snapshot import Leader
@@ -36,7 +37,10 @@ class LeaseWatch:
         is_me = holder.owner == own
         if not is_me and (self._has_expired(lease, now) or is_dead(holder, self._me)):
             return None
-        return Leader(is_me, holder.who, holder.host, holder.pid, lease.since, lease.renewed_at, lease.problems)
+        notes = tuple((each.work, each.reason) for each in lease.problems if each.fault is Fault.NOT_CONFIGURED)
+        problems = tuple(each for each in lease.problems if each.fault is not Fault.NOT_CONFIGURED)
+        known = notes if lease.beat else None  # they are written with the first renewal
+        return Leader(is_me, holder.who, holder.host, holder.pid, lease.since, lease.renewed_at, problems, known)
 
     def _has_expired(self, lease: Lease, now: datetime) -> bool:
         beat, at = (lease.token, lease.beat), time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -16,6 +17,7 @@ from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.statistics import RedisStats, UsageSurvey, sample
+from opsconsole.core.errors import Unavailable
 from opsconsole.rules import actions
 from opsconsole.rules.audit import AuditEntry, Seal, Verification
 from opsconsole.rules.pauses import Pause
@@ -154,16 +156,27 @@ class Queries:
 
     def panels(self) -> tuple[PanelView, ...]:
         """The panels of all packs, read from their databases now. A panel that cannot be read shows the cause."""
+        notes = self._leader_notes()
         return self._panels.read(
-            (pack.name, panel, self.extension_context(pack))
+            (pack.name, panel, self._extension_context(pack, notes))
             for pack in self._backend.catalog.packs
             for panel in pack.panels
         )
 
-    def extension_context(self, pack: Pack) -> ExtensionContext:
-        """What the routes and panels of a pack receive."""
+    def _leader_notes(self) -> tuple[tuple[str, str], ...] | None:
+        """What the packs lack in the process that leads (pack, sentence); None while that is unknown."""
+        with suppress(Unavailable):
+            if leader := self.leader():
+                return leader.notes
+        return None
+
+    def _extension_context(self, pack: Pack, notes: tuple[tuple[str, str], ...] | None) -> ExtensionContext:
+        """What the panels of a pack receive."""
         return ExtensionContext(
-            self._backend.resources, self._backend.catalog.options(pack), self._backend.catalog.families
+            self._backend.resources,
+            self._backend.catalog.options(pack),
+            self._backend.catalog.families,
+            leader_notes=None if notes is None else tuple(note for name, note in notes if name == pack.name),
         )
 
     def audit_entries(self, *, limit: int) -> list[AuditEntry]:

@@ -33,8 +33,9 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """The leader; `is_me` when it is this process. `problems` are what it cannot do, from its last renewal of the
-    lease, at `renewed_at` by its clock.
+    """The leader; `is_me` when it is this process. `problems` are what it cannot do, and `notes` the settings that its
+    packs lack (pack, sentence; None until they are known), from its last renewal of the lease, at `renewed_at` by its
+    clock.
     """
 
     is_me: bool
@@ -44,6 +45,7 @@ class Leader:
     since: datetime
     renewed_at: datetime | None = None
     problems: tuple[Problem, ...] = ()
+    notes: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

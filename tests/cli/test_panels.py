@@ -10,6 +10,7 @@ from sqlalchemy import text
 from tests.cli.conftest import RunCli
 from tests.conftest import Installing
 from tests.installation import Installation
+from tests.waiting import eventually
 
 PACKS = "jobs.game,jobs.exams,tests.packs.diary"
 
@@ -54,3 +55,36 @@ def test_an_unreadable_panel_shows_its_cause_beside_the_others(cli: RunCli, inst
     assert result.code == 1
     assert "game: Players\nthe panel's data cannot be read: no such table: lives" in result.out
     assert "game: Leaderboards" in result.out
+
+
+KEY = "sk-ant-0123456789"
+
+
+@pytest.mark.parametrize("leader_has_key", [True, False])
+def test_what_a_pack_lacks_is_what_the_leader_lacks(
+    cli: RunCli, installation: Installation, monkeypatch: pytest.MonkeyPatch, leader_has_key: bool
+) -> None:
+    """The one who asks may have another environment than the leader."""
+
+    def key(present: bool) -> None:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", KEY) if present else monkeypatch.delenv("ANTHROPIC_API_KEY", False)
+
+    key(not leader_has_key)
+    alone = cli("check").out + cli("panels", "exams").out
+    key(leader_has_key)
+    with installation.leading():
+
+        def known() -> bool:
+            leader = installation.service.queries.leader()
+            return leader is not None and leader.notes is not None
+
+        eventually(known, "the leader has written what its packs lack")
+        key(not leader_has_key)
+        check, panels = cli("check").out, cli("panels", "exams").out
+
+    lacking = "exams are not configured: set ANTHROPIC_API_KEY"
+    assert (f"this process: {lacking}" in alone) == leader_has_key
+    assert "this process" not in check + panels
+    assert ("the leader (" in check and lacking in check) == (not leader_has_key)
+    assert (lacking in panels and "not configured" in panels) == (not leader_has_key)
+    assert KEY not in check + panels + alone

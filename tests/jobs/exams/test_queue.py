@@ -21,7 +21,7 @@ from tests.jobs.exams.fixtures import NOON, ExamsFixture, faults
 
 DAY = timedelta(days=1)
 A_MOMENT = timedelta(microseconds=1)
-MISSING = "exams are not configured: set ANTHROPIC_API_KEY in the environment of this process and of its workers"
+MISSING = "exams are not configured: set ANTHROPIC_API_KEY in the environment of the process that leads"
 
 
 @pytest.fixture
@@ -308,7 +308,7 @@ def test_without_a_key_all_interfaces_report_it_and_nothing_is_requested(fixture
     assert generated.metrics == {"deleted": 1, "requested": 0}
     assert (worked.ok, worked.failed, sum(worked.skipped.values())) == (0, [], 1)
     assert (response.status, response.body["error"]["code"]) == (503, "not_configured")
-    assert fixture.panel("Exam requests").message == MISSING
+    assert fixture.panel("Exam requests").message == f"this process: {MISSING}"
     assert fixture.rows(exam_requests) == []
 
 
@@ -319,7 +319,7 @@ def test_check_reports_a_missing_key_without_a_problem(tmp_path: Path, redis_url
     ran = subprocess.run(command, capture_output=True, text=True, env=here, cwd=Path(__file__).parents[2])
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert f"· {MISSING}" in ran.stdout.splitlines()
+    assert f"· this process: {MISSING}" in ran.stdout.splitlines()
     assert ran.stdout.splitlines()[-1] == "✓ no problems"
 
 
