@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote, unquote
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.inspection import UNSUPPORTED, Server, ServerKind, inspect
-from opsconsole.cli.startup import data_trouble, store_trouble
+from opsconsole.cli.startup import data_trouble, lacks_rights, store_trouble
 from opsconsole.core.clock import now
 from opsconsole.core.database import UTF8, Database
 from opsconsole.core.errors import BadSettings, NotPermitted, OpsconsoleError, Unavailable
@@ -19,10 +21,12 @@ from opsconsole.core.settings import Secret, Settings, masked
 from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import find_server
 from opsconsole.http.listener import read_address
+from opsconsole.rules.actions import check_actor
 from opsconsole.rules.health import degraded
 from opsconsole.service import wording
 from opsconsole.service.leader import LeaseWatch
-from opsconsole.store import Store, data_tables, migrate
+from opsconsole.service.snapshot import Leader
+from opsconsole.store import Store, data_tables, migrate, rights, tables as schema
 
 
 def find_problems(settings: Settings) -> list[str]:
@@ -44,9 +48,6 @@ def find_problems(settings: Settings) -> list[str]:
 def find_notes(settings: Settings) -> list[str]:
     """What is no problem but good to know, one sentence each: encodings, what packs do without, and what Redis is."""
     notes = list(_encodings(settings))
-    with suppress(BadSettings):
-        loaded = catalog.load(settings.packs, settings.overrides, settings.options)
-        notes += (line for pack in loaded.packs if pack.notes is not None for line in pack.notes(loaded.options(pack)))
     with suppress(OpsconsoleError):
         if settings.redis_url is not None:
             notes += _redis_notes(inspect(settings.redis_url.reveal()))
@@ -54,40 +55,36 @@ def find_notes(settings: Settings) -> list[str]:
     return notes
 
 
-def _leader_notes(settings: Settings) -> list[str]:
-    """What the leading process cannot do, as it reports itself."""
-    if settings.embedded_store and not (settings.folder / "store.db").exists():
-        return []
-    store = Store(settings.store_url.reveal())
-    try:
-        with store.reading() as db:
-            watch = LeaseWatch(settings.host, seconds=settings.engine.lease_seconds)
-            leader = watch.leader(db, None, now())
-    except SQLAlchemyError:
-        return []  # a problem, which is listed
-    finally:
-        store.close()
-    found = degraded(leader.problems if leader is not None else (), ())
-    return [f"the leader: {wording.subject(each)} {wording.degraded(each)}" for each in found]
-
-
 def run_migrations(settings: Settings, *, with_data: bool) -> Iterator[str]:
-    """Migrates, and yields a line for each thing done. Raises SchemaMismatch or Unavailable."""
+    """Migrates, and yields a line for each thing done. Raises SchemaMismatch, Unavailable, BadSettings, and NotAllowed
+    for an actor who may only view.
+    """
+    check_actor("migrate", settings.actor)
     make_private(settings.folder)
     packs = catalog.load(settings.packs, settings.overrides, settings.options).packs
-    store, data = Store(settings.store_url.reveal()), Database(settings.data_url.reveal())
+    store = Store(settings.store_url.reveal())
     try:
+        if migrate.version(store) != migrate.NEWEST and (statements := rights.missing_to_create(store)):
+            raise BadSettings([lacks_rights("store", settings.store_url, statements)])
         if migrate.upgrade(store):
             yield f"the store was upgraded to version {migrate.NEWEST}"
         else:
             yield f"the store is already at version {migrate.NEWEST}"
-        if with_data:
-            done = data_tables.create_missing(data, packs)
-            yield from done or ("all tables of the packs exist",)
     except SQLAlchemyError as error:
         raise store_trouble(settings, error) from error
     finally:
         store.close()
+    if not with_data:
+        return
+    data = Database(settings.data_url.reveal())
+    try:
+        if data_tables.lacks_tables(data, packs) and (statements := rights.missing_to_create(data)):
+            raise BadSettings([lacks_rights("data", settings.data_url, statements)])
+        done = data_tables.create_missing(data, packs)
+        yield from done or ("all tables of the packs exist",)
+    except SQLAlchemyError as error:
+        raise data_trouble(settings, error) from error
+    finally:
         data.close()
 
 
@@ -105,9 +102,74 @@ def _address(settings: Settings) -> Iterator[str]:
             yield f"http.bind: {error.sentence}"
 
 
+def _unchanging(url: Secret) -> str:
+    """The URL of a database for a connection that changes no file, and creates none beside it either. Raises OSError
+    for an SQLite file that cannot be read.
+    """
+    if not url.reveal().startswith("sqlite"):
+        return url.reveal()
+    file = _file(url)
+    with file.open("rb") as database:
+        has_log_mode = database.read(20)[18:] == b"\2\2"
+    # To read a file in this mode SQLite creates a log beside it. Where there is none, nobody has the file open.
+    is_closed = has_log_mode and not file.with_name(f"{file.name}-wal").exists()
+    return f"sqlite:///file:{quote(quote(str(file)))}?mode=ro{'&immutable=1' if is_closed else ''}&uri=true"
+
+
+def _file(url: Secret) -> Path:
+    return Path(unquote(url.reveal().removeprefix("sqlite:///")))
+
+
+def _file_problem(name: str, url: Secret, missing: str) -> str | None:
+    """What is wrong with the file of an SQLite database; None when nothing is, and for PostgreSQL."""
+    if not url.reveal().startswith("sqlite"):
+        return None
+    file = _file(url)
+    try:
+        if not file.exists():
+            return f"{name} {masked(url)} does not exist; {missing}"
+        if not file.is_file():
+            return f"{name} {masked(url)} is not a file; correct {name}.url"
+        file.open("rb").close()
+    except OSError as error:
+        return f"{name} {masked(url)} cannot be read: {error.strerror}; check its file and folder"
+    if not os.access(file, os.W_OK) or not os.access(file.parent, os.W_OK):
+        return f"{name} {masked(url)} cannot be written by this user; change the mode of the file and of its folder"
+    return None
+
+
+def _leader_notes(settings: Settings) -> Iterator[str]:
+    """What the leading process cannot do and what its packs lack, as it reports itself: its environment may be another
+    one. Without a leader, what the packs lack in this process.
+    """
+    leader = _leader(settings)
+    if leader is not None:
+        found = degraded(leader.problems, ())
+        yield from (f"the leader: {wording.subject(each)} {wording.degraded(each)}" for each in found)
+    if leader is not None and leader.notes is not None:
+        yield from (f"the leader ({leader.who} on {leader.host}): {note}" for _, note in leader.notes)
+        return
+    with suppress(BadSettings):
+        notes = catalog.load(settings.packs, settings.overrides, settings.options).notes()
+        yield from (f"this process: {note}" for _, note in notes)
+
+
+def _leader(settings: Settings) -> Leader | None:
+    with suppress(SQLAlchemyError, OSError):  # a problem, which is listed
+        store = Store(_unchanging(settings.store_url))
+        try:
+            with store.reading() as db:
+                return LeaseWatch(settings.host, seconds=settings.engine.lease_seconds).leader(db, None, now())
+        finally:
+            store.close()
+    return None
+
+
 def _encodings(settings: Settings) -> Iterator[str]:
     """A sentence for each database that is not in UTF8."""
     for name, url in (("store", settings.store_url), ("data", settings.data_url)):
+        if masked(url).startswith("sqlite"):
+            continue
         database = Database(url.reveal())
         try:
             encoding = database.encoding()
@@ -124,8 +186,14 @@ def _encodings(settings: Settings) -> Iterator[str]:
 def _store(settings: Settings) -> Iterator[str]:
     if settings.embedded_store and not (settings.folder / "store.db").exists():
         return
-    store = Store(settings.store_url.reveal(), primary_only=True)
+    if problem := _file_problem("store", settings.store_url, "run `opsconsole migrate`"):
+        yield problem
+        return
+    store = Store(_unchanging(settings.store_url), primary_only=True)
     try:
+        if statements := rights.missing(store, schema.metadata.sorted_tables, rights.ALL):
+            yield lacks_rights("store", settings.store_url, statements)
+            return
         migrate.require(store)
     except OpsconsoleError as error:
         yield error.sentence
@@ -138,8 +206,13 @@ def _store(settings: Settings) -> Iterator[str]:
 def _data(settings: Settings, packs: tuple[Pack, ...]) -> Iterator[str]:
     if settings.embedded_data and not (settings.folder / "data.db").exists():
         return
-    data = Database(settings.data_url.reveal(), primary_only=True)
+    if problem := _file_problem("data", settings.data_url, "run `opsconsole migrate --data`, or correct data.url"):
+        yield problem
+        return
+    data = Database(_unchanging(settings.data_url), primary_only=True)
     try:
+        if statements := rights.missing(data, data_tables.tables(packs), rights.READ):
+            yield lacks_rights("data", settings.data_url, statements)
         yield from data_tables.differences(data, packs)
     except SQLAlchemyError as error:
         yield _line(settings.data_url, data_trouble(settings, error))

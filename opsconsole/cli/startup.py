@@ -22,19 +22,12 @@ from opsconsole.core.supervision import Loop, Supervisor
 from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.service.service import Service
-from opsconsole.store import Store, data_tables, migrate
+from opsconsole.store import Store, data_tables, migrate, rights, tables as schema
 
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
 """Between two checks that the embedded Redis is running."""
-GRANTS = {
-    "store": "let its owner run: GRANT CREATE, USAGE ON SCHEMA public TO this role; "
-    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO this role",
-    "data": "let its owner run: GRANT SELECT ON the tables that jobs read, and SELECT, INSERT, UPDATE, DELETE ON those "
-    "that they write, TO this role",
-}
-"""What to do when the role of a database may not do something."""
 
 
 @contextmanager
@@ -71,12 +64,17 @@ def data_trouble(settings: Settings, error: SQLAlchemyError) -> OpsconsoleError:
     return _trouble("data", settings.data_url, error)
 
 
+def lacks_rights(name: str, url: Secret, statements: list[str]) -> str:
+    """The sentence about a role that may not do what opsconsole needs."""
+    return f"{name} {masked(url)}: its role lacks rights; let the owner run: {'; '.join(statements)}"
+
+
 def _trouble(name: str, url: Secret, error: SQLAlchemyError) -> OpsconsoleError:
     if error_kind(error) is not ErrorKind.STATEMENT:
         return Unavailable(name, reason(error))
     where = f"{name} {masked(url)}"
     if lacks_right(error):
-        return BadSettings([f"{where}: {reason(error)}; {GRANTS[name]}"])
+        return BadSettings([f"{where}: {reason(error)}"])
     return BadSettings([f"{where} is not usable: {reason(error)}; it was not changed, restore it from a backup"])
 
 
@@ -86,6 +84,8 @@ def _prepare(settings: Settings, store: Store, packs: tuple[Pack, ...]) -> None:
         if settings.embedded_store:
             migrate.upgrade(store)
         else:
+            if statements := rights.missing(store, schema.metadata.sorted_tables, rights.ALL):
+                raise BadSettings([lacks_rights("store", settings.store_url, statements)])
             migrate.require(store)
     except SQLAlchemyError as error:
         raise store_trouble(settings, error) from error

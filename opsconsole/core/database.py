@@ -151,14 +151,15 @@ def reason(error: BaseException) -> str:
     """A database error as one safe line, without the statement and its parameters."""
     origin = getattr(error, "orig", None) or error
     lines = [line.strip() for line in as_text(origin)[:2000].splitlines() if line.strip()]
-    return safe(lines[0] if lines else type(origin).__name__, 200)
+    hint = "; `opsconsole check` prints the GRANT" if lacks_right(error) else ""
+    return safe(lines[0] if lines else type(origin).__name__, 200) + hint
 
 
 class Database:
     """Connections to one database.
 
-    `url` is a SQLAlchemy URL with the driver `sqlite` or `postgresql+psycopg`. Thread-safe: each transaction has its
-    own connection.
+    `url` is a SQLAlchemy URL with the driver `sqlite` or `postgresql+psycopg`; one of SQLite that has options says
+    itself how the file is opened. Thread-safe: each transaction has its own connection.
 
     On PostgreSQL a write transaction begins only on a server that accepts writes; with `primary_only` the same holds
     for reads, as a standby may be behind. `statement_seconds` limits each statement, and how long a silent server is
@@ -182,7 +183,8 @@ class Database:
             self.engine = create_engine(
                 parsed, pool_size=pool, connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None}
             )
-            event.listen(self.engine, "connect", _tune_sqlite)
+            if not parsed.query:
+                event.listen(self.engine, "connect", _tune_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
             self.engine = self._create_postgresql(parsed, pool)

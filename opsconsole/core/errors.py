@@ -205,7 +205,9 @@ class Unavailable(OpsconsoleError):
         self.dependency = dependency
         self.reason = reason
         self.permanent = permanent
-        super().__init__(f"{NAMES.get(dependency, dependency)} is unreachable: {reason}")
+        # A database that is reached and stays unusable lacks a GRANT.
+        problem = "refuses this" if permanent and dependency in ("store", "data") else "is unreachable"
+        super().__init__(f"{NAMES.get(dependency, dependency)} {problem}: {reason}")
 
 
 class NotPermitted(Unavailable):

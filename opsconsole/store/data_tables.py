@@ -55,7 +55,7 @@ def create_missing(data: Database, packs: Iterable[Pack]) -> list[str]:
     """Creates missing tables and indexes; returns what was created, one line each."""
     created: list[str] = []
     with data.writing() as db:
-        for table in _tables(packs):
+        for table in tables(packs):
             present = inspect(db)
             if not present.has_table(table.name):
                 table.create(db)
@@ -73,7 +73,7 @@ def create_missing(data: Database, packs: Iterable[Pack]) -> list[str]:
 def differences(data: Database, packs: Iterable[Pack]) -> list[str]:
     """The differences to what the packs need, one sentence each."""
     with data.reading() as db:
-        return [line for table in _tables(packs) for line in _differences(db, table, sqlite=data.is_sqlite)]
+        return [line for table in tables(packs) for line in _differences(db, table, sqlite=data.is_sqlite)]
 
 
 def _differences(db: Connection, table: Table, *, sqlite: bool) -> Iterator[str]:
@@ -115,7 +115,15 @@ def _kind(type_: TypeEngine[Any]) -> str:
     return next((kind for class_, kind in _KINDS if isinstance(type_, class_)), type(type_).__name__.lower())
 
 
-def _tables(packs: Iterable[Pack]) -> list[Table]:
+def lacks_tables(data: Database, packs: Iterable[Pack]) -> bool:
+    """Whether a table of the packs or the outbox is missing."""
+    with data.reading() as db:
+        present = inspect(db)
+        return not all(present.has_table(table.name) for table in tables(packs))
+
+
+def tables(packs: Iterable[Pack]) -> list[Table]:
+    """The tables of the packs, and the outbox."""
     collected: list[MetaData] = [outbox.metadata]
     for pack in packs:
         if pack.metadata is not None and pack.metadata not in collected:

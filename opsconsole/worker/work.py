@@ -14,7 +14,7 @@ from opsconsole.authoring.failures import failure
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.scope import Scope
 from opsconsole.core.bounds import MAX_NAME
-from opsconsole.core.database import ErrorKind, error_kind, reason
+from opsconsole.core.database import ErrorKind, error_kind, lacks_right, reason
 from opsconsole.core.errors import BadValue, LeaseExpired, OpsconsoleError, Unavailable
 from opsconsole.core.text import safe
 
@@ -92,6 +92,8 @@ def unreachable(error: BaseException) -> Unavailable | None:
     """The dependency whose absence an exception means, if any."""
     if isinstance(error, Unavailable):
         return error
+    if lacks_right(error):
+        return Unavailable("data", reason(error), permanent=True)
     return Unavailable("data", reason(error)) if error_kind(error) is ErrorKind.UNREACHABLE else None
 
 
