@@ -260,8 +260,9 @@ def test_in_production_apply_requires_yes(cli: RunCli, in_production: Installati
     assert pages(in_production) == dict.fromkeys(DAYS, 1)
 
 
-def test_a_viewer_can_plan_but_not_apply(cli: RunCli, installation: Installation) -> None:
-    assert cli("--read-only", "backfill", "plan", PAGE, *RANGE).code == 0
+def test_a_viewer_can_neither_plan_nor_apply(cli: RunCli, installation: Installation) -> None:
+    assert cli("--read-only", "backfill", "plan", PAGE, *RANGE).code == 77
+    assert cli("backfill", "plan", PAGE, *RANGE).code == 0
 
     for verb in (("apply",), ("pause",), ("resume",), ("cancel",)):
         result = cli("--read-only", "backfill", *verb, "1")

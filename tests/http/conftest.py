@@ -82,13 +82,19 @@ def headless(fork_server: ForkServer, tmp_path: Path) -> Iterator[Starting]:
     """Starts processes on an installation's databases, and kills them after the test."""
     started: list[Headless] = []
 
-    def start(place: Installation, *arguments: str, config: Path | None = None, **environ: str) -> Headless:
+    def start(
+        place: Installation,
+        *arguments: str,
+        config: Path | None = None,
+        options: tuple[str, ...] = (),
+        **environ: str,
+    ) -> Headless:
         log = tmp_path / f"headless{len(started)}.log"
         environment = os.environ | place.environ | {"XDG_DATA_HOME": str(tmp_path / "other")} | environ
         if config is not None:
             del environment["OPSCONSOLE_JOBS__PACKS"]
         config_option = ["--config", str(config)] if config is not None else []
-        process = fork_server.start([*config_option, "headless", *arguments], environment, output=log)
+        process = fork_server.start([*config_option, *options, "headless", *arguments], environment, output=log)
         started.append(Headless(process, log, environment.get("CRON_SECRET")))
         return started[-1]
 

@@ -131,3 +131,22 @@ def test_an_address_that_cannot_be_used_ends_the_process_with_one_message(
     assert all(line.startswith("opsconsole: ") for line in output.splitlines())
     assert environ.get("CRON_SECRET", SECRET) not in output
     assert place.service.queries.leader() is None
+
+
+@pytest.mark.parametrize("option", ["--read-only", "--observe"])
+def test_a_process_that_must_not_lead_serves_the_api_and_never_leads(
+    place: Installation, headless: Starting, option: str
+) -> None:
+    counting.put(place.data, {"asha": "fine"})
+    process = headless(place, "--http", "127.0.0.1:0", options=(option,), CRON_SECRET=SECRET)
+    client = process.client()
+
+    assert client.get("/things/fine").status == 200
+    assert client.get("/readyz").status == 503
+    response = client.request("POST", "/api/cron/run/daily-count", {"date": DAY})
+
+    assert response.status == (403 if option == "--read-only" else 503)
+    assert place.service.queries.leader() is None
+    process.process.terminate()
+    assert process.process.wait(timeout=PATIENCE_SECONDS) == 128 + signal.SIGTERM
+    assert not process.has_logged("leading with token")

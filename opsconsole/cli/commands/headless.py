@@ -48,6 +48,15 @@ class AnotherLeads(OpsconsoleError):
         super().__init__(f"another process is leading ({who}); omit --no-standby to wait for its end")
 
 
+class NothingToDo(OpsconsoleError):
+    """A process that may not lead, and has no API to serve."""
+
+    exit_code = Exit.USAGE
+
+    def __init__(self) -> None:
+        super().__init__("headless does not lead with --observe or --read-only; add --http to serve the API")
+
+
 @click.command("headless", cls=Command)
 @click.option("--http", "address", metavar="ADDRESS", help="Serve the HTTP API at HOST:PORT or unix:/path.")
 @click.option("--no-standby", is_flag=True, help="Exit with code 75 if another process leads, instead of waiting.")
@@ -62,11 +71,15 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
     without a secret only this machine can connect. SIGHUP reloads the configuration; an invalid one is logged and
     ignored.
 
+    With --observe or --read-only before the command it never leads, and only serves the API: with --read-only to
+    clients that look.
+
     \b
     Examples:
       opsconsole headless --http 127.0.0.1:8080
       opsconsole headless --http unix:/run/opsconsole/http.sock
     """
+    leads = not (options.observe or options.read_only)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     log_to(handler)
@@ -74,14 +87,17 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
     settings = load_settings(options)
     for warning in settings.warnings:
         log.warning("%s", warning)
+    if not leads and not (settings.http.bind if address is None else address):
+        raise NothingToDo
     with _open_listener(settings, address) as listener, open_service(settings, patient=True) as service:
-        engine = create_engine(service)
+        engine = create_engine(service) if leads else None
         service.use_engine(engine)
         server = _start_server(listener, service) if listener is not None else None
-        engine.start()
+        if engine is not None:
+            engine.start()
         service.announce("headless")
         try:
-            if no_standby:
+            if engine is not None and no_standby:
                 _wait_until_leading(service, engine)
             while True:
                 with suppress(Empty):
@@ -90,7 +106,8 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
         finally:
             if server is not None:
                 server.stop()
-            engine.stop()
+            if engine is not None:
+                engine.stop()
 
 
 @contextmanager
@@ -136,7 +153,7 @@ def _wait_until_leading(service: Service, engine: Engine) -> None:
         time.sleep(0.05)
 
 
-def _reload(options: Options, service: Service, engine: Engine, server: Server | None) -> None:
+def _reload(options: Options, service: Service, engine: Engine | None, server: Server | None) -> None:
     """Applies a changed configuration; an invalid one changes nothing."""
     before = service.settings
     try:
@@ -154,5 +171,6 @@ def _reload(options: Options, service: Service, engine: Engine, server: Server |
             log.warning("the new configuration is ignored: %s", problem)
         return
     service.reload(settings, jobs)
-    engine.reload(settings, jobs)
+    if engine is not None:
+        engine.reload(settings, jobs)
     log.info("the configuration was reloaded: %s jobs", len(list(jobs)))
