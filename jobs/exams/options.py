@@ -11,6 +11,7 @@ import msgspec
 from opsconsole.extensions import secret
 
 KEY = "ANTHROPIC_API_KEY"
+MAX_ACTIVE_DAYS = 3650
 NOT_CONFIGURED = f"exams are not configured: set {KEY} in the environment of the process that leads"
 
 
@@ -45,7 +46,8 @@ class Options(msgspec.Struct, frozen=True):
     a day. `effort` is the model's reasoning effort; leave it empty for models without that option. A run works on at
     most `requests_per_run` exams. The limits per minute apply to all workers together and count input and output
     tokens. Budgets are in dollars, per UTC day and per run (None: no limit). `prices` adds to the built-in prices or
-    overrides them.
+    overrides them. With `active_within_days`, exams are made ahead only for users who joined or attempted a question in
+    that many days; others get one when they ask.
     """
 
     model: str = "claude-sonnet-5-5"
@@ -57,6 +59,7 @@ class Options(msgspec.Struct, frozen=True):
     daily_budget: Decimal = Decimal(50)
     run_budget: Decimal | None = None
     prices: dict[str, Price] = {}
+    active_within_days: int | None = None
 
 
 def read_options(options: Mapping[str, Any]) -> Options:
@@ -78,6 +81,8 @@ def configuration_problem(options: Options) -> str | None:
         return f"exams are not configured: {KEY} has characters that no key has; copy the key again"
     if price_of(options) is None:
         return f'exams are not configured: set the price of {options.model} in [exams.prices."{options.model}"]'
+    if options.active_within_days is not None and not 1 <= options.active_within_days <= MAX_ACTIVE_DAYS:
+        return f"exams are not configured: active_within_days must be between 1 and {MAX_ACTIVE_DAYS:,}"
     return None
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, update
 
+from jobs.attempts.tables import attempts
+from jobs.common import metadata, users
 from jobs.exams import generation
 from jobs.exams.options import Price
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests, pre_generated_exams
@@ -61,6 +63,46 @@ def test_missing_exams_of_both_types_are_requested_for_active_users(fixture: Exa
         ("eli", "diagnostic"),
         ("eli", "practice"),
     }
+
+
+def test_on_request_exams_are_made_ahead_only_for_active_users(fixture: ExamsFixture, key: None) -> None:
+    attempted = {"asha": 1, "ben": 13.99, "chen": 14.01, "dora": -1, "fay": 1}
+    fixture.users(*attempted, "eli", "gita", "hari")
+    long_ago = NOON - timedelta(days=200)
+    with fixture.data.writing() as db:
+        metadata.create_all(db, tables=[attempts])
+        db.execute(update(users).values(created_at=long_ago))
+        db.execute(update(users).where(users.c.id == "eli").values(created_at=NOON - timedelta(days=13)))
+        db.execute(update(users).where(users.c.id == "fay").values(active=False))
+    for user, ago in attempted.items():
+        mine = {"id": user, "user_id": user, "question_id": "q1", "status": "correct"}
+        fixture.add(attempts, mine | {"solved_at": NOON - timedelta(days=ago)})
+    fixture.exam("gita", expires_at=NOON)  # to be deleted, not to be replaced
+    for days in (14, None):
+        fixture.set(active_within_days=days)
+        planned, result = fixture.planned("generate"), fixture.run("generate")
+        if days is not None:
+            assert sorted(planned) == ["asha", "ben", "eli", "gita"]
+            assert {user for user, _ in requested(fixture)} == {"asha", "ben", "eli"}
+            assert result.metrics == {"deleted": 1, "requested": 6}
+            fetched = fixture.ask("GET", "/api/get-pre-generated-exam", userId="hari", examType="practice")
+            assert fetched.status == 404
+            assert ("hari", "practice") in requested(fixture)
+    assert {user for user, _ in requested(fixture)} == {"asha", "ben", "chen", "dora", "eli", "gita", "hari"}
+
+
+@pytest.mark.parametrize("days", [0, -1, 3651, 10**12])
+def test_a_wrong_number_of_active_days_is_reported(fixture: ExamsFixture, key: None, days: int) -> None:
+    fixture.users("asha")
+    with fixture.data.writing() as db:
+        metadata.create_all(db, tables=[attempts])
+    fixture.set(active_within_days=days)
+
+    fixture.planned("generate")
+    result = fixture.run("generate", ["asha"])
+
+    assert result.skipped == {"exams are not configured: active_within_days must be between 1 and 3,650": 1}
+    assert requested(fixture) == set()
 
 
 def test_generate_is_idempotent_and_reopens_failed_requests(fixture: ExamsFixture, key: None) -> None:
