@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from datetime import timedelta
 from typing import Any
@@ -13,7 +12,6 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, 
 
 from opsconsole.authoring.run import RunState
 from opsconsole.cache import Family
-from opsconsole.core.database import Database
 from tests.faults.hostile import damage
 from tests.faults.hostile.cases import ENDLESS_RUN_SECONDS, Cases, three_items
 from tests.faults.hostile.values import NASTY
@@ -140,23 +138,6 @@ def opens_all_connections(ctx: Any, items: Any) -> None:
         time.sleep(1)
 
 
-@cases.apply(FAILED, TIMEOUT)
-def waits_for_itself(ctx: Any, items: Any) -> None:
-    """Locks a row in two threads, each of which waits for the other."""
-    both = threading.Barrier(2)
-
-    def lock() -> None:
-        with Database(str(ctx._tools.data.engine.url.render_as_string(hide_password=False))).writing() as db:
-            db.execute(insert(odd).values(name="one"))
-            both.wait()
-
-    threads = [threading.Thread(target=lock, daemon=True) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
 # --- tables and rows ----------------------------------------------------------------------------------------------
 
 
@@ -241,11 +222,11 @@ def sends_an_unknown_command(ctx: Any, items: Any) -> None:
 def changes_its_redis_client(ctx: Any, items: Any) -> None:
     """Changes the settings of the client for Redis, and the database and name of its connection."""
     client = ctx.cache.client
-    client.connection_pool.connection_kwargs.update(decode_responses=True, socket_timeout=0.000_001, db=15)
     connection = client.connection_pool.get_connection()
     connection.send_command("SELECT", 9)
     connection.read_response()
     client.connection_pool.release(connection)
+    client.connection_pool.connection_kwargs.update(decode_responses=True, socket_timeout=0.000_001, db=15)
 
 
 @cases.apply(SUCCEEDED)

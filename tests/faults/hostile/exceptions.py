@@ -171,7 +171,7 @@ def claims_an_unknown_dependency(ctx: Any, items: Any) -> None:
     raise Unavailable("printer", "on fire")
 
 
-@cases.apply(FAILED, "dependency_unreachable", "unreachable", "type_error")
+@cases.apply(FAILED, "bad_exception")
 def claims_an_odd_dependency(ctx: Any, items: Any) -> None:
     """Raises Unavailable for a dependency that is no text, for a reason that is none."""
     odd: Any = object()

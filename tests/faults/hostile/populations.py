@@ -243,7 +243,7 @@ def population_closes_all(scope: Any) -> Any:
 
 @cases.population(FAILED, UNREAD)
 def population_writes_garbage(scope: Any) -> Any:
-    """Its population writes garbage to every file descriptor."""
+    """Its population writes garbage to every pipe."""
     damage.write_garbage()
     return ("one",)
 

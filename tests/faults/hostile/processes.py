@@ -202,7 +202,7 @@ def forks_many(ctx: Any, items: Any) -> None:
             time.sleep(86_400)
 
 
-@cases.apply(FAILED, "memory_error", "blocking_io_error", TIMEOUT)
+@cases.apply(FAILED, "memory_error", "blocking_io_error", DIED, TIMEOUT)
 def fork_bomb(ctx: Any, items: Any) -> None:
     """Forks until it is refused, or for three hundred processes, and runs out of memory."""
     for _ in range(300):
@@ -236,7 +236,7 @@ def closes_all(ctx: Any, items: Any) -> None:
 
 @cases.apply(FAILED, DIED, quick=True)
 def writes_garbage(ctx: Any, items: Any) -> None:
-    """Writes garbage to every file descriptor."""
+    """Writes garbage to every pipe."""
     damage.write_garbage()
 
 
@@ -244,7 +244,7 @@ def writes_garbage(ctx: Any, items: Any) -> None:
 def writes_gigabytes_of_garbage(ctx: Any, items: Any) -> None:
     """Writes gigabytes without a newline to every pipe that it finds."""
     block = b"x" * (1 << 20)
-    for file in range(3, 64):
+    for file in damage.pipes():
         try:
             for _ in range(4 << 10):
                 os.write(file, block)
