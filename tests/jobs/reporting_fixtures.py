@@ -173,7 +173,7 @@ class ReportingFixture:
         return found
 
     def statements(self, job: Job, label: str, keys: list[str]) -> list[str]:
-        """The SQL statements of a batch."""
+        """The SQL statements of a batch, without those that begin a transaction."""
         executed: list[str] = []
 
         def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -182,4 +182,5 @@ class ReportingFixture:
         event.listen(self.engine, "before_cursor_execute", record)
         assert self.run(job, label, keys=keys).ok == len(keys)
         event.remove(self.engine, "before_cursor_execute", record)
-        return [statement for statement in executed if not statement.startswith("BEGIN")]
+        begins = ("BEGIN", "SHOW transaction_read_only", "SELECT pg_is_in_recovery()")
+        return [statement for statement in executed if not statement.startswith(begins)]
