@@ -140,11 +140,12 @@ def rows_of(tools: Resources, table: Table) -> list[dict[str, Any]]:
 
 @contextmanager
 def statements(tools: Resources) -> Iterator[list[tuple[str, Any]]]:
-    """Records the statements of the block with their parameters, without BEGIN, COMMIT and ROLLBACK."""
+    """Records the statements of the block with their parameters, without those that begin or end a transaction."""
     executed: list[tuple[str, Any]] = []
 
     def record(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
-        if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+        edges = ("BEGIN", "COMMIT", "ROLLBACK", "SHOW transaction_read_only", "SELECT pg_is_in_recovery()")
+        if not statement.startswith(edges):
             executed.append((statement, parameters))
 
     event.listen(tools.data.engine, "before_cursor_execute", record)
