@@ -24,7 +24,7 @@ MAX_INTEGER = 2**31 - 1
 MAX_NUMBER = 2**53
 """The largest metric: beyond it, readers of JSON lose digits."""
 MAX_NAME = 100
-MAX_KEY = 500
+MAX_KEY = 100_000
 MAX_LINE = 500
 MAX_NOTE = 1000
 MAX_JSON_BYTES = 1 << 20
