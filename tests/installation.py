@@ -41,7 +41,9 @@ class Installation:
         if database_url is not None:
             self.environ["DATABASE_URL"] = database_url
         self.settings = configuration.load(file, folder=folder, environ=self.environ, search=False)
-        self.catalog = catalog.load(self.settings.packs, self.settings.overrides, self.settings.options)
+        self.catalog = catalog.load(
+            self.settings.packs, self.settings.overrides, self.settings.options, self.settings.compress_over
+        )
         for url in (self.settings.store_url, self.settings.data_url):
             templates.copy_where_missing(url.reveal())
         self.store = Store(self.settings.store_url.reveal())

@@ -21,7 +21,7 @@ from opsconsole.core.bounds import name_problem, shown
 from opsconsole.core.bundle import hidden_by
 from opsconsole.core.configuration import installed_packs, section
 from opsconsole.core.errors import BadSettings, OpsconsoleError, UnknownJob
-from opsconsole.core.settings import JobOverride
+from opsconsole.core.settings import CompressOver, JobOverride
 from opsconsole.core.text import safe
 from opsconsole.core.times import LONGEST
 
@@ -76,7 +76,10 @@ class Catalog:
 
 
 def load(
-    packs: tuple[str, ...], overrides: Mapping[str, JobOverride], options: Mapping[str, Mapping[str, Any]]
+    packs: tuple[str, ...],
+    overrides: Mapping[str, JobOverride],
+    options: Mapping[str, Mapping[str, Any]],
+    compress_over: CompressOver = None,
 ) -> Catalog:
     """Imports the packs and validates their jobs. A path is a module with a `pack`, or `module:attribute`; a pack with
     several paths is loaded once.
@@ -117,10 +120,33 @@ def load(
     if all(definition.names_problem(job.after) is None for job in jobs.values()):
         problems += _after_problems(jobs)
     problems += clashes(family for pack in loaded for family in pack.families)
+    loaded = [_compressing(pack, compress_over) for pack in loaded]
+    problems += _compression_problems(loaded, compress_over)
     settled = {pack.name: _options(pack, options.get(pack.name, {}), problems) for pack in loaded}
     if problems:
         raise BadSettings(problems)
     return Catalog(tuple(loaded), jobs, settled)
+
+
+def _compressing(pack: Pack, over: CompressOver) -> Pack:
+    """The pack with the configured limits of its families."""
+    limits = {family.name: over.get(family.name) if isinstance(over, dict) else over for family in pack.families}
+    families = (
+        family if limits[family.name] is None else replace(family, compress_over=limits[family.name])
+        for family in pack.families
+    )
+    return replace(pack, families=tuple(families))
+
+
+def _compression_problems(packs: list[Pack], over: CompressOver) -> Iterator[str]:
+    names = [family.name for pack in packs for family in pack.families]
+    by_family = over if isinstance(over, dict) else {}
+    for name in [name for name in by_family if name not in names]:
+        close = get_close_matches(name, names, n=1)
+        yield f"cache.compress_over: there is no cache family {name}" + (f"; did you mean {close[0]}?" if close else "")
+    for limit in by_family.values() if isinstance(over, dict) else () if over is None else (over,):
+        if limit < 0:
+            yield f"cache.compress_over must be a number of bytes, 0 or more, not {limit}"
 
 
 class NoPack(OpsconsoleError):

@@ -104,7 +104,7 @@ class Resources:
         """The cache, connected on first use."""
         from opsconsole.cache.client import Cache
 
-        return Cache(self._redis_url)
+        return Cache(self._redis_url, self.families)
 
     def memory(self, run: int) -> dict[str, Any]:
         """The memory of a run in this process; a new run replaces it."""

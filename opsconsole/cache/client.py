@@ -22,17 +22,18 @@ from opsconsole.cache.statistics import RecentHitRate, RedisStats, UsageSurvey, 
 
 
 class Cache:
-    """Families of keys in one Redis server."""
+    """Families of keys in one Redis server. `families` have the configured limits of compression."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, families: Iterable[Family] = ()) -> None:
         self._url = url
+        self._limits = {family.name: family.compress_over for family in families}
         self.client = connect(url)
         self._recent_hit_rate = RecentHitRate()
 
     @cached_property
     def reader(self) -> ReadThroughCache:
         """Reads through the cache within a small time budget, for requests that cannot wait for Redis."""
-        return ReadThroughCache(self._url)
+        return ReadThroughCache(self._url, self._limits)
 
     def replace(
         self,
@@ -52,7 +53,7 @@ class Cache:
         """
         own_ttl = ttl_seconds if isinstance(ttl_seconds, Mapping) else {}
         usual_ttl = ttl_seconds if isinstance(ttl_seconds, int) else family.ttl_seconds
-        threshold = family.compress_over if compress_over is None else compress_over
+        threshold = self._limits.get(family.name, family.compress_over) if compress_over is None else compress_over
         refused: dict[str, str] = {}
         sent: list[str] = []
         pipeline = self.client.pipeline(transaction=False)
@@ -84,7 +85,8 @@ class Cache:
                 refused.append(error.why)
                 continue
             refused.append(None)
-            pipeline.set(key, compress(value, family.compress_over), ex=family.ttl_seconds)
+            limit = self._limits.get(family.name, family.compress_over)
+            pipeline.set(key, compress(value, limit), ex=family.ttl_seconds)
             sent.append(n)
         for n, reason in _refusals(sent, pipeline):
             refused[n] = reason

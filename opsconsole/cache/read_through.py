@@ -72,9 +72,13 @@ class _InFlight:
 
 
 class ReadThroughCache:
-    """Gets values from Redis, or computes and stores them. Thread-safe; never raises errors of Redis."""
+    """Gets values from Redis, or computes and stores them. Thread-safe; never raises errors of Redis.
 
-    def __init__(self, url: str) -> None:
+    `limits` are the bytes over which values are compressed, by family; a family's own without it.
+    """
+
+    def __init__(self, url: str, limits: Mapping[str, int | None] | None = None) -> None:
+        self._limits = limits or {}
         self._client = connect(url, timeout_seconds=BUDGET_SECONDS)
         self._breaker = CircuitBreaker(Recovery(every=PROBE_SECONDS))
         self._lock = threading.Lock()
@@ -193,7 +197,8 @@ class ReadThroughCache:
         try:
             pipeline = self._client.pipeline(transaction=False)
             for family, key, value in entries:
-                pipeline.set(key, compress(msgspec.json.encode(value), family.compress_over), ex=_ttl(family, value))
+                limit = self._limits.get(family.name, family.compress_over)
+                pipeline.set(key, compress(msgspec.json.encode(value), limit), ex=_ttl(family, value))
             pipeline.execute()
         except ERRORS:
             self._breaker.record_failure(time.monotonic())

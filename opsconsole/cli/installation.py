@@ -34,7 +34,7 @@ def find_problems(settings: Settings) -> list[str]:
     packs: tuple[Pack, ...] = ()
     problems: list[str] = []
     try:
-        packs = catalog.load(settings.packs, settings.overrides, settings.options).packs
+        packs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over).packs
     except BadSettings as error:
         problems += error.problems
     problems += _folder(settings)
@@ -61,7 +61,7 @@ def run_migrations(settings: Settings, *, with_data: bool) -> Iterator[str]:
     """
     check_actor("migrate", settings.actor)
     make_private(settings.folder)
-    packs = catalog.load(settings.packs, settings.overrides, settings.options).packs
+    packs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over).packs
     store = Store(settings.store_url.reveal())
     try:
         if migrate.version(store) != migrate.NEWEST and (statements := rights.missing_to_create(store)):
@@ -150,7 +150,7 @@ def _leader_notes(settings: Settings) -> Iterator[str]:
         yield from (f"the leader ({leader.who} on {leader.host}): {note}" for _, note in leader.notes)
         return
     with suppress(BadSettings):
-        notes = catalog.load(settings.packs, settings.overrides, settings.options).notes()
+        notes = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over).notes()
         yield from (f"this process: {note}" for _, note in notes)
 
 

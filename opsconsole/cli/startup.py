@@ -36,7 +36,7 @@ def open_service(settings: Settings, *, patient: bool, note: bool) -> Iterator[S
     make_private(settings.folder)
     supervisor = Supervisor(now)
     with _redis(settings, supervisor, patient=patient, note=note) as complete:
-        jobs = catalog.load(complete.packs, complete.overrides, complete.options)
+        jobs = catalog.load(complete.packs, complete.overrides, complete.options, complete.compress_over)
         store = Store(complete.store_url.reveal())
         try:
             _prepare(complete, store, jobs.packs)

@@ -22,6 +22,7 @@ from opsconsole.core.redaction import remember, secrets_in
 from opsconsole.core.settings import (
     EMBEDDED,
     Actor,
+    CacheSection,
     ConsoleSection,
     DatabaseSection,
     EngineSection,
@@ -61,6 +62,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "store": DatabaseSection,
     "data": DatabaseSection,
     "redis": RedisSection,
+    "cache": CacheSection,
     "engine": EngineSection,
     "http": HttpSection,
 }
@@ -144,6 +146,7 @@ def load(
         entry_points=entry_points,
         overrides=overrides,
         options=options,
+        compress_over=sections["cache"].compress_over,
         warnings=tuple(_warnings(source, secret, (store, data, cache))),
     )
 
@@ -170,6 +173,7 @@ def load_embedded(folder: Path, *, name: str) -> Settings:
 
 
 _EXPECTED = {
+    "int | dict": "a whole number, or a section with one for each family",
     "tuple": "a list",
     "dict": "a section",
     "bool": "true or false",

@@ -69,6 +69,16 @@ class RedisSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy: str = "volatile-lru"
 
 
+CompressOver = int | dict[str, int] | None
+"""The bytes over which values are compressed: of all cache families, or by family."""
+
+
+class CacheSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[cache]`: values of more bytes than `compress_over` are compressed."""
+
+    compress_over: CompressOver = None
+
+
 class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[engine]`: how batches run, and how long a leader that does not renew its lease keeps it. `worker_memory_mb` is
     what a worker process may allocate; 0 for any amount.
@@ -151,6 +161,7 @@ class Settings:
     entry_points: bool
     overrides: Mapping[str, JobOverride]
     options: Mapping[str, Mapping[str, Any]]
+    compress_over: CompressOver = None
     warnings: tuple[str, ...] = ()
 
     def for_workers(self) -> dict[str, Any]:
@@ -161,6 +172,7 @@ class Settings:
             "packs": list(self.packs),
             "overrides": self.overrides,
             "options": self.options,
+            "compress_over": self.compress_over,
             "memory_mb": self.engine.worker_memory_mb,
         }
 

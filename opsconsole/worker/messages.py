@@ -11,7 +11,7 @@ import msgspec
 from opsconsole.authoring.batch import Batch, BatchResult, Lost
 from opsconsole.authoring.run import Selection
 from opsconsole.calendar.windows import Window
-from opsconsole.core.settings import JobOverride
+from opsconsole.core.settings import CompressOver, JobOverride
 
 MAX_LINE_BYTES = 16 << 20
 """A worker that sends a longer line is ended: the leader's memory does not grow with what job code returns."""
@@ -30,6 +30,7 @@ class Wiring(msgspec.Struct):
     packs: list[str]
     overrides: dict[str, JobOverride]
     options: dict[str, dict[str, Any]]
+    compress_over: CompressOver = None
     memory_mb: int = 0
     lease: int | None = None
 

@@ -59,7 +59,7 @@ def main() -> None:
 
     check_lease = _nothing if wiring.lease is None else LeaseDeadline(wiring.lease).end_if_over
     try:
-        catalog = load(tuple(wiring.packs), wiring.overrides, wiring.options)
+        catalog = load(tuple(wiring.packs), wiring.overrides, wiring.options, wiring.compress_over)
         tools = Resources(wiring.data_url, wiring.redis_url, families=catalog.families, check_lease=check_lease)
     except OpsconsoleError as error:
         _send(wiring.answers, Hello(error.sentence))

@@ -298,6 +298,32 @@ def test_a_tag_that_would_spoil_the_log_is_refused(packing: Packing, tag: str) -
     assert problems(packing(replace(CLOSE, tag=tag))) == [problem]
 
 
+def test_the_limits_of_compression_are_those_of_the_configuration(
+    packing: Packing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = packing(SEND)
+    day, shelf = (
+        Family("books.day", "books:{date}", hours(1), compress_over=9),
+        Family("books.shelf", "shelf:{s}", None),
+    )
+    monkeypatch.setattr(sys.modules[name], "pack", Pack("books", jobs=(SEND,), families=(day, shelf)))
+
+    def limits(over: int | dict[str, int] | None) -> list[int | None]:
+        return [family.compress_over for family in load((name,), {}, {}, over).families]
+
+    assert limits(None) == [9, None]
+    assert limits(2000) == [2000, 2000]
+    assert limits({"books.shelf": 0}) == [9, 0]
+    for wrong, problem in (
+        ({"books.shelv": 5}, "cache.compress_over: there is no cache family books.shelv; did you mean books.shelf?"),
+        ({"books.shelf": -1}, "cache.compress_over must be a number of bytes, 0 or more, not -1"),
+        (-5, "cache.compress_over must be a number of bytes, 0 or more, not -5"),
+    ):
+        with pytest.raises(BadSettings) as refused:
+            limits(wrong)
+        assert refused.value.problems == [problem]
+
+
 def test_families_that_would_share_a_key_are_refused(packing: Packing, monkeypatch: pytest.MonkeyPatch) -> None:
     name = packing(SEND)
     families = (

@@ -280,6 +280,7 @@ def test_the_keys_of_families_are_counted_on_request(cli: RunCli, client: redis.
         "ttl_seconds": 7200,
         "belongs_to": ["user"],
         "computed_from": ["books"],
+        "compress_over": None,
         "keys": 3,
         "exact": True,
     }

@@ -133,7 +133,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         "jobs.packs must be a list of module names",
         'jobs."attempts.cache_day".batch must be a whole number',
         'jobs."attempts.cache_day".colour is not a setting',
-        "[enigne] is not a section; the sections are attempts, console, data, engine, exams, game, http, jobs, ",
+        "[enigne] is not a section; the sections are attempts, cache, console, data, engine, exams, game, http, jobs, ",
     ):
         assert part in lines, lines
     assert len(found) == 12
@@ -285,6 +285,7 @@ def test_the_settings_of_workers(tmp_path: Path) -> None:
         "redis_url": "redis://:p@c",
         "packs": list(DEFAULT_PACKS),
         "overrides": {},
+        "compress_over": None,
         "options": {"attempts": {"paper": "A4"}},
         "memory_mb": 4096,
     }

@@ -163,7 +163,7 @@ def _reload(options: Options, service: Service, engine: Engine | None, server: S
         places = (settings.store_url, settings.data_url, settings.redis_url, settings.http)
         if places != (before.store_url, before.data_url, before.redis_url, before.http):
             raise BadSettings(["another store, data database, Redis or HTTP address needs a restart"])
-        jobs = catalog.load(settings.packs, settings.overrides, settings.options)
+        jobs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over)
         if server is not None:
             server.reload(jobs)
     except BadSettings as error:

@@ -26,7 +26,7 @@ def command(options: Options, as_json: bool) -> None:
     Exits with code 1 if there are warnings.
     """
     settings = load_settings(options)
-    jobs = catalog.load(settings.packs, settings.overrides, settings.options)
+    jobs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over)
     warnings = lint(jobs, now())
     if as_json:
         print_json(

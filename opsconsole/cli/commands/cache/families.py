@@ -66,6 +66,7 @@ def _document(family: Family, usage: UsageSurvey | None) -> dict[str, Any]:
         "ttl_seconds": family.ttl_seconds,
         "belongs_to": family.of,
         "computed_from": family.computed_from,
+        "compress_over": family.compress_over,
     }
     if usage is not None:
         document |= {"keys": usage.families[family.name].keys, "exact": usage.done}
