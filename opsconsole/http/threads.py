@@ -18,7 +18,9 @@ MAX_WAITING = 50
 """Requests that may wait for a thread. Further ones get the status 503."""
 WAIT_SECONDS = 10.0
 CALL_SECONDS = 30.0
-"""How long a call may take until its request gets the status 504. The call continues and keeps its thread."""
+"""How long a call may take until its request gets the status 504. The call continues; its thread no longer counts."""
+MAX_STUCK = 50
+"""How many such threads there may be. Further ones keep their places, as a process has no room for any number."""
 
 T = TypeVar("T")
 
@@ -32,6 +34,7 @@ class Threads:
     def __init__(self, count: int) -> None:
         self._free = asyncio.Semaphore(count)
         self._waiting = 0
+        self._stuck: set[asyncio.Future[Any]] = set()
 
     async def run(self, call: Callable[[], T]) -> T:
         """The result of the call. Raises HttpError when no thread becomes free, or the call takes too long."""
@@ -46,6 +49,9 @@ class Threads:
             await asyncio.wait([outcome], timeout=CALL_SECONDS)
             if outcome.done():
                 return outcome.result()
+            if len(self._stuck) < MAX_STUCK:
+                self._stuck.add(outcome)
+                self._free.release()
             raise HttpError(504, "timeout", f"no answer within {CALL_SECONDS:g} s; it may still be carried out")
         finally:
             outcome.cancel()
@@ -73,7 +79,10 @@ class Threads:
             outcome.get_loop().call_soon_threadsafe(self._finish, outcome, report)
 
     def _finish(self, outcome: asyncio.Future[T], report: Callable[[], Any]) -> None:
-        self._free.release()
+        if outcome in self._stuck:
+            self._stuck.remove(outcome)
+        else:
+            self._free.release()
         if not outcome.done():
             report()
 

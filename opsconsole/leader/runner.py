@@ -76,7 +76,9 @@ class Runner:
         self._flushed = self._tended = 0.0
         self._since_backfill = 0
         self._executor = executor
-        self._results = executor(self._feed(), self._is_stopped)
+        feed = self._feed()
+        next(feed)
+        self._results = executor(feed, self._is_stopped)
 
     def open(self, *, leader_died: bool) -> None:
         """Starts the executor, and marks the runs of earlier leaders as interrupted. It counts as a recovery of the run
@@ -261,7 +263,7 @@ class Runner:
         """The planning or a batch of each live run in turn, so that long runs do not delay short ones. Sent True, it
         yields only work of a run that has no batch in flight.
         """
-        starving_only = False
+        starving_only = bool((yield None))  # the first value is for the caller that primes it: then True can be sent
         while True:
             may_start = not self._draining and self._may_start_work()
             starving_only = bool((yield self._next_work(starving_only) if may_start else None))

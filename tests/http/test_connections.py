@@ -159,6 +159,7 @@ def test_a_handler_that_hangs_blocks_neither_others_nor_the_end(
 ) -> None:
     monkeypatch.setattr(threads, "CALL_SECONDS", 0.2)
     monkeypatch.setattr(threads, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(threads, "MAX_STUCK", 0)
     with served(place) as client, ThreadPoolExecutor(7) as clients:
         hanging = [clients.submit(client.get, "/slow/30") for _ in range(7)]
         replies = sorted((request.result().status, request.result().code) for request in hanging)
@@ -168,6 +169,18 @@ def test_a_handler_that_hangs_blocks_neither_others_nor_the_end(
     assert health.json["store"] == "ok"
     assert (busy.status, busy.code, busy.headers["retry-after"]) == (503, "busy", "5")
     assert caplog.text.count("http: GET /slow/30 has not answered in time") == 5
+
+
+def test_threads_that_hang_are_replaced_up_to_a_number(place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "CALL_SECONDS", 0.2)
+    monkeypatch.setattr(threads, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(threads, "MAX_STUCK", 3)
+    with served(place) as client:
+        codes = [client.get("/slow/30").code for _ in range(8)]
+        busy = client.get("/packed")
+
+    assert codes == ["timeout"] * 8, "five places, and three that were replaced"
+    assert (busy.status, busy.code) == (503, "busy")
 
 
 def test_a_thread_is_free_again_when_its_call_ends(place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
