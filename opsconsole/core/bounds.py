@@ -132,5 +132,7 @@ def json_problem(value: object, limit: int = MAX_JSON_BYTES) -> str | None:
 
 
 def shown(value: object) -> str:
-    """A value as it is shown in a message."""
+    """A value as it is shown in a message; of a URL only what it is, as it may have a password."""
+    if isinstance(value, str) and "://" in value:
+        return "a URL"
     return safe(repr(value[:100]) if type(value) is str else as_text(value), 100)

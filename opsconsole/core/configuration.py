@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 FILE = "opsconsole.toml"
 PREFIX = "OPSCONSOLE_"
+OTHER_VARIABLES = ("OPSCONSOLE_TRUST", "OPSCONSOLE_WORKER")
+"""Variables that are no settings: of an option, and the mark of the processes that a worker started."""
 DEFAULT_PACKS = ("jobs.attempts", "jobs.exams", "jobs.game", "jobs.practice", "jobs.reporting")
 LEAST_WORKER_MB = 256
 """Less memory than this is not enough to load the packs."""
@@ -88,7 +90,7 @@ def load(
     for name in [name for name, value in raw.items() if not isinstance(value, dict)]:
         problems.append(f"[{name}] must be a section with keys")
         del raw[name]
-    _overlay(raw, env)
+    _overlay(raw, env, problems)
     sections = {name: section(name, kind, raw.pop(name, {}), problems) for name, kind in _SECTIONS.items()}
     jobs = raw.pop("jobs", {})
     packs = _packs(jobs.pop("packs", list(DEFAULT_PACKS)), problems)
@@ -102,9 +104,9 @@ def load(
     home = folder or data_home(env)
     engine, redis = sections["engine"], sections["redis"]
     if sections["console"].on_hangup not in ("stop", "continue"):
-        problems.append(f"console.on_hangup is {sections['console'].on_hangup!r}; use stop or continue")
+        problems.append(f"console.on_hangup is {shown(sections['console'].on_hangup)}; use stop or continue")
     if engine.executor not in ("processes", "inline"):
-        problems.append(f"engine.executor is {engine.executor!r}; use processes or inline")
+        problems.append(f"engine.executor is {shown(engine.executor)}; use processes or inline")
     if not 0 <= engine.workers <= MAX_WORKERS:
         how = "use 0 (a process for each processor) or more" if engine.workers < 0 else f"use at most {MAX_WORKERS:,}"
         problems.append(f"engine.workers is {engine.workers}; {how}")
@@ -112,9 +114,9 @@ def load(
         least = f"use {LEAST_WORKER_MB} or more, or 0 for no limit"
         problems.append(f"engine.worker_memory_mb is {engine.worker_memory_mb}; {least}")
     if redis.policy not in EVICTION_POLICIES:
-        problems.append(f"redis.policy is {redis.policy!r}; use one of {', '.join(EVICTION_POLICIES)}")
+        problems.append(f"redis.policy is {shown(redis.policy)}; use one of {', '.join(EVICTION_POLICIES)}")
     if not re.fullmatch(r"[1-9]\d{0,11}([kmg]b?)?", redis.max_memory, re.IGNORECASE):
-        problems.append(f"redis.max_memory is {redis.max_memory!r}; use a size such as 256mb")
+        problems.append(f"redis.max_memory is {shown(redis.max_memory)}; use a size such as 256mb")
     if not 0 < engine.lease_seconds <= MAX_LEASE_SECONDS:
         how = f"at most {MAX_LEASE_SECONDS:,}" if engine.lease_seconds > 0 else "more than 0"
         problems.append(f"engine.lease_seconds is {engine.lease_seconds:g}; it must be {how}")
@@ -216,12 +218,14 @@ def _read(source: Path, problems: list[str]) -> dict[str, Any]:
     return {}
 
 
-def _overlay(raw: dict[str, Any], env: Mapping[str, str]) -> None:
+def _overlay(raw: dict[str, Any], env: Mapping[str, str], problems: list[str]) -> None:
     """Applies `OPSCONSOLE_SECTION__KEY` variables over the file."""
     for name, value in env.items():
         section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
         if name.startswith(PREFIX) and separator:
             raw.setdefault(section, {})[key] = value.split(",") if key == "packs" else value
+        elif name.startswith(PREFIX) and name not in OTHER_VARIABLES:
+            problems.append(f"{safe(name, 100)} is not a setting; write {PREFIX}SECTION__KEY, with two underscores")
 
 
 def section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[str]) -> Any:
@@ -292,7 +296,7 @@ def _boolean(name: str, given: Any, problems: list[str]) -> bool:
     try:
         return msgspec.convert(given, bool, strict=False)
     except msgspec.ValidationError:
-        problems.append(f"{name} must be true or false, not {given!r}")
+        problems.append(f"{name} must be true or false, not {shown(given)}")
         return False
 
 

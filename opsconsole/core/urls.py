@@ -84,7 +84,7 @@ def redis_url(text: str) -> str:
         raise BadUrl(problem)
     if scheme != "unix" and not re.fullmatch(r"/?\d{0,5}", parts.path):
         raise BadUrl("must end with the number of a database, such as /0")
-    if scheme == "unix" and len(parts.path) < 2:
+    if scheme == "unix" and not re.fullmatch(r"/[^\0]+", parts.path):
         raise BadUrl("must have the path of a socket, such as unix:///run/redis/redis.sock")
     return _render(parts)
 

@@ -60,18 +60,25 @@ def cli(installation: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pyt
         monkeypatch.setenv(name, value)
 
     def run(*arguments: str, answers: Answers = None) -> Result:
-        monkeypatch.setattr(sys, "argv", ["opsconsole", *arguments])
-        monkeypatch.setattr(sys, "stdin", _Stdin(answers))
-        capsys.readouterr()
-        with _restored(), pytest.raises(SystemExit) as ended:
-            main()
-        result = capsys.readouterr()
-        code = ended.value.code
-        assert isinstance(code, int)
-        assert "Traceback" not in result.err
-        return Result(code, result.out, result.err)
+        return run_in_process(monkeypatch, capsys, *arguments, answers=answers)
 
     return run
+
+
+def run_in_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str, answers: Answers = None
+) -> Result:
+    """Runs a command in this process and returns its result, see `cli`."""
+    monkeypatch.setattr(sys, "argv", ["opsconsole", *arguments])
+    monkeypatch.setattr(sys, "stdin", _Stdin(answers))
+    capsys.readouterr()
+    with _restored(), pytest.raises(SystemExit) as ended:
+        main()
+    result = capsys.readouterr()
+    code = ended.value.code
+    assert isinstance(code, int)
+    assert "Traceback" not in result.err
+    return Result(code, result.out, result.err)
 
 
 class _Stdin:

@@ -14,7 +14,7 @@ CHANGES = [
     ("run", "counting.daily"),
     ("run", "counting.daily", "--wait"),
     ("retry", "1"),
-    ("cancel", "1", "--reason", "x", "--yes"),
+    ("cancel", "1", "--note", "x", "--yes"),
     ("pause", "counting.daily"),
     ("resume", "all"),
     ("migrate",),
@@ -23,9 +23,9 @@ CHANGES = [
     ("backfill", "plan", "counting.daily", "--from", "2026-01-01", "--to", "2026-01-02"),
     ("backfill", "run", "counting.daily", "--from", "2026-01-01", "--to", "2026-01-02", "--yes"),
     ("backfill", "apply", "1", "--yes"),
-    ("backfill", "pause", "1", "--reason", "x"),
+    ("backfill", "pause", "1", "--note", "x"),
     ("backfill", "resume", "1"),
-    ("backfill", "cancel", "1", "--reason", "x", "--yes"),
+    ("backfill", "cancel", "1", "--note", "x", "--yes"),
 ]
 
 

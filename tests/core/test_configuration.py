@@ -74,7 +74,6 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         OPSCONSOLE_ENGINE__LEASE_SECONDS="0.5",
         OPSCONSOLE_JOBS__PACKS="jobs.attempts,tests.packs.counting",
         OPSCONSOLE_REDIS__URL="redis://environment/0",
-        OPSCONSOLE_UNRELATED="ignored",
     )
 
     assert (found.engine.workers, found.engine.executor, found.engine.lease_seconds) == (2, "processes", 0.5)

@@ -1,0 +1,208 @@
+"""Tables of bad configurations, odd URLs and every command, for the tests of what a process says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+CANARY = "canary7"
+
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("audit",),
+    ("audit", "seal"),
+    ("audit", "verify"),
+    ("backfill", "apply", "1", "--yes"),
+    ("backfill", "cancel", "1", "--note", "x", "--yes"),
+    ("backfill", "list"),
+    ("backfill", "pause", "1", "--note", "x"),
+    ("backfill", "plan", "counting.count", "--from", "2026-01-01", "--to", "2026-01-02"),
+    ("backfill", "resume", "1"),
+    ("backfill", "run", "counting.count", "--from", "2026-01-01", "--to", "2026-01-02", "--yes"),
+    ("backfill", "show", "1"),
+    ("backfill", "windows", "counting.count"),
+    ("cache", "clear", "--user", "asha", "--yes"),
+    ("cache", "families"),
+    ("cache", "stats"),
+    ("cancel", "1", "--note", "x", "--yes"),
+    ("check",),
+    ("check", "--json"),
+    ("events", "failed"),
+    ("events", "replay", "--since", "1h", "--yes"),
+    ("headless", "--no-standby"),
+    ("jobs",),
+    ("lint",),
+    ("logs", "1"),
+    ("migrate", "--data"),
+    ("next", "counting.count"),
+    ("occurrences",),
+    ("panels",),
+    ("pause", "counting.count"),
+    ("resume", "all"),
+    ("retry", "1"),
+    ("run", "counting.count"),
+    ("runs",),
+    ("show", "1"),
+    ("why", "counting.count", "--at", "2026-01-01T00:00:00Z"),
+)
+"""Each command, as far as it reads the configuration."""
+
+_WRONG: dict[str, tuple[str, ...]] = {
+    "console.environment": ("[]", "{}", "1979-05-27"),
+    "console.on_hangup": ('""', '"restart"', "1", "[]", "true", f'"postgresql://ops:{CANARY}@db/x"'),
+    "console.colour": ('"red"',),
+    "store.url": ("1", "true", f'["{CANARY}"]', f'{{password = "{CANARY}"}}', '""', '"embeded"', "inf"),
+    "store.uri": (f'"postgresql://ops:{CANARY}@db/x"',),
+    "store.password": (f'"{CANARY}"',),
+    "data.url": ("1.5", f'["postgresql://ops:{CANARY}@db/x"]', "{}", f'"{CANARY}"', f'"mysql://ops:{CANARY}@db/x"'),
+    "redis.url": ("6379", f'["{CANARY}"]', f'"{CANARY}:6379"', f'"http://{CANARY}@cache"', f'"redis://a@{CANARY}@b:x"'),
+    "redis.max_memory": ("256", '"256 mb"', '"-1mb"', '"1e9"', '""', '"lots"', '"99999999999999999gb"'),
+    "redis.policy": ('"lru"', '""', "1", "[]", '"allkeys"'),
+    "engine.executor": ('"threads"', '""', "1", "[]", f'"postgresql://ops:{CANARY}@db"'),
+    "engine.workers": ("-1", "1000000", "1e300", "inf", "nan", '"many"', '""', "[]", "1.5", "99999999999999999999"),
+    "engine.worker_memory_mb": ("-1", "1", "255", "1e300", "nan", '"4 GB"', "[]", "99999999999999999999"),
+    "engine.lease_seconds": ("0", "-1", "inf", "nan", "-inf", "1e300", '"soon"', '""', "[]", "99999999999999999999"),
+    "engine.threads": ("4",),
+    "http.bind": ("8080", "[]", "true"),
+    "http.port": ("8080",),
+    "jobs.packs": ("[]", '""', "{}", "1", "[1]", '[""]', '["no.such.pack"]', '["os"]', '["tests.packs.counting:no"]'),
+    "jobs.entry_points": ('"perhaps"', "[]", "2", '""'),
+    "jobs.pack": ('["tests.packs.counting"]',),
+    'jobs."counting.count".cron': ('"61 * * * *"', '"@reboot"', '"0 0 30 2 *"', '"* * * * * *"', '""', "1", "[]"),
+    'jobs."counting.count".tz': ('"Mars/Olympus"', '"+05:30"', '""', "1", '"../etc/passwd"'),
+    'jobs."counting.count".batch': ("0", "-1", "inf", '"all"', "99999999999999999999"),
+    'jobs."counting.count".batch_timeout': ("0", "-1", "nan", "inf", "1e300", '"1h"'),
+    'jobs."counting.count".timeout': ("0", "nan", "1e300"),
+    'jobs."counting.count".workers': ("0", "-1"),
+    'jobs."counting.count".parallel': ("0", '"x"'),
+    'jobs."counting.count".priority': ("inf", '"high"'),
+    'jobs."counting.count".after_wait': ("-1", "nan", "1e300"),
+    'jobs."counting.count".max_age': ("0", "-1", "nan", "1e300"),
+    'jobs."counting.count".critical_below': ("2", "-1", "nan", '"90%"'),
+    'jobs."counting.count".retries': ("3",),
+    'jobs."counting.nothing".batch': ("3",),
+    "counting.colour": ('"red"',),
+    "counted.colour": ('"red"',),
+    "exams.model": ('"x"',),
+}
+"""Values that a setting cannot have."""
+
+_TEXTS = (
+    "[",
+    "= 1",
+    "[store]\n[store]",
+    "store = 1",
+    f'store = "postgresql://ops:{CANARY}@db/x"',
+    f'url = "postgresql://ops:{CANARY}@db/x"',
+    f'[store]\nurl = "postgresql://ops:{CANARY}@db/x',
+    f"[store]\nurl = postgresql://ops:{CANARY}@db/x",
+    f'[store]\nurl = "a"\nurl = "{CANARY}"',
+    f'[[store]]\nurl = "{CANARY}"',
+    '[store]\nurl = "\\x1b"',
+    "[store]\nurl = \x1b[2J",
+    "[jobs]\npacks = [\n",
+    '[jobs]\n"counting.count" = 1',
+    "[\u202ejobs]",
+    '["\u202e"]\na = 1',
+    "\x00",
+    "[store\x00]",
+)
+"""Files that are no configuration at all."""
+
+_VARIABLES = (
+    {"OPSCONSOLE_STORE__URL": f"postgresql://ops:{CANARY}/x@db"},
+    {"OPSCONSOLE_STORE_URL": "sqlite:////tmp/x.db"},
+    {"OPSCONSOLE_STORE__URL": " "},
+    {"OPSCONSOLE_NOTHING__AT_ALL": "1"},
+    {"OPSCONSOLE_ENGINE__WORKERS": "two"},
+    {"OPSCONSOLE_ENGINE__WORKERS": ""},
+    {"OPSCONSOLE_ENGINE__LEASE_SECONDS": "nan"},
+    {"OPSCONSOLE_JOBS__PACKS": ","},
+    {"OPSCONSOLE_JOBS__PACKS": "tests.packs.counting,"},
+    {"OPSCONSOLE_JOBS__X": "1"},
+    {"CRON_SECRET": f"{CANARY} with blanks"},
+    {"CRON_SECRET": f"{CANARY}\x1b"},
+    {"CRON_SECRET": f"{CANARY}\u00e9"},
+    {"DATABASE_URL": f"{CANARY}"},
+    {"DATABASE_URL": f"jdbc:postgresql://db/x?password={CANARY}"},
+    {"REDIS_URL": f"{CANARY}"},
+    {"REDIS_URL": f"redis://:{CANARY}@cache:port"},
+)
+
+
+def configurations() -> Iterator[tuple[str, dict[str, str]]]:
+    """Bad configurations: the text of a file, and environment variables."""
+    for setting, values in _WRONG.items():
+        section, _, key = setting.rpartition(".")
+        yield from ((f"[{section}]\n{key} = {value}\n", {}) for value in values)
+    yield from ((text, {}) for text in _TEXTS)
+    yield from (("", dict(variables)) for variables in _VARIABLES)
+
+
+_PARTS = (
+    "{scheme}://{name}",
+    "{scheme}://{name}/",
+    "{scheme}://{name}@",
+    "{scheme}://{name}:",
+    "{scheme}://:{c}",
+    "{scheme}://:{c}@{host}",
+    "{scheme}://ops:{c}@{host}",
+    "{scheme}://ops:{c}@{host}/0",
+    "{scheme}://ops:a%40{c}@{host}/0",
+    "{scheme}://ops:a@{c}@{host}/0",
+    "{scheme}://ops:a/{c}@{host}/0",
+    "{scheme}://ops:a?{c}@{host}/0",
+    "{scheme}://ops:a#{c}@{host}/0",
+    "{scheme}://ops:{c}#@{host}/0",
+    "{scheme}://ops:{c}%@{host}/0",
+    "{scheme}://ops:{c}%zz@{host}/0",
+    "{scheme}://ops:{c} x@{host}/0",
+    "{scheme}://ops:{c}\t@{host}/0",
+    "{scheme}://ops:{c}\x1b[2J@{host}/0",
+    "{scheme}://ops:{c}\u202e@{host}/0",
+    "{scheme}://ops:{c}é@{host}/0",
+    "{scheme}://ops:[{c}]@{host}/0",
+    "{scheme}://ops:pw@{host}:{c}/0",
+    "{scheme}://ops:pw@[{name}]/0",
+    "{scheme}://ops:pw@{host}/{name}/0",
+    "{scheme}://ops:pw@{host}/0?{c}",
+    "{scheme}://ops:pw@{host}/0?{c}=1",
+    "{scheme}://ops:pw@{host}/0?password={c}",
+    "{scheme}://ops:pw@{host}/0?sslpassword={c}",
+    "{scheme}://ops:pw@{host}/0?ssl_password={c}",
+    "{scheme}://ops:pw@{host}/0?token={c}",
+    "{scheme}://ops:pw@{host}/0#{c}",
+    "{scheme}:/ops:{c}@{host}/0",
+    "{scheme}:ops:{c}@{host}/0",
+    "{scheme}//ops:{c}@{host}/0",
+    "{scheme}+{c}://ops:{c}@{host}/0",
+    "{scheme}s://ops:{c}@{host}/0",
+    "x{scheme}://ops:{c}@{host}/0",
+    "ops:{c}@{host}/0",
+    "//ops:{c}@{host}/0",
+    '"{scheme}://ops:{c}@{host}/0"',
+    "'{scheme}://ops:{c}@{host}/0'",
+    "<{scheme}://ops:{c}@{host}/0>",
+    "export X={scheme}://ops:{c}@{host}/0",
+    "{scheme}://ops:{c}@{host}/0\n",
+    "{scheme}://ops:{c}@{host}/0\r\n",
+    "{scheme}://ops:{c}@{host},{host}/0",
+    "{scheme}://ops:{c}@{host}:99999/0",
+    "{scheme}://ops:{c}@/0",
+    "{scheme}://ops:{c}@{host}/-1",
+    "{scheme}://ops:{c}@{host}/99999999999",
+    "{scheme}://ops:{c}@{host}//0",
+    "{scheme}://ops:{c}@{host}/%00",
+    "{scheme}://ops:{c}@{host}/0?sslmode={host}",
+    "{scheme}://ops:{c}@{host}/0?connect_timeout=x",
+    "{scheme}://ops:{c}@{host}/0?options=-cwrong",
+    "{scheme}://ops:{c}@{host}/0?schema=a;b",
+    "{scheme}://ops:{c}@{host}/0?pgbouncer=true",
+    "{scheme}://ops:{c}@{host}/0?connection_limit=1",
+    "{scheme}://ops:{c}@{host}/0?db=x",
+    "{scheme}://ops:{c}@{host}/0?host=/nowhere",
+    "{scheme}://{name}:{c}@{host}/0",
+)
+
+
+def urls(scheme: str) -> list[str]:
+    """Odd URLs; what is listening at their address closes every connection."""
+    return [part.format(scheme=scheme, c=CANARY, name="elsewhere", host="127.0.0.1:1") for part in _PARTS]
