@@ -177,6 +177,7 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.primary_only = primary_only
         self._statement_seconds = statement_seconds
+        self._search_path = ""
         self._writer = threading.RLock()
         self._waits: Waits | None = None
         if self.is_sqlite:
@@ -192,6 +193,10 @@ class Database:
     def _create_postgresql(self, url: URL, pool: int) -> Engine:
         from opsconsole.core import postgres
 
+        # Set in each transaction: PgBouncer may not pass it on, and gives each transaction another session.
+        self._search_path, others = postgres.search_path_of(str(url.query.get("options", "")))
+        if self._search_path:
+            url = url.difference_update_query(["options"]).update_query_dict({"options": others} if others else {})
         waits = self._waits = postgres.Waits(self.name)
         given = {name: value for name, value in postgres.PARAMETERS.items() if name not in url.query}
         if "," in str(url.query.get("host", "")):
@@ -309,7 +314,8 @@ class Database:
         session.limit = postgres.silence_limit(limit)
         if not only_reads and session.read_only is not None:
             session.read_only = None  # left by `reading()`: it would override default_transaction_read_only
-        refuses = connection.exec_driver_sql(postgres.first_statement(limit, only_reads=only_reads)).scalar()
+        statement = postgres.first_statement(limit, only_reads=only_reads, search_path=self._search_path)
+        refuses = connection.exec_driver_sql(statement).scalar()
         if refuses in (True, "on") and (self.primary_only or not only_reads):
             is_standby = connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()
             connection.invalidate()

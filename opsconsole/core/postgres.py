@@ -7,6 +7,7 @@ transaction mode: what a transaction needs is set in it, and what is set at the 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Generator, Mapping
 from typing import Any, NoReturn, TypeVar
@@ -41,6 +42,9 @@ _SETTINGS = (
     "SET standard_conforming_strings = on; "
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
 )
+
+_SEARCH_PATH = re.compile(r"(?:^|\s)(?:-c\s*|--)search_path=((?:\\.|[^\s\\])*)")
+_SCHEMA = re.compile(r'"[^"\\]+"|[A-Za-z_][\w$]*|\$user')
 
 _RV = TypeVar("_RV")
 
@@ -167,6 +171,20 @@ def _escape(letter: str, codec: str) -> str:
     return letter
 
 
+def search_path_of(options: str) -> tuple[str, str]:
+    """The search path in the `options` of a URL, as a list of quoted names that SET takes, and the other options. Empty
+    without one, and for one that cannot be read: the server says what is wrong with it.
+    """
+    found = _SEARCH_PATH.search(options)
+    if found is None:
+        return "", options
+    names = [name.strip() for name in found[1].replace("\\", "").split(",")]
+    if not all(_SCHEMA.fullmatch(name) for name in names):
+        return "", options
+    quoted = ", ".join(name if name.startswith('"') else f'"{name.lower()}"' for name in names)
+    return quoted, (options[: found.start()] + options[found.end() :]).strip()
+
+
 def open_session(parameters: Mapping[str, Any], waits: Waits, *, limit: float | None, escapes: bool) -> Session:
     """Connects. With `escapes`, every text can be stored. Raises psycopg.Error."""
     session = Session.connect(**parameters)
@@ -184,18 +202,20 @@ def open_session(parameters: Mapping[str, Any], waits: Waits, *, limit: float | 
     return session
 
 
-def first_statement(limit: float | None, *, only_reads: bool) -> str:
-    """The first statement of a transaction: sets its limits, and returns whether the server refuses writes: `on` or
-    True. A transaction that only reads refuses them itself, so there it returns whether the server is a standby.
+def first_statement(limit: float | None, *, only_reads: bool, search_path: str = "") -> str:
+    """The first statement of a transaction: sets its limits and its search path, and returns whether the server refuses
+    writes: `on` or True. A transaction that only reads refuses them itself, so there it returns whether the server is a
+    standby.
     """
+    then = f"; SET LOCAL search_path TO {search_path}" if search_path else ""
     if limit is None and not only_reads:
-        return "SHOW transaction_read_only"  # no query: jobs may still choose their isolation level
+        return f"SHOW transaction_read_only{then}"  # no query: jobs may still choose their isolation level
     columns = ["pg_is_in_recovery()" if only_reads else "current_setting('transaction_read_only') = 'on'"]
     if limit is not None:
         # The last one: a process that vanished inside a transaction must not keep its locks.
         limits = {"statement_timeout": limit, "lock_timeout": limit / 2, "idle_in_transaction_session_timeout": limit}
         columns += [f"set_config('{name}', '{seconds * 1000:.0f}', true)" for name, seconds in limits.items()]
-    return f"SELECT {', '.join(columns)}"
+    return f"SELECT {', '.join(columns)}{then}"
 
 
 def silence_limit(statement_seconds: float | None) -> float | None:

@@ -183,7 +183,8 @@ def _render_postgres(parts: _Parts) -> str:
             )
         given = next((value for name, value in options if name == "options"), "")
         options = [(name, value) for name, value in options if name != "options"]
-        options.append(("options", f"{given} -csearch_path={schema}".strip()))
+        exact = schema if schema == schema.lower() else f'"{schema}"'
+        options.append(("options", f"{given} -csearch_path={exact}".strip()))
     parts = _Parts(POSTGRES, parts.user, parts.password, parts.hosts, parts.path, tuple(options))
     _check_options(parts, LIBPQ_OPTIONS, "the PostgreSQL client")
     if len(parts.hosts) > 1:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     JSON,
     UUID,
     Boolean,
@@ -21,9 +22,8 @@ from sqlalchemy import (
     String,
     Table,
     inspect,
-    literal_column,
-    select,
 )
+from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.types import TypeEngine
 
 from opsconsole.authoring import outbox
@@ -33,6 +33,7 @@ from opsconsole.core.database import Database, Json, UtcTime
 _KINDS: tuple[tuple[type[TypeEngine[Any]], str], ...] = (
     (Json, "json"),
     (JSON, "json"),
+    (ARRAY, "array"),
     (UUID, "uuid"),
     (Enum, "enum"),
     (Boolean, "boolean"),
@@ -48,7 +49,30 @@ _KINDS: tuple[tuple[type[TypeEngine[Any]], str], ...] = (
 _ACCEPTED = {"json": ("json", "text"), "number": ("number", "integer")}
 """The kinds that a column of a pack may have besides its own."""
 
-_TIME_FORM = "'____-__-__ __:__:__.______'"
+_TIME_FORM, _DATE_FORM = "____-__-__ __:__:__.______", "____-__-__"
+_AS_TIME, _AS_DATE = "strftime('%Y-%m-%d %H:%M:%f000', {0})", "date({0})"
+_MILLISECONDS = "{0} / 1000.0, 'unixepoch'"
+
+
+def _rewritten(function: str) -> str:
+    """The expression that rewrites a text, or a number of milliseconds as Prisma writes it."""
+    return f"CASE typeof({{0}}) WHEN 'text' THEN {function} ELSE {function.format(_MILLISECONDS)} END"
+
+
+_OTHER_FORMS = {
+    "time": (
+        f"{{0}} NOT LIKE '{_TIME_FORM}'",
+        "times that are not written as 2026-01-18 18:45:00.000000",
+        _rewritten(_AS_TIME),
+    ),
+    "date": (f"{{0}} NOT LIKE '{_DATE_FORM}'", "dates that are not written as 2026-01-18", _rewritten(_AS_DATE)),
+    "boolean": ("typeof({0}) <> 'integer'", "booleans that are not 0 or 1", "lower({0}) IN ('true', 't', 'yes', '1')"),
+    "json": ("typeof({0}) = 'blob'", "JSON in binary form", "json({0})"),
+    "integer": ("typeof({0}) = 'text'", "numbers that are text", "CAST({0} AS INTEGER)"),
+    "number": ("typeof({0}) = 'text'", "numbers that are text", "CAST({0} AS REAL)"),
+    "text": ("typeof({0}) <> 'text'", "values that are no text", "CAST({0} AS TEXT)"),
+}
+"""What SQLite takes in a column and a pack cannot read: the condition, its description, and the value that it can."""
 
 
 def create_missing(data: Database, packs: Iterable[Pack]) -> list[str]:
@@ -81,34 +105,70 @@ def _differences(db: Connection, table: Table, *, sqlite: bool) -> Iterator[str]
     if not present.has_table(table.name):
         yield f"table {table.name} is missing; run `opsconsole migrate --data`"
         return
-    columns = {column["name"]: column["type"] for column in present.get_columns(table.name)}
+    columns = {column["name"]: column for column in present.get_columns(table.name)}
     for column in table.columns:
         if column.name not in columns:
             yield f"column {table.name}.{column.name} is missing; add it, opsconsole does not alter tables"
         elif not sqlite:
             yield from _type_difference(db, column, columns[column.name])
-        elif isinstance(column.type, UtcTime):
-            other_form = column.is_not(None) & literal_column(f'"{column.name}" NOT LIKE {_TIME_FORM}')
-            if db.execute(select(1).select_from(table).where(other_form).limit(1)).scalar():
-                yield (
-                    f"{table.name}.{column.name} has times that are not written as 2026-01-18 18:45:00.000000; "
-                    "rewrite them"
-                )
+    if sqlite:
+        yield from _value_differences(db, table, columns)
     indexes = {index["name"] for index in present.get_indexes(table.name)}
     for index in table.indexes:
         if index.name not in indexes:
             yield f"index {index.name} is missing and queries may be slow; run `opsconsole migrate --data`"
 
 
-def _type_difference(db: Connection, column: Column[Any], present: TypeEngine[Any]) -> Iterator[str]:
+def _value_differences(db: Connection, table: Table, present: Mapping[str, ReflectedColumn]) -> Iterator[str]:
+    """The columns with values in another form than the pack's, found by reading the table once: SQLite."""
+    quoted = db.dialect.identifier_preparer.quote
+    forms = {}
+    for column in (column for column in table.columns if column.name in present):
+        kind, declared = _kind(column.type), present[column.name]["type"]
+        if kind == "text" and _kind(declared) in ("integer", "number", "decimal"):
+            yield (
+                f"column {table.name}.{column.name} is {declared.compile(db.dialect)}, but jobs need TEXT, and SQLite "
+                "cannot change it; create the table again with TEXT, and copy its rows"
+            )
+        else:
+            forms[quoted(column.name)] = _OTHER_FORMS.get(kind)
+    tests = {name: form[0].format(name) for name, form in forms.items() if form is not None}
+    if not tests:
+        return
+    every = ", ".join(f"coalesce(max({name} IS NOT NULL AND {test}), 0)" for name, test in tests.items())
+    found = db.exec_driver_sql(f"SELECT {every} FROM {quoted(table.name)}").one()  # noqa: S608 - names of the pack
+    for (name, test), has_others in zip(tests.items(), found, strict=True):
+        form = forms[name]
+        if has_others and form is not None:
+            _, what, value = form
+            where = f"{name} IS NOT NULL AND {test} AND {value.format(name)} IS NOT NULL"
+            mend = f"UPDATE {quoted(table.name)} SET {name} = {value.format(name)} WHERE {where}"  # noqa: S608
+            yield f"column {table.name}.{name.strip(chr(34))} has {what}; run: {mend}"
+
+
+def _type_difference(db: Connection, column: Column[Any], present: ReflectedColumn) -> Iterator[str]:
     """A column whose type in the database cannot be read or compared as the pack does. SQLite has no such types."""
-    needed, found = _kind(column.type), _kind(present)
+    needed, found = _kind(column.type), _kind(present["type"])
     if found in _ACCEPTED.get(needed, (needed,)):
         return
-    name, wanted = f"{column.table.name}.{column.name}", column.type.compile(db.dialect).partition(" COLLATE")[0]
-    value = f"{column.name} <> 0" if (needed, found) == ("boolean", "integer") else f"{column.name}::{wanted}"
-    mend = f"ALTER TABLE {column.table.name} ALTER COLUMN {column.name} TYPE {wanted} USING {value}"
-    yield f"column {name} is {present.compile(db.dialect)}, but jobs need {wanted}; run: {mend}"
+    table, name = (db.dialect.identifier_preparer.quote(each) for each in (column.table.name, column.name))
+    wanted = column.type.compile(db.dialect).partition(" COLLATE")[0]
+    value = f"{name}::{wanted}"
+    if (needed, found) == ("boolean", "integer"):
+        value = f"{name} <> 0"
+    elif (needed, found) == ("json", "array"):
+        wanted, value = "JSONB", f"to_jsonb({name})"
+    steps = [f"ALTER COLUMN {name} TYPE {wanted} USING {value}"]
+    default = present.get("default")
+    if present.get("identity"):
+        steps.insert(0, f"ALTER COLUMN {name} DROP IDENTITY")
+    elif default is not None:
+        # A default is not converted with its column.
+        converted = value.replace(name, f"({default})", 1)
+        steps = [f"ALTER COLUMN {name} DROP DEFAULT", *steps, f"ALTER COLUMN {name} SET DEFAULT {converted}"]
+    has_type = present["type"].compile(db.dialect)
+    mend = f"ALTER TABLE {table} {', '.join(steps)}"
+    yield f"column {column.table.name}.{column.name} is {has_type}, but jobs need {wanted}; run: {mend}"
 
 
 def _kind(type_: TypeEngine[Any]) -> str:

@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.core import postgres
 from opsconsole.core.database import Database, ErrorKind, Json, UtcTime, error_kind, key_type, reason
-from opsconsole.core.postgres import escaped
+from opsconsole.core.postgres import escaped, search_path_of
+from opsconsole.core.urls import database_url
 from opsconsole.store import Store
 from tests.services import PrivatePostgres
 from tests.waiting import eventually
@@ -376,3 +377,48 @@ def test_a_lock_of_a_process_that_vanished_is_released(url: str, opening: Openin
 
     assert counted == [1]
     assert error_kind(ended.value) is ErrorKind.TRANSIENT
+
+
+@pytest.mark.parametrize(
+    ("options", "search_path", "others"),
+    [
+        ("", "", ""),
+        ("-csearch_path=app", '"app"', ""),
+        ("-c search_path=App,public", '"app", "public"', ""),
+        ('--search_path="Two",$user -c work_mem=8MB', '"Two", "$user"', "-c work_mem=8MB"),
+        ("-c work_mem=8MB -csearch_path=app,\\ public", '"app", "public"', "-c work_mem=8MB"),
+        ("-csearch_path=a;drop", "", "-csearch_path=a;drop"),
+        ("-csearch_path=", "", "-csearch_path="),
+        ("-c my.search_path=app", "", "-c my.search_path=app"),
+    ],
+)
+def test_the_search_path_of_a_url(options: str, search_path: str, others: str) -> None:
+    assert search_path_of(options) == (search_path, others)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "schema=App",
+        "options=-csearch_path%3D%22App%22,public",
+        "options=-c%20work_mem%3D8MB%20--search_path%3D%22App%22",
+    ],
+)
+@pytest.mark.parametrize("kind", [Database, Store])
+def test_the_schema_of_a_url_is_used_in_every_transaction(
+    url: str, opening: Opening, option: str, kind: type[Database]
+) -> None:
+    owner = opening(url)
+    with owner.writing() as db:
+        db.exec_driver_sql('CREATE SCHEMA "App"')
+        db.exec_driver_sql('CREATE TABLE "App".things AS SELECT 7 AS n')
+    database = opening(database_url(f"{url}?{option}"), kind)
+
+    for _ in range(3):
+        with database.reading() as db:
+            assert db.exec_driver_sql("SELECT n FROM things").scalar() == 7
+        with database.writing() as db:
+            db.exec_driver_sql("UPDATE things SET n = 7")
+            db.exec_driver_sql("RESET search_path")
+    with owner.reading() as db:
+        assert db.exec_driver_sql("SELECT to_regclass('things')").scalar() is None

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from opsconsole.authoring.run import RunState
 from opsconsole.core.database import Database
+from opsconsole.core.urls import database_url
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.rules.backfill_status import BackfillState
 from tests.conftest import Installing
@@ -115,3 +116,27 @@ def test_runs_and_backfills_survive_a_pgbouncer_that_is_killed(
     assert backfill.state is BackfillState.DONE
     assert token >= 2
     assert set(counting.marks(place.data)) == {(day, item) for day in (*days, DAY) for _, item in expected}
+
+
+@pytest.mark.soak
+def test_a_schema_in_the_url_holds_in_transactions_that_share_sessions(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    plain = Database(url)
+    with plain.writing() as db:
+        for schema in ("one", "two"):
+            db.execute(text(f"CREATE SCHEMA {schema}"))
+            db.execute(text(f"CREATE TABLE {schema}.things AS SELECT '{schema}' AS name"))
+    places = {name: Database(database_url(f"{url}?schema={name}&pgbouncer=true")) for name in ("one", "two")}
+    found = set()
+    for _ in range(20):
+        for name, database in places.items():
+            with database.reading() as db:
+                found.add((name, db.execute(text("SELECT name FROM things")).scalar()))
+            with database.writing() as db:
+                found.add((name, db.execute(text("UPDATE things SET name = name RETURNING name")).scalar()))
+        with plain.reading() as db:
+            found.add(("plain", db.execute(text("SELECT to_regclass('things')")).scalar()))
+    for database in (plain, *places.values()):
+        database.close()
+
+    assert found == {("one", "one"), ("two", "two"), ("plain", None)}

@@ -83,7 +83,7 @@ def test_every_job_gives_the_same_rows_on_jsonb_and_times_without_a_zone(
     usual = installed(installing, database_url, redis_url)
     expected, expected_rows = run_all(usual), rows(usual.data)
     other = installed(installing, other_url, redis_url)
-    assert change_types(other.data, {Json: "jsonb", UtcTime: "timestamp"}) > 40
+    assert change_types(other.data, {Json: "jsonb", UtcTime: "timestamp(3)"}) > 40
 
     assert data_tables.differences(other.data, other.catalog.packs) == []
     assert run_all(other) == expected
@@ -99,6 +99,9 @@ def test_every_job_gives_the_same_rows_on_jsonb_and_times_without_a_zone(
         ("transactions.amount_minor", "numeric(65,30)", "amount_minor", "BIGINT USING amount_minor::BIGINT"),
         ("attempts.timing", "numeric", "timing::numeric", "FLOAT USING timing::FLOAT"),
         ("users.created_at", "text", "created_at::text", "TIMESTAMP WITH TIME ZONE USING created_at::"),
+        ("questions.categories", "text[]", "'{easy}'::text[]", "JSONB USING to_jsonb(categories)"),
+        ("questions.difficulty", "text", "difficulty::text", "INTEGER USING difficulty::INTEGER"),
+        ("user_performance.date", "timestamp(3)", "date::timestamp", "DATE USING date::DATE"),
     ],
 )
 def test_a_type_that_cannot_work_is_named_with_the_statement_that_mends_it(
@@ -122,3 +125,52 @@ def test_a_type_that_cannot_work_is_named_with_the_statement_that_mends_it(
     assert wanted in statement
     assert data_tables.differences(data, packs) == []
     data.close()
+
+
+THEIRS = (
+    "CREATE TYPE attempt_status AS ENUM ('correct', 'incorrect', 'unsolved')",
+    "ALTER TABLE attempts ALTER status TYPE attempt_status USING status::attempt_status",
+    "ALTER TABLE attempts ALTER status SET DEFAULT 'unsolved'",
+    "ALTER TABLE attempts ALTER hints_used TYPE integer USING hints_used::int",
+    "ALTER TABLE attempts ALTER hints_used SET DEFAULT 0",
+    "ALTER TABLE attempts ALTER timing TYPE numeric",
+    "ALTER TABLE attempts ALTER timing SET DEFAULT 1.5",
+    "ALTER TABLE users ALTER active TYPE integer USING active::int",
+    "ALTER TABLE users ALTER created_at TYPE timestamp(3)",
+    "ALTER TABLE users ALTER created_at SET DEFAULT CURRENT_TIMESTAMP",
+    (
+        "ALTER TABLE questions ALTER categories TYPE text[] USING CASE WHEN categories IS NULL THEN NULL "
+        "ELSE string_to_array(btrim(replace(categories, '\"', ''), '[]'), ',') END"
+    ),
+    "ALTER TABLE questions ALTER categories SET DEFAULT '{}'",
+)
+"""Types and defaults that other programs give the same columns."""
+
+
+def test_every_job_works_after_the_statements_of_check_were_run(
+    installing: Installing, database_url: str, redis_url: str, other_url: str
+) -> None:
+    usual = installed(installing, database_url, redis_url)
+    expected = run_all(usual)
+    other = installed(installing, other_url, redis_url)
+    with other.data.writing() as db:
+        for statement in THEIRS:
+            db.execute(text(statement))
+
+    found = data_tables.differences(other.data, other.catalog.packs)
+    with other.data.writing() as db:
+        for difference in found:
+            db.execute(text(difference.partition("run: ")[2].replace(":", "\\:")))
+
+    assert {line.split()[1] for line in found} == {
+        "attempts.status",
+        "attempts.hints_used",
+        "attempts.timing",
+        "users.active",
+        "questions.categories",
+    }
+    assert data_tables.differences(other.data, other.catalog.packs) == []
+    assert run_all(other) == expected
+    with other.data.reading() as db:
+        default = "SELECT column_default FROM information_schema.columns WHERE table_name = 'attempts' AND "
+        assert "unsolved" in str(db.execute(text(f"{default} column_name = 'status'")).scalar())

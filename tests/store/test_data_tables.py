@@ -81,4 +81,4 @@ def test_times_in_another_format_are_reported(data: Database, written: str) -> N
 
     (found,) = differences(data, [pack])
 
-    assert found.startswith("users.created_at has times that are not written as 2026-01-18 18:45:00.000000")
+    assert found.startswith("column users.created_at has times that are not written as 2026-01-18 18:45:00.000000")
