@@ -13,7 +13,7 @@ from tests import templates
 from tests.conftest import Installing
 from tests.jobs.test_foreign_schemas import installed, rows, run_all
 
-FORMS = {
+FORMS: dict[str, dict[type, str]] = {
     "text": {UtcTime: "strftime('%Y-%m-%dT%H:%M:%fZ', {0})", Date: "strftime('%Y-%m-%dT%H:%M:%fZ', {0})"},
     "milliseconds": {
         UtcTime: "CAST(round((julianday({0}) - 2440587.5) * 86400000) AS INTEGER)",
