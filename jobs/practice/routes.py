@@ -7,8 +7,10 @@ from typing import Any
 
 from jobs.practice.sessions import NotFound, find_session, new_session
 from opsconsole import Unavailable
+from opsconsole.cache import CacheDay
 from opsconsole.extensions import ClearCache, ExtensionContext, Reply, Request, Route
 
+MAX_DAYS = 90
 SURVEY_SECONDS = 1.0
 """The time to scan keys for a response; when it is not enough, the figures are extrapolated."""
 
@@ -51,10 +53,15 @@ def redis_health(ctx: ExtensionContext, request: Request) -> Reply:
 
 
 def cache_stats(ctx: ExtensionContext, request: Request) -> Reply:
-    """Server statistics, and keys, memory, TTLs and hit rate of each family. Raises Unavailable."""
+    """Server statistics, and keys, memory, TTLs and hit rate of each family; with `days` in the query, also the figures
+    of that many days. Raises Unavailable.
+    """
+    days = request.query.get("days")
+    if days is not None and not (days.isascii() and days.isdigit() and 1 <= int(days[:9]) <= MAX_DAYS):
+        return Reply.error(400, "bad_field", f"days must be a number from 1 to {MAX_DAYS}", field="days")
     stats, recent = ctx.cache.statistics()
     survey = ctx.cache.survey(ctx.families, seconds=SURVEY_SECONDS)
-    reads = ctx.cache.reader.reads()
+    reads = ctx.cache.reads()
     families = []
     for family in ctx.families:
         sample, read = survey.families[family.name], reads.get(family.name)
@@ -93,7 +100,24 @@ def cache_stats(ctx: ExtensionContext, request: Request) -> Reply:
         "expired": stats.expired,
     }
     scan = {"keys": survey.scanned, "of": survey.of, "complete": survey.done, "others": survey.others}
-    return Reply({"success": True, "stats": {"connected": True, **server, "families": families, "scan": scan}})
+    document = {"connected": True, **server, "families": families, "scan": scan}
+    if days is not None:
+        document["days"] = [_day(each) for each in ctx.cache_days(int(days))]
+    return Reply({"success": True, "stats": document})
+
+
+def _day(figures: CacheDay) -> dict[str, Any]:
+    """A family's figures on a day."""
+    return {
+        "day": figures.day.isoformat(),
+        "family": figures.family,
+        "hits": figures.hits,
+        "misses": figures.misses,
+        "failures": figures.failed,
+        "hitRate": figures.hit_rate,
+        "keys": figures.keys,
+        "memory": figures.bytes,
+    }
 
 
 def _memory_usage(size: int | None) -> str | None:

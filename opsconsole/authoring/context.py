@@ -27,6 +27,8 @@ from opsconsole.core.text import safe
 if TYPE_CHECKING:
     from opsconsole.cache.client import Cache
     from opsconsole.cache.families import Family  # redis takes half a second to import, and schedules do without
+    from opsconsole.cache.reads import Reads
+    from opsconsole.cache.statistics import CacheDay
 
 LOG_LINES = 20
 """Lines that a try may log besides one for each of its items."""
@@ -105,6 +107,10 @@ class Resources:
         from opsconsole.cache.client import Cache
 
         return Cache(self._redis_url, self.families)
+
+    def reads(self) -> Mapping[str, Reads]:
+        """Outcomes of the reads of the cache in this process, by family."""
+        return self.cache.reads() if "cache" in self.__dict__ else {}
 
     def memory(self, run: int) -> dict[str, Any]:
         """The memory of a run in this process; a new run replaces it."""
@@ -254,7 +260,8 @@ class ExtensionContext:
     """What routes and panels of a pack receive: its settings, the data database and the cache.
 
     `leader_notes` are the `notes` of the pack in the process that leads, whose environment may be another one; None
-    while no process leads.
+    while no process leads. `cache_days(n)` are the figures of the cache on the last n days, newest first; it raises
+    Unavailable.
     """
 
     def __init__(
@@ -264,8 +271,10 @@ class ExtensionContext:
         families: tuple[Family, ...],
         *,
         leader_notes: tuple[str, ...] | None = None,
+        cache_days: Callable[[int], Sequence[CacheDay]] = lambda _days: (),
     ) -> None:
         self.options = options
+        self.cache_days = cache_days
         self.leader_notes = leader_notes
         self.families = families
         self._tools = tools

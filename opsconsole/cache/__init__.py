@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opsconsole.cache.families import BadKey, CacheRequest, Family
     from opsconsole.cache.rankings import swap_ranking
+    from opsconsole.cache.statistics import CacheDay
 
 _HOME_OF = {
     "BadKey": "opsconsole.cache.families",
+    "CacheDay": "opsconsole.cache.statistics",
     "CacheRequest": "opsconsole.cache.families",
     "Family": "opsconsole.cache.families",
     "swap_ranking": "opsconsole.cache.rankings",
 }
 
-__all__ = ["BadKey", "CacheRequest", "Family", "swap_ranking"]
+__all__ = ["BadKey", "CacheDay", "CacheRequest", "Family", "swap_ranking"]
 
 
 def __getattr__(name: str) -> Any:

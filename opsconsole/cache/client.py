@@ -18,6 +18,7 @@ from opsconsole.cache.families import BadKey, Family
 from opsconsole.cache.faults import Effect, fault, unavailable
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.read_through import ReadThroughCache
+from opsconsole.cache.reads import ReadCounts, Reads
 from opsconsole.cache.statistics import RecentHitRate, RedisStats, UsageSurvey, sample, survey
 
 
@@ -27,13 +28,18 @@ class Cache:
     def __init__(self, url: str, families: Iterable[Family] = ()) -> None:
         self._url = url
         self._limits = {family.name: family.compress_over for family in families}
+        self._counts = ReadCounts()
         self.client = connect(url)
         self._recent_hit_rate = RecentHitRate()
 
     @cached_property
     def reader(self) -> ReadThroughCache:
         """Reads through the cache within a small time budget, for requests that cannot wait for Redis."""
-        return ReadThroughCache(self._url, self._limits)
+        return ReadThroughCache(self._url, self._limits, self._counts)
+
+    def reads(self) -> dict[str, Reads]:
+        """Outcomes of `read` and of the reader in this process, by family."""
+        return self._counts.totals()
 
     def replace(
         self,
@@ -112,6 +118,7 @@ class Cache:
                     pipeline.mget(chunk)
                 stored = [decompress(value) for result in pipeline.execute() for value in result]
                 values.update(zip(keys, stored, strict=True))
+            self._counts.add((family.name, "misses" if values[owner] is None else "hits") for owner in keys)
         return values
 
     def forget(self, families: Iterable[Family], source: str, **parts: Iterable[str]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from opsconsole.cache.compression import compress, decompress
 from opsconsole.cache.connection import connect
 from opsconsole.cache.families import BadKey, CacheRequest, Family
 from opsconsole.cache.faults import ERRORS
+from opsconsole.cache.reads import ReadCounts, Reads
 from opsconsole.core.breaker import CircuitBreaker, Recovery
 
 BUDGET_SECONDS = 0.05
@@ -24,24 +24,6 @@ NEGATIVE_SECONDS = 60
 """The longest TTL of None: what is missing now may be added at any time, by programs that do not invalidate it."""
 PROBE_SECONDS = 2.0
 """While the circuit breaker is open, one reader probes Redis in each such interval."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reads:
-    """Outcomes of a family's reads in this process. `misses` includes `garbage`: values that could not be decoded.
-    `failed` counts reads without a response from Redis. Readers that waited for another one are not counted.
-    """
-
-    hits: int = 0
-    misses: int = 0
-    garbage: int = 0
-    failed: int = 0
-
-    @property
-    def hit_rate(self) -> float | None:
-        """Share of hits among the reads that Redis responded to; None before the first."""
-        responses = self.hits + self.misses
-        return self.hits / responses if responses else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +56,19 @@ class _InFlight:
 class ReadThroughCache:
     """Gets values from Redis, or computes and stores them. Thread-safe; never raises errors of Redis.
 
-    `limits` are the bytes over which values are compressed, by family; a family's own without it.
+    `limits` are the bytes over which values are compressed, by family; a family's own without it. Reads are added to
+    `counts`.
     """
 
-    def __init__(self, url: str, limits: Mapping[str, int | None] | None = None) -> None:
+    def __init__(
+        self, url: str, limits: Mapping[str, int | None] | None = None, counts: ReadCounts | None = None
+    ) -> None:
         self._limits = limits or {}
+        self._counts = counts or ReadCounts()
         self._client = connect(url, timeout_seconds=BUDGET_SECONDS)
         self._breaker = CircuitBreaker(Recovery(every=PROBE_SECONDS))
         self._lock = threading.Lock()
         self._in_flight: dict[str, _InFlight] = {}
-        self._outcomes: Counter[tuple[str, str]] = Counter()
 
     def get(self, family: Family, shape: Any, compute: Callable[[], Any], **parts: str) -> Any:
         """One value; see `get_all`."""
@@ -122,18 +107,7 @@ class ReadThroughCache:
 
     def reads(self) -> dict[str, Reads]:
         """Outcomes of the reads since this process started, by family."""
-        with self._lock:
-            outcomes = dict(self._outcomes)
-        families = {family for family, _ in outcomes}
-        return {
-            family: Reads(
-                hits=outcomes.get((family, "hits"), 0),
-                misses=outcomes.get((family, "misses"), 0) + outcomes.get((family, "garbage"), 0),
-                garbage=outcomes.get((family, "garbage"), 0),
-                failed=outcomes.get((family, "failed"), 0),
-            )
-            for family in families
-        }
+        return self._counts.totals()
 
     def close(self) -> None:
         """Closes the pooled connections."""
@@ -167,8 +141,7 @@ class ReadThroughCache:
             if outcome != "hits":
                 missing.append(pending)
             outcomes.append((request.family.name, outcome))
-        with self._lock:
-            self._outcomes.update(outcomes)
+        self._counts.add(outcomes)
         return missing
 
     def _fetch(self, keys: list[str]) -> dict[str, bytes | None] | None:

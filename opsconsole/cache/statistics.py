@@ -8,12 +8,14 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import redis
 
 from opsconsole.cache.connection import if_permitted, key_count, scan, translating_connection_errors
 from opsconsole.cache.families import Families, Family
+from opsconsole.cache.reads import Reads
 from opsconsole.core.text import safe
 
 SAMPLES = 100
@@ -134,6 +136,26 @@ class FamilyUsage:
     memory: int | None = None
     ttl: tuple[int, int, int] | None = None
     without_ttl: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheDay:
+    """A family's reads on a UTC day, in the processes that count them, and the newest sample of its keys and their
+    bytes on that day; None without one, or where the size cannot be read.
+    """
+
+    day: date
+    family: str
+    hits: int
+    misses: int
+    failed: int
+    keys: int | None
+    bytes: int | None
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of hits among the reads that Redis responded to; None without any."""
+        return Reads(self.hits, self.misses).hit_rate
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Work(StrEnum):
     PRESENCE = "presence"
     HTTP = "http_server"
     REDIS_KEEPER = "embedded_redis"
+    CACHE_READS = "cache_reads"
     ENGINE = "engine"
     # in the leader
     LEASE = "lease"
@@ -37,6 +38,7 @@ class Work(StrEnum):
     WORKERS = "workers"
     BACKGROUND_COMMANDS = "background_commands"
     STALENESS_CHECKS = "staleness_checks"
+    CACHE_SIZES = "cache_sizes"
     EVENT_RELAY = "event_relay"
 
 

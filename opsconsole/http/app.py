@@ -19,6 +19,7 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import SHORT_SECONDS, ExtensionContext, Resources
 from opsconsole.authoring.extensions import ClearCache, Reply, Request, Route, StartRun
 from opsconsole.authoring.pack import Pack
+from opsconsole.cache.reads import Reads
 from opsconsole.core.database import reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError
 from opsconsole.core.text import safe
@@ -71,6 +72,10 @@ class App:
         self._resources, self._router = self._build(catalog)
         previous.close()
 
+    def cache_reads(self) -> Mapping[str, Reads]:
+        """Outcomes of the reads of the cache by the packs' routes, by family."""
+        return self._resources.reads()
+
     def close(self) -> None:
         """Closes the connections to the data database and Redis."""
         self._resources.close()
@@ -89,7 +94,8 @@ class App:
         }
         problems: list[str] = []
         for pack in catalog.packs:
-            context = ExtensionContext(resources, catalog.options(pack), catalog.families)
+            history = self._service.queries.cache_days
+            context = ExtensionContext(resources, catalog.options(pack), catalog.families, cache_days=history)
             for route in pack.routes:
                 problems += _route_problems(pack, route, paths)
                 paths.setdefault(route.path, {})[route.method] = functools.partial(self._pack_route, route, context)

@@ -14,6 +14,7 @@ from opsconsole.http.app import App
 from opsconsole.http.connection import GRACE_SECONDS, Connection
 from opsconsole.http.listener import BACKLOG, Listener
 from opsconsole.http.request_guard import RequestGuard
+from opsconsole.service.cache_reads import CacheReadsRecorder
 from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ class Server:
         self._socket = listener.socket
         self._uvicorn = uvicorn.Server(self._config)
         self._loop = Loop(Work.HTTP, self._serve, seconds=0.0, now=service.now, stalled_seconds=None)
-        service.supervisor.watch(self._loop)
+        self._recorder = CacheReadsRecorder(service.store, self._app.cache_reads, now=service.now)
+        service.supervisor.watch(self._loop, self._recorder.loop)
         self._loop.start()
         log.info("http: listening on %s", listener.address)
         if secret is None:
@@ -66,6 +68,7 @@ class Server:
         self._loop.request_stop()
         self._uvicorn.should_exit = True
         self._loop.stop(timeout=None)
+        self._recorder.stop()
         self._app.close()
 
     def _serve(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -24,7 +25,7 @@ from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop, Supervisor, describe, log_failure
 from opsconsole.leader.command_handlers import refuse_failed
 from opsconsole.rules.actions import BACKGROUND_VERBS, Verb, check_actor
-from opsconsole.store import Store, commands, events, set_aside, windows
+from opsconsole.store import Store, cache_days, commands, events, set_aside, windows
 from opsconsole.store.commands import Command
 from opsconsole.store.set_aside import Kind, SetAside
 from opsconsole.worker.counting import Counter, request
@@ -33,6 +34,9 @@ POLL_SECONDS = 0.5
 CHECK_SECONDS = 5.0
 CHECK_AGAIN = minutes(10)
 """The shortest time between two checks of a window."""
+SIZES_SECONDS, FIRST_SIZES_SECONDS = 600.0, 60.0
+"""The time between two samples of the cache, and before the first one."""
+SURVEY_SECONDS = 1.0
 PROGRESS_SECONDS = 0.25
 MAX_SET_ASIDE = 10_000
 """How many events that were set aside a replay forgets."""
@@ -70,6 +74,8 @@ class BackgroundTasks:
         self._may_start_work = may_start_work
         self._checks = supervisor.repeated(Work.STALENESS_CHECKS)
         self._checked = time.monotonic()
+        self._sizes = supervisor.repeated(Work.CACHE_SIZES)
+        self._sized = time.monotonic() - SIZES_SECONDS + FIRST_SIZES_SECONDS
         self._loop = Loop(Work.BACKGROUND_COMMANDS, self._step, seconds=POLL_SECONDS, now=now)
         supervisor.watch(self._loop)
 
@@ -95,6 +101,18 @@ class BackgroundTasks:
         if due and self._only_command is None and self._may_start_work() and not self._loop.is_stopping:
             self._checked = time.monotonic()
             self._checks.attempt(self._check_a_window)
+            if time.monotonic() - self._sized > SIZES_SECONDS:
+                self._sized = time.monotonic()
+                self._sizes.attempt(self._record_cache_sizes)
+
+    def _record_cache_sizes(self) -> None:
+        """Samples what Redis holds of each family, for the figures of the day. An unreachable Redis is reported by
+        others.
+        """
+        with suppress(Unavailable):
+            survey = self._tools.cache.survey(self._tools.families, seconds=SURVEY_SECONDS)
+            with self._store.fenced(self._token) as db:
+                cache_days.record_sizes(db, self._now().date(), survey.families)
 
     def _check_a_window(self) -> None:
         """Counts the stale items of the window with the oldest check. One that cannot be counted is set aside, so that

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -16,7 +17,7 @@ from opsconsole.cache import clearing
 from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.cache.filters import ClearFilter
-from opsconsole.cache.statistics import RedisStats, UsageSurvey, sample
+from opsconsole.cache.statistics import CacheDay, RedisStats, UsageSurvey, sample
 from opsconsole.core.errors import Unavailable
 from opsconsole.rules import actions
 from opsconsole.rules.audit import AuditEntry, Seal, Verification
@@ -25,7 +26,7 @@ from opsconsole.service import occurrences, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.panels import PanelReader
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
-from opsconsole.store import audit, failing, logs, pauses, runs, set_aside
+from opsconsole.store import audit, cache_days, failing, logs, pauses, runs, set_aside
 from opsconsole.store.failing import FailingItems
 from opsconsole.store.logs import LogLine
 from opsconsole.store.set_aside import Kind, SetAside
@@ -147,6 +148,11 @@ class Queries:
         """What Redis holds of each family, as far as it can be counted in `seconds`. Raises Unavailable."""
         return self._backend.resources.cache.survey(self._backend.catalog.families, seconds=seconds)
 
+    def cache_days(self, days: int) -> list[CacheDay]:
+        """The figures of each family on today and the `days` - 1 days before, in UTC, newest first."""
+        with self._backend.reading() as db:
+            return cache_days.since(db, self._backend.now().date() - timedelta(days=days - 1))
+
     def failed_events(self, *, limit: int) -> list[SetAside]:
         """The events that could not be published, newest first."""
         with self._backend.reading() as db:
@@ -176,6 +182,7 @@ class Queries:
             self._backend.resources,
             self._backend.catalog.options(pack),
             self._backend.catalog.families,
+            cache_days=self.cache_days,
             leader_notes=None if notes is None else tuple(note for name, note in notes if name == pack.name),
         )
 

@@ -266,6 +266,19 @@ set_aside = Table(
     Column("reason", Text, nullable=False),
 )
 
+# The reads of a family on a UTC day, and the newest sample of what the server held of it on that day.
+cache_days = Table(
+    "ops_cache_days",
+    metadata,
+    Column("day", String, primary_key=True),
+    Column("family", String, primary_key=True),
+    Column("hits", BigInteger, nullable=False, server_default=text("0")),
+    Column("misses", BigInteger, nullable=False, server_default=text("0")),
+    Column("failed", BigInteger, nullable=False, server_default=text("0")),
+    Column("keys", BigInteger, nullable=True),
+    Column("bytes", BigInteger, nullable=True),
+)
+
 backfills = Table(
     "ops_backfills",
     metadata,

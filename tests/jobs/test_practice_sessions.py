@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -82,11 +82,19 @@ def keys(server: redis.Redis) -> set[str]:
     return {key.decode() for key in server.scan_iter()}
 
 
-def ask(serving: ExtensionContext, method: str, path: str, body: Any = None, **parts: str) -> Reply:
+def ask(
+    serving: ExtensionContext,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    query: Mapping[str, str] | None = None,
+    **parts: str,
+) -> Reply:
     """Calls the handler of a route."""
     (route,) = [route for route in pack.routes if (route.method, route.path) == (method, path)]
     assert callable(route.handler)
-    reply = route.handler(serving, Request(path=parts, body=body))
+    reply = route.handler(serving, Request(path=parts, query=query or {}, body=body))
     return replace(reply, body=msgspec.json.decode(msgspec.json.encode(reply.body)))
 
 
@@ -494,6 +502,11 @@ def test_cache_statistics_include_each_family(
 
     stats = ask(serving, "GET", "/api/cache/stats").body["stats"]
 
+    assert "days" not in stats
+    for wrong in ("0", "91", "-1", "many", "1.5", "²", "9" * 5000):
+        refused = ask(serving, "GET", "/api/cache/stats", query={"days": wrong})
+        assert (refused.status, refused.body["error"]["field"]) == (400, "days")
+    assert ask(serving, "GET", "/api/cache/stats", query={"days": "7"}).body["stats"]["days"] == []
     (weak,) = [family for family in stats["families"] if family["family"] == "practice.weak_concepts"]
     assert (weak["keys"], weak["ttlSeconds"], weak["hitRate"]) == (1, 3600, 0.5)
     assert weak["memory"] > 0
