@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# Python puts the working folder first: a redis.py there must not replace the library.
-if __name__ == "__main__" and Path(sys.path[0] or ".").resolve() != Path(__file__).resolve().parent.parent:
+ROOT = Path(__file__).resolve().parent.parent
+
+# Python puts the working folder first, but for -P: a redis.py there must not replace the library.
+if __name__ == "__main__" and not sys.flags.safe_path and Path(sys.path[0] or ".").resolve() != ROOT:
     del sys.path[0]
 
 from opsconsole.core.signals import install_handlers
