@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-
 # Python puts the working folder first, but for -P: a redis.py there must not replace the library.
-if __name__ == "__main__" and not sys.flags.safe_path and Path(sys.path[0] or ".").resolve() != ROOT:
+if (
+    __name__ == "__main__"
+    and not sys.flags.safe_path
+    and Path(sys.path[0] or ".").resolve() != Path(__file__).resolve().parents[1]
+):
     del sys.path[0]
 
 from opsconsole.core.signals import install_handlers
