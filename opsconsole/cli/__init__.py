@@ -42,6 +42,7 @@ SUMMARIES = {
     "run": "Run a job once.",
     "runs": "List the newest runs.",
     "show": "Show one run: counts, causes of failures, log.",
+    "tables": "Show the sizes of tables and unused indexes.",
     "why": "Explain why a job ran or did not run at a time.",
 }
 

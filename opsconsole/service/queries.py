@@ -8,6 +8,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.occurrence import OccurrenceFilter
@@ -18,6 +19,7 @@ from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.statistics import CacheDay, RedisStats, UsageSurvey, sample
+from opsconsole.core.database import reason
 from opsconsole.core.errors import Unavailable
 from opsconsole.rules import actions
 from opsconsole.rules.audit import AuditEntry, Seal, Verification
@@ -26,10 +28,11 @@ from opsconsole.service import occurrences, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.panels import PanelReader
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
-from opsconsole.store import audit, cache_days, failing, logs, pauses, runs, set_aside
+from opsconsole.store import audit, cache_days, data_tables, failing, logs, pauses, runs, schema, set_aside
 from opsconsole.store.failing import FailingItems
 from opsconsole.store.logs import LogLine
 from opsconsole.store.set_aside import Kind, SetAside
+from opsconsole.store.table_sizes import TableSize, table_sizes
 from opsconsole.worker import counting
 
 LOG_PAGE = 1000
@@ -157,6 +160,21 @@ class Queries:
         """The events that could not be published, newest first."""
         with self._backend.reading() as db:
             return set_aside.newest(db, Kind.EVENT, limit=limit)
+
+    def table_sizes(self) -> dict[str, list[TableSize]]:
+        """The tables of the store and of the packs, by database. Raises Unavailable."""
+        backend = self._backend
+        of_data = [table.name for table in data_tables.tables(backend.catalog.packs)]
+        sizes: dict[str, list[TableSize]] = {}
+        for name, database, names in (
+            ("store", backend.store, list(schema.metadata.tables)),
+            ("data", backend.resources.data, of_data),
+        ):
+            try:
+                sizes[name] = table_sizes(database, names)
+            except SQLAlchemyError as error:
+                raise Unavailable(name, reason(error)) from error
+        return sizes
 
     # --- packs and audit ----------------------------------------------------------------------------------------
 
