@@ -81,7 +81,8 @@ class Bench:
                 db.execute(delete(lease))
             if row is not None:
                 me = row.holder or IDENTITIES[0]
-                values: dict[str, object] = {**asdict(row), **asdict(me), "owner": row.holder and me.owner}
+                owner = row.holder and me.owner
+                values: dict[str, object] = {**asdict(row), **asdict(me), "owner": owner, "problems": None}
                 del values["holder"]
                 db.execute(update(lease).values(values) if self._written else insert(lease).values(id=1, **values))
         self._written = row

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from jobs.exams.tables import exam_calls, exam_chunks
 from opsconsole.core.clock import now
+from opsconsole.core.errors import LeaseExpired
 from tests.jobs.exams.claude import ClaudeServer, Fault
 from tests.jobs.exams.fixtures import PARTS, ExamsFixture, faults, is_whole, max_tries_of_a_part
 from tests.jobs.soak import postgresql_in_soak
@@ -156,12 +157,12 @@ def test_interrupted_collecting_continues(
         nonlocal stored
         stored += 1
         if stored > 5:
-            raise KeyboardInterrupt
+            raise LeaseExpired
         store_chunk(*given)
 
     with monkeypatch.context() as cut:
         cut.setattr(drafts, "store_chunk", five)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(LeaseExpired):
             fixture.work_off()
     assert len(fixture.rows(exam_chunks)) + PARTS["diagnostic"] * len(fixture.exams()) == 5
 
