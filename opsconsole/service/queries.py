@@ -24,10 +24,11 @@ from opsconsole.core.errors import Unavailable
 from opsconsole.rules import actions
 from opsconsole.rules.audit import AuditEntry, Seal, Verification
 from opsconsole.rules.pauses import Pause
-from opsconsole.service import occurrences, runs as run_views
+from opsconsole.service import occurrences, runs as run_views, tables_panel
 from opsconsole.service.backend import Backend
 from opsconsole.service.panels import PanelReader
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
+from opsconsole.service.tables_panel import TablesPanel
 from opsconsole.store import audit, cache_days, data_tables, failing, logs, pauses, runs, schema, set_aside
 from opsconsole.store.failing import FailingItems
 from opsconsole.store.logs import LogLine
@@ -47,6 +48,7 @@ class Queries:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._panels = PanelReader()
+        self._tables = TablesPanel(self.table_sizes)
 
     # --- jobs and runs ------------------------------------------------------------------------------------------
 
@@ -179,13 +181,13 @@ class Queries:
     # --- packs and audit ----------------------------------------------------------------------------------------
 
     def panels(self) -> tuple[PanelView, ...]:
-        """The panels of all packs, read from their databases now. A panel that cannot be read shows the cause."""
-        notes = self._leader_notes()
-        return self._panels.read(
-            (pack.name, panel, self._extension_context(pack, notes))
-            for pack in self._backend.catalog.packs
-            for panel in pack.panels
-        )
+        """The panels of all packs, read from their databases now, and one about the tables. A panel that cannot be read
+        shows the cause.
+        """
+        notes, packs = self._leader_notes(), self._backend.catalog.packs
+        panels = [(pack.name, panel, self._extension_context(pack, notes)) for pack in packs for panel in pack.panels]
+        own = ExtensionContext(self._backend.resources, {}, ())
+        return self._panels.read([*panels, (tables_panel.PACK, self._tables.panel, own)])
 
     def _leader_notes(self) -> tuple[tuple[str, str], ...] | None:
         """What the packs lack in the process that leads (pack, sentence); None while that is unknown."""
