@@ -77,7 +77,7 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         # The driver has already decoded json and jsonb.
-        return msgspec.json.decode(value) if isinstance(value, str) else value
+        return msgspec.json.decode(value) if isinstance(value, str | bytes) else value
 
 
 def inserting(db: Connection, table: Table) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from jobs.attempts import pack
 from jobs.attempts.cache_day import cache_day
@@ -29,7 +29,16 @@ from opsconsole.store import logs, runs
 from opsconsole.worker.work import work
 from tests.conftest import Installing
 from tests.installation import Installation
-from tests.jobs.attempts_fixtures import DAY, MIDNIGHT, NEXT_MIDNIGHT, NOON, AttemptsFixture, run_batch, tools_for
+from tests.jobs.attempts_fixtures import (
+    DAY,
+    MIDNIGHT,
+    NEXT_MIDNIGHT,
+    NOON,
+    AttemptsFixture,
+    run_batch,
+    statements,
+    tools_for,
+)
 
 GOLDEN = Path(__file__).parent / "golden" / "day_attempts.json"
 
@@ -397,16 +406,10 @@ def test_a_run_before_the_start_of_its_day_finds_no_attempts(
 
 
 def run_counting_statements(tools: Resources, batch: Batch) -> tuple[BatchResult, int]:
-    """The result of a batch and its number of statements."""
-    executed: list[str] = []
-
-    def see(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        executed.append(statement)
-
-    event.listen(tools.data.engine, "before_cursor_execute", see)
-    result = work(batch, cache_day, tools)
-    event.remove(tools.data.engine, "before_cursor_execute", see)
-    return result, sum(statement.lstrip().upper().startswith("SELECT") for statement in executed)
+    """The result of a batch and its number of queries."""
+    with statements(tools) as executed:
+        result = work(batch, cache_day, tools)
+    return result, sum(statement.lstrip().upper().startswith("SELECT") for statement, _ in executed)
 
 
 def test_the_number_of_statements_does_not_grow_with_the_batch(fixture: AttemptsFixture, tools: Resources) -> None:
