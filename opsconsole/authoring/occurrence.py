@@ -93,7 +93,7 @@ class OccurrenceRecord:
 @dataclass(frozen=True, slots=True)
 class Registration:
     """A job's schedule as the last leader registered it; `cron` is None for a manual job. Scheduled times later than
-    `registered_at` and up to `planned_until` are recorded.
+    `registered_at` and up to `planned_until` are recorded. `unreadable` are the parts that cannot be read.
     """
 
     job: str
@@ -103,6 +103,7 @@ class Registration:
     registered_at: datetime
     planned_until: datetime
     removed_at: datetime | None
+    unreadable: str = ""
 
 
 class OccurrenceFilter(msgspec.Struct, frozen=True):

@@ -94,7 +94,9 @@ class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of a job for one window, as the store has it. Times are aware and in UTC."""
+    """One execution of a job for one window, as the store has it. Times are aware and in UTC. `unreadable` are the
+    parts of its record that cannot be read; they have neutral values.
+    """
 
     id: int
     job: str
@@ -123,6 +125,7 @@ class Run:
     stop: Stop | None = None
     recoveries: int = 0
     occurrence: int | None = None
+    unreadable: str = ""
 
     @property
     def seconds(self) -> float | None:

@@ -14,6 +14,7 @@ from opsconsole.authoring.run import TERMINAL, Run, RunState, Stop, Trigger
 from opsconsole.calendar.windows import Window
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection
+from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.leader.containment import Containment
 from opsconsole.rules import actions, backfill as rules
@@ -31,6 +32,13 @@ _STEP_STATES = {
     RunState.PARTIAL: StepState.PARTIAL,
     RunState.CANCELLED: StepState.CANCELLED,
 }
+
+
+class UnreadableBackfill(OpsconsoleError):
+    """A backfill whose record is damaged."""
+
+    def __init__(self, backfill: Backfill) -> None:
+        super().__init__(f"its record cannot be read: {backfill.unreadable}; plan it again")
 
 
 def survey(db: Connection, catalog: Catalog, job: Job, selected: Sequence[Window], now: datetime) -> list[WindowStatus]:
@@ -191,6 +199,8 @@ def _move(
     at: datetime,
 ) -> None:
     current = backfills.get(db, number)
+    if current.unreadable:
+        raise UnreadableBackfill(current)
     if current.state is not state:
         return  # it was paused, resumed or cancelled since it was read
     for step, result in ended:

@@ -15,14 +15,14 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
 from opsconsole.cache.clearing import ClearProgress, sweep
 from opsconsole.cache.filters import ClearFilter
-from opsconsole.calendar.windows import minutes
+from opsconsole.calendar.windows import Window, minutes
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import reason
 from opsconsole.core.errors import Exit, Fenced, OpsconsoleError, Refused, Unavailable
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import count
 from opsconsole.core.problems import Work
-from opsconsole.core.supervision import Loop, Supervisor, describe, log_failure
+from opsconsole.core.supervision import Loop, Supervisor, describe, is_outage, log_failure
 from opsconsole.leader.command_handlers import refuse_failed
 from opsconsole.rules.actions import BACKGROUND_VERBS, Verb, check_actor
 from opsconsole.store import Store, cache_days, commands, events, set_aside, windows
@@ -124,25 +124,28 @@ class BackgroundTasks:
             due = windows.next_to_check(db, jobs, now - CHECK_AGAIN)
         if due is None:
             return
-        name, window = due
-        subject = f"{name} {window.label}"
-        stale, why = None, ""
+        name, label = due
+        subject = f"{name} {label}"
         try:
-            counting = request(self._catalog.find(name), window, min(window.end, now), stale=True)
-            stale = self._counter.count(counting)
-        except Unavailable:
-            raise
-        except BaseException as error:  # noqa: BLE001 - it is code of the pack
+            window, stale = self._count_stale(name, label, now)
+        except BaseException as error:  # it is code of the pack, or a damaged record
+            if isinstance(error, Unavailable) or is_outage(error):
+                raise
             if self._loop.is_stopping:
                 return  # which ends the count
-            why = describe(error)[0]
             log_failure(f"counting the stale items of {subject}", error)
+            with self._store.fenced(self._token) as db:
+                windows.record_failed_check(db, name, label, now)
+                set_aside.add(db, SetAside(Kind.STALENESS_CHECK, subject, subject, now, describe(error)[0]))
+            return
         with self._store.fenced(self._token) as db:
             windows.record_check(db, name, window, stale, now)
-            if why:
-                set_aside.add(db, SetAside(Kind.STALENESS_CHECK, subject, subject, now, why))
-            else:
-                set_aside.remove(db, Kind.STALENESS_CHECK, [subject])
+            set_aside.remove(db, Kind.STALENESS_CHECK, [subject])
+
+    def _count_stale(self, name: str, label: str, now: datetime) -> tuple[Window, int]:
+        with self._store.reading() as db:
+            window = windows.get(db, name, label)
+        return window, self._counter.count(request(self._catalog.find(name), window, min(window.end, now), stale=True))
 
     def _waiting(self) -> list[int]:
         if not self._may_start_work():

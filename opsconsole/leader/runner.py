@@ -42,6 +42,13 @@ class TooFewWorkers(OpsconsoleError):
     """There are fewer worker processes than configured."""
 
 
+class UnreadableRun(OpsconsoleError):
+    """A run whose record is damaged."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"its record cannot be read: {run.unreadable}")
+
+
 class Runner:
     """Executes runs with its leader's fencing token.
 
@@ -106,6 +113,11 @@ class Runner:
         for run in open_runs:
             if run.id in self._live:
                 self._live[run.id].request_stop(run.stop, self._now())
+        for run in open_runs:
+            if run.unreadable and run.id not in self._live and not self._containment.has_set_aside(_name(run)):
+                with self._contained(run):
+                    raise UnreadableRun(run)
+        open_runs = [run for run in open_runs if not run.unreadable]
         for run, wait in admissions(open_runs, self._job, self._now()):
             if wait is None and not self._containment.has_set_aside(_name(run)):
                 with self._contained(run):

@@ -183,12 +183,17 @@ class Scheduler:
         """
         registered = registrations.registrations(db)
         for name, old in registered.items():
-            if name not in self._jobs and old.removed_at is None:
+            if name not in self._jobs and old.removed_at is None and not old.unreadable:
                 self._record_remaining(db, old, now, Reason.JOB_REMOVED)
                 registrations.remove(db, name, now)
         for name, job in self._jobs.items():
             current = registered.get(name)
-            if current is None or current.removed_at is not None:
+            if current is not None and current.unreadable:
+                log.error(
+                    "the schedule of %s is planned from now on: its record cannot be read: %s", name, current.unreadable
+                )
+                registrations.replace(db, job, now)
+            elif current is None or current.removed_at is not None:
                 registrations.register(db, job, now)
             elif (current.cron, current.tz) != (job.cron, job.tz):
                 self._record_remaining(db, current, now, Reason.NOT_LEADING)

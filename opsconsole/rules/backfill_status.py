@@ -65,6 +65,7 @@ class Backfill:
     counts: dict[StepState, int]
     items: int
     seconds: float | None
+    unreadable: str = ""
 
     @property
     def to_run(self) -> int:

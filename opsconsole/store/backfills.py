@@ -16,6 +16,7 @@ from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownBackfill
 from opsconsole.rules.backfill import UNDONE, ActiveStep, Only, Step, StepReason, StepState
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState, BackfillStop, StepView
+from opsconsole.store.rows import NEVER, Stored, read
 from opsconsole.store.tables import backfills, steps
 
 
@@ -196,28 +197,46 @@ def _load(db: Connection, numbers: Iterable[int]) -> list[Backfill]:
         items[number] += int(its_items or 0)
         sum_before = seconds[number]
         seconds[number] = None if unknown or sum_before is None else sum_before + float(its_seconds or 0.0)
-    rows = db.execute(select(backfills).where(backfills.c.id.in_(selected)).order_by(backfills.c.id.desc()))
+    query = select(backfills).where(backfills.c.id.in_(selected)).order_by(backfills.c.id.desc())
+    rows = read(db, query, backfills, _Row)
     return [_value(row, counts.get(row.id, {}), items[row.id], seconds[row.id]) for row in rows]
 
 
-def _value(row: Row[Any], counts: dict[StepState, int], items: int, seconds: float | None) -> Backfill:
+class _Row(Stored, frozen=True, kw_only=True):
+    id: int
+    state: BackfillState = BackfillState.PAUSED
+    jobs: tuple[str, ...] = ()
+    since: str = ""
+    until: str = ""
+    only: Only = Only.MISSING
+    stop_on_failure: bool = True
+    requested_by: str = ""
+    created_at: datetime = NEVER
+    command_id: int | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    stop: BackfillStop | None = None
+
+
+def _value(row: _Row, counts: dict[StepState, int], items: int, seconds: float | None) -> Backfill:
     return Backfill(
         id=row.id,
-        state=BackfillState(row.state),
-        jobs=tuple(row.jobs),
+        state=row.state,
+        jobs=row.jobs,
         since=row.since,
         until=row.until,
-        only=Only(row.only),
+        only=row.only,
         stop_on_failure=row.stop_on_failure,
         requested_by=row.requested_by,
         created_at=row.created_at,
         command=row.command_id,
         started_at=row.started_at,
         ended_at=row.ended_at,
-        stop=None if row.stop is None else msgspec.convert(row.stop, BackfillStop),
+        stop=row.stop,
         counts=counts,
         items=items,
         seconds=seconds,
+        unreadable=row.unreadable,
     )
 
 

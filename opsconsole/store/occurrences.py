@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, or_, select, update
 
 from opsconsole.authoring.occurrence import (
     RUN_STATES,
@@ -19,6 +19,7 @@ from opsconsole.authoring.occurrence import (
 )
 from opsconsole.core.database import Connection
 from opsconsole.rules.schedule import Shortened
+from opsconsole.store.rows import NEVER, Stored, read, without_note
 from opsconsole.store.tables import jobs, occurrences, runs
 
 
@@ -53,9 +54,8 @@ def record(db: Connection, occurrence: Occurrence, *, token: int, at: datetime) 
 def record_start(db: Connection, number: int, at: datetime, *, on_time: timedelta) -> None:
     """Marks a due occurrence as ran or late, when its run starts or ends without starting."""
     mine = (occurrences.c.id == number) & (occurrences.c.state == OccurrenceState.DUE)
-    due = db.execute(select(occurrences.c.due_at).where(mine)).scalar()
-    if due is not None:
-        state = OccurrenceState.LATE if at - due > on_time else OccurrenceState.RAN
+    for due in read(db, select(occurrences.c.id, occurrences.c.due_at).where(mine), occurrences, _Due):
+        state = OccurrenceState.LATE if at - due.due_at > on_time else OccurrenceState.RAN
         db.execute(update(occurrences).where(mine).values(state=state, started_at=at))
 
 
@@ -63,17 +63,19 @@ def beyond_cursors(db: Connection) -> dict[str, datetime]:
     """The last recorded time of each job that has rows later than its cursor: the clock was set back since."""
     of_job = select(occurrences.c.last_due_at).where(occurrences.c.job == jobs.c.job)
     last = of_job.order_by(occurrences.c.due_at.desc()).limit(1).scalar_subquery().label("last")
-    found = db.execute(select(jobs.c.job, jobs.c.planned_until, last)).all()
+    found = read(db, select(jobs.c.job, jobs.c.planned_until, last), jobs, _Cursor)
     return {row.job: row.last for row in found if row.last is not None and row.last > row.planned_until}
 
 
 def ran_ahead(db: Connection, now: datetime) -> dict[str, tuple[datetime, ...]]:
     """The scheduled times later than `now` that ran already, of each job that has any: the clock was set back since."""
     mine = (occurrences.c.job == jobs.c.job) & (occurrences.c.due_at > now)
-    query = select(occurrences.c.job, occurrences.c.due_at).select_from(jobs.join(occurrences, mine))
+    columns = occurrences.c.id, occurrences.c.job, occurrences.c.due_at
+    query = select(*columns).select_from(jobs.join(occurrences, mine)).where(occurrences.c.state.in_(RUN_STATES))
     found: dict[str, tuple[datetime, ...]] = {}
-    for job, due_at in db.execute(query.where(occurrences.c.state.in_(RUN_STATES)).order_by(occurrences.c.due_at)):
-        found[job] = (*found.get(job, ()), due_at)
+    for row in read(db, query.order_by(occurrences.c.due_at), occurrences, _Due):
+        if row.due_at > now:
+            found[row.job] = (*found.get(row.job, ()), row.due_at)
     return found
 
 
@@ -82,7 +84,7 @@ def between(db: Connection, job: str, after: datetime, until: datetime) -> list[
     earlier = select(func.max(occurrences.c.due_at)).where(occurrences.c.job == job, occurrences.c.due_at <= after)
     begins = occurrences.c.due_at.between(func.coalesce(earlier.scalar_subquery(), after), until)
     mine = (occurrences.c.job == job, begins, occurrences.c.last_due_at > after)
-    return [_value(row) for row in db.execute(_rows().where(*mine).order_by(occurrences.c.due_at))]
+    return _read(db, _rows().where(*mine).order_by(occurrences.c.due_at))
 
 
 def shorten(db: Connection, number: int, left: Shortened | None) -> None:
@@ -103,28 +105,30 @@ def record_repetition(db: Connection, number: int) -> None:
 def newest(db: Connection, selected: OccurrenceFilter, *, limit: int) -> list[OccurrenceRecord]:
     """The selected rows, newest first."""
     query = _rows().where(*_overlapping(selected)).order_by(occurrences.c.due_at.desc(), occurrences.c.id.desc())
-    return [_value(row) for row in db.execute(query.limit(limit))]
+    return _read(db, query.limit(limit))
 
 
 def sums(db: Connection, selected: OccurrenceFilter) -> list[OccurrenceCount]:
     """The counts of the rows that lie completely in the selected range, by job, state and reason."""
-    by = (occurrences.c.job, occurrences.c.state, occurrences.c.reason)
+    state, reason = occurrences.c.state, occurrences.c.reason
+    by = (occurrences.c.job, state, reason)
+    is_known = state.in_(list(OccurrenceState)) & (reason.is_(None) | reason.in_(list(Reason)))
     query = (
         select(*by, func.sum(occurrences.c.instants))
-        .where(*_overlapping(selected), ~_straddling(selected))
+        .where(*_overlapping(selected), ~_straddling(selected), is_known)
         .group_by(*by)
         .order_by(*by)
     )
     return [
-        OccurrenceCount(job, OccurrenceState(state), _reason(reason), int(instants))
-        for job, state, reason, instants in db.execute(query)
+        OccurrenceCount(row.job, OccurrenceState(row.state), Reason(row.reason) if row.reason else None, int(row[3]))
+        for row in db.execute(query)
     ]
 
 
 def straddling(db: Connection, selected: OccurrenceFilter) -> list[OccurrenceRecord]:
     """The rows that lie partly in the selected range: at most two for each job."""
     query = _rows().where(*_overlapping(selected), _straddling(selected))
-    return [_value(row) for row in db.execute(query.order_by(occurrences.c.job, occurrences.c.due_at))]
+    return _read(db, query.order_by(occurrences.c.job, occurrences.c.due_at))
 
 
 def covering(db: Connection, job: str, at: datetime) -> OccurrenceRecord | None:
@@ -177,27 +181,36 @@ def _straddling(selected: OccurrenceFilter) -> ColumnElement[bool]:
 
 
 def _first(db: Connection, query: Select[Any]) -> OccurrenceRecord | None:
-    row = db.execute(query.limit(1)).one_or_none()
-    return None if row is None else _value(row)
+    return next(iter(_read(db, query.limit(1))), None)
 
 
-def _value(row: Row[Any]) -> OccurrenceRecord:
-    return OccurrenceRecord(
-        id=row.id,
-        job=row.job,
-        due_at=row.due_at,
-        last_due_at=row.last_due_at,
-        instants=row.instants,
-        state=OccurrenceState(row.state),
-        reason=_reason(row.reason),
-        blocked_by=row.blocked_by,
-        spec=row.spec,
-        token=row.token,
-        recorded_at=row.recorded_at,
-        started_at=row.started_at,
-        run=row.run,
-    )
+class _Row(Stored, frozen=True, kw_only=True):
+    id: int
+    job: str = ""
+    due_at: datetime = NEVER
+    last_due_at: datetime = NEVER
+    instants: int = 1
+    state: OccurrenceState = OccurrenceState.MISSED
+    reason: Reason | None = None
+    blocked_by: int | None = None
+    spec: str = ""
+    token: int = 0
+    recorded_at: datetime = NEVER
+    started_at: datetime | None = None
+    run: int | None = None
 
 
-def _reason(text: str | None) -> Reason | None:
-    return None if text is None else Reason(text)
+class _Due(Stored, frozen=True, kw_only=True):
+    id: int
+    job: str = ""
+    due_at: datetime = NEVER
+
+
+class _Cursor(Stored, frozen=True, kw_only=True):
+    job: str
+    planned_until: datetime = NEVER
+    last: datetime | None = None
+
+
+def _read(db: Connection, query: Select[Any]) -> list[OccurrenceRecord]:
+    return [OccurrenceRecord(**without_note(row)) for row in read(db, query, occurrences, _Row)]

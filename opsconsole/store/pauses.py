@@ -9,6 +9,7 @@ from sqlalchemy import insert, or_, select, update
 from opsconsole.core.database import Connection
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.pauses import Pause
+from opsconsole.store.rows import NEVER, Stored, read
 from opsconsole.store.tables import commands, pauses
 
 
@@ -46,4 +47,15 @@ def in_force(db: Connection, at: datetime) -> list[Pause]:
 def since(db: Connection, at: datetime) -> list[Pause]:
     """The pauses that are active at `at` or later, oldest first."""
     query = select(pauses).where(or_(pauses.c.until.is_(None), pauses.c.until > at)).order_by(pauses.c.id)
-    return [Pause(*row) for row in db.execute(query)]
+    return [Pause(row.id, row.target, row.since, row.until, row.who, row.note) for row in read(db, query, pauses, _Row)]
+
+
+class _Row(Stored, frozen=True, kw_only=True):
+    """A pause whose times cannot be read is in force until somebody resumes what it pauses."""
+
+    id: int
+    target: str = ""
+    since: datetime = NEVER
+    until: datetime | None = None
+    who: str = "unreadable"
+    note: str = ""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, insert, select, update
 
 from opsconsole.core.database import Connection
+from opsconsole.store.rows import NEVER, Stored, read, without_note
 from opsconsole.store.tables import presence
 
 BEAT = timedelta(seconds=5)
@@ -50,4 +51,16 @@ def attached(db: Connection, now: datetime) -> list[Attached]:
     # A stamp far ahead is from a process that ended before the clock was set back.
     is_recent = presence.c.seen_at.between(now - GONE_AFTER, now + GONE_AFTER)
     query = select(presence).where(is_recent).order_by(presence.c.since)
-    return [Attached(*row) for row in db.execute(query)]
+    return [Attached(**without_note(row)) for row in read(db, query, presence, _Row)]
+
+
+class _Row(Stored, frozen=True, kw_only=True):
+    owner: str
+    who: str = "unreadable"
+    origin: str = ""
+    host: str = ""
+    pid: int = 0
+    interface: str = ""
+    screen: str = ""
+    since: datetime = NEVER
+    seen_at: datetime = NEVER

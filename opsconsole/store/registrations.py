@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import insert, select, update
 
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import Registration
 from opsconsole.core.database import Connection
+from opsconsole.store.rows import NEVER, Stored, read
 from opsconsole.store.tables import jobs
 
 
 def registrations(db: Connection) -> dict[str, Registration]:
     """Every registration by job, including jobs that were removed."""
-    columns = (
-        jobs.c.job,
-        jobs.c.spec,
-        jobs.c.cron,
-        jobs.c.tz,
-        jobs.c.registered_at,
-        jobs.c.planned_until,
-        jobs.c.removed_at,
-    )
-    return {row.job: Registration(*row) for row in db.execute(select(*columns))}
+    return {row.job: Registration(**msgspec.structs.asdict(row)) for row in read(db, select(jobs), jobs, _Row)}
 
 
 def register(db: Connection, job: Job, at: datetime) -> None:
@@ -31,6 +24,12 @@ def register(db: Connection, job: Job, at: datetime) -> None:
     spec = {"spec": job.spec, "cron": job.cron, "tz": job.tz, "planned_until": at, "removed_at": None}
     if db.execute(update(jobs).where(jobs.c.job == job.name).values(spec)).rowcount == 0:
         db.execute(insert(jobs).values(job=job.name, registered_at=at, **spec))
+
+
+def replace(db: Connection, job: Job, at: datetime) -> None:
+    """Registers a job anew whose registration cannot be read."""
+    db.execute(update(jobs).where(jobs.c.job == job.name).values(registered_at=at))
+    register(db, job, at)
 
 
 def respecify(db: Connection, job: Job) -> None:
@@ -48,7 +47,7 @@ def set_back(db: Connection, now: datetime) -> dict[str, datetime]:
     set back since they were written.
     """
     ahead = jobs.c.planned_until > now
-    found = dict(db.execute(select(jobs.c.job, jobs.c.planned_until).where(ahead)).all())
+    found = {row.job: row.planned_until for row in read(db, select(jobs).where(ahead), jobs, _Row)}
     if found:
         for column in (jobs.c.registered_at, jobs.c.removed_at, jobs.c.planned_until):
             db.execute(update(jobs).where(column > now).values({column.name: now}))
@@ -59,3 +58,13 @@ def advance(db: Connection, job: str, until: datetime) -> None:
     """Moves the time up to which the job's scheduled times are recorded; it never moves back."""
     mine = (jobs.c.job == job) & (jobs.c.planned_until < until)
     db.execute(update(jobs).where(mine).values(planned_until=until))
+
+
+class _Row(Stored, frozen=True, kw_only=True):
+    job: str
+    spec: str = ""
+    cron: str | None = None
+    tz: str = "UTC"
+    registered_at: datetime = NEVER
+    planned_until: datetime = NEVER
+    removed_at: datetime | None = None

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from opsconsole.authoring.batch import Failure
 from opsconsole.authoring.job import Job
@@ -29,6 +29,7 @@ from opsconsole.core.bounds import MAX_ID
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownRun
 from opsconsole.store import occurrences
+from opsconsole.store.run_rows import read_runs
 from opsconsole.store.tables import batches, failures, log, runs
 
 # Built once: it is executed with every batch, and building it takes longer than SQLite takes to execute it.
@@ -83,10 +84,10 @@ def create(
 
 def get(db: Connection, run: int) -> Run:
     """One run. Raises UnknownRun."""
-    row = db.execute(select(runs).where(runs.c.id == run)).one_or_none() if 0 < run <= MAX_ID else None
-    if row is None:
+    found = read_runs(db, select(runs).where(runs.c.id == run)) if 0 < run <= MAX_ID else []
+    if not found:
         raise UnknownRun(run)
-    return _value(row)
+    return found[0]
 
 
 def newest(
@@ -108,7 +109,7 @@ def newest(
         query = query.where(runs.c.selection == selection)
     if without is not None:
         query = query.where(runs.c.trigger != without)
-    return [_value(row) for row in db.execute(query)]
+    return read_runs(db, query)
 
 
 def unfinished(db: Connection) -> list[Run]:
@@ -117,7 +118,7 @@ def unfinished(db: Connection) -> list[Run]:
     """
     backfilled = runs.c.trigger == Trigger.BACKFILL
     order = (runs.c.started_at.is_(None), backfilled, runs.c.as_of, runs.c.priority.desc(), runs.c.job, runs.c.id)
-    return [_value(row) for row in db.execute(select(runs).where(runs.c.state.in_(OPEN)).order_by(*order))]
+    return read_runs(db, select(runs).where(runs.c.state.in_(OPEN)).order_by(*order))
 
 
 def open_run(db: Connection, job: str, label: str | None = None) -> int | None:
@@ -140,7 +141,7 @@ def undone(db: Connection, matching: RunFilter, *, after: int, limit: int) -> li
         query = query.where(runs.c.created_at >= matching.since)
     if matching.until is not None:
         query = query.where(runs.c.created_at < matching.until)
-    return [_value(row) for row in db.execute(query.order_by(runs.c.id).limit(limit))]
+    return read_runs(db, query.order_by(runs.c.id).limit(limit))
 
 
 def children(db: Connection, run: int) -> list[int]:
@@ -200,10 +201,10 @@ def set_back(db: Connection, now: datetime) -> None:
 
 def request_stop(db: Connection, run: int, stop: Stop) -> bool:
     """Requests that a run ends; False when it has ended. An earlier request stays, unless this one is sooner."""
-    row = db.execute(select(runs.c.stop).where(runs.c.id == run, runs.c.state.in_(OPEN))).one_or_none()
-    if row is None:
+    found = read_runs(db, select(runs).where(runs.c.id == run, runs.c.state.in_(OPEN)))
+    if not found:
         return False
-    before = _stop(row.stop)
+    before = found[0].stop
     if before is None or stop.force_at < before.force_at:
         db.execute(update(runs).where(runs.c.id == run).values(stop=msgspec.to_builtins(stop)))
     return True
@@ -293,39 +294,3 @@ def failures_of(db: Connection, run: int) -> list[tuple[str, str, str]]:
     """The failures that were stored with their messages: (item, kind, message)."""
     query = select(failures.c.item, failures.c.kind, failures.c.message).where(failures.c.run_id == run)
     return [(item, kind, message) for item, kind, message in db.execute(query.order_by(failures.c.id))]
-
-
-def _value(row: Row[Any]) -> Run:
-    return Run(
-        id=row.id,
-        job=row.job,
-        window=Window(row.window_start, row.window_end, row.window_label),
-        as_of=row.as_of,
-        trigger=Trigger(row.trigger),
-        state=RunState(row.state),
-        attempt=row.attempt,
-        parent=row.parent_id,
-        selection=Selection(row.selection),
-        command=row.command_id,
-        requested_by=row.requested_by,
-        host=row.host,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        counts=Counts(row.planned, row.ok, row.failed, row.skipped, row.not_reached),
-        planning_done=row.planning_done,
-        batches=row.batches,
-        batches_done=row.batches_done,
-        kinds=row.kinds,
-        metrics=row.metrics,
-        facts=row.facts,
-        error=row.error,
-        log_lines=row.log_lines,
-        stop=_stop(row.stop),
-        recoveries=row.recoveries,
-        occurrence=row.occurrence_id,
-    )
-
-
-def _stop(stored: Any) -> Stop | None:
-    return None if stored is None else msgspec.convert(stored, Stop)

@@ -11,6 +11,7 @@ from opsconsole.authoring.run import OPEN, Run
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Connection, inserting
 from opsconsole.rules.backfill import WindowRecord, WindowState
+from opsconsole.store.rows import NEVER, Stored, read
 from opsconsole.store.tables import runs, windows
 
 
@@ -30,8 +31,14 @@ def record_end(db: Connection, run: Run, result: WindowState, *, complete: bool,
     _put(db, run.job, run.window.label, values)
 
 
-def record_check(db: Connection, job: str, window: Window, stale: int | None, at: datetime) -> None:
-    """Writes how many items of a window are stale, whether it has had a run or not; None when the check failed."""
+def record_failed_check(db: Connection, job: str, label: str, at: datetime) -> None:
+    """Writes that the stale items of a window could not be counted."""
+    mine = (windows.c.job == job) & (windows.c.label == label)
+    db.execute(update(windows).where(mine).values(stale=None, checked_at=at))
+
+
+def record_check(db: Connection, job: str, window: Window, stale: int, at: datetime) -> None:
+    """Writes how many items of a window are stale, whether it has had a run or not."""
     row = {"start": window.start, "end": window.end, "stale": stale, "checked_at": at}
     no_run = {"result": WindowState.MISSING, "complete": True, "items": 0}
     adding = inserting(db, windows).values(job=job, label=window.label, **row, **no_run)
@@ -47,27 +54,45 @@ def set_back(db: Connection, now: datetime) -> None:
     db.execute(update(windows).where(windows.c.complete, too_early.exists()).values(complete=False))
 
 
-def next_to_check(db: Connection, jobs: Sequence[str], before: datetime) -> tuple[str, Window] | None:
-    """Of these jobs' windows that have had a run, the one with the oldest check, if that is before `before`; a window
-    that was never checked comes first, the newest of them.
+def next_to_check(db: Connection, jobs: Sequence[str], before: datetime) -> tuple[str, str] | None:
+    """Of these jobs' windows that have had a run, the one with the oldest check, if before `before`: the job and
+    the label. A window that was never checked comes first, the newest of them.
     """
     c = windows.c
     due = c.job.in_(jobs) & c.run_id.is_not(None) & (c.checked_at.is_(None) | (c.checked_at < before))
-    query = select(windows).where(due).order_by(c.checked_at.nulls_first(), c.start.desc()).limit(1)
+    query = select(c.job, c.label).where(due).order_by(c.checked_at.nulls_first(), c.start.desc()).limit(1)
     row = db.execute(query).one_or_none()
-    return None if row is None else (row.job, Window(row.start, row.end, row.label))
+    return None if row is None else (row.job, row.label)
+
+
+def get(db: Connection, job: str, label: str) -> Window:
+    """A window that has a record. Raises whatever an unreadable one raises."""
+    c = windows.c
+    row = db.execute(select(c.start, c.end).where(c.job == job, c.label == label)).one()
+    return Window(row.start, row.end, label)
 
 
 def records(db: Connection, job: str, since: datetime, until: datetime) -> dict[str, WindowRecord]:
     """The records of the job's windows that start in [since, until), by label."""
     c = windows.c
-    rows = db.execute(select(windows).where(c.job == job, c.start >= since, c.start < until))
+    rows = read(db, select(windows).where(c.job == job, c.start >= since, c.start < until), windows, _Row)
     return {
-        row.label: WindowRecord(
-            row.run_id, WindowState(row.result), row.complete, row.items, row.seconds, row.stale, row.checked_at
-        )
+        row.label: WindowRecord(row.run_id, row.result, row.complete, row.items, row.seconds, row.stale, row.checked_at)
         for row in rows
     }
+
+
+class _Row(Stored, frozen=True, kw_only=True):
+    label: str
+    start: datetime = NEVER
+    end: datetime = NEVER
+    run_id: int | None = None
+    result: WindowState = WindowState.FAILED
+    complete: bool = False
+    items: int = 0
+    seconds: float | None = None
+    stale: int | None = None
+    checked_at: datetime | None = None
 
 
 def open_runs(db: Connection, job: str) -> dict[str, int]:

@@ -150,7 +150,7 @@ def test_a_window_that_was_checked_ahead_is_checked_again(store: Store) -> None:
         windows.record_check(db, JOB.name, TODAY, 0, AHEAD)
         assert windows.next_to_check(db, [JOB.name], NOW) is None
         windows.set_back(db, NOW)
-        assert windows.next_to_check(db, [JOB.name], NOW) == (JOB.name, TODAY)
+        assert windows.next_to_check(db, [JOB.name], NOW) == (JOB.name, TODAY.label)
 
 
 @pytest.mark.parametrize(("as_of", "complete"), [(AHEAD, False), (NOW, True)])

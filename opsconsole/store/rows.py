@@ -1,0 +1,87 @@
+"""Reads rows of which some values cannot be read, as a damaged file or another program left them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Select, Table, tuple_
+
+from opsconsole.core.database import Connection, ErrorKind, error_kind, reason
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for a time that cannot be read."""
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A row: its fields are columns with their types. A field's default stands for a value that cannot be read;
+    `unreadable` names these columns, and why.
+    """
+
+    unreadable: str = ""
+
+
+S = TypeVar("S", bound=Stored)
+Key = tuple[Any, ...]
+
+
+def read(db: Connection, query: Select[Any], table: Table, shape: type[S]) -> list[S]:
+    """The rows of a query over `table`. A value that cannot be read, or has another type, hides no other value."""
+    try:
+        return _read_all(db, query, shape)
+    except Exception as error:
+        if is_outage(error):
+            raise
+    keys = db.execute(query.with_only_columns(*table.primary_key.columns)).all()
+    return _read_halves(db, query.limit(None), table, [tuple(key) for key in keys], shape)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database is at fault, rather than a value."""
+    return error_kind(error) is not ErrorKind.STATEMENT
+
+
+def _read_all(db: Connection, query: Select[Any], shape: type[S]) -> list[S]:
+    result = db.execute(query)
+    names = [str(column.name) for column in query.selected_columns]
+    return [msgspec.convert(dict(zip(names, row, strict=True)), shape) for row in result]
+
+
+def _read_halves(db: Connection, query: Select[Any], table: Table, keys: list[Key], shape: type[S]) -> list[S]:
+    """Reads the rows with these keys in halves, down to those that cannot be read."""
+    if not keys:
+        return []
+    mine = query.where(tuple_(*table.primary_key.columns).in_(keys))
+    try:
+        return _read_all(db, mine, shape)
+    except Exception as error:
+        if is_outage(error):
+            raise
+    if len(keys) == 1:
+        return [_read_one(db, mine, shape)]
+    half = len(keys) // 2
+    return [row for part in (keys[:half], keys[half:]) for row in _read_halves(db, query, table, part, shape)]
+
+
+def _read_one(db: Connection, query: Select[Any], shape: type[S]) -> S:
+    values: dict[str, Any] = {}
+    unreadable: list[str] = []
+    for field in msgspec.structs.fields(shape):
+        column = query.selected_columns.get(field.name)
+        if column is None:
+            continue
+        try:
+            value = db.execute(query.with_only_columns(column)).scalar_one()
+            values[field.name] = msgspec.convert(value, field.type)
+        except Exception as error:
+            if is_outage(error) or field.required:
+                raise
+            unreadable.append(f"{field.name} ({reason(error)})")
+    return shape(**values, unreadable=", ".join(unreadable))
+
+
+def without_note(row: Stored) -> Mapping[str, Any]:
+    """The columns of a row by name."""
+    return {name: value for name, value in msgspec.structs.asdict(row).items() if name != "unreadable"}
