@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+from textual.actions import ActionParseResult
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 
 from opsconsole.authoring.run import Run
@@ -27,6 +31,8 @@ from screens.pages.run import RunScreen
 from screens.quit import QuitFlow
 from screens.service import Service
 from screens.textual_private import BaseApp
+
+log = logging.getLogger(__name__)
 
 
 class ConsoleApp(BaseApp):
@@ -86,7 +92,8 @@ class ConsoleApp(BaseApp):
         """Hands a Snapshot to the page in front."""
         self.snapshot = snapshot
         if page := self.front_page:
-            page.show(snapshot)
+            with self._contained("showing what is new"):
+                page.show(snapshot)
 
     def _receive(self, snapshot: Snapshot) -> None:
         """Called from the sampler's thread. While the loop is busy, a newer Snapshot replaces the pending one."""
@@ -102,9 +109,30 @@ class ConsoleApp(BaseApp):
             self.show(newest)
 
     def _tick(self) -> None:
-        self._quit_flow.poll()
+        with self._contained("the tick"):
+            self._quit_flow.poll()
         if page := self.front_page:
             page.repaint()
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Carries out the action of a key; one that raises ends neither the page nor the console."""
+        with self._contained(f"the action {action if isinstance(action, str) else action[1]}"):
+            return await super().run_action(action, default_namespace, namespaces)
+        return True
+
+    @contextmanager
+    def _contained(self, what: str) -> Iterator[None]:
+        """Shows an exception of the block in one line, and logs it."""
+        try:
+            yield
+        except Exception as error:
+            log.exception("%s failed", what)
+            self.show_notice(f"{what} failed: {type(error).__name__}; see the log", "bad")
 
     # --- Host ---------------------------------------------------------------------------------------------------
 

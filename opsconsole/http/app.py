@@ -52,9 +52,13 @@ class App:
     def __init__(self, service: Service, guard: RequestGuard) -> None:
         self._service = service
         self._guard = guard
+        self.begin()
+        self._resources, self._router = self._build(service.catalog)
+
+    def begin(self) -> None:
+        """Forgets the requests of an event loop that has ended: its threads and limits are of no use to another one."""
         self._service_threads, self._pack_threads = Threads(SERVICE_THREADS), Threads(PACK_THREADS)
         self._commands = 0
-        self._resources, self._router = self._build(service.catalog)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+from collections.abc import Callable
 
 import uvicorn
 
@@ -48,7 +50,7 @@ class Server:
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         self._socket = listener.socket
-        self._uvicorn = uvicorn.Server(self._config)
+        self._uvicorn = _Uvicorn(self._config, started=self._started)
         self._loop = Loop(Work.HTTP, self._serve, seconds=0.0, now=service.now, stalled_seconds=None)
         self._recorder = CacheReadsRecorder(service.store, self._app.cache_reads, now=service.now)
         service.supervisor.watch(self._loop, self._recorder.loop)
@@ -73,8 +75,24 @@ class Server:
 
     def _serve(self) -> None:
         """Serves until `stop`, or until something ends the server, which then starts again."""
-        self._uvicorn = uvicorn.Server(self._config)
+        self._app.begin()
+        self._uvicorn = _Uvicorn(self._config, started=self._started)
         self._uvicorn.should_exit = self._loop.is_stopping
         self._uvicorn.run([self._socket.dup()])  # it closes the socket when it ends
         if not self._loop.is_stopping:
             raise ServerEnded("the HTTP server ended; it starts again")
+
+    def _started(self) -> None:
+        self._loop.repeated.succeeded()
+
+
+class _Uvicorn(uvicorn.Server):
+    """Calls `started` when it accepts requests."""
+
+    def __init__(self, config: uvicorn.Config, *, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Select, Table, tuple_
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from opsconsole.core.database import Connection, ErrorKind, error_kind, reason
 
@@ -32,15 +33,20 @@ def read(db: Connection, query: Select[Any], table: Table, shape: type[S]) -> li
     try:
         return _read_all(db, query, shape)
     except Exception as error:
-        if is_outage(error):
+        if not _is_about_values(error):
             raise
     keys = db.execute(query.with_only_columns(*table.primary_key.columns)).all()
     return _read_halves(db, query.limit(None), table, [tuple(key) for key in keys], shape)
 
 
-def is_outage(error: BaseException) -> bool:
-    """Whether the database is at fault, rather than a value."""
-    return error_kind(error) is not ErrorKind.STATEMENT
+def _is_about_values(error: BaseException) -> bool:
+    """Whether a value could not be understood here. What the server itself reports is about the statement, and ends the
+    transaction on PostgreSQL.
+    """
+    if not isinstance(error, DBAPIError):
+        return not isinstance(error, SQLAlchemyError)
+    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorcode", None)
+    return code is None and error_kind(error) is ErrorKind.STATEMENT
 
 
 def _read_all(db: Connection, query: Select[Any], shape: type[S]) -> list[S]:
@@ -57,7 +63,7 @@ def _read_halves(db: Connection, query: Select[Any], table: Table, keys: list[Ke
     try:
         return _read_all(db, mine, shape)
     except Exception as error:
-        if is_outage(error):
+        if not _is_about_values(error):
             raise
     if len(keys) == 1:
         return [_read_one(db, mine, shape)]
@@ -76,7 +82,7 @@ def _read_one(db: Connection, query: Select[Any], shape: type[S]) -> S:
             value = db.execute(query.with_only_columns(column)).scalar_one()
             values[field.name] = msgspec.convert(value, field.type)
         except Exception as error:
-            if is_outage(error) or field.required:
+            if not _is_about_values(error) or field.required:
                 raise
             unreadable.append(f"{field.name} ({reason(error)})")
     return shape(**values, unreadable=", ".join(unreadable))

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from opsconsole.service import confirmations
 from screens.host import Answer, Host
 from screens.panels.questions import CANCEL, Question
+from screens.widgets.contained import ContainedDrawing
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, width, wrapped
 from screens.widgets.paint import Lines
 
@@ -37,6 +38,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         self.host = host
         self.buttons = buttons
         self.button = button
+        self._drawn = ContainedDrawing(f"the dialog {type(self).__name__}")
 
     def compose(self) -> ComposeResult:
         """A frame with lines in it."""
@@ -53,7 +55,8 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
     def repaint(self) -> None:
         """Draws the dialog again."""
-        lines = [crop(each, INNER) for each in (*self.content(), EMPTY, self.button_line())]
+        content = self._drawn(lambda: list(self.content()))
+        lines = [crop(each, INNER) for each in (*content, EMPTY, self.button_line())]
         widget = self.query_one(Lines)
         if len(lines) != len(widget.lines):
             widget.styles.height = len(lines)

@@ -13,6 +13,7 @@ from screens.host import Host
 from screens.panels import questions
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Key, View
+from screens.widgets.contained import ContainedDrawing
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, fill, line, text, width
 from screens.widgets.paint import Lines
 from screens.widgets.symbols import Symbol
@@ -32,6 +33,7 @@ class Page(Screen[None]):
         self.host = host
         self.notice: Piece = Piece("")
         self.cursor: Key | None = None
+        self._drawn = ContainedDrawing(f"the page {type(self).__name__}")
 
     def compose(self) -> ComposeResult:
         """One widget for the whole page."""
@@ -93,10 +95,12 @@ class Page(Screen[None]):
         if cells < LEAST_WIDTH or rows < LEAST_HEIGHT:
             message = f"needs {LEAST_WIDTH}x{LEAST_HEIGHT}, this terminal has {cells}x{rows}: make it larger"
             return [crop(line(message), cells)]
-        view = self.view()
-        content = self.content(view, cells, rows - 4)[: rows - 4]
+        drawn = self._drawn
+        head = [*drawn(lambda: [top_line(self.view(), cells)]), *drawn(lambda: [verdict(self.view(), cells)])]
+        content = drawn(lambda: self.content(self.view(), cells, rows - 4)[: rows - 4])
         content += [EMPTY] * (rows - 4 - len(content))
-        return [top_line(view, cells), verdict(view, cells), *content, self._notice_line(cells), self._footer(cells)]
+        foot = [*drawn(lambda: [self._notice_line(cells)]), *drawn(lambda: [self._footer(cells)])]
+        return [*head, *content, *foot]
 
     def _notice_line(self, cells: int) -> Line:
         """The notice, and at the end of its line what quitting waits for."""

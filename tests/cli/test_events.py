@@ -1,4 +1,4 @@
-"""`events replay`."""
+"""`events replay` and `events failed`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import redis
 
 from opsconsole.authoring import outbox
 from opsconsole.authoring.outbox import Event
-from opsconsole.store import events
+from opsconsole.store import events, set_aside
+from opsconsole.store.set_aside import Kind, SetAside
 from tests.cli.conftest import RunCli
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -95,3 +96,30 @@ def test_a_viewer_cannot_replay_events(cli: RunCli, installation: Installation) 
 
     assert result.code == 77
     assert "not allowed in read-only mode" in result.err
+
+
+def test_events_that_could_not_be_published_are_listed_newest_first(cli: RunCli, installation: Installation) -> None:
+    none, no_json = cli("events", "failed"), cli("events", "failed", "--json")
+    with installation.store.writing() as db:
+        for number, name in enumerate(("BookBought 2", "Book\x1b[2J 3"), 2):
+            at = NOON + timedelta(minutes=number)
+            set_aside.add(db, SetAside(Kind.EVENT, str(number), name, at, "JSON is malformed: byte 1"))
+        set_aside.add(db, SetAside(Kind.STALENESS_CHECK, "a.b 2026", "a.b 2026", NOON, "no ink"))
+
+    listed, as_json, newest = (cli("events", "failed", *more) for more in ((), ("--json",), ("--limit", "1")))
+
+    assert (none.code, none.out, no_json.json) == (0, "no event has failed\n", [])
+    head, newer, older = listed.out.splitlines()
+    assert head.split() == ["id", "event", "since", "reason"]
+    assert newer.startswith("3")
+    assert older.startswith("2   BookBought 2")
+    assert older.endswith("JSON is malformed: byte 1")
+    assert "\x1b" not in listed.out
+    assert "a.b" not in listed.out
+    assert as_json.json[1] == {
+        "id": 2,
+        "event": "BookBought 2",
+        "since": "2026-01-19T12:02:00Z",
+        "reason": "JSON is malformed: byte 1",
+    }
+    assert len(newest.out.splitlines()) == 2

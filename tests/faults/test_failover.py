@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from opsconsole.authoring.run import RunState
 from opsconsole.core.database import Database, ErrorKind, error_kind, reason
 from tests.conftest import Installing
+from tests.faults.conftest import Start
 from tests.faults.servers import IMMEDIATE, NoPostgres, Restartable, Standby
 from tests.faults.test_sql import NO_REDIS, ended, put_slow, token_of
 from tests.installation import Installation
@@ -122,6 +123,23 @@ def test_a_viewer_may_read_a_standby_and_a_leader_may_not(primary: Restartable, 
     assert rows == 0
     assert error_kind(refused.value) is ErrorKind.UNREACHABLE
     assert reason(refused.value) == "the server is a standby and accepts no writes"
+
+
+def test_headless_that_must_not_wait_names_the_standby(
+    primary: Restartable, standby: Standby, installing: Installing, start: Start
+) -> None:
+    url = primary.new_database()
+    place = make(installing, url, url)
+    with place.leading() as engine:  # so that the store has a leader, too
+        eventually(lambda: engine.is_leading, "it is leading")
+        standby.catch_up()
+        place.environ |= {"DATABASE_URL": standby.address(url), "OPSCONSOLE_DATA__URL": standby.address(url)}
+
+        code = start(place, "headless", "--no-standby").wait()
+
+    log = start.log.read_text()
+    assert (code, "the server is a standby and accepts no writes" in log) == (1, True), log
+    assert "another process is leading" not in log
 
 
 def test_of_two_hosts_the_one_that_accepts_writes_is_used(primary: Restartable, standby: Standby) -> None:

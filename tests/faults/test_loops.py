@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,11 @@ from opsconsole.core.problems import Work
 from opsconsole.http import health
 from tests.conftest import Installing
 from tests.faults.conftest import Start
+from tests.faults.fork_server import ForkServer
+from tests.http.client import HttpClient
 from tests.installation import Installation
 from tests.packs import counting
+from tests.terminal import Terminal
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2025-01-19"
@@ -84,6 +89,47 @@ def test_a_loop_goes_on_after_an_exception_at_any_pass(
 
     assert runs_a_job(place)
     eventually(lambda: not problems(place), "the finding resolves itself")
+
+
+@pytest.mark.parametrize("action", ["raise", "exit"])
+@pytest.mark.parametrize("work", [Work.STALENESS_CHECKS, Work.REDIS_KEEPER])
+def test_what_a_leader_does_beside_its_runs_goes_on(work: Work, action: str, place: Installation, start: Start) -> None:
+    if work is Work.REDIS_KEEPER:
+        del place.environ["REDIS_URL"]  # so that the process starts its own
+    start(place, "headless", point=f"{work}:1:{action}", lease=5.0)
+
+    eventually(lambda: f"failpoint {work}:1:{action}" in start.log.read_text(), "it has raised")
+    eventually(lambda: f"{work} works again" in start.log.read_text(), "it works again")
+
+    assert runs_a_job(place)
+    assert start.log.read_text().count(f"{work} fails: ") == 1
+
+
+@pytest.mark.parametrize("action", ["raise", "exit"])
+def test_an_http_server_that_raises_serves_afterwards(action: str, place: Installation, start: Start) -> None:
+    start(place, "headless", "--http", "127.0.0.1:0", point=f"{Work.HTTP}:1:{action}", lease=5.0)
+
+    eventually(lambda: f"{Work.HTTP} works again" in start.log.read_text(), "it works again")
+    address = re.search(r'http: listening on ([^"]+)"', start.log.read_text())
+    assert address is not None
+    client = HttpClient(address[1])
+    eventually(lambda: client.get("/readyz").status == 200, "it leads")
+
+    assert "degraded" not in client.get("/readyz").json
+    assert client.get("/healthz").json == {"success": True}
+
+
+@pytest.mark.parametrize("action", ["raise", "exit"])
+def test_a_console_whose_sampler_raises_shows_what_is_new_afterwards(
+    action: str, place: Installation, fork_server: ForkServer, tmp_path: Path
+) -> None:
+    environ = os.environ | place.environ | {"FAILPOINT": f"{Work.SAMPLER}:1:{action}"}
+    terminal = Terminal((), env=environ, cwd=tmp_path, columns=100, rows=30, fork_server=fork_server)
+    try:
+        terminal.wait_for("counting.count")
+        assert terminal.quit() == 0
+    finally:
+        terminal.close()
 
 
 def problems(place: Installation) -> dict[str, str]:

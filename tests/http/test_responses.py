@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.client import HTTPException
 from typing import Any
 
 import pytest
 
 from opsconsole.authoring.run import RunState
+from opsconsole.core.clock import now
+from opsconsole.core.problems import Work
+from opsconsole.core.supervision import Loop
 from opsconsole.http import app, connection, requests, runs, threads
+from opsconsole.http.listener import listening, read_address
+from opsconsole.http.server import Server
 from tests.conftest import Installing
 from tests.http.client import HttpClient, served
 from tests.http.conftest import PACKS
@@ -47,6 +55,33 @@ def test_healthz_succeeds_while_dependencies_are_unreachable(installing: Install
     assert (response.status, response.json) == (200, {"success": True})
     assert response.headers["cache-control"] == "no-store"
     assert "server" not in response.headers
+
+
+def test_healthz_fails_when_only_a_restart_helps(place: Installation, client: HttpClient) -> None:
+    hanging, release = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hanging.set()
+        release.wait()
+
+    stuck = Loop(Work.SAMPLER, hang, seconds=1.0, now=now, stalled_seconds=0.0)
+    ended = Loop(Work.PRESENCE, lambda: None, seconds=1.0, now=now)
+    ended.start()
+    ended.stop()
+    ended._stopping.clear()  # as after an end that nobody requested
+    place.service.supervisor.watch(stuck)
+    stuck.start()
+    hanging.wait()
+    stalled = client.get("/healthz")
+    release.set()
+    stuck.stop()
+    healthy = client.get("/healthz")
+    place.service.supervisor.watch(ended)
+    dead = client.get("/healthz")
+
+    assert (stalled.status, stalled.code, healthy.status) == (503, "stuck", 200)
+    assert error(stalled)["message"] == "sampler: no progress; restart this process"
+    assert (dead.status, error(dead)["message"]) == (503, "presence: no progress; restart this process")
 
 
 def test_readyz_succeeds_while_any_process_is_leading(place: Installation, client: HttpClient) -> None:
@@ -329,3 +364,32 @@ def test_a_body_that_does_not_arrive_times_out(client: HttpClient, monkeypatch: 
 
     assert response.startswith(b"HTTP/1.1 408 ")
     assert b'"timeout"' in response
+
+
+def test_a_server_that_started_again_has_its_limits_anew(place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "PACK_THREADS", 1)
+    with listening(read_address("127.0.0.1:0"), protected=False) as listener, ThreadPoolExecutor(6) as clients:
+        server = Server(listener, place.service)
+        client = HttpClient(str(listener.address))
+        try:
+            waiting = [clients.submit(client.get, "/slow/8") for _ in range(3)]  # one has the thread, two wait for it
+            eventually(lambda: bool(server._app._pack_threads._waiting), "they wait")
+            server._uvicorn.should_exit = True
+            for each in waiting:
+                with suppress(OSError, HTTPException):
+                    each.result()
+            eventually(lambda: is_ok(client, "/healthz"), "it serves again")
+
+            again = [clients.submit(client.get, "/slow/0.2") for _ in range(5)]
+            statuses = [each.result().status for each in again]
+        finally:
+            server.stop()
+
+    assert statuses == [200] * 5
+
+
+def is_ok(client: HttpClient, path: str) -> bool:
+    try:
+        return client.get(path).status == 200
+    except (OSError, HTTPException):
+        return False

@@ -28,6 +28,9 @@ from opsconsole.core.humanize import relative_time
 def command(options: Options, job_or_cron: str, tz: str | None, start: str | None, limit: int, as_json: bool) -> None:
     """List the next scheduled times of a job or a cron expression.
 
+    They are computed from the schedule alone. After the clock was set back, some may have run already:
+    `opsconsole jobs` and `opsconsole why` read what is recorded.
+
     \b
     Examples:
       opsconsole next attempts.cache_day
