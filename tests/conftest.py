@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,8 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Records when the session started."""
+    """Records when the session started, and lets the processes that tests start receive every signal."""
     config.stash[_STARTED] = time.monotonic()
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        # In the background, and under nohup, they are ignored, which every process would inherit; a handler is not.
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -65,6 +65,7 @@ def starting(place: Installation, tmp_path: Path) -> Iterator[Starting]:
                 cwd=Path(__file__).parents[2],
                 text=True,
                 preexec_fn=before,
+                process_group=0,  # the kernel stops no process of a group that is the session's only one
             )
         started.append(process)
         return process
