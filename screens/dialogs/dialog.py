@@ -57,10 +57,10 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         """Draws the dialog again."""
         content = self._drawn(lambda: list(self.content()))
         lines = [crop(each, INNER) for each in (*content, EMPTY, self.button_line())]
-        widget = self.query_one(Lines)
-        if len(lines) != len(widget.lines):
-            widget.styles.height = len(lines)
-        widget.show(lines)
+        for widget in self.query(Lines):  # none while the dialog is being composed, when keys already arrive
+            if len(lines) != len(widget.lines):
+                widget.styles.height = len(lines)
+            widget.show(lines)
 
     def on_mount(self) -> None:
         """Draws the dialog."""
