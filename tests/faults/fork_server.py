@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import gc
-import io
 import os
 import select
 import signal
@@ -283,8 +282,9 @@ def _become(request: StartProcess, clock: _Clock) -> None:
         os.dup2(files[1], 2)
     for file in files:
         os.close(file)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=os.isatty(1))
+    # The streams of this process believe that they can be positioned, which a terminal cannot.
+    sys.stdout = os.fdopen(1, "w", buffering=1 if os.isatty(1) else -1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False, errors="backslashreplace")
     os.chdir(request.folder)
     sys.path[:0] = [request.folder, *request.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ.clear()
