@@ -18,7 +18,7 @@ from opsconsole.core.clock import now
 from opsconsole.core.database import UTF8, Database
 from opsconsole.core.errors import BadSettings, NotPermitted, OpsconsoleError, Unavailable
 from opsconsole.core.settings import Secret, Settings, masked
-from opsconsole.core.trust import make_private
+from opsconsole.core.trust import make_private, privacy_problems
 from opsconsole.embedded.redis import find_server
 from opsconsole.http.listener import read_address
 from opsconsole.rules.actions import check_actor
@@ -89,8 +89,12 @@ def run_migrations(settings: Settings, *, with_data: bool) -> Iterator[str]:
 
 
 def _folder(settings: Settings) -> Iterator[str]:
-    existing = next(path for path in (settings.folder, *settings.folder.parents) if path.exists())
-    if not os.access(existing, os.W_OK | os.X_OK):
+    existing = next(path for path in (settings.folder, *settings.folder.parents) if os.access(path, os.F_OK))
+    if existing == settings.folder and existing.is_dir() and os.access(existing, os.R_OK | os.X_OK):
+        yield from privacy_problems(existing)
+    if not existing.is_dir():
+        yield f"the data folder {settings.folder} cannot be used: {existing} is not a folder; set XDG_DATA_HOME"
+    elif not os.access(existing, os.W_OK | os.X_OK):
         yield f"the data folder {settings.folder} cannot be written; change its mode, or set XDG_DATA_HOME"
 
 
@@ -184,7 +188,7 @@ def _encodings(settings: Settings) -> Iterator[str]:
 
 
 def _store(settings: Settings) -> Iterator[str]:
-    if settings.embedded_store and not (settings.folder / "store.db").exists():
+    if settings.embedded_store and not os.access(settings.folder / "store.db", os.F_OK):
         return
     if problem := _file_problem("store", settings.store_url, "run `opsconsole migrate`"):
         yield problem
@@ -204,7 +208,7 @@ def _store(settings: Settings) -> Iterator[str]:
 
 
 def _data(settings: Settings, packs: tuple[Pack, ...]) -> Iterator[str]:
-    if settings.embedded_data and not (settings.folder / "data.db").exists():
+    if settings.embedded_data and not os.access(settings.folder / "data.db", os.F_OK):
         return
     if problem := _file_problem("data", settings.data_url, "run `opsconsole migrate --data`, or correct data.url"):
         yield problem

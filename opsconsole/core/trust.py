@@ -32,21 +32,31 @@ def make_private(folder: Path) -> None:
     os.umask(0o077)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        files = [folder, *folder.iterdir()]
+        if problems := list(privacy_problems(folder)):
+            raise BadSettings(problems)
+        for file in (file for file, status in _open_files(folder) if not stat.S_ISLNK(status.st_mode)):
+            file.chmod(stat.S_IMODE(file.stat().st_mode) & 0o700)
     except OSError as error:
         raise BadSettings([f"the data folder {folder} cannot be used: {error.strerror}; set XDG_DATA_HOME"]) from error
-    for file in files:
-        status = file.lstat()
-        if stat.S_ISLNK(status.st_mode) and file != folder:
+
+
+def privacy_problems(folder: Path) -> Iterator[str]:
+    """Why an existing data folder cannot be made private, one sentence each. Raises OSError."""
+    for file, status in _open_files(folder):
+        if stat.S_ISLNK(status.st_mode):
             if not _is_mine(status):
-                raise BadSettings([f"{file} is a link that another user made; remove it"])
-        elif status.st_mode & 0o077 and (stat.S_ISREG(status.st_mode) or file == folder):
-            try:
-                file.chmod(stat.S_IMODE(status.st_mode) & 0o700)
-            except OSError:
-                raise BadSettings(
-                    [f"{file} belongs to another user and others may use it; set XDG_DATA_HOME to a folder of your own"]
-                ) from None
+                yield f"{file} is a link that another user made; remove it"
+        elif os.getuid() not in (status.st_uid, 0):
+            yield f"{file} belongs to another user and others may use it; set XDG_DATA_HOME to a folder of your own"
+
+
+def _open_files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The links in a folder, and the folder itself and its files as far as others may use them."""
+    for file in (folder, *sorted(folder.iterdir())):
+        status = file.stat() if file == folder else file.lstat()
+        is_open = status.st_mode & 0o077 and (stat.S_ISREG(status.st_mode) or file == folder)
+        if stat.S_ISLNK(status.st_mode) or is_open:
+            yield file, status
 
 
 def is_readable_by_others(file: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -178,3 +179,18 @@ def test_a_run_without_a_right_ends_at_once_with_the_cause(
     assert "refuses this: permission denied for table" in run.error
     assert run.error.endswith("`opsconsole check` prints the GRANT")
     assert run.state is RunState.FAILED
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_a_planted_link_is_a_problem_that_check_names(tmp_path: Path, redis_url: str) -> None:
+    link = tmp_path / "opsconsole.log"
+    link.symlink_to(tmp_path / "elsewhere")
+    os.lchown(link, 65_534, 65_534)
+    file = tmp_path / "file"
+    file.write_text("")
+
+    planted = installation.find_problems(settings(tmp_path, redis_url))
+    no_folder = installation.find_problems(settings(file / "data", redis_url))
+
+    assert planted == [f"{link} is a link that another user made; remove it"]
+    assert no_folder[0].startswith(f"the data folder {file}/data cannot be used: {file} is not a folder")

@@ -17,6 +17,7 @@ from sqlalchemy import inspect, text
 
 from opsconsole.authoring.occurrence import OccurrenceFilter, Reason
 from opsconsole.core.errors import Exit, SchemaMismatch
+from opsconsole.core.urls import sqlite_url
 from opsconsole.store import Store, migrate, occurrences, tables as schema
 from opsconsole.store.registrations import registrations
 
@@ -155,3 +156,16 @@ def test_a_corrupt_file_is_not_changed(tmp_path: Path) -> None:
     store.close()
 
     assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["100% ours", "a b", "has#hash", "wh?at", "co:lon", "%(here)s", "new\nline"])
+def test_the_program_may_be_installed_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    folder = tmp_path / name
+    shutil.copytree(Path(migrate.__file__).parent / "migrations", folder / "migrations")
+    monkeypatch.setattr(migrate, "__file__", str(folder / "migrate.py"))
+    store = Store(sqlite_url(folder / "store.db"))
+
+    migrate.upgrade(store)
+
+    assert migrate.version(store) == migrate.NEWEST
+    store.close()
