@@ -38,6 +38,7 @@ _NAME = re.compile(r"\b[a-z]{3}(?=l?\b)", re.ASCII)
 _LAST_WEEKDAY = re.compile(r"(?<![^,])([0-7])l(?![^,])", re.ASCII)
 _RANGE = re.compile(r"(?<![^,])(\d{1,2})-(\d{1,2})(?:/(\d{1,4}))?(?![^,])", re.ASCII)
 _STEP = re.compile(r"(\*|\d+)/(\d+)", re.ASCII)
+_LIST = re.compile(r"\d{1,2}(,\d{1,2})+", re.ASCII)
 _ASSIGNMENT = re.compile(r"[a-z_]\w*\s*=", re.ASCII)
 _FIELD = re.compile(r"[\d*?,/#lwrh()-]+|(?:[a-z]{3}[\d,/#l-]*)+", re.ASCII)
 
@@ -134,7 +135,7 @@ def _expanded(found: re.Match[str], every: range) -> str:
     if first == last:
         return str(first)
     if first < last or step == 0 or first not in every or last not in every:
-        return found[0]
+        return f"{first}-{last}" if step == 1 else found[0]
     numbers = range(first, last + len(every) + 1, step)
     return ",".join(str((number - every.start) % len(every) + every.start) for number in numbers)
 
@@ -150,7 +151,11 @@ def _is_even(values: list[int], step: re.Match[str], every: range) -> bool:
 
 
 def _listed(field: str, every: range) -> str:
-    """A field whose step is uneven as the list of its values: "every 45 minutes" is not what `*/45` does."""
+    """A field whose step is uneven as the list of its values: "every 45 minutes" is not what `*/45` does. Lists
+    have each value once.
+    """
+    if _LIST.fullmatch(field):
+        return ",".join(dict.fromkeys(field.split(",")))
     step = _STEP.fullmatch(field)
     values = _stepped(step, every) if step else []
     if step is None or not values or _is_even(values, step, every):
