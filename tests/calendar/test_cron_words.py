@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -18,7 +19,7 @@ FIELDS = ((0, 59, ()), (0, 23, ()), (1, 31, ()), (1, 12, MONTHS), (0, 6, WEEKDAY
 DAYS = 35
 
 
-def random_field(chance: random.Random, low: int, high: int, names: tuple[str, ...] | list[str]) -> str:
+def random_field(chance: random.Random, low: int, high: int, names: Sequence[str]) -> str:
     def value() -> str:
         number = chance.randint(low, high)
         return names[number - low] if names and chance.random() < 0.4 else str(number)
@@ -45,7 +46,7 @@ def random_expression(seed: int) -> str:
     return " ".join("*" if n >= 2 and chance.random() < 0.5 else field for n, field in enumerate(fields))
 
 
-def values(field: str, low: int, high: int, names: tuple[str, ...] | list[str]) -> set[int]:
+def values(field: str, low: int, high: int, names: Sequence[str]) -> set[int]:
     """What a field means."""
 
     def number(text: str) -> int:
@@ -81,7 +82,7 @@ def times(expression: str, start: datetime) -> list[datetime]:
     return found
 
 
-def _with_limits(fields: list[str]) -> list[tuple[str, int, int, tuple[str, ...] | list[str]]]:
+def _with_limits(fields: list[str]) -> list[tuple[str, int, int, Sequence[str]]]:
     return [(field, *limits) for field, limits in zip(fields, FIELDS, strict=True)]
 
 

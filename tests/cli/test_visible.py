@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -61,7 +60,7 @@ COMMANDS = [
 
 
 @pytest.fixture
-def installation(installing: Installing, redis_url: str, tmp_path: Path) -> Iterator[Installation]:
+def installation(installing: Installing, redis_url: str, tmp_path: Path) -> Installation:
     place = installing(
         database_url=f"sqlite:///{tmp_path / 'ops.db'}",
         redis_url=redis_url,
