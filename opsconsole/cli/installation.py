@@ -17,7 +17,7 @@ from opsconsole.cli.startup import data_trouble, lacks_rights, store_trouble
 from opsconsole.core.clock import now
 from opsconsole.core.database import UTF8, Database
 from opsconsole.core.errors import BadSettings, NotPermitted, OpsconsoleError, Unavailable
-from opsconsole.core.settings import Secret, Settings, masked
+from opsconsole.core.settings import Role, Secret, Settings, masked
 from opsconsole.core.trust import make_private, privacy_problems
 from opsconsole.embedded.redis import find_server
 from opsconsole.http.listener import read_address
@@ -193,9 +193,10 @@ def _store(settings: Settings) -> Iterator[str]:
     if problem := _file_problem("store", settings.store_url, "run `opsconsole migrate`"):
         yield problem
         return
+    privileges = rights.ALL if settings.actor.role is Role.OPERATOR else rights.READ
     store = Store(_unchanging(settings.store_url), primary_only=True)
     try:
-        if statements := rights.missing(store, schema.metadata.sorted_tables, rights.ALL):
+        if statements := rights.missing(store, schema.metadata.sorted_tables, privileges):
             yield lacks_rights("store", settings.store_url, statements)
             return
         migrate.require(store)

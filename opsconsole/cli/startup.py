@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from opsconsole.core.clock import now
 from opsconsole.core.database import Database, ErrorKind, error_kind, lacks_right, reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
 from opsconsole.core.problems import Work
-from opsconsole.core.settings import Secret, Settings, masked
+from opsconsole.core.settings import Role, Secret, Settings, masked
 from opsconsole.core.supervision import Loop, Supervisor
 from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import EmbeddedRedis
@@ -39,7 +39,8 @@ def open_service(settings: Settings, *, patient: bool, note: bool) -> Iterator[S
         jobs = catalog.load(complete.packs, complete.overrides, complete.options, complete.compress_over)
         store = Store(complete.store_url.reveal())
         try:
-            _prepare(complete, store, jobs.packs)
+            changes = patient and settings.actor.role is Role.OPERATOR
+            _prepare(complete, store, jobs.packs, rights.ALL if changes else rights.READ)
             if patient and store.is_sqlite:
                 _require_intact(complete, store)
         except Unavailable as error:
@@ -78,13 +79,13 @@ def _trouble(name: str, url: Secret, error: SQLAlchemyError) -> OpsconsoleError:
     return BadSettings([f"{where} is not usable: {reason(error)}; it was not changed, restore it from a backup"])
 
 
-def _prepare(settings: Settings, store: Store, packs: tuple[Pack, ...]) -> None:
+def _prepare(settings: Settings, store: Store, packs: tuple[Pack, ...], privileges: Sequence[str]) -> None:
     """Brings embedded databases up to date, and checks the others. Raises SchemaMismatch, BadSettings, Unavailable."""
     try:
         if settings.embedded_store:
             migrate.upgrade(store)
         else:
-            if statements := rights.missing(store, schema.metadata.sorted_tables, rights.ALL):
+            if statements := rights.missing(store, schema.metadata.sorted_tables, privileges):
                 raise BadSettings([lacks_rights("store", settings.store_url, statements)])
             migrate.require(store)
     except SQLAlchemyError as error:

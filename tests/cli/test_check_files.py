@@ -17,7 +17,7 @@ from opsconsole.core import configuration
 from opsconsole.core.errors import BadSettings
 from opsconsole.core.settings import Settings
 from opsconsole.core.urls import database_url, sqlite_url
-from opsconsole.store import Store
+from opsconsole.store import Store, rights
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import counting
@@ -121,7 +121,11 @@ def test_missing_rights_are_named_with_the_statements_that_grant_them(
     assert "guest-password" not in store
     opened = Store(url)
     with pytest.raises(BadSettings, match="its role lacks rights; let the owner run: GRANT"):
-        startup._prepare(place, opened, ())
+        startup._prepare(place, opened, (), rights.READ)
+    owner.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO guest")
+    startup._prepare(place, opened, (), rights.READ)
+    with pytest.raises(BadSettings, match="GRANT INSERT, UPDATE, DELETE ON"):
+        startup._prepare(place, opened, (), rights.ALL)
     opened.close()
     granted(owner, store)
     granted(owner, data)

@@ -422,3 +422,20 @@ def test_the_schema_of_a_url_is_used_in_every_transaction(
             db.exec_driver_sql("RESET search_path")
     with owner.reading() as db:
         assert db.exec_driver_sql("SELECT to_regclass('things')").scalar() is None
+
+
+def test_the_second_host_of_a_url_is_used_when_the_first_does_not_answer(url: str, opening: Opening) -> None:
+    place = f"127.0.0.1:{make_url(url).port}"
+    database = opening(database_url(url.replace(f"@{place}", f"@127.0.0.1:1,{place}")))
+
+    assert count_up(database) == 1
+
+
+def test_encryption_that_the_url_demands_is_not_dropped(url: str, opening: Opening) -> None:
+    database = opening(database_url(f"{url}?sslmode=require"))
+
+    with pytest.raises(SQLAlchemyError) as refused:
+        count_up(database)
+
+    assert error_kind(refused.value) is ErrorKind.UNREACHABLE
+    assert "SSL" in reason(refused.value)
