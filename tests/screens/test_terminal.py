@@ -41,7 +41,7 @@ def errs(self):
     raise ValueError(secret)
 
 if "error" in sys.argv:
-    ConsoleApp.action_help = errs
+    ConsoleApp.on_key = errs
 if "hangs" in sys.argv:
     ConsoleApp.action_help = blocks
 if "watchdog" in sys.argv:
@@ -84,7 +84,9 @@ class Pty:
 
         def is_written() -> bool:
             self.read(0.05)
-            return words in self.written
+            is_there = words in self.written
+            assert is_there or self.process.poll() is None, f"the console has exited: {self.written[-1000:]!r}"
+            return is_there
 
         eventually(is_written, f"{words!r} in the output")
 
