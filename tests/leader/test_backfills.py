@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from opsconsole.authoring.run import OPEN, Run, RunState, Trigger
 from opsconsole.core import clock
@@ -16,7 +16,7 @@ from opsconsole.leader.engine import Engine
 from opsconsole.rules.backfill import Only, StepReason, StepState, WindowState, windows
 from opsconsole.rules.backfill_status import Backfill, BackfillState, BackfillStop, BackfillStopReason
 from opsconsole.service import wording
-from opsconsole.store import runs as run_store
+from opsconsole.store import runs as run_store, tables
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import diary
@@ -50,8 +50,10 @@ def executed(place: Installation, command: int) -> str:
 
 def applied(place: Installation, number: int) -> Backfill:
     executed(place, place.service.backfills.apply(number))
-    ended = place.service.backfills.wait_for(number, PATIENCE_SECONDS)
-    assert ended is not None
+    seen = None
+    while (ended := place.service.backfills.wait_for(number, PATIENCE_SECONDS)) is None:
+        before, seen = seen, place.service.backfills.get(number).counts
+        assert seen != before, f"no step has ended within {PATIENCE_SECONDS:g} s: {seen}"
     return ended
 
 
@@ -301,6 +303,8 @@ def test_a_run_over_stale_items_makes_its_window_fresh(place: Installation) -> N
     with place.leading():
         applied(place, plan(place))
         diary.put(place.data, ["zoe"])
+        with place.store.writing() as db:  # the leader may have checked some before she came
+            db.execute(update(tables.windows).values(checked_at=None))
         number = place.service.backfills.plan(["diary.page"], FIRST, LAST, only=Only.STALE)
         steps = place.service.backfills.steps(number)
         ended = applied(place, number)
