@@ -145,7 +145,7 @@ class Backfills:
         planned: list[tuple[datetime, int, Step]] = []
         for place, job in enumerate(ordered):
             selected = backfill.windows(job, since, until, now)
-            self._count_stale(job, selected, now, progress)
+            self._count_stale(job, selected, only, now, progress)
             with self._backend.reading() as db:
                 surveyed = self._survey(db, job, selected, now)
                 pace = self._pace(db, job)
@@ -168,20 +168,28 @@ class Backfills:
     def _survey(self, db: Connection, job: Job, selected: Sequence[Window], now: datetime) -> list[WindowStatus]:
         return backfilling.survey(db, self._backend.catalog, job, selected, now)
 
-    def _count_stale(self, job: Job, selected: Sequence[Window], now: datetime, progress: PlanProgress | None) -> None:
-        """Counts the stale items of each window that was never checked, and stores the counts."""
+    def _count_stale(
+        self, job: Job, selected: Sequence[Window], only: Only, now: datetime, progress: PlanProgress | None
+    ) -> None:
+        """Counts the stale items of each window that was never checked, and stores the counts. A plan for what is stale
+        counts all of them anew: a check in the background may be ten minutes old.
+        """
         if job.stale is None:
             return
         with self._backend.reading() as db:
             surveyed = self._survey(db, job, selected, now)
         with_data = (WindowState.FRESH, WindowState.STALE, WindowState.MISSING)
-        unchecked = [each.window for each in surveyed if each.record.checked_at is None and each.state in with_data]
-        for n, window in enumerate(unchecked, 1):
+        to_count = [
+            each.window
+            for each in surveyed
+            if each.state in with_data and (only is Only.STALE or each.record.checked_at is None)
+        ]
+        for n, window in enumerate(to_count, 1):
             stale = self._backend.counter.count(counting.request(job, window, min(window.end, now), stale=True))
             with self._backend.writing() as db:
                 windows.record_check(db, job.name, window, stale, now)
             if progress is not None:
-                progress(job.name, n, len(unchecked))
+                progress(job.name, n, len(to_count))
 
     @staticmethod
     def _pace(db: Connection, job: Job) -> Pace:
