@@ -53,6 +53,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "run": (JOB,),
     "runs": (),
     "show": ("1",),
+    "tables": (),
     "why": (JOB, "--at", "12:00"),
 }
 """Each command but `demo`, which has databases of its own."""
