@@ -74,7 +74,9 @@ def test_a_loop_of_the_leader_fails_alone_and_observers_see_it(
     assert [line for line in log.splitlines() if "no longer leading" in line] == []
 
 
-@pytest.mark.parametrize("passing", [1, 2, 5])
+@pytest.mark.parametrize(
+    "passing", [1, pytest.param(2, marks=pytest.mark.soak), pytest.param(5, marks=pytest.mark.soak)]
+)
 @pytest.mark.parametrize("work", [*LEADERS_WORK, *OTHER_WORK])
 def test_a_loop_goes_on_after_an_exception_at_any_pass(
     work: Work, passing: int, place: Installation, start: Start

@@ -285,6 +285,7 @@ def test_workers_that_cannot_be_replaced_are_a_problem_until_they_can(
     assert (ended.state, ended.counts.ok) == (RunState.SUCCEEDED, 2)
 
 
+@pytest.mark.soak  # fifteen seconds pass until a worker counts as one that does not read
 @pytest.mark.parametrize("keys", [2, 50_000])
 def test_a_stopped_worker_delays_nobody_and_is_replaced(
     keys: int, installing: Installing, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
