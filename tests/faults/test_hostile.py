@@ -15,11 +15,8 @@ from tests.faults.hostile import listing
 from tests.faults.hostile.campaign import Campaign
 from tests.faults.hostile.extensions import PANELS
 from tests.faults.hostile.pack import CASES
-from tests.faults.short import SEED, databases, on_both, show
+from tests.faults.short import SEED, databases, on_both
 
-MOST_MEGABYTES, LATEST_SECONDS = 150, 2.0
-SECONDS = 120.0
-"""Enough for each case once; `make chaos ARGS="hostile --seconds 600"` runs longer."""
 MONDAY = datetime(2026, 3, 2, 8, 0, 30, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
 
@@ -40,29 +37,6 @@ def test_odd_jobs_end_with_their_cause_and_ordinary_ones_go_on(
     assert report.violations == [], "\n".join(report.lines())
     assert report.steady
     assert len(report.leaders) == 1
-
-
-@pytest.mark.soak
-@on_both
-def test_odd_jobs_of_every_kind_run_beside_ordinary_ones(
-    database: str,
-    request: pytest.FixtureRequest,
-    own_redis: EmbeddedRedis,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    servers = databases(request, database)
-
-    with ForkServer(tmp_path / "fork_server.log") as fork_server:
-        all_cases = Campaign(
-            tmp_path, fork_server, own_redis.url, servers, CASES, SEED, seconds=SECONDS, latest_seconds=LATEST_SECONDS
-        )
-        report = all_cases.run()
-
-    show(capsys, report.lines())
-    assert report.violations == []
-    assert len(report.leaders) == 1
-    assert report.most_megabytes < MOST_MEGABYTES
 
 
 def test_odd_panels_show_why(installing: Installing, redis_url: str) -> None:
