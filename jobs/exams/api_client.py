@@ -26,7 +26,7 @@ _RETRYABLE_STATUSES = (408, 409, 425, 429)
 _RETRYABLE_TYPES = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
 # Sent with a 429 when a spending limit is reached: waiting does not help.
 _SPEND_LIMIT_CODES = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
-# An account without credit is answered with a 400 whose type is that of an invalid request; only the text tells.
+# An account without credit is answered with a 400 of the type of an invalid request; only its message differs.
 _NO_CREDIT = "credit balance"
 _ACCOUNT_STATUSES = (401, 402, 403, 404)
 

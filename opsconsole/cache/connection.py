@@ -42,7 +42,7 @@ class _Careful(AbstractConnection):
         send: Any = self.send_command
         try:
             super().on_connect_check_health(check_health=check_health)
-            with suppress(redis.ResponseError):  # a name is a courtesy to whoever lists the clients
+            with suppress(redis.ResponseError):  # the name only helps in a list of clients
                 send("CLIENT", "SETNAME", name or CLIENT_NAME, check_health=False)
                 self.read_response()
         except redis.ResponseError as error:

@@ -46,14 +46,14 @@ def inspect(url: str) -> Server:
         with translating_errors():
             hello = _hello(client)
         info, no_info = if_permitted(lambda: dict(client.info()))
-        told = info or {}
-        kind = _kind(hello, told)
+        fields = info or {}
+        kind = _kind(hello, fields)
         no_scan = no_dbsize = None
         if kind not in UNSUPPORTED:
             _, no_scan = if_permitted(lambda: client.scan(0, count=1))
             _, no_dbsize = if_permitted(client.dbsize)
-    version = told.get("valkey_version") or told.get("redis_version") or hello.get("version")
-    policy = told.get("maxmemory_policy")
+    version = fields.get("valkey_version") or fields.get("redis_version") or hello.get("version")
+    policy = fields.get("maxmemory_policy")
     return Server(
         kind=kind,
         version=None if version is None else safe(version, 40),

@@ -62,22 +62,22 @@ def sample(client: redis.Redis) -> RedisStats:
     ping_ms = (time.perf_counter() - started) * 1000  # a refusal takes the same way
     info, no_info = if_permitted(lambda: dict(client.info()))
     keys, no_keys = if_permitted(client.dbsize)
-    told = info or {}
-    version = told.get("valkey_version") or told.get("redis_version")
+    fields = info or {}
+    version = fields.get("valkey_version") or fields.get("redis_version")
     return RedisStats(
         ping_ms=ping_ms,
         version=None if version is None else safe(version, 40),
-        uptime_seconds=_whole(told.get("uptime_in_seconds")),
-        memory=_whole(told.get("used_memory")),
-        peak_memory=_whole(told.get("used_memory_peak")),
-        max_memory=_whole(told.get("maxmemory")),
-        fragmentation=_number(told.get("mem_fragmentation_ratio")),
-        clients=_whole(told.get("connected_clients")),
-        ops_per_second=_whole(told.get("instantaneous_ops_per_sec")),
-        hits=_whole(told.get("keyspace_hits")),
-        misses=_whole(told.get("keyspace_misses")),
-        evicted=_whole(told.get("evicted_keys")),
-        expired=_whole(told.get("expired_keys")),
+        uptime_seconds=_whole(fields.get("uptime_in_seconds")),
+        memory=_whole(fields.get("used_memory")),
+        peak_memory=_whole(fields.get("used_memory_peak")),
+        max_memory=_whole(fields.get("maxmemory")),
+        fragmentation=_number(fields.get("mem_fragmentation_ratio")),
+        clients=_whole(fields.get("connected_clients")),
+        ops_per_second=_whole(fields.get("instantaneous_ops_per_sec")),
+        hits=_whole(fields.get("keyspace_hits")),
+        misses=_whole(fields.get("keyspace_misses")),
+        evicted=_whole(fields.get("evicted_keys")),
+        expired=_whole(fields.get("expired_keys")),
         keys=_whole(keys),
         denied=tuple(command for command in (no_ping, no_info, no_keys) if command is not None),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 from opsconsole.core.errors import BadCron
@@ -52,10 +53,7 @@ def fields_of(text: str) -> list[str]:
     fields[3] = _NAME.sub(lambda name: _number(name[0], _MONTHS, 1), fields[3])
     fields[4] = _NAME.sub(lambda name: _number(name[0], _WEEKDAYS, 0), fields[4])
     # croniter reads 5-5 as every value, and 17-2/3 as another list than 17,20,23,2.
-    fields = [
-        _RANGE.sub(lambda found, every=every: _expanded(found, every), field)  # type: ignore[misc]
-        for field, every in zip(fields, VALUES, strict=True)
-    ]
+    fields = [_RANGE.sub(partial(_expanded, every=every), field) for field, every in zip(fields, VALUES, strict=True)]
     fields[4] = _LAST_WEEKDAY.sub(r"l\1", fields[4])
     return fields
 
