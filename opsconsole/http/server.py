@@ -21,9 +21,6 @@ from opsconsole.service.service import Service
 
 log = logging.getLogger(__name__)
 
-MIN_SECRET_LENGTH = 16
-"""A shorter secret can be guessed."""
-
 
 class ServerEnded(OpsconsoleError):
     """The server ended although nobody stopped it."""
@@ -58,8 +55,6 @@ class Server:
         log.info("http: listening on %s", listener.address)
         if secret is None:
             log.warning("http: open to every user of this machine; set CRON_SECRET to require a secret")
-        elif len(secret.reveal()) < MIN_SECRET_LENGTH:
-            log.warning("CRON_SECRET is short; use at least %s random characters", MIN_SECRET_LENGTH)
 
     def reload(self, catalog: Catalog) -> None:
         """Serves the packs of another catalog. Raises BadSettings and changes nothing when their routes conflict."""
