@@ -21,9 +21,9 @@ from opsconsole.core.settings import Role, Secret, Settings, masked
 from opsconsole.core.trust import make_private, privacy_problems
 from opsconsole.embedded.redis import find_server
 from opsconsole.http.listener import read_address
+from opsconsole.rules import finding_text
 from opsconsole.rules.actions import check_actor
 from opsconsole.rules.health import degraded
-from opsconsole.service import wording
 from opsconsole.service.leader import LeaseWatch
 from opsconsole.service.snapshot import Leader
 from opsconsole.store import Store, data_tables, migrate, rights, tables as schema
@@ -149,7 +149,7 @@ def _leader_notes(settings: Settings) -> Iterator[str]:
     leader = _leader(settings)
     if leader is not None:
         found = degraded(leader.problems, ())
-        yield from (f"the leader: {wording.subject(each)} {wording.degraded(each)}" for each in found)
+        yield from (f"the leader: {finding_text.subject(each)} {finding_text.degraded(each)}" for each in found)
     if leader is not None and leader.notes is not None:
         yield from (f"the leader ({leader.who} on {leader.host}): {note}" for _, note in leader.notes)
         return

@@ -10,8 +10,9 @@ from opsconsole.core.humanize import words
 from opsconsole.core.problems import Fault, Problem, Status
 from opsconsole.core.supervision import describe
 from opsconsole.core.text import safe
-from opsconsole.rules.health import Severity, degraded
-from opsconsole.service import wording
+from opsconsole.rules import finding_text
+from opsconsole.rules.findings import Severity
+from opsconsole.rules.health import degraded
 from opsconsole.service.service import Service
 
 
@@ -54,12 +55,14 @@ def readiness(service: Service, *, verbose: bool) -> Reply:
     unreachable = [NAMES[name] for name in ("store", "redis") if document[name] != "ok"]
     findings = degraded(found, unreachable)
     problems += [
-        f"{words(each.subject)} {wording.degraded(each)}" for each in findings if each.severity is Severity.CRITICAL
+        f"{words(each.subject)} {finding_text.degraded(each)}"
+        for each in findings
+        if each.severity is Severity.CRITICAL
     ]
     if not problems and document["state"] == "waiting":
         problems.append("no process is leading yet")
     if findings:
-        document["degraded"] = {each.subject: wording.degraded(each) for each in findings}
+        document["degraded"] = {each.subject: finding_text.degraded(each) for each in findings}
     if verbose:
         document["lease_age_seconds"] = _rounded(lease_age)
         document["loops"] = {

@@ -5,74 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum, StrEnum
 
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.errors import NAMES
-from opsconsole.core.problems import Fault, Problem, Work
+from opsconsole.core.problems import Problem, Work
+from opsconsole.rules.findings import CLOCK, Finding, FindingKind, Severity, worst_first
 
 START_WITHIN = minutes(1)
 """A scheduled time whose run has not started by then is overdue."""
-
-
-CLOCK = "the clock"
-"""The subject of a finding about the times that are recorded."""
-
-
-class Severity(IntEnum):
-    """How bad a finding is."""
-
-    WARNING = 1
-    CRITICAL = 2
-
-
-class FindingKind(StrEnum):
-    """What a finding is about."""
-
-    UNREACHABLE = "unreachable"  # a service does not respond
-    LATE = "late"  # a run has not started
-    OVERDUE = "overdue"  # a scheduled time has no run
-    NO_GOOD_RUN = "no_good_run"
-    LONG_RUN = "long_run"
-    FAILED_RUN = "failed_run"
-    DEGRADED = "degraded"  # a part of this program does not do its work
-    SET_ASIDE = "set_aside"  # something could not be processed and was left out
-    CLOCK_AHEAD = "clock_ahead"  # what is recorded is later than now
-
-
-class Remedy(StrEnum):
-    """What an operator can do about a finding."""
-
-    TRIGGER = "trigger"
-    RETRY = "retry"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A problem with a job, a service or a part of this program (`subject`), and when it began. `run` is the run
-    concerned, `reason` why a service is unreachable or work is not done, `fault` what is wrong with that work,
-    `good_until` when the job's last good run ended, `count` how many were set aside, `recorded_until` the last
-    scheduled time of `jobs` that is recorded and still to come.
-    """
-
-    severity: Severity
-    kind: FindingKind
-    subject: str
-    since: datetime
-    run: Run | None = None
-    reason: str = ""
-    good_until: datetime | None = None
-    fault: Fault | None = None
-    count: int = 1
-    recorded_until: datetime | None = None
-    jobs: tuple[str, ...] = ()
-
-    @property
-    def remedy(self) -> Remedy | None:
-        """What to do; None if there is nothing to do but wait, or to repair a service."""
-        return {FindingKind.OVERDUE: Remedy.TRIGGER, FindingKind.FAILED_RUN: Remedy.RETRY}.get(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +75,6 @@ def findings(
         found += _long_running(facts, now)
         found += _failed(facts)
     return worst_first(found)
-
-
-def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Findings in the order in which they are shown."""
-    return tuple(sorted(found, key=lambda finding: (-finding.severity, finding.since)))
 
 
 def _overdue(facts: JobFacts, now: datetime) -> Iterator[Finding]:

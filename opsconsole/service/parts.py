@@ -11,7 +11,8 @@ from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
 from opsconsole.core.problems import Fault, Problem, Work
 from opsconsole.core.supervision import describe, is_outage, log_failure
-from opsconsole.rules.health import Finding, FindingKind, Severity, findings
+from opsconsole.rules.findings import Finding, FindingKind, Severity
+from opsconsole.rules.health import findings
 from opsconsole.service import runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Snapshot

@@ -17,7 +17,8 @@ from opsconsole.core.database import reason
 from opsconsole.core.errors import NAMES, Unavailable
 from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop, describe, log_failure
-from opsconsole.rules.health import Finding, degraded, findings, worst_first
+from opsconsole.rules.findings import Finding, worst_first
+from opsconsole.rules.health import degraded, findings
 from opsconsole.service import parts
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Outage, RedisView, Snapshot

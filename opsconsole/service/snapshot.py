@@ -16,7 +16,7 @@ from opsconsole.calendar.windows import Window
 from opsconsole.core.problems import Problem, Work
 from opsconsole.rules.admission import Wait
 from opsconsole.rules.explain import Answer
-from opsconsole.rules.health import Finding, FindingKind, Severity
+from opsconsole.rules.findings import Finding, FindingKind, Severity
 from opsconsole.rules.pauses import Pause
 from opsconsole.service import wording
 from opsconsole.store.presence import Attached

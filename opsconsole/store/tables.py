@@ -322,3 +322,90 @@ steps = Table(
     Index(None, "backfill_id", "state", "end"),
     Index(None, "run_id"),
 )
+
+alerts = Table(
+    "ops_alerts",
+    metadata,
+    Column("id", serial, primary_key=True),
+    Column("rule", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("severity", Integer, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("worse_at", UtcTime, nullable=True),
+    Column("resolved_at", UtcTime, nullable=True),
+    Column("message", Text, nullable=False),
+    Column("evidence", Json, nullable=False),
+    Column("job", String, nullable=True),
+    Column("pack", String, nullable=True),
+    Column("run_id", BigInteger, nullable=True),
+    Column("cause_id", BigInteger, nullable=True),
+    Column("acknowledged_by", String, nullable=True),
+    Column("acknowledged_at", UtcTime, nullable=True),
+    Column("acknowledged_until", UtcTime, nullable=True),
+    Column("acknowledged_note", String, nullable=True),
+    # A rule has one open alert for each subject.
+    Index(
+        "uq_ops_alerts_open",
+        "rule",
+        "subject",
+        unique=True,
+        sqlite_where=text("resolved_at IS NULL"),
+        postgresql_where=text("resolved_at IS NULL"),
+    ),
+    Index(None, "resolved_at"),
+)
+
+# Rows are kept: they explain why nothing was sent.
+silences = Table(
+    "ops_silences",
+    metadata,
+    Column("id", serial, primary_key=True),
+    Column("target", String, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("until", UtcTime, nullable=True),
+    Column("who", String, nullable=False),
+    Column("note", String, nullable=False),
+)
+
+# The outbox: written in the transaction of the alert's change, and sent afterwards.
+notifications = Table(
+    "ops_notifications",
+    metadata,
+    Column("id", serial, primary_key=True),
+    # Goes with the message, so that its receivers can recognise a duplicate.
+    Column("uid", String, nullable=False, unique=True),
+    Column("alert_id", serial, ForeignKey("ops_alerts.id", ondelete="CASCADE"), nullable=False),
+    Column("event", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("severity", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("not_before", UtcTime, nullable=True),
+    Column("error", Text, nullable=True),
+    Column("sent_at", UtcTime, nullable=True),
+    Index(None, "state"),
+    Index(None, "alert_id"),
+)
+
+# The state of every job, at regular times.
+health_checks = Table(
+    "ops_health_checks",
+    metadata,
+    Column("at", UtcTime, primary_key=True),
+    Column("states", Json, nullable=False),
+)
+
+# How large each table was on each UTC day. `database` is "store" or "data".
+table_days = Table(
+    "ops_table_days",
+    metadata,
+    Column("day", String, primary_key=True),
+    Column("database", String, primary_key=True),
+    Column("table", String, primary_key=True),
+    Column("rows", BigInteger, nullable=True),
+    Column("bytes", BigInteger, nullable=True),
+)

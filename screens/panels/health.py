@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from opsconsole.core import humanize
-from opsconsole.rules.health import Remedy
-from opsconsole.service import wording
+from opsconsole.rules import finding_text
+from opsconsole.rules.findings import Remedy
 from opsconsole.service.snapshot import Finding
 from screens.panels.view import WIDE, Block, Key, View, fit
 from screens.widgets import symbols
@@ -46,8 +46,8 @@ def _lines(view: View, finding: Finding, cells: int) -> tuple[Line, ...]:
     ago = Piece(f"  {humanize.age(view.now - finding.since):>6}", "quiet")
     remedy = (Piece("  "), Piece(REMEDIES[finding.remedy], "key")) if finding.remedy else ()
     subject, sentence = (
-        text(wording.subject(finding), "strong", 80),
-        text(wording.finding(finding, view.now), limit=300),
+        text(finding_text.subject(finding), "strong", 80),
+        text(finding_text.sentence(finding, view.now), limit=300),
     )
     mark = line(" ", Piece(symbol.char, symbol.style), " ")
     if cells >= WIDE:

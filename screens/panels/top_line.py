@@ -6,7 +6,8 @@ from collections import Counter
 from itertools import product
 
 from opsconsole.core import humanize
-from opsconsole.service import confirmations, wording
+from opsconsole.rules import finding_text
+from opsconsole.service import confirmations
 from opsconsole.service.snapshot import Finding, FindingKind, Outage, Severity, Work
 from screens.panels import pauses
 from screens.panels.health import REMEDIES
@@ -94,8 +95,8 @@ def _verdicts(view: View) -> list[tuple[symbols.Symbol, Line, str]]:
 
 def _finding(view: View, finding: Finding) -> tuple[symbols.Symbol, Line, str]:
     ago = humanize.age(view.now - finding.since)
-    sentence = text(wording.finding(finding, view.now), limit=300)
-    message = line(text(wording.subject(finding), "strong", 80), " ", sentence, Piece(f" · {ago}", "quiet"))
+    sentence = text(finding_text.sentence(finding, view.now), limit=300)
+    message = line(text(finding_text.subject(finding), "strong", 80), " ", sentence, Piece(f" · {ago}", "quiet"))
     if finding.kind is FindingKind.UNREACHABLE:
         return symbols.SEVERITY[finding.severity], message, RECONNECTS
     return symbols.SEVERITY[finding.severity], message, REMEDIES[finding.remedy] if finding.remedy else ""

@@ -20,7 +20,7 @@ from opsconsole.authoring.occurrence import Reason
 from opsconsole.authoring.run import RunState
 from opsconsole.core import clock
 from opsconsole.leader.engine import Engine
-from opsconsole.rules.health import FindingKind, Severity
+from opsconsole.rules.findings import FindingKind, Severity
 from opsconsole.service.service import Service
 from opsconsole.store import runs
 from opsconsole.store.tables import jobs, occurrences

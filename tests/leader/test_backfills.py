@@ -13,9 +13,9 @@ from opsconsole.authoring.run import OPEN, Run, RunState, Trigger
 from opsconsole.core import clock
 from opsconsole.core.errors import Exit
 from opsconsole.leader.engine import Engine
+from opsconsole.rules import finding_text
 from opsconsole.rules.backfill import Only, StepReason, StepState, WindowState, windows
 from opsconsole.rules.backfill_status import Backfill, BackfillState, BackfillStop, BackfillStopReason
-from opsconsole.service import wording
 from opsconsole.store import runs as run_store, tables
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -401,7 +401,7 @@ def test_an_interrupted_window_is_finished_by_the_leader_that_resumes_it(place: 
 
 def wrong(place: Installation) -> list[str]:
     snapshot = place.service.snapshot()
-    return [wording.finding(found, snapshot.at) for found in snapshot.findings if found.subject == "diary.page"]
+    return [finding_text.sentence(found, snapshot.at) for found in snapshot.findings if found.subject == "diary.page"]
 
 
 def test_backfills_do_not_affect_health(place: Installation) -> None:

@@ -16,7 +16,7 @@ from opsconsole.authoring.outbox import Event
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.settings import Actor, Role
 from opsconsole.leader import background_tasks, event_relay
-from opsconsole.rules.health import FindingKind
+from opsconsole.rules.findings import FindingKind
 from opsconsole.service.snapshot import Finding
 from opsconsole.store import audit, commands
 from tests.conftest import Installing

@@ -10,8 +10,9 @@ import pytest
 from opsconsole import DAY, Job, Limits, hours, minutes
 from opsconsole.authoring.run import Counts, Run, RunState, Selection, Trigger
 from opsconsole.calendar.windows import Window
-from opsconsole.rules.health import Finding, FindingKind, JobFacts, Remedy, Severity, findings
-from opsconsole.service import wording
+from opsconsole.rules import finding_text
+from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity
+from opsconsole.rules.health import JobFacts, findings
 from tests.packs import counting
 
 NOW = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
@@ -87,7 +88,7 @@ def test_a_scheduled_time_without_a_run_is_overdue_after_a_minute() -> None:
 
     assert (found.severity, found.subject, found.since) == (Severity.CRITICAL, "books.close", ago(seconds=61))
     assert (found.kind, found.remedy) == (FindingKind.OVERDUE, Remedy.TRIGGER)
-    assert wording.finding(found, NOW) == "is overdue: its run has not started"
+    assert finding_text.sentence(found, NOW) == "is overdue: its run has not started"
     assert check(replace(WELL, due=ago(seconds=59), accounted_until=ago(hours=1))) == []
 
 
@@ -116,7 +117,7 @@ def test_a_job_without_a_good_run_for_too_long_is_reported(
     found = check(replace(WELL, last_good=good, registered_at=registered))
 
     expected = ["has had no good run for 26 h"] if is_too_old else []
-    assert [wording.finding(finding, NOW) for finding in found] == expected
+    assert [finding_text.sentence(finding, NOW) for finding in found] == expected
     assert all(finding.since == ago(hours=1) for finding in found)
 
 
@@ -134,7 +135,7 @@ def test_a_run_that_takes_longer_than_its_target_is_a_warning() -> None:
     (found,) = check(replace(WELL, open=active))
 
     assert (found.severity, found.since) == (Severity.WARNING, ago(minutes=1))
-    assert wording.finding(found, NOW) == "has been running for 11 min"
+    assert finding_text.sentence(found, NOW) == "has been running for 11 min"
     assert check(replace(WELL, open=replace(active, started_at=ago(minutes=9)))) == []
 
 
@@ -147,7 +148,7 @@ def test_failed_items_are_a_warning_and_many_are_critical(failed: int, severity:
     (found,) = check(replace(WELL, newest=(partial, run(RunState.FAILED))))
 
     assert (found.severity, found.run, found.remedy) == (severity, partial, Remedy.RETRY)
-    assert wording.finding(found, NOW) == f"{failed} of 100 failed (2025-01-18): out of ink"
+    assert finding_text.sentence(found, NOW) == f"{failed} of 100 failed (2025-01-18): out of ink"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,10 @@ def test_an_unsuccessful_newest_run_is_reported(state: RunState, severity: Sever
     (found,) = check(replace(WELL, newest=(run(state, error="the printer\x1b is on fire"),)))
 
     assert found.severity is severity
-    assert wording.finding(found, NOW) == f"{state.value.replace('_', ' ')} (2025-01-18): the printer\\x1b is on fire"
+    assert (
+        finding_text.sentence(found, NOW)
+        == f"{state.value.replace('_', ' ')} (2025-01-18): the printer\\x1b is on fire"
+    )
 
 
 def test_a_newer_success_hides_an_older_failure() -> None:
@@ -183,4 +187,4 @@ def test_unreachable_services_are_critical_and_the_worst_comes_first() -> None:
         ("WARNING", "books.close"),
     ]
     assert found[0].kind is FindingKind.UNREACHABLE
-    assert wording.finding(found[0], NOW) == "is unreachable: cut"
+    assert finding_text.sentence(found[0], NOW) == "is unreachable: cut"

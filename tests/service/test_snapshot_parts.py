@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from opsconsole.core.problems import Fault, Work
-from opsconsole.rules.health import FindingKind
+from opsconsole.rules.findings import FindingKind
 from opsconsole.store import pauses
 from tests.conftest import Installing
 from tests.installation import Installation
