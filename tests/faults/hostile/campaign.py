@@ -9,20 +9,21 @@ import os
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from itertools import cycle
+from itertools import count
 from pathlib import Path
 
 from opsconsole.authoring.run import TERMINAL
+from opsconsole.http.threads import MAX_STUCK
 from opsconsole.store import commands
 from tests.faults.fast_clock import FastClock
 from tests.faults.fork_server import Child, ForkServer
 from tests.faults.hostile import steady
 from tests.faults.hostile.cases import Case
-from tests.faults.hostile.extensions import COMMANDS, ROUTES, OddCommand
+from tests.faults.hostile.extensions import COMMANDS, ROUTES, OddCommand, OddRoute
 from tests.faults.hostile.observations import Observations
 from tests.faults.hostile.report import Report
 from tests.http.client import HttpClient
@@ -92,7 +93,7 @@ class Campaign:
         self._waiting: deque[Case] = deque()
         self._active: list[Active] = []
         self._socket = self.folder / "http.sock"
-        self._routes = cycle(ROUTES)
+        self._routes = _routes()
         self._commands = deque(self._random.sample(COMMANDS, len(COMMANDS)))
         self._sent: dict[int, OddCommand] = {}
         self._next_command = 0.0
@@ -224,6 +225,12 @@ class Campaign:
         self.report.check(status == odd.status, f"a route that {odd.says} responded {status}, not {odd.status}")
         ready = client.get("/readyz").status
         self.report.check(ready == 200, f"/readyz responded {ready} after a route that {odd.says}")
+
+
+def _routes() -> Iterator[OddRoute]:
+    """The odd routes, again and again: those that never return only until a process has no room for more of them."""
+    for number in count():
+        yield from (odd for odd in ROUTES if odd.status is not None or number < MAX_STUCK)
 
 
 def _status(client: HttpClient, path: str, seconds: float) -> int:

@@ -124,7 +124,7 @@ def changes_its_pragmas(ctx: Any, items: Any) -> None:
         raw.execute("PRAGMA locking_mode = EXCLUSIVE")
 
 
-@cases.apply(FAILED, "operational_error", "retries_exhausted", "data_unreachable", "memory_error", TIMEOUT)
+@cases.apply(FAILED, "operational_error", "retries_exhausted", "data_unreachable", "memory_error", TIMEOUT, seconds=180)
 def opens_all_connections(ctx: Any, items: Any) -> None:
     """Opens connections to the data database until one is refused, and keeps them for a second."""
     url = ctx._tools.data.engine.url

@@ -141,7 +141,7 @@ def stops_afterwards(ctx: Any, items: Any) -> None:
     threading.Timer(0.25, os.kill, [os.getpid(), signal.SIGSTOP]).start()
 
 
-@cases.apply(FAILED, TIMEOUT)
+@cases.apply(FAILED, TIMEOUT, "worker_died")  # another odd job may kill the worker first
 def imports_what_hangs(ctx: Any, items: Any) -> None:
     """Imports a module that hangs while it is imported."""
     import_module("tests.faults.hostile.hanging_import")
