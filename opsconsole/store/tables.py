@@ -340,6 +340,9 @@ alerts = Table(
     Column("pack", String, nullable=True),
     Column("run_id", BigInteger, nullable=True),
     Column("cause_id", BigInteger, nullable=True),
+    # How much of it there was when it fired or became worse: failed items, windows in a row.
+    Column("baseline", Integer, nullable=False, server_default=text("1")),
+    Column("notified_at", UtcTime, nullable=True),
     Column("acknowledged_by", String, nullable=True),
     Column("acknowledged_at", UtcTime, nullable=True),
     Column("acknowledged_until", UtcTime, nullable=True),
@@ -354,6 +357,7 @@ alerts = Table(
         postgresql_where=text("resolved_at IS NULL"),
     ),
     Index(None, "resolved_at"),
+    Index(None, "rule", "subject"),
 )
 
 # Rows are kept: they explain why nothing was sent.

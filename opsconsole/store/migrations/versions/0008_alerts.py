@@ -33,6 +33,8 @@ def upgrade() -> None:
         sa.Column("pack", sa.String(), nullable=True),
         sa.Column("run_id", sa.BigInteger(), nullable=True),
         sa.Column("cause_id", sa.BigInteger(), nullable=True),
+        sa.Column("baseline", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.Column("notified_at", UtcTime(), nullable=True),
         sa.Column("acknowledged_by", sa.String(), nullable=True),
         sa.Column("acknowledged_at", UtcTime(), nullable=True),
         sa.Column("acknowledged_until", UtcTime(), nullable=True),
@@ -48,6 +50,7 @@ def upgrade() -> None:
         postgresql_where=is_open,
     )
     op.create_index(op.f("ix_ops_alerts_resolved_at"), "ops_alerts", ["resolved_at"])
+    op.create_index(op.f("ix_ops_alerts_rule_subject"), "ops_alerts", ["rule", "subject"])
     op.create_table(
         "ops_silences",
         sa.Column("id", serial, nullable=False),
