@@ -124,6 +124,15 @@ class UnknownBackfill(OpsconsoleError):
         super().__init__(f"backfill {number} does not exist; `opsconsole backfill list` lists the newest")
 
 
+class UnknownAlert(OpsconsoleError):
+    """An alert that is not in the store."""
+
+    exit_code = Exit.USAGE
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"alert {number} does not exist; `opsconsole alerts` lists them")
+
+
 class Refused(OpsconsoleError):
     """An action that the current state does not allow."""
 

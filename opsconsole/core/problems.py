@@ -20,6 +20,7 @@ class Work(StrEnum):
     PAUSES = "pauses"
     ATTACHED = "attached_consoles"
     SET_ASIDE = "set_aside"
+    ALERT_LIST = "alert_list"
     REDIS_FIGURES = "redis_figures"
     # in every process
     SAMPLER = "sampler"
@@ -40,6 +41,7 @@ class Work(StrEnum):
     STALENESS_CHECKS = "staleness_checks"
     CACHE_SIZES = "cache_sizes"
     EVENT_RELAY = "event_relay"
+    ALERTS = "alerts"
 
 
 class Fault(StrEnum):

@@ -17,7 +17,7 @@ from opsconsole.core.database import Connection
 from opsconsole.core.errors import OpsconsoleError, Refused
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.supervision import describe, log_failure
-from opsconsole.leader import backfills as backfilling
+from opsconsole.leader import alert_commands, backfills as backfilling
 from opsconsole.leader.containment import ends_leadership
 from opsconsole.rules import actions
 from opsconsole.rules.actions import BACKGROUND_VERBS, MATCHING, STOPPING_VERBS, Verb
@@ -217,4 +217,7 @@ _VERBS: dict[Verb, Callable[[Connection, Catalog, Command, datetime], dict[str, 
     Verb.PAUSE_BACKFILL: _pause_backfill,
     Verb.RESUME_BACKFILL: _resume_backfill,
     Verb.CANCEL_BACKFILL: _cancel_backfill,
+    Verb.ACKNOWLEDGE: alert_commands.acknowledge,
+    Verb.SILENCE: alert_commands.silence,
+    Verb.UNSILENCE: alert_commands.unsilence,
 }

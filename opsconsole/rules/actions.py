@@ -39,6 +39,9 @@ class Verb(StrEnum):
     CANCEL_BACKFILL = "cancel_backfill"
     CLEAR = "clear"
     REPLAY = "replay"
+    ACKNOWLEDGE = "acknowledge"
+    SILENCE = "silence"
+    UNSILENCE = "unsilence"
 
 
 STOPPING_VERBS = (Verb.CANCEL, Verb.PAUSE, Verb.PAUSE_BACKFILL, Verb.CANCEL_BACKFILL)

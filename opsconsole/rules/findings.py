@@ -105,7 +105,7 @@ class Finding:
     @property
     def remedy(self) -> Remedy | None:
         """What to do; None if there is nothing to do but wait, or to repair a service."""
-        return _REMEDIES.get(self.kind)
+        return remedy_of(self.kind)
 
 
 _REMEDIES = {
@@ -113,6 +113,11 @@ _REMEDIES = {
     FindingKind.FAILED_RUN: Remedy.RETRY,
     FindingKind.INCOMPLETE_WINDOWS: Remedy.BACKFILL,
 }
+
+
+def remedy_of(kind: FindingKind) -> Remedy | None:
+    """What to do about a finding of this kind; None if there is nothing to do but wait, or to repair a service."""
+    return _REMEDIES.get(kind)
 
 
 def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -13,10 +13,10 @@ from opsconsole.core.problems import Fault, Problem, Work
 from opsconsole.core.supervision import describe, is_outage, log_failure
 from opsconsole.rules.findings import Finding, FindingKind, Severity
 from opsconsole.rules.health import findings
-from opsconsole.service import runs as run_views
+from opsconsole.service import alert_views, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Snapshot
-from opsconsole.store import pauses, presence, runs, set_aside
+from opsconsole.store import pauses, presence, runs, set_aside, silences
 from opsconsole.store.set_aside import Kind
 
 RECENT = 20
@@ -106,6 +106,11 @@ def _set_aside(_backend: Backend, db: Connection, _so_far: Snapshot, _now: datet
     return {"set_aside": tuple(found)}
 
 
+def _alerts(_backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
+    silenced = silences.in_force(db, now)
+    return {"alerts": alert_views.current(db, silenced, now), "silences": tuple(silenced)}
+
+
 PARTS: dict[Work, Part] = {
     Work.LEADER: _leader,
     Work.JOBS: _jobs,
@@ -116,4 +121,5 @@ PARTS: dict[Work, Part] = {
     Work.PAUSES: _pauses,
     Work.ATTACHED: _attached,
     Work.SET_ASIDE: _set_aside,
+    Work.ALERT_LIST: _alerts,
 }

@@ -15,6 +15,7 @@ from opsconsole.core.errors import Refused
 from opsconsole.core.problems import Status
 from opsconsole.core.settings import Role, Settings
 from opsconsole.core.supervision import Supervisor
+from opsconsole.service.alerts import Alerts
 from opsconsole.service.backend import Backend, LocalEngine
 from opsconsole.service.backfills import Backfills
 from opsconsole.service.commands import Commands
@@ -36,7 +37,8 @@ class CannotHandOver(Refused):
 
 
 class Service:
-    """`queries` read, `commands` act, `backfills` do both for past windows; the rest is about this process.
+    """`queries` read, `commands` act, `backfills` and `alerts` do both on their subject; the rest is about this
+    process.
 
     `successor` starts a process that can take over from this one, where there can be one. `supervisor` has the threads
     of this process.
@@ -62,6 +64,7 @@ class Service:
         self.queries = Queries(self._backend)
         self.commands = Commands(self._backend, sent=self._command_sent)
         self.backfills = Backfills(self._backend, self.commands)
+        self.alerts = Alerts(self._backend, self.commands)
         self.successor: Callable[[], None] | None = None
         self._sampler = Sampler(self._backend)
         self._presence: PresenceAnnouncer | None = None

@@ -15,8 +15,10 @@ from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Window
 from opsconsole.core.problems import Problem, Work
 from opsconsole.rules.admission import Wait
+from opsconsole.rules.alerts import Acknowledgement, Alert, AlertState, Silence
 from opsconsole.rules.explain import Answer
-from opsconsole.rules.findings import Finding, FindingKind, Severity
+from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity, remedy_of
+from opsconsole.rules.notifications import Notification
 from opsconsole.rules.pauses import Pause
 from opsconsole.service import wording
 from opsconsole.store.presence import Attached
@@ -103,10 +105,45 @@ class RedisView:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertCard:
+    """An alert as lists show it. `acknowledged` is its acknowledgement while that is in force, `silence` the active
+    silence that applies to it; `explains` are the numbers of the open alerts with this one as their likely cause.
+    """
+
+    alert: Alert
+    state: AlertState
+    acknowledged: Acknowledgement | None = None
+    silence: Silence | None = None
+    explains: tuple[int, ...] = ()
+
+    @property
+    def remedy(self) -> Remedy | None:
+        """What to do; None if there is nothing to do but wait, or to repair a service."""
+        return remedy_of(self.alert.rule) if self.alert.is_open else None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPage:
+    """An alert with its details: the alert that explains it, those that it explains, the `notifications` about it and
+    the `earlier` alerts of the same rule and subject; the last two are newest first.
+    """
+
+    at: datetime
+    card: AlertCard
+    cause: AlertCard | None
+    explains: tuple[AlertCard, ...]
+    notifications: tuple[Notification, ...]
+    earlier: tuple[Alert, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything the Dashboard shows, at one time. During a `store_outage` it keeps the previous values; so does each
     part that cannot be read, which is one of the `unknown`. `findings` are all of them, worst first; those about jobs
     and about what was set aside are also on their own.
+
+    `alerts` are the open ones, worst first, each followed by those that it explains, and then up to 50 that were
+    resolved in the last day, newest first. `silences` are the active ones.
     """
 
     at: datetime
@@ -127,6 +164,14 @@ class Snapshot:
     unknown: tuple[Problem, ...] = ()
     job_findings: tuple[Finding, ...] = ()
     set_aside: tuple[Finding, ...] = ()
+    alerts: tuple[AlertCard, ...] = ()
+    silences: tuple[Silence, ...] = ()
+
+    @property
+    def firing(self) -> int:
+        """How many alerts are firing: neither acknowledged nor silenced, and not explained by another one."""
+        numbers = {card.alert.id for card in self.alerts if card.alert.is_open}
+        return sum(card.state is AlertState.FIRING and card.alert.cause not in numbers for card in self.alerts)
 
     def why_unknown(self, part: Work) -> str | None:
         """Why a part could not be read; None when it is known."""
@@ -285,6 +330,11 @@ class Explanation:
 
 
 __all__ = [
+    "Acknowledgement",
+    "Alert",
+    "AlertCard",
+    "AlertPage",
+    "AlertState",
     "Attached",
     "BatchCell",
     "Cause",
@@ -294,6 +344,7 @@ __all__ = [
     "JobCard",
     "JobHistory",
     "Leader",
+    "Notification",
     "OccurrenceRow",
     "OccurrenceTotal",
     "Occurrences",
@@ -306,9 +357,11 @@ __all__ = [
     "Rates",
     "RedisStats",
     "RedisView",
+    "Remedy",
     "Run",
     "RunPage",
     "Severity",
+    "Silence",
     "Snapshot",
     "Work",
 ]

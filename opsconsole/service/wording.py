@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from opsconsole.authoring.run import Stop
-from opsconsole.core.humanize import count, duration, words
+from opsconsole.core.humanize import count, duration, local_time, words
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.rules.audit import AuditProblem, Seal, Verification
 from opsconsole.rules.backfill import Step, StepReason
@@ -118,6 +118,18 @@ def _cleared(outcome: Mapping[str, Any]) -> str:
     return f"cleared {count(outcome['cleared'], 'key')}{of}"
 
 
+def _acknowledged(outcome: Mapping[str, Any]) -> str:
+    until = outcome["until"]
+    how = f"until {local_time(datetime.fromisoformat(until), 'UTC')}" if until else "until it is resolved"
+    return f"acknowledged alert {outcome['alert']} ({outcome['target']}) {how}"
+
+
+def _silenced(outcome: Mapping[str, Any]) -> str:
+    until = outcome["until"]
+    how = f"until {local_time(datetime.fromisoformat(until), 'UTC')}" if until else "until you end it with unsilence"
+    return f"silenced {outcome['target']} {how}" + ("; this extends an earlier silence" if outcome["replaced"] else "")
+
+
 def unknown(denied: Sequence[str]) -> str:
     """A figure of Redis that is not known, because its user may not run these commands if there are any."""
     return f"unknown: the Redis user may not run {' and '.join(denied)}" if denied else "unknown"
@@ -137,5 +149,8 @@ _DONE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
         f"cancelled backfill {outcome['backfill']}: {count(outcome['windows'], 'window')} not started"
     ),
     "clear": _cleared,
+    "acknowledge": _acknowledged,
+    "silence": _silenced,
+    "unsilence": lambda outcome: f"ended the silence of {outcome['target']}",
     "replay": lambda outcome: f"queued {count(outcome['events'], 'event')} to be published again",
 }

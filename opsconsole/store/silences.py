@@ -1,0 +1,42 @@
+"""Silences of alerts. Rows are kept after a silence has ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import insert, or_, select, update
+
+from opsconsole.core.database import Connection
+from opsconsole.rules.alerts import Silence
+from opsconsole.store.rows import NEVER, Stored, read
+from opsconsole.store.tables import silences
+
+
+def add(db: Connection, target: str, *, since: datetime, until: datetime | None, who: str, note: str) -> int:
+    """Adds a silence and returns its number."""
+    values = {"target": target, "since": since, "until": until, "who": who, "note": note}
+    number: int = db.execute(insert(silences).values(values).returning(silences.c.id)).scalar_one()
+    return number
+
+
+def end(db: Connection, target: str, at: datetime) -> int:
+    """Ends the active silences of exactly that target; returns how many."""
+    mine = (silences.c.target == target) & or_(silences.c.until.is_(None), silences.c.until > at)
+    return db.execute(update(silences).where(mine).values(until=at)).rowcount
+
+
+def in_force(db: Connection, at: datetime) -> list[Silence]:
+    """The silences that have not ended at `at`, oldest first. A silence whose end cannot be read has none."""
+    query = select(silences).where(or_(silences.c.until.is_(None), silences.c.until > at)).order_by(silences.c.id)
+    return [
+        Silence(row.id, row.target, row.since, row.until, row.who, row.note) for row in read(db, query, silences, _Row)
+    ]
+
+
+class _Row(Stored, frozen=True, kw_only=True):
+    id: int
+    target: str = ""
+    since: datetime = NEVER
+    until: datetime | None = None
+    who: str = "unreadable"
+    note: str = ""
