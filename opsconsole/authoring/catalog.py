@@ -19,8 +19,9 @@ from opsconsole.cache.families import Family, clashes
 from opsconsole.calendar.cron import Cron
 from opsconsole.core.bounds import name_problem, shown
 from opsconsole.core.bundle import hidden_by
-from opsconsole.core.configuration import installed_packs, section
+from opsconsole.core.configuration import installed_packs
 from opsconsole.core.errors import BadSettings, OpsconsoleError, UnknownJob
+from opsconsole.core.sections import section
 from opsconsole.core.settings import CompressOver, JobOverride
 from opsconsole.core.text import safe
 from opsconsole.core.times import LONGEST

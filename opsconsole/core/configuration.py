@@ -11,17 +11,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import msgspec
 
-from opsconsole.core.bounds import MAX_INTEGER, MAX_NAME, json_problem, shown
+from opsconsole.core.bounds import MAX_INTEGER, MAX_NAME, shown
+from opsconsole.core.channels import alert_settings, read_channels, sentry_dsn
 from opsconsole.core.errors import BadConfiguration, BadSettings
 from opsconsole.core.redaction import remember, secrets_in
+from opsconsole.core.sections import section
 from opsconsole.core.settings import (
     EMBEDDED,
     Actor,
+    AlertsSection,
     CacheSection,
     ConsoleSection,
     DatabaseSection,
@@ -36,7 +39,15 @@ from opsconsole.core.settings import (
 )
 from opsconsole.core.text import safe
 from opsconsole.core.trust import is_readable_by_others
-from opsconsole.core.urls import BadUrl, database_url, password_of, redis_url, secrets_of, sqlite_url
+from opsconsole.core.urls import (
+    BadUrl,
+    database_url,
+    password_of,
+    redis_url,
+    secrets_of,
+    secrets_of_address,
+    sqlite_url,
+)
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -67,6 +78,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "cache": CacheSection,
     "engine": EngineSection,
     "http": HttpSection,
+    "alerts": AlertsSection,
 }
 
 
@@ -92,6 +104,11 @@ def load(
         del raw[name]
     _overlay(raw, env, problems)
     sections = {name: section(name, kind, raw.pop(name, {}), problems) for name, kind in _SECTIONS.items()}
+    alerts = alert_settings(sections["alerts"], problems)
+    channels = read_channels(raw.pop("notify", {}), problems)
+    dsn = sentry_dsn(env.get("SENTRY_DSN", ""), problems)
+    addresses = (*(channel.url for channel in channels), alerts.dead_man_url, dsn)
+    remember(secret for url in addresses if url is not None for secret in secrets_of_address(url.reveal()))
     jobs = raw.pop("jobs", {})
     packs = _packs(jobs.pop("packs", list(DEFAULT_PACKS)), problems)
     entry_points = _boolean("jobs.entry_points", jobs.pop("entry_points", True), problems)
@@ -99,7 +116,7 @@ def load(
     overrides = {name: section(f'jobs."{name}"', JobOverride, value, problems) for name, value in jobs.items()}
     pack_names = {*map(_pack_name, packs), *extra.values()}
     for name in sorted(set(raw) - pack_names):
-        valid = ", ".join(sorted({*_SECTIONS, "jobs", *pack_names}))
+        valid = ", ".join(sorted({*_SECTIONS, "jobs", "notify", *pack_names}))
         problems.append(f"[{name}] is not a section; the sections are {valid}")
     home = folder or data_home(env)
     engine, redis = sections["engine"], sections["redis"]
@@ -149,6 +166,9 @@ def load(
         overrides=overrides,
         options=options,
         compress_over=sections["cache"].compress_over,
+        alerts=alerts,
+        channels=channels,
+        sentry_dsn=dsn,
         warnings=tuple(_warnings(source, secret, (store, data, cache))),
     )
 
@@ -172,18 +192,6 @@ def load_embedded(folder: Path, *, name: str) -> Settings:
     env[f"{PREFIX}CONSOLE__ENVIRONMENT"] = name
     env[f"{PREFIX}JOBS__ENTRY_POINTS"] = "false"
     return load(folder=folder, environ=env, search=False)
-
-
-_EXPECTED = {
-    "int | dict": "a whole number, or a section with one for each family",
-    "tuple": "a list",
-    "dict": "a section",
-    "bool": "true or false",
-    "int": "a whole number",
-    "float": "a number",
-    "Decimal": "a number",
-}
-"""What a setting must be, by a part of its type's name; the first one counts."""
 
 
 def _find(env: Mapping[str, str]) -> Path | None:
@@ -219,44 +227,19 @@ def _read(source: Path, problems: list[str]) -> dict[str, Any]:
 
 
 def _overlay(raw: dict[str, Any], env: Mapping[str, str], problems: list[str]) -> None:
-    """Applies `OPSCONSOLE_SECTION__KEY` variables over the file."""
+    """Applies `OPSCONSOLE_SECTION__KEY` and `OPSCONSOLE_NOTIFY__CHANNEL__KEY` variables over the file."""
     for name, value in env.items():
         section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
         if name.startswith(PREFIX) and separator:
-            raw.setdefault(section, {})[key] = value.split(",") if key == "packs" else value
+            keys = raw.setdefault(section, {})
+            channel, is_nested, setting = key.partition("__")
+            if section == "notify" and is_nested:
+                keys, key = keys.setdefault(channel, {}), setting
+            if isinstance(keys, dict):
+                is_list = key == "packs" or (bool(is_nested) and key == "jobs")
+                keys[key] = value.split(",") if is_list else value
         elif name.startswith(PREFIX) and name not in OTHER_VARIABLES:
             problems.append(f"{safe(name, 100)} is not a setting; write {PREFIX}SECTION__KEY, with two underscores")
-
-
-def section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[str]) -> Any:
-    """A section of the configuration as `kind`; invalid settings are left out and added to `problems`."""
-    if not isinstance(given, dict):
-        problems.append(f"[{name}] must be a section with keys")
-        return kind()
-    types = get_type_hints(kind)
-    valid: dict[str, Any] = {}
-    for key, value in given.items():
-        if key not in types:
-            problems.append(f"{name}.{key} is not a setting; [{name}] has {', '.join(types)}")
-            continue
-        try:
-            converted = msgspec.convert(value, types[key], strict=False)
-        except msgspec.ValidationError:
-            given_as = f"a {type(value).__name__}" if key == "url" else shown(value)
-            problems.append(f"{name}.{key} must be {_expected(types[key])}, not {given_as}")
-            continue
-        problem = json_problem(value) or json_problem(converted)
-        if problem is None:
-            valid[key] = converted
-        else:
-            problems.append(f"{name}.{key} {problem}")
-    return kind(**valid)
-
-
-def _expected(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return " or ".join(get_args(kind))
-    return next((words for part, words in _EXPECTED.items() if part in str(kind)), "a string")
 
 
 @dataclass(frozen=True)

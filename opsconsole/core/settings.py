@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from opsconsole.core.urls import masked_url
+from opsconsole.core.urls import masked_address, masked_url
 
 EMBEDDED = "embedded"
 """The URL of a service that runs in this process."""
@@ -101,6 +102,25 @@ class HttpSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bind: str = ""
 
 
+class AlertsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[alerts]`: the hours between two reminders of an alert that nobody has acknowledged (0 for none), and the URL
+    that is called every `dead_man_seconds` while all is well.
+    """
+
+    reminder_hours: float = 4.0
+    dead_man_url: str = ""
+    dead_man_seconds: float = 60.0
+
+
+class ChannelSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[notify.NAME]`: an Apprise URL, the least severity that is sent to it, and the jobs and packs that it is for."""
+
+    url: str = ""
+    severity: Literal["warning", "critical"] = "warning"
+    jobs: tuple[str, ...] = ()
+    packs: tuple[str, ...] = ()
+
+
 class JobOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[jobs."pack.job"]`: settings that override those in a job's code. Durations are in seconds. `max_age`, `longest`
     and `critical_below` override its limits; `tag` is what its log lines begin with.
@@ -138,6 +158,28 @@ class Actor:
 
 
 @dataclass(frozen=True)
+class Channel:
+    """Where notifications are sent: an Apprise URL. It gets those of `severity` or worse; with `jobs` or `packs`, only
+    those about them.
+    """
+
+    name: str
+    url: Secret
+    severity: Literal["warning", "critical"] = "warning"
+    jobs: tuple[str, ...] = ()
+    packs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AlertSettings:
+    """When reminders are sent, None for never, and the URL of a dead man's switch with the time between two calls."""
+
+    reminder: timedelta | None = timedelta(hours=4)
+    dead_man_url: Secret | None = None
+    dead_man_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole configuration, validated. `folder` is the private data folder, `source` the configuration file;
     `warnings` are what works and should be changed all the same.
@@ -162,6 +204,9 @@ class Settings:
     overrides: Mapping[str, JobOverride]
     options: Mapping[str, Mapping[str, Any]]
     compress_over: CompressOver = None
+    alerts: AlertSettings = AlertSettings()
+    channels: tuple[Channel, ...] = ()
+    sentry_dsn: Secret | None = None
     warnings: tuple[str, ...] = ()
 
     def for_workers(self) -> dict[str, Any]:
@@ -192,10 +237,27 @@ class Settings:
             "engine.worker_memory_mb": str(self.engine.worker_memory_mb),
             "engine.lease_seconds": f"{self.engine.lease_seconds:g}",
             "http.bind": self.http.bind or "-",
+            **self._notifications(),
             "CRON_SECRET": str(self.http_secret or "-"),
             "jobs.packs": ", ".join(self.packs),
             "jobs.entry_points": str(self.entry_points).lower(),
         }
+
+    def _notifications(self) -> dict[str, str]:
+        hours = self.alerts.reminder / timedelta(hours=1) if self.alerts.reminder else 0
+        found = {
+            "alerts.reminder_hours": f"{hours:g}",
+            "alerts.dead_man_url": masked_address(self.alerts.dead_man_url.reveal())
+            if self.alerts.dead_man_url
+            else "-",
+            "alerts.dead_man_seconds": f"{self.alerts.dead_man_seconds:g}",
+        }
+        for channel in self.channels:
+            found[f"notify.{channel.name}.url"] = masked_address(channel.url.reveal())
+            found[f"notify.{channel.name}.severity"] = channel.severity
+            found |= {f"notify.{channel.name}.jobs": ", ".join(channel.jobs)} if channel.jobs else {}
+            found |= {f"notify.{channel.name}.packs": ", ".join(channel.packs)} if channel.packs else {}
+        return found | {"SENTRY_DSN": str(self.sentry_dsn or "-")}
 
 
 def environment() -> Mapping[str, str]:

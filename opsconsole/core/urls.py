@@ -33,6 +33,10 @@ PRISMA_OPTIONS = (
     "statement_cache_size",
 )
 _SECRET_OPTIONS = re.compile(r"pass|secret|key_?word|token", re.IGNORECASE)
+_TOKEN = re.compile(r"(?=[^.@]*$)(?:(?=.*[A-Za-z])(?=.*\d).{6,}|.{24,})")
+"""A part of a URL that nobody can guess: letters with digits, or very long; and neither a host nor a mail address."""
+LEAST_HOST_TOKEN = 16
+"""Characters of a token in the place of a host; shorter names with digits are hosts, such as cache01."""
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%[\w.]+)?\]", re.ASCII)
 
 
@@ -120,6 +124,26 @@ def password_of(url: str) -> str:
     authority = url.partition("://")[2].rpartition("@")[0]
     user, colon, password = authority.partition(":")
     return password if colon else user
+
+
+def masked_address(url: str) -> str:
+    """A URL of which every part may be a secret: only its scheme."""
+    return f"{url.partition('://')[0]}://***"
+
+
+def secrets_of_address(url: str) -> list[str]:
+    """What is probably secret in a URL of which every part may be one: itself, its password, and what looks like a
+    token. Names of hosts, words of a path and mail addresses are no secrets: they would be removed from all texts.
+    """
+    before, _, query = url.partition("://")[2].partition("?")
+    authority, _, path = before.partition("/")
+    login, _, host = authority.rpartition("@")
+    password = login.partition(":")[2]
+    options = parse_qsl(query)
+    found = [url, password, *(value for name, value in options if _SECRET_OPTIONS.search(name))]
+    tokens = [part for part in host.split(":") if len(part) >= LEAST_HOST_TOKEN]
+    pieces = [login.partition(":")[0], *tokens, *path.split("/"), *(value for _, value in options)]
+    return [*filter(None, map(unquote, found)), *(piece for piece in map(unquote, pieces) if _TOKEN.fullmatch(piece))]
 
 
 def _parse(scheme: str, rest: str) -> _Parts:

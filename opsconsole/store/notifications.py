@@ -1,19 +1,25 @@
-"""The outbox of notifications: written in the transaction of the alert's change, and sent afterwards."""
+"""The outbox of notifications: written in the transaction of the alert's change, and sent afterwards.
+
+The leader has a thread for each channel that claims them, sends them, and marks them as sent. After a crash in between
+they are sent again, with the same uid.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, insert, select, update
 
 from opsconsole.core.database import Connection
 from opsconsole.rules.alerts import AlertEvent
 from opsconsole.rules.findings import Severity
-from opsconsole.rules.notifications import DeliveryState, Notification
+from opsconsole.rules.notifications import Delivery, DeliveryState, LastMessage, Notification
 from opsconsole.store.rows import NEVER, Stored, read
 from opsconsole.store.tables import notifications
+
+_n = notifications.c
 
 
 def add(
@@ -56,6 +62,73 @@ def channels_of(db: Connection, alert: int, states: Collection[DeliveryState]) -
     """The channels that have a notification about an alert in one of these states."""
     c = notifications.c
     return set(db.execute(select(c.channel).where(c.alert_id == alert, c.state.in_(states)).distinct()).scalars())
+
+
+def latest(db: Connection, alerts: Collection[int]) -> Mapping[int, Mapping[str, LastMessage]]:
+    """The newest message about each of these alerts, by channel."""
+    newest = select(func.max(_n.id)).where(_n.alert_id.in_(alerts)).group_by(_n.alert_id, _n.channel)
+    found: dict[int, dict[str, LastMessage]] = {}
+    for each in read_values(db, select(notifications).where(_n.id.in_(newest))):
+        found.setdefault(each.alert, {})[each.channel] = LastMessage(each.event, each.created_at, each.state)
+    return found
+
+
+def next_due(db: Connection, channel: str, now: datetime) -> Notification | None:
+    """The next notification for a channel: one that was never tried first, and the messages about one alert in their
+    order.
+    """
+    older = notifications.alias()
+    is_behind = exists().where(
+        older.c.alert_id == _n.alert_id, older.c.channel == _n.channel, _is_due(older.c.state), older.c.id < _n.id
+    )
+    query = select(notifications).where(_is_due(_n.state), _n.channel == channel, ~is_behind)
+    query = query.where(_n.not_before.is_(None) | (_n.not_before <= now)).order_by(_n.attempts, _n.id).limit(1)
+    return next(iter(read_values(db, query)), None)
+
+
+def claim(db: Connection, notification: Notification, not_before: datetime) -> bool:
+    """Records that an attempt begins; nobody begins another one before `not_before`. False if it is no longer due."""
+    mine = and_(_n.id == notification.id, _is_due(_n.state), _n.attempts == notification.attempts)
+    values = {"attempts": notification.attempts + 1, "not_before": not_before}
+    return db.execute(update(notifications).where(mine).values(values)).rowcount == 1
+
+
+def mark_sent(db: Connection, notification: Notification, at: datetime) -> None:
+    """Marks it as delivered."""
+    _set(db, _n.id == notification.id, state=DeliveryState.SENT, sent_at=at, error=None)
+
+
+def record_failure(db: Connection, notification: Notification, error: str) -> None:
+    """Records why an attempt failed."""
+    _set(db, _n.id == notification.id, error=error)
+
+
+def give_up(db: Connection, notification: Notification, error: str) -> None:
+    """Marks it as not deliverable."""
+    _set(db, _n.id == notification.id, state=DeliveryState.GIVEN_UP, error=error)
+
+
+def drop_others(db: Connection, channels: Sequence[str]) -> int:
+    """Drops what is due for channels other than these; returns how many."""
+    values = {"state": DeliveryState.DROPPED, "error": "its channel is no longer configured"}
+    others = _is_due(_n.state) & _n.channel.not_in(channels)
+    return db.execute(update(notifications).where(others).values(values)).rowcount
+
+
+def deliveries(db: Connection) -> list[Delivery]:
+    """The channels whose messages wait because attempts have failed, by name."""
+    query = select(_n.channel, func.min(_n.created_at), func.max(_n.attempts), func.count(), func.max(_n.error))
+    failing = _is_due(_n.state) & (_n.attempts > 0) & _n.error.is_not(None)
+    query = query.where(failing).group_by(_n.channel).order_by(_n.channel)
+    return [Delivery(*row) for row in db.execute(query)]
+
+
+def _is_due(state: ColumnElement[str]) -> ColumnElement[bool]:
+    return state == DeliveryState.DUE
+
+
+def _set(db: Connection, which: ColumnElement[bool], **values: object) -> None:
+    db.execute(update(notifications).where(which, _is_due(_n.state)).values(values))
 
 
 def read_values(db: Connection, query: Select[tuple[object, ...]]) -> list[Notification]:

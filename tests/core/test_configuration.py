@@ -132,7 +132,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         "jobs.packs must be a list of module names",
         'jobs."attempts.cache_day".batch must be a whole number',
         'jobs."attempts.cache_day".colour is not a setting',
-        "[enigne] is not a section; the sections are attempts, cache, console, data, engine, exams, game, http, jobs, ",
+        "[enigne] is not a section; the sections are alerts, attempts, cache, console, data, engine, exams, game, ",
     ):
         assert part in lines, lines
     assert len(found) == 12

@@ -1,0 +1,51 @@
+"""Reads a section of the configuration."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from opsconsole.core.bounds import json_problem, shown
+
+_EXPECTED = {
+    "int | dict": "a whole number, or a section with one for each family",
+    "tuple": "a list",
+    "dict": "a section",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "Decimal": "a number",
+}
+"""What a setting must be, by a part of its type's name; the first one counts."""
+
+
+def section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[str]) -> Any:
+    """A section of the configuration as `kind`; invalid settings are left out and added to `problems`."""
+    if not isinstance(given, dict):
+        problems.append(f"[{name}] must be a section with keys")
+        return kind()
+    types = get_type_hints(kind)
+    valid: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in types:
+            problems.append(f"{name}.{key} is not a setting; [{name}] has {', '.join(types)}")
+            continue
+        try:
+            converted = msgspec.convert(value, types[key], strict=False)
+        except msgspec.ValidationError:
+            given_as = f"a {type(value).__name__}" if key.endswith("url") else shown(value)
+            problems.append(f"{name}.{key} must be {_expected(types[key])}, not {given_as}")
+            continue
+        problem = json_problem(value) or json_problem(converted)
+        if problem is None:
+            valid[key] = converted
+        else:
+            problems.append(f"{name}.{key} {problem}")
+    return kind(**valid)
+
+
+def _expected(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(get_args(kind))
+    return next((words for part, words in _EXPECTED.items() if part in str(kind)), "a string")
