@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from opsconsole.authoring.job import Job
+from opsconsole.authoring.occurrence import Reason
 from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.errors import NAMES
 from opsconsole.core.problems import Problem, Work
+from opsconsole.rules.admission import WaitReason
+from opsconsole.rules.backfill import WindowStatus
 from opsconsole.rules.findings import CLOCK, Finding, FindingKind, Severity, worst_first
 
 START_WITHIN = minutes(1)
@@ -18,12 +21,33 @@ START_WITHIN = minutes(1)
 
 
 @dataclass(frozen=True, slots=True)
+class Unrun:
+    """`count` scheduled times from `first` to `last` that did not run, and why."""
+
+    first: datetime
+    last: datetime
+    count: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedFailures:
+    """How many items failed in at least two of a job's last windows (`total`), and the first of them."""
+
+    total: int
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class JobFacts:
     """What the health checks need to know of a job.
 
     `due` is its last scheduled time, None for a manual job; `accounted_until` is up to when its scheduled times are
-    recorded. `newest` are its newest ended runs, newest first, and `open` its active or queued run; neither includes
-    backfills. `resumed_at` is when its last pause ended. `ran_ahead` are scheduled times later than now that have run.
+    recorded. `newest` are its newest ended runs, newest first, and `open` its active or queued run, which waits for
+    `waits`; neither includes backfills. `resumed_at` is when its last pause ended. `ran_ahead` are scheduled times
+    later than now that have run. `unrun` are the scheduled times of the last day that did not run, oldest first, and
+    `incomplete` the windows of the last 31 days that are not up to date, oldest first. `repeated` are the items that
+    fail repeatedly.
     """
 
     job: Job
@@ -36,6 +60,10 @@ class JobFacts:
     paused: bool = False
     resumed_at: datetime | None = None
     ran_ahead: tuple[datetime, ...] = ()
+    waits: WaitReason | None = None
+    unrun: tuple[Unrun, ...] = ()
+    incomplete: tuple[WindowStatus, ...] = ()
+    repeated: RepeatedFailures | None = None
 
 
 ESSENTIAL = (Work.ENGINE, Work.LEASE, Work.SCHEDULE, Work.COMMANDS, Work.ADMISSION, Work.BACKFILLS)
@@ -68,8 +96,13 @@ def findings(
         Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, name, since, reason=reason)
         for name, (since, reason) in unreachable.items()
     ]
+    return worst_first([*found, *jobs_findings(jobs, now)])
+
+
+def jobs_findings(jobs: Iterable[JobFacts], now: datetime) -> tuple[Finding, ...]:
+    """The findings about jobs, worst first."""
     facts_of_all = list(jobs)
-    found += _clock(facts_of_all, now)
+    found = list(_clock(facts_of_all, now))
     for facts in facts_of_all:
         found += _overdue(facts, now)
         found += _long_running(facts, now)

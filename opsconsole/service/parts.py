@@ -12,11 +12,11 @@ from opsconsole.core.humanize import words
 from opsconsole.core.problems import Fault, Problem, Work
 from opsconsole.core.supervision import describe, is_outage, log_failure
 from opsconsole.rules.findings import Finding, FindingKind, Severity
-from opsconsole.rules.health import findings
+from opsconsole.rules.health import jobs_findings
 from opsconsole.service import alert_views, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Snapshot
-from opsconsole.store import pauses, presence, runs, set_aside, silences
+from opsconsole.store import job_facts, pauses, presence, runs, set_aside, silences
 from opsconsole.store.set_aside import Kind
 
 RECENT = 20
@@ -84,7 +84,8 @@ def _histories(backend: Backend, db: Connection, so_far: Snapshot, now: datetime
 
 
 def _health(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:
-    return {"job_findings": findings(run_views.job_facts(db, backend.catalog, so_far.histories, now), {}, now)}
+    facts, health = job_facts.read(db, backend.catalog, now, so_far.health)
+    return {"job_findings": jobs_findings(facts, now), "health": health}
 
 
 def _pauses(_backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from statistics import median
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.run import Run, RunState, Trigger
+from opsconsole.authoring.run import Run, RunState
 from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
 from opsconsole.rules.admission import admissions
-from opsconsole.rules.health import JobFacts
 from opsconsole.rules.schedule import next_run
 from opsconsole.service.snapshot import BatchCell, Cause, JobCard, JobHistory, Progress, RunPage
-from opsconsole.store import batches, occurrences, pauses, runs, statistics
-from opsconsole.store.registrations import registrations
+from opsconsole.store import batches, occurrences, runs, statistics
 
 NEWEST_RUNS = 14
 MAX_BATCHES = 2000
@@ -60,45 +58,10 @@ def histories(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobHisto
             rates.get(job.name, no_runs),
             tuple(ended),
             _median_duration(ended),
-            _health_runs(db, job, ended),
         )
         for job in catalog
         for ended in (newest[job.name],)
     )
-
-
-def job_facts(db: Connection, catalog: Catalog, found: tuple[JobHistory, ...], now: datetime) -> list[JobFacts]:
-    """The facts about every job that the health rules need."""
-    registered, ahead = registrations(db), occurrences.ran_ahead(db, now)
-    aging = {job.name: job.limits for job in catalog if job.limits.max_age is not None}
-    good = statistics.last_good(
-        db,
-        {name: limits.critical_below for name, limits in aging.items()},
-        now=now,
-        manual=[job.name for job in catalog if job.cron is None],
-    )
-    ages = [limits.max_age for limits in aging.values() if limits.max_age is not None]
-    held = pauses.since(db, now - max(ages, default=timedelta(0)))
-    health_runs = {each.job: each.health_runs for each in found}
-    unfinished = {run.job: run for run in reversed(runs.unfinished(db)) if run.trigger is not Trigger.BACKFILL}
-    return [
-        JobFacts(
-            job=job,
-            due=cron.previous(now) if (cron := catalog.cron(job)) is not None else None,
-            accounted_until=registration.planned_until if registration else None,
-            registered_at=registration.registered_at if registration else None,
-            newest=health_runs.get(job.name, ()),
-            open=unfinished.get(job.name),
-            last_good=good.get(job.name),
-            paused=any(pause.skips(job.name, now) for pause in held),
-            resumed_at=max(
-                (p.until for p in held if p.until and p.until <= now and p.applies_to(job.name)), default=None
-            ),
-            ran_ahead=ahead.get(job.name, ()),
-        )
-        for job in catalog
-        for registration in (registered.get(job.name),)
-    ]
 
 
 def page(db: Connection, catalog: Catalog, number: int, now: datetime) -> RunPage:
@@ -137,13 +100,6 @@ def _progress(run: Run, catalog: Catalog, now: datetime) -> Progress:
     rate = run.counts.tried / seconds if seconds > 0 and run.counts.tried else None
     left = (run.counts.planned - run.counts.tried) / rate if rate and run.planning_done else None
     return Progress(run, tz, rate, left)
-
-
-def _health_runs(db: Connection, job: Job, newest: list[Run]) -> tuple[Run, ...]:
-    found = [run for run in newest if run.trigger is not Trigger.BACKFILL]
-    if len(found) < len(newest) == NEWEST_RUNS:
-        found = statistics.newest_judged(db, job.name, limit=NEWEST_RUNS)
-    return tuple(found)
 
 
 def _median_duration(newest: list[Run]) -> float | None:

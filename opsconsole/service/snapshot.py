@@ -21,6 +21,7 @@ from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity, re
 from opsconsole.rules.notifications import Notification
 from opsconsole.rules.pauses import Pause
 from opsconsole.service import wording
+from opsconsole.store.job_facts import Histories
 from opsconsole.store.presence import Attached
 from opsconsole.store.statistics import Rates
 
@@ -81,15 +82,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class JobHistory:
-    """A job's success rates, its newest ended runs (newest first), its median duration in seconds, and the runs that
-    its health is based on: the newest ones outside of backfills.
-    """
+    """A job's success rates, its newest ended runs (newest first), and its median duration in seconds."""
 
     job: str
     rates: Rates
     newest: tuple[Run, ...]
     usual_seconds: float | None
-    health_runs: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,7 @@ class AlertPage:
 class Snapshot:
     """Everything the Dashboard shows, at one time. During a `store_outage` it keeps the previous values; so does each
     part that cannot be read, which is one of the `unknown`. `findings` are all of them, worst first; those about jobs
-    and about what was set aside are also on their own.
+    and about what was set aside are also on their own. `health` is what the next look at the jobs' health needs.
 
     `alerts` are the open ones, worst first, each followed by those that it explains, and then up to 50 that were
     resolved in the last day, newest first. `silences` are the active ones.
@@ -163,6 +161,7 @@ class Snapshot:
     attached: tuple[Attached, ...] = ()
     unknown: tuple[Problem, ...] = ()
     job_findings: tuple[Finding, ...] = ()
+    health: Histories | None = None
     set_aside: tuple[Finding, ...] = ()
     alerts: tuple[AlertCard, ...] = ()
     silences: tuple[Silence, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 
@@ -51,6 +52,15 @@ def failing_items(db: Connection, job: str, *, last: int, least: int, limit: int
         FailingItem(item, failing[item].bit_count(), newest[item], messages.get((newest[item], item))) for item in worst
     )
     return FailingItems(numbers, len(failing), items)
+
+
+def repeated_items(db: Connection, numbers: Sequence[int], *, least: int, limit: int) -> tuple[int, tuple[str, ...]]:
+    """How many items failed in `least` or more of these runs, and the first `limit` of those that failed most often."""
+    failed_in: dict[str, int] = {}
+    for bit, number in enumerate(numbers):
+        _add_failed(db, number, failed_in, 1 << bit)
+    failing = {item: bits.bit_count() for item, bits in failed_in.items() if bits.bit_count() >= least}
+    return len(failing), tuple(nsmallest(limit, failing, key=lambda item: (-failing[item], item)))
 
 
 def _add_failed(db: Connection, run: int, failed_in: dict[str, int], bit: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -147,6 +147,26 @@ def next_run(db: Connection, job: str, after: datetime) -> OccurrenceRecord | No
     """The first later row that has a run."""
     mine = (occurrences.c.job == job, occurrences.c.due_at > after, occurrences.c.state.in_(RUN_STATES))
     return _first(db, _rows().where(*mine).order_by(occurrences.c.due_at))
+
+
+def without_run(
+    db: Connection, names: Collection[str], since: datetime, reasons: Collection[Reason]
+) -> list[OccurrenceRecord]:
+    """The rows of these jobs with times since `since` that did not run for one of these reasons, oldest first."""
+    o = occurrences.c
+    earlier = select(func.max(o.due_at)).where(o.job == jobs.c.job, o.due_at <= since).correlate(jobs)
+    mine = (o.job == jobs.c.job) & (o.due_at >= func.coalesce(earlier.scalar_subquery(), since))
+    query = (
+        select(occurrences)
+        .select_from(jobs.join(occurrences, mine))
+        .where(
+            jobs.c.job.in_(names),
+            o.last_due_at >= since,
+            o.state.in_((OccurrenceState.SKIPPED, OccurrenceState.MISSED)),
+            o.reason.in_(reasons),
+        )
+    )
+    return _read(db, query.order_by(o.due_at))
 
 
 def host_of(db: Connection, job: str, token: int) -> str | None:

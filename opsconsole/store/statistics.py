@@ -44,11 +44,6 @@ def newest_of_each(db: Connection, jobs: list[str], *, each: int) -> dict[str, l
     return {job: run_store.newest(db, limit=each, job=job, states=TERMINAL) for job in jobs}
 
 
-def newest_judged(db: Connection, job: str, *, limit: int) -> list[Run]:
-    """The newest ended runs that count for a job's health, which excludes backfills."""
-    return run_store.newest(db, limit=limit, job=job, states=TERMINAL, without=Trigger.BACKFILL)
-
-
 def last_good(
     db: Connection, least_rates: Mapping[str, float], *, manual: Collection[str] = (), now: datetime | None = None
 ) -> dict[str, datetime]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
@@ -13,6 +13,8 @@ from opsconsole.core.database import Connection, inserting
 from opsconsole.rules.backfill import WindowRecord, WindowState
 from opsconsole.store.rows import NEVER, Stored, read
 from opsconsole.store.tables import runs, windows
+
+LONGEST_WINDOW = timedelta(days=32)
 
 
 def record_end(db: Connection, run: Run, result: WindowState, *, complete: bool, seconds: float) -> None:
@@ -76,10 +78,20 @@ def records(db: Connection, job: str, since: datetime, until: datetime) -> dict[
     """The records of the job's windows that start in [since, until), by label."""
     c = windows.c
     rows = read(db, select(windows).where(c.job == job, c.start >= since, c.start < until), windows, _Row)
-    return {
-        row.label: WindowRecord(row.run_id, row.result, row.complete, row.items, row.seconds, row.stale, row.checked_at)
-        for row in rows
-    }
+    return {row.label: _record(row) for row in rows}
+
+
+def newest(db: Connection, job: str, since: datetime, until: datetime) -> dict[str, tuple[Window, WindowRecord]]:
+    """The job's windows that end after `since` and start before `until`, with their records, by label."""
+    c = windows.c
+    longest = since - LONGEST_WINDOW  # bounds what is read: the index is by start
+    mine = (c.job == job, c.start >= longest, c.start < until, c.end > since)
+    rows = read(db, select(windows).where(*mine), windows, _Row)
+    return {row.label: (Window(row.start, row.end, row.label), _record(row)) for row in rows}
+
+
+def _record(row: _Row) -> WindowRecord:
+    return WindowRecord(row.run_id, row.result, row.complete, row.items, row.seconds, row.stale, row.checked_at)
 
 
 class _Row(Stored, frozen=True, kw_only=True):
