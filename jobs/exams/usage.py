@@ -21,6 +21,8 @@ FAILURES_UNTIL_DOWN = 3
 MAX_TRIES = 3
 """Calls for one part of an exam per attempt of its request."""
 MINUTE = minutes(1)
+MAX_CLOCK_SKEW = timedelta(seconds=10)
+"""How far the clocks of two workers may differ."""
 _LOCK = 0x6F7073_6578  # "opsex": one advisory lock for all workers that check limits
 
 c = exam_calls.c
@@ -81,11 +83,13 @@ def previous_tries(db: Connection, exam_key: str, seq: int, attempt: int) -> tup
 
 def seconds_to_wait(db: Connection, options: Options, tokens: tuple[int, int], now: datetime) -> float:
     """Seconds until the rate limits allow a call of that many tokens; 0 when it may be made now."""
-    recent = c.asked_at > now - minutes(10)  # longer than any hold
+    # What a clock wrote that was ahead does not count: nothing would be called until that time comes.
+    until = now + MAX_CLOCK_SKEW
+    recent = c.asked_at.between(now - minutes(10), until)  # longer than any hold
     wait_until = db.execute(select(func.max(c.hold_until)).where(recent)).scalar() or now
     last_minute = db.execute(
         select(c.asked_at, _TOKENS.label("tokens"))
-        .where(c.asked_at > now - MINUTE, c.batched.is_(False))
+        .where(c.asked_at > now - MINUTE, c.asked_at <= until, c.batched.is_(False))
         .order_by(c.asked_at, c.id)
     ).all()
     total = sum(call.tokens for call in last_minute) + sum(tokens)

@@ -179,6 +179,25 @@ def test_started_exams_come_first_then_requests_by_people(fixture: ExamsFixture,
     assert fixture.planned("work_queue") == ["started"]
 
 
+def test_what_a_clock_wrote_that_was_ahead_does_not_wait_for_that_time(
+    fixture: ExamsFixture, claude: ClaudeServer
+) -> None:
+    fixture.users("asha", "ben", "chen")
+    fixture.now = NOON + DAY
+    asha = fixture.request("asha")
+    ben = fixture.request("ben", state="submitted", next_attempt_at=fixture.now + 2 * A_MOMENT)
+    faults(claude.script, Fault.FORBIDDEN, Fault.FORBIDDEN)
+    fixture.run("work_queue", [asha])
+    fixture.now = NOON
+    fixture.request("chen", next_attempt_at=NOON + A_MOMENT)
+    fixture.set(requests_per_minute=1)
+
+    assert fixture.planned("work_queue") == [asha, ben]
+    fixture.run("work_queue", [asha])
+
+    assert len(claude.log) == 2, "the call of tomorrow does not use up the limit of today"
+
+
 def test_calls_wait_for_the_limits_per_minute(
     fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
