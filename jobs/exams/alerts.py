@@ -28,8 +28,9 @@ CLEANUP_GRACE = hours(7)
 
 def lacking(ctx: ExtensionContext, options: Options) -> str | None:
     """What keeps exams from being generated: in the process that leads, or in this one when none does."""
-    if ctx.leader_notes is not None:
-        return "; ".join(ctx.leader_notes) or None
+    notes = ctx.leader_notes()
+    if notes is not None:
+        return "; ".join(notes) or None
     problem = configuration_problem(options)
     return None if problem is None else f"this process: {problem}"
 

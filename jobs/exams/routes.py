@@ -9,8 +9,9 @@ import msgspec
 from sqlalchemy import select
 
 from jobs.common import users
+from jobs.exams.alerts import lacking
 from jobs.exams.inventory import Analytics, analytics, request_missing, take_oldest, valid
-from jobs.exams.options import configuration_problem, read_options
+from jobs.exams.options import read_options
 from jobs.exams.tables import ExamType, exam_requests, pre_generated_exams
 from opsconsole.extensions import ExtensionContext, Reply, Request, Route, StartRun
 
@@ -32,11 +33,12 @@ def get_exam(ctx: ExtensionContext, request: Request) -> Reply:
     user, exam = target
     with ctx.writing() as db:
         row = take_oldest(db, user, exam.value, ctx.now)
-        if row is None and configuration_problem(read_options(ctx.options)) is None:
-            # A client that polls must not reopen, and pay for, a failed request with every poll.
-            request_missing(db, lambda column: column == user, ctx.now, REQUESTED_BY_HTTP, (exam,), reopen_failed=False)
         # Encoded before the exam counts as used: an answer that cannot be made must not cost the user an exam.
         reply = _exam_reply(row) if row is not None else None
+    if reply is None and lacking(ctx, read_options(ctx.options)) is None:
+        with ctx.writing() as db:
+            # A client that polls must not reopen, and pay for, a failed request with every poll.
+            request_missing(db, lambda column: column == user, ctx.now, REQUESTED_BY_HTTP, (exam,), reopen_failed=False)
     return reply or Reply.error(404, "no_exam", "this user has no valid exam of this type")
 
 
@@ -62,13 +64,13 @@ def request_exam(ctx: ExtensionContext, request: Request) -> Reply:
         return target
     user, exam = target
     of_user = (e.user_id == user, e.exam_type == exam.value)
+    problem = lacking(ctx, read_options(ctx.options))
     with ctx.writing() as db:
         if db.execute(select(users.c.id).where(users.c.id == user, users.c.active)).first() is None:
             return Reply.error(404, "not_found", "there is no active user with this id", "userId")
         valid_exam = db.execute(select(e.id).where(*of_user, valid(ctx.now)).limit(1)).scalar()
         if valid_exam is not None:
             return Reply({"success": True, "state": "ready", "examId": valid_exam})
-        problem = configuration_problem(read_options(ctx.options))
         if problem is not None:
             return Reply.error(503, "not_configured", problem)
         request_missing(db, lambda column: column == user, ctx.now, REQUESTED_BY_HTTP, (exam,))

@@ -259,7 +259,7 @@ def _check(name: str, problem: str | None) -> None:
 class ExtensionContext:
     """What routes and panels of a pack receive: its settings, the data database and the cache.
 
-    `leader_notes` are the `notes` of the pack in the process that leads, whose environment may be another one; None
+    `leader_notes()` are the `notes` of the pack in the process that leads, whose environment may be another one; None
     while no process leads. `cache_days(n)` are the figures of the cache on the last n days, newest first; it raises
     Unavailable.
     """
@@ -270,7 +270,7 @@ class ExtensionContext:
         options: Mapping[str, Any],
         families: tuple[Family, ...],
         *,
-        leader_notes: tuple[str, ...] | None = None,
+        leader_notes: Callable[[], tuple[str, ...] | None] = lambda: None,
         cache_days: Callable[[int], Sequence[CacheDay]] = lambda _days: (),
     ) -> None:
         self.options = options

@@ -98,8 +98,14 @@ class App:
         }
         problems: list[str] = []
         for pack in catalog.packs:
-            history = self._service.queries.cache_days
-            context = ExtensionContext(resources, catalog.options(pack), catalog.families, cache_days=history)
+            queries = self._service.queries
+            context = ExtensionContext(
+                resources,
+                catalog.options(pack),
+                catalog.families,
+                leader_notes=functools.partial(queries.leader_notes, pack.name),
+                cache_days=queries.cache_days,
+            )
             for route in pack.routes:
                 problems += _route_problems(pack, route, paths)
                 paths.setdefault(route.path, {})[route.method] = functools.partial(self._pack_route, route, context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -184,26 +185,26 @@ class Queries:
         """The panels of all packs, read from their databases now, and one about the tables. A panel that cannot be read
         shows the cause.
         """
-        notes, packs = self._leader_notes(), self._backend.catalog.packs
-        panels = [(pack.name, panel, self._extension_context(pack, notes)) for pack in packs for panel in pack.panels]
+        packs = self._backend.catalog.packs
+        panels = [(pack.name, panel, self._extension_context(pack)) for pack in packs for panel in pack.panels]
         own = ExtensionContext(self._backend.resources, {}, ())
         return self._panels.read([*panels, (tables_panel.PACK, self._tables.panel, own)])
 
-    def _leader_notes(self) -> tuple[tuple[str, str], ...] | None:
-        """What the packs lack in the process that leads (pack, sentence); None while that is unknown."""
+    def leader_notes(self, pack: str) -> tuple[str, ...] | None:
+        """What a pack lacks in the process that leads, one sentence each; None while that is unknown."""
         with suppress(Unavailable):
-            if leader := self.leader():
-                return leader.notes
+            if (leader := self.leader()) and leader.notes is not None:
+                return tuple(note for name, note in leader.notes if name == pack)
         return None
 
-    def _extension_context(self, pack: Pack, notes: tuple[tuple[str, str], ...] | None) -> ExtensionContext:
+    def _extension_context(self, pack: Pack) -> ExtensionContext:
         """What the panels of a pack receive."""
         return ExtensionContext(
             self._backend.resources,
             self._backend.catalog.options(pack),
             self._backend.catalog.families,
             cache_days=self.cache_days,
-            leader_notes=None if notes is None else tuple(note for name, note in notes if name == pack.name),
+            leader_notes=partial(self.leader_notes, pack.name),
         )
 
     def audit_entries(self, *, limit: int) -> list[AuditEntry]:

@@ -4,7 +4,6 @@ work that hangs is ended with its process."""
 from __future__ import annotations
 
 import logging
-import os
 import selectors
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from opsconsole.worker.executor import Feed, Results, Stopped
 from opsconsole.worker.handle import NotAnAnswer, Worker, lost
 from opsconsole.worker.lease_deadline import LeaseDeadline
 from opsconsole.worker.messages import Counted, Result, Work
+from opsconsole.worker.output import limit_output
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,6 @@ BUSY_SECONDS = 1.0
 MAX_EXTRA_WORKERS = 4
 """... up to this number, so that jobs that hang do not keep others from starting."""
 
-MAX_OUTPUT_BYTES = 64 << 20
 OUTPUT_CHECK_SECONDS = 1.0
 
 
@@ -189,17 +188,8 @@ class Processes:
                 worker.end(*late)
         if now - self._output_checked > OUTPUT_CHECK_SECONDS:
             self._output_checked = now
-            self._limit_output()
+            limit_output(self._errors)
         return results
-
-    def _limit_output(self) -> None:
-        """Empties the file of the workers' output when it is too large: a job that prints must not fill the disk."""
-        try:
-            if self._errors.stat().st_size > MAX_OUTPUT_BYTES:
-                os.truncate(self._errors, 0)
-                log.warning("%s was emptied: jobs had printed more than %s MB", self._errors, MAX_OUTPUT_BYTES >> 20)
-        except OSError:  # there is none, as it cannot be written
-            return
 
     def _bury(self, worker: Worker) -> list[Result]:
         """Removes a process that has ended: its last answers, and its work if that has none."""

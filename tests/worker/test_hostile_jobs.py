@@ -220,13 +220,14 @@ def reported(place: Installation, run: Run) -> list[str]:
 def test_the_output_of_jobs_does_not_fill_the_disk(
     place: Installation, leader: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opsconsole.worker.processes.MAX_OUTPUT_BYTES", 100_000)
+    monkeypatch.setattr("opsconsole.worker.output.MAX_OUTPUT_BYTES", 100_000)
     output = place.settings.folder / "workers.log"
 
     run = place.run("hostile.talks", DAY)
 
     assert run.state is RunState.SUCCEEDED
     eventually(lambda: output.stat().st_size < 100_000, "the output has been emptied")
+    assert output.with_name("workers.log.1").stat().st_size > 100_000
 
 
 def test_a_key_that_cannot_be_sent_fails_its_run(place: Installation, leader: Engine) -> None:
