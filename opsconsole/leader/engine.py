@@ -313,7 +313,11 @@ class Engine:
             self._settings.engine.worker_count,
             errors=self._settings.folder / "workers.log",
             lease=self._leadership.deadline,
+            tag_of=self._tag_of,
         )
+
+    def _tag_of(self, job: str) -> str:
+        return self._catalog.find(job).log_tag if job in self._catalog else f"[{job}]"
 
 
 def _is_fenced(error: BaseException) -> bool:

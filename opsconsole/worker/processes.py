@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import selectors
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from opsconsole.worker.descendants import end_abandoned
 from opsconsole.worker.executor import Feed, Results, Stopped
 from opsconsole.worker.handle import NotAnAnswer, Worker, lost
 from opsconsole.worker.lease_deadline import LeaseDeadline
-from opsconsole.worker.messages import Counted, Result, Work
+from opsconsole.worker.messages import Counted, Counting, Result, Work
 from opsconsole.worker.output import limit_output
 
 log = logging.getLogger(__name__)
@@ -43,11 +44,20 @@ class Processes:
     """The default executor: `count` worker processes, replaced when they end.
 
     `wiring` is the value of `Settings.for_workers`; `errors` is a file for the output of the workers. They end
-    themselves when the `lease` is over.
+    themselves when the `lease` is over. `tag_of` gives the log tag of a job.
     """
 
-    def __init__(self, wiring: dict[str, Any], count: int, *, errors: Path, lease: LeaseDeadline | None = None) -> None:
+    def __init__(
+        self,
+        wiring: dict[str, Any],
+        count: int,
+        *,
+        errors: Path,
+        lease: LeaseDeadline | None = None,
+        tag_of: Callable[[str], str] = "[{}]".format,
+    ) -> None:
         self._wiring, self._count, self._errors, self._lease = wiring, count, errors, lease
+        self._tag_of = tag_of
         self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
         self._failed_starts = 0
@@ -200,13 +210,22 @@ class Processes:
                 break
             results += answers
         results += worker.lost()
+        work = worker.work
         self._forget(worker)
         why, message = worker.end_reason or (Lost.WORKER_DIED, f"its worker {worker.how_it_ended}")
         if why is not Lost.STOPPED:
-            log.warning("worker process %s %s (%s)", worker.process.pid, worker.how_it_ended, message)
+            tag, fields = self._about(work)
+            log.warning("%sworker process %s %s (%s)", tag, worker.process.pid, worker.how_it_ended, message, extra=fields)
             if not worker.ready:
                 self._record_failed_start(worker.problem or message)
         return results
+
+    def _about(self, work: Work | Counting | None) -> tuple[str, dict[str, object]]:
+        """The start of a log line about a worker, and the fields of the job and run that it worked for."""
+        if work is None or isinstance(work, Counting):
+            return "", {}
+        tag = self._tag_of(work.job)
+        return f"{tag} ", {"tag": tag, "job": work.job, "run": work.run}
 
     def _record_failed_start(self, why: str) -> None:
         self._failed_starts += 1

@@ -90,7 +90,9 @@ def processes(*command: str) -> list[int]:
 
 
 @acts("exits", "crashes", "loops", "answers", "closes", "devours")
-def test_a_run_whose_items_cannot_be_read_fails_with_the_cause(act: str, place: Installation, leader: Engine) -> None:
+def test_a_run_whose_items_cannot_be_read_fails_with_the_cause(
+    act: str, place: Installation, leader: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
     run = place.run(f"hostile.population_{act}", DAY)
     other = place.run("hostile.harmless", DAY)
 
@@ -100,6 +102,12 @@ def test_a_run_whose_items_cannot_be_read_fails_with_the_cause(act: str, place: 
     assert (run.counts.planned, run.recoveries) == (0, 0)
     assert (other.state, other.counts.ok) == (RunState.SUCCEEDED, 2)
     assert leader.problem is None
+    about_workers = [record for record in caplog.records if "worker process" in record.getMessage()]
+    assert about_workers or act != "loops", "a worker that takes too long is replaced"
+    for record in about_workers:
+        tag, fields = f"[hostile.population_{act}]", vars(record)
+        assert record.getMessage().startswith(f"{tag} worker process")
+        assert (fields["tag"], fields["job"], fields["run"]) == (tag, run.job, run.id)
 
 
 @acts("is_killed", "loops")
