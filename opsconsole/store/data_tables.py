@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
@@ -29,6 +31,10 @@ from sqlalchemy.types import TypeEngine
 from opsconsole.authoring import outbox
 from opsconsole.authoring.pack import Pack
 from opsconsole.core.database import Database, Json, UtcTime
+from opsconsole.store import foreign_names
+
+PROGRESS_STEPS = 10_000
+"""Steps of SQLite's machine, a few milliseconds, between two looks at the time."""
 
 _KINDS: tuple[tuple[type[TypeEngine[Any]], str], ...] = (
     (Json, "json"),
@@ -85,6 +91,8 @@ def create_missing(data: Database, packs: Iterable[Pack]) -> list[str]:
                 table.create(db)
                 created.append(f"table {table.name} created")
                 continue
+            if table.name not in present.get_table_names():  # a view
+                continue
             columns = {column["name"] for column in present.get_columns(table.name)}
             indexes = {index["name"] for index in present.get_indexes(table.name)}
             for index in table.indexes:
@@ -96,23 +104,62 @@ def create_missing(data: Database, packs: Iterable[Pack]) -> list[str]:
 
 def differences(data: Database, packs: Iterable[Pack]) -> list[str]:
     """The differences to what the packs need, one sentence each."""
-    with data.reading() as db:
-        return [line for table in tables(packs) for line in _differences(db, table, sqlite=data.is_sqlite)]
+    return list(each_difference(data, packs))
 
 
-def _differences(db: Connection, table: Table, *, sqlite: bool) -> Iterator[str]:
+def each_difference(data: Database, packs: Iterable[Pack], *, within: float | None = None) -> Iterator[str]:
+    """The differences, as they are found. Raises SQLAlchemyError, also when reading the values of an SQLite file takes
+    longer than `within` seconds.
+    """
+    with data.reading() as db, _limited(db, within if data.is_sqlite else None):
+        names = inspect(db).get_table_names()
+        for table in tables(packs):
+            yield from _differences(db, table, names, sqlite=data.is_sqlite)
+
+
+@contextmanager
+def _limited(db: Connection, seconds: float | None) -> Iterator[None]:
+    """Has SQLite interrupt a statement of the block that is still running after `seconds`."""
+    connection: Any = db.connection.driver_connection
+    if seconds is None:
+        yield
+        return
+    end = time.monotonic() + seconds
+    connection.set_progress_handler(lambda: time.monotonic() > end, PROGRESS_STEPS)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+def _differences(db: Connection, table: Table, names: Sequence[str], *, sqlite: bool) -> Iterator[str]:
     present = inspect(db)
     if not present.has_table(table.name):
-        yield f"table {table.name} is missing; run `opsconsole migrate --data`"
-        return
-    columns = {column["name"]: column for column in present.get_columns(table.name)}
+        other = foreign_names.similar(table.name, names)
+        if other is None:
+            yield f"table {table.name} is missing; run `opsconsole migrate --data`"
+            return
+        yield foreign_names.table_sentence(db, table, other)
+    else:
+        other = table.name
+    columns = {column["name"]: column for column in present.get_columns(other)}
+    renamed = foreign_names.renamed_columns(table, columns)
     for column in table.columns:
-        if column.name not in columns:
+        if column.name in renamed:
+            yield foreign_names.column_sentence(db, table, column.name, renamed[column.name])
+        elif column.name not in columns:
             yield f"column {table.name}.{column.name} is missing; add it, opsconsole does not alter tables"
-        elif not sqlite:
-            yield from _type_difference(db, column, columns[column.name])
+        if not sqlite and (name := renamed.get(column.name, column.name)) in columns:
+            yield from _type_difference(db, column, columns[name])
+    if other != table.name or renamed:
+        schema = present.default_schema_name or "public"
+        if all(renamed.get(column.name, column.name) in columns for column in table.columns):
+            yield from foreign_names.view_sentence(db, schema, table, other, renamed)
+        return  # its values and indexes are compared under their new names
     if sqlite:
         yield from _value_differences(db, table, columns)
+    if table.name not in names:  # a view, which has the indexes of its table
+        return
     indexes = {index["name"] for index in present.get_indexes(table.name)}
     for index in table.indexes:
         if index.name not in indexes:

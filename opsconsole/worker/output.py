@@ -25,7 +25,9 @@ def limit_output(file: Path) -> None:
         os.truncate(file, 0)
     except OSError:  # there is none, as it cannot be written
         return
-    log.warning("%s was emptied, its end is in %s: jobs had printed more than %s MB", file, older, MAX_OUTPUT_BYTES >> 20)
+    log.warning(
+        "%s was emptied, its end is in %s: jobs had printed more than %s MB", file, older, MAX_OUTPUT_BYTES >> 20
+    )
 
 
 def _copy_end(source: Path, target: Path) -> None:

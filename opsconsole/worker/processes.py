@@ -215,7 +215,9 @@ class Processes:
         why, message = worker.end_reason or (Lost.WORKER_DIED, f"its worker {worker.how_it_ended}")
         if why is not Lost.STOPPED:
             tag, fields = self._about(work)
-            log.warning("%sworker process %s %s (%s)", tag, worker.process.pid, worker.how_it_ended, message, extra=fields)
+            log.warning(
+                "%sworker process %s %s (%s)", tag, worker.process.pid, worker.how_it_ended, message, extra=fields
+            )
             if not worker.ready:
                 self._record_failed_start(worker.problem or message)
         return results

@@ -53,9 +53,7 @@ def test_an_exam_is_requested_when_the_leader_can_make_it(
         assert f"set {VARIABLE}" in requested.json["error"]["message"]
 
 
-def test_without_a_leader_the_serving_process_is_judged(
-    place: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_leader_the_serving_process_is_judged(place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, False)
     with served(place) as client:
         refused = client.request("POST", "/api/pre-generate-exam", WANTED)

@@ -18,9 +18,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "CHUNK_BYTES", 4)
 
 
-def test_a_file_that_is_too_large_is_emptied_and_its_end_kept(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_that_is_too_large_is_emptied_and_its_end_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file, older = tmp_path / "workers.log", tmp_path / "workers.log.1"
     older.write_text("of last week")
     with file.open("ab", buffering=0) as worker:
@@ -53,9 +51,7 @@ def test_a_planted_link_is_replaced_and_not_written_to(tmp_path: Path) -> None:
     assert (other.read_text(), older.is_symlink(), file.stat().st_size) == ("somebody's", False, 0)
 
 
-def test_the_file_is_emptied_although_its_end_cannot_be_kept(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_file_is_emptied_although_its_end_cannot_be_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "workers.log"
     file.write_bytes(b"x" * 101)
     (tmp_path / "workers.log.1").mkdir()

@@ -79,6 +79,8 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
       opsconsole headless --http 127.0.0.1:8080
       opsconsole headless --http unix:/run/opsconsole/http.sock
     """
+    from opsconsole.cli.table_check import start_table_check  # loads SQLAlchemy
+
     leads = not (options.observe or options.read_only)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
@@ -95,6 +97,7 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
         server = _start_server(listener, service) if listener is not None else None
         if engine is not None:
             engine.start()
+        start_table_check(settings, service.catalog)
         service.announce("headless")
         try:
             if engine is not None and no_standby:
