@@ -42,6 +42,9 @@ class Work(StrEnum):
     CACHE_SIZES = "cache_sizes"
     EVENT_RELAY = "event_relay"
     ALERTS = "alerts"
+    REDIS_PROBE = "redis_probe"
+    DATA_PROBE = "data_probe"
+    STORE_PROBE = "store_probe"
 
 
 class Fault(StrEnum):

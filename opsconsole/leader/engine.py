@@ -29,6 +29,7 @@ from opsconsole.leader.event_relay import EventRelay
 from opsconsole.leader.lease import Leadership, identity
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
+from opsconsole.leader.world_facts import PROBE_SECONDS, WorldFacts
 from opsconsole.store import Store, audit, migrate
 from opsconsole.worker.counting import counter
 from opsconsole.worker.executor import Executor
@@ -218,10 +219,20 @@ class Engine:
             self._store, self._catalog, token, planned=self.wake, now=self._now, containment=containment
         )
         closing.callback(scheduler.stop)
+        executor = self._executor()
+        world = WorldFacts(
+            self._settings,
+            self._tools(PROBE_SECONDS),
+            dead_predecessor=self._leadership.dead_predecessor,
+            losses=lambda: executor.losses,
+            now=self._now,
+        )
+        self._supervisor.watch(*world.loops)
+        closing.callback(world.stop)
         runner = Runner(
             self._store,
             self._catalog,
-            self._executor(),
+            executor,
             token=token,
             host=self._settings.host,
             may_start_work=self._may_start_work,
@@ -236,7 +247,8 @@ class Engine:
         # The schedule first: due runs are queued while the workers are still starting.
         if self._only_command is None:
             scheduler.start()
-        runner.open(leader_died=self._leadership.predecessor_died)
+            world.start()
+        runner.open(leader_died=self._leadership.dead_predecessor is not None)
         self._work(runner, scheduler, token)
         self._leadership.check()
         self._beat = time.monotonic() + self._grace
@@ -314,6 +326,7 @@ class Engine:
             errors=self._settings.folder / "workers.log",
             lease=self._leadership.deadline,
             tag_of=self._tag_of,
+            now=self._now,
         )
 
     def _tag_of(self, job: str) -> str:

@@ -88,8 +88,8 @@ class Leadership:
         self.deadline = LeaseDeadline()
         self._released = threading.Event()
         self._thread: threading.Thread | None = None
-        self.predecessor_died = False
-        """Whether the last leader's process has probably died, and did not just lose the store or its lease."""
+        self.dead_predecessor: Identity | None = None
+        """The last leader, if its process has probably died, and did not just lose the store or its lease."""
 
     @property
     def may_start_work(self) -> bool:
@@ -124,7 +124,8 @@ class Leadership:
             raise
         if token is not None:
             self._token = self._taken = token
-            self.predecessor_died = self._has_died(current, started)
+            died = current is not None and self._has_died(current, started)
+            self.dead_predecessor = current.holder if current is not None and died else None
             self._last_beat = None
             self.deadline = LeaseDeadline()  # a worker of an earlier term must not live on in this one
             self._extend(started)
@@ -196,8 +197,8 @@ class Leadership:
             self.renewals.succeeded()
         return mine
 
-    def _has_died(self, lease: Lease | None, now: float) -> bool:
-        if lease is None or lease.holder is None:
+    def _has_died(self, lease: Lease, now: float) -> bool:
+        if lease.holder is None:
             return False  # a process that releases the lease is alive
         known = fate(lease.holder, self.me)
         # A holder elsewhere that lost the lease when this process lost the store, lost the store, too.

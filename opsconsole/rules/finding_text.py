@@ -9,6 +9,7 @@ from opsconsole.core.humanize import age, count, local_time, words
 from opsconsole.core.problems import Fault
 from opsconsole.core.text import safe
 from opsconsole.rules.findings import Finding, FindingKind, Severity
+from opsconsole.rules.world_text import WORLD
 
 
 def subject(finding: Finding) -> str:
@@ -44,6 +45,8 @@ def sentence(finding: Finding, now: datetime) -> str:
             if finding.count == 1:
                 return f"was set aside: {finding.reason}"
             return f"and {count(finding.count - 1, 'other')} were set aside: {finding.reason}"
+        case _ if finding.kind in WORLD:
+            return WORLD[finding.kind](finding)
         case _:
             return finding.reason
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol, Self
 
+from opsconsole.rules.world_health import WorkerLoss
 from opsconsole.worker.messages import Result, Work
 
 
@@ -32,11 +33,15 @@ class Executor(Protocol):
     """Takes batches and plannings from `feed` and yields their results, or None regularly while there are none, so that
     the caller keeps control. Closing it, or its results, ends running work.
 
-    `problem` says why it has fewer workers than it should; None while nothing is wrong.
+    `problem` says why it has fewer workers than it should; None while nothing is wrong. `losses` are the last workers
+    that ended, or were ended, during their work; another thread may read it.
     """
 
     @property
     def problem(self) -> str | None: ...
+
+    @property
+    def losses(self) -> Sequence[WorkerLoss]: ...
 
     def __call__(self, feed: Feed, stopped: Stopped, /) -> Results: ...
 

@@ -7,6 +7,7 @@ import time
 from opsconsole.authoring.batch import Batch, Lost
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
+from opsconsole.rules.world_health import WorkerLoss
 from opsconsole.worker.executor import Feed, Results, Stopped
 from opsconsole.worker.messages import PlanningResult
 from opsconsole.worker.planning import plan
@@ -19,6 +20,7 @@ class Inline:
     """The executor without processes. It cannot enforce time limits."""
 
     problem: str | None = None
+    losses: tuple[WorkerLoss, ...] = ()
 
     def __init__(self, catalog: Catalog, tools: Resources) -> None:
         self._catalog, self._tools = catalog, tools

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from opsconsole.authoring.batch import Lost
+from opsconsole.core import clock
+from opsconsole.core.clock import Clock
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
+from opsconsole.rules.world_health import WorkerLoss
 from opsconsole.worker.descendants import end_abandoned
 from opsconsole.worker.executor import Feed, Results, Stopped
 from opsconsole.worker.handle import NotAnAnswer, Worker, lost
@@ -33,6 +36,8 @@ BUSY_SECONDS = 1.0
 MAX_EXTRA_WORKERS = 4
 """... up to this number, so that jobs that hang do not keep others from starting."""
 
+MAX_LOSSES = 1000
+"""Lost workers that are remembered."""
 OUTPUT_CHECK_SECONDS = 1.0
 
 
@@ -55,14 +60,16 @@ class Processes:
         errors: Path,
         lease: LeaseDeadline | None = None,
         tag_of: Callable[[str], str] = "[{}]".format,
+        now: Clock = clock.now,
     ) -> None:
-        self._wiring, self._count, self._errors, self._lease = wiring, count, errors, lease
+        self._wiring, self._count, self._errors, self._lease, self._now = wiring, count, errors, lease, now
         self._tag_of = tag_of
         self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
         self._failed_starts = 0
         self._start_not_before = self._output_checked = 0.0
         self.problem: str | None = None
+        self.losses: tuple[WorkerLoss, ...] = ()
 
     def __call__(self, feed: Feed, stopped: Stopped) -> Results:
         """Yields results, or None every 50 ms without one; the first when the workers are ready.
@@ -218,7 +225,9 @@ class Processes:
             log.warning(
                 "%sworker process %s %s (%s)", tag, worker.process.pid, worker.how_it_ended, message, extra=fields
             )
-            if not worker.ready:
+            if worker.ready:
+                self.losses = (*self.losses[1 - MAX_LOSSES :], WorkerLoss(self._now(), why))
+            else:
                 self._record_failed_start(worker.problem or message)
         return results
 

@@ -1,0 +1,120 @@
+"""Looks at the services that jobs depend on, each in a thread of its own: one that hangs delays nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import redis
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from opsconsole.cache.statistics import sample
+from opsconsole.core.clock import Clock
+from opsconsole.core.database import Database, reason
+from opsconsole.core.errors import NAMES, Unavailable
+from opsconsole.core.problems import Work
+from opsconsole.core.supervision import Loop, describe, log_failure
+from opsconsole.rules.findings import Finding, FindingKind
+from opsconsole.rules.world_health import RedisRecord, ServiceRecord, redis_memory, services
+
+SECONDS = 1.0
+HANGING_SECONDS = 5.0
+"""A probe that has not returned for this long counts as failed; the client libraries give up a little later."""
+NO_ANSWER = f"no answer for more than {HANGING_SECONDS:g} s"
+
+
+class Probe:
+    """Probes one service. `look` raises what it likes when the service does not respond, and may return how long it
+    took; without that the whole call is measured.
+    """
+
+    def __init__(self, work: Work, name: str, look: Callable[[], float | None], *, now: Clock) -> None:
+        self._look, self._now = look, now
+        self._record = ServiceRecord(name)
+        self._started: float | None = None
+        self._started_at = now()
+        self.has_looked = False
+        self.loop = Loop(work, self._step, seconds=SECONDS, now=now)
+
+    @property
+    def record(self) -> ServiceRecord:
+        """What the probes have found until now; one that hangs counts as failed."""
+        started = self._started
+        if started is not None and time.monotonic() - started > HANGING_SECONDS:
+            return self._record.failed(self._started_at, NO_ANSWER)
+        return self._record
+
+    def _step(self) -> None:
+        self._started_at, started = self._now(), time.monotonic()
+        self._started = started
+        try:
+            seconds = self._look()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the service does not respond as it should
+            self._record = self._record.failed(self._started_at, _why(error))
+        else:
+            self._record = self._record.responded(self._now(), seconds or time.monotonic() - started)
+        finally:
+            self._started = None
+            self.has_looked = True
+
+
+class RedisProbe(Probe):
+    """Probes Redis, and keeps its figures; None while it responds without any that can be read."""
+
+    def __init__(self, client: Callable[[], redis.Redis], *, now: Clock) -> None:
+        super().__init__(Work.REDIS_PROBE, NAMES["redis"], self._sample, now=now)
+        self._client = client
+        self.figures: RedisRecord | None = None
+
+    def _sample(self) -> float | None:
+        try:
+            stats = sample(self._client())
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - a server that answers otherwise than Redis does
+            if self.figures is not None or not self.has_looked:
+                log_failure("reading the figures of Redis", error)
+            self.figures = None
+            return None
+        self.figures = (self.figures or RedisRecord()).after(self._now(), stats)
+        return stats.ping_ms / 1000
+
+
+def database_probe(work: Work, name: str, database: Database, *, now: Clock) -> Probe:
+    """A probe of a database."""
+
+    def look() -> None:
+        with database.reading() as db:
+            db.execute(text("SELECT 1"))
+
+    return Probe(work, name, look, now=now)
+
+
+class Probes:
+    """The probes of Redis and the databases, together."""
+
+    def __init__(self, redis_probe: RedisProbe, databases: Sequence[Probe]) -> None:
+        self._redis = redis_probe
+        self.all = (redis_probe, *databases)
+
+    def findings(self) -> Iterator[Finding]:
+        """What is wrong with the services."""
+        yield from services(probe.record for probe in self.all)
+        if self._redis.figures is not None and self._redis.record.unreachable_since is None:
+            yield from redis_memory(self._redis.figures)
+
+    def unknown_kinds(self) -> Iterator[FindingKind]:
+        """The kinds of findings that cannot be judged now."""
+        if not all(probe.has_looked for probe in self.all):
+            yield from (FindingKind.UNREACHABLE, FindingKind.SLOW)
+        elif any(probe.record.unreachable_since is not None for probe in self.all):
+            yield FindingKind.SLOW
+        if self._redis.figures is None or self._redis.record.unreachable_since is not None:
+            yield from (FindingKind.EVICTING, FindingKind.MEMORY_NEARLY_FULL)
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, Unavailable):
+        return error.reason
+    return reason(error) if isinstance(error, SQLAlchemyError) else describe(error)[0]

@@ -1,0 +1,60 @@
+"""Findings about services and this program in words, after their subject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from opsconsole.core.humanize import count, duration, words
+from opsconsole.rules.findings import Finding, FindingKind
+
+
+def _slow(finding: Finding) -> str:
+    numbers = finding.numbers
+    return f"responds slowly: it took {numbers['seconds']:g} s, more than {numbers['limit_seconds']:g} s"
+
+
+def _evicting(finding: Finding) -> str:
+    return f"has dropped {count(finding.count, 'key')} in the last 5 minutes for want of memory"
+
+
+def _memory(finding: Finding) -> str:
+    limit = finding.numbers["limit_bytes"] / (1 << 20)
+    return f"uses {finding.numbers['percent']} % of its {limit:,.0f} MB of memory"
+
+
+def _not_leading(finding: Finding) -> str:
+    why = f": {finding.reason} does not renew its lease" if finding.reason else ""
+    return f"is missing, and no job runs{why}; start `opsconsole headless` or the console"
+
+
+def _leader_lost(finding: Finding) -> str:
+    return f"died ({finding.reason}); another process took over"
+
+
+def _workers(finding: Finding) -> str:
+    causes = ", ".join(f"{number} {words(why)}" for why, number in sorted(finding.numbers.items()))
+    return f"lost {count(finding.count, 'process', 'processes')} in the last 10 minutes: {causes}"
+
+
+def _clock(finding: Finding) -> str:
+    seconds = finding.numbers["seconds"]
+    direction = "forward" if seconds > 0 else "back"
+    return f"was set {direction} by {duration(timedelta(seconds=abs(seconds)))}"
+
+
+def _notifications(finding: Finding) -> str:
+    reason = f": {finding.reason}" if finding.reason else ""
+    return f"has not delivered {count(finding.count, 'notification')}{reason}"
+
+
+WORLD: Mapping[FindingKind, Callable[[Finding], str]] = {
+    FindingKind.SLOW: _slow,
+    FindingKind.EVICTING: _evicting,
+    FindingKind.MEMORY_NEARLY_FULL: _memory,
+    FindingKind.NOT_LEADING: _not_leading,
+    FindingKind.LEADER_LOST: _leader_lost,
+    FindingKind.WORKER_LOST: _workers,
+    FindingKind.CLOCK_JUMP: _clock,
+    FindingKind.NOTIFICATIONS: _notifications,
+}
