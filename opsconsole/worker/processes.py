@@ -6,7 +6,9 @@ from __future__ import annotations
 import logging
 import selectors
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from opsconsole.core import clock
 from opsconsole.core.clock import Clock
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
+from opsconsole.core.supervision import log_failure
 from opsconsole.rules.world_health import WorkerLoss
 from opsconsole.worker.descendants import end_abandoned
 from opsconsole.worker.executor import Feed, Results, Stopped
@@ -66,6 +69,9 @@ class Processes:
         self._tag_of = tag_of
         self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
+        # Ending everything that a worker has started can take seconds on a busy machine; the leader does not wait.
+        self._closer = ThreadPoolExecutor(1, thread_name_prefix="closing workers")
+        self._closing: deque[tuple[Future[None], list[Result]]] = deque()
         self._failed_starts = 0
         self._start_not_before = self._output_checked = 0.0
         self.problem: str | None = None
@@ -98,6 +104,7 @@ class Processes:
             worker.kill()
         for worker in list(self._workers):
             self._forget(worker)
+        self._closer.shutdown()
 
     def _wait_until_ready(self) -> None:
         """Waits until all workers can take work, so that no run's timeout starts earlier."""
@@ -198,7 +205,7 @@ class Processes:
         results: list[Result] = []
         for worker in list(self._workers):
             if worker.process.poll() is not None:
-                results += self._bury(worker)
+                self._bury(worker)
             elif worker.terminated_at is not None or (isinstance(worker.work, Work) and stopped(worker.work)):
                 worker.end(Lost.STOPPED, "it was stopped")
             elif (late := worker.is_late(now)) is not None:
@@ -206,10 +213,14 @@ class Processes:
         if now - self._output_checked > OUTPUT_CHECK_SECONDS:
             self._output_checked = now
             limit_output(self._errors)
+        while self._closing and self._closing[0][0].done():
+            results += self._closing.popleft()[1]
         return results
 
-    def _bury(self, worker: Worker) -> list[Result]:
-        """Removes a process that has ended: its last answers, and its work if that has none."""
+    def _bury(self, worker: Worker) -> None:
+        """Removes a process that has ended. Its last answers, and its work if that has none, are results once nothing
+        that it has started runs any more: no batch is tried again beside its first try.
+        """
         results: list[Result] = []
         while worker.answers in self._selector.get_map():
             answers = self._read(worker)
@@ -218,7 +229,7 @@ class Processes:
             results += answers
         results += worker.lost()
         work = worker.work
-        self._forget(worker)
+        self._forget(worker, results)
         why, message = worker.end_reason or (Lost.WORKER_DIED, f"its worker {worker.how_it_ended}")
         if why is not Lost.STOPPED:
             tag, fields = self._about(work)
@@ -229,7 +240,6 @@ class Processes:
                 self.losses = (*self.losses[1 - MAX_LOSSES :], WorkerLoss(self._now(), why))
             else:
                 self._record_failed_start(worker.problem or message)
-        return results
 
     def _about(self, work: Work | Counting | None) -> tuple[str, dict[str, object]]:
         """The start of a log line about a worker, and the fields of the job and run that it worked for."""
@@ -247,9 +257,16 @@ class Processes:
         if self._failed_starts >= MAX_FAILED_STARTS and not any(each.ready for each in self._workers):
             raise WorkersCannotStart(self.problem)
 
-    def _forget(self, worker: Worker) -> None:
+    def _forget(self, worker: Worker, results: Sequence[Result] = ()) -> None:
         for descriptor in (worker.answers, worker.input):
             if descriptor in self._selector.get_map():
                 self._selector.unregister(descriptor)
         self._workers.remove(worker)
+        self._closing.append((self._closer.submit(_close, worker), list(results)))
+
+
+def _close(worker: Worker) -> None:
+    try:
         worker.close()
+    except Exception as error:  # noqa: BLE001 - the top of a thread
+        log_failure(f"ending worker process {worker.process.pid}", error)
