@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import ClassVar
 
+from textual import events
 from textual.actions import ActionParseResult
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
@@ -31,8 +31,7 @@ from screens.pages.run import RunScreen
 from screens.quit import QuitFlow
 from screens.service import Service
 from screens.textual_private import BaseApp
-
-log = logging.getLogger(__name__)
+from screens.widgets.contained import OWN_EVENTS, contained, name_of
 
 
 class ConsoleApp(BaseApp):
@@ -112,7 +111,8 @@ class ConsoleApp(BaseApp):
         with self._contained("the tick"):
             self._quit_flow.poll()
         if page := self.front_page:
-            page.repaint()
+            with self._contained("drawing the page"):
+                page.repaint()
 
     async def run_action(
         self,
@@ -125,14 +125,13 @@ class ConsoleApp(BaseApp):
             return await super().run_action(action, default_namespace, namespaces)
         return True
 
-    @contextmanager
-    def _contained(self, what: str) -> Iterator[None]:
-        """Shows an exception of the block in one line, and logs it."""
-        try:
-            yield
-        except Exception as error:
-            log.exception("%s failed", what)
-            self.show_notice(f"{what} failed: {type(error).__name__}; see the log", "bad")
+    async def on_event(self, event: events.Event) -> None:
+        """Handles an event; a key or callback whose handler raises does not end the console."""
+        with self._contained(name_of(event)) if isinstance(event, OWN_EVENTS) else nullcontext():
+            await super().on_event(event)
+
+    def _contained(self, what: str) -> AbstractContextManager[None]:
+        return contained(what, self.show_notice)
 
     # --- Host ---------------------------------------------------------------------------------------------------
 

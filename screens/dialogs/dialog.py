@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import ClassVar, Generic
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -13,7 +15,7 @@ from textual.screen import ModalScreen
 from opsconsole.service import confirmations
 from screens.host import Answer, Host
 from screens.panels.questions import CANCEL, Question
-from screens.widgets.contained import ContainedDrawing
+from screens.widgets.contained import OWN_EVENTS, ContainedDrawing, contained, name_of
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, width, wrapped
 from screens.widgets.paint import Lines
 
@@ -61,6 +63,16 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
             if len(lines) != len(widget.lines):
                 widget.styles.height = len(lines)
             widget.show(lines)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Handles an event; a handler that raises ends neither the dialog nor the console."""
+        with contained(name_of(event), self.host.show_notice) if isinstance(event, OWN_EVENTS) else nullcontext():
+            if not self.takes(event):
+                await super().on_event(event)
+
+    def takes(self, event: events.Event) -> bool:
+        """Takes an event before its keys are looked up; whether it did."""
+        return False
 
     def on_mount(self) -> None:
         """Draws the dialog."""

@@ -44,15 +44,15 @@ class TextDialog(Dialog[Answer], Generic[Answer]):
         self.field.erase()
         self.changed()
 
-    async def on_event(self, event: events.Event) -> None:
+    def takes(self, event: events.Event) -> bool:
         """Takes letters before they are looked up as keys."""
         character = event.character if isinstance(event, events.Key) and event.is_printable else None
         if character and (self.CAPTURES_ALL_LETTERS or self.field.accepts(character)):
             event.stop()
             self.field.insert(character)
             self.changed()
-        else:
-            await super().on_event(event)
+            return True
+        return super().takes(event)
 
     def on_paste(self, event: events.Paste) -> None:
         """Pastes into the field."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import ClassVar
 
 from textual import events
@@ -13,7 +14,7 @@ from screens.host import Host
 from screens.panels import questions
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Key, View
-from screens.widgets.contained import ContainedDrawing
+from screens.widgets.contained import OWN_EVENTS, ContainedDrawing, contained, name_of
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, fill, line, text, width
 from screens.widgets.paint import Lines
 from screens.widgets.symbols import Symbol
@@ -77,6 +78,11 @@ class Page(Screen[None]):
         if cells > 0 and rows > 0:
             for widget in self.query(Lines):  # none while the page is being composed
                 widget.show(self._lines(cells, rows))
+
+    async def on_event(self, event: events.Event) -> None:
+        """Handles an event; a handler that raises ends neither the page nor the console."""
+        with contained(name_of(event), self.host.show_notice) if isinstance(event, OWN_EVENTS) else nullcontext():
+            await super().on_event(event)
 
     def on_mount(self) -> None:
         """Draws the page."""

@@ -11,6 +11,7 @@ from opsconsole.core.errors import OpsconsoleError
 from screens.host import Host
 from screens.pages.page import Page
 from screens.threads import run_in_thread
+from screens.widgets.contained import contained
 from screens.widgets.lines import Line, line, text
 
 Data = TypeVar("Data")
@@ -83,6 +84,10 @@ class PollingPage(Page, Generic[Data]):
         return next(pages, None) is self
 
     def _tick(self) -> None:
+        with contained("polling", super().show_notice):  # its own would load, which may have failed
+            self._poll()
+
+    def _poll(self) -> None:
         if not self._is_in_front:
             return
         seconds = self.poll_seconds()
@@ -97,5 +102,6 @@ class PollingPage(Page, Generic[Data]):
             self._error = result.sentence
         else:
             self._error, self.loaded_at = "", self.host.now()
-            self.loaded(result)
+            with contained("showing what was loaded", super().show_notice):
+                self.loaded(result)
         self.repaint()

@@ -1,13 +1,34 @@
-"""Contains what drawing a part of the screen raises to that part."""
+"""Contains what drawing a part of the screen raises to that part, and what handling an event raises to that event."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from textual import events
 
 from screens.widgets.lines import Line, line, text
 
 log = logging.getLogger(__name__)
+
+OWN_EVENTS = (events.Key, events.Paste, events.Resize, events.ScreenResume, events.ScreenSuspend, events.Callback)
+"""The events that handlers of this program receive while the console is in use. Textual handles the others."""
+
+
+@contextmanager
+def contained(what: str, show_notice: Callable[[str, str], None]) -> Iterator[None]:
+    """Shows an exception of the block in one line, and logs it."""
+    try:
+        yield
+    except Exception as error:
+        log.exception("%s failed", what)
+        show_notice(f"{what} failed: {type(error).__name__}; see the log", "bad")
+
+
+def name_of(event: events.Event) -> str:
+    """What the handling of an event is called in a notice."""
+    return f"the key {event.key}" if isinstance(event, events.Key) else f"the event {type(event).__name__}"
 
 
 class ContainedDrawing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
 from rich.segment import Segment
@@ -12,6 +13,11 @@ from textual.widget import Widget
 
 from screens.widgets import symbols
 from screens.widgets.lines import Line, Piece, fill, width
+
+log = logging.getLogger(__name__)
+
+MAX_LOGGED = 200
+"""Characters of a line that cannot be drawn."""
 
 # Of the 256 colours; each maps to a different bright one on a terminal with 16.
 STYLES = {
@@ -62,6 +68,7 @@ class Lines(Widget):
         super().__init__(id=id)
         self._ascii = ascii
         self.lines: tuple[Line, ...] = ()
+        self._failed: object = None
 
     def show(self, lines: Sequence[Line]) -> None:
         """Replaces the lines; cells that stay the same are not painted again."""
@@ -82,7 +89,16 @@ class Lines(Widget):
         return len(self.lines)
 
     def render_line(self, y: int) -> Strip:
-        """One line, padded to the whole width."""
+        """One line, padded to the whole width; one that cannot be drawn is empty, with the cause in the log."""
+        try:
+            return self._strip(y)
+        except Exception as error:
+            if self._failed != (failed := (type(error), str(_at(self.lines, y))[:MAX_LOGGED])):
+                self._failed = failed
+                log.exception("a line cannot be drawn: %s", failed[1])
+            return Strip.blank(self.size.width)
+
+    def _strip(self, y: int) -> Strip:
         pieces = fill(_at(self.lines, y), self.size.width)
         base = self.visual_style.rich_style
         segments = [Segment(self._characters(text), base + self._style(style)) for text, style in pieces if text]

@@ -9,7 +9,11 @@ from typing import Any, cast
 import pytest
 
 from opsconsole.service.snapshot import Snapshot
+from screens.pages.backfills import BackfillScreen
 from screens.pages.dashboard import Dashboard
+from screens.pages.page import Page
+from screens.widgets.lines import Line, Piece, line
+from screens.widgets.text_field import TextField
 from tests.screens import samples
 from tests.screens.console import Console, run_console
 
@@ -54,3 +58,90 @@ def test_a_page_that_cannot_be_drawn_ends_neither_the_console_nor_its_keys(
     logged = [record for record in caplog.records if record.message == "the page Dashboard cannot be drawn"]
     assert len(logged) == 1
     assert logged[0].exc_info is not None
+
+
+def fail(*_values: object) -> Any:
+    raise RuntimeError("no ink")
+
+
+def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.exc_info is not None]
+
+
+def test_a_line_in_a_style_that_does_not_exist_is_empty_and_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def content(*_values: object) -> list[Line]:
+        return [line(Piece("invisible", "no such style")), line(Piece("the next line"))]
+
+    async def scenario(console: Console) -> None:
+        monkeypatch.setattr(Dashboard, "content", content)
+        console.app.show(samples.PAUSED)
+        await console.until(lambda: "the next line" in console.text)
+        await console.press("question_mark", "escape", "tab")
+        assert console.app.is_running
+
+    run_console(scenario)
+
+    assert len(messages(caplog)) == 1
+    assert messages(caplog)[0].startswith("a line cannot be drawn: (Piece(text='invisible'")
+
+
+@pytest.mark.parametrize(
+    ("handler", "keys", "what"),
+    [
+        ("on_key", ("z",), "the key z"),
+        ("key_z", ("z",), "the key z"),
+        ("on_screen_resume", ("question_mark", "escape"), "the event ScreenResume"),
+    ],
+)
+def test_a_page_whose_handler_raises_shows_a_notice_and_takes_the_next_key(
+    handler: str, keys: tuple[str, ...], what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(console: Console) -> None:
+        monkeypatch.setattr(Dashboard, handler, fail, raising=False)
+        await console.press(*keys)
+        await console.until(lambda: console.notice == f"{what} failed: RuntimeError; see the log")
+        monkeypatch.undo()
+        await console.press("question_mark")
+        await console.until(lambda: not isinstance(console.app.front_page, Dashboard))
+
+    run_console(scenario)
+
+    assert f"{what} failed" in messages(caplog)
+
+
+@pytest.mark.parametrize(
+    ("method", "what"), [("loaded", "showing what was loaded"), ("poll_seconds", "polling"), ("content", "the page")]
+)
+def test_a_page_that_cannot_use_what_it_loads_stays_open(
+    method: str, what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(BackfillScreen, method, fail)
+
+    async def scenario(console: Console) -> None:
+        await console.press("4")
+        await console.until(lambda: any(message.startswith(what) for message in messages(caplog)))
+        assert isinstance(console.app.front_page, BackfillScreen)
+        await console.press("1")
+        await console.until(lambda: isinstance(console.app.front_page, Dashboard))
+
+    run_console(scenario)
+
+
+def test_a_dialog_whose_field_raises_shows_a_notice_and_can_be_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("c")
+        monkeypatch.setattr(TextField, "accepts", fail)
+        monkeypatch.setattr(TextField, "insert", fail)
+        await console.press("a", "tab")
+        assert not isinstance(console.app.screen, Page)
+        await console.press("escape")
+        await console.until(lambda: isinstance(console.app.screen, Page))
+        assert console.notice == "the key a failed: RuntimeError; see the log"
+
+    run_console(scenario)
+
+    assert "the key a failed" in messages(caplog)

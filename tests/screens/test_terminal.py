@@ -41,7 +41,7 @@ def errs(self):
     raise ValueError(secret)
 
 if "error" in sys.argv:
-    ConsoleApp.on_key = errs
+    ConsoleApp.action_help = lambda self: self.set_timer(0.01, lambda: errs(self))
 if "hangs" in sys.argv:
     ConsoleApp.action_help = blocks
 if "watchdog" in sys.argv:
