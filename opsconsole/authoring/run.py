@@ -95,7 +95,8 @@ class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
 @dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a job for one window, as the store has it. Times are aware and in UTC. `unreadable` are the
-    parts of its record that cannot be read; they have neutral values.
+    parts of its record that cannot be read; they have neutral values. With `keys_removed`, the keys of the items that
+    did not fail are no longer kept.
     """
 
     id: int
@@ -125,6 +126,7 @@ class Run:
     stop: Stop | None = None
     recoveries: int = 0
     occurrence: int | None = None
+    keys_removed: bool = False
     unreadable: str = ""
 
     @property

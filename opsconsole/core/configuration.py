@@ -20,6 +20,7 @@ from opsconsole.core.bounds import MAX_INTEGER, MAX_NAME, shown
 from opsconsole.core.channels import alert_settings, read_channels, sentry_dsn
 from opsconsole.core.errors import BadConfiguration, BadSettings
 from opsconsole.core.redaction import remember, secrets_in
+from opsconsole.core.retention import RetentionSection
 from opsconsole.core.sections import section
 from opsconsole.core.settings import (
     EMBEDDED,
@@ -79,6 +80,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "engine": EngineSection,
     "http": HttpSection,
     "alerts": AlertsSection,
+    "retention": RetentionSection,
 }
 
 
@@ -137,6 +139,7 @@ def load(
     if not 0 < engine.lease_seconds <= MAX_LEASE_SECONDS:
         how = f"at most {MAX_LEASE_SECONDS:,}" if engine.lease_seconds > 0 else "more than 0"
         problems.append(f"engine.lease_seconds is {engine.lease_seconds:g}; it must be {how}")
+    problems += sections["retention"].problems()
     shared = env.get("DATABASE_URL") or EMBEDDED
     store = _database_url("store.url", sections["store"].url, shared, home / "store.db", problems)
     data = _database_url("data.url", sections["data"].url, shared, home / "data.db", problems)
@@ -155,6 +158,7 @@ def load(
         engine=engine,
         redis_limits=redis,
         http=sections["http"],
+        retention=sections["retention"],
         http_secret=secret,
         store_url=store,
         data_url=data,

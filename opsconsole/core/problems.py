@@ -45,6 +45,7 @@ class Work(StrEnum):
     REDIS_PROBE = "redis_probe"
     DATA_PROBE = "data_probe"
     STORE_PROBE = "store_probe"
+    RETENTION = "retention"
 
 
 class Fault(StrEnum):

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from opsconsole.core.retention import DEFAULTS, RetentionSection
 from opsconsole.core.urls import masked_address, masked_url
 
 EMBEDDED = "embedded"
@@ -207,6 +208,7 @@ class Settings:
     alerts: AlertSettings = AlertSettings()
     channels: tuple[Channel, ...] = ()
     sentry_dsn: Secret | None = None
+    retention: RetentionSection = DEFAULTS
     warnings: tuple[str, ...] = ()
 
     def for_workers(self) -> dict[str, Any]:
@@ -238,6 +240,7 @@ class Settings:
             "engine.lease_seconds": f"{self.engine.lease_seconds:g}",
             "http.bind": self.http.bind or "-",
             **self._notifications(),
+            "retention": str(self.retention),
             "CRON_SECRET": str(self.http_secret or "-"),
             "jobs.packs": ", ".join(self.packs),
             "jobs.entry_points": str(self.entry_points).lower(),

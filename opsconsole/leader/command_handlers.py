@@ -133,7 +133,7 @@ def _retry_matching(db: Connection, catalog: Catalog, command: Command, at: date
 def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, at: datetime) -> int:
     job = catalog.find(parent.job)
     everything = bool(command.arguments.get("all"))
-    undone = batches.undone_keys(db, parent.id) is not None
+    undone = batches.count_undone(db, parent.id)
     actions.check_retry(parent, everything=everything, unfinished_items=undone)
     actions.check_window_age(job, parent.window, at)
     # Also for a job without windows: runs for many moments may be queued, and they take turns.

@@ -27,6 +27,7 @@ from opsconsole.leader.command_handlers import execute_commands
 from opsconsole.leader.containment import Containment, ends_leadership
 from opsconsole.leader.event_relay import EventRelay
 from opsconsole.leader.lease import Leadership, identity
+from opsconsole.leader.retention import Pruning
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
 from opsconsole.leader.world_facts import PROBE_SECONDS, WorldFacts
@@ -214,6 +215,11 @@ class Engine:
         relay = EventRelay(self._store, self._tools(SHORT_SECONDS), token, may_start_work=self._may_start_work)
         self._supervisor.watch(relay.loop)
         closing.callback(relay.stop)
+        pruning = Pruning(
+            self._store, self._settings.retention, token, may_start_work=self._may_start_work, now=self._now
+        )
+        self._supervisor.watch(pruning.loop)
+        closing.callback(pruning.stop)
         containment = self._containment = Containment(self._now)
         scheduler = Scheduler(
             self._store, self._catalog, token, planned=self.wake, now=self._now, containment=containment
@@ -244,6 +250,8 @@ class Engine:
         closing.callback(runner.close)
         relay.start()
         background_tasks.start()
+        if self._only_command is None:
+            pruning.start()
         # The schedule first: due runs are queued while the workers are still starting.
         if self._only_command is None:
             scheduler.start()

@@ -72,6 +72,17 @@ class NothingToRetry(Refused):
         )
 
 
+class KeysRemoved(Refused):
+    """The keys of a run's items are no longer kept, and only they say what a retry is about."""
+
+    def __init__(self, run: Run) -> None:
+        which = f" --date {run.window.label}" if run.window.start < run.window.end else ""
+        super().__init__(
+            f"run {run.id} cannot be retried: the keys of its items are no longer kept (retention.keys); "
+            f"start a new one with `opsconsole run {run.job}{which}`"
+        )
+
+
 class NoRunToRetry(Refused):
     """A filter that matches no run with something to retry."""
 
@@ -199,12 +210,15 @@ def check_no_active_run(active: Run | None) -> None:
         raise WindowActive(active)
 
 
-def check_retry(run: Run, *, everything: bool, unfinished_items: bool) -> None:
-    """Raises RunActive or NothingToRetry. `unfinished_items` are those that failed or were not reached; a run that
-    ended before its items were counted can always be retried.
+def check_retry(run: Run, *, everything: bool, unfinished_items: int) -> None:
+    """Raises RunActive, KeysRemoved or NothingToRetry. `unfinished_items` are those that failed or were not reached and
+    whose keys are stored; a run that ended before its items were counted can always be retried.
     """
     if run.state in OPEN:
         raise RunActive(run)
+    undone = run.counts.failed + run.counts.not_reached
+    if run.keys_removed and (everything or not run.planning_done or unfinished_items < max(undone, 1)):
+        raise KeysRemoved(run)
     if run.planning_done and not everything and not unfinished_items:
         raise NothingToRetry(run)
 

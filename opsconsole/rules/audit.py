@@ -56,15 +56,17 @@ class AuditProblem(StrEnum):
     PREVIOUS_ROW_MISSING = "previous_row_missing"
     ANCHOR_MISSING = "anchor_missing"
     ANCHOR_CHANGED = "anchor_changed"
+    ANCHOR_REMOVED = "anchor_removed"  # by the retention, with its row
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
     """The result of a verification: how many rows are valid, the seal of the last of them, and the first problem with
-    its row.
+    its row. `start` is the seal of the last row that the retention removed.
     """
 
     rows: int
     seal: Seal | None
     problem: AuditProblem | None = None
     broken: int | None = None
+    start: Seal | None = None

@@ -12,8 +12,10 @@ from opsconsole.authoring.occurrence import ON_TIME, OccurrenceRecord, Occurrenc
 from opsconsole.authoring.run import Run
 from opsconsole.calendar.cron import TICK, Cron
 from opsconsole.core.humanize import duration, local_time
+from opsconsole.core.retention import DEFAULTS, RetentionSection
 from opsconsole.rules.leadership import Lease
 from opsconsole.rules.pauses import Pause
+from opsconsole.rules.retention import removed_occurrence, removed_run
 
 SILENT = timedelta(seconds=15)
 """A leader that has not renewed its lease for longer than this has a problem, or has ended."""
@@ -34,9 +36,9 @@ class Evidence:
 
     `cron` is the schedule that the leader follows, None for a manual job, and `tz` its timezone. `loaded` is the job
     as configured here, None if no pack defines it. `record` is the row that covers the moment, `run` its run,
-    `blocking` the run that blocked it and `host` the host of the leader that wrote it, as far as they are kept.
-    `pauses` are those in force at the moment. `stand_in` is the next scheduled time with a run, `previous` the last row
-    that ends earlier, and `waits` what the run waits for.
+    `blocking` the run that blocked it and `host` the host of the leader that wrote it, as far as they are kept, which
+    is for the days of `retention`. `pauses` are those in force at the moment. `stand_in` is the next scheduled time
+    with a run, `previous` the last row that ends earlier, and `waits` what the run waits for.
     """
 
     job: str
@@ -54,6 +56,7 @@ class Evidence:
     previous: OccurrenceRecord | None = None
     lease: Lease | None = None
     host: str | None = None
+    retention: RetentionSection = DEFAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,7 @@ def _ran(record: OccurrenceRecord, evidence: Evidence) -> Parts:
     verb = "it ran late" if record.state is OccurrenceState.LATE else "it ran"
     delay = f" {duration(started - record.due_at)} after the scheduled time" if started else ""
     if run is None:
-        yield f"{verb},{delay}; its run has been deleted"
+        yield f"{verb},{delay}; its run {removed_run(evidence.retention, record, evidence.now)}"
         return
     ended = f"ended {local_time(run.ended_at, tz)} as {run.state}" if run.ended_at else f"is {run.state}"
     if run.started_at is None:
@@ -182,7 +185,7 @@ def _blocked(record: OccurrenceRecord, evidence: Evidence) -> Parts:
         policy = f" (overlap: {evidence.loaded.overlap})" if evidence.loaded is not None else ""
         yield f"it was skipped: run {number} of the job had not ended{policy}"
     if run is None:
-        yield f"run {number} has been deleted"
+        yield f"run {number} {removed_run(evidence.retention, record, evidence.now)}"
         return
     tz = evidence.tz
     started = f"started {local_time(run.started_at, tz)}" if run.started_at else "has not started"
@@ -272,6 +275,9 @@ def _unrecorded(at: datetime, evidence: Evidence) -> Parts:
         yield f"it is not planned yet: the schedule is planned up to {local_time(found.planned_until, tz)}"
         yield _proof_of_registration(found)
         yield from _leadership(evidence)
+    elif (removed := removed_occurrence(evidence.retention, at, evidence.now)) is not None:
+        yield removed
+        yield _proof_of_registration(found)
     else:
         yield "it has no row: the job had another schedule or was removed at that time, or the row was deleted"
         yield _proof_of_registration(found)

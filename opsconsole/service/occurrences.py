@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from opsconsole.authoring.run import Run
 from opsconsole.calendar.cron import TICK, Cron, schedule, zone
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import OpsconsoleError, UnknownJob, UnknownRun
+from opsconsole.core.retention import DEFAULTS, RetentionSection
 from opsconsole.core.times import parse_time
 from opsconsole.rules.admission import admissions
 from opsconsole.rules.explain import Evidence, explain, matches
@@ -83,7 +85,14 @@ def within(
     return min(record.instants, round(record.instants * share)), False
 
 
-def why(db: Connection, catalog: Catalog, job: str, at: str, now: datetime) -> Explanation:
+def why(
+    db: Connection,
+    catalog: Catalog,
+    job: str,
+    at: str,
+    now: datetime,
+    retention: RetentionSection = DEFAULTS,
+) -> Explanation:
     """Why a job ran or did not run at a time. Raises UnknownJob, BadTime, or BadZone for a removed job whose
     timezone is not available here.
     """
@@ -97,7 +106,10 @@ def why(db: Connection, catalog: Catalog, job: str, at: str, now: datetime) -> E
         tz,
         tuple(sentence for note in reading.notes for sentence in describe(note, tz, cron)),
         tuple(
-            explain(moment, _evidence(db, catalog, name, cron, tz, registered.get(name), moment, now))
+            explain(
+                moment,
+                replace(_evidence(db, catalog, name, cron, tz, registered.get(name), moment, now), retention=retention),
+            )
             for moment in reading.moments
         ),
         cron.previous(reading.near - TICK) if cron is not None else None,

@@ -115,7 +115,8 @@ class Queries:
         a wall-clock time in the job's zone. Raises UnknownJob, BadTime.
         """
         with self._backend.reading() as db:
-            return occurrences.why(db, self._backend.catalog, job, at, self._backend.now())
+            retention = self._backend.settings.retention
+            return occurrences.why(db, self._backend.catalog, job, at, self._backend.now(), retention)
 
     def zone(self, target: str | None) -> ZoneInfo:
         """The zone that times about `target` are in: a job's own, and UTC for a pack, `all` or None."""

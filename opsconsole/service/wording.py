@@ -58,9 +58,14 @@ def backfill_stop(stop: BackfillStop) -> str:
     return f"{stop.reason} by {stop.by}" + (f": {stop.note}" if stop.note else "")
 
 
+KEYS_REMOVED = "the keys of its items are no longer kept, but for those that failed"
+
+
 def audit_verification(result: Verification, anchor: Seal | None) -> str:
     """What a verification of the audit trail has proven."""
     verified = count(result.rows, "row")
+    if result.start is not None:
+        verified += f" after row {result.start.row}, up to which they are no longer kept"
     match result.problem:
         case AuditProblem.ROW_CHANGED:
             return f"row {result.broken} was changed after it was written; {verified} before it are valid"
@@ -70,6 +75,10 @@ def audit_verification(result: Verification, anchor: Seal | None) -> str:
             return f"row {result.broken} does not have this seal: the trail was rewritten"
         case AuditProblem.ANCHOR_MISSING:
             return f"row {result.broken} of this seal is missing: rows were removed from the end"
+        case AuditProblem.ANCHOR_REMOVED:
+            return (
+                f"the rows up to {result.broken} are no longer kept, and with them that of this seal; use a newer one"
+            )
         case None:
             pass
     if result.seal is None:

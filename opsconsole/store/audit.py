@@ -8,13 +8,13 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from opsconsole.core.database import Connection
 from opsconsole.core.settings import Actor
 from opsconsole.rules.audit import FIRST, AuditEntry, AuditProblem, Seal, Verification
-from opsconsole.store.tables import audit
+from opsconsole.store.tables import audit, audit_start
 
 TRIES = 100
 """A try fails only when another process appends at the same moment."""
@@ -35,6 +35,7 @@ def append(
 ) -> None:
     """Appends a row that contains the hash of the row before it, so that a changed or missing row is found."""
     newest_hash = select(audit.c.hash).order_by(audit.c.id.desc()).limit(1)
+    start = select(audit_start.c.hash)
     row: dict[str, Any] = {
         "at": at,
         "command_id": command,
@@ -47,7 +48,7 @@ def append(
         "after": after,
     }
     for tries_left in reversed(range(TRIES)):
-        row["previous"] = db.execute(newest_hash).scalar() or FIRST
+        row["previous"] = db.execute(newest_hash).scalar() or db.execute(start).scalar() or FIRST
         try:
             with db.begin_nested():
                 db.execute(insert(audit).values(**row, hash=_hash(row)))
@@ -86,13 +87,15 @@ def last_seal(db: Connection) -> Seal | None:
 
 
 def verify(db: Connection, anchor: Seal | None = None) -> Verification:
-    """Recomputes every hash from the first row to the last, and compares the row of `anchor` with it.
+    """Recomputes every hash from the first row that is kept to the last, and compares the row of `anchor` with it.
 
     Without an anchor this proves only that the rows are consistent with each other: rows cut from the end, or a chain
     that was rewritten as a whole, are not found.
     """
-    seal: Seal | None = None
-    rows, is_anchored = 0, anchor is None
+    start = seal = removed_up_to(db)
+    rows, is_anchored = 0, anchor is None or anchor == start
+    if anchor is not None and start is not None and anchor.row <= start.row and not is_anchored:
+        return Verification(rows, seal, AuditProblem.ANCHOR_REMOVED, start.row)
     query = select(audit).order_by(audit.c.id).limit(PAGE)
     while page := db.execute(query.where(audit.c.id > (seal.row if seal else 0))).mappings().all():
         for stored in page:
@@ -108,7 +111,44 @@ def verify(db: Connection, anchor: Seal | None = None) -> Verification:
                 is_anchored = True
     if not is_anchored and anchor is not None:
         return Verification(rows, seal, AuditProblem.ANCHOR_MISSING, anchor.row)
-    return Verification(rows, seal)
+    return Verification(rows, seal, start=start)
+
+
+def removed_up_to(db: Connection) -> Seal | None:
+    """The seal of the last row that the retention removed; None while the trail has its first row."""
+    row = db.execute(select(audit_start.c.row, audit_start.c.hash)).one_or_none()
+    return None if row is None else Seal(row.row, row.hash)
+
+
+def remove_before(db: Connection, before: datetime, actor: Actor, at: datetime, *, limit: int) -> int:
+    """Removes the oldest rows of the trail, up to `limit` of those before `before`, and returns how many. Appends what
+    was removed. The newest row always stays.
+    """
+    oldest = db.execute(select(audit.c.id, audit.c.hash, audit.c.at).order_by(audit.c.id).limit(limit + 1)).all()
+    seal, rows = None, 0
+    for row in oldest[:-1]:
+        if row.at >= before:
+            break
+        seal, rows = Seal(row.id, row.hash), rows + 1
+    if seal is None:
+        return 0
+    values = {"row": seal.row, "hash": seal.hash}
+    if db.execute(update(audit_start).values(values)).rowcount == 0:
+        db.execute(insert(audit_start).values(id=1, **values))
+    db.execute(delete(audit).where(audit.c.id <= seal.row))
+    details = {"rows": rows, "first": oldest[0].id, "seal": str(seal)}
+    append(
+        db,
+        command=None,
+        verb="prune",
+        target="audit",
+        actor=actor,
+        at=at,
+        outcome="done",
+        before={"before": before.isoformat()},
+        after=details,
+    )
+    return rows
 
 
 def _hash(row: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, insert, null, select, update
+from sqlalchemy import Select, bindparam, case, func, insert, null, or_, select, update
 
 from opsconsole.authoring.batch import BatchResult, BatchState
 from opsconsole.core.database import Connection
@@ -153,6 +153,14 @@ def undone_keys(db: Connection, run: int, *, after: int = 0) -> KeyPage | None:
     """A page of the keys of a run that failed or were not reached, as `planned_keys` does."""
     undone = (batches.c.state == BatchState.NOT_REACHED) | (batches.c.failed > 0)
     return _page(db, select(batches.c.seq, batches.c["keys"], batches.c.failed_keys).where(undone), run, after)
+
+
+def count_undone(db: Connection, run: int) -> int:
+    """How many items of a run failed or were not reached."""
+    not_reached = batches.c.state == BatchState.NOT_REACHED
+    items = func.sum(case((not_reached, batches.c["items"]), else_=batches.c.failed))
+    mine = batches.c.run_id == run, or_(not_reached, batches.c.failed > 0)
+    return int(db.execute(select(func.coalesce(items, 0)).where(*mine)).scalar_one())
 
 
 def _page(db: Connection, query: Select[tuple[Any, ...]], run: int, after: int) -> KeyPage | None:

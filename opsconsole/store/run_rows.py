@@ -49,6 +49,7 @@ class _Row(Stored, frozen=True, kw_only=True):
     stop: Stop | None = None
     recoveries: int = 0
     occurrence_id: int | None = None
+    keys_removed: bool = False
 
 
 def read_runs(db: Connection, query: Select[Any]) -> list[Run]:
@@ -85,5 +86,6 @@ def _value(row: _Row) -> Run:
         stop=row.stop,
         recoveries=row.recoveries,
         occurrence=row.occurrence_id,
+        keys_removed=row.keys_removed,
         unreadable=row.unreadable,
     )

@@ -137,6 +137,8 @@ runs = Table(
     Column("log_lines", Integer, nullable=False, server_default=text("0")),
     Column("stop", Json, nullable=True),
     Column("recoveries", Integer, nullable=False, server_default=text("0")),
+    # Whether the retention has removed batches, and with them the keys of their items.
+    Column("keys_removed", Boolean, nullable=False, server_default=text("false")),
     Index(None, "state"),
     Index(None, "job", "created_at"),
     Index(None, "ended_at"),
@@ -219,6 +221,16 @@ audit = Table(
     Column("after", Json, nullable=True),
     Column("previous", String, nullable=False, unique=True),
     Column("hash", String, nullable=False, unique=True),
+)
+
+# The last row of the audit trail that was removed for its age: the trail starts after it.
+audit_start = Table(
+    "ops_audit_start",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("row", BigInteger, nullable=False),
+    Column("hash", String, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
 )
 
 presence = Table(

@@ -44,7 +44,7 @@ def retry(run: Run, environment: str) -> Question | str:
     """The question before a retry, or why the run cannot be retried."""
     undone = run.counts.failed + run.counts.not_reached
     try:
-        actions.check_retry(run, everything=False, unfinished_items=undone > 0)
+        actions.check_retry(run, everything=False, unfinished_items=undone)
     except Refused as error:
         return error.sentence
     what = humanize.count(undone, "item") if undone else "every item"

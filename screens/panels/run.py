@@ -81,9 +81,12 @@ def grid(page: RunPage, cells: int, rows: int) -> list[Line]:
         title = f"first {len(batches):,} of {total:,} batches"
     if each > 1:
         title += f", {each} per symbol"
+    if page.progress.run.keys_removed:
+        title = f"{humanize.count(total, 'batch', 'batches')}, no longer kept but for {len(batches):,} with failures"
     lines = [_symbol_line(grid_symbols[i : i + cells - 4]) for i in range(0, len(grid_symbols), cells - 4)]
     if not lines:
         reason = "none yet: counting items" if page.progress.run.state in OPEN else "none: there were no items"
+        reason = wording.KEYS_REMOVED if page.progress.run.keys_removed else reason
         lines = [line("  ", Piece(reason, "quiet"))]
     return [rule(title, cells, _legend(grid_symbols)), *lines]
 

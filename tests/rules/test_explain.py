@@ -13,6 +13,7 @@ from opsconsole.authoring.occurrence import OccurrenceRecord, OccurrenceState, R
 from opsconsole.authoring.run import Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.calendar.cron import Cron
 from opsconsole.calendar.windows import Window
+from opsconsole.core.retention import RetentionSection
 from opsconsole.rules.explain import Answer, Evidence, explain, matches
 from opsconsole.rules.leadership import Identity, Lease
 from opsconsole.rules.pauses import Pause
@@ -374,3 +375,47 @@ def test_a_job_that_becomes_manual_keeps_its_schedule_until_a_leader_registers_i
     answer = why(None, AT + timedelta(minutes=30), loaded=replace(CLOSE, cron=None))
 
     assert "the schedule configured here is manual; the old one applies" in answer.explanation[1]
+
+
+# --- rows that are no longer kept ---------------------------------------------------------------------------------
+
+KEPT = RetentionSection(successes=90, failures=365, occurrences=200)
+LONG_AGO = replace(REGISTERED, registered_at=AT - timedelta(days=1000))
+
+
+def test_a_removed_row_is_explained_by_its_age() -> None:
+    answer = why(None, AT - timedelta(days=201), retention=KEPT, registration=LONG_AGO)
+
+    (explanation,) = answer.explanation
+    assert explanation == (
+        "scheduled times are kept for 200 days (retention.occurrences); what happened at this one is no longer known"
+    )
+    assert rows(answer) == [("ops_jobs", "books.close")]
+
+
+def test_a_missing_row_that_should_be_kept_is_not_explained_by_its_age() -> None:
+    (explanation,) = why(None, AT - timedelta(days=199), retention=KEPT, registration=LONG_AGO).explanation
+
+    assert explanation.startswith("it has no row")
+    answer = why(None, AT - timedelta(days=999), retention=RetentionSection(occurrences=0), registration=LONG_AGO)
+    assert answer.explanation[0].startswith("it has no row")
+
+
+def test_a_time_before_the_registration_was_never_recorded() -> None:
+    answer = why(None, AT - timedelta(days=1001), retention=KEPT, registration=LONG_AGO)
+
+    assert "earlier times do not count" in answer.explanation[0]
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (89, "its run has been deleted"),
+        (91, "its run is no longer kept: successes are removed after 90 days; other runs after 365 days"),
+    ],
+)
+def test_a_removed_run_is_explained_by_its_age(days: int, words: str) -> None:
+    at = NOW - timedelta(days=days)
+    record = replace(ROW, due_at=at, last_due_at=at, recorded_at=at, started_at=at + SECOND, run=None)
+
+    assert why(record, at, retention=KEPT).explanation[0].endswith(words)

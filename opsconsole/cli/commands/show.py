@@ -51,6 +51,8 @@ def _print_page(page: RunPage) -> None:
         echo(f"retry of run {run.parent}")
     if page.retried_by:
         echo(f"retried by {', '.join(f'run {child}' for child in page.retried_by)}")
+    if run.keys_removed:
+        echo(wording.KEYS_REMOVED)
     if run.metrics:
         echo(", ".join(f"{name} {n:,}" for name, n in run.metrics.items()))
     for cause in page.causes:
@@ -72,6 +74,7 @@ def _details(page: RunPage) -> dict[str, Any]:
         "parent": run.parent,
         "retried_by": page.retried_by,
         "attempt": run.attempt,
+        "keys_removed": run.keys_removed,
         "recoveries": run.recoveries,
         "waiting_for": asdict(page.progress.waits) if page.progress.waits else None,
         "stop": _stop(run.stop),
