@@ -112,7 +112,7 @@ work_queue = Job(
     batch=1,
     batch_timeout=minutes(30),
     timeout=hours(5),
-    limits=Limits(max_age=hours(6)),
+    limits=Limits(max_age=hours(6), low_work=None),  # it has as much to do as users request
     # Two runs at once would pay twice for the same part.
     exclusive="exams.work_queue",
     description="Generates the exams that were requested",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
@@ -212,20 +212,24 @@ def _notes(pack: Pack, options: Mapping[str, Any]) -> tuple[str, ...]:
         return (f"the pack {pack.name} cannot say what it lacks: {type(error).__name__}: {error}",)
 
 
+_LIMITS = tuple(field.name for field in fields(Limits))
+
+
 def _overridden(job: Job, override: JobOverride | None, problems: list[str]) -> Job:
     if override is None:
         return job
     values: dict[str, Any] = {
         name: value for name in override.__struct_fields__ if (value := getattr(override, name)) is not None
     }
-    for name in ("batch_timeout", "timeout", "after_wait", "max_age", "longest"):
+    for name in ("batch_timeout", "timeout", "after_wait", "max_age", "longest", "start_within"):
         seconds = values.get(name, 0.0)
         if abs(seconds) <= LONGEST.total_seconds():
             values |= {name: timedelta(seconds=seconds)} if name in values else {}
         else:
             problems.append(f"{job.name}: {name} must be a number of seconds up to 10 years, not {seconds:g}")
             del values[name]
-    limits = {name: values.pop(name) for name in ("max_age", "longest", "critical_below") if name in values}
+    limits = {name: values.pop(name) for name in _LIMITS if name in values}
+    limits |= {name: None for name, value in limits.items() if value is False}
     if limits and isinstance(job.limits, Limits):
         values["limits"] = replace(job.limits, **limits)
     return replace(job, **values)

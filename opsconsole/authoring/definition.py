@@ -27,6 +27,8 @@ MAX_AT_ONCE = 1000
 MAX_INSTANTS = 10_000
 """The most missed times that run after downtime."""
 MAX_ATTEMPTS = 1000
+MAX_STREAK = 20
+"""The most windows in a row: health checks look at a job's last 40 runs."""
 MAX_TAG = 40
 """Characters of a tag, which begins every line of a log."""
 
@@ -79,6 +81,13 @@ def _share(value: Any) -> str | None:
     return problem
 
 
+def _factor(value: Any) -> str | None:
+    problem = number_problem(value)
+    if problem is None and value <= 1:
+        return f"must be more than 1, not {value:g}"
+    return problem
+
+
 def names_problem(value: object) -> str | None:
     """What is wrong with a tuple of names, or None."""
     if not isinstance(value, tuple):
@@ -128,7 +137,13 @@ _PARTS: dict[str, dict[str, Check]] = {
         "limits": {
             "max_age": _optional(duration_problem),
             "longest": _optional(duration_problem),
+            "start_within": duration_problem,
+            "warn_below": _share,
             "critical_below": _share,
+            "failing_windows": _whole(1, MAX_STREAK),
+            "pause_after": _optional(_whole(1, MAX_STREAK)),
+            "low_work": _optional(_share),
+            "slow_run": _optional(_factor),
         },
         "catch_up": {"newest": _whole(0, MAX_INSTANTS), "within": _optional(duration_problem)},
     }.items()

@@ -73,14 +73,27 @@ class Retry:
 class Limits:
     """What health checks expect of a job.
 
-    `max_age` is the longest time since its last good scheduled run; for a manual job, since its last good run by hand.
-    Without it, a scheduled time is overdue if its run has not started after a minute. `longest` is how long a run may
-    usually take. `critical_below` is the success rate, ok / (ok + failed), below which a failure is critical.
+    A scheduled time is overdue, and a queued run late, if the run has not started after `start_within`. `max_age` is
+    the longest time since the last good scheduled run; for a manual job, since the last good run by hand. `longest` is
+    how long a run may usually take.
+
+    A success rate is ok / (ok + failed). Any failed item is a warning; the rate of a day is one below `warn_below`;
+    below `critical_below`, both are critical. That many windows in a row that fail as a whole or below `critical_below`
+    are failing repeatedly (`failing_windows`), and pause the job (`pause_after`; None never pauses it).
+
+    `low_work` is the share of the usual number of items below which a run has too few, and `slow_run` the factor of the
+    usual duration above which a run is slow. Both are compared with the job's last runs; None turns them off.
     """
 
     max_age: timedelta | None = None
     longest: timedelta | None = None
+    start_within: timedelta = timedelta(minutes=1)
+    warn_below: float = 0.95
     critical_below: float = 0.90
+    failing_windows: int = 3
+    pause_after: int | None = None
+    low_work: float | None = 0.5
+    slow_run: float | None = 1.5
 
 
 Population = Callable[[Scope], "Select[tuple[str]] | tuple[str, ...]"]

@@ -123,8 +123,8 @@ class ChannelSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JobOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[jobs."pack.job"]`: settings that override those in a job's code. Durations are in seconds. `max_age`, `longest`
-    and `critical_below` override its limits; `tag` is what its log lines begin with.
+    """`[jobs."pack.job"]`: settings that override those in a job's code. Durations are in seconds. Those from `max_age`
+    to `slow_run` override its limits, and false turns a rule off; `tag` is what its log lines begin with.
     """
 
     cron: str | None = None
@@ -138,7 +138,13 @@ class JobOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     after_wait: float | None = None
     max_age: float | None = None
     longest: float | None = None
+    start_within: float | None = None
+    warn_below: float | None = None
     critical_below: float | None = None
+    failing_windows: int | None = None
+    pause_after: int | bool | None = None
+    low_work: float | bool | None = None
+    slow_run: float | bool | None = None
     tag: str | None = None
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import Reason
-from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
+from opsconsole.authoring.run import Run, RunState
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.errors import NAMES
 from opsconsole.core.problems import Problem, Work
 from opsconsole.rules.admission import WaitReason
 from opsconsole.rules.backfill import WindowStatus
 from opsconsole.rules.findings import CLOCK, Finding, FindingKind, Severity, worst_first
+from opsconsole.rules.job_history import low_success_rate, low_work, slow_run
+from opsconsole.rules.window_health import WindowHealth, judged
 
-START_WITHIN = minutes(1)
-"""A scheduled time whose run has not started by then is overdue."""
+CLOCK_TOLERANCE = minutes(1)
+"""The clocks of two hosts may differ by this much."""
+JUDGED_WINDOWS = 5
+"""The newest windows whose failed items are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,29 +110,42 @@ def jobs_findings(jobs: Iterable[JobFacts], now: datetime) -> tuple[Finding, ...
     facts_of_all = list(jobs)
     found = list(_clock(facts_of_all, now))
     for facts in facts_of_all:
-        found += _overdue(facts, now)
-        found += _long_running(facts, now)
-        found += _failed(facts)
+        found += _of_job(facts, now)
     return worst_first(found)
 
 
-def _overdue(facts: JobFacts, now: datetime) -> Iterator[Finding]:
-    job, due, run = facts.job, facts.due, facts.open
-    if run is not None and run.started_at is None and now - run.created_at > START_WITHIN:
-        yield Finding(Severity.CRITICAL, FindingKind.LATE, job.name, run.created_at, run)
-    elif due is not None and facts.accounted_until is not None and facts.accounted_until < due < now - START_WITHIN:
-        yield Finding(Severity.CRITICAL, FindingKind.OVERDUE, job.name, due)
-    max_age = job.limits.max_age
-    good = max(filter(None, (facts.last_good or facts.registered_at, facts.resumed_at)), default=None)
-    if max_age is not None and good is not None and now - good > max_age and not facts.paused:
-        yield Finding(Severity.CRITICAL, FindingKind.NO_GOOD_RUN, job.name, good + max_age, good_until=good)
+def failed_windows(facts: JobFacts, now: datetime) -> int:
+    """How many windows in a row failed if the job is to be paused for that; otherwise 0. Windows from before the end of
+    a pause do not count.
+    """
+    limit = facts.job.limits.pause_after
+    if limit is None or facts.paused:
+        return 0
+    streak = _streak(facts.job, judged(facts.newest, now))
+    failed = sum(facts.resumed_at is None or each.ended_at > facts.resumed_at for each in streak)
+    return failed if failed >= limit else 0
+
+
+def _of_job(facts: JobFacts, now: datetime) -> Iterator[Finding]:
+    job, windows = facts.job, judged(facts.newest, now)
+    yield from _late(facts, now)
+    yield from _no_good_run(facts, now)
+    yield from _long_run(facts, now)
+    yield from _failed_run(job, windows)
+    yield from _failing_repeatedly(job, windows)
+    yield from _failing_items(facts, windows)
+    yield from low_success_rate(job, windows, now)
+    yield from low_work(job, windows)
+    yield from slow_run(job, facts.newest, facts.open, now)
+    yield from _missed(facts)
+    yield from _incomplete_windows(facts)
 
 
 def _clock(jobs: Sequence[JobFacts], now: datetime) -> Iterator[Finding]:
     """Jobs that a leader planned whose clock was ahead, or was right while the clock here is behind. Critical until a
     leader plans them by this clock.
     """
-    planned = [facts for facts in jobs if facts.accounted_until and facts.accounted_until > now + START_WITHIN]
+    planned = [facts for facts in jobs if facts.accounted_until and facts.accounted_until > now + CLOCK_TOLERANCE]
     ran = [facts for facts in jobs if facts.ran_ahead]
     untils = [facts.accounted_until for facts in planned] or [facts.ran_ahead[-1] for facts in ran]
     if not untils:
@@ -137,19 +156,122 @@ def _clock(jobs: Sequence[JobFacts], now: datetime) -> Iterator[Finding]:
     yield Finding(severity, FindingKind.CLOCK_AHEAD, CLOCK, since, recorded_until=max(filter(None, untils)), jobs=names)
 
 
-def _long_running(facts: JobFacts, now: datetime) -> Iterator[Finding]:
-    run, longest = facts.open, facts.job.limits.longest
-    if run is not None and run.started_at is not None and longest is not None and now - run.started_at > longest:
-        yield Finding(Severity.WARNING, FindingKind.LONG_RUN, facts.job.name, run.started_at + longest, run)
-
-
-def _failed(facts: JobFacts) -> Iterator[Finding]:
-    run = next(iter(facts.newest), None)
-    if run is None or run.state not in NEEDS_A_LOOK or run.ended_at is None:
+def _late(facts: JobFacts, now: datetime) -> Iterator[Finding]:
+    """A run that waits for the job it comes after is not late: that job is."""
+    job, due, run, grace = facts.job, facts.due, facts.open, facts.job.limits.start_within
+    if run is not None and run.started_at is None and now - run.created_at > grace:
+        if facts.waits is not WaitReason.AFTER:
+            yield Finding(Severity.CRITICAL, FindingKind.LATE, job.name, run.created_at, run)
+    elif due is None or facts.accounted_until is None or facts.paused:
         return
-    tried = run.counts.ok + run.counts.failed
-    rate = run.counts.ok / tried if tried else 0.0
-    critical = rate < facts.job.limits.critical_below if run.state is RunState.PARTIAL else True
-    # The operator who cancelled a run knows about it; the warning is for the others.
-    severity = Severity.CRITICAL if critical and run.state is not RunState.CANCELLED else Severity.WARNING
-    yield Finding(severity, FindingKind.FAILED_RUN, facts.job.name, run.ended_at, run)
+    elif facts.accounted_until < due < now - grace:
+        yield Finding(Severity.CRITICAL, FindingKind.OVERDUE, job.name, due)
+
+
+def _no_good_run(facts: JobFacts, now: datetime) -> Iterator[Finding]:
+    max_age = facts.job.limits.max_age
+    good = max(filter(None, (facts.last_good or facts.registered_at, facts.resumed_at)), default=None)
+    if max_age is not None and good is not None and now - good > max_age and not facts.paused:
+        yield Finding(Severity.CRITICAL, FindingKind.NO_GOOD_RUN, facts.job.name, good + max_age, good_until=good)
+
+
+def _long_run(facts: JobFacts, now: datetime) -> Iterator[Finding]:
+    """The active run, or else the newest one that was not stopped, if it takes longer than its target."""
+    run = facts.open if facts.open is not None and facts.open.started_at is not None else None
+    if run is None:
+        run = next((run for run in facts.newest if run.state in (RunState.SUCCEEDED, RunState.PARTIAL)), None)
+    longest = facts.job.limits.longest
+    if run is None or run.started_at is None or longest is None:
+        return
+    if (run.ended_at or now) - run.started_at > longest:
+        numbers = {"limit": longest.total_seconds()}
+        since = run.started_at + longest
+        yield Finding(Severity.WARNING, FindingKind.LONG_RUN, facts.job.name, since, run, numbers=numbers)
+
+
+def _failed_run(job: Job, windows: Sequence[WindowHealth]) -> Iterator[Finding]:
+    newest = next(iter(windows), None)
+    if newest is None or newest.is_ok:
+        return
+    limits, rate = job.limits, newest.rate or 0.0
+    critical = newest.broken is not None or rate < limits.critical_below
+    numbers: dict[str, int | float] = {
+        "planned": newest.planned,
+        "ok": newest.ok,
+        "failed": newest.failed,
+        "retries": newest.retries,
+        "same_cause": int(newest.same_cause),
+        "broken": int(newest.broken is not None),
+    }
+    if rate < max(limits.critical_below, limits.warn_below) and newest.broken is None:
+        numbers["limit"] = limits.critical_below if critical else limits.warn_below
+    yield Finding(
+        Severity.CRITICAL if critical else Severity.WARNING,
+        FindingKind.FAILED_RUN,
+        job.name,
+        newest.since or newest.ended_at,
+        newest.to_retry,
+        reason=newest.cause,
+        count=max(1, newest.failed),
+        numbers=numbers,
+    )
+
+
+def _failing_repeatedly(job: Job, windows: Sequence[WindowHealth]) -> Iterator[Finding]:
+    streak = _streak(job, windows)
+    if len(streak) >= job.limits.failing_windows:
+        newest, since = streak[0], streak[-1].since or streak[-1].ended_at
+        yield Finding(
+            Severity.CRITICAL,
+            FindingKind.FAILING_REPEATEDLY,
+            job.name,
+            since,
+            newest.to_retry,
+            reason=newest.cause,
+            count=len(streak),
+        )
+
+
+def _streak(job: Job, windows: Sequence[WindowHealth]) -> list[WindowHealth]:
+    """The newest windows up to the last good one."""
+    return list(takewhile(lambda each: not each.is_good(job.limits), windows))
+
+
+def _failing_items(facts: JobFacts, windows: Sequence[WindowHealth]) -> Iterator[Finding]:
+    repeated = facts.repeated
+    if repeated is None or not windows:
+        return
+    since = min((each.since for each in windows[:JUDGED_WINDOWS] if each.since is not None), default=None)
+    yield Finding(
+        Severity.WARNING,
+        FindingKind.FAILING_ITEMS,
+        facts.job.name,
+        since or windows[0].ended_at,
+        count=repeated.total,
+        items=repeated.items,
+    )
+
+
+def _missed(facts: JobFacts) -> Iterator[Finding]:
+    if facts.unrun:
+        yield Finding(
+            Severity.WARNING,
+            FindingKind.MISSED,
+            facts.job.name,
+            facts.unrun[0].first,
+            reason=facts.unrun[-1].reason,
+            count=sum(each.count for each in facts.unrun),
+        )
+
+
+def _incomplete_windows(facts: JobFacts) -> Iterator[Finding]:
+    if facts.incomplete:
+        yield Finding(
+            Severity.WARNING,
+            FindingKind.INCOMPLETE_WINDOWS,
+            facts.job.name,
+            facts.incomplete[0].window.end,
+            count=len(facts.incomplete),
+            items=tuple(each.window.label for each in facts.incomplete),
+            numbers=Counter(each.state.value for each in facts.incomplete),
+        )

@@ -21,7 +21,8 @@ class WindowHealth:
     The counts are items: `failed` are those that no run completed. `broken` is how its run failed as a whole, None if
     it did not. `retries` have ended since the last run over all items; with `same_cause` they failed as that run did,
     and `cause` is the kind of most failures, or the error of a run that broke. `newest` is its newest ended run,
-    `to_retry` the one whose items are left, and `since` when a run first left some.
+    `to_retry` the one whose items are left, `since` when a run first left some, and `scheduled_items` how many items
+    its scheduled run had, None if that broke or does not exist.
     """
 
     window: Window
@@ -36,6 +37,12 @@ class WindowHealth:
     newest: Run
     to_retry: Run
     since: datetime | None
+    scheduled_items: int | None
+
+    @property
+    def ended_at(self) -> datetime:
+        """When its newest run ended."""
+        return self.newest.ended_at or self.newest.created_at
 
     @property
     def is_ok(self) -> bool:
@@ -92,12 +99,15 @@ def _of_one(run: Run) -> WindowHealth:
         newest=run,
         to_retry=run,
         since=None,
+        scheduled_items=counts.planned if run.trigger is Trigger.SCHEDULE and broken is None else None,
     )
     return found if found.is_ok else replace(found, since=run.ended_at)
 
 
 def _after_all(before: WindowHealth, run: Run) -> WindowHealth:
     found = _of_one(run)
+    if found.scheduled_items is None:
+        found = replace(found, scheduled_items=before.scheduled_items)
     return found if found.is_ok or before.is_ok else replace(found, since=before.since)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.occurrence import OccurrenceRecord, Reason
+from opsconsole.authoring.occurrence import OccurrenceRecord, Reason, Registration
 from opsconsole.authoring.run import TERMINAL, Run, RunState, Trigger
 from opsconsole.calendar.cron import Cron, zone
 from opsconsole.calendar.windows import Unit, Window, minutes
@@ -18,7 +18,7 @@ from opsconsole.core.database import Connection
 from opsconsole.rules import backfill
 from opsconsole.rules.admission import admissions
 from opsconsole.rules.backfill import NO_RECORD, WindowState, WindowStatus
-from opsconsole.rules.health import JobFacts, RepeatedFailures, Unrun
+from opsconsole.rules.health import JUDGED_WINDOWS, JobFacts, RepeatedFailures, Unrun
 from opsconsole.rules.window_health import WindowHealth, judged
 from opsconsole.store import failing, occurrences, pauses, runs as run_store, statistics, windows
 from opsconsole.store.registrations import registrations
@@ -31,7 +31,7 @@ KEPT_FOR = minutes(1)
 """What does not change with runs, such as checks for stale items, is read as often as this."""
 UNRUN_WITHIN = timedelta(days=1)
 WINDOWS_WITHIN = timedelta(days=31)
-JUDGED_WINDOWS, LEAST_FAILURES, NAMED_ITEMS = 5, 2, 10
+LEAST_FAILURES, NAMED_ITEMS = 2, 10
 MOST_FAILED = 10_000
 """With more failures than these in a window, it is not the items that are wrong."""
 
@@ -39,7 +39,7 @@ NOT_RUN = (Reason.CAPACITY, Reason.CATCH_UP_LIMIT, Reason.CLOCK_JUMP, Reason.NOT
 """The reasons of scheduled times that were missed. The others were replaced by a later run, or not to run."""
 WINDOW_NOT_RUN = (*NOT_RUN, Reason.OVERLAP, Reason.SUPERSEDED)
 """The reasons that leave a window without its run."""
-INCOMPLETE = (WindowState.STALE, WindowState.PARTIAL, WindowState.FAILED, WindowState.MISSING)
+NOT_DONE = (WindowState.PARTIAL, WindowState.FAILED, WindowState.MISSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ def read(
     """The facts about every job, and what to pass as `kept` the next time. Without a change since then, this is a few
     short queries.
     """
-    active = run_store.unfinished(db)
-    histories = _histories(db, catalog, active, now, kept)
-    registered, ahead = registrations(db), occurrences.ran_ahead(db, now)
+    active, registered = run_store.unfinished(db), registrations(db)
+    histories = _histories(db, catalog, active, registered, now, kept)
+    ahead = occurrences.ran_ahead(db, now)
     ages = [job.limits.max_age for job in catalog if job.limits.max_age is not None]
     held = pauses.since(db, now - max([WINDOWS_WITHIN, *ages]))
     unfinished = {run.job: run for run in reversed(active) if run.trigger is not Trigger.BACKFILL}
@@ -108,7 +108,12 @@ def read(
 
 
 def _histories(
-    db: Connection, catalog: Catalog, active: Iterable[Run], now: datetime, kept: Histories | None
+    db: Connection,
+    catalog: Catalog,
+    active: Iterable[Run],
+    registered: Mapping[str, Registration],
+    now: datetime,
+    kept: Histories | None,
 ) -> Histories:
     """What has changed is read again: each run that starts or ends is a new one, or no longer an open one."""
     newest_run = db.execute(select(func.max(runs.c.id))).scalar() or 0
@@ -130,7 +135,9 @@ def _histories(
     if newest_run > kept.newest_run and not names <= changed:
         changed |= set(db.execute(select(runs.c.job).where(runs.c.id > kept.newest_run).distinct()).scalars())
     read_again = {
-        job.name: _history(db, job, catalog.cron(job), windows_unrun, now) for job in catalog if job.name in changed
+        job.name: _history(db, job, catalog.cron(job), registered.get(job.name), windows_unrun.get(job.name, ()), now)
+        for job in catalog
+        if job.name in changed
     }
     return Histories(
         kept.read_at, newest_run, newest_occurrence, is_open, unrun, windows_unrun, {**kept.jobs, **read_again}
@@ -138,10 +145,17 @@ def _histories(
 
 
 def _history(
-    db: Connection, job: Job, cron: Cron | None, unrun: Mapping[str, tuple[Unrun, ...]], now: datetime
+    db: Connection,
+    job: Job,
+    cron: Cron | None,
+    registration: Registration | None,
+    unrun: Iterable[Unrun],
+    now: datetime,
 ) -> _History:
     newest = _newest(db, job.name)
-    incomplete = _incomplete(db, job, cron, unrun.get(job.name, ()), now) if _keeps_windows(job) else ()
+    incomplete: tuple[WindowStatus, ...] = ()
+    if _keeps_windows(job):
+        incomplete = _incomplete(db, job, cron, registration, unrun, now)
     return _History(newest, _last_good(db, job, newest, now), incomplete, _repeated(db, judged(newest, now)))
 
 
@@ -188,10 +202,15 @@ def _keeps_windows(job: Job) -> bool:
 
 
 def _incomplete(
-    db: Connection, job: Job, cron: Cron | None, unrun: Iterable[Unrun], now: datetime
+    db: Connection,
+    job: Job,
+    cron: Cron | None,
+    registration: Registration | None,
+    unrun: Iterable[Unrun],
+    now: datetime,
 ) -> tuple[WindowStatus, ...]:
-    """The windows with a record, and those whose scheduled time did not run. One that runs now keeps its state until
-    the run has ended.
+    """The windows that are out of date, and of those that should have run, those that did not or failed. One that runs
+    now keeps its state until the run has ended.
     """
     since = now - WINDOWS_WITHIN
     records = windows.newest(db, job.name, since, now)
@@ -202,7 +221,23 @@ def _incomplete(
         for window, record in records.values()
         if window.end > since
     ]
-    return tuple(sorted((each for each in statuses if each.state in INCOMPLETE), key=lambda each: each.window.start))
+    found = [
+        each
+        for each in statuses
+        if each.state is WindowState.STALE
+        or (each.state in NOT_DONE and _was_scheduled(job, cron, registration, each.window))
+    ]
+    return tuple(sorted(found, key=lambda each: each.window.start))
+
+
+def _was_scheduled(job: Job, cron: Cron | None, registration: Registration | None, window: Window) -> bool:
+    """Whether its scheduled time came after the job's registration. Otherwise it is an operator's backfill."""
+    if cron is None or registration is None:
+        return False
+    from_registration = window.end - registration.registered_at
+    if abs(from_registration) > backfill.SOON:
+        return from_registration > timedelta(0)
+    return backfill.scheduled_time(job, cron, window) > registration.registered_at
 
 
 def _windows_of(job: Job, cron: Cron | None, unrun: Iterable[Unrun]) -> Iterable[Window]:

@@ -199,6 +199,39 @@ def test_limits_and_order_may_be_overridden(packing: Packing) -> None:
     assert found.spec == CLOSE.spec
 
 
+def test_every_limit_may_be_overridden_and_false_turns_a_rule_off(packing: Packing) -> None:
+    override = JobOverride(
+        start_within=300.0, warn_below=0.8, failing_windows=5, pause_after=4, low_work=0.25, slow_run=3
+    )
+    found = catalog(packing(CLOSE), close=override).find("books.close").limits
+    assert found == replace(
+        CLOSE.limits,
+        start_within=timedelta(minutes=5),
+        warn_below=0.8,
+        failing_windows=5,
+        pause_after=4,
+        low_work=0.25,
+        slow_run=3,
+    )
+
+    pausing = replace(CLOSE, limits=Limits(pause_after=3))
+    off = JobOverride(pause_after=False, low_work=False, slow_run=False)
+    limits = catalog(packing(pausing), close=off).find("books.close").limits
+    assert (limits.pause_after, limits.low_work, limits.slow_run) == (None, None, None)
+
+
+def test_limits_that_turn_nothing_on_are_refused(packing: Packing) -> None:
+    override = JobOverride(start_within=0.0, failing_windows=0, pause_after=True, low_work=2, slow_run=1.0)
+
+    assert problems(packing(CLOSE), close=override) == [
+        "books.close: start_within must be more than 0",
+        "books.close: failing_windows must be 1 or more, not 0",
+        "books.close: pause_after must be a whole number, not True",
+        "books.close: low_work must be between 0 and 1, not 2",
+        "books.close: slow_run must be more than 1, not 1",
+    ]
+
+
 def test_invalid_limits_are_refused(packing: Packing) -> None:
     override = JobOverride(after_wait=-1.0, max_age=0.0, critical_below=90.0)
 

@@ -10,7 +10,7 @@ from opsconsole.authoring.batch import BatchResult
 from opsconsole.authoring.run import RunState
 from opsconsole.leader.run_totals import RunTotals
 from opsconsole.store import Store, migrate
-from tests.rules.test_health import JOB, NOW, run
+from tests.rules.ended_runs import JOB, NOW, day, ended
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def store(database_url: str) -> Iterator[Store]:
 
 
 def test_the_hit_rate_covers_all_batches(store: Store) -> None:
-    totals = RunTotals(run(RunState.RUNNING), JOB)
+    totals = RunTotals(ended(7, day(1), state=RunState.RUNNING), JOB)
 
     with store.writing() as db:
         totals.add_result(

@@ -2,62 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from opsconsole import DAY, Job, Limits, hours, minutes
-from opsconsole.authoring.run import Counts, Run, RunState, Selection, Trigger
-from opsconsole.calendar.windows import Window
+from opsconsole import minutes
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.occurrence import Reason
+from opsconsole.authoring.run import Run, RunState, StopReason, Trigger
 from opsconsole.rules import finding_text
+from opsconsole.rules.admission import WaitReason
+from opsconsole.rules.backfill import NO_RECORD, WindowState, WindowStatus
 from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity
-from opsconsole.rules.health import JobFacts, findings
-from tests.packs import counting
+from opsconsole.rules.health import JobFacts, RepeatedFailures, Unrun, failed_windows, findings, jobs_findings
+from tests.rules.ended_runs import JOB, NOW, ago, day, ended, retried
 
-NOW = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
-JOB = Job(
-    "books.close",
-    counting.names,
-    counting.do_nothing,
-    cron="0 * * * *",
-    covers=DAY,
-    limits=Limits(max_age=hours(25), longest=minutes(10)),
-)
+YESTERDAY = day(1)
+GOOD = ended(7, YESTERDAY, ok=100)
 
 
-def ago(**span: float) -> datetime:
-    return NOW - timedelta(**span)
+def queued(**span: float) -> Run:
+    """A run that was queued that long ago."""
+    return replace(GOOD, id=8, state=RunState.QUEUED, created_at=ago(**span), started_at=None, ended_at=None)
 
 
-def run(state: RunState, counts: Counts | None = None, **more: object) -> Run:
-    made = Run(
-        id=7,
-        job=JOB.name,
-        window=Window(ago(hours=36), ago(hours=12), "2025-01-18"),
-        as_of=ago(minutes=30),
-        trigger=Trigger.SCHEDULE,
-        state=state,
-        attempt=1,
-        parent=None,
-        selection=Selection.ALL,
-        command=None,
-        requested_by="schedule",
-        host="here",
-        created_at=ago(minutes=30),
-        started_at=ago(minutes=30),
-        ended_at=ago(minutes=29),
-        counts=counts or Counts(planned=100, ok=100),
-        planning_done=True,
-        batches=1,
-        batches_done=1,
-        kinds={},
-        metrics={},
-        facts={},
-        error=None,
-        log_lines=0,
-    )
-    return replace(made, **more)  # type: ignore[arg-type]
+def running(**span: float) -> Run:
+    """A run that started that long ago."""
+    return replace(GOOD, id=8, state=RunState.RUNNING, created_at=ago(**span), started_at=ago(**span), ended_at=None)
 
 
 WELL = JobFacts(
@@ -65,14 +38,32 @@ WELL = JobFacts(
     due=ago(minutes=30),
     accounted_until=ago(minutes=30),
     registered_at=ago(days=30),
-    newest=(run(RunState.SUCCEEDED),),
+    newest=(GOOD,),
     open=None,
     last_good=ago(minutes=29),
 )
 
 
 def check(facts: JobFacts) -> list[Finding]:
-    return list(findings([facts], {}, NOW))
+    return list(jobs_findings([facts], NOW))
+
+
+def only(facts: JobFacts, kind: FindingKind) -> Finding | None:
+    """Its finding of one kind."""
+    return next((finding for finding in check(facts) if finding.kind is kind), None)
+
+
+def with_runs(*runs: Run, **other: object) -> JobFacts:
+    return replace(WELL, newest=tuple(reversed(runs)), **other)  # type: ignore[arg-type]
+
+
+def limited(**limits: object) -> Job:
+    return replace(JOB, limits=replace(JOB.limits, **limits))  # type: ignore[arg-type]
+
+
+def wording(finding: Finding | None) -> str:
+    assert finding is not None
+    return finding_text.sentence(finding, NOW)
 
 
 def test_a_healthy_job_has_no_findings() -> None:
@@ -93,13 +84,28 @@ def test_a_scheduled_time_without_a_run_is_overdue_after_a_minute() -> None:
 
 
 def test_a_run_that_waits_in_the_queue_is_late_after_a_minute() -> None:
-    waits = run(RunState.QUEUED, created_at=ago(seconds=61), started_at=None, ended_at=None)
-
-    (found,) = check(replace(WELL, open=waits))
+    (found,) = check(replace(WELL, open=queued(seconds=61), waits=WaitReason.CAPACITY))
 
     assert (found.severity, found.kind, found.since) == (Severity.CRITICAL, FindingKind.LATE, ago(seconds=61))
-    assert found.run == waits
-    assert check(replace(WELL, open=replace(waits, created_at=ago(seconds=59)))) == []
+    assert found.run == queued(seconds=61)
+    assert check(replace(WELL, open=queued(seconds=59))) == []
+
+
+def test_the_grace_of_a_start_is_a_limit_of_the_job() -> None:
+    patient = replace(WELL, job=limited(start_within=minutes(5)))
+
+    assert check(replace(patient, open=queued(minutes=4))) == []
+    assert only(replace(patient, open=queued(minutes=6)), FindingKind.LATE)
+    assert check(replace(patient, due=ago(minutes=4), accounted_until=ago(hours=1))) == []
+    assert only(replace(patient, due=ago(minutes=6), accounted_until=ago(hours=1)), FindingKind.OVERDUE)
+
+
+def test_a_run_that_waits_for_the_job_before_it_is_not_late() -> None:
+    assert check(replace(WELL, open=queued(minutes=9), waits=WaitReason.AFTER)) == []
+
+
+def test_a_paused_job_is_not_overdue() -> None:
+    assert check(replace(WELL, due=ago(minutes=9), accounted_until=ago(hours=1), paused=True)) == []
 
 
 @pytest.mark.parametrize(
@@ -130,56 +136,198 @@ def test_a_paused_job_is_not_too_old_and_its_age_counts_from_the_resume() -> Non
 
 
 def test_a_run_that_takes_longer_than_its_target_is_a_warning() -> None:
-    active = run(RunState.RUNNING, started_at=ago(minutes=11), ended_at=None)
-
-    (found,) = check(replace(WELL, open=active))
+    (found,) = check(replace(WELL, open=running(minutes=11)))
 
     assert (found.severity, found.since) == (Severity.WARNING, ago(minutes=1))
-    assert finding_text.sentence(found, NOW) == "has been running for 11 min"
-    assert check(replace(WELL, open=replace(active, started_at=ago(minutes=9)))) == []
+    assert wording(found) == "has been running for 11 min; its target is 10 min"
+    assert check(replace(WELL, open=running(minutes=9))) == []
+
+
+def test_a_run_that_took_longer_than_its_target_is_a_warning_until_the_next_one() -> None:
+    slow = ended(7, YESTERDAY, ok=100, seconds=660)
+
+    assert wording(only(with_runs(slow), FindingKind.LONG_RUN)) == "took 11 min (2025-01-18); its target is 10 min"
+    assert check(with_runs(slow, ended(8, day(0), ok=100, at=ago(minutes=1)))) == []
+    assert check(with_runs(slow, open=running(minutes=1))) == []
 
 
 @pytest.mark.parametrize(
-    ("failed", "severity"), [(1, Severity.WARNING), (10, Severity.WARNING), (11, Severity.CRITICAL)]
-)
-def test_failed_items_are_a_warning_and_many_are_critical(failed: int, severity: Severity) -> None:
-    partial = run(RunState.PARTIAL, Counts(planned=100, ok=100 - failed, failed=failed), kinds={"out_of_ink": failed})
-
-    (found,) = check(replace(WELL, newest=(partial, run(RunState.FAILED))))
-
-    assert (found.severity, found.run, found.remedy) == (severity, partial, Remedy.RETRY)
-    assert finding_text.sentence(found, NOW) == f"{failed} of 100 failed (2025-01-18): out of ink"
-
-
-@pytest.mark.parametrize(
-    ("state", "severity"),
+    ("failed", "severity", "limit"),
     [
-        (RunState.FAILED, Severity.CRITICAL),
-        (RunState.TIMED_OUT, Severity.CRITICAL),
-        (RunState.ABANDONED, Severity.CRITICAL),
-        (RunState.CANCELLED, Severity.WARNING),  # by an operator
+        (1, Severity.WARNING, ""),
+        (5, Severity.WARNING, ""),
+        (6, Severity.WARNING, ", success rate below 95 %"),
+        (10, Severity.WARNING, ", success rate below 95 %"),
+        (11, Severity.CRITICAL, ", success rate below 90 %"),
     ],
 )
-def test_an_unsuccessful_newest_run_is_reported(state: RunState, severity: Severity) -> None:
-    (found,) = check(replace(WELL, newest=(run(state, error="the printer\x1b is on fire"),)))
+def test_failed_items_are_a_warning_and_many_are_critical(failed: int, severity: Severity, limit: str) -> None:
+    partial = ended(7, YESTERDAY, ok=100 - failed, failed=failed)
 
-    assert found.severity is severity
-    assert (
-        finding_text.sentence(found, NOW)
-        == f"{state.value.replace('_', ' ')} (2025-01-18): the printer\\x1b is on fire"
-    )
+    (found,) = check(with_runs(ended(6, day(2), failed=100), partial))
+
+    assert (found.severity, found.run, found.remedy) == (severity, partial, Remedy.RETRY)
+    assert (found.count, found.reason, found.since) == (failed, "out_of_ink", partial.ended_at)
+    assert wording(found) == f"{failed} of 100 failed (2025-01-18){limit}: out of ink"
+
+
+def test_the_limits_of_a_success_rate_are_the_jobs() -> None:
+    partial = ended(7, YESTERDAY, ok=98, failed=2)
+
+    (found,) = check(with_runs(partial, job=limited(critical_below=0.99)))
+
+    assert found.severity is Severity.CRITICAL
+    assert wording(found) == "2 of 100 failed (2025-01-18), success rate below 99 %: out of ink"
+
+
+@pytest.mark.parametrize("state", [RunState.FAILED, RunState.TIMED_OUT, RunState.ABANDONED])
+def test_an_unsuccessful_newest_run_is_critical(state: RunState) -> None:
+    (found,) = check(with_runs(ended(7, YESTERDAY, state=state, error="the printer\x1b is on fire")))
+
+    assert found.severity is Severity.CRITICAL
+    assert wording(found) == f"{state.value.replace('_', ' ')} (2025-01-18): the printer\\x1b is on fire"
+
+
+@pytest.mark.parametrize("reason", StopReason)
+def test_what_an_operator_cancelled_is_no_alarm(reason: StopReason) -> None:
+    cancelled = ended(8, day(0), ok=1, failed=9, state=RunState.CANCELLED, stop=reason, at=ago(minutes=1))
+
+    assert check(with_runs(GOOD, cancelled)) == []
 
 
 def test_a_newer_success_hides_an_older_failure() -> None:
-    assert check(replace(WELL, newest=(run(RunState.SUCCEEDED), run(RunState.FAILED)))) == []
+    assert check(with_runs(ended(6, day(2), failed=100), GOOD)) == []
+
+
+def test_a_retry_that_fails_again_is_no_worse() -> None:
+    partial = ended(7, YESTERDAY, ok=1911, failed=1, kind="unknown_question")
+
+    (before,) = check(with_runs(partial))
+    (found,) = check(with_runs(partial, retried(8, YESTERDAY, failed=1, kind="unknown_question", at=ago(minutes=1))))
+
+    assert (found.severity, found.key, found.since, found.count) == (
+        before.severity,
+        before.key,
+        before.since,
+        before.count,
+    )
+    assert found.severity is Severity.WARNING
+    assert wording(before) == "1 of 1,912 failed (2025-01-18): unknown question"
+    assert wording(found) == "1,911 of 1,912 ok (2025-01-18), retried once, same cause: unknown question"
+    again = retried(9, YESTERDAY, failed=1, kind="out_of_ink", at=ago(minutes=1))
+    assert wording(check(with_runs(partial, again, again))[0]) == (
+        "1,911 of 1,912 ok (2025-01-18), retried twice: out of ink"
+    )
+
+
+def test_the_run_to_retry_is_the_one_that_has_the_failed_items() -> None:
+    partial = ended(7, YESTERDAY, ok=90, failed=10)
+    broken = retried(8, YESTERDAY, state=RunState.FAILED, planned=False, error="no such table", at=ago(minutes=1))
+
+    (found,) = check(with_runs(partial, broken))
+
+    assert found.run == partial
+
+
+def test_a_successful_retry_resolves_it() -> None:
+    assert check(with_runs(ended(7, YESTERDAY, ok=99, failed=1), retried(8, YESTERDAY, ok=1))) == []
+
+
+def test_a_backfill_neither_heals_nor_harms() -> None:
+    failed = ended(7, YESTERDAY, failed=100)
+    healed = ended(8, YESTERDAY, ok=100, trigger=Trigger.BACKFILL)
+
+    assert check(with_runs(failed, healed)) == check(with_runs(failed))
+    assert check(with_runs(GOOD, replace(failed, id=8, trigger=Trigger.BACKFILL))) == []
+
+
+# --- several windows ----------------------------------------------------------------------------------------------
+
+
+def failing(*failed: int, of: int = 100) -> Sequence[Run]:
+    """A run a day up to yesterday, of which so many items failed."""
+    return [ended(n, day(len(failed) - n), ok=of - k, failed=k) for n, k in enumerate(failed)]
+
+
+def test_three_windows_in_a_row_are_failing_repeatedly() -> None:
+    found = only(with_runs(*failing(0, 11, 100, 11)), FindingKind.FAILING_REPEATEDLY)
+
+    assert found is not None
+    assert (found.severity, found.count, found.since) == (Severity.CRITICAL, 3, day(3).end + timedelta(hours=1))
+    assert wording(found) == "failed in 3 windows in a row: out of ink"
+    for fine in (failing(11, 11), failing(11, 11, 0), failing(11, 5, 11), failing(11, 11, 11, 1)):
+        assert only(with_runs(*fine), FindingKind.FAILING_REPEATEDLY) is None
+    strict = limited(failing_windows=2)
+    assert only(with_runs(*failing(11, 11), job=strict), FindingKind.FAILING_REPEATEDLY)
+
+
+def test_retries_that_fail_again_are_the_same_window() -> None:
+    again = [retried(n, YESTERDAY, failed=100) for n in range(8, 12)]
+
+    assert only(with_runs(ended(7, YESTERDAY, failed=100), *again), FindingKind.FAILING_REPEATEDLY) is None
+
+
+def test_a_job_that_fails_often_enough_is_to_be_paused_and_a_resume_starts_anew() -> None:
+    job = limited(pause_after=3)
+    failed = with_runs(*failing(100, 100, 100), job=job)
+
+    assert failed_windows(failed, NOW) == 3
+    assert failed_windows(replace(failed, job=JOB), NOW) == 0
+    assert failed_windows(replace(failed, paused=True), NOW) == 0
+    assert failed_windows(replace(failed, resumed_at=ago(hours=30)), NOW) == 0
+    assert failed_windows(with_runs(*failing(100, 100), job=job), NOW) == 0
+    resumed = with_runs(*failing(*[100] * 6), job=job, resumed_at=day(3).start + timedelta(hours=2))
+    assert failed_windows(resumed, NOW) == 3
+
+
+def test_items_that_fail_again_are_named() -> None:
+    repeated = RepeatedFailures(5, ("asha", "ben\x1b", "chen", "dev"))
+
+    found = only(with_runs(*failing(5, 0, 5), repeated=repeated), FindingKind.FAILING_ITEMS)
+
+    assert found is not None
+    assert (found.severity, found.count, found.items) == (Severity.WARNING, 5, repeated.items)
+    assert found.since == day(3).end + timedelta(hours=1)
+    assert wording(found) == (
+        "has 5 items that failed in at least 2 of its last 5 windows: asha, ben\\x1b, chen and 2 more"
+    )
+
+
+def test_scheduled_times_that_did_not_run_are_counted() -> None:
+    unrun = (
+        Unrun(ago(hours=9), ago(hours=9), 1, Reason.CAPACITY),
+        Unrun(ago(hours=5), ago(hours=4), 2, Reason.NOT_LEADING),
+    )
+
+    (found,) = check(replace(WELL, unrun=unrun))
+
+    assert (found.severity, found.kind, found.count, found.since) == (
+        Severity.WARNING,
+        FindingKind.MISSED,
+        3,
+        ago(hours=9),
+    )
+    assert wording(found) == "missed 3 scheduled times in the last 24 hours (not leading)"
+
+
+def test_incomplete_windows_are_listed_with_their_states() -> None:
+    states = [WindowState.MISSING, WindowState.STALE, WindowState.STALE]
+    incomplete = tuple(WindowStatus(day(9 - n), state, NO_RECORD) for n, state in enumerate(states))
+
+    (found,) = check(replace(WELL, incomplete=incomplete))
+
+    assert (found.severity, found.kind, found.count) == (Severity.WARNING, FindingKind.INCOMPLETE_WINDOWS, 3)
+    assert found.remedy is Remedy.BACKFILL
+    assert wording(found) == "has 3 incomplete windows (1 missing, 2 stale): 2025-01-10, 2025-01-11, 2025-01-12"
+
+
+# --- services -----------------------------------------------------------------------------------------------------
 
 
 def test_unreachable_services_are_critical_and_the_worst_comes_first() -> None:
-    partial = run(RunState.PARTIAL, Counts(planned=100, ok=99, failed=1))
+    partial = ended(7, YESTERDAY, ok=99, failed=1)
 
-    found = findings(
-        [replace(WELL, newest=(partial,))], {"Redis": (ago(minutes=5), "cut"), "the store": (NOW, "lost")}, NOW
-    )
+    found = findings([with_runs(partial)], {"Redis": (ago(minutes=5), "cut"), "the store": (NOW, "lost")}, NOW)
 
     assert [(finding.severity.name, finding.subject) for finding in found] == [
         ("CRITICAL", "Redis"),

@@ -12,7 +12,7 @@ from opsconsole.authoring.run import RunState, Trigger
 from opsconsole.calendar.windows import Window
 from opsconsole.store import Store, migrate, runs, statistics
 from opsconsole.store.tables import runs as table
-from tests.rules.test_health import JOB
+from tests.rules.ended_runs import JOB
 
 NOON = datetime(2025, 1, 19, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

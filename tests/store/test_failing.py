@@ -16,7 +16,7 @@ from opsconsole.calendar.windows import Window
 from opsconsole.store import Store, batches, migrate, runs
 from opsconsole.store.batches import Row
 from opsconsole.store.failing import failing_items
-from tests.rules.test_health import JOB
+from tests.rules.ended_runs import JOB
 
 START = datetime(2026, 1, 19, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
