@@ -19,6 +19,8 @@ from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
 from opsconsole.core.signals import end_on_hangup, install_handlers
 
 SUMMARIES = {
+    "ack": "Acknowledge an alert.",
+    "alerts": "List alerts: problems, since when, and who takes care.",
     "audit": "List who requested what, and the outcomes.",
     "backfill": "Run past windows of jobs, oldest first.",
     "cache": "Show and clear what is cached in Redis.",
@@ -41,7 +43,9 @@ SUMMARIES = {
     "run": "Run a job once.",
     "runs": "List the newest runs.",
     "show": "Show one run: counts, causes of failures, log.",
+    "silence": "Send nothing about an alert, a job, a pack or a rule.",
     "tables": "Show the sizes of tables and unused indexes.",
+    "unsilence": "End a silence.",
     "why": "Explain why a job ran or did not run at a time.",
 }
 
@@ -54,6 +58,7 @@ Examples:
   opsconsole retry 41 --wait                          retry the failed items of run 41
   opsconsole why attempts.cache_day --at 23:50        explain why it ran at 23:50, or why not
   opsconsole pause attempts.cache_day --for 2h        skip its scheduled times for two hours
+  opsconsole alerts                                   list what is wrong now
   opsconsole cache clear --user u0417                 clear the cached keys of one user
 """
 

@@ -14,15 +14,15 @@ from opsconsole.core.text import printable, printable_json, safe
 
 MAX_MESSAGE = 4000
 LOG_BYTES, LOG_FILES = 1_000_000, 3
-FIELDS = ("tag", "job", "run", "seal")
-"""What a line is about: a run of a job, or a seal of the audit trail."""
+FIELDS = ("tag", "job", "run", "seal", "alert", "rule", "subject", "severity", "event")
+"""What a line is about: a run of a job, a seal of the audit trail, or a change of an alert."""
 
 
 class JsonFormatter(logging.Formatter):
     """Log records as JSON, one per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """`{"at", "level", "logger", "message"}`, with the fields of lines about runs and the audit trail."""
+        """`{"at", "level", "logger", "message"}`, with the fields of lines about runs, alerts and the audit trail."""
         line: dict[str, object] = {
             "at": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname.lower(),

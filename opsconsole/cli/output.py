@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ import msgspec
 from opsconsole.core.humanize import elapsed, rate
 from opsconsole.core.redaction import redacted
 from opsconsole.core.text import printable, printable_json, safe
+from opsconsole.core.times import utc as utc
 
 if TYPE_CHECKING:
     from opsconsole.authoring.run import Run
@@ -46,11 +47,6 @@ def print_outcome(command: int, outcome: Outcome, *, as_json: bool) -> None:
         print_json({"command": command, "state": "done", "message": outcome.done})
     else:
         echo(outcome.done)
-
-
-def utc(at: datetime | None) -> str | None:
-    """A time for programs: ISO 8601 in UTC."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
 
 
 def in_zone(at: datetime, tz: str) -> str:

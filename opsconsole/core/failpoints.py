@@ -39,6 +39,8 @@ class Point(StrEnum):
     BACKFILL_WRITTEN = "backfill_written"  # its next windows, inside the transaction
     BACKFILL_ADVANCED = "backfill_advanced"
     EVENTS_PUBLISHED = "events_published"  # in the stream, not marked yet
+    ALERTS_WRITTEN = "alerts_written"  # with their notifications, inside the transaction
+    ALERTS_COMMITTED = "alerts_committed"
 
 
 _SETTING = failpoint()

@@ -42,6 +42,8 @@ class Work(StrEnum):
     CACHE_SIZES = "cache_sizes"
     EVENT_RELAY = "event_relay"
     ALERTS = "alerts"
+    JOB_FACTS = "job_facts"
+    SET_ASIDE_FACTS = "set_aside_facts"
     REDIS_PROBE = "redis_probe"
     DATA_PROBE = "data_probe"
     STORE_PROBE = "store_probe"

@@ -1,9 +1,9 @@
-"""Reads times and durations as people write them."""
+"""Reads times and durations as people write them, and writes times for JSON."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from opsconsole.core.errors import Exit, OpsconsoleError
@@ -72,3 +72,8 @@ def parse_future_time(text: str, place: ZoneInfo, now: datetime) -> datetime:
     if at <= now and _CLOCK.fullmatch(text.strip()):
         return at + timedelta(days=1)  # a day of wall-clock time, because `at` is in `place`
     return at
+
+
+def utc(at: datetime | None) -> str | None:
+    """A time in JSON: ISO 8601 in UTC, to the second."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else None

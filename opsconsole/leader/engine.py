@@ -22,10 +22,12 @@ from opsconsole.core.problems import Fault, Problem, Status, Work
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import STALLED_SECONDS, Loop, Supervisor, is_outage
 from opsconsole.leader import backfills
+from opsconsole.leader.alerting import Alerting
 from opsconsole.leader.background_tasks import BackgroundTasks
 from opsconsole.leader.command_handlers import execute_commands
 from opsconsole.leader.containment import Containment, ends_leadership
 from opsconsole.leader.event_relay import EventRelay
+from opsconsole.leader.judging import Judging
 from opsconsole.leader.lease import Leadership, identity
 from opsconsole.leader.retention import Pruning
 from opsconsole.leader.runner import Runner
@@ -248,6 +250,8 @@ class Engine:
             check_lease=self._leadership.check,
         )
         closing.callback(runner.close)
+        alerting = self._alerting(token, world)
+        closing.callback(alerting.stop)
         relay.start()
         background_tasks.start()
         if self._only_command is None:
@@ -256,14 +260,29 @@ class Engine:
         if self._only_command is None:
             scheduler.start()
             world.start()
+            alerting.start()
         runner.open(leader_died=self._leadership.dead_predecessor is not None)
-        self._work(runner, scheduler, token)
+        self._work(runner, scheduler, alerting, token)
         self._leadership.check()
         self._beat = time.monotonic() + self._grace
         runner.drain(self._grace)
         runner.interrupt()
 
-    def _work(self, runner: Runner, scheduler: Scheduler, token: int) -> None:
+    def _alerting(self, token: int, world: WorldFacts) -> Alerting:
+        judging = Judging(self._store, self._catalog, world, self.problems, supervisor=self._supervisor)
+        alerting = Alerting(
+            self._store,
+            self._catalog,
+            self._settings,
+            token,
+            judging,
+            may_start_work=self._may_start_work,
+            now=self._now,
+        )
+        self._supervisor.watch(alerting.loop)
+        return alerting
+
+    def _work(self, runner: Runner, scheduler: Scheduler, alerting: Alerting, token: int) -> None:
         leading, only = (self._store, self._catalog, token, self._now), self._only_command
         steps: dict[Work, Callable[[], object]] = {
             Work.COMMANDS: lambda: execute_commands(*leading, only_command=only),
@@ -292,6 +311,8 @@ class Engine:
                     self._loop.repeated.succeeded()
             if not runner.step():
                 self._wake.wait(IDLE_SECONDS)
+            if runner.has_freed_slot:
+                alerting.wake()
 
     def _may_start_work(self) -> bool:
         return self._leadership.may_start_work

@@ -64,8 +64,7 @@ class Alert:
     """A finding with a life. `since` is when the problem began, `opened_at` when it was recorded, `worse_at` when it
     became worse. `message` is the finding in words, after the subject, and `evidence` its figures. `job` and `pack` are
     those concerned, `run` is the number of the run concerned, and `cause` the alert that likely explains this one.
-    `baseline` is how many failed, or how often, when it fired or last became worse. `notified_at` is when a
-    notification about it was last due; None if none was.
+    `baseline` is how many failed, or how often, when it fired or last became worse.
     """
 
     id: int
@@ -84,7 +83,6 @@ class Alert:
     acknowledged: Acknowledgement | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     baseline: int = 1
-    notified_at: datetime | None = None
 
     @property
     def key(self) -> FindingKey:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 
 from opsconsole.core.settings import Channel
-from opsconsole.rules.alerts import Alert, AlertEvent, Silence
+from opsconsole.rules.alerts import Alert, AlertEvent, Silence, acknowledgement_of, silence_of
 from opsconsole.rules.findings import Finding, FindingKind, Severity
 from opsconsole.rules.pauses import Pause
 
@@ -90,11 +90,10 @@ def channels_for(
 
 
 def is_quiet(alert: Alert, silences: Iterable[Silence], pauses: Iterable[Pause], now: datetime) -> bool:
-    """Whether nobody is notified about an alert now: it is silenced, or its job is paused. A pause keeps neither
-    critical alerts back that are not about the job itself, nor that an alert is resolved.
+    """Whether nobody is notified about an alert now: one of the active silences applies to it, or its job is paused. A
+    pause keeps neither critical alerts back that are not about the job itself, nor that an alert is resolved.
     """
-    targets = {alert.job, alert.pack, alert.rule, f"{alert.rule} {alert.subject}"}
-    if any(each.target in targets and _holds(each.since, each.until, now) for each in silences):
+    if silence_of(alert, silences) is not None:
         return True
     if (
         alert.job is None
@@ -126,7 +125,7 @@ def due_events(
         owed = (channel for channel in channels if _is_owed_the_end(history.get(channel.name)))
         yield from ((channel, AlertEvent.RESOLVED) for channel in owed if not quiet)
         return
-    if alert.cause is not None or quiet or _is_acknowledged(alert, now):
+    if alert.cause is not None or quiet or acknowledgement_of(alert, now) is not None:
         return
     concerned = {*jobs, *((alert.job,) if alert.job else ())}
     packs = (alert.pack,) if alert.pack else ()
@@ -156,15 +155,6 @@ def _is_owed_the_end(last: LastMessage | None) -> bool:
     """Whether a channel was sent that the alert fires, and not yet that it is resolved."""
     undelivered = (DeliveryState.GIVEN_UP, DeliveryState.DROPPED)
     return last is not None and last.event is not AlertEvent.RESOLVED and last.state not in undelivered
-
-
-def _is_acknowledged(alert: Alert, now: datetime) -> bool:
-    known = alert.acknowledged
-    return known is not None and _holds(known.at, known.until, now)
-
-
-def _holds(since: datetime, until: datetime | None, now: datetime) -> bool:
-    return since <= now and (until is None or now < until)
 
 
 def undelivered(deliveries: Iterable[Delivery], now: datetime) -> Iterator[Finding]:

@@ -11,13 +11,11 @@ from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
 from opsconsole.core.problems import Fault, Problem, Work
 from opsconsole.core.supervision import describe, is_outage, log_failure
-from opsconsole.rules.findings import Finding, FindingKind, Severity
 from opsconsole.rules.health import jobs_findings
 from opsconsole.service import alert_views, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Snapshot
 from opsconsole.store import job_facts, pauses, presence, runs, set_aside, silences
-from opsconsole.store.set_aside import Kind
 
 RECENT = 20
 
@@ -97,14 +95,7 @@ def _attached(_backend: Backend, db: Connection, _so_far: Snapshot, now: datetim
 
 
 def _set_aside(_backend: Backend, db: Connection, _so_far: Snapshot, _now: datetime) -> dict[str, Any]:
-    found = []
-    for kind, count in set_aside.counts(db).items():
-        (newest,) = set_aside.newest(db, kind, limit=1)
-        subject = f"event {newest.subject} ({newest.name})" if kind is Kind.EVENT else f"the check of {newest.name}"
-        found.append(
-            Finding(Severity.WARNING, FindingKind.SET_ASIDE, subject, newest.since, reason=newest.reason, count=count)
-        )
-    return {"set_aside": tuple(found)}
+    return {"set_aside": set_aside.findings(db)}
 
 
 def _alerts(_backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:

@@ -115,7 +115,6 @@ def _value(row: _Row) -> Alert:
         acknowledged=acknowledged,
         evidence=row.evidence,
         baseline=row.baseline,
-        notified_at=row.notified_at,
     )
 
 
@@ -139,7 +138,6 @@ class _Row(Stored, frozen=True, kw_only=True):
     run_id: int | None = None
     cause_id: int | None = None
     baseline: int = 1
-    notified_at: datetime | None = None
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
     acknowledged_until: datetime | None = None

@@ -10,6 +10,7 @@ from enum import StrEnum
 from sqlalchemy import delete, func, select
 
 from opsconsole.core.database import Connection, inserting
+from opsconsole.rules.findings import Finding, FindingKind, Severity
 from opsconsole.store.tables import set_aside
 
 
@@ -48,6 +49,20 @@ def newest(db: Connection, kind: Kind, *, limit: int) -> list[SetAside]:
     c = set_aside.c
     query = select(set_aside).where(c.kind == kind).order_by(c.since.desc(), c.subject).limit(limit)
     return [SetAside(Kind(row.kind), row.subject, row.name, row.since, row.reason) for row in db.execute(query)]
+
+
+def findings(db: Connection) -> tuple[Finding, ...]:
+    """A finding for each kind of which something is set aside. It names the first of them, so that it stays the same
+    when there are more.
+    """
+    return tuple(_finding(db, kind, number) for kind, number in counts(db).items())
+
+
+def _finding(db: Connection, kind: Kind, number: int) -> Finding:
+    c = set_aside.c
+    first = db.execute(select(set_aside).where(c.kind == kind).order_by(c.since, c.subject).limit(1)).one()
+    subject = f"event {first.subject} ({first.name})" if kind is Kind.EVENT else f"the check of {first.name}"
+    return Finding(Severity.WARNING, FindingKind.SET_ASIDE, subject, first.since, reason=first.reason, count=number)
 
 
 def counts(db: Connection) -> dict[Kind, int]:

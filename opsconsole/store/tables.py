@@ -354,7 +354,6 @@ alerts = Table(
     Column("cause_id", BigInteger, nullable=True),
     # How much of it there was when it fired or became worse: failed items, windows in a row.
     Column("baseline", Integer, nullable=False, server_default=text("1")),
-    Column("notified_at", UtcTime, nullable=True),
     Column("acknowledged_by", String, nullable=True),
     Column("acknowledged_at", UtcTime, nullable=True),
     Column("acknowledged_until", UtcTime, nullable=True),

@@ -34,7 +34,6 @@ def upgrade() -> None:
         sa.Column("run_id", sa.BigInteger(), nullable=True),
         sa.Column("cause_id", sa.BigInteger(), nullable=True),
         sa.Column("baseline", sa.Integer(), server_default=sa.text("1"), nullable=False),
-        sa.Column("notified_at", UtcTime(), nullable=True),
         sa.Column("acknowledged_by", sa.String(), nullable=True),
         sa.Column("acknowledged_at", UtcTime(), nullable=True),
         sa.Column("acknowledged_until", UtcTime(), nullable=True),

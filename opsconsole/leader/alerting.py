@@ -1,0 +1,128 @@
+"""Turns findings into alerts, and alerts into notifications, about once a second."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.core.clock import Clock
+from opsconsole.core.failpoints import Point, reach
+from opsconsole.core.problems import Work
+from opsconsole.core.settings import Settings
+from opsconsole.core.supervision import Loop
+from opsconsole.leader.alert_records import AlertRecords, Happened
+from opsconsole.rules.alert_changes import Changes, Judgement, reconcile
+from opsconsole.rules.alerts import Alert, AlertEvent, AlertState, state_of
+from opsconsole.rules.findings import Severity
+from opsconsole.store import Store, alerts, silences
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+SHORTEST_SECONDS = 0.25
+"""The time between two looks when runs end one after the other."""
+REFRESH_SECONDS = 60.0
+"""How often the words and figures of open alerts are updated."""
+
+Judge = Callable[[datetime], Judgement]
+"""Reads the facts, and applies the rules to them."""
+
+
+class Alerting:
+    """The life of the alerts during one leadership. `may_start_work` returns whether its lease allows work."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        settings: Settings,
+        token: int,
+        judge: Judge,
+        *,
+        may_start_work: Callable[[], bool],
+        now: Clock,
+    ) -> None:
+        self._store, self._token = store, token
+        self._judge, self._may_start_work, self._now = judge, may_start_work, now
+        self._records = AlertRecords(catalog, settings)
+        self._looked = self._refreshed = float("-inf")
+        self._absent: frozenset[int] = frozenset()
+        self._states: dict[int, AlertState] = {}
+        self.loop = Loop(Work.ALERTS, self._step, seconds=LOOK_SECONDS, now=now, outage_seconds=LOOK_SECONDS)
+
+    def start(self) -> None:
+        """Starts with what the alerts of earlier leaders have become."""
+        self.loop.start()
+
+    def stop(self) -> None:
+        """Stops after the current look."""
+        self.loop.stop()
+
+    def wake(self) -> None:
+        """Looks now: a run has ended."""
+        self.loop.wake()
+
+    def look(self) -> None:
+        """Reads the facts, and writes what they change: alerts, notifications and audit rows in one transaction."""
+        now = self._now()
+        judgement = self._judge(now)
+        is_refresh = time.monotonic() - self._refreshed >= REFRESH_SECONDS
+        with self._store.reading() as db:
+            listed = alerts.open_alerts(db)
+            silenced = silences.in_force(db, now)
+            changes = reconcile(listed, judgement, self._absent, now, refresh=is_refresh)
+            has_news = bool(
+                changes
+                or self._records.changed_causes(listed, judgement)
+                or next(self._records.due(db, listed, now), None)
+            )
+        happened = self._write(changes, judgement, now) if has_news else []
+        self._absent = changes.absent
+        if is_refresh:
+            self._refreshed = time.monotonic()
+        for each in happened:
+            _log(each.alert, each.event)
+        for alert, state in self._transitions({alert.id: state_of(alert, silenced, now) for alert in listed}, listed):
+            _log(alert, state)
+
+    def _step(self) -> float | None:
+        wait = self._looked + SHORTEST_SECONDS - time.monotonic()
+        if wait > 0:
+            return wait
+        self._looked = time.monotonic()
+        if self._may_start_work():
+            self.look()
+        return None
+
+    def _write(self, changes: Changes, judgement: Judgement, now: datetime) -> list[Happened]:
+        with self._store.fenced(self._token) as db:
+            happened = self._records.write(db, changes, judgement, now)
+            reach(Point.ALERTS_WRITTEN)
+        reach(Point.ALERTS_COMMITTED)
+        return happened
+
+    def _transitions(
+        self, states: Mapping[int, AlertState], listed: Sequence[Alert]
+    ) -> Iterator[tuple[Alert, AlertState]]:
+        """The alerts that have become acknowledged or silenced since the last look, or fire again."""
+        before, self._states = self._states, dict(states)
+        for alert in listed:
+            if before.get(alert.id, states[alert.id]) is not states[alert.id]:
+                yield alert, states[alert.id]
+
+
+def _log(alert: Alert, event: AlertEvent | AlertState) -> None:
+    """Logs a change of an alert as text for people, and with its fields for programs."""
+    level = logging.WARNING if event in (AlertEvent.FIRED, AlertEvent.WORSE) else logging.INFO
+    fields = {
+        "alert": alert.id,
+        "rule": alert.rule,
+        "subject": alert.subject,
+        "severity": Severity(alert.severity).name.lower(),
+        "event": event,
+        "job": alert.job,
+    }
+    log.log(level, "alert %s %s: %s %s", alert.id, event, alert.subject, alert.message, extra=fields)

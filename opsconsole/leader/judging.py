@@ -1,0 +1,83 @@
+"""What is wrong now, as the leader knows it: what its alerts are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.core.database import Connection
+from opsconsole.core.problems import Problem, Work
+from opsconsole.core.supervision import Repeated, Supervisor
+from opsconsole.leader.world_facts import WorldFacts
+from opsconsole.rules.alert_changes import Judgement
+from opsconsole.rules.findings import Finding, FindingKind
+from opsconsole.rules.health import degraded, jobs_findings
+from opsconsole.store import Store, job_facts, set_aside
+
+JOB_KINDS = frozenset(
+    {
+        FindingKind.LATE,
+        FindingKind.OVERDUE,
+        FindingKind.NO_GOOD_RUN,
+        FindingKind.LONG_RUN,
+        FindingKind.FAILED_RUN,
+        FindingKind.FAILING_REPEATEDLY,
+        FindingKind.FAILING_ITEMS,
+        FindingKind.LOW_SUCCESS_RATE,
+        FindingKind.LOW_WORK,
+        FindingKind.SLOW_RUN,
+        FindingKind.MISSED,
+        FindingKind.INCOMPLETE_WINDOWS,
+        FindingKind.CLOCK_AHEAD,
+    }
+)
+"""What the facts about jobs are judged by."""
+
+
+class Judging:
+    """Reads the facts, and applies the rules to them. One part that cannot be read hides no other, and is a problem of
+    its own. `problems` returns what the leader does not do.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        world: WorldFacts,
+        problems: Callable[[], Iterable[Problem]],
+        *,
+        supervisor: Supervisor,
+    ) -> None:
+        self._store, self._catalog, self._world, self._problems = store, catalog, world, problems
+        self._jobs, self._set_aside = supervisor.repeated(Work.JOB_FACTS), supervisor.repeated(Work.SET_ASIDE_FACTS)
+        self._kept: job_facts.Histories | None = None
+
+    def __call__(self, now: datetime) -> Judgement:
+        """What is wrong at `now`."""
+        found = list(self._world.findings(now))
+        unknown = set(self._world.unknown_kinds)
+        self._read(self._jobs, lambda db: self._of_jobs(db, now), JOB_KINDS, found, unknown)
+        self._read(self._set_aside, set_aside.findings, {FindingKind.SET_ASIDE}, found, unknown)
+        unreachable = [each.subject for each in found if each.kind is FindingKind.UNREACHABLE]
+        found += degraded(self._problems(), unreachable)
+        return Judgement(tuple(found), {}, frozenset(unknown))
+
+    def _read(
+        self,
+        part: Repeated,
+        findings: Callable[[Connection], Iterable[Finding]],
+        kinds: Iterable[FindingKind],
+        found: list[Finding],
+        unknown: set[FindingKind],
+    ) -> None:
+        def step() -> None:
+            with self._store.reading() as db:
+                found.extend(findings(db))
+
+        if not part.attempt(step):
+            unknown.update(kinds)
+
+    def _of_jobs(self, db: Connection, now: datetime) -> Iterable[Finding]:
+        facts, self._kept = job_facts.read(db, self._catalog, now, self._kept)
+        return jobs_findings(facts, now)

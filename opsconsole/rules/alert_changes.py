@@ -1,0 +1,151 @@
+"""What findings change about the open alerts: which fire, become worse, change and are resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from opsconsole.authoring.run import Run
+from opsconsole.core.text import safe
+from opsconsole.rules import finding_text
+from opsconsole.rules.alerts import Alert
+from opsconsole.rules.findings import Finding, FindingKey, FindingKind
+
+MAX_MESSAGE, MAX_REASON = 500, 300
+MAX_ITEMS = 50
+COUNTED = (
+    FindingKind.FAILED_RUN,
+    FindingKind.FAILING_REPEATEDLY,
+    FindingKind.FAILING_ITEMS,
+    FindingKind.MISSED,
+    FindingKind.INCOMPLETE_WINDOWS,
+    FindingKind.SET_ASIDE,
+)
+"""Rules whose alerts are worse when their count has doubled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one look at the facts has found. `causes` maps a finding to the one that likely explains it; nothing is
+    known about the kinds in `unknown`, because their facts could not be read.
+    """
+
+    found: tuple[Finding, ...] = ()
+    causes: Mapping[FindingKey, FindingKey] = field(default_factory=dict)
+    unknown: frozenset[FindingKind] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Changes of alerts, with the findings behind them. `absent` are the open alerts whose finding was not found this
+    time, and which are resolved if the next look does not find it either.
+    """
+
+    fired: tuple[Finding, ...] = ()
+    worse: tuple[tuple[Alert, Finding], ...] = ()
+    changed: tuple[tuple[Alert, Finding], ...] = ()
+    resolved: tuple[Alert, ...] = ()
+    absent: frozenset[int] = frozenset()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.fired or self.worse or self.changed or self.resolved)
+
+
+def reconcile(
+    alerts: Sequence[Alert],
+    judgement: Judgement,
+    absent_before: Collection[int],
+    now: datetime,
+    *,
+    refresh: bool = True,
+) -> Changes:
+    """What a look changes about the open alerts. `absent_before` is what the look before found absent.
+
+    Words and figures change all the time, so that they are only compared with `refresh`, as is a lower severity.
+    """
+    found: dict[FindingKey, Finding] = {}
+    for finding in judgement.found:
+        if finding.key not in found or finding.severity > found[finding.key].severity:
+            found[finding.key] = finding
+    worse: list[tuple[Alert, Finding]] = []
+    changed: list[tuple[Alert, Finding]] = []
+    missing: list[Alert] = []
+    for alert in alerts:
+        mine = found.pop(alert.key, None)
+        if mine is None:
+            if alert.rule not in judgement.unknown:
+                missing.append(alert)
+        elif is_worse(alert, mine):
+            worse.append((alert, mine))
+        elif _differs(alert, mine, now, refresh=refresh):
+            changed.append((alert, mine))
+    resolved = tuple(alert for alert in missing if alert.id in absent_before)
+    absent = frozenset(alert.id for alert in missing if alert.id not in absent_before)
+    return Changes(tuple(found.values()), tuple(worse), tuple(changed), resolved, absent)
+
+
+def is_worse(alert: Alert, finding: Finding) -> bool:
+    """Whether the severity is higher than it was, or twice as much has failed as when the alert fired."""
+    has_doubled = finding.kind in COUNTED and finding.count >= 2 * alert.baseline
+    return finding.severity > alert.severity or has_doubled
+
+
+def content(finding: Finding, now: datetime) -> dict[str, Any]:
+    """The columns of an alert that follow from its finding."""
+    return {
+        "severity": finding.severity,
+        "message": safe(finding_text.sentence(finding, now), MAX_MESSAGE),
+        "evidence": evidence(finding),
+        "run_id": _number(finding.run),
+    }
+
+
+def evidence(finding: Finding) -> dict[str, Any]:
+    """The figures that a finding is based on, as JSON: `count`, and where there are any `numbers`, the `items` and
+    `jobs` concerned, and the `reason`.
+    """
+    listed: dict[str, Any] = {"count": finding.count}
+    if finding.numbers:
+        listed["numbers"] = dict(finding.numbers)
+    if finding.items:
+        listed["items"] = [safe(item, MAX_REASON) for item in finding.items[:MAX_ITEMS]]
+    if finding.jobs:
+        listed["jobs"] = list(finding.jobs)
+    if finding.reason:
+        listed["reason"] = safe(finding.reason, MAX_REASON)
+    return listed
+
+
+def concerned(finding: Finding, jobs: Collection[str], packs: Collection[str]) -> tuple[str | None, str | None]:
+    """The job and the pack that a finding is about; None where it is about none."""
+    job = next((name for name in (finding.subject, finding.run.job if finding.run else "") if name in jobs), None)
+    pack = (job or finding.subject).partition(".")[0]
+    return job, pack if pack in packs else None
+
+
+def root_cause(key: FindingKey, causes: Mapping[FindingKey, FindingKey]) -> FindingKey | None:
+    """The finding at the start of the chain that explains this one; None if nothing explains it."""
+    passed = {key}
+    current = key
+    while (cause := causes.get(current)) is not None and cause not in passed:
+        passed.add(cause)
+        current = cause
+    return None if current == key else current
+
+
+def _differs(alert: Alert, finding: Finding, now: datetime, *, refresh: bool) -> bool:
+    if alert.run != _number(finding.run):
+        return True
+    if not refresh:
+        return False
+    values = content(finding, now)
+    return (alert.severity, alert.message, dict(alert.evidence)) != tuple(
+        values[name] for name in ("severity", "message", "evidence")
+    )
+
+
+def _number(run: Run | None) -> int | None:
+    return None if run is None else run.id
