@@ -15,9 +15,11 @@ from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import clock
 from opsconsole.core.failpoints import Point
 from opsconsole.leader.event_relay import STREAM
+from opsconsole.rules.alerts import Alert, AlertEvent, target_of
 from opsconsole.rules.backfill import StepState
 from opsconsole.rules.backfill_status import BackfillState
-from opsconsole.store import audit, events, runs
+from opsconsole.rules.findings import FindingKind
+from opsconsole.store import alerts, audit, events, notifications, runs
 from opsconsole.store.tables import commands, occurrences
 from tests.conftest import Installing
 from tests.faults.conftest import Start
@@ -51,6 +53,7 @@ BY_ENDING = (Point.RUNS_INTERRUPTED, Point.LEASE_RELEASED)
 BY_REQUESTING = (Point.COMMAND_REQUESTED,)
 BY_EMITTING = (Point.EVENTS_PUBLISHED,)
 BY_BACKFILLING = (Point.BACKFILL_WRITTEN, Point.BACKFILL_ADVANCED)
+BY_FAILING = (Point.ALERTS_WRITTEN, Point.ALERTS_COMMITTED)
 IN_A_WORKER = (Point.RESULT_READY,)
 """At these points the worker dies, and its leader continues."""
 
@@ -90,7 +93,8 @@ def as_if_nothing_had_happened(place: Installation, ended: Run, job: str = "coun
 
 
 def test_every_boundary_has_a_test() -> None:
-    assert {*BY_A_RUN, *BY_AN_INSTANT, *BY_ENDING, *BY_REQUESTING, *BY_EMITTING, *BY_BACKFILLING} == set(Point)
+    by_other_means = (*BY_AN_INSTANT, *BY_ENDING, *BY_REQUESTING, *BY_EMITTING, *BY_BACKFILLING, *BY_FAILING)
+    assert {*BY_A_RUN, *by_other_means} == set(Point)
 
 
 @pytest.mark.parametrize("point", BY_A_RUN)
@@ -234,6 +238,38 @@ def test_row_2_killed_while_a_backfill_moves_on(point: Point, passing: int, plac
     with place.store.reading() as db:
         assert runs.unfinished(db) == []
         assert audit.verify(db).broken is None
+
+
+@pytest.mark.parametrize("point", [Point.RUN_ENDED, *BY_FAILING])
+def test_row_54_killed_between_a_failure_its_alert_and_its_notification(
+    point: Point, tmp_path: Path, installing: Installing, redis_url: str, start: Start
+) -> None:
+    place = installing(
+        database_url=f"sqlite:///{tmp_path / 'shared.db'}",
+        redis_url=redis_url,
+        packs="tests.packs.counting",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline", "OPSCONSOLE_NOTIFY__TEAM__URL": "json://127.0.0.1:9/"},
+    )
+    counting.put(place.data, {"anna": "raises", "ben": "fine"})
+    place.service.commands.trigger("counting.count")
+
+    leader = start(place, "headless", point=f"{point}:1:kill")
+    assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
+    with place.leading():
+        eventually(lambda: bool(failed_runs(place)), "the alert is raised")
+
+    (alert,) = failed_runs(place)
+    with place.store.reading() as db:
+        written = notifications.of_alert(db, alert.id, limit=10)
+        entries = [entry for entry in audit.newest(db, limit=50) if entry.target == target_of(alert)]
+        assert audit.verify(db).broken is None
+    assert [(each.event, each.channel) for each in written] == [(AlertEvent.FIRED, "team")]
+    assert [entry.outcome for entry in entries] == ["fired"]
+
+
+def failed_runs(place: Installation) -> list[Alert]:
+    with place.store.reading() as db:
+        return [alert for alert in alerts.newest(db, limit=50) if alert.rule is FindingKind.FAILED_RUN]
 
 
 def waiting(place: Installation) -> int:
