@@ -141,6 +141,7 @@ runs = Table(
     Column("keys_removed", Boolean, nullable=False, server_default=text("false")),
     Index(None, "state"),
     Index(None, "job", "created_at"),
+    Index(None, "job", "id"),  # the newest runs of a job, read each second
     Index(None, "ended_at"),
     Index(None, "parent_id"),
 )

@@ -1,4 +1,4 @@
-"""Alerts, silences, notifications, recorded health and the sizes of tables by day."""
+"""Alerts, silences, notifications, recorded health and the sizes of tables by day; the newest runs of a job."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ is_open = sa.text("resolved_at IS NULL")
 
 
 def upgrade() -> None:
+    op.create_index(op.f("ix_ops_runs_job_id"), "ops_runs", ["job", "id"])
     op.create_table(
         "ops_alerts",
         sa.Column("id", serial, nullable=False),
