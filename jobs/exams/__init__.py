@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.common import metadata
+from jobs.exams.checks import CHECKS
 from jobs.exams.cleanup import cleanup, clear_stuck
 from jobs.exams.generate import generate
 from jobs.exams.options import Options, configuration_problem, read_options
@@ -29,6 +30,7 @@ pack = Pack(
     settings=Options,
     routes=ROUTES,
     panels=PANELS,
+    checks=CHECKS,
     sample=add_exams,
     notes=notes,
 )

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import case, func, select
 
-from jobs.exams.alerts import current_alerts, lacking, mean_size
+from jobs.exams.checks import CHECKS, lacking, mean_size
 from jobs.exams.inventory import EXPIRES_SOON, unused, valid
 from jobs.exams.options import dollars, micros, read_options
 from jobs.exams.tables import OPEN, ExamType, Outcome, RequestState, exam_calls, exam_requests, pre_generated_exams
@@ -26,7 +26,7 @@ OUTCOME_TEXT = {
 
 
 def request_queue(ctx: ExtensionContext) -> PanelContent:
-    """Requests by state and type, current alerts, and the cost of today."""
+    """Requests by state and type, what is wrong, and the cost of today."""
     options, now = read_options(ctx.options), ctx.now
     with ctx.reading() as db:
         counts = {
@@ -35,8 +35,8 @@ def request_queue(ctx: ExtensionContext) -> PanelContent:
         }
         oldest = db.execute(select(func.min(r.created_at)).where(r.state.in_([state.value for state in OPEN]))).scalar()
         today = spent(db, since=start_of_day(now))
-        problem = lacking(ctx, options)
-        alerts = [*([problem] if problem else []), *current_alerts(db, options, now)]
+    problem = lacking(ctx, options)
+    wrong = [condition.message for check in CHECKS for condition in check.read(ctx)]
     facts = (
         ("generation", "not configured" if problem else f"{options.model}, mode {options.mode}"),
         ("oldest open request", "-" if oldest is None else duration(now - oldest)),
@@ -45,7 +45,7 @@ def request_queue(ctx: ExtensionContext) -> PanelContent:
     rows = tuple(
         (state.value, *(f"{counts.get((state.value, exam.value), 0):,}" for exam in ExamType)) for state in RequestState
     )
-    return PanelContent(facts, ("requests", *ExamType), rows, message="; ".join(alerts))
+    return PanelContent(facts, ("requests", *ExamType), rows, message="; ".join(wrong))
 
 
 def stored_exams(ctx: ExtensionContext) -> PanelContent:

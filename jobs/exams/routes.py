@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import select
 
 from jobs.common import users
-from jobs.exams.alerts import lacking
+from jobs.exams.checks import lacking
 from jobs.exams.inventory import Analytics, analytics, request_missing, take_oldest, valid
 from jobs.exams.options import read_options
 from jobs.exams.tables import ExamType, exam_requests, pre_generated_exams

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from opsconsole.authoring import definition
+from opsconsole.authoring.extensions import Check
 from opsconsole.authoring.job import Job, Limits
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.families import Family, clashes
@@ -117,6 +118,7 @@ def load(
                     problems.append(f"{job.name}: the name {name} is taken by {taken[name]}")
                 taken[name] = job.name
             jobs[job.name] = changed
+        problems += _check_problems(pack)
     problems += [f'[jobs."{name}"]: there is no such job' for name in overrides if name not in jobs]
     if all(definition.names_problem(job.after) is None for job in jobs.values()):
         problems += _after_problems(jobs)
@@ -203,6 +205,21 @@ def _jobs_of(pack: Pack, problems: list[str]) -> Iterator[Job]:
             if not (before and dot and after):
                 problems.append(f"{job.name}: a job's name must be its pack's name, a dot, and its own name")
             yield job
+
+
+def _check_problems(pack: Pack) -> Iterator[str]:
+    """What is wrong with the checks of a pack."""
+    names: set[str] = set()
+    given: Any = pack.checks
+    for check in given if isinstance(given, tuple) else (given,):
+        if not isinstance(check, Check):
+            yield f"{pack.name}: checks must be a tuple of checks, not of {shown(check)}"
+        elif problem := name_problem(check.name):
+            yield f"{pack.name}: the name of a check {problem}"
+        elif check.name in names:
+            yield f"{pack.name}: two checks have the name {check.name}"
+        else:
+            names.add(check.name)
 
 
 def _notes(pack: Pack, options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
-"""Extensions of packs: HTTP routes and panels, as plain data for every interface."""
+"""Extensions of packs: HTTP routes, panels and checks, as plain data for every interface."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, final
 
+from opsconsole.core.problems import Severity
 from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
@@ -88,3 +90,25 @@ class Panel:
 
     title: str
     read: Callable[[ExtensionContext], PanelContent]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that is wrong, as a check found it: a clause such as "the queue is growing". `since` is when it began,
+    if the check can tell.
+    """
+
+    severity: Severity
+    message: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check of a pack: `read` returns what is wrong now. The leader calls it twice a minute, in a thread, and alerts
+    of what it returns, under the pack's name and this one; all conditions of one check are one alert. It should take a
+    second at most, and change nothing.
+    """
+
+    name: str
+    read: Callable[[ExtensionContext], Iterable[Condition]]

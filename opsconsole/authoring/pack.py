@@ -1,4 +1,4 @@
-"""A pack: one domain's jobs, with the tables, cache families, routes and panels that belong to them."""
+"""A pack: one domain's jobs, with the tables, cache families, routes, panels and checks that belong to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from opsconsole.authoring.extensions import Panel, Route
+from opsconsole.authoring.extensions import Check, Panel, Route
 from opsconsole.authoring.job import Job
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One domain's jobs, with the tables and cache families they use, and its routes and panels.
+    """One domain's jobs, with the tables and cache families they use, and its routes, panels and checks.
 
     `settings` is the type of its section in the configuration. Jobs find the fields, with their defaults, in `options`.
     `sample(data, users, since, until)` writes sample data: that number of users, and events in [since, until). It must
@@ -37,6 +37,7 @@ class Pack:
     settings: type[msgspec.Struct] | None = None
     routes: tuple[Route, ...] = ()
     panels: tuple[Panel, ...] = ()
+    checks: tuple[Check, ...] = ()
     sample: Callable[[Database, int, datetime, datetime], None] | None = None
     sample_days: int = 5
     notes: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None

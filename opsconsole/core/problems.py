@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+
+
+class Severity(IntEnum):
+    """How bad something is."""
+
+    WARNING = 1
+    CRITICAL = 2
 
 
 class Work(StrEnum):
@@ -48,6 +55,7 @@ class Work(StrEnum):
     DATA_PROBE = "data_probe"
     STORE_PROBE = "store_probe"
     RETENTION = "retention"
+    PACK_CHECKS = "pack_checks"
 
 
 class Fault(StrEnum):

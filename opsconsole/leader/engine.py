@@ -32,7 +32,7 @@ from opsconsole.leader.lease import Leadership, identity
 from opsconsole.leader.retention import Pruning
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
-from opsconsole.leader.world_facts import PROBE_SECONDS, WorldFacts
+from opsconsole.leader.world_facts import WorldFacts
 from opsconsole.store import Store, audit, migrate
 from opsconsole.worker.counting import counter
 from opsconsole.worker.executor import Executor
@@ -230,7 +230,9 @@ class Engine:
         executor = self._executor()
         world = WorldFacts(
             self._settings,
-            self._tools(PROBE_SECONDS),
+            self._store,
+            self._catalog,
+            self._tools,
             dead_predecessor=self._leadership.dead_predecessor,
             losses=lambda: executor.losses,
             now=self._now,

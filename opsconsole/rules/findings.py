@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 
 from opsconsole.authoring.run import Run
-from opsconsole.core.problems import Fault
+from opsconsole.core.problems import Fault, Severity
 
 CLOCK = "the clock"
 """The subject of a finding about the times that are recorded."""
 LEADER = "the leader"
 """The subject of a finding about who leads."""
-
-
-class Severity(IntEnum):
-    """How bad a finding is."""
-
-    WARNING = 1
-    CRITICAL = 2
 
 
 class FindingKind(StrEnum):
@@ -123,3 +116,15 @@ def remedy_of(kind: FindingKind) -> Remedy | None:
 def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
     """Findings in the order in which they are shown."""
     return tuple(sorted(found, key=lambda finding: (-finding.severity, finding.since)))
+
+
+__all__ = [
+    "CLOCK",
+    "LEADER",
+    "Finding",
+    "FindingKey",
+    "FindingKind",
+    "Remedy",
+    "Severity",
+    "worst_first",
+]

@@ -48,6 +48,10 @@ def _notifications(finding: Finding) -> str:
     return f"has not delivered {count(finding.count, 'notification')}{reason}"
 
 
+def _check(finding: Finding) -> str:
+    return f"reports: {finding.reason}"
+
+
 WORLD: Mapping[FindingKind, Callable[[Finding], str]] = {
     FindingKind.SLOW: _slow,
     FindingKind.EVICTING: _evicting,
@@ -57,4 +61,5 @@ WORLD: Mapping[FindingKind, Callable[[Finding], str]] = {
     FindingKind.WORKER_LOST: _workers,
     FindingKind.CLOCK_JUMP: _clock,
     FindingKind.NOTIFICATIONS: _notifications,
+    FindingKind.CHECK: _check,
 }

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable
+from functools import partial
 from itertools import islice
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.extensions import Panel, PanelContent
+from opsconsole.core.contained import Call, Calls
 from opsconsole.core.database import reason
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.humanize import duration
@@ -28,56 +29,22 @@ class PanelReader:
     """Reads panels in threads of their own, at most one per panel: the code of a pack may hang."""
 
     def __init__(self) -> None:
-        self._reading: dict[tuple[str, int], _Reading] = {}
-        self._lock = threading.Lock()
+        self._calls: Calls[PanelView] = Calls("panel")
 
     def read(self, panels: Iterable[tuple[str, Panel, ExtensionContext]]) -> tuple[PanelView, ...]:
         """The current content of these panels (pack, panel, context), with all texts safe to show."""
         deadline = time.monotonic() + READ_SECONDS
-        started = {(each[0], number): self._start((each[0], number), *each) for number, each in enumerate(panels)}
-        return tuple(self._finish(key, reading, deadline) for key, reading in started.items())
+        started = []
+        for number, (pack, panel, context) in enumerate(panels):
+            key = pack, number
+            started.append((key, panel, self._calls.start(key, partial(view, pack, panel, context))))
+        return tuple(self._finish(*each, deadline) for each in started)
 
-    def _start(self, key: tuple[str, int], pack: str, panel: Panel, context: ExtensionContext) -> _Reading:
-        with self._lock:
-            if key not in self._reading:
-                self._reading[key] = _Reading(pack, panel, context)
-            return self._reading[key]
-
-    def _finish(self, key: tuple[str, int], reading: _Reading, deadline: float) -> PanelView:
-        view = reading.result(deadline)
-        if reading.is_over:
-            with self._lock:
-                if self._reading.get(key) is reading:
-                    del self._reading[key]
-        return view
-
-
-class _Reading:
-    """One panel that is being read."""
-
-    def __init__(self, pack: str, panel: Panel, context: ExtensionContext) -> None:
-        self._pack, self._panel, self._context = pack, panel, context
-        self._started = time.monotonic()
-        self._view: PanelView | None = None
-        self._over = threading.Event()
-        threading.Thread(target=self._read, name="panel", daemon=True).start()
-
-    @property
-    def is_over(self) -> bool:
-        return self._over.is_set()
-
-    def result(self, deadline: float) -> PanelView:
-        self._over.wait(max(0.0, deadline - time.monotonic()))
-        if self._view is not None:
-            return self._view
-        waited = duration(round(time.monotonic() - self._started))
-        return _failed(self._pack, self._panel, f"the panel has not been read after {waited}")
-
-    def _read(self) -> None:
-        try:
-            self._view = view(self._pack, self._panel, self._context)
-        finally:
-            self._over.set()
+    def _finish(self, key: tuple[str, int], panel: Panel, call: Call[PanelView], deadline: float) -> PanelView:
+        result = self._calls.finish(key, call, deadline)
+        if result is not None:
+            return result[0]
+        return _failed(key[0], panel, f"the panel has not been read after {duration(round(call.seconds))}")
 
 
 def view(pack: str, panel: Panel, context: ExtensionContext) -> PanelView:

@@ -15,7 +15,7 @@ from sqlalchemy import event, update
 
 from jobs.attempts.tables import attempts
 from jobs.common import metadata, users
-from jobs.exams import generation
+from jobs.exams import generation, pack
 from jobs.exams.options import Price
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests, pre_generated_exams
 from tests.jobs.exams.claude import ClaudeServer, Fault
@@ -447,6 +447,30 @@ def test_the_panel_shows_alerts(fixture: ExamsFixture, key: None) -> None:
     assert "3 requests failed in the last hour" in message
     assert "the queue is growing: 3 requests added and 0 completed in the last hour" in message
     assert "1 exam should have been deleted by now" in message
+
+
+def test_the_panel_shows_what_the_checks_find_and_nothing_else(fixture: ExamsFixture, key: None) -> None:
+    fixture.users("asha")
+    fixture.request("asha", created_at=NOON - timedelta(hours=7))
+    fixture.set(daily_budget=Decimal(0))
+
+    found = {check.name: list(check.read(fixture.serving)) for check in pack.checks}
+
+    shown = fixture.panel("Exam requests").message
+    assert shown == "; ".join(condition.message for each in found.values() for condition in each)
+    assert {name for name, each in found.items() if each} == {"daily_budget", "queue"}
+    (waiting,) = found["queue"]
+    assert (waiting.message, waiting.since) == ("the oldest request has waited for 7 h", NOON - timedelta(hours=7))
+    fixture.set(mode="batch", daily_budget=Decimal(50))
+    assert fixture.panel("Exam requests").message == "", "a message batch may take a day"
+
+
+def test_missing_configuration_is_a_condition(fixture: ExamsFixture) -> None:
+    (check,) = [check for check in pack.checks if check.name == "configuration"]
+
+    (condition,) = check.read(fixture.serving)
+
+    assert "ANTHROPIC_API_KEY" in condition.message
 
 
 def test_exams_of_three_times_the_typical_size_alert(fixture: ExamsFixture, key: None) -> None:
