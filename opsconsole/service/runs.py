@@ -8,18 +8,20 @@ from statistics import median
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.run import Run, RunState
+from opsconsole.authoring.run import TERMINAL, Run, RunState
 from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
 from opsconsole.rules.admission import admissions
 from opsconsole.rules.schedule import next_run
 from opsconsole.service.snapshot import BatchCell, Cause, JobCard, JobHistory, Progress, RunPage
-from opsconsole.store import batches, occurrences, runs, statistics
+from opsconsole.store import batches, failing, occurrences, runs, statistics
 
 NEWEST_RUNS = 14
 MAX_BATCHES = 2000
 LOG_LINES = 200
 ITEMS_PER_CAUSE = 8
+LAST_RUNS = 5
+"""Runs in which the failures of an item are counted."""
 
 
 def cards(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobCard, ...]:
@@ -78,6 +80,10 @@ def page(db: Connection, catalog: Catalog, number: int, now: datetime) -> RunPag
         )
         for kind, count in sorted(run.kinds.items(), key=lambda each: -each[1])
     ]
+    last_runs, failed_in = 0, dict[str, int]()
+    if causes and run.state in TERMINAL:  # not again and again while it runs: it reads all keys that failed
+        items = [item for cause in causes for item in cause.items]
+        last_runs, failed_in = failing.failures_of_items(db, run.job, items, last=LAST_RUNS)
     return RunPage(
         at=now,
         progress=_progress(run, catalog, now),
@@ -85,6 +91,8 @@ def page(db: Connection, catalog: Catalog, number: int, now: datetime) -> RunPag
         causes=tuple(causes),
         log=tuple(runs.log_lines(db, number, limit=LOG_LINES)),
         retried_by=tuple(runs.children(db, number)),
+        last_runs=last_runs,
+        failed_in=failed_in,
     )
 
 

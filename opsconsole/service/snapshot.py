@@ -199,7 +199,9 @@ class BatchCell:
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """A run with its details. `retried_by` are the runs that retried it."""
+    """A run with its details. `retried_by` are the runs that retried it. Once the run has ended, `failed_in` has for each
+    item of `causes` in how many of the job's `last_runs` it failed.
+    """
 
     at: datetime
     progress: Progress
@@ -207,6 +209,8 @@ class RunPage:
     causes: tuple[Cause, ...]
     log: tuple[tuple[datetime, str], ...]
     retried_by: tuple[int, ...]
+    last_runs: int = 0
+    failed_in: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 
@@ -37,8 +37,7 @@ class FailingItems:
 
 def failing_items(db: Connection, job: str, *, last: int, least: int, limit: int) -> FailingItems:
     """The items that failed in `least` or more of the last `last` ended runs, without backfills."""
-    ended = select(runs.c.id).where(runs.c.job == job, runs.c.state.in_(TERMINAL), runs.c.trigger != Trigger.BACKFILL)
-    numbers = tuple(db.execute(ended.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(last)).scalars())
+    numbers = _last_runs(db, job, last)
     failed_in: dict[str, int] = {}  # a bit for each run, the lowest for the newest
     for bit, number in enumerate(numbers):
         _add_failed(db, number, failed_in, 1 << bit)
@@ -63,13 +62,33 @@ def repeated_items(db: Connection, numbers: Sequence[int], *, least: int, limit:
     return len(failing), tuple(nsmallest(limit, failing, key=lambda item: (-failing[item], item)))
 
 
+def failures_of_items(db: Connection, job: str, items: Collection[str], *, last: int) -> tuple[int, dict[str, int]]:
+    """The number of a job's last ended runs, at most `last` and without backfills, and in how many of them each of
+    these items failed.
+    """
+    numbers, wanted = _last_runs(db, job, last), set(items)
+    failed_in = [{key for key in _failed_keys(db, number) if key in wanted} for number in numbers]
+    return len(numbers), {item: sum(item in failed for failed in failed_in) for item in items}
+
+
+def _last_runs(db: Connection, job: str, last: int) -> tuple[int, ...]:
+    """The numbers of the last ended runs, newest first."""
+    ended = select(runs.c.id).where(runs.c.job == job, runs.c.state.in_(TERMINAL), runs.c.trigger != Trigger.BACKFILL)
+    return tuple(db.execute(ended.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(last)).scalars())
+
+
 def _add_failed(db: Connection, run: int, failed_in: dict[str, int], bit: int) -> None:
+    for key in _failed_keys(db, run):
+        failed_in[key] = failed_in.get(key, 0) | bit
+
+
+def _failed_keys(db: Connection, run: int) -> Iterator[str]:
     # Unpacked here and not by the database: one that is not in UTF-8 cannot unpack every key.
     query = select(func.coalesce(batches.c.failed_keys, batches.c["keys"], type_=batches.c["keys"].type))
-    rows = db.execution_options(yield_per=PAGE).execute(query.where(batches.c.run_id == run, batches.c.failed > 0))
+    failed = query.where(batches.c.run_id == run, batches.c.failed > 0)
+    rows = db.execute(failed, execution_options={"yield_per": PAGE})  # of this statement, not of the connection
     for (keys,) in rows:
-        for key in keys:
-            failed_in[key] = failed_in.get(key, 0) | bit
+        yield from keys
 
 
 def _messages(db: Connection, newest: dict[str, int]) -> dict[tuple[int, str], str]:

@@ -65,7 +65,7 @@ def page(
         half = (cells - 1) // 2
         columns = failures(data, half, room - 1), log(data, cells - 1 - half, room - 1, held_at)
         return [*lines, *side_by_side(columns[0], half, columns[1], cells - 1 - half)]
-    causes = failures(data, cells, max(1, min(len(data.causes), room // 3)))
+    causes = failures(data, cells, max(1, min(len(data.causes) + len(_recurring(data)), room // 3)))
     return [*lines, *causes, *log(data, cells, max(1, room - len(causes) - 1), held_at)]
 
 
@@ -102,11 +102,26 @@ def failures(page: RunPage, cells: int, rows: int) -> list[Line]:
     if not page.causes:
         return [rule(title, cells, note), line("   ", Piece("no item failed", "quiet"))]
     lines = []
+    recurring = _recurring(page) if len(page.causes) < rows else {}  # only where there is room for it
     for cause in page.causes[:rows]:
         items = text(" ".join(cause.items), "quiet")
         start = line(right(f"{cause.count:,}", 6, "bad"), "  ", text(cause.message, limit=300))
         lines.append(ends(start, crop(line("  ", items, " "), max(20, cells // 3)), cells))
-    return [rule(title, cells, note), *lines]
+        if cause.kind in recurring:
+            lines.append(crop(line("        ", text(recurring[cause.kind], "warn")), cells))
+    return [rule(title, cells, note), *lines[:rows]]
+
+
+def _recurring(page: RunPage) -> dict[str, str]:
+    """Which items of each cause failed in other runs, too."""
+    found = {}
+    for cause in page.causes:
+        counts = sorted(((page.failed_in.get(item, 0), item) for item in cause.items), key=lambda each: -each[0])
+        first, *others = [(count, item) for count, item in counts if count > 1] or [(0, "")]
+        if first[0]:
+            parts = [f"{first[1]} failed in {first[0]} of the last {page.last_runs} runs"]
+            found[cause.kind] = ", ".join([*parts, *(f"{item} in {count}" for count, item in others)])
+    return found
 
 
 def log(page: RunPage, cells: int, rows: int, held_at: int | None) -> list[Line]:

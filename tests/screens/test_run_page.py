@@ -53,6 +53,15 @@ def test_the_run_page_shows_state_counts_batches_causes_and_log() -> None:
         assert words in text
 
 
+def test_items_that_failed_in_other_runs_too_are_named() -> None:
+    page = replace(samples.PAGE, last_runs=5, failed_in={"u0417": 2, "u1290": 3, "u8833": 1})
+
+    assert "  u1290 failed in 3 of the last 5 runs, u0417 in 2" in text_of(page, height=24)
+    assert "  u1290 failed in 3 of the last 5 runs, u0417 in 2" in text_of(page, cells=200)
+    assert "u8833 failed" not in text_of(page, height=24)
+    assert "redis" in text_of(page, height=15).lower(), "where there is little room, causes come first"
+
+
 def test_a_waiting_run_shows_what_it_waits_for() -> None:
     text = text_of(replace(samples.PAGE, progress=samples.WAITING, grid=(), causes=()))
     assert "◷ QUEUED  waits for attempts.cache_day" in text

@@ -15,7 +15,7 @@ from opsconsole.authoring.run import RunState, Trigger
 from opsconsole.calendar.windows import Window
 from opsconsole.store import Store, batches, migrate, runs
 from opsconsole.store.batches import Row
-from opsconsole.store.failing import failing_items
+from opsconsole.store.failing import failing_items, failures_of_items
 from tests.rules.ended_runs import JOB
 
 START = datetime(2026, 1, 19, tzinfo=UTC)
@@ -131,3 +131,14 @@ def _plan(store: Store, statement: str, parameters: Any) -> str:
             return "\n".join(row.detail for row in rows)
         db.exec_driver_sql("SET enable_seqscan = off")
         return "\n".join(db.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars())
+
+
+def test_failures_of_some_items_are_counted_in_the_last_runs(store: Store) -> None:
+    for nth, outcome in enumerate([{"asha": False}, {"asha": False, "ben": True}, {"asha": True, "ben": False}]):
+        ran(store, nth, outcome)
+    ran(store, 3, {"asha": False}, trigger=Trigger.BACKFILL)
+
+    with store.reading() as db:
+        assert failures_of_items(db, JOB.name, ["asha", "ben", "chen"], last=5) == (3, {"asha": 2, "ben": 1, "chen": 0})
+        assert failures_of_items(db, JOB.name, ["asha"], last=2) == (2, {"asha": 1})
+        assert failures_of_items(db, "other.job", ["asha"], last=2) == (0, {"asha": 0})
