@@ -199,7 +199,7 @@ class BatchCell:
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """A run with its details. `retried_by` are the runs that retried it. Once the run has ended, `failed_in` has for each
+    """A run with its details. `retried_by` are the runs that retried it. Once it has ended, `failed_in` has for each
     item of `causes` in how many of the job's `last_runs` it failed.
     """
 
