@@ -11,6 +11,7 @@ from opsconsole.core.problems import Problem, Work
 from opsconsole.core.supervision import Repeated, Supervisor
 from opsconsole.leader.world_facts import WorldFacts
 from opsconsole.rules.alert_changes import Judgement
+from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import Finding, FindingKind
 from opsconsole.rules.health import degraded, jobs_findings
 from opsconsole.store import Store, job_facts, set_aside
@@ -61,7 +62,7 @@ class Judging:
         self._read(self._set_aside, set_aside.findings, {FindingKind.SET_ASIDE}, found, unknown)
         unreachable = [each.subject for each in found if each.kind is FindingKind.UNREACHABLE]
         found += degraded(self._problems(), unreachable)
-        return Judgement(tuple(found), {}, frozenset(unknown))
+        return Judgement(tuple(found), causes(found), frozenset(unknown))
 
     def _read(
         self,

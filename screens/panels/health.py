@@ -11,13 +11,12 @@ from screens.widgets import symbols
 from screens.widgets.lines import Line, Piece, ends, line, rule, text
 
 PANEL = "health"
-REMEDIES = {Remedy.TRIGGER: "t trigger", Remedy.RETRY: "r retry"}
+REMEDIES = {Remedy.TRIGGER: "t trigger", Remedy.RETRY: "r retry", Remedy.BACKFILL: "4 backfill"}
 
 
 def key(finding: Finding) -> Key:
-    """The key of a finding, the same for as long as it lasts."""
-    run = finding.run.id if finding.run is not None else None
-    return PANEL, f"{finding.subject}|{finding.kind}|{finding.since.isoformat()}|{run}"
+    """The key of a finding, the same for as long as it lasts, whatever is tried meanwhile."""
+    return PANEL, f"{finding.subject}|{finding.kind}"
 
 
 def keys(view: View) -> list[Key]:

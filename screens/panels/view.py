@@ -62,6 +62,7 @@ class View:
         yield from snapshot.recent
         yield from (run for history in snapshot.histories for run in history.newest)
         yield from (card.last for card in snapshot.jobs if card.last is not None)
+        yield from (finding.run for finding in snapshot.findings if finding.run is not None)
 
 
 @dataclass(frozen=True, slots=True)

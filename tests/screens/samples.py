@@ -243,6 +243,9 @@ FAILED = Finding(
     "attempts.cache_day",
     ago(hours=3),
     a_run(4811, state=RunState.PARTIAL, counts=Counts(10_000, 9_997, 3), kinds={"KeyError": 3}),
+    reason="KeyError",
+    count=3,
+    numbers={"planned": 10_000, "ok": 9_997, "failed": 3, "retries": 0, "same_cause": 1, "broken": 0},
 )
 
 

@@ -14,6 +14,7 @@ from opsconsole.service.snapshot import Outage, Snapshot
 from screens.app import ConsoleApp
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
+from screens.panels import health
 from screens.widgets.paint import Lines
 from tests.screens import fakes, samples
 from tests.screens.console import Console, run_console
@@ -200,6 +201,27 @@ def test_enter_opens_the_run_of_a_finding_and_not_of_a_job_that_never_ran() -> N
         assert "reporting.daily_report has not run yet" in console.notice
 
     run_console(scenario, samples.TROUBLE)
+
+
+def test_the_retry_of_a_finding_is_for_the_run_that_has_the_failed_items() -> None:
+    """Its parent is older than every run on the page; after a retry that failed again, the cursor stays."""
+    parent = samples.partial(4700)
+    finding = replace(samples.FAILED, run=parent)
+    before = replace(samples.BUSY, live=(), findings=(finding,))
+
+    async def scenario(console: Console) -> None:
+        page = console.app.screen
+        assert isinstance(page, Dashboard)
+        await console.press("down", "shift+tab", "r")
+        assert "Retry run 4700" in console.text
+        await console.press("escape")
+        numbers = {**finding.numbers, "retries": 1}
+        console.app.show(replace(before, findings=(replace(finding, run=samples.partial(4820), numbers=numbers),)))
+        await console.pilot.pause()
+        assert page.cursor == health.key(finding)
+        assert "9,997 of 10,000 ok (2026-01-19), retried once, same cause: KeyError" in console.text
+
+    run_console(scenario, before, size=(200, 50))
 
 
 def test_the_dashboard_can_be_shown_in_ascii() -> None:
