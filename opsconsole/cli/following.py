@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.output import echo
 from opsconsole.cli.progress import bar
 from opsconsole.cli.session import create_engine
-from opsconsole.core.errors import Exit, OpsconsoleError, Refused
+from opsconsole.core.errors import Exit, OpsconsoleError, Refused, Unavailable
 
 if TYPE_CHECKING:
     from opsconsole.leader.engine import Engine
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 2.0
 POLL_SECONDS = 0.1
 LONG_POLL_SECONDS = 60.0
+OUTAGE_POLL_SECONDS = 0.5
+OUTAGE_SECONDS = 300.0
+"""How long a command waits for a store that has become unreachable, before it ends without the result."""
 TRIES = 5
 """Checks in a row, a second apart, that may find the engine in trouble."""
 
@@ -72,24 +76,52 @@ def wait_for_outcome(service: Service, engine: Engine, command: int) -> Outcome:
     """Waits until a leader has carried the command out. Raises Refused, or CannotLead when this process has to lead and
     cannot.
     """
-    failures = 0
-    while (outcome := outcome_of(service, command, 1.0)) is None:
-        failures = failures + 1 if engine.problem else 0
-        if failures == TRIES:
-            raise CannotLead(f"{engine.problem}; command {command} is waiting for a leader")
-    return outcome
+    failures, outages = 0, Outages()
+    while True:
+        with outages:
+            if (outcome := outcome_of(service, command, 1.0)) is not None:
+                return outcome
+            failures = failures + 1 if engine.problem else 0
+            if failures == TRIES:
+                raise CannotLead(f"{engine.problem}; command {command} is waiting for a leader")
 
 
 def follow_run(service: Service, number: int) -> Run:
-    """Waits for a run's end, with a progress bar on a terminal."""
+    """Waits for a run's end, with a progress bar on a terminal. Raises Unavailable when the store stays unreachable."""
+    outages = Outages()
     with bar(f"run {number}", "items") as shown:
         while True:
-            if shown.is_shown:
-                counts = service.queries.run(number).counts
-                shown.update(counts.tried, counts.planned)
-            seconds = POLL_SECONDS if shown.is_shown else LONG_POLL_SECONDS
-            if (ended := service.commands.wait_for_run(number, seconds)) is not None:
-                return ended
+            with outages:
+                if shown.is_shown:
+                    counts = service.queries.run(number).counts
+                    shown.update(counts.tried, counts.planned)
+                seconds = POLL_SECONDS if shown.is_shown else LONG_POLL_SECONDS
+                if (ended := service.commands.wait_for_run(number, seconds)) is not None:
+                    return ended
+
+
+class Outages:
+    """As a context manager it suppresses Unavailable, waits for a moment, and prints it once for each outage. One that
+    lasts longer than OUTAGE_SECONDS, or that waiting does not help, is raised.
+    """
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if not isinstance(error, Unavailable):
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = time.monotonic()
+            echo(f"{error.sentence}; waiting until it is back", err=True)
+        if error.permanent or time.monotonic() - self._since > OUTAGE_SECONDS:
+            return False
+        time.sleep(OUTAGE_POLL_SECONDS)
+        return True
 
 
 def print_waiting(command: int) -> None:

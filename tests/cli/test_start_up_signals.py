@@ -147,6 +147,49 @@ def test_a_stopped_process_continues(starting: Starting, tmp_path: Path) -> None
     assert "Traceback" not in output(tmp_path)
 
 
+HOLDS = """
+import pathlib, sys, time
+sys.argv[0] = "opsconsole"
+from opsconsole.store import lease
+renew = lease.renew
+def slowly(*values):
+    result = renew(*values)
+    pathlib.Path("WRITES").touch()
+    time.sleep(1.0)
+    return result
+lease.renew = slowly
+from opsconsole.__main__ import main
+main()
+"""
+"""The command line, with a lease thread that holds the write lock of the store for a second with each renewal."""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_the_lease_is_being_written_releases_it(
+    place: Installation, tmp_path: Path, number: int, code: int
+) -> None:
+    writes = tmp_path / "writes"
+    environ = os.environ | place.environ | {"OPSCONSOLE_ENGINE__LEASE_SECONDS": "4"}
+    with (tmp_path / "output.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDS.replace("WRITES", str(writes)), "headless"],
+            env=environ,
+            stdout=log,
+            stderr=log,
+            cwd=Path(__file__).parents[2],
+        )
+    try:
+        eventually(writes.exists, "the lease thread holds the lock")
+        process.send_signal(number)
+        assert process.wait(PATIENCE_SECONDS) == code
+    finally:
+        process.kill()
+        process.wait()
+
+    assert place.service.queries.leader() is None
+    assert "Traceback" not in output(tmp_path)
+
+
 def stat_of(pid: int) -> str:
     """The state of a process, as one letter."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from sqlalchemy import event, select, text, update
+from sqlalchemy import event, inspect, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
@@ -29,6 +29,7 @@ from opsconsole.store import Store, lease, migrate
 from opsconsole.store.tables import lease as lease_table
 from tests.conftest import Installing
 from tests.faults import contention_pack
+from tests.faults.conftest import Start
 from tests.faults.fork_server import ForkServer
 from tests.faults.servers import FAST, IMMEDIATE, NoPostgres, Restartable
 from tests.installation import Installation
@@ -167,6 +168,28 @@ def test_row_31_a_restart_of_the_store_hands_the_run_on(
     assert (found.state, found.counts.ok, found.counts.planned) == (RunState.SUCCEEDED, 40, 40)
     assert min(found.attempt, token) >= 2  # a busy machine may lose so short a lease once more
     assert set(counting.marks(place.data)) == expected
+
+
+def test_row_31_a_command_that_waits_for_its_run_survives_a_restart_of_the_store(
+    own_postgres: Restartable, installing: Installing, start: Start, tmp_path: Path
+) -> None:
+    place = make(installing, own_postgres.new_database(), f"sqlite:///{tmp_path / 'data.db'}", lease_seconds=2.0)
+    put_slow(place, fast=10, slow=30)
+    counting.put(place.data, {"broken": "fails"})
+
+    waiting = start(place, "run", "counting.count", "--date", DAY, "--wait", lease=2.0)
+    eventually(lambda: len(counting.tried(place.data)) >= 2, "the second batch is under way")
+    own_postgres.halt(FAST)
+    eventually(lambda: "waiting until it is back" in start.log.read_text(), "it has noticed")
+    own_postgres.resume()
+    code = waiting.wait(PATIENCE_SECONDS)
+
+    (run,) = place.service.queries.runs(limit=5)
+    assert (run.state, run.counts.ok, run.counts.failed) == (RunState.PARTIAL, 40, 1)
+    assert code == Exit.ITEMS_FAILED
+    log = start.log.read_text()
+    assert log.count("the store is unreachable") == 1
+    assert "40 ok, 1 failed" in log
 
 
 def test_row_32_idle_connections_that_are_cut_fail_no_run(own_postgres: Restartable, installing: Installing) -> None:
@@ -521,6 +544,61 @@ def test_row_38_a_store_that_cannot_be_written_is_named_and_left_as_it_is(
     assert problem == "the store is unreachable: attempt to write a readonly database"
     assert not leads
     assert digest(file) == before
+
+
+SIGNALLED = """
+import os, sys
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+number, left = int(sys.argv[1]), [int(sys.argv[2])]
+sys.argv[:] = ["opsconsole", *sys.argv[3:]]
+
+@event.listens_for(Engine, "before_cursor_execute")
+def count(connection, cursor, statement, *rest):
+    if statement.lstrip().startswith(("CREATE", "ALTER", "INSERT", "UPDATE", "DROP")):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), number)
+
+from opsconsole.__main__ import main
+main()
+"""
+"""Runs `opsconsole argv[3:]`, which gets the signal argv[1] before the argv[2]-th statement that changes something."""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_row_39_a_signal_during_a_migration_leaves_nothing_half_done(
+    number: signal.Signals, code: int, empty_database_url: str, typed: Typed
+) -> None:
+    environ = {"DATABASE_URL": empty_database_url, "REDIS_URL": NO_REDIS, "OPSCONSOLE_JOBS__PACKS": "jobs.game"}
+
+    def migrated(before: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", SIGNALLED, str(number.value), str(before), "migrate", "--data"]
+        return subprocess.run(
+            command, env=os.environ | environ, check=False, timeout=PATIENCE_SECONDS, capture_output=True, text=True
+        )
+
+    def tables() -> set[str]:
+        database = Database(empty_database_url)
+        with database.reading() as db:
+            found = set(inspect(db).get_table_names())
+        database.close()
+        return found
+
+    of_store = migrated(15)
+    after_store = tables()
+    assert typed(environ, "migrate").returncode == Exit.DONE
+    complete = tables()
+    of_data = migrated(3)
+    after_data = tables()
+    again = typed(environ, "migrate", "--data")
+
+    assert (of_store.returncode, after_store) == (code, set()), of_store.stderr
+    assert (of_data.returncode, after_data) == (code, complete), of_data.stderr
+    assert "Traceback" not in of_store.stderr + of_data.stderr
+    assert again.returncode == Exit.DONE
+    assert {"lives", "events"} <= tables()
 
 
 KILLED = """
