@@ -10,12 +10,14 @@ from typing import Any
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.core.database import Connection
 from opsconsole.core.settings import Actor, Settings
-from opsconsole.rules.alert_changes import Changes, Judgement, concerned, content, root_cause
+from opsconsole.rules.actions import Verb
+from opsconsole.rules.alert_changes import Changes, Judgement, concerned, content
 from opsconsole.rules.alerts import Alert, AlertEvent, target_of
 from opsconsole.rules.findings import Finding
 from opsconsole.rules.notification_text import message
 from opsconsole.rules.notifications import due_events, is_quiet
 from opsconsole.store import alerts, audit, notifications, pauses, silences
+from opsconsole.store.commands import CommandState
 
 NAME = "opsconsole"
 """Who is recorded for what the rules do."""
@@ -55,6 +57,8 @@ class AlertRecords:
 
     def write(self, db: Connection, changes: Changes, judgement: Judgement, now: datetime) -> list[Happened]:
         """Writes what a look has changed, and returns what that means for the alerts."""
+        for job, failed in judgement.to_pause.items():
+            self._pause(db, job, failed, now)
         fired = [self._fire(db, finding, now) for finding in changes.fired]
         for alert, finding in changes.worse:
             values = {"worse_at": now, "baseline": max(finding.count, alert.baseline)}
@@ -87,7 +91,7 @@ class AlertRecords:
         for alert in open_alerts:
             cause = alert.cause if alert.cause in numbers.values() else None
             if alert.key in found:
-                root = root_cause(alert.key, judgement.causes)
+                root = judgement.causes.get(alert.key)
                 cause = None if root is None else numbers.get(root)
             if cause != alert.cause:
                 changed[alert.id] = cause
@@ -143,6 +147,14 @@ class AlertRecords:
             body=text.body,
             at=now,
         )
+
+    def _pause(self, db: Connection, job: str, failed: int, now: datetime) -> None:
+        """Pauses a job until somebody resumes it, unless it has been paused meanwhile."""
+        if any(pause.skips(job, now) for pause in pauses.in_force(db, now)):
+            return
+        note = f"failed {failed} times in a row"
+        number = pauses.add(db, job, since=now, until=None, who=NAME, note=note)
+        self._append(db, Verb.PAUSE, job, CommandState.DONE, {"pause": number, "note": note}, now)
 
     def _audit(self, db: Connection, happened: Happened, now: datetime) -> None:
         alert = happened.alert

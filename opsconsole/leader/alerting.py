@@ -76,6 +76,7 @@ class Alerting:
             changes = reconcile(listed, judgement, self._absent, now, refresh=is_refresh)
             has_news = bool(
                 changes
+                or judgement.to_pause
                 or self._records.changed_causes(listed, judgement)
                 or next(self._records.due(db, listed, now), None)
             )

@@ -13,7 +13,7 @@ from opsconsole.leader.world_facts import WorldFacts
 from opsconsole.rules.alert_changes import Judgement
 from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import Finding, FindingKind
-from opsconsole.rules.health import degraded, jobs_findings
+from opsconsole.rules.health import degraded, failed_windows, jobs_findings
 from opsconsole.store import Store, job_facts, set_aside
 
 JOB_KINDS = frozenset(
@@ -58,11 +58,12 @@ class Judging:
         """What is wrong at `now`."""
         found = list(self._world.findings(now))
         unknown = set(self._world.unknown_kinds)
-        self._read(self._jobs, lambda db: self._of_jobs(db, now), JOB_KINDS, found, unknown)
+        to_pause: dict[str, int] = {}
+        self._read(self._jobs, lambda db: self._of_jobs(db, now, to_pause), JOB_KINDS, found, unknown)
         self._read(self._set_aside, set_aside.findings, {FindingKind.SET_ASIDE}, found, unknown)
         unreachable = [each.subject for each in found if each.kind is FindingKind.UNREACHABLE]
         found += degraded(self._problems(), unreachable)
-        return Judgement(tuple(found), causes(found), frozenset(unknown))
+        return Judgement(tuple(found), causes(found), frozenset(unknown), to_pause)
 
     def _read(
         self,
@@ -79,6 +80,8 @@ class Judging:
         if not part.attempt(step):
             unknown.update(kinds)
 
-    def _of_jobs(self, db: Connection, now: datetime) -> Iterable[Finding]:
+    def _of_jobs(self, db: Connection, now: datetime, to_pause: dict[str, int]) -> Iterable[Finding]:
         facts, self._kept = job_facts.read(db, self._catalog, now, self._kept)
-        return jobs_findings(facts, now)
+        found = jobs_findings(facts, now)
+        to_pause |= {each.job.name: failed for each in facts if (failed := failed_windows(each, now))}
+        return found

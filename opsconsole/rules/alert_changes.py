@@ -28,13 +28,15 @@ COUNTED = (
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one look at the facts has found. `causes` maps a finding to the one that likely explains it; nothing is
-    known about the kinds in `unknown`, because their facts could not be read.
+    """What one look at the facts has found. `causes` maps a finding to the one that likely explains it, which nothing
+    explains. Nothing is known about the kinds in `unknown`, because their facts could not be read. `to_pause` are the
+    jobs that are to be paused, with how many of their windows in a row have failed.
     """
 
     found: tuple[Finding, ...] = ()
     causes: Mapping[FindingKey, FindingKey] = field(default_factory=dict)
     unknown: frozenset[FindingKind] = frozenset()
+    to_pause: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +126,6 @@ def concerned(finding: Finding, jobs: Collection[str], packs: Collection[str]) -
     job = next((name for name in (finding.subject, finding.run.job if finding.run else "") if name in jobs), None)
     pack = (job or finding.subject).partition(".")[0]
     return job, pack if pack in packs else None
-
-
-def root_cause(key: FindingKey, causes: Mapping[FindingKey, FindingKey]) -> FindingKey | None:
-    """The finding at the start of the chain that explains this one; None if nothing explains it."""
-    passed = {key}
-    current = key
-    while (cause := causes.get(current)) is not None and cause not in passed:
-        passed.add(cause)
-        current = cause
-    return None if current == key else current
 
 
 def _differs(alert: Alert, finding: Finding, now: datetime, *, refresh: bool) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from opsconsole.rules.alert_changes import Judgement, concerned, evidence, reconcile, root_cause
+from opsconsole.rules.alert_changes import Judgement, concerned, evidence, reconcile
 from opsconsole.rules.alerts import (
     Acknowledgement,
     Alert,
@@ -17,7 +16,7 @@ from opsconsole.rules.alerts import (
     state_of,
     target_of,
 )
-from opsconsole.rules.findings import Finding, FindingKey, FindingKind, Severity
+from opsconsole.rules.findings import Finding, FindingKind, Severity
 
 NOON = datetime(2026, 1, 19, 12, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -174,19 +173,6 @@ def test_a_resolved_alert_is_resolved_whatever_else_it_was() -> None:
 
 
 # --- causes -------------------------------------------------------------------------------------------------------
-
-DATA: FindingKey = (FindingKind.UNREACHABLE, "the data database")
-FAILED: FindingKey = (FindingKind.FAILED_RUN, JOB)
-ITEMS: FindingKey = (FindingKind.FAILING_ITEMS, JOB)
-
-
-def test_the_root_of_a_chain_of_causes_explains_everything_in_it() -> None:
-    causes: Mapping[FindingKey, FindingKey] = {FAILED: DATA, ITEMS: FAILED}
-
-    assert root_cause(ITEMS, causes) == root_cause(FAILED, causes) == DATA
-    assert root_cause(DATA, causes) is None
-    assert root_cause(ITEMS, {ITEMS: FAILED, FAILED: ITEMS}) == FAILED, "a circle ends"
-
 
 def test_alerts_are_listed_worst_first_each_followed_by_what_it_explains() -> None:
     listed = [
