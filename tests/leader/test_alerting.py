@@ -43,6 +43,7 @@ class Leader:
     judgement: Judgement = field(default_factory=Judgement)
     causes: dict[FindingKey, FindingKey] = field(default_factory=dict)
     unknown: frozenset[FindingKind] = frozenset()
+    to_pause: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._alerting = Alerting(
@@ -58,7 +59,7 @@ class Leader:
     def look(self, *found: Finding, after: timedelta = SECOND) -> None:
         """Looks when these are the findings."""
         self.at += after
-        self.judgement = Judgement(found, self.causes, self.unknown)
+        self.judgement = Judgement(found, self.causes, self.unknown, self.to_pause)
         self._alerting.look()
 
     def resolve(self) -> None:
@@ -315,3 +316,18 @@ def test_each_change_is_one_line_of_the_log(
     }
     assert [line["severity"] for line in lines] == ["warning", *["critical"] * 4]
     assert lines[0]["event"] is AlertEvent.FIRED
+
+
+# --- pausing ------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_fails_too_often_is_paused_once(place: Installation, leader: Leader) -> None:
+    leader.to_pause = {JOB: 4}
+    leader.look(failed())
+    leader.look(failed())
+
+    with place.store.reading() as db:
+        (pause,) = pauses.in_force(db, leader.at)
+    assert (pause.target, pause.until, pause.who, pause.note) == (JOB, None, NAME, "failed 4 times in a row")
+    assert [row for row in audited(place) if row[1] == "pause"] == [(NAME, "pause", JOB, "done")]
+    assert sent(place) == [("fired", "team")]

@@ -174,6 +174,7 @@ def test_a_resolved_alert_is_resolved_whatever_else_it_was() -> None:
 
 # --- causes -------------------------------------------------------------------------------------------------------
 
+
 def test_alerts_are_listed_worst_first_each_followed_by_what_it_explains() -> None:
     listed = [
         alert(1, finding(FindingKind.SLOW_RUN)),
