@@ -58,7 +58,8 @@ def _private_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """Hides the configuration of the user who runs the tests, and protects it."""
     for name in [name for name in os.environ if name.startswith(("OPSCONSOLE_", "XDG_")) or name.endswith("_URL")]:
         monkeypatch.delenv(name)
-    monkeypatch.delenv("CRON_SECRET", raising=False)
+    for name in ("CRON_SECRET", "SENTRY_DSN"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 

@@ -15,6 +15,7 @@ from opsconsole.cli.commands import LazyGroup
 from opsconsole.cli.options import Options
 from opsconsole.cli.output import echo
 from opsconsole.core import bundle
+from opsconsole.core.error_reports import report_error
 from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
 from opsconsole.core.signals import end_on_hangup, install_handlers
 
@@ -35,6 +36,7 @@ SUMMARIES = {
     "logs": "Show the log of a run.",
     "migrate": "Upgrade the tables of the store to this version.",
     "next": "List the next scheduled times of a job or a cron expression.",
+    "notify-test": "Send a test message to the notification channels.",
     "occurrences": "List scheduled times and their outcomes.",
     "panels": "Show the panels of packs.",
     "pause": "Pause a job, a pack, or all jobs.",
@@ -135,6 +137,7 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
+        report_error("the command line", error)
         message = f"{type(error).__name__}: {error}; add --debug before the command for the traceback"
         echo(f"opsconsole: {message}", err=True)
         sys.exit(1)

@@ -24,6 +24,7 @@ from opsconsole.http.listener import read_address
 from opsconsole.rules import finding_text
 from opsconsole.rules.actions import check_actor
 from opsconsole.rules.health import degraded
+from opsconsole.rules.notifications import filter_problems
 from opsconsole.service.leader import LeaseWatch
 from opsconsole.service.snapshot import Leader
 from opsconsole.store import Store, data_tables, migrate, rights, tables as schema
@@ -34,11 +35,14 @@ def find_problems(settings: Settings) -> list[str]:
     packs: tuple[Pack, ...] = ()
     problems: list[str] = []
     try:
-        packs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over).packs
+        jobs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over)
+        packs = jobs.packs
+        problems += filter_problems(settings.channels, [job.name for job in jobs], [pack.name for pack in packs])
     except BadSettings as error:
         problems += error.problems
     problems += _folder(settings)
     problems += _address(settings)
+    problems += _channels(settings)
     problems += _store(settings)
     problems += _data(settings, packs)
     problems += _redis_problems(settings)
@@ -104,6 +108,13 @@ def _address(settings: Settings) -> Iterator[str]:
             read_address(settings.http.bind)
         except OpsconsoleError as error:
             yield f"http.bind: {error.sentence}"
+
+
+def _channels(settings: Settings) -> Iterator[str]:
+    if settings.channels:
+        from opsconsole.leader.channels import url_problem
+
+        yield from filter(None, map(url_problem, settings.channels))
 
 
 def _unchanging(url: Secret) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from opsconsole.core.error_reports import ErrorHandler
 from opsconsole.core.text import printable, printable_json, safe
 
 MAX_MESSAGE = 4000
@@ -56,7 +57,7 @@ def log_to(handler: logging.Handler) -> None:
 
     log_unexpected_ends()
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler, ErrorHandler()]
     root.setLevel(logging.WARNING)
     logging.getLogger("opsconsole").setLevel(logging.INFO)
     # A log that cannot be written must not stop a run.

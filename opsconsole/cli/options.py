@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from opsconsole.core import error_reports
 from opsconsole.core.configuration import load
 from opsconsole.core.errors import BadConfiguration, BadSettings
 from opsconsole.core.settings import Role, Settings
@@ -33,6 +34,7 @@ def load_settings(options: Options) -> Settings:
         settings = load(options.config)
     except BadConfiguration as error:
         raise BadSettings([*error.problems, *_problems_of_packs(error, options)]) from error
+    error_reports.configure(settings.sentry_dsn, settings.console.environment, settings.host)
     if options.read_only:
         settings = replace(settings, actor=replace(settings.actor, role=Role.VIEWER))
     if settings.source is not None:

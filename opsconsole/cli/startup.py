@@ -21,6 +21,7 @@ from opsconsole.core.settings import Role, Secret, Settings, masked
 from opsconsole.core.supervision import Loop, Supervisor
 from opsconsole.core.trust import make_private
 from opsconsole.embedded.redis import EmbeddedRedis
+from opsconsole.rules.notifications import filter_problems
 from opsconsole.service.service import Service
 from opsconsole.store import Store, data_tables, migrate, rights, tables as schema
 
@@ -37,6 +38,7 @@ def open_service(settings: Settings, *, patient: bool, note: bool) -> Iterator[S
     supervisor = Supervisor(now)
     with _redis(settings, supervisor, patient=patient, note=note) as complete:
         jobs = catalog.load(complete.packs, complete.overrides, complete.options, complete.compress_over)
+        require_filters(complete, jobs)
         store = Store(complete.store_url.reveal())
         try:
             changes = patient and settings.actor.role is Role.OPERATOR
@@ -53,6 +55,13 @@ def open_service(settings: Settings, *, patient: bool, note: bool) -> Iterator[S
         finally:
             service.close()
             store.close()
+
+
+def require_filters(settings: Settings, jobs: catalog.Catalog) -> None:
+    """Raises BadSettings for a notification channel whose filter names a job or a pack that does not exist."""
+    names = [job.name for job in jobs], [pack.name for pack in jobs.packs]
+    if problems := list(filter_problems(settings.channels, *names)):
+        raise BadSettings(problems)
 
 
 def store_trouble(settings: Settings, error: SQLAlchemyError) -> OpsconsoleError:

@@ -6,6 +6,7 @@ No message repeats a part of a URL.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,6 +62,16 @@ def sentry_dsn(text: str, problems: list[str]) -> Secret | None:
     if dsn is not None and not re.fullmatch(r"https?://[^/@]+@[^/@]+/(.+/)?\d+/?", text):
         problems.append("SENTRY_DSN must have a key, a host and the number of a project: https://KEY@HOST/NUMBER")
     return dsn
+
+
+def sentry_warnings(dsn: Secret | None) -> Iterator[str]:
+    """A sentence if there is a DSN and nothing to use it with."""
+    if dsn is None:
+        return
+    from importlib.util import find_spec  # which only a process with a DSN pays for
+
+    if find_spec("sentry_sdk") is None:
+        yield "SENTRY_DSN is set, but errors are not reported: run pip install 'opsconsole[sentry]', or unset it"
 
 
 def _http_url(name: str, text: str, problems: list[str]) -> Secret | None:

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import msgspec
 
 from opsconsole.core.bounds import MAX_INTEGER, MAX_NAME, shown
-from opsconsole.core.channels import alert_settings, read_channels, sentry_dsn
+from opsconsole.core.channels import alert_settings, read_channels, sentry_dsn, sentry_warnings
 from opsconsole.core.errors import BadConfiguration, BadSettings
 from opsconsole.core.redaction import remember, secrets_in
 from opsconsole.core.retention import RetentionSection
@@ -173,15 +173,19 @@ def load(
         alerts=alerts,
         channels=channels,
         sentry_dsn=dsn,
-        warnings=tuple(_warnings(source, secret, (store, data, cache))),
+        warnings=(*_warnings(source, secret, (store, data, cache), addresses), *sentry_warnings(dsn)),
     )
 
 
-def _warnings(source: Path | None, secret: Secret | None, urls: Iterable[Secret | None]) -> Iterator[str]:
+def _warnings(
+    source: Path | None, secret: Secret | None, urls: Iterable[Secret | None], addresses: Iterable[Secret | None]
+) -> Iterator[str]:
     if source is not None and is_readable_by_others(source):
-        written = source.read_text(encoding="utf-8")
+        text = source.read_text(encoding="utf-8")
         passwords = [url.reveal() for url in urls if url is not None and masked(url) != url.reveal()]
-        if any(password_of(url) in written or unquote(password_of(url)) in written for url in passwords):
+        written = [form(password_of(url)) for url in passwords for form in (str, unquote)]
+        written += [url.reveal() for url in addresses if url is not None]
+        if any(each in text for each in written):
             yield f"{source} has a password and other users may read it; run chmod 600 {source}"
     if secret is not None and len(secret.reveal()) < SHORTEST_SECRET:
         yield f"CRON_SECRET has fewer than {SHORTEST_SECRET} characters and can be guessed; make a longer one"

@@ -41,6 +41,8 @@ class Point(StrEnum):
     EVENTS_PUBLISHED = "events_published"  # in the stream, not marked yet
     ALERTS_WRITTEN = "alerts_written"  # with their notifications, inside the transaction
     ALERTS_COMMITTED = "alerts_committed"
+    NOTIFICATION_CLAIMED = "notification_claimed"  # not sent yet
+    NOTIFICATION_SENT = "notification_sent"  # not marked yet
 
 
 _SETTING = failpoint()

@@ -48,6 +48,8 @@ class Work(StrEnum):
     STALENESS_CHECKS = "staleness_checks"
     CACHE_SIZES = "cache_sizes"
     EVENT_RELAY = "event_relay"
+    NOTIFICATIONS = "notifications"  # its loops have the names of their channels, too
+    DEAD_MAN = "dead_man_switch"
     ALERTS = "alerts"
     JOB_FACTS = "job_facts"
     SET_ASIDE_FACTS = "set_aside_facts"

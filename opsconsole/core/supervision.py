@@ -13,10 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import ErrorKind, error_kind, reason
+from opsconsole.core.error_reports import report_error
 from opsconsole.core.errors import OpsconsoleError, Unavailable
 from opsconsole.core.failpoints import reach
 from opsconsole.core.humanize import count
-from opsconsole.core.problems import Fault, Problem, Status, Work
+from opsconsole.core.problems import Fault, Problem, Status
 from opsconsole.core.text import safe
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ MAX_LOGGED = 20
 
 
 class Repeated:
-    """Work that one thread repeats with `attempt`. Other threads may read its status.
+    """Work that one thread repeats with `attempt`: a Work, or one of several of its kind by name. Other threads may
+    read its status.
 
     `outage_seconds` is the wait while something is unreachable, instead of one that grows. A step without progress for
     `stalled_seconds` is stalled; None for a step that may take any time.
@@ -42,7 +44,7 @@ class Repeated:
 
     def __init__(
         self,
-        work: Work,
+        work: str,
         *,
         now: Clock,
         outage_seconds: float | None = None,
@@ -138,7 +140,7 @@ class Loop:
 
     def __init__(
         self,
-        work: Work,
+        work: str,
         step: Callable[[], float | None],
         *,
         seconds: float,
@@ -205,7 +207,7 @@ class Supervisor:
         self._now = now
         self._watched: list[Repeated | Loop] = []
 
-    def repeated(self, work: Work) -> Repeated:
+    def repeated(self, work: str) -> Repeated:
         """Work that the caller's own loop attempts."""
         made = Repeated(work, now=self._now, outage_seconds=OUTAGE_SECONDS)
         self._watched.append(made)
@@ -258,6 +260,7 @@ def log_failure(what: str, error: BaseException) -> None:
         log.warning("%s fails: %s", what, text)
     else:
         log.error("%s fails: %s\n%s", what, text, "".join(traceback.format_tb(error.__traceback__)).rstrip())
+        report_error(what, error)
 
 
 def log_unexpected_ends() -> None:

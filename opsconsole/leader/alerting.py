@@ -32,7 +32,9 @@ Judge = Callable[[datetime], Judgement]
 
 
 class Alerting:
-    """The life of the alerts during one leadership. `may_start_work` returns whether its lease allows work."""
+    """The life of the alerts during one leadership. `may_start_work` returns whether its lease allows work; `notified`
+    is called when there may be new notifications.
+    """
 
     def __init__(
         self,
@@ -42,11 +44,13 @@ class Alerting:
         token: int,
         judge: Judge,
         *,
+        notified: Callable[[], object] = lambda: None,
         may_start_work: Callable[[], bool],
         now: Clock,
     ) -> None:
         self._store, self._token = store, token
         self._judge, self._may_start_work, self._now = judge, may_start_work, now
+        self._notified = notified
         self._records = AlertRecords(catalog, settings)
         self._looked = self._refreshed = float("-inf")
         self._absent: frozenset[int] = frozenset()
@@ -103,6 +107,7 @@ class Alerting:
             happened = self._records.write(db, changes, judgement, now)
             reach(Point.ALERTS_WRITTEN)
         reach(Point.ALERTS_COMMITTED)
+        self._notified()
         return happened
 
     def _transitions(

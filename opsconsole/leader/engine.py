@@ -22,13 +22,13 @@ from opsconsole.core.problems import Fault, Problem, Status, Work
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import STALLED_SECONDS, Loop, Supervisor, is_outage
 from opsconsole.leader import backfills
-from opsconsole.leader.alerting import Alerting
 from opsconsole.leader.background_tasks import BackgroundTasks
 from opsconsole.leader.command_handlers import execute_commands
 from opsconsole.leader.containment import Containment, ends_leadership
 from opsconsole.leader.event_relay import EventRelay
 from opsconsole.leader.judging import Judging
 from opsconsole.leader.lease import Leadership, identity
+from opsconsole.leader.reporting import Reporting
 from opsconsole.leader.retention import Pruning
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
@@ -252,8 +252,8 @@ class Engine:
             check_lease=self._leadership.check,
         )
         closing.callback(runner.close)
-        alerting = self._alerting(token, world)
-        closing.callback(alerting.stop)
+        reporting = self._reporting(token, world)
+        closing.callback(reporting.stop)
         relay.start()
         background_tasks.start()
         if self._only_command is None:
@@ -262,29 +262,28 @@ class Engine:
         if self._only_command is None:
             scheduler.start()
             world.start()
-            alerting.start()
+            reporting.start()
         runner.open(leader_died=self._leadership.dead_predecessor is not None)
-        self._work(runner, scheduler, alerting, token)
+        self._work(runner, scheduler, reporting, token)
         self._leadership.check()
         self._beat = time.monotonic() + self._grace
         runner.drain(self._grace)
         runner.interrupt()
 
-    def _alerting(self, token: int, world: WorldFacts) -> Alerting:
-        judging = Judging(self._store, self._catalog, world, self.problems, supervisor=self._supervisor)
-        alerting = Alerting(
+    def _reporting(self, token: int, world: WorldFacts) -> Reporting:
+        judge = Judging(self._store, self._catalog, world, self.problems, supervisor=self._supervisor)
+        return Reporting(
             self._store,
             self._catalog,
             self._settings,
             token,
-            judging,
+            judge,
+            supervisor=self._supervisor,
             may_start_work=self._may_start_work,
             now=self._now,
         )
-        self._supervisor.watch(alerting.loop)
-        return alerting
 
-    def _work(self, runner: Runner, scheduler: Scheduler, alerting: Alerting, token: int) -> None:
+    def _work(self, runner: Runner, scheduler: Scheduler, reporting: Reporting, token: int) -> None:
         leading, only = (self._store, self._catalog, token, self._now), self._only_command
         steps: dict[Work, Callable[[], object]] = {
             Work.COMMANDS: lambda: execute_commands(*leading, only_command=only),
@@ -293,7 +292,11 @@ class Engine:
         }
         every_second: dict[Work, Callable[[], object]] = {Work.WORKERS: runner.check_workers}
         if only is None:
-            every_second |= {Work.SCHEDULE: scheduler.heartbeat, Work.AUDIT_SEAL: self._log_daily_seal}
+            every_second |= {
+                Work.SCHEDULE: scheduler.heartbeat,
+                Work.AUDIT_SEAL: self._log_daily_seal,
+                Work.NOTIFICATIONS: reporting.notifier.drop_others,
+            }
         watched = {work: self._supervisor.repeated(work) for work in (*steps, *every_second)}
         started = polled = heartbeat = time.monotonic() - 1.0
         while self._leadership.is_held and not self._loop.is_stopping and self._reloaded is None:
@@ -314,7 +317,7 @@ class Engine:
             if not runner.step():
                 self._wake.wait(IDLE_SECONDS)
             if runner.has_freed_slot:
-                alerting.wake()
+                reporting.alerting.wake()
 
     def _may_start_work(self) -> bool:
         return self._leadership.may_start_work

@@ -18,7 +18,7 @@ from opsconsole.core.errors import OpsconsoleError, UnknownRun
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import duration
 from opsconsole.core.text import safe
-from opsconsole.leader import backfills as backfilling
+from opsconsole.leader import backfills as backfilling, run_reports
 from opsconsole.leader.containment import Containment
 from opsconsole.leader.live_run import LiveRun
 from opsconsole.rules.admission import admissions, predecessors
@@ -234,9 +234,11 @@ class Runner:
             at = self._now()
             not_reached = batches.close_waiting(db, run.id, BatchState.NOT_REACHED, error)
             runs.end_now(db, run, token=self._token, state=state, at=at, error=error, not_reached=not_reached)
+            ended = runs.get(db, run.id)
             with self._containment.around(f"the window of {_name(run)}", lambda _: None), db.begin_nested():
-                backfilling.record_window(db, self._catalog, runs.get(db, run.id), at)
+                backfilling.record_window(db, self._catalog, ended, at)
         _log_end(run, self._job(run.job), state)
+        run_reports.report(ended)
 
     def _advance(self, live: LiveRun, now: datetime, *, flush: bool) -> None:
         live.check_limits(time.monotonic())
@@ -249,10 +251,12 @@ class Runner:
             with self._store.fenced(self._token) as db:
                 at = self._now()
                 state = live.end(db, self._token, at)
-                backfilling.record_window(db, self._catalog, runs.get(db, live.run.id), at)
+                ended = runs.get(db, live.run.id)
+                backfilling.record_window(db, self._catalog, ended, at)
                 reach(Point.END_WRITTEN)
             reach(Point.RUN_ENDED)
             _log_end(live.run, live.job, state)
+            run_reports.report(ended)
             self._freed_slot = True
             del self._live[live.run.id]
             self._turns.remove(live.run.id)

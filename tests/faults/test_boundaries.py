@@ -19,6 +19,7 @@ from opsconsole.rules.alerts import Alert, AlertEvent, target_of
 from opsconsole.rules.backfill import StepState
 from opsconsole.rules.backfill_status import BackfillState
 from opsconsole.rules.findings import FindingKind
+from opsconsole.rules.notifications import DeliveryState
 from opsconsole.store import alerts, audit, events, notifications, runs
 from opsconsole.store.tables import commands, occurrences
 from tests.conftest import Installing
@@ -27,6 +28,7 @@ from tests.faults.test_signals import NOTICES_SECONDS
 from tests.installation import Installation
 from tests.packs import counting
 from tests.packs.notes import notes
+from tests.receivers import http_receiver, mail_receiver
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2025-01-19"
@@ -54,6 +56,7 @@ BY_REQUESTING = (Point.COMMAND_REQUESTED,)
 BY_EMITTING = (Point.EVENTS_PUBLISHED,)
 BY_BACKFILLING = (Point.BACKFILL_WRITTEN, Point.BACKFILL_ADVANCED)
 BY_FAILING = (Point.ALERTS_WRITTEN, Point.ALERTS_COMMITTED)
+BY_NOTIFYING = (Point.NOTIFICATION_CLAIMED, Point.NOTIFICATION_SENT)
 IN_A_WORKER = (Point.RESULT_READY,)
 """At these points the worker dies, and its leader continues."""
 
@@ -94,7 +97,7 @@ def as_if_nothing_had_happened(place: Installation, ended: Run, job: str = "coun
 
 def test_every_boundary_has_a_test() -> None:
     by_other_means = (*BY_AN_INSTANT, *BY_ENDING, *BY_REQUESTING, *BY_EMITTING, *BY_BACKFILLING, *BY_FAILING)
-    assert {*BY_A_RUN, *by_other_means} == set(Point)
+    assert {*BY_A_RUN, *by_other_means, *BY_NOTIFYING} == set(Point)
 
 
 @pytest.mark.parametrize("point", BY_A_RUN)
@@ -270,6 +273,42 @@ def test_row_54_killed_between_a_failure_its_alert_and_its_notification(
 def failed_runs(place: Installation) -> list[Alert]:
     with place.store.reading() as db:
         return [alert for alert in alerts.newest(db, limit=50) if alert.rule is FindingKind.FAILED_RUN]
+
+
+@pytest.mark.parametrize("point", BY_NOTIFYING)
+def test_row_54_killed_while_notifications_are_sent(
+    point: Point, tmp_path: Path, installing: Installing, redis_url: str, start: Start
+) -> None:
+    with http_receiver() as web, mail_receiver() as mail:
+        place = installing(
+            database_url=f"sqlite:///{tmp_path / 'shared.db'}",
+            redis_url=redis_url,
+            packs="tests.packs.counting",
+            environ={
+                "OPSCONSOLE_ENGINE__EXECUTOR": "inline",
+                "OPSCONSOLE_NOTIFY__WEB__URL": web.channel_url,
+                "OPSCONSOLE_NOTIFY__MAIL__URL": mail.channel_url,
+            },
+        )
+        counting.put(place.data, {"anna": "raises", "ben": "fine"})
+        place.service.commands.trigger("counting.count")
+
+        leader = start(place, "headless", point=f"{point}:1:kill")
+        assert leader.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
+        start(place, "headless", ahead=60)  # past the wait after the first attempt
+        eventually(lambda: is_delivered(place), "the next leader delivers")
+
+    with place.store.reading() as db:
+        uids = {each.channel: each.uid for each in notifications.of_alert(db, failed_runs(place)[0].id, limit=10)}
+    mailed = [str(mail.get_body(("plain",))) for mail in mail.mails]
+    assert uids["web"] in web.ids
+    assert any(f"id: {uids['mail']}" in text for text in mailed)
+
+
+def is_delivered(place: Installation) -> bool:
+    with place.store.reading() as db:
+        sent = [each for alert in failed_runs(place) for each in notifications.of_alert(db, alert.id, limit=10)]
+    return {each.channel for each in sent if each.state is DeliveryState.SENT} == {"web", "mail"}
 
 
 def waiting(place: Installation) -> int:

@@ -158,6 +158,8 @@ def _wait_until_leading(service: Service, engine: Engine) -> None:
 
 def _reload(options: Options, service: Service, engine: Engine | None, server: Server | None) -> None:
     """Applies a changed configuration; an invalid one changes nothing."""
+    from opsconsole.cli.startup import require_filters  # loaded when the service was opened
+
     before = service.settings
     try:
         settings = load_settings(options)
@@ -167,6 +169,7 @@ def _reload(options: Options, service: Service, engine: Engine | None, server: S
         if places != (before.store_url, before.data_url, before.redis_url, before.http):
             raise BadSettings(["another store, data database, Redis or HTTP address needs a restart"])
         jobs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over)
+        require_filters(settings, jobs)
         if server is not None:
             server.reload(jobs)
     except BadSettings as error:
