@@ -14,7 +14,7 @@ from jobs.exams.api_client import ApiClient, CallFailed, connect
 from jobs.exams.drafts import Draft
 from jobs.exams.generation import Generator
 from jobs.exams.message_batches import POLL_INTERVAL, MessageBatches
-from jobs.exams.options import KEY, Options, Price, configuration_problem, price_of, read_options
+from jobs.exams.options import Options, Price, configuration_problem, price_of, read_options
 from jobs.exams.tables import OPEN, RequestState, exam_calls, exam_requests
 from opsconsole import Context, Items, Job, Limits, Scope, Unavailable, hours, minutes
 
@@ -31,18 +31,17 @@ def is_due(as_of: Any) -> tuple[Any, ...]:
     return r.state.in_([state.value for state in OPEN]), or_(r.next_attempt_at <= as_of, is_false)
 
 
-def due_requests(scope: Scope) -> Select[tuple[str]] | tuple[str, ...]:
+def due_requests(scope: Scope) -> Select[tuple[str]]:
     """The due requests: first those that already cost money, then those made by people, then the oldest.
 
-    Their number is limited, so that a new request does not wait for hours. Without a configuration there is one item,
-    which reports what to set.
+    Their number is limited, so that a new request does not wait for hours. Without a configuration it is one
+    that reports what to set.
     """
     options = read_options(scope.options)
-    if configuration_problem(options) is not None:
-        return (KEY,)
+    most = options.requests_per_run if configuration_problem(options) is None else 1
     started = select(1).where(exam_calls.c.exam_key == r.id).exists()
     order = (case((started, 0), (r.requested_by != REQUESTED_BY_JOB, 1), else_=2), r.created_at, r.id)
-    return select(r.id).where(*is_due(scope.as_of)).order_by(*order).limit(options.requests_per_run)
+    return select(r.id).where(*is_due(scope.as_of)).order_by(*order).limit(most)
 
 
 def generate_exams(ctx: Context, requests: Items) -> None:
@@ -113,6 +112,7 @@ work_queue = Job(
     batch_timeout=minutes(30),
     timeout=hours(5),
     limits=Limits(max_age=hours(6), low_work=None),  # it has as much to do as users request
+    skip_when_empty=True,
     # Two runs at once would pay twice for the same part.
     exclusive="exams.work_queue",
     description="Generates the exams that were requested",

@@ -38,10 +38,12 @@ SHORT_SECONDS = 60.0
 """The limit of a statement on the data database that is not a job's, such as a panel's or the event relay's."""
 
 
-def how_many(data: Database, items: Select[tuple[str]] | tuple[str, ...]) -> int:
-    """The number of items. Raises Unavailable, and SQLAlchemyError for a wrong query."""
+def how_many(data: Database, items: Select[tuple[str]] | tuple[str, ...], *, at_most: int | None = None) -> int:
+    """The number of items, or `at_most`. Raises Unavailable, and SQLAlchemyError for a wrong query."""
     if isinstance(items, tuple):
-        return len(items)
+        return len(items[:at_most])
+    if at_most is not None:
+        items = items.limit(at_most)
     try:
         with data.reading() as db:
             return int(db.execute(select(func.count()).select_from(items.subquery())).scalar_one())

@@ -8,7 +8,7 @@ from typing import Any
 
 from opsconsole.authoring.job import CatchUp, Job, Limits, Overlap, Retry
 from opsconsole.calendar.cron import schedule
-from opsconsole.calendar.windows import Covers
+from opsconsole.calendar.windows import Covers, Unit
 from opsconsole.core.bounds import (
     MAX_INTEGER,
     MAX_LINE,
@@ -45,6 +45,11 @@ def problems(job: Job) -> Iterator[str]:
             part = getattr(job, parent)
             prefix = "" if parent == "limits" else f"{parent}."
             yield from (f"{prefix}{name} {problem}" for name, check in checks.items() if (problem := check(part)))
+    if not found.keys() & {"skip_when_empty", "covers", "catch_up"} and job.skip_when_empty:
+        if job.covers.unit is not Unit.MOMENT:
+            yield "skip_when_empty needs a job without windows: a window without a run would be missing"
+        elif job.catch_up.newest > 1:
+            yield "skip_when_empty needs catch_up LATEST or NONE: only the newest scheduled time is checked"
     if not found.keys() & {"cron", "tz"}:
         try:
             schedule(job.cron, job.tz)
@@ -126,6 +131,7 @@ _CHECKS: dict[str, Check] = {
     "after": names_problem,
     "after_wait": _wait,
     "priority": _whole(-MAX_INTEGER, MAX_INTEGER),
+    "skip_when_empty": _a(bool, "True or False"),
     "aliases": names_problem,
     "tag": _optional(lambda value: name_problem(value, MAX_TAG)),
     "description": _line,

@@ -116,7 +116,8 @@ class Job:
     `cron` is None for a manual job, which runs only when an operator starts it. `batch` is the number of items in a
     batch, `workers` how many batches of a run are processed at once, `parallel` how many windows. Of all jobs with the
     same `exclusive` name, one runs at a time. A job waits for runs of the jobs in `after` whose window ends when its
-    own does, at most `after_wait`. `tag` precedes its log lines; the job's name in brackets if None.
+    own does, at most `after_wait`. With `skip_when_empty`, scheduled times without items make no run. `tag` precedes
+    its log lines; the job's name in brackets if None.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Job:
     after: tuple[str, ...] = field(default=(), kw_only=True)
     after_wait: timedelta = field(default=hours(1), kw_only=True)
     priority: int = field(default=0, kw_only=True)
+    skip_when_empty: bool = field(default=False, kw_only=True)
     aliases: tuple[str, ...] = field(default=(), kw_only=True)
     tag: str | None = field(default=None, kw_only=True)
     description: str = field(default="", kw_only=True)

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     CLOCK_JUMP = "clock_jump"
     JOB_REMOVED = "job_removed"
     NOT_LEADING = "not_leading"
+    NOTHING_TO_DO = "nothing_to_do"
     CLOCK_SET_BACK = "clock_set_back"  # it has a run, from before the clock was set back; it came again without one
 
 

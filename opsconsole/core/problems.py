@@ -58,6 +58,7 @@ class Work(StrEnum):
     STORE_PROBE = "store_probe"
     RETENTION = "retention"
     PACK_CHECKS = "pack_checks"
+    EMPTY_CHECKS = "empty_checks"
 
 
 class Fault(StrEnum):

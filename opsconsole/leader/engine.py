@@ -25,6 +25,7 @@ from opsconsole.leader import backfills
 from opsconsole.leader.background_tasks import BackgroundTasks
 from opsconsole.leader.command_handlers import execute_commands
 from opsconsole.leader.containment import Containment, ends_leadership
+from opsconsole.leader.empty_checks import EmptyChecks
 from opsconsole.leader.event_relay import EventRelay
 from opsconsole.leader.judging import Judging
 from opsconsole.leader.lease import Leadership, identity
@@ -202,11 +203,12 @@ class Engine:
 
     def _lead_with(self, token: int, closing: ExitStack) -> None:
         tools = self._tools(SHORT_SECONDS)
+        counting = counter(self._settings, self._catalog, tools)
         background_tasks = self._background_tasks = BackgroundTasks(
             self._store,
             tools,
             self._catalog,
-            counter(self._settings, self._catalog, tools),
+            counting,
             token,
             supervisor=self._supervisor,
             may_start_work=self._may_start_work,
@@ -223,10 +225,19 @@ class Engine:
         self._supervisor.watch(pruning.loop)
         closing.callback(pruning.stop)
         containment = self._containment = Containment(self._now)
+        empty_checks = EmptyChecks(counting, now=self._now)
+        self._supervisor.watch(empty_checks.loop)
         scheduler = Scheduler(
-            self._store, self._catalog, token, planned=self.wake, now=self._now, containment=containment
+            self._store,
+            self._catalog,
+            token,
+            planned=self.wake,
+            now=self._now,
+            containment=containment,
+            empty_checks=empty_checks,
         )
         closing.callback(scheduler.stop)
+        closing.callback(empty_checks.stop)
         executor = self._executor()
         world = WorldFacts(
             self._settings,
@@ -261,6 +272,7 @@ class Engine:
         # The schedule first: due runs are queued while the workers are still starting.
         if self._only_command is None:
             scheduler.start()
+            empty_checks.start(answered=scheduler.tick)
             world.start()
             reporting.start()
         runner.open(leader_died=self._leadership.dead_predecessor is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -17,13 +17,14 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import ON_TIME, Occurrence, Reason, Registration
 from opsconsole.authoring.run import RunState, Stop, StopReason, Trigger
-from opsconsole.calendar.cron import Cron, zone
+from opsconsole.calendar.cron import TICK, Cron, zone
 from opsconsole.core.clock import Clock, steady
 from opsconsole.core.database import Connection, reason
 from opsconsole.core.errors import Fenced, OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import count, duration
 from opsconsole.leader.containment import Containment, ends_leadership
+from opsconsole.leader.empty_checks import Due, EmptyChecks
 from opsconsole.leader.trigger import CronTrigger
 from opsconsole.rules.admission import WaitReason, admissions
 from opsconsole.rules.schedule import Interval, OpenRun, Recorded, Schedule, plan, record_unrun, revise
@@ -52,9 +53,10 @@ class Scheduler:
         planned: Callable[[], None],
         now: Clock,
         containment: Containment,
+        empty_checks: EmptyChecks,
     ) -> None:
         self._store, self._catalog, self._token = store, catalog, token
-        self._containment = containment
+        self._containment, self._empty_checks = containment, empty_checks
         self._not_before: dict[str, float] = {}
         self._planned, self._now = planned, now
         self._jobs = {job.name: job for job in catalog}
@@ -116,11 +118,7 @@ class Scheduler:
                     with self._store.fenced(self._token) as db:
                         self._set_back(db, now)
                         self._read_cursors(db)
-                due = [
-                    (self._jobs[name], self._crons[name])
-                    for name, due_at in self._due.items()
-                    if due_at <= now and self._not_before.get(name, 0.0) <= steady()
-                ]
+                due = list(self._due_jobs(now))
                 queued = self._plan(due, now, gained > JUMP) if due else 0
             except Exception:
                 self._last_tick = last_tick
@@ -128,6 +126,14 @@ class Scheduler:
             reach(Point.PLAN_COMMITTED)
         if queued:
             self._planned()
+
+    def _due_jobs(self, now: datetime) -> Iterator[Due]:
+        """The jobs to plan now: without those whose items are still being checked."""
+        for name, due_at in self._due.items():
+            if due_at <= now and self._not_before.get(name, 0.0) <= steady():
+                due = self._empty_checks.due(self._jobs[name], self._crons[name], now)
+                if due is not None:
+                    yield due
 
     def _set_back(self, db: Connection, now: datetime) -> None:
         """Repairs what a clock wrote that was ahead, or is behind now: cursors and pending stamps later than `now`.
@@ -153,7 +159,7 @@ class Scheduler:
         self._beyond = occurrences.beyond_cursors(db)
         self._look_ahead(self._cursors)
 
-    def _plan(self, due: list[tuple[Job, Cron]], now: datetime, jumped: bool) -> int:
+    def _plan(self, due: list[Due], now: datetime, jumped: bool) -> int:
         """Plans all due jobs in one transaction; if that raises, each in its own, so that a job whose plan is at fault
         does not stop the others.
         """
@@ -165,7 +171,7 @@ class Scheduler:
             log.warning("the due jobs are planned one by one: %s", reason(error))
         queued = 0
         for one in due:
-            name = one[0].name
+            name = one.job.name
             with self._containment.around(f"the schedule of {name}", partial(self._postpone, name)):
                 queued += self._write([one], now, jumped)
                 self._containment.take_back(f"the schedule of {name}")
@@ -221,16 +227,20 @@ class Scheduler:
 
     # --- planning -----------------------------------------------------------------------------------------------
 
-    def _write(self, due: list[tuple[Job, Cron]], now: datetime, jumped: bool) -> int:
+    def _write(self, due: list[Due], now: datetime, jumped: bool) -> int:
         queued = 0
         with self._store.fenced(self._token) as db:
             planned = plan(self._schedules(db, due, now, jumped=jumped), now, jumped=jumped)
             for occurrence in planned:
+                if occurrence.reason is Reason.NOTHING_TO_DO:
+                    before = self._crons[occurrence.job].previous(occurrence.due_at - TICK)
+                    occurrences.record_nothing_to_do(db, occurrence, before, token=self._token, at=now)
+                    continue
                 number = occurrences.record(db, occurrence, token=self._token, at=now)
                 if occurrence.runs:
                     self._queue(db, occurrence, number, now)
                     queued += 1
-            ends = {job.name: until for job, cron in due if (until := cron.previous(now)) is not None}
+            ends = {each.job.name: until for each in due if (until := each.cron.previous(each.until(now))) is not None}
             for name, until in ends.items():
                 registrations.advance(db, name, until)
             reach(Point.PLAN_WRITTEN)
@@ -239,7 +249,7 @@ class Scheduler:
         self._look_ahead(ends)
         return queued
 
-    def _schedules(self, db: Connection, due: list[tuple[Job, Cron]], now: datetime, *, jumped: bool) -> list[Schedule]:
+    def _schedules(self, db: Connection, due: list[Due], now: datetime, *, jumped: bool) -> list[Schedule]:
         open_runs = runs.unfinished(db)
         waiting_for_slot = {
             run.id
@@ -252,7 +262,7 @@ class Scheduler:
                 caught_up = run.created_at - run.as_of > ON_TIME
                 is_queued, for_a_slot = run.state is RunState.QUEUED, run.id in waiting_for_slot
                 scheduled[run.job].append(OpenRun(run.id, is_queued, caught_up, for_a_slot))
-        paused = pauses.since(db, min((self._cursors[job.name] for job, _ in due), default=now))
+        paused = pauses.since(db, min((self._cursors[each.job.name] for each in due), default=now))
         return [
             Schedule(
                 job,
@@ -263,8 +273,9 @@ class Scheduler:
                 self._recorded(db, job.name, cron, self._cursors[job.name], now, jumped=jumped)
                 if job.name in self._beyond
                 else (),
+                checked,
             )
-            for job, cron in due
+            for job, cron, checked in due
         ]
 
     def _recorded(

@@ -133,6 +133,8 @@ def _recorded(record: OccurrenceRecord, evidence: Evidence) -> Parts:
     elif record.reason is Reason.PAUSED:
         yield "it was skipped because the job was paused"
         yield from _paused(evidence)
+    elif record.reason is Reason.NOTHING_TO_DO:
+        yield "it was skipped because there was nothing to do: the job had no items"
     else:
         yield _missed(record, evidence)
         if record.reason is Reason.SUPERSEDED and evidence.stand_in is not None:
@@ -234,8 +236,9 @@ def _policy(catch_up: CatchUp) -> str:
 
 def _recorded_by(at: datetime, record: OccurrenceRecord, evidence: Evidence) -> Parts:
     """Which leader wrote the row, and how long after the scheduled time if that explains why it did not run on time."""
-    behind = record.recorded_at - at
-    when = local_time(record.recorded_at, evidence.tz)
+    joined = record.reason is Reason.NOTHING_TO_DO and record.instants > 1  # each one when it was due
+    behind = record.recorded_at - (record.last_due_at if joined else at)
+    when = ("one by one, the last time at " if joined else "") + local_time(record.recorded_at, evidence.tz)
     if behind > ON_TIME:
         when += f", {duration(behind)} after the scheduled time"
     lease = evidence.lease

@@ -45,11 +45,18 @@ class OpenRun:
     for_a_slot: bool = False
 
 
+class Checked(NamedTuple):
+    """Whether a job that skips times without items has any, as of its scheduled time `until`."""
+
+    until: datetime
+    is_empty: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """The planner's input for a job: up to when its scheduled times are recorded (`cursor`), when it is paused (in any
     order), its open scheduled runs, and the times after the cursor that are recorded all the same, in order, because
-    the clock was set back.
+    the clock was set back. If it was `checked`, it is planned up to there.
     """
 
     job: Job
@@ -58,6 +65,7 @@ class Schedule:
     paused: tuple[Interval, ...] = ()
     open: tuple[OpenRun, ...] = ()
     recorded: tuple[Recorded, ...] = ()
+    checked: Checked | None = None
 
 
 def plan(schedules: Iterable[Schedule], now: datetime, *, jumped: bool = False) -> list[Occurrence]:
@@ -105,6 +113,8 @@ class _Piece(NamedTuple):
 
 def _of(schedule: Schedule, now: datetime, jumped: bool) -> list[Occurrence]:
     job, cron = schedule.job, schedule.cron
+    if schedule.checked is not None:
+        now = min(now, schedule.checked.until)
     keep = max(1, job.catch_up.newest)
     oldest = _oldest_to_run(job.catch_up, now)
     reason = _why_not_run(job.catch_up, jumped)
@@ -201,20 +211,24 @@ def _why_not_run(catch_up: CatchUp, jumped: bool) -> Reason:
 
 
 def _started(schedule: Schedule, due_at: datetime) -> Occurrence:
-    """A scheduled time with a run, or skipped because of an open run of the job.
+    """A scheduled time with a run, or skipped because of an open run of the job, or because there is nothing to do.
 
     A caught-up run does not block: a time that is due now must not wait for one that was due long ago.
     """
     job = schedule.job
     due = Occurrence(job.name, job.spec, due_at, due_at, 1, OccurrenceState.DUE)
+    is_empty = schedule.checked is not None and schedule.checked.is_empty
+    nothing = Occurrence(job.name, job.spec, due_at, due_at, 1, OccurrenceState.SKIPPED, Reason.NOTHING_TO_DO)
     if job.overlap is Overlap.REPLACE:
+        if is_empty:
+            return nothing
         ended = tuple(each.run for each in schedule.open)
         return Occurrence(job.name, job.spec, due_at, due_at, 1, OccurrenceState.DUE, replaces=ended)
     blocking = [each for each in schedule.open if not each.caught_up]
     if job.overlap is Overlap.QUEUE:
         blocking = [each for each in blocking if each.queued]
     if not blocking:
-        return due
+        return nothing if is_empty else due
     reason = Reason.CAPACITY if blocking[0].for_a_slot else Reason.OVERLAP
     state = OccurrenceState.SKIPPED
     return Occurrence(job.name, job.spec, due_at, due_at, 1, state, reason, blocked_by=blocking[0].run)

@@ -81,6 +81,9 @@ def read(
     held = pauses.since(db, now - max([WINDOWS_WITHIN, *ages]))
     unfinished = {run.job: run for run in reversed(active) if run.trigger is not Trigger.BACKFILL}
     waits = {run.id: wait.reason for run, wait in admissions(active, lambda name: _job(catalog, name), now) if wait}
+    empty = occurrences.last_empty(
+        db, {job.name: now - job.limits.max_age for job in catalog if job.skip_when_empty and job.limits.max_age}
+    )
     found = []
     for job in catalog:
         cron, registration = catalog.cron(job), registered.get(job.name)
@@ -94,7 +97,7 @@ def read(
                 registered_at=registration.registered_at if registration else None,
                 newest=history.newest,
                 open=run,
-                last_good=history.last_good,
+                last_good=max(filter(None, (history.last_good, empty.get(job.name))), default=None),
                 paused=any(pause.skips(job.name, now) for pause in held),
                 resumed_at=max(ended, default=None),
                 ran_ahead=ahead.get(job.name, ()),

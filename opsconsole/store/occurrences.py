@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, false, func, insert, or_, select, update
 
 from opsconsole.authoring.occurrence import (
     RUN_STATES,
@@ -49,6 +49,31 @@ def record(db: Connection, occurrence: Occurrence, *, token: int, at: datetime) 
     }
     number: int = db.execute(insert(occurrences).values(values).returning(occurrences.c.id)).scalar_one()
     return number
+
+
+def record_nothing_to_do(
+    db: Connection, occurrence: Occurrence, before: datetime | None, *, token: int, at: datetime
+) -> None:
+    """Writes a scheduled time without items. It joins the row of the scheduled time `before` if that has none either,
+    of the same day and leader, so that a job that is due every minute has few rows.
+    """
+    o, due_at = occurrences.c, occurrence.due_at
+    if before is not None and before.date() == due_at.date():
+        last = select(func.max(o.due_at)).where(o.job == occurrence.job, o.due_at < due_at).scalar_subquery()
+        same = (o.state == occurrence.state, o.reason == occurrence.reason, o.spec == occurrence.spec, o.token == token)
+        mine = (o.job == occurrence.job, o.due_at == last, o.last_due_at == before, *same)
+        longer = {"last_due_at": due_at, "instants": o.instants + 1, "recorded_at": at}
+        if db.execute(update(occurrences).where(*mine).values(longer)).rowcount:
+            return
+    record(db, occurrence, token=token, at=at)
+
+
+def last_empty(db: Connection, since: Mapping[str, datetime]) -> dict[str, datetime]:
+    """The last scheduled time of each of these jobs, not earlier than its `since`, that had nothing to do."""
+    o = occurrences.c
+    mine = or_(false(), *((o.job == job) & (o.due_at >= at - timedelta(days=1)) for job, at in since.items()))
+    query = select(o.job, func.max(o.last_due_at)).where(mine, o.reason == Reason.NOTHING_TO_DO).group_by(o.job)
+    return {job: at for job, at in db.execute(query) if at >= since[job]}
 
 
 def record_start(db: Connection, number: int, at: datetime, *, on_time: timedelta) -> None:

@@ -51,11 +51,11 @@ def counter(settings: Settings, catalog: Catalog, resources: Resources) -> Count
     return CountingProcess(settings.for_workers(), errors=settings.folder / "workers.log")
 
 
-def request(job: Job, window: Window, as_of: datetime, *, stale: bool = False) -> Counting:
-    """The request to count a window's items as of a time. Raises StaleNotSupported."""
+def request(job: Job, window: Window, as_of: datetime, *, stale: bool = False, at_most: int | None = None) -> Counting:
+    """The request to count a window's items as of a time, no further than `at_most`. Raises StaleNotSupported."""
     if stale and job.stale is None:
         raise StaleNotSupported(job.name)
-    return Counting(job.name, window, as_of, stale)
+    return Counting(job.name, window, as_of, stale, at_most)
 
 
 class InlineCounter:

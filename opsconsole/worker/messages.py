@@ -79,12 +79,13 @@ class PlanningResult(msgspec.Struct, tag=True, omit_defaults=True):
 
 
 class Counting(msgspec.Struct, frozen=True, tag=True):
-    """A request for the number of a window's items, or of its stale ones."""
+    """A request for the number of a window's items, or of its stale ones. It counts no further than `at_most`."""
 
     job: str
     window: Window
     as_of: datetime
     stale: bool
+    at_most: int | None = None
 
 
 class Counted(msgspec.Struct, tag=True, omit_defaults=True):

@@ -68,7 +68,8 @@ def counted(counting: Counting, job: Job, tools: Resources, options: Mapping[str
     """The answer to a counting. Never raises an exception of job code."""
     scope = Scope(counting.window, counting.as_of, {}, options)
     try:
-        return Counted(how_many(tools.data, stale(job, scope) if counting.stale else population(job, scope)))
+        items = stale(job, scope) if counting.stale else population(job, scope)
+        return Counted(how_many(tools.data, items, at_most=counting.at_most))
     except Unavailable as error:
         return Counted(broken=error.dependency, reason=error.reason)
     except OpsconsoleError as error:

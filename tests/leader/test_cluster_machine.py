@@ -39,6 +39,7 @@ from opsconsole.core.failpoints import Point
 from opsconsole.core.settings import Actor
 from opsconsole.leader import command_handlers, live_run as live_runs, runner as runners, scheduler as schedulers
 from opsconsole.leader.containment import Containment
+from opsconsole.leader.empty_checks import EmptyChecks
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
 from opsconsole.rules.actions import MATCHING, Verb
@@ -56,6 +57,7 @@ from opsconsole.store import (
 )
 from opsconsole.store.registrations import registrations
 from opsconsole.worker import inline
+from opsconsole.worker.counting import InlineCounter
 from tests.packs import counting
 from tests.packs.machine import pack
 
@@ -194,6 +196,7 @@ class Process:
             planned=lambda: None,
             now=self.clocks.now,
             containment=self.containment,
+            empty_checks=EmptyChecks(InlineCounter(self.catalog, tools), now=self.clocks.now),
         )
         self.scheduler._ticker.start = lambda: None  # the test calls tick()
 

@@ -12,15 +12,18 @@ import pytest
 from sqlalchemy import select
 
 from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.occurrence import Registration
 from opsconsole.authoring.run import RunState, Trigger
 from opsconsole.leader.containment import Containment
+from opsconsole.leader.empty_checks import EmptyChecks
 from opsconsole.leader.engine import Engine
 from opsconsole.leader.scheduler import Scheduler
 from opsconsole.rules.leadership import Identity
 from opsconsole.store import lease, runs
 from opsconsole.store.registrations import registrations
 from opsconsole.store.tables import jobs, occurrences
+from opsconsole.worker.counting import InlineCounter
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import clockwork, counting
@@ -29,6 +32,7 @@ from tests.waiting import eventually
 THURSDAY = datetime(2025, 1, 16, 12, 10, tzinfo=UTC)
 SUNDAY = datetime(2025, 1, 19, 12, 40, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+NO_REDIS = "unix:///nowhere/redis.sock"
 ME = Identity("uuid", "web1", 812, "1", "boot", "asha")
 
 
@@ -51,7 +55,7 @@ def executor() -> str:
 def place(database_url: str, installing: Installing, executor: str) -> Installation:
     made = installing(
         database_url=database_url,
-        redis_url="unix:///nowhere/redis.sock",
+        redis_url=NO_REDIS,
         packs="tests.packs.clockwork",
         environ={"OPSCONSOLE_ENGINE__EXECUTOR": executor},
     )
@@ -208,6 +212,7 @@ def plan_once(place: Installation, at: datetime, catalog: Catalog | None = None)
         planned=lambda: None,
         now=ManualClock(at),
         containment=Containment(ManualClock(at)),
+        empty_checks=EmptyChecks(InlineCounter(place.catalog, Resources("sqlite://", NO_REDIS)), now=ManualClock(at)),
     )
     scheduler.start()
     scheduler.stop()

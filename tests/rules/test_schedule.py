@@ -11,7 +11,7 @@ from opsconsole import LATEST, NONE, Job, Overlap, all_of, hours
 from opsconsole.authoring.job import CatchUp
 from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
 from opsconsole.calendar.cron import Cron
-from opsconsole.rules.schedule import Interval, OpenRun, Schedule, plan, record_unrun
+from opsconsole.rules.schedule import Checked, Interval, OpenRun, Schedule, plan, record_unrun
 from tests.packs import counting
 from tests.schedules import cron_of
 
@@ -256,3 +256,30 @@ def test_catch_up_does_not_go_back_further_than_its_limit() -> None:
 
     assert dropped.reason is Reason.CATCH_UP_LIMIT
     assert [each.due_at for each in runs] == [HOUR - hours(2), HOUR - hours(1), HOUR]
+
+
+def checked(what: Job, until: datetime, now: datetime, *, is_empty: bool, busy: int | None = None) -> list[Occurrence]:
+    busy_with = () if busy is None else (OpenRun(busy),)
+    return plan([Schedule(what, cron_of(what), START, open=busy_with, checked=Checked(until, is_empty))], now)
+
+
+def test_a_job_without_items_is_planned_up_to_its_check() -> None:
+    what, until = job("* * * * *"), START + 3 * MINUTE
+
+    found = checked(what, until, START + 5 * MINUTE, is_empty=True)
+
+    assert [(each.due_at, each.last_due_at, each.state, each.reason) for each in found] == [
+        (START + MINUTE, START + 2 * MINUTE, OccurrenceState.MISSED, Reason.SUPERSEDED),
+        (until, until, OccurrenceState.SKIPPED, Reason.NOTHING_TO_DO),
+    ]
+    assert checked(what, until, START + 5 * MINUTE, is_empty=False)[-1].runs
+
+
+def test_a_job_without_items_replaces_nothing_and_an_open_run_is_the_first_reason() -> None:
+    until = START + MINUTE
+
+    replacing = checked(job("* * * * *", overlap=Overlap.REPLACE), until, until, is_empty=True, busy=7)
+    skipping = checked(job("* * * * *"), until, until, is_empty=True, busy=7)
+
+    assert [(each.reason, each.replaces) for each in replacing] == [(Reason.NOTHING_TO_DO, ())]
+    assert [(each.reason, each.blocked_by) for each in skipping] == [(Reason.OVERLAP, 7)]

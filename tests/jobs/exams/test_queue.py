@@ -362,15 +362,26 @@ def test_without_a_key_all_interfaces_report_it_and_nothing_is_requested(fixture
     fixture.users("asha")
     fixture.exam("asha", expires_at=NOON)
 
-    generated, worked = fixture.run("generate"), fixture.work_off()
+    generated = fixture.run("generate")
     response = fixture.ask("POST", "/api/pre-generate-exam", body={"userId": "asha", "examType": "practice"})
 
     assert (generated.skipped, generated.failed) == ({MISSING[:119] + "…" if len(MISSING) > 120 else MISSING: 1}, [])
     assert generated.metrics == {"deleted": 1, "requested": 0}
-    assert (worked.ok, worked.failed, sum(worked.skipped.values())) == (0, [], 1)
     assert (response.status, response.body["error"]["code"]) == (503, "not_configured")
     assert fixture.panel("Exam requests").message == f"this process: {MISSING}"
     assert fixture.rows(exam_requests) == []
+
+
+def test_without_a_key_a_waiting_request_reports_it(fixture: ExamsFixture) -> None:
+    fixture.users("asha", "ben")
+    assert fixture.planned("work_queue") == []
+    for user in ("asha", "ben"):
+        fixture.request(user, "practice")
+
+    worked = fixture.work_off()
+
+    assert (worked.ok, worked.failed, sum(worked.skipped.values())) == (0, [], 1)
+    assert {row["state"] for row in fixture.rows(exam_requests)} == {"waiting"}
 
 
 def test_check_reports_a_missing_key_without_a_problem(tmp_path: Path, redis_url: str) -> None:
