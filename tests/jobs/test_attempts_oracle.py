@@ -31,7 +31,7 @@ from opsconsole.authoring.context import Resources
 from opsconsole.calendar.windows import start_of_day
 from tests.jobs import oracle_attempts as oracle
 from tests.jobs.attempts_fixtures import KOLKATA, items_of, rows_of, run_batch, tools_for
-from tests.jobs.soak import full, postgresql_in_soak, small
+from tests.soak import full, postgresql_in_soak, small
 
 DAYS = 40
 FIRST = date(2025, 1, 5)  # a Sunday

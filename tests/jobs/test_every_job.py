@@ -21,7 +21,7 @@ from opsconsole.embedded import sample
 from opsconsole.leader.engine import Engine
 from tests.conftest import Installing
 from tests.installation import Installation
-from tests.jobs.soak import postgresql_in_soak
+from tests.soak import postgresql_in_soak
 from tests.waiting import eventually
 
 USERS = 25

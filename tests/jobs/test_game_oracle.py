@@ -14,7 +14,7 @@ from jobs.game.tables import lives, player_progress, quiz_sessions, ranking_arch
 from tests.jobs import oracle_game as oracle
 from tests.jobs.game_fixtures import GameFixture
 from tests.jobs.oracle_game import Event, Row
-from tests.jobs.soak import full, postgresql_in_soak, small
+from tests.soak import full, postgresql_in_soak, small
 
 HALF_AN_HOUR = timedelta(minutes=30)
 BOARDS = ("global", "weekly", "monthly")

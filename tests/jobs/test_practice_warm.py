@@ -29,8 +29,8 @@ from tests.jobs.practice_fixtures import (
     extension_context,
     tools_at_noon,
 )
-from tests.jobs.soak import full, small
 from tests.schedules import cron_of
+from tests.soak import full, small
 
 SECOND = timedelta(seconds=1)
 

@@ -20,7 +20,7 @@ from jobs.reporting.tables import pockets, transactions
 from opsconsole.authoring.job import Job
 from tests.jobs.oracle_reporting import Oracle, Rows, as_text
 from tests.jobs.reporting_fixtures import JOBS, TABLE, ReportingFixture, at
-from tests.jobs.soak import full, postgresql_in_soak, small
+from tests.soak import full, postgresql_in_soak, small
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from opsconsole.rules.backfill_status import Backfill
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.jobs.oracle_reporting import Oracle, Rows, as_text
-from tests.jobs.soak import full, postgresql_in_soak, small
+from tests.soak import full, postgresql_in_soak, small
 from tests.waiting import PATIENCE_SECONDS
 
 DAILY = ("reporting.daily_report", "reporting.daily_snapshot")

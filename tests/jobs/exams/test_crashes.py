@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.exams.crashes import SETTINGS, campaign
-from tests.jobs.soak import full, small
+from tests.soak import full, small
 
 
 @pytest.mark.parametrize(("users", "kills"), [small(1, 1), full(4, 6)])

@@ -14,7 +14,7 @@ from jobs.exams.api_client import CallFailed, connect
 from jobs.exams.tables import exam_calls, exam_chunks, exam_requests
 from tests.jobs.exams.claude import KEY, ClaudeServer, Fault
 from tests.jobs.exams.fixtures import DOMAINS, PARTS, ExamsFixture, faults, is_whole, max_tries_of_a_part
-from tests.jobs.soak import postgresql_in_soak
+from tests.soak import postgresql_in_soak
 
 
 def paid(fixture: ExamsFixture, claude: ClaudeServer) -> None:

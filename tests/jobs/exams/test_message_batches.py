@@ -13,7 +13,7 @@ from opsconsole.core.clock import now
 from opsconsole.core.errors import LeaseExpired
 from tests.jobs.exams.claude import ClaudeServer, Fault
 from tests.jobs.exams.fixtures import PARTS, ExamsFixture, faults, is_whole, max_tries_of_a_part
-from tests.jobs.soak import postgresql_in_soak
+from tests.soak import postgresql_in_soak
 
 LATER = timedelta(minutes=5)
 SUBMITTED = "submitted in a message batch"
