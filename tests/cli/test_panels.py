@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from opsconsole.core.clock import now
+from opsconsole.core.problems import Fault, Problem, Work
+from opsconsole.leader.lease import identity
+from opsconsole.store import lease
 from tests.cli.conftest import RunCli
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -88,3 +92,20 @@ def test_what_a_pack_lacks_is_what_the_leader_lacks(
     assert ("the leader (" in check and lacking in check) == (not leader_has_key)
     assert (lacking in panels and "not configured" in panels) == (not leader_has_key)
     assert KEY not in check + panels + alone
+
+
+def test_check_notes_what_the_leader_cannot_do(cli: RunCli, installation: Installation) -> None:
+    me = identity("web1", "anna")
+    problem = Problem(Work.SCHEDULE, Fault.FAILING, now(), "the clock\x1b[2J is broken")
+    with installation.store.writing() as db:
+        token = lease.take(db, lease.read(db), me, now())
+        assert token is not None
+        lease.renew(db, token, me.owner, now(), (problem,))
+
+    as_text, as_json = cli("check"), cli("check", "--json")
+
+    notes = [note for note in as_json.json["notes"] if note.startswith("the leader:")]
+    assert notes == ["the leader: schedule keeps failing: the clock\x1b[2J is broken"]
+    assert "· the leader: schedule keeps failing: the clock" in as_text.out
+    assert "\x1b" not in as_text.out + as_json.out
+    assert (as_text.code, as_json.json["ok"]) == (0, True), "it is no problem of this installation"
