@@ -23,7 +23,7 @@ from opsconsole.cache.reads import Reads
 from opsconsole.core.database import reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError
 from opsconsole.core.text import safe
-from opsconsole.http import health, requests, runs
+from opsconsole.http import alerts, health, requests, runs
 from opsconsole.http.request_guard import RequestGuard
 from opsconsole.http.responses import FAILED, Busy, encode, error_reply, response
 from opsconsole.http.threads import Threads
@@ -94,6 +94,7 @@ class App:
         paths: dict[str, dict[str, Handler]] = {
             HEALTH: {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
+            "/api/alerts": {"GET": self._alerts},
             "/api/cron/run/{job}": {"POST": self._run},
         }
         problems: list[str] = []
@@ -120,6 +121,9 @@ class App:
     async def _readyz(self, request: Request, _origin: str) -> Reply:
         verbose = "verbose" in request.query
         return await self._service_threads.run(lambda: health.readiness(self._service, verbose=verbose))
+
+    async def _alerts(self, request: Request, _origin: str) -> Reply:
+        return await self._service_threads.run(lambda: alerts.list_alerts(self._service, request))
 
     async def _run(self, request: Request, origin: str) -> Reply:
         with self._waiting_for_leader():

@@ -8,8 +8,9 @@ from opsconsole.authoring.extensions import Reply
 from opsconsole.core.errors import NAMES, OpsconsoleError, Unavailable
 from opsconsole.core.humanize import words
 from opsconsole.core.problems import Fault, Problem, Status
-from opsconsole.core.supervision import describe
+from opsconsole.core.supervision import describe, log_failure
 from opsconsole.core.text import safe
+from opsconsole.http.alerts import firing
 from opsconsole.rules import finding_text
 from opsconsole.rules.findings import Severity
 from opsconsole.rules.health import degraded
@@ -27,8 +28,8 @@ def liveness(service: Service) -> Reply:
 def readiness(service: Service, *, verbose: bool) -> Reply:
     """Whether this process is leading or following a leader, and reaches the store and Redis; 503 when it does not.
 
-    Everything is proven now. With `verbose`, the reply has the proof: the age of the lease, and how long ago each part
-    of this process last succeeded.
+    Everything is proven now; `alerts` counts those that fire. With `verbose`, the reply has the proof: the age of the
+    lease, and how long ago each part of this process last succeeded.
     """
     problems: list[str] = []
     document: dict[str, Any] = {"state": "waiting", "store": "ok", "redis": "ok"}
@@ -45,6 +46,7 @@ def readiness(service: Service, *, verbose: bool) -> Reply:
             if leader.renewed_at is not None:
                 lease_age = max(0.0, (service.now() - leader.renewed_at).total_seconds())
             found += () if leader.is_me else leader.problems
+        document |= _alerts(service)
     try:
         service.queries.redis_stats()
     except Exception as error:  # noqa: BLE001 - whatever it is, the answer says it
@@ -72,6 +74,15 @@ def readiness(service: Service, *, verbose: bool) -> Reply:
     if not problems:
         return Reply({"success": True, **document})
     return Reply({**Reply.error(503, "not_ready", safe("; ".join(problems))).body, **document}, 503)
+
+
+def _alerts(service: Service) -> dict[str, Any]:
+    """The number of alerts that fire, by severity; nothing while they cannot be read, which the leader reports."""
+    try:
+        return {"alerts": firing(service)}
+    except Exception as error:  # noqa: BLE001 - alerts say nothing about whether this process is ready
+        log_failure("reading the alerts", error)
+        return {}
 
 
 def _is_stuck(status: Status) -> bool:

@@ -13,7 +13,7 @@ from opsconsole.rules.alerts import Alert, AlertState, Silence, target_of
 from opsconsole.service import alert_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.commands import Commands
-from opsconsole.service.snapshot import AlertCard, AlertPage
+from opsconsole.service.snapshot import AlertCard, AlertPage, firing
 from opsconsole.store import alerts, silences
 
 MAX_LISTED = 1000
@@ -35,6 +35,10 @@ class Alerts:
         with self._backend.reading() as db:
             cards = alert_views.current(db, silences.in_force(db, now), now)
         return tuple(card for card in cards if not states or card.state in states)
+
+    def firing(self) -> tuple[AlertCard, ...]:
+        """The alerts that somebody should look at: firing, and not explained by another open one; worst first."""
+        return firing(self.current())
 
     def history(self, since: datetime, states: Collection[AlertState] = ()) -> tuple[AlertCard, ...]:
         """Up to 1,000 alerts that were open at `since` or later: the open ones, newest first, then those resolved last;

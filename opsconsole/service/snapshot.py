@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -120,6 +120,13 @@ class AlertCard:
         return remedy_of(self.alert.rule) if self.alert.is_open else None
 
 
+def firing(cards: Iterable[AlertCard]) -> tuple[AlertCard, ...]:
+    """Of the current alerts those that fire, and that none of the open ones explains."""
+    listed = tuple(cards)
+    numbers = {card.alert.id for card in listed if card.alert.is_open}
+    return tuple(card for card in listed if card.state is AlertState.FIRING and card.alert.cause not in numbers)
+
+
 @dataclass(frozen=True, slots=True)
 class AlertPage:
     """An alert with its details: the alert that explains it, those that it explains, the `notifications` about it and
@@ -167,10 +174,9 @@ class Snapshot:
     silences: tuple[Silence, ...] = ()
 
     @property
-    def firing(self) -> int:
-        """How many alerts are firing: neither acknowledged nor silenced, and not explained by another one."""
-        numbers = {card.alert.id for card in self.alerts if card.alert.is_open}
-        return sum(card.state is AlertState.FIRING and card.alert.cause not in numbers for card in self.alerts)
+    def firing(self) -> tuple[AlertCard, ...]:
+        """The alerts that somebody should look at: firing, and not explained by another open one; worst first."""
+        return firing(self.alerts)
 
     def why_unknown(self, part: Work) -> str | None:
         """Why a part could not be read; None when it is known."""

@@ -23,7 +23,7 @@ RECONNECTS = "start it again; this console reconnects automatically"
 
 
 def top_line(view: View, cells: int) -> Line:
-    """Environment, leader, operators, connections of store, data database and Redis, and the time.
+    """Environment, leader, operators, connections of store, data database and Redis, firing alerts, and the time.
 
     Where there is little room, other operators are left out first, then the start of the leadership, then that of an
     outage. All times have the zone of the clock at the end of the line.
@@ -125,6 +125,9 @@ def _services(view: View, form: str) -> Line:
     unknown = Piece("redis unknown", "quiet" if redis.unknown is None else "warn")
     status = _service("redis", redis.outage, form) if is_known else unknown
     parts += [Piece(" · ", "quiet"), status]
+    if firing := snapshot.firing:
+        style = symbols.SEVERITY[max(card.alert.severity for card in firing)].style
+        parts += [Piece(" · ", "quiet"), Piece(humanize.count(len(firing), "alert"), style)]
     return line(*parts, Piece(" · ", "quiet"), humanize.clock(view.now, seconds=True), " ")
 
 

@@ -19,6 +19,9 @@ from opsconsole.core.supervision import Loop
 from opsconsole.http import app, connection, requests, runs, threads
 from opsconsole.http.listener import listening, read_address
 from opsconsole.http.server import Server
+from opsconsole.rules.alerts import Acknowledgement
+from opsconsole.rules.findings import FindingKind
+from opsconsole.store import alerts
 from tests.conftest import Installing
 from tests.http.client import HttpClient, served
 from tests.http.conftest import PACKS
@@ -95,7 +98,8 @@ def test_readyz_succeeds_while_any_process_is_leading(place: Installation, clien
     assert (without_leader.status, without_leader.code, without_leader.json["state"]) == (503, "not_ready", "waiting")
     assert error(without_leader)["message"] == "no process is leading yet"
     assert without_leader.headers["retry-after"] == "5"
-    assert leading.json == {"success": True, "state": "leading", "store": "ok", "redis": "ok"}
+    firing = {"critical": 0, "warning": 0}
+    assert leading.json == {"success": True, "state": "leading", "store": "ok", "redis": "ok", "alerts": firing}
     assert verbose.json["lease_age_seconds"] is not None
     assert {"engine", "lease", "event_relay"} <= verbose.json["loops"].keys()
     assert all(loop["ok"] for loop in verbose.json["loops"].values())
@@ -110,6 +114,34 @@ def test_readyz_fails_without_redis(installing: Installing) -> None:
 
     assert (response.status, response.json["redis"], response.json["store"]) == (503, "unreachable", "ok")
     assert error(response)["message"].startswith("Redis is unreachable: ")
+
+
+# --- alerts -------------------------------------------------------------------------------------------------------
+
+
+def test_alerts_are_listed_with_their_state_and_counted_by_readyz(place: Installation, client: HttpClient) -> None:
+    none = client.get("/api/alerts")
+    with place.store.writing() as db:
+        values = {"since": now(), "opened_at": now(), "message": "1 of 2 failed", "evidence": {"count": 1}}
+        cause = alerts.add(db, (FindingKind.FAILED_RUN, "counting.count"), {**values, "severity": 2})
+        effect = {**values, "severity": 1, "cause_id": cause}
+        alerts.add(db, (FindingKind.FAILING_ITEMS, "counting.count"), effect)
+        alerts.acknowledge(db, cause, Acknowledgement("asha", now(), None, "ticket 81"))
+
+    every = client.get("/api/alerts").json
+    firing = client.get("/api/alerts?state=firing,silenced").json
+    bad, unknown = client.get("/api/alerts?state=on_fire"), client.get("/api/alerts?job=x")
+
+    assert none.json == {"success": True, "alerts": [], "silences": []}
+    assert [(each["rule"], each["state"], each["cause"]) for each in every["alerts"]] == [
+        ("failed_run", "acknowledged", None),
+        ("failing_items", "firing", cause),
+    ]
+    assert every["alerts"][0]["acknowledged"]["by"] == "asha"
+    assert [each["rule"] for each in firing["alerts"]] == ["failing_items"]
+    assert (bad.status, bad.code, error(bad)["field"]) == (400, "bad_state", "state")
+    assert (unknown.status, unknown.code, error(unknown)["field"]) == (400, "unknown_field", "job")
+    assert client.get("/readyz").json["alerts"] == {"critical": 0, "warning": 0}, "the cause is acknowledged"
 
 
 # --- triggers -----------------------------------------------------------------------------------------------------
