@@ -14,7 +14,18 @@ from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import Counts, RunState
 from opsconsole.calendar.windows import Window
 from opsconsole.core import humanize
-from opsconsole.service.snapshot import Finding, FindingKind, Outage, Progress, RedisStats, Severity, Snapshot
+from opsconsole.service.snapshot import (
+    Alert,
+    AlertCard,
+    AlertState,
+    Finding,
+    FindingKind,
+    Outage,
+    Progress,
+    RedisStats,
+    Severity,
+    Snapshot,
+)
 from screens.panels import cursor, dashboard, health, pauses, questions, redis, running, success, upcoming
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Block, View, fit
@@ -323,6 +334,24 @@ def test_production_is_never_cut_off_in_the_top_line(environment: str) -> None:
     everything = replace(samples.TROUBLE, environment=environment, data_outage=Outage(samples.NOW, "timeout"))
     pieces = top_line(view_of(everything), 80)
     assert [piece.text for piece in pieces if piece.style == "alarm"] == [f" {environment.upper()} "]
+
+
+def test_the_top_line_counts_the_alerts_that_fire() -> None:
+    def card(number: int, severity: Severity, **how: object) -> AlertCard:
+        alert = Alert(number, FindingKind.SLOW, f"service {number}", severity, samples.NOW, samples.NOW, "is slow")
+        return AlertCard(replace(alert, **how), AlertState.FIRING)  # type: ignore[arg-type]
+
+    warning, critical = card(1, Severity.WARNING), card(2, Severity.CRITICAL)
+    explained = card(3, Severity.CRITICAL, cause=1)
+    known = replace(card(4, Severity.CRITICAL), state=AlertState.ACKNOWLEDGED)
+
+    def counted(*alerts: AlertCard) -> list[tuple[str, str]]:
+        pieces = top_line(view_of(replace(samples.BUSY, alerts=alerts)), 120)
+        return [(piece.text, piece.style) for piece in pieces if "alert" in piece.text]
+
+    assert counted(known) == []
+    assert counted(warning, explained, known) == [("1 alert", "warn")]
+    assert counted(critical, warning, explained) == [("2 alerts", "bad")]
 
 
 def test_other_operators_are_left_out_first_on_a_narrow_terminal() -> None:
