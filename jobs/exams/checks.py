@@ -36,13 +36,6 @@ def lacking(ctx: ExtensionContext, options: Options) -> str | None:
     return None if problem is None else f"this process: {problem}"
 
 
-def configuration(ctx: ExtensionContext) -> Iterator[Condition]:
-    """Whether exams can be generated at all."""
-    problem = lacking(ctx, read_options(ctx.options))
-    if problem is not None:
-        yield Condition(Severity.WARNING, problem)
-
-
 def daily_budget(ctx: ExtensionContext) -> Iterator[Condition]:
     """Whether today's budget is spent."""
     budget = micros(read_options(ctx.options).daily_budget)
@@ -110,7 +103,6 @@ def _count(db: Connection, *conditions: object) -> int:
 
 
 CHECKS = (
-    Check("configuration", configuration),
     Check("daily_budget", daily_budget),
     Check("failures", failures),
     Check("queue", queue),

@@ -36,7 +36,8 @@ def request_queue(ctx: ExtensionContext) -> PanelContent:
         oldest = db.execute(select(func.min(r.created_at)).where(r.state.in_([state.value for state in OPEN]))).scalar()
         today = spent(db, since=start_of_day(now))
     problem = lacking(ctx, options)
-    wrong = [condition.message for check in CHECKS for condition in check.read(ctx)]
+    found = [condition.message for check in CHECKS for condition in check.read(ctx)]
+    wrong = [*([problem] if problem else []), *found]
     facts = (
         ("generation", "not configured" if problem else f"{options.model}, mode {options.mode}"),
         ("oldest open request", "-" if oldest is None else duration(now - oldest)),

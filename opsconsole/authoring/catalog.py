@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from opsconsole.authoring import definition
-from opsconsole.authoring.extensions import Check
+from opsconsole.authoring.extensions import CONFIGURATION, Check
 from opsconsole.authoring.job import Job, Limits
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.families import Family, clashes
@@ -209,7 +209,7 @@ def _jobs_of(pack: Pack, problems: list[str]) -> Iterator[Job]:
 
 def _check_problems(pack: Pack) -> Iterator[str]:
     """What is wrong with the checks of a pack."""
-    names: set[str] = set()
+    names = {CONFIGURATION}
     given: Any = pack.checks
     for check in given if isinstance(given, tuple) else (given,):
         if not isinstance(check, Check):
@@ -217,7 +217,7 @@ def _check_problems(pack: Pack) -> Iterator[str]:
         elif problem := name_problem(check.name):
             yield f"{pack.name}: the name of a check {problem}"
         elif check.name in names:
-            yield f"{pack.name}: two checks have the name {check.name}"
+            yield f"{pack.name}: the name {check.name} of a check is taken"
         else:
             names.add(check.name)
 

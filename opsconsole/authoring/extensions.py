@@ -103,6 +103,10 @@ class Condition:
     since: datetime | None = None
 
 
+CONFIGURATION = "configuration"
+"""The name under which the `notes` of a pack are reported, as if a check had found them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """A check of a pack: `read` returns what is wrong now. The leader calls it twice a minute, in a thread, and alerts

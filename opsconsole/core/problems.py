@@ -59,6 +59,8 @@ class Work(StrEnum):
     RETENTION = "retention"
     PACK_CHECKS = "pack_checks"
     EMPTY_CHECKS = "empty_checks"
+    DISK_SPACE = "disk_space"
+    TABLE_SIZES = "table_sizes"
 
 
 class Fault(StrEnum):

@@ -244,6 +244,8 @@ class Engine:
             self._store,
             self._catalog,
             self._tools,
+            token,
+            may_start_work=self._may_start_work,
             dead_predecessor=self._leadership.dead_predecessor,
             losses=lambda: executor.losses,
             now=self._now,

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import ExtensionContext, Resources
-from opsconsole.authoring.extensions import Check, Condition
+from opsconsole.authoring.extensions import CONFIGURATION, Check, Condition
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.statistics import CacheDay
 from opsconsole.core.clock import Clock
@@ -57,6 +57,10 @@ class PackChecks:
         self._tools: list[Resources] = []
         self._checks: dict[str, tuple[Check, ExtensionContext]] = {}
         notes = catalog.notes()
+        self._lacking = tuple(
+            Finding(Severity.WARNING, FindingKind.CHECK, f"{pack}.{CONFIGURATION}", now(), reason=note)
+            for pack, note in dict(reversed(notes)).items()  # the first note of each
+        )
         for pack in (pack for pack in catalog.packs if pack.checks):
             own = tuple(note for name, note in notes if name == pack.name)
             context = self._context(pack, catalog, tools(), own, cache_days)
@@ -64,8 +68,8 @@ class PackChecks:
         self.loop = Loop(Work.PACK_CHECKS, self.read, seconds=SECONDS, now=now)
 
     def findings(self) -> tuple[Finding, ...]:
-        """What the checks found when they were last read."""
-        return tuple(self._findings.values())
+        """What packs lack in this process, and what the checks found when they were last read."""
+        return (*self._lacking, *self._findings.values())
 
     def unknown_kinds(self) -> Iterator[FindingKind]:
         """`check`, while one of them has not been read."""

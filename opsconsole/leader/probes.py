@@ -35,7 +35,7 @@ class Probe:
         self._started: float | None = None
         self._started_at = now()
         self.has_looked = False
-        self.loop = Loop(work, self._step, seconds=SECONDS, now=now)
+        self.loop = Loop(work, self.probe, seconds=SECONDS, now=now)
 
     @property
     def record(self) -> ServiceRecord:
@@ -45,7 +45,8 @@ class Probe:
             return self._record.failed(self._started_at, NO_ANSWER)
         return self._record
 
-    def _step(self) -> None:
+    def probe(self) -> None:
+        """Probes it once."""
         self._started_at, started = self._now(), time.monotonic()
         self._started = started
         try:

@@ -1,4 +1,4 @@
-"""What the leader's alerts need besides facts about jobs: services, workers, clocks and the checks of packs.
+"""What the leader's alerts need besides facts about jobs: services, workers, clocks, storage and the checks of packs.
 
 Threads read it, so that nothing waits.
 """
@@ -21,13 +21,14 @@ from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import Loop
 from opsconsole.leader.pack_checks import PackChecks
 from opsconsole.leader.probes import Probes, RedisProbe, database_probe
+from opsconsole.leader.storage_facts import DiskFacts, TableFacts
 from opsconsole.rules.findings import Finding, FindingKind, worst_first
 from opsconsole.rules.leadership import Identity
 from opsconsole.rules.world_health import ClockRecord, WorkerLoss, clock_jump, leader_lost, workers_lost
 from opsconsole.store import Store, cache_days
 
-PROBE_SECONDS, CHECK_SECONDS = 5.0, 10.0
-"""The limits of a statement of a probe, and of a check of a pack."""
+PROBE_SECONDS, CHECK_SECONDS, SURVEY_SECONDS = 5.0, 10.0, 60.0
+"""The limits of a statement of a probe, of a check of a pack, and of a survey of tables."""
 STOP_SECONDS = 0.5
 """What each thread may take to end: one that hangs must not delay the next leader."""
 
@@ -43,7 +44,9 @@ class WorldFacts:
         store: Store,
         catalog: Catalog,
         tools: Callable[[float], Resources],
+        token: int,
         *,
+        may_start_work: Callable[[], bool],
         dead_predecessor: Identity | None,
         losses: Callable[[], Sequence[WorkerLoss]],
         now: Clock,
@@ -62,10 +65,20 @@ class WorldFacts:
             ),
         )
         self._checks = PackChecks(catalog, lambda: tools(CHECK_SECONDS), self._cache_days, now=now)
+        self._disks = DiskFacts(settings, store, now=now)
+        self._surveyed_tools = tools(SURVEY_SECONDS)
+        self._tables = TableFacts(
+            settings, store, self._surveyed_tools.data, catalog, token, may_start_work=may_start_work, now=now
+        )
         self._now = now
         self._since = now()
         self._clock = ClockRecord(self._since, steady())
-        self.loops: tuple[Loop, ...] = (*(probe.loop for probe in self._probes.all), self._checks.loop)
+        self.loops: tuple[Loop, ...] = (
+            *(probe.loop for probe in self._probes.all),
+            self._checks.loop,
+            self._disks.loop,
+            self._tables.loop,
+        )
 
     def start(self) -> None:
         """Starts the threads."""
@@ -80,6 +93,7 @@ class WorldFacts:
             loop.stop(STOP_SECONDS)
         self._probed_store.close()
         self._probed_tools.close()
+        self._surveyed_tools.close()
         self._checks.close()
 
     def findings(self, now: datetime) -> tuple[Finding, ...]:
@@ -89,7 +103,8 @@ class WorldFacts:
     @property
     def unknown_kinds(self) -> frozenset[FindingKind]:
         """The kinds of findings that cannot be judged now: their absence means nothing."""
-        return frozenset((*self._probes.unknown_kinds(), *self._checks.unknown_kinds()))
+        parts = (self._probes, self._checks, self._disks, self._tables)
+        return frozenset(kind for part in parts for kind in part.unknown_kinds())
 
     def _findings(self, now: datetime) -> Iterator[Finding]:
         yield from self._probes.findings()
@@ -97,7 +112,8 @@ class WorldFacts:
         yield from workers_lost(self._losses(), now)
         self._clock = self._clock.after(now, steady())
         yield from clock_jump(self._clock)
-        yield from self._checks.findings()
+        for part in (self._checks, self._disks, self._tables):
+            yield from part.findings()
 
     def _cache_days(self, days: int) -> Sequence[CacheDay]:
         """The figures of the cache on the last days. Raises Unavailable."""

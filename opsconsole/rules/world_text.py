@@ -48,6 +48,41 @@ def _notifications(finding: Finding) -> str:
     return f"has not delivered {count(finding.count, 'notification')}{reason}"
 
 
+def _disk(finding: Finding) -> str:
+    numbers = finding.numbers
+    return f"is on a disk with {numbers['free_mb']:,} MB free ({numbers['free_percent']:g} %)"
+
+
+def _store_size(finding: Finding) -> str:
+    parts = []
+    if finding.items:
+        parts.append(f"keeps rows that should have been removed days ago, in {', '.join(finding.items)}")
+    if finding.numbers:
+        free, total = finding.numbers["free_mb"], finding.numbers["total_mb"]
+        parts.append(f"has {free:,} of {total:,} MB that hold nothing; give them back with VACUUM")
+    return "; it ".join(parts)
+
+
+def _growth(finding: Finding) -> str:
+    numbers = finding.numbers
+    usual = f"usual are {numbers['usual_mb']:,g} MB, by the {numbers['days']} days before"
+    return f"grew by {numbers['grown_mb']:,} MB on {finding.since:%Y-%m-%d}; {usual}"
+
+
+def _unused(finding: Finding) -> str:
+    numbers = finding.numbers
+    used = f"no query has used it for {count(int(numbers['days']), 'day')}"
+    return f"of {finding.reason} takes {numbers['mb']:,g} MB, and {used}"
+
+
+def _bloated(finding: Finding) -> str:
+    numbers = finding.numbers
+    return (
+        f"of {finding.reason} takes {numbers['mb']:,} MB for entries of {numbers['expected_mb']:,g} MB; "
+        f"rebuild it with REINDEX INDEX CONCURRENTLY {finding.subject}"
+    )
+
+
 def _check(finding: Finding) -> str:
     return f"reports: {finding.reason}"
 
@@ -61,5 +96,10 @@ WORLD: Mapping[FindingKind, Callable[[Finding], str]] = {
     FindingKind.WORKER_LOST: _workers,
     FindingKind.CLOCK_JUMP: _clock,
     FindingKind.NOTIFICATIONS: _notifications,
+    FindingKind.DISK_NEARLY_FULL: _disk,
+    FindingKind.STORE_SIZE: _store_size,
+    FindingKind.TABLE_GROWTH: _growth,
+    FindingKind.UNUSED_INDEX: _unused,
+    FindingKind.BLOATED_INDEX: _bloated,
     FindingKind.CHECK: _check,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import bindparam, column, func, select, table, text
 from sqlalchemy.exc import OperationalError
@@ -13,12 +14,15 @@ from opsconsole.core.database import Connection, Database
 
 @dataclass(frozen=True, slots=True)
 class IndexSize:
-    """An index; `scans` is how often a query used it since the statistics were reset, None where that is not known."""
+    """An index; `scans` is how often a query used it since the statistics were reset, and `expected_bytes` how large it
+    would be if its pages were nearly full; None where that is not known.
+    """
 
     name: str
     bytes: int | None
     scans: int | None
     unique: bool
+    expected_bytes: int | None = None
 
     @property
     def is_unused(self) -> bool:
@@ -55,7 +59,23 @@ _POSTGRESQL_INDEXES = text(
     "FROM pg_stat_user_indexes i JOIN pg_index x ON x.indexrelid = i.indexrelid "
     "WHERE i.schemaname = ANY(current_schemas(false)) AND i.relname = ANY(:names) ORDER BY i.indexrelname"
 ).bindparams(bindparam("names"))
-_SQLITE_PAGES = text("SELECT name, sum(pgsize) FROM dbstat WHERE aggregate = TRUE GROUP BY name")
+# An entry of a B-tree has a pointer (4 bytes), a header (8) and its columns, each aligned to 8. A page has 8,192 bytes,
+# of which 40 are its own and a tenth is left free. The width of an expression is in the statistics of the index.
+_POSTGRESQL_EXPECTED = text(
+    "SELECT i.relname, "
+    "CASE WHEN i.reltuples >= 0 AND count(s.avg_width) = count(*) "
+    "THEN ceil(i.reltuples * (12 + sum((s.avg_width + 7) / 8 * 8)) / (0.9 * 8152)) * 8192 END "
+    "FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid "
+    "JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_am m ON m.oid = i.relam AND m.amname = 'btree' "
+    "JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY k(key, place) ON k.place <= x.indnkeyatts "
+    "JOIN pg_attribute a ON (a.attrelid, a.attnum) = "
+    "(CASE WHEN k.key = 0 THEN i.oid ELSE t.oid END, CASE WHEN k.key = 0 THEN k.place ELSE k.key END) "
+    "LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.attname = a.attname AND NOT s.inherited "
+    "AND s.tablename = CASE WHEN k.key = 0 THEN i.relname ELSE t.relname END "
+    "WHERE n.nspname = ANY(current_schemas(false)) AND t.relname = ANY(:names) GROUP BY i.oid, i.relname, i.reltuples"
+).bindparams(bindparam("names"))
+_SQLITE_PAGES = text("SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE AND name = :name")
+_SQLITE_FREE = text("SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")
 _SQLITE_INDEXES = text(
     "SELECT m.name, l.name, l.\"unique\" FROM sqlite_schema m, pragma_index_list(m.name) l WHERE m.type = 'table'"
 )
@@ -70,8 +90,11 @@ def table_sizes(database: Database, names: Collection[str]) -> list[TableSize]:
 
 def _postgresql(db: Connection, names: Collection[str]) -> list[TableSize]:
     indexes: dict[str, list[IndexSize]] = {}
+    expected: dict[str, Any] = dict(db.execute(_POSTGRESQL_EXPECTED, {"names": list(names)}).all())
     for of, name, size, scans, unique in db.execute(_POSTGRESQL_INDEXES, {"names": list(names)}):
-        indexes.setdefault(of, []).append(IndexSize(name, size, scans, unique))
+        least = expected.get(name)
+        index = IndexSize(name, size, scans, unique, None if least is None else int(least))
+        indexes.setdefault(of, []).append(index)
     return [
         TableSize(name, rows, size, dead, tuple(indexes.get(name, ())))
         for name, rows, dead, size in db.execute(_POSTGRESQL, {"names": list(names)})
@@ -79,23 +102,36 @@ def _postgresql(db: Connection, names: Collection[str]) -> list[TableSize]:
 
 
 def _sqlite(db: Connection, names: Collection[str]) -> list[TableSize]:
-    pages = _sqlite_pages(db)
-    indexes: dict[str, list[IndexSize]] = {}
+    own: dict[str, list[tuple[str, bool]]] = {}
     for of, name, unique in db.execute(_SQLITE_INDEXES):
-        indexes.setdefault(of, []).append(IndexSize(name, pages.get(name), None, bool(unique)))
+        own.setdefault(of, []).append((name, bool(unique)))
     existing = db.execute(text("SELECT name FROM sqlite_schema WHERE type = 'table'")).scalars().all()
     sizes = []
     for name in [name for name in existing if name in names]:
         rows = db.execute(select(func.count()).select_from(table(name, column("rowid")))).scalar_one()
-        own = tuple(sorted(indexes.get(name, ()), key=lambda index: index.name))
-        total = pages[name] + sum(index.bytes or 0 for index in own) if name in pages else None
-        sizes.append(TableSize(name, rows, total, None, own))
+        indexes = tuple(
+            IndexSize(index, _sqlite_bytes(db, index), None, unique) for index, unique in sorted(own.get(name, ()))
+        )
+        size = _sqlite_bytes(db, name)
+        total = None if size is None else size + sum(index.bytes or 0 for index in indexes)
+        sizes.append(TableSize(name, rows, total, None, indexes))
     return sizes
 
 
-def _sqlite_pages(db: Connection) -> dict[str, int]:
-    """Bytes of each table and index; empty where SQLite was built without that."""
+def _sqlite_bytes(db: Connection, name: str) -> int | None:
+    """The bytes of a table or index; None where SQLite was built without that."""
     try:
-        return dict(db.execute(_SQLITE_PAGES).all())
+        found: int | None = db.execute(_SQLITE_PAGES, {"name": name}).scalar()
     except OperationalError:
-        return {}
+        return None
+    return found
+
+
+def free_bytes(database: Database) -> int | None:
+    """The bytes of an SQLite file that hold nothing, because rows were removed; None on PostgreSQL. Raises
+    SQLAlchemyError.
+    """
+    if not database.is_sqlite:
+        return None
+    with database.reading() as db:
+        return int(db.execute(_SQLITE_FREE).scalar_one())

@@ -415,13 +415,16 @@ health_checks = Table(
     Column("states", Json, nullable=False),
 )
 
-# How large each table was on each UTC day. `database` is "store" or "data".
+# How large each table and index was on each UTC day. `database` is "store" or "data"; the row about a table itself,
+# with its indexes, has no index. `scans` counts the queries that used an index until then.
 table_days = Table(
     "ops_table_days",
     metadata,
     Column("day", String, primary_key=True),
     Column("database", String, primary_key=True),
     Column("table", String, primary_key=True),
+    Column("index", String, primary_key=True),
     Column("rows", BigInteger, nullable=True),
     Column("bytes", BigInteger, nullable=True),
+    Column("scans", BigInteger, nullable=True),
 )

@@ -307,6 +307,7 @@ def test_a_stopped_worker_delays_nobody_and_is_replaced(
 
     assert isinstance(lost, BatchResult)
     assert (lost.lost, lost.again) == (Lost.WORKER_DIED, batch.keys)
+    assert [loss.why for loss in executor.losses] == [Lost.WORKER_DIED]
     assert lost.reason == "its worker did not read it within 0.3 s"
     assert isinstance(done, BatchResult)
     assert done.ok == keys

@@ -476,14 +476,6 @@ def test_the_panel_shows_what_the_checks_find_and_nothing_else(fixture: ExamsFix
     assert fixture.panel("Exam requests").message == "", "a message batch may take a day"
 
 
-def test_missing_configuration_is_a_condition(fixture: ExamsFixture) -> None:
-    (check,) = [check for check in pack.checks if check.name == "configuration"]
-
-    (condition,) = check.read(fixture.serving)
-
-    assert "ANTHROPIC_API_KEY" in condition.message
-
-
 def test_exams_of_three_times_the_typical_size_alert(fixture: ExamsFixture, key: None) -> None:
     fixture.users("asha")
     fixture.exam("asha", questions=[{"stem": "x" * 310_000}])

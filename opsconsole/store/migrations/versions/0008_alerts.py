@@ -96,7 +96,9 @@ def upgrade() -> None:
         sa.Column("day", sa.String(), nullable=False),
         sa.Column("database", sa.String(), nullable=False),
         sa.Column("table", sa.String(), nullable=False),
+        sa.Column("index", sa.String(), nullable=False),
         sa.Column("rows", sa.BigInteger(), nullable=True),
         sa.Column("bytes", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("day", "database", "table", name=op.f("pk_ops_table_days")),
+        sa.Column("scans", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("day", "database", "table", "index", name=op.f("pk_ops_table_days")),
     )
