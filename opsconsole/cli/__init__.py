@@ -31,6 +31,7 @@ SUMMARIES = {
     "events": "List events that failed; publish events again.",
     "failures": "List which items failed in how many of a job's last runs.",
     "headless": "Schedule and run jobs without a console.",
+    "health": "Report what is wrong, for monitoring systems.",
     "jobs": "List jobs with their schedules, next and last runs.",
     "lint": "Warn about questionable schedules, windows and limits.",
     "logs": "Show the log of a run.",

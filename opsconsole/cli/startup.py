@@ -6,7 +6,9 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import catalog
@@ -15,7 +17,7 @@ from opsconsole.cache.inspection import why_unsupported
 from opsconsole.cli.output import echo
 from opsconsole.core.clock import now
 from opsconsole.core.database import Database, ErrorKind, error_kind, lacks_right, reason
-from opsconsole.core.errors import BadSettings, OpsconsoleError, Unavailable
+from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError, Unavailable
 from opsconsole.core.problems import Work
 from opsconsole.core.settings import Role, Secret, Settings, masked
 from opsconsole.core.supervision import Loop, Supervisor
@@ -27,8 +29,19 @@ from opsconsole.store import Store, data_tables, migrate, rights, tables as sche
 
 log = logging.getLogger(__name__)
 
+STORE_SECONDS = 5.0
+"""How long a statement may take when only the store is read."""
 CHECK_SECONDS = 1.0
 """Between two checks that the embedded Redis is running."""
+
+
+class NoStore(OpsconsoleError):
+    """An SQLite file that does not exist."""
+
+    exit_code = Exit.CONFIGURATION
+
+    def __init__(self, url: Secret) -> None:
+        super().__init__(f"there is no store at {masked(url)} yet; start a console or `opsconsole headless`")
 
 
 @contextmanager
@@ -55,6 +68,26 @@ def open_service(settings: Settings, *, patient: bool, note: bool) -> Iterator[S
         finally:
             service.close()
             store.close()
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[tuple[Store, catalog.Catalog]]:
+    """The store and the jobs, and nothing else: nothing is started, created or migrated. Raises NoStore,
+    SchemaMismatch, BadSettings, Unavailable.
+    """
+    jobs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over)
+    url = settings.store_url.reveal()
+    file = make_url(url).database if url.startswith("sqlite") else None
+    if file is not None and not Path(file).exists():
+        raise NoStore(settings.store_url)
+    store = Store(url, statement_seconds=STORE_SECONDS)
+    try:
+        migrate.require(store)
+        yield store, jobs
+    except SQLAlchemyError as error:
+        raise store_trouble(settings, error) from error
+    finally:
+        store.close()
 
 
 def require_filters(settings: Settings, jobs: catalog.Catalog) -> None:

@@ -61,6 +61,7 @@ class Work(StrEnum):
     EMPTY_CHECKS = "empty_checks"
     DISK_SPACE = "disk_space"
     TABLE_SIZES = "table_sizes"
+    HEALTH_CHECKS = "health_checks"
 
 
 class Fault(StrEnum):

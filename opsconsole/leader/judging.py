@@ -13,27 +13,8 @@ from opsconsole.leader.world_facts import WorldFacts
 from opsconsole.rules.alert_changes import Judgement
 from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import Finding, FindingKind
-from opsconsole.rules.health import degraded, failed_windows, jobs_findings
+from opsconsole.rules.health import JOB_KINDS, degraded, failed_windows, jobs_findings
 from opsconsole.store import Store, job_facts, set_aside
-
-JOB_KINDS = frozenset(
-    {
-        FindingKind.LATE,
-        FindingKind.OVERDUE,
-        FindingKind.NO_GOOD_RUN,
-        FindingKind.LONG_RUN,
-        FindingKind.FAILED_RUN,
-        FindingKind.FAILING_REPEATEDLY,
-        FindingKind.FAILING_ITEMS,
-        FindingKind.LOW_SUCCESS_RATE,
-        FindingKind.LOW_WORK,
-        FindingKind.SLOW_RUN,
-        FindingKind.MISSED,
-        FindingKind.INCOMPLETE_WINDOWS,
-        FindingKind.CLOCK_AHEAD,
-    }
-)
-"""What the facts about jobs are judged by."""
 
 
 class Judging:

@@ -10,13 +10,14 @@ from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import Supervisor
 from opsconsole.leader.alerting import Alerting, Judge
 from opsconsole.leader.dead_man import DeadManSwitch
+from opsconsole.leader.health_checks import HealthChecks
 from opsconsole.leader.notifications import Notifier
 from opsconsole.store import Store
 
 
 class Reporting:
-    """The alerts, the notifier and the dead man's switch of a leadership. `judge` reads the facts, and applies the
-    rules to them.
+    """The alerts, the notifier, the health checks and the dead man's switch of a leadership. `judge` reads the facts,
+    and applies the rules to them.
     """
 
     def __init__(
@@ -45,16 +46,20 @@ class Reporting:
             now=now,
         )
         supervisor.watch(self.alerting.loop)
+        self._health_checks = HealthChecks(store, catalog, token, may_start_work=may_start_work, now=now)
+        supervisor.watch(self._health_checks.loop)
         self._dead_man = DeadManSwitch(settings.alerts, supervisor=supervisor, is_well=may_start_work, now=now)
 
     def start(self) -> None:
         """Starts the threads."""
         self.notifier.start()
         self.alerting.start()
+        self._health_checks.start()
         self._dead_man.start()
 
     def stop(self) -> None:
         """Stops; waits a moment for messages that are being sent."""
         self._dead_man.stop()
+        self._health_checks.stop()
         self.alerting.stop()
         self.notifier.stop()

@@ -25,6 +25,25 @@ CLOCK_TOLERANCE = minutes(1)
 JUDGED_WINDOWS = 5
 """The newest windows whose failed items are compared."""
 
+JOB_KINDS = frozenset(
+    {
+        FindingKind.LATE,
+        FindingKind.OVERDUE,
+        FindingKind.NO_GOOD_RUN,
+        FindingKind.LONG_RUN,
+        FindingKind.FAILED_RUN,
+        FindingKind.FAILING_REPEATEDLY,
+        FindingKind.FAILING_ITEMS,
+        FindingKind.LOW_SUCCESS_RATE,
+        FindingKind.LOW_WORK,
+        FindingKind.SLOW_RUN,
+        FindingKind.MISSED,
+        FindingKind.INCOMPLETE_WINDOWS,
+        FindingKind.CLOCK_AHEAD,
+    }
+)
+"""What the facts about jobs are judged by."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unrun:

@@ -1,0 +1,54 @@
+"""Records the state of all jobs every five minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from opsconsole.authoring.catalog import Catalog
+from opsconsole.calendar.windows import minutes
+from opsconsole.core.clock import Clock
+from opsconsole.core.problems import Work
+from opsconsole.core.supervision import Loop
+from opsconsole.rules.health import jobs_findings
+from opsconsole.rules.job_state import job_state
+from opsconsole.store import Store, health_checks, job_facts
+
+EVERY = minutes(5)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class HealthChecks:
+    """Records while this process leads with `token`."""
+
+    def __init__(
+        self, store: Store, catalog: Catalog, token: int, *, may_start_work: Callable[[], bool], now: Clock
+    ) -> None:
+        self._store, self._catalog, self._token, self._now = store, catalog, token, now
+        self._may_start_work = may_start_work
+        self._recorded: datetime | None = None
+        self.loop = Loop(Work.HEALTH_CHECKS, self.check, seconds=1.0, now=now)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self.loop.start()
+
+    def stop(self) -> None:
+        """Stops after the current check."""
+        self.loop.stop()
+
+    def check(self) -> None:
+        """Records the states if the last record is not of these five minutes."""
+        now = self._now()
+        at = now - (now - _EPOCH) % EVERY
+        if at == self._recorded or not self._may_start_work():
+            return
+        with self._store.reading() as db:
+            is_recorded = health_checks.last(db) == at
+            facts = [] if is_recorded else job_facts.read(db, self._catalog, now)[0]
+        if not is_recorded:
+            found = jobs_findings(facts, now)
+            states = {each.job.name: job_state(each, found) for each in facts}
+            with self._store.fenced(self._token) as db:
+                health_checks.record(db, at, states)
+        self._recorded = at
