@@ -261,8 +261,10 @@ def _unrun(
 ) -> dict[str, tuple[Unrun, ...]]:
     found: dict[str, tuple[Unrun, ...]] = {}
     for record in occurrences.without_run(db, names, since, reasons):
-        part = _part(record, catalog.cron(catalog.find(record.job)), since)
-        if part is not None and part.first <= now:
+        job = catalog.find(record.job)
+        is_replaced = record.reason is Reason.CLOCK_JUMP and job.catch_up.newest == 1
+        part = _part(record, catalog.cron(job), since)
+        if part is not None and part.first <= now and not (is_replaced and Reason.SUPERSEDED not in reasons):
             found[record.job] = (*found.get(record.job, ()), part)
     return found
 
