@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
@@ -111,17 +111,6 @@ def degraded(problems: Iterable[Problem], unreachable: Iterable[str]) -> tuple[F
                 fault=problem.fault,
             )
     return tuple(found.values())
-
-
-def findings(
-    jobs: Iterable[JobFacts], unreachable: Mapping[str, tuple[datetime, str]], now: datetime
-) -> tuple[Finding, ...]:
-    """The findings about jobs and services. `unreachable` maps services that do not respond to (since, reason)."""
-    found = [
-        Finding(Severity.CRITICAL, FindingKind.UNREACHABLE, name, since, reason=reason)
-        for name, (since, reason) in unreachable.items()
-    ]
-    return worst_first([*found, *jobs_findings(jobs, now)])
 
 
 def jobs_findings(jobs: Iterable[JobFacts], now: datetime) -> tuple[Finding, ...]:

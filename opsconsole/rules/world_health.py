@@ -24,7 +24,7 @@ RECENTLY = minutes(5)
 SAMPLE_EVERY = timedelta(seconds=5)
 NEARLY_FULL, FULL = 0.90, 0.97
 """The shares of Redis's memory limit that are a warning, and critical."""
-NOT_LEADING_AFTER = timedelta(seconds=20)
+NOT_LEADING_AFTER = timedelta(seconds=30)
 """A restart may take this long. The clocks of two machines may differ by it, too."""
 TAKEOVER_SHOWN, JUMP_SHOWN = minutes(15), minutes(15)
 LOSSES_COUNTED = minutes(10)
@@ -53,6 +53,10 @@ class ServiceRecord:
         if contrary < SLOW_PROBES:
             return replace(self, unreachable_since=None, reason="", contrary=contrary)
         return ServiceRecord(self.name, slow_since=at if is_slow else None, slow_seconds=seconds)
+
+    def reached(self) -> ServiceRecord:
+        """The record after something else than a probe has succeeded."""
+        return replace(self, unreachable_since=None, reason="")
 
     def failed(self, at: datetime, reason: str) -> ServiceRecord:
         """The record after a probe that failed."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
 from opsconsole.core.problems import Fault, Problem, Work
 from opsconsole.core.supervision import describe, is_outage, log_failure
+from opsconsole.rules.findings import Finding
 from opsconsole.rules.health import jobs_findings
+from opsconsole.rules.world_health import NOT_LEADING_AFTER, not_leading
 from opsconsole.service import alert_views, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Snapshot
-from opsconsole.store import job_facts, pauses, presence, runs, set_aside, silences
+from opsconsole.store import job_facts, lease as leases, pauses, presence, runs, set_aside, silences
 
 RECENT = 20
 
@@ -57,7 +59,17 @@ def _read_each(backend: Backend, snapshot: Snapshot, known: dict[str, Problem], 
 
 
 def _leader(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
-    return {"leader": backend.lease_watch.leader(db, backend.owner, now)}
+    leader = backend.lease_watch.leader(db, backend.owner, now)
+    return {"leader": leader, "leaderless": tuple(_leaderless(backend, db, now)) if leader is None else ()}
+
+
+def _leaderless(backend: Backend, db: Connection, now: datetime) -> Iterator[Finding]:
+    """Whether a leader is missing. One that was never there is still starting, or nobody wants one."""
+    lease = leases.read(db)
+    if lease is not None:
+        scheduled = any(job.cron is not None for job in backend.catalog)
+        lapse = timedelta(seconds=2 * backend.settings.engine.lease_seconds)
+        yield from not_leading(lease, now, scheduled=scheduled, grace=max(NOT_LEADING_AFTER, lapse))
 
 
 def _jobs(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:

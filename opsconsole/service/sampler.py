@@ -13,12 +13,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.cache.statistics import RedisStats, has_restarted, hit_rate_between, sample
-from opsconsole.core.database import reason
+from opsconsole.core.database import Database, reason
 from opsconsole.core.errors import NAMES, Unavailable
 from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop, describe, log_failure
-from opsconsole.rules.findings import Finding, worst_first
-from opsconsole.rules.health import degraded, findings
+from opsconsole.rules.findings import Finding, FindingKind, worst_first
+from opsconsole.rules.health import degraded
+from opsconsole.rules.world_health import RedisRecord, ServiceRecord, redis_memory, services
 from opsconsole.service import parts
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Outage, RedisView, Snapshot
@@ -27,7 +28,7 @@ BUSY_SECONDS, QUIET_SECONDS = 0.5, 1.0
 HURRIED_SECONDS, HURRY_SECONDS = 0.2, 2.0
 """The interval after a command, and how long it applies: a run may take less than a second."""
 REDIS_SECONDS = 2.0
-DATA_SECONDS = 2.0
+DATABASE_SECONDS = 2.0
 HIT_RATES = 20
 
 
@@ -38,7 +39,9 @@ class Sampler:
         self._backend = backend
         self._last = Snapshot(at=backend.now(), environment=backend.settings.console.environment, leader=None)
         self._redis_stats: deque[RedisStats] = deque(maxlen=HIT_RATES + 1)
-        self._redis_checked = self._data_checked = float("-inf")
+        self._services = {name: ServiceRecord(NAMES[name]) for name in ("redis", "data", "store")}
+        self._redis_record = RedisRecord()
+        self._redis_checked = self._databases_checked = float("-inf")
         self._hurry_until = float("-inf")
         self._callback: Callable[[Snapshot], None] | None = None
         self._loop = Loop(Work.SAMPLER, self._step, seconds=QUIET_SECONDS, now=backend.now)
@@ -64,59 +67,70 @@ class Sampler:
         redis = self._last.redis
         if monotonic - self._redis_checked >= REDIS_SECONDS:
             redis, self._redis_checked = self._check_redis(now), monotonic
-        data_outage = self._last.data_outage
-        if monotonic - self._data_checked >= DATA_SECONDS:
-            data_outage, self._data_checked = self._check_data(now), monotonic
+        is_due = monotonic - self._databases_checked >= DATABASE_SECONDS
+        if is_due:
+            self._databases_checked = monotonic
+            self._probe("data", self._backend.resources.data, now)
         problem = self._backend.engine.problem if self._backend.engine is not None else None
+        data_outage = _outage(self._services["data"])
         before = replace(self._last, at=now, redis=redis, data_outage=data_outage, engine_problem=problem)
-        outages = {NAMES["redis"]: redis.outage, NAMES["data"]: data_outage}
         try:
             read = parts.read(self._backend, replace(before, unknown=()), before.unknown, now)
-            self._last = replace(read, store_outage=None)
         except SQLAlchemyError as error:
-            since = before.store_outage.since if before.store_outage else now
-            outages[NAMES["store"]] = outage = Outage(since, reason(error))
-            self._last = replace(before, store_outage=outage, set_aside=())
-        self._last = replace(self._last, findings=self._findings(self._last, _present(outages), now))
+            failed = self._services["store"] = self._services["store"].failed(now, reason(error))
+            self._last = replace(before, store_outage=_outage(failed), set_aside=(), leaderless=())
+        else:
+            self._services["store"] = self._services["store"].reached()
+            if is_due:
+                self._probe("store", self._backend.store, now)
+            self._last = replace(read, store_outage=_outage(self._services["store"]))
+        self._last = replace(self._last, findings=self._findings(self._last))
         return self._last
 
-    def _findings(
-        self, snapshot: Snapshot, unreachable: dict[str, tuple[datetime, str]], now: datetime
-    ) -> tuple[Finding, ...]:
+    def _findings(self, snapshot: Snapshot) -> tuple[Finding, ...]:
         problems = [status.problem for status in self._backend.status() if status.problem is not None]
         problems += snapshot.unknown
         leader = snapshot.leader
         if leader is not None and not leader.is_me and snapshot.store_outage is None:
             problems += leader.problems
-        found = [*findings((), unreachable, now), *degraded(problems, unreachable)]
-        return worst_first([*found, *snapshot.job_findings, *snapshot.set_aside])
+        found = list(services(self._services.values()))
+        unreachable = [finding.subject for finding in found if finding.kind is FindingKind.UNREACHABLE]
+        if snapshot.redis.outage is None and snapshot.redis.unknown is None:
+            found += redis_memory(self._redis_record)
+        found += degraded(problems, unreachable)
+        return worst_first([*found, *snapshot.leaderless, *snapshot.job_findings, *snapshot.set_aside])
 
     def _check_redis(self, now: datetime) -> RedisView:
         before = self._last.redis
         try:
             stats = sample(self._backend.resources.cache.client)
         except Unavailable as error:
-            since = before.outage.since if before.outage else now
-            return replace(before, outage=Outage(since, error.reason))
+            failed = self._services["redis"] = self._services["redis"].failed(now, error.reason)
+            return replace(before, outage=_outage(failed))
         except Exception as error:  # noqa: BLE001 - a server that answers otherwise than Redis does
+            self._services["redis"] = self._services["redis"].reached()
             if before.unknown is None:
                 log_failure("reading the figures of Redis", error)
             return RedisView(None, None, unknown=describe(error)[0])
+        self._services["redis"] = self._services["redis"].responded(now, stats.ping_ms / 1000)
+        self._redis_record = self._redis_record.after(now, stats)
         if self._redis_stats and has_restarted(self._redis_stats[-1], stats):
             self._redis_stats.clear()
         self._redis_stats.append(stats)
         return RedisView(stats, None, _hit_rates(self._redis_stats))
 
-    def _check_data(self, now: datetime) -> Outage | None:
-        before = self._last.data_outage
+    def _probe(self, name: str, database: Database, now: datetime) -> None:
+        """Probes a database as the leader does."""
+        started = time.monotonic()
         try:
-            with self._backend.resources.data.reading() as db:
+            with database.reading() as db:
                 db.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
-            return Outage(before.since if before else now, reason(error))
+            self._services[name] = self._services[name].failed(now, reason(error))
         except Exception as error:  # noqa: BLE001 - a server may answer anything
-            return Outage(before.since if before else now, describe(error)[0])
-        return None
+            self._services[name] = self._services[name].failed(now, describe(error)[0])
+        else:
+            self._services[name] = self._services[name].responded(now, time.monotonic() - started)
 
     def _step(self) -> float:
         snapshot = self.take()
@@ -126,8 +140,8 @@ class Sampler:
         return HURRIED_SECONDS if hurrying else BUSY_SECONDS if snapshot.live else QUIET_SECONDS
 
 
-def _present(outages: dict[str, Outage | None]) -> dict[str, tuple[datetime, str]]:
-    return {name: (outage.since, outage.reason) for name, outage in outages.items() if outage is not None}
+def _outage(record: ServiceRecord) -> Outage | None:
+    return None if record.unreachable_since is None else Outage(record.unreachable_since, record.reason)
 
 
 def _hit_rates(samples: deque[RedisStats]) -> tuple[float | None, ...]:

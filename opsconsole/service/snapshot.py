@@ -144,8 +144,9 @@ class AlertPage:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything the Dashboard shows, at one time. During a `store_outage` it keeps the previous values; so does each
-    part that cannot be read, which is one of the `unknown`. `findings` are all of them, worst first; those about jobs
-    and about what was set aside are also on their own. `health` is what the next look at the jobs' health needs.
+    part that cannot be read, which is one of the `unknown`. `findings` are all of them, worst first; those about jobs,
+    about what was set aside and about a missing leader (`leaderless`) are also on their own. `health` is what the next
+    look at the jobs' health needs.
 
     `alerts` are the open ones, worst first, each followed by those that it explains, and then up to 50 that were
     resolved in the last day, newest first. `silences` are the active ones.
@@ -168,6 +169,7 @@ class Snapshot:
     attached: tuple[Attached, ...] = ()
     unknown: tuple[Problem, ...] = ()
     job_findings: tuple[Finding, ...] = ()
+    leaderless: tuple[Finding, ...] = ()
     health: Histories | None = None
     set_aside: tuple[Finding, ...] = ()
     alerts: tuple[AlertCard, ...] = ()

@@ -15,8 +15,9 @@ from opsconsole.authoring.run import Run, RunState, StopReason, Trigger
 from opsconsole.rules import finding_text
 from opsconsole.rules.admission import WaitReason
 from opsconsole.rules.backfill import NO_RECORD, WindowState, WindowStatus
-from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity
-from opsconsole.rules.health import JobFacts, RepeatedFailures, Unrun, failed_windows, findings, jobs_findings
+from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity, worst_first
+from opsconsole.rules.health import JobFacts, RepeatedFailures, Unrun, failed_windows, jobs_findings
+from opsconsole.rules.world_health import ServiceRecord, services
 from tests.rules.ended_runs import JOB, NOW, ago, day, ended, retried
 
 YESTERDAY = day(1)
@@ -327,7 +328,8 @@ def test_incomplete_windows_are_listed_with_their_states() -> None:
 def test_unreachable_services_are_critical_and_the_worst_comes_first() -> None:
     partial = ended(7, YESTERDAY, ok=99, failed=1)
 
-    found = findings([with_runs(partial)], {"Redis": (ago(minutes=5), "cut"), "the store": (NOW, "lost")}, NOW)
+    records = (ServiceRecord("Redis").failed(ago(minutes=5), "cut"), ServiceRecord("the store").failed(NOW, "lost"))
+    found = worst_first([*jobs_findings([with_runs(partial)], NOW), *services(records)])
 
     assert [(finding.severity.name, finding.subject) for finding in found] == [
         ("CRITICAL", "Redis"),
