@@ -289,6 +289,9 @@ HEAVY = (
     "apscheduler",
     "psycopg",
     "rich.progress",
+    "apprise",
+    "requests",
+    "sentry_sdk",
     "jobs",
     "screens",
 )
@@ -355,6 +358,6 @@ def test_a_process_without_a_screen_never_loads_one(tmp_path: Path) -> None:
     script = """
 import sys
 import opsconsole.service.service, opsconsole.leader.engine, opsconsole.cli.commands.headless, opsconsole.worker.process
-print([name for name in ("textual", "rich", "screens") if name in sys.modules])
+print([name for name in ("textual", "rich", "screens", "apprise", "sentry_sdk") if name in sys.modules])
 """
     assert loaded(script, tmp_path) == "[]"

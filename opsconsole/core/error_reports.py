@@ -59,7 +59,6 @@ class _Reporter:
                     server_name=self._host,
                     default_integrations=False,
                     auto_enabling_integrations=False,
-                    send_default_pii=False,
                     include_local_variables=False,
                     max_breadcrumbs=0,
                     auto_session_tracking=False,

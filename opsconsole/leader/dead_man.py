@@ -34,7 +34,7 @@ class DeadManSwitch:
     ) -> None:
         self._url, self._supervisor, self._is_well = settings.dead_man_url, supervisor, is_well
         self._limit = TimeLimit(Work.DEAD_MAN, CALL_SECONDS)
-        self._loop = Loop(Work.DEAD_MAN, self._step, seconds=settings.dead_man_seconds, now=now)
+        self._loop = Loop(Work.DEAD_MAN, self.step, seconds=settings.dead_man_seconds, now=now)
         if self._url is not None:
             supervisor.watch(self._loop)
 
@@ -47,7 +47,8 @@ class DeadManSwitch:
         """Stops; does not wait for a call that has begun."""
         self._loop.stop(timeout=0.0)
 
-    def _step(self) -> float | None:
+    def step(self) -> float | None:
+        """Calls the URL if all is well. Raises NotCalled. Returns when to look again, if not after the usual time."""
         if self._url is None or not self._is_well() or not self._all_loops_work():
             return 1.0
         url = self._url
@@ -76,6 +77,7 @@ def call(url: Secret) -> None:
         with urlopen(request, timeout=ANSWER_SECONDS):  # noqa: S310 - checked when it was configured
             pass
     except HTTPError as error:
+        error.close()
         raise NotCalled(f"HTTP status {error.code}") from None
     except OSError as error:
         reason = getattr(error, "reason", error)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from opsconsole.cli import main
+from opsconsole.core import error_reports
 from opsconsole.core.signals import ENDING
 from tests.conftest import Installing
 from tests.installation import Installation
@@ -102,6 +103,7 @@ def _restored() -> Iterator[None]:
     try:
         yield
     finally:
+        error_reports.configure(None, "", "")
         for handler in set(root.handlers) - set(handlers):
             handler.close()
         root.handlers[:], sys.path[:] = handlers, path

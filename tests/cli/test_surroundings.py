@@ -13,7 +13,7 @@ from opsconsole.core import redaction
 from opsconsole.core.errors import Exit
 from opsconsole.core.text import printable
 from tests.cli.conftest import Result, run_in_process
-from tests.cli.surroundings import CANARY, COMMANDS, configurations, urls
+from tests.cli.surroundings import CANARY, CHANNELS, COMMANDS, configurations, urls
 
 SAMPLE = 40
 """Of the many thousand combinations in a test that is not a soak test."""
@@ -107,6 +107,20 @@ def survives(running: Running, url: int, command: int) -> None:
 @pytest.mark.parametrize("url", range(len(URLS)))
 def test_check_repeats_no_secret_of_an_odd_url(running: Running, url: int) -> None:
     survives(running, url, COMMANDS.index(("check",)))
+
+
+@pytest.mark.parametrize("command", [("check",), ("notify-test",)], ids=" ".join)
+@pytest.mark.parametrize("url", CHANNELS)
+def test_no_command_repeats_a_part_of_the_url_of_a_channel(
+    running: Running, url: str, command: tuple[str, ...]
+) -> None:
+    address = url.format(c=CANARY)
+    for text, variables in (
+        ("", {"OPSCONSOLE_NOTIFY__OPS__URL": address}),
+        (f"[notify.ops]\nurl = '{address}'\n", {"SENTRY_DSN": f"https://{CANARY}@127.0.0.1:1/1"}),
+    ):
+        result = running(with_packs(text), variables, command)
+        assert result.code in (Exit.FAILED, Exit.CONFIGURATION, Exit.DONE), (text, result)
 
 
 @pytest.mark.parametrize(("url", "command"), sampled(ODD))

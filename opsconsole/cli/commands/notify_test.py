@@ -25,10 +25,10 @@ class NoChannel(OpsconsoleError):
 @click.argument("name", metavar="[CHANNEL]", required=False)
 @click.pass_obj
 def command(options: Options, name: str | None) -> None:
-    """Send a test message to every notification channel, or to one.
+    """Send a test message to the notification channels.
 
-    This process sends the messages, at once and regardless of the channels' filters. Exits with code 1 if one was not
-    delivered.
+    Without CHANNEL it goes to all of them, regardless of their filters. This process sends it at once. Exits with code
+    1 if it was not delivered everywhere.
 
     \b
     Examples:
