@@ -19,9 +19,12 @@ from sqlalchemy import text
 
 from opsconsole.authoring import catalog
 from opsconsole.authoring.catalog import Catalog
+from opsconsole.authoring.context import Resources
 from opsconsole.authoring.run import Run, RunState, Selection
 from opsconsole.core import configuration
 from opsconsole.core.errors import BadSettings, Exit
+from opsconsole.leader.pack_checks import PackChecks
+from opsconsole.rules import finding_text
 from tests.conftest import Installing
 from tests.http.client import served
 from tests.installation import Installation
@@ -283,6 +286,22 @@ def test_the_panel_shows_the_newest_day(place: Installation) -> None:
 
     assert before.message == "no statements yet; run billing.daily_statements"
     assert shown().facts == (("day", DAY), ("statements", "1"), ("amount", "1,234.56 EUR"))
+
+
+def test_the_check_finds_charges_in_another_currency(place: Installation) -> None:
+    def found() -> list[str]:
+        checks = PackChecks(place.catalog, lambda: tools, lambda _days: (), now=place.service.now)
+        checks.read()
+        return [f"{finding.subject} {finding_text.sentence(finding, finding.since)}" for finding in checks.findings()]
+
+    tools = Resources(place.settings.data_url.reveal(), place.environ["REDIS_URL"])
+    charge(place, "asha", 1250)
+    calm = found()
+    charge(place, "chen", 5000, "USD")
+    charge(place, "chen", 5000, "USD")
+
+    assert (calm, found()) == ([], ["billing.currency reports: 2 charges are not in EUR"])
+    tools.close()
 
 
 # --- which of the installed packs are loaded ----------------------------------------------------------------------

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from acme.billing.daily_statements import STATEMENT, daily_statements
-from acme.billing.extensions import newest_day, statement
+from acme.billing.extensions import currency, newest_day, statement
 from acme.billing.tables import metadata
 from opsconsole import Pack
-from opsconsole.extensions import Panel, Route
+from opsconsole.extensions import Check, Panel, Route
 
 
 class Billing(msgspec.Struct, frozen=True):
@@ -25,4 +25,5 @@ pack = Pack(
     settings=Billing,
     routes=(Route("GET", "/billing/statement/{customer}/{day}", statement),),
     panels=(Panel("Billing", newest_day),),
+    checks=(Check("currency", currency),),
 )

@@ -1,12 +1,14 @@
-"""The panel and the HTTP route of billing."""
+"""The panel, the check and the HTTP route of billing."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from sqlalchemy import func, select
 
 from acme.billing.daily_statements import STATEMENT, Statement
-from acme.billing.tables import statements
-from opsconsole.extensions import ExtensionContext, PanelContent, Reply, Request
+from acme.billing.tables import charges, statements
+from opsconsole.extensions import Condition, ExtensionContext, PanelContent, Reply, Request, Severity
 
 
 def newest_day(ctx: ExtensionContext) -> PanelContent:
@@ -21,6 +23,15 @@ def newest_day(ctx: ExtensionContext) -> PanelContent:
         return PanelContent(message="no statements yet; run billing.daily_statements")
     total = f"{int(amount) / 100:,.2f} {ctx.options['currency']}"
     return PanelContent(facts=(("day", day), ("statements", f"{number:,}"), ("amount", total)))
+
+
+def currency(ctx: ExtensionContext) -> Iterator[Condition]:
+    """Whether there are charges that no statement can have."""
+    expected = ctx.options["currency"]
+    with ctx.reading() as db:
+        number = db.execute(select(func.count()).where(charges.c.currency != expected)).scalar_one()
+    if number:
+        yield Condition(Severity.WARNING, f"{number:,} charges are not in {expected}")
 
 
 def statement(ctx: ExtensionContext, request: Request) -> Reply:
