@@ -14,7 +14,7 @@ from opsconsole.core.problems import Work
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import Loop
 from opsconsole.leader.alert_records import AlertRecords, Happened
-from opsconsole.rules.alert_changes import Changes, Judgement, reconcile
+from opsconsole.rules.alert_changes import Changes, Judgement, limited, reconcile
 from opsconsole.rules.alerts import Alert, AlertEvent, AlertState, state_of
 from opsconsole.rules.findings import Severity
 from opsconsole.store import Store, alerts, silences
@@ -26,6 +26,8 @@ SHORTEST_SECONDS = 0.25
 """The time between two looks when runs end one after the other."""
 REFRESH_SECONDS = 60.0
 """How often the words and figures of open alerts are updated."""
+MAX_CHANGES = 50
+"""How many alerts fire or are resolved in one transaction: no other write must wait long for it."""
 
 Judge = Callable[[datetime], Judgement]
 """Reads the facts, and applies the rules to them."""
@@ -77,7 +79,8 @@ class Alerting:
         with self._store.reading() as db:
             listed = alerts.open_alerts(db)
             silenced = silences.in_force(db, now)
-            changes = reconcile(listed, judgement, self._absent, now, refresh=is_refresh)
+            everything = reconcile(listed, judgement, self._absent, now, refresh=is_refresh)
+            changes = limited(everything, judgement.causes, MAX_CHANGES)
             has_news = bool(
                 changes
                 or judgement.to_pause

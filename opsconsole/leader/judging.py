@@ -14,7 +14,8 @@ from opsconsole.rules.alert_changes import Judgement
 from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import Finding, FindingKind
 from opsconsole.rules.health import JOB_KINDS, degraded, failed_windows, jobs_findings
-from opsconsole.store import Store, job_facts, set_aside
+from opsconsole.rules.notifications import undelivered
+from opsconsole.store import Store, job_facts, notifications, set_aside
 
 
 class Judging:
@@ -32,7 +33,9 @@ class Judging:
         supervisor: Supervisor,
     ) -> None:
         self._store, self._catalog, self._world, self._problems = store, catalog, world, problems
-        self._jobs, self._set_aside = supervisor.repeated(Work.JOB_FACTS), supervisor.repeated(Work.SET_ASIDE_FACTS)
+        self._jobs, self._set_aside, self._deliveries = (
+            supervisor.repeated(work) for work in (Work.JOB_FACTS, Work.SET_ASIDE_FACTS, Work.DELIVERY_FACTS)
+        )
         self._kept: job_facts.Histories | None = None
 
     def __call__(self, now: datetime) -> Judgement:
@@ -42,6 +45,13 @@ class Judging:
         to_pause: dict[str, int] = {}
         self._read(self._jobs, lambda db: self._of_jobs(db, now, to_pause), JOB_KINDS, found, unknown)
         self._read(self._set_aside, set_aside.findings, {FindingKind.SET_ASIDE}, found, unknown)
+        self._read(
+            self._deliveries,
+            lambda db: undelivered(notifications.deliveries(db), now),
+            {FindingKind.NOTIFICATIONS},
+            found,
+            unknown,
+        )
         unreachable = [each.subject for each in found if each.kind is FindingKind.UNREACHABLE]
         # What a pack lacks is reported with its checks.
         failing = [each for each in self._problems() if each.fault is not Fault.NOT_CONFIGURED]
@@ -58,7 +68,7 @@ class Judging:
     ) -> None:
         def step() -> None:
             with self._store.reading() as db:
-                found.extend(findings(db))
+                found.extend(list(findings(db)))
 
         if not part.attempt(step):
             unknown.update(kinds)

@@ -28,7 +28,7 @@ from opsconsole.leader.empty_checks import Due, EmptyChecks
 from opsconsole.leader.trigger import CronTrigger
 from opsconsole.rules.admission import WaitReason, admissions
 from opsconsole.rules.schedule import Interval, OpenRun, Recorded, Schedule, plan, record_unrun, revise
-from opsconsole.store import Store, occurrences, pauses, registrations, runs, windows
+from opsconsole.store import Store, alerts, notifications, occurrences, pauses, registrations, runs, silences, windows
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class Scheduler:
         The rows of scheduled times later than `now` stay until their time comes: a time that ran does not run again,
         and any other is planned anew.
         """
-        for store in (runs, pauses, windows):
+        for store in (runs, pauses, windows, alerts, silences, notifications):
             store.set_back(db, now)
         cursors = registrations.set_back(db, now)
         ahead = max(cursors.values(), default=now) - now

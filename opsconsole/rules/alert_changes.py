@@ -89,6 +89,21 @@ def reconcile(
     return Changes(tuple(found.values()), tuple(worse), tuple(changed), resolved, absent)
 
 
+def limited(changes: Changes, causes: Mapping[FindingKey, FindingKey], most: int) -> Changes:
+    """The first of the changes of each kind: those that fire with causes before what they explain, and the worst first.
+    The next look finds the others again.
+    """
+    fired = sorted(changes.fired, key=lambda finding: (finding.key in causes, -finding.severity, finding.since))
+    postponed = frozenset(alert.id for alert in changes.resolved[most:])
+    return Changes(
+        tuple(fired[:most]),
+        changes.worse[:most],
+        changes.changed[:most],
+        changes.resolved[:most],
+        changes.absent | postponed,
+    )
+
+
 def is_worse(alert: Alert, finding: Finding) -> bool:
     """Whether the severity is higher than it was, or twice as much has failed as when the alert fired."""
     has_doubled = finding.kind in COUNTED and finding.count >= 2 * alert.baseline

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -86,6 +87,21 @@ def acknowledge(db: Connection, number: int, given: Acknowledgement) -> None:
             "acknowledged_note": given.note,
         },
     )
+
+
+def set_back(db: Connection, now: datetime) -> None:
+    """Moves what a clock that was ahead wrote about open alerts back to `now`: an acknowledgement lasts for as long as
+    it was to last.
+    """
+    c = alerts.c
+    is_open = c.resolved_at.is_(None)
+    for alert in open_alerts(db):
+        if (given := alert.acknowledged) is not None and given.at > now:
+            until = None if given.until is None else now + (given.until - given.at)
+            acknowledge(db, alert.id, replace(given, at=now, until=until))
+    for column in (c.since, c.opened_at, c.worse_at):
+        db.execute(update(alerts).where(is_open, column > now).values({column: now}))
+    db.execute(update(alerts).where(c.resolved_at > now).values(resolved_at=now))
 
 
 def _values(db: Connection, query: Select[tuple[Any, ...]]) -> list[Alert]:

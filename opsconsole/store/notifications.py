@@ -115,6 +115,12 @@ def drop_others(db: Connection, channels: Sequence[str]) -> int:
     return db.execute(update(notifications).where(others).values(values)).rowcount
 
 
+def set_back(db: Connection, now: datetime) -> None:
+    """Moves what a clock that was ahead wrote back to `now`: what is due is tried at once, and reminders follow."""
+    db.execute(update(notifications).where(_is_due(_n.state), _n.created_at > now).values(not_before=None))
+    db.execute(update(notifications).where(_n.created_at > now).values(created_at=now))
+
+
 def deliveries(db: Connection) -> list[Delivery]:
     """The channels whose messages wait because attempts have failed, by name."""
     query = select(_n.channel, func.min(_n.created_at), func.max(_n.attempts), func.count(), func.max(_n.error))

@@ -25,6 +25,14 @@ def end(db: Connection, target: str, at: datetime) -> int:
     return db.execute(update(silences).where(mine).values(until=at)).rowcount
 
 
+def set_back(db: Connection, now: datetime) -> None:
+    """Moves what a clock that was ahead wrote back to `now`: a silence lasts for as long as it was to last."""
+    for silence in in_force(db, now):
+        if silence.since > now:
+            until = None if silence.until is None else now + (silence.until - silence.since)
+            db.execute(update(silences).where(silences.c.id == silence.id).values(since=now, until=until))
+
+
 def in_force(db: Connection, at: datetime) -> list[Silence]:
     """The silences that have not ended at `at`, oldest first. A silence whose end cannot be read has none."""
     query = select(silences).where(or_(silences.c.until.is_(None), silences.c.until > at)).order_by(silences.c.id)

@@ -12,7 +12,7 @@ from sqlalchemy import select, text, update
 from opsconsole.core.errors import Fenced
 from opsconsole.core.settings import Channel, Secret, Settings
 from opsconsole.leader.alert_records import NAME
-from opsconsole.leader.alerting import Alerting
+from opsconsole.leader.alerting import MAX_CHANGES, Alerting
 from opsconsole.rules.alert_changes import Judgement
 from opsconsole.rules.alerts import Acknowledgement, Alert, AlertEvent, target_of
 from opsconsole.rules.findings import Finding, FindingKey, FindingKind, Severity
@@ -99,7 +99,7 @@ def unreachable() -> Finding:
 
 def all_alerts(place: Installation) -> list[Alert]:
     with place.store.reading() as db:
-        return sorted(alerts.newest(db, limit=100), key=lambda alert: alert.id)
+        return sorted(alerts.newest(db, limit=1000), key=lambda alert: alert.id)
 
 
 def sent(place: Installation) -> list[tuple[str, str]]:
@@ -179,6 +179,22 @@ def test_the_words_of_an_open_alert_follow_its_finding(place: Installation, lead
     assert found.message.endswith("13 wait")
     assert found.evidence == {"count": 1, "numbers": {"waiting": 13}, "reason": "13 wait"}
     assert len(audited(place)) == 1
+
+
+def test_many_alerts_fire_and_are_resolved_a_part_at_a_time(place: Installation, leader: Leader) -> None:
+    late = [Finding(Severity.WARNING, FindingKind.LATE, f"shop.job{n:03}", NOON) for n in range(2 * MAX_CHANGES)]
+    leader.look(*late, unreachable())
+    first = all_alerts(place)
+    for _ in range(2):
+        leader.look(*late, unreachable())
+    fired = len(all_alerts(place))
+    for _ in range(5):
+        leader.look()
+
+    assert len(first) == MAX_CHANGES
+    assert first[0].key == unreachable().key, "the worst first"
+    assert fired == 2 * MAX_CHANGES + 1
+    assert not any(each.is_open for each in all_alerts(place))
 
 
 # --- causes -------------------------------------------------------------------------------------------------------

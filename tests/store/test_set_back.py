@@ -13,8 +13,22 @@ from opsconsole.calendar.windows import Window
 from opsconsole.core.settings import Actor
 from opsconsole.leader.live_run import LiveRun
 from opsconsole.rules.actions import Verb
+from opsconsole.rules.alerts import Acknowledgement, AlertEvent, acknowledgement_of
 from opsconsole.rules.backfill import WindowState
-from opsconsole.store import Store, batches, commands, migrate, pauses, presence, runs, windows
+from opsconsole.rules.findings import FindingKind, Severity
+from opsconsole.store import (
+    Store,
+    alerts,
+    batches,
+    commands,
+    migrate,
+    notifications,
+    pauses,
+    presence,
+    runs,
+    silences,
+    windows,
+)
 from opsconsole.store.batches import Row
 from opsconsole.store.presence import Attached
 from tests.packs import counting
@@ -167,3 +181,44 @@ def test_a_process_that_ended_while_the_clock_was_ahead_is_not_shown(store: Stor
         for owner, at in (("gone", AHEAD), ("here", NOW)):
             presence.announce(db, Attached(owner, "anna", "here", "web1", 1, "console", "", at, at))
         assert [each.owner for each in presence.attached(db, NOW)] == ["here"]
+
+
+# --- alerts -------------------------------------------------------------------------------------------------------
+
+
+def test_alerts_silences_and_notifications_count_from_now_on(store: Store) -> None:
+    values = {"severity": Severity.WARNING, "since": AHEAD, "opened_at": AHEAD, "message": "failed", "evidence": {}}
+    with store.writing() as db:
+        number = alerts.add(db, (FindingKind.FAILED_RUN, JOB.name), {**values, "worse_at": AHEAD})
+        over = alerts.add(db, (FindingKind.LATE, JOB.name), {**values, "resolved_at": AHEAD})
+        alerts.acknowledge(db, number, Acknowledgement("anna", AHEAD, AHEAD + MINUTE, ""))
+        silences.add(db, JOB.name, since=AHEAD, until=AHEAD + MINUTE, who="anna", note="")
+        silences.add(db, "books", since=NOW, until=AHEAD, who="anna", note="")
+        notifications.add(
+            db,
+            alert=number,
+            event=AlertEvent.FIRED,
+            channel="team",
+            severity=Severity.WARNING,
+            title="",
+            body="",
+            at=AHEAD,
+        )
+        due = notifications.next_due(db, "team", AHEAD)
+        assert due is not None
+        assert notifications.claim(db, due, AHEAD + MINUTE)
+
+        for each in (alerts, silences, notifications):
+            each.set_back(db, NOW)
+
+        found = alerts.get(db, number)
+        assert (found.since, found.opened_at, found.worse_at) == (NOW, NOW, NOW)
+        assert found.acknowledged == Acknowledgement("anna", NOW, NOW + MINUTE, "")
+        assert acknowledgement_of(found, NOW) is not None
+        assert alerts.get(db, over).resolved_at == NOW
+        assert [(each.target, each.until) for each in silences.in_force(db, NOW)] == [
+            (JOB.name, NOW + MINUTE),
+            ("books", AHEAD),
+        ]
+        assert notifications.next_due(db, "team", NOW) is not None
+        assert notifications.latest(db, [number])[number]["team"].at == NOW
