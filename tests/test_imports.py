@@ -260,12 +260,17 @@ def test_selects_are_built_where_tables_are_known() -> None:
 
 def uses(*names: str) -> set[str]:
     """The files that use one of these dotted names."""
-    found = set()
-    for module, tree in modules().items():
-        dotted = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-        imported = {f"{each.module}.{each.name}" for each in imports() if each.importer == module}
-        if not (dotted | imported).isdisjoint(names):
-            found.add(module)
+    return {module for module, dotted in dotted_names().items() if not dotted.isdisjoint(names)}
+
+
+@cache
+def dotted_names() -> dict[str, set[str]]:
+    found = {
+        module: {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        for module, tree in modules().items()
+    }
+    for each in imports():
+        found[each.importer].add(f"{each.module}.{each.name}")
     return found
 
 

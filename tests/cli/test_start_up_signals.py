@@ -17,6 +17,8 @@ from tests.conftest import Installing
 from tests.installation import Installation
 from tests.waiting import PATIENCE_SECONDS, eventually
 
+MEANINGLESS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGCONT)
+
 NO_REDIS = "unix:///nowhere/redis.sock"
 ENTRY = """
 import os, signal, sys
@@ -109,12 +111,16 @@ def test_a_hang_up_before_the_first_import_reloads_headless(starting: Starting, 
     assert process.wait(PATIENCE_SECONDS) == 143
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGCONT])
-def test_signals_without_meaning_end_nothing(starting: Starting, tmp_path: Path, number: int) -> None:
-    process = starting("headless", at_once=number)
+@pytest.mark.parametrize(
+    "first",
+    [MEANINGLESS[0], *(pytest.param(each, marks=pytest.mark.soak) for each in MEANINGLESS[1:])],
+)
+def test_signals_without_meaning_end_nothing(starting: Starting, tmp_path: Path, first: int) -> None:
+    process = starting("headless", at_once=first)
 
     eventually(lambda: "leading with token" in output(tmp_path), "it leads")
-    process.send_signal(number)
+    for number in MEANINGLESS:
+        process.send_signal(number)
     time.sleep(0.3)
     assert process.poll() is None
     process.terminate()

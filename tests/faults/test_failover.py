@@ -58,6 +58,7 @@ def make(installing: Installing, store: str, data: str) -> Installation:
     return installing(database_url=store, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ)
 
 
+@pytest.mark.soak
 def test_a_store_that_is_a_standby_for_a_while_is_led_again_without_a_restart(
     primary: Restartable, standby: Standby, wire: Wire, installing: Installing, tmp_path: object
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_store_that_is_a_standby_for_a_while_is_led_again_without_a_restart(
     assert set(counting.marks(place.data)) == expected
 
 
+@pytest.mark.soak
 def test_data_on_a_standby_for_a_while_fails_no_item(
     primary: Restartable, standby: Standby, wire: Wire, installing: Installing, tmp_path: object
 ) -> None:
@@ -125,6 +127,7 @@ def test_a_viewer_may_read_a_standby_and_a_leader_may_not(primary: Restartable, 
     assert reason(refused.value) == "the server is a standby and accepts no writes"
 
 
+@pytest.mark.soak
 def test_headless_that_must_not_wait_names_the_standby(
     primary: Restartable, standby: Standby, installing: Installing, start: Start
 ) -> None:
@@ -142,6 +145,7 @@ def test_headless_that_must_not_wait_names_the_standby(
     assert "another process is leading" not in log
 
 
+@pytest.mark.soak
 def test_of_two_hosts_the_one_that_accepts_writes_is_used(primary: Restartable, standby: Standby) -> None:
     url = primary.new_database()
     standby.catch_up()

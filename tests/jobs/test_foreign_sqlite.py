@@ -34,7 +34,9 @@ def rewrite(data: Database, form: str) -> None:
         db.execute(text("UPDATE users SET active = CASE active WHEN 1 THEN 'true' ELSE 'false' END"))
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form", ["text", *(pytest.param(form, marks=pytest.mark.soak) for form in FORMS if form != "text")]
+)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_every_job_gives_the_same_rows_after_the_statements_of_check_were_run(
     installing: Installing, database_url: str, redis_url: str, form: str

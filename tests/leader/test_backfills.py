@@ -20,12 +20,15 @@ from opsconsole.store import runs as run_store, tables
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import diary
+from tests.soak import postgresql_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 FIRST, LAST = date(2025, 1, 10), date(2025, 1, 19)
 DAYS = [f"2025-01-{n}" for n in range(10, 20)]
 WRITERS = [f"w{n:02}" for n in range(12)]
 INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
+
+pytestmark = postgresql_in_soak
 
 
 @pytest.fixture

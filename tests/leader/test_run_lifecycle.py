@@ -19,11 +19,14 @@ from tests.conftest import Installing
 from tests.installation import Installation
 from tests.leader.test_scheduler import ManualClock
 from tests.packs import counting
+from tests.soak import postgresql_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
 from tests.worker.test_processes import is_alive, workers_of
 
 DAY = "2025-01-19"
 NOON = datetime(2025, 1, 16, 12, 0, tzinfo=UTC)
+
+pytestmark = postgresql_in_soak
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from opsconsole.store import pauses
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import counting
+from tests.soak import postgresql_in_soak
 
 NOON = datetime(2025, 1, 19, 12, tzinfo=UTC)
 HIDDEN = {
@@ -26,6 +27,8 @@ HIDDEN = {
     "ops_set_aside": {Work.SET_ASIDE},
 }
 """The parts that read each table."""
+
+pytestmark = postgresql_in_soak
 
 
 @pytest.fixture
