@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: the long campaign, the double starts, the hostile pack and the mutants; prints a report."""
+"""`python -m tests.faults`: the long campaign, the double starts, the alerts, the hostile pack and the mutants."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from opsconsole.embedded.redis import EmbeddedRedis
+from tests.faults.alerts_campaign import inject
 from tests.faults.campaign import CLUSTERS, Plan, campaign, servers
 from tests.faults.double_start import start_twice
 from tests.faults.fork_server import ForkServer
@@ -19,8 +20,8 @@ from tests.faults.hostile.pack import CASES
 from tests.faults.mutants import hunt
 
 DATABASES = ("sqlite", "postgresql")
-PARTS = ("campaign", "double-starts", "hostile", "mutants")
-ON_A_DATABASE = {"campaign", "double-starts", "hostile"}
+PARTS = ("campaign", "double-starts", "alerts", "hostile", "mutants")
+ON_A_DATABASE = {"campaign", "double-starts", "alerts", "hostile"}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -47,6 +48,10 @@ def _against(database: str, options: argparse.Namespace) -> bool:
             report = campaign(plan, folder, new_database, server)
             _print(report.lines())
             good = good and report.holds
+        if "alerts" in options.parts:
+            injected = inject(options.count, options.alert_kills, database, options.seed, folder, new_database)
+            _print(injected.lines())
+            good = good and not injected.violations
         if "hostile" in options.parts:
             good = _hostile(options, folder, new_database, server) and good
     if good:
@@ -89,6 +94,8 @@ def _parsed(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=3000, help="on each database (default: %(default)s)")
     parser.add_argument("--pauses", type=int, default=300, help="on each database (default: %(default)s)")
     parser.add_argument("--double-starts", type=int, default=100, help="on each database (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=200, help="causes of alerts (default: %(default)s)")
+    parser.add_argument("--alert-kills", type=int, default=10, help="between cause and delivery (default: %(default)s)")
     parser.add_argument("--database", action="append", choices=DATABASES, help="may be given twice (default: both)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="default: random")
     parser.add_argument("--executor", choices=("inline", "processes", "mixed"), default="mixed")
