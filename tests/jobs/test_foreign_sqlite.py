@@ -22,6 +22,8 @@ FORMS: dict[str, dict[type, str]] = {
     "offset": {UtcTime: "strftime('%Y-%m-%d %H:%M:%f', {0}) || '+00:00'"},
 }
 
+TRIED_FORMS = ["text", *(pytest.param(form, marks=pytest.mark.soak) for form in FORMS if form != "text")]
+
 
 def rewrite(data: Database, form: str) -> None:
     """Rewrites the values of all tables."""
@@ -34,9 +36,7 @@ def rewrite(data: Database, form: str) -> None:
         db.execute(text("UPDATE users SET active = CASE active WHEN 1 THEN 'true' ELSE 'false' END"))
 
 
-@pytest.mark.parametrize(
-    "form", ["text", *(pytest.param(form, marks=pytest.mark.soak) for form in FORMS if form != "text")]
-)
+@pytest.mark.parametrize("form", TRIED_FORMS)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_every_job_gives_the_same_rows_after_the_statements_of_check_were_run(
     installing: Installing, database_url: str, redis_url: str, form: str
