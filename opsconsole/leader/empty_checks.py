@@ -47,7 +47,7 @@ class EmptyChecks:
         self._requested: dict[str, tuple[Job, datetime, float]] = {}
         self._answers: dict[str, Checked] = {}
         self._answered: Callable[[], object] = lambda: None
-        self.loop = Loop(Work.EMPTY_CHECKS, self._step, seconds=1.0, now=now)
+        self.loop = Loop(Work.EMPTY_CHECKS, self.check, seconds=1.0, now=now)
 
     def start(self, *, answered: Callable[[], object]) -> None:
         """Starts the thread, which calls `answered` after each check."""
@@ -82,7 +82,8 @@ class EmptyChecks:
         self.loop.wake()
         return None
 
-    def _step(self) -> None:
+    def check(self) -> None:
+        """Checks the jobs that are due, until there are no more."""
         while not self.loop.is_stopping:
             with self._lock:
                 waiting = list(self._requested.values())

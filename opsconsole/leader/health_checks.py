@@ -27,6 +27,7 @@ class HealthChecks:
         self._store, self._catalog, self._token, self._now = store, catalog, token, now
         self._may_start_work = may_start_work
         self._recorded: datetime | None = None
+        self._kept: job_facts.Histories | None = None
         self.loop = Loop(Work.HEALTH_CHECKS, self.check, seconds=1.0, now=now)
 
     def start(self) -> None:
@@ -45,7 +46,8 @@ class HealthChecks:
             return
         with self._store.reading() as db:
             is_recorded = health_checks.last(db) == at
-            facts = [] if is_recorded else job_facts.read(db, self._catalog, now)[0]
+            if not is_recorded:
+                facts, self._kept = job_facts.read(db, self._catalog, now, self._kept)
         if not is_recorded:
             found = jobs_findings(facts, now)
             states = {each.job.name: job_state(each, found) for each in facts}

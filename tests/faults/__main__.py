@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: the long campaign, the double starts, the alerts, the hostile pack and the mutants."""
+"""`python -m tests.faults`: the campaign, double starts, alerts, odd jobs, mutants and a year of schedules."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from tests.faults.fork_server import ForkServer
 from tests.faults.hostile.campaign import Campaign
 from tests.faults.hostile.pack import CASES
 from tests.faults.mutants import hunt
+from tests.faults.year import year
 
 DATABASES = ("sqlite", "postgresql")
-PARTS = ("campaign", "double-starts", "alerts", "hostile", "mutants")
+PARTS = ("campaign", "double-starts", "alerts", "hostile", "mutants", "year")
 ON_A_DATABASE = {"campaign", "double-starts", "alerts", "hostile"}
 
 
@@ -33,7 +34,24 @@ def main(words: Sequence[str] | None = None) -> int:
             good = _against(database, options) and good
     if "mutants" in options.parts:
         good = _reported(hunt(options.mutant)) and good
+    if "year" in options.parts:
+        good = _year(options) and good
     return 0 if good else 1
+
+
+def _year(options: argparse.Namespace) -> bool:
+    with servers("sqlite") as (folder, _, server):
+        found = year(
+            folder,
+            server.url,
+            days=options.days,
+            users=options.users,
+            queue_minutes=options.queue_minutes,
+            budget_seconds=options.budget,
+        )
+    _print(found.lines())
+    shutil.rmtree(folder, ignore_errors=True)
+    return found.levels_off
 
 
 def _against(database: str, options: argparse.Namespace) -> bool:
@@ -102,6 +120,10 @@ def _parsed(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--clusters", type=int, default=max(CLUSTERS, 2 * (os.cpu_count() or 1)))
     parser.add_argument("--seconds", type=float, default=600.0, help="of the hostile pack (default: %(default)s)")
     parser.add_argument("--job", action="append", default=[], help="only these jobs of the hostile pack (default: all)")
+    parser.add_argument("--days", type=int, default=365, help="of the year (default: %(default)s)")
+    parser.add_argument("--users", type=int, default=20, help="of the year (default: %(default)s)")
+    parser.add_argument("--queue-minutes", type=int, default=1, help="between times of its queue (default: 1)")
+    parser.add_argument("--budget", type=float, default=7200.0, help="seconds for the year (default: %(default)s)")
     parser.add_argument("--mutant", action="append", default=[], help="only these mutants (default: all)")
     options = parser.parse_args(words)
     options.parts = options.parts or list(PARTS)

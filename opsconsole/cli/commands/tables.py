@@ -32,7 +32,8 @@ def command(options: Options, as_json: bool) -> None:
       opsconsole tables
       opsconsole tables --json
     """
-    with open_service(load_settings(options)) as service:
+    settings = load_settings(options)
+    with open_service(settings) as service:
         databases = service.queries.table_sizes()
     if as_json:
         print_json([_document(name, each) for name, tables in databases.items() for each in tables])
@@ -56,6 +57,7 @@ def command(options: Options, as_json: bool) -> None:
     )
     if not any(databases.values()):
         echo("there are no tables yet; run `opsconsole migrate --data`")
+    echo(f"the store keeps: {settings.retention}")
 
 
 def _size(size: int | None) -> str:
