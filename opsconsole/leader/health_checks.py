@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.clock import Clock
+from opsconsole.core.database import Connection
 from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop
 from opsconsole.rules.health import jobs_findings
@@ -45,12 +46,13 @@ class HealthChecks:
         if at == self._recorded or not self._may_start_work():
             return
         with self._store.reading() as db:
-            is_recorded = health_checks.last(db) == at
-            if not is_recorded:
-                facts, self._kept = job_facts.read(db, self._catalog, now, self._kept)
-        if not is_recorded:
-            found = jobs_findings(facts, now)
-            states = {each.job.name: job_state(each, found) for each in facts}
+            states = None if health_checks.last(db) == at else self._states(db, now)
+        if states is not None:
             with self._store.fenced(self._token) as db:
                 health_checks.record(db, at, states)
         self._recorded = at
+
+    def _states(self, db: Connection, now: datetime) -> dict[str, str]:
+        facts, self._kept = job_facts.read(db, self._catalog, now, self._kept)
+        found = jobs_findings(facts, now)
+        return {each.job.name: job_state(each, found) for each in facts}
