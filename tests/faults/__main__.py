@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """`python -m tests.faults`: the campaign, double starts, alerts, odd jobs, mutants and a year of schedules."""
-=======
-"""`python -m tests.faults`: the campaign, double starts, odd jobs, mutants and a year of schedules; prints a report."""
->>>>>>> 4e2f54e (Judge health checks by what is kept between two looks)
 
 from __future__ import annotations
 
