@@ -53,7 +53,6 @@ class Work(StrEnum):
     ALERTS = "alerts"
     JOB_FACTS = "job_facts"
     SET_ASIDE_FACTS = "set_aside_facts"
-    DELIVERY_FACTS = "delivery_facts"
     REDIS_PROBE = "redis_probe"
     DATA_PROBE = "data_probe"
     STORE_PROBE = "store_probe"

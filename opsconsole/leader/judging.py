@@ -14,8 +14,7 @@ from opsconsole.rules.alert_changes import Judgement
 from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import Finding, FindingKind
 from opsconsole.rules.health import JOB_KINDS, degraded, failed_windows, jobs_findings
-from opsconsole.rules.notifications import undelivered
-from opsconsole.store import Store, job_facts, notifications, set_aside
+from opsconsole.store import Store, job_facts, set_aside
 
 
 class Judging:
@@ -33,9 +32,7 @@ class Judging:
         supervisor: Supervisor,
     ) -> None:
         self._store, self._catalog, self._world, self._problems = store, catalog, world, problems
-        self._jobs, self._set_aside, self._deliveries = (
-            supervisor.repeated(work) for work in (Work.JOB_FACTS, Work.SET_ASIDE_FACTS, Work.DELIVERY_FACTS)
-        )
+        self._jobs, self._set_aside = (supervisor.repeated(work) for work in (Work.JOB_FACTS, Work.SET_ASIDE_FACTS))
         self._kept: job_facts.Histories | None = None
 
     def __call__(self, now: datetime) -> Judgement:
@@ -45,13 +42,6 @@ class Judging:
         to_pause: dict[str, int] = {}
         self._read(self._jobs, lambda db: self._of_jobs(db, now, to_pause), JOB_KINDS, found, unknown)
         self._read(self._set_aside, set_aside.findings, {FindingKind.SET_ASIDE}, found, unknown)
-        self._read(
-            self._deliveries,
-            lambda db: undelivered(notifications.deliveries(db), now),
-            {FindingKind.NOTIFICATIONS},
-            found,
-            unknown,
-        )
         unreachable = [each.subject for each in found if each.kind is FindingKind.UNREACHABLE]
         # What a pack lacks is reported with its checks.
         failing = [each for each in self._problems() if each.fault is not Fault.NOT_CONFIGURED]

@@ -15,8 +15,8 @@ from opsconsole.rules.pauses import Pause
 
 FLAPPING = timedelta(minutes=5)
 """An alert that fires again so soon after its end is sent when this time is over, if it lasts."""
-UNDELIVERED_AFTER = timedelta(minutes=2)
-"""A channel that has not delivered for this long is a finding: one failed attempt is none."""
+UNDELIVERED_AFTER = timedelta(minutes=10)
+"""A channel that has not delivered for this long is a finding: a short outage of its service is none."""
 
 
 class DeliveryState(StrEnum):

@@ -16,7 +16,9 @@ def test_every_channel_gets_a_message(cli: RunCli, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("OPSCONSOLE_NOTIFY__WEB__SEVERITY", "critical")
         monkeypatch.setenv("OPSCONSOLE_NOTIFY__POST__URL", mail.channel_url)
         result = cli("notify-test")
+        as_json = cli("notify-test", "web", "--json")
 
+    assert as_json.json == {"channels": [{"channel": "web", "sent": True, "error": None}]}
     assert result.code == Exit.DONE
     assert result.out.splitlines() == ["post  sent", "web   sent"]
     assert "test: notifications of opsconsole" in web.notes[0]["title"]

@@ -10,7 +10,8 @@ import click
 
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import echo
+from opsconsole.cli.output import echo, print_json
+from opsconsole.cli.prompts import json_option
 from opsconsole.core.errors import Exit, OpsconsoleError
 from opsconsole.core.settings import Channel, Settings
 
@@ -23,8 +24,9 @@ class NoChannel(OpsconsoleError):
 
 @click.command("notify-test", cls=Command)
 @click.argument("name", metavar="[CHANNEL]", required=False)
+@json_option
 @click.pass_obj
-def command(options: Options, name: str | None) -> None:
+def command(options: Options, name: str | None, as_json: bool) -> None:
     """Send a test message to the notification channels.
 
     Without CHANNEL it goes to all of them, regardless of their filters. This process sends it at once. Exits with code
@@ -40,8 +42,14 @@ def command(options: Options, name: str | None) -> None:
     width = max(len(channel.name) for channel in channels)
     with ThreadPoolExecutor(len(channels)) as threads:
         results = list(threads.map(lambda channel: _send(settings, channel), channels))
-    for channel, problem in zip(channels, results, strict=True):
-        echo(f"{channel.name:<{width}}  {'sent' if problem is None else f'not delivered: {problem}'}")
+    tried = list(zip(channels, results, strict=True))
+    if as_json:
+        print_json(
+            {"channels": [{"channel": c.name, "sent": problem is None, "error": problem} for c, problem in tried]}
+        )
+    else:
+        for channel, problem in tried:
+            echo(f"{channel.name:<{width}}  {'sent' if problem is None else f'not delivered: {problem}'}")
     sys.exit(Exit.DONE if not any(results) else Exit.FAILED)
 
 
