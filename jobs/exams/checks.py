@@ -10,7 +10,7 @@ from jobs.exams.inventory import finished, unused
 from jobs.exams.options import Options, configuration_problem, dollars, micros, read_options
 from jobs.exams.tables import OPEN, ExamType, RequestState, exam_requests, pre_generated_exams
 from jobs.exams.usage import spent, start_of_day
-from opsconsole import hours
+from opsconsole import hours, minutes
 from opsconsole.extensions import Check, Condition, ExtensionContext, Severity, count, duration
 
 e, r = pre_generated_exams.c, exam_requests.c
@@ -106,7 +106,7 @@ CHECKS = (
     Check("daily_budget", daily_budget),
     Check("failures", failures),
     Check("queue", queue),
-    Check("cleanup", cleanup),
+    Check("cleanup", cleanup, after=minutes(15)),
     Check("exam_size", exam_size),
 )
 """The most urgent first."""

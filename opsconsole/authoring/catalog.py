@@ -18,7 +18,7 @@ from opsconsole.authoring.job import Job, Limits
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.families import Family, clashes
 from opsconsole.calendar.cron import Cron
-from opsconsole.core.bounds import name_problem, shown
+from opsconsole.core.bounds import duration_problem, name_problem, shown
 from opsconsole.core.bundle import hidden_by
 from opsconsole.core.configuration import installed_packs
 from opsconsole.core.errors import BadSettings, OpsconsoleError, UnknownJob
@@ -216,6 +216,8 @@ def _check_problems(pack: Pack) -> Iterator[str]:
             yield f"{pack.name}: checks must be a tuple of checks, not of {shown(check)}"
         elif problem := name_problem(check.name):
             yield f"{pack.name}: the name of a check {problem}"
+        elif check.after and (problem := duration_problem(check.after)):
+            yield f"{pack.name}: after of the check {check.name} {problem}"
         elif check.name in names:
             yield f"{pack.name}: the name {check.name} of a check is taken"
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, final
 
 from opsconsole.core.problems import Severity
@@ -111,8 +111,10 @@ CONFIGURATION = "configuration"
 class Check:
     """A check of a pack: `read` returns what is wrong now. The leader calls it twice a minute, in a thread, and alerts
     of what it returns, under the pack's name and this one; all conditions of one check are one alert. It should take a
-    second at most, and change nothing.
+    second at most, and change nothing. With `after` there is no alert until the leader has found something for that
+    long: for what the next run of a job will repair.
     """
 
     name: str
     read: Callable[[ExtensionContext], Iterable[Condition]]
+    after: timedelta = timedelta(0)

@@ -53,6 +53,7 @@ class PackChecks:
         self._now = now
         self._calls: Calls[Outcome] = Calls("check")
         self._findings: dict[str, Finding] = {}
+        self._found_at: dict[str, datetime] = {}
         self._judged: set[str] = set()
         self._tools: list[Resources] = []
         self._checks: dict[str, tuple[Check, ExtensionContext]] = {}
@@ -69,7 +70,9 @@ class PackChecks:
 
     def findings(self) -> tuple[Finding, ...]:
         """What packs lack in this process, and what the checks found when they were last read."""
-        return (*self._lacking, *self._findings.values())
+        now, found = self._now(), self._findings
+        lasting = (subject for subject in found if self._lasts(subject, now))
+        return (*self._lacking, *(found[subject] for subject in lasting))
 
     def unknown_kinds(self) -> Iterator[FindingKind]:
         """`check`, while one of them has not been read."""
@@ -93,12 +96,19 @@ class PackChecks:
             finding = self._finding(subject, outcome, found.pop(subject, None))
             if finding is not None:
                 found[subject] = finding
+        self._found_at = {subject: self._found_at.get(subject, self._now()) for subject in found}
         self._findings = found
 
     def close(self) -> None:
         """Closes the connections. A check that hangs keeps its own."""
         for tools in self._tools:
             tools.close()
+
+    def _lasts(self, subject: str, now: datetime) -> bool:
+        """Whether a check has found something for as long as it takes to be an alert."""
+        after = self._checks[subject][0].after
+        found_at = self._found_at.get(subject)
+        return not after or (found_at is not None and now - found_at >= after)
 
     def _context(
         self,

@@ -31,6 +31,17 @@ LEADERS_WORK = (
     Work.BACKGROUND_COMMANDS,
     Work.EVENT_RELAY,
 )
+WATCHING_WORK = tuple(
+    pytest.param(work, marks=pytest.mark.soak)
+    for work in (
+        Work.REDIS_PROBE,
+        Work.DATA_PROBE,
+        Work.STORE_PROBE,
+        Work.PACK_CHECKS,
+        Work.DISK_SPACE,
+        Work.TABLE_SIZES,
+    )
+)
 OTHER_WORK = (Work.ENGINE, Work.LEASE, Work.PRESENCE)
 
 
@@ -56,7 +67,7 @@ def runs_a_job(place: Installation) -> bool:
 
 
 @pytest.mark.parametrize("action", ["raise", "exit"])
-@pytest.mark.parametrize("work", LEADERS_WORK)
+@pytest.mark.parametrize("work", [*LEADERS_WORK, *WATCHING_WORK])
 def test_a_loop_of_the_leader_fails_alone_and_observers_see_it(
     work: Work, action: str, place: Installation, start: Start
 ) -> None:
@@ -77,12 +88,14 @@ def test_a_loop_of_the_leader_fails_alone_and_observers_see_it(
 @pytest.mark.parametrize(
     "passing", [1, pytest.param(2, marks=pytest.mark.soak), pytest.param(5, marks=pytest.mark.soak)]
 )
-@pytest.mark.parametrize("work", [*LEADERS_WORK, *OTHER_WORK])
+@pytest.mark.parametrize("work", [*LEADERS_WORK, *WATCHING_WORK, *OTHER_WORK])
 def test_a_loop_goes_on_after_an_exception_at_any_pass(
     work: Work, passing: int, place: Installation, start: Start
 ) -> None:
     if work in (Work.ENGINE, Work.AUDIT_SEAL) and passing > 1:
         pytest.skip("one pass lasts as long as the leadership, or is made once a day")
+    if work is Work.PACK_CHECKS and passing > 2:
+        pytest.skip("it passes twice a minute")
     start(place, "headless", point=f"{work}:{passing}:raise", lease=1.0)
 
     eventually(lambda: f"failpoint {work}:{passing}:raise" in start.log.read_text(), "it has raised")

@@ -85,6 +85,21 @@ def test_a_condition_is_found_while_it_lasts(reader: Reader) -> None:
     assert reading.read() == {}
 
 
+def test_a_check_may_wait_until_a_condition_has_lasted(reader: Reader) -> None:
+    shelf, _rows = checks.GOOD
+    reading = reader(replace(shelf, after=timedelta(minutes=15)))
+    checks.FOUND["shelf"] = [Condition(Severity.WARNING, "it leans")]
+    early = reading.read(), reading.read(timedelta(minutes=14))
+    lasting = reading.read(timedelta(minutes=1))
+    checks.FOUND.clear()
+    over = reading.read()
+    checks.FOUND["shelf"] = [Condition(Severity.WARNING, "it leans")]
+
+    assert (early, over) == (({}, {}), {})
+    assert lasting["shelf"].since == NOON
+    assert reading.read() == {}, "it has to last again"
+
+
 def test_a_check_that_cannot_be_read_is_no_better_than_before(reader: Reader) -> None:
     reading = reader(*checks.GOOD)
     checks.FOUND["shelf"] = [Condition(Severity.CRITICAL, "it falls", since=NOON - timedelta(hours=1))]
