@@ -36,6 +36,7 @@ from opsconsole.worker.inline import Inline
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 FIVE_MINUTES, SIX_HOURS, DAY = timedelta(minutes=5), timedelta(hours=6), timedelta(days=1)
+MONTH = timedelta(days=30)
 MINUTES_OF_HOUR = 60
 PACKS = "jobs.game,jobs.exams,tests.faults.year_pack"
 ME = Identity("uuid", "here", 1, "1", "m/b/n", "year")
@@ -162,7 +163,7 @@ class _Machine:
         sample.fill(self.data, self.catalog.packs, users, self.at)
         self.runner.open(leader_died=False)
         self.scheduler.start()
-        next_prune, next_month, next_day = START + SIX_HOURS, START + 30 * DAY, START + DAY
+        next_prune, next_month, next_day = START + SIX_HOURS, START + MONTH, START + DAY
         while self.at < end and time.monotonic() - began < budget_seconds:
             self.at = min(due for cron in crons if (due := cron.next(self.at)) is not None)
             found.times += 1
@@ -177,7 +178,7 @@ class _Machine:
                 sample.fill(self.data, self.catalog.packs, users, self.at)
             if self.at >= next_month:
                 found.months.append(self._measured(found.days))
-                next_month += 30 * DAY
+                next_month += MONTH
         found.seconds = time.monotonic() - began
         with self.store.reading() as db:
             found.runs = db.execute(select(func.max(tables.runs.c.id))).scalar() or 0
