@@ -30,12 +30,16 @@ _FAILED = (FindingKind.FAILED_RUN, FindingKind.FAILING_REPEATEDLY)
 
 
 def causes(findings: Iterable[Finding]) -> dict[FindingKey, FindingKey]:
-    """For each finding that another one likely explains, the key of that one, which nothing explains."""
+    """For each finding that another one likely explains, the key of that one, which nothing explains. A warning never
+    explains what is critical: that would hide it.
+    """
     found = sorted(findings, key=lambda finding: finding.since)
+    severities = {each.key: each.severity for each in found}
     direct: dict[FindingKey, FindingKey] = {}
     for explain in (_unreachable, _not_leading, _same_job, _same_kind):
         for effect, cause in explain(found):
-            if _root(direct, cause.key) != effect.key:  # no circle
+            root = _root(direct, cause.key)
+            if root != effect.key and severities[root] >= effect.severity:  # no circle
                 direct.setdefault(effect.key, cause.key)
     return {effect: _root(direct, effect) for effect in direct}
 

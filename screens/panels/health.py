@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from opsconsole.core import humanize
 from opsconsole.rules import finding_text
-from opsconsole.rules.findings import Remedy
+from opsconsole.rules.causes import causes
+from opsconsole.rules.findings import FindingKey, Remedy
 from opsconsole.service.snapshot import Finding
 from screens.panels.view import WIDE, Block, Key, View, fit
 from screens.widgets import symbols
@@ -19,14 +22,21 @@ def key(finding: Finding) -> Key:
     return PANEL, f"{finding.subject}|{finding.kind}"
 
 
+def shown(view: View) -> tuple[list[Finding], Counter[FindingKey]]:
+    """The findings that no other one explains, and how many each of them explains."""
+    findings = view.snapshot.findings
+    explained = causes(findings)
+    return [each for each in findings if each.key not in explained], Counter(explained.values())
+
+
 def keys(view: View) -> list[Key]:
     """The keys of the rows."""
-    return [key(finding) for finding in view.snapshot.findings]
+    return [key(finding) for finding in shown(view)[0]]
 
 
 def panel(view: View, cells: int, rows: int) -> list[Line]:
     """The rule and `rows` lines."""
-    findings = view.snapshot.findings
+    findings, explains = shown(view)
     if not findings:
         status = line(" ", Piece("✓", "ok"), " no problems: nothing is overdue or has failed")
         if not view.snapshot.jobs:
@@ -34,12 +44,13 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
         if view.snapshot.store_outage is not None:
             status = line("   ", Piece("unknown while the store is unreachable", "warn"))
         return [rule("Health", cells), status]
-    shown, hidden = fit([Block(_lines(view, each, cells), key(each)) for each in findings], rows, cells, view.cursor)
+    blocks = [Block(_lines(view, each, cells, explains[each.key]), key(each)) for each in findings]
+    visible, hidden = fit(blocks, rows, cells, view.cursor)
     more = line(Piece(f"{hidden} more", "quiet")) if hidden else ()
-    return [rule("Health", cells, more), *shown]
+    return [rule("Health", cells, more), *visible]
 
 
-def _lines(view: View, finding: Finding, cells: int) -> tuple[Line, ...]:
+def _lines(view: View, finding: Finding, cells: int, explains: int) -> tuple[Line, ...]:
     symbol = symbols.SEVERITY[finding.severity]
     since = humanize.date_and_time(finding.since, view.now)
     ago = Piece(f"  {humanize.age(view.now - finding.since):>6}", "quiet")
@@ -49,6 +60,8 @@ def _lines(view: View, finding: Finding, cells: int) -> tuple[Line, ...]:
         text(finding_text.sentence(finding, view.now), limit=300),
     )
     mark = line(" ", Piece(symbol.char, symbol.style), " ")
+    if explains:
+        ago = Piece(f"  explains {explains} more{ago.text}", "quiet")
     if cells >= WIDE:
         return (ends((*mark, Piece(f"{since}  "), subject, Piece(" "), sentence), (ago, *remedy, Piece(" ")), cells),)
     return (

@@ -10,7 +10,7 @@ from opsconsole.rules import finding_text
 from opsconsole.service import confirmations
 from opsconsole.service.snapshot import Finding, FindingKind, Outage, Severity, Work
 from screens.panels import pauses
-from screens.panels.health import REMEDIES
+from screens.panels.health import REMEDIES, shown
 from screens.panels.view import View, stale
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, ends, line, text, width
@@ -79,7 +79,7 @@ def _verdicts(view: View) -> list[tuple[symbols.Symbol, Line, str]]:
     is_found = any(finding.subject == Work.ENGINE for finding in snapshot.findings)
     if snapshot.engine_problem and not is_leading and not is_found:
         found.append((critical, line("this process cannot lead: ", text(snapshot.engine_problem, limit=300)), ""))
-    found += [_finding(view, finding) for finding in snapshot.findings]
+    found += [_finding(view, finding) for finding in shown(view)[0]]
     is_known = snapshot.store_outage is None and snapshot.why_unknown(Work.LEADER) is None
     if snapshot.leader is None and is_known and snapshot.jobs:
         no_leader = (warning, line("no leader: no run starts until a process leads"), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
 
@@ -87,3 +88,10 @@ def test_a_chain_leads_to_the_first_cause() -> None:
 
 def test_failures_without_a_kind_are_not_joined() -> None:
     assert causes([finding(K.FAILED_RUN, "a.one"), finding(K.FAILED_RUN, "a.two")]) == {}
+
+
+def test_a_warning_does_not_explain_what_is_critical() -> None:
+    failed = replace(finding(K.FAILED_RUN), severity=Severity.WARNING)
+    items = replace(finding(K.FAILING_ITEMS), severity=Severity.WARNING)
+
+    assert causes([failed, items, finding(K.NO_GOOD_RUN)]) == {items.key: failed.key}

@@ -486,6 +486,19 @@ def test_health_distinguishes_no_problems_no_jobs_and_unknown() -> None:
     assert "unknown while the store is unreachable" in plain(health.panel(view_of(unknown), 80, 2))
 
 
+def test_findings_with_one_cause_are_one_row() -> None:
+    items = Finding(Severity.WARNING, FindingKind.FAILING_ITEMS, samples.FAILED.subject, samples.NOW, items=("u0417",))
+    view = view_of(replace(samples.BUSY, findings=(samples.FAILED, items)))
+
+    rows = plain(health.panel(view, 200, 5))
+
+    assert health.keys(view) == [health.key(samples.FAILED)]
+    assert "3 of 10,000 failed" in rows
+    assert "explains 1 more" in rows
+    assert "u0417" not in rows
+    assert "more" not in plain([verdict(view, 200)])
+
+
 def test_a_finding_keeps_its_identity_while_its_text_changes() -> None:
     one = Finding(Severity.WARNING, FindingKind.LONG_RUN, "a.b", samples.NOW, samples.running().run)
     other = replace(one, run=replace(samples.running().run, started_at=samples.ago(hours=1)))
