@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from opsconsole.core.error_reports import ErrorHandler
+from opsconsole.core.error_reports import report_error
 from opsconsole.core.text import printable, printable_json, safe
 
 MAX_MESSAGE = 4000
@@ -42,6 +42,19 @@ class TextFormatter(logging.Formatter):
         record = copy.copy(record)
         record.msg, record.args = safe(record.getMessage(), MAX_MESSAGE), None
         return printable(super().format(record))
+
+
+class ErrorHandler(logging.Handler):
+    """Reports the exceptions that are logged as errors."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Reports the exception of a record, if it has one."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            report_error(record.name, error)
 
 
 def log_to_file(folder: Path) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from opsconsole.cli.log_setup import ErrorHandler
 from opsconsole.core import clock, error_reports, redaction
 from opsconsole.core.channels import sentry_warnings
 from opsconsole.core.settings import Secret
@@ -87,7 +88,7 @@ def test_an_uncaught_error_of_a_loop_is_reported_without_values(sentry: HttpRece
 
 def test_an_exception_that_is_logged_is_reported(sentry: HttpReceiver) -> None:
     log = logging.Logger("http")
-    log.addHandler(error_reports.ErrorHandler())
+    log.addHandler(ErrorHandler())
     try:
         fail("asha")
     except RuntimeError:
