@@ -11,6 +11,7 @@ from opsconsole.authoring.run import Run
 from opsconsole.core import configuration
 from opsconsole.core.database import Database
 from opsconsole.leader.engine import Engine
+from opsconsole.rules.audit import AuditEntry
 from opsconsole.service.service import Service
 from opsconsole.store import Store, migrate
 from tests import templates
@@ -98,6 +99,10 @@ class Installation:
         ended = self.service.commands.wait_for_run(run, PATIENCE_SECONDS)
         assert ended is not None, f"run {run} has not ended: {self.service.queries.run(run)}"
         return ended
+
+    def audited_commands(self) -> list[AuditEntry]:
+        """The rows about commands in the audit trail, newest first; what happened to alerts is left out."""
+        return [entry for entry in self.service.queries.audit_entries(limit=100) if entry.command is not None]
 
     def close(self) -> None:
         """Closes every connection."""

@@ -115,9 +115,10 @@ def test_row_5_stopping_runs_on_quit_is_audited(place: Installation, opening: Op
     assert run.state is RunState.CANCELLED
     assert run.counts.ok == len(counting.marks(place.data))
     assert run.counts.ok + run.counts.not_reached == 10 * BATCHES
-    assert [
-        (entry.verb, entry.target, entry.who.split()[0]) for entry in place.service.queries.audit_entries(limit=2)
-    ] == [("cancel", str(number), "asha")] * 2
+    trail = place.audited_commands()[:2]
+    assert [(entry.verb, entry.target, entry.who.split()[0]) for entry in trail] == [
+        ("cancel", str(number), "asha")
+    ] * 2
     assert_restored(terminal)
 
 
@@ -196,7 +197,7 @@ def test_row_11_twenty_triggers_in_a_row_are_one_run(
 
     made = place.service.queries.runs(limit=50)
     assert [(run.state, run.attempt) for run in made] == [(RunState.RUNNING, 1)]
-    trail = place.service.queries.audit_entries(limit=100)
+    trail = place.audited_commands()
     requests = len({entry.command for entry in trail})
     assert requests <= 20
     refused = {entry.command for entry in trail if entry.outcome == "refused"}

@@ -59,7 +59,7 @@ def test_keys_of_a_user_or_subject_are_cleared_and_audited(
     assert of_asha.json["families"]["practice.weak_concepts"] == 2
     assert (of_math.json["cleared"], of_both.json["cleared"]) == (2, 2)
     assert {key.decode() for key in server.scan_iter()} == {"cart:asha", "user:performance:ben"}
-    trail = place.service.queries.audit_entries(limit=20)
+    trail = place.audited_commands()
     assert [(entry.verb, entry.who.split()[0], entry.outcome) for entry in reversed(trail)] == [
         ("clear", "http", outcome) for _ in range(3) for outcome in ("requested", "done")
     ]

@@ -263,7 +263,7 @@ def test_a_unix_socket_is_private_and_removed_at_the_end(place: Installation, tm
         run = client.request("POST", "/api/cron/run/asking.daily").json["run"]["id"]
         place.service.commands.wait_for_run(run, PATIENCE_SECONDS)
 
-    assert {entry.origin for entry in place.service.queries.audit_entries(limit=9)} == {"unix"}
+    assert {entry.origin for entry in place.audited_commands()} == {"unix"}
     assert not path.exists()
 
 

@@ -17,7 +17,7 @@ from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import Exit
 from opsconsole.core.settings import Actor, Role
 from opsconsole.embedded.redis import EmbeddedRedis
-from opsconsole.store import audit, commands
+from opsconsole.store import commands
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.waiting import PATIENCE_SECONDS, eventually
@@ -56,8 +56,7 @@ def test_matching_keys_are_counted_cleared_and_recorded(place: Installation, cli
     assert outcome.done == "cleared 1,500 keys of 1 family"
     assert outcome.facts["families"] == {"attempts.day": 1500}
     assert set(client.keys()) == {"date:user:2025-01-20:u1", "another:key"}
-    with place.store.reading() as db:
-        requested, came_of_it = audit.newest(db, limit=2)[::-1]
+    came_of_it, requested = place.audited_commands()
     assert (requested.verb, requested.target, requested.outcome) == ("clear", "date 2025-01-19", "requested")
     assert came_of_it.after is not None
     assert came_of_it.after["cleared"] == 1500
