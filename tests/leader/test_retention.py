@@ -16,6 +16,7 @@ from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import Fenced
 from opsconsole.core.retention import RetentionSection
 from opsconsole.core.settings import Actor
+from opsconsole.leader import retention
 from opsconsole.leader.retention import Pruning
 from opsconsole.rules.actions import KeysRemoved
 from opsconsole.rules.audit import AuditProblem
@@ -25,6 +26,7 @@ from opsconsole.store import audit, commands, lease, occurrences, pauses, runs, 
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import counting
+from tests.waiting import eventually
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ME = Identity("uuid", "web1", 812, "1", "boot", "asha")
@@ -314,6 +316,15 @@ def test_many_rows_are_removed_in_small_transactions(place: Installation, token:
     assert sum(step.rows for step in steps if step.table == "ops_log") == 3001
     assert max(step.rows for step in steps) <= 500
     assert numbers(place) == []
+
+
+def test_the_leader_removes_in_the_background(place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "FIRST_PASS_SECONDS", 0.0)
+    add_run(place, datetime.now(UTC) - timedelta(days=400))
+    recent = add_run(place, datetime.now(UTC) - timedelta(days=1))
+
+    with place.leading():
+        eventually(lambda: numbers(place) == [recent], "the old run is removed")
 
 
 # --- the audit trail ------------------------------------------------------------------------------------------------

@@ -116,6 +116,17 @@ def test_many_batches_share_a_symbol_that_shows_the_worst(batches: int, words: s
     assert ("◐✓" in text) is bool(batches)
 
 
+def test_a_grid_without_the_batches_that_are_no_longer_kept_is_labelled() -> None:
+    run = replace(samples.PAGE.progress.run, keys_removed=True, batches=12)
+    page = replace(samples.PAGE, progress=replace(samples.PAGE.progress, run=run))
+
+    with_failures = text_of(replace(page, grid=(BatchCell(3, BatchState.FAILED, 10, 10),)))
+    without = text_of(replace(page, grid=()))
+
+    assert "12 batches, no longer kept but for 1 with failures" in with_failures
+    assert "the keys of its items are no longer kept, but for those that failed" in without
+
+
 def test_a_partial_grid_is_labelled() -> None:
     run = replace(samples.PAGE.progress.run, batches=12_345)
     page = replace(samples.PAGE, progress=replace(samples.PAGE.progress, run=run))
