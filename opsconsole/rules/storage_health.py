@@ -144,12 +144,16 @@ def indexes(now_: Iterable[IndexFacts], sizes: Sequence[SizeOnDay], today: date,
             yield Finding(
                 Severity.WARNING, FindingKind.UNUSED_INDEX, index.name, since, reason=index.table, numbers=numbers
             )
-        expected = index.expected_bytes
-        if expected is not None and index.bytes > max(BLOATED_BYTES, BLOATED_FACTOR * expected):
-            numbers = {"mb": round(index.bytes / MB), "expected_mb": round(expected / MB, 1)}
+        if is_bloated(index.bytes, index.expected_bytes):
+            numbers = {"mb": round(index.bytes / MB), "expected_mb": round((index.expected_bytes or 0) / MB, 1)}
             yield Finding(
                 Severity.WARNING, FindingKind.BLOATED_INDEX, index.name, since, reason=index.table, numbers=numbers
             )
+
+
+def is_bloated(size: int | None, expected: int | None) -> bool:
+    """Whether an index of `size` bytes is much larger than its entries need; False if that is not known."""
+    return size is not None and expected is not None and size > max(BLOATED_BYTES, BLOATED_FACTOR * expected)
 
 
 def _unused_days(index: IndexFacts, days: Sequence[SizeOnDay], today: date) -> int | None:

@@ -55,6 +55,8 @@ def _notes(table: TableSize) -> Iterator[str]:
     for index in table.indexes:
         if index.is_unused:
             yield f"no query uses the index {index.name} of {table.name}"
+        if index.is_bloated:
+            yield f"the index {index.name} of {table.name} is bloated; run REINDEX INDEX CONCURRENTLY {index.name}"
 
 
 def _dead(table: TableSize) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, column, func, select, table, text
 from sqlalchemy.exc import OperationalError
 
 from opsconsole.core.database import Connection, Database
+from opsconsole.rules.storage_health import is_bloated
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class IndexSize:
     def is_unused(self) -> bool:
         """Whether it only costs: no query used it, and it keeps nothing unique."""
         return self.scans == 0 and not self.unique
+
+    @property
+    def is_bloated(self) -> bool:
+        """Whether it is much larger than its entries need."""
+        return is_bloated(self.bytes, self.expected_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from opsconsole.store.table_sizes import IndexSize, TableSize
 from tests.conftest import Installing
 
 UNUSED = IndexSize("ix_unused", 8192, 0, unique=False)
+BLOATED = IndexSize("ix_large", 40 << 20, 7, unique=False, expected_bytes=1 << 20)
 UNIQUE = IndexSize("pk_books", 8192, 0, unique=True)
 
 
 def test_large_tables_are_shown_with_what_is_wrong() -> None:
-    books = TableSize("books", 3000, 5_000_000, 1000, (UNUSED, UNIQUE))
+    books = TableSize("books", 3000, 5_000_000, 1000, (UNUSED, UNIQUE, BLOATED))
     small = TableSize("shelves", 10, 2_000_000, 90, (UNUSED,))
     many = [TableSize(f"t{n}", n, 1000, None, ()) for n in range(30)]
 
@@ -25,7 +26,8 @@ def test_large_tables_are_shown_with_what_is_wrong() -> None:
     assert shown.rows[0] == ("store", "books", "3,000", "4.8 MB", "25.0 %")
     assert len(shown.rows) == 14
     assert shown.message == (
-        "25.0 % of books are dead rows; run VACUUM books; no query uses the index ix_unused of books"
+        "25.0 % of books are dead rows; run VACUUM books; no query uses the index ix_unused of books; "
+        "the index ix_large of books is bloated; run REINDEX INDEX CONCURRENTLY ix_large"
     )
     assert unknown.facts == (("size of data", "unknown"),)
 
