@@ -275,7 +275,7 @@ class Engine:
         if self._only_command is None:
             scheduler.start()
             empty_checks.start(answered=scheduler.tick)
-            world.start()
+            world.start(changed=reporting.alerting.wake)
             reporting.start()
         runner.open(leader_died=self._leadership.dead_predecessor is not None)
         self._work(runner, scheduler, reporting, token)

@@ -35,6 +35,8 @@ class Probe:
         self._started: float | None = None
         self._started_at = now()
         self.has_looked = False
+        self.changed: Callable[[], object] = lambda: None
+        """Called when the service has become unreachable, or responds again."""
         self.loop = Loop(work, self.probe, seconds=SECONDS, now=now)
 
     @property
@@ -49,6 +51,7 @@ class Probe:
         """Probes it once."""
         self._started_at, started = self._now(), time.monotonic()
         self._started = started
+        was_reachable = self._record.unreachable_since is None
         try:
             seconds = self._look()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the service does not respond as it should
@@ -58,6 +61,8 @@ class Probe:
         finally:
             self._started = None
             self.has_looked = True
+        if was_reachable is not (self._record.unreachable_since is None):
+            self.changed()
 
 
 class RedisProbe(Probe):

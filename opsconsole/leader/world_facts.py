@@ -80,8 +80,10 @@ class WorldFacts:
             self._tables.loop,
         )
 
-    def start(self) -> None:
-        """Starts the threads."""
+    def start(self, changed: Callable[[], object] = lambda: None) -> None:
+        """Starts the threads. `changed` is called when a service has become unreachable, or responds again."""
+        for probe in self._probes.all:
+            probe.changed = changed
         for loop in self.loops:
             loop.start()
 

@@ -120,6 +120,24 @@ def test_a_probe_that_hangs_is_a_finding_and_delays_nobody(monkeypatch: pytest.M
 # --- disks --------------------------------------------------------------------------------------------------------
 
 
+def test_alerts_are_looked_at_when_a_service_goes_and_comes_back() -> None:
+    answers = iter((0.01, None, None, 0.01, 0.01))
+    changed: list[bool] = []
+
+    def look() -> float:
+        seconds = next(answers)
+        if seconds is None:
+            raise ConnectionError
+        return seconds
+
+    probe = Probe(Work.STORE_PROBE, NAMES["store"], look, now=noon)
+    probe.changed = lambda: changed.append(probe.record.unreachable_since is None)
+    for _ in range(5):
+        probe.probe()
+
+    assert changed == [False, True]
+
+
 def test_the_disks_of_all_folders_are_read(place: Installation) -> None:
     free = {"bytes": 50 * GB}
 
