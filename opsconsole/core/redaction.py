@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
+from opsconsole.core.urls import secrets_of_address
+
 SHORTEST = 6
 """Characters; what is shorter is no secret worth the name, and part of ordinary words."""
 
 _SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS)$", re.IGNORECASE)
+_ADDRESS_NAME = re.compile(r"SENTRY_DSN|OPSCONSOLE_(?:NOTIFY__\w+__URL|ALERTS__DEAD_MAN_URL)")
 
 _secrets: set[str] = set()
 _pattern: re.Pattern[str] | None = None
@@ -28,8 +31,12 @@ def remember(secrets: Iterable[str]) -> None:
 
 
 def secrets_in(environ: Mapping[str, str]) -> list[str]:
-    """The values of the environment variables that are named as secrets are."""
-    return [value.strip() for name, value in environ.items() if _SECRET_NAME.search(name)]
+    """The values of the environment variables that are named as secrets are, and what is secret in the URLs of
+    notification channels, of the dead man's switch and of Sentry.
+    """
+    addresses = [value.strip() for name, value in environ.items() if _ADDRESS_NAME.fullmatch(name)]
+    found = [value.strip() for name, value in environ.items() if _SECRET_NAME.search(name)]
+    return [*found, *(secret for address in addresses for secret in secrets_of_address(address))]
 
 
 def redacted(text: str) -> str:

@@ -143,7 +143,7 @@ def secrets_of_address(url: str) -> list[str]:
     found = [url, password, *(value for name, value in options if _SECRET_OPTIONS.search(name))]
     tokens = [part for part in host.split(":") if len(part) >= LEAST_HOST_TOKEN]
     pieces = [login.partition(":")[0], *tokens, *path.split("/"), *(value for _, value in options)]
-    return [*filter(None, map(unquote, found)), *(piece for piece in map(unquote, pieces) if _TOKEN.fullmatch(piece))]
+    return [*filter(None, map(unquote, found)), *(unquote(piece) for piece in pieces if _TOKEN.fullmatch(piece))]
 
 
 def _parse(scheme: str, rest: str) -> _Parts:
