@@ -51,6 +51,15 @@ def test_without_a_channel_there_is_nothing_to_test(cli: RunCli, monkeypatch: py
     assert "the channels are web" in unknown.err
 
 
+def test_who_only_views_sends_nothing(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with http_receiver() as web:
+        monkeypatch.setenv("OPSCONSOLE_NOTIFY__WEB__URL", web.channel_url)
+        result = cli("--read-only", "notify-test")
+
+    assert result.code == Exit.NOT_ALLOWED
+    assert web.requests == []
+
+
 def test_a_filter_that_matches_nothing_is_refused(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPSCONSOLE_NOTIFY__WEB__URL", "json://127.0.0.1:1")
     monkeypatch.setenv("OPSCONSOLE_NOTIFY__WEB__JOBS", "counting.cuont")

@@ -37,7 +37,10 @@ def command(options: Options, name: str | None, as_json: bool) -> None:
       opsconsole notify-test
       opsconsole notify-test mail
     """
+    from opsconsole.rules.actions import check_actor  # loads what `--help` does without
+
     settings = load_settings(options)
+    check_actor("notify-test", settings.actor)
     channels = _chosen(settings, name)
     width = max(len(channel.name) for channel in channels)
     with ThreadPoolExecutor(len(channels)) as threads:
