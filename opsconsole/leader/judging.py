@@ -7,7 +7,7 @@ from datetime import datetime
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.core.database import Connection
-from opsconsole.core.problems import Fault, Problem, Work
+from opsconsole.core.problems import Problem, Work
 from opsconsole.core.supervision import Repeated, Supervisor
 from opsconsole.leader.world_facts import WorldFacts
 from opsconsole.rules.alert_changes import Judgement
@@ -43,9 +43,7 @@ class Judging:
         self._read(self._jobs, lambda db: self._of_jobs(db, now, to_pause), JOB_KINDS, found, unknown)
         self._read(self._set_aside, set_aside.findings, {FindingKind.SET_ASIDE}, found, unknown)
         unreachable = [each.subject for each in found if each.kind is FindingKind.UNREACHABLE]
-        # What a pack lacks is reported with its checks.
-        failing = [each for each in self._problems() if each.fault is not Fault.NOT_CONFIGURED]
-        found += degraded(failing, unreachable)
+        found += degraded(self._problems(), unreachable)
         return Judgement(tuple(found), causes(found), frozenset(unknown), to_pause)
 
     def _read(

@@ -13,7 +13,7 @@ from opsconsole.authoring.occurrence import Reason
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.errors import NAMES
-from opsconsole.core.problems import Problem, Work
+from opsconsole.core.problems import Fault, Problem, Work
 from opsconsole.rules.admission import WaitReason
 from opsconsole.rules.backfill import WindowStatus
 from opsconsole.rules.findings import CLOCK, Finding, FindingKind, Severity, worst_first
@@ -96,10 +96,14 @@ ESSENTIAL = (Work.ENGINE, Work.LEASE, Work.SCHEDULE, Work.COMMANDS, Work.ADMISSI
 
 
 def degraded(problems: Iterable[Problem], unreachable: Iterable[str]) -> tuple[Finding, ...]:
-    """A finding for each kind of work that is not done, but for what an unreachable service explains."""
+    """A finding for each kind of work that is not done, but for what an unreachable service explains, and what a pack
+    lacks: that is reported with its checks.
+    """
     explained = set(unreachable)
     found: dict[str, Finding] = {}
     for problem in problems:
+        if problem.fault is Fault.NOT_CONFIGURED:
+            continue
         if problem.dependency is None or NAMES.get(problem.dependency, problem.dependency) not in explained:
             severity = Severity.CRITICAL if problem.work in ESSENTIAL else Severity.WARNING
             found[problem.work] = Finding(

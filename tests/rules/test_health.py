@@ -12,11 +12,12 @@ from opsconsole import minutes
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import Reason
 from opsconsole.authoring.run import Run, RunState, StopReason, Trigger
+from opsconsole.core.problems import Fault, Problem, Work
 from opsconsole.rules import finding_text
 from opsconsole.rules.admission import WaitReason
 from opsconsole.rules.backfill import NO_RECORD, WindowState, WindowStatus
 from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity, worst_first
-from opsconsole.rules.health import JobFacts, RepeatedFailures, Unrun, failed_windows, jobs_findings
+from opsconsole.rules.health import JobFacts, RepeatedFailures, Unrun, degraded, failed_windows, jobs_findings
 from opsconsole.rules.world_health import ServiceRecord, services
 from tests.rules.ended_runs import JOB, NOW, ago, day, ended, retried
 
@@ -338,3 +339,10 @@ def test_unreachable_services_are_critical_and_the_worst_comes_first() -> None:
     ]
     assert found[0].kind is FindingKind.UNREACHABLE
     assert finding_text.sentence(found[0], NOW) == "is unreachable: cut"
+
+
+def test_what_a_pack_lacks_is_no_work_that_fails() -> None:
+    lacking = Problem("exams", Fault.NOT_CONFIGURED, NOW, "set the key")
+    failing = Problem(Work.EVENT_RELAY, Fault.FAILING, NOW, "refused")
+
+    assert [finding.subject for finding in degraded([lacking, failing], ())] == [Work.EVENT_RELAY]
