@@ -7,7 +7,7 @@ from typing import Any
 
 from opsconsole.core.times import utc
 from opsconsole.rules.alerts import Acknowledgement, Alert, Silence
-from opsconsole.service.snapshot import AlertCard, AlertPage
+from opsconsole.service.alert_cards import AlertCard, AlertPage
 
 
 def alert_document(card: AlertCard, now: datetime) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownAlert
 from opsconsole.rules.alerts import Alert, Silence, acknowledgement_of, causes_first, silence_of, state_of
-from opsconsole.service.snapshot import AlertCard, AlertPage
+from opsconsole.service.alert_cards import AlertCard, AlertPage
 from opsconsole.store import alerts, notifications, silences
 
 RECENTLY, MAX_RESOLVED = timedelta(days=1), 50

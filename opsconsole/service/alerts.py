@@ -11,9 +11,9 @@ from opsconsole.rules import alert_actions
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.alerts import Alert, AlertState, Silence, target_of
 from opsconsole.service import alert_views
+from opsconsole.service.alert_cards import AlertCard, AlertPage, firing
 from opsconsole.service.backend import Backend
 from opsconsole.service.commands import Commands
-from opsconsole.service.snapshot import AlertCard, AlertPage, firing
 from opsconsole.store import alerts, silences
 
 MAX_LISTED = 1000

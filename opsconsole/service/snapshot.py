@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,10 +17,11 @@ from opsconsole.core.problems import Problem, Work
 from opsconsole.rules.admission import Wait
 from opsconsole.rules.alerts import Acknowledgement, Alert, AlertState, Silence
 from opsconsole.rules.explain import Answer
-from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity, remedy_of
+from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity
 from opsconsole.rules.notifications import Notification
 from opsconsole.rules.pauses import Pause
 from opsconsole.service import wording
+from opsconsole.service.alert_cards import AlertCard, AlertPage, firing
 from opsconsole.store.job_facts import Histories
 from opsconsole.store.presence import Attached
 from opsconsole.store.statistics import Rates
@@ -100,45 +101,6 @@ class RedisView:
     outage: Outage | None
     hit_rates: tuple[float | None, ...] = ()
     unknown: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AlertCard:
-    """An alert as lists show it. `acknowledged` is its acknowledgement while that is in force, `silence` the active
-    silence that applies to it; `explains` are the numbers of the open alerts with this one as their likely cause.
-    """
-
-    alert: Alert
-    state: AlertState
-    acknowledged: Acknowledgement | None = None
-    silence: Silence | None = None
-    explains: tuple[int, ...] = ()
-
-    @property
-    def remedy(self) -> Remedy | None:
-        """What to do; None if there is nothing to do but wait, or to repair a service."""
-        return remedy_of(self.alert.rule) if self.alert.is_open else None
-
-
-def firing(cards: Iterable[AlertCard]) -> tuple[AlertCard, ...]:
-    """Of the current alerts those that fire, and that none of the open ones explains."""
-    listed = tuple(cards)
-    numbers = {card.alert.id for card in listed if card.alert.is_open}
-    return tuple(card for card in listed if card.state is AlertState.FIRING and card.alert.cause not in numbers)
-
-
-@dataclass(frozen=True, slots=True)
-class AlertPage:
-    """An alert with its details: the alert that explains it, those that it explains, the `notifications` about it and
-    the `earlier` alerts of the same rule and subject; the last two are newest first.
-    """
-
-    at: datetime
-    card: AlertCard
-    cause: AlertCard | None
-    explains: tuple[AlertCard, ...]
-    notifications: tuple[Notification, ...]
-    earlier: tuple[Alert, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,3 +23,5 @@ def test_what_a_line_is_about_is_in_fields_of_its_own() -> None:
     assert formatted("done", seal="4:ab") == common | {"seal": "4:ab"}
     about = {"tag": "[Cron]", "job": "exams.generate", "run": 7}
     assert formatted("done", unrelated=1, **about) == common | about
+    change = {"alert": 7, "rule": "late", "subject": "a.b", "severity": "critical", "event": "fired", "job": None}
+    assert formatted("done", **change) == common | change
