@@ -7,10 +7,13 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from opsconsole.core.settings import Channel, Secret
 from opsconsole.core.supervision import Supervisor
@@ -22,6 +25,9 @@ from opsconsole.rules.findings import FindingKind, Severity
 from opsconsole.rules.leadership import Identity
 from opsconsole.rules.notifications import DeliveryState, Notification
 from opsconsole.store import Store, alerts, lease, notifications
+from opsconsole.store.tables import alerts as alert_rows, notifications as outbox
+from tests.conftest import Installing
+from tests.packs import counting
 from tests.receivers import http_receiver, mail_receiver, silent_port
 from tests.services import free_port
 from tests.waiting import eventually
@@ -294,3 +300,31 @@ def test_a_new_message_is_sent_before_those_that_failed(place: Place) -> None:
             eventually(lambda: len(receiver.requests) == 2, "both are sent")
 
     assert receiver.ids[0] == newer
+
+
+def test_a_channel_that_is_configured_later_gets_what_still_fires(
+    tmp_path: Path, installing: Installing, redis_url: str
+) -> None:
+    made = installing(
+        database_url=f"sqlite:///{tmp_path / 'shared.db'}",
+        redis_url=redis_url,
+        packs="tests.packs.counting",
+        environ={
+            "OPSCONSOLE_ENGINE__EXECUTOR": "inline",
+            "OPSCONSOLE_NOTIFY__DOWN__URL": f"json://127.0.0.1:{free_port()}",
+        },
+    )
+    counting.put(made.data, {"asha": "raises"})
+
+    def states() -> dict[str, DeliveryState]:
+        with made.store.reading() as db:
+            query = select(outbox.c.channel, outbox.c.state).join(alert_rows, alert_rows.c.id == outbox.c.alert_id)
+            return {name: DeliveryState(state) for name, state in db.execute(query.where(alert_rows.c.rule == rule))}
+
+    rule = FindingKind.FAILED_RUN
+    with http_receiver() as receiver, made.leading() as engine:
+        made.run("counting.count", "2025-01-19")
+        eventually(lambda: states() == {"down": DeliveryState.DUE}, "the alert has a message")
+        engine.reload(replace(made.settings, channels=(ops(receiver.channel_url),)), made.catalog)
+        expected = {"down": DeliveryState.DROPPED, "ops": DeliveryState.SENT}
+        eventually(lambda: states() == expected, "the new channel gets it")
