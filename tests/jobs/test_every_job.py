@@ -89,13 +89,13 @@ def test_every_job_runs_by_schedule(installing: Installing, database_url: str, r
     place = installed(
         installing, database_url, redis_url, "inline" if database_url.startswith("sqlite") else "processes"
     )
-    names = {job.name for job in place.catalog if job.cron is not None}
+    names = {job.name for job in place.catalog if job.cron is not None and not job.skip_when_empty}
 
     # The first leader registers the jobs; the second one catches up on missed runs.
     with led_at(place, MONDAY - timedelta(days=33)):
         pass
     with led_at(place, MONDAY):
-        eventually(lambda: set(runs_of(place)) == names, "every job has a run")
+        eventually(lambda: set(runs_of(place)) == names, "every job that has something to do has a run")
         eventually(lambda: not [r for r in place.service.queries.runs(limit=999) if r.state in OPEN], "all have ended")
 
     found = runs_of(place)
