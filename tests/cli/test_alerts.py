@@ -96,6 +96,7 @@ def test_an_alert_is_shown_with_its_evidence_and_what_was_sent(cli: RunCli, inst
 
     assert text.out.startswith("counting.count 20 of 1,912 failed (2026-01-19)\n")
     assert f"alert {number}: failed_run, critical, firing for 8 min" in text.out
+    assert "to fix it: `opsconsole retry 41`\n" in text.out
     assert "planned: 1,912\nitems: u0417 u0\\x1b[2J\n" in text.out
     assert "fired to team: due" in text.out
     assert f"alert {earlier}, for 23 h: counting.count" in text.out
@@ -104,6 +105,21 @@ def test_an_alert_is_shown_with_its_evidence_and_what_was_sent(cli: RunCli, inst
         ("fired", "team", "due")
     ]
     assert [each["id"] for each in document["earlier"]] == [earlier]
+
+
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [
+        (FindingKind.OVERDUE, "opsconsole run counting.count"),
+        (FindingKind.INCOMPLETE_WINDOWS, "opsconsole backfill windows counting.count"),
+    ],
+)
+def test_an_alert_is_shown_with_the_command_that_helps(
+    cli: RunCli, installation: Installation, rule: FindingKind, hint: str
+) -> None:
+    assert f"to fix it: `{hint}`\n" in cli("alerts", "show", str(raised(installation, rule))).out
+    over = raised(installation, FindingKind.FAILED_RUN, resolved=clock.now())
+    assert "to fix it" not in cli("alerts", "show", str(over)).out
 
 
 def test_an_alert_is_acknowledged_with_a_note_and_an_end(cli: RunCli, installation: Installation) -> None:

@@ -13,9 +13,10 @@ from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import age, count, local_time, timestamp, words
 from opsconsole.core.text import safe
+from opsconsole.rules.findings import Remedy
 
 if TYPE_CHECKING:
-    from opsconsole.service.snapshot import Alert, AlertPage
+    from opsconsole.service.snapshot import Alert, AlertCard, AlertPage
 
 MAX_TEXT = 500
 
@@ -57,6 +58,8 @@ def _print_page(page: AlertPage) -> None:
         echo(safe(f"silenced by {card.silence.who}: {card.silence.target} {card.silence.note}".rstrip(), MAX_TEXT))
     if alert.run is not None:
         echo(f"run {alert.run}: `opsconsole show {alert.run}`")
+    if remedy := _remedy(card):
+        echo(f"to fix it: `{remedy}`")
     _print_evidence(alert)
     if page.cause is not None:
         echo(f"probably explained by alert {page.cause.alert.id}: {_line(page.cause.alert)}")
@@ -70,6 +73,20 @@ def _print_page(page: AlertPage) -> None:
     for before in page.earlier:
         ended = age((before.resolved_at or page.at) - before.since)
         echo(f"{timestamp(before.since)}  alert {before.id}, for {ended}: {_line(before)}")
+
+
+def _remedy(card: AlertCard) -> str | None:
+    """The command that helps, or that shows what would."""
+    alert = card.alert
+    match card.remedy:
+        case Remedy.RETRY if alert.run is not None:
+            return f"opsconsole retry {alert.run}"
+        case Remedy.TRIGGER if alert.job is not None:
+            return f"opsconsole run {alert.job}"
+        case Remedy.BACKFILL if alert.job is not None:
+            return f"opsconsole backfill windows {alert.job}"
+        case _:
+            return None
 
 
 def _print_evidence(alert: Alert) -> None:
