@@ -174,6 +174,14 @@ def test_unusable_settings_are_unknown(cli: RunCli, monkeypatch: pytest.MonkeyPa
     assert "engine.workers is -1" in result.out
 
 
+@pytest.mark.parametrize("words", [["--jsn"], ["attempts.cache_day"], ["--since", "1d"], ["--json", "x", "y"]])
+def test_a_usage_error_is_unknown(cli: RunCli, words: list[str]) -> None:
+    result = cli("health", *words)
+
+    assert result.code == 3
+    assert result.err.startswith("opsconsole: ")
+
+
 def test_the_history_of_a_job_is_shown_in_spans(cli: RunCli, installation: Installation) -> None:
     start = now().replace(second=0, microsecond=0) - timedelta(hours=2)
     states = ["up", "up", "failing", "up"]
@@ -193,4 +201,3 @@ def test_the_history_of_a_job_is_shown_in_spans(cli: RunCli, installation: Insta
     ]
     assert [each["states"]["clockwork.hourly"] for each in document] == ["failing", "up"]
     assert cli("health", "--history", "no.such").code == 2
-    assert cli("health", "clockwork.hourly").code == 2

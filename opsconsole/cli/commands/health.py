@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -24,7 +26,30 @@ MAX_SENTENCE = 300
 DEFAULT_SINCE = "1d"
 
 
-@click.command("health", cls=Command)
+class MonitoringCommand(Command):
+    """A command whose usage errors end with UNKNOWN: a monitoring system takes the usual code for critical."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parses the arguments. Raises UsageError."""
+        with _unknown():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command. Raises UsageError."""
+        with _unknown():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _unknown() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        error.exit_code = UNKNOWN
+        raise
+
+
+@click.command("health", cls=MonitoringCommand)
 @click.argument("job", required=False)
 @click.option("--history", is_flag=True, help="Show the states of jobs, which are recorded every five minutes.")
 @click.option("--since", metavar="TIME", help="With --history: start at this time. (default: 1d ago)")
