@@ -48,6 +48,7 @@ SUMMARIES = {
     "show": "Show one run: counts, causes of failures, log.",
     "silence": "Send nothing about an alert, a job, a pack or a rule.",
     "tables": "Show the sizes of tables and unused indexes.",
+    "unack": "End an acknowledgement.",
     "unsilence": "End a silence.",
     "why": "Explain why a job ran or did not run at a time.",
 }

@@ -1,4 +1,4 @@
-"""Executes commands about alerts: acknowledging and silencing them."""
+"""Executes commands about alerts: acknowledging and silencing them, and ending that."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ def acknowledge(db: Connection, _catalog: Catalog, command: Command, at: datetim
     note = command.arguments.get("note") or ""
     alerts.acknowledge(db, alert.id, Acknowledgement(command.actor.name, at, until, note))
     return {"alert": alert.id, "target": target_of(alert), "until": command.arguments.get("until")}
+
+
+def unacknowledge(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:
+    """Ends the acknowledgement of an alert, which then fires."""
+    alert = alerts.get(db, int(command.target))
+    alert_actions.check_unacknowledge(alert, at)
+    alerts.unacknowledge(db, alert.id)
+    return {"alert": alert.id, "target": target_of(alert)}
 
 
 def silence(db: Connection, _catalog: Catalog, command: Command, at: datetime) -> dict[str, Any]:

@@ -219,5 +219,6 @@ _VERBS: dict[Verb, Callable[[Connection, Catalog, Command, datetime], dict[str, 
     Verb.CANCEL_BACKFILL: _cancel_backfill,
     Verb.ACKNOWLEDGE: alert_commands.acknowledge,
     Verb.SILENCE: alert_commands.silence,
+    Verb.UNACKNOWLEDGE: alert_commands.unacknowledge,
     Verb.UNSILENCE: alert_commands.unsilence,
 }

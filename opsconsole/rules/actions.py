@@ -40,6 +40,7 @@ class Verb(StrEnum):
     CLEAR = "clear"
     REPLAY = "replay"
     ACKNOWLEDGE = "acknowledge"
+    UNACKNOWLEDGE = "unacknowledge"
     SILENCE = "silence"
     UNSILENCE = "unsilence"
 

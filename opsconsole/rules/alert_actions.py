@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from opsconsole.core.errors import Exit, OpsconsoleError, Refused, UnknownJob
 from opsconsole.core.humanize import local_time
-from opsconsole.rules.alerts import Alert, Silence
+from opsconsole.rules.alerts import Alert, Silence, acknowledgement_of
 from opsconsole.rules.findings import FindingKind
 
 if TYPE_CHECKING:
@@ -31,6 +31,13 @@ class AlertResolved(Refused):
 
     def __init__(self, alert: Alert, at: datetime) -> None:
         super().__init__(f"alert {alert.id} has been resolved since {local_time(at, 'UTC')}")
+
+
+class NotAcknowledged(Refused):
+    """An alert without an acknowledgement in force."""
+
+    def __init__(self, alert: Alert) -> None:
+        super().__init__(f"alert {alert.id} is not acknowledged")
 
 
 class EndInPast(Refused):
@@ -81,6 +88,14 @@ def check_acknowledge(alert: Alert, until: datetime | None, now: datetime) -> No
         raise AlertResolved(alert, alert.resolved_at)
     if until is not None and until <= now:
         raise EndInPast("acknowledgement", until)
+
+
+def check_unacknowledge(alert: Alert, now: datetime) -> None:
+    """Raises AlertResolved, or NotAcknowledged unless an acknowledgement is in force."""
+    if alert.resolved_at is not None:
+        raise AlertResolved(alert, alert.resolved_at)
+    if acknowledgement_of(alert, now) is None:
+        raise NotAcknowledged(alert)
 
 
 def check_silence(target: str, until: datetime | None, active: Sequence[Silence], now: datetime) -> None:

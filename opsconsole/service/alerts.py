@@ -68,6 +68,11 @@ class Alerts:
         self._get(number)
         return self._commands.send(Verb.ACKNOWLEDGE, str(number), {"until": _iso(until), "note": note})
 
+    def unacknowledge(self, number: int, *, note: str = "") -> int:
+        """Requests that the acknowledgement of an alert ends. Raises UnknownAlert."""
+        self._get(number)
+        return self._commands.send(Verb.UNACKNOWLEDGE, str(number), {"note": note})
+
     def silence(self, target: str, *, until: datetime | None, note: str = "") -> int:
         """Requests that nothing is sent about a target until `until`, or until the silence is ended when that is None.
         The target is an alert's number, a job, a pack or a rule. Raises UnknownAlert, UnknownSilenceTarget.

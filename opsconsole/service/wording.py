@@ -159,6 +159,7 @@ _DONE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     ),
     "clear": _cleared,
     "acknowledge": _acknowledged,
+    "unacknowledge": lambda outcome: f"ended the acknowledgement of alert {outcome['alert']} ({outcome['target']})",
     "silence": _silenced,
     "unsilence": lambda outcome: f"ended the silence of {outcome['target']}",
     "replay": lambda outcome: f"queued {count(outcome['events'], 'event')} to be published again",

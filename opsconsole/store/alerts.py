@@ -104,6 +104,12 @@ def set_back(db: Connection, now: datetime) -> None:
     db.execute(update(alerts).where(c.resolved_at > now).values(resolved_at=now))
 
 
+def unacknowledge(db: Connection, number: int) -> None:
+    """Removes the acknowledgement of an alert."""
+    columns = ("acknowledged_by", "acknowledged_at", "acknowledged_until", "acknowledged_note")
+    change(db, number, dict.fromkeys(columns))
+
+
 def _values(db: Connection, query: Select[tuple[Any, ...]]) -> list[Alert]:
     return [_value(row) for row in read(db, query, alerts, _Row)]
 
