@@ -36,7 +36,7 @@ def causes(findings: Iterable[Finding]) -> dict[FindingKey, FindingKey]:
     found = sorted(findings, key=lambda finding: finding.since)
     severities = {each.key: each.severity for each in found}
     direct: dict[FindingKey, FindingKey] = {}
-    for explain in (_unreachable, _not_leading, _same_job, _same_kind):
+    for explain in (_unreachable, _not_leading, _same_job, _same_windows, _same_kind):
         for effect, cause in explain(found):
             root = _root(direct, cause.key)
             if root != effect.key and severities[root] >= effect.severity:  # no circle
@@ -72,6 +72,15 @@ def _same_job(found: list[Finding]) -> Iterator[tuple[Finding, Finding]]:
         is_same = incomplete is not None and each.run is not None and set(incomplete.items) == {each.run.window.label}
         if incomplete is not None and each.kind is FindingKind.FAILED_RUN and is_same:
             yield incomplete, each
+
+
+def _same_windows(found: list[Finding]) -> Iterator[tuple[Finding, Finding]]:
+    """Windows that are incomplete in a job explain the same ones of a job that runs after it."""
+    incomplete = {each.subject: each for each in found if each.kind is FindingKind.INCOMPLETE_WINDOWS}
+    for each in incomplete.values():
+        for name in each.jobs:
+            if name in incomplete and set(each.items) <= set(incomplete[name].items):
+                yield each, incomplete[name]
 
 
 def _same_kind(found: list[Finding]) -> Iterator[tuple[Finding, Finding]]:

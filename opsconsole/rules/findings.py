@@ -73,7 +73,8 @@ class Finding:
     `run` is the run concerned, `reason` why a service is unreachable or work is not done (for a pack's check, its
     message), `fault` what is wrong with that work, `good_until` when the job's last good run ended, `count` how many
     were set aside, failed or missed, `recorded_until` the last scheduled time of `jobs` that is recorded and still to
-    come. `numbers` are further figures that the finding is based on, and `items` the items that it names.
+    come; of incomplete windows, `jobs` are those that the job runs after. `numbers` are further figures that the
+    finding is based on, and `items` the items that it names.
     """
 
     severity: Severity
@@ -105,6 +106,7 @@ _REMEDIES = {
     FindingKind.OVERDUE: Remedy.TRIGGER,
     FindingKind.FAILED_RUN: Remedy.RETRY,
     FindingKind.INCOMPLETE_WINDOWS: Remedy.BACKFILL,
+    FindingKind.SLOW_RUN: Remedy.TRIGGER,
 }
 
 

@@ -286,4 +286,5 @@ def _incomplete_windows(facts: JobFacts) -> Iterator[Finding]:
             count=len(facts.incomplete),
             items=tuple(each.window.label for each in facts.incomplete),
             numbers=Counter(each.state.value for each in facts.incomplete),
+            jobs=facts.job.after,
         )

@@ -55,6 +55,18 @@ def test_a_failed_run_explains_what_follows_from_it() -> None:
     assert causes([finding(K.FAILED_RUN, "books.send", run=window), *follows[2:]]) == {}
 
 
+def test_incomplete_windows_explain_the_same_ones_of_jobs_that_follow() -> None:
+    incomplete = finding(K.INCOMPLETE_WINDOWS, items=(day(1).label, day(2).label))
+    follows = finding(K.INCOMPLETE_WINDOWS, "books.send", items=(day(2).label,), jobs=("books.close",))
+    further = finding(K.INCOMPLETE_WINDOWS, "books.file", items=(day(2).label,), jobs=("books.send",))
+    other = finding(K.INCOMPLETE_WINDOWS, "books.burn", items=(day(3).label,), jobs=("books.close",))
+
+    assert causes([incomplete, follows, further, other]) == {
+        follows.key: incomplete.key,
+        further.key: incomplete.key,
+    }
+
+
 def test_other_windows_are_a_problem_of_their_own() -> None:
     failed = finding(K.FAILED_RUN, run=ended(1, day(1), failed=5))
     incomplete = finding(K.INCOMPLETE_WINDOWS, items=(day(9).label, day(1).label))
