@@ -8,6 +8,7 @@ from datetime import datetime
 
 from opsconsole.core.humanize import age, count, local_time
 from opsconsole.core.text import safe
+from opsconsole.rules import runbook
 from opsconsole.rules.alerts import Alert, AlertEvent
 
 MAX_TITLE = 160
@@ -73,5 +74,6 @@ def _lines(alert: Alert, event: AlertEvent, explained: Sequence[Alert], now: dat
     if alert.run is not None:
         lines.append(f"Run: opsconsole show {alert.run}")
     if event is not AlertEvent.RESOLVED:
+        lines.append(f"Runbook: {runbook.section(alert.rule, alert.subject)}")
         lines.append(f"Acknowledge: opsconsole ack {alert.id}")
     return lines

@@ -97,7 +97,7 @@ def test_an_alert_is_shown_with_its_evidence_and_what_was_sent(cli: RunCli, inst
     assert text.out.startswith("counting.count 20 of 1,912 failed (2026-01-19)\n")
     assert f"alert {number}: failed_run, critical, firing for 8 min" in text.out
     assert "to fix it: `opsconsole retry 41`\n" in text.out
-    assert "planned: 1,912\nitems: u0417 u0\\x1b[2J\n" in text.out
+    assert "planned: 1,912\nitems: u0417 u0\\x1b[2J\nrunbook: docs/runbook.md#failed_run\n" in text.out
     assert "fired to team: due" in text.out
     assert f"alert {earlier}, for 23 h: counting.count" in text.out
     assert document["evidence"]["numbers"] == {"planned": 1912}
@@ -148,6 +148,26 @@ def test_what_cannot_be_acknowledged_is_refused(cli: RunCli, installation: Insta
     assert (missing.code, missing.err) == (2, "opsconsole: alert 99 does not exist; `opsconsole alerts` lists them\n")
     assert both.code == 2
     assert cli("alerts", "show", "99").code == cli("alerts", "show", "9" * 30).code == 2
+
+
+def test_an_alert_fires_again_when_its_acknowledgement_is_ended(cli: RunCli, installation: Installation) -> None:
+    number = raised(installation)
+    over = raised(installation, FindingKind.LATE, resolved=clock.now())
+    cli("ack", str(number), "--note", "ticket 81")
+
+    done = cli("unack", str(number), "--note", "not ours")
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"ended the acknowledgement of alert {number} (failed_run counting.count)\n"
+    listed = cli("alerts", "--json").json["alerts"][0]
+    assert (listed["state"], listed["acknowledged"]) == ("firing", None)
+    again, resolved, missing = cli("unack", str(number)), cli("unack", str(over)), cli("unack", "99")
+    assert (again.code, again.err) == (4, f"opsconsole: alert {number} is not acknowledged\n")
+    assert resolved.code == 4
+    assert missing.code == 2
+    with installation.store.reading() as db:
+        verbs = [entry.verb for entry in audit.newest(db, limit=6) if entry.verb == "unacknowledge"]
+    assert len(verbs) == 5, "what was refused, too"
 
 
 def test_the_silence_of_an_alert_applies_when_it_recurs(cli: RunCli, installation: Installation) -> None:
@@ -205,5 +225,6 @@ def test_viewers_see_alerts_and_change_nothing(cli: RunCli, installation: Instal
 
     assert cli("--read-only", "alerts").code == 0
     assert cli("--read-only", "ack", str(number)).code == 77
+    assert cli("--read-only", "unack", str(number)).code == 77
     assert cli("--read-only", "silence", JOB).code == 77
     assert active(installation) == []

@@ -194,6 +194,7 @@ def test_a_message_has_what_an_operator_needs() -> None:
         "It probably explains 1 more alert:",
         "- game.ranks is late",
         "Run: opsconsole show 41",
+        "Runbook: docs/runbook.md#failed_run",
         "Acknowledge: opsconsole ack 7",
     ]
 

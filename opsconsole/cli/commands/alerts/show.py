@@ -14,6 +14,7 @@ from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import age, count, local_time, timestamp, words
 from opsconsole.core.text import safe
 from opsconsole.rules.findings import Remedy
+from opsconsole.rules.runbook import section
 
 if TYPE_CHECKING:
     from opsconsole.service.snapshot import Alert, AlertCard, AlertPage
@@ -61,6 +62,7 @@ def _print_page(page: AlertPage) -> None:
     if remedy := _remedy(card):
         echo(f"to fix it: `{remedy}`")
     _print_evidence(alert)
+    echo(f"runbook: {section(alert.rule, safe(alert.subject))}")
     if page.cause is not None:
         echo(f"probably explained by alert {page.cause.alert.id}: {_line(page.cause.alert)}")
     for each in page.explains:
