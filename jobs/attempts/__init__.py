@@ -7,7 +7,7 @@ from jobs.attempts.cached_day import DAY_ATTEMPTS
 from jobs.attempts.options import Options
 from jobs.attempts.panels import suggestions_panel
 from jobs.attempts.routes import attempt_day_route
-from jobs.attempts.sample import add_attempts
+from jobs.attempts.sample import add_attempts, import_question
 from jobs.attempts.suggest import suggest
 from jobs.attempts.update_mastery import update_mastery
 from jobs.attempts.update_performance import update_performance
@@ -23,4 +23,5 @@ pack = Pack(
     routes=(attempt_day_route,),
     panels=(suggestions_panel,),
     sample=add_attempts,
+    sample_import=import_question,
 )

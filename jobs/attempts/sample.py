@@ -9,6 +9,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import Connection, delete, insert, select
+
 from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
 from jobs.sample_users import add_missing, add_users, inserting, is_active, user_id
 from opsconsole import DAY, Window
@@ -46,7 +48,7 @@ HOURS = range(24)
 MAX_PER_DAY = 40
 
 BAD_QUESTION = "q-7781"
-"""The id of a question that does not exist."""
+"""The id of a question that is imported late."""
 BAD_USER = 417
 """The user who attempts it, or the last user when there are fewer."""
 
@@ -55,7 +57,7 @@ def add_attempts(data: Database, users: int, since: datetime, until: datetime, *
     """Writes the attempts of `users` users in [since, until), and the users and the catalogue first.
 
     A user's day depends on seed, user and date only, so a period can be written at once or in parts, and writing it
-    again adds nothing. On the last day one user attempts a question that does not exist.
+    again adds nothing. On the last day one user attempts a question that is not in the catalogue yet.
     """
     if users < 1 or since >= until:
         return
@@ -127,8 +129,15 @@ def _answer(kind: str, chance: float) -> str:
     return f"{chance * 400 - 100:.1f}" if kind == "numeric" else WORDS[int(chance * len(WORDS))]
 
 
+def import_question(db: Connection) -> None:
+    """Adds the question that one user has attempted already."""
+    row = {"id": BAD_QUESTION, "subject_id": _subject_id(0), "topic_id": "t00", "difficulty": 2, "categories": []}
+    if db.execute(select(questions.c.id).where(questions.c.id == BAD_QUESTION)).first() is None:
+        db.execute(insert(questions).values(row))
+
+
 def _add_invalid_attempt(data: Database, number: int, day_starts: datetime) -> None:
-    """Adds one invalid attempt, or moves it to the newest day."""
+    """Adds one invalid attempt, or moves it to the newest day, whose question is then missing again."""
     row = {
         "id": f"{user_id(number)}-{BAD_QUESTION}",
         "user_id": user_id(number),
@@ -143,12 +152,12 @@ def _add_invalid_attempt(data: Database, number: int, day_starts: datetime) -> N
     }
     statement = inserting(data, attempts).values(row)
     newer = statement.excluded.solved_at
+    adding = statement.on_conflict_do_update(
+        index_elements=[attempts.c.id], set_={"solved_at": newer}, where=attempts.c.solved_at < newer
+    )
     with data.writing() as db:
-        db.execute(
-            statement.on_conflict_do_update(
-                index_elements=[attempts.c.id], set_={"solved_at": newer}, where=attempts.c.solved_at < newer
-            )
-        )
+        if db.execute(adding).rowcount:
+            db.execute(delete(questions).where(questions.c.id == BAD_QUESTION))
 
 
 # --- the catalogue --------------------------------------------------------------------------------------------------

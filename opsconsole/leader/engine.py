@@ -60,7 +60,8 @@ STABLE_SECONDS = 5.0
 class Engine:
     """Leads in a background thread from `start` to `stop`, whenever it can take the lease.
 
-    With `only_command`, the number of a command, it executes that command and its runs, and schedules nothing.
+    With `only_command`, the number of a command, it executes that command and its runs, and schedules nothing. Without
+    `alerting` it judges nothing: the demo's history is not something to alert of.
     """
 
     def __init__(
@@ -70,10 +71,11 @@ class Engine:
         catalog: Catalog,
         *,
         only_command: int | None = None,
+        alerting: bool = True,
         now: clock.Clock = clock.now,
     ) -> None:
         self._settings, self._store, self._catalog, self._now = settings, store, catalog, now
-        self._only_command = only_command
+        self._only_command, self._alerting = only_command, alerting and only_command is None
         seconds = settings.engine.lease_seconds
         store.primary_only = True  # what a leader decides must not depend on a standby that is behind
         # On PostgreSQL the lease has its own connection, so that queries cannot delay a renewal. A renewal gives up in
@@ -275,6 +277,7 @@ class Engine:
         if self._only_command is None:
             scheduler.start()
             empty_checks.start(answered=scheduler.tick)
+        if self._alerting:
             world.start(changed=reporting.alerting.wake)
             reporting.start()
         runner.open(leader_died=self._leadership.dead_predecessor is not None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 
 import click
 
@@ -14,11 +13,11 @@ from opsconsole.cli.options import Options
 from opsconsole.cli.output import echo
 from opsconsole.cli.session import open_service
 from opsconsole.core.configuration import data_home, load_embedded
-from opsconsole.core.settings import JobOverride, Settings
+from opsconsole.core.settings import Settings
 from opsconsole.core.trust import make_private
 
-SMALL_BATCHES = "attempts.update_performance"
-"""This job is slow in the demo, because of a batch size that its run's page lets an operator find."""
+SLOW_JOB = "attempts.update_performance"
+"""A run of this job is slow in a new demo, because it waits for a lock."""
 
 
 @click.command("demo", cls=Command)
@@ -37,16 +36,19 @@ def command(options: Options, users: int) -> None:
     settings = demo_settings(users)
     make_private(settings.folder)
     log_to_file(settings.folder)
-    with sample_claude(), open_service(settings) as service, prepared(service, users, report=_print):
+    with (
+        sample_claude(),
+        open_service(settings) as service,
+        prepared(service, users, slow_job=SLOW_JOB, report=_print),
+    ):
         service.announce("console")
         code = draw(service, options, start_run=opening_job(service))
     sys.exit(code)
 
 
 def demo_settings(users: int) -> Settings:
-    """The demo's own configuration: everything in one folder, and one deliberate mistake."""
-    settings = load_embedded(data_home() / f"demo-{users}", name="demo")
-    return replace(settings, overrides={SMALL_BATCHES: JobOverride(batch=5)})
+    """The demo's own configuration: everything in one folder."""
+    return load_embedded(data_home() / f"demo-{users}", name="demo")
 
 
 def _print(line: str) -> None:

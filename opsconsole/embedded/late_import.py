@@ -1,0 +1,77 @@
+"""What the demo does while it is open: another program imports rows late, in one transaction that takes too long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from opsconsole.authoring.run import TERMINAL
+from opsconsole.core.database import Database
+from opsconsole.core.supervision import log_failure
+
+if TYPE_CHECKING:
+    from opsconsole.service.service import Service
+
+LASTS_SECONDS = 16.0
+"""A run is slow when it takes over ten seconds longer than usual."""
+OPENING_SECONDS = 60.0
+POLL_SECONDS = 0.2
+
+
+class LateImport:
+    """Imports what the packs' sample data lacks, in a thread, from the start of the block on.
+
+    The transaction ends when a run of `opening_job` has ended, which therefore misses these rows. With a `slow_job`, it
+    also lasts at least 16 seconds, during which a run of that job waits for the write lock.
+    """
+
+    def __init__(self, service: Service, opening_job: str | None, slow_job: str | None) -> None:
+        self._service, self._opening_job, self._slow_job = service, opening_job, slow_job
+        self._newest = max((card.last.id for card in service.queries.jobs() if card.last is not None), default=0)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="late-import", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._import()
+        except Exception as error:  # noqa: BLE001 - the demo goes on without this problem
+            log_failure("the demo's import", error)
+
+    def _import(self) -> None:
+        imports = [pack.sample_import for pack in self._service.catalog.packs if pack.sample_import is not None]
+        data = Database(self._service.settings.data_url.reveal())
+        try:
+            with data.writing() as db:
+                for each in imports:
+                    each(db)
+                if self._slow_job is not None:
+                    self._service.commands.trigger(self._slow_job)
+                self._wait()
+        finally:
+            data.close()
+
+    def _wait(self) -> None:
+        started = time.monotonic()
+        least = LASTS_SECONDS if self._slow_job is not None else 0.0
+        while not self._stopping.wait(POLL_SECONDS):
+            lasted = time.monotonic() - started
+            if lasted > OPENING_SECONDS or (lasted > least and self._has_opened()):
+                return
+
+    def _has_opened(self) -> bool:
+        if self._opening_job is None:
+            return True
+        newest = self._service.queries.runs(limit=1, job=self._opening_job)
+        return any(run.id > self._newest and run.state in TERMINAL for run in newest)
