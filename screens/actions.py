@@ -9,9 +9,10 @@ from opsconsole.service import confirmations
 from opsconsole.service.snapshot import Run
 from screens.dialogs.clear import ClearDialog, Counted
 from screens.dialogs.dialog import Confirm
-from screens.dialogs.pause import PauseDialog, PauseRequest
+from screens.dialogs.pause import PauseDialog
 from screens.dialogs.text_dialog import TypeToConfirm
 from screens.dialogs.trigger import TriggerDialog, TriggerRequest
+from screens.dialogs.until import UntilRequest
 from screens.host import Host, OnResult
 from screens.panels import backfills, clear as clear_panel, pauses, plan as plan_panel, questions
 from screens.panels.plan import Plan
@@ -76,7 +77,7 @@ def pause(host: Host, job: str) -> None:
         host.show_notice(NO_JOB.format("pause"), "warn")
         return
 
-    def answered(request: PauseRequest | None) -> None:
+    def answered(request: UntilRequest | None) -> None:
         if request is None:
             return
         until, target, note = pauses.until(request.duration, host.now()), request.target, request.note

@@ -21,6 +21,7 @@ from screens import actions, terminal
 from screens.commands import CommandSender
 from screens.dialogs.palette import Palette
 from screens.host import Answer, OnResult
+from screens.pages.alerts import AlertsScreen
 from screens.pages.backfills import BackfillScreen
 from screens.pages.dashboard import Dashboard
 from screens.pages.help import HelpScreen
@@ -51,6 +52,7 @@ class ConsoleApp(BaseApp):
         Binding("c", "clear", "clear cached keys"),
         Binding("1", "dashboard", "dashboard"),
         Binding("4", "backfill", "calendars and backfills"),
+        Binding("6", "alerts", "alerts"),
         Binding("7", "packs", "panels of the packs"),
         Binding("q", "quit", "quit"),
         Binding("ctrl+c,ctrl+q", "quit", "quit", priority=True, show=False),
@@ -167,6 +169,10 @@ class ConsoleApp(BaseApp):
         """Opens a run's page."""
         self.push_screen(RunScreen(self, number))
 
+    def open_packs(self) -> None:
+        """Opens the panels of the packs."""
+        self.action_packs()
+
     async def open_calendar(self, job: str | None) -> None:
         """Opens the calendar of a job above the list of jobs; without a job, the list."""
         if not self._back_to(BackfillScreen):
@@ -199,6 +205,11 @@ class ConsoleApp(BaseApp):
         """Opens the list of jobs with windows, and the backfills."""
         if not self._back_to(BackfillScreen):
             self.push_screen(BackfillScreen(self))
+
+    def action_alerts(self) -> None:
+        """Opens the alerts."""
+        if not self._back_to(AlertsScreen):
+            self.push_screen(AlertsScreen(self))
 
     def action_packs(self) -> None:
         """Opens the panels of the packs."""

@@ -7,15 +7,16 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from opsconsole.authoring.run import OPEN
-from opsconsole.service.snapshot import Finding, Run, Snapshot
+from opsconsole.service.snapshot import AlertCard, Finding, Run, Snapshot
 from screens.host import Host
-from screens.pages.run_actions import CHOOSE, RunActionsPage
-from screens.panels import cursor, dashboard, health, running
+from screens.pages.alert_actions import AlertActionsPage
+from screens.pages.run_actions import CHOOSE
+from screens.panels import alerts, cursor, dashboard, health, running
 from screens.panels.view import Key, View
 from screens.widgets.lines import Line
 
 
-class Dashboard(RunActionsPage):
+class Dashboard(AlertActionsPage):
     """Five panels of the Snapshot, and a cursor over their rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -93,11 +94,18 @@ class Dashboard(RunActionsPage):
         if number is None:
             self.show_notice(self._job_or_choose(f"has no run to {verb}"))
             return None
-        run = self.view().find_run(number)
-        if run is None:
-            self.host.open_run(number)
-            self.host.show_notice(f"press the key again on this page to {verb} the run")
-        return run
+        return self.find_or_open(number, verb)
+
+    def alert_for(self, verb: str) -> AlertCard | None:
+        """The alert of the finding under the cursor."""
+        finding = self._finding()
+        if finding is None:
+            self.show_notice(f"choose a problem to {verb} with the arrows or tab first")
+            return None
+        card = alerts.of_finding(self.host.snapshot, finding.key)
+        if card is None:
+            self.show_notice("this is not an alert yet: a leader has to record it", "warn")
+        return card
 
     def _job_or_choose(self, message: str) -> str:
         job = self.job()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from screens import actions
+from screens import actions, alert_actions
 from screens.dialogs.palette import PaletteCommand
 from screens.pages.page import Page
-from screens.panels import pauses, questions
+from screens.panels import alerts, pauses, questions
 
 _KEY_NAMES = {
     "question_mark": "?",
@@ -40,7 +40,7 @@ def keys_of(page: Page) -> list[tuple[str, str]]:
 
 
 def commands_of(page: Page) -> list[PaletteCommand]:
-    """The actions of a page, then those of each live run, each job and each pause."""
+    """The actions of a page, then those of each live run, job, open alert, silence and pause."""
     host, snapshot = page.host, page.host.snapshot
     commands = [
         PaletteCommand(description, keys, partial(page.run_action, action))
@@ -57,6 +57,14 @@ def commands_of(page: Page) -> list[PaletteCommand]:
         if newest is not None:
             open_run = partial(host.open_run, newest.id)
             commands.append(PaletteCommand(f"open newest run of {card.name}", "", open_run))
+    for alert in snapshot.alerts:
+        if alert.alert.is_open:
+            name = alerts.name(alert)
+            commands.append(PaletteCommand(f"acknowledge {name}", "", partial(alert_actions.acknowledge, host, alert)))
+            commands.append(PaletteCommand(f"silence {name}", "", partial(alert_actions.silence, host, alert)))
+    for target in dict.fromkeys(silence.target for silence in snapshot.silences):
+        end = partial(alert_actions.end_silence, host, target)
+        commands.append(PaletteCommand(f"end the silence of {target}", "", end))
     for target in dict.fromkeys(pause.target for pause in snapshot.pauses):
         resume = partial(actions.resume_only, host, target)
         commands.append(PaletteCommand(f"resume {pauses.target_name(target)}", "", resume))

@@ -34,6 +34,14 @@ class RunActionsPage(Page):
         """The selected run; None when there is none, which is shown as a notice with the verb."""
         raise NotImplementedError
 
+    def find_or_open(self, number: int, verb: str) -> Run | None:
+        """A run of the Snapshot; one that it does not have is opened, where the key can be pressed again."""
+        run = self.view().find_run(number)
+        if run is None:
+            self.host.open_run(number)
+            self.host.show_notice(f"press the key again on this page to {verb} the run")
+        return run
+
     def action_trigger(self) -> None:
         """Triggers the job, or the first one."""
         actions.trigger(self.host, self.job())

@@ -6,12 +6,14 @@ from collections import Counter
 
 from opsconsole.core import humanize
 from opsconsole.rules import finding_text
+from opsconsole.rules.alerts import AlertState
 from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import FindingKey, Remedy
 from opsconsole.service.snapshot import Finding
+from screens.panels import alerts
 from screens.panels.view import WIDE, Block, Key, View, fit
 from screens.widgets import symbols
-from screens.widgets.lines import Line, Piece, ends, line, rule, text
+from screens.widgets.lines import EMPTY, Line, Piece, ends, line, rule, text
 
 PANEL = "health"
 REMEDIES = {Remedy.TRIGGER: "t trigger", Remedy.RETRY: "r retry", Remedy.BACKFILL: "4 backfill"}
@@ -54,7 +56,11 @@ def _lines(view: View, finding: Finding, cells: int, explains: int) -> tuple[Lin
     symbol = symbols.SEVERITY[finding.severity]
     since = humanize.date_and_time(finding.since, view.now)
     ago = Piece(f"  {humanize.age(view.now - finding.since):>6}", "quiet")
-    remedy = (Piece("  "), Piece(REMEDIES[finding.remedy], "key")) if finding.remedy else ()
+    remedy: Line = (Piece("  "), Piece(REMEDIES[finding.remedy], "key")) if finding.remedy else ()
+    card = alerts.of_finding(view.snapshot, finding.key)
+    taken = alerts.status(card, view.now) if card is not None and card.state is not AlertState.FIRING else EMPTY
+    if taken:
+        remedy = (Piece("  "), *(Piece(piece.text, "quiet") for piece in taken))
     subject, sentence = (
         text(finding_text.subject(finding), "strong", 80),
         text(finding_text.sentence(finding, view.now), limit=300),

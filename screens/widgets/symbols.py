@@ -84,6 +84,7 @@ SEVERITY = {
     Severity.WARNING: Symbol("◐", "warning", "warn"),
     Severity.CRITICAL: Symbol("✗", "critical", "bad"),
 }
+RESOLVED = Symbol("✓", "resolved", "ok")
 
 
 def of_batch(cell: BatchCell) -> Symbol:

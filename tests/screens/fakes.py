@@ -11,11 +11,12 @@ from opsconsole.authoring.run import Run
 from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.cache.filters import ClearFilter
-from opsconsole.core.errors import OpsconsoleError, UnknownBackfill, UnknownRun
+from opsconsole.core.errors import OpsconsoleError, UnknownAlert, UnknownBackfill, UnknownRun
 from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service.backfills import PlanProgress, WindowedJob
 from opsconsole.service.snapshot import (
+    AlertPage,
     CommandProgress,
     Outcome,
     PanelView,
@@ -23,7 +24,7 @@ from opsconsole.service.snapshot import (
     RunPage,
     Snapshot,
 )
-from tests.screens import past, samples
+from tests.screens import past, past_alerts, samples
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -76,6 +77,8 @@ class FakeService:
         self.callback: Callable[[Snapshot], None] | None = None
         self.queries = self.commands = self
         self.backfills = FakeBackfills(self)
+        self.alerts = FakeAlerts(self)
+        self.alert_pages: dict[int, AlertPage] = {page.card.alert.id: page for page in past_alerts.PAGES}
 
     def set_screen(self, screen: str, /) -> None:
         self.presence.append(screen)
@@ -224,6 +227,37 @@ class FakeBackfills:
     def cancel(self, number: int, /, *, note: str = "") -> int:
         self._fake.record("cancel_backfill", number)
         return 26
+
+
+class FakeAlerts:
+    """The alerts of a FakeService, which holds their pages."""
+
+    def __init__(self, fake: FakeService) -> None:
+        self._fake = fake
+
+    def page(self, number: int, /) -> AlertPage:
+        self._fake.calls.append(("alert_page", number))
+        if self._fake.unreachable is not None:
+            raise self._fake.unreachable
+        if number not in self._fake.alert_pages:
+            raise UnknownAlert(number)
+        return self._fake.alert_pages[number]
+
+    def acknowledge(self, number: int, /, *, until: datetime | None, note: str = "") -> int:
+        self._fake.record("acknowledge", number, until, note)
+        return 27
+
+    def unacknowledge(self, number: int, /) -> int:
+        self._fake.record("unacknowledge", number)
+        return 28
+
+    def silence(self, target: str, /, *, until: datetime | None, note: str = "") -> int:
+        self._fake.record("silence", target, until, note)
+        return 29
+
+    def unsilence(self, target: str, /) -> int:
+        self._fake.record("unsilence", target)
+        return 30
 
 
 def executing(message: str) -> FakeService:

@@ -9,7 +9,8 @@ import pytest
 from textual import events
 
 from screens.dialogs.dialog import Confirm
-from screens.dialogs.pause import NOTE_LENGTH, PauseDialog
+from screens.dialogs.pause import PauseDialog
+from screens.dialogs.until import NOTE_LENGTH
 from screens.pages.dashboard import Dashboard
 from tests.screens import fakes, samples
 from tests.screens.console import Console, run_console

@@ -1,0 +1,36 @@
+"""The keys for an alert, the same on every page that shows alerts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from opsconsole.service.snapshot import AlertCard
+from screens import alert_actions
+from screens.pages.run_actions import RunActionsPage
+
+
+class AlertActionsPage(RunActionsPage):
+    """A page that selects an alert for these keys, and its run and job for the others."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "acknowledge", "acknowledge the alert"),
+        Binding("s", "silence", "silence the alert, job, pack or rule"),
+    ]
+
+    def alert_for(self, verb: str) -> AlertCard | None:
+        """The selected alert; None when there is none, which is shown as a notice with the verb."""
+        raise NotImplementedError
+
+    def action_acknowledge(self) -> None:
+        """Acknowledges the alert."""
+        card = self.alert_for("acknowledge")
+        if card is not None:
+            alert_actions.acknowledge(self.host, card)
+
+    def action_silence(self) -> None:
+        """Silences the alert, its job, its pack or its rule."""
+        card = self.alert_for("silence")
+        if card is not None:
+            alert_actions.silence(self.host, card)

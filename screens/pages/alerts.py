@@ -1,0 +1,196 @@
+"""The page of alerts: what fires, who takes care, and the details of the one under the cursor."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from opsconsole.service.snapshot import AlertCard, AlertPage, FindingKind, Remedy, Run, Snapshot
+from screens import alert_actions
+from screens.host import Host
+from screens.pages.alert_actions import AlertActionsPage
+from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, PollingPage
+from screens.panels import alert_detail, alerts, cursor
+from screens.panels.alerts import Segment
+from screens.panels.view import Key, View
+from screens.widgets import symbols
+from screens.widgets.lines import Line
+from screens.widgets.symbols import Symbol
+
+NO_ALERT = "no alert to {} in this list; tab shows another one"
+KEYS = {Remedy.TRIGGER: ("t", "trigger"), Remedy.RETRY: ("r", "retry"), Remedy.BACKFILL: ("b", "backfill")}
+DETAIL_ROWS = 10
+"""Rows for the details, before a long list of alerts has to scroll."""
+SEGMENTS = tuple(Segment)
+
+
+class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
+    """Alerts of a segment, joined by cause, with a cursor; the details of the alert under it stand below."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "back"),
+        Binding("up,k", "move(-1)", "alert above"),
+        Binding("down,j", "move(1)", "alert below"),
+        Binding("right,l,tab", "segment(1)", "next filter"),
+        Binding("left,h,shift+tab", "segment(-1)", "previous filter"),
+        Binding("enter", "open", "go to the run or job"),
+        Binding("u", "resume", "end the acknowledgement or silence, or resume the job"),
+        Binding("equals_sign", "command", "show the command line"),
+    ]
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.segment = Segment.ALL
+        self._keys: list[Key] = []
+        self._page: AlertPage | None = None
+        self._settle()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Keeps the cursor on its alert, wherever the row is now."""
+        self._settle()
+        self.repaint()
+
+    def presence_name(self) -> str:
+        """This page."""
+        return "alerts"
+
+    def footer(self) -> tuple[tuple[str, str], ...]:
+        """Of silence and its end the one that fits the alert, and the key that fixes it."""
+        card = self._card()
+        is_held = card is not None and (card.acknowledged is not None or card.silence is not None)
+        remedy = card.remedy if card is not None else None
+        return (
+            ("enter", "open"),
+            ("a", "ack"),
+            ("u", "end") if is_held else ("s", "silence"),
+            *((KEYS[remedy],) if remedy is not None else ()),
+            ("tab", "filter"),
+            ("esc", "back"),
+            ("?", "help"),
+            ("q", "quit"),
+        )
+
+    def legend(self) -> tuple[tuple[str, Symbol], ...]:
+        """Severities, and what is over."""
+        return (*(("alert", symbol) for symbol in symbols.SEVERITY.values()), ("alert", symbols.RESOLVED))
+
+    def content(self, view: View, cells: int, rows: int) -> list[Line]:
+        """The filters, the list, and the details in the rows that are left."""
+        errors, card = self.error_lines(), self._card()
+        room = rows - len(errors) - 2  # below the filters and the names of the columns
+        if card is None:
+            return [alerts.header(view, self.segment, cells), *errors, *alerts.rows(view, self.segment, cells, room)]
+        list_rows = min(len(self._keys), max(3, room - DETAIL_ROWS - 1))
+        listed = alerts.rows(view, self.segment, cells, list_rows)
+        detail = alert_detail.panel(card, self._loaded(card), view.now, cells, room - list_rows - 1)
+        return [alerts.header(view, self.segment, cells), *errors, *listed, *detail]
+
+    def load(self) -> AlertPage | None:
+        """The details of the alert under the cursor."""
+        number = self._number()
+        return None if number is None else self.host.service.alerts.page(number)
+
+    def loaded(self, data: AlertPage | None) -> None:
+        """Keeps them."""
+        self._page = data
+
+    def poll_seconds(self) -> float | None:
+        """At once when the cursor has moved on."""
+        card = self._card()
+        return FAST_SECONDS if card is not None and self._loaded(card) is None else SLOW_SECONDS
+
+    def job(self) -> str | None:
+        """The job of the alert under the cursor."""
+        card = self._card()
+        name = card.alert.job if card is not None else None
+        return name if any(each.name == name for each in self.host.snapshot.jobs) else None
+
+    def alert_for(self, verb: str) -> AlertCard | None:
+        """The alert under the cursor."""
+        card = self._card()
+        if card is None:
+            self.show_notice(NO_ALERT.format(verb))
+        return card
+
+    def run_for(self, verb: str) -> Run | None:
+        """The run of the alert under the cursor."""
+        card = self.alert_for(verb)
+        if card is None:
+            return None
+        if card.alert.run is None:
+            self.show_notice(f"alert {card.alert.id} has no run to {verb}")
+            return None
+        return self.find_or_open(card.alert.run, verb)
+
+    def action_move(self, step: int) -> None:
+        """Moves the cursor up and down."""
+        self.cursor = cursor.moved(self.cursor, self._keys, step)
+        self.reload()
+        self.repaint()
+
+    def action_segment(self, step: int) -> None:
+        """Lists other alerts."""
+        self.segment = SEGMENTS[(SEGMENTS.index(self.segment) + step) % len(SEGMENTS)]
+        self._settle()
+        self.reload()
+        self.repaint()
+
+    async def action_open(self) -> None:
+        """Opens what is behind the alert: the calendar of incomplete windows, a pack's panels, a run."""
+        card = self.alert_for("open")
+        if card is None:
+            return
+        newest = self.view().newest_run(card.alert.job or "")
+        if card.alert.rule is FindingKind.INCOMPLETE_WINDOWS:
+            await self.host.open_calendar(self.job())
+        elif card.alert.rule is FindingKind.CHECK:
+            self.host.open_packs()
+        elif card.alert.run is not None:
+            self.host.open_run(card.alert.run)
+        elif newest is not None:
+            self.host.open_run(newest.id)
+        elif card.alert.job is not None:
+            self.show_notice(f"{card.alert.job} has not run yet; t triggers it")
+        else:
+            self.show_notice(f"alert {card.alert.id} is about no run and no job")
+
+    def action_resume(self) -> None:
+        """Ends the acknowledgement, otherwise the silence; where there is neither, resumes the job if it is paused."""
+        card = self.alert_for("end")
+        if card is None:
+            return
+        job = self.job()
+        if card.acknowledged is not None:
+            alert_actions.unacknowledge(self.host, card)
+        elif card.silence is not None:
+            alert_actions.unsilence(self.host, card)
+        elif job is not None and self.view().pauses_of(job):
+            super().action_resume()
+        else:
+            self.show_notice(f"alert {card.alert.id} is neither acknowledged nor silenced")
+
+    def action_command(self) -> None:
+        """Shows the command lines that do the same."""
+        card = self.alert_for("show")
+        if card is not None:
+            self.show_notice(alerts.commands(card))
+
+    def _settle(self) -> None:
+        """Moves the cursor to a row of the list, if there is one."""
+        before = self._keys
+        self._keys = [alerts.key(card) for card in alerts.listed(self.host.snapshot.alerts, self.segment)]
+        self.cursor = cursor.settled(self.cursor, self._keys, before)
+        if self.cursor not in self._keys:
+            self.cursor = next(iter(self._keys), None)
+
+    def _number(self) -> int | None:
+        return int(self.cursor[1]) if self.cursor is not None else None
+
+    def _card(self) -> AlertCard | None:
+        return next((card for card in self.host.snapshot.alerts if alerts.key(card) == self.cursor), None)
+
+    def _loaded(self, card: AlertCard) -> AlertPage | None:
+        """The details, once they are those of this alert."""
+        page = self._page
+        return page if page is not None and page.card.alert.id == card.alert.id else None

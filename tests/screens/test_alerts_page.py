@@ -1,0 +1,479 @@
+"""The page of alerts: its lists, its keys and their refusals, and the details of the alert under the cursor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from opsconsole.core.errors import NotAllowed, Unavailable
+from opsconsole.service.snapshot import AlertState, Snapshot
+from screens.dialogs.dialog import Confirm
+from screens.pages.alerts import AlertsScreen
+from screens.pages.backfills import BackfillScreen
+from screens.pages.calendar import CalendarScreen
+from screens.pages.dashboard import Dashboard
+from screens.pages.packs import PacksScreen
+from screens.pages.run import RunScreen
+from tests.screens import fakes, past_alerts, samples
+from tests.screens.console import Console, run_console
+from tests.screens.past_alerts import CARDS, SOME
+from tests.screens.test_snapshots import SIZES, Compare, matches_snapshot
+
+OUTAGE, LATE, STALE, QUEUE, ITEMS, OVER = ("6",), ("6", "down"), *(("6", *["down"] * n) for n in (2, 3, 4, 5))
+"""Keys that bring the cursor to an alert."""
+
+
+def rows(console: Console) -> list[str]:
+    """The rows of the list."""
+    lines = console.text.split("\n")
+    start = next(n for n, each in enumerate(lines) if each.startswith("─ since"))
+    return [each for each in lines[start + 1 : start + 8] if each[1:2] in ("✗", "◐", "✓")]
+
+
+def detail(console: Console) -> str:
+    """What is below the list."""
+    return console.text.split("─ since")[1]
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+def test_alerts_are_listed_by_cause_with_who_takes_care() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("6")
+        assert isinstance(console.app.screen, AlertsScreen)
+        assert "[all 5]  firing 2   acknowledged 1   silenced 1   resolved 1" in console.text
+        listed = [" ".join(each.split()) for each in rows(console)]
+        for row, (start, end) in zip(
+            listed,
+            [
+                ("▸✗ 18:12 the data database is unreachable", "+1 firing 8 min"),
+                ("✗ 18:16 reporting.daily_report is overdue", "(same cause)"),
+                ("◐ 18 Jan reporting.daily_snapshot has 1 incomplete", "firing 40 h"),
+                ("◐ 17:20 exams.queue reports: the queue is growing", "silenced until 23:20 UTC"),
+                ("◐ 09:02 attempts.cache_day 3 of 10,000", "ben until 22 Jan 18:20 UTC"[:25]),
+                ("✓ 06:31 practice.warm_cache 12 of 1,912 failed", "resolved 06:44 UTC"),
+            ],
+            strict=True,
+        ):
+            assert row.startswith(start), row
+            assert row.endswith(end) or end.startswith("ben"), row
+        assert console.service.presence[-1] == "alerts"
+
+    run_console(scenario, SOME, size=(100, 30))
+
+
+def test_tab_and_arrows_choose_which_alerts_are_listed() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("6")
+        seen = []
+        for key in ("tab", "right", "l", "tab", "tab", "shift+tab", "h", "left"):
+            await console.press(key)
+            page = console.app.screen
+            assert isinstance(page, AlertsScreen)
+            seen.append((str(page.segment), len(rows(console))))
+        assert seen == [
+            ("firing", 3),  # one is explained by another
+            ("acknowledged", 1),
+            ("silenced", 1),
+            ("resolved", 1),
+            ("all", 6),
+            ("resolved", 1),
+            ("silenced", 1),
+            ("acknowledged", 1),
+        ]
+
+    run_console(scenario, SOME)
+
+
+@pytest.mark.parametrize(
+    ("tabs", "words"),
+    [(0, "no alerts: nothing is wrong"), (1, "no alert is firing"), (4, "no alert was resolved in the last 24 hours")],
+)
+def test_an_empty_list_says_what_that_means(tabs: int, words: str) -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("6", *["tab"] * tabs)
+        assert words in console.text
+        for key in ("a", "s", "u", "r", "x", "enter", "equals_sign"):
+            await console.press(key)
+            assert isinstance(console.app.screen, AlertsScreen)
+            assert console.notice.startswith("no alert to ")
+        assert console.service.calls_of("acknowledge", "silence", "alert_page") == []
+
+    run_console(scenario, past_alerts.NONE)
+
+
+def test_the_cursor_stays_on_its_alert_until_that_leaves_the_list() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*STALE)
+        page = console.app.screen
+        assert isinstance(page, AlertsScreen)
+        console.app.show(replace(SOME, alerts=CARDS[1:]))
+        assert page.cursor == ("alerts", "6")
+        console.app.show(replace(SOME, alerts=(*CARDS[:2], *CARDS[3:])))
+        assert page.cursor == ("alerts", "8"), "the one in its place"
+        console.app.show(past_alerts.NONE)
+        assert page.cursor is None
+        console.app.show(SOME)
+        assert page.cursor == ("alerts", "7")
+
+    run_console(scenario, SOME)
+
+
+# --- details ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_details_follow_the_cursor() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*OUTAGE)
+        await console.until(lambda: "before" in console.text)
+        for words in (
+            "firing 8 min · critical",
+            "is unreachable: connection refused at db.internal:5432",
+            "since     18:12 UTC, for 8 min",
+            "explains  reporting.daily_report",
+            "team fired 18:12 ✓",
+            "phone fired 18:13 waiting",
+            "phone failed, 4 attempts: SMTP timeout",
+            "before    twice in 30 days: 3 Jan 18:20 for 40 s",
+            "for 6 min (asha: failover)",
+            "runbook   docs/runbook.md#unreachable",
+        ):
+            assert words in console.text, words
+        await console.press("down")
+        await console.until(lambda: "cause     the data database is unreachable" in console.text)
+        assert "do        t triggers the job" in console.text
+        await console.press("down", "down", "down")
+        await console.until(lambda: "who       ben acknowledged it until" in console.text)
+        for words in (
+            "figures   planned 10000 · ok 9997 · failed 3",
+            "items     u0417 u1290",
+            "ticket 81",
+            "do        r retries what failed",
+            "sent      nothing was sent",
+            "before    never",
+        ):
+            assert words in console.text, words
+
+    run_console(scenario, SOME, size=(120, 40))
+
+
+def test_details_that_cannot_be_loaded_hide_nothing_else() -> None:
+    service = fakes.FakeService()
+    service.unreachable = Unavailable("store", "connection refused")
+
+    async def scenario(console: Console) -> None:
+        await console.press("6")
+        await console.until(lambda: "connection refused" in console.text.split("\n")[3])
+        assert len(rows(console)) == 6
+        assert "since     18:12 UTC" in console.text
+        service.unreachable = None
+        await console.press("down")
+        await console.until(lambda: "cause     the data database" in console.text)
+
+    run_console(scenario, SOME, service, size=(100, 40))
+
+
+# --- acknowledge -----------------------------------------------------------------------------------------------------
+
+
+def test_two_keys_acknowledge_an_alert_until_it_is_resolved() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*OUTAGE, "a")
+        for words in (
+            "Acknowledge",
+            "▸unreachable the data database",
+            "1 h  4 h  24 h  3 d [until resolved]",
+            "when it is resolved, or becomes worse",
+        ):
+            assert words in console.text, words
+        await console.press(*"as: I am on it", "enter")
+        await console.until(lambda: console.notice == "acknowledged alert 7")
+        assert console.service.calls_of("acknowledge") == [("acknowledge", 7, None, "as: I am on it")]
+
+    run_console(scenario, SOME, fakes.executing("acknowledged alert 7"))
+
+
+@pytest.mark.parametrize(("keys", "end"), [(("left",) * 4, 19), (("left",) * 9, 19), (("left",) * 3, 22)])
+def test_arrows_choose_how_long_it_is_acknowledged(keys: tuple[str, ...], end: int) -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*OUTAGE, "a", *keys)
+        assert f"{end}:20 UTC, in " in console.text
+        await console.press("enter")
+        until = datetime(2026, 1, 19, end, 20, tzinfo=UTC)
+        await console.until(lambda: console.service.calls_of("acknowledge") == [("acknowledge", 7, until, "")])
+
+    run_console(scenario, SOME)
+
+
+def test_an_acknowledgement_shows_the_one_that_it_replaces_and_can_be_left() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*ITEMS, "a")
+        assert "ben acknowledged it until 22 Jan 18:20 UTC: ticket 81." in console.text
+        assert "This acknowledgement replaces it." in console.text
+        await console.press("escape", "a", "tab", "enter")
+        assert isinstance(console.app.screen, AlertsScreen)
+        assert console.service.calls_of("acknowledge") == []
+
+    run_console(scenario, SOME)
+
+
+def test_what_is_resolved_needs_no_acknowledgement() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*OVER, "a")
+        assert console.notice == "alert 3 is resolved: nothing to acknowledge"
+
+    run_console(scenario, SOME)
+
+
+@pytest.mark.parametrize(("keys", "verb"), [(("a", "enter"), "acknowledge"), (("s", "enter"), "silence")])
+def test_a_viewer_changes_nothing(keys: tuple[str, ...], verb: str) -> None:
+    service = fakes.FakeService()
+    service.read_only, service.error = True, NotAllowed(verb)
+
+    async def scenario(console: Console) -> None:
+        await console.press("6", *keys)
+        await console.until(lambda: console.notice.startswith(f"{verb} is not allowed in read-only mode"))
+        assert isinstance(console.app.screen, AlertsScreen)
+
+    run_console(scenario, SOME, service)
+
+
+def test_what_the_leader_refuses_is_shown() -> None:
+    service = fakes.FakeService()
+    service.result = fakes.refused("alert 7 has been resolved since 18:20")
+
+    async def scenario(console: Console) -> None:
+        await console.press("6", "a", "enter")
+        await console.until(lambda: console.notice == "refused: alert 7 has been resolved since 18:20")
+
+    run_console(scenario, SOME, service)
+
+
+# --- silence ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("downs", "target"), [(0, "8"), (1, "reporting.daily_report"), (2, "reporting"), (3, "overdue"), (9, "overdue")]
+)
+def test_an_alert_its_job_its_pack_and_its_rule_can_be_silenced(downs: int, target: str) -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*LATE, "s")
+        for words in ("▸overdue reporting.daily_report", "this alert", "[12 h]", "06:20 UTC, in 11 h 59 min"):
+            assert words in console.text, words
+        await console.press(*["down"] * downs, *"move", "enter")
+        end = datetime(2026, 1, 20, 6, 20, tzinfo=UTC)
+        await console.until(lambda: console.service.calls_of("silence") == [("silence", target, end, "move")])
+
+    run_console(scenario, SOME)
+
+
+def test_what_is_about_no_job_has_fewer_targets() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*OUTAGE, "s", "down")
+        assert "▸unreachable " in console.text
+        assert "its rule" in console.text
+        assert "its pack" not in console.text
+
+    run_console(scenario, SOME)
+
+
+def test_the_silence_dialog_shows_the_silence_that_it_replaces() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*QUEUE, "s")
+        assert "replaces it" not in console.text
+        await console.press("down")
+        assert "exams is silenced by asha until 23:20 UTC: the API is migrated." in console.text
+        assert "This silence replaces it." in console.text
+
+    run_console(scenario, SOME)
+
+
+# --- u ---------------------------------------------------------------------------------------------------------------
+
+
+def test_one_key_ends_an_acknowledgement() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*ITEMS)
+        assert "u end" in console.text
+        await console.press("u")
+        await console.until(lambda: console.service.calls_of("unacknowledge") == [("unacknowledge", 5)])
+
+    run_console(scenario, SOME)
+
+
+def test_a_silence_of_more_than_the_alert_ends_after_a_question() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*QUEUE, "u")
+        assert isinstance(console.app.screen, Confirm)
+        assert "End the silence of exams?" in console.text
+        await console.press("right", "enter")
+        assert console.service.calls_of("unsilence") == []
+        await console.press("u", "enter")
+        await console.until(lambda: console.service.calls_of("unsilence") == [("unsilence", "exams")])
+
+    run_console(scenario, SOME)
+
+
+def test_a_silence_of_exactly_the_alert_ends_at_once() -> None:
+    card = replace(CARDS[2], state=AlertState.SILENCED, silence=past_alerts.EXACT)
+    snapshot = replace(SOME, alerts=(card,), silences=(past_alerts.EXACT,))
+
+    async def scenario(console: Console) -> None:
+        await console.press("6", "u")
+        target = "incomplete_windows reporting.daily_snapshot"
+        await console.until(lambda: console.service.calls_of("unsilence") == [("unsilence", target)])
+
+    run_console(scenario, snapshot)
+
+
+def test_without_either_the_key_resumes_a_paused_job() -> None:
+    paused = replace(SOME, pauses=(samples.paused("reporting.daily_report"),))
+
+    async def scenario(console: Console) -> None:
+        await console.press(*OUTAGE, "u")
+        assert console.notice == "alert 7 is neither acknowledged nor silenced"
+        await console.press("down", "u")
+        await console.until(lambda: console.service.calls_of("resume") == [("resume", "reporting.daily_report")])
+
+    run_console(scenario, paused)
+
+
+# --- the way to the cause --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "page"), [(ITEMS, RunScreen), (OVER, RunScreen), (STALE, BackfillScreen), (QUEUE, PacksScreen)]
+)
+def test_enter_opens_what_is_behind_an_alert(keys: tuple[str, ...], page: type) -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*keys, "enter")
+        assert isinstance(console.app.screen, page)
+
+    run_console(scenario, SOME)
+
+
+def test_enter_opens_the_calendar_of_incomplete_windows() -> None:
+    stale = replace(past_alerts.STALE, subject="reporting.daily_report", job="reporting.daily_report")
+    snapshot = replace(SOME, alerts=(replace(CARDS[2], alert=stale),))
+
+    async def scenario(console: Console) -> None:
+        await console.press("6", "b")
+        assert isinstance(console.app.screen, CalendarScreen)
+        await console.press("6", "enter")
+        assert isinstance(console.app.screen, CalendarScreen)
+
+    run_console(scenario, snapshot)
+
+
+def test_enter_says_when_nothing_is_behind_an_alert() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*OUTAGE, "enter")
+        assert console.notice == "alert 7 is about no run and no job"
+        await console.press("down", "enter")
+        assert console.notice == "reporting.daily_report has not run yet; t triggers it"
+
+    run_console(scenario, SOME)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [((*LATE, "t"), "Trigger a job"), ((*ITEMS, "r"), "Retry run 4811"), ((*LATE, "p"), "▸reporting.daily_report")],
+)
+def test_the_keys_for_runs_and_jobs_work_on_the_alert(keys: tuple[str, ...], words: str) -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*keys)
+        assert words in console.text
+
+    run_console(scenario, SOME)
+
+
+def test_a_key_for_runs_says_when_the_alert_has_none() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(*OUTAGE, "r")
+        assert console.notice == "alert 7 has no run to retry"
+        await console.press("p")
+        assert console.notice == "choose a row with the arrows or tab first"
+        await console.press("equals_sign")
+        assert console.notice == "opsconsole alerts show 7 · opsconsole ack 7 · opsconsole silence 7"
+        await console.press(*["down"] * 5, "equals_sign")
+        assert console.notice == "opsconsole alerts show 3"
+
+    run_console(scenario, SOME)
+
+
+# --- from other pages ------------------------------------------------------------------------------------------------
+
+
+def test_the_page_opens_from_everywhere_and_closes_to_where_it_was_opened() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("down", "enter", "6")
+        assert isinstance(console.app.screen, AlertsScreen)
+        await console.press("7", "6")
+        assert isinstance(console.app.screen, AlertsScreen)
+        await console.press("escape")
+        assert isinstance(console.app.screen, RunScreen)
+        await console.press("6", "1")
+        assert isinstance(console.app.screen, Dashboard)
+
+    run_console(scenario, SOME)
+
+
+def test_the_dashboard_shows_and_takes_acknowledgements() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("a")
+        assert console.notice == "choose a problem to acknowledge with the arrows or tab first"
+        assert "ben until 22 Jan" in console.text
+        await console.press("down", "shift+tab", "a")
+        assert "▸overdue reporting.daily_report" in console.text
+        await console.press("enter")
+        await console.until(lambda: console.service.calls_of("acknowledge") == [("acknowledge", 8, None, "")])
+        await console.press("s")
+        assert "Silence" in console.text
+
+    run_console(scenario, SOME, size=(120, 40))
+
+
+def test_a_finding_without_a_record_cannot_be_acknowledged() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("down", "shift+tab", "a")
+        assert console.notice == "this is not an alert yet: a leader has to record it"
+
+    run_console(scenario, replace(SOME, alerts=()))
+
+
+@pytest.mark.parametrize(
+    ("query", "verb"),
+    [("acknowledge alert 7", "acknowledge"), ("silence alert 7", "silence"), ("end silence exams", "unsilence")],
+)
+def test_the_palette_has_the_actions_on_alerts(query: str, verb: str) -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("ctrl+p", *query, "enter", "enter")
+        await console.until(lambda: console.service.calls_of(verb))
+
+    run_console(scenario, SOME)
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("state", ["data", "empty", "trouble"])
+def test_the_page_as_a_picture(snap_compare: Compare, state: str, size: str) -> None:
+    snapshot: Snapshot = {"data": SOME, "empty": past_alerts.NONE, "trouble": past_alerts.LOST}[state]
+    keys, words = ("6",), "runbook.md"
+    service = fakes.FakeService()
+    if state == "empty":
+        words = "no alerts"
+    elif state == "trouble":
+        service.unreachable, words = Unavailable("store", "database is locked"), "database is locked"
+    else:
+        words = "SMTP timeout"
+    assert matches_snapshot(snap_compare, snapshot, SIZES[size], *keys, shows=words, service=service)
+
+
+@pytest.mark.parametrize("keys", [("a", *"ticket 81"), ("s", "down")], ids=["acknowledge", "silence"])
+def test_the_dialogs_as_pictures(snap_compare: Compare, keys: tuple[str, ...]) -> None:
+    assert matches_snapshot(snap_compare, SOME, SIZES["80x24"], *LATE, *keys, shows="[ ")
