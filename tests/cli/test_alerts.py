@@ -167,7 +167,7 @@ def test_an_alert_fires_again_when_its_acknowledgement_is_ended(cli: RunCli, ins
     assert missing.code == 2
     with installation.store.reading() as db:
         verbs = [entry.verb for entry in audit.newest(db, limit=6) if entry.verb == "unacknowledge"]
-    assert len(verbs) == 5, "what was refused, too"
+    assert len(verbs) == 6, "what was refused, too"
 
 
 def test_the_silence_of_an_alert_applies_when_it_recurs(cli: RunCli, installation: Installation) -> None:

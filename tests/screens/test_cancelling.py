@@ -14,7 +14,7 @@ from opsconsole.service.snapshot import Progress
 from screens.dialogs.dialog import Confirm
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
-from tests.screens import fakes, samples
+from tests.screens import fakes, past_alerts, samples
 from tests.screens.console import Console, run_console
 
 CACHE_DAY, LIFE_REGEN, REPORT = ("tab", "tab"), ("tab", "tab", "down"), ("tab", "tab", *["down"] * 4)
@@ -106,11 +106,12 @@ def test_a_cancel_that_is_impossible_is_refused_at_once(keys: tuple[str, ...], w
 
 
 def test_a_run_outside_the_snapshot_is_opened_first() -> None:
-    elsewhere = replace(samples.QUIET, findings=(replace(samples.FAILED, run=samples.a_run(77)),))
+    card = replace(past_alerts.CARDS[4], alert=replace(past_alerts.ITEMS, run=77))
+    elsewhere = replace(samples.QUIET, alerts=(card,))
     service = fakes.FakeService([replace(samples.PAGE, progress=samples.running(77))])
 
     async def scenario(console: Console) -> None:
-        await console.press("tab", "tab", "tab", "x")
+        await console.press("6", "x")
         assert isinstance(console.app.screen, RunScreen)
         assert console.notice == "press the key again on this page to cancel the run"
         await console.until(lambda: "RUNNING" in console.text)

@@ -145,7 +145,7 @@ def test_a_finding_without_a_job_cannot_be_paused() -> None:
         await console.press("tab", "tab", "tab", "down", "p")
         assert console.notice == "choose a row with the arrows or tab first"
         await console.press("down", "p")
-        assert "▸reporting.daily_report" in console.text
+        assert "▸attempts.cache_day" in console.text
 
     run_console(scenario, samples.TROUBLE)
 
