@@ -28,7 +28,6 @@ class Work(StrEnum):
     ATTACHED = "attached_consoles"
     SET_ASIDE = "set_aside"
     ALERT_LIST = "alert_list"
-    REDIS_FIGURES = "redis_figures"
     # in every process
     SAMPLER = "sampler"
     PRESENCE = "presence"

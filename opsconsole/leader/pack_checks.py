@@ -18,12 +18,12 @@ from opsconsole.authoring.extensions import CONFIGURATION, Check, Condition
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.statistics import CacheDay
 from opsconsole.core.clock import Clock
-from opsconsole.core.contained import Calls
 from opsconsole.core.database import reason
 from opsconsole.core.errors import OpsconsoleError, Unavailable
 from opsconsole.core.problems import Severity, Work
 from opsconsole.core.supervision import Loop, describe
 from opsconsole.core.text import safe
+from opsconsole.core.time_limit import Calls
 from opsconsole.rules.findings import Finding, FindingKind
 
 SECONDS = 30.0

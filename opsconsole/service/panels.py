@@ -11,12 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.extensions import Panel, PanelContent
-from opsconsole.core.contained import Call, Calls
 from opsconsole.core.database import reason
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.humanize import duration
 from opsconsole.core.supervision import describe
 from opsconsole.core.text import safe
+from opsconsole.core.time_limit import Call, Calls
 from opsconsole.service.snapshot import PanelView
 
 MAX_TEXT_LENGTH = 200

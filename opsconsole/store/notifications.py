@@ -58,12 +58,6 @@ def of_alert(db: Connection, alert: int, *, limit: int) -> list[Notification]:
     )
 
 
-def channels_of(db: Connection, alert: int, states: Collection[DeliveryState]) -> set[str]:
-    """The channels that have a notification about an alert in one of these states."""
-    c = notifications.c
-    return set(db.execute(select(c.channel).where(c.alert_id == alert, c.state.in_(states)).distinct()).scalars())
-
-
 def latest(db: Connection, alerts: Collection[int]) -> Mapping[int, Mapping[str, LastMessage]]:
     """The newest message about each of these alerts, by channel."""
     newest = select(func.max(_n.id)).where(_n.alert_id.in_(alerts)).group_by(_n.alert_id, _n.channel)
