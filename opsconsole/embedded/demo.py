@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
-from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
 from opsconsole.calendar.cron import zone
@@ -124,15 +123,20 @@ def _backfill(service: Service, jobs: Sequence[str], since: date, until: date, o
 
 
 def _run_usually(service: Service, job: str, today: date, report: Report) -> None:
-    """Runs the last days of a job in turn, as operators would: backfills are no measure of what is usual."""
+    """Runs the last days of a job again and again, by hand: backfills are no measure of what is usual."""
     days = [today - timedelta(days=back) for back in range(PAST_DAYS, 1, -1)]  # yesterday is left for the slow run
-    runs = [_run(service, job, str(day)) for day in islice(cycle(days), USUAL_RUNS)]
-    report(f"{job}: {count(runs.count(True), 'run')}")
+    runs = 0
+    while runs < USUAL_RUNS:
+        ended = [_wait_for(service, each) for each in [service.commands.trigger(job, str(day)) for day in days]]
+        if not all(ended):
+            return
+        runs += len(ended)
+    report(f"{job}: {count(runs, 'run')}")
 
 
-def _run(service: Service, job: str, day: str | None = None) -> bool:
-    """Runs a job and waits for its end; False when there is none within a while."""
-    outcome = service.commands.outcome(service.commands.trigger(job, day), LEAD_SECONDS)
+def _wait_for(service: Service, command: int) -> bool:
+    """Waits for the end of the run that a command starts; False when there is none within a while."""
+    outcome = service.commands.outcome(command, LEAD_SECONDS)
     if outcome is None or outcome.run is None:
         return False
     return service.commands.wait_for_run(outcome.run, LEAD_SECONDS) is not None
@@ -142,12 +146,15 @@ def _run_once(service: Service, at: datetime) -> None:
     """Runs each frequent job without past windows, unless it has run before, or runs when it has work."""
     past = {job.name for unit in (Unit.DAY, Unit.MONTH) for job in _jobs_with(service, unit)}
     has_run = {card.name for card in service.queries.jobs() if card.last is not None}
+    commands = []
     for job in service.catalog:
         cron = service.catalog.cron(job)
         following = cron.next(at) if cron is not None else None
         frequent = (following is not None and following <= at + FREQUENT) or job.newest_only
         if job.name not in past | has_run and frequent and not job.skip_when_empty:
-            _run(service, job.name)
+            commands.append(service.commands.trigger(job.name))
+    for command in commands:
+        _wait_for(service, command)
 
 
 def _jobs_with(service: Service, unit: Unit) -> list[Job]:

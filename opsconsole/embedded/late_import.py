@@ -7,24 +7,25 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from opsconsole.authoring.run import TERMINAL
+from opsconsole.authoring.run import TERMINAL, Run
+from opsconsole.core.clock import now
 from opsconsole.core.database import Database
 from opsconsole.core.supervision import log_failure
 
 if TYPE_CHECKING:
     from opsconsole.service.service import Service
 
-LASTS_SECONDS = 16.0
+SLOW_SECONDS = 13.0
 """A run is slow when it takes over ten seconds longer than usual."""
-OPENING_SECONDS = 60.0
+MOST_SECONDS = 60.0
 POLL_SECONDS = 0.2
 
 
 class LateImport:
     """Imports what the packs' sample data lacks, in a thread, from the start of the block on.
 
-    The transaction ends when a run of `opening_job` has ended, which therefore misses these rows. With a `slow_job`, it
-    also lasts at least 16 seconds, during which a run of that job waits for the write lock.
+    The transaction ends when a run of `opening_job` has ended, which therefore misses these rows, and when a run of
+    `slow_job` has waited for the write lock for long enough to be slow; after a minute at the latest.
     """
 
     def __init__(self, service: Service, opening_job: str | None, slow_job: str | None) -> None:
@@ -64,14 +65,24 @@ class LateImport:
 
     def _wait(self) -> None:
         started = time.monotonic()
-        least = LASTS_SECONDS if self._slow_job is not None else 0.0
-        while not self._stopping.wait(POLL_SECONDS):
-            lasted = time.monotonic() - started
-            if lasted > OPENING_SECONDS or (lasted > least and self._has_opened()):
+        while not self._stopping.wait(POLL_SECONDS) and time.monotonic() - started < MOST_SECONDS:
+            if self._has_opened() and self._is_slow():
                 return
 
     def _has_opened(self) -> bool:
         if self._opening_job is None:
             return True
-        newest = self._service.queries.runs(limit=1, job=self._opening_job)
-        return any(run.id > self._newest and run.state in TERMINAL for run in newest)
+        run = self._new_run(self._opening_job)
+        return run is not None and run.state in TERMINAL
+
+    def _is_slow(self) -> bool:
+        if self._slow_job is None:
+            return True
+        run = self._new_run(self._slow_job)
+        if run is None or run.started_at is None:
+            return False
+        return run.state in TERMINAL or (now() - run.started_at).total_seconds() > SLOW_SECONDS
+
+    def _new_run(self, job: str) -> Run | None:
+        newest = self._service.queries.runs(limit=1, job=job)
+        return next((run for run in newest if run.id > self._newest), None)

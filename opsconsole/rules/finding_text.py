@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from opsconsole.core.humanize import age, count, duration, local_time, percent, words
+from opsconsole.core.humanize import age, count, duration, elapsed, local_time, percent, words
 from opsconsole.core.problems import Fault
 from opsconsole.core.text import safe
 from opsconsole.rules.findings import Finding, FindingKind, Severity
@@ -123,11 +123,15 @@ def _long_run(finding: Finding, now: datetime) -> str:
 
 def _slow_run(finding: Finding, now: datetime) -> str:
     run, n = finding.run, finding.numbers
-    usual = f"usually {duration(n.get('usual', 0))} ({n.get('runs', 0)} runs, at most {duration(n.get('most', 0))})"
+    usual = f"usually {_taken(n.get('usual', 0))} ({n.get('runs', 0)} runs, at most {_taken(n.get('most', 0))})"
     if run is None or run.seconds is not None:
         window = f" ({run.window.label})" if run is not None else ""
         return f"took {duration(n.get('seconds', 0))}{window}; {usual}"
     return f"has been running for {age(now - (run.started_at or finding.since))}; {usual}"
+
+
+def _taken(seconds: float) -> str:
+    return elapsed(seconds) if seconds < 1 else duration(seconds)
 
 
 def _rate(numbers: Mapping[str, int | float]) -> str:

@@ -98,7 +98,7 @@ def rows(view: View, segment: Segment, cells: int, room: int) -> list[Line]:
         Piece("since", "quiet"),
         Piece(" ── ", "rule"),
         Piece("what", "quiet"),
-        Piece(f" {'─' * max(0, cells - who - 18 - len(more))}{more}", "rule"),
+        Piece(f" {'─' * max(0, cells - who - 18 - len(more))}{more} ", "rule"),
         Piece("who", "quiet"),
         Piece(f" {'─' * (who - 3)}", "rule"),
     )

@@ -16,7 +16,7 @@ from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, ends, line, rule, text
 
 PANEL = "health"
-REMEDIES = {Remedy.TRIGGER: "t trigger", Remedy.RETRY: "r retry", Remedy.BACKFILL: "4 backfill"}
+REMEDIES = {Remedy.TRIGGER: "t trigger", Remedy.RETRY: "r retry", Remedy.BACKFILL: "b backfill"}
 
 
 def key(finding: Finding) -> Key:
