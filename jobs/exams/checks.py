@@ -1,4 +1,4 @@
-"""Checks of exams: what the leader alerts of, and the panel shows."""
+"""Checks of exams. What they find becomes an alert, and is shown on the panel."""
 
 from __future__ import annotations
 

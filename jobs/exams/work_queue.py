@@ -27,15 +27,15 @@ r = exam_requests.c
 def is_due(as_of: Any) -> tuple[Any, ...]:
     """The conditions that a request may be worked on."""
     # Only a clock that was ahead writes a time later than the next poll of a message batch.
-    is_false = r.next_attempt_at > as_of + POLL_INTERVAL
-    return r.state.in_([state.value for state in OPEN]), or_(r.next_attempt_at <= as_of, is_false)
+    is_ahead = r.next_attempt_at > as_of + POLL_INTERVAL
+    return r.state.in_([state.value for state in OPEN]), or_(r.next_attempt_at <= as_of, is_ahead)
 
 
 def due_requests(scope: Scope) -> Select[tuple[str]]:
     """The due requests: first those that already cost money, then those made by people, then the oldest.
 
-    Their number is limited, so that a new request does not wait for hours. Without a configuration it is one
-    that reports what to set.
+    Their number is limited, so that a new request does not wait for hours. Without a configuration there is one,
+    whose failure reports what to set.
     """
     options = read_options(scope.options)
     most = options.requests_per_run if configuration_problem(options) is None else 1

@@ -95,7 +95,7 @@ class Panel:
 @dataclass(frozen=True, slots=True)
 class Condition:
     """Something that is wrong, as a check found it: a clause such as "the queue is growing". `since` is when it began,
-    if the check can tell.
+    where the check can determine it.
     """
 
     severity: Severity
@@ -109,10 +109,10 @@ CONFIGURATION = "configuration"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check of a pack: `read` returns what is wrong now. The leader calls it twice a minute, in a thread, and alerts
-    of what it returns, under the pack's name and this one; all conditions of one check are one alert. It should take a
-    second at most, and change nothing. With `after` there is no alert until the leader has found something for that
-    long: for what the next run of a job will repair.
+    """A check of a pack: `read` returns what is wrong now. The leader calls it twice a minute, in a thread, and raises
+    an alert for what it returns, under the pack's name and this one; all conditions of one check are one alert. It
+    should take a second at most, and change nothing. With `after`, there is no alert until the conditions have lasted
+    for that long: use it for what the next run of a job repairs.
     """
 
     name: str

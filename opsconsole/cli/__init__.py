@@ -21,7 +21,7 @@ from opsconsole.core.signals import end_on_hangup, install_handlers
 
 SUMMARIES = {
     "ack": "Acknowledge an alert.",
-    "alerts": "List alerts: problems, since when, and who takes care.",
+    "alerts": "List what is wrong, since when, and who acknowledged it.",
     "audit": "List who requested what, and the outcomes.",
     "backfill": "Run past windows of jobs, oldest first.",
     "cache": "Show and clear what is cached in Redis.",
@@ -46,7 +46,7 @@ SUMMARIES = {
     "run": "Run a job once.",
     "runs": "List the newest runs.",
     "show": "Show one run: counts, causes of failures, log.",
-    "silence": "Send nothing about an alert, a job, a pack or a rule.",
+    "silence": "Stop notifications about an alert, a job, a pack or a rule.",
     "tables": "Show the sizes of tables and unused indexes.",
     "unack": "End an acknowledgement.",
     "unsilence": "End a silence.",

@@ -101,8 +101,8 @@ def follow_run(service: Service, number: int) -> Run:
 
 
 class Outages:
-    """As a context manager it suppresses Unavailable, waits for a moment, and prints it once for each outage. One that
-    lasts longer than OUTAGE_SECONDS, or that waiting does not help, is raised.
+    """A context manager that suppresses Unavailable, waits for a moment, and prints it once for each outage. Raises one
+    that lasts longer than OUTAGE_SECONDS, or that is permanent.
     """
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class Outages:
             return False
         if self._since is None:
             self._since = time.monotonic()
-            echo(f"{error.sentence}; waiting until it is back", err=True)
+            echo(f"{error.sentence}; waiting until it responds", err=True)
         if error.permanent or time.monotonic() - self._since > OUTAGE_SECONDS:
             return False
         time.sleep(OUTAGE_POLL_SECONDS)

@@ -50,7 +50,7 @@ def print_outcome(command: int, outcome: Outcome, *, as_json: bool) -> None:
 
 
 def in_zone(at: datetime, tz: str) -> str:
-    """A time for programs: ISO 8601 with the offset of a zone."""
+    """A time in JSON: ISO 8601 with the offset of a zone."""
     return at.astimezone(ZoneInfo(tz)).isoformat()
 
 

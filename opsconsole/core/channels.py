@@ -65,10 +65,10 @@ def sentry_dsn(text: str, problems: list[str]) -> Secret | None:
 
 
 def sentry_warnings(dsn: Secret | None) -> Iterator[str]:
-    """A sentence if there is a DSN and nothing to use it with."""
+    """A sentence if there is a DSN, and the SDK is not installed."""
     if dsn is None:
         return
-    from importlib.util import find_spec  # which only a process with a DSN pays for
+    from importlib.util import find_spec  # loaded only with a DSN
 
     if find_spec("sentry_sdk") is None:
         yield "SENTRY_DSN is set, but errors are not reported: run pip install 'opsconsole[sentry]', or unset it"

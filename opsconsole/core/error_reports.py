@@ -22,7 +22,7 @@ def configure(dsn: Secret | None, environment: str, host: str) -> None:
     global _reporter
     _reporter = None
     if dsn is not None:
-        from opsconsole.core.sentry import Reporter  # which nobody pays for without a DSN
+        from opsconsole.core.sentry import Reporter  # loaded only with a DSN
 
         _reporter = Reporter(dsn, environment, host)
 
@@ -36,8 +36,11 @@ def report_error(where: str, error: BaseException) -> None:
         _reporter.send({"level": "error", "exception": {"values": values}, "tags": {"where": safe(where, 200)}})
 
 
-def report(message: str, *, level: str, tags: Mapping[str, str], facts: Mapping[str, Any], same: list[str]) -> None:
-    """Reports something that is no exception. `facts` are shown with it; reports with the `same` texts are grouped."""
+def report(
+    message: str, *, level: str, tags: Mapping[str, str], facts: Mapping[str, Any], fingerprint: list[str]
+) -> None:
+    """Reports something that is no exception. `facts` are shown with it; reports with the same
+    `fingerprint` are grouped."""
     if _reporter is not None:
         _reporter.send(
             {
@@ -45,6 +48,6 @@ def report(message: str, *, level: str, tags: Mapping[str, str], facts: Mapping[
                 "message": message,
                 "tags": dict(tags),
                 "contexts": {"run": dict(facts)},
-                "fingerprint": list(same),
+                "fingerprint": list(fingerprint),
             }
         )

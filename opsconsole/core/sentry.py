@@ -40,7 +40,7 @@ class Reporter:
             client = self._made()
             if client is not None:
                 client.capture_event(event)  # type: ignore[arg-type]
-        except Exception as error:  # noqa: BLE001 - a report must not do harm to what it reports
+        except Exception as error:  # noqa: BLE001 - a report must not break its caller
             self._failed = True
             log.warning("errors cannot be reported to Sentry: %s", safe(error, 200))
 

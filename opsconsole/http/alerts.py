@@ -1,4 +1,4 @@
-"""Alerts for other programs."""
+"""Alerts over HTTP."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def list_alerts(service: Service, request: Request) -> Reply:
 
 
 def firing(service: Service) -> dict[str, Any]:
-    """How many alerts of each severity are firing, but for those that another alert explains."""
+    """How many alerts of each severity are firing, without those that another alert explains."""
     counted = Counter(card.alert.severity for card in service.alerts.firing())
     return {severity.name.lower(): counted[severity] for severity in reversed(Severity)}
 

@@ -19,17 +19,17 @@ from opsconsole.rules.notifications import due_events, is_quiet
 from opsconsole.store import alerts, audit, notifications, pauses, silences
 from opsconsole.store.commands import CommandState
 
-NAME = "opsconsole"
+RULES_ACTOR = "opsconsole"
 """Who is recorded for what the rules do."""
-VERB = "alert"
-"""The verb of what happens to alerts, in the audit trail."""
+ALERT_VERB = "alert"
+"""The verb of a change of an alert in the audit trail."""
 RECENTLY, MAX_RECENT = timedelta(minutes=15), 500
-"""An alert that was resolved so recently recurs."""
+"""A finding whose alert was resolved within this time recurs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
-    """What happened to an alert, with the alert as it is now."""
+class Transition:
+    """What transitions to an alert, with the alert as it is now."""
 
     alert: Alert
     event: AlertEvent
@@ -47,16 +47,16 @@ class Due:
 
 
 class AlertRecords:
-    """Works within the transactions of its caller."""
+    """The alerts of an installation, within the transactions of the caller."""
 
     def __init__(self, catalog: Catalog, settings: Settings) -> None:
         self._catalog, self._settings = catalog, settings
         self._jobs = frozenset(job.name for job in catalog)
         self._packs = frozenset(pack.name for pack in catalog.packs)
-        self._actor = Actor(NAME, settings.host)
+        self._actor = Actor(RULES_ACTOR, settings.host)
 
-    def write(self, db: Connection, changes: Changes, judgement: Judgement, now: datetime) -> list[Happened]:
-        """Writes what a look has changed, and returns what that means for the alerts."""
+    def write(self, db: Connection, changes: Changes, judgement: Judgement, now: datetime) -> list[Transition]:
+        """Writes what a look has changed, and returns the alerts that fired, became worse or were resolved."""
         for job, failed in judgement.to_pause.items():
             self._pause(db, job, failed, now)
         fired = [self._fire(db, finding, now) for finding in changes.fired]
@@ -72,14 +72,14 @@ class AlertRecords:
         still_open = alerts.open_alerts(db)
         resolved = [alerts.get(db, alert.id) for alert in changes.resolved]
         now_open = {alert.id: alert for alert in still_open}
-        happened = [Happened(now_open[number], AlertEvent.FIRED) for number in fired]
-        happened += [Happened(now_open[alert.id], AlertEvent.WORSE) for alert, _ in changes.worse]
-        happened += [Happened(alert, AlertEvent.RESOLVED) for alert in resolved]
-        for each in happened:
+        transitions = [Transition(now_open[number], AlertEvent.FIRED) for number in fired]
+        transitions += [Transition(now_open[alert.id], AlertEvent.WORSE) for alert, _ in changes.worse]
+        transitions += [Transition(alert, AlertEvent.RESOLVED) for alert in resolved]
+        for each in transitions:
             self._audit(db, each, now)
         for due in list(self.due(db, [*still_open, *resolved], now)):
             self._notify(db, due, now)
-        return happened
+        return transitions
 
     def changed_causes(self, open_alerts: Sequence[Alert], judgement: Judgement) -> dict[int, int | None]:
         """The alerts that another one explains than before, with the number of that one, None if nothing explains it
@@ -104,7 +104,7 @@ class AlertRecords:
             return
         silenced = silences.in_force(db, now)
         # A pause of the rules is no maintenance: its alert is the news.
-        maintenance = [pause for pause in pauses.in_force(db, now) if pause.who != NAME]
+        maintenance = [pause for pause in pauses.in_force(db, now) if pause.who != RULES_ACTOR]
         ended = alerts.resolved_since(db, now - RECENTLY, limit=MAX_RECENT)
         history = notifications.latest(db, [alert.id for alert in (*found, *ended)])
         resolved_before = {alert.key: alert.resolved_at for alert in reversed(ended) if alert.id in history}
@@ -153,15 +153,15 @@ class AlertRecords:
         if any(pause.skips(job, now) for pause in pauses.in_force(db, now)):
             return
         note = f"failed {failed} times in a row"
-        number = pauses.add(db, job, since=now, until=None, who=NAME, note=note)
+        number = pauses.add(db, job, since=now, until=None, who=RULES_ACTOR, note=note)
         self._append(db, Verb.PAUSE, job, CommandState.DONE, {"pause": number, "note": note}, now)
 
-    def _audit(self, db: Connection, happened: Happened, now: datetime) -> None:
-        alert = happened.alert
+    def _audit(self, db: Connection, transition: Transition, now: datetime) -> None:
+        alert = transition.alert
         after = {"alert": alert.id, "severity": alert.severity.name.lower(), "message": alert.message}
         if alert.resolved_at is not None:
             after["seconds"] = round((alert.resolved_at - alert.since).total_seconds())
-        self._append(db, VERB, target_of(alert), happened.event, after, now)
+        self._append(db, ALERT_VERB, target_of(alert), transition.event, after, now)
 
     def _append(
         self, db: Connection, verb: str, target: str, outcome: str, after: dict[str, Any], now: datetime

@@ -13,7 +13,7 @@ from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.problems import Work
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import Loop
-from opsconsole.leader.alert_records import AlertRecords, Happened
+from opsconsole.leader.alert_records import AlertRecords, Transition
 from opsconsole.rules.alert_changes import Changes, Judgement, limited, reconcile
 from opsconsole.rules.alerts import Alert, AlertEvent, AlertState, state_of
 from opsconsole.rules.findings import Severity
@@ -60,7 +60,7 @@ class Alerting:
         self.loop = Loop(Work.ALERTS, self._step, seconds=LOOK_SECONDS, now=now, outage_seconds=LOOK_SECONDS)
 
     def start(self) -> None:
-        """Starts with what the alerts of earlier leaders have become."""
+        """Starts, and continues with the open alerts of earlier leaders."""
         self.loop.start()
 
     def stop(self) -> None:
@@ -87,13 +87,13 @@ class Alerting:
                 or self._records.changed_causes(listed, judgement)
                 or next(self._records.due(db, listed, now), None)
             )
-        happened = self._write(changes, judgement, now) if has_news else []
+        transitions = self._write(changes, judgement, now) if has_news else []
         self._absent = changes.absent
         if is_refresh:
             self._refreshed = time.monotonic()
-        for each in happened:
+        for each in transitions:
             _log(each.alert, each.event)
-        for alert, state in self._transitions({alert.id: state_of(alert, silenced, now) for alert in listed}, listed):
+        for alert, state in self._state_changes({alert.id: state_of(alert, silenced, now) for alert in listed}, listed):
             _log(alert, state)
 
     def _step(self) -> float | None:
@@ -105,15 +105,15 @@ class Alerting:
             self.look()
         return None
 
-    def _write(self, changes: Changes, judgement: Judgement, now: datetime) -> list[Happened]:
+    def _write(self, changes: Changes, judgement: Judgement, now: datetime) -> list[Transition]:
         with self._store.fenced(self._token) as db:
-            happened = self._records.write(db, changes, judgement, now)
+            transitions = self._records.write(db, changes, judgement, now)
             reach(Point.ALERTS_WRITTEN)
         reach(Point.ALERTS_COMMITTED)
         self._notified()
-        return happened
+        return transitions
 
-    def _transitions(
+    def _state_changes(
         self, states: Mapping[int, AlertState], listed: Sequence[Alert]
     ) -> Iterator[tuple[Alert, AlertState]]:
         """The alerts that have become acknowledged or silenced since the last look, or fire again."""
@@ -124,7 +124,7 @@ class Alerting:
 
 
 def _log(alert: Alert, event: AlertEvent | AlertState) -> None:
-    """Logs a change of an alert as text for people, and with its fields for programs."""
+    """Logs a change of an alert, with its fields for the JSON log."""
     level = logging.WARNING if event in (AlertEvent.FIRED, AlertEvent.WORSE) else logging.INFO
     fields = {
         "alert": alert.id,

@@ -33,7 +33,7 @@ class NotDelivered(OpsconsoleError):
 
 def url_problem(channel: Channel) -> str | None:
     """What is wrong with a channel's URL; None if Apprise can use it. Connects to nothing."""
-    import apprise  # takes half a second, which only those pay who use it
+    import apprise  # takes half a second
 
     _quiet()
     try:

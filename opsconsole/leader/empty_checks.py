@@ -39,7 +39,7 @@ class Due(NamedTuple):
 
 
 class EmptyChecks:
-    """Checks jobs for items, one after the other. Nothing is recorded before the answer: the next leader asks again."""
+    """Checks jobs for items, one after the other. Nothing is recorded before the result: a next leader checks again."""
 
     def __init__(self, counter: Counter, *, now: Clock) -> None:
         self._counter = counter

@@ -31,7 +31,7 @@ ANSWER_SECONDS = 10.0
 """How long all checks together are waited for. One that takes longer is read the next time, if it is done by then."""
 MAX_CONDITIONS, MAX_MESSAGE = 20, 200
 PROBED = ("redis", "data", "store")
-"""Dependencies with a probe of their own, which alerts of them once."""
+"""Dependencies with a probe, whose alert is enough."""
 
 Outcome = tuple[Condition, ...] | str | None
 """What a check returned, why it could not be read, or None when a dependency that is probed is unreachable."""
@@ -171,7 +171,7 @@ def _is_wrong(severity: Any, since: Any) -> bool:
 
 
 class WrongConditions(OpsconsoleError):
-    """A check returned something else than conditions."""
+    """A check returned something other than conditions."""
 
     def __init__(self) -> None:
         super().__init__("it must return Condition(severity, message), and `since` must have a timezone")

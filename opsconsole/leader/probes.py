@@ -25,8 +25,8 @@ NO_ANSWER = f"no answer for more than {HANGING_SECONDS:g} s"
 
 
 class Probe:
-    """Probes one service. `look` raises what it likes when the service does not respond, and may return how long it
-    took; without that the whole call is measured.
+    """Probes one service. `look` raises any exception when the service does not respond, and may return how many
+    seconds it took; otherwise the whole call is measured.
     """
 
     def __init__(self, work: Work, name: str, look: Callable[[], float | None], *, now: Clock) -> None:
@@ -78,7 +78,7 @@ class RedisProbe(Probe):
             stats = sample(self._client())
         except Unavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - a server that answers otherwise than Redis does
+        except Exception as error:  # noqa: BLE001 - a server that does not answer as Redis does
             if self.figures is not None or not self.has_looked:
                 log_failure("reading the figures of Redis", error)
             self.figures = None

@@ -15,7 +15,7 @@ LEVELS = {
 
 
 def report(run: Run) -> None:
-    """Reports a run that has ended, unless it was good or an operator cancelled it."""
+    """Reports a run that has ended, unless it succeeded or was cancelled."""
     level = LEVELS.get(run.state)
     if level is None:
         return
@@ -33,5 +33,5 @@ def report(run: Run) -> None:
             "not_reached": counts.not_reached,
             "kinds": dict(run.kinds),
         },
-        same=["run", run.job, run.state, *sorted(run.kinds)],
+        fingerprint=["run", run.job, run.state, *sorted(run.kinds)],
     )

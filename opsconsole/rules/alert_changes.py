@@ -29,8 +29,8 @@ COUNTED = (
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What one look at the facts has found. `causes` maps a finding to the one that likely explains it, which nothing
-    explains. Nothing is known about the kinds in `unknown`, because their facts could not be read. `to_pause` are the
-    jobs that are to be paused, with how many of their windows in a row have failed.
+    explains. The kinds in `unknown` were not judged, because their facts could not be read. `to_pause` are the jobs
+    that are to be paused, with how many of their windows in a row have failed.
     """
 
     found: tuple[Finding, ...] = ()

@@ -35,7 +35,7 @@ class FindingKind(StrEnum):
     # services and this program
     UNREACHABLE = "unreachable"  # a service does not respond
     SLOW = "slow"  # a service responds slowly
-    EVICTING = "evicting"  # Redis drops keys for want of memory
+    EVICTING = "evicting"  # Redis evicts keys because its memory is full
     MEMORY_NEARLY_FULL = "memory_nearly_full"
     NOT_LEADING = "not_leading"  # no process leads
     LEADER_LOST = "leader_lost"  # a leader died and another one took over

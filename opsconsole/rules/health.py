@@ -42,7 +42,7 @@ JOB_KINDS = frozenset(
         FindingKind.CLOCK_AHEAD,
     }
 )
-"""What the facts about jobs are judged by."""
+"""The rules about jobs."""
 
 
 @dataclass(frozen=True, slots=True)

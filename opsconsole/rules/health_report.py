@@ -63,11 +63,11 @@ class Report:
         return Status.CRITICAL if max(severities) is Severity.CRITICAL else Status.WARNING
 
     def count(self, severity: Severity) -> int:
-        """How much of this severity is wrong, without what is silenced."""
+        """The number of items of this severity that are not silenced."""
         return sum(item.severity is severity and item.state is not AlertState.SILENCED for item in self.items)
 
     def count_state(self, state: AlertState) -> int:
-        """How much is in this state."""
+        """The number of items in this state."""
         return sum(item.state is state for item in self.items)
 
 
@@ -75,7 +75,7 @@ def items(
     found: Sequence[Finding], alerts: Iterable[Alert], silences: Sequence[Silence], now: datetime
 ) -> tuple[Item, ...]:
     """The findings, and the alerts about what only the leader can find: the worst and oldest first, those that
-    something else explains last. An alert that no finding supports any more is over.
+    something else explains last. Other alerts without a finding are omitted.
     """
     by_key = {alert.key: alert for alert in alerts}
     explained = causes(found)

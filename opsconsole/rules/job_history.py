@@ -16,11 +16,11 @@ LEAST_RUNS = 10
 LEAST_ITEMS = 20
 """Fewer items than these vary too much."""
 LEAST_SLOWER = 10.0
-"""Seconds. A run that is less slower than usual is not worth a look."""
+"""Seconds. A smaller difference is not worth a look."""
 SPREAD = 4 * 1.4826
 """Four standard deviations, estimated from the median absolute deviation of normally distributed values."""
 SAME_WEEKDAY = 4
-"""From so many on, the windows of the same weekday are compared on their own, too."""
+"""With at least this many, the windows of the same weekday are also compared on their own."""
 SIMILAR = 2
 """Durations are compared with those of runs over at most this many times the items, or its inverse."""
 RATE_WITHIN = timedelta(days=1)

@@ -34,8 +34,8 @@ def message(
     environment: str = "",
     again: bool = False,
 ) -> Message:
-    """The message about an alert. `explained` are the alerts that this one explains; `again` is whether
-    it has fired a moment ago before.
+    """The message about an alert. `explained` are the alerts that this one explains. With `again`, it was resolved only
+    a few minutes ago.
     """
     where = f"[{environment}] " if environment else ""
     title = safe(f"{where}{_label(alert, event)}: {alert.subject} {alert.message}", MAX_TITLE)

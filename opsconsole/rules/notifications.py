@@ -14,7 +14,7 @@ from opsconsole.rules.findings import Finding, FindingKind, Severity
 from opsconsole.rules.pauses import Pause
 
 FLAPPING = timedelta(minutes=5)
-"""An alert that fires again so soon after its end is sent when this time is over, if it lasts."""
+"""An alert that fires again within this time of its end is sent when the time is over, if it lasts."""
 UNDELIVERED_AFTER = timedelta(minutes=10)
 """A channel that has not delivered for this long is a finding: a short outage of its service is none."""
 
@@ -73,8 +73,8 @@ class Delivery:
 def channels_for(
     channels: Iterable[Channel], severity: Severity, jobs: Collection[str], packs: Collection[str] = ()
 ) -> list[Channel]:
-    """The channels that want an alert of this severity about these jobs (its own, and those that it explains). A
-    channel with a filter gets nothing that concerns no job or pack.
+    """The channels whose filters accept an alert of this severity about these jobs: its own, and those whose alerts it
+    explains. A channel with a filter gets nothing that concerns no job or pack.
     """
     concerned = {*packs, *(job.partition(".")[0] for job in jobs)}
     return [
@@ -122,8 +122,8 @@ def due_events(
     channel existed, is sent when that is over.
     """
     if alert.resolved_at is not None:
-        owed = (channel for channel in channels if _is_owed_the_end(history.get(channel.name)))
-        yield from ((channel, AlertEvent.RESOLVED) for channel in owed if not quiet)
+        waiting = (channel for channel in channels if _awaits_the_end(history.get(channel.name)))
+        yield from ((channel, AlertEvent.RESOLVED) for channel in waiting if not quiet)
         return
     if alert.cause is not None or quiet or acknowledgement_of(alert, now) is not None:
         return
@@ -151,8 +151,8 @@ def _due_event(
     return None
 
 
-def _is_owed_the_end(last: LastMessage | None) -> bool:
-    """Whether a channel was sent that the alert fires, and not yet that it is resolved."""
+def _awaits_the_end(last: LastMessage | None) -> bool:
+    """Whether a channel was notified of an alert, and not yet of its end."""
     undelivered = (DeliveryState.GIVEN_UP, DeliveryState.DROPPED)
     return last is not None and last.event is not AlertEvent.RESOLVED and last.state not in undelivered
 

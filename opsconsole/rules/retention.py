@@ -47,7 +47,7 @@ def removed_occurrence(kept: RetentionSection, at: datetime, now: datetime) -> s
     if not is_over(kept.occurrences, at, now):
         return None
     days = count(kept.occurrences, "day")
-    return f"scheduled times are kept for {days} (retention.occurrences); what happened at this one is no longer known"
+    return f"scheduled times are kept for {days} (retention.occurrences); the record of this one has been removed"
 
 
 def removed_run(kept: RetentionSection, record: OccurrenceRecord, now: datetime) -> str:

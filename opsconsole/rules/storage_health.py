@@ -1,4 +1,4 @@
-"""Rules about space: disks, the size of the store, the growth of tables, and indexes that only cost."""
+"""Rules about space: disks, the size of the store, the growth of tables, and indexes that cost more than they help."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OVERDUE_AFTER = timedelta(days=2)
 FREE_SHARE, FREE_BYTES = 0.5, 100 * MB
 """An SQLite file with more free space than both of these is larger than what it holds."""
 GROWTH_DAYS, LEAST_GROWTHS = 30, 7
-"""The growth of a day is compared with that of these days before it, if at least so many are recorded."""
+"""The growth of a day is compared with that of at most, and at least, this many days before it."""
 SCALE = 1.4826
 """Makes a median absolute deviation comparable to a standard deviation."""
 LEAST_GROWTH_BYTES = 20 * MB
@@ -60,8 +60,8 @@ def disks(found: Iterable[Disk], since: datetime) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class StoreSize:
-    """The store: tables with rows that should have been removed days ago, and the bytes of its file that hold nothing,
-    of all; None on PostgreSQL.
+    """The store: tables with rows that should have been removed days ago, and its size in bytes, of which `free` are
+    unused space in its file; None on PostgreSQL.
     """
 
     overdue: tuple[str, ...]
@@ -85,7 +85,7 @@ def store_size(size: StoreSize, since: datetime) -> Iterator[Finding]:
 @dataclass(frozen=True, slots=True)
 class SizeOnDay:
     """A table on a UTC day, or one of its indexes (`index`, empty for the table with all of them). `scans` counts the
-    queries that used the index until then. None is not known.
+    queries that used the index until then. None is what the database does not report.
     """
 
     day: date
@@ -100,15 +100,17 @@ class SizeOnDay:
 def table_growth(sizes: Sequence[SizeOnDay], today: date) -> Iterator[Finding]:
     """Tables whose growth of today or yesterday is out of line with that of the days before."""
     for (_, table, _), days in _by_name(size for size in sizes if not size.index).items():
-        known = [(each.day, each.bytes) for each in days if each.bytes is not None]
-        growths = [(day, (size - before) / (day - earlier).days) for (earlier, before), (day, size) in pairwise(known)]
+        measured = [(each.day, each.bytes) for each in days if each.bytes is not None]
+        growths = [
+            (day, (size - before) / (day - earlier).days) for (earlier, before), (day, size) in pairwise(measured)
+        ]
         for number, (day, grown) in enumerate(growths):
             usual = [each for _, each in growths[max(0, number - GROWTH_DAYS) : number]]
             if (today - day).days > 1 or len(usual) < LEAST_GROWTHS:
                 continue
             middle = median(usual)
             spread = SCALE * median(abs(each - middle) for each in usual)
-            size_before = known[number][1]
+            size_before = measured[number][1]
             margin = max(5 * spread, abs(middle), size_before / 10, LEAST_GROWTH_BYTES)
             if grown > middle + margin:
                 numbers = {"grown_mb": round(grown / MB), "usual_mb": round(middle / MB, 1), "days": len(usual)}
@@ -131,10 +133,12 @@ class IndexFacts:
     expected_bytes: int | None
 
 
-def indexes(now_: Iterable[IndexFacts], sizes: Sequence[SizeOnDay], today: date, since: datetime) -> Iterator[Finding]:
+def indexes(
+    current: Iterable[IndexFacts], sizes: Sequence[SizeOnDay], today: date, since: datetime
+) -> Iterator[Finding]:
     """Indexes that no query has used for a month, and those that are much larger than their entries."""
     recorded = _by_name(size for size in sizes if size.index)
-    for index in now_:
+    for index in current:
         days = recorded.get((index.database, index.table, index.name), [])
         if index.bytes is None:
             continue
@@ -152,7 +156,7 @@ def indexes(now_: Iterable[IndexFacts], sizes: Sequence[SizeOnDay], today: date,
 
 
 def is_bloated(size: int | None, expected: int | None) -> bool:
-    """Whether an index of `size` bytes is much larger than its entries need; False if that is not known."""
+    """Whether an index of `size` bytes is much larger than its entries need; False if one is missing."""
     return size is not None and expected is not None and size > max(BLOATED_BYTES, BLOATED_FACTOR * expected)
 
 

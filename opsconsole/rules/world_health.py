@@ -55,7 +55,7 @@ class ServiceRecord:
         return ServiceRecord(self.name, slow_since=at if is_slow else None, slow_seconds=seconds)
 
     def reached(self) -> ServiceRecord:
-        """The record after something else than a probe has succeeded."""
+        """The record after something other than a probe has succeeded."""
         return replace(self, unreachable_since=None, reason="")
 
     def failed(self, at: datetime, reason: str) -> ServiceRecord:
@@ -89,7 +89,7 @@ class RedisRecord:
 
 
 def redis_memory(record: RedisRecord) -> Iterator[Finding]:
-    """Whether Redis drops keys for want of memory, or soon will."""
+    """Whether Redis evicts keys because its memory is full, or soon will."""
     if not record.samples:
         return
     evicted, since = 0, None

@@ -15,7 +15,7 @@ def _slow(finding: Finding) -> str:
 
 
 def _evicting(finding: Finding) -> str:
-    return f"has dropped {count(finding.count, 'key')} in the last 5 minutes for want of memory"
+    return f"has evicted {count(finding.count, 'key')} in the last 5 minutes because its memory is full"
 
 
 def _memory(finding: Finding) -> str:
@@ -59,13 +59,13 @@ def _store_size(finding: Finding) -> str:
         parts.append(f"keeps rows that should have been removed days ago, in {', '.join(finding.items)}")
     if finding.numbers:
         free, total = finding.numbers["free_mb"], finding.numbers["total_mb"]
-        parts.append(f"has {free:,} of {total:,} MB that hold nothing; give them back with VACUUM")
+        parts.append(f"has {free:,} of {total:,} MB unused; reclaim them with VACUUM")
     return "; it ".join(parts)
 
 
 def _growth(finding: Finding) -> str:
     numbers = finding.numbers
-    usual = f"usual are {numbers['usual_mb']:,g} MB, by the {numbers['days']} days before"
+    usual = f"usually {numbers['usual_mb']:,g} MB ({numbers['days']} days)"
     return f"grew by {numbers['grown_mb']:,} MB on {finding.since:%Y-%m-%d}; {usual}"
 
 

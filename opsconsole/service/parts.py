@@ -64,7 +64,7 @@ def _leader(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) 
 
 
 def _leaderless(backend: Backend, db: Connection, now: datetime) -> Iterator[Finding]:
-    """Whether a leader is missing. One that was never there is still starting, or nobody wants one."""
+    """Whether a leader is missing. Without a lease none has ever led, and the first may still be starting."""
     lease = leases.read(db)
     if lease is not None:
         scheduled = any(job.cron is not None for job in backend.catalog)

@@ -66,8 +66,8 @@ def failures_of_items(db: Connection, job: str, items: Collection[str], *, last:
     """The number of a job's last ended runs, at most `last` and without backfills, and in how many of them each of
     these items failed.
     """
-    numbers, wanted = _last_runs(db, job, last), set(items)
-    failed_in = [{key for key in _failed_keys(db, number) if key in wanted} for number in numbers]
+    numbers, selected = _last_runs(db, job, last), set(items)
+    failed_in = [{key for key in _failed_keys(db, number) if key in selected} for number in numbers]
     return len(numbers), {item: sum(item in failed for failed in failed_in) for item in items}
 
 

@@ -28,12 +28,12 @@ from opsconsole.store.tables import occurrences as occurrence_table, runs
 RUNS = 40
 """The newest runs of a job that are judged."""
 KEPT_FOR = minutes(1)
-"""What does not change with runs, such as checks for stale items, is read as often as this."""
+"""What changes without a run, such as the number of stale items, is read again after this time."""
 UNRUN_WITHIN = timedelta(days=1)
 WINDOWS_WITHIN = timedelta(days=31)
 LEAST_FAILURES, NAMED_ITEMS = 2, 10
 MOST_FAILED = 10_000
-"""With more failures than these in a window, it is not the items that are wrong."""
+"""With more failures than this in a window, the items are not the cause."""
 
 NOT_RUN = (Reason.CAPACITY, Reason.CATCH_UP_LIMIT, Reason.CLOCK_JUMP, Reason.NOT_LEADING)
 """The reasons of scheduled times that were missed. The others were replaced by a later run, or not to run."""
@@ -54,9 +54,8 @@ class _History:
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """What is kept between two looks. `newest_run` and `newest_occurrence` are the last numbers that
-    were read, `open` are the open runs of each job, and `windows_unrun` the scheduled times that left a window without
-    a run.
+    """What is kept between two looks. `newest_run` and `newest_occurrence` are the last numbers that were read,
+    `open` are the open runs of each job, and `windows_unrun` the scheduled times that left a window without a run.
     """
 
     read_at: datetime

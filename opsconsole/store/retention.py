@@ -51,7 +51,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows of a table that go for one reason; `condition` is None when they are kept for good."""
+    """Rows of a table that are removed for one reason; `condition` is None when they are kept for good."""
 
     table: Table
     condition: Callable[[Cutoffs, Kept], Condition | None]
@@ -73,7 +73,7 @@ def kept_runs(db: Connection) -> Kept:
 
 
 def find(db: Connection, part: Part, cutoffs: Cutoffs, kept: Kept, *, after: Key | None, limit: int) -> list[Key]:
-    """The keys of the next rows that go, in order, above `after`."""
+    """The keys of the next rows to remove, in order, above `after`."""
     condition = part.condition(cutoffs, kept)
     if condition is None:
         return []
@@ -85,7 +85,7 @@ def find(db: Connection, part: Part, cutoffs: Cutoffs, kept: Kept, *, after: Key
 
 
 def remove(db: Connection, part: Part, cutoffs: Cutoffs, kept: Kept, keys: Sequence[Key]) -> int:
-    """Removes those rows of `keys` that still go, and returns how many."""
+    """Removes those rows of `keys` that are still to be removed, and returns their number."""
     condition = part.condition(cutoffs, kept)
     if condition is None or not keys:
         return 0
@@ -141,11 +141,11 @@ def _is_free(table: Any, kept: Kept) -> Condition:
 
 
 def _of_runs(table: Table) -> Callable[[Cutoffs, Kept], Condition | None]:
-    """The rows of the runs that go: first these, as they are many."""
+    """The rows of the runs to remove. There are many, so they are removed first."""
 
     def condition(cutoffs: Cutoffs, kept: Kept) -> Condition | None:
-        going = _runs(cutoffs, kept)
-        return None if going is None else select(runs.c.id).where(runs.c.id == table.c.run_id, going).exists()
+        ended = _runs(cutoffs, kept)
+        return None if ended is None else select(runs.c.id).where(runs.c.id == table.c.run_id, ended).exists()
 
     return condition
 
@@ -200,9 +200,9 @@ def _backfills(cutoffs: Cutoffs, _kept: Kept) -> Condition | None:
 
 
 def _steps(cutoffs: Cutoffs, kept: Kept) -> Condition | None:
-    going = _backfills(cutoffs, kept)
+    ended = _backfills(cutoffs, kept)
     return (
-        None if going is None else select(backfills.c.id).where(backfills.c.id == steps.c.backfill_id, going).exists()
+        None if ended is None else select(backfills.c.id).where(backfills.c.id == steps.c.backfill_id, ended).exists()
     )
 
 

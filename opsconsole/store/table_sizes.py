@@ -134,7 +134,7 @@ def _sqlite_bytes(db: Connection, name: str) -> int | None:
 
 
 def free_bytes(database: Database) -> int | None:
-    """The bytes of an SQLite file that hold nothing, because rows were removed; None on PostgreSQL. Raises
+    """The unused bytes of an SQLite file, because rows were removed; None on PostgreSQL. Raises
     SQLAlchemyError.
     """
     if not database.is_sqlite:

@@ -33,8 +33,8 @@ class Executor(Protocol):
     """Takes batches and plannings from `feed` and yields their results, or None regularly while there are none, so that
     the caller keeps control. Closing it, or its results, ends running work.
 
-    `problem` says why it has fewer workers than it should; None while nothing is wrong. `losses` are the last workers
-    that ended, or were ended, during their work; another thread may read it.
+    `problem` is why it has fewer workers than it should; None while nothing is wrong. `losses` are the last workers
+    that ended, or were ended, while they worked; other threads may read it.
     """
 
     @property

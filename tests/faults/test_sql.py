@@ -180,7 +180,7 @@ def test_row_31_a_command_that_waits_for_its_run_survives_a_restart_of_the_store
     waiting = start(place, "run", "counting.count", "--date", DAY, "--wait", lease=2.0)
     eventually(lambda: len(counting.tried(place.data)) >= 2, "the second batch is under way")
     own_postgres.halt(FAST)
-    eventually(lambda: "waiting until it is back" in start.log.read_text(), "it has noticed")
+    eventually(lambda: "waiting until it responds" in start.log.read_text(), "it has noticed")
     own_postgres.resume()
     code = waiting.wait(PATIENCE_SECONDS)
 

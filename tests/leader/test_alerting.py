@@ -11,7 +11,7 @@ from sqlalchemy import select, text, update
 
 from opsconsole.core.errors import Fenced
 from opsconsole.core.settings import Channel, Secret, Settings
-from opsconsole.leader.alert_records import NAME
+from opsconsole.leader.alert_records import RULES_ACTOR
 from opsconsole.leader.alerting import MAX_CHANGES, Alerting
 from opsconsole.rules.alert_changes import Judgement
 from opsconsole.rules.alerts import Acknowledgement, Alert, AlertEvent, target_of
@@ -134,8 +134,8 @@ def test_an_alert_fires_once_and_is_resolved_with_its_duration(place: Installati
     )
     assert (found.since, found.opened_at, found.resolved_at) == (NOON, NOON + SECOND, NOON + 5 * SECOND)
     assert audited(place) == [
-        (NAME, "alert", target_of(found), "fired"),
-        (NAME, "alert", target_of(found), "resolved"),
+        (RULES_ACTOR, "alert", target_of(found), "fired"),
+        (RULES_ACTOR, "alert", target_of(found), "resolved"),
     ]
     with place.store.reading() as db:
         newest, _ = audit.newest(db, limit=2)
@@ -244,7 +244,7 @@ def test_what_was_silenced_is_sent_when_the_silence_ends(place: Installation, le
 def test_a_job_in_maintenance_is_quiet_but_not_one_that_the_rules_paused(place: Installation, leader: Leader) -> None:
     with place.store.writing() as db:
         pauses.add(db, JOB, since=NOON, until=None, who="ben", note="moving")
-        pauses.add(db, OTHER, since=NOON, until=None, who=NAME, note="failed 3 times in a row")
+        pauses.add(db, OTHER, since=NOON, until=None, who=RULES_ACTOR, note="failed 3 times in a row")
     leader.look(failed(), failed(job=OTHER))
 
     assert len(all_alerts(place)) == 2
@@ -344,6 +344,6 @@ def test_a_job_that_fails_too_often_is_paused_once(place: Installation, leader: 
 
     with place.store.reading() as db:
         (pause,) = pauses.in_force(db, leader.at)
-    assert (pause.target, pause.until, pause.who, pause.note) == (JOB, None, NAME, "failed 4 times in a row")
-    assert [row for row in audited(place) if row[1] == "pause"] == [(NAME, "pause", JOB, "done")]
+    assert (pause.target, pause.until, pause.who, pause.note) == (JOB, None, RULES_ACTOR, "failed 4 times in a row")
+    assert [row for row in audited(place) if row[1] == "pause"] == [(RULES_ACTOR, "pause", JOB, "done")]
     assert sent(place) == [("fired", "team")]

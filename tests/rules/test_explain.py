@@ -388,7 +388,7 @@ def test_a_removed_row_is_explained_by_its_age() -> None:
 
     (explanation,) = answer.explanation
     assert explanation == (
-        "scheduled times are kept for 200 days (retention.occurrences); what happened at this one is no longer known"
+        "scheduled times are kept for 200 days (retention.occurrences); the record of this one has been removed"
     )
     assert rows(answer) == [("ops_jobs", "books.close")]
 

@@ -59,7 +59,7 @@ def test_a_store_is_too_large_when_rows_or_space_are_left_over() -> None:
     assert (finding.kind, finding.severity) == (FindingKind.STORE_SIZE, Severity.WARNING)
     assert sentence(finding, NOON) == (
         "keeps rows that should have been removed days ago, in ops_runs; "
-        "it has 300 of 400 MB that hold nothing; give them back with VACUUM"
+        "it has 300 of 400 MB unused; reclaim them with VACUUM"
     )
     assert not list(store_size(StoreSize((), None, 900 * GB), NOON)), "PostgreSQL, however large"
     assert not list(store_size(StoreSize((), 90 * MB, 100 * MB), NOON)), "small"
@@ -88,7 +88,7 @@ def test_a_day_that_grew_out_of_line_is_found_until_the_day_after() -> None:
 
     assert (finding.kind, finding.severity) == (FindingKind.TABLE_GROWTH, Severity.WARNING)
     assert (finding.subject, finding.since) == ("charges", NOON - timedelta(hours=12))
-    assert sentence(finding, NOON) == "grew by 400 MB on 2026-03-08; usual are 10 MB, by the 19 days before"
+    assert sentence(finding, NOON) == "grew by 400 MB on 2026-03-08; usually 10 MB (19 days)"
     (still,) = table_growth(table(*grown, grown[-1] + 10), TODAY)
     assert still.since == NOON - timedelta(hours=36)
     assert not list(table_growth(table(*grown, grown[-1] + 10, grown[-1] + 20), TODAY))

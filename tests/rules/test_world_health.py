@@ -97,7 +97,7 @@ def test_evictions_of_the_last_minutes_are_counted() -> None:
 
     assert kinds([finding]) == [(FindingKind.EVICTING, Severity.WARNING)]
     assert (finding.count, finding.since) == (75, NOON + minutes(2))
-    assert texts([finding]) == ["has dropped 75 keys in the last 5 minutes for want of memory"]
+    assert texts([finding]) == ["has evicted 75 keys in the last 5 minutes because its memory is full"]
 
 
 @pytest.mark.parametrize(

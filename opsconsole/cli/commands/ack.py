@@ -16,16 +16,18 @@ from opsconsole.cli.session import open_service
 
 @click.command("ack", cls=Command)
 @click.argument("number", metavar="ALERT", type=int)
-@click.option("--for", "length", metavar="DURATION", help="How long it applies, such as 2h (default: until resolved).")
-@click.option("--until", metavar="TIME", help="Until when it applies, in UTC.")
+@click.option(
+    "--for", "length", metavar="DURATION", help="Duration, such as 2h (default: until the alert is resolved)."
+)
+@click.option("--until", metavar="TIME", help="End of the acknowledgement, in UTC.")
 @note_option
 @json_option
 @click.pass_obj
 def command(options: Options, number: int, length: str | None, until: str | None, note: str, as_json: bool) -> None:
     """Acknowledge an alert.
 
-    Everybody sees who takes care of it, and no reminder is sent. It fires again when it becomes worse, or when the
-    acknowledgement expires.
+    Shows everybody who is working on it, and stops its reminders. The alert fires again when it becomes worse, or when
+    the acknowledgement expires.
 
     \b
     Example:

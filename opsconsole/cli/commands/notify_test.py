@@ -29,15 +29,15 @@ class NoChannel(OpsconsoleError):
 def command(options: Options, name: str | None, as_json: bool) -> None:
     """Send a test message to the notification channels.
 
-    Without CHANNEL it goes to all of them, regardless of their filters. This process sends it at once. Exits with code
-    1 if it was not delivered everywhere.
+    Without CHANNEL it goes to all of them, regardless of their filters. The command sends it itself, without the
+    leader. Exits with 1 if a delivery failed.
 
     \b
     Examples:
       opsconsole notify-test
       opsconsole notify-test mail
     """
-    from opsconsole.rules.actions import check_actor  # loads what `--help` does without
+    from opsconsole.rules.actions import check_actor  # not loaded for `--help`
 
     settings = load_settings(options)
     check_actor("notify-test", settings.actor)

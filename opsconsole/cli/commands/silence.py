@@ -1,4 +1,4 @@
-"""`silence`: sends nothing about an alert, a job, a pack or a rule."""
+"""`silence`: stops notifications about an alert, a job, a pack or a rule."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ DEFAULT_DURATION = hours(12)
 @json_option
 @click.pass_obj
 def command(options: Options, target: str, length: str | None, until: str | None, note: str, as_json: bool) -> None:
-    """Send nothing about an alert, a job, a pack or a rule.
+    """Stop notifications about an alert, a job, a pack or a rule.
 
-    Alerts still fire and are shown, but nobody is notified. The silence of an alert's number applies to its rule and
-    subject, also when it is resolved and fires again.
+    Alerts still fire and are shown, but nobody is notified. A silence by the number of an alert applies to its rule and
+    subject, and stays in force when the alert is resolved and fires again.
 
     \b
     Examples:
       opsconsole silence 7 --for 2h
-      opsconsole silence attempts.cache_day --note "the source moves"
+      opsconsole silence attempts.cache_day --note "source is being moved"
       opsconsole silence slow_run --for 1d
     """
     if length is not None and until is not None:

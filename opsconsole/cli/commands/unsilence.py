@@ -20,7 +20,7 @@ from opsconsole.cli.session import open_service
 def command(options: Options, target: str, note: str, as_json: bool) -> None:
     """End a silence.
 
-    What still fires is then sent.
+    Alerts that still fire are then sent.
 
     \b
     Example:

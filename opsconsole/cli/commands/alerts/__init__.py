@@ -1,4 +1,4 @@
-"""`alerts`: problems, since when, and who takes care."""
+"""`alerts`: what is wrong, since when, and who acknowledged it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from opsconsole.rules.alerts import AlertState
 if TYPE_CHECKING:
     from opsconsole.service.snapshot import AlertCard, Silence
 
-SUMMARIES = {"show": "Show one alert: its evidence, what was sent, earlier ones."}
+SUMMARIES = {"show": "Show one alert: its evidence, notifications and earlier alerts."}
 OPEN = (AlertState.FIRING, AlertState.ACKNOWLEDGED, AlertState.SILENCED)
 
 
@@ -35,10 +35,10 @@ OPEN = (AlertState.FIRING, AlertState.ACKNOWLEDGED, AlertState.SILENCED)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, states: tuple[str, ...], since: str | None, as_json: bool) -> None:
-    """List alerts: problems, since when, and who takes care.
+    """List what is wrong, since when, and who acknowledged it.
 
-    Each alert is followed by those that it probably explains. Without --since, `--state resolved` lists those of the
-    last day.
+    Each alert is followed by those that it probably explains. Without --since, `--state resolved` lists those of
+    the last day.
 
     \b
     Examples:

@@ -27,7 +27,7 @@ MAX_TEXT = 500
 @json_option
 @click.pass_obj
 def command(options: Options, number: int, as_json: bool) -> None:
-    """Show one alert: its evidence, what was sent, earlier ones.
+    """Show one alert: its evidence, notifications and earlier alerts.
 
     \b
     Example:
