@@ -52,6 +52,7 @@ class Work(StrEnum):
     ALERTS = "alerts"
     JOB_FACTS = "job_facts"
     SET_ASIDE_FACTS = "set_aside_facts"
+    DELIVERIES = "deliveries"
     REDIS_PROBE = "redis_probe"
     DATA_PROBE = "data_probe"
     STORE_PROBE = "store_probe"

@@ -14,7 +14,8 @@ from opsconsole.rules.alert_changes import Judgement
 from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import Finding, FindingKind
 from opsconsole.rules.health import JOB_KINDS, degraded, failed_windows, jobs_findings
-from opsconsole.store import Store, job_facts, set_aside
+from opsconsole.rules.notifications import undelivered
+from opsconsole.store import Store, job_facts, notifications, set_aside
 
 
 class Judging:
@@ -32,7 +33,8 @@ class Judging:
         supervisor: Supervisor,
     ) -> None:
         self._store, self._catalog, self._world, self._problems = store, catalog, world, problems
-        self._jobs, self._set_aside = (supervisor.repeated(work) for work in (Work.JOB_FACTS, Work.SET_ASIDE_FACTS))
+        parts = (Work.JOB_FACTS, Work.SET_ASIDE_FACTS, Work.DELIVERIES)
+        self._jobs, self._set_aside, self._deliveries = map(supervisor.repeated, parts)
         self._kept: job_facts.Histories | None = None
 
     def __call__(self, now: datetime) -> Judgement:
@@ -42,6 +44,13 @@ class Judging:
         to_pause: dict[str, int] = {}
         self._read(self._jobs, lambda db: self._of_jobs(db, now, to_pause), JOB_KINDS, found, unknown)
         self._read(self._set_aside, set_aside.findings, {FindingKind.SET_ASIDE}, found, unknown)
+        self._read(
+            self._deliveries,
+            lambda db: undelivered(notifications.deliveries(db), now),
+            {FindingKind.NOTIFICATIONS},
+            found,
+            unknown,
+        )
         unreachable = [each.subject for each in found if each.kind is FindingKind.UNREACHABLE]
         found += degraded(self._problems(), unreachable)
         return Judgement(tuple(found), causes(found), frozenset(unknown), to_pause)

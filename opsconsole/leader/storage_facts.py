@@ -1,4 +1,4 @@
-"""What the leader knows of disks, tables and indexes: cheap figures often, costly ones hourly and in steps."""
+"""The facts about disks, tables and indexes that rules need: cheap ones often, costly ones hourly and in steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from opsconsole.core.problems import Work
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import Loop
 from opsconsole.rules.findings import Finding, FindingKind
-from opsconsole.rules.notifications import undelivered
 from opsconsole.rules.retention import cutoffs
 from opsconsole.rules.storage_health import (
     OVERDUE_AFTER,
@@ -32,7 +31,7 @@ from opsconsole.rules.storage_health import (
     store_size,
     table_growth,
 )
-from opsconsole.store import Store, data_tables, notifications, schema, table_days
+from opsconsole.store import Store, data_tables, schema, table_days
 from opsconsole.store.retention import PARTS, find, kept_runs
 from opsconsole.store.table_sizes import TableSize, free_bytes, table_sizes
 
@@ -61,32 +60,28 @@ def disk_of(folder: str) -> Disk:
 
 
 class DiskFacts:
-    """The disks of an installation's folders, and the channels that do not deliver."""
+    """The disks of an installation's folders."""
 
-    def __init__(self, settings: Settings, store: Store, *, now: Clock, usage: Usage = disk_of) -> None:
-        self._settings, self._store, self._now, self._usage = settings, store, now, usage
-        self._disks: tuple[Finding, ...] = ()
-        self._channels: tuple[Finding, ...] = ()
+    def __init__(self, settings: Settings, *, now: Clock, usage: Usage = disk_of) -> None:
+        self._settings, self._now, self._usage = settings, now, usage
+        self._findings: tuple[Finding, ...] = ()
         self._was_read = False
         self.loop = Loop(Work.DISK_SPACE, self.read, seconds=DISK_SECONDS, now=now)
 
     def findings(self) -> tuple[Finding, ...]:
         """What was found when they were last read."""
-        return (*self._disks, *self._channels)
+        return self._findings
 
     def unknown_kinds(self) -> Iterator[FindingKind]:
         """The kinds of findings that cannot be judged now."""
         if not self._was_read or self.loop.status().problem is not None:
-            yield from (FindingKind.DISK_NEARLY_FULL, FindingKind.NOTIFICATIONS)
+            yield FindingKind.DISK_NEARLY_FULL
 
     def read(self) -> None:
-        """Reads the free space, and what waits for its delivery."""
-        now = self._now()
-        since = {each.subject: each.since for each in self._disks}
-        found = disks(map(self._usage, folders(self._settings)), now)
-        self._disks = tuple(_lasting(each, since.get(each.subject)) for each in found)
-        with self._store.reading() as db:
-            self._channels = tuple(undelivered(notifications.deliveries(db), now))
+        """Reads the free space."""
+        since = {each.subject: each.since for each in self._findings}
+        found = disks(map(self._usage, folders(self._settings)), self._now())
+        self._findings = tuple(_lasting(each, since.get(each.subject)) for each in found)
         self._was_read = True
 
 

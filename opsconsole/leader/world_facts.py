@@ -65,7 +65,7 @@ class WorldFacts:
             ),
         )
         self._checks = PackChecks(catalog, lambda: tools(CHECK_SECONDS), self._cache_days, now=now)
-        self._disks = DiskFacts(settings, store, now=now)
+        self._disks = DiskFacts(settings, now=now)
         self._surveyed_tools = tools(SURVEY_SECONDS)
         self._tables = TableFacts(
             settings, store, self._surveyed_tools.data, catalog, token, may_start_work=may_start_work, now=now

@@ -144,8 +144,8 @@ def test_the_disks_of_all_folders_are_read(place: Installation) -> None:
     def usage(folder: str) -> Disk:
         return Disk(folder, free["bytes"], 100 * GB)
 
-    facts = DiskFacts(place.settings, place.store, now=noon, usage=usage)
-    assert set(facts.unknown_kinds()) == {FindingKind.DISK_NEARLY_FULL, FindingKind.NOTIFICATIONS}
+    facts = DiskFacts(place.settings, now=noon, usage=usage)
+    assert set(facts.unknown_kinds()) == {FindingKind.DISK_NEARLY_FULL}
     facts.read()
     calm = facts.findings()
     free["bytes"] = 3 * GB
@@ -159,7 +159,7 @@ def test_the_disks_of_all_folders_are_read(place: Installation) -> None:
 
 
 def test_the_real_disk_can_be_read(place: Installation) -> None:
-    DiskFacts(place.settings, place.store, now=noon).read()
+    DiskFacts(place.settings, now=noon).read()
 
 
 # --- tables -------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def _unknown() -> Iterator[None]:
     try:
         yield
     except click.UsageError as error:
-        error.exit_code = UNKNOWN
+        vars(error)["exit_code"] = UNKNOWN  # click reads it from the instance
         raise
 
 
