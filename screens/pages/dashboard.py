@@ -42,13 +42,15 @@ class Dashboard(AlertActionsPage):
         return "dashboard"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
-        """Of cancel and retry, and of pause and resume, the one that fits the row; all of them work on every row."""
+        """Of cancel and retry, of pause and resume, and of clear and acknowledge the one that fits the row; all of them
+        work on every row.
+        """
         number = self._run_number(active=True)
         run = self.view().find_run(number) if number is not None else None
         return (
             ("t", "trigger"),
             ("b", "backfill"),
-            ("c", "clear"),
+            ("c", "clear") if self._finding() is None else ("a", "ack"),
             ("x", "cancel") if run is not None and run.state in OPEN else ("r", "retry"),
             self.pause_key(),
             ("?", "help"),

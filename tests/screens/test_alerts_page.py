@@ -426,7 +426,9 @@ def test_the_dashboard_shows_and_takes_acknowledgements() -> None:
         await console.press("a")
         assert console.notice == "choose a problem to acknowledge with the arrows or tab first"
         assert "ben until 22 Jan" in console.text
-        await console.press("down", "shift+tab", "a")
+        await console.press("down", "shift+tab")
+        assert "a ack" in console.text
+        await console.press("a")
         assert "▸overdue reporting.daily_report" in console.text
         await console.press("enter")
         await console.until(lambda: console.service.calls_of("acknowledge") == [("acknowledge", 8, None, "")])

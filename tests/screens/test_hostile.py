@@ -13,7 +13,12 @@ from opsconsole.authoring.run import Run, RunState, Stop
 from opsconsole.core.errors import BadWindow
 from opsconsole.core.text import safe
 from opsconsole.rules.admission import Wait, WaitReason
+from opsconsole.rules.notifications import DeliveryState
 from opsconsole.service.snapshot import (
+    Acknowledgement,
+    AlertCard,
+    AlertPage,
+    AlertState,
     Cause,
     Finding,
     FindingKind,
@@ -23,13 +28,15 @@ from opsconsole.service.snapshot import (
     Rates,
     RunPage,
     Severity,
+    Silence,
     Snapshot,
 )
-from screens.panels import dashboard, run as run_panel
+from screens.panels import alert_detail, alerts, dashboard, run as run_panel
+from screens.panels.alerts import Segment
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import View
 from screens.widgets.lines import Line, width
-from tests.screens import fakes, samples
+from tests.screens import fakes, past_alerts, samples
 from tests.screens.console import Console, run_console
 
 HOSTILE = [
@@ -88,6 +95,38 @@ def hostile_snapshot(text: str) -> Snapshot:
         engine_problem=text,
         pauses=(samples.paused("all", who=text, note=text), samples.paused(text, None, text, text)),
         attached=(samples.attached(text), samples.attached(text + "2", 2)),
+        alerts=(
+            hostile_alert(text).card,
+            replace(hostile_alert(text).card, state=AlertState.SILENCED, acknowledged=None),
+        ),
+        silences=(Silence(1, text, samples.ago(hours=1), None, text, text),),
+    )
+
+
+def hostile_alert(text: str) -> AlertPage:
+    """An alert of the same kind, acknowledged and silenced, with a cause and a history."""
+    given = Acknowledgement(text, samples.ago(hours=1), None, text)
+    evidence = {"count": 1, "numbers": {text: 3.5}, "items": [text] * 20, "jobs": [text], "reason": text}
+    alert = replace(
+        past_alerts.ITEMS,
+        id=7,
+        subject=text,
+        message=text,
+        job=text,
+        pack=text,
+        evidence=evidence,
+        acknowledged=given,
+        worse_at=samples.ago(minutes=1),
+        resolved_at=None,
+    )
+    silence = Silence(1, text, samples.ago(hours=1), None, text, text)
+    card = AlertCard(alert, AlertState.ACKNOWLEDGED, given, silence, (8, 9))
+    return past_alerts.page_of(
+        card,
+        cause=card,
+        explains=(card, card),
+        notifications=(past_alerts.sent(1, text, samples.ago(minutes=1), DeliveryState.GIVEN_UP, error=text),),
+        earlier=(replace(alert, id=1), replace(alert, id=2, resolved_at=samples.NOW)),
     )
 
 
@@ -137,9 +176,14 @@ def test_no_panel_shows_hostile_characters(text: str, size: tuple[int, int]) -> 
     view = replace(view, cursor=dashboard.keys(view)[0])
     lines = [top_line(view, size[0]), verdict(view, size[0]), *dashboard.dashboard(view, *size)]
     assert has_only_visible_characters(lines, size[0])
+    page = hostile_alert(text)
+    view = replace(view, cursor=alerts.key(page.card))
+    lines = [alerts.header(view, Segment.ALL, size[0]), *alerts.rows(view, Segment.ALL, *size)]
+    lines += alert_detail.panel(page.card, page, samples.NOW, *size)
+    assert has_only_visible_characters(lines, size[0])
     paused = view.pauses_of(text)
-    for page in (hostile_page(text), hostile_waiting_page(text)):
-        assert has_only_visible_characters(run_panel.page(page, samples.NOW, *size, pauses=paused), size[0])
+    for run_page in (hostile_page(text), hostile_waiting_page(text)):
+        assert has_only_visible_characters(run_panel.page(run_page, samples.NOW, *size, pauses=paused), size[0])
 
 
 @given(st.text(st.characters(), max_size=60), st.integers(80, 210))
@@ -153,10 +197,14 @@ LIVE = ("down", "x", "left", "enter", "down", "down", "x", "enter", "p", "down",
 PAGES = ("down", "enter", "f", "question_mark", "escape", "escape", "t", "enter")
 
 
+ALERTS = ("6", "a", "down", "enter", "s", "down", "down", "enter", "u", "right", "equals_sign", "tab", "r", "ctrl+p")
+
+
 @pytest.mark.parametrize("ascii_only", [False, True], ids=["unicode", "ascii"])
-@pytest.mark.parametrize("keys", [DIALOGS, LIVE, PAGES], ids=["dialogs", "live", "pages"])
+@pytest.mark.parametrize("keys", [DIALOGS, LIVE, PAGES, ALERTS], ids=["dialogs", "live", "pages", "alerts"])
 def test_no_page_and_no_dialog_shows_hostile_characters(keys: tuple[str, ...], ascii_only: bool) -> None:
     service = fakes.FakeService([hostile_page(ALL)])
+    service.alert_pages = {7: hostile_alert(ALL)}
     service.local_runs, service.result = (samples.running(7, job=ALL).run,), fakes.refused(ALL)
     service.error = service.hand_over_error = BadWindow(ALL)
     snapshot = hostile_snapshot(ALL)
