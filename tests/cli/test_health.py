@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import insert, text
 
-from opsconsole.cli import startup
+from opsconsole.core import database
 from opsconsole.rules.leadership import Identity
 from opsconsole.store import health_checks, lease, registrations, tables
 from tests.cli.conftest import RunCli
@@ -152,7 +152,7 @@ def locked(file: str) -> Iterator[None]:
 
 
 def test_a_locked_store_is_unknown(cli: RunCli, installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startup, "STORE_SECONDS", 0.1)
+    monkeypatch.setattr(database, "SQLITE_BUSY_SECONDS", 0.1)
     file = installation.settings.store_url.reveal().removeprefix("sqlite:///")
     installation.close()
 
