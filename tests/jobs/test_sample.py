@@ -166,6 +166,25 @@ def test_the_invalid_attempt_is_of_an_active_user_on_the_last_day(data: Database
     assert MIDNIGHT <= found.solved_at < MIDNIGHT + timedelta(minutes=5)
 
 
+def test_the_question_of_the_invalid_attempt_is_missing_until_it_is_imported_and_again_on_the_next_day(
+    data: Database,
+) -> None:
+    def is_missing() -> bool:
+        return all(row.id != BAD_QUESTION for row in rows(data, questions))
+
+    assert pack.sample_import is not None
+    add_attempts(data, 10, MIDNIGHT - DAY, MIDNIGHT)
+    assert is_missing()
+    for _ in range(2):
+        with data.writing() as db:
+            pack.sample_import(db)
+    assert not is_missing()
+    add_attempts(data, 10, MIDNIGHT - timedelta(hours=1), MIDNIGHT)
+    assert not is_missing(), "it is the same day"
+    add_attempts(data, 10, MIDNIGHT, MIDNIGHT + timedelta(minutes=5))
+    assert is_missing()
+
+
 def test_no_users_or_an_empty_period_write_nothing(data: Database) -> None:
     add_attempts(data, 0, MIDNIGHT - DAY, MIDNIGHT)
     add_attempts(data, 10, MIDNIGHT, MIDNIGHT)
