@@ -13,9 +13,10 @@ from opsconsole.core.settings import Actor, Settings
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.alert_changes import Changes, Judgement, concerned, content
 from opsconsole.rules.alerts import Alert, AlertEvent, target_of
-from opsconsole.rules.findings import Finding
+from opsconsole.rules.findings import Finding, FindingKind
 from opsconsole.rules.notification_text import message
 from opsconsole.rules.notifications import due_events, is_quiet
+from opsconsole.rules.pauses import Pause
 from opsconsole.store import alerts, audit, notifications, pauses, silences
 from opsconsole.store.commands import CommandState
 
@@ -67,7 +68,7 @@ class AlertRecords:
             alerts.change(db, alert.id, content(finding, now))
         for alert in changes.resolved:
             alerts.change(db, alert.id, {"resolved_at": now})
-        for number, cause in self.changed_causes(alerts.open_alerts(db), judgement).items():
+        for number, cause in self.changed_causes(db, alerts.open_alerts(db), judgement, now).items():
             alerts.change(db, number, {"cause_id": cause})
         still_open = alerts.open_alerts(db)
         resolved = [alerts.get(db, alert.id) for alert in changes.resolved]
@@ -81,18 +82,29 @@ class AlertRecords:
             self._notify(db, due, now)
         return transitions
 
-    def changed_causes(self, open_alerts: Sequence[Alert], judgement: Judgement) -> dict[int, int | None]:
+    def changed_causes(
+        self, db: Connection, open_alerts: Sequence[Alert], judgement: Judgement, now: datetime
+    ) -> dict[int, int | None]:
         """The alerts that another one explains than before, with the number of that one, None if nothing explains it
-        any more. An alert whose finding is absent or unknown keeps its cause while that is open.
+        any more. An alert whose finding is absent or unknown keeps its cause while that is open. A failure that is
+        silenced or in maintenance explains those of no other job: nobody silenced these.
         """
         numbers = {alert.key: alert.id for alert in open_alerts}
         found = {finding.key for finding in judgement.found}
+        silenced, maintenance = silences.in_force(db, now), _maintenance(db, now)
+        quiet = {
+            alert.id: alert.job
+            for alert in open_alerts
+            if alert.rule is FindingKind.FAILED_RUN and is_quiet(alert, silenced, maintenance, now)
+        }
         changed: dict[int, int | None] = {}
         for alert in open_alerts:
             cause = alert.cause if alert.cause in numbers.values() else None
             if alert.key in found:
                 root = judgement.causes.get(alert.key)
                 cause = None if root is None else numbers.get(root)
+                if cause in quiet and quiet[cause] != alert.job:
+                    cause = None
             if cause != alert.cause:
                 changed[alert.id] = cause
         return changed
@@ -103,8 +115,7 @@ class AlertRecords:
         if not found or not self._settings.channels:
             return
         silenced = silences.in_force(db, now)
-        # A pause of the rules is no maintenance: its alert is the news.
-        maintenance = [pause for pause in pauses.in_force(db, now) if pause.who != RULES_ACTOR]
+        maintenance = _maintenance(db, now)
         ended = alerts.resolved_since(db, now - RECENTLY, limit=MAX_RECENT)
         history = notifications.latest(db, [alert.id for alert in (*found, *ended)])
         resolved_before = {alert.key: alert.resolved_at for alert in reversed(ended) if alert.id in history}
@@ -177,3 +188,8 @@ class AlertRecords:
             before=None,
             after=after,
         )
+
+
+def _maintenance(db: Connection, now: datetime) -> list[Pause]:
+    """The active pauses, without those of the rules: their alert is the news."""
+    return [pause for pause in pauses.in_force(db, now) if pause.who != RULES_ACTOR]

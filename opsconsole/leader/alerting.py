@@ -84,7 +84,7 @@ class Alerting:
             has_news = bool(
                 changes
                 or judgement.to_pause
-                or self._records.changed_causes(listed, judgement)
+                or self._records.changed_causes(db, listed, judgement, now)
                 or next(self._records.due(db, listed, now), None)
             )
         transitions = self._write(changes, judgement, now) if has_news else []

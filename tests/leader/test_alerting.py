@@ -227,6 +227,23 @@ def test_an_alert_outlives_its_cause(place: Installation, leader: Leader) -> Non
     assert ("fired", "team") in sent(place)[2:]
 
 
+def test_a_silenced_failure_hides_no_other_job(place: Installation, leader: Leader) -> None:
+    with place.store.writing() as db:
+        silences.add(db, JOB, since=NOON, until=NOON + HOUR, who="ben", note="")
+    repeated = replace(failed(), kind=FindingKind.FAILING_REPEATEDLY)
+    leader.causes = {failed(job=OTHER).key: failed().key, repeated.key: failed().key}
+    leader.look(failed(), failed(job=OTHER), repeated)
+    during = {(each.rule, each.subject): each.cause for each in all_alerts(place)}
+    messages = sent(place)
+    leader.look(failed(), failed(job=OTHER), repeated, after=HOUR)
+
+    after = {each.key: each for each in all_alerts(place)}
+    assert during[failed(job=OTHER).key] is None
+    assert during[repeated.key] == after[failed().key].id
+    assert messages == [("fired", "team")]
+    assert after[failed(job=OTHER).key].cause == after[failed().key].id
+
+
 # --- when nothing is sent -----------------------------------------------------------------------------------------
 
 
