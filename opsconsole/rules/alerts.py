@@ -114,12 +114,12 @@ def acknowledgement_of(alert: Alert, now: datetime) -> Acknowledgement | None:
 
 
 def state_of(alert: Alert, silences: Iterable[Silence], now: datetime) -> AlertState:
-    """The state of an alert, given the silences that are active."""
+    """The state of an alert, given the silences that are active: these apply to acknowledged alerts, too."""
     if alert.resolved_at is not None:
         return AlertState.RESOLVED
-    if acknowledgement_of(alert, now) is not None:
-        return AlertState.ACKNOWLEDGED
-    return AlertState.SILENCED if silence_of(alert, silences) is not None else AlertState.FIRING
+    if silence_of(alert, silences) is not None:
+        return AlertState.SILENCED
+    return AlertState.FIRING if acknowledgement_of(alert, now) is None else AlertState.ACKNOWLEDGED
 
 
 def causes_first(alerts: Iterable[Alert]) -> list[Alert]:

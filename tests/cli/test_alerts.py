@@ -185,7 +185,7 @@ def test_the_silence_of_an_alert_applies_when_it_recurs(cli: RunCli, installatio
 
 def test_a_job_a_pack_and_a_rule_are_silenced_for_twelve_hours(cli: RunCli, installation: Installation) -> None:
     for target in (JOB, "counting", "slow_run"):
-        assert cli("silence", target).code == 0
+        assert cli("silence", target, "--note", "two\nlines").code == 0
 
     found = active(installation)
     assert [silence.target for silence in found] == [JOB, "counting", "slow_run"]
@@ -193,7 +193,9 @@ def test_a_job_a_pack_and_a_rule_are_silenced_for_twelve_hours(cli: RunCli, inst
         silence.until is not None and timedelta(hours=11, minutes=58) < silence.until - clock.now() <= DAY / 2
         for silence in found
     )
-    assert "counting is silenced by" in cli("alerts").out
+    listed = cli("alerts").out
+    assert "counting is silenced by" in listed
+    assert "two\\x0alines\n" in listed
 
 
 @pytest.mark.parametrize(

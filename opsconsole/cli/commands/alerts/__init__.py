@@ -14,6 +14,7 @@ from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.prompts import json_option, past_time
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import age, local_time, timestamp
+from opsconsole.core.text import safe
 from opsconsole.rules.alerts import AlertState
 
 if TYPE_CHECKING:
@@ -106,4 +107,4 @@ def _note(card: AlertCard) -> str:
 def _silence(silence: Silence) -> str:
     until = f"until {local_time(silence.until, 'UTC')}" if silence.until else "until `opsconsole unsilence`"
     note = f": {silence.note}" if silence.note else ""
-    return f"{silence.target} is silenced by {silence.who} {until}{note}"
+    return safe(f"{silence.target} is silenced by {silence.who} {until}{note}")

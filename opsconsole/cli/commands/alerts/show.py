@@ -47,7 +47,8 @@ def _print_page(page: AlertPage) -> None:
     card, alert = page.card, page.card.alert
     echo(safe(f"{alert.subject} {alert.message}", MAX_TEXT))
     lasted = age((alert.resolved_at or page.at) - alert.since)
-    echo(f"alert {alert.id}: {alert.rule}, {alert.severity.name.lower()}, {card.state} for {lasted}")
+    duration = f"for {lasted}" if alert.is_open else f"after {lasted}"
+    echo(f"alert {alert.id}: {alert.rule}, {alert.severity.name.lower()}, {card.state} {duration}")
     echo(f"since {timestamp(alert.since)}" + (f", worse at {timestamp(alert.worse_at)}" if alert.worse_at else ""))
     if alert.resolved_at is not None:
         echo(f"resolved {timestamp(alert.resolved_at)}")
