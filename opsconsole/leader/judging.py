@@ -13,7 +13,7 @@ from opsconsole.leader.world_facts import WorldFacts
 from opsconsole.rules.alert_changes import Judgement
 from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import Finding, FindingKind
-from opsconsole.rules.health import JOB_KINDS, degraded, failed_windows, jobs_findings
+from opsconsole.rules.health import JOB_KINDS, degraded, failed_windows, jobs_findings, lasting
 from opsconsole.rules.notifications import undelivered
 from opsconsole.store import Store, job_facts, notifications, set_aside
 
@@ -52,7 +52,7 @@ class Judging:
             unknown,
         )
         unreachable = [each.subject for each in found if each.kind is FindingKind.UNREACHABLE]
-        found += degraded(self._problems(), unreachable)
+        found += degraded(lasting(self._problems(), now), unreachable)
         return Judgement(tuple(found), causes(found), frozenset(unknown), to_pause)
 
     def _read(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import takewhile
 
 from opsconsole.authoring.job import Job
@@ -93,6 +93,21 @@ class JobFacts:
 
 ESSENTIAL = (Work.ENGINE, Work.LEASE, Work.SCHEDULE, Work.COMMANDS, Work.ADMISSION, Work.BACKFILLS)
 """Without these no run starts."""
+TRIED_AGAIN = timedelta(seconds=15)
+"""Enough for a second attempt of every loop, and for an answer to it."""
+
+
+def lasting(problems: Iterable[Problem], now: datetime) -> tuple[Problem, ...]:
+    """The problems that are worth an alert: a step that failed is tried again, which usually succeeds, unless no run
+    starts without it. What began later than `now` was recorded before the clock was set back.
+    """
+    return tuple(
+        each
+        for each in problems
+        if each.fault is not Fault.FAILING
+        or each.work in ESSENTIAL
+        or not timedelta(0) <= now - each.since < TRIED_AGAIN
+    )
 
 
 def degraded(problems: Iterable[Problem], unreachable: Iterable[str]) -> tuple[Finding, ...]:

@@ -109,6 +109,13 @@ def redis_memory(record: RedisRecord) -> Iterator[Finding]:
         yield Finding(severity, FindingKind.MEMORY_NEARLY_FULL, NAMES["redis"], at, numbers=numbers)
 
 
+def grace_of(lease_seconds: float) -> timedelta:
+    """After how long without a renewal nobody leads, when the lease is valid for that many seconds: it is renewed four
+    times during these.
+    """
+    return max(NOT_LEADING_AFTER, timedelta(seconds=2 * lease_seconds))
+
+
 def not_leading(
     lease: Lease | None, now: datetime, *, scheduled: bool, grace: timedelta = NOT_LEADING_AFTER
 ) -> Iterator[Finding]:

@@ -15,9 +15,9 @@ from opsconsole.core.text import safe
 from opsconsole.core.times import utc
 from opsconsole.rules.alerts import AlertState
 from opsconsole.rules.findings import FindingKind, Severity
-from opsconsole.rules.health import degraded, jobs_findings
+from opsconsole.rules.health import degraded, jobs_findings, lasting
 from opsconsole.rules.health_report import Item, Report, items
-from opsconsole.rules.world_health import not_leading
+from opsconsole.rules.world_health import grace_of, not_leading
 from opsconsole.store import alerts, health_checks, job_facts, lease, set_aside, silences
 from opsconsole.store.health_checks import HealthCheck
 
@@ -27,17 +27,18 @@ GAP = minutes(10)
 """States are recorded every five minutes; one record may be missing."""
 
 
-def report(db: Connection, catalog: Catalog, now: datetime) -> Report:
+def report(db: Connection, catalog: Catalog, now: datetime, *, lease_seconds: float) -> Report:
     """What is wrong, by the same rules as the leader's."""
     facts, _ = job_facts.read(db, catalog, now)
     held = lease.read(db)
     scheduled = any(job.cron is not None for job in catalog)
-    found = [*jobs_findings(facts, now), *set_aside.findings(db), *not_leading(held, now, scheduled=scheduled)]
+    leaderless = not_leading(held, now, scheduled=scheduled, grace=grace_of(lease_seconds))
+    found = [*jobs_findings(facts, now), *set_aside.findings(db), *leaderless]
     listed = alerts.open_alerts(db)
     is_led = all(each.kind is not FindingKind.NOT_LEADING for each in found)
     if held is not None and is_led:
         unreachable = [alert.subject for alert in listed if alert.rule is FindingKind.UNREACHABLE]
-        found += degraded(held.problems, unreachable)
+        found += degraded(lasting(held.problems, now), unreachable)
     holder = held.holder if held is not None and is_led else None
     leader = None if holder is None else f"{holder.who} on {holder.host}, pid {holder.pid}"
     return Report(now, items(found, listed, silences.in_force(db, now), now), len(facts), leader)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from opsconsole.core.database import Connection
@@ -13,7 +13,7 @@ from opsconsole.core.problems import Fault, Problem, Work
 from opsconsole.core.supervision import describe, is_outage, log_failure
 from opsconsole.rules.findings import Finding
 from opsconsole.rules.health import jobs_findings
-from opsconsole.rules.world_health import NOT_LEADING_AFTER, not_leading
+from opsconsole.rules.world_health import grace_of, not_leading
 from opsconsole.service import alert_views, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Snapshot
@@ -68,8 +68,8 @@ def _leaderless(backend: Backend, db: Connection, now: datetime) -> Iterator[Fin
     lease = leases.read(db)
     if lease is not None:
         scheduled = any(job.cron is not None for job in backend.catalog)
-        lapse = timedelta(seconds=2 * backend.settings.engine.lease_seconds)
-        yield from not_leading(lease, now, scheduled=scheduled, grace=max(NOT_LEADING_AFTER, lapse))
+        grace = grace_of(backend.settings.engine.lease_seconds)
+        yield from not_leading(lease, now, scheduled=scheduled, grace=grace)
 
 
 def _jobs(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:

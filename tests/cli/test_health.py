@@ -62,6 +62,18 @@ def test_nobody_leading_is_critical(cli: RunCli, installation: Installation) -> 
     assert (document["leader"], document["exit_code"]) == (None, 2)
 
 
+def test_a_lease_of_minutes_is_renewed_less_often(
+    cli: RunCli, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPSCONSOLE_ENGINE__LEASE_SECONDS", "300")
+    lead(installation, now() - timedelta(minutes=2))
+    waiting = cli("health", "--json").json
+    lead(installation, now() - timedelta(minutes=11))
+
+    assert waiting["leader"] == "ben on web1, pid 812"
+    assert "not_leading" in [each["rule"] for each in cli("health", "--json").json["problems"]]
+
+
 def test_what_only_the_leader_finds_counts_by_its_alert(cli: RunCli, installation: Installation) -> None:
     lead(installation, now())
     add_alert(installation, "evicting", "Redis", severity=1, message="drops | keys")
@@ -92,6 +104,15 @@ def test_a_silenced_alert_does_not_count(cli: RunCli, installation: Installation
 
     assert result.code == 0
     assert "silenced=1" in result.out
+
+
+def test_a_silence_of_an_acknowledged_alert_counts(cli: RunCli, installation: Installation) -> None:
+    lead(installation, now())
+    add_alert(installation, "unreachable", "Redis", acknowledged_by="asha", acknowledged_at=now())
+
+    cli("silence", "unreachable")
+
+    assert cli("health").code == 0
 
 
 def test_an_alert_about_a_job_counts_only_while_the_store_proves_it(cli: RunCli, installation: Installation) -> None:

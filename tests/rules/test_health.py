@@ -17,7 +17,7 @@ from opsconsole.rules import finding_text
 from opsconsole.rules.admission import WaitReason
 from opsconsole.rules.backfill import NO_RECORD, WindowState, WindowStatus
 from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity, worst_first
-from opsconsole.rules.health import JobFacts, RepeatedFailures, Unrun, degraded, failed_windows, jobs_findings
+from opsconsole.rules.health import JobFacts, RepeatedFailures, Unrun, degraded, failed_windows, jobs_findings, lasting
 from opsconsole.rules.world_health import ServiceRecord, services
 from tests.rules.ended_runs import JOB, NOW, ago, day, ended, retried
 
@@ -346,3 +346,16 @@ def test_what_a_pack_lacks_is_no_work_that_fails() -> None:
     failing = Problem(Work.EVENT_RELAY, Fault.FAILING, NOW, "refused")
 
     assert [finding.subject for finding in degraded([lacking, failing], ())] == [Work.EVENT_RELAY]
+
+
+def test_a_step_that_failed_is_an_alert_when_it_fails_again_or_no_run_starts_without_it() -> None:
+    since = NOW - timedelta(seconds=5)
+    relay, probe = (Problem(work, Fault.FAILING, since, "refused") for work in (Work.EVENT_RELAY, Work.DEAD_MAN))
+    schedule = replace(relay, work=Work.SCHEDULE)
+    stalled = replace(probe, fault=Fault.STALLED)
+    before_the_clock_was_set_back = replace(probe, since=NOW + timedelta(hours=1))
+
+    assert lasting([relay, probe], NOW) == ()
+    assert lasting([relay, probe], NOW + timedelta(seconds=10)) == (relay, probe)
+    assert lasting([schedule, stalled], NOW) == (schedule, stalled)
+    assert lasting([before_the_clock_was_set_back], NOW) == (before_the_clock_was_set_back,)

@@ -93,8 +93,9 @@ def _report(options: Options) -> tuple[int, str, dict[str, Any]]:
     from opsconsole.cli.startup import open_store  # loads SQLAlchemy
     from opsconsole.service import health
 
-    with open_store(load_settings(options)) as (store, catalog), store.reading() as db:
-        found = health.report(db, catalog, now())
+    settings = load_settings(options)
+    with open_store(settings) as (store, catalog), store.reading() as db:
+        found = health.report(db, catalog, now(), lease_seconds=settings.engine.lease_seconds)
     return found.status, health.line(found), health.document(found)
 
 
