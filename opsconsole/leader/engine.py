@@ -7,12 +7,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import date
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
-from opsconsole.authoring.context import SHORT_SECONDS, Resources
 from opsconsole.core import clock
 from opsconsole.core.database import reason
 from opsconsole.core.errors import Fenced, LeaseExpired, Unavailable
@@ -25,20 +23,10 @@ from opsconsole.leader import backfills
 from opsconsole.leader.background_tasks import BackgroundTasks
 from opsconsole.leader.command_handlers import execute_commands
 from opsconsole.leader.containment import Containment, ends_leadership
-from opsconsole.leader.empty_checks import EmptyChecks
-from opsconsole.leader.event_relay import EventRelay
-from opsconsole.leader.judging import Judging
+from opsconsole.leader.daily_seal import DailySeal
 from opsconsole.leader.lease import Leadership, identity
-from opsconsole.leader.reporting import Reporting
-from opsconsole.leader.retention import Pruning
-from opsconsole.leader.runner import Runner
-from opsconsole.leader.scheduler import Scheduler
-from opsconsole.leader.world_facts import WorldFacts
-from opsconsole.store import Store, audit, migrate
-from opsconsole.worker.counting import counter
-from opsconsole.worker.executor import Executor
-from opsconsole.worker.inline import Inline
-from opsconsole.worker.processes import Processes
+from opsconsole.leader.term import Term
+from opsconsole.store import Store, migrate
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +38,7 @@ GRACE_SECONDS = 10.0
 STORE_CONNECTIONS = 4
 """The engine, the scheduler, the background tasks and the console each have a thread that queries the store."""
 SHORTEST_RENEWAL_SECONDS = 1.0
-"""A renewal may take a fifth of the lease, but a busy server needs so long even for a short lease."""
+"""A renewal may take a fifth of the lease, but a busy server needs this long even for a short lease."""
 OPENING_SECONDS = 20.0
 """How long starting the workers and catching up may take before the engine counts as stalled."""
 STABLE_SECONDS = 5.0
@@ -61,7 +49,7 @@ class Engine:
     """Leads in a background thread from `start` to `stop`, whenever it can take the lease.
 
     With `only_command`, the number of a command, it executes that command and its runs, and schedules nothing. Without
-    `alerting` it judges nothing: the demo's history is not something to alert of.
+    `alerting` it judges nothing: the demo's history is no reason for alerts.
     """
 
     def __init__(
@@ -102,7 +90,7 @@ class Engine:
         self._containment = Containment(now)
         self._grace = GRACE_SECONDS
         self._background_tasks: BackgroundTasks | None = None
-        self._seal_logged_on: date | None = None
+        self._daily_seal = DailySeal(store, now)
         self._lacking: tuple[Problem, ...] = ()
 
     @property
@@ -194,9 +182,7 @@ class Engine:
             self._store.preconnect(STORE_CONNECTIONS)
             try:
                 self._lead_with(token, closing)
-            except Fenced as error:
-                log.warning("%s", error.sentence)
-            except LeaseExpired as error:
+            except (Fenced, LeaseExpired) as error:
                 log.warning("%s", error.sentence)
             except SQLAlchemyError as error:
                 if is_outage(error):
@@ -204,115 +190,41 @@ class Engine:
                 raise
 
     def _lead_with(self, token: int, closing: ExitStack) -> None:
-        tools = self._tools(SHORT_SECONDS)
-        counting = counter(self._settings, self._catalog, tools)
-        background_tasks = self._background_tasks = BackgroundTasks(
-            self._store,
-            tools,
-            self._catalog,
-            counting,
-            token,
-            supervisor=self._supervisor,
-            may_start_work=self._may_start_work,
-            now=self._now,
-            only_command=self._only_command,
-        )
-        closing.callback(background_tasks.stop)
-        relay = EventRelay(self._store, self._tools(SHORT_SECONDS), token, may_start_work=self._may_start_work)
-        self._supervisor.watch(relay.loop)
-        closing.callback(relay.stop)
-        pruning = Pruning(
-            self._store, self._settings.retention, token, may_start_work=self._may_start_work, now=self._now
-        )
-        self._supervisor.watch(pruning.loop)
-        closing.callback(pruning.stop)
-        containment = self._containment = Containment(self._now)
-        empty_checks = EmptyChecks(counting, now=self._now)
-        self._supervisor.watch(empty_checks.loop)
-        scheduler = Scheduler(
-            self._store,
-            self._catalog,
-            token,
-            planned=self.wake,
-            now=self._now,
-            containment=containment,
-            empty_checks=empty_checks,
-        )
-        closing.callback(scheduler.stop)
-        closing.callback(empty_checks.stop)
-        executor = self._executor()
-        world = WorldFacts(
+        term = Term(
             self._settings,
             self._store,
             self._catalog,
-            self._tools,
+            self._leadership,
             token,
-            may_start_work=self._may_start_work,
-            dead_predecessor=self._leadership.dead_predecessor,
-            losses=lambda: executor.losses,
+            closing,
+            supervisor=self._supervisor,
+            wake=self.wake,
+            problems=self.problems,
             now=self._now,
-        )
-        self._supervisor.watch(*world.loops)
-        closing.callback(world.stop)
-        runner = Runner(
-            self._store,
-            self._catalog,
-            executor,
-            token=token,
-            host=self._settings.host,
-            may_start_work=self._may_start_work,
-            now=self._now,
-            containment=containment,
             only_command=self._only_command,
-            check_lease=self._leadership.check,
         )
-        closing.callback(runner.close)
-        reporting = self._reporting(token, world)
-        closing.callback(reporting.stop)
-        relay.start()
-        background_tasks.start()
-        if self._only_command is None:
-            pruning.start()
-        # The schedule first: due runs are queued while the workers are still starting.
-        if self._only_command is None:
-            scheduler.start()
-            empty_checks.start(answered=scheduler.tick)
-        if self._alerting:
-            world.start(changed=reporting.alerting.wake)
-            reporting.start()
-        runner.open(leader_died=self._leadership.dead_predecessor is not None)
-        self._work(runner, scheduler, reporting, token)
+        self._containment, self._background_tasks = term.containment, term.background_tasks
+        term.start(alerting=self._alerting)
+        self._work(term, token)
         self._leadership.check()
         self._beat = time.monotonic() + self._grace
-        runner.drain(self._grace)
-        runner.interrupt()
+        term.runner.drain(self._grace)
+        term.runner.interrupt()
 
-    def _reporting(self, token: int, world: WorldFacts) -> Reporting:
-        judge = Judging(self._store, self._catalog, world, self.problems, supervisor=self._supervisor)
-        return Reporting(
-            self._store,
-            self._catalog,
-            self._settings,
-            token,
-            judge,
-            supervisor=self._supervisor,
-            may_start_work=self._may_start_work,
-            now=self._now,
-        )
-
-    def _work(self, runner: Runner, scheduler: Scheduler, reporting: Reporting, token: int) -> None:
+    def _work(self, term: Term, token: int) -> None:
+        runner, alerting = term.runner, term.reporting.alerting
         leading, only = (self._store, self._catalog, token, self._now), self._only_command
         steps: dict[Work, Callable[[], object]] = {
             Work.COMMANDS: lambda: execute_commands(*leading, only_command=only),
-            Work.BACKFILLS: lambda: backfills.advance(*leading, self._containment, only_command=only),
+            Work.BACKFILLS: lambda: backfills.advance(*leading, term.containment, only_command=only),
             Work.ADMISSION: runner.admit,
         }
         every_second: dict[Work, Callable[[], object]] = {Work.WORKERS: runner.check_workers}
         if only is None:
             every_second |= {
-                Work.SCHEDULE: scheduler.heartbeat,
-                Work.AUDIT_SEAL: self._log_daily_seal,
-                Work.NOTIFICATIONS: reporting.notifier.drop_others,
+                Work.SCHEDULE: term.scheduler.heartbeat,
+                Work.AUDIT_SEAL: self._daily_seal.log,
+                Work.NOTIFICATIONS: term.reporting.notifier.drop_others,
             }
         watched = {work: self._supervisor.repeated(work) for work in (*steps, *every_second)}
         started = polled = heartbeat = time.monotonic() - 1.0
@@ -334,54 +246,13 @@ class Engine:
             if not runner.step():
                 self._wake.wait(IDLE_SECONDS)
             if runner.has_freed_slot:
-                reporting.alerting.wake()
-
-    def _may_start_work(self) -> bool:
-        return self._leadership.may_start_work
-
-    def _log_daily_seal(self) -> None:
-        """Logs the last seal of the audit trail once a day, so that a log kept elsewhere has anchors for it."""
-        today = self._now().date()
-        if self._seal_logged_on == today:
-            return
-        with self._store.reading() as db:
-            seal = audit.last_seal(db)
-        self._seal_logged_on = today
-        if seal is not None:
-            log.info("the last seal of the audit trail is %s", seal, extra={"seal": str(seal)})
+                alerting.wake()
 
     def _is_alive(self) -> bool:
         """Whether the engine's loop ran recently."""
         if self._settings.engine.executor == "inline":
             return True  # a batch blocks the loop
         return time.monotonic() - self._beat < 2 * self._settings.engine.lease_seconds
-
-    def _tools(self, statement_seconds: float | None = None) -> Resources:
-        settings = self._settings
-        assert settings.redis_url is not None  # noqa: S101 - the session sets it before an engine starts
-        urls = settings.data_url.reveal(), settings.redis_url.reveal()
-        return Resources(
-            *urls,
-            families=self._catalog.families,
-            now=self._now,
-            statement_seconds=statement_seconds,
-            check_lease=self._leadership.check,
-        )
-
-    def _executor(self) -> Executor:
-        if self._settings.engine.executor == "inline":
-            return Inline(self._catalog, self._tools())
-        return Processes(
-            self._settings.for_workers(),
-            self._settings.engine.worker_count,
-            errors=self._settings.folder / "workers.log",
-            lease=self._leadership.deadline,
-            tag_of=self._tag_of,
-            now=self._now,
-        )
-
-    def _tag_of(self, job: str) -> str:
-        return self._catalog.find(job).log_tag if job in self._catalog else f"[{job}]"
 
 
 def _is_fenced(error: BaseException) -> bool:
