@@ -23,8 +23,8 @@ from opsconsole.embedded.redis import find_server
 from opsconsole.http.listener import read_address
 from opsconsole.rules import finding_text
 from opsconsole.rules.actions import check_actor
-from opsconsole.rules.health import degraded
 from opsconsole.rules.notifications import filter_problems
+from opsconsole.rules.system_health import degraded
 from opsconsole.service.leader import LeaseWatch
 from opsconsole.service.snapshot import Leader
 from opsconsole.store import Store, data_tables, migrate, rights, tables as schema

@@ -13,7 +13,7 @@ from opsconsole.core.text import safe
 from opsconsole.http.alerts import firing
 from opsconsole.rules import finding_text
 from opsconsole.rules.findings import Severity
-from opsconsole.rules.health import degraded
+from opsconsole.rules.system_health import degraded
 from opsconsole.service.service import Service
 
 

@@ -9,12 +9,13 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.core.database import Connection
 from opsconsole.core.problems import Problem, Work
 from opsconsole.core.supervision import Repeated, Supervisor
-from opsconsole.leader.world_facts import WorldFacts
+from opsconsole.leader.system_facts import SystemFacts
 from opsconsole.rules.alert_changes import Judgement
 from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import Finding, FindingKind
-from opsconsole.rules.health import JOB_KINDS, degraded, failed_windows, jobs_findings, lasting
+from opsconsole.rules.health import JOB_KINDS, failed_windows, jobs_findings
 from opsconsole.rules.notifications import undelivered
+from opsconsole.rules.system_health import degraded, lasting
 from opsconsole.store import Store, job_facts, notifications, set_aside
 
 
@@ -27,20 +28,20 @@ class Judging:
         self,
         store: Store,
         catalog: Catalog,
-        world: WorldFacts,
+        system: SystemFacts,
         problems: Callable[[], Iterable[Problem]],
         *,
         supervisor: Supervisor,
     ) -> None:
-        self._store, self._catalog, self._world, self._problems = store, catalog, world, problems
+        self._store, self._catalog, self._system, self._problems = store, catalog, system, problems
         parts = (Work.JOB_FACTS, Work.SET_ASIDE_FACTS, Work.DELIVERIES)
         self._jobs, self._set_aside, self._deliveries = map(supervisor.repeated, parts)
         self._kept: job_facts.Histories | None = None
 
     def __call__(self, now: datetime) -> Judgement:
         """What is wrong at `now`."""
-        found = list(self._world.findings(now))
-        unknown = set(self._world.unknown_kinds)
+        found = list(self._system.findings(now))
+        unknown = set(self._system.unknown_kinds)
         to_pause: dict[str, int] = {}
         self._read(self._jobs, lambda db: self._of_jobs(db, now, to_pause), JOB_KINDS, found, unknown)
         self._read(self._set_aside, set_aside.findings, {FindingKind.SET_ASIDE}, found, unknown)

@@ -16,7 +16,7 @@ from opsconsole.core.errors import NAMES, Unavailable
 from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop, describe, log_failure
 from opsconsole.rules.findings import Finding, FindingKind
-from opsconsole.rules.world_health import RedisRecord, ServiceRecord, redis_memory, services
+from opsconsole.rules.system_health import RedisRecord, ServiceRecord, redis_memory, services
 
 SECONDS = 1.0
 HANGING_SECONDS = 5.0

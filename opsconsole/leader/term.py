@@ -21,7 +21,7 @@ from opsconsole.leader.reporting import Reporting
 from opsconsole.leader.retention import Pruning
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
-from opsconsole.leader.world_facts import WorldFacts
+from opsconsole.leader.system_facts import SystemFacts
 from opsconsole.store import Store
 from opsconsole.worker.counting import counter
 from opsconsole.worker.executor import Executor
@@ -86,7 +86,7 @@ class Term:
         closing.callback(self.scheduler.stop)
         closing.callback(self._empty_checks.stop)
         executor = self._executor()
-        self._system = WorldFacts(
+        self._system = SystemFacts(
             settings,
             store,
             catalog,

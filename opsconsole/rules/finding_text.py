@@ -9,7 +9,7 @@ from opsconsole.core.humanize import age, count, duration, elapsed, local_time, 
 from opsconsole.core.problems import Fault
 from opsconsole.core.text import safe
 from opsconsole.rules.findings import Finding, FindingKind, Severity
-from opsconsole.rules.world_text import WORLD
+from opsconsole.rules.system_text import SENTENCES
 
 NAMED = 3
 """The items and windows that a sentence names."""
@@ -66,8 +66,8 @@ def sentence(finding: Finding, now: datetime) -> str:
             if finding.count == 1:
                 return f"was set aside: {finding.reason}"
             return f"and {count(finding.count - 1, 'other')} were set aside: {finding.reason}"
-        case _ if finding.kind in WORLD:
-            return WORLD[finding.kind](finding)
+        case _ if finding.kind in SENTENCES:
+            return SENTENCES[finding.kind](finding)
         case _:
             return finding.reason
 

@@ -1,19 +1,17 @@
-"""Health checks: findings about jobs and services, worst first."""
+"""The rules about jobs: findings, worst first."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import takewhile
 
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import Reason
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.calendar.windows import minutes
-from opsconsole.core.errors import NAMES
-from opsconsole.core.problems import Fault, Problem, Work
 from opsconsole.rules.admission import WaitReason
 from opsconsole.rules.backfill import WindowStatus
 from opsconsole.rules.findings import CLOCK, Finding, FindingKind, Severity, worst_first
@@ -89,47 +87,6 @@ class JobFacts:
     unrun: tuple[Unrun, ...] = ()
     incomplete: tuple[WindowStatus, ...] = ()
     repeated: RepeatedFailures | None = None
-
-
-ESSENTIAL = (Work.ENGINE, Work.LEASE, Work.SCHEDULE, Work.COMMANDS, Work.ADMISSION, Work.BACKFILLS)
-"""Without these no run starts."""
-TRIED_AGAIN = timedelta(seconds=15)
-"""Enough for a second attempt of every loop, and for an answer to it."""
-
-
-def lasting(problems: Iterable[Problem], now: datetime) -> tuple[Problem, ...]:
-    """The problems that are worth an alert: a step that failed is tried again, which usually succeeds, unless no run
-    starts without it. What began later than `now` was recorded before the clock was set back.
-    """
-    return tuple(
-        each
-        for each in problems
-        if each.fault is not Fault.FAILING
-        or each.work in ESSENTIAL
-        or not timedelta(0) <= now - each.since < TRIED_AGAIN
-    )
-
-
-def degraded(problems: Iterable[Problem], unreachable: Iterable[str]) -> tuple[Finding, ...]:
-    """A finding for each kind of work that is not done, but for what an unreachable service explains, and what a pack
-    lacks: that is reported with its checks.
-    """
-    explained = set(unreachable)
-    found: dict[str, Finding] = {}
-    for problem in problems:
-        if problem.fault is Fault.NOT_CONFIGURED:
-            continue
-        if problem.dependency is None or NAMES.get(problem.dependency, problem.dependency) not in explained:
-            severity = Severity.CRITICAL if problem.work in ESSENTIAL else Severity.WARNING
-            found[problem.work] = Finding(
-                severity,
-                FindingKind.DEGRADED,
-                problem.work,
-                problem.since,
-                reason=problem.reason,
-                fault=problem.fault,
-            )
-    return tuple(found.values())
 
 
 def jobs_findings(jobs: Iterable[JobFacts], now: datetime) -> tuple[Finding, ...]:

@@ -15,9 +15,9 @@ from opsconsole.core.text import safe
 from opsconsole.core.times import utc
 from opsconsole.rules.alerts import AlertState
 from opsconsole.rules.findings import FindingKind, Severity
-from opsconsole.rules.health import degraded, jobs_findings, lasting
+from opsconsole.rules.health import jobs_findings
 from opsconsole.rules.health_report import Item, Report, items
-from opsconsole.rules.world_health import grace_of, not_leading
+from opsconsole.rules.system_health import degraded, grace_of, lasting, not_leading
 from opsconsole.store import alerts, health_checks, job_facts, lease, set_aside, silences
 from opsconsole.store.health_checks import HealthCheck
 

@@ -13,7 +13,7 @@ from opsconsole.core.problems import Fault, Problem, Work
 from opsconsole.core.supervision import describe, is_outage, log_failure
 from opsconsole.rules.findings import Finding
 from opsconsole.rules.health import jobs_findings
-from opsconsole.rules.world_health import grace_of, not_leading
+from opsconsole.rules.system_health import grace_of, not_leading
 from opsconsole.service import alert_views, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Snapshot

@@ -18,8 +18,7 @@ from opsconsole.core.errors import NAMES, Unavailable
 from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop, describe, log_failure
 from opsconsole.rules.findings import Finding, FindingKind, worst_first
-from opsconsole.rules.health import degraded
-from opsconsole.rules.world_health import RedisRecord, ServiceRecord, redis_memory, services
+from opsconsole.rules.system_health import RedisRecord, ServiceRecord, degraded, redis_memory, services
 from opsconsole.service import parts
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Outage, RedisView, Snapshot

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Protocol, Self
 
-from opsconsole.rules.world_health import WorkerLoss
+from opsconsole.rules.system_health import WorkerLoss
 from opsconsole.worker.messages import Result, Work
 
 

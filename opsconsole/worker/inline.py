@@ -7,7 +7,7 @@ import time
 from opsconsole.authoring.batch import Batch, Lost
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
-from opsconsole.rules.world_health import WorkerLoss
+from opsconsole.rules.system_health import WorkerLoss
 from opsconsole.worker.executor import Feed, Results, Stopped
 from opsconsole.worker.messages import PlanningResult
 from opsconsole.worker.planning import plan

@@ -18,7 +18,7 @@ from opsconsole.core.clock import Clock
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.supervision import log_failure
-from opsconsole.rules.world_health import WorkerLoss
+from opsconsole.rules.system_health import WorkerLoss
 from opsconsole.worker.descendants import end_abandoned
 from opsconsole.worker.executor import Feed, Results, Stopped
 from opsconsole.worker.handle import NotAnAnswer, Worker, lost

@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 SAMPLE = Path(__file__).parents[2] / "jobs" / "game" / "sample.py"
 
 
-def new_world(url: str, redis_url: str = "unix:///nowhere/redis.sock") -> GameFixture:
+def new_game(url: str, redis_url: str = "unix:///nowhere/redis.sock") -> GameFixture:
     made = GameFixture(url, redis_url)
     metadata.create_all(made.data.engine)
     made.now = MIDNIGHT
@@ -36,14 +36,14 @@ def new_world(url: str, redis_url: str = "unix:///nowhere/redis.sock") -> GameFi
 
 @pytest.fixture
 def fixture(tmp_path: Path) -> Iterator[GameFixture]:
-    made = new_world(f"sqlite:///{tmp_path / 'data.db'}")
+    made = new_game(f"sqlite:///{tmp_path / 'data.db'}")
     yield made
     made.close()
 
 
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[GameFixture]:
-    made = new_world(f"sqlite:///{tmp_path / 'other.db'}")
+    made = new_game(f"sqlite:///{tmp_path / 'other.db'}")
     yield made
     made.close()
 
@@ -155,7 +155,7 @@ def test_sample_data_reads_no_clock() -> None:
 
 
 def test_both_databases_get_the_same_rows(database_url: str, fixture: GameFixture) -> None:
-    place = new_world(database_url)
+    place = new_game(database_url)
     for since in (MIDNIGHT - 2 * DAY, MIDNIGHT - DAY, MIDNIGHT - DAY):
         add_game(place.data, 30, since, since + DAY)
     add_game(fixture.data, 30, MIDNIGHT - 2 * DAY, MIDNIGHT)
@@ -165,7 +165,7 @@ def test_both_databases_get_the_same_rows(database_url: str, fixture: GameFixtur
 
 
 def test_the_panels_show_due_players_and_leaders(database_url: str, redis_url: str) -> None:
-    place = new_world(database_url, redis_url)
+    place = new_game(database_url, redis_url)
     now = MIDNIGHT + timedelta(hours=3)
     fill(place.data, [pack], 50, now)
     place.now = now

@@ -17,8 +17,8 @@ from opsconsole.rules import finding_text
 from opsconsole.rules.admission import WaitReason
 from opsconsole.rules.backfill import NO_RECORD, WindowState, WindowStatus
 from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity, worst_first
-from opsconsole.rules.health import JobFacts, RepeatedFailures, Unrun, degraded, failed_windows, jobs_findings, lasting
-from opsconsole.rules.world_health import ServiceRecord, services
+from opsconsole.rules.health import JobFacts, RepeatedFailures, Unrun, failed_windows, jobs_findings
+from opsconsole.rules.system_health import ServiceRecord, degraded, lasting, services
 from tests.rules.ended_runs import JOB, NOW, ago, day, ended, retried
 
 YESTERDAY = day(1)

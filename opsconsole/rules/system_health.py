@@ -1,4 +1,4 @@
-"""Rules about what jobs depend on: services, a leader, its workers, the clock."""
+"""The rules about what jobs depend on: services, a leader with its loops and workers, the clock."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from opsconsole.authoring.batch import Lost
 from opsconsole.cache.statistics import RedisStats, has_restarted
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.errors import NAMES
+from opsconsole.core.problems import Fault, Problem, Work
 from opsconsole.rules.findings import CLOCK, LEADER, Finding, FindingKind, Severity
 from opsconsole.rules.leadership import Identity, Lease
 
@@ -28,7 +29,7 @@ NOT_LEADING_AFTER = timedelta(seconds=30)
 """A restart may take this long. The clocks of two machines may differ by it, too."""
 TAKEOVER_SHOWN, JUMP_SHOWN = minutes(15), minutes(15)
 LOSSES_COUNTED = minutes(10)
-CLOCK_TOLERANCE = timedelta(seconds=60)
+JUMP_TOLERANCE = timedelta(seconds=60)
 WORKERS = "the workers"
 """The subject of a finding about worker processes."""
 
@@ -165,7 +166,7 @@ class ClockRecord:
     def after(self, wall: datetime, steady: float) -> ClockRecord:
         """The record after another reading of both clocks."""
         drift = wall - self.wall - timedelta(seconds=steady - self.steady)
-        if abs(drift) > CLOCK_TOLERANCE:
+        if abs(drift) > JUMP_TOLERANCE:
             return ClockRecord(wall, steady, wall, drift)
         return ClockRecord(wall, steady, self.jumped_at, self.jumped)
 
@@ -175,3 +176,44 @@ def clock_jump(record: ClockRecord) -> Iterator[Finding]:
     if record.jumped_at is not None and record.wall - record.jumped_at < JUMP_SHOWN:
         numbers = {"seconds": round(record.jumped.total_seconds())}
         yield Finding(Severity.WARNING, FindingKind.CLOCK_JUMP, CLOCK, record.jumped_at, numbers=numbers)
+
+
+ESSENTIAL = (Work.ENGINE, Work.LEASE, Work.SCHEDULE, Work.COMMANDS, Work.ADMISSION, Work.BACKFILLS)
+"""Without these no run starts."""
+TRIED_AGAIN = timedelta(seconds=15)
+"""Enough for a second attempt of every loop, and for an answer to it."""
+
+
+def lasting(problems: Iterable[Problem], now: datetime) -> tuple[Problem, ...]:
+    """The problems that are worth an alert: a step that failed is tried again, which usually succeeds, unless no run
+    starts without it. What began later than `now` was recorded before the clock was set back.
+    """
+    return tuple(
+        each
+        for each in problems
+        if each.fault is not Fault.FAILING
+        or each.work in ESSENTIAL
+        or not timedelta(0) <= now - each.since < TRIED_AGAIN
+    )
+
+
+def degraded(problems: Iterable[Problem], unreachable: Iterable[str]) -> tuple[Finding, ...]:
+    """A finding for each kind of work that is not done, but for what an unreachable service explains, and what a pack
+    lacks: that is reported with its checks.
+    """
+    explained = set(unreachable)
+    found: dict[str, Finding] = {}
+    for problem in problems:
+        if problem.fault is Fault.NOT_CONFIGURED:
+            continue
+        if problem.dependency is None or NAMES.get(problem.dependency, problem.dependency) not in explained:
+            severity = Severity.CRITICAL if problem.work in ESSENTIAL else Severity.WARNING
+            found[problem.work] = Finding(
+                severity,
+                FindingKind.DEGRADED,
+                problem.work,
+                problem.since,
+                reason=problem.reason,
+                fault=problem.fault,
+            )
+    return tuple(found.values())

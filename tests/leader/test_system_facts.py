@@ -18,7 +18,7 @@ from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.leader import probes
 from opsconsole.leader.probes import Probe, Probes, RedisProbe, database_probe
 from opsconsole.leader.storage_facts import SURVEYED, DiskFacts, TableFacts, folders
-from opsconsole.leader.world_facts import WorldFacts
+from opsconsole.leader.system_facts import SystemFacts
 from opsconsole.rules.findings import FindingKind, Severity
 from opsconsole.rules.storage_health import GB, MB, Disk
 from opsconsole.store import schema, table_days
@@ -242,7 +242,7 @@ def test_rows_that_were_not_removed_in_time_make_the_store_too_large(place: Inst
 
 def test_a_new_installation_has_no_findings_and_knows_everything_but_tables(place: Installation, token: int) -> None:
     url = place.environ["REDIS_URL"]
-    world = WorldFacts(
+    system = SystemFacts(
         place.settings,
         place.store,
         place.catalog,
@@ -253,12 +253,12 @@ def test_a_new_installation_has_no_findings_and_knows_everything_but_tables(plac
         losses=tuple,
         now=noon,
     )
-    assert FindingKind.UNREACHABLE in world.unknown_kinds
-    world.start()
+    assert FindingKind.UNREACHABLE in system.unknown_kinds
+    system.start()
 
-    eventually(lambda: world.unknown_kinds == set(SURVEYED), f"all is known, not {world.unknown_kinds}")
-    found = [finding for finding in world.findings(NOON) if finding.kind is not FindingKind.DISK_NEARLY_FULL]
-    world.stop()
+    eventually(lambda: system.unknown_kinds == set(SURVEYED), f"all is known, not {system.unknown_kinds}")
+    found = [finding for finding in system.findings(NOON) if finding.kind is not FindingKind.DISK_NEARLY_FULL]
+    system.stop()
 
     assert found == []
 

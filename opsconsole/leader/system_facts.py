@@ -24,7 +24,7 @@ from opsconsole.leader.probes import Probes, RedisProbe, database_probe
 from opsconsole.leader.storage_facts import DiskFacts, TableFacts
 from opsconsole.rules.findings import Finding, FindingKind, worst_first
 from opsconsole.rules.leadership import Identity
-from opsconsole.rules.world_health import ClockRecord, WorkerLoss, clock_jump, leader_lost, workers_lost
+from opsconsole.rules.system_health import ClockRecord, WorkerLoss, clock_jump, leader_lost, workers_lost
 from opsconsole.store import Store, cache_days
 
 PROBE_SECONDS, CHECK_SECONDS, SURVEY_SECONDS = 5.0, 10.0, 60.0
@@ -33,7 +33,7 @@ STOP_SECONDS = 0.5
 """What each thread may take to end: one that hangs must not delay the next leader."""
 
 
-class WorldFacts:
+class SystemFacts:
     """The findings about what jobs depend on, during one leadership. `tools(seconds)` makes connections with a limit
     for statements; `dead_predecessor` is the leader whose death made this one take over.
     """

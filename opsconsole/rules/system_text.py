@@ -87,7 +87,7 @@ def _check(finding: Finding) -> str:
     return f"reports: {finding.reason}"
 
 
-WORLD: Mapping[FindingKind, Callable[[Finding], str]] = {
+SENTENCES: Mapping[FindingKind, Callable[[Finding], str]] = {
     FindingKind.SLOW: _slow,
     FindingKind.EVICTING: _evicting,
     FindingKind.MEMORY_NEARLY_FULL: _memory,

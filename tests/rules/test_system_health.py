@@ -14,7 +14,7 @@ from opsconsole.core.errors import NAMES
 from opsconsole.rules.finding_text import sentence
 from opsconsole.rules.findings import Finding, FindingKind, Severity
 from opsconsole.rules.leadership import Identity, Lease
-from opsconsole.rules.world_health import (
+from opsconsole.rules.system_health import (
     SLOW_PROBES,
     ClockRecord,
     RedisRecord,
