@@ -9,6 +9,7 @@ from statistics import median
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Selection, Trigger
 from opsconsole.rules.findings import Finding, FindingKind, Severity
+from opsconsole.rules.spread import deviation
 from opsconsole.rules.window_health import WindowHealth
 
 LEAST_RUNS = 10
@@ -17,8 +18,8 @@ LEAST_ITEMS = 20
 """Fewer items than these vary too much."""
 LEAST_SLOWER = 10.0
 """Seconds. A smaller difference is not worth a look."""
-SPREAD = 4 * 1.4826
-"""Four standard deviations, estimated from the median absolute deviation of normally distributed values."""
+DEVIATIONS = 4
+"""How many standard deviations a usual value may be off."""
 SAME_WEEKDAY = 4
 """With at least this many, the windows of the same weekday are also compared on their own."""
 SIMILAR = 2
@@ -43,7 +44,7 @@ def slow_run(job: Job, newest: Sequence[Run], active: Run | None, now: datetime)
     if len(usual) < LEAST_RUNS:
         return
     middle = median(usual)
-    limit = middle + max(SPREAD * _deviation(usual), (factor - 1) * middle, LEAST_SLOWER)
+    limit = middle + max(DEVIATIONS * deviation(usual), (factor - 1) * middle, LEAST_SLOWER)
     if seconds > limit:
         numbers = {"seconds": seconds, "usual": middle, "runs": len(usual), "most": max(usual)}
         since = run.started_at + timedelta(seconds=limit)
@@ -60,7 +61,7 @@ def low_work(job: Job, windows: Sequence[WindowHealth]) -> Iterator[Finding]:
     usual = [n for _, n in before]
     middle = median(usual)
     same_day = [n for each, n in before if each.window.start.weekday() == newest.window.start.weekday()]
-    limit = min(share * middle, middle - SPREAD * _deviation(usual))
+    limit = min(share * middle, middle - DEVIATIONS * deviation(usual))
     if len(same_day) >= SAME_WEEKDAY:
         limit = min(limit, share * median(same_day))
     if middle >= LEAST_ITEMS and items < limit:
@@ -92,9 +93,3 @@ def _is_full(run: Run) -> bool:
 
 def _is_similar(one: Run, other: Run) -> bool:
     return other.counts.planned <= SIMILAR * one.counts.planned and one.counts.planned <= SIMILAR * other.counts.planned
-
-
-def _deviation(values: Sequence[float]) -> float:
-    """The median absolute deviation."""
-    middle = median(values)
-    return median(abs(value - middle) for value in values)

@@ -10,6 +10,7 @@ from statistics import median
 
 from opsconsole.core.errors import NAMES
 from opsconsole.rules.findings import Finding, FindingKind, Severity
+from opsconsole.rules.spread import deviation
 
 MB, GB = 1 << 20, 1 << 30
 LOW_SHARE, LOW_BYTES = 0.05, GB
@@ -22,8 +23,6 @@ FREE_SHARE, FREE_BYTES = 0.5, 100 * MB
 """An SQLite file with more free space than both of these is larger than what it holds."""
 GROWTH_DAYS, LEAST_GROWTHS = 30, 7
 """The growth of a day is compared with that of at most, and at least, this many days before it."""
-SCALE = 1.4826
-"""Makes a median absolute deviation comparable to a standard deviation."""
 LEAST_GROWTH_BYTES = 20 * MB
 UNUSED_DAYS = 30
 """A job that runs once a month may be the only one to use an index."""
@@ -109,9 +108,8 @@ def table_growth(sizes: Sequence[SizeOnDay], today: date) -> Iterator[Finding]:
             if (today - day).days > 1 or len(usual) < LEAST_GROWTHS:
                 continue
             middle = median(usual)
-            spread = SCALE * median(abs(each - middle) for each in usual)
             size_before = measured[number][1]
-            margin = max(5 * spread, abs(middle), size_before / 10, LEAST_GROWTH_BYTES)
+            margin = max(5 * deviation(usual), abs(middle), size_before / 10, LEAST_GROWTH_BYTES)
             if grown > middle + margin:
                 numbers = {"grown_mb": round(grown / MB), "usual_mb": round(middle / MB, 1), "days": len(usual)}
                 since = datetime.combine(day, time(), UTC)

@@ -1,0 +1,15 @@
+"""How widely usual values spread, whatever a few outliers are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+SCALE = 1.4826
+"""Makes the median absolute deviation of normally distributed values their standard deviation."""
+
+
+def deviation(values: Sequence[float]) -> float:
+    """The standard deviation, estimated from the median absolute deviation."""
+    middle = median(values)
+    return SCALE * median(abs(value - middle) for value in values)
