@@ -14,7 +14,7 @@ STYLE = "warn"
 
 
 class AcknowledgeDialog(UntilDialog):
-    """Asks for how long somebody takes care of an alert."""
+    """Asks for how long an alert is acknowledged."""
 
     def __init__(self, host: Host, card: AlertCard) -> None:
         target = Target(str(card.alert.id), target_of(card.alert), f"alert {card.alert.id}")

@@ -1,4 +1,4 @@
-"""The page of alerts: what fires, who takes care, and the details of the one under the cursor."""
+"""The page of alerts: what fires, who acknowledged it, and the details of the one under the cursor."""
 
 from __future__ import annotations
 

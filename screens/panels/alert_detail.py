@@ -47,7 +47,7 @@ def panel(card: AlertCard, page: AlertPage | None, now: datetime, cells: int, ro
 
 
 def _facts(card: AlertCard, now: datetime, cells: int) -> Iterator[Line]:
-    """What the list has of it: the whole sentence, since when, its figures, and who takes care."""
+    """What the list has of it: the whole sentence, since when, its figures, and who acknowledged it."""
     alert = card.alert
     yield from (line(" ", *each) for each in wrapped([alert.message], cells - 2)[:MAX_SENTENCE_LINES])
     yield _label("since", *_since(alert, now))
@@ -117,7 +117,7 @@ def _sent(sent: Sequence[Notification], now: datetime, cells: int) -> Iterator[L
 
 
 def _before(earlier: Sequence[Alert], at: datetime, now: datetime, cells: int) -> Iterator[Line]:
-    """The earlier alerts of the same rule and subject, with the notes of who took care."""
+    """The earlier alerts of the same rule and subject, with the notes of those who acknowledged them."""
     if not earlier:
         yield _label("before", Piece("never", "quiet"))
         return

@@ -17,7 +17,7 @@ from screens.widgets.lines import Line, Piece, ends, fill, left, line, text
 
 PANEL = "alerts"
 WIDE = 110
-"""From this width on, the column of who takes care has room for a note."""
+"""From this width on, the column with who acknowledged an alert has room for a note."""
 WHO_CELLS, WIDE_WHO_CELLS = 25, 48
 
 ACKNOWLEDGEMENTS: tuple[tuple[str, timedelta | None], ...] = (
@@ -193,7 +193,7 @@ def commands(card: AlertCard) -> str:
 
 
 def symbol_of(card: AlertCard) -> symbols.Symbol:
-    """How an alert is shown: by its severity while it is open, quietly where somebody takes care."""
+    """How an alert is shown: by its severity while it is open, quietly once it is acknowledged or silenced."""
     if not card.alert.is_open:
         return symbols.RESOLVED
     symbol = symbols.SEVERITY[card.alert.severity]

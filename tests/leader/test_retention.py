@@ -40,7 +40,12 @@ def days_ago(days: float) -> datetime:
 
 @pytest.fixture
 def place(database_url: str, installing: Installing) -> Installation:
-    return installing(database_url=database_url, redis_url="redis://127.0.0.1:1", packs="tests.packs.counting")
+    return installing(
+        database_url=database_url,
+        redis_url="redis://127.0.0.1:1",
+        packs="tests.packs.counting",
+        environ={"OPSCONSOLE_ENGINE__EXECUTOR": "inline"},
+    )
 
 
 @pytest.fixture
