@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from opsconsole.authoring.run import Run
+from opsconsole.calendar.windows import minutes
 from opsconsole.core.text import safe
 from opsconsole.rules import finding_text
 from opsconsole.rules.alerts import Alert
@@ -15,6 +16,8 @@ from opsconsole.rules.findings import Finding, FindingKey, FindingKind
 
 MAX_MESSAGE, MAX_REASON = 500, 300
 MAX_ITEMS = 50
+SEVERITY_KEPT = minutes(10)
+"""A severity does not fall before this: one that falls and rises again is not worse each time."""
 COUNTED = (
     FindingKind.FAILED_RUN,
     FindingKind.FAILING_REPEATEDLY,
@@ -66,7 +69,8 @@ def reconcile(
 ) -> Changes:
     """What a look changes about the open alerts. `absent_before` is what the look before found absent.
 
-    Words and figures change all the time, so that they are only compared with `refresh`, as is a lower severity.
+    Words and figures change all the time, so that they are only compared with `refresh`, as is a lower severity, which
+    counts only SEVERITY_KEPT after the alert fired or last became worse.
     """
     found: dict[FindingKey, Finding] = {}
     for finding in judgement.found:
@@ -80,7 +84,9 @@ def reconcile(
         if mine is None:
             if alert.rule not in judgement.unknown:
                 missing.append(alert)
-        elif is_worse(alert, mine):
+            continue
+        mine = _keeping_severity(alert, mine, now)
+        if is_worse(alert, mine):
             worse.append((alert, mine))
         elif _differs(alert, mine, now, refresh=refresh):
             changed.append((alert, mine))
@@ -141,6 +147,14 @@ def concerned(finding: Finding, jobs: Collection[str], packs: Collection[str]) -
     job = next((name for name in (finding.subject, finding.run.job if finding.run else "") if name in jobs), None)
     pack = (job or finding.subject).partition(".")[0]
     return job, pack if pack in packs else None
+
+
+def _keeping_severity(alert: Alert, finding: Finding, now: datetime) -> Finding:
+    """The finding, with the severity of its alert if that is higher and not old enough to fall."""
+    risen_at = alert.worse_at or alert.opened_at
+    if finding.severity < alert.severity and now < risen_at + SEVERITY_KEPT:
+        return replace(finding, severity=alert.severity)
+    return finding
 
 
 def _differs(alert: Alert, finding: Finding, now: datetime, *, refresh: bool) -> bool:

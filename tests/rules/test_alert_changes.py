@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from opsconsole.rules.alert_changes import Judgement, concerned, evidence, reconcile
+from opsconsole.rules.alert_changes import SEVERITY_KEPT, Judgement, concerned, evidence, reconcile
 from opsconsole.rules.alerts import (
     Acknowledgement,
     Alert,
@@ -106,10 +106,37 @@ def test_a_higher_severity_is_worse_and_a_lower_one_a_change() -> None:
     warning, critical = finding(), finding(severity=Severity.CRITICAL)
 
     up = reconcile([alert(of=warning)], found(critical), (), NOON)
-    down = reconcile([alert(of=critical)], found(warning), (), NOON)
+    down = reconcile([alert(of=critical)], found(warning), (), NOON + SEVERITY_KEPT)
 
     assert [each.severity for _, each in up.worse] == [Severity.CRITICAL]
     assert (down.worse, [each.severity for _, each in down.changed]) == ((), [Severity.WARNING])
+
+
+def test_a_severity_that_falls_and_rises_again_is_not_worse_again() -> None:
+    warning, critical = finding(), finding(severity=Severity.CRITICAL)
+    fired = alert(of=critical)
+    risen = alert(of=critical, worse_at=NOON + HOUR)
+
+    for open_alert, at in ((fired, NOON), (risen, NOON + HOUR)):
+        soon = at + SEVERITY_KEPT - MINUTE
+        assert not reconcile([open_alert], found(warning), (), soon, refresh=False)
+        lower = reconcile([open_alert], found(replace(warning, reason="less")), (), soon)
+        assert [each.severity for _, each in lower.changed] == [Severity.CRITICAL], "only the words change"
+        assert not reconcile([open_alert], found(critical), (), soon, refresh=False).worse
+
+        later = reconcile([open_alert], found(warning), (), at + SEVERITY_KEPT)
+        assert [each.severity for _, each in later.changed] == [Severity.WARNING]
+
+
+def test_an_alert_that_fired_as_a_warning_is_worse_at_once() -> None:
+    assert reconcile([alert()], found(finding(severity=Severity.CRITICAL)), (), NOON, refresh=False).worse
+
+
+def test_failures_that_double_are_worse_while_the_severity_is_kept() -> None:
+    open_alert = alert(of=finding(severity=Severity.CRITICAL, count=2))
+
+    ((_, worse),) = reconcile([open_alert], found(finding(count=4)), (), NOON, refresh=False).worse
+    assert (worse.severity, worse.count) == (Severity.CRITICAL, 4)
 
 
 def test_twice_as_many_failures_are_worse_but_not_a_few_more() -> None:
