@@ -38,6 +38,8 @@ from opsconsole.store.table_sizes import TableSize, free_bytes, table_sizes
 DISK_SECONDS = 10.0
 SURVEY_SECONDS, FIRST_SURVEY_SECONDS = 3600.0, 900.0
 """The time between two surveys of all tables, and before the first one: what is no longer kept is removed first."""
+STEP_SECONDS = 1.0
+"""How often it is checked whether a survey is due."""
 MOST_OF_TIME = 0.01
 """A survey that takes long is repeated less often, so that this is its share of the time at most."""
 PAUSE = 4
@@ -119,7 +121,7 @@ class TableFacts:
         self._findings: tuple[Finding, ...] = ()
         self._was_read = False
         self._next = time.monotonic() + FIRST_SURVEY_SECONDS
-        self.loop = Loop(Work.TABLE_SIZES, self._step, seconds=1.0, now=now)
+        self.loop = Loop(Work.TABLE_SIZES, self._step, seconds=STEP_SECONDS, now=now)
 
     def findings(self) -> tuple[Finding, ...]:
         """What the last survey found."""

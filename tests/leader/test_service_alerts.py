@@ -1,0 +1,146 @@
+"""Redis and a database that fail, become slow or full are alerts of a leader while that lasts; what passes is none."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import redis
+
+from opsconsole.core.errors import NAMES
+from opsconsole.core.problems import Work
+from opsconsole.embedded.redis import EmbeddedRedis
+from opsconsole.rules.findings import FindingKind as K, Severity
+from opsconsole.rules.storage_health import MB
+from opsconsole.rules.world_health import RECENTLY, SLOW_SECONDS
+from tests import redis_servers, templates
+from tests.conftest import Installing
+from tests.leader.alert_rows import NOON, Watched
+from tests.services import PrivatePostgres
+from tests.waiting import eventually
+from tests.wire import Wire
+
+REDIS, DATA = NAMES["redis"], NAMES["data"]
+INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
+SLOW_AFTER, DELAY = 0.2, 0.3
+
+
+@pytest.mark.parametrize(("service", "probe"), [(REDIS, Work.REDIS_PROBE), (DATA, Work.DATA_PROBE)])
+def test_a_service_is_slow_and_then_cut_off(
+    service: str, probe: Work, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SLOW_SECONDS, service, SLOW_AFTER)
+    with wired(service, request, tmp_path, monkeypatch) as (watched, wire), watched.leading() as engine:
+        watched.looks(engine, probe)
+        wire.cut()
+        with delayed(wire, times=1):
+            watched.looks(engine, probe)
+        assert watched.rows == [], "a connection that was cut is replaced, and one slow answer is no slow service"
+
+        with delayed(wire):
+            slow = watched.fires(K.SLOW, service)
+        watched.clocks.let_pass(timedelta(seconds=40))
+        was_slow = watched.resolves(K.SLOW, service)
+
+        wire.port, port = 1, wire.port  # where nothing listens
+        wire.cut()
+        gone = watched.fires(K.UNREACHABLE, service)
+        wire.port = port
+        watched.resolves(K.UNREACHABLE, service)
+
+    assert (slow.severity, slow.since) == (Severity.WARNING, NOON)
+    assert was_slow.resolved_at == watched.clocks.wall
+    assert (gone.severity, gone.since) == (Severity.CRITICAL, watched.clocks.wall)
+    assert watched.rows == [(K.SLOW, service), (K.UNREACHABLE, service)], "and nothing that follows from them"
+
+
+@contextmanager
+def wired(
+    service: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Watched, Wire]]:
+    """An installation with a wire to its Redis, or to its data database on PostgreSQL."""
+    installing: Installing = request.getfixturevalue("installing")
+    urls = {"database_url": templates.copy_sqlite(tmp_path / "store.db")}
+    if service == REDIS:
+        with redis_servers.server(tmp_path / "redis") as server, Wire(server.port) as wire:
+            place = installing(**urls, redis_url=wire.url(server.url), packs="tests.packs.counting", environ=INLINE)
+            yield Watched(place, monkeypatch), wire
+        return
+    postgres: PrivatePostgres = request.getfixturevalue("postgres_server")
+    with Wire(postgres.port) as wire:
+        environ = {**INLINE, "OPSCONSOLE_DATA__URL": wire.url(request.getfixturevalue("postgres_url"))}
+        redis_url = request.getfixturevalue("redis_url")
+        place = installing(**urls, redis_url=redis_url, packs="tests.packs.counting", environ=environ)
+        yield Watched(place, monkeypatch), wire
+
+
+@contextmanager
+def delayed(wire: Wire, times: int | None = None) -> Iterator[None]:
+    """Delays what passes the wire, until the end of the block or `times` times."""
+    ended = threading.Event()
+
+    def delay() -> None:
+        done = 0
+        while not ended.is_set() and done != times:
+            wire.silence()
+            time.sleep(DELAY)
+            wire.restore()
+            time.sleep(0.01)  # for what has waited
+            done += 1
+
+    thread = threading.Thread(target=delay)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_redis_has_no_memory_left(
+    installing: Installing, own_redis: EmbeddedRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = installing(
+        database_url=templates.copy_sqlite(tmp_path / "database.db"),
+        redis_url=own_redis.url,
+        packs="tests.packs.counting",
+        environ=INLINE,
+    )
+    watched = Watched(place, monkeypatch)
+    with watched.leading() as engine, redis.Redis.from_url(own_redis.url) as client:
+        fill(client, 300)
+        client.set("short", 1, px=1)
+        eventually(lambda: client.get("short") is None, "it expires, which is no eviction")
+        watched.looks(engine, Work.REDIS_PROBE)
+        client.config_set("maxmemory", 2 * int(client.info()["used_memory"]))
+        watched.looks(engine, Work.REDIS_PROBE)
+        assert watched.rows == [], "without a limit, and with room below it"
+
+        client.config_set("maxmemory-policy", "volatile-lru")
+        client.config_set("maxmemory", int(client.info()["used_memory"]) + MB)
+        fill(client, 600)
+        full, evicting = watched.fires(K.MEMORY_NEARLY_FULL, REDIS), watched.fires(K.EVICTING, REDIS)
+        client.config_set("maxmemory", 0)
+        watched.resolves(K.MEMORY_NEARLY_FULL, REDIS)
+        assert watched.is_open(K.EVICTING, REDIS), "it is shown for a while"
+        watched.clocks.let_pass(RECENTLY + timedelta(seconds=1))
+        watched.resolves(K.EVICTING, REDIS)
+
+        own_redis.stop()
+        own_redis.ensure()
+        watched.looks(engine, Work.REDIS_PROBE)
+
+    assert full.evidence["numbers"]["percent"] >= 90
+    assert evicting.evidence["count"] > 0
+    assert watched.rows.count((K.EVICTING, REDIS)) == 1, "a restart, which sets the counters to zero, is no eviction"
+    assert set(watched.rows) <= {(K.EVICTING, REDIS), (K.MEMORY_NEARLY_FULL, REDIS), (K.UNREACHABLE, REDIS)}
+
+
+def fill(client: redis.Redis, keys: int) -> None:
+    for n in range(keys):
+        client.set(f"key:{n}", "x" * 10_000, ex=3600)
