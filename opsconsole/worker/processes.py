@@ -197,7 +197,11 @@ class Processes:
             return []
         if worker.ready and not was_ready:
             self._failed_starts, self.problem = 0, None
-        return [answer for answer in answers if not isinstance(answer, Counted)]
+        results = [answer for answer in answers if not isinstance(answer, Counted)]
+        for result in results:
+            if result.lost is not None:  # the worker lives, but not the process that it had started for this
+                self._record_loss(result.lost)
+        return results
 
     def _enforce(self, stopped: Stopped) -> list[Result]:
         """Ends workers that are over a limit or whose run has ended; returns the lost work of those that are gone."""
@@ -237,9 +241,12 @@ class Processes:
                 "%sworker process %s %s (%s)", tag, worker.process.pid, worker.how_it_ended, message, extra=fields
             )
             if worker.ready:
-                self.losses = (*self.losses[1 - MAX_LOSSES :], WorkerLoss(self._now(), why))
+                self._record_loss(why)
             else:
                 self._record_failed_start(worker.problem or message)
+
+    def _record_loss(self, why: Lost) -> None:
+        self.losses = (*self.losses[1 - MAX_LOSSES :], WorkerLoss(self._now(), why))
 
     def _about(self, work: Work | Counting | None) -> tuple[str, dict[str, object]]:
         """The start of a log line about a worker, and the fields of the job and run that it worked for."""
