@@ -10,14 +10,16 @@ import pytest
 from sqlalchemy import delete
 
 from opsconsole.authoring.run import Run, RunState
+from opsconsole.leader import alerting
 from opsconsole.leader.engine import Engine
 from opsconsole.rules.backfill import Only
 from opsconsole.rules.findings import Finding, FindingKind as K, Severity
 from opsconsole.rules.health import jobs_findings
-from opsconsole.store import job_facts, runs
+from opsconsole.store import alerts, job_facts, runs
 from opsconsole.store.job_facts import Histories
 from tests.conftest import Installing
 from tests.installation import Installation
+from tests.leader.alert_rows import OFTEN_SECONDS
 from tests.leader.test_scheduler import ManualClock
 from tests.packs import counting
 from tests.waiting import PATIENCE_SECONDS, eventually
@@ -85,13 +87,23 @@ class Place:
         return self.installation.retry(named.id)
 
     def health(self, job: str) -> dict[K, Finding]:
+        """The findings about a job by its facts; the leader, if there is one, has to keep alerts of exactly these."""
         with self.installation.store.reading() as db:
             facts, self._kept = job_facts.read(db, self.installation.catalog, self.clock.at, self._kept)
-        return {each.kind: each for each in jobs_findings(facts, self.clock.at) if each.subject == job}
+        found = {each.kind: each for each in jobs_findings(facts, self.clock.at) if each.subject == job}
+        if self.service.engine is not None:
+            eventually(lambda: self._firing(job) == found.keys(), f"the alerts of {job} are {list(found)}")
+        return found
+
+    def _firing(self, job: str) -> set[K]:
+        with self.installation.store.reading() as db:
+            return {alert.rule for alert in alerts.open_alerts(db) if alert.subject == job}
 
 
 @pytest.fixture
-def place(database_url: str, installing: Installing) -> Place:
+def place(database_url: str, installing: Installing, monkeypatch: pytest.MonkeyPatch) -> Place:
+    for name in ("LOOK_SECONDS", "SHORTEST_SECONDS"):
+        monkeypatch.setattr(alerting, name, OFTEN_SECONDS)
     return Place(
         installing(
             database_url=database_url,

@@ -20,12 +20,14 @@ from opsconsole.leader import retention, storage_facts
 from opsconsole.leader.storage_facts import folders
 from opsconsole.rules import storage_health
 from opsconsole.rules.findings import FindingKind as K, Severity
+from opsconsole.rules.health import TRIED_AGAIN
 from opsconsole.rules.storage_health import GB, MB
 from opsconsole.store import schema, table_days
 from opsconsole.store.table_sizes import IndexSize, TableSize
 from tests import templates
 from tests.conftest import Installing
 from tests.leader.alert_rows import NOON, OFTEN_SECONDS, Watched
+from tests.waiting import eventually
 
 STORE = NAMES["store"]
 INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
@@ -87,6 +89,10 @@ def test_a_disk_fills_up_and_cannot_be_read(
         watched.looks(engine, Work.DISK_SPACE)
         worse = watched.newest(K.DISK_NEARLY_FULL, folder)
         disk["free"] = OSError("input/output error")
+        eventually(lambda: any(each.work == Work.DISK_SPACE for each in engine.problems()), "it cannot be read")
+        watched.looks(engine)
+        assert (K.DEGRADED, Work.DISK_SPACE) not in watched.rows, "it is tried again first"
+        watched.clocks.let_pass(TRIED_AGAIN)
         degraded = watched.fires(K.DEGRADED, Work.DISK_SPACE)
         watched.looks(engine)
         unread = watched.newest(K.DISK_NEARLY_FULL, folder)
