@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from opsconsole.core.problems import Work
-from opsconsole.leader import alerting, pack_checks, probes, storage_facts, world_facts
+from opsconsole.leader import alerting, pack_checks, probes, storage_facts, system_facts
 from opsconsole.leader.engine import Engine
 from opsconsole.rules.alerts import Alert
 from opsconsole.rules.findings import FindingKey, FindingKind
@@ -51,7 +51,7 @@ class Watched:
 
     def __init__(self, place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
         self.place, self.clocks = place, Clocks()
-        monkeypatch.setattr(world_facts, "steady", self.clocks.steady)
+        monkeypatch.setattr(system_facts, "steady", self.clocks.steady)
         for module, name in (
             (alerting, "LOOK_SECONDS"),
             (alerting, "SHORTEST_SECONDS"),

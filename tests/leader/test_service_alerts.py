@@ -17,7 +17,7 @@ from opsconsole.core.problems import Work
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.rules.findings import FindingKind as K, Severity
 from opsconsole.rules.storage_health import MB
-from opsconsole.rules.world_health import RECENTLY, SLOW_SECONDS
+from opsconsole.rules.system_health import RECENTLY, SLOW_SECONDS
 from tests import redis_servers, templates
 from tests.conftest import Installing
 from tests.leader.alert_rows import NOON, Watched

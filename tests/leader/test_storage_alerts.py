@@ -20,8 +20,8 @@ from opsconsole.leader import retention, storage_facts
 from opsconsole.leader.storage_facts import folders
 from opsconsole.rules import storage_health
 from opsconsole.rules.findings import FindingKind as K, Severity
-from opsconsole.rules.health import TRIED_AGAIN
 from opsconsole.rules.storage_health import GB, MB
+from opsconsole.rules.system_health import TRIED_AGAIN
 from opsconsole.store import schema, table_days
 from opsconsole.store.table_sizes import IndexSize, TableSize
 from tests import templates

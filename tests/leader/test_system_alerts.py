@@ -19,9 +19,9 @@ from opsconsole.extensions import Condition, Severity
 from opsconsole.leader import notifications, pack_checks
 from opsconsole.rules.findings import CLOCK, LEADER, FindingKind as K
 from opsconsole.rules.notifications import UNDELIVERED_AFTER
-from opsconsole.rules.world_health import (
-    CLOCK_TOLERANCE,
+from opsconsole.rules.system_health import (
     JUMP_SHOWN,
+    JUMP_TOLERANCE,
     LOSSES_COUNTED,
     NOT_LEADING_AFTER,
     TAKEOVER_SHOWN,
@@ -158,9 +158,9 @@ def test_a_clock_that_is_set_is_an_alert_but_not_one_that_a_machine_slept_throug
         watched.looks(engine)
         watched.clocks.let_pass(2 * HOUR)
         eventually(lambda: bool(place.service.queries.runs(limit=1, job="clockwork.hourly")), "it runs at 14:00")
-        watched.clocks.set_by(CLOCK_TOLERANCE)
+        watched.clocks.set_by(JUMP_TOLERANCE)
         watched.looks(engine)
-        watched.clocks.set_by(-CLOCK_TOLERANCE)
+        watched.clocks.set_by(-JUMP_TOLERANCE)
         watched.looks(engine)
         assert not clock_alerts(watched)
 
