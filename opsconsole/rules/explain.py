@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from opsconsole.authoring.job import CatchUp, Job
 from opsconsole.authoring.occurrence import ON_TIME, OccurrenceRecord, OccurrenceState, Reason, Registration
@@ -15,19 +14,11 @@ from opsconsole.core.humanize import duration, local_time
 from opsconsole.core.retention import DEFAULTS, RetentionSection
 from opsconsole.rules.leadership import Lease
 from opsconsole.rules.pauses import Pause
+from opsconsole.rules.proofs import Proof, proof_of_lease, proof_of_registration, proof_of_run
 from opsconsole.rules.retention import removed_occurrence, removed_run
 
 SILENT = timedelta(seconds=15)
 """A leader that has not renewed its lease for longer than this has a problem, or has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """A row that proves an explanation: its table, its number (for a job its name) and its content."""
-
-    table: str
-    key: int | str
-    content: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +143,13 @@ def _due(evidence: Evidence) -> Parts:
         yield "it is due, but its run has been deleted"
     elif run.stop is not None:
         yield f"it is due: run {run.id} is {run.state} and about to end, {run.stop.message}"
-        yield _proof_of_run(run)
+        yield proof_of_run(run)
     elif evidence.waits is not None:
         yield f"it is due: run {run.id} is {run.state} and waits for {evidence.waits}"
-        yield _proof_of_run(run)
+        yield proof_of_run(run)
     else:
         yield f"it is due: run {run.id} is {run.state} and starts as soon as a leader picks it up"
-        yield _proof_of_run(run)
+        yield proof_of_run(run)
         yield from _leadership(evidence)
 
 
@@ -174,7 +165,7 @@ def _ran(record: OccurrenceRecord, evidence: Evidence) -> Parts:
         yield f"its run {run.id} never started: it {ended}"
     else:
         yield f"{verb}: run {run.id} started{delay} and {ended}"
-    yield _proof_of_run(run)
+    yield proof_of_run(run)
     if record.state is OccurrenceState.LATE and record.recorded_at - record.due_at <= ON_TIME:
         yield "it was planned on time, but its run had to wait before it could start"
 
@@ -193,7 +184,7 @@ def _blocked(record: OccurrenceRecord, evidence: Evidence) -> Parts:
     started = f"started {local_time(run.started_at, tz)}" if run.started_at else "has not started"
     ended = f"ended {local_time(run.ended_at, tz)} as {run.state}" if run.ended_at else f"is still {run.state}"
     yield f"run {number}, for {run.window.label}, {started} and {ended}"
-    yield _proof_of_run(run)
+    yield proof_of_run(run)
 
 
 def _paused(evidence: Evidence) -> Parts:
@@ -245,7 +236,7 @@ def _recorded_by(at: datetime, record: OccurrenceRecord, evidence: Evidence) -> 
     if lease is not None and lease.token == record.token and lease.holder is not None:
         who = f"{lease.holder.who} on {lease.holder.host}"
         yield f"it was recorded {when}, by the leader with token {record.token}: {who}, who still leads"
-        yield _proof_of_lease(lease)
+        yield proof_of_lease(lease)
         return
     host = f" on {evidence.host}" if evidence.host else ""
     yield f"it was recorded {when}, by the leader with token {record.token}{host}"
@@ -262,28 +253,28 @@ def _unrecorded(at: datetime, evidence: Evidence) -> Parts:
         yield f"no pack has defined the job since {local_time(found.removed_at, tz)}; later times are not scheduled"
         if evidence.loaded is not None:
             yield "it is loaded here again; its scheduled times count from the moment a leader registers it"
-        yield _proof_of_registration(found)
+        yield proof_of_registration(found)
     elif at > evidence.now:
         yield f"it is due in {duration(at - evidence.now)}"
         if found.planned_until > evidence.now or evidence.record is not None:
             yield "it was planned before, by a clock that was ahead, and did not run; it is planned again"
-            yield _proof_of_registration(found)
+            yield proof_of_registration(found)
         if evidence.pauses:
             yield "it will be skipped unless the job is resumed before then"
             yield from _paused(evidence)
     elif at <= found.registered_at:
         yield f"the job was registered at {local_time(found.registered_at, tz)}; earlier times do not count"
-        yield _proof_of_registration(found)
+        yield proof_of_registration(found)
     elif at > found.planned_until:
         yield f"it is not planned yet: the schedule is planned up to {local_time(found.planned_until, tz)}"
-        yield _proof_of_registration(found)
+        yield proof_of_registration(found)
         yield from _leadership(evidence)
     elif (removed := removed_occurrence(evidence.retention, at, evidence.now)) is not None:
         yield removed
-        yield _proof_of_registration(found)
+        yield proof_of_registration(found)
     else:
         yield "it has no row: the job had another schedule or was removed at that time, or the row was deleted"
-        yield _proof_of_registration(found)
+        yield proof_of_registration(found)
         if (previous := evidence.previous) is not None:
             yield f"the last row before it is number {previous.id}, up to {local_time(previous.last_due_at, tz)}"
             yield Proof("ops_occurrences", previous.id, asdict(previous))
@@ -305,7 +296,7 @@ def _not_scheduled(evidence: Evidence) -> Parts:
     if found is not None and loaded is not None and (found.cron, found.tz) != (loaded.cron, loaded.tz):
         here = f"{loaded.cron!r} ({loaded.tz})" if loaded.cron is not None else "manual"
         yield f"the schedule configured here is {here}; the old one applies until a leader registers it"
-        yield _proof_of_registration(found)
+        yield proof_of_registration(found)
 
 
 def _leadership(evidence: Evidence) -> Parts:
@@ -324,39 +315,4 @@ def _leadership(evidence: Evidence) -> Parts:
         else:
             since = f" since {local_time(lease.since, tz)}" if lease.since else ""
             yield f"{who}, leads{since} and will handle it within seconds"
-    yield _proof_of_lease(lease)
-
-
-# --- rows --------------------------------------------------------------------------------------------------------
-
-
-def _proof_of_run(run: Run) -> Proof:
-    content = {
-        "job": run.job,
-        "window": run.window.label,
-        "trigger": run.trigger,
-        "state": run.state,
-        "attempt": run.attempt,
-        "created_at": run.created_at,
-        "started_at": run.started_at,
-        "ended_at": run.ended_at,
-        "error": run.error,
-    }
-    return Proof("ops_runs", run.id, content)
-
-
-def _proof_of_registration(found: Registration) -> Proof:
-    return Proof("ops_jobs", found.job, asdict(found))
-
-
-def _proof_of_lease(lease: Lease) -> Proof:
-    holder = lease.holder
-    content = {
-        "token": lease.token,
-        "who": holder.who if holder else None,
-        "host": holder.host if holder else None,
-        "pid": holder.pid if holder else None,
-        "since": lease.since,
-        "renewed_at": lease.renewed_at,
-    }
-    return Proof("ops_lease", 1, content)
+    yield proof_of_lease(lease)

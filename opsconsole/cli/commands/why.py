@@ -14,7 +14,8 @@ from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import timestamp
 from opsconsole.core.text import safe
-from opsconsole.rules.explain import Answer, Proof
+from opsconsole.rules.explain import Answer
+from opsconsole.rules.proofs import Proof
 
 if TYPE_CHECKING:
     from opsconsole.service.snapshot import Explanation
