@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import pytest
 
@@ -15,6 +17,8 @@ from opsconsole.leader import alerting, pack_checks, probes, storage_facts, syst
 from opsconsole.leader.engine import Engine
 from opsconsole.rules.alerts import Alert
 from opsconsole.rules.findings import FindingKey, FindingKind
+from opsconsole.rules.storage_health import GB
+from opsconsole.rules.system_health import SLOW_SECONDS
 from opsconsole.store import alerts
 from tests.installation import Installation
 from tests.waiting import eventually
@@ -46,15 +50,30 @@ class Clocks:
         self.wall += change
 
 
+class Usage(NamedTuple):
+    """What shutil.disk_usage returns."""
+
+    total: int
+    used: int
+    free: int
+
+
 class Watched:
-    """An installation with clocks of its own."""
+    """An installation with clocks and a disk of its own, of 100 GB, of which `free_bytes` are free unless they cannot
+    be read. No service is slow on a busy machine, unless the test sets another limit afterwards.
+    """
 
     def __init__(self, place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
         self.place, self.clocks = place, Clocks()
+        self.free_bytes: int | OSError = 50 * GB
+        monkeypatch.setattr(shutil, "disk_usage", self._disk_usage)
+        for service in SLOW_SECONDS:
+            monkeypatch.setitem(SLOW_SECONDS, service, 30.0)
         monkeypatch.setattr(system_facts, "steady", self.clocks.steady)
         for module, name in (
             (alerting, "LOOK_SECONDS"),
             (alerting, "SHORTEST_SECONDS"),
+            (alerting, "REFRESH_SECONDS"),
             (probes, "SECONDS"),
             (pack_checks, "SECONDS"),
             (storage_facts, "DISK_SECONDS"),
@@ -108,6 +127,11 @@ class Watched:
         """Whether such an alert is open."""
         found = self.newest(rule, subject)
         return found is not None and found.is_open
+
+    def _disk_usage(self, _folder: str) -> Usage:
+        if isinstance(self.free_bytes, OSError):
+            raise self.free_bytes
+        return Usage(100 * GB, 100 * GB - self.free_bytes, self.free_bytes)
 
 
 def _succeeds(engine: Engine, work: Work) -> None:

@@ -27,15 +27,15 @@ from tests.wire import Wire
 
 REDIS, DATA = NAMES["redis"], NAMES["data"]
 INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
-SLOW_AFTER, DELAY = 0.2, 0.3
+SLOW_AFTER, DELAY = 0.3, 0.4
 
 
 @pytest.mark.parametrize(("service", "probe"), [(REDIS, Work.REDIS_PROBE), (DATA, Work.DATA_PROBE)])
 def test_a_service_is_slow_and_then_cut_off(
     service: str, probe: Work, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(SLOW_SECONDS, service, SLOW_AFTER)
     with wired(service, request, tmp_path, monkeypatch) as (watched, wire), watched.leading() as engine:
+        monkeypatch.setitem(SLOW_SECONDS, service, SLOW_AFTER)
         watched.looks(engine, probe)
         wire.cut()
         with delayed(wire, times=1):

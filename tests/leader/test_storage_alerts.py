@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
-from collections import namedtuple
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -19,6 +17,7 @@ from opsconsole.core.problems import Work
 from opsconsole.leader import retention, storage_facts
 from opsconsole.leader.storage_facts import folders
 from opsconsole.rules import storage_health
+from opsconsole.rules.alert_changes import SEVERITY_KEPT
 from opsconsole.rules.findings import FindingKind as K, Severity
 from opsconsole.rules.storage_health import GB, MB
 from opsconsole.rules.system_health import TRIED_AGAIN
@@ -31,8 +30,7 @@ from tests.waiting import eventually
 
 STORE = NAMES["store"]
 INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
-DAY = timedelta(days=1)
-Usage = namedtuple("Usage", "total used free")
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
 Watching = Callable[[str], Watched]
@@ -58,54 +56,54 @@ def sqlite_url(tmp_path: Path) -> str:
     return templates.copy_sqlite(tmp_path / "database.db")
 
 
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> dict[str, int | OSError]:
-    """What is reported of every disk of 100 GB: its free bytes, or an error."""
-    found: dict[str, int | OSError] = {"free": 50 * GB}
-
-    def usage(_folder: str) -> Usage:
-        free = found["free"]
-        if isinstance(free, OSError):
-            raise free
-        return Usage(100 * GB, 100 * GB - free, free)
-
-    monkeypatch.setattr(shutil, "disk_usage", usage)
-    return found
-
-
-def test_a_disk_fills_up_and_cannot_be_read(
-    watching: Watching, sqlite_url: str, disk: dict[str, int | OSError]
-) -> None:
+def test_a_disk_fills_up_and_cannot_be_read(watching: Watching, sqlite_url: str) -> None:
     watched = watching(sqlite_url)
     (folder,) = folders(watched.place.settings)
+
+    def severity() -> Severity | None:
+        found = watched.newest(K.DISK_NEARLY_FULL, folder)
+        return None if found is None else found.severity
+
     with watched.leading() as engine:
-        disk["free"] = 6 * GB
+        watched.free_bytes = 6 * GB
         watched.looks(engine, Work.DISK_SPACE)
         assert watched.rows == [], "there is enough"
 
-        disk["free"] = 4 * GB
+        watched.free_bytes = 4 * GB
         low = watched.fires(K.DISK_NEARLY_FULL, folder)
-        disk["free"] = 100 * MB
-        watched.looks(engine, Work.DISK_SPACE)
+        watched.clocks.let_pass(MINUTE)
+        for free in (100 * MB, 4 * GB, 100 * MB, 4 * GB):
+            watched.free_bytes = free
+            watched.looks(engine, Work.DISK_SPACE)
+            assert severity() is Severity.CRITICAL, "also when it has become better a moment ago"
         worse = watched.newest(K.DISK_NEARLY_FULL, folder)
-        disk["free"] = OSError("input/output error")
+        watched.clocks.let_pass(SEVERITY_KEPT)
+        eventually(lambda: severity() is Severity.WARNING, "the severity falls")
+
+        watched.free_bytes = OSError("input/output error")
         eventually(lambda: any(each.work == Work.DISK_SPACE for each in engine.problems()), "it cannot be read")
         watched.looks(engine)
         assert (K.DEGRADED, Work.DISK_SPACE) not in watched.rows, "it is tried again first"
         watched.clocks.let_pass(TRIED_AGAIN)
         degraded = watched.fires(K.DEGRADED, Work.DISK_SPACE)
         watched.looks(engine)
-        unread = watched.newest(K.DISK_NEARLY_FULL, folder)
-        disk["free"] = 50 * GB
+        assert watched.is_open(K.DISK_NEARLY_FULL, folder), "while it cannot be read, nothing is resolved"
+        watched.free_bytes = 50 * GB
         watched.resolves(K.DEGRADED, Work.DISK_SPACE)
         watched.resolves(K.DISK_NEARLY_FULL, folder)
 
     assert low.severity is Severity.WARNING
     assert worse is not None
-    assert (worse.id, worse.severity, worse.worse_at) == (low.id, Severity.CRITICAL, NOON)
+    assert (worse.id, worse.worse_at) == (low.id, NOON + MINUTE)
+    assert events_of(watched, folder) == ["fired", "worse", "resolved"]
     assert degraded.evidence["reason"] == "OSError: input/output error"
-    assert unread == worse, "while it cannot be read, nothing is resolved"
     assert len(watched.rows) == 2
+
+
+def events_of(watched: Watched, subject: str) -> list[str]:
+    """What happened to the alerts of a subject, by the audit trail."""
+    entries = watched.place.service.queries.audit_entries(limit=100)
+    return [each.outcome for each in reversed(entries) if each.target.endswith(f" {subject}")]
 
 
 def test_a_table_grows_and_the_store_keeps_too_much(

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from opsconsole.authoring import outbox
 from opsconsole.authoring.outbox import Event
+from opsconsole.authoring.run import TERMINAL
 from opsconsole.core.problems import Work
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.extensions import Condition, Severity
@@ -87,7 +88,7 @@ def leader_of(place: Installation) -> int | None:
     return None if leader is None else leader.pid
 
 
-def test_a_job_that_kills_its_workers_is_an_alert_but_one_that_fails_is_none(
+def test_a_job_that_kills_its_workers_is_an_alert_but_not_one_that_fails_or_is_cancelled(
     installing: Installing, sqlite_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = installing(
@@ -100,11 +101,16 @@ def test_a_job_that_kills_its_workers_is_an_alert_but_one_that_fails_is_none(
     counting.put(place.data, {"anna": "raises"})
     with watched.leading() as engine:
         place.run("counting.count", "2026-03-01")
+        counting.change(place.data, "anna", "hangs")
+        cancelled = place.begin("counting.count", "2026-03-02")
+        eventually(lambda: len(counting.tried(place.data)) == 2, "it is being processed")
+        place.service.commands.cancel(cancelled, force=True)
+        eventually(lambda: place.service.queries.run(cancelled).state in TERMINAL, "it is cancelled")
         watched.looks(engine)
-        assert (K.WORKER_LOST, WORKERS) not in watched.rows
+        assert (K.WORKER_LOST, WORKERS) not in watched.rows, "an operator has ended its worker"
 
         counting.change(place.data, "anna", "dies")
-        place.run("counting.count", "2026-03-02")
+        place.run("counting.count", "2026-03-03")
         lost = watched.fires(K.WORKER_LOST, WORKERS)
         watched.clocks.let_pass(LOSSES_COUNTED)
         watched.resolves(K.WORKER_LOST, WORKERS)
