@@ -95,6 +95,11 @@ class Place:
             eventually(lambda: self._firing(job) == found.keys(), f"the alerts of {job} are {list(found)}")
         return found
 
+    def alerted(self, job: str) -> set[K]:
+        """The rules of all alerts about a job that there have been."""
+        with self.installation.store.reading() as db:
+            return {alert.rule for alert in alerts.newest(db, limit=1000) if alert.subject == job}
+
     def _firing(self, job: str) -> set[K]:
         with self.installation.store.reading() as db:
             return {alert.rule for alert in alerts.open_alerts(db) if alert.subject == job}
@@ -253,6 +258,7 @@ def test_a_pause_is_no_alarm(place: Place) -> None:
         place.service.commands.outcome(place.service.commands.resume("judged"), PATIENCE_SECONDS)
         place.clock.at = at_hour(8.5)
         assert place.health(HOURLY) == {}
+    assert [place.alerted(job) for job in (HOURLY, TWIN, FORGETFUL, NIGHTLY)] == [set(), set(), set(), set()]
 
 
 def test_windows_that_did_not_run_are_incomplete_until_a_backfill(place: Place) -> None:
@@ -297,3 +303,4 @@ def test_a_time_that_comes_twice_is_neither_overdue_nor_missed(place: Place) -> 
         place.go_to(datetime(2025, 10, 26, 1, 35, tzinfo=UTC))
         assert place.health(NIGHTLY) == place.health(HOURLY) == {}
         assert len(place.service.queries.runs(limit=9, job=NIGHTLY)) == 1
+    assert place.alerted(NIGHTLY) == set()
