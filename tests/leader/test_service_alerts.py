@@ -17,7 +17,7 @@ from opsconsole.core.problems import Work
 from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.rules.findings import FindingKind as K, Severity
 from opsconsole.rules.storage_health import MB
-from opsconsole.rules.system_health import RECENTLY, SLOW_SECONDS
+from opsconsole.rules.system_health import RECENTLY, SLOW_SECONDS, TRIED_AGAIN
 from tests import redis_servers, templates
 from tests.conftest import Installing
 from tests.leader.alert_rows import NOON, Watched
@@ -25,7 +25,7 @@ from tests.services import PrivatePostgres
 from tests.waiting import eventually
 from tests.wire import Wire
 
-REDIS, DATA = NAMES["redis"], NAMES["data"]
+REDIS, DATA, STORE = NAMES["redis"], NAMES["data"], NAMES["store"]
 INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}
 SLOW_AFTER, DELAY = 0.3, 0.4
 
@@ -57,6 +57,39 @@ def test_a_service_is_slow_and_then_cut_off(
     assert was_slow.resolved_at == watched.clocks.wall
     assert (gone.severity, gone.since) == (Severity.CRITICAL, watched.clocks.wall)
     assert watched.rows == [(K.SLOW, service), (K.UNREACHABLE, service)], "and nothing that follows from them"
+
+
+def test_a_store_that_was_cut_off_is_what_an_observer_finds_and_leaves_no_alert(
+    installing: Installing,
+    postgres_server: PrivatePostgres,
+    postgres_url: str,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Wire(postgres_server.port) as wire:
+        environ = {**INLINE, "OPSCONSOLE_DATA__URL": templates.copy_sqlite(tmp_path / "data.db")}
+        place = installing(
+            database_url=wire.url(postgres_url), redis_url=redis_url, packs="tests.packs.counting", environ=environ
+        )
+        watched = Watched(place, monkeypatch)
+
+        def observed() -> list[tuple[K, str]]:
+            return [finding.key for finding in place.service.snapshot().findings]
+
+        with watched.leading() as engine:
+            watched.looks(engine, Work.STORE_PROBE)
+            wire.port, port = 1, wire.port
+            wire.cut()
+            eventually(lambda: observed() == [(K.UNREACHABLE, STORE)], "the store is unreachable")
+            time.sleep(1)  # the leader's loops fail meanwhile
+            wire.port = port
+            eventually(lambda: observed() == [], "it is reachable again")
+            eventually(lambda: engine.is_leading, "it leads")
+            watched.looks(engine, Work.STORE_PROBE)
+            watched.clocks.let_pass(TRIED_AGAIN)
+            watched.looks(engine, Work.STORE_PROBE)
+        assert watched.rows == []
 
 
 @contextmanager
