@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-postgresql_in_soak = pytest.mark.parametrize(
-    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)], indirect=True
-)
-"""For tests about behaviour that does not depend on the database."""
+postgresql_in_soak = pytest.mark.postgresql_in_soak
+"""For tests about behaviour that does not depend on the database: of a function, or as `pytestmark` of a module."""
 
 
 def full(*values: Any) -> Any:

@@ -71,6 +71,7 @@ def test_the_demo_opens_and_runs_a_triggered_job(opening: OPEN) -> None:
     assert_restored(terminal)
 
 
+@pytest.mark.soak
 def test_a_terminal_that_is_too_small_shows_the_required_size(opening: OPEN) -> None:
     terminal = opening(*DEMO)
     settle(terminal)

@@ -13,6 +13,7 @@ from tests.services import PrivatePostgres
 SEED = int(os.environ.get("CHAOS_SEED", "20260119"))
 """`CHAOS_SEED=7 make test ARGS=tests/faults` is another campaign."""
 on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+mostly_on_sqlite = pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)])
 
 
 def databases(request: pytest.FixtureRequest, database: str) -> Callable[[], str] | None:

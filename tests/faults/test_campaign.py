@@ -8,13 +8,13 @@ import pytest
 
 from opsconsole.embedded.redis import EmbeddedRedis
 from tests.faults.campaign import Plan, campaign
-from tests.faults.short import SEED, databases, on_both, show
+from tests.faults.short import SEED, databases, mostly_on_sqlite, show
 
 SMALL, LARGE = (12, 4, 2), (60, 20, 4)
 """Kills, pauses and clusters."""
 
 
-@on_both
+@mostly_on_sqlite
 @pytest.mark.parametrize("size", [SMALL, pytest.param(LARGE, marks=pytest.mark.soak)], ids=["small", "large"])
 def test_no_kill_and_no_pause_loses_or_doubles_anything(
     size: tuple[int, int, int],

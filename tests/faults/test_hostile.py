@@ -15,13 +15,13 @@ from tests.faults.hostile import listing
 from tests.faults.hostile.campaign import Campaign
 from tests.faults.hostile.extensions import PANELS
 from tests.faults.hostile.pack import CASES
-from tests.faults.short import SEED, databases, on_both
+from tests.faults.short import SEED, databases, mostly_on_sqlite
 
 MONDAY = datetime(2026, 3, 2, 8, 0, 30, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
 
 
-@on_both
+@mostly_on_sqlite
 def test_odd_jobs_end_with_their_cause_and_ordinary_ones_go_on(
     database: str,
     request: pytest.FixtureRequest,

@@ -107,7 +107,7 @@ def test_a_loop_goes_on_after_an_exception_at_any_pass(
     eventually(lambda: not problems(place), "the finding resolves itself")
 
 
-@pytest.mark.parametrize("action", ["raise", "exit"])
+@pytest.mark.parametrize("action", ["raise", pytest.param("exit", marks=pytest.mark.soak)])
 @pytest.mark.parametrize("work", [Work.STALENESS_CHECKS, Work.REDIS_KEEPER])
 def test_what_a_leader_does_beside_its_runs_goes_on(work: Work, action: str, place: Installation, start: Start) -> None:
     if work is Work.REDIS_KEEPER:

@@ -89,6 +89,7 @@ def test_a_silent_connection_fails_no_user_when_it_speaks_again(installing: Inst
     assert (found.state, found.counts.ok, found.error) == (RunState.SUCCEEDED, 200, None)
 
 
+@pytest.mark.soak
 def test_a_silent_connection_ends_the_run_with_its_cause(installing: Installing, tmp_path: Path) -> None:
     with server(tmp_path / "redis") as real, proxy(real.port) as between:
         place = school(installing, f"redis://127.0.0.1:{between.port}/0", 200)

@@ -63,6 +63,7 @@ def test_a_leader_whose_sessions_fall_silent_leads_on_with_others(
     assert set(counting.marks(place.data)) == expected
 
 
+@pytest.mark.soak
 def test_a_leader_without_answers_says_so_and_leads_again_when_they_come(
     wire: Wire, postgres_url: str, installing: Installing, tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:

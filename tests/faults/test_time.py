@@ -32,6 +32,7 @@ from tests.installation import Installation
 from tests.leader.test_scheduler import ManualClock
 from tests.packs import counting
 from tests.schedules import cron_of
+from tests.soak import postgresql_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 HOURLY = "clockwork.hourly"
@@ -132,8 +133,9 @@ def clock_findings(place: Installation, at: ManualClock) -> list[tuple[Severity,
     return [(each.severity, each.jobs) for each in found if each.kind is FindingKind.CLOCK_AHEAD]
 
 
+@postgresql_in_soak
 @pytest.mark.parametrize("restarts", [False, True], ids=["while it leads", "before it leads"])
-@pytest.mark.parametrize("days", [1, 3650])
+@pytest.mark.parametrize("days", [pytest.param(1, marks=pytest.mark.soak), 3650])
 def test_row_14_a_clock_that_was_ahead_stops_no_schedule_and_repeats_nothing(
     place: Installation, days: int, restarts: bool
 ) -> None:
@@ -179,6 +181,7 @@ def times_run(place: Installation, job: str = HOURLY) -> list[datetime]:
     return [due for due, _, state, _ in recorded(place, job) if state in ("ran", "late")]
 
 
+@postgresql_in_soak
 def test_row_14_a_process_whose_clock_is_ahead_for_a_moment_misses_no_minute(
     database_url: str, installing: Installing, start: Start, tmp_path: Path
 ) -> None:

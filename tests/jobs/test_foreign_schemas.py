@@ -147,6 +147,7 @@ THEIRS = (
 """Types and defaults that other programs give the same columns."""
 
 
+@pytest.mark.soak
 def test_every_job_works_after_the_statements_of_check_were_run(
     installing: Installing, database_url: str, redis_url: str, other_url: str
 ) -> None:

@@ -44,6 +44,9 @@ from tests.jobs.practice_fixtures import (
     extension_context,
     tools_at_noon,
 )
+from tests.soak import postgresql_in_soak
+
+pytestmark = postgresql_in_soak
 
 NOWHERE = "unix:///nowhere/redis.sock"
 SECOND = timedelta(seconds=1)

@@ -28,6 +28,7 @@ from tests.faults.fork_server import ForkServer
 from tests.http.client import HttpClient, HttpResponse
 from tests.installation import Installation
 from tests.jobs.exams.claude import KEY, Script, claude_server
+from tests.soak import postgresql_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 SECRET = "correct-horse-battery-staple"
@@ -218,6 +219,7 @@ def shapes(document: Any) -> Any:
     return "number" if is_number(document) else type(document).__name__
 
 
+@postgresql_in_soak
 def test_the_requests_of_other_programs_get_the_responses_they_expect(site: Site, redis_url: str) -> None:
     yesterday = (datetime.now(ZONE) - timedelta(days=1)).date().isoformat()
     with site.place.data.reading() as db:

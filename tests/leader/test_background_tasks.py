@@ -20,7 +20,10 @@ from opsconsole.embedded.redis import EmbeddedRedis
 from opsconsole.store import commands
 from tests.conftest import Installing
 from tests.installation import Installation
+from tests.soak import postgresql_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
+
+pytestmark = postgresql_in_soak
 
 NOON = datetime(2025, 1, 19, 12, tzinfo=UTC)
 

@@ -24,6 +24,8 @@ from tests.packs import counting, odd
 from tests.soak import postgresql_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
 
+pytestmark = postgresql_in_soak
+
 DAY = "2025-01-19"
 NO_REDIS = "unix:///nowhere/redis.sock"
 
@@ -176,7 +178,6 @@ def _calls() -> st.SearchStrategy[list[Callable[[Any, str], object]]]:
     return st.lists(call, max_size=4)
 
 
-@postgresql_in_soak
 def test_whatever_a_job_reports_its_run_ends_with_a_cause(place: Installation) -> None:
     @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
     @given(_calls())
@@ -188,7 +189,6 @@ def test_whatever_a_job_reports_its_run_ends_with_a_cause(place: Installation) -
         holds()
 
 
-@postgresql_in_soak
 def test_whatever_a_job_returns_its_run_ends_with_a_cause(place: Installation) -> None:
     @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
     @given(_ANY | st.lists(_LEAVES, max_size=4).map(tuple) | st.lists(_TEXT, min_size=1, max_size=4).map(tuple))
@@ -323,7 +323,6 @@ def test_a_backfill_that_raises_is_paused(place: Installation) -> None:
 # --- the leader's own faults --------------------------------------------------------------------------------------
 
 
-@postgresql_in_soak
 def test_a_leader_that_loses_its_lease_again_and_again_counts_for_no_run(
     database_url: str, installing: Installing
 ) -> None:

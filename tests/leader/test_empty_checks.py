@@ -23,7 +23,10 @@ from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import counting, sparse
 from tests.schedules import cron_of
+from tests.soak import postgresql_in_soak
 from tests.waiting import eventually
+
+pytestmark = postgresql_in_soak
 
 NOON = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -22,7 +22,10 @@ from tests.installation import Installation
 from tests.leader.alert_rows import OFTEN_SECONDS
 from tests.leader.test_scheduler import ManualClock
 from tests.packs import counting
+from tests.soak import postgresql_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
+
+pytestmark = postgresql_in_soak
 
 NOON = datetime(2025, 1, 19, 12, 0, 5, tzinfo=UTC)
 BEFORE_NOON = NOON - timedelta(minutes=40)

@@ -21,8 +21,11 @@ from opsconsole.service.snapshot import Finding
 from opsconsole.store import audit, commands
 from tests.conftest import Installing
 from tests.installation import Installation
+from tests.soak import postgresql_in_soak
 from tests.strange_redis import StrangeRedis, always
 from tests.waiting import PATIENCE_SECONDS, eventually
+
+pytestmark = postgresql_in_soak
 
 NOON = datetime(2025, 1, 19, 12, tzinfo=UTC)
 ASHA = Actor("asha", "local", Role.OPERATOR)

@@ -11,6 +11,9 @@ from opsconsole.core.errors import BadWindow, Exit, OpsconsoleError
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs.notes import copies, notes
+from tests.soak import postgresql_in_soak
+
+pytestmark = postgresql_in_soak
 
 DAY, OTHER_DAY = "2025-01-19", "2025-01-20"
 INLINE = {"OPSCONSOLE_ENGINE__EXECUTOR": "inline"}

@@ -27,7 +27,10 @@ from opsconsole.worker.counting import InlineCounter
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import clockwork, counting
+from tests.soak import postgresql_in_soak
 from tests.waiting import eventually
+
+pytestmark = postgresql_in_soak
 
 THURSDAY = datetime(2025, 1, 16, 12, 10, tzinfo=UTC)
 SUNDAY = datetime(2025, 1, 19, 12, 40, tzinfo=UTC)

@@ -125,6 +125,7 @@ def test_a_redis_outage_of_two_seconds_fails_no_user(own_redis: EmbeddedRedis, i
     assert failure_rows(place, number) == []
 
 
+@pytest.mark.soak
 def test_a_hanging_redis_ends_the_run_soon(own_redis: EmbeddedRedis, installing: Installing) -> None:
     place = installed(installing, own_redis.url)
     pid = pid_of(own_redis)

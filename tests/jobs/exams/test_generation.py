@@ -16,6 +16,8 @@ from tests.jobs.exams.claude import KEY, ClaudeServer, Fault
 from tests.jobs.exams.fixtures import DOMAINS, PARTS, ExamsFixture, faults, is_whole, max_tries_of_a_part
 from tests.soak import postgresql_in_soak
 
+pytestmark = postgresql_in_soak
+
 
 def paid(fixture: ExamsFixture, claude: ClaudeServer) -> None:
     """Compares the recorded calls with the server's log."""
@@ -126,7 +128,6 @@ AGAIN = [
 KINDS = [fault for fault, _, _ in AGAIN]
 
 
-@postgresql_in_soak
 @pytest.mark.parametrize(("fault", "outcome", "cause"), AGAIN, ids=KINDS)
 def test_a_fault_is_retried_once(
     fixture: ExamsFixture, claude: ClaudeServer, fault: Fault, outcome: str, cause: str
@@ -144,7 +145,6 @@ def test_a_fault_is_retried_once(
     paid(fixture, claude)
 
 
-@postgresql_in_soak
 @pytest.mark.parametrize(("fault", "outcome", "cause"), AGAIN, ids=KINDS)
 def test_three_faults_fail_the_request_and_keep_its_parts(
     fixture: ExamsFixture, claude: ClaudeServer, fault: Fault, outcome: str, cause: str
@@ -174,7 +174,6 @@ def test_three_faults_fail_the_request_and_keep_its_parts(
     paid(fixture, claude)
 
 
-@postgresql_in_soak
 @pytest.mark.parametrize(
     "fault", [Fault.SHORT, Fault.ALIKE, Fault.OUT_OF_RANGE, Fault.ESCAPES, Fault.MARKUP], ids=lambda fault: fault.name
 )
@@ -306,7 +305,6 @@ def test_a_service_that_always_returns_too_few_questions_makes_no_exam(
     assert max_tries_of_a_part(claude.log) == 3
 
 
-@postgresql_in_soak
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.DRIP])
 def test_a_call_ends_at_its_timeout(
     fixture: ExamsFixture, claude: ClaudeServer, monkeypatch: pytest.MonkeyPatch, fault: Fault

@@ -15,6 +15,8 @@ from tests.jobs.exams.claude import ClaudeServer, Fault
 from tests.jobs.exams.fixtures import PARTS, ExamsFixture, faults, is_whole, max_tries_of_a_part
 from tests.soak import postgresql_in_soak
 
+pytestmark = postgresql_in_soak
+
 LATER = timedelta(minutes=5)
 SUBMITTED = "submitted in a message batch"
 NOT_ENDED = "its message batch has not ended yet"
@@ -62,7 +64,6 @@ def test_batches_are_submitted_and_collected(fixture: ExamsFixture, claude: Clau
         assert call["cost_micros"] == pytest.approx(full / 2 + call["cache_read_tokens"] * 0.05, abs=1)
 
 
-@postgresql_in_soak
 @pytest.mark.parametrize("fault", [Fault.EXPIRED, Fault.ERRORED, Fault.NOT_JSON, Fault.MAX_TOKENS, Fault.SHORT])
 def test_parts_missing_from_a_batch_are_requested_in_another(
     fixture: ExamsFixture, claude: ClaudeServer, fault: Fault
