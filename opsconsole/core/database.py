@@ -179,6 +179,7 @@ class Database:
         self._statement_seconds = statement_seconds
         self._search_path = ""
         self._writer = threading.RLock()
+        self._closed = False
         self._waits: Waits | None = None
         if self.is_sqlite:
             self.engine = create_engine(
@@ -267,15 +268,21 @@ class Database:
                 stack.enter_context(self.engine.connect()).info["used"] = True
 
     def close(self) -> None:
-        """Closes the pooled connections."""
+        """Closes the pooled connections, and those in use when their transaction has ended."""
+        self._closed = True
         self.engine.dispose()
 
     @contextmanager
     def _transaction(self, options: dict[str, Any]) -> Iterator[Connection]:
         """A connection with a transaction. Sessions of the pool that were lost meanwhile are replaced."""
         connection, transaction = self._begin(options)
-        with connection, transaction:
-            yield connection
+        with connection:
+            try:
+                with transaction:
+                    yield connection
+            finally:
+                if self._closed:
+                    connection.invalidate()  # its pool is gone
 
     def _begin(self, options: dict[str, Any]) -> tuple[Connection, RootTransaction]:
         while True:

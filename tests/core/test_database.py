@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError, StatementError
@@ -175,6 +178,16 @@ def test_a_cut_connection_means_that_the_database_is_unreachable(data: Database)
     assert "SELECT" not in reason(error)
     with data.reading() as db:
         assert db.execute(select(notes.c.n)).scalar_one() == 0, "the next transaction gets a working connection"
+
+
+def test_a_connection_in_use_is_closed_when_its_transaction_ends(data: Database) -> None:
+    with data.reading() as db:
+        raw: Any = db.connection.driver_connection
+        data.close()
+        assert db.execute(text("SELECT 1")).scalar() == 1
+
+    with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError), match="closed"):
+        raw.execute("SELECT 1")
 
 
 @pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)

@@ -36,7 +36,11 @@ def place(installing: Installing, database_url: str) -> Installation:
 
 
 def install(installing: Installing, database_url: str | None, executor: str) -> Installation:
-    environ = {"OPSCONSOLE_ENGINE__EXECUTOR": executor, "OPSCONSOLE_ENGINE__WORKERS": "2"}
+    environ = {
+        "OPSCONSOLE_ENGINE__EXECUTOR": executor,
+        "OPSCONSOLE_ENGINE__WORKERS": "2",
+        "OPSCONSOLE_ENGINE__LEASE_SECONDS": "120",  # a busy machine must not be the reason why the leader restarts
+    }
     return installing(database_url=database_url, redis_url=NO_REDIS, packs="tests.packs.odd", environ=environ)
 
 

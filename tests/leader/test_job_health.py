@@ -258,10 +258,10 @@ def test_a_pause_is_no_alarm(place: Place) -> None:
     with place.leading():
         place.go_to(at_hour(8))
         assert [place.health(job) for job in (HOURLY, TWIN, FORGETFUL, NIGHTLY)] == [{}, {}, {}, {}]
+        assert [place.alerted(job) for job in (HOURLY, TWIN, FORGETFUL, NIGHTLY)] == [set(), set(), set(), set()]
         place.service.commands.outcome(place.service.commands.resume("judged"), PATIENCE_SECONDS)
         place.clock.at = at_hour(8.5)
         assert place.health(HOURLY) == {}
-    assert [place.alerted(job) for job in (HOURLY, TWIN, FORGETFUL, NIGHTLY)] == [set(), set(), set(), set()]
 
 
 def test_windows_that_did_not_run_are_incomplete_until_a_backfill(place: Place) -> None:
