@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from opsconsole.cli import main
+from opsconsole.cli import following, main
 from opsconsole.core import error_reports
 from opsconsole.core.signals import ENDING
 from tests.conftest import Installing
 from tests.installation import Installation
+from tests.waiting import PATIENCE_SECONDS
 
 NO_REDIS = "unix:///nowhere/redis.sock"
 """No command under test needs Redis."""
@@ -69,7 +70,8 @@ def cli(installation: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def run_in_process(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str, answers: Answers = None
 ) -> Result:
-    """Runs a command in this process and returns its result, see `cli`."""
+    """Runs a command in this process and returns its result, see `cli`. A leader may take its time."""
+    monkeypatch.setattr(following, "ANSWER_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(sys, "argv", ["opsconsole", *arguments])
     monkeypatch.setattr(sys, "stdin", _Stdin(answers))
     capsys.readouterr()
