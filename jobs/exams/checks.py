@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from jobs.exams.inventory import finished, unused
 from jobs.exams.options import Options, configuration_problem, dollars, micros, read_options
@@ -98,8 +98,8 @@ def mean_size(db: Connection, exam: ExamType) -> float:
     return float(db.execute(select(func.coalesce(length, 0)).where(e.id.in_(newest))).scalar_one())
 
 
-def _count(db: Connection, *conditions: object) -> int:
-    return int(db.execute(select(func.count(r.id)).where(*conditions)).scalar_one())  # type: ignore[arg-type]
+def _count(db: Connection, *conditions: ColumnElement[bool]) -> int:
+    return int(db.execute(select(func.count(r.id)).where(*conditions)).scalar_one())
 
 
 CHECKS = (

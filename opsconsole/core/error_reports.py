@@ -6,13 +6,15 @@ Reports have no values of variables, no items, and no message of a library, whic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from opsconsole.core.settings import Secret
 from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
     from opsconsole.core.sentry import Reporter
+
+Level = Literal["error", "warning"]
 
 _reporter: Reporter | None = None
 
@@ -37,10 +39,16 @@ def report_error(where: str, error: BaseException) -> None:
 
 
 def report(
-    message: str, *, level: str, tags: Mapping[str, str], facts: Mapping[str, Any], fingerprint: list[str]
+    message: str,
+    *,
+    level: Level,
+    tags: Mapping[str, str],
+    facts: Mapping[str, Any],
+    fingerprint: list[str],
 ) -> None:
-    """Reports something that is no exception. `facts` are shown with it; reports with the same
-    `fingerprint` are grouped."""
+    """Reports something that is no exception. `facts` are shown with it; reports with the same `fingerprint` are
+    grouped.
+    """
     if _reporter is not None:
         _reporter.send(
             {

@@ -17,6 +17,7 @@ from opsconsole.core.text import safe
 
 if TYPE_CHECKING:
     from sentry_sdk import Client
+    from sentry_sdk.types import Event
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +35,12 @@ class Reporter:
         self._client: Client | None = None
         self._failed = False
 
-    def send(self, event: dict[str, Any]) -> None:
+    def send(self, event: Event) -> None:
         """Queues an event; the SDK sends it in a thread of its own. Raises nothing."""
         try:
             client = self._made()
             if client is not None:
-                client.capture_event(event)  # type: ignore[arg-type]
+                client.capture_event(event)
         except Exception as error:  # noqa: BLE001 - a report must not break its caller
             self._failed = True
             log.warning("errors cannot be reported to Sentry: %s", safe(error, 200))

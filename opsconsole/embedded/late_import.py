@@ -47,7 +47,7 @@ class LateImport:
     def _run(self) -> None:
         try:
             self._import()
-        except Exception as error:  # noqa: BLE001 - the demo goes on without this problem
+        except Exception as error:  # noqa: BLE001 - the top of a thread; the demo works without it
             log_failure("the demo's import", error)
 
     def _import(self) -> None:

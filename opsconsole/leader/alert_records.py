@@ -30,7 +30,7 @@ RECENTLY, MAX_RECENT = timedelta(minutes=15), 500
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What transitions to an alert, with the alert as it is now."""
+    """What happened to an alert, with the alert as it is now."""
 
     alert: Alert
     event: AlertEvent

@@ -1,4 +1,4 @@
-"""The checks that packs bring: read twice a minute, each on its own, whatever the others do."""
+"""The checks that packs bring: read twice a minute. One that fails or hangs does not stop the others."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import error_reports
 from opsconsole.core.humanize import words
 
-LEVELS = {
+LEVELS: dict[RunState, error_reports.Level] = {
     RunState.PARTIAL: "warning",
     RunState.FAILED: "error",
     RunState.TIMED_OUT: "error",

@@ -1,4 +1,4 @@
-"""How widely usual values spread, whatever a few outliers are."""
+"""How widely usual values spread; a few outliers do not matter."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ class Backfills:
         self, job: Job, selected: Sequence[Window], only: Only, now: datetime, progress: PlanProgress | None
     ) -> None:
         """Counts the stale items of each window that was never checked, and stores the counts. A plan for what is stale
-        counts all of them anew: a check in the background may be ten minutes old.
+        counts all of them again: a check in the background may be ten minutes old.
         """
         if job.stale is None:
             return

@@ -27,7 +27,7 @@ def register(db: Connection, job: Job, at: datetime) -> None:
 
 
 def replace(db: Connection, job: Job, at: datetime) -> None:
-    """Registers a job anew whose registration cannot be read."""
+    """Replaces the registration of a job that cannot be read."""
     db.execute(update(jobs).where(jobs.c.job == job.name).values(registered_at=at))
     register(db, job, at)
 

@@ -41,7 +41,7 @@ Condition = ColumnElement[bool]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Runs that stay, whatever their age: those with these numbers, and of each job those from a number on; None while
+    """Runs that stay at any age: those with these numbers, and of each job those from a number on; None while
     all its runs stay.
     """
 

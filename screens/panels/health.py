@@ -20,7 +20,7 @@ REMEDIES = {Remedy.TRIGGER: "t trigger", Remedy.RETRY: "r retry", Remedy.BACKFIL
 
 
 def key(finding: Finding) -> Key:
-    """The key of a finding, the same for as long as it lasts, whatever is tried meanwhile."""
+    """The key of a finding, the same for as long as it lasts, also over retries."""
     return PANEL, f"{finding.subject}|{finding.kind}"
 
 

@@ -32,7 +32,7 @@ from tests.waiting import PATIENCE_SECONDS
 RAISED_SECONDS, TRIED_SECONDS = 2.0, 5.0
 """The limits for the slowest of a hundred."""
 OUTAGE_EVERY = 20
-"""Each of so many injections stops Redis; the others let a job fail."""
+"""One injection in this many stops Redis; the others make a job fail."""
 POINTS = (
     Point.RUN_ENDED,
     Point.ALERTS_WRITTEN,

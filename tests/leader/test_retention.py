@@ -1,4 +1,4 @@
-"""What the leader removes, and what it keeps whatever its age."""
+"""What the leader removes, and what it keeps at any age."""
 
 from __future__ import annotations
 
