@@ -27,6 +27,8 @@ FAILPOINTS = 0.4
 """The share of processes that carry a fail point: they end, or stop, exactly between two durable steps."""
 LONGEST_PAUSE = 2.0
 RETRIES = 100
+EXIT_CODE_SECONDS = 2.0
+"""The fork server reaps a little later than a process ends."""
 UNFINISHED = RunFilter(states=tuple(state for state in NEEDS_A_LOOK if state is not RunState.CANCELLED))
 """What is retried after the faults: not what operators, or later runs, have cancelled."""
 
@@ -121,7 +123,12 @@ class FaultInjection:
                 self.actions["kills"] += 1
                 self.actions["kills at a fail point"] += 1
             else:
-                self.violations.append(f"process {process.pid} ended without a fault; see {process.log}")
+                code = self.cluster.fork_server.exit_codes().get(process.pid)
+                *_, last = ["", *process.log.read_text().splitlines()]
+                what = (
+                    f"process {process.pid} ended without a fault, code {code}, {process.failpoint or 'no fail point'}"
+                )
+                self.violations.append(f"{what}; {process.log} ends with {last[:500]!r}")
 
     # --- actions --------------------------------------------------------------------------------------------------
 
