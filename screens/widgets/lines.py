@@ -53,9 +53,9 @@ def tail(value: str, cells: int) -> str:
     """The end of a text, with an ellipsis where its start was cut off: for text fields."""
     if cell_len(value) <= cells:
         return value
-    while cell_len(value) > cells - 1:
+    while value and cell_len(value) > cells - 1:
         value = value[1:]
-    return f"…{value}"
+    return f"…{value}" if cells > 0 else ""
 
 
 def left(value: object, cells: int, style: str = "") -> Piece:
