@@ -112,7 +112,7 @@ def resume_only(host: Host, target: str) -> None:
 
 def clear(host: Host) -> None:
     """Asks which cached keys to clear, counts them, and asks for confirmation."""
-    families = host.service.queries.families()
+    families = host.service.cache.families()
     if not families:
         host.show_notice(NO_FAMILY, "warn")
         return

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol
 
 from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.cache.filters import ClearFilter
+from opsconsole.cache.keys import KeysFound, KeyValue
+from opsconsole.cache.statistics import CacheDay, UsageSurvey
+from opsconsole.rules.audit import AuditEntry, AuditFilter, Verification
 from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service.backfills import PlanProgress, WindowedJob
+from opsconsole.service.cache import Clearing
 from opsconsole.service.snapshot import AlertPage, CommandProgress, Outcome, PanelView, Preview, Run, RunPage, Snapshot
 
 
@@ -19,10 +23,27 @@ class Queries(Protocol):
     """Queries; see `opsconsole.service.queries`."""
 
     def preview(self, job: str, day: str | None, /) -> Preview: ...
-    def families(self) -> tuple[Family, ...]: ...
-    def count_keys(self, selected: ClearFilter, /) -> Iterator[ClearProgress]: ...
     def panels(self) -> tuple[PanelView, ...]: ...
     def run_page(self, number: int, /) -> RunPage: ...
+
+
+class Cache(Protocol):
+    """What Redis holds; see `opsconsole.service.cache`."""
+
+    def families(self) -> tuple[Family, ...]: ...
+    def count_keys(self, selected: ClearFilter, /) -> Iterator[ClearProgress]: ...
+    def usage_steps(self) -> Iterator[UsageSurvey]: ...
+    def days(self, days: int, /) -> list[CacheDay]: ...
+    def find_keys(self, family: Family, parts: Mapping[str, str], /) -> Iterator[KeysFound]: ...
+    def look(self, key: str, /) -> KeyValue | None: ...
+    def clearings(self, *, limit: int) -> list[Clearing]: ...
+
+
+class Audit(Protocol):
+    """The audit trail; see `opsconsole.service.audit`."""
+
+    def newest(self, *, limit: int, filter_: AuditFilter, before: int | None = None) -> list[AuditEntry]: ...
+    def verify_steps(self, verified: Verification | None, /) -> Iterator[Verification]: ...
 
 
 class Commands(Protocol):
@@ -75,6 +96,10 @@ class Service(Protocol):
 
     @property
     def queries(self) -> Queries: ...
+    @property
+    def cache(self) -> Cache: ...
+    @property
+    def audit(self) -> Audit: ...
     @property
     def commands(self) -> Commands: ...
     @property

@@ -102,7 +102,7 @@ class Installation:
 
     def audited_commands(self) -> list[AuditEntry]:
         """The rows about commands in the audit trail, newest first; what happened to alerts is left out."""
-        return [entry for entry in self.service.queries.audit_entries(limit=100) if entry.command is not None]
+        return [entry for entry in self.service.audit.newest(limit=100) if entry.command is not None]
 
     def close(self) -> None:
         """Closes every connection."""

@@ -21,6 +21,7 @@ DAY_ATTEMPTS = Family(
     ttl=TTL,
     of=("user",),
     computed_from=("subjects", "topics", "subtopics", "questions", "attempts"),
+    filled_by=("attempts.cache_day",),
 )
 
 MAX_TIMING = 1e100

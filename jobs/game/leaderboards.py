@@ -38,8 +38,9 @@ c = player_progress.c
 BOARDS: dict[str, Column[int]] = {"global": c.xp, "weekly": c.weekly_xp, "monthly": c.monthly_xp}
 """The XP column of each board."""
 
-BOARD = Family("game.leaderboard", "leaderboard:{board}", ttl=None)
-NAMES = Family("game.leaderboard_names", "leaderboard:{board}:names", ttl=None)
+FILLED_BY = ("game.leaderboard_recalc", "game.leaderboard_reset_weekly", "game.leaderboard_reset_monthly")
+BOARD = Family("game.leaderboard", "leaderboard:{board}", ttl=None, filled_by=FILLED_BY)
+NAMES = Family("game.leaderboard_names", "leaderboard:{board}:names", ttl=None, filled_by=FILLED_BY)
 
 LARGEST_XP = 2**63 - 1
 """An upper bound, because SQLite may store text in a number column, and text compares greater than any number."""

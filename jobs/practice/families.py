@@ -10,6 +10,7 @@ from opsconsole.cache import Family
 USER = ("user",)
 SUBJECT = ("subject",)
 USER_AND_SUBJECT = ("user", "subject")
+WARMED = ("practice.warm_cache",)
 
 PERFORMANCE = Family(
     "practice.performance",
@@ -17,6 +18,7 @@ PERFORMANCE = Family(
     ttl=minutes(30),
     of=USER,
     computed_from=("users", "questions", "attempts", "user_performance"),
+    filled_by=WARMED,
 )
 CONFIG = Family(
     "practice.config",
@@ -44,6 +46,7 @@ CURRENT = Family(
     ttl=minutes(30),
     of=USER_AND_SUBJECT,
     computed_from=("questions", "attempts", "topic_mastery"),
+    filled_by=WARMED,
 )
 WEAK = Family(
     "practice.weak_concepts",
@@ -51,6 +54,7 @@ WEAK = Family(
     ttl=hours(1),
     of=USER_AND_SUBJECT,
     computed_from=("topics", "topic_mastery"),
+    filled_by=WARMED,
 )
 REVISION = Family(
     "practice.revision_topics",
@@ -58,6 +62,7 @@ REVISION = Family(
     ttl=hours(1),
     of=USER_AND_SUBJECT,
     computed_from=("questions", "attempts", "topic_mastery"),
+    filled_by=WARMED,
 )
 SESSION = Family(
     "practice.session",

@@ -123,6 +123,7 @@ def load(
     if all(definition.names_problem(job.after) is None for job in jobs.values()):
         problems += _after_problems(jobs)
     problems += clashes(family for pack in loaded for family in pack.families)
+    problems += _filling_problems(loaded, jobs)
     loaded = [_compressing(pack, compress_over) for pack in loaded]
     problems += _compression_problems(loaded, compress_over)
     settled = {pack.name: _options(pack, options.get(pack.name, {}), problems) for pack in loaded}
@@ -139,6 +140,13 @@ def _compressing(pack: Pack, over: CompressOver) -> Pack:
         for family in pack.families
     )
     return replace(pack, families=tuple(families))
+
+
+def _filling_problems(packs: list[Pack], jobs: Mapping[str, Job]) -> Iterator[str]:
+    for pack in packs:
+        for family in pack.families:
+            own = [name for name in family.filled_by if name.partition(".")[0] == pack.name]
+            yield from (f"family {family.name}: there is no job {name}" for name in own if name not in jobs)
 
 
 def _compression_problems(packs: list[Pack], over: CompressOver) -> Iterator[str]:

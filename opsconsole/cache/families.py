@@ -37,7 +37,8 @@ class BadKey(OpsconsoleError):
 class Family:
     """Keys of one kind. `pattern` has its parts in braces (`date:user:{date}:{user}`); `of` are the parts that identify
     the owner of a key; `ttl` is None for values that do not expire; `computed_from` are the tables (or other data that
-    jobs change) that a value depends on; values of more than `compress_over` bytes are compressed, none when None.
+    jobs change) that a value depends on; `filled_by` are the jobs that write the values, none where readers compute
+    them; values of more than `compress_over` bytes are compressed, none when None.
 
     Raises ValueError for a pattern that could match keys of other applications.
     """
@@ -48,6 +49,7 @@ class Family:
     of: tuple[str, ...] = ()
     computed_from: tuple[str, ...] = ()
     compress_over: int | None = None
+    filled_by: tuple[str, ...] = ()
     parts: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _shape: re.Pattern[str] = field(init=False, repr=False, compare=False)
 

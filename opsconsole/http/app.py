@@ -105,7 +105,7 @@ class App:
                 catalog.options(pack),
                 catalog.families,
                 leader_notes=functools.partial(queries.leader_notes, pack.name),
-                cache_days=queries.cache_days,
+                cache_days=self._service.cache.days,
             )
             for route in pack.routes:
                 problems += _route_problems(pack, route, paths)

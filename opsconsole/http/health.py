@@ -48,7 +48,7 @@ def readiness(service: Service, *, verbose: bool) -> Reply:
             found += () if leader.is_me else leader.problems
         document |= _alerts(service)
     try:
-        service.queries.redis_stats()
+        service.cache.statistics()
     except Exception as error:  # noqa: BLE001 - whatever it is, the answer says it
         problems.append(_sentence(error))
         document["redis"] = "unreachable" if isinstance(error, Unavailable) else "unknown"

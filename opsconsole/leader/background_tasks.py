@@ -15,6 +15,7 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
 from opsconsole.cache.clearing import ClearProgress, sweep
 from opsconsole.cache.filters import ClearFilter
+from opsconsole.cache.reads import Reads
 from opsconsole.calendar.windows import Window, minutes
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import reason
@@ -209,7 +210,13 @@ class BackgroundTasks:
                 yield {"step": "clearing", "scanned": step.scanned, "of": step.of, "cleared": step.total}
         except Unavailable as error:
             raise PartlyCleared(error, cleared) from error
-        yield clear_outcome(step)
+        yield clear_outcome(step, self._reads(step.found))
+
+    def _reads(self, families: Mapping[str, int]) -> Mapping[str, Reads]:
+        """The reads of today so far, with which the reads after a clearing are compared."""
+        with self._store.reading() as db:
+            today = cache_days.since(db, self._now().date())
+        return {each.family: Reads(each.hits, each.misses) for each in today if families.get(each.family)}
 
     def _replay(self, command: Command) -> Steps:
         since = datetime.fromisoformat(command.arguments["since"])
@@ -235,7 +242,11 @@ class PartlyCleared(OpsconsoleError):
         super().__init__(f"{cause.sentence}; {count(cleared, 'key')} cleared so far, clear again for the rest")
 
 
-def clear_outcome(swept: ClearProgress) -> Mapping[str, Any]:
-    """The outcome of a finished clear."""
-    families = {name: n for name, n in swept.found.items() if n}
-    return {"cleared": swept.total, "families": families, "skipped_families": list(swept.skipped_families)}
+def clear_outcome(swept: ClearProgress, reads: Mapping[str, Reads]) -> Mapping[str, Any]:
+    """The outcome of a finished clear. `reads` are those of the day until then."""
+    return {
+        "cleared": swept.total,
+        "families": {name: n for name, n in swept.found.items() if n},
+        "skipped_families": list(swept.skipped_families),
+        "reads": {name: [each.hits, each.misses] for name, each in sorted(reads.items())},
+    }

@@ -31,6 +31,22 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Selects the rows that meet all given conditions. `who` and `verb` are compared as a whole, `target` and `text`
+    are parts of texts in any case: of the target, and of who, action, target or outcome; `since` is included, `until`
+    is not.
+    """
+
+    who: str | None = None
+    verb: str | None = None
+    target: str | None = None
+    outcome: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    text: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Seal:
     """A row and its hash. A seal kept elsewhere is an anchor: the rows up to it cannot change unnoticed."""
 

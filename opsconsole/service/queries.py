@@ -1,10 +1,9 @@
-"""Queries about jobs, runs, occurrences, the cache, the audit trail and panels."""
+"""Queries about jobs, runs, occurrences, tables and panels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -15,22 +14,17 @@ from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.occurrence import OccurrenceFilter
 from opsconsole.authoring.pack import Pack
 from opsconsole.authoring.run import Run, RunFilter, RunState, Selection
-from opsconsole.cache import clearing
-from opsconsole.cache.clearing import ClearProgress
-from opsconsole.cache.families import Family
-from opsconsole.cache.filters import ClearFilter
-from opsconsole.cache.statistics import CacheDay, RedisStats, UsageSurvey, sample
 from opsconsole.core.database import reason
 from opsconsole.core.errors import Unavailable
 from opsconsole.rules import actions
-from opsconsole.rules.audit import AuditEntry, Seal, Verification
 from opsconsole.rules.pauses import Pause
 from opsconsole.service import occurrences, runs as run_views, tables_panel
 from opsconsole.service.backend import Backend
+from opsconsole.service.cache import CacheQueries
 from opsconsole.service.panels import PanelReader
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
 from opsconsole.service.tables_panel import TablesPanel
-from opsconsole.store import audit, cache_days, data_tables, failing, logs, pauses, runs, schema, set_aside
+from opsconsole.store import data_tables, failing, logs, pauses, runs, schema, set_aside
 from opsconsole.store.failing import FailingItems
 from opsconsole.store.logs import LogLine
 from opsconsole.store.set_aside import Kind, SetAside
@@ -42,12 +36,12 @@ LOG_PAGE = 1000
 
 
 class Queries:
-    """Reads the store, Redis and the data database. Methods block, and raise OpsconsoleError with a message for the
+    """Reads the store and the data database. Methods block, and raise OpsconsoleError with a message for the
     operator.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, cache: CacheQueries) -> None:
+        self._backend, self._cache = backend, cache
         self._panels = PanelReader()
         self._tables = TablesPanel(self.table_sizes)
 
@@ -133,32 +127,7 @@ class Queries:
         with self._backend.reading() as db:
             return self._backend.lease_watch.leader(db, self._backend.owner, self._backend.now())
 
-    # --- cache --------------------------------------------------------------------------------------------------
-
-    def redis_stats(self) -> RedisStats:
-        """Redis's own figures. Raises Unavailable."""
-        return sample(self._backend.resources.cache.client)
-
-    def families(self) -> tuple[Family, ...]:
-        """Every declared family of cache keys."""
-        return self._backend.catalog.families
-
-    def count_keys(self, conditions: ClearFilter) -> Iterator[ClearProgress]:
-        """Counts the cached keys that `commands.clear_cache` would remove, step by step. Raises BadClearFilter, BadKey,
-        Unavailable.
-        """
-        return clearing.sweep(
-            self._backend.resources.cache.client, self._backend.catalog.families, conditions, remove=False
-        )
-
-    def cache_usage(self, seconds: float) -> UsageSurvey:
-        """What Redis holds of each family, as far as it can be counted in `seconds`. Raises Unavailable."""
-        return self._backend.resources.cache.survey(self._backend.catalog.families, seconds=seconds)
-
-    def cache_days(self, days: int) -> list[CacheDay]:
-        """The figures of each family on today and the `days` - 1 days before, in UTC, newest first."""
-        with self._backend.reading() as db:
-            return cache_days.since(db, self._backend.now().date() - timedelta(days=days - 1))
+    # --- data ------------------------------------------------------------------------------------------------------
 
     def failed_events(self, *, limit: int) -> list[SetAside]:
         """The events that could not be published, newest first."""
@@ -180,7 +149,7 @@ class Queries:
                 raise Unavailable(name, reason(error)) from error
         return sizes
 
-    # --- packs and audit ----------------------------------------------------------------------------------------
+    # --- packs -----------------------------------------------------------------------------------------------------
 
     def panels(self) -> tuple[PanelView, ...]:
         """The panels of all packs, read from their databases now, and one about the tables. A panel that cannot be read
@@ -204,24 +173,9 @@ class Queries:
             self._backend.resources,
             self._backend.catalog.options(pack),
             self._backend.catalog.families,
-            cache_days=self.cache_days,
+            cache_days=self._cache.days,
             leader_notes=partial(self.leader_notes, pack.name),
         )
-
-    def audit_entries(self, *, limit: int) -> list[AuditEntry]:
-        """The audit trail, newest first."""
-        with self._backend.reading() as db:
-            return audit.newest(db, limit=limit)
-
-    def audit_seal(self) -> Seal | None:
-        """The newest row of the audit trail with its hash; None when the trail is empty."""
-        with self._backend.reading() as db:
-            return audit.last_seal(db)
-
-    def verify_audit(self, anchor: Seal | None = None) -> Verification:
-        """Whether the audit trail is consistent, and contains `anchor`."""
-        with self._backend.reading() as db:
-            return audit.verify(db, anchor)
 
 
 def canonical(backend: Backend, filter_: RunFilter) -> RunFilter:

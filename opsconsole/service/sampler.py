@@ -12,6 +12,7 @@ from itertools import pairwise
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from opsconsole.cache.history import RedisHistory
 from opsconsole.cache.statistics import RedisStats, has_restarted, hit_rate_between, sample
 from opsconsole.core.database import Database, reason
 from opsconsole.core.errors import NAMES, Unavailable
@@ -39,7 +40,7 @@ class Sampler:
         self._last = Snapshot(at=backend.now(), environment=backend.settings.console.environment, leader=None)
         self._redis_stats: deque[RedisStats] = deque(maxlen=HIT_RATES + 1)
         self._services = {name: ServiceRecord(NAMES[name]) for name in ("redis", "data", "store")}
-        self._redis_record = RedisRecord()
+        self._redis_record, self._redis_history = RedisRecord(), RedisHistory()
         self._redis_checked = self._databases_checked = float("-inf")
         self._hurry_until = float("-inf")
         self._callback: Callable[[Snapshot], None] | None = None
@@ -105,18 +106,19 @@ class Sampler:
             stats = sample(self._backend.resources.cache.client)
         except Unavailable as error:
             failed = self._services["redis"] = self._services["redis"].failed(now, error.reason)
-            return replace(before, outage=_outage(failed))
+            return replace(before, outage=_outage(failed), history=self._redis_history.add(None, now))
         except Exception as error:  # noqa: BLE001 - a server that answers otherwise than Redis does
             self._services["redis"] = self._services["redis"].reached()
             if before.unknown is None:
                 log_failure("reading the figures of Redis", error)
-            return RedisView(None, None, unknown=describe(error)[0])
+            history = self._redis_history.add(None, now)
+            return RedisView(None, None, unknown=describe(error)[0], history=history)
         self._services["redis"] = self._services["redis"].responded(now, stats.ping_ms / 1000)
         self._redis_record = self._redis_record.after(now, stats)
         if self._redis_stats and has_restarted(self._redis_stats[-1], stats):
             self._redis_stats.clear()
         self._redis_stats.append(stats)
-        return RedisView(stats, None, _hit_rates(self._redis_stats))
+        return RedisView(stats, None, _hit_rates(self._redis_stats), history=self._redis_history.add(stats, now))
 
     def _probe(self, name: str, database: Database, now: datetime) -> None:
         """Probes a database as the leader does."""

@@ -16,8 +16,10 @@ from opsconsole.core.problems import Status
 from opsconsole.core.settings import Role, Settings
 from opsconsole.core.supervision import Supervisor
 from opsconsole.service.alerts import Alerts
+from opsconsole.service.audit import AuditTrail
 from opsconsole.service.backend import Backend, LocalEngine
 from opsconsole.service.backfills import Backfills
+from opsconsole.service.cache import CacheQueries
 from opsconsole.service.commands import Commands
 from opsconsole.service.leader import LeaseWatch
 from opsconsole.service.presence import PresenceAnnouncer
@@ -37,8 +39,8 @@ class CannotHandOver(Refused):
 
 
 class Service:
-    """`queries` read, `commands` act, `backfills` and `alerts` do both on their subject; the rest is about this
-    process.
+    """`queries`, `cache` and `audit` read, `commands` act, `backfills` and `alerts` do both on their subject; the rest
+    is about this process.
 
     `successor` starts a process that can take over from this one, where there can be one. `supervisor` has the threads
     of this process.
@@ -61,7 +63,9 @@ class Service:
         self.supervisor = supervisor or Supervisor(now)
         watch = LeaseWatch(settings.host, seconds=settings.engine.lease_seconds)
         self._backend = Backend(settings, store, catalog, resources, counting, now, self.supervisor, watch, engine)
-        self.queries = Queries(self._backend)
+        self.cache = CacheQueries(self._backend)
+        self.audit = AuditTrail(self._backend)
+        self.queries = Queries(self._backend, self.cache)
         self.commands = Commands(self._backend, sent=self._command_sent)
         self.backfills = Backfills(self._backend, self.commands)
         self.alerts = Alerts(self._backend, self.commands)

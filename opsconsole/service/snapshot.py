@@ -11,6 +11,7 @@ from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.extensions import PanelContent
 from opsconsole.authoring.occurrence import OccurrenceRecord, OccurrenceState, Reason
 from opsconsole.authoring.run import Run
+from opsconsole.cache.history import RedisPoint
 from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Window
 from opsconsole.core.problems import Problem, Work
@@ -94,13 +95,15 @@ class JobHistory:
 @dataclass(frozen=True, slots=True)
 class RedisView:
     """The newest figures of Redis. `hit_rates` are those of the last intervals, oldest first, None without reads;
-    `unknown` is why a server that answers has no figures.
+    `history` are the figures since this process started, at most of the last hour; `unknown` is why a server that
+    answers has no figures.
     """
 
     stats: RedisStats | None
     outage: Outage | None
     hit_rates: tuple[float | None, ...] = ()
     unknown: str | None = None
+    history: tuple[RedisPoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

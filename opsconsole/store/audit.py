@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from opsconsole.core.database import Connection
 from opsconsole.core.settings import Actor
-from opsconsole.rules.audit import FIRST, AuditEntry, AuditProblem, Seal, Verification
+from opsconsole.rules.audit import FIRST, AuditEntry, AuditFilter, AuditProblem, Seal, Verification
 from opsconsole.store.tables import audit, audit_start
 
 TRIES = 100
@@ -60,9 +61,13 @@ def append(
             return
 
 
-def newest(db: Connection, *, limit: int) -> list[AuditEntry]:
-    """The newest rows, newest first."""
-    query = select(audit).order_by(audit.c.id.desc()).limit(limit)
+def newest(
+    db: Connection, *, limit: int, filter_: AuditFilter | None = None, before: int | None = None
+) -> list[AuditEntry]:
+    """The newest rows that match a filter, newest first; with `before`, those with lower numbers."""
+    query = select(audit).where(*_conditions(filter_ or AuditFilter())).order_by(audit.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(audit.c.id < before)
     return [
         AuditEntry(
             row.id,
@@ -80,6 +85,21 @@ def newest(db: Connection, *, limit: int) -> list[AuditEntry]:
     ]
 
 
+def _conditions(filter_: AuditFilter) -> Iterator[ColumnElement[bool]]:
+    c = audit.c
+    for column, value in ((c.who, filter_.who), (c.verb, filter_.verb), (c.outcome, filter_.outcome)):
+        if value is not None:
+            yield column == value
+    if filter_.target is not None:
+        yield c.target.icontains(filter_.target, autoescape=True)
+    if filter_.since is not None:
+        yield c.at >= filter_.since
+    if filter_.until is not None:
+        yield c.at < filter_.until
+    for word in filter_.text:
+        yield or_(*(column.icontains(word, autoescape=True) for column in (c.who, c.verb, c.target, c.outcome)))
+
+
 def last_seal(db: Connection) -> Seal | None:
     """The seal of the newest row; None before the first."""
     row = db.execute(select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)).one_or_none()
@@ -92,26 +112,43 @@ def verify(db: Connection, anchor: Seal | None = None) -> Verification:
     Without an anchor this proves only that the rows are consistent with each other: rows cut from the end, or a chain
     that was rewritten as a whole, are not found.
     """
-    start = seal = removed_up_to(db)
-    rows, is_anchored = 0, anchor is None or anchor == start
-    if anchor is not None and start is not None and anchor.row <= start.row and not is_anchored:
-        return Verification(rows, seal, AuditProblem.ANCHOR_REMOVED, start.row)
-    query = select(audit).order_by(audit.c.id).limit(PAGE)
-    while page := db.execute(query.where(audit.c.id > (seal.row if seal else 0))).mappings().all():
-        for stored in page:
-            content = {name: value for name, value in stored.items() if name not in ("id", "hash")}
-            if content["previous"] != (seal.hash if seal else FIRST):
-                return Verification(rows, seal, AuditProblem.PREVIOUS_ROW_MISSING, stored["id"])
-            if _hash(content) != stored["hash"]:
-                return Verification(rows, seal, AuditProblem.ROW_CHANGED, stored["id"])
-            seal, rows = Seal(stored["id"], stored["hash"]), rows + 1
-            if anchor is not None and anchor.row == seal.row:
-                if anchor != seal:
-                    return Verification(rows, seal, AuditProblem.ANCHOR_CHANGED, anchor.row)
-                is_anchored = True
-    if not is_anchored and anchor is not None:
-        return Verification(rows, seal, AuditProblem.ANCHOR_MISSING, anchor.row)
-    return Verification(rows, seal, start=start)
+    found = unverified(db)
+    start = found.start
+    if anchor is not None and start is not None and anchor.row <= start.row and anchor != start:
+        return Verification(0, start, AuditProblem.ANCHOR_REMOVED, start.row)
+    rows = PAGE
+    while rows == PAGE and found.problem is None:
+        found, rows = verify_page(db, found, anchor)
+    if found.problem is None and anchor is not None and anchor != start and not _has(db, anchor.row):
+        return replace(found, problem=AuditProblem.ANCHOR_MISSING, broken=anchor.row)
+    return found
+
+
+def _has(db: Connection, row: int) -> bool:
+    return db.execute(select(audit.c.id).where(audit.c.id == row)).scalar() is not None
+
+
+def unverified(db: Connection) -> Verification:
+    """What a verification starts from: nothing proven, or what the retention removed."""
+    start = removed_up_to(db)
+    return Verification(0, start, start=start)
+
+
+def verify_page(db: Connection, so_far: Verification, anchor: Seal | None = None) -> tuple[Verification, int]:
+    """Recomputes the hashes of the next thousand rows, up to the first problem; also returns how many rows it read."""
+    seal, rows = so_far.seal, so_far.rows
+    query = select(audit).where(audit.c.id > (seal.row if seal else 0)).order_by(audit.c.id).limit(PAGE)
+    page = db.execute(query).mappings().all()
+    for stored in page:
+        content = {name: value for name, value in stored.items() if name not in ("id", "hash")}
+        if content["previous"] != (seal.hash if seal else FIRST):
+            return Verification(rows, seal, AuditProblem.PREVIOUS_ROW_MISSING, stored["id"], so_far.start), len(page)
+        if _hash(content) != stored["hash"]:
+            return Verification(rows, seal, AuditProblem.ROW_CHANGED, stored["id"], so_far.start), len(page)
+        seal, rows = Seal(stored["id"], stored["hash"]), rows + 1
+        if anchor is not None and anchor.row == seal.row and anchor != seal:
+            return Verification(rows, seal, AuditProblem.ANCHOR_CHANGED, anchor.row, so_far.start), len(page)
+    return Verification(rows, seal, start=so_far.start), len(page)
 
 
 def removed_up_to(db: Connection) -> Seal | None:

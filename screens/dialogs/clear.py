@@ -129,7 +129,7 @@ class ClearDialog(TextDialog[Counted]):
 
         def count() -> None:
             """In a thread: each step replaces the previous one until the filter changes."""
-            for step in service.queries.count_keys(selected):
+            for step in service.cache.count_keys(selected):
                 if selected != self.filter:
                     return
                 self._count = step

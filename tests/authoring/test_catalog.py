@@ -357,6 +357,20 @@ def test_the_limits_of_compression_are_those_of_the_configuration(
         assert refused.value.problems == [problem]
 
 
+def test_a_family_that_an_unknown_job_fills_is_refused(packing: Packing, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = packing(SEND)
+    families = (
+        Family("books.day", "books:{date}", ttl=hours(1), filled_by=(SEND.name,)),
+        Family("books.shelf", "shelf:{shelf}", ttl=hours(1), filled_by=("books.sent", "other.pack")),
+    )
+    monkeypatch.setattr(sys.modules[name], "pack", Pack("books", jobs=(SEND,), families=families))
+
+    with pytest.raises(BadSettings) as refused:
+        load((name,), {}, {})
+
+    assert refused.value.problems == ["family books.shelf: there is no job books.sent"]
+
+
 def test_families_that_would_share_a_key_are_refused(packing: Packing, monkeypatch: pytest.MonkeyPatch) -> None:
     name = packing(SEND)
     families = (

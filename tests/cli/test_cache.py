@@ -60,7 +60,7 @@ def test_a_dry_run_counts_and_clears_nothing(cli: RunCli, installation: Installa
         assert key in result.out
     assert "skipped families without such an id: shelf.board" in result.out
     assert set(client.keys()) == {*DAYS, *LEVELS, *OTHERS}
-    assert installation.service.queries.audit_entries(limit=1) == []
+    assert installation.service.audit.newest(limit=1) == []
 
 
 def test_the_json_of_a_dry_run_has_the_counts(cli: RunCli, client: redis.Redis) -> None:
@@ -87,7 +87,7 @@ def test_keys_are_cleared_without_another_leader(cli: RunCli, installation: Inst
     assert result.out.endswith("\ncleared 2 keys of 2 families\n")
     assert set(client.keys()) == {*DAYS, *LEVELS, *OTHERS} - {"shelf:day:2026-01-19:asha", "shelf:level:asha:maths"}
     assert installation.service.queries.leader() is None, "the lease was released"
-    assert [(row.verb, row.target, row.outcome) for row in installation.service.queries.audit_entries(limit=9)] == [
+    assert [(row.verb, row.target, row.outcome) for row in installation.service.audit.newest(limit=9)] == [
         ("clear", "user asha", "done"),
         ("clear", "user asha", "requested"),
     ]
@@ -111,7 +111,7 @@ def test_nothing_is_requested_when_no_key_matches(cli: RunCli, installation: Ins
     assert (result.code, result.err) == (0, "")
     assert result.out == "nothing to clear: no cached key matches user dora, family shelf.day\n"
     assert cli("cache", "clear", "--user", "dora", "--json").json["cleared"] == 0
-    assert installation.service.queries.audit_entries(limit=1) == []
+    assert installation.service.audit.newest(limit=1) == []
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_an_invalid_filter_is_refused(
     assert message in result.err
     assert result.err.count("\n") == 1
     assert client.dbsize() == 7
-    assert installation.service.queries.audit_entries(limit=1) == []
+    assert installation.service.audit.newest(limit=1) == []
 
 
 def test_without_a_terminal_yes_is_required(cli: RunCli, client: redis.Redis) -> None:
@@ -153,7 +153,7 @@ def test_it_asks_for_confirmation_on_a_terminal(cli: RunCli, installation: Insta
     assert "Clear 2 keys of 2 families?" in result.err
     assert "not confirmed; nothing was changed" in result.err
     assert client.dbsize() == 7
-    assert installation.service.queries.audit_entries(limit=1) == []
+    assert installation.service.audit.newest(limit=1) == []
     assert cli("cache", "clear", "--user", "asha", answers="y").code == 0
     assert client.dbsize() == 5
 
@@ -262,10 +262,10 @@ def test_families_are_listed_with_ttl_owners_and_sources(cli: RunCli) -> None:
     lines = cli("cache", "families").out.splitlines()
 
     assert [line.split() for line in lines] == [
-        ["FAMILY", "PATTERN", "TTL", "BELONGS", "TO", "COMPUTED", "FROM"],
-        ["shelf.board", "shelf:board:{board}", "none", "-", "-"],
-        ["shelf.day", "shelf:day:{date}:{user}", "2", "h", "user", "books"],
-        ["shelf.level", "shelf:level:{user}:{subject}", "1", "h", "user,", "subject", "-"],
+        ["FAMILY", "PATTERN", "TTL", "BELONGS", "TO", "COMPUTED", "FROM", "FILLED", "BY"],
+        ["shelf.board", "shelf:board:{board}", "none", "-", "-", "readers"],
+        ["shelf.day", "shelf:day:{date}:{user}", "2", "h", "user", "books", "readers"],
+        ["shelf.level", "shelf:level:{user}:{subject}", "1", "h", "user,", "subject", "-", "readers"],
     ]
 
 
@@ -280,6 +280,7 @@ def test_the_keys_of_families_are_counted_on_request(cli: RunCli, client: redis.
         "ttl_seconds": 7200,
         "belongs_to": ["user"],
         "computed_from": ["books"],
+        "filled_by": [],
         "compress_over": None,
         "keys": 3,
         "exact": True,
@@ -308,7 +309,7 @@ def test_what_was_computed_from_changed_data_is_removed_without_a_question(
     }
     assert of_maths.out.splitlines()[0] == "cleared 1 key of 1 family"
     assert set(client.scan_iter()) == {"shelf:day:2026-01-19:chen", *OTHERS}
-    trail = installation.service.queries.audit_entries(limit=20)
+    trail = installation.service.audit.newest(limit=20)
     assert [(entry.verb, entry.target) for entry in reversed(trail) if entry.outcome == "done"] == [
         ("clear", "user ben"),
         ("clear", "user asha, source books"),

@@ -49,7 +49,7 @@ def test_events_since_a_time_are_published_again(cli: RunCli, installation: Inst
     with installation.leading():
         eventually(lambda: len(published(redis_url)) == 2, "they are published again")
     assert published(redis_url) == ["2", "3"]
-    assert [(row.verb, row.outcome) for row in installation.service.queries.audit_entries(limit=9)] == [
+    assert [(row.verb, row.outcome) for row in installation.service.audit.newest(limit=9)] == [
         ("replay", "done"),
         ("replay", "requested"),
     ]
@@ -71,7 +71,7 @@ def test_it_asks_for_confirmation_on_a_terminal(cli: RunCli, installation: Insta
 
     assert (result.code, result.out) == (1, "")
     assert "Publish all events since 2026-01-19 12:00 UTC again?" in result.err
-    assert installation.service.queries.audit_entries(limit=1) == []
+    assert installation.service.audit.newest(limit=1) == []
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_an_invalid_time_is_refused(
 
     assert (result.code, result.out) == (code, "")
     assert message in result.err
-    assert installation.service.queries.audit_entries(limit=1) == []
+    assert installation.service.audit.newest(limit=1) == []
 
 
 def test_a_viewer_cannot_replay_events(cli: RunCli, installation: Installation) -> None:

@@ -105,7 +105,7 @@ def test_an_invalid_pause_is_refused_before_it_is_requested(
     assert (result.code, result.out) == (2, "")
     assert message in result.err
     assert result.err.count("\n") == 1
-    assert installation.service.queries.audit_entries(limit=1) == []
+    assert installation.service.audit.newest(limit=1) == []
 
 
 def test_a_pause_in_the_past_and_an_unknown_job_are_refused(cli: RunCli, installation: Installation) -> None:

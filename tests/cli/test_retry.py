@@ -48,7 +48,7 @@ def test_a_dry_run_lists_what_it_would_retry(cli: RunCli, installation: Installa
     ]
     assert result.out.endswith("would retry 4 items of 2 runs\n")
     assert ([run["id"] for run in facts["runs"]], facts["items"]) == (failed[:2], 4)
-    assert installation.service.queries.audit_entries(limit=1) == []
+    assert installation.service.audit.newest(limit=1) == []
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_confirmation_names_the_numbers(cli: RunCli, installation: Installation,
 
     assert (result.code, result.out) == (1, "")
     assert "Retry 4 items of 2 runs?" in result.err
-    assert installation.service.queries.audit_entries(limit=1) == []
+    assert installation.service.audit.newest(limit=1) == []
 
 
 def test_without_a_terminal_yes_is_required(cli: RunCli, installation: Installation, failed: list[int]) -> None:
@@ -101,7 +101,7 @@ def test_without_a_terminal_yes_is_required(cli: RunCli, installation: Installat
 
     assert result.code == 2
     assert "Retry 4 items of 2 runs? Confirm with --yes" in result.err
-    assert installation.service.queries.audit_entries(limit=1) == []
+    assert installation.service.audit.newest(limit=1) == []
 
 
 def test_without_wait_another_leader_queues_the_retries(

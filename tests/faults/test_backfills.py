@@ -98,7 +98,7 @@ def as_if_nothing_had_happened(place: Installation, number: int) -> None:
         assert after.started_at is not None
         assert before.ended_at <= after.started_at, "oldest first, one after the other"
     assert unfinished(place) == []
-    assert place.service.queries.verify_audit().broken is None
+    assert place.service.audit.verify().broken is None
 
 
 # --- leaders that die -----------------------------------------------------------------------------------------------

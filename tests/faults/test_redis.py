@@ -114,11 +114,11 @@ def test_row_27_what_redis_evicts_is_counted_and_stops_no_run(own_redis: Embedde
         client.config_set("maxmemory", int(client.info()["used_memory"]) + 500_000)
 
         first = place.run(JOB, DAY)
-        after_first = place.service.queries.redis_stats()
+        after_first = place.service.cache.statistics()
         again = place.run(JOB, DAY)
-        after_second = place.service.queries.redis_stats()
+        after_second = place.service.cache.statistics()
         reads = [client.get(f"date:user:{DAY}:user{i:04}") for i in range(500)]
-        after_reads = place.service.queries.redis_stats()
+        after_reads = place.service.cache.statistics()
 
     assert [(run.state, run.counts.ok, run.metrics["keys"]) for run in (first, again)] == [
         (RunState.SUCCEEDED, 500, 500),

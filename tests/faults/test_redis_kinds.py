@@ -21,7 +21,7 @@ def test_a_cluster_ends_a_run_at_once_with_one_cause(installing: Installing, tmp
     with cluster(tmp_path / "cluster") as nodes:
         place = school(installing, nodes[0].url, 189)
         found = place.run(JOB, DAY)
-        boards = place.service.queries.redis_stats()
+        boards = place.service.cache.statistics()
 
     assert (found.state, found.counts.failed + found.counts.ok) == (RunState.FAILED, 189)
     assert found.counts.ok == 0

@@ -198,7 +198,7 @@ def test_requests_from_other_sites_are_refused(place: Installation, client: Http
     ):
         response = client.request("POST", "/api/cron/run/asking.daily", headers=headers)
         assert (response.status, response.code) == (403, "cross_site")
-    assert place.service.queries.audit_entries(limit=1) == []
+    assert place.service.audit.newest(limit=1) == []
     host, port = client.host_and_port
     assert client.get("/packed", Origin=f"http://{host}:{port}", Sec_Fetch_Site="same-origin").status == 200
 

@@ -215,7 +215,7 @@ def test_an_unknown_job_is_not_found_and_similar_names_are_suggested(place: Inst
 
     assert (response.status, response.code) == (404, "unknown_job")
     assert "asking.daily" in error(response)["message"]
-    assert place.service.queries.audit_entries(limit=1) == []
+    assert place.service.audit.newest(limit=1) == []
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_an_invalid_body_is_refused_and_requests_no_run(
 
     assert (response.status, response.code) == (400, code)
     assert error(response) == {"code": code, "message": message} | ({"field": field} if field else {})
-    assert place.service.queries.audit_entries(limit=1) == []
+    assert place.service.audit.newest(limit=1) == []
 
 
 @pytest.mark.usefixtures("no_waiting")
@@ -254,7 +254,7 @@ def test_without_a_leader_no_run_is_requested(place: Installation, client: HttpC
 
     assert (response.status, response.code) == (503, "no_leader")
     assert response.headers["retry-after"] == "5"
-    assert place.service.queries.audit_entries(limit=1) == []
+    assert place.service.audit.newest(limit=1) == []
 
 
 def test_a_viewer_cannot_start_a_run(installing: Installing, redis_url: str) -> None:

@@ -91,7 +91,7 @@ def test_a_plan_lists_its_windows_and_runs_none(place: Installation) -> None:
         (day, StepReason.MISSING, False) for day in DAYS
     ]
     assert page_days(place) == []
-    assert place.service.queries.audit_entries(limit=9) == []
+    assert place.service.audit.newest(limit=9) == []
 
 
 def test_planned_windows_run_once_oldest_first(place: Installation) -> None:
@@ -354,7 +354,7 @@ def test_a_finished_backfill_leaves_no_open_run(place: Installation) -> None:
         applied(place, plan(place))
 
     assert [run for run in place.service.queries.runs(limit=100) if run.state in OPEN] == []
-    assert place.service.queries.verify_audit().broken is None
+    assert place.service.audit.verify().broken is None
 
 
 def test_a_leader_for_one_command_records_windows_of_cancelled_backfills(place: Installation) -> None:

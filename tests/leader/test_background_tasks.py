@@ -53,7 +53,7 @@ def test_matching_keys_are_counted_cleared_and_recorded(place: Installation, cli
     fill(client, "u1", day="2025-01-20")
     client.set("another:key", "1")
     selected = ClearFilter(date="2025-01-19")
-    *_, counted = place.service.queries.count_keys(selected)
+    *_, counted = place.service.cache.count_keys(selected)
 
     with place.leading():
         command = place.service.commands.clear_cache(selected, counted=counted.total)
@@ -91,7 +91,7 @@ def test_an_invalid_filter_is_refused_before_it_is_requested(place: Installation
     with pytest.raises(BadClearFilter):
         place.service.commands.clear_cache(selected)
 
-    assert place.service.queries.audit_entries(limit=9) == []
+    assert place.service.audit.newest(limit=9) == []
 
 
 @pytest.mark.parametrize("user", ["*", "u?", "[a]", "a b", "u:1", "\\", ""])

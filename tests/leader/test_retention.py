@@ -367,21 +367,21 @@ def test_the_oldest_rows_of_the_audit_trail_go_and_the_rest_is_still_proven(plac
 
     removed = prune(place, token, kept)
 
-    queries = place.service.queries
+    trail = place.service.audit
     assert removed == {"ops_audit": 3}
     assert numbers(place, tables.audit) == [4, 5, 6, 7]
-    newest = queries.audit_entries(limit=1)[0]
+    newest = trail.newest(limit=1)[0]
     assert (newest.verb, newest.who, newest.after) == (
         "prune",
         "retention",
         {"rows": 3, "first": 1, "seal": f"3:{hashes[3]}"},
     )
-    found = queries.verify_audit()
+    found = trail.verify()
     assert (found.problem, found.rows, str(found.start)) == (None, 4, f"3:{hashes[3]}")
-    assert queries.verify_audit(found.start).problem is None
+    assert trail.verify(found.start).problem is None
     for row, problem in ((2, AuditProblem.ANCHOR_REMOVED), (5, None)):
         seal = type(found.seal).parse(f"{row}:{hashes[row]}") if found.seal else None
-        assert queries.verify_audit(seal).problem is problem
+        assert trail.verify(seal).problem is problem
     assert prune(place, token, kept) == {}
 
 
@@ -393,7 +393,7 @@ def test_the_newest_row_of_the_audit_trail_stays(place: Installation, token: int
         rows = db.execute(select(func.count()).select_from(tables.audit)).scalar_one()
 
     assert rows >= 1
-    assert place.service.queries.verify_audit().problem is None
+    assert place.service.audit.verify().problem is None
 
 
 @pytest.mark.parametrize(
@@ -422,4 +422,4 @@ def test_the_database_refuses_every_other_change(place: Installation, token: int
             db.execute(text(statement))
 
     assert numbers(place, tables.audit) == before
-    assert place.service.queries.verify_audit().problem is None
+    assert place.service.audit.verify().problem is None

@@ -102,7 +102,7 @@ def test_a_disk_fills_up_and_cannot_be_read(watching: Watching, sqlite_url: str)
 
 def events_of(watched: Watched, subject: str) -> list[str]:
     """What happened to the alerts of a subject, by the audit trail."""
-    entries = watched.place.service.queries.audit_entries(limit=100)
+    entries = watched.place.service.audit.newest(limit=100)
     return [each.outcome for each in reversed(entries) if each.target.endswith(f" {subject}")]
 
 

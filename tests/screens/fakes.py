@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -11,10 +11,14 @@ from opsconsole.authoring.run import Run
 from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.cache.filters import ClearFilter
+from opsconsole.cache.keys import KeysFound, KeyValue
+from opsconsole.cache.statistics import CacheDay, UsageSurvey
 from opsconsole.core.errors import OpsconsoleError, UnknownAlert, UnknownBackfill, UnknownRun
+from opsconsole.rules.audit import AuditEntry, AuditFilter, Verification
 from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service.backfills import PlanProgress, WindowedJob
+from opsconsole.service.cache import Clearing
 from opsconsole.service.snapshot import (
     AlertPage,
     CommandProgress,
@@ -24,7 +28,7 @@ from opsconsole.service.snapshot import (
     RunPage,
     Snapshot,
 )
-from tests.screens import past, past_alerts, samples
+from tests.screens import past, past_alerts, past_cache, samples
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -59,6 +63,13 @@ class FakeService:
         self.items = 10_000
         self.cache_families: tuple[Family, ...] = samples.FAMILIES
         self.steps: Sequence[ClearProgress] = (samples.COUNT_STARTED, samples.HALFWAY, samples.COUNTED)
+        self.surveys: Sequence[UsageSurvey] = past_cache.SURVEYS
+        self.cache_days: Sequence[CacheDay] = past_cache.DAYS
+        self.past_clearings: Sequence[Clearing] = past_cache.CLEARINGS
+        self.keys_found: Sequence[KeysFound] = past_cache.FOUND
+        self.values: Mapping[str, KeyValue] = past_cache.VALUES
+        self.audit_entries: Sequence[AuditEntry] = past_cache.ENTRIES
+        self.verifications: Sequence[Verification] = past_cache.VERIFIED
         self.counting = threading.Event()
         self.counting.set()
         self.unreachable: OpsconsoleError | None = None
@@ -75,7 +86,8 @@ class FakeService:
         self.answering = threading.Event()
         self.answering.set()
         self.callback: Callable[[Snapshot], None] | None = None
-        self.queries = self.commands = self
+        self.queries = self.commands = self.cache = self
+        self.audit = FakeAudit(self)
         self.backfills = FakeBackfills(self)
         self.alerts = FakeAlerts(self)
         self.alert_pages: dict[int, AlertPage] = {page.card.alert.id: page for page in past_alerts.PAGES}
@@ -124,6 +136,34 @@ class FakeService:
         yield from self.steps[:-1]
         self.counting.wait(PATIENCE_SECONDS)
         yield self.steps[-1]
+
+    def usage_steps(self) -> Iterator[UsageSurvey]:
+        """Waits for `counting` before the last step."""
+        self.calls.append(("usage_steps",))
+        if self.unreachable is not None:
+            raise self.unreachable
+        yield from self.surveys[:-1]
+        self.counting.wait(PATIENCE_SECONDS)
+        yield self.surveys[-1]
+
+    def days(self, days: int, /) -> list[CacheDay]:
+        return list(self.cache_days)
+
+    def find_keys(self, family: Family, parts: Mapping[str, str], /) -> Iterator[KeysFound]:
+        """Waits for `counting` before the last step."""
+        self.calls.append(("find_keys", family.name, dict(parts)))
+        if self.unreachable is not None:
+            raise self.unreachable
+        yield from self.keys_found[:-1]
+        self.counting.wait(PATIENCE_SECONDS)
+        yield self.keys_found[-1]
+
+    def look(self, key: str, /) -> KeyValue | None:
+        self.calls.append(("look", key))
+        return self.values.get(key)
+
+    def clearings(self, *, limit: int) -> list[Clearing]:
+        return list(self.past_clearings[:limit])
 
     def clear_cache(self, selected: ClearFilter, /, *, counted: int | None = None) -> int:
         self.record("clear", selected, counted)
@@ -227,6 +267,23 @@ class FakeBackfills:
     def cancel(self, number: int, /, *, note: str = "") -> int:
         self._fake.record("cancel_backfill", number)
         return 26
+
+
+class FakeAudit:
+    """The audit trail of a FakeService, which holds its rows."""
+
+    def __init__(self, fake: FakeService) -> None:
+        self._fake = fake
+
+    def newest(self, *, limit: int, filter_: AuditFilter, before: int | None = None) -> list[AuditEntry]:
+        self._fake.calls.append(("audit", filter_, before, limit))
+        if self._fake.unreachable is not None:
+            raise self._fake.unreachable
+        return [each for each in self._fake.audit_entries if before is None or each.id < before][:limit]
+
+    def verify_steps(self, verified: Verification | None, /) -> Iterator[Verification]:
+        self._fake.calls.append(("verify", verified))
+        yield from self._fake.verifications
 
 
 class FakeAlerts:

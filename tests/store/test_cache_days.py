@@ -123,13 +123,11 @@ def test_routes_and_the_leader_record_their_figures(
         for user in ("asha", "asha", "ben"):
             client.get(f"/cache/attempt-day/{user}/2026-01-19")
     with place.leading():
-        eventually(
-            lambda: any(each.keys for each in place.service.queries.cache_days(2)), "the leader has sampled the keys"
-        )
+        eventually(lambda: any(each.keys for each in place.service.cache.days(2)), "the leader has sampled the keys")
 
     with served(place) as client:
         document = client.get("/api/cache/stats?days=2").json["stats"]["days"]
-    days = {each.family: each for each in place.service.queries.cache_days(2)}
+    days = {each.family: each for each in place.service.cache.days(2)}
 
     assert (days["attempts.day"].hits, days["attempts.day"].misses, days["attempts.day"].keys) == (2, 1, 1)
     assert (days["practice.config"].hits, days["practice.config"].keys) == (0, 0)

@@ -41,7 +41,7 @@ def command(ctx: click.Context, limit: int, as_json: bool) -> None:
     if ctx.invoked_subcommand is not None:
         return
     with open_service(load_settings(ctx.obj)) as service:
-        entries = service.queries.audit_entries(limit=limit)
+        entries = service.audit.newest(limit=limit)
     if as_json:
         print_json([_document(entry) for entry in entries])
         return

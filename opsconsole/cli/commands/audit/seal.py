@@ -20,7 +20,7 @@ def command(options: Options, as_json: bool) -> None:
     Store it outside the database, and pass it to `opsconsole audit verify --seal` later.
     """
     with open_service(load_settings(options)) as service:
-        seal = service.queries.audit_seal()
+        seal = service.audit.seal()
     if as_json:
         print_json({"seal": str(seal) if seal else None})
     else:

@@ -28,7 +28,7 @@ def command(options: Options, anchor: str | None, as_json: bool) -> None:
     """
     seal = Seal.parse(anchor) if anchor else None
     with open_service(load_settings(options)) as service:
-        result = service.queries.verify_audit(seal)
+        result = service.audit.verify(seal)
     if as_json:
         print_json(
             {

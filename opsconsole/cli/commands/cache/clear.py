@@ -79,7 +79,7 @@ def command(
 
 
 def _count(service: Service, selected: ClearFilter) -> ClearProgress:
-    steps = service.queries.count_keys(selected)
+    steps = service.cache.count_keys(selected)
     with bar("counting", "keys") as shown:
         for step in steps:
             shown.update(step.scanned, step.of, _note(step.total))

@@ -30,18 +30,19 @@ COUNT_SECONDS = 60.0
 def command(options: Options, with_count: bool, as_json: bool) -> None:
     """List the declared families of cache keys.
 
-    Shows the key pattern and time to live of each family, the ids a key belongs to, and the tables it is computed from.
+    Shows the key pattern and time to live of each family, the ids a key belongs to, the tables it is computed from, and
+    the jobs that fill it; readers fill the others.
     """
     with open_service(load_settings(options)) as service:
-        families = sorted(service.queries.families(), key=lambda family: family.name)
-        usage = service.queries.cache_usage(COUNT_SECONDS) if with_count else None
+        families = sorted(service.cache.families(), key=lambda family: family.name)
+        usage = service.cache.usage(COUNT_SECONDS) if with_count else None
     if as_json:
         print_json([_document(family, usage) for family in families])
         return
     if not families:
         echo("no pack declares a family of cache keys")
         return
-    head = ["FAMILY", "PATTERN", "TTL", "BELONGS TO", "COMPUTED FROM"]
+    head = ["FAMILY", "PATTERN", "TTL", "BELONGS TO", "COMPUTED FROM", "FILLED BY"]
     rows = [
         [
             family.name,
@@ -49,6 +50,7 @@ def command(options: Options, with_count: bool, as_json: bool) -> None:
             duration(family.ttl) if family.ttl else "none",
             ", ".join(family.of) or "-",
             ", ".join(family.computed_from) or "-",
+            ", ".join(family.filled_by) or "readers",
         ]
         for family in families
     ]
@@ -56,7 +58,7 @@ def command(options: Options, with_count: bool, as_json: bool) -> None:
         head.append("KEYS" if usage.done else "KEYS (ESTIMATED)")
         for row, family in zip(rows, families, strict=True):
             row.append(f"{usage.families[family.name].keys:,}")
-    print_table(head, rows, right=(5,))
+    print_table(head, rows, right=(6,))
 
 
 def _document(family: Family, usage: UsageSurvey | None) -> dict[str, Any]:
@@ -66,6 +68,7 @@ def _document(family: Family, usage: UsageSurvey | None) -> dict[str, Any]:
         "ttl_seconds": family.ttl_seconds,
         "belongs_to": family.of,
         "computed_from": family.computed_from,
+        "filled_by": family.filled_by,
         "compress_over": family.compress_over,
     }
     if usage is not None:

@@ -34,8 +34,8 @@ def command(options: Options, days: int | None, as_json: bool) -> None:
     what Redis held of it. Figures are kept for 90 days.
     """
     with open_service(load_settings(options)) as service:
-        stats = service.queries.redis_stats()
-        by_day = None if days is None else service.queries.cache_days(days)
+        stats = service.cache.statistics()
+        by_day = None if days is None else service.cache.days(days)
     if as_json:
         history = {} if by_day is None else {"days": [{**asdict(each), "hit_rate": each.hit_rate} for each in by_day]}
         print_json({**asdict(stats), "hit_rate": stats.hit_rate, **history})
