@@ -17,7 +17,7 @@ from screens.host import Answer, Host
 from screens.panels.questions import CANCEL, Question
 from screens.widgets.contained import OWN_EVENTS, ContainedDrawing, contained, name_of
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, width, wrapped
-from screens.widgets.paint import Lines
+from screens.widgets.paint import ASCII, COMPONENTS, Lines
 
 WIDTH = 72
 INNER = WIDTH - 6
@@ -28,6 +28,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     """A few lines and buttons in the middle of the screen. Escape and the last button close it without an answer."""
 
     AUTO_FOCUS = ""
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back", priority=True),
         Binding("enter", "press", "confirm"),
@@ -44,8 +45,9 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
     def compose(self) -> ComposeResult:
         """A frame with lines in it."""
-        with Container(id="frame", classes="ascii" if self.host.ascii else ""):
-            yield Lines(ascii=self.host.ascii)
+        self.set_class(self.host.ascii, ASCII)
+        with Container(id="frame"):
+            yield Lines()
 
     def content(self) -> Sequence[Line]:
         """The lines above the buttons."""

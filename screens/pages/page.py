@@ -1,4 +1,4 @@
-"""What all pages share: one widget with lines, a notice and a footer with keys."""
+"""What all pages share: panels between a top line and a footer with keys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.containers import Container
 from textual.screen import Screen
 
 from opsconsole.service.snapshot import Snapshot
@@ -15,33 +16,59 @@ from screens.panels import questions
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Key, View
 from screens.widgets.contained import OWN_EVENTS, ContainedDrawing, contained, name_of
-from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, fill, line, text, width
-from screens.widgets.paint import Lines
+from screens.widgets.lines import Drawing, Line, Piece, crop, ends, fill, line, text, width
+from screens.widgets.paint import ASCII, COMPONENTS
+from screens.widgets.panel import PLAIN, Panel
 from screens.widgets.symbols import Symbol
 
-LEAST_WIDTH, LEAST_HEIGHT = 80, 24
+LEAST_WIDTH, LEAST_HEIGHT = 60, 20
+TOO_SMALL = "-too-small"
+WIDTHS = ((0, "-narrow"), (80, "-compact"), (100, "-framed"), (120, "-wide"), (180, "-large"))
+HEIGHTS = ((0, "-low"), (30, "-tall"), (50, "-high"))
+"""From how many columns and rows on a page has which class."""
 FOOTER_KEYS = 9
 
 
 class Page(Screen[None]):
-    """A screen with the top line, the verdict, its own content, a notice and its keys."""
+    """A screen with the top line, the verdict, its panels, a notice and its keys.
+
+    Its class names tell styles.tcss the size of the terminal: one of those for the width and one for the height.
+    """
 
     AUTO_FOCUS = ""
+    WHEEL_ACTION: ClassVar[str] = "move"
+    """The action of the mouse wheel; its argument is a number of rows."""
     FOOTER: ClassVar[tuple[tuple[str, str], ...]] = ()
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
 
     def __init__(self, host: Host) -> None:
         super().__init__()
         self.host = host
         self.notice: Piece = Piece("")
         self.cursor: Key | None = None
+        self.HORIZONTAL_BREAKPOINTS, self.VERTICAL_BREAKPOINTS = list(WIDTHS), list(HEIGHTS)
         self._drawn = ContainedDrawing(f"the page {type(self).__name__}")
+        self.set_class(host.ascii, ASCII)
 
     def compose(self) -> ComposeResult:
-        """One widget for the whole page."""
-        yield Lines(ascii=self.host.ascii)
+        """The panels below the top line and above the footer."""
+        self._set_size_classes()  # before the styles of the panels are computed
+        yield Panel(self._head, id="head", classes=PLAIN, focusable=False)
+        yield Panel(self._foot, id="foot", classes=PLAIN, focusable=False)
+        with Container(id="panels"):
+            yield from self.panels()
+
+    def panels(self) -> ComposeResult:
+        """The panels; one without a border that shows `content` unless the page has its own."""
+        yield Panel(
+            lambda view, cells, rows: Drawing(self.content(view, cells, rows)[:rows]),
+            id="content",
+            classes=PLAIN,
+            focusable=False,
+        )
 
     def content(self, view: View, cells: int, rows: int) -> list[Line]:
-        """The lines between the verdict and the notice."""
+        """The lines between the verdict and the notice, of a page that is one panel."""
         raise NotImplementedError
 
     def presence_name(self) -> str:
@@ -71,13 +98,30 @@ class Page(Screen[None]):
         self.repaint()
 
     def repaint(self) -> None:
-        """Draws the page again; the widget sends only what has changed."""
-        if not self.is_current:
-            return
-        cells, rows = self.size
-        if cells > 0 and rows > 0:
-            for widget in self.query(Lines):  # none while the page is being composed
-                widget.show(self._lines(cells, rows))
+        """Draws the page again; only cells that have changed are sent to the terminal."""
+        if self.is_current:
+            for panel in self.query(Panel):  # none while the page is being composed
+                self.paint(panel)
+
+    def paint(self, panel: Panel[View]) -> None:
+        """Draws one panel, if it is visible."""
+        cells, rows = panel.size
+        if cells > 0 and rows > 0 and self.is_current and panel.is_on_screen:
+            panel.show_drawing(self._drawn.drawing(lambda: panel.draw(self.view(), cells, rows)))
+
+    def clicked(self, row: Key) -> None:
+        """Moves the cursor to a row that was clicked."""
+        with contained("the mouse", self.host.show_notice):
+            self.move_to(row)
+
+    def scrolled(self, step: int) -> None:
+        """Moves the cursor, or scrolls."""
+        self.host.call_later(self.run_action, f"{self.WHEEL_ACTION}({step})")
+
+    def move_to(self, row: Key | None) -> None:
+        """Moves the cursor, and the focus to its panel."""
+        self.cursor = row
+        self.repaint()
 
     async def on_event(self, event: events.Event) -> None:
         """Handles an event; a handler that raises ends neither the page nor the console."""
@@ -89,24 +133,38 @@ class Page(Screen[None]):
         self.repaint()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Draws the page in its new size."""
-        self.repaint()
+        """Follows the size of the terminal; the panels draw themselves."""
+        was_too_small = self.has_class(TOO_SMALL)
+        self._set_size_classes()
+        if was_too_small != self.has_class(TOO_SMALL):
+            self.repaint()
 
     def on_screen_resume(self) -> None:
         """Shows what changed while another page was in front."""
+        self._set_size_classes()
         self.host.service.set_screen(self.presence_name())
         self.repaint()
 
-    def _lines(self, cells: int, rows: int) -> list[Line]:
-        if cells < LEAST_WIDTH or rows < LEAST_HEIGHT:
-            message = f"needs {LEAST_WIDTH}x{LEAST_HEIGHT}, this terminal has {cells}x{rows}: make it larger"
-            return [crop(line(message), cells)]
+    def _set_size_classes(self) -> None:
+        """Sets the classes of the size; Textual does so only when the terminal is resized."""
+        columns, rows = self.app.size
+        self.set_class(columns < LEAST_WIDTH or rows < LEAST_HEIGHT, TOO_SMALL)
+        for size, breakpoints in ((columns, WIDTHS), (rows, HEIGHTS)):
+            current = max((least, name) for least, name in breakpoints if size >= least)[1]
+            for _, name in breakpoints:
+                self.set_class(name == current, name)
+
+    def _head(self, view: View, cells: int, rows: int) -> Drawing:
+        if self.has_class(TOO_SMALL):
+            columns, height = self.app.size
+            message = f"needs {LEAST_WIDTH}x{LEAST_HEIGHT}, this terminal has {columns}x{height}: make it larger"
+            return Drawing([crop(line(message), cells)])
         drawn = self._drawn
-        head = [*drawn(lambda: [top_line(self.view(), cells)]), *drawn(lambda: [verdict(self.view(), cells)])]
-        content = drawn(lambda: self.content(self.view(), cells, rows - 4)[: rows - 4])
-        content += [EMPTY] * (rows - 4 - len(content))
-        foot = [*drawn(lambda: [self._notice_line(cells)]), *drawn(lambda: [self._footer(cells)])]
-        return [*head, *content, *foot]
+        return Drawing([*drawn(lambda: [top_line(view, cells)]), *drawn(lambda: [verdict(view, cells)])])
+
+    def _foot(self, view: View, cells: int, rows: int) -> Drawing:
+        drawn = self._drawn
+        return Drawing([*drawn(lambda: [self._notice_line(cells)]), *drawn(lambda: [self._footer(cells)])])
 
     def _notice_line(self, cells: int) -> Line:
         """The notice, and at the end of its line what quitting waits for."""
@@ -120,5 +178,7 @@ class Page(Screen[None]):
     def _footer(self, cells: int) -> Line:
         pieces: list[Piece] = []
         for key, word in self.footer()[:FOOTER_KEYS]:
-            pieces += [Piece(" "), Piece(key, "key"), Piece(f" {word} ", "quiet")]
+            each = (Piece(" "), Piece(key, "key"), Piece(f" {word} ", "quiet"))
+            if width((*pieces, *each)) <= cells:
+                pieces += each
         return fill(tuple(pieces), cells)

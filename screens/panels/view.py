@@ -10,10 +10,9 @@ from opsconsole.authoring.run import RunState
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import Pause, Run, Snapshot, Work
 from screens.panels import pauses
-from screens.widgets.lines import EMPTY, Line, Piece, fill, line, text
+from screens.widgets.lines import EMPTY, Line, Piece, Row, fill, line, text
 
-Key = tuple[str, str]
-"""A row that the cursor can stand on: its panel, and its subject (a run's number, a job's name, ...)."""
+Key = Row
 
 WIDE = 78
 """From this width on, a run or a finding takes one row."""

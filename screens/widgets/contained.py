@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from textual import events
 
-from screens.widgets.lines import Line, line, text
+from screens.widgets.lines import Drawing, Line, line, text
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,10 @@ class ContainedDrawing:
 
     def __call__(self, draw: Callable[[], list[Line]]) -> list[Line]:
         """The lines that `draw` returns; the cause in one line when it raises, with a traceback in the log."""
+        return list(self.drawing(lambda: Drawing(draw())).lines)
+
+    def drawing(self, draw: Callable[[], Drawing]) -> Drawing:
+        """The same for a panel."""
         try:
             return draw()
         except Exception as error:
@@ -47,7 +51,7 @@ class ContainedDrawing:
             if name not in self._logged:
                 self._logged.add(name)
                 log.exception("%s cannot be drawn", self._what)
-            return [line(" ", text(f"cannot be drawn: {name}: {_message(error)}; see the log", "bad", 300))]
+            return Drawing([line(" ", text(f"cannot be drawn: {name}: {_message(error)}; see the log", "bad", 300))])
 
 
 def _message(error: Exception) -> str:

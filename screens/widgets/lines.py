@@ -17,7 +17,7 @@ SPARKS = "▁▂▃▄▅▆▇█"
 
 
 class Piece(NamedTuple):
-    """Text in one style; `style` is a key of `screens.widgets.paint.STYLES`."""
+    """Text in one style; `style` is one of `screens.widgets.paint.STYLES`."""
 
     text: str
     style: str = ""
@@ -25,6 +25,19 @@ class Piece(NamedTuple):
 
 Line = tuple[Piece, ...]
 EMPTY: Line = ()
+Row = tuple[str, str]
+"""A row that the cursor can stand on: its panel, and its subject (a run's number, a job's name, ...)."""
+
+
+class Drawing(NamedTuple):
+    """What a panel shows: its lines, and `title` and `end` in its border. `rows` are the rows of the first lines, for
+    the mouse; None where a line belongs to no row.
+    """
+
+    lines: Sequence[Line]
+    title: Line = EMPTY
+    end: Line = EMPTY
+    rows: Sequence[Row | None] = ()
 
 
 def text(value: object, style: str = "", limit: int = 500) -> Piece:

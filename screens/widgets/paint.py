@@ -19,56 +19,42 @@ log = logging.getLogger(__name__)
 MAX_LOGGED = 200
 """Characters of a line that cannot be drawn."""
 
-# Of the 256 colours; each maps to a different bright one on a terminal with 16.
-STYLES = {
-    "ok": Style(color="#5fd787"),
-    "warn": Style(color="#ffaf00"),
-    "bad": Style(color="#ff5f5f", bold=True),
-    "live": Style(color="#5fd7ff"),
-    "quiet": Style(color="#9e9e9e"),
-    "rule": Style(color="#585858"),
-    "title": Style(bold=True),
-    "strong": Style(bold=True),
-    "key": Style(color="#5fd7ff", bold=True),
-    "mark": Style(color="#5fd7ff", bold=True),
-    "alarm": Style(color="#ffffff", bgcolor="#d70000", bold=True),
-    "chosen": Style(reverse=True, bold=True),
-}
-SIXTEEN = STYLES | {
-    "ok": Style(color="green"),
-    "warn": Style(color="yellow"),
-    "bad": Style(color="bright_red", bold=True),
-    "live": Style(color="cyan"),
-    "quiet": Style(),
-    "rule": Style(color="bright_black"),
-    "key": Style(color="cyan", bold=True),
-    "mark": Style(color="cyan", bold=True),
-    "alarm": Style(color="bright_white", bgcolor="red", bold=True),
-}
-BOLD = ("warn", "bad", "title", "strong", "key", "mark")
-NO_COLOUR = {name: Style(bold=True) if name in BOLD else Style() for name in STYLES} | {
-    "alarm": Style(reverse=True, bold=True),
-    "chosen": STYLES["chosen"],
-}
-CURSOR = Style(bgcolor="#303030")
-UNDER_CURSOR = "under cursor"
-MARKED, MARKED_OF_SIXTEEN, MARKED_NO_COLOUR = (
-    Style(bgcolor="#005f87"),
-    Style(bgcolor="blue"),
-    Style(underline=True),
+STYLES = (
+    "ok",
+    "warn",
+    "bad",
+    "live",
+    "quiet",
+    "rule",
+    "title",
+    "strong",
+    "key",
+    "mark",
+    "alarm",
+    "chosen",
 )
+"""What a piece may be drawn in; styles.tcss gives each its colours, as `.lines--ok`."""
+CURSOR, UNDER_CURSOR = "cursor", "under cursor"
+COMPONENTS = frozenset(f"lines--{name}" for name in (*STYLES, CURSOR, symbols.MARKED))
+"""The component classes of a screen with lines."""
+ASCII = "-ascii"
+"""The class of a screen that draws symbols, bars and borders in ASCII."""
 
 
 class Lines(Widget):
-    """Shows lines. `ascii` replaces symbols and bars by ASCII."""
+    """Shows lines on a screen whose component classes are `COMPONENTS`."""
 
     can_focus = False
 
-    def __init__(self, *, ascii: bool = False, id: str | None = None) -> None:  # noqa: A002 - as the option
-        super().__init__(id=id)
-        self._ascii = ascii
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - as in Textual
+        super().__init__(id=id, classes=classes)
         self.lines: tuple[Line, ...] = ()
+        self._styles: dict[str, Style] = {}
         self._failed: object = None
+
+    def on_mount(self) -> None:
+        """Follows the theme."""
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._restyle())
 
     def show(self, lines: Sequence[Line]) -> None:
         """Replaces the lines; cells that stay the same are not painted again."""
@@ -78,7 +64,7 @@ class Lines(Widget):
         changed = [
             Region(x, y, cells, 1)
             for y in range(max(len(before), len(self.lines)))
-            for x, cells in _changes(_at(before, y), _at(self.lines, y), self.size.width)
+            for x, cells in changes(_at(before, y), _at(self.lines, y), self.size.width)
             if y < self.size.height
         ]
         if changed:
@@ -99,36 +85,57 @@ class Lines(Widget):
             return Strip.blank(self.size.width)
 
     def _strip(self, y: int) -> Strip:
-        pieces = fill(_at(self.lines, y), self.size.width)
-        base = self.visual_style.rich_style
-        segments = [Segment(self._characters(text), base + self._style(style)) for text, style in pieces if text]
-        return Strip(Segment.simplify(segments), self.size.width)
+        return self.strip(fill(_at(self.lines, y), self.size.width))
+
+    def strip(self, pieces: Line) -> Strip:
+        """Pieces in the colours of the theme."""
+        segments = [Segment(self._characters(text), self._style(style)) for text, style in pieces if text]
+        return Strip(Segment.simplify(segments), width(pieces))
 
     @property
     def text(self) -> str:
         """The lines without their styles."""
         return "\n".join("".join(self._characters(piece.text) for piece in each).rstrip() for each in self.lines)
 
+    def notify_style_update(self) -> None:
+        """Forgets the colours of before."""
+        self._styles.clear()
+        super().notify_style_update()
+
+    def _restyle(self) -> None:
+        self._styles.clear()
+        self.refresh()
+
     def _characters(self, text: str) -> str:
-        return symbols.to_ascii(text) if self._ascii else text
+        return symbols.to_ascii(text) if self.screen.has_class(ASCII) else text
 
     def _style(self, name: str) -> Style:
-        under_cursor, marked = name.endswith(UNDER_CURSOR), name.endswith(symbols.MARKED)
-        base = name.removesuffix(UNDER_CURSOR).removesuffix(symbols.MARKED).strip()
-        few_colours = self.app.native_ansi_color
-        no_colour = self.app.no_color
-        styles = NO_COLOUR if no_colour else SIXTEEN if few_colours else STYLES
-        style = styles[base] if base else Style()
-        if marked:
-            style += MARKED_NO_COLOUR if no_colour else MARKED_OF_SIXTEEN if few_colours else MARKED
-        return style if few_colours or not under_cursor else style + CURSOR
+        if (style := self._styles.get(name)) is None:
+            under_cursor, marked = name.endswith(UNDER_CURSOR), name.endswith(symbols.MARKED)
+            base = name.removesuffix(UNDER_CURSOR).removesuffix(symbols.MARKED).strip()
+            parts = [base, symbols.MARKED if marked else "", CURSOR if under_cursor else ""]
+            style = self.visual_style.rich_style
+            for part in filter(None, parts):
+                style += self._component(part)
+            self._styles[name] = style
+        return style
+
+    def _component(self, name: str) -> Style:
+        """The colours and text style of a component class; translucent colours are blended with the screen's."""
+        styles = self.screen.get_component_styles(f"lines--{name}")
+        if self.app.no_color:
+            return styles.text_style
+        blended = styles.rich_style
+        colour = blended.color if styles.has_rule("color") else None
+        background = blended.bgcolor if styles.has_rule("background") and styles.background.a else None
+        return Style(color=colour, bgcolor=background) + styles.text_style
 
 
 def _at(lines: Sequence[Line], y: int) -> Line:
     return lines[y] if y < len(lines) else ()
 
 
-def _changes(before: Line, after: Line, cells: int) -> Iterator[tuple[int, int]]:
+def changes(before: Line, after: Line, cells: int) -> Iterator[tuple[int, int]]:
     """The ranges `(x, cells)` in which two lines differ."""
     if before == after:
         return

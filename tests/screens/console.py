@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from rich.cells import cell_len
 from textual.pilot import Pilot
 
 from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
+from screens.pages.page import Page
 from screens.widgets.paint import Lines
 from tests.screens import fakes, samples
 from tests.waiting import PATIENCE_SECONDS
@@ -26,8 +28,7 @@ class Console(NamedTuple):
     @property
     def text(self) -> str:
         """The text of the screen in front."""
-        lines = self.app.screen.query(Lines)
-        return lines.first().text if lines else ""  # empty while a screen is being opened
+        return text_of(self.app)
 
     @property
     def notice(self) -> str:
@@ -44,6 +45,24 @@ class Console(NamedTuple):
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not condition():
                 await self.pilot.pause(0.01)
+
+
+def text_of(app: ConsoleApp) -> str:
+    """The text of the screen in front, as its widgets draw it; only the inside of a dialog's frame."""
+    widgets = [each for each in app.screen.query(Lines) if each.is_on_screen]
+    if not isinstance(app.screen, Page):
+        return widgets[0].text if widgets else ""  # empty while a screen is being opened
+    canvas = [[" "] * app.size.width for _ in range(app.size.height)]
+    for widget in widgets:
+        region = widget.region
+        for y, strip in enumerate(widget.render_lines(region.size.region)[: app.size.height], region.y):
+            x = region.x
+            for character in strip.text:
+                canvas[y][x] = character
+                cells = cell_len(character)
+                canvas[y][x + 1 : x + cells] = [""] * (cells - 1)
+                x += cells
+    return "\n".join("".join(row).rstrip() for row in canvas)
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ from tests.conftest import Installing
 from tests.packs import diary
 from tests.screens import fakes, past, samples
 from tests.screens.backfill_pages import MARKED, REPORT, service_with
-from tests.screens.console import Console, run_console
+from tests.screens.console import Console, run_console, text_of
 from tests.waiting import PATIENCE_SECONDS
 
 Compare = Callable[..., bool]
@@ -306,8 +306,8 @@ def test_without_colours_marked_days_are_underlined_and_the_cursor_is_reversed(
     async def scenario(console: Console) -> None:
         await console.press(*MARKED)
         await console.until(lambda: "· fresh: run 4000" in console.text)
-        shown = console.app.screen.query_one(Lines)
-        drawn = [segment for y in range(4, 12) for segment in shown.render_line(y) if segment.style]
+        shown = console.app.screen.query_one("#content", Lines)
+        drawn = [segment for y in range(2, 10) for segment in shown.render_line(y) if segment.style]
         assert [each.text for each in drawn if each.style and each.style.underline] == ["m", "m", "·", "·", "marked"]
         assert [each.text for each in drawn if each.style and each.style.reverse] == ["·"]
 
@@ -396,7 +396,7 @@ def pictured(snap_compare: Compare, service: fakes.FakeService, size: str, keys:
                 while getattr(app.screen, "_loading", False):
                     await pilot.pause(0.01)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while shows not in app.screen.query_one(Lines).text:
+            while shows not in text_of(app):
                 await pilot.pause(0.01)
 
     return snap_compare(app, terminal_size=SIZES[size], run_before=before)

@@ -11,8 +11,8 @@ from textual.pilot import Pilot
 
 from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
-from screens.widgets.paint import Lines
 from tests.screens import fakes, samples
+from tests.screens.console import text_of
 from tests.waiting import PATIENCE_SECONDS
 
 Compare = Callable[..., bool]
@@ -36,7 +36,7 @@ def matches_snapshot(
         await pilot.pause()
         await pilot.press(*keys)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while shows not in app.screen.query_one(Lines).text:
+            while shows not in text_of(app):
                 await pilot.pause(0.01)
         await pilot.press(*then)
 

@@ -1,0 +1,140 @@
+"""A part of a page: lines in a border with a title; styles.tcss places it and gives it its border."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar, cast
+
+from textual import events
+from textual.geometry import Region
+from textual.strip import Strip
+
+from screens.widgets.lines import EMPTY, Drawing, Line, Piece, Row, crop, width
+from screens.widgets.paint import Lines, changes
+
+View = TypeVar("View")
+"""What panels are drawn from."""
+
+PLAIN = "-plain"
+"""The class of a panel without a border."""
+
+
+class PanelOwner(Protocol[View]):
+    """The page of a panel."""
+
+    def paint(self, panel: Panel[View], /) -> None:
+        """Draws one panel, and contains what that raises."""
+
+    def clicked(self, row: Row, /) -> None:
+        """Called when the mouse has selected a row."""
+
+    def scrolled(self, step: int, /) -> None:
+        """Called when the wheel was turned by one row."""
+
+
+class Panel(Lines, Generic[View]):
+    """Shows what `draw(view, cells, rows)` returns for the inside of its border, and only the cells that changed.
+
+    Not focusable: for a panel without rows to choose.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[View, int, int], Drawing],
+        *,
+        id: str,  # noqa: A002 - as in Textual
+        classes: str | None = None,
+        focusable: bool = True,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.draw = draw
+        self.can_focus = focusable
+        self._top = Drawing(())
+        self._rows: tuple[Row | None, ...] = ()
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows that are shown."""
+        return [row for row in dict.fromkeys(self._rows) if row is not None]
+
+    def show_drawing(self, drawing: Drawing) -> None:
+        """Replaces what is shown; cells that stay the same are not painted again."""
+        self.show(drawing.lines)
+        self._rows = tuple(drawing.rows)
+        before, self._top = self._top, drawing
+        if not self.styles.border_top[0] or (before.title, before.end) == (drawing.title, drawing.end):
+            return
+        cells = self.outer_size.width - 2 * self._inset
+        old, new = (_joined(*_top_pieces(each, cells), cells) for each in (before, drawing))
+        x, y = self._inset - self.content_offset.x, -self.content_offset.y
+        changed = [Region(x + start, y, length, 1) for start, length in changes(old, new, cells)] if cells > 0 else []
+        if changed:
+            self.refresh(*changed)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines, with the title and the end in the border."""
+        strips = super().render_lines(crop)
+        if crop.y == 0 and strips and self.styles.border_top[0]:
+            strips[0] = self._border_with_title().crop(crop.x, crop.right)
+        return strips
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Draws the panel in its new size."""
+        self._owner.paint(self)
+
+    def on_show(self) -> None:
+        """Draws what changed while it was hidden."""
+        self._owner.paint(self)
+
+    def on_click(self, event: events.Click) -> None:
+        """Selects the row."""
+        y = event.y - self.content_offset.y
+        row = self._rows[y] if 0 <= y < len(self._rows) else None
+        if row is not None:
+            self._owner.clicked(row)
+
+    def on_mouse_scroll_up(self) -> None:
+        """Moves one row up."""
+        self._owner.scrolled(-1)
+
+    def on_mouse_scroll_down(self) -> None:
+        """Moves one row down."""
+        self._owner.scrolled(1)
+
+    @property
+    def _owner(self) -> PanelOwner[View]:
+        return cast("PanelOwner[View]", self.screen)
+
+    @property
+    def _inset(self) -> int:
+        """How far the title is from the corner."""
+        return 2 if self.styles.border_left[0] else 1
+
+    def _border_with_title(self) -> Strip:
+        cells = self.outer_size.width
+        border = super().render_lines(Region(0, 0, cells, 1))[0]
+        title, end = (self._filtered(each) for each in _top_pieces(self._top, cells - 2 * self._inset))
+        left, right = self._inset + title.cell_length, cells - self._inset - end.cell_length
+        parts = [border.crop(0, self._inset), title, border.crop(left, right), end, border.crop(cells - self._inset)]
+        return Strip.join(parts)
+
+    def _filtered(self, pieces: Line) -> Strip:
+        """Pieces in the colours of the terminal."""
+        if self.has_focus:
+            pieces = tuple(Piece(text, "key" if style == "title" else style) for text, style in pieces)
+        strip = self.strip(pieces)
+        for each in self.get_line_filters():
+            strip = strip.apply_filter(each, self.background_colors[1])
+        return strip
+
+
+def _top_pieces(drawing: Drawing, cells: int) -> tuple[Line, Line]:
+    """The title and the end, each between spaces; the end gives way."""
+    title = crop((Piece(" "), *drawing.title, Piece(" ")), max(0, cells)) if drawing.title else EMPTY
+    room = cells - width(title) - 1
+    end = crop(drawing.end, room - 2) if drawing.end and room > 4 else EMPTY
+    return title, (Piece(" "), *end, Piece(" ")) if end else EMPTY
+
+
+def _joined(title: Line, end: Line, cells: int) -> Line:
+    return (*title, Piece("─" * (cells - width(title) - width(end)), "rule"), *end)
