@@ -17,7 +17,17 @@ from opsconsole.rules.system_health import grace_of, not_leading
 from opsconsole.service import alert_views, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Snapshot
-from opsconsole.store import job_facts, lease as leases, pauses, presence, runs, set_aside, silences
+from opsconsole.store import (
+    changes,
+    job_facts,
+    lease as leases,
+    pauses,
+    presence,
+    runs,
+    set_aside,
+    silences,
+    statistics,
+)
 
 RECENT = 20
 
@@ -72,25 +82,37 @@ def _leaderless(backend: Backend, db: Connection, now: datetime) -> Iterator[Fin
         yield from not_leading(lease, now, scheduled=scheduled, grace=grace)
 
 
-def _jobs(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
-    return {"jobs": run_views.cards(db, backend.catalog, now)}
+def _jobs(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:
+    """The jobs; their newest runs are read again when one has started or ended, their next times once a minute."""
+    seen = changes.see(db)
+    ran = changes.changed(db, so_far.seen.jobs, seen)
+    kept = {} if ran is None else {card.name: card.last for card in so_far.jobs if card.name not in ran}
+    known = () if _is_new_minute(so_far, now) else so_far.jobs
+    return {"jobs": run_views.cards(db, backend.catalog, now, kept, known), "seen": replace(so_far.seen, jobs=seen)}
 
 
 def _live_runs(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
     return {"live": run_views.live(db, backend.catalog, now)}
 
 
-def _recent_runs(_backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:
-    """The newest runs; when they have changed, the histories of the jobs are read again."""
-    recent = tuple(runs.newest(db, limit=RECENT))
-    is_new_minute = so_far.histories_at is None or now.minute != so_far.histories_at.minute
-    return {"recent": recent} | ({"histories_at": None} if recent != so_far.recent or is_new_minute else {})
+def _recent_runs(_backend: Backend, db: Connection, _so_far: Snapshot, _now: datetime) -> dict[str, Any]:
+    return {"recent": tuple(runs.newest(db, limit=RECENT))}
 
 
 def _histories(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:
-    if so_far.histories_at is not None and so_far.histories:
+    """The histories of the jobs of which a run has started or ended, and once a minute the rates of all."""
+    seen = changes.see(db)
+    ran = changes.changed(db, so_far.seen.histories, seen)
+    if ran is not None and not ran and so_far.histories and not _is_new_minute(so_far, now):
         return {}
-    return {"histories": run_views.histories(db, backend.catalog, now), "histories_at": now}
+    rates, past_days = statistics.rates(db, now, so_far.past_days if ran is not None else None)
+    histories = run_views.histories(db, backend.catalog, rates, so_far.histories, ran)
+    seen_runs = replace(so_far.seen, histories=seen)
+    return {"histories": histories, "histories_at": now, "past_days": past_days, "seen": seen_runs}
+
+
+def _is_new_minute(so_far: Snapshot, now: datetime) -> bool:
+    return so_far.histories_at is None or now.minute != so_far.histories_at.minute
 
 
 def _health(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:

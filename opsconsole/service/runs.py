@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from statistics import median
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.run import TERMINAL, Run, RunState
+from opsconsole.authoring.run import OPEN, TERMINAL, Run, RunState
 from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
 from opsconsole.rules.admission import admissions
 from opsconsole.rules.schedule import next_run
 from opsconsole.service.snapshot import BatchCell, Cause, JobCard, JobHistory, Progress, RunPage
-from opsconsole.store import batches, failing, occurrences, runs, statistics
+from opsconsole.store import batches, failing, occurrences, runs
+from opsconsole.store.statistics import Rates
 
 NEWEST_RUNS = 14
 MAX_BATCHES = 2000
 LOG_LINES = 200
 ITEMS_PER_CAUSE = 8
+NO_RUNS = Rates(None, None, None)
 LAST_RUNS = 5
 """Runs in which the failures of an item are counted."""
 
 
-def cards(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobCard, ...]:
-    """Every job with its next scheduled time and its newest run."""
+def cards(
+    db: Connection,
+    catalog: Catalog,
+    now: datetime,
+    kept: Mapping[str, Run | None] | None = None,
+    known: Collection[JobCard] = (),
+) -> tuple[JobCard, ...]:
+    """Every job with its next scheduled time and its newest run. What is in `kept`, the newest run of each job that has
+    not run since, and in `known`, recent cards, is not found again.
+    """
     ahead = occurrences.ran_ahead(db, now)
+    last = _last_runs(db, [job.name for job in catalog], kept or {})
+    next_times = {card.name: card.next_at for card in known if card.next_at and now < card.next_at and not ahead}
     return tuple(
         JobCard(
             name=job.name,
@@ -35,11 +48,27 @@ def cards(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobCard, ...
             tz=job.tz,
             words=catalog.describe_schedule(job),
             aliases=job.aliases,
-            next_at=next_run(cron, now, ahead.get(job.name, ())) if (cron := catalog.cron(job)) is not None else None,
-            last=next(iter(runs.newest(db, limit=1, job=job.name)), None),
+            next_at=next_times.get(job.name) or _next_at(catalog, job, now, ahead.get(job.name, ())),
+            last=last[job.name],
         )
         for job in catalog
     )
+
+
+def _next_at(catalog: Catalog, job: Job, now: datetime, ran: Collection[datetime]) -> datetime | None:
+    cron = catalog.cron(job)
+    return None if cron is None else next_run(cron, now, ran)
+
+
+def _last_runs(db: Connection, jobs: Collection[str], kept: Mapping[str, Run | None]) -> dict[str, Run | None]:
+    """The newest run of each job: one that is open is read again."""
+    found: dict[str, Run | None] = {}
+    for job in jobs:
+        run = kept.get(job)
+        if job not in kept or (run is not None and run.state in OPEN):
+            run = next(iter(runs.newest(db, limit=1, job=job)), None)
+        found[job] = run
+    return found
 
 
 def live(db: Connection, catalog: Catalog, now: datetime) -> tuple[Progress, ...]:
@@ -49,21 +78,25 @@ def live(db: Connection, catalog: Catalog, now: datetime) -> tuple[Progress, ...
     return tuple(replace(_progress(run, catalog, now), waits=waiting.get(run.id)) for run in active)
 
 
-def histories(db: Connection, catalog: Catalog, now: datetime) -> tuple[JobHistory, ...]:
-    """The history of every job."""
-    rates = statistics.rates(db, now)
-    newest = statistics.newest_of_each(db, [job.name for job in catalog], each=NEWEST_RUNS)
-    no_runs = statistics.Rates(None, None, None)
+def histories(
+    db: Connection,
+    catalog: Catalog,
+    rates: Mapping[str, Rates],
+    before: Collection[JobHistory] = (),
+    ran: Collection[str] | None = None,
+) -> tuple[JobHistory, ...]:
+    """The history of every job. Of those `before`, the jobs that `ran` since are read again; all if that is None."""
+    kept = {} if ran is None else {each.job: each for each in before if each.job not in ran}
     return tuple(
-        JobHistory(
-            job.name,
-            rates.get(job.name, no_runs),
-            tuple(ended),
-            _median_duration(ended),
-        )
+        replace(kept[job.name], rates=found) if job.name in kept else _history(db, job.name, found)
         for job in catalog
-        for ended in (newest[job.name],)
+        for found in (rates.get(job.name, NO_RUNS),)
     )
+
+
+def _history(db: Connection, job: str, rates: Rates) -> JobHistory:
+    ended = runs.newest(db, limit=NEWEST_RUNS, job=job, states=TERMINAL)
+    return JobHistory(job, rates, tuple(ended), _median_duration(ended))
 
 
 def page(db: Connection, catalog: Catalog, number: int, now: datetime) -> RunPage:

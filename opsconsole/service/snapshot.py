@@ -23,9 +23,10 @@ from opsconsole.rules.notifications import Notification
 from opsconsole.rules.pauses import Pause
 from opsconsole.service import wording
 from opsconsole.service.alert_cards import AlertCard, AlertPage, firing
+from opsconsole.store.changes import Seen
 from opsconsole.store.job_facts import Histories
 from opsconsole.store.presence import Attached
-from opsconsole.store.statistics import Rates
+from opsconsole.store.statistics import PastDays, Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,14 @@ class JobHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenRuns:
+    """The runs that existed when the jobs and the histories of a Snapshot were read."""
+
+    jobs: Seen | None = None
+    histories: Seen | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RedisView:
     """The newest figures of Redis. `hit_rates` are those of the last intervals, oldest first, None without reads;
     `history` are the figures since this process started, at most of the last hour; `unknown` is why a server that
@@ -110,8 +119,8 @@ class RedisView:
 class Snapshot:
     """Everything the Dashboard shows, at one time. During a `store_outage` it keeps the previous values; so does each
     part that cannot be read, which is one of the `unknown`. `findings` are all of them, worst first; those about jobs,
-    about what was set aside and about a missing leader (`leaderless`) are also on their own. `health` is what the next
-    look at the jobs' health needs.
+    about what was set aside and about a missing leader (`leaderless`) are also on their own. `health`, `seen` and
+    `past_days` are what the next look at the jobs and at their histories needs.
 
     `alerts` are the open ones, worst first, each followed by those that it explains, and then up to 50 that were
     resolved in the last day, newest first. `silences` are the active ones.
@@ -125,6 +134,8 @@ class Snapshot:
     recent: tuple[Run, ...] = ()
     histories: tuple[JobHistory, ...] = ()
     histories_at: datetime | None = None
+    seen: SeenRuns = SeenRuns()
+    past_days: PastDays | None = None
     redis: RedisView = RedisView(None, None)
     findings: tuple[Finding, ...] = ()
     store_outage: Outage | None = None

@@ -20,7 +20,8 @@ from opsconsole.rules.admission import admissions
 from opsconsole.rules.backfill import NO_RECORD, WindowState, WindowStatus
 from opsconsole.rules.health import JUDGED_WINDOWS, JobFacts, RepeatedFailures, Unrun
 from opsconsole.rules.window_health import WindowHealth, judged
-from opsconsole.store import failing, occurrences, pauses, runs as run_store, statistics, windows
+from opsconsole.store import changes, failing, occurrences, pauses, runs as run_store, statistics, windows
+from opsconsole.store.changes import Seen
 from opsconsole.store.registrations import registrations
 from opsconsole.store.run_rows import read_runs
 from opsconsole.store.tables import occurrences as occurrence_table, runs
@@ -54,14 +55,13 @@ class _History:
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """What is kept between two looks. `newest_run` and `newest_occurrence` are the last numbers that were read,
-    `open` are the open runs of each job, and `windows_unrun` the scheduled times that left a window without a run.
+    """What is kept between two looks. `seen` are the runs that were read, `newest_occurrence` is the last number, and
+    `windows_unrun` are the scheduled times that left a window without a run.
     """
 
     read_at: datetime
-    newest_run: int
+    seen: Seen | None
     newest_occurrence: int
-    open: Mapping[str, frozenset[int]]
     unrun: Mapping[str, tuple[Unrun, ...]]
     windows_unrun: Mapping[str, tuple[Unrun, ...]]
     jobs: Mapping[str, _History]
@@ -74,7 +74,7 @@ def read(
     short queries.
     """
     active, registered = run_store.unfinished(db), registrations(db)
-    histories = _histories(db, catalog, active, registered, now, kept)
+    histories = _histories(db, catalog, registered, now, kept)
     ahead = occurrences.ran_ahead(db, now)
     ages = [job.limits.max_age for job in catalog if job.limits.max_age is not None]
     held = pauses.since(db, now - max([WINDOWS_WITHIN, *ages]))
@@ -112,38 +112,30 @@ def read(
 def _histories(
     db: Connection,
     catalog: Catalog,
-    active: Iterable[Run],
     registered: Mapping[str, Registration],
     now: datetime,
     kept: Histories | None,
 ) -> Histories:
     """What has changed is read again: each run that starts or ends is a new one, or no longer an open one."""
-    newest_run = db.execute(select(func.max(runs.c.id))).scalar() or 0
+    seen = changes.see(db)
     newest_occurrence = db.execute(select(func.max(occurrence_table.c.id))).scalar() or 0
-    is_open: dict[str, frozenset[int]] = {}
-    for run in active:
-        is_open[run.job] = is_open.get(run.job, frozenset()) | {run.id}
     names = {job.name for job in catalog}
-    if kept is None or not timedelta(0) <= now - kept.read_at < KEPT_FOR or newest_run < kept.newest_run:
-        kept = Histories(now, 0, 0, {}, {}, {}, {})
+    ran = None if kept is None else changes.changed(db, kept.seen, seen)
+    if kept is None or ran is None or not timedelta(0) <= now - kept.read_at < KEPT_FOR:
+        kept, ran = Histories(now, None, 0, {}, {}, {}), frozenset(names)
     unrun, windows_unrun = kept.unrun, kept.windows_unrun
-    changed = names - kept.jobs.keys()
+    again = names - kept.jobs.keys() | names & ran
     if newest_occurrence != kept.newest_occurrence or not kept.jobs:
         windowed = [job.name for job in catalog if _keeps_windows(job)]
         unrun = _unrun(db, catalog, names, now - UNRUN_WITHIN, now, NOT_RUN)
         windows_unrun = _unrun(db, catalog, windowed, now - WINDOWS_WITHIN, now, WINDOW_NOT_RUN)
-        changed |= {name for name in names if windows_unrun.get(name) != kept.windows_unrun.get(name)}
-    changed |= {name for name in names if is_open.get(name) != kept.open.get(name)}
-    if newest_run > kept.newest_run and not names <= changed:
-        changed |= set(db.execute(select(runs.c.job).where(runs.c.id > kept.newest_run).distinct()).scalars())
+        again |= {name for name in names if windows_unrun.get(name) != kept.windows_unrun.get(name)}
     read_again = {
         job.name: _history(db, job, catalog.cron(job), registered.get(job.name), windows_unrun.get(job.name, ()), now)
         for job in catalog
-        if job.name in changed
+        if job.name in again
     }
-    return Histories(
-        kept.read_at, newest_run, newest_occurrence, is_open, unrun, windows_unrun, {**kept.jobs, **read_again}
-    )
+    return Histories(kept.read_at, seen, newest_occurrence, unrun, windows_unrun, {**kept.jobs, **read_again})
 
 
 def _history(

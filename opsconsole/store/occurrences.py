@@ -94,11 +94,10 @@ def beyond_cursors(db: Connection) -> dict[str, datetime]:
 
 def ran_ahead(db: Connection, now: datetime) -> dict[str, tuple[datetime, ...]]:
     """The scheduled times later than `now` that ran already, of each job that has any: the clock was set back since."""
-    mine = (occurrences.c.job == jobs.c.job) & (occurrences.c.due_at > now)
-    columns = occurrences.c.id, occurrences.c.job, occurrences.c.due_at
-    query = select(*columns).select_from(jobs.join(occurrences, mine)).where(occurrences.c.state.in_(RUN_STATES))
+    o = occurrences.c
+    ran = (o.state.in_(RUN_STATES), o.last_due_at > now, o.due_at > now, o.job.in_(select(jobs.c.job)))
     found: dict[str, tuple[datetime, ...]] = {}
-    for row in read(db, query.order_by(occurrences.c.due_at), occurrences, _Due):
+    for row in read(db, select(o.id, o.job, o.due_at).where(*ran).order_by(o.due_at), occurrences, _Due):
         if row.due_at > now:
             found[row.job] = (*found.get(row.job, ()), row.due_at)
     return found
@@ -179,17 +178,11 @@ def without_run(
 ) -> list[OccurrenceRecord]:
     """The rows of these jobs with times since `since` that did not run for one of these reasons, oldest first."""
     o = occurrences.c
-    earlier = select(func.max(o.due_at)).where(o.job == jobs.c.job, o.due_at <= since).correlate(jobs)
-    mine = (o.job == jobs.c.job) & (o.due_at >= func.coalesce(earlier.scalar_subquery(), since))
-    query = (
-        select(occurrences)
-        .select_from(jobs.join(occurrences, mine))
-        .where(
-            jobs.c.job.in_(names),
-            o.last_due_at >= since,
-            o.state.in_((OccurrenceState.SKIPPED, OccurrenceState.MISSED)),
-            o.reason.in_(reasons),
-        )
+    query = select(occurrences).where(
+        o.state.in_((OccurrenceState.SKIPPED, OccurrenceState.MISSED)),
+        o.last_due_at >= since,
+        o.reason.in_(reasons),
+        o.job.in_(select(jobs.c.job).where(jobs.c.job.in_(names))),
     )
     return _read(db, query.order_by(o.due_at))
 

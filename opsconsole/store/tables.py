@@ -95,6 +95,7 @@ occurrences = Table(
     Column("recorded_at", UtcTime, nullable=False),
     Column("started_at", UtcTime, nullable=True),
     UniqueConstraint("job", "due_at"),
+    Index(None, "state", "last_due_at"),  # recent ones without a run, and those ahead of a clock that was set back
 )
 
 runs = Table(
@@ -139,9 +140,10 @@ runs = Table(
     Column("recoveries", Integer, nullable=False, server_default=text("0")),
     # Whether the retention has removed batches, and with them the keys of their items.
     Column("keys_removed", Boolean, nullable=False, server_default=text("false")),
-    Index(None, "state"),
+    Index(None, "state", "id"),
     Index(None, "job", "created_at"),
-    Index(None, "job", "id"),  # the newest runs of a job, read each second
+    Index(None, "job", "id"),  # the newest runs of a job
+    Index(None, "job", "state", "ended_at"),  # its last good run
     Index(None, "ended_at"),
     Index(None, "parent_id"),
 )
