@@ -1,8 +1,9 @@
-"""Compares a job's newest run with those before it: its duration, its number of items, and its success rate."""
+"""What is usual for a job, and how its newest run compares: its duration, its number of items, its success rate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
@@ -25,6 +26,29 @@ SAME_WEEKDAY = 4
 SIMILAR = 2
 """Durations are compared with those of runs over at most this many times the items, or its inverse."""
 RATE_WITHIN = timedelta(days=1)
+EXTREMES = 10
+"""One of this many durations may lie below the usual range, and one above it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """The usual duration of a job, in seconds: the range of four out of five of its `runs`, and their median."""
+
+    least: float
+    middle: float
+    most: float
+    runs: int
+
+
+def usual_duration(newest: Sequence[Run]) -> Usual | None:
+    """How long runs of a job take that process all of their items; None without one. A run without items does not
+    count.
+    """
+    seconds = sorted(run.seconds for run in newest if _is_full(run) and run.counts.planned and run.seconds is not None)
+    if not seconds:
+        return None
+    extremes = len(seconds) // EXTREMES
+    return Usual(seconds[extremes], median(seconds), seconds[-1 - extremes], len(seconds))
 
 
 def slow_run(job: Job, newest: Sequence[Run], active: Run | None, now: datetime) -> Iterator[Finding]:

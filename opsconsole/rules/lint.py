@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import islice, pairwise
@@ -60,30 +60,38 @@ class LintWarning:
 
 def lint(catalog: Catalog, now: datetime) -> list[LintWarning]:
     """All warnings, by job and rule."""
-    as_written = {job.name: job for pack in catalog.packs for job in pack.jobs}
     names = {pack.name for pack in catalog.packs}
     found = list(_simultaneous(catalog, now))
     for job in catalog:
         found += _batch_timeout(job)
         found += _aliases(job, names)
-        cron = catalog.cron(job)
-        if cron is None:
-            continue
-        found += _rare(job, cron, now)
-        found += _steps(job, cron)
-        found += _clock_changes(job, cron, now)
-        found += _windows(job, as_written.get(job.name, job), cron, now)
-        for other in (catalog.find(name) for name in job.after if name in catalog and name != job.name):
-            if (others := catalog.cron(other)) is not None:
-                found += _after(job, cron, other, others, now)
-        found += _timeout(job, cron, now)
+        if (cron := catalog.cron(job)) is not None:
+            found += lint_schedule(job.name, cron, now)
+            found += lint_job(catalog, job, cron, now)
     return sorted(found, key=lambda each: (each.job, list(Rule).index(each.rule)))
+
+
+def lint_schedule(name: str, cron: Cron, now: datetime) -> Iterator[LintWarning]:
+    """The warnings about a schedule on its own; `name` is the job that they are about."""
+    yield from _rare(name, cron, now)
+    yield from _steps(name, cron)
+    yield from _clock_changes(name, cron, now)
+
+
+def lint_job(catalog: Catalog, job: Job, cron: Cron, now: datetime) -> Iterator[LintWarning]:
+    """The warnings about a job if it had this schedule: its windows, the jobs that it runs after, and its timeout."""
+    written = next((each for pack in catalog.packs for each in pack.jobs if each.name == job.name), job)
+    yield from _windows(replace(job, cron=cron.text, tz=cron.tz), written, cron, now)
+    for other in (catalog.find(name) for name in job.after if name in catalog and name != job.name):
+        if (others := catalog.cron(other)) is not None:
+            yield from _after(job, cron, other, others, now)
+    yield from _timeout(job, cron, now)
 
 
 # --- scheduled times ----------------------------------------------------------------------------------------------
 
 
-def _rare(job: Job, cron: Cron, now: datetime) -> Iterator[LintWarning]:
+def _rare(name: str, cron: Cron, now: datetime) -> Iterator[LintWarning]:
     first = cron.next(now)
     second = cron.next(first) if first is not None else None
     if first is None or second is None or second - first <= RARE:
@@ -91,15 +99,15 @@ def _rare(job: Job, cron: Cron, now: datetime) -> Iterator[LintWarning]:
     date = first.astimezone(zone(cron.tz)).date()
     how = "only on 29 February" if (date.month, date.day) == (2, 29) else "less than once a year"
     message = f"{cron.text!r} fires {how}: at {local_time(first, cron.tz)} and then at {local_time(second, cron.tz)}"
-    yield LintWarning(job.name, Rule.RARE, message, (first, second))
+    yield LintWarning(name, Rule.RARE, message, (first, second))
 
 
-def _steps(job: Job, cron: Cron) -> Iterator[LintWarning]:
+def _steps(name: str, cron: Cron) -> Iterator[LintWarning]:
     """Steps that do not mean what they seem to, such as `*/45` for every 45 minutes."""
-    for name, field, values in uneven_steps(cron.text):
-        fires = f"{name} {_list([str(value) for value in values])}"
+    for unit, field, values in uneven_steps(cron.text):
+        fires = f"{unit} {_list([str(value) for value in values])}"
         message = f"the step of {field!r} does not divide its range evenly: it fires at {fires}, and then starts again"
-        yield LintWarning(job.name, Rule.STEP, message)
+        yield LintWarning(name, Rule.STEP, message)
 
 
 def _simultaneous(catalog: Catalog, now: datetime) -> Iterator[LintWarning]:
@@ -166,7 +174,7 @@ def _crowds(starts: list[_Simultaneous]) -> Iterator[LintWarning]:
 # --- clock changes ------------------------------------------------------------------------------------------------
 
 
-def _clock_changes(job: Job, cron: Cron, now: datetime) -> Iterator[LintWarning]:
+def _clock_changes(name: str, cron: Cron, now: datetime) -> Iterator[LintWarning]:
     """Times of day that clock changes skip or repeat within the next two years."""
     if _is_hourly(cron.text):
         return
@@ -177,13 +185,13 @@ def _clock_changes(job: Job, cron: Cron, now: datetime) -> Iterator[LintWarning]
     gaps = [each for each in affected if each.change.is_gap and not each.change.skips_date]
     folds = [each for each in affected if not each.change.is_gap]
     if dates:
-        yield _clock_warning(cron, job, Rule.GAP, dates, "a date that does not exist", "it does not fire then")
+        yield _clock_warning(cron, name, Rule.GAP, dates, "a date that does not exist", "it does not fire then")
     if gaps:
         effect = "it does not fire for them" if elapsed else "it fires once, right after the gap"
-        yield _clock_warning(cron, job, Rule.GAP, gaps, "times that clock changes skip", effect)
+        yield _clock_warning(cron, name, Rule.GAP, gaps, "times that clock changes skip", effect)
     if folds:
         effect = "it fires both times" if elapsed else "it fires only the first time"
-        yield _clock_warning(cron, job, Rule.FOLD, folds, "times that clock changes repeat", effect)
+        yield _clock_warning(cron, name, Rule.FOLD, folds, "times that clock changes repeat", effect)
 
 
 class _Affected(NamedTuple):
@@ -193,10 +201,10 @@ class _Affected(NamedTuple):
     times: list[datetime]
 
 
-def _clock_warning(cron: Cron, job: Job, rule: Rule, affected: list[_Affected], what: str, effect: str) -> LintWarning:
+def _clock_warning(cron: Cron, name: str, rule: Rule, affected: list[_Affected], what: str, effect: str) -> LintWarning:
     dates = [f"{each.times[0]:%Y-%m-%d} {_list([f'{time:%H:%M}' for time in each.times])}" for each in affected]
     message = f"{cron.text!r} includes {what} in {cron.tz}: {_list(dates, '; ')}; {effect}"
-    return LintWarning(job.name, rule, message, tuple(each.change.at for each in affected))
+    return LintWarning(name, rule, message, tuple(each.change.at for each in affected))
 
 
 def _is_hourly(text: str) -> bool:

@@ -89,17 +89,18 @@ def why(
     db: Connection,
     catalog: Catalog,
     job: str,
-    at: str,
+    at: str | None,
     now: datetime,
     retention: RetentionSection = DEFAULTS,
 ) -> Explanation:
-    """Why a job ran or did not run at a time. Raises UnknownJob, BadTime, or BadZone for a removed job whose
-    timezone is not available here.
+    """Why a job ran or did not run at a time; None is its newest scheduled time, or now for a manual job. Raises
+    UnknownJob, BadTime, or BadZone for a removed job whose timezone is not available here.
     """
     registered = registrations(db)
     name = _job_named(catalog, registered, job)
     cron, tz = _schedule_of(name, catalog, registered)
-    reading = read_time(parse_time(at, zone(tz), now), tz, cron)
+    newest = cron.previous(now) if cron is not None else None
+    reading = read_time(parse_time(at, zone(tz), now) if at is not None else newest or now, tz, cron)
     return Explanation(
         name,
         cron.text if cron is not None else None,

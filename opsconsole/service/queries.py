@@ -18,9 +18,10 @@ from opsconsole.core.database import reason
 from opsconsole.core.errors import Unavailable
 from opsconsole.rules import actions
 from opsconsole.rules.pauses import Pause
-from opsconsole.service import occurrences, runs as run_views, tables_panel
+from opsconsole.service import job_page, occurrences, runs as run_views, tables_panel
 from opsconsole.service.backend import Backend
 from opsconsole.service.cache import CacheQueries
+from opsconsole.service.job_page import JobPage, ScheduleTrial
 from opsconsole.service.panels import PanelReader
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
 from opsconsole.service.tables_panel import TablesPanel
@@ -51,6 +52,11 @@ class Queries:
         """Every job with its next scheduled time and its newest run."""
         with self._backend.reading() as db:
             return run_views.cards(db, self._backend.catalog, self._backend.now())
+
+    def job_page(self, job: str) -> JobPage:
+        """A job in detail: its scheduled times, its newest runs, and what its runs wait for. Raises UnknownJob."""
+        with self._backend.reading() as db:
+            return job_page.read(db, self._backend.catalog, job, self._backend.now())
 
     def runs(self, *, limit: int, job: str | None = None, states: Sequence[RunState] | None = None) -> list[Run]:
         """Runs, newest first."""
@@ -104,9 +110,15 @@ class Queries:
         with self._backend.reading() as db:
             return occurrences.occurrences(db, self._backend.catalog, filter_, limit=limit)
 
-    def why(self, job: str, at: str) -> Explanation:
+    def try_schedule(self, cron: str, tz: str, job: str | None = None) -> ScheduleTrial:
+        """What a cron expression means in a zone, and what would be wrong with it for a job. Reads no database. Raises
+        BadCron, BadZone, UnknownJob.
+        """
+        return job_page.try_schedule(self._backend.catalog, cron, tz, job, self._backend.now())
+
+    def why(self, job: str, at: str | None = None) -> Explanation:
         """Why a job ran or did not run at a scheduled time, with the rows that prove it. `at` is a time in ISO 8601, or
-        a wall-clock time in the job's zone. Raises UnknownJob, BadTime.
+        a wall-clock time in the job's zone; None is the newest scheduled time. Raises UnknownJob, BadTime.
         """
         with self._backend.reading() as db:
             retention = self._backend.settings.retention

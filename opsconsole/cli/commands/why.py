@@ -26,16 +26,19 @@ LONGEST_VALUE = 200
 
 @click.command("why", cls=Command)
 @click.argument("job")
-@click.option("--at", "at", required=True, metavar="TIME", help="ISO 8601, 2026-03-29 02:30, or 02:30 for today.")
+@click.option(
+    "--at", metavar="TIME", help="ISO 8601, 2026-03-29 02:30, or 02:30 for today (default: the newest scheduled time)."
+)
 @json_option
 @click.pass_obj
-def command(options: Options, job: str, at: str, as_json: bool) -> None:
+def command(options: Options, job: str, at: str | None, as_json: bool) -> None:
     """Explain why a job ran or did not run at a time, with the rows that prove it.
 
     A time without a zone is in the job's zone.
 
     \b
     Examples:
+      opsconsole why attempts.cache_day
       opsconsole why attempts.cache_day --at 23:50
       opsconsole why attempts.cache_day --at "2026-01-19 23:50"
       opsconsole why attempts.cache_day --at 2026-01-19T18:20:00Z
