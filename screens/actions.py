@@ -6,17 +6,20 @@ from collections.abc import Callable
 
 from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service import confirmations
-from opsconsole.service.snapshot import Run
+from opsconsole.service.snapshot import JobCard, Run
 from screens.dialogs.clear import ClearDialog, Counted
+from screens.dialogs.cron import CronDialog
 from screens.dialogs.dialog import Confirm
 from screens.dialogs.pause import PauseDialog
 from screens.dialogs.text_dialog import TypeToConfirm
 from screens.dialogs.trigger import TriggerDialog, TriggerRequest
 from screens.dialogs.until import UntilRequest
+from screens.dialogs.why import WhyDialog
 from screens.host import Host, OnResult
 from screens.panels import backfills, clear as clear_panel, pauses, plan as plan_panel, questions
 from screens.panels.plan import Plan
 from screens.panels.view import zone_of
+from screens.panels.why import Question as WhyQuestion
 
 NO_FAMILY = "no loaded pack declares a cache family"
 NO_JOB = "no job to {}; name a pack under `packs` in the configuration"
@@ -108,6 +111,16 @@ def resume(host: Host, job: str) -> None:
 def resume_only(host: Host, target: str) -> None:
     """Resumes exactly this job, this pack or `all`."""
     host.send(f"resume of {pauses.target_name(target)}", lambda: host.service.commands.resume(target))
+
+
+def why(host: Host, question: WhyQuestion) -> None:
+    """Explains why a job ran or did not run."""
+    host.open_dialog(WhyDialog(host, question), lambda _: None)
+
+
+def try_schedule(host: Host, card: JobCard | None = None) -> None:
+    """Opens the dialog for cron expressions, with the schedule of a job."""
+    host.open_dialog(CronDialog(host, card), lambda _: None)
 
 
 def clear(host: Host) -> None:

@@ -25,6 +25,7 @@ from screens.pages.alerts import AlertsScreen
 from screens.pages.backfills import BackfillScreen
 from screens.pages.dashboard import Dashboard
 from screens.pages.help import HelpScreen
+from screens.pages.jobs import JobsScreen
 from screens.pages.keys import commands_of
 from screens.pages.packs import PacksScreen
 from screens.pages.page import Page
@@ -51,6 +52,7 @@ class ConsoleApp(BaseApp):
         Binding("ctrl+p", "commands", "find any command", priority=True),
         Binding("c", "clear", "clear cached keys"),
         Binding("1", "dashboard", "dashboard"),
+        Binding("2", "jobs", "jobs"),
         Binding("4", "backfill", "calendars and backfills"),
         Binding("6", "alerts", "alerts"),
         Binding("7", "packs", "panels of the packs"),
@@ -205,6 +207,11 @@ class ConsoleApp(BaseApp):
         """Opens the list of jobs with windows, and the backfills."""
         if not self._back_to(BackfillScreen):
             self.push_screen(BackfillScreen(self))
+
+    def action_jobs(self) -> None:
+        """Opens the jobs."""
+        if not self._back_to(JobsScreen):
+            self.push_screen(JobsScreen(self))
 
     def action_alerts(self) -> None:
         """Opens the alerts."""

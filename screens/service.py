@@ -16,7 +16,18 @@ from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service.backfills import PlanProgress, WindowedJob
 from opsconsole.service.cache import Clearing
-from opsconsole.service.snapshot import AlertPage, CommandProgress, Outcome, PanelView, Preview, Run, RunPage, Snapshot
+from opsconsole.service.job_page import JobPage, ScheduleTrial
+from opsconsole.service.snapshot import (
+    AlertPage,
+    CommandProgress,
+    Explanation,
+    Outcome,
+    PanelView,
+    Preview,
+    Run,
+    RunPage,
+    Snapshot,
+)
 
 
 class Queries(Protocol):
@@ -25,6 +36,9 @@ class Queries(Protocol):
     def preview(self, job: str, day: str | None, /) -> Preview: ...
     def panels(self) -> tuple[PanelView, ...]: ...
     def run_page(self, number: int, /) -> RunPage: ...
+    def job_page(self, job: str, /) -> JobPage: ...
+    def try_schedule(self, cron: str, tz: str, job: str | None, /) -> ScheduleTrial: ...
+    def why(self, job: str, at: str | None, /) -> Explanation: ...
 
 
 class Cache(Protocol):

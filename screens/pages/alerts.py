@@ -11,9 +11,10 @@ from screens import alert_actions
 from screens.host import Host
 from screens.pages.alert_actions import AlertActionsPage
 from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, PollingPage
-from screens.panels import alert_detail, alerts, cursor
+from screens.panels import alert_detail, alerts, cursor, why
 from screens.panels.alerts import Segment
 from screens.panels.view import Key, View
+from screens.panels.why import Question
 from screens.widgets import symbols
 from screens.widgets.lines import Line
 from screens.widgets.symbols import Symbol
@@ -122,6 +123,11 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
             self.show_notice(f"alert {card.alert.id} has no run to {verb}")
             return None
         return self.find_or_open(card.alert.run, verb)
+
+    def why_question(self) -> Question | None:
+        """What the alert reports."""
+        card = self._card()
+        return why.of_alert(self.view(), card) if card is not None else None
 
     def action_move(self, step: int) -> None:
         """Moves the cursor up and down."""

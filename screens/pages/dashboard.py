@@ -11,8 +11,9 @@ from opsconsole.service.snapshot import AlertCard, Finding, Run, Snapshot
 from screens.host import Host
 from screens.pages.alert_actions import AlertActionsPage
 from screens.pages.run_actions import CHOOSE
-from screens.panels import alerts, cursor, dashboard, health, running
+from screens.panels import alerts, cursor, dashboard, health, running, why
 from screens.panels.view import Key, View
+from screens.panels.why import Question
 from screens.widgets.lines import Line
 
 
@@ -97,6 +98,15 @@ class Dashboard(AlertActionsPage):
             self.show_notice(self._job_or_choose(f"has no run to {verb}"))
             return None
         return self.find_or_open(number, verb)
+
+    def why_question(self) -> Question | None:
+        """About the finding or run under the cursor, or the job."""
+        finding = self._finding()
+        if finding is not None:
+            return why.of_finding(self.view(), finding)
+        is_run = self.cursor is not None and self.cursor[0] == running.PANEL
+        run = self.view().find_run(int(self.cursor[1])) if self.cursor is not None and is_run else None
+        return why.of_run(self.view(), run) if run is not None else super().why_question()
 
     def alert_for(self, verb: str) -> AlertCard | None:
         """The alert of the finding under the cursor."""

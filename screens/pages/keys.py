@@ -7,7 +7,7 @@ from functools import partial
 from screens import actions, alert_actions
 from screens.dialogs.palette import PaletteCommand
 from screens.pages.page import Page
-from screens.panels import alerts, pauses, questions
+from screens.panels import alerts, pauses, questions, why
 
 _KEY_NAMES = {
     "question_mark": "?",
@@ -24,6 +24,8 @@ _KEY_NAMES = {
     "right_square_bracket": "]",
     "equals_sign": "=",
     "plus": "+",
+    "slash": "/",
+    "asterisk": "*",
 }
 _TEXTUAL_ACTIONS = ("screen.copy", "app.focus")
 _CURSOR_ACTIONS = ("move", "panel", "scroll")
@@ -52,6 +54,8 @@ def commands_of(page: Page) -> list[PaletteCommand]:
         commands.append(PaletteCommand(f"cancel {questions.run_name(progress.run)}", "", cancel))
     for card in snapshot.jobs:
         commands.append(PaletteCommand(f"trigger {card.name}", "", partial(actions.trigger, host, card.name)))
+        explain = partial(actions.why, host, why.of_job(page.view(), card.name))
+        commands.append(PaletteCommand(f"explain {card.name}", "", explain))
         commands.append(PaletteCommand(f"pause {card.name}", "", partial(actions.pause, host, card.name)))
         newest = page.view().newest_run(card.name)
         if newest is not None:
@@ -69,6 +73,8 @@ def commands_of(page: Page) -> list[PaletteCommand]:
         resume = partial(actions.resume_only, host, target)
         commands.append(PaletteCommand(f"resume {pauses.target_name(target)}", "", resume))
     commands.append(PaletteCommand("pause all jobs", "", partial(actions.pause, host, pauses.ALL)))
+    if "asterisk" not in page.active_bindings:
+        commands.append(PaletteCommand("try a schedule", "", partial(actions.try_schedule, host)))
     return commands
 
 

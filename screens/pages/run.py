@@ -12,8 +12,9 @@ from opsconsole.service.snapshot import Progress, RunPage
 from screens.host import Host
 from screens.pages.polling import FAST_SECONDS, PollingPage
 from screens.pages.run_actions import RunActionsPage
-from screens.panels import run as run_panel
+from screens.panels import run as run_panel, why
 from screens.panels.view import View
+from screens.panels.why import Question
 from screens.widgets.lines import Line, Piece, line
 
 
@@ -89,6 +90,11 @@ class RunScreen(PollingPage[RunPage], RunActionsPage):
         """The job of this run."""
         run = self._run()
         return run.job if run else None
+
+    def why_question(self) -> Question | None:
+        """Why this run exists, and what became of its scheduled time."""
+        run = self._run()
+        return why.of_run(self.view(), run) if run is not None else None
 
     def run_for(self, verb: str) -> Run | None:
         """This run."""

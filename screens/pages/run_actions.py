@@ -9,7 +9,8 @@ from textual.binding import Binding, BindingType
 from opsconsole.service.snapshot import Run
 from screens import actions
 from screens.pages.page import Page
-from screens.panels import pauses
+from screens.panels import pauses, why
+from screens.panels.why import Question
 
 CHOOSE = "choose a row with the arrows or tab first"
 
@@ -24,6 +25,7 @@ class RunActionsPage(Page):
         Binding("r", "retry", "retry failed items"),
         Binding("p", "pause", "pause the job"),
         Binding("u", "resume", "resume the job"),
+        Binding("w", "why", "why it ran or did not run"),
     ]
 
     def job(self) -> str | None:
@@ -41,6 +43,19 @@ class RunActionsPage(Page):
             self.host.open_run(number)
             self.host.show_notice(f"press the key again on this page to {verb} the run")
         return run
+
+    def why_question(self) -> Question | None:
+        """What `w` explains; None when nothing is selected."""
+        job = self.job()
+        return why.of_job(self.view(), job) if job is not None else None
+
+    def action_why(self) -> None:
+        """Explains why the job ran or did not run."""
+        question = self.why_question()
+        if question is None:
+            self.show_notice(CHOOSE)
+        else:
+            actions.why(self.host, question)
 
     def action_trigger(self) -> None:
         """Triggers the job, or the first one."""

@@ -83,11 +83,13 @@ class ChoiceField(TextField):
     def step(self, by: int) -> None:
         """Chooses the next or the previous name; none comes before the first."""
         names = [None, *self.choices]
-        self.chosen = names[(names.index(self.chosen) + by) % len(names)]
+        at = names.index(self.chosen) if self.chosen in names else 0
+        self.chosen = names[(at + by) % len(names)]
         self.value = ""
 
     def _choose(self) -> bool:
-        match = next((name for name in self.choices if self.value in name), None)
+        typed = self.value.casefold()
+        match = next((name for name in self.choices if typed in name.casefold()), None)
         if match is not None:
             self.chosen = match if self.value else None
         return match is not None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.run import Run
 from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
@@ -19,17 +20,21 @@ from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service.backfills import PlanProgress, WindowedJob
 from opsconsole.service.cache import Clearing
+from opsconsole.service.job_page import JobPage, ScheduleTrial, try_schedule
 from opsconsole.service.snapshot import (
     AlertPage,
     CommandProgress,
+    Explanation,
     Outcome,
     PanelView,
     Preview,
     RunPage,
     Snapshot,
 )
-from tests.screens import past, past_alerts, past_cache, samples
+from tests.screens import past, past_alerts, past_cache, past_jobs, samples
 from tests.waiting import PATIENCE_SECONDS
+
+EMPTY_CATALOG = Catalog((), {}, {})
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ class FakeService:
         self.past_backfills: list[Backfill] = []
         self.plan, self.plan_steps, self.warnings = past.PLAN, past.PLAN_STEPS, ["results expire soon"]
         self.progress_steps: list[CommandProgress] = []
+        self.job_pages: dict[str, JobPage] = {past_jobs.CACHE_DAY: past_jobs.a_page()}
+        self.explanation = past_jobs.an_explanation()
         self.answering = threading.Event()
         self.answering.set()
         self.callback: Callable[[Snapshot], None] | None = None
@@ -187,6 +194,21 @@ class FakeService:
         if number not in self.pages:
             raise UnknownRun(number)
         return self.pages[number]
+
+    def job_page(self, job: str, /) -> JobPage:
+        self.calls.append(("job_page", job))
+        if self.unreachable is not None:
+            raise self.unreachable
+        return self.job_pages.get(job) or past_jobs.a_page(past_jobs.a_job(job))
+
+    def try_schedule(self, cron: str, tz: str, job: str | None, /) -> ScheduleTrial:
+        self.calls.append(("try_schedule", cron, tz, job))
+        return try_schedule(EMPTY_CATALOG, cron, tz, None, samples.NOW)
+
+    def why(self, job: str, at: str | None, /) -> Explanation:
+        self.record("why", job, at)
+        when = datetime.fromisoformat(at) if at is not None else past_jobs.DUE
+        return replace(self.explanation, **past_jobs.around(when), job=job)
 
     def runs_here(self) -> tuple[Run, ...]:
         self.answering.wait(PATIENCE_SECONDS)

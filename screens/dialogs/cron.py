@@ -1,0 +1,137 @@
+"""The dialog in which an operator tries a cron expression: its words, its next times, and probable mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+from zoneinfo import available_timezones
+
+from textual.binding import Binding, BindingType
+
+from opsconsole.core.errors import OpsconsoleError
+from opsconsole.service.job_page import ScheduleTrial
+from opsconsole.service.snapshot import JobCard
+from screens.dialogs.dialog import INNER, title_line
+from screens.dialogs.text_dialog import TextDialog
+from screens.host import Host
+from screens.panels import cron as cron_panel
+from screens.threads import run_in_thread
+from screens.widgets.lines import EMPTY, Line, Piece, line, text, wrapped
+from screens.widgets.text_field import ChoiceField, TextField
+
+CRON_LENGTH = 100
+TYPING_SECONDS = 0.15
+"""How long no key may be pressed before an expression is tried."""
+RESULT_LINES = 1 + cron_panel.TIMES + cron_panel.WARNING_LINES
+UTC = "UTC"
+
+
+class CronDialog(TextDialog[None]):
+    """Tries an expression in a zone as soon as typing pauses. It starts with the schedule of a job, for which it also
+    has the warnings about windows, timeouts and the jobs that it runs after.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "field(-1)", "previous field"),
+        Binding("down,tab", "field(1)", "next field"),
+        Binding("shift+tab", "field(-1)", "previous field"),
+        Binding("left", "zone(-1)", "previous zone"),
+        Binding("right", "zone(1)", "next zone"),
+    ]
+
+    def __init__(self, host: Host, card: JobCard | None = None) -> None:
+        super().__init__(host)
+        self._job = card.name if card is not None and card.cron is not None else None
+        self._cron, self._zone = TextField(CRON_LENGTH), ChoiceField([], CRON_LENGTH)
+        self._cron.value = card.cron or "" if card is not None else ""
+        self._zone.chosen = card.tz if card is not None else UTC
+        self._active = 0
+        self._trial: ScheduleTrial | OpsconsoleError | None = None
+
+    @property
+    def field(self) -> TextField:
+        """The field under the cursor."""
+        return (self._cron, self._zone)[self._active]
+
+    @property
+    def request(self) -> tuple[str, str]:
+        """The expression and the zone."""
+        return " ".join(self._cron.value.split()), self._zone.chosen or UTC
+
+    def on_mount(self) -> None:
+        """Tries the schedule of the job, and reads the names of the zones."""
+        self._try()
+        run_in_thread(self, lambda: sorted(available_timezones()), self._zones_read)
+
+    def content(self) -> Sequence[Line]:
+        """The two fields, and what the expression means."""
+        result = self._result()
+        cron, zone = self._active == 0, self._active == 1
+        typed = self._zone.pieces(24) if zone and self._zone.value else ()
+        hint = Piece("  ←→, or type a part of its name", "quiet") if zone and not typed else Piece("  ")
+        return [
+            title_line("Try a schedule", self.host.snapshot.environment),
+            EMPTY,
+            line(Piece("▸" if cron else " ", "mark"), "Cron     ", *self._cron.pieces(is_active=cron)),
+            line(Piece("▸" if zone else " ", "mark"), "Zone     ", text(self.request[1], "strong", 40), hint, *typed),
+            EMPTY,
+            *[*result, *[EMPTY] * (RESULT_LINES - len(result))][:RESULT_LINES],
+        ]
+
+    def confirm(self) -> None:
+        """Closes the dialog: there is nothing to carry out."""
+        self.dismiss(None)
+
+    def changed(self) -> None:
+        """Tries the expression once typing pauses."""
+        request = self.request
+        self.repaint()
+        self.set_timer(TYPING_SECONDS, lambda: self._try() if request == self.request else None)
+
+    def action_field(self, step: int) -> None:
+        """Moves to the other field."""
+        self._active = (self._active + step) % 2
+        self.repaint()
+
+    def action_zone(self, step: int) -> None:
+        """Chooses the zone after or before."""
+        if self.field is self._zone:
+            self._zone.step(step)
+            self.changed()
+
+    def action_button(self, step: int) -> None:
+        """There are no buttons."""
+
+    def button_line(self) -> Line:
+        """The command that does the same."""
+        cron, tz = self.request
+        return (
+            (text(f"= {cron_panel.command(cron, tz)}", "quiet", 200),) if cron else (Piece("esc goes back", "quiet"),)
+        )
+
+    def _zones_read(self, names: list[str] | OpsconsoleError) -> None:
+        if not isinstance(names, OpsconsoleError):
+            self._zone.choices = names
+
+    def _try(self) -> None:
+        request = self.request
+        if not request[0]:
+            self._trial = None
+            self.repaint()
+            return
+
+        def tried(result: ScheduleTrial | OpsconsoleError) -> None:
+            if request == self.request:
+                self._trial = result
+                self.repaint()
+
+        run_in_thread(self, lambda: self.host.service.queries.try_schedule(*request, self._job), tried)
+
+    def _result(self) -> list[Line]:
+        if isinstance(self._trial, OpsconsoleError):
+            return wrapped([self._trial.sentence], INNER, "bad")
+        if self._trial is None:
+            return wrapped(
+                ["Type minute, hour, day of month, month and weekday, such as 50 23 * * 1-5"], INNER, "quiet"
+            )
+        return cron_panel.lines(self._trial, self.host.now(), INNER)

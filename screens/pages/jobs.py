@@ -1,0 +1,183 @@
+"""The page of jobs: a list of them, and the details of the one under the cursor."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from opsconsole.authoring.run import OPEN
+from opsconsole.service.job_page import JobPage
+from opsconsole.service.snapshot import JobCard, Run, Snapshot
+from screens import actions
+from screens.host import Host
+from screens.pages.filtering import FilterPage
+from screens.pages.polling import SLOW_SECONDS, PollingPage
+from screens.pages.run_actions import RunActionsPage
+from screens.panels import cursor, job_detail, jobs
+from screens.panels.jobs import Segment
+from screens.panels.view import Key, View
+from screens.widgets.lines import EMPTY, Line, line, rule, side_by_side
+
+SEGMENTS = tuple(Segment)
+BESIDE = 180
+"""From this width on, the details stand beside the list."""
+FILTER_CELLS = 24
+NO_JOB = "no job to {} in this list; tab shows another one"
+
+
+class JobsScreen(PollingPage[JobPage | None], FilterPage, RunActionsPage):
+    """Jobs of a segment with a cursor. What is loaded are the details of the job under it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "job above"),
+        Binding("down,j", "move(1)", "job below"),
+        Binding("right,l,tab", "segment(1)", "next filter"),
+        Binding("left,h,shift+tab", "segment(-1)", "previous filter"),
+        Binding("enter", "open", "open the newest run"),
+        Binding("asterisk", "try_schedule", "try a schedule"),
+    ]
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.segment = Segment.ALL
+        self._keys: list[Key] = []
+        self._page: JobPage | None = None
+        self._loaded_run: int | None = None
+        self._settle()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Keeps the cursor on its job, wherever the row is now."""
+        self._settle()
+        if self._newest_number() != self._loaded_run:
+            self.reload()
+        self.repaint()
+
+    def presence_name(self) -> str:
+        """This page."""
+        return "jobs"
+
+    def footer(self) -> tuple[tuple[str, str], ...]:
+        """Of cancel and retry, and of pause and resume the one that fits the job."""
+        run = self.view().active_run(self.job() or "")
+        return (
+            ("t", "trigger"),
+            ("b", "backfill"),
+            ("x", "cancel") if run is not None and run.state in OPEN else ("r", "retry"),
+            self.pause_key(),
+            ("w", "why"),
+            ("/", "filter"),
+            ("*", "try cron"),
+            ("esc", "back"),
+            ("?", "help"),
+        )
+
+    def content(self, view: View, cells: int, rows: int) -> list[Line]:
+        """The filters, the list, and the details in the rows that are left, or beside it."""
+        head = [jobs.header(view, self.segment, self.filter.line(FILTER_CELLS), cells), *self.error_lines()]
+        cards, room = jobs.listed(view, self.segment, self.filter.value), rows - len(head)
+        if cells >= BESIDE:
+            first = cells * 11 // 20
+            listed = self._list(view, cards, first, room)
+            return [*head, *side_by_side(listed, first, self._detail(view, cells - 1 - first, room), cells - 1 - first)]
+        listed = self._list(view, cards, cells, max(4, min(len(cards) + 1, room // 2)))
+        return [*head, *listed, *self._detail(view, cells, room - len(listed))]
+
+    def load(self) -> JobPage | None:
+        """The details of the job under the cursor."""
+        job, number = self.job(), self._newest_number()
+        page = self.host.service.queries.job_page(job) if job is not None else None
+        self._loaded_run = number
+        return page
+
+    def loaded(self, data: JobPage | None) -> None:
+        """Keeps them."""
+        self._page = data
+
+    def poll_seconds(self) -> float | None:
+        """At once when the cursor has moved on."""
+        job = self.job()
+        return SLOW_SECONDS if job is None or self._details(job) is not None else 0.0
+
+    def job(self) -> str | None:
+        """The job under the cursor."""
+        return self.cursor[1] if self.cursor is not None else None
+
+    def run_for(self, verb: str) -> Run | None:
+        """The newest run of the job, or its active one to cancel."""
+        job = self.job()
+        if job is None:
+            self.show_notice(NO_JOB.format(verb))
+            return None
+        view = self.view()
+        run = view.active_run(job) if verb == "cancel" else view.newest_run(job)
+        if run is None:
+            self.show_notice(f"{job} has no run to {verb}")
+        return run
+
+    def filter_changed(self) -> None:
+        """Lists the jobs that match."""
+        self._settle()
+        self.reload()
+
+    def action_move(self, step: int) -> None:
+        """Moves the cursor up and down."""
+        self.cursor = cursor.moved(self.cursor, self._keys, step)
+        self.reload()
+        self.repaint()
+
+    def action_segment(self, step: int) -> None:
+        """Lists other jobs."""
+        self.segment = SEGMENTS[(SEGMENTS.index(self.segment) + step) % len(SEGMENTS)]
+        self._settle()
+        self.reload()
+        self.repaint()
+
+    def action_open(self) -> None:
+        """Opens the newest run of the job."""
+        job = self.job()
+        run = self.view().newest_run(job) if job is not None else None
+        if run is not None:
+            self.host.open_run(run.id)
+        else:
+            self.show_notice(f"{job} has not run yet; t triggers it" if job is not None else NO_JOB.format("open"))
+
+    def action_try_schedule(self) -> None:
+        """Opens the dialog for cron expressions with the schedule of the job."""
+        actions.try_schedule(self.host, self._card())
+
+    def _list(self, view: View, cards: list[JobCard], cells: int, rows: int) -> list[Line]:
+        nothing = "no job matches; esc clears the filter" if self.filter.value else f"no job is {self.segment}"
+        if self.segment is Segment.MANUAL and not self.filter.value:
+            nothing = "every job has a schedule"
+        listed, hidden = jobs.rows(view, cards, cells, rows - 1, nothing)
+        names = jobs.columns(cells)
+        return [names, *listed, *[EMPTY] * (rows - 1 - len(listed))] if not hidden else [names, *listed]
+
+    def _detail(self, view: View, cells: int, rows: int) -> list[Line]:
+        card = self._card()
+        if card is None or rows < 2:
+            return []
+        title = "".join(piece.text for piece in job_detail.title(card))
+        head = rule(title, cells, line(*job_detail.end(card)))
+        return [head, *job_detail.rows(view, card, self._details(card.name), cells, rows - 1)]
+
+    def _settle(self) -> None:
+        """Moves the cursor to a row of the list, if there is one."""
+        before, view = self._keys, self.view()
+        self._keys = [jobs.key(card) for card in jobs.listed(view, self.segment, self.filter.value)]
+        self.cursor = cursor.settled(self.cursor, self._keys, before)
+        if self.cursor not in self._keys:
+            self.cursor = next(iter(self._keys), None)
+
+    def _card(self) -> JobCard | None:
+        return next((card for card in self.host.snapshot.jobs if jobs.key(card) == self.cursor), None)
+
+    def _details(self, job: str) -> JobPage | None:
+        """The details, once they are those of this job."""
+        return self._page if self._page is not None and self._page.job.name == job else None
+
+    def _newest_number(self) -> int | None:
+        """The newest run of the job: when it ends or another one starts, the details have changed."""
+        run = self.view().newest_run(self.job() or "")
+        return run.id if run is not None else None

@@ -1,0 +1,205 @@
+"""The job under the cursor: its schedule, its runs, and its limits, as much of it as there is room for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from opsconsole.core import humanize
+from opsconsole.rules import finding_text
+from opsconsole.service.job_page import JobPage
+from opsconsole.service.snapshot import JobCard
+from screens.panels import chart, job_text, jobs, pauses
+from screens.panels.running import done
+from screens.panels.view import View
+from screens.widgets import symbols
+from screens.widgets.lines import EMPTY, Line, Piece, crop, left, line, side_by_side, text, wrapped
+
+TWO_COLUMNS = 96
+"""From this width on, the schedule and the runs stand beside each other."""
+LABEL_CELLS = 10
+CHART_ROWS, TALL_CHART_ROWS = 5, 8
+TALL = 36
+"""From this many rows on, one column has room for a chart and for each limit in its own line."""
+TIME_CELLS = 18
+LONGEST_LINES = 3
+"""The lines that a sentence may take."""
+ITEMS = 6
+
+
+class Section(NamedTuple):
+    """Lines about one subject. Where there is no room for all sections, those with a high `rank` are left out."""
+
+    rank: int
+    lines: Sequence[Line]
+
+
+Sections = Callable[[int], Sequence[Section]]
+"""The sections of a column, with this number of scheduled times."""
+
+
+def title(card: JobCard | None) -> Line:
+    """The name of the job."""
+    return line(text(card.name, "title", 80)) if card is not None else EMPTY
+
+
+def end(card: JobCard | None) -> Line:
+    """Its schedule in words, with its zone."""
+    if card is None:
+        return EMPTY
+    zone = f" ({card.tz})" if card.cron is not None else ""
+    return line(text(f"{card.words}{zone}", "quiet", 120))
+
+
+def rows(view: View, card: JobCard, page: JobPage | None, cells: int, room: int) -> list[Line]:
+    """Up to `room` lines about a job; `page` is None until it is loaded."""
+    problem = Section(0, _problem(view, card, cells))
+    if page is None:
+        return [*problem.lines, _label("", Piece("loading", "quiet"))][:room]
+    if cells < TWO_COLUMNS:
+        runs, schedule = (
+            _runs(view, card, page, cells, TALL_CHART_ROWS if room >= TALL else 1),
+            _schedule(view, page, cells),
+        )
+        return _fitting(lambda times: [problem, *runs, *schedule(times)], cells, room)
+    first = (cells - 1) // 2
+    second = cells - 1 - first
+    left_column = _fitting(_schedule(view, page, first), first, room)
+    right_column = _fitting(lambda _: [problem, *_runs(view, card, page, second, CHART_ROWS)], second, room)
+    return side_by_side(left_column, first, right_column, second)
+
+
+def _fitting(sections: Sections, cells: int, room: int) -> list[Line]:
+    """The sections in their order, without the least important ones if there is too little room; the rest of it is for
+    scheduled times.
+    """
+    least = [section for section in sections(1) if section.lines]
+    left_out = set[int]()
+    while (used := sum(len(each.lines) for each in least if each.rank not in left_out)) > room:
+        left_out.add(max(each.rank for each in least if each.rank not in left_out))
+    shown = [each for each in sections(1 + room - used) if each.rank not in left_out]
+    return [crop(each, cells) for section in shown for each in section.lines][:room]
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+
+def _runs(view: View, card: JobCard, page: JobPage, cells: int, chart_rows: int = 1) -> list[Section]:
+    """The last run, what is usual, and what health checks expect."""
+    limits = job_text.limits(page.job)
+    return [
+        Section(1, [_last(view, page)]),
+        Section(4, _durations(page, cells, chart_rows)),
+        Section(2, [_label("usual", *_usual(page))]),
+        Section(6, _success(view, card)),
+        Section(5, _labelled("fails", [_failing(page)] if page.failing.items else [], cells)),
+        Section(9, _labelled("limits", limits if chart_rows > 1 else [" · ".join(limits)], cells)),
+    ]
+
+
+def _problem(view: View, card: JobCard, cells: int) -> list[Line]:
+    """The worst finding, and the pause."""
+    lines = []
+    finding = jobs.worst(view, card.name)
+    if finding is not None:
+        severity = symbols.SEVERITY[finding.severity]
+        sentence = finding_text.sentence(finding, view.now)
+        lines += _labelled("problem", [f"{severity.char} it {sentence}"], cells, severity.style)
+    paused = view.pauses_of(card.name)
+    if paused:
+        sentence = pauses.sentence(paused[0], card.name, view.now, card.tz)
+        lines += _labelled("paused", [sentence], cells, symbols.PAUSED.style)
+    return lines
+
+
+def _last(view: View, page: JobPage) -> Line:
+    run = page.newest[0] if page.newest else None
+    if run is None:
+        return _label("last run", Piece("no run has ended yet; t triggers it", "quiet"))
+    symbol = symbols.RUN[run.state]
+    at = humanize.date_and_time(run.started_at or run.created_at, view.now, page.job.tz)
+    start = [text(f"{run.id}", "strong"), Piece("  "), Piece(f"{symbol.char} {symbol.word}", symbol.style), Piece("  ")]
+    outcome = [text(run.error, "bad", 200)] if run.error else list(done(run.counts))
+    return _label("last run", *start, Piece(f"{at}  {humanize.elapsed(run.seconds)}  "), *outcome)
+
+
+def _durations(page: JobPage, cells: int, rows: int) -> list[Line]:
+    """The durations of the newest runs: a chart, or bars in one line."""
+    if rows > 1:
+        drawn = chart.durations(page.newest, cells - LABEL_CELLS, rows)
+        return [(*_label("took" if index == 0 else ""), *each) for index, each in enumerate(drawn)]
+    shown = page.newest[: cells - LABEL_CELLS - 12]
+    return [_label("took", *chart.bars(shown), Piece(f"  last {len(shown)}", "quiet"))] if shown else []
+
+
+def _success(view: View, card: JobCard) -> list[Line]:
+    mine = jobs.history(view, card.name)
+    if mine is None:
+        return []
+    rates = zip(("24 h", "7 d", "30 d"), (mine.rates.day, mine.rates.week, mine.rates.month), strict=True)
+    return [_label("success", text(" · ".join(f"{span} {humanize.percent(share)}" for span, share in rates) + " %"))]
+
+
+def _usual(page: JobPage) -> Line:
+    """The usual duration, the number of items of the last run, and how a run is divided."""
+    parts = []
+    if page.usual is not None:
+        least, most = humanize.short_duration(page.usual.least), humanize.short_duration(page.usual.most)
+        parts.append(least if least == most else f"{least} to {most}")
+    if page.newest and page.newest[0].counts.planned:
+        parts.append(humanize.count(page.newest[0].counts.planned, "item"))
+    return line(text(" · ".join([*parts, job_text.size(page.job)])))
+
+
+def _failing(page: JobPage) -> str:
+    items = page.failing.items[:ITEMS]
+    named = ", ".join(f"{each.item} in {each.failed}" for each in items)
+    more = f" and {page.failing.total - len(items):,} more" if page.failing.total > len(items) else ""
+    return f"{named}{more} of the last {len(page.failing.runs)} runs"
+
+
+# --- schedule -------------------------------------------------------------------------------------------------------
+
+
+def _schedule(view: View, page: JobPage, cells: int) -> Sections:
+    """When it runs, for which data, what its runs wait for, and what becomes of missed times."""
+    job = page.job
+    written = line(Piece("none; it runs when an operator triggers it", "quiet"))
+    if job.cron is not None:
+        written = line(text(job.cron, "strong", 80), Piece("  "), text(f"{page.words} ({job.tz})", limit=160))
+    missed = [job_text.catch_up(job.catch_up), job_text.overlap(job)] if job.cron is not None else []
+    aliases = [_label("aliases", text(", ".join(job.aliases), limit=300))] if job.aliases else []
+    return lambda times: [
+        Section(1, [_label("schedule", *written)]),
+        Section(2, _scheduled(view, page, times)),
+        Section(3, _labelled("waits", job_text.waits(page), cells)),
+        Section(7, [_label("covers", text(job_text.covers(job.covers)))]),
+        Section(8, _labelled("missed", missed, cells)),
+        Section(10, aliases),
+    ]
+
+
+def _scheduled(view: View, page: JobPage, times: int) -> list[Line]:
+    """The next scheduled times, in the job's zone and in UTC; each with what a pause does to it."""
+    tz, active = page.job.tz, view.pauses_of(page.job.name)
+    lines = []
+    for index, at in enumerate(page.scheduled[:times]):
+        local = left(humanize.date_and_time(at, view.now, tz), TIME_CELLS, "strong" if index == 0 else "")
+        utc = (left(humanize.date_and_time(at, view.now), TIME_CELLS, "quiet"),) if tz != "UTC" else ()
+        skipped = Piece("skipped", symbols.PAUSED.style)
+        note = skipped if pauses.skips(active, at) else Piece(f"in {humanize.age(at - view.now)}", "quiet")
+        lines.append(_label("next" if index == 0 else "", local, *utc, note))
+    return lines
+
+
+# --- lines ----------------------------------------------------------------------------------------------------------
+
+
+def _label(name: str, *pieces: Piece) -> Line:
+    return line(left(f" {name}", LABEL_CELLS, "quiet"), *pieces)
+
+
+def _labelled(name: str, sentences: Sequence[str], cells: int, style: str = "") -> list[Line]:
+    """Each sentence in up to three lines, the first one with a label."""
+    lines = [each for one in sentences for each in wrapped([one], cells - LABEL_CELLS, style)[:LONGEST_LINES]]
+    return [_label(name if index == 0 else "", *each) for index, each in enumerate(lines)]
