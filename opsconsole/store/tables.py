@@ -34,6 +34,10 @@ metadata = MetaData(
 # SQLite autoincrements only a column that is exactly INTEGER.
 serial = BigInteger().with_variant(Integer, "sqlite")
 
+NEEDS_ATTENTION_SQL = "state IN ('partial', 'failed', 'timed_out', 'cancelled', 'abandoned')"
+NOT_SCHEDULED_SQL = "trigger <> 'schedule'"
+"""Conditions of partial indexes on runs."""
+
 lease = Table(
     "ops_lease",
     metadata,
@@ -146,6 +150,18 @@ runs = Table(
     Index(None, "job", "state", "ended_at"),  # its last good run
     Index(None, "ended_at"),
     Index(None, "parent_id"),
+    # Lists of runs, newest first, by what is rare among them.
+    Index(None, "created_at"),
+    Index(None, "window_label", "created_at"),
+    *(
+        Index(f"ix_ops_runs_{name}", *columns, sqlite_where=text(condition), postgresql_where=text(condition))
+        for name, columns, condition in (
+            ("attention", ("state", "created_at"), NEEDS_ATTENTION_SQL),
+            ("job_attention", ("job", "created_at"), NEEDS_ATTENTION_SQL),
+            ("requested_by", ("requested_by", "created_at"), NOT_SCHEDULED_SQL),
+            ("trigger", ("trigger", "created_at"), NOT_SCHEDULED_SQL),
+        )
+    ),
 )
 
 batches = Table(
