@@ -179,7 +179,7 @@ class Database:
         self._statement_seconds = statement_seconds
         self._search_path = ""
         self._writer = threading.RLock()
-        self._closed = False
+        self._closed = self.is_writing = False
         self._waits: Waits | None = None
         if self.is_sqlite:
             self.engine = create_engine(
@@ -228,9 +228,11 @@ class Database:
             return str(db.exec_driver_sql("SHOW server_encoding").scalar())
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A read snapshot without a write lock."""
-        options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    def reading(self, *, lock_seconds: float | None = None) -> Iterator[Connection]:
+        """A read snapshot without a write lock. On PostgreSQL, `lock_seconds` limits each wait for a lock."""
+        options: dict[str, Any] = {}
+        if not self.is_sqlite:
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True, "lock_seconds": lock_seconds}
         with self._transaction(options) as connection:
             yield connection
 
@@ -251,8 +253,10 @@ class Database:
             raise PoolTimeoutError("another transaction of this process has the write lock")
         try:
             with self._transaction({"writes": True}) as connection:
+                self.is_writing = True  # as opposed to waiting for another process
                 yield connection
         finally:
+            self.is_writing = False
             self._writer.release()
 
     @property
@@ -321,7 +325,9 @@ class Database:
         session.limit = postgres.silence_limit(limit)
         if not only_reads and session.read_only is not None:
             session.read_only = None  # left by `reading()`: it would override default_transaction_read_only
-        statement = postgres.first_statement(limit, only_reads=only_reads, search_path=self._search_path)
+        statement = postgres.first_statement(
+            limit, only_reads=only_reads, search_path=self._search_path, lock_seconds=options.get("lock_seconds")
+        )
         refuses = connection.exec_driver_sql(statement).scalar()
         if refuses in (True, "on") and (self.primary_only or not only_reads):
             is_standby = connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()

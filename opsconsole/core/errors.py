@@ -219,6 +219,19 @@ class Unavailable(OpsconsoleError):
         super().__init__(f"{NAMES.get(dependency, dependency)} {problem}: {reason}")
 
 
+class StoreLocked(Unavailable):
+    """Another transaction holds the lock of the store; `holder` is its process, empty when that is unknown."""
+
+    def __init__(self, holder: str) -> None:
+        self.holder = holder
+        super().__init__("store", "it is locked")
+
+    @property
+    def sentence(self) -> str:
+        """The whole message, one line: the store is reachable."""
+        return f"the store is locked{f' by {self.holder}' if self.holder else ''}; it accepts no writes"
+
+
 class NotPermitted(Unavailable):
     """The Redis user may not run a command, such as `INFO` or `CLIENT SETNAME`."""
 

@@ -202,10 +202,12 @@ def open_session(parameters: Mapping[str, Any], waits: Waits, *, limit: float | 
     return session
 
 
-def first_statement(limit: float | None, *, only_reads: bool, search_path: str = "") -> str:
+def first_statement(
+    limit: float | None, *, only_reads: bool, search_path: str = "", lock_seconds: float | None = None
+) -> str:
     """The first statement of a transaction: sets its limits and its search path, and returns whether the server refuses
     writes: `on` or True. A transaction that only reads refuses them itself, so there it returns whether the server is a
-    standby.
+    standby. A wait for a lock ends after `lock_seconds`, otherwise after half of the `limit`.
     """
     then = f"; SET LOCAL search_path TO {search_path}" if search_path else ""
     if limit is None and not only_reads:
@@ -213,7 +215,11 @@ def first_statement(limit: float | None, *, only_reads: bool, search_path: str =
     columns = ["pg_is_in_recovery()" if only_reads else "current_setting('transaction_read_only') = 'on'"]
     if limit is not None:
         # The last one: a process that vanished inside a transaction must not keep its locks.
-        limits = {"statement_timeout": limit, "lock_timeout": limit / 2, "idle_in_transaction_session_timeout": limit}
+        limits = {
+            "statement_timeout": limit,
+            "lock_timeout": lock_seconds or limit / 2,
+            "idle_in_transaction_session_timeout": limit,
+        }
         columns += [f"set_config('{name}', '{seconds * 1000:.0f}', true)" for name, seconds in limits.items()]
     return f"SELECT {', '.join(columns)}{then}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from opsconsole.authoring.extensions import Reply
-from opsconsole.core.errors import NAMES, OpsconsoleError, Unavailable
+from opsconsole.core.errors import NAMES, OpsconsoleError, StoreLocked, Unavailable
 from opsconsole.core.humanize import words
 from opsconsole.core.problems import Fault, Problem, Status
 from opsconsole.core.supervision import describe, log_failure
@@ -36,22 +36,27 @@ def readiness(service: Service, *, verbose: bool) -> Reply:
     lease_age: float | None = None
     found: list[Problem] = []
     try:
-        leader = service.queries.leader()
+        service.queries.require_writable()
     except Exception as error:  # noqa: BLE001 - whatever it is, the answer says it
         problems.append(_sentence(error))
-        document["store"] = "unreachable" if isinstance(error, Unavailable) else "unknown"
+        document["store"] = _state_of(error)
+    try:
+        leader = service.queries.leader()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the answer says it
+        if document["store"] == "ok":
+            problems.append(_sentence(error))
+            document["store"] = _state_of(error)
     else:
         if leader is not None:
             document["state"] = "leading" if leader.is_me else "following"
-            if leader.renewed_at is not None:
-                lease_age = max(0.0, (service.now() - leader.renewed_at).total_seconds())
+            lease_age = leader.age_seconds
             found += () if leader.is_me else leader.problems
         document |= _alerts(service)
     try:
         service.cache.statistics()
     except Exception as error:  # noqa: BLE001 - whatever it is, the answer says it
         problems.append(_sentence(error))
-        document["redis"] = "unreachable" if isinstance(error, Unavailable) else "unknown"
+        document["redis"] = _state_of(error)
     statuses = service.status()
     found += [status.problem for status in statuses if status.problem is not None]
     unreachable = [NAMES[name] for name in ("store", "redis") if document[name] != "ok"]
@@ -87,6 +92,12 @@ def _alerts(service: Service) -> dict[str, Any]:
 
 def _is_stuck(status: Status) -> bool:
     return status.problem is not None and status.problem.fault in (Fault.STALLED, Fault.ENDED)
+
+
+def _state_of(error: Exception) -> str:
+    if isinstance(error, StoreLocked):
+        return "locked"
+    return "unreachable" if isinstance(error, Unavailable) else "unknown"
 
 
 def _sentence(error: Exception) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from starlette.requests import Request as StarletteRequest
 
 from opsconsole.authoring.extensions import Request
+from opsconsole.core.text import safe
 from opsconsole.http.responses import HttpError
 
 MAX_BODY_BYTES = 64 * 1024
@@ -20,6 +21,9 @@ async def read(request: StarletteRequest) -> Request:
     body = await _body(request)
     path = {name: str(value) for name, value in request.path_params.items()}
     query = dict(request.query_params)
+    for name in query:
+        if len(request.query_params.getlist(name)) > 1:
+            raise HttpError(400, "repeated", "this parameter is given more than once", safe(name, 100))
     if any("\0" in text for text in (*path.values(), *query, *query.values())) or b"\\u0000" in body:
         raise HttpError(400, "bad_text", "NUL characters are not allowed")
     return Request(path, query, _parse(body))

@@ -118,6 +118,7 @@ class Leadership:
             if not self._is_free(current, started):
                 return None
             with self._store.writing() as db:
+                taken = boottime()
                 token = leases.take(db, current, self.me, self._now())
         except SQLAlchemyError:
             self._store_failed = boottime()
@@ -128,7 +129,7 @@ class Leadership:
             self.dead_predecessor = current.holder if current is not None and died else None
             self._last_beat = None
             self.deadline = LeaseDeadline()  # a worker of an earlier term must not live on in this one
-            self._extend(started)
+            self._extend(taken)
         return token
 
     def keep(
@@ -184,10 +185,10 @@ class Leadership:
 
     def _renew(self, token: int, problems: tuple[Problem, ...]) -> bool:
         """Renews the lease; False when another process has taken it."""
-        started = boottime()
         reach(Work.LEASE)
         try:
             with self._store.writing() as db:
+                started = boottime()
                 mine = leases.renew(db, token, self.me.owner, self._now(), problems)
         except SQLAlchemyError as error:
             log.warning("the lease could not be renewed: %s", reason(error))
@@ -205,7 +206,7 @@ class Leadership:
         return known is Fate.DEAD or (known is Fate.UNKNOWN and now - self._store_failed > 2 * self._seconds)
 
     def _extend(self, started: float) -> None:
-        """Counts from when the renewal began: other processes have seen it later, if at all."""
+        """Counts from when the transaction of the renewal began: other processes have seen it later, if at all."""
         self._renewed = started
         self.deadline.extend(started + self._seconds * HELD_SHARE)
 

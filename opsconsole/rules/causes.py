@@ -48,10 +48,14 @@ def _unreachable(found: list[Finding]) -> Iterator[tuple[Finding, Finding]]:
     for dependency, name in NAMES.items():
         outage = next((each for each in found if each.key == (FindingKind.UNREACHABLE, name)), None)
         if outage is None:
+            outage = next((each for each in found if each.key == (FindingKind.LOCKED, name)), None)
+        if outage is None:
             continue
         for each in found:
             is_failure = each.kind in _FAILED and each.reason == unreachable(dependency)
-            if is_failure or (each.kind in _NOT_STARTED and dependency in ("data", "store")):
+            is_waiting = each.kind in _NOT_STARTED and dependency in ("data", "store")
+            is_leaderless = each.kind is FindingKind.NOT_LEADING and dependency == "store"
+            if is_failure or is_waiting or is_leaderless:
                 yield each, outage
 
 

@@ -34,6 +34,7 @@ class FindingKind(StrEnum):
     INCOMPLETE_WINDOWS = "incomplete_windows"  # stale, partial or missing windows
     # services and this program
     UNREACHABLE = "unreachable"  # a service does not respond
+    LOCKED = "locked"  # another transaction keeps the store from being written
     SLOW = "slow"  # a service responds slowly
     EVICTING = "evicting"  # Redis evicts keys because its memory is full
     MEMORY_NEARLY_FULL = "memory_nearly_full"

@@ -13,7 +13,7 @@ from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import Finding, FindingKind, Severity
 from opsconsole.rules.health import JOB_KINDS
 
-JUDGED = JOB_KINDS | {FindingKind.SET_ASIDE, FindingKind.NOT_LEADING}
+JUDGED = JOB_KINDS | {FindingKind.SET_ASIDE, FindingKind.NOT_LEADING, FindingKind.LOCKED}
 """What the store alone proves. All else is what the leader has found, as its alerts say."""
 
 
@@ -46,13 +46,14 @@ class Item:
 @dataclass(frozen=True, slots=True)
 class Report:
     """What is wrong with an installation, the worst first. `jobs` is how many there are, and `leader` who leads, None
-    when nobody does.
+    when nobody does, `lease_age_seconds` after the last renewal of the lease, by the clocks of both.
     """
 
     at: datetime
     items: tuple[Item, ...]
     jobs: int
     leader: str | None
+    lease_age_seconds: float | None = None
 
     @property
     def status(self) -> Status:

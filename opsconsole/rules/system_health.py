@@ -18,6 +18,7 @@ from opsconsole.rules.leadership import Identity, Lease
 
 SLOW_SECONDS = {NAMES["redis"]: 0.25, NAMES["data"]: 1.0, NAMES["store"]: 1.0}
 """A probe that takes longer has found a slow service."""
+LOCKED_FOR_LONG = timedelta(seconds=3)
 SLOW_PROBES = 5
 """How many probes in a row must agree before a service becomes slow, or ceases to be."""
 RECENTLY = minutes(5)
@@ -73,6 +74,12 @@ def services(records: Iterable[ServiceRecord]) -> Iterator[Finding]:
         elif record.slow_since is not None:
             numbers = {"seconds": round(record.slow_seconds, 3), "limit_seconds": SLOW_SECONDS[record.name]}
             yield Finding(Severity.WARNING, FindingKind.SLOW, record.name, record.slow_since, numbers=numbers)
+
+
+def store_locked(since: datetime, holder: str, now: datetime) -> Finding:
+    """The store is locked, by a `holder` if it is known: critical once runs have to wait for it."""
+    severity = Severity.CRITICAL if now - since >= LOCKED_FOR_LONG else Severity.WARNING
+    return Finding(severity, FindingKind.LOCKED, NAMES["store"], since, reason=holder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,10 @@ from opsconsole.core.humanize import count, duration, words
 from opsconsole.rules.findings import Finding, FindingKind
 
 
+def _locked(finding: Finding) -> str:
+    return f"is locked{f' by {finding.reason}' if finding.reason else ''}: no run can start until it is released"
+
+
 def _slow(finding: Finding) -> str:
     numbers = finding.numbers
     return f"responds slowly: it took {numbers['seconds']:g} s, more than {numbers['limit_seconds']:g} s"
@@ -88,6 +92,7 @@ def _check(finding: Finding) -> str:
 
 
 SENTENCES: Mapping[FindingKind, Callable[[Finding], str]] = {
+    FindingKind.LOCKED: _locked,
     FindingKind.SLOW: _slow,
     FindingKind.EVICTING: _evicting,
     FindingKind.MEMORY_NEARLY_FULL: _memory,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,6 +19,7 @@ from opsconsole.core.problems import Status
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import Supervisor
 from opsconsole.service.leader import LeaseWatch
+from opsconsole.service.snapshot import Leader
 from opsconsole.store import Store
 from opsconsole.worker.counting import Counter
 
@@ -68,6 +70,11 @@ class Backend:
     def status(self) -> tuple[Status, ...]:
         """How the work of this process is doing, its engine's included."""
         return (*self.supervisor.status(), *(self.engine.status() if self.engine is not None else ()))
+
+    def leader(self, db: Connection, now: datetime) -> Leader | None:
+        """The leading process; None when the lease is free or has expired, or its holder has died."""
+        is_leading = self.engine is not None and self.engine.is_leading
+        return self.lease_watch.leader(db, self.owner, now, is_leading=is_leading)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.database import Connection
+from opsconsole.core.errors import StoreLocked
 from opsconsole.core.humanize import count
+from opsconsole.core.settings import Role
 from opsconsole.core.text import safe
 from opsconsole.core.times import utc
 from opsconsole.rules.alerts import AlertState
-from opsconsole.rules.findings import FindingKind, Severity
+from opsconsole.rules.findings import Finding, FindingKind, Severity
 from opsconsole.rules.health import jobs_findings
 from opsconsole.rules.health_report import Item, Report, items
-from opsconsole.rules.system_health import degraded, grace_of, lasting, not_leading
-from opsconsole.store import alerts, health_checks, job_facts, lease, set_aside, silences
+from opsconsole.rules.system_health import degraded, grace_of, lasting, not_leading, store_locked
+from opsconsole.service.store_probe import StoreProbe
+from opsconsole.store import Store, alerts, health_checks, job_facts, lease, set_aside, silences
 from opsconsole.store.health_checks import HealthCheck
+from opsconsole.store.write_lock import is_locked
 
 MAX_NAMED, MAX_MESSAGE = 3, 120
 MAX_CHECKS = 10_000
@@ -27,13 +33,29 @@ GAP = minutes(10)
 """States are recorded every five minutes; one record may be missing."""
 
 
-def report(db: Connection, catalog: Catalog, now: datetime, *, lease_seconds: float) -> Report:
-    """What is wrong, by the same rules as the leader's."""
+def report(store: Store, catalog: Catalog, now: datetime, *, role: Role, lease_seconds: float) -> Report:
+    """What is wrong, by the same rules as the leader's. Raises StoreLocked when nothing can be read, SQLAlchemyError
+    when the store is unreachable.
+    """
+    lock = StoreProbe(store, role).check(now)
+    locked = [] if lock is None else [replace(store_locked(lock.since, lock.reason, now), severity=Severity.CRITICAL)]
+    try:
+        with store.reading() as db:
+            return _report(db, catalog, now, locked, lease_seconds=lease_seconds)
+    except SQLAlchemyError as error:
+        if lock is not None and is_locked(error):
+            raise StoreLocked(lock.reason) from error
+        raise
+
+
+def _report(
+    db: Connection, catalog: Catalog, now: datetime, locked: Sequence[Finding], *, lease_seconds: float
+) -> Report:
     facts, _ = job_facts.read(db, catalog, now)
     held = lease.read(db)
     scheduled = any(job.cron is not None for job in catalog)
     leaderless = not_leading(held, now, scheduled=scheduled, grace=grace_of(lease_seconds))
-    found = [*jobs_findings(facts, now), *set_aside.findings(db), *leaderless]
+    found = [*locked, *jobs_findings(facts, now), *set_aside.findings(db), *leaderless]
     listed = alerts.open_alerts(db)
     is_led = all(each.kind is not FindingKind.NOT_LEADING for each in found)
     if held is not None and is_led:
@@ -41,7 +63,9 @@ def report(db: Connection, catalog: Catalog, now: datetime, *, lease_seconds: fl
         found += degraded(lasting(held.problems, now), unreachable)
     holder = held.holder if held is not None and is_led else None
     leader = None if holder is None else f"{holder.who} on {holder.host}, pid {holder.pid}"
-    return Report(now, items(found, listed, silences.in_force(db, now), now), len(facts), leader)
+    renewed = held.renewed_at if held is not None and leader is not None else None
+    age = None if renewed is None else max(0.0, (now - renewed).total_seconds())
+    return Report(now, items(found, listed, silences.in_force(db, now), now), len(facts), leader, age)
 
 
 def line(found: Report) -> str:
@@ -57,6 +81,7 @@ def document(found: Report) -> dict[str, Any]:
         "at": utc(found.at),
         "summary": _summary(found),
         "leader": found.leader,
+        "lease_age_seconds": None if found.lease_age_seconds is None else round(found.lease_age_seconds, 1),
         "jobs": found.jobs,
         "critical": found.count(Severity.CRITICAL),
         "warning": found.count(Severity.WARNING),

@@ -28,6 +28,7 @@ from opsconsole.store import (
     silences,
     statistics,
 )
+from opsconsole.store.write_lock import LOCK_SECONDS
 
 RECENT = 20
 
@@ -40,7 +41,7 @@ def read(backend: Backend, before: Snapshot, known: tuple[Problem, ...], now: da
     those that could not be read the last time. Raises SQLAlchemyError when the store is unreachable.
     """
     try:
-        with backend.store.reading() as db:
+        with backend.store.reading(lock_seconds=LOCK_SECONDS) as db:
             snapshot = before
             for part in PARTS.values():
                 snapshot = replace(snapshot, **part(backend, db, snapshot, now))
@@ -56,7 +57,7 @@ def _read_each(backend: Backend, snapshot: Snapshot, known: dict[str, Problem], 
     unknown: list[Problem] = []
     for work, part in PARTS.items():
         try:
-            with backend.store.reading() as db:
+            with backend.store.reading(lock_seconds=LOCK_SECONDS) as db:
                 snapshot = replace(snapshot, **part(backend, db, snapshot, now))
         except Exception as error:
             if is_outage(error) or len(unknown) == len(PARTS) - 1:
@@ -69,7 +70,7 @@ def _read_each(backend: Backend, snapshot: Snapshot, known: dict[str, Problem], 
 
 
 def _leader(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
-    leader = backend.lease_watch.leader(db, backend.owner, now)
+    leader = backend.leader(db, now)
     return {"leader": leader, "leaderless": tuple(_leaderless(backend, db, now)) if leader is None else ()}
 
 

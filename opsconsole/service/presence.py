@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from opsconsole.core.clock import Clock
 from opsconsole.core.problems import Work
-from opsconsole.core.supervision import Loop
+from opsconsole.core.supervision import OUTAGE_SECONDS, Loop
 from opsconsole.store import Store, presence
 from opsconsole.store.presence import BEAT, Attached
 
@@ -18,7 +18,7 @@ class PresenceAnnouncer:
         self._store, self._own, self._now = store, own, now
         seconds = BEAT.total_seconds()
         self.loop = Loop(
-            Work.PRESENCE, self._announce, seconds=seconds, now=now, last=self._leave, outage_seconds=seconds
+            Work.PRESENCE, self._announce, seconds=seconds, now=now, last=self._leave, outage_seconds=OUTAGE_SECONDS
         )
         self.loop.start()
 

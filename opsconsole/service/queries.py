@@ -15,7 +15,7 @@ from opsconsole.authoring.occurrence import OccurrenceFilter
 from opsconsole.authoring.pack import Pack
 from opsconsole.authoring.run import Run, RunFilter, RunState, Selection
 from opsconsole.core.database import reason
-from opsconsole.core.errors import Unavailable
+from opsconsole.core.errors import StoreLocked, Unavailable
 from opsconsole.rules import actions
 from opsconsole.rules.pauses import Pause
 from opsconsole.service import job_page, occurrences, runs as run_views, tables_panel
@@ -24,6 +24,7 @@ from opsconsole.service.cache import CacheQueries
 from opsconsole.service.job_page import JobPage, ScheduleTrial
 from opsconsole.service.panels import PanelReader
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
+from opsconsole.service.store_probe import StoreProbe
 from opsconsole.service.tables_panel import TablesPanel
 from opsconsole.store import data_tables, failing, logs, pauses, runs, schema, set_aside
 from opsconsole.store.failing import FailingItems
@@ -137,7 +138,18 @@ class Queries:
     def leader(self) -> Leader | None:
         """The leading process; None when the lease is free or has expired, or its holder has died."""
         with self._backend.reading() as db:
-            return self._backend.lease_watch.leader(db, self._backend.owner, self._backend.now())
+            return self._backend.leader(db, self._backend.now())
+
+    def require_writable(self) -> None:
+        """Proves that the store accepts writes; for a viewer, who may not write, that it can be read. Raises
+        StoreLocked, Unavailable.
+        """
+        try:
+            lock = StoreProbe(self._backend.store, self._backend.settings.actor.role).check(self._backend.now())
+        except SQLAlchemyError as error:
+            raise Unavailable("store", reason(error)) from error
+        if lock is not None:
+            raise StoreLocked(lock.reason)
 
     # --- data ------------------------------------------------------------------------------------------------------
 

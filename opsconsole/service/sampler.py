@@ -19,10 +19,12 @@ from opsconsole.core.errors import NAMES, Unavailable
 from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop, describe, log_failure
 from opsconsole.rules.findings import Finding, FindingKind, worst_first
-from opsconsole.rules.system_health import RedisRecord, ServiceRecord, degraded, redis_memory, services
+from opsconsole.rules.system_health import RedisRecord, ServiceRecord, degraded, redis_memory, services, store_locked
 from opsconsole.service import parts
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Outage, RedisView, Snapshot
+from opsconsole.service.store_probe import StoreProbe
+from opsconsole.store.write_lock import is_locked
 
 BUSY_SECONDS, QUIET_SECONDS = 0.5, 1.0
 HURRIED_SECONDS, HURRY_SECONDS = 0.2, 2.0
@@ -41,6 +43,7 @@ class Sampler:
         self._redis_stats: deque[RedisStats] = deque(maxlen=HIT_RATES + 1)
         self._services = {name: ServiceRecord(NAMES[name]) for name in ("redis", "data", "store")}
         self._redis_record, self._redis_history = RedisRecord(), RedisHistory()
+        self._store_probe = StoreProbe(backend.store, backend.settings.actor.role)
         self._redis_checked = self._databases_checked = float("-inf")
         self._hurry_until = float("-inf")
         self._callback: Callable[[Snapshot], None] | None = None
@@ -74,16 +77,24 @@ class Sampler:
         problem = self._backend.engine.problem if self._backend.engine is not None else None
         data_outage = _outage(self._services["data"])
         before = replace(self._last, at=now, redis=redis, data_outage=data_outage, engine_problem=problem)
+        lock: Outage | None = None
         try:
+            lock = self._store_probe.check(now)
             read = parts.read(self._backend, replace(before, unknown=()), before.unknown, now)
         except SQLAlchemyError as error:
-            failed = self._services["store"] = self._services["store"].failed(now, reason(error))
-            self._last = replace(before, store_outage=_outage(failed), set_aside=(), leaderless=())
+            outage: Outage | None
+            if is_locked(error):
+                lock = outage = lock or Outage(now, "")
+            else:
+                failed = self._services["store"] = self._services["store"].failed(now, reason(error))
+                outage = _outage(failed)
+            self._last = replace(before, store_outage=outage, set_aside=(), leaderless=())
         else:
             self._services["store"] = self._services["store"].reached()
             if is_due:
                 self._probe("store", self._backend.store, now)
             self._last = replace(read, store_outage=_outage(self._services["store"]))
+        self._last = replace(self._last, store_lock=lock)
         self._last = replace(self._last, findings=self._findings(self._last))
         return self._last
 
@@ -94,7 +105,10 @@ class Sampler:
         if leader is not None and not leader.is_me and snapshot.store_outage is None:
             problems += leader.problems
         found = list(services(self._services.values()))
-        unreachable = [finding.subject for finding in found if finding.kind is FindingKind.UNREACHABLE]
+        if (lock := snapshot.store_lock) is not None:
+            found.append(store_locked(lock.since, lock.reason, snapshot.at))
+        kinds = (FindingKind.UNREACHABLE, FindingKind.LOCKED)
+        unreachable = [finding.subject for finding in found if finding.kind in kinds]
         if snapshot.redis.outage is None and snapshot.redis.unknown is None:
             found += redis_memory(self._redis_record)
         found += degraded(problems, unreachable)
@@ -138,7 +152,8 @@ class Sampler:
         if self._callback is not None and not self._loop.is_stopping:
             self._callback(snapshot)
         hurrying = time.monotonic() < self._hurry_until
-        return HURRIED_SECONDS if hurrying else BUSY_SECONDS if snapshot.live else QUIET_SECONDS
+        is_busy = snapshot.live or snapshot.store_lock is not None
+        return HURRIED_SECONDS if hurrying else BUSY_SECONDS if is_busy else QUIET_SECONDS
 
 
 def _outage(record: ServiceRecord) -> Outage | None:

@@ -40,8 +40,8 @@ class Outage:
 @dataclass(frozen=True, slots=True)
 class Leader:
     """The leader; `is_me` when it is this process. `problems` are what it cannot do, and `notes` the settings that its
-    packs lack (pack, sentence; None until they are known), from its last renewal of the lease, at `renewed_at` by its
-    clock.
+    packs lack (pack, sentence; None until they are known), from its last renewal of the lease, `age_seconds` ago.
+    When that `is_late`, it starts no work.
     """
 
     is_me: bool
@@ -49,7 +49,8 @@ class Leader:
     host: str
     pid: int
     since: datetime
-    renewed_at: datetime | None = None
+    age_seconds: float = 0.0
+    is_late: bool = False
     problems: tuple[Problem, ...] = ()
     notes: tuple[tuple[str, str], ...] | None = None
 
@@ -118,9 +119,10 @@ class RedisView:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything the Dashboard shows, at one time. During a `store_outage` it keeps the previous values; so does each
-    part that cannot be read, which is one of the `unknown`. `findings` are all of them, worst first; those about jobs,
-    about what was set aside and about a missing leader (`leaderless`) are also on their own. `health`, `seen` and
-    `past_days` are what the next look at the jobs and at their histories needs.
+    part that cannot be read, which is one of the `unknown`. `store_lock` is since when the store accepts no writes,
+    because another transaction holds its lock. `findings` are all of them, worst first; those about jobs, about what
+    was set aside and about a missing leader (`leaderless`) are also on their own. `health`, `seen` and `past_days` are
+    what the next look at the jobs and at their histories needs.
 
     `alerts` are the open ones, worst first, each followed by those that it explains, and then up to 50 that were
     resolved in the last day, newest first. `silences` are the active ones.
@@ -139,6 +141,7 @@ class Snapshot:
     redis: RedisView = RedisView(None, None)
     findings: tuple[Finding, ...] = ()
     store_outage: Outage | None = None
+    store_lock: Outage | None = None
     data_outage: Outage | None = None
     engine_problem: str | None = None
     pauses: tuple[Pause, ...] = ()

@@ -31,7 +31,7 @@ def top_line(view: View, cells: int) -> Line:
     environment = _environment(view)
     start: Line = ()
     end: Line = ()
-    for outage, (since, with_operators) in product((" down since {} UTC", " down {}", " down"), _LEADER_FORMS):
+    for outage, (since, with_operators) in product((" since {} UTC", " {}", ""), _LEADER_FORMS):
         end = _services(view, outage)
         start = (*environment, _leader(view, since), *(_operators(view) if with_operators else ()))
         if width(start) + width(end) <= cells:
@@ -76,11 +76,11 @@ def _verdicts(view: View) -> list[tuple[symbols.Symbol, Line, str]]:
     critical, warning = symbols.SEVERITY[Severity.CRITICAL], symbols.SEVERITY[Severity.WARNING]
     found: list[tuple[symbols.Symbol, Line, str]] = []
     is_leading = snapshot.leader is not None and snapshot.leader.is_me
-    is_found = any(finding.subject == Work.ENGINE for finding in snapshot.findings)
+    is_found = snapshot.store_lock is not None or any(each.subject == Work.ENGINE for each in snapshot.findings)
     if snapshot.engine_problem and not is_leading and not is_found:
         found.append((critical, line("this process cannot lead: ", text(snapshot.engine_problem, limit=300)), ""))
     found += [_finding(view, finding) for finding in shown(view)[0]]
-    is_known = snapshot.store_outage is None and snapshot.why_unknown(Work.LEADER) is None
+    is_known = snapshot.store_outage is snapshot.store_lock is None and snapshot.why_unknown(Work.LEADER) is None
     if snapshot.leader is None and is_known and snapshot.jobs:
         no_leader = (warning, line("no leader: no run starts until a process leads"), "")
         found.insert(sum(severity is critical for severity, *_ in found), no_leader)
@@ -110,14 +110,21 @@ def _leader(view: View, since: str) -> Piece:
     if leader is None:
         return Piece("no leader", "warn")
     start = since.format(humanize.date_and_time(leader.since, view.now).removesuffix(" UTC"))
+    style = ""
+    if leader.is_late:
+        start, style = f", lease {leader.age_seconds:.0f} s old", "warn"
     if leader.is_me:
-        return Piece(f"leading{start}")
-    return text(f"observing {leader.host}/{leader.pid}{start}", limit=90)
+        return Piece(f"leading{start}", style)
+    return text(f"observing {leader.host}/{leader.pid}{start}", style, limit=90)
 
 
 def _services(view: View, form: str) -> Line:
     snapshot = view.snapshot
-    parts = [Piece(" "), _service("store", snapshot.store_outage, form)]
+    locked = snapshot.store_lock
+    store = (
+        _service("store", snapshot.store_outage, form) if locked is None else _service("store", locked, form, "locked")
+    )
+    parts = [Piece(" "), store]
     if snapshot.data_outage is not None:
         parts += [Piece(" · ", "quiet"), _service("data", snapshot.data_outage, form)]
     redis = snapshot.redis
@@ -131,7 +138,7 @@ def _services(view: View, form: str) -> Line:
     return line(*parts, Piece(" · ", "quiet"), humanize.clock(view.now, seconds=True), " ")
 
 
-def _service(name: str, outage: Outage | None, form: str) -> Piece:
+def _service(name: str, outage: Outage | None, form: str, how: str = "down") -> Piece:
     if outage is None:
         return Piece(f"{name} ok", "ok")
-    return Piece(name + form.format(f"{outage.since:%H:%M}"), "bad")
+    return Piece(f"{name} {how}{form.format(f'{outage.since:%H:%M}')}", "bad")

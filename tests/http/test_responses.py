@@ -131,6 +131,7 @@ def test_alerts_are_listed_with_their_state_and_counted_by_readyz(place: Install
     every = client.get("/api/alerts").json
     firing = client.get("/api/alerts?state=firing,silenced").json
     bad, unknown = client.get("/api/alerts?state=on_fire"), client.get("/api/alerts?job=x")
+    twice = client.get("/api/alerts?state=firing&state=resolved")
 
     assert none.json == {"success": True, "alerts": [], "silences": []}
     assert [(each["rule"], each["state"], each["cause"]) for each in every["alerts"]] == [
@@ -140,6 +141,7 @@ def test_alerts_are_listed_with_their_state_and_counted_by_readyz(place: Install
     assert every["alerts"][0]["acknowledged"]["by"] == "asha"
     assert [each["rule"] for each in firing["alerts"]] == ["failing_items"]
     assert (bad.status, bad.code, error(bad)["field"]) == (400, "bad_state", "state")
+    assert (twice.status, twice.code, error(twice)["field"]) == (400, "repeated", "state"), "not just the last one"
     assert (unknown.status, unknown.code, error(unknown)["field"]) == (400, "unknown_field", "job")
     assert client.get("/readyz").json["alerts"] == {"critical": 0, "warning": 0}, "the cause is acknowledged"
 

@@ -128,10 +128,9 @@ def test_nobody_leads_is_what_an_observer_finds_until_somebody_does(
     watched = Watched(place, monkeypatch)
 
     def observed(what: Installation = place) -> bool:
-        with place.store.reading() as db:
-            report = health.report(
-                db, what.catalog, watched.clocks.wall, lease_seconds=what.settings.engine.lease_seconds
-            )
+        settings = what.settings
+        role, seconds = settings.actor.role, settings.engine.lease_seconds
+        report = health.report(place.store, what.catalog, watched.clocks.wall, role=role, lease_seconds=seconds)
         return (K.NOT_LEADING, LEADER) in {(item.rule, item.subject) for item in report.items}
 
     assert observed(), "nobody has ever led"

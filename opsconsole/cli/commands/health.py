@@ -94,8 +94,9 @@ def _report(options: Options) -> tuple[int, str, dict[str, Any]]:
     from opsconsole.service import health
 
     settings = load_settings(options)
-    with open_store(settings) as (store, catalog), store.reading() as db:
-        found = health.report(db, catalog, now(), lease_seconds=settings.engine.lease_seconds)
+    with open_store(settings) as (store, catalog):
+        role, seconds = settings.actor.role, settings.engine.lease_seconds
+        found = health.report(store, catalog, now(), role=role, lease_seconds=seconds)
     return found.status, health.line(found), health.document(found)
 
 
