@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service import confirmations
@@ -123,8 +123,10 @@ def try_schedule(host: Host, card: JobCard | None = None) -> None:
     host.open_dialog(CronDialog(host, card), lambda _: None)
 
 
-def clear(host: Host) -> None:
-    """Asks which cached keys to clear, counts them, and asks for confirmation."""
+def clear(host: Host, *, family: str | None = None, parts: Mapping[str, str] | None = None) -> None:
+    """Asks which cached keys to clear, starting from a family and parts of its keys, counts them, and asks for
+    confirmation.
+    """
     families = host.service.cache.families()
     if not families:
         host.show_notice(NO_FAMILY, "warn")
@@ -134,7 +136,7 @@ def clear(host: Host) -> None:
         if answer is not None:
             _confirm_clear(host, answer)
 
-    host.open_dialog(ClearDialog(host, families), counted)
+    host.open_dialog(ClearDialog(host, families, family, parts or {}), counted)
 
 
 def _confirm_clear(host: Host, counted: Counted) -> None:

@@ -23,6 +23,7 @@ from screens.dialogs.palette import Palette
 from screens.host import Answer, OnResult
 from screens.pages.alerts import AlertsScreen
 from screens.pages.backfills import BackfillScreen
+from screens.pages.cache import CacheScreen
 from screens.pages.dashboard import Dashboard
 from screens.pages.help import HelpScreen
 from screens.pages.jobs import JobsScreen
@@ -54,6 +55,7 @@ class ConsoleApp(BaseApp):
         Binding("1", "dashboard", "dashboard"),
         Binding("2", "jobs", "jobs"),
         Binding("4", "backfill", "calendars and backfills"),
+        Binding("5", "cache", "cache"),
         Binding("6", "alerts", "alerts"),
         Binding("7", "packs", "panels of the packs"),
         Binding("q", "quit", "quit"),
@@ -212,6 +214,11 @@ class ConsoleApp(BaseApp):
         """Opens the jobs."""
         if not self._back_to(JobsScreen):
             self.push_screen(JobsScreen(self))
+
+    def action_cache(self) -> None:
+        """Opens Redis and the cached keys."""
+        if not self._back_to(CacheScreen):
+            self.push_screen(CacheScreen(self))
 
     def action_alerts(self) -> None:
         """Opens the alerts."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.supervision import log_failure
 
 Result = TypeVar("Result")
+Step = TypeVar("Step")
 
 
 class Loop(Protocol):
@@ -40,3 +42,42 @@ def run_in_thread(
             loop.call_later(on_result, result)
 
     threading.Thread(target=work, name="console-call", daemon=True).start()
+
+
+class Stepping(Generic[Step]):
+    """A call that yields what it has found so far, in a thread. `latest` is its newest step, `error` why it ended
+    early; a new call replaces the one that runs.
+    """
+
+    def __init__(self, loop: Loop, on_end: Callable[[], None], *, pause_seconds: float = 0.0) -> None:
+        self._loop, self._on_end, self._pause_seconds = loop, on_end, pause_seconds
+        self._call = 0
+        self.latest: Step | None = None
+        self.error: OpsconsoleError | None = None
+        self.is_running = False
+
+    def start(self, steps: Callable[[], Iterator[Step]], *, keep: bool = False) -> None:
+        """Starts a call; with `keep`, the newest step of the one before stays until there is another."""
+        self._call += 1
+        call, self.is_running, self.error = self._call, True, None
+        if not keep:
+            self.latest = None
+
+        def work() -> None:
+            for step in steps():
+                if call != self._call:
+                    return
+                self.latest = step
+                time.sleep(self._pause_seconds)
+
+        def ended(error: OpsconsoleError | None) -> None:
+            if call == self._call:
+                self.is_running, self.error = False, error
+                self._on_end()
+
+        run_in_thread(self._loop, work, ended)
+
+    def stop(self) -> None:
+        """Ends the call after its current step."""
+        self._call += 1
+        self.is_running = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,7 +33,7 @@ class RedisPoint:
         return hit_rate([self])
 
 
-def hit_rate(points: list[RedisPoint]) -> float | None:
+def hit_rate(points: Sequence[RedisPoint]) -> float | None:
     """Share of hits among the reads of these points; None without reads."""
     hits, misses = sum(point.hits or 0 for point in points), sum(point.misses or 0 for point in points)
     return hits / (hits + misses) if hits + misses else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
@@ -42,7 +42,9 @@ class ClearDialog(TextDialog[Counted]):
         Binding("right", "choose(1)", "next choice"),
     ]
 
-    def __init__(self, host: Host, families: Sequence[Family]) -> None:
+    def __init__(
+        self, host: Host, families: Sequence[Family], family: str | None = None, parts: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(host, ("Clear…", CANCEL))
         self._user, self._subject, self._date = TextField(TEXT_LENGTH), TextField(TEXT_LENGTH), DateField()
         self._family = ChoiceField(sorted(family.name for family in families), TEXT_LENGTH)
@@ -52,6 +54,9 @@ class ClearDialog(TextDialog[Counted]):
             ("Family", self._family),
             ("Date", self._date),
         )
+        self._family.choose(family or "")
+        for name, value in (parts or {}).items():
+            self._named(name).insert(value)
         self._active = 0
         self._count: ClearProgress | OpsconsoleError | None = None
         self._error = ""
@@ -71,8 +76,10 @@ class ClearDialog(TextDialog[Counted]):
         return selected if self._is_open and not self._date.is_partial and str(selected) else None
 
     def on_mount(self) -> None:
-        """Shows the progress of a count."""
+        """Counts what is selected from the start, and shows the progress of a count."""
         self.set_interval(PAINT_SECONDS, self.repaint)
+        if self.filter is not None:
+            self.changed()
 
     def on_unmount(self) -> None:
         """Stops a count in progress."""
@@ -121,6 +128,9 @@ class ClearDialog(TextDialog[Counted]):
             self.changed()
         else:
             self.action_button(step)
+
+    def _named(self, name: str) -> TextField:
+        return next(field for label, field in self._fields if label.lower() == name)
 
     def _start_count(self, selected: ClearFilter) -> None:
         if self._count is not None:

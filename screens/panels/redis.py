@@ -50,7 +50,7 @@ def _figures(stats: RedisStats, hit_rates: tuple[float | None, ...], cells: int,
         clients = "? clients" if stats.clients is None else humanize.count(stats.clients, "client")
         up = "?" if stats.uptime_seconds is None else humanize.age(timedelta(seconds=stats.uptime_seconds))
         return [
-            line(" memory   ", *_memory(stats.memory, stats.max_memory, 16), f"   peak {peak}"),
+            line(" memory   ", *memory(stats.memory, stats.max_memory, 16), f"   peak {peak}"),
             line(" hits     ", *_hits(stats, hit_rates, HIT_RATES), Piece(f"   {_whole(stats.keys)} keys")),
             line(f" traffic  {operations}", _evicted(stats), f"   {_whole(stats.expired)} expired"),
             line(Piece(f" server   {clients} · {ping} · up {up} · ", "quiet"), text(stats.version or "?", "quiet", 20)),
@@ -58,7 +58,7 @@ def _figures(stats: RedisStats, hit_rates: tuple[float | None, ...], cells: int,
     return [
         line(
             " ",
-            *_memory(stats.memory, stats.max_memory, 5 if cells >= WIDE else 4),
+            *memory(stats.memory, stats.max_memory, 5 if cells >= WIDE else 4),
             f"  {_whole(stats.keys)} keys   ",
             *_hits(stats, hit_rates, 7),
             f"   {operations}",
@@ -71,18 +71,19 @@ def _whole(figure: int | None) -> str:
     return "?" if figure is None else f"{figure:,}"
 
 
-def _memory(memory: int, max_memory: int | None, cells: int) -> Line:
+def memory(used: int, max_memory: int | None, cells: int) -> Line:
+    """The memory in use and its limit, with a bar of `cells`."""
     if not max_memory:
         limit = "no limit" if max_memory == 0 else "limit unknown"
-        return line(f"{humanize.megabytes(memory)}, {limit}")
-    share = memory / max_memory
+        return line(f"{humanize.megabytes(used)}, {limit}")
+    share = used / max_memory
     full, rest = bar(share, cells)
     style = "bad" if share > 0.95 else "warn" if share > 0.85 else "live"
-    used, limit = humanize.megabytes(memory), humanize.megabytes(max_memory)
-    if used[-2:] == limit[-2:]:
-        used = used[:-3]
+    shown, limit = humanize.megabytes(used), humanize.megabytes(max_memory)
+    if shown[-2:] == limit[-2:]:
+        shown = shown[:-3]
     edges = Piece("▕", "rule"), Piece("▏", "rule")
-    return line(f"{used} of {limit} ", edges[0], Piece(full.text, style), Piece(" " * len(rest.text)), edges[1])
+    return line(f"{shown} of {limit} ", edges[0], Piece(full.text, style), Piece(" " * len(rest.text)), edges[1])
 
 
 def _hits(stats: RedisStats, hit_rates: tuple[float | None, ...], count: int) -> Line:

@@ -80,6 +80,10 @@ class ChoiceField(TextField):
         super().erase()
         self._choose()
 
+    def choose(self, name: str) -> None:
+        """Chooses exactly this name, if it is one of the choices."""
+        self.chosen, self.value = (name if name in self.choices else None), ""
+
     def step(self, by: int) -> None:
         """Chooses the next or the previous name; none comes before the first."""
         names = [None, *self.choices]

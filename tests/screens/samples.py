@@ -286,7 +286,14 @@ PAGE = RunPage(
 )
 
 
-DAY_FAMILY = Family("attempts.day", "date:user:{date}:{user}", timedelta(hours=2), of=("user",))
+DAY_FAMILY = Family(
+    "attempts.day",
+    "date:user:{date}:{user}",
+    timedelta(hours=2),
+    of=("user",),
+    computed_from=("attempts", "questions"),
+    filled_by=("attempts.cache_day",),
+)
 
 
 LEVEL_FAMILY = Family("practice.level", "level:{user}:{subject}", timedelta(hours=1), of=("user", "subject"))
