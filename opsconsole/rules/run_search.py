@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from itertools import takewhile
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from opsconsole.authoring.run import OPEN, RunState, Trigger
@@ -18,6 +19,7 @@ from opsconsole.core.times import BadTime, parse_past_time
 from opsconsole.rules import date_phrases
 from opsconsole.rules.date_phrases import Days, NoSuchDate, Phrase
 
+T = TypeVar("T")
 UTC = ZoneInfo("UTC")
 FAILED = (RunState.FAILED, RunState.TIMED_OUT, RunState.ABANDONED)
 
@@ -104,6 +106,21 @@ class RunSearch:
     created: tuple[datetime, datetime] | None = None
     words: tuple[str, ...] = ()
 
+    def limited_to(self, other: RunSearch) -> RunSearch:
+        """The runs that both select; of two people, nobody's. `other` is limited by no number, days or words."""
+        people = {self.person, other.person} - {None}
+        if len(people) > 1:
+            return replace(self, states=())
+        return replace(
+            self,
+            jobs=_both(self.jobs, other.jobs),
+            states=_both(self.states, other.states),
+            triggers=_both(self.triggers, other.triggers),
+            person=self.person or other.person,
+            since=max(filter(None, (self.since, other.since)), default=None),
+            until=min(filter(None, (self.until, other.until)), default=None),
+        )
+
     def within(self, segment: Segment, me: str) -> RunSearch:
         """The part of these runs that is in a segment; `me` is who looks."""
         match segment:
@@ -112,10 +129,13 @@ class RunSearch:
             case Segment.MINE:
                 return replace(self, person=me) if self.person in (None, me) else replace(self, states=())
             case _:
-                states = STATES[segment]
-                return replace(
-                    self, states=tuple(state for state in states if self.states is None or state in self.states)
-                )
+                return replace(self, states=_both(STATES[segment], self.states))
+
+
+def _both(these: tuple[T, ...] | None, those: tuple[T, ...] | None) -> tuple[T, ...] | None:
+    if these is None or those is None:
+        return those if these is None else these
+    return tuple(each for each in these if each in those)
 
 
 def parse(typed: str, jobs: Mapping[str, str], now: datetime, *, me: str) -> RunSearch:

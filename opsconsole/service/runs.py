@@ -13,6 +13,7 @@ from opsconsole.authoring.run import OPEN, TERMINAL, Run, RunState
 from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
 from opsconsole.rules.admission import admissions
+from opsconsole.rules.job_history import usual_duration
 from opsconsole.rules.schedule import next_run
 from opsconsole.service.snapshot import BatchCell, Cause, JobCard, JobHistory, Progress, RunPage
 from opsconsole.store import batches, failing, occurrences, runs
@@ -117,15 +118,19 @@ def page(db: Connection, catalog: Catalog, number: int, now: datetime) -> RunPag
     if causes and run.state in TERMINAL:  # not again and again while it runs: it reads all keys that failed
         items = [item for cause in causes for item in cause.items]
         last_runs, failed_in = failing.failures_of_items(db, run.job, items, last=LAST_RUNS)
+    job = _job(catalog, run.job)
     return RunPage(
         at=now,
         progress=_progress(run, catalog, now),
         grid=tuple(BatchCell(*cell) for cell in batches.grid(db, number, limit=MAX_BATCHES)),
         causes=tuple(causes),
         log=tuple(runs.log_lines(db, number, limit=LOG_LINES)),
-        retried_by=tuple(runs.children(db, number)),
+        retries=tuple(runs.children(db, number)),
         last_runs=last_runs,
         failed_in=failed_in,
+        usual=usual_duration(runs.newest(db, limit=NEWEST_RUNS, job=run.job, states=TERMINAL)),
+        workers=job.workers if job is not None else None,
+        batch=job.batch if job is not None else None,
     )
 
 

@@ -21,6 +21,7 @@ from opsconsole.service.backend import Backend, LocalEngine
 from opsconsole.service.backfills import Backfills
 from opsconsole.service.cache import CacheQueries
 from opsconsole.service.commands import Commands
+from opsconsole.service.history import RunHistory
 from opsconsole.service.leader import LeaseWatch
 from opsconsole.service.presence import PresenceAnnouncer
 from opsconsole.service.queries import Queries
@@ -39,8 +40,8 @@ class CannotHandOver(Refused):
 
 
 class Service:
-    """`queries`, `cache` and `audit` read, `commands` act, `backfills` and `alerts` do both on their subject; the rest
-    is about this process.
+    """`queries`, `history`, `cache` and `audit` read, `commands` act, `backfills` and `alerts` do both on their
+    subject; the rest is about this process.
 
     `successor` starts a process that can take over from this one, where there can be one. `supervisor` has the threads
     of this process.
@@ -66,6 +67,7 @@ class Service:
         self.cache = CacheQueries(self._backend)
         self.audit = AuditTrail(self._backend)
         self.queries = Queries(self._backend, self.cache)
+        self.history = RunHistory(self._backend)
         self.commands = Commands(self._backend, sent=self._command_sent)
         self.backfills = Backfills(self._backend, self.commands)
         self.alerts = Alerts(self._backend, self.commands)

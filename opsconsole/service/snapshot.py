@@ -19,6 +19,7 @@ from opsconsole.rules.admission import Wait
 from opsconsole.rules.alerts import Acknowledgement, Alert, AlertState, Silence
 from opsconsole.rules.explain import Answer
 from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity
+from opsconsole.rules.job_history import Usual
 from opsconsole.rules.notifications import Notification
 from opsconsole.rules.pauses import Pause
 from opsconsole.service import wording
@@ -186,8 +187,9 @@ class BatchCell:
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """A run with its details. `retried_by` are the runs that retried it. Once it has ended, `failed_in` has for each
-    item of `causes` in how many of the job's `last_runs` it failed.
+    """A run with its details. `retries` are the runs that retried it, oldest first. Once it has ended, `failed_in` has
+    for each item of `causes` in how many of the job's `last_runs` it failed. `workers` and `batch` are how many batches
+    the job runs at once, and their size; they are None for a job that is not loaded.
     """
 
     at: datetime
@@ -195,9 +197,17 @@ class RunPage:
     grid: tuple[BatchCell, ...]
     causes: tuple[Cause, ...]
     log: tuple[tuple[datetime, str], ...]
-    retried_by: tuple[int, ...]
+    retries: tuple[Run, ...] = ()
     last_runs: int = 0
     failed_in: Mapping[str, int] = field(default_factory=dict)
+    usual: Usual | None = None
+    workers: int | None = None
+    batch: int | None = None
+
+    @property
+    def retried_by(self) -> tuple[int, ...]:
+        """The numbers of the runs that retried it."""
+        return tuple(run.id for run in self.retries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,9 +144,9 @@ def undone(db: Connection, matching: RunFilter, *, after: int, limit: int) -> li
     return read_runs(db, query.order_by(runs.c.id).limit(limit))
 
 
-def children(db: Connection, run: int) -> list[int]:
-    """The runs that retried this one."""
-    return list(db.execute(select(runs.c.id).where(runs.c.parent_id == run).order_by(runs.c.id)).scalars())
+def children(db: Connection, run: int) -> list[Run]:
+    """The runs that retried this one, oldest first."""
+    return read_runs(db, select(runs).where(runs.c.parent_id == run).order_by(runs.c.id))
 
 
 def start(db: Connection, run: Run, *, token: int, host: str, version: str, at: datetime) -> Run:

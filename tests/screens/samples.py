@@ -282,7 +282,6 @@ PAGE = RunPage(
         (ago(minutes=1, seconds=59.05), "batch 41 of 200: 49 ok, 1 failed"),
         (ago(minutes=1, seconds=58.6), "9,997 ok, 3 failed of 10,000 users in 1.4 s"),
     ),
-    retried_by=(),
 )
 
 

@@ -153,7 +153,13 @@ def test_retries_and_errors_are_shown() -> None:
         state=RunState.FAILED,
         error="Redis is unreachable: Connection refused",
     )
-    text = text_of(replace(samples.PAGE, progress=replace(samples.PAGE.progress, run=run), retried_by=(4815, 4820)))
+    text = text_of(
+        replace(
+            samples.PAGE,
+            progress=replace(samples.PAGE.progress, run=run),
+            retries=(samples.a_run(4815), samples.a_run(4820)),
+        )
+    )
     for words in ("retry of run 4700 by asha", "attempt 2", "Redis is unreachable", "by run 4815, 4820", "✗ FAILED"):
         assert words in text
 
@@ -179,7 +185,7 @@ def test_the_run_page_never_exceeds_its_rows(height: int, causes: int) -> None:
         samples.PAGE,
         causes=tuple(Cause(f"cause_{i}", f"cause {i}", 2, ("u1", "u2")) for i in range(causes)),
         log=tuple((samples.NOW, f"line {i}") for i in range(200)),
-        retried_by=(1,),
+        retries=(samples.a_run(1),),
     )
     text_of(page, 80, height)
 

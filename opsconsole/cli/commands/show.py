@@ -11,29 +11,44 @@ from opsconsole.authoring.run import Run, Stop, Trigger
 from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.logs import LONGEST_LINE
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.output import echo, print_json, run_document, run_sentence, utc
+from opsconsole.cli.output import echo, print_json, print_table, run_document, run_sentence, utc
 from opsconsole.cli.prompts import json_option
 from opsconsole.cli.session import open_service
-from opsconsole.core.humanize import count, timestamp
+from opsconsole.core.humanize import count, timestamp, words
 from opsconsole.core.text import safe
 from opsconsole.service import wording
 
 if TYPE_CHECKING:
     from opsconsole.service.snapshot import RunPage
+    from opsconsole.store.failed_items import FailedItem
 
 
 @click.command("show", cls=Command)
 @click.argument("run_number", metavar="RUN", type=int)
+@click.option("--failed", is_flag=True, help="List every item that failed, with its batch, kind and message.")
 @json_option
 @click.pass_obj
-def command(options: Options, run_number: int, as_json: bool) -> None:
+def command(options: Options, run_number: int, failed: bool, as_json: bool) -> None:
     """Show one run: counts, causes of failures, log."""
     with open_service(load_settings(options)) as service:
+        if failed:
+            _print_failed(list(service.history.all_failed_items(run_number)), as_json=as_json)
+            return
         page = service.queries.run_page(run_number)
     if as_json:
         print_json({**run_document(page.progress.run), **_details(page)})
     else:
         _print_page(page)
+
+
+def _print_failed(items: list[FailedItem], *, as_json: bool) -> None:
+    if as_json:
+        print_json([asdict(each) for each in items])
+    elif not items:
+        echo("no item failed")
+    else:
+        rows = [(each.item, each.batch, words(each.kind or ""), each.message or "") for each in items]
+        print_table(("ITEM", "BATCH", "KIND", "MESSAGE"), rows, right=(1,))
 
 
 def _print_page(page: RunPage) -> None:

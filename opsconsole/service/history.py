@@ -1,0 +1,91 @@
+"""The history of runs: lists by filter, and every item that failed in a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from opsconsole.authoring.run import Run
+from opsconsole.core.database import Connection
+from opsconsole.rules.run_search import RunSearch, Segment, parse
+from opsconsole.service.backend import Backend
+from opsconsole.store import failed_items as failed_item_store, registrations, run_lists, runs
+from opsconsole.store.failed_items import FailedItem, FailedItems, Place
+
+PAGE = 200
+MAX_COUNTED = 1000
+FAILED_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RunList:
+    """A page of a list of runs, newest first. The next page starts before the run `next_before`; None after the last
+    one. `searched_to` is the run at which the search gave up because few runs match. `total` is how many match, more
+    with `more_in_total`; it is None on all pages but the first.
+    """
+
+    runs: tuple[Run, ...]
+    next_before: int | None
+    searched_to: int | None = None
+    total: int | None = None
+    more_in_total: bool = False
+
+
+class RunHistory:
+    """Reads the history of runs. Methods block, and raise OpsconsoleError with a message for the operator."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def find(self, typed: str, segment: Segment, *, before: int | None = None, limit: int = PAGE) -> RunList:
+        """The runs of a segment that match a filter as people type it. Raises BadRunSearch, and UnknownRun when the
+        run `before` no longer exists.
+        """
+        with self._backend.reading() as db:
+            search = self._parsed(db, typed).within(segment, self._me)
+            return _page(db, search, before, limit)
+
+    def select(self, search: RunSearch, *, limit: int) -> RunList:
+        """The newest runs that a search selects."""
+        with self._backend.reading() as db:
+            return _page(db, search, None, limit)
+
+    def parsed(self, typed: str) -> RunSearch:
+        """What a filter as people type it selects. Raises BadRunSearch."""
+        with self._backend.reading() as db:
+            return self._parsed(db, typed)
+
+    def failed_items(self, run: int, *, after: Place | None = None, limit: int = FAILED_PAGE) -> FailedItems:
+        """The items that failed in a run, a page of them. Raises UnknownRun."""
+        with self._backend.reading() as db:
+            runs.get(db, run)
+            return failed_item_store.page(db, run, after=after, limit=limit)
+
+    def all_failed_items(self, run: int) -> Iterator[FailedItem]:
+        """Every item that failed in a run, read a page at a time. Raises UnknownRun."""
+        place: Place | None = None
+        while True:
+            page = self.failed_items(run, after=place)
+            yield from page.items
+            place = page.next
+            if place is None:
+                return
+
+    def _parsed(self, db: Connection, typed: str) -> RunSearch:
+        zones = {name: each.tz for name, each in registrations.registrations(db).items()}
+        zones |= {job.name: job.tz for job in self._backend.catalog}
+        return parse(typed, zones, self._backend.now(), me=self._me)
+
+    @property
+    def _me(self) -> str:
+        return self._backend.settings.actor.name
+
+
+def _page(db: Connection, search: RunSearch, before: int | None, limit: int) -> RunList:
+    found = run_lists.page(db, search, before=before, limit=limit)
+    if before is not None:
+        return RunList(found.runs, found.next_before, found.searched_to)
+    if found.next_before is None:
+        return RunList(found.runs, None, total=len(found.runs))
+    total = run_lists.total(db, search, limit=MAX_COUNTED)
+    return RunList(found.runs, found.next_before, found.searched_to, total.runs, total.more)
