@@ -18,3 +18,14 @@ def full(*values: Any) -> Any:
 def small(*values: Any) -> Any:
     """A set of parameters of reduced size, run by `make test`."""
     return pytest.param(*values, id="small")
+
+
+def others_in_soak(first: Any, *others: Any) -> list[Any]:
+    """Parameters of one kind: `make test` tries the first one, the soak tests the others. Each is a value, or a tuple
+    of values.
+    """
+    return [first, *(pytest.param(*_tuple(each), marks=pytest.mark.soak) for each in others)]
+
+
+def _tuple(values: Any) -> tuple[Any, ...]:
+    return values if isinstance(values, tuple) else (values,)

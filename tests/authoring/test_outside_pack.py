@@ -28,6 +28,7 @@ from opsconsole.rules import finding_text
 from tests.conftest import Installing
 from tests.http.client import served
 from tests.installation import Installation
+from tests.soak import others_in_soak
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "tests" / "outside" / "acme-billing"
@@ -57,6 +58,7 @@ def test_the_page_shows_the_current_files() -> None:
     assert files - set(shown) == {"acme/__init__.py"}, "an empty file, created by a command on the page"
 
 
+@pytest.mark.soak
 def test_following_the_page_works(tmp_path: Path) -> None:
     commands = tmp_path / "commands"
     commands.mkdir()
@@ -139,8 +141,12 @@ class Shell:
         return _ran([sys.executable, "-P", "-m", "opsconsole", *words], self.folder, self.environ)
 
 
-@pytest.mark.parametrize("executor", ["inline", "processes"])
-@pytest.mark.parametrize("way", ["configured", "installed"])
+@pytest.mark.parametrize(
+    ("way", "executor"),
+    others_in_soak(
+        ("installed", "processes"), ("installed", "inline"), ("configured", "processes"), ("configured", "inline")
+    ),
+)
 def test_a_job_from_outside_runs_in_a_real_process(
     way: str,
     executor: str,

@@ -16,6 +16,7 @@ import pytest
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 UID = 54321
+OTHER_COMMANDS = (("check",), ("run", "game.life_regen", "--wait"))
 CAPABILITY = "+dac_read_search"
 """The tests' interpreter may be in a folder that only root reads. It does not allow this user to write."""
 
@@ -79,7 +80,9 @@ def test_check_run_and_headless_work_in_a_folder_of_its_own(home: Path, tmp_path
         ({"HOME": "/nonexistent"}, "the data folder /nonexistent/.local/share/opsconsole cannot be"),
     ],
 )
-@pytest.mark.parametrize("words", [("check",), ("headless",), ("run", "game.life_regen", "--wait")])
+@pytest.mark.parametrize(
+    "words", [("headless",), *(pytest.param(words, marks=pytest.mark.soak) for words in OTHER_COMMANDS)]
+)
 def test_without_a_folder_each_command_says_which_one_to_set(
     words: tuple[str, ...], environ: dict[str, str], sentence: str, tmp_path: Path
 ) -> None:

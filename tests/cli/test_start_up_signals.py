@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import Installing
 from tests.installation import Installation
+from tests.soak import others_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 MEANINGLESS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGCONT)
@@ -82,7 +83,9 @@ def output(tmp_path: Path) -> str:
     return (tmp_path / "output.log").read_text()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"), others_in_soak((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129))
+)
 def test_a_signal_before_the_first_import_ends_a_command(
     starting: Starting, tmp_path: Path, number: int, code: int
 ) -> None:
@@ -92,7 +95,7 @@ def test_a_signal_before_the_first_import_ends_a_command(
     assert "Traceback" not in output(tmp_path)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), others_in_soak((signal.SIGTERM, 143), (signal.SIGINT, 130)))
 def test_a_signal_before_the_first_import_ends_headless(
     starting: Starting, tmp_path: Path, number: int, code: int
 ) -> None:
@@ -102,6 +105,7 @@ def test_a_signal_before_the_first_import_ends_headless(
     assert "Traceback" not in output(tmp_path)
 
 
+@pytest.mark.soak
 def test_a_hang_up_before_the_first_import_reloads_headless(starting: Starting, tmp_path: Path) -> None:
     process = starting("headless", at_once=signal.SIGHUP)
 
@@ -127,6 +131,7 @@ def test_signals_without_meaning_end_nothing(starting: Starting, tmp_path: Path,
     assert process.wait(PATIENCE_SECONDS) == 143
 
 
+@pytest.mark.soak
 def test_a_process_that_was_started_by_nohup_ignores_hang_ups(starting: Starting, tmp_path: Path) -> None:
     process = starting(
         "run",
@@ -139,6 +144,7 @@ def test_a_process_that_was_started_by_nohup_ignores_hang_ups(starting: Starting
     assert process.wait(PATIENCE_SECONDS) == 0
 
 
+@pytest.mark.soak
 def test_a_stopped_process_continues(starting: Starting, tmp_path: Path) -> None:
     process = starting("headless")
     eventually(lambda: "leading with token" in output(tmp_path), "it leads")
@@ -170,7 +176,7 @@ main()
 """The command line, with a lease thread that holds the write lock of the store for a second with each renewal."""
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), others_in_soak((signal.SIGTERM, 143), (signal.SIGINT, 130)))
 def test_a_signal_while_the_lease_is_being_written_releases_it(
     place: Installation, tmp_path: Path, number: int, code: int
 ) -> None:
@@ -214,6 +220,7 @@ def test_no_standby_names_the_process_that_leads(place: Installation, starting: 
     assert f"pid {os.getpid()}" in output(tmp_path)
 
 
+@pytest.mark.soak
 def test_no_standby_with_the_store_away_says_that(starting: Starting, place: Installation, tmp_path: Path) -> None:
     place.environ["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/nothing"
     process = starting("headless", "--no-standby")

@@ -8,10 +8,10 @@ import pytest
 
 from opsconsole.embedded.redis import EmbeddedRedis
 from tests.faults.double_start import start_twice
-from tests.faults.short import SEED, databases, on_both, show
+from tests.faults.short import SEED, databases, mostly_on_sqlite, show
 
 
-@on_both
+@mostly_on_sqlite
 @pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.soak)])
 def test_of_two_that_start_at_once_one_leads(
     times: int,

@@ -34,6 +34,7 @@ from tests.faults.fork_server import ForkServer
 from tests.faults.servers import FAST, IMMEDIATE, NoPostgres, Restartable
 from tests.installation import Installation
 from tests.packs import counting
+from tests.soak import others_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 DAY = "2025-01-19"
@@ -567,7 +568,9 @@ main()
 """Runs `opsconsole argv[3:]`, which gets the signal argv[1] before the argv[2]-th statement that changes something."""
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"), others_in_soak((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129))
+)
 def test_row_39_a_signal_during_a_migration_leaves_nothing_half_done(
     number: signal.Signals, code: int, empty_database_url: str, typed: Typed
 ) -> None:

@@ -21,7 +21,7 @@ from opsconsole.embedded import sample
 from opsconsole.leader.engine import Engine
 from tests.conftest import Installing
 from tests.installation import Installation
-from tests.soak import postgresql_in_soak
+from tests.soak import others_in_soak, postgresql_in_soak
 from tests.waiting import eventually
 
 USERS = 25
@@ -111,7 +111,7 @@ def test_every_job_runs_by_schedule(installing: Installing, database_url: str, r
     assert len(found["attempts.cache_day"]) == 1
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", others_in_soak(*EXECUTORS))
 def test_every_job_runs_by_hand_and_is_idempotent(
     installing: Installing, tmp_path: Path, redis_url: str, executor: str
 ) -> None:

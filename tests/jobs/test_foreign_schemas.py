@@ -77,6 +77,7 @@ def other_url(_shared_postgres: PrivatePostgres, _postgres_template: str) -> Ite
     _shared_postgres.drop_database(url)
 
 
+@pytest.mark.soak
 def test_every_job_gives_the_same_rows_on_jsonb_and_times_without_a_zone(
     installing: Installing, database_url: str, redis_url: str, other_url: str
 ) -> None:

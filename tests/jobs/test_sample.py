@@ -192,6 +192,7 @@ def test_no_users_or_an_empty_period_write_nothing(data: Database) -> None:
     assert number_of(data, users) == number_of(data, attempts) == 0
 
 
+@pytest.mark.soak
 def test_memory_does_not_grow_with_the_number_of_users(data: Database, other: Database) -> None:
     def peak(database_: Database, many: int) -> int:
         tracemalloc.start()

@@ -20,6 +20,7 @@ import pytest
 
 from screens import terminal
 from tests.screens.test_keyboard import SEQUENCES
+from tests.soak import others_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -161,7 +162,7 @@ def test_quitting_leaves_the_terminal_as_it_was(console: Pty) -> None:
     assert b"\x1b[?1000h" not in console.written  # the mouse is left to the terminal
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(("number", "code"), others_in_soak((signal.SIGTERM, 143), (signal.SIGHUP, 129)))
 def test_a_signal_exits_cleanly(console: Pty, number: int, code: int) -> None:
     console.process.send_signal(number)
     assert console.exit_code() == code
@@ -309,7 +310,9 @@ def quits(console: Pty) -> bool:
     return console.process.returncode == 0 and console.is_restored
 
 
-@pytest.mark.parametrize("sent", ["all sequences", "random bytes", "an unfinished paste", "half a character"])
+@pytest.mark.parametrize(
+    "sent", others_in_soak("all sequences", "random bytes", "an unfinished paste", "half a character")
+)
 def test_q_quits_after_anything_that_a_terminal_may_send(sent: str, console: Pty) -> None:
     rng = random.Random(12)
     data = {
