@@ -22,6 +22,7 @@ from screens.commands import CommandSender
 from screens.dialogs.palette import Palette
 from screens.host import Answer, OnResult
 from screens.pages.alerts import AlertsScreen
+from screens.pages.audit import AuditScreen
 from screens.pages.backfills import BackfillScreen
 from screens.pages.cache import CacheScreen
 from screens.pages.dashboard import Dashboard
@@ -58,6 +59,7 @@ class ConsoleApp(BaseApp):
         Binding("5", "cache", "cache"),
         Binding("6", "alerts", "alerts"),
         Binding("7", "packs", "panels of the packs"),
+        Binding("8", "audit", "audit trail, and who is attached"),
         Binding("q", "quit", "quit"),
         Binding("ctrl+c,ctrl+q", "quit", "quit", priority=True, show=False),
     ]
@@ -229,6 +231,11 @@ class ConsoleApp(BaseApp):
         """Opens the panels of the packs."""
         if not self._back_to(PacksScreen):
             self.push_screen(PacksScreen(self))
+
+    def action_audit(self) -> None:
+        """Opens the audit trail, and who is attached."""
+        if not self._back_to(AuditScreen):
+            self.push_screen(AuditScreen(self))
 
     async def action_quit(self) -> None:
         """Quits; asks first when that would interrupt a run."""

@@ -11,7 +11,7 @@ from opsconsole.cache.families import Family
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.keys import KeysFound, KeyValue
 from opsconsole.cache.statistics import CacheDay, UsageSurvey
-from opsconsole.rules.audit import AuditEntry, AuditFilter, Verification
+from opsconsole.rules.audit import AuditEntry, Verification
 from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service.backfills import PlanProgress, WindowedJob
@@ -56,7 +56,7 @@ class Cache(Protocol):
 class Audit(Protocol):
     """The audit trail; see `opsconsole.service.audit`."""
 
-    def newest(self, *, limit: int, filter_: AuditFilter, before: int | None = None) -> list[AuditEntry]: ...
+    def find(self, typed: str, /, *, limit: int, before: int | None = None) -> list[AuditEntry]: ...
     def verify_steps(self, verified: Verification | None, /) -> Iterator[Verification]: ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from opsconsole.rules import audit_search
 from opsconsole.rules.audit import AuditEntry, AuditFilter, Seal, Verification
 from opsconsole.service.backend import Backend
 from opsconsole.store import audit
@@ -21,6 +22,11 @@ class AuditTrail:
         """The rows that match a filter, newest first; with `before`, those with lower numbers."""
         with self._backend.reading() as db:
             return audit.newest(db, limit=limit, filter_=filter_, before=before)
+
+    def find(self, typed: str, *, limit: int, before: int | None = None) -> list[AuditEntry]:
+        """The rows that match a filter as it is typed, such as `by asha clear last tue`. Raises BadAuditSearch."""
+        filter_ = audit_search.parse(typed, self._backend.now(), me=self._backend.settings.actor.name)
+        return self.newest(limit=limit, filter_=filter_, before=before)
 
     def seal(self) -> Seal | None:
         """The newest row with its hash; None when the trail is empty."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import delete, text, update
 
+from opsconsole.rules.audit import AuditProblem
 from opsconsole.store.tables import audit
 from tests.cli.conftest import RunCli
 from tests.installation import Installation
@@ -29,6 +30,42 @@ def test_audit_lists_requests_and_outcomes(cli: RunCli, installation: Installati
         "local",
     )
     assert entry["after"]["message"] == "all is not paused; paused now: clockwork"
+
+
+def test_audit_lists_the_rows_that_match(cli: RunCli, installation: Installation) -> None:
+    cli("pause", "clockwork", "--for", "1h")
+    cli("resume", "all")
+
+    refused, paused = (
+        cli("audit", "--filter", "refused", "--json").json,
+        cli("audit", "--filter", "pause", "--json").json,
+    )
+
+    assert [row["action"] for row in refused] == ["resume"]
+    assert [row["outcome"] for row in paused] == ["done", "requested"]
+    assert cli("audit", "--filter", "CLOCK since 2h before 1h").out == "no row matches\n"
+    assert cli("audit", "--filter", "by").code == 2
+    older = installation.service.audit.find("", limit=9, before=3)
+    assert [row.id for row in older] == [2, 1]
+
+
+def test_verification_continues_where_it_ended(cli: RunCli, installation: Installation) -> None:
+    trail = installation.service.audit
+    assert [step.rows for step in trail.verify_steps()] == [0]
+    cli("pause", "clockwork")
+    *_, first = trail.verify_steps()
+    cli("resume", "clockwork")
+
+    *_, second = trail.verify_steps(first)
+
+    assert (first.rows, second.rows, second.problem) == (2, 4, None)
+    assert second.seal == trail.seal()
+    with installation.store.writing() as db:
+        db.execute(text("DROP TRIGGER ops_audit_no_update"))
+        db.execute(update(audit).where(audit.c.id == 3).values(who="mallory"))
+    *_, unnoticed = trail.verify_steps(second)
+    *_, found = trail.verify_steps(first)
+    assert (unnoticed.problem, found.problem, found.broken) == (None, AuditProblem.ROW_CHANGED, 3)
 
 
 def test_an_intact_audit_trail_is_verified(cli: RunCli) -> None:

@@ -15,7 +15,7 @@ from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.keys import KeysFound, KeyValue
 from opsconsole.cache.statistics import CacheDay, UsageSurvey
 from opsconsole.core.errors import OpsconsoleError, UnknownAlert, UnknownBackfill, UnknownRun
-from opsconsole.rules.audit import AuditEntry, AuditFilter, Verification
+from opsconsole.rules.audit import AuditEntry, Verification
 from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service.backfills import PlanProgress, WindowedJob
@@ -297,8 +297,8 @@ class FakeAudit:
     def __init__(self, fake: FakeService) -> None:
         self._fake = fake
 
-    def newest(self, *, limit: int, filter_: AuditFilter, before: int | None = None) -> list[AuditEntry]:
-        self._fake.calls.append(("audit", filter_, before, limit))
+    def find(self, typed: str, /, *, limit: int, before: int | None = None) -> list[AuditEntry]:
+        self._fake.calls.append(("audit", typed, before))
         if self._fake.unreachable is not None:
             raise self._fake.unreachable
         return [each for each in self._fake.audit_entries if before is None or each.id < before][:limit]

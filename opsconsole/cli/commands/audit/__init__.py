@@ -31,22 +31,30 @@ SUMMARIES = {
     invoke_without_command=True,
 )
 @click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Number of rows.")
+@click.option("--filter", "typed", default="", metavar="TEXT", help="Only rows that match, as on the page Audit.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, limit: int, as_json: bool) -> None:
+def command(ctx: click.Context, limit: int, typed: str, as_json: bool) -> None:
     """List who requested what, and the outcomes.
 
-    Newest first. Each action has two rows: one for the request, one for its outcome.
+    Newest first. Each action has two rows: one for the request, one for its outcome. A filter consists of `by` and a
+    name, an action, an outcome, a day in UTC, `since` and `before`; every other word has to occur in the row.
+
+    \b
+    Examples:
+      opsconsole audit --filter "by asha clear"
+      opsconsole audit --filter "refused since 2h"
+      opsconsole audit --filter "attempts.cache_day last tue"
     """
     if ctx.invoked_subcommand is not None:
         return
     with open_service(load_settings(ctx.obj)) as service:
-        entries = service.audit.newest(limit=limit)
+        entries = service.audit.find(typed, limit=limit)
     if as_json:
         print_json([_document(entry) for entry in entries])
         return
     if not entries:
-        echo("the audit trail is empty")
+        echo("no row matches" if typed else "the audit trail is empty")
         return
     print_table(
         ("ROW", "AT", "ACTOR", "ORIGIN", "ACTION", "TARGET", "OUTCOME", "COMMAND", "DETAILS"),

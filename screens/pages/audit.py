@@ -1,0 +1,165 @@
+"""The page of the audit trail: who did what, and who is attached now."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from opsconsole.rules.audit import AuditEntry, Verification
+from screens.host import Host
+from screens.pages.filtering import FilterPage
+from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, PollingPage
+from screens.panels import audit, cursor
+from screens.panels.view import View
+from screens.threads import Stepping
+from screens.widgets.lines import Drawing, Piece, line
+from screens.widgets.panel import PLAIN, Panel
+
+ROWS = 200
+"""Rows of one page of the trail."""
+
+
+class AuditPage(NamedTuple):
+    """Rows that match a filter, older than the row `before`; `more` when others are older still."""
+
+    typed: str
+    before: int | None
+    entries: list[AuditEntry]
+    more: bool
+
+
+class AuditScreen(FilterPage, PollingPage[AuditPage]):
+    """The rows of the trail, newest first, a page at a time. The trail is verified while the page is in front."""
+
+    FOOTER = (
+        ("↑↓", "row"),
+        ("/", "filter"),
+        ("pgdn", "older"),
+        ("esc", "back"),
+        ("?", "help"),
+        ("^p", "find"),
+        ("q", "quit"),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "newer row"),
+        Binding("down,j", "move(1)", "older row"),
+        Binding("pageup", "move(-20)", "20 rows newer"),
+        Binding("pagedown,space", "move(20)", "20 rows older"),
+        Binding("home", "newest", "newest row"),
+    ]
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._page: AuditPage | None = None
+        self._anchors: list[int | None] = [None]
+        self._from_below = False
+        self._verified: Stepping[Verification] = Stepping(self, self.repaint)
+
+    def presence_name(self) -> str:
+        """This page."""
+        return "audit"
+
+    def panels(self) -> ComposeResult:
+        """The filter, the rows, the details of one, and who is attached."""
+        yield Panel(self._draw_search, id="search", classes=PLAIN, focusable=False)
+        yield Panel(self._draw_rows, id="rows")
+        yield Panel(self._draw_entry, id="entry", focusable=False)
+        yield Panel(self._draw_attached, id="attached", focusable=False)
+
+    def _draw_search(self, _view: View, cells: int, _rows: int) -> Drawing:
+        errors = self.error_lines()
+        hint = "filter: by asha, clear, refused, last tue, since 2h, or any word"
+        return Drawing(errors or [line(" ", *self.filter.line(cells - 2, hint))])
+
+    def _draw_rows(self, view: View, cells: int, rows: int) -> Drawing:
+        entries, verified = self._page.entries if self._page is not None else None, self._verified
+        lines = audit.rows(entries, view.now, cells, rows, self.cursor, filtered=bool(self.filter.value))
+        error = verified.error.sentence if verified.error is not None else ""
+        end = audit.end(verified.latest, is_running=verified.is_running, error=error)
+        return Drawing(lines, line(Piece("Audit", "title")), end)
+
+    def _draw_entry(self, _view: View, cells: int, rows: int) -> Drawing:
+        entry = self._entry()
+        return Drawing(audit.details(entry, cells, rows), line(Piece("Details", "title")), audit.entry_end(entry))
+
+    def _draw_attached(self, view: View, cells: int, rows: int) -> Drawing:
+        lines = audit.attached_rows(view, cells, rows)
+        return Drawing(lines, line(Piece("Attached", "title")), audit.attached_end(view))
+
+    # --- loading ------------------------------------------------------------------------------------------------
+
+    def load(self) -> AuditPage:
+        """The rows of the page; one more shows whether there are older ones."""
+        typed, before = self.filter.value.strip(), self._anchors[-1]
+        entries = self.host.service.audit.find(typed, limit=ROWS + 1, before=before)
+        return AuditPage(typed, before, entries[:ROWS], len(entries) > ROWS)
+
+    def loaded(self, data: AuditPage) -> None:
+        """Keeps them, unless others are wanted by now; the cursor stays on its row."""
+        if (data.typed, data.before) != self._wanted():
+            self.reload()
+            return
+        if data.entries and self.cursor not in [audit.key(each) for each in data.entries]:
+            self.cursor = audit.key(data.entries[-1 if self._from_below else 0])
+        self._from_below = False
+        self._page = data
+
+    def poll_seconds(self) -> float | None:
+        """At once when another page or filter is wanted."""
+        is_current = self._page is not None and (self._page.typed, self._page.before) == self._wanted()
+        return SLOW_SECONDS if is_current else FAST_SECONDS
+
+    def on_screen_resume(self) -> None:
+        """Verifies the rows that are new since the last time, or the whole trail."""
+        service, before = self.host.service.audit, self._verified.latest
+        self._verified.start(lambda: service.verify_steps(before), keep=True)
+
+    def on_screen_suspend(self, _event: events.ScreenSuspend) -> None:
+        """Stops verifying: another page or a dialog is in front."""
+        self._verified.stop()
+
+    def on_unmount(self) -> None:
+        """Stops verifying."""
+        self._verified.stop()
+
+    def filter_changed(self) -> None:
+        """Shows the newest rows that match."""
+        self._anchors, self.cursor = [None], None
+        self.reload()
+
+    # --- keys ---------------------------------------------------------------------------------------------------
+
+    def action_move(self, step: int) -> None:
+        """Moves the cursor; past the last row to the page of older rows, past the first to that of newer ones."""
+        page = self._page
+        if page is None or not page.entries:
+            return
+        keys = [audit.key(each) for each in page.entries]
+        if step > 0 and self.cursor == keys[-1] and page.more:
+            self._turn([*self._anchors, page.entries[-1].id])
+        elif step < 0 and self.cursor == keys[0] and len(self._anchors) > 1:
+            self._from_below = True
+            self._turn(self._anchors[:-1])
+        else:
+            self.cursor = cursor.moved(self.cursor, keys, step)
+            self.repaint()
+
+    def action_newest(self) -> None:
+        """Goes back to the newest row."""
+        self.cursor = None
+        self._turn([None])
+
+    def _turn(self, anchors: list[int | None]) -> None:
+        self._anchors = anchors
+        self.reload()
+        self.repaint()
+
+    def _wanted(self) -> tuple[str, int | None]:
+        return self.filter.value.strip(), self._anchors[-1]
+
+    def _entry(self) -> AuditEntry | None:
+        entries = self._page.entries if self._page is not None else []
+        return next((each for each in entries if audit.key(each) == self.cursor), None)
