@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.actions import ActionParseResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 
@@ -21,6 +21,7 @@ from screens import actions, terminal
 from screens.commands import CommandSender
 from screens.dialogs.palette import Palette
 from screens.host import Answer, OnResult
+from screens.keymap import bind
 from screens.pages.alerts import AlertsScreen
 from screens.pages.audit import AuditScreen
 from screens.pages.backfills import BackfillScreen
@@ -50,18 +51,18 @@ class ConsoleApp(BaseApp):
     AUTO_FOCUS = None
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark", "help", "help"),
-        Binding("ctrl+p", "commands", "find any command", priority=True),
-        Binding("c", "clear", "clear cached keys"),
-        Binding("1", "dashboard", "dashboard"),
-        Binding("2", "jobs", "jobs"),
-        Binding("4", "backfill", "calendars and backfills"),
-        Binding("5", "cache", "cache"),
-        Binding("6", "alerts", "alerts"),
-        Binding("7", "packs", "panels of the packs"),
-        Binding("8", "audit", "audit trail, and who is attached"),
-        Binding("q", "quit", "quit"),
-        Binding("ctrl+c,ctrl+q", "quit", "quit", priority=True, show=False),
+        bind("help", "help", "help"),
+        bind("palette", "commands", "find any command", priority=True),
+        bind("clear", "clear", "clear cached keys"),
+        bind("dashboard", "dashboard", "dashboard"),
+        bind("jobs", "jobs", "jobs"),
+        bind("backfills", "backfill", "calendars and backfills"),
+        bind("cache", "cache", "cache"),
+        bind("alerts", "alerts", "alerts"),
+        bind("packs", "packs", "panels of the packs"),
+        bind("audit", "audit", "audit trail, and who is attached"),
+        bind("quit", "quit", "quit"),
+        bind("quit_too", "quit", "quit", priority=True),
     ]
 
     def __init__(

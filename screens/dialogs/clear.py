@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
@@ -14,6 +14,7 @@ from opsconsole.core.errors import OpsconsoleError
 from screens.dialogs.dialog import INNER, title_line
 from screens.dialogs.text_dialog import TEXT_LENGTH, TextDialog
 from screens.host import Host
+from screens.keymap import bind
 from screens.panels import clear as clear_panel
 from screens.panels.questions import CANCEL
 from screens.threads import run_in_thread
@@ -36,10 +37,10 @@ class ClearDialog(TextDialog[Counted]):
     """Counts the keys of a filter as soon as typing pauses, and answers with the filter and the count, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "field(-1)", "previous field"),
-        Binding("down", "field(1)", "next field"),
-        Binding("left", "choose(-1)", "previous choice"),
-        Binding("right", "choose(1)", "next choice"),
+        bind("up", "field(-1)", "previous field"),
+        bind("down", "field(1)", "next field"),
+        bind("left", "choose(-1)", "previous choice"),
+        bind("right", "choose(1)", "next choice"),
     ]
 
     def __init__(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 from zoneinfo import available_timezones
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.service.job_page import ScheduleTrial
@@ -14,6 +14,7 @@ from opsconsole.service.snapshot import JobCard
 from screens.dialogs.dialog import INNER, title_line
 from screens.dialogs.text_dialog import TextDialog
 from screens.host import Host
+from screens.keymap import bind
 from screens.panels import cron as cron_panel
 from screens.threads import run_in_thread
 from screens.widgets.lines import EMPTY, Line, Piece, line, text, wrapped
@@ -32,11 +33,12 @@ class CronDialog(TextDialog[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "field(-1)", "previous field"),
-        Binding("down,tab", "field(1)", "next field"),
-        Binding("shift+tab", "field(-1)", "previous field"),
-        Binding("left", "zone(-1)", "previous zone"),
-        Binding("right", "zone(1)", "next zone"),
+        bind("up", "field(-1)", "previous field"),
+        bind("down", "field(1)", "next field"),
+        bind("next_panel", "field(1)", "next field"),
+        bind("previous_panel", "field(-1)", "previous field"),
+        bind("left", "zone(-1)", "previous zone"),
+        bind("right", "zone(1)", "next zone"),
     ]
 
     def __init__(self, host: Host, card: JobCard | None = None) -> None:

@@ -8,12 +8,13 @@ from typing import ClassVar, Generic
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.screen import ModalScreen
 
 from opsconsole.service import confirmations
 from screens.host import Answer, Host
+from screens.keymap import bind
 from screens.panels.questions import CANCEL, Question
 from screens.widgets.contained import OWN_EVENTS, ContainedDrawing, contained, name_of
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, width, wrapped
@@ -30,10 +31,12 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     AUTO_FOCUS = ""
     COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "back", priority=True),
-        Binding("enter", "press", "confirm"),
-        Binding("left,h,shift+tab", "button(-1)", "previous button"),
-        Binding("right,l,tab", "button(1)", "next button"),
+        bind("back", "leave", "back"),
+        bind("confirm", "press", "confirm"),
+        bind("left", "button(-1)", "previous button"),
+        bind("previous_panel", "button(-1)", "previous button"),
+        bind("right", "button(1)", "next button"),
+        bind("next_panel", "button(1)", "next button"),
     ]
 
     def __init__(self, host: Host, buttons: Sequence[str] = ("OK", CANCEL), *, button: int = 0) -> None:

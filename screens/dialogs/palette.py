@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from screens.dialogs.dialog import INNER
 from screens.dialogs.text_dialog import TextDialog
 from screens.host import Host
+from screens.keymap import bind
 from screens.widgets.lines import EMPTY, Line, Piece, ends, fill, line, text
 from screens.widgets.text_field import TextField
 
@@ -29,9 +30,9 @@ class Palette(TextDialog[Callable[[], object]]):
     """Answers with the effect of the chosen command, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "row(-1)", "previous command", priority=True),
-        Binding("down", "row(1)", "next command", priority=True),
-        Binding("enter", "press", "run the command", priority=True),
+        bind("up", "row(-1)", "previous command"),
+        bind("down", "row(1)", "next command"),
+        bind("confirm", "press", "run the command"),
     ]
 
     def __init__(self, host: Host, commands: Sequence[PaletteCommand]) -> None:

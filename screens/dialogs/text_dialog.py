@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import ClassVar, Generic
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from screens.dialogs.dialog import INNER, Dialog
 from screens.host import Answer, Host
+from screens.keymap import bind
 from screens.panels.questions import Question
 from screens.widgets.lines import EMPTY, Line, Piece, line, text, wrapped
 from screens.widgets.text_field import TextField
@@ -25,9 +26,9 @@ class TextDialog(Dialog[Answer], Generic[Answer]):
     """Whether letters that are keys elsewhere are typed too; otherwise only what the field accepts is typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("shift+tab", "button(-1)", "previous button"),
-        Binding("tab", "button(1)", "next button"),
-        Binding("backspace", "erase", "erase a character", priority=True),
+        bind("previous_panel", "button(-1)", "previous button"),
+        bind("next_panel", "button(1)", "next button"),
+        bind("erase", "erase", "erase a character"),
     ]
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.core import humanize
 from opsconsole.core.errors import BadWindow, OpsconsoleError, UnknownJob
@@ -14,6 +14,7 @@ from opsconsole.service.snapshot import JobCard, Preview
 from screens.dialogs.dialog import INNER, title_line
 from screens.dialogs.text_dialog import TextDialog
 from screens.host import Host
+from screens.keymap import bind
 from screens.threads import run_in_thread
 from screens.widgets.lines import EMPTY, Line, Piece, line, text, wrapped
 from screens.widgets.text_field import DateField
@@ -31,8 +32,8 @@ class TriggerDialog(TextDialog[TriggerRequest]):
 
     CAPTURES_ALL_LETTERS = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "job(-1)", "previous job"),
-        Binding("down,j", "job(1)", "next job"),
+        bind("up", "job(-1)", "previous job"),
+        bind("down", "job(1)", "next job"),
     ]
 
     def __init__(self, host: Host, jobs: Sequence[JobCard], chosen: str | None) -> None:

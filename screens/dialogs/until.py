@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar, NamedTuple
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from screens.dialogs.dialog import INNER, title_line
 from screens.dialogs.text_dialog import TextDialog
 from screens.host import Host
+from screens.keymap import bind
 from screens.panels.questions import CANCEL
 from screens.widgets.lines import EMPTY, Line, Piece, left, line, wrapped
 from screens.widgets.text_field import TextField
@@ -46,10 +47,10 @@ class UntilDialog(TextDialog[UntilRequest]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "target(-1)", "previous target"),
-        Binding("down", "target(1)", "next target"),
-        Binding("left", "duration(-1)", "shorter"),
-        Binding("right", "duration(1)", "longer"),
+        bind("up", "target(-1)", "previous target"),
+        bind("down", "target(1)", "next target"),
+        bind("left", "duration(-1)", "shorter"),
+        bind("right", "duration(1)", "longer"),
     ]
 
     def __init__(

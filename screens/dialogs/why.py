@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.times import utc
@@ -14,6 +14,7 @@ from opsconsole.service.snapshot import Explanation
 from screens.dialogs.dialog import INNER, title_line
 from screens.dialogs.text_dialog import TextDialog
 from screens.host import Host
+from screens.keymap import bind
 from screens.panels import why
 from screens.panels.why import Question
 from screens.threads import run_in_thread
@@ -33,11 +34,11 @@ class WhyDialog(TextDialog[None]):
 
     CAPTURES_ALL_LETTERS = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "time(-1)", "scheduled time before"),
-        Binding("right,l", "time(1)", "scheduled time after"),
-        Binding("up,k", "scroll(-1)", "scroll up"),
-        Binding("down,j", "scroll(1)", "scroll down"),
-        Binding("w", "leave", "back"),
+        bind("left", "time(-1)", "scheduled time before"),
+        bind("right", "time(1)", "scheduled time after"),
+        bind("up", "scroll(-1)", "scroll up"),
+        bind("down", "scroll(1)", "scroll down"),
+        bind("why", "leave", "back"),
     ]
 
     def __init__(self, host: Host, question: Question) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.service.snapshot import AlertCard
 from screens import alert_actions
+from screens.keymap import bind
 from screens.pages.run_actions import RunActionsPage
 
 
@@ -15,8 +16,8 @@ class AlertActionsPage(RunActionsPage):
     """A page that selects an alert for these keys, and its run and job for the others."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "acknowledge", "acknowledge the alert"),
-        Binding("s", "silence", "silence the alert, job, pack or rule"),
+        bind("acknowledge", "acknowledge", "acknowledge the alert"),
+        bind("silence", "silence", "silence the alert, job, pack or rule"),
     ]
 
     def alert_for(self, verb: str) -> AlertCard | None:

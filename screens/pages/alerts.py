@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.service.snapshot import AlertCard, AlertPage, FindingKind, Remedy, Run, Snapshot
 from screens import alert_actions
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.alert_actions import AlertActionsPage
 from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, PollingPage
 from screens.panels import alert_detail, alerts, cursor, why
@@ -30,14 +31,16 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
     """Alerts of a segment, joined by cause, with a cursor; the details of the alert under it stand below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "back"),
-        Binding("up,k", "move(-1)", "alert above"),
-        Binding("down,j", "move(1)", "alert below"),
-        Binding("right,l,tab", "segment(1)", "next filter"),
-        Binding("left,h,shift+tab", "segment(-1)", "previous filter"),
-        Binding("enter", "open", "go to the run or job"),
-        Binding("u", "resume", "end the acknowledgement or silence, or resume the job"),
-        Binding("equals_sign", "command", "show the command line"),
+        bind("back", "back", "back"),
+        bind("up", "move(-1)", "alert above"),
+        bind("down", "move(1)", "alert below"),
+        bind("right", "segment(1)", "next filter"),
+        bind("next_panel", "segment(1)", "next filter"),
+        bind("left", "segment(-1)", "previous filter"),
+        bind("previous_panel", "segment(-1)", "previous filter"),
+        bind("open", "open", "go to the run or job"),
+        bind("resume", "resume", "end the acknowledgement or silence, or resume the job"),
+        bind("command", "command", "show the command line"),
     ]
 
     def __init__(self, host: Host) -> None:

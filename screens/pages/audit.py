@@ -6,10 +6,11 @@ from typing import ClassVar, NamedTuple
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.rules.audit import AuditEntry, Verification
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.filtering import FilterPage
 from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, PollingPage
 from screens.panels import audit, cursor
@@ -44,11 +45,11 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
         ("q", "quit"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "newer row"),
-        Binding("down,j", "move(1)", "older row"),
-        Binding("pageup", "move(-20)", "20 rows newer"),
-        Binding("pagedown,space", "move(20)", "20 rows older"),
-        Binding("home", "newest", "newest row"),
+        bind("up", "move(-1)", "newer row"),
+        bind("down", "move(1)", "older row"),
+        bind("page_up", "move(-20)", "20 rows newer"),
+        bind("page_down", "move(20)", "20 rows older"),
+        bind("first", "newest", "newest row"),
     ]
 
     def __init__(self, host: Host) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.rules.backfill_status import Backfill, StepView
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.backfill_actions import BackfillActionsPage
 from screens.panels import backfills
 from screens.panels.view import View
@@ -28,13 +29,13 @@ class BackfillPage(BackfillActionsPage[BackfillData]):
     """The windows of a backfill, with a cursor over them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "window above"),
-        Binding("down,j", "move(1)", "window below"),
-        Binding("pageup", "move_page(-1)", "page above"),
-        Binding("pagedown,space", "move_page(1)", "page below"),
-        Binding("home", f"move({-END})", "first window"),
-        Binding("end", f"move({END})", "last window"),
-        Binding("enter", "open", "open the window's run"),
+        bind("up", "move(-1)", "window above"),
+        bind("down", "move(1)", "window below"),
+        bind("page_up", "move_page(-1)", "page above"),
+        bind("page_down", "move_page(1)", "page below"),
+        bind("first", f"move({-END})", "first window"),
+        bind("last", f"move({END})", "last window"),
+        bind("open", "open", "open the window's run"),
     ]
 
     def __init__(self, host: Host, number: int) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Generic
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState
 from screens import actions
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, Data, PollingPage
 from screens.panels import backfills
 from screens.widgets import symbols
@@ -23,11 +24,11 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
     """A page that selects a backfill for these keys. It polls fast while a backfill is active."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "back"),
-        Binding("t", "trigger", "trigger a job"),
-        Binding("x", "cancel", "cancel the backfill"),
-        Binding("p", "pause", "pause the backfill"),
-        Binding("u", "resume", "resume the backfill"),
+        bind("back", "back", "back"),
+        bind("trigger", "trigger", "trigger a job"),
+        bind("cancel", "cancel", "cancel the backfill"),
+        bind("pause", "pause", "pause the backfill"),
+        bind("resume", "resume", "resume the backfill"),
     ]
 
     def __init__(self, host: Host) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.core import humanize
 from opsconsole.core.errors import NotBackfillable
 from opsconsole.rules.backfill import check_backfillable
 from opsconsole.rules.backfill_status import Backfill
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.backfill import BackfillPage
 from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.calendar import CalendarScreen
@@ -32,11 +33,13 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
     """One line for each job, and the newest backfills below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "row above"),
-        Binding("down,j", "move(1)", "row below"),
-        Binding("right,l,tab", "panel(1)", "next panel"),
-        Binding("left,h,shift+tab", "panel(-1)", "previous panel"),
-        Binding("enter", "open", "open the row"),
+        bind("up", "move(-1)", "row above"),
+        bind("down", "move(1)", "row below"),
+        bind("right", "panel(1)", "next panel"),
+        bind("next_panel", "panel(1)", "next panel"),
+        bind("left", "panel(-1)", "previous panel"),
+        bind("previous_panel", "panel(-1)", "previous panel"),
+        bind("open", "open", "open the row"),
     ]
 
     def __init__(self, host: Host) -> None:

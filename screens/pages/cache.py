@@ -9,13 +9,14 @@ from typing import ClassVar, NamedTuple
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.cache.families import Family
 from opsconsole.cache.statistics import CacheDay, UsageSurvey
 from opsconsole.service.cache import Clearing
 from screens import actions
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.keys_of_family import KeysScreen
 from screens.pages.polling import PollingPage
 from screens.panels import cache, cursor
@@ -52,11 +53,11 @@ class CacheScreen(PollingPage[CacheData]):
         ("q", "quit"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "back"),
-        Binding("up,k", "move(-1)", "family above"),
-        Binding("down,j", "move(1)", "family below"),
-        Binding("enter", "open", "keys of the family"),
-        Binding("c", "clear", "clear keys of the family"),
+        bind("back", "back", "back"),
+        bind("up", "move(-1)", "family above"),
+        bind("down", "move(1)", "family below"),
+        bind("open", "open", "keys of the family"),
+        bind("clear", "clear", "clear keys of the family"),
     ]
 
     def __init__(self, host: Host) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from datetime import date
 from typing import ClassVar, NamedTuple
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowStatus
 from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service.backfills import WindowedJob
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.backfill import BackfillPage
 from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.planning import Planning
@@ -39,20 +40,21 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
     """Keys move over the windows of one job; [ and ] go to another job."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "move(-1, 0)", "previous week"),
-        Binding("right,l", "move(1, 0)", "next week"),
-        Binding("up,k", "move(0, -1)", "previous day, or row above"),
-        Binding("down,j", "move(0, 1)", "next day, or row below"),
-        Binding("pageup", "scroll_year(-1)", "previous year"),
-        Binding("pagedown", "scroll_year(1)", "next year"),
-        Binding("tab,shift+tab", "panel", "calendar or backfills"),
-        Binding("left_square_bracket", "job(-1)", "previous job"),
-        Binding("right_square_bracket", "job(1)", "next job"),
-        Binding("space", "mark", "mark: from, then to"),
-        Binding("m", "only", "only missing, stale, failed, or all"),
-        Binding("plus", "add", "include jobs that run after it"),
-        Binding("enter", "plan", "plan, start, or open"),
-        Binding("equals_sign", "command", "show the command line"),
+        bind("left", "move(-1, 0)", "previous week"),
+        bind("right", "move(1, 0)", "next week"),
+        bind("up", "move(0, -1)", "previous day, or row above"),
+        bind("down", "move(0, 1)", "next day, or row below"),
+        bind("previous_year", "scroll_year(-1)", "previous year"),
+        bind("next_year", "scroll_year(1)", "next year"),
+        bind("next_panel", "panel", "calendar or backfills"),
+        bind("previous_panel", "panel", "calendar or backfills"),
+        bind("previous_job", "job(-1)", "previous job"),
+        bind("next_job", "job(1)", "next job"),
+        bind("mark", "mark", "mark: from, then to"),
+        bind("only", "only", "only missing, stale, failed, or all"),
+        bind("add", "add", "include jobs that run after it"),
+        bind("plan", "plan", "plan, start, or open"),
+        bind("command", "command", "show the command line"),
     ]
 
     def __init__(self, host: Host, calendars: Sequence[WindowedJob], job: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.authoring.run import OPEN
 from opsconsole.service.snapshot import AlertCard, Finding, Run, Snapshot
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.alert_actions import AlertActionsPage
 from screens.pages.run_actions import CHOOSE
 from screens.panels import alerts, cursor, dashboard, health, running, why
@@ -21,11 +22,13 @@ class Dashboard(AlertActionsPage):
     """Five panels of the Snapshot, and a cursor over their rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "row above"),
-        Binding("down,j", "move(1)", "row below"),
-        Binding("right,l,tab", "panel(1)", "next panel"),
-        Binding("left,h,shift+tab", "panel(-1)", "previous panel"),
-        Binding("enter", "open", "open the run"),
+        bind("up", "move(-1)", "row above"),
+        bind("down", "move(1)", "row below"),
+        bind("right", "panel(1)", "next panel"),
+        bind("next_panel", "panel(1)", "next panel"),
+        bind("left", "panel(-1)", "previous panel"),
+        bind("previous_panel", "panel(-1)", "previous panel"),
+        bind("open", "open", "open the run"),
     ]
 
     def __init__(self, host: Host) -> None:

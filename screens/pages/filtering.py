@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.timer import Timer
 
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.page import Page
 from screens.widgets.contained import contained, name_of
 from screens.widgets.filter import FilterField
@@ -23,8 +24,8 @@ class FilterPage(Page):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter"),
-        Binding("escape", "back", "back"),
+        bind("filter", "filter", "filter"),
+        bind("back", "back", "back"),
     ]
 
     def __init__(self, host: Host) -> None:

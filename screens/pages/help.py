@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.authoring.batch import BatchState
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.keys import keys_of
 from screens.pages.page import Page
 from screens.panels.view import View
@@ -22,7 +23,8 @@ class HelpScreen(Page):
     FOOTER = (("esc", "back"), ("q", "quit"))
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark", "back", "back"),
+        bind("back", "back", "back"),
+        bind("help", "back", "back"),
     ]
 
     def __init__(self, host: Host, page: Page) -> None:

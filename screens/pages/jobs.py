@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.authoring.run import OPEN
 from opsconsole.service.job_page import JobPage
 from opsconsole.service.snapshot import JobCard, Run, Snapshot
 from screens import actions
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.filtering import FilterPage
 from screens.pages.polling import SLOW_SECONDS, PollingPage
 from screens.pages.run_actions import RunActionsPage
@@ -30,12 +31,14 @@ class JobsScreen(PollingPage[JobPage | None], FilterPage, RunActionsPage):
     """Jobs of a segment with a cursor. What is loaded are the details of the job under it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "job above"),
-        Binding("down,j", "move(1)", "job below"),
-        Binding("right,l,tab", "segment(1)", "next filter"),
-        Binding("left,h,shift+tab", "segment(-1)", "previous filter"),
-        Binding("enter", "open", "open the newest run"),
-        Binding("asterisk", "try_schedule", "try a schedule"),
+        bind("up", "move(-1)", "job above"),
+        bind("down", "move(1)", "job below"),
+        bind("right", "segment(1)", "next filter"),
+        bind("next_panel", "segment(1)", "next filter"),
+        bind("left", "segment(-1)", "previous filter"),
+        bind("previous_panel", "segment(-1)", "previous filter"),
+        bind("open", "open", "open the newest run"),
+        bind("try_schedule", "try_schedule", "try a schedule"),
     ]
 
     def __init__(self, host: Host) -> None:

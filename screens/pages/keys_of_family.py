@@ -6,13 +6,14 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.cache.families import Family
 from opsconsole.cache.keys import KeysFound, KeyValue
 from opsconsole.core.errors import OpsconsoleError
 from screens import actions
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.filtering import FilterPage
 from screens.panels import cursor, keys_of_family
 from screens.panels.view import View
@@ -36,11 +37,11 @@ class KeysScreen(FilterPage):
         ("q", "quit"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "key above"),
-        Binding("down,j", "move(1)", "key below"),
-        Binding("pageup", "scroll_value(-1)", "value: page above"),
-        Binding("pagedown,space", "scroll_value(1)", "value: page below"),
-        Binding("c", "clear", "clear the key and those like it"),
+        bind("up", "move(-1)", "key above"),
+        bind("down", "move(1)", "key below"),
+        bind("page_up", "scroll_value(-1)", "value: page above"),
+        bind("page_down", "scroll_value(1)", "value: page below"),
+        bind("clear", "clear", "clear the key and those like it"),
     ]
 
     def __init__(self, host: Host, family: Family) -> None:

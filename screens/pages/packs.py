@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.service.snapshot import PanelView
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.polling import PollingPage
 from screens.panels import packs
 from screens.panels.view import View
@@ -29,13 +30,13 @@ class PacksScreen(PollingPage[tuple[PanelView, ...]]):
         ("q", "quit"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "back"),
-        Binding("up,k", "scroll(-1)", "line above"),
-        Binding("down,j", "scroll(1)", "line below"),
-        Binding("pageup", "scroll_page(-1)", "page above"),
-        Binding("pagedown,space", "scroll_page(1)", "page below"),
-        Binding("home", f"scroll({-END})", "first line"),
-        Binding("end", f"scroll({END})", "last line"),
+        bind("back", "back", "back"),
+        bind("up", "scroll(-1)", "line above"),
+        bind("down", "scroll(1)", "line below"),
+        bind("page_up", "scroll_page(-1)", "page above"),
+        bind("page_down", "scroll_page(1)", "page below"),
+        bind("first", f"scroll({-END})", "first line"),
+        bind("last", f"scroll({END})", "last line"),
     ]
 
     def __init__(self, host: Host) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.authoring.run import OPEN, Run
 from opsconsole.service.snapshot import Progress, RunPage
 from screens.host import Host
+from screens.keymap import bind
 from screens.pages.polling import FAST_SECONDS, PollingPage
 from screens.pages.run_actions import RunActionsPage
 from screens.panels import run as run_panel, why
@@ -22,10 +23,10 @@ class RunScreen(PollingPage[RunPage], RunActionsPage):
     """Batches, failures and log of a run."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "back"),
-        Binding("f", "follow", "hold or follow the log"),
-        Binding("up,k", "scroll(-1)", "older log lines"),
-        Binding("down,j", "scroll(1)", "newer log lines"),
+        bind("back", "back", "back"),
+        bind("follow", "follow", "hold or follow the log"),
+        bind("up", "scroll(-1)", "older log lines"),
+        bind("down", "scroll(1)", "newer log lines"),
     ]
 
     def __init__(self, host: Host, number: int) -> None:

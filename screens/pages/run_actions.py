@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from opsconsole.service.snapshot import Run
 from screens import actions
+from screens.keymap import bind
 from screens.pages.page import Page
 from screens.panels import pauses, why
 from screens.panels.why import Question
@@ -19,13 +20,13 @@ class RunActionsPage(Page):
     """A page that selects a run and a job for these keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "trigger", "trigger the job"),
-        Binding("b", "backfill", "backfill the job"),
-        Binding("x", "cancel", "cancel the run"),
-        Binding("r", "retry", "retry failed items"),
-        Binding("p", "pause", "pause the job"),
-        Binding("u", "resume", "resume the job"),
-        Binding("w", "why", "why it ran or did not run"),
+        bind("trigger", "trigger", "trigger the job"),
+        bind("backfill", "backfill", "backfill the job"),
+        bind("cancel", "cancel", "cancel the run"),
+        bind("retry", "retry", "retry failed items"),
+        bind("pause", "pause", "pause the job"),
+        bind("resume", "resume", "resume the job"),
+        bind("why", "why", "why it ran or did not run"),
     ]
 
     def job(self) -> str | None:

@@ -1,0 +1,53 @@
+"""Bindings by the ids under which `[console.keys]` rebinds them, and keys as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual.binding import Binding
+
+from opsconsole.core.keys import DEFAULTS
+
+NAMES = {
+    "question_mark": "?",
+    "equals_sign": "=",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "plus": "+",
+    "slash": "/",
+    "comma": ",",
+    "asterisk": "*",
+    "escape": "esc",
+    "shift+tab": "shift tab",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+}
+"""The keys whose names are not what people read."""
+
+
+def bind(action_id: str, action: str, description: str, *, priority: bool = False) -> Binding:
+    """A binding of the default keys of an id."""
+    return Binding(",".join(DEFAULTS[action_id]), action, description, id=action_id, priority=priority)
+
+
+def readable(key: str) -> str:
+    """A key as people read it: `?`, `^p`, `esc`."""
+    if key in NAMES:
+        return NAMES[key]
+    return f"^{key.removeprefix('ctrl+')}" if key.startswith("ctrl+") else key
+
+
+def first_key(action_id: str, rebound: Mapping[str, str]) -> str:
+    """The first key of an id as people read it; empty for an id that has none."""
+    keys = rebound.get(action_id, "").split(",") if action_id in rebound else DEFAULTS.get(action_id, ())
+    return readable(keys[0]) if keys else ""
+
+
+def rebound_key(written: str, rebound: Mapping[str, str], ids: frozenset[str]) -> str:
+    """What to show where a footer names a default key: the key that replaces it, if one of `ids` is rebound."""
+    for action_id in rebound:
+        if action_id in ids and written in map(readable, DEFAULTS[action_id]):
+            return first_key(action_id, rebound)
+    return written
