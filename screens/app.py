@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import ClassVar
@@ -16,12 +16,15 @@ from textual.screen import ModalScreen, Screen
 
 from opsconsole.authoring.run import Run
 from opsconsole.core import clock
+from opsconsole.core.errors import OpsconsoleError
 from opsconsole.service.snapshot import Snapshot
-from screens import actions, terminal
+from screens import actions, copying, terminal
+from screens.command_lines import CommandLine
 from screens.commands import CommandSender
 from screens.dialogs.palette import Palette
+from screens.files import Installation, remember_theme, remembered_theme
 from screens.host import Answer, OnResult
-from screens.keymap import bind
+from screens.keymap import bind, first_key
 from screens.pages.alerts import AlertsScreen
 from screens.pages.audit import AuditScreen
 from screens.pages.backfills import BackfillScreen
@@ -36,6 +39,7 @@ from screens.pages.run import RunScreen
 from screens.quit import QuitFlow
 from screens.service import Service
 from screens.textual_private import BaseApp
+from screens.threads import run_in_thread
 from screens.widgets.contained import OWN_EVENTS, contained, name_of
 
 
@@ -61,6 +65,10 @@ class ConsoleApp(BaseApp):
         bind("alerts", "alerts", "alerts"),
         bind("packs", "packs", "panels of the packs"),
         bind("audit", "audit", "audit trail, and who is attached"),
+        bind("copy", "copy", "copy the row's number, name or text"),
+        bind("command", "command", "show the command line"),
+        bind("export", "export", "export to a file"),
+        bind("zone", "zone", "times in UTC or each job's zone"),
         bind("quit", "quit", "quit"),
         bind("quit_too", "quit", "quit", priority=True),
     ]
@@ -72,9 +80,12 @@ class ConsoleApp(BaseApp):
         now: clock.Clock = clock.now,
         start_run: str | None = None,
         ascii: bool = False,  # noqa: A002
+        installation: Installation | None = None,
     ) -> None:
         super().__init__(driver_class=terminal.driver())
         self.service, self.now, self.ascii = service, now, ascii
+        self.installation, self.in_utc = installation or Installation(), False
+        self.set_keymap(self.installation.keys)
         self.snapshot = Snapshot(at=now(), environment="", leader=None)
         self._sender, self._quit_flow = CommandSender(self), QuitFlow(self)
         self._start_run = start_run
@@ -82,6 +93,8 @@ class ConsoleApp(BaseApp):
         self._snapshot_lock = threading.Lock()
         if self.console.color_system == "standard" and not self.no_color:
             self.theme = "ansi-dark"
+        elif (theme := remembered_theme(self.installation.state)) in self.available_themes:
+            self.theme = theme
 
     def get_default_screen(self) -> Screen[None]:
         """The Dashboard lies under all other pages."""
@@ -172,6 +185,10 @@ class ConsoleApp(BaseApp):
         """Opens a dialog above the page."""
         self.push_screen(dialog, on_answer)
 
+    def show_commands(self, commands: Sequence[CommandLine]) -> None:
+        """Shows command lines, to read and to copy."""
+        copying.show_commands(self, commands, lambda action: first_key(action, self.installation.keys))
+
     def open_run(self, number: int) -> None:
         """Opens a run's page."""
         self.push_screen(RunScreen(self, number))
@@ -238,9 +255,38 @@ class ConsoleApp(BaseApp):
         if not self._back_to(AuditScreen):
             self.push_screen(AuditScreen(self))
 
+    def action_copy(self) -> None:
+        """Copies what the row under the cursor is."""
+        if page := self.front_page:
+            copying.copy(self, page.copied())
+
+    def action_command(self) -> None:
+        """Shows the command lines for the row under the cursor."""
+        if page := self.front_page:
+            self.show_commands(page.command_lines())
+
+    def action_export(self) -> None:
+        """Exports the page in front."""
+        if page := self.front_page:
+            copying.export(self, page.presence_name(), page.table, self.export_screenshot)
+
+    def action_zone(self) -> None:
+        """Shows times in UTC, or in the zone of each job."""
+        self.in_utc = not self.in_utc
+        self.show_notice("times are in UTC" if self.in_utc else "times are in the zone of each job")
+
+    def choose_theme(self, name: str) -> None:
+        """Applies a theme, now and at the next start."""
+        self.theme = name
+
+        def kept(result: OpsconsoleError | None) -> None:
+            self.show_notice(result.sentence if result else f"theme: {name}", "warn" if result else "")
+
+        run_in_thread(self, lambda: remember_theme(self.installation.state, name), kept)
+
     async def action_quit(self) -> None:
         """Quits; asks first when that would interrupt a run."""
-        if not isinstance(self.screen, Page):
+        while not isinstance(self.screen, Page):
             self.pop_screen()
         self._quit_flow.start()
 
@@ -260,9 +306,15 @@ class ConsoleApp(BaseApp):
         return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Page)), None)
 
 
-def run(service: Service, *, start_run: str | None = None, ascii: bool = False) -> int:  # noqa: A002 - as the option
+def run(
+    service: Service,
+    installation: Installation,
+    *,
+    start_run: str | None = None,
+    ascii: bool = False,  # noqa: A002 - as the option
+) -> int:
     """Opens the console and returns its exit code: 0, or 129 or 143 when a signal ended it."""
-    app = ConsoleApp(service, start_run=start_run, ascii=ascii)
+    app = ConsoleApp(service, start_run=start_run, ascii=ascii, installation=installation)
     with terminal.signals(app) as received:
         app.run(mouse=False)
         return received.exit_code or app.return_code or 0

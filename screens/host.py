@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
 from textual.screen import ModalScreen, Screen
 
 from opsconsole.service.snapshot import Run, Snapshot
+from screens.command_lines import CommandLine
+from screens.files import Installation
 from screens.service import Service
 
 Answer = TypeVar("Answer")
@@ -26,6 +28,12 @@ class Host(Protocol):
     @property
     def ascii(self) -> bool: ...
     @property
+    def installation(self) -> Installation: ...
+    @property
+    def in_utc(self) -> bool:
+        """Whether times are shown in UTC instead of the zone of each job."""
+
+    @property
     def awaited_runs(self) -> tuple[Run, ...]:
         """The runs that have to end before the console quits; empty unless the operator chose to wait."""
 
@@ -42,6 +50,12 @@ class Host(Protocol):
     def open_packs(self) -> None: ...
     async def open_calendar(self, job: str | None, /) -> None:
         """Opens the calendar of a job; without a job, the list of jobs that can be backfilled."""
+
+    def show_commands(self, commands: Sequence[CommandLine], /) -> None:
+        """Shows command lines, to read and to copy."""
+
+    def copy_to_clipboard(self, text: str, /) -> None:
+        """Copies a text to the terminal's clipboard."""
 
     def call_later(self, callback: Callable[..., object], /, *args: object) -> object: ...
     def set_timer(self, delay: float, callback: Callable[[], object], /) -> object: ...

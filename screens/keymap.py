@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from textual.binding import Binding
 
@@ -18,6 +18,8 @@ NAMES = {
     "comma": ",",
     "asterisk": "*",
     "escape": "esc",
+    "pageup": "page up",
+    "pagedown": "page down",
     "shift+tab": "shift tab",
     "up": "↑",
     "down": "↓",
@@ -41,8 +43,17 @@ def readable(key: str) -> str:
 
 def first_key(action_id: str, rebound: Mapping[str, str]) -> str:
     """The first key of an id as people read it; empty for an id that has none."""
-    keys = rebound.get(action_id, "").split(",") if action_id in rebound else DEFAULTS.get(action_id, ())
-    return readable(keys[0]) if keys else ""
+    return readable(next(iter(keys_of(action_id, rebound)), ""))
+
+
+def keys_of(action_id: str, rebound: Mapping[str, str]) -> Sequence[str]:
+    """The keys of an id, those of the configuration first."""
+    return rebound[action_id].split(",") if action_id in rebound else DEFAULTS.get(action_id, ())
+
+
+def last_key(action_id: str, rebound: Mapping[str, str]) -> str:
+    """The last key of an id as people read it."""
+    return readable(keys_of(action_id, rebound)[-1])
 
 
 def rebound_key(written: str, rebound: Mapping[str, str], ids: frozenset[str]) -> str:

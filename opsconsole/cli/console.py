@@ -14,6 +14,7 @@ from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.session import create_engine, open_service
 from opsconsole.core.bundle import hidden_by
+from opsconsole.core.configuration import state_home
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.core.settings import Settings, terminal
 from opsconsole.core.signals import start_watchdog
@@ -46,13 +47,22 @@ def open_console(options: Options) -> int:
         return _lead(service, options)
 
 
-def draw(service: Service, options: Options, *, start_run: str | None = None) -> int:
-    """Shows the console until it is closed, and returns its exit code."""
+def draw(service: Service, options: Options, *, start_run: str | None = None, note: str = "") -> int:
+    """Shows the console until it is closed, and returns its exit code. `note` stands above command lines."""
     if hiding := hidden_by("screens"):
         raise BadSettings([f"{hiding} hides the console's package of the same name; rename it, or move it elsewhere"])
     from screens.app import run  # Textual, which no other command loads
+    from screens.files import Installation
 
-    return run(service, start_run=start_run, ascii=options.ascii_only)
+    settings = service.settings
+    installation = Installation(
+        data=settings.folder,
+        state=state_home(),
+        program=("opsconsole", "--config", str(options.config)) if options.config else ("opsconsole",),
+        note=note,
+        keys=settings.console.keys,
+    )
+    return run(service, installation, start_run=start_run, ascii=options.ascii_only)
 
 
 def require_terminal() -> None:

@@ -19,6 +19,7 @@ import msgspec
 from opsconsole.core.bounds import MAX_INTEGER, MAX_NAME, shown
 from opsconsole.core.channels import alert_settings, read_channels, sentry_dsn, sentry_warnings
 from opsconsole.core.errors import BadConfiguration, BadSettings
+from opsconsole.core.keys import read_keys
 from opsconsole.core.redaction import remember, secrets_in
 from opsconsole.core.retention import RetentionSection
 from opsconsole.core.sections import section
@@ -105,6 +106,7 @@ def load(
         problems.append(f"[{name}] must be a section with keys")
         del raw[name]
     _overlay(raw, env, problems)
+    keys = read_keys(raw.get("console"), problems)
     sections = {name: section(name, kind, raw.pop(name, {}), problems) for name, kind in _SECTIONS.items()}
     alerts = alert_settings(sections["alerts"], problems)
     channels = read_channels(raw.pop("notify", {}), problems)
@@ -154,7 +156,7 @@ def load(
         source=source,
         actor=_actor(env),
         host=socket.gethostname(),
-        console=sections["console"],
+        console=msgspec.structs.replace(sections["console"], keys=keys),
         engine=engine,
         redis_limits=redis,
         http=sections["http"],
@@ -222,6 +224,13 @@ def data_home(env: Mapping[str, str] | None = None) -> Path:
     if home is None:
         raise BadSettings(["this user has no home folder; set XDG_DATA_HOME to a folder for the data"])
     return home / "opsconsole"
+
+
+def state_home(env: Mapping[str, str] | None = None) -> Path | None:
+    """The folder for what the console remembers for this user; None without a home."""
+    given = (environment() if env is None else env).get("XDG_STATE_HOME", "").strip()
+    home = Path(given) if given else next((home / ".local" / "state" for home in _home()), None)
+    return home / "opsconsole" if home is not None else None
 
 
 def _read(source: Path, problems: list[str]) -> dict[str, Any]:

@@ -73,18 +73,22 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
 }
 """The default keys of each id. Ids that share one are never on one page or dialog together."""
 
-NAMED = ("up", "down", "left", "right", "enter", "escape", "tab", "space", "backspace", "home", "end", "pageup")
-NAMED += ("pagedown", "insert", "delete", "comma", *(f"f{n}" for n in range(1, 13)))
+NAMED = (
+    *("up", "down", "left", "right", "home", "end", "pageup", "pagedown"),
+    *("enter", "escape", "tab", "space", "backspace", "insert", "delete", "comma"),
+    *(f"f{n}" for n in range(1, 13)),
+)
 """Keys that have a name instead of a character."""
 SAME = {"ctrl+i": "tab", "ctrl+m": "enter", "ctrl+h": "backspace", "ctrl+[": "escape"}
 """Terminals send the same bytes for both."""
 _WITH_CONTROL = re.compile(r"ctrl\+[a-z@\\\]^_[]|(ctrl\+|alt\+|shift\+)+(" + "|".join(NAMED) + ")")
 
 
-def read_keys(given: Any, problems: list[str]) -> dict[str, str]:
-    """The keys that `[console.keys]` rebinds: several keys of an id are separated by commas. What is wrong is added to
-    `problems`.
+def read_keys(console: Any, problems: list[str]) -> dict[str, str]:
+    """Takes the keys that `[console.keys]` rebinds out of the section `console`; several keys of an id are separated by
+    commas. What is wrong is added to `problems`.
     """
+    given = console.pop("keys", {}) if isinstance(console, dict) else {}
     if not isinstance(given, Mapping):
         problems.append("[console.keys] must be a section with keys")
         return {}

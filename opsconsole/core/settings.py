@@ -50,11 +50,12 @@ def masked(url: Secret) -> str:
 
 class ConsoleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[console]`: the name of this installation, and whether a leading console stops (`stop`) or continues without a
-    screen (`continue`) when its terminal closes.
+    screen (`continue`) when its terminal closes. `keys` are those that replace the default keys, by their ids.
     """
 
     environment: str = ""
     on_hangup: str = "stop"
+    keys: dict[str, str] = {}
 
 
 class DatabaseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -237,6 +238,7 @@ class Settings:
             "folder": str(self.folder),
             "console.environment": self.console.environment or "-",
             "console.on_hangup": self.console.on_hangup,
+            **{f"console.keys.{action}": keys for action, keys in sorted(self.console.keys.items())},
             "store.url": masked(self.store_url),
             "data.url": masked(self.data_url),
             "redis.url": redis,

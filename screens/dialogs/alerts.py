@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from opsconsole.rules.alerts import target_of
 from opsconsole.service.snapshot import AlertCard
+from screens import command_lines
+from screens.command_lines import CommandLine
 from screens.dialogs.until import Target, UntilDialog, UntilRequest
 from screens.host import Host
 from screens.panels import alerts
@@ -21,6 +23,10 @@ class AcknowledgeDialog(UntilDialog):
         durations, chosen = alerts.ACKNOWLEDGEMENTS, alerts.DEFAULT_ACKNOWLEDGEMENT
         super().__init__(host, "Acknowledge", [target], durations, chosen=chosen)
         self._card = card
+
+    def command_line(self, request: UntilRequest) -> CommandLine:
+        """The acknowledgement."""
+        return command_lines.acknowledge(self._card.alert.id, request.duration, request.note)
 
     def end(self, request: UntilRequest) -> str:
         """When reminders are sent again."""
@@ -40,6 +46,10 @@ class SilenceDialog(UntilDialog):
         targets = [Target(*each) for each in alerts.silence_targets(card)]
         super().__init__(host, "Silence", targets, alerts.SILENCES, chosen=alerts.DEFAULT_SILENCE)
         self._card = card
+
+    def command_line(self, request: UntilRequest) -> CommandLine:
+        """The silence."""
+        return command_lines.silence(request.target, request.duration, request.note)
 
     def end(self, request: UntilRequest) -> str:
         """When notifications are sent again."""

@@ -11,6 +11,8 @@ from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import OpsconsoleError
+from screens import command_lines
+from screens.command_lines import CommandLine
 from screens.dialogs.dialog import INNER, title_line
 from screens.dialogs.text_dialog import TEXT_LENGTH, TextDialog
 from screens.host import Host
@@ -95,6 +97,11 @@ class ClearDialog(TextDialog[Counted]):
             EMPTY,
             *clear_panel.fixed_height(self._result()),
         ]
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """The clearing of what is selected."""
+        selected = self.filter
+        return () if selected is None else (command_lines.clear(selected),)
 
     def confirm(self) -> None:
         """Answers with the count, if there is anything to clear."""

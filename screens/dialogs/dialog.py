@@ -13,8 +13,11 @@ from textual.containers import Container
 from textual.screen import ModalScreen
 
 from opsconsole.service import confirmations
+from screens import command_lines
+from screens.command_lines import CommandLine
 from screens.host import Answer, Host
-from screens.keymap import bind
+from screens.keymap import bind, first_key
+from screens.panels import command_list
 from screens.panels.questions import CANCEL, Question
 from screens.widgets.contained import OWN_EVENTS, ContainedDrawing, contained, name_of
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, width, wrapped
@@ -23,6 +26,8 @@ from screens.widgets.paint import ASCII, COMPONENTS, Lines
 WIDTH = 72
 INNER = WIDTH - 6
 HINTS = ("enter selects · esc goes back", "esc goes back", "esc back")
+COMMAND_HINTS = ("enter selects · {} command · esc back", "{} command · esc back", "esc back")
+NO_COMMAND = "no command line does this"
 
 
 class Dialog(ModalScreen[Answer], Generic[Answer]):
@@ -37,6 +42,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         bind("previous_panel", "button(-1)", "previous button"),
         bind("right", "button(1)", "next button"),
         bind("next_panel", "button(1)", "next button"),
+        bind("command", "command", "show the command line"),
     ]
 
     def __init__(self, host: Host, buttons: Sequence[str] = ("OK", CANCEL), *, button: int = 0) -> None:
@@ -59,6 +65,10 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     def confirm(self) -> None:
         """Called when any button but the last one is pressed."""
         raise NotImplementedError
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """The command line of what the dialog would do now; empty where there is none."""
+        return ()
 
     def repaint(self) -> None:
         """Draws the dialog again."""
@@ -99,6 +109,18 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         else:
             self.action_leave()
 
+    def action_command(self) -> None:
+        """Shows the command line of what the dialog would do now."""
+        commands = self.command_lines()
+        if commands:
+            self.host.show_commands(commands)
+        else:
+            self.host.show_notice(NO_COMMAND)
+
+    def command_key(self) -> str:
+        """The key that shows the command line, while letters are not typed."""
+        return first_key("command", self.host.installation.keys)
+
     def button_line(self) -> Line:
         """The buttons, and a hint about the keys where there is room."""
         pieces: list[Piece] = []
@@ -106,7 +128,9 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
             is_chosen = index == self.button
             pieces += [Piece(f"[ {word} ]", "chosen") if is_chosen else Piece(f"  {word}  "), Piece("   ")]
         room = INNER - width(pieces)
-        hint = next((hint for hint in HINTS if len(hint) <= room), "")
+        key = self.command_key()
+        hints = [hint.format(key) for hint in COMMAND_HINTS] if self.command_lines() else HINTS
+        hint = next((hint for hint in hints if len(hint) <= room), "")
         return line(*pieces, Piece(hint, "quiet"))
 
 
@@ -119,7 +143,11 @@ class Confirm(Dialog[str]):
 
     def content(self) -> Sequence[Line]:
         """The title and the sentences."""
-        return [line(text(self._question.title, "title")), EMPTY, *wrapped(self._question.sentences, INNER)]
+        return [line(text(self._question.title, "title")), EMPTY, *question_lines(self.host, self._question)]
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """Those of the question."""
+        return self._question.commands
 
     def confirm(self) -> None:
         """Answers with the button."""
@@ -128,6 +156,13 @@ class Confirm(Dialog[str]):
     def action_press(self) -> None:
         """The last button is an answer too."""
         self.confirm()
+
+
+def question_lines(host: Host, question: Question) -> list[Line]:
+    """The sentences of a question, and the command line that does the same."""
+    shown = [command_lines.text(command.argv, host.installation.program) for command in question.commands]
+    lines = [line(text(part, "quiet")) for each in shown for part in command_list.wrap(f"Command: {each}", INNER)]
+    return [*wrapped(question.sentences, INNER), *([EMPTY, *lines] if lines else [])]
 
 
 def title_line(title: str, environment: str) -> Line:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from screens import command_lines
+from screens.command_lines import CommandLine
 from screens.dialogs.until import Target, UntilDialog, UntilRequest
 from screens.host import Host
 from screens.panels import pauses
@@ -17,6 +19,10 @@ class PauseDialog(UntilDialog):
     def __init__(self, host: Host, targets: Sequence[tuple[str, str]]) -> None:
         shown = [Target(name, name, description) for name, description in targets]
         super().__init__(host, "Pause", shown, pauses.DURATIONS, chosen=pauses.DEFAULT_DURATION)
+
+    def command_line(self, request: UntilRequest) -> CommandLine:
+        """The pause."""
+        return command_lines.pause(request.target, request.duration, request.note)
 
     def end(self, request: UntilRequest) -> str:
         """When it ends, in the zone of the job."""

@@ -8,11 +8,12 @@ from typing import ClassVar, Generic
 from textual import events
 from textual.binding import BindingType
 
-from screens.dialogs.dialog import INNER, Dialog
+from screens.command_lines import CommandLine
+from screens.dialogs.dialog import Dialog, question_lines
 from screens.host import Answer, Host
-from screens.keymap import bind
+from screens.keymap import bind, last_key
 from screens.panels.questions import Question
-from screens.widgets.lines import EMPTY, Line, Piece, line, text, wrapped
+from screens.widgets.lines import EMPTY, Line, Piece, line, text
 from screens.widgets.text_field import TextField
 
 TEXT_LENGTH = 101
@@ -39,6 +40,10 @@ class TextDialog(Dialog[Answer], Generic[Answer]):
     def changed(self) -> None:
         """Called after the text of the field has changed."""
         raise NotImplementedError
+
+    def command_key(self) -> str:
+        """The key that shows the command line and is not typed."""
+        return last_key("command", self.host.installation.keys) if self.CAPTURES_ALL_LETTERS else super().command_key()
 
     def action_erase(self) -> None:
         """Erases the last character."""
@@ -92,12 +97,16 @@ class TypeToConfirm(TextDialog[str]):
         return [
             line(text(self._question.title, "title")),
             EMPTY,
-            *wrapped(self._question.sentences, INNER),
+            *question_lines(self.host, self._question),
             EMPTY,
             line("Type ", text(self._word, "strong", 40), f" to {self._consequence}"),
             line(*self._field.pieces()),
             line(Piece(self._error, "bad")),
         ]
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """Those of the question."""
+        return self._question.commands
 
     def confirm(self) -> None:
         """Dismisses the dialog once the word is typed."""

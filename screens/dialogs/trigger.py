@@ -11,6 +11,8 @@ from textual.binding import BindingType
 from opsconsole.core import humanize
 from opsconsole.core.errors import BadWindow, OpsconsoleError, UnknownJob
 from opsconsole.service.snapshot import JobCard, Preview
+from screens import command_lines
+from screens.command_lines import CommandLine
 from screens.dialogs.dialog import INNER, title_line
 from screens.dialogs.text_dialog import TextDialog
 from screens.host import Host
@@ -71,6 +73,10 @@ class TriggerDialog(TextDialog[TriggerRequest]):
             line("Date     ", *self._date.pieces(), Piece("  type 2026-01-19; empty: the current window", "quiet")),
             *[*lines, *[EMPTY] * (PREVIEW_LINES - len(lines))][:PREVIEW_LINES],  # the dialog keeps its height
         ]
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """The run of the current choice."""
+        return () if self._date.is_partial else (command_lines.trigger(*self.request),)
 
     def confirm(self) -> None:
         """Answers with the request, unless the preview has shown that there is no such window."""

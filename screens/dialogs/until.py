@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 
 from textual.binding import BindingType
 
+from screens.command_lines import CommandLine
 from screens.dialogs.dialog import INNER, title_line
 from screens.dialogs.text_dialog import TextDialog
 from screens.host import Host
@@ -74,6 +75,14 @@ class UntilDialog(TextDialog[UntilRequest]):
     def existing(self, target: str) -> tuple[Sequence[str], str]:
         """Sentences about the request that this one replaces, with their style; empty if there is none."""
         raise NotImplementedError
+
+    def command_line(self, request: UntilRequest) -> CommandLine:
+        """The command line of a request."""
+        raise NotImplementedError
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """That of the current choice."""
+        return (self.command_line(self.request),)
 
     @property
     def request(self) -> UntilRequest:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
 
 from opsconsole.service.snapshot import AlertCard
-from screens import alert_actions
+from screens import alert_actions, command_lines
+from screens.command_lines import CommandLine
 from screens.keymap import bind
 from screens.pages.run_actions import RunActionsPage
 
@@ -23,6 +25,15 @@ class AlertActionsPage(RunActionsPage):
     def alert_for(self, verb: str) -> AlertCard | None:
         """The selected alert; None when there is none, which is shown as a notice with the verb."""
         raise NotImplementedError
+
+    def selected_alert(self) -> AlertCard | None:
+        """The selected alert."""
+        raise NotImplementedError
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """The commands for the alert, then those for its run and job."""
+        card = self.selected_alert()
+        return (*(command_lines.of_alert(card) if card is not None else ()), *super().command_lines())
 
     def action_acknowledge(self) -> None:
         """Acknowledges the alert."""

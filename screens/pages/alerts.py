@@ -8,6 +8,7 @@ from textual.binding import BindingType
 
 from opsconsole.service.snapshot import AlertCard, AlertPage, FindingKind, Remedy, Run, Snapshot
 from screens import alert_actions
+from screens.exports import Copied
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.alert_actions import AlertActionsPage
@@ -40,7 +41,6 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
         bind("previous_panel", "segment(-1)", "previous filter"),
         bind("open", "open", "go to the run or job"),
         bind("resume", "resume", "end the acknowledgement or silence, or resume the job"),
-        bind("command", "command", "show the command line"),
     ]
 
     def __init__(self, host: Host) -> None:
@@ -117,6 +117,20 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
             self.show_notice(NO_ALERT.format(verb))
         return card
 
+    def selected_alert(self) -> AlertCard | None:
+        """The alert under the cursor."""
+        return self._card()
+
+    def run_number(self, *, active: bool = False) -> int | None:
+        """The run of the alert under the cursor."""
+        card = self._card()
+        return card.alert.run if card is not None else None
+
+    def copied(self) -> Copied | None:
+        """The number of the alert."""
+        number = self._number()
+        return None if number is None else Copied(str(number), f"the number of alert {number}")
+
     def run_for(self, verb: str) -> Run | None:
         """The run of the alert under the cursor."""
         card = self.alert_for(verb)
@@ -178,12 +192,6 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
             super().action_resume()
         else:
             self.show_notice(f"alert {card.alert.id} is neither acknowledged nor silenced")
-
-    def action_command(self) -> None:
-        """Shows the command lines that do the same."""
-        card = self.alert_for("show")
-        if card is not None:
-            self.show_notice(alerts.commands(card))
 
     def _settle(self) -> None:
         """Moves the cursor to a row of the list, if there is one."""

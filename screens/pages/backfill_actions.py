@@ -8,7 +8,9 @@ from typing import ClassVar, Generic
 from textual.binding import BindingType
 
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState
-from screens import actions
+from screens import actions, command_lines
+from screens.command_lines import CommandLine
+from screens.exports import Copied
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, Data, PollingPage
@@ -54,6 +56,25 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
             return (("x", "cancel"), ("p", "pause"))
         resume = ("u", "resume")
         return (("x", "cancel"), resume) if chosen.state in ACTIVE else (resume,)
+
+    def copied(self) -> Copied | None:
+        """The number of the backfill, otherwise the name of the job."""
+        backfill, job = self.chosen(), self.job()
+        if backfill is not None:
+            return Copied(str(backfill.id), f"the number of backfill {backfill.id}")
+        return Copied(job, f"the name of {job}") if job is not None else None
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """The commands for the backfill and the job."""
+        backfill, job = self.chosen(), self.job()
+        lines = []
+        if backfill is not None:
+            number = backfill.id
+            lines += [command_lines.show_backfill(number), command_lines.cancel_backfill(number)]
+            lines += [command_lines.pause_backfill(number), command_lines.resume_backfill(number)]
+        if job is not None:
+            lines += [command_lines.trigger(job), command_lines.windows(job)]
+        return (*lines, *command_lines.PAGES)
 
     def legend(self) -> tuple[tuple[str, Symbol], ...]:
         """The symbols of windows and backfills."""

@@ -12,6 +12,8 @@ from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowStatus
 from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service.backfills import WindowedJob
+from screens import command_lines
+from screens.command_lines import CommandLine
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.backfill import BackfillPage
@@ -54,7 +56,6 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         bind("only", "only", "only missing, stale, failed, or all"),
         bind("add", "add", "include jobs that run after it"),
         bind("plan", "plan", "plan, start, or open"),
-        bind("command", "command", "show the command line"),
     ]
 
     def __init__(self, host: Host, calendars: Sequence[WindowedJob], job: str) -> None:
@@ -210,11 +211,11 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         self._selection.with_followers = not self._selection.with_followers
         self.repaint()
 
-    def action_command(self) -> None:
-        """Shows the command line that does the same."""
-        plan = self.planning.plan
-        draft = self._draft()
-        self.show_notice(plan_panel.apply_command(plan) if plan is not None else plan_panel.run_command(draft))
+    def command_lines(self) -> Sequence[CommandLine]:
+        """The command of the plan or the marked range, then those for the backfill and the job."""
+        plan, draft = self.planning.plan, self._draft()
+        line = command_lines.apply_backfill(plan.backfill.id) if plan is not None else plan_panel.run_command(draft)
+        return (line, *super().command_lines())
 
     # --- the plan -----------------------------------------------------------------------------------------------
 

@@ -111,13 +111,22 @@ class Dashboard(AlertActionsPage):
         run = self.view().find_run(int(self.cursor[1])) if self.cursor is not None and is_run else None
         return why.of_run(self.view(), run) if run is not None else super().why_question()
 
+    def run_number(self, *, active: bool = False) -> int | None:
+        """The run of the row under the cursor; on a job's row, its newest or its active one."""
+        return self._run_number(active=active)
+
+    def selected_alert(self) -> AlertCard | None:
+        """The alert of the finding under the cursor."""
+        finding = self._finding()
+        return None if finding is None else alerts.of_finding(self.host.snapshot, finding.key)
+
     def alert_for(self, verb: str) -> AlertCard | None:
         """The alert of the finding under the cursor."""
         finding = self._finding()
         if finding is None:
             self.show_notice(f"choose a problem to {verb} with the arrows or tab first")
             return None
-        card = alerts.of_finding(self.host.snapshot, finding.key)
+        card = self.selected_alert()
         if card is None:
             self.show_notice("this is not an alert yet: a leader has to record it", "warn")
         return card

@@ -16,31 +16,46 @@ from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, fill, left, line, rule
 from screens.widgets.symbols import Symbol
 
+KEY_CELLS, KEY_COLUMN_CELLS = 15, 40
+
 
 class HelpScreen(Page):
     """Lists the bindings that are active on `page`."""
 
-    FOOTER = (("esc", "back"), ("q", "quit"))
+    FOOTER = (("↑↓", "scroll"), ("esc", "back"), ("q", "quit"))
 
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("back", "back", "back"),
         bind("help", "back", "back"),
+        bind("up", "scroll(-1)", "line above"),
+        bind("down", "scroll(1)", "line below"),
+        bind("page_up", "scroll_page(-1)", "page above"),
+        bind("page_down", "scroll_page(1)", "page below"),
     ]
 
     def __init__(self, host: Host, page: Page) -> None:
         super().__init__(host)
         self._page_keys = keys_of(page)
         self._page_legend = page.legend()
+        self._first = self._last = 0
 
     def presence_name(self) -> str:
         """This page."""
         return "help"
 
     def content(self, view: View, cells: int, rows: int) -> list[Line]:
-        """Keys in two columns, then symbols in three."""
-        keys = [line(left(f"  {key}", 15, "key"), " ", word) for key, word in self._page_keys]
-        half = -(-len(keys) // 2)
-        lines = [rule("Keys", cells), *_columns([keys[:half], keys[half:]], cells), rule("Symbols", cells)]
+        """Keys and symbols, from the first visible line on."""
+        lines = self.lines(cells)
+        self._last = max(0, len(lines) - rows)
+        self._first = min(self._first, self._last)
+        return lines[self._first : self._first + rows]
+
+    def lines(self, cells: int) -> list[Line]:
+        """Keys in columns of 40 cells, then symbols in three columns."""
+        keys = [line(left(f"  {key}", KEY_CELLS, "key"), " ", word) for key, word in self._page_keys]
+        each = -(-len(keys) // max(1, cells // KEY_COLUMN_CELLS))
+        columns = [keys[start : start + each] for start in range(0, len(keys), each)]
+        lines = [rule("Keys", cells), *_columns(columns, cells), rule("Symbols", cells)]
         if self._page_legend:
             legend = [_symbol(symbol, subject) for subject, symbol in self._page_legend]
             third = -(-len(legend) // 3)
@@ -60,6 +75,15 @@ class HelpScreen(Page):
     def action_back(self) -> None:
         """Closes the help."""
         self.dismiss(None)
+
+    def action_scroll(self, lines: int) -> None:
+        """Scrolls by lines; stops at both ends."""
+        self._first = max(0, min(self._last, self._first + lines))
+        self.repaint()
+
+    def action_scroll_page(self, pages: int) -> None:
+        """Scrolls by pages."""
+        self.action_scroll(pages * max(1, self.size.height - 6))
 
     def action_help(self) -> None:
         """The same key closes the help."""

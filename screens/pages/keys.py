@@ -6,27 +6,10 @@ from functools import partial
 
 from screens import actions, alert_actions
 from screens.dialogs.palette import PaletteCommand
+from screens.keymap import readable
 from screens.pages.page import Page
 from screens.panels import alerts, pauses, questions, why
 
-_KEY_NAMES = {
-    "question_mark": "?",
-    "escape": "esc",
-    "ctrl+p": "^p",
-    "ctrl+c": "^c",
-    "ctrl+q": "^q",
-    "shift+tab": "shift tab",
-    "up": "↑",
-    "down": "↓",
-    "left": "←",
-    "right": "→",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "equals_sign": "=",
-    "plus": "+",
-    "slash": "/",
-    "asterisk": "*",
-}
 _TEXTUAL_ACTIONS = ("screen.copy", "app.focus")
 _CURSOR_ACTIONS = ("move", "panel", "scroll")
 
@@ -37,7 +20,7 @@ def keys_of(page: Page) -> list[tuple[str, str]]:
     for key, active in page.active_bindings.items():
         binding = active.binding
         if binding.description and not binding.action.startswith(_TEXTUAL_ACTIONS):
-            keys.setdefault(binding.description, []).append(_KEY_NAMES.get(key, key))
+            keys.setdefault(binding.description, []).append(readable(key))
     return [(" ".join(names), description) for description, names in keys.items()]
 
 

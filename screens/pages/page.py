@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import ClassVar
 
@@ -11,7 +12,10 @@ from textual.containers import Container
 from textual.screen import Screen
 
 from opsconsole.service.snapshot import Snapshot
+from screens.command_lines import CommandLine
+from screens.exports import Copied, Table
 from screens.host import Host
+from screens.keymap import rebound_key
 from screens.panels import questions
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Key, View
@@ -83,10 +87,22 @@ class Page(Screen[None]):
         """Its own symbols for the help, each with what it is about; empty where it shows those of runs and batches."""
         return ()
 
+    def copied(self) -> Copied | None:
+        """What `y` copies: the number, name or text of the row under the cursor."""
+        return None
+
+    def table(self) -> Table | None:
+        """The rows that `e` exports as CSV and JSON. Called in a thread: it may read more than is shown."""
+        return None
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """The command lines that `=` shows: one for each action on the row under the cursor."""
+        return ()
+
     def view(self) -> View:
         """The values that the lines are drawn from."""
         host = self.host
-        return View(host.snapshot, host.now(), self.cursor, host.service.read_only)
+        return View(host.snapshot, host.now(), self.cursor, host.service.read_only, host.in_utc)
 
     def show(self, snapshot: Snapshot) -> None:
         """Called when a new Snapshot has arrived."""
@@ -177,8 +193,10 @@ class Page(Screen[None]):
 
     def _footer(self, cells: int) -> Line:
         pieces: list[Piece] = []
+        rebound = self.host.installation.keys
+        ids = frozenset(active.binding.id or "" for active in self.active_bindings.values()) if rebound else frozenset()
         for key, word in self.footer()[:FOOTER_KEYS]:
-            each = (Piece(" "), Piece(key, "key"), Piece(f" {word} ", "quiet"))
+            each = (Piece(" "), Piece(rebound_key(key, rebound, ids), "key"), Piece(f" {word} ", "quiet"))
             if width((*pieces, *each)) <= cells:
                 pieces += each
         return fill(tuple(pieces), cells)

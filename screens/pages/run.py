@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -9,6 +10,8 @@ from textual.binding import BindingType
 
 from opsconsole.authoring.run import OPEN, Run
 from opsconsole.service.snapshot import Progress, RunPage
+from screens import command_lines
+from screens.command_lines import CommandLine
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.polling import FAST_SECONDS, PollingPage
@@ -96,6 +99,14 @@ class RunScreen(PollingPage[RunPage], RunActionsPage):
         """Why this run exists, and what became of its scheduled time."""
         run = self._run()
         return why.of_run(self.view(), run) if run is not None else None
+
+    def run_number(self, *, active: bool = False) -> int | None:
+        """This run."""
+        return self.number
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """The commands for the run and its job, and for its log."""
+        return (command_lines.follow(self.number), *super().command_lines())
 
     def run_for(self, verb: str) -> Run | None:
         """This run."""

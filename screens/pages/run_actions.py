@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
 
 from opsconsole.service.snapshot import Run
-from screens import actions
+from screens import actions, command_lines
+from screens.command_lines import CommandLine
+from screens.exports import Copied
 from screens.keymap import bind
 from screens.pages.page import Page
 from screens.panels import pauses, why
@@ -36,6 +39,28 @@ class RunActionsPage(Page):
     def run_for(self, verb: str) -> Run | None:
         """The selected run; None when there is none, which is shown as a notice with the verb."""
         raise NotImplementedError
+
+    def run_number(self, *, active: bool = False) -> int | None:
+        """The number of the selected run; with `active`, of the one that can be cancelled."""
+        raise NotImplementedError
+
+    def copied(self) -> Copied | None:
+        """The number of the run, otherwise the name of the job."""
+        number, job = self.run_number(), self.job()
+        if number is not None:
+            return Copied(str(number), f"the number of run {number}")
+        return Copied(job, f"the name of {job}") if job is not None else None
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """The commands for the job and the run."""
+        job, run, active = self.job(), self.run_number(), self.run_number(active=True)
+        of_run = [command_lines.show_run(run), command_lines.retry(run)] if run is not None else []
+        of_run += [command_lines.cancel(active)] if active is not None else []
+        if job is None:
+            return (*of_run, *command_lines.PAGES)
+        of_job = [command_lines.trigger(job), command_lines.windows(job)]
+        of_job += [command_lines.pause(job), command_lines.resume(job)]
+        return (*of_run, *of_job, *command_lines.PAGES)
 
     def find_or_open(self, number: int, verb: str) -> Run | None:
         """A run of the Snapshot; one that it does not have is opened, where the key can be pressed again."""

@@ -10,6 +10,7 @@ from opsconsole.core import humanize
 from opsconsole.rules.alerts import AlertState, target_of
 from opsconsole.rules.findings import FindingKind
 from opsconsole.service.snapshot import AlertCard, Silence, Snapshot, Work
+from screens import command_lines
 from screens.panels.questions import NO, Question
 from screens.panels.view import Block, Key, View, empty, fit, stale
 from screens.widgets import symbols
@@ -181,15 +182,8 @@ def target_name(target: str) -> str:
 def unsilence_question(silenced: Silence, now: datetime) -> Question:
     """The question before a silence ends that concerns more than one alert."""
     effect = f"From then on what fires about {silenced.target} is sent."
-    return Question(f"End the silence of {silenced.target}?", (f"{silence(silenced, now)}.", effect), ("End it", NO), 0)
-
-
-def commands(card: AlertCard) -> str:
-    """The command lines that do the same as this page."""
-    alert = card.alert
-    if not alert.is_open:
-        return f"opsconsole alerts show {alert.id}"
-    return f"opsconsole alerts show {alert.id} · opsconsole ack {alert.id} · opsconsole silence {alert.id}"
+    title, commands = f"End the silence of {silenced.target}?", (command_lines.unsilence(silenced.target),)
+    return Question(title, (f"{silence(silenced, now)}.", effect), ("End it", NO), 0, commands)
 
 
 def symbol_of(card: AlertCard) -> symbols.Symbol:

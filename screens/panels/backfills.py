@@ -11,6 +11,7 @@ from opsconsole.rules import actions
 from opsconsole.rules.backfill import Only, StepState
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState, StepView
 from opsconsole.service import wording
+from screens import command_lines
 from screens.panels import calendar
 from screens.panels.questions import NO, Question
 from screens.panels.view import Block, Key, fit, hint
@@ -128,8 +129,8 @@ def cancel(backfill: Backfill, environment: str) -> Question | str:
     subject = f"{', '.join(backfill.jobs)} {calendar.between(backfill.since, backfill.until)}{where}:"
     status = f"{backfill.ended:,} of {humanize.count(backfill.to_run, 'window')} done."
     effect = "Finished windows stay, running ones are cancelled, and resume runs the rest."
-    buttons = (CANCEL_BACKFILL, NO)
-    return Question(f"Cancel backfill {backfill.id}", (subject, status, "", effect), buttons, chosen=1)
+    title, commands = f"Cancel backfill {backfill.id}", (command_lines.cancel_backfill(backfill.id),)
+    return Question(title, (subject, status, "", effect), (CANCEL_BACKFILL, NO), 1, commands)
 
 
 # --- the page of one ----------------------------------------------------------------------------------------------

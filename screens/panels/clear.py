@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from opsconsole.cache.clearing import ClearProgress
@@ -10,6 +9,7 @@ from opsconsole.cache.filters import ClearFilter
 from opsconsole.core import humanize
 from opsconsole.service import confirmations
 from opsconsole.service.snapshot import CommandProgress
+from screens import command_lines
 from screens.panels.questions import CANCEL, Question
 from screens.widgets.lines import EMPTY, Line, Piece, crop, line, right, text, wrapped
 
@@ -38,18 +38,11 @@ def fixed_height(lines: Sequence[Line]) -> list[Line]:
 
 def question(selected: ClearFilter, counted: ClearProgress, environment: str) -> Question:
     """The question before keys are cleared. The cursor is on Cancel."""
-    same = f"Command: {command_line(selected)}"
     effect = "Keys that jobs cache come back with their next run; keys cached on read, with the next read."
     title = confirmations.clear_question(counted, environment)
     button = f"Clear {humanize.count(counted.total, 'key')}"
-    return Question("Clear cached keys", (title, f"All of {selected}.", effect, "", same), (button, CANCEL), 1)
-
-
-def command_line(selected: ClearFilter) -> str:
-    """The command line that does the same."""
-    named = {**selected.parts, "family": selected.family}
-    options = [f"--{name} {shlex.quote(value)}" for name, value in named.items() if value is not None]
-    return " ".join(("opsconsole cache clear", *options))
+    sentences = (title, f"All of {selected}.", effect)
+    return Question("Clear cached keys", sentences, (button, CANCEL), 1, (command_lines.clear(selected),))
 
 
 def progress_message(name: str, progress: CommandProgress) -> str:

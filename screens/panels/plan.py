@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from opsconsole.rules.backfill import STATES_FOR, Only, WindowState, WindowStatu
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service import confirmations
 from opsconsole.service.backfills import WindowedJob
+from screens import command_lines
+from screens.command_lines import CommandLine
 from screens.panels import calendar
 from screens.panels.calendar import DateRange
 from screens.panels.questions import CANCEL, Question
@@ -225,11 +226,10 @@ def question(plan: Plan, environment: str) -> Question:
         f"{windows} to run, {humanize.count(backfill.items, 'item')}{time}.",
         overwritten if overwrites else "Nothing is overwritten.",
         *(f"{warning}." for warning in plan.warnings),
-        "",
-        f"Command: {apply_command(plan)}",
     )
     buttons = (f"Run {windows}", CANCEL)
-    return Question(f"Start backfill {backfill.id}?", sentences, buttons, chosen=1 if overwrites else 0)
+    title, chosen = f"Start backfill {backfill.id}?", 1 if overwrites else 0
+    return Question(title, sentences, buttons, chosen, (command_lines.apply_backfill(backfill.id),))
 
 
 def word(plan: Plan, environment: str) -> str | None:
@@ -237,13 +237,6 @@ def word(plan: Plan, environment: str) -> str | None:
     return confirmations.word_to_overwrite(plan.draft.jobs, plan.overwritten, environment)
 
 
-def run_command(draft: Draft) -> str:
+def run_command(draft: Draft) -> CommandLine:
     """The command line that creates and applies the same plan."""
-    jobs = " ".join(shlex.quote(job) for job in draft.jobs)
-    since, until = draft.range
-    return f"opsconsole backfill run {jobs} --from {since} --to {until} --only {draft.only}"
-
-
-def apply_command(plan: Plan) -> str:
-    """The command line that applies a plan."""
-    return f"opsconsole backfill apply {plan.backfill.id}"
+    return command_lines.run_backfill(draft.jobs, *draft.range, draft.only)

@@ -11,6 +11,8 @@ from opsconsole.core import humanize
 from opsconsole.core.errors import Refused
 from opsconsole.rules import actions
 from opsconsole.service.snapshot import Pause, Run
+from screens import command_lines
+from screens.command_lines import CommandLine
 from screens.panels import pauses
 from screens.panels.running import share
 
@@ -22,12 +24,15 @@ LISTED_RUNS = 4
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A title, sentences, and buttons; `chosen` is the button under the cursor at first."""
+    """A title, sentences, and buttons; `chosen` is the button under the cursor at first. `commands` do the same as the
+    first button, where command lines do.
+    """
 
     title: str
     sentences: tuple[str, ...]
     buttons: tuple[str, ...]
     chosen: int
+    commands: tuple[CommandLine, ...] = ()
 
     @property
     def default(self) -> str:
@@ -53,7 +58,7 @@ def retry(run: Run, environment: str) -> Question | str:
     why = f" ({', '.join(parts)})" if parts else ": it ended before its items were counted"
     effect = f"A new run processes them again{_in(environment)}."
     sentences = (f"{run.job} {run.window.label}: {what}{why}.", effect)
-    return Question(f"Retry run {run.id}", sentences, (f"Retry {what}", CANCEL), chosen=0)
+    return Question(f"Retry run {run.id}", sentences, (f"Retry {what}", CANCEL), 0, (command_lines.retry(run.id),))
 
 
 def cancel(run: Run, environment: str, now: datetime) -> Question | str:
@@ -67,13 +72,14 @@ def cancel(run: Run, environment: str, now: datetime) -> Question | str:
         effect = "Finished items stay, batches in flight are completed, and a retry processes the rest."
         if run.state is RunState.QUEUED:
             effect = "It will not start; a retry processes all of it."
-        return Question(f"Cancel run {run.id}", (*start, effect), (CANCEL_RUN, NO), chosen=1)
+        return Question(f"Cancel run {run.id}", (*start, effect), (CANCEL_RUN, NO), 1, (command_lines.cancel(run.id),))
     if run.stop.force_at <= now:
         return f"{run_name(run)} is already being stopped by force, for {run.stop.by}"
     wait = humanize.duration(round((run.stop.force_at - now).total_seconds()))
     status = f"Requested by {run.stop.by}; it ends when its batches in flight are completed, by force in {wait}."
     effect = "By force stops them now; a retry processes their items again."
-    return Question(f"Run {run.id} is already being cancelled", (*start, status, effect), (BY_FORCE, NO), chosen=1)
+    title, command = f"Run {run.id} is already being cancelled", command_lines.cancel(run.id, force=True)
+    return Question(title, (*start, status, effect), (BY_FORCE, NO), 1, (command,))
 
 
 def resume(job: str, active: Sequence[Pause], now: datetime, tz: str) -> Question | None:
@@ -85,7 +91,8 @@ def resume(job: str, active: Sequence[Pause], now: datetime, tz: str) -> Questio
         return None
     names = " and ".join(pauses.target_name(target) for target in targets)
     sentences = [f"{pauses.sentence(pause, job, now, tz)}." for pause in active]
-    return Question(f"Resume {names}?", (*sentences, f"From then on {names} run as scheduled."), ("Resume", NO), 0)
+    effect, commands = f"From then on {names} run as scheduled.", tuple(map(command_lines.resume, targets))
+    return Question(f"Resume {names}?", (*sentences, effect), ("Resume", NO), 0, commands)
 
 
 def quit_with_runs(runs: Sequence[Run], environment: str, *, waiting: bool) -> Question:

@@ -23,16 +23,23 @@ OLD_AFTER = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A Snapshot, the current time, the cursor, and whether the operator is only a viewer."""
+    """A Snapshot, the current time, the cursor, whether the operator is only a viewer, and whether times are shown in
+    UTC instead of the zone of each job.
+    """
 
     snapshot: Snapshot
     now: datetime
     cursor: Key | None = None
     read_only: bool = False
+    in_utc: bool = False
 
     def zone_of(self, job: str) -> str:
-        """The zone of a job; UTC for one that is no longer loaded."""
-        return zone_of(self.snapshot, job)
+        """The zone in which times of a job are shown; UTC for one that is no longer loaded."""
+        return self.shown_zone(zone_of(self.snapshot, job))
+
+    def shown_zone(self, tz: str) -> str:
+        """The zone in which times of the zone `tz` are shown."""
+        return "UTC" if self.in_utc else tz
 
     def find_run(self, number: int) -> Run | None:
         """A run of the Snapshot by its number."""

@@ -92,7 +92,7 @@ def test_an_empty_list_says_what_that_means(tabs: int, words: str) -> None:
     async def scenario(console: Console) -> None:
         await console.press("6", *["tab"] * tabs)
         assert words in console.text
-        for key in ("a", "s", "u", "r", "x", "enter", "equals_sign"):
+        for key in ("a", "s", "u", "r", "x", "enter"):
             await console.press(key)
             assert isinstance(console.app.screen, AlertsScreen)
             assert console.notice.startswith("no alert to ")
@@ -228,9 +228,11 @@ def test_a_key_for_runs_says_when_the_alert_has_none() -> None:
         await console.press("p")
         assert console.notice == "choose a row with the arrows or tab first"
         await console.press("equals_sign")
-        assert console.notice == "opsconsole alerts show 7 · opsconsole ack 7 · opsconsole silence 7"
-        await console.press(*["down"] * 5, "equals_sign")
-        assert console.notice == "opsconsole alerts show 3"
+        for command in ("alerts show 7", "ack 7", "silence 7 --for 12h"):
+            assert f"opsconsole {command}" in console.text
+        await console.press("escape", *["down"] * 5, "equals_sign")
+        assert "opsconsole alerts show 3" in console.text
+        assert "opsconsole ack 3" not in console.text
 
     run_console(scenario, SOME)
 

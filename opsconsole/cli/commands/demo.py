@@ -18,6 +18,7 @@ from opsconsole.core.trust import make_private
 
 SLOW_JOB = "attempts.update_performance"
 """A run of this job is slow in a new demo, because it waits for a lock."""
+NOTE = "The demo keeps its data apart: in a shell, these commands act on your own installation."
 
 
 @click.command("demo", cls=Command)
@@ -42,7 +43,7 @@ def command(options: Options, users: int) -> None:
         prepared(service, users, slow_job=SLOW_JOB, report=_print),
     ):
         service.announce("console")
-        code = draw(service, options, start_run=opening_job(service))
+        code = draw(service, options, start_run=opening_job(service), note=NOTE)
     sys.exit(code)
 
 

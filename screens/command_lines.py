@@ -1,0 +1,191 @@
+"""The command line that is equal to each action of the console, made from the values of the action."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from opsconsole.cache.filters import ClearFilter
+from opsconsole.core import times
+from opsconsole.rules.backfill import Only
+from opsconsole.service.snapshot import AlertCard
+
+PROGRAM = ("opsconsole",)
+"""The start of every command line; the options before a command's name follow it."""
+
+UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)), ("s", timedelta(seconds=1)))
+
+
+class CommandLine(NamedTuple):
+    """The id of the key of an action, and the arguments of the command that does the same."""
+
+    action: str
+    argv: tuple[str, ...]
+
+
+def text(argv: Iterable[str], program: Sequence[str] = PROGRAM) -> str:
+    """A command line as it is typed in a shell."""
+    return shlex.join((*program, *argv))
+
+
+# --- jobs and runs ------------------------------------------------------------------------------------------------
+
+
+def trigger(job: str, day: str | None = None) -> CommandLine:
+    """Runs a job once, for the window of a date or the current one."""
+    return CommandLine("trigger", ("run", job, *(("--date", day) if day else ())))
+
+
+def retry(run: int) -> CommandLine:
+    """Retries what failed in a run."""
+    return CommandLine("retry", ("retry", str(run)))
+
+
+def cancel(run: int, *, force: bool = False) -> CommandLine:
+    """Cancels a run."""
+    return CommandLine("cancel", ("cancel", str(run), *(("--force",) if force else ())))
+
+
+def pause(target: str, duration: timedelta | None = timedelta(hours=12), note: str = "") -> CommandLine:
+    """Pauses a job, a pack or `all`; without a duration, until it is resumed."""
+    end = ("--until-resumed",) if duration is None else ("--for", length(duration))
+    return CommandLine("pause", ("pause", target, *end, *_note(note)))
+
+
+def resume(target: str) -> CommandLine:
+    """Resumes a job, a pack or `all`."""
+    return CommandLine("resume", ("resume", target))
+
+
+def why(job: str, at: datetime) -> CommandLine:
+    """Explains a scheduled time."""
+    return CommandLine("why", ("why", job, "--at", times.utc(at) or ""))
+
+
+def show_run(run: int, *, action: str = "open") -> CommandLine:
+    """Shows a run."""
+    return CommandLine(action, ("show", str(run)))
+
+
+def follow(run: int) -> CommandLine:
+    """Prints the log of a run, and follows it."""
+    return CommandLine("follow", ("logs", str(run), "--follow"))
+
+
+# --- backfills ----------------------------------------------------------------------------------------------------
+
+
+def windows(job: str) -> CommandLine:
+    """Shows the windows of a job."""
+    return CommandLine("backfill", ("backfill", "windows", job))
+
+
+def run_backfill(jobs: Sequence[str], since: date, until: date, only: Only, *, action: str = "plan") -> CommandLine:
+    """Plans a backfill, confirms it and applies it."""
+    range_ = ("--from", since.isoformat(), "--to", until.isoformat())
+    return CommandLine(action, ("backfill", "run", *jobs, *range_, "--only", only.value))
+
+
+def apply_backfill(number: int) -> CommandLine:
+    """Runs what was planned."""
+    return CommandLine("plan", ("backfill", "apply", str(number)))
+
+
+def show_backfill(number: int) -> CommandLine:
+    """Shows a backfill."""
+    return CommandLine("open", ("backfill", "show", str(number)))
+
+
+def pause_backfill(number: int) -> CommandLine:
+    """Pauses a backfill."""
+    return CommandLine("pause", ("backfill", "pause", str(number)))
+
+
+def resume_backfill(number: int) -> CommandLine:
+    """Resumes a backfill."""
+    return CommandLine("resume", ("backfill", "resume", str(number)))
+
+
+def cancel_backfill(number: int) -> CommandLine:
+    """Cancels a backfill."""
+    return CommandLine("cancel", ("backfill", "cancel", str(number)))
+
+
+# --- cache --------------------------------------------------------------------------------------------------------
+
+
+def clear(selected: ClearFilter) -> CommandLine:
+    """Clears the cached keys of a filter."""
+    named = {**selected.parts, "family": selected.family}
+    options = [part for name, value in named.items() if value is not None for part in (f"--{name}", value)]
+    return CommandLine("clear", ("cache", "clear", *options))
+
+
+# --- alerts -------------------------------------------------------------------------------------------------------
+
+
+def show_alert(alert: int) -> CommandLine:
+    """Shows an alert."""
+    return CommandLine("open", ("alerts", "show", str(alert)))
+
+
+def acknowledge(alert: int, duration: timedelta | None = None, note: str = "") -> CommandLine:
+    """Acknowledges an alert; without a duration, until it is resolved."""
+    end = () if duration is None else ("--for", length(duration))
+    return CommandLine("acknowledge", ("ack", str(alert), *end, *_note(note)))
+
+
+def unacknowledge(alert: int) -> CommandLine:
+    """Ends the acknowledgement of an alert."""
+    return CommandLine("resume", ("unack", str(alert)))
+
+
+def silence(target: str, duration: timedelta | None = timedelta(hours=12), note: str = "") -> CommandLine:
+    """Silences an alert, a job, a pack or a rule."""
+    end = () if duration is None else ("--for", length(duration))
+    return CommandLine("silence", ("silence", target, *end, *_note(note)))
+
+
+def unsilence(target: str) -> CommandLine:
+    """Ends a silence."""
+    return CommandLine("resume", ("unsilence", target))
+
+
+def of_alert(card: AlertCard) -> tuple[CommandLine, ...]:
+    """What can be done about an alert in the state that it is in."""
+    number = card.alert.id
+    if not card.alert.is_open:
+        return (show_alert(number), silence(str(number)))
+    ends = [unacknowledge(number)] if card.acknowledged is not None else []
+    ends += [unsilence(card.silence.target)] if card.silence is not None and not ends else []
+    return (show_alert(number), acknowledge(number), silence(str(number)), *ends)
+
+
+# --- pages --------------------------------------------------------------------------------------------------------
+
+PAGES = (
+    CommandLine("dashboard", ("health",)),
+    CommandLine("jobs", ("jobs",)),
+    CommandLine("runs", ("runs",)),
+    CommandLine("backfills", ("backfill", "list")),
+    CommandLine("cache", ("cache", "stats")),
+    CommandLine("alerts", ("alerts",)),
+    CommandLine("packs", ("panels",)),
+    CommandLine("audit", ("audit",)),
+)
+"""What prints nearly the same as each page."""
+
+
+def length(duration: timedelta) -> str:
+    """A duration as the options of commands take it: `12h`, `1d12h`."""
+    parts, rest = [], duration
+    for unit, one in UNITS:
+        count, rest = divmod(rest, one)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
+
+
+def _note(note: str) -> tuple[str, ...]:
+    return ("--note", note) if note else ()
