@@ -18,7 +18,7 @@ from opsconsole.authoring.run import Run
 from opsconsole.core import clock
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.service.snapshot import Snapshot
-from screens import actions, copying, terminal
+from screens import actions, command_lines, copying, terminal
 from screens.command_lines import CommandLine
 from screens.commands import CommandSender
 from screens.dialogs.palette import Palette
@@ -188,6 +188,10 @@ class ConsoleApp(BaseApp):
     def show_commands(self, commands: Sequence[CommandLine]) -> None:
         """Shows command lines, to read and to copy."""
         copying.show_commands(self, commands, lambda action: first_key(action, self.installation.keys))
+
+    def command_text(self, command: CommandLine) -> str:
+        """A command line for this installation."""
+        return command_lines.text(command.argv, self.installation.program)
 
     def open_run(self, number: int) -> None:
         """Opens a run's page."""

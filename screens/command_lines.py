@@ -64,6 +64,11 @@ def why(job: str, at: datetime) -> CommandLine:
     return CommandLine("why", ("why", job, "--at", times.utc(at) or ""))
 
 
+def try_schedule(cron: str, tz: str) -> CommandLine:
+    """Lists the next times of a cron expression."""
+    return CommandLine("try_schedule", ("next", cron, *(("--tz", tz) if tz != "UTC" else ())))
+
+
 def show_run(run: int, *, action: str = "open") -> CommandLine:
     """Shows a run."""
     return CommandLine(action, ("show", str(run)))

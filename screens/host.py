@@ -54,6 +54,9 @@ class Host(Protocol):
     def show_commands(self, commands: Sequence[CommandLine], /) -> None:
         """Shows command lines, to read and to copy."""
 
+    def command_text(self, command: CommandLine, /) -> str:
+        """A command line as it is typed in a shell, for the installation that is shown."""
+
     def copy_to_clipboard(self, text: str, /) -> None:
         """Copies a text to the terminal's clipboard."""
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from screens import command_lines
 from screens.command_lines import CommandLine
 from screens.dialogs.dialog import INNER, Dialog
 from screens.exports import Copied
@@ -35,7 +34,7 @@ class CommandsDialog(Dialog[Copied]):
     def content(self) -> Sequence[Line]:
         """The commands around the cursor."""
         installation = self.host.installation
-        blocks = command_list.rows(self._commands, self._keys, installation.program, self._row, INNER)
+        blocks = command_list.rows(self._commands, self._keys, self.host.command_text, self._row, INNER)
         note = [EMPTY, *wrapped([installation.note], INNER, "warn")] if installation.note else []
         shown = command_list.visible(blocks, self._row, ROWS - len(note))
         title = "Command line" if len(self._commands) == 1 else "Command lines"
@@ -44,8 +43,7 @@ class CommandsDialog(Dialog[Copied]):
     def confirm(self) -> None:
         """Answers with the command under the cursor."""
         command = self._commands[self._row]
-        value = command_lines.text(command.argv, self.host.installation.program)
-        self.dismiss(Copied(value, f"the command line of {command_list.name(command)}"))
+        self.dismiss(Copied(self.host.command_text(command), f"the command line of {command_list.name(command)}"))
 
     def action_row(self, step: int) -> None:
         """Moves the cursor."""

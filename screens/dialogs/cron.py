@@ -11,6 +11,8 @@ from textual.binding import BindingType
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.service.job_page import ScheduleTrial
 from opsconsole.service.snapshot import JobCard
+from screens import command_lines
+from screens.command_lines import CommandLine
 from screens.dialogs.dialog import INNER, title_line
 from screens.dialogs.text_dialog import TextDialog
 from screens.host import Host
@@ -104,12 +106,16 @@ class CronDialog(TextDialog[None]):
     def action_button(self, step: int) -> None:
         """There are no buttons."""
 
+    def command_lines(self) -> Sequence[CommandLine]:
+        """The command that lists the same times."""
+        cron, tz = self.request
+        return (command_lines.try_schedule(cron, tz),) if cron else ()
+
     def button_line(self) -> Line:
         """The command that does the same."""
-        cron, tz = self.request
-        return (
-            (text(f"= {cron_panel.command(cron, tz)}", "quiet", 200),) if cron else (Piece("esc goes back", "quiet"),)
-        )
+        shown = [self.host.command_text(command) for command in self.command_lines()]
+        key = f"{self.command_key()} " if shown else ""
+        return line(Piece(key, "key"), text(next(iter(shown), "esc goes back"), "quiet", 200))
 
     def _zones_read(self, names: list[str] | OpsconsoleError) -> None:
         if not isinstance(names, OpsconsoleError):

@@ -13,7 +13,6 @@ from textual.containers import Container
 from textual.screen import ModalScreen
 
 from opsconsole.service import confirmations
-from screens import command_lines
 from screens.command_lines import CommandLine
 from screens.host import Answer, Host
 from screens.keymap import bind, first_key
@@ -160,8 +159,8 @@ class Confirm(Dialog[str]):
 
 def question_lines(host: Host, question: Question) -> list[Line]:
     """The sentences of a question, and the command line that does the same."""
-    shown = [command_lines.text(command.argv, host.installation.program) for command in question.commands]
-    lines = [line(text(part, "quiet")) for each in shown for part in command_list.wrap(f"Command: {each}", INNER)]
+    shown = [f"Command: {host.command_text(command)}" for command in question.commands]
+    lines = [line(text(part, "quiet")) for each in shown for part in command_list.wrap(each, INNER)]
     return [*wrapped(question.sentences, INNER), *([EMPTY, *lines] if lines else [])]
 
 

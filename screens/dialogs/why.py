@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.times import utc
 from opsconsole.service.snapshot import Explanation
+from screens.command_lines import CommandLine
 from screens.dialogs.dialog import INNER, title_line
 from screens.dialogs.text_dialog import TextDialog
 from screens.host import Host
@@ -69,6 +70,12 @@ class WhyDialog(TextDialog[None]):
         self._first = max(0, min(self._first, len(body) - room))
         return [*head, *body[self._first : self._first + room], *foot]
 
+    def command_lines(self) -> Sequence[CommandLine]:
+        """The command that shows the same."""
+        job = self._question.job
+        command = why.command(job, self._explanation) if job is not None else None
+        return (command,) if command is not None else ()
+
     def confirm(self) -> None:
         """Explains the time that was typed; without one, closes the dialog."""
         if self._typed.value.strip():
@@ -121,7 +128,8 @@ class WhyDialog(TextDialog[None]):
         lines = [EMPTY, why.neighbours(found, self.host.now(), INNER)] if found is not None else [EMPTY, EMPTY]
         if self._typed.value:
             return [*lines, (Piece("at "), *self._typed.pieces())]
-        return [*lines, (text(f"= {why.command(job, found)}", "quiet", 300),)]
+        shown = [self.host.command_text(command) for command in self.command_lines()]
+        return [*lines, *((Piece(f"{self.command_key()} ", "key"), text(each, "quiet", 300)) for each in shown)]
 
     def _load(self, at: str | None) -> None:
         job = self._question.job

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from rich.cells import cell_len
 
-from screens import command_lines
 from screens.command_lines import CommandLine
 from screens.widgets.lines import Line, Piece, left, line, text
 
@@ -14,14 +13,18 @@ KEY_CELLS, NAME_CELLS = 7, 13
 
 
 def rows(
-    commands: Sequence[CommandLine], keys: Callable[[str], str], program: Sequence[str], chosen: int, cells: int
+    commands: Sequence[CommandLine],
+    keys: Callable[[str], str],
+    typed: Callable[[CommandLine], str],
+    chosen: int,
+    cells: int,
 ) -> list[list[Line]]:
     """The lines of each command: its key, its action, and the command itself in the cells that are left."""
     blocks: list[list[Line]] = []
     room = cells - KEY_CELLS - NAME_CELLS - 2
     for index, command in enumerate(commands):
         style = "chosen" if index == chosen else "strong"
-        parts = wrap(text(command_lines.text(command.argv, program), limit=5000).text, room)
+        parts = wrap(text(typed(command), limit=5000).text, room)
         mark = Piece("▸ " if index == chosen else "  ", "mark")
         start = (mark, left(keys(command.action), KEY_CELLS, "key"), left(name(command), NAME_CELLS, "quiet"))
         blank = (Piece(" " * (KEY_CELLS + NAME_CELLS + 2)),)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import datetime
 
 from opsconsole.core import humanize
@@ -18,12 +17,6 @@ def lines(trial: ScheduleTrial, now: datetime, cells: int) -> list[Line]:
     """The schedule in words, its next times in its zone and in UTC, and warnings."""
     words = crop(line("In words ", text(trial.words, "strong", 200)), cells)
     return [words, *_times(trial, now), *_warnings(trial, cells)]
-
-
-def command(cron: str, tz: str) -> str:
-    """The command line that lists the same times."""
-    zone = f" --tz {shlex.quote(tz)}" if tz != "UTC" else ""
-    return f"opsconsole next {shlex.quote(cron)}{zone}"
 
 
 def _times(trial: ScheduleTrial, now: datetime) -> list[Line]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,12 +9,13 @@ from datetime import datetime
 from opsconsole.authoring.occurrence import OccurrenceState
 from opsconsole.authoring.run import NEEDS_A_LOOK, Run, Trigger
 from opsconsole.core import humanize
-from opsconsole.core.times import utc
 from opsconsole.rules import finding_text
 from opsconsole.rules.explain import Answer
 from opsconsole.rules.findings import FindingKind
 from opsconsole.service import wording
 from opsconsole.service.snapshot import AlertCard, Explanation, Finding
+from screens import command_lines
+from screens.command_lines import CommandLine
 from screens.panels.view import View
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, wrapped
@@ -134,10 +134,10 @@ def neighbours(explanation: Explanation, now: datetime, cells: int) -> Line:
     return ends(start, end, cells)
 
 
-def command(job: str, explanation: Explanation | None) -> str:
-    """The command line that shows the same."""
-    at = explanation.answers[0].at if explanation is not None and explanation.answers else None
-    return f"opsconsole why {shlex.quote(job)}" + (f" --at {utc(at)}" if at is not None else "")
+def command(job: str, explanation: Explanation | None) -> CommandLine | None:
+    """The command line that shows the same, once there is an answer."""
+    answers = explanation.answers if explanation is not None else ()
+    return command_lines.why(job, answers[0].at) if answers else None
 
 
 def _moment(each: Answer, tz: str, cells: int) -> Line:

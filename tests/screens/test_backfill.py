@@ -283,8 +283,11 @@ def test_hostile_text_in_backfills_is_shown_safely() -> None:
 def test_the_help_lists_the_symbols_and_keys_of_the_calendar() -> None:
     async def scenario(console: Console) -> None:
         await console.press(*REPORT, "question_mark")
+        shown = console.text
+        await console.press("pagedown")
+        shown += console.text
         for words in ("[", "previous job", "mark: from, then to", "window missing", "backfill partial"):
-            assert words in console.text
+            assert words in shown
 
     run_console(scenario)
 

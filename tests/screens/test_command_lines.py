@@ -27,6 +27,7 @@ ALL = (
     command_lines.pause("game", timedelta(days=1, hours=12, minutes=5)),
     command_lines.resume("game"),
     command_lines.why("attempts.cache_day", datetime(2026, 1, 19, 18, 20, tzinfo=UTC)),
+    command_lines.try_schedule("0 0 * * 1", "Asia/Kolkata"),
     command_lines.show_run(41),
     command_lines.follow(41),
     command_lines.windows("reporting.daily_report"),
@@ -84,7 +85,7 @@ def test_a_duration_is_written_as_the_options_take_it(duration: timedelta, words
 
 def test_a_long_command_line_is_wrapped_and_nothing_is_cut_off() -> None:
     commands = [command_lines.pause("game", note="x" * 90), command_lines.resume("game")]
-    blocks = command_list.rows(commands, lambda _: "p", ("opsconsole",), 0, 66)
+    blocks = command_list.rows(commands, lambda _: "p", lambda each: command_lines.text(each.argv), 0, 66)
 
     typed = "".join(piece.text for each in blocks[0] for piece in each[-1:])
     assert typed.replace(" ", "") == command_lines.text(commands[0].argv).replace(" ", "")
