@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from opsconsole.core.bounds import MAX_ID
@@ -10,13 +10,14 @@ from opsconsole.core.errors import UnknownAlert
 from opsconsole.rules import alert_actions
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.alerts import Alert, AlertState, Silence, target_of
-from opsconsole.service import alert_views
+from opsconsole.service import alert_views, write_ups
 from opsconsole.service.alert_cards import AlertCard, AlertPage, firing
 from opsconsole.service.backend import Backend
 from opsconsole.service.commands import Commands
 from opsconsole.store import alerts, silences
 
 MAX_LISTED = 1000
+MAX_WRITTEN_UP = 100
 MAX_DIGITS = 20
 """Of an alert's number; a longer text is none."""
 
@@ -55,6 +56,17 @@ class Alerts:
         self._check(number)
         with self._backend.reading() as db:
             return alert_views.page(db, number, self._backend.now())
+
+    def write_up(self, numbers: Sequence[int] = ()) -> str:
+        """The write-up of these alerts as Markdown; of all open ones that no other explains if there are no numbers.
+        Raises UnknownAlert.
+        """
+        if not numbers:
+            current = self.current()
+            open_ = {card.alert.id for card in current if card.alert.is_open}
+            numbers = [card.alert.id for card in current if card.alert.id in open_ and card.alert.cause not in open_]
+        pages = [self.page(number) for number in numbers[:MAX_WRITTEN_UP]]
+        return write_ups.incident(pages, self._backend.settings.console.environment, self._backend.now())
 
     def silences(self) -> list[Silence]:
         """The active silences, oldest first."""

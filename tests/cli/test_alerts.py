@@ -77,6 +77,18 @@ def test_alerts_are_selected_by_state_and_time(cli: RunCli, installation: Instal
     assert listed("--since", "30d", "--state", "resolved") == [recent, old]
 
 
+def test_alerts_are_written_up_for_others(cli: RunCli, installation: Installation) -> None:
+    assert cli("alerts", "report").out.startswith("# No incident\n")
+    number = raised(installation)
+
+    every, one, handover = cli("alerts", "report"), cli("alerts", "report", str(number)), cli("alerts", "handover")
+
+    assert every.out.startswith("# Incident: `counting.count`\n")
+    assert "## Timeline" in one.out
+    assert "## Firing (1)\n\n- **critical** `counting.count` 20 of 1,912 failed" in handover.out
+    assert cli("alerts", "report", "999").code == 2
+
+
 def test_an_alert_is_shown_with_its_evidence_and_what_was_sent(cli: RunCli, installation: Installation) -> None:
     earlier = raised(installation, ago=2 * DAY, resolved=clock.now() - DAY - timedelta(minutes=30))
     number = raised(installation)

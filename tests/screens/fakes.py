@@ -322,6 +322,10 @@ class FakeAlerts:
             raise UnknownAlert(number)
         return self._fake.alert_pages[number]
 
+    def write_up(self, numbers: Sequence[int] = (), /) -> str:
+        self._fake.record("write_up", *numbers)
+        return f"# Incident of {len(numbers) or 'all'} alerts\n\n- [@click=app.quit]x\n"
+
     def acknowledge(self, number: int, /, *, until: datetime | None, note: str = "") -> int:
         self._fake.record("acknowledge", number, until, note)
         return 27

@@ -20,7 +20,11 @@ from opsconsole.rules.alerts import AlertState
 if TYPE_CHECKING:
     from opsconsole.service.snapshot import AlertCard, Silence
 
-SUMMARIES = {"show": "Show one alert: its evidence, notifications and earlier alerts."}
+SUMMARIES = {
+    "handover": "Write what the next shift has to know, as Markdown.",
+    "report": "Write up alerts as Markdown: what happened, and when.",
+    "show": "Show one alert: its evidence, notifications and earlier alerts.",
+}
 OPEN = (AlertState.FIRING, AlertState.ACKNOWLEDGED, AlertState.SILENCED)
 
 

@@ -1,0 +1,27 @@
+"""`alerts report`: the write-up of an incident."""
+
+from __future__ import annotations
+
+import click
+
+from opsconsole.cli.commands import Command
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.output import echo
+from opsconsole.cli.session import open_service
+
+
+@click.command("report", cls=Command)
+@click.argument("numbers", nargs=-1, type=click.IntRange(min=1), metavar="[ALERT]...")
+@click.pass_obj
+def command(options: Options, numbers: tuple[int, ...]) -> None:
+    """Write up alerts as Markdown: their state, likely causes, earlier alerts, and a timeline.
+
+    Without numbers, all open alerts that no other one explains.
+
+    \b
+    Examples:
+      opsconsole alerts report > incident.md
+      opsconsole alerts report 31 32
+    """
+    with open_service(load_settings(options)) as service:
+        echo(service.alerts.write_up(numbers).rstrip())
