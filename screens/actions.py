@@ -18,7 +18,6 @@ from screens.dialogs.why import WhyDialog
 from screens.host import Host, OnResult
 from screens.panels import backfills, clear as clear_panel, pauses, plan as plan_panel, questions
 from screens.panels.plan import Plan
-from screens.panels.view import zone_of
 from screens.panels.why import Question as WhyQuestion
 
 NO_FAMILY = "no loaded pack declares a cache family"
@@ -94,7 +93,7 @@ def resume(host: Host, job: str) -> None:
     """Resumes a job. Asks only where that resumes more than the job: where its pack or all jobs are paused."""
     now = host.now()
     active = pauses.active(host.snapshot.pauses, job, now)
-    question = questions.resume(job, active, now, zone_of(host.snapshot, job))
+    question = questions.resume(job, active, now, host.zone_of(job))
     if question is None:
         resume_only(host, job)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import ClassVar
@@ -36,6 +36,7 @@ from screens.pages.keys import commands_of
 from screens.pages.packs import PacksScreen
 from screens.pages.page import Page
 from screens.pages.run import RunScreen
+from screens.panels.view import zone_of
 from screens.quit import QuitFlow
 from screens.service import Service
 from screens.textual_private import BaseApp
@@ -184,6 +185,15 @@ class ConsoleApp(BaseApp):
     def open_dialog(self, dialog: ModalScreen[Answer], on_answer: Callable[[Answer | None], None]) -> None:
         """Opens a dialog above the page."""
         self.push_screen(dialog, on_answer)
+
+    @property
+    def themes(self) -> Iterable[str]:
+        """The names of Textual's themes."""
+        return self.available_themes
+
+    def zone_of(self, job: str) -> str:
+        """The zone of a job, or UTC."""
+        return "UTC" if self.in_utc else zone_of(self.snapshot, job)
 
     def show_commands(self, commands: Sequence[CommandLine]) -> None:
         """Shows command lines, to read and to copy."""

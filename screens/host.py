@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -50,6 +50,16 @@ class Host(Protocol):
     def open_packs(self) -> None: ...
     async def open_calendar(self, job: str | None, /) -> None:
         """Opens the calendar of a job; without a job, the list of jobs that can be backfilled."""
+
+    @property
+    def themes(self) -> Iterable[str]:
+        """The names of the themes."""
+
+    def choose_theme(self, name: str, /) -> None:
+        """Applies a theme, now and at the next start."""
+
+    def zone_of(self, job: str, /) -> str:
+        """The zone in which times of a job are shown."""
 
     def show_commands(self, commands: Sequence[CommandLine], /) -> None:
         """Shows command lines, to read and to copy."""

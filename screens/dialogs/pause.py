@@ -9,7 +9,6 @@ from screens.command_lines import CommandLine
 from screens.dialogs.until import Target, UntilDialog, UntilRequest
 from screens.host import Host
 from screens.panels import pauses
-from screens.panels.view import zone_of
 from screens.widgets import symbols
 
 
@@ -27,7 +26,7 @@ class PauseDialog(UntilDialog):
     def end(self, request: UntilRequest) -> str:
         """When it ends, in the zone of the job."""
         now = self.host.now()
-        return pauses.new_end(pauses.until(request.duration, now), now, zone_of(self.host.snapshot, request.target))
+        return pauses.new_end(pauses.until(request.duration, now), now, self.host.zone_of(request.target))
 
     def existing(self, target: str) -> tuple[Sequence[str], str]:
         """The pause of exactly that target."""
@@ -35,5 +34,5 @@ class PauseDialog(UntilDialog):
         found = next((each for each in pauses.active(snapshot.pauses, target, now) if each.target == target), None)
         if found is None:
             return (), ""
-        sentence = pauses.sentence(found, target, now, zone_of(snapshot, target))
+        sentence = pauses.sentence(found, target, now, self.host.zone_of(target))
         return (f"{symbols.PAUSED.char} {sentence}", "This pause replaces it."), symbols.PAUSED.style

@@ -117,7 +117,7 @@ class TriggerDialog(TextDialog[TriggerRequest]):
         if self._preview is None:
             hint = "type the whole date" if self._date.is_partial else "counting items"
             return [line("Window   ", Piece(hint, "quiet"))]
-        window, tz = self._preview.window, self._preview.tz
+        window, tz = self._preview.window, "UTC" if self.host.in_utc else self._preview.tz
         start, end = (at.astimezone(humanize.zone(tz)) for at in (window.start, window.end))
         range_ = f"{_moment(start)} to {_moment(end)}" if end > start else "the moment it runs"
         return [

@@ -8,12 +8,12 @@ from textual.binding import BindingType
 
 from opsconsole.service.snapshot import AlertCard, AlertPage, FindingKind, Remedy, Run, Snapshot
 from screens import alert_actions
-from screens.exports import Copied
+from screens.exports import Copied, Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.alert_actions import AlertActionsPage
 from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, PollingPage
-from screens.panels import alert_detail, alerts, cursor, why
+from screens.panels import alert_detail, alerts, cursor, tables, why
 from screens.panels.alerts import Segment
 from screens.panels.view import Key, View
 from screens.panels.why import Question
@@ -130,6 +130,10 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
         """The number of the alert."""
         number = self._number()
         return None if number is None else Copied(str(number), f"the number of alert {number}")
+
+    def table(self) -> Table | None:
+        """The alerts of the segment."""
+        return tables.alerts(alerts.listed(self.host.snapshot.alerts, self.segment))
 
     def run_for(self, verb: str) -> Run | None:
         """The run of the alert under the cursor."""

@@ -8,10 +8,11 @@ from typing import ClassVar, NamedTuple
 from textual.binding import BindingType
 
 from opsconsole.rules.backfill_status import Backfill, StepView
+from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.backfill_actions import BackfillActionsPage
-from screens.panels import backfills
+from screens.panels import backfills, tables
 from screens.panels.view import View
 from screens.widgets.lines import Line, Piece, line
 
@@ -86,6 +87,10 @@ class BackfillPage(BackfillActionsPage[BackfillData]):
     def job(self) -> str | None:
         """The job of the window under the cursor."""
         return self._steps[self._index()].step.job if self._steps else None
+
+    def table(self) -> Table | None:
+        """The windows of the backfill."""
+        return tables.steps(self._steps)
 
     def action_move(self, step: int) -> None:
         """Moves the cursor; it stops at both ends."""

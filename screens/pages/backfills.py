@@ -11,12 +11,13 @@ from opsconsole.core import humanize
 from opsconsole.core.errors import NotBackfillable
 from opsconsole.rules.backfill import check_backfillable
 from opsconsole.rules.backfill_status import Backfill
+from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.backfill import BackfillPage
 from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.calendar import CalendarScreen
-from screens.panels import backfills, calendar, cursor, windows
+from screens.panels import backfills, calendar, cursor, tables, windows
 from screens.panels.view import Key, View
 from screens.panels.windows import WindowSummary
 from screens.widgets.lines import Line
@@ -117,6 +118,10 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
             self.show_notice(error.sentence, "warn")
             return
         self.host.open_page(CalendarScreen(self.host, self._calendars, job))
+
+    def table(self) -> Table | None:
+        """The newest backfills."""
+        return tables.backfills(self.backfills)
 
     def action_move(self, step: int) -> None:
         """Moves the cursor up and down, through both panels."""

@@ -14,13 +14,14 @@ from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service.backfills import WindowedJob
 from screens import command_lines
 from screens.command_lines import CommandLine
+from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.backfill import BackfillPage
 from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.planning import Planning
 from screens.pages.selection import WindowSelection
-from screens.panels import backfills, calendar, cursor, plan as plan_panel
+from screens.panels import backfills, calendar, cursor, plan as plan_panel, tables
 from screens.panels.calendar import DateRange, Sheet
 from screens.panels.plan import Draft
 from screens.panels.view import View
@@ -112,7 +113,13 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         return [
             *lines,
             *backfills.panel(
-                self.backfills, view.now, cells, room, cursor=self.cursor, tz=self._shown.tz, with_jobs=False
+                self.backfills,
+                view.now,
+                cells,
+                room,
+                cursor=self.cursor,
+                tz=view.shown_zone(self._shown.tz),
+                with_jobs=False,
             ),
         ]
 
@@ -138,6 +145,10 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
     def job(self) -> str | None:
         """The job of the calendar."""
         return self._shown.job
+
+    def table(self) -> Table | None:
+        """The windows that are loaded, oldest first."""
+        return tables.windows(self._shown.job, [self._windows[day] for day in sorted(self._windows)])
 
     # --- moving -------------------------------------------------------------------------------------------------
 

@@ -8,11 +8,12 @@ from textual.binding import BindingType
 
 from opsconsole.authoring.run import OPEN
 from opsconsole.service.snapshot import AlertCard, Finding, Run, Snapshot
+from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.alert_actions import AlertActionsPage
 from screens.pages.run_actions import CHOOSE
-from screens.panels import alerts, cursor, dashboard, health, running, why
+from screens.panels import alerts, cursor, dashboard, health, running, tables, why
 from screens.panels.view import Key, View
 from screens.panels.why import Question
 from screens.widgets.lines import Line
@@ -119,6 +120,10 @@ class Dashboard(AlertActionsPage):
         """The alert of the finding under the cursor."""
         finding = self._finding()
         return None if finding is None else alerts.of_finding(self.host.snapshot, finding.key)
+
+    def table(self) -> Table | None:
+        """All jobs."""
+        return tables.jobs(self.host.snapshot.jobs, self.host.snapshot.histories)
 
     def alert_for(self, verb: str) -> AlertCard | None:
         """The alert of the finding under the cursor."""

@@ -10,12 +10,13 @@ from opsconsole.authoring.run import OPEN
 from opsconsole.service.job_page import JobPage
 from opsconsole.service.snapshot import JobCard, Run, Snapshot
 from screens import actions
+from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.filtering import FilterPage
 from screens.pages.polling import SLOW_SECONDS, PollingPage
 from screens.pages.run_actions import RunActionsPage
-from screens.panels import cursor, job_detail, jobs
+from screens.panels import cursor, job_detail, jobs, tables
 from screens.panels.jobs import Segment
 from screens.panels.view import Key, View
 from screens.widgets.lines import EMPTY, Line, line, rule, side_by_side
@@ -105,6 +106,11 @@ class JobsScreen(PollingPage[JobPage | None], FilterPage, RunActionsPage):
     def job(self) -> str | None:
         """The job under the cursor."""
         return self.cursor[1] if self.cursor is not None else None
+
+    def table(self) -> Table | None:
+        """The jobs that are listed."""
+        listed = jobs.listed(self.view(), self.segment, self.filter.value)
+        return tables.jobs(listed, self.host.snapshot.histories)
 
     def run_for(self, verb: str) -> Run | None:
         """The newest run of the job, or its active one to cancel."""

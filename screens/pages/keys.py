@@ -55,6 +55,8 @@ def commands_of(page: Page) -> list[PaletteCommand]:
     for target in dict.fromkeys(pause.target for pause in snapshot.pauses):
         resume = partial(actions.resume_only, host, target)
         commands.append(PaletteCommand(f"resume {pauses.target_name(target)}", "", resume))
+    for theme in sorted(host.themes):
+        commands.append(PaletteCommand(f"theme: {theme}", "", partial(host.choose_theme, theme)))
     commands.append(PaletteCommand("pause all jobs", "", partial(actions.pause, host, pauses.ALL)))
     if "asterisk" not in page.active_bindings:
         commands.append(PaletteCommand("try a schedule", "", partial(actions.try_schedule, host)))

@@ -69,6 +69,8 @@ class RunScreen(PollingPage[RunPage], RunActionsPage):
         if self._data is not None:
             pauses = view.pauses_of(self._data.progress.run.job)
             page = _with_wait_reason(self._data, live)
+            progress = replace(page.progress, tz=view.shown_zone(page.progress.tz))
+            page = replace(page, progress=progress)
             room = rows - len(errors)
             return [*errors, *run_panel.page(page, view.now, cells, room, held_at=self._held_at, pauses=pauses)]
         run = self._run()

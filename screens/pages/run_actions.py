@@ -42,7 +42,9 @@ class RunActionsPage(Page):
 
     def run_number(self, *, active: bool = False) -> int | None:
         """The number of the selected run; with `active`, of the one that can be cancelled."""
-        raise NotImplementedError
+        view, job = self.view(), self.job() or ""
+        run = view.active_run(job) if active else view.newest_run(job)
+        return run.id if run is not None else None
 
     def copied(self) -> Copied | None:
         """The number of the run, otherwise the name of the job."""

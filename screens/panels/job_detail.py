@@ -107,7 +107,7 @@ def _problem(view: View, card: JobCard, cells: int) -> list[Line]:
         lines += _labelled("problem", [f"{severity.char} it {sentence}"], cells, severity.style)
     paused = view.pauses_of(card.name)
     if paused:
-        sentence = pauses.sentence(paused[0], card.name, view.now, card.tz)
+        sentence = pauses.sentence(paused[0], card.name, view.now, view.zone_of(card.name))
         lines += _labelled("paused", [sentence], cells, symbols.PAUSED.style)
     return lines
 
@@ -117,7 +117,7 @@ def _last(view: View, page: JobPage) -> Line:
     if run is None:
         return _label("last run", Piece("no run has ended yet; t triggers it", "quiet"))
     symbol = symbols.RUN[run.state]
-    at = humanize.date_and_time(run.started_at or run.created_at, view.now, page.job.tz)
+    at = humanize.date_and_time(run.started_at or run.created_at, view.now, view.shown_zone(page.job.tz))
     start = [text(f"{run.id}", "strong"), Piece("  "), Piece(f"{symbol.char} {symbol.word}", symbol.style), Piece("  ")]
     outcome = [text(run.error, "bad", 200)] if run.error else list(done(run.counts))
     return _label("last run", *start, Piece(f"{at}  {humanize.elapsed(run.seconds)}  "), *outcome)
@@ -181,7 +181,7 @@ def _schedule(view: View, page: JobPage, cells: int) -> Sections:
 
 def _scheduled(view: View, page: JobPage, times: int) -> list[Line]:
     """The next scheduled times, in the job's zone and in UTC; each with what a pause does to it."""
-    tz, active = page.job.tz, view.pauses_of(page.job.name)
+    tz, active = view.shown_zone(page.job.tz), view.pauses_of(page.job.name)
     lines = []
     for index, at in enumerate(page.scheduled[:times]):
         local = left(humanize.date_and_time(at, view.now, tz), TIME_CELLS, "strong" if index == 0 else "")

@@ -169,12 +169,12 @@ def _next(view: View, card: JobCard) -> Line:
     paused = view.pauses_of(card.name)
     if paused:
         pause = paused[0]
-        end = pauses.end_of(pause, view.now, card.tz)
+        end = pauses.end_of(pause, view.now, view.shown_zone(card.tz))
         who = line(text(f"{pause.who} {end.removeprefix('until ')}", symbols.PAUSED.style, 40))
         return fill(who if width(who) < NEXT_CELLS else line(Piece(end, symbols.PAUSED.style)), NEXT_CELLS)
     if card.next_at is None:
         return (left("manual" if card.cron is None else "-", NEXT_CELLS, "quiet"),)
-    return (left(humanize.upcoming_time(card.next_at, view.now, card.tz), NEXT_CELLS),)
+    return (left(humanize.upcoming_time(card.next_at, view.now, view.shown_zone(card.tz)), NEXT_CELLS),)
 
 
 def _last(view: View, card: JobCard) -> str:

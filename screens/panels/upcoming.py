@@ -42,7 +42,7 @@ def _row(view: View, card: JobCard, cells: int) -> Line:
     if is_skipped or (active and cells >= WIDE):
         when = right("skipped", 14, "quiet") if is_skipped else Piece(humanize.countdown(seconds))
         return _paused(view, card, when, cells)
-    at = humanize.upcoming_time(card.next_at, view.now, card.tz)
+    at = humanize.upcoming_time(card.next_at, view.now, view.shown_zone(card.tz))
     if cells < WIDE:
         return ends(
             line(f" {humanize.countdown(seconds)}  ", text(card.name, "strong", 60)), line("  ", text(at), " "), cells
@@ -66,8 +66,10 @@ def _paused(view: View, card: JobCard, when: Piece, cells: int) -> Line:
     pause = view.pauses_of(card.name)[0]
     if cells < WIDE:
         name = line(" ", Piece(f"{symbols.PAUSED.char} ", symbols.PAUSED.style), text(card.name, "strong", 60), "  ")
-        status = pauses.status(pause, view.now, card.tz, cells - width(name) - 1, symbols.PAUSED.word)
+        status = pauses.status(pause, view.now, view.shown_zone(card.tz), cells - width(name) - 1, symbols.PAUSED.word)
         return ends(name, (*status, Piece(" ")), cells)
     start = line(" ", when, "   ", left(card.name, 26, "strong"), " ")
     before = f"{symbols.PAUSED.char} {symbols.PAUSED.word}"
-    return crop((*start, *pauses.status(pause, view.now, card.tz, cells - width(start), before)), cells)
+    return crop(
+        (*start, *pauses.status(pause, view.now, view.shown_zone(card.tz), cells - width(start), before)), cells
+    )

@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 
 from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
+from screens.files import Installation
 from screens.pages.page import Page
 from screens.widgets.paint import Lines
 from tests.screens import fakes, samples
@@ -72,10 +73,11 @@ async def opened(
     size: tuple[int, int] = (80, 24),
     ascii: bool = False,  # noqa: A002 - as the application calls it
     start_run: str | None = None,
+    installation: Installation | None = None,
 ) -> AsyncIterator[Console]:
     """A console that shows a Snapshot."""
     fake = service or fakes.FakeService()
-    app = ConsoleApp(fake, now=lambda: samples.NOW, ascii=ascii, start_run=start_run)
+    app = ConsoleApp(fake, now=lambda: samples.NOW, ascii=ascii, start_run=start_run, installation=installation)
     async with app.run_test(size=size) as pilot:
         app.show(snapshot)
         await pilot.pause()
@@ -89,11 +91,12 @@ def run_console(
     size: tuple[int, int] = (80, 24),
     ascii: bool = False,  # noqa: A002 - as the application calls it
     start_run: str | None = None,
+    installation: Installation | None = None,
 ) -> None:
     """Opens a console and runs a scenario in it."""
 
     async def run() -> None:
-        async with opened(snapshot, service, size, ascii, start_run) as console:
+        async with opened(snapshot, service, size, ascii, start_run, installation) as console:
             await scenario(console)
 
     asyncio.run(run())
