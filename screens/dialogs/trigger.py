@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import date, datetime, timedelta
 from typing import ClassVar
 
 from textual.binding import BindingType
 
+from opsconsole.calendar.windows import Window
 from opsconsole.core import humanize
 from opsconsole.core.errors import BadWindow, OpsconsoleError, UnknownJob
 from opsconsole.service.snapshot import JobCard, Preview
@@ -27,6 +29,8 @@ TriggerRequest = tuple[str, str | None]
 TYPING_SECONDS = 0.15
 """How long no key may be pressed before items are counted again."""
 PREVIEW_LINES = 3
+MORE_THAN_A_DAY = timedelta(days=2)
+"""Longer than any local day."""
 
 
 class TriggerDialog(TextDialog[TriggerRequest]):
@@ -36,6 +40,8 @@ class TriggerDialog(TextDialog[TriggerRequest]):
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("up", "job(-1)", "previous job"),
         bind("down", "job(1)", "next job"),
+        bind("left", "window(-1)", "window before"),
+        bind("right", "window(1)", "window after"),
     ]
 
     def __init__(self, host: Host, jobs: Sequence[JobCard], chosen: str | None) -> None:
@@ -45,6 +51,7 @@ class TriggerDialog(TextDialog[TriggerRequest]):
         self._date = DateField()
         self._preview: Preview | OpsconsoleError | None = None
         self._error = ""
+        self._window: Window | None = None
 
     @property
     def field(self) -> DateField:
@@ -70,7 +77,7 @@ class TriggerDialog(TextDialog[TriggerRequest]):
             EMPTY,
             line("Job      ", text(card.name, "strong", 40), Piece(arrows, "quiet")),
             line("         ", text(card.description, "quiet", 120)),
-            line("Date     ", *self._date.pieces(), Piece("  type 2026-01-19; empty: the current window", "quiet")),
+            line("Date     ", *self._date.pieces(), Piece("  ←→ or type 2026-01-19; empty: the current", "quiet")),
             *[*lines, *[EMPTY] * (PREVIEW_LINES - len(lines))][:PREVIEW_LINES],  # the dialog keeps its height
         ]
 
@@ -89,7 +96,20 @@ class TriggerDialog(TextDialog[TriggerRequest]):
     def action_job(self, step: int) -> None:
         """Chooses another job."""
         self._index = (self._index + step) % len(self._jobs)
+        self._window = None
         self.changed()
+
+    def action_window(self, step: int) -> None:
+        """Chooses the window before or after."""
+        if self._window is None:
+            return  # its first preview is being loaded
+        day = stepped(self._window, self._date.value, step)
+        if day is None:
+            self._error = "this job has no windows; it processes the current moment"
+            self.repaint()
+        else:
+            self._date.value = day.isoformat()
+            self.changed()
 
     def changed(self) -> None:
         """Loads the preview once typing pauses."""
@@ -105,6 +125,7 @@ class TriggerDialog(TextDialog[TriggerRequest]):
         def loaded(result: Preview | OpsconsoleError) -> None:
             if request == self.request:
                 self._preview = result
+                self._window = result.window if isinstance(result, Preview) else self._window
                 self.repaint()
 
         run_in_thread(self, lambda: self.host.service.queries.preview(*request), loaded)
@@ -125,6 +146,29 @@ class TriggerDialog(TextDialog[TriggerRequest]):
             line("Zone     ", text(tz, limit=40)),
             line("Items    ", Piece(f"{self._preview.items:,}", "strong")),
         ]
+
+
+def stepped(window: Window, typed: str, step: int) -> date | None:
+    """A date in the window before or after the typed date, or else `window`; None for a job without windows. Windows of
+    four weeks end a week apart.
+    """
+    if window.end == window.start:
+        return None
+    is_month = len(window.label) == len("2026-01")
+    with suppress(OverflowError, ValueError):  # outside of the calendar
+        day = _date(typed) or date.fromisoformat(f"{window.label}-01" if is_month else window.label)
+        if is_month:
+            months = day.year * 12 + day.month - 1 + step
+            return date(months // 12, months % 12 + 1, 1)
+        return day + timedelta(days=7 if window.end - window.start > MORE_THAN_A_DAY else 1) * step
+    return None
+
+
+def _date(typed: str) -> date | None:
+    try:
+        return date.fromisoformat(typed)
+    except ValueError:
+        return None
 
 
 def _moment(local: datetime) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.authoring.run import OPEN
@@ -19,12 +20,13 @@ from screens.pages.run_actions import RunActionsPage
 from screens.panels import cursor, job_detail, jobs, tables
 from screens.panels.jobs import Segment
 from screens.panels.view import Key, View
-from screens.widgets.lines import EMPTY, Line, line, rule, side_by_side
+from screens.widgets.lines import Drawing, width
+from screens.widgets.panel import Panel
 
 SEGMENTS = tuple(Segment)
-BESIDE = 180
-"""From this width on, the details stand beside the list."""
 FILTER_CELLS = 24
+FRAME_CELLS = 8
+"""What the border takes of the line with the segments and the filter."""
 NO_JOB = "no job to {} in this list; tab shows another one"
 
 
@@ -44,7 +46,7 @@ class JobsScreen(PollingPage[JobPage | None], FilterPage, RunActionsPage):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self.segment = Segment.ALL
+        self.segment, self._query = Segment.ALL, ""
         self._keys: list[Key] = []
         self._page: JobPage | None = None
         self._loaded_run: int | None = None
@@ -76,16 +78,10 @@ class JobsScreen(PollingPage[JobPage | None], FilterPage, RunActionsPage):
             ("?", "help"),
         )
 
-    def content(self, view: View, cells: int, rows: int) -> list[Line]:
-        """The filters, the list, and the details in the rows that are left, or beside it."""
-        head = [jobs.header(view, self.segment, self.filter.line(FILTER_CELLS), cells), *self.error_lines()]
-        cards, room = jobs.listed(view, self.segment, self.filter.value), rows - len(head)
-        if cells >= BESIDE:
-            first = cells * 11 // 20
-            listed = self._list(view, cards, first, room)
-            return [*head, *side_by_side(listed, first, self._detail(view, cells - 1 - first, room), cells - 1 - first)]
-        listed = self._list(view, cards, cells, max(4, min(len(cards) + 1, room // 2)))
-        return [*head, *listed, *self._detail(view, cells, room - len(listed))]
+    def panels(self) -> ComposeResult:
+        """The list, and the details below or beside it."""
+        yield Panel(self._draw_list, id="jobs")
+        yield Panel(self._draw_details, id="job")
 
     def load(self) -> JobPage | None:
         """The details of the job under the cursor."""
@@ -126,6 +122,7 @@ class JobsScreen(PollingPage[JobPage | None], FilterPage, RunActionsPage):
 
     def filter_changed(self) -> None:
         """Lists the jobs that match."""
+        self._query = self.filter.value
         self._settle()
         self.reload()
 
@@ -155,26 +152,26 @@ class JobsScreen(PollingPage[JobPage | None], FilterPage, RunActionsPage):
         """Opens the dialog for cron expressions with the schedule of the job."""
         actions.try_schedule(self.host, self._card())
 
-    def _list(self, view: View, cards: list[JobCard], cells: int, rows: int) -> list[Line]:
-        nothing = "no job matches; esc clears the filter" if self.filter.value else f"no job is {self.segment}"
-        if self.segment is Segment.MANUAL and not self.filter.value:
-            nothing = "every job has a schedule"
-        listed, hidden = jobs.rows(view, cards, cells, rows - 1, nothing)
-        names = jobs.columns(cells)
-        return [names, *listed, *[EMPTY] * (rows - 1 - len(listed))] if not hidden else [names, *listed]
+    def _draw_list(self, view: View, cells: int, rows: int) -> Drawing:
+        cards, errors = jobs.listed(view, self.segment, self._query), self.error_lines()
+        room = rows - len(errors) - 1
+        lines, keys, hidden = jobs.rows(view, cards, cells, room, jobs.nothing(self.segment, self._query))
+        query = self.filter.line(FILTER_CELLS)
+        title = jobs.title(view, self.segment, cells - width(query) - FRAME_CELLS)
+        before = [*errors, jobs.columns(cells)]
+        return Drawing([*before, *lines], title, jobs.end(view, query, hidden), [*[None] * len(before), *keys])
 
-    def _detail(self, view: View, cells: int, rows: int) -> list[Line]:
+    def _draw_details(self, view: View, cells: int, rows: int) -> Drawing:
         card = self._card()
-        if card is None or rows < 2:
-            return []
-        title = "".join(piece.text for piece in job_detail.title(card))
-        head = rule(title, cells, line(*job_detail.end(card)))
-        return [head, *job_detail.rows(view, card, self._details(card.name), cells, rows - 1)]
+        if card is None:
+            return Drawing([])
+        lines = job_detail.rows(view, card, self._details(card.name), cells, rows)
+        return Drawing(lines, job_detail.title(card), job_detail.end(card))
 
     def _settle(self) -> None:
         """Moves the cursor to a row of the list, if there is one."""
         before, view = self._keys, self.view()
-        self._keys = [jobs.key(card) for card in jobs.listed(view, self.segment, self.filter.value)]
+        self._keys = [jobs.key(card) for card in jobs.listed(view, self.segment, self._query)]
         self.cursor = cursor.settled(self.cursor, self._keys, before)
         if self.cursor not in self._keys:
             self.cursor = next(iter(self._keys), None)

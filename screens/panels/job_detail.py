@@ -19,10 +19,10 @@ TWO_COLUMNS = 96
 """From this width on, the schedule and the runs stand beside each other."""
 LABEL_CELLS = 10
 CHART_ROWS, TALL_CHART_ROWS = 5, 8
-TALL = 36
-"""From this many rows on, one column has room for a chart and for each limit in its own line."""
+IN_FULL, TALL = 24, 36
+"""From this many rows on, two columns and one have room for each limit in its own line, one column also for a chart."""
 TIME_CELLS = 18
-LONGEST_LINES = 3
+LONGEST_LINES = 5
 """The lines that a sentence may take."""
 ITEMS = 6
 
@@ -57,15 +57,15 @@ def rows(view: View, card: JobCard, page: JobPage | None, cells: int, room: int)
     if page is None:
         return [*problem.lines, _label("", Piece("loading", "quiet"))][:room]
     if cells < TWO_COLUMNS:
-        runs, schedule = (
-            _runs(view, card, page, cells, TALL_CHART_ROWS if room >= TALL else 1),
-            _schedule(view, page, cells),
-        )
-        return _fitting(lambda times: [problem, *runs, *schedule(times)], cells, room)
+        is_tall = room >= TALL
+        runs = _runs(view, card, page, cells, TALL_CHART_ROWS if is_tall else 1, in_full=is_tall)
+        waits, schedule = _waits(page, cells), _schedule(view, page, cells)
+        return _fitting(lambda times: [problem, *runs, waits, *schedule(times)], cells, room)
     first = (cells - 1) // 2
     second = cells - 1 - first
+    runs = _runs(view, card, page, second, CHART_ROWS, in_full=room >= IN_FULL)
     left_column = _fitting(_schedule(view, page, first), first, room)
-    right_column = _fitting(lambda _: [problem, *_runs(view, card, page, second, CHART_ROWS)], second, room)
+    right_column = _fitting(lambda _: [problem, *runs, _waits(page, second)], second, room)
     return side_by_side(left_column, first, right_column, second)
 
 
@@ -84,17 +84,21 @@ def _fitting(sections: Sections, cells: int, room: int) -> list[Line]:
 # --- runs -----------------------------------------------------------------------------------------------------------
 
 
-def _runs(view: View, card: JobCard, page: JobPage, cells: int, chart_rows: int = 1) -> list[Section]:
-    """The last run, what is usual, and what health checks expect."""
+def _runs(view: View, card: JobCard, page: JobPage, cells: int, chart_rows: int, *, in_full: bool) -> list[Section]:
+    """The last run, what is usual, and what health checks expect; `in_full` has a line for each limit."""
     limits = job_text.limits(page.job)
     return [
         Section(1, [_last(view, page)]),
-        Section(4, _durations(page, cells, chart_rows)),
-        Section(2, [_label("usual", *_usual(page))]),
-        Section(6, _success(view, card)),
-        Section(5, _labelled("fails", [_failing(page)] if page.failing.items else [], cells)),
-        Section(9, _labelled("limits", limits if chart_rows > 1 else [" · ".join(limits)], cells)),
+        Section(6, _durations(page, cells, chart_rows)),
+        Section(3, [_label("usual", *_usual(page))]),
+        Section(8, _success(view, card)),
+        Section(7, _labelled("fails", [_failing(page)] if page.failing.items else [], cells)),
+        Section(11, _labelled("limits", limits if in_full else [" · ".join(limits)], cells)),
     ]
+
+
+def _waits(page: JobPage, cells: int) -> Section:
+    return Section(5, _labelled("waits", job_text.waits(page), cells))
 
 
 def _problem(view: View, card: JobCard, cells: int) -> list[Line]:
@@ -162,7 +166,7 @@ def _failing(page: JobPage) -> str:
 
 
 def _schedule(view: View, page: JobPage, cells: int) -> Sections:
-    """When it runs, for which data, what its runs wait for, and what becomes of missed times."""
+    """When it runs, for which data, and what becomes of missed times."""
     job = page.job
     written = line(Piece("none; it runs when an operator triggers it", "quiet"))
     if job.cron is not None:
@@ -170,12 +174,11 @@ def _schedule(view: View, page: JobPage, cells: int) -> Sections:
     missed = [job_text.catch_up(job.catch_up), job_text.overlap(job)] if job.cron is not None else []
     aliases = [_label("aliases", text(", ".join(job.aliases), limit=300))] if job.aliases else []
     return lambda times: [
-        Section(1, [_label("schedule", *written)]),
+        Section(4, [_label("schedule", *written)]),
         Section(2, _scheduled(view, page, times)),
-        Section(3, _labelled("waits", job_text.waits(page), cells)),
-        Section(7, [_label("covers", text(job_text.covers(job.covers)))]),
-        Section(8, _labelled("missed", missed, cells)),
-        Section(10, aliases),
+        Section(9, [_label("covers", text(job_text.covers(job.covers)))]),
+        Section(10, _labelled("missed", missed, cells)),
+        Section(12, aliases),
     ]
 
 
@@ -200,6 +203,6 @@ def _label(name: str, *pieces: Piece) -> Line:
 
 
 def _labelled(name: str, sentences: Sequence[str], cells: int, style: str = "") -> list[Line]:
-    """Each sentence in up to three lines, the first one with a label."""
+    """Each sentence in up to five lines, the first one with a label."""
     lines = [each for one in sentences for each in wrapped([one], cells - LABEL_CELLS, style)[:LONGEST_LINES]]
     return [_label(name if index == 0 else "", *each) for index, each in enumerate(lines)]

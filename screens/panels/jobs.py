@@ -11,12 +11,12 @@ from opsconsole.service.snapshot import Finding, JobCard, JobHistory, Severity, 
 from screens.panels import pauses
 from screens.panels.view import Block, Key, View, empty, fit, stale
 from screens.widgets import symbols
-from screens.widgets.lines import Line, Piece, ends, fill, left, line, right, text, width
+from screens.widgets.lines import EMPTY, Line, Piece, fill, left, line, right, text, width
 from screens.widgets.symbols import Symbol
 
 PANEL = "jobs"
-WIDE, WIDEST = 100, 140
-"""From these widths on there is room for the schedule in words, and for more rates."""
+COMPACT, WIDE, WIDEST = 76, 100, 140
+"""From these widths on there is room for the last run, for the schedule in words, and for more rates."""
 STATE_CELLS, NEXT_CELLS, LAST_CELLS, USUAL_CELLS, RATE_CELLS = 12, 17, 8, 8, 7
 WORDS_CELLS, ZONE_CELLS = 26, 14
 NAME_CELLS, LONGEST_NAME = 24, 44
@@ -106,15 +106,17 @@ def history(view: View, job: str) -> JobHistory | None:
     return next((each for each in view.snapshot.histories if each.job == job), None)
 
 
-def header(view: View, segment: Segment, query: Line, cells: int) -> Line:
-    """The segments with their counts, of which the chosen one stands out; and the filter, or since when they are
-    stale.
-    """
-    pieces = [Piece(" "), Piece("Jobs", "title"), Piece("  ")]
-    for each in Segment:
-        words = f"{each} {sum(is_in(view, card, each) for card in view.snapshot.jobs):,}"
-        pieces += [Piece(f"[{words}]", "chosen") if each is segment else Piece(f" {words} ", "quiet"), Piece(" ")]
-    return ends(tuple(pieces), line(*(stale(view) or query), " "), cells)
+def title(view: View, segment: Segment, cells: int) -> Line:
+    """The segments with their counts, of which the chosen one stands out; without the counts where they do not fit."""
+    counts = [sum(is_in(view, card, each) for card in view.snapshot.jobs) for each in Segment]
+    whole = _segments([f"{each} {count:,}" for each, count in zip(Segment, counts, strict=True)], segment)
+    return whole if width(whole) <= cells else _segments([str(each) for each in Segment], segment)
+
+
+def end(view: View, query: Line, hidden: int) -> Line:
+    """Since when the jobs are stale, otherwise how many are hidden, and the filter."""
+    more = line(Piece(f"{hidden:,} more", "quiet"), "  ") if hidden else EMPTY
+    return stale(view) or (*more, *query)
 
 
 def columns(cells: int) -> Line:
@@ -124,22 +126,36 @@ def columns(cells: int) -> Line:
         left("job", _name_cells(cells), "quiet"),
         Piece(" "),
         left("next", NEXT_CELLS, "quiet"),
-        right("last", LAST_CELLS, "quiet"),
     ]
+    if cells < COMPACT:
+        return fill(tuple(parts), cells)
+    parts.append(right("last", LAST_CELLS, "quiet"))
     rates = ("24 h", "7 d", "30 d") if cells >= WIDEST else ("24 h",)
     parts += [right(each, RATE_CELLS, "quiet") for each in rates] if cells >= WIDE else []
     parts.append(right("usual", USUAL_CELLS, "quiet"))
     if cells >= WIDE:
-        parts += [Piece("  "), left("schedule", cells, "quiet")]
+        parts += [Piece("  "), Piece("schedule", "quiet")]
     return fill(tuple(parts), cells)
 
 
-def rows(view: View, cards: list[JobCard], cells: int, room: int, nothing: str) -> tuple[list[Line], int]:
-    """`room` rows, the one under the cursor included, and how many jobs are hidden. `nothing` is shown without one."""
+def rows(view: View, cards: list[JobCard], cells: int, room: int, nothing: str) -> tuple[list[Line], list[Key], int]:
+    """`room` rows, the one under the cursor included; their keys, and how many jobs are hidden. `nothing` is shown
+    without a job.
+    """
+    keys = [key(card) for card in cards]
     blocks = [Block((_row(view, card, cells),), key(card)) for card in cards]
     if not blocks and view.snapshot.jobs:
-        return [line("   ", Piece(nothing, "quiet"))], 0
-    return fit(blocks or [empty(view, Work.JOBS, NO_JOBS)], room, cells, view.cursor)
+        return [line("   ", Piece(nothing, "quiet"))], [], 0
+    lines, hidden = fit(blocks or [empty(view, Work.JOBS, NO_JOBS)], room, cells, view.cursor)
+    first = max(0, keys.index(view.cursor) + 1 - room) if view.cursor in keys else 0
+    return lines, keys[first : first + room], hidden
+
+
+def nothing(segment: Segment, query: str) -> str:
+    """What a list without jobs shows."""
+    if query:
+        return "no job matches; esc clears the filter"
+    return "every job has a schedule" if segment is Segment.MANUAL else f"no job is {segment}"
 
 
 def _row(view: View, card: JobCard, cells: int) -> Line:
@@ -152,6 +168,8 @@ def _row(view: View, card: JobCard, cells: int) -> Line:
         left(card.name, _name_cells(cells), "strong"),
         " ",
     )
+    if cells < COMPACT:
+        return fill((*start, *_next(view, card)), cells)
     mine = history(view, card.name)
     last = _last(view, card)
     rates = [mine.rates.day, mine.rates.week, mine.rates.month] if mine is not None else [None] * 3
@@ -160,8 +178,16 @@ def _row(view: View, card: JobCard, cells: int) -> Line:
     usual = mine.usual_seconds if mine is not None else None
     parts.append(right(humanize.short_duration(usual), USUAL_CELLS))
     if cells >= WIDE:
-        parts += [Piece("  "), text(card.words, "quiet", 120), Piece(f" ({card.tz})" if card.cron else "", "quiet")]
+        zone = f" ({card.tz})" if card.cron is not None else ""
+        parts += [Piece("  "), text(f"{card.words}{zone}", "quiet", 120)]
     return fill((*start, *parts), cells)
+
+
+def _segments(words: list[str], chosen: Segment) -> Line:
+    pieces = [Piece("Jobs", "title"), Piece(" ")]
+    for each, word in zip(Segment, words, strict=True):
+        pieces.append(Piece(f"[{word}]", "chosen") if each is chosen else Piece(f" {word} ", "quiet"))
+    return tuple(pieces)
 
 
 def _next(view: View, card: JobCard) -> Line:

@@ -11,7 +11,7 @@ from opsconsole import Job, Limits
 from opsconsole.authoring.run import Run, RunState, Selection, Trigger
 from opsconsole.rules import finding_text
 from opsconsole.rules.findings import Finding, Severity
-from opsconsole.rules.job_history import low_success_rate, low_work, slow_run
+from opsconsole.rules.job_history import Usual, low_success_rate, low_work, slow_run, usual_duration
 from opsconsole.rules.window_health import judged
 from tests.rules.ended_runs import JOB, NOW, ago, day, ended, moment, retried
 
@@ -197,3 +197,22 @@ def test_retries_do_not_count_twice() -> None:
     again = [retried(n, second, failed=9, at=ago(minutes=9)) for n in range(3, 9)]
 
     assert rate(*runs, *again) is None
+
+
+# --- the usual duration ---------------------------------------------------------------------------------------------
+
+
+def test_the_usual_range_leaves_out_the_shortest_and_the_longest_runs() -> None:
+    usual = usual_duration(days(1, 10, 11, 12, 13, 14, 15, 16, 17, 18, 500))
+
+    assert usual is not None
+    assert (usual.least, usual.middle, usual.most, usual.runs) == (10, 14, 18, 11)
+
+
+def test_runs_without_items_retries_and_failures_are_not_usual() -> None:
+    empty = ended(9, day(2), ok=0, seconds=1)
+    retry = ended(8, day(3), ok=5, seconds=2, trigger=Trigger.RETRY, selection=Selection.FAILED)
+    failed = ended(7, day(4), failed=5, seconds=3)
+
+    assert usual_duration([empty, retry, failed]) is None
+    assert usual_duration([empty, retry, failed, *days(60)]) == Usual(60, 60, 60, 1)

@@ -14,6 +14,7 @@ from opsconsole.cache.families import Family
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.keys import KeysFound, KeyValue
 from opsconsole.cache.statistics import CacheDay, UsageSurvey
+from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import OpsconsoleError, UnknownAlert, UnknownBackfill, UnknownRun
 from opsconsole.rules.audit import AuditEntry, Verification
 from opsconsole.rules.backfill import Only, WindowStatus
@@ -66,6 +67,7 @@ class FakeService:
         self.presence: list[str] = []
         self.error: OpsconsoleError | None = None
         self.items = 10_000
+        self.window: Window | None = None
         self.cache_families: tuple[Family, ...] = samples.FAMILIES
         self.steps: Sequence[ClearProgress] = (samples.COUNT_STARTED, samples.HALFWAY, samples.COUNTED)
         self.surveys: Sequence[UsageSurvey] = past_cache.SURVEYS
@@ -110,7 +112,8 @@ class FakeService:
 
     def preview(self, job: str, day_: str | None, /) -> Preview:
         self.record("preview", job, day_)
-        return Preview(job, samples.day(day_ or "2026-01-19"), "Asia/Kolkata", self.items, "staging")
+        window = self.window or samples.day(day_ or "2026-01-19")
+        return Preview(job, window, "Asia/Kolkata", self.items, "staging")
 
     def trigger(self, job: str, day_: str | None, /) -> int:
         self.record("trigger", job, day_)

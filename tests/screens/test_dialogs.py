@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from opsconsole.authoring.run import Counts, RunState
+from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import BadWindow, Unavailable
 from screens.dialogs.dialog import Confirm
 from screens.dialogs.palette import Palette
-from screens.dialogs.trigger import TriggerDialog
+from screens.dialogs.trigger import TriggerDialog, stepped
 from screens.pages.dashboard import Dashboard
 from screens.pages.help import HelpScreen
 from screens.pages.run import RunScreen
@@ -93,6 +95,55 @@ def test_a_date_selects_the_window() -> None:
     run_console(scenario)
 
 
+def test_arrows_choose_the_window_before_and_after() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("t")
+        await console.until(lambda: "Window   2026-01-19" in console.text)
+        await console.press("left", "left", "h", "right")
+        await console.until(lambda: "Window   2026-01-17" in console.text)
+        await console.press("enter")
+        await console.until(lambda: ("trigger", "attempts.cache_day", "2026-01-17") in console.service.calls)
+
+    run_console(scenario)
+
+
+def test_a_job_without_windows_has_no_window_before() -> None:
+    service = fakes.FakeService()
+    service.window = Window(samples.NOW, samples.NOW, "2026-01-19T18:20:07Z")
+
+    async def scenario(console: Console) -> None:
+        await console.press("t")
+        await console.until(lambda: "the moment it runs" in console.text)
+        await console.press("left")
+        assert "this job has no windows; it processes the current moment" in console.text
+        await console.press("tab", "shift+tab", "enter")
+        await console.until(lambda: ("trigger", "attempts.cache_day", None) in console.service.calls)
+
+    run_console(scenario, service=service)
+
+
+@pytest.mark.parametrize(
+    ("label", "length", "typed", "step", "day"),
+    [
+        ("2026-01-19", timedelta(days=1), "", -1, "2026-01-18"),
+        ("2026-03-29", timedelta(hours=23), "", 1, "2026-03-30"),
+        ("2026-01-19", timedelta(days=1), "2026-03-01", -1, "2026-02-28"),
+        ("2026-01-19", timedelta(days=1), "2026-13-01", -1, "2026-01-18"),
+        ("2026-01", timedelta(days=31), "", -1, "2025-12-01"),
+        ("2026-01", timedelta(days=31), "2025-12-24", 1, "2026-01-01"),
+        ("2026-01-17", timedelta(weeks=4), "", -1, "2026-01-10"),
+        ("2026-01-19", timedelta(days=1), "9999-12-31", 1, None),
+        ("2026-01-19T18:20:07Z", timedelta(0), "", 1, None),
+    ],
+)
+def test_the_date_of_the_window_before_or_after(
+    label: str, length: timedelta, typed: str, step: int, day: str | None
+) -> None:
+    found = stepped(Window(samples.NOW, samples.NOW + length, label), typed, step)
+
+    assert (found.isoformat() if found is not None else None) == day
+
+
 def test_a_partial_date_is_not_sent() -> None:
     async def scenario(console: Console) -> None:
         await console.press("t", *"2026-1", "enter")
@@ -133,7 +184,7 @@ def test_arrows_choose_the_job_and_the_button() -> None:
     async def scenario(console: Console) -> None:
         await console.press("t", "down", "j", "up", "k", "up")
         assert "reporting.daily_report" in console.text
-        await console.press("right")
+        await console.press("tab")
         assert console.app.screen.button == 1  # type: ignore[attr-defined]
         await console.press("enter")
         assert isinstance(console.app.screen, Dashboard)

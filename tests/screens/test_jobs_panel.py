@@ -1,0 +1,304 @@
+"""The rows of the list of jobs, and the details of one: pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from opsconsole.authoring.job import LATEST, NONE, Limits, Overlap, all_of
+from opsconsole.authoring.run import RunState
+from opsconsole.calendar.windows import DAY, DAY_BEFORE, FOUR_WEEKS_BEFORE, MOMENT, MONTH_BEFORE, hours, minutes
+from opsconsole.rules.admission import Wait, WaitReason
+from opsconsole.service.snapshot import Finding, FindingKind, JobCard, Progress, Severity, Snapshot
+from screens.panels import chart, job_detail, job_text, jobs
+from screens.panels.jobs import Segment
+from screens.panels.view import View
+from screens.widgets.lines import Line, width
+from tests.screens import past_jobs, samples
+
+REGEN, CLEANUP, RECALC, REPORT = (
+    "game.life_regen",
+    "game.session_cleanup",
+    "game.leaderboard_recalc",
+    "reporting.daily_report",
+)
+
+
+def view(snapshot: Snapshot = samples.BUSY, cursor: str | None = None) -> View:
+    return View(snapshot, samples.NOW, (jobs.PANEL, cursor) if cursor is not None else None)
+
+
+def card(name: str, snapshot: Snapshot = samples.BUSY) -> JobCard:
+    return next(each for each in snapshot.jobs if each.name == name)
+
+
+def text(lines: list[Line]) -> str:
+    return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
+
+
+def names(cards: list[JobCard]) -> list[str]:
+    return [each.name for each in cards]
+
+
+def finding(job: str, kind: FindingKind, severity: Severity = Severity.WARNING) -> Finding:
+    return Finding(severity, kind, job, samples.ago(minutes=4))
+
+
+# --- which jobs, in which order -------------------------------------------------------------------------------------
+
+
+def test_jobs_with_a_problem_stand_first_the_worst_one_at_the_top() -> None:
+    found = (finding(REPORT, FindingKind.OVERDUE, Severity.CRITICAL), finding(REGEN, FindingKind.SLOW_RUN))
+    listed = names(jobs.listed(view(replace(samples.QUIET, findings=found)), Segment.ALL))
+
+    assert listed[:2] == [REPORT, REGEN]
+    assert listed[3:] == [RECALC, CLEANUP]
+
+
+@pytest.mark.parametrize(
+    ("segment", "expected"),
+    [
+        (Segment.FAILED, ["attempts.cache_day"]),
+        (Segment.RUNNING, ["attempts.cache_day", REGEN]),
+        (Segment.PAUSED, [RECALC, REGEN, CLEANUP]),
+        (Segment.MANUAL, ["books.close"]),
+    ],
+)
+def test_a_segment_has_the_jobs_in_that_state(segment: Segment, expected: list[str]) -> None:
+    manual = replace(samples.card("books.close", None, "manual"), cron=None)
+    snapshot = replace(samples.BUSY, jobs=(*samples.JOBS, manual), pauses=(samples.paused("game"),))
+
+    assert names(jobs.listed(view(snapshot), segment)) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("game regen", [REGEN]),
+        ("KOLKATA", ["attempts.cache_day"]),
+        ("every hour", [RECALC, CLEANUP]),
+        ("nowhere", []),
+    ],
+)
+def test_a_filter_matches_names_schedules_and_zones(query: str, expected: list[str]) -> None:
+    assert names(jobs.listed(view(), Segment.ALL, query)) == expected
+
+
+# --- rows -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("job", "snapshot", "word"),
+    [
+        ("attempts.cache_day", samples.BUSY, "running"),
+        (REGEN, samples.BUSY, "queued"),
+        (CLEANUP, replace(samples.BUSY, pauses=(samples.paused(CLEANUP),)), "paused"),
+        (REPORT, replace(samples.BUSY, findings=(finding(REPORT, FindingKind.OVERDUE),)), "late"),
+        (REPORT, samples.BUSY, "no run"),
+        ("attempts.cache_day", samples.QUIET, "partial"),
+        (CLEANUP, samples.BUSY, "ok"),
+    ],
+)
+def test_the_state_of_a_job_is_one_word(job: str, snapshot: Snapshot, word: str) -> None:
+    assert jobs.state(view(snapshot), card(job, snapshot)).word == word
+
+
+@pytest.mark.parametrize("cells", [56, 60, 78, 80, 98, 116, 120, 200])
+def test_rows_and_columns_are_as_wide_as_the_panel(cells: int) -> None:
+    lines, _, _ = jobs.rows(view(cursor=REGEN), list(samples.JOBS), cells, 5, "")
+
+    assert {width(each) for each in (jobs.columns(cells), *lines)} == {cells}
+
+
+def test_a_row_shows_when_a_job_runs_next_in_its_zone_and_who_paused_it() -> None:
+    snapshot = replace(samples.BUSY, pauses=(samples.paused(CLEANUP, who="asha"),))
+    shown = text(jobs.rows(view(snapshot), list(snapshot.jobs), 120, 5, "")[0])
+
+    assert "23:50 IST" in shown
+    assert "asha 23:00 UTC" in shown
+    assert "every 30 minutes (UTC)" in shown
+
+
+def test_rows_that_do_not_fit_are_counted_and_the_one_under_the_cursor_is_shown() -> None:
+    lines, keys, hidden = jobs.rows(view(cursor=REPORT), list(samples.JOBS), 80, 3, "")
+
+    assert (len(lines), hidden) == (3, 2)
+    assert keys[-1] == (jobs.PANEL, REPORT)
+    assert "2 more" in text([jobs.end(view(), (), hidden)])
+
+
+def test_a_title_without_room_leaves_out_the_counts() -> None:
+    assert text([jobs.title(view(), Segment.FAILED, 100)]).split() == [
+        "Jobs",
+        "all",
+        "5",
+        "[failed",
+        "1]",
+        "running",
+        "2",
+        "paused",
+        "0",
+        "manual",
+        "0",
+    ]
+    assert text([jobs.title(view(), Segment.ALL, 50)]) == "Jobs [all] failed  running  paused  manual"
+
+
+def test_hostile_names_stay_on_their_row() -> None:
+    hostile = samples.card("a.\x1b[31m\u202e\r\n[/]界" * 9, 5, "[@click=quit]", "\x1b]52;c;x\x07")
+    snapshot = replace(samples.BUSY, jobs=(hostile,))
+    lines, _, _ = jobs.rows(view(snapshot), [hostile], 120, 5, "")
+    shown = text([*lines, job_detail.title(hostile), job_detail.end(hostile)])
+
+    assert width(lines[0]) == 120
+    assert not set("\x1b\r\x07\u202e") & set(shown)
+
+
+# --- details --------------------------------------------------------------------------------------------------------
+
+PAGE = past_jobs.a_page()
+
+
+def detail(cells: int, room: int, snapshot: Snapshot = samples.BUSY) -> str:
+    lines = job_detail.rows(view(snapshot), card(PAGE.job.name, snapshot), PAGE, cells, room)
+    assert len(lines) <= room
+    assert max(width(each) for each in lines) <= cells
+    return text(lines)
+
+
+def test_with_room_the_details_show_everything_at_once() -> None:
+    shown = detail(88, 54)
+
+    for words in (
+        "50 23 * * *  At 23:50 (Asia/Kolkata)",
+        "20 Jan 23:50 IST  20 Jan 18:20 UTC",
+        "28 Jan 23:50 IST  28 Jan 18:20 UTC",
+        "4811  ◐ partial",
+        "1.2 s to 1.8 s · 10,000 items · batches of 50 · 2 workers",
+        "24 h 99.9 · 7 d 99.9 · 30 d 100.0 %",
+        "u0417 in 2 and 1 more of the last 5 runs",
+        "too long above 10 min",
+        "runs after attempts.sync, waits at most 1 h",
+        "never runs together with attempts.suggest",
+        "the day of its scheduled time",
+        "the newest 7 missed times run, oldest first, none older than 3 d",
+        "while a run is active, scheduled times are skipped",
+        "cache_day",
+    ):
+        assert words in shown
+
+
+@pytest.mark.parametrize("cells", [40, 58, 78, 95, 96, 118])
+@pytest.mark.parametrize("room", [1, 3, 8, 11, 18, 40])
+def test_details_fit_into_every_room(cells: int, room: int) -> None:
+    assert "last run" in detail(cells, room) or cells >= job_detail.TWO_COLUMNS
+
+
+def test_with_little_room_the_last_run_and_the_next_time_stay() -> None:
+    shown = detail(78, 4)
+
+    assert "4811  ◐ partial" in shown
+    assert "20 Jan 23:50 IST" in shown
+    assert "cache_day" not in shown.replace("attempts.cache_day", "")
+
+
+def test_a_problem_and_a_pause_stand_first() -> None:
+    found = Finding(Severity.CRITICAL, FindingKind.OVERDUE, PAGE.job.name, samples.ago(minutes=4))
+    snapshot = replace(samples.BUSY, findings=(found,), pauses=(samples.paused(PAGE.job.name, note="ticket 81"),))
+    first, second, *_ = detail(78, 12, snapshot).splitlines()
+
+    assert "✗ it is overdue" in first
+    assert "paused by ben until 04:30 IST: ticket 81" in second
+
+
+def test_the_times_that_a_pause_skips_are_marked() -> None:
+    snapshot = replace(samples.BUSY, pauses=(samples.paused(PAGE.job.name, hours=30),))
+    shown = detail(78, 30, snapshot)
+
+    assert "20 Jan 18:20 UTC  skipped" in shown
+    assert "21 Jan 18:20 UTC  in 47 h" in shown
+
+
+def test_a_manual_job_has_neither_times_nor_rules_about_missed_ones() -> None:
+    manual = replace(samples.card("books.close", None, "manual"), cron=None)
+    page = past_jobs.a_page(past_jobs.a_job("books.close", cron=None), newest=(), usual=None)
+    shown = text(job_detail.rows(view(), manual, page, 78, 30))
+
+    assert "none; it runs when an operator triggers it" in shown
+    assert "no run has ended yet; t triggers it" in shown
+    assert "missed" not in shown
+    assert "overdue" not in shown
+
+
+def test_details_that_are_not_loaded_are_announced() -> None:
+    assert "loading" in text(job_detail.rows(view(), card(REGEN), None, 78, 9))
+
+
+# --- sentences ------------------------------------------------------------------------------------------------------
+
+
+def test_limits_as_sentences() -> None:
+    limits = Limits(max_age=hours(26), longest=minutes(10), pause_after=5, slow_run=None, low_work=None)
+
+    assert job_text.limits(past_jobs.a_job(limits=limits)) == [
+        "overdue when not started after 1 min",
+        "stale without a good run for 1 d 2 h",
+        "too long above 10 min",
+        "a failed item is a warning, critical below 90% success",
+        "failing after 3 windows in a row, paused after 5",
+        "stopped after 1 h, a batch after 5 min",
+        "a batch is retried 5 times",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "sentence"),
+    [
+        (NONE, "missed times do not run"),
+        (LATEST, "of the missed times the newest runs"),
+        (all_of(newest=10), "the newest 10 missed times run, oldest first"),
+        (all_of(newest=10, within=hours(2)), "the newest 10 missed times run, oldest first, none older than 2 h"),
+    ],
+)
+def test_the_catch_up_rule_as_a_sentence(policy: object, sentence: str) -> None:
+    assert job_text.catch_up(policy) == sentence  # type: ignore[arg-type]
+
+
+def test_every_rule_about_overlaps_and_every_window_has_a_sentence() -> None:
+    assert len({job_text.overlap(past_jobs.a_job(overlap=rule)) for rule in Overlap}) == len(Overlap)
+    windows = (MOMENT, DAY, DAY_BEFORE, FOUR_WEEKS_BEFORE, MONTH_BEFORE)
+    assert len({job_text.covers(each) for each in windows}) == len(windows)
+
+
+def test_what_waits_now_stands_before_what_waits_in_general() -> None:
+    queued = samples.a_run(4813, PAGE.job.name, RunState.QUEUED)
+    wait = Wait(WaitReason.EXCLUSIVE, 4700, "attempts.suggest", "2026-01-19")
+    page = replace(PAGE, open=(Progress(queued, "UTC", None, None, wait),))
+
+    assert job_text.waits(page)[0] == "run 4813 waits for attempts.suggest, which excludes it"
+    assert job_text.waits(replace(PAGE, open=(Progress(queued, "UTC", None, None),)))[0] == "run 4813 is queued"
+
+
+# --- the chart ------------------------------------------------------------------------------------------------------
+
+
+def test_the_oldest_run_of_a_chart_stands_on_the_left_and_the_longest_fills_its_column() -> None:
+    runs = [samples.a_run(3, seconds=1.0), samples.a_run(2, seconds=4.0), samples.a_run(1, seconds=2.0)]
+
+    assert text(chart.durations(runs, 30, 2)) == "   4.0 s  █\n         ██▄"
+
+
+def test_a_run_that_did_not_succeed_has_its_symbol_at_the_foot() -> None:
+    runs = [samples.a_run(2, state=RunState.FAILED, seconds=1.0), samples.a_run(1, seconds=1.0)]
+
+    assert text(chart.durations(runs, 30, 3)).splitlines()[-1] == "       0 █✗"
+    assert "".join(piece.text for piece in chart.bars(runs)) == "█✗"
+
+
+def test_a_chart_has_as_many_runs_as_columns() -> None:
+    runs = [samples.a_run(n, seconds=1.0 + n, started_at=samples.NOW - timedelta(hours=n)) for n in range(60)]
+
+    assert {width(each) for each in chart.durations(runs, 40, 4)} == {chart.LABEL_CELLS + 1 + 30}
+    assert chart.durations([], 40, 4) == []
