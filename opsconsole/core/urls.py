@@ -22,6 +22,14 @@ LIBPQ_OPTIONS = re.compile(
     r"krbsrvname|load_balance_hosts|options|passfile|password|port|require_auth|service|ssl\w+|target_session_attrs|"
     r"tcp_user_timeout|user"
 )
+LIBPQ_VALUES = {
+    "channel_binding": ("disable", "prefer", "require"),
+    "gssencmode": ("disable", "prefer", "require"),
+    "load_balance_hosts": ("disable", "random"),
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+}
+"""What libpq takes for these options; with anything else it connects to nothing."""
 IGNORED_OPTIONS = ("pgbouncer", "supa")
 """Options for other clients: how opsconsole uses connections suits a pooler anyway."""
 PRISMA_OPTIONS = (
@@ -211,6 +219,9 @@ def _render_postgres(parts: _Parts) -> str:
         options.append(("options", f"{given} -csearch_path={exact}".strip()))
     parts = _Parts(POSTGRES, parts.user, parts.password, parts.hosts, parts.path, tuple(options))
     _check_options(parts, LIBPQ_OPTIONS, "the PostgreSQL client")
+    for name, value in options:
+        if value not in (values := LIBPQ_VALUES.get(name, (value,))):
+            raise BadUrl(f"has a value of {name} that does not exist; use one of {', '.join(values)}")
     if len(parts.hosts) > 1:
         several = tuple(("host", f"{host}:{port or 5432}") for host, port in parts.hosts)
         parts = _Parts(POSTGRES, parts.user, parts.password, (), parts.path, several + parts.options)

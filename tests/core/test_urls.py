@@ -86,6 +86,8 @@ BAD_DATABASES = [
     f"postgresql://ops:pw@{CANARY}!/store",
     f"postgresql://ops:pw@db/store?{CANARY}=1",
     f"postgresql://ops:pw@db/store?connection_limit={CANARY}",
+    f"postgresql://ops:pw@db/store?sslmode={CANARY}",
+    f"postgresql://ops:pw@db/store?target_session_attrs={CANARY}",
     f"postgresql://ops:pw@db/store?schema={CANARY};drop",
     f"postgresql://ops:pw@db/store?password=a@{CANARY}",
     f"postgresql://[{CANARY}/x",
