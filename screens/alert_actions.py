@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from opsconsole.rules.alerts import target_of
+from opsconsole.service import write_ups
 from opsconsole.service.snapshot import AlertCard
+from screens import command_lines
+from screens.command_lines import CommandLine
 from screens.dialogs.alerts import AcknowledgeDialog, SilenceDialog
 from screens.dialogs.dialog import Confirm
 from screens.dialogs.until import UntilRequest
 from screens.host import Host
+from screens.pages.document import DocumentScreen
 from screens.panels import alerts
+from screens.panels.questions import CANCEL, Question
 
+THIS_ALERT, ALL_OPEN, HANDOVER = "This alert", "All open", "Handover"
 RESOLVED = "alert {} is resolved: nothing to {}"
 
 
@@ -62,6 +70,40 @@ def unsilence(host: Host, card: AlertCard) -> None:
             end_silence(host, silenced.target)
 
     host.open_dialog(Confirm(host, question), answered)
+
+
+def write_up(host: Host, card: AlertCard | None) -> None:
+    """Asks what to write up as Markdown: an alert, all open ones, or what the next shift has to know."""
+    choices = ((THIS_ALERT,) if card is not None else ()) + (ALL_OPEN, HANDOVER, CANCEL)
+    about = f"{THIS_ALERT}: {alerts.name(card)}." if card is not None else ""
+    sentences = (about, "Handover: what fires, who works on it, what runs, is paused and comes next.")
+    question = Question("Write up as Markdown", tuple(each for each in sentences if each), choices, 0)
+
+    def answered(button: str | None) -> None:
+        if button == THIS_ALERT and card is not None:
+            report(host, card.alert.id)
+        elif button == ALL_OPEN:
+            report(host)
+        elif button == HANDOVER:
+            hand_over(host)
+
+    host.open_dialog(Confirm(host, question), answered)
+
+
+def report(host: Host, *numbers: int) -> None:
+    """Writes up these alerts, or all open ones."""
+    title = f"report of alert {numbers[0]}" if numbers else "report of all open alerts"
+    _open(host, title, lambda: host.service.alerts.write_up(numbers), command_lines.report(*numbers))
+
+
+def hand_over(host: Host) -> None:
+    """Writes what the next shift has to know."""
+    snapshot, now = host.snapshot, host.now()
+    _open(host, "handover", lambda: write_ups.handover(snapshot, now), command_lines.HANDOVER)
+
+
+def _open(host: Host, title: str, write: Callable[[], str], command: CommandLine) -> None:
+    host.open_page(DocumentScreen(host, title, write, command))
 
 
 def end_silence(host: Host, target: str) -> None:

@@ -36,6 +36,7 @@ from screens.pages.keys import commands_of
 from screens.pages.packs import PacksScreen
 from screens.pages.page import Page
 from screens.pages.run import RunScreen
+from screens.pages.wall import WallScreen
 from screens.panels.view import zone_of
 from screens.quit import QuitFlow
 from screens.service import Service
@@ -45,7 +46,8 @@ from screens.widgets.contained import OWN_EVENTS, contained, name_of
 
 
 class ConsoleApp(BaseApp):
-    """Shows Snapshots and sends commands. `start_run` is a job to trigger on start.
+    """Shows Snapshots and sends commands. `start_run` is a job to trigger on start; with `wall` it opens
+    with the display for a wall.
 
     It implements `screens.host.Host` for its pages and dialogs.
     """
@@ -82,6 +84,7 @@ class ConsoleApp(BaseApp):
         start_run: str | None = None,
         ascii: bool = False,  # noqa: A002
         installation: Installation | None = None,
+        wall: bool = False,
     ) -> None:
         super().__init__(driver_class=terminal.driver())
         self.service, self.now, self.ascii = service, now, ascii
@@ -89,7 +92,7 @@ class ConsoleApp(BaseApp):
         self.set_keymap(self.installation.keys)
         self.snapshot = Snapshot(at=now(), environment="", leader=None)
         self._sender, self._quit_flow = CommandSender(self), QuitFlow(self)
-        self._start_run = start_run
+        self._start_run, self._wall = start_run, wall
         self._next_snapshot: Snapshot | None = None
         self._snapshot_lock = threading.Lock()
         if self.console.color_system == "standard" and not self.no_color:
@@ -105,6 +108,8 @@ class ConsoleApp(BaseApp):
         """Subscribes to Snapshots; clocks and countdowns are drawn once a second."""
         self.service.watch(self._receive)
         self.set_interval(1.0, self._tick)
+        if self._wall:
+            self.push_screen(WallScreen(self))
         if self._start_run is not None:
             actions.send_trigger(self, self._start_run, None)
 
@@ -326,9 +331,10 @@ def run(
     *,
     start_run: str | None = None,
     ascii: bool = False,  # noqa: A002 - as the option
+    wall: bool = False,
 ) -> int:
     """Opens the console and returns its exit code: 0, or 129 or 143 when a signal ended it."""
-    app = ConsoleApp(service, start_run=start_run, ascii=ascii, installation=installation)
+    app = ConsoleApp(service, start_run=start_run, ascii=ascii, installation=installation, wall=wall)
     with terminal.signals(app) as received:
         app.run(mouse=False)
         return received.exit_code or app.return_code or 0

@@ -128,12 +128,42 @@ def clear(selected: ClearFilter) -> CommandLine:
     return CommandLine("clear", ("cache", "clear", *options))
 
 
+CACHE = (
+    CommandLine("cache", ("cache", "families", "--count")),
+    CommandLine("cache", ("cache", "stats", "--days", "14")),
+)
+"""What prints the figures of the page of the cache."""
+
+
+def show_key(key: str) -> CommandLine:
+    """Shows the value of a key."""
+    return CommandLine("open", ("cache", "show", key))
+
+
+# --- audit --------------------------------------------------------------------------------------------------------
+
+
+def audit(typed: str) -> tuple[CommandLine, CommandLine]:
+    """Lists the rows of the audit trail that match, and verifies it."""
+    filter_ = ("--filter", typed) if typed else ()
+    return CommandLine("filter", ("audit", *filter_)), CommandLine("audit", ("audit", "verify"))
+
+
 # --- alerts -------------------------------------------------------------------------------------------------------
 
 
 def show_alert(alert: int) -> CommandLine:
     """Shows an alert."""
     return CommandLine("open", ("alerts", "show", str(alert)))
+
+
+def report(*alerts: int) -> CommandLine:
+    """Writes up these alerts, or all open ones."""
+    return CommandLine("write_up", ("alerts", "report", *map(str, alerts)))
+
+
+HANDOVER = CommandLine("write_up", ("alerts", "handover"))
+"""Writes what the next shift has to know."""
 
 
 def acknowledge(alert: int, duration: timedelta | None = None, note: str = "") -> CommandLine:
@@ -162,10 +192,10 @@ def of_alert(card: AlertCard) -> tuple[CommandLine, ...]:
     """What can be done about an alert in the state that it is in."""
     number = card.alert.id
     if not card.alert.is_open:
-        return (show_alert(number), silence(str(number)))
+        return (show_alert(number), silence(str(number)), report(number))
     ends = [unacknowledge(number)] if card.acknowledged is not None else []
     ends += [unsilence(card.silence.target)] if card.silence is not None and not ends else []
-    return (show_alert(number), acknowledge(number), silence(str(number)), *ends)
+    return (show_alert(number), acknowledge(number), silence(str(number)), *ends, report(number))
 
 
 # --- pages --------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def copy(host: Host, copied: Copied | None) -> None:
     if copied is None or not copied.value:
         host.show_notice(NOTHING, "warn")
         return
-    value, folder = exports.copied_text(copied.value), host.installation.data
+    value, folder = exports.copied_text(copied), host.installation.data
     host.copy_to_clipboard(value)
     if folder is None:
         host.show_notice(f"copied {copied.name}", "ok")

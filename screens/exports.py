@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from opsconsole.core.text import safe
+from opsconsole.core.text import printable, safe
 
 MAX_COPIED = 20_000
 """Characters: terminals ignore longer copies."""
@@ -23,10 +23,11 @@ Cell = str | int | float | bool | None
 
 
 class Copied(NamedTuple):
-    """A text to copy, and what it is: `the number of run 4811`."""
+    """A text to copy, and what it is: `the number of run 4811`. One that `is_text` keeps its lines."""
 
     value: str
     name: str
+    is_text: bool = False
 
 
 class Table(NamedTuple):
@@ -44,9 +45,9 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def copied_text(value: str) -> str:
-    """The text in one line: what is pasted into a shell must not start a command."""
-    return safe(value, MAX_COPIED)
+def copied_text(copied: Copied) -> str:
+    """The text in one line, unless it is one of several: what is pasted into a shell must not start a command."""
+    return printable(copied.value)[:MAX_COPIED] if copied.is_text else safe(copied.value, MAX_COPIED)
 
 
 def csv_text(table: Table) -> str:
@@ -64,7 +65,7 @@ def json_text(table: Table) -> str:
     return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
 
 
-def file_name(page: str, at: datetime, form: Format) -> str:
+def file_name(page: str, at: datetime, form: str) -> str:
     """The name of an export: `run-4811-20260119T182007Z.csv`."""
     name = re.sub(r"[^a-z0-9._]+", "-", page.casefold()).strip("-.")[:60] or "page"
     return f"{name}-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}.{form}"

@@ -85,6 +85,7 @@ URL_HINTS = {
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw the console with ASCII characters only.")
 @click.option("--observe", is_flag=True, help="Open the console without ever becoming the leader.")
+@click.option("--wall", is_flag=True, help="Open a read-only display for a wall, the worst first.")
 @click.option("--read-only", is_flag=True, help="Refuse every action that changes something.")
 @click.option("--trust", is_flag=True, envvar="OPSCONSOLE_TRUST", help="Load files that other users may change.")
 @click.version_option(__version__, prog_name="opsconsole")

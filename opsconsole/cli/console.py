@@ -41,7 +41,7 @@ def open_console(options: Options) -> int:
     make_private(settings.folder)
     log_to_file(settings.folder)
     with open_service(settings, patient=True) as service:
-        if options.observe or options.read_only:
+        if options.observe or options.read_only or options.wall:
             service.announce("console")
             return draw(service, options)
         return _lead(service, options)
@@ -62,7 +62,7 @@ def draw(service: Service, options: Options, *, start_run: str | None = None, no
         note=note,
         keys=settings.console.keys,
     )
-    return run(service, installation, start_run=start_run, ascii=options.ascii_only)
+    return run(service, installation, start_run=start_run, ascii=options.ascii_only, wall=options.wall)
 
 
 def require_terminal() -> None:

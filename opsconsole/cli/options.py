@@ -22,6 +22,7 @@ class Options:
     ascii_only: bool = False
     observe: bool = False
     read_only: bool = False
+    wall: bool = False
     trust: bool = False
 
 
@@ -35,7 +36,7 @@ def load_settings(options: Options) -> Settings:
     except BadConfiguration as error:
         raise BadSettings([*error.problems, *_problems_of_packs(error, options)]) from error
     error_reports.configure(settings.sentry_dsn, settings.console.environment, settings.host)
-    if options.read_only:
+    if options.read_only or options.wall:
         settings = replace(settings, actor=replace(settings.actor, role=Role.VIEWER))
     if settings.source is not None:
         _import_from(settings.source, settings.packs, options)

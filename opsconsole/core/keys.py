@@ -41,6 +41,7 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "acknowledge": ("a",),
     "silence": ("s",),
     "why": ("w",),
+    "write_up": ("i",),
     "filter": ("/",),
     "follow": ("f",),
     "try_schedule": ("*",),

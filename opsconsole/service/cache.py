@@ -13,7 +13,7 @@ from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.keys import KeysFound, KeyValue
 from opsconsole.cache.reads import Reads
 from opsconsole.cache.statistics import CacheDay, RedisStats, UsageSurvey, sample, survey
-from opsconsole.core.errors import OpsconsoleError
+from opsconsole.core.errors import Exit, OpsconsoleError
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.audit import AuditEntry, AuditFilter
 from opsconsole.service.backend import Backend
@@ -45,6 +45,8 @@ class Clearing:
 
 class NotAKey(OpsconsoleError):
     """A key that belongs to no declared family."""
+
+    exit_code = Exit.USAGE
 
 
 class CacheQueries:

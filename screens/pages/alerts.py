@@ -40,6 +40,7 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
         bind("left", "segment(-1)", "previous filter"),
         bind("previous_panel", "segment(-1)", "previous filter"),
         bind("open", "open", "go to the run or job"),
+        bind("write_up", "write_up", "write up alerts, or a handover"),
         bind("resume", "resume", "end the acknowledgement or silence, or resume the job"),
     ]
 
@@ -69,6 +70,7 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
             ("a", "ack"),
             ("u", "end") if is_held else ("s", "silence"),
             *((KEYS[remedy],) if remedy is not None else ()),
+            ("i", "write-up"),
             ("tab", "filter"),
             ("esc", "back"),
             ("?", "help"),
@@ -181,6 +183,10 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
             self.show_notice(f"{card.alert.job} has not run yet; t triggers it")
         else:
             self.show_notice(f"alert {card.alert.id} is about no run and no job")
+
+    def action_write_up(self) -> None:
+        """Writes up the alert, all open ones, or a handover."""
+        alert_actions.write_up(self.host, self._card())
 
     def action_resume(self) -> None:
         """Ends the acknowledgement, otherwise the silence; where there is neither, resumes the job if it is paused."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from textual import events
@@ -9,6 +10,9 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.rules.audit import AuditEntry, Verification
+from screens import command_lines
+from screens.command_lines import CommandLine
+from screens.exports import Copied, Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.filtering import FilterPage
@@ -132,6 +136,19 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
         self.reload()
 
     # --- keys ---------------------------------------------------------------------------------------------------
+
+    def copied(self) -> Copied | None:
+        """The row, as one line."""
+        entry = self._entry()
+        return Copied(audit.sentence(entry), f"row {entry.id}") if entry is not None else None
+
+    def table(self) -> Table:
+        """The rows of this page of the trail."""
+        return audit.table(self._page.entries if self._page is not None else [])
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """What lists these rows, and what verifies the trail."""
+        return command_lines.audit(self.filter.value.strip())
 
     def action_move(self, step: int) -> None:
         """Moves the cursor; past the last row to the page of older rows, past the first to that of newer ones."""

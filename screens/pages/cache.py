@@ -12,9 +12,12 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.cache.families import Family
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.statistics import CacheDay, UsageSurvey
 from opsconsole.service.cache import Clearing
-from screens import actions
+from screens import actions, command_lines
+from screens.command_lines import CommandLine
+from screens.exports import Copied, Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.keys_of_family import KeysScreen
@@ -144,6 +147,21 @@ class CacheScreen(PollingPage[CacheData]):
     def family(self) -> Family | None:
         """The family under the cursor."""
         return next((each for each in self._declared if (cache.PANEL, each.name) == self.cursor), None)
+
+    def copied(self) -> Copied | None:
+        """The key pattern of the family."""
+        family = self.family()
+        return Copied(family.pattern, f"the key pattern of {family.name}") if family is not None else None
+
+    def table(self) -> Table:
+        """The families with their figures."""
+        return cache.table(self._families(), self.host.now())
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """What clears the family, and what prints the figures."""
+        family = self.family()
+        clear = [command_lines.clear(ClearFilter(family=family.name))] if family is not None else []
+        return (*clear, *command_lines.CACHE)
 
     def action_move(self, step: int) -> None:
         """Moves the cursor."""

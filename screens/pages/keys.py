@@ -8,6 +8,7 @@ from screens import actions, alert_actions
 from screens.dialogs.palette import PaletteCommand
 from screens.keymap import readable
 from screens.pages.page import Page
+from screens.pages.wall import WallScreen
 from screens.panels import alerts, pauses, questions, why
 
 _TEXTUAL_ACTIONS = ("screen.copy", "app.focus")
@@ -57,6 +58,9 @@ def commands_of(page: Page) -> list[PaletteCommand]:
         commands.append(PaletteCommand(f"resume {pauses.target_name(target)}", "", resume))
     for theme in sorted(host.themes):
         commands.append(PaletteCommand(f"theme: {theme}", "", partial(host.choose_theme, theme)))
+    commands.append(PaletteCommand("write up all open alerts", "", partial(alert_actions.report, host)))
+    commands.append(PaletteCommand("write a handover", "", partial(alert_actions.hand_over, host)))
+    commands.append(PaletteCommand("display for a wall", "", lambda: host.open_page(WallScreen(host))))
     commands.append(PaletteCommand("pause all jobs", "", partial(actions.pause, host, pauses.ALL)))
     if "asterisk" not in page.active_bindings:
         commands.append(PaletteCommand("try a schedule", "", partial(actions.try_schedule, host)))

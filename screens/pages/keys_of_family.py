@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
@@ -9,9 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.cache.families import Family
+from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.keys import KeysFound, KeyValue
 from opsconsole.core.errors import OpsconsoleError
-from screens import actions
+from screens import actions, command_lines
+from screens.command_lines import CommandLine
+from screens.exports import Copied
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.filtering import FilterPage
@@ -113,6 +117,18 @@ class KeysScreen(FilterPage):
         """Searches for other keys."""
         self.cursor, self._looked = None, None
         self._search()
+
+    def copied(self) -> Copied | None:
+        """The key."""
+        key = self._key()
+        return Copied(key, "the key") if key is not None else None
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """What shows the key, and what clears those like it."""
+        key = self._key()
+        parts = keys_of_family.clear_parts(self._family, key)
+        clear = command_lines.clear(ClearFilter(family=self._family.name, **parts))
+        return (command_lines.show_key(key), clear) if key is not None else (clear,)
 
     def action_move(self, step: int) -> None:
         """Moves the cursor, and reads the value there."""

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from opsconsole.core import humanize
+from opsconsole.core import humanize, times
 from opsconsole.rules.audit import AuditEntry, AuditProblem, Verification
 from opsconsole.service import wording
 from opsconsole.service.snapshot import Attached, Work
+from screens.exports import Cell, Table
 from screens.panels.view import Block, Key, View, empty, fit, hint
 from screens.widgets.lines import EMPTY, Line, Piece, crop, left, line, text, wrapped
 from screens.widgets.symbols import Symbol
@@ -125,6 +126,25 @@ def _details(entry: AuditEntry, cells: int) -> Iterator[Line]:
         ]
         for index, each in enumerate(wrapped([" · ".join(shown)], cells - LABEL_CELLS - 2) if shown else []):
             yield line(" ", left(label if index == 0 else "", LABEL_CELLS, "quiet"), *each)
+
+
+def sentence(entry: AuditEntry) -> str:
+    """A row as a line of text; contains untrusted text."""
+    parts = (humanize.timestamp(entry.at), entry.who, humanize.words(entry.verb), entry.target, entry.outcome)
+    return f"{' '.join(parts)} (row {entry.id})"
+
+
+def table(entries: Sequence[AuditEntry]) -> Table:
+    """Rows as a table; arguments and outcome as JSON."""
+    rows: list[Sequence[Cell]] = []
+    for each in entries:
+        who = each.command, each.who, each.origin
+        what = each.verb, each.target, each.outcome, _value(each.before or {}), _value(each.after or {})
+        rows.append((each.id, times.utc(each.at), *who, *what))
+    return Table(
+        ("id", "at", "command", "actor", "origin", "action", "target", "outcome", "before", "after"),
+        rows,
+    )
 
 
 def _sentence(entry: AuditEntry) -> str:

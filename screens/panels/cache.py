@@ -13,10 +13,12 @@ from opsconsole.core import humanize
 from opsconsole.service import wording
 from opsconsole.service.cache import Clearing
 from opsconsole.service.snapshot import RedisStats
+from screens.exports import Cell, Table
 from screens.panels.redis import memory as memory_bar
 from screens.panels.top_line import RECONNECTS
 from screens.panels.view import Block, Key, View, fit, hint
-from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, fill, left, line, right, spark, text
+from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, fill, left, line, right, spark, text, width
+from screens.widgets.names import middle, shortened
 
 PANEL = "families"
 DAYS = 14
@@ -25,6 +27,10 @@ WIDE = 110
 SLOW_PING_MS = 20.0
 NO_FAMILY = "no loaded pack declares a family of cache keys"
 NO_CLEARING = "nothing was cleared yet; c clears the keys of a user, subject, family or date"
+TABLE = (
+    *("family", "pattern", "keys", "memory", "ttl", "mean_ttl_left"),
+    *("hit_rate_today", "hit_rate_7d", "filled_by"),
+)
 LABEL_CELLS, FIGURES_CELLS = 9, 44
 
 
@@ -203,8 +209,12 @@ def family_rows(families: Families, now: datetime, cells: int, rows: int, cursor
     errors = [crop(line(" ", text(failed, "bad", 300)), cells)] if families.error else []
     is_wide, today = cells >= WIDE, now.date()
     name = max(16, min(max(len(family.name) for family in families.declared), 34 if is_wide else 26))
+    names = shortened((family.name for family in families.declared), name)
     blocks = [
-        Block((crop(_family(family, families, today, name, is_wide=is_wide), cells),), (PANEL, family.name))
+        Block(
+            (crop(_family(family, families, today, left(names[family.name], name), cells), cells),),
+            (PANEL, family.name),
+        )
         for family in _ordered(families)
     ]
     chosen = next((family for family in families.declared if (PANEL, family.name) == cursor), None)
@@ -212,8 +222,8 @@ def family_rows(families: Families, now: datetime, cells: int, rows: int, cursor
     shown, hidden = fit(blocks, max(1, rows - len(errors) - 1 - len(detail)), cells, cursor)
     title = left(f"family, {hidden} more" if hidden else "family", name, "quiet")
     course = [Piece(f"  {'14 days':<{DAYS}}", "quiet")] if is_wide else []
-    names = (right(each, width, "quiet") for each, width in _COLUMNS)
-    header = crop(line("   ", title, *names, *course, Piece("  filled by", "quiet")), cells)
+    columns = (right(each, wide, "quiet") for each, wide in _COLUMNS)
+    header = crop(line("   ", title, *columns, *course, Piece("  filled by", "quiet")), cells)
     return [*errors, header, *shown, *detail][:rows]
 
 
@@ -233,24 +243,42 @@ def _size(survey: UsageSurvey, family: Family) -> float:
     return 0 if usage is None else usage.memory or usage.keys
 
 
-def _family(family: Family, families: Families, today: date, name: int, *, is_wide: bool) -> Line:
+def _family(family: Family, families: Families, today: date, name: Piece, room: int) -> Line:
     usage = families.survey.families.get(family.name) if families.survey is not None else None
     days = [day for day in families.days if day.family == family.name]
     figures = (
         f"{usage.keys:,}" if usage else "-",
         _bytes(usage),
         _ttl(family, usage),
-        humanize.percent(_rate([day for day in days if day.day == today])),
-        humanize.percent(_rate([day for day in days if day.day > today - timedelta(days=7)])),
+        *map(humanize.percent, _rates(family, families, today)),
     )
     start = line(
         "   ",
-        left(family.name, name),
-        *(right(each, width) for each, (_, width) in zip(figures, _COLUMNS, strict=True)),
+        name,
+        *(right(each, wide) for each, (_, wide) in zip(figures, _COLUMNS, strict=True)),
     )
-    course = line("  ", Piece(f"{_daily(days, today):<{DAYS}}", "quiet")) if is_wide else EMPTY
-    filler = ", ".join(family.filled_by) or "readers"
+    course = line("  ", Piece(f"{_daily(days, today):<{DAYS}}", "quiet")) if room >= WIDE else EMPTY
+    filler = middle(", ".join(family.filled_by), max(8, room - width(start) - width(course) - 2)) or "readers"
     return (*start, *course, Piece("  "), text(filler, "" if family.filled_by else "quiet", 120))
+
+
+def table(families: Families, now: datetime) -> Table:
+    """The families as a table: sizes in bytes, TTLs in seconds, hit rates as shares."""
+    rows: list[Sequence[Cell]] = []
+    for family in _ordered(families):
+        usage = families.survey.families.get(family.name) if families.survey is not None else None
+        keys_, memory = (usage.keys, usage.memory) if usage is not None else (None, None)
+        ttl_left = usage.ttl[1] if usage is not None and usage.ttl is not None else None
+        rates, filled_by = _rates(family, families, now.date()), " ".join(family.filled_by)
+        rows.append((family.name, family.pattern, keys_, memory, family.ttl_seconds, ttl_left, *rates, filled_by))
+    return Table(TABLE, rows)
+
+
+def _rates(family: Family, families: Families, today: date) -> tuple[float | None, float | None]:
+    """The hit rates of today and of seven days."""
+    days = [day for day in families.days if day.family == family.name]
+    week = [day for day in days if day.day > today - timedelta(days=7)]
+    return _rate([day for day in days if day.day == today]), _rate(week)
 
 
 def _bytes(usage: FamilyUsage | None) -> str:

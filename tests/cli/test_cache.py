@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -286,6 +287,25 @@ def test_the_keys_of_families_are_counted_on_request(cli: RunCli, client: redis.
         "exact": True,
     }
     assert "keys" not in cli("cache", "families", "--json").json[0]
+
+
+def test_a_key_is_shown(cli: RunCli, client: redis.Redis) -> None:
+    client.set("shelf:day:2026-01-19:asha", '{"read": [1]}', ex=60)
+
+    shown, facts = (
+        cli("cache", "show", "shelf:day:2026-01-19:asha"),
+        cli("cache", "show", "shelf:board:maths", "--json"),
+    )
+
+    assert re.fullmatch(r"string, [\d,]+ bytes of memory, expires in (1 min|59(\.\d)? s)", shown.out.splitlines()[0])
+    assert shown.out.splitlines()[1:] == ["{", '  "read": [', "    1", "  ]", "}"]
+    assert facts.json["key"] == "shelf:board:maths"
+    missing, foreign = cli("cache", "show", "shelf:day:2026-01-19:nobody"), cli("cache", "show", "sessions:1")
+    assert (missing.code, foreign.code) == (2, 2)
+    assert missing.err == (
+        "opsconsole: shelf:day:2026-01-19:nobody does not exist: it was never filled, has expired or was cleared\n"
+    )
+    assert "this key belongs to no declared family" in foreign.err
 
 
 # --- invalidating -------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ SUMMARIES = {
     "clear": "Clear cached keys of a user, subject, family or date.",
     "families": "List the declared families of cache keys.",
     "invalidate": "Remove cached values after another program has changed data.",
+    "show": "Show the value of a cached key.",
     "stats": "Show statistics of the Redis server.",
 }
 
