@@ -16,7 +16,7 @@ from screens.app import ConsoleApp
 from screens.dialogs.commands import CommandsDialog
 from screens.dialogs.export import ExportDialog
 from screens.dialogs.pause import PauseDialog
-from screens.exports import Format, Table
+from screens.exports import Copied, Format, Table
 from screens.files import Installation, NotWritten
 from tests.screens import fakes, samples
 from tests.screens.console import Console, run_console
@@ -63,8 +63,11 @@ def test_a_copy_that_cannot_be_written_is_on_the_clipboard_only(installation: In
 
 
 def test_what_is_copied_is_one_line_that_starts_no_command() -> None:
-    assert exports.copied_text("a\nrm -rf ~\n\x1b[31m") == "a\\x0arm -rf ~\\x0a\\x1b[31m"
-    assert len(exports.copied_text("x" * 100_000)) == exports.MAX_COPIED
+    evil = Copied("a\nrm -rf ~\n\x1b[31m", "a name")
+    assert exports.copied_text(evil) == "a\\x0arm -rf ~\\x0a\\x1b[31m"
+    assert exports.copied_text(evil._replace(is_text=True)) == "a\nrm -rf ~\n\\x1b[31m"
+    for is_text in (True, False):
+        assert len(exports.copied_text(Copied("x" * 100_000, "a name", is_text))) == exports.MAX_COPIED
 
 
 # --- command lines ------------------------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from opsconsole.cli.session import open_service
 @click.argument("numbers", nargs=-1, type=click.IntRange(min=1), metavar="[ALERT]...")
 @click.pass_obj
 def command(options: Options, numbers: tuple[int, ...]) -> None:
-    """Write up alerts as Markdown: their state, likely causes, earlier alerts, and a timeline.
+    """Write up alerts as Markdown: what happened, and when.
 
-    Without numbers, all open alerts that no other one explains.
+    Their state, likely causes, earlier alerts, and a timeline. Without numbers, all open alerts that no other one explains.
 
     \b
     Examples:

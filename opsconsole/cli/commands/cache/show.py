@@ -30,9 +30,9 @@ class NoSuchKey(OpsconsoleError):
 @json_option
 @click.pass_obj
 def command(options: Options, key: str, as_json: bool) -> None:
-    """Show the type, time to live, size and value of a cached key.
+    """Show the value of a cached key.
 
-    Only keys of declared families. Compressed values are decompressed and JSON is indented; at most 500 lines or 100
+    Also its type, its time to live and its size. Only keys of declared families. Compressed values are decompressed and JSON is indented; at most 500 lines or 100
     elements are shown.
 
     \b
