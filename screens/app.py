@@ -21,22 +21,13 @@ from opsconsole.service.snapshot import Snapshot
 from screens import actions, command_lines, copying, terminal
 from screens.command_lines import CommandLine
 from screens.commands import CommandSender
-from screens.dialogs.palette import Palette
 from screens.files import Installation, remember_theme, remembered_theme
 from screens.host import Answer, OnResult
 from screens.keymap import bind, first_key
-from screens.pages.alerts import AlertsScreen
-from screens.pages.audit import AuditScreen
-from screens.pages.backfills import BackfillScreen
-from screens.pages.cache import CacheScreen
+from screens.pages.catalog import page_class
 from screens.pages.dashboard import Dashboard
-from screens.pages.help import HelpScreen
-from screens.pages.jobs import JobsScreen
 from screens.pages.keys import commands_of
-from screens.pages.packs import PacksScreen
 from screens.pages.page import Page
-from screens.pages.run import RunScreen
-from screens.pages.wall import WallScreen
 from screens.panels.view import zone_of
 from screens.quit import QuitFlow
 from screens.service import Service
@@ -109,7 +100,7 @@ class ConsoleApp(BaseApp):
         self.service.watch(self._receive)
         self.set_interval(1.0, self._tick)
         if self._wall:
-            self.push_screen(WallScreen(self))
+            self._go("wall")
         if self._start_run is not None:
             actions.send_trigger(self, self._start_run, None)
 
@@ -210,6 +201,8 @@ class ConsoleApp(BaseApp):
 
     def open_run(self, number: int) -> None:
         """Opens a run's page."""
+        from screens.pages.run import RunScreen
+
         self.push_screen(RunScreen(self, number))
 
     def open_packs(self) -> None:
@@ -218,6 +211,8 @@ class ConsoleApp(BaseApp):
 
     async def open_calendar(self, job: str | None) -> None:
         """Opens the calendar of a job above the list of jobs; without a job, the list."""
+        from screens.pages.backfills import BackfillScreen
+
         if not self._back_to(BackfillScreen):
             await self.push_screen(BackfillScreen(self))
         if job is not None and isinstance(self.screen, BackfillScreen):
@@ -227,11 +222,15 @@ class ConsoleApp(BaseApp):
 
     def action_help(self) -> None:
         """Opens the help for the page in front."""
+        from screens.pages.help import HelpScreen
+
         if page := self.front_page:
             self.push_screen(HelpScreen(self, page))
 
     def action_commands(self) -> None:
         """Opens the command palette."""
+        from screens.dialogs.palette import Palette
+
         if isinstance(self.screen, Page):
             palette = Palette(self, commands_of(self.screen))
             self.push_screen(palette, lambda run: run() if run else None)
@@ -246,33 +245,27 @@ class ConsoleApp(BaseApp):
 
     def action_backfill(self) -> None:
         """Opens the list of jobs with windows, and the backfills."""
-        if not self._back_to(BackfillScreen):
-            self.push_screen(BackfillScreen(self))
+        self._go("backfills")
 
     def action_jobs(self) -> None:
         """Opens the jobs."""
-        if not self._back_to(JobsScreen):
-            self.push_screen(JobsScreen(self))
+        self._go("jobs")
 
     def action_cache(self) -> None:
         """Opens Redis and the cached keys."""
-        if not self._back_to(CacheScreen):
-            self.push_screen(CacheScreen(self))
+        self._go("cache")
 
     def action_alerts(self) -> None:
         """Opens the alerts."""
-        if not self._back_to(AlertsScreen):
-            self.push_screen(AlertsScreen(self))
+        self._go("alerts")
 
     def action_packs(self) -> None:
         """Opens the panels of the packs."""
-        if not self._back_to(PacksScreen):
-            self.push_screen(PacksScreen(self))
+        self._go("packs")
 
     def action_audit(self) -> None:
         """Opens the audit trail, and who is attached."""
-        if not self._back_to(AuditScreen):
-            self.push_screen(AuditScreen(self))
+        self._go("audit")
 
     def action_copy(self) -> None:
         """Copies what the row under the cursor is."""
@@ -309,7 +302,13 @@ class ConsoleApp(BaseApp):
             self.pop_screen()
         self._quit_flow.start()
 
-    # --- the stack ----------------------------------------------------------------------------------------------
+    # --- the stack: pages are loaded when they are opened -------------------------------------------------------------
+
+    def _go(self, name: str) -> None:
+        """Goes back to a page, or opens it."""
+        kind = page_class(name)
+        if not self._back_to(kind):
+            self.push_screen(kind(self))
 
     def _back_to(self, kind: type[Page]) -> bool:
         """Closes what is above the page of this kind; False when there is none."""

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.cache.filters import ClearFilter
-from opsconsole.cache.keys import KeysFound, KeyValue
-from opsconsole.cache.statistics import CacheDay, UsageSurvey
 from opsconsole.rules.audit import AuditEntry, Verification
 from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
-from opsconsole.service.backfills import PlanProgress, WindowedJob
-from opsconsole.service.cache import Clearing
-from opsconsole.service.job_page import JobPage, ScheduleTrial
 from opsconsole.service.snapshot import (
     AlertPage,
     CommandProgress,
@@ -28,6 +22,14 @@ from opsconsole.service.snapshot import (
     RunPage,
     Snapshot,
 )
+
+if TYPE_CHECKING:
+    from opsconsole.cache.clearing import ClearProgress
+    from opsconsole.cache.keys import KeysFound, KeyValue
+    from opsconsole.cache.statistics import CacheDay, UsageSurvey
+    from opsconsole.service.backfills import PlanProgress, WindowedJob
+    from opsconsole.service.cache import Clearing
+    from opsconsole.service.job_page import JobPage, ScheduleTrial
 
 
 class Queries(Protocol):

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 
-from sqlalchemy.exc import DBAPIError
-
 from opsconsole.authoring.batch import Failure
 from opsconsole.core.bounds import shown
-from opsconsole.core.database import reason
 from opsconsole.core.errors import BadValue, OpsconsoleError, Unavailable
 from opsconsole.core.text import safe, snake_case
 
@@ -31,6 +28,8 @@ def failure(item: str, error: str | BaseException, kind: str | None = None) -> F
     elif isinstance(error, OpsconsoleError):
         message = error.sentence
     else:
+        from opsconsole.core.database import reason  # SQLAlchemy, which the first frame of the console does without
+
         message = f"{type(error).__name__}: {reason(error)}"
     return Failure(item, kind or failure_kind(error, item), safe(message, LONGEST_MESSAGE))
 
@@ -46,6 +45,8 @@ def failure_kind(error: str | BaseException, item: str = "") -> str:
         return _words(error, item) or UNKNOWN
     if isinstance(error, Unavailable):
         return unreachable(error.dependency)
+    from sqlalchemy.exc import DBAPIError  # the names of the kinds are used without SQLAlchemy
+
     if isinstance(error, DBAPIError) and error.orig is not None:
         return _token(getattr(error.orig, "sqlite_errorname", None) or type(error.orig).__name__)
     return _token(type(error).__name__)

@@ -9,10 +9,7 @@ import traceback
 from collections.abc import Callable
 from datetime import timedelta
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from opsconsole.core.clock import Clock
-from opsconsole.core.database import ErrorKind, error_kind, reason
 from opsconsole.core.error_reports import report_error
 from opsconsole.core.errors import OpsconsoleError, Unavailable
 from opsconsole.core.failpoints import reach
@@ -232,6 +229,11 @@ class Supervisor:
 
 def is_outage(error: BaseException) -> bool:
     """Whether a database is at fault, rather than the statement or its values."""
+    # Imported when an error is judged: the console draws its first frame before SQLAlchemy is loaded.
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from opsconsole.core.database import ErrorKind, error_kind
+
     return isinstance(error, SQLAlchemyError) and error_kind(error) is not ErrorKind.STATEMENT
 
 
@@ -243,12 +245,19 @@ def describe(error: BaseException) -> tuple[str, str | None, object]:
         return error.sentence, error.dependency, None
     if isinstance(error, OpsconsoleError):
         return error.sentence, None, None
-    if isinstance(error, SQLAlchemyError):
-        is_fault = error_kind(error) is ErrorKind.STATEMENT
-        return f"the database: {reason(error)}", None if is_fault else "store", None
+    if (database_reason := _database_reason(error)) is not None:
+        return f"the database: {database_reason}", "store" if is_outage(error) else None, None
     frames = traceback.extract_tb(error.__traceback__)
     place = (type(error), frames[-1].filename, frames[-1].lineno) if frames else type(error)
     return f"{type(error).__name__}: {_text(error)}", None, place
+
+
+def _database_reason(error: BaseException) -> str | None:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from opsconsole.core.database import reason
+
+    return reason(error) if isinstance(error, SQLAlchemyError) else None
 
 
 def log_failure(what: str, error: BaseException) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.extensions import PanelContent
 from opsconsole.authoring.occurrence import OccurrenceRecord, OccurrenceState, Reason
 from opsconsole.authoring.run import Run
-from opsconsole.cache.history import RedisPoint
-from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Window
 from opsconsole.core.problems import Problem, Work
 from opsconsole.rules.admission import Wait
@@ -24,10 +22,14 @@ from opsconsole.rules.notifications import Notification
 from opsconsole.rules.pauses import Pause
 from opsconsole.service import wording
 from opsconsole.service.alert_cards import AlertCard, AlertPage, firing
-from opsconsole.store.changes import Seen
-from opsconsole.store.job_facts import Histories
-from opsconsole.store.presence import Attached
-from opsconsole.store.statistics import PastDays, Rates
+
+if TYPE_CHECKING:
+    from opsconsole.cache.history import RedisPoint
+    from opsconsole.cache.statistics import RedisStats
+    from opsconsole.store.changes import Seen
+    from opsconsole.store.job_facts import Histories
+    from opsconsole.store.presence import Attached
+    from opsconsole.store.statistics import PastDays, Rates
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual.binding import BindingType
 
-from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import OpsconsoleError
@@ -22,6 +21,9 @@ from screens.panels.questions import CANCEL
 from screens.threads import run_in_thread
 from screens.widgets.lines import EMPTY, Line, Piece, line, text, wrapped
 from screens.widgets.text_field import ChoiceField, DateField, TextField
+
+if TYPE_CHECKING:
+    from opsconsole.cache.clearing import ClearProgress
 
 TYPING_SECONDS = 0.3
 """How long no key may be pressed before keys are counted again."""
@@ -108,7 +110,7 @@ class ClearDialog(TextDialog[Counted]):
         selected = self.filter
         if selected is None:
             self._error = clear_panel.PARTIAL_DATE if self._date.value else clear_panel.NOTHING_SELECTED
-        elif isinstance(self._count, ClearProgress) and self._count.done:
+        elif self._count is not None and not isinstance(self._count, OpsconsoleError) and self._count.done:
             if self._count.total:
                 self.dismiss(Counted(selected, self._count))
             return

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from zoneinfo import available_timezones
 
 from textual.binding import BindingType
 
 from opsconsole.core.errors import OpsconsoleError
-from opsconsole.service.job_page import ScheduleTrial
 from opsconsole.service.snapshot import JobCard
 from screens import command_lines
 from screens.command_lines import CommandLine
@@ -21,6 +20,9 @@ from screens.panels import cron as cron_panel
 from screens.threads import run_in_thread
 from screens.widgets.lines import EMPTY, Line, Piece, line, text, wrapped
 from screens.widgets.text_field import ChoiceField, TextField
+
+if TYPE_CHECKING:
+    from opsconsole.service.job_page import ScheduleTrial
 
 CRON_LENGTH = 100
 TYPING_SECONDS = 0.15

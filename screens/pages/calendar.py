@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual.binding import BindingType
 
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowStatus
 from opsconsole.rules.backfill_status import Backfill
-from opsconsole.service.backfills import WindowedJob
 from screens import command_lines
 from screens.command_lines import CommandLine
 from screens.exports import Table
@@ -26,6 +25,9 @@ from screens.panels.calendar import DateRange, Sheet
 from screens.panels.plan import Draft
 from screens.panels.view import View
 from screens.widgets.lines import Line
+
+if TYPE_CHECKING:
+    from opsconsole.service.backfills import WindowedJob
 
 LEAST_LIST = 3
 PLANNING_SECONDS = 0.5

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.authoring.run import OPEN
-from opsconsole.service.job_page import JobPage
 from opsconsole.service.snapshot import JobCard, Run, Snapshot
 from screens import actions
 from screens.exports import Table
@@ -23,6 +22,9 @@ from screens.panels.view import Key, View
 from screens.widgets.lines import Drawing, width
 from screens.widgets.panel import Panel
 
+if TYPE_CHECKING:
+    from opsconsole.service.job_page import JobPage
+
 SEGMENTS = tuple(Segment)
 FILTER_CELLS = 24
 FRAME_CELLS = 8
@@ -30,7 +32,7 @@ FRAME_CELLS = 8
 NO_JOB = "no job to {} in this list; tab shows another one"
 
 
-class JobsScreen(PollingPage[JobPage | None], FilterPage, RunActionsPage):
+class JobsScreen(PollingPage["JobPage | None"], FilterPage, RunActionsPage):
     """Jobs of a segment with a cursor. What is loaded are the details of the job under it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core import humanize
 from opsconsole.service import confirmations
@@ -12,6 +12,9 @@ from opsconsole.service.snapshot import CommandProgress
 from screens import command_lines
 from screens.panels.questions import CANCEL, Question
 from screens.widgets.lines import EMPTY, Line, Piece, crop, line, right, text, wrapped
+
+if TYPE_CHECKING:
+    from opsconsole.cache.clearing import ClearProgress
 
 ANY_FAMILY = "any"
 RESULT_LINES = 11

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from opsconsole.core import humanize
-from opsconsole.service.job_page import ScheduleTrial
 from screens.widgets.lines import Line, Piece, crop, left, line, text, wrapped
+
+if TYPE_CHECKING:
+    from opsconsole.service.job_page import ScheduleTrial
 
 TIMES = 7
 WARNING_LINES = 6

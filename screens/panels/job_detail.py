@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from opsconsole.core import humanize
 from opsconsole.rules import finding_text
-from opsconsole.service.job_page import JobPage
 from opsconsole.service.snapshot import JobCard
 from screens.panels import chart, job_text, jobs, pauses
 from screens.panels.running import done
 from screens.panels.view import View
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, crop, left, line, side_by_side, text, wrapped
+
+if TYPE_CHECKING:
+    from opsconsole.service.job_page import JobPage
 
 TWO_COLUMNS = 96
 """From this width on, the schedule and the runs stand beside each other."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from opsconsole.authoring.job import CatchUp, Job, Overlap
 from opsconsole.calendar.windows import Covers, Unit
 from opsconsole.core import humanize
 from opsconsole.service import wording
-from opsconsole.service.job_page import JobPage
 from opsconsole.service.snapshot import Progress
+
+if TYPE_CHECKING:
+    from opsconsole.service.job_page import JobPage
 
 _OVERLAP = {
     Overlap.SKIP: "while a run is active, scheduled times are skipped",

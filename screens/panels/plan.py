@@ -6,18 +6,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import STATES_FOR, Only, WindowState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service import confirmations
-from opsconsole.service.backfills import WindowedJob
 from screens import command_lines
 from screens.command_lines import CommandLine
 from screens.panels import calendar
 from screens.panels.calendar import DateRange
 from screens.panels.questions import CANCEL, Question
 from screens.widgets.lines import Line, Piece, crop, ends, line, rule, text, wrapped
+
+if TYPE_CHECKING:
+    from opsconsole.service.backfills import WindowedJob
 
 REASONS = 3
 WORDS = {

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from opsconsole.core import humanize
 from opsconsole.service import wording
-from opsconsole.service.snapshot import RedisStats
 from screens.panels.top_line import RECONNECTS
 from screens.panels.view import WIDE, View
 from screens.widgets.lines import Line, Piece, bar, crop, line, rule, spark, text
+
+if TYPE_CHECKING:
+    from opsconsole.service.snapshot import RedisStats
 
 HIT_RATES = 20
 

@@ -6,15 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill
-from opsconsole.service.backfills import WindowedJob
 from screens.panels import calendar
 from screens.panels.view import Key
 from screens.widgets import symbols
 from screens.widgets.lines import Line, Piece, crop, left, line, right, text
+
+if TYPE_CHECKING:
+    from opsconsole.service.backfills import WindowedJob
 
 PANEL = "jobs"
 COLUMNS = {

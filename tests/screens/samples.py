@@ -15,7 +15,6 @@ from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Window
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.service.snapshot import (
-    Attached,
     BatchCell,
     Cause,
     Finding,
@@ -27,12 +26,13 @@ from opsconsole.service.snapshot import (
     PanelView,
     Pause,
     Progress,
-    Rates,
     RedisView,
     RunPage,
     Severity,
     Snapshot,
 )
+from opsconsole.store.presence import Attached
+from opsconsole.store.statistics import Rates
 
 NOW = datetime(2026, 1, 19, 18, 20, 7, tzinfo=UTC)
 

@@ -25,12 +25,12 @@ from opsconsole.service.snapshot import (
     JobCard,
     JobHistory,
     Outage,
-    Rates,
     RunPage,
     Severity,
     Silence,
     Snapshot,
 )
+from opsconsole.store.statistics import Rates
 from screens.panels import alert_detail, alerts, dashboard, run as run_panel
 from screens.panels.alerts import Segment
 from screens.panels.top_line import top_line, verdict

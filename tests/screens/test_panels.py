@@ -12,6 +12,7 @@ from rich.cells import cell_len
 
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import Counts, RunState
+from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Window
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import (
@@ -22,7 +23,6 @@ from opsconsole.service.snapshot import (
     FindingKind,
     Outage,
     Progress,
-    RedisStats,
     Severity,
     Snapshot,
 )
