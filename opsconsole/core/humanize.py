@@ -104,6 +104,11 @@ def megabytes(count: float) -> str:
     return f"{mb:.0f} MB" if mb >= 10 else f"{mb:.1f} MB"
 
 
+def growth(count: float, days: int) -> str:
+    """By how many bytes something grew in some days: `+12 MB in 7 d`."""
+    return f"{'-' if count < 0 else '+'}{megabytes(abs(count))} in {days} d"
+
+
 def clock(at: datetime, zone_name: str = "UTC", seconds: bool = False) -> str:
     """A time of day with its zone: `23:50 IST`."""
     local = at.astimezone(zone(zone_name))

@@ -21,6 +21,7 @@ OVERDUE_AFTER = timedelta(days=2)
 """Rows may be kept this much longer than they should: the leader removes them in small steps, and may have been off."""
 FREE_SHARE, FREE_BYTES = 0.5, 100 * MB
 """An SQLite file with more free space than both of these is larger than what it holds."""
+RECENT_DAYS = 7
 GROWTH_DAYS, LEAST_GROWTHS = 30, 7
 """The growth of a day is compared with that of at most, and at least, this many days before it."""
 LEAST_GROWTH_BYTES = 20 * MB
@@ -98,7 +99,7 @@ class SizeOnDay:
 
 def table_growth(sizes: Sequence[SizeOnDay], today: date) -> Iterator[Finding]:
     """Tables whose growth of today or yesterday is out of line with that of the days before."""
-    for (_, table, _), days in _by_name(size for size in sizes if not size.index).items():
+    for (_, table, _), days in by_name(size for size in sizes if not size.index).items():
         measured = [(each.day, each.bytes) for each in days if each.bytes is not None]
         growths = [
             (day, (size - before) / (day - earlier).days) for (earlier, before), (day, size) in pairwise(measured)
@@ -115,6 +116,36 @@ def table_growth(sizes: Sequence[SizeOnDay], today: date) -> Iterator[Finding]:
                 since = datetime.combine(day, time(), UTC)
                 yield Finding(Severity.WARNING, FindingKind.TABLE_GROWTH, table, since, numbers=numbers)
                 break
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """By how many bytes a table became larger in some days; negative when it became smaller."""
+
+    bytes: int
+    days: int
+
+
+def growth_of(days: Iterable[SizeOnDay], now_bytes: int | None, today: date) -> Growth | None:
+    """The growth of a table since its oldest record of the last seven days; None without one of an earlier day. `days`
+    are its records.
+    """
+    since = today - timedelta(days=RECENT_DAYS)
+    known = [(each.day, each.bytes) for each in days if since <= each.day < today and each.bytes is not None]
+    if now_bytes is None or not known:
+        return None
+    day, size = min(known)
+    return Growth(now_bytes - size, (today - day).days)
+
+
+def unused_days(days: Iterable[SizeOnDay], scans: int | None, today: date) -> int:
+    """For how many days no query has used an index: its counter was the same until now. `days` are its records."""
+    unchanged = 0
+    for each in sorted(days, key=lambda each: each.day, reverse=True):
+        if each.scans != scans:
+            break
+        unchanged = (today - each.day).days
+    return unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +166,7 @@ def indexes(
     current: Iterable[IndexFacts], sizes: Sequence[SizeOnDay], today: date, since: datetime
 ) -> Iterator[Finding]:
     """Indexes that no query has used for a month, and those that are much larger than their entries."""
-    recorded = _by_name(size for size in sizes if size.index)
+    recorded = by_name(size for size in sizes if size.index)
     for index in current:
         days = recorded.get((index.database, index.table, index.name), [])
         if index.bytes is None:
@@ -171,8 +202,8 @@ def _unused_days(index: IndexFacts, days: Sequence[SizeOnDay], today: date) -> i
     return recorded if recorded >= UNUSED_DAYS else None
 
 
-def _by_name(sizes: Iterable[SizeOnDay]) -> dict[tuple[str, str, str], list[SizeOnDay]]:
-    """The sizes of each table and index, oldest first."""
+def by_name(sizes: Iterable[SizeOnDay]) -> dict[tuple[str, str, str], list[SizeOnDay]]:
+    """The sizes of each table and index (database, table, index), oldest first."""
     found: dict[tuple[str, str, str], list[SizeOnDay]] = {}
     for size in sorted(sizes, key=lambda each: each.day):
         found.setdefault((size.database, size.table, size.index), []).append(size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ from opsconsole.core.database import reason
 from opsconsole.core.errors import StoreLocked, Unavailable
 from opsconsole.rules import actions
 from opsconsole.rules.pauses import Pause
+from opsconsole.rules.storage_health import by_name
 from opsconsole.service import job_page, occurrences, runs as run_views, tables_panel
 from opsconsole.service.backend import Backend
 from opsconsole.service.cache import CacheQueries
@@ -25,14 +27,15 @@ from opsconsole.service.job_page import JobPage, ScheduleTrial
 from opsconsole.service.panels import PanelReader
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
 from opsconsole.service.store_probe import StoreProbe
-from opsconsole.service.tables_panel import TablesPanel
-from opsconsole.store import data_tables, failing, logs, pauses, runs, schema, set_aside
+from opsconsole.service.tables_panel import Tables, TablesPanels
+from opsconsole.store import data_tables, failing, logs, pauses, runs, schema, set_aside, table_days
 from opsconsole.store.failing import FailingItems
 from opsconsole.store.logs import LogLine
 from opsconsole.store.set_aside import Kind, SetAside
 from opsconsole.store.table_sizes import TableSize, table_sizes
 from opsconsole.worker import counting
 
+TABLE_DAYS = 35
 LOG_PAGE = 1000
 """Log lines per page."""
 
@@ -45,7 +48,7 @@ class Queries:
     def __init__(self, backend: Backend, cache: CacheQueries) -> None:
         self._backend, self._cache = backend, cache
         self._panels = PanelReader()
-        self._tables = TablesPanel(self.table_sizes)
+        self._tables = TablesPanels(self.tables)
 
     # --- jobs and runs ------------------------------------------------------------------------------------------
 
@@ -173,16 +176,24 @@ class Queries:
                 raise Unavailable(name, reason(error)) from error
         return sizes
 
+    def tables(self) -> Tables:
+        """The tables of both databases, with their sizes of the last days. Raises Unavailable."""
+        today = self._backend.now().date()
+        sizes = self.table_sizes()
+        with self._backend.reading() as db:
+            return Tables(sizes, by_name(table_days.since(db, today - timedelta(days=TABLE_DAYS))), today)
+
     # --- packs -----------------------------------------------------------------------------------------------------
 
     def panels(self) -> tuple[PanelView, ...]:
-        """The panels of all packs, read from their databases now, and one about the tables. A panel that cannot be read
-        shows the cause.
+        """The panels of all packs, read from their databases now, and those about the tables. A panel that cannot be
+        read shows the cause.
         """
         packs = self._backend.catalog.packs
         panels = [(pack.name, panel, self._extension_context(pack)) for pack in packs for panel in pack.panels]
         own = ExtensionContext(self._backend.resources, {}, ())
-        return self._panels.read([*panels, (tables_panel.PACK, self._tables.panel, own)])
+        own_panels = [(tables_panel.PACK, panel, own) for panel in self._tables.panels]
+        return self._panels.read([*panels, *own_panels])
 
     def leader_notes(self, pack: str) -> tuple[str, ...] | None:
         """What a pack lacks in the process that leads, one sentence each; None while that is unknown."""
