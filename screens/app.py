@@ -54,6 +54,7 @@ class ConsoleApp(BaseApp):
         bind("clear", "clear", "clear cached keys"),
         bind("dashboard", "dashboard", "dashboard"),
         bind("jobs", "jobs", "jobs"),
+        bind("runs", "runs", "runs"),
         bind("backfills", "backfill", "calendars and backfills"),
         bind("cache", "cache", "cache"),
         bind("alerts", "alerts", "alerts"),
@@ -250,6 +251,10 @@ class ConsoleApp(BaseApp):
     def action_jobs(self) -> None:
         """Opens the jobs."""
         self._go("jobs")
+
+    def action_runs(self) -> None:
+        """Opens the history of runs."""
+        self._go("runs")
 
     def action_cache(self) -> None:
         """Opens Redis and the cached keys."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core import times
 from opsconsole.rules.backfill import Only
+from opsconsole.rules.run_search import Segment
 from opsconsole.service.snapshot import AlertCard
 
 PROGRAM = ("opsconsole",)
@@ -72,6 +73,16 @@ def try_schedule(cron: str, tz: str) -> CommandLine:
 def show_run(run: int, *, action: str = "open") -> CommandLine:
     """Shows a run."""
     return CommandLine(action, ("show", str(run)))
+
+
+def list_runs(segment: Segment, typed: str) -> CommandLine:
+    """Lists the runs of a segment that match a filter."""
+    return CommandLine("filter", ("runs", *((segment.value,) if segment is not Segment.ALL else ()), *typed.split()))
+
+
+def list_failed_items(run: int) -> CommandLine:
+    """Lists every item that failed in a run."""
+    return CommandLine("export", ("show", str(run), "--failed"))
 
 
 def follow(run: int) -> CommandLine:

@@ -11,6 +11,7 @@ from opsconsole.cache.filters import ClearFilter
 from opsconsole.rules.audit import AuditEntry, Verification
 from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
+from opsconsole.rules.run_search import Segment
 from opsconsole.service.snapshot import (
     AlertPage,
     CommandProgress,
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from opsconsole.cache.statistics import CacheDay, UsageSurvey
     from opsconsole.service.backfills import PlanProgress, WindowedJob
     from opsconsole.service.cache import Clearing
+    from opsconsole.service.history import FailedItem, FailedItems, Place, RunList
     from opsconsole.service.job_page import JobPage, ScheduleTrial
+    from opsconsole.service.queries import LogLine
 
 
 class Queries(Protocol):
@@ -38,9 +41,18 @@ class Queries(Protocol):
     def preview(self, job: str, day: str | None, /) -> Preview: ...
     def panels(self) -> tuple[PanelView, ...]: ...
     def run_page(self, number: int, /) -> RunPage: ...
+    def log(self, run: int, /, *, after: int = 0) -> list[LogLine]: ...
     def job_page(self, job: str, /) -> JobPage: ...
     def try_schedule(self, cron: str, tz: str, job: str | None, /) -> ScheduleTrial: ...
     def why(self, job: str, at: str | None, /) -> Explanation: ...
+
+
+class History(Protocol):
+    """The history of runs; see `opsconsole.service.history`."""
+
+    def find(self, typed: str, segment: Segment, /, *, before: int | None = None, limit: int = 200) -> RunList: ...
+    def all_failed_items(self, run: int, /) -> Iterator[FailedItem]: ...
+    def failed_items(self, run: int, /, *, after: Place | None = None) -> FailedItems: ...
 
 
 class Cache(Protocol):
@@ -113,6 +125,8 @@ class Service(Protocol):
 
     @property
     def queries(self) -> Queries: ...
+    @property
+    def history(self) -> History: ...
     @property
     def cache(self) -> Cache: ...
     @property

@@ -89,3 +89,6 @@ def _page(db: Connection, search: RunSearch, before: int | None, limit: int) -> 
         return RunList(found.runs, None, total=len(found.runs))
     total = run_lists.total(db, search, limit=MAX_COUNTED)
     return RunList(found.runs, found.next_before, found.searched_to, total.runs, total.more)
+
+
+__all__ = ["FailedItem", "FailedItems", "Place", "RunHistory", "RunList"]

@@ -30,7 +30,7 @@ from opsconsole.service.store_probe import StoreProbe
 from opsconsole.service.tables_panel import Tables, TablesPanels
 from opsconsole.store import data_tables, failing, logs, pauses, runs, schema, set_aside, table_days
 from opsconsole.store.failing import FailingItems
-from opsconsole.store.logs import LogLine
+from opsconsole.store.logs import LogLine as LogLine
 from opsconsole.store.set_aside import Kind, SetAside
 from opsconsole.store.table_sizes import TableSize, table_sizes
 from opsconsole.worker import counting

@@ -14,6 +14,7 @@ PAGES = {
     "cache": ("cache", "CacheScreen"),
     "jobs": ("jobs", "JobsScreen"),
     "packs": ("packs", "PacksScreen"),
+    "runs": ("runs", "RunsScreen"),
     "wall": ("wall", "WallScreen"),
 }
 """The module in this package, and the class."""

@@ -3,40 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Container
 
 from opsconsole.authoring.run import OPEN, Run
+from opsconsole.rules.admission import Wait
+from opsconsole.service.history import FailedItems, Place
+from opsconsole.service.queries import LOG_PAGE, LogLine
 from opsconsole.service.snapshot import Progress, RunPage
 from screens import command_lines
 from screens.command_lines import CommandLine
+from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
+from screens.pages.blocks import Blocks
+from screens.pages.filtering import FilterPage
 from screens.pages.polling import FAST_SECONDS, PollingPage
 from screens.pages.run_actions import RunActionsPage
-from screens.panels import run as run_panel, why
+from screens.panels import run as run_panel, run_failures, run_grid, run_log, why
+from screens.panels.run_failures import Items
+from screens.panels.run_log import Log
 from screens.panels.view import View
 from screens.panels.why import Question
-from screens.widgets.lines import Line, Piece, line
+from screens.widgets.contained import contained
+from screens.widgets.lines import Drawing, Line, Piece, line
+from screens.widgets.panel import PLAIN, Panel
+
+STEP = 10
+FILTER_CELLS = 30
+TO_END = 1_000_000
+"""A step to either end."""
 
 
-class RunScreen(PollingPage[RunPage], RunActionsPage):
-    """Batches, failures and log of a run."""
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The run, the lines that its log has gained, and the items that failed from `place` on, if they were read."""
 
+    page: RunPage
+    lines: list[LogLine]
+    items: FailedItems | None
+    place: Place | None
+
+
+class RunScreen(PollingPage[Loaded], FilterPage, RunActionsPage):
+    """Batches, failures and log of a run. Tab changes between failures and log, which the arrows scroll."""
+
+    WHEEL_ACTION = "scroll"
     BINDINGS: ClassVar[list[BindingType]] = [
-        bind("back", "back", "back"),
         bind("follow", "follow", "hold or follow the log"),
-        bind("up", "scroll(-1)", "older log lines"),
-        bind("down", "scroll(1)", "newer log lines"),
+        bind("filter", "filter", "search the log"),
+        bind("next_panel", "part", "failures or log"),
+        bind("previous_panel", "part", "failures or log"),
+        bind("up", "scroll(-1)", "line above"),
+        bind("down", "scroll(1)", "line below"),
+        bind("page_up", f"scroll(-{STEP})", f"{STEP} lines up"),
+        bind("page_down", f"scroll({STEP})", f"{STEP} lines down"),
+        bind("first", f"scroll(-{TO_END})", "first line"),
+        bind("last", f"scroll({TO_END})", "last line"),
     ]
 
     def __init__(self, host: Host, number: int) -> None:
         super().__init__(host)
         self.number = number
         self._data: RunPage | None = None
+        self._lines: list[tuple[datetime, str]] = []
+        self._last_line = 0
+        self._has_more_lines = False
         self._held_at: int | None = None
+        self._items = Items()
+        self._blocks: Blocks[Place] = Blocks()
+        self._next_items: Place | None = None
+        self._items_of: tuple[Place | None, int] | None = None
+        self._go_to_end = False
+
+    def panels(self) -> ComposeResult:
+        """The run, its batches, what failed, and its log."""
+        yield Panel(self._draw_run, id="run", classes=PLAIN, focusable=False)
+        yield Panel(self._draw_batches, id="batches", focusable=False)
+        with Container(id="parts"):
+            yield Panel(self._draw_failures, id="failures")
+            yield Panel(self._draw_log, id="log")
+
+    def on_mount(self) -> None:
+        """The arrows scroll the log at first."""
+        self.query_one("#log").focus()
 
     def presence_name(self) -> str:
         """The run's number."""
@@ -54,61 +109,117 @@ class RunScreen(PollingPage[RunPage], RunActionsPage):
         )
         return (
             *run_keys,
-            ("t", "trigger"),
+            ("tab", "failures" if self._log_has_focus else "log"),
+            ("/", "search"),
+            ("w", "why"),
             self.pause_key(),
             ("esc", "back"),
             ("?", "help"),
-            ("^p", "find"),
             ("q", "quit"),
-        )
+        )[:9]
 
-    def content(self, view: View, cells: int, rows: int) -> list[Line]:
-        """The run; before it is loaded, what the Snapshot has of it."""
+    # --- drawing ------------------------------------------------------------------------------------------------
+
+    def repaint(self) -> None:
+        """Gives the panels the height that they need now, then draws them."""
+        if self.is_current and self.is_mounted:
+            with contained("laying the page out", self.host.show_notice):
+                self._fit()
+        super().repaint()
+
+    def _fit(self) -> None:
+        run, batches, failures = (self.query_one(f"#{name}", Panel) for name in ("run", "batches", "failures"))
+        rows, page = self.size.height - 4, self._data
+        cells = self.size.width - batches.gutter.width
+        head = len(self._run_lines(self.view(), self.size.width))
+        if page is None:
+            _set_height(run, str(max(1, head)))
+            return
+        grid = run_grid.height(page, cells, max(1, rows // 5)) + batches.gutter.height
+        room = rows - head - grid
+        least = max(1, len(page.causes) + len(run_failures.recurring_items(page)))
+        most = room // 3 if self._log_has_focus else room * 2 // 3
+        wanted = least if self._log_has_focus else run_failures.length(page, self._items)
+        for panel, height in ((run, head), (batches, grid)):
+            _set_height(panel, str(height))
+        is_beside = self.has_class("-large")
+        _set_height(failures, "1fr" if is_beside else str(max(1, min(wanted, most)) + failures.gutter.height))
+
+    def _draw_run(self, view: View, cells: int, _rows: int) -> Drawing:
+        return Drawing(self._run_lines(view, cells))
+
+    def _run_lines(self, view: View, cells: int) -> list[Line]:
         errors = self.error_lines()
-        live = next((each for each in view.snapshot.live if each.run.id == self.number), None)
         if self._data is not None:
             pauses = view.pauses_of(self._data.progress.run.job)
-            page = _with_wait_reason(self._data, live)
-            progress = replace(page.progress, tz=view.shown_zone(page.progress.tz))
-            page = replace(page, progress=progress)
-            room = rows - len(errors)
-            return [*errors, *run_panel.page(page, view.now, cells, room, held_at=self._held_at, pauses=pauses)]
+            progress = replace(self._data.progress, tz=view.shown_zone(self._data.progress.tz))
+            page = replace(self._data, progress=progress)
+            return [*errors, *run_panel.head(page, view.now, cells, pauses=pauses, waits=self._waits())]
         run = self._run()
         if run is None:
-            return errors or [line(" ", Piece(f"Run {self.number}", "title"), Piece("  loading", "quiet"))]
-        progress = live or Progress(run, view.zone_of(run.job), None, None)
+            return errors or [line(" ", Piece(f"Run {self.number:,}", "title"), Piece("  loading", "quiet"))]
+        progress = self._live() or Progress(run, view.zone_of(run.job), None, None)
         return [*run_panel.header(progress, view.now, cells), *errors]
 
-    def load(self) -> RunPage:
-        """The run with its batches, failures and log."""
-        return self.host.service.queries.run_page(self.number)
+    def _draw_batches(self, _view: View, cells: int, rows: int) -> Drawing:
+        page = self._data
+        if page is None:
+            return Drawing((), line(Piece("Batches", "title")))
+        return Drawing(run_grid.rows(page, cells, rows), run_grid.title(page, cells, rows), run_grid.legend(page))
 
-    def loaded(self, data: RunPage) -> None:
+    def _draw_failures(self, _view: View, cells: int, rows: int) -> Drawing:
+        page = self._data
+        if page is None:
+            return Drawing((), line(Piece("Failures", "title")))
+        lines = run_failures.rows(page, self._items, cells, rows)
+        return Drawing(lines, run_failures.title(page), run_failures.end(page, self._items, rows))
+
+    def _draw_log(self, _view: View, cells: int, rows: int) -> Drawing:
+        if self._data is None:
+            return Drawing((), line(Piece("Log", "title")))
+        log = self._log()
+        query = self.filter.line(min(FILTER_CELLS, cells // 3), "search")
+        return Drawing(run_log.rows(log, cells, rows), line(Piece("Log", "title")), run_log.end(log, query, rows))
+
+    # --- loading ------------------------------------------------------------------------------------------------
+
+    def load(self) -> Loaded:
+        """The run, what its log has gained, and the items that failed, if they may have changed."""
+        service = self.host.service
+        page = service.queries.run_page(self.number)
+        lines = service.queries.log(self.number, after=self._last_line)
+        place, items = self._blocks.start, None
+        if page.progress.run.counts.failed and self._items_of != (place, page.progress.run.counts.failed):
+            items = service.history.failed_items(self.number, after=place)
+        return Loaded(page, lines, items, place)
+
+    def loaded(self, data: Loaded) -> None:
         """Keeps them."""
-        self._data = data
+        self._data = data.page
+        new = [each for each in data.lines if each.number > self._last_line]
+        self._lines += [(each.at, each.line) for each in new]
+        self._last_line = new[-1].number if new else self._last_line
+        self._has_more_lines = len(data.lines) == LOG_PAGE
+        if data.items is not None and data.place == self._blocks.start:
+            self._items_of = data.place, data.page.progress.run.counts.failed
+            self._next_items = data.items.next
+            self._items = Items(data.items.items, self._blocks.before, self._items.at)
+            if self._go_to_end:
+                self._items = replace(self._items, at=run_failures.length(data.page, self._items) - 1)
+                self._go_to_end = False
 
     def poll_seconds(self) -> float | None:
-        """Until the run has ended."""
-        is_ended = self._data is not None and self._data.progress.run.state not in OPEN
-        return None if is_ended else FAST_SECONDS
+        """Until the run has ended and all of its log is read."""
+        if self._data is None or self._has_more_lines or self._data.progress.run.state in OPEN:
+            return FAST_SECONDS
+        return None
+
+    # --- keys ---------------------------------------------------------------------------------------------------
 
     def job(self) -> str | None:
         """The job of this run."""
         run = self._run()
         return run.job if run else None
-
-    def why_question(self) -> Question | None:
-        """Why this run exists, and what became of its scheduled time."""
-        run = self._run()
-        return why.of_run(self.view(), run) if run is not None else None
-
-    def run_number(self, *, active: bool = False) -> int | None:
-        """This run."""
-        return self.number
-
-    def command_lines(self) -> Sequence[CommandLine]:
-        """The commands for the run and its job, and for its log."""
-        return (command_lines.follow(self.number), *super().command_lines())
 
     def run_for(self, verb: str) -> Run | None:
         """This run."""
@@ -117,25 +228,96 @@ class RunScreen(PollingPage[RunPage], RunActionsPage):
             self.show_notice(f"nothing to {verb}: run {self.number} is not loaded")
         return run
 
+    def run_number(self, *, active: bool = False) -> int | None:
+        """This run."""
+        return self.number
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """The commands for the run and its job, and for its log and its failed items."""
+        of_run = command_lines.follow(self.number), command_lines.list_failed_items(self.number)
+        return (*of_run, *super().command_lines())
+
+    def table(self) -> Table:
+        """Every item that failed; while the log has the focus, the log."""
+        if self._log_has_focus:
+            return run_log.table(self._log())
+        return run_failures.table(self.host.service.history.all_failed_items(self.number))
+
+    def filter_changed(self) -> None:
+        """Shows the newest lines that contain the text."""
+        self._held_at = None
+
     def action_follow(self) -> None:
         """Holds the log where it is, or follows its end again."""
-        self._held_at = None if self._held_at is not None else self._log_length()
+        self._held_at = None if self._held_at is not None else len(run_log.matching(self._log()))
+        self.repaint()
+
+    def action_part(self) -> None:
+        """Lets the arrows scroll the failures, or the log."""
+        self.query_one("#failures" if self._log_has_focus else "#log").focus()
         self.repaint()
 
     def action_scroll(self, step: int) -> None:
-        """Holds the log and scrolls it."""
-        position = self._held_at if self._held_at is not None else self._log_length()
-        self._held_at = max(1, min(self._log_length(), position + step))
+        """Scrolls what has the focus; the log is held from then on."""
+        if self._log_has_focus:
+            self._scroll_log(step)
+        elif self._data is not None:
+            self._scroll_failures(self._data, step)
         self.repaint()
 
-    def _log_length(self) -> int:
-        return len(self._data.log) if self._data else 0
+    def _scroll_log(self, step: int) -> None:
+        log, rows = self._log(), self.query_one("#log", Panel).size.height
+        last = len(run_log.matching(log))
+        self._held_at = max(min(rows, last), min(last, run_log.last_shown(log, rows) + step))
+        if step == TO_END:
+            self._held_at = None
+
+    def _scroll_failures(self, page: RunPage, step: int) -> None:
+        last = max(0, run_failures.length(page, self._items) - 1)
+        at = self._items.at + step
+        if at > last and self._next_items is not None:
+            self._blocks.forward(self._next_items, len(self._items.items))
+            at, self._next_items, self._items_of = len(page.causes), None, None
+            self.reload()
+        elif at < 0 and self._blocks.back():
+            at, self._go_to_end, self._items_of = 0, True, None
+            self.reload()
+        self._items = replace(self._items, at=max(0, min(at, last)))
+
+    # --- what is shown ------------------------------------------------------------------------------------------
+
+    @property
+    def _log_has_focus(self) -> bool:
+        return self.focused is None or self.focused.id == "log"
+
+    def _log(self) -> Log:
+        page = self._data
+        if page is None:
+            return Log((), "UTC", is_open=True)
+        run = page.progress.run
+        is_open = run.state in OPEN
+        dropped = 0 if is_open or self._has_more_lines else max(0, run.log_lines - len(self._lines))
+        return Log(
+            self._lines, self.view().zone_of(run.job), is_open, self.filter.value.strip(), self._held_at, dropped
+        )
 
     def _run(self) -> Run | None:
         return self._data.progress.run if self._data else self.view().find_run(self.number)
 
+    def _live(self) -> Progress | None:
+        return next((each for each in self.host.snapshot.live if each.run.id == self.number), None)
 
-def _with_wait_reason(page: RunPage, live: Progress | None) -> RunPage:
-    """What a run waits for depends on other runs: only the Snapshot has it."""
-    progress = page.progress
-    return replace(page, progress=replace(progress, waits=progress.waits or (live.waits if live else None)))
+    def _waits(self) -> Wait | None:
+        """What a run waits for depends on other runs: only the Snapshot has it."""
+        live = self._live()
+        return live.waits if live is not None else None
+
+    def why_question(self) -> Question | None:
+        """Why this run exists."""
+        run = self._run()
+        return why.of_run(self.view(), run) if run is not None else None
+
+
+def _set_height(panel: Panel[View], height: str) -> None:
+    if str(panel.styles.height) != height:
+        panel.styles.height = height

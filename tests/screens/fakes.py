@@ -22,6 +22,7 @@ from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service.backfills import PlanProgress, WindowedJob
 from opsconsole.service.cache import Clearing
 from opsconsole.service.job_page import JobPage, ScheduleTrial, try_schedule
+from opsconsole.service.queries import LOG_PAGE, LogLine
 from opsconsole.service.snapshot import (
     AlertPage,
     CommandProgress,
@@ -32,7 +33,7 @@ from opsconsole.service.snapshot import (
     RunPage,
     Snapshot,
 )
-from tests.screens import past, past_alerts, past_cache, past_jobs, samples
+from tests.screens import past, past_alerts, past_cache, past_jobs, past_runs, samples
 from tests.waiting import PATIENCE_SECONDS
 
 EMPTY_CATALOG = Catalog((), {}, {})
@@ -97,6 +98,7 @@ class FakeService:
         self.callback: Callable[[Snapshot], None] | None = None
         self.queries = self.commands = self.cache = self
         self.audit = FakeAudit(self)
+        self.history = past_runs.FakeHistory(self.record)
         self.backfills = FakeBackfills(self)
         self.alerts = FakeAlerts(self)
         self.alert_pages: dict[int, AlertPage] = {page.card.alert.id: page for page in past_alerts.PAGES}
@@ -191,6 +193,10 @@ class FakeService:
     def outcome(self, command: int, wait_seconds: float, /) -> Outcome | None:
         self.answering.wait(PATIENCE_SECONDS)
         return self.result
+
+    def log(self, run: int, /, *, after: int = 0) -> list[LogLine]:
+        lines = self.pages[run].log
+        return [LogLine(n, *line) for n, line in enumerate(lines, 1) if n > after][:LOG_PAGE]
 
     def run_page(self, number: int, /) -> RunPage:
         self.calls.append(("run_page", number))

@@ -193,7 +193,7 @@ def test_the_windows_of_a_backfill_open_their_runs_and_failed_ones_come_first() 
         assert "▶ RUNNING" in console.text
         await console.press("enter")
         assert isinstance(console.app.screen, RunScreen)
-        await console.until(lambda: "Run 4902" in console.text)
+        await console.until(lambda: "Run 4,902" in console.text)
         await console.press("escape", "down", "enter")
         assert "reporting.daily_report 2025-12-03 has no run in this backfill" in console.notice
         await console.press("end", "t")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,8 @@ from opsconsole.core.errors import BadWindow
 from opsconsole.core.text import safe
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.rules.notifications import DeliveryState
+from opsconsole.rules.run_search import Segment as RunSegment
+from opsconsole.service.history import FailedItem
 from opsconsole.service.snapshot import (
     Acknowledgement,
     AlertCard,
@@ -25,14 +28,28 @@ from opsconsole.service.snapshot import (
     JobCard,
     JobHistory,
     Outage,
+    Pause,
     RunPage,
     Severity,
     Silence,
     Snapshot,
 )
 from opsconsole.store.statistics import Rates
-from screens.panels import alert_detail, alerts, dashboard, run as run_panel
+from screens.panels import (
+    alert_detail,
+    alerts,
+    dashboard,
+    run as run_panel,
+    run_detail,
+    run_failures,
+    run_grid,
+    run_log,
+    runs,
+)
 from screens.panels.alerts import Segment
+from screens.panels.run_failures import Items
+from screens.panels.run_log import Log
+from screens.panels.runs import Listed
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import View
 from screens.widgets.lines import Line, width
@@ -183,7 +200,23 @@ def test_no_panel_shows_hostile_characters(text: str, size: tuple[int, int]) -> 
     assert has_only_visible_characters(lines, size[0])
     paused = view.pauses_of(text)
     for run_page in (hostile_page(text), hostile_waiting_page(text)):
-        assert has_only_visible_characters(run_panel.page(run_page, samples.NOW, *size, pauses=paused), size[0])
+        assert has_only_visible_characters(list(_run_lines(run_page, text, paused, size)), size[0])
+
+
+def _run_lines(page: RunPage, text: str, paused: Sequence[Pause], size: tuple[int, int]) -> Iterator[Line]:
+    """Every line about a run, on its own page and in lists."""
+    cells, rows = size
+    view, run = View(hostile_snapshot(text), samples.NOW, runs.key(page.progress.run)), page.progress.run
+    yield from run_panel.head(replace(page, retries=(run,)), samples.NOW, cells, pauses=paused)
+    yield from (run_grid.title(page, cells, 3), run_grid.legend(page), *run_grid.rows(page, cells, 3))
+    items = Items([FailedItem(text, 1, text, text), FailedItem(text, 2, None, None)])
+    yield from (run_failures.end(page, items, rows), *run_failures.rows(page, items, cells, rows))
+    log = Log(page.log, page.progress.tz, is_open=False, query=text[:1])
+    yield from (run_log.end(log, (), rows), *run_log.rows(log, cells, rows))
+    listed = Listed([run], total=1, problem=text)
+    yield from (runs.header(view, RunSegment.ALL, (), listed, cells), *runs.rows(view, listed, cells, rows)[0])
+    yield from (run_detail.title(view, run, cells), run_detail.end(view, run))
+    yield from run_detail.rows(view, page, cells, rows)
 
 
 @given(st.text(st.characters(), max_size=60), st.integers(80, 210))
@@ -194,7 +227,8 @@ def test_no_text_breaks_the_layout(text: str, cells: int) -> None:
 
 DIALOGS = ("t", "escape", "down", "r", "enter", "ctrl+p", "escape", "u", "enter", "p", "enter", "q")
 LIVE = ("down", "x", "left", "enter", "down", "down", "x", "enter", "p", "down", "q", "ctrl+c", "left", "enter")
-PAGES = ("down", "enter", "f", "question_mark", "escape", "escape", "t", "enter")
+PAGES = ("down", "enter", "f", "tab", "down", "slash", "x", "enter", "question_mark", "escape", "escape", "t", "enter")
+RUNS = ("3", "down", "slash", "m", "enter", "tab", "w", "escape", "y", "=", "escape", "enter")
 
 
 ALERTS = ("6", "a", "down", "enter", "s", "down", "down", "enter", "u", "right", "equals_sign", "tab", "r", "ctrl+p")

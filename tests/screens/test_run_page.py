@@ -4,26 +4,41 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
 
 from opsconsole.authoring.batch import BatchState
-from opsconsole.authoring.run import RunState, Trigger
+from opsconsole.authoring.run import OPEN, RunState, Trigger
 from opsconsole.core.errors import Unavailable
-from opsconsole.service.snapshot import BatchCell, Cause, RunPage
+from opsconsole.rules.job_history import Usual
+from opsconsole.service.snapshot import BatchCell, RunPage
 from screens.dialogs.dialog import Confirm
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
-from screens.panels import run as run_panel
+from screens.panels import run as run_panel, run_failures, run_grid, run_log
+from screens.panels.run_failures import Items
+from screens.panels.run_log import Log
+from screens.widgets.lines import Piece, width
 from tests.screens import fakes, samples
 from tests.screens.console import Console, run_console
 
 
-def text_of(page: RunPage, cells: int = 80, height: int = 20, held_at: int | None = None) -> str:
-    """A page's rows without styles."""
-    lines = run_panel.page(page, samples.NOW, cells, height, held_at=held_at)
-    assert len(lines) <= height
+def text_of(page: RunPage, cells: int = 80, height: int = 20, held_at: int | None = None, **head: Any) -> str:
+    """The panels of a page one below the other, without styles; the log takes the rest of the height."""
+    log = Log(page.log, page.progress.tz, page.progress.run.state in OPEN, held_at=held_at)
+    grid_rows = run_grid.height(page, cells, height // 5)
+    lines = [
+        *run_panel.head(page, samples.NOW, cells, **head),
+        (*run_grid.title(page, cells, grid_rows), Piece("  "), *run_grid.legend(page)),
+        *run_grid.rows(page, cells, grid_rows),
+        run_failures.title(page),
+        *run_failures.rows(page, Items(), cells, 6),
+        run_log.end(log, (), 10),
+        *run_log.rows(log, cells, 10),
+    ]
+    assert all(width(each) <= cells for each in lines)
     return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
 
 
@@ -36,16 +51,18 @@ def live_page(**other: object) -> RunPage:
 
 
 def test_the_run_page_shows_state_counts_batches_causes_and_log() -> None:
-    text = text_of(samples.PAGE)
+    page = replace(samples.PAGE, workers=2, batch=50, usual=Usual(1.2, 2.2, 3.2, 14))
+    text = text_of(page)
     for words in (
-        "Run 4811  attempts.cache_day  19 Jan",
+        "Run 4,811  attempts.cache_day  19 Jan",
         "by schedule, 18:18 UTC (23:48 IST)",
         "◐ PARTIAL  10,000 planned · 9,997 ok · 3 failed · 1.4 s · 7.1k/s",
-        "─ 200 batches",
+        "200 batches",
         "✓ done  ◐ with failures",
-        "─ 3 failed, 2 causes",
+        "3 failed, 2 causes",
         "2  question q-7781 is missing",
         "u0417 u1290",
+        " 2 workers · batches of 50 · usual 1.2 to 3.2 s · on web1",
         "cached_days 9,997",
         "23:48:07.000  10,000 users in 200 batches",
         "Asia/Kolkata · complete",
@@ -59,7 +76,8 @@ def test_items_that_failed_in_other_runs_too_are_named() -> None:
     assert "  u1290 failed in 3 of the last 5 runs, u0417 in 2" in text_of(page, height=24)
     assert "  u1290 failed in 3 of the last 5 runs, u0417 in 2" in text_of(page, cells=200)
     assert "u8833 failed" not in text_of(page, height=24)
-    assert "redis" in text_of(page, height=15).lower(), "where there is little room, causes come first"
+    few = run_failures.rows(page, Items(), 80, 2)
+    assert "Redis" in "".join(piece.text for piece in few[1]), "where there is little room, causes come first"
 
 
 def test_a_waiting_run_shows_what_it_waits_for() -> None:
@@ -88,8 +106,7 @@ def test_the_run_page_shows_who_cancels_and_why() -> None:
 
 def test_the_run_page_shows_that_its_job_is_paused() -> None:
     active = [samples.paused("attempts", None, "chen", "ledger is moved")]
-    lines = run_panel.page(samples.PAGE, samples.NOW, 120, 20, pauses=active)
-    text = "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
+    text = text_of(samples.PAGE, 120, pauses=active)
     assert "◫ attempts.cache_day is paused with all of attempts by chen until resumed: ledger is moved" in text
 
     async def scenario(console: Console) -> None:
@@ -140,7 +157,7 @@ def test_halves_replace_the_batch_that_was_split() -> None:
         BatchCell(2, BatchState.FAILED, 25, 25),
         BatchCell(3, BatchState.NOT_REACHED, 50, 0),
     )
-    assert "\n  ✓✗-\n" in text_of(replace(samples.PAGE, grid=cells))
+    assert "\n     1 ✓✗-\n" in text_of(replace(samples.PAGE, grid=cells))
 
 
 def test_retries_and_errors_are_shown() -> None:
@@ -160,7 +177,8 @@ def test_retries_and_errors_are_shown() -> None:
             retries=(samples.a_run(4815), samples.a_run(4820)),
         )
     )
-    for words in ("retry of run 4700 by asha", "attempt 2", "Redis is unreachable", "by run 4815, 4820", "✗ FAILED"):
+    retried = "by run 4,815: ✓ succeeded · by run 4,820: ✓ succeeded"
+    for words in ("retry of run 4,700 by asha", "attempt 2", "Redis is unreachable", retried, "✗ FAILED"):
         assert words in text
 
 
@@ -174,20 +192,12 @@ def test_a_long_log_shows_its_end_or_is_held() -> None:
 
 
 def test_failures_and_log_are_side_by_side_on_a_wide_terminal() -> None:
-    line = next(line for line in text_of(samples.PAGE, 200, 56).splitlines() if "3 failed, 2 causes" in line)
-    assert "─ Log" in line
+    async def scenario(console: Console) -> None:
+        await console.press("down", "enter")
+        await console.until(lambda: "question q-7781" in console.text)
+        assert any("3 failed, 2 causes" in line and "─ Log" in line for line in console.text.splitlines())
 
-
-@pytest.mark.parametrize("height", range(20, 60, 7))
-@pytest.mark.parametrize("causes", [0, 1, 40])
-def test_the_run_page_never_exceeds_its_rows(height: int, causes: int) -> None:
-    page = replace(
-        samples.PAGE,
-        causes=tuple(Cause(f"cause_{i}", f"cause {i}", 2, ("u1", "u2")) for i in range(causes)),
-        log=tuple((samples.NOW, f"line {i}") for i in range(200)),
-        retries=(samples.a_run(1),),
-    )
-    text_of(page, 80, height)
+    run_console(scenario, samples.QUIET, size=(200, 60))
 
 
 def test_the_run_page_polls_until_the_run_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,310 @@
+"""The page of runs: their history by segment and filter, and the run under the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+
+from opsconsole.authoring.run import OPEN
+from opsconsole.core.errors import UnknownRun
+from opsconsole.rules.run_search import BadRunSearch, Segment
+from opsconsole.service.history import RunList
+from opsconsole.service.snapshot import Run, RunPage, Snapshot
+from screens import command_lines
+from screens.command_lines import CommandLine
+from screens.exports import Table
+from screens.host import Host
+from screens.keymap import bind
+from screens.pages.blocks import Blocks
+from screens.pages.filtering import FilterPage
+from screens.pages.polling import FAST_SECONDS, PollingPage
+from screens.pages.run_actions import RunActionsPage
+from screens.panels import cursor, run_detail, runs, why
+from screens.panels.runs import Listed
+from screens.panels.view import Key, View
+from screens.panels.why import Question
+from screens.widgets.lines import Drawing
+from screens.widgets.panel import PLAIN, Panel
+
+SEGMENTS = tuple(Segment)
+NO_RUN = "no run to {} in this list; tab shows another one"
+STEP = 10
+FILTER_CELLS = 40
+MAX_EXPORTED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is listed: a segment, a filter, and before which run the block starts."""
+
+    segment: Segment
+    typed: str
+    before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An answer to a request: the list, unless it was not read again, or the problem of the filter; and the page of the
+    run under the cursor.
+    """
+
+    request: Request
+    listed: RunList | None
+    problem: str
+    page: RunPage | None
+
+
+class RunsScreen(PollingPage[Loaded], FilterPage, RunActionsPage):
+    """Runs, newest first, with a cursor. The list is read again when a run starts or ends."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("up", "move(-1)", "run above"),
+        bind("down", "move(1)", "run below"),
+        bind("page_up", f"move(-{STEP})", f"{STEP} runs newer"),
+        bind("page_down", f"move({STEP})", f"{STEP} runs older"),
+        bind("first", "newest", "newest run"),
+        bind("right", "segment(1)", "next list"),
+        bind("next_panel", "segment(1)", "next list"),
+        bind("left", "segment(-1)", "previous list"),
+        bind("previous_panel", "segment(-1)", "previous list"),
+        bind("open", "open", "open the run"),
+    ]
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.segment = Segment.ALL
+        self._blocks: Blocks[int] = Blocks()
+        self._listed = Listed(is_loading=True)
+        self._next_before: int | None = None
+        self._shown: Request | None = None
+        self._is_old = False
+        self._go_to_end = False
+        self._page: RunPage | None = None
+        self._missing: int | None = None
+        self._active = _activity(host.snapshot)
+
+    def panels(self) -> ComposeResult:
+        """The segments and the filter, the list, and the run under the cursor."""
+        yield Panel(self._draw_head, id="segments", classes=PLAIN, focusable=False)
+        yield Panel(self._draw_list, id="list")
+        yield Panel(self._draw_detail, id="detail", focusable=False)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Reads the list again when a run has started or ended."""
+        if (active := _activity(snapshot)) != self._active:
+            self._active, self._is_old = active, True
+            self.reload()
+        self.repaint()
+
+    def presence_name(self) -> str:
+        """This page."""
+        return "runs"
+
+    def footer(self) -> tuple[tuple[str, str], ...]:
+        """Cancel for an active run, otherwise retry."""
+        run = self._run()
+        return (
+            ("enter", "open"),
+            ("x", "cancel") if run is not None and run.state in OPEN else ("r", "retry"),
+            ("t", "trigger"),
+            ("w", "why"),
+            ("/", "filter"),
+            ("tab", "list"),
+            ("esc", "back"),
+            ("?", "help"),
+            ("q", "quit"),
+        )
+
+    def _draw_head(self, view: View, cells: int, _rows: int) -> Drawing:
+        query = self.filter.line(min(FILTER_CELLS, cells // 3), "job, date, by name" if cells > 100 else "filter")
+        return Drawing([runs.header(view, self.segment, query, self._listed, cells)])
+
+    def _draw_list(self, view: View, cells: int, rows: int) -> Drawing:
+        errors = self.error_lines()
+        lines, keys = runs.rows(view, self._listed, cells, rows - len(errors))
+        return Drawing([*errors, *lines], runs.title(cells), rows=[*[None] * len(errors), *keys])
+
+    def _draw_detail(self, view: View, cells: int, rows: int) -> Drawing:
+        run = self._run()
+        if run is None:
+            return Drawing(())
+        page = self._page if self._page is not None and self._page.progress.run.id == run.id else None
+        lines = run_detail.rows(view, page, cells, rows, is_gone=run.id == self._missing)
+        return Drawing(lines, run_detail.title(view, run, cells), run_detail.end(view, run))
+
+    # --- loading ------------------------------------------------------------------------------------------------
+
+    def load(self) -> Loaded:
+        """The list, if another one is requested or it has changed, and the run under the cursor."""
+        history, request, problem = self.host.service.history, self._request(), ""
+        listed: RunList | None = None
+        if request != self._shown or self._is_old:
+            self._is_old = False
+            try:
+                listed = history.find(request.typed, request.segment, before=request.before)
+            except BadRunSearch as error:
+                problem = error.sentence
+            except UnknownRun:  # its retention has passed
+                self._blocks.reset()
+                request = self._request()
+                listed = history.find(request.typed, request.segment)
+        number = self._number()
+        if listed is not None and all(run.id != number for run in listed.runs):
+            number = listed.runs[-1 if self._go_to_end else 0].id if listed.runs else None
+        try:
+            page = self.host.service.queries.run_page(number) if number is not None else None
+        except UnknownRun:
+            page, self._missing = None, number
+        return Loaded(request, listed, problem, page)
+
+    def loaded(self, data: Loaded) -> None:
+        """Keeps what was loaded, and loads what was requested meanwhile."""
+        self._page, self._shown = data.page, data.request
+        if data.problem:
+            self._listed = Listed(self._listed.runs, problem=data.problem, is_filtered=True)
+            self._next_before = None
+        elif data.listed is not None:
+            self._list(data.listed, bool(data.request.typed) or data.request.segment is not Segment.ALL)
+        if self._is_due:
+            self.reload()
+
+    def poll_seconds(self) -> float | None:
+        """At once when something else is requested, and while the run under the cursor is active."""
+        run = self._run()
+        return FAST_SECONDS if self._is_due or (run is not None and run.state in OPEN) else None
+
+    def _list(self, found: RunList, is_filtered: bool) -> None:
+        before = runs.keys_of(self._listed)
+        first = found.total is not None
+        self._listed = Listed(
+            found.runs,
+            before=self._blocks.before,
+            total=found.total if first else self._listed.total,
+            more_in_total=found.more_in_total if first else self._listed.more_in_total,
+            searched_to=found.searched_to,
+            is_filtered=is_filtered,
+        )
+        self._next_before = found.next_before
+        keys = runs.keys_of(self._listed)
+        self.cursor = cursor.settled(self.cursor, keys, before)
+        if self.cursor not in keys or self._go_to_end:
+            self.cursor = keys[-1 if self._go_to_end else 0] if keys else None
+        self._go_to_end = False
+
+    def _request(self) -> Request:
+        return Request(self.segment, self.filter.value.strip(), self._blocks.start)
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether something is to be loaded."""
+        number = self._number()
+        has_page = number is None or number == self._missing or self._page_number() == number
+        return self._is_old or self._request() != self._shown or not has_page
+
+    # --- the cursor ---------------------------------------------------------------------------------------------
+
+    def filter_changed(self) -> None:
+        """Lists the runs that match."""
+        self._restart()
+
+    def action_segment(self, step: int) -> None:
+        """Lists other runs."""
+        self.segment = SEGMENTS[(SEGMENTS.index(self.segment) + step) % len(SEGMENTS)]
+        self._restart()
+
+    def action_newest(self) -> None:
+        """Goes to the newest run."""
+        keys = runs.keys_of(self._listed)
+        if self._blocks.start is None and keys:
+            self.move_to(keys[0])
+        else:
+            self._restart()
+
+    def move_to(self, row: Key | None) -> None:
+        """Moves the cursor."""
+        super().move_to(row)
+        self.reload()
+
+    def action_move(self, step: int) -> None:
+        """Moves the cursor; past the end of what is loaded, to the block before or after it."""
+        keys = runs.keys_of(self._listed)
+        at = keys.index(self.cursor) if self.cursor in keys else -1
+        if step > 0 and at == len(keys) - 1 and self._next_before is not None:
+            self._blocks.forward(self._next_before, len(keys))
+            self._next_before = None
+        elif step < 0 and at <= 0 and self._blocks.back():
+            self._go_to_end = True
+        else:
+            self.cursor = cursor.moved(self.cursor, keys, step)
+        self.reload()
+        self.repaint()
+
+    def action_open(self) -> None:
+        """Opens the run."""
+        run = self.run_for("open")
+        if run is not None:
+            self.host.open_run(run.id)
+
+    def job(self) -> str | None:
+        """The job of the run under the cursor, if it is loaded."""
+        run = self._run()
+        name = run.job if run is not None else None
+        return name if any(card.name == name for card in self.host.snapshot.jobs) else None
+
+    def run_for(self, verb: str) -> Run | None:
+        """The run under the cursor."""
+        run = self._run()
+        if run is None:
+            self.show_notice(NO_RUN.format(verb))
+        return run
+
+    def why_question(self) -> Question | None:
+        """Why the run under the cursor exists."""
+        run = self._run()
+        return why.of_run(self.view(), run) if run is not None else None
+
+    def run_number(self, *, active: bool = False) -> int | None:
+        """The run under the cursor; with `active`, only one that can be cancelled."""
+        run = self._run()
+        return run.id if run is not None and (not active or run.state in OPEN) else None
+
+    def command_lines(self) -> Sequence[CommandLine]:
+        """The command that lists the same, and those for the run."""
+        return (command_lines.list_runs(self.segment, self.filter.value), *super().command_lines())
+
+    def table(self) -> Table:
+        """The runs that match, at most 10,000."""
+        request = self._request()
+        return runs.table(self.host.service.history.find(request.typed, request.segment, limit=MAX_EXPORTED).runs)
+
+    def _restart(self) -> None:
+        self._blocks.reset()
+        self.cursor, self._go_to_end = None, False
+        self.reload()
+        self.repaint()
+
+    def _number(self) -> int | None:
+        return int(self.cursor[1]) if self.cursor is not None else None
+
+    def _run(self) -> Run | None:
+        """The run under the cursor, as new as it is known."""
+        number = self._number()
+        listed = next((run for run in self._listed.runs if run.id == number), None)
+        if listed is None:
+            return None
+        if self._page is not None and self._page.progress.run.id == number:
+            return self._page.progress.run
+        return runs.current(self.view(), listed)
+
+    def _page_number(self) -> int | None:
+        return self._page.progress.run.id if self._page is not None else None
+
+
+def _activity(snapshot: Snapshot) -> tuple[object, ...]:
+    """What changes when a run is queued, starts or ends."""
+    active = [(each.run.id, each.run.state) for each in snapshot.live]
+    return (*active, *(run.id for run in snapshot.recent[:1]))
