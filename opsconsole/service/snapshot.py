@@ -17,7 +17,6 @@ from opsconsole.rules.admission import Wait
 from opsconsole.rules.alerts import Acknowledgement, Alert, AlertState, Silence
 from opsconsole.rules.explain import Answer
 from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity
-from opsconsole.rules.job_history import Usual
 from opsconsole.rules.notifications import Notification
 from opsconsole.rules.pauses import Pause
 from opsconsole.service import wording
@@ -26,6 +25,7 @@ from opsconsole.service.alert_cards import AlertCard, AlertPage, firing
 if TYPE_CHECKING:
     from opsconsole.cache.history import RedisPoint
     from opsconsole.cache.statistics import RedisStats
+    from opsconsole.rules.job_history import Usual
     from opsconsole.store.changes import Seen
     from opsconsole.store.job_facts import Histories
     from opsconsole.store.presence import Attached
