@@ -19,7 +19,7 @@ from opsconsole.core.problems import Status
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import Supervisor
 from opsconsole.service.leader import LeaseWatch
-from opsconsole.service.snapshot import Leader
+from opsconsole.service.snapshot import Leader, Preparation
 from opsconsole.store import Store
 from opsconsole.worker.counting import Counter
 
@@ -48,8 +48,8 @@ class LocalEngine(Protocol):
 
 @dataclass
 class Backend:
-    """`engine` is the one in this process, if any; `supervisor` has the other work of this process. A reload of the
-    configuration replaces `settings`, `catalog` and `counter`.
+    """`engine` is the one in this process, if any; `preparation` is of a demo that is not ready; `supervisor` has the
+    other work of this process. A reload of the configuration replaces `settings`, `catalog` and `counter`.
     """
 
     settings: Settings
@@ -61,6 +61,7 @@ class Backend:
     supervisor: Supervisor
     lease_watch: LeaseWatch
     engine: LocalEngine | None = None
+    preparation: Preparation | None = None
 
     @property
     def owner(self) -> str | None:

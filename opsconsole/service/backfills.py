@@ -171,8 +171,8 @@ class Backfills:
     def _count_stale(
         self, job: Job, selected: Sequence[Window], only: Only, now: datetime, progress: PlanProgress | None
     ) -> None:
-        """Counts the stale items of each window that was never checked, and stores the counts. A plan for what is stale
-        counts all of them again: a check in the background may be ten minutes old.
+        """Counts the stale items of each window that was never checked, and stores the counts. Where they decide what a
+        plan runs or overwrites, all are counted again: a check in the background may be ten minutes old.
         """
         if job.stale is None:
             return
@@ -182,7 +182,7 @@ class Backfills:
         to_count = [
             each.window
             for each in surveyed
-            if each.state in with_data and (only is Only.STALE or each.record.checked_at is None)
+            if each.state in with_data and (only in (Only.STALE, Only.ALL) or each.record.checked_at is None)
         ]
         for n, window in enumerate(to_count, 1):
             stale = self._backend.counter.count(counting.request(job, window, min(window.end, now), stale=True))

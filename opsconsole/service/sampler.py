@@ -59,6 +59,10 @@ class Sampler:
         """Stops the callbacks: none starts after this."""
         self._loop.stop()
 
+    def wake(self) -> None:
+        """Takes a snapshot now."""
+        self._loop.wake()
+
     def hurry(self) -> None:
         """Takes snapshots more often for a while, because a command was requested."""
         self._hurry_until = time.monotonic() + HURRY_SECONDS
@@ -76,7 +80,14 @@ class Sampler:
             self._probe("data", self._backend.resources.data, now)
         problem = self._backend.engine.problem if self._backend.engine is not None else None
         data_outage = _outage(self._services["data"])
-        before = replace(self._last, at=now, redis=redis, data_outage=data_outage, engine_problem=problem)
+        before = replace(
+            self._last,
+            at=now,
+            preparation=self._backend.preparation,
+            redis=redis,
+            data_outage=data_outage,
+            engine_problem=problem,
+        )
         lock: Outage | None = None
         try:
             lock = self._store_probe.check(now)

@@ -26,7 +26,7 @@ from opsconsole.service.leader import LeaseWatch
 from opsconsole.service.presence import PresenceAnnouncer
 from opsconsole.service.queries import Queries
 from opsconsole.service.sampler import Sampler
-from opsconsole.service.snapshot import Snapshot
+from opsconsole.service.snapshot import Preparation, Snapshot
 from opsconsole.store import Store, runs
 from opsconsole.store.presence import Attached
 from opsconsole.worker.counting import counter
@@ -94,6 +94,16 @@ class Service:
     def engine(self) -> LocalEngine | None:
         """The engine of this process."""
         return self._backend.engine
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """What the demo still prepares; None when nothing."""
+        return self._backend.preparation
+
+    @preparation.setter
+    def preparation(self, value: Preparation | None) -> None:
+        self._backend.preparation = value
+        self._sampler.wake()
 
     @property
     def read_only(self) -> bool:

@@ -120,6 +120,15 @@ class RedisView:
 
 
 @dataclass(frozen=True, slots=True)
+class Preparation:
+    """A demo that is not ready: the share that is done, from 0 to 1, the current step, and why it will never be."""
+
+    share: float
+    step: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything the Dashboard shows, at one time. During a `store_outage` it keeps the previous values; so does each
     part that cannot be read, which is one of the `unknown`. `store_lock` is since when the store accepts no writes,
@@ -145,6 +154,7 @@ class Snapshot:
     findings: tuple[Finding, ...] = ()
     store_outage: Outage | None = None
     store_lock: Outage | None = None
+    preparation: Preparation | None = None
     data_outage: Outage | None = None
     engine_problem: str | None = None
     pauses: tuple[Pause, ...] = ()

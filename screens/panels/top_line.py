@@ -8,12 +8,12 @@ from itertools import product
 from opsconsole.core import humanize
 from opsconsole.rules import finding_text
 from opsconsole.service import confirmations
-from opsconsole.service.snapshot import Finding, FindingKind, Outage, Severity, Work
+from opsconsole.service.snapshot import Finding, FindingKind, Outage, Preparation, Severity, Work
 from screens.panels import pauses
 from screens.panels.health import REMEDIES, shown
 from screens.panels.view import View, stale
 from screens.widgets import symbols
-from screens.widgets.lines import EMPTY, Line, Piece, ends, line, text, width
+from screens.widgets.lines import EMPTY, Line, Piece, bar, ends, line, text, width
 
 CONSOLE = "console"
 _LEADER_FORMS = ((" since {}", True), (" since {}", False), ("", False))
@@ -59,6 +59,8 @@ def _operators(view: View) -> Line:
 
 def verdict(view: View, cells: int) -> Line:
     """The worst problem and its remedy; empty without problems."""
+    if (preparation := view.snapshot.preparation) is not None:
+        return _preparation(preparation, cells)
     worst = _verdicts(view)
     if not worst:
         return EMPTY
@@ -69,6 +71,15 @@ def verdict(view: View, cells: int) -> Line:
     if remedy == RECONNECTS and width(start) + width(end) > cells:
         end = more
     return ends(start, tuple(end), cells)
+
+
+def _preparation(preparation: Preparation, cells: int) -> Line:
+    """What the demo still prepares, as a progress bar."""
+    if preparation.problem:
+        problem = text(preparation.problem, limit=300)
+        return line(" ", Piece("✗ NOT PREPARED", "bad"), "  ", problem, Piece("; quit and start again", "quiet"))
+    end = line("  ", *bar(preparation.share, cells // 4), Piece(f" {int(100 * preparation.share):3} % "))
+    return ends(line(" ", Piece("◷ PREPARING", "live"), "  ", text(preparation.step, limit=100)), end, cells)
 
 
 def _verdicts(view: View) -> list[tuple[symbols.Symbol, Line, str]]:

@@ -306,8 +306,8 @@ def test_a_run_over_stale_items_makes_its_window_fresh(place: Installation) -> N
     with place.leading():
         applied(place, plan(place))
         diary.put(place.data, ["zoe"])
-        with place.store.writing() as db:  # the leader may have checked some before she came
-            db.execute(update(tables.windows).values(checked_at=None))
+        with place.store.writing() as db:  # checked just before she came
+            db.execute(update(tables.windows).values(stale=0, checked_at=clock.now()))
         number = place.service.backfills.plan(["diary.page"], FIRST, LAST, only=Only.STALE)
         steps = place.service.backfills.steps(number)
         ended = applied(place, number)

@@ -10,7 +10,6 @@ from opsconsole.cli.commands import Command
 from opsconsole.cli.console import draw, require_terminal
 from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options
-from opsconsole.cli.output import echo
 from opsconsole.cli.session import open_service
 from opsconsole.core.configuration import data_home, load_embedded
 from opsconsole.core.settings import Settings
@@ -31,26 +30,18 @@ def command(options: Options, users: int) -> None:
     """
     # They load SQLAlchemy, redis, APScheduler and an HTTP server.
     from opsconsole.embedded.claude import sample_claude
-    from opsconsole.embedded.demo import opening_job, prepared
+    from opsconsole.embedded.preparation import Preparing
 
     require_terminal()
     settings = demo_settings(users)
     make_private(settings.folder)
     log_to_file(settings.folder)
-    with (
-        sample_claude(),
-        open_service(settings) as service,
-        prepared(service, users, slow_job=SLOW_JOB, report=_print),
-    ):
+    with sample_claude(), open_service(settings) as service, Preparing(service, users, slow_job=SLOW_JOB):
         service.announce("console")
-        code = draw(service, options, start_run=opening_job(service), note=NOTE)
+        code = draw(service, options, note=NOTE)
     sys.exit(code)
 
 
 def demo_settings(users: int) -> Settings:
     """The demo's own configuration: everything in one folder."""
     return load_embedded(data_home() / f"demo-{users}", name="demo")
-
-
-def _print(line: str) -> None:
-    echo(line, err=True)
