@@ -29,6 +29,8 @@ RATE_WITHIN = timedelta(days=1)
 EXTREMES = 10
 """One of this many durations may lie below the usual range, and one above it."""
 
+_DONE = (RunState.SUCCEEDED, RunState.PARTIAL)
+
 
 @dataclass(frozen=True, slots=True)
 class Usual:
@@ -41,10 +43,11 @@ class Usual:
 
 
 def usual_duration(newest: Sequence[Run]) -> Usual | None:
-    """How long runs of a job take that process all of their items; None without one. A run without items does not
+    """How long runs take that process the whole population of a job; None without one. A run without items does not
     count.
     """
-    seconds = sorted(run.seconds for run in newest if _is_full(run) and run.counts.planned and run.seconds is not None)
+    whole = [run for run in newest if run.selection is Selection.ALL and run.state in _DONE and run.counts.planned]
+    seconds = sorted(run.seconds for run in whole if run.seconds is not None)
     if not seconds:
         return None
     extremes = len(seconds) // EXTREMES

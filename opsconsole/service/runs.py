@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
-from statistics import median
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
@@ -97,7 +96,8 @@ def histories(
 
 def _history(db: Connection, job: str, rates: Rates) -> JobHistory:
     ended = runs.newest(db, limit=NEWEST_RUNS, job=job, states=TERMINAL)
-    return JobHistory(job, rates, tuple(ended), _median_duration(ended))
+    usual = usual_duration(ended)
+    return JobHistory(job, rates, tuple(ended), usual.middle if usual is not None else None)
 
 
 def page(db: Connection, catalog: Catalog, number: int, now: datetime) -> RunPage:
@@ -146,9 +146,3 @@ def _progress(run: Run, catalog: Catalog, now: datetime) -> Progress:
     rate = run.counts.tried / seconds if seconds > 0 and run.counts.tried else None
     left = (run.counts.planned - run.counts.tried) / rate if rate and run.planning_done else None
     return Progress(run, tz, rate, left)
-
-
-def _median_duration(newest: list[Run]) -> float | None:
-    ended = [run.seconds for run in newest if run.state in (RunState.SUCCEEDED, RunState.PARTIAL)]
-    durations = [seconds for seconds in ended if seconds is not None]
-    return median(durations) if durations else None

@@ -89,7 +89,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class JobHistory:
-    """A job's success rates, its newest ended runs (newest first), and its median duration in seconds."""
+    """A job's success rates, its newest ended runs (newest first), and the median duration in seconds of those over its
+    whole population that had items.
+    """
 
     job: str
     rates: Rates

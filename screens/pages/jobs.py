@@ -16,7 +16,8 @@ from screens.keymap import bind
 from screens.pages.filtering import FilterPage
 from screens.pages.polling import SLOW_SECONDS, PollingPage
 from screens.pages.run_actions import RunActionsPage
-from screens.panels import cursor, job_detail, jobs, tables
+from screens.panels import cursor, job_detail, job_status, jobs, tables
+from screens.panels.job_status import statuses
 from screens.panels.jobs import Segment
 from screens.panels.view import Key, View
 from screens.widgets.lines import Drawing, width
@@ -107,8 +108,8 @@ class JobsScreen(PollingPage["JobPage | None"], FilterPage, RunActionsPage):
 
     def table(self) -> Table | None:
         """The jobs that are listed."""
-        listed = jobs.listed(self.view(), self.segment, self.filter.value)
-        return tables.jobs(listed, self.host.snapshot.histories)
+        listed = jobs.listed(statuses(self.view()), self.segment, self._query)
+        return tables.jobs([status.card for status in listed], self.host.snapshot.histories)
 
     def run_for(self, verb: str) -> Run | None:
         """The newest run of the job, or its active one to cancel."""
@@ -155,31 +156,31 @@ class JobsScreen(PollingPage["JobPage | None"], FilterPage, RunActionsPage):
         actions.try_schedule(self.host, self._card())
 
     def _draw_list(self, view: View, cells: int, rows: int) -> Drawing:
-        cards, errors = jobs.listed(view, self.segment, self._query), self.error_lines()
-        room = rows - len(errors) - 1
-        lines, keys, hidden = jobs.rows(view, cards, cells, room, jobs.nothing(self.segment, self._query))
+        found, errors = statuses(view), self.error_lines()
+        listed, room = jobs.listed(found, self.segment, self._query), rows - len(errors) - 1
+        lines, keys, hidden = jobs.rows(view, listed, cells, room, jobs.nothing(self.segment, self._query))
         query = self.filter.line(FILTER_CELLS)
-        title = jobs.title(view, self.segment, cells - width(query) - FRAME_CELLS)
+        title = jobs.title(found, self.segment, cells - width(query) - FRAME_CELLS)
         before = [*errors, jobs.columns(cells)]
         return Drawing([*before, *lines], title, jobs.end(view, query, hidden), [*[None] * len(before), *keys])
 
     def _draw_details(self, view: View, cells: int, rows: int) -> Drawing:
-        card = self._card()
-        if card is None:
+        status = job_status.of(view, self.job() or "")
+        if status is None:
             return Drawing([])
-        lines = job_detail.rows(view, card, self._details(card.name), cells, rows)
-        return Drawing(lines, job_detail.title(card), job_detail.end(card))
+        lines = job_detail.rows(view, status, self._details(status.card.name), cells, rows)
+        return Drawing(lines, job_detail.title(status.card), job_detail.end(status.card))
 
     def _settle(self) -> None:
         """Moves the cursor to a row of the list, if there is one."""
-        before, view = self._keys, self.view()
-        self._keys = [jobs.key(card) for card in jobs.listed(view, self.segment, self._query)]
+        before, found = self._keys, statuses(self.view())
+        self._keys = [jobs.key(each.card.name) for each in jobs.listed(found, self.segment, self._query)]
         self.cursor = cursor.settled(self.cursor, self._keys, before)
         if self.cursor not in self._keys:
             self.cursor = next(iter(self._keys), None)
 
     def _card(self) -> JobCard | None:
-        return next((card for card in self.host.snapshot.jobs if jobs.key(card) == self.cursor), None)
+        return next((card for card in self.host.snapshot.jobs if jobs.key(card.name) == self.cursor), None)
 
     def _details(self, job: str) -> JobPage | None:
         """The details, once they are those of this job."""

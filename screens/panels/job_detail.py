@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from opsconsole.core import humanize
 from opsconsole.rules import finding_text
 from opsconsole.service.snapshot import JobCard
-from screens.panels import chart, job_text, jobs, pauses
+from screens.panels import chart, job_text, pauses
+from screens.panels.job_status import JobStatus
 from screens.panels.running import done
 from screens.panels.view import View
 from screens.widgets import symbols
@@ -53,19 +54,19 @@ def end(card: JobCard | None) -> Line:
     return line(text(f"{card.words}{zone}", "quiet", 120))
 
 
-def rows(view: View, card: JobCard, page: JobPage | None, cells: int, room: int) -> list[Line]:
+def rows(view: View, status: JobStatus, page: JobPage | None, cells: int, room: int) -> list[Line]:
     """Up to `room` lines about a job; `page` is None until it is loaded."""
-    problem = Section(0, _problem(view, card, cells))
+    problem = Section(0, _problem(view, status, cells))
     if page is None:
         return [*problem.lines, _label("", Piece("loading", "quiet"))][:room]
     if cells < TWO_COLUMNS:
         is_tall = room >= TALL
-        runs = _runs(view, card, page, cells, TALL_CHART_ROWS if is_tall else 1, in_full=is_tall)
+        runs = _runs(view, status, page, cells, TALL_CHART_ROWS if is_tall else 1, in_full=is_tall)
         waits, schedule = _waits(page, cells), _schedule(view, page, cells)
         return _fitting(lambda times: [problem, *runs, waits, *schedule(times)], cells, room)
     first = (cells - 1) // 2
     second = cells - 1 - first
-    runs = _runs(view, card, page, second, CHART_ROWS, in_full=room >= IN_FULL)
+    runs = _runs(view, status, page, second, CHART_ROWS, in_full=room >= IN_FULL)
     left_column = _fitting(_schedule(view, page, first), first, room)
     right_column = _fitting(lambda _: [problem, *runs, _waits(page, second)], second, room)
     return side_by_side(left_column, first, right_column, second)
@@ -86,14 +87,14 @@ def _fitting(sections: Sections, cells: int, room: int) -> list[Line]:
 # --- runs -----------------------------------------------------------------------------------------------------------
 
 
-def _runs(view: View, card: JobCard, page: JobPage, cells: int, chart_rows: int, *, in_full: bool) -> list[Section]:
+def _runs(view: View, status: JobStatus, page: JobPage, cells: int, chart_rows: int, *, in_full: bool) -> list[Section]:
     """The last run, what is usual, and what health checks expect; `in_full` has a line for each limit."""
     limits = job_text.limits(page.job)
     return [
         Section(1, [_last(view, page)]),
         Section(6, _durations(page, cells, chart_rows)),
         Section(3, [_label("usual", *_usual(page))]),
-        Section(8, _success(view, card)),
+        Section(8, _success(status)),
         Section(7, _labelled("fails", [_failing(page)] if page.failing.items else [], cells)),
         Section(11, _labelled("limits", limits if in_full else [" · ".join(limits)], cells)),
     ]
@@ -103,17 +104,17 @@ def _waits(page: JobPage, cells: int) -> Section:
     return Section(5, _labelled("waits", job_text.waits(page), cells))
 
 
-def _problem(view: View, card: JobCard, cells: int) -> list[Line]:
+def _problem(view: View, status: JobStatus, cells: int) -> list[Line]:
     """The worst finding, and the pause."""
     lines = []
-    finding = jobs.worst(view, card.name)
+    finding = status.finding
     if finding is not None:
         severity = symbols.SEVERITY[finding.severity]
         sentence = finding_text.sentence(finding, view.now)
-        lines += _labelled("problem", [f"{severity.char} it {sentence}"], cells, severity.style)
-    paused = view.pauses_of(card.name)
-    if paused:
-        sentence = pauses.sentence(paused[0], card.name, view.now, view.zone_of(card.name))
+        lines += _labelled("problem", [f"{severity.char} {sentence}"], cells, severity.style)
+    if status.pauses:
+        name = status.card.name
+        sentence = pauses.sentence(status.pauses[0], name, view.now, view.zone_of(name))
         lines += _labelled("paused", [sentence], cells, symbols.PAUSED.style)
     return lines
 
@@ -126,7 +127,7 @@ def _last(view: View, page: JobPage) -> Line:
     at = humanize.date_and_time(run.started_at or run.created_at, view.now, view.shown_zone(page.job.tz))
     start = [text(f"{run.id}", "strong"), Piece("  "), Piece(f"{symbol.char} {symbol.word}", symbol.style), Piece("  ")]
     outcome = [text(run.error, "bad", 200)] if run.error else list(done(run.counts))
-    return _label("last run", *start, Piece(f"{at}  {humanize.elapsed(run.seconds)}  "), *outcome)
+    return _label("last run", *start, *outcome, Piece(f"  {at}  {humanize.elapsed(run.seconds)}", "quiet"))
 
 
 def _durations(page: JobPage, cells: int, rows: int) -> list[Line]:
@@ -138,8 +139,8 @@ def _durations(page: JobPage, cells: int, rows: int) -> list[Line]:
     return [_label("took", *chart.bars(shown), Piece(f"  last {len(shown)}", "quiet"))] if shown else []
 
 
-def _success(view: View, card: JobCard) -> list[Line]:
-    mine = jobs.history(view, card.name)
+def _success(status: JobStatus) -> list[Line]:
+    mine = status.history
     if mine is None:
         return []
     rates = zip(("24 h", "7 d", "30 d"), (mine.rates.day, mine.rates.week, mine.rates.month), strict=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
-from opsconsole.authoring.run import NEEDS_A_LOOK, RunState
 from opsconsole.core import humanize
-from opsconsole.rules.findings import FindingKind
-from opsconsole.service.snapshot import Finding, JobCard, JobHistory, Severity, Work
+from opsconsole.service.snapshot import JobCard, Run, Work
 from screens.panels import pauses
-from screens.panels.view import Block, Key, View, empty, fit, stale
+from screens.panels.job_status import JobStatus
+from screens.panels.view import Block, Key, View, empty, fit, hint, stale
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, fill, left, line, right, text, width
-from screens.widgets.symbols import Symbol
+from screens.widgets.names import shortened
 
 PANEL = "jobs"
 COMPACT, WIDE, WIDEST = 76, 100, 140
@@ -22,21 +22,6 @@ WORDS_CELLS, ZONE_CELLS = 26, 14
 NAME_CELLS, LONGEST_NAME = 24, 44
 
 NO_JOBS = "no jobs; name a pack under `packs` in the configuration"
-
-STATES = {
-    FindingKind.LATE: "late",
-    FindingKind.OVERDUE: "late",
-    FindingKind.NO_GOOD_RUN: "stale",
-    FindingKind.LONG_RUN: "too long",
-    FindingKind.SLOW_RUN: "slow",
-    FindingKind.FAILING_REPEATEDLY: "failing",
-    FindingKind.FAILING_ITEMS: "failing",
-    FindingKind.LOW_SUCCESS_RATE: "low rate",
-    FindingKind.LOW_WORK: "few items",
-    FindingKind.MISSED: "missed",
-    FindingKind.INCOMPLETE_WINDOWS: "windows",
-}
-"""The state of a job with such a finding; of a failed run, the state is that of the run."""
 
 
 class Segment(StrEnum):
@@ -49,66 +34,38 @@ class Segment(StrEnum):
     MANUAL = "manual"
 
 
-def key(card: JobCard) -> Key:
+def key(job: str) -> Key:
     """The key of a job's row."""
-    return PANEL, card.name
+    return PANEL, job
 
 
-def listed(view: View, segment: Segment, query: str = "") -> list[JobCard]:
+def listed(found: Sequence[JobStatus], segment: Segment, query: str = "") -> list[JobStatus]:
     """The jobs of a segment whose name, alias, schedule or zone contains every word of a query: those with a problem
     first, the worst one at the top, then by name.
     """
     words = query.casefold().split()
-    found = [card for card in view.snapshot.jobs if is_in(view, card, segment) and _matches(card, words)]
-    return sorted(found, key=lambda card: (-_badness(view, card), card.name))
+    chosen = [status for status in found if is_in(status, segment) and _matches(status.card, words)]
+    return sorted(chosen, key=lambda status: (-status.badness, status.card.name))
 
 
-def is_in(view: View, card: JobCard, segment: Segment) -> bool:
+def is_in(status: JobStatus, segment: Segment) -> bool:
     """Whether a job is in a segment."""
     match segment:
         case Segment.ALL:
             return True
         case Segment.FAILED:
-            return _badness(view, card) > 0
+            return status.badness > 0
         case Segment.RUNNING:
-            return view.active_run(card.name) is not None
+            return status.active is not None
         case Segment.PAUSED:
-            return bool(view.pauses_of(card.name))
+            return bool(status.pauses)
         case Segment.MANUAL:
-            return card.cron is None
+            return status.card.cron is None
 
 
-def state(view: View, card: JobCard) -> Symbol:
-    """How a job is doing, in one word: its active run, its pause, its worst problem, or its newest run."""
-    active = view.active_run(card.name)
-    if active is not None:
-        return symbols.RUN[active.state]
-    if view.pauses_of(card.name):
-        return symbols.PAUSED
-    finding = worst(view, card.name)
-    if finding is not None and finding.kind in STATES:
-        severity = symbols.SEVERITY[finding.severity]
-        return Symbol(severity.char, STATES[finding.kind], severity.style)
-    ended = _ended(view, card.name)
-    if ended is None:
-        return symbols.NEVER
-    symbol = symbols.RUN[ended]
-    return symbol._replace(word="ok") if ended is RunState.SUCCEEDED else symbol
-
-
-def worst(view: View, job: str) -> Finding | None:
-    """The worst finding about a job: they are worst first."""
-    return next((finding for finding in view.snapshot.findings if finding.subject == job), None)
-
-
-def history(view: View, job: str) -> JobHistory | None:
-    """The success rates and newest runs of a job; None until they are read."""
-    return next((each for each in view.snapshot.histories if each.job == job), None)
-
-
-def title(view: View, segment: Segment, cells: int) -> Line:
+def title(found: Sequence[JobStatus], segment: Segment, cells: int) -> Line:
     """The segments with their counts, of which the chosen one stands out; without the counts where they do not fit."""
-    counts = [sum(is_in(view, card, each) for card in view.snapshot.jobs) for each in Segment]
+    counts = [sum(is_in(status, each) for status in found) for each in Segment]
     whole = _segments([f"{each} {count:,}" for each, count in zip(Segment, counts, strict=True)], segment)
     return whole if width(whole) <= cells else _segments([str(each) for each in Segment], segment)
 
@@ -138,17 +95,21 @@ def columns(cells: int) -> Line:
     return fill(tuple(parts), cells)
 
 
-def rows(view: View, cards: list[JobCard], cells: int, room: int, nothing: str) -> tuple[list[Line], list[Key], int]:
+def rows(
+    view: View, found: Sequence[JobStatus], cells: int, room: int, nothing: str
+) -> tuple[list[Line], list[Key], int]:
     """`room` rows, the one under the cursor included; their keys, and how many jobs are hidden. `nothing` is shown
     without a job.
     """
-    keys = [key(card) for card in cards]
-    blocks = [Block((_row(view, card, cells),), key(card)) for card in cards]
-    if not blocks and view.snapshot.jobs:
-        return [line("   ", Piece(nothing, "quiet"))], [], 0
-    lines, hidden = fit(blocks or [empty(view, Work.JOBS, NO_JOBS)], room, cells, view.cursor)
+    keys = [key(status.card.name) for status in found]
+    if not found:
+        block = hint(nothing) if view.snapshot.jobs else empty(view, Work.JOBS, NO_JOBS)
+        return list(block.lines), [], 0
     first = max(0, keys.index(view.cursor) + 1 - room) if view.cursor in keys else 0
-    return lines, keys[first : first + room], hidden
+    shown = found[first : first + room]
+    names = shortened(tuple(card.name for card in view.snapshot.jobs), _name_cells(cells))
+    blocks = [Block((_row(view, each, names[each.card.name], cells),), key(each.card.name)) for each in shown]
+    return fit(blocks, room, cells, view.cursor)[0], keys[first : first + room], len(found) - len(shown)
 
 
 def nothing(segment: Segment, query: str) -> str:
@@ -158,23 +119,22 @@ def nothing(segment: Segment, query: str) -> str:
     return "every job has a schedule" if segment is Segment.MANUAL else f"no job is {segment}"
 
 
-def _row(view: View, card: JobCard, cells: int) -> Line:
-    symbol = state(view, card)
+def _row(view: View, status: JobStatus, name: str, cells: int) -> Line:
+    card, symbol = status.card, status.symbol
     start = line(
         " ",
         Piece(symbol.char, symbol.style),
         " ",
         left(symbol.word, STATE_CELLS, symbol.style),
-        left(card.name, _name_cells(cells), "strong"),
+        left(name, _name_cells(cells), "strong"),
         " ",
     )
     if cells < COMPACT:
-        return fill((*start, *_next(view, card)), cells)
-    mine = history(view, card.name)
-    last = _last(view, card)
+        return fill((*start, *_next(view, status)), cells)
+    mine = status.history
     rates = [mine.rates.day, mine.rates.week, mine.rates.month] if mine is not None else [None] * 3
     shown = rates if cells >= WIDEST else rates[:1] if cells >= WIDE else []
-    parts = [*_next(view, card), right(last, LAST_CELLS), *(_rate(share) for share in shown)]
+    parts = [*_next(view, status), right(_last(view, status.newest), LAST_CELLS), *(_rate(share) for share in shown)]
     usual = mine.usual_seconds if mine is not None else None
     parts.append(right(humanize.short_duration(usual), USUAL_CELLS))
     if cells >= WIDE:
@@ -190,25 +150,23 @@ def _segments(words: list[str], chosen: Segment) -> Line:
     return tuple(pieces)
 
 
-def _next(view: View, card: JobCard) -> Line:
+def _next(view: View, status: JobStatus) -> Line:
     """The next scheduled time in the job's zone; for a paused job, who paused it until when."""
-    paused = view.pauses_of(card.name)
-    if paused:
-        pause = paused[0]
-        end = pauses.end_of(pause, view.now, view.shown_zone(card.tz))
+    card = status.card
+    tz = view.shown_zone(card.tz)
+    if status.pauses:
+        pause = status.pauses[0]
+        end = pauses.end_of(pause, view.now, tz)
         who = line(text(f"{pause.who} {end.removeprefix('until ')}", symbols.PAUSED.style, 40))
         return fill(who if width(who) < NEXT_CELLS else line(Piece(end, symbols.PAUSED.style)), NEXT_CELLS)
     if card.next_at is None:
         return (left("manual" if card.cron is None else "-", NEXT_CELLS, "quiet"),)
-    return (left(humanize.upcoming_time(card.next_at, view.now, view.shown_zone(card.tz)), NEXT_CELLS),)
+    return (left(humanize.upcoming_time(card.next_at, view.now, tz), NEXT_CELLS),)
 
 
-def _last(view: View, card: JobCard) -> str:
-    """How long ago its newest run ended, or started."""
-    run = view.newest_run(card.name)
-    if run is None:
-        return "-"
-    return humanize.age(view.now - (run.ended_at or run.started_at or run.created_at))
+def _last(view: View, run: Run | None) -> str:
+    """How long ago the newest run ended, or started."""
+    return "-" if run is None else humanize.age(view.now - (run.ended_at or run.started_at or run.created_at))
 
 
 def _rate(share: float | None) -> Piece:
@@ -222,20 +180,6 @@ def _name_cells(cells: int) -> int:
     if cells >= WIDE:
         others += RATE_CELLS * (3 if cells >= WIDEST else 1) + WORDS_CELLS + 2
     return max(NAME_CELLS, min(LONGEST_NAME, cells - others))
-
-
-def _badness(view: View, card: JobCard) -> int:
-    """0 for a job without a problem."""
-    finding = worst(view, card.name)
-    if finding is not None:
-        return 3 if finding.severity is Severity.CRITICAL else 2
-    return 1 if _ended(view, card.name) in NEEDS_A_LOOK else 0
-
-
-def _ended(view: View, job: str) -> RunState | None:
-    """The state of the newest ended run."""
-    mine = history(view, job)
-    return mine.newest[0].state if mine is not None and mine.newest else None
 
 
 def _matches(card: JobCard, words: list[str]) -> bool:

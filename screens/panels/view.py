@@ -49,6 +49,10 @@ class View:
         """The newest run of a job in the Snapshot."""
         return max((run for run in self._runs() if run.job == job), key=lambda run: run.id, default=None)
 
+    def newest_runs(self) -> dict[str, Run]:
+        """The newest run of each job in the Snapshot."""
+        return {run.job: run for run in sorted(self._runs(), key=lambda run: run.id)}
+
     def active_run(self, job: str) -> Run | None:
         """The run of a job that is running, otherwise one that is queued or interrupted."""
         runs = [progress.run for progress in self.snapshot.live if progress.run.job == job]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from opsconsole.core import humanize
 from opsconsole.rules import finding_text
-from opsconsole.service.snapshot import AlertCard, JobCard, Severity, Work
+from opsconsole.service.snapshot import AlertCard, Severity, Work
 from screens.panels import jobs
+from screens.panels.job_status import JobStatus, statuses
 from screens.panels.jobs import Segment
 from screens.panels.running import share
 from screens.panels.view import View, empty, stale
@@ -77,8 +78,7 @@ def letters(word: str, style: str) -> list[Line]:
 def tiles(view: View) -> list[Tile]:
     """The alerts that are about no job, then the jobs, the worst first."""
     others = [card for card in view.snapshot.firing if card.alert.job is None]
-    cards = jobs.listed(view, Segment.ALL)
-    found = [_of_job(view, card) for card in cards]
+    found = [_of_job(view, status) for status in jobs.listed(statuses(view), Segment.ALL)]
     return [*(_of_alert(view, card) for card in others), *sorted(found, key=lambda tile: _rank(tile))]
 
 
@@ -115,9 +115,8 @@ def _of_alert(view: View, card: AlertCard) -> Tile:
     return Tile(symbol, humanize.age(view.now - alert.since), alert.subject, line(text(alert.message, "", 200)))
 
 
-def _of_job(view: View, card: JobCard) -> Tile:
-    state = jobs.state(view, card)
-    finding = jobs.worst(view, card.name)
+def _of_job(view: View, status: JobStatus) -> Tile:
+    card, state, finding = status.card, status.symbol, status.finding
     progress = next((each for each in view.snapshot.live if each.run.job == card.name), None)
     if progress is not None and progress.run.started_at is not None:
         done = share(progress.run)

@@ -11,8 +11,9 @@ from opsconsole.authoring.job import LATEST, NONE, Limits, Overlap, all_of
 from opsconsole.authoring.run import RunState
 from opsconsole.calendar.windows import DAY, DAY_BEFORE, FOUR_WEEKS_BEFORE, MOMENT, MONTH_BEFORE, hours, minutes
 from opsconsole.rules.admission import Wait, WaitReason
-from opsconsole.service.snapshot import Finding, FindingKind, JobCard, Progress, Severity, Snapshot
-from screens.panels import chart, job_detail, job_text, jobs
+from opsconsole.service.snapshot import Finding, FindingKind, Progress, Severity, Snapshot
+from screens.panels import chart, job_detail, job_status, job_text, jobs
+from screens.panels.job_status import JobStatus, statuses
 from screens.panels.jobs import Segment
 from screens.panels.view import View
 from screens.widgets.lines import Line, width
@@ -30,16 +31,22 @@ def view(snapshot: Snapshot = samples.BUSY, cursor: str | None = None) -> View:
     return View(snapshot, samples.NOW, (jobs.PANEL, cursor) if cursor is not None else None)
 
 
-def card(name: str, snapshot: Snapshot = samples.BUSY) -> JobCard:
-    return next(each for each in snapshot.jobs if each.name == name)
-
-
 def text(lines: list[Line]) -> str:
     return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
 
 
-def names(cards: list[JobCard]) -> list[str]:
-    return [each.name for each in cards]
+def names(found: list[JobStatus]) -> list[str]:
+    return [each.card.name for each in found]
+
+
+def status(name: str, snapshot: Snapshot = samples.BUSY) -> JobStatus:
+    found = job_status.of(view(snapshot), name)
+    assert found is not None
+    return found
+
+
+def drawn(cells: int, room: int = 5, snapshot: Snapshot = samples.BUSY, cursor: str | None = None) -> list[Line]:
+    return jobs.rows(view(snapshot, cursor), statuses(view(snapshot)), cells, room, "")[0]
 
 
 def finding(job: str, kind: FindingKind, severity: Severity = Severity.WARNING) -> Finding:
@@ -51,7 +58,7 @@ def finding(job: str, kind: FindingKind, severity: Severity = Severity.WARNING) 
 
 def test_jobs_with_a_problem_stand_first_the_worst_one_at_the_top() -> None:
     found = (finding(REPORT, FindingKind.OVERDUE, Severity.CRITICAL), finding(REGEN, FindingKind.SLOW_RUN))
-    listed = names(jobs.listed(view(replace(samples.QUIET, findings=found)), Segment.ALL))
+    listed = names(jobs.listed(statuses(view(replace(samples.QUIET, findings=found))), Segment.ALL))
 
     assert listed[:2] == [REPORT, REGEN]
     assert listed[3:] == [RECALC, CLEANUP]
@@ -70,7 +77,7 @@ def test_a_segment_has_the_jobs_in_that_state(segment: Segment, expected: list[s
     manual = replace(samples.card("books.close", None, "manual"), cron=None)
     snapshot = replace(samples.BUSY, jobs=(*samples.JOBS, manual), pauses=(samples.paused("game"),))
 
-    assert names(jobs.listed(view(snapshot), segment)) == expected
+    assert names(jobs.listed(statuses(view(snapshot)), segment)) == expected
 
 
 @pytest.mark.parametrize(
@@ -83,7 +90,7 @@ def test_a_segment_has_the_jobs_in_that_state(segment: Segment, expected: list[s
     ],
 )
 def test_a_filter_matches_names_schedules_and_zones(query: str, expected: list[str]) -> None:
-    assert names(jobs.listed(view(), Segment.ALL, query)) == expected
+    assert names(jobs.listed(statuses(view()), Segment.ALL, query)) == expected
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------
@@ -102,19 +109,19 @@ def test_a_filter_matches_names_schedules_and_zones(query: str, expected: list[s
     ],
 )
 def test_the_state_of_a_job_is_one_word(job: str, snapshot: Snapshot, word: str) -> None:
-    assert jobs.state(view(snapshot), card(job, snapshot)).word == word
+    assert status(job, snapshot).symbol.word == word
 
 
 @pytest.mark.parametrize("cells", [56, 60, 78, 80, 98, 116, 120, 200])
 def test_rows_and_columns_are_as_wide_as_the_panel(cells: int) -> None:
-    lines, _, _ = jobs.rows(view(cursor=REGEN), list(samples.JOBS), cells, 5, "")
+    lines = drawn(cells, cursor=REGEN)
 
     assert {width(each) for each in (jobs.columns(cells), *lines)} == {cells}
 
 
 def test_a_row_shows_when_a_job_runs_next_in_its_zone_and_who_paused_it() -> None:
     snapshot = replace(samples.BUSY, pauses=(samples.paused(CLEANUP, who="asha"),))
-    shown = text(jobs.rows(view(snapshot), list(snapshot.jobs), 120, 5, "")[0])
+    shown = text(drawn(120, snapshot=snapshot))
 
     assert "23:50 IST" in shown
     assert "asha 23:00 UTC" in shown
@@ -122,7 +129,7 @@ def test_a_row_shows_when_a_job_runs_next_in_its_zone_and_who_paused_it() -> Non
 
 
 def test_rows_that_do_not_fit_are_counted_and_the_one_under_the_cursor_is_shown() -> None:
-    lines, keys, hidden = jobs.rows(view(cursor=REPORT), list(samples.JOBS), 80, 3, "")
+    lines, keys, hidden = jobs.rows(view(cursor=REPORT), statuses(view()), 80, 3, "")
 
     assert (len(lines), hidden) == (3, 2)
     assert keys[-1] == (jobs.PANEL, REPORT)
@@ -130,7 +137,7 @@ def test_rows_that_do_not_fit_are_counted_and_the_one_under_the_cursor_is_shown(
 
 
 def test_a_title_without_room_leaves_out_the_counts() -> None:
-    assert text([jobs.title(view(), Segment.FAILED, 100)]).split() == [
+    assert text([jobs.title(statuses(view()), Segment.FAILED, 100)]).split() == [
         "Jobs",
         "all",
         "5",
@@ -143,13 +150,30 @@ def test_a_title_without_room_leaves_out_the_counts() -> None:
         "manual",
         "0",
     ]
-    assert text([jobs.title(view(), Segment.ALL, 50)]) == "Jobs [all] failed  running  paused  manual"
+    assert text([jobs.title(statuses(view()), Segment.ALL, 50)]) == "Jobs [all] failed  running  paused  manual"
+
+
+def test_long_names_do_not_look_alike() -> None:
+    cards = tuple(samples.card(f"game.leaderboard_reset_{span}", 30) for span in ("monthly", "weekly"))
+    shown = text(drawn(78, snapshot=replace(samples.BUSY, jobs=cards)))
+
+    assert "monthly" in shown
+    assert "weekly" in shown
+
+
+def test_a_thousand_jobs_are_listed() -> None:
+    cards = tuple(samples.card(f"many.job_{n}", n) for n in range(1000))
+    snapshot = replace(samples.BUSY, jobs=cards)
+    lines, keys, hidden = jobs.rows(view(snapshot, "many.job_500"), statuses(view(snapshot)), 118, 20, "")
+
+    assert (len(lines), len(keys), hidden) == (20, 20, 980)
+    assert keys[-1] == (jobs.PANEL, "many.job_500")
 
 
 def test_hostile_names_stay_on_their_row() -> None:
     hostile = samples.card("a.\x1b[31m\u202e\r\n[/]界" * 9, 5, "[@click=quit]", "\x1b]52;c;x\x07")
     snapshot = replace(samples.BUSY, jobs=(hostile,))
-    lines, _, _ = jobs.rows(view(snapshot), [hostile], 120, 5, "")
+    lines = drawn(120, snapshot=snapshot)
     shown = text([*lines, job_detail.title(hostile), job_detail.end(hostile)])
 
     assert width(lines[0]) == 120
@@ -162,7 +186,7 @@ PAGE = past_jobs.a_page()
 
 
 def detail(cells: int, room: int, snapshot: Snapshot = samples.BUSY) -> str:
-    lines = job_detail.rows(view(snapshot), card(PAGE.job.name, snapshot), PAGE, cells, room)
+    lines = job_detail.rows(view(snapshot), status(PAGE.job.name, snapshot), PAGE, cells, room)
     assert len(lines) <= room
     assert max(width(each) for each in lines) <= cells
     return text(lines)
@@ -209,7 +233,7 @@ def test_a_problem_and_a_pause_stand_first() -> None:
     snapshot = replace(samples.BUSY, findings=(found,), pauses=(samples.paused(PAGE.job.name, note="ticket 81"),))
     first, second, *_ = detail(78, 12, snapshot).splitlines()
 
-    assert "✗ it is overdue" in first
+    assert "✗ is overdue" in first
     assert "paused by ben until 04:30 IST: ticket 81" in second
 
 
@@ -223,8 +247,9 @@ def test_the_times_that_a_pause_skips_are_marked() -> None:
 
 def test_a_manual_job_has_neither_times_nor_rules_about_missed_ones() -> None:
     manual = replace(samples.card("books.close", None, "manual"), cron=None)
+    snapshot = replace(samples.BUSY, jobs=(manual,))
     page = past_jobs.a_page(past_jobs.a_job("books.close", cron=None), newest=(), usual=None)
-    shown = text(job_detail.rows(view(), manual, page, 78, 30))
+    shown = text(job_detail.rows(view(), status("books.close", snapshot), page, 78, 30))
 
     assert "none; it runs when an operator triggers it" in shown
     assert "no run has ended yet; t triggers it" in shown
@@ -233,7 +258,7 @@ def test_a_manual_job_has_neither_times_nor_rules_about_missed_ones() -> None:
 
 
 def test_details_that_are_not_loaded_are_announced() -> None:
-    assert "loading" in text(job_detail.rows(view(), card(REGEN), None, 78, 9))
+    assert "loading" in text(job_detail.rows(view(), status(REGEN), None, 78, 9))
 
 
 # --- sentences ------------------------------------------------------------------------------------------------------
