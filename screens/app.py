@@ -280,7 +280,7 @@ class ConsoleApp(BaseApp):
     def action_command(self) -> None:
         """Shows the command lines for the row under the cursor."""
         if page := self.front_page:
-            self.show_commands(page.command_lines())
+            self.show_commands((*page.command_lines(), *command_lines.PAGES))
 
     def action_export(self) -> None:
         """Exports the page in front."""

@@ -60,8 +60,10 @@ def resume(target: str) -> CommandLine:
     return CommandLine("resume", ("resume", target))
 
 
-def why(job: str, at: datetime) -> CommandLine:
-    """Explains a scheduled time."""
+def why(job: str, at: datetime | None) -> CommandLine:
+    """Explains a scheduled time; without one, lists the newest with its outcome."""
+    if at is None:
+        return CommandLine("why", ("occurrences", "--job", job, "-n", "1"))
     return CommandLine("why", ("why", job, "--at", times.utc(at) or ""))
 
 
@@ -140,7 +142,7 @@ def clear(selected: ClearFilter) -> CommandLine:
 
 
 CACHE = (
-    CommandLine("cache", ("cache", "families", "--count")),
+    CommandLine("open", ("cache", "families", "--count")),
     CommandLine("cache", ("cache", "stats", "--days", "14")),
 )
 """What prints the figures of the page of the cache."""

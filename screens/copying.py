@@ -16,7 +16,6 @@ from screens.host import Host
 from screens.threads import run_in_thread
 
 NOTHING = "nothing to copy here; choose a row with the arrows or tab first"
-NO_COMMAND = "no command line here; choose a row with the arrows or tab first"
 NO_TABLE = "this page has no table; s exports it as a picture"
 
 
@@ -42,9 +41,6 @@ def copy(host: Host, copied: Copied | None) -> None:
 
 def show_commands(host: Host, commands: Sequence[CommandLine], keys: Callable[[str], str]) -> None:
     """Shows command lines; `keys` returns the key of an action. Enter or y copies the one under the cursor."""
-    if not commands:
-        host.show_notice(NO_COMMAND, "warn")
-        return
 
     def answered(command: Copied | None) -> None:
         if command is not None:

@@ -140,3 +140,4 @@ def _clashes(rebound: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
             reported.add(pair)
             hint = f"choose another, or rebind {other} as well"
             yield f"console.keys.{action} is {shared[0]}, which is also the key of {other}; {hint}"
+            break

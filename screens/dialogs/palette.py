@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from textual.binding import BindingType
 
+from screens.command_lines import CommandLine
 from screens.dialogs.dialog import INNER
 from screens.dialogs.text_dialog import TextDialog
 from screens.host import Host
@@ -19,11 +20,12 @@ LONGEST = 60
 
 
 class PaletteCommand(NamedTuple):
-    """A command's name, which is also what is searched, its key, and its effect."""
+    """A command's name, which is also what is searched, its key, its effect, and the command line that has the same."""
 
     name: str
     key: str
     run: Callable[[], object]
+    command: CommandLine | None = None
 
 
 class Palette(TextDialog[Callable[[], object]]):
@@ -66,6 +68,11 @@ class Palette(TextDialog[Callable[[], object]]):
         count = line(Piece(f"{len(matches)} of {len(self._commands)}", "quiet"))
         return [ends(line(*self._query.pieces()), count, INNER), EMPTY, *rows]
 
+    def command_lines(self) -> Sequence[CommandLine]:
+        """That of the chosen command."""
+        chosen = self._matches()[self._row : self._row + 1]
+        return [each.command for each in chosen if each.command is not None]
+
     def confirm(self) -> None:
         """Answers with the chosen command."""
         matches = self._matches()
@@ -82,7 +89,7 @@ class Palette(TextDialog[Callable[[], object]]):
 
     def button_line(self) -> Line:
         """The keys, where other dialogs have buttons."""
-        return line(Piece("↑↓ choose · enter runs · esc goes back", "quiet"))
+        return line(Piece(f"↑↓ choose · enter runs · {self.command_key()} command · esc goes back", "quiet"))
 
     def _matches(self) -> list[PaletteCommand]:
         return matching(self._query.value, self._commands)

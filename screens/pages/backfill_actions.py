@@ -74,7 +74,7 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
             lines += [command_lines.pause_backfill(number), command_lines.resume_backfill(number)]
         if job is not None:
             lines += [command_lines.trigger(job), command_lines.windows(job)]
-        return (*lines, *command_lines.PAGES)
+        return lines
 
     def legend(self) -> tuple[tuple[str, Symbol], ...]:
         """The symbols of windows and backfills."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
+from typing import NamedTuple
 
-from screens import actions, alert_actions
+from screens import actions, alert_actions, command_lines
 from screens.dialogs.palette import PaletteCommand
 from screens.keymap import readable
 from screens.pages.page import Page
@@ -13,65 +15,89 @@ from screens.panels import alerts, pauses, questions, why
 
 _TEXTUAL_ACTIONS = ("screen.copy", "app.focus")
 _CURSOR_ACTIONS = ("move", "panel", "scroll")
+"""Those that only move the cursor are not in the palette."""
+
+
+class Action(NamedTuple):
+    """What keys of a page do: its id, its words, the keys as people read them, and Textual's action."""
+
+    id: str
+    words: str
+    keys: str
+    action: str
+
+
+def actions_of(page: Page) -> list[Action]:
+    """The actions of the keys that are active on a page."""
+    found: dict[str, Action] = {}
+    for key, active in page.active_bindings.items():
+        binding = active.binding
+        if not binding.description or binding.action.startswith(_TEXTUAL_ACTIONS):
+            continue
+        namespace = "app." if active.node is page.app else ""
+        action = f"{namespace}{binding.action.removeprefix('app.')}"
+        known = found.setdefault(binding.description, Action(binding.id or "", binding.description, "", action))
+        found[binding.description] = known._replace(keys=f"{known.keys} {readable(key)}".strip())
+    return list(found.values())
 
 
 def keys_of(page: Page) -> list[tuple[str, str]]:
-    """The keys that are active on a page, grouped by description."""
-    keys: dict[str, list[str]] = {}
-    for key, active in page.active_bindings.items():
-        binding = active.binding
-        if binding.description and not binding.action.startswith(_TEXTUAL_ACTIONS):
-            keys.setdefault(binding.description, []).append(readable(key))
-    return [(" ".join(names), description) for description, names in keys.items()]
+    """The keys that are active on a page, each with what it does."""
+    return [(action.keys, action.words) for action in actions_of(page)]
 
 
 def commands_of(page: Page) -> list[PaletteCommand]:
-    """The actions of a page, then those of each live run, job, open alert, silence and pause."""
-    host, snapshot = page.host, page.host.snapshot
+    """The actions of a page, then those of each live run, job, open alert, silence and pause, and the themes."""
+    lines = {line.action: line for line in (*page.command_lines(), *command_lines.PAGES)}
     commands = [
-        PaletteCommand(description, keys, partial(page.run_action, action))
-        for keys, description in keys_of(page)
-        if (action := _action(page, description)) is not None
+        PaletteCommand(each.words, each.keys, partial(page.run_action, each.action), lines.get(each.id))
+        for each in actions_of(page)
+        if not each.action.startswith(_CURSOR_ACTIONS)
     ]
-    for progress in snapshot.live:
-        cancel = partial(actions.cancel, host, progress.run)
-        commands.append(PaletteCommand(f"cancel {questions.run_name(progress.run)}", "", cancel))
-    for card in snapshot.jobs:
-        commands.append(PaletteCommand(f"trigger {card.name}", "", partial(actions.trigger, host, card.name)))
-        explain = partial(actions.why, host, why.of_job(page.view(), card.name))
-        commands.append(PaletteCommand(f"explain {card.name}", "", explain))
-        commands.append(PaletteCommand(f"pause {card.name}", "", partial(actions.pause, host, card.name)))
-        newest = page.view().newest_run(card.name)
-        if newest is not None:
-            open_run = partial(host.open_run, newest.id)
-            commands.append(PaletteCommand(f"open newest run of {card.name}", "", open_run))
-    for alert in snapshot.alerts:
-        if alert.alert.is_open:
-            name = alerts.name(alert)
-            commands.append(PaletteCommand(f"acknowledge {name}", "", partial(alert_actions.acknowledge, host, alert)))
-            commands.append(PaletteCommand(f"silence {name}", "", partial(alert_actions.silence, host, alert)))
-    for target in dict.fromkeys(silence.target for silence in snapshot.silences):
-        end = partial(alert_actions.end_silence, host, target)
-        commands.append(PaletteCommand(f"end the silence of {target}", "", end))
-    for target in dict.fromkeys(pause.target for pause in snapshot.pauses):
-        resume = partial(actions.resume_only, host, target)
-        commands.append(PaletteCommand(f"resume {pauses.target_name(target)}", "", resume))
-    for theme in sorted(host.themes):
-        commands.append(PaletteCommand(f"theme: {theme}", "", partial(host.choose_theme, theme)))
-    commands.append(PaletteCommand("write up all open alerts", "", partial(alert_actions.report, host)))
-    commands.append(PaletteCommand("write a handover", "", partial(alert_actions.hand_over, host)))
+    commands += _of_snapshot(page)
+    host = page.host
+    pause = partial(actions.pause, host, pauses.ALL)
+    commands.append(PaletteCommand("pause all jobs", "", pause, command_lines.pause(pauses.ALL)))
+    report, hand_over = partial(alert_actions.report, host), partial(alert_actions.hand_over, host)
+    commands.append(PaletteCommand("write up all open alerts", "", report, command_lines.report()))
+    commands.append(PaletteCommand("write a handover", "", hand_over, command_lines.HANDOVER))
     commands.append(PaletteCommand("display for a wall", "", lambda: host.open_page(WallScreen(host))))
-    commands.append(PaletteCommand("pause all jobs", "", partial(actions.pause, host, pauses.ALL)))
     if "asterisk" not in page.active_bindings:
         commands.append(PaletteCommand("try a schedule", "", partial(actions.try_schedule, host)))
+    for theme in sorted(host.themes):
+        commands.append(PaletteCommand(f"theme: {theme}", "", partial(host.choose_theme, theme)))
     return commands
 
 
-def _action(page: Page, description: str) -> str | None:
-    """The action with this description; None for one that only moves the cursor."""
-    for active in page.active_bindings.values():
-        binding = active.binding
-        if binding.description == description and not binding.action.startswith(_CURSOR_ACTIONS):
-            namespace = "app." if active.node is page.app else ""
-            return f"{namespace}{binding.action.removeprefix('app.')}"
-    return None
+def _of_snapshot(page: Page) -> Iterator[PaletteCommand]:
+    host, snapshot, view = page.host, page.host.snapshot, page.view()
+    for progress in snapshot.live:
+        run = progress.run
+        cancel = partial(actions.cancel, host, run)
+        yield PaletteCommand(f"cancel {questions.run_name(run)}", "", cancel, command_lines.cancel(run.id))
+    for card in snapshot.jobs:
+        name = card.name
+        question = why.of_job(view, name)
+        trigger, pause = partial(actions.trigger, host, name), partial(actions.pause, host, name)
+        yield PaletteCommand(f"trigger {name}", "", trigger, command_lines.trigger(name))
+        yield PaletteCommand(
+            f"explain {name}", "", partial(actions.why, host, question), command_lines.why(name, question.at)
+        )
+        yield PaletteCommand(f"pause {name}", "", pause, command_lines.pause(name))
+        newest = view.newest_run(name)
+        if newest is not None:
+            open_run = partial(host.open_run, newest.id)
+            yield PaletteCommand(f"open newest run of {name}", "", open_run, command_lines.show_run(newest.id))
+    for alert in snapshot.alerts:
+        if alert.alert.is_open:
+            number, name = alert.alert.id, alerts.name(alert)
+            acknowledge = partial(alert_actions.acknowledge, host, alert)
+            silence = partial(alert_actions.silence, host, alert)
+            yield PaletteCommand(f"acknowledge {name}", "", acknowledge, command_lines.acknowledge(number))
+            yield PaletteCommand(f"silence {name}", "", silence, command_lines.silence(str(number)))
+    for target in dict.fromkeys(silence.target for silence in snapshot.silences):
+        end = partial(alert_actions.end_silence, host, target)
+        yield PaletteCommand(f"end the silence of {target}", "", end, command_lines.unsilence(target))
+    for target in dict.fromkeys(pause.target for pause in snapshot.pauses):
+        resume = partial(actions.resume_only, host, target)
+        yield PaletteCommand(f"resume {pauses.target_name(target)}", "", resume, command_lines.resume(target))

@@ -15,7 +15,7 @@ from opsconsole.cache.keys import KeysFound, KeyValue
 from opsconsole.core.errors import OpsconsoleError
 from screens import actions, command_lines
 from screens.command_lines import CommandLine
-from screens.exports import Copied
+from screens.exports import Copied, Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.filtering import FilterPage
@@ -122,6 +122,11 @@ class KeysScreen(FilterPage):
         """The key."""
         key = self._key()
         return Copied(key, "the key") if key is not None else None
+
+    def table(self) -> Table | None:
+        """The keys that were found."""
+        found = self._found.latest
+        return Table(("key",), [(key,) for key in found.keys]) if found is not None else None
 
     def command_lines(self) -> Sequence[CommandLine]:
         """What shows the key, and what clears those like it."""

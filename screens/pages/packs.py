@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
 
 from opsconsole.service.snapshot import PanelView
-from screens import command_lines
-from screens.command_lines import CommandLine
 from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
@@ -73,10 +70,6 @@ class PacksScreen(PollingPage[tuple[PanelView, ...]]):
     def table(self) -> Table | None:
         """The facts and rows of all panels."""
         return None if self._panels is None else tables.panels(self._panels)
-
-    def command_lines(self) -> Sequence[CommandLine]:
-        """The commands of the pages."""
-        return command_lines.PAGES
 
     def action_scroll(self, lines: int) -> None:
         """Scrolls by lines; stops at both ends."""

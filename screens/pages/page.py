@@ -96,7 +96,7 @@ class Page(Screen[None]):
         return None
 
     def command_lines(self) -> Sequence[CommandLine]:
-        """The command lines that `=` shows: one for each action on the row under the cursor."""
+        """The command lines that `=` shows first: one for each action on the row under the cursor."""
         return ()
 
     def view(self) -> View:

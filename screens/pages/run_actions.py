@@ -59,10 +59,12 @@ class RunActionsPage(Page):
         of_run = [command_lines.show_run(run), command_lines.retry(run)] if run is not None else []
         of_run += [command_lines.cancel(active)] if active is not None else []
         if job is None:
-            return (*of_run, *command_lines.PAGES)
+            return of_run
         of_job = [command_lines.trigger(job), command_lines.windows(job)]
         of_job += [command_lines.pause(job), command_lines.resume(job)]
-        return (*of_run, *of_job, *command_lines.PAGES)
+        question = self.why_question()
+        of_job += [command_lines.why(question.job, question.at)] if question and question.job else []
+        return (*of_run, *of_job)
 
     def find_or_open(self, number: int, verb: str) -> Run | None:
         """A run of the Snapshot; one that it does not have is opened, where the key can be pressed again."""

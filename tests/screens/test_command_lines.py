@@ -28,6 +28,7 @@ ALL = (
     command_lines.resume("game"),
     command_lines.why("attempts.cache_day", datetime(2026, 1, 19, 18, 20, tzinfo=UTC)),
     command_lines.try_schedule("0 0 * * 1", "Asia/Kolkata"),
+    command_lines.why("attempts.cache_day", None),
     command_lines.show_run(41),
     command_lines.follow(41),
     command_lines.windows("reporting.daily_report"),
