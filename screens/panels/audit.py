@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opsconsole.core import humanize, times
 from opsconsole.rules.audit import AuditEntry, AuditProblem, Verification
 from opsconsole.service import wording
-from opsconsole.service.snapshot import Attached, Work
+from opsconsole.service.snapshot import Work
 from screens.exports import Cell, Table
 from screens.panels.view import Block, Key, View, empty, fit, hint
 from screens.widgets.lines import EMPTY, Line, Piece, crop, left, line, text, wrapped
 from screens.widgets.symbols import Symbol
+
+if TYPE_CHECKING:
+    from opsconsole.service.snapshot import Attached
 
 PANEL = "audit"
 WIDE = 110

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from opsconsole.cache.families import Family
 from opsconsole.cache.history import RedisPoint, hit_rate
@@ -12,13 +13,15 @@ from opsconsole.cache.statistics import CacheDay, FamilyUsage, UsageSurvey
 from opsconsole.core import humanize
 from opsconsole.service import wording
 from opsconsole.service.cache import Clearing
-from opsconsole.service.snapshot import RedisStats
 from screens.exports import Cell, Table
 from screens.panels.redis import memory as memory_bar
 from screens.panels.top_line import RECONNECTS
 from screens.panels.view import Block, Key, View, fit, hint
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, fill, left, line, right, spark, text, width
 from screens.widgets.names import middle, shortened
+
+if TYPE_CHECKING:
+    from opsconsole.service.snapshot import RedisStats
 
 PANEL = "families"
 DAYS = 14

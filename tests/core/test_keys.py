@@ -26,9 +26,9 @@ def problems_of(**keys: object) -> list[str]:
 
 
 def test_keys_are_rebound_by_their_ids(tmp_path: Path) -> None:
-    settings = configured(tmp_path, '[console]\nenvironment = "x"\n[console.keys]\ntrigger = "T"\nup = "up, i"\n')
+    settings = configured(tmp_path, '[console]\nenvironment = "x"\n[console.keys]\ntrigger = "T"\nup = "up, n"\n')
 
-    assert settings.console.keys == {"trigger": "T", "up": "up,i"}
+    assert settings.console.keys == {"trigger": "T", "up": "up,n"}
     assert settings.console.environment == "x"
     assert settings.effective()["console.keys.trigger"] == "T"
 
