@@ -12,6 +12,7 @@ from textual import events
 from textual.actions import ActionParseResult
 from textual.binding import BindingType
 from textual.dom import DOMNode
+from textual.keys import key_to_character
 from textual.screen import ModalScreen, Screen
 
 from opsconsole.authoring.run import Run
@@ -23,11 +24,11 @@ from screens.command_lines import CommandLine
 from screens.commands import CommandSender
 from screens.files import Installation, remember_theme, remembered_theme
 from screens.host import Answer, OnResult
-from screens.keymap import bind, first_key
+from screens.keymap import bind, first_key, readable
 from screens.pages.catalog import page_class
 from screens.pages.dashboard import Dashboard
 from screens.pages.keys import commands_of
-from screens.pages.page import Page
+from screens.pages.page import CHANGES, HIDDEN_KEYS, Page
 from screens.panels.view import zone_of
 from screens.quit import QuitFlow
 from screens.service import Service
@@ -235,6 +236,17 @@ class ConsoleApp(BaseApp):
         if isinstance(self.screen, Page):
             palette = Palette(self, commands_of(self.screen))
             self.push_screen(palette, lambda run: run() if run else None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides the actions that a viewer may not use."""
+        return not (self.service.read_only and action in CHANGES)
+
+    def without_action(self, key: str) -> None:
+        """Says that a key does nothing here."""
+        if isinstance(self.screen, Page):
+            name = readable(key_to_character(key) or key)
+            why = "this console is read-only: " if name in HIDDEN_KEYS and self.service.read_only else ""
+            self.show_notice(f"{why}no action on {name}; {first_key('help', self.installation.keys)} shows the keys")
 
     def action_clear(self) -> None:
         """Clears cached keys."""

@@ -52,8 +52,10 @@ class QuitFlow:
             if isinstance(result, OpsconsoleError):
                 self._ask(questions.quit_with_unknown_runs(result.sentence))
             elif result:
-                environment = self._host.snapshot.environment
-                self._ask(questions.quit_with_runs(result, environment, waiting=bool(self._runs)), result)
+                environment, can_hand_over = self._host.snapshot.environment, self._host.service.can_hand_over
+                waiting = bool(self._runs)
+                question = questions.quit_with_runs(result, environment, waiting=waiting, can_hand_over=can_hand_over)
+                self._ask(question, result)
             else:
                 self._host.exit()
 

@@ -117,8 +117,8 @@ class Alerts(Protocol):
 
 
 class Service(Protocol):
-    """Methods may block: call them in a thread, never on the event loop. `read_only`, `set_screen`, `families` and
-    `windowed_jobs` do no I/O.
+    """Methods may block: call them in a thread, never on the event loop. `read_only`, `can_hand_over`, `set_screen`,
+    `families` and `windowed_jobs` do no I/O.
 
     Errors are OpsconsoleError with a message for the operator: NotAllowed for every command of a viewer.
     """
@@ -139,6 +139,8 @@ class Service(Protocol):
     def alerts(self) -> Alerts: ...
     @property
     def read_only(self) -> bool: ...
+    @property
+    def can_hand_over(self) -> bool: ...
     def set_screen(self, screen: str, /) -> None: ...
     def watch(self, callback: Callable[[Snapshot], None], /) -> None: ...
     def close(self) -> None: ...

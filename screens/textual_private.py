@@ -42,6 +42,15 @@ class BaseApp(App[None]):
             renderable = cast("RenderableType", ChangedCells(renderable))  # an update renders itself
         super()._display(screen, renderable)
 
+    async def _check_bindings(self, key: str, priority: bool = False) -> bool:
+        is_bound = await super()._check_bindings(key, priority)
+        if not is_bound and not priority:
+            self.without_action(key)
+        return is_bound
+
+    def without_action(self, key: str) -> None:
+        """Called for a key that neither a binding nor a field has used."""
+
     def _fatal_error(self) -> None:
         """Logs the traceback and prints one line; neither contains values of local variables."""
         error = self._exception

@@ -157,6 +157,11 @@ class Service:
         with self._backend.reading() as db:
             return tuple(run for run in runs.unfinished(db) if run.state is RunState.RUNNING)
 
+    @property
+    def can_hand_over(self) -> bool:
+        """Whether another process can take over the runs of this one."""
+        return self.successor is not None
+
     def hand_over(self) -> None:
         """Starts a headless process that takes over when this one ends. Raises CannotHandOver."""
         if self.successor is None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from screens import actions, alert_actions, command_lines
 from screens.dialogs.palette import PaletteCommand
 from screens.keymap import readable
-from screens.pages.page import Page
+from screens.pages.page import CHANGES, Page
 from screens.pages.wall import WallScreen
 from screens.panels import alerts, pauses, questions, why
 
@@ -47,7 +47,9 @@ def keys_of(page: Page) -> list[tuple[str, str]]:
 
 
 def commands_of(page: Page) -> list[PaletteCommand]:
-    """The actions of a page, then those of each live run, job, open alert, silence and pause, and the themes."""
+    """The actions of a page, then those of each live run, job, open alert, silence and pause, and the themes; for a viewer
+    those that change nothing. Quitting comes last: enter runs the first one.
+    """
     lines = {line.action: line for line in (*page.command_lines(), *command_lines.PAGES)}
     commands = [
         PaletteCommand(each.words, each.keys, partial(page.run_action, each.action), lines.get(each.id))
@@ -66,7 +68,9 @@ def commands_of(page: Page) -> list[PaletteCommand]:
         commands.append(PaletteCommand("try a schedule", "", partial(actions.try_schedule, host)))
     for theme in sorted(host.themes):
         commands.append(PaletteCommand(f"theme: {theme}", "", partial(host.choose_theme, theme)))
-    return commands
+    if host.service.read_only:
+        commands = [each for each in commands if each.line is None or each.line.action not in CHANGES]
+    return sorted(commands, key=lambda command: command.name == "quit")
 
 
 def _of_snapshot(page: Page) -> Iterator[PaletteCommand]:

@@ -11,11 +11,12 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.screen import Screen
 
+from opsconsole.core.keys import DEFAULTS
 from opsconsole.service.snapshot import Snapshot
 from screens.command_lines import CommandLine
 from screens.exports import Copied, Table
 from screens.host import Host
-from screens.keymap import rebound_key
+from screens.keymap import readable, rebound_key
 from screens.panels import questions
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Key, View
@@ -31,6 +32,9 @@ WIDTHS = ((0, "-narrow"), (80, "-compact"), (100, "-framed"), (120, "-wide"), (1
 HEIGHTS = ((0, "-low"), (30, "-tall"), (50, "-high"))
 """From how many columns and rows on a page has which class."""
 FOOTER_KEYS = 9
+CHANGES = ("trigger", "cancel", "retry", "pause", "resume", "acknowledge", "silence", "clear")
+"""The actions that a viewer may not use, which are also the ids of their keys."""
+HIDDEN_KEYS = frozenset(readable(key) for each in CHANGES for key in DEFAULTS[each])
 
 
 class Page(Screen[None]):
@@ -98,6 +102,10 @@ class Page(Screen[None]):
     def command_lines(self) -> Sequence[CommandLine]:
         """The command lines that `=` shows first: one for each action on the row under the cursor."""
         return ()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides the actions that a viewer may not use: from keys, help and palette."""
+        return not (self.host.service.read_only and action in CHANGES)
 
     def view(self) -> View:
         """The values that the lines are drawn from."""
@@ -193,9 +201,10 @@ class Page(Screen[None]):
 
     def _footer(self, cells: int) -> Line:
         pieces: list[Piece] = []
-        rebound = self.host.installation.keys
+        rebound, view_only = self.host.installation.keys, self.host.service.read_only
         ids = frozenset(active.binding.id or "" for active in self.active_bindings.values()) if rebound else frozenset()
-        for key, word in self.footer()[:FOOTER_KEYS]:
+        hidden = HIDDEN_KEYS if view_only else ()
+        for key, word in [each for each in self.footer() if each[0] not in hidden][:FOOTER_KEYS]:
             each = (Piece(" "), Piece(rebound_key(key, rebound, ids), "key"), Piece(f" {word} ", "quiet"))
             if width((*pieces, *each)) <= cells:
                 pieces += each

@@ -95,20 +95,25 @@ def resume(job: str, active: Sequence[Pause], now: datetime, tz: str) -> Questio
     return Question(f"Resume {names}?", (*sentences, effect), ("Resume", NO), 0, commands)
 
 
-def quit_with_runs(runs: Sequence[Run], environment: str, *, waiting: bool) -> Question:
+def quit_with_runs(runs: Sequence[Run], environment: str, *, waiting: bool, can_hand_over: bool = True) -> Question:
     """The question before quitting interrupts runs."""
     count = "1 run is running" if len(runs) == 1 else f"{len(runs)} runs are running"
     listed = [f"· {run_name(run)} {run.window.label}{_share(run)}" for run in runs[:LISTED_RUNS]]
     more = [f"· and {len(runs) - LISTED_RUNS} more"] if len(runs) > LISTED_RUNS else []
-    choices = (
-        f"{WAIT}: quits when no run is left; the console stays usable.",
-        f"{HAND_OVER}: a process without a screen continues them.",
-        f"{STOP}: cancels them, then quits.",
-    )
-    buttons = (KEEP_WAITING if waiting else WAIT, HAND_OVER, STOP, STAY)
+    choices = {
+        KEEP_WAITING if waiting else WAIT: f"{WAIT}: quits when no run is left; the console stays usable.",
+        HAND_OVER: f"{HAND_OVER}: a process without a screen continues them.",
+        STOP: f"{STOP}: cancels them, then quits.",
+    }
+    if not can_hand_over:
+        del choices[HAND_OVER]
+    buttons = (*choices, STAY)
     where = f" ({environment})" if environment else ""
     return Question(
-        "Quit the console?", (f"{count} in this process{where}:", *listed, *more, "", *choices), buttons, chosen=3
+        "Quit the console?",
+        (f"{count} in this process{where}:", *listed, *more, "", *choices.values()),
+        buttons,
+        len(choices),
     )
 
 

@@ -64,7 +64,7 @@ class FakeService:
         self.result: Outcome | None = Outcome("trigger", {"run": 4900})
         self.local_runs: tuple[Run, ...] = ()
         self.hand_over_error: OpsconsoleError | None = None
-        self.read_only = False
+        self.read_only, self.can_hand_over = False, True
         self.presence: list[str] = []
         self.error: OpsconsoleError | None = None
         self.items = 10_000

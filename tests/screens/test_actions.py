@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from opsconsole.authoring.run import Counts, Stop, StopReason
-from opsconsole.core.errors import NotAllowed
 from opsconsole.service.snapshot import Snapshot
 from screens.dialogs.pause import PauseDialog
 from screens.pages.dashboard import Dashboard
@@ -76,34 +75,61 @@ def test_a_pending_command_is_followed_until_its_outcome(monkeypatch: pytest.Mon
 # --- viewers ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("verb", "keys"),
-    [
-        ("trigger", ("t", "enter")),
-        ("cancel", ("down", "x", "left", "enter")),
-        ("retry", ("down", "down", "down", "r", "enter")),
-        ("pause", (*LIFE_REGEN, "p", "enter")),
-        ("resume", (*LIFE_REGEN, "u")),
-    ],
-)
-def test_a_viewer_sees_all_keys_and_the_service_refuses_its_commands(verb: str, keys: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("key", ["t", "c", "x", "r", "p", "u", "a", "s"])
+def test_a_viewer_is_offered_no_action(key: str) -> None:
     service = fakes.FakeService()
-    service.error = NotAllowed(verb)
     service.read_only = True
 
     async def scenario(console: Console) -> None:
-        top = console.text.splitlines()[0]
-        assert top.startswith(" staging  read-only  leading since")
-        for key in ("t trigger", "b backfill", "r retry", "p pause", "? help", "^p find", "q quit"):
-            assert key in console.text
-        await console.press(*keys)
-        await console.until(lambda: console.notice == NotAllowed(verb).sentence)
+        assert console.text.splitlines()[0].startswith(" staging  read-only  leading since")
+        assert f" {key} " not in console.text.splitlines()[-1]
+        await console.press(key)
+        assert console.notice == f"this console is read-only: no action on {key}; ? shows the keys"
         assert isinstance(console.app.screen, Dashboard)
+        assert service.calls == []
 
     run_console(scenario, service=service)
 
 
+def test_a_viewer_finds_no_action_in_the_help_or_the_palette() -> None:
+    service = fakes.FakeService()
+    service.read_only = True
+
+    async def scenario(console: Console) -> None:
+        await console.press("ctrl+p")
+        names = commands(console)
+        await console.press("escape", "?")
+        for verb in ("trigger", "cancel", "retry", "pause", "resume", "acknowledge", "silence the", "clear cached"):
+            assert not [name for name in names if name.startswith(verb)]
+            assert verb not in console.text.partition("Symbols")[0]
+        assert "open newest run of attempts.cache_day" in names
+
+    run_console(scenario, samples.PAUSED, service)
+
+
+@pytest.mark.parametrize(("key", "shown"), [("K", "K"), ("!", "!"), ("f7", "f7"), ("ctrl+g", "^g")])
+def test_a_key_without_an_action_says_so(key: str, shown: str) -> None:
+    async def scenario(console: Console) -> None:
+        await console.press(key)
+        assert console.notice == f"no action on {shown}; ? shows the keys"
+        await console.press("7", key)
+        assert console.notice == f"no action on {shown}; ? shows the keys"
+
+    run_console(scenario)
+
+
 # --- the palette -----------------------------------------------------------------------------------------------------
+
+
+def test_enter_in_the_palette_does_not_quit() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("ctrl+p")
+        assert commands(console)[-1] == "quit"
+        await console.press("enter")
+        assert console.app.is_running
+        assert console.app.return_code is None
+
+    run_console(scenario)
 
 
 def commands(console: Console) -> list[str]:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from opsconsole.core.errors import NotAllowed
 from opsconsole.service.snapshot import AlertState
 from screens.dialogs.dialog import Confirm
 from screens.pages.alerts import AlertsScreen
@@ -66,19 +65,6 @@ def test_what_is_resolved_needs_no_acknowledgement() -> None:
         assert console.notice == "alert 3 is resolved: nothing to acknowledge"
 
     run_console(scenario, SOME)
-
-
-@pytest.mark.parametrize(("keys", "verb"), [(("a", "enter"), "acknowledge"), (("s", "enter"), "silence")])
-def test_a_viewer_changes_nothing(keys: tuple[str, ...], verb: str) -> None:
-    service = fakes.FakeService()
-    service.read_only, service.error = True, NotAllowed(verb)
-
-    async def scenario(console: Console) -> None:
-        await console.press("6", *keys)
-        await console.until(lambda: console.notice.startswith(f"{verb} is not allowed in read-only mode"))
-        assert isinstance(console.app.screen, AlertsScreen)
-
-    run_console(scenario, SOME, service)
 
 
 def test_what_the_leader_refuses_is_shown() -> None:

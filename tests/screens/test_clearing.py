@@ -10,7 +10,7 @@ from textual import events
 from opsconsole.cache.clearing import BadClearFilter, ClearProgress
 from opsconsole.cache.families import BadKey
 from opsconsole.cache.filters import ClearFilter
-from opsconsole.core.errors import NotAllowed, OpsconsoleError, Unavailable
+from opsconsole.core.errors import OpsconsoleError, Unavailable
 from opsconsole.service.snapshot import CommandProgress
 from screens import command_lines
 from screens.dialogs.clear import ClearDialog
@@ -340,18 +340,6 @@ def test_a_refused_clear_is_shown(grown: str) -> None:
     async def scenario(console: Console) -> None:
         await clear_asha(console)
         await console.until(lambda: console.notice == f"refused: {grown}")
-
-    run_console(scenario, service=service)
-
-
-def test_a_viewer_can_count_and_cannot_clear() -> None:
-    service = fakes.FakeService()
-    service.error, service.read_only = NotAllowed("clear"), True
-
-    async def scenario(console: Console) -> None:
-        assert "c clear" in console.text
-        await clear_asha(console)
-        await console.until(lambda: "clear is not allowed in read-only mode" in console.notice)
 
     run_console(scenario, service=service)
 

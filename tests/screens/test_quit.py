@@ -189,6 +189,21 @@ def test_stop_cancels_every_run_and_quits_when_they_have_ended() -> None:
     run_console(scenario, service=leading(RUN, OTHER))
 
 
+def test_the_demo_offers_no_process_that_takes_over() -> None:
+    service = leading()
+    service.can_hand_over = False
+
+    async def scenario(console: Console) -> None:
+        await open_question(console)
+        assert "Wait" in console.text
+        assert "Hand over" not in console.text
+        await console.press("enter")
+        assert console.app.is_running, "Stay is chosen"
+        assert not console.app._exit
+
+    run_console(scenario, service=service)
+
+
 def test_a_viewer_cannot_stop_runs() -> None:
     service = leading()
     service.error = NotAllowed("cancel")
