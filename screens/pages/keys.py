@@ -47,8 +47,8 @@ def keys_of(page: Page) -> list[tuple[str, str]]:
 
 
 def commands_of(page: Page) -> list[PaletteCommand]:
-    """The actions of a page, then those of each live run, job, open alert, silence and pause, and the themes; for a viewer
-    those that change nothing. Quitting comes last: enter runs the first one.
+    """The actions of a page, then those of each live run, job, open alert, silence and pause, and the themes. A viewer
+    gets those that change nothing. Quitting comes last: enter runs the first one.
     """
     lines = {line.action: line for line in (*page.command_lines(), *command_lines.PAGES)}
     commands = [
@@ -69,7 +69,7 @@ def commands_of(page: Page) -> list[PaletteCommand]:
     for theme in sorted(host.themes):
         commands.append(PaletteCommand(f"theme: {theme}", "", partial(host.choose_theme, theme)))
     if host.service.read_only:
-        commands = [each for each in commands if each.line is None or each.line.action not in CHANGES]
+        commands = [each for each in commands if each.command is None or each.command.action not in CHANGES]
     return sorted(commands, key=lambda command: command.name == "quit")
 
 
