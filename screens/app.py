@@ -25,6 +25,7 @@ from screens.commands import CommandSender
 from screens.files import Installation, remember_theme, remembered_theme
 from screens.host import Answer, OnResult
 from screens.keymap import bind, first_key, readable
+from screens.opening import BackgroundOpening, ClosedService
 from screens.pages.catalog import page_class
 from screens.pages.dashboard import Dashboard
 from screens.pages.keys import commands_of
@@ -35,6 +36,8 @@ from screens.service import Service
 from screens.textual_private import BaseApp
 from screens.threads import run_in_thread
 from screens.widgets.contained import OWN_EVENTS, contained, name_of
+
+OPENING = "starting"
 
 
 class ConsoleApp(BaseApp):
@@ -78,6 +81,7 @@ class ConsoleApp(BaseApp):
         ascii: bool = False,  # noqa: A002
         installation: Installation | None = None,
         wall: bool = False,
+        opening: BackgroundOpening | None = None,
     ) -> None:
         super().__init__(driver_class=terminal.driver())
         self.service, self.now, self.ascii = service, now, ascii
@@ -86,6 +90,7 @@ class ConsoleApp(BaseApp):
         self.snapshot = Snapshot(at=now(), environment="", leader=None)
         self._sender, self._quit_flow = CommandSender(self), QuitFlow(self)
         self._start_run, self._wall = start_run, wall
+        self._opening, self.step = opening, OPENING if opening is not None else ""
         self._next_snapshot: Snapshot | None = None
         self._snapshot_lock = threading.Lock()
         if self.console.color_system == "standard" and not self.no_color:
@@ -99,12 +104,30 @@ class ConsoleApp(BaseApp):
 
     def on_mount(self) -> None:
         """Subscribes to Snapshots; clocks and countdowns are drawn once a second."""
-        self.service.watch(self._receive)
         self.set_interval(1.0, self._tick)
+        if self._opening is None:
+            self.use_service(self.service)
+        else:
+            self.call_after_refresh(self._opening.start, self)  # what it loads must not delay the first frame
         if self._wall:
             self._go("wall")
         if self._start_run is not None:
             actions.send_trigger(self, self._start_run, None)
+
+    # --- opening: until the service is there, `step` is what it waits for -------------------------------------------
+
+    def use_service(self, service: Service) -> None:
+        """Reads from a service that is open."""
+        self.service = service
+        service.watch(self._receive)
+
+    def show_step(self, step: str) -> None:
+        """Shows what the console waits for; nothing any more when that is empty."""
+        self.step = step
+        if page := self.front_page:
+            if not step:
+                self.service.set_screen(page.presence_name())
+            page.repaint()
 
     # --- Snapshots ----------------------------------------------------------------------------------------------
 
@@ -342,15 +365,25 @@ class ConsoleApp(BaseApp):
 
 
 def run(
-    service: Service,
-    installation: Installation,
+    service: Service | BackgroundOpening,
+    installation: Installation | None = None,
     *,
     start_run: str | None = None,
     ascii: bool = False,  # noqa: A002 - as the option
     wall: bool = False,
 ) -> int:
-    """Opens the console and returns its exit code: 0, or 129 or 143 when a signal ended it."""
-    app = ConsoleApp(service, start_run=start_run, ascii=ascii, installation=installation, wall=wall)
+    """Shows the console, while its service is still being opened, too. Returns its exit code: 0, or 129 or 143 when a
+    signal ended it.
+    """
+    opening = service if isinstance(service, BackgroundOpening) else None
+    app = ConsoleApp(
+        ClosedService(read_only=service.read_only) if isinstance(service, BackgroundOpening) else service,
+        start_run=start_run,
+        ascii=ascii,
+        installation=installation,
+        wall=wall,
+        opening=opening,
+    )
     with terminal.signals(app) as received:
         app.run(mouse=False)
         return received.exit_code or app.return_code or 0

@@ -26,6 +26,10 @@ class Host(Protocol):
     @property
     def snapshot(self) -> Snapshot: ...
     @property
+    def step(self) -> str:
+        """What the console waits for while it starts; empty once it has started."""
+
+    @property
     def ascii(self) -> bool: ...
     @property
     def installation(self) -> Installation: ...

@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from opsconsole.cli.log_setup import log_to_file
 from opsconsole.cli.options import Options, load_settings
-from opsconsole.cli.session import create_engine, open_service
+from opsconsole.cli.session import create_engine, open_service, require_intact
 from opsconsole.core.bundle import hidden_by
 from opsconsole.core.configuration import state_home
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
-from opsconsole.core.settings import Settings, terminal
+from opsconsole.core.settings import Role, Settings, terminal
 from opsconsole.core.signals import start_watchdog
 from opsconsole.core.trust import make_private
 
@@ -40,21 +42,45 @@ def open_console(options: Options) -> int:
     settings = load_settings(options)
     make_private(settings.folder)
     log_to_file(settings.folder)
-    with open_service(settings, patient=True) as service:
-        if options.observe or options.read_only or options.wall:
-            service.announce("console")
-            return draw(service, options)
-        return _lead(service, options)
+    leads = not (options.observe or options.read_only or options.wall)
+    _require_screens()
+    from screens.app import run  # Textual, which no other command loads
+    from screens.opening import BackgroundOpening
+
+    read_only = settings.actor.role is not Role.OPERATOR
+    opening = BackgroundOpening(lambda *calls: _opened(settings, *calls, leads=leads), read_only=read_only)
+    code = 1
+    try:
+        code = run(opening, **_how(settings, options))
+        if leads and code == HANGUP and settings.console.on_hangup == "continue":
+            _continue_without_terminal()
+    finally:
+        if leads:
+            start_watchdog(code)
+        opening.close()
+    return code
 
 
 def draw(service: Service, options: Options, *, start_run: str | None = None, note: str = "") -> int:
-    """Shows the console until it is closed, and returns its exit code. `note` stands above command lines."""
+    """Shows the console on an open service until it is closed, and returns its exit code. `note` stands above command
+    lines.
+    """
+    _require_screens()
+    from screens.app import run
+
+    return run(service, start_run=start_run, **_how(service.settings, options, note))
+
+
+def _require_screens() -> None:
+    """Raises BadSettings where the console's modules, and with them Textual, cannot be loaded."""
     if hiding := hidden_by("screens"):
         raise BadSettings([f"{hiding} hides the console's package of the same name; rename it, or move it elsewhere"])
-    from screens.app import run  # Textual, which no other command loads
+
+
+def _how(settings: Settings, options: Options, note: str = "") -> dict[str, Any]:
+    """How the console is drawn: arguments of `screens.app.run`."""
     from screens.files import Installation
 
-    settings = service.settings
     installation = Installation(
         data=settings.folder,
         state=state_home(),
@@ -62,7 +88,7 @@ def draw(service: Service, options: Options, *, start_run: str | None = None, no
         note=note,
         keys=settings.console.keys,
     )
-    return run(service, installation, start_run=start_run, ascii=options.ascii_only, wall=options.wall)
+    return {"installation": installation, "ascii": options.ascii_only, "wall": options.wall}
 
 
 def require_terminal() -> None:
@@ -75,21 +101,27 @@ def require_terminal() -> None:
         raise NoTerminal("the console needs a UTF-8 locale; set LANG=C.UTF-8")
 
 
-def _lead(service: Service, options: Options) -> int:
-    service.successor = lambda: _start_headless(service.settings)
-    engine = create_engine(service)
-    service.use_engine(engine)
-    engine.start()
-    service.announce("console")
-    code = 1
-    try:
-        code = draw(service, options)
-        if code == HANGUP and service.settings.console.on_hangup == "continue":
-            _continue_without_terminal()
-    finally:
-        start_watchdog(code)
-        engine.stop()
-    return code
+@contextmanager
+def _opened(
+    settings: Settings, report: Callable[[str], None], show: Callable[[Service], None], *, leads: bool
+) -> Iterator[None]:
+    """The service, and with `leads` an engine that leads when it can, until the end of the block. Nothing is scheduled
+    from a store before it has been checked; it is shown before that.
+    """
+    with ExitStack() as closing:
+        service = closing.enter_context(open_service(settings, patient=True, check=False, report=report))
+        show(service)
+        if leads:
+            report("checking the store")
+            require_intact(service)
+            report("starting the engine")
+            service.successor = lambda: _start_headless(service.settings)
+            engine = create_engine(service)
+            service.use_engine(engine)
+            engine.start()
+            closing.callback(engine.stop)
+        service.announce("console")
+        yield
 
 
 def _continue_without_terminal() -> None:

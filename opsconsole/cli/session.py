@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -12,16 +13,31 @@ if TYPE_CHECKING:
     from opsconsole.service.service import Service
 
 
-def open_service(settings: Settings, *, patient: bool = False, note: bool = False) -> AbstractContextManager[Service]:
+def open_service(
+    settings: Settings,
+    *,
+    patient: bool = False,
+    note: bool = False,
+    check: bool = True,
+    report: Callable[[str], None] | None = None,
+) -> AbstractContextManager[Service]:
     """The service, with everything embedded started and up to date.
 
-    With `patient`, an unreachable store is only logged: the caller shows that and waits. With `note`, a note on
-    standard error says that the cache ends with this command, if it does. Raises BadSettings, SchemaMismatch, or
-    Unavailable.
+    With `patient`, an unreachable store is only logged: the caller shows that and waits; and with `check` the whole
+    file of an embedded store is read: without it, call `require_intact` before anything is scheduled. With `note`, a
+    note on standard error says that the cache ends with this command, if it does. `report` is called with what is
+    waited for, such as `opening the store`. Raises BadSettings, SchemaMismatch, or Unavailable.
     """
     from opsconsole.cli import startup  # loads SQLAlchemy and redis, which `--help` of a command does without
 
-    return startup.open_service(settings, patient=patient, note=note)
+    return startup.open_service(settings, patient=patient, note=note, check=check, report=report)
+
+
+def require_intact(service: Service) -> None:
+    """Checks the whole file of an embedded store. Raises BadSettings."""
+    from opsconsole.cli import startup
+
+    startup.require_intact(service.settings, service.store)
 
 
 def create_engine(service: Service, *, only_command: int | None = None) -> Engine:

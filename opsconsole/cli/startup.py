@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -45,19 +45,25 @@ class NoStore(OpsconsoleError):
 
 
 @contextmanager
-def open_service(settings: Settings, *, patient: bool, note: bool) -> Iterator[Service]:
+def open_service(
+    settings: Settings, *, patient: bool, note: bool, check: bool = True, report: Callable[[str], None] | None = None
+) -> Iterator[Service]:
     """The service until the end of the block: see `session.open_service`."""
+    report = report or (lambda _step: None)
     make_private(settings.folder)
+    report("starting Redis")
     supervisor = Supervisor(now)
     with _redis(settings, supervisor, patient=patient, note=note) as complete:
+        report("loading the jobs")
         jobs = catalog.load(complete.packs, complete.overrides, complete.options, complete.compress_over)
         require_filters(complete, jobs)
+        report("opening the store")
         store = Store(complete.store_url.reveal())
         try:
             changes = patient and settings.actor.role is Role.OPERATOR
             _prepare(complete, store, jobs.packs, rights.ALL if changes else rights.READ)
-            if patient and store.is_sqlite:
-                _require_intact(complete, store)
+            if patient and check:
+                require_intact(complete, store)
         except Unavailable as error:
             if not patient:
                 raise
@@ -142,12 +148,20 @@ def _prepare(settings: Settings, store: Store, packs: tuple[Pack, ...], privileg
             data.close()
 
 
-def _require_intact(settings: Settings, store: Store) -> None:
-    """Checks the whole file before anything is scheduled from it. Raises BadSettings, or Unavailable."""
+def require_intact(settings: Settings, store: Store) -> None:
+    """Checks the whole file of an embedded store before anything is scheduled from it. Raises BadSettings. A store that
+    is unreachable is left to those who use it.
+    """
+    if not store.is_sqlite:
+        return
     try:
         fault = store.check_file()
     except SQLAlchemyError as error:
-        raise store_trouble(settings, error) from error
+        trouble = store_trouble(settings, error)
+        if not isinstance(trouble, Unavailable):
+            raise trouble from error
+        log.warning("%s", trouble.sentence)
+        return
     if fault is not None:
         where = f"store {masked(settings.store_url)}"
         raise BadSettings([f"{where} is not usable: {fault}; it was not changed, restore it from a backup"])

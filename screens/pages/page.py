@@ -110,7 +110,7 @@ class Page(Screen[None]):
     def view(self) -> View:
         """The values that the lines are drawn from."""
         host = self.host
-        return View(host.snapshot, host.now(), self.cursor, host.service.read_only, host.in_utc)
+        return View(host.snapshot, host.now(), self.cursor, host.service.read_only, host.in_utc, host.step)
 
     def show(self, snapshot: Snapshot) -> None:
         """Called when a new Snapshot has arrived."""

@@ -84,6 +84,8 @@ def _preparation(preparation: Preparation, cells: int) -> Line:
 
 def _verdicts(view: View) -> list[tuple[symbols.Symbol, Line, str]]:
     snapshot = view.snapshot
+    if view.step and not snapshot.findings:
+        return [(symbols.STARTING, line(text(view.step)), "")]
     critical, warning = symbols.SEVERITY[Severity.CRITICAL], symbols.SEVERITY[Severity.WARNING]
     found: list[tuple[symbols.Symbol, Line, str]] = []
     is_leading = snapshot.leader is not None and snapshot.leader.is_me
@@ -118,6 +120,8 @@ def _leader(view: View, since: str) -> Piece:
     if view.snapshot.store_outage is not None or view.snapshot.why_unknown(Work.LEADER) is not None or stale(view):
         # The lease that was last read may have expired.
         return Piece("leader unknown", "warn")
+    if leader is None and view.step:
+        return Piece("starting", "quiet")
     if leader is None:
         return Piece("no leader", "warn")
     start = since.format(humanize.date_and_time(leader.since, view.now).removesuffix(" UTC"))
@@ -131,6 +135,8 @@ def _leader(view: View, since: str) -> Piece:
 
 def _services(view: View, form: str) -> Line:
     snapshot = view.snapshot
+    if view.step and not snapshot.jobs:
+        return line(" ", humanize.clock(view.now, seconds=True), " ")
     locked = snapshot.store_lock
     store = (
         _service("store", snapshot.store_outage, form) if locked is None else _service("store", locked, form, "locked")

@@ -23,8 +23,8 @@ OLD_AFTER = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A Snapshot, the current time, the cursor, whether the operator is only a viewer, and whether times are shown in
-    UTC instead of the zone of each job.
+    """A Snapshot, the current time, the cursor, whether the operator is only a viewer, whether times are shown in UTC
+    instead of the zone of each job, and what the console waits for while it starts.
     """
 
     snapshot: Snapshot
@@ -32,6 +32,7 @@ class View:
     cursor: Key | None = None
     read_only: bool = False
     in_utc: bool = False
+    step: str = ""
 
     def zone_of(self, job: str) -> str:
         """The zone in which times of a job are shown; UTC for one that is no longer loaded."""
@@ -91,6 +92,8 @@ def zone_of(snapshot: Snapshot, job: str) -> str:
 def stale(view: View) -> Line:
     """Since when the panels are stale; empty while they are fresh."""
     outage = view.snapshot.store_outage
+    if view.step:
+        return EMPTY  # nothing has been read yet
     if outage is not None:
         return line(Piece(f"stale since {humanize.clock(outage.since, seconds=True)}", "warn"))
     if view.now - view.snapshot.at > OLD_AFTER:
@@ -110,6 +113,8 @@ def empty(view: View, part: Work, sentence: str) -> Block:
         return Block((line("   ", text(f"unknown: {why}", "warn", 300)),))
     if view.snapshot.store_outage is not None:
         return Block((line("   ", Piece("unknown while the store is unreachable", "warn")),))
+    if view.step:
+        return Block((EMPTY,))
     return hint(sentence)
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from textual import events
 
+from opsconsole.core.errors import OpsconsoleError
 from screens.widgets.lines import Drawing, Line, line, text
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,8 @@ def contained(what: str, show_notice: Callable[[str, str], None]) -> Iterator[No
     """Shows an exception of the block in one line, and logs it."""
     try:
         yield
+    except OpsconsoleError as error:
+        show_notice(error.sentence, "warn")
     except Exception as error:
         log.exception("%s failed", what)
         show_notice(f"{what} failed: {type(error).__name__}; see the log", "bad")

@@ -38,6 +38,7 @@ RUN = {
 
 NEVER = Symbol("○", "no run", "quiet")
 PAUSED = Symbol("◫", "paused", "warn")
+STARTING = Symbol("◷", "starting", "quiet")
 
 BATCH = {
     BatchState.PENDING: Symbol("·", "waiting", "quiet"),

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from opsconsole.core.errors import Exit
+from opsconsole.store import migrate
 from tests.faults.fork_server import ForkServer
 from tests.terminal import Terminal
 from tests.waiting import PATIENCE_SECONDS
@@ -104,3 +108,20 @@ def test_an_unsupported_terminal_is_refused_in_one_line(fork_server: ForkServer,
     assert "TERM" in terminal.text
     assert b"\x1b" not in terminal.drawn
     terminal.close()
+
+
+def test_a_store_of_a_newer_version_ends_the_console_with_one_sentence(opening: OPEN, tmp_path: Path) -> None:
+    (tmp_path / "opsconsole").mkdir(mode=0o700)
+    with closing(sqlite3.connect(tmp_path / "opsconsole" / "store.db")) as db:
+        db.execute(f"CREATE TABLE {migrate.VERSION_TABLE} (version_num TEXT)")
+        db.execute(f"INSERT INTO {migrate.VERSION_TABLE} VALUES ('9999')")  # noqa: S608 - a constant
+        db.commit()
+
+    terminal = opening(XDG_DATA_HOME=str(tmp_path), columns=120)
+
+    assert terminal.ended() == Exit.CONFIGURATION
+    assert b"Success" in terminal.drawn  # it was drawn before the store was opened
+    assert_restored(terminal)
+    after = terminal.drawn.rpartition(ALTERNATE_SCREEN_LEFT)[2].decode()
+    assert f"opsconsole: the store is at version 9999, newer than this program's {migrate.NEWEST}; install" in after
+    assert "Traceback" not in after
