@@ -234,6 +234,15 @@ class ConsoleApp(BaseApp):
         """Opens the panels of the packs."""
         self.action_packs()
 
+    async def open_runs(self, job: str) -> None:
+        """Opens the history of runs, filtered by a job."""
+        from screens.pages.runs import RunsScreen
+
+        if not self._back_to(RunsScreen):
+            await self.push_screen(RunsScreen(self))
+        if isinstance(self.screen, RunsScreen):
+            self.screen.set_filter(job)
+
     async def open_calendar(self, job: str | None) -> None:
         """Opens the calendar of a job above the list of jobs; without a job, the list."""
         from screens.pages.backfills import BackfillScreen

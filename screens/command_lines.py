@@ -60,11 +60,10 @@ def resume(target: str) -> CommandLine:
     return CommandLine("resume", ("resume", target))
 
 
-def why(job: str, at: datetime | None) -> CommandLine:
-    """Explains a scheduled time; without one, lists the newest with its outcome."""
-    if at is None:
-        return CommandLine("why", ("occurrences", "--job", job, "-n", "1"))
-    return CommandLine("why", ("why", job, "--at", times.utc(at) or ""))
+def why(job: str, at: datetime | None = None, window: str | None = None) -> CommandLine:
+    """Explains a scheduled time: that one, the one of a window, or the newest one."""
+    option = ("--at", times.utc(at) or "") if at is not None else ("--window", window) if window is not None else ()
+    return CommandLine("why", ("why", job, *option))
 
 
 def try_schedule(cron: str, tz: str) -> CommandLine:

@@ -52,6 +52,9 @@ class Host(Protocol):
     def open_dialog(self, dialog: ModalScreen[Answer], on_answer: Callable[[Answer | None], None], /) -> None: ...
     def open_run(self, number: int, /) -> None: ...
     def open_packs(self) -> None: ...
+    async def open_runs(self, job: str, /) -> None:
+        """Opens the history of runs, filtered by a job."""
+
     async def open_calendar(self, job: str | None, /) -> None:
         """Opens the calendar of a job; without a job, the list of jobs that can be backfilled."""
 

@@ -18,7 +18,9 @@ from opsconsole.core.database import Connection
 from opsconsole.core.errors import OpsconsoleError, UnknownJob, UnknownRun
 from opsconsole.core.retention import DEFAULTS, RetentionSection
 from opsconsole.core.times import parse_time
+from opsconsole.rules.actions import parse_date
 from opsconsole.rules.admission import admissions
+from opsconsole.rules.backfill import scheduled_time
 from opsconsole.rules.explain import Evidence, explain, matches
 from opsconsole.rules.time_reading import describe, read_time
 from opsconsole.service import wording
@@ -116,6 +118,18 @@ def why(
         cron.previous(reading.near - TICK) if cron is not None else None,
         cron.next(reading.near) if cron is not None else None,
     )
+
+
+def why_window(
+    db: Connection, catalog: Catalog, job: str, label: str, now: datetime, retention: RetentionSection = DEFAULTS
+) -> Explanation:
+    """Why a job ran or did not run for a window: at the scheduled time that covers it, or at its end when none does.
+    Raises UnknownJob, BadWindow.
+    """
+    found = catalog.find(job)
+    day = parse_date(label if len(label) > len("2026-01") else f"{label}-01")
+    at = scheduled_time(found, catalog.cron(found), found.covers.named(day, zone(found.tz)))
+    return why(db, catalog, found.name, at.isoformat(), now, retention)
 
 
 def _evidence(

@@ -128,6 +128,12 @@ class Queries:
             retention = self._backend.settings.retention
             return occurrences.why(db, self._backend.catalog, job, at, self._backend.now(), retention)
 
+    def why_window(self, job: str, label: str) -> Explanation:
+        """The same for the scheduled time that covers a window. Raises UnknownJob, BadWindow."""
+        with self._backend.reading() as db:
+            retention = self._backend.settings.retention
+            return occurrences.why_window(db, self._backend.catalog, job, label, self._backend.now(), retention)
+
     def zone(self, target: str | None) -> ZoneInfo:
         """The zone that times about `target` are in: a job's own, and UTC for a pack, `all` or None."""
         with self._backend.reading() as db:

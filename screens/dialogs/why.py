@@ -147,4 +147,8 @@ class WhyDialog(TextDialog[None]):
                 self._typed = TextField(TIME_LENGTH, allowed=TIME)
             self.repaint()
 
-        run_in_thread(self, lambda: self.host.service.queries.why(job, at), loaded)
+        queries, window = self.host.service.queries, self._question.window
+        if at is None and window is not None:
+            run_in_thread(self, lambda: queries.why_window(job, window), loaded)
+        else:
+            run_in_thread(self, lambda: queries.why(job, at), loaded)

@@ -88,6 +88,10 @@ class BackfillPage(BackfillActionsPage[BackfillData]):
         """The job of the window under the cursor."""
         return self._steps[self._index()].step.job if self._steps else None
 
+    def window(self) -> str | None:
+        """The window under the cursor."""
+        return self._steps[self._index()].step.window.label if self._steps else None
+
     def table(self) -> Table | None:
         """The windows of the backfill."""
         return tables.steps(self._steps)

@@ -14,12 +14,13 @@ from screens.exports import Copied
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, Data, PollingPage
-from screens.panels import backfills
+from screens.panels import backfills, why
 from screens.widgets import symbols
 from screens.widgets.symbols import Symbol
 
 NEWEST = 100
 CHOOSE = "choose a backfill with tab and the arrows first"
+CHOOSE_JOB = "choose a job with tab and the arrows first"
 
 
 class BackfillActionsPage(PollingPage[Data], Generic[Data]):
@@ -31,6 +32,7 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
         bind("cancel", "cancel", "cancel the backfill"),
         bind("pause", "pause", "pause the backfill"),
         bind("resume", "resume", "resume the backfill"),
+        bind("why", "why", "why it ran or did not run"),
     ]
 
     def __init__(self, host: Host) -> None:
@@ -40,6 +42,10 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
     def job(self) -> str | None:
         """The selected job."""
         raise NotImplementedError
+
+    def window(self) -> str | None:
+        """The label of the window under the cursor, or a date in it."""
+        return None
 
     def chosen(self) -> Backfill | None:
         """The backfill under the cursor."""
@@ -74,6 +80,7 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
             lines += [command_lines.pause_backfill(number), command_lines.resume_backfill(number)]
         if job is not None:
             lines += [command_lines.trigger(job), command_lines.windows(job)]
+            lines.append(command_lines.why(job, window=self.window()))
         return lines
 
     def legend(self) -> tuple[tuple[str, Symbol], ...]:
@@ -88,6 +95,14 @@ class BackfillActionsPage(PollingPage[Data], Generic[Data]):
     def action_trigger(self) -> None:
         """Triggers the job, or the first one."""
         actions.trigger(self.host, self.job())
+
+    def action_why(self) -> None:
+        """Explains why the job ran or did not run for the window, or at its newest scheduled time."""
+        job, window = self.job(), self.window()
+        if job is None:
+            self.show_notice(CHOOSE_JOB)
+        else:
+            actions.why(self.host, why.of_window(job, window) if window else why.of_job(self.view(), job))
 
     def action_cancel(self) -> None:
         """Cancels the backfill after a question."""

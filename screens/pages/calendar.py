@@ -148,6 +148,10 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         """The job of the calendar."""
         return self._shown.job
 
+    def window(self) -> str | None:
+        """A date in the window under the cursor."""
+        return self._date.isoformat()
+
     def table(self) -> Table | None:
         """The windows that are loaded, oldest first."""
         return tables.windows(self._shown.job, [self._windows[day] for day in sorted(self._windows)])

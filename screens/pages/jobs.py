@@ -33,7 +33,7 @@ FRAME_CELLS = 8
 NO_JOB = "no job to {} in this list; tab shows another one"
 
 
-class JobsScreen(PollingPage["JobPage | None"], FilterPage, RunActionsPage):
+class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
     """Jobs of a segment with a cursor. What is loaded are the details of the job under it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -43,7 +43,7 @@ class JobsScreen(PollingPage["JobPage | None"], FilterPage, RunActionsPage):
         bind("next_panel", "segment(1)", "next filter"),
         bind("left", "segment(-1)", "previous filter"),
         bind("previous_panel", "segment(-1)", "previous filter"),
-        bind("open", "open", "open the newest run"),
+        bind("open", "open", "open the runs of the job"),
         bind("try_schedule", "try_schedule", "try a schedule"),
     ]
 
@@ -142,14 +142,15 @@ class JobsScreen(PollingPage["JobPage | None"], FilterPage, RunActionsPage):
         self.reload()
         self.repaint()
 
-    def action_open(self) -> None:
-        """Opens the newest run of the job."""
+    async def action_open(self) -> None:
+        """Opens the runs of the job."""
         job = self.job()
-        run = self.view().newest_run(job) if job is not None else None
-        if run is not None:
-            self.host.open_run(run.id)
+        if job is None:
+            self.show_notice(NO_JOB.format("open"))
+        elif self.view().newest_run(job) is None:
+            self.show_notice(f"{job} has not run yet; t triggers it")
         else:
-            self.show_notice(f"{job} has not run yet; t triggers it" if job is not None else NO_JOB.format("open"))
+            await self.host.open_runs(job)
 
     def action_try_schedule(self) -> None:
         """Opens the dialog for cron expressions with the schedule of the job."""

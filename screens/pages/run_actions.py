@@ -63,7 +63,7 @@ class RunActionsPage(Page):
         of_job = [command_lines.trigger(job), command_lines.windows(job)]
         of_job += [command_lines.pause(job), command_lines.resume(job)]
         question = self.why_question()
-        of_job += [command_lines.why(question.job, question.at)] if question and question.job else []
+        of_job += [command_lines.why(question.job, question.at, question.window)] if question and question.job else []
         return (*of_run, *of_job)
 
     def find_or_open(self, number: int, verb: str) -> Run | None:

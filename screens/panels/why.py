@@ -27,12 +27,13 @@ SCHEDULED_SINCE = (FindingKind.OVERDUE, FindingKind.MISSED)
 @dataclass(frozen=True, slots=True)
 class Question:
     """What to explain: a job at a scheduled time, None for its newest one; and what is known about it already. Without
-    a job, it is about something that has no schedule.
+    a job, it is about something that has no schedule. `window` is the label of a window whose scheduled time is meant.
     """
 
     job: str | None
     at: datetime | None = None
     facts: tuple[str, ...] = ()
+    window: str | None = None
 
 
 # --- which scheduled time a row is about ----------------------------------------------------------------------------
@@ -64,6 +65,11 @@ def of_finding(view: View, finding: Finding) -> Question:
     if finding.run is not None:
         return Question(finding.subject, _scheduled_time(finding.run), (sentence, *_run_facts(view, finding.run)))
     return Question(finding.subject, finding.since if finding.kind in SCHEDULED_SINCE else None, (sentence,))
+
+
+def of_window(job: str, label: str) -> Question:
+    """About the scheduled time that covers a window."""
+    return Question(job, None, (f"{job} for {label}",), label)
 
 
 def of_alert(view: View, card: AlertCard) -> Question:

@@ -219,6 +219,10 @@ class FakeService:
         when = datetime.fromisoformat(at) if at is not None else past_jobs.DUE
         return replace(self.explanation, **past_jobs.around(when), job=job)
 
+    def why_window(self, job: str, label: str, /) -> Explanation:
+        self.record("why_window", job, label)
+        return replace(self.explanation, job=job)
+
     def runs_here(self) -> tuple[Run, ...]:
         self.answering.wait(PATIENCE_SECONDS)
         return self.local_runs

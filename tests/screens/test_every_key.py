@@ -60,6 +60,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "Dashboard": ("down",),
     "HelpScreen": ("question_mark",),
     "JobsScreen": ("2", "down"),
+    "RunsScreen": ("3", "down"),
     "BackfillScreen": ("4",),
     "CalendarScreen": ("4", "enter"),
     "BackfillPage": ("4", "tab", "enter"),

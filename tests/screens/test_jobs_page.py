@@ -12,9 +12,9 @@ from screens.dialogs.why import WhyDialog
 from screens.pages.calendar import CalendarScreen
 from screens.pages.dashboard import Dashboard
 from screens.pages.jobs import JobsScreen
-from screens.pages.run import RunScreen
+from screens.pages.runs import RunsScreen
 from screens.panels.jobs import Segment
-from tests.screens import fakes, past_jobs, samples
+from tests.screens import fakes, past, past_jobs, samples
 from tests.screens.console import Console, run_console
 
 REPORT = "reporting.daily_report"
@@ -51,17 +51,17 @@ def test_segments_and_the_filter_narrow_the_list() -> None:
         await console.until(lambda: front(console).job() == "game.life_regen")
         await console.press("enter", "slash", *"xyz")
         await console.until(lambda: "no job matches; esc clears the filter" in console.text)
-        await console.press("escape")
+        await console.press("enter", "escape")
         await console.until(lambda: front(console).job() == "attempts.cache_day")
 
     run_console(scenario)
 
 
-def test_enter_opens_the_newest_run() -> None:
+def test_enter_opens_the_runs_of_the_job() -> None:
     async def scenario(console: Console) -> None:
         await console.press("2", "enter")
-        assert isinstance(console.app.screen, RunScreen)
-        assert console.app.screen.number == 4812
+        assert isinstance(console.app.screen, RunsScreen)
+        assert console.app.screen.filter.value == "attempts.cache_day"
         await console.press("escape", *["down"] * 4, "enter")
         assert console.notice == f"{REPORT} has not run yet; t triggers it"
 
@@ -192,12 +192,39 @@ def test_an_error_stays_in_the_dialog() -> None:
 
 def test_a_run_is_explained_by_its_scheduled_time() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("2", "enter", "w")
+        console.app.open_run(4812)
+        await console.press("w")
         assert isinstance(console.app.screen, WhyDialog)
         at = samples.NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
         await console.until(lambda: ("why", "attempts.cache_day", at) in console.service.calls)
 
     run_console(scenario)
+
+
+def test_a_window_is_explained_by_the_scheduled_time_that_covers_it() -> None:
+    async def scenario(console: Console) -> None:
+        await console.app.open_calendar(past.REPORT)
+        await console.press("left", "w")
+        assert isinstance(console.app.screen, WhyDialog)
+        await console.until(lambda: console.service.calls_of("why_window"))
+        (call,) = console.service.calls_of("why_window")
+        assert call[1:] == (past.REPORT, "2026-01-12")
+        await console.until(lambda: "it was skipped because the job was paused" in console.text)
+        await console.press("left")
+        await console.until(lambda: ("why", past.REPORT, "2026-01-17T18:20:00Z") in console.service.calls)
+
+    run_console(scenario)
+
+
+def test_a_backfill_alone_has_no_job_to_explain() -> None:
+    service = fakes.FakeService()
+    service.jobs_with_windows = ()
+
+    async def scenario(console: Console) -> None:
+        await console.press("4", "w")
+        assert console.notice == "choose a job with tab and the arrows first"
+
+    run_console(scenario, service=service)
 
 
 # --- a schedule -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from opsconsole.authoring.run import RunState
-from opsconsole.core.errors import BadCron, BadZone, UnknownJob
+from opsconsole.core.errors import BadCron, BadWindow, BadZone, UnknownJob
 from opsconsole.rules.admission import WaitReason
 from opsconsole.rules.lint import Rule
 from opsconsole.service import job_page
@@ -126,6 +126,22 @@ def test_a_schedule_that_cannot_be_read_is_refused(
 
 
 # --- why, without a time --------------------------------------------------------------------------------------------
+
+
+def test_why_of_a_window_explains_the_scheduled_time_that_covers_it(place: Installation) -> None:
+    """The job runs at half past midnight for the day before."""
+    explained = place.service.queries.why_window(NIGHTLY, "2026-01-19")
+
+    assert explained.answers[0].at == datetime(2026, 1, 19, 19, 0, tzinfo=UTC)
+    assert explained.answers[0].is_scheduled
+
+
+def test_why_of_a_month_takes_its_label(place: Installation) -> None:
+    explained = place.service.queries.why_window("diary.month", "2028-02")
+
+    assert explained.job == "diary.month"
+    with pytest.raises(BadWindow):
+        place.service.queries.why_window(NIGHTLY, "yesterday")
 
 
 def test_why_without_a_time_explains_the_newest_scheduled_time(place: Installation) -> None:

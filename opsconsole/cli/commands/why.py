@@ -29,9 +29,10 @@ LONGEST_VALUE = 200
 @click.option(
     "--at", metavar="TIME", help="ISO 8601, 2026-03-29 02:30, or 02:30 for today (default: the newest scheduled time)."
 )
+@click.option("--window", metavar="WINDOW", help="The scheduled time that covers a window: 2026-01-19, or 2026-01.")
 @json_option
 @click.pass_obj
-def command(options: Options, job: str, at: str | None, as_json: bool) -> None:
+def command(options: Options, job: str, at: str | None, window: str | None, as_json: bool) -> None:
     """Explain why a job ran or did not run at a time, with the rows that prove it.
 
     A time without a zone is in the job's zone.
@@ -42,9 +43,13 @@ def command(options: Options, job: str, at: str | None, as_json: bool) -> None:
       opsconsole why attempts.cache_day --at 23:50
       opsconsole why attempts.cache_day --at "2026-01-19 23:50"
       opsconsole why attempts.cache_day --at 2026-01-19T18:20:00Z
+      opsconsole why attempts.cache_day --window 2026-01-19
     """
+    if at is not None and window is not None:
+        raise click.UsageError("give --at or --window, not both")
     with open_service(load_settings(options)) as service:
-        explanation = service.queries.why(job, at)
+        queries = service.queries
+        explanation = queries.why(job, at) if window is None else queries.why_window(job, window)
     if as_json:
         print_json(_document(explanation))
         return
