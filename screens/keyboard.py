@@ -14,12 +14,13 @@ from threading import Event
 from textual import events
 from textual.message import Message
 
-from screens.textual_private import XTermParser
+from screens.textual_private import KeyParser
 
 log = logging.getLogger(__name__)
 
 READ_BYTES = 4096
-POLL_SECONDS = 0.1
+POLL_SECONDS, WAITING_POLL_SECONDS = 0.1, 0.005
+"""Between two looks for what has become due; the second while an escape character waits."""
 PASTE_SECONDS = 1.0
 """A paste of which nothing more arrives for this long has ended, although its end was not sent."""
 KEY_CHARACTERS = 8
@@ -87,7 +88,7 @@ class Keyboard:
     def __init__(self) -> None:
         self._decoder = getincrementaldecoder("utf-8")(errors="replace")
         self._pastes = PasteLimiter()
-        self._parser = XTermParser()
+        self._parser = KeyParser()
 
     def feed(self, data: bytes, now: float) -> Iterator[Message]:
         """The messages of these bytes."""
@@ -97,6 +98,11 @@ class Keyboard:
         """Messages that became due: of an escape key, or of a paste that was not finished."""
         yield from self._parse(self._pastes.tick(now))
         yield from self._guarded(self._parser.tick)
+
+    @property
+    def poll_seconds(self) -> float:
+        """How long to wait for bytes before the next tick."""
+        return WAITING_POLL_SECONDS if self._parser.is_waiting else POLL_SECONDS
 
     def _parse(self, text: str) -> Iterator[Message]:
         # One at a time: a sequence that the parser cannot take must not take the keys behind it along.
@@ -108,7 +114,7 @@ class Keyboard:
             yield from [message for message in parse() if is_sane(message)]
         except Exception:
             log.warning("the terminal sent a sequence that cannot be read", exc_info=True)
-            self._parser = XTermParser()  # after an exception it reads nothing more
+            self._parser = KeyParser()  # after an exception it reads nothing more
 
 
 def is_sane(message: Message) -> bool:
@@ -124,7 +130,7 @@ def read_keys(file: int, ended: Event, process: Callable[[Message], None]) -> No
     with selectors.DefaultSelector() as selector:
         selector.register(file, selectors.EVENT_READ)
         while not ended.is_set():
-            data = os.read(file, READ_BYTES) if selector.select(POLL_SECONDS) else b""
+            data = os.read(file, READ_BYTES) if selector.select(keyboard.poll_seconds) else b""
             for messages in (keyboard.feed(data, time.monotonic()) if data else (), keyboard.tick(time.monotonic())):
                 for message in messages:
                     process(message)

@@ -9,11 +9,17 @@ from rich.console import Console, RenderableType
 from rich.control import Control
 from rich.text import Text
 from textual._compositor import ChopsUpdate, CompositorUpdate
+from textual._parser import Read1
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.screen import Screen
 
 log = logging.getLogger(__name__)
+
+TEXTUALS_ESCAPE_SECONDS, ESCAPE_SECONDS = 0.1, 0.02
+"""How long after an escape character the rest of a sequence may come: Textual's default, and ours. The environment
+variable ESCDELAY changes it, for a terminal that sends sequences in parts.
+"""
 
 
 class ChangedCells(CompositorUpdate):
@@ -32,6 +38,19 @@ class ChangedCells(CompositorUpdate):
                     output.append(Control.move_to(start, y).segment.text)
                     output.append(strip.crop(start - x, stop - x).render(console))
         return "".join(output)
+
+
+class KeyParser(XTermParser):
+    """Textual's parser, with an escape key that is answered at once."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an escape character may be a key, or the start of a sequence."""
+        return self._timeout_time is not None
+
+    def read1(self, timeout: float | None = None) -> Read1:  # type: ignore[override]
+        """Textual calls this for the next character."""
+        return Read1(ESCAPE_SECONDS if timeout == TEXTUALS_ESCAPE_SECONDS else timeout)
 
 
 class BaseApp(App[None]):
@@ -60,4 +79,4 @@ class BaseApp(App[None]):
         self._close_messages_no_wait()
 
 
-__all__ = ["BaseApp", "ChangedCells", "XTermParser"]
+__all__ = ["BaseApp", "ChangedCells", "KeyParser"]

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from textual import events
 
-from screens.keyboard import END, PASTE_CHARACTERS, PASTE_SECONDS, START, Keyboard
+from screens.keyboard import END, PASTE_CHARACTERS, PASTE_SECONDS, POLL_SECONDS, START, Keyboard
+from screens.textual_private import ESCAPE_SECONDS
 
 SEQUENCES = {
     "not UTF-8": b"\xff",
@@ -114,3 +115,16 @@ def test_a_paste_without_end_takes_no_more_memory_than_a_field_could() -> None:
 
     assert [len(text) for text in pastes(iter(found))] == [PASTE_CHARACTERS]
     assert [message.key for message in found if isinstance(message, events.Key)] == ["q"]
+
+
+def test_an_escape_key_is_answered_within_30_ms_and_a_sequence_in_one_piece_is_none() -> None:
+    keyboard = Keyboard()
+    assert keyboard.poll_seconds == POLL_SECONDS
+
+    assert keys(keyboard, b"\x1b", 0.0) == []
+    assert keyboard.poll_seconds + ESCAPE_SECONDS <= 0.03
+    assert keyboard._parser._awaiting.timeout == ESCAPE_SECONDS
+    later(keyboard, 0.1)
+
+    assert keyboard.poll_seconds == POLL_SECONDS
+    assert keys(keyboard, b"\x1b[A", 0.2) == ["up"]
