@@ -10,7 +10,6 @@ from typing import NamedTuple
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core import times
 from opsconsole.rules.backfill import Only
-from opsconsole.rules.run_search import Segment
 from opsconsole.service.snapshot import AlertCard
 
 PROGRAM = ("opsconsole",)
@@ -76,9 +75,9 @@ def show_run(run: int, *, action: str = "open") -> CommandLine:
     return CommandLine(action, ("show", str(run)))
 
 
-def list_runs(segment: Segment, typed: str) -> CommandLine:
-    """Lists the runs of a segment that match a filter."""
-    return CommandLine("filter", ("runs", *((segment.value,) if segment is not Segment.ALL else ()), *typed.split()))
+def list_runs(words: str) -> CommandLine:
+    """Lists the runs that match a filter."""
+    return CommandLine("filter", ("runs", *words.split()))
 
 
 def list_failed_items(run: int) -> CommandLine:

@@ -11,7 +11,6 @@ from opsconsole.cache.filters import ClearFilter
 from opsconsole.rules.audit import AuditEntry, Verification
 from opsconsole.rules.backfill import Only, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
-from opsconsole.rules.run_search import Segment
 from opsconsole.service.snapshot import (
     AlertPage,
     CommandProgress,
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from opsconsole.cache.clearing import ClearProgress
     from opsconsole.cache.keys import KeysFound, KeyValue
     from opsconsole.cache.statistics import CacheDay, UsageSurvey
+    from opsconsole.rules.run_search import Segment
     from opsconsole.service.backfills import PlanProgress, WindowedJob
     from opsconsole.service.cache import Clearing
     from opsconsole.service.history import FailedItem, FailedItems, Place, RunList

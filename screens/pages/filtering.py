@@ -20,7 +20,8 @@ PAUSE_SECONDS = 0.15
 
 class FilterPage(Page):
     """A page with a `filter`: `/` opens it, enter keeps it, escape clears it. Its letters are no keys while it is open;
-    arrows and tab stay keys. The page shows `self.filter.line(cells)` in its head, and reads `self.filter.value`.
+    arrows and tab stay keys. The page shows `self.filter.line(cells)` in its head. Its text is `self.filter.value`, and
+    `self.applied` once typing has paused.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -31,11 +32,11 @@ class FilterPage(Page):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self.filter = FilterField()
-        self._applied = ""
+        self.applied = ""
         self._pause: Timer | None = None
 
     def filter_changed(self) -> None:
-        """Called with each new text in `self.filter.value`, once typing has paused."""
+        """Called with each new text in `self.applied`."""
         raise NotImplementedError
 
     async def on_event(self, event: events.Event) -> None:
@@ -91,8 +92,8 @@ class FilterPage(Page):
         if self._pause is not None:
             self._pause.stop()
             self._pause = None
-        if self.filter.value.strip() != self._applied:
-            self._applied = self.filter.value.strip()
+        if self.filter.value.strip() != self.applied:
+            self.applied = self.filter.value.strip()
             with contained("filtering", self.host.show_notice):
                 self.filter_changed()
         self.repaint()

@@ -50,7 +50,7 @@ class Loaded:
     place: Place | None
 
 
-class RunScreen(PollingPage[Loaded], FilterPage, RunActionsPage):
+class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
     """Batches, failures and log of a run. Tab changes between failures and log, which the arrows scroll."""
 
     WHEEL_ACTION = "scroll"
@@ -205,7 +205,8 @@ class RunScreen(PollingPage[Loaded], FilterPage, RunActionsPage):
             self._next_items = data.items.next
             self._items = Items(data.items.items, self._blocks.before, self._items.at)
             if self._go_to_end:
-                self._items = replace(self._items, at=run_failures.length(data.page, self._items) - 1)
+                rows = self.query_one("#failures", Panel).size.height
+                self._items = replace(self._items, at=run_failures.length(data.page, self._items) - rows)
                 self._go_to_end = False
 
     def poll_seconds(self) -> float | None:
@@ -273,16 +274,20 @@ class RunScreen(PollingPage[Loaded], FilterPage, RunActionsPage):
             self._held_at = None
 
     def _scroll_failures(self, page: RunPage, step: int) -> None:
-        last = max(0, run_failures.length(page, self._items) - 1)
-        at = self._items.at + step
-        if at > last and self._next_items is not None:
+        """Past the end of a block, to the one before or after it."""
+        rows, at = self.query_one("#failures", Panel).size.height, self._items.at
+        first = len(page.causes) if self._items.before else 0
+        last = max(first, run_failures.length(page, self._items) - rows)
+        if step > 0 and at >= last and self._next_items is not None:
             self._blocks.forward(self._next_items, len(self._items.items))
             at, self._next_items, self._items_of = len(page.causes), None, None
             self.reload()
-        elif at < 0 and self._blocks.back():
-            at, self._go_to_end, self._items_of = 0, True, None
+        elif step < 0 and at <= first and self._blocks.back():
+            self._go_to_end, self._items_of = True, None
             self.reload()
-        self._items = replace(self._items, at=max(0, min(at, last)))
+        else:
+            at = max(first, min(at + step, last))
+        self._items = replace(self._items, at=at)
 
     # --- what is shown ------------------------------------------------------------------------------------------
 

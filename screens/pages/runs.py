@@ -58,7 +58,7 @@ class Loaded:
     page: RunPage | None
 
 
-class RunsScreen(PollingPage[Loaded], FilterPage, RunActionsPage):
+class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
     """Runs, newest first, with a cursor. The list is read again when a run starts or ends."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -196,7 +196,7 @@ class RunsScreen(PollingPage[Loaded], FilterPage, RunActionsPage):
         self._go_to_end = False
 
     def _request(self) -> Request:
-        return Request(self.segment, self.filter.value.strip(), self._blocks.start)
+        return Request(self.segment, self.applied, self._blocks.start)
 
     @property
     def _is_due(self) -> bool:
@@ -235,7 +235,7 @@ class RunsScreen(PollingPage[Loaded], FilterPage, RunActionsPage):
         at = keys.index(self.cursor) if self.cursor in keys else -1
         if step > 0 and at == len(keys) - 1 and self._next_before is not None:
             self._blocks.forward(self._next_before, len(keys))
-            self._next_before = None
+            self._next_before = self.cursor = None
         elif step < 0 and at <= 0 and self._blocks.back():
             self._go_to_end = True
         else:
@@ -274,7 +274,8 @@ class RunsScreen(PollingPage[Loaded], FilterPage, RunActionsPage):
 
     def command_lines(self) -> Sequence[CommandLine]:
         """The command that lists the same, and those for the run."""
-        return (command_lines.list_runs(self.segment, self.filter.value), *super().command_lines())
+        segment = "" if self.segment is Segment.ALL else self.segment.value
+        return (command_lines.list_runs(f"{segment} {self.filter.value}"), *super().command_lines())
 
     def table(self) -> Table:
         """The runs that match, at most 10,000."""
@@ -283,7 +284,8 @@ class RunsScreen(PollingPage[Loaded], FilterPage, RunActionsPage):
 
     def _restart(self) -> None:
         self._blocks.reset()
-        self.cursor, self._go_to_end = None, False
+        keys = runs.keys_of(self._listed) if self._request() == self._shown else []
+        self.cursor, self._go_to_end = next(iter(keys), None), False
         self.reload()
         self.repaint()
 

@@ -48,17 +48,21 @@ def rows(log: Log, cells: int, room: int) -> list[Line]:
 
 
 def end(log: Log, query: Line, room: int) -> Line:
-    """The filter, the zone of the times, and whether the log is followed."""
+    """The filter, whether the log is followed, and the zone of its times: what is cut off matters least."""
     found, last = matching(log), last_shown(log, room)
     below = len(found) - last
-    parts = [*query, Piece(" · ", "quiet"), text(log.tz, "quiet", 30), Piece(" · ", "quiet")]
+    parts: list[Line] = [query] if query else []
     if log.query:
-        parts.append(Piece(f"{len(found):,} of {humanize.count(len(log.lines), 'line')} · ", "quiet"))
-    if log.dropped:
-        parts.append(Piece(f"{humanize.count(log.dropped, 'line')} not kept · ", "warn"))
+        parts.append(line(Piece(f"{len(found):,} of {humanize.count(len(log.lines), 'line')}", "quiet")))
     if log.held_at is not None:
-        return (*parts, Piece(f"held, {below:,} newer below · f follows" if below else "held · f follows", "warn"))
-    return (*parts, Piece("following" if log.is_open else "complete", "quiet"))
+        parts.append(line(Piece(f"held, {below:,} newer below · f follows" if below else "held · f follows", "warn")))
+    else:
+        parts.append(line(Piece("following" if log.is_open else "complete", "quiet")))
+    if log.dropped:
+        parts.append(line(Piece(f"{humanize.count(log.dropped, 'line')} not kept", "warn")))
+    parts.append(line(text(log.tz, "quiet", 30)))
+    gap = Piece(" · ", "quiet")
+    return tuple(piece for part in parts for piece in (gap, *part))[1:]
 
 
 def _line(at: datetime, message: str, log: Log, cells: int) -> Line:

@@ -17,7 +17,7 @@ class Names(FilterPage):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self.applied: list[str] = []
+        self.filtered_by: list[str] = []
 
     def presence_name(self) -> str:
         return "names"
@@ -28,7 +28,7 @@ class Names(FilterPage):
     def filter_changed(self) -> None:
         if "broken" in self.filter.value:
             raise RuntimeError
-        self.applied.append(self.filter.value)
+        self.filtered_by.append(self.filter.value)
 
 
 async def opened(console: Console) -> Names:
@@ -71,12 +71,12 @@ def test_a_filter_is_applied_once_typing_has_paused() -> None:
     async def scenario(console: Console) -> None:
         page = await opened(console)
         await console.press("slash", *"daily q")
-        await console.until(lambda: page.applied)
-        assert page.applied == ["daily q"]
+        await console.until(lambda: page.filtered_by)
+        assert page.filtered_by == ["daily q"]
         await console.press("enter")
         assert "/ daily q" in console.text
         await console.press("slash", "ctrl+w", "backspace", "enter")
-        assert page.applied == ["daily q", "daily"]
+        assert page.filtered_by == ["daily q", "daily"]
 
     run_console(scenario)
 
@@ -87,7 +87,7 @@ def test_escape_clears_a_filter_before_it_closes_the_page() -> None:
         await console.press("slash", *"x", "escape")
         assert (page.filter.value, page.filter.is_open) == ("", False)
         await console.press("slash", *"cache", "enter", "escape")
-        assert page.applied == ["cache", ""]
+        assert page.filtered_by == ["cache", ""]
         assert page.is_current
         await console.press("escape")
         assert not page.is_current
@@ -101,6 +101,6 @@ def test_a_filter_that_cannot_be_applied_is_a_notice() -> None:
         await console.press("slash", *"broken", "enter")
         assert "filtering failed: RuntimeError" in console.notice
         page.set_filter("words")
-        assert page.applied == ["words"]
+        assert page.filtered_by == ["words"]
 
     run_console(scenario)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from opsconsole.authoring.batch import BatchState
-from opsconsole.authoring.run import OPEN, RunState, Trigger
+from opsconsole.authoring.run import OPEN, Counts, RunState, Trigger
 from opsconsole.core.errors import Unavailable
 from opsconsole.rules.job_history import Usual
 from opsconsole.service.snapshot import BatchCell, RunPage
@@ -65,7 +65,7 @@ def test_the_run_page_shows_state_counts_batches_causes_and_log() -> None:
         " 2 workers · batches of 50 · usual 1.2 to 3.2 s · on web1",
         "cached_days 9,997",
         "23:48:07.000  10,000 users in 200 batches",
-        "Asia/Kolkata · complete",
+        "complete · Asia/Kolkata",
     ):
         assert words in text
 
@@ -289,5 +289,67 @@ def test_the_run_page_stays_and_shows_its_age_while_the_store_is_unreachable(mon
         assert "200 batches" in console.text
         service.run_page = read  # type: ignore[method-assign]
         await console.until(lambda: "stale since" not in console.text)
+
+    run_console(scenario, service=service)
+
+
+def test_the_items_that_failed_are_scrolled_a_block_at_a_time() -> None:
+    failed = replace(samples.PAGE.progress.run, counts=Counts(planned=10_000, ok=8_800, failed=1_200))
+    page = replace(samples.PAGE, progress=replace(samples.PAGE.progress, run=failed))
+    service = fakes.FakeService([page])
+
+    async def scenario(console: Console) -> None:
+        await console.press("down", "enter")
+        await console.until(lambda: "tab ↓ lists the items" in console.text)
+        await console.press("tab")
+        await console.until(lambda: "items 1 to" in console.text)
+        assert "u0000      batch 1  question q-0 is missing" in console.text
+        await console.press("end", "down")
+        await console.until(lambda: "items 501 to" in console.text)
+        await console.press("end", "down")
+        await console.until(lambda: "items 1,001 to" in console.text)
+        assert "u1000     batch 21" in console.text
+        await console.press("up")
+        await console.until(lambda: "to 1,000 of 1,200" in console.text)
+        assert isinstance(console.app.screen, RunScreen)
+        table = console.app.screen.table()
+        assert (table.columns, len(table.rows)) == (("item", "batch", "kind", "message"), 1_200)
+        await console.press("tab", "up")
+        assert "held" in console.text, "the arrows scroll the log again"
+
+    run_console(scenario, samples.QUIET, service)
+
+
+def test_the_log_is_searched() -> None:
+    lines = tuple((samples.NOW, f"batch {i}: {'Redis is away' if i % 50 == 7 else 'ok'}") for i in range(1_000))
+    run = replace(samples.PAGE.progress.run, log_lines=1_004)
+    page = replace(samples.PAGE, log=lines, progress=replace(samples.PAGE.progress, run=run))
+
+    async def scenario(console: Console) -> None:
+        await console.press("down", "enter")
+        await console.until(lambda: "4 lines not kept" in console.text)
+        await console.press("slash", *"redis")
+        await console.until(lambda: "20 of 1,000 lines" in console.text)
+        assert "batch 957: Redis is away" in console.text
+        await console.press("enter", "home")
+        assert "batch 7: Redis is away" in console.text
+        assert isinstance(console.app.screen, RunScreen)
+        assert len(console.app.screen.table().rows) == 20
+        await console.press("escape", "end")
+        await console.until(lambda: "batch 999: ok" in console.text)
+        await console.press("slash", *"nowhere")
+        await console.until(lambda: "no line contains this" in console.text)
+
+    run_console(scenario, samples.QUIET, fakes.FakeService([page]))
+
+
+def test_a_log_is_read_once_and_then_continued() -> None:
+    service = fakes.FakeService([replace(live_page(), log=tuple((samples.NOW, f"line {i}") for i in range(1_500)))])
+
+    async def scenario(console: Console) -> None:
+        await console.press("down", "enter")
+        await console.until(lambda: "line 1499" in console.text)
+        await console.press("home")
+        assert "line 0" in console.text
 
     run_console(scenario, service=service)
