@@ -141,7 +141,7 @@ async def walk(app: ConsoleApp) -> None:
         await pilot.press("up", "up", "up")
         await choose(pilot, app, "down", "─ attempts.update_performance ─")
         await pilot.press("t")
-        await until(pilot, app, "[ Trigger ]")
+        await until(pilot, app, "Trigger a job")
         await pilot.press("enter")
         await until(pilot, app, "firing 0")
 
