@@ -70,6 +70,7 @@ class ConsoleApp(BaseApp):
         bind("zone", "zone", "times in UTC or each job's zone"),
         bind("quit", "quit", "quit"),
         bind("quit_too", "quit", "quit", priority=True),
+        bind("redraw", "redraw", "draw the screen again", priority=True),
     ]
 
     def __init__(
@@ -344,6 +345,10 @@ class ConsoleApp(BaseApp):
             self.show_notice(result.sentence if result else f"theme: {name}", "warn" if result else "")
 
         run_in_thread(self, lambda: remember_theme(self.installation.state, name), kept)
+
+    def action_redraw(self) -> None:
+        """Draws everything again, such as after another program has written to the terminal."""
+        self.refresh()
 
     async def action_quit(self) -> None:
         """Quits; asks first when that would interrupt a run."""

@@ -214,8 +214,7 @@ class SteadyDriver(LinuxDriver):
         if self._is_suspended:
             self._is_suspended = False
             super()._sigcont_application()
-        else:
-            self._redraw()
+        self._redraw()
 
     def _watch_for_hangup(self) -> None:
         """Reading from a closed terminal returns nothing at once and forever. Textual does not take that for its end

@@ -26,6 +26,7 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "command": ("=", "ctrl+e"),
     "export": ("e",),
     "zone": ("z",),
+    "redraw": ("ctrl+l",),
     "quit": ("q",),
     "quit_too": ("ctrl+c", "ctrl+q"),
     # what is done to the row under the cursor

@@ -37,7 +37,9 @@ CURSOR = "it only moves the cursor or what is shown"
 DIALOG = "its dialog has the command line, once it is filled in"
 
 NO_COMMAND = {
-    **dict.fromkeys(("help", "palette", "copy", "command", "export", "zone", "quit", "quit_too", "back"), EVERYWHERE),
+    **dict.fromkeys(
+        ("help", "palette", "copy", "command", "export", "zone", "redraw", "quit", "quit_too", "back"), EVERYWHERE
+    ),
     **dict.fromkeys(("up", "down", "left", "right", "next_panel", "previous_panel"), CURSOR),
     **dict.fromkeys(("page_up", "page_down", "first", "last", "previous_year", "next_year"), CURSOR),
     **dict.fromkeys(("previous_job", "next_job", "filter"), CURSOR),

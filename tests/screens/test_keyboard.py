@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import time
 from collections.abc import Iterator
 
 import pytest
 from textual import events
+from textual.pilot import Pilot
 
+from screens.app import ConsoleApp
 from screens.keyboard import END, PASTE_CHARACTERS, PASTE_SECONDS, POLL_SECONDS, START, Keyboard
 from screens.textual_private import ESCAPE_SECONDS
+from tests.screens.console import Console, run_console
+from tests.waiting import PATIENCE_SECONDS
 
 SEQUENCES = {
     "not UTF-8": b"\xff",
@@ -70,6 +76,64 @@ def test_the_key_after_random_bytes_counts(seed: int) -> None:
     later(keyboard, 2 * PASTE_SECONDS)
 
     assert keys(keyboard, b"q", 3 * PASTE_SECONDS)[-1:] == ["q"]
+
+
+STARTS = (b"\x1b[", b"\x1b[<", b"\x1b[48;", b"\x1b[200~", b"\x1b[M", b"\x1bO", b"\x1bP", b"\x1b]", b"\x1b[?", b"")
+
+
+def strange(rng: random.Random) -> bytes:
+    """Random bytes, a control sequence that may be unfinished, or a paste that is."""
+    sequence = rng.choice(STARTS) + bytes(rng.choices(b"0123456789;:<?mMtu~R$", k=rng.randint(0, 12)))
+    return rng.choice((rng.randbytes(rng.randint(1, 60)), sequence, sequence + rng.randbytes(rng.randint(1, 20))))
+
+
+def strings_before_q_is_lost(seed: int, count: int) -> int | None:
+    """How many strings the keyboard reads before the q after one of them is no key; None if that never happens."""
+    rng, keyboard, at = random.Random(seed), Keyboard(), 0.0
+    for number in range(count):
+        list(keyboard.feed(strange(rng), at))
+        at += 2 * PASTE_SECONDS
+        later(keyboard, at)
+        if keys(keyboard, b"q", at)[-1:] != ["q"]:
+            return number
+    return None
+
+
+@pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_q_is_read_after_each_of_many_random_strings(count: int) -> None:
+    assert strings_before_q_is_lost(15, count) is None
+
+
+async def quits_after(app: ConsoleApp, pilot: Pilot[None], data: bytes) -> bool:
+    """Whether the console, having received these bytes, still quits: by q once fields and dialogs are left."""
+    pressed: list[bool] = []
+
+    async def quits() -> None:
+        pressed.append(True)
+
+    app.action_quit = quits  # type: ignore[method-assign]
+    keyboard = Keyboard()
+    for message in (*keyboard.feed(data, 0.0), *keyboard.tick(2 * PASTE_SECONDS)):
+        app.post_message(message)
+    await pilot.pause()
+    pressed.clear()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not pressed and time.monotonic() < deadline:
+        app.post_message(events.Key("escape", None))
+        app.post_message(events.Key("q", "q"))
+        await asyncio.sleep(0.02)
+    return bool(pressed)
+
+
+@pytest.mark.parametrize("count", [25, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_the_console_quits_after_each_of_many_random_strings(count: int) -> None:
+    async def scenario(console: Console) -> None:
+        rng = random.Random(16)
+        for number in range(count):
+            data = strange(rng)
+            assert await quits_after(console.app, console.pilot, data), f"string {number}: {data!r}"
+
+    run_console(scenario)
 
 
 def pastes(messages: Iterator[object]) -> list[str]:

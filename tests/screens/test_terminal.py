@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from screens import terminal
-from tests.screens.test_keyboard import SEQUENCES
+from tests.screens.test_keyboard import SEQUENCES, strange
 from tests.soak import others_in_soak
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -28,6 +28,7 @@ PROGRAM = """
 import sys, threading, time
 from screens import terminal
 from screens.app import ConsoleApp, run
+from screens.files import Installation
 from tests.screens import fakes, samples
 
 class Service(fakes.FakeService):
@@ -49,7 +50,7 @@ if "watchdog" in sys.argv:
     terminal.HUNG_SECONDS = 0.5
 if "no-timeouts" in sys.argv:
     terminal.HUNG_SECONDS = terminal.CLOSE_SECONDS = 3600.0
-sys.exit(run(Service()))
+sys.exit(run(Service(), Installation()))
 """
 LEFT = b"\x1b[?1049l"
 SHOWN = b"\x1b[?25h"
@@ -339,6 +340,45 @@ def test_a_console_that_was_stopped_and_continued_reads_keys_with_one_thread(con
         console.read(0.3)
 
     assert len(list(tasks.iterdir())) <= threads
+    assert quits(console)
+
+
+def redraws(console: Pty) -> bool:
+    """Whether what stands at both ends of the screen is written again, although it has not changed."""
+    start = len(console.written)
+
+    def is_drawn() -> bool:
+        console.read(0.1)
+        return b"staging" in console.written[start:]
+
+    eventually(is_drawn, "it is drawn")
+    return b"find" in console.written[start:]
+
+
+def test_everything_is_drawn_again_on_request_and_after_a_stop(console: Pty) -> None:
+    console.read(0.3)
+    os.write(console._inner, b"\x1b[HBroadcast message from root: going down")
+    console.press("\x0c")
+    on_request = redraws(console)
+    os.kill(console.process.pid, signal.SIGTSTP)
+    eventually(lambda: "T (stopped)" in Path(f"/proc/{console.process.pid}/status").read_text(), "it is stopped")
+    console.read(0.1)
+    os.kill(console.process.pid, signal.SIGCONT)
+    after_fg = redraws(console)
+    os.kill(console.process.pid, signal.SIGSTOP)
+    os.kill(console.process.pid, signal.SIGCONT)
+
+    assert (on_request, after_fg, redraws(console)) == (True, True, True)
+    assert quits(console)
+
+
+@pytest.mark.soak
+def test_q_quits_after_hundreds_of_random_strings(console: Pty) -> None:
+    rng = random.Random(8)
+    for _ in range(300):
+        os.write(console.line, strange(rng).replace(b"q", b"x").replace(b"\x03", b"x").replace(b"\x11", b"x"))
+        console.read(0.02)
+
     assert quits(console)
 
 
