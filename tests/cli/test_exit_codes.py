@@ -21,6 +21,8 @@ JOB = "counting.count"
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "ack": ("1",),
     "alerts": (),
+    "alerts handover": (),
+    "alerts report": (),
     "alerts show": ("1",),
     "audit": (),
     "audit seal": (),
@@ -37,6 +39,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "cache clear": ("--user", "anna", "--yes"),
     "cache families": (),
     "cache invalidate": ("--user", "anna"),
+    "cache show": ("date:user:2026-01-19:anna",),
     "cache stats": (),
     "cancel": ("1",),
     "check": (),
