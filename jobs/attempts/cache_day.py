@@ -21,6 +21,7 @@ from jobs.attempts.cached_day import (
     attempts_since_cached,
     read_cached_days,
 )
+from jobs.attempts.oldest import first_attempt
 from jobs.attempts.options import Options
 from jobs.attempts.tables import attempts, question_subtopics, questions, subjects, subtopics, topics
 from jobs.common import users
@@ -229,6 +230,7 @@ cache_day = Job(
     cron="50 23 * * *",
     tz="Asia/Kolkata",
     covers=DAY,
+    oldest=first_attempt,
     batch=250,  # measured: half the leader work of 50, see docs/scaling.md
     workers=8,
     limits=Limits(longest=minutes(10)),

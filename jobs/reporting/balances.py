@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, and_, case, cast, func, or_, select, union
+from sqlalchemy import BigInteger, Connection, Select, and_, case, cast, func, or_, select, union
 
 from jobs.reporting.tables import pockets, transactions
 from opsconsole import Context
@@ -21,6 +21,11 @@ pocket_of_user = and_(pockets.c.id == transactions.c.pocket_id, pockets.c.user_i
 amount = transactions.c.amount_minor
 signed = case((or_(*(transactions.c.type == inflow for inflow in INFLOWS)), amount), else_=-amount)
 """The change of the balance by a transaction."""
+
+
+def first_pocket() -> Select[tuple[datetime]]:
+    """When the first pocket was created: nobody had a balance before."""
+    return select(func.min(pockets.c.created_at))
 
 
 def minor_units(total: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import CTE, Connection, Select, exists, func, select
@@ -18,6 +18,11 @@ def users_with_transactions(scope: Scope) -> Select[tuple[str]]:
     """Users with a transaction on the day before `as_of`, whether they are in `users` or not."""
     t, day, owner = transactions.c, scope.window.until(scope.as_of), owners().c.user_id
     return select(owner).where(exists().where(t.user_id == owner, day.holds(t.occurred_at)))
+
+
+def first_transaction() -> Select[tuple[datetime]]:
+    """When the first transaction happened."""
+    return select(func.min(transactions.c.occurred_at))
 
 
 def owners() -> CTE:
@@ -94,6 +99,7 @@ daily_report = Job(
     users_with_transactions,
     write_reports,
     stale=stale_users,
+    oldest=first_transaction,
     cron="59 23 * * *",
     covers=DAY,
     batch=500,  # measured with 10,000 users: 25 % more users/s than with 100

@@ -113,6 +113,7 @@ _CHECKS: dict[str, Check] = {
     "apply": _function,
     "prepare": _optional(_function),
     "stale": _optional(_function),
+    "oldest": _optional(_function),
     "newest_only": _a(bool, "True or False"),
     "results_ttl": _optional(duration_problem),
     "cron": _optional(_a(str, "a schedule")),

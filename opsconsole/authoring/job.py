@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -100,6 +100,7 @@ Population = Callable[[Scope], "Select[tuple[str]] | tuple[str, ...]"]
 Apply = Callable[["Context", "Items"], None]
 Prepare = Callable[["Context"], "Mapping[str, Any] | None"]
 Stale = Callable[[Scope], "Select[tuple[str]]"]
+Oldest = Callable[[], "Select[tuple[datetime]]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ class Job:
     is read once per run. `apply(ctx, items)` processes a batch and may be called again for the same items.
     `prepare(ctx)` is called once per run before that, for what all batches share: a small JSON-serializable dict, kept
     with the run and its retries as `facts`. `stale(scope)` returns the keys whose result for the window is missing or
-    out of date. With `newest_only` only the newest window can run, because older data would replace newer.
+    out of date. `oldest()` selects the time of the oldest data that the job processes: earlier windows are empty, not
+    missing. With `newest_only` only the newest window can run, because older data would replace newer.
     `results_ttl` is how long results are kept, if they expire.
 
     `cron` is None for a manual job, which runs only when an operator starts it. `batch` is the number of items in a
@@ -125,6 +127,7 @@ class Job:
     apply: Apply
     prepare: Prepare | None = field(default=None, kw_only=True)
     stale: Stale | None = field(default=None, kw_only=True)
+    oldest: Oldest | None = field(default=None, kw_only=True)
     newest_only: bool = field(default=False, kw_only=True)
     results_ttl: timedelta | None = field(default=None, kw_only=True)
     cron: str | None = field(kw_only=True)

@@ -41,15 +41,24 @@ class UnreadableBackfill(OpsconsoleError):
         super().__init__(f"its record cannot be read: {backfill.unreadable}; plan it again")
 
 
-def survey(db: Connection, catalog: Catalog, job: Job, selected: Sequence[Window], now: datetime) -> list[WindowStatus]:
-    """The current states of these windows of a job, in the same order."""
+def survey(
+    db: Connection,
+    catalog: Catalog,
+    job: Job,
+    selected: Sequence[Window],
+    now: datetime,
+    begins: datetime | None = None,
+) -> list[WindowStatus]:
+    """The current states of these windows of a job, in the same order. `begins` is when its data begins, None if that
+    is not known.
+    """
     if not selected:
         return []
     records = windows.records(db, job.name, selected[0].start, selected[-1].end)
     open_runs = windows.open_runs(db, job.name)
     cron = catalog.cron(job)
     return [
-        WindowStatus(window, rules.state_of(job, cron, window, record, run, now), record, run)
+        WindowStatus(window, rules.state_of(job, cron, window, record, run, now, begins), record, run)
         for window in selected
         for record, run in ((records.get(window.label, NO_RECORD), open_runs.get(window.label)),)
     ]

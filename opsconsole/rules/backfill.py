@@ -31,6 +31,7 @@ class WindowState(StrEnum):
     MISSING = "missing"
     RUNNING = "running"
     NOT_DUE = "not_due"
+    NO_DATA = "no_data"  # it ended before the job's data begins
 
 
 class Only(StrEnum):
@@ -46,7 +47,7 @@ STATES_FOR: Mapping[Only, frozenset[WindowState]] = {
     Only.MISSING: frozenset({WindowState.MISSING}),
     Only.STALE: frozenset({WindowState.STALE}),
     Only.FAILED: frozenset({WindowState.FAILED, WindowState.PARTIAL}),
-    Only.ALL: frozenset(WindowState) - {WindowState.RUNNING, WindowState.NOT_DUE},
+    Only.ALL: frozenset(WindowState) - {WindowState.RUNNING, WindowState.NOT_DUE, WindowState.NO_DATA},
 }
 
 
@@ -100,6 +101,7 @@ class StepReason(StrEnum):
     MISSING = "missing"
     RUNNING = "running"
     NOT_DUE = "not_due"
+    NO_DATA = "no_data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +188,23 @@ def scheduled_time(job: Job, cron: Cron | None, window: Window) -> datetime:
 
 
 def state_of(
-    job: Job, cron: Cron | None, window: Window, record: WindowRecord, open_run: int | None, now: datetime
+    job: Job,
+    cron: Cron | None,
+    window: Window,
+    record: WindowRecord,
+    open_run: int | None,
+    now: datetime,
+    begins: datetime | None = None,
 ) -> WindowState:
-    """The state of a window, from its record in the store."""
+    """The state of a window, from its record in the store. `begins` is when the job's data begins, None if that is not
+    known.
+    """
     if open_run is not None:
         return WindowState.RUNNING
     if now - window.end < SOON and now < scheduled_time(job, cron, window):
         return WindowState.NOT_DUE
+    if record.result is WindowState.MISSING and begins is not None and window.end <= begins:
+        return WindowState.NO_DATA
     if record.result is WindowState.MISSING:
         return WindowState.FRESH if record.stale == 0 else WindowState.MISSING
     if record.result is WindowState.FRESH and (record.stale or not record.complete):

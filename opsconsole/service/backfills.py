@@ -20,6 +20,7 @@ from opsconsole.rules.backfill import Only, Pace, Step, StepState, WindowState, 
 from opsconsole.rules.backfill_status import Backfill, BackfillState, StepView
 from opsconsole.service.backend import Backend
 from opsconsole.service.commands import POLL_SECONDS, Commands
+from opsconsole.service.oldest_data import OldestData
 from opsconsole.service.wording import short_lived_results
 from opsconsole.store import backfills, runs, windows
 from opsconsole.worker import counting
@@ -57,6 +58,7 @@ class Backfills:
 
     def __init__(self, backend: Backend, commands: Commands) -> None:
         self._backend, self._commands = backend, commands
+        self._oldest = OldestData(backend)
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -83,8 +85,9 @@ class Backfills:
         found, now = self._backend.catalog.find(job), self._backend.now()
         today = now.astimezone(zone(found.tz)).date()
         selected = backfill.windows(found, since or today - timedelta(weeks=53), until or today, now)
+        begins = self._oldest.begins(found)
         with self._backend.reading() as db:
-            return self._survey(db, found, selected, now)
+            return self._survey(db, found, selected, now, begins)
 
     def get(self, number: int) -> Backfill:
         """One backfill, even if only planned. Raises UnknownBackfill."""
@@ -145,9 +148,10 @@ class Backfills:
         planned: list[tuple[datetime, int, Step]] = []
         for place, job in enumerate(ordered):
             selected = backfill.windows(job, since, until, now)
-            self._count_stale(job, selected, only, now, progress)
+            begins = self._oldest.begins(job, anew=True)
+            self._count_stale(job, selected, only, now, begins, progress)
             with self._backend.reading() as db:
-                surveyed = self._survey(db, job, selected, now)
+                surveyed = self._survey(db, job, selected, now, begins)
                 pace = self._pace(db, job)
             if not pace.items and selected:
                 pace = replace(pace, items=self._count_items(job, selected[-1], now))
@@ -165,11 +169,19 @@ class Backfills:
                 at=now,
             )
 
-    def _survey(self, db: Connection, job: Job, selected: Sequence[Window], now: datetime) -> list[WindowStatus]:
-        return backfilling.survey(db, self._backend.catalog, job, selected, now)
+    def _survey(
+        self, db: Connection, job: Job, selected: Sequence[Window], now: datetime, begins: datetime | None
+    ) -> list[WindowStatus]:
+        return backfilling.survey(db, self._backend.catalog, job, selected, now, begins)
 
     def _count_stale(
-        self, job: Job, selected: Sequence[Window], only: Only, now: datetime, progress: PlanProgress | None
+        self,
+        job: Job,
+        selected: Sequence[Window],
+        only: Only,
+        now: datetime,
+        begins: datetime | None,
+        progress: PlanProgress | None,
     ) -> None:
         """Counts the stale items of each window that was never checked, and stores the counts. Where they decide what a
         plan runs or overwrites, all are counted again: a check in the background may be ten minutes old.
@@ -177,7 +189,7 @@ class Backfills:
         if job.stale is None:
             return
         with self._backend.reading() as db:
-            surveyed = self._survey(db, job, selected, now)
+            surveyed = self._survey(db, job, selected, now, begins)
         with_data = (WindowState.FRESH, WindowState.STALE, WindowState.MISSING)
         to_count = [
             each.window

@@ -166,7 +166,7 @@ def grid(sheet: Sheet, cells: int) -> list[Line]:
 def legend(cells: int) -> Line:
     """What the symbols mean."""
     pieces: list[Piece] = []
-    for symbol in symbols.WINDOW.values():
+    for symbol in (symbol for state, symbol in symbols.WINDOW.items() if state is not WindowState.NO_DATA):
         pieces += [Piece(" "), Piece(symbol.char, symbol.style), Piece(f" {symbol.word} ", "quiet")]
     return crop((*pieces, Piece(" "), Piece("marked", f"quiet {MARKED}")), cells)
 
@@ -178,7 +178,7 @@ def cursor_line(sheet: Sheet, now: datetime, cells: int) -> Line:
     if window is None:
         return (*start, Piece("loading", "quiet"))
     symbol = symbols.WINDOW[window.state]
-    start = (*start, Piece(f"{symbol.char} {symbol.word}", symbol.style), Piece(f": {_reason(window)}"))
+    start = (*start, Piece(f"{symbol.char} {symbol.word}".strip(), symbol.style), Piece(f": {_reason(window)}"))
     checked = window.record.checked_at
     end = line(Piece(f"checked {humanize.age(now - checked)} ago ", "quiet")) if checked is not None else EMPTY
     return ends(start, end, cells) if end and width(start) + width(end) < cells else crop(start, cells)
@@ -195,6 +195,8 @@ def _reason(window: WindowStatus) -> str:
         return f"run {window.open_run}"
     if window.state is WindowState.NOT_DUE:
         return "the window has not ended yet"
+    if window.state is WindowState.NO_DATA:
+        return "it ended before the job's data begins"
     if window.state is WindowState.MISSING:
         return "no run covered it"
     if record.run is None:
@@ -212,7 +214,13 @@ def _weeks(sheet: Sheet, cells: int) -> list[Line]:
     mondays = [first + WEEK * n for n in range((sheet.shown.last - first) // WEEK + 1)]
     days = [SATURDAY - 1] if sheet.unit is Unit.FOUR_WEEKS else range(7)
     rows = [_row(sheet, WEEKDAYS[day], [monday + DAY * day for monday in mondays], each, 0) for day in days]
-    return [line(Piece(f" {first.year} ", "quiet"), Piece(_month_names(mondays, each), "quiet")), *rows]
+    return [line(Piece(_years(mondays), "quiet"), Piece(_month_names(mondays, each), "quiet")), *rows]
+
+
+def _years(mondays: Sequence[date]) -> str:
+    """The years of the columns: ` 2025 `, or ` 25/26` where they are of two."""
+    first, last = mondays[0].year, mondays[-1].year
+    return f" {first} " if first == last else f" {first % 100:02}/{last % 100:02}"
 
 
 def _months(sheet: Sheet) -> list[Line]:

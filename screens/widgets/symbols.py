@@ -58,6 +58,7 @@ WINDOW = {
     WindowState.FAILED: Symbol("F", "failed", "bad"),
     WindowState.RUNNING: Symbol("▶", "running", "live"),
     WindowState.NOT_DUE: Symbol("-", "not due", "quiet"),
+    WindowState.NO_DATA: Symbol(" ", "no data", "quiet"),
 }
 
 BACKFILL = {

@@ -283,7 +283,7 @@ def test_a_statement_is_served_with_and_without_the_cache(place: Installation, r
 
 def test_the_panel_shows_the_newest_day(place: Installation) -> None:
     def shown() -> Any:
-        panel, _tables = place.service.queries.panels()
+        panel, *_own = place.service.queries.panels()
         return panel.content
 
     before = shown()

@@ -224,3 +224,20 @@ def test_a_day_skipped_by_its_zone_is_no_window() -> None:
     found = windows(job(tz="Pacific/Apia"), date(2011, 12, 29), date(2011, 12, 31), NOW)
 
     assert [window.label for window in found] == ["2011-12-29", "2011-12-31"]
+
+
+def test_a_window_before_the_first_data_is_not_missing() -> None:
+    of = job()
+    window = day("2025-01-10", of)
+
+    def state(record: WindowRecord, begins: datetime | None) -> WindowState:
+        return state_of(of, cron_of(of), window, record, None, NOW, begins)
+
+    assert state(NO_RECORD, None) is WindowState.MISSING
+    assert state(NO_RECORD, window.end - timedelta(seconds=1)) is WindowState.MISSING
+    assert state(NO_RECORD, window.end) is WindowState.NO_DATA
+    assert state(replace(NO_RECORD, stale=0), window.end) is WindowState.NO_DATA
+    assert state(CHECKED, window.end) is WindowState.FRESH
+    for only in Only:
+        (step,) = decide(of, [WindowStatus(window, WindowState.NO_DATA, NO_RECORD)], only, Pace(9, 1.0))
+        assert (step.runs, step.reason) == (False, StepReason.NO_DATA)

@@ -118,7 +118,7 @@ def test_a_year_fits_into_eighty_cells_with_a_letter_for_each_state() -> None:
     assert [each[:4].strip("▸ ") for each in plain(lines).splitlines()[1:]] == list(calendar.WEEKDAYS)
     text = plain(lines)
     assert (text.count("S"), text.count("F"), text.count("p"), text.count("-")) == (8 + 3, 1 + 2, 1 + 2, 1)
-    assert text.splitlines()[0].split() == ["2025", *calendar.MONTHS[1:], "Jan"]
+    assert text.splitlines()[0].split() == ["25/26", *calendar.MONTHS[1:], "Jan"]
 
 
 @pytest.mark.parametrize(("cells", "each"), [(80, 1), (120, 2), (200, 3)])

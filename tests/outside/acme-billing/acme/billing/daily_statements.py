@@ -13,7 +13,12 @@ from opsconsole.cache import Family
 from opsconsole.sql import inserting
 
 STATEMENT = Family(
-    "billing.statement", "billing:statement:{date}:{user}", ttl=hours(36), of=("user",), computed_from=("statements",)
+    "billing.statement",
+    "billing:statement:{date}:{user}",
+    ttl=hours(36),
+    of=("user",),
+    computed_from=("statements",),
+    filled_by=("billing.daily_statements",),
 )
 
 
