@@ -57,6 +57,8 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "page_down": ("pagedown", "space"),
     "first": ("home",),
     "last": ("end",),
+    "worst": ("home",),
+    "maximise": ("v",),
     # the calendar of a job
     "mark": ("space",),
     "only": ("m",),

@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
+from textual import events
+from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.authoring.run import OPEN
-from opsconsole.service.snapshot import AlertCard, Finding, Run, Snapshot
+from opsconsole.service.job_page import JobPage
+from opsconsole.service.snapshot import AlertCard, Finding, FindingKind, JobCard, Run, RunPage, Snapshot
 from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.alert_actions import AlertActionsPage
+from screens.pages.loading import Loaded
 from screens.pages.run_actions import CHOOSE
-from screens.panels import alerts, cursor, dashboard, health, running, tables, why
+from screens.panels import (
+    alerts,
+    board,
+    cursor,
+    dashboard,
+    health,
+    job_detail,
+    job_status,
+    redis,
+    run_tail,
+    running,
+    tables,
+    upcoming,
+    why,
+)
+from screens.panels.dashboard import BOARD, LARGE, WITH_ROWS, PanelName
 from screens.panels.view import Key, View
 from screens.panels.why import Question
-from screens.widgets.lines import Line
+from screens.widgets.lines import Drawing, Piece, line
+from screens.widgets.panel import Panel
 
 
 class Dashboard(AlertActionsPage):
-    """Five panels of the Snapshot, and a cursor over their rows."""
+    """Panels of the Snapshot, with a cursor over the rows of jobs, runs and findings. It starts on the worst finding
+    and stays there, whichever that is, until it is moved.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("up", "move(-1)", "row above"),
@@ -29,17 +52,52 @@ class Dashboard(AlertActionsPage):
         bind("next_panel", "panel(1)", "next panel"),
         bind("left", "panel(-1)", "previous panel"),
         bind("previous_panel", "panel(-1)", "previous panel"),
-        bind("open", "open", "open the run"),
+        bind("worst", "worst", "worst problem"),
+        bind("open", "open", "open the row"),
     ]
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._keys: list[Key] = []
+        self._is_moved = False
+        self._order: tuple[PanelName, ...] = ()
+        self._job_page: Loaded[str, JobPage] = Loaded(host.service.queries.job_page, self._loaded)
+        self._run_page: Loaded[int, RunPage] = Loaded(host.service.queries.run_page, self._loaded)
+
+    def panels(self) -> ComposeResult:
+        """All panels; styles.tcss shows those for which there is room."""
+        panels = {
+            PanelName.RUNNING: running.panel,
+            PanelName.NEXT: upcoming.panel,
+            PanelName.JOBS: dashboard.jobs,
+            PanelName.DETAIL: self._detail,
+            PanelName.LOG: self._log,
+            PanelName.REDIS: redis.panel,
+            PanelName.HEALTH: health.panel,
+        }
+        self._order = dashboard.order(self.app.size.width)
+        for name in self._order:
+            yield Panel(panels[name], id=name, focusable=name in WITH_ROWS)
+
+    def on_mount(self) -> None:
+        """Shows the Snapshot that arrived before there were panels."""
+        self.show(self.host.snapshot)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Puts the panels into the order of the new size."""
+        order = dashboard.order(event.size.width)
+        if order != self._order:
+            self._order = order
+            container = self.query_one("#panels")
+            for name in order:  # each one behind those before it
+                panel, last = container.query_one(f"#{name}"), container.children[-1]
+                if panel is not last:
+                    container.move_child(panel, after=last)
 
     def show(self, snapshot: Snapshot) -> None:
         """Keeps the cursor on its row, wherever the row is now."""
-        before, self._keys = self._keys, dashboard.keys(self.view())
-        self.cursor = cursor.settled(self.cursor, self._keys, before)
+        self._settle()
+        self._load()
         self.repaint()
 
     def presence_name(self) -> str:
@@ -47,25 +105,33 @@ class Dashboard(AlertActionsPage):
         return "dashboard"
 
     def footer(self) -> tuple[tuple[str, str], ...]:
-        """Of cancel and retry, of pause and resume, and of clear and acknowledge the one that fits the row; all of them
-        work on every row.
+        """Of cancel and retry, and of pause and resume the one that fits the row, and acknowledge for a problem; all of
+        them work on every row.
         """
-        number = self._run_number(active=True)
+        number = self.run_number(active=True)
         run = self.view().find_run(number) if number is not None else None
         return (
             ("t", "trigger"),
             ("b", "backfill"),
-            ("c", "clear") if self._finding() is None else ("a", "ack"),
             ("x", "cancel") if run is not None and run.state in OPEN else ("r", "retry"),
             self.pause_key(),
+            *((("a", "ack"),) if self._finding() is not None else ()),
+            ("w", "why"),
             ("?", "help"),
             ("^p", "find"),
             ("q", "quit"),
         )
 
-    def content(self, view: View, cells: int, rows: int) -> list[Line]:
-        """The panels."""
-        return dashboard.dashboard(view, cells, rows)
+    def verdict_keys(self) -> tuple[tuple[str, str], ...]:
+        """The keys that act on the worst finding while the cursor is on it; otherwise the one that leads there."""
+        worst = next(iter(health.shown(self.view())[0]), None)
+        if worst is None:
+            return ()
+        finding = self._finding()
+        if finding is None or finding.key != worst.key:
+            return (("home", "go there"),)
+        fix = ((*dashboard.KEYS[worst.remedy],),) if worst.remedy is not None else ()
+        return (("enter", "open"), *fix, ("w", "why"))
 
     def action_move(self, step: int) -> None:
         """Moves the cursor up and down, through all panels."""
@@ -75,55 +141,50 @@ class Dashboard(AlertActionsPage):
         """Moves the cursor to the first row of another panel."""
         self._go(cursor.next_panel(self.cursor, self._keys, step))
 
-    def action_open(self) -> None:
-        """Opens the run of the row under the cursor."""
-        number = self._run_number()
-        if number is None:
-            self.show_notice(self._job_or_choose("has not run yet; t triggers it"))
-        else:
+    def action_worst(self) -> None:
+        """Moves the cursor to the worst problem, and keeps it there."""
+        self._is_moved = False
+        self._settle()
+        self.move_to(self.cursor)
+
+    async def action_open(self) -> None:
+        """Opens what is behind the row: a run, the calendar of incomplete windows, a pack's panels."""
+        finding, number = self._finding(), self.run_number()
+        if finding is not None and finding.kind is FindingKind.INCOMPLETE_WINDOWS:
+            await self.host.open_calendar(self.job())
+        elif finding is not None and finding.kind is FindingKind.CHECK:
+            self.host.open_packs()
+        elif number is not None:
             self.host.open_run(number)
+        elif finding is not None and self.job() is None:
+            self.show_notice(f"{finding.subject} has no run to open; w explains what is known")
+        else:
+            self.show_notice(self._job_or_choose("has not run yet; t triggers it"))
+
+    def move_to(self, row: Key | None) -> None:
+        """Moves the cursor, and loads what is shown about its row."""
+        super().move_to(row)
+        self._load()
 
     def job(self) -> str | None:
         """The job of the row under the cursor."""
         if self.cursor is None:
             return None
         panel, name = self.cursor
-        if panel == running.PANEL:
+        if panel == PanelName.RUNNING:
             run = self.view().find_run(int(name))
             return run.job if run else None
         finding = self._finding()
-        subject = finding.subject if finding is not None else name if panel != health.PANEL else None
+        subject = finding.subject if finding is not None else name if panel != PanelName.HEALTH else None
         return subject if any(card.name == subject for card in self.host.snapshot.jobs) else None
 
     def run_for(self, verb: str) -> Run | None:
         """The run of the row under the cursor. On a job's row, its newest run, or the active one to cancel."""
-        number = self._run_number(active=verb == "cancel")
+        number = self.run_number(active=verb == "cancel")
         if number is None:
             self.show_notice(self._job_or_choose(f"has no run to {verb}"))
             return None
         return self.find_or_open(number, verb)
-
-    def why_question(self) -> Question | None:
-        """About the finding or run under the cursor, or the job."""
-        finding = self._finding()
-        if finding is not None:
-            return why.of_finding(self.view(), finding)
-        is_run = self.cursor is not None and self.cursor[0] == running.PANEL
-        run = self.view().find_run(int(self.cursor[1])) if self.cursor is not None and is_run else None
-        return why.of_run(self.view(), run) if run is not None else super().why_question()
-
-    def run_number(self, *, active: bool = False) -> int | None:
-        """The run of the row under the cursor; on a job's row, its newest or its active one."""
-        return self._run_number(active=active)
-
-    def selected_alert(self) -> AlertCard | None:
-        """The alert of the finding under the cursor."""
-        finding = self._finding()
-        return None if finding is None else alerts.of_finding(self.host.snapshot, finding.key)
-
-    def table(self) -> Table | None:
-        """All jobs."""
-        return tables.jobs(self.host.snapshot.jobs, self.host.snapshot.histories)
 
     def alert_for(self, verb: str) -> AlertCard | None:
         """The alert of the finding under the cursor."""
@@ -136,25 +197,108 @@ class Dashboard(AlertActionsPage):
             self.show_notice("this is not an alert yet: a leader has to record it", "warn")
         return card
 
+    def why_question(self) -> Question | None:
+        """What is known about the finding or the run; for a job, about its newest scheduled time."""
+        finding, view = self._finding(), self.view()
+        if finding is not None:
+            return why.of_finding(view, finding)
+        run = view.find_run(int(self.cursor[1])) if self.cursor and self.cursor[0] == PanelName.RUNNING else None
+        return why.of_run(view, run) if run is not None else super().why_question()
+
+    def selected_alert(self) -> AlertCard | None:
+        """The alert of the finding under the cursor."""
+        finding = self._finding()
+        return None if finding is None else alerts.of_finding(self.host.snapshot, finding.key)
+
+    def table(self) -> Table | None:
+        """All jobs."""
+        return tables.jobs(self.host.snapshot.jobs, self.host.snapshot.histories)
+
+    # --- panels -------------------------------------------------------------------------------------------------
+
+    def _detail(self, view: View, cells: int, rows: int) -> Drawing:
+        status = job_status.of(view, self.job() or "")
+        if status is None:
+            finding = self._finding()
+            title = line(Piece("Details", "title"))
+            lines = health.details(view, finding, cells) if finding is not None else []
+            return Drawing(lines or [line("   ", Piece("choose a row with the arrows or tab", "quiet"))], title)
+        page = self._job_page.get(status.card.name)
+        lines = job_detail.rows(view, status, page, cells, rows)
+        return Drawing(lines, job_detail.title(status.card), job_detail.end(status.card))
+
+    def _log(self, view: View, cells: int, rows: int) -> Drawing:
+        number = self.run_number()
+        if number is None:
+            return run_tail.message("no run under the cursor", "Log")
+        page = self._run_page.get(number)
+        if page is None:
+            return run_tail.message(self._run_page.error(number) or "loading", f"Run {number}")
+        return run_tail.panel(view, page, cells, rows)
+
+    def _load(self) -> None:
+        """Loads what the panels show about the row under the cursor."""
+        columns, number, card = self.app.size.width, self.run_number(), self._card()
+        if columns >= BOARD and card is not None:
+            self._job_page.request(self, card.name, self._version(card.name))
+        if columns >= LARGE and number is not None:
+            self._run_page.request(self, number, self.view().find_run(number))
+
+    def _loaded(self) -> None:
+        self.repaint()
+
+    def _version(self, job: str) -> object:
+        """What changes when the details of a job do."""
+        view = self.view()
+        return view.newest_run(job), view.active_run(job)
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        view, columns = self.view(), self.app.size.width
+        before, self._keys = self._keys, dashboard.keys(view, columns)
+        if self._is_moved:
+            self.cursor = cursor.settled(self.cursor, self._keys, before)
+        else:
+            self.cursor = dashboard.worst(view, columns)
+        self.focus_cursor()
+        for panel in self.query(Panel):
+            if panel.id == PanelName.JOBS and view.snapshot.jobs:
+                panel.need(board.HEADER_ROWS + len(view.snapshot.jobs))
+
+    def _go(self, to: Key | None) -> None:
+        self._is_moved = True
+        self.move_to(to)
+
+    def _card(self) -> JobCard | None:
+        job = self.job()
+        return next((card for card in self.host.snapshot.jobs if card.name == job), None)
+
     def _job_or_choose(self, message: str) -> str:
         job = self.job()
         return f"{job} {message}" if job else CHOOSE
 
-    def _go(self, to: Key | None) -> None:
-        self.cursor = to
-        self.repaint()
-
     def _finding(self) -> Finding | None:
-        findings = self.host.snapshot.findings
-        return next((finding for finding in findings if health.key(finding) == self.cursor), None)
+        """The finding of the row; on a job's row, the worst one about it."""
+        if self.cursor is None or self.cursor[0] == PanelName.RUNNING:
+            return None
+        panel, name = self.cursor
+        matches: Callable[[Finding], bool] = (
+            (lambda each: each.subject == name)
+            if panel == PanelName.JOBS
+            else lambda each: health.key(each) == self.cursor
+        )
+        return next(filter(matches, self.host.snapshot.findings), None)
 
-    def _run_number(self, *, active: bool = False) -> int | None:
+    def run_number(self, *, active: bool = False) -> int | None:
         """The run of the row under the cursor; on a job's row, its newest or its active one."""
-        if self.cursor is not None and self.cursor[0] == running.PANEL:
+        if self.cursor is not None and self.cursor[0] == PanelName.RUNNING:
             return int(self.cursor[1])
-        finding = self._finding()
+        view, job, finding = self.view(), self.job() or "", self._finding()
+        live = view.active_run(job)
+        if active and live is not None:
+            return live.id
         if finding is not None and finding.run is not None:
             return finding.run.id
-        view, job = self.view(), self.job() or ""
-        run = view.active_run(job) if active else view.newest_run(job)
+        run = live if active else view.newest_run(job)
         return run.id if run else None

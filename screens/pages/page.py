@@ -87,6 +87,10 @@ class Page(Screen[None]):
         """Keys for the last line, with a word each."""
         return self.FOOTER
 
+    def verdict_keys(self) -> tuple[tuple[str, str], ...]:
+        """Keys for the verdict, with a word each: those that act on it here, or lead to where they do."""
+        return (("1", "go there"),)
+
     def legend(self) -> tuple[tuple[str, Symbol], ...]:
         """Its own symbols for the help, each with what it is about; empty where it shows those of runs and batches."""
         return ()
@@ -145,7 +149,20 @@ class Page(Screen[None]):
     def move_to(self, row: Key | None) -> None:
         """Moves the cursor, and the focus to its panel."""
         self.cursor = row
+        self.focus_cursor()
         self.repaint()
+
+    def focus_cursor(self) -> None:
+        """Gives the focus to the panel of the cursor."""
+        panel = next(iter(self.query(f"#{self.cursor[0]}")), None) if self.cursor is not None else None
+        if panel is not None and panel.can_focus and panel is not self.focused:
+            self.set_focus(panel, scroll_visible=False)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Moves the cursor to the panel that has received the focus."""
+        panel = event.widget
+        if isinstance(panel, Panel) and panel.rows and (self.cursor is None or self.cursor[0] != panel.id):
+            self.move_to(panel.rows[0])
 
     async def on_event(self, event: events.Event) -> None:
         """Handles an event; a handler that raises ends neither the page nor the console."""
@@ -184,7 +201,9 @@ class Page(Screen[None]):
             message = f"needs {LEAST_WIDTH}x{LEAST_HEIGHT}, this terminal has {columns}x{height}: make it larger"
             return Drawing([crop(line(message), cells)])
         drawn = self._drawn
-        return Drawing([*drawn(lambda: [top_line(view, cells)]), *drawn(lambda: [verdict(view, cells)])])
+        return Drawing(
+            [*drawn(lambda: [top_line(view, cells)]), *drawn(lambda: [verdict(view, cells, self.verdict_keys())])]
+        )
 
     def _foot(self, view: View, cells: int, rows: int) -> Drawing:
         drawn = self._drawn
@@ -206,6 +225,6 @@ class Page(Screen[None]):
         hidden = HIDDEN_KEYS if view_only else ()
         for key, word in [each for each in self.footer() if each[0] not in hidden][:FOOTER_KEYS]:
             each = (Piece(" "), Piece(rebound_key(key, rebound, ids), "key"), Piece(f" {word} ", "quiet"))
-            if width((*pieces, *each)) <= cells:
+            if width((*pieces, *each)) - 1 <= cells:  # without the last space
                 pieces += each
         return fill(tuple(pieces), cells)

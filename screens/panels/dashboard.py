@@ -1,72 +1,60 @@
-"""The Dashboard as a whole: how its panels share the screen."""
+"""The Dashboard: which panels it has, and the rows that the cursor can stand on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from enum import StrEnum
 
-from screens.panels import health, redis, running, success, upcoming
+from screens.panels import board, health, job_states, jobs as jobs_list, running, success
+from screens.panels.job_states import KEYS
 from screens.panels.view import Key, View
-from screens.widgets.lines import EMPTY, Line, side_by_side
+from screens.widgets.lines import Drawing
 
-TWO_COLUMNS = 120
-
-Panel = Callable[[View, int, int], list[Line]]
-
-_PANELS: dict[str, Panel] = {
-    "running": running.panel,
-    "next": upcoming.panel,
-    "success": success.panel,
-    "redis": redis.panel,
-    "health": health.panel,
-}
-_LEAST = {"running": 3, "next": 3, "success": 3, "redis": 1, "health": 2}
-_LEFT, _RIGHT = ("running", "next", "health"), ("success", "redis")
-_SHARES = {"running": 3, "next": 2, "success": 2, "redis": 1, "health": 2}
+BOARD = 100
+"""From this many columns on, all jobs stand in one table, with the details of the one under the cursor below."""
+LARGE = 180
+"""From this many columns on, the failures and the log of its newest run, and what is next, join."""
 
 
-def dashboard(view: View, cells: int, rows: int) -> list[Line]:
-    """All five panels in `rows` lines of `cells`."""
-    if cells < TWO_COLUMNS:
-        return _column(view, tuple(_PANELS), cells, rows)
-    right = max(65, (cells - 1) * 9 // 20)
-    left = cells - 1 - right
-    return side_by_side(_column(view, _LEFT, left, rows), left, _column(view, _RIGHT, right, rows), right)
+class PanelName(StrEnum):
+    """The panels, as styles.tcss places them."""
+
+    JOBS = jobs_list.PANEL
+    DETAIL = "detail"
+    LOG = "log"
+    RUNNING = running.PANEL
+    NEXT = "next"
+    REDIS = "redis"
+    HEALTH = health.PANEL
 
 
-def keys(view: View) -> list[Key]:
+WITH_ROWS = (PanelName.JOBS, PanelName.RUNNING, PanelName.HEALTH)
+"""The panels that the cursor can be in."""
+
+__all__ = ["BOARD", "KEYS", "LARGE", "WITH_ROWS", "PanelName", "jobs", "keys", "order", "worst"]
+
+
+def order(columns: int) -> tuple[PanelName, ...]:
+    """The panels in the order in which they are placed: on a board, the jobs come first."""
+    first = (PanelName.RUNNING, PanelName.NEXT)
+    second = (PanelName.JOBS, PanelName.DETAIL, PanelName.LOG)
+    rest = (PanelName.REDIS, PanelName.HEALTH)
+    if columns < BOARD:
+        return (*first, *second, *rest)
+    return (*second, PanelName.RUNNING, PanelName.REDIS, PanelName.NEXT, PanelName.HEALTH)
+
+
+def jobs(view: View, cells: int, rows: int) -> Drawing:
+    """All jobs, in a table where there is room."""
+    return board.panel(view, cells, rows) if cells >= BOARD - 2 else success.panel(view, cells, rows)
+
+
+def keys(view: View, columns: int) -> list[Key]:
     """The keys of all rows that the cursor can stand on, in the order of the panels."""
-    return [*running.keys(view), *success.keys(view), *health.keys(view)]
+    first, second = job_states.keys(view), running.keys(view)
+    return [*(first + second if columns >= BOARD else second + first), *health.keys(view)]
 
 
-def _column(view: View, names: Sequence[str], cells: int, rows: int) -> list[Line]:
-    heights = row_counts(names, rows, len(view.snapshot.jobs))
-    lines: list[Line] = []
-    for name in names:
-        drawn = _PANELS[name](view, cells, heights[name])[: 1 + heights[name]]
-        lines += [*drawn, *[EMPTY] * (1 + heights[name] - len(drawn))]
-    return lines[:rows]
-
-
-def row_counts(names: Sequence[str], rows: int, jobs: int) -> dict[str, int]:
-    """How many rows each panel has. Only the terminal and the number of jobs decide, so that nothing moves when a run
-    starts or ends.
-    """
-    is_roomy = len(names) < len(_PANELS) or rows > 30
-    most = {
-        "running": max(10, rows // 3),
-        "next": max(1, jobs),
-        "success": max(1, jobs),
-        "redis": 4 if is_roomy else 1,
-        "health": 16,
-    }
-    heights = {name: min(_LEAST[name], most[name]) for name in names}
-    room = rows - len(names) - sum(heights.values())
-    while room > 0:
-        growing = [name for name in names if heights[name] < most[name]]
-        if not growing:
-            break
-        name = min(growing, key=lambda name: heights[name] / _SHARES[name])
-        step = 3 if name == "redis" and heights["redis"] == 1 else 1  # one line, or all four
-        heights[name] += min(step, room)
-        room -= min(step, room)
-    return heights
+def worst(view: View, columns: int) -> Key | None:
+    """Where the cursor starts: on the worst finding that nothing explains, otherwise on the first row."""
+    findings = health.keys(view)
+    return next(iter([*findings, *keys(view, columns)]), None)

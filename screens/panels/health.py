@@ -11,9 +11,9 @@ from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import FindingKey, Remedy
 from opsconsole.service.snapshot import Finding
 from screens.panels import alerts
-from screens.panels.view import WIDE, Block, Key, View, fit
+from screens.panels.view import WIDE, Block, Key, View, fitted
 from screens.widgets import symbols
-from screens.widgets.lines import EMPTY, Line, Piece, ends, line, rule, text
+from screens.widgets.lines import EMPTY, Drawing, Line, Piece, crop, ends, line, text, wrapped
 
 PANEL = "health"
 REMEDIES = {Remedy.TRIGGER: "t trigger", Remedy.RETRY: "r retry", Remedy.BACKFILL: "b backfill"}
@@ -36,8 +36,9 @@ def keys(view: View) -> list[Key]:
     return [key(finding) for finding in shown(view)[0]]
 
 
-def panel(view: View, cells: int, rows: int) -> list[Line]:
-    """The rule and `rows` lines."""
+def panel(view: View, cells: int, rows: int) -> Drawing:
+    """The findings that no other one explains."""
+    title = line(Piece("Health", "title"))
     findings, explains = shown(view)
     if not findings:
         status = line(" ", Piece("✓", "ok"), " no problems: nothing is overdue or has failed")
@@ -45,11 +46,24 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
             status = line("   ", Piece("no jobs", "quiet"))
         if view.snapshot.store_outage is not None:
             status = line("   ", Piece("unknown while the store is unreachable", "warn"))
-        return [rule("Health", cells), status]
+        return Drawing([status], title)
     blocks = [Block(_lines(view, each, cells, explains[each.key]), key(each)) for each in findings]
-    visible, hidden = fit(blocks, rows, cells, view.cursor)
-    more = line(Piece(f"{hidden} more", "quiet")) if hidden else ()
-    return [rule("Health", cells, more), *visible]
+    visible = fitted(blocks, rows, cells, view.cursor)
+    more = line(Piece(f"{visible.hidden} more", "quiet")) if visible.hidden else EMPTY
+    return Drawing(visible.lines, title, more, visible.rows)
+
+
+def details(view: View, finding: Finding, cells: int) -> list[Line]:
+    """A finding that is about no job, in full."""
+    symbol = symbols.SEVERITY[finding.severity]
+    since = humanize.date_and_time(finding.since, view.now)
+    head = line(
+        Piece(f" {symbol.char} {symbol.word}  ", symbol.style),
+        text(finding_text.subject(finding), "strong", 80),
+        Piece(f"  since {since}, {humanize.age(view.now - finding.since)}", "quiet"),
+    )
+    sentences = wrapped([finding_text.sentence(finding, view.now)], cells - 2)
+    return [crop(head, cells), *(line(" ", *each) for each in sentences)]
 
 
 def _lines(view: View, finding: Finding, cells: int, explains: int) -> tuple[Line, ...]:

@@ -9,7 +9,7 @@ from opsconsole.core import humanize
 from opsconsole.service import wording
 from screens.panels.top_line import RECONNECTS
 from screens.panels.view import WIDE, View
-from screens.widgets.lines import Line, Piece, bar, crop, line, rule, spark, text
+from screens.widgets.lines import Drawing, Line, Piece, bar, crop, line, spark, text
 
 if TYPE_CHECKING:
     from opsconsole.service.snapshot import RedisStats
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 HIT_RATES = 20
 
 
-def panel(view: View, cells: int, rows: int) -> list[Line]:
-    """The rule and `rows` lines; the last known figures stay while the server is unreachable."""
+def panel(view: View, cells: int, rows: int) -> Drawing:
+    """Figures; the last known figures stay while the server is unreachable."""
     redis = view.snapshot.redis
     lines: list[Line] = []
     note: Line = ()
@@ -33,7 +33,7 @@ def panel(view: View, cells: int, rows: int) -> list[Line]:
         lines = [line("   ", Piece("no figures: ", "warn"), text(redis.unknown, "warn", 200))]
     else:
         lines = [line("   ", Piece("no figures yet" if redis.outage is None else RECONNECTS, "quiet"))]
-    return [rule("Redis", cells, note), *(crop(each, cells) for each in lines[:rows])]
+    return Drawing([crop(each, cells) for each in lines[:rows]], line(Piece("Redis", "title")), note)
 
 
 def _figures(stats: RedisStats, hit_rates: tuple[float | None, ...], cells: int, rows: int) -> list[Line]:

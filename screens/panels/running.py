@@ -8,9 +8,12 @@ from opsconsole.authoring.run import OPEN, Counts, RunState
 from opsconsole.core import humanize
 from opsconsole.service import wording
 from opsconsole.service.snapshot import Progress, Run, Work
-from screens.panels.view import WIDE, Block, Key, View, empty, fit, stale
+from screens.panels import recent
+from screens.panels.recent import RunGroup
+from screens.panels.view import WIDE, Block, Key, View, empty, fitted, stale
 from screens.widgets import symbols
-from screens.widgets.lines import EMPTY, Line, Piece, bar, ends, left, line, right, rule, text, width
+from screens.widgets.lines import EMPTY, Drawing, Line, Piece, bar, ends, left, line, right, text, width
+from screens.widgets.names import middle
 
 PANEL = "running"
 
@@ -20,18 +23,18 @@ def keys(view: View) -> list[Key]:
     return [key for block in _blocks(view, WIDE) if (key := block.key) is not None]
 
 
-def panel(view: View, cells: int, rows: int) -> list[Line]:
-    """The rule and `rows` lines."""
+def panel(view: View, cells: int, rows: int) -> Drawing:
+    """The live runs, and below them those that have ended."""
     blocks = _blocks(view, cells)
-    shown, hidden = fit(blocks, rows, cells, view.cursor)
-    return [rule("Running", cells, _note(view, hidden)), *shown]
+    shown = fitted(blocks, rows, cells, view.cursor)
+    return Drawing(shown.lines, line(Piece("Running", "title")), _note(view, shown.hidden), shown.rows)
 
 
 def done(counts: Counts) -> Line:
     """The items by outcome; outcomes without any are left out."""
     parts = [Piece(f"{counts.ok:,} ok")]
     if counts.failed:
-        parts += [Piece(" · ", "quiet"), Piece(f"{counts.failed:,} failed", "bad")]
+        parts += [Piece(" · ", "quiet"), Piece(f"{counts.failed:,} failed", "warn" if counts.ok else "bad")]
     if counts.skipped:
         parts += [Piece(" · ", "quiet"), Piece(f"{counts.skipped:,} skipped", "quiet")]
     if counts.not_reached:
@@ -72,8 +75,9 @@ def _note(view: View, hidden: int) -> Line:
 def _blocks(view: View, cells: int) -> list[Block]:
     snapshot = view.snapshot
     live = {each.run.id for each in snapshot.live}
+    ended = recent.groups([run for run in snapshot.recent if run.id not in live], snapshot.histories)
     blocks = [_live(view, each, cells) for each in snapshot.live]
-    blocks += [_ended(view, run, cells) for run in snapshot.recent if run.id not in live]
+    blocks += [_ended(view, group, cells) for group in ended if group.newest.id not in live]
     if not blocks and snapshot.jobs:
         unread = Work.LIVE_RUNS if snapshot.why_unknown(Work.LIVE_RUNS) else Work.RECENT_RUNS
         return [empty(view, unread, "no run yet · t triggers a job, or wait for the next scheduled run")]
@@ -127,15 +131,16 @@ def waiting(progress: Progress, now: datetime, *, has_leader: bool) -> Line:
     return line(Piece(f"queued for {humanize.age(now - progress.run.created_at)}", style))
 
 
-def _ended(view: View, run: Run, cells: int) -> Block:
+def _ended(view: View, group: RunGroup, cells: int) -> Block:
+    run = group.newest
     symbol = symbols.RUN[run.state]
     ended = run.ended_at or run.created_at
     if cells >= WIDE:
-        start = line(*_name(view, run, cells), Piece(f"{symbol.word:<9} ", symbol.style))
+        start = line(*_name(view, run, cells, group.runs), Piece(f"{symbol.word:<9} ", symbol.style))
         at = humanize.date_and_time(ended, view.now, view.zone_of(run.job))
         return Block((ends((*start, *_outcome(run, 60)), line("  ", text(at), " "), cells),), _key(run))
     ago = f" {humanize.age(view.now - ended)} ago "
-    return Block((ends((*_name(view, run, cells), *_outcome(run, 9)), line(ago), cells),), _key(run))
+    return Block((ends((*_name(view, run, cells, group.runs), *_outcome(run, 10)), line(ago), cells),), _key(run))
 
 
 def _outcome(run: Run, cells: int) -> Line:
@@ -145,15 +150,21 @@ def _outcome(run: Run, cells: int) -> Line:
     counts = done(run.counts)
     if width(counts) <= cells:
         return counts
-    return line(Piece(f"{run.counts.failed:,} failed", "bad")) if run.counts.failed else counts[:1]
+    if not run.counts.failed:
+        return counts[:1]
+    style = symbols.RUN[run.state].style
+    of_all = line(Piece(f"{run.counts.failed:,} of {run.counts.planned:,}", style))
+    return of_all if width(of_all) <= cells else line(Piece(f"{run.counts.failed:,} failed", style))
 
 
-def _name(view: View, run: Run, cells: int) -> Line:
+def _name(view: View, run: Run, cells: int, count: int = 1) -> Line:
+    """The job and its window; of several runs their number."""
     symbol = symbols.RUN[run.state]
     style = symbol.style if run.stop is None or run.state not in OPEN else "warn"
     is_wide = cells >= WIDE
-    window = left(view.window_of(run, named=is_wide), 12 if is_wide else 7)
-    job = left(run.job, 22 if is_wide else 21, "strong")
+    label = view.window_of(run, named=is_wide) if count == 1 else f"{count} runs"
+    window = left(label, 12 if is_wide else 7, "" if count == 1 else "quiet")
+    job = left(middle(run.job, 22 if is_wide else 21), 22 if is_wide else 21, "strong")
     return line(" ", Piece(symbol.char, style), " ", job, " ", window, " ")
 
 

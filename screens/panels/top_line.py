@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import product
 
 from opsconsole.core import humanize
@@ -57,8 +58,8 @@ def _operators(view: View) -> Line:
     return line("  ", text(", ".join(names), "quiet", 60))
 
 
-def verdict(view: View, cells: int) -> Line:
-    """The worst problem and its remedy; empty without problems."""
+def verdict(view: View, cells: int, keys: Sequence[tuple[str, str]] = ()) -> Line:
+    """The worst problem and the keys for it, or its remedy; empty without problems."""
     if (preparation := view.snapshot.preparation) is not None:
         return _preparation(preparation, cells)
     worst = _verdicts(view)
@@ -68,6 +69,9 @@ def verdict(view: View, cells: int) -> Line:
     start = line(" ", Piece(f"{symbol.char} {symbol.word.upper()}", symbol.style), "  ", *message)
     more = [Piece(f"  +{len(worst) - 1} more ", "quiet")] if len(worst) > 1 else [Piece(" ")]
     end = [Piece("  "), text(remedy, "key", 60), *more] if remedy else more
+    if keys and remedy != RECONNECTS:
+        words = [each for key, word in keys for each in (Piece(f"  {key}", "key"), Piece(f" {word}", "quiet"))]
+        end = [*words, *more]
     if remedy == RECONNECTS and width(start) + width(end) > cells:
         end = more
     return ends(start, tuple(end), cells)

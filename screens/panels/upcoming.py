@@ -5,21 +5,21 @@ from __future__ import annotations
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import JobCard, Work
 from screens.panels import pauses
-from screens.panels.view import WIDE, Block, View, empty, fit, hint, stale
+from screens.panels.view import WIDE, Block, View, empty, fitted, hint, stale
 from screens.widgets import symbols
-from screens.widgets.lines import Line, Piece, crop, ends, left, line, right, rule, text, width
+from screens.widgets.lines import Drawing, Line, Piece, crop, ends, left, line, right, text, width
 
 
-def panel(view: View, cells: int, rows: int) -> list[Line]:
-    """The rule and `rows` lines, the next one first."""
+def panel(view: View, cells: int, rows: int) -> Drawing:
+    """The next one first; jobs that are only triggered by hand come last."""
     upcoming = sorted((card for card in view.snapshot.jobs if card.next_at is not None), key=_when)
     manual = [card for card in view.snapshot.jobs if card.cron is None]
     blocks = [Block((_row(view, card, cells),)) for card in upcoming]
     if not blocks and view.snapshot.jobs:
         blocks = [hint("nothing is scheduled · t triggers a job")]
     blocks += [Block((_manual(view, card, cells),)) for card in manual]
-    shown, hidden = fit(blocks or [empty(view, Work.JOBS, "no jobs")], rows, cells, None)
-    return [rule("Next", cells, stale(view) or _note(view, hidden)), *shown]
+    shown = fitted(blocks or [empty(view, Work.JOBS, "no jobs")], rows, cells, None)
+    return Drawing(shown.lines, line(Piece("Next", "title")), stale(view) or _note(view, shown.hidden))
 
 
 def _note(view: View, hidden: int) -> Line:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from opsconsole.authoring.run import RunState
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import Pause, Run, Snapshot, Work
 from screens.panels import pauses
-from screens.widgets.lines import EMPTY, Line, Piece, Row, fill, line, text
+from screens.widgets.lines import EMPTY, Line, Piece, Row, crop, fill, line, text
 
 Key = Row
 
@@ -118,8 +119,22 @@ def empty(view: View, part: Work, sentence: str) -> Block:
     return hint(sentence)
 
 
+class Fitted(NamedTuple):
+    """The lines of blocks that fit, the row of each line, and how many blocks are hidden."""
+
+    lines: list[Line]
+    rows: list[Key | None]
+    hidden: int
+
+
 def fit(blocks: Sequence[Block], rows: int, cells: int, cursor: Key | None) -> tuple[list[Line], int]:
-    """The lines of the blocks that fit into `rows`, the one under the cursor included; and how many blocks are hidden.
+    """The lines that fit into `rows`, the block under the cursor included; and how many blocks are hidden."""
+    whole = fitted(blocks, rows, cells, cursor)
+    return whole.lines, whole.hidden
+
+
+def fitted(blocks: Sequence[Block], rows: int, cells: int, cursor: Key | None) -> Fitted:
+    """What fits into `rows`, the block under the cursor included.
 
     The first line of a block starts with a cell for the cursor's mark.
     """
@@ -130,17 +145,20 @@ def fit(blocks: Sequence[Block], rows: int, cells: int, cursor: Key | None) -> t
     ):
         first += 1
     shown: list[Line] = []
+    keys: list[Key | None] = []
     count = 0
     for index, block in enumerate(blocks[first:], first):
         if count and len(shown) + len(block.lines) > rows:
             break
-        lines = block.lines[: rows - len(shown)]
-        shown += [_marked(each, cells, i == 0) for i, each in enumerate(lines)] if index == chosen else lines
+        lines = [crop(each, cells) for each in block.lines[: rows - len(shown)]]
+        shown += [marked(each, cells, i == 0) for i, each in enumerate(lines)] if index == chosen else lines
+        keys += [block.key] * len(lines)
         count += 1
-    return shown, len(blocks) - count
+    return Fitted(shown, keys, len(blocks) - count)
 
 
-def _marked(pieces: Line, cells: int, first: bool) -> Line:
+def marked(pieces: Line, cells: int, first: bool = True) -> Line:
+    """A line under the cursor; its first cell holds the mark."""
     whole = fill((Piece("▸" if first else " ", "mark"), *_without_first_cell(pieces)), cells)
     return tuple(Piece(text, f"{style} under cursor".strip()) for text, style in whole)
 

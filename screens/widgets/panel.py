@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, cast
 
 from textual import events
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 
 from screens.widgets.lines import EMPTY, Drawing, Line, Piece, Row, crop, width
@@ -49,6 +49,7 @@ class Panel(Lines, Generic[View]):
         super().__init__(id=id, classes=classes)
         self.draw = draw
         self.can_focus = focusable
+        self._needed: int | None = None
         self._top = Drawing(())
         self._rows: tuple[Row | None, ...] = ()
 
@@ -65,11 +66,21 @@ class Panel(Lines, Generic[View]):
         if not self.styles.border_top[0] or (before.title, before.end) == (drawing.title, drawing.end):
             return
         cells = self.outer_size.width - 2 * self._inset
-        old, new = (_joined(*_top_pieces(each, cells), cells) for each in (before, drawing))
+        old, new = border(before, cells), border(drawing, cells)
         x, y = self._inset - self.content_offset.x, -self.content_offset.y
         changed = [Region(x + start, y, length, 1) for start, length in changes(old, new, cells)] if cells > 0 else []
         if changed:
             self.refresh(*changed)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """The rows that it needs, where styles.tcss gives it the height `auto`."""
+        return self._needed if self._needed is not None else super().get_content_height(container, viewport, width)
+
+    def need(self, rows: int) -> None:
+        """Sets the number of rows that it needs. Changes the layout: not for what changes often."""
+        if rows != self._needed:
+            self._needed = rows
+            self.refresh(layout=True)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The lines, with the title and the end in the border."""
@@ -128,13 +139,25 @@ class Panel(Lines, Generic[View]):
         return strip
 
 
+def border(drawing: Drawing, cells: int) -> Line:
+    """What stands in the border between its corners."""
+    title, end = _top_pieces(drawing, cells)
+    return (*title, Piece("─" * (cells - width(title) - width(end)), "rule"), *end)
+
+
 def _top_pieces(drawing: Drawing, cells: int) -> tuple[Line, Line]:
     """The title and the end, each between spaces; the end gives way."""
     title = crop((Piece(" "), *drawing.title, Piece(" ")), max(0, cells)) if drawing.title else EMPTY
     room = cells - width(title) - 1
-    end = crop(drawing.end, room - 2) if drawing.end and room > 4 else EMPTY
+    end = crop(_closer(drawing.end, room - 2), room - 2) if drawing.end and room > 4 else EMPTY
     return title, (Piece(" "), *end, Piece(" ")) if end else EMPTY
 
 
-def _joined(title: Line, end: Line, cells: int) -> Line:
-    return (*title, Piece("─" * (cells - width(title) - width(end)), "rule"), *end)
+def _closer(pieces: Line, cells: int) -> Line:
+    """A line that fits without some of the spaces at its start."""
+    surplus = width(pieces) - cells
+    if surplus <= 0:
+        return pieces
+    first, *others = pieces
+    spaces = len(first.text) - len(first.text.lstrip(" "))
+    return (Piece(first.text[min(surplus, spaces) :], first.style), *others)

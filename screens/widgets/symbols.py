@@ -36,6 +36,9 @@ RUN = {
     RunState.ABANDONED: Symbol("A", "abandoned", "bad"),
 }
 
+OK = Symbol("✓", "ok", "ok")
+UNKNOWN = Symbol("?", "unknown", "quiet")
+MANUAL = Symbol("·", "manual", "quiet")
 NEVER = Symbol("○", "no run", "quiet")
 PAUSED = Symbol("◫", "paused", "warn")
 STARTING = Symbol("◷", "starting", "quiet")

@@ -41,6 +41,12 @@ class Console(NamedTuple):
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
+    async def select(self, row: tuple[str, str] | None) -> None:
+        """Moves the cursor of the page in front to a row, or away from all."""
+        assert self.app.front_page is not None
+        self.app.front_page.move_to(row)
+        await self.pilot.pause()
+
     async def until(self, condition: Callable[[], object]) -> None:
         """Waits until a condition is true, for results that arrive from a thread."""
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -56,7 +62,9 @@ def text_of(app: ConsoleApp) -> str:
     canvas = [[" "] * app.size.width for _ in range(app.size.height)]
     for widget in widgets:
         region = widget.region
-        for y, strip in enumerate(widget.render_lines(region.size.region)[: app.size.height], region.y):
+        for y, strip in enumerate(widget.render_lines(region.size.region), region.y):
+            if y >= len(canvas):
+                break  # below the screen
             x = region.x
             for character in strip.text:
                 canvas[y][x] = character

@@ -256,10 +256,11 @@ def test_the_page_opens_from_everywhere_and_closes_to_where_it_was_opened() -> N
 
 def test_the_dashboard_shows_and_takes_acknowledgements() -> None:
     async def scenario(console: Console) -> None:
+        await console.select(("running", "4812"))
         await console.press("a")
         assert console.notice == "choose a problem to acknowledge with the arrows or tab first"
         assert "ben until 22 Jan" in console.text
-        await console.press("down", "shift+tab")
+        await console.press("home")
         assert "a ack" in console.text
         await console.press("a")
         assert "▸overdue reporting.daily_report" in console.text
@@ -273,7 +274,7 @@ def test_the_dashboard_shows_and_takes_acknowledgements() -> None:
 
 def test_a_finding_without_a_record_cannot_be_acknowledged() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down", "shift+tab", "a")
+        await console.press("a")
         assert console.notice == "this is not an alert yet: a leader has to record it"
 
     run_console(scenario, replace(SOME, alerts=()))

@@ -61,12 +61,16 @@ def test_the_dashboard_opens_the_calendar_of_the_selected_job() -> None:
         assert "b backfill" in console.text
         await console.press("b")
         assert isinstance(console.app.screen, BackfillScreen)
-        await console.press("1", *["tab"] * 2, *["down"] * 4, "b")
+        await console.press("1")
+        await console.select(("jobs", "reporting.daily_report"))
+        await console.press("b")
         assert isinstance(console.app.screen, CalendarScreen)
         assert "Backfill  reporting.daily_report" in console.text
         await console.press("4")
         assert isinstance(console.app.screen, BackfillScreen)
-        await console.press("1", *["up"] * 4, "b")
+        await console.press("1")
+        await console.select(("jobs", "attempts.cache_day"))
+        await console.press("b")
         assert isinstance(console.app.screen, BackfillScreen)
         assert "attempts.cache_day always processes the current moment: there is nothing to backfill" in console.notice
 
@@ -75,12 +79,11 @@ def test_the_dashboard_opens_the_calendar_of_the_selected_job() -> None:
 
 def test_the_footer_offers_cancel_for_active_runs_and_retry_for_others() -> None:
     async def scenario(console: Console) -> None:
+        await console.select(("running", "4811"))
         assert "r retry" in console.text
-        await console.press("down")
+        await console.select(("running", "4812"))
         assert "x cancel" in console.text
         assert "r retry" not in console.text
-        await console.press("down", "down")
-        assert "r retry" in console.text
 
     run_console(scenario)
 

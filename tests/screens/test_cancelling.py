@@ -17,14 +17,16 @@ from screens.pages.run import RunScreen
 from tests.screens import fakes, past_alerts, samples
 from tests.screens.console import Console, run_console
 
-CACHE_DAY, LIFE_REGEN, REPORT = ("tab", "tab"), ("tab", "tab", "down"), ("tab", "tab", *["down"] * 4)
+CACHE_DAY, LIFE_REGEN, REPORT = (
+    ("jobs", name) for name in ("attempts.cache_day", "game.life_regen", "reporting.daily_report")
+)
 """Keys that bring the cursor to a job's row while runs go on."""
 HALF_A_DAY = datetime(2026, 1, 20, 6, 20, tzinfo=UTC)
 
 
 def test_cancel_shows_the_run_and_its_progress_and_defaults_to_no() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down", "x")
+        await console.press("home", "x")
         assert isinstance(console.app.screen, Confirm)
         for words in (
             "Cancel run 4812",
@@ -46,7 +48,7 @@ def test_cancel_shows_the_run_and_its_progress_and_defaults_to_no() -> None:
 
 def test_a_queued_run_can_be_cancelled() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down", "down", "x")
+        await console.press("home", "down", "x")
         assert "Cancel run 4813" in console.text
         assert "Queued, no item is done." in console.text
 
@@ -55,7 +57,7 @@ def test_a_queued_run_can_be_cancelled() -> None:
 
 def test_a_second_cancel_offers_force_and_defaults_to_no() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down", "x")
+        await console.press("home", "x")
         for words in ("Run 4812 is already being cancelled", "Requested by ben", "force in 7 s", "By force     [ No ]"):
             assert words in console.text
         assert "Cancel the run" not in console.text
@@ -71,7 +73,7 @@ def test_a_run_being_stopped_by_force_cannot_be_cancelled_again() -> None:
     )
 
     async def scenario(console: Console) -> None:
-        await console.press("down", "x")
+        await console.press("home", "x")
         assert isinstance(console.app.screen, Dashboard)
         assert console.notice == "run 4812 of attempts.cache_day is already being stopped by force, for ben"
 
@@ -82,23 +84,25 @@ def test_cancel_on_a_jobs_row_selects_its_running_run() -> None:
     queued = Progress(samples.a_run(4815, state=RunState.QUEUED), "Asia/Kolkata", None, None)
 
     async def scenario(console: Console) -> None:
-        await console.press(*CACHE_DAY[:1], "tab", "x")
+        await console.select(CACHE_DAY)
+        await console.press("x")
         assert "Cancel run 4812" in console.text
 
     run_console(scenario, replace(samples.BUSY, live=(queued, *samples.BUSY.live)))
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
+    ("row", "words"),
     [
-        (("down", "down", "down"), "run 4811 has already ended as partial"),
+        (("running", "4811"), "run 4811 has already ended as partial"),
         (REPORT, "reporting.daily_report has no run to cancel"),
-        ((), "choose a row with the arrows or tab first"),
+        (None, "choose a row with the arrows or tab first"),
     ],
 )
-def test_a_cancel_that_is_impossible_is_refused_at_once(keys: tuple[str, ...], words: str) -> None:
+def test_a_cancel_that_is_impossible_is_refused_at_once(row: tuple[str, str] | None, words: str) -> None:
     async def scenario(console: Console) -> None:
-        await console.press(*keys, "x")
+        await console.select(row)
+        await console.press("x")
         assert isinstance(console.app.screen, Dashboard)
         assert console.notice == words
 
@@ -125,7 +129,7 @@ def test_a_run_is_cancelled_from_its_page() -> None:
     service = fakes.FakeService([replace(samples.PAGE, progress=samples.running())])
 
     async def scenario(console: Console) -> None:
-        await console.press("down", "enter")
+        await console.press("home", "enter")
         await console.until(lambda: "200 batches" in console.text)
         assert "x cancel" in console.text
         await console.press("x", "left", "enter")
@@ -152,7 +156,7 @@ def test_cancelling_a_run_that_has_just_ended_shows_the_refusal() -> None:
     service.result = fakes.refused("run 4812 has already ended as succeeded")
 
     async def scenario(console: Console) -> None:
-        await console.press("down", "x", "left", "enter")
+        await console.press("home", "x", "left", "enter")
         await console.until(lambda: console.notice == "refused: run 4812 has already ended as succeeded")
         service.error = UnknownRun(4812)
         await console.press("x", "left", "enter")

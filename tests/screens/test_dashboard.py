@@ -129,7 +129,7 @@ def test_a_small_terminal_shows_the_required_size(size: tuple[int, int]) -> None
         assert console.text.startswith("n") or size[0] == 1
         await console.pilot.resize_terminal(120, 40)
         await console.until(lambda: "Running" in console.text)
-        assert "─ Success" in console.text.splitlines()[2]
+        assert "─ Jobs" in console.text.splitlines()[2]
 
     run_console(scenario)
 
@@ -146,20 +146,21 @@ def test_the_cursor_moves_through_runs_jobs_and_findings() -> None:
     async def scenario(console: Console) -> None:
         page = console.app.screen
         assert isinstance(page, Dashboard)
-        assert page.cursor is None
+        assert page.cursor is not None
+        assert page.cursor[0] == "health"
         seen: list[str] = []
-        for key in ("down", "j", "tab", "l", "tab", "k", "left", "shift+tab", "h"):
+        for key in ("tab", "j", "tab", "l", "tab", "k", "left", "shift+tab", "h"):
             await console.press(key)
             assert page.cursor is not None
             seen.append(page.cursor[0])
-        assert seen == ["running", "running", "success", "health", "running", "running", "health", "success", "running"]
+        assert seen == ["running", "running", "jobs", "health", "running", "running", "health", "jobs", "running"]
 
     run_console(scenario, samples.TROUBLE)
 
 
 def test_the_open_page_is_announced_to_other_operators() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down", "enter", "question_mark", "escape", "escape", "t", "escape")
+        await console.press("enter", "question_mark", "escape", "escape", "t", "escape")
         seen = list(dict.fromkeys(console.service.presence))
         assert seen == ["dashboard", "run 4812", "help"]
         assert console.service.presence[-1] == "dashboard"
@@ -169,20 +170,20 @@ def test_the_open_page_is_announced_to_other_operators() -> None:
 
 def test_the_cursor_stays_on_its_run_when_the_run_ends() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down")
+        await console.press("up")
         assert console.app.screen.cursor == ("running", "4812")  # type: ignore[attr-defined]
         ended = samples.partial(4812)
         console.app.show(replace(samples.BUSY, live=samples.BUSY.live[1:], recent=(*samples.BUSY.recent[:1], ended)))
         await console.pilot.pause()
         assert console.app.screen.cursor == ("running", "4812")  # type: ignore[attr-defined]
-        console.app.show(replace(samples.BUSY, live=(), recent=()))
+        console.app.show(replace(samples.BUSY, live=(), recent=(), histories=()))
         await console.pilot.pause()
-        assert console.app.screen.cursor == ("success", "attempts.cache_day")  # type: ignore[attr-defined]
+        assert console.app.screen.cursor == ("jobs", "attempts.cache_day")  # type: ignore[attr-defined]
 
     run_console(scenario)
 
 
-@pytest.mark.parametrize(("keys", "run"), [(("down",), 4812), (("tab", "tab"), 4812), (("tab", "tab", "down"), 4813)])
+@pytest.mark.parametrize(("keys", "run"), [((), 4812), (("tab",), 4809), (("tab", "down"), 4812)])
 def test_enter_opens_the_run_of_a_row(keys: tuple[str, ...], run: int) -> None:
     async def scenario(console: Console) -> None:
         await console.press(*keys, "enter")
@@ -194,10 +195,10 @@ def test_enter_opens_the_run_of_a_row(keys: tuple[str, ...], run: int) -> None:
 
 def test_enter_opens_the_run_of_a_finding_and_not_of_a_job_that_never_ran() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("tab", "tab", "tab", "down", "down", "down", "enter")
+        await console.press("down", "down", "enter")
         assert isinstance(console.app.screen, RunScreen)
         assert console.app.screen.number == 4811
-        await console.press("escape", "tab", "tab", "down", "down", "down", "down", "enter")
+        await console.press("escape", "tab", "tab", "enter")
         assert "reporting.daily_report has not run yet" in console.notice
 
     run_console(scenario, samples.TROUBLE)
@@ -212,7 +213,7 @@ def test_the_retry_of_a_finding_is_for_the_run_that_has_the_failed_items() -> No
     async def scenario(console: Console) -> None:
         page = console.app.screen
         assert isinstance(page, Dashboard)
-        await console.press("down", "shift+tab", "r")
+        await console.press("r")
         assert "Retry run 4700" in console.text
         await console.press("escape")
         numbers = {**finding.numbers, "retries": 1}
@@ -226,9 +227,8 @@ def test_the_retry_of_a_finding_is_for_the_run_that_has_the_failed_items() -> No
 
 def test_the_dashboard_can_be_shown_in_ascii() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down")
         assert console.text.isascii()
-        for words in ("> r attempts.cache_day".replace("> r", ">r"), "#", "p partial", "- Success"):
+        for words in ("> r attempts.cache_day".replace("> r", ">r"), "#", "q queued", "- Success"):
             assert words in console.text
         await console.press("t")
         assert console.text.isascii()

@@ -195,7 +195,8 @@ def test_arrows_choose_the_job_and_the_button() -> None:
 
 def test_the_job_under_the_cursor_is_the_one_that_is_triggered() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("tab", "tab", "down", "down", "t")
+        await console.select(("jobs", "game.session_cleanup"))
+        await console.press("t")
         assert "game.session_cleanup" in console.text
         await console.press("escape")
         assert isinstance(console.app.screen, Dashboard)
@@ -213,7 +214,7 @@ def test_twenty_presses_of_a_key_open_one_dialog() -> None:
 
 def test_retry_describes_its_effect_and_retries() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down", "r")
+        await console.press("home", "r")
         assert isinstance(console.app.screen, Confirm)
         for words in (
             "Retry run 4811",
@@ -231,7 +232,7 @@ def test_retry_describes_its_effect_and_retries() -> None:
 
 def test_a_retry_can_be_cancelled() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down", "r", "escape", "r", "right", "enter")
+        await console.press("home", "r", "escape", "r", "right", "enter")
         assert isinstance(console.app.screen, Dashboard)
         assert console.service.calls == []
 
@@ -240,7 +241,7 @@ def test_a_retry_can_be_cancelled() -> None:
 
 @pytest.mark.parametrize(
     ("keys", "words"),
-    [(("down",), "is still running"), (("down", "down", "down", "down"), "has nothing to retry")],
+    [((), "is still running"), (("down", "down", "down", "down"), "has nothing to retry")],
 )
 def test_a_retry_that_is_impossible_is_refused_at_once(keys: tuple[str, ...], words: str) -> None:
     async def scenario(console: Console) -> None:
@@ -255,7 +256,7 @@ def test_a_run_that_failed_before_planning_is_retried_completely() -> None:
     failed = samples.a_run(4900, state=RunState.FAILED, planning_done=False, counts=Counts())
 
     async def scenario(console: Console) -> None:
-        await console.press("down", "r")
+        await console.press("home", "r")
         assert "every item: it ended before its" in console.text
 
     run_console(scenario, replace(samples.QUIET, recent=(failed,)))

@@ -36,9 +36,10 @@ def mode(path: Path) -> int:
 
 def test_y_copies_the_run_of_the_row_to_the_terminal_and_to_a_file(installation: Installation, tmp_path: Path) -> None:
     async def scenario(console: Console) -> None:
+        await console.select(None)
         await console.press("y")
         assert console.notice == "nothing to copy here; choose a row with the arrows or tab first"
-        await console.press("down", "y")
+        await console.press("home", "y")
         await console.until(lambda: "copied.txt" in console.notice)
         assert console.notice == f"copied the number of run 4812 to the clipboard and {tmp_path}/data/copied.txt"
         assert console.app.clipboard == "4812"
@@ -54,7 +55,7 @@ def test_a_copy_that_cannot_be_written_is_on_the_clipboard_only(installation: In
     (tmp_path / "data").write_text("a file, no folder")
 
     async def scenario(console: Console) -> None:
-        await console.press("down", "y")
+        await console.press("home", "y")
         await console.until(lambda: "clipboard only" in console.notice)
         assert f"{tmp_path}/data/copied.txt cannot be written: " in console.notice
         assert console.app.clipboard == "4812"
@@ -75,7 +76,7 @@ def test_what_is_copied_is_one_line_that_starts_no_command() -> None:
 
 def test_equals_lists_the_commands_for_the_row_and_copies_one(installation: Installation) -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down", "equals_sign")
+        await console.press("home", "equals_sign")
         assert isinstance(console.app.screen, CommandsDialog)
         assert "x      cancel       opsconsole cancel 4812" in console.text
         await console.press("down", "y")
@@ -89,7 +90,7 @@ def test_equals_lists_the_commands_for_the_row_and_copies_one(installation: Inst
 
 def test_equals_in_a_dialog_shows_what_it_would_do_and_returns_to_it(installation: Installation) -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down", "p", "right", *"it is moved", "ctrl+e")
+        await console.press("home", "p", "right", *"it is moved", "ctrl+e")
         assert isinstance(console.app.screen, CommandsDialog)
         assert "opsconsole pause attempts.cache_day --for 1d" in console.text
         assert "--note 'it is moved'" in console.text
@@ -104,7 +105,7 @@ def test_command_lines_name_the_configuration_of_the_console() -> None:
     installation = Installation(program=("opsconsole", "--config", "/etc/ops.toml"), note="This is the demo.")
 
     async def scenario(console: Console) -> None:
-        await console.press("down", "equals_sign")
+        await console.press("home", "equals_sign")
         assert "opsconsole --config /etc/ops.toml" in console.text
         assert "This is the demo." in console.text
 

@@ -39,12 +39,16 @@ from screens.panels import (
     alert_detail,
     alerts,
     dashboard,
+    health,
+    redis,
     run as run_panel,
     run_detail,
     run_failures,
     run_grid,
     run_log,
+    running,
     runs,
+    upcoming,
 )
 from screens.panels.alerts import Segment
 from screens.panels.run_failures import Items
@@ -53,6 +57,7 @@ from screens.panels.runs import Listed
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import View
 from screens.widgets.lines import Line, width
+from screens.widgets.panel import border
 from tests.screens import fakes, past_alerts, samples
 from tests.screens.console import Console, run_console
 
@@ -186,12 +191,18 @@ def has_only_visible_characters(lines: list[Line], cells: int) -> bool:
     return True
 
 
+def dashboard_lines(view: View, cells: int, rows: int) -> list[Line]:
+    draws = (running.panel, upcoming.panel, dashboard.jobs, redis.panel, health.panel)
+    drawings = [draw(view, cells, rows) for draw in draws]
+    return [each for drawing in drawings for each in (border(drawing, cells), *drawing.lines)]
+
+
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 @pytest.mark.parametrize("size", [(80, 20), (120, 36), (200, 56)])
 def test_no_panel_shows_hostile_characters(text: str, size: tuple[int, int]) -> None:
     view = View(hostile_snapshot(text), samples.NOW)
-    view = replace(view, cursor=dashboard.keys(view)[0])
-    lines = [top_line(view, size[0]), verdict(view, size[0]), *dashboard.dashboard(view, *size)]
+    view = replace(view, cursor=dashboard.keys(view, size[0])[0])
+    lines = [top_line(view, size[0]), verdict(view, size[0]), *dashboard_lines(view, *size)]
     assert has_only_visible_characters(lines, size[0])
     page = hostile_alert(text)
     view = replace(view, cursor=alerts.key(page.card))
@@ -222,7 +233,7 @@ def _run_lines(page: RunPage, text: str, paused: Sequence[Pause], size: tuple[in
 @given(st.text(st.characters(), max_size=60), st.integers(80, 210))
 def test_no_text_breaks_the_layout(text: str, cells: int) -> None:
     view = View(hostile_snapshot(text), samples.NOW)
-    assert has_only_visible_characters(dashboard.dashboard(view, cells, 30), cells)
+    assert has_only_visible_characters(dashboard_lines(view, cells, 30), cells)
 
 
 DIALOGS = ("t", "escape", "down", "r", "enter", "ctrl+p", "escape", "u", "enter", "p", "enter", "q")

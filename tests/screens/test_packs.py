@@ -122,7 +122,7 @@ def test_one_key_opens_the_packs_and_escape_closes_them() -> None:
         assert console.service.presence[-1] == "packs"
         await console.press("7", "1")
         assert isinstance(console.app.screen, Dashboard)
-        await console.press("down", "enter", "7", "escape")
+        await console.press("home", "enter", "7", "escape")
         assert isinstance(console.app.screen, RunScreen)
         await console.press("7", "question_mark", "7")
         assert isinstance(console.app.screen, PacksScreen)

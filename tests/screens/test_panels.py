@@ -31,6 +31,8 @@ from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Block, View, fit
 from screens.widgets import symbols
 from screens.widgets.lines import (
+    Drawing,
+    Line,
     Piece,
     bar,
     crop,
@@ -47,6 +49,7 @@ from screens.widgets.lines import (
     width,
 )
 from screens.widgets.paint import STYLES
+from screens.widgets.panel import border
 from tests.screens import samples
 
 WORDS = st.lists(
@@ -57,6 +60,16 @@ WORDS = st.lists(
 def plain(lines: object) -> str:
     """Lines without styles."""
     return "\n".join("".join(piece.text for piece in each) for each in lines)  # type: ignore[attr-defined]
+
+
+def drawn(drawing: Drawing, cells: int = 80) -> list[Line]:
+    """A panel as it looks below a thin rule."""
+    return [(Piece("─"), *border(drawing, cells - 2), Piece("─")), *drawing.lines]
+
+
+def shown(drawing: Drawing, cells: int = 80) -> str:
+    """The same without styles."""
+    return plain(drawn(drawing, cells))
 
 
 def view_of(snapshot: Snapshot, **other: object) -> View:
@@ -164,10 +177,10 @@ def test_columns_of_the_running_panel_stay_apart_where_there_is_little_room() ->
     month = Window(samples.ago(days=50), samples.ago(days=19), "2025-12")
     summary = replace(samples.a_run(4810, "reporting.monthly_summary"), window=month)
     progress = replace(samples.running(), seconds_left=891)
-    text = plain(running.panel(view_of(replace(samples.BUSY, live=(progress,), recent=(summary,))), 54, 6))
+    text = shown(running.panel(view_of(replace(samples.BUSY, live=(progress,), recent=(summary,))), 54, 6))
 
     assert " 14 min 51 s left " in text
-    assert " reporting.monthly_su… 2025-12 " in text
+    assert " reporting.…ly_summary 2025-12 " in text
 
 
 def test_bars_are_full_only_when_all_is_done() -> None:
@@ -203,71 +216,64 @@ def test_the_row_under_the_cursor_is_always_visible() -> None:
         assert hidden == 7
 
 
-@pytest.mark.parametrize("size", [(80, 20), (99, 24), (120, 36), (121, 30), (200, 56), (500, 200)])
+@pytest.mark.parametrize("cells", [58, 60, 78, 80, 98, 118, 198, 500])
 @pytest.mark.parametrize(
     "snapshot",
     [samples.BUSY, samples.TROUBLE, samples.EMPTY, samples.NEW, samples.PAUSED],
     ids=["busy", "bad", "empty", "new", "held"],
 )
-def test_the_dashboard_fills_exactly_its_rows(snapshot: Snapshot, size: tuple[int, int]) -> None:
-    lines = dashboard.dashboard(view_of(snapshot), *size)
-    assert len(lines) <= size[1]
-    assert all(width(each) <= size[0] for each in lines)
-    for title in ("Running", "Next", "Success", "Redis", "Health"):
-        assert f"─ {title}" in plain(lines)
-
-
-def test_panels_do_not_move_when_a_run_starts() -> None:
-    def titles(snapshot: Snapshot) -> list[int]:
-        lines = [plain([each]) for each in dashboard.dashboard(view_of(snapshot), 80, 20)]
-        return [i for i, text in enumerate(lines) if text.startswith("─ ")]
-
-    assert titles(samples.BUSY) == titles(samples.QUIET) == titles(samples.TROUBLE) == titles(samples.PAUSED)
+def test_every_panel_keeps_to_its_cells_and_rows(snapshot: Snapshot, cells: int) -> None:
+    for rows in (1, 3, 20):
+        for draw in (running.panel, upcoming.panel, dashboard.jobs, redis.panel, health.panel):
+            drawing = draw(view_of(snapshot), cells, rows)
+            assert len(drawing.lines) <= rows
+            assert all(width(each) <= cells for each in (*drawing.lines, border(drawing, cells)))
+            assert drawing.title
 
 
 def test_a_queued_run_without_a_leader_is_highlighted() -> None:
     queued = samples.BUSY.live[1:]
     for cells in (54, 80):
-        lines = running.panel(view_of(replace(samples.BUSY, live=queued, leader=None)), cells, 3)
+        lines = drawn(running.panel(view_of(replace(samples.BUSY, live=queued, leader=None)), cells, 3), cells)
         assert ("queued for 12 s", "warn") in [(piece.text.strip(), piece.style) for piece in lines[1]]
 
 
 def test_a_run_that_counts_items_shows_no_percentage() -> None:
     run = replace(samples.running().run, planning_done=False, counts=Counts(planned=8_000, ok=100))
-    text = plain(running.panel(view_of(replace(samples.BUSY, live=(replace(samples.running(), run=run),))), 80, 5))
+    text = shown(running.panel(view_of(replace(samples.BUSY, live=(replace(samples.running(), run=run),))), 80, 5))
     assert "100/8,000+" in text
     assert "%" not in text
     assert "counting items" in text
 
 
 def test_success_shows_the_symbol_of_every_unsuccessful_run() -> None:
-    lines = success.panel(view_of(samples.BUSY), 80, 5)
+    lines = drawn(success.panel(view_of(samples.BUSY), 80, 5), 80)
     assert "▆✗█▆▃" in plain(lines)
-    assert "T" in plain(lines[4:5])
+    assert "T" in next(plain([each]) for each in lines if "recalc" in plain([each]))
     header = plain(lines[:1])
-    assert header.index("24 h") + 4 == plain(lines[1:2]).index("99.9") + 4
+    assert header.index("24 h") == plain(lines[1:2]).index("93.0")
 
 
 @pytest.mark.parametrize("cells", [53, 65, 80, 120])
 def test_headers_are_aligned_with_their_numbers(cells: int) -> None:
-    lines = success.panel(view_of(samples.BUSY), cells, 5)
-    header, row = plain(lines[:1]), plain(lines[2:3])
+    lines = drawn(success.panel(view_of(samples.BUSY), cells, 5), cells)
+    header, row = plain(lines[:1]), next(plain([each]) for each in lines if "90 ms" in plain([each]))
     for title, number in (("24 h", "100.0"), ("usual", "90 ms")):
         assert header.index(title) + len(title) == row.index(number) + len(number)
 
 
 def test_jobs_without_a_next_run_are_left_out_of_next() -> None:
     never = tuple(replace(card, next_at=None) for card in samples.JOBS)
-    assert "nothing is scheduled" in plain(upcoming.panel(view_of(replace(samples.BUSY, jobs=never)), 80, 3))
+    assert "nothing is scheduled" in shown(upcoming.panel(view_of(replace(samples.BUSY, jobs=never)), 80, 3))
     late = (replace(samples.JOBS[0], next_at=samples.ago(seconds=5)),)
-    assert "now" in plain(upcoming.panel(view_of(replace(samples.BUSY, jobs=late)), 80, 3))
+    assert "now" in shown(upcoming.panel(view_of(replace(samples.BUSY, jobs=late)), 80, 3))
 
 
 @pytest.mark.parametrize("cells", [53, 80, 120])
 def test_manual_jobs_come_last_in_next(cells: int) -> None:
     manual = replace(samples.JOBS[0], name="exams.cleanup", cron=None, words="manual", next_at=None)
 
-    lines = plain(upcoming.panel(view_of(replace(samples.BUSY, jobs=(manual, samples.JOBS[1]))), cells, 3)).splitlines()
+    lines = shown(upcoming.panel(view_of(replace(samples.BUSY, jobs=(manual, samples.JOBS[1]))), cells, 3)).splitlines()
 
     assert samples.JOBS[1].name in lines[1]
     assert lines[2].split() == ["manual", "exams.cleanup"]
@@ -275,13 +281,13 @@ def test_manual_jobs_come_last_in_next(cells: int) -> None:
 
 def test_redis_without_a_limit_without_reads_and_unknown() -> None:
     bare = replace(samples.STATS, max_memory=0, hits=0, misses=0, evicted=3)
-    text = plain(redis.panel(view_of(replace(samples.BUSY, redis=replace(samples.BUSY.redis, stats=bare))), 80, 1))
+    text = shown(redis.panel(view_of(replace(samples.BUSY, redis=replace(samples.BUSY.redis, stats=bare))), 80, 1))
     assert "54 MB, no limit" in text
     assert "no reads yet" in text
     nothing = replace(samples.BUSY.redis, stats=None)
-    assert "no figures yet" in plain(redis.panel(view_of(replace(samples.BUSY, redis=nothing)), 80, 1))
+    assert "no figures yet" in shown(redis.panel(view_of(replace(samples.BUSY, redis=nothing)), 80, 1))
     unreachable = replace(nothing, outage=Outage(samples.NOW, "refused"))
-    assert "reconnects automatically" in plain(redis.panel(view_of(replace(samples.BUSY, redis=unreachable)), 80, 1))
+    assert "reconnects automatically" in shown(redis.panel(view_of(replace(samples.BUSY, redis=unreachable)), 80, 1))
 
 
 @pytest.mark.parametrize("rows", [1, 4])
@@ -290,7 +296,7 @@ def test_figures_of_redis_that_its_user_may_not_read_say_why(rows: int) -> None:
     none = RedisStats(ping_ms=0.3, denied=("INFO", "DBSIZE"))
 
     with_keys, without = (
-        plain(redis.panel(view_of(replace(samples.BUSY, redis=replace(samples.BUSY.redis, stats=stats))), 100, rows))
+        shown(redis.panel(view_of(replace(samples.BUSY, redis=replace(samples.BUSY.redis, stats=stats))), 100, rows))
         for stats in (few, none)
     )
 
@@ -305,7 +311,7 @@ def test_figures_of_redis_that_the_server_does_not_have_are_left_open(rows: int)
     partly = RedisStats(ping_ms=0.3, memory=54 * 1024 * 1024)
 
     text = plain(
-        redis.panel(view_of(replace(samples.BUSY, redis=replace(samples.BUSY.redis, stats=partly))), 100, rows)
+        redis.panel(view_of(replace(samples.BUSY, redis=replace(samples.BUSY.redis, stats=partly))), 100, rows).lines
     )
 
     assert "limit unknown" in text
@@ -408,7 +414,7 @@ def test_a_pause_ends_on_a_whole_minute() -> None:
 
 @pytest.mark.parametrize("cells", [54, 80])
 def test_a_paused_job_shows_the_end_and_the_operator(cells: int) -> None:
-    lines = plain(upcoming.panel(view_of(samples.PAUSED), cells, 5)).splitlines()
+    lines = shown(upcoming.panel(view_of(samples.PAUSED), cells, 5)).splitlines()
     assert lines[0].rstrip("─ ").endswith("2 paused")
     assert "paused until 23:00 UTC by ben" in lines[1]
     assert "18:30" not in lines[1]
@@ -420,36 +426,36 @@ def test_a_pause_that_ends_before_the_next_scheduled_time_skips_nothing() -> Non
     until = samples.NOW.replace(minute=25)
     paused = replace(samples.BUSY, pauses=(replace(samples.paused("game.life_regen"), until=until),))
     assert "in  9 min 53 s   game.life_regen            ◫ paused until 18:25 UTC by ben" in plain(
-        upcoming.panel(view_of(paused), 80, 3)
+        upcoming.panel(view_of(paused), 80, 3).lines
     )
-    assert "in  9 min 53 s  game.life_regen" in plain(upcoming.panel(view_of(paused), 54, 3))
+    assert "in  9 min 53 s  game.life_regen" in shown(upcoming.panel(view_of(paused), 54, 3))
 
 
 def test_success_shows_the_end_of_a_pause() -> None:
     assert "◫ paused    game.life_regen       100.0  100.0  100.0  until 23:00 UTC by ben" in plain(
-        success.panel(view_of(samples.PAUSED), 80, 5)
+        success.panel(view_of(samples.PAUSED), 80, 5).lines
     )
     for cells in (65, 80):
-        lines = success.panel(view_of(samples.PAUSED), cells, 5)
+        lines = drawn(success.panel(view_of(samples.PAUSED), cells, 5), cells)
         assert {width(each) for each in lines[1:]} == {cells - 1}
         assert "until resumed" in plain(lines)
 
 
 @pytest.mark.parametrize("cells", [54, 80])
 def test_a_waiting_run_shows_what_it_waits_for(cells: int) -> None:
-    text = plain(running.panel(view_of(samples.PAUSED), cells, 6))
+    text = shown(running.panel(view_of(samples.PAUSED), cells, 6))
     assert "◷ attempts.suggest" in text
     assert "waits for attempts.cache_day" in text
     assert "queued for" not in text
     interrupted = replace(samples.WAITING, run=samples.a_run(4814, state=RunState.INTERRUPTED))
-    text = plain(running.panel(view_of(replace(samples.PAUSED, live=(interrupted,))), cells, 6))
+    text = shown(running.panel(view_of(replace(samples.PAUSED, live=(interrupted,))), cells, 6))
     assert "interrupted, waits for" in text
 
 
 @pytest.mark.parametrize("cells", [54, 80])
 def test_a_run_being_cancelled_shows_the_operator_and_the_time_until_force(cells: int) -> None:
     def shown(progress: Progress) -> str:
-        return plain(running.panel(view_of(replace(samples.PAUSED, live=(progress,))), cells, 6))
+        return plain(running.panel(view_of(replace(samples.PAUSED, live=(progress,))), cells, 6).lines)
 
     assert "being cancelled by ben · by force in 7 s" in shown(samples.running(stop=samples.STOP))
     over = msgspec.structs.replace(samples.STOP, force_at=samples.NOW)
@@ -480,17 +486,17 @@ def test_the_end_of_a_typed_text_stays_visible() -> None:
 
 
 def test_health_distinguishes_no_problems_no_jobs_and_unknown() -> None:
-    assert "no problems" in plain(health.panel(view_of(samples.QUIET), 80, 2))
-    assert "no jobs" in plain(health.panel(view_of(samples.EMPTY), 80, 2))
+    assert "no problems" in shown(health.panel(view_of(samples.QUIET), 80, 2))
+    assert "no jobs" in shown(health.panel(view_of(samples.EMPTY), 80, 2))
     unknown = replace(samples.QUIET, store_outage=Outage(samples.NOW, "gone"))
-    assert "unknown while the store is unreachable" in plain(health.panel(view_of(unknown), 80, 2))
+    assert "unknown while the store is unreachable" in shown(health.panel(view_of(unknown), 80, 2))
 
 
 def test_findings_with_one_cause_are_one_row() -> None:
     items = Finding(Severity.WARNING, FindingKind.FAILING_ITEMS, samples.FAILED.subject, samples.NOW, items=("u0417",))
     view = view_of(replace(samples.BUSY, findings=(samples.FAILED, items)))
 
-    rows = plain(health.panel(view, 200, 5))
+    rows = shown(health.panel(view, 200, 5))
 
     assert health.keys(view) == [health.key(samples.FAILED)]
     assert "3 of 10,000 failed" in rows

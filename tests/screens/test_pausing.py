@@ -15,7 +15,9 @@ from screens.pages.dashboard import Dashboard
 from tests.screens import fakes, samples
 from tests.screens.console import Console, run_console
 
-CACHE_DAY, LIFE_REGEN, REPORT = ("tab", "tab"), ("tab", "tab", "down"), ("tab", "tab", *["down"] * 4)
+CACHE_DAY, LIFE_REGEN, REPORT = (
+    ("jobs", name) for name in ("attempts.cache_day", "game.life_regen", "reporting.daily_report")
+)
 """Keys that bring the cursor to a job's row while runs go on."""
 HALF_A_DAY = datetime(2026, 1, 20, 6, 20, tzinfo=UTC)
 
@@ -25,7 +27,8 @@ HALF_A_DAY = datetime(2026, 1, 20, 6, 20, tzinfo=UTC)
 
 def test_two_keys_pause_a_job_for_12_hours() -> None:
     async def scenario(console: Console) -> None:
-        await console.press(*LIFE_REGEN, "p")
+        await console.select(LIFE_REGEN)
+        await console.press("p")
         assert isinstance(console.app.screen, PauseDialog)
         for words in (
             "staging",
@@ -59,7 +62,8 @@ def test_arrows_choose_the_duration(keys: tuple[str, ...], hours: int | None) ->
     end = None if hours is None else samples.NOW.replace(second=0) + timedelta(hours=hours)
 
     async def scenario(console: Console) -> None:
-        await console.press(*LIFE_REGEN, "p", *keys)
+        await console.select(LIFE_REGEN)
+        await console.press("p", *keys)
         assert ("when it is resumed" in console.text) == (hours is None)
         await console.press("enter")
         await console.until(lambda: console.service.calls_of("pause") == [("pause", "game.life_regen", end, "")])
@@ -70,7 +74,8 @@ def test_arrows_choose_the_duration(keys: tuple[str, ...], hours: int | None) ->
 @pytest.mark.parametrize(("downs", "target"), [(0, "game.life_regen"), (1, "game"), (2, "all"), (7, "all")])
 def test_arrows_choose_the_target(downs: int, target: str) -> None:
     async def scenario(console: Console) -> None:
-        await console.press(*LIFE_REGEN, "p", *["down"] * downs, "enter")
+        await console.select(LIFE_REGEN)
+        await console.press("p", *["down"] * downs, "enter")
         await console.until(lambda: console.service.calls_of("pause") == [("pause", target, HALF_A_DAY, "")])
 
     run_console(scenario)
@@ -78,7 +83,8 @@ def test_arrows_choose_the_target(downs: int, target: str) -> None:
 
 def test_all_letters_are_typed_into_the_note() -> None:
     async def scenario(console: Console) -> None:
-        await console.press(*LIFE_REGEN, "p", *"quit? hjkl x", "backspace", "backspace", *"12 ")
+        await console.select(LIFE_REGEN)
+        await console.press("p", *"quit? hjkl x", "backspace", "backspace", *"12 ")
         assert "Note     > quit? hjkl12 _" in console.text
         console.app.post_message(events.Paste("ticket\n81\x1b[2J\u202e"))
         await console.pilot.pause()
@@ -95,7 +101,8 @@ def test_all_letters_are_typed_into_the_note() -> None:
 
 def test_a_long_note_shows_its_end_and_is_limited() -> None:
     async def scenario(console: Console) -> None:
-        await console.press(*LIFE_REGEN, "p")
+        await console.select(LIFE_REGEN)
+        await console.press("p")
         console.app.post_message(events.Paste("日本語 " * 300 + "end"))
         await console.pilot.pause()
         assert "…" in console.text
@@ -110,7 +117,8 @@ def test_a_long_note_shows_its_end_and_is_limited() -> None:
 
 def test_the_pause_dialog_can_be_closed_without_pausing() -> None:
     async def scenario(console: Console) -> None:
-        await console.press(*LIFE_REGEN, "p", "escape", "p", "tab", "enter", "p", "shift+tab", "enter")
+        await console.select(LIFE_REGEN)
+        await console.press("p", "escape", "p", "tab", "enter", "p", "shift+tab", "enter")
         assert isinstance(console.app.screen, Dashboard)
         assert console.service.calls_of("pause") == []
 
@@ -119,12 +127,15 @@ def test_the_pause_dialog_can_be_closed_without_pausing() -> None:
 
 def test_the_pause_dialog_shows_the_pause_that_it_replaces() -> None:
     async def scenario(console: Console) -> None:
-        await console.press(*LIFE_REGEN, "p")
+        await console.select(LIFE_REGEN)
+        await console.press("p")
         assert "◫ game.life_regen is paused by ben until 23:00 UTC" in console.text
         assert "This pause replaces it." in console.text
         await console.press("down")
         assert "replaces it" not in console.text
-        await console.press("escape", "down", "down", "down", "p", "down")
+        await console.press("escape")
+        await console.select(REPORT)
+        await console.press("p", "down")
         assert "◫ reporting is paused by chen until resumed: ledger is moved" in console.text
 
     run_console(scenario, samples.PAUSED)
@@ -132,6 +143,7 @@ def test_the_pause_dialog_shows_the_pause_that_it_replaces() -> None:
 
 def test_without_a_job_there_is_nothing_to_pause_or_resume() -> None:
     async def scenario(console: Console) -> None:
+        await console.select(None)
         for key in ("p", "u"):
             await console.press(key)
             assert isinstance(console.app.screen, Dashboard)
@@ -142,9 +154,10 @@ def test_without_a_job_there_is_nothing_to_pause_or_resume() -> None:
 
 def test_a_finding_without_a_job_cannot_be_paused() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("tab", "tab", "tab", "down", "p")
+        await console.press("p")
         assert console.notice == "choose a row with the arrows or tab first"
-        await console.press("down", "p")
+        await console.select(CACHE_DAY)
+        await console.press("p")
         assert "▸attempts.cache_day" in console.text
 
     run_console(scenario, samples.TROUBLE)
@@ -152,7 +165,7 @@ def test_a_finding_without_a_job_cannot_be_paused() -> None:
 
 def test_the_job_of_a_run_can_be_paused_from_its_page() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down", "enter", "p", "enter")
+        await console.press("home", "enter", "p", "enter")
         await console.until(lambda: console.service.calls_of("pause"))
         assert console.service.calls_of("pause")[0][1] == "attempts.cache_day"
 
@@ -164,7 +177,7 @@ def test_the_job_of_a_run_can_be_paused_from_its_page() -> None:
 
 def test_one_key_resumes_a_job() -> None:
     async def scenario(console: Console) -> None:
-        await console.press(*LIFE_REGEN)
+        await console.select(LIFE_REGEN)
         assert "u resume" in console.text
         assert "p pause" not in console.text
         await console.press("u")
@@ -180,7 +193,8 @@ def test_the_service_decides_whether_a_job_is_paused() -> None:
     service.result = fakes.refused("game.life_regen is not paused")
 
     async def scenario(console: Console) -> None:
-        await console.press(*LIFE_REGEN, "u")
+        await console.select(LIFE_REGEN)
+        await console.press("u")
         await console.until(lambda: console.notice == "refused: game.life_regen is not paused")
 
     run_console(scenario, service=service)
@@ -188,7 +202,8 @@ def test_the_service_decides_whether_a_job_is_paused() -> None:
 
 def test_a_job_paused_with_its_pack_is_resumed_with_its_pack() -> None:
     async def scenario(console: Console) -> None:
-        await console.press(*REPORT, "u")
+        await console.select(REPORT)
+        await console.press("u")
         assert isinstance(console.app.screen, Confirm)
         for words in ("Resume all of reporting?", "with all of reporting by chen", "until resumed", "ledger is moved"):
             assert words in console.text
@@ -204,7 +219,8 @@ def test_a_job_that_is_paused_twice_is_resumed_twice() -> None:
     twice = replace(samples.PAUSED, pauses=(samples.paused("game"), samples.paused("game.life_regen", 9, number=2)))
 
     async def scenario(console: Console) -> None:
-        await console.press(*LIFE_REGEN, "u")
+        await console.select(LIFE_REGEN)
+        await console.press("u")
         assert "Resume game.life_regen and all of game?" in console.text
         await console.press("enter")
         both = [("resume", "game.life_regen"), ("resume", "game")]
@@ -219,6 +235,7 @@ def test_a_pause_of_all_jobs_can_be_resumed_without_a_selected_job() -> None:
     async def scenario(console: Console) -> None:
         assert "◫ PAUSED  all jobs are paused until 23:00 UTC by ben" in console.text
         assert "u resume" in console.text.splitlines()[1]
+        await console.select(None)
         await console.press("u")
         assert "Resume all jobs?" in console.text
         assert "all jobs are paused by ben until 23:00 UTC: move to web3." in console.text

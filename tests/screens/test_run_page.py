@@ -89,7 +89,7 @@ def test_the_run_page_takes_the_wait_reason_from_the_snapshot() -> None:
     unknowing = replace(samples.PAGE, progress=replace(samples.WAITING, waits=None), grid=(), causes=())
 
     async def scenario(console: Console) -> None:
-        await console.press("down", "down", "enter")
+        await console.press("home", "down", "enter")
         assert "◷ QUEUED  waits for attempts.cache_day" in console.text
         await console.until(lambda: "none yet: counting items" in console.text)
         assert "◷ QUEUED  waits for attempts.cache_day" in console.text
@@ -205,7 +205,7 @@ def test_the_run_page_polls_until_the_run_has_ended(monkeypatch: pytest.MonkeyPa
     service = fakes.FakeService([live_page()])
 
     async def scenario(console: Console) -> None:
-        await console.press("down", "enter")
+        await console.press("home", "enter")
         await console.until(lambda: service.calls.count(("run_page", 4812)) >= 4)
         assert "61%" in console.text
         service.pages[4812] = replace(live_page(), progress=replace(samples.running(), run=samples.partial(4812)))
@@ -221,14 +221,14 @@ def test_the_log_is_followed_until_it_is_held() -> None:
     service = fakes.FakeService([replace(live_page(), log=tuple((samples.NOW, f"line {i}") for i in range(50)))])
 
     async def scenario(console: Console) -> None:
-        await console.press("down", "enter")
+        await console.press("home", "enter")
         await console.until(lambda: "line 49" in console.text)
         await console.press("f")
         assert "held · f follows" in console.text
         await console.press("up", "k")
         assert "held, 2 newer below" in console.text
         assert "line 48" not in console.text
-        await console.press("down", "j", "f")
+        await console.press("home", "j", "f")
         assert "following" in console.text
 
     run_console(scenario, service=service)
@@ -236,7 +236,7 @@ def test_the_log_is_followed_until_it_is_held() -> None:
 
 def test_keys_of_the_page() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down", "enter")
+        await console.press("home", "enter")
         await console.until(lambda: "question q-7781" in console.text)
         assert "r retry 3 failed" in console.text
         await console.press("r")
@@ -251,7 +251,7 @@ def test_keys_of_the_page() -> None:
 
 def test_the_newest_of_a_jobs_runs_can_be_retried_from_its_page() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down", "enter")
+        await console.press("home", "enter")
         await console.until(lambda: "question q-7781" in console.text)
         await console.press("r", "enter")
         await console.until(lambda: "run 4900 started" in console.notice)
@@ -275,7 +275,7 @@ def test_the_run_page_stays_and_shows_its_age_while_the_store_is_unreachable(mon
     service = fakes.FakeService([live_page()])
 
     async def scenario(console: Console) -> None:
-        await console.press("down", "enter")
+        await console.press("home", "enter")
         await console.until(lambda: "200 batches" in console.text)
         error = Unavailable("store", "database is locked")
 

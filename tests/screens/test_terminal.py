@@ -197,7 +197,7 @@ def test_a_resize_storm_ends_in_the_last_size(console: Pty) -> None:
     console.written = b""
     console.resize(119, 41)
     console.process.send_signal(signal.SIGWINCH)
-    console.until(b"Success")
+    console.until(b"Jobs")
     console.press("q")
     assert console.exit_code() == 0
 

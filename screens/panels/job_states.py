@@ -1,0 +1,167 @@
+"""All jobs for the board, worst first: how much attention each needs, and the key that fixes what is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
+from opsconsole.core import humanize
+from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity
+from opsconsole.service.snapshot import JobCard, JobHistory, Pause, Progress, Work
+from screens.panels import jobs
+from screens.panels.job_status import WORDS, JobStatus, statuses
+from screens.panels.view import Key, View
+from screens.widgets import symbols
+from screens.widgets.symbols import Symbol
+
+KEYS = {Remedy.TRIGGER: ("t", "trigger"), Remedy.RETRY: ("r", "retry"), Remedy.BACKFILL: ("b", "backfill")}
+"""The key that fixes what a finding reports."""
+CANCEL, RESUME = ("x", "cancel"), ("u", "resume")
+
+
+class Rank(IntEnum):
+    """How much a job needs attention; the lowest comes first."""
+
+    CRITICAL = 0
+    WARNING = 1
+    FAILED = 2  # its last run, and nobody has to be warned of it
+    RUNNING = 3
+    QUEUED = 4
+    PAUSED = 5
+    UNKNOWN = 6
+    OK = 7
+    MANUAL = 8  # runs only when it is triggered
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """A job as the board shows it. `progress` is that of its active run, `last` its newest run that has ended, `fix`
+    the key for what is wrong or in progress, with a word.
+    """
+
+    status: JobStatus
+    rank: Rank
+    symbol: Symbol
+    progress: Progress | None
+    last: Run | None
+    fix: tuple[str, str] | None
+
+    @property
+    def card(self) -> JobCard:
+        """The job."""
+        return self.status.card
+
+    @property
+    def name(self) -> str:
+        """The name of the job."""
+        return self.status.card.name
+
+    @property
+    def finding(self) -> Finding | None:
+        """The worst finding about it."""
+        return self.status.finding
+
+    @property
+    def history(self) -> JobHistory | None:
+        """Its success rates and newest runs."""
+        return self.status.history
+
+    @property
+    def pause(self) -> Pause | None:
+        """Of its active pauses the one that ends last."""
+        return next(iter(self.status.pauses), None)
+
+    @property
+    def key(self) -> Key:
+        """Its row."""
+        return jobs.key(self.name)
+
+
+def worst_first(view: View) -> list[JobState]:
+    """The state of each job, the worst first; among equals the one that is next."""
+    snapshot = view.snapshot
+    progress = {each.run.id: each for each in snapshot.live}
+    is_known = snapshot.store_outage is None and snapshot.why_unknown(Work.HISTORIES) is None
+    states = [_state(status, progress, is_known=is_known) for status in statuses(view)]
+    return sorted(states, key=_order)
+
+
+def keys(view: View) -> list[Key]:
+    """The keys of the rows."""
+    return [state.key for state in worst_first(view)]
+
+
+def counts(states: Iterable[JobState]) -> list[tuple[Symbol, int]]:
+    """How many jobs are in each state, the worst first."""
+    states = list(states)
+    totals = Counter(state.symbol.word for state in states)
+    found = {state.symbol.word: state.symbol for state in reversed(states)}
+    return [(found[word], totals[word]) for word in dict.fromkeys(state.symbol.word for state in states)]
+
+
+def next_of(states: Sequence[JobState]) -> JobState | None:
+    """The one whose scheduled time comes first."""
+    scheduled = [state for state in states if state.card.next_at is not None]
+    return min(scheduled, key=_next, default=None)
+
+
+def _state(status: JobStatus, progress: dict[int, Progress], *, is_known: bool) -> JobState:
+    last = _last(status)
+    rank, symbol = _rank(status, last, is_known=is_known)
+    finding = status.finding
+    if finding is not None and finding.remedy is not None:
+        fix: tuple[str, str] | None = KEYS[finding.remedy]
+    elif status.active is not None:
+        fix = CANCEL
+    elif status.pauses:
+        fix = RESUME
+    else:
+        fix = KEYS[Remedy.RETRY] if rank is Rank.FAILED else None
+    return JobState(status, rank, symbol, progress.get(status.active.id) if status.active else None, last, fix)
+
+
+def _rank(status: JobStatus, last: Run | None, *, is_known: bool) -> tuple[Rank, Symbol]:
+    finding, active, is_manual = status.finding, status.active, status.card.cron is None
+    if finding is not None:
+        rank = Rank.CRITICAL if finding.severity is Severity.CRITICAL else Rank.WARNING
+        return rank, _symbol_of(finding)
+    if active is not None:
+        rank = Rank.QUEUED if active.state is RunState.QUEUED else Rank.RUNNING
+        return rank, symbols.RUN[active.state]
+    if last is not None and last.state in NEEDS_A_LOOK:
+        return Rank.FAILED, symbols.RUN[last.state]
+    if status.pauses:
+        return Rank.PAUSED, symbols.PAUSED
+    if not is_known:
+        return Rank.UNKNOWN, symbols.UNKNOWN
+    rank = Rank.MANUAL if is_manual else Rank.OK
+    if last is not None:
+        return rank, symbols.OK
+    return rank, symbols.MANUAL if is_manual else symbols.NEVER
+
+
+def _symbol_of(finding: Finding) -> Symbol:
+    shown = symbols.SEVERITY[finding.severity]
+    if finding.kind is FindingKind.FAILED_RUN and finding.run is not None:
+        run = symbols.RUN[finding.run.state]
+        return Symbol(run.char, run.word, shown.style)
+    return Symbol(shown.char, WORDS.get(finding.kind, humanize.words(finding.kind)), shown.style)
+
+
+def _last(status: JobStatus) -> Run | None:
+    """The newest run that has ended."""
+    history = status.history
+    found = (status.newest, status.card.last, *(history.newest[:1] if history is not None else ()))
+    return max((run for run in found if run is not None and run.ended_at), key=lambda run: run.id, default=None)
+
+
+def _order(state: JobState) -> tuple[Rank, float, str]:
+    since = state.finding.since.timestamp() if state.finding is not None else _next(state)
+    return state.rank, since, state.name
+
+
+def _next(state: JobState) -> float:
+    return state.card.next_at.timestamp() if state.card.next_at is not None else float("inf")
