@@ -11,8 +11,8 @@ from screens.widgets.lines import Line, Piece, crop, left, line, text, wrapped
 if TYPE_CHECKING:
     from opsconsole.service.job_page import ScheduleTrial
 
-TIMES = 7
-WARNING_LINES = 6
+TIMES = 6
+WARNING_LINES = 5
 """The dialog keeps its height, whatever is typed."""
 
 

@@ -141,7 +141,7 @@ def _durations(page: JobPage, cells: int, rows: int) -> list[Line]:
 
 def _success(status: JobStatus) -> list[Line]:
     mine = status.history
-    if mine is None:
+    if mine is None or mine.rates.month is None:
         return []
     rates = zip(("24 h", "7 d", "30 d"), (mine.rates.day, mine.rates.week, mine.rates.month), strict=True)
     return [_label("success", text(" · ".join(f"{span} {humanize.percent(share)}" for span, share in rates) + " %"))]
@@ -201,11 +201,18 @@ def _scheduled(view: View, page: JobPage, times: int) -> list[Line]:
 # --- lines ----------------------------------------------------------------------------------------------------------
 
 
+def _wrapped(sentence: str, cells: int, style: str) -> list[Line]:
+    lines = wrapped([sentence], cells, style)
+    if len(lines) > LONGEST_LINES:
+        lines = [*lines[: LONGEST_LINES - 1], crop((*lines[LONGEST_LINES - 1], Piece(" " * cells)), cells)]
+    return lines
+
+
 def _label(name: str, *pieces: Piece) -> Line:
     return line(left(f" {name}", LABEL_CELLS, "quiet"), *pieces)
 
 
 def _labelled(name: str, sentences: Sequence[str], cells: int, style: str = "") -> list[Line]:
     """Each sentence in up to five lines, the first one with a label."""
-    lines = [each for one in sentences for each in wrapped([one], cells - LABEL_CELLS, style)[:LONGEST_LINES]]
+    lines = [each for sentence in sentences for each in _wrapped(sentence, cells - LABEL_CELLS, style)]
     return [_label(name if index == 0 else "", *each) for index, each in enumerate(lines)]

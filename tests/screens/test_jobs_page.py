@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from opsconsole.core.errors import Unavailable
 from screens.dialogs.cron import CronDialog
 from screens.dialogs.pause import PauseDialog
@@ -16,6 +18,7 @@ from screens.pages.runs import RunsScreen
 from screens.panels.jobs import Segment
 from tests.screens import fakes, past, past_jobs, samples
 from tests.screens.console import Console, run_console
+from tests.screens.test_snapshots import SIZES, Compare, matches_snapshot
 
 REPORT = "reporting.daily_report"
 
@@ -267,3 +270,23 @@ def test_the_palette_tries_a_schedule_and_explains_a_job() -> None:
         assert isinstance(console.app.screen, WhyDialog)
 
     run_console(scenario)
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+TROUBLED = replace(samples.TROUBLE, pauses=(samples.paused("game", note="ticket 81"),))
+
+
+@pytest.mark.parametrize(
+    ("state", "size"),
+    [("data", "80x24"), ("data", "120x40"), ("data", "200x60"), ("trouble", "120x40"), ("empty", "80x24")],
+)
+def test_the_page_as_a_picture(snap_compare: Compare, state: str, size: str) -> None:
+    shown = {"data": samples.BUSY, "trouble": TROUBLED, "empty": samples.EMPTY}[state]
+    words = "" if state == "empty" else "50 23 * * *"
+    assert matches_snapshot(snap_compare, shown, SIZES.get(size, (200, 60)), "2", shows=words)
+
+
+@pytest.mark.parametrize(("key", "words"), [("w", "ticket 81"), ("asterisk", "In words")])
+def test_the_dialogs_as_pictures(snap_compare: Compare, key: str, words: str) -> None:
+    assert matches_snapshot(snap_compare, samples.BUSY, SIZES["80x24"], "2", key, shows=words)
