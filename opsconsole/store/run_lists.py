@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column, not_, or_, select, union_all
+from sqlalchemy import Column, ColumnElement, Select, and_, exists, func, literal_column, not_, or_, select, union_all
 
 from opsconsole.authoring.run import LIVE, NEEDS_A_LOOK, OPEN, Run, RunState, Trigger
 from opsconsole.core.database import Connection
@@ -15,9 +15,9 @@ from opsconsole.core.errors import UnknownRun
 from opsconsole.rules.date_phrases import Days
 from opsconsole.rules.run_search import RunSearch
 from opsconsole.store.run_rows import read_runs
-from opsconsole.store.tables import NEEDS_ATTENTION_SQL, NOT_SCHEDULED_SQL, failures, runs
+from opsconsole.store.tables import NEEDS_ATTENTION_SQL, NOT_SCHEDULED_SQL, NOT_SUCCEEDED_SQL, failures, runs
 
-MAX_SCANNED = 20_000
+MAX_SCANNED = 10_000
 """Rows that one page looks at, where an index finds more runs than match."""
 MAX_STREAMS = 16
 """Jobs that are looked up one by one, each in its index. With more of them, a run of one is soon found among all."""
@@ -26,6 +26,7 @@ Condition = ColumnElement[bool]
 
 # As in the indexes: a database uses a partial one only for the same words.
 NEEDS_ATTENTION: Condition = literal_column(NEEDS_ATTENTION_SQL)
+NOT_SUCCEEDED: Condition = literal_column(NOT_SUCCEEDED_SQL)
 NOT_SCHEDULED: Condition = literal_column(NOT_SCHEDULED_SQL)
 _OTHER = runs.alias()
 
@@ -119,35 +120,41 @@ def _streams(search: RunSearch, conditions: Mapping[str, Condition]) -> _Streams
     attention = [NEEDS_ATTENTION] if states and states <= set(NEEDS_A_LOOK) else []
     if "number" in conditions:
         return _Streams([[conditions["number"]]], ("number",))
-    if "person" in conditions:
-        return _Streams([[conditions["person"], NOT_SCHEDULED]], ("person",))
-    if states and states <= set(OPEN):
-        return _Streams([[runs.c.state == state] for state in states], ("states",))
+    if search.person is not None:
+        return _Streams([[runs.c.requested_by == search.person, NOT_SCHEDULED]], ("person",))
+    is_rare, has_open = bool(states) and RunState.SUCCEEDED not in states, bool(states & set(OPEN))
+    if is_rare and has_open:
+        return _Streams([[runs.c.state == state, NOT_SUCCEEDED] for state in states], ("states",))
     if search.jobs is not None and len(search.jobs) <= MAX_STREAMS:
         return _Streams([[runs.c.job == job, *attention] for job in search.jobs], ("jobs",))
     if search.triggers is not None and Trigger.SCHEDULE not in search.triggers:
         return _Streams([[runs.c.trigger == trigger, NOT_SCHEDULED] for trigger in search.triggers], ("triggers",))
-    if states and RunState.SUCCEEDED not in states:
-        rare = {state: [NEEDS_ATTENTION] if state in NEEDS_A_LOOK else [] for state in states}
-        return _Streams([[runs.c.state == state, *rare[state]] for state in states], ("states",))
+    if is_rare:
+        return _Streams([[runs.c.state == state, NOT_SUCCEEDED] for state in states], ("states",))
     return _Streams([[]], ())
 
 
 def _conditions(search: RunSearch) -> Iterator[tuple[str, Condition]]:
-    """The conditions by name, but for those about times."""
+    """The conditions by name, but for those about times. Without statistics, SQLite would use an index for one of them,
+    and sort all of its rows: none can.
+    """
     states = _states(search)
     if search.number is not None:
         yield "number", runs.c.id == search.number
     if search.person is not None:
-        yield "person", runs.c.requested_by == search.person
+        yield "person", _unindexed(runs.c.requested_by) == search.person
     if search.jobs is not None:
-        yield "jobs", runs.c.job.in_(search.jobs)
+        yield "jobs", _unindexed(runs.c.job).in_(search.jobs)
     if search.triggers is not None:
-        yield "triggers", runs.c.trigger.in_(search.triggers)
+        yield "triggers", _unindexed(runs.c.trigger).in_(search.triggers)
     if states is not None:
-        yield "states", runs.c.state.in_(states)
+        yield "states", _unindexed(runs.c.state).in_(states)
     for i, word in enumerate(search.words):
         yield f"word {i}", _mentions(word)
+
+
+def _unindexed(column: Column[str]) -> ColumnElement[str]:
+    return func.coalesce(column, "")
 
 
 def _states(search: RunSearch) -> tuple[RunState, ...] | None:

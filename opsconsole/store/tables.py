@@ -35,6 +35,7 @@ metadata = MetaData(
 serial = BigInteger().with_variant(Integer, "sqlite")
 
 NEEDS_ATTENTION_SQL = "state IN ('partial', 'failed', 'timed_out', 'cancelled', 'abandoned')"
+NOT_SUCCEEDED_SQL = "state <> 'succeeded'"
 NOT_SCHEDULED_SQL = "trigger <> 'schedule'"
 """Conditions of partial indexes on runs."""
 
@@ -156,7 +157,7 @@ runs = Table(
     *(
         Index(f"ix_ops_runs_{name}", *columns, sqlite_where=text(condition), postgresql_where=text(condition))
         for name, columns, condition in (
-            ("attention", ("state", "created_at"), NEEDS_ATTENTION_SQL),
+            ("not_succeeded", ("state", "created_at"), NOT_SUCCEEDED_SQL),
             ("job_attention", ("job", "created_at"), NEEDS_ATTENTION_SQL),
             ("requested_by", ("requested_by", "created_at"), NOT_SCHEDULED_SQL),
             ("trigger", ("trigger", "created_at"), NOT_SCHEDULED_SQL),

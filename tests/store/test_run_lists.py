@@ -193,15 +193,15 @@ SEARCHES = {
     "all": (RunSearch(), "ix_ops_runs_created_at"),
     "job": (RunSearch(jobs=("game.life_regen",)), "ix_ops_runs_job_created_at"),
     "jobs": (RunSearch(jobs=tuple(JOBS)), "ix_ops_runs_job_created_at"),
-    "failed": (RunSearch(states=FAILED), "ix_ops_runs_attention"),
-    "running": (RunSearch(states=OPEN), "ix_ops_runs_state_id"),
+    "failed": (RunSearch(states=FAILED), "ix_ops_runs_not_succeeded"),
+    "running": (RunSearch(states=OPEN), "ix_ops_runs_not_succeeded"),
     "job failed": (RunSearch(jobs=("game.life_regen",), states=FAILED), "ix_ops_runs_job_attention"),
     "person": (RunSearch(person="asha"), "ix_ops_runs_requested_by"),
     "trigger": (RunSearch(triggers=(Trigger.RETRY,)), "ix_ops_runs_trigger"),
     "since": (RunSearch(since=NOW - timedelta(days=1)), "ix_ops_runs_created_at"),
     "days": (DAYS, "ix_ops_runs_window_label_created_at"),
     "job and days": (replace(DAYS, jobs=("game.life_regen",)), "ix_ops_runs_job_created_at"),
-    "words": (RunSearch(words=("redis",)), "ix_ops_runs_attention"),
+    "words": (RunSearch(words=("redis",)), "ix_ops_runs_not_succeeded"),
 }
 
 

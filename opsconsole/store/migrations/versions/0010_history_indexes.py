@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 NEEDS_ATTENTION = sa.text("state IN ('partial', 'failed', 'timed_out', 'cancelled', 'abandoned')")
+NOT_SUCCEEDED = sa.text("state <> 'succeeded'")
 NOT_SCHEDULED = sa.text("trigger <> 'schedule'")
 
 
@@ -27,7 +28,7 @@ def _index_lists_of_runs() -> None:
     op.create_index(op.f("ix_ops_runs_created_at"), "ops_runs", ["created_at"])
     op.create_index(op.f("ix_ops_runs_window_label_created_at"), "ops_runs", ["window_label", "created_at"])
     for name, columns, condition in (
-        ("ix_ops_runs_attention", ["state", "created_at"], NEEDS_ATTENTION),
+        ("ix_ops_runs_not_succeeded", ["state", "created_at"], NOT_SUCCEEDED),
         ("ix_ops_runs_job_attention", ["job", "created_at"], NEEDS_ATTENTION),
         ("ix_ops_runs_requested_by", ["requested_by", "created_at"], NOT_SCHEDULED),
         ("ix_ops_runs_trigger", ["trigger", "created_at"], NOT_SCHEDULED),
