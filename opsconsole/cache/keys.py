@@ -28,7 +28,7 @@ MAX_LINES, MAX_LINE = 500, 300
 
 @dataclass(frozen=True, slots=True)
 class KeysFound:
-    """Keys of a family, in the order in which they were found; `more` when there are others. `scanned` keys were
+    """Keys of a family, by name; `more` when there are others. `scanned` keys were
     examined; `done` when none is left to examine.
     """
 
@@ -75,7 +75,7 @@ def find(client: redis.Redis, family: Family, parts: Mapping[str, str]) -> Itera
             own = family.parse(key)
             if own is not None and parts.items() <= own.items():
                 found[key.decode()] = None
-        listed = tuple(islice(found, MAX_KEYS))
+        listed = tuple(sorted(islice(found, MAX_KEYS)))
         if len(found) > MAX_KEYS:
             yield KeysFound(listed, scanned, more=True, done=True)
             return

@@ -22,7 +22,7 @@ from screens.host import Host
 from screens.keymap import bind
 from screens.pages.keys_of_family import KeysScreen
 from screens.pages.polling import PollingPage
-from screens.panels import cache, cursor
+from screens.panels import cache, cursor, redis_history
 from screens.panels.view import View
 from screens.threads import Stepping
 from screens.widgets.lines import Drawing, Piece, line
@@ -83,7 +83,7 @@ class CacheScreen(PollingPage[CacheData]):
         yield Panel(self._draw_clearings, id="cleared", focusable=False)
 
     def _draw_redis(self, view: View, cells: int, _rows: int) -> Drawing:
-        return Drawing(cache.redis_rows(view, cells), line(Piece("Redis", "title")), cache.redis_end(view))
+        return Drawing(redis_history.rows(view, cells), line(Piece("Redis", "title")), redis_history.end(view))
 
     def _draw_families(self, view: View, cells: int, rows: int) -> Drawing:
         families = self._families()
@@ -92,7 +92,10 @@ class CacheScreen(PollingPage[CacheData]):
 
     def _draw_clearings(self, view: View, cells: int, rows: int) -> Drawing:
         errors, clearings = self.error_lines(), self._data.clearings if self._data is not None else ()
-        lines = [*errors, *cache.clearing_rows(clearings, view.now, cells, rows - len(errors))]
+        lines = [
+            *errors,
+            *cache.clearing_rows(clearings, view.snapshot.redis.history, view.now, cells, rows - len(errors)),
+        ]
         return Drawing(lines, line(Piece("Cleared", "title")), line(Piece("hit rate before and after", "quiet")))
 
     # --- loading ------------------------------------------------------------------------------------------------

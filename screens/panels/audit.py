@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opsconsole.service.snapshot import Attached
 
 PANEL = "audit"
-WIDE = 110
+MEDIUM, WIDE = 78, 110
 LABEL_CELLS = 10
 MAX_VALUE = 400
 OUTCOMES = {
@@ -32,6 +32,8 @@ PROBLEMS = {
     AuditProblem.ROW_CHANGED: "row {} was changed",
     AuditProblem.PREVIOUS_ROW_MISSING: "the row before row {} is missing or was changed",
 }
+UNSHOWN = ("reads",)
+"""What only the page of the cache uses."""
 NO_ROW = "nothing was requested yet"
 NO_MATCH = "no row matches; esc clears the filter"
 
@@ -55,6 +57,14 @@ def rows(
 
 def _row(entry: AuditEntry, now: datetime, cells: int) -> Line:
     symbol = OUTCOMES.get(entry.outcome, Symbol("·", entry.outcome, ""))
+    if cells < MEDIUM:
+        return line(
+            "   ",
+            left(humanize.date_and_time(entry.at, now).removesuffix(" UTC"), 13),
+            left(entry.who, 9, "strong"),
+            Piece(f" {symbol.char} ", symbol.style),
+            text(f"{humanize.words(entry.verb)} {entry.target}", limit=MAX_VALUE),
+        )
     is_wide = cells >= WIDE
     return line(
         "   ",
@@ -125,7 +135,7 @@ def _details(entry: AuditEntry, cells: int) -> Iterator[Line]:
         shown = [
             f"{humanize.words(str(name))} {_value(value)}"
             for name, value in (values or {}).items()
-            if value not in (None, "", [], {})
+            if name not in UNSHOWN and value not in (None, "", [], {})
         ]
         for index, each in enumerate(wrapped([" · ".join(shown)], cells - LABEL_CELLS - 2) if shown else []):
             yield line(" ", left(label if index == 0 else "", LABEL_CELLS, "quiet"), *each)
@@ -198,9 +208,9 @@ def _attached(process: Attached, view: View, cells: int) -> Line:
     return line(
         "   ",
         left(process.who, 20 if cells >= WIDE else 12, "strong"),
-        left(where, 28 if cells >= WIDE else 20),
-        left(f"{process.host}/{process.pid}", 28 if cells >= WIDE else 19),
-        left(f"from {process.origin}" if process.origin else "", 24 if cells >= WIDE else 0),
+        left(where, 24 if cells >= WIDE else 20),
+        left(f"{process.host}/{process.pid}", 22 if cells >= WIDE else 19),
+        left(f"from {process.origin}" if process.origin else "", 20 if cells >= WIDE else 0),
         Piece(f"since {humanize.date_and_time(process.since, view.now)}", "quiet"),
         Piece("  leads" if leads else "", "live"),
     )

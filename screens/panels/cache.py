@@ -1,40 +1,32 @@
-"""The page of the cache: Redis over time, the families of keys, and what clearings did to the hit rate."""
+"""The families of cached keys, and what clearings did to the hit rate."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from opsconsole.cache.families import Family
 from opsconsole.cache.history import RedisPoint, hit_rate
 from opsconsole.cache.statistics import CacheDay, FamilyUsage, UsageSurvey
 from opsconsole.core import humanize
-from opsconsole.service import wording
 from opsconsole.service.cache import Clearing
 from screens.exports import Cell, Table
-from screens.panels.redis import memory as memory_bar
-from screens.panels.top_line import RECONNECTS
-from screens.panels.view import Block, Key, View, fit, hint
-from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, fill, left, line, right, spark, text, width
+from screens.panels.view import Block, Key, fit, hint
+from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, left, line, right, spark, text, width
 from screens.widgets.names import middle, shortened
-
-if TYPE_CHECKING:
-    from opsconsole.service.snapshot import RedisStats
 
 PANEL = "families"
 DAYS = 14
-WIDE = 110
-"""From this width on, families have their hit rates of two weeks, and clearings the families."""
-SLOW_PING_MS = 20.0
+MEDIUM, WIDE = 78, 110
+"""From these widths on, families have all figures; their hit rates of two weeks, and clearings their families."""
+AROUND = timedelta(minutes=10)
 NO_FAMILY = "no loaded pack declares a family of cache keys"
 NO_CLEARING = "nothing was cleared yet; c clears the keys of a user, subject, family or date"
 TABLE = (
     *("family", "pattern", "keys", "memory", "ttl", "mean_ttl_left"),
     *("hit_rate_today", "hit_rate_7d", "filled_by"),
 )
-LABEL_CELLS, FIGURES_CELLS = 9, 44
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,138 +41,6 @@ class Families:
     is_counting: bool = False
     error: str = ""
     days: Sequence[CacheDay] = ()
-
-
-# --- Redis --------------------------------------------------------------------------------------------------------
-
-
-def redis_rows(view: View, cells: int) -> list[Line]:
-    """Five figures, each with its course since the console was opened, at most over an hour."""
-    redis = view.snapshot.redis
-    if redis.stats is None:
-        why = f"no figures: {redis.unknown}" if redis.unknown else RECONNECTS if redis.outage else "no figures yet"
-        return [crop(line("   ", text(why, "warn" if redis.unknown else "quiet", 200)), cells)]
-    stats, history = redis.stats, redis.history
-    room = max(0, cells - LABEL_CELLS - FIGURES_CELLS - 3)
-    rates = _course(history, room, hit_rate, 1.0)
-    slow = any((point.ping_ms or 0) > SLOW_PING_MS for point in history)
-    evicting = any(point.evicted for point in history)
-    rows = [
-        ("memory", _memory(stats), _course(history, room, _mean("memory")), "quiet"),
-        ("hits", _hits(stats, history), rates, "quiet"),
-        (
-            "traffic",
-            line(_number(stats.ops_per_second, " ops/s")),
-            _course(history, room, _mean("ops_per_second"), low=0),
-            "quiet",
-        ),
-        ("evicted", _evicted(stats), _course(history, room, _sum("evicted"), low=0), "warn" if evicting else "quiet"),
-        (
-            "ping",
-            line(f"{stats.ping_ms:.1f} ms"),
-            _course(history, room, _worst("ping_ms"), low=0),
-            "warn" if slow else "quiet",
-        ),
-    ]
-    return [
-        crop(
-            (
-                *fill(line(" ", left(name, LABEL_CELLS, "quiet"), *figures), LABEL_CELLS + FIGURES_CELLS + 1),
-                Piece(f" {course}", style),
-            ),
-            cells,
-        )
-        for name, figures, course, style in rows
-    ]
-
-
-def redis_end(view: View) -> Line:
-    """Since when the server is unreachable, otherwise which server it is."""
-    redis, now = view.snapshot.redis, view.now
-    if redis.outage is not None:
-        since = humanize.clock(redis.outage.since, seconds=True)
-        return line(Piece(f"✗ unreachable since {since}: ", "bad"), text(redis.outage.reason, "bad", 120))
-    stats = redis.stats
-    if stats is None:
-        return EMPTY
-    over = f"last {humanize.age(now - redis.history[0].at)}" if len(redis.history) > 1 else ""
-    up = "" if stats.uptime_seconds is None else f"up {humanize.age(timedelta(seconds=stats.uptime_seconds))}"
-    clients = "" if stats.clients is None else humanize.count(stats.clients, "client")
-    parts = [stats.version or "", up, clients, over]
-    return line(text(" · ".join(part for part in parts if part), "quiet", 120))
-
-
-def _memory(stats: RedisStats) -> Line:
-    if stats.memory is None:
-        return line(Piece(wording.unknown(stats.denied), "warn"))
-    peak = "" if stats.peak_memory is None else f" peak {humanize.megabytes(stats.peak_memory)}"
-    return (*memory_bar(stats.memory, stats.max_memory, 10), Piece(peak, "quiet"))
-
-
-def _hits(stats: RedisStats, history: Sequence[RedisPoint]) -> Line:
-    """The rate of the time shown, which says more than that since the server's start."""
-    if stats.hit_rate is None:
-        return line(Piece("no reads yet" if stats.hits is not None else wording.unknown(stats.denied), "quiet"))
-    recent = hit_rate(history)
-    start = line("no reads in this time" if recent is None else f"{humanize.percent(recent)} %")
-    return (*start, Piece(f"  {humanize.percent(stats.hit_rate)} % since its start", "quiet"))
-
-
-def _evicted(stats: RedisStats) -> Line:
-    style = "warn" if stats.evicted else ""
-    return line(Piece(_number(stats.evicted), style), Piece(f"  {_number(stats.expired)} expired", "quiet"))
-
-
-def _number(figure: int | None, unit: str = "") -> str:
-    return "?" if figure is None else f"{figure:,}{unit}"
-
-
-Summary = Callable[[Sequence[RedisPoint]], float | None]
-
-
-def _mean(name: str) -> Summary:
-    def summary(points: Sequence[RedisPoint]) -> float | None:
-        known = [value for point in points if (value := getattr(point, name)) is not None]
-        return sum(known) / len(known) if known else None
-
-    return summary
-
-
-def _sum(name: str) -> Summary:
-    def summary(points: Sequence[RedisPoint]) -> float | None:
-        known = [value for point in points if (value := getattr(point, name)) is not None]
-        return sum(known) if known else None
-
-    return summary
-
-
-def _worst(name: str) -> Summary:
-    def summary(points: Sequence[RedisPoint]) -> float | None:
-        return max((value for point in points if (value := getattr(point, name)) is not None), default=None)
-
-    return summary
-
-
-def _course(
-    history: Sequence[RedisPoint], cells: int, summary: Summary, high: float | None = None, low: float | None = None
-) -> str:
-    """The points as small bars, several in one where there is no room for each. Without `low` the lowest value is a
-    little above the ground, so that a change of a large figure shows.
-    """
-    values = shrunk(history, cells, summary)
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    ground = min(known) * 0.9 if low is None else low
-    return spark(values, high if high is not None else max(known), ground)
-
-
-def shrunk(points: Sequence[RedisPoint], cells: int, summary: Summary) -> list[float | None]:
-    """One value for each of at most `cells` groups of points, all of the same size but the last."""
-    if not cells or not points:
-        return []
-    size = -(-len(points) // cells)
-    return [summary(points[start : start + size]) for start in range(0, len(points), size)]
 
 
 # --- families -----------------------------------------------------------------------------------------------------
@@ -225,12 +85,17 @@ def family_rows(families: Families, now: datetime, cells: int, rows: int, cursor
     shown, hidden = fit(blocks, max(1, rows - len(errors) - 1 - len(detail)), cells, cursor)
     title = left(f"family, {hidden} more" if hidden else "family", name, "quiet")
     course = [Piece(f"  {'14 days':<{DAYS}}", "quiet")] if is_wide else []
-    columns = (right(each, wide, "quiet") for each, wide in _COLUMNS)
+    columns = (right(each, wide, "quiet") for each, wide in _columns(cells))
     header = crop(line("   ", title, *columns, *course, Piece("  filled by", "quiet")), cells)
     return [*errors, header, *shown, *detail][:rows]
 
 
 _COLUMNS = (("keys", 10), ("memory", 9), ("TTL left", 10), ("today", 7), ("7 d", 7))
+_NARROW_COLUMNS = (("keys", 9), ("memory", 8), ("today", 7))
+
+
+def _columns(cells: int) -> tuple[tuple[str, int], ...]:
+    return _COLUMNS if cells >= MEDIUM else _NARROW_COLUMNS
 
 
 def _ordered(families: Families) -> list[Family]:
@@ -249,20 +114,25 @@ def _size(survey: UsageSurvey, family: Family) -> float:
 def _family(family: Family, families: Families, today: date, name: Piece, room: int) -> Line:
     usage = families.survey.families.get(family.name) if families.survey is not None else None
     days = [day for day in families.days if day.family == family.name]
-    figures = (
-        f"{usage.keys:,}" if usage else "-",
-        _bytes(usage),
-        _ttl(family, usage),
-        *map(humanize.percent, _rates(family, families, today)),
-    )
+    rate, weekly = map(humanize.percent, _rates(family, families, today))
+    keys_ = f"{usage.keys:,}" if usage else "-"
+    figures = {"keys": keys_, "memory": _bytes(usage), "TTL left": _ttl(family, usage), "today": rate, "7 d": weekly}
     start = line(
         "   ",
         name,
-        *(right(each, wide) for each, (_, wide) in zip(figures, _COLUMNS, strict=True)),
+        *(right(figures[each], wide) for each, wide in _columns(room)),
     )
     course = line("  ", Piece(f"{_daily(days, today):<{DAYS}}", "quiet")) if room >= WIDE else EMPTY
-    filler = middle(", ".join(family.filled_by), max(8, room - width(start) - width(course) - 2)) or "readers"
+    filler = _filler(family, max(8, room - width(start) - width(course) - 2))
     return (*start, *course, Piece("  "), text(filler, "" if family.filled_by else "quiet", 120))
+
+
+def _filler(family: Family, cells: int) -> str:
+    """The first job that fills it, and the number of others."""
+    if not family.filled_by:
+        return "readers"
+    more = f" +{len(family.filled_by) - 1}" if len(family.filled_by) > 1 else ""
+    return middle(family.filled_by[0], cells - len(more)) + more
 
 
 def table(families: Families, now: datetime) -> Table:
@@ -319,7 +189,8 @@ def _details(family: Family, families: Families, cells: int) -> list[Line]:
         parts.append(f"{usage.without_ttl:,} sampled keys never expire")
     if family.computed_from:
         parts.append(f"from {', '.join(family.computed_from)}")
-    sampled = line(Piece("memory and TTL of at most 100 sampled keys ", "quiet"))
+    about = "memory and TTL of at most 100 sampled keys " if cells >= MEDIUM else "sampled: 100 keys "
+    sampled = line(Piece(about, "quiet"))
     return [
         ends(line("   ", text(family.pattern, "strong", 120)), sampled, cells),
         crop(line("   ", text(" · ".join(parts), "quiet", 300)), cells),
@@ -329,21 +200,33 @@ def _details(family: Family, families: Families, cells: int) -> list[Line]:
 # --- clearings ----------------------------------------------------------------------------------------------------
 
 
-def clearing_rows(clearings: Sequence[Clearing], now: datetime, cells: int, rows: int) -> list[Line]:
-    """The newest clearings: when, by whom, what, and the hit rate of the families before and after."""
+def clearing_rows(
+    clearings: Sequence[Clearing], history: Sequence[RedisPoint], now: datetime, cells: int, rows: int
+) -> list[Line]:
+    """The newest clearings: when, by whom, what, and the hit rate of the families before and after; where nobody counts
+    the reads of the families, that of the server in the ten minutes before and after, if it is in the history.
+    """
     if not clearings:
         return list(hint(NO_CLEARING).lines)
-    return [crop(_clearing(each, now, cells), cells) for each in clearings[:rows]]
+    return [crop(_clearing(each, history, now, cells), cells) for each in clearings[:rows]]
 
 
-def _clearing(clearing: Clearing, now: datetime, cells: int) -> Line:
+def _clearing(clearing: Clearing, history: Sequence[RedisPoint], now: datetime, cells: int) -> Line:
     at = humanize.date_and_time(clearing.at, now)
-    before, after = clearing.before.hit_rate, clearing.after.hit_rate
+    before, after, of_server = clearing.before.hit_rate, clearing.after.hit_rate, ""
+    if before is None and after is None:
+        before = hit_rate([point for point in history if clearing.at - AROUND <= point.at < clearing.at])
+        after = hit_rate([point for point in history if clearing.at <= point.at < clearing.at + AROUND])
+        of_server = " of all"
     fell = before is not None and after is not None and after < before - 0.05
-    rates = f"{humanize.percent(before)} → {humanize.percent(after)} %" if before or after else "no reads"
-    start = line("   ", left(at, 17), left(clearing.who, 12), text(clearing.target, "", 120))
+    rates = f"{humanize.percent(before)} → {humanize.percent(after)} %{of_server}"
+    rates = "no reads" if before is None and after is None else rates
+    who = left(clearing.who, 12) if cells >= MEDIUM else Piece("")
+    start = line("   ", left(at, 17), who, text(clearing.target, "", 120))
     removed = f"{humanize.count(clearing.cleared, 'key')}"
     if cells >= WIDE and clearing.families:
         removed += f" of {', '.join(clearing.families)}"
-    end = line("  ", text(removed, "quiet", 60), "  ", right(rates, 16, "warn" if fell else ""), " ")
+    end = line(
+        "  ", text(removed, "quiet", 60), "  ", right(rates, 22 if cells >= MEDIUM else 14, "warn" if fell else ""), " "
+    )
     return ends(start, end, cells)

@@ -21,7 +21,7 @@ from screens.dialogs.clear import ClearDialog
 from screens.pages.cache import CacheScreen
 from screens.pages.dashboard import Dashboard
 from screens.pages.keys_of_family import KeysScreen
-from screens.panels import cache, keys_of_family
+from screens.panels import cache, keys_of_family, redis_history
 from screens.panels.view import View
 from tests.screens import fakes, past_cache, samples
 from tests.screens.console import Console, run_console
@@ -41,19 +41,19 @@ def view(redis: RedisView | None = None) -> View:
 
 
 def test_figures_of_redis_stand_beside_their_course() -> None:
-    rows = text(cache.redis_rows(view(), 80)).splitlines()
+    rows = text(redis_history.rows(view(), 80)).splitlines()
 
     assert [row.split()[0] for row in rows] == ["memory", "hits", "traffic", "evicted", "ping"]
     assert rows[1].startswith(" hits     95.1 %  97.2 % since its start")
     assert rows[4].rstrip().endswith("▁▁▁▁▁▁▁▁▁▁▁▁▁█▁▁▁▁▁▁")
-    assert text([cache.redis_end(view())]) == "9.0.1 · up 26 h · 4 clients · last 10 min"
+    assert text([redis_history.end(view())]) == "9.0.1 · up 26 h · 4 clients · last 10 min"
 
 
 def test_points_share_a_bar_where_there_is_little_room() -> None:
     points = [RedisPoint(samples.ago(seconds=10 * n), ping_ms=float(n)) for n in range(10)]
 
-    assert cache.shrunk(points, 4, lambda group: len(group)) == [3, 3, 3, 1]
-    assert cache.shrunk(points, 0, len) == cache.shrunk([], 9, len) == []
+    assert redis_history.shrunk(points, 4, lambda group: len(group)) == [3, 3, 3, 1]
+    assert redis_history.shrunk(points, 0, len) == redis_history.shrunk([], 9, len) == []
 
 
 def test_an_outage_keeps_the_last_figures_and_is_in_the_title() -> None:
@@ -61,13 +61,13 @@ def test_an_outage_keeps_the_last_figures_and_is_in_the_title() -> None:
     never = RedisView(None, Outage(samples.ago(minutes=8), "refused"))
     odd = RedisView(None, None, unknown=ALL)
 
-    assert "✗ unreachable since 18:12:07 UTC" in text([cache.redis_end(view(away))])
-    assert len(cache.redis_rows(view(away), 80)) == 5
-    assert "start it again" in text(cache.redis_rows(view(never), 80))
-    assert "no figures: [/" in text(cache.redis_rows(view(odd), 80))
+    assert "✗ unreachable since 18:12:07 UTC" in text([redis_history.end(view(away))])
+    assert len(redis_history.rows(view(away), 80)) == 5
+    assert "start it again" in text(redis_history.rows(view(never), 80))
+    assert "no figures: [/" in text(redis_history.rows(view(odd), 80))
     for each in (away, never, odd):
-        assert has_only_visible_characters(cache.redis_rows(view(each), 80), 80)
-        assert has_only_visible_characters([cache.redis_end(view(each))], 160)
+        assert has_only_visible_characters(redis_history.rows(view(each), 80), 80)
+        assert has_only_visible_characters([redis_history.end(view(each))], 160)
 
 
 def test_families_show_keys_memory_ttl_rates_and_the_job_that_fills_them() -> None:
@@ -131,11 +131,14 @@ def test_a_clearing_is_compared_with_the_reads_before_it() -> None:
     assert found == Clearing(
         4, samples.NOW, "ben", "user u0417", {"attempts.day": 7}, Reads(1000 + 8990, 10 + 340), Reads(8000, 290)
     )
-    row = text(cache.clearing_rows([found], samples.NOW, 80, 3))
+    row = text(cache.clearing_rows([found], (), samples.NOW, 80, 3))
     assert row.split() == ["18:20", "UTC", "ben", "user", "u0417", "7", "keys", "96.6", "→", "96.5", "%"]
     without = clearing_of(replace(entry, after={"families": {"gone": 1}}), ())
-    assert "no reads" in text(cache.clearing_rows([without], samples.NOW, 80, 3))
-    assert cache.NO_CLEARING in text(cache.clearing_rows([], samples.NOW, 80, 3))
+    assert "no reads" in text(cache.clearing_rows([without], (), samples.NOW, 80, 3))
+    recent = replace(without, at=samples.ago(minutes=5))
+    row = text(cache.clearing_rows([recent], past_cache.HISTORY, samples.NOW, 80, 3))
+    assert row.rstrip().endswith("95.1 → 95.1 % of all")
+    assert cache.NO_CLEARING in text(cache.clearing_rows([], (), samples.NOW, 80, 3))
 
 
 @pytest.mark.parametrize(
