@@ -93,7 +93,7 @@ def resume(host: Host, job: str) -> None:
     """Resumes a job. Asks only where that resumes more than the job: where its pack or all jobs are paused."""
     now = host.now()
     active = pauses.active(host.snapshot.pauses, job, now)
-    question = questions.resume(job, active, now, host.zone_of(job))
+    question = questions.resume(job, active, now, host.zone_of)
     if question is None:
         resume_only(host, job)
         return

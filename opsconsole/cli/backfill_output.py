@@ -62,7 +62,7 @@ def print_steps(steps: Sequence[StepView]) -> None:
                 view.state,
                 f"{view.step.items:,}",
                 view.run or "-",
-                wording.step_reason(view.step),
+                wording.step_reason(view.step, view.state),
             )
             for view in steps
         ],

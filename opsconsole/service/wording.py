@@ -10,7 +10,7 @@ from opsconsole.authoring.run import Stop
 from opsconsole.core.humanize import count, duration, local_time, words
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.rules.audit import AuditProblem, Seal, Verification
-from opsconsole.rules.backfill import Step, StepReason
+from opsconsole.rules.backfill import Step, StepReason, StepState
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
 
 
@@ -36,19 +36,21 @@ def stop(stop: Stop) -> str:
     return stop.message
 
 
-def step_reason(step: Step) -> str:
-    """Why a window is run or skipped: `3 items are stale`."""
+def step_reason(step: Step, state: StepState = StepState.PENDING) -> str:
+    """Why a window is run or skipped: `3 items are stale`; once it has been run, why it was: `was missing`."""
+    has_run = state in (StepState.DONE, StepState.PARTIAL, StepState.FAILED)
     match step.reason:
         case StepReason.RUNNING:
-            return f"run {step.open_run} is active"
+            return f"run {step.open_run} {'was' if has_run else 'is'} active"
         case StepReason.STALE:
-            return f"{step.stale:,} items are stale" if step.stale != 1 else "1 item is stale"
+            verb = ("was" if has_run else "is") if step.stale == 1 else ("were" if has_run else "are")
+            return f"{step.stale:,} {'item' if step.stale == 1 else 'items'} {verb} stale"
         case StepReason.INCOMPLETE:
-            return "data ends before the window does"
+            return "data ended before the window did" if has_run else "data ends before the window does"
         case StepReason.NOT_DUE:
             return "not due yet"
         case _:
-            return words(step.reason)
+            return f"was {words(step.reason)}" if has_run else words(step.reason)
 
 
 def backfill_stop(stop: BackfillStop) -> str:

@@ -194,7 +194,7 @@ def _window(view: StepView, name: int, cells: int, *, under_cursor: bool) -> Lin
         left(step.job, name, "strong"),
         "  ",
         Piece(f"{symbol.word:<10}", symbol.style),
-        text(wording.step_reason(step), "quiet", 100),
+        text(wording.step_reason(step, view.state), "quiet", 100),
     )
     run = line("  ", Piece(f"run {view.run} " if view.run is not None else "", "quiet"))
     items = right(humanize.count(step.items, "item") if step.runs else "", 14)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.core import humanize
@@ -14,7 +15,7 @@ from screens.panels.running import share
 from screens.panels.success import LAST, bars
 from screens.panels.view import Key, View, empty, fitted, marked, stale
 from screens.widgets import symbols
-from screens.widgets.lines import EMPTY, Drawing, Line, Piece, crop, cut, fill, left, line, right, text
+from screens.widgets.lines import EMPTY, Drawing, Line, Piece, crop, fill, left, line, right, text
 from screens.widgets.names import shortened
 
 LEAST_NAME, MOST_NAME = 22, 44
@@ -175,12 +176,14 @@ def _next(view: View, state: JobState) -> Line:
 
 
 def _pause(view: View, pause: Pause) -> str:
-    """Who paused it, until when: `asha to 23:00`."""
+    """Until when it is paused: `to 23:00 UTC`, `to 22 Jan`; who did that where it has no end."""
     if pause.until is None:
         return f"by {pause.who}"
-    local, today = pause.until.astimezone(UTC), view.now.astimezone(UTC)
-    end = f"{local:%H:%M}" if (local - today).days < 1 else humanize.short_date(local, today)
-    return f"{cut(pause.who, NEXT - 4 - len(end))} to {end}"
+    tz = view.pause_zone(pause)
+    if pause.until - view.now < timedelta(days=1):
+        return f"to {humanize.clock(pause.until, tz)}"
+    there = ZoneInfo(tz)
+    return f"to {humanize.short_date(pause.until.astimezone(there), view.now.astimezone(there))}"
 
 
 def _last(view: View, state: JobState) -> Line:

@@ -114,7 +114,8 @@ def _problem(view: View, status: JobStatus, cells: int) -> list[Line]:
         lines += _labelled("problem", [f"{severity.char} {sentence}"], cells, severity.style)
     if status.pauses:
         name = status.card.name
-        sentence = pauses.sentence(status.pauses[0], name, view.now, view.zone_of(name))
+        pause = status.pauses[0]
+        sentence = pauses.sentence(pause, name, view.now, view.pause_zone(pause))
         lines += _labelled("paused", [sentence], cells, symbols.PAUSED.style)
     return lines
 

@@ -156,7 +156,7 @@ def _next(view: View, status: JobStatus) -> Line:
     tz = view.shown_zone(card.tz)
     if status.pauses:
         pause = status.pauses[0]
-        end = pauses.end_of(pause, view.now, tz)
+        end = pauses.end_of(pause, view.now, view.pause_zone(pause))
         who = line(text(f"{pause.who} {end.removeprefix('until ')}", symbols.PAUSED.style, 40))
         return fill(who if width(who) < NEXT_CELLS else line(Piece(end, symbols.PAUSED.style)), NEXT_CELLS)
     if card.next_at is None:

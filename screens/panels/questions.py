@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -82,7 +82,7 @@ def cancel(run: Run, environment: str, now: datetime) -> Question | str:
     return Question(title, (*start, status, effect), (BY_FORCE, NO), 1, (command,))
 
 
-def resume(job: str, active: Sequence[Pause], now: datetime, tz: str) -> Question | None:
+def resume(job: str, active: Sequence[Pause], now: datetime, zone_of: Callable[[str], str]) -> Question | None:
     """The question before more than a job is resumed: where it is paused with others. Otherwise None. `job` is `all`
     where no job is selected.
     """
@@ -90,7 +90,7 @@ def resume(job: str, active: Sequence[Pause], now: datetime, tz: str) -> Questio
     if targets in ([], [job]) and job != pauses.ALL:
         return None
     names = " and ".join(pauses.target_name(target) for target in targets)
-    sentences = [f"{pauses.sentence(pause, job, now, tz)}." for pause in active]
+    sentences = [f"{pauses.sentence(pause, job, now, zone_of(pause.target))}." for pause in active]
     effect, commands = f"From then on {names} run as scheduled.", tuple(map(command_lines.resume, targets))
     return Question(f"Resume {names}?", (*sentences, effect), ("Resume", NO), 0, commands)
 

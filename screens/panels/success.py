@@ -68,7 +68,7 @@ def _row(view: View, state: JobState, name: str, cells: int) -> Line:
     rates = [right(humanize.percent(share), each_rate, _style(share)) for share in _shares(history)]
     start = line(" ", Piece(symbol.char, symbol.style), " ", *word, left(name, name_cells, "strong"), *rates)
     if state.pause is not None:
-        end = _paused(view, state.name, state.pause, for_bars + usual, with_word=not state_cells)
+        end = _paused(view, state.pause, for_bars + usual, with_word=not state_cells)
         return (*start, *end, Piece(" "))
     return (
         *start,
@@ -79,10 +79,10 @@ def _row(view: View, state: JobState, name: str, cells: int) -> Line:
     )
 
 
-def _paused(view: View, job: str, pause: Pause, cells: int, *, with_word: bool) -> Line:
+def _paused(view: View, pause: Pause, cells: int, *, with_word: bool) -> Line:
     """The end of the pause, in the place of the bars."""
     before = symbols.PAUSED.word if with_word else ""
-    status = pauses.status(pause, view.now, view.zone_of(job), cells - 1, before)
+    status = pauses.status(pause, view.now, view.pause_zone(pause), cells - 1, before)
     return fill((Piece(" " * min(2, max(1, cells - width(status)))), *status), cells)
 
 

@@ -66,10 +66,8 @@ def _paused(view: View, card: JobCard, when: Piece, cells: int) -> Line:
     pause = view.pauses_of(card.name)[0]
     if cells < WIDE:
         name = line(" ", Piece(f"{symbols.PAUSED.char} ", symbols.PAUSED.style), text(card.name, "strong", 60), "  ")
-        status = pauses.status(pause, view.now, view.shown_zone(card.tz), cells - width(name) - 1, symbols.PAUSED.word)
+        status = pauses.status(pause, view.now, view.pause_zone(pause), cells - width(name) - 1, symbols.PAUSED.word)
         return ends(name, (*status, Piece(" ")), cells)
     start = line(" ", when, "   ", left(card.name, 26, "strong"), " ")
     before = f"{symbols.PAUSED.char} {symbols.PAUSED.word}"
-    return crop(
-        (*start, *pauses.status(pause, view.now, view.shown_zone(card.tz), cells - width(start), before)), cells
-    )
+    return crop((*start, *pauses.status(pause, view.now, view.pause_zone(pause), cells - width(start), before)), cells)

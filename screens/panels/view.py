@@ -43,6 +43,10 @@ class View:
         """The zone in which times of the zone `tz` are shown."""
         return "UTC" if self.in_utc else tz
 
+    def pause_zone(self, pause: Pause) -> str:
+        """The zone in which the end of a pause is shown, everywhere the same: its job's, and UTC for a pack or all."""
+        return self.zone_of(pause.target)
+
     def find_run(self, number: int) -> Run | None:
         """A run of the Snapshot by its number."""
         return next((run for run in self._runs() if run.id == number), None)

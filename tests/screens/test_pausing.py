@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from textual import events
@@ -19,6 +20,7 @@ CACHE_DAY, LIFE_REGEN, REPORT = (
     ("jobs", name) for name in ("attempts.cache_day", "game.life_regen", "reporting.daily_report")
 )
 """Keys that bring the cursor to a job's row while runs go on."""
+ZONES = {"IST": "Asia/Kolkata", "UTC": "UTC"}
 HALF_A_DAY = datetime(2026, 1, 20, 6, 20, tzinfo=UTC)
 
 
@@ -243,3 +245,24 @@ def test_a_pause_of_all_jobs_can_be_resumed_without_a_selected_job() -> None:
         await console.until(lambda: console.service.calls_of("resume") == [("resume", "all")])
 
     run_console(scenario, everything)
+
+
+# --- zones -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("target", "zone"), [("attempts.cache_day", "IST"), ("attempts", "UTC"), ("all", "UTC")])
+def test_the_end_of_a_pause_is_shown_in_one_zone(target: str, zone: str) -> None:
+    """Its job's, although jobs in several zones may wait for the end of the pause of a pack or of all jobs."""
+    other = {"IST": "UTC", "UTC": "IST"}[zone]
+    pause = samples.paused(target)
+    assert pause.until is not None
+    ends = {name: f"{pause.until.astimezone(ZoneInfo(tz)):%H:%M}" for name, tz in ZONES.items()}
+
+    async def scenario(console: Console) -> None:
+        dashboard = console.text
+        await console.press("2")
+        for text in (dashboard, console.text):
+            assert f"{ends[other]} {other}" not in text
+            assert ends[zone] in text
+
+    run_console(scenario, replace(samples.BUSY, pauses=(pause,)), size=(160, 45))

@@ -12,7 +12,7 @@ from opsconsole.calendar.windows import Window
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.rules.audit import AuditProblem, Seal, Verification
-from opsconsole.rules.backfill import Step, StepReason
+from opsconsole.rules.backfill import Step, StepReason, StepState
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
 from opsconsole.service import wording
 from opsconsole.service.snapshot import Outcome
@@ -64,6 +64,23 @@ def test_why_a_window_is_run_or_skipped(reason: StepReason, numbers: dict[str, i
     step = Step("a.b", window, True, reason, Selection.ALL, 1, None, False, None, "spec", **numbers)
 
     assert wording.step_reason(step) == sentence
+
+
+@pytest.mark.parametrize(
+    ("reason", "stale", "sentence"),
+    [
+        (StepReason.MISSING, None, "was missing"),
+        (StepReason.FAILED, None, "was failed"),
+        (StepReason.STALE, 1234, "1,234 items were stale"),
+        (StepReason.STALE, 1, "1 item was stale"),
+        (StepReason.INCOMPLETE, None, "data ended before the window did"),
+    ],
+)
+def test_a_window_that_is_done_no_longer_is_missing(reason: StepReason, stale: int | None, sentence: str) -> None:
+    window = Window(AT, AT, "2025-01-19")
+    step = Step("a.b", window, True, reason, Selection.ALL, 1, None, False, None, "spec", stale=stale)
+
+    assert wording.step_reason(step, StepState.DONE) == sentence
 
 
 @pytest.mark.parametrize(
