@@ -155,7 +155,7 @@ class ConsoleApp(BaseApp):
     def _tick(self) -> None:
         with self._contained("the tick"):
             self._quit_flow.poll()
-        if page := self.front_page:
+        if (page := self.front_page) and not page.is_up_to_date():
             with self._contained("drawing the page"):
                 page.repaint()
 

@@ -46,8 +46,12 @@ def padded_duration(seconds: float) -> str:
 
 
 def countdown(seconds: float) -> str:
-    """The time until an event, 14 cells wide: `in  9 min 53 s`."""
-    return "           now" if seconds < 0.5 else f"in {padded_duration(seconds + 0.5):>11}"
+    """The time until an event, 14 cells wide: `in  9 min 53 s`. From ten minutes on it changes once a minute."""
+    if seconds < 0.5:
+        return "           now"
+    whole = int(seconds + 0.5)
+    shown = f"{whole // _MINUTE} min" if 10 * _MINUTE <= whole < _HOUR else padded_duration(whole)
+    return f"in {shown:>11}"
 
 
 def age(length: timedelta) -> str:

@@ -36,20 +36,29 @@ Part = Callable[[Backend, Connection, Snapshot, datetime], dict[str, Any]]
 """Reads new values for fields of the Snapshot so far."""
 
 
-def read(backend: Backend, before: Snapshot, known: tuple[Problem, ...], now: datetime) -> Snapshot:
+def read(
+    backend: Backend, before: Snapshot, known: tuple[Problem, ...], now: datetime, *, quick: bool = False
+) -> Snapshot:
     """A Snapshot with what the store has now, and the previous values of the parts that cannot be read. `known` are
     those that could not be read the last time. Raises SQLAlchemyError when the store is unreachable.
+
+    With `quick`, only the leader and the runs are read, unless a run has started, advanced or ended since.
     """
     try:
         with backend.store.reading(lock_seconds=LOCK_SECONDS) as db:
             snapshot = before
-            for part in PARTS.values():
-                snapshot = replace(snapshot, **part(backend, db, snapshot, now))
+            for work, part in PARTS.items():
+                if not quick or work in QUICK or _runs(snapshot) != _runs(before):
+                    snapshot = replace(snapshot, **part(backend, db, snapshot, now))
             return snapshot
     except Exception as error:
         if is_outage(error):
             raise
     return _read_each(backend, before, {problem.work: problem for problem in known}, now)
+
+
+def _runs(snapshot: Snapshot) -> tuple[object, ...]:
+    return snapshot.recent, tuple(progress.run for progress in snapshot.live)
 
 
 def _read_each(backend: Backend, snapshot: Snapshot, known: dict[str, Problem], now: datetime) -> Snapshot:
@@ -140,9 +149,9 @@ def _alerts(_backend: Backend, db: Connection, _so_far: Snapshot, now: datetime)
 
 PARTS: dict[Work, Part] = {
     Work.LEADER: _leader,
-    Work.JOBS: _jobs,
     Work.LIVE_RUNS: _live_runs,
     Work.RECENT_RUNS: _recent_runs,
+    Work.JOBS: _jobs,
     Work.HISTORIES: _histories,
     Work.HEALTH: _health,
     Work.PAUSES: _pauses,
@@ -150,3 +159,5 @@ PARTS: dict[Work, Part] = {
     Work.SET_ASIDE: _set_aside,
     Work.ALERT_LIST: _alerts,
 }
+QUICK = (Work.LEADER, Work.LIVE_RUNS, Work.RECENT_RUNS)
+"""What is read every time; the others change with these, by commands, or slowly."""

@@ -29,6 +29,8 @@ from opsconsole.store.write_lock import is_locked
 BUSY_SECONDS, QUIET_SECONDS = 0.5, 1.0
 HURRIED_SECONDS, HURRY_SECONDS = 0.2, 2.0
 """The interval after a command, and how long it applies: a run may take less than a second."""
+WHOLE_SECONDS = 3.0
+"""Between two snapshots with everything: the others have only the leader and the runs, while no run changes."""
 REDIS_SECONDS = 2.0
 DATABASE_SECONDS = 2.0
 HIT_RATES = 20
@@ -45,7 +47,7 @@ class Sampler:
         self._redis_record, self._redis_history = RedisRecord(), RedisHistory()
         self._store_probe = StoreProbe(backend.store, backend.settings.actor.role)
         self._redis_checked = self._databases_checked = float("-inf")
-        self._hurry_until = float("-inf")
+        self._hurry_until = self._whole_at = float("-inf")
         self._callback: Callable[[Snapshot], None] | None = None
         self._loop = Loop(Work.SAMPLER, self._step, seconds=QUIET_SECONDS, now=backend.now)
 
@@ -68,8 +70,10 @@ class Sampler:
         self._hurry_until = time.monotonic() + HURRY_SECONDS
         self._loop.wake()
 
-    def take(self) -> Snapshot:
-        """A Snapshot of now. Values that cannot be read stay as they were, with the time since when."""
+    def take(self, *, quick: bool = False) -> Snapshot:
+        """A Snapshot of now. Values that cannot be read stay as they were, with the time since when; with `quick` also
+        those that change slowly, if no run has changed.
+        """
         now, monotonic = self._backend.now(), time.monotonic()
         redis = self._last.redis
         if monotonic - self._redis_checked >= REDIS_SECONDS:
@@ -91,7 +95,7 @@ class Sampler:
         lock: Outage | None = None
         try:
             lock = self._store_probe.check(now)
-            read = parts.read(self._backend, replace(before, unknown=()), before.unknown, now)
+            read = parts.read(self._backend, replace(before, unknown=()), before.unknown, now, quick=quick)
         except SQLAlchemyError as error:
             outage: Outage | None
             if is_locked(error):
@@ -159,10 +163,13 @@ class Sampler:
             self._services[name] = self._services[name].responded(now, time.monotonic() - started)
 
     def _step(self) -> float:
-        snapshot = self.take()
+        hurrying = time.monotonic() < self._hurry_until
+        is_whole = hurrying or self._last.unknown or time.monotonic() - self._whole_at >= WHOLE_SECONDS
+        if is_whole:
+            self._whole_at = time.monotonic()
+        snapshot = self.take(quick=not is_whole)
         if self._callback is not None and not self._loop.is_stopping:
             self._callback(snapshot)
-        hurrying = time.monotonic() < self._hurry_until
         is_busy = snapshot.live or snapshot.store_lock is not None
         return HURRIED_SECONDS if hurrying else BUSY_SECONDS if is_busy else QUIET_SECONDS
 

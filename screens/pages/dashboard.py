@@ -61,8 +61,8 @@ class Dashboard(AlertActionsPage):
         self._keys: list[Key] = []
         self._is_moved = False
         self._order: tuple[PanelName, ...] = ()
-        self._job_page: Loaded[str, JobPage] = Loaded(host.service.queries.job_page, self._loaded)
-        self._run_page: Loaded[int, RunPage] = Loaded(host.service.queries.run_page, self._loaded)
+        self._job_page: Loaded[str, JobPage] = Loaded(self._read_job, self._loaded)
+        self._run_page: Loaded[int, RunPage] = Loaded(self._read_run, self._loaded)
 
     def panels(self) -> ComposeResult:
         """All panels; styles.tcss shows those for which there is room."""
@@ -243,6 +243,12 @@ class Dashboard(AlertActionsPage):
             self._job_page.request(self, card.name, self._version(card.name))
         if columns >= LARGE and number is not None:
             self._run_page.request(self, number, self.view().find_run(number))
+
+    def _read_job(self, job: str) -> JobPage:
+        return self.host.service.queries.job_page(job)
+
+    def _read_run(self, number: int) -> RunPage:
+        return self.host.service.queries.run_page(number)
 
     def _loaded(self) -> None:
         self.repaint()

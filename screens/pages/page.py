@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import ClassVar
@@ -32,6 +33,7 @@ WIDTHS = ((0, "-narrow"), (80, "-compact"), (100, "-framed"), (120, "-wide"), (1
 HEIGHTS = ((0, "-low"), (30, "-tall"), (50, "-high"))
 """From how many columns and rows on a page has which class."""
 FOOTER_KEYS = 9
+FRESH_SECONDS = 0.9
 CHANGES = ("trigger", "cancel", "retry", "pause", "resume", "acknowledge", "silence", "clear")
 """The actions that a viewer may not use, which are also the ids of their keys."""
 HIDDEN_KEYS = frozenset(readable(key) for each in CHANGES for key in DEFAULTS[each])
@@ -55,6 +57,7 @@ class Page(Screen[None]):
         self.notice: Piece = Piece("")
         self.cursor: Key | None = None
         self.HORIZONTAL_BREAKPOINTS, self.VERTICAL_BREAKPOINTS = list(WIDTHS), list(HEIGHTS)
+        self._drawn_at = float("-inf")
         self._drawn = ContainedDrawing(f"the page {type(self).__name__}")
         self.set_class(host.ascii, ASCII)
 
@@ -125,9 +128,14 @@ class Page(Screen[None]):
         self.notice = text(message, style)
         self.repaint()
 
+    def is_up_to_date(self) -> bool:
+        """Whether it was drawn less than a second ago: clocks and countdowns need nothing."""
+        return time.monotonic() - self._drawn_at < FRESH_SECONDS
+
     def repaint(self) -> None:
         """Draws the page again; only cells that have changed are sent to the terminal."""
         if self.is_current:
+            self._drawn_at = time.monotonic()
             for panel in self.query(Panel):  # none while the page is being composed
                 self.paint(panel)
 

@@ -145,13 +145,24 @@ def changes(before: Line, after: Line, cells: int) -> Iterator[tuple[int, int]]:
         x = 0
         for a, b, piece_width in zip(old, new, widths, strict=True):
             if a != b:
-                yield x, piece_width
+                first, last = _changed_characters(a, b)
+                yield x + first, piece_width - first - last
             x += piece_width
         return
     start = _common_cells(old, new)
     end = _common_cells(old[::-1], new[::-1])
     if start + end < cells:
         yield start, cells - start - end
+
+
+def _changed_characters(old: Piece, new: Piece) -> tuple[int, int]:
+    """How many cells two pieces of the same width have in common at their start and at their end."""
+    (a, style), (b, other) = old, new
+    cells = width((new,))
+    if style != other or not len(a) == len(b) == cells:  # with wide characters, a cell is not a character
+        return 0, 0
+    differ = [i for i in range(cells) if a[i] != b[i]]
+    return differ[0], cells - 1 - differ[-1]
 
 
 def _common_cells(old: Sequence[Piece], new: Sequence[Piece]) -> int:

@@ -17,7 +17,7 @@ from tests.screens import fakes, samples
 from tests.screens.console import Console
 from tests.waiting import PATIENCE_SECONDS
 
-PANELS = ("Running", "Next", "Success", "Redis", "Health")
+PANELS = ("Jobs", "Running", "Redis")
 
 
 class Slow:
