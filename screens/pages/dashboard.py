@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.authoring.run import OPEN
-from opsconsole.service.job_page import JobPage
 from opsconsole.service.snapshot import AlertCard, Finding, FindingKind, JobCard, Run, RunPage, Snapshot
 from screens.exports import Table
 from screens.host import Host
@@ -38,6 +37,9 @@ from screens.panels.view import Key, View
 from screens.panels.why import Question
 from screens.widgets.lines import Drawing, Piece, line
 from screens.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from opsconsole.service.job_page import JobPage
 
 
 class Dashboard(AlertActionsPage):

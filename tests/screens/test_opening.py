@@ -60,7 +60,7 @@ def test_panels_are_named_before_the_service_is_open_and_filled_as_it_opens() ->
 
     async def scenario(console: Console) -> None:
         await console.until(lambda: "opening the store" in console.text)
-        assert [name for name in PANELS if name not in console.text] == []
+        await console.until(lambda: all(name in console.text for name in PANELS))
         assert "no leader" not in console.text
         assert "store ok" not in console.text
         assert "no problems" not in console.text
