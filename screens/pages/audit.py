@@ -119,8 +119,8 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
 
     def on_screen_resume(self) -> None:
         """Verifies the rows that are new since the last time, or the whole trail."""
-        service, before = self.host.service.audit, self._verified.latest
-        self._verified.start(lambda: service.verify_steps(before), keep=True)
+        before = self._verified.latest
+        self._verified.start(lambda: self.host.service.audit.verify_steps(before), keep=True)
 
     def on_screen_suspend(self, _event: events.ScreenSuspend) -> None:
         """Stops verifying: another page or a dialog is in front."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from opsconsole.core import humanize
 from opsconsole.rules import finding_text
 from opsconsole.service.snapshot import AlertCard, Severity, Work
-from screens.panels import jobs
+from screens.panels import jobs, pauses
 from screens.panels.job_status import JobStatus, statuses
 from screens.panels.jobs import Segment
 from screens.panels.running import share
@@ -22,13 +22,17 @@ TILE_CELLS, TILE_ROWS, GAP = 38, 3, 1
 LETTER_ROWS = 5
 LETTERS = {
     "A": ("███", "█ █", "███", "█ █", "█ █"),
+    "D": ("██ ", "█ █", "█ █", "█ █", "██ "),
     "E": ("███", "█  ", "██ ", "█  ", "███"),
     "K": ("█ █", "██ ", "█  ", "██ ", "█ █"),
     "L": ("█  ", "█  ", "█  ", "█  ", "███"),
+    "N": ("██ ", "█ █", "█ █", "█ █", "█ █"),
     "O": ("███", "█ █", "█ █", "█ █", "███"),
+    "P": ("███", "█ █", "███", "█  ", "█  "),
     "R": ("██ ", "█ █", "██ ", "█ █", "█ █"),
     "S": ("███", "█  ", "███", "  █", "███"),
     "T": ("███", " █ ", " █ ", " █ ", " █ "),
+    "U": ("█ █", "█ █", "█ █", "█ █", "███"),
     "0": ("███", "█ █", "█ █", "█ █", "███"),
     "1": (" █ ", "██ ", " █ ", " █ ", "███"),
     "2": ("███", "  █", "███", "█  ", "███"),
@@ -63,7 +67,11 @@ def headline(view: View) -> tuple[str, str]:
     if worst:
         count = len(worst)
         return f"{count} {'ALERT' if count == 1 else 'ALERTS'}", symbols.SEVERITY[max(worst)].style
-    return ("ALL OK", "ok") if snapshot.jobs else ("", "")
+    if not snapshot.jobs:
+        return "", ""
+    if snapshot.leader is None:
+        return "NO LEADER", "warn"
+    return ("PAUSED", "warn") if pauses.of_all(snapshot.pauses, view.now) else ("ALL OK", "ok")
 
 
 def letters(word: str, style: str) -> list[Line]:

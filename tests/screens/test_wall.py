@@ -32,12 +32,14 @@ def test_the_letters_tell_the_number_of_alerts() -> None:
     assert headline(one) == ("1 ALERT", "bad")
     assert headline(replace(OK, findings=(samples.FAILED,))) == ("1 ALERT", "warn")
     assert headline(OK) == ("ALL OK", "ok")
+    assert headline(replace(OK, leader=None)) == ("NO LEADER", "warn")
+    assert headline(replace(OK, pauses=(samples.paused("all"),))) == ("PAUSED", "warn")
     assert headline(samples.TROUBLE) == headline(unknown) == ("STALE", "warn")
     assert headline(samples.EMPTY) == ("", "")
 
 
 def test_every_headline_has_letters() -> None:
-    for word in ("ALL OK", "STALE", "0123456789 ALERTS"):
+    for word in ("ALL OK", "STALE", "NO LEADER", "PAUSED", "0123456789 ALERTS"):
         rows = wall.letters(word, "ok")
         assert len(rows) == wall.LETTER_ROWS
         assert len({len("".join(piece.text for piece in row)) for row in rows}) == 1
