@@ -21,12 +21,11 @@ from screens.command_lines import CommandLine
 from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
-from screens.pages.blocks import Blocks
+from screens.pages.failed_items import FailedItemsList
 from screens.pages.filtering import FilterPage
 from screens.pages.polling import FAST_SECONDS, PollingPage
 from screens.pages.run_actions import RunActionsPage
 from screens.panels import run as run_panel, run_failures, run_grid, run_log, why
-from screens.panels.run_failures import Items
 from screens.panels.run_log import Log
 from screens.panels.view import View
 from screens.panels.why import Question
@@ -42,12 +41,12 @@ TO_END = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The run, the lines that its log has gained, and the items that failed from `place` on, if they were read."""
+    """The run, the lines that its log has gained, and the items that failed from `start` on, if they were read."""
 
     page: RunPage
     lines: list[LogLine]
     items: FailedItems | None
-    place: Place | None
+    start: Place | None
 
 
 class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
@@ -75,11 +74,7 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         self._last_line = 0
         self._has_more_lines = False
         self._held_at: int | None = None
-        self._items = Items()
-        self._blocks: Blocks[Place] = Blocks()
-        self._next_items: Place | None = None
-        self._items_of: tuple[Place | None, int] | None = None
-        self._go_to_end = False
+        self._failed = FailedItemsList()
 
     def panels(self) -> ComposeResult:
         """The run, its batches, what failed, and its log."""
@@ -139,7 +134,7 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         room = rows - head - grid
         least = max(1, len(page.causes) + len(run_failures.recurring_items(page)))
         most = room // 3 if self._log_has_focus else room * 2 // 3
-        wanted = least if self._log_has_focus else run_failures.length(page, self._items)
+        wanted = least if self._log_has_focus else run_failures.length(page, self._failed.items)
         for panel, height in ((run, head), (batches, grid)):
             _set_height(panel, str(height))
         is_beside = self.has_class("-large")
@@ -171,8 +166,8 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         page = self._data
         if page is None:
             return Drawing((), line(Piece("Failures", "title")))
-        lines = run_failures.rows(page, self._items, cells, rows)
-        return Drawing(lines, run_failures.title(page), run_failures.end(page, self._items, rows))
+        lines = run_failures.rows(page, self._failed.items, cells, rows)
+        return Drawing(lines, run_failures.title(page), run_failures.end(page, self._failed.items, rows))
 
     def _draw_log(self, _view: View, cells: int, rows: int) -> Drawing:
         if self._data is None:
@@ -188,10 +183,10 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         service = self.host.service
         page = service.queries.run_page(self.number)
         lines = service.queries.log(self.number, after=self._last_line)
-        place, items = self._blocks.start, None
-        if page.progress.run.counts.failed and self._items_of != (place, page.progress.run.counts.failed):
-            items = service.history.failed_items(self.number, after=place)
-        return Loaded(page, lines, items, place)
+        start, items = self._failed.start, None
+        if self._failed.is_due(page.progress.run.counts.failed):
+            items = service.history.failed_items(self.number, after=start)
+        return Loaded(page, lines, items, start)
 
     def loaded(self, data: Loaded) -> None:
         """Keeps them."""
@@ -200,14 +195,8 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         self._lines += [(each.at, each.line) for each in new]
         self._last_line = new[-1].number if new else self._last_line
         self._has_more_lines = len(data.lines) == LOG_PAGE
-        if data.items is not None and data.place == self._blocks.start:
-            self._items_of = data.place, data.page.progress.run.counts.failed
-            self._next_items = data.items.next
-            self._items = Items(data.items.items, self._blocks.before, self._items.at)
-            if self._go_to_end:
-                rows = self.query_one("#failures", Panel).size.height
-                self._items = replace(self._items, at=run_failures.length(data.page, self._items) - rows)
-                self._go_to_end = False
+        if data.items is not None:
+            self._failed.keep(data.page, data.items, data.start, self._rows("failures"))
 
     def poll_seconds(self) -> float | None:
         """Until the run has ended and all of its log is read."""
@@ -262,34 +251,21 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         """Scrolls what has the focus; the log is held from then on."""
         if self._log_has_focus:
             self._scroll_log(step)
-        elif self._data is not None:
-            self._scroll_failures(self._data, step)
+        elif self._data is not None and self._failed.scroll(self._data, step, self._rows("failures")):
+            self.reload()
         self.repaint()
 
     def _scroll_log(self, step: int) -> None:
-        log, rows = self._log(), self.query_one("#log", Panel).size.height
+        log, rows = self._log(), self._rows("log")
         last = len(run_log.matching(log))
         self._held_at = max(min(rows, last), min(last, run_log.last_shown(log, rows) + step))
         if step == TO_END:
             self._held_at = None
 
-    def _scroll_failures(self, page: RunPage, step: int) -> None:
-        """Past the end of a block, to the one before or after it."""
-        rows, at = self.query_one("#failures", Panel).size.height, self._items.at
-        first = len(page.causes) if self._items.before else 0
-        last = max(first, run_failures.length(page, self._items) - rows)
-        if step > 0 and at >= last and self._next_items is not None:
-            self._blocks.forward(self._next_items, len(self._items.items))
-            at, self._next_items, self._items_of = len(page.causes), None, None
-            self.reload()
-        elif step < 0 and at <= first and self._blocks.back():
-            self._go_to_end, self._items_of = True, None
-            self.reload()
-        else:
-            at = max(first, min(at + step, last))
-        self._items = replace(self._items, at=at)
-
     # --- what is shown ------------------------------------------------------------------------------------------
+
+    def _rows(self, panel: str) -> int:
+        return self.query_one(f"#{panel}", Panel).size.height
 
     @property
     def _log_has_focus(self) -> bool:

@@ -37,7 +37,8 @@ def rows(view: View, page: RunPage | None, cells: int, room: int, *, is_gone: bo
     if page is None:
         return [line("   ", Piece("no longer kept: its retention has passed" if is_gone else "loading", "quiet"))]
     page = replace(page, progress=replace(page.progress, tz=view.shown_zone(page.progress.tz)))
-    log = Log(page.log, page.progress.tz, page.progress.run.state in OPEN)
+    run = page.progress.run
+    log = Log(page.log, page.progress.tz, run.state in OPEN, job=run.job)
     if cells >= BESIDE:
         half = (cells - 1) // 2
         return side_by_side(

@@ -16,7 +16,8 @@ LogLines = Sequence[tuple[datetime, str]]
 @dataclass(frozen=True, slots=True)
 class Log:
     """The lines of a log in the zone `tz`; `query` selects those that contain it. `held_at` is the number of the last
-    line that is shown, None at the end of the log. `dropped` lines were not kept.
+    line that is shown, None at the end of the log. `dropped` lines were not kept. The name of the `job` is left out
+    where it starts a line.
     """
 
     lines: LogLines
@@ -25,6 +26,7 @@ class Log:
     query: str = ""
     held_at: int | None = None
     dropped: int = 0
+    job: str = ""
 
 
 def matching(log: Log) -> LogLines:
@@ -68,7 +70,7 @@ def end(log: Log, query: Line, room: int) -> Line:
 def _line(at: datetime, message: str, log: Log, cells: int) -> Line:
     local = at.astimezone(humanize.zone(log.tz))
     time = Piece(f" {local:%H:%M:%S}.{local.microsecond // 1000:03d}  ", "quiet")
-    shown = text(message, _style(message))
+    shown = text(message.removeprefix(f"[{log.job}] "), _style(message))
     start = shown.text.casefold().find(log.query.casefold()) if log.query else -1
     if start < 0 or len(shown.text.casefold()) != len(shown.text):  # folding may change the length
         return crop((time, shown), cells)

@@ -193,7 +193,7 @@ def test_a_long_log_shows_its_end_or_is_held() -> None:
 
 def test_failures_and_log_are_side_by_side_on_a_wide_terminal() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("down", "enter")
+        console.app.open_run(4811)
         await console.until(lambda: "question q-7781" in console.text)
         assert any("3 failed, 2 causes" in line and "─ Log" in line for line in console.text.splitlines())
 
@@ -299,7 +299,7 @@ def test_the_items_that_failed_are_scrolled_a_block_at_a_time() -> None:
     service = fakes.FakeService([page])
 
     async def scenario(console: Console) -> None:
-        await console.press("down", "enter")
+        console.app.open_run(4811)
         await console.until(lambda: "tab ↓ lists the items" in console.text)
         await console.press("tab")
         await console.until(lambda: "items 1 to" in console.text)
@@ -326,7 +326,7 @@ def test_the_log_is_searched() -> None:
     page = replace(samples.PAGE, log=lines, progress=replace(samples.PAGE.progress, run=run))
 
     async def scenario(console: Console) -> None:
-        await console.press("down", "enter")
+        console.app.open_run(4811)
         await console.until(lambda: "4 lines not kept" in console.text)
         await console.press("slash", *"redis")
         await console.until(lambda: "20 of 1,000 lines" in console.text)
@@ -347,7 +347,7 @@ def test_a_log_is_read_once_and_then_continued() -> None:
     service = fakes.FakeService([replace(live_page(), log=tuple((samples.NOW, f"line {i}") for i in range(1_500)))])
 
     async def scenario(console: Console) -> None:
-        await console.press("down", "enter")
+        console.app.open_run(4812)
         await console.until(lambda: "line 1499" in console.text)
         await console.press("home")
         assert "line 0" in console.text
