@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from opsconsole.service.job_page import JobPage
 
 
+USUAL_JOBS = 18
+"""The first frame has room for this many jobs, so that the panels stay where they are when the jobs arrive."""
+
+
 class Dashboard(AlertActionsPage):
     """Panels of the Snapshot, with a cursor over the rows of jobs, runs and findings. It starts on the worst finding
     and stays there, whichever that is, until it is moved.
@@ -79,7 +83,10 @@ class Dashboard(AlertActionsPage):
         }
         self._order = dashboard.order(self.app.size.width)
         for name in self._order:
-            yield Panel(panels[name], id=name, focusable=name in WITH_ROWS)
+            panel = Panel(panels[name], id=name, focusable=name in WITH_ROWS)
+            if name == PanelName.JOBS:
+                panel.need(board.HEADER_ROWS + USUAL_JOBS)
+            yield panel
 
     def on_mount(self) -> None:
         """Shows the Snapshot that arrived before there were panels."""
