@@ -277,7 +277,8 @@ class ConsoleApp(BaseApp):
     def without_action(self, key: str) -> None:
         """Says that a key does nothing here."""
         if isinstance(self.screen, Page):
-            name = readable(key_to_character(key) or key)
+            character = key_to_character(key)
+            name = readable(character if character is not None and character.isprintable() else key)
             why = "this console is read-only: " if name in HIDDEN_KEYS and self.service.read_only else ""
             self.show_notice(f"{why}no action on {name}; {first_key('help', self.installation.keys)} shows the keys")
 
@@ -385,6 +386,7 @@ def run(
     start_run: str | None = None,
     ascii: bool = False,  # noqa: A002 - as the option
     wall: bool = False,
+    mouse: bool = False,
 ) -> int:
     """Shows the console, while its service is still being opened, too. Returns its exit code: 0, or 129 or 143 when a
     signal ended it.
@@ -399,5 +401,5 @@ def run(
         opening=opening,
     )
     with terminal.signals(app) as received:
-        app.run(mouse=False)
+        app.run(mouse=mouse)
         return received.exit_code or app.return_code or 0

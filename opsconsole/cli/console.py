@@ -88,7 +88,7 @@ def _how(settings: Settings, options: Options, note: str = "") -> dict[str, Any]
         note=note,
         keys=settings.console.keys,
     )
-    return {"installation": installation, "ascii": options.ascii_only, "wall": options.wall}
+    return {"installation": installation, "ascii": options.ascii_only, "wall": options.wall, "mouse": options.mouse}
 
 
 def require_terminal() -> None:

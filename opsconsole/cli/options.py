@@ -20,6 +20,7 @@ class Options:
     config: Path | None = None
     debug: bool = False
     ascii_only: bool = False
+    mouse: bool = False
     observe: bool = False
     read_only: bool = False
     wall: bool = False

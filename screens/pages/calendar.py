@@ -75,6 +75,10 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         """Shows the progress of a plan."""
         self.set_interval(PLANNING_SECONDS, lambda: self.repaint() if self.planning.draft is not None else None)
 
+    def wheel_action(self, step: int) -> str:
+        """Moves the cursor down or up."""
+        return f"move(0, {step})"
+
     def presence_name(self) -> str:
         """Whose calendar it is."""
         return f"backfill of {self._shown.job}"

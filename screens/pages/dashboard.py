@@ -143,8 +143,9 @@ class Dashboard(AlertActionsPage):
         return (("enter", "open"), *fix, ("w", "why"))
 
     def action_move(self, step: int) -> None:
-        """Moves the cursor up and down, through all panels."""
-        self._go(cursor.moved(self.cursor, self._keys, step))
+        """Moves the cursor up and down, through all panels; within the only one that is shown."""
+        rows = [key for key in self._keys if self.maximized is None or key[0] == self.maximized.id]
+        self._go(cursor.moved(self.cursor, rows, step))
 
     def action_panel(self, step: int) -> None:
         """Moves the cursor to the first row of another panel."""
@@ -169,6 +170,11 @@ class Dashboard(AlertActionsPage):
             self.show_notice(f"{finding.subject} has no run to open; w explains what is known")
         else:
             self.show_notice(self._job_or_choose("has not run yet; t triggers it"))
+
+    def clicked(self, row: Key) -> None:
+        """Moves the cursor, which then stays there."""
+        self._is_moved = True
+        super().clicked(row)
 
     def move_to(self, row: Key | None) -> None:
         """Moves the cursor, and loads what is shown about its row."""
@@ -284,6 +290,8 @@ class Dashboard(AlertActionsPage):
     def _go(self, to: Key | None) -> None:
         self._is_moved = True
         self.move_to(to)
+        if self.maximized is not None and self.focused is not None:
+            self.maximize(self.focused, container=False)
 
     def _card(self) -> JobCard | None:
         job = self.job()

@@ -44,6 +44,10 @@ class DocumentScreen(Page):
         self._error = ""
         self._first = self._last = 0
 
+    def wheel_action(self, step: int) -> str:
+        """Scrolls."""
+        return f"scroll({step})"
+
     def presence_name(self) -> str:
         """Which text it is."""
         return self._title

@@ -39,6 +39,10 @@ class HelpScreen(Page):
         self._page_legend = page.legend()
         self._first = self._last = 0
 
+    def wheel_action(self, step: int) -> str:
+        """Scrolls."""
+        return f"scroll({step})"
+
     def presence_name(self) -> str:
         """This page."""
         return "help"

@@ -45,6 +45,10 @@ class PacksScreen(PollingPage[tuple[PanelView, ...]]):
         self._panels: tuple[PanelView, ...] | None = None
         self._first = 0
 
+    def wheel_action(self, step: int) -> str:
+        """Scrolls."""
+        return f"scroll({step})"
+
     def presence_name(self) -> str:
         """This page."""
         return "packs"

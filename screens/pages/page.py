@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.screen import Screen
 
@@ -17,7 +18,7 @@ from opsconsole.service.snapshot import Snapshot
 from screens.command_lines import CommandLine
 from screens.exports import Copied, Table
 from screens.host import Host
-from screens.keymap import readable, rebound_key
+from screens.keymap import bind, readable, rebound_key
 from screens.panels import questions
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Key, View
@@ -46,8 +47,8 @@ class Page(Screen[None]):
     """
 
     AUTO_FOCUS = ""
-    WHEEL_ACTION: ClassVar[str] = "move"
-    """The action of the mouse wheel; its argument is a number of rows."""
+    ALLOW_IN_MAXIMIZED_VIEW = "#head, #foot"
+    BINDINGS: ClassVar[list[BindingType]] = [bind("maximise", "maximise", "one panel, or all")]
     FOOTER: ClassVar[tuple[tuple[str, str], ...]] = ()
     COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
 
@@ -152,7 +153,22 @@ class Page(Screen[None]):
 
     def scrolled(self, step: int) -> None:
         """Moves the cursor, or scrolls."""
-        self.host.call_later(self.run_action, f"{self.WHEEL_ACTION}({step})")
+        self.host.call_later(self.run_action, self.wheel_action(step))
+
+    def wheel_action(self, step: int) -> str:
+        """The action of the mouse wheel."""
+        return f"move({step})"
+
+    def action_maximise(self) -> None:
+        """Gives the whole page to the panel of the cursor, or shows all panels again."""
+        panels = [panel for panel in self.query(Panel) if panel.is_on_screen and not panel.has_class(PLAIN)]
+        chosen = [panel for panel in panels if panel.has_focus or (self.cursor and panel.id == self.cursor[0])]
+        if self.maximized is not None:
+            self.minimize()
+        elif len(panels) > 1:
+            self.maximize((chosen or panels)[0], container=False)
+        else:
+            self.show_notice("this page has only one panel")
 
     def move_to(self, row: Key | None) -> None:
         """Moves the cursor, and the focus to its panel."""

@@ -88,6 +88,10 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         """The arrows scroll the log at first."""
         self.query_one("#log").focus()
 
+    def wheel_action(self, step: int) -> str:
+        """Scrolls."""
+        return f"scroll({step})"
+
     def presence_name(self) -> str:
         """The run's number."""
         return f"run {self.number}"

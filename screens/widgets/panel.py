@@ -38,6 +38,8 @@ class Panel(Lines, Generic[View]):
     Not focusable: for a panel without rows to choose.
     """
 
+    ALLOW_MAXIMIZE = True
+
     def __init__(
         self,
         draw: Callable[[View, int, int], Drawing],

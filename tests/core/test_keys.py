@@ -101,6 +101,7 @@ def test_only_ids_of_different_pages_share_a_default_key() -> None:
             ("open", "confirm"),
             ("plan", "confirm"),
             ("mark", "page_down"),
+            ("first", "worst"),
             ("page_up", "previous_year"),
             ("page_down", "next_year"),
             ("silence", "export_svg"),
