@@ -35,6 +35,7 @@ class Terminal:
         columns: int = 80,
         rows: int = 24,
         term: str = "xterm-256color",
+        locale: str = "C.UTF-8",
         fork_server: ForkServer | None = None,
         clock: FastClock | None = None,
     ) -> None:
@@ -47,7 +48,7 @@ class Terminal:
         self.modes_before = termios.tcgetattr(theirs)
         # COLUMNS and LINES in the environment of the tests would override the size of this terminal.
         environ = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")}
-        environ |= {"TERM": term, "LANG": "C.UTF-8"}
+        environ |= {"TERM": term, "LC_ALL": locale}
         self.process: subprocess.Popen[bytes] | Child
         if fork_server is None:
             self.process = subprocess.Popen(

@@ -18,7 +18,7 @@ from opsconsole.cli.session import create_engine, open_service, require_intact
 from opsconsole.core.bundle import hidden_by
 from opsconsole.core.configuration import state_home
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
-from opsconsole.core.settings import Role, Settings, terminal
+from opsconsole.core.settings import Role, Settings, character_locale, terminal
 from opsconsole.core.signals import start_watchdog
 from opsconsole.core.trust import make_private
 
@@ -38,7 +38,7 @@ class NoTerminal(OpsconsoleError):
 
 def open_console(options: Options) -> int:
     """Opens the console and returns its exit code."""
-    require_terminal()
+    require_terminal(options)
     settings = load_settings(options)
     make_private(settings.folder)
     log_to_file(settings.folder)
@@ -91,14 +91,17 @@ def _how(settings: Settings, options: Options, note: str = "") -> dict[str, Any]
     return {"installation": installation, "ascii": options.ascii_only, "wall": options.wall, "mouse": options.mouse}
 
 
-def require_terminal() -> None:
+def require_terminal(options: Options) -> None:
     """Raises NoTerminal where the console cannot be drawn."""
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise NoTerminal("the console needs a terminal; without one, use `opsconsole headless` or a command")
     if terminal() in ("", "dumb"):
         raise NoTerminal(f"the console cannot be drawn on a terminal of type {terminal() or 'none'!r}; set TERM")
     if "utf" not in (sys.stdout.encoding or "").lower():
-        raise NoTerminal("the console needs a UTF-8 locale; set LANG=C.UTF-8")
+        raise NoTerminal("the console needs a UTF-8 locale; set LC_ALL=C.UTF-8")
+    locale = character_locale()
+    if locale and "utf" not in locale.lower() and not options.ascii_only:
+        raise NoTerminal(f"the locale {locale!r} is not UTF-8; set LC_ALL=C.UTF-8, or use --ascii")
 
 
 @contextmanager

@@ -296,3 +296,10 @@ def set_for_workers(**variables: str) -> None:
 def terminal() -> str:
     """The terminal type; empty if the environment does not name one."""
     return os.environ.get("TERM", "")
+
+
+def character_locale() -> str:
+    """The locale of characters; empty if the environment does not name one. With `LC_ALL=C` Python writes UTF-8 in
+    spite of it.
+    """
+    return next((value for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := os.environ.get(name))), "")

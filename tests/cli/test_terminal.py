@@ -45,7 +45,7 @@ def settle(terminal: Terminal) -> None:
     Jobs that are scheduled every minute may be running meanwhile.
     """
     terminal.wait_for("leading since")
-    terminal.wait_until(lambda: re.search(r"cache_day .*1 failed", terminal.text) is not None)
+    terminal.wait_until(lambda: re.search(r"cache_day .*1 (failed|of \d)", terminal.text) is not None)
 
 
 def assert_restored(terminal: Terminal) -> None:
@@ -108,6 +108,21 @@ def test_an_unsupported_terminal_is_refused_in_one_line(fork_server: ForkServer,
     assert "TERM" in terminal.text
     assert b"\x1b" not in terminal.drawn
     terminal.close()
+
+
+def test_a_locale_without_utf_8_is_refused_unless_ascii_is_drawn(fork_server: ForkServer, tmp_path: Path) -> None:
+    refused = Terminal([], env=os.environ, cwd=tmp_path, locale="C", fork_server=fork_server)
+    assert refused.ended() == 2
+    assert "the locale 'C' is not UTF-8; set LC_ALL=C.UTF-8, or use --ascii" in " ".join(refused.text.split())
+    assert b"\x1b" not in refused.drawn
+    refused.close()
+
+    env = {**os.environ, "XDG_DATA_HOME": str(tmp_path)}
+    drawn = Terminal(["--ascii", "--observe"], env=env, cwd=tmp_path, locale="C", fork_server=fork_server)
+    drawn.wait_for("Health")
+    assert drawn.drawn.isascii()
+    assert drawn.quit() == 0
+    drawn.close()
 
 
 def test_a_store_of_a_newer_version_ends_the_console_with_one_sentence(opening: OPEN, tmp_path: Path) -> None:

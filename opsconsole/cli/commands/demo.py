@@ -32,7 +32,7 @@ def command(options: Options, users: int) -> None:
     from opsconsole.embedded.claude import sample_claude
     from opsconsole.embedded.preparation import Preparing
 
-    require_terminal()
+    require_terminal(options)
     settings = demo_settings(users)
     make_private(settings.folder)
     log_to_file(settings.folder)
