@@ -70,7 +70,7 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
     def panels(self) -> ComposeResult:
         """The filter, the rows, the details of one, and who is attached."""
         yield Panel(self._draw_search, id="search", classes=PLAIN, focusable=False)
-        yield Panel(self._draw_rows, id="rows")
+        yield Panel(self._draw_rows, id=audit.PANEL)
         yield Panel(self._draw_entry, id="entry", focusable=False)
         yield Panel(self._draw_attached, id="attached", focusable=False)
 
@@ -81,10 +81,10 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
 
     def _draw_rows(self, view: View, cells: int, rows: int) -> Drawing:
         entries, verified = self._page.entries if self._page is not None else None, self._verified
-        lines = audit.rows(entries, view.now, cells, rows, self.cursor, filtered=bool(self.filter.value))
+        shown = audit.rows(entries, view.now, cells, rows, self.cursor, filtered=bool(self.filter.value))
         error = verified.error.sentence if verified.error is not None else ""
         end = audit.end(verified.latest, is_running=verified.is_running, error=error)
-        return Drawing(lines, line(Piece("Audit", "title")), end)
+        return Drawing(shown.lines, line(Piece("Audit", "title")), end, shown.rows)
 
     def _draw_entry(self, _view: View, cells: int, rows: int) -> Drawing:
         entry = self._entry()

@@ -30,6 +30,8 @@ from screens.widgets.panel import Panel
 
 COUNT_SECONDS = 60.0
 """How old a count of the keys may be."""
+SELDOM = 20
+"""A count that takes long is repeated less often: so many times as long as it took."""
 RETRY_SECONDS = 5.0
 STEP_SECONDS = 0.002
 """The pause between two steps of a count, for the server and for this screen."""
@@ -69,7 +71,7 @@ class CacheScreen(PollingPage[CacheData]):
         self._data: CacheData | None = None
         self._survey: Stepping[UsageSurvey] = Stepping(self, self._counted, pause_seconds=STEP_SECONDS)
         self._counted_at: datetime | None = None
-        self._count_started = float("-inf")
+        self._count_started, self._count_seconds = float("-inf"), 0.0
         self.cursor = next(iter(cache.keys(self._families())), None)
 
     def presence_name(self) -> str:
@@ -87,8 +89,8 @@ class CacheScreen(PollingPage[CacheData]):
 
     def _draw_families(self, view: View, cells: int, rows: int) -> Drawing:
         families = self._families()
-        lines = cache.family_rows(families, view.now, cells, rows, self.cursor)
-        return Drawing(lines, line(Piece("Families", "title")), cache.family_end(families))
+        shown = cache.family_rows(families, view.now, cells, rows, self.cursor)
+        return Drawing(shown.lines, line(Piece("Families", "title")), cache.family_end(families), shown.rows)
 
     def _draw_clearings(self, view: View, cells: int, rows: int) -> Drawing:
         errors, clearings = self.error_lines(), self._data.clearings if self._data is not None else ()
@@ -131,7 +133,7 @@ class CacheScreen(PollingPage[CacheData]):
 
     def _count_if_due(self) -> None:
         is_counted = self._survey.latest is not None and self._survey.latest.done and self._survey.error is None
-        wait = COUNT_SECONDS if is_counted else RETRY_SECONDS
+        wait = max(COUNT_SECONDS, SELDOM * self._count_seconds) if is_counted else RETRY_SECONDS
         if not self._survey.is_running and time.monotonic() - self._count_started > wait:
             self._count()
 
@@ -143,6 +145,7 @@ class CacheScreen(PollingPage[CacheData]):
     def _counted(self) -> None:
         if self._survey.error is None:
             self._counted_at = self.host.now()
+            self._count_seconds = time.monotonic() - self._count_started
         self.repaint()
 
     # --- keys ---------------------------------------------------------------------------------------------------

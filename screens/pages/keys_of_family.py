@@ -20,7 +20,7 @@ from screens.host import Host
 from screens.keymap import bind
 from screens.pages.filtering import FilterPage
 from screens.panels import cursor, keys_of_family
-from screens.panels.view import View
+from screens.panels.view import Key, View
 from screens.threads import Stepping, run_in_thread
 from screens.widgets.lines import Drawing, Piece, crop, line, text
 from screens.widgets.panel import PLAIN, Panel
@@ -73,8 +73,8 @@ class KeysScreen(FilterPage):
         return Drawing([header, line(" ", *self.filter.line(cells - 2, hint))])
 
     def _draw_keys(self, _view: View, cells: int, rows: int) -> Drawing:
-        lines = keys_of_family.rows(self._found.latest, self._error(), cells, rows, self.cursor)
-        return Drawing(lines, line(Piece("Keys", "title")))
+        shown = keys_of_family.rows(self._found.latest, self._error(), cells, rows, self.cursor)
+        return Drawing(shown.lines, line(Piece("Keys", "title")), rows=shown.rows)
 
     def _draw_value(self, _view: View, cells: int, rows: int) -> Drawing:
         self._value_rows = rows - 1
@@ -134,6 +134,11 @@ class KeysScreen(FilterPage):
         parts = keys_of_family.clear_parts(self._family, key)
         clear = command_lines.clear(ClearFilter(family=self._family.name, **parts))
         return (command_lines.show_key(key), clear) if key is not None else (clear,)
+
+    def move_to(self, row: Key | None) -> None:
+        """Moves the cursor, and reads the value there."""
+        super().move_to(row)
+        self._look()
 
     def action_move(self, step: int) -> None:
         """Moves the cursor, and reads the value there."""

@@ -12,7 +12,7 @@ from opsconsole.rules.audit import AuditEntry, AuditProblem, Verification
 from opsconsole.service import wording
 from opsconsole.service.snapshot import Work
 from screens.exports import Cell, Table
-from screens.panels.view import Block, Key, View, empty, fit, hint
+from screens.panels.view import Block, Fitted, Key, View, empty, fitted, hint
 from screens.widgets.lines import EMPTY, Line, Piece, crop, left, line, text, wrapped
 from screens.widgets.symbols import Symbol
 
@@ -45,14 +45,14 @@ def key(entry: AuditEntry) -> Key:
 
 def rows(
     entries: Sequence[AuditEntry] | None, now: datetime, cells: int, room: int, cursor: Key | None, *, filtered: bool
-) -> list[Line]:
+) -> Fitted:
     """One line for each row, the one under the cursor included."""
     if entries is None:
-        return list(hint("loading").lines)
+        return fitted([hint("loading")], room, cells, None)
     if not entries:
-        return list(hint(NO_MATCH if filtered else NO_ROW).lines)
+        return fitted([hint(NO_MATCH if filtered else NO_ROW)], room, cells, None)
     blocks = [Block((crop(_row(entry, now, cells), cells),), key(entry)) for entry in entries]
-    return fit(blocks, room, cells, cursor)[0]
+    return fitted(blocks, room, cells, cursor)
 
 
 def _row(entry: AuditEntry, now: datetime, cells: int) -> Line:

@@ -12,7 +12,7 @@ from opsconsole.cache.statistics import CacheDay, FamilyUsage, UsageSurvey
 from opsconsole.core import humanize
 from opsconsole.service.cache import Clearing
 from screens.exports import Cell, Table
-from screens.panels.view import Block, Key, fit, hint
+from screens.panels.view import Block, Fitted, Key, fitted, hint
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, left, line, right, spark, text, width
 from screens.widgets.names import middle, shortened
 
@@ -64,10 +64,10 @@ def family_end(families: Families) -> Line:
     return line(Piece(f"{humanize.count(total, 'key')}{others}{at}", "quiet"))
 
 
-def family_rows(families: Families, now: datetime, cells: int, rows: int, cursor: Key | None) -> list[Line]:
+def family_rows(families: Families, now: datetime, cells: int, rows: int, cursor: Key | None) -> Fitted:
     """The names of the columns, a row for each family, and the details of the one under the cursor."""
     if not families.declared:
-        return list(hint(NO_FAMILY).lines)
+        return fitted([hint(NO_FAMILY)], rows, cells, None)
     failed = f"keys cannot be counted: {families.error}"
     errors = [crop(line(" ", text(failed, "bad", 300)), cells)] if families.error else []
     is_wide, today = cells >= WIDE, now.date()
@@ -82,12 +82,13 @@ def family_rows(families: Families, now: datetime, cells: int, rows: int, cursor
     ]
     chosen = next((family for family in families.declared if (PANEL, family.name) == cursor), None)
     detail = _details(chosen, families, cells) if chosen is not None else []
-    shown, hidden = fit(blocks, max(1, rows - len(errors) - 1 - len(detail)), cells, cursor)
-    title = left(f"family, {hidden} more" if hidden else "family", name, "quiet")
+    shown = fitted(blocks, max(1, rows - len(errors) - 1 - len(detail)), cells, cursor)
+    title = left(f"family, {shown.hidden} more" if shown.hidden else "family", name, "quiet")
     course = [Piece(f"  {'14 days':<{DAYS}}", "quiet")] if is_wide else []
     columns = (right(each, wide, "quiet") for each, wide in _columns(cells))
     header = crop(line("   ", title, *columns, *course, Piece("  filled by", "quiet")), cells)
-    return [*errors, header, *shown, *detail][:rows]
+    lines = [*errors, header, *shown.lines, *detail][:rows]
+    return Fitted(lines, [*(None for _ in (*errors, header)), *shown.rows], shown.hidden)
 
 
 _COLUMNS = (("keys", 10), ("memory", 9), ("TTL left", 10), ("today", 7), ("7 d", 7))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from opsconsole.cache.families import Family
 from opsconsole.cache.keys import KeysFound, KeyValue
 from opsconsole.core import humanize
-from screens.panels.view import Block, Key, fit, hint
+from screens.panels.view import Block, Fitted, Key, fitted, hint
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text
 
 PANEL = "keys"
@@ -58,16 +58,16 @@ def _count(found: KeysFound | None) -> str:
     return count if found.done else f"searching: {count} in {found.scanned:,}"
 
 
-def rows(found: KeysFound | None, error: str, cells: int, room: int, cursor: Key | None) -> list[Line]:
+def rows(found: KeysFound | None, error: str, cells: int, room: int, cursor: Key | None) -> Fitted:
     """The keys, the one under the cursor included."""
     if error:
-        return [crop(line(" ", text(error, "bad", 300)), cells)]
+        return fitted([Block((line(" ", text(error, "bad", 300)),))], room, cells, None)
     if found is None:
-        return [line("   ", Piece("searching", "live"))]
+        return fitted([hint("searching")], room, cells, None)
     if not found.keys:
-        return list(hint(NO_KEY if found.done else "nothing found yet").lines)
+        return fitted([hint(NO_KEY if found.done else "nothing found yet")], room, cells, None)
     blocks = [Block((crop(line("   ", text(key, limit=300)), cells),), (PANEL, key)) for key in found.keys]
-    return fit(blocks, room, cells, cursor)[0]
+    return fitted(blocks, room, cells, cursor)
 
 
 def value(looked: KeyValue | None, cells: int, room: int, first: int) -> list[Line]:

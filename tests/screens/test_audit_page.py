@@ -37,16 +37,18 @@ CLEARED = replace(
 
 
 def test_a_row_has_who_what_and_the_outcome() -> None:
-    rows = text(audit.rows(past_cache.ENTRIES, samples.NOW, 80, 5, audit.key(past_cache.ENTRIES[0]), filtered=False))
+    rows = text(
+        audit.rows(past_cache.ENTRIES, samples.NOW, 80, 5, audit.key(past_cache.ENTRIES[0]), filtered=False).lines
+    )
 
     assert rows.splitlines()[0].split() == ["▸", "18:10", "UTC", "asha", "✓", "trigger", "attempts.cache_day", "done"]
     assert rows.splitlines()[4].split() == ["13:20", "UTC", "chen", "✗", "retry", "run", "4770", "refused"]
 
 
 def test_an_empty_list_says_why() -> None:
-    assert "loading" in text(audit.rows(None, samples.NOW, 80, 5, None, filtered=False))
-    assert audit.NO_ROW in text(audit.rows([], samples.NOW, 80, 5, None, filtered=False))
-    assert audit.NO_MATCH in text(audit.rows([], samples.NOW, 80, 5, None, filtered=True))
+    assert "loading" in text(audit.rows(None, samples.NOW, 80, 5, None, filtered=False).lines)
+    assert audit.NO_ROW in text(audit.rows([], samples.NOW, 80, 5, None, filtered=False).lines)
+    assert audit.NO_MATCH in text(audit.rows([], samples.NOW, 80, 5, None, filtered=True).lines)
 
 
 def test_details_say_what_came_of_it() -> None:
@@ -95,7 +97,7 @@ def test_no_row_shows_hostile_characters(cells: int) -> None:
     view = View(replace(samples.BUSY, attached=(process,)), samples.NOW)
 
     for lines in (
-        audit.rows([evil], samples.NOW, cells, 5, audit.key(evil), filtered=False),
+        audit.rows([evil], samples.NOW, cells, 5, audit.key(evil), filtered=False).lines,
         audit.details(evil, cells, 20),
         audit.attached_rows(view, cells, 5),
     ):

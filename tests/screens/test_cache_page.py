@@ -71,7 +71,7 @@ def test_an_outage_keeps_the_last_figures_and_is_in_the_title() -> None:
 
 
 def test_families_show_keys_memory_ttl_rates_and_the_job_that_fills_them() -> None:
-    rows = text(cache.family_rows(FAMILIES, samples.NOW, 120, 9, (cache.PANEL, "attempts.day"))).splitlines()
+    rows = text(cache.family_rows(FAMILIES, samples.NOW, 120, 9, (cache.PANEL, "attempts.day")).lines).splitlines()
 
     assert rows[0].split() == [
         "family",
@@ -102,18 +102,18 @@ def test_families_are_named_before_they_are_counted_and_when_they_cannot_be() ->
 
     assert text([cache.family_end(counting)]) == "counting: 20,000 of 41,216 keys"
     assert [name for _, name in cache.keys(counting)] == ["attempts.day", "game.board", "practice.level"]
-    rows = cache.family_rows(failed, samples.NOW, 80, 9, None)
+    rows = cache.family_rows(failed, samples.NOW, 80, 9, None).lines
     assert "keys cannot be counted: Redis is unreachable" in text(rows)
     assert "practice.level" in text(rows)
     assert has_only_visible_characters(rows, 80)
-    assert cache.NO_FAMILY in text(cache.family_rows(cache.Families(()), samples.NOW, 80, 9, None))
+    assert cache.NO_FAMILY in text(cache.family_rows(cache.Families(()), samples.NOW, 80, 9, None).lines)
 
 
 def test_the_family_under_the_cursor_stays_in_sight() -> None:
     many = tuple(Family(f"shop.f{n:02}", f"shop:{n}:{{user}}", timedelta(hours=1)) for n in range(30))
     families = cache.Families(many)
 
-    rows = text(cache.family_rows(families, samples.NOW, 80, 10, (cache.PANEL, "shop.f29"))).splitlines()
+    rows = text(cache.family_rows(families, samples.NOW, 80, 10, (cache.PANEL, "shop.f29")).lines).splitlines()
 
     assert len(rows) == 10
     assert rows[0].split()[:3] == ["family,", "23", "more"]
@@ -201,6 +201,19 @@ def test_the_page_counts_and_follows_the_cursor() -> None:
         assert "level:{user}:{subject}" in console.text
         await console.press("escape")
         assert isinstance(console.app.screen, Dashboard)
+
+    run_console(scenario, past_cache.SNAPSHOT)
+
+
+def test_a_click_moves_the_cursor_and_reads_the_value() -> None:
+    async def scenario(console: Console) -> None:
+        await _counted(console)
+        assert await console.pilot.click("#families", offset=(10, 3))
+        assert "▸  practice.level" in console.text
+        await console.press("k", "enter")
+        await console.until(lambda: "2 keys" in console.text)
+        await console.pilot.click("#keys", offset=(10, 2))
+        await console.until(lambda: ("look", past_cache.OTHER_KEY) in console.service.calls)
 
     run_console(scenario, past_cache.SNAPSHOT)
 
@@ -319,6 +332,6 @@ def test_without_families_there_is_nothing_to_open() -> None:
 
 def test_what_is_unused_of_a_family_counts_as_empty() -> None:
     survey = replace(past_cache.COUNTED, families={"attempts.day": FamilyUsage(0)})
-    rows = text(cache.family_rows(replace(FAMILIES, survey=survey), samples.NOW, 80, 9, None))
+    rows = text(cache.family_rows(replace(FAMILIES, survey=survey), samples.NOW, 80, 9, None).lines)
 
     assert rows.splitlines()[1].split()[:4] == ["attempts.day", "0", "-", "-"]
