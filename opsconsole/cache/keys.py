@@ -13,7 +13,7 @@ from typing import Any
 import redis
 
 from opsconsole.cache.compression import ZLIB_HEADER, decompress
-from opsconsole.cache.connection import if_permitted, scan, translating_errors
+from opsconsole.cache.connection import SCAN_COUNT, if_permitted, scan, translating_errors
 from opsconsole.cache.families import Family, check
 from opsconsole.core.text import safe
 
@@ -28,8 +28,8 @@ MAX_LINES, MAX_LINE = 500, 300
 
 @dataclass(frozen=True, slots=True)
 class KeysFound:
-    """Keys of a family, by name; `more` when there are others. `scanned` keys were
-    examined; `done` when none is left to examine.
+    """Keys of a family, by name; `more` when there are others. about
+    `scanned` keys were examined; `done` when none is left to examine.
     """
 
     keys: tuple[str, ...]
@@ -70,7 +70,7 @@ def find(client: redis.Redis, family: Family, parts: Mapping[str, str]) -> Itera
     while cursor or not started:
         started = True
         cursor, keys = scan(client, cursor, pattern)
-        scanned += len(keys)
+        scanned += SCAN_COUNT
         for key in keys:
             own = family.parse(key)
             if own is not None and parts.items() <= own.items():

@@ -23,6 +23,8 @@ from screens.threads import Stepping
 from screens.widgets.lines import Drawing, Piece, line
 from screens.widgets.panel import PLAIN, Panel
 
+STEP_SECONDS = 0.005
+"""The pause between two pages of a verification, for this screen."""
 ROWS = 200
 """Rows of one page of the trail."""
 
@@ -61,7 +63,7 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
         self._page: AuditPage | None = None
         self._anchors: list[int | None] = [None]
         self._from_below = False
-        self._verified: Stepping[Verification] = Stepping(self, self.repaint)
+        self._verified: Stepping[Verification] = Stepping(self, self.repaint, pause_seconds=STEP_SECONDS)
 
     def presence_name(self) -> str:
         """This page."""

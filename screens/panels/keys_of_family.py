@@ -55,7 +55,7 @@ def _count(found: KeysFound | None) -> str:
     if found.more:
         return f"the first {len(found.keys)}; / narrows them"
     count = humanize.count(len(found.keys), "key")
-    return count if found.done else f"searching: {count} in {found.scanned:,}"
+    return count if found.done else f"searching: {count} in about {found.scanned:,}"
 
 
 def rows(found: KeysFound | None, error: str, cells: int, room: int, cursor: Key | None) -> Fitted:
