@@ -106,16 +106,18 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
             if is_open
             else (("r", f"retry {failed:,} failed" if failed else "retry"),)
         )
+        is_paused = self.pause_key()[0] == "u"
         return (
             *run_keys,
             ("tab", "failures" if self._log_has_focus else "log"),
             ("/", "search"),
             ("w", "why"),
-            self.pause_key(),
-            ("esc", "back"),
+            *((self.pause_key(),) if is_paused else ()),
+            ("e", "export"),
+            ("=", "command"),
             ("?", "help"),
-            ("q", "quit"),
-        )[:9]
+            ("esc", "back"),
+        )
 
     # --- drawing ------------------------------------------------------------------------------------------------
 

@@ -110,13 +110,13 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         return (
             ("enter", "open"),
             ("x", "cancel") if run is not None and run.state in OPEN else ("r", "retry"),
-            ("t", "trigger"),
             ("w", "why"),
             ("/", "filter"),
             ("tab", "list"),
-            ("esc", "back"),
+            ("y", "copy id"),
+            ("=", "command"),
             ("?", "help"),
-            ("q", "quit"),
+            ("esc", "back"),
         )
 
     def _draw_head(self, view: View, cells: int, _rows: int) -> Drawing:
@@ -125,6 +125,8 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
 
     def _draw_list(self, view: View, cells: int, rows: int) -> Drawing:
         errors = self.error_lines()
+        if errors and not self._listed.runs:
+            return Drawing(errors, runs.title(cells))
         lines, keys = runs.rows(view, self._listed, cells, rows - len(errors))
         return Drawing([*errors, *lines], runs.title(cells), rows=[*[None] * len(errors), *keys])
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 from textual.pilot import Pilot
 
+from opsconsole.core.errors import Unavailable
 from opsconsole.service.snapshot import Snapshot
 from screens.app import ConsoleApp
-from tests.screens import fakes, samples
+from tests.screens import fakes, past_runs, samples
 from tests.screens.console import text_of
 from tests.waiting import PATIENCE_SECONDS
 
@@ -112,3 +113,21 @@ def test_clearing_cached_keys(snap_compare: Compare, state: str) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_packs_page(snap_compare: Compare, size: str) -> None:
     assert matches_snapshot(snap_compare, samples.BUSY, SIZES[size], "7", shows="Leaderboards")
+
+
+RUNS_PAGES = [("data", "80x24"), ("data", "120x40"), ("data", "200x60"), ("empty", "80x24"), ("trouble", "120x40")]
+
+
+@pytest.mark.parametrize(("state", "size"), RUNS_PAGES)
+def test_the_runs_page(snap_compare: Compare, state: str, size: str) -> None:
+    service, keys = fakes.FakeService([past_runs.PAGE, samples.PAGE]), ["3"]
+    snapshot, shows = samples.BUSY, "retried  by run 4,791"
+    if state == "data":
+        keys += ["slash", *"cache_day last tue", "enter"]
+    elif state == "empty":
+        service.history.runs = ()
+        snapshot, shows = samples.NEW, "no run yet"
+    else:
+        service.history.error = Unavailable("store", "database is locked")
+        snapshot, shows = samples.TROUBLE, "database is locked"
+    assert matches_snapshot(snap_compare, snapshot, THREE_SIZES[size], *keys, shows=shows, service=service)
