@@ -22,7 +22,7 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
     # on every page
     "help": ("?",),
     "palette": ("ctrl+p",),
-    "copy": ("y",),
+    "copy": ("y", "ctrl+y"),
     "command": ("=", "ctrl+e"),
     "export": ("e",),
     "zone": ("z",),
