@@ -148,6 +148,9 @@ def _confirm_clear(host: Host, counted: Counted) -> None:
             clear_keys = host.service.commands.clear_cache
             host.send(f"clearing of {selected}", lambda: clear_keys(selected, counted=total))
 
+    if counted.is_confirmed:
+        answered(question.buttons[0])
+        return
     host.open_dialog(Confirm(host, question) if word is None else TypeToConfirm(host, question, word), answered)
 
 

@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from opsconsole.cache.families import Family
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.errors import OpsconsoleError
+from opsconsole.service import confirmations
 from screens import command_lines
 from screens.command_lines import CommandLine
 from screens.dialogs.dialog import INNER, title_line
@@ -28,17 +29,24 @@ if TYPE_CHECKING:
 TYPING_SECONDS = 0.3
 """How long no key may be pressed before keys are counted again."""
 PAINT_SECONDS = 0.25
+UNCOUNTED = "Clear…"
+"""The button before it is known how many keys it clears, and where a question follows."""
 
 
 class Counted(NamedTuple):
-    """What to clear, and how many keys were counted."""
+    """What to clear, how many keys were counted, and whether that is confirmed already."""
 
     filter: ClearFilter
     progress: ClearProgress
+    is_confirmed: bool = False
 
 
 class ClearDialog(TextDialog[Counted]):
-    """Counts the keys of a filter as soon as typing pauses, and answers with the filter and the count, or None."""
+    """Counts the keys of a filter as soon as typing pauses, and answers with the filter and the count, or None.
+
+    Typing whose keys they are confirms it, where a plain confirmation is enough: the dialog then has the count, the
+    environment, and a button with the number of keys.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("up", "field(-1)", "previous field"),
@@ -50,7 +58,7 @@ class ClearDialog(TextDialog[Counted]):
     def __init__(
         self, host: Host, families: Sequence[Family], family: str | None = None, parts: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(host, ("Clear…", CANCEL))
+        super().__init__(host, (UNCOUNTED, CANCEL))
         self._user, self._subject, self._date = TextField(TEXT_LENGTH), TextField(TEXT_LENGTH), DateField()
         self._family = ChoiceField(sorted(family.name for family in families), TEXT_LENGTH)
         self._fields: tuple[tuple[str, TextField], ...] = (
@@ -62,6 +70,7 @@ class ClearDialog(TextDialog[Counted]):
         self._family.choose(family or "")
         for name, value in (parts or {}).items():
             self._named(name).insert(value)
+        self._given = (self._user.value, self._subject.value)
         self._active = 0
         self._count: ClearProgress | OpsconsoleError | None = None
         self._error = ""
@@ -92,6 +101,7 @@ class ClearDialog(TextDialog[Counted]):
 
     def content(self) -> Sequence[Line]:
         """The four fields, and the keys that match."""
+        self.buttons = (self._button(), CANCEL)
         return [
             title_line("Clear cached keys", self.host.snapshot.environment),
             EMPTY,
@@ -112,7 +122,7 @@ class ClearDialog(TextDialog[Counted]):
             self._error = clear_panel.PARTIAL_DATE if self._date.value else clear_panel.NOTHING_SELECTED
         elif self._count is not None and not isinstance(self._count, OpsconsoleError) and self._count.done:
             if self._count.total:
-                self.dismiss(Counted(selected, self._count))
+                self.dismiss(Counted(selected, self._count, self._is_confirmed(selected, self._count)))
             return
         elif not isinstance(self._count, OpsconsoleError):
             self._error = "still counting; wait a moment"
@@ -160,6 +170,19 @@ class ClearDialog(TextDialog[Counted]):
                 self.repaint()
 
         run_in_thread(self, count, counted)
+
+    def _is_confirmed(self, selected: ClearFilter, counted: ClearProgress) -> bool:
+        """Whether somebody has typed whose keys are cleared, and no other word has to be typed."""
+        whose = (self._user.value, self._subject.value)
+        environment = self.host.snapshot.environment
+        return whose != self._given and confirmations.word_to_clear(selected, counted.total, environment) is None
+
+    def _button(self) -> str:
+        """The button, named by what it does now."""
+        selected, count = self.filter, self._count
+        if selected is None or not isinstance(count, ClearProgress) or not count.done or not count.total:
+            return UNCOUNTED
+        return clear_panel.button(count) if self._is_confirmed(selected, count) else UNCOUNTED
 
     def _field_line(self, index: int, label: str, field: TextField) -> Line:
         is_active = index == self._active

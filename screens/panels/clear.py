@@ -43,9 +43,13 @@ def question(selected: ClearFilter, counted: ClearProgress, environment: str) ->
     """The question before keys are cleared. The cursor is on Cancel."""
     effect = "Keys that jobs cache come back with their next run; keys cached on read, with the next read."
     title = confirmations.clear_question(counted, environment)
-    button = f"Clear {humanize.count(counted.total, 'key')}"
     sentences = (title, f"All of {selected}.", effect)
-    return Question("Clear cached keys", sentences, (button, CANCEL), 1, (command_lines.clear(selected),))
+    return Question("Clear cached keys", sentences, (button(counted), CANCEL), 1, (command_lines.clear(selected),))
+
+
+def button(counted: ClearProgress) -> str:
+    """The button that clears what was counted."""
+    return f"Clear {humanize.count(counted.total, 'key')}"
 
 
 def progress_message(name: str, progress: CommandProgress) -> str:

@@ -123,7 +123,7 @@ def test_hostile_keys_and_names_are_shown_safely(hostile: str) -> None:
 # --- the dialog ---------------------------------------------------------------------------------------------------
 
 
-def test_a_users_keys_are_counted_confirmed_and_cleared() -> None:
+def test_the_keys_of_a_user_who_was_typed_are_counted_and_cleared() -> None:
     async def scenario(console: Console) -> None:
         await console.press("c")
         assert isinstance(console.app.screen, ClearDialog)
@@ -132,11 +132,8 @@ def test_a_users_keys_are_counted_confirmed_and_cleared() -> None:
         await counted(console)
         for words in ("staging", "▸User     > asha_", "910  attempts.day", "level:asha:maths", "game.board"):
             assert words in console.text
+        assert "[ Clear 940 keys ]" in console.text
         await console.press("enter")
-        assert isinstance(console.app.screen, Confirm)
-        assert "Clear 940 keys of 2 families in staging?" in console.text
-        assert "[ Cancel ]" in console.text
-        await console.press("left", "enter")
         await console.until(lambda: console.notice == "940 keys of 2 families are cleared")
         assert arguments_of(console.service, "clear") == [(ASHA, 940)]
         assert arguments_of(console.service, "count_keys") == [(ASHA,)], "counted once typing paused"
@@ -147,9 +144,14 @@ def test_a_users_keys_are_counted_confirmed_and_cleared() -> None:
 
 def test_cancel_is_the_default_and_nothing_is_cleared() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("c", *"asha")
+        await console.press("c", "down", "down", "right")
         await counted(console)
-        await console.press("enter", "enter")
+        assert "[ Clear… ]" in console.text, "nobody typed whose keys they are"
+        await console.press("enter")
+        assert isinstance(console.app.screen, Confirm)
+        assert "Clear 940 keys of 2 families in staging?" in console.text
+        assert "[ Cancel ]" in console.text
+        await console.press("enter")
         assert isinstance(console.app.screen, Dashboard)
         await console.press("c", "escape")
         assert isinstance(console.app.screen, Dashboard)
@@ -310,7 +312,7 @@ def test_a_name_has_to_be_typed_in_production_and_for_many_keys(
 async def clear_asha(console: Console) -> None:
     await console.press("c", *"asha")
     await counted(console)
-    await console.press("enter", "left", "enter")
+    await console.press("enter")
 
 
 def test_progress_is_shown_while_keys_are_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
