@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.actions import ActionParseResult
@@ -33,6 +33,9 @@ from screens.pages.page import CHANGES, HIDDEN_KEYS, Page
 from screens.panels.view import zone_of
 from screens.quit import QuitFlow
 from screens.service import Service
+
+if TYPE_CHECKING:
+    from screens.panels.plan import Gap
 from screens.textual_private import BaseApp
 from screens.threads import run_in_thread
 from screens.widgets.contained import OWN_EVENTS, contained, name_of
@@ -235,23 +238,26 @@ class ConsoleApp(BaseApp):
         """Opens the panels of the packs."""
         self.action_packs()
 
-    async def open_runs(self, job: str) -> None:
-        """Opens the history of runs, filtered by a job."""
+    async def open_runs(self, job: str | None) -> None:
+        """Opens the history of runs, filtered by a job, or with an open filter."""
         from screens.pages.runs import RunsScreen
 
         if not self._back_to(RunsScreen):
             await self.push_screen(RunsScreen(self))
         if isinstance(self.screen, RunsScreen):
-            self.screen.set_filter(job)
+            if job is None:
+                self.screen.action_filter()
+            else:
+                self.screen.set_filter(job)
 
-    async def open_calendar(self, job: str | None) -> None:
+    async def open_calendar(self, job: str | None, gap: Gap | None = None) -> None:
         """Opens the calendar of a job above the list of jobs; without a job, the list."""
         from screens.pages.backfills import BackfillScreen
 
         if not self._back_to(BackfillScreen):
             await self.push_screen(BackfillScreen(self))
         if job is not None and isinstance(self.screen, BackfillScreen):
-            self.screen.open_calendar(job)
+            self.screen.open_calendar(job, gap)
 
     # --- keys ---------------------------------------------------------------------------------------------------
 

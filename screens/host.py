@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from textual.screen import ModalScreen, Screen
 
@@ -12,6 +12,9 @@ from opsconsole.service.snapshot import Run, Snapshot
 from screens.command_lines import CommandLine
 from screens.files import Installation
 from screens.service import Service
+
+if TYPE_CHECKING:
+    from screens.panels.plan import Gap
 
 Answer = TypeVar("Answer")
 OnResult = Callable[[str | None], None]
@@ -52,10 +55,10 @@ class Host(Protocol):
     def open_dialog(self, dialog: ModalScreen[Answer], on_answer: Callable[[Answer | None], None], /) -> None: ...
     def open_run(self, number: int, /) -> None: ...
     def open_packs(self) -> None: ...
-    async def open_runs(self, job: str, /) -> None:
+    async def open_runs(self, job: str | None, /) -> None:
         """Opens the history of runs, filtered by a job."""
 
-    async def open_calendar(self, job: str | None, /) -> None:
+    async def open_calendar(self, job: str | None, /, gap: Gap | None = None) -> None:
         """Opens the calendar of a job; without a job, the list of jobs that can be backfilled."""
 
     @property

@@ -180,7 +180,9 @@ class ClearDialog(TextDialog[Counted]):
     def _button(self) -> str:
         """The button, named by what it does now."""
         selected, count = self.filter, self._count
-        if selected is None or not isinstance(count, ClearProgress) or not count.done or not count.total:
+        if selected is None or count is None or isinstance(count, OpsconsoleError):
+            return UNCOUNTED
+        if not count.done or not count.total:
             return UNCOUNTED
         return clear_panel.button(count) if self._is_confirmed(selected, count) else UNCOUNTED
 

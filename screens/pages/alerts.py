@@ -13,8 +13,9 @@ from screens.host import Host
 from screens.keymap import bind
 from screens.pages.alert_actions import AlertActionsPage
 from screens.pages.polling import FAST_SECONDS, SLOW_SECONDS, PollingPage
-from screens.panels import alert_detail, alerts, cursor, tables, why
+from screens.panels import alert_detail, alerts, cursor, plan, tables, why
 from screens.panels.alerts import Segment
+from screens.panels.plan import Gap
 from screens.panels.view import Key, View
 from screens.panels.why import Question
 from screens.widgets import symbols
@@ -118,6 +119,13 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
         if card is None:
             self.show_notice(NO_ALERT.format(verb))
         return card
+
+    def gap(self) -> Gap | None:
+        """The windows that the alert under the cursor reports."""
+        card = self._card()
+        if card is None or card.alert.rule is not FindingKind.INCOMPLETE_WINDOWS:
+            return None
+        return plan.gap(card.alert.evidence.get("items", ()), card.alert.evidence.get("numbers", {}))
 
     def selected_alert(self) -> AlertCard | None:
         """The alert under the cursor."""

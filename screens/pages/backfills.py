@@ -18,6 +18,7 @@ from screens.pages.backfill import BackfillPage
 from screens.pages.backfill_actions import NEWEST, BackfillActionsPage
 from screens.pages.calendar import CalendarScreen
 from screens.panels import backfills, calendar, cursor, tables, windows
+from screens.panels.plan import Gap
 from screens.panels.view import Key, View
 from screens.panels.windows import WindowSummary
 from screens.widgets.lines import Line
@@ -108,8 +109,8 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
         """The job under the cursor."""
         return self.cursor[1] if self.cursor is not None and self.cursor[0] == windows.PANEL else None
 
-    def open_calendar(self, job: str) -> None:
-        """Opens the calendar of a job, and leaves the cursor on its row."""
+    def open_calendar(self, job: str, gap: Gap | None = None) -> None:
+        """Opens the calendar of a job, with a plan for a gap, and leaves the cursor on its row."""
         self.cursor = (windows.PANEL, job)
         found = next((each for each in self._calendars if each.job == job), None)
         try:
@@ -117,7 +118,7 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
         except NotBackfillable as error:
             self.show_notice(error.sentence, "warn")
             return
-        self.host.open_page(CalendarScreen(self.host, self._calendars, job))
+        self.host.open_page(CalendarScreen(self.host, self._calendars, job, gap))
 
     def table(self) -> Table | None:
         """The newest backfills."""

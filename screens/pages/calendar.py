@@ -22,7 +22,7 @@ from screens.pages.planning import Planning
 from screens.pages.selection import WindowSelection
 from screens.panels import backfills, calendar, cursor, plan as plan_panel, tables
 from screens.panels.calendar import DateRange, Sheet
-from screens.panels.plan import Draft
+from screens.panels.plan import Draft, Gap
 from screens.panels.view import View
 from screens.widgets.lines import Line
 
@@ -61,7 +61,7 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         bind("plan", "plan", "plan, start, or open"),
     ]
 
-    def __init__(self, host: Host, calendars: Sequence[WindowedJob], job: str) -> None:
+    def __init__(self, host: Host, calendars: Sequence[WindowedJob], job: str, gap: Gap | None = None) -> None:
         super().__init__(host)
         self._all = calendars
         self._jobs = [each for each in calendars if not each.newest_only]
@@ -70,14 +70,21 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         self._selection = WindowSelection()
         self._windows: dict[date, WindowStatus] = {}
         self.planning = Planning(self)
+        self._gap = gap
 
     def on_mount(self) -> None:
-        """Shows the progress of a plan."""
+        """Shows the progress of a plan; the plan of a gap is created at once."""
         self.set_interval(PLANNING_SECONDS, lambda: self.repaint() if self.planning.draft is not None else None)
 
     def wheel_action(self, step: int) -> str:
         """Moves the cursor down or up."""
         return f"move(0, {step})"
+
+        if self._gap is not None:
+            self._cursor_date, self._selection.only = self._gap.range.last, self._gap.only
+            for day in self._gap.range:
+                self._selection.mark(day)
+            self.planning.advance(self._draft(), self._selection.clear)
 
     def presence_name(self) -> str:
         """Whose calendar it is."""

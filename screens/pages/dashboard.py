@@ -25,6 +25,7 @@ from screens.panels import (
     health,
     job_detail,
     job_status,
+    plan,
     redis,
     run_tail,
     running,
@@ -33,6 +34,7 @@ from screens.panels import (
     why,
 )
 from screens.panels.dashboard import BOARD, LARGE, WITH_ROWS, PanelName
+from screens.panels.plan import Gap
 from screens.panels.view import Key, View
 from screens.panels.why import Question
 from screens.widgets.lines import Drawing, Piece, line
@@ -60,6 +62,7 @@ class Dashboard(AlertActionsPage):
         bind("previous_panel", "panel(-1)", "previous panel"),
         bind("worst", "worst", "worst problem"),
         bind("open", "open", "open the row"),
+        bind("filter", "find_runs", "find runs"),
     ]
 
     def __init__(self, host: Host) -> None:
@@ -219,6 +222,17 @@ class Dashboard(AlertActionsPage):
             return why.of_finding(view, finding)
         run = view.find_run(int(self.cursor[1])) if self.cursor and self.cursor[0] == PanelName.RUNNING else None
         return why.of_run(view, run) if run is not None else super().why_question()
+
+    def gap(self) -> Gap | None:
+        """The windows of the finding under the cursor."""
+        finding = self._finding()
+        if finding is None or finding.kind is not FindingKind.INCOMPLETE_WINDOWS:
+            return None
+        return plan.gap(finding.items, finding.numbers)
+
+    async def action_find_runs(self) -> None:
+        """Opens the history of runs with its filter open."""
+        await self.host.open_runs(None)
 
     def selected_alert(self) -> AlertCard | None:
         """The alert of the finding under the cursor."""

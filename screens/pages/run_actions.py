@@ -14,6 +14,7 @@ from screens.exports import Copied
 from screens.keymap import bind
 from screens.pages.page import Page
 from screens.panels import pauses, why
+from screens.panels.plan import Gap
 from screens.panels.why import Question
 
 CHOOSE = "choose a row with the arrows or tab first"
@@ -66,6 +67,10 @@ class RunActionsPage(Page):
         of_job += [command_lines.why(question.job, question.at, question.window)] if question and question.job else []
         return (*of_run, *of_job)
 
+    def gap(self) -> Gap | None:
+        """The windows that the row under the cursor reports as not up to date."""
+        return None
+
     def find_or_open(self, number: int, verb: str) -> Run | None:
         """A run of the Snapshot; one that it does not have is opened, where the key can be pressed again."""
         run = self.view().find_run(number)
@@ -92,8 +97,8 @@ class RunActionsPage(Page):
         actions.trigger(self.host, self.job())
 
     async def action_backfill(self) -> None:
-        """Opens the job's calendar, or the list of jobs."""
-        await self.host.open_calendar(self.job())
+        """Opens the job's calendar, with a plan for the gap under the cursor; or the list of jobs."""
+        await self.host.open_calendar(self.job(), self.gap())
 
     def action_cancel(self) -> None:
         """Cancels the run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -56,6 +56,14 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Windows of a job that are not up to date: from the oldest to the newest, and which of them to run."""
+
+    range: DateRange
+    only: Only
+
+
+@dataclass(frozen=True, slots=True)
 class PlanProgress:
     """How many windows of a job have been checked, out of how many."""
 
@@ -71,6 +79,18 @@ def followers(job: str, calendars: Sequence[WindowedJob]) -> tuple[str, ...]:
         found += [each.job for each in calendars if each.job not in found and any(name in found for name in each.after)]
     can = {each.job for each in calendars if not each.newest_only}
     return tuple(name for name in found[1:] if name in can)
+
+
+def gap(labels: Iterable[str], states: Mapping[str, int | float]) -> Gap | None:
+    """The gap of windows with these labels, and numbers of windows by state. Of missing, stale and failed windows those
+    are selected that are most; None without windows.
+    """
+    dates = sorted(calendar.date_of_label(label) for label in labels)
+    if not dates:
+        return None
+    kinds = [only for only in Only if only is not Only.ALL]
+    most = max(kinds, key=lambda only: sum(states.get(state.value, 0) for state in STATES_FOR[only]))
+    return Gap(DateRange(dates[0], dates[-1]), most)
 
 
 # --- the panel ----------------------------------------------------------------------------------------------------

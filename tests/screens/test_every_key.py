@@ -38,7 +38,8 @@ DIALOG = "its dialog has the command line, once it is filled in"
 
 NO_COMMAND = {
     **dict.fromkeys(
-        ("help", "palette", "copy", "command", "export", "zone", "redraw", "quit", "quit_too", "back"), EVERYWHERE
+        ("help", "palette", "copy", "command", "export", "zone", "redraw", "quit", "quit_too", "back", "maximise"),
+        EVERYWHERE,
     ),
     **dict.fromkeys(("up", "down", "left", "right", "next_panel", "previous_panel"), CURSOR),
     **dict.fromkeys(("page_up", "page_down", "first", "last", "previous_year", "next_year"), CURSOR),
