@@ -48,11 +48,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An answer to a request: the list, unless it was not read again, or the problem of the filter; and the page of the
-    run under the cursor.
+    """An answer to a request after so many changes: the list, unless it was not read again, or the problem of the
+    filter; and the page of the run under the cursor.
     """
 
     request: Request
+    changes: int
     listed: RunList | None
     problem: str
     page: RunPage | None
@@ -81,7 +82,7 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         self._listed = Listed(is_loading=True)
         self._next_before: int | None = None
         self._shown: Request | None = None
-        self._is_old = False
+        self._changes = self._shown_changes = 0
         self._go_to_end = False
         self._page: RunPage | None = None
         self._missing: int | None = None
@@ -96,7 +97,7 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
     def show(self, snapshot: Snapshot) -> None:
         """Reads the list again when a run has started or ended."""
         if (active := _activity(snapshot)) != self._active:
-            self._active, self._is_old = active, True
+            self._active, self._changes = active, self._changes + 1
             self.reload()
         self.repaint()
 
@@ -143,9 +144,8 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
     def load(self) -> Loaded:
         """The list, if another one is requested or it has changed, and the run under the cursor."""
         history, request, problem = self.host.service.history, self._request(), ""
-        listed: RunList | None = None
-        if request != self._shown or self._is_old:
-            self._is_old = False
+        listed, changes = None, self._changes
+        if request != self._shown or changes != self._shown_changes:
             try:
                 listed = history.find(request.typed, request.segment, before=request.before)
             except BadRunSearch as error:
@@ -161,11 +161,11 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
             page = self.host.service.queries.run_page(number) if number is not None else None
         except UnknownRun:
             page, self._missing = None, number
-        return Loaded(request, listed, problem, page)
+        return Loaded(request, changes, listed, problem, page)
 
     def loaded(self, data: Loaded) -> None:
         """Keeps what was loaded, and loads what was requested meanwhile."""
-        self._page, self._shown = data.page, data.request
+        self._page, self._shown, self._shown_changes = data.page, data.request, data.changes
         if data.problem:
             self._listed = Listed(self._listed.runs, problem=data.problem, is_filtered=True)
             self._next_before = None
@@ -205,7 +205,7 @@ class RunsScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         """Whether something is to be loaded."""
         number = self._number()
         has_page = number is None or number == self._missing or self._page_number() == number
-        return self._is_old or self._request() != self._shown or not has_page
+        return self._changes != self._shown_changes or self._request() != self._shown or not has_page
 
     # --- the cursor ---------------------------------------------------------------------------------------------
 

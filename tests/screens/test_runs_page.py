@@ -240,6 +240,8 @@ def test_keys_act_on_the_run_under_the_cursor() -> None:
         assert "4790" in console.text
         await console.press("enter")
         await console.until(lambda: ("retry", 4790) in console.service.calls)
+        await console.press("x")
+        assert "run 4790 has already ended" in console.notice
         await console.press("up", "x")
         assert "Cancel run 4812" in console.text
         await console.press("escape", "down", "w")
@@ -299,6 +301,21 @@ def test_the_list_is_read_again_when_a_run_has_ended() -> None:
         console.app.show(newer)
         await console.until(lambda: "2 of 7" in console.text)
         assert chosen(console) == "4,812", "the cursor stays on its run"
+
+    run_console(scenario, service=service())
+
+
+def test_a_change_that_could_not_be_read_is_read_later() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("3")
+        await console.until(lambda: "1 of 6" in console.text)
+        console.service.history.error = Unavailable("store", "database is locked")
+        console.service.history.runs = past_runs.RUNS[1:]
+        console.app.show(replace(samples.BUSY, live=()))
+        await console.until(lambda: "database is locked" in console.text)
+        console.service.history.error = None
+        await console.until(lambda: "of 5" in console.text)
+        assert chosen(console) == "4,790"
 
     run_console(scenario, service=service())
 
