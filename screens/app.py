@@ -30,6 +30,7 @@ from screens.pages.catalog import page_class
 from screens.pages.dashboard import Dashboard
 from screens.pages.keys import commands_of
 from screens.pages.page import CHANGES, HIDDEN_KEYS, Page
+from screens.panels import redis
 from screens.panels.view import zone_of
 from screens.quit import QuitFlow
 from screens.service import Service
@@ -137,7 +138,10 @@ class ConsoleApp(BaseApp):
 
     def show(self, snapshot: Snapshot) -> None:
         """Hands a Snapshot to the page in front."""
+        lost, known = snapshot.redis.lost, self.snapshot.redis.lost
         self.snapshot = snapshot
+        if lost is not None and lost != known:
+            self.show_notice(f"Redis: {redis.lost_keys(lost)}; page 5 names the jobs that fill each family", "warn")
         if page := self.front_page:
             with self._contained("showing what is new"):
                 page.show(snapshot)

@@ -25,7 +25,8 @@ RECENT_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class RedisStats:
-    """Figures at one time. Memory in bytes, `max_memory` 0 for no limit; `hits` and `misses` since the start.
+    """Figures at one time. Memory in bytes, `max_memory` 0 for no limit; `hits` and `misses` since the start, which has
+    the `run_id`.
 
     A figure is None where the server does not tell it; `denied` are the commands that the Redis user may not run.
     """
@@ -44,6 +45,7 @@ class RedisStats:
     evicted: int | None = None
     expired: int | None = None
     keys: int | None = None
+    run_id: str | None = None
     denied: tuple[str, ...] = ()
 
     @property
@@ -79,6 +81,7 @@ def sample(client: redis.Redis) -> RedisStats:
         evicted=_whole(fields.get("evicted_keys")),
         expired=_whole(fields.get("expired_keys")),
         keys=_whole(keys),
+        run_id=None if fields.get("run_id") is None else safe(fields["run_id"], 40),
         denied=tuple(command for command in (no_ping, no_info, no_keys) if command is not None),
     )
 
@@ -94,6 +97,8 @@ def _number(figure: object) -> float | None:
 
 def has_restarted(earlier: RedisStats, later: RedisStats) -> bool:
     """Whether the server was restarted between two samples, as far as they tell."""
+    if earlier.run_id is not None and later.run_id is not None:
+        return earlier.run_id != later.run_id
     before, after = earlier.uptime_seconds, later.uptime_seconds
     return before is not None and after is not None and after < before
 

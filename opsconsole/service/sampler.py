@@ -22,7 +22,7 @@ from opsconsole.rules.findings import Finding, FindingKind, worst_first
 from opsconsole.rules.system_health import RedisRecord, ServiceRecord, degraded, redis_memory, services, store_locked
 from opsconsole.service import parts
 from opsconsole.service.backend import Backend
-from opsconsole.service.snapshot import Outage, RedisView, Snapshot
+from opsconsole.service.snapshot import LostKeys, Outage, RedisView, Snapshot
 from opsconsole.service.store_probe import StoreProbe
 from opsconsole.store.write_lock import is_locked
 
@@ -141,13 +141,17 @@ class Sampler:
             if before.unknown is None:
                 log_failure("reading the figures of Redis", error)
             history = self._redis_history.add(None, now)
-            return RedisView(None, None, unknown=describe(error)[0], history=history)
+            return RedisView(None, None, unknown=describe(error)[0], history=history, lost=before.lost)
         self._services["redis"] = self._services["redis"].responded(now, stats.ping_ms / 1000)
         self._redis_record = self._redis_record.after(now, stats)
-        if self._redis_stats and has_restarted(self._redis_stats[-1], stats):
+        lost = before.lost
+        if self._redis_stats and has_restarted(earlier := self._redis_stats[-1], stats):
+            missing = (earlier.keys or 0) - (stats.keys or 0)
+            lost = LostKeys(now, missing) if missing > 0 else None
             self._redis_stats.clear()
         self._redis_stats.append(stats)
-        return RedisView(stats, None, _hit_rates(self._redis_stats), history=self._redis_history.add(stats, now))
+        history = self._redis_history.add(stats, now)
+        return RedisView(stats, None, _hit_rates(self._redis_stats), history=history, lost=lost)
 
     def _probe(self, name: str, database: Database, now: datetime) -> None:
         """Probes a database as the leader does."""

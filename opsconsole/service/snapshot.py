@@ -108,10 +108,18 @@ class SeenRuns:
 
 
 @dataclass(frozen=True, slots=True)
+class LostKeys:
+    """Redis was restarted before `at` without this many of its keys."""
+
+    at: datetime
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class RedisView:
     """The newest figures of Redis. `hit_rates` are those of the last intervals, oldest first, None without reads;
     `history` are the figures since this process started, at most of the last hour; `unknown` is why a server that
-    answers has no figures.
+    answers has no figures, and `lost` the keys that the last restart has cost.
     """
 
     stats: RedisStats | None
@@ -119,6 +127,7 @@ class RedisView:
     hit_rates: tuple[float | None, ...] = ()
     unknown: str | None = None
     history: tuple[RedisPoint, ...] = ()
+    lost: LostKeys | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from textual.strip import Strip
 
-from opsconsole.service.snapshot import Outage, Snapshot
+from opsconsole.service.snapshot import LostKeys, Outage, Snapshot
 from screens.app import ConsoleApp
 from screens.pages.dashboard import Dashboard
 from screens.pages.run import RunScreen
@@ -298,3 +298,17 @@ def test_the_console_opens_before_the_first_snapshot() -> None:
             assert "no job" in text_of(app)
 
     asyncio.run(tried())
+
+
+def test_keys_lost_by_a_restart_of_redis_are_a_notice_and_shown_for_a_while() -> None:
+    lost = replace(samples.BUSY.redis, lost=LostKeys(samples.ago(minutes=2), 41_204))
+
+    async def scenario(console: Console) -> None:
+        console.app.show(replace(samples.BUSY, redis=lost))
+        assert console.notice.startswith("Redis: restarted 18:18 UTC, 41,204 keys lost")
+        await console.press("K")
+        console.app.show(replace(samples.BUSY, redis=lost))
+        await console.until(lambda: "◐ restarted 18:18 UTC, 41,204 keys lost" in console.text)
+        assert console.notice.startswith("no action on K"), "it is said once"
+
+    run_console(scenario, size=(160, 45))

@@ -68,3 +68,19 @@ def test_nobody_leads_once_a_lease_was_not_renewed_for_a_while(place: Installati
 def _renewed(place: Installation, ago: timedelta) -> None:
     with place.store.writing() as db:
         db.execute(update(schema.lease).values(renewed_at=datetime.now(UTC) - ago))
+
+
+def test_keys_that_a_restart_of_redis_has_cost_are_counted(place: Installation, own_redis: EmbeddedRedis) -> None:
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.mset({f"key{n}": "value" for n in range(40)})
+    before = place.service.snapshot().redis
+    own_redis.stop()
+    gone = place.service.snapshot().redis
+    own_redis.ensure()
+    after = place.service.snapshot().redis
+
+    assert (before.lost, gone.lost) == (None, None)
+    assert after.outage is None
+    assert after.lost is not None
+    assert after.lost.count == 40
+    assert place.service.snapshot().redis.lost == after.lost, "it stays shown"
