@@ -151,6 +151,10 @@ def test_the_page_shows_the_newest_runs_and_the_one_under_the_cursor() -> None:
         assert "2 of 6" in console.text
         assert "[all]" in console.text
         assert console.service.presence[-1] == "runs"
+        assert "(23:50 IST)" in console.text
+        await console.press("z")
+        assert "IST" not in console.text
+        await console.press("z")
         await console.press("enter")
         await console.until(lambda: isinstance(console.app.screen, RunScreen))
         await console.press("escape", "escape")

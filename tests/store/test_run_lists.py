@@ -127,6 +127,13 @@ def test_a_filter_finds_runs_newest_first(store: Store) -> None:
 
 
 @pytest.mark.postgresql_in_soak
+def test_many_jobs_are_not_looked_up_one_by_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_lists, "MAX_STREAMS", 0)
+    an_evening(store)
+    assert {typed: found(store, typed) for typed in FOUND} == FOUND
+
+
+@pytest.mark.postgresql_in_soak
 def test_segments(store: Store) -> None:
     an_evening(store)
     every = RunSearch()
