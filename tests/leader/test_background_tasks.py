@@ -14,10 +14,11 @@ from opsconsole.authoring.outbox import Event
 from opsconsole.cache.clearing import BadClearFilter
 from opsconsole.cache.families import BadKey
 from opsconsole.cache.filters import ClearFilter
+from opsconsole.cache.reads import Reads
 from opsconsole.core.errors import Exit
 from opsconsole.core.settings import Actor, Role
 from opsconsole.embedded.redis import EmbeddedRedis
-from opsconsole.store import commands, events
+from opsconsole.store import cache_days, commands, events
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.soak import postgresql_in_soak
@@ -68,6 +69,27 @@ def test_matching_keys_are_counted_cleared_and_recorded(place: Installation, cli
     assert (requested.verb, requested.target, requested.outcome) == ("clear", "date 2025-01-19", "requested")
     assert came_of_it.after is not None
     assert came_of_it.after["cleared"] == 1500
+
+
+def test_a_clearing_is_compared_with_the_reads_of_its_families(place: Installation, client: redis.Redis) -> None:
+    fill(client, "u1", "u2")
+    today = place.service.now().date()
+
+    def read(hits: int, misses: int, family: str = "attempts.day") -> None:
+        with place.store.writing() as db:
+            cache_days.add_reads(db, today, {family: Reads(hits, misses)})
+
+    read(90, 10)
+    read(1, 1, "practice.session")
+    with place.leading():
+        command = place.service.commands.clear_cache(ClearFilter(user="u1"))
+        assert place.service.commands.outcome(command, PATIENCE_SECONDS) is not None
+    read(5, 5)
+
+    (clearing,) = place.service.cache.clearings(limit=9)
+
+    assert (clearing.command, clearing.target, clearing.cleared) == (command, "user u1", 1)
+    assert (clearing.before.hit_rate, clearing.after) == (0.9, Reads(5, 5))
 
 
 def test_a_clear_is_refused_when_many_more_keys_match_than_were_counted(
