@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from typing import Any, cast
 
-from rich.console import Console, RenderableType
+from rich.color import ColorSystem
+from rich.console import COLOR_SYSTEMS, Console, RenderableType
 from rich.control import Control
 from rich.text import Text
-from textual._compositor import ChopsUpdate, CompositorUpdate
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual._parser import Read1
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.screen import Screen
+
+from screens.pen import Pen
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +23,26 @@ TEXTUALS_ESCAPE_SECONDS, ESCAPE_SECONDS = 0.1, 0.02
 """How long after an escape character the rest of a sequence may come: Textual's default, and ours. The environment
 variable ESCDELAY changes it, for a terminal that sends sequences in parts.
 """
+
+
+def _pen(console: Console) -> Pen:
+    return Pen(COLOR_SYSTEMS.get(console.color_system or "", ColorSystem.TRUECOLOR))
+
+
+class WholeLines(CompositorUpdate):
+    """Textual's update of a region, in few bytes."""
+
+    def __init__(self, update: LayoutUpdate) -> None:
+        self._update = update
+
+    def render_segments(self, console: Console) -> str:
+        """The text for the terminal."""
+        output: list[str] = []
+        pen = _pen(console)
+        for y, strips in enumerate(self._update.strips, self._update.region.y):
+            output.append(Control.move_to(self._update.region.x, y).segment.text)
+            output += [pen.write(strip) for strip in strips]
+        return "".join([*output, pen.end()])
 
 
 class ChangedCells(CompositorUpdate):
@@ -31,13 +54,14 @@ class ChangedCells(CompositorUpdate):
     def render_segments(self, console: Console) -> str:
         """The text for the terminal."""
         output: list[str] = []
+        pen = _pen(console)
         for y, first, last in self._update.spans:
             for end, (x, strip) in zip(self._update.chop_ends[y], self._update.chops[y].items(), strict=False):
                 start, stop = max(x, first), min(end, last)
                 if strip is not None and start < stop:
                     output.append(Control.move_to(start, y).segment.text)
-                    output.append(strip.crop(start - x, stop - x).render(console))
-        return "".join(output)
+                    output.append(pen.write(strip.crop(start - x, stop - x)))
+        return "".join([*output, pen.end()])
 
 
 class KeyParser(XTermParser):
@@ -59,6 +83,8 @@ class BaseApp(App[None]):
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         if isinstance(renderable, ChopsUpdate):
             renderable = cast("RenderableType", ChangedCells(renderable))  # an update renders itself
+        elif isinstance(renderable, LayoutUpdate):
+            renderable = cast("RenderableType", WholeLines(renderable))
         super()._display(screen, renderable)
 
     async def _check_bindings(self, key: str, priority: bool = False) -> bool:
@@ -79,4 +105,4 @@ class BaseApp(App[None]):
         self._close_messages_no_wait()
 
 
-__all__ = ["BaseApp", "ChangedCells", "KeyParser"]
+__all__ = ["BaseApp", "ChangedCells", "KeyParser", "WholeLines"]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.geometry import Region
 from textual.screen import Screen
+from textual.widget import Widget
 
 from opsconsole.core.keys import DEFAULTS
 from opsconsole.service.snapshot import Snapshot
@@ -48,6 +50,7 @@ class Page(Screen[None]):
 
     AUTO_FOCUS = ""
     ALLOW_IN_MAXIMIZED_VIEW = "#head, #foot"
+    _keeps_its_cells = False
     BINDINGS: ClassVar[list[BindingType]] = [bind("maximise", "maximise", "one panel, or all")]
     FOOTER: ClassVar[tuple[tuple[str, str], ...]] = ()
     COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
@@ -175,6 +178,20 @@ class Page(Screen[None]):
         self.cursor = row
         self.focus_cursor()
         self.repaint()
+
+    def set_focus(self, widget: Widget | None, scroll_visible: bool = True, from_app_focus: bool = False) -> None:
+        """Changes the focus without painting the page again, as Textual would: the panels paint their titles."""
+        self._keeps_its_cells = True
+        try:
+            super().set_focus(widget, scroll_visible, from_app_focus)
+        finally:
+            self._keeps_its_cells = False
+
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        """Paints the whole page, or regions of it."""
+        if self._keeps_its_cells and not (regions or layout or recompose):
+            return self
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     def focus_cursor(self) -> None:
         """Gives the focus to the panel of the cursor."""

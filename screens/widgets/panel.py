@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, Protocol, Self, TypeVar, cast
 
 from textual import events
 from textual.geometry import Region, Size
@@ -39,6 +39,7 @@ class Panel(Lines, Generic[View]):
     """
 
     ALLOW_MAXIMIZE = True
+    _keeps_its_cells = False
 
     def __init__(
         self,
@@ -99,6 +100,28 @@ class Panel(Lines, Generic[View]):
         """Draws what changed while it was hidden."""
         self._owner.paint(self)
 
+    async def on_event(self, event: events.Event) -> None:
+        """Handles an event. Textual repaints a widget that gains or loses the focus: here only the title changes."""
+        self._keeps_its_cells = isinstance(event, (events.Focus, events.Blur))
+        try:
+            await super().on_event(event)
+        finally:
+            self._keeps_its_cells = False
+
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        """Paints the whole panel, or regions of it."""
+        if self._keeps_its_cells and not (regions or layout or recompose):
+            return self
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+    def on_focus(self) -> None:
+        """Draws the title of the panel with the cursor in another colour: a frame in one would be sent whole."""
+        self._repaint_title()
+
+    def on_blur(self) -> None:
+        """Draws the title as before."""
+        self._repaint_title()
+
     def on_click(self, event: events.Click) -> None:
         """Selects the row."""
         y = event.y - self.content_offset.y
@@ -113,6 +136,12 @@ class Panel(Lines, Generic[View]):
     def on_mouse_scroll_down(self) -> None:
         """Moves one row down."""
         self._owner.scrolled(1)
+
+    def _repaint_title(self) -> None:
+        title, _ = _top_pieces(self._top, self.outer_size.width - 2 * self._inset)
+        if title and self.styles.border_top[0]:
+            x, y = self._inset - self.content_offset.x, -self.content_offset.y
+            self.refresh(Region(x, y, width(title), 1))
 
     @property
     def _owner(self) -> PanelOwner[View]:

@@ -85,7 +85,7 @@ def test_jobs_that_are_ok_are_counted_where_there_is_no_room_for_them() -> None:
 
     assert len(drawing.lines) == 10
     assert text_of(drawing.lines)[-2:] == [
-        " ✓ 13 more are ok, next pack.job_007 in 16 min 53 s",
+        " ✓ 13 more are ok, next pack.job_007 in 16 min",
         " · 1 manual: exams.cleanup",
     ]
     assert "20 ok" in text_of([drawing.end])[0]

@@ -352,6 +352,7 @@ def redraws(console: Pty) -> bool:
         return b"staging" in console.written[start:]
 
     eventually(is_drawn, "it is drawn")
+    console.read(0.3)  # the rest of it
     return b"find" in console.written[start:]
 
 
