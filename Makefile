@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak lint bench chaos snapshots lock clean FORCE
+.PHONY: help demo test soak lint bench bench-console chaos snapshots lock clean FORCE
 
 # Empty unless the caller named one; then a .venv of another Python is made anew.
 asked_python := $(if $(filter undefined,$(origin PYTHON)),,$(PYTHON))
@@ -14,7 +14,7 @@ LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  USERS=2000           how many people the demo has'
 	@echo '  ARGS="-k name -x"    more arguments for demo, test, soak, bench, chaos, snapshots and lock'
@@ -37,6 +37,9 @@ lint: $(READY) ## Check style, format and types
 
 bench: $(READY) ## Measure performance
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-console: $(READY) ## Measure the console on a terminal: start, keys, idle, memory
+	@$(BIN)/python -m benchmarks.console $(ARGS)
 
 chaos: $(READY) ## Kill and pause real processes by the thousand, and try the tests with guards taken out
 	@$(BIN)/python -m tests.faults $(ARGS)

@@ -112,12 +112,17 @@ class ConsoleApp(BaseApp):
         self.set_interval(1.0, self._tick)
         if self._opening is None:
             self.use_service(self.service)
-        else:
-            self.call_after_refresh(self._opening.start, self)  # what it loads must not delay the first frame
+        self.call_after_refresh(self._begin)
         if self._wall:
             self._go("wall")
         if self._start_run is not None:
             actions.send_trigger(self, self._start_run, None)
+
+    def _begin(self) -> None:
+        """Draws the first frame, then opens the service: what that loads must not delay the frame."""
+        self.begin_drawing()
+        if self._opening is not None:
+            self.call_after_refresh(self._opening.start, self)
 
     # --- opening: until the service is there, `step` is what it waits for -------------------------------------------
 

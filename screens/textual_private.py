@@ -13,6 +13,7 @@ from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual._parser import Read1
 from textual._xterm_parser import XTermParser
 from textual.app import App
+from textual.driver import Driver
 from textual.screen import Screen
 
 from screens.pen import Pen
@@ -80,7 +81,23 @@ class KeyParser(XTermParser):
 class BaseApp(App[None]):
     """A Textual application that writes as little as possible and keeps tracebacks off the terminal."""
 
+    def __init__(self, *, driver_class: type[Driver]) -> None:
+        super().__init__(driver_class=driver_class)
+        # Each page would get two more widgets, and be laid out and painted a second time for them.
+        self._disable_notifications = self._disable_tooltips = True
+        self._is_held = True
+
+    def begin_drawing(self) -> None:
+        """Draws the first frame. What is drawn before this call is not sent: Textual lays a page out, and paints it, in
+        several steps.
+        """
+        if self._is_held:
+            self._is_held = False
+            self.screen.refresh()
+
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        if self._is_held:
+            return
         if isinstance(renderable, ChopsUpdate):
             renderable = cast("RenderableType", ChangedCells(renderable))  # an update renders itself
         elif isinstance(renderable, LayoutUpdate):

@@ -1,0 +1,1 @@
+"""`make bench-console`: what the console costs on a real terminal."""

@@ -1,0 +1,152 @@
+"""What is measured, each on an open terminal or a place."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from benchmarks.console.place import Place
+from benchmarks.console.tty import Tty
+
+PANELS = ("Jobs", "Running", "Redis")
+DOWN, ESCAPE = "j", "\x1b"
+PAGES = "24678"
+SETTLED_SECONDS, IDLE_SECONDS = 6.0, 12.0
+STALL_SECONDS = 65.0
+
+
+@dataclass
+class Start:
+    """Milliseconds from exec, and the bytes of one start."""
+
+    first_frame: float
+    all_panels: float
+    bytes: int
+
+
+@dataclass
+class Idle:
+    """A console that nobody touches: processor time as a share, and bytes a second."""
+
+    cpu: float
+    bytes: float
+
+
+@dataclass
+class Keys:
+    """Milliseconds from a key to the cursor on another row, and the bytes that one move takes."""
+
+    taken: list[float] = field(default_factory=list)
+    bytes: list[int] = field(default_factory=list)
+
+    @property
+    def p50(self) -> float:
+        """The median."""
+        return statistics.median(self.taken)
+
+    @property
+    def p95(self) -> float:
+        """What 95 of 100 stay below."""
+        return sorted(self.taken)[int(0.95 * (len(self.taken) - 1))]
+
+
+def start(tty: Tty, job: str) -> Start:
+    """From exec to the names of the panels, and to a job and Redis on them."""
+    frame = tty.until(lambda text: all(name in text for name in PANELS))
+    panels = tty.until(lambda text: job in text and "redis ok" in text)
+    sent = tty.received
+    return Start(1000 * (frame - tty.began), 1000 * (panels - tty.began), sent)
+
+
+def idle(tty: Tty) -> Idle:
+    """After it has settled."""
+    tty.settle(SETTLED_SECONDS)
+    before, began = tty.cpu_seconds(), time.perf_counter()
+    sent = tty.settle(IDLE_SECONDS)
+    seconds = time.perf_counter() - began
+    return Idle((tty.cpu_seconds() - before) / seconds, sent / seconds)
+
+
+def moves(tty: Tty, number: int) -> Keys:
+    """Moves the cursor down again and again; at the end of the rows, up."""
+    found, key = Keys(), DOWN
+    for _ in range(number):
+        row = _row(tty.text)
+        pressed, before = tty.type(key), tty.received
+        try:
+            painted = tty.until(lambda text, row=row: _row(text) not in (row, None), 1.0)  # type: ignore[misc]
+        except TimeoutError:  # it stands on the last row, or the first
+            key = "k" if key == DOWN else DOWN
+            continue
+        found.taken.append(1000 * (painted - pressed))
+        found.bytes.append(tty.received - before)
+        tty.settle(0.03)
+    return found
+
+
+def memory(tty: Tty, openings: int, seconds: float) -> tuple[int, float]:
+    """Opens pages in turn and goes back; how often, and the kilobytes that one opening has left behind after the first
+    tenth, which loads code and fills caches.
+    """
+    sizes: list[float] = []
+    end = time.perf_counter() + seconds
+    for number in range(openings):
+        dashboard = tty.text
+        tty.type(PAGES[number % len(PAGES)])
+        _changed(tty, dashboard)
+        page = tty.text
+        tty.type(ESCAPE)
+        _changed(tty, page)
+        sizes.append(tty.memory())
+        if time.perf_counter() > end:
+            break
+    first = len(sizes) // 10
+    return len(sizes), 1000 * (sizes[-1] - sizes[first]) / (len(sizes) - first)
+
+
+def stalled(place: Place) -> list[float]:
+    """How late scheduled runs start, in seconds, while the terminal reads nothing."""
+    before = len(place.delays())
+    with place.console() as tty:
+        tty.until(lambda text: "leading since" in text)
+        tty.stalled = True
+        time.sleep(STALL_SECONDS)
+        found = place.delays()
+        tty.stalled = False
+    return found[before:]
+
+
+def observer(place: Place) -> float:
+    """Milliseconds from exec until a console beside a headless leader shows that it observes."""
+    headless = Tty(place.command("headless"), place.env, place.folder, (80, 24))
+    try:
+        _wait(lambda: place.is_led())
+        with place.console() as tty:
+            return 1000 * (tty.until(lambda text: "observing" in text) - tty.began)
+    finally:
+        headless.process.terminate()
+        headless.process.wait()
+
+
+def _row(text: str) -> int | None:
+    """The line with the cursor's mark."""
+    return next((y for y, line in enumerate(text.splitlines()) if "▸" in line), None)
+
+
+def _changed(tty: Tty, before: str) -> None:
+    """Waits for another page: its first panel is another one."""
+    try:
+        tty.until(lambda text: _title(text) != _title(before), 2.0)
+    except TimeoutError:
+        return
+
+
+def _title(text: str) -> str:
+    return next((line for line in text.splitlines()[2:] if "─" in line), "")[:40]
+
+
+def _wait(holds: Callable[[], bool]) -> None:
+    while not holds():
+        time.sleep(0.05)
