@@ -41,7 +41,7 @@ from screens.textual_private import BaseApp
 from screens.threads import run_in_thread
 from screens.widgets.contained import OWN_EVENTS, contained, name_of
 
-OPENING = "starting"
+OPENING, READING = "starting", "reading the store"
 
 
 class ConsoleApp(BaseApp):
@@ -95,7 +95,7 @@ class ConsoleApp(BaseApp):
         self.snapshot = Snapshot(at=now(), environment="", leader=None)
         self._sender, self._quit_flow = CommandSender(self), QuitFlow(self)
         self._start_run, self._wall = start_run, wall
-        self._opening, self.step = opening, OPENING if opening is not None else ""
+        self._opening, self.step = opening, OPENING if opening is not None else READING
         self._next_snapshot: Snapshot | None = None
         self._snapshot_lock = threading.Lock()
         if self.console.color_system == "standard" and not self.no_color:
@@ -145,6 +145,8 @@ class ConsoleApp(BaseApp):
         """Hands a Snapshot to the page in front."""
         lost, known = snapshot.redis.lost, self.snapshot.redis.lost
         self.snapshot = snapshot
+        if self.step == READING:
+            self.step = ""
         if lost is not None and lost != known:
             self.show_notice(f"Redis: {redis.lost_keys(lost)}; page 5 names the jobs that fill each family", "warn")
         if page := self.front_page:

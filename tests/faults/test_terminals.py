@@ -314,6 +314,28 @@ def test_row_50_runs_start_while_nothing_reads_the_terminal(
         terminal.close()
 
 
+@pytest.mark.soak
+def test_row_50_nothing_is_late_while_the_terminal_is_stalled_for_a_minute(
+    fork_server: ForkServer, place: Installation, tmp_path: Path
+) -> None:
+    terminal = a_console_before_the_minute(fork_server, place, tmp_path, 12.0)
+    try:
+        terminal.wait_for("leading since")
+        started = time.monotonic()
+        while time.monotonic() - started < 65.0 or len(accounted(place, "counting.names")) < 2:
+            resize(terminal, 180 + int(time.monotonic()) % 2, 60)
+            time.sleep(0.2)
+        ran = [each for each in accounted(place, "counting.names") if each.started_at is not None]
+        lateness = [(each.started_at - each.due_at).total_seconds() for each in ran if each.started_at is not None]
+        resize(terminal, 100, 30)
+        assert terminal.quit() == 0
+    finally:
+        terminal.close()
+
+    assert lateness
+    assert max(lateness) < 1.0, lateness
+
+
 @pytest.mark.parametrize("where", ["closed pipe", "full disk"])
 def test_row_50_a_process_whose_output_cannot_be_written_continues(
     place: Installation, tmp_path: Path, where: str
