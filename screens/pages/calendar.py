@@ -75,16 +75,15 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
     def on_mount(self) -> None:
         """Shows the progress of a plan; the plan of a gap is created at once."""
         self.set_interval(PLANNING_SECONDS, lambda: self.repaint() if self.planning.draft is not None else None)
-
-    def wheel_action(self, step: int) -> str:
-        """Moves the cursor down or up."""
-        return f"move(0, {step})"
-
         if self._gap is not None:
             self._cursor_date, self._selection.only = self._gap.range.last, self._gap.only
             for day in self._gap.range:
                 self._selection.mark(day)
             self.planning.advance(self._draft(), self._selection.clear)
+
+    def wheel_action(self, step: int) -> str:
+        """Moves the cursor down or up."""
+        return f"move(0, {step})"
 
     def presence_name(self) -> str:
         """Whose calendar it is."""
