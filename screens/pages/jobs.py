@@ -17,7 +17,7 @@ from screens.pages.filtering import FilterPage
 from screens.pages.polling import SLOW_SECONDS, PollingPage
 from screens.pages.run_actions import RunActionsPage
 from screens.panels import cursor, job_detail, job_status, jobs, tables
-from screens.panels.job_status import statuses
+from screens.panels.job_states import worst_first
 from screens.panels.jobs import Segment
 from screens.panels.view import Key, View
 from screens.widgets.lines import Drawing, width
@@ -108,8 +108,8 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
 
     def table(self) -> Table | None:
         """The jobs that are listed."""
-        listed = jobs.listed(statuses(self.view()), self.segment, self._query)
-        return tables.jobs([status.card for status in listed], self.host.snapshot.histories)
+        listed = jobs.listed(worst_first(self.view()), self.segment, self._query)
+        return tables.jobs([state.card for state in listed], self.host.snapshot.histories)
 
     def run_for(self, verb: str) -> Run | None:
         """The newest run of the job, or its active one to cancel."""
@@ -157,7 +157,7 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
         actions.try_schedule(self.host, self._card())
 
     def _draw_list(self, view: View, cells: int, rows: int) -> Drawing:
-        found, errors = statuses(view), self.error_lines()
+        found, errors = worst_first(view), self.error_lines()
         listed, room = jobs.listed(found, self.segment, self._query), rows - len(errors) - 1
         lines, keys, hidden = jobs.rows(view, listed, cells, room, jobs.nothing(self.segment, self._query))
         query = self.filter.line(FILTER_CELLS)
@@ -174,14 +174,14 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
 
     def _settle(self) -> None:
         """Moves the cursor to a row of the list, if there is one."""
-        before, found = self._keys, statuses(self.view())
-        self._keys = [jobs.key(each.card.name) for each in jobs.listed(found, self.segment, self._query)]
+        before, found = self._keys, worst_first(self.view())
+        self._keys = [state.key for state in jobs.listed(found, self.segment, self._query)]
         self.cursor = cursor.settled(self.cursor, self._keys, before)
         if self.cursor not in self._keys:
             self.cursor = next(iter(self._keys), None)
 
     def _card(self) -> JobCard | None:
-        return next((card for card in self.host.snapshot.jobs if jobs.key(card.name) == self.cursor), None)
+        return next((card for card in self.host.snapshot.jobs if job_status.key(card.name) == self.cursor), None)
 
     def _details(self, job: str) -> JobPage | None:
         """The details, once they are those of this job."""

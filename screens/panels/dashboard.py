@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from screens.panels import board, health, job_states, jobs as jobs_list, running, success
+from screens.panels import board, health, job_states, job_status, running, success
 from screens.panels.job_states import KEYS
 from screens.panels.view import Key, View
 from screens.widgets.lines import Drawing
@@ -18,7 +18,7 @@ LARGE = 180
 class PanelName(StrEnum):
     """The panels, as styles.tcss places them."""
 
-    JOBS = jobs_list.PANEL
+    JOBS = job_status.PANEL
     DETAIL = "detail"
     LOG = "log"
     RUNNING = running.PANEL

@@ -11,8 +11,7 @@ from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
 from opsconsole.core import humanize
 from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity
 from opsconsole.service.snapshot import JobCard, JobHistory, Pause, Progress, Work
-from screens.panels import jobs
-from screens.panels.job_status import WORDS, JobStatus, statuses
+from screens.panels.job_status import WORDS, JobStatus, key, statuses
 from screens.panels.view import Key, View
 from screens.widgets import symbols
 from screens.widgets.symbols import Symbol
@@ -77,7 +76,7 @@ class JobState:
     @property
     def key(self) -> Key:
         """Its row."""
-        return jobs.key(self.name)
+        return key(self.name)
 
 
 def worst_first(view: View) -> list[JobState]:

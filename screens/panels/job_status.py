@@ -1,17 +1,16 @@
-"""How each job is doing: what a Snapshot has about it, and one word for it."""
+"""What a Snapshot has about each job."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunState
+from opsconsole.authoring.run import Run, RunState
 from opsconsole.rules.findings import FindingKind
-from opsconsole.service.snapshot import Finding, JobCard, JobHistory, Pause, Severity
-from screens.panels.view import View
-from screens.widgets import symbols
-from screens.widgets.symbols import Symbol
+from opsconsole.service.snapshot import Finding, JobCard, JobHistory, Pause
+from screens.panels.view import Key, View
 
+PANEL = "jobs"
 WORDS = {
     FindingKind.LATE: "late",
     FindingKind.OVERDUE: "late",
@@ -41,32 +40,10 @@ class JobStatus:
     finding: Finding | None
     history: JobHistory | None
 
-    @property
-    def badness(self) -> int:
-        """0 for a job without a problem."""
-        if self.finding is not None:
-            return 3 if self.finding.severity is Severity.CRITICAL else 2
-        return 1 if self._ended in NEEDS_A_LOOK else 0
 
-    @property
-    def symbol(self) -> Symbol:
-        """How it is doing: its active run, its pause, its worst problem, or its newest run."""
-        if self.active is not None:
-            return symbols.RUN[self.active.state]
-        if self.pauses:
-            return symbols.PAUSED
-        if self.finding is not None and self.finding.kind in WORDS:
-            severity = symbols.SEVERITY[self.finding.severity]
-            return Symbol(severity.char, WORDS[self.finding.kind], severity.style)
-        if self._ended is None:
-            return symbols.NEVER
-        symbol = symbols.RUN[self._ended]
-        return symbol._replace(word="ok") if self._ended is RunState.SUCCEEDED else symbol
-
-    @property
-    def _ended(self) -> RunState | None:
-        """The state of the newest ended run."""
-        return self.history.newest[0].state if self.history is not None and self.history.newest else None
+def key(job: str) -> Key:
+    """The key of a job's row, in every list of jobs."""
+    return PANEL, job
 
 
 def statuses(view: View) -> list[JobStatus]:

@@ -8,13 +8,12 @@ from enum import StrEnum
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import JobCard, Run, Work
 from screens.panels import pauses
-from screens.panels.job_status import JobStatus
+from screens.panels.job_states import JobState, Rank
 from screens.panels.view import Block, Key, View, empty, fit, hint, stale
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, fill, left, line, right, text, width
 from screens.widgets.names import shortened
 
-PANEL = "jobs"
 COMPACT, WIDE, WIDEST = 76, 100, 140
 """From these widths on there is room for the last run, for the schedule in words, and for more rates."""
 STATE_CELLS, NEXT_CELLS, LAST_CELLS, USUAL_CELLS, RATE_CELLS = 12, 17, 8, 8, 7
@@ -34,38 +33,33 @@ class Segment(StrEnum):
     MANUAL = "manual"
 
 
-def key(job: str) -> Key:
-    """The key of a job's row."""
-    return PANEL, job
-
-
-def listed(found: Sequence[JobStatus], segment: Segment, query: str = "") -> list[JobStatus]:
+def listed(found: Sequence[JobState], segment: Segment, query: str = "") -> list[JobState]:
     """The jobs of a segment whose name, alias, schedule or zone contains every word of a query: those with a problem
     first, the worst one at the top, then by name.
     """
     words = query.casefold().split()
-    chosen = [status for status in found if is_in(status, segment) and _matches(status.card, words)]
-    return sorted(chosen, key=lambda status: (-status.badness, status.card.name))
+    chosen = [state for state in found if is_in(state, segment) and _matches(state.card, words)]
+    return sorted(chosen, key=lambda state: (min(state.rank, Rank.RUNNING), state.name))  # a run moves no row
 
 
-def is_in(status: JobStatus, segment: Segment) -> bool:
+def is_in(state: JobState, segment: Segment) -> bool:
     """Whether a job is in a segment."""
     match segment:
         case Segment.ALL:
             return True
         case Segment.FAILED:
-            return status.badness > 0
+            return state.rank < Rank.RUNNING
         case Segment.RUNNING:
-            return status.active is not None
+            return state.status.active is not None
         case Segment.PAUSED:
-            return bool(status.pauses)
+            return bool(state.status.pauses)
         case Segment.MANUAL:
-            return status.card.cron is None
+            return state.card.cron is None
 
 
-def title(found: Sequence[JobStatus], segment: Segment, cells: int) -> Line:
+def title(found: Sequence[JobState], segment: Segment, cells: int) -> Line:
     """The segments with their counts, of which the chosen one stands out; without the counts where they do not fit."""
-    counts = [sum(is_in(status, each) for status in found) for each in Segment]
+    counts = [sum(is_in(state, each) for state in found) for each in Segment]
     whole = _segments([f"{each} {count:,}" for each, count in zip(Segment, counts, strict=True)], segment)
     return whole if width(whole) <= cells else _segments([str(each) for each in Segment], segment)
 
@@ -96,19 +90,19 @@ def columns(cells: int) -> Line:
 
 
 def rows(
-    view: View, found: Sequence[JobStatus], cells: int, room: int, nothing: str
+    view: View, found: Sequence[JobState], cells: int, room: int, nothing: str
 ) -> tuple[list[Line], list[Key], int]:
     """`room` rows, the one under the cursor included; their keys, and how many jobs are hidden. `nothing` is shown
     without a job.
     """
-    keys = [key(status.card.name) for status in found]
+    keys = [state.key for state in found]
     if not found:
         block = hint(nothing) if view.snapshot.jobs else empty(view, Work.JOBS, NO_JOBS)
         return list(block.lines), [], 0
     first = max(0, keys.index(view.cursor) + 1 - room) if view.cursor in keys else 0
     shown = found[first : first + room]
     names = shortened(tuple(card.name for card in view.snapshot.jobs), _name_cells(cells))
-    blocks = [Block((_row(view, each, names[each.card.name], cells),), key(each.card.name)) for each in shown]
+    blocks = [Block((_row(view, each, names[each.name], cells),), each.key) for each in shown]
     return fit(blocks, room, cells, view.cursor)[0], keys[first : first + room], len(found) - len(shown)
 
 
@@ -119,8 +113,8 @@ def nothing(segment: Segment, query: str) -> str:
     return "every job has a schedule" if segment is Segment.MANUAL else f"no job is {segment}"
 
 
-def _row(view: View, status: JobStatus, name: str, cells: int) -> Line:
-    card, symbol = status.card, status.symbol
+def _row(view: View, state: JobState, name: str, cells: int) -> Line:
+    card, symbol = state.card, state.symbol
     start = line(
         " ",
         Piece(symbol.char, symbol.style),
@@ -130,11 +124,15 @@ def _row(view: View, status: JobStatus, name: str, cells: int) -> Line:
         " ",
     )
     if cells < COMPACT:
-        return fill((*start, *_next(view, status)), cells)
-    mine = status.history
+        return fill((*start, *_next(view, state)), cells)
+    mine = state.history
     rates = [mine.rates.day, mine.rates.week, mine.rates.month] if mine is not None else [None] * 3
     shown = rates if cells >= WIDEST else rates[:1] if cells >= WIDE else []
-    parts = [*_next(view, status), right(_last(view, status.newest), LAST_CELLS), *(_rate(share) for share in shown)]
+    parts = [
+        *_next(view, state),
+        right(_last(view, state.status.newest), LAST_CELLS),
+        *(_rate(share) for share in shown),
+    ]
     usual = mine.usual_seconds if mine is not None else None
     parts.append(right(humanize.short_duration(usual), USUAL_CELLS))
     if cells >= WIDE:
@@ -150,12 +148,11 @@ def _segments(words: list[str], chosen: Segment) -> Line:
     return tuple(pieces)
 
 
-def _next(view: View, status: JobStatus) -> Line:
+def _next(view: View, state: JobState) -> Line:
     """The next scheduled time in the job's zone; for a paused job, who paused it until when."""
-    card = status.card
+    card, pause = state.card, state.pause
     tz = view.shown_zone(card.tz)
-    if status.pauses:
-        pause = status.pauses[0]
+    if pause is not None:
         end = pauses.end_of(pause, view.now, view.pause_zone(pause))
         who = line(text(f"{pause.who} {end.removeprefix('until ')}", symbols.PAUSED.style, 40))
         return fill(who if width(who) < NEXT_CELLS else line(Piece(end, symbols.PAUSED.style)), NEXT_CELLS)

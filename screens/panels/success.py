@@ -7,7 +7,7 @@ from opsconsole.core import humanize
 from opsconsole.service.snapshot import JobHistory, Pause, Work
 from screens.panels import pauses
 from screens.panels.job_states import JobState, worst_first
-from screens.panels.jobs import PANEL
+from screens.panels.job_status import PANEL
 from screens.panels.view import WIDE, Block, View, empty, fitted, stale
 from screens.widgets import symbols
 from screens.widgets.lines import Drawing, Line, Piece, fill, left, line, right, spark, width

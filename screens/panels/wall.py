@@ -9,8 +9,7 @@ from opsconsole.core import humanize
 from opsconsole.rules import finding_text
 from opsconsole.service.snapshot import AlertCard, Severity, Work
 from screens.panels import jobs, pauses
-from screens.panels.job_status import JobStatus, statuses
-from screens.panels.jobs import Segment
+from screens.panels.job_states import JobState, Rank, worst_first
 from screens.panels.running import share
 from screens.panels.view import View, empty, stale
 from screens.widgets import symbols
@@ -86,7 +85,7 @@ def letters(word: str, style: str) -> list[Line]:
 def tiles(view: View) -> list[Tile]:
     """The alerts that are about no job, then the jobs, the worst first."""
     others = [card for card in view.snapshot.firing if card.alert.job is None]
-    found = [_of_job(view, status) for status in jobs.listed(statuses(view), Segment.ALL)]
+    found = [_of_job(view, state) for state in worst_first(view)]
     return [*(_of_alert(view, card) for card in others), *sorted(found, key=lambda tile: _rank(tile))]
 
 
@@ -123,8 +122,8 @@ def _of_alert(view: View, card: AlertCard) -> Tile:
     return Tile(symbol, humanize.age(view.now - alert.since), alert.subject, line(text(alert.message, "", 200)))
 
 
-def _of_job(view: View, status: JobStatus) -> Tile:
-    card, state, finding = status.card, status.symbol, status.finding
+def _of_job(view: View, job: JobState) -> Tile:
+    card, state, finding = job.card, job.symbol, job.finding
     progress = next((each for each in view.snapshot.live if each.run.job == card.name), None)
     if progress is not None and progress.run.started_at is not None:
         done = share(progress.run)
@@ -136,7 +135,7 @@ def _of_job(view: View, status: JobStatus) -> Tile:
     if card.next_at is None:
         return Tile(state, "", card.name, line(Piece("manual", "quiet")), is_ok=True)
     at = humanize.upcoming_time(card.next_at, view.now, view.zone_of(card.name))
-    is_ok = state.word in ("ok", symbols.NEVER.word)
+    is_ok = job.rank is Rank.OK
     return Tile(state, "", card.name, line(Piece(f"next {at}", "quiet")), is_ok=is_ok)
 
 

@@ -192,6 +192,10 @@ BUSY = Snapshot(
 QUIET = replace(BUSY, live=())
 
 
+TIDY = replace(BUSY, recent=())
+"""Nothing has failed lately."""
+
+
 def paused(target: str, hours: float | None = 5, who: str = "ben", note: str = "", number: int = 1) -> Pause:
     """A pause that ends in some hours."""
     end = None if hours is None else NOW.replace(minute=0, second=0) + timedelta(hours=hours)

@@ -40,7 +40,7 @@ def test_the_page_shows_the_job_under_the_cursor_and_loads_the_next_one() -> Non
         await console.press("escape")
         assert isinstance(console.app.screen, Dashboard)
 
-    run_console(scenario)
+    run_console(scenario, samples.TIDY)
 
 
 def test_segments_and_the_filter_narrow_the_list() -> None:
@@ -57,7 +57,7 @@ def test_segments_and_the_filter_narrow_the_list() -> None:
         await console.press("enter", "escape")
         await console.until(lambda: front(console).job() == "attempts.cache_day")
 
-    run_console(scenario)
+    run_console(scenario, samples.TIDY)
 
 
 def test_enter_opens_the_runs_of_the_job() -> None:
@@ -65,10 +65,12 @@ def test_enter_opens_the_runs_of_the_job() -> None:
         await console.press("2", "enter")
         assert isinstance(console.app.screen, RunsScreen)
         assert console.app.screen.filter.value == "attempts.cache_day"
-        await console.press("escape", *["down"] * 4, "enter")
+        while not isinstance(console.app.screen, JobsScreen):
+            await console.press("escape")  # clears the filter, then closes the page
+        await console.press(*["down"] * 4, "enter")
         assert console.notice == f"{REPORT} has not run yet; t triggers it"
 
-    run_console(scenario)
+    run_console(scenario, samples.TIDY)
 
 
 def test_keys_act_on_the_job_of_the_row() -> None:
@@ -83,7 +85,7 @@ def test_keys_act_on_the_job_of_the_row() -> None:
         await console.until(lambda: not isinstance(console.app.screen, JobsScreen))
         assert not isinstance(console.app.screen, CalendarScreen)  # this job has no windows
 
-    run_console(scenario)
+    run_console(scenario, samples.TIDY)
 
 
 def test_retry_cancel_and_resume_are_refused_where_there_is_nothing_to_do() -> None:
@@ -103,7 +105,7 @@ def test_retry_cancel_and_resume_are_refused_where_there_is_nothing_to_do() -> N
         await console.press("w")
         assert console.notice == "choose a row with the arrows or tab first"
 
-    run_console(scenario)
+    run_console(scenario, samples.TIDY)
 
 
 def test_a_paused_job_is_resumed() -> None:
@@ -111,7 +113,7 @@ def test_a_paused_job_is_resumed() -> None:
         await console.press("2", "u")
         await console.until(lambda: ("resume", "attempts.cache_day") in console.service.calls)
 
-    run_console(scenario, replace(samples.BUSY, pauses=(samples.paused("attempts.cache_day"),)))
+    run_console(scenario, replace(samples.TIDY, pauses=(samples.paused("attempts.cache_day"),)))
 
 
 def test_an_unreachable_store_leaves_the_list() -> None:
@@ -123,7 +125,7 @@ def test_an_unreachable_store_leaves_the_list() -> None:
         await console.until(lambda: "the store is unreachable: disk I/O error" in console.text)
         assert "game.session_cleanup" in console.text
 
-    run_console(scenario, service=service)
+    run_console(scenario, samples.TIDY, service)
 
 
 def test_details_are_loaded_again_when_a_run_has_started() -> None:
@@ -131,11 +133,11 @@ def test_details_are_loaded_again_when_a_run_has_started() -> None:
         await console.press("2")
         await console.until(lambda: "last run 4811" in console.text)
         console.service.job_pages["attempts.cache_day"] = past_jobs.a_page(newest=(samples.a_run(4820),))
-        newer = replace(samples.BUSY, live=(samples.running(4821),))
+        newer = replace(samples.TIDY, live=(samples.running(4821),))
         console.app.show(newer)
         await console.until(lambda: "last run 4820" in console.text)
 
-    run_console(scenario)
+    run_console(scenario, samples.TIDY)
 
 
 def test_a_console_without_jobs_shows_what_to_do() -> None:
@@ -164,7 +166,7 @@ def test_why_explains_the_newest_scheduled_time_and_goes_to_the_ones_beside_it()
         await console.press("enter")
         assert isinstance(console.app.screen, JobsScreen)
 
-    run_console(scenario)
+    run_console(scenario, samples.TIDY)
 
 
 def test_a_time_can_be_typed() -> None:
@@ -177,7 +179,7 @@ def test_a_time_can_be_typed() -> None:
         await console.until(lambda: ("why", "attempts.cache_day", "2026-01-15 23:50") in console.service.calls)
         await console.until(lambda: "--at 2026-01-15T23:50:00Z" in console.text)
 
-    run_console(scenario)
+    run_console(scenario, samples.TIDY)
 
 
 def test_an_error_stays_in_the_dialog() -> None:
@@ -190,7 +192,7 @@ def test_an_error_stays_in_the_dialog() -> None:
         await console.press("left", "up", "down", "w")
         assert isinstance(console.app.screen, JobsScreen)
 
-    run_console(scenario, service=service)
+    run_console(scenario, samples.TIDY, service)
 
 
 def test_a_run_is_explained_by_its_scheduled_time() -> None:
@@ -201,7 +203,7 @@ def test_a_run_is_explained_by_its_scheduled_time() -> None:
         at = samples.NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
         await console.until(lambda: ("why", "attempts.cache_day", at) in console.service.calls)
 
-    run_console(scenario)
+    run_console(scenario, samples.TIDY)
 
 
 def test_a_window_is_explained_by_the_scheduled_time_that_covers_it() -> None:
@@ -216,7 +218,7 @@ def test_a_window_is_explained_by_the_scheduled_time_that_covers_it() -> None:
         await console.press("left")
         await console.until(lambda: ("why", past.REPORT, "2026-01-17T18:20:00Z") in console.service.calls)
 
-    run_console(scenario)
+    run_console(scenario, samples.TIDY)
 
 
 def test_a_backfill_alone_has_no_job_to_explain() -> None:
@@ -227,7 +229,7 @@ def test_a_backfill_alone_has_no_job_to_explain() -> None:
         await console.press("4", "w")
         assert console.notice == "choose a job with tab and the arrows first"
 
-    run_console(scenario, service=service)
+    run_console(scenario, samples.TIDY, service)
 
 
 # --- a schedule -----------------------------------------------------------------------------------------------------
@@ -246,7 +248,7 @@ def test_a_schedule_is_tried_while_it_is_typed() -> None:
         await console.press("escape")
         assert isinstance(console.app.screen, JobsScreen)
 
-    run_console(scenario)
+    run_console(scenario, samples.TIDY)
 
 
 def test_a_schedule_that_cannot_be_read_has_the_reason() -> None:
@@ -258,7 +260,7 @@ def test_a_schedule_that_cannot_be_read_has_the_reason() -> None:
         await console.press("enter")
         assert isinstance(console.app.screen, JobsScreen)
 
-    run_console(scenario)
+    run_console(scenario, samples.TIDY)
 
 
 def test_the_palette_tries_a_schedule_and_explains_a_job() -> None:
@@ -269,7 +271,7 @@ def test_the_palette_tries_a_schedule_and_explains_a_job() -> None:
         await console.press("escape", "ctrl+p", *"explain", "space", *"regen", "enter")
         assert isinstance(console.app.screen, WhyDialog)
 
-    run_console(scenario)
+    run_console(scenario, samples.TIDY)
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from opsconsole.calendar.windows import DAY, DAY_BEFORE, FOUR_WEEKS_BEFORE, MOME
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.service.snapshot import Finding, FindingKind, Progress, Severity, Snapshot
 from screens.panels import chart, job_detail, job_status, job_text, jobs
-from screens.panels.job_status import JobStatus, statuses
+from screens.panels.job_states import JobState, worst_first
+from screens.panels.job_status import JobStatus
 from screens.panels.jobs import Segment
 from screens.panels.view import View
 from screens.widgets.lines import Line, width
@@ -27,26 +28,26 @@ REGEN, CLEANUP, RECALC, REPORT = (
 )
 
 
-def view(snapshot: Snapshot = samples.BUSY, cursor: str | None = None) -> View:
-    return View(snapshot, samples.NOW, (jobs.PANEL, cursor) if cursor is not None else None)
+def view(snapshot: Snapshot = samples.TIDY, cursor: str | None = None) -> View:
+    return View(snapshot, samples.NOW, (job_status.PANEL, cursor) if cursor is not None else None)
 
 
 def text(lines: list[Line]) -> str:
     return "\n".join("".join(piece.text for piece in each).rstrip() for each in lines)
 
 
-def names(found: list[JobStatus]) -> list[str]:
+def names(found: list[JobState]) -> list[str]:
     return [each.card.name for each in found]
 
 
-def status(name: str, snapshot: Snapshot = samples.BUSY) -> JobStatus:
+def status(name: str, snapshot: Snapshot = samples.TIDY) -> JobStatus:
     found = job_status.of(view(snapshot), name)
     assert found is not None
     return found
 
 
-def drawn(cells: int, room: int = 5, snapshot: Snapshot = samples.BUSY, cursor: str | None = None) -> list[Line]:
-    return jobs.rows(view(snapshot, cursor), statuses(view(snapshot)), cells, room, "")[0]
+def drawn(cells: int, room: int = 5, snapshot: Snapshot = samples.TIDY, cursor: str | None = None) -> list[Line]:
+    return jobs.rows(view(snapshot, cursor), worst_first(view(snapshot)), cells, room, "")[0]
 
 
 def finding(job: str, kind: FindingKind, severity: Severity = Severity.WARNING) -> Finding:
@@ -58,7 +59,7 @@ def finding(job: str, kind: FindingKind, severity: Severity = Severity.WARNING) 
 
 def test_jobs_with_a_problem_stand_first_the_worst_one_at_the_top() -> None:
     found = (finding(REPORT, FindingKind.OVERDUE, Severity.CRITICAL), finding(REGEN, FindingKind.SLOW_RUN))
-    listed = names(jobs.listed(statuses(view(replace(samples.QUIET, findings=found))), Segment.ALL))
+    listed = names(jobs.listed(worst_first(view(replace(samples.TIDY, live=(), findings=found))), Segment.ALL))
 
     assert listed[:2] == [REPORT, REGEN]
     assert listed[3:] == [RECALC, CLEANUP]
@@ -67,7 +68,7 @@ def test_jobs_with_a_problem_stand_first_the_worst_one_at_the_top() -> None:
 @pytest.mark.parametrize(
     ("segment", "expected"),
     [
-        (Segment.FAILED, ["attempts.cache_day"]),
+        (Segment.FAILED, []),
         (Segment.RUNNING, ["attempts.cache_day", REGEN]),
         (Segment.PAUSED, [RECALC, REGEN, CLEANUP]),
         (Segment.MANUAL, ["books.close"]),
@@ -75,9 +76,15 @@ def test_jobs_with_a_problem_stand_first_the_worst_one_at_the_top() -> None:
 )
 def test_a_segment_has_the_jobs_in_that_state(segment: Segment, expected: list[str]) -> None:
     manual = replace(samples.card("books.close", None, "manual"), cron=None)
-    snapshot = replace(samples.BUSY, jobs=(*samples.JOBS, manual), pauses=(samples.paused("game"),))
+    snapshot = replace(samples.TIDY, jobs=(*samples.JOBS, manual), pauses=(samples.paused("game"),))
 
-    assert names(jobs.listed(statuses(view(snapshot)), segment)) == expected
+    assert names(jobs.listed(worst_first(view(snapshot)), segment)) == expected
+
+
+def test_a_job_whose_newest_run_failed_is_listed_as_failed() -> None:
+    found = worst_first(view(replace(samples.TIDY, live=())))
+
+    assert names(jobs.listed(found, Segment.FAILED)) == ["attempts.cache_day"]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +97,7 @@ def test_a_segment_has_the_jobs_in_that_state(segment: Segment, expected: list[s
     ],
 )
 def test_a_filter_matches_names_schedules_and_zones(query: str, expected: list[str]) -> None:
-    assert names(jobs.listed(statuses(view()), Segment.ALL, query)) == expected
+    assert names(jobs.listed(worst_first(view()), Segment.ALL, query)) == expected
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------
@@ -99,17 +106,17 @@ def test_a_filter_matches_names_schedules_and_zones(query: str, expected: list[s
 @pytest.mark.parametrize(
     ("job", "snapshot", "word"),
     [
-        ("attempts.cache_day", samples.BUSY, "running"),
-        (REGEN, samples.BUSY, "queued"),
-        (CLEANUP, replace(samples.BUSY, pauses=(samples.paused(CLEANUP),)), "paused"),
-        (REPORT, replace(samples.BUSY, findings=(finding(REPORT, FindingKind.OVERDUE),)), "late"),
-        (REPORT, samples.BUSY, "no run"),
-        ("attempts.cache_day", samples.QUIET, "partial"),
-        (CLEANUP, samples.BUSY, "ok"),
+        ("attempts.cache_day", samples.TIDY, "running"),
+        (REGEN, samples.TIDY, "queued"),
+        (CLEANUP, replace(samples.TIDY, pauses=(samples.paused(CLEANUP),)), "paused"),
+        (REPORT, replace(samples.TIDY, findings=(finding(REPORT, FindingKind.OVERDUE),)), "late"),
+        (REPORT, samples.TIDY, "no run"),
+        ("attempts.cache_day", replace(samples.TIDY, live=()), "partial"),
+        (CLEANUP, samples.TIDY, "ok"),
     ],
 )
 def test_the_state_of_a_job_is_one_word(job: str, snapshot: Snapshot, word: str) -> None:
-    assert status(job, snapshot).symbol.word == word
+    assert next(each for each in worst_first(view(snapshot)) if each.name == job).symbol.word == word
 
 
 @pytest.mark.parametrize("cells", [56, 60, 78, 80, 98, 116, 120, 200])
@@ -120,7 +127,7 @@ def test_rows_and_columns_are_as_wide_as_the_panel(cells: int) -> None:
 
 
 def test_a_row_shows_when_a_job_runs_next_in_its_zone_and_who_paused_it() -> None:
-    snapshot = replace(samples.BUSY, pauses=(samples.paused(CLEANUP, who="asha"),))
+    snapshot = replace(samples.TIDY, pauses=(samples.paused(CLEANUP, who="asha"),))
     shown = text(drawn(120, snapshot=snapshot))
 
     assert "23:50 IST" in shown
@@ -129,20 +136,20 @@ def test_a_row_shows_when_a_job_runs_next_in_its_zone_and_who_paused_it() -> Non
 
 
 def test_rows_that_do_not_fit_are_counted_and_the_one_under_the_cursor_is_shown() -> None:
-    lines, keys, hidden = jobs.rows(view(cursor=REPORT), statuses(view()), 80, 3, "")
+    lines, keys, hidden = jobs.rows(view(cursor=REPORT), worst_first(view()), 80, 3, "")
 
     assert (len(lines), hidden) == (3, 2)
-    assert keys[-1] == (jobs.PANEL, REPORT)
+    assert keys[-1] == (job_status.PANEL, REPORT)
     assert "2 more" in text([jobs.end(view(), (), hidden)])
 
 
 def test_a_title_without_room_leaves_out_the_counts() -> None:
-    assert text([jobs.title(statuses(view()), Segment.FAILED, 100)]).split() == [
+    assert text([jobs.title(worst_first(view()), Segment.FAILED, 100)]).split() == [
         "Jobs",
         "all",
         "5",
         "[failed",
-        "1]",
+        "0]",
         "running",
         "2",
         "paused",
@@ -150,12 +157,12 @@ def test_a_title_without_room_leaves_out_the_counts() -> None:
         "manual",
         "0",
     ]
-    assert text([jobs.title(statuses(view()), Segment.ALL, 50)]) == "Jobs [all] failed  running  paused  manual"
+    assert text([jobs.title(worst_first(view()), Segment.ALL, 50)]) == "Jobs [all] failed  running  paused  manual"
 
 
 def test_long_names_do_not_look_alike() -> None:
     cards = tuple(samples.card(f"game.leaderboard_reset_{span}", 30) for span in ("monthly", "weekly"))
-    shown = text(drawn(78, snapshot=replace(samples.BUSY, jobs=cards)))
+    shown = text(drawn(78, snapshot=replace(samples.TIDY, jobs=cards)))
 
     assert "monthly" in shown
     assert "weekly" in shown
@@ -163,16 +170,16 @@ def test_long_names_do_not_look_alike() -> None:
 
 def test_a_thousand_jobs_are_listed() -> None:
     cards = tuple(samples.card(f"many.job_{n}", n) for n in range(1000))
-    snapshot = replace(samples.BUSY, jobs=cards)
-    lines, keys, hidden = jobs.rows(view(snapshot, "many.job_500"), statuses(view(snapshot)), 118, 20, "")
+    snapshot = replace(samples.TIDY, jobs=cards)
+    lines, keys, hidden = jobs.rows(view(snapshot, "many.job_500"), worst_first(view(snapshot)), 118, 20, "")
 
     assert (len(lines), len(keys), hidden) == (20, 20, 980)
-    assert keys[-1] == (jobs.PANEL, "many.job_500")
+    assert keys[-1] == (job_status.PANEL, "many.job_500")
 
 
 def test_hostile_names_stay_on_their_row() -> None:
     hostile = samples.card("a.\x1b[31m\u202e\r\n[/]界" * 9, 5, "[@click=quit]", "\x1b]52;c;x\x07")
-    snapshot = replace(samples.BUSY, jobs=(hostile,))
+    snapshot = replace(samples.TIDY, jobs=(hostile,))
     lines = drawn(120, snapshot=snapshot)
     shown = text([*lines, job_detail.title(hostile), job_detail.end(hostile)])
 
@@ -185,7 +192,7 @@ def test_hostile_names_stay_on_their_row() -> None:
 PAGE = past_jobs.a_page()
 
 
-def detail(cells: int, room: int, snapshot: Snapshot = samples.BUSY) -> str:
+def detail(cells: int, room: int, snapshot: Snapshot = samples.TIDY) -> str:
     lines = job_detail.rows(view(snapshot), status(PAGE.job.name, snapshot), PAGE, cells, room)
     assert len(lines) <= room
     assert max(width(each) for each in lines) <= cells
@@ -230,7 +237,7 @@ def test_with_little_room_the_last_run_and_the_next_time_stay() -> None:
 
 def test_a_problem_and_a_pause_stand_first() -> None:
     found = Finding(Severity.CRITICAL, FindingKind.OVERDUE, PAGE.job.name, samples.ago(minutes=4))
-    snapshot = replace(samples.BUSY, findings=(found,), pauses=(samples.paused(PAGE.job.name, note="ticket 81"),))
+    snapshot = replace(samples.TIDY, findings=(found,), pauses=(samples.paused(PAGE.job.name, note="ticket 81"),))
     first, second, *_ = detail(78, 12, snapshot).splitlines()
 
     assert "✗ is overdue" in first
@@ -238,7 +245,7 @@ def test_a_problem_and_a_pause_stand_first() -> None:
 
 
 def test_the_times_that_a_pause_skips_are_marked() -> None:
-    snapshot = replace(samples.BUSY, pauses=(samples.paused(PAGE.job.name, hours=30),))
+    snapshot = replace(samples.TIDY, pauses=(samples.paused(PAGE.job.name, hours=30),))
     shown = detail(78, 30, snapshot)
 
     assert "20 Jan 18:20 UTC  skipped" in shown
@@ -247,7 +254,7 @@ def test_the_times_that_a_pause_skips_are_marked() -> None:
 
 def test_a_manual_job_has_neither_times_nor_rules_about_missed_ones() -> None:
     manual = replace(samples.card("books.close", None, "manual"), cron=None)
-    snapshot = replace(samples.BUSY, jobs=(manual,))
+    snapshot = replace(samples.TIDY, jobs=(manual,))
     page = past_jobs.a_page(past_jobs.a_job("books.close", cron=None), newest=(), usual=None)
     shown = text(job_detail.rows(view(), status("books.close", snapshot), page, 78, 30))
 

@@ -51,10 +51,10 @@ def test_what_needs_a_look_comes_first() -> None:
     assert [(tile.state.word, tile.name) for tile in found] == [
         ("critical", "the data database"),
         ("late", "reporting.daily_report"),
-        ("running", "attempts.cache_day"),
+        ("partial", "attempts.cache_day"),
+        ("failed", "game.session_cleanup"),
         ("queued", "game.life_regen"),
         ("ok", "game.leaderboard_recalc"),
-        ("ok", "game.session_cleanup"),
     ]
 
 
