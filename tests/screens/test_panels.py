@@ -15,13 +15,16 @@ from opsconsole.authoring.run import Counts, RunState
 from opsconsole.cache.statistics import RedisStats
 from opsconsole.calendar.windows import Window
 from opsconsole.core import humanize
+from opsconsole.rules.system_health import store_locked
 from opsconsole.service.snapshot import (
     Alert,
     AlertCard,
     AlertState,
     Finding,
     FindingKind,
+    Leader,
     Outage,
+    Preparation,
     Progress,
     Severity,
     Snapshot,
@@ -518,3 +521,38 @@ def test_the_cursor_without_rows() -> None:
     assert cursor.next_panel(None, [], 1) is None
     assert cursor.settled(("running", "1"), [], [("running", "1")]) is None
     assert cursor.moved(("running", "1"), [("running", "1")], 5) == ("running", "1")
+
+
+def test_a_locked_store_is_never_shown_as_ok() -> None:
+    lock = Outage(samples.ago(seconds=12), "process 4711 (sqlite3)")
+    finding = store_locked(lock.since, lock.reason, samples.NOW)
+    locked = replace(samples.BUSY, store_lock=lock, findings=(finding,), leader=None)
+
+    for cells in (80, 120, 200):
+        top, worst = (plain([each(view_of(locked), cells)]) for each in (top_line, verdict))
+        assert "store locked" in top
+        assert "store ok" not in top
+        assert worst.startswith(" ✗ CRITICAL  the store is locked by process 4711 (sqlite3): no run can start")
+        assert "+1 more" not in worst, "that nobody leads is explained by it"
+
+
+@pytest.mark.parametrize(("is_me", "who"), [(True, "leading"), (False, "observing batch-1/")])
+def test_a_leader_that_does_not_renew_its_lease_is_shown_with_its_age(is_me: bool, who: str) -> None:
+    leader = Leader(is_me, "asha", "batch-1", 7, samples.ago(hours=2), age_seconds=6.4, is_late=True)
+
+    text = plain([top_line(view_of(replace(samples.BUSY, leader=leader)), 100)])
+
+    assert f"  {who}" in text
+    assert ", lease 6 s old" in text
+    assert "since" not in text
+
+
+def test_what_the_demo_prepares_is_a_bar_in_the_place_of_the_verdict() -> None:
+    half = replace(samples.TROUBLE, preparation=Preparation(0.5, "creating sample data of game for 2,000 users"))
+    failed = replace(samples.TROUBLE, preparation=Preparation(0.0, "", "the data database is unreachable: disk full"))
+
+    text = plain([verdict(view_of(half), 80)])
+
+    assert text.startswith(" ◷ PREPARING  creating sample data of game")
+    assert text.rstrip().endswith("██████████░░░░░░░░░░  50 %")
+    assert plain([verdict(view_of(failed), 120)]).startswith(" ✗ NOT PREPARED  the data database is unreachable")
