@@ -18,7 +18,7 @@ from opsconsole.rules.leadership import Identity, Lease
 
 SLOW_SECONDS = {NAMES["redis"]: 0.25, NAMES["data"]: 1.0, NAMES["store"]: 1.0}
 """A probe that takes longer has found a slow service."""
-LOCKED_FOR_LONG = timedelta(seconds=3)
+LOCKED_FOR_LONG = timedelta(seconds=1)
 SLOW_PROBES = 5
 """How many probes in a row must agree before a service becomes slow, or ceases to be."""
 RECENTLY = minutes(5)
