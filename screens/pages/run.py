@@ -10,9 +10,9 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.geometry import Size
 
 from opsconsole.authoring.run import OPEN, Run
-from opsconsole.rules.admission import Wait
 from opsconsole.service.history import FailedItems, Place
 from opsconsole.service.queries import LOG_PAGE, LogLine
 from opsconsole.service.snapshot import Progress, RunPage
@@ -26,6 +26,7 @@ from screens.pages.filtering import FilterPage
 from screens.pages.polling import FAST_SECONDS, PollingPage
 from screens.pages.run_actions import RunActionsPage
 from screens.panels import run as run_panel, run_failures, run_grid, run_log, why
+from screens.panels.run_failures import Items
 from screens.panels.run_log import Log
 from screens.panels.view import View
 from screens.panels.why import Question
@@ -35,6 +36,8 @@ from screens.widgets.panel import PLAIN, Panel
 
 STEP = 10
 FILTER_CELLS = 30
+OTHER_ROWS = 4
+"""The rows above and below the panels."""
 TO_END = 1_000_000
 """A step to either end."""
 
@@ -52,7 +55,6 @@ class Loaded:
 class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
     """Batches, failures and log of a run. Tab changes between failures and log, which the arrows scroll."""
 
-    WHEEL_ACTION = "scroll"
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("follow", "follow", "hold or follow the log"),
         bind("filter", "filter", "search the log"),
@@ -86,7 +88,7 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
 
     def on_mount(self) -> None:
         """The arrows scroll the log at first."""
-        self.query_one("#log").focus()
+        self.set_focus(self.query_one("#log"), scroll_visible=False)
 
     def wheel_action(self, step: int) -> str:
         """Scrolls."""
@@ -128,23 +130,23 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
                 self._fit()
         super().repaint()
 
+    def watch_maximized(self) -> None:
+        """A panel that takes the whole page has no height of its own."""
+        self.repaint()
+
     def _fit(self) -> None:
         run, batches, failures = (self.query_one(f"#{name}", Panel) for name in ("run", "batches", "failures"))
-        rows, page = self.size.height - 4, self._data
-        cells = self.size.width - batches.gutter.width
-        head = len(self._run_lines(self.view(), self.size.width))
-        if page is None:
-            _set_height(run, str(max(1, head)))
+        if self.maximized is not None:
+            for panel in (batches, failures):
+                panel.styles.clear_rule("height")
             return
-        grid = run_grid.height(page, cells, max(1, rows // 5)) + batches.gutter.height
-        room = rows - head - grid
-        least = max(1, len(page.causes) + len(run_failures.recurring_items(page)))
-        most = room // 3 if self._log_has_focus else room * 2 // 3
-        wanted = least if self._log_has_focus else run_failures.length(page, self._failed.items)
-        for panel, height in ((run, head), (batches, grid)):
-            _set_height(panel, str(height))
-        is_beside = self.has_class("-large")
-        _set_height(failures, "1fr" if is_beside else str(max(1, min(wanted, most)) + failures.gutter.height))
+        head = len(self._run_lines(self.view(), self.size.width))
+        _set_height(run, str(max(1, head)))
+        if self._data is not None:
+            size = Size(self.size.width - batches.gutter.width, self.size.height - OTHER_ROWS - head)
+            grid, most = _heights(self._data, self._failed.items, size, batches.gutter.height, self._log_has_focus)
+            _set_height(batches, str(grid))
+            _set_height(failures, "1fr" if self.has_class("-large") else str(most))
 
     def _draw_run(self, view: View, cells: int, _rows: int) -> Drawing:
         return Drawing(self._run_lines(view, cells))
@@ -155,7 +157,9 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
             pauses = view.pauses_of(self._data.progress.run.job)
             progress = replace(self._data.progress, tz=view.shown_zone(self._data.progress.tz))
             page = replace(self._data, progress=progress)
-            return [*errors, *run_panel.head(page, view.now, cells, pauses=pauses, waits=self._waits())]
+            live = self._live()  # what a run waits for depends on other runs: only the Snapshot has it
+            waits = live.waits if live is not None else None
+            return [*errors, *run_panel.head(page, view.now, cells, pauses=pauses, waits=waits)]
         run = self._run()
         if run is None:
             return errors or [line(" ", Piece(f"Run {self.number:,}", "title"), Piece("  loading", "quiet"))]
@@ -250,7 +254,7 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
 
     def action_part(self) -> None:
         """Lets the arrows scroll the failures, or the log."""
-        self.query_one("#failures" if self._log_has_focus else "#log").focus()
+        self.set_focus(self.query_one("#failures" if self._log_has_focus else "#log"), scroll_visible=False)
         self.repaint()
 
     def action_scroll(self, step: int) -> None:
@@ -294,15 +298,19 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
     def _live(self) -> Progress | None:
         return next((each for each in self.host.snapshot.live if each.run.id == self.number), None)
 
-    def _waits(self) -> Wait | None:
-        """What a run waits for depends on other runs: only the Snapshot has it."""
-        live = self._live()
-        return live.waits if live is not None else None
-
     def why_question(self) -> Question | None:
         """Why this run exists."""
         run = self._run()
         return why.of_run(self.view(), run) if run is not None else None
+
+
+def _heights(page: RunPage, items: Items, size: Size, border: int, log_has_focus: bool) -> tuple[int, int]:
+    """The rows of the batches and of the failures, which take more of them while they have the focus."""
+    grid = run_grid.height(page, size.width, max(1, (size.height + 4) // 5)) + border
+    room = size.height - grid
+    least = max(1, len(page.causes) + len(run_failures.recurring_items(page)))
+    wanted = least if log_has_focus else run_failures.length(page, items)
+    return grid, max(1, min(wanted, room // 3 if log_has_focus else room * 2 // 3)) + border
 
 
 def _set_height(panel: Panel[View], height: str) -> None:

@@ -353,3 +353,17 @@ def test_a_log_is_read_once_and_then_continued() -> None:
         assert "line 0" in console.text
 
     run_console(scenario, service=service)
+
+
+def test_the_failures_take_the_whole_page_and_give_it_back() -> None:
+    async def scenario(console: Console) -> None:
+        console.app.open_run(4811)
+        await console.until(lambda: "tab ↓ lists the items" in console.text)
+        await console.press("tab", "v")
+        await console.until(lambda: "u0015      batch 1" in console.text)
+        assert "Log" not in console.text
+        await console.press("escape")
+        await console.until(lambda: "Log" in console.text)
+        assert "200 batches" in console.text
+
+    run_console(scenario, samples.QUIET)
