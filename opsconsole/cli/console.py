@@ -84,11 +84,17 @@ def _how(settings: Settings, options: Options, note: str = "") -> dict[str, Any]
     installation = Installation(
         data=settings.folder,
         state=state_home(),
-        program=("opsconsole", "--config", str(options.config)) if options.config else ("opsconsole",),
+        program=program(options),
         note=note,
         keys=settings.console.keys,
     )
     return {"installation": installation, "ascii": options.ascii_only, "wall": options.wall, "mouse": options.mouse}
+
+
+def program(options: Options) -> tuple[str, ...]:
+    """The start of a command line that acts on the same installation, from any folder."""
+    config = ("--config", str(options.config.absolute())) if options.config else ()
+    return ("opsconsole", *config, *(("--trust",) if options.trust else ()))
 
 
 def require_terminal(options: Options) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import click
 import pytest
 
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cli import cli
+from opsconsole.cli.console import program
+from opsconsole.cli.options import Options
 from opsconsole.rules.backfill import Only
 from screens import command_lines
 from screens.command_lines import CommandLine
@@ -93,3 +96,12 @@ def test_a_long_command_line_is_wrapped_and_nothing_is_cut_off() -> None:
     assert all(width(each) <= 66 for block in blocks for each in block)
     assert command_list.visible(blocks, 1, 1) == blocks[1]
     assert command_list.wrap("日本語" * 3, 4) == ["日本", "語日", "本語", "日本", "語"]
+
+
+def test_command_lines_work_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert program(Options()) == ("opsconsole",)
+    assert program(Options(config=Path("ops.toml"), trust=True)) == (
+        *("opsconsole", "--config", str(tmp_path / "ops.toml")),
+        "--trust",
+    )
