@@ -90,7 +90,8 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
             return [alerts.header(view, self.segment, cells), *errors, *alerts.rows(view, self.segment, cells, room)]
         list_rows = min(len(self._keys), max(3, room - DETAIL_ROWS - 1))
         listed = alerts.rows(view, self.segment, cells, list_rows)
-        detail = alert_detail.panel(card, self._loaded(card), view.now, cells, room - list_rows - 1)
+        below = room - list_rows - 1
+        detail = alert_detail.panel(card, self._loaded(card), view.now, cells, below, has_failed=bool(errors))
         return [alerts.header(view, self.segment, cells), *errors, *listed, *detail]
 
     def load(self) -> AlertPage | None:

@@ -31,13 +31,20 @@ SENT = {
     DeliveryState.GIVEN_UP: Piece("✗ given up", "bad"),
     DeliveryState.DROPPED: Piece("- its channel is gone", "quiet"),
 }
+UNREADABLE = "what was sent and what happened before cannot be read now"
 NOTHING_SENT = "nothing was sent"
 
 
-def panel(card: AlertCard, page: AlertPage | None, now: datetime, cells: int, rows: int) -> list[Line]:
-    """A rule with its state, and up to `rows` lines about it; `page` is None until it is loaded."""
+def panel(
+    card: AlertCard, page: AlertPage | None, now: datetime, cells: int, rows: int, *, has_failed: bool = False
+) -> list[Line]:
+    """A rule with its state, and up to `rows` lines about it; `page` is None until it is loaded, or if that failed."""
     lines = [*_facts(card, now, cells)]
-    lines += [_label("", Piece("loading", "quiet"))] if page is None else _history(page, now, cells)
+    lines += (
+        [_label("", Piece(UNREADABLE if has_failed else "loading", "quiet"))]
+        if page is None
+        else _history(page, now, cells)
+    )
     lines.append(_label("runbook", text(runbook.section(card.alert.rule, card.alert.subject), "quiet", 120)))
     if len(lines) > rows:  # the sentences at the start give way least, the runbook stays
         lines = [*lines[: rows - 1], lines[-1]]
