@@ -14,6 +14,7 @@ from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.keys import key_to_character
 from textual.screen import ModalScreen, Screen
+from textual.theme import Theme
 
 from opsconsole.authoring.run import Run
 from opsconsole.core import clock
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 from screens.textual_private import BaseApp
 from screens.threads import run_in_thread
 from screens.widgets.contained import OWN_EVENTS, contained, name_of
+from screens.widgets.paint import Lines
 
 OPENING, READING = "starting", "reading the store"
 
@@ -110,6 +112,7 @@ class ConsoleApp(BaseApp):
     def on_mount(self) -> None:
         """Subscribes to Snapshots; clocks and countdowns are drawn once a second."""
         self.set_interval(1.0, self._tick)
+        self.theme_changed_signal.subscribe(self, self._restyle)
         if self._opening is None:
             self.use_service(self.service)
         self.call_after_refresh(self._begin)
@@ -123,6 +126,12 @@ class ConsoleApp(BaseApp):
         self.begin_drawing()
         if self._opening is not None:
             self.call_after_refresh(self._opening.start, self)
+
+    def _restyle(self, _theme: Theme) -> None:
+        """Draws what is open in another theme. A subscription of each widget would keep closed pages in memory."""
+        for screen in self.screen_stack:
+            for widget in screen.query(Lines):
+                widget.restyle()
 
     # --- opening: until the service is there, `step` is what it waits for -------------------------------------------
 

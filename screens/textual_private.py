@@ -15,6 +15,7 @@ from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.driver import Driver
 from textual.screen import Screen
+from textual.widget import Widget
 
 from screens.pen import Pen
 
@@ -78,6 +79,13 @@ class KeyParser(XTermParser):
         return Read1(ESCAPE_SECONDS if timeout == TEXTUALS_ESCAPE_SECONDS else timeout)
 
 
+def free_strips(widget: Widget) -> None:
+    """Frees the lines that Textual keeps of a widget that is closed, 50 kB of them: it remembers its last 1,024 widgets
+    as arguments of a cached method.
+    """
+    widget._styles_cache.clear()
+
+
 class BaseApp(App[None]):
     """A Textual application that writes as little as possible and keeps tracebacks off the terminal."""
 
@@ -122,4 +130,4 @@ class BaseApp(App[None]):
         self._close_messages_no_wait()
 
 
-__all__ = ["BaseApp", "ChangedCells", "KeyParser", "WholeLines"]
+__all__ = ["BaseApp", "ChangedCells", "KeyParser", "WholeLines", "free_strips"]

@@ -9,7 +9,6 @@ from typing import ClassVar, Generic
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container
 from textual.screen import ModalScreen
 
 from opsconsole.service import confirmations
@@ -18,6 +17,8 @@ from screens.host import Answer, Host
 from screens.keymap import bind, first_key
 from screens.panels import command_list
 from screens.panels.questions import CANCEL, Question
+from screens.textual_private import free_strips
+from screens.widgets.area import Area
 from screens.widgets.contained import OWN_EVENTS, ContainedDrawing, contained, name_of
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, width, wrapped
 from screens.widgets.paint import ASCII, COMPONENTS, Lines
@@ -54,7 +55,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     def compose(self) -> ComposeResult:
         """A frame with lines in it."""
         self.set_class(self.host.ascii, ASCII)
-        with Container(id="frame"):
+        with Area(id="frame"):
             yield Lines()
 
     def content(self) -> Sequence[Line]:
@@ -87,6 +88,10 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     def takes(self, event: events.Event) -> bool:
         """Takes an event before its keys are looked up; whether it did."""
         return False
+
+    def on_unmount(self) -> None:
+        """Frees what it has drawn."""
+        free_strips(self)
 
     def on_mount(self) -> None:
         """Draws the dialog."""

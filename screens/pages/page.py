@@ -10,7 +10,6 @@ from typing import ClassVar, Self
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container
 from textual.geometry import Region
 from textual.screen import Screen
 from textual.widget import Widget
@@ -24,6 +23,8 @@ from screens.keymap import bind, readable, rebound_key
 from screens.panels import questions
 from screens.panels.top_line import top_line, verdict
 from screens.panels.view import Key, View
+from screens.textual_private import free_strips
+from screens.widgets.area import Area
 from screens.widgets.contained import OWN_EVENTS, ContainedDrawing, contained, name_of
 from screens.widgets.lines import Drawing, Line, Piece, crop, ends, fill, line, text, width
 from screens.widgets.paint import ASCII, COMPONENTS
@@ -70,7 +71,7 @@ class Page(Screen[None]):
         self._set_size_classes()  # before the styles of the panels are computed
         yield Panel(self._head, id="head", classes=PLAIN, focusable=False)
         yield Panel(self._foot, id="foot", classes=PLAIN, focusable=False)
-        with Container(id="panels"):
+        with Area(id="panels"):
             yield from self.panels()
 
     def panels(self) -> ComposeResult:
@@ -220,6 +221,10 @@ class Page(Screen[None]):
         self._set_size_classes()
         if was_too_small != self.has_class(TOO_SMALL):
             self.repaint()
+
+    def on_unmount(self) -> None:
+        """Frees what it has drawn."""
+        free_strips(self)
 
     def on_screen_resume(self) -> None:
         """Shows what changed while another page was in front."""

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container
 from textual.geometry import Size
 
 from opsconsole.authoring.run import OPEN, Run
@@ -30,6 +29,7 @@ from screens.panels.run_failures import Items
 from screens.panels.run_log import Log
 from screens.panels.view import View
 from screens.panels.why import Question
+from screens.widgets.area import Area
 from screens.widgets.contained import contained
 from screens.widgets.lines import Drawing, Line, Piece, line
 from screens.widgets.panel import PLAIN, Panel
@@ -82,7 +82,7 @@ class RunScreen(FilterPage, PollingPage[Loaded], RunActionsPage):
         """The run, its batches, what failed, and its log."""
         yield Panel(self._draw_run, id="run", classes=PLAIN, focusable=False)
         yield Panel(self._draw_batches, id="batches", focusable=False)
-        with Container(id="parts"):
+        with Area(id="parts"):
             yield Panel(self._draw_failures, id="failures")
             yield Panel(self._draw_log, id="log")
 

@@ -11,6 +11,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from screens.textual_private import free_strips
 from screens.widgets import symbols
 from screens.widgets.lines import Line, Piece, fill, width
 
@@ -52,9 +53,9 @@ class Lines(Widget):
         self._styles: dict[str, Style] = {}
         self._failed: object = None
 
-    def on_mount(self) -> None:
-        """Follows the theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._restyle())
+    def on_unmount(self) -> None:
+        """Frees what it has drawn."""
+        free_strips(self)
 
     def show(self, lines: Sequence[Line]) -> None:
         """Replaces the lines; cells that stay the same are not painted again."""
@@ -102,7 +103,8 @@ class Lines(Widget):
         self._styles.clear()
         super().notify_style_update()
 
-    def _restyle(self) -> None:
+    def restyle(self) -> None:
+        """Draws itself in the colours of another theme."""
         self._styles.clear()
         self.refresh()
 

@@ -1,0 +1,40 @@
+"""Pages that are closed leave nothing in memory, however often they are opened."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+
+from screens.dialogs.dialog import Dialog
+from screens.pages.page import Page
+from screens.widgets.panel import Panel
+from tests.screens.console import Console, run_console
+
+KEYS = ("2", "4", "6", "8", "t")
+"""Of pages and of a dialog."""
+OBJECTS = 150
+"""What one opening may leave behind: Textual remembers the last 1,024 widgets, but not what they have drawn."""
+
+
+def test_pages_and_dialogs_that_are_closed_leave_nothing_behind() -> None:
+    async def scenario(console: Console) -> None:
+        async def open_and_close() -> None:
+            for key in KEYS:
+                await console.press(key)
+                await console.until(lambda: len(console.app.screen_stack) == 2)
+                await console.press("escape")
+                await console.until(lambda: len(console.app.screen_stack) == 1)
+
+        for _ in range(2):
+            await open_and_close()
+        gc.collect()
+        before = len(gc.get_objects())
+        await open_and_close()
+        gc.collect()
+        assert len(gc.get_objects()) - before < len(KEYS) * OBJECTS
+
+        found = [each for each in gc.get_objects() if isinstance(each, Page | Dialog | Panel)]
+        shown = {console.app.screen, *console.app.screen.walk_children()}
+        assert Counter(type(each).__name__ for each in found if each not in shown) == {}
+
+    run_console(scenario, size=(120, 40))
