@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 CRON_LENGTH = 100
 TYPING_SECONDS = 0.15
 """How long no key may be pressed before an expression is tried."""
-RESULT_LINES = 1 + cron_panel.TIMES + cron_panel.WARNING_LINES
+OTHER_LINES = 12 + cron_panel.WARNING_LINES
+"""The frame, the fields, the keys, and what is shown beside the next times."""
+LEAST_TIMES = 2
 UTC = "UTC"
 
 
@@ -71,7 +73,8 @@ class CronDialog(TextDialog[None]):
 
     def content(self) -> Sequence[Line]:
         """The two fields, and what the expression means."""
-        result = self._result()
+        times = max(LEAST_TIMES, min(cron_panel.TIMES, self.size.height - OTHER_LINES))
+        result, height = self._result(times), 1 + times + cron_panel.WARNING_LINES
         cron, zone = self._active == 0, self._active == 1
         typed = self._zone.pieces(24) if zone and self._zone.value else ()
         hint = Piece("  ←→, or type a part of its name", "quiet") if zone and not typed else Piece("  ")
@@ -81,7 +84,7 @@ class CronDialog(TextDialog[None]):
             line(Piece("▸" if cron else " ", "mark"), "Cron     ", *self._cron.pieces(is_active=cron)),
             line(Piece("▸" if zone else " ", "mark"), "Zone     ", text(self.request[1], "strong", 40), hint, *typed),
             EMPTY,
-            *[*result, *[EMPTY] * (RESULT_LINES - len(result))][:RESULT_LINES],
+            *[*result, *[EMPTY] * (height - len(result))][:height],
         ]
 
     def confirm(self) -> None:
@@ -137,11 +140,11 @@ class CronDialog(TextDialog[None]):
 
         run_in_thread(self, lambda: self.host.service.queries.try_schedule(*request, self._job), tried)
 
-    def _result(self) -> list[Line]:
+    def _result(self, times: int) -> list[Line]:
         if isinstance(self._trial, OpsconsoleError):
             return wrapped([self._trial.sentence], INNER, "bad")
         if self._trial is None:
             return wrapped(
                 ["Type minute, hour, day of month, month and weekday, such as 50 23 * * 1-5"], INNER, "quiet"
             )
-        return cron_panel.lines(self._trial, self.host.now(), INNER)
+        return cron_panel.lines(self._trial, self.host.now(), INNER, times)

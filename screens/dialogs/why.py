@@ -119,8 +119,6 @@ class WhyDialog(TextDialog[None]):
             lines += why.answer(self._explanation, INNER)
         elif self._question.job is not None:
             lines.append((Piece("looking for the rows", "quiet"),))
-        else:
-            lines += wrapped(["it has no scheduled times; the runbook has what to look at"], INNER, "quiet")
         return lines
 
     def _foot(self, job: str) -> list[Line]:

@@ -16,21 +16,21 @@ WARNING_LINES = 5
 """The dialog keeps its height, whatever is typed."""
 
 
-def lines(trial: ScheduleTrial, now: datetime, cells: int) -> list[Line]:
-    """The schedule in words, its next times in its zone and in UTC, and warnings."""
+def lines(trial: ScheduleTrial, now: datetime, cells: int, times: int = TIMES) -> list[Line]:
+    """The schedule in words, its next `times` in its zone and in UTC, and warnings."""
     words = crop(line("In words ", text(trial.words, "strong", 200)), cells)
-    return [words, *_times(trial, now), *_warnings(trial, cells)]
+    return [words, *_times(trial, now, times), *_warnings(trial, cells)]
 
 
-def _times(trial: ScheduleTrial, now: datetime) -> list[Line]:
-    shown = trial.scheduled[:TIMES]
+def _times(trial: ScheduleTrial, now: datetime, times: int) -> list[Line]:
+    shown = trial.scheduled[:times]
     rows = []
     for index, at in enumerate(shown):
         label = "Next     " if index == 0 else "         "
         local = f"{_weekday(at, trial.tz)} {humanize.date_and_time(at, now, trial.tz)}"
         utc = left("" if trial.tz == "UTC" else humanize.date_and_time(at, now), 18, "quiet")
         rows.append(line(label, left(local, 24), utc, Piece(humanize.relative_time(at, now), "quiet")))
-    return [*rows, *[line()] * (TIMES - len(rows))]
+    return [*rows, *[line()] * (times - len(rows))]
 
 
 def _warnings(trial: ScheduleTrial, cells: int) -> list[Line]:

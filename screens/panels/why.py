@@ -9,7 +9,8 @@ from datetime import datetime
 from opsconsole.authoring.occurrence import OccurrenceState
 from opsconsole.authoring.run import NEEDS_A_LOOK, Run, Trigger
 from opsconsole.core import humanize
-from opsconsole.rules import finding_text
+from opsconsole.rules import finding_text, runbook
+from opsconsole.rules.causes import causes
 from opsconsole.rules.explain import Answer
 from opsconsole.rules.findings import FindingKind
 from opsconsole.service import wording
@@ -20,6 +21,8 @@ from screens.panels.view import View
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, line, text, wrapped
 
+EXPLAINED = 3
+"""The problems that another one explains, as far as they are listed."""
 SCHEDULED_SINCE = (FindingKind.OVERDUE, FindingKind.MISSED)
 """The findings that begin at a scheduled time."""
 
@@ -58,10 +61,16 @@ def of_run(view: View, run: Run) -> Question:
 
 
 def of_finding(view: View, finding: Finding) -> Question:
-    """About the scheduled time with which a problem began."""
-    sentence = f"{finding_text.subject(finding)} {finding_text.sentence(finding, view.now)}"
+    """About the scheduled time with which a problem began; and which problem explains it, or which it explains."""
+    sentence = _sentence(view, finding)
+    explained = causes(view.snapshot.findings)
+    by = [_sentence(view, each) for each in view.snapshot.findings if each.key == explained.get(finding.key)]
+    others = [_sentence(view, each) for each in view.snapshot.findings if explained.get(each.key) == finding.key]
     if all(card.name != finding.subject for card in view.snapshot.jobs):
-        return Question(None, None, (sentence,))
+        more = [f"and {len(others) - EXPLAINED:,} more"] if len(others) > EXPLAINED else []
+        shown = [f"it explains that {each}" for each in others[:EXPLAINED]]
+        return Question(None, None, (sentence, *shown, *more, f"see {runbook.section(finding.kind, finding.subject)}"))
+    sentence = f"{sentence}, probably because {by[0]}" if by else sentence
     if finding.run is not None:
         return Question(finding.subject, _scheduled_time(finding.run), (sentence, *_run_facts(view, finding.run)))
     return Question(finding.subject, finding.since if finding.kind in SCHEDULED_SINCE else None, (sentence,))
@@ -81,6 +90,10 @@ def of_alert(view: View, card: AlertCard) -> Question:
     run = view.find_run(alert.run) if alert.run is not None else None
     at = _scheduled_time(run) if run is not None else alert.since if alert.rule in SCHEDULED_SINCE else None
     return Question(alert.job, at, (alert.message,))
+
+
+def _sentence(view: View, finding: Finding) -> str:
+    return f"{finding_text.subject(finding)} {finding_text.sentence(finding, view.now)}"
 
 
 def _scheduled_time(run: Run) -> datetime | None:
