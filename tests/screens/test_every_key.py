@@ -192,6 +192,17 @@ def test_every_entry_of_the_palette_has_a_command_line_or_a_reason() -> None:
     run_console(scenario, past_alerts.SOME, service())
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_z_shows_every_time_of_a_page_in_utc(name: str) -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("z")
+        await page_of(console, name)
+        await console.until(lambda: "loading" not in console.text)
+        assert "IST" not in console.text
+
+    run_console(scenario, past_alerts.SOME, service(), (120, 40))
+
+
 # --- keys that the configuration rebinds --------------------------------------------------------------------------
 
 
