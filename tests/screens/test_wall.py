@@ -13,6 +13,7 @@ from screens.pages.dashboard import Dashboard
 from screens.pages.wall import WallScreen
 from screens.panels import wall
 from screens.panels.view import View
+from screens.widgets.symbols import to_ascii
 from tests.screens import fakes, past_alerts, samples
 from tests.screens.console import Console, run_console
 from tests.screens.test_clearing import text
@@ -43,6 +44,14 @@ def test_every_headline_has_letters() -> None:
         rows = wall.letters(word, "ok")
         assert len(rows) == wall.LETTER_ROWS
         assert len({len("".join(piece.text for piece in row)) for row in rows}) == 1
+
+
+def test_it_is_drawn_in_ascii_too() -> None:
+    lines = wall.content(View(past_alerts.SOME, samples.NOW), 80, 20)
+    shown = to_ascii(text(lines))
+
+    assert shown.isascii()
+    assert "?" not in shown
 
 
 def test_what_needs_a_look_comes_first() -> None:
