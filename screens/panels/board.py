@@ -18,8 +18,8 @@ from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Drawing, Line, Piece, crop, fill, left, line, right, text
 from screens.widgets.names import shortened
 
-LEAST_NAME, MOST_NAME = 22, 44
-STATE = 12
+LEAST_NAME, MOST_NAME = 20, 44
+STATE = 13
 HEADER_ROWS = 1
 
 
@@ -95,7 +95,7 @@ class Table:
         pieces: list[Piece] = [
             Piece(" "),
             Piece(f"{state.symbol.char} ", state.symbol.style),
-            left(state.symbol.word, STATE - 2, state.symbol.style),
+            left(f"{state.symbol.word} ", STATE - 2, state.symbol.style),
         ]
         parts: list[Line] = [(left(self._names[state.name], self._name, "strong"),)]
         parts += [fill(each.draw(self._view, state), each.cells) for each in self._columns]
@@ -172,7 +172,13 @@ def _next(view: View, state: JobState) -> Line:
     seconds = (state.card.next_at - view.now).total_seconds()
     if seconds < 0:
         return line(Piece(f"{humanize.age(view.now - state.card.next_at)} late", "warn"))
-    return line(humanize.countdown(seconds).replace("min", "m"))
+    return line(_countdown(seconds))
+
+
+def _countdown(seconds: float) -> str:
+    """The time until an event in `NEXT` cells: `in  9 m 53 s`."""
+    words = humanize.countdown(seconds).replace("min", "m").removeprefix("in").strip()
+    return words.rjust(NEXT) if words == "now" else f"in {words:>{NEXT - 3}}"
 
 
 def _pause(view: View, pause: Pause) -> str:

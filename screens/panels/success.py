@@ -49,7 +49,7 @@ def bars(history: JobHistory) -> Line:
 
 def _columns(cells: int) -> tuple[int, int, int, int, int]:
     """The widths of state, name, a rate, the bars and the usual duration."""
-    state = 10 if cells >= WIDE else 0
+    state = 11 if cells >= WIDE else 0
     each_rate, for_bars, usual = (7, LAST + 2, 8) if cells >= WIDE else (6, LAST + 1, 8)
     return state, cells - 5 - state - 3 * each_rate - for_bars - usual, each_rate, for_bars, usual
 

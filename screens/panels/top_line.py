@@ -70,8 +70,13 @@ def verdict(view: View, cells: int, keys: Sequence[tuple[str, str]] = ()) -> Lin
     more = [Piece(f"  +{len(worst) - 1} more ", "quiet")] if len(worst) > 1 else [Piece(" ")]
     end = [Piece("  "), text(remedy, "key", 60), *more] if remedy else more
     if keys and remedy != RECONNECTS:
-        words = [each for key, word in keys for each in (Piece(f"  {key}", "key"), Piece(f" {word}", "quiet"))]
-        end = [*words, *more]
+        for chosen in (keys, keys[1:], keys[1:2]):  # the one that fixes it is the last to give way
+            words = [
+                each for key, word in chosen or keys for each in (Piece(f"  {key}", "key"), Piece(f" {word}", "quiet"))
+            ]
+            end = [*words, *more]
+            if width(start) + width(end) <= cells:
+                break
     if remedy == RECONNECTS and width(start) + width(end) > cells:
         end = more
     return ends(start, tuple(end), cells)

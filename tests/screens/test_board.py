@@ -164,12 +164,13 @@ def test_the_keys_of_the_verdict_act_on_its_finding(size: tuple[int, int]) -> No
         page = console.app.front_page
         assert isinstance(page, Dashboard)
         assert page.cursor == health.key(samples.OVERDUE)
-        assert console.text.splitlines()[1].rstrip().endswith("enter open  t trigger  w why")
+        keys = "enter open  t trigger  w why" if size[0] == 120 else "t trigger"
+        assert console.text.splitlines()[1].endswith(keys)
         await console.press("t")
         assert isinstance(console.app.screen, TriggerDialog)
         assert "reporting.daily_report" in console.text
         await console.press("escape", "up")
-        assert console.text.splitlines()[1].rstrip().endswith("home go there")
+        assert console.text.splitlines()[1].endswith("home go there")
         await console.press("home")
         assert page.cursor == health.key(samples.OVERDUE)
 

@@ -437,7 +437,7 @@ def test_a_pause_that_ends_before_the_next_scheduled_time_skips_nothing() -> Non
 
 
 def test_success_shows_the_end_of_a_pause() -> None:
-    assert "◫ paused    game.life_regen       100.0  100.0  100.0  until 23:00 UTC by ben" in plain(
+    assert "◫ paused     game.life_regen      100.0  100.0  100.0  until 23:00 UTC by ben" in plain(
         success.panel(view_of(samples.PAUSED), 80, 5).lines
     )
     for cells in (65, 80):
