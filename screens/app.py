@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.actions import ActionParseResult
 from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.keys import key_to_character
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.theme import Theme
 
 from opsconsole.authoring.run import Run
@@ -24,21 +24,16 @@ from screens import actions, command_lines, copying, terminal
 from screens.command_lines import CommandLine
 from screens.commands import CommandSender
 from screens.files import Installation, remember_theme, remembered_theme
-from screens.host import Answer, OnResult
+from screens.host import OnResult
 from screens.keymap import bind, first_key, readable
 from screens.opening import BackgroundOpening, ClosedService
-from screens.pages.catalog import page_class
+from screens.page_stack import PageStack
 from screens.pages.dashboard import Dashboard
-from screens.pages.keys import commands_of
 from screens.pages.page import CHANGES, HIDDEN_KEYS, Page
 from screens.panels import redis
 from screens.panels.view import zone_of
 from screens.quit import QuitFlow
 from screens.service import Service
-
-if TYPE_CHECKING:
-    from screens.panels.plan import Gap
-from screens.textual_private import BaseApp
 from screens.threads import run_in_thread
 from screens.widgets.contained import OWN_EVENTS, contained, name_of
 from screens.widgets.paint import Lines
@@ -46,7 +41,7 @@ from screens.widgets.paint import Lines
 OPENING, READING = "starting", "reading the store"
 
 
-class ConsoleApp(BaseApp):
+class ConsoleApp(PageStack):
     """Shows Snapshots and sends commands. `start_run` is a job to trigger on start; with `wall` it opens
     with the display for a wall.
 
@@ -223,14 +218,6 @@ class ConsoleApp(BaseApp):
         """Sends a command and shows its outcome."""
         self._sender.send(name, command, on_result)
 
-    def open_page(self, page: Screen[None]) -> None:
-        """Opens a page above the current one."""
-        self.push_screen(page)
-
-    def open_dialog(self, dialog: ModalScreen[Answer], on_answer: Callable[[Answer | None], None]) -> None:
-        """Opens a dialog above the page."""
-        self.push_screen(dialog, on_answer)
-
     @property
     def themes(self) -> Iterable[str]:
         """The names of Textual's themes."""
@@ -248,53 +235,7 @@ class ConsoleApp(BaseApp):
         """A command line for this installation."""
         return command_lines.text(command.argv, self.installation.program)
 
-    def open_run(self, number: int) -> None:
-        """Opens a run's page."""
-        from screens.pages.run import RunScreen
-
-        self.push_screen(RunScreen(self, number))
-
-    def open_packs(self) -> None:
-        """Opens the panels of the packs."""
-        self.action_packs()
-
-    async def open_runs(self, job: str | None) -> None:
-        """Opens the history of runs, filtered by a job, or with an open filter."""
-        from screens.pages.runs import RunsScreen
-
-        if not self._back_to(RunsScreen):
-            await self.push_screen(RunsScreen(self))
-        if isinstance(self.screen, RunsScreen):
-            if job is None:
-                self.screen.action_filter()
-            else:
-                self.screen.set_filter(job)
-
-    async def open_calendar(self, job: str | None, gap: Gap | None = None) -> None:
-        """Opens the calendar of a job above the list of jobs; without a job, the list."""
-        from screens.pages.backfills import BackfillScreen
-
-        if not self._back_to(BackfillScreen):
-            await self.push_screen(BackfillScreen(self))
-        if job is not None and isinstance(self.screen, BackfillScreen):
-            self.screen.open_calendar(job, gap)
-
     # --- keys ---------------------------------------------------------------------------------------------------
-
-    def action_help(self) -> None:
-        """Opens the help for the page in front."""
-        from screens.pages.help import HelpScreen
-
-        if page := self.front_page:
-            self.push_screen(HelpScreen(self, page))
-
-    def action_commands(self) -> None:
-        """Opens the command palette."""
-        from screens.dialogs.palette import Palette
-
-        if isinstance(self.screen, Page):
-            palette = Palette(self, commands_of(self.screen))
-            self.push_screen(palette, lambda run: run() if run else None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hides the actions that a viewer may not use."""
@@ -311,38 +252,6 @@ class ConsoleApp(BaseApp):
     def action_clear(self) -> None:
         """Clears cached keys."""
         actions.clear(self)
-
-    def action_dashboard(self) -> None:
-        """Goes back to the Dashboard."""
-        self._back_to(Dashboard)
-
-    def action_backfill(self) -> None:
-        """Opens the list of jobs with windows, and the backfills."""
-        self._go("backfills")
-
-    def action_jobs(self) -> None:
-        """Opens the jobs."""
-        self._go("jobs")
-
-    def action_runs(self) -> None:
-        """Opens the history of runs."""
-        self._go("runs")
-
-    def action_cache(self) -> None:
-        """Opens Redis and the cached keys."""
-        self._go("cache")
-
-    def action_alerts(self) -> None:
-        """Opens the alerts."""
-        self._go("alerts")
-
-    def action_packs(self) -> None:
-        """Opens the panels of the packs."""
-        self._go("packs")
-
-    def action_audit(self) -> None:
-        """Opens the audit trail, and who is attached."""
-        self._go("audit")
 
     def action_copy(self) -> None:
         """Copies what the row under the cursor is."""
@@ -382,27 +291,6 @@ class ConsoleApp(BaseApp):
         while not isinstance(self.screen, Page):
             self.pop_screen()
         self._quit_flow.start()
-
-    # --- the stack: pages are loaded when they are opened -------------------------------------------------------------
-
-    def _go(self, name: str) -> None:
-        """Goes back to a page, or opens it."""
-        kind = page_class(name)
-        if not self._back_to(kind):
-            self.push_screen(kind(self))
-
-    def _back_to(self, kind: type[Page]) -> bool:
-        """Closes what is above the page of this kind; False when there is none."""
-        if not any(isinstance(screen, kind) for screen in self.screen_stack):
-            return False
-        while not isinstance(self.screen, kind):
-            self.pop_screen()
-        return True
-
-    @property
-    def front_page(self) -> Page | None:
-        """The topmost page, which may have a dialog above it."""
-        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Page)), None)
 
 
 def run(
