@@ -71,7 +71,7 @@ def family_rows(families: Families, now: datetime, cells: int, rows: int, cursor
     failed = f"keys cannot be counted: {families.error}"
     errors = [crop(line(" ", text(failed, "bad", 300)), cells)] if families.error else []
     is_wide, today = cells >= WIDE, now.date()
-    name = max(16, min(max(len(family.name) for family in families.declared), 34 if is_wide else 26))
+    name = max(16, min(max(len(family.name) for family in families.declared), 34 if is_wide else 24))
     names = shortened((family.name for family in families.declared), name)
     blocks = [
         Block(
@@ -92,11 +92,13 @@ def family_rows(families: Families, now: datetime, cells: int, rows: int, cursor
 
 
 _COLUMNS = (("keys", 10), ("memory", 9), ("TTL left", 10), ("today", 7), ("7 d", 7))
+_MEDIUM_COLUMNS = (("keys", 9), ("memory", 8), ("today", 7), ("7 d", 6))
 _NARROW_COLUMNS = (("keys", 9), ("memory", 8), ("today", 7))
 
 
 def _columns(cells: int) -> tuple[tuple[str, int], ...]:
-    return _COLUMNS if cells >= MEDIUM else _NARROW_COLUMNS
+    """The details of a family have its TTL as well."""
+    return _COLUMNS if cells >= WIDE else _MEDIUM_COLUMNS if cells >= MEDIUM else _NARROW_COLUMNS
 
 
 def _ordered(families: Families) -> list[Family]:

@@ -334,4 +334,4 @@ def test_what_is_unused_of_a_family_counts_as_empty() -> None:
     survey = replace(past_cache.COUNTED, families={"attempts.day": FamilyUsage(0)})
     rows = text(cache.family_rows(replace(FAMILIES, survey=survey), samples.NOW, 80, 9, None).lines)
 
-    assert rows.splitlines()[1].split()[:4] == ["attempts.day", "0", "-", "-"]
+    assert rows.splitlines()[1].split()[:4] == ["attempts.day", "0", "-", "96.8"]
