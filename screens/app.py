@@ -147,12 +147,13 @@ class ConsoleApp(PageStack):
 
     def show(self, snapshot: Snapshot) -> None:
         """Hands a Snapshot to the page in front."""
-        lost, known = snapshot.redis.lost, self.snapshot.redis.lost
-        self.snapshot = snapshot
+        before, self.snapshot = self.snapshot, snapshot
         if self.step == READING:
             self.step = ""
-        if lost is not None and lost != known:
-            self.show_notice(f"Redis: {redis.lost_keys(lost)}; page 5 names the jobs that fill each family", "warn")
+        with self._contained("comparing Redis with before"):
+            lost = snapshot.redis.lost
+            if lost is not None and lost != before.redis.lost:
+                self.show_notice(f"Redis: {redis.lost_keys(lost)}; page 5 names the jobs that fill each family", "warn")
         if page := self.front_page:
             with self._contained("showing what is new"):
                 page.show(snapshot)
