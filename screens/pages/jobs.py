@@ -152,6 +152,13 @@ class JobsScreen(FilterPage, PollingPage["JobPage | None"], RunActionsPage):
         else:
             await self.host.open_runs(job)
 
+    def action_maximise(self) -> None:
+        """Gives the whole page to the list, then to the details; then shows both again."""
+        if self.maximized is not None and self.maximized.id == "jobs":
+            self.maximize(self.query_one("#job"), container=False)
+        else:
+            super().action_maximise()
+
     def action_try_schedule(self) -> None:
         """Opens the dialog for cron expressions with the schedule of the job."""
         actions.try_schedule(self.host, self._card())

@@ -17,6 +17,7 @@ from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.rules.notifications import DeliveryState
 from opsconsole.rules.run_search import Segment as RunSegment
 from opsconsole.service.history import FailedItem
+from opsconsole.service.job_page import JobPage
 from opsconsole.service.snapshot import (
     Acknowledgement,
     AlertCard,
@@ -34,6 +35,7 @@ from opsconsole.service.snapshot import (
     Silence,
     Snapshot,
 )
+from opsconsole.store.failing import FailingItem, FailingItems
 from opsconsole.store.statistics import Rates
 from screens.panels import (
     alert_detail,
@@ -58,7 +60,7 @@ from screens.panels.top_line import top_line, verdict
 from screens.panels.view import View
 from screens.widgets.lines import Line, width
 from screens.widgets.panel import border
-from tests.screens import fakes, past_alerts, samples
+from tests.screens import fakes, past_alerts, past_jobs, samples
 from tests.screens.console import Console, run_console
 
 HOSTILE = [
@@ -123,6 +125,14 @@ def hostile_snapshot(text: str) -> Snapshot:
         ),
         silences=(Silence(1, text, samples.ago(hours=1), None, text, text),),
     )
+
+
+def hostile_job(text: str) -> JobPage:
+    """The details of a job of the same kind."""
+    job = past_jobs.a_job(text, after=(text,), exclusive=text, aliases=(text,), description=text)
+    items = FailingItems((7,), 9, (FailingItem(text, 2, 7, text),))
+    run = samples.a_run(7, text, RunState.FAILED, error=text)
+    return past_jobs.a_page(job, words=text, newest=(run,), excludes=(text,), followers=(text,), failing=items)
 
 
 def hostile_alert(text: str) -> AlertPage:
@@ -239,6 +249,7 @@ def test_no_text_breaks_the_layout(text: str, cells: int) -> None:
 DIALOGS = ("t", "escape", "down", "r", "enter", "ctrl+p", "escape", "u", "enter", "p", "enter", "q")
 LIVE = ("down", "x", "left", "enter", "down", "down", "x", "enter", "p", "down", "q", "ctrl+c", "left", "enter")
 PAGES = ("down", "enter", "f", "tab", "down", "slash", "x", "enter", "question_mark", "escape", "escape", "t", "enter")
+JOBS = ("2", "down", "w", "left", "escape", "asterisk", "a", "escape", "v", "v", "v", "slash", "m", "enter", "enter")
 RUNS = ("3", "down", "slash", "m", "enter", "tab", "w", "escape", "y", "=", "escape", "enter")
 
 
@@ -246,10 +257,13 @@ ALERTS = ("6", "a", "down", "enter", "s", "down", "down", "enter", "u", "right",
 
 
 @pytest.mark.parametrize("ascii_only", [False, True], ids=["unicode", "ascii"])
-@pytest.mark.parametrize("keys", [DIALOGS, LIVE, PAGES, ALERTS], ids=["dialogs", "live", "pages", "alerts"])
+@pytest.mark.parametrize(
+    "keys", [DIALOGS, LIVE, PAGES, ALERTS, JOBS], ids=["dialogs", "live", "pages", "alerts", "jobs"]
+)
 def test_no_page_and_no_dialog_shows_hostile_characters(keys: tuple[str, ...], ascii_only: bool) -> None:
     service = fakes.FakeService([hostile_page(ALL)])
     service.alert_pages = {7: hostile_alert(ALL)}
+    service.job_pages = {ALL: hostile_job(ALL)}
     service.local_runs, service.result = (samples.running(7, job=ALL).run,), fakes.refused(ALL)
     service.error = service.hand_over_error = BadWindow(ALL)
     snapshot = hostile_snapshot(ALL)

@@ -140,6 +140,21 @@ def test_details_are_loaded_again_when_a_run_has_started() -> None:
     run_console(scenario, samples.TIDY)
 
 
+def test_the_list_and_then_the_details_take_the_whole_page() -> None:
+    async def scenario(console: Console) -> None:
+        await console.press("2")
+        await console.until(lambda: "50 23 * * *" in console.text)
+        await console.press("v")
+        assert "last run" not in console.text
+        await console.press("v")
+        await console.until(lambda: "overdue when not started" in console.text)
+        assert "game.session_cleanup" not in console.text
+        await console.press("v")
+        await console.until(lambda: "game.session_cleanup" in console.text and "last run" in console.text)
+
+    run_console(scenario, samples.TIDY)
+
+
 def test_a_console_without_jobs_shows_what_to_do() -> None:
     async def scenario(console: Console) -> None:
         await console.press("2")
