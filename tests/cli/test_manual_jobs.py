@@ -42,3 +42,17 @@ def test_why_explains_that_a_manual_job_has_no_schedule(cli: RunCli) -> None:
     assert (document["cron"], document["tz"]) == (None, "Asia/Kolkata")
     assert (document["previous"], document["next"]) == (None, None)
     assert document["answers"][0]["utc"] == "2026-01-19T18:20:00Z"
+
+
+def test_why_without_a_time_explains_now_for_a_manual_job(cli: RunCli) -> None:
+    explained = cli("why", "manual.close")
+
+    assert explained.code == 0
+    assert "the job has no schedule; it runs only when an operator starts it" in explained.out
+
+
+def test_why_takes_a_time_or_a_window(cli: RunCli) -> None:
+    refused = cli("why", "manual.close", "--at", "23:50", "--window", "2026-01-19")
+
+    assert refused.code == 2
+    assert "give --at or --window, not both" in refused.err
