@@ -41,8 +41,8 @@ class KeysFound:
 @dataclass(frozen=True, slots=True)
 class KeyValue:
     """A key and its value. `ttl_seconds` is None for a key that does not expire; `memory` and `length` are in bytes,
-    None where they are not known; `elements` is the number of elements of a collection. `lines` are the value as text
-    that is safe to show; `cut` when there is more of it, `compressed` when it is stored so.
+    None where the server does not report them; `elements` is the number of elements of a collection. `lines` are the
+    value as text that is safe to show; `cut` when there is more of it, `compressed` when it is stored so.
     """
 
     key: str

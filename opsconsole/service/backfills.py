@@ -148,7 +148,7 @@ class Backfills:
         planned: list[tuple[datetime, int, Step]] = []
         for place, job in enumerate(ordered):
             selected = backfill.windows(job, since, until, now)
-            begins = self._oldest.begins(job, anew=True)
+            begins = self._oldest.begins(job, fresh=True)
             self._count_stale(job, selected, only, now, begins, progress)
             with self._backend.reading() as db:
                 surveyed = self._survey(db, job, selected, now, begins)

@@ -18,10 +18,10 @@ from opsconsole.service.backend import Backend
 
 KEPT_SECONDS = 600.0
 READ_SECONDS = 5.0
-"""How long a read is waited for. One that takes longer is known the next time."""
+"""How long a read is waited for. One that takes longer is used the next time."""
 
 
-class _Known(NamedTuple):
+class _Beginning(NamedTuple):
     at: float
     begins: datetime | None
 
@@ -32,18 +32,18 @@ class OldestData:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._calls: Calls[datetime] = Calls("oldest data")
-        self._known: dict[str, _Known] = {}
+        self._read_before: dict[str, _Beginning] = {}
 
-    def begins(self, job: Job, *, anew: bool = False) -> datetime | None:
-        """When the data of a job begins, now if it has none; None when that is not known. `anew` reads it in any
-        case. Raises Unavailable.
+    def begins(self, job: Job, *, fresh: bool = False) -> datetime | None:
+        """When the data of a job begins, now if it has none; None when that cannot be determined. `fresh` reads it in
+        any case. Raises Unavailable.
         """
         if job.oldest is None:
             return None
-        known = self._known.get(job.name)
-        if known is None or anew or time.monotonic() - known.at > KEPT_SECONDS:
-            known = self._known[job.name] = _Known(time.monotonic(), self._read(job))
-        return known.begins
+        last = self._read_before.get(job.name)
+        if last is None or fresh or time.monotonic() - last.at > KEPT_SECONDS:
+            last = self._read_before[job.name] = _Beginning(time.monotonic(), self._read(job))
+        return last.begins
 
     def _read(self, job: Job) -> datetime | None:
         """In a thread of its own: it is code of a pack, which may hang."""

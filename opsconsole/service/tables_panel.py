@@ -33,7 +33,7 @@ class Tables:
     today: date
 
     def growth(self, database: str, table: TableSize) -> Growth | None:
-        """How much a table grew in the last days, at most seven; None where that is not known."""
+        """How much a table grew in the last days, at most seven; None without a record."""
         return growth_of(self.recorded.get((database, table.name, ""), ()), table.bytes, self.today)
 
     def unused_days(self, database: str, table: str, index: IndexSize) -> int:

@@ -105,8 +105,8 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
         return AuditPage(typed, before, entries[:ROWS], len(entries) > ROWS)
 
     def loaded(self, data: AuditPage) -> None:
-        """Keeps them, unless others are wanted by now; the cursor stays on its row."""
-        if (data.typed, data.before) != self._wanted():
+        """Keeps them, unless other ones are due by now; the cursor stays on its row."""
+        if (data.typed, data.before) != self._due():
             self.reload()
             return
         if data.entries and self.cursor not in [audit.key(each) for each in data.entries]:
@@ -115,8 +115,8 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
         self._page = data
 
     def poll_seconds(self) -> float | None:
-        """At once when another page or filter is wanted."""
-        is_current = self._page is not None and (self._page.typed, self._page.before) == self._wanted()
+        """At once when another page or filter is due."""
+        is_current = self._page is not None and (self._page.typed, self._page.before) == self._due()
         return SLOW_SECONDS if is_current else FAST_SECONDS
 
     def on_screen_resume(self) -> None:
@@ -177,7 +177,7 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
         self.reload()
         self.repaint()
 
-    def _wanted(self) -> tuple[str, int | None]:
+    def _due(self) -> tuple[str, int | None]:
         return self.filter.value.strip(), self._anchors[-1]
 
     def _entry(self) -> AuditEntry | None:

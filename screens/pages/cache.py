@@ -31,7 +31,7 @@ from screens.widgets.panel import Panel
 COUNT_SECONDS = 60.0
 """How old a count of the keys may be."""
 SELDOM = 20
-"""A count that takes long is repeated less often: so many times as long as it took."""
+"""A count that takes long is repeated less often: after this many times its duration."""
 RETRY_SECONDS = 5.0
 STEP_SECONDS = 0.002
 """The pause between two steps of a count, for the server and for this screen."""

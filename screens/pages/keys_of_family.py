@@ -67,9 +67,9 @@ class KeysScreen(FilterPage):
         yield Panel(self._draw_value, id="value", focusable=False)
 
     def _draw_search(self, _view: View, cells: int, _rows: int) -> Drawing:
-        wanted, _ = keys_of_family.parts(self._family, self.filter.value)
+        parts, _ = keys_of_family.parts(self._family, self.filter.value)
         hint = f"type {keys_of_family.described(self._family)}"
-        header = keys_of_family.header(self._family, wanted, self._found.latest, cells)
+        header = keys_of_family.header(self._family, parts, self._found.latest, cells)
         return Drawing([header, line(" ", *self.filter.line(cells - 2, hint))])
 
     def _draw_keys(self, _view: View, cells: int, rows: int) -> Drawing:
@@ -166,11 +166,11 @@ class KeysScreen(FilterPage):
 
     def _search(self) -> None:
         family, service = self._family, self.host.service.cache
-        wanted, self._problem = keys_of_family.parts(family, self.filter.value)
+        parts, self._problem = keys_of_family.parts(family, self.filter.value)
         if self._problem:
             self._found.stop()
         else:
-            self._found.start(lambda: service.find_keys(family, wanted))
+            self._found.start(lambda: service.find_keys(family, parts))
 
     def _searched(self) -> None:
         self.repaint()

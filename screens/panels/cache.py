@@ -31,7 +31,7 @@ TABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Families:
-    """The declared families and what is known of them: the newest survey and since when it is complete, why there is
+    """The declared families and their figures: the newest survey and since when it is complete, why there is
     none, and the reads of the last days.
     """
 

@@ -40,9 +40,9 @@ def described(family: Family) -> str:
     return " and ".join(family.parts) or "no parts"
 
 
-def header(family: Family, wanted: Mapping[str, str], found: KeysFound | None, cells: int) -> Line:
+def header(family: Family, typed: Mapping[str, str], found: KeysFound | None, cells: int) -> Line:
     """The family, what was typed, and how many keys were found."""
-    named = ", ".join(f"{name} {value}" for name, value in wanted.items())
+    named = ", ".join(f"{name} {value}" for name, value in typed.items())
     start = line(
         " ", Piece("Keys", "title"), "  ", text(family.name, "strong", 60), "  ", text(named or "any", "", 120)
     )
@@ -104,7 +104,7 @@ def facts(looked: KeyValue) -> str:
 
 
 def furthest(looked: KeyValue | None, room: int) -> int:
-    """The first line when the value is scrolled to its end, with room for so many lines."""
+    """The first line when the value is scrolled to its end, with room for `room` lines."""
     return 0 if looked is None else max(0, len(looked.lines) - room)
 
 

@@ -85,7 +85,7 @@ def _memory(stats: RedisStats) -> Line:
 
 
 def _hits(stats: RedisStats, history: Sequence[RedisPoint]) -> Line:
-    """The rate of the time shown, which says more than that since the server's start."""
+    """The rate of the time shown, which tells more than that since the server's start."""
     if stats.hit_rate is None:
         return line(Piece("no reads yet" if stats.hits is not None else wording.unknown(stats.denied), "quiet"))
     recent = hit_rate(history)
@@ -107,16 +107,16 @@ Summary = Callable[[Sequence[RedisPoint]], float | None]
 
 def _mean(name: str) -> Summary:
     def summary(points: Sequence[RedisPoint]) -> float | None:
-        known = [value for point in points if (value := getattr(point, name)) is not None]
-        return sum(known) / len(known) if known else None
+        found = [value for point in points if (value := getattr(point, name)) is not None]
+        return sum(found) / len(found) if found else None
 
     return summary
 
 
 def _sum(name: str) -> Summary:
     def summary(points: Sequence[RedisPoint]) -> float | None:
-        known = [value for point in points if (value := getattr(point, name)) is not None]
-        return sum(known) if known else None
+        found = [value for point in points if (value := getattr(point, name)) is not None]
+        return sum(found) if found else None
 
     return summary
 
@@ -135,11 +135,11 @@ def _course(
     little above the ground, so that a change of a large figure shows.
     """
     values = shrunk(history, cells, summary)
-    known = [value for value in values if value is not None]
-    if not known:
+    found = [value for value in values if value is not None]
+    if not found:
         return ""
-    ground = min(known) * 0.9 if low is None else low
-    return spark(values, high if high is not None else max(known), ground)
+    ground = min(found) * 0.9 if low is None else low
+    return spark(values, high if high is not None else max(found), ground)
 
 
 def shrunk(points: Sequence[RedisPoint], cells: int, summary: Summary) -> list[float | None]:

@@ -58,7 +58,7 @@ class Tile:
 
 
 def headline(view: View) -> tuple[str, str]:
-    """What the large letters spell, and their style. What is not known is never good news."""
+    """What the large letters spell, and their style. What cannot be read is never good news."""
     snapshot = view.snapshot
     if stale(view) or snapshot.why_unknown(Work.ALERT_LIST) is not None:
         return "STALE", "warn"
