@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from screens.dialogs.commands import CommandsDialog
+from screens.dialogs.cron import CronDialog
 from screens.dialogs.export import ExportDialog
 from screens.files import EXPORTS, Installation
 from screens.pages.page import Page
 from screens.panels.clear import NOTHING_SELECTED
+from screens.widgets.panel import Panel
 from tests.screens import fakes, past_alerts, samples
 from tests.screens.console import Console, run_console
-from tests.screens.test_every_key import DIALOGS, NO_DIALOG_COMMAND, dialog_of
+from tests.screens.test_every_key import DIALOGS, NO_DIALOG_COMMAND, dialog_of, page_of, service
 
 
 @pytest.mark.parametrize("name", sorted(set(DIALOGS) - set(NO_DIALOG_COMMAND)))
@@ -134,3 +136,61 @@ def test_a_run_opens_the_calendar_of_its_job() -> None:
         assert console.app.front_page.presence_name().startswith("backfill")
 
     run_console(scenario, samples.QUIET, fakes.FakeService())
+
+
+@pytest.mark.parametrize("name", ["BackfillPage", "CalendarScreen", "DocumentScreen", "HelpScreen", "KeysScreen"])
+def test_a_panel_takes_the_whole_page_and_gives_it_back(name: str) -> None:
+    async def scenario(console: Console) -> None:
+        page = await page_of(console, name)
+        await console.until(lambda: "loading" not in console.text)
+        before = [panel.size for panel in page.query(Panel) if panel.is_on_screen]
+        await console.press("v")
+        assert console.app.screen is page
+        await console.press("v")
+        assert [panel.size for panel in page.query(Panel) if panel.is_on_screen] == before
+
+    run_console(scenario, past_alerts.SOME, service())
+
+
+def test_another_zone_is_tried_for_a_schedule() -> None:
+    async def scenario(console: Console) -> None:
+        dialog = await dialog_of(console, "CronDialog")
+        assert isinstance(dialog, CronDialog)
+        await console.until(lambda: dialog._zone.choices)
+        first = dialog.request[1]
+        await console.press("right")
+        assert dialog.request[1] == first, "the cursor is on the schedule"
+        await console.press("down", "right")
+        assert dialog.request[1] != first
+        await console.press("left", "shift+tab", "escape")
+        assert dialog.request[1] == first
+        assert isinstance(console.app.screen, Page)
+
+    run_console(scenario)
+
+
+def test_the_page_of_a_backfill_pauses_it_and_explains_its_windows() -> None:
+    async def scenario(console: Console) -> None:
+        await page_of(console, "BackfillPage")
+        await console.until(lambda: "loading" not in console.text)
+        first = console.text
+        await console.press("pagedown")
+        assert console.text != first
+        await console.press("pageup")
+        assert console.text == first
+        await console.press("w")
+        await console.until(lambda: "Why " in console.text)
+        await console.press("escape", "p")
+        await console.until(lambda: console.service.calls_of("pause_backfill"))
+
+    run_console(scenario, past_alerts.SOME, service())
+
+
+def test_the_wall_has_one_panel() -> None:
+    async def scenario(console: Console) -> None:
+        await page_of(console, "WallScreen")
+        before = console.text
+        await console.press("v", "v")
+        assert console.text.splitlines()[:20] == before.splitlines()[:20]
+
+    run_console(scenario)
