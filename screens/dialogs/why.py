@@ -16,7 +16,7 @@ from screens.dialogs.dialog import INNER, title_line
 from screens.dialogs.text_dialog import TextDialog
 from screens.host import Host
 from screens.keymap import bind
-from screens.panels import why
+from screens.panels import command_list, why
 from screens.panels.why import Question
 from screens.threads import run_in_thread
 from screens.widgets.lines import EMPTY, Line, Piece, text, wrapped
@@ -127,7 +127,10 @@ class WhyDialog(TextDialog[None]):
         if self._typed.value:
             return [*lines, (Piece("at "), *self._typed.pieces())]
         shown = [self.host.command_text(command) for command in self.command_lines()]
-        return [*lines, *((Piece(f"{self.command_key()} ", "key"), text(each, "quiet", 300)) for each in shown)]
+        key = f"{self.command_key()} "
+        parts = [part for each in shown for part in command_list.wrap(each, INNER - len(key))]
+        starts = [Piece(key, "key"), *[Piece(" " * len(key))] * len(parts)]
+        return [*lines, *((start, text(part, "quiet")) for start, part in zip(starts, parts, strict=False))]
 
     def _load(self, at: str | None) -> None:
         job = self._question.job
