@@ -113,6 +113,7 @@ class Service:
     def use_engine(self, engine: LocalEngine | None) -> None:
         """Sets the engine of this process: commands wake it, and snapshots show its state."""
         self._backend.engine = engine
+        self._sampler.hurry()  # it may lead in a moment
 
     def reload(self, settings: Settings, catalog: Catalog) -> None:
         """Continues with another configuration."""
