@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from benchmarks.console.place import Place
+from benchmarks.console.place import ROWS, Place
 from benchmarks.console.tty import Tty
+from opsconsole.core import clock
 
 PANELS = ("Jobs", "Running", "Redis")
-DOWN, ESCAPE = "j", "\x1b"
+DOWN, TAB, ESCAPE = "j", "\t", "\x1b"
+PANELS_AT_MOST = 8
 PAGES = "24678"
 SETTLED_SECONDS, IDLE_SECONDS = 6.0, 12.0
 STALL_SECONDS = 65.0
@@ -44,12 +47,12 @@ class Keys:
     @property
     def p50(self) -> float:
         """The median."""
-        return statistics.median(self.taken)
+        return statistics.median(self.taken) if self.taken else math.inf
 
     @property
     def p95(self) -> float:
         """What 95 of 100 stay below."""
-        return sorted(self.taken)[int(0.95 * (len(self.taken) - 1))]
+        return sorted(self.taken)[int(0.95 * (len(self.taken) - 1))] if self.taken else math.inf
 
 
 def start(tty: Tty, job: str) -> Start:
@@ -70,8 +73,13 @@ def idle(tty: Tty) -> Idle:
 
 
 def moves(tty: Tty, number: int) -> Keys:
-    """Moves the cursor down again and again; at the end of the rows, up."""
+    """Moves the cursor over the table of jobs: down again and again; at the end of the rows, up."""
     found, key = Keys(), DOWN
+    for _ in range(PANELS_AT_MOST):
+        if (_row(tty.text) or ROWS) < ROWS // 2:
+            break
+        tty.type(TAB)
+        tty.settle(0.3)
     for _ in range(number):
         row = _row(tty.text)
         pressed, before = tty.type(key), tty.received
@@ -108,14 +116,14 @@ def memory(tty: Tty, openings: int, seconds: float) -> tuple[int, float]:
 
 def stalled(place: Place) -> list[float]:
     """How late scheduled runs start, in seconds, while the terminal reads nothing."""
-    before = len(place.delays())
+    since = clock.now()
     with place.console() as tty:
         tty.until(lambda text: "leading since" in text)
         tty.stalled = True
         time.sleep(STALL_SECONDS)
-        found = place.delays()
+        found = place.delays(since)
         tty.stalled = False
-    return found[before:]
+    return found
 
 
 def observer(place: Place) -> float:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from benchmarks import history
@@ -127,11 +128,12 @@ class Place:
             held = lease.read(db)
         return held is not None and held.holder is not None
 
-    def delays(self) -> list[float]:
-        """How late the newest scheduled runs of the job started, in seconds, oldest first."""
+    def delays(self, since: datetime) -> list[float]:
+        """How late the runs of the job started that were scheduled since then, in seconds."""
         with self.store() as store, store.reading() as db:
             found = [run for run in runs.newest(db, limit=50, job=JOB) if run.trigger is Trigger.SCHEDULE]
-        return [(run.started_at - run.as_of).total_seconds() for run in reversed(found) if run.started_at]
+        started = [(run.as_of, run.started_at) for run in found if run.started_at is not None]
+        return [(at - as_of).total_seconds() for as_of, at in started if as_of > since]
 
     def _create_data(self, users: int) -> None:
         data = Database(self.settings.data_url.reveal())
