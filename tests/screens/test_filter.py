@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from textual import events
 
+from screens.files import Installation
 from screens.host import Host
 from screens.pages.filtering import FilterPage
 from screens.panels.view import View
@@ -102,5 +104,26 @@ def test_a_filter_that_cannot_be_applied_is_a_notice() -> None:
         assert "filtering failed: RuntimeError" in console.notice
         page.set_filter("words")
         assert page.filtered_by == ["words"]
+
+    run_console(scenario)
+
+
+def test_letters_that_arrive_together_with_the_key_are_no_keys() -> None:
+    async def scenario(console: Console) -> None:
+        page = await opened(console)
+        for character in "/cache q":
+            console.app.post_message(events.Key("slash" if character == "/" else character, character))
+        await console.until(lambda: page.filter.value == "cache q")
+        assert console.app.screen is page
+
+    run_console(scenario)
+
+
+def test_the_key_of_the_filter_can_be_another_one() -> None:
+    async def scenario(console: Console) -> None:
+        console.app.installation = Installation(keys={"filter": "f5"})
+        page = await opened(console)
+        await console.press("f5", *"day")
+        assert page.filter.value == "day"
 
     run_console(scenario)
