@@ -244,16 +244,18 @@ def _read(source: Path, problems: list[str]) -> dict[str, Any]:
 
 
 def _overlay(raw: dict[str, Any], env: Mapping[str, str], problems: list[str]) -> None:
-    """Applies `OPSCONSOLE_SECTION__KEY` and `OPSCONSOLE_NOTIFY__CHANNEL__KEY` variables over the file."""
+    """Applies `OPSCONSOLE_SECTION__KEY`, `OPSCONSOLE_NOTIFY__CHANNEL__KEY` and `OPSCONSOLE_CONSOLE__KEYS__ID` variables
+    over the file.
+    """
     for name, value in env.items():
         section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
         if name.startswith(PREFIX) and separator:
             keys = raw.setdefault(section, {})
             channel, is_nested, setting = key.partition("__")
-            if section == "notify" and is_nested:
+            if is_nested and (section == "notify" or (section, channel) == ("console", "keys")):
                 keys, key = keys.setdefault(channel, {}), setting
             if isinstance(keys, dict):
-                is_list = key == "packs" or (bool(is_nested) and key == "jobs")
+                is_list = key == "packs" or (section == "notify" and bool(is_nested) and key == "jobs")
                 keys[key] = value.split(",") if is_list else value
         elif name.startswith(PREFIX) and name not in OTHER_VARIABLES:
             problems.append(f"{safe(name, 100)} is not a setting; write {PREFIX}SECTION__KEY, with two underscores")

@@ -33,6 +33,11 @@ def test_keys_are_rebound_by_their_ids(tmp_path: Path) -> None:
     assert settings.effective()["console.keys.trigger"] == "T"
 
 
+def test_keys_are_rebound_by_variables(tmp_path: Path) -> None:
+    environ = {"OPSCONSOLE_CONSOLE__KEYS__JOBS": "f2", "OPSCONSOLE_CONSOLE__KEYS__UP": "up,n"}
+    assert load(folder=tmp_path, environ=environ, search=False).console.keys == {"jobs": "f2", "up": "up,n"}
+
+
 def test_what_is_wrong_is_reported_in_the_same_round_as_other_problems(tmp_path: Path) -> None:
     with pytest.raises(BadSettings) as error:
         configured(tmp_path, '[console.keys]\ntriger = "T"\nretry = "x"\n[engine]\nexecutor = "threads"\n')
