@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from opsconsole.core.database import ErrorKind, error_kind
 from opsconsole.core.settings import Role
 from opsconsole.service.snapshot import Outage
 from opsconsole.store import Store, lease, write_lock
@@ -33,6 +34,8 @@ class StoreProbe:
         except SQLAlchemyError as error:
             if not write_lock.is_locked(error):
                 self._lock = None
+                if error_kind(error) is ErrorKind.STATEMENT:
+                    return None  # the part that reads the broken table reports it
                 raise
             self._lock = Outage(self._lock.since if self._lock is not None else now, write_lock.holder(self._store))
         else:
