@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.authoring.run import OPEN
-from opsconsole.service.snapshot import AlertCard, Finding, FindingKind, JobCard, Run, RunPage, Snapshot
+from opsconsole.service.snapshot import AlertCard, Finding, FindingKind, Run, Snapshot
 from screens.exports import Table
 from screens.host import Host
 from screens.keymap import bind
 from screens.pages.alert_actions import AlertActionsPage
-from screens.pages.loading import Loaded
+from screens.pages.row_details import RowDetails
 from screens.pages.run_actions import CHOOSE
 from screens.panels import (
     alerts,
@@ -23,11 +23,8 @@ from screens.panels import (
     cursor,
     dashboard,
     health,
-    job_detail,
-    job_status,
     plan,
     redis,
-    run_tail,
     running,
     tables,
     upcoming,
@@ -37,12 +34,8 @@ from screens.panels.dashboard import BOARD, LARGE, WITH_ROWS, PanelName
 from screens.panels.plan import Gap
 from screens.panels.view import Key, View
 from screens.panels.why import Question
-from screens.widgets.lines import Drawing, Piece, line
+from screens.widgets.lines import Drawing
 from screens.widgets.panel import Panel
-
-if TYPE_CHECKING:
-    from opsconsole.service.job_page import JobPage
-
 
 USUAL_JOBS = 18
 """The first frame has room for this many jobs, so that the panels stay where they are when the jobs arrive."""
@@ -70,8 +63,7 @@ class Dashboard(AlertActionsPage):
         self._keys: list[Key] = []
         self._is_moved = False
         self._order: tuple[PanelName, ...] = ()
-        self._job_page: Loaded[str, JobPage] = Loaded(self._read_job, self._loaded)
-        self._run_page: Loaded[int, RunPage] = Loaded(self._read_run, self._loaded)
+        self._details = RowDetails(host, self.repaint)
 
     def panels(self) -> ComposeResult:
         """All panels; styles.tcss shows those for which there is room."""
@@ -246,46 +238,16 @@ class Dashboard(AlertActionsPage):
     # --- panels -------------------------------------------------------------------------------------------------
 
     def _detail(self, view: View, cells: int, rows: int) -> Drawing:
-        status = job_status.of(view, self.job() or "")
-        if status is None:
-            finding = self._finding()
-            title = line(Piece("Details", "title"))
-            lines = health.details(view, finding, cells) if finding is not None else []
-            return Drawing(lines or [line("   ", Piece("choose a row with the arrows or tab", "quiet"))], title)
-        page = self._job_page.get(status.card.name)
-        lines = job_detail.rows(view, status, page, cells, rows)
-        return Drawing(lines, job_detail.title(status.card), job_detail.end(status.card))
+        return self._details.about(view, self.job(), self._finding(), cells, rows)
 
     def _log(self, view: View, cells: int, rows: int) -> Drawing:
-        number = self.run_number()
-        if number is None:
-            return run_tail.message("no run under the cursor", "Log")
-        page = self._run_page.get(number)
-        if page is None:
-            return run_tail.message(self._run_page.error(number) or "loading", f"Run {number}")
-        return run_tail.panel(view, page, cells, rows)
+        return self._details.log(view, self.run_number(), cells, rows)
 
     def _load(self) -> None:
         """Loads what the panels show about the row under the cursor."""
-        columns, number, card = self.app.size.width, self.run_number(), self._card()
-        if columns >= BOARD and card is not None:
-            self._job_page.request(self, card.name, self._version(card.name))
-        if columns >= LARGE and number is not None:
-            self._run_page.request(self, number, self.view().find_run(number))
-
-    def _read_job(self, job: str) -> JobPage:
-        return self.host.service.queries.job_page(job)
-
-    def _read_run(self, number: int) -> RunPage:
-        return self.host.service.queries.run_page(number)
-
-    def _loaded(self) -> None:
-        self.repaint()
-
-    def _version(self, job: str) -> object:
-        """What changes when the details of a job do."""
-        view = self.view()
-        return view.newest_run(job), view.active_run(job)
+        columns = self.app.size.width
+        job, number = self.job() if columns >= BOARD else None, self.run_number() if columns >= LARGE else None
+        self._details.request(self, self.view(), job, number)
 
     # --- state --------------------------------------------------------------------------------------------------
 
@@ -306,10 +268,6 @@ class Dashboard(AlertActionsPage):
         self.move_to(to)
         if self.maximized is not None and self.focused is not None:
             self.maximize(self.focused, container=False)
-
-    def _card(self) -> JobCard | None:
-        job = self.job()
-        return next((card for card in self.host.snapshot.jobs if card.name == job), None)
 
     def _job_or_choose(self, message: str) -> str:
         job = self.job()

@@ -10,10 +10,13 @@ from opsconsole.service.snapshot import JobHistory
 
 
 class RunGroup(NamedTuple):
-    """Runs of a job that ended in the same way: the newest one, and their number."""
+    """Runs of a job that ended in the same way: the newest one, their number, and whether they are a failure that no
+    later run has made good.
+    """
 
     newest: Run
     runs: int
+    is_unresolved: bool = False
 
 
 def groups(recent: Sequence[Run], histories: Sequence[JobHistory]) -> list[RunGroup]:
@@ -29,10 +32,9 @@ def groups(recent: Sequence[Run], histories: Sequence[JobHistory]) -> list[RunGr
     for run in sorted(runs.values(), key=lambda run: run.id, reverse=True):
         found.setdefault((run.job, run.trigger is Trigger.BACKFILL, run.state, run.error), []).append(run)
     shown_ids = {run.id for run in recent}
-    all_groups = [RunGroup(each[0], len(each)) for each in found.values()]
-    failing = [each for each in all_groups if _is_unresolved(each.newest, newest_of_job)]
-    others = [each for each in all_groups if each not in failing and each.newest.id in shown_ids]
-    return [*failing, *others]
+    all_groups = [RunGroup(each[0], len(each), _is_unresolved(each[0], newest_of_job)) for each in found.values()]
+    others = [each for each in all_groups if not each.is_unresolved and each.newest.id in shown_ids]
+    return [*(each for each in all_groups if each.is_unresolved), *others]
 
 
 def _is_unresolved(run: Run, newest_of_job: dict[str, Run]) -> bool:

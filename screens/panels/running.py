@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from opsconsole.authoring.run import OPEN, Counts, RunState
@@ -76,8 +77,11 @@ def _blocks(view: View, cells: int) -> list[Block]:
     snapshot = view.snapshot
     live = {each.run.id for each in snapshot.live}
     ended = recent.groups([run for run in snapshot.recent if run.id not in live], snapshot.histories)
-    blocks = [_live(view, each, cells) for each in snapshot.live]
-    blocks += [_ended(view, group, cells) for group in ended if group.newest.id not in live]
+    ended = [group for group in ended if group.newest.id not in live]
+    blocks = [_live(view, each, cells) for each in snapshot.live if each.run.state is not RunState.QUEUED]
+    blocks += [_ended(view, group, cells) for group in ended if group.is_unresolved]
+    blocks += [Block(_waiting(view, first, cells, count), _key(first.run)) for first, count in _queued(snapshot.live)]
+    blocks += [_ended(view, group, cells) for group in ended if not group.is_unresolved]
     if not blocks and snapshot.jobs:
         unread = Work.LIVE_RUNS if snapshot.why_unknown(Work.LIVE_RUNS) else Work.RECENT_RUNS
         return [empty(view, unread, "no run yet · t triggers a job, or wait for the next scheduled run")]
@@ -108,12 +112,21 @@ def _live(view: View, progress: Progress, cells: int) -> Block:
     return Block((first, second), _key(run))
 
 
-def _waiting(view: View, progress: Progress, cells: int) -> tuple[Line, ...]:
-    """One row; two where there is little room."""
+def _queued(live: Sequence[Progress]) -> list[tuple[Progress, int]]:
+    """Of the queued runs of each job the first one, and their number: a backfill may have many."""
+    found: dict[str, list[Progress]] = {}
+    for each in live:
+        if each.run.state is RunState.QUEUED:
+            found.setdefault(each.run.job, []).append(each)
+    return [(each[0], len(each)) for each in found.values()]
+
+
+def _waiting(view: View, progress: Progress, cells: int, count: int = 1) -> tuple[Line, ...]:
+    """One row; two where there is little room. Of several queued runs, the first one and their number."""
     has_leader = view.snapshot.leader is not None
     status = stopping(progress.run, view.now) or waiting(progress, view.now, has_leader=has_leader)
     run = progress.run
-    name, end = _name(view, run, cells), _number(run) if cells >= WIDE else line(" ")
+    name, end = _name(view, run, cells, count), _number(run) if cells >= WIDE else line(" ")
     if width(name) + width(status) + width(end) > cells:
         return ends(name, end, cells), ends(line("   ", *status), line(" "), cells)
     return (ends((*name, *status), end, cells),)

@@ -8,10 +8,10 @@ import pytest
 from textual.color import Color
 
 from opsconsole.authoring.run import Counts, RunState, Trigger
-from opsconsole.service.snapshot import Finding, FindingKind, JobCard, Severity, Snapshot
+from opsconsole.service.snapshot import Finding, FindingKind, JobCard, Progress, Severity, Snapshot
 from screens.dialogs.trigger import TriggerDialog
 from screens.pages.dashboard import Dashboard
-from screens.panels import board, health, job_states, recent, success
+from screens.panels import board, health, job_states, recent, running, success
 from screens.panels.job_states import Rank, worst_first
 from screens.panels.view import View
 from screens.widgets.lines import Drawing, Line, Piece
@@ -148,6 +148,17 @@ def test_a_minutely_job_pushes_no_failure_out_of_sight() -> None:
     groups = recent.groups(minutely, (history,))
 
     assert [(each.newest.id, each.runs) for each in groups] == [(10, 1), (119, 20)]
+
+
+def test_the_queued_windows_of_a_backfill_are_one_row_below_a_failure() -> None:
+    queued = [Progress(samples.a_run(n, state=RunState.QUEUED), "UTC", None, None) for n in range(50, 81)]
+    failed = samples.a_run(10, "reporting.daily_report", RunState.FAILED)
+    shown = replace(samples.BUSY, live=tuple(queued), recent=(failed,), histories=())
+
+    drawing = running.panel(view_of(shown), 118, 10)
+
+    assert drawing.rows == [("running", "10"), ("running", "50")]
+    assert "31 runs" in text_of(drawing.lines)[1]
 
 
 def test_a_failure_that_a_later_run_made_good_is_no_longer_first() -> None:
