@@ -48,7 +48,8 @@ def test_cancel_shows_the_run_and_its_progress_and_defaults_to_no() -> None:
 
 def test_a_queued_run_can_be_cancelled() -> None:
     async def scenario(console: Console) -> None:
-        await console.press("home", "down", "x")
+        await console.select(("running", "4813"))
+        await console.press("x")
         assert "Cancel run 4813" in console.text
         assert "Queued, no item is done." in console.text
 

@@ -89,7 +89,8 @@ def test_the_run_page_takes_the_wait_reason_from_the_snapshot() -> None:
     unknowing = replace(samples.PAGE, progress=replace(samples.WAITING, waits=None), grid=(), causes=())
 
     async def scenario(console: Console) -> None:
-        await console.press("home", "down", "enter")
+        await console.select(("running", "4814"))
+        await console.press("enter")
         assert "◷ QUEUED  waits for attempts.cache_day" in console.text
         await console.until(lambda: "none yet: counting items" in console.text)
         assert "◷ QUEUED  waits for attempts.cache_day" in console.text
