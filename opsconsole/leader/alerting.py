@@ -21,7 +21,7 @@ from opsconsole.store import Store, alerts, silences
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 SHORTEST_SECONDS = 0.25
 """The time between two looks when runs end one after the other."""
 REFRESH_SECONDS = 60.0
