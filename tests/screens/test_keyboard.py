@@ -133,7 +133,8 @@ def test_the_console_quits_after_each_of_many_random_strings(seed: int, count: i
         rng = random.Random(seed)
         for number in range(count):
             data = strange(rng)
-            assert await quits_after(console.app, console.pilot, data), f"string {number}: {data!r}"
+            has_quit = await quits_after(console.app, console.pilot, data)
+            assert has_quit, f"string {number}: {data!r} with {console.app.screen_stack}"
 
     run_console(scenario)
 
