@@ -71,7 +71,7 @@ def main() -> int:
 
 def _measure(name: str, folder: Path, args: argparse.Namespace) -> Iterator[Figure]:
     place = _place(name, folder, args)
-    job = next(iter(place.catalog)).name
+    job = next(iter(place.catalog)).pack + "."  # of which jobs are shown, is decided by what is wrong
     starts = []
     for turn in range(args.starts + 1):
         with place.console() as tty:
@@ -106,7 +106,7 @@ def _measure(name: str, folder: Path, args: argparse.Namespace) -> Iterator[Figu
 def _once(name: str, place: Place, args: argparse.Namespace) -> Iterator[Figure]:
     """What does not depend on the place."""
     with place.console() as tty:
-        measures.start(tty, next(iter(place.catalog)).name)
+        measures.start(tty, next(iter(place.catalog)).pack + ".")
         tty.settle(2.0)
         number, kilobytes = measures.memory(tty, args.openings, args.openings_seconds)
         yield Figure(name, f"memory left by a page, of {number:,}", kilobytes, 2, 20, "kB")

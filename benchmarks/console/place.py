@@ -42,10 +42,10 @@ def nothing(ctx, items):
 
 pack = Pack(
     "many",
-    jobs=[
-        Job(f"many.job_{{n:04}}", nobody, nothing, cron=f"{{n % 60}} {{n % 24}} * * *", covers=DAY, says="Idle.")
+    jobs=tuple(
+        Job(f"many.job_{{n:04}}", nobody, nothing, cron=f"{{n % 60}} {{n % 24}} * * *", covers=DAY)
         for n in range({jobs})
-    ],
+    ),
     metadata=MetaData(),
 )
 '''
