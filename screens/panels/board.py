@@ -178,6 +178,8 @@ def _next(view: View, state: JobState) -> Line:
 def _countdown(seconds: float) -> str:
     """The time until an event in `NEXT` cells: `in  9 m 53 s`."""
     words = humanize.countdown(seconds).replace("min", "m").removeprefix("in").strip()
+    if len(words) > NEXT - 3:
+        words = humanize.age(timedelta(seconds=seconds))
     return words.rjust(NEXT) if words == "now" else f"in {words:>{NEXT - 3}}"
 
 

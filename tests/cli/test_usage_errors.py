@@ -18,7 +18,7 @@ LINES = ["[count] 3 items in 1 batches", "[count] \x1b[2Jwiped", "[count] succee
     ("arguments", "message"),
     [
         (("pause",), "Missing argument 'JOB|PACK|all'. See `"),
-        (("why", "clockwork.hourly"), "Missing option '--at'. See `"),
+        (("backfill", "plan", "clockwork.hourly"), "Missing option '--from'. See `"),
         (("cancel", "soon"), "'soon' is not a valid integer. See `"),
         (("nonsense",), "No such command 'nonsense'. See `"),
         (("pause", "clockwork.hourly", "--for", "2h", "--for", "3h"), "--for is given 2 times; give it once. See `"),

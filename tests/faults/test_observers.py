@@ -216,18 +216,13 @@ def test_row_6_a_read_only_console_reports_refusals(
     observing(ben, leader.pid)
     before = rows(place)
 
-    ben.type("t")
-    ben.wait_for("Items")
-    ben.type(ENTER)
-    ben.wait_for("trigger is not allowed in read-only mode")
-    ben.type(TAB + "p")
-    ben.wait_for("[ Pause ]")
-    ben.type(ENTER)
-    ben.wait_for("pause is not allowed in read-only mode")
+    for key in "tp":
+        ben.type(key)
+        ben.wait_for(f"this console is read-only: no action on {key}")
 
     assert rows(place) == before
     assert place.service.queries.pauses() == []
-    assert {entry.outcome for entry in place.audited_commands()} == {"requested", "refused"}
+    assert place.audited_commands() == []
     leader.terminate()
     assert leader.wait(timeout=PATIENCE_SECONDS) == 143
     ben.wait_for("no leader")
