@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from rich.color import ColorSystem
 from rich.console import COLOR_SYSTEMS, Console, RenderableType
 from rich.control import Control
 from rich.text import Text
+from textual import events
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual._parser import Read1
 from textual._xterm_parser import XTermParser
@@ -86,6 +87,14 @@ def free_strips(widget: Widget) -> None:
     widget._styles_cache.clear()
 
 
+@runtime_checkable
+class TakesKeys(Protocol):
+    """A screen with fields: it takes events before they are looked up as keys."""
+
+    def takes(self, event: events.Event, /) -> bool:
+        """Takes an event; whether it did."""
+
+
 class BaseApp(App[None]):
     """A Textual application that writes as little as possible and keeps tracebacks off the terminal."""
 
@@ -111,6 +120,20 @@ class BaseApp(App[None]):
         elif isinstance(renderable, LayoutUpdate):
             renderable = cast("RenderableType", WholeLines(renderable))
         super()._display(screen, renderable)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Finishes each key before the next one. Textual looks a key up when it has bubbled up from the screen: of keys
+        that arrive together, as over a slow line, those behind one that opens a dialog or a filter would have gone to
+        what was there before.
+        """
+        is_key = isinstance(event, events.Key) and not event.is_forwarded
+        if not is_key or self.screen.maximized is not None:
+            await super().on_event(event)
+        elif isinstance(event, events.Key) and not await self._check_bindings(event.key, priority=True):
+            self.app_focus = True
+            screen = self.screen
+            if not (isinstance(screen, TakesKeys) and screen.takes(event)):
+                await self._check_bindings(event.key)
 
     async def _check_bindings(self, key: str, priority: bool = False) -> bool:
         is_bound = await super()._check_bindings(key, priority)

@@ -9,9 +9,9 @@ from textual.binding import BindingType
 from textual.timer import Timer
 
 from screens.host import Host
-from screens.keymap import bind, keys_of
+from screens.keymap import bind
 from screens.pages.page import Page
-from screens.widgets.contained import contained, name_of
+from screens.widgets.contained import contained
 from screens.widgets.filter import FilterField
 
 PAUSE_SECONDS = 0.15
@@ -39,12 +39,13 @@ class FilterPage(Page):
         """Called with each new text in `self.applied`."""
         raise NotImplementedError
 
-    async def on_event(self, event: events.Event) -> None:
+    def takes(self, event: events.Event) -> bool:
         """Types into the open filter before keys are looked up."""
-        taken = False
-        with contained(name_of(event), self.host.show_notice):
-            taken = self._takes(event) if self.filter.is_open else self._opens(event)
-        if not taken:
+        return self.filter.is_open and self._takes(event)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Takes pastes; keys come one by one from the application."""
+        if not (isinstance(event, events.Paste) and self.takes(event)):
             await super().on_event(event)
 
     def action_filter(self) -> None:
@@ -65,19 +66,6 @@ class FilterPage(Page):
         self.filter.clear()
         self.filter.insert(value)
         self._apply()
-
-    def _opens(self, event: events.Event) -> bool:
-        """Opens the filter before the key that does so is looked up: when letters arrive together with it, as over a
-        slow line, those behind it would be looked up as keys.
-        """
-        if not isinstance(event, events.Key):
-            return False
-        keys = keys_of("filter", self.host.installation.keys)
-        if event.key not in keys and event.character not in keys:
-            return False
-        event.stop()
-        self.action_filter()
-        return True
 
     def _takes(self, event: events.Event) -> bool:
         if isinstance(event, events.Paste):

@@ -108,22 +108,22 @@ def test_a_filter_that_cannot_be_applied_is_a_notice() -> None:
     run_console(scenario)
 
 
-def test_letters_that_arrive_together_with_the_key_are_no_keys() -> None:
+@pytest.mark.parametrize("typed", ["/cache q", "3/cache q"])
+def test_letters_that_arrive_together_with_the_key_are_no_keys(typed: str) -> None:
     async def scenario(console: Console) -> None:
-        page = await opened(console)
-        for character in "/cache q":
+        for character in typed:
             console.app.post_message(events.Key("slash" if character == "/" else character, character))
-        await console.until(lambda: page.filter.value == "cache q")
-        assert console.app.screen is page
+        await console.until(lambda: isinstance(console.app.screen, FilterPage))
+        assert isinstance(console.app.screen, FilterPage)
+        assert console.app.screen.filter.value == "cache q"
 
     run_console(scenario)
 
 
 def test_the_key_of_the_filter_can_be_another_one() -> None:
     async def scenario(console: Console) -> None:
-        console.app.installation = Installation(keys={"filter": "f5"})
         page = await opened(console)
         await console.press("f5", *"day")
         assert page.filter.value == "day"
 
-    run_console(scenario)
+    run_console(scenario, installation=Installation(keys={"filter": "f5"}))
