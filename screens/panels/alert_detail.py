@@ -23,7 +23,7 @@ RECENT = timedelta(days=30)
 REMEDIES = {
     Remedy.TRIGGER: "t triggers the job",
     Remedy.RETRY: "r retries what failed",
-    Remedy.BACKFILL: "b opens the calendar: mark the windows and run them",
+    Remedy.BACKFILL: "b opens the calendar with a plan, enter starts it",
 }
 SENT = {
     DeliveryState.SENT: Piece("✓", "ok"),
