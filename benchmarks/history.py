@@ -13,7 +13,7 @@ from opsconsole.store import Store
 
 YEAR = timedelta(days=365)
 FAILED_OF, PARTIAL_OF = 199, 53
-"""One run in so many fails, or fails in part."""
+"""One of this many runs fails, or fails in part."""
 
 # The schedules and spans are the same in both databases; each has its own clock arithmetic and generator of numbers.
 _SQLITE = """

@@ -128,7 +128,7 @@ class ConsoleApp(PageStack):
             for widget in screen.query(Lines):
                 widget.restyle()
 
-    # --- opening: until the service is there, `step` is what it waits for -------------------------------------------
+    # --- opening the service: `step` is what it waits for -----------------------------------------------------------
 
     def use_service(self, service: Service) -> None:
         """Reads from a service that is open."""

@@ -152,7 +152,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--users", type=int, default=2_000, help="sample users (default: 2,000)")
     parser.add_argument("--runs", type=int, default=1_000_000, help="runs of the long history (default: 1,000,000)")
     parser.add_argument("--openings", type=int, default=1_000, help="pages to open (default: 1,000)")
-    parser.add_argument("--openings-seconds", type=float, default=60.0, help="at most for so long (default: 60)")
+    parser.add_argument(
+        "--openings-seconds", type=float, default=60.0, help="limit for opening pages, in seconds (default: 60)"
+    )
     parser.add_argument("--no-stalled", dest="stalled", action="store_false", help="skip the minute without reading")
     return parser.parse_args()
 

@@ -37,12 +37,12 @@ def readiness(service: Service, *, verbose: bool) -> Reply:
     found: list[Problem] = []
     try:
         service.queries.require_writable()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the answer says it
+    except Exception as error:  # noqa: BLE001 - any failure is reported in the response
         problems.append(_sentence(error))
         document["store"] = _state_of(error)
     try:
         leader = service.queries.leader()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the answer says it
+    except Exception as error:  # noqa: BLE001 - any failure is reported in the response
         if document["store"] == "ok":
             problems.append(_sentence(error))
             document["store"] = _state_of(error)
@@ -54,7 +54,7 @@ def readiness(service: Service, *, verbose: bool) -> Reply:
         document |= _alerts(service)
     try:
         service.cache.statistics()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the answer says it
+    except Exception as error:  # noqa: BLE001 - any failure is reported in the response
         problems.append(_sentence(error))
         document["redis"] = _state_of(error)
     statuses = service.status()

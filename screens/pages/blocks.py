@@ -24,7 +24,7 @@ class Blocks(Generic[Place]):
         return self._starts[-1][1]
 
     def forward(self, to: Place, rows: int) -> None:
-        """Continues with the block that starts at `to`; the current one has so many rows."""
+        """Continues with the block that starts at `to`; `rows` is the length of the current one."""
         self._starts.append((to, self.before + rows))
 
     def back(self) -> bool:

@@ -30,11 +30,11 @@ class FailedItemsList:
         return self._blocks.start
 
     def is_due(self, failed: int) -> bool:
-        """Whether the block is to be read, in a run with so many failed items."""
+        """Whether the block has to be read, in a run with this number of failed items."""
         return failed > 0 and self._loaded != (self.start, failed)
 
     def keep(self, page: RunPage, found: FailedItems, start: Place | None, rows: int) -> None:
-        """Shows what was read from `start` on in `rows` lines, unless another block is wanted by now."""
+        """Shows what was read from `start` on in `rows` lines, unless another block has been requested since."""
         if start != self.start:
             return
         self._loaded, self._next = (start, page.progress.run.counts.failed), found.next

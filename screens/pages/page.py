@@ -273,4 +273,6 @@ class Page(Screen[None]):
             each = (Piece(" "), Piece(rebound_key(key, rebound, ids), "key"), Piece(f" {word} ", "quiet"))
             if width((*pieces, *each)) - 1 <= cells:  # without the last space
                 pieces += each
+        if width(pieces) > cells:
+            pieces[-1] = Piece(pieces[-1].text.rstrip(), pieces[-1].style)
         return fill(tuple(pieces), cells)

@@ -309,8 +309,8 @@ def _heights(page: RunPage, items: Items, size: Size, border: int, log_has_focus
     grid = run_grid.height(page, size.width, max(1, (size.height + 4) // 5)) + border
     room = size.height - grid
     least = max(1, len(page.causes) + len(run_failures.recurring_items(page)))
-    wanted = least if log_has_focus else run_failures.length(page, items)
-    return grid, max(1, min(wanted, room // 3 if log_has_focus else room * 2 // 3)) + border
+    needed = least if log_has_focus else run_failures.length(page, items)
+    return grid, max(1, min(needed, room // 3 if log_has_focus else room * 2 // 3)) + border
 
 
 def _set_height(panel: Panel[View], height: str) -> None:

@@ -48,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An answer to a request after so many changes: the list, unless it was not read again, or the problem of the
+    """The result of a request after `changes` changes: the list, unless it was not read again, or the problem of the
     filter; and the page of the run under the cursor.
     """
 

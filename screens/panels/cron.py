@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TIMES = 6
 WARNING_LINES = 5
-"""The dialog keeps its height, whatever is typed."""
+"""Always reserved, so that the dialog keeps its height."""
 
 
 def lines(trial: ScheduleTrial, now: datetime, cells: int, times: int = TIMES) -> list[Line]:

@@ -85,7 +85,7 @@ def _memory(stats: RedisStats) -> Line:
 
 
 def _hits(stats: RedisStats, history: Sequence[RedisPoint]) -> Line:
-    """The rate of the time shown, which tells more than that since the server's start."""
+    """The rate in the time shown, which is more useful than the rate since the server started."""
     if stats.hit_rate is None:
         return line(Piece("no reads yet" if stats.hits is not None else wording.unknown(stats.denied), "quiet"))
     recent = hit_rate(history)

@@ -52,8 +52,8 @@ def legend(page: RunPage) -> Line:
 def height(page: RunPage, cells: int, most: int) -> int:
     """The rows that the grid takes, at most `most`."""
     batches, per_row = len(_batches(page)), _symbols_per_row(cells)
-    wanted = max(1, min(most, -(-batches // per_row)))
-    return max(1, -(-batches // (_batches_per_symbol(batches, cells, wanted) * per_row)))
+    needed = max(1, min(most, -(-batches // per_row)))
+    return max(1, -(-batches // (_batches_per_symbol(batches, cells, needed) * per_row)))
 
 
 def rows(page: RunPage, cells: int, room: int) -> list[Line]:

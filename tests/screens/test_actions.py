@@ -215,6 +215,18 @@ def test_the_footer_has_at_most_nine_keys_in_80_cells(
     run_console(scenario, snapshot, service)
 
 
+def test_the_footer_cuts_no_word() -> None:
+    async def scenario(console: Console) -> None:
+        page = console.app.front_page
+        assert page is not None
+        whole = [f"{key} {word}" for key, word in page.footer()]
+        for cells in range(20, 90):
+            drawn = "".join(piece.text for piece in page._footer(cells)).strip().split("  ")
+            assert set(drawn) <= set(whole), cells
+
+    run_console(scenario, samples.TROUBLE, fakes.FakeService([samples.PAGE]))
+
+
 def test_a_run_replaced_by_the_schedule_shows_the_reason() -> None:
     stop = Stop("schedule", samples.NOW, samples.NOW + timedelta(seconds=30), StopReason.REPLACED, run=4900)
     page = replace(samples.PAGE, progress=samples.running(stop=stop))
