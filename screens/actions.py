@@ -123,9 +123,7 @@ def try_schedule(host: Host, card: JobCard | None = None) -> None:
 
 
 def clear(host: Host, *, family: str | None = None, parts: Mapping[str, str] | None = None) -> None:
-    """Asks which cached keys to clear, starting from a family and parts of its keys, counts them, and asks for
-    confirmation.
-    """
+    """Opens the dialog that counts and clears cached keys; it starts with a family and parts of its keys."""
     families = host.service.cache.families()
     if not families:
         host.show_notice(NO_FAMILY, "warn")

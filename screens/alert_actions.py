@@ -73,7 +73,7 @@ def unsilence(host: Host, card: AlertCard) -> None:
 
 
 def write_up(host: Host, card: AlertCard | None) -> None:
-    """Asks what to write up as Markdown: an alert, all open ones, or what the next shift has to know."""
+    """Opens the choice of what to write up as Markdown: an alert, all open ones, or what the next shift has to know."""
     choices = ((THIS_ALERT,) if card is not None else ()) + (ALL_OPEN, HANDOVER, CANCEL)
     about = f"{THIS_ALERT}: {alerts.name(card)}." if card is not None else ""
     sentences = (about, "Handover: what fires, who works on it, what runs, is paused and comes next.")

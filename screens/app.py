@@ -43,7 +43,7 @@ OPENING, READING = "starting", "reading the store"
 
 class ConsoleApp(PageStack):
     """Shows Snapshots and sends commands. `start_run` is a job to trigger on start; with `wall` it opens
-    with the display for a wall.
+    with the wall display.
 
     It implements `screens.host.Host` for its pages and dialogs.
     """
@@ -70,7 +70,7 @@ class ConsoleApp(PageStack):
         bind("export", "export", "export to a file"),
         bind("zone", "zone", "times in UTC or each job's zone"),
         bind("quit", "quit", "quit"),
-        bind("quit_too", "quit", "quit", priority=True),
+        bind("quit_anywhere", "quit", "quit", priority=True),
         bind("redraw", "redraw", "draw the screen again", priority=True),
     ]
 
@@ -243,7 +243,7 @@ class ConsoleApp(PageStack):
         return not (self.service.read_only and action in CHANGES)
 
     def without_action(self, key: str) -> None:
-        """Says that a key does nothing here."""
+        """Shows that a key has no action here."""
         if isinstance(self.screen, Page):
             character = key_to_character(key)
             name = readable(character if character is not None and character.isprintable() else key)

@@ -50,7 +50,7 @@ def show_commands(host: Host, commands: Sequence[CommandLine], keys: Callable[[s
 
 
 def export(host: Host, name: str, table: Callable[[], Table | None], picture: Callable[[], str]) -> None:
-    """Asks for a format, then writes the page as a picture or its table to a file, and reports where."""
+    """Opens the choice of a format, then writes the page as a picture or its table to a file, and reports where."""
     folder = host.installation.data
     if folder is None:
         host.show_notice("there is no folder to export to", "warn")

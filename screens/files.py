@@ -71,7 +71,7 @@ def remembered_theme(state: Path | None) -> str | None:
             theme = json.loads(file.read(MAX_MEMORY_BYTES))["theme"]
         if isinstance(theme, str):
             return theme
-        log.warning("%s is ignored: its theme is no name", path)
+        log.warning("%s is ignored: its theme is not a name", path)
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

@@ -113,7 +113,7 @@ class BackgroundOpening:
         self._error: BaseException | None = None
 
     def start(self, host: OpeningHost) -> None:
-        """Begins. An error closes the console, and `close` raises it."""
+        """Starts opening. An error closes the console, and `close` raises it."""
         self._thread = threading.Thread(target=lambda: self._run(host), name="console-opening", daemon=True)
         self._thread.start()
 

@@ -86,7 +86,7 @@ URL_HINTS = {
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw the console with ASCII characters only.")
 @click.option("--mouse", is_flag=True, help="Let the mouse select rows; the terminal then selects text with shift.")
 @click.option("--observe", is_flag=True, help="Open the console without ever becoming the leader.")
-@click.option("--wall", is_flag=True, help="Open a read-only display for a wall, the worst first.")
+@click.option("--wall", is_flag=True, help="Open a read-only wall display, worst first.")
 @click.option("--read-only", is_flag=True, help="Refuse every action that changes something.")
 @click.option("--trust", is_flag=True, envvar="OPSCONSOLE_TRUST", help="Load files that other users may change.")
 @click.version_option(__version__, prog_name="opsconsole")

@@ -28,7 +28,7 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "zone": ("z",),
     "redraw": ("ctrl+l",),
     "quit": ("q",),
-    "quit_too": ("ctrl+c", "ctrl+q"),
+    "quit_anywhere": ("ctrl+c", "ctrl+q"),
     # what is done to the row under the cursor
     "open": ("enter",),
     "back": ("escape",),

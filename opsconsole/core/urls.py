@@ -221,7 +221,7 @@ def _render_postgres(parts: _Parts) -> str:
     _check_options(parts, LIBPQ_OPTIONS, "the PostgreSQL client")
     for name, value in options:
         if value not in (values := LIBPQ_VALUES.get(name, (value,))):
-            raise BadUrl(f"has a value of {name} that does not exist; use one of {', '.join(values)}")
+            raise BadUrl(f"has an invalid value of {name}; use one of {', '.join(values)}")
     if len(parts.hosts) > 1:
         several = tuple(("host", f"{host}:{port or 5432}") for host, port in parts.hosts)
         parts = _Parts(POSTGRES, parts.user, parts.password, (), parts.path, several + parts.options)

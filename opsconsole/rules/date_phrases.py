@@ -52,8 +52,8 @@ class Phrase:
 
 
 def read(words: Sequence[str], today: date) -> Phrase | None:
-    """The days that the first of these words mean, which are in lower case; None when they are no date. A date without
-    a year is the last one until `today`. Raises NoSuchDate.
+    """The days that the first of these words mean, which are in lower case; None when they are not a date. A date
+    without a year is the last one until `today`. Raises NoSuchDate.
     """
     if not words:
         return None

@@ -94,11 +94,12 @@ def _leaderless(backend: Backend, db: Connection, now: datetime) -> Iterator[Fin
 
 def _jobs(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:
     """The jobs; their newest runs are read again when one has started or ended, their next times once a minute."""
-    seen = changes.see(db)
-    ran = changes.changed(db, so_far.seen.jobs, seen)
+    mark = changes.watermark(db)
+    ran = changes.changed(db, so_far.watermarks.jobs, mark)
     kept = {} if ran is None else {card.name: card.last for card in so_far.jobs if card.name not in ran}
     known = () if _is_new_minute(so_far, now) else so_far.jobs
-    return {"jobs": run_views.cards(db, backend.catalog, now, kept, known), "seen": replace(so_far.seen, jobs=seen)}
+    jobs = run_views.cards(db, backend.catalog, now, kept, known)
+    return {"jobs": jobs, "watermarks": replace(so_far.watermarks, jobs=mark)}
 
 
 def _live_runs(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
@@ -111,14 +112,14 @@ def _recent_runs(_backend: Backend, db: Connection, _so_far: Snapshot, _now: dat
 
 def _histories(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:
     """The histories of the jobs of which a run has started or ended, and once a minute the rates of all."""
-    seen = changes.see(db)
-    ran = changes.changed(db, so_far.seen.histories, seen)
+    mark = changes.watermark(db)
+    ran = changes.changed(db, so_far.watermarks.histories, mark)
     if ran is not None and not ran and so_far.histories and not _is_new_minute(so_far, now):
         return {}
     rates, past_days = statistics.rates(db, now, so_far.past_days if ran is not None else None)
     histories = run_views.histories(db, backend.catalog, rates, so_far.histories, ran)
-    seen_runs = replace(so_far.seen, histories=seen)
-    return {"histories": histories, "histories_at": now, "past_days": past_days, "seen": seen_runs}
+    watermarks = replace(so_far.watermarks, histories=mark)
+    return {"histories": histories, "histories_at": now, "past_days": past_days, "watermarks": watermarks}
 
 
 def _is_new_minute(so_far: Snapshot, now: datetime) -> bool:

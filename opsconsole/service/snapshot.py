@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from opsconsole.cache.history import RedisPoint
     from opsconsole.cache.statistics import RedisStats
     from opsconsole.rules.job_history import Usual
-    from opsconsole.store.changes import Seen
+    from opsconsole.store.changes import Watermark
     from opsconsole.store.job_facts import Histories
     from opsconsole.store.presence import Attached
     from opsconsole.store.statistics import PastDays, Rates
@@ -100,11 +100,11 @@ class JobHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenRuns:
+class Watermarks:
     """The runs that existed when the jobs and the histories of a Snapshot were read."""
 
-    jobs: Seen | None = None
-    histories: Seen | None = None
+    jobs: Watermark | None = None
+    histories: Watermark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,8 @@ class Snapshot:
     """Everything the Dashboard shows, at one time. During a `store_outage` it keeps the previous values; so does each
     part that cannot be read, which is one of the `unknown`. `store_lock` is since when the store accepts no writes,
     because another transaction holds its lock. `findings` are all of them, worst first; those about jobs, about what
-    was set aside and about a missing leader (`leaderless`) are also on their own. `health`, `seen` and `past_days` are
-    what the next look at the jobs and at their histories needs.
+    was set aside and about a missing leader (`leaderless`) are also on their own. `health`, `watermarks` and
+    `past_days` are what the next read of the jobs and their histories needs.
 
     `alerts` are the open ones, worst first, each followed by those that it explains, and then up to 50 that were
     resolved in the last day, newest first. `silences` are the active ones.
@@ -159,7 +159,7 @@ class Snapshot:
     recent: tuple[Run, ...] = ()
     histories: tuple[JobHistory, ...] = ()
     histories_at: datetime | None = None
-    seen: SeenRuns = SeenRuns()
+    watermarks: Watermarks = Watermarks()
     past_days: PastDays | None = None
     redis: RedisView = RedisView(None, None)
     findings: tuple[Finding, ...] = ()

@@ -13,14 +13,14 @@ from opsconsole.store.tables import runs
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Watermark:
     """The number of the newest run, and the open runs of each job."""
 
     newest: int
     open: Mapping[str, frozenset[int]]
 
 
-def see(db: Connection) -> Seen:
+def watermark(db: Connection) -> Watermark:
     """The runs that exist now."""
     newest = select(func.max(runs.c.id), null())
     rows = db.execute(union_all(newest, select(runs.c.id, runs.c.job).where(runs.c.state.in_(OPEN)))).all()
@@ -28,12 +28,12 @@ def see(db: Connection) -> Seen:
     for number, job in rows:
         if job is not None:
             is_open[job] = is_open.get(job, frozenset()) | {number}
-    return Seen(max((number for number, job in rows if job is None and number is not None), default=0), is_open)
+    return Watermark(max((number for number, job in rows if job is None and number is not None), default=0), is_open)
 
 
-def changed(db: Connection, before: Seen | None, now: Seen) -> frozenset[str] | None:
-    """The jobs of which a run has started or ended in between; None if every job may have changed, because nothing was
-    seen before, or in another store.
+def changed(db: Connection, before: Watermark | None, now: Watermark) -> frozenset[str] | None:
+    """The jobs of which a run has started or ended in between; None if every job may have changed, because nothing
+    was read before, or from another store.
     """
     if before is None or now.newest < before.newest:
         return None

@@ -21,7 +21,7 @@ from opsconsole.rules.backfill import NO_RECORD, WindowState, WindowStatus
 from opsconsole.rules.health import JUDGED_WINDOWS, JobFacts, RepeatedFailures, Unrun
 from opsconsole.rules.window_health import WindowHealth, judged
 from opsconsole.store import changes, failing, occurrences, pauses, runs as run_store, statistics, windows
-from opsconsole.store.changes import Seen
+from opsconsole.store.changes import Watermark
 from opsconsole.store.registrations import registrations
 from opsconsole.store.run_rows import read_runs
 from opsconsole.store.tables import occurrences as occurrence_table, runs
@@ -55,12 +55,12 @@ class _History:
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """What is kept between two looks. `seen` are the runs that were read, `newest_occurrence` is the last number, and
+    """What is kept between two reads. `mark` is the watermark of the runs, `newest_occurrence` is the last number, and
     `windows_unrun` are the scheduled times that left a window without a run.
     """
 
     read_at: datetime
-    seen: Seen | None
+    mark: Watermark | None
     newest_occurrence: int
     unrun: Mapping[str, tuple[Unrun, ...]]
     windows_unrun: Mapping[str, tuple[Unrun, ...]]
@@ -117,10 +117,10 @@ def _histories(
     kept: Histories | None,
 ) -> Histories:
     """What has changed is read again: each run that starts or ends is a new one, or no longer an open one."""
-    seen = changes.see(db)
+    mark = changes.watermark(db)
     newest_occurrence = db.execute(select(func.max(occurrence_table.c.id))).scalar() or 0
     names = {job.name for job in catalog}
-    ran = None if kept is None else changes.changed(db, kept.seen, seen)
+    ran = None if kept is None else changes.changed(db, kept.mark, mark)
     if kept is None or ran is None or not timedelta(0) <= now - kept.read_at < KEPT_FOR:
         kept, ran = Histories(now, None, 0, {}, {}, {}), frozenset(names)
     unrun, windows_unrun = kept.unrun, kept.windows_unrun
@@ -135,7 +135,7 @@ def _histories(
         for job in catalog
         if job.name in again
     }
-    return Histories(kept.read_at, seen, newest_occurrence, unrun, windows_unrun, {**kept.jobs, **read_again})
+    return Histories(kept.read_at, mark, newest_occurrence, unrun, windows_unrun, {**kept.jobs, **read_again})
 
 
 def _history(

@@ -1,4 +1,4 @@
-"""The dialog that asks for the format of an export."""
+"""The dialog for the format of an export."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ class Dashboard(AlertActionsPage):
         elif number is not None:
             self.host.open_run(number)
         elif finding is not None and self.job() is None:
-            self.show_notice(f"{finding.subject} has no run to open; w explains what is known")
+            self.show_notice(f"{finding.subject} has no run to open; w explains the problem")
         else:
             self.show_notice(self._job_or_choose("has not run yet; t triggers it"))
 

@@ -63,7 +63,7 @@ def commands_of(page: Page) -> list[PaletteCommand]:
     report, hand_over = partial(alert_actions.report, host), partial(alert_actions.hand_over, host)
     commands.append(PaletteCommand("write up all open alerts", "", report, command_lines.report()))
     commands.append(PaletteCommand("write a handover", "", hand_over, command_lines.HANDOVER))
-    commands.append(PaletteCommand("display for a wall", "", lambda: host.open_page(WallScreen(host))))
+    commands.append(PaletteCommand("wall display", "", lambda: host.open_page(WallScreen(host))))
     if "asterisk" not in page.active_bindings:
         commands.append(PaletteCommand("try a schedule", "", partial(actions.try_schedule, host)))
     for theme in sorted(host.themes):

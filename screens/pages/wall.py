@@ -1,4 +1,4 @@
-"""The display for a wall: no cursor, no keys needed."""
+"""The wall display: no cursor, no keys needed."""
 
 from __future__ import annotations
 

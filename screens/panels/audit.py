@@ -34,7 +34,7 @@ PROBLEMS = {
 }
 UNSHOWN = ("reads",)
 """What only the page of the cache uses."""
-NO_ROW = "nothing was requested yet"
+NO_ROW = "nothing has been requested yet"
 NO_MATCH = "no row matches; esc clears the filter"
 
 

@@ -22,7 +22,7 @@ MEDIUM, WIDE = 78, 110
 """From these widths on, families have all figures; their hit rates of two weeks, and clearings their families."""
 AROUND = timedelta(minutes=10)
 NO_FAMILY = "no loaded pack declares a family of cache keys"
-NO_CLEARING = "nothing was cleared yet; c clears the keys of a user, subject, family or date"
+NO_CLEARING = "nothing cleared yet; c clears the keys of a user, subject, family or date"
 TABLE = (
     *("family", "pattern", "keys", "memory", "ttl", "mean_ttl_left"),
     *("hit_rate_today", "hit_rate_7d", "filled_by"),

@@ -1,4 +1,4 @@
-"""The Dashboard: which panels it has, and the rows that the cursor can stand on."""
+"""The Dashboard: which panels it has, and the rows that the cursor can be on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from screens.panels.view import Key, View
 from screens.widgets.lines import Drawing
 
 BOARD = 100
-"""From this many columns on, all jobs stand in one table, with the details of the one under the cursor below."""
+"""From this many columns on, all jobs are in one table, with the details of the one under the cursor below."""
 LARGE = 180
 """From this many columns on, the failures and the log of its newest run, and what is next, join."""
 

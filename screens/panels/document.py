@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from screens.widgets.lines import EMPTY, Line, Piece, line, text, wrapped
 
-INDENT = 4
-
 
 def lines(markdown: str, cells: int) -> list[Line]:
     """The lines, wrapped; headings stand out, and the rest of an item of a list is indented."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opsconsole.service.job_page import JobPage
 
 TWO_COLUMNS = 96
-"""From this width on, the schedule and the runs stand beside each other."""
+"""From this width on, the schedule and the runs are side by side."""
 LABEL_CELLS = 10
 CHART_ROWS, TALL_CHART_ROWS = 5, 8
 IN_FULL, TALL = 24, 36

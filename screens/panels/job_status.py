@@ -1,4 +1,4 @@
-"""What a Snapshot has about each job."""
+"""The state of each job in a Snapshot."""
 
 from __future__ import annotations
 

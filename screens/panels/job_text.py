@@ -43,7 +43,7 @@ def catch_up(policy: CatchUp) -> str:
     if policy.newest == 0:
         return "missed times do not run"
     if policy.newest == 1:
-        return f"of the missed times the newest runs{within}"
+        return f"only the newest missed time runs{within}"
     return f"the newest {policy.newest:,} missed times run, oldest first{within}"
 
 

@@ -84,7 +84,7 @@ def value_end(looked: KeyValue | None, room: int, first: int) -> Line:
         return EMPTY
     last = min(len(looked.lines), first + room - 1)
     place = "" if last == len(looked.lines) and first == 0 else f"lines {first + 1} to {last} of {len(looked.lines)}"
-    cut = "there is more than can be shown" if looked.cut and last == len(looked.lines) else ""
+    cut = "the rest is not shown" if looked.cut and last == len(looked.lines) else ""
     note = " · ".join(part for part in (place, cut) if part)
     return line(Piece(note, "quiet")) if note else EMPTY
 

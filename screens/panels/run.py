@@ -45,7 +45,7 @@ def header(progress: Progress, now: datetime, cells: int) -> list[Line]:
 def head(
     data: RunPage, now: datetime, cells: int, *, pauses: Sequence[Pause] = (), waits: Wait | None = None
 ) -> list[Line]:
-    """What stands above the panels: the run, its job's active pauses, which it does not heed, and its attempts."""
+    """What is shown above the panels: the run, its job's active pauses, which it does not heed, and its attempts."""
     progress = replace(data.progress, waits=data.progress.waits or waits)
     return [
         *header(progress, now, cells),

@@ -13,7 +13,7 @@ from screens.panels.view import View
 from screens.widgets.lines import EMPTY, Line, Piece, crop, line, side_by_side, text, width
 
 BESIDE = 150
-"""From this width on, the log stands beside the rest."""
+"""From this width on, the log is beside the rest."""
 JOB_FROM = 100
 
 

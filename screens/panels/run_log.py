@@ -30,7 +30,7 @@ class Log:
 
 
 def matching(log: Log) -> LogLines:
-    """The lines that contain the query, whatever the case."""
+    """The lines that contain the query, in any case."""
     query = log.query.casefold()
     return [each for each in log.lines if query in each[1].casefold()] if query else log.lines
 

@@ -13,7 +13,7 @@ CAUSES = 3
 
 
 def message(sentence: str, title: str) -> Drawing:
-    """What stands in the place of a run."""
+    """What is shown instead of a run."""
     return Drawing([line("   ", text(sentence, "quiet", 300))], line(Piece(title, "title")))
 
 

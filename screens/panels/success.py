@@ -14,7 +14,7 @@ from screens.widgets.lines import Drawing, Line, Piece, fill, left, line, right,
 from screens.widgets.names import shortened
 
 LAST = 14
-ODD = 3.0
+UNUSUAL = 3.0
 """A run that took this many times as long as usual is marked."""
 
 
@@ -31,11 +31,11 @@ def panel(view: View, cells: int, rows: int) -> Drawing:
 
 def bars(history: JobHistory) -> Line:
     """The newest runs, oldest first: a bar for the duration, or the symbol of a run that did not succeed. Only what is
-    odd has a colour.
+    unusual has a colour.
     """
     newest = history.newest[:LAST]
     longest = max((run.seconds or 0.0 for run in newest), default=0.0)
-    slow = ODD * history.usual_seconds if history.usual_seconds else None
+    slow = UNUSUAL * history.usual_seconds if history.usual_seconds else None
     pieces: list[Piece] = [Piece(" " * (LAST - len(newest)))] if len(newest) < LAST else []
     for run in reversed(newest):
         seconds, symbol = run.seconds or 0.0, symbols.RUN[run.state]

@@ -1,4 +1,4 @@
-"""A display for a wall: how many alerts fire in large letters, and a tile for each job, the worst first."""
+"""The wall display: how many alerts fire in large letters, and a tile for each job, the worst first."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _of_job(view: View, job: JobState) -> Tile:
 
 
 def _rest(hidden: Sequence[Tile]) -> Tile:
-    """What stands in the place of the tiles that do not fit."""
+    """What is shown instead of the tiles that do not fit."""
     bad = sum(not tile.is_ok for tile in hidden)
     attention = symbols.SEVERITY[Severity.WARNING]._replace(word="more")
     state = attention if bad else symbols.RESOLVED._replace(word="ok")

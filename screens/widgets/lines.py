@@ -26,7 +26,7 @@ class Piece(NamedTuple):
 Line = tuple[Piece, ...]
 EMPTY: Line = ()
 Row = tuple[str, str]
-"""A row that the cursor can stand on: its panel, and its subject (a run's number, a job's name, ...)."""
+"""A row that the cursor can be on: its panel, and its subject (a run's number, a job's name, ...)."""
 
 
 class Drawing(NamedTuple):

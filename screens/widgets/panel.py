@@ -171,7 +171,7 @@ class Panel(Lines, Generic[View]):
 
 
 def border(drawing: Drawing, cells: int) -> Line:
-    """What stands in the border between its corners."""
+    """What is in the border between its corners."""
     title, end = _top_pieces(drawing, cells)
     return (*title, Piece("─" * (cells - width(title) - width(end)), "rule"), *end)
 

@@ -62,7 +62,7 @@ def test_what_is_wrong_is_reported_in_the_same_round_as_other_problems(tmp_path:
         ({"trigger": "\x1b"}, "which is not a key"),
         ({"trigger": "t,,u"}, "is '', which is not a key"),
         ({"trigger": "ctrl+m"}, "is enter, which is also the key of open"),
-        ({"trigger": "ctrl+c"}, "is ctrl+c, which is also the key of quit_too"),
+        ({"trigger": "ctrl+c"}, "is ctrl+c, which is also the key of quit_anywhere"),
         ({"trigger": "n", "retry": "n"}, "is n, which is also the key of retry"),
     ],
 )

@@ -173,7 +173,7 @@ def test_a_value_is_harmless_and_says_what_is_left_out() -> None:
     assert len(lines) == 12
     assert has_only_visible_characters([*lines, *end], 80)
     assert text([keys_of_family.value_end(evil, 12, 0)]) == "lines 1 to 11 of 40"
-    assert text([keys_of_family.value_end(evil, 12, last)]) == "lines 30 to 40 of 40 · there is more than can be shown"
+    assert text([keys_of_family.value_end(evil, 12, last)]) == "lines 30 to 40 of 40 · the rest is not shown"
     assert keys_of_family.NO_KEY in text(keys_of_family.value(None, 80, 12, 0))
 
 

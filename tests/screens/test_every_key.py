@@ -38,7 +38,7 @@ DIALOG = "its dialog has the command line, once it is filled in"
 
 NO_COMMAND = {
     **dict.fromkeys(
-        ("help", "palette", "copy", "command", "export", "zone", "redraw", "quit", "quit_too", "back", "maximise"),
+        ("help", "palette", "copy", "command", "export", "zone", "redraw", "quit", "quit_anywhere", "back", "maximise"),
         EVERYWHERE,
     ),
     **dict.fromkeys(("up", "down", "left", "right", "next_panel", "previous_panel"), CURSOR),
@@ -53,7 +53,7 @@ NO_DIALOG_COMMAND = {
     "ExportDialog": "what it writes is the screen",
 }
 """Why dialogs have no command line."""
-NO_PALETTE_COMMAND = {"display for a wall": EVERYWHERE, "try a schedule": DIALOG}
+NO_PALETTE_COMMAND = {"wall display": EVERYWHERE, "try a schedule": DIALOG}
 """Why entries of the palette have no command line; themes have none either."""
 NOT_IN_PALETTE = dict.fromkeys(
     ("up", "down", "left", "right", "next_panel", "previous_panel", "page_up", "page_down", "first", "last"), CURSOR
@@ -73,7 +73,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "AuditScreen": ("8",),
     "KeysScreen": ("5", "enter"),
     "DocumentScreen": ("6", "i", "enter"),
-    "WallScreen": ("ctrl+p", *"display for", "enter"),
+    "WallScreen": ("ctrl+p", *"wall display", "enter"),
     "RunScreen": ("down", "down", "down", "enter"),
 }
 """The keys that open each page from the Dashboard."""

@@ -34,10 +34,10 @@ PAGES = {
     "jobs": ("2", Shown("50 23 * * *", "no jobs", "connection refused")),
     "runs": ("3", Shown("q-7781", "no run", "connection refused")),
     "backfill": ("4", Shown("350", "no loaded job has windows", "connection refused")),
-    "cache": ("5", Shown("38,200", "nothing was cleared yet", "connection refused")),
+    "cache": ("5", Shown("38,200", "nothing cleared yet", "connection refused")),
     "alerts": ("6", Shown("twice in 30 days", "no alerts", "connection refused")),
     "packs": ("7", Shown("Leaderboards", "no loaded pack has a panel", "connection refused")),
-    "audit": ("8", Shown("date 2026-01-19", "nothing was requested yet", "connection refused")),
+    "audit": ("8", Shown("date 2026-01-19", "nothing has been requested yet", "connection refused")),
 }
 SNAPSHOTS = {"data": past_alerts.SOME, "empty": samples.EMPTY, "trouble": past_alerts.LOST}
 

@@ -289,7 +289,7 @@ def test_limits_as_sentences() -> None:
     ("policy", "sentence"),
     [
         (NONE, "missed times do not run"),
-        (LATEST, "of the missed times the newest runs"),
+        (LATEST, "only the newest missed time runs"),
         (all_of(newest=10), "the newest 10 missed times run, oldest first"),
         (all_of(newest=10, within=hours(2)), "the newest 10 missed times run, oldest first, none older than 2 h"),
     ],

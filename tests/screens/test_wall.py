@@ -1,4 +1,4 @@
-"""The display for a wall: the worst first, in letters that are read across a room."""
+"""The wall display: the worst first, in letters that are read across a room."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from opsconsole.rules.backfill import WindowState
 from opsconsole.rules.health import JobFacts, RepeatedFailures
 from opsconsole.store import Store, batches, job_facts, migrate, occurrences, pauses, registrations, runs, windows
 from opsconsole.store.batches import Row
-from opsconsole.store.changes import Seen
+from opsconsole.store.changes import Watermark
 from opsconsole.store.job_facts import RUNS, Histories
 from opsconsole.store.tables import runs as run_table
 from tests.packs import judged
@@ -259,6 +259,6 @@ def test_what_is_kept_is_read_again_when_the_clock_or_the_store_goes_back(store:
     _, kept = look(store)
 
     assert look(store, kept, NOON - HOUR)[1].read_at == NOON - HOUR
-    newer = replace(kept, seen=Seen(99, {}))
+    newer = replace(kept, mark=Watermark(99, {}))
     assert look(store, newer, NOON + SECOND)[1].read_at == NOON + SECOND
     assert look(store, kept, NOON + SECOND)[1].read_at == NOON

@@ -123,7 +123,7 @@ def test_the_last_good_run_is_the_one_of_the_whole_history(store: Store) -> None
 def test_only_jobs_of_which_a_run_started_or_ended_have_changed(store: Store) -> None:
     add(store, 60)
     with store.reading() as db:
-        before = changes.see(db)
+        before = changes.watermark(db)
         assert changes.changed(db, None, before) is None
         assert changes.changed(db, before, before) == frozenset()
     with store.writing() as db:
@@ -131,7 +131,7 @@ def test_only_jobs_of_which_a_run_started_or_ended_have_changed(store: Store) ->
         db.execute(table.update().where(table.c.id == number).values(state=RunState.FAILED, ended_at=NOW))
     new = str(add(store, 1)[0]["job"])
     with store.reading() as db:
-        after = changes.see(db)
+        after = changes.watermark(db)
         assert changes.changed(db, before, after) == frozenset({"a.two", new})
         assert changes.changed(db, after, before) is None  # another store, or an older copy of this one
         assert set(after.open["a.one"]) == {run.id for run in runs.unfinished(db) if run.job == "a.one"}

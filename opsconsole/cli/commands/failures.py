@@ -18,7 +18,7 @@ MAX_RUNS = 100
 @click.argument("job")
 @click.option("--runs", "last", default=5, show_default=True, type=click.IntRange(1, MAX_RUNS), help="Number of runs.")
 @click.option(
-    "--least", default=1, show_default=True, type=click.IntRange(1, MAX_RUNS), help="In so many runs or more."
+    "--least", default=1, show_default=True, type=click.IntRange(1, MAX_RUNS), help="In at least this many runs."
 )
 @click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="Number of items.")
 @json_option

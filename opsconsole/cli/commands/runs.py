@@ -30,7 +30,7 @@ from opsconsole.rules.run_search import RunSearch
     "triggers",
     multiple=True,
     type=click.Choice([trigger.value for trigger in Trigger]),
-    help="List only runs that exist for this reason. Repeatable.",
+    help="List only runs with this trigger. Repeatable.",
 )
 @click.option("--by", "person", metavar="NAME", help="List only runs that this person requested.")
 @click.option("--since", metavar="TIME", help="List runs created at or after this time; 7d means seven days ago.")

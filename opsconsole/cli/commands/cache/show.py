@@ -53,4 +53,4 @@ def command(options: Options, key: str, as_json: bool) -> None:
     for line in found.lines:
         echo(line)
     if found.cut:
-        echo("there is more than can be shown")
+        echo("the rest is not shown")
