@@ -48,7 +48,7 @@ snapshots: $(READY) ## Accept how the screens look now
 	@$(BIN)/python -m pytest tests/screens --snapshot-update $(ARGS)
 
 lock: $(READY) ## Renew requirements.lock from pyproject.toml (ARGS=--upgrade for newer releases)
-	@$(BIN)/uv pip compile pyproject.toml --extra embedded --extra http --extra sentry --extra dev --quiet --universal --python-version 3.11 \
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --quiet --universal --python-version 3.11 \
 	    --only-binary :all: --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command 'make lock' --output-file requirements.lock $(ARGS)
 
