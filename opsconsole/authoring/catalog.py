@@ -14,7 +14,7 @@ import msgspec
 
 from opsconsole.authoring import definition
 from opsconsole.authoring.extensions import CONFIGURATION, Check
-from opsconsole.authoring.job import Job, Limits
+from opsconsole.authoring.job import Job, Limits, Overlap
 from opsconsole.authoring.pack import Pack
 from opsconsole.cache.families import Family, clashes
 from opsconsole.calendar.cron import Cron
@@ -248,13 +248,15 @@ def _overridden(job: Job, override: JobOverride | None, problems: list[str]) -> 
     values: dict[str, Any] = {
         name: value for name in override.__struct_fields__ if (value := getattr(override, name)) is not None
     }
-    for name in ("batch_timeout", "timeout", "after_wait", "max_age", "longest", "start_within"):
+    for name in ("batch_timeout", "timeout", "after_wait", "jitter", "max_age", "longest", "start_within"):
         seconds = values.get(name, 0.0)
         if abs(seconds) <= LONGEST.total_seconds():
             values |= {name: timedelta(seconds=seconds)} if name in values else {}
         else:
             problems.append(f"{job.name}: {name} must be a number of seconds up to 10 years, not {seconds:g}")
             del values[name]
+    if "overlap" in values:
+        values["overlap"] = Overlap(values["overlap"])
     limits = {name: values.pop(name) for name in _LIMITS if name in values}
     limits |= {name: None for name, value in limits.items() if value is False}
     if limits and isinstance(job.limits, Limits):

@@ -29,6 +29,7 @@ MAX_INSTANTS = 10_000
 MAX_ATTEMPTS = 1000
 MAX_STREAK = 20
 """The most windows in a row: health checks look at a job's last 40 runs."""
+MAX_JITTER = timedelta(days=1)
 MAX_TAG = 40
 """Characters of a tag, which begins every line of a log."""
 
@@ -79,6 +80,12 @@ def _wait(value: object) -> str | None:
     return None if value == timedelta(0) else duration_problem(value)
 
 
+def _jitter(value: object) -> str | None:
+    if isinstance(value, timedelta) and value > MAX_JITTER:
+        return "must be at most a day"
+    return _wait(value)
+
+
 def _share(value: Any) -> str | None:
     problem = number_problem(value)
     if problem is None and not 0 <= value <= 1:
@@ -118,6 +125,7 @@ _CHECKS: dict[str, Check] = {
     "results_ttl": _optional(duration_problem),
     "cron": _optional(_a(str, "a schedule")),
     "tz": _a(str, "a timezone"),
+    "jitter": _jitter,
     "covers": _a(Covers, "a window such as DAY"),
     "batch": _whole(1, MAX_BATCH),
     "batch_timeout": duration_problem,
@@ -127,7 +135,7 @@ _CHECKS: dict[str, Check] = {
     "parallel": _whole(1, MAX_AT_ONCE),
     "limits": _a(Limits, "a Limits"),
     "catch_up": _a(CatchUp, "LATEST, NONE or all_of(...)"),
-    "overlap": _a(Overlap, "SKIP, QUEUE or REPLACE"),
+    "overlap": _a(Overlap, "SKIP, QUEUE, QUEUE_ALL or REPLACE"),
     "exclusive": _optional(name_problem),
     "after": names_problem,
     "after_wait": _wait,

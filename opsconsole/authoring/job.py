@@ -42,13 +42,19 @@ class Overlap(StrEnum):
     """What happens at a scheduled time while an earlier scheduled run of the job is active."""
 
     SKIP = "skip"
-    QUEUE = "queue"
+    QUEUE = "queue"  # one run waits
+    QUEUE_ALL = "queue_all"  # every run waits, up to MOST_QUEUED
     REPLACE = "replace"
 
 
 SKIP = Overlap.SKIP
 QUEUE = Overlap.QUEUE
+QUEUE_ALL = Overlap.QUEUE_ALL
 REPLACE = Overlap.REPLACE
+
+MOST_QUEUED = 100
+"""How many scheduled runs of a job wait with QUEUE_ALL; later times are skipped, so that a queue cannot grow for ever.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +121,12 @@ class Job:
     missing. With `newest_only` only the newest window can run, because older data would replace newer.
     `results_ttl` is how long results are kept, if they expire.
 
-    `cron` is None for a manual job, which runs only when an operator starts it. `batch` is the number of items in a
-    batch, `workers` how many batches of a run are processed at once, `parallel` how many windows. Of all jobs with the
-    same `exclusive` name, one runs at a time. A job waits for runs of the jobs in `after` whose window ends when its
-    own does, at most `after_wait`. With `skip_when_empty`, scheduled times without items make no run. `tag` precedes
-    its log lines; the job's name in brackets if None.
+    `cron` is None for a manual job, which runs only when an operator starts it. With `jitter`, scheduled runs start up
+    to that much later, each job always by the same part of it, so that jobs of one time do not start together. `batch`
+    is the number of items in a batch, `workers` how many batches of a run are processed at once, `parallel` how many
+    windows. Of all jobs with the same `exclusive` name, one runs at a time. A job waits for runs of the jobs in `after`
+    whose window ends when its own does, at most `after_wait`. With `skip_when_empty`, scheduled times without items
+    make no run. `tag` precedes its log lines; the job's name in brackets if None.
     """
 
     name: str
@@ -132,6 +139,7 @@ class Job:
     results_ttl: timedelta | None = field(default=None, kw_only=True)
     cron: str | None = field(kw_only=True)
     tz: str = field(default="UTC", kw_only=True)
+    jitter: timedelta = field(default=timedelta(0), kw_only=True)
     covers: Covers = field(default=MOMENT, kw_only=True)
     batch: int = field(default=100, kw_only=True)
     batch_timeout: timedelta = field(default=minutes(5), kw_only=True)
@@ -155,6 +163,16 @@ class Job:
     def pack(self) -> str:
         """The pack's name: the part before the dot."""
         return self.name.partition(".")[0]
+
+    @property
+    def shift(self) -> timedelta:
+        """How long after a scheduled time its run starts, in whole seconds: a part of `jitter` that depends only on the
+        job's name.
+        """
+        if not self.jitter:
+            return timedelta(0)
+        share = int.from_bytes(sha256(self.name.encode()).digest()[:8]) / 2**64
+        return timedelta(seconds=int(share * self.jitter.total_seconds()))
 
     @property
     def log_tag(self) -> str:

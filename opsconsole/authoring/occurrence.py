@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -47,6 +47,7 @@ class Reason(StrEnum):
 class Occurrence:
     """The planned outcome of a scheduled time, or of a range of `instants` times from `due_at` to `last_due_at`, by the
     schedule with the fingerprint `spec`. `blocked_by` is the run that it overlaps, `replaces` the runs that it ends.
+    Its run starts `shift_seconds` later, because of the job's jitter.
     """
 
     job: str
@@ -58,6 +59,7 @@ class Occurrence:
     reason: Reason | None = None
     blocked_by: int | None = None
     replaces: tuple[int, ...] = ()
+    shift_seconds: int = 0
 
     @property
     def runs(self) -> bool:
@@ -68,7 +70,8 @@ class Occurrence:
 @dataclass(frozen=True, slots=True)
 class OccurrenceRecord:
     """A stored outcome of a scheduled time, or of a range of `instants` times from `due_at` to `last_due_at`. `run` is
-    its run, `blocked_by` the run that it overlapped.
+    its run, `blocked_by` the run that it overlapped. Because of the job's jitter, its run was to start `shift` after
+    the scheduled time.
     """
 
     id: int
@@ -84,6 +87,12 @@ class OccurrenceRecord:
     recorded_at: datetime
     started_at: datetime | None
     run: int | None
+    shift_seconds: int = 0
+
+    @property
+    def shift(self) -> timedelta:
+        """How long after the scheduled time its run was to start."""
+        return timedelta(seconds=self.shift_seconds)
 
     @property
     def has_run(self) -> bool:

@@ -46,6 +46,8 @@ def section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[st
 
 
 def _expected(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return " or ".join(get_args(kind))
+    choices = next((each for each in (kind, *get_args(kind)) if get_origin(each) is Literal), None)
+    if choices is not None:
+        *first, last = get_args(choices)
+        return f"{', '.join(first)} or {last}"
     return next((words for part, words in _EXPECTED.items() if part in str(kind)), "a string")

@@ -137,6 +137,8 @@ class JobOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     parallel: int | None = None
     priority: int | None = None
     after_wait: float | None = None
+    jitter: float | None = None
+    overlap: Literal["skip", "queue", "queue_all", "replace"] | None = None
     max_age: float | None = None
     longest: float | None = None
     start_within: float | None = None

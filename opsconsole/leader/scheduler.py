@@ -86,7 +86,7 @@ class Scheduler:
             self._register(db, now)
             self._read_cursors(db)
         for name, cron in self._crons.items():
-            self._ticker.add_job(self.tick, CronTrigger(cron), id=name)
+            self._ticker.add_job(self.tick, CronTrigger(cron, self._jobs[name].shift), id=name)
         self.tick()
         self._ticker.start()
 
@@ -131,7 +131,7 @@ class Scheduler:
         """The jobs to plan now: without those whose items are still being checked."""
         for name, due_at in self._due.items():
             if due_at <= now and self._not_before.get(name, 0.0) <= steady():
-                due = self._empty_checks.due(self._jobs[name], self._crons[name], now)
+                due = self._empty_checks.due(self._jobs[name], self._crons[name], now - self._jobs[name].shift)
                 if due is not None:
                     yield due
 
@@ -240,7 +240,11 @@ class Scheduler:
                 if occurrence.runs:
                     self._queue(db, occurrence, number, now)
                     queued += 1
-            ends = {each.job.name: until for each in due if (until := each.cron.previous(each.until(now))) is not None}
+            ends = {
+                each.job.name: until
+                for each in due
+                if (until := each.cron.previous(each.until(now - each.job.shift))) is not None
+            }
             for name, until in ends.items():
                 registrations.advance(db, name, until)
             reach(Point.PLAN_WRITTEN)
@@ -259,7 +263,7 @@ class Scheduler:
         scheduled = defaultdict(list)
         for run in open_runs:
             if run.trigger is Trigger.SCHEDULE:
-                caught_up = run.created_at - run.as_of > ON_TIME
+                caught_up = run.created_at - run.as_of - self._shift(run.job) > ON_TIME
                 is_queued, for_a_slot = run.state is RunState.QUEUED, run.id in waiting_for_slot
                 scheduled[run.job].append(OpenRun(run.id, is_queued, caught_up, for_a_slot))
         paused = pauses.since(db, min((self._cursors[each.job.name] for each in due), default=now))
@@ -270,7 +274,7 @@ class Scheduler:
                 self._cursors[job.name],
                 tuple(Interval(pause.since, pause.until) for pause in paused if pause.applies_to(job.name)),
                 tuple(scheduled[job.name]),
-                self._recorded(db, job.name, cron, self._cursors[job.name], now, jumped=jumped)
+                self._recorded(db, job.name, cron, self._cursors[job.name], now - job.shift, jumped=jumped)
                 if job.name in self._beyond
                 else (),
                 checked,
@@ -309,6 +313,11 @@ class Scheduler:
     def _job(self, name: str) -> Job | None:
         return self._jobs.get(name)
 
+    def _shift(self, name: str) -> timedelta:
+        """How long after their scheduled times the runs of a job start."""
+        job = self._jobs.get(name)
+        return timedelta(0) if job is None else job.shift
+
     def _gained(self, now: datetime) -> timedelta:
         """How far the clock was set forward since the last tick; negative when it was set back."""
         before, self._last_tick = self._last_tick, (now, steady())
@@ -325,4 +334,4 @@ class Scheduler:
             if due_at is None:
                 self._due.pop(name, None)
             else:
-                self._due[name] = due_at
+                self._due[name] = due_at + self._jobs[name].shift

@@ -201,7 +201,7 @@ def state_of(
     """
     if open_run is not None:
         return WindowState.RUNNING
-    if now - window.end < SOON and now < scheduled_time(job, cron, window):
+    if now - window.end < SOON and now < scheduled_time(job, cron, window) + job.shift:
         return WindowState.NOT_DUE
     if record.result is WindowState.MISSING and begins is not None and window.end <= begins:
         return WindowState.NO_DATA

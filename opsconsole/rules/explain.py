@@ -157,6 +157,8 @@ def _ran(record: OccurrenceRecord, evidence: Evidence) -> Parts:
     started, run, tz = record.started_at, evidence.run, evidence.tz
     verb = "it ran late" if record.state is OccurrenceState.LATE else "it ran"
     delay = f" {duration(started - record.due_at)} after the scheduled time" if started else ""
+    if started and record.shift:
+        delay += f" (with a jitter of {duration(record.shift)})"
     if run is None:
         yield f"{verb},{delay}; its run {removed_run(evidence.retention, record, evidence.now)}"
         return
@@ -166,7 +168,7 @@ def _ran(record: OccurrenceRecord, evidence: Evidence) -> Parts:
     else:
         yield f"{verb}: run {run.id} started{delay} and {ended}"
     yield proof_of_run(run)
-    if record.state is OccurrenceState.LATE and record.recorded_at - record.due_at <= ON_TIME:
+    if record.state is OccurrenceState.LATE and record.recorded_at - record.due_at - record.shift <= ON_TIME:
         yield "it was planned on time, but its run had to wait before it could start"
 
 
@@ -228,7 +230,7 @@ def _policy(catch_up: CatchUp) -> str:
 def _recorded_by(at: datetime, record: OccurrenceRecord, evidence: Evidence) -> Parts:
     """Which leader wrote the row, and how long after the scheduled time if that explains why it did not run on time."""
     joined = record.reason is Reason.NOTHING_TO_DO and record.instants > 1  # each one when it was due
-    behind = record.recorded_at - (record.last_due_at if joined else at)
+    behind = record.recorded_at - (record.last_due_at if joined else at) - record.shift
     when = ("one by one, the last time at " if joined else "") + local_time(record.recorded_at, evidence.tz)
     if behind > ON_TIME:
         when += f", {duration(behind)} after the scheduled time"
@@ -244,18 +246,19 @@ def _recorded_by(at: datetime, record: OccurrenceRecord, evidence: Evidence) -> 
 
 def _unrecorded(at: datetime, evidence: Evidence) -> Parts:
     found, tz = evidence.registration, evidence.tz
+    shift = evidence.loaded.shift if evidence.loaded is not None else timedelta(0)
     if found is None:
         yield "no leader has registered the job yet; its scheduled times count from its registration"
-        if at > evidence.now:
-            yield f"it is due in {duration(at - evidence.now)}"
+        if at + shift > evidence.now:
+            yield from _due_later(at, shift, evidence)
         yield from _leadership(evidence)
     elif found.removed_at is not None and at > found.removed_at:
         yield f"no pack has defined the job since {local_time(found.removed_at, tz)}; later times are not scheduled"
         if evidence.loaded is not None:
             yield "it is loaded here again; its scheduled times count from the moment a leader registers it"
         yield proof_of_registration(found)
-    elif at > evidence.now:
-        yield f"it is due in {duration(at - evidence.now)}"
+    elif at + shift > evidence.now:
+        yield from _due_later(at, shift, evidence)
         if found.planned_until > evidence.now or evidence.record is not None:
             yield "it was planned before, by a clock that was ahead, and did not run; it is planned again"
             yield proof_of_registration(found)
@@ -278,6 +281,15 @@ def _unrecorded(at: datetime, evidence: Evidence) -> Parts:
         if (previous := evidence.previous) is not None:
             yield f"the last row before it is number {previous.id}, up to {local_time(previous.last_due_at, tz)}"
             yield Proof("ops_occurrences", previous.id, asdict(previous))
+
+
+def _due_later(at: datetime, shift: timedelta, evidence: Evidence) -> Parts:
+    now = evidence.now
+    if at > now:
+        yield f"it is due in {duration(at - now)}"
+    if shift and evidence.loaded is not None:
+        starts = f"its run starts {duration(shift)} later, in {duration(at + shift - now)}"
+        yield f"{starts}: the job has a jitter of up to {duration(evidence.loaded.jitter)}"
 
 
 def _not_scheduled(evidence: Evidence) -> Parts:

@@ -65,12 +65,12 @@ class RepeatedFailures:
 class JobFacts:
     """What the health checks need to know of a job.
 
-    `due` is its last scheduled time, None for a manual job; `accounted_until` is up to when its scheduled times are
-    recorded. `newest` are its newest ended runs, newest first, and `open` its active or queued run, which waits for
-    `waits`; neither includes backfills. `resumed_at` is when its last pause ended. `ran_ahead` are scheduled times
-    later than now that have run. `unrun` are the scheduled times of the last day that did not run, oldest first, and
-    `incomplete` the windows of the last 31 days that are not up to date, oldest first. `repeated` are the items that
-    fail repeatedly.
+    `due` is its last scheduled time whose run should have started, None for a manual job; `accounted_until` is up to
+    when its scheduled times are recorded. `newest` are its newest ended runs, newest first, and `open` its active or
+    queued run, which waits for `waits`; neither includes backfills. `resumed_at` is when its last pause ended.
+    `ran_ahead` are scheduled times later than now that have run. `unrun` are the scheduled times of the last day that
+    did not run, oldest first, and `incomplete` the windows of the last 31 days that are not up to date, oldest first.
+    `repeated` are the items that fail repeatedly.
     """
 
     job: Job
@@ -148,7 +148,7 @@ def _late(facts: JobFacts, now: datetime) -> Iterator[Finding]:
             yield Finding(Severity.CRITICAL, FindingKind.LATE, job.name, run.created_at, run)
     elif due is None or facts.accounted_until is None or facts.paused:
         return
-    elif facts.accounted_until < due < now - grace:
+    elif facts.accounted_until < due < now - job.shift - grace:
         yield Finding(Severity.CRITICAL, FindingKind.OVERDUE, job.name, due)
 
 

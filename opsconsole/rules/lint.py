@@ -305,7 +305,7 @@ def _timeout(job: Job, cron: Cron, now: datetime) -> Iterator[LintWarning]:
     period = min((two - one for one, two in pairwise(times)), default=None)
     if period is None or period >= job.timeout or job.overlap is Overlap.REPLACE or _is_polling(job):
         return
-    effect = "wait" if job.overlap is Overlap.QUEUE else "are skipped"
+    effect = "wait" if job.overlap in (Overlap.QUEUE, Overlap.QUEUE_ALL) else "are skipped"
     message = (
         f"it fires again after {duration(period)}, but a run may take {duration(job.timeout)}: while one hangs, "
         f"later scheduled times {effect}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from opsconsole.authoring.job import CatchUp, Job, Overlap
+from opsconsole.authoring.job import MOST_QUEUED, CatchUp, Job, Overlap
 from opsconsole.authoring.occurrence import (
     ON_TIME,
     Occurrence,
@@ -69,7 +69,8 @@ class Schedule:
 
 
 def plan(schedules: Iterable[Schedule], now: datetime, *, jumped: bool = False) -> list[Occurrence]:
-    """The outcome of all scheduled times after their job's cursor and up to `now`, in the order the runs start in.
+    """The outcome of all scheduled times after their job's cursor and up to `now`, in the order the runs start in. The
+    times of a job with jitter are due later, by its shift.
 
     Each scheduled time without a row is in exactly one occurrence. If the clock was set forward since the last plan
     (`jumped`), that is the reason for times that do not run.
@@ -113,6 +114,7 @@ class _Piece(NamedTuple):
 
 def _of(schedule: Schedule, now: datetime, jumped: bool) -> list[Occurrence]:
     job, cron = schedule.job, schedule.cron
+    now -= job.shift
     if schedule.checked is not None:
         now = min(now, schedule.checked.until)
     keep = max(1, job.catch_up.newest)
@@ -121,7 +123,9 @@ def _of(schedule: Schedule, now: datetime, jumped: bool) -> list[Occurrence]:
     found: list[Occurrence] = []
     # From the newest back, because the newest ones run.
     pieces = [
-        part for piece in _cut(schedule.cursor, now, schedule.paused) for part in _unrecorded(piece, schedule.recorded)
+        part
+        for piece in _cut(schedule.cursor, now, _earlier(schedule))
+        for part in _unrecorded(piece, schedule.recorded)
     ]
     for piece in reversed(pieces):
         if piece.paused:
@@ -130,7 +134,7 @@ def _of(schedule: Schedule, now: datetime, jumped: bool) -> list[Occurrence]:
         kept = cron.newest(max(piece.since, min(oldest, piece.until)), piece.until, keep) if keep else []
         keep -= len(kept)
         dropped = piece._replace(until=kept[0] - timedelta.resolution if kept else piece.until)
-        runs = [_started(schedule, due_at) for due_at in kept]
+        runs = [_started(schedule, due_at, before) for before, due_at in enumerate(kept)]
         found = _unrun(job.name, job.spec, cron, dropped, reason) + runs + found
     return found
 
@@ -141,6 +145,12 @@ def next_run(cron: Cron, now: datetime, ran: Collection[datetime]) -> datetime |
     while due_at is not None and due_at in ran:
         due_at = cron.next(due_at)
     return due_at
+
+
+def _earlier(schedule: Schedule) -> list[Interval]:
+    """The pauses as scheduled times see them: what counts is whether the job is paused when its run would start."""
+    shift = schedule.job.shift
+    return [Interval(since - shift, until and until - shift) for since, until in schedule.paused]
 
 
 class Shortened(NamedTuple):
@@ -210,23 +220,28 @@ def _why_not_run(catch_up: CatchUp, jumped: bool) -> Reason:
     return Reason.SUPERSEDED if catch_up.newest == 1 else Reason.CATCH_UP_LIMIT
 
 
-def _started(schedule: Schedule, due_at: datetime) -> Occurrence:
+def _started(schedule: Schedule, due_at: datetime, before: int) -> Occurrence:
     """A scheduled time with a run, or skipped because of an open run of the job, or because there is nothing to do.
+    `before` is the number of earlier times that are planned with it.
 
     A caught-up run does not block: a time that is due now must not wait for one that was due long ago.
     """
     job = schedule.job
-    due = Occurrence(job.name, job.spec, due_at, due_at, 1, OccurrenceState.DUE)
+    shift = int(job.shift.total_seconds())
+    due = Occurrence(job.name, job.spec, due_at, due_at, 1, OccurrenceState.DUE, shift_seconds=shift)
     is_empty = schedule.checked is not None and schedule.checked.is_empty
     nothing = Occurrence(job.name, job.spec, due_at, due_at, 1, OccurrenceState.SKIPPED, Reason.NOTHING_TO_DO)
     if job.overlap is Overlap.REPLACE:
         if is_empty:
             return nothing
         ended = tuple(each.run for each in schedule.open)
-        return Occurrence(job.name, job.spec, due_at, due_at, 1, OccurrenceState.DUE, replaces=ended)
+        return replace(due, replaces=ended)
     blocking = [each for each in schedule.open if not each.caught_up]
     if job.overlap is Overlap.QUEUE:
         blocking = [each for each in blocking if each.queued]
+    elif job.overlap is Overlap.QUEUE_ALL:
+        waiting = [each for each in schedule.open if each.queued]
+        blocking = waiting[-1:] if len(waiting) + before >= MOST_QUEUED else []
     if not blocking:
         return nothing if is_empty else due
     reason = Reason.CAPACITY if blocking[0].for_a_slot else Reason.OVERLAP

@@ -144,19 +144,21 @@ def _evidence(
 ) -> Evidence:
     record = history.covering(db, name, at)
     run = _run(db, record.run) if record else None
+    loaded = _loaded(catalog, name)
+    starts = at + (record.shift if record is not None else loaded.shift if loaded is not None else timedelta(0))
     superseded = record is not None and record.reason is Reason.SUPERSEDED
     return Evidence(
         job=name,
         cron=cron,
         tz=tz,
         now=now,
-        loaded=_loaded(catalog, name),
+        loaded=loaded,
         registration=registration,
         record=record,
         run=run,
         waits=_waits_for(db, catalog, run, now) if run else None,
         blocking=_run(db, record.blocked_by) if record else None,
-        pauses=tuple(each for each in pauses.since(db, at) if each.skips(name, at)),
+        pauses=tuple(each for each in pauses.since(db, at) if each.skips(name, starts)),
         stand_in=history.next_run(db, name, record.last_due_at) if record and superseded else None,
         previous=history.before(db, name, at) if record is None else None,
         lease=lease.read(db),

@@ -50,6 +50,7 @@ def cards(
             aliases=job.aliases,
             next_at=next_times.get(job.name) or _next_at(catalog, job, now, ahead.get(job.name, ())),
             last=last[job.name],
+            shift=job.shift,
         )
         for job in catalog
     )
@@ -57,7 +58,8 @@ def cards(
 
 def _next_at(catalog: Catalog, job: Job, now: datetime, ran: Collection[datetime]) -> datetime | None:
     cron = catalog.cron(job)
-    return None if cron is None else next_run(cron, now, ran)
+    due_at = None if cron is None else next_run(cron, now - job.shift, ran)
+    return None if due_at is None else due_at + job.shift
 
 
 def _last_runs(db: Connection, jobs: Collection[str], kept: Mapping[str, Run | None]) -> dict[str, Run | None]:

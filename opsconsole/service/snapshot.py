@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from opsconsole.authoring.batch import BatchState
@@ -60,8 +60,8 @@ class Leader:
 
 @dataclass(frozen=True, slots=True)
 class JobCard:
-    """A job as lists show it. `words` is its schedule in words, "manual" for a job without one; `next_at` is its next
-    scheduled time, None without a schedule or at the end of the calendar.
+    """A job as lists show it. `words` is its schedule in words, "manual" for a job without one; `next_at` is when its
+    next scheduled run starts, `shift` after the scheduled time, None without a schedule or at the end of the calendar.
     """
 
     name: str
@@ -72,6 +72,7 @@ class JobCard:
     aliases: tuple[str, ...]
     next_at: datetime | None
     last: Run | None
+    shift: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

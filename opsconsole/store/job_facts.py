@@ -91,7 +91,7 @@ def read(
         found.append(
             JobFacts(
                 job=job,
-                due=cron.previous(now) if cron is not None else None,
+                due=cron.previous(now - job.shift) if cron is not None else None,
                 accounted_until=registration.planned_until if registration else None,
                 registered_at=registration.registered_at if registration else None,
                 newest=history.newest,

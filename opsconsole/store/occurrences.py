@@ -44,6 +44,7 @@ def record(db: Connection, occurrence: Occurrence, *, token: int, at: datetime) 
         "reason": occurrence.reason,
         "blocked_by": occurrence.blocked_by,
         "spec": occurrence.spec,
+        "shift_seconds": occurrence.shift_seconds,
         "token": token,
         "recorded_at": at,
     }
@@ -77,10 +78,18 @@ def last_empty(db: Connection, since: Mapping[str, datetime]) -> dict[str, datet
 
 
 def record_start(db: Connection, number: int, at: datetime, *, on_time: timedelta) -> None:
-    """Marks a due occurrence as ran or late, when its run starts or ends without starting."""
+    """Marks a due occurrence as ran or late, when its run starts or ends without starting. Late counts from when the
+    run was to start: with jitter, that is after the scheduled time.
+    """
     mine = (occurrences.c.id == number) & (occurrences.c.state == OccurrenceState.DUE)
-    for due in read(db, select(occurrences.c.id, occurrences.c.due_at).where(mine), occurrences, _Due):
-        state = OccurrenceState.LATE if at - due.due_at > on_time else OccurrenceState.RAN
+    for due in read(
+        db, select(occurrences.c.id, occurrences.c.due_at, occurrences.c.shift_seconds).where(mine), occurrences, _Due
+    ):
+        state = (
+            OccurrenceState.LATE
+            if at - due.due_at - timedelta(seconds=due.shift_seconds) > on_time
+            else OccurrenceState.RAN
+        )
         db.execute(update(occurrences).where(mine).values(state=state, started_at=at))
 
 
@@ -235,6 +244,7 @@ class _Row(Stored, frozen=True, kw_only=True):
     token: int = 0
     recorded_at: datetime = NEVER
     started_at: datetime | None = None
+    shift_seconds: int = 0
     run: int | None = None
 
 
@@ -242,6 +252,7 @@ class _Due(Stored, frozen=True, kw_only=True):
     id: int
     job: str = ""
     due_at: datetime = NEVER
+    shift_seconds: int = 0
 
 
 class _Cursor(Stored, frozen=True, kw_only=True):

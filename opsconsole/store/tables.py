@@ -71,6 +71,20 @@ jobs = Table(
     Column("removed_at", UtcTime, nullable=True),
 )
 
+# Schedules that operators changed. They apply over code and configuration, which had `base_cron` and `base_tz` then.
+schedules = Table(
+    "ops_schedules",
+    metadata,
+    Column("job", String, primary_key=True),
+    Column("cron", String, nullable=False),
+    Column("tz", String, nullable=False),
+    Column("who", String, nullable=False),
+    Column("note", String, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("base_cron", String, nullable=True),
+    Column("base_tz", String, nullable=False),
+)
+
 # A target is a job, a pack, or "all". Rows are kept: they explain why a scheduled time was skipped.
 pauses = Table(
     "ops_pauses",
@@ -99,6 +113,8 @@ occurrences = Table(
     Column("token", BigInteger, nullable=False),
     Column("recorded_at", UtcTime, nullable=False),
     Column("started_at", UtcTime, nullable=True),
+    # How long after it its run was to start, because of the job's jitter.
+    Column("shift_seconds", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("job", "due_at"),
     Index(None, "state", "last_due_at"),  # recent ones without a run, and those ahead of a clock that was set back
 )
@@ -137,6 +153,8 @@ runs = Table(
     Column("skipped", Integer, nullable=False, server_default=text("0")),
     Column("not_reached", Integer, nullable=False, server_default=text("0")),
     Column("facts", Json, nullable=False),
+    # The parameters that an operator gave; NULL without any.
+    Column("params", Json, nullable=True),
     Column("kinds", Json, nullable=False),
     Column("metrics", Json, nullable=False),
     Column("error", Text, nullable=True),
@@ -321,6 +339,9 @@ backfills = Table(
     Column("until", String, nullable=False),
     Column("only", String, nullable=False),
     Column("stop_on_failure", Boolean, nullable=False),
+    Column("newest_first", Boolean, nullable=False, server_default=text("false")),
+    # The most windows at once; NULL for as many as each job allows.
+    Column("at_once", Integer, nullable=True),
     Column("requested_by", String, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     # The newest command for it, which its runs belong to.

@@ -176,9 +176,10 @@ def _schedule(view: View, page: JobPage, cells: int) -> Sections:
     if job.cron is not None:
         written = line(text(job.cron, "strong", 80), Piece("  "), text(f"{page.words} ({job.tz})", limit=160))
     missed = [job_text.catch_up(job.catch_up), job_text.overlap(job)] if job.cron is not None else []
+    jitter = [sentence] if (sentence := job_text.jitter(job)) else []
     aliases = [_label("aliases", text(", ".join(job.aliases), limit=300))] if job.aliases else []
     return lambda times: [
-        Section(4, [_label("schedule", *written)]),
+        Section(4, [_label("schedule", *written), *_labelled("", jitter, cells)]),
         Section(2, _scheduled(view, page, times)),
         Section(9, [_label("covers", text(job_text.covers(job.covers)))]),
         Section(10, _labelled("missed", missed, cells)),
@@ -194,7 +195,11 @@ def _scheduled(view: View, page: JobPage, times: int) -> list[Line]:
         local = left(humanize.date_and_time(at, view.now, tz), TIME_CELLS, "strong" if index == 0 else "")
         utc = (left(humanize.date_and_time(at, view.now), TIME_CELLS, "quiet"),) if tz != "UTC" else ()
         skipped = Piece("skipped", symbols.PAUSED.style)
-        note = skipped if pauses.skips(active, at) else Piece(f"in {humanize.age(at - view.now)}", "quiet")
+        note = (
+            skipped
+            if pauses.skips(active, at + page.job.shift)
+            else Piece(f"in {humanize.age(at + page.job.shift - view.now)}", "quiet")
+        )
         lines.append(_label("next" if index == 0 else "", local, *utc, note))
     return lines
 

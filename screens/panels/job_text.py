@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from opsconsole.authoring.job import CatchUp, Job, Overlap
+from opsconsole.authoring.job import MOST_QUEUED, CatchUp, Job, Overlap
 from opsconsole.calendar.windows import Covers, Unit
 from opsconsole.core import humanize
 from opsconsole.service import wording
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _OVERLAP = {
     Overlap.SKIP: "while a run is active, scheduled times are skipped",
-    Overlap.QUEUE: "while a run is active, scheduled times wait",
+    Overlap.QUEUE: "while a run is active, one scheduled time waits",
+    Overlap.QUEUE_ALL: f"while a run is active, every scheduled time waits, at most {MOST_QUEUED}",
     Overlap.REPLACE: "a scheduled time replaces the active run",
 }
 _NAMED = 3
@@ -50,6 +51,14 @@ def catch_up(policy: CatchUp) -> str:
 def overlap(job: Job) -> str:
     """What happens at a scheduled time while a run is active."""
     return _OVERLAP[job.overlap]
+
+
+def jitter(job: Job) -> str:
+    """How much later than its scheduled times its runs start; empty without jitter."""
+    if not job.shift:
+        return ""
+    up_to = humanize.duration(job.jitter)
+    return f"runs start {humanize.duration(job.shift)} after it, by a jitter of up to {up_to}"
 
 
 def size(job: Job) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from opsconsole import DAY, Job, Limits, Pack, Retry, all_of, hours
+from opsconsole import DAY, Job, Limits, Overlap, Pack, Retry, all_of, hours
 from opsconsole.authoring.catalog import Catalog, load
 from opsconsole.cache import Family
 from opsconsole.core.errors import BadSettings, UnknownJob
@@ -190,13 +190,16 @@ def test_a_possible_order_is_accepted(packing: Packing) -> None:
 
 
 def test_limits_and_order_may_be_overridden(packing: Packing) -> None:
-    override = JobOverride(priority=3, after_wait=90.0, max_age=3600.0, longest=60.0, critical_below=0.5)
+    override = JobOverride(
+        overlap="queue_all", jitter=90.0, priority=3, after_wait=90.0, max_age=3600.0, longest=60.0, critical_below=0.5
+    )
 
     found = catalog(packing(CLOSE), close=override).find("books.close")
 
     assert (found.priority, found.after_wait) == (3, timedelta(seconds=90))
+    assert (found.overlap, found.jitter) == (Overlap.QUEUE_ALL, timedelta(seconds=90))
     assert found.limits == Limits(max_age=timedelta(hours=1), longest=timedelta(minutes=1), critical_below=0.5)
-    assert found.spec == CLOSE.spec
+    assert found.spec == replace(CLOSE, overlap=Overlap.QUEUE_ALL).spec
 
 
 def test_every_limit_may_be_overridden_and_false_turns_a_rule_off(packing: Packing) -> None:
@@ -276,7 +279,9 @@ def test_invalid_limits_are_refused(packing: Packing) -> None:
         ("limits", AnyLimits(critical_below=True), "critical_below must be an int or a float, not bool"),
         ("catch_up", 1, "catch_up must be LATEST, NONE or all_of(...), not 1"),
         ("catch_up", all_of(newest=-1), "catch_up.newest must be 0 or more, not -1"),
-        ("overlap", "skip", "overlap must be SKIP, QUEUE or REPLACE, not 'skip'"),
+        ("jitter", timedelta(days=2), "jitter must be at most a day"),
+        ("jitter", timedelta(seconds=-1), "jitter must be 0 or more"),
+        ("overlap", "skip", "overlap must be SKIP, QUEUE, QUEUE_ALL or REPLACE, not 'skip'"),
         ("exclusive", "a\nb", "exclusive must have 1 to 100 printable characters, not 'a\\nb'"),
         ("after", "books.send", "after must be a tuple of names, not 'books.send'"),
         ("after", (5,), "after must be a string, not 5"),

@@ -15,11 +15,13 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
 from opsconsole.authoring.occurrence import Registration
 from opsconsole.authoring.run import RunState, Trigger
+from opsconsole.core.humanize import duration
 from opsconsole.leader.containment import Containment
 from opsconsole.leader.empty_checks import EmptyChecks
 from opsconsole.leader.engine import Engine
 from opsconsole.leader.scheduler import Scheduler
 from opsconsole.rules.leadership import Identity
+from opsconsole.service.occurrences import why
 from opsconsole.store import lease, runs
 from opsconsole.store.registrations import registrations
 from opsconsole.store.tables import jobs, occurrences
@@ -27,6 +29,7 @@ from opsconsole.worker.counting import InlineCounter
 from tests.conftest import Installing
 from tests.installation import Installation
 from tests.packs import clockwork, counting
+from tests.packs.clockwork import spread
 from tests.soak import postgresql_in_soak
 from tests.waiting import eventually
 
@@ -79,7 +82,7 @@ def leading(place: Installation, clock: ManualClock) -> Iterator[Engine]:
 
 def is_registered(place: Installation) -> bool:
     with place.store.reading() as db:
-        return len(db.execute(select(jobs.c.job)).all()) == 4
+        return len(db.execute(select(jobs.c.job)).all()) == len(clockwork.pack.jobs)
 
 
 def occurrence_rows(place: Installation, job: str) -> list[tuple[str, str, int, str, str | None]]:
@@ -134,6 +137,25 @@ def test_after_three_days_of_downtime_every_time_is_recorded_and_few_run(place: 
     found = place.service.queries.runs(limit=100, job="clockwork.hourly")
     assert {(run.trigger, run.requested_by) for run in found} == {(Trigger.SCHEDULE, "schedule")}
     assert found[0].as_of == datetime(2025, 1, 19, 13, 0, tzinfo=UTC)
+
+
+def test_a_job_with_jitter_starts_later_and_is_on_time_then(place: Installation) -> None:
+    clock, start = ManualClock(THURSDAY), THURSDAY.replace(hour=13, minute=0) + spread.shift
+
+    with leading(place, clock):
+        clock.at = start - timedelta(seconds=5)
+        eventually(lambda: occurrence_rows(place, "clockwork.hourly") != [], "jobs without jitter are planned")
+        assert occurrence_rows(place, "clockwork.spread") == []
+        with place.store.reading() as db:
+            later = why(db, place.service.catalog, "clockwork.spread", "13:00", clock()).answers[0].explanation
+        clock.at = start + timedelta(seconds=5)
+        eventually(lambda: occurrence_rows(place, "clockwork.spread") != [], "its run is queued")
+        eventually(lambda: all_ended(place), "all runs have ended")
+
+    assert any(f"its run starts {duration(spread.shift)} later, in 5 s" in each for each in later)
+    assert occurrence_rows(place, "clockwork.spread") == [("16 13:00", "16 13:00", 1, "ran", None)]
+    (run,) = place.service.queries.runs(limit=1, job="clockwork.spread")
+    assert run.as_of == datetime(2025, 1, 16, 13, 0, tzinfo=UTC)
 
 
 def test_a_restart_does_not_run_a_time_twice(place: Installation) -> None:

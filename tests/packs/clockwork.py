@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opsconsole import DAY_BEFORE, NONE, Job, Overlap, Pack, all_of
+from opsconsole import DAY_BEFORE, NONE, Job, Overlap, Pack, all_of, minutes
 from tests.packs.counting import everything, leave_marks, metadata
 
 hourly = Job("clockwork.hourly", everything, leave_marks("clockwork.hourly"), cron="0 * * * *")
@@ -20,5 +20,8 @@ nightly = Job(
     catch_up=all_of(newest=2),
     priority=5,
 )
+spread = Job(
+    "clockwork.spread", everything, leave_marks("clockwork.spread"), cron="0 * * * *", jitter=minutes(20), catch_up=NONE
+)
 
-pack = Pack("clockwork", jobs=(hourly, patient, forgetful, nightly), metadata=metadata)
+pack = Pack("clockwork", jobs=(hourly, patient, forgetful, nightly, spread), metadata=metadata)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, strategies as st
 
 from opsconsole import LATEST, NONE, Job, Overlap, all_of, hours
-from opsconsole.authoring.job import CatchUp
+from opsconsole.authoring.job import MOST_QUEUED, CatchUp
 from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
 from opsconsole.calendar.cron import Cron
 from opsconsole.rules.schedule import Checked, Interval, OpenRun, Schedule, plan, record_unrun
@@ -33,7 +34,7 @@ KOLKATA = timedelta(hours=5, minutes=30)
 
 crons = st.sampled_from(sorted(MEANINGS))
 catch_ups = st.sampled_from([LATEST, NONE, all_of(newest=2), all_of(newest=31)])
-overlaps = st.sampled_from([Overlap.SKIP, Overlap.QUEUE])
+overlaps = st.sampled_from([Overlap.SKIP, Overlap.QUEUE, Overlap.QUEUE_ALL])
 seconds = st.integers(0, 3 * 86_400)
 
 
@@ -224,6 +225,32 @@ def test_only_one_run_is_queued() -> None:
     assert at_the_hour(Overlap.QUEUE, running).runs
     second = at_the_hour(Overlap.QUEUE, running, waiting)
     assert (second.state, second.reason, second.blocked_by) == (OccurrenceState.SKIPPED, Reason.OVERLAP, 42)
+
+
+def test_every_run_is_queued_up_to_a_limit() -> None:
+    waiting = [OpenRun(42 + n, queued=True) for n in range(MOST_QUEUED - 1)]
+
+    assert at_the_hour(Overlap.QUEUE_ALL, OpenRun(41), *waiting).runs
+    last = at_the_hour(Overlap.QUEUE_ALL, OpenRun(41), *waiting, OpenRun(200, queued=True))
+    assert (last.state, last.reason, last.blocked_by) == (OccurrenceState.SKIPPED, Reason.OVERLAP, 200)
+
+
+def test_jitter_moves_starts_and_keeps_scheduled_times() -> None:
+    calm = job("0 * * * *")
+    spread = replace(calm, jitter=timedelta(hours=2))
+    assert timedelta(minutes=1) < spread.shift < timedelta(hours=2)
+    assert replace(spread, name="books.send").shift != spread.shift
+    start = HOUR + spread.shift
+
+    assert plan([schedule(spread, HOUR - MINUTE)], start - timedelta(seconds=1)) == []
+    (found,) = plan([schedule(spread, HOUR - MINUTE)], start)
+    assert (found.due_at, found.shift_seconds) == (HOUR, int(spread.shift.total_seconds()))
+
+    during_start = Interval(start - MINUTE, start + MINUTE)
+    (skipped,) = plan([schedule(spread, HOUR - MINUTE, during_start)], start + 2 * MINUTE)
+    assert skipped.reason is Reason.PAUSED
+    (ran,) = plan([schedule(spread, HOUR - MINUTE, Interval(HOUR - MINUTE, start - MINUTE))], start)
+    assert ran.runs
 
 
 def test_replace_ends_open_runs() -> None:

@@ -64,7 +64,8 @@ def _document(card: JobCard, active: list[Pause]) -> dict[str, Any]:
         "cron": card.cron,
         "tz": card.tz,
         "schedule": card.words,
-        "next_at": utc(card.next_at),
+        "next_at": utc(card.next_at - card.shift if card.next_at else None),
+        "starts_at": utc(card.next_at),
         "last_run": run_document(card.last) if card.last else None,
         "pauses": [
             {

@@ -7,13 +7,14 @@ from datetime import datetime
 import click
 
 from opsconsole.authoring import catalog
+from opsconsole.authoring.job import Job
 from opsconsole.calendar.cron import Cron, schedule, zone
 from opsconsole.cli.commands import Command
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, in_zone, print_json, utc
 from opsconsole.cli.prompts import json_option, past_time
 from opsconsole.core.clock import now
-from opsconsole.core.humanize import relative_time
+from opsconsole.core.humanize import duration, relative_time
 
 
 @click.command("next", cls=Command)
@@ -28,6 +29,8 @@ from opsconsole.core.humanize import relative_time
 def command(options: Options, job_or_cron: str, tz: str | None, start: str | None, limit: int, as_json: bool) -> None:
     """List the next scheduled times of a job or a cron expression.
 
+    A job with jitter starts a little after each of them: always by the same time, which is shown.
+
     They are computed from the schedule alone. After the clock was set back, some may have run already:
     `opsconsole jobs` and `opsconsole why` read what is recorded.
 
@@ -37,7 +40,7 @@ def command(options: Options, job_or_cron: str, tz: str | None, start: str | Non
       opsconsole next "0 0 * * 1" --tz Asia/Kolkata
       opsconsole next "30 2 * * *" --tz America/New_York --from 2026-03-07 -n 3
     """
-    cron = _schedule(options, job_or_cron, tz)
+    cron, job = _schedule(options, job_or_cron, tz)
     if cron is None:
         if as_json:
             print_json([])
@@ -47,21 +50,28 @@ def command(options: Options, job_or_cron: str, tz: str | None, start: str | Non
     at = now()
     scheduled = _after(cron, past_time("--from", start, zone(cron.tz), at) or at, limit)
     if as_json:
-        print_json([{"utc": utc(due), "local": in_zone(due, cron.tz), "tz": cron.tz} for due in scheduled])
+        print_json([_document(due, cron.tz, job) for due in scheduled])
         return
     echo(f"{cron.describe()} ({cron.tz})")
+    if job is not None and job.shift:
+        echo(f"each run starts {duration(job.shift)} later: the job has a jitter of up to {duration(job.jitter)}")
     for due in scheduled:
         local = due.astimezone(zone(cron.tz))
         echo(f"{local:%a %Y-%m-%d %H:%M %Z}   {utc(due)}   {relative_time(due, at)}")
 
 
-def _schedule(options: Options, job_or_cron: str, tz: str | None) -> Cron | None:
-    """The schedule of an expression or a job; None for a manual job."""
+def _document(due: datetime, tz: str, job: Job | None) -> dict[str, str | None]:
+    starts = {"starts_at": utc(due + job.shift)} if job is not None and job.shift else {}
+    return {"utc": utc(due), "local": in_zone(due, tz), "tz": tz, **starts}
+
+
+def _schedule(options: Options, job_or_cron: str, tz: str | None) -> tuple[Cron | None, Job | None]:
+    """The schedule of an expression, or of a job with the job; None for a manual job."""
     if len(job_or_cron.split()) > 1 or job_or_cron.startswith("@"):
-        return Cron(job_or_cron, tz or "UTC")
+        return Cron(job_or_cron, tz or "UTC"), None
     settings = load_settings(options)
     job = catalog.load(settings.packs, settings.overrides, settings.options).find(job_or_cron)
-    return schedule(job.cron, tz or job.tz)
+    return schedule(job.cron, tz or job.tz), job
 
 
 def _after(cron: Cron, start: datetime, limit: int) -> list[datetime]:

@@ -122,7 +122,9 @@ def _of_all(row: OccurrenceRow) -> str:
 
 def _late_seconds(row: OccurrenceRow) -> float | None:
     started = row.record.started_at
-    return None if started is None else round((started - row.record.due_at).total_seconds(), 3)
+    if started is None:
+        return None
+    return round((started - row.record.due_at - row.record.shift).total_seconds(), 3)
 
 
 def _row_document(row: OccurrenceRow) -> dict[str, Any]:
