@@ -12,6 +12,7 @@ import pytest
 import redis
 from hypothesis import settings as hypothesis_settings
 
+from opsconsole.core.secret_files import VARIABLES
 from opsconsole.embedded.redis import EmbeddedRedis
 from tests import templates
 from tests.faults.fork_server import CONSOLE, ForkServer
@@ -67,7 +68,7 @@ def _private_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """Hides the configuration of the user who runs the tests, and protects it."""
     for name in [name for name in os.environ if name.startswith(("OPSCONSOLE_", "XDG_")) or name.endswith("_URL")]:
         monkeypatch.delenv(name)
-    for name in ("CRON_SECRET", "SENTRY_DSN"):
+    for name in ("CRON_SECRET", "SENTRY_DSN", *(f"{variable}_FILE" for variable in VARIABLES)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
 from opsconsole.core.error_reports import report_error
+from opsconsole.core.settings import environment
 from opsconsole.core.text import printable, printable_json, safe
 
 MAX_MESSAGE = 4000
 LOG_BYTES, LOG_FILES = 1_000_000, 3
 FIELDS = ("tag", "job", "run", "seal", "alert", "rule", "subject", "severity", "event")
 """What a line is about: a run of a job, a seal of the audit trail, or a change of an alert."""
+
+
+PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.NOTSET: 7}
+"""The priorities of syslog, by the least level."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -32,6 +39,15 @@ class JsonFormatter(logging.Formatter):
         }
         line |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
         return printable_json(msgspec.json.encode(line).decode())
+
+
+class JournalFormatter(JsonFormatter):
+    """The same for the journal of systemd, which takes the priority of a line from its start and removes that."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """`<4>{"at", "level", ...}` for a warning."""
+        priority = next(value for level, value in PRIORITIES.items() if record.levelno >= level)
+        return f"<{priority}>{super().format(record)}"
 
 
 class TextFormatter(logging.Formatter):
@@ -55,6 +71,15 @@ class ErrorHandler(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             report_error(record.name, error)
+
+
+def is_journal(stream: TextIO) -> bool:
+    """Whether a stream leads to the journal of systemd, which names it by device and inode."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environment().get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 def log_to_file(folder: Path) -> None:

@@ -22,6 +22,7 @@ from opsconsole.core.errors import BadConfiguration, BadSettings
 from opsconsole.core.keys import read_keys
 from opsconsole.core.redaction import remember, secrets_in
 from opsconsole.core.retention import RetentionSection
+from opsconsole.core.secret_files import with_files
 from opsconsole.core.sections import section
 from opsconsole.core.settings import (
     EMBEDDED,
@@ -97,9 +98,10 @@ def load(
 
     Raises BadSettings with all problems.
     """
-    env = {name: value.strip() for name, value in (environment() if environ is None else environ).items()}
-    remember(secrets_in(env))
     problems: list[str] = []
+    given = with_files(environment() if environ is None else environ, problems)
+    env = {name: value.strip() for name, value in given.items()}
+    remember(secrets_in(env))
     source = config or (_find(env) if search else None)
     raw = _read(source, problems) if source else {}
     for name in [name for name, value in raw.items() if not isinstance(value, dict)]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from opsconsole.core.retention import DEFAULTS, RetentionSection
+from opsconsole.core.secret_files import with_files
 from opsconsole.core.urls import masked_address, masked_url
 
 EMBEDDED = "embedded"
@@ -284,10 +285,10 @@ def failpoint() -> str:
 
 
 def secret(variable: str) -> str | None:
-    """The value of an environment variable for a library, such as an API key, without surrounding white space; None
-    when it is missing or empty. A file with a newline at its end is a common source of such values.
+    """The value of an environment variable for a library, such as an API key, or the content of the file that
+    `{variable}_FILE` names, without surrounding white space; None when both are missing or empty.
     """
-    return os.environ.get(variable, "").strip() or None
+    return with_files(os.environ, []).get(variable, "").strip() or None
 
 
 def set_for_workers(**variables: str) -> None:

@@ -17,6 +17,7 @@ from opsconsole.authoring.batch import Batch, BatchResult
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import count
 from opsconsole.core.redaction import remember, secrets_in
+from opsconsole.core.secret_files import with_files
 from opsconsole.core.settings import environment
 from opsconsole.core.urls import secrets_of
 from opsconsole.worker.descendants import adopt_orphans, die_with, end_children
@@ -49,7 +50,7 @@ def main() -> None:
     os.set_inheritable(wiring.answers, False)
     _limit_memory(wiring.memory_mb)
     sys.path[:] = wiring.path
-    remember([*secrets_in(environment()), *secrets_of(wiring.data_url), *secrets_of(wiring.redis_url)])
+    remember([*secrets_in(with_files(environment(), [])), *secrets_of(wiring.data_url), *secrets_of(wiring.redis_url)])
 
     import opsconsole.cache.client  # takes half a second, before the first batch
     import opsconsole.worker.planning  # noqa: F401

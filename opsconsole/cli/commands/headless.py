@@ -17,8 +17,9 @@ import click
 from opsconsole.authoring import catalog
 from opsconsole.cli.commands import Command
 from opsconsole.cli.following import CannotLead
-from opsconsole.cli.log_setup import JsonFormatter, log_to
+from opsconsole.cli.log_setup import JournalFormatter, JsonFormatter, is_journal, log_to
 from opsconsole.cli.options import Options, load_settings
+from opsconsole.cli.service_reports import ServiceReports
 from opsconsole.cli.session import create_engine, open_service
 from opsconsole.core.errors import BadSettings, Exit, OpsconsoleError
 from opsconsole.core.settings import Settings
@@ -71,6 +72,9 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
     without a secret only this machine can connect. SIGHUP reloads the configuration; an invalid one is logged and
     ignored.
 
+    A systemd unit can have Type=notify and WatchdogSec: the process reports when it leads or stands by, and once a
+    second that the schedule is being planned.
+
     With --observe or --read-only before the command it never leads, and only serves the API: with --read-only to
     clients that look.
 
@@ -83,7 +87,7 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
 
     leads = not (options.observe or options.read_only)
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JournalFormatter() if is_journal(sys.stdout) else JsonFormatter())
     log_to(handler)
     hangups = keep_hangups()
     settings = load_settings(options)
@@ -99,14 +103,19 @@ def command(options: Options, address: str | None, no_standby: bool) -> None:
             engine.start()
         start_table_check(settings, service.catalog)
         service.announce("headless")
+        reports = ServiceReports(engine, may_block=settings.engine.executor == "inline")
         try:
             if engine is not None and no_standby:
                 _wait_until_leading(service, engine)
             while True:
+                reports.report()
                 with suppress(Empty):
                     hangups.get(timeout=1.0)
+                    reports.reloading()
                     _reload(options, service, engine, server)
+                    reports.reloaded()
         finally:
+            reports.stopping()
             if server is not None:
                 server.stop()
             if engine is not None:
