@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak lint bench bench-console chaos snapshots lock clean FORCE
+.PHONY: help demo test soak lint bench bench-console chaos snapshots reference lock clean FORCE
 
 # Empty unless the caller named one; then a .venv of another Python is made anew.
 asked_python := $(if $(filter undefined,$(origin PYTHON)),,$(PYTHON))
@@ -46,6 +46,9 @@ chaos: $(READY) ## Kill and pause real processes by the thousand, and try the te
 
 snapshots: $(READY) ## Accept how the screens look now
 	@$(BIN)/python -m pytest tests/screens --snapshot-update $(ARGS)
+
+reference: $(READY) ## Write the tables of docs/reference.md that are made from the code
+	@$(BIN)/python -m tests.reference
 
 lock: $(READY) ## Renew requirements.lock from pyproject.toml (ARGS=--upgrade for newer releases)
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --quiet --universal --python-version 3.11 \

@@ -24,8 +24,9 @@ from opsconsole.core.database import reason
 from opsconsole.core.errors import BadSettings, OpsconsoleError
 from opsconsole.core.text import safe
 from opsconsole.http import alerts, health, requests, runs
+from opsconsole.http.metrics import CONTENT_TYPE, Metrics
 from opsconsole.http.request_guard import RequestGuard
-from opsconsole.http.responses import FAILED, Busy, encode, error_reply, response
+from opsconsole.http.responses import FAILED, Busy, Document, encode, error_reply, response
 from opsconsole.http.threads import Threads
 from opsconsole.rules.actions import check_actor
 from opsconsole.service.service import Service
@@ -42,7 +43,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 UNIX_ORIGIN = "unix"
 HEALTH = "/healthz"
 
-Handler = Callable[[Request, str], Awaitable[Reply]]
+Handler = Callable[[Request, str], Awaitable[Reply | Document]]
 """Handles a request from a client address."""
 
 
@@ -52,6 +53,7 @@ class App:
     def __init__(self, service: Service, guard: RequestGuard) -> None:
         self._service = service
         self._guard = guard
+        self._metrics = Metrics(service)
         self.begin()
         self._resources, self._router = self._build(service.catalog)
 
@@ -94,6 +96,7 @@ class App:
         paths: dict[str, dict[str, Handler]] = {
             HEALTH: {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
+            "/metrics": {"GET": self._metrics_text},
             "/api/alerts": {"GET": self._alerts},
             "/api/cron/run/{job}": {"POST": self._run},
         }
@@ -121,6 +124,9 @@ class App:
     async def _readyz(self, request: Request, _origin: str) -> Reply:
         verbose = "verbose" in request.query
         return await self._service_threads.run(lambda: health.readiness(self._service, verbose=verbose))
+
+    async def _metrics_text(self, _request: Request, _origin: str) -> Document:
+        return Document(await self._service_threads.run(self._metrics.exposition), CONTENT_TYPE)
 
     async def _alerts(self, request: Request, _origin: str) -> Reply:
         return await self._service_threads.run(lambda: alerts.list_alerts(self._service, request))
@@ -163,10 +169,11 @@ class _Endpoint:
         handler = self._handlers.get(method)
         if handler is None:
             allowed = ", ".join(sorted(self._handlers))
-            reply = Reply.error(405, "method_not_allowed", f"use {allowed} for this path")
-            await response(reply, {"allow": allowed})(scope, receive, send)
+            refusal = Reply.error(405, "method_not_allowed", f"use {allowed} for this path")
+            await response(refusal, {"allow": allowed})(scope, receive, send)
             return
         origin = scope["client"][0] if scope["client"] else UNIX_ORIGIN
+        reply: Reply | Document
         try:
             reply = await handler(await requests.read(StarletteRequest(scope, receive)), origin)
         except ClientDisconnect:
@@ -182,7 +189,7 @@ class _Endpoint:
                 "http: %s %s failed: %s: %s", method, safe(scope["path"], 200), type(error).__name__, safe(error, 200)
             )
             reply = FAILED
-        if reply.status == 504:
+        if isinstance(reply, Reply) and reply.status == 504:
             log.warning("http: %s %s has not answered in time; its thread is busy", method, safe(scope["path"], 200))
         await response(reply)(scope, receive, send)
 

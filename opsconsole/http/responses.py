@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 from starlette.responses import Response
 
@@ -25,6 +27,14 @@ _BY_EXIT_CODE = {
 }
 
 FAILED = Reply.error(500, "failed", "the request failed; see the log of this process")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A response that is no JSON."""
+
+    body: bytes
+    media_type: str
 
 
 class HttpError(OpsconsoleError):
@@ -61,8 +71,10 @@ def _visible(document: bytes) -> bytes:
     return printable_json(document.decode(errors="replace")).encode()
 
 
-def response(reply: Reply, headers: dict[str, str] | None = None) -> Response:
+def response(reply: Reply | Document, headers: dict[str, str] | None = None) -> Response:
     """The reply as a Starlette response."""
+    if isinstance(reply, Document):
+        return Response(reply.body, 200, _HEADERS | (headers or {}), media_type=reply.media_type)
     all_headers = _HEADERS | _STATUS_HEADERS.get(reply.status, {}) | (headers or {})
     return Response(encode(reply).body, reply.status, all_headers, media_type="application/json")
 

@@ -21,6 +21,7 @@ from opsconsole.service.backend import Backend, LocalEngine
 from opsconsole.service.backfills import Backfills
 from opsconsole.service.cache import CacheQueries
 from opsconsole.service.commands import Commands
+from opsconsole.service.figures import FigureReader
 from opsconsole.service.history import RunHistory
 from opsconsole.service.leader import LeaseWatch
 from opsconsole.service.presence import PresenceAnnouncer
@@ -133,6 +134,10 @@ class Service:
     def status(self) -> tuple[Status, ...]:
         """How the work of this process is doing."""
         return self._backend.status()
+
+    def figure_reader(self) -> FigureReader:
+        """Reads the figures for monitoring; each reader counts what happens from its first read on."""
+        return FigureReader(self._backend)
 
     def watch(self, callback: Callable[[Snapshot], None]) -> None:
         """Calls back with each new Snapshot from a background thread, twice a second while a run is active."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import OpsconsoleError
@@ -79,6 +79,11 @@ def requested(db: Connection, *, among: Sequence[str] | None = None, without: Se
     c = commands.c
     query = select(c.id).where(c.state == CommandState.REQUESTED, c.verb.not_in(without)).order_by(c.id)
     return list(db.execute(query if among is None else query.where(c.verb.in_(among))).scalars())
+
+
+def waiting(db: Connection) -> int:
+    """How many commands have not been started."""
+    return db.execute(select(func.count()).where(commands.c.state == CommandState.REQUESTED)).scalar_one()
 
 
 def unfinished(db: Connection, verbs: Sequence[str]) -> list[int]:
