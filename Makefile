@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak lint bench bench-console chaos snapshots reference lock clean FORCE
+.PHONY: help demo test soak lint bench bench-quick bench-full bench-console chaos snapshots reference lock clean FORCE
 
 # Empty unless the caller named one; then a .venv of another Python is made anew.
 asked_python := $(if $(filter undefined,$(origin PYTHON)),,$(PYTHON))
@@ -35,8 +35,14 @@ lint: $(READY) ## Check style, format and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY) ## Measure performance
+bench: $(READY) ## Measure performance with 10,000 users (ARGS="jobs --publish" for a part, and for the docs)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(READY) ## The same with 1,000 users, in under two minutes
+	@$(BIN)/python -m benchmarks --quick $(ARGS)
+
+bench-full: $(READY) ## The same with 100,000 users, and with 1,000,000 for three jobs
+	@$(BIN)/python -m benchmarks --full $(ARGS)
 
 bench-console: $(READY) ## Measure the console on a terminal: start, keys, idle, memory
 	@$(BIN)/python -m benchmarks.console $(ARGS)

@@ -1,27 +1,20 @@
-"""`python -m benchmarks.caches`: practice with and without the cache, warming, and clearing keys."""
+"""Practice with and without the cache, warming, and clearing keys."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import msgspec
 import redis
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.environment import POSTGRES, SQLITE, Environment, databases, environment, machine
+from benchmarks.environment import Environment
 from jobs.attempts.sample import add_attempts
 from jobs.attempts.update_mastery import update_mastery
 from jobs.attempts.update_performance import update_performance
@@ -46,7 +39,6 @@ from opsconsole.core import clock
 from opsconsole.extensions import ExtensionContext, Request
 from opsconsole.worker.work import work
 
-RESULTS = Path(__file__).parent / "results"
 SUBJECT = "s1"
 GOALS = {"user look-up": 0.95, "question selection": 0.90, "session generation": 0.80, "whole response": 0.70}
 UNREACHABLE = "unix:///nowhere/redis.sock"
@@ -59,17 +51,6 @@ class Pair:
     name: str
     cached: list[float] = field(default_factory=list)
     uncached: list[float] = field(default_factory=list)
-
-    @property
-    def faster(self) -> float:
-        """The share of the uncached time that the cache saves."""
-        return 1 - statistics.median(self.cached) / statistics.median(self.uncached)
-
-    @property
-    def spread(self) -> float:
-        """The difference of the best and the worst round's saving."""
-        savings = [1 - fast / slow for fast, slow in zip(self.cached, self.uncached, strict=True)]
-        return max(savings) - min(savings)
 
 
 def measure(here: Environment, *, users: int, calls: int, rounds: int) -> list[Pair]:
@@ -262,86 +243,3 @@ def matching_keys(client: redis.Redis, selection: ClearFilter, *, remove: bool) 
     """The number of keys found or removed."""
     *_, last = sweep(client, pack.families, selection, remove=remove)
     return last.total
-
-
-def main() -> int:
-    """Returns the exit code: 1 when a goal was missed on PostgreSQL."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.caches", description=__doc__)
-    parser.add_argument("--users", type=int, default=1_000)
-    parser.add_argument("--calls", type=int, default=100, help="users per round (default: 100)")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--keys", type=int, default=1_000_000, help="keys in the cache for the clearing benchmark (default: 1,000,000)"
-    )
-    parser.add_argument("--databases", nargs="+", choices=(SQLITE, POSTGRES), default=[POSTGRES, SQLITE])
-    args = parser.parse_args()
-    console = Console(highlight=False)
-    began = clock.now()
-    results: dict[str, Any] = {"at": began.isoformat(), "machine": machine()}
-    missed = False
-    for name, missing in databases(args.databases):
-        if missing:
-            console.print(f"skipping {name}: {missing}")
-            continue
-        log(name)
-        with tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder, environment(name, Path(folder)) as here:
-            as_of = prepare(here, args.users)
-            log("wrote 28 days")
-            pairs = measure(here, users=args.users, calls=args.calls, rounds=args.rounds)
-            console.print(pairs_table(f"{name} {here.version}, {args.users:,} users", pairs))
-            missed |= name == POSTGRES and any(pair.faster < GOALS[pair.name] for pair in pairs)
-            rates, bare = measure_warming(here, as_of, args.rounds)
-            ratio = statistics.median(bare) / statistics.median(rates)
-            console.print(
-                f"warming {statistics.median(rates):,.0f} users/s; plain pipelines are {ratio:.2f} times as fast\n"
-            )
-            results[name] = {
-                "pairs": [asdict(pair) | {"faster": pair.faster} for pair in pairs],
-                "warming": {"users per second": rates, "bare": bare},
-            }
-            if "scans" not in results:
-                results["scans"] = scans = measure_clearing(here, args.keys)
-                console.print(scans_table(args.keys, scans))
-    RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / f"caches-{began:%Y%m%dT%H%M%SZ}.json"
-    file.write_text(json.dumps(results, indent=1) + "\n")
-    console.print(f"load {machine()['load'][0]}; figures in {file}")
-    return int(missed)
-
-
-def pairs_table(title: str, pairs: list[Pair]) -> Table:
-    """The table of cached and uncached times with goals."""
-    table = Table(title=title, title_justify="left", show_edge=False)
-    table.add_column("")
-    for heading in ("cached, ms", "uncached, ms", "faster by", "spread", "goal"):
-        table.add_column(heading, justify="right")
-    for pair in pairs:
-        cached, uncached = statistics.median(pair.cached), statistics.median(pair.uncached)
-        table.add_row(
-            pair.name,
-            f"{cached:.2f}",
-            f"{uncached:.2f}",
-            f"{pair.faster:.1%}",
-            f"{pair.spread:.1%}",
-            f"{GOALS[pair.name]:.0%}",
-        )
-    return table
-
-
-def scans_table(keys: int, scans: list[tuple[str, float, int, int]]) -> Table:
-    """The table of scan times."""
-    table = Table(title=f"{keys:,} keys in Redis", title_justify="left", show_edge=False)
-    table.add_column("")
-    for heading in ("s", "keys", "commands over 10 ms"):
-        table.add_column(heading, justify="right")
-    for name, seconds, found, slow in scans:
-        table.add_row(name, f"{seconds:.2f}", f"{found:,}", str(slow))
-    return table
-
-
-def log(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
@@ -15,6 +15,7 @@ from benchmarks.bare import (
     reporting as bare_reporting,
 )
 from benchmarks.dataset import INDIA, Dates
+from benchmarks.environment import POSTGRES, SQLITE
 from benchmarks.naive import (
     attempts as naive_attempts,
     game as naive_game,
@@ -43,7 +44,8 @@ class Case:
 
     `day` is the date of its window, None for a moment; `tables` are those that it writes. With `flushes` Redis is
     emptied before each measurement. `prepare` writes, once, the data that the job needs, in its own tables or in
-    `prepares`. `items` is the number of items of a run, by default the planned ones.
+    `prepares`. `items` is the number of items of a run, by default the planned ones. With `repeats_all` a second run
+    does all the work again, as its input may have changed.
     """
 
     job: str
@@ -55,11 +57,35 @@ class Case:
     prepare: Callable[[Workload], object] | None = None
     prepares: tuple[Table, ...] = ()
     items: Callable[[Run], int] = field(default=lambda run: run.counts.planned)
+    repeats_all: bool = False
 
     @property
     def pack(self) -> str:
         """The job's pack."""
         return self.job.partition(".")[0]
+
+    @property
+    def goals(self) -> Mapping[tuple[str, int], float]:
+        """How many times as fast as the naive baseline it is to be, by database and number of users."""
+        few, many = TIMES_NAIVE.get(self.job, ((), ()))
+        return {
+            (name, users): goal
+            for users, goals in ((10_000, few), (100_000, many))
+            for name, goal in zip((POSTGRES, SQLITE), goals, strict=False)
+        }
+
+
+TIMES_NAIVE: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "attempts.cache_day": ((28, 22), (35, 30)),
+    "reporting.daily_report": ((55, 35), (80, 38)),
+    "reporting.daily_snapshot": ((85, 250), ()),
+    "reporting.monthly_summary": ((20, 15), ()),
+    "game.life_regen": ((120, 150), ()),
+    "game.streak_update": ((110, 130), ()),
+    "game.leaderboard_recalc": ((80, 110), ()),
+    "game.session_cleanup": ((55, 35), ()),
+}
+"""With 10,000 and with 100,000 users, each on PostgreSQL and on SQLite."""
 
 
 def _practised(dates: Dates) -> date:
@@ -90,7 +116,7 @@ def _players(run: Run) -> int:
 
 
 CASES = (
-    Case("attempts.cache_day", naive_attempts.cache_day, bare_attempts.cache_day, _practised),
+    Case("attempts.cache_day", naive_attempts.cache_day, bare_attempts.cache_day, _practised, repeats_all=True),
     Case(
         "attempts.suggest",
         naive_attempts.suggest,
@@ -99,6 +125,7 @@ CASES = (
         (suggestions,),
         flushes=False,
         prepare=bare_attempts.cache_day,
+        repeats_all=True,
     ),
     Case(
         "attempts.update_performance",
@@ -106,6 +133,7 @@ CASES = (
         bare_attempts.update_performance,
         _practised,
         (user_performance,),
+        repeats_all=True,
     ),
     Case(
         "attempts.update_mastery",
@@ -114,7 +142,14 @@ CASES = (
         _practised,
         (topic_mastery,),
     ),
-    Case("reporting.daily_report", naive_reporting.daily_report, bare_reporting.daily_report, _paid, (reports,)),
+    Case(
+        "reporting.daily_report",
+        naive_reporting.daily_report,
+        bare_reporting.daily_report,
+        _paid,
+        (reports,),
+        repeats_all=True,
+    ),
     Case(
         "reporting.daily_snapshot",
         naive_reporting.daily_snapshot,
@@ -129,6 +164,7 @@ CASES = (
         bare_reporting.monthly_summary,
         _paid,
         (summaries,),
+        repeats_all=True,
     ),
     Case("game.life_regen", naive_game.life_regen, bare_game.life_regen, _moment, (lives,)),
     Case("game.streak_update", naive_game.streak_update, bare_game.streak_update, _moment, (player_progress, events)),
@@ -150,5 +186,6 @@ CASES = (
         _moment,
         prepare=_write_mastery,
         prepares=(topic_mastery,),
+        repeats_all=True,
     ),
 )

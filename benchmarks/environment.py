@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import sqlite3
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -87,7 +89,7 @@ def environment(database: str, folder: Path) -> Iterator[Environment]:
         yield Environment(database, _server_version(data), environ, loaded, store, jobs, data, cache)
 
 
-def databases(names: list[str]) -> Iterator[tuple[str, str | None]]:
+def databases(names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """The requested databases, each with the reason why it is unavailable, or None."""
     for name in names:
         why = None
@@ -100,16 +102,27 @@ def databases(names: list[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def machine() -> dict[str, Any]:
-    """Facts about the machine, its load and the installed packages."""
+    """Facts about the machine, its load now, and the versions of servers and packages."""
     packages = ("opsconsole", "SQLAlchemy", "psycopg", "redis", "hiredis", "msgspec")
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processors": os.cpu_count(),
-        "load": [round(load, 2) for load in os.getloadavg()],
+        "load before": round(os.getloadavg()[0], 2),
+        "servers": {"SQLite": sqlite3.sqlite_version, **_postgres_version()},
         "packages": {name: version(name) for name in packages},
         "executable": sys.executable,
     }
+
+
+def _postgres_version() -> dict[str, str]:
+    """The version of the installed PostgreSQL, if there is one."""
+    try:
+        program = find_postgres() / "postgres"
+    except NoPostgres:
+        return {}
+    printed = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    return {"PostgreSQL": printed.stdout.split()[2]}
 
 
 def _server_version(data: Database) -> str:

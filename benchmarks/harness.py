@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -13,6 +13,7 @@ from benchmarks.cases import Baseline, Case
 from benchmarks.dataset import Dates
 from benchmarks.engine import RunningEngine
 from benchmarks.environment import Environment
+from benchmarks.processor import processor_seconds
 from benchmarks.table_state import TableBackup, backed_up, contents, first_difference
 from benchmarks.workload import Workload
 from opsconsole.calendar.cron import zone
@@ -24,22 +25,18 @@ SMALL_PAGE = 64
 
 
 @dataclass
-class Figures:
-    """The seconds that the job or a baseline took in each round."""
+class Timing:
+    """The seconds that the job or a baseline took in each round, and those of processor time, servers included."""
 
     name: str
     items: int
     seconds: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
         """Items per second of the median round."""
         return self.items / statistics.median(self.seconds)
-
-    @property
-    def spread(self) -> float:
-        """The difference of the worst and the best round, as a share of the median."""
-        return (max(self.seconds) - min(self.seconds)) / statistics.median(self.seconds)
 
 
 @dataclass
@@ -99,27 +96,33 @@ def check(at: Bench) -> None:
         assert other is None, f"{name} {at.case.job} wrote different data: {other}"
 
 
-def measure(at: Bench, *, naive_items: int, rounds: int) -> list[Figures]:
+def measure(at: Bench, *, naive_items: int, rounds: int) -> dict[str, Timing]:
     """Measures the job and its baselines in turn, `rounds` times after a warm-up. Each run of the job is followed by a
-    second one without anything left to do.
+    second one.
     """
-    found: dict[str, Figures] = {}
+    found: dict[str, Timing] = {}
 
-    def note(turn: int, name: str, items: int, seconds: float) -> None:
+    def timed(turn: int, name: str, process: Callable[[], tuple[int, float]]) -> None:
+        before = processor_seconds()
+        items, seconds = process()
         if turn:
-            found.setdefault(name, Figures(name, items)).seconds.append(seconds)
+            timing = found.setdefault(name, Timing(name, items))
+            timing.seconds.append(seconds)
+            timing.processor.append(processor_seconds() - before)
+
+    def run() -> tuple[int, float]:
+        run, seconds = at.engine.run(at.case.job, at.day)
+        return at.case.items(run), seconds
 
     for turn in range(rounds + 1):
         at.clean()
-        note(turn, NAIVE, *_timed(at.case.naive, at.workload(clock.now(), naive_items)))
+        timed(turn, NAIVE, lambda: _timed(at.case.naive, at.workload(clock.now(), naive_items)))
         at.clean()
-        note(turn, BARE, *_timed(at.case.bare, at.workload(clock.now())))
+        timed(turn, BARE, lambda: _timed(at.case.bare, at.workload(clock.now())))
         at.clean()
-        run, seconds = at.engine.run(at.case.job, at.day)
-        note(turn, ENGINE, at.case.items(run), seconds)
-        _, seconds = at.engine.run(at.case.job, at.day)
-        note(turn, REPEAT, at.case.items(run), seconds)
-    return list(found.values())
+        timed(turn, ENGINE, run)
+        timed(turn, REPEAT, run)
+    return found
 
 
 def _timed(baseline: Baseline, workload: Workload) -> tuple[int, float]:

@@ -119,7 +119,7 @@ def main() -> int:
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"memory-{began:%Y%m%dT%H%M%SZ}.json"
     file.write_text(json.dumps({"at": began.isoformat(), "machine": about, "results": results}, indent=1) + "\n")
-    console.print(f"load {about['load'][0]} before, {machine()['load'][0]} after; figures in {file}")
+    console.print(f"load {about['load before']} before, {machine()['load before']} after; figures in {file}")
     return 0
 
 

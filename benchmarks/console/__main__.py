@@ -3,69 +3,39 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks import report
 from benchmarks.console import measures
-from benchmarks.console.place import COLUMNS, EVERY_MINUTE, ROWS, Place
+from benchmarks.console.place import EVERY_MINUTE, Place
 from benchmarks.environment import machine
+from benchmarks.figures import Figure
 from opsconsole.core import clock
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 FEW, MANY, LONG = "18 jobs", "1,000 jobs", "1,000,000 runs"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure: it meets the `goal`, misses it, or fails above `limit`."""
-
-    place: str
-    what: str
-    value: float
-    goal: float
-    limit: float
-    unit: str
-
-    @property
-    def verdict(self) -> str:
-        """In a word."""
-        return "ok" if self.value <= self.goal else "misses the goal" if self.value <= self.limit else "fails"
 
 
 def main() -> int:
     """Returns the exit code."""
     args = _arguments()
+    refusal = report.refusal(publish=args.publish, force=args.force)
+    if refusal is not None:
+        print(refusal, file=sys.stderr)
+        return report.BUSY
     began, about = clock.now(), machine()
     figures: list[Figure] = []
-    screen = Console(highlight=False, width=110)
-    screen.print(f"console of {COLUMNS}x{ROWS}, load {about['load'][0]} before")
     with tempfile.TemporaryDirectory(prefix="opsconsole-bench-") as folder:
         for name in args.places:
             for figure in _measure(name, Path(folder) / name.replace(" ", "-").replace(",", ""), args):
                 figures.append(figure)
-                print(f"{name}: {figure.what} {figure.value:,.2f} {figure.unit}", file=sys.stderr, flush=True)
-    about["load afterwards"] = [round(load, 2) for load in os.getloadavg()]
-    screen.print(_table(figures))
-    screen.print(
-        f"Python {about['python']}, {about['processors']} processors, load {about['load'][0]} before and "
-        f"{about['load afterwards'][0]} after; {(clock.now() - began).total_seconds():.0f} s."
-    )
-    RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / f"console-{began:%Y%m%dT%H%M%SZ}.json"
-    rows = [asdict(figure) | {"verdict": figure.verdict} for figure in figures]
-    file.write_text(json.dumps({"at": began.isoformat(), "machine": about, "figures": rows}, indent=1) + "\n")
-    print(f"figures in {file}")
+                print(f"{name}: " + "  ".join(cell for cell in figure.cells if cell), file=sys.stderr, flush=True)
+    report.finish("console", figures, began, about, publish=args.publish)
     return 0
 
 
@@ -81,24 +51,24 @@ def _measure(name: str, folder: Path, args: argparse.Namespace) -> Iterator[Figu
     frame, panels = (
         statistics.median(getattr(each, part) for each in starts) for part in ("first_frame", "all_panels")
     )
-    yield Figure(name, "start to the first frame", frame, 400, 1000, "ms")
-    yield Figure(name, "start to all panels", panels, 800, 1000, "ms")
-    yield Figure(name, "bytes of a start", statistics.median(each.bytes for each in starts) / 1000, 40, 130, "kB")
+    yield Figure(name, "start to the first frame", frame, "ms", 400)
+    yield Figure(name, "start to all panels", panels, "ms", 800)
+    yield Figure(name, "bytes of a start", statistics.median(each.bytes for each in starts) / 1000, "kB", 40)
     with place.console() as tty:
         measures.start(tty, job)
         idle = measures.idle(tty)
-        yield Figure(name, "idle: processor", 100 * idle.cpu, 1.0, 2.0, "%")
-        yield Figure(name, "idle: bytes a second", idle.bytes, 200, 500, "B")
+        yield Figure(name, "idle: processor", 100 * idle.cpu, "%", 1.0)
+        yield Figure(name, "idle: bytes a second", idle.bytes, "B", 200)
         keys = measures.moves(tty, args.keys)
-        yield Figure(name, "key to painted, p50", keys.p50, 10, 30, "ms")
-        yield Figure(name, "key to painted, p95", keys.p95, 25, 100, "ms")
-        yield Figure(name, "bytes of one move", statistics.median(keys.bytes), 1500, 5000, "B")
+        yield Figure(name, "key to painted, p50", keys.p50, "ms", 10)
+        yield Figure(name, "key to painted, p95", keys.p95, "ms", 25)
+        yield Figure(name, "bytes of one move", statistics.median(keys.bytes), "B", 1500)
         if name != MANY:
             with place.runs_without_end():
                 tty.settle(1.0)
                 keys = measures.moves(tty, args.keys)
-            yield Figure(name, "key to painted beside runs, p50", keys.p50, 15, 60, "ms")
-            yield Figure(name, "key to painted beside runs, p95", keys.p95, 50, 150, "ms")
+            yield Figure(name, "key to painted beside runs, p50", keys.p50, "ms", 15)
+            yield Figure(name, "key to painted beside runs, p95", keys.p95, "ms", 50)
     if name == FEW:
         yield from _once(name, place, args)
 
@@ -109,13 +79,13 @@ def _once(name: str, place: Place, args: argparse.Namespace) -> Iterator[Figure]
         measures.start(tty, next(iter(place.catalog)).pack + ".")
         tty.settle(2.0)
         number, kilobytes = measures.memory(tty, args.openings, args.openings_seconds)
-        yield Figure(name, f"memory left by a page, of {number:,}", kilobytes, 2, 20, "kB")
-    yield Figure(name, "beside a headless leader: to observing", measures.observer(place), 1000, 2000, "ms")
+        yield Figure(name, f"memory left by a page, of {number:,}", kilobytes, "kB", 2)
+    yield Figure(name, "beside a headless leader: to observing", measures.observer(place), "ms", 1000)
     if args.stalled:
         place.file.write_text(EVERY_MINUTE)
         late = measures.stalled(place)
         yield Figure(
-            name, f"stalled terminal: latest of {len(late)} runs", 1000 * max(late, default=math.inf), 1000, 1000, "ms"
+            name, f"stalled terminal: latest of {len(late)} runs", 1000 * max(late, default=math.inf), "ms", 1000
         )
 
 
@@ -127,20 +97,6 @@ def _place(name: str, folder: Path, args: argparse.Namespace) -> Place:
         place = Place(folder, users=args.users, runs=args.runs if name == LONG else 5_000)
     print(f"{name}: prepared in {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     return place
-
-
-def _table(figures: list[Figure]) -> Table:
-    table = Table(show_edge=False)
-    for heading in ("", "goal", "measured", "unit", ""):
-        table.add_column(heading, justify="right" if heading in ("goal", "measured") else "left")
-    last = ""
-    for figure in figures:
-        if figure.place != last:
-            table.add_row(f"[bold]{figure.place}[/bold]")
-            last = figure.place
-        value = f"{figure.value:,.1f}" if figure.value < 100 else f"{figure.value:,.0f}"
-        table.add_row(f"  {figure.what}", f"{figure.goal:,g}", value, figure.unit, figure.verdict)
-    return table
 
 
 def _arguments() -> argparse.Namespace:
@@ -156,6 +112,8 @@ def _arguments() -> argparse.Namespace:
         "--openings-seconds", type=float, default=60.0, help="limit for opening pages, in seconds (default: 60)"
     )
     parser.add_argument("--no-stalled", dest="stalled", action="store_false", help="skip the minute without reading")
+    parser.add_argument("--publish", action="store_true", help="renew docs/figures and docs/performance.md")
+    parser.add_argument("--force", action="store_true", help="publish although the machine is busy")
     return parser.parse_args()
 
 

@@ -231,7 +231,7 @@ cache_day = Job(
     tz="Asia/Kolkata",
     covers=DAY,
     oldest=first_attempt,
-    batch=250,  # measured: half the leader work of 50, see docs/scaling.md
+    batch=250,  # measured: half the leader work of 50, see docs/performance.md
     workers=8,
     limits=Limits(longest=minutes(10)),
     aliases=("cacheAttemptDay",),
