@@ -27,6 +27,7 @@ SUMMARIES = {
     "cache": "Show and clear what is cached in Redis.",
     "cancel": "Cancel a run.",
     "check": "Check configuration, connections, tables and jobs.",
+    "completion": "Print the completion script of a shell.",
     "demo": "Open the console on sample data.",
     "events": "List events that failed; publish events again.",
     "failures": "List which items failed in how many of a job's last runs.",

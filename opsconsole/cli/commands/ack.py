@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_alert
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_outcome
@@ -15,7 +16,7 @@ from opsconsole.cli.session import open_service
 
 
 @click.command("ack", cls=Command)
-@click.argument("number", metavar="ALERT", type=int)
+@click.argument("number", metavar="ALERT", type=int, shell_complete=complete_alert)
 @click.option(
     "--for", "length", metavar="DURATION", help="Duration, such as 2h (default: until the alert is resolved)."
 )

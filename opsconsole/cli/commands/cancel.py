@@ -6,6 +6,7 @@ import click
 
 from opsconsole.authoring.run import Run
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_active_run
 from opsconsole.cli.following import ANSWER_SECONDS, NotEnded, leading, outcome_of, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, run_document, run_sentence
@@ -18,7 +19,7 @@ END_SECONDS = 20.0
 
 
 @click.command("cancel", cls=Command)
-@click.argument("run_number", metavar="RUN", type=int)
+@click.argument("run_number", metavar="RUN", type=int, shell_complete=complete_active_run)
 @click.option("--force", is_flag=True, help="Do not wait for batches in flight: end their workers.")
 @click.option("--wait", is_flag=True, help="Wait until the run has ended.")
 @note_option

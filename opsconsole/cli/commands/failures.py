@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_job
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.prompts import json_option
@@ -15,7 +16,7 @@ MAX_RUNS = 100
 
 
 @click.command("failures", cls=Command)
-@click.argument("job")
+@click.argument("job", shell_complete=complete_job)
 @click.option("--runs", "last", default=5, show_default=True, type=click.IntRange(1, MAX_RUNS), help="Number of runs.")
 @click.option(
     "--least", default=1, show_default=True, type=click.IntRange(1, MAX_RUNS), help="In at least this many runs."

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_job
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table
 from opsconsole.cli.prompts import json_option, past_time
@@ -50,7 +51,7 @@ def _unknown() -> Iterator[None]:
 
 
 @click.command("health", cls=MonitoringCommand)
-@click.argument("job", required=False)
+@click.argument("job", required=False, shell_complete=complete_job)
 @click.option("--history", is_flag=True, help="Show the states of jobs, which are recorded every five minutes.")
 @click.option("--since", metavar="TIME", help="With --history: start at this time. (default: 1d ago)")
 @json_option

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_run
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, utc
 from opsconsole.cli.prompts import json_option
@@ -25,7 +26,7 @@ LONGEST_LINE = 2000
 
 
 @click.command("logs", cls=Command)
-@click.argument("run_number", metavar="RUN", type=int)
+@click.argument("run_number", metavar="RUN", type=int, shell_complete=complete_run)
 @click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until the run ends.")
 @json_option
 @click.pass_obj

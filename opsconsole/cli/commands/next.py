@@ -10,6 +10,7 @@ from opsconsole.authoring import catalog
 from opsconsole.authoring.job import Job
 from opsconsole.calendar.cron import Cron, schedule, zone
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_job
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, in_zone, print_json, utc
 from opsconsole.cli.prompts import json_option, past_time
@@ -18,7 +19,7 @@ from opsconsole.core.humanize import duration, relative_time
 
 
 @click.command("next", cls=Command)
-@click.argument("job_or_cron")
+@click.argument("job_or_cron", shell_complete=complete_job)
 @click.option("--tz", metavar="ZONE", help="Evaluate the schedule in this zone.")
 @click.option("--from", "start", metavar="TIME", help="List scheduled times after this time (default: now).")
 @click.option(

@@ -8,6 +8,7 @@ import click
 
 from opsconsole.authoring.occurrence import OccurrenceFilter, OccurrenceState
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_job
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, in_zone, print_json, print_table, utc
 from opsconsole.cli.prompts import check_order, json_option, past_time
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("occurrences", cls=Command)
-@click.option("--job", metavar="JOB", help="List only scheduled times of this job.")
+@click.option("--job", metavar="JOB", shell_complete=complete_job, help="List only scheduled times of this job.")
 @click.option("--since", metavar="TIME", help="List scheduled times from this time on; 24h means a day ago.")
 @click.option("--until", metavar="TIME", help="List scheduled times before this time.")
 @click.option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_pausable
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_outcome
@@ -13,7 +14,7 @@ from opsconsole.cli.session import open_service
 
 
 @click.command("resume", cls=Command)
-@click.argument("target", metavar="JOB|PACK|all")
+@click.argument("target", metavar="JOB|PACK|all", shell_complete=complete_pausable)
 @note_option
 @json_option
 @click.pass_obj

@@ -10,6 +10,7 @@ import click
 from opsconsole.authoring.run import NEEDS_A_LOOK, Run, RunFilter, RunState
 from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.run import follow
+from opsconsole.cli.completion import complete_failed_run, complete_job
 from opsconsole.cli.following import exit_code, follow_run, leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table, run_document, run_sentence
@@ -36,8 +37,8 @@ MAX_LISTED = 20
 
 
 @click.command("retry", cls=Command)
-@click.argument("run_number", metavar="[RUN]", type=int, required=False)
-@click.option("--job", metavar="JOB", help="Retry runs of this job.")
+@click.argument("run_number", metavar="[RUN]", type=int, required=False, shell_complete=complete_failed_run)
+@click.option("--job", metavar="JOB", shell_complete=complete_job, help="Retry runs of this job.")
 @click.option(
     "--state",
     "states",

@@ -9,6 +9,7 @@ import click
 
 from opsconsole.authoring.run import Selection
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_job
 from opsconsole.cli.following import exit_code, follow_run, leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, run_document, run_sentence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run", cls=Command)
-@click.argument("job")
+@click.argument("job", shell_complete=complete_job)
 @click.option("--date", "day", metavar="DATE", help="Run the window that contains this date, in the job's zone.")
 @click.option("--only", type=click.Choice(["stale"]), help="Run only items with a missing or outdated result.")
 @wait_option

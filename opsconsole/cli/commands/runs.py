@@ -6,6 +6,7 @@ import click
 
 from opsconsole.authoring.run import RunState, Trigger
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_filter, complete_job
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table, run_document
 from opsconsole.cli.prompts import check_order, json_option, past_time
@@ -16,8 +17,8 @@ from opsconsole.rules.run_search import RunSearch
 
 
 @click.command("runs", cls=Command)
-@click.argument("words", metavar="[FILTER]...", nargs=-1)
-@click.option("--job", metavar="JOB", help="List only runs of this job.")
+@click.argument("words", metavar="[FILTER]...", nargs=-1, shell_complete=complete_filter)
+@click.option("--job", metavar="JOB", shell_complete=complete_job, help="List only runs of this job.")
 @click.option(
     "--state",
     "states",

@@ -10,6 +10,7 @@ import click
 from opsconsole.authoring.run import Run, Stop, Trigger
 from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.logs import LONGEST_LINE
+from opsconsole.cli.completion import complete_run
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json, print_table, run_document, run_sentence, utc
 from opsconsole.cli.prompts import json_option
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show", cls=Command)
-@click.argument("run_number", metavar="RUN", type=int)
+@click.argument("run_number", metavar="RUN", type=int, shell_complete=complete_run)
 @click.option("--failed", is_flag=True, help="List every item that failed, with its batch, kind and message.")
 @json_option
 @click.pass_obj

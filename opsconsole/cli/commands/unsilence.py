@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_silenceable
 from opsconsole.cli.following import carry_out
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import print_outcome
@@ -13,7 +14,7 @@ from opsconsole.cli.session import open_service
 
 
 @click.command("unsilence", cls=Command)
-@click.argument("target", metavar="ALERT|JOB|PACK|RULE")
+@click.argument("target", metavar="ALERT|JOB|PACK|RULE", shell_complete=complete_silenceable)
 @note_option
 @json_option
 @click.pass_obj

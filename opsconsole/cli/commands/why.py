@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_job
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, in_zone, print_json, utc
 from opsconsole.cli.prompts import json_option
@@ -25,7 +26,7 @@ LONGEST_VALUE = 200
 
 
 @click.command("why", cls=Command)
-@click.argument("job")
+@click.argument("job", shell_complete=complete_job)
 @click.option(
     "--at", metavar="TIME", help="ISO 8601, 2026-03-29 02:30, or 02:30 for today (default: the newest scheduled time)."
 )

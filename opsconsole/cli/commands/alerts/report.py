@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_alert
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo
 from opsconsole.cli.session import open_service
 
 
 @click.command("report", cls=Command)
-@click.argument("numbers", nargs=-1, type=click.IntRange(min=1), metavar="[ALERT]...")
+@click.argument("numbers", nargs=-1, type=click.IntRange(min=1), metavar="[ALERT]...", shell_complete=complete_alert)
 @click.pass_obj
 def command(options: Options, numbers: tuple[int, ...]) -> None:
     """Write up alerts as Markdown: what happened, and when.

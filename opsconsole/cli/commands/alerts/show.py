@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_alert
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
@@ -23,7 +24,7 @@ MAX_TEXT = 500
 
 
 @click.command("show", cls=Command)
-@click.argument("number", metavar="ALERT", type=int)
+@click.argument("number", metavar="ALERT", type=int, shell_complete=complete_alert)
 @json_option
 @click.pass_obj
 def command(options: Options, number: int, as_json: bool) -> None:

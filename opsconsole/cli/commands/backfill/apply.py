@@ -10,6 +10,7 @@ import click
 from opsconsole.authoring.run import LIVE
 from opsconsole.cli.backfill_output import document, print_result
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_plan
 from opsconsole.cli.following import leading, outcome_of, print_waiting, wait_for_outcome
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
@@ -31,7 +32,7 @@ ACTIVE_RUNS = 50
 
 
 @click.command("apply", cls=Command)
-@click.argument("number", metavar="PLAN", type=int)
+@click.argument("number", metavar="PLAN", type=int, shell_complete=complete_plan)
 @yes_option
 @wait_option
 @json_option

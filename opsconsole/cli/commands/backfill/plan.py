@@ -9,6 +9,7 @@ import click
 
 from opsconsole.cli.backfill_output import document, print_plan
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_job
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.progress import bar
@@ -20,7 +21,7 @@ from opsconsole.rules.backfill import Only
 if TYPE_CHECKING:
     from opsconsole.service.service import Service
 
-jobs_argument = click.argument("jobs", metavar="JOB...", nargs=-1, required=True)
+jobs_argument = click.argument("jobs", metavar="JOB...", nargs=-1, required=True, shell_complete=complete_job)
 since_option = click.option("--from", "since", metavar="DATE", required=True, help="First date, in each job's zone.")
 until_option = click.option("--to", "until", metavar="DATE", required=True, help="Last date, included.")
 only_option = click.option(

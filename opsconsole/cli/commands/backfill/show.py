@@ -6,6 +6,7 @@ import click
 
 from opsconsole.cli.backfill_output import document, print_steps, ranges, summary
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_backfill
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
@@ -16,7 +17,7 @@ from opsconsole.service import wording
 
 
 @click.command("show", cls=Command)
-@click.argument("number", metavar="ID", type=int)
+@click.argument("number", metavar="ID", type=int, shell_complete=complete_backfill)
 @click.option("--windows", "each_window", is_flag=True, help="List each window instead of ranges.")
 @json_option
 @click.pass_obj

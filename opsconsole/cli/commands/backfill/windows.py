@@ -8,6 +8,7 @@ import click
 
 from opsconsole.cli.backfill_output import ranges, window_document
 from opsconsole.cli.commands import Command
+from opsconsole.cli.completion import complete_job
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.output import echo, print_json
 from opsconsole.cli.prompts import json_option
@@ -17,7 +18,7 @@ from opsconsole.rules.actions import parse_date
 
 
 @click.command("windows", cls=Command)
-@click.argument("job")
+@click.argument("job", shell_complete=complete_job)
 @click.option("--from", "since", metavar="DATE", help="First date (default: 53 weeks ago).")
 @click.option("--to", "until", metavar="DATE", help="Last date, included (default: today).")
 @json_option
