@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from opsconsole.rules.backfill_status import Backfill
 from opsconsole.service import confirmations
 from opsconsole.service.snapshot import JobCard, Run
+from screens import command_lines
 from screens.dialogs.clear import ClearDialog, Counted
 from screens.dialogs.cron import CronDialog
 from screens.dialogs.dialog import Confirm
@@ -37,9 +38,9 @@ def trigger(host: Host, job: str | None) -> None:
     host.open_dialog(TriggerDialog(host, host.snapshot.jobs, job), answered)
 
 
-def send_trigger(host: Host, job: str, date: str | None) -> None:
+def send_trigger(host: Host, job: str, date: str | None, params: Mapping[str, str] = command_lines.NO_PARAMS) -> None:
     """Triggers a job without a question."""
-    host.send(f"{job} {date}" if date else job, lambda: host.service.commands.trigger(job, date))
+    host.send(f"{job} {date}" if date else job, lambda: host.service.commands.trigger(job, date, params=params))
 
 
 def retry(host: Host, run: Run) -> None:

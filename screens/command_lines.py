@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from opsconsole.service.snapshot import AlertCard
 PROGRAM = ("opsconsole",)
 """The start of every command line; the options before a command's name follow it."""
 
+NO_PARAMS: Mapping[str, str] = {}
 UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)), ("s", timedelta(seconds=1)))
 
 
@@ -33,9 +34,10 @@ def text(argv: Iterable[str], program: Sequence[str] = PROGRAM) -> str:
 # --- jobs and runs ------------------------------------------------------------------------------------------------
 
 
-def trigger(job: str, day: str | None = None) -> CommandLine:
-    """Runs a job once, for the window of a date or the current one."""
-    return CommandLine("trigger", ("run", job, *(("--date", day) if day else ())))
+def trigger(job: str, day: str | None = None, params: Mapping[str, str] = NO_PARAMS) -> CommandLine:
+    """Runs a job once, for the window of a date or the current one, with parameters."""
+    set_ = [part for name, value in params.items() for part in ("--param", f"{name}={value}")]
+    return CommandLine("trigger", ("run", job, *(("--date", day) if day else ()), *set_))
 
 
 def retry(run: int) -> CommandLine:

@@ -40,6 +40,7 @@ class Batch(msgspec.Struct, frozen=True, tag=True):
     keys: list[str]
     facts: dict[str, Any]
     timeout_seconds: float
+    params: dict[str, Any] = {}
 
 
 class Lost(StrEnum):

@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
-from opsconsole.authoring import definition
+from opsconsole.authoring import definition, parameters
 from opsconsole.authoring.extensions import CONFIGURATION, Check
 from opsconsole.authoring.job import Job, Limits, Overlap
 from opsconsole.authoring.pack import Pack
+from opsconsole.authoring.run import NO_PARAMS
 from opsconsole.cache.families import Family, clashes
 from opsconsole.calendar.cron import Cron
 from opsconsole.core.bounds import duration_problem, name_problem, shown
@@ -68,9 +69,11 @@ class Catalog:
         """The cache families of all packs."""
         return tuple(family for pack in self.packs for family in pack.families)
 
-    def options(self, of: Job | Pack) -> Mapping[str, Any]:
-        """The settings of a pack, or of a job's pack."""
-        return self._options.get(of.pack if isinstance(of, Job) else of.name, {})
+    def options(self, of: Job | Pack, params: Mapping[str, Any] = NO_PARAMS) -> Mapping[str, Any]:
+        """The settings of a pack; or of a job's pack, with the parameters of a run. Raises BadParameter."""
+        if isinstance(of, Pack):
+            return self._options.get(of.name, {})
+        return {**self._options.get(of.pack, {}), **parameters.effective(of, params)}
 
     def notes(self) -> tuple[tuple[str, str], ...]:
         """The settings that keep jobs from working in this process, as its packs say it: (pack, sentence)."""
@@ -112,6 +115,7 @@ def load(
         for job in _jobs_of(pack, problems):
             changed = _overridden(job, overrides.get(job.name), problems)
             problems += [f"{job.name}: {line}" for line in definition.problems(changed)]
+            problems += _parameter_problems(pack, changed)
             aliases = () if definition.names_problem(job.aliases) else job.aliases
             for name in (job.name, *aliases):
                 if name in taken:
@@ -213,6 +217,16 @@ def _jobs_of(pack: Pack, problems: list[str]) -> Iterator[Job]:
             if not (before and dot and after):
                 problems.append(f"{job.name}: a job's name must be its pack's name, a dot, and its own name")
             yield job
+
+
+def _parameter_problems(pack: Pack, job: Job) -> Iterator[str]:
+    if (problem := parameters.definition_problem(job.params)) if job.params is not None else None:
+        yield f"{job.name}: params {problem}"
+    elif pack.settings is not None:
+        own = {field.name for field in msgspec.structs.fields(pack.settings)}
+        for each in parameters.declared(job):
+            if each.name in own:
+                yield f"{job.name}: the parameter {each.name} has the name of a setting of [{pack.name}]; rename it"
 
 
 def _check_problems(pack: Pack) -> Iterator[str]:

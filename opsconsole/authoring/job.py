@@ -10,6 +10,8 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from opsconsole.authoring.scope import Scope
 from opsconsole.calendar.windows import MOMENT, Covers, hours, minutes
 
@@ -126,7 +128,8 @@ class Job:
     is the number of items in a batch, `workers` how many batches of a run are processed at once, `parallel` how many
     windows. Of all jobs with the same `exclusive` name, one runs at a time. A job waits for runs of the jobs in `after`
     whose window ends when its own does, at most `after_wait`. With `skip_when_empty`, scheduled times without items
-    make no run. `tag` precedes its log lines; the job's name in brackets if None.
+    make no run. `params` is a msgspec Struct, each field with a default: what an operator may pass to a run, among the
+    `options` of its scope. `tag` precedes its log lines; the job's name in brackets if None.
     """
 
     name: str
@@ -155,6 +158,7 @@ class Job:
     after_wait: timedelta = field(default=hours(1), kw_only=True)
     priority: int = field(default=0, kw_only=True)
     skip_when_empty: bool = field(default=False, kw_only=True)
+    params: type[msgspec.Struct] | None = field(default=None, kw_only=True)
     aliases: tuple[str, ...] = field(default=(), kw_only=True)
     tag: str | None = field(default=None, kw_only=True)
     description: str = field(default="", kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -92,11 +92,14 @@ class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{self.reason} by {by}" + (f": {self.note}" if self.note else "")
 
 
+NO_PARAMS: Mapping[str, Any] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a job for one window, as the store has it. Times are aware and in UTC. `unreadable` are the
     parts of its record that cannot be read; they have neutral values. With `keys_removed`, the keys of the items that
-    did not fail are no longer kept.
+    did not fail are no longer kept. `params` are the parameters that an operator gave.
     """
 
     id: int
@@ -128,6 +131,7 @@ class Run:
     occurrence: int | None = None
     keys_removed: bool = False
     unreadable: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float | None:

@@ -14,7 +14,8 @@ from opsconsole.calendar.windows import Window
 class Scope:
     """What a job's population depends on: no clock, no connection.
 
-    `facts` is the result of `prepare`, empty while the population is read; `options` are the settings of the pack.
+    `facts` is the result of `prepare`, empty while the population is read; `options` are the settings of the pack
+    and the parameters of the run.
     """
 
     window: Window

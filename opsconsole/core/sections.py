@@ -13,6 +13,8 @@ _EXPECTED = {
     "tuple": "a list",
     "dict": "a section",
     "bool": "true or false",
+    "datetime.datetime": "a time such as 2026-01-19T23:50:00Z",
+    "datetime.date": "a date such as 2026-01-19",
     "int": "a whole number",
     "float": "a number",
     "Decimal": "a number",
@@ -35,7 +37,7 @@ def section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[st
             converted = msgspec.convert(value, types[key], strict=False)
         except msgspec.ValidationError:
             given_as = f"a {type(value).__name__}" if key.endswith("url") else shown(value)
-            problems.append(f"{name}.{key} must be {_expected(types[key])}, not {given_as}")
+            problems.append(f"{name}.{key} must be {expected(types[key])}, not {given_as}")
             continue
         problem = json_problem(value) or json_problem(converted)
         if problem is None:
@@ -45,7 +47,8 @@ def section(name: str, kind: type[msgspec.Struct], given: Any, problems: list[st
     return kind(**valid)
 
 
-def _expected(kind: Any) -> str:
+def expected(kind: Any) -> str:
+    """What a setting of a type must be: `a whole number`."""
     choices = next((each for each in (kind, *get_args(kind)) if get_origin(each) is Literal), None)
     if choices is not None:
         *first, last = get_args(choices)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from opsconsole.authoring import parameters
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunFilter, Selection, Stop, StopReason, Trigger
@@ -93,6 +94,7 @@ def _trigger(db: Connection, catalog: Catalog, command: Command, at: datetime) -
     window = actions.trigger_window(job, command.arguments.get("date"), at)
     selection = Selection(command.arguments.get("only", Selection.ALL))
     actions.check_selection(job, selection)
+    params = parameters.checked(job, command.arguments.get("params") or {})
     _check_no_active_run(db, job, None if job.covers.unit is Unit.MOMENT else window.label)
     run = runs.create(
         db,
@@ -104,6 +106,7 @@ def _trigger(db: Connection, catalog: Catalog, command: Command, at: datetime) -
         requested_by=command.actor.name,
         at=at,
         command=command.id,
+        params=params,
     )
     return {"run": run}
 
@@ -136,6 +139,7 @@ def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, 
     undone = batches.count_undone(db, parent.id)
     actions.check_retry(parent, everything=everything, unfinished_items=undone)
     actions.check_window_age(job, parent.window, at)
+    params = parameters.checked(job, parent.params)
     # Also for a job without windows: runs for many moments may be queued, and they take turns.
     _check_no_active_run(db, job, parent.window.label)
     return runs.create(
@@ -151,6 +155,7 @@ def _retry_one(db: Connection, catalog: Catalog, parent: Run, command: Command, 
         selection=Selection.ALL if everything else Selection.FAILED,
         facts=parent.facts,
         command=command.id,
+        params=params,
     )
 
 

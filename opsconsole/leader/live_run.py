@@ -94,6 +94,7 @@ class LiveRun:
             keys=row.keys,
             facts=dict(self.run.facts),
             timeout_seconds=self.job.batch_timeout.total_seconds(),
+            params=dict(self.run.params),
         )
 
     @property

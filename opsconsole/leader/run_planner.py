@@ -78,6 +78,7 @@ class RunPlanner:
             prepare=self._prepares,
             selection=None if self._from_parent else run.selection,
             timeout_seconds=self._job.batch_timeout.total_seconds(),
+            params=dict(run.params),
         )
 
     def step(self, db: Connection) -> list[str]:

@@ -9,9 +9,11 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 
 from opsconsole import __version__
+from opsconsole.authoring import parameters
 from opsconsole.authoring.batch import BatchResult, BatchState
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
+from opsconsole.authoring.parameters import BadParameter
 from opsconsole.authoring.run import Run, RunState, Trigger
 from opsconsole.core.clock import Clock
 from opsconsole.core.errors import OpsconsoleError, UnknownRun
@@ -192,6 +194,11 @@ class Runner:
             return
         if run.stop is not None:
             self._end_now(run, RunState.CANCELLED, run.stop.message)
+            return
+        try:
+            parameters.checked(job, run.params)
+        except BadParameter as error:  # the job has changed since
+            self._end_now(run, RunState.FAILED, error.sentence)
             return
         outlasted = predecessors(run, job, open_runs)
         with self._store.fenced(self._token) as db:

@@ -9,7 +9,8 @@ from datetime import datetime
 
 import msgspec
 
-from opsconsole.authoring.run import OPEN, Run, RunFilter, Selection
+from opsconsole.authoring import parameters
+from opsconsole.authoring.run import NO_PARAMS, OPEN, Run, RunFilter, Selection
 from opsconsole.cache import clearing
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.bounds import MAX_NOTE, json_problem, text_problem
@@ -41,16 +42,19 @@ class Commands:
         day: str | None = None,
         *,
         only: Selection = Selection.ALL,
+        params: Mapping[str, object] = NO_PARAMS,
         backfill: bool = False,
         actor: Actor | None = None,
     ) -> int:
         """Requests a run, over all items or only the stale ones. `actor` is who requests it when that is not this
-        process's user. Raises BadWindow, UnknownJob or StaleNotSupported at once.
+        process's user. Raises BadWindow, UnknownJob, StaleNotSupported or BadParameter at once.
         """
         found = self._backend.catalog.find(job)
         actions.trigger_window(found, day, self._backend.now())
         actions.check_selection(found, only)
-        return self.send(Verb.TRIGGER, found.name, {"date": day, "only": only, "backfill": backfill}, actor)
+        given = parameters.checked(found, params)
+        arguments = {"date": day, "only": only, "backfill": backfill, **({"params": given} if given else {})}
+        return self.send(Verb.TRIGGER, found.name, arguments, actor)
 
     def retry(self, run: int, *, everything: bool = False) -> int:
         """Requests a retry of a run's failed items, or of all its items. Raises UnknownRun."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
+from opsconsole.authoring import parameters
 from opsconsole.authoring.context import ExtensionContext
 from opsconsole.authoring.occurrence import OccurrenceFilter
 from opsconsole.authoring.pack import Pack
-from opsconsole.authoring.run import Run, RunFilter, RunState, Selection
+from opsconsole.authoring.run import NO_PARAMS, Run, RunFilter, RunState, Selection
 from opsconsole.core.database import reason
 from opsconsole.core.errors import StoreLocked, Unavailable
 from opsconsole.rules import actions
@@ -97,14 +98,23 @@ class Queries:
         with self._backend.reading() as db:
             return runs.undone(db, canonical(self._backend, filter_), after=0, limit=limit)
 
-    def preview(self, job: str, day: str | None = None, *, only: Selection = Selection.ALL) -> Preview:
-        """What a trigger would do now: its window and its number of items. Raises BadWindow, UnknownJob,
+    def preview(
+        self,
+        job: str,
+        day: str | None = None,
+        *,
+        only: Selection = Selection.ALL,
+        params: Mapping[str, object] = NO_PARAMS,
+    ) -> Preview:
+        """What a trigger would do now: its window and its number of items. Raises BadWindow, UnknownJob, BadParameter,
         StaleNotSupported, Unavailable, CannotCount.
         """
         backend = self._backend
         found, now = backend.catalog.find(job), backend.now()
         window = actions.trigger_window(found, day, now)
-        items = backend.counter.count(counting.request(found, window, now, stale=only is Selection.STALE))
+        given = parameters.checked(found, params)
+        stale = only is Selection.STALE
+        items = backend.counter.count(counting.request(found, window, now, stale=stale, params=given))
         return Preview(found.name, window, found.tz, items, backend.settings.console.environment)
 
     # --- schedules ----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from opsconsole.authoring import parameters
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import OPEN, TERMINAL, Run, RunState
@@ -51,6 +52,7 @@ def cards(
             next_at=next_times.get(job.name) or _next_at(catalog, job, now, ahead.get(job.name, ())),
             last=last[job.name],
             shift=job.shift,
+            params=parameters.declared(job),
         )
         for job in catalog
     )

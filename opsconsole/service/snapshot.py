@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.extensions import PanelContent
 from opsconsole.authoring.occurrence import OccurrenceRecord, OccurrenceState, Reason
+from opsconsole.authoring.parameters import Parameter
 from opsconsole.authoring.run import Run
 from opsconsole.calendar.windows import Window
 from opsconsole.core.problems import Problem, Work
@@ -73,6 +74,7 @@ class JobCard:
     next_at: datetime | None
     last: Run | None
     shift: timedelta = timedelta(0)
+    params: tuple[Parameter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from opsconsole.authoring.run import Stop
 from opsconsole.core.humanize import count, duration, local_time, words
 from opsconsole.rules.admission import Wait, WaitReason
@@ -34,6 +36,15 @@ def wait(wait: Wait) -> str:
 def stop(stop: Stop) -> str:
     """Why a run stops: `cancelled by asha: too slow`."""
     return stop.message
+
+
+def parameters(given: Mapping[str, Any]) -> str:
+    """The parameters of a run: `limit=10, send_mail=false`."""
+    return ", ".join(f"{name}={value if isinstance(value, str) else _as_json(value)}" for name, value in given.items())
+
+
+def _as_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def step_reason(step: Step, state: StepState = StepState.PENDING) -> str:

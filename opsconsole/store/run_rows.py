@@ -50,6 +50,7 @@ class _Row(Stored, frozen=True, kw_only=True):
     recoveries: int = 0
     occurrence_id: int | None = None
     keys_removed: bool = False
+    params: dict[str, Any] | None = None
 
 
 def read_runs(db: Connection, query: Select[Any]) -> list[Run]:
@@ -88,4 +89,5 @@ def _value(row: _Row) -> Run:
         occurrence=row.occurrence_id,
         keys_removed=row.keys_removed,
         unreadable=row.unreadable,
+        params=row.params or {},
     )

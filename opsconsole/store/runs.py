@@ -15,6 +15,7 @@ from opsconsole.authoring.occurrence import ON_TIME
 from opsconsole.authoring.run import (
     LIVE,
     NEEDS_A_LOOK,
+    NO_PARAMS,
     OPEN,
     Counts,
     Run,
@@ -56,6 +57,7 @@ def create(
     selection: Selection = Selection.ALL,
     facts: Mapping[str, Any] | None = None,
     command: int | None = None,
+    params: Mapping[str, Any] = NO_PARAMS,
 ) -> int:
     """Queues a run and returns its number."""
     values = {
@@ -75,6 +77,7 @@ def create(
         "state": RunState.QUEUED,
         "created_at": at,
         "facts": dict(facts or {}),
+        "params": dict(params) or None,
         "kinds": {},
         "metrics": {},
     }

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
 from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import NO_PARAMS
 from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import OpsconsoleError, StaleNotSupported, Unavailable
 from opsconsole.core.settings import Settings
@@ -51,11 +52,19 @@ def counter(settings: Settings, catalog: Catalog, resources: Resources) -> Count
     return CountingProcess(settings.for_workers(), errors=settings.folder / "workers.log")
 
 
-def request(job: Job, window: Window, as_of: datetime, *, stale: bool = False, at_most: int | None = None) -> Counting:
+def request(
+    job: Job,
+    window: Window,
+    as_of: datetime,
+    *,
+    stale: bool = False,
+    at_most: int | None = None,
+    params: Mapping[str, Any] = NO_PARAMS,
+) -> Counting:
     """The request to count a window's items as of a time, no further than `at_most`. Raises StaleNotSupported."""
     if stale and job.stale is None:
         raise StaleNotSupported(job.name)
-    return Counting(job.name, window, as_of, stale, at_most)
+    return Counting(job.name, window, as_of, stale, at_most, dict(params))
 
 
 class InlineCounter:
@@ -67,7 +76,7 @@ class InlineCounter:
     def count(self, counting: Counting) -> int:
         """The number of items. Raises Unavailable, CannotCount."""
         job = self._catalog.find(counting.job)
-        return _items(counted(counting, job, self._resources, self._catalog.options(job)))
+        return _items(counted(counting, job, self._resources, self._catalog.options(job, counting.params)))
 
     def close(self) -> None:
         """Does nothing."""

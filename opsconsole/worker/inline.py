@@ -34,7 +34,7 @@ class Inline:
                 continue
             self._tools.check_lease()
             job = self._catalog.find(given.job)
-            options = self._catalog.options(job)
+            options = self._catalog.options(job, given.params)
             if isinstance(given, Batch):
                 yield work(given, job, self._tools, options)
                 continue

@@ -53,6 +53,7 @@ class Planning(msgspec.Struct, frozen=True, tag=True):
     prepare: bool
     selection: Selection | None
     timeout_seconds: float
+    params: dict[str, Any] = {}
 
 
 class PlanningResult(msgspec.Struct, tag=True, omit_defaults=True):
@@ -86,6 +87,7 @@ class Counting(msgspec.Struct, frozen=True, tag=True):
     as_of: datetime
     stale: bool
     at_most: int | None = None
+    params: dict[str, Any] = {}
 
 
 class Counted(msgspec.Struct, tag=True, omit_defaults=True):

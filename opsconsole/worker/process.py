@@ -93,7 +93,7 @@ def _execute(work: Work | Counting, catalog: Catalog, tools: Resources) -> Itera
     from opsconsole.worker.work import work as execute
 
     job = catalog.find(work.job)
-    options = catalog.options(job)
+    options = catalog.options(job, work.params)
     match work:
         case Batch():
             result = execute(work, job, tools, options)

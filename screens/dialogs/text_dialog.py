@@ -23,9 +23,6 @@ TEXT_LENGTH = 101
 class TextDialog(Dialog[Answer], Generic[Answer]):
     """A dialog with a field that receives what is typed and pasted."""
 
-    CAPTURES_ALL_LETTERS: ClassVar[bool] = True
-    """Whether letters that are keys elsewhere are typed too; otherwise only what the field accepts is typed."""
-
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("previous_panel", "button(-1)", "previous button"),
         bind("next_panel", "button(1)", "next button"),
@@ -37,13 +34,18 @@ class TextDialog(Dialog[Answer], Generic[Answer]):
         """The field that receives text now."""
         raise NotImplementedError
 
+    @property
+    def takes_letters(self) -> bool:
+        """Whether letters that are keys elsewhere are typed too; otherwise only what the field accepts is typed."""
+        return True
+
     def changed(self) -> None:
         """Called after the text of the field has changed."""
         raise NotImplementedError
 
     def command_key(self) -> str:
         """The key that shows the command line and is not typed."""
-        return last_key("command", self.host.installation.keys) if self.CAPTURES_ALL_LETTERS else super().command_key()
+        return last_key("command", self.host.installation.keys) if self.takes_letters else super().command_key()
 
     def action_erase(self) -> None:
         """Erases the last character."""
@@ -53,7 +55,7 @@ class TextDialog(Dialog[Answer], Generic[Answer]):
     def takes(self, event: events.Event) -> bool:
         """Takes letters before they are looked up as keys."""
         character = event.character if isinstance(event, events.Key) and event.is_printable else None
-        if character and (self.CAPTURES_ALL_LETTERS or self.field.accepts(character)):
+        if character and (self.takes_letters or self.field.accepts(character)):
             event.stop()
             self.field.insert(character)
             self.changed()

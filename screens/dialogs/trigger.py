@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from textual.binding import BindingType
 
+from opsconsole.authoring.parameters import BadParameter
 from opsconsole.calendar.windows import Window
 from opsconsole.core import humanize
 from opsconsole.core.errors import BadWindow, OpsconsoleError, UnknownJob
@@ -16,15 +17,22 @@ from opsconsole.service.snapshot import JobCard, Preview
 from screens import command_lines
 from screens.command_lines import CommandLine
 from screens.dialogs.dialog import INNER, title_line
+from screens.dialogs.parameter_fields import ParameterFields
 from screens.dialogs.text_dialog import TextDialog
 from screens.host import Host
 from screens.keymap import bind
 from screens.threads import run_in_thread
 from screens.widgets.lines import EMPTY, Line, Piece, line, text, wrapped
-from screens.widgets.text_field import DateField
+from screens.widgets.text_field import ChoiceField, DateField, TextField
 
-TriggerRequest = tuple[str, str | None]
-"""A job, and the date of its window; None for the current window."""
+
+class TriggerRequest(NamedTuple):
+    """A job, the date of its window, None for the current window, and its parameters."""
+
+    job: str
+    date: str | None
+    params: Mapping[str, str]
+
 
 TYPING_SECONDS = 0.15
 """How long no key may be pressed before items are counted again."""
@@ -34,14 +42,17 @@ MORE_THAN_A_DAY = timedelta(days=2)
 
 
 class TriggerDialog(TextDialog[TriggerRequest]):
-    """Chooses a job and a date, previews the window and its items, and answers with the request, or None."""
+    """Chooses a job, a date and parameters, previews the window and its items, and answers with the request, or None.
+    Where a job has parameters, tab moves over the fields.
+    """
 
-    CAPTURES_ALL_LETTERS = False
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("up", "job(-1)", "previous job"),
         bind("down", "job(1)", "next job"),
         bind("left", "window(-1)", "window before"),
         bind("right", "window(1)", "window after"),
+        bind("next_panel", "field(1)", "next field"),
+        bind("previous_panel", "field(-1)", "previous field"),
     ]
 
     def __init__(self, host: Host, jobs: Sequence[JobCard], chosen: str | None) -> None:
@@ -49,19 +60,26 @@ class TriggerDialog(TextDialog[TriggerRequest]):
         self._jobs = jobs
         self._index = next((i for i, card in enumerate(jobs) if card.name == chosen), 0)
         self._date = DateField()
+        self._params = ParameterFields(jobs[self._index].params)
+        self._active = 0
         self._preview: Preview | OpsconsoleError | None = None
         self._error = ""
         self._window: Window | None = None
 
     @property
-    def field(self) -> DateField:
-        """The date."""
-        return self._date
+    def field(self) -> TextField:
+        """The date, or the parameter under the cursor."""
+        return (self._date, *self._params.fields)[self._active]
+
+    @property
+    def takes_letters(self) -> bool:
+        """A parameter can have any letters."""
+        return self.field is not self._date
 
     @property
     def request(self) -> TriggerRequest:
         """The current choice."""
-        return self._jobs[self._index].name, self._date.value or None
+        return TriggerRequest(self._jobs[self._index].name, self._date.value or None, self._params.given)
 
     def on_mount(self) -> None:
         """Loads the preview of the first choice."""
@@ -78,6 +96,7 @@ class TriggerDialog(TextDialog[TriggerRequest]):
             line("Job      ", text(card.name, "strong", 40), Piece(arrows, "quiet")),
             line("         ", text(card.description, "quiet", 120)),
             line("Date     ", *self._date.pieces(), Piece("  ←→ or type 2026-01-19; empty: the current", "quiet")),
+            *self._params.lines(self.field),
             *[*lines, *[EMPTY] * (PREVIEW_LINES - len(lines))][:PREVIEW_LINES],  # the dialog keeps its height
         ]
 
@@ -90,17 +109,31 @@ class TriggerDialog(TextDialog[TriggerRequest]):
         if self._date.is_partial:
             self._error = "the date is incomplete; type it as 2026-01-19, or leave it empty"
             self.repaint()
-        elif not isinstance(self._preview, BadWindow | UnknownJob):
+        elif not isinstance(self._preview, BadWindow | UnknownJob | BadParameter):
             self.dismiss(self.request)
 
     def action_job(self, step: int) -> None:
         """Chooses another job."""
         self._index = (self._index + step) % len(self._jobs)
-        self._window = None
+        self._window, self._active = None, 0
+        self._params = ParameterFields(self._jobs[self._index].params)
         self.changed()
 
+    def action_field(self, step: int) -> None:
+        """Moves to another field; without parameters, over the buttons."""
+        if self._params.fields:
+            self._active = (self._active + step) % (1 + len(self._params.fields))
+            self.repaint()
+        else:
+            self.action_button(step)
+
     def action_window(self, step: int) -> None:
-        """Chooses the window before or after."""
+        """Chooses the window before or after, or the value of a parameter."""
+        if isinstance(self.field, ChoiceField):
+            self.field.step(step)
+            self.changed()
+        if self.field is not self._date:
+            return
         if self._window is None:
             return  # its first preview is being loaded
         day = stepped(self._window, self._date.value, step)
@@ -128,7 +161,7 @@ class TriggerDialog(TextDialog[TriggerRequest]):
                 self._window = result.window if isinstance(result, Preview) else self._window
                 self.repaint()
 
-        run_in_thread(self, lambda: self.host.service.queries.preview(*request), loaded)
+        run_in_thread(self, lambda: self.host.service.queries.preview(*request[:2], params=request.params), loaded)
 
     def _preview_lines(self) -> list[Line]:
         if self._error:

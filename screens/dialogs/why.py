@@ -33,7 +33,6 @@ HINTS_WITHOUT_JOB = "esc goes back"
 class WhyDialog(TextDialog[None]):
     """Explains one scheduled time after the other: arrows go to the one before and after, digits type another time."""
 
-    CAPTURES_ALL_LETTERS = False
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("left", "time(-1)", "scheduled time before"),
         bind("right", "time(1)", "scheduled time after"),
@@ -55,6 +54,11 @@ class WhyDialog(TextDialog[None]):
     def field(self) -> TextField:
         """A time."""
         return self._typed
+
+    @property
+    def takes_letters(self) -> bool:
+        """Letters are keys."""
+        return False
 
     def on_mount(self) -> None:
         """Loads the first answer."""

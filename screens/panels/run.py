@@ -36,6 +36,8 @@ def header(progress: Progress, now: datetime, cells: int) -> list[Line]:
     lines += _stopping(run, now, cells)
     if run.error:
         lines.append(crop(line(" ", text(run.error, "bad")), cells))
+    if run.params:
+        lines.append(crop(line(Piece(" params   ", "quiet"), text(wording.parameters(run.params))), cells))
     if run.metrics:
         metrics = "  ·  ".join(f"{name} {_number(value)}" for name, value in run.metrics.items())
         lines.append(crop(line(Piece(" metrics  ", "quiet"), text(metrics)), cells))

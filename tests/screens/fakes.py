@@ -112,13 +112,13 @@ class FakeService:
     def close(self) -> None:
         self.callback = None
 
-    def preview(self, job: str, day_: str | None, /) -> Preview:
+    def preview(self, job: str, day_: str | None, /, *, params: Mapping[str, str]) -> Preview:
         self.record("preview", job, day_)
         window = self.window or samples.day(day_ or "2026-01-19")
         return Preview(job, window, "Asia/Kolkata", self.items, "staging")
 
-    def trigger(self, job: str, day_: str | None, /) -> int:
-        self.record("trigger", job, day_)
+    def trigger(self, job: str, day_: str | None, /, *, params: Mapping[str, str]) -> int:
+        self.record("trigger", job, day_, *([dict(params)] if params else []))
         return 17
 
     def retry(self, run: int, /) -> int:

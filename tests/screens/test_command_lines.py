@@ -22,6 +22,7 @@ DAY = date(2026, 1, 19)
 ALL = (
     command_lines.trigger("attempts.cache_day"),
     command_lines.trigger("attempts.cache_day", "2026-01-19"),
+    command_lines.trigger("attempts.cache_day", None, {"limit": "7"}),
     command_lines.retry(41),
     command_lines.cancel(41),
     command_lines.cancel(41, force=True),

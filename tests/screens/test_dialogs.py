@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from opsconsole.authoring.parameters import Parameter
 from opsconsole.authoring.run import Counts, RunState
 from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import BadWindow, Unavailable
@@ -152,6 +153,27 @@ def test_a_partial_date_is_not_sent() -> None:
         assert not [call for call in console.service.calls if call[0] == "trigger"]
 
     run_console(scenario)
+
+
+def test_parameters_are_typed_and_chosen_in_the_dialog() -> None:
+    number = Parameter("limit", "a whole number", 2, "how many dials are read")
+    mode = Parameter("mode", "gentle or strict", "gentle", choices=("gentle", "strict"))
+    card = replace(samples.BUSY.jobs[0], params=(number, mode))
+    snapshot = replace(samples.BUSY, jobs=(card, *samples.BUSY.jobs[1:]))
+
+    async def scenario(console: Console) -> None:
+        await console.press("t")
+        await console.until(lambda: "default 2" in console.text)
+        await console.press("tab", "7", "tab", "right", "right")
+        assert "mode: gentle or strict" in console.text
+        assert "--param limit=7 --param mode=strict" in str(console.app.screen.command_lines()[0].argv).replace(
+            "', '", " "
+        )
+        await console.press("enter")
+        await console.until(lambda: "run 4900 started" in console.notice)
+        assert ("trigger", card.name, None, {"limit": "7", "mode": "strict"}) in console.service.calls
+
+    run_console(scenario, snapshot)
 
 
 def test_an_invalid_date_is_refused_in_the_dialog() -> None:

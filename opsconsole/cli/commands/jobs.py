@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,6 +67,7 @@ def _document(card: JobCard, active: list[Pause]) -> dict[str, Any]:
         "schedule": card.words,
         "next_at": utc(card.next_at - card.shift if card.next_at else None),
         "starts_at": utc(card.next_at),
+        "params": [asdict(each) for each in card.params],
         "last_run": run_document(card.last) if card.last else None,
         "pauses": [
             {

@@ -60,6 +60,8 @@ def _print_page(page: RunPage) -> None:
     echo(f"requested by {by}, data as of {timestamp(run.as_of, tz)}, {_attempt(run)}")
     if page.progress.waits:
         echo(f"waiting for {wording.wait(page.progress.waits)}")
+    if run.params:
+        echo(f"parameters: {wording.parameters(run.params)}")
     if run.stop:
         end = "" if run.ended_at else f"; forced at {timestamp(run.stop.force_at, tz)}"
         echo(f"stop requested {timestamp(run.stop.at, tz)}: {safe(run.stop.message)}{end}")
@@ -89,6 +91,7 @@ def _details(page: RunPage) -> dict[str, Any]:
         "requested_by": run.requested_by,
         "parent": run.parent,
         "retried_by": page.retried_by,
+        "params": dict(run.params),
         "attempt": run.attempt,
         "keys_removed": run.keys_removed,
         "recoveries": run.recoveries,
