@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.service.snapshot import AlertCard, AlertPage, FindingKind, Remedy, Run, Snapshot
@@ -19,13 +20,12 @@ from screens.panels.plan import Gap
 from screens.panels.view import Key, View
 from screens.panels.why import Question
 from screens.widgets import symbols
-from screens.widgets.lines import Line
+from screens.widgets.lines import Drawing, Piece, line
+from screens.widgets.panel import PLAIN, Panel
 from screens.widgets.symbols import Symbol
 
 NO_ALERT = "no alert to {} in this list; tab shows another one"
 KEYS = {Remedy.TRIGGER: ("t", "trigger"), Remedy.RETRY: ("r", "retry"), Remedy.BACKFILL: ("b", "backfill")}
-DETAIL_ROWS = 10
-"""Rows for the details, before a long list of alerts has to scroll."""
 SEGMENTS = tuple(Segment)
 
 
@@ -82,17 +82,27 @@ class AlertsScreen(PollingPage[AlertPage | None], AlertActionsPage):
         """Severities, and what is over."""
         return (*(("alert", symbol) for symbol in symbols.SEVERITY.values()), ("alert", symbols.RESOLVED))
 
-    def content(self, view: View, cells: int, rows: int) -> list[Line]:
-        """The filters, the list, and the details in the rows that are left."""
-        errors, card = self.error_lines(), self._card()
-        room = rows - len(errors) - 2  # below the filters and the names of the columns
+    def panels(self) -> ComposeResult:
+        """The segments, the list, and the details of the alert under the cursor."""
+        yield Panel(self._draw_head, id="segments", classes=PLAIN, focusable=False)
+        yield Panel(self._draw_list, id=alerts.PANEL)
+        yield Panel(self._draw_detail, id="detail", focusable=False)
+
+    def _draw_head(self, view: View, cells: int, _rows: int) -> Drawing:
+        return Drawing([alerts.header(view, self.segment, cells)])
+
+    def _draw_list(self, view: View, cells: int, rows: int) -> Drawing:
+        errors = self.error_lines()
+        listed = alerts.rows(view, self.segment, cells, rows - len(errors))
+        more = line(Piece(f"{listed.hidden} more", "quiet")) if listed.hidden else ()
+        return Drawing([*errors, *listed.lines], alerts.title(cells), more, [*[None] * len(errors), *listed.rows])
+
+    def _draw_detail(self, view: View, cells: int, rows: int) -> Drawing:
+        card = self._card()
         if card is None:
-            return [alerts.header(view, self.segment, cells), *errors, *alerts.rows(view, self.segment, cells, room)]
-        list_rows = min(len(self._keys), max(3, room - DETAIL_ROWS - 1))
-        listed = alerts.rows(view, self.segment, cells, list_rows)
-        below = room - list_rows - 1
-        detail = alert_detail.panel(card, self._loaded(card), view.now, cells, below, has_failed=bool(errors))
-        return [alerts.header(view, self.segment, cells), *errors, *listed, *detail]
+            return Drawing(())
+        lines = alert_detail.rows(card, self._loaded(card), view.now, cells, rows, has_failed=bool(self.error_lines()))
+        return Drawing(lines, alert_detail.title(card), alert_detail.end(card, view.now))
 
     def load(self) -> AlertPage | None:
         """The details of the alert under the cursor."""

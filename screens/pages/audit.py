@@ -83,7 +83,15 @@ class AuditScreen(FilterPage, PollingPage[AuditPage]):
 
     def _draw_rows(self, view: View, cells: int, rows: int) -> Drawing:
         entries, verified = self._page.entries if self._page is not None else None, self._verified
-        shown = audit.rows(entries, view.now, cells, rows, self.cursor, filtered=bool(self.filter.value))
+        shown = audit.rows(
+            entries,
+            view.now,
+            cells,
+            rows,
+            self.cursor,
+            filtered=bool(self.filter.value),
+            has_failed=bool(self.error_lines()),
+        )
         error = verified.error.sentence if verified.error is not None else ""
         end = audit.end(verified.latest, is_running=verified.is_running, error=error)
         return Drawing(shown.lines, line(Piece("Audit", "title")), end, shown.rows)

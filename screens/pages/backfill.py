@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from opsconsole.core import humanize
 from opsconsole.rules.backfill_status import Backfill, StepView
 from screens.exports import Table
 from screens.host import Host
@@ -14,7 +16,8 @@ from screens.keymap import bind
 from screens.pages.backfill_actions import BackfillActionsPage
 from screens.panels import backfills, tables
 from screens.panels.view import View
-from screens.widgets.lines import Line, Piece, line
+from screens.widgets.lines import Drawing, Piece, line
+from screens.widgets.panel import PLAIN, Panel
 
 END = 1_000_000
 
@@ -60,14 +63,27 @@ class BackfillPage(BackfillActionsPage[BackfillData]):
             ("q", "quit"),
         )
 
-    def content(self, view: View, cells: int, rows: int) -> list[Line]:
-        """The header, and as many windows as fit."""
+    def panels(self) -> ComposeResult:
+        """What the backfill is about, and its windows."""
+        yield Panel(self._draw_head, id="backfill", classes=PLAIN, focusable=False)
+        yield Panel(self._draw_windows, id="windows")
+
+    def _draw_head(self, view: View, cells: int, rows: int) -> Drawing:
         errors, backfill = self.error_lines(), self.chosen()
         if backfill is None:
-            return errors or [line(" ", Piece(f"Backfill {self.number}", "title"), Piece("  loading", "quiet"))]
+            loading = line(" ", Piece(f"Backfill {self.number}", "title"), Piece("  loading", "quiet"))
+            return Drawing(errors or [loading])
         tz = view.zone_of(backfill.jobs[0]) if backfill.jobs else "UTC"
-        header = [*backfills.header(backfill, view.now, cells, tz), *errors]
-        return [*header, *backfills.window_list(self._steps, cells, rows - len(header), self._index())]
+        header = backfills.header(backfill, view.now, cells, tz)
+        return Drawing([*header[: rows - len(errors)], *errors])
+
+    def _draw_windows(self, _view: View, cells: int, rows: int) -> Drawing:
+        if self.chosen() is None:
+            return Drawing(())
+        index, count = self._index(), len(self._steps)
+        title = line(Piece(humanize.count(count, "window"), "title"))
+        place = line(Piece(f"{index + 1} of {count}", "quiet")) if count else ()
+        return Drawing(backfills.window_list(self._steps, cells, rows, index), title, place)
 
     def load(self) -> BackfillData:
         """The backfill and its windows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.core import humanize
@@ -21,7 +22,8 @@ from screens.panels import backfills, calendar, cursor, tables, windows
 from screens.panels.plan import Gap
 from screens.panels.view import Key, View
 from screens.panels.windows import WindowSummary
-from screens.widgets.lines import Line
+from screens.widgets.lines import Drawing, Piece, line
+from screens.widgets.panel import Panel
 
 
 class BackfillsData(NamedTuple):
@@ -68,24 +70,34 @@ class BackfillScreen(BackfillActionsPage[BackfillsData]):
             ("q", "quit"),
         )
 
-    def content(self, view: View, cells: int, rows: int) -> list[Line]:
-        """The jobs take the rows they need, but leave a third of the screen for the backfills."""
+    def panels(self) -> ComposeResult:
+        """The jobs, and the backfills below."""
+        yield Panel(self._draw_jobs, id=windows.PANEL)
+        yield Panel(self._draw_backfills, id=backfills.PANEL)
+
+    def _draw_jobs(self, view: View, cells: int, rows: int) -> Drawing:
         errors = self.error_lines()
-        room = rows - len(errors)
-        needed = len(self._calendars) + 3
-        job_rows = max(min(needed, room - min(room // 3, len(self.backfills) + 2)), 4)
-        jobs = windows.panel(
+        shown = windows.rows(
             self._calendars,
             self._summaries,
             self.backfills,
             view.now,
             cells,
-            min(job_rows, needed),
+            rows - len(errors),
             self.cursor,
+            has_failed=bool(errors),
         )
-        below = room - len(jobs) - 2
-        table = backfills.panel(self.backfills, view.now, cells, below, cursor=self.cursor, tz="UTC", with_jobs=True)
-        return [*errors, *jobs, (), *table]
+        more = line(Piece(f"{shown.hidden} more", "quiet")) if shown.hidden else ()
+        return Drawing(
+            [*errors, *shown.lines], windows.title(self._calendars), more, [*[None] * len(errors), *shown.rows]
+        )
+
+    def _draw_backfills(self, view: View, cells: int, rows: int) -> Drawing:
+        title = line(Piece(backfills.title(self.backfills, "UTC"), "title"))
+        if self.loaded_at is None:
+            return Drawing([], title)
+        shown = backfills.newest(self.backfills, view.now, cells, rows, cursor=self.cursor, tz="UTC", with_jobs=True)
+        return Drawing(shown.lines, title, backfills.end(self.backfills, shown.hidden), shown.rows)
 
     def load(self) -> BackfillsData:
         """The windows of each job, and the backfills."""

@@ -131,7 +131,6 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
                 room,
                 cursor=self.cursor,
                 tz=view.shown_zone(self._shown.tz),
-                with_jobs=False,
             ),
         ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.service.snapshot import PanelView
@@ -13,7 +14,8 @@ from screens.keymap import bind
 from screens.pages.polling import PollingPage
 from screens.panels import packs, tables
 from screens.panels.view import View
-from screens.widgets.lines import Line, Piece, line
+from screens.widgets.lines import Drawing, Piece, line
+from screens.widgets.panel import Panel
 
 END = 1_000_000
 
@@ -53,15 +55,19 @@ class PacksScreen(PollingPage[tuple[PanelView, ...]]):
         """This page."""
         return "packs"
 
-    def content(self, view: View, cells: int, rows: int) -> list[Line]:
-        """The panels from the first visible line on."""
+    def panels(self) -> ComposeResult:
+        """One that scrolls through the panels of all packs."""
+        yield Panel(self._draw, id="packs", focusable=False)
+
+    def _draw(self, view: View, cells: int, rows: int) -> Drawing:
+        """The lines from the first visible one on."""
         errors = self.error_lines()
         if self._panels is None or self.loaded_at is None:
-            return errors or [line(" ", Piece("Packs", "title"), Piece("  loading", "quiet"))]
-        room = rows - len(errors)
-        self._first = max(0, min(self._first, len(packs.all_lines(self._panels, cells)) - (room - 1)))
-        lines = packs.page(self._panels, cells, room, first=self._first, loaded_at=self.loaded_at, now=view.now)
-        return [*errors, *lines]
+            return Drawing(errors or [line("   ", Piece("loading", "quiet"))], line(Piece("Packs", "title")))
+        whole, room = packs.all_lines(self._panels, cells), rows - len(errors)
+        self._first = max(0, min(self._first, len(whole) - room))
+        end = packs.end(first=self._first, rows=room, total=len(whole), loaded_at=self.loaded_at, now=view.now)
+        return Drawing([*errors, *whole[self._first : self._first + room]], packs.title(self._panels), end)
 
     def load(self) -> tuple[PanelView, ...]:
         """All panels."""

@@ -14,7 +14,7 @@ from opsconsole.service.snapshot import Alert, AlertCard, AlertPage, Notificatio
 from screens.panels import alerts
 from screens.panels.alerts import subject
 from screens.widgets import symbols
-from screens.widgets.lines import Line, Piece, crop, left, line, rule, text, wrapped
+from screens.widgets.lines import Line, Piece, crop, left, line, text, wrapped
 
 LABEL_CELLS = 10
 MAX_SENTENCE_LINES = 3
@@ -35,10 +35,20 @@ UNREADABLE = "what was sent and what happened before cannot be read now"
 NOTHING_SENT = "nothing was sent"
 
 
-def panel(
-    card: AlertCard, page: AlertPage | None, now: datetime, cells: int, rows: int, *, has_failed: bool = False
+def title(card: AlertCard) -> Line:
+    """What the alert is about."""
+    return line(text(subject(card), "title", 60))
+
+
+def end(card: AlertCard, now: datetime) -> Line:
+    """Its state and severity."""
+    return line(*alerts.status(card, now), Piece(f" · {symbols.SEVERITY[card.alert.severity].word}", "quiet"))
+
+
+def rows(
+    card: AlertCard, page: AlertPage | None, now: datetime, cells: int, room: int, *, has_failed: bool = False
 ) -> list[Line]:
-    """A rule with its state, and up to `rows` lines about it; `page` is None until it is loaded, or if that failed."""
+    """Up to `room` lines about the alert; `page` is None until it is loaded, or if that failed."""
     lines = [*_facts(card, now, cells)]
     lines += (
         [_label("", Piece(UNREADABLE if has_failed else "loading", "quiet"))]
@@ -46,11 +56,9 @@ def panel(
         else _history(page, now, cells)
     )
     lines.append(_label("runbook", text(runbook.section(card.alert.rule, card.alert.subject), "quiet", 120)))
-    if len(lines) > rows:  # the sentences at the start give way least, the runbook stays
-        lines = [*lines[: rows - 1], lines[-1]]
-    severity = symbols.SEVERITY[card.alert.severity]
-    state = line(*alerts.status(card, now), Piece(f" · {severity.word}", "quiet"))
-    return [rule(text(subject(card), limit=60).text, cells, state), *(crop(each, cells) for each in lines[:rows])]
+    if len(lines) > room:  # the sentences at the start give way least, the runbook stays
+        lines = [*lines[: room - 1], lines[-1]]
+    return [crop(each, cells) for each in lines[:room]]
 
 
 def _facts(card: AlertCard, now: datetime, cells: int) -> Iterator[Line]:

@@ -12,7 +12,7 @@ from opsconsole.rules.findings import FindingKind
 from opsconsole.service.snapshot import AlertCard, Silence, Snapshot, Work
 from screens import command_lines
 from screens.panels.questions import NO, Question
-from screens.panels.view import Block, Key, View, empty, fit, stale
+from screens.panels.view import Block, Fitted, Key, View, empty, fitted, stale
 from screens.widgets import symbols
 from screens.widgets.lines import Line, Piece, ends, fill, left, line, text
 
@@ -86,24 +86,23 @@ def header(view: View, segment: Segment, cells: int) -> Line:
     return ends(tuple(pieces), line(*stale(view), " "), cells)
 
 
-def rows(view: View, segment: Segment, cells: int, room: int) -> list[Line]:
-    """The names of the columns and `room` rows, the one under the cursor included."""
+def title(cells: int) -> Line:
+    """The names of the columns, in the border above them: it starts with the third cell."""
+    return line(
+        Piece("since", "title"),
+        Piece(" ─ ", "rule"),
+        Piece("what", "title"),
+        Piece(f" {'─' * max(0, cells - _who_cells(cells) - 17)} ", "rule"),
+        Piece("who", "title"),
+    )
+
+
+def rows(view: View, segment: Segment, cells: int, room: int) -> Fitted:
+    """`room` rows, the one under the cursor included."""
     shown = listed(view.snapshot.alerts, segment)
-    who = _who_cells(cells)
     causes = _open_numbers(view.snapshot.alerts)
     blocks = [Block((_row(card, view, cells, is_joined=not _is_root(card, causes)),), key(card)) for card in shown]
-    lines, hidden = fit(blocks or [empty(view, Work.ALERT_LIST, nothing(segment))], room, cells, view.cursor)
-    more = f" {hidden} more " if hidden else ""
-    names = line(
-        Piece("─ ", "rule"),
-        Piece("since", "quiet"),
-        Piece(" ── ", "rule"),
-        Piece("what", "quiet"),
-        Piece(f" {'─' * max(0, cells - who - 18 - len(more))}{more} ", "rule"),
-        Piece("who", "quiet"),
-        Piece(f" {'─' * (who - 3)}", "rule"),
-    )
-    return [names, *lines]
+    return fitted(blocks or [empty(view, Work.ALERT_LIST, nothing(segment))], room, cells, view.cursor)
 
 
 def nothing(segment: Segment) -> str:

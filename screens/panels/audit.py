@@ -44,11 +44,20 @@ def key(entry: AuditEntry) -> Key:
 
 
 def rows(
-    entries: Sequence[AuditEntry] | None, now: datetime, cells: int, room: int, cursor: Key | None, *, filtered: bool
+    entries: Sequence[AuditEntry] | None,
+    now: datetime,
+    cells: int,
+    room: int,
+    cursor: Key | None,
+    *,
+    filtered: bool,
+    has_failed: bool = False,
 ) -> Fitted:
-    """One line for each row, the one under the cursor included."""
+    """One line for each row, the one under the cursor included; `entries` is None until they are loaded, or if that
+    has failed.
+    """
     if entries is None:
-        return fitted([hint("loading")], room, cells, None)
+        return fitted([hint("unknown" if has_failed else "loading")], room, cells, None)
     if not entries:
         return fitted([hint(NO_MATCH if filtered else NO_ROW)], room, cells, None)
     blocks = [Block((crop(_row(entry, now, cells), cells),), key(entry)) for entry in entries]

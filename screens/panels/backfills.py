@@ -14,7 +14,7 @@ from opsconsole.service import wording
 from screens import command_lines
 from screens.panels import calendar
 from screens.panels.questions import NO, Question
-from screens.panels.view import Block, Key, fit, hint
+from screens.panels.view import Block, Fitted, Key, fitted, hint
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, bar, crop, ends, fill, left, line, right, rule, text, width
 
@@ -38,6 +38,14 @@ def key(backfill: Backfill) -> Key:
 
 
 def panel(
+    backfills: Sequence[Backfill], now: datetime, cells: int, rows: int, *, cursor: Key | None, tz: str
+) -> list[Line]:
+    """A rule, and the newest backfills of one job that fit, with times in a zone."""
+    shown = newest(backfills, now, cells, rows, cursor=cursor, tz=tz, with_jobs=False)
+    return [rule(title(backfills, tz), cells, end(backfills, shown.hidden)), *shown.lines]
+
+
+def newest(
     backfills: Sequence[Backfill],
     now: datetime,
     cells: int,
@@ -46,15 +54,23 @@ def panel(
     cursor: Key | None,
     tz: str,
     with_jobs: bool,
-) -> list[Line]:
-    """A rule, and the newest backfills that fit, with times in a zone and optionally their jobs."""
+) -> Fitted:
+    """The newest backfills that fit, with times in a zone and optionally their jobs."""
     blocks = [Block((row(each, now, cells, tz, with_jobs=with_jobs),), key(each)) for each in backfills]
-    shown, hidden = fit(blocks or [hint("none yet")], rows, cells, cursor)
+    return fitted(blocks or [hint("none yet")], rows, cells, cursor)
+
+
+def title(backfills: Sequence[Backfill], tz: str) -> str:
+    """The zone of the times, if there are any."""
+    return text(f"Backfills, times in {tz}" if backfills else "Backfills", limit=80).text
+
+
+def end(backfills: Sequence[Backfill], hidden: int) -> Line:
+    """How many are active, and how many do not fit."""
     active = sum(each.state in ACTIVE for each in backfills)
     notes = [f"{active} active" if active else "", f"{hidden} more" if hidden else ""]
     note = " · ".join(part for part in notes if part)
-    title = text(f"Backfills, times in {tz}" if backfills else "Backfills", limit=80).text
-    return [rule(title, cells, line(Piece(note, "quiet")) if note else EMPTY), *shown]
+    return line(Piece(note, "quiet")) if note else EMPTY
 
 
 def row(backfill: Backfill, now: datetime, cells: int, tz: str, *, with_jobs: bool) -> Line:
@@ -166,16 +182,11 @@ def header(backfill: Backfill, now: datetime, cells: int, tz: str) -> list[Line]
 
 
 def window_list(steps: Sequence[StepView], cells: int, rows: int, index: int) -> list[Line]:
-    """A rule, and the windows around the one under the cursor."""
-    room = max(1, rows - 1)
-    first = max(0, min(index - room // 2, len(steps) - room))
-    place = f"{index + 1} of {len(steps)}" if steps else ""
+    """The windows around the one under the cursor."""
+    first = max(0, min(index - rows // 2, len(steps) - rows))
     name = min(max((len(view.step.job) for view in steps), default=0), 30)
-    shown = enumerate(steps[first : first + room], first)
-    return [
-        rule(humanize.count(len(steps), "window"), cells, line(Piece(place, "quiet")) if place else EMPTY),
-        *(_window(view, name, cells, under_cursor=n == index) for n, view in shown),
-    ]
+    shown = enumerate(steps[first : first + rows], first)
+    return [_window(view, name, cells, under_cursor=n == index) for n, view in shown]
 
 
 def _jobs(backfill: Backfill) -> str:

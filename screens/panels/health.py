@@ -11,7 +11,7 @@ from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import FindingKey, Remedy
 from opsconsole.service.snapshot import Finding
 from screens.panels import alerts
-from screens.panels.view import WIDE, Block, Key, View, fitted
+from screens.panels.view import UNKNOWN, WIDE, Block, Key, View, fitted
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Drawing, Line, Piece, crop, ends, line, text, wrapped
 
@@ -45,7 +45,7 @@ def panel(view: View, cells: int, rows: int) -> Drawing:
         if not view.snapshot.jobs:
             status = line("   ", Piece("no jobs", "quiet"))
         if view.snapshot.store_outage is not None:
-            status = line("   ", Piece("unknown while the store is unreachable", "warn"))
+            status = line("   ", Piece(UNKNOWN, "warn"))
         return Drawing([status], title)
     blocks = [Block(_lines(view, each, cells, explains[each.key]), key(each)) for each in findings]
     visible = fitted(blocks, rows, cells, view.cursor)

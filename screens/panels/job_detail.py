@@ -11,7 +11,7 @@ from opsconsole.service.snapshot import JobCard
 from screens.panels import chart, job_text, pauses
 from screens.panels.job_status import JobStatus
 from screens.panels.running import done
-from screens.panels.view import View
+from screens.panels.view import UNKNOWN, View
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, crop, left, line, side_by_side, text, wrapped
 
@@ -58,7 +58,9 @@ def rows(view: View, status: JobStatus, page: JobPage | None, cells: int, room: 
     """Up to `room` lines about a job; `page` is None until it is loaded."""
     problem = Section(0, _problem(view, status, cells))
     if page is None:
-        return [*problem.lines, _label("", Piece("loading", "quiet"))][:room]
+        is_down = view.snapshot.store_outage is not None
+        why = Piece(UNKNOWN, "warn") if is_down else Piece("loading", "quiet")
+        return [*problem.lines, _label("", why)][:room]
     if cells < TWO_COLUMNS:
         is_tall = room >= TALL
         runs = _runs(view, status, page, cells, TALL_CHART_ROWS if is_tall else 1, in_full=is_tall)

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from opsconsole.authoring.extensions import PanelContent
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import PanelView
-from screens.widgets.lines import EMPTY, Line, Piece, crop, ends, fill, left, line, right, rule, text, wrapped
+from screens.widgets.lines import EMPTY, Line, Piece, crop, fill, left, line, right, rule, text, wrapped
 
 NO_PANEL = "no loaded pack has a panel; a pack declares them with `panels`"
 ROWS = 1000
@@ -21,24 +21,24 @@ OLD_AFTER = timedelta(seconds=20)
 _NUMBER = re.compile(r"[-+]?\d[\d,.]*\s?(?:%|\w{0,3})")
 
 
-def page(
-    panels: Sequence[PanelView], cells: int, rows: int, *, first: int, loaded_at: datetime, now: datetime
-) -> list[Line]:
-    """A headline, and the lines that fit below it from `first` on."""
-    whole = all_lines(panels, cells)
-    last = min(len(whole), first + rows - 1)
+def title(panels: Sequence[PanelView]) -> Line:
+    """The number of panels and packs."""
     packs = len({panel.pack for panel in panels})
     counts = f"{humanize.count(len(panels), 'panel')} of {humanize.count(packs, 'pack')}"
-    place = f"   lines {first + 1} to {last} of {len(whole)}" if len(whole) > rows - 1 else ""
+    return line(Piece("Packs", "title"), Piece(f"  {counts}", "quiet"))
+
+
+def end(*, first: int, rows: int, total: int, loaded_at: datetime, now: datetime) -> Line:
+    """How old the figures are, and which of `total` lines are shown when `rows` are too few for all."""
+    place = f"   lines {first + 1} to {min(total, first + rows)} of {total}" if total > rows else ""
     label, style = ("stale since", "warn") if now - loaded_at > OLD_AFTER else ("as of", "quiet")
-    end = line(Piece(f"{label} {humanize.clock(loaded_at, seconds=True)}", style), Piece(f"{place} ", "quiet"))
-    return [ends(line(" ", Piece("Packs", "title"), Piece(f"  {counts}", "quiet")), end, cells), *whole[first:last]]
+    return line(Piece(f"{label} {humanize.clock(loaded_at, seconds=True)}", style), Piece(place, "quiet"))
 
 
 def all_lines(panels: Sequence[PanelView], cells: int) -> list[Line]:
     """The lines of all panels."""
     if not panels:
-        return [EMPTY, line("   ", Piece(NO_PANEL, "quiet"))]
+        return [line("   ", Piece(NO_PANEL, "quiet"))]
     return [each for panel in panels for each in panel_lines(panel, cells)]
 
 

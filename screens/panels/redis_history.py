@@ -89,8 +89,8 @@ def _hits(stats: RedisStats, history: Sequence[RedisPoint]) -> Line:
     if stats.hit_rate is None:
         return line(Piece("no reads yet" if stats.hits is not None else wording.unknown(stats.denied), "quiet"))
     recent = hit_rate(history)
-    start = line("no reads in this time" if recent is None else f"{humanize.percent(recent)} %")
-    return (*start, Piece(f"  {humanize.percent(stats.hit_rate)} % since its start", "quiet"))
+    start = line("no recent reads" if recent is None else f"{humanize.percent(recent)} %")
+    return (*start, Piece(f"  {humanize.percent(stats.hit_rate)} % overall", "quiet"))
 
 
 def _evicted(stats: RedisStats) -> Line:

@@ -18,6 +18,7 @@ Key = Row
 WIDE = 78
 """From this width on, a run or a finding takes one row."""
 
+UNKNOWN = "unknown while the store is unreachable"
 OLD_AFTER = timedelta(seconds=5)
 """A Snapshot older than this is stale: the sampler hangs."""
 
@@ -117,7 +118,7 @@ def empty(view: View, part: Work, sentence: str) -> Block:
     if why is not None:
         return Block((line("   ", text(f"unknown: {why}", "warn", 300)),))
     if view.snapshot.store_outage is not None:
-        return Block((line("   ", Piece("unknown while the store is unreachable", "warn")),))
+        return Block((line("   ", Piece(UNKNOWN, "warn")),))
     if view.step:
         return Block((EMPTY,))
     return hint(sentence)

@@ -12,7 +12,7 @@ from opsconsole.core import humanize
 from opsconsole.rules.backfill import WindowState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill
 from screens.panels import calendar
-from screens.panels.view import Key
+from screens.panels.view import Block, Fitted, Key, fitted, hint
 from screens.widgets import symbols
 from screens.widgets.lines import Line, Piece, crop, left, line, right, text
 
@@ -52,41 +52,37 @@ def keys(calendars: Sequence[WindowedJob]) -> list[Key]:
     return [(PANEL, each.job) for each in calendars]
 
 
-def panel(
+def title(calendars: Sequence[WindowedJob]) -> Line:
+    """The number of jobs, and the period of their windows."""
+    period = f"the last {calendar.WEEKS} weeks, {calendar.YEARS} years for monthly jobs"
+    subtitle = f"  {humanize.count(len(calendars), 'job')} with windows, {period}"
+    return line(Piece("Backfill", "title"), Piece(subtitle, "quiet"))
+
+
+def rows(
     calendars: Sequence[WindowedJob],
     summaries: Mapping[str, WindowSummary],
     backfills: Sequence[Backfill],
     now: datetime,
     cells: int,
-    rows: int,
+    room: int,
     cursor: Key | None,
-) -> list[Line]:
-    """A headline, the names of the columns, and one line for each job."""
-    period = f"the last {calendar.WEEKS} weeks, {calendar.YEARS} years for monthly jobs"
-    subtitle = f"  {humanize.count(len(calendars), 'job')} with windows, {period}"
-    title = line(" ", Piece("Backfill", "title"), Piece(subtitle, "quiet"))
+    *,
+    has_failed: bool = False,
+) -> Fitted:
+    """The names of the columns, and one line for each job; `has_failed` when the summaries cannot be loaded."""
     if not calendars:
-        return [title, line("   ", Piece(NO_JOB, "quiet"))]
+        return fitted([hint(NO_JOB)], room, cells, None)
     name = min(max(len(each.job) for each in calendars), max(27, cells - 79))
-    header = line("   ", left("", name), *(right(f"{state}", COLUMNS[state], "quiet") for state in COLUMNS))
+    header = line("  ", left("", name), *(right(f"{state}", COLUMNS[state], "quiet") for state in COLUMNS))
     last = line(Piece("  checked  ", "quiet"), Piece("       newest backfill" if cells >= WIDE else "", "quiet"))
     newest = {job: backfill for backfill in reversed(backfills) for job in backfill.jobs}
     table = [
-        _row(
-            each,
-            summaries.get(each.job),
-            newest.get(each.job),
-            now,
-            name,
-            cells,
-            is_chosen=(PANEL, each.job) == cursor,
-        )
-        for each in calendars
+        Block((_row(each, summaries.get(each.job), newest.get(each.job), now, name, cells, has_failed),), key)
+        for each, key in zip(calendars, keys(calendars), strict=True)
     ]
-    index = next((n for n, key in enumerate(keys(calendars)) if key == cursor), 0)
-    room = max(1, rows - 2)
-    first = max(0, min(index - room + 1, len(table) - room))
-    return [title, crop((*header, *last), cells), *table[first : first + room]]
+    shown = fitted(table, room - 1, cells, cursor)
+    return Fitted([crop((*header, *last), cells), *shown.lines], [None, *shown.rows], shown.hidden)
 
 
 def _row(
@@ -96,14 +92,13 @@ def _row(
     now: datetime,
     name: int,
     cells: int,
-    *,
-    is_chosen: bool,
+    has_failed: bool,
 ) -> Line:
-    start = line(Piece(" ▸ " if is_chosen else "   ", "mark"), left(shown.job, name, "strong" if is_chosen else ""))
+    start = line("  ", left(shown.job, name, "strong"))
     if shown.newest_only:
         return crop((*start, Piece("  keeps only its newest result: nothing to backfill", "quiet")), cells)
     if summary is None:
-        return crop((*start, Piece("  loading", "quiet")), cells)
+        return crop((*start, Piece("  unknown" if has_failed else "  loading", "quiet")), cells)
     counts = [_count(state, summary.counts.get(state, 0)) for state in COLUMNS]
     checked = left(_checked(shown, summary, now), 16 if cells >= WIDE else 10, "quiet")
     return crop((*start, *counts, Piece("  "), checked, *_newest(newest, now, shown.tz, cells)), cells)

@@ -23,8 +23,8 @@ from tests.screens.test_snapshots import SIZES, Compare, matches_snapshot
 
 def rows(console: Console) -> list[str]:
     """The rows of the list."""
-    lines = console.text.split("\n")
-    start = next(n for n, each in enumerate(lines) if each.startswith("─ since"))
+    lines = [each.strip("│") for each in console.text.split("\n")]
+    start = next(n for n, each in enumerate(lines) if "─ since" in each)
     return [each for each in lines[start + 1 : start + 8] if each[1:2] in ("✗", "◐", "✓")]
 
 
@@ -162,7 +162,7 @@ def test_details_that_cannot_be_loaded_hide_nothing_else() -> None:
 
     async def scenario(console: Console) -> None:
         await console.press("6")
-        await console.until(lambda: "connection refused" in console.text.split("\n")[3])
+        await console.until(lambda: "connection refused" in console.text.split("\n")[4])
         assert len(rows(console)) == 6
         assert "since     18:12 UTC" in console.text
         service.unreachable = None

@@ -44,7 +44,7 @@ def test_figures_of_redis_stand_beside_their_course() -> None:
     rows = text(redis_history.rows(view(), 80)).splitlines()
 
     assert [row.split()[0] for row in rows] == ["memory", "hits", "traffic", "evicted", "ping"]
-    assert rows[1].startswith(" hits     95.1 %  97.2 % since its start")
+    assert rows[1].startswith(" hits     95.1 %  97.2 % overall")
     assert rows[4].rstrip().endswith("▁▁▁▁▁▁▁▁▁▁▁▁▁█▁▁▁▁▁▁")
     assert text([redis_history.end(view())]) == "9.0.1 · up 26 h · 4 clients · last 10 min"
 

@@ -293,16 +293,18 @@ def test_jobs_are_listed_with_their_counts() -> None:
     jobs, backfill_list = past.CALENDARS, [past.ACTIVE_BACKFILL, *past.PAST_BACKFILLS]
     cursor = (windows.PANEL, past.REPORT)
 
-    narrow = plain(windows.panel(jobs, summaries, backfill_list, samples.NOW, 80, 10, cursor))
-    wide = plain(windows.panel(jobs, summaries, backfill_list, samples.NOW, 120, 10, cursor))
+    narrow = plain(windows.rows(jobs, summaries, backfill_list, samples.NOW, 80, 10, cursor).lines)
+    wide = plain(windows.rows(jobs, summaries, backfill_list, samples.NOW, 120, 10, cursor).lines)
 
     row = next(each for each in narrow.splitlines() if "daily_report" in each)
     assert row.split() == ["▸", past.REPORT, "366", "8", "1", "1", "4", "5", "min", "ago", "▶12"]
     assert "attempts.update_mastery    keeps only its newest result" in narrow
     assert f"{past.SNAPSHOT}   loading" in narrow
+    failed = windows.rows(jobs, {}, (), samples.NOW, 80, 10, cursor, has_failed=True)
+    assert f"{past.SNAPSHOT}   unknown" in plain(failed.lines)
     assert "▶ 12 running, 18:19 UTC" in wide
     assert "none yet" in wide
-    assert "no loaded job has windows" in plain(windows.panel((), {}, (), samples.NOW, 80, 10, None))
+    assert "no loaded job has windows" in plain(windows.rows((), {}, (), samples.NOW, 80, 10, None).lines)
 
 
 @pytest.mark.parametrize("cells", [80, 120])
@@ -310,7 +312,7 @@ def test_jobs_are_listed_with_their_counts() -> None:
 def test_a_backfill_shows_its_progress_and_the_time_left(cells: int, with_jobs: bool) -> None:
     applied = backfills.applied([past.ACTIVE_BACKFILL, *past.PAST_BACKFILLS])
 
-    lines = backfills.panel(applied, samples.NOW, cells, 6, cursor=None, tz="UTC", with_jobs=with_jobs)
+    lines = backfills.newest(applied, samples.NOW, cells, 6, cursor=None, tz="UTC", with_jobs=with_jobs).lines
 
     text = plain(lines)
     assert len(applied) == 3
@@ -318,7 +320,7 @@ def test_a_backfill_shows_its_progress_and_the_time_left(cells: int, with_jobs: 
     assert "28 s left" in text
     assert "124 of 124, 3 failed, 1 partial" in text or "124 of 124 ✗3 ◐1" in text
     assert ("+1" in text) is (with_jobs and cells == 120)
-    assert "1 active" in text
+    assert plain([backfills.end(applied, 2)]) == "1 active · 2 more"
     assert all(width(each) <= cells for each in lines)
 
 
@@ -349,8 +351,7 @@ def test_failed_windows_come_first() -> None:
     ordered = backfills.worst_first(steps)
 
     assert [view.state for view in ordered] == ["failed", "partial", "pending", "done"]
-    text = plain(backfills.window_list(ordered, 80, 3, 3))
-    assert "4 of 4" in text
+    text = plain(backfills.window_list(ordered, 80, 2, 3))
     assert "▸ ✓ 2026-01-10" in text
     assert "failed" not in text
 

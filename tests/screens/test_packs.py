@@ -80,13 +80,14 @@ def test_a_long_table_is_cut() -> None:
 
 
 def test_stale_panels_are_labelled() -> None:
-    def head(age: int) -> str:
+    def end(age: int, first: int = 0, rows: int = 20) -> str:
         at = samples.ago(seconds=age)
-        return text(packs.page(samples.PANELS, 80, 20, first=0, loaded_at=at, now=samples.NOW)).splitlines()[0]
+        return text([packs.end(first=first, rows=rows, total=20, loaded_at=at, now=samples.NOW)])
 
-    assert "Packs  4 panels of 3 packs" in head(3)
-    assert "as of 18:20:04 UTC" in head(3)
-    assert "stale since 18:19:07 UTC" in head(60)
+    assert text([packs.title(samples.PANELS)]) == "Packs  4 panels of 3 packs"
+    assert end(3) == "as of 18:20:04 UTC"
+    assert end(3, first=2, rows=5) == "as of 18:20:04 UTC   lines 3 to 7 of 20"
+    assert end(60) == "stale since 18:19:07 UTC"
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
