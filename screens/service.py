@@ -25,8 +25,8 @@ from opsconsole.service.snapshot import (
 
 if TYPE_CHECKING:
     from opsconsole.cache.clearing import ClearProgress
+    from opsconsole.cache.figures import CacheDay, UsageSurvey
     from opsconsole.cache.keys import KeysFound, KeyValue
-    from opsconsole.cache.statistics import CacheDay, UsageSurvey
     from opsconsole.rules.run_search import Segment
     from opsconsole.service.backfills import PlanProgress, WindowedJob
     from opsconsole.service.cache import Clearing

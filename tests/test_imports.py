@@ -358,13 +358,16 @@ def test_the_next_scheduled_times_load_no_heavy_library(tmp_path: Path) -> None:
     assert loaded(RUN_COMMANDS.format(commands=commands, heavy=HEAVY), tmp_path) == "[]"
 
 
-def test_commands_that_only_read_load_no_engine(tmp_path: Path) -> None:
-    script = """
-import sys
-import opsconsole.cli.startup
-print([name for name in ("apscheduler", "opsconsole.leader.engine", "opsconsole.leader.runner") if name in sys.modules])
-"""
-    assert loaded(script, tmp_path) == "[]"
+def test_commands_that_only_read_start_nothing_and_load_no_engine(tmp_path: Path) -> None:
+    heavy = ("apscheduler", "alembic", "redis", "textual", "opsconsole.leader.engine", "opsconsole.leader.runner")
+    places = {"XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    setting = f"import os, sys\nos.environ.update({places})\n"
+    creating = "from opsconsole.cli import main\nsys.argv = ['opsconsole', 'migrate']\nmain()"
+    subprocess.run([sys.executable, "-c", setting + creating], check=False, capture_output=True, cwd=tmp_path)
+    commands = [["jobs"], ["runs"], ["alerts"], ["audit"], ["occurrences"], ["backfill", "list"]]
+
+    assert loaded(setting + RUN_COMMANDS.format(commands=commands, heavy=heavy), tmp_path) == "[]"
+    assert not list(tmp_path.rglob("redis.*"))
 
 
 def test_a_process_without_a_screen_never_loads_one(tmp_path: Path) -> None:

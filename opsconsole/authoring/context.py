@@ -27,8 +27,8 @@ from opsconsole.core.text import safe
 if TYPE_CHECKING:
     from opsconsole.cache.client import Cache
     from opsconsole.cache.families import Family  # redis takes half a second to import, and schedules do without
+    from opsconsole.cache.figures import CacheDay
     from opsconsole.cache.reads import Reads
-    from opsconsole.cache.statistics import CacheDay
 
 LOG_LINES = 20
 """Lines that a try may log besides one for each of its items."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from opsconsole.cache.families import BadKey, CacheRequest, Family
+    from opsconsole.cache.figures import CacheDay
     from opsconsole.cache.rankings import swap_ranking
-    from opsconsole.cache.statistics import CacheDay
 
 _HOME_OF = {
     "BadKey": "opsconsole.cache.families",
-    "CacheDay": "opsconsole.cache.statistics",
+    "CacheDay": "opsconsole.cache.figures",
     "CacheRequest": "opsconsole.cache.families",
     "Family": "opsconsole.cache.families",
     "swap_ranking": "opsconsole.cache.rankings",

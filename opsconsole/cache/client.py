@@ -16,10 +16,11 @@ from opsconsole.cache.compression import compress, decompress
 from opsconsole.cache.connection import chunked, connect, translating_connection_errors, translating_errors
 from opsconsole.cache.families import BadKey, Family
 from opsconsole.cache.faults import Effect, fault, unavailable
+from opsconsole.cache.figures import RecentHitRate, RedisStats, UsageSurvey
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.read_through import ReadThroughCache
 from opsconsole.cache.reads import ReadCounts, Reads
-from opsconsole.cache.statistics import RecentHitRate, RedisStats, UsageSurvey, sample, survey
+from opsconsole.cache.statistics import sample, survey
 
 
 class Cache:

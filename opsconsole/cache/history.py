@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opsconsole.cache.statistics import RedisStats, has_restarted
+from opsconsole.cache.figures import RedisStats, has_restarted
 
 POINT = timedelta(seconds=10)
 POINTS = 360

@@ -19,18 +19,20 @@ def open_service(
     patient: bool = False,
     note: bool = False,
     check: bool = True,
+    reads: bool = False,
     report: Callable[[str], None] | None = None,
 ) -> AbstractContextManager[Service]:
     """The service, with everything embedded started and up to date.
 
     With `patient`, an unreachable store is only logged: the caller shows that and waits; and with `check` the whole
-    file of an embedded store is read: without it, call `require_intact` before anything is scheduled. With `note`, a
+    file of an embedded store is read: without it, call `require_intact` before anything is scheduled. With `reads`, for
+    what only reads the store, no embedded Redis is started, and tables of packs are not created. With `note`, a
     note on standard error says that the cache ends with this command, if it does. `report` is called with what is
     waited for, such as `opening the store`. Raises BadSettings, SchemaMismatch, or Unavailable.
     """
     from opsconsole.cli import startup  # loads SQLAlchemy and redis, which `--help` of a command does without
 
-    return startup.open_service(settings, patient=patient, note=note, check=check, report=report)
+    return startup.open_service(settings, patient=patient, note=note, check=check, reads=reads, report=report)
 
 
 def require_intact(service: Service) -> None:

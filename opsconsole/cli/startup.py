@@ -13,7 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring import catalog
 from opsconsole.authoring.pack import Pack
-from opsconsole.cache.inspection import why_unsupported
 from opsconsole.cli.output import echo
 from opsconsole.core.clock import now
 from opsconsole.core.database import Database, ErrorKind, error_kind, lacks_right, reason
@@ -46,14 +45,20 @@ class NoStore(OpsconsoleError):
 
 @contextmanager
 def open_service(
-    settings: Settings, *, patient: bool, note: bool, check: bool = True, report: Callable[[str], None] | None = None
+    settings: Settings,
+    *,
+    patient: bool,
+    note: bool,
+    check: bool = True,
+    reads: bool = False,
+    report: Callable[[str], None] | None = None,
 ) -> Iterator[Service]:
     """The service until the end of the block: see `session.open_service`."""
     report = report or (lambda _step: None)
     make_private(settings.folder)
     report("starting Redis")
     supervisor = Supervisor(now)
-    with _redis(settings, supervisor, patient=patient, note=note) as complete:
+    with _redis(settings, supervisor, patient=patient, note=note, start=not reads) as complete:
         report("loading the jobs")
         jobs = catalog.load(complete.packs, complete.overrides, complete.options, complete.compress_over)
         require_filters(complete, jobs)
@@ -61,7 +66,7 @@ def open_service(
         store = Store(complete.store_url.reveal())
         try:
             changes = patient and settings.actor.role is Role.OPERATOR
-            _prepare(complete, store, jobs.packs, rights.ALL if changes else rights.READ)
+            _prepare(complete, store, jobs.packs, rights.ALL if changes else rights.READ, data=not reads)
             if patient and check:
                 require_intact(complete, store)
         except Unavailable as error:
@@ -127,8 +132,12 @@ def _trouble(name: str, url: Secret, error: SQLAlchemyError) -> OpsconsoleError:
     return BadSettings([f"{where} is not usable: {reason(error)}; it was not changed, restore it from a backup"])
 
 
-def _prepare(settings: Settings, store: Store, packs: tuple[Pack, ...], privileges: Sequence[str]) -> None:
-    """Brings embedded databases up to date, and checks the others. Raises SchemaMismatch, BadSettings, Unavailable."""
+def _prepare(
+    settings: Settings, store: Store, packs: tuple[Pack, ...], privileges: Sequence[str], *, data: bool = True
+) -> None:
+    """Brings the embedded store up to date, and the `data` database if it is needed, and checks the others. Raises
+    SchemaMismatch, BadSettings, Unavailable.
+    """
     try:
         if settings.embedded_store:
             migrate.upgrade(store)
@@ -138,14 +147,14 @@ def _prepare(settings: Settings, store: Store, packs: tuple[Pack, ...], privileg
             migrate.require(store)
     except SQLAlchemyError as error:
         raise store_trouble(settings, error) from error
-    if settings.embedded_data:
-        data = Database(settings.data_url.reveal())
+    if settings.embedded_data and data:
+        database = Database(settings.data_url.reveal())
         try:
-            data_tables.create_missing(data, packs)
+            data_tables.create_missing(database, packs)
         except SQLAlchemyError as error:
             raise data_trouble(settings, error) from error
         finally:
-            data.close()
+            database.close()
 
 
 def require_intact(settings: Settings, store: Store) -> None:
@@ -168,17 +177,21 @@ def require_intact(settings: Settings, store: Store) -> None:
 
 
 @contextmanager
-def _redis(settings: Settings, supervisor: Supervisor, *, patient: bool, note: bool) -> Iterator[Settings]:
+def _redis(settings: Settings, supervisor: Supervisor, *, patient: bool, note: bool, start: bool) -> Iterator[Settings]:
     """The configuration with the URL of a running Redis server: the configured one, or an embedded one that runs at
-    least as long as this process needs it. Raises BadSettings for a configured one of a kind that never works.
+    least as long as this process needs it; with `start` False, of one that may not be running. Raises BadSettings for a
+    configured one of a kind that never works.
     """
     if settings.redis_url is not None:
-        if patient and (why := why_unsupported(settings.redis_url.reveal())):
-            raise BadSettings([f"redis.url {masked(settings.redis_url)}: {why}"])
+        if patient:
+            _require_supported(settings.redis_url)
         yield settings
         return
     limits = settings.redis_limits
     server = EmbeddedRedis(settings.folder, max_memory=limits.max_memory, policy=limits.policy)
+    if not start:
+        yield replace(settings, redis_url=Secret(server.url))
+        return
     if server.ensure() and note:
         message = "note: the embedded Redis and its keys end with this command; set REDIS_URL to keep them"
         echo(message, err=True)
@@ -192,6 +205,13 @@ def _redis(settings: Settings, supervisor: Supervisor, *, patient: bool, note: b
     finally:
         keeper.stop(timeout=None)
         server.stop()
+
+
+def _require_supported(url: Secret) -> None:
+    from opsconsole.cache.inspection import why_unsupported  # redis-py, which commands that only read do without
+
+    if why := why_unsupported(url.reveal()):
+        raise BadSettings([f"redis.url {masked(url)}: {why}"])
 
 
 def _keep(server: EmbeddedRedis) -> None:

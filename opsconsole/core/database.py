@@ -82,10 +82,14 @@ class Json(TypeDecorator[Any]):
 
 def inserting(db: Connection, table: Table) -> Any:
     """An INSERT of this database's dialect, with `on_conflict_do_nothing` and `on_conflict_do_update`."""
-    # Imported here: it takes 0.1 s that processes without such inserts can save.
-    from sqlalchemy.dialects import postgresql, sqlite
+    # Imported here: a dialect takes time that processes with the other one can save.
+    if db.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite
 
-    return sqlite.insert(table) if db.dialect.name == "sqlite" else postgresql.insert(table)
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 def key_type() -> String:

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
-from opsconsole.cache.clearing import ClearProgress, sweep
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.reads import Reads
 from opsconsole.calendar.windows import Window, minutes
@@ -30,6 +29,9 @@ from opsconsole.store import Store, cache_days, commands, events, set_aside, win
 from opsconsole.store.commands import Command
 from opsconsole.store.set_aside import Kind, SetAside
 from opsconsole.worker.counting import Counter, request
+
+if TYPE_CHECKING:
+    from opsconsole.cache.clearing import ClearProgress  # redis-py, which most commands do without
 
 POLL_SECONDS = 0.5
 CHECK_SECONDS = 5.0
@@ -196,6 +198,8 @@ class BackgroundTasks:
     def _clear(self, command: Command) -> Steps:
         """Counts the matching keys again and clears them. Raises Refused when there are many more than before."""
         selected = ClearFilter(**{each.name: command.arguments.get(each.name) for each in fields(ClearFilter)})
+        from opsconsole.cache.clearing import sweep
+
         client, families = self._tools.cache.client, self._tools.families
         counted = command.arguments.get("counted")
         if counted is not None:

@@ -15,7 +15,7 @@ from opsconsole.core import clock
 from opsconsole.core.database import reason
 from opsconsole.core.errors import Fenced, LeaseExpired, Unavailable
 from opsconsole.core.failpoints import Point, reach
-from opsconsole.core.humanize import words
+from opsconsole.core.humanize import count, words
 from opsconsole.core.problems import Fault, Problem, Status, Work
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import STALLED_SECONDS, Loop, Supervisor, is_outage
@@ -205,6 +205,7 @@ class Engine:
         )
         self._containment, self._background_tasks = term.containment, term.background_tasks
         term.start(alerting=self._alerting)
+        log.info("ready: %s scheduled", count(sum(1 for _ in self._catalog), "job"))
         self._work(term, token)
         self._leadership.check()
         self._beat = time.monotonic() + self._grace

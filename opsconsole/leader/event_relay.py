@@ -10,7 +10,6 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.context import Resources
-from opsconsole.cache.stream import append
 from opsconsole.core.database import reason
 from opsconsole.core.errors import OpsconsoleError, Unavailable
 from opsconsole.core.failpoints import Point, reach
@@ -99,6 +98,8 @@ def _publish_page(tools: Resources, page: Sequence[int], on_poison: OnPoison | N
 
 
 def _publish(tools: Resources, ids: Sequence[int]) -> int:
+    from opsconsole.cache.stream import append  # redis-py, which is not needed before there is an event
+
     with tools.data.reading() as db:
         if len(ids) == 1 and (length := events.length(db, ids[0])) > MAX_CHARACTERS:
             raise TooLong(length)

@@ -16,7 +16,7 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import ExtensionContext, Resources
 from opsconsole.authoring.extensions import CONFIGURATION, Check, Condition
 from opsconsole.authoring.pack import Pack
-from opsconsole.cache.statistics import CacheDay
+from opsconsole.cache.figures import CacheDay
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import reason
 from opsconsole.core.errors import OpsconsoleError, Unavailable

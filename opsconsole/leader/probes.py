@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import redis
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from opsconsole.cache.statistics import sample
 from opsconsole.core.clock import Clock
 from opsconsole.core.database import Database, reason
 from opsconsole.core.errors import NAMES, Unavailable
@@ -17,6 +16,9 @@ from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop, describe, log_failure
 from opsconsole.rules.findings import Finding, FindingKind
 from opsconsole.rules.system_health import RedisRecord, ServiceRecord, redis_memory, services
+
+if TYPE_CHECKING:
+    import redis
 
 SECONDS = 1.0
 HANGING_SECONDS = 5.0
@@ -74,6 +76,8 @@ class RedisProbe(Probe):
         self.figures: RedisRecord | None = None
 
     def _sample(self) -> float | None:
+        from opsconsole.cache.statistics import sample  # redis-py, which a leader of one command does without
+
         try:
             stats = sample(self._client())
         except Unavailable:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import Resources
-from opsconsole.cache.statistics import CacheDay
+from opsconsole.cache.figures import CacheDay
 from opsconsole.core.clock import Clock, steady
 from opsconsole.core.database import reason
 from opsconsole.core.errors import NAMES, Unavailable

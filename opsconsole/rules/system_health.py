@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from opsconsole.authoring.batch import Lost
-from opsconsole.cache.statistics import RedisStats, has_restarted
+from opsconsole.cache.figures import RedisStats, has_restarted
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.errors import NAMES
 from opsconsole.core.problems import Fault, Problem, Work

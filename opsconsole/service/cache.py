@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from opsconsole.cache import clearing, keys
-from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
+from opsconsole.cache.figures import CacheDay, RedisStats, UsageSurvey
 from opsconsole.cache.filters import ClearFilter
-from opsconsole.cache.keys import KeysFound, KeyValue
 from opsconsole.cache.reads import Reads
-from opsconsole.cache.statistics import CacheDay, RedisStats, UsageSurvey, sample, survey
 from opsconsole.core.errors import Exit, OpsconsoleError
 from opsconsole.rules.actions import Verb
 from opsconsole.rules.audit import AuditEntry, AuditFilter
 from opsconsole.service.backend import Backend
 from opsconsole.store import audit, cache_days
 from opsconsole.store.commands import CommandState
+
+if TYPE_CHECKING:
+    from opsconsole.cache.clearing import ClearProgress  # redis-py, which most commands do without
+    from opsconsole.cache.keys import KeysFound, KeyValue
 
 DAY = timedelta(days=1)
 
@@ -57,6 +59,8 @@ class CacheQueries:
 
     def statistics(self) -> RedisStats:
         """Redis's own figures."""
+        from opsconsole.cache.statistics import sample
+
         return sample(self._backend.resources.cache.client)
 
     def families(self) -> tuple[Family, ...]:
@@ -65,6 +69,8 @@ class CacheQueries:
 
     def count_keys(self, conditions: ClearFilter) -> Iterator[ClearProgress]:
         """Counts the keys that `commands.clear_cache` would remove, step by step. Raises BadClearFilter, BadKey."""
+        from opsconsole.cache import clearing
+
         client, families = self._backend.resources.cache.client, self._backend.catalog.families
         return clearing.sweep(client, families, conditions, remove=False)
 
@@ -74,6 +80,8 @@ class CacheQueries:
 
     def usage_steps(self) -> Iterator[UsageSurvey]:
         """What Redis holds of each family, estimated after each step of a scan, and counted after the last."""
+        from opsconsole.cache.statistics import survey
+
         return survey(self._backend.resources.cache.client, self._backend.catalog.families)
 
     def days(self, days: int) -> list[CacheDay]:
@@ -83,10 +91,14 @@ class CacheQueries:
 
     def find_keys(self, family: Family, parts: Mapping[str, str]) -> Iterator[KeysFound]:
         """The keys of a family with these parts, step by step. Raises BadKey."""
+        from opsconsole.cache import keys
+
         return keys.find(self._backend.resources.cache.client, family, parts)
 
     def look(self, key: str) -> KeyValue | None:
         """The value of a key of a declared family; None when it does not exist. Raises NotAKey."""
+        from opsconsole.cache import keys
+
         if all(family.parse(key) is None for family in self.families()):
             raise NotAKey("this key belongs to no declared family; `opsconsole cache families` lists them")
         return keys.look(self._backend.resources.cache.client, key)

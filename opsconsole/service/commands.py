@@ -11,7 +11,6 @@ import msgspec
 
 from opsconsole.authoring import parameters
 from opsconsole.authoring.run import NO_PARAMS, OPEN, Run, RunFilter, Selection
-from opsconsole.cache import clearing
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core.bounds import MAX_NOTE, json_problem, text_problem
 from opsconsole.core.errors import BadValue, NotAllowed
@@ -93,6 +92,8 @@ class Commands:
 
     def check_clear(self, conditions: ClearFilter) -> None:
         """Raises BadClearFilter or BadKey for conditions that can match no key. Scans nothing."""
+        from opsconsole.cache import clearing  # redis-py, which the other commands do without
+
         backend = self._backend
         clearing.sweep(backend.resources.cache.client, backend.catalog.families, conditions, remove=False)
 

@@ -12,8 +12,8 @@ from itertools import pairwise
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from opsconsole.cache.figures import RedisStats, has_restarted, hit_rate_between
 from opsconsole.cache.history import RedisHistory
-from opsconsole.cache.statistics import RedisStats, has_restarted, hit_rate_between, sample
 from opsconsole.core.database import Database, reason
 from opsconsole.core.errors import NAMES, Unavailable
 from opsconsole.core.problems import Work
@@ -130,6 +130,8 @@ class Sampler:
         return worst_first([*found, *snapshot.leaderless, *snapshot.job_findings, *snapshot.set_aside])
 
     def _check_redis(self, now: datetime) -> RedisView:
+        from opsconsole.cache.statistics import sample  # redis-py, which most commands do without
+
         before = self._last.redis
         try:
             stats = sample(self._backend.resources.cache.client)

@@ -6,6 +6,8 @@ import os
 import uuid
 from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.context import SHORT_SECONDS, Resources
@@ -15,22 +17,24 @@ from opsconsole.core.errors import Refused
 from opsconsole.core.problems import Status
 from opsconsole.core.settings import Role, Settings
 from opsconsole.core.supervision import Supervisor
-from opsconsole.service.alerts import Alerts
-from opsconsole.service.audit import AuditTrail
 from opsconsole.service.backend import Backend, LocalEngine
-from opsconsole.service.backfills import Backfills
-from opsconsole.service.cache import CacheQueries
-from opsconsole.service.commands import Commands
-from opsconsole.service.figures import FigureReader
-from opsconsole.service.history import RunHistory
 from opsconsole.service.leader import LeaseWatch
-from opsconsole.service.presence import PresenceAnnouncer
-from opsconsole.service.queries import Queries
-from opsconsole.service.sampler import Sampler
 from opsconsole.service.snapshot import Preparation, Snapshot
 from opsconsole.store import Store, runs
 from opsconsole.store.presence import Attached
 from opsconsole.worker.counting import counter
+
+if TYPE_CHECKING:
+    from opsconsole.service.alerts import Alerts
+    from opsconsole.service.audit import AuditTrail
+    from opsconsole.service.backfills import Backfills
+    from opsconsole.service.cache import CacheQueries
+    from opsconsole.service.commands import Commands
+    from opsconsole.service.figures import FigureReader
+    from opsconsole.service.history import RunHistory
+    from opsconsole.service.presence import PresenceAnnouncer
+    from opsconsole.service.queries import Queries
+    from opsconsole.service.sampler import Sampler
 
 
 class CannotHandOver(Refused):
@@ -42,7 +46,7 @@ class CannotHandOver(Refused):
 
 class Service:
     """`queries`, `history`, `cache` and `audit` read, `commands` act, `backfills` and `alerts` do both on their
-    subject; the rest is about this process.
+    subject; the rest is about this process. Each is loaded when it is first used: a command needs one or two.
 
     `successor` starts a process that can take over from this one, where there can be one. `supervisor` has the threads
     of this process.
@@ -65,16 +69,63 @@ class Service:
         self.supervisor = supervisor or Supervisor(now)
         watch = LeaseWatch(settings.host, seconds=settings.engine.lease_seconds)
         self._backend = Backend(settings, store, catalog, resources, counting, now, self.supervisor, watch, engine)
-        self.cache = CacheQueries(self._backend)
-        self.audit = AuditTrail(self._backend)
-        self.queries = Queries(self._backend, self.cache)
-        self.history = RunHistory(self._backend)
-        self.commands = Commands(self._backend, sent=self._command_sent)
-        self.backfills = Backfills(self._backend, self.commands)
-        self.alerts = Alerts(self._backend, self.commands)
         self.successor: Callable[[], None] | None = None
-        self._sampler = Sampler(self._backend)
         self._presence: PresenceAnnouncer | None = None
+
+    @cached_property
+    def cache(self) -> CacheQueries:
+        """What Redis holds."""
+        from opsconsole.service.cache import CacheQueries
+
+        return CacheQueries(self._backend)
+
+    @cached_property
+    def audit(self) -> AuditTrail:
+        """Who requested what."""
+        from opsconsole.service.audit import AuditTrail
+
+        return AuditTrail(self._backend)
+
+    @cached_property
+    def queries(self) -> Queries:
+        """Jobs, runs, panels and previews."""
+        from opsconsole.service.queries import Queries
+
+        return Queries(self._backend, self.cache)
+
+    @cached_property
+    def history(self) -> RunHistory:
+        """Past runs and their batches, logs and failures."""
+        from opsconsole.service.history import RunHistory
+
+        return RunHistory(self._backend)
+
+    @cached_property
+    def commands(self) -> Commands:
+        """What operators request of the leader."""
+        from opsconsole.service.commands import Commands
+
+        return Commands(self._backend, sent=self._command_sent)
+
+    @cached_property
+    def backfills(self) -> Backfills:
+        """Backfills and their plans."""
+        from opsconsole.service.backfills import Backfills
+
+        return Backfills(self._backend, self.commands)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """Alerts and silences."""
+        from opsconsole.service.alerts import Alerts
+
+        return Alerts(self._backend, self.commands)
+
+    @cached_property
+    def _sampler(self) -> Sampler:
+        from opsconsole.service.sampler import Sampler
+
+        return Sampler(self._backend)
 
     @property
     def settings(self) -> Settings:
@@ -104,7 +155,7 @@ class Service:
     @preparation.setter
     def preparation(self, value: Preparation | None) -> None:
         self._backend.preparation = value
-        self._sampler.wake()
+        self._hurry()
 
     @property
     def read_only(self) -> bool:
@@ -114,7 +165,7 @@ class Service:
     def use_engine(self, engine: LocalEngine | None) -> None:
         """Sets the engine of this process: commands wake it, and snapshots show its state."""
         self._backend.engine = engine
-        self._sampler.hurry()  # it may lead in a moment
+        self._hurry()  # it may lead in a moment
 
     def reload(self, settings: Settings, catalog: Catalog) -> None:
         """Continues with another configuration."""
@@ -137,6 +188,8 @@ class Service:
 
     def figure_reader(self) -> FigureReader:
         """Reads the figures for monitoring; each reader counts what happens from its first read on."""
+        from opsconsole.service.figures import FigureReader
+
         return FigureReader(self._backend)
 
     def watch(self, callback: Callable[[Snapshot], None]) -> None:
@@ -145,6 +198,8 @@ class Service:
 
     def announce(self, interface: str) -> None:
         """Announces this process in the store, as a `console` or as `headless`, until it closes."""
+        from opsconsole.service.presence import PresenceAnnouncer
+
         actor, at, pid = self.settings.actor, self._backend.now(), os.getpid()
         owner = self._backend.owner or uuid.uuid4().hex
         own = Attached(owner, actor.name, actor.origin, self.settings.host, pid, interface, "", at, at)
@@ -178,11 +233,21 @@ class Service:
         """Stops the sampler and closes every connection."""
         if self._presence is not None:
             self._presence.stop()
-        self._sampler.stop()
+        if self._is_sampling:
+            self._sampler.stop()
         self._backend.counter.close()
         self._backend.resources.close()
 
     def _command_sent(self) -> None:
         if self.engine is not None:
             self.engine.wake()
-        self._sampler.hurry()
+        self._hurry()
+
+    @property
+    def _is_sampling(self) -> bool:
+        return "_sampler" in self.__dict__  # most commands need no Snapshot
+
+    def _hurry(self) -> None:
+        """Takes Snapshots more often for a while."""
+        if self._is_sampling:
+            self._sampler.hurry()

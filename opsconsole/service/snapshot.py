@@ -24,8 +24,8 @@ from opsconsole.service import wording
 from opsconsole.service.alert_cards import AlertCard, AlertPage, firing
 
 if TYPE_CHECKING:
+    from opsconsole.cache.figures import RedisStats
     from opsconsole.cache.history import RedisPoint
-    from opsconsole.cache.statistics import RedisStats
     from opsconsole.rules.job_history import Usual
     from opsconsole.store.changes import Watermark
     from opsconsole.store.job_facts import Histories

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 
 from sqlalchemy import delete, select
 
+from opsconsole.cache.figures import CacheDay, FamilyUsage
 from opsconsole.cache.reads import Reads
-from opsconsole.cache.statistics import CacheDay, FamilyUsage
 from opsconsole.core.database import Connection, inserting
 from opsconsole.store.tables import cache_days
 

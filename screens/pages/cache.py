@@ -12,8 +12,8 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from opsconsole.cache.families import Family
+from opsconsole.cache.figures import CacheDay, UsageSurvey
 from opsconsole.cache.filters import ClearFilter
-from opsconsole.cache.statistics import CacheDay, UsageSurvey
 from opsconsole.service.cache import Clearing
 from screens import actions, command_lines
 from screens.command_lines import CommandLine

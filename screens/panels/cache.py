@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from opsconsole.cache.families import Family
+from opsconsole.cache.figures import CacheDay, FamilyUsage, UsageSurvey
 from opsconsole.cache.history import RedisPoint, hit_rate
-from opsconsole.cache.statistics import CacheDay, FamilyUsage, UsageSurvey
 from opsconsole.core import humanize
 from opsconsole.service.cache import Clearing
 from screens.exports import Cell, Table

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from opsconsole.cache.figures import RedisStats
 from opsconsole.cache.history import POINTS, RedisHistory, RedisPoint, hit_rate
-from opsconsole.cache.statistics import RedisStats
 
 START = datetime(2026, 1, 19, 18, 0, tzinfo=UTC)
 

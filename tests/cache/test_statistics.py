@@ -11,7 +11,8 @@ import redis
 
 from opsconsole.cache.client import Cache
 from opsconsole.cache.families import Family
-from opsconsole.cache.statistics import RecentHitRate, RedisStats, hit_rate_between, sample, survey
+from opsconsole.cache.figures import RecentHitRate, RedisStats, hit_rate_between
+from opsconsole.cache.statistics import sample, survey
 from opsconsole.core.errors import Unavailable
 
 DAYS = Family("days", "date:user:{date}:{user}", timedelta(hours=2), of=("user",))

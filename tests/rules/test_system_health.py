@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from opsconsole.authoring.batch import Lost
-from opsconsole.cache.statistics import RedisStats
+from opsconsole.cache.figures import RedisStats
 from opsconsole.calendar.windows import minutes
 from opsconsole.core.errors import NAMES
 from opsconsole.rules.finding_text import sentence

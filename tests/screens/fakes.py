@@ -11,9 +11,9 @@ from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.run import Run
 from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
+from opsconsole.cache.figures import CacheDay, UsageSurvey
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.keys import KeysFound, KeyValue
-from opsconsole.cache.statistics import CacheDay, UsageSurvey
 from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import OpsconsoleError, UnknownAlert, UnknownBackfill, UnknownRun
 from opsconsole.rules.audit import AuditEntry, Verification

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from opsconsole.cache.figures import CacheDay, FamilyUsage, UsageSurvey
 from opsconsole.cache.history import RedisPoint
 from opsconsole.cache.keys import KeysFound, KeyValue
 from opsconsole.cache.reads import Reads
-from opsconsole.cache.statistics import CacheDay, FamilyUsage, UsageSurvey
 from opsconsole.rules.audit import AuditEntry, AuditProblem, Seal, Verification
 from opsconsole.service.cache import Clearing
 from tests.screens import samples

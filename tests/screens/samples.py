@@ -11,7 +11,7 @@ from opsconsole.authoring.extensions import PanelContent
 from opsconsole.authoring.run import Counts, Run, RunState, Selection, Stop, Trigger
 from opsconsole.cache.clearing import ClearProgress
 from opsconsole.cache.families import Family
-from opsconsole.cache.statistics import RedisStats
+from opsconsole.cache.figures import RedisStats
 from opsconsole.calendar.windows import Window
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.service.snapshot import (

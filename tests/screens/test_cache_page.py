@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from opsconsole.cache.families import Family
+from opsconsole.cache.figures import FamilyUsage
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.cache.history import RedisPoint
 from opsconsole.cache.keys import KeysFound, KeyValue
 from opsconsole.cache.reads import Reads
-from opsconsole.cache.statistics import FamilyUsage
 from opsconsole.core.errors import Unavailable
 from opsconsole.rules.audit import AuditEntry
 from opsconsole.service.cache import Clearing, clearing_of

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from opsconsole.authoring.batch import BatchState
 from opsconsole.authoring.run import Counts, RunState
-from opsconsole.cache.statistics import RedisStats
+from opsconsole.cache.figures import RedisStats
 from opsconsole.calendar.windows import Window
 from opsconsole.core import humanize
 from opsconsole.rules.system_health import store_locked

@@ -10,8 +10,8 @@ import redis
 
 from opsconsole.cache.client import Cache
 from opsconsole.cache.families import Family
+from opsconsole.cache.figures import CacheDay, FamilyUsage
 from opsconsole.cache.reads import Reads
-from opsconsole.cache.statistics import CacheDay, FamilyUsage
 from opsconsole.core import clock
 from opsconsole.leader import background_tasks
 from opsconsole.service.cache_reads import CacheReadsRecorder

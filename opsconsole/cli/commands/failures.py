@@ -34,7 +34,7 @@ def command(options: Options, job: str, last: int, least: int, limit: int, as_js
       opsconsole failures attempts.cache_day
       opsconsole failures attempts.cache_day --runs 10 --least 2 --json
     """
-    with open_service(load_settings(options)) as service:
+    with open_service(load_settings(options), reads=True) as service:
         name = service.catalog.find(job).name
         found = service.queries.failing_items(name, last=last, least=least, limit=limit)
     of = len(found.runs)

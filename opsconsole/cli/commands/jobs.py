@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:
     """List jobs with their schedules, next and last runs."""
-    with open_service(load_settings(options)) as service:
+    with open_service(load_settings(options), reads=True) as service:
         cards, active = service.queries.jobs(), service.queries.pauses()
     paused = {card.name: [pause for pause in active if pause.applies_to(card.name)] for card in cards}
     if as_json:

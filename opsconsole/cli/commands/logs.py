@@ -35,7 +35,7 @@ def command(options: Options, run_number: int, follow: bool, as_json: bool) -> N
 
     With --follow and --json, one JSON object is printed per line, as lines arrive.
     """
-    with open_service(load_settings(options)) as service:
+    with open_service(load_settings(options), reads=True) as service:
         tz = service.queries.run_page(run_number).progress.tz
         if as_json and not follow:
             print_json([_document(line) for line in _stored(service, run_number, 0)])

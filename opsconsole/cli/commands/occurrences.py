@@ -50,7 +50,7 @@ def command(
     Adjacent scheduled times with the same outcome share a row; only those between --since and --until are counted.
     Times without a zone are in the job's zone, or in UTC without --job.
     """
-    with open_service(load_settings(options)) as service:
+    with open_service(load_settings(options), reads=True) as service:
         zone, at = service.queries.zone(job), now()
         selected = OccurrenceFilter(
             job,

@@ -62,7 +62,7 @@ def command(
       opsconsole runs today failed by asha
       opsconsole runs --job attempts.cache_day --state partial --since 7d
     """
-    with open_service(load_settings(options)) as service:
+    with open_service(load_settings(options), reads=True) as service:
         search = service.history.parsed(" ".join(words))
         place, at = service.queries.zone(job), now()
         only = RunSearch(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(options: Options, run_number: int, failed: bool, as_json: bool) -> None:
     """Show one run: counts, causes of failures, log."""
-    with open_service(load_settings(options)) as service:
+    with open_service(load_settings(options), reads=True) as service:
         if failed:
             _print_failed(list(service.history.all_failed_items(run_number)), as_json=as_json)
             return

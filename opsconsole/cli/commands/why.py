@@ -48,7 +48,7 @@ def command(options: Options, job: str, at: str | None, window: str | None, as_j
     """
     if at is not None and window is not None:
         raise click.UsageError("give --at or --window, not both")
-    with open_service(load_settings(options)) as service:
+    with open_service(load_settings(options), reads=True) as service:
         queries = service.queries
         explanation = queries.why(job, at) if window is None else queries.why_window(job, window)
     if as_json:

@@ -54,7 +54,7 @@ def command(ctx: click.Context, states: tuple[str, ...], since: str | None, as_j
     if ctx.invoked_subcommand is not None:
         return
     selected = tuple(AlertState(state) for state in states)
-    with open_service(load_settings(ctx.obj)) as service:
+    with open_service(load_settings(ctx.obj), reads=True) as service:
         now = service.now()
         start = past_time("--since", since, ZoneInfo("UTC"), now)
         if start is not None:

@@ -25,5 +25,5 @@ def command(options: Options, numbers: tuple[int, ...]) -> None:
       opsconsole alerts report > incident.md
       opsconsole alerts report 31 32
     """
-    with open_service(load_settings(options)) as service:
+    with open_service(load_settings(options), reads=True) as service:
         echo(service.alerts.write_up(numbers).rstrip())

@@ -34,7 +34,7 @@ def command(options: Options, number: int, as_json: bool) -> None:
     Example:
       opsconsole alerts show 7
     """
-    with open_service(load_settings(options)) as service:
+    with open_service(load_settings(options), reads=True) as service:
         page = service.alerts.page(number)
     if as_json:
         from opsconsole.service.alert_documents import page_document  # loads the service

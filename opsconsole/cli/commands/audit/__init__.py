@@ -48,7 +48,7 @@ def command(ctx: click.Context, limit: int, typed: str, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    with open_service(load_settings(ctx.obj)) as service:
+    with open_service(load_settings(ctx.obj), reads=True) as service:
         entries = service.audit.find(typed, limit=limit)
     if as_json:
         print_json([_document(entry) for entry in entries])

@@ -27,7 +27,7 @@ def command(options: Options, anchor: str | None, as_json: bool) -> None:
     rewritten as a whole.
     """
     seal = Seal.parse(anchor) if anchor else None
-    with open_service(load_settings(options)) as service:
+    with open_service(load_settings(options), reads=True) as service:
         result = service.audit.verify(seal)
     if as_json:
         print_json(

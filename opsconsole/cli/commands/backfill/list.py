@@ -19,7 +19,7 @@ from opsconsole.core.humanize import duration, timestamp
 @click.pass_obj
 def command(options: Options, limit: int, as_json: bool) -> None:
     """List the newest backfills and plans."""
-    with open_service(load_settings(options)) as service:
+    with open_service(load_settings(options), reads=True) as service:
         backfills = service.backfills.newest(limit=limit)
     if as_json:
         print_json([backfill_document(each) for each in backfills])

@@ -23,7 +23,7 @@ from opsconsole.service import wording
 @click.pass_obj
 def command(options: Options, number: int, each_window: bool, as_json: bool) -> None:
     """Show the progress of a backfill and its windows."""
-    with open_service(load_settings(options)) as service:
+    with open_service(load_settings(options), reads=True) as service:
         if as_json:
             print_json(document(service, number))
             return

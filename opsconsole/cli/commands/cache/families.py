@@ -15,7 +15,7 @@ from opsconsole.cli.session import open_service
 from opsconsole.core.humanize import duration
 
 if TYPE_CHECKING:
-    from opsconsole.cache.statistics import UsageSurvey
+    from opsconsole.cache.figures import UsageSurvey
 
 COUNT_SECONDS = 60.0
 """Counting stops after this time, and the rest is estimated."""

@@ -17,7 +17,7 @@ from opsconsole.core.humanize import duration, megabytes, percent
 from opsconsole.service import wording
 
 if TYPE_CHECKING:
-    from opsconsole.cache.statistics import CacheDay, RedisStats
+    from opsconsole.cache.figures import CacheDay, RedisStats
 
 
 MAX_DAYS = 90

@@ -26,7 +26,7 @@ def command(options: Options, limit: int, as_json: bool) -> None:
       opsconsole events failed
       opsconsole events failed --json
     """
-    with open_service(load_settings(options)) as service:
+    with open_service(load_settings(options), reads=True) as service:
         found = service.queries.failed_events(limit=limit)
     if as_json:
         print_json(
