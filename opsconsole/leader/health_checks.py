@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from opsconsole.authoring.catalog import Catalog
@@ -11,8 +11,8 @@ from opsconsole.core.clock import Clock
 from opsconsole.core.database import Connection
 from opsconsole.core.problems import Work
 from opsconsole.core.supervision import Loop
-from opsconsole.rules.health import jobs_findings
-from opsconsole.rules.job_state import job_state
+from opsconsole.rules.health import JobRules
+from opsconsole.rules.job_state import job_states
 from opsconsole.store import Store, health_checks, job_facts
 
 EVERY = minutes(5)
@@ -28,7 +28,8 @@ class HealthChecks:
         self._store, self._catalog, self._token, self._now = store, catalog, token, now
         self._may_start_work = may_start_work
         self._recorded: datetime | None = None
-        self._kept: job_facts.Histories | None = None
+        self._kept: job_facts.Kept | None = None
+        self._rules = JobRules()
         self.loop = Loop(Work.HEALTH_CHECKS, self.check, seconds=1.0, now=now)
 
     def start(self) -> None:
@@ -52,7 +53,6 @@ class HealthChecks:
                 health_checks.record(db, at, states)
         self._recorded = at
 
-    def _states(self, db: Connection, now: datetime) -> dict[str, str]:
+    def _states(self, db: Connection, now: datetime) -> Mapping[str, str]:
         facts, self._kept = job_facts.read(db, self._catalog, now, self._kept)
-        found = jobs_findings(facts, now)
-        return {each.job.name: job_state(each, found) for each in facts}
+        return job_states(facts, self._rules.findings(facts, now))

@@ -13,7 +13,7 @@ from opsconsole.leader.system_facts import SystemFacts
 from opsconsole.rules.alert_changes import Judgement
 from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import Finding, FindingKind
-from opsconsole.rules.health import JOB_KINDS, failed_windows, jobs_findings
+from opsconsole.rules.health import JOB_KINDS, JobRules, failed_windows
 from opsconsole.rules.notifications import undelivered
 from opsconsole.rules.system_health import degraded, lasting
 from opsconsole.store import Store, job_facts, notifications, set_aside
@@ -36,7 +36,8 @@ class Judging:
         self._store, self._catalog, self._system, self._problems = store, catalog, system, problems
         parts = (Work.JOB_FACTS, Work.SET_ASIDE_FACTS, Work.DELIVERIES)
         self._jobs, self._set_aside, self._deliveries = map(supervisor.repeated, parts)
-        self._kept: job_facts.Histories | None = None
+        self._kept: job_facts.Kept | None = None
+        self._rules = JobRules()
 
     def __call__(self, now: datetime) -> Judgement:
         """What is wrong at `now`."""
@@ -73,6 +74,5 @@ class Judging:
 
     def _of_jobs(self, db: Connection, now: datetime, to_pause: dict[str, int]) -> Iterable[Finding]:
         facts, self._kept = job_facts.read(db, self._catalog, now, self._kept)
-        found = jobs_findings(facts, now)
-        to_pause |= {each.job.name: failed for each in facts if (failed := failed_windows(each, now))}
-        return found
+        to_pause |= {each.job.name: failed for each in facts if (failed := failed_windows(each))}
+        return self._rules.findings(facts, now)

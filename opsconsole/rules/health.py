@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import takewhile
 
 from opsconsole.authoring.job import Job
@@ -15,8 +15,8 @@ from opsconsole.calendar.windows import minutes
 from opsconsole.rules.admission import WaitReason
 from opsconsole.rules.backfill import WindowStatus
 from opsconsole.rules.findings import CLOCK, Finding, FindingKind, Severity, worst_first
-from opsconsole.rules.job_history import low_success_rate, low_work, slow_run
-from opsconsole.rules.window_health import WindowHealth, judged
+from opsconsole.rules.job_history import RATE_WITHIN, low_success_rate, low_work, slow_run
+from opsconsole.rules.window_health import WindowHealth
 
 CLOCK_TOLERANCE = minutes(1)
 """The clocks of two hosts may differ by this much."""
@@ -66,11 +66,11 @@ class JobFacts:
     """What the health checks need to know of a job.
 
     `due` is its last scheduled time whose run should have started, None for a manual job; `accounted_until` is up to
-    when its scheduled times are recorded. `newest` are its newest ended runs, newest first, and `open` its active or
-    queued run, which waits for `waits`; neither includes backfills. `resumed_at` is when its last pause ended.
-    `ran_ahead` are scheduled times later than now that have run. `unrun` are the scheduled times of the last day that
-    did not run, oldest first, and `incomplete` the windows of the last 31 days that are not up to date, oldest first.
-    `repeated` are the items that fail repeatedly.
+    when its scheduled times are recorded. `newest` are its newest ended runs, newest first, `windows` what these came
+    to, and `open` its active or queued run, which waits for `waits`; none includes backfills. `resumed_at` is when its
+    last pause ended. `ran_ahead` are scheduled times later than now that have run. `unrun` are the scheduled times of
+    the last day that did not run, oldest first, and `incomplete` the windows of the last 31 days that are not up to
+    date, oldest first. `repeated` are the items that fail repeatedly.
     """
 
     job: Job
@@ -80,6 +80,7 @@ class JobFacts:
     newest: tuple[Run, ...]
     open: Run | None
     last_good: datetime | None
+    windows: tuple[WindowHealth, ...] = ()
     paused: bool = False
     resumed_at: datetime | None = None
     ran_ahead: tuple[datetime, ...] = ()
@@ -89,29 +90,70 @@ class JobFacts:
     repeated: RepeatedFailures | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The findings about a job by its `facts`. They stay the same before `until`; None stands for good."""
+
+    facts: JobFacts
+    findings: tuple[Finding, ...]
+    until: datetime | None
+
+
+class JobRules:
+    """The rules about jobs. A job is judged again when its facts are others than before, or time changes the result."""
+
+    def __init__(self) -> None:
+        self._verdicts: dict[str, Verdict] = {}
+
+    def findings(self, jobs: Sequence[JobFacts], now: datetime) -> tuple[Finding, ...]:
+        """The findings about jobs, worst first."""
+        before = self._verdicts
+        self._verdicts = {facts.job.name: _judge(facts, before.get(facts.job.name), now) for facts in jobs}
+        found = list(_clock(jobs, now))
+        for verdict in self._verdicts.values():
+            found += verdict.findings
+        return worst_first(found)
+
+
 def jobs_findings(jobs: Iterable[JobFacts], now: datetime) -> tuple[Finding, ...]:
     """The findings about jobs, worst first."""
-    facts_of_all = list(jobs)
-    found = list(_clock(facts_of_all, now))
-    for facts in facts_of_all:
-        found += _of_job(facts, now)
-    return worst_first(found)
+    return JobRules().findings(list(jobs), now)
 
 
-def failed_windows(facts: JobFacts, now: datetime) -> int:
+def failed_windows(facts: JobFacts) -> int:
     """How many windows in a row failed if the job is to be paused for that; otherwise 0. Windows from before the end of
     a pause do not count.
     """
     limit = facts.job.limits.pause_after
     if limit is None or facts.paused:
         return 0
-    streak = _streak(facts.job, judged(facts.newest, now))
+    streak = _streak(facts.job, facts.windows)
     failed = sum(facts.resumed_at is None or each.ended_at > facts.resumed_at for each in streak)
     return failed if failed >= limit else 0
 
 
+def _judge(facts: JobFacts, before: Verdict | None, now: datetime) -> Verdict:
+    if before is not None and before.facts is facts and (before.until is None or now < before.until):
+        return before
+    return Verdict(facts, tuple(_of_job(facts, now)), changes_at(facts, now))
+
+
+def changes_at(facts: JobFacts, now: datetime) -> datetime | None:
+    """When the findings about a job may become others although its facts stay the same; None for never."""
+    if facts.open is not None:
+        return now  # how long it has waited or taken changes all the time
+    limits, moments = facts.job.limits, []
+    if facts.due is not None:
+        moments.append(facts.due + limits.start_within)
+    if (good := _good_until(facts)) is not None and limits.max_age is not None:
+        moments.append(good + limits.max_age)
+    later = [at + timedelta.resolution for at in moments if at >= now]
+    later += [at + RATE_WITHIN for each in facts.windows if (at := each.ended_at) > now - RATE_WITHIN]
+    return min(later, default=None)
+
+
 def _of_job(facts: JobFacts, now: datetime) -> Iterator[Finding]:
-    job, windows = facts.job, judged(facts.newest, now)
+    job, windows = facts.job, facts.windows
     yield from _late(facts, now)
     yield from _no_good_run(facts, now)
     yield from _long_run(facts, now)
@@ -153,10 +195,14 @@ def _late(facts: JobFacts, now: datetime) -> Iterator[Finding]:
 
 
 def _no_good_run(facts: JobFacts, now: datetime) -> Iterator[Finding]:
-    max_age = facts.job.limits.max_age
-    good = max(filter(None, (facts.last_good or facts.registered_at, facts.resumed_at)), default=None)
+    max_age, good = facts.job.limits.max_age, _good_until(facts)
     if max_age is not None and good is not None and now - good > max_age and not facts.paused:
         yield Finding(Severity.CRITICAL, FindingKind.NO_GOOD_RUN, facts.job.name, good + max_age, good_until=good)
+
+
+def _good_until(facts: JobFacts) -> datetime | None:
+    """When its last good run ended; without one, since when it could have had one."""
+    return max(filter(None, (facts.last_good or facts.registered_at, facts.resumed_at)), default=None)
 
 
 def _long_run(facts: JobFacts, now: datetime) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from opsconsole.rules.findings import Finding, FindingKind
@@ -36,6 +36,14 @@ _STATES = {
     FindingKind.LOW_WORK: JobState.LOW_WORK,
 }
 _ORDER = tuple(JobState)
+
+
+def job_states(jobs: Iterable[JobFacts], findings: Iterable[Finding]) -> Mapping[str, JobState]:
+    """The state of each job."""
+    of_job: dict[str, list[Finding]] = {}
+    for finding in findings:
+        of_job.setdefault(finding.subject, []).append(finding)
+    return {facts.job.name: job_state(facts, of_job.get(facts.job.name, ())) for facts in jobs}
 
 
 def job_state(facts: JobFacts, findings: Iterable[Finding]) -> JobState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from opsconsole.core.errors import Unavailable
 from opsconsole.core.problems import Status
 from opsconsole.core.settings import Settings
 from opsconsole.core.supervision import Supervisor
+from opsconsole.rules.health import JobRules
 from opsconsole.service.leader import LeaseWatch
 from opsconsole.service.snapshot import Leader, Preparation
 from opsconsole.store import Store
@@ -62,6 +63,7 @@ class Backend:
     lease_watch: LeaseWatch
     engine: LocalEngine | None = None
     preparation: Preparation | None = None
+    job_rules: JobRules = field(default_factory=JobRules)
 
     @property
     def owner(self) -> str | None:

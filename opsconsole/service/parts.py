@@ -12,14 +12,13 @@ from opsconsole.core.humanize import words
 from opsconsole.core.problems import Fault, Problem, Work
 from opsconsole.core.supervision import describe, is_outage, log_failure
 from opsconsole.rules.findings import Finding
-from opsconsole.rules.health import jobs_findings
 from opsconsole.rules.system_health import grace_of, not_leading
 from opsconsole.service import alert_views, runs as run_views
 from opsconsole.service.backend import Backend
 from opsconsole.service.snapshot import Snapshot
 from opsconsole.store import (
-    changes,
     job_facts,
+    job_runs,
     lease as leases,
     pauses,
     presence,
@@ -94,12 +93,20 @@ def _leaderless(backend: Backend, db: Connection, now: datetime) -> Iterator[Fin
 
 def _jobs(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:
     """The jobs; their newest runs are read again when one has started or ended, their next times once a minute."""
-    mark = changes.watermark(db)
-    ran = changes.changed(db, so_far.watermarks.jobs, mark)
-    kept = {} if ran is None else {card.name: card.last for card in so_far.jobs if card.name not in ran}
-    known = () if _is_new_minute(so_far, now) else so_far.jobs
-    jobs = run_views.cards(db, backend.catalog, now, kept, known)
-    return {"jobs": jobs, "watermarks": replace(so_far.watermarks, jobs=mark)}
+    before = so_far.job_runs
+    found = job_runs.read(db, [job.name for job in backend.catalog], before)
+    is_reloaded = so_far.health is None or so_far.health.catalog is not backend.catalog
+    known = () if is_reloaded or _is_new_minute(so_far, now) else so_far.jobs
+    last = {job: ended[0] for job, ended in found.ended.items()}
+    for run in (progress.run for progress in so_far.live):
+        if run.job not in last or last[run.job].id < run.id:
+            last[run.job] = run
+    is_same_store = before is not None and before.mark.newest <= found.mark.newest
+    return {
+        "jobs": run_views.cards(db, backend.catalog, now, last, known),
+        "job_runs": found,
+        "past_days": so_far.past_days if is_same_store else None,
+    }
 
 
 def _live_runs(backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:
@@ -112,14 +119,17 @@ def _recent_runs(_backend: Backend, db: Connection, _so_far: Snapshot, _now: dat
 
 def _histories(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:
     """The histories of the jobs of which a run has started or ended, and once a minute the rates of all."""
-    mark = changes.watermark(db)
-    ran = changes.changed(db, so_far.watermarks.histories, mark)
-    if ran is not None and not ran and so_far.histories and not _is_new_minute(so_far, now):
+    found = so_far.job_runs or job_runs.read(db, [job.name for job in backend.catalog])
+    if so_far.histories and so_far.histories_of is found.ended and not _is_new_minute(so_far, now):
         return {}
-    rates, past_days = statistics.rates(db, now, so_far.past_days if ran is not None else None)
-    histories = run_views.histories(db, backend.catalog, rates, so_far.histories, ran)
-    watermarks = replace(so_far.watermarks, histories=mark)
-    return {"histories": histories, "histories_at": now, "past_days": past_days, "watermarks": watermarks}
+    rates, past_days = statistics.rates(db, now, so_far.past_days)
+    histories = run_views.histories(backend.catalog, rates, found.ended, so_far.histories)
+    return {
+        "histories": histories,
+        "histories_at": now,
+        "histories_of": found.ended,
+        "past_days": past_days,
+    }
 
 
 def _is_new_minute(so_far: Snapshot, now: datetime) -> bool:
@@ -127,8 +137,8 @@ def _is_new_minute(so_far: Snapshot, now: datetime) -> bool:
 
 
 def _health(backend: Backend, db: Connection, so_far: Snapshot, now: datetime) -> dict[str, Any]:
-    facts, health = job_facts.read(db, backend.catalog, now, so_far.health)
-    return {"job_findings": jobs_findings(facts, now), "health": health}
+    facts, health = job_facts.read(db, backend.catalog, now, so_far.health, so_far.job_runs)
+    return {"job_findings": backend.job_rules.findings(facts, now), "health": health}
 
 
 def _pauses(_backend: Backend, db: Connection, _so_far: Snapshot, now: datetime) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from opsconsole.service.panels import PanelReader
 from opsconsole.service.snapshot import Explanation, JobCard, Leader, Occurrences, PanelView, Preview, RunPage
 from opsconsole.service.store_probe import StoreProbe
 from opsconsole.service.tables_panel import Tables, TablesPanels
-from opsconsole.store import data_tables, failing, logs, pauses, runs, schema, set_aside, table_days
+from opsconsole.store import data_tables, failing, logs, newest_runs, pauses, runs, schema, set_aside, table_days
 from opsconsole.store.failing import FailingItems
 from opsconsole.store.logs import LogLine as LogLine
 from opsconsole.store.set_aside import Kind, SetAside
@@ -56,7 +56,9 @@ class Queries:
     def jobs(self) -> tuple[JobCard, ...]:
         """Every job with its next scheduled time and its newest run."""
         with self._backend.reading() as db:
-            return run_views.cards(db, self._backend.catalog, self._backend.now())
+            catalog = self._backend.catalog
+            last = newest_runs.newest(db, [job.name for job in catalog])
+            return run_views.cards(db, catalog, self._backend.now(), last)
 
     def job_page(self, job: str) -> JobPage:
         """A job in detail: its scheduled times, its newest runs, and what its runs wait for. Raises UnknownJob."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from opsconsole.authoring import parameters
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.run import OPEN, TERMINAL, Run, RunState
+from opsconsole.authoring.run import TERMINAL, Run, RunState
 from opsconsole.core.database import Connection
 from opsconsole.core.humanize import words
 from opsconsole.rules.admission import admissions
@@ -17,9 +17,9 @@ from opsconsole.rules.job_history import usual_duration
 from opsconsole.rules.schedule import next_run
 from opsconsole.service.snapshot import BatchCell, Cause, JobCard, JobHistory, Progress, RunPage
 from opsconsole.store import batches, failing, occurrences, runs
+from opsconsole.store.job_runs import LISTED
 from opsconsole.store.statistics import Rates
 
-NEWEST_RUNS = 14
 MAX_BATCHES = 2000
 LOG_LINES = 200
 ITEMS_PER_CAUSE = 8
@@ -32,29 +32,38 @@ def cards(
     db: Connection,
     catalog: Catalog,
     now: datetime,
-    kept: Mapping[str, Run | None] | None = None,
+    last: Mapping[str, Run],
     known: Collection[JobCard] = (),
 ) -> tuple[JobCard, ...]:
-    """Every job with its next scheduled time and its newest run. What is in `kept`, the newest run of each job that has
-    not run since, and in `known`, recent cards, is not found again.
+    """Every job with its next scheduled time and its newest run, of which `last` has those of all jobs. The next times
+    of `known`, recent cards, are not found again, and a card that stays the same is the same object.
     """
     ahead = occurrences.ran_ahead(db, now)
-    last = _last_runs(db, [job.name for job in catalog], kept or {})
-    next_times = {card.name: card.next_at for card in known if card.next_at and now < card.next_at and not ahead}
-    return tuple(
-        JobCard(
-            name=job.name,
-            description=job.description,
-            cron=job.cron,
-            tz=job.tz,
-            words=catalog.describe_schedule(job),
-            aliases=job.aliases,
-            next_at=next_times.get(job.name) or _next_at(catalog, job, now, ahead.get(job.name, ())),
-            last=last[job.name],
-            shift=job.shift,
-            params=parameters.declared(job),
-        )
-        for job in catalog
+    before = {card.name: card for card in known if card.next_at and now < card.next_at and not ahead}
+    return tuple(_card(catalog, job, now, last.get(job.name), before.get(job.name), ahead) for job in catalog)
+
+
+def _card(
+    catalog: Catalog,
+    job: Job,
+    now: datetime,
+    last: Run | None,
+    before: JobCard | None,
+    ahead: Mapping[str, Collection[datetime]],
+) -> JobCard:
+    if before is not None:
+        return before if before.last == last else replace(before, last=last)
+    return JobCard(
+        name=job.name,
+        description=job.description,
+        cron=job.cron,
+        tz=job.tz,
+        words=catalog.describe_schedule(job),
+        aliases=job.aliases,
+        shift=job.shift,
+        next_at=_next_at(catalog, job, now, ahead.get(job.name, ())),
+        last=last,
+        params=parameters.declared(job),
     )
 
 
@@ -62,17 +71,6 @@ def _next_at(catalog: Catalog, job: Job, now: datetime, ran: Collection[datetime
     cron = catalog.cron(job)
     due_at = None if cron is None else next_run(cron, now - job.shift, ran)
     return None if due_at is None else due_at + job.shift
-
-
-def _last_runs(db: Connection, jobs: Collection[str], kept: Mapping[str, Run | None]) -> dict[str, Run | None]:
-    """The newest run of each job: one that is open is read again."""
-    found: dict[str, Run | None] = {}
-    for job in jobs:
-        run = kept.get(job)
-        if job not in kept or (run is not None and run.state in OPEN):
-            run = next(iter(runs.newest(db, limit=1, job=job)), None)
-        found[job] = run
-    return found
 
 
 def live(db: Connection, catalog: Catalog, now: datetime) -> tuple[Progress, ...]:
@@ -83,25 +81,24 @@ def live(db: Connection, catalog: Catalog, now: datetime) -> tuple[Progress, ...
 
 
 def histories(
-    db: Connection,
     catalog: Catalog,
     rates: Mapping[str, Rates],
+    ended: Mapping[str, tuple[Run, ...]],
     before: Collection[JobHistory] = (),
-    ran: Collection[str] | None = None,
 ) -> tuple[JobHistory, ...]:
-    """The history of every job. Of those `before`, the jobs that `ran` since are read again; all if that is None."""
-    kept = {} if ran is None else {each.job: each for each in before if each.job not in ran}
+    """The history of every job, from its newest `ended` runs. One that stays as it was `before` is the same object."""
+    known = {each.job: each for each in before}
     return tuple(
-        replace(kept[job.name], rates=found) if job.name in kept else _history(db, job.name, found)
+        _history(job.name, rates.get(job.name, NO_RUNS), ended.get(job.name, ())[:LISTED], known.get(job.name))
         for job in catalog
-        for found in (rates.get(job.name, NO_RUNS),)
     )
 
 
-def _history(db: Connection, job: str, rates: Rates) -> JobHistory:
-    ended = runs.newest(db, limit=NEWEST_RUNS, job=job, states=TERMINAL)
-    usual = usual_duration(ended)
-    return JobHistory(job, rates, tuple(ended), usual.middle if usual is not None else None)
+def _history(job: str, rates: Rates, newest: tuple[Run, ...], before: JobHistory | None) -> JobHistory:
+    if before is not None and before.newest == newest:
+        return before if before.rates == rates else replace(before, rates=rates)
+    usual = usual_duration(newest)
+    return JobHistory(job, rates, newest, usual.middle if usual is not None else None)
 
 
 def page(db: Connection, catalog: Catalog, number: int, now: datetime) -> RunPage:
@@ -132,7 +129,7 @@ def page(db: Connection, catalog: Catalog, number: int, now: datetime) -> RunPag
         retries=tuple(runs.children(db, number)),
         last_runs=last_runs,
         failed_in=failed_in,
-        usual=usual_duration(runs.newest(db, limit=NEWEST_RUNS, job=run.job, states=TERMINAL)),
+        usual=usual_duration(runs.newest(db, limit=LISTED, job=run.job, states=TERMINAL)),
         workers=job.workers if job is not None else None,
         batch=job.batch if job is not None else None,
     )

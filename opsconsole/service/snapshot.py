@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from opsconsole.cache.figures import RedisStats
     from opsconsole.cache.history import RedisPoint
     from opsconsole.rules.job_history import Usual
-    from opsconsole.store.changes import Watermark
-    from opsconsole.store.job_facts import Histories
+    from opsconsole.store.job_facts import Kept
+    from opsconsole.store.job_runs import JobRuns
     from opsconsole.store.presence import Attached
     from opsconsole.store.statistics import PastDays, Rates
 
@@ -103,14 +103,6 @@ class JobHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class Watermarks:
-    """The runs that existed when the jobs and the histories of a Snapshot were read."""
-
-    jobs: Watermark | None = None
-    histories: Watermark | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class LostKeys:
     """Redis was restarted before `at` without this many of its keys."""
 
@@ -147,8 +139,8 @@ class Snapshot:
     """Everything the Dashboard shows, at one time. During a `store_outage` it keeps the previous values; so does each
     part that cannot be read, which is one of the `unknown`. `store_lock` is since when the store accepts no writes,
     because another transaction holds its lock. `findings` are all of them, worst first; those about jobs, about what
-    was set aside and about a missing leader (`leaderless`) are also on their own. `health`, `watermarks` and
-    `past_days` are what the next read of the jobs and their histories needs.
+    was set aside and about a missing leader (`leaderless`) are also on their own. `health`, `job_runs`,
+    `histories_of` and `past_days` are what the next read of the jobs and their histories needs.
 
     `alerts` are the open ones, worst first, each followed by those that it explains, and then up to 50 that were
     resolved in the last day, newest first. `silences` are the active ones.
@@ -162,7 +154,7 @@ class Snapshot:
     recent: tuple[Run, ...] = ()
     histories: tuple[JobHistory, ...] = ()
     histories_at: datetime | None = None
-    watermarks: Watermarks = Watermarks()
+    histories_of: Mapping[str, tuple[Run, ...]] | None = None
     past_days: PastDays | None = None
     redis: RedisView = RedisView(None, None)
     findings: tuple[Finding, ...] = ()
@@ -176,7 +168,8 @@ class Snapshot:
     unknown: tuple[Problem, ...] = ()
     job_findings: tuple[Finding, ...] = ()
     leaderless: tuple[Finding, ...] = ()
-    health: Histories | None = None
+    health: Kept | None = None
+    job_runs: JobRuns | None = None
     set_aside: tuple[Finding, ...] = ()
     alerts: tuple[AlertCard, ...] = ()
     silences: tuple[Silence, ...] = ()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, false, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, or_, select, update
 
 from opsconsole.authoring.occurrence import (
     RUN_STATES,
@@ -20,6 +20,7 @@ from opsconsole.authoring.occurrence import (
 )
 from opsconsole.core.database import Connection
 from opsconsole.rules.schedule import Shortened
+from opsconsole.store.job_names import names as names_of
 from opsconsole.store.rows import NEVER, Stored, read, without_note
 from opsconsole.store.tables import jobs, occurrences, runs
 
@@ -72,10 +73,13 @@ def record_nothing_to_do(
 
 def last_empty(db: Connection, since: Mapping[str, datetime]) -> dict[str, datetime]:
     """The last scheduled time of each of these jobs, not earlier than its `since`, that had nothing to do."""
-    o = occurrences.c
-    mine = or_(false(), *((o.job == job) & (o.due_at >= at - timedelta(days=1)) for job, at in since.items()))
-    query = select(o.job, func.max(o.last_due_at)).where(mine, o.reason == Reason.NOTHING_TO_DO).group_by(o.job)
-    return {job: at for job, at in db.execute(query) if at >= since[job]}
+    if not since:
+        return {}
+    o, of, earliest = occurrences.c, names_of(db, since), min(since.values()) - timedelta(days=1)
+    mine = (o.job == of.c.job, o.due_at >= earliest, o.reason == Reason.NOTHING_TO_DO)
+    last = select(o.last_due_at).where(*mine).order_by(o.due_at.desc()).limit(1).scalar_subquery()
+    rows = db.execute(select(of.c.job, last)).all()
+    return {job: at for job, at in rows if at is not None and at >= since[job]}
 
 
 def record_start(db: Connection, number: int, at: datetime, *, on_time: timedelta) -> None:
@@ -203,6 +207,17 @@ def without_run(
         o.job.in_(select(jobs.c.job).where(jobs.c.job.in_(names))),
     )
     return _read(db, query.order_by(o.due_at))
+
+
+def newest_number(db: Connection) -> int:
+    """The number of the last row; 0 without any."""
+    return db.execute(select(func.max(occurrences.c.id))).scalar() or 0
+
+
+def has_unrun(db: Connection, reasons: Collection[Reason], after: int) -> bool:
+    """Whether a row with a number above `after` did not run for one of these reasons."""
+    o = occurrences.c
+    return db.execute(select(o.id).where(o.id > after, o.reason.in_(reasons)).limit(1)).scalar() is not None
 
 
 def host_of(db: Connection, job: str, token: int) -> str | None:

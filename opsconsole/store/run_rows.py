@@ -53,6 +53,10 @@ class _Row(Stored, frozen=True, kw_only=True):
     params: dict[str, Any] | None = None
 
 
+RUN_COLUMNS = tuple(field.name for field in msgspec.structs.fields(_Row) if field.name in runs.c)
+"""The columns that a run is made of."""
+
+
 def read_runs(db: Connection, query: Select[Any]) -> list[Run]:
     """The runs of a query over the whole table."""
     return [_value(row) for row in read(db, query, runs, _Row)]

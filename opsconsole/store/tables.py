@@ -38,6 +38,8 @@ NEEDS_ATTENTION_SQL = "state IN ('partial', 'failed', 'timed_out', 'cancelled', 
 NOT_SUCCEEDED_SQL = "state <> 'succeeded'"
 NOT_SCHEDULED_SQL = "trigger <> 'schedule'"
 """Conditions of partial indexes on runs."""
+NOT_FRESH_SQL = "(result <> 'fresh' OR stale > 0 OR NOT complete)"
+"""The condition of a partial index on windows. A query has to contain it in the same words."""
 
 lease = Table(
     "ops_lease",
@@ -303,6 +305,15 @@ windows = Table(
     Column("stale", Integer, nullable=True),
     Column("checked_at", UtcTime, nullable=True),
     Index(None, "job", "start"),
+    Index(None, "job", "checked_at"),  # those that were never checked
+    Index(None, "checked_at"),  # the oldest check
+    Index(
+        "ix_ops_windows_not_fresh",
+        "start",
+        "job",
+        sqlite_where=text(NOT_FRESH_SQL),
+        postgresql_where=text(NOT_FRESH_SQL),
+    ),
 )
 
 # What could not be processed and is left out, so that it does not hold up the rest: events, and checks of windows.

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from opsconsole.authoring.run import OPEN, Run
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Connection, inserting
 from opsconsole.rules.backfill import WindowRecord, WindowState
 from opsconsole.store.rows import NEVER, Stored, read
-from opsconsole.store.tables import runs, windows
+from opsconsole.store.tables import NOT_FRESH_SQL, runs, windows
 
 LONGEST_WINDOW = timedelta(days=32)
+FEW_JOBS = 50
+"""Of more jobs, the windows of all are read: those that are not fresh are few."""
 
 
 def record_end(db: Connection, run: Run, result: WindowState, *, complete: bool, seconds: float) -> None:
@@ -61,10 +63,14 @@ def next_to_check(db: Connection, jobs: Sequence[str], before: datetime) -> tupl
     the label. A window that was never checked comes first, the newest of them.
     """
     c = windows.c
-    due = c.job.in_(jobs) & c.run_id.is_not(None) & (c.checked_at.is_(None) | (c.checked_at < before))
-    query = select(c.job, c.label).where(due).order_by(c.checked_at.nulls_first(), c.start.desc()).limit(1)
-    row = db.execute(query).one_or_none()
-    return None if row is None else (row.job, row.label)
+    query = select(c.job, c.label).where(c.job.in_(jobs), c.run_id.is_not(None)).limit(1)
+    for oldest in (
+        query.where(c.checked_at.is_(None)).order_by(c.start.desc()),
+        query.where(c.checked_at < before).order_by(c.checked_at, c.start.desc()),
+    ):
+        if (row := db.execute(oldest).one_or_none()) is not None:
+            return row.job, row.label
+    return None
 
 
 def get(db: Connection, job: str, label: str) -> Window:
@@ -81,13 +87,31 @@ def records(db: Connection, job: str, since: datetime, until: datetime) -> dict[
     return {row.label: _record(row) for row in rows}
 
 
-def newest(db: Connection, job: str, since: datetime, until: datetime) -> dict[str, tuple[Window, WindowRecord]]:
-    """The job's windows that end after `since` and start before `until`, with their records, by label."""
+def not_fresh(
+    db: Connection, jobs: Collection[str], since: datetime, until: datetime
+) -> dict[str, list[tuple[Window, WindowRecord]]]:
+    """The windows of these jobs that end after `since` and start before `until`, and whose record is not of a complete
+    success without stale items.
+    """
     c = windows.c
     longest = since - LONGEST_WINDOW  # bounds what is read: the index is by start
-    mine = (c.job == job, c.start >= longest, c.start < until, c.end > since)
-    rows = read(db, select(windows).where(*mine), windows, _Row)
-    return {row.label: (Window(row.start, row.end, row.label), _record(row)) for row in rows}
+    condition = (text(NOT_FRESH_SQL), c.start >= longest, c.start < until, c.end > since)
+    query = select(windows).where(*condition)
+    if len(jobs) <= FEW_JOBS:
+        query = query.where(c.job.in_(jobs))
+    found: dict[str, list[tuple[Window, WindowRecord]]] = {}
+    for row in read(db, query, windows, _Row):
+        if row.job in jobs:
+            found.setdefault(row.job, []).append((Window(row.start, row.end, row.label), _record(row)))
+    return found
+
+
+def recorded(db: Connection, sought: Mapping[tuple[str, str], Window]) -> frozenset[tuple[str, str]]:
+    """Which of these windows, by job and label, have a record."""
+    c, starts = windows.c, [window.start for window in sought.values()]
+    jobs = {job for job, _ in sought}
+    query = select(c.job, c.label).where(c.job.in_(jobs), c.start >= min(starts), c.start <= max(starts))
+    return frozenset((job, label) for job, label in db.execute(query)) & sought.keys()
 
 
 def _record(row: _Row) -> WindowRecord:
@@ -95,6 +119,7 @@ def _record(row: _Row) -> WindowRecord:
 
 
 class _Row(Stored, frozen=True, kw_only=True):
+    job: str
     label: str
     start: datetime = NEVER
     end: datetime = NEVER

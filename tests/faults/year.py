@@ -7,7 +7,7 @@ figures are those of the work itself.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from opsconsole.leader.retention import Pruning
 from opsconsole.leader.runner import Runner
 from opsconsole.leader.scheduler import Scheduler
 from opsconsole.rules.health import jobs_findings
-from opsconsole.rules.job_state import JobState, job_state
+from opsconsole.rules.job_state import JobState, job_states
 from opsconsole.rules.leadership import Identity
 from opsconsole.store import Store, data_tables, health_checks, job_facts, lease, migrate, tables
 from opsconsole.worker.counting import InlineCounter
@@ -148,8 +148,8 @@ class _Machine:
         self.pruning = Pruning(store, settings.retention, token, may_start_work=lambda: True, now=self.now)
         self.token = token
         self._next_health = self._next_judged = START
-        self._states: dict[str, JobState] = {}
-        self._kept: job_facts.Histories | None = None
+        self._states: Mapping[str, JobState] = {}
+        self._kept: job_facts.Kept | None = None
 
     def now(self) -> datetime:
         return self.at
@@ -201,7 +201,7 @@ class _Machine:
             with self.store.reading() as db:
                 facts, self._kept = job_facts.read(db, self.catalog, self.at, self._kept)
             found = jobs_findings(facts, self.at)
-            self._states = {each.job.name: job_state(each, found) for each in facts}
+            self._states = job_states(facts, found)
             self._next_judged = self.at + SIX_HOURS
         with self.store.fenced(self.token) as db:
             while self._next_health <= self.at:

@@ -19,6 +19,7 @@ from opsconsole.rules.backfill import NO_RECORD, WindowState, WindowStatus
 from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity, worst_first
 from opsconsole.rules.health import JobFacts, RepeatedFailures, Unrun, failed_windows, jobs_findings
 from opsconsole.rules.system_health import ServiceRecord, degraded, lasting, services
+from opsconsole.rules.window_health import judged
 from tests.rules.ended_runs import JOB, NOW, ago, day, ended, retried
 
 YESTERDAY = day(1)
@@ -43,6 +44,7 @@ WELL = JobFacts(
     newest=(GOOD,),
     open=None,
     last_good=ago(minutes=29),
+    windows=judged((GOOD,), NOW),
 )
 
 
@@ -56,7 +58,8 @@ def only(facts: JobFacts, kind: FindingKind) -> Finding | None:
 
 
 def with_runs(*runs: Run, **other: object) -> JobFacts:
-    return replace(WELL, newest=tuple(reversed(runs)), **other)  # type: ignore[arg-type]
+    newest = tuple(reversed(runs))
+    return replace(WELL, newest=newest, windows=judged(newest, NOW), **other)  # type: ignore[arg-type]
 
 
 def limited(**limits: object) -> Job:
@@ -273,13 +276,13 @@ def test_a_job_that_fails_often_enough_is_to_be_paused_and_a_resume_starts_anew(
     job = limited(pause_after=3)
     failed = with_runs(*failing(100, 100, 100), job=job)
 
-    assert failed_windows(failed, NOW) == 3
-    assert failed_windows(replace(failed, job=JOB), NOW) == 0
-    assert failed_windows(replace(failed, paused=True), NOW) == 0
-    assert failed_windows(replace(failed, resumed_at=ago(hours=30)), NOW) == 0
-    assert failed_windows(with_runs(*failing(100, 100), job=job), NOW) == 0
+    assert failed_windows(failed) == 3
+    assert failed_windows(replace(failed, job=JOB)) == 0
+    assert failed_windows(replace(failed, paused=True)) == 0
+    assert failed_windows(replace(failed, resumed_at=ago(hours=30))) == 0
+    assert failed_windows(with_runs(*failing(100, 100), job=job)) == 0
     resumed = with_runs(*failing(*[100] * 6), job=job, resumed_at=day(3).start + timedelta(hours=2))
-    assert failed_windows(resumed, NOW) == 3
+    assert failed_windows(resumed) == 3
 
 
 def test_items_that_fail_again_are_named() -> None:

@@ -21,7 +21,8 @@ from opsconsole.rules.health import JobFacts, RepeatedFailures
 from opsconsole.store import Store, batches, job_facts, migrate, occurrences, pauses, registrations, runs, windows
 from opsconsole.store.batches import Row
 from opsconsole.store.changes import Watermark
-from opsconsole.store.job_facts import RUNS, Histories
+from opsconsole.store.job_facts import Kept
+from opsconsole.store.job_runs import JUDGED
 from opsconsole.store.tables import runs as run_table
 from tests.packs import judged
 
@@ -42,13 +43,13 @@ def store(database_url: str) -> Iterator[Store]:
     made.close()
 
 
-def look(store: Store, kept: Histories | None = None, at: datetime = NOON) -> tuple[dict[str, JobFacts], Histories]:
+def look(store: Store, kept: Kept | None = None, at: datetime = NOON) -> tuple[dict[str, JobFacts], Kept]:
     with store.reading() as db:
-        facts, histories = job_facts.read(db, CATALOG, at, kept)
-    return {each.job.name: each for each in facts}, histories
+        facts, kept_now = job_facts.read(db, CATALOG, at, kept)
+    return {each.job.name: each for each in facts}, kept_now
 
 
-def statements(store: Store, kept: Histories) -> int:
+def statements(store: Store, kept: Kept) -> int:
     """How many statements a look a second later takes."""
     executed: list[str] = []
 
@@ -163,14 +164,14 @@ def test_the_last_good_run_may_be_older_than_the_runs_that_are_judged(store: Sto
     good = ran(store, HOURLY, NOON - 50 * HOUR)
     with store.writing() as db:
         (row,) = db.execute(run_table.select().where(run_table.c.id == good)).mappings()
-        for n in range(1, RUNS + 5):
+        for n in range(1, JUDGED + 5):
             at = NOON - (50 - n) * HOUR
             failed = {"state": RunState.FAILED, "ok": 0, "failed": 3, "created_at": at, "ended_at": at, "as_of": at}
             db.execute(insert(run_table).values({**row, **failed, "id": good + n, "window_label": str(n)}))
 
     facts = look(store)[0][HOURLY.name]
 
-    assert len(facts.newest) == RUNS
+    assert len(facts.newest) == JUDGED
     assert facts.last_good == NOON - 50 * HOUR
 
 
@@ -256,9 +257,9 @@ def test_a_pause_and_its_end(store: Store) -> None:
 
 def test_what_is_kept_is_read_again_when_the_clock_or_the_store_goes_back(store: Store) -> None:
     ran(store, HOURLY, NOON)
-    _, kept = look(store)
+    facts, kept = look(store)
 
-    assert look(store, kept, NOON - HOUR)[1].read_at == NOON - HOUR
-    newer = replace(kept, mark=Watermark(99, {}))
-    assert look(store, newer, NOON + SECOND)[1].read_at == NOON + SECOND
-    assert look(store, kept, NOON + SECOND)[1].read_at == NOON
+    assert look(store, kept, NOON + SECOND)[0][HOURLY.name] is facts[HOURLY.name]
+    assert look(store, kept, NOON - HOUR)[0][HOURLY.name] is not facts[HOURLY.name]
+    newer = replace(kept, runs=replace(kept.runs, mark=Watermark(99, {})))
+    assert look(store, newer, NOON + SECOND)[0][HOURLY.name] is not facts[HOURLY.name]
