@@ -100,7 +100,7 @@ def connect(url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> redis.Redi
     """A client that gives up after `timeout_seconds`, or after the time in the URL, and never resends a command."""
     options = parse_url(url)  # type: ignore[no-untyped-call]
     for name in ("socket_timeout", "socket_connect_timeout"):
-        given = options.get(name, TIMEOUT_SECONDS)
+        given = options.get(name, timeout_seconds)
         options[name] = given if timeout_seconds == TIMEOUT_SECONDS else min(given, timeout_seconds)
     options["connection_class"] = _CLASSES[options.get("connection_class", Connection)]
     # RESP2 and no CLIENT SETINFO: nothing to permit, no unrequested messages, and fewer round trips to connect.

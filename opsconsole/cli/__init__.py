@@ -51,6 +51,7 @@ SUMMARIES = {
     "tables": "Show the sizes of tables and unused indexes.",
     "unack": "End an acknowledgement.",
     "unsilence": "End a silence.",
+    "worker": "Execute batches for a leader on another machine.",
     "why": "Explain why a job ran or did not run at a time.",
 }
 

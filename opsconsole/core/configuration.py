@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -29,6 +30,7 @@ from opsconsole.core.settings import (
     Actor,
     AlertsSection,
     CacheSection,
+    CelerySection,
     ConsoleSection,
     DatabaseSection,
     EngineSection,
@@ -71,6 +73,7 @@ EVICTION_POLICIES = (
 )
 SHORTEST_SECRET = 16
 """Characters of a CRON_SECRET that no warning is given for."""
+EXECUTORS = ("processes", "inline", "celery")
 MAX_WORKERS = 1000
 MAX_LEASE_SECONDS = 3600
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -80,6 +83,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "redis": RedisSection,
     "cache": CacheSection,
     "engine": EngineSection,
+    "celery": CelerySection,
     "http": HttpSection,
     "alerts": AlertsSection,
     "retention": RetentionSection,
@@ -128,8 +132,8 @@ def load(
     engine, redis = sections["engine"], sections["redis"]
     if sections["console"].on_hangup not in ("stop", "continue"):
         problems.append(f"console.on_hangup is {shown(sections['console'].on_hangup)}; use stop or continue")
-    if engine.executor not in ("processes", "inline"):
-        problems.append(f"engine.executor is {shown(engine.executor)}; use processes or inline")
+    if engine.executor not in EXECUTORS:
+        problems.append(f"engine.executor is {shown(engine.executor)}; use processes, inline or celery")
     if not 0 <= engine.workers <= MAX_WORKERS:
         how = "use 0 (a process for each processor) or more" if engine.workers < 0 else f"use at most {MAX_WORKERS:,}"
         problems.append(f"engine.workers is {engine.workers}; {how}")
@@ -149,7 +153,8 @@ def load(
     data = _database_url("data.url", sections["data"].url, shared, home / "data.db", problems)
     secret = _http_secret(env, problems)
     cache = _redis_url(redis.url if redis.url != EMBEDDED else env.get("REDIS_URL") or EMBEDDED, problems)
-    remember(secret for url in (store, data, cache) if url is not None for secret in secrets_of(url.reveal()))
+    broker = _broker_url(sections["celery"].broker_url, cache, problems) if engine.executor == "celery" else None
+    remember(secret for url in (store, data, cache, broker) if url is not None for secret in secrets_of(url.reveal()))
     options = {name: value for name, value in raw.items() if name in pack_names}
     if problems:
         raise BadConfiguration(problems, source, (*packs, *extra), overrides, options)
@@ -167,6 +172,7 @@ def load(
         store_url=store,
         data_url=data,
         redis_url=cache,
+        broker_url=broker,
         embedded_store=store.reveal() == sqlite_url(home / "store.db"),
         embedded_data=data.reveal() == sqlite_url(home / "data.db"),
         packs=(*packs, *extra),
@@ -177,7 +183,7 @@ def load(
         alerts=alerts,
         channels=channels,
         sentry_dsn=dsn,
-        warnings=(*_warnings(source, secret, (store, data, cache), addresses), *sentry_warnings(dsn)),
+        warnings=(*_warnings(source, secret, (store, data, cache, broker), addresses), *sentry_warnings(dsn)),
     )
 
 
@@ -330,6 +336,25 @@ def _redis_url(url: str, problems: list[str]) -> Secret | None:
     except BadUrl as error:
         problems.append(f"redis.url {error}")
         return None
+
+
+def _broker_url(url: str, cache: Secret | None, problems: list[str]) -> Secret | None:
+    """The URL of the broker for the executor `celery`, which also needs the library and a cache that others reach."""
+    if find_spec("celery") is None:
+        problems.append("engine.executor celery needs Celery, which is not installed: pip install 'opsconsole[celery]'")
+    if cache is None:
+        problems.append("engine.executor celery needs a Redis server that the workers reach, too; set redis.url")
+    if not url:
+        problems.append("engine.executor celery needs a broker; set celery.broker_url to a Redis database of its own")
+        return None
+    try:
+        broker = Secret(redis_url(url))
+    except BadUrl as error:
+        problems.append(f"celery.broker_url {error}")
+        return None
+    if broker == cache:
+        problems.append("celery.broker_url is the same as redis.url; use another server, as the cache evicts keys")
+    return broker
 
 
 def _http_secret(env: Mapping[str, str], problems: list[str]) -> Secret | None:

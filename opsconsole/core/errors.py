@@ -245,5 +245,11 @@ class NotPermitted(Unavailable):
         return f"{self.reason}; the Redis ACL in docs/operations.md allows what opsconsole needs"
 
 
-NAMES = {"redis": "Redis", "data": "the data database", "store": "the store", "claude": "the Claude API"}
+NAMES = {
+    "redis": "Redis",
+    "broker": "the broker",
+    "data": "the data database",
+    "store": "the store",
+    "claude": "the Claude API",
+}
 """The name of each dependency in messages."""

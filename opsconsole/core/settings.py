@@ -99,6 +99,12 @@ class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.workers or min(4, os.cpu_count() or 1)
 
 
+class CelerySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[celery]`: the URL of the broker through which batches go to workers; a Redis database of its own."""
+
+    broker_url: str = ""
+
+
 class HttpSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[http]`: the address of the HTTP API, HOST:PORT or unix:/path; empty to turn it off."""
 
@@ -208,6 +214,7 @@ class Settings:
     store_url: Secret
     data_url: Secret
     redis_url: Secret | None
+    broker_url: Secret | None
     embedded_store: bool
     embedded_data: bool
     packs: tuple[str, ...]
@@ -249,6 +256,7 @@ class Settings:
             "engine.workers": str(self.engine.worker_count),
             "engine.worker_memory_mb": str(self.engine.worker_memory_mb),
             "engine.lease_seconds": f"{self.engine.lease_seconds:g}",
+            **({"celery.broker_url": masked(self.broker_url)} if self.broker_url else {}),
             "http.bind": self.http.bind or "-",
             **self._notifications(),
             "retention": str(self.retention),

@@ -184,7 +184,7 @@ class LiveRun:
 
     def _record_lost(self, db: Connection, row: Row, result: BatchResult, at: datetime) -> None:
         assert result.lost is not None  # noqa: S101 - checked by the caller
-        if self.ending:
+        if self.ending or result.lost is Lost.STOPPED:  # it was taken back for the end of the run
             self._ended_workers.append(f"batch {row.seq}: {result.ended or result.reason}")
             return
         deaths = row.deaths + 1

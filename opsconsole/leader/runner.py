@@ -115,6 +115,8 @@ class Runner:
         for run in open_runs:
             if run.id in self._live:
                 self._live[run.id].request_stop(run.stop, self._now())
+                if run.stop is not None:
+                    self._executor.withdraw(run.id)
         for run in open_runs:
             if run.unreadable and run.id not in self._live and not self._containment.has_set_aside(_name(run)):
                 with self._contained(run):

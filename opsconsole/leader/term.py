@@ -50,7 +50,7 @@ class Term:
         only_command: int | None,
     ) -> None:
         self._settings, self._catalog, self._leadership, self._now = settings, catalog, leadership, now
-        self._only_command = only_command
+        self._only_command, self._token = only_command, token
         self.containment = Containment(now)
         tools = self._tools(SHORT_SECONDS)
         counting = counter(settings, catalog, tools)
@@ -157,10 +157,26 @@ class Term:
     def _executor(self) -> Executor:
         if self._settings.engine.executor == "inline":
             return Inline(self._catalog, self._tools())
+        if self._settings.engine.executor == "celery":
+            return self._celery()
         return Processes(
             self._settings.for_workers(),
             self._settings.engine.worker_count,
             errors=self._settings.folder / "workers.log",
+            lease=self._leadership.deadline,
+            tag_of=self._tag_of,
+            now=self._now,
+        )
+
+    def _celery(self) -> Executor:
+        from opsconsole.worker.celery import fingerprint  # an optional extra
+        from opsconsole.worker.celery.executor import CeleryExecutor
+
+        assert self._settings.broker_url is not None  # noqa: S101 - a configuration with this executor has one
+        return CeleryExecutor(
+            self._settings.broker_url.reveal(),
+            fingerprint.leading(self._settings, self._catalog, self._token),
+            longest_batch_seconds=max(job.batch_timeout.total_seconds() for job in self._catalog),
             lease=self._leadership.deadline,
             tag_of=self._tag_of,
             now=self._now,

@@ -34,7 +34,8 @@ class Executor(Protocol):
     the caller keeps control. Closing it, or its results, ends running work.
 
     `problem` is why it has fewer workers than it should; None while nothing is wrong. `losses` are the last workers
-    that ended, or were ended, while they worked; other threads may read it.
+    that ended, or were ended, while they worked; other threads may read it. `withdraw` takes back the work of a run
+    that no worker has begun: its results are lost as STOPPED.
     """
 
     @property
@@ -44,5 +45,7 @@ class Executor(Protocol):
     def losses(self) -> Sequence[WorkerLoss]: ...
 
     def __call__(self, feed: Feed, stopped: Stopped, /) -> Results: ...
+
+    def withdraw(self, run: int, /) -> None: ...
 
     def close(self) -> None: ...

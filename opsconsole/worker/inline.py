@@ -44,6 +44,9 @@ class Inline:
                     yield PlanningResult(given.run, lost=Lost.STOPPED, reason="it was stopped")
                     break
 
+    def withdraw(self, run: int, /) -> None:
+        """Does nothing: work is begun at once."""
+
     def close(self) -> None:
         """Closes the connections of the jobs."""
         self._tools.close()

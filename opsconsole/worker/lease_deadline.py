@@ -35,6 +35,11 @@ class LeaseDeadline:
         """Whether nobody may work under this lease any more."""
         return boottime() >= self._until[0]
 
+    @property
+    def seconds_left(self) -> float:
+        """How long work may still go on under this lease."""
+        return max(0.0, self._until[0] - boottime())
+
     def extend(self, until: float) -> None:
         """Moves the deadline, after the lease was taken or renewed."""
         self._until[0] = until

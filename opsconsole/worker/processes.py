@@ -98,6 +98,9 @@ class Processes:
         finally:
             self.close()
 
+    def withdraw(self, run: int, /) -> None:
+        """Does nothing: work is begun at once."""
+
     def close(self) -> None:
         """Ends every worker now."""
         for worker in self._workers:

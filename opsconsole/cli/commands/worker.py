@@ -1,0 +1,70 @@
+"""`worker`: executes batches for a leader on another machine."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+import click
+
+from opsconsole.cli.commands import Command
+from opsconsole.cli.log_setup import JsonFormatter, TextFormatter, log_to
+from opsconsole.cli.options import Options, load_settings
+from opsconsole.core.errors import BadSettings, NotAllowed
+from opsconsole.core.settings import Role, Settings
+from opsconsole.core.trust import make_private
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 0.5
+
+
+@click.command("worker", cls=Command)
+@click.option("--slots", type=click.IntRange(1, 1000), help="Batches at once. (default: `engine.workers`)")
+@click.option("--log-text", is_flag=True, help="Log text instead of JSON.")
+@click.pass_obj
+def command(options: Options, slots: int | None, log_text: bool) -> None:
+    """Execute batches for a leader on this or another machine.
+
+    Needs `executor = "celery"` in the [engine] section, a broker, and the same packs and settings of jobs as the
+    leader. The log goes to standard output, one JSON object per line.
+
+    On SIGTERM it takes no further batch, and those in flight get ten seconds; a second signal ends it at once. The
+    leader gives what is not finished to another worker.
+
+    \b
+    Examples:
+      opsconsole worker
+      opsconsole worker --slots 4
+    """
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(TextFormatter("%(asctime)s %(levelname)s %(message)s") if log_text else JsonFormatter())
+    log_to(handler)
+    settings = load_settings(options)
+    require_celery(settings)
+    if settings.actor.role is Role.VIEWER:
+        raise NotAllowed("worker")
+    make_private(settings.folder)
+
+    from opsconsole.authoring import catalog  # loads SQLAlchemy and the packs
+    from opsconsole.worker.celery.worker import CeleryWorker  # an optional extra
+
+    jobs = catalog.load(settings.packs, settings.overrides, settings.options, settings.compress_over)
+    count = slots or settings.engine.worker_count
+    worker = CeleryWorker(settings, jobs, count)
+    try:
+        worker.start()
+        log.info("attached with %s slots for %s jobs", count, len(list(jobs)))
+        while True:
+            worker.check()
+            time.sleep(CHECK_SECONDS)
+    finally:
+        log.info("stopping: no further batch")
+        worker.close()
+
+
+def require_celery(settings: Settings) -> None:
+    """Raises BadSettings unless this installation executes batches with Celery."""
+    if settings.engine.executor != "celery":
+        raise BadSettings([f'engine.executor is {settings.engine.executor}, and only "celery" has workers of its own'])
