@@ -121,7 +121,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
 
     lines = "\n".join(found)
     for part in (
-        "engine.executor is 'threads'; use processes or inline",
+        "engine.executor is 'threads'; use processes, inline or celery",
         "engine.workers is -1; use 0",
         "engine.worker_memory_mb is 16; use 256 or more, or 0 for no limit",
         "engine.lease_seconds is 0; it must be more than 0",
@@ -132,7 +132,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         "jobs.packs must be a list of module names",
         'jobs."attempts.cache_day".batch must be a whole number',
         'jobs."attempts.cache_day".colour is not a setting',
-        "[enigne] is not a section; the sections are alerts, attempts, cache, console, data, engine, exams, game, ",
+        "[enigne] is not a section; the sections are alerts, attempts, cache, celery, console, data, engine, ",
     ):
         assert part in lines, lines
     assert len(found) == 12

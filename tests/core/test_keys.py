@@ -48,7 +48,7 @@ def test_what_is_wrong_is_reported_in_the_same_round_as_other_problems(tmp_path:
         "console.keys.retry is x, which is also the key of cancel; choose another, or rebind cancel as well"
         in sentences
     )
-    assert "engine.executor is 'threads'; use processes or inline" in sentences
+    assert "engine.executor is 'threads'; use processes, inline or celery" in sentences
     assert error.value.exit_code == 78
 
 

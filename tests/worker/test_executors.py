@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil, log2
 from pathlib import Path
@@ -14,12 +15,15 @@ from opsconsole.authoring.batch import Batch, BatchState
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.store import batches, runs
 from tests.conftest import Installing
+from tests.faults.fork_server import ForkServer
 from tests.installation import Installation
 from tests.packs import counting
 from tests.waiting import PATIENCE_SECONDS
+from tests.worker.attached import attached, broker_server, environ as attached_environ
 
 NO_REDIS = "unix:///nowhere/redis.sock"
-EXECUTORS = ("inline", "processes")
+EXECUTORS = ("inline", "processes", "celery")
+CELERY_IN_SOAK = ("inline", "processes", pytest.param("celery", marks=pytest.mark.soak))
 DAY, NEXT_DAY = "2025-01-19", "2025-01-20"
 
 ODD_IDS = ("o'hara", 'say "hi"', "back\\slash", "आशा", "line\nbreak", "sep\u2028arator", "🦊", "100%", "[1, 2]", "")
@@ -27,6 +31,36 @@ ODD_IDS = ("o'hara", 'say "hi"', "back\\slash", "आशा", "line\nbreak", "sep
 
 def environ(executor: str, workers: int = 1) -> dict[str, str]:
     return {"OPSCONSOLE_ENGINE__EXECUTOR": executor, "OPSCONSOLE_ENGINE__WORKERS": str(workers)}
+
+
+class Executing:
+    """Installations with each executor; the workers that Celery needs are attached to them."""
+
+    def __init__(self, folder: Path, fork_server: ForkServer) -> None:
+        self._folder, self._fork_server = folder, fork_server
+        self._closing = ExitStack()
+
+    def install(self, executor: str) -> Installation:
+        how = environ(executor)
+        if executor == "celery":
+            broker = self._closing.enter_context(broker_server(self._folder / "broker"))
+            how = attached_environ(broker.url)
+        packs, folder = "tests.packs.counting", self._folder / "installation"
+        place = Installation(folder, database_url=None, redis_url=NO_REDIS, packs=packs, environ=how)
+        self._closing.callback(place.close)
+        if executor == "celery":
+            self._closing.enter_context(attached(place, self._fork_server))
+        return place
+
+    def close(self) -> None:
+        self._closing.close()
+
+
+@pytest.fixture
+def executing(tmp_path: Path, fork_server: ForkServer) -> Iterator[Executing]:
+    made = Executing(tmp_path, fork_server)
+    yield made
+    made.close()
 
 
 def accounted(run: Run) -> bool:
@@ -50,14 +84,11 @@ class Mixed:
 
 
 @pytest.fixture(scope="module", params=EXECUTORS)
-def mixed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
-    place = Installation(
-        tmp_path_factory.mktemp("mixed"),
-        database_url=None,
-        redis_url=NO_REDIS,
-        packs="tests.packs.counting",
-        environ=environ(request.param),
-    )
+def mixed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer
+) -> Iterator[Mixed]:
+    executing = Executing(tmp_path_factory.mktemp("mixed"), fork_server)
+    place = executing.install(request.param)
     counting.put(place.data, {f"fine{i:02}": "fine" for i in range(20)} | dict.fromkeys(ODD_IDS, "fine"), score=3)
     counting.put(place.data, {"raiser1": "raises", "raiser2": "raises", "failer1": "fails", "failer2": "fails"})
     counting.put(place.data, {"waiter": "waits", "chatterer": "chats"})
@@ -81,7 +112,7 @@ def mixed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         again,
         counting.marks(place.data),
     )
-    place.close()
+    executing.close()
 
 
 def test_every_item_of_a_mixed_run_is_counted_once(mixed: Mixed) -> None:
@@ -152,9 +183,9 @@ def test_running_a_window_twice_has_the_same_effect(mixed: Mixed) -> None:
     assert mixed.marks_after_again == mixed.marks_after_retry
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
-def test_one_bad_item_in_five_hundred_fails_alone_and_costs_few_calls(executor: str, installing: Installing) -> None:
-    place = installing(database_url=None, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ(executor))
+@pytest.mark.parametrize("executor", CELERY_IN_SOAK)
+def test_one_bad_item_in_five_hundred_fails_alone_and_costs_few_calls(executor: str, executing: Executing) -> None:
+    place = executing.install(executor)
     counting.put(place.data, {f"item{i:03}": "fine" for i in range(500)})
     counting.change(place.data, "item321", "raises")
 
@@ -174,9 +205,9 @@ def test_one_bad_item_in_five_hundred_fails_alone_and_costs_few_calls(executor: 
     assert len(counting.marks(place.data, "counting.gross")) == 500
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
-def test_a_job_that_fails_for_every_item_is_stopped_early(executor: str, installing: Installing) -> None:
-    place = installing(database_url=None, redis_url=NO_REDIS, packs="tests.packs.counting", environ=environ(executor))
+@pytest.mark.parametrize("executor", CELERY_IN_SOAK)
+def test_a_job_that_fails_for_every_item_is_stopped_early(executor: str, executing: Executing) -> None:
+    place = executing.install(executor)
     counting.put(place.data, {f"item{i:04}": "fine" for i in range(2000)})
 
     with place.leading():

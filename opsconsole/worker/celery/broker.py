@@ -96,15 +96,15 @@ class Broker:
 
         self._transaction(commands)
 
-    def withdraw(self, token: int, task: str) -> bool:
-        """Closes a task that no worker has begun. Returns False, and lets its worker end it, when one has."""
+    def withdraw(self, token: int, task: str, *, end: bool) -> bool:
+        """Closes a task that no worker has begun. Returns False when one has; with `end`, that worker is to end it."""
 
         def commands(pipe: Any) -> None:
             pipe.hdel(_tasks(token), task)
             pipe.hexists(_claims(token), task)
 
         _, is_claimed = self._transaction(commands)
-        if is_claimed:
+        if is_claimed and end:
             with _translating():
                 self._client.hset(_tasks(token), task, STOPPING)
         return not is_claimed

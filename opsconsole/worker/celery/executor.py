@@ -66,7 +66,7 @@ class CeleryExecutor:
             celery_app(broker_url, longest_batch_seconds=longest_batch_seconds),
             leading,
             lease,
-            is_busy=lambda: bool(self._tasks),
+            is_busy=lambda: bool(self._tasks) or self._room() == 0,
         )
         self._seen: Seen | None = None
         self._is_closed = False
@@ -109,7 +109,7 @@ class CeleryExecutor:
         """Takes back the work of a run that no worker has begun: its results are lost as STOPPED."""
         for task in self._tasks.values():
             if task.work.run == run and task.holder is None:
-                self._link.withdraw(task.id)
+                self._link.withdraw(task.id, end=False)
 
     def close(self) -> None:
         """Lets workers end what they do for this leader."""
@@ -163,8 +163,10 @@ class CeleryExecutor:
                 case Seen():
                     self._seen = event
                     results += self._look_for_lost_tasks(event)
-                case (id_, was_open):
-                    results += self._take_withdrawn(id_, was_open=was_open)
+                case str() if event in self._tasks:
+                    task = self._tasks[event]
+                    ended = "no worker had begun it"
+                    results += self._end(task, lost(task.work, Lost.STOPPED, "it was withdrawn", ended))
 
     def _take(self, answer: Answer) -> list[Result]:
         """The result in an answer, if it is the first one to a task of this leader."""
@@ -187,15 +189,6 @@ class CeleryExecutor:
             task.pages, task.progressed = task.pages + 1, time.monotonic()
             return self._end(task, result) if result.is_last else [result]
         return self._end(task, result)
-
-    def _take_withdrawn(self, id_: str, *, was_open: bool) -> list[Result]:
-        task = self._tasks.get(id_)
-        if task is None:
-            return []
-        if was_open:
-            return self._end(task, lost(task.work, Lost.STOPPED, "it was withdrawn", "no worker had begun it"))
-        task.stopped = task.stopped or time.monotonic()
-        return []
 
     def _end(self, task: Task, result: Result) -> list[Result]:
         del self._tasks[task.id]
@@ -242,7 +235,7 @@ class CeleryExecutor:
                 continue
             if task.stopped is None:
                 task.stopped = now
-                self._link.withdraw(task.id)
+                self._link.withdraw(task.id, end=True)
             elif now - task.stopped > STOP_SECONDS:
                 results += self._end(task, lost(task.work, Lost.STOPPED, "it was stopped", "its worker did not answer"))
         return results

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-import opsconsole
+from opsconsole import __version__
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.core.settings import Settings
 from opsconsole.worker.celery.messages import Leading
@@ -20,7 +20,7 @@ LENGTH = 12
 
 def leading(settings: Settings, catalog: Catalog, token: int) -> Leading:
     """What a leader announces; a worker compares its own, with any token."""
-    return Leading(token, settings.host, opsconsole.__version__, code_of(settings), settings_of(settings, catalog))
+    return Leading(token, settings.host, __version__, code_of(settings), settings_of(settings, catalog))
 
 
 def code_of(settings: Settings) -> str:
@@ -36,8 +36,8 @@ def code_of(settings: Settings) -> str:
 def _sources(top: str) -> Iterator[tuple[str, Path]]:
     """The files of a package or of a single module, with names that do not depend on where they are."""
     module = sys.modules.get(top)
-    for folder in getattr(module, "__path__", ()):
-        for file in sorted(Path(folder).rglob("*.py")):
+    for folder in sorted({Path(folder).resolve() for folder in getattr(module, "__path__", ())}):
+        for file in sorted(folder.rglob("*.py")):
             yield str(file.relative_to(folder)), file
     if not hasattr(module, "__path__") and (path := getattr(module, "__file__", None)):
         yield top, Path(path)

@@ -30,8 +30,8 @@ RECEIVE_SECONDS = 5.0
 """How long the broker is asked to wait for an answer at a time."""
 TIMEOUT_SECONDS = 2.0
 
-Withdrawn = tuple[str, bool]
-"""A task that was to be ended, and whether no worker had begun it."""
+Withdrawn = str
+"""A task that was withdrawn before a worker had begun it."""
 
 
 class Link:
@@ -95,11 +95,12 @@ class Link:
         """Closes a task."""
         self._outbox.put(lambda: self._broker.close_task(self._token, task))
 
-    def withdraw(self, task: str) -> None:
-        """Ends a task; a Withdrawn event follows."""
+    def withdraw(self, task: str, *, end: bool) -> None:
+        """Withdraws a task; a Withdrawn event follows, unless a worker has begun it: with `end`, that is to end it."""
 
         def command() -> None:
-            self.events.put((task, self._broker.withdraw(self._token, task)))
+            if self._broker.withdraw(self._token, task, end=end):
+                self.events.put(task)
 
         self._outbox.put(command)
 
@@ -116,7 +117,7 @@ class Link:
                 self._fail(f"{type(error).__name__}")
         with suppress(Unavailable):
             for task in self._ending:
-                self._broker.withdraw(self._token, task)
+                self._broker.withdraw(self._token, task, end=True)
         self._broker.close()
         with suppress(Exception):  # a connection that is broken already
             self._app.close()
