@@ -163,10 +163,14 @@ class CeleryExecutor:
                 case Seen():
                     self._seen = event
                     results += self._look_for_lost_tasks(event)
-                case str() if event in self._tasks:
-                    task = self._tasks[event]
-                    ended = "no worker had begun it"
-                    results += self._end(task, lost(task.work, Lost.STOPPED, "it was withdrawn", ended))
+                case str():
+                    results += self._take_back(event)
+
+    def _take_back(self, task_id: str) -> list[Result]:
+        task = self._tasks.get(task_id)
+        if task is None:
+            return []
+        return self._end(task, lost(task.work, Lost.STOPPED, "it was withdrawn", "no worker had begun it"))
 
     def _take(self, answer: Answer) -> list[Result]:
         """The result in an answer, if it is the first one to a task of this leader."""
