@@ -50,8 +50,8 @@ def jobs(view: View, cells: int, rows: int) -> Drawing:
 
 def keys(view: View, columns: int) -> list[Key]:
     """The keys of all rows that the cursor can stand on, in the order of the panels."""
-    first, second = job_states.keys(view), running.keys(view)
-    return [*(first + second if columns >= BOARD else second + first), *health.keys(view)]
+    jobs, runs = job_states.keys(view), running.keys(view)
+    return [*jobs, *runs, *health.keys(view)] if columns >= BOARD else [*runs, *jobs, *health.keys(view)]
 
 
 def worst(view: View, columns: int) -> Key | None:

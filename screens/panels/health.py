@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from opsconsole.core import humanize
 from opsconsole.rules import finding_text
@@ -11,7 +12,8 @@ from opsconsole.rules.causes import causes
 from opsconsole.rules.findings import FindingKey, Remedy
 from opsconsole.service.snapshot import Finding
 from screens.panels import alerts
-from screens.panels.view import UNKNOWN, WIDE, Block, Key, View, fitted
+from screens.panels.remembered import remembered
+from screens.panels.view import UNKNOWN, WIDE, Blocks, Key, View, fitted
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Drawing, Line, Piece, crop, ends, line, text, wrapped
 
@@ -24,9 +26,13 @@ def key(finding: Finding) -> Key:
     return PANEL, f"{finding.subject}|{finding.kind}"
 
 
-def shown(view: View) -> tuple[list[Finding], Counter[FindingKey]]:
+def shown(view: View) -> tuple[Sequence[Finding], Counter[FindingKey]]:
     """The findings that no other one explains, and how many each of them explains."""
-    findings = view.snapshot.findings
+    return _shown(view.snapshot.findings)
+
+
+@remembered
+def _shown(findings: tuple[Finding, ...]) -> tuple[Sequence[Finding], Counter[FindingKey]]:
     explained = causes(findings)
     return [each for each in findings if each.key not in explained], Counter(explained.values())
 
@@ -47,7 +53,10 @@ def panel(view: View, cells: int, rows: int) -> Drawing:
         if view.snapshot.store_outage is not None:
             status = line("   ", Piece(UNKNOWN, "warn"))
         return Drawing([status], title)
-    blocks = [Block(_lines(view, each, cells, explains[each.key]), key(each)) for each in findings]
+    blocks = Blocks(
+        [key(each) for each in findings],
+        lambda index: _lines(view, findings[index], cells, explains[findings[index].key]),
+    )
     visible = fitted(blocks, rows, cells, view.cursor)
     more = line(Piece(f"{visible.hidden} more", "quiet")) if visible.hidden else EMPTY
     return Drawing(visible.lines, title, more, visible.rows)

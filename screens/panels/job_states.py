@@ -12,6 +12,7 @@ from opsconsole.core import humanize
 from opsconsole.rules.findings import Finding, FindingKind, Remedy, Severity
 from opsconsole.service.snapshot import JobCard, JobHistory, Pause, Progress, Work
 from screens.panels.job_status import WORDS, JobStatus, key, statuses
+from screens.panels.remembered import remembered
 from screens.panels.view import Key, View
 from screens.widgets import symbols
 from screens.widgets.symbols import Symbol
@@ -79,18 +80,28 @@ class JobState:
         return key(self.name)
 
 
-def worst_first(view: View) -> list[JobState]:
+def worst_first(view: View) -> Sequence[JobState]:
     """The state of each job, the worst first; among equals the one that is next."""
     snapshot = view.snapshot
-    progress = {each.run.id: each for each in snapshot.live}
     is_known = snapshot.store_outage is None and snapshot.why_unknown(Work.HISTORIES) is None
-    states = [_state(status, progress, is_known=is_known) for status in statuses(view)]
-    return sorted(states, key=_order)
+    return _worst_first(statuses(view), snapshot.live, is_known=is_known)
 
 
-def keys(view: View) -> list[Key]:
+@remembered
+def _worst_first(found: Sequence[JobStatus], live: tuple[Progress, ...], *, is_known: bool) -> Sequence[JobState]:
+    progress = {each.run.id: each for each in live}
+    return sorted((_state(status, progress, is_known=is_known) for status in found), key=_order)
+
+
+def keys(view: View) -> Sequence[Key]:
     """The keys of the rows."""
-    return [state.key for state in worst_first(view)]
+    return keys_of(worst_first(view))
+
+
+@remembered
+def keys_of(states: Sequence[JobState]) -> Sequence[Key]:
+    """The keys of the rows of these jobs."""
+    return [state.key for state in states]
 
 
 def counts(states: Iterable[JobState]) -> list[tuple[Symbol, int]]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from opsconsole.authoring.run import Run, RunState
 from opsconsole.rules.findings import FindingKind
-from opsconsole.service.snapshot import Finding, JobCard, JobHistory, Pause
-from screens.panels.view import Key, View
+from opsconsole.service.snapshot import Finding, JobCard, JobHistory, Pause, Progress
+from screens.panels import pauses
+from screens.panels.remembered import remembered
+from screens.panels.view import Key, View, newest_runs
 
 PANEL = "jobs"
 WORDS = {
@@ -46,27 +48,47 @@ def key(job: str) -> Key:
     return PANEL, job
 
 
-def statuses(view: View) -> list[JobStatus]:
-    """The status of every job, in the order of the Snapshot. Reads each part of the Snapshot once, for a thousand
-    jobs.
-    """
+def statuses(view: View) -> Sequence[JobStatus]:
+    """The status of every job, in the order of the Snapshot."""
     snapshot = view.snapshot
-    newest = view.newest_runs()
+    return found(
+        snapshot.jobs,
+        snapshot.live,
+        snapshot.recent,
+        snapshot.histories,
+        snapshot.findings,
+        pauses.active_now(snapshot.pauses, view.now),
+    )
+
+
+@remembered
+def found(
+    jobs: tuple[JobCard, ...],
+    live: tuple[Progress, ...],
+    recent: tuple[Run, ...],
+    histories: tuple[JobHistory, ...],
+    findings: tuple[Finding, ...],
+    paused: tuple[Pause, ...],
+) -> Sequence[JobStatus]:
+    """The status of every job, with the active pauses. Reads each of these once, for a thousand jobs."""
+    newest = newest_runs(jobs, live, recent, histories, findings)
     # The first one counts: running before queued ones, and the worst finding before the others.
-    live = sorted((progress.run for progress in snapshot.live), key=lambda run: run.state is not RunState.RUNNING)
-    active = {run.job: run for run in reversed(live)}
-    worst = {finding.subject: finding for finding in reversed(snapshot.findings)}
-    histories = {history.job: history for history in snapshot.histories}
+    active = {
+        run.job: run
+        for run in sorted((progress.run for progress in reversed(live)), key=lambda run: run.state is RunState.RUNNING)
+    }
+    worst = {finding.subject: finding for finding in reversed(findings)}
+    by_job = {history.job: history for history in histories}
     return [
         JobStatus(
             card,
             active.get(card.name),
             newest.get(card.name),
-            view.pauses_of(card.name),
+            pauses.of_job(paused, card.name) if paused else (),
             worst.get(card.name),
-            histories.get(card.name),
+            by_job.get(card.name),
         )
-        for card in snapshot.jobs
+        for card in jobs
     ]
 
 

@@ -9,6 +9,7 @@ from opsconsole.core import humanize
 from opsconsole.service.snapshot import JobCard, Run, Work
 from screens.panels import pauses
 from screens.panels.job_states import JobState, Rank
+from screens.panels.remembered import remembered
 from screens.panels.view import Block, Key, View, empty, fit, hint, stale
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Line, Piece, fill, left, line, right, text, width
@@ -33,6 +34,7 @@ class Segment(StrEnum):
     MANUAL = "manual"
 
 
+@remembered
 def listed(found: Sequence[JobState], segment: Segment, query: str = "") -> list[JobState]:
     """The jobs of a segment whose name, alias, schedule or zone contains every word of a query: those with a problem
     first, the worst one at the top, then by name.
@@ -59,9 +61,14 @@ def is_in(state: JobState, segment: Segment) -> bool:
 
 def title(found: Sequence[JobState], segment: Segment, cells: int) -> Line:
     """The segments with their counts, of which the chosen one stands out; without the counts where they do not fit."""
-    counts = [sum(is_in(state, each) for state in found) for each in Segment]
+    counts = _counts(found)
     whole = _segments([f"{each} {count:,}" for each, count in zip(Segment, counts, strict=True)], segment)
     return whole if width(whole) <= cells else _segments([str(each) for each in Segment], segment)
+
+
+@remembered
+def _counts(found: Sequence[JobState]) -> list[int]:
+    return [sum(is_in(state, each) for state in found) for each in Segment]
 
 
 def end(view: View, query: Line, hidden: int) -> Line:

@@ -29,8 +29,18 @@ def pack_of(job: str) -> str:
 
 def active(pauses: Sequence[Pause], job: str, now: datetime) -> list[Pause]:
     """The pauses of a job, its pack or all jobs that are active now, the one that ends last first."""
-    found = [pause for pause in pauses if pause.target in (ALL, pack_of(job), job) and _is_active(pause, now)]
-    return sorted(found, key=lambda pause: (pause.until is None, pause.until or now), reverse=True)
+    return of_job(active_now(pauses, now), job)
+
+
+def active_now(pauses: Sequence[Pause], now: datetime) -> tuple[Pause, ...]:
+    """The pauses that are active now, the one that ends last first."""
+    found = [pause for pause in pauses if _is_active(pause, now)]
+    return tuple(sorted(found, key=lambda pause: (pause.until is None, pause.until or now), reverse=True))
+
+
+def of_job(pauses: Sequence[Pause], job: str) -> list[Pause]:
+    """Those of a job, its pack or all jobs."""
+    return [pause for pause in pauses if pause.target in (ALL, pack_of(job), job)]
 
 
 def of_all(pauses: Sequence[Pause], now: datetime) -> Pause | None:

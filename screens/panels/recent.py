@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from opsconsole.authoring.run import NEEDS_A_LOOK, TERMINAL, Run, Trigger
 from opsconsole.service.snapshot import JobHistory
+from screens.panels.remembered import remembered
 
 
 class RunGroup(NamedTuple):
@@ -19,7 +19,8 @@ class RunGroup(NamedTuple):
     is_unresolved: bool = False
 
 
-def groups(recent: Sequence[Run], histories: Sequence[JobHistory]) -> list[RunGroup]:
+@remembered
+def groups(recent: tuple[Run, ...], histories: tuple[JobHistory, ...]) -> list[RunGroup]:
     """The newest runs, collapsed: first the failures that are the newest run of their job, however long ago, then the
     others, newest first. The runs of a backfill are one group for each job.
     """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from opsconsole.authoring.run import OPEN, Counts, RunState
 from opsconsole.core import humanize
@@ -11,7 +12,7 @@ from opsconsole.service import wording
 from opsconsole.service.snapshot import Progress, Run, Work
 from screens.panels import recent
 from screens.panels.recent import RunGroup
-from screens.panels.view import WIDE, Block, Key, View, empty, fitted, stale
+from screens.panels.view import WIDE, Block, Blocks, Key, View, empty, fitted, stale
 from screens.widgets import symbols
 from screens.widgets.lines import EMPTY, Drawing, Line, Piece, bar, ends, left, line, right, text, width
 from screens.widgets.names import middle
@@ -21,7 +22,7 @@ PANEL = "running"
 
 def keys(view: View) -> list[Key]:
     """The keys of the rows."""
-    return [key for block in _blocks(view, WIDE) if (key := block.key) is not None]
+    return [key for key, _ in _rows(view)]
 
 
 def panel(view: View, cells: int, rows: int) -> Drawing:
@@ -73,25 +74,41 @@ def _note(view: View, hidden: int) -> Line:
     return line(Piece(f"{hidden} more below", "quiet")) if hidden else ()
 
 
-def _blocks(view: View, cells: int) -> list[Block]:
+def _blocks(view: View, cells: int) -> Sequence[Block]:
+    rows = _rows(view)
+    if rows:
+        return Blocks([key for key, _ in rows], lambda index: rows[index][1](cells))
+    if view.snapshot.jobs:
+        unread = Work.LIVE_RUNS if view.snapshot.why_unknown(Work.LIVE_RUNS) else Work.RECENT_RUNS
+        return [empty(view, unread, "no run yet · t triggers a job, or wait for the next scheduled run")]
+    return [empty(view, Work.JOBS, "no jobs · name a pack under `packs` in the configuration")]
+
+
+def _rows(view: View) -> list[tuple[Key, Callable[[int], tuple[Line, ...]]]]:
+    """The rows, each with what draws it in a number of cells."""
     snapshot = view.snapshot
     live = {each.run.id for each in snapshot.live}
-    ended = recent.groups([run for run in snapshot.recent if run.id not in live], snapshot.histories)
+    ended = recent.groups(tuple(run for run in snapshot.recent if run.id not in live), snapshot.histories)
     ended = [group for group in ended if group.newest.id not in live]
-    blocks = [_live(view, each, cells) for each in snapshot.live if each.run.state is not RunState.QUEUED]
-    blocks += [_ended(view, group, cells) for group in ended if group.is_unresolved]
-    blocks += [Block(_waiting(view, first, cells, count), _key(first.run)) for first, count in _queued(snapshot.live)]
-    blocks += [_ended(view, group, cells) for group in ended if not group.is_unresolved]
-    if not blocks and snapshot.jobs:
-        unread = Work.LIVE_RUNS if snapshot.why_unknown(Work.LIVE_RUNS) else Work.RECENT_RUNS
-        return [empty(view, unread, "no run yet · t triggers a job, or wait for the next scheduled run")]
-    return blocks or [empty(view, Work.JOBS, "no jobs · name a pack under `packs` in the configuration")]
+    groups = [(_key(group.newest), partial(_ended, view, group)) for group in ended]
+    unresolved = sum(group.is_unresolved for group in ended)  # these come first
+    running = [each for each in snapshot.live if each.run.state is not RunState.QUEUED]
+    return [
+        *((_key(each.run), partial(_live, view, each)) for each in running),
+        *groups[:unresolved],
+        *((_key(first.run), partial(_queued_row, view, first, count)) for first, count in _queued(snapshot.live)),
+        *groups[unresolved:],
+    ]
 
 
-def _live(view: View, progress: Progress, cells: int) -> Block:
+def _queued_row(view: View, first: Progress, count: int, cells: int) -> tuple[Line, ...]:
+    return _waiting(view, first, cells, count)
+
+
+def _live(view: View, progress: Progress, cells: int) -> tuple[Line, ...]:
     run = progress.run
     if run.state is not RunState.RUNNING:
-        return Block(_waiting(view, progress, cells), _key(run))
+        return _waiting(view, progress, cells)
     cancel = stopping(run, view.now)
     part = share(run)
     percent = "" if part is None else f"{int(part * 100)}%"
@@ -102,14 +119,14 @@ def _live(view: View, progress: Progress, cells: int) -> Block:
         first = (*start, *bar(part, cells - width(start) - width(end)), *end)
         if cancel:
             second = line("   ", *cancel, Piece(" · ", "quiet"), *done(run.counts))
-            return Block((first, ends(second, _number(run), cells)), _key(run))
-        return Block((first, ends((Piece("   "), *_speed(progress)), _run_and_cause(run, 34), cells)), _key(run))
+            return first, ends(second, _number(run), cells)
+        return first, ends((Piece("   "), *_speed(progress)), _run_and_cause(run, 34), cells)
     first = ends(_name(view, run, cells), line(right(_left(progress), 16), " "), cells)
     if cancel:
-        return Block((first, ends(line("   ", *cancel), line(right(percent, 5), " "), cells)), _key(run))
+        return first, ends(line("   ", *cancel), line(right(percent, 5), " "), cells)
     room = max(6, cells - 4 - width((*_speed(progress, False), Piece(counts))) - 10)
     second = line("   ", *bar(part, min(20, room)), right(percent, 5), f" {counts} ", *_speed(progress, False))
-    return Block((first, second), _key(run))
+    return first, second
 
 
 def _queued(live: Sequence[Progress]) -> list[tuple[Progress, int]]:
@@ -144,16 +161,16 @@ def waiting(progress: Progress, now: datetime, *, has_leader: bool) -> Line:
     return line(Piece(f"queued for {humanize.age(now - progress.run.created_at)}", style))
 
 
-def _ended(view: View, group: RunGroup, cells: int) -> Block:
+def _ended(view: View, group: RunGroup, cells: int) -> tuple[Line, ...]:
     run = group.newest
     symbol = symbols.RUN[run.state]
     ended = run.ended_at or run.created_at
     if cells >= WIDE:
         start = line(*_name(view, run, cells, group.runs), Piece(f"{symbol.word:<9} ", symbol.style))
         at = humanize.date_and_time(ended, view.now, view.zone_of(run.job))
-        return Block((ends((*start, *_outcome(run, 60)), line("  ", text(at), " "), cells),), _key(run))
+        return (ends((*start, *_outcome(run, 60)), line("  ", text(at), " "), cells),)
     ago = f" {humanize.age(view.now - ended)} ago "
-    return Block((ends((*_name(view, run, cells, group.runs), *_outcome(run, 10)), line(ago), cells),), _key(run))
+    return (ends((*_name(view, run, cells, group.runs), *_outcome(run, 10)), line(ago), cells),)
 
 
 def _outcome(run: Run, cells: int) -> Line:

@@ -6,9 +6,8 @@ from opsconsole.authoring.run import RunState
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import JobHistory, Pause, Work
 from screens.panels import pauses
-from screens.panels.job_states import JobState, worst_first
-from screens.panels.job_status import PANEL
-from screens.panels.view import WIDE, Block, View, empty, fitted, stale
+from screens.panels.job_states import JobState, keys_of, worst_first
+from screens.panels.view import WIDE, Blocks, View, empty, fitted, stale
 from screens.widgets import symbols
 from screens.widgets.lines import Drawing, Line, Piece, fill, left, line, right, spark, width
 from screens.widgets.names import shortened
@@ -22,7 +21,7 @@ def panel(view: View, cells: int, rows: int) -> Drawing:
     """One line for each job; the names of the columns are in the border."""
     states = worst_first(view)
     names = shortened((state.name for state in states), max(1, _columns(cells)[1] - 1))
-    blocks = [Block((_row(view, state, names[state.name], cells),), (PANEL, state.name)) for state in states]
+    blocks = Blocks(keys_of(states), lambda index: (_row(view, states[index], names[states[index].name], cells),))
     shown = fitted(blocks or [empty(view, Work.HISTORIES, "no jobs")], rows, cells, view.cursor)
     more = f" · {shown.hidden} more" if cells >= WIDE else f" +{shown.hidden}"
     title = line(Piece("Success" + (more if shown.hidden else ""), "title"))

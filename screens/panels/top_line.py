@@ -101,7 +101,9 @@ def _verdicts(view: View) -> list[tuple[symbols.Symbol, Line, str]]:
     is_found = snapshot.store_lock is not None or any(each.subject == Work.ENGINE for each in snapshot.findings)
     if snapshot.engine_problem and not is_leading and not is_found:
         found.append((critical, line("this process cannot lead: ", text(snapshot.engine_problem, limit=300)), ""))
-    found += [_finding(view, finding) for finding in shown(view)[0]]
+    findings = shown(view)[0]
+    found += [_finding(view, finding) for finding in findings[:1]]
+    found += [(symbols.SEVERITY[each.severity], EMPTY, "") for each in findings[1:]]  # only counted
     is_known = snapshot.store_outage is snapshot.store_lock is None and snapshot.why_unknown(Work.LEADER) is None
     if snapshot.leader is None and is_known and snapshot.jobs:
         no_leader = (warning, line("no leader: no run starts until a process leads"), "")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from opsconsole.core import humanize
 from opsconsole.service.snapshot import JobCard, Work
 from screens.panels import pauses
+from screens.panels.remembered import remembered
 from screens.panels.view import WIDE, Block, View, empty, fitted, hint, stale
 from screens.widgets import symbols
 from screens.widgets.lines import Drawing, Line, Piece, crop, ends, left, line, right, text, width
@@ -12,18 +15,25 @@ from screens.widgets.lines import Drawing, Line, Piece, crop, ends, left, line, 
 
 def panel(view: View, cells: int, rows: int) -> Drawing:
     """The next one first; jobs that are only triggered by hand come last."""
-    upcoming = sorted((card for card in view.snapshot.jobs if card.next_at is not None), key=_when)
-    manual = [card for card in view.snapshot.jobs if card.cron is None]
-    blocks = [Block((_row(view, card, cells),)) for card in upcoming]
-    if not blocks and view.snapshot.jobs:
-        blocks = [hint("nothing is scheduled · t triggers a job")]
-    blocks += [Block((_manual(view, card, cells),)) for card in manual]
+    upcoming, manual = _in_order(view.snapshot.jobs)
+    first = [] if upcoming or not view.snapshot.jobs else [hint("nothing is scheduled · t triggers a job")]
+    blocks = [Block((_row(view, card, cells),)) for card in upcoming[:rows]] + first
+    blocks += [Block((_manual(view, card, cells),)) for card in manual[: max(0, rows - len(blocks))]]
     shown = fitted(blocks or [empty(view, Work.JOBS, "no jobs")], rows, cells, None)
-    return Drawing(shown.lines, line(Piece("Next", "title")), stale(view) or _note(view, shown.hidden))
+    hidden = len(upcoming) + len(manual) + len(first) - len(shown.lines) if blocks else 0
+    return Drawing(shown.lines, line(Piece("Next", "title")), stale(view) or _note(view, hidden))
+
+
+@remembered
+def _in_order(jobs: tuple[JobCard, ...]) -> tuple[Sequence[JobCard], Sequence[JobCard]]:
+    """The jobs that are scheduled, the next one first, and those without a schedule."""
+    upcoming = sorted((card for card in jobs if card.next_at is not None), key=_when)
+    return upcoming, [card for card in jobs if card.cron is None]
 
 
 def _note(view: View, hidden: int) -> Line:
-    paused = sum(bool(view.pauses_of(card.name)) for card in view.snapshot.jobs)
+    active = pauses.active_now(view.snapshot.pauses, view.now)
+    paused = sum(bool(pauses.of_job(active, card.name)) for card in view.snapshot.jobs) if active else 0
     parts = [Piece(f"{paused} paused", symbols.PAUSED.style)] if paused else []
     parts += [Piece(" · ", "quiet")] if paused and hidden else []
     return line(*parts, Piece(f"{hidden} more", "quiet")) if hidden else tuple(parts)

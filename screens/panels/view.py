@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from opsconsole.authoring.run import RunState
 from opsconsole.core import humanize
-from opsconsole.service.snapshot import Pause, Run, Snapshot, Work
+from opsconsole.service.snapshot import Finding, JobCard, JobHistory, Pause, Progress, Run, Snapshot, Work
 from screens.panels import pauses
+from screens.panels.remembered import remembered
 from screens.widgets.lines import EMPTY, Line, Piece, Row, crop, fill, line, text
 
 Key = Row
@@ -50,15 +51,14 @@ class View:
 
     def find_run(self, number: int) -> Run | None:
         """A run of the Snapshot by its number."""
-        return next((run for run in self._runs() if run.id == number), None)
+        found = next((run for run in self._changing_runs() if run.id == number), None)
+        return found or _by_number(self.snapshot.histories, self.snapshot.jobs).get(number)
 
     def newest_run(self, job: str) -> Run | None:
         """The newest run of a job in the Snapshot."""
-        return max((run for run in self._runs() if run.job == job), key=lambda run: run.id, default=None)
-
-    def newest_runs(self) -> dict[str, Run]:
-        """The newest run of each job in the Snapshot."""
-        return {run.job: run for run in sorted(self._runs(), key=lambda run: run.id)}
+        runs = [run for run in self._changing_runs() if run.job == job]
+        last = _last_runs(self.snapshot.histories, self.snapshot.jobs).get(job)
+        return max([*runs, *([last] if last is not None else [])], key=lambda run: run.id, default=None)
 
     def active_run(self, job: str) -> Run | None:
         """The run of a job that is running, otherwise one that is queued or interrupted."""
@@ -73,13 +73,51 @@ class View:
         """A run's window, short."""
         return humanize.window_label(run.window.label, self.now, self.zone_of(run.job), named=named)
 
-    def _runs(self) -> Iterator[Run]:
-        snapshot = self.snapshot
-        yield from (progress.run for progress in snapshot.live)
-        yield from snapshot.recent
-        yield from (run for history in snapshot.histories for run in history.newest)
-        yield from (card.last for card in snapshot.jobs if card.last is not None)
-        yield from (finding.run for finding in snapshot.findings if finding.run is not None)
+    def _changing_runs(self) -> Iterator[Run]:
+        return _changing_runs(self.snapshot.live, self.snapshot.recent, self.snapshot.findings)
+
+
+def newest_runs(
+    jobs: tuple[JobCard, ...],
+    live: tuple[Progress, ...],
+    recent: tuple[Run, ...],
+    histories: tuple[JobHistory, ...],
+    findings: tuple[Finding, ...],
+) -> dict[str, Run]:
+    """The newest run of each job in these parts of a Snapshot."""
+    found = dict(_last_runs(histories, jobs))
+    for run in _changing_runs(live, recent, findings):
+        if run.job not in found or found[run.job].id < run.id:
+            found[run.job] = run
+    return found
+
+
+def _changing_runs(live: tuple[Progress, ...], recent: tuple[Run, ...], findings: tuple[Finding, ...]) -> Iterator[Run]:
+    """The few runs that may be newer than those of the histories."""
+    yield from (progress.run for progress in live)
+    yield from recent
+    yield from (finding.run for finding in findings if finding.run is not None)
+
+
+@remembered
+def _by_number(histories: tuple[JobHistory, ...], jobs: tuple[JobCard, ...]) -> dict[int, Run]:
+    runs = {card.last.id: card.last for card in jobs if card.last is not None}
+    return runs | {run.id: run for history in histories for run in history.newest}
+
+
+@remembered
+def _last_runs(histories: tuple[JobHistory, ...], jobs: tuple[JobCard, ...]) -> dict[str, Run]:
+    """The newest run of each job that has any."""
+    found = {history.job: history.newest[0] for history in histories if history.newest}
+    for card in jobs:
+        if card.last is not None and (card.name not in found or found[card.name].id < card.last.id):
+            found[card.name] = card.last
+    return found
+
+
+@remembered
+def _zones(jobs: tuple[JobCard, ...]) -> dict[str, str]:
+    return {card.name: card.tz for card in jobs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +128,33 @@ class Block:
     key: Key | None = None
 
 
+class Blocks(Sequence[Block]):
+    """Blocks that are made when they are looked at: of a thousand rows, few are shown. `draw` makes the lines of one by
+    its number.
+    """
+
+    def __init__(self, keys: Sequence[Key], draw: Callable[[int], tuple[Line, ...]]) -> None:
+        self.keys = keys
+        self._draw = draw
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, index: int) -> Block: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Block]: ...
+
+    def __getitem__(self, index: int | slice) -> Block | list[Block]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(len(self))[index]]
+        return Block(self._draw(index), self.keys[index])
+
+
 def zone_of(snapshot: Snapshot, job: str) -> str:
     """The zone of a job; UTC for one that is not loaded."""
-    return next((card.tz for card in snapshot.jobs if card.name == job), "UTC")
+    return _zones(snapshot.jobs).get(job, "UTC")
 
 
 def stale(view: View) -> Line:
@@ -139,20 +201,16 @@ def fit(blocks: Sequence[Block], rows: int, cells: int, cursor: Key | None) -> t
 
 
 def fitted(blocks: Sequence[Block], rows: int, cells: int, cursor: Key | None) -> Fitted:
-    """What fits into `rows`, the block under the cursor included.
+    """What fits into `rows`, the block under the cursor included. Of `Blocks`, the others are not even made.
 
     The first line of a block starts with a cell for the cursor's mark.
     """
-    chosen = next((i for i, block in enumerate(blocks) if block.key is not None and block.key == cursor), None)
-    first = 0
-    while (
-        chosen is not None and sum(len(block.lines) for block in blocks[first : chosen + 1]) > rows and first < chosen
-    ):
-        first += 1
+    chosen = _place(blocks, cursor) if cursor is not None else None
     shown: list[Line] = []
     keys: list[Key | None] = []
     count = 0
-    for index, block in enumerate(blocks[first:], first):
+    for index in range(_first_shown(blocks, chosen, rows), len(blocks)):
+        block = blocks[index]
         if count and len(shown) + len(block.lines) > rows:
             break
         lines = [crop(each, cells) for each in block.lines[: rows - len(shown)]]
@@ -160,6 +218,21 @@ def fitted(blocks: Sequence[Block], rows: int, cells: int, cursor: Key | None) -
         keys += [block.key] * len(lines)
         count += 1
     return Fitted(shown, keys, len(blocks) - count)
+
+
+def _place(blocks: Sequence[Block], cursor: Key) -> int | None:
+    keys = blocks.keys if isinstance(blocks, Blocks) else [block.key for block in blocks]
+    return keys.index(cursor) if cursor in keys else None
+
+
+def _first_shown(blocks: Sequence[Block], chosen: int | None, rows: int) -> int:
+    """The first block with which the chosen one fits."""
+    if chosen is None:
+        return 0
+    first, used = chosen, len(blocks[chosen].lines)
+    while first > 0 and (used := used + len(blocks[first - 1].lines)) <= rows:
+        first -= 1
+    return first
 
 
 def marked(pieces: Line, cells: int, first: bool = True) -> Line:

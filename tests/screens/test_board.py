@@ -131,12 +131,12 @@ def test_columns_are_left_out_where_there_is_no_room(cells: int, left_out: set[s
 
 def test_repeated_runs_collapse() -> None:
     repeats = [samples.a_run(n, "exams.work_queue") for n in range(1, 10)]
-    assert [(each.newest.id, each.runs) for each in recent.groups(repeats, ())] == [(9, 9)]
+    assert [(each.newest.id, each.runs) for each in recent.groups(tuple(repeats), ())] == [(9, 9)]
 
 
 def test_the_windows_of_a_backfill_are_one_row_beside_the_scheduled_run() -> None:
     backfill = [samples.a_run(n, trigger=Trigger.BACKFILL) for n in range(1, 32)]
-    groups = recent.groups([*backfill, samples.a_run(40)], ())
+    groups = recent.groups((*backfill, samples.a_run(40)), ())
     assert [(each.newest.id, each.runs) for each in groups] == [(40, 1), (31, 31)]
 
 
@@ -145,7 +145,7 @@ def test_a_minutely_job_pushes_no_failure_out_of_sight() -> None:
     history = replace(samples.SUCCESS[4], newest=(failed,))
     minutely = [samples.a_run(n, "exams.work_queue") for n in range(100, 120)]
 
-    groups = recent.groups(minutely, (history,))
+    groups = recent.groups(tuple(minutely), (history,))
 
     assert [(each.newest.id, each.runs) for each in groups] == [(10, 1), (119, 20)]
 
@@ -163,7 +163,7 @@ def test_the_queued_windows_of_a_backfill_are_one_row_below_a_failure() -> None:
 
 def test_a_failure_that_a_later_run_made_good_is_no_longer_first() -> None:
     failed, good = samples.a_run(10, state=RunState.FAILED), samples.a_run(11)
-    assert [each.newest.id for each in recent.groups([good, failed], ())] == [11, 10]
+    assert [each.newest.id for each in recent.groups((good, failed), ())] == [11, 10]
 
 
 # --- keys and mouse ------------------------------------------------------------------------------------------------
