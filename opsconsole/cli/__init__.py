@@ -46,6 +46,7 @@ SUMMARIES = {
     "retry": "Retry the failed items of one run, or of all matching runs.",
     "run": "Run a job once.",
     "runs": "List the newest runs.",
+    "serve": "Show the console in a browser.",
     "show": "Show one run: counts, causes of failures, log.",
     "silence": "Stop notifications about an alert, a job, a pack or a rule.",
     "tables": "Show the sizes of tables and unused indexes.",

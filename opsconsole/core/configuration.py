@@ -59,8 +59,10 @@ if TYPE_CHECKING:
 
 FILE = "opsconsole.toml"
 PREFIX = "OPSCONSOLE_"
-OTHER_VARIABLES = ("OPSCONSOLE_TRUST", "OPSCONSOLE_WORKER")
-"""Variables that are no settings: of an option, and the mark of the processes that a worker started."""
+BROWSER_SESSION = "OPSCONSOLE_BROWSER_SESSION"
+"""The number and the address of the browser that shows a console: `2 127.0.0.1`."""
+OTHER_VARIABLES = ("OPSCONSOLE_TRUST", "OPSCONSOLE_WORKER", BROWSER_SESSION)
+"""Variables that are no settings: of an option, the mark of the processes that a worker started, and a browser's."""
 DEFAULT_PACKS = ("jobs.attempts", "jobs.exams", "jobs.game", "jobs.practice", "jobs.reporting")
 LEAST_WORKER_MB = 256
 """Less memory than this is not enough to load the packs."""
@@ -374,4 +376,7 @@ def _actor(env: Mapping[str, str]) -> Actor:
     sudo_user = env.get("SUDO_USER")
     origin = env.get("SSH_CONNECTION", "").partition(" ")[0]
     name = f"{sudo_user} as {user}" if sudo_user and sudo_user != user else user
+    if browser := env.get(BROWSER_SESSION):
+        number, _, origin = browser.partition(" ")
+        name = f"{name} (browser {number})"
     return Actor(safe(name, MAX_NAME), safe(origin or "local", MAX_NAME))

@@ -267,13 +267,16 @@ def test_a_secret_is_never_printed() -> None:
     assert secret.reveal() == SECRET
 
 
-def test_the_actor_has_the_sudo_user_and_the_ssh_address(tmp_path: Path) -> None:
+def test_the_actor_has_the_sudo_user_and_the_address_of_ssh_or_a_browser(tmp_path: Path) -> None:
     here = read(tmp_path).actor
     there = read(tmp_path, SUDO_USER="asha", SSH_CONNECTION="10.1.2.3 50022 10.0.0.1 22").actor
+
+    in_browser = read(tmp_path, OPSCONSOLE_BROWSER_SESSION="2 10.1.2.3").actor
 
     assert here.origin == "local"
     assert there.name == f"asha as {here.name}"
     assert there.origin == "10.1.2.3"
+    assert (in_browser.name, in_browser.origin) == (f"{here.name} (browser 2)", "10.1.2.3")
 
 
 def test_the_settings_of_workers(tmp_path: Path) -> None:
