@@ -59,11 +59,11 @@ class Cron:
 
     def next(self, after: datetime) -> datetime | None:
         """The first scheduled time later than `after`; None only at the end of the calendar."""
-        return next(self._walk(_utc(after) + TICK, END), None)
+        return _next(self, _utc(after))
 
     def previous(self, at_or_before: datetime) -> datetime | None:
         """The latest scheduled time not later than `at_or_before`; None only at the beginning of the calendar."""
-        return next(self._walk(BEGINNING, _utc(at_or_before) + TICK, -1), None)
+        return _previous(self, _utc(at_or_before))
 
     def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
         """Iterates over the scheduled times later than `start` and not later than `end`, oldest first."""
@@ -106,6 +106,17 @@ class Cron:
             begin, close = max(start, _new_year(year)), min(end, _new_year(year + 1))
             for segment in _segments(self.tz, year)[::step]:
                 yield segment, begin, close
+
+
+# Many jobs share a schedule, and are planned for the same time.
+@lru_cache(maxsize=1024)
+def _next(cron: Cron, after: datetime) -> datetime | None:
+    return next(cron._walk(after + TICK, END), None)
+
+
+@lru_cache(maxsize=1024)
+def _previous(cron: Cron, at_or_before: datetime) -> datetime | None:
+    return next(cron._walk(BEGINNING, at_or_before + TICK, -1), None)
 
 
 class _Segment(NamedTuple):

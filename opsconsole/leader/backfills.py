@@ -21,6 +21,7 @@ from opsconsole.rules import actions, backfill as rules
 from opsconsole.rules.backfill import NO_RECORD, ActiveStep, Step, StepState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, BackfillState, BackfillStop, BackfillStopReason
 from opsconsole.store import Store, backfills, runs, windows
+from opsconsole.store.windows import WindowEnd
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +65,17 @@ def survey(
     ]
 
 
-def record_window(db: Connection, catalog: Catalog, run: Run, ended_at: datetime) -> None:
-    """Writes the state in which an ended run leaves its window. A run for a moment has no window."""
+def window_end(catalog: Catalog, run: Run, parent: Run | None, ended_at: datetime) -> WindowEnd | None:
+    """The state in which an ended run leaves its window; `parent` is the run that it retried. None for a run for a
+    moment, which has no window.
+    """
     if run.job not in catalog or run.window.start == run.window.end:
-        return
+        return None
     job = catalog.find(run.job)
-    parent = runs.get(db, run.parent) if run.parent is not None else None
     complete = run.as_of >= run.window.end or run.as_of >= rules.scheduled_time(job, catalog.cron(job), run.window)
     seconds = (ended_at - (run.started_at or ended_at)).total_seconds()
-    windows.record_end(db, run, rules.result_of(run, parent), complete=complete, seconds=seconds)
+    result = rules.result_of(run, parent)
+    return WindowEnd(run.job, run.window, run.id, result, complete, run.counts.planned, seconds)
 
 
 def changes(db: Connection, catalog: Catalog, plan: Backfill, now: datetime) -> list[str]:

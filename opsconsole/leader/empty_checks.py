@@ -60,8 +60,8 @@ class EmptyChecks:
 
     def due(self, job: Job, cron: Cron, now: datetime) -> Due | None:
         """A job as it is to be planned now; None while it is being checked for items."""
-        newest = cron.previous(now)
-        if not job.skip_when_empty or newest is None:
+        newest = cron.previous(now) if job.skip_when_empty else None
+        if newest is None:
             return Due(job, cron)
         checked = self._checked(job, newest)
         return None if checked is None else Due(job, cron, checked)

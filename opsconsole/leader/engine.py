@@ -232,7 +232,7 @@ class Engine:
         while self._leadership.is_held and not self._loop.is_stopping and self._reloaded is None:
             now = self._beat = time.monotonic()
             self._loop.repeated.progress()
-            if self._wake.is_set() or runner.has_freed_slot or now - polled >= IDLE_SECONDS:
+            if self._wake.is_set() or runner.needs_admission or now - polled >= IDLE_SECONDS:
                 self._wake.clear()
                 polled = now
                 if self._leadership.may_start_work:
@@ -246,7 +246,8 @@ class Engine:
                     self._loop.repeated.succeeded()
             if not runner.step():
                 self._wake.wait(IDLE_SECONDS)
-            if runner.has_freed_slot:
+            if runner.has_news:
+                runner.has_news = False
                 alerting.wake()
 
     def _is_alive(self) -> bool:

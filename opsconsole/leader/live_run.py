@@ -1,10 +1,9 @@
-"""One live run: its pending and in-flight batches, its planning, and its totals."""
+"""One live run: its planning, its batches and its totals, and what is to be written about it."""
 
 from __future__ import annotations
 
-import heapq
 import time
-from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -26,10 +25,13 @@ from opsconsole.core.database import Connection
 from opsconsole.core.errors import Unavailable
 from opsconsole.core.humanize import count, duration, words
 from opsconsole.core.text import safe
+from opsconsole.leader.batch_queue import BatchQueue
 from opsconsole.leader.run_planner import RunPlanner
 from opsconsole.leader.run_totals import RunTotals
-from opsconsole.store import batches, runs
+from opsconsole.store import batches
 from opsconsole.store.batches import Row
+from opsconsole.store.run_writes import End, Progress, RunWrites, Start
+from opsconsole.store.windows import WindowEnd
 from opsconsole.worker.messages import Planning, PlanningResult
 
 RETRIES_EXHAUSTED = "retries_exhausted"
@@ -43,24 +45,22 @@ BROKEN_BATCH_SIZE = 20
 
 
 class LiveRun:
-    """The state of a running run in memory. `db` is always a fenced transaction of the store. When one fails, discard
-    the LiveRun: the store has the complete state.
+    """The state of a running run in memory. What it changes is collected, for the caller to `take_writes`; when that
+    cannot be written, discard the LiveRun: the store has the complete state. `db` is a fenced transaction of the store,
+    in which what was collected before is written.
     """
 
     def __init__(self, run: Run, job: Job, *, last_seq: int, waiting: int, at: datetime) -> None:
         self.run, self.job = run, job
         self.planner = RunPlanner(run, job, interrupted=last_seq > 0)
         self.ending: tuple[RunState, str] | None = None
+        self._writes = RunWrites(run.id)
+        self._has_progress = False
         self._requested_stop: Stop | None = None
         self._forced_at = 0.0
         self._unreachable: Unavailable | None = None
-        self._last_seq, self._last_loaded_seq = last_seq, 0
-        self._waiting = waiting
-        self._ready: deque[Row] = deque()
-        self._delayed: list[tuple[float, int, Row]] = []
-        self._in_flight: dict[int, Row] = {}
-        self._unsaved_starts: list[int] = []
-        self._totals = RunTotals(run, job)
+        self._queue = BatchQueue(run.id, last_seq=last_seq, waiting=waiting, longest_delay=job.retry.longest)
+        self._totals = RunTotals(run, job, self._writes)
         self._batches, self._batches_done = run.batches, run.batches_done
         self._recoveries = run.recoveries
         self._ended_workers: list[str] = []
@@ -71,19 +71,24 @@ class LiveRun:
         elapsed = at - (run.started_at or at)
         self._deadline = time.monotonic() + (job.timeout - max(elapsed, timedelta(0))).total_seconds()
 
+    @classmethod
+    def start(cls, run: Run, job: Job, start: Start) -> LiveRun:
+        """Starts a run that is queued."""
+        started = replace(run, state=RunState.RUNNING, attempt=run.attempt + 1, host=start.host, started_at=start.at)
+        live = cls(started, job, last_seq=0, waiting=0, at=start.at)
+        live._writes.start = start
+        return live
+
     # --- batches ------------------------------------------------------------------------------------------------
 
     def next_batch(self) -> Batch | None:
         """The next batch to start, None when there is none now."""
-        if self.ending or self._unreachable or self._requested_stop or len(self._in_flight) >= self.job.workers:
+        if self.ending or self._unreachable or self._requested_stop or self._queue.in_flight >= self.job.workers:
             return None
-        while self._delayed and self._delayed[0][0] <= steady():
-            self._ready.append(heapq.heappop(self._delayed)[2])
-        if not self._ready or not self._breaker.allows_request(time.monotonic()):
+        if not self._queue.has_ready or not self._breaker.allows_request(time.monotonic()):
             return None
-        row = self._ready.popleft()
-        self._in_flight[row.seq] = row
-        self._unsaved_starts.append(row.seq)
+        row = self._queue.next()
+        assert row is not None  # noqa: S101 - one is ready
         return Batch(
             run=self.run.id,
             seq=row.seq,
@@ -100,19 +105,11 @@ class LiveRun:
     @property
     def needs_rows(self) -> bool:
         """Whether pending rows should be loaded from the store."""
-        loaded = len(self._ready) + len(self._delayed) + len(self._in_flight)
-        return len(self._ready) < batches.PAGE // 2 and self._waiting > loaded
+        return not self.ending and self._queue.needs_rows
 
     def load(self, db: Connection, at: datetime) -> None:
-        """Loads the next page of pending rows. From here on their delays are measured with the steady clock."""
-        for row in batches.pending(db, self.run.id, after=self._last_loaded_seq):
-            self._last_loaded_seq = row.seq
-            if row.not_before is None:
-                self._ready.append(row)
-            else:
-                # Never longer than the longest delay: the clock may have been set back since the row was written.
-                delay = min(row.not_before - at, self.job.retry.longest)
-                heapq.heappush(self._delayed, (steady() + delay.total_seconds(), row.seq, row))
+        """Loads the next page of pending rows, from any transaction of the store."""
+        self._queue.load(db, at)
 
     # --- planning -----------------------------------------------------------------------------------------------
 
@@ -124,71 +121,73 @@ class LiveRun:
 
     def plan_from_store(self, db: Connection, at: datetime) -> None:
         """Plans the next keys of a retry."""
-        self._plan(db, self.planner.step(db), at)
+        self._plan(self.planner.step(db), at)
 
-    def record_planning(self, db: Connection, result: PlanningResult, at: datetime) -> None:
-        """Writes the prepared facts, or a page of keys as pending batches."""
-        self._totals.log(db, at, *result.log)
+    def record_planning(self, result: PlanningResult, at: datetime) -> None:
+        """Records the prepared facts, or a page of keys as pending batches."""
+        self._totals.log(at, *result.log)
+        self._has_progress = True
+        self._writes.planned += 1
         keys = self.planner.take(result, time.monotonic())
         if self.ending:
             self._ended_workers += [f"planning: {result.ended}"] if result.ended else []
             return
         if result.lost is not None:
-            self._totals.log(db, at, f"planning: {result.reason}")
+            self._totals.log(at, f"planning: {result.reason}")
         if result.facts is not None:
             self.run = replace(self.run, facts=result.facts)
-            runs.store_facts(db, self.run.id, result.facts)
-        self._plan(db, keys, at)
+            self._writes.facts = result.facts
+        self._plan(keys, at)
 
-    def _plan(self, db: Connection, keys: list[str], at: datetime) -> None:
+    def _plan(self, keys: list[str], at: datetime) -> None:
         size = self.job.batch
-        self._add(db, [Row(0, keys[i : i + size]) for i in range(0, len(keys), size)])
+        self._add([Row(0, keys[i : i + size]) for i in range(0, len(keys), size)], at)
+        self._has_progress = True
         self._totals.add(planned=len(keys))
         if self.planner.is_done:
             planned = f"{count(self._totals.counts.planned, 'item')} in {count(self._batches, 'batch', 'batches')}"
-            self._totals.log(db, at, planned)
+            self._totals.log(at, planned)
         if self.planner.problem is not None:
             self.stop(RunState.FAILED, self.planner.problem)
-        self._advance(db, at)
 
-    def add_log(self, db: Connection, at: datetime, *lines: str) -> None:
+    def add_log(self, at: datetime, *lines: str) -> None:
         """Adds lines to the run's log."""
-        self._totals.log(db, at, *lines)
-        self._advance(db, at)
+        self._totals.log(at, *lines)
+        self._has_progress = True
 
     # --- results ------------------------------------------------------------------------------------------------
 
-    def record(self, db: Connection, result: BatchResult, at: datetime) -> None:
-        """Writes the result of a batch, and new batches for the keys to try again."""
-        row = self._in_flight.pop(result.seq, None)
+    def record(self, result: BatchResult, at: datetime) -> None:
+        """Records the result of a batch, and new batches for the keys to try again."""
+        row = self._queue.end_flight(result.seq)
         if row is None:
             return
+        self._has_progress = True
         problem = result_problem(result, row.keys)
         if problem is not None:
             refused = f"the result of its worker was refused: {problem}"
             lost = Lost.BAD_RESULT
             result = BatchResult(self.run.id, row.seq, row.attempt, again=row.keys, lost=lost, reason=refused)
         if result.lost is not None:
-            self._record_lost(db, row, result, at)
+            self._record_lost(row, result, at)
         elif result.broken is not None:
             self._broken_dependency = Unavailable(result.broken, result.reason or "", permanent=result.permanent)
             self._breaker.record_failure(time.monotonic(), recovery_of(result.broken))
-            self._add(db, [Row(0, result.again, row.attempt, row.deaths, self._retry_at(row, at))])
+            self._add([Row(0, result.again, row.attempt, row.deaths, self._retry_at(row, at))], at)
         else:
             self._breaker.record_success()
             if result.again:
-                self._retry(db, row, result, at)
+                self._retry(row, result, at)
         if result.lost is None or not result.again:
-            self._close(db, row, result, at)
-        self._advance(db, at)
+            self._close(row, result, at)
 
-    def _record_lost(self, db: Connection, row: Row, result: BatchResult, at: datetime) -> None:
+    def _record_lost(self, row: Row, result: BatchResult, at: datetime) -> None:
         assert result.lost is not None  # noqa: S101 - checked by the caller
         if self.ending or result.lost is Lost.STOPPED:  # it was taken back for the end of the run
             self._ended_workers.append(f"batch {row.seq}: {result.ended or result.reason}")
             return
         deaths = row.deaths + 1
-        self._totals.log(db, at, f"batch {row.seq}: {result.reason}")
+        self._totals.log(at, f"batch {row.seq}: {result.reason}")
         if len(row.keys) == 1 and deaths >= MAX_DEATHS:
             message = f"quarantined after {deaths} deaths: {result.reason}"
             result.failed, result.again = row.keys, []
@@ -196,13 +195,13 @@ class LiveRun:
             return
         middle = max(1, len(row.keys) // 2)
         halves = [part for part in (row.keys[:middle], row.keys[middle:]) if part]
-        self._add(db, [Row(0, keys, row.attempt, deaths) for keys in halves])
-        batches.close(db, result, BatchState.REPLACED, result.reason)
-        self._batches, self._waiting = self._batches - 1, self._waiting - 1
+        self._add([Row(0, keys, row.attempt, deaths) for keys in halves], at)
+        self._write_end(result, BatchState.REPLACED, at)
+        self._batches -= 1
 
-    def _retry(self, db: Connection, row: Row, result: BatchResult, at: datetime) -> None:
+    def _retry(self, row: Row, result: BatchResult, at: datetime) -> None:
         if row.attempt < self.job.retry.times:
-            self._add(db, [Row(0, result.again, row.attempt + 1, row.deaths, self._retry_at(row, at))])
+            self._add([Row(0, result.again, row.attempt + 1, row.deaths, self._retry_at(row, at))], at)
             return
         message = f"failed {row.attempt} times: {result.reason}"
         result.failed += result.again
@@ -210,7 +209,7 @@ class LiveRun:
         result.kinds[RETRIES_EXHAUSTED] = result.kinds.get(RETRIES_EXHAUSTED, 0) + len(result.again)
         result.again = []
 
-    def _close(self, db: Connection, row: Row, result: BatchResult, at: datetime) -> None:
+    def _close(self, row: Row, result: BatchResult, at: datetime) -> None:
         if len(result.again) == len(row.keys):
             state = BatchState.REPLACED
             self._batches -= 1
@@ -219,11 +218,14 @@ class LiveRun:
             self._batches_done += 1
             self._recoveries = 0  # it makes progress, so it did not cause the interruptions
             summary = f"batch {row.seq} of {self._batches}: {result.ok} ok, {len(result.failed)} failed"
-            self._totals.log(db, at, summary, *result.log)
-        batches.close(db, result, state, result.reason)
-        self._totals.add_result(db, row.seq, result, at)
-        self._waiting -= 1
+            self._totals.log(at, summary, *result.log)
+        self._write_end(result, state, at)
+        self._totals.add_result(row.seq, result, at)
         self._check_for_broken_job(row, result)
+
+    def _write_end(self, result: BatchResult, state: BatchState, at: datetime) -> None:
+        self._writes.close(result, state, result.reason, at - timedelta(seconds=result.seconds))
+        self._queue.waiting -= 1
 
     def _check_for_broken_job(self, row: Row, result: BatchResult) -> None:
         if result.ok or len(result.kinds) != 1 or len(result.failed) < max(BROKEN_BATCH_SIZE, len(row.keys)):
@@ -254,7 +256,7 @@ class LiveRun:
         the monotonic clock.
         """
         stop = self._requested_stop
-        if stop is not None and (not self._in_flight or steady() >= self._forced_at):
+        if stop is not None and (not self._queue.in_flight or steady() >= self._forced_at):
             self.stop(RunState.CANCELLED, stop.message)
         if now > self._deadline:
             self.stop(RunState.TIMED_OUT, f"it took longer than its timeout of {duration(self.job.timeout)}")
@@ -265,81 +267,88 @@ class LiveRun:
     @property
     def is_over(self) -> bool:
         """Whether only its end is left to write."""
-        if self._in_flight or self.planner.in_flight:
+        if self._queue.in_flight or self.planner.in_flight:
             return False
         if self.ending:
             return True
-        return self.planner.is_done and (self._unreachable is not None or self._waiting == 0)
+        return self.planner.is_done and (self._unreachable is not None or self._queue.waiting == 0)
 
-    def end(self, db: Connection, token: int, at: datetime) -> RunState:
-        """Writes the terminal state and returns it."""
-        error: str | None = None
+    @property
+    def ends_early(self) -> bool:
+        """Whether it ends before all its batches are done: call `close_the_rest` first."""
+        return self.ending is not None or self._unreachable is not None
+
+    def close_the_rest(self, db: Connection, at: datetime) -> None:
+        """Closes the batches that it does not reach."""
         if self.ending:
             state, error = self.ending
             self._totals.add(not_reached=batches.close_waiting(db, self.run.id, BatchState.NOT_REACHED, error))
             if self._ended_workers:
-                self._totals.log(db, at, *self._ended_workers, "no worker has a batch of this run")
+                self._totals.log(at, *self._ended_workers, "no worker has a batch of this run")
             elif state is RunState.CANCELLED:
-                self._totals.log(db, at, "no batch was in flight when it ended")
+                self._totals.log(at, "no batch was in flight when it ended")
+        elif self._unreachable:
+            kind, error = unreachable(self._unreachable.dependency), self._unreachable.sentence
+            keys = batches.waiting_keys(db, self.run.id, limit=self._totals.room)
+            items = batches.close_waiting(db, self.run.id, BatchState.FAILED, error)
+            self._totals.add(failed=items)
+            self._totals.add_failures(0, [Failure(key, kind, error) for key in keys], {kind: items})
+
+    def end(self, token: int, at: datetime, window_of: Callable[[Run], WindowEnd | None]) -> Run:
+        """Gives it its terminal state, and its window the one that `window_of` returns; returns the run as it ended."""
+        error: str | None = None
+        if self.ending:
+            state, error = self.ending
         else:
-            if self._unreachable:
-                error = self._unreachable.sentence
-                self._fail_the_rest(db, unreachable(self._unreachable.dependency), error)
             state = self._totals.outcome
+            error = self._unreachable.sentence if self._unreachable else None
         counts, started = self._totals.counts, self.run.started_at or at
         seconds = (at - started).total_seconds()
         summary = f"{counts.ok:,} ok, {counts.failed:,} failed of {counts.planned:,} in {seconds:.1f} s"
-        self._totals.log(db, at, f"{state}: {summary}" + (f"; {error}" if error else ""), force=True)
-        self._advance(db, at)
-        runs.end(db, self.run.id, token=token, state=state, at=at, error=error)
-        return state
-
-    def _fail_the_rest(self, db: Connection, kind: str, message: str) -> None:
-        keys = batches.waiting_keys(db, self.run.id, limit=self._totals.room)
-        items = batches.close_waiting(db, self.run.id, BatchState.FAILED, message)
-        self._totals.add(failed=items)
-        self._totals.add_failures(db, 0, [Failure(key, kind, message) for key in keys], {kind: items})
+        self._totals.log(at, f"{state}: {summary}" + (f"; {error}" if error else ""), force=True)
+        self._has_progress = True
+        ended = replace(self.run, state=state, ended_at=at, error=error, counts=counts, kinds=self._totals.kinds)
+        self._writes.end = End(token, state, at, error, window_of(ended))
+        return ended
 
     @property
     def has_in_flight(self) -> bool:
         """Whether a worker has a batch of this run."""
-        return bool(self._in_flight)
+        return self._queue.in_flight > 0
 
     # --- the store ----------------------------------------------------------------------------------------------
 
     @property
+    def has_writes(self) -> bool:
+        """Whether there is something to be written soon. The starts of batches can wait for it."""
+        return self._has_progress or self._writes.start is not None
+
+    @property
     def has_unsaved_starts(self) -> bool:
         """Whether batches were started that are still pending in the store."""
-        return bool(self._unsaved_starts)
+        return self._queue.has_unsaved_starts
 
-    def flush(self, db: Connection, at: datetime) -> None:
-        """Marks the started batches in the store."""
-        self._advance(db, at)
-
-    def _add(self, db: Connection, rows: list[Row]) -> None:
-        numbered = []
-        for row in rows:
-            self._last_seq += 1
-            numbered.append(Row(self._last_seq, row.keys, row.attempt, row.deaths, row.not_before))
-        batches.add(db, self.run.id, numbered)
-        self._batches += len(rows)
-        self._waiting += len(rows)
-
-    def _advance(self, db: Connection, at: datetime) -> None:
-        batches.start(db, self.run.id, self._unsaved_starts, at)
-        self._unsaved_starts = []
-        runs.advance(
-            db,
-            self.run.id,
+    def take_writes(self, at: datetime) -> RunWrites | None:
+        """What is to be written since the last time, if anything."""
+        if not (self.has_writes or self.has_unsaved_starts):
+            return None
+        self._writes.started += [(seq, at) for seq in self._queue.save_starts()]
+        self._writes.progress = Progress(
             counts=self._totals.counts,
-            batches_total=self._batches,
+            batches=self._batches,
             batches_done=self._batches_done,
             planning_done=self.planner.is_done,
-            kinds=self._totals.kinds,
-            metrics=self._totals.metrics,
+            kinds=dict(self._totals.kinds),
+            metrics=dict(self._totals.metrics),
             log_lines=self._totals.log_lines,
             recoveries=self._recoveries,
         )
+        self._has_progress = False
+        return self._writes.take()
+
+    def _add(self, rows: list[Row], at: datetime) -> None:
+        self._writes.added += self._queue.add(rows, at)
+        self._batches += len(rows)
 
     def _retry_at(self, row: Row, at: datetime) -> datetime:
         return at + self.job.retry.delay(row.attempt)

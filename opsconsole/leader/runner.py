@@ -1,16 +1,15 @@
-"""Executes runs from queued to their terminal state: the only writer of run state."""
+"""Executes runs from queued to their terminal state."""
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 
-from opsconsole import __version__
 from opsconsole.authoring import parameters
-from opsconsole.authoring.batch import BatchResult, BatchState
+from opsconsole.authoring.batch import BatchResult
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.parameters import BadParameter
@@ -19,25 +18,28 @@ from opsconsole.core.clock import Clock
 from opsconsole.core.errors import OpsconsoleError, UnknownRun
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import duration
-from opsconsole.core.text import safe
-from opsconsole.leader import backfills as backfilling, run_reports
 from opsconsole.leader.containment import Containment
 from opsconsole.leader.live_run import LiveRun
-from opsconsole.rules.admission import admissions, predecessors
-from opsconsole.store import Store, batches, runs
+from opsconsole.leader.open_runs import OpenRuns
+from opsconsole.leader.recorder import Recorder, name
+from opsconsole.leader.turns import Turns
+from opsconsole.store import Store, runs
+from opsconsole.store.run_writes import RunWrites
 from opsconsole.worker.executor import Executor
-from opsconsole.worker.messages import PlanningResult, Work
-
-log = logging.getLogger(__name__)
+from opsconsole.worker.messages import Result, Work
 
 PLAN_SECONDS = 0.05
 """How long a run's keys are read from the store between two results, so that planning delays nothing else."""
 MAX_RECOVERIES = 3
 """A run that is interrupted more often, without a batch done in between, is abandoned."""
+MOST_TOGETHER = 100
+"""The most results that are recorded in one transaction."""
 FLUSH_SECONDS = 0.25
 TEND_SECONDS = 1.0
-BACKFILL_SHARE = 4
-"""How many batches of other runs come before one of a backfill."""
+
+
+Taken = tuple[LiveRun, RunWrites]
+"""A run, and what was collected about it."""
 
 
 class TooFewWorkers(OpsconsoleError):
@@ -76,14 +78,16 @@ class Runner:
     ) -> None:
         self._store, self._catalog = store, catalog
         self._containment = containment
-        self._token, self._host, self._now = token, host, now
+        self._token, self._now = token, now
         self._may_start_work, self._only_command = may_start_work, only_command
         self._check_lease = check_lease
+        self._recorder = Recorder(store, catalog, containment, token=token, host=host, now=now)
+        self._open = OpenRuns(self._job)
         self._live: dict[int, LiveRun] = {}
-        self._turns: list[int] = []
-        self._draining = self._freed_slot = False
+        self._turns = Turns(self._live, self._contained)
+        self._draining = False
+        self.needs_admission = self.has_news = False
         self._flushed = self._tended = 0.0
-        self._since_backfill = 0
         self._executor = executor
         feed = self._feed()
         next(feed)
@@ -102,60 +106,202 @@ class Runner:
         if self._executor.problem is not None:
             raise TooFewWorkers(self._executor.problem)
 
-    @property
-    def has_freed_slot(self) -> bool:
-        """Whether a run has ended since the last `admit`."""
-        return self._freed_slot
+    # --- starting -----------------------------------------------------------------------------------------------
 
     def admit(self) -> None:
         """Starts the queued and interrupted runs that may start now, and reads which runs are to stop."""
-        self._freed_slot = False
+        self.needs_admission = False
         with self._store.reading() as db:
-            open_runs = [run for run in runs.unfinished(db) if self._is_mine(run)]
+            open_runs = [run for run in runs.unfinished_since(db, self._open.known) if self._is_mine(run)]
         for run in open_runs:
             if run.id in self._live:
                 self._live[run.id].request_stop(run.stop, self._now())
                 if run.stop is not None:
                     self._executor.withdraw(run.id)
         for run in open_runs:
-            if run.unreadable and run.id not in self._live and not self._containment.has_set_aside(_name(run)):
+            if run.unreadable and run.id not in self._live and not self._containment.has_set_aside(name(run.id)):
                 with self._contained(run):
                     raise UnreadableRun(run)
-        open_runs = [run for run in open_runs if not run.unreadable]
-        for run, wait in admissions(open_runs, self._job, self._now()):
-            if wait is None and not self._containment.has_set_aside(_name(run)):
-                with self._contained(run):
-                    self._start(run, open_runs)
+        self._open.replace(run for run in open_runs if not run.unreadable)
+        now, queued = self._now(), []
+        for run in self._open.startable(now):
+            if self._containment.has_set_aside(name(run.id)):
+                continue
+            live = self._queued(run, now)
+            if live is not None:
+                queued.append(live)
+                continue
+            with self._contained(run):
+                self._start_or_end(run, now)
+        self._write(queued, now)
+        self._advance(list(self._live.values()), now)  # what the store has for them need not wait for a result
+
+    def _queued(self, run: Run, now: datetime) -> LiveRun | None:
+        """A run that is only to be started, as it is then."""
+        job = self._job(run.job)
+        if job is None or run.stop is not None or run.state is not RunState.QUEUED or _parameter_problem(job, run):
+            return None
+        live = LiveRun.start(run, job, self._recorder.start_of(run, now))
+        self._prepare(live, now)
+        return live
+
+    def _start_or_end(self, run: Run, now: datetime) -> None:
+        job = self._job(run.job)
+        if job is None:
+            self._end_now(run, RunState.FAILED, f"no loaded pack defines {run.job}")
+        elif run.stop is not None:
+            self._end_now(run, RunState.CANCELLED, run.stop.message)
+        elif (problem := _parameter_problem(job, run)) is not None:
+            self._end_now(run, RunState.FAILED, problem)
+        else:
+            run, last_seq, waiting = self._recorder.resume(run, now)
+            live = LiveRun(run, job, last_seq=last_seq, waiting=waiting, at=now)
+            self._prepare(live, now)
+            self._add(live)
+
+    def _prepare(self, live: LiveRun, now: datetime) -> None:
+        run, job = live.run, live.job
+        outlasted = self._open.outlasted(run, job)
+        if outlasted:
+            waited = duration(job.after_wait)
+            live.add_log(now, f"starting without {outlasted[0].job}, after waiting {waited} for it")
+        if run.recoveries > MAX_RECOVERIES:
+            live.stop(RunState.ABANDONED, f"interrupted more than {MAX_RECOVERIES} times without progress")
+
+    def _add(self, live: LiveRun) -> None:
+        self._live[live.run.id] = live
+        self._turns.add(live.run)
+        self._open.start(live.run)
+
+    # --- advancing ----------------------------------------------------------------------------------------------
 
     def step(self) -> bool:
-        """Waits briefly for one result, and advances every live run; False when there is none."""
+        """Waits briefly for results, records them, and advances every live run; False when there is none."""
         if not self._live:
             self._tend_workers()
             return False
-        result = next(self._results)
-        if result is not None:
+        self._turns.begin()
+        results = self._collect()
+        if results:
             self._check_lease()  # workers that ended with the lease are no fault of their run
         now = self._now()
-        live = self._live.get(result.run) if result is not None else None
-        if isinstance(result, PlanningResult) and live is not None:
-            with self._contained(live.run):
-                with self._store.fenced(self._token) as db:
-                    live.record_planning(db, result, now)
-                reach(Point.PAGE_PLANNED)
-        elif isinstance(result, BatchResult) and live is not None:
-            reach(Point.RESULT_RECEIVED)
-            with self._contained(live.run):
-                with self._store.fenced(self._token) as db:
-                    live.record(db, result, now)
-                    reach(Point.RESULT_WRITTEN)
-                reach(Point.RESULT_RECORDED)
+        for result in results:
+            live = self._live.get(result.run)
+            if live is not None:
+                with self._contained(live.run):
+                    self._take(live, result, now)
         flush = time.monotonic() - self._flushed > FLUSH_SECONDS
-        for each in list(self._live.values()):
-            with self._contained(each.run):
-                self._advance(each, now, flush=flush)
+        self._advance(list(self._live.values()), now, flush=flush)
         if flush:
             self._flushed = time.monotonic()
         return True
+
+    def _collect(self) -> list[Result]:
+        """The results that are there now."""
+        results: list[Result] = []
+        while len(results) < MOST_TOGETHER and (result := next(self._results)) is not None:
+            results.append(result)
+        return results
+
+    def _take(self, live: LiveRun, result: Result, now: datetime) -> None:
+        if isinstance(result, BatchResult):
+            reach(Point.RESULT_RECEIVED)
+            live.record(result, now)
+        else:
+            live.record_planning(result, now)
+
+    def _advance(self, lives: Iterable[LiveRun], now: datetime, *, flush: bool = False) -> None:
+        """Plans what the store has, writes what was collected, and ends the runs that are over; their slots are for the
+        next ones, which are started in the same transaction.
+        """
+        together, over = [], []
+        for live in lives:
+            with self._contained(live.run):
+                live.check_limits(time.monotonic())
+                if live.planner.needs_store and not live.ending:
+                    self._plan_from_store(live, now)
+                if live.is_over and (live.ends_early or live.run.parent is not None):
+                    self._has_ended(self._recorder.end_early(live, now))
+                elif live.is_over:
+                    over.append(self._recorder.end(live, now))
+                    together.append(live)
+                elif live.has_writes or (flush and live.has_unsaved_starts):
+                    together.append(live)
+        for run in over:
+            self._open.end(run.id)
+        started = self._next_ones(now) if over else []
+        self._write([*together, *started], now, over)
+        for live in list(self._live.values()):
+            if live.needs_rows:
+                with self._contained(live.run), self._store.reading() as db:
+                    live.load(db, now)
+
+    def _next_ones(self, now: datetime) -> list[LiveRun]:
+        """The runs to start instead of those that have ended. What is more than a start is left to `admit`."""
+        if self._draining or not self._may_start_work():
+            return []
+        started = []
+        for run in self._open.startable(now):
+            if not self._containment.has_set_aside(name(run.id)):
+                live = self._queued(run, now)
+                self.needs_admission |= live is None
+                started += [live] if live is not None else []
+        return started
+
+    def _write(self, lives: Iterable[LiveRun], now: datetime, over: Sequence[Run] = ()) -> None:
+        """Writes what was collected about these runs, those that are `over` and those that start in their place."""
+        taken = [(live, writes) for live in lives if (writes := live.take_writes(now)) is not None]
+        if len(taken) == 1 or not self._recorder.write([writes for _, writes in taken]):
+            taken = self._write_each(taken, is_place_free=not over)
+        written = {live.run.id for live, _ in taken}
+        for live, writes in taken:
+            for _ in range(writes.planned):
+                reach(Point.PAGE_PLANNED)
+            if writes.start is not None:
+                self._add(live)
+        for run in over:
+            if run.id in written:
+                self._has_ended(run)
+
+    def _write_each(self, taken: Iterable[Taken], *, is_place_free: bool) -> list[Taken]:
+        """Writes each alone and returns those that were written. A run that cannot be written is ended, and nothing
+        starts in its place until that has worked.
+        """
+        failed: set[int] = set()
+
+        def fail(run: Run, cause: str) -> None:
+            failed.add(run.id)
+            self._fail(run, cause)
+
+        for live, writes in taken:
+            if writes.start is None or is_place_free:
+                self._recorder.write_alone(writes, partial(fail, live.run))
+            else:
+                failed.add(live.run.id)
+                self.needs_admission = True
+        return [each for each in taken if each[0].run.id not in failed]
+
+    def _has_ended(self, run: Run) -> None:
+        reach(Point.RUN_ENDED)
+        self._forget(run)
+        self._recorder.report_end(run)
+
+    def _forget(self, run: Run) -> None:
+        """Frees the slot of a run that has ended. A backfill may have another window for it."""
+        self._live.pop(run.id, None)
+        self._turns.remove(run.id)
+        self._open.end(run.id)
+        self.needs_admission |= run.trigger is Trigger.BACKFILL
+        self.has_news |= run.state is not RunState.SUCCEEDED
+
+    def _plan_from_store(self, live: LiveRun, now: datetime) -> None:
+        """Plans what the store has, for a short time: a page at a time, so that no other write waits long."""
+        end = time.monotonic() + PLAN_SECONDS
+        try:
+            while live.planner.needs_store and time.monotonic() < end:
+                self._recorder.plan_from_store(live, now)
+        except UnknownRun as error:
+            live.stop(RunState.FAILED, error.sentence)
 
     def _tend_workers(self) -> None:
         """Replaces workers that have ended, now and then while nothing runs: this may wait for a moment."""
@@ -163,6 +309,8 @@ class Runner:
         if now - self._tended > TEND_SECONDS:
             self._tended = now
             next(self._results)
+
+    # --- the end ------------------------------------------------------------------------------------------------
 
     def drain(self, grace_seconds: float) -> None:
         """Waits for the batches in flight without starting others."""
@@ -183,106 +331,21 @@ class Runner:
             runs.interrupt(db, self._token)
         reach(Point.RUNS_INTERRUPTED)
 
-    def _is_mine(self, run: Run) -> bool:
-        return self._only_command in (None, run.command) or run.state is RunState.RUNNING or run.stop is not None
-
-    def _job(self, name: str) -> Job | None:
-        return self._catalog.find(name) if name in self._catalog else None
-
-    def _start(self, run: Run, open_runs: Sequence[Run]) -> None:
-        job = self._job(run.job)
-        if job is None:
-            self._end_now(run, RunState.FAILED, f"no loaded pack defines {run.job}")
-            return
-        if run.stop is not None:
-            self._end_now(run, RunState.CANCELLED, run.stop.message)
-            return
-        try:
-            parameters.checked(job, run.params)
-        except BadParameter as error:  # the job has changed since
-            self._end_now(run, RunState.FAILED, error.sentence)
-            return
-        outlasted = predecessors(run, job, open_runs)
-        with self._store.fenced(self._token) as db:
-            run = runs.start(db, run, token=self._token, host=self._host, version=__version__, at=self._now())
-            live = LiveRun(
-                run,
-                job,
-                last_seq=batches.last_seq(db, run.id),
-                waiting=batches.count_waiting(db, run.id),
-                at=self._now(),
-            )
-            if outlasted:
-                live.add_log(
-                    db,
-                    self._now(),
-                    f"starting without {outlasted[0].job}, after waiting {duration(job.after_wait)} for it",
-                )
-        reach(Point.RUN_STARTED)
-        if run.recoveries > MAX_RECOVERIES:
-            live.stop(RunState.ABANDONED, f"interrupted more than {MAX_RECOVERIES} times without progress")
-        self._live[run.id] = live
-        self._turns.append(run.id)
-        self._advance(live, self._now(), flush=False)  # its first batches need not wait for a result of another run
-
     def _contained(self, run: Run) -> AbstractContextManager[None]:
-        return self._containment.around(_name(run), lambda cause: self._fail(run, cause))
+        return self._containment.around(name(run.id), lambda cause: self._fail(run, cause))
 
     def _fail(self, run: Run, cause: str) -> None:
         """Ends a run whose state in memory can no longer be used; its workers are ended."""
         live = self._live.pop(run.id, None)
-        if live is not None:
-            self._turns.remove(run.id)
-            self._freed_slot = True
+        self._turns.remove(run.id)
         self._end_now(live.run if live else run, RunState.FAILED, f"the leader could not continue it: {cause}")
 
     def _end_now(self, run: Run, state: RunState, error: str) -> None:
-        """Ends a run from what the store has; its remaining items are not reached."""
-        error = safe(error)
-        with self._store.fenced(self._token) as db:
-            at = self._now()
-            not_reached = batches.close_waiting(db, run.id, BatchState.NOT_REACHED, error)
-            runs.end_now(db, run, token=self._token, state=state, at=at, error=error, not_reached=not_reached)
-            ended = runs.get(db, run.id)
-            with self._containment.around(f"the window of {_name(run)}", lambda _: None), db.begin_nested():
-                backfilling.record_window(db, self._catalog, ended, at)
-        _log_end(run, self._job(run.job), state)
-        run_reports.report(ended)
+        self.needs_admission = self.has_news = True
+        self._recorder.end_now(run, state, error)
+        self._open.end(run.id)
 
-    def _advance(self, live: LiveRun, now: datetime, *, flush: bool) -> None:
-        live.check_limits(time.monotonic())
-        if live.planner.needs_store and not live.ending:
-            self._plan_from_store(live, now)
-        if live.needs_rows and not live.ending:
-            with self._store.reading() as db:
-                live.load(db, now)
-        if live.is_over:
-            with self._store.fenced(self._token) as db:
-                at = self._now()
-                state = live.end(db, self._token, at)
-                ended = runs.get(db, live.run.id)
-                backfilling.record_window(db, self._catalog, ended, at)
-                reach(Point.END_WRITTEN)
-            reach(Point.RUN_ENDED)
-            _log_end(live.run, live.job, state)
-            run_reports.report(ended)
-            self._freed_slot = True
-            del self._live[live.run.id]
-            self._turns.remove(live.run.id)
-        elif flush and live.has_unsaved_starts:
-            with self._store.fenced(self._token) as db:
-                live.flush(db, now)
-
-    def _plan_from_store(self, live: LiveRun, now: datetime) -> None:
-        """Plans what the store has, for a short time: a page at a time, so that no other write waits long."""
-        end = time.monotonic() + PLAN_SECONDS
-        try:
-            while live.planner.needs_store and time.monotonic() < end:
-                with self._store.fenced(self._token) as db:
-                    live.plan_from_store(db, now)
-                reach(Point.PAGE_PLANNED)
-        except UnknownRun as error:
-            live.stop(RunState.FAILED, error.sentence)
+    # --- the executor's side ------------------------------------------------------------------------------------
 
     def _feed(self) -> Generator[Work | None, bool | None, None]:
         """The planning or a batch of each live run in turn, so that long runs do not delay short ones. Sent True, it
@@ -291,34 +354,23 @@ class Runner:
         starving_only = bool((yield None))  # the first value is for the caller that primes it: then True can be sent
         while True:
             may_start = not self._draining and self._may_start_work()
-            starving_only = bool((yield self._next_work(starving_only) if may_start else None))
-
-    def _next_work(self, starving_only: bool) -> Work | None:
-        backfills_first = self._since_backfill >= BACKFILL_SHARE
-        backfilled = {number for number in self._turns if self._live[number].run.trigger is Trigger.BACKFILL}
-        for number in sorted(self._turns, key=lambda number: (number in backfilled) is not backfills_first):
-            live = self._live[number]
-            work = None
-            with self._contained(live.run):
-                work = None if starving_only and live.has_in_flight else live.next_planning() or live.next_batch()
-            if work is not None:
-                self._turns.remove(number)
-                self._turns.append(number)
-                self._since_backfill = 0 if number in backfilled else self._since_backfill + bool(backfilled)
-                return work
-        return None
+            starving_only = bool((yield self._turns.next_work(starving_only) if may_start else None))
 
     def _is_stopped(self, work: Work) -> bool:
         live = self._live.get(work.run)
         return live is None or live.ending is not None
 
+    def _is_mine(self, run: Run) -> bool:
+        return self._only_command in (None, run.command) or run.state is RunState.RUNNING or run.stop is not None
 
-def _name(run: Run) -> str:
-    return f"run {run.id}"
+    def _job(self, job: str) -> Job | None:
+        return self._catalog.find(job) if job in self._catalog else None
 
 
-def _log_end(run: Run, job: Job | None, state: RunState) -> None:
-    """Logs the end of a run with its tag, as text for people who search for it and as a field for programs."""
-    tag = f"[{run.job}]" if job is None else job.log_tag
-    fields = {"tag": tag, "job": run.job, "run": run.id}
-    log.info("%s run %s of %s for %s: %s", tag, run.id, run.job, run.window.label, state, extra=fields)
+def _parameter_problem(job: Job, run: Run) -> str | None:
+    """Why the job does not take the parameters of a run any more, if so."""
+    try:
+        parameters.checked(job, run.params)
+    except BadParameter as error:
+        return error.sentence
+    return None

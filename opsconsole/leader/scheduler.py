@@ -15,19 +15,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opsconsole.authoring.catalog import Catalog
 from opsconsole.authoring.job import Job
-from opsconsole.authoring.occurrence import ON_TIME, Occurrence, Reason, Registration
+from opsconsole.authoring.occurrence import ON_TIME, Occurrence, Reason
 from opsconsole.authoring.run import RunState, Stop, StopReason, Trigger
-from opsconsole.calendar.cron import TICK, Cron, zone
+from opsconsole.calendar.cron import TICK, zone
 from opsconsole.core.clock import Clock, steady
 from opsconsole.core.database import Connection, reason
-from opsconsole.core.errors import Fenced, OpsconsoleError
+from opsconsole.core.errors import Fenced
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.core.humanize import count, duration
 from opsconsole.leader.containment import Containment, ends_leadership
 from opsconsole.leader.empty_checks import Due, EmptyChecks
-from opsconsole.leader.trigger import CronTrigger
+from opsconsole.leader.registering import recorded, register
+from opsconsole.leader.trigger import NextDue
 from opsconsole.rules.admission import WaitReason, admissions
-from opsconsole.rules.schedule import Interval, OpenRun, Recorded, Schedule, plan, record_unrun, revise
+from opsconsole.rules.schedule import Interval, OpenRun, Schedule, plan
 from opsconsole.store import Store, alerts, notifications, occurrences, pauses, registrations, runs, silences, windows
 
 log = logging.getLogger(__name__)
@@ -83,10 +84,9 @@ class Scheduler:
         self._last_tick = now, steady()  # a clock set between the registration and the first tick has jumped, too
         with self._store.fenced(self._token) as db:
             self._set_back(db, now)
-            self._register(db, now)
+            register(db, self._jobs, now, self._token)
             self._read_cursors(db)
-        for name, cron in self._crons.items():
-            self._ticker.add_job(self.tick, CronTrigger(cron, self._jobs[name].shift), id=name)
+        self._ticker.add_job(self.tick, NextDue(self._next_due))
         self.tick()
         self._ticker.start()
 
@@ -94,6 +94,18 @@ class Scheduler:
         """Stops; no tick starts afterwards."""
         if self._ticker.running:
             self._ticker.shutdown(wait=True)
+
+    def _next_due(self, after: datetime) -> datetime | None:
+        """The first scheduled time of any job later than `after`. APScheduler asks before what is due is planned, and
+        must not wait for that.
+        """
+        ahead = []
+        for name, due_at in list(self._due.items()):
+            if due_at > after:
+                ahead.append(due_at)
+            elif (following := self._crons[name].next(after - self._jobs[name].shift)) is not None:
+                ahead.append(following + self._jobs[name].shift)
+        return min(ahead, default=None)
 
     def heartbeat(self) -> None:
         """Call it about once a second: after a clock jump APScheduler would wait for the old time."""
@@ -181,77 +193,30 @@ class Scheduler:
         self._not_before[name] = steady() + RETRY_SECONDS
         self._containment.set_aside(f"the schedule of {name}", cause)
 
-    # --- registering --------------------------------------------------------------------------------------------
-
-    def _register(self, db: Connection, now: datetime) -> None:
-        """Registers new, removed, restored and rescheduled jobs. A new schedule applies from now on; the remaining
-        times of the old one are recorded without a run.
-        """
-        registered = registrations.registrations(db)
-        for name, old in registered.items():
-            if name not in self._jobs and old.removed_at is None and not old.unreadable:
-                self._record_remaining(db, old, now, Reason.JOB_REMOVED)
-                registrations.remove(db, name, now)
-        for name, job in self._jobs.items():
-            current = registered.get(name)
-            if current is not None and current.unreadable:
-                log.error(
-                    "the schedule of %s is planned from now on: its record cannot be read: %s", name, current.unreadable
-                )
-                registrations.replace(db, job, now)
-            elif current is None or current.removed_at is not None:
-                registrations.register(db, job, now)
-            elif (current.cron, current.tz) != (job.cron, job.tz):
-                self._record_remaining(db, current, now, Reason.NOT_LEADING)
-                registrations.register(db, job, now)
-            elif current.spec != job.spec:
-                registrations.respecify(db, job)
-
-    def _record_remaining(self, db: Connection, old: Registration, now: datetime, reason: Reason) -> None:
-        if old.cron is None:
-            return
-        try:
-            cron = Cron(old.cron, old.tz)
-        except OpsconsoleError as error:
-            log.warning("the old schedule of %s cannot be read: %s", old.job, error.sentence)
-            return
-        paused = [
-            Interval(pause.since, pause.until)
-            for pause in pauses.since(db, old.planned_until)
-            if pause.applies_to(old.job)
-        ]
-        recorded = self._recorded(db, old.job, cron, old.planned_until, now)
-        since = old.planned_until
-        for occurrence in record_unrun(old.job, old.spec, cron, since, now, paused, reason, recorded):
-            occurrences.record(db, occurrence, token=self._token, at=now)
-
     # --- planning -----------------------------------------------------------------------------------------------
 
     def _write(self, due: list[Due], now: datetime, jumped: bool) -> int:
-        queued = 0
+        ends = {
+            each.job.name: until
+            for each in due
+            if (until := each.cron.previous(each.until(now - each.job.shift))) is not None
+        }
         with self._store.fenced(self._token) as db:
             planned = plan(self._schedules(db, due, now, jumped=jumped), now, jumped=jumped)
+            recorded = [each for each in planned if each.reason is not Reason.NOTHING_TO_DO]
+            numbers = occurrences.record_all(db, recorded, token=self._token, at=now)
+            queued = [each for each in zip(recorded, numbers, strict=True) if each[0].runs]
+            self._queue(db, queued, now)
             for occurrence in planned:
                 if occurrence.reason is Reason.NOTHING_TO_DO:
                     before = self._crons[occurrence.job].previous(occurrence.due_at - TICK)
                     occurrences.record_nothing_to_do(db, occurrence, before, token=self._token, at=now)
-                    continue
-                number = occurrences.record(db, occurrence, token=self._token, at=now)
-                if occurrence.runs:
-                    self._queue(db, occurrence, number, now)
-                    queued += 1
-            ends = {
-                each.job.name: until
-                for each in due
-                if (until := each.cron.previous(each.until(now - each.job.shift))) is not None
-            }
-            for name, until in ends.items():
-                registrations.advance(db, name, until)
+            registrations.advance(db, ends)
             reach(Point.PLAN_WRITTEN)
         self._cursors.update(ends)
         self._beyond = {name: last for name, last in self._beyond.items() if last > self._cursors.get(name, now)}
         self._look_ahead(ends)
-        return queued
+        return len(queued)
 
     def _schedules(self, db: Connection, due: list[Due], now: datetime, *, jumped: bool) -> list[Schedule]:
         open_runs = runs.unfinished(db)
@@ -274,41 +239,31 @@ class Scheduler:
                 self._cursors[job.name],
                 tuple(Interval(pause.since, pause.until) for pause in paused if pause.applies_to(job.name)),
                 tuple(scheduled[job.name]),
-                self._recorded(db, job.name, cron, self._cursors[job.name], now - job.shift, jumped=jumped)
-                if job.name in self._beyond
+                recorded(
+                    db,
+                    job.name,
+                    cron,
+                    self._cursors[job.name],
+                    now - job.shift,
+                    has_returned=jumped and now - job.shift >= beyond,
+                )
+                if (beyond := self._beyond.get(job.name)) is not None
                 else (),
                 checked,
             )
             for job, cron, checked in due
         ]
 
-    def _recorded(
-        self, db: Connection, job: str, cron: Cron, cursor: datetime, now: datetime, *, jumped: bool = False
-    ) -> tuple[Recorded, ...]:
-        """The times in (cursor, now] that keep their rows. The other rows lose them, to be planned anew."""
-        has_returned = jumped and now >= self._beyond.get(job, now)
-        revision = revise(occurrences.between(db, job, cursor, now), cron, cursor, now, has_returned=has_returned)
-        for number, left in revision.shortened.items():
-            occurrences.shorten(db, number, left)
-        for number in revision.repeated:
-            occurrences.record_repetition(db, number)
-        return revision.keep
-
-    def _queue(self, db: Connection, occurrence: Occurrence, number: int, now: datetime) -> None:
-        job, cron = self._jobs[occurrence.job], self._crons[occurrence.job]
-        run = runs.create(
-            db,
-            job,
-            job.covers.at(occurrence.due_at, zone(cron.tz)),
-            as_of=occurrence.due_at,
-            trigger=Trigger.SCHEDULE,
-            requested_by="schedule",
-            at=now,
-            occurrence=number,
-        )
-        for replaced in occurrence.replaces:
-            stop = Stop("schedule", now, now + REPLACED_GRACE, StopReason.REPLACED, run=run)
-            runs.request_stop(db, replaced, stop)
+    def _queue(self, db: Connection, due: list[tuple[Occurrence, int]], now: datetime) -> None:
+        """Queues the runs of these occurrences, which have these numbers."""
+        rows = []
+        for occurrence, number in due:
+            job = self._jobs[occurrence.job]
+            rows.append((job, job.covers.at(occurrence.due_at, zone(job.tz)), occurrence.due_at, number))
+        for (occurrence, _), run in zip(due, runs.create_scheduled(db, rows, now), strict=True):
+            for replaced in occurrence.replaces:
+                stop = Stop("schedule", now, now + REPLACED_GRACE, StopReason.REPLACED, run=run)
+                runs.request_stop(db, replaced, stop)
 
     def _job(self, name: str) -> Job | None:
         return self._jobs.get(name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -39,66 +39,78 @@ class Wait:
 
 def admissions(
     open_runs: Sequence[Run], find: Callable[[str], Job | None], now: datetime
-) -> list[tuple[Run, Wait | None]]:
+) -> Iterator[tuple[Run, Wait | None]]:
     """Every run that is not running, in the order in which they start, with what it waits for; None when it may start.
 
     `open_runs` are all runs that have not ended, in that order; running ones keep their slots. A run that may start
     counts as running for those after it.
     """
-    live = [run for run in open_runs if run.state is RunState.RUNNING]
-    held_back: set[str] = set()
-    decided: list[tuple[Run, Wait | None]] = []
+    admission = _Admission(open_runs, find, now)
     for run in open_runs:
-        if run.state is RunState.RUNNING:
-            continue
-        job = find(run.job)
-        wait = None
-        if run.stop is None and job is not None:
-            wait = _wait(run, job, open_runs, live, held_back, find, now)
-        if wait is None:
-            live.append(run)
-        elif run.trigger is Trigger.SCHEDULE:
-            held_back.add(run.job)
-        decided.append((run, wait))
-    return decided
+        if run.state is not RunState.RUNNING:
+            yield run, admission.decide(run)
 
 
 def predecessors(run: Run, job: Job, open_runs: Sequence[Run]) -> list[Run]:
     """The open runs of the jobs that `run` comes after, for windows with the same end."""
+    if not job.after:
+        return []
     return [other for other in open_runs if other.job in job.after and other.window.end == run.window.end]
 
 
-def _wait(
-    run: Run,
-    job: Job,
-    open_runs: Sequence[Run],
-    live: Sequence[Run],
-    held_back: set[str],
-    find: Callable[[str], Job | None],
-    now: datetime,
-) -> Wait | None:
-    of_job = [other for other in live if other.job == run.job]
-    same = [other for other in of_job if job.covers.unit is Unit.MOMENT or other.window.label == run.window.label]
-    if same:
-        return _for(WaitReason.SAME_WINDOW, same[0])
-    if len(of_job) >= job.parallel:
-        return _for(WaitReason.PARALLEL_LIMIT, of_job[0])
-    if run.trigger is Trigger.SCHEDULE and run.job in held_back:
-        return Wait(WaitReason.EARLIER_RUN)
-    excluding = [other for other in live if other.job != run.job and _excludes(job, find(other.job))]
-    if excluding:
-        return _for(WaitReason.EXCLUSIVE, excluding[0])
-    before = predecessors(run, job, open_runs)
-    if before and now - run.created_at < job.after_wait:
-        return _for(WaitReason.AFTER, before[0])
-    if len(live) >= SLOTS and Counter(other.job.partition(".")[0] for other in live)[job.pack]:
-        return Wait(WaitReason.CAPACITY)
-    return None
+class _Admission:
+    """The running runs, by what a decision needs: with a thousand open runs none may look at all the others."""
+
+    def __init__(self, open_runs: Sequence[Run], find: Callable[[str], Job | None], now: datetime) -> None:
+        self._open_runs, self._find, self._now = open_runs, find, now
+        self._of_job: defaultdict[str, list[Run]] = defaultdict(list)
+        self._of_group: defaultdict[str, list[Run]] = defaultdict(list)
+        self._of_pack: Counter[str] = Counter()
+        self._held_back: set[str] = set()
+        for run in open_runs:
+            if run.state is RunState.RUNNING:
+                self._add(run, find(run.job))
+
+    def decide(self, run: Run) -> Wait | None:
+        """What a run waits for; None when it may start, and counts as running from now on."""
+        job = self._find(run.job)
+        wait = self._wait(run, job) if run.stop is None and job is not None else None
+        if wait is None:
+            self._add(run, job)
+        elif run.trigger is Trigger.SCHEDULE:
+            self._held_back.add(run.job)
+        return wait
+
+    def _add(self, run: Run, job: Job | None) -> None:
+        self._of_job[run.job].append(run)
+        self._of_pack[_pack(run)] += 1
+        if job is not None and job.exclusive is not None:
+            self._of_group[job.exclusive].append(run)
+
+    def _wait(self, run: Run, job: Job) -> Wait | None:
+        of_job = self._of_job[run.job]
+        same = [other for other in of_job if job.covers.unit is Unit.MOMENT or other.window.label == run.window.label]
+        if same:
+            return _for(WaitReason.SAME_WINDOW, same[0])
+        if len(of_job) >= job.parallel:
+            return _for(WaitReason.PARALLEL_LIMIT, of_job[0])
+        if run.trigger is Trigger.SCHEDULE and run.job in self._held_back:
+            return Wait(WaitReason.EARLIER_RUN)
+        if job.exclusive is not None:
+            excluding = [other for other in self._of_group[job.exclusive] if other.job != run.job]
+            if excluding:
+                return _for(WaitReason.EXCLUSIVE, excluding[0])
+        before = predecessors(run, job, self._open_runs)
+        if before and self._now - run.created_at < job.after_wait:
+            return _for(WaitReason.AFTER, before[0])
+        if self._of_pack.total() >= SLOTS and self._of_pack[_pack(run)]:
+            return Wait(WaitReason.CAPACITY)
+        return None
+
+
+def _pack(run: Run) -> str:
+    return run.job.partition(".")[0]
 
 
 def _for(reason: WaitReason, other: Run) -> Wait:
     return Wait(reason, other.id, other.job, other.window.label)
-
-
-def _excludes(job: Job, other: Job | None) -> bool:
-    return other is not None and job.exclusive is not None and job.exclusive == other.exclusive

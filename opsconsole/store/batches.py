@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, case, func, insert, null, or_, select, update
+from sqlalchemy import Select, bindparam, case, func, null, or_, select, update
 
 from opsconsole.authoring.batch import BatchResult, BatchState
 from opsconsole.core.database import Connection
@@ -19,15 +18,18 @@ PAGE = 32
 
 # Built once, because they are executed with every batch.
 _MINE = (batches.c.run_id == bindparam("run")) & (batches.c.seq == bindparam("number"))
-_START = (
+START = (
     update(batches)
     .where(_MINE, batches.c.state == BatchState.PENDING)
     .values(state=BatchState.RUNNING, started_at=bindparam("at"))
 )
-_CLOSE = (
+CLOSE = (
     update(batches)
     .where(_MINE)
-    .values({name: bindparam(name) for name in ("state", "ok", "failed", "skipped", "failed_keys", "cause", "seconds")})
+    .values(
+        {name: bindparam(name) for name in ("state", "ok", "failed", "skipped", "failed_keys", "cause", "seconds")}
+        | {"started_at": func.coalesce(batches.c.started_at, bindparam("at", type_=batches.c.started_at.type))}
+    )
 )
 
 
@@ -50,25 +52,35 @@ class KeyPage:
     last: int
 
 
-def add(db: Connection, run: int, rows: Sequence[Row]) -> None:
-    """Adds pending batches."""
-    if rows:
-        db.execute(
-            insert(batches),
-            [
-                {
-                    "run_id": run,
-                    "seq": row.seq,
-                    "state": BatchState.PENDING,
-                    "attempt": row.attempt,
-                    "deaths": row.deaths,
-                    "not_before": row.not_before,
-                    "items": len(row.keys),
-                    "keys": row.keys,
-                }
-                for row in rows
-            ],
-        )
+def added_row(run: int, row: Row) -> dict[str, Any]:
+    """A pending batch, as a row to insert."""
+    return {
+        "run_id": run,
+        "seq": row.seq,
+        "state": BatchState.PENDING,
+        "attempt": row.attempt,
+        "deaths": row.deaths,
+        "not_before": row.not_before,
+        "items": len(row.keys),
+        "keys": row.keys,
+    }
+
+
+def closed_row(result: BatchResult, state: BatchState, cause: str | None) -> dict[str, Any]:
+    """The result of a batch, as values of CLOSE."""
+    failed, skipped = len(result.failed), sum(result.skipped.values())
+    all_failed = failed and not (result.ok or skipped or result.again)
+    return {
+        "run": result.run,
+        "number": result.seq,
+        "state": state,
+        "ok": result.ok,
+        "failed": failed,
+        "skipped": skipped,
+        "failed_keys": None if all_failed or not failed else result.failed,
+        "cause": cause,
+        "seconds": result.seconds,
+    }
 
 
 def pending(db: Connection, run: int, *, after: int) -> list[Row]:
@@ -82,30 +94,10 @@ def pending(db: Connection, run: int, *, after: int) -> list[Row]:
     return [Row(*row) for row in db.execute(query)]
 
 
-def start(db: Connection, run: int, seqs: Sequence[int], at: datetime) -> None:
-    """Marks batches as running."""
-    if seqs:
-        db.execute(_START, [{"run": run, "number": seq, "at": at} for seq in seqs])
-
-
-def close(db: Connection, result: BatchResult, state: BatchState, cause: str | None) -> None:
-    """Writes the result of a batch."""
-    failed, skipped = len(result.failed), sum(result.skipped.values())
-    all_failed = failed and not (result.ok or skipped or result.again)
-    db.execute(
-        _CLOSE,
-        {
-            "run": result.run,
-            "number": result.seq,
-            "state": state,
-            "ok": result.ok,
-            "failed": failed,
-            "skipped": skipped,
-            "failed_keys": None if all_failed or not failed else result.failed,
-            "cause": cause,
-            "seconds": result.seconds,
-        },
-    )
+def reopen(db: Connection, run: int) -> None:
+    """Makes the batches pending again that were in flight when the run was interrupted."""
+    mine = (batches.c.run_id == run) & (batches.c.state == BatchState.RUNNING)
+    db.execute(update(batches).where(mine).values(state=BatchState.PENDING))
 
 
 def close_waiting(db: Connection, run: int, state: BatchState, cause: str) -> int:

@@ -37,21 +37,29 @@ class OccurrenceCount:
 
 def record(db: Connection, occurrence: Occurrence, *, token: int, at: datetime) -> int:
     """Writes a row and returns its number."""
-    values = {
-        "job": occurrence.job,
-        "due_at": occurrence.due_at,
-        "last_due_at": occurrence.last_due_at,
-        "instants": occurrence.instants,
-        "state": occurrence.state,
-        "reason": occurrence.reason,
-        "blocked_by": occurrence.blocked_by,
-        "spec": occurrence.spec,
-        "shift_seconds": occurrence.shift_seconds,
-        "token": token,
-        "recorded_at": at,
-    }
-    number: int = db.execute(insert(occurrences).values(values).returning(occurrences.c.id)).scalar_one()
-    return number
+    return record_all(db, [occurrence], token=token, at=at)[0]
+
+
+def record_all(db: Connection, planned: Sequence[Occurrence], *, token: int, at: datetime) -> list[int]:
+    """Writes rows and returns their numbers, in the same order."""
+    rows = [
+        {
+            "job": occurrence.job,
+            "due_at": occurrence.due_at,
+            "last_due_at": occurrence.last_due_at,
+            "instants": occurrence.instants,
+            "state": occurrence.state,
+            "reason": occurrence.reason,
+            "blocked_by": occurrence.blocked_by,
+            "spec": occurrence.spec,
+            "shift_seconds": occurrence.shift_seconds,
+            "token": token,
+            "recorded_at": at,
+        }
+        for occurrence in planned
+    ]
+    adding = insert(occurrences).returning(occurrences.c.id, sort_by_parameter_order=True)
+    return list(db.execute(adding, rows).scalars()) if rows else []
 
 
 def record_nothing_to_do(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import Registration
@@ -54,10 +55,16 @@ def set_back(db: Connection, now: datetime) -> dict[str, datetime]:
     return found
 
 
-def advance(db: Connection, job: str, until: datetime) -> None:
-    """Moves the time up to which the job's scheduled times are recorded; it never moves back."""
-    mine = (jobs.c.job == job) & (jobs.c.planned_until < until)
-    db.execute(update(jobs).where(mine).values(planned_until=until))
+def advance(db: Connection, cursors: Mapping[str, datetime]) -> None:
+    """Moves the times up to which the scheduled times of jobs are recorded; none moves back."""
+    if cursors:
+        db.execute(_ADVANCE, [{"name": job, "until": until} for job, until in cursors.items()])
+
+
+_UNTIL = bindparam("until", type_=jobs.c.planned_until.type)
+_ADVANCE = (
+    update(jobs).where(jobs.c.job == bindparam("name"), jobs.c.planned_until < _UNTIL).values(planned_until=_UNTIL)
+)
 
 
 class _Row(Stored, frozen=True, kw_only=True):

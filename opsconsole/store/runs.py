@@ -7,17 +7,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Text, func, insert, select, type_coerce, update
 
-from opsconsole.authoring.batch import Failure
 from opsconsole.authoring.job import Job
 from opsconsole.authoring.occurrence import ON_TIME
 from opsconsole.authoring.run import (
-    LIVE,
     NEEDS_A_LOOK,
     NO_PARAMS,
     OPEN,
-    Counts,
     Run,
     RunFilter,
     RunState,
@@ -31,15 +28,8 @@ from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownRun
 from opsconsole.store import occurrences
 from opsconsole.store.run_rows import read_runs
-from opsconsole.store.tables import batches, failures, log, runs
+from opsconsole.store.tables import failures, log, runs
 
-# Built once: it is executed with every batch, and building it takes longer than SQLite takes to execute it.
-_ADVANCED = ("planned", "ok", "failed", "skipped", "not_reached", "batches", "batches_done", "planning_done")
-_ADVANCE = (
-    update(runs)
-    .where(runs.c.id == bindparam("run"))
-    .values({name: bindparam(name) for name in (*_ADVANCED, "kinds", "metrics", "log_lines", "recoveries")})
-)
 _ADD_LOG = insert(log)
 
 
@@ -60,29 +50,46 @@ def create(
     params: Mapping[str, Any] = NO_PARAMS,
 ) -> int:
     """Queues a run and returns its number."""
-    values = {
+    more: dict[str, Any] = {"occurrence_id": occurrence, "parent_id": parent, "selection": selection}
+    more |= {"command_id": command, "facts": dict(facts or {}), "params": dict(params) or None}
+    row = _row(job, window, as_of=as_of, trigger=trigger, requested_by=requested_by, at=at) | more
+    number: int = db.execute(insert(runs).values(row).returning(runs.c.id)).scalar_one()
+    return number
+
+
+def create_scheduled(db: Connection, due: Sequence[tuple[Job, Window, datetime, int]], at: datetime) -> list[int]:
+    """Queues runs that are due, each with its window, its scheduled time and the number of that occurrence; returns
+    their numbers, in the same order.
+    """
+    rows = [
+        _row(job, window, as_of=as_of, trigger=Trigger.SCHEDULE, requested_by="schedule", at=at)
+        | {"occurrence_id": occurrence}
+        for job, window, as_of, occurrence in due
+    ]
+    adding = insert(runs).returning(runs.c.id, sort_by_parameter_order=True)
+    return list(db.execute(adding, rows).scalars()) if rows else []
+
+
+def _row(
+    job: Job, window: Window, *, as_of: datetime, trigger: Trigger, requested_by: str, at: datetime
+) -> dict[str, Any]:
+    return {
         "job": job.name,
         "window_label": window.label,
         "window_start": window.start,
         "window_end": window.end,
         "as_of": as_of,
         "trigger": trigger,
-        "occurrence_id": occurrence,
-        "parent_id": parent,
-        "selection": selection,
-        "command_id": command,
         "requested_by": requested_by,
         "priority": job.priority,
         "spec": job.spec,
         "state": RunState.QUEUED,
         "created_at": at,
-        "facts": dict(facts or {}),
-        "params": dict(params) or None,
+        "facts": {},
+        "params": None,
         "kinds": {},
         "metrics": {},
     }
-    number: int = db.execute(insert(runs).values(values).returning(runs.c.id)).scalar_one()
-    return number
 
 
 def get(db: Connection, run: int) -> Run:
@@ -115,13 +122,42 @@ def newest(
     return read_runs(db, query)
 
 
+# Open runs in the order in which they start.
+_UNFINISHED = runs.c.state.in_(OPEN)
+_ORDER = (
+    runs.c.started_at.is_(None),
+    runs.c.trigger == Trigger.BACKFILL,
+    runs.c.as_of,
+    runs.c.priority.desc(),
+    runs.c.job,
+    runs.c.id,
+)
+
+
 def unfinished(db: Connection) -> list[Run]:
     """Every open run in the order in which they start: running ones, then by scheduled time, priority and job;
     backfills last.
     """
-    backfilled = runs.c.trigger == Trigger.BACKFILL
-    order = (runs.c.started_at.is_(None), backfilled, runs.c.as_of, runs.c.priority.desc(), runs.c.job, runs.c.id)
-    return read_runs(db, select(runs).where(runs.c.state.in_(OPEN)).order_by(*order))
+    return read_runs(db, select(runs).where(_UNFINISHED).order_by(*_ORDER))
+
+
+def unfinished_since(db: Connection, known: Mapping[int, Run]) -> list[Run]:
+    """The same, reading only what is not `known`, or is to be stopped, or has another state or command by now."""
+    stop = type_coerce(runs.c.stop, Text)  # another program may have written anything
+    query = select(runs.c.id, runs.c.state, runs.c.command_id, stop).where(_UNFINISHED).order_by(*_ORDER)
+    found: dict[int, Run | None] = {}
+    for number, state, command, stop_request in db.execute(query):
+        run = known.get(number)
+        is_same = run is not None and (run.state, run.command, run.stop) == (state, command, stop_request)
+        found[number] = run if is_same else None
+    changed = [number for number, run in found.items() if run is None]
+    for at in range(0, len(changed), _PAGE):
+        page = read_runs(db, select(runs).where(runs.c.id.in_(changed[at : at + _PAGE])))
+        found |= {run.id: run for run in page}
+    return [run for run in found.values() if run is not None]
+
+
+_PAGE = 500
 
 
 def open_run(db: Connection, job: str, label: str | None = None) -> int | None:
@@ -152,26 +188,6 @@ def children(db: Connection, run: int) -> list[Run]:
     return read_runs(db, select(runs).where(runs.c.parent_id == run).order_by(runs.c.id))
 
 
-def start(db: Connection, run: Run, *, token: int, host: str, version: str, at: datetime) -> Run:
-    """Starts the next attempt of a queued or interrupted run; batches that were in flight are pending again."""
-    if run.occurrence is not None and run.state is RunState.QUEUED:
-        occurrences.record_start(db, run.occurrence, at, on_time=ON_TIME)
-    db.execute(
-        update(runs)
-        .where(runs.c.id == run.id, runs.c.state.in_(OPEN))
-        .values(
-            state=RunState.RUNNING,
-            attempt=runs.c.attempt + 1,
-            token=token,
-            host=host,
-            version=version,
-            started_at=func.coalesce(runs.c.started_at, at),
-        )
-    )
-    db.execute(update(batches).where(batches.c.run_id == run.id, batches.c.state == "running").values(state="pending"))
-    return get(db, run.id)
-
-
 def interrupt(db: Connection, token: int) -> None:
     """Marks the running runs of `token` as interrupted."""
     db.execute(
@@ -184,16 +200,6 @@ def interrupt_others(db: Connection, token: int, *, recovered: bool) -> None:
     recoveries = runs.c.recoveries + 1 if recovered else runs.c.recoveries
     interrupted = {"state": RunState.INTERRUPTED, "recoveries": recoveries}
     db.execute(update(runs).where(runs.c.state == RunState.RUNNING, runs.c.token != token).values(interrupted))
-
-
-def end(db: Connection, run: int, *, token: int, state: RunState, at: datetime, error: str | None) -> bool:
-    """Gives a run its terminal state; False when it has one already or is another leader's."""
-    changed = db.execute(
-        update(runs)
-        .where(runs.c.id == run, runs.c.token == token, runs.c.state.in_(LIVE))
-        .values(state=state, ended_at=at, error=error)
-    )
-    return changed.rowcount == 1
 
 
 def set_back(db: Connection, now: datetime) -> None:
@@ -235,45 +241,6 @@ def end_now(
     add_log(db, run.id, at, [f"[{run.job}] {state}: {error}"])
 
 
-def store_facts(db: Connection, run: int, facts: Mapping[str, Any]) -> None:
-    """Stores the prepared facts of a run."""
-    db.execute(update(runs).where(runs.c.id == run).values(facts=dict(facts)))
-
-
-def advance(
-    db: Connection,
-    run: int,
-    *,
-    counts: Counts,
-    batches_total: int,
-    batches_done: int,
-    planning_done: bool,
-    kinds: Mapping[str, int],
-    metrics: Mapping[str, float],
-    log_lines: int,
-    recoveries: int,
-) -> None:
-    """Writes the progress of a run."""
-    db.execute(
-        _ADVANCE,
-        {
-            "run": run,
-            "planned": counts.planned,
-            "ok": counts.ok,
-            "failed": counts.failed,
-            "skipped": counts.skipped,
-            "not_reached": counts.not_reached,
-            "batches": batches_total,
-            "batches_done": batches_done,
-            "planning_done": planning_done,
-            "kinds": kinds,
-            "metrics": metrics,
-            "log_lines": log_lines,
-            "recoveries": recoveries,
-        },
-    )
-
-
 def add_log(db: Connection, run: int, at: datetime, lines: Sequence[str]) -> None:
     """Appends lines to a run's log."""
     if lines:
@@ -284,13 +251,6 @@ def log_lines(db: Connection, run: int, *, limit: int) -> list[tuple[datetime, s
     """The newest lines of a run's log, oldest first."""
     query = select(log.c.at, log.c.line).where(log.c.run_id == run).order_by(log.c.id.desc()).limit(limit)
     return [(at, line) for at, line in reversed(db.execute(query).all())]
-
-
-def add_failures(db: Connection, run: int, seq: int, failed: Sequence[Failure]) -> None:
-    """Stores failures of a batch with their messages."""
-    if failed:
-        rows = [{"run_id": run, "seq": seq, "item": f.item, "kind": f.kind, "message": f.message} for f in failed]
-        db.execute(insert(failures), rows)
 
 
 def failures_of(db: Connection, run: int) -> list[tuple[str, str, str]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, text, update
 
-from opsconsole.authoring.run import OPEN, Run
+from opsconsole.authoring.run import OPEN
 from opsconsole.calendar.windows import Window
 from opsconsole.core.database import Connection, inserting
 from opsconsole.rules.backfill import WindowRecord, WindowState
@@ -19,20 +20,43 @@ FEW_JOBS = 50
 """Of more jobs, the windows of all are read: those that are not fresh are few."""
 
 
-def record_end(db: Connection, run: Run, result: WindowState, *, complete: bool, seconds: float) -> None:
-    """Writes the result of a window's newest run. After a success, stale items are unknown until the next check."""
-    values = {
-        "start": run.window.start,
-        "end": run.window.end,
-        "run_id": run.id,
-        "result": result,
-        "complete": complete,
-        "items": run.counts.planned,
-        "seconds": seconds,
+@dataclass(frozen=True, slots=True)
+class WindowEnd:
+    """The result of a window's newest run, which processed `items` in `seconds`."""
+
+    job: str
+    window: Window
+    run: int
+    result: WindowState
+    complete: bool
+    items: int
+    seconds: float
+
+
+def record_ends(db: Connection, ends: Sequence[WindowEnd]) -> None:
+    """Writes the results. After a success, stale items are unknown until the next check."""
+    for is_fresh, values in ((False, _RESULT), (True, (*_RESULT, "stale", "checked_at"))):
+        rows = [_row_of(end, values) for end in ends if (end.result is WindowState.FRESH) is is_fresh]
+        if rows:
+            adding = inserting(db, windows)
+            replaced = {name: adding.excluded[name] for name in values}
+            db.execute(adding.on_conflict_do_update(index_elements=["job", "label"], set_=replaced), rows)
+
+
+_RESULT = ("start", "end", "run_id", "result", "complete", "items", "seconds")
+
+
+def _row_of(end: WindowEnd, values: Sequence[str]) -> dict[str, object]:
+    row: dict[str, object] = {
+        "start": end.window.start,
+        "end": end.window.end,
+        "run_id": end.run,
+        "result": end.result,
+        "complete": end.complete,
+        "items": end.items,
+        "seconds": end.seconds,
     }
-    if result is WindowState.FRESH:
-        values |= {"stale": None, "checked_at": None}
-    _put(db, run.job, run.window.label, values)
+    return {"job": end.job, "label": end.window.label, **{name: row.get(name) for name in values}}
 
 
 def record_failed_check(db: Connection, job: str, label: str, at: datetime) -> None:
@@ -136,8 +160,3 @@ def open_runs(db: Connection, job: str) -> dict[str, int]:
     """The open runs of a job, by the label of their window."""
     query = select(runs.c.window_label, runs.c.id).where(runs.c.job == job, runs.c.state.in_(OPEN))
     return dict(db.execute(query.order_by(runs.c.id.desc())).all())
-
-
-def _put(db: Connection, job: str, label: str, values: dict[str, object]) -> None:
-    adding = inserting(db, windows).values(job=job, label=label, **values)
-    db.execute(adding.on_conflict_do_update(index_elements=["job", "label"], set_=values))

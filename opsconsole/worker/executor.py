@@ -26,12 +26,13 @@ Stopped = Callable[[Work], bool]
 
 
 Results = Generator[Result | None, None, None]
-"""What comes of the work, and None regularly while there is nothing."""
+"""What comes of the work: the results that are there, and then None, again and again."""
 
 
 class Executor(Protocol):
-    """Takes batches and plannings from `feed` and yields their results, or None regularly while there are none, so that
-    the caller keeps control. Closing it, or its results, ends running work.
+    """Takes batches and plannings from `feed` and yields their results. After those that are there it yields None, also
+    when there are none: the caller keeps control, and records what came before together. Closing it, or its results,
+    ends running work.
 
     `problem` is why it has fewer workers than it should; None while nothing is wrong. `losses` are the last workers
     that ended, or were ended, while they worked; other threads may read it. `withdraw` takes back the work of a run

@@ -26,7 +26,7 @@ class Inline:
         self._catalog, self._tools = catalog, tools
 
     def __call__(self, feed: Feed, stopped: Stopped, /) -> Results:
-        """Yields the results of each batch and planning, None while there is none. Raises LeaseExpired."""
+        """Yields the results of each batch or planning, and then None. Raises LeaseExpired."""
         for given in feed:
             if given is None:
                 time.sleep(TICK_SECONDS)
@@ -37,9 +37,11 @@ class Inline:
             options = self._catalog.options(job, given.params)
             if isinstance(given, Batch):
                 yield work(given, job, self._tools, options)
+                yield None
                 continue
             for answer in plan(given, job, self._tools, options):
                 yield answer
+                yield None
                 if not answer.is_last and stopped(given):
                     yield PlanningResult(given.run, lost=Lost.STOPPED, reason="it was stopped")
                     break

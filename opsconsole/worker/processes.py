@@ -29,6 +29,8 @@ from opsconsole.worker.output import limit_output
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05
+GATHER_SECONDS = 0.02
+"""How long results of small work are gathered."""
 OPEN_SECONDS = 15.0
 """How long to wait for the first workers."""
 MAX_FAILED_STARTS = 3
@@ -78,7 +80,7 @@ class Processes:
         self.losses: tuple[WorkerLoss, ...] = ()
 
     def __call__(self, feed: Feed, stopped: Stopped) -> Results:
-        """Yields results, or None every 50 ms without one; the first when the workers are ready.
+        """Yields the results that are there and then None, at least every 50 ms; the first when the workers are ready.
 
         A batch whose worker ended has all its keys in `again`, and `lost` set; a planning has `lost` set. Raises
         WorkersCannotStart when no worker is ready and several in a row could not start.
@@ -89,12 +91,11 @@ class Processes:
             while True:
                 self._start_missing()
                 self._hand_out(feed)
-                results = self._collect()
+                results = self._gather(feed)
                 results += self._enforce(stopped)
-                # Idle workers get their next work before the results are recorded.
-                self._hand_out(feed)
                 results += self._adjust_extra_workers(feed)
-                yield from results or (None,)
+                yield from results
+                yield None
         finally:
             self.close()
 
@@ -114,7 +115,7 @@ class Processes:
         end = time.monotonic() + OPEN_SECONDS
         while time.monotonic() < end:
             self._start_missing()
-            self._collect()
+            self._collect(TICK_SECONDS)
             self._enforce(lambda _work: False)
             if len(self._workers) == self._count and all(worker.ready for worker in self._workers):
                 return
@@ -166,19 +167,32 @@ class Processes:
         reach(Point.BATCH_SENT)
         return []
 
-    def _hand_out(self, feed: Feed) -> None:
+    def _gather(self, feed: Feed) -> list[Result]:
+        """Waits for a result. Those of small work that follow it at once come along: they are recorded together."""
+        results = self._collect(TICK_SECONDS)
+        end = time.monotonic() + GATHER_SECONDS
+        # Idle workers get their next work before the results are recorded.
+        while self._hand_out(feed) and results and (left := end - time.monotonic()) > 0:
+            results += self._collect(left)
+        return results
+
+    def _hand_out(self, feed: Feed) -> bool:
+        """Gives idle workers their next work; whether one got some."""
+        is_busier = False
         for worker in self._workers:
             if worker.idle and worker.process.poll() is None:
                 work = next(feed)
                 if work is None:
-                    return
+                    break
                 worker.take(work)
                 self._watch_input(worker)
                 reach(Point.BATCH_SENT)
+                is_busier = True
+        return is_busier
 
-    def _collect(self) -> list[Result]:
+    def _collect(self, seconds: float) -> list[Result]:
         results: list[Result] = []
-        for key, _ in self._selector.select(TICK_SECONDS):
+        for key, _ in self._selector.select(seconds):
             worker: Worker = key.data
             if key.fd == worker.input:
                 worker.flush()

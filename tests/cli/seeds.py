@@ -12,8 +12,9 @@ from opsconsole.authoring.occurrence import Occurrence, OccurrenceState, Reason
 from opsconsole.authoring.run import Counts, RunState, Trigger
 from opsconsole.calendar.cron import TICK
 from opsconsole.calendar.windows import Window
-from opsconsole.store import batches, occurrences, pauses, registrations, runs
+from opsconsole.store import occurrences, pauses, registrations, runs
 from opsconsole.store.batches import Row
+from tests import run_records
 from tests.installation import Installation
 from tests.schedules import cron_of
 
@@ -29,7 +30,7 @@ def register(installation: Installation, name: str, *, since: datetime, until: d
     """Registers the job at `since`, with its schedule planned up to `until`."""
     with installation.store.writing() as db:
         registrations.register(db, job(installation, name), since)
-        registrations.advance(db, name, until)
+        registrations.advance(db, {name: until})
 
 
 def record(
@@ -69,15 +70,24 @@ def ran(
     begun = at + late
     with installation.store.writing() as db:
         number = _queued(db, installation, name, at, occurrence=occurrence, label=label)
-        runs.start(db, runs.get(db, number), token=1, host="web1", version="1", at=begun)
+        run_records.start(db, runs.get(db, number), token=1, host="web1", version="1", at=begun)
         keys = [*ok, *failed]
-        batches.add(db, number, [Row(1, keys)] if keys else [])
+        run_records.add_batches(db, number, [Row(1, keys)] if keys else [])
         runs.add_log(db, number, begun, log)
-        _count(db, number, ok=len(ok), failed=len(failed), log=len(log))
         if failed:
             result = BatchResult(number, 1, 1, ok=len(ok), failed=list(failed))
-            batches.close(db, result, BatchState.DONE if ok else BatchState.FAILED, "out of ink")
-        runs.end(db, number, token=1, state=state, at=begun + 60 * SECOND, error=None)
+            run_records.close_batch(db, result, BatchState.DONE if ok else BatchState.FAILED, "out of ink")
+        run_records.end(
+            db,
+            number,
+            token=1,
+            state=state,
+            at=begun + 60 * SECOND,
+            counts=Counts(planned=len(keys), ok=len(ok), failed=len(failed)),
+            kinds={"out_of_ink": len(failed)} if failed else {},
+            batches=1,
+            log_lines=len(log),
+        )
     return number
 
 
@@ -100,19 +110,4 @@ def _queued(
     by = "schedule" if occurrence else "asha"
     return runs.create(
         db, job(installation, name), moment, as_of=at, trigger=trigger, requested_by=by, at=at, occurrence=occurrence
-    )
-
-
-def _count(db: Any, number: int, *, ok: int, failed: int, log: int) -> None:
-    runs.advance(
-        db,
-        number,
-        counts=Counts(planned=ok + failed, ok=ok, failed=failed),
-        batches_total=1,
-        batches_done=1,
-        planning_done=True,
-        kinds={"out_of_ink": failed} if failed else {},
-        metrics={},
-        log_lines=log,
-        recoveries=0,
     )

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from opsconsole.authoring.run import RunState
 from opsconsole.store import runs
+from tests import run_records
 from tests.cli.conftest import RunCli
 from tests.cli.seeds import HOUR, NOON, SECOND, queued, ran
 from tests.installation import Installation
@@ -44,12 +45,12 @@ def test_follow_prints_lines_until_the_run_has_ended(cli: RunCli, installation: 
 
     def work() -> None:
         with installation.store.writing() as db:
-            runs.start(db, runs.get(db, run), token=1, host="web1", version="1", at=NOON)
+            run_records.start(db, runs.get(db, run), token=1, host="web1", version="1", at=NOON)
             runs.add_log(db, run, NOON, ["first"])
         threading.Event().wait(0.5)
         with installation.store.writing() as db:
             runs.add_log(db, run, NOON + SECOND, ["last"])
-            runs.end(db, run, token=1, state=RunState.SUCCEEDED, at=NOON + SECOND, error=None)
+            run_records.end(db, run, token=1, state=RunState.SUCCEEDED, at=NOON + SECOND)
 
     worker = threading.Thread(target=work)
     worker.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opsconsole.authoring.run import Stop
 from opsconsole.store import runs
+from tests import run_records
 from tests.cli.conftest import RunCli
 from tests.cli.seeds import NOON, SECOND, queued
 from tests.installation import Installation
@@ -19,7 +20,7 @@ def test_show_has_the_attempt_and_the_stop_request(cli: RunCli, installation: In
     run = queued(installation, "counting.count", NOON)
     stop = Stop("asha", NOON, NOON + 10 * SECOND, note="wrong day")
     with installation.store.writing() as db:
-        runs.start(db, runs.get(db, run), token=1, host="web1", version="1", at=NOON)
+        run_records.start(db, runs.get(db, run), token=1, host="web1", version="1", at=NOON)
         runs.interrupt_others(db, 2, recovered=True)
         runs.request_stop(db, run, stop)
 

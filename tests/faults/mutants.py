@@ -46,9 +46,9 @@ class Mutant:
             path.write_text(changed)
 
 
-_ADVANCE = r"^ {12}for name, until in ends\.items\(\):\n {16}registrations\.advance\(db, name, until\)\n"
+_ADVANCE = r"^ {12}registrations\.advance\(db, ends\)\n"
 _FENCED = "        with self._store.fenced(self._token) as db:\n"
-_MOVED = "            for name, until in ends.items():\n                registrations.advance(db, name, until)\n"
+_MOVED = "            registrations.advance(db, ends)\n"
 
 MUTANTS = (
     Mutant(

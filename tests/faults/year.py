@@ -192,7 +192,7 @@ class _Machine:
         self.checks.check()
         self.scheduler.tick()
         self.runner.admit()
-        while self.runner.step() or self.runner.has_freed_slot:
+        while self.runner.step() or self.runner.needs_admission:
             self.runner.admit()
 
     def _record_health(self) -> None:

@@ -13,6 +13,7 @@ from opsconsole.rules.lint import Rule
 from opsconsole.service import job_page
 from opsconsole.service.job_page import NEWEST_RUNS, JobPage
 from opsconsole.store import runs
+from tests import run_records
 from tests.cli import seeds
 from tests.cli.seeds import NOON
 from tests.conftest import Installing
@@ -61,7 +62,7 @@ def test_no_more_runs_are_read_than_a_chart_has_room_for(place: Installation) ->
 def test_a_queued_run_has_what_it_waits_for(place: Installation) -> None:
     first = seeds.queued(place, "machine.books", NOON)
     with place.store.writing() as db:
-        runs.start(db, runs.get(db, first), token=1, host="web1", version="1", at=NOON)
+        run_records.start(db, runs.get(db, first), token=1, host="web1", version="1", at=NOON)
     waiting = seeds.queued(place, NIGHTLY, NOON)
 
     (progress,) = read(place).open

@@ -11,10 +11,10 @@ import pytest
 from opsconsole.authoring.batch import BatchResult, BatchState, Failure
 from opsconsole.authoring.run import Trigger
 from opsconsole.calendar.windows import Window
-from opsconsole.store import Store, batches, failed_items, migrate, runs
+from opsconsole.store import Store, failed_items, migrate, runs
 from opsconsole.store.batches import Row
 from opsconsole.store.failed_items import FailedItem, Place
-from tests import templates
+from tests import run_records, templates
 from tests.rules.ended_runs import JOB
 
 AT = datetime(2026, 1, 19, tzinfo=UTC)
@@ -33,12 +33,12 @@ def a_run(store: Store, outcome: dict[int, dict[str, bool]]) -> int:
     with store.writing() as db:
         window = Window(AT, AT, "now")
         run = runs.create(db, JOB, window, as_of=AT, trigger=Trigger.HAND, requested_by="asha", at=AT)
-        batches.add(db, run, [Row(seq, list(items)) for seq, items in outcome.items()])
+        run_records.add_batches(db, run, [Row(seq, list(items)) for seq, items in outcome.items()])
         for seq, items in outcome.items():
             failed = [item for item, ok in items.items() if not ok]
             result = BatchResult(run, seq, 1, ok=len(items) - len(failed), failed=failed)
-            batches.close(db, result, BatchState.DONE if result.ok else BatchState.FAILED, None)
-            runs.add_failures(db, run, seq, [Failure(item, "key_error", f"{item} broke") for item in failed[:1]])
+            run_records.close_batch(db, result, BatchState.DONE if result.ok else BatchState.FAILED, None)
+            run_records.add_failures(db, run, seq, [Failure(item, "key_error", f"{item} broke") for item in failed[:1]])
     return run
 
 

@@ -13,9 +13,10 @@ from sqlalchemy import event
 from opsconsole.authoring.batch import BatchResult, BatchState, Failure
 from opsconsole.authoring.run import RunState, Trigger
 from opsconsole.calendar.windows import Window
-from opsconsole.store import Store, batches, migrate, runs
+from opsconsole.store import Store, migrate, runs
 from opsconsole.store.batches import Row
 from opsconsole.store.failing import failing_items, failures_of_items
+from tests import run_records
 from tests.rules.ended_runs import JOB
 
 START = datetime(2026, 1, 19, tzinfo=UTC)
@@ -39,16 +40,18 @@ def ran(
     keys = sorted(outcome)
     with store.writing() as db:
         run = runs.create(db, JOB, window, as_of=at, trigger=trigger, requested_by="asha", at=at)
-        runs.start(db, runs.get(db, run), token=1, host="web1", version="1", at=at)
+        run_records.start(db, runs.get(db, run), token=1, host="web1", version="1", at=at)
         parts = [part for part in (keys[::2], keys[1::2]) if part]
-        batches.add(db, run, [Row(seq, part) for seq, part in enumerate(parts, 1)])
+        run_records.add_batches(db, run, [Row(seq, part) for seq, part in enumerate(parts, 1)])
         for seq, part in enumerate(parts, 1):
             failed = [key for key in part if not outcome[key]]
             result = BatchResult(run, seq, 1, ok=len(part) - len(failed), failed=failed)
-            batches.close(db, result, BatchState.DONE if result.ok else BatchState.FAILED, None)
+            run_records.close_batch(db, result, BatchState.DONE if result.ok else BatchState.FAILED, None)
             if messages:
-                runs.add_failures(db, run, seq, [Failure(key, "broken", f"{key} broke in {nth}") for key in failed])
-        runs.end(db, run, token=1, state=RunState.PARTIAL, at=at + MINUTE, error=None)
+                run_records.add_failures(
+                    db, run, seq, [Failure(key, "broken", f"{key} broke in {nth}") for key in failed]
+                )
+        run_records.end(db, run, token=1, state=RunState.PARTIAL, at=at + MINUTE)
     return run
 
 

@@ -18,12 +18,13 @@ from opsconsole.calendar.cron import zone
 from opsconsole.calendar.windows import Window
 from opsconsole.rules.backfill import WindowState
 from opsconsole.rules.health import JobFacts, RepeatedFailures
-from opsconsole.store import Store, batches, job_facts, migrate, occurrences, pauses, registrations, runs, windows
+from opsconsole.store import Store, job_facts, migrate, occurrences, pauses, registrations, runs, windows
 from opsconsole.store.batches import Row
 from opsconsole.store.changes import Watermark
 from opsconsole.store.job_facts import Kept
 from opsconsole.store.job_runs import JUDGED
 from opsconsole.store.tables import runs as run_table
+from tests import run_records
 from tests.packs import judged
 
 NOON = datetime(2025, 1, 19, 12, 0, 5, tzinfo=UTC)
@@ -72,7 +73,7 @@ def window_of(job: Job, at: datetime) -> Window:
 def begun(store: Store, job: Job, at: datetime, *, trigger: Trigger = Trigger.SCHEDULE) -> int:
     with store.writing() as db:
         number = runs.create(db, job, window_of(job, at), as_of=at, trigger=trigger, requested_by="asha", at=at)
-        runs.start(db, runs.get(db, number), token=1, host="web1", version="1", at=at)
+        run_records.start(db, runs.get(db, number), token=1, host="web1", version="1", at=at)
     return number
 
 
@@ -88,21 +89,10 @@ def ended(
     state = state or (RunState.SUCCEEDED if not failed else RunState.PARTIAL)
     counts = Counts(len(keys), len(keys) - len(failed), len(failed))
     with store.writing() as db:
-        batches.add(db, number, [Row(1, list(keys))])
-        batches.close(db, BatchResult(number, 1, 1, ok=counts.ok, failed=list(failed)), BatchState.DONE, None)
-        runs.advance(
-            db,
-            number,
-            counts=counts,
-            batches_total=1,
-            batches_done=1,
-            planning_done=True,
-            kinds={"out_of_ink": len(failed)} if failed else {},
-            metrics={},
-            log_lines=0,
-            recoveries=0,
-        )
-        runs.end(db, number, token=1, state=state, at=at, error=None)
+        run_records.add_batches(db, number, [Row(1, list(keys))])
+        run_records.close_batch(db, BatchResult(number, 1, 1, ok=counts.ok, failed=list(failed)), BatchState.DONE, None)
+        kinds = {"out_of_ink": len(failed)} if failed else {}
+        run_records.end(db, number, token=1, state=state, at=at, counts=counts, kinds=kinds, batches=1)
 
 
 def ran(store: Store, job: Job, at: datetime, keys: str = "abc", failed: str = "", **other: Trigger) -> int:
@@ -193,7 +183,7 @@ def test_items_that_failed_in_two_of_the_last_five_windows(store: Store) -> None
         retry = runs.create(
             db, HOURLY, parent.window, as_of=parent.as_of, trigger=Trigger.RETRY, requested_by="asha", at=NOON
         )
-        runs.start(db, runs.get(db, retry), token=1, host="web1", version="1", at=NOON)
+        run_records.start(db, runs.get(db, retry), token=1, host="web1", version="1", at=NOON)
     ended(store, retry, "bc", "bc", state=RunState.FAILED)
     assert repeated() == RepeatedFailures(1, ("b",))  # the same window
 
@@ -229,7 +219,7 @@ def test_incomplete_windows(store: Store) -> None:
         run = begun(store, NIGHTLY, at)
         with store.writing() as db:
             result = WindowState.FRESH if at == night - 2 * DAY else WindowState.PARTIAL
-            windows.record_end(db, runs.get(db, run), result, complete=True, seconds=1)
+            run_records.end_window(db, runs.get(db, run), result)
         ended(store, run)
     with store.writing() as db:
         windows.record_check(db, NIGHTLY.name, stale, stale=2, at=NOON)

@@ -66,7 +66,7 @@ def record_hours(store: Store, hours: int, cuts: list[int]) -> None:
             if rest := stretch[1:]:
                 range_of = Occurrence(CLOSE.name, CLOSE.spec, rest[0], rest[-1], len(rest), SKIPPED, Reason.PAUSED)
                 occurrences.record(db, range_of, token=1, at=START)
-        registrations.advance(db, CLOSE.name, START + hours * HOUR)
+        registrations.advance(db, {CLOSE.name: START + hours * HOUR})
 
 
 def query(store: Store, **selected: object) -> Occurrences:

@@ -19,7 +19,6 @@ from opsconsole.rules.findings import FindingKind, Severity
 from opsconsole.store import (
     Store,
     alerts,
-    batches,
     commands,
     migrate,
     notifications,
@@ -31,6 +30,7 @@ from opsconsole.store import (
 )
 from opsconsole.store.batches import Row
 from opsconsole.store.presence import Attached
+from tests import run_records
 from tests.packs import counting
 
 NOW = datetime(2025, 1, 19, 12, 0, tzinfo=UTC)
@@ -60,7 +60,7 @@ def new_run(store: Store, at: datetime) -> int:
 def test_an_open_run_waits_and_lasts_from_now_on(store: Store) -> None:
     queued, running = new_run(store, AHEAD), new_run(store, AHEAD)
     with store.writing() as db:
-        runs.start(db, runs.get(db, running), token=1, host="here", version="1", at=AHEAD)
+        run_records.start(db, runs.get(db, running), token=1, host="here", version="1", at=AHEAD)
         runs.set_back(db, NOW)
         assert runs.get(db, queued).created_at == NOW
         assert runs.get(db, running).started_at == NOW
@@ -69,8 +69,8 @@ def test_an_open_run_waits_and_lasts_from_now_on(store: Store) -> None:
 def test_an_ended_run_keeps_its_stamps(store: Store) -> None:
     number = new_run(store, AHEAD)
     with store.writing() as db:
-        runs.start(db, runs.get(db, number), token=1, host="here", version="1", at=AHEAD)
-        runs.end(db, number, token=1, state=RunState.SUCCEEDED, at=AHEAD, error=None)
+        run_records.start(db, runs.get(db, number), token=1, host="here", version="1", at=AHEAD)
+        run_records.end(db, number, token=1, state=RunState.SUCCEEDED, at=AHEAD)
         before = runs.get(db, number)
         runs.set_back(db, NOW)
         assert runs.get(db, number) == before
@@ -79,14 +79,14 @@ def test_an_ended_run_keeps_its_stamps(store: Store) -> None:
 def live_run(store: Store, started_at: datetime) -> LiveRun:
     number = new_run(store, started_at)
     with store.writing() as db:
-        run = runs.start(db, runs.get(db, number), token=1, host="here", version="1", at=started_at)
-        batches.add(db, number, [Row(1, ["anna"], 2, 0, started_at + MINUTE)])
+        run = run_records.start(db, runs.get(db, number), token=1, host="here", version="1", at=started_at)
+        run_records.add_batches(db, number, [Row(1, ["anna"], 2, 0, started_at + MINUTE)])
     return LiveRun(run, JOB, last_seq=1, waiting=1, at=NOW)
 
 
 def test_a_retry_waits_no_longer_than_its_longest_delay(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     steady = [0.0]
-    monkeypatch.setattr("opsconsole.leader.live_run.steady", lambda: steady[0])
+    monkeypatch.setattr("opsconsole.leader.batch_queue.steady", lambda: steady[0])
     live = live_run(store, AHEAD)
     with store.reading() as db:
         live.load(db, NOW)
@@ -160,7 +160,7 @@ def test_a_pause_until_tomorrow_stays(store: Store) -> None:
 def test_a_window_that_was_checked_ahead_is_checked_again(store: Store) -> None:
     number = new_run(store, NOW)
     with store.writing() as db:
-        windows.record_end(db, runs.get(db, number), WindowState.FRESH, complete=True, seconds=1.0)
+        run_records.end_window(db, runs.get(db, number), WindowState.FRESH)
         windows.record_check(db, JOB.name, TODAY, 0, AHEAD)
         assert windows.next_to_check(db, [JOB.name], NOW) is None
         windows.set_back(db, NOW)
@@ -171,7 +171,7 @@ def test_a_window_that_was_checked_ahead_is_checked_again(store: Store) -> None:
 def test_a_window_is_not_complete_before_it_has_ended(store: Store, as_of: datetime, complete: bool) -> None:
     number = new_run(store, as_of)
     with store.writing() as db:
-        windows.record_end(db, runs.get(db, number), WindowState.FRESH, complete=True, seconds=1.0)
+        run_records.end_window(db, runs.get(db, number), WindowState.FRESH)
         windows.set_back(db, NOW)
         assert windows.records(db, JOB.name, TODAY.start, TODAY.end)[TODAY.label].complete is complete
 

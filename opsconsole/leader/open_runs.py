@@ -1,0 +1,47 @@
+"""The runs that have not ended: as they were last read, and as this leader has changed them since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from opsconsole.authoring.job import Job
+from opsconsole.authoring.run import Run
+from opsconsole.rules.admission import admissions, predecessors
+
+
+class OpenRuns:
+    """Knows which run is next when another one has ended, without reading them all again: nobody but the leader changes
+    them. What is queued or stopped meanwhile is noticed when they are read.
+    """
+
+    def __init__(self, find: Callable[[str], Job | None]) -> None:
+        self._find = find
+        self._runs: dict[int, Run] = {}
+
+    @property
+    def known(self) -> Mapping[int, Run]:
+        """The runs by number, in the order in which they start."""
+        return self._runs
+
+    def replace(self, runs: Iterable[Run]) -> None:
+        """Takes what was read, in this order."""
+        self._runs = {run.id: run for run in runs}
+
+    def start(self, run: Run) -> None:
+        """Notes that a run is running."""
+        self._runs[run.id] = run
+
+    def end(self, number: int) -> None:
+        """Notes that a run has ended."""
+        self._runs.pop(number, None)
+
+    def startable(self, now: datetime) -> Iterator[Run]:
+        """The runs that may start now, in order. Each counts as running for the next ones."""
+        for run, wait in admissions(list(self._runs.values()), self._find, now):
+            if wait is None:
+                yield run
+
+    def outlasted(self, run: Run, job: Job) -> Sequence[Run]:
+        """The open runs that a run was to come after, and does not wait for any longer."""
+        return predecessors(run, job, list(self._runs.values())) if job.after else ()

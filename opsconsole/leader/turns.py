@@ -1,0 +1,68 @@
+"""Whose turn it is: the live runs hand out their work one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+
+from opsconsole.authoring.run import Run, Trigger
+from opsconsole.leader.live_run import LiveRun
+from opsconsole.worker.messages import Work
+
+BACKFILL_SHARE = 4
+"""How many batches of other runs come before one of a backfill."""
+
+
+class Turns:
+    """The order of the `live` runs: the one that handed out work last comes last, and backfills wait for the others,
+    but for their share. `contained` ends a run whose work raises.
+    """
+
+    def __init__(self, live: Mapping[int, LiveRun], contained: Callable[[Run], AbstractContextManager[None]]) -> None:
+        self._live, self._contained = live, contained
+        self._order: dict[int, None] = {}
+        self._resting: set[int] = set()
+        self._backfilled: set[int] = set()
+        self._since_backfill = 0
+
+    def add(self, run: Run) -> None:
+        """Lets a run take part, last."""
+        self._order[run.id] = None
+        if run.trigger is Trigger.BACKFILL:
+            self._backfilled.add(run.id)
+
+    def remove(self, number: int) -> None:
+        """Leaves out a run that has ended."""
+        self._order.pop(number, None)
+        self._backfilled.discard(number)
+
+    def begin(self) -> None:
+        """Begins a round: a run that had no work is tried again."""
+        self._resting.clear()
+
+    def next_work(self, starving_only: bool) -> Work | None:
+        """The planning or the batch of the run whose turn it is; None when no run has any in this round. With
+        `starving_only`, of a run that has no batch in flight.
+        """
+        for number in self._in_turn():
+            live = self._live.get(number)
+            if live is None or (starving_only and live.has_in_flight):
+                continue
+            work = None
+            with self._contained(live.run):
+                work = live.next_planning() or live.next_batch()
+            if work is None:
+                self._resting.add(number)
+                continue
+            self._order[number] = self._order.pop(number)  # to the end
+            is_backfill = number in self._backfilled
+            self._since_backfill = 0 if is_backfill else self._since_backfill + bool(self._backfilled)
+            return work
+        return None
+
+    def _in_turn(self) -> list[int]:
+        order = [number for number in self._order if number not in self._resting]
+        if not self._backfilled:
+            return order
+        backfills_first = self._since_backfill >= BACKFILL_SHARE
+        return sorted(order, key=lambda number: (number in self._backfilled) is not backfills_first)
