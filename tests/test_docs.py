@@ -21,7 +21,7 @@ def _blocks(document: str, kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/reference.md", "docs/jobs.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/reference.md", "docs/jobs.md", "docs/deployment.md"])
 def test_every_documented_command_works(document: str, fork_server: ForkServer, tmp_path: Path) -> None:
     for name, kind in (("shop.py", "python"), ("opsconsole.toml", "toml")):
         for block in _blocks(document, kind):
