@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.core import times
-from opsconsole.rules.backfill import Only
+from opsconsole.rules.backfill import OLDEST_FIRST, Only, Order
 from opsconsole.service.snapshot import AlertCard
 
 PROGRAM = ("opsconsole",)
@@ -100,10 +100,14 @@ def windows(job: str) -> CommandLine:
     return CommandLine("backfill", ("backfill", "windows", job))
 
 
-def run_backfill(jobs: Sequence[str], since: date, until: date, only: Only, *, action: str = "plan") -> CommandLine:
+def run_backfill(
+    jobs: Sequence[str], since: date, until: date, only: Only, order: Order = OLDEST_FIRST, *, action: str = "plan"
+) -> CommandLine:
     """Plans a backfill, confirms it and applies it."""
+    in_order = ["--newest-first"] if order.newest_first else []
+    in_order += ["--at-once", str(order.at_once)] if order.at_once is not None else []
     range_ = ("--from", since.isoformat(), "--to", until.isoformat())
-    return CommandLine(action, ("backfill", "run", *jobs, *range_, "--only", only.value))
+    return CommandLine(action, ("backfill", "run", *jobs, *range_, "--only", str(only), *in_order))
 
 
 def apply_backfill(number: int) -> CommandLine:

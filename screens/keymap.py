@@ -17,6 +17,7 @@ NAMES = {
     "slash": "/",
     "comma": ",",
     "asterisk": "*",
+    "number_sign": "#",
     "escape": "esc",
     "pageup": "page up",
     "pagedown": "page down",

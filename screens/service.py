@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from opsconsole.cache.families import Family
 from opsconsole.cache.filters import ClearFilter
 from opsconsole.rules.audit import AuditEntry, Verification
-from opsconsole.rules.backfill import Only, WindowStatus
+from opsconsole.rules.backfill import Only, Order, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service.snapshot import (
     AlertPage,
@@ -94,7 +94,15 @@ class Backfills(Protocol):
     def windowed_jobs(self) -> tuple[WindowedJob, ...]: ...
     def windows(self, job: str, since: date | None, until: date | None, /) -> list[WindowStatus]: ...
     def plan(
-        self, jobs: Sequence[str], since: date, until: date, /, *, only: Only, progress: PlanProgress | None
+        self,
+        jobs: Sequence[str],
+        since: date,
+        until: date,
+        /,
+        *,
+        only: Only,
+        order: Order,
+        progress: PlanProgress | None,
     ) -> int: ...
     def get(self, number: int, /) -> Backfill: ...
     def steps(self, number: int, /) -> list[StepView]: ...

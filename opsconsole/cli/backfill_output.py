@@ -20,18 +20,13 @@ if TYPE_CHECKING:
 
 MAX_RANGES = 20
 """Ranges of unfinished windows that are printed after a backfill."""
-_ONLY = {
-    "missing": "missing windows",
-    "stale": "stale windows",
-    "failed": "failed and partial windows",
-    "all": "all windows",
-}
 
 
 def print_plan(service: Service, number: int, *, each_window: bool) -> None:
     """Prints what a plan would run and skip and why, in ranges or window by window; warnings on standard error."""
     plan, steps = service.backfills.get(number), service.backfills.steps(number)
-    echo(f"plan {number}: {plan.since} to {plan.until}, {_ONLY[plan.only]}")
+    order = f", {text}" if (text := wording.order(plan.order)) else ""
+    echo(f"plan {number}: {plan.since} to {plan.until}, {wording.only(plan.only)}{order}")
     if each_window:
         print_steps(steps)
     else:
@@ -151,7 +146,9 @@ def backfill_document(backfill: Backfill) -> dict[str, Any]:
         "jobs": backfill.jobs,
         "from": backfill.since,
         "to": backfill.until,
-        "only": backfill.only,
+        "only": str(backfill.only),
+        "newest_first": backfill.order.newest_first,
+        "at_once": backfill.order.at_once,
         "stop_on_failure": backfill.stop_on_failure,
         "requested_by": backfill.requested_by,
         "command": backfill.command,

@@ -62,6 +62,8 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
     # the calendar of a job
     "mark": ("space",),
     "only": ("m",),
+    "order": ("o",),
+    "at_once": ("#",),
     "add": ("+",),
     "plan": ("enter",),
     "previous_year": ("pageup",),

@@ -18,15 +18,17 @@ from opsconsole.core.errors import OpsconsoleError
 from opsconsole.core.failpoints import Point, reach
 from opsconsole.leader.containment import Containment
 from opsconsole.rules import actions, backfill as rules
-from opsconsole.rules.backfill import NO_RECORD, ActiveStep, Step, StepState, WindowStatus
+from opsconsole.rules.backfill import NO_RECORD, ActiveStep, Order, Step, StepState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, BackfillState, BackfillStop, BackfillStopReason
 from opsconsole.store import Store, backfills, runs, windows
 from opsconsole.store.windows import WindowEnd
 
 log = logging.getLogger(__name__)
 
-LOOKAHEAD = 200
-"""How many pending windows are considered when the next ones are chosen."""
+LOOKAHEAD, NEWEST_LOOKAHEAD = 200, 2000
+"""How many pending windows are considered when the next ones are chosen: with the newest first, a month is before its
+days.
+"""
 
 _STEP_STATES = {
     RunState.SUCCEEDED: StepState.DONE,
@@ -159,15 +161,15 @@ def advance(
     """
     with store.reading() as db:
         active = [
-            (number, state, command)
-            for number, state, command in backfills.active(db)
-            if only_command in (None, command) or state is not BackfillState.RUNNING
-            if not containment.has_set_aside(f"backfill {number}")
+            each
+            for each in backfills.active(db)
+            if only_command in (None, each.command) or each.state is not BackfillState.RUNNING
+            if not containment.has_set_aside(f"backfill {each.number}")
         ]
-    for number, state, command in active:
+    for number, state, command, order in active:
         with containment.around(f"backfill {number}", partial(_pause_broken, store, token, now, number)):
             with store.reading() as db:
-                ended, ready, finished = _moves(db, catalog, number, state)
+                ended, ready, finished = _moves(db, catalog, number, state, order)
             if ended or ready or finished:
                 with store.fenced(token) as db:
                     _move(db, catalog, number, state, command, ended, ready, finished=finished, at=now())
@@ -183,18 +185,21 @@ def _pause_broken(store: Store, token: int, now: Clock, number: int, cause: str)
 Ended = list[tuple[ActiveStep, StepState]]
 
 
-def _moves(db: Connection, catalog: Catalog, number: int, state: BackfillState) -> tuple[Ended, list[ActiveStep], bool]:
+def _moves(
+    db: Connection, catalog: Catalog, number: int, state: BackfillState, order: Order
+) -> tuple[Ended, list[ActiveStep], bool]:
     """The windows that have ended, those to start, and whether none are left."""
     find: Callable[[str], Job | None] = lambda name: catalog.find(name) if name in catalog else None  # noqa: E731
     ended: Ended = []
     unfinished: list[ActiveStep] = []
-    for step in backfills.active_steps(db, number, limit=LOOKAHEAD):
+    limit = NEWEST_LOOKAHEAD if order.newest_first else LOOKAHEAD
+    for step in backfills.active_steps(db, number, limit=limit, newest_first=order.newest_first):
         run = runs.get(db, step.run) if step.run is not None else None
         if run is not None and run.state in TERMINAL:
             ended.append((step, _STEP_STATES.get(run.state, StepState.FAILED)))
         else:
             unfinished.append(step)
-    ready = rules.startable(unfinished, find) if state is BackfillState.RUNNING else []
+    ready = rules.startable(unfinished, find, order) if state is BackfillState.RUNNING else []
     return ended, ready, not unfinished and state is BackfillState.RUNNING
 
 

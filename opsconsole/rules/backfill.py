@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, date, datetime, timedelta
+from enum import Flag, StrEnum, auto
 from graphlib import TopologicalSorter
 from statistics import median
 
@@ -13,7 +13,8 @@ from opsconsole.authoring.job import Job
 from opsconsole.authoring.run import Run, RunState, Selection
 from opsconsole.calendar.cron import Cron, zone
 from opsconsole.calendar.windows import Unit, Window
-from opsconsole.core.errors import BadWindow, NotBackfillable
+from opsconsole.core.bounds import shown
+from opsconsole.core.errors import BadWindow, Exit, NotBackfillable, OpsconsoleError
 
 SOON = timedelta(days=3)
 """Only windows that end this close to now are checked against the schedule: the check is slow."""
@@ -34,13 +35,49 @@ class WindowState(StrEnum):
     NO_DATA = "no_data"  # it ended before the job's data begins
 
 
-class Only(StrEnum):
-    """Which windows of a range are selected; `failed` includes those that failed in part."""
+class Only(Flag):
+    """Which windows of a range are selected, such as `Only.MISSING | Only.FAILED`; `failed` includes those that failed
+    in part, `all` also those that are fresh. As a text, `missing,failed`.
+    """
 
-    MISSING = "missing"
-    STALE = "stale"
-    FAILED = "failed"
-    ALL = "all"
+    MISSING = auto()
+    STALE = auto()
+    FAILED = auto()
+    ALL = auto()
+
+    @classmethod
+    def parse(cls, text: str) -> Only:
+        """The selection that a text such as `missing,failed` names. Raises BadSelection."""
+        words = [word.strip() for word in text.lower().split(",")]
+        found = cls(0)
+        for word in words:
+            member = cls.__members__.get(word.upper())
+            if member is None:
+                names = ", ".join(str(each) for each in cls)
+                raise BadSelection(f"{shown(word)} does not select windows; use {names}, or several with commas")
+            found |= member
+        return cls.ALL if cls.ALL in found else found
+
+    def __str__(self) -> str:
+        return ",".join((each.name or "").lower() for each in self)
+
+
+class BadSelection(OpsconsoleError):
+    """A text that selects no windows."""
+
+    exit_code = Exit.USAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """In which order the windows of a backfill run, and at most how many at once; None for as many as each job
+    allows."""
+
+    newest_first: bool = False
+    at_once: int | None = None
+
+
+OLDEST_FIRST = Order()
 
 
 STATES_FOR: Mapping[Only, frozenset[WindowState]] = {
@@ -49,6 +86,11 @@ STATES_FOR: Mapping[Only, frozenset[WindowState]] = {
     Only.FAILED: frozenset({WindowState.FAILED, WindowState.PARTIAL}),
     Only.ALL: frozenset(WindowState) - {WindowState.RUNNING, WindowState.NOT_DUE, WindowState.NO_DATA},
 }
+
+
+def states_for(only: Only) -> frozenset[WindowState]:
+    """The states of the windows that are selected."""
+    return frozenset().union(*(STATES_FOR[each] for each in only))
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +270,13 @@ def in_order(jobs: Iterable[Job]) -> list[Job]:
 
 
 def decide(job: Job, statuses: Iterable[WindowStatus], only: Only, pace: Pace) -> Iterator[Step]:
-    """The plan for each of these windows."""
+    """The plan for each of these windows. Of a stale one only the stale items are run, unless all windows are."""
+    selected = states_for(only)
     for each in statuses:
-        runs = each.state in STATES_FOR[only]
+        runs = each.state in selected
         record = each.record
-        stale_only = only is Only.STALE and job.stale is not None and record.run is not None and record.complete
+        finds_stale = job.stale is not None and record.run is not None and record.complete
+        stale_only = each.state is WindowState.STALE and Only.ALL not in only and finds_stale
         items = (record.stale or 0) if stale_only else record.items or pace.items
         yield Step(
             job=job.name,
@@ -263,9 +307,11 @@ def pace(newest: Sequence[Run]) -> Pace:
     return Pace(full[0].counts.planned if full else 0, median(rates) if rates else None)
 
 
-def startable(steps: Sequence[ActiveStep], find: Callable[[str], Job | None]) -> list[ActiveStep]:
-    """The windows that may start now, oldest first: at most `parallel` of each job, and none before the windows that
-    end by then of the jobs it waits for.
+def startable(
+    steps: Sequence[ActiveStep], find: Callable[[str], Job | None], order: Order = OLDEST_FIRST
+) -> list[ActiveStep]:
+    """The windows that may start now, in their order: at most `parallel` of each job, and none before the windows of
+    the jobs it waits for that end by then; with the newest first, before those that end within it.
     """
     unfinished = [step for step in steps if step.state in (StepState.PENDING, StepState.RUNNING)]
     free = {
@@ -273,15 +319,24 @@ def startable(steps: Sequence[ActiveStep], find: Callable[[str], Job | None]) ->
         for name in {step.job for step in unfinished}
         if (job := find(name)) is not None
     }
-    first_end: dict[str, datetime] = {}
+    ends: dict[str, list[datetime]] = {}
     for step in unfinished:
-        first_end[step.job] = min(first_end.get(step.job, step.window.end), step.window.end)
+        ends.setdefault(step.job, []).append(step.window.end)
+    left = (
+        len(unfinished)
+        if order.at_once is None
+        else order.at_once - sum(step.state is StepState.RUNNING for step in unfinished)
+    )
     ready: list[ActiveStep] = []
-    for step in sorted(unfinished, key=lambda step: (step.window.end, step.seq)):
+    direction = -1 if order.newest_first else 1
+    for step in sorted(unfinished, key=lambda step: (direction * step.window.end.timestamp(), step.seq)):
+        if len(ready) >= left:
+            break
         job = find(step.job)
         if step.state is not StepState.PENDING or job is None or free.get(step.job, 0) < 1:
             continue
-        if any(first_end[before] <= step.window.end for before in job.after if before in first_end):
+        since = step.window.start if order.newest_first else datetime.min.replace(tzinfo=UTC)
+        if any(since < end <= step.window.end for before in job.after for end in ends.get(before, ())):
             continue
         free[step.job] -= 1
         ready.append(step)

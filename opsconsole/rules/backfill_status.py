@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from opsconsole.rules.backfill import Only, Step, StepState
+from opsconsole.rules.backfill import OLDEST_FIRST, Only, Order, Step, StepState
 
 
 class BackfillState(StrEnum):
@@ -66,6 +66,7 @@ class Backfill:
     items: int
     seconds: float | None
     unreadable: str = ""
+    order: Order = OLDEST_FIRST
 
     @property
     def to_run(self) -> int:

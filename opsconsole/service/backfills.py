@@ -16,7 +16,7 @@ from opsconsole.core.errors import Unavailable
 from opsconsole.leader import backfills as backfilling
 from opsconsole.rules import actions, backfill
 from opsconsole.rules.actions import Verb
-from opsconsole.rules.backfill import Only, Pace, Step, StepState, WindowState, WindowStatus
+from opsconsole.rules.backfill import OLDEST_FIRST, Only, Order, Pace, Step, StepState, WindowState, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, BackfillState, StepView
 from opsconsole.service.backend import Backend
 from opsconsole.service.commands import POLL_SECONDS, Commands
@@ -136,16 +136,18 @@ class Backfills:
         *,
         only: Only = Only.ALL,
         stop_on_failure: bool = False,
+        order: Order = OLDEST_FIRST,
         progress: PlanProgress | None = None,
     ) -> int:
         """Stores a plan for these jobs' windows between two dates, both included; returns its number. With
-        `stop_on_failure` a failed window pauses the rest. Raises UnknownJob, NotBackfillable, BadWindow, Unavailable,
-        CannotCount, or NotAllowed for an actor who may only view.
+        `stop_on_failure` a failed window pauses the rest; `order` is part of the plan. Raises UnknownJob,
+        NotBackfillable, BadWindow, Unavailable, CannotCount, or NotAllowed for an actor who may only view.
         """
         actions.check_actor(Verb.APPLY_BACKFILL, self._backend.settings.actor)
         catalog, now = self._backend.catalog, self._backend.now()
         ordered = backfill.in_order({catalog.find(name).name: catalog.find(name) for name in jobs}.values())
-        planned: list[tuple[datetime, int, Step]] = []
+        planned: list[tuple[float, int, Step]] = []
+        direction = -1 if order.newest_first else 1
         for place, job in enumerate(ordered):
             selected = backfill.windows(job, since, until, now)
             begins = self._oldest.begins(job, fresh=True)
@@ -155,7 +157,8 @@ class Backfills:
                 pace = self._pace(db, job)
             if not pace.items and selected:
                 pace = replace(pace, items=self._count_items(job, selected[-1], now))
-            planned += [(step.window.end, place, step) for step in backfill.decide(job, surveyed, only, pace)]
+            steps = backfill.decide(job, surveyed, only, pace)
+            planned += [(direction * step.window.end.timestamp(), place, step) for step in steps]
         with self._backend.writing() as db:
             return backfills.add(
                 db,
@@ -165,6 +168,7 @@ class Backfills:
                 until=until.isoformat(),
                 only=only,
                 stop_on_failure=stop_on_failure,
+                order=order,
                 requested_by=self._backend.settings.actor.name,
                 at=now,
             )
@@ -194,7 +198,7 @@ class Backfills:
         to_count = [
             each.window
             for each in surveyed
-            if each.state in with_data and (only in (Only.STALE, Only.ALL) or each.record.checked_at is None)
+            if each.state in with_data and (only & (Only.STALE | Only.ALL) or each.record.checked_at is None)
         ]
         for n, window in enumerate(to_count, 1):
             stale = self._backend.counter.count(counting.request(job, window, min(window.end, now), stale=True))

@@ -12,7 +12,7 @@ from opsconsole.authoring.run import Stop
 from opsconsole.core.humanize import count, duration, local_time, words
 from opsconsole.rules.admission import Wait, WaitReason
 from opsconsole.rules.audit import AuditProblem, Seal, Verification
-from opsconsole.rules.backfill import Step, StepReason, StepState
+from opsconsole.rules.backfill import Only, Order, Step, StepReason, StepState
 from opsconsole.rules.backfill_status import BackfillStop, BackfillStopReason
 
 
@@ -36,6 +36,22 @@ def wait(wait: Wait) -> str:
 def stop(stop: Stop) -> str:
     """Why a run stops: `cancelled by asha: too slow`."""
     return stop.message
+
+
+def only(selected: Only) -> str:
+    """Which windows are selected: `missing, failed and partial windows`, `all windows`."""
+    if Only.ALL in selected:
+        return "all windows"
+    names = [name for each in selected for name in (("failed", "partial") if each is Only.FAILED else (str(each),))]
+    return f"{' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))} windows"
+
+
+def order(order: Order) -> str:
+    """What is unusual about the order of a backfill: `newest first, at most 2 windows at once`; or nothing."""
+    parts = ["newest first"] if order.newest_first else []
+    if order.at_once is not None:
+        parts.append(f"at most {count(order.at_once, 'window')} at once")
+    return ", ".join(parts)
 
 
 def parameters(given: Mapping[str, Any]) -> str:

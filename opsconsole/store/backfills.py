@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Row, case, func, insert, or_, select, update
@@ -14,7 +14,7 @@ from opsconsole.calendar.windows import Window
 from opsconsole.core.bounds import MAX_ID
 from opsconsole.core.database import Connection
 from opsconsole.core.errors import UnknownBackfill
-from opsconsole.rules.backfill import UNDONE, ActiveStep, Only, Step, StepReason, StepState
+from opsconsole.rules.backfill import UNDONE, ActiveStep, BadSelection, Only, Order, Step, StepReason, StepState
 from opsconsole.rules.backfill_status import ACTIVE, Backfill, BackfillState, BackfillStop, StepView
 from opsconsole.store.rows import NEVER, Stored, read
 from opsconsole.store.tables import backfills, steps
@@ -29,6 +29,7 @@ def add(
     until: str,
     only: Only,
     stop_on_failure: bool,
+    order: Order,
     requested_by: str,
     at: datetime,
 ) -> int:
@@ -38,8 +39,10 @@ def add(
         "jobs": list(jobs),
         "since": since,
         "until": until,
-        "only": only,
+        "only": str(only),
         "stop_on_failure": stop_on_failure,
+        "newest_first": order.newest_first,
+        "at_once": order.at_once,
         "requested_by": requested_by,
         "created_at": at,
     }
@@ -84,13 +87,26 @@ def newest(db: Connection, *, limit: int) -> list[Backfill]:
     return _load(db, list(db.execute(query).scalars()))
 
 
-def active(db: Connection) -> list[tuple[int, BackfillState, int | None]]:
-    """Backfills that are running or have a running window, oldest first: number, state, newest command."""
+class Active(NamedTuple):
+    """A backfill that is running or has a running window, with its newest command."""
+
+    number: int
+    state: BackfillState
+    command: int | None
+    order: Order
+
+
+def active(db: Connection) -> list[Active]:
+    """Backfills that are running or have a running window, oldest first."""
     has_running = select(1).where(steps.c.backfill_id == backfills.c.id, steps.c.state == StepState.RUNNING).exists()
     stopped = (BackfillState.PAUSED, BackfillState.CANCELLED)
     is_active = or_(backfills.c.state == BackfillState.RUNNING, backfills.c.state.in_(stopped) & has_running)
-    query = select(backfills.c.id, backfills.c.state, backfills.c.command_id).where(is_active).order_by(backfills.c.id)
-    return [(number, BackfillState(state), command) for number, state, command in db.execute(query)]
+    b = backfills.c
+    query = select(b.id, b.state, b.command_id, b.newest_first, b.at_once).where(is_active).order_by(b.id)
+    return [
+        Active(number, BackfillState(state), command, Order(newest_first, at_once))
+        for number, state, command, newest_first, at_once in db.execute(query)
+    ]
 
 
 def steps_of(db: Connection, number: int) -> list[StepView]:
@@ -99,13 +115,12 @@ def steps_of(db: Connection, number: int) -> list[StepView]:
     return [_view(row) for row in db.execute(query)]
 
 
-def active_steps(db: Connection, number: int, *, limit: int) -> list[ActiveStep]:
-    """The running windows, and the `limit` oldest pending ones."""
+def active_steps(db: Connection, number: int, *, limit: int, newest_first: bool = False) -> list[ActiveStep]:
+    """The running windows, and the `limit` oldest or newest pending ones."""
+    first = steps.c.end.desc() if newest_first else steps.c.end
     query = select(steps).where(steps.c.backfill_id == number)
     running = db.execute(query.where(steps.c.state == StepState.RUNNING)).all()
-    pending = db.execute(
-        query.where(steps.c.state == StepState.PENDING).order_by(steps.c.end, steps.c.seq).limit(limit)
-    )
+    pending = db.execute(query.where(steps.c.state == StepState.PENDING).order_by(first, steps.c.seq).limit(limit))
     return [
         ActiveStep(row.seq, row.job, _window(row), StepState(row.state), Selection(row.selection), row.run_id)
         for row in (*running, *pending)
@@ -208,8 +223,10 @@ class _Row(Stored, frozen=True, kw_only=True):
     jobs: tuple[str, ...] = ()
     since: str = ""
     until: str = ""
-    only: Only = Only.MISSING
+    only: str = str(Only.MISSING)
     stop_on_failure: bool = True
+    newest_first: bool = False
+    at_once: int | None = None
     requested_by: str = ""
     created_at: datetime = NEVER
     command_id: int | None = None
@@ -219,13 +236,17 @@ class _Row(Stored, frozen=True, kw_only=True):
 
 
 def _value(row: _Row, counts: dict[StepState, int], items: int, seconds: float | None) -> Backfill:
+    try:
+        only, unreadable = Only.parse(row.only), row.unreadable
+    except BadSelection as error:
+        only, unreadable = Only.MISSING, f"only ({error.sentence})"
     return Backfill(
         id=row.id,
         state=row.state,
         jobs=row.jobs,
         since=row.since,
         until=row.until,
-        only=row.only,
+        only=only,
         stop_on_failure=row.stop_on_failure,
         requested_by=row.requested_by,
         created_at=row.created_at,
@@ -236,7 +257,8 @@ def _value(row: _Row, counts: dict[StepState, int], items: int, seconds: float |
         counts=counts,
         items=items,
         seconds=seconds,
-        unreadable=row.unreadable,
+        unreadable=unreadable,
+        order=Order(row.newest_first, row.at_once),
     )
 
 

@@ -57,6 +57,8 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         bind("next_job", "job(1)", "next job"),
         bind("mark", "mark", "mark: from, then to"),
         bind("only", "only", "only missing, stale, failed, or all"),
+        bind("order", "order", "newest or oldest first"),
+        bind("at_once", "at_once", "windows at once"),
         bind("add", "add", "include jobs that run after it"),
         bind("plan", "plan", "plan, start, or open"),
     ]
@@ -228,6 +230,18 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
         self._selection.next_only()
         self.repaint()
 
+    def action_order(self) -> None:
+        """Runs the newest or the oldest windows first."""
+        self.planning.drop()
+        self._selection.other_order()
+        self.repaint()
+
+    def action_at_once(self) -> None:
+        """Limits the windows that run at once, or does not."""
+        self.planning.drop()
+        self._selection.next_at_once()
+        self.repaint()
+
     def action_add(self) -> None:
         """Includes the jobs that run after this one, or leaves them out again."""
         if not self._followers():
@@ -292,7 +306,7 @@ class CalendarScreen(BackfillActionsPage[CalendarData]):
     def _draft(self) -> Draft:
         selection, day = self._selection, self._date
         jobs = (self._shown.job, *(self._followers() if selection.with_followers else ()))
-        return Draft(jobs, selection.range(day) or DateRange(day, day), selection.only)
+        return Draft(jobs, selection.range(day) or DateRange(day, day), selection.only, selection.order)
 
     def _sheet(self) -> Sheet:
         shown = calendar.page(self._shown.unit, self._date, self._newest())

@@ -96,7 +96,7 @@ class Planning:
             self.progress = PlanProgress(job, windows, total)
 
         def create() -> Plan:
-            number = service.plan(draft.jobs, *draft.range, only=draft.only, progress=report)
+            number = service.plan(draft.jobs, *draft.range, only=draft.only, order=draft.order, progress=report)
             steps, warnings = service.steps(number), service.warnings(number)
             return Plan(draft, service.get(number), tuple(steps), tuple(warnings))
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
-from opsconsole.rules.backfill import Only
+from opsconsole.rules.backfill import OLDEST_FIRST, Only
 from screens.panels.calendar import DateRange
+from screens.panels.plan import CHOICES
 
-CHOICES = tuple(Only)
+AT_ONCE = (None, 1, 2, 4, 8)
+"""What `#` goes through: the most windows at once."""
 
 
 class WindowSelection:
-    """A marked range, which of its windows to run, and whether the jobs that follow are included."""
+    """A marked range, which of its windows to run in which order, and whether the jobs that follow are included."""
 
     def __init__(self) -> None:
-        self.only = Only.MISSING
+        self.only, self.order = Only.MISSING, OLDEST_FIRST
         self.clear()
 
     def clear(self) -> None:
@@ -54,3 +57,11 @@ class WindowSelection:
     def next_only(self) -> None:
         """Selects the next kind of window."""
         self.only = CHOICES[(CHOICES.index(self.only) + 1) % len(CHOICES)]
+
+    def other_order(self) -> None:
+        """Newest or oldest first."""
+        self.order = replace(self.order, newest_first=not self.order.newest_first)
+
+    def next_at_once(self) -> None:
+        """Selects the next number of windows at once."""
+        self.order = replace(self.order, at_once=AT_ONCE[(AT_ONCE.index(self.order.at_once) + 1) % len(AT_ONCE)])

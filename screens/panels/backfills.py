@@ -161,9 +161,10 @@ def header(backfill: Backfill, now: datetime, cells: int, tz: str) -> list[Line]
     """Title, range, progress, and the note of a pause or cancel."""
     symbol = symbols.of_backfill(backfill)
     title = line(" ", Piece(f"Backfill {backfill.id}", "title"), "  ", text(", ".join(backfill.jobs), "strong", 120))
-    only = "all windows" if backfill.only is Only.ALL else f"only {backfill.only}"
+    only = "all windows" if Only.ALL in backfill.only else f"only {backfill.only}".replace(",", ", ")
     dates = calendar.between(backfill.since, backfill.until)
     subject = f"{dates}, {only}{', stops at a failure' if backfill.stop_on_failure else ''}"
+    subject += f", {order}" if (order := wording.order(backfill.order)) else ""
     at = humanize.date_and_time(backfill.started_at or backfill.created_at, now, tz)
     by = line(" by ", text(backfill.requested_by, limit=40), Piece(f", {at} ", "quiet"))
     state = line(" ", Piece(f"{symbol.char} {symbol.word.upper()}", symbol.style), "  ")

@@ -9,9 +9,9 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from opsconsole.core import humanize
-from opsconsole.rules.backfill import STATES_FOR, Only, WindowState, WindowStatus
+from opsconsole.rules.backfill import OLDEST_FIRST, STATES_FOR, Only, Order, WindowState, WindowStatus, states_for
 from opsconsole.rules.backfill_status import Backfill, StepView
-from opsconsole.service import confirmations
+from opsconsole.service import confirmations, wording
 from screens import command_lines
 from screens.command_lines import CommandLine
 from screens.panels import calendar
@@ -23,12 +23,9 @@ if TYPE_CHECKING:
     from opsconsole.service.backfills import WindowedJob
 
 REASONS = 3
-WORDS = {
-    Only.MISSING: "only missing windows",
-    Only.STALE: "only stale windows",
-    Only.FAILED: "only failed and partial windows",
-    Only.ALL: "all windows",
-}
+NOT_FRESH = Only.MISSING | Only.STALE | Only.FAILED
+CHOICES = (Only.MISSING, Only.STALE, Only.FAILED, NOT_FRESH, Only.ALL)
+"""What `m` goes through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +35,7 @@ class Draft:
     jobs: tuple[str, ...]
     range: DateRange
     only: Only
+    order: Order = OLDEST_FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +111,16 @@ def mark_lines(
     else:
         title = f"Marked {draft.range}{' …' if is_open else ''}: {humanize.count(len(dates), 'window')}"
         title += _states(dates, windows)
-    matches = [windows[at].state in STATES_FOR[draft.only] for at in dates if at in windows]
+    selected = states_for(draft.only)
+    matches = [windows[at].state in selected for at in dates if at in windows]
     count = f": {sum(matches):,} of {len(dates):,}" if is_marked and len(matches) == len(dates) else ""
-    others = ", ".join(only for only in Only if only is not draft.only)
+    others = ", ".join(short(only) for only in CHOICES if only is not draft.only)
     lines = [
         rule(title, cells),
-        line(Piece(" windows   ", "quiet"), f"{WORDS[draft.only]}{count}", Piece(f"   m {others}", "quiet")),
+        line(Piece(" windows   ", "quiet"), f"{_only(draft.only)}{count}", Piece(f"   m {others}", "quiet")),
     ]
     lines += [_followers_line(draft, after, cells)] if after else []
+    lines += [_order_line(draft, cells)] if draft.order != OLDEST_FIRST else []
     if is_open:
         end = "arrows and space mark the end; esc unmarks"
     else:
@@ -156,8 +156,8 @@ def error_lines(message: str, cells: int, rows: int) -> list[Line]:
 def plan_lines(plan: Plan, cells: int, rows: int, *, is_requested: bool) -> list[Line]:
     """What a plan would do, in at most `rows` lines. `is_requested` until a leader has started it."""
     backfill = plan.backfill
-    title = f"Plan {backfill.id}: {plan.draft.range}, {WORDS[plan.draft.only]}"
-    lines = [_runs(plan), *_overwrites(plan), *_skips(plan)]
+    title = f"Plan {backfill.id}: {plan.draft.range}, {_only(plan.draft.only)}"
+    lines = [_runs(plan), *_order(plan), *_overwrites(plan), *_skips(plan)]
     lines += [_of_job(plan, job) for job in backfill.jobs] if len(backfill.jobs) > 1 else []
     for warning in plan.warnings:
         lines.append(line(" ", Piece("◐ ", "warn"), text(warning, "warn")))
@@ -183,6 +183,30 @@ def _followers_line(draft: Draft, after: Sequence[str], cells: int) -> Line:
     names = text(", ".join(after), "strong" if is_included else "quiet")
     key = f"   + {'excludes' if is_included else 'includes'} {'it' if len(after) == 1 else 'them'} "
     return ends(line(Piece(" then      ", "quiet"), names), line(Piece(key, "quiet")), cells)
+
+
+def short(only: Only) -> str:
+    """A choice in a word or two."""
+    return "not fresh" if only is NOT_FRESH else str(only)
+
+
+def _only(only: Only) -> str:
+    return wording.only(only) if Only.ALL in only else f"only {wording.only(only)}"
+
+
+def _order_line(draft: Draft, cells: int) -> Line:
+    order = draft.order
+    first = "newest first" if order.newest_first else "oldest first"
+    most = "as many at once as each job allows"
+    if order.at_once is not None:
+        most = f"at most {humanize.count(order.at_once, 'window')} at once"
+    keys = line(Piece("   o other order  # at once ", "quiet"))
+    return ends(line(Piece(" order     ", "quiet"), f"{first}, {most}"), keys, cells)
+
+
+def _order(plan: Plan) -> list[Line]:
+    words = wording.order(plan.backfill.order)
+    return [line(Piece(" order     ", "quiet"), words)] if words else []
 
 
 def _runs(plan: Plan) -> Line:
@@ -262,4 +286,4 @@ def word(plan: Plan, environment: str) -> str | None:
 
 def run_command(draft: Draft) -> CommandLine:
     """The command line that creates and applies the same plan."""
-    return command_lines.run_backfill(draft.jobs, *draft.range, draft.only)
+    return command_lines.run_backfill(draft.jobs, *draft.range, draft.only, draft.order)

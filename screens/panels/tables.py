@@ -82,7 +82,7 @@ def backfills(listed: Iterable[Backfill]) -> Table:
         BACKFILLS,
         [
             (
-                *(each.id, each.state.value, " ".join(each.jobs), each.since, each.until, each.only.value),
+                *(each.id, each.state.value, " ".join(each.jobs), each.since, each.until, str(each.only)),
                 *(each.requested_by, utc(each.created_at), utc(each.ended_at), each.to_run, each.ended),
             )
             for each in listed

@@ -49,6 +49,17 @@ def repair(installation: Installation) -> None:
         db.execute(diary.spoilt.delete())
 
 
+def test_a_plan_keeps_its_order_and_its_selections(cli: RunCli) -> None:
+    planned = cli("backfill", "plan", PAGE, *RANGE, "--only", "missing,failed", "--newest-first", "--at-once", "2")
+    (listed,) = cli("backfill", "list", "--json").json
+    wrong = cli("backfill", "plan", PAGE, *RANGE, "--only", "fresh")
+
+    assert "missing, failed and partial windows, newest first, at most 2 windows at once" in planned.out
+    assert (listed["only"], listed["newest_first"], listed["at_once"]) == ("missing,failed", True, 2)
+    assert wrong.code == 2
+    assert "'fresh' does not select windows" in wrong.err
+
+
 # --- plans ----------------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from opsconsole.core import clock
 from opsconsole.core.errors import Exit
 from opsconsole.leader.engine import Engine
 from opsconsole.rules import finding_text
-from opsconsole.rules.backfill import Only, StepReason, StepState, WindowState, windows
+from opsconsole.rules.backfill import Only, Order, StepReason, StepState, WindowState, windows
 from opsconsole.rules.backfill_status import Backfill, BackfillState, BackfillStop, BackfillStopReason
 from opsconsole.store import runs as run_store, tables
 from tests.conftest import Installing
@@ -58,6 +58,20 @@ def applied(place: Installation, number: int) -> Backfill:
         before, seen = seen, place.service.backfills.get(number).counts
         assert seen != before, f"no step has ended within {PATIENCE_SECONDS:g} s: {seen}"
     return ended
+
+
+def test_the_newest_windows_run_first_one_at_a_time(place: Installation) -> None:
+    newest = Order(newest_first=True, at_once=1)
+    with place.leading():
+        number = place.service.backfills.plan(("diary.page",), FIRST, LAST, order=newest)
+        done = applied(place, number)
+
+    steps = place.service.backfills.steps(number)
+    labels = [view.step.window.label for view in steps]
+    started = [str(place.service.queries.run(view.run).started_at) for view in steps if view.run is not None]
+    assert done.order == newest
+    assert labels == sorted(labels, reverse=True)
+    assert started == sorted(started)
 
 
 def refusal(place: Installation, command: int) -> str:

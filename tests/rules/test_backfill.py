@@ -14,8 +14,11 @@ from opsconsole.calendar.windows import Covers, Window
 from opsconsole.core.errors import BadWindow, NotBackfillable
 from opsconsole.rules.backfill import (
     NO_RECORD,
+    OLDEST_FIRST,
     ActiveStep,
+    BadSelection,
     Only,
+    Order,
     Pace,
     StepReason,
     StepState,
@@ -121,7 +124,13 @@ RANGE = [
 
 @pytest.mark.parametrize(
     ("only", "days"),
-    [(Only.MISSING, "5"), (Only.STALE, "2"), (Only.FAILED, "34"), (Only.ALL, "12345")],
+    [
+        (Only.MISSING, "5"),
+        (Only.STALE, "2"),
+        (Only.FAILED, "34"),
+        (Only.MISSING | Only.FAILED, "345"),
+        (Only.ALL, "12345"),
+    ],
 )
 def test_a_plan_runs_selected_windows_and_gives_reasons_for_the_others(only: Only, days: str) -> None:
     steps = list(decide(job(), RANGE, only, Pace(100, 50.0)))
@@ -143,6 +152,16 @@ def test_a_stale_window_runs_only_its_stale_items_if_the_job_has_stale() -> None
     assert (whole.selection, whole.items) == (Selection.ALL, 100)
 
 
+def test_several_kinds_of_windows_are_written_with_commas() -> None:
+    assert Only.parse("missing, FAILED") == Only.MISSING | Only.FAILED
+    assert str(Only.MISSING | Only.FAILED) == "missing,failed"
+    assert Only.parse("all,stale") is Only.ALL
+    with pytest.raises(
+        BadSelection, match="'fresh' does not select windows; use missing, stale, failed, all, or several"
+    ):
+        Only.parse("missing,fresh")
+
+
 def test_jobs_are_sorted_after_those_they_wait_for() -> None:
     a, b, c = job("p.a", after=("p.b",)), job("p.b", after=("p.c", "p.other")), job("p.c")
 
@@ -161,14 +180,31 @@ def active(of: Job, label: str, state: StepState = StepState.PENDING) -> ActiveS
     return ActiveStep(int(label[-2:]), of.name, day(label, of), state, Selection.ALL, None)
 
 
-def next_ones(*steps: ActiveStep) -> list[tuple[str, str]]:
-    return [(step.job, step.window.label[-2:]) for step in startable(steps, JOBS.get)]
+def next_ones(*steps: ActiveStep, order: Order = OLDEST_FIRST) -> list[tuple[str, str]]:
+    return [(step.job, step.window.label[-2:]) for step in startable(steps, JOBS.get, order)]
 
 
 def test_the_oldest_window_starts_first() -> None:
     assert next_ones(active(REPORT, "2025-03-03"), active(REPORT, "2025-03-01"), active(REPORT, "2025-03-02")) == [
         ("p.report", "01")
     ]
+
+
+def test_the_newest_window_starts_first_when_it_is_planned_so() -> None:
+    first, second, third = (active(REPORT, f"2025-03-0{n}") for n in (1, 2, 3))
+    snapshots = [active(SNAPSHOT, f"2025-03-0{n}") for n in (1, 2, 3)]
+    newest = Order(newest_first=True)
+
+    assert next_ones(first, third, second, *snapshots, order=newest) == [("p.report", "03")]
+    assert next_ones(first, second, *snapshots, order=newest) == [("p.snapshot", "03"), ("p.report", "02")]
+
+
+def test_a_cap_holds_over_all_jobs_of_a_backfill() -> None:
+    days = [active(WIDE, f"2025-03-0{n}") for n in range(1, 6)]
+    running = replace(active(REPORT, "2025-03-01"), state=StepState.RUNNING)
+
+    assert next_ones(running, *days, order=Order(at_once=2)) == [("p.wide", "01")]
+    assert next_ones(running, *days, order=Order(at_once=1)) == []
 
 
 def test_at_most_parallel_windows_of_a_job_run_at_once() -> None:

@@ -17,7 +17,7 @@ from opsconsole.cache.keys import KeysFound, KeyValue
 from opsconsole.calendar.windows import Window
 from opsconsole.core.errors import OpsconsoleError, UnknownAlert, UnknownBackfill, UnknownRun
 from opsconsole.rules.audit import AuditEntry, Verification
-from opsconsole.rules.backfill import Only, WindowStatus
+from opsconsole.rules.backfill import OLDEST_FIRST, Only, Order, WindowStatus
 from opsconsole.rules.backfill_status import Backfill, StepView
 from opsconsole.service.backfills import PlanProgress, WindowedJob
 from opsconsole.service.cache import Clearing
@@ -257,10 +257,19 @@ class FakeBackfills:
         return [each for each in statuses if str(since)[: len(each.window.label)] <= each.window.label <= str(until)]
 
     def plan(
-        self, jobs: Sequence[str], since: date, until: date, /, *, only: Only, progress: PlanProgress | None
+        self,
+        jobs: Sequence[str],
+        since: date,
+        until: date,
+        /,
+        *,
+        only: Only,
+        order: Order,
+        progress: PlanProgress | None,
     ) -> int:
         """Waits for `counting` before the last window."""
-        self._fake.calls.append(("plan_backfill", tuple(jobs), str(since), str(until), only))
+        ordered = [] if order == OLDEST_FIRST else [order]
+        self._fake.calls.append(("plan_backfill", tuple(jobs), str(since), str(until), only, *ordered))
         if progress is not None:
             for n in (1, 2):
                 progress(jobs[0], n, 3)

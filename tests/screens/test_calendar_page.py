@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from opsconsole.core.errors import BadWindow, NotAllowed
-from opsconsole.rules.backfill import Only, StepReason, StepState, WindowState
+from opsconsole.rules.backfill import Only, Order, StepReason, StepState, WindowState
 from screens.dialogs.dialog import Confirm
 from screens.dialogs.text_dialog import TypeToConfirm
 from screens.pages.backfills import BackfillScreen
@@ -75,6 +75,7 @@ def test_m_cycles_through_the_window_filter_and_plus_includes_the_jobs_that_foll
         for words in (
             "only stale windows",
             "only failed and partial windows",
+            "only missing, stale, failed and partial windows",
             "all windows",
             "only missing windows",
         ):
@@ -84,7 +85,7 @@ def test_m_cycles_through_the_window_filter_and_plus_includes_the_jobs_that_foll
         await console.press("plus")
         assert "+ excludes them" in console.text
         await planned(console, "enter")
-        call = ("plan_backfill", (past.REPORT, past.SNAPSHOT, past.SUMMARY), "2025-12-01", "2025-12-05", "missing")
+        call = ("plan_backfill", (past.REPORT, past.SNAPSHOT, past.SUMMARY), "2025-12-01", "2025-12-05", Only.MISSING)
         assert console.service.calls_of("plan_backfill") == [call]
         await console.press("right_square_bracket", "right_square_bracket", "plus")
         assert "no job that can be backfilled runs after reporting.monthly_summary" in console.notice
@@ -123,6 +124,20 @@ def test_equals_shows_the_command_line() -> None:
 
 
 # --- the plan --------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_may_be_newest_first_and_limited() -> None:
+    service = service_with(*past.PAST_BACKFILLS)
+
+    async def scenario(console: Console) -> None:
+        await console.press(*REPORT, "space", "space", "o", "number_sign", "m", "m", "m")
+        assert "newest first, at most 1 window at once" in console.text
+        assert "only missing, stale, failed and partial windows" in console.text
+        await planned(console, "enter")
+        (call,) = service.calls_of("plan_backfill")
+        assert call[-2:] == (Only.MISSING | Only.STALE | Only.FAILED, Order(newest_first=True, at_once=1))
+
+    run_console(scenario, service=service)
 
 
 def test_a_range_is_marked_planned_applied_and_followed() -> None:

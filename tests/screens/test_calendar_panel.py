@@ -202,7 +202,7 @@ def test_the_marked_range_is_counted_by_state() -> None:
 
     text = plain(plan.mark_lines(draft, card, statuses, (past.SNAPSHOT,), 80, is_marked=True, is_open=False))
     assert "Marked 2025-11-29 to 12-02: 4 windows, all missing" in text
-    assert "only missing windows: 4 of 4   m stale, failed, all" in text
+    assert "only missing windows: 4 of 4   m stale, failed, not fresh, all" in text
     assert "+ includes it" in text
     assert "enter creates the plan, and starts nothing yet" in text
 

@@ -12,7 +12,7 @@ from opsconsole.cache.filters import ClearFilter
 from opsconsole.cli import cli
 from opsconsole.cli.console import program
 from opsconsole.cli.options import Options
-from opsconsole.rules.backfill import Only
+from opsconsole.rules.backfill import Only, Order
 from screens import command_lines
 from screens.command_lines import CommandLine
 from screens.panels import command_list
@@ -37,6 +37,7 @@ ALL = (
     command_lines.follow(41),
     command_lines.windows("reporting.daily_report"),
     command_lines.run_backfill(("reporting.daily_report", "reporting.daily_snapshot"), DAY, DAY, Only.STALE),
+    command_lines.run_backfill(("reporting.daily_report",), DAY, DAY, Only.MISSING | Only.FAILED, Order(True, 2)),
     command_lines.apply_backfill(12),
     command_lines.show_backfill(12),
     command_lines.pause_backfill(12),

@@ -44,7 +44,7 @@ NO_COMMAND = {
     **dict.fromkeys(("up", "down", "left", "right", "next_panel", "previous_panel"), CURSOR),
     **dict.fromkeys(("page_up", "page_down", "first", "last", "previous_year", "next_year"), CURSOR),
     **dict.fromkeys(("previous_job", "next_job", "filter", "worst"), CURSOR),
-    **dict.fromkeys(("mark", "only", "add"), "it changes the command line of `plan`"),
+    **dict.fromkeys(("mark", "only", "order", "at_once", "add"), "it changes the command line of `plan`"),
     **dict.fromkeys(("clear", "try_schedule"), DIALOG),
 }
 """Why keys of pages have no command line."""

@@ -36,7 +36,7 @@ def command(options: Options, limit: int, as_json: bool) -> None:
                 ", ".join(each.jobs),
                 each.since,
                 each.until,
-                each.only,
+                str(each.only),
                 progress(each),
                 each.requested_by,
                 timestamp(each.created_at),

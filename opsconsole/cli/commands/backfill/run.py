@@ -8,8 +8,10 @@ from opsconsole.cli.backfill_output import print_plan
 from opsconsole.cli.commands import Command
 from opsconsole.cli.commands.backfill.apply import follow, question
 from opsconsole.cli.commands.backfill.plan import (
+    at_once_option,
     jobs_argument,
     make_plan,
+    newest_first_option,
     only_option,
     since_option,
     stop_option,
@@ -19,6 +21,7 @@ from opsconsole.cli.commands.backfill.plan import (
 from opsconsole.cli.options import Options, load_settings
 from opsconsole.cli.prompts import json_option, require_yes, wait_option, yes_option
 from opsconsole.cli.session import open_service
+from opsconsole.rules.backfill import Only, Order
 
 
 @click.command("run", cls=Command)
@@ -26,6 +29,8 @@ from opsconsole.cli.session import open_service
 @since_option
 @until_option
 @only_option
+@newest_first_option
+@at_once_option
 @stop_option
 @windows_option
 @yes_option
@@ -37,7 +42,9 @@ def command(
     jobs: tuple[str, ...],
     since: str,
     until: str,
-    only: str,
+    only: Only,
+    newest_first: bool,
+    at_once: int | None,
     stop_on_failure: bool,
     each_window: bool,
     yes: bool,
@@ -48,9 +55,15 @@ def command(
 
     Exit codes with --wait: 0 all windows succeeded, 3 some failed, 1 all failed, or the backfill was paused or
     cancelled, 4 refused.
+
+    \b
+    Examples:
+      opsconsole backfill run reporting.daily_report --from 2026-01-01 --to 2026-01-31 --wait
+      opsconsole backfill run attempts.cache_day --from 2026-01-01 --to 2026-01-31 --only missing,failed --yes
     """
     with open_service(load_settings(options), note=wait) as service:
-        number = make_plan(service, jobs, since, until, only, stop_on_failure=stop_on_failure)
+        order = Order(newest_first, at_once)
+        number = make_plan(service, jobs, since, until, only, order, stop_on_failure=stop_on_failure)
         if not as_json:
             print_plan(service, number, each_window=each_window)
         if service.backfills.get(number).to_run:
