@@ -90,6 +90,7 @@ class Engine:
         self._containment = Containment(now)
         self._grace = GRACE_SECONDS
         self._background_tasks: BackgroundTasks | None = None
+        self._end_wait: Callable[[], None] = lambda: None
         self._daily_seal = DailySeal(store, now)
         self._lacking: tuple[Problem, ...] = ()
 
@@ -128,6 +129,7 @@ class Engine:
     def wake(self) -> None:
         """Checks for commands and runs now."""
         self._wake.set()
+        self._end_wait()
         if self._background_tasks is not None:
             self._background_tasks.wake()
 
@@ -204,6 +206,7 @@ class Engine:
             only_command=self._only_command,
         )
         self._containment, self._background_tasks = term.containment, term.background_tasks
+        self._end_wait = term.runner.wake
         term.start(alerting=self._alerting)
         log.info("ready: %s scheduled", count(sum(1 for _ in self._catalog), "job"))
         self._work(term, token)

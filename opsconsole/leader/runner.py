@@ -312,6 +312,10 @@ class Runner:
 
     # --- the end ------------------------------------------------------------------------------------------------
 
+    def wake(self) -> None:
+        """Ends the wait of a step: there may be a run to start. Any thread may call it."""
+        self._executor.wake()
+
     def drain(self, grace_seconds: float) -> None:
         """Waits for the batches in flight without starting others."""
         self._draining = True

@@ -224,7 +224,8 @@ def _started(schedule: Schedule, due_at: datetime, before: int) -> Occurrence:
     """A scheduled time with a run, or skipped because of an open run of the job, or because there is nothing to do.
     `before` is the number of earlier times that are planned with it.
 
-    A caught-up run does not block: a time that is due now must not wait for one that was due long ago.
+    A caught-up run does not block: a time that is due now must not wait for one that was due long ago. Neither does the
+    only run that waits for a free slot: many jobs may be due at once, and what they wait for is not the job.
     """
     job = schedule.job
     shift = int(job.shift.total_seconds())
@@ -242,6 +243,8 @@ def _started(schedule: Schedule, due_at: datetime, before: int) -> Occurrence:
     elif job.overlap is Overlap.QUEUE_ALL:
         waiting = [each for each in schedule.open if each.queued]
         blocking = waiting[-1:] if len(waiting) + before >= MOST_QUEUED else []
+    if len(schedule.open) == 1 and schedule.open[0].for_a_slot:
+        blocking = []
     if not blocking:
         return nothing if is_empty else due
     reason = Reason.CAPACITY if blocking[0].for_a_slot else Reason.OVERLAP

@@ -36,7 +36,7 @@ class Executor(Protocol):
 
     `problem` is why it has fewer workers than it should; None while nothing is wrong. `losses` are the last workers
     that ended, or were ended, while they worked; other threads may read it. `withdraw` takes back the work of a run
-    that no worker has begun: its results are lost as STOPPED.
+    that no worker has begun: its results are lost as STOPPED. `wake` ends a wait for results; any thread may call it.
     """
 
     @property
@@ -48,5 +48,7 @@ class Executor(Protocol):
     def __call__(self, feed: Feed, stopped: Stopped, /) -> Results: ...
 
     def withdraw(self, run: int, /) -> None: ...
+
+    def wake(self) -> None: ...
 
     def close(self) -> None: ...

@@ -49,6 +49,9 @@ class Inline:
     def withdraw(self, run: int, /) -> None:
         """Does nothing: work is begun at once."""
 
+    def wake(self) -> None:
+        """Does nothing: a wait is short."""
+
     def close(self) -> None:
         """Closes the connections of the jobs."""
         self._tools.close()

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import logging
 import selectors
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from opsconsole.core.supervision import log_failure
 from opsconsole.rules.system_health import WorkerLoss
 from opsconsole.worker.descendants import end_abandoned
 from opsconsole.worker.executor import Feed, Results, Stopped
-from opsconsole.worker.handle import NotAnAnswer, Worker, lost
+from opsconsole.worker.handle import CHUNK_BYTES, NotAnAnswer, Worker, lost
 from opsconsole.worker.lease_deadline import LeaseDeadline
 from opsconsole.worker.messages import Counted, Counting, Result, Work
 from opsconsole.worker.output import limit_output
@@ -71,6 +73,10 @@ class Processes:
         self._tag_of = tag_of
         self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
+        self._woken, self._waking = socket.socketpair()
+        for end in (self._woken, self._waking):
+            end.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
         # Ending everything that a worker has started can take seconds on a busy machine; the leader does not wait.
         self._closer = ThreadPoolExecutor(1, thread_name_prefix="closing workers")
         self._closing: deque[tuple[Future[None], list[Result]]] = deque()
@@ -102,6 +108,11 @@ class Processes:
     def withdraw(self, run: int, /) -> None:
         """Does nothing: work is begun at once."""
 
+    def wake(self) -> None:
+        """Ends a wait for results."""
+        with suppress(OSError):  # it is closed, or will wake up anyway
+            self._waking.send(b"!")
+
     def close(self) -> None:
         """Ends every worker now."""
         for worker in self._workers:
@@ -109,6 +120,8 @@ class Processes:
         for worker in list(self._workers):
             self._forget(worker)
         self._closer.shutdown()
+        for end in (self._woken, self._waking):
+            end.close()
 
     def _wait_until_ready(self) -> None:
         """Waits until all workers can take work, so that no run's timeout starts earlier."""
@@ -193,8 +206,10 @@ class Processes:
     def _collect(self, seconds: float) -> list[Result]:
         results: list[Result] = []
         for key, _ in self._selector.select(seconds):
-            worker: Worker = key.data
-            if key.fd == worker.input:
+            worker: Worker | None = key.data
+            if worker is None:
+                self._woken.recv(CHUNK_BYTES)
+            elif key.fd == worker.input:
                 worker.flush()
                 self._watch_input(worker)
             else:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, strategies as st
 
 from opsconsole import LATEST, NONE, Job, Overlap, all_of, hours
@@ -265,8 +266,13 @@ def test_a_caught_up_run_does_not_block_the_newest_time() -> None:
     assert at_the_hour(Overlap.SKIP, OpenRun(41, caught_up=True), OpenRun(42)).blocked_by == 42
 
 
-def test_a_run_that_waits_for_a_slot_is_a_capacity_reason() -> None:
-    assert at_the_hour(Overlap.SKIP, OpenRun(41, queued=True, for_a_slot=True)).reason is Reason.CAPACITY
+@pytest.mark.parametrize("overlap", [Overlap.SKIP, Overlap.QUEUE])
+def test_a_scheduled_time_queues_behind_one_run_that_waits_for_a_slot(overlap: Overlap) -> None:
+    waiting = OpenRun(41, queued=True, for_a_slot=True)
+
+    assert at_the_hour(overlap, waiting).runs
+    third = at_the_hour(overlap, waiting, OpenRun(42, queued=True))
+    assert (third.reason, third.blocked_by) == (Reason.CAPACITY, 41)
 
 
 def test_a_clock_set_forward_is_the_reason_for_missed_times() -> None:

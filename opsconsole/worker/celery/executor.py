@@ -87,7 +87,8 @@ class CeleryExecutor:
         return NO_WORKER if self._seen is not None and not self.attached else None
 
     def __call__(self, feed: Feed, stopped: Stopped) -> Results:
-        """Yields results, or None every 50 ms without one; the first when it is known which workers are attached.
+        """Yields the results that are there and then None, at least every 50 ms. The first comes when it is known which
+        workers are attached.
 
         A batch whose worker was lost several times has all its keys in `again`, and `lost` set; a planning has `lost`
         set. While the broker is unreachable for long, work is `broken`.
@@ -101,7 +102,8 @@ class CeleryExecutor:
                 results += self._enforce(stopped)
                 self._hand_out(feed)
                 results += self._give_up(feed)
-                yield from results or (None,)
+                yield from results
+                yield None
         finally:
             self.close()
 
@@ -110,6 +112,10 @@ class CeleryExecutor:
         for task in self._tasks.values():
             if task.work.run == run and task.holder is None:
                 self._link.withdraw(task.id, end=False)
+
+    def wake(self) -> None:
+        """Ends a wait for results."""
+        self._link.events.put(None)
 
     def close(self) -> None:
         """Lets workers end what they do for this leader."""
@@ -165,6 +171,8 @@ class CeleryExecutor:
                     results += self._look_for_lost_tasks(event)
                 case str():
                     results += self._take_back(event)
+                case None:
+                    pass  # it only ends the wait
 
     def _take_back(self, task_id: str) -> list[Result]:
         task = self._tasks.get(task_id)

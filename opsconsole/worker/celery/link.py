@@ -48,7 +48,7 @@ class Link:
         self._token = leading.token
         self._broker = Broker(url, timeout_seconds=TIMEOUT_SECONDS)
         self._receiving = Broker(url, timeout_seconds=TIMEOUT_SECONDS + RECEIVE_SECONDS)
-        self.events: SimpleQueue[Answer | Seen | Withdrawn] = SimpleQueue()
+        self.events: SimpleQueue[Answer | Seen | Withdrawn | None] = SimpleQueue()
         self.unreachable: tuple[str, float] | None = None
         self._outbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._unsent: deque[Callable[[], None]] = deque()
